@@ -1,0 +1,51 @@
+# One source for local work and CI. `make` alone lists the targets.
+PYTHON ?= python3.11
+BIN := .venv/bin
+TORCH := torch==2.13.0
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# One thread a worker: two test processes that each start a thread a core slow each other down.
+TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all check format clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: .venv/.installed  ## create .venv with everything that development needs
+
+demo: .venv/.installed-core  ## simulate, train, evaluate and route, in one go
+	$(BIN)/graphrouter demo
+
+test: .venv/.installed  ## run the fast tests
+	$(TEST_ENV) $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadscope
+
+test-all: .venv/.installed  ## run every test
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadscope
+
+check: .venv/.installed  ## lint, format, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.installed  ## mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove the environment, caches and what runs have written
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist artifacts runs lightning_logs
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+# torch comes first and pinned: left to the resolver, another build of it may be fetched and thrown away again.
+.venv/.installed-core: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) $(TORCH)
+	$(PIP) --editable .
+	@touch $@
+
+.venv/.installed: .venv/.installed-core
+	$(PIP) --editable '.[dev]'
+	@touch $@

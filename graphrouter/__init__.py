@@ -1,0 +1,67 @@
+"""A graph-based learned router for language models.
+
+Names load on first use, so importing the package costs nothing: no torch, no pandas.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphrouter.config import TrainConfig, load_config
+    from graphrouter.data.readers import load_dataset
+    from graphrouter.data.schema import RoutingDataset
+    from graphrouter.data.simulate import simulate
+    from graphrouter.data.splits import split_dataset
+    from graphrouter.exceptions import GraphRouterError
+    from graphrouter.policy import Policy
+    from graphrouter.pool import ModelCard
+    from graphrouter.routers.graph import GraphRouter, load_router
+    from graphrouter.types import Decision, Predictions
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Decision",
+    "GraphRouter",
+    "GraphRouterError",
+    "ModelCard",
+    "Policy",
+    "Predictions",
+    "RoutingDataset",
+    "TrainConfig",
+    "load_config",
+    "load_dataset",
+    "load_router",
+    "simulate",
+    "split_dataset",
+]
+
+_MODULE_OF = {
+    "Decision": "graphrouter.types",
+    "GraphRouter": "graphrouter.routers.graph",
+    "GraphRouterError": "graphrouter.exceptions",
+    "ModelCard": "graphrouter.pool",
+    "Policy": "graphrouter.policy",
+    "Predictions": "graphrouter.types",
+    "RoutingDataset": "graphrouter.data.schema",
+    "TrainConfig": "graphrouter.config",
+    "load_config": "graphrouter.config",
+    "load_dataset": "graphrouter.data.readers",
+    "load_router": "graphrouter.routers.graph",
+    "simulate": "graphrouter.data.simulate",
+    "split_dataset": "graphrouter.data.splits",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}.")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value  # the next access does not come here again
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
