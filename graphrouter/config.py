@@ -1,0 +1,196 @@
+"""All settings in one tree: Python, YAML, `--set` overrides and the artifact's manifest share it.
+
+Unknown keys are refused with the nearest valid name; a field's description is its help text.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from graphrouter.exceptions import ConfigError
+
+
+class Settings(BaseModel):
+    """A frozen group of settings that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class EncoderConfig(Settings):
+    """Which text encoder turns prompts and descriptions into vectors."""
+
+    name: Literal["wordllama", "sentence-transformers", "hashing"] = Field("wordllama", description="Encoder family.")
+    path: str | None = Field(None, description="Model folder or hub name (sentence-transformers only).")
+    dimension: int = Field(256, ge=8, le=4096, description="Vector size (hashing and wordllama: 64, 128 or 256 for the latter).")
+    max_chars: int = Field(20_000, ge=100, description="Longer texts keep their first and last halves of this many characters.")
+    cache_dir: str | None = Field(None, description="Folder of the on-disk embedding cache; none by default.")
+
+
+class SplitConfig(Settings):
+    """How queries are divided; a `split` column in the data is always kept."""
+
+    by: Literal["query", "task", "model"] = Field(
+        "query", description="What is held out: queries, whole tasks, or whole models (by family)."
+    )
+    validation: float = Field(0.1, gt=0, lt=0.5, description="Share for early stopping and calibration.")
+    test: float = Field(0.2, gt=0, lt=0.8, description="Share that training never sees.")
+    seed: int = Field(0, ge=0, description="Seed of the split alone.")
+
+    @model_validator(mode="after")
+    def _leaves_rows_to_train_on(self) -> SplitConfig:
+        if self.validation + self.test >= 0.9:
+            raise ValueError(f"validation + test is {self.validation + self.test:.2f}; at most 0.9 leaves something to train on")
+        return self
+
+
+class GraphConfig(Settings):
+    """The heterogeneous graph."""
+
+    num_neighbours: int = Field(64, ge=1, le=1024, description="Similar support queries that each query attends to.")
+
+
+class NetworkConfig(Settings):
+    """The graph neural network."""
+
+    width: int = Field(32, ge=4, le=512, description="Common width of the node states.")
+    hidden: int = Field(64, ge=4, le=1024, description="Hidden width of the pair readout.")
+    num_heads: int = Field(4, ge=1, le=16, description="Kernels of the path attention, from flat to sharp.")
+    base_rounds: int = Field(4, ge=1, le=32, description="Unrolled Newton rounds of the Rasch base.")
+    dropout: float = Field(0.3, ge=0, lt=0.9, description="Dropout on node states and in the readout.")
+
+
+class TrainingConfig(Settings):
+    """Episodes, losses and the optimiser."""
+
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="Peak learning rate of AdamW (cosine decay).")
+    structural_speed: float = Field(10.0, gt=0, description="Learning rate of prior masses, kernels and mixtures, relative.")
+    weight_decay: float = Field(1e-2, ge=0, description="Weight decay of AdamW.")
+    max_epochs: int = Field(12, ge=1, description="Most epochs; an epoch ends with a validation.")
+    steps_per_epoch: int = Field(25, ge=1, description="Episodes in an epoch.")
+    batch_queries: int = Field(256, ge=1, description="Target queries drawn in an episode.")
+    support_queries: int = Field(2048, ge=1, description="Most support queries drawn in an episode.")
+    newcomer_share: float = Field(0.2, ge=0, le=1, description="Chance that a model plays the newcomer in an episode.")
+    newcomer_max_shots: int = Field(300, ge=1, description="Most outcomes that a newcomer keeps; drawn log-uniformly from 0.")
+    hide_task: float = Field(0.5, ge=0, le=1, description="Chance that a target query hides its task.")
+    hide_description: float = Field(0.1, ge=0, le=1, description="Chance that a model hides its description in an episode.")
+    tokens_weight: float = Field(0.1, ge=0, description="Weight of the token and cost likelihoods.")
+    latency_weight: float = Field(0.1, ge=0, description="Weight of the latency likelihood.")
+    task_weight: float = Field(0.1, ge=0, description="Weight of the likelihood of hidden tasks.")
+    decision_weight: float = Field(0.05, ge=0, description="Weight of the expected regret of a soft policy.")
+    patience: int = Field(5, ge=1, description="Epochs without a better validation objective before training stops.")
+    gradient_clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
+    accelerator: str = Field("auto", description="Lightning accelerator: auto, cpu, gpu, ...")
+    devices: int | Literal["auto"] = Field("auto", description="Devices that Lightning uses; on CPU, processes.")
+
+
+class TrainConfig(Settings):
+    """Everything that decides what a trained router is.
+
+    Example:
+        >>> TrainConfig(seed=1).training.patience
+        5
+    """
+
+    seed: int = Field(0, ge=0, description="Seed of weights and episodes.")
+    encoder: EncoderConfig = Field(default_factory=EncoderConfig, description="Text encoder.")
+    split: SplitConfig = Field(default_factory=SplitConfig, description="Division of the data.")
+    graph: GraphConfig = Field(default_factory=GraphConfig, description="Graph.")
+    network: NetworkConfig = Field(default_factory=NetworkConfig, description="Network.")
+    training: TrainingConfig = Field(default_factory=TrainingConfig, description="Training.")
+
+
+def valid_keys(config: type[BaseModel] = TrainConfig, prefix: str = "") -> Iterator[str]:
+    """Dotted names of all settings below `config`, in order."""
+    for name, field in config.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from valid_keys(annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def parse_config(values: dict[str, Any], *, source: str = "configuration") -> TrainConfig:
+    """The settings in a nested mapping, defaults filled in.
+
+    Raises:
+        ConfigError: An unknown key (the message names the nearest valid one) or a value out of range.
+    """
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(f"{source}: unknown setting {key!r}. {_nearest(key)}") from None
+        raise ConfigError(f"{source}: {key or 'settings'} = {first['input']!r} is not accepted: {first['msg']}.") from None
+
+
+def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -> TrainConfig:
+    """Settings of a YAML file with `key=value` overrides on top; without a file, the defaults.
+
+    Example:
+        >>> load_config(overrides=["training.learning_rate=1e-3"]).training.learning_rate
+        0.001
+
+    Raises:
+        ConfigError: The file is missing or no YAML mapping, or a setting is not accepted.
+    """
+    values: dict[str, Any] = {} if path is None else _read_yaml(Path(path))
+    source = "--set" if path is None else str(path)
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {override!r}: expected key=value, for example training.learning_rate=1e-3.")
+        _set_dotted(values, key.strip(), _parse_scalar(text))
+    return parse_config(values, source=source)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigError(f"No configuration file at {path}.")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no valid YAML: {error}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds a {type(values).__name__}; expected a mapping of settings.")
+    return values
+
+
+def _parse_scalar(text: str) -> Any:
+    value = yaml.safe_load(text)
+    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as a string
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
+    if key not in set(valid_keys()):
+        raise ConfigError(f"--set: unknown setting {key!r}. {_nearest(key)}")
+    *groups, name = key.split(".")
+    for group in groups:
+        nested = values.setdefault(group, {})
+        if not isinstance(nested, dict):
+            raise ConfigError(f"--set {key}: {group!r} holds {nested!r} in the file; expected a mapping.")
+        values = nested
+    values[name] = value
+
+
+def _nearest(key: str) -> str:
+    names = list(valid_keys())
+    close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    if not close:  # the right name in the wrong group, or with no group
+        by_last = {name.rsplit(".", 1)[-1]: name for name in names}
+        close = [by_last[last] for last in difflib.get_close_matches(key.rsplit(".", 1)[-1], list(by_last), n=1, cutoff=0.5)]
+    return f"Did you mean {close[0]!r}?" if close else f"Valid settings: {', '.join(names)}."

@@ -1,0 +1,63 @@
+"""Every error that graphrouter raises on purpose.
+
+GraphRouterError
+├── DataError(ValueError)          tables that break the contract
+├── ConfigError(ValueError)        a setting that does not exist or is out of range
+├── EncoderError(RuntimeError)     a text encoder that cannot be loaded or does not match
+├── ArtifactError(RuntimeError)    a saved router that is damaged, edited or too new
+├── PolicyError(ValueError)        a policy that contradicts itself or that nobody satisfies
+├── UnknownModelError(KeyError)    a model that is not in the pool
+├── UnknownTaskError(KeyError)     a task that the router has never seen
+├── LeakageError(AssertionError)   a supervised pair that is also a message edge
+└── MissingExtraError(ImportError) an optional part that is not installed
+"""
+
+
+class GraphRouterError(Exception):
+    """Root of all errors raised by graphrouter: catch this one to catch them all."""
+
+    def __str__(self) -> str:
+        # KeyError would show the repr of the message; people should read the message itself.
+        return str(self.args[0]) if self.args else ""
+
+
+class DataError(GraphRouterError, ValueError):
+    """A table that breaks the data contract; the message names the table, the row and the mending."""
+
+
+class ConfigError(GraphRouterError, ValueError):
+    """A setting that does not exist, or whose value is not accepted."""
+
+
+class EncoderError(GraphRouterError, RuntimeError):
+    """A text encoder that cannot be loaded, or that differs from the one a router was trained with."""
+
+
+class ArtifactError(GraphRouterError, RuntimeError):
+    """A saved router that is damaged, edited, incomplete or of a version that this release cannot read."""
+
+
+class PolicyError(GraphRouterError, ValueError):
+    """A policy that contradicts itself, needs what the router cannot predict, or excludes every model."""
+
+
+class UnknownModelError(GraphRouterError, KeyError):
+    """A model that is not in the pool."""
+
+
+class UnknownTaskError(GraphRouterError, KeyError):
+    """A task that the router has never seen."""
+
+
+class LeakageError(GraphRouterError, AssertionError):
+    """A supervised (query, model) pair that is visible as a message edge."""
+
+
+class MissingExtraError(GraphRouterError, ImportError):
+    """An optional dependency that is not installed; the message carries the pip line."""
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed. "
+            f"Install it with: pip install 'graphrouter[{extra}]'"
+        )

@@ -1,0 +1,256 @@
+"""From predictions to a choice. Policies stand outside the network, so one artifact serves every trade-off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from graphrouter.exceptions import PolicyError, UnknownModelError
+from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.types import BoolArray, Candidate, Decision, Evidence, FloatArray, Predictions
+
+PresetName = Literal["performance_first", "balanced", "cost_first"]
+PRESETS: dict[PresetName, tuple[float, float]] = {
+    "performance_first": (1.0, 0.0),
+    "balanced": (0.5, 0.5),
+    "cost_first": (0.2, 0.8),
+}
+"""(effect weight, cost weight) of each preset, from GraphRouter (Feng, Shen, You; ICLR 2025), section 4."""
+
+
+class CostScale(NamedTuple):
+    """Maps US dollars a call to [0, 1]; fitted on training outcomes, saved with the artifact.
+
+    The bounds are the 1st and the 99th percentile and not the extremes: a single runaway completion would otherwise
+    squeeze all other costs to zero and with them the meaning of the presets.
+    """
+
+    low_usd: float
+    high_usd: float
+
+    @classmethod
+    def fit(cls, cost_usd: FloatArray) -> CostScale:
+        """The scale of the observed costs (any shape; NaN is skipped); NaN bounds when nothing was observed."""
+        known = cost_usd[np.isfinite(cost_usd)]
+        if known.size == 0:
+            return cls(float("nan"), float("nan"))
+        low, high = np.quantile(known, [0.01, 0.99])
+        return cls(float(low), float(high))
+
+    @property
+    def is_known(self) -> bool:
+        """False when no training outcome carried a cost."""
+        return bool(np.isfinite(self.low_usd))
+
+    def scale(self, cost_usd: FloatArray) -> FloatArray:
+        """`cost_usd` (any shape) clipped to the bounds and mapped to [0, 1]; NaN stays NaN."""
+        width = self.high_usd - self.low_usd
+        if not width > 0:  # all costs equal, or none known
+            return np.where(np.isfinite(cost_usd), 0.0, np.nan)
+        scaled: FloatArray = np.clip((cost_usd - self.low_usd) / width, 0.0, 1.0)
+        return scaled
+
+
+class Policy(BaseModel):
+    """What to optimise and what to respect when a query is routed.
+
+    Without further settings the policy maximises `effect_weight * effect - cost_weight * scaled cost`.
+    `usd_per_effect` maximises `effect - cost_usd / usd_per_effect` instead; `min_effect` takes the cheapest model that
+    reaches it.
+
+    Example:
+        >>> Policy(cost_weight=0.3).effect_weight
+        0.7
+        >>> Policy.preset("cost_first").cost_weight
+        0.8
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    effect_weight: float = Field(0.5, ge=0, description="Weight of the expected effect; 1 - cost_weight when only that is given.")
+    cost_weight: float = Field(0.5, ge=0, description="Weight of the scaled cost; 1 - effect_weight when only that is given.")
+    usd_per_effect: float | None = Field(None, gt=0, description="What one more solved query is worth, in US dollars.")
+    max_cost_usd: float | None = Field(None, ge=0, description="Most expected US dollars a call.")
+    min_effect: float | None = Field(None, ge=0, le=1, description="Take the cheapest model with at least this expected effect.")
+    max_latency_s: float | None = Field(None, gt=0, description="Most expected seconds to the end of the answer.")
+    allowed: tuple[str, ...] | None = Field(None, description="Only these models; all by default.")
+    excluded: tuple[str, ...] = Field((), description="Never these models.")
+    requires: tuple[Literal["tools", "vision", "json"], ...] = Field((), description="Capabilities that the card must state.")
+    fallback: str | None = Field(None, description="Model to take when nobody satisfies the policy; an error by default.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_weights(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        effect, cost = values.get("effect_weight"), values.get("cost_weight")
+        if isinstance(cost, (int, float)) and effect is None and 0 <= cost <= 1:
+            return {**values, "effect_weight": round(1 - cost, 12)}
+        if isinstance(effect, (int, float)) and cost is None and 0 <= effect <= 1:
+            return {**values, "cost_weight": round(1 - effect, 12)}
+        return values
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Policy:
+        if self.effect_weight == 0 and self.cost_weight == 0:
+            raise ValueError("effect_weight and cost_weight are both 0; one of them must count")
+        both = sorted(set(self.allowed or ()) & set(self.excluded))
+        if both:
+            raise ValueError(f"{both[0]!r} is both allowed and excluded; drop one of the two")
+        return self
+
+    @classmethod
+    def preset(cls, name: PresetName) -> Policy:
+        """One of the three presets of the GraphRouter paper."""
+        if name not in PRESETS:
+            raise PolicyError(f"Unknown preset {name!r}. Presets: {', '.join(PRESETS)}.")
+        effect, cost = PRESETS[name]
+        return cls(effect_weight=effect, cost_weight=cost)
+
+    @property
+    def needs_cost(self) -> bool:
+        """True when the choice depends on the expected cost."""
+        if self.max_cost_usd is not None or self.min_effect is not None or self.usd_per_effect is not None:
+            return True
+        return self.cost_weight > 0
+
+    def utility(self, effect: FloatArray, cost_usd: FloatArray, scale: CostScale) -> FloatArray:
+        """What this policy maximises, same shape as `effect`; NaN where a cost is needed and unknown.
+
+        The reward of an observed outcome is the same function of the observed effect and cost.
+        """
+        if self.min_effect is not None:
+            return -cost_usd
+        if self.usd_per_effect is not None:
+            return effect - cost_usd / self.usd_per_effect
+        if self.cost_weight == 0:
+            return self.effect_weight * effect
+        return self.effect_weight * effect - self.cost_weight * scale.scale(cost_usd)
+
+
+def parse_policy(values: dict[str, Any]) -> Policy:
+    """A policy from plain values (command line, HTTP, YAML).
+
+    Raises:
+        PolicyError: An unknown setting or one that is not accepted.
+    """
+    try:
+        return Policy.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise PolicyError(f"Unknown policy setting {key!r}. Settings: {', '.join(Policy.model_fields)}.") from None
+        where = f"{key} = {first['input']!r}: " if key else ""
+        raise PolicyError(f"Policy: {where}{first['msg'].removeprefix('Value error, ')}.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyContext:
+    """What a policy needs besides the predictions."""
+
+    pool: ModelPool
+    scale: CostScale
+
+
+def decide(
+    policy: Policy, predictions: Predictions, row: int, context: PolicyContext, *, evidence: tuple[Evidence, ...] = ()
+) -> Decision:
+    """The choice for one query: `row` of `predictions`.
+
+    Raises:
+        PolicyError: Nobody satisfies the policy and it names no fallback.
+        UnknownModelError: The policy names a model that is not in the pool.
+    """
+    reasons = _rejections(policy, predictions, row, context)
+    effect, cost = predictions.effect[row], predictions.cost_usd[row]
+    utility = policy.utility(effect, cost, context.scale)
+    order = _preference(utility, effect, cost, np.array([reason is None for reason in reasons]))
+    candidates = tuple(
+        Candidate(
+            model=predictions.models[i],
+            effect=float(effect[i]),
+            cost_usd=_known(cost[i]),
+            output_tokens=_known(predictions.output_tokens[row, i]),
+            latency_s=_known(predictions.latency_s[row, i]),
+            utility=float(utility[i]) if reasons[i] is None else None,
+            rejected=reasons[i],
+        )
+        for i in order
+    )
+    chosen, used_fallback = candidates[0], False
+    if chosen.rejected is not None:
+        if policy.fallback is None:
+            raise PolicyError(_nobody(candidates))
+        used_fallback = True
+        chosen = next(c for c in candidates if c.model == policy.fallback)
+    return Decision(
+        model=chosen.model,
+        effect=chosen.effect,
+        cost_usd=chosen.cost_usd,
+        candidates=candidates,
+        evidence=evidence,
+        used_fallback=used_fallback,
+        policy=policy.model_dump(exclude_defaults=True, mode="json"),
+    )
+
+
+def _preference(utility: FloatArray, effect: FloatArray, cost: FloatArray, accepted: BoolArray) -> list[int]:
+    """Column numbers, best first: accepted before rejected, then utility, then cheaper, then pool order."""
+    key_utility = np.where(accepted, np.nan_to_num(utility, nan=-np.inf), effect)
+    key_cost = np.nan_to_num(cost, nan=np.inf)
+    return [int(i) for i in np.lexsort((np.arange(len(effect)), key_cost, -key_utility, ~accepted))]
+
+
+def _rejections(policy: Policy, predictions: Predictions, row: int, context: PolicyContext) -> list[str | None]:
+    """Why each model is ruled out, in pool order; None where it is not."""
+    named = (*(policy.allowed or ()), *policy.excluded, *((policy.fallback,) if policy.fallback else ()))
+    for name in named:
+        if name not in context.pool.index:
+            raise UnknownModelError(f"The policy names {name!r}, which is not in the pool: {', '.join(context.pool.names)}.")
+    return [_why_not(policy, predictions, row, i, context.pool[model]) for i, model in enumerate(predictions.models)]
+
+
+def _why_not(policy: Policy, predictions: Predictions, row: int, column: int, card: ModelCard) -> str | None:
+    effect = predictions.effect[row, column]
+    cost, latency = predictions.cost_usd[row, column], predictions.latency_s[row, column]
+    if policy.allowed is not None and card.model not in policy.allowed:
+        return "not in allowed"
+    if card.model in policy.excluded:
+        return "in excluded"
+    for capability in policy.requires:
+        if not card.has_capability(capability):
+            return f"card does not state {capability}"
+    tokens = np.nansum([predictions.input_tokens[row, column], predictions.output_tokens[row, column]])
+    if card.context_tokens is not None and tokens > card.context_tokens:
+        return f"context of {card.context_tokens} tokens is shorter than the {tokens:.0f} expected"
+    if policy.needs_cost and not np.isfinite(cost):
+        return "cost unknown"
+    if policy.max_cost_usd is not None and cost > policy.max_cost_usd:
+        return f"cost {cost:.6f} USD above {policy.max_cost_usd:g}"
+    if policy.min_effect is not None and effect < policy.min_effect:
+        return f"effect {effect:.3f} below {policy.min_effect:g}"
+    if policy.max_latency_s is not None:
+        if not np.isfinite(latency):
+            return "latency unknown"
+        if latency > policy.max_latency_s:
+            return f"latency {latency:.2f} s above {policy.max_latency_s:g}"
+    return None
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _nobody(candidates: tuple[Candidate, ...]) -> str:
+    reasons = [f"{c.model}: {c.rejected}" for c in candidates]
+    shown = "; ".join(reasons[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
+    if all(c.rejected == "cost unknown" for c in candidates):
+        return (
+            "The policy weighs cost, but this router cannot predict any: its outcomes carried neither cost nor tokens. "
+            "Use the preset performance_first, or train on outcomes with cost_usd or output_tokens and prices."
+        )
+    return f"No model satisfies the policy ({shown}). Loosen the policy, or name a fallback model."

@@ -1,0 +1,101 @@
+"""The candidate models: a card for each, and the pool that holds them in a fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from graphrouter.exceptions import DataError, UnknownModelError
+from graphrouter.types import FloatArray
+
+
+class ModelCard(BaseModel):
+    """What is known of a candidate model without running it.
+
+    Example:
+        >>> card = ModelCard(model="nano", description="Small fast model.", input_usd_per_mtok=0.1, output_usd_per_mtok=0.4)
+        >>> card.has_price
+        True
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    model: str = Field(min_length=1, description="Unique name of the model in the pool.")
+    description: str | None = Field(None, description="What the model is and what it is good at, in a sentence or two.")
+    input_usd_per_mtok: float | None = Field(None, ge=0, allow_inf_nan=False, description="US dollars per million prompt tokens.")
+    output_usd_per_mtok: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="US dollars per million completion tokens."
+    )
+    context_tokens: int | None = Field(None, gt=0, description="Longest prompt plus completion, in tokens.")
+    num_params: float | None = Field(None, gt=0, allow_inf_nan=False, description="Number of parameters.")
+    family: str | None = Field(None, description="Family name; splits by model keep a family together.")
+    tools: bool | None = Field(None, description="Can call tools.")
+    vision: bool | None = Field(None, description="Can read images.")
+    json_output: bool | None = Field(None, alias="json", description="Can be held to JSON output.")
+
+    @property
+    def has_price(self) -> bool:
+        """True when both the prompt and the completion price are known."""
+        return self.input_usd_per_mtok is not None and self.output_usd_per_mtok is not None
+
+    def has_capability(self, name: str) -> bool | None:
+        """Whether the model has the capability `tools`, `vision` or `json`; None when the card does not say."""
+        value: bool | None = getattr(self, "json_output" if name == "json" else name)
+        return value
+
+
+@dataclass(frozen=True)
+class ModelPool:
+    """The candidate models in a fixed order, with unique names."""
+
+    cards: tuple[ModelCard, ...]
+
+    def __post_init__(self) -> None:
+        names = [card.model for card in self.cards]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise DataError(f"The pool names {twice[0]!r} more than once; every model needs a name of its own.")
+
+    @classmethod
+    def of(cls, cards: Iterable[ModelCard]) -> ModelPool:
+        """A pool of the cards, in the order given."""
+        return cls(tuple(cards))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Model names in pool order."""
+        return tuple(card.model for card in self.cards)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Position of each model in the pool, by name."""
+        return {name: i for i, name in enumerate(self.names)}
+
+    @cached_property
+    def prices(self) -> FloatArray:
+        """Input and output US dollars per million tokens: (2, num_models), NaN = not known."""
+        rows = [[card.input_usd_per_mtok for card in self.cards], [card.output_usd_per_mtok for card in self.cards]]
+        return np.array(rows, dtype=np.float64)
+
+    def position(self, model: str) -> int:
+        """Position of `model` in the pool.
+
+        Raises:
+            UnknownModelError: The pool has no such model.
+        """
+        if model not in self.index:
+            raise UnknownModelError(f"Unknown model {model!r}. The pool has: {', '.join(self.names)}.")
+        return self.index[model]
+
+    def __getitem__(self, model: str) -> ModelCard:
+        return self.cards[self.position(model)]
+
+    def __iter__(self) -> Iterator[ModelCard]:
+        return iter(self.cards)
+
+    def __len__(self) -> int:
+        return len(self.cards)
