@@ -1,0 +1,154 @@
+"""`graphrouter data`: make, check and describe datasets."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from graphrouter.cli.console import console, error_console, print_json
+
+if TYPE_CHECKING:
+    from graphrouter.data.describe import DatasetSummary
+
+app = typer.Typer(no_args_is_help=True, help="Make, check and describe datasets.")
+
+DATA_HELP = "Folder with queries, models, outcomes (and perhaps tasks) as .parquet, .csv or .jsonl; or the name simulated."
+
+
+class Format(StrEnum):
+    """File format of the tables."""
+
+    parquet = "parquet"
+    csv = "csv"
+    jsonl = "jsonl"
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write the tables to.")],
+    queries: Annotated[int, typer.Option("--queries", min=1, help="Number of queries.")] = 2400,
+    models: Annotated[int, typer.Option("--models", min=2, max=40, help="Number of models.")] = 12,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulated world.")] = 0,
+    missing: Annotated[float, typer.Option("--missing", help="Share of the pairs without an outcome, from 0 to below 1.")] = 0.15,
+    format: Annotated[Format, typer.Option("--format", help="File format of the tables.")] = Format.parquet,
+) -> None:
+    """Write a simulated dataset, and beside it the truth: expected effect, cost and latency of every pair.
+
+    Example: graphrouter data simulate --out data/world --queries 600 --seed 1
+    """
+    from graphrouter.data.readers import write_tables
+    from graphrouter.data.simulate import simulate as simulate_dataset
+
+    simulation = simulate_dataset(queries, models, seed=seed, missing=missing)
+    simulation.data.save(out, format=format.value)
+    write_tables({"truth": simulation.truth.table}, out, format=format.value)
+    num_outcomes = len(simulation.data.outcomes)
+    console.print(f"Wrote {queries:,} queries, {models} models and {num_outcomes:,} outcomes to", end=" ")
+    console.print(str(out), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def validate(data: Annotated[str, typer.Argument(help=DATA_HELP)]) -> None:
+    """Check a dataset; the first mistake is named with its table, row and mending, and the exit status is then 2.
+
+    Example: graphrouter data validate data/simulated
+    """
+    from graphrouter.data.readers import load_dataset
+
+    dataset = load_dataset(data)
+    counts = f"{len(dataset.queries):,} queries, {len(dataset.models)} models, {len(dataset.outcomes):,} outcomes"
+    console.print(f"{data} is valid: {counts}, {len(dataset.tasks)} tasks.", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def describe(
+    data: Annotated[str, typer.Argument(help=DATA_HELP)],
+    as_json: Annotated[bool, typer.Option("--json", help="Write only JSON to standard output.")] = False,
+) -> None:
+    """Show what a dataset holds: counts, what was observed, coverage of each task and model.
+
+    Example: graphrouter data describe data/simulated --json
+    """
+    from graphrouter.data.describe import describe_dataset
+    from graphrouter.data.readers import load_dataset
+
+    summary = describe_dataset(load_dataset(data))
+    if as_json:
+        print_json(summary)
+        return
+    _show_overview(summary)
+    _show_tasks(summary)
+    _show_models(summary)
+    if summary.share_with_cost == 0:
+        error_console.print("No outcome has a cost or tokens with prices: policies can weigh effect only.", highlight=False)
+
+
+def _show_overview(summary: DatasetSummary) -> None:
+    from rich.table import Table
+
+    chars = summary.prompt_chars
+    split = "none" if summary.split is None else ", ".join(f"{count:,} {side}" for side, count in summary.split.items())
+    rows = {
+        "queries": f"{summary.num_queries:,} ({summary.num_queries_without_task:,} without task, "
+        f"{summary.num_queries_without_outcomes:,} without outcomes, {summary.num_duplicate_prompts:,} repeated prompts)",
+        "models": f"{summary.num_models} ({summary.num_priced_models} with prices, "
+        f"{summary.num_described_models} with description, {summary.num_models_without_outcomes} without outcomes)",
+        "outcomes": f"{summary.num_outcomes:,} ({summary.density:.1%} of all pairs)",
+        "mean effect": f"{summary.mean_effect:.3f}",
+        "observed": f"cost {summary.share_with_cost:.0%}, output tokens {summary.share_with_output_tokens:.0%}, "
+        f"latency {summary.share_with_latency:.0%}",
+        "prompt length": f"{chars.min:,} to {chars.max:,} characters, median {chars.median:,.0f}, 95 % below {chars.p95:,.0f}",
+        "split column": split,
+        "fingerprint": summary.fingerprint[:16],
+    }
+    table = Table(title=f"Dataset {summary.name}", show_header=False, title_justify="left")
+    for name, text in rows.items():
+        table.add_row(name, text)
+    console.print(table, highlight=False)
+
+
+def _show_tasks(summary: DatasetSummary) -> None:
+    from rich.table import Table
+
+    table = Table(title="Tasks", title_justify="left")
+    for title in ("task", "best model"):
+        table.add_column(title, overflow="fold")
+    for title in ("queries", "outcomes", "density", "effect"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for task in summary.tasks:
+        table.add_row(
+            task.task or "(unknown)",
+            task.best_model or "-",
+            f"{task.num_queries:,}",
+            f"{task.num_outcomes:,}",
+            _cell(task.density, "{:.0%}"),
+            _cell(task.mean_effect, "{:.3f}"),
+        )
+    console.print(table, markup=False, highlight=False)
+
+
+def _show_models(summary: DatasetSummary) -> None:
+    from rich.table import Table
+
+    table = Table(title="Models (means; tokens: of the answer, s: seconds to its end)", title_justify="left")
+    table.add_column("model", overflow="fold")
+    for title in ("outcomes", "coverage", "effect", "USD/call", "tokens", "s"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for model in summary.models:
+        table.add_row(
+            model.model,
+            f"{model.num_outcomes:,}",
+            f"{model.coverage:.0%}",
+            _cell(model.mean_effect, "{:.3f}"),
+            _cell(model.mean_cost_usd, "{:.6f}"),
+            _cell(model.mean_output_tokens, "{:.0f}"),
+            _cell(model.mean_latency_s, "{:.2f}"),
+        )
+    console.print(table, markup=False, highlight=False)
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)

@@ -1,0 +1,83 @@
+"""The data contract in one place: which tables there are, their columns and the range of every number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+TableName = Literal["queries", "models", "outcomes", "tasks"]
+SplitName = Literal["train", "validation", "test"]
+
+TABLES: tuple[TableName, ...] = ("queries", "models", "outcomes", "tasks")
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+REQUIRED: dict[TableName, tuple[str, ...]] = {
+    "queries": ("query_id", "task", "prompt"),
+    "models": ("model",),
+    "outcomes": ("query_id", "model", "effect"),
+    "tasks": ("task",),
+}
+KEYS: dict[TableName, tuple[str, ...]] = {
+    "queries": ("query_id",),
+    "models": ("model",),
+    "outcomes": ("query_id", "model"),
+    "tasks": ("task",),
+}
+TEXTS: dict[TableName, tuple[str, ...]] = {
+    "queries": ("task",),
+    "models": ("description", "family"),
+    "outcomes": (),
+    "tasks": ("description",),
+}
+CAPABILITIES: tuple[str, ...] = ("tools", "vision", "json")
+
+
+@dataclass(frozen=True, slots=True)
+class NumberColumn:
+    """A column of numbers and the range that its known values must lie in."""
+
+    name: str
+    what: str
+    """What the column means, for messages."""
+    at_most: float = float("inf")
+    positive: bool = False
+    """Zero is refused as well."""
+    required: bool = False
+    """A missing value is refused as well."""
+
+    @property
+    def expected(self) -> str:
+        """The accepted range in words."""
+        if self.at_most < float("inf"):
+            return f"a number from 0 to {self.at_most:g}"
+        return "a finite number above 0" if self.positive else "a finite number of at least 0"
+
+
+NUMBERS: dict[TableName, tuple[NumberColumn, ...]] = {
+    "queries": (),
+    "models": (
+        NumberColumn("input_usd_per_mtok", "US dollars per million prompt tokens"),
+        NumberColumn("output_usd_per_mtok", "US dollars per million completion tokens"),
+        NumberColumn("context_tokens", "longest prompt plus completion", positive=True),
+        NumberColumn("num_params", "number of parameters", positive=True),
+    ),
+    "outcomes": (
+        NumberColumn("effect", "quality of the answer", at_most=1.0, required=True),
+        NumberColumn("cost_usd", "US dollars of the call"),
+        NumberColumn("input_tokens", "prompt tokens"),
+        NumberColumn("output_tokens", "completion tokens"),
+        NumberColumn("latency_s", "seconds to the end of the answer"),
+    ),
+    "tasks": (),
+}
+OUTCOME_NUMBERS: tuple[str, ...] = tuple(column.name for column in NUMBERS["outcomes"])
+
+
+def columns_of(table: TableName) -> tuple[str, ...]:
+    """All columns of the contract for `table`, in the order in which they are saved."""
+    named = [*REQUIRED[table], *TEXTS[table], *(column.name for column in NUMBERS[table])]
+    if table == "models":
+        named += CAPABILITIES
+    if table == "queries":
+        named.append("split")
+    return tuple(dict.fromkeys(named))

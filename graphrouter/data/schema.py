@@ -1,0 +1,195 @@
+"""A routing dataset: four checked tables and the views that the rest of the package takes of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from graphrouter.data.columns import KEYS, OUTCOME_NUMBERS, TABLES, TableName, columns_of
+from graphrouter.data.validation import normalise_frames, pair_positions
+from graphrouter.exceptions import DataError
+from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.types import FloatArray, IntArray
+
+TableFormat = Literal["parquet", "csv", "jsonl"]
+
+
+@dataclass(frozen=True, eq=False)
+class RoutingDataset:
+    """Queries, models and what is known of their pairs. Make one with `from_frames` or `load_dataset`, which check it.
+
+    Example:
+        >>> data = RoutingDataset.from_frames(
+        ...     queries=pd.DataFrame({"query_id": ["a", "b"], "task": ["sums", None], "prompt": ["1 + 1?", "Say hello."]}),
+        ...     models=pd.DataFrame({"model": ["nano", "grand"]}),
+        ...     outcomes=pd.DataFrame(
+        ...         {"query_id": ["a", "a", "b"], "model": ["nano", "grand", "grand"], "effect": [0.0, 1.0, 0.5]}
+        ...     ),
+        ... )
+        >>> data.outcome_matrix("effect").tolist()
+        [[0.0, 1.0], [nan, 0.5]]
+    """
+
+    name: str
+    queries: pd.DataFrame
+    """query_id, task (NaN = unknown), prompt; optional split (train, validation, test) and metadata."""
+    models: pd.DataFrame
+    """model, description, family, prices (US dollars per million tokens), context_tokens, num_params, capabilities; NaN or
+    None = not known."""
+    outcomes: pd.DataFrame
+    """query_id, model, effect in [0, 1], and float64 cost_usd, input_tokens, output_tokens, latency_s (NaN = not observed).
+    A pair that was not run has no row."""
+    tasks: pd.DataFrame
+    """task, description (NaN = none); a row for every task of `queries`."""
+
+    @classmethod
+    def from_frames(
+        cls,
+        *,
+        queries: pd.DataFrame,
+        models: pd.DataFrame,
+        outcomes: pd.DataFrame,
+        tasks: pd.DataFrame | None = None,
+        name: str = "dataset",
+    ) -> RoutingDataset:
+        """A dataset of the frames, checked and completed; the frames themselves are left as they are.
+
+        Raises:
+            DataError: A table breaks the contract; the message names the table, the row and the mending.
+        """
+        return build_dataset({"queries": queries, "models": models, "outcomes": outcomes, "tasks": tasks}, name=name)
+
+    @cached_property
+    def pool(self) -> ModelPool:
+        """The cards of the models, in the order of the models table."""
+        known = list(columns_of("models"))
+        return ModelPool.of(
+            _card(dict(zip(known, row, strict=True))) for row in self.models[known].itertuples(index=False, name=None)
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the contents: the same for any row order and file format, another for any other value.
+
+        Metadata columns do not count, since nothing is learned from them.
+        """
+        digest = hashlib.sha256()
+        for table in TABLES:
+            frame: pd.DataFrame = getattr(self, table)
+            ordered = frame.sort_values(list(KEYS[table]), kind="stable")
+            for column in columns_of(table):
+                if column in ordered.columns:
+                    digest.update(f"{table}.{column}:".encode() + _column_bytes(ordered[column]))
+        return digest.hexdigest()
+
+    @cached_property
+    def pair_positions(self) -> tuple[IntArray, IntArray]:
+        """Row in `queries` and row in `models` of every outcome, (num_outcomes,) each."""
+        return pair_positions(self.outcomes, self.queries, self.models)
+
+    def select_queries(self, query_ids: Sequence[str]) -> RoutingDataset:
+        """The dataset of these queries alone, in the order given, with their outcomes; models and tasks stay.
+
+        Raises:
+            DataError: An id is unknown or occurs twice.
+        """
+        positions = self._query_positions(query_ids)
+        if len(np.unique(positions)) < len(positions):
+            twice = next(query for i, query in enumerate(query_ids) if query in query_ids[:i])
+            raise DataError(f"select_queries received {twice!r} more than once; expected distinct ids. Drop the repetition.")
+        chosen = np.zeros(len(self.queries), dtype=bool)
+        chosen[positions] = True
+        queries = self.queries.iloc[positions].reset_index(drop=True)
+        outcomes = self.outcomes[chosen[self.pair_positions[0]]].reset_index(drop=True)
+        return replace(self, queries=queries, outcomes=outcomes)
+
+    def select_models(self, models: Sequence[str]) -> RoutingDataset:
+        """The dataset of these models alone, in the order given, with their outcomes; queries and tasks stay.
+
+        Raises:
+            UnknownModelError: The dataset has no such model.
+            DataError: A model occurs twice.
+        """
+        positions = np.array([self.pool.position(model) for model in models], dtype=np.int64)
+        if len(set(models)) < len(positions):
+            raise DataError(f"select_models received {len(positions)} names, not all distinct. Drop the repetition.")
+        chosen = np.zeros(len(self.models), dtype=bool)
+        chosen[positions] = True
+        frame = self.models.iloc[positions].reset_index(drop=True)
+        outcomes = self.outcomes[chosen[self.pair_positions[1]]].reset_index(drop=True)
+        return replace(self, models=frame, outcomes=outcomes)
+
+    def outcome_matrix(self, column: str, query_ids: Sequence[str] | None = None) -> FloatArray:
+        """One column of the outcomes as a matrix.
+
+        Args:
+            column: effect, cost_usd, input_tokens, output_tokens or latency_s.
+            query_ids: Rows wanted, in this order; all queries by default.
+
+        Returns:
+            (num_queries, num_models), in the units of the column, NaN = not observed.
+
+        Raises:
+            DataError: The column or a query is unknown.
+        """
+        if column not in OUTCOME_NUMBERS:
+            raise DataError(f"outcome_matrix received the column {column!r}; expected one of {', '.join(OUTCOME_NUMBERS)}.")
+        matrix = np.full((len(self.queries), len(self.models)), np.nan)
+        rows, columns = self.pair_positions
+        matrix[rows, columns] = self.outcomes[column].to_numpy(dtype=np.float64)
+        return matrix if query_ids is None else matrix[self._query_positions(query_ids)]
+
+    def save(self, folder: str | Path, *, format: TableFormat = "parquet") -> None:
+        """Writes the four tables as files of one format into `folder`, which is made when it is absent.
+
+        Raises:
+            DataError: The folder holds one of the tables in another format, or the format is unknown.
+        """
+        from graphrouter.data.readers import write_tables  # readers build datasets, so they import this module
+
+        write_tables({table: getattr(self, table) for table in TABLES}, Path(folder), format=format)
+
+    def _query_positions(self, query_ids: Sequence[str]) -> IntArray:
+        known = pd.Index(self.queries["query_id"])
+        positions: IntArray = known.get_indexer(pd.Index(list(query_ids), dtype="str")).astype(np.int64)
+        if (positions < 0).any():
+            unknown = query_ids[int(np.argmax(positions < 0))]
+            raise DataError(f"Unknown query id {unknown!r} in dataset {self.name!r} of {len(self.queries)} queries.")
+        return positions
+
+
+def build_dataset(
+    frames: Mapping[TableName, pd.DataFrame | None], *, name: str, sources: Mapping[TableName, str] | None = None
+) -> RoutingDataset:
+    """A dataset of raw frames; `sources` says what to call each table in messages.
+
+    Raises:
+        DataError: A table breaks the contract.
+    """
+    clean = normalise_frames(frames, sources)
+    return RoutingDataset(
+        name=name, queries=clean["queries"], models=clean["models"], outcomes=clean["outcomes"], tasks=clean["tasks"]
+    )
+
+
+def _card(row: dict[str, object]) -> ModelCard:
+    known = {name: value for name, value in row.items() if not pd.isna(value)}  # type: ignore[call-overload]
+    if "context_tokens" in known:
+        known["context_tokens"] = max(1, int(known["context_tokens"]))  # type: ignore[call-overload]
+    return ModelCard.model_validate(known)
+
+
+def _column_bytes(column: pd.Series) -> bytes:
+    """Bytes that two columns share if and only if they hold the same values."""
+    if column.dtype == np.float64:
+        values = column.to_numpy(dtype="<f8") + 0.0  # -0.0 becomes 0.0
+        return np.where(np.isnan(values), np.nan, values).tobytes()
+    return json.dumps([None if value is None or value != value else value for value in column.tolist()]).encode()

@@ -1,0 +1,220 @@
+"""Divides queries (or tasks, or models) into train, validation and test.
+
+A side is decided by a hash of the prompt and the seed, so it depends neither on the order of the rows nor on the machine, and
+all copies of a prompt stand on one side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from graphrouter.config import SplitConfig
+from graphrouter.data.columns import SPLITS
+from graphrouter.data.schema import RoutingDataset
+from graphrouter.exceptions import DataError
+
+logger = logging.getLogger(__name__)
+
+MIN_TRAIN = 2
+NO_TASK = ""
+"""Stratum of the queries whose task is unknown; no task can have this name."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Who stands on which side: query ids in ascending order, and the models that training must not see."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    held_out_models: tuple[str, ...] = ()
+    """In pool order; empty unless models are held out."""
+
+
+def split_dataset(data: RoutingDataset, config: SplitConfig) -> Split:
+    """The division of `data` that `config` asks for.
+
+    A `split` column of the queries is always kept; where it has no validation or no test rows, they are carved out of its
+    training rows. By model, families are held out whole and the queries are divided as well.
+
+    Example:
+        >>> from graphrouter.data import simulate
+        >>> split = split_dataset(simulate(num_queries=100).data, SplitConfig())
+        >>> len(split.train), len(split.validation), len(split.test)
+        (70, 10, 20)
+
+    Raises:
+        DataError: There are too few queries, tasks or models to divide.
+    """
+    groups = _prompt_groups(data.queries, config.seed)
+    if "split" in data.queries.columns:
+        if config.by == "task":
+            logger.warning("The queries of %r have a split column, which is kept: tasks are not held out.", data.name)
+        sides = _kept_sides(groups, data.queries["split"].to_numpy(dtype=object), config)
+    elif config.by == "task":
+        sides = _sides_by_task(groups, data.queries, config)
+    else:
+        sides = _sides_by_query(groups, validation=config.validation, test=config.test)
+    held_out = _held_out_models(data, config) if config.by == "model" else ()
+    ids = data.queries["query_id"].to_numpy(dtype=object)
+    train, validation, test = (tuple(sorted(ids[sides == side])) for side in SPLITS)
+    return Split(train=train, validation=validation, test=test, held_out_models=held_out)
+
+
+def allocate(sizes: Sequence[int], share: float, total: int, room: Sequence[int] | None = None) -> list[int]:
+    """How many of each stratum to take so that `total` are taken: the largest-remainder method.
+
+    Args:
+        sizes: Members of each stratum, in the order in which equal remainders are served.
+        share: Share of each stratum wanted.
+        total: Members to take over all strata.
+        room: Most that may be taken of each stratum; its size by default.
+    """
+    most = np.array(sizes if room is None else room, dtype=np.int64)
+    quotas = np.array(sizes, dtype=np.float64) * share
+    taken = np.minimum(np.floor(quotas + 1e-9).astype(np.int64), most)
+    # Rounding can push the floors past a small total; take back where the quota is overshot the most.
+    while taken.sum() > total:
+        taken[int(np.argmax(np.where(taken > 0, taken - quotas, -np.inf)))] -= 1
+    while taken.sum() < min(total, most.sum()):
+        taken[int(np.argmax(np.where(taken < most, quotas - taken, -np.inf)))] += 1
+    return [int(count) for count in taken]
+
+
+def _hash(seed: int, text: str) -> str:
+    return hashlib.sha256(f"{seed}:{text}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _prompt_groups(queries: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """One row for each distinct prompt: `stratum`, `order` (its hash), `members` (row numbers); in hash order."""
+    prompts = queries["prompt"].str.strip()
+    frame = pd.DataFrame({"prompt": prompts, "stratum": queries["task"].fillna(NO_TASK)})
+    # max: a copy with a known task decides over one without
+    groups = frame.groupby("prompt", sort=False).agg(stratum=("stratum", "max"))
+    members = frame.groupby("prompt", sort=False).indices
+    groups["members"] = pd.Series([members[prompt] for prompt in groups.index], index=groups.index, dtype=object)
+    groups["order"] = [_hash(seed, str(prompt)) for prompt in groups.index]
+    return groups.sort_values("order").reset_index(drop=True)
+
+
+def _sides_by_query(groups: pd.DataFrame, *, validation: float, test: float) -> np.ndarray:
+    side = _stratified(groups, {"test": test, "validation": validation})
+    return _spread(groups, side)
+
+
+def _stratified(groups: pd.DataFrame, shares: Mapping[str, float]) -> np.ndarray:
+    """Side of each group, (num_groups,): `shares` of them, the same of every stratum as nearly as can be; the rest is train."""
+    num_groups = len(groups)
+    if num_groups < MIN_TRAIN + len(shares):
+        raise DataError(
+            f"Too few queries to divide: {num_groups} with distinct prompts; expected at least {MIN_TRAIN + len(shares)} "
+            f"({MIN_TRAIN} train, {', '.join(f'1 {name}' for name in shares)}). Add queries."
+        )
+    by_stratum = groups.groupby("stratum", sort=False).indices  # in the order of the hashes: ties have no favourites
+    rows = list(by_stratum.values())
+    sizes = [len(members) for members in rows]
+    side = np.full(num_groups, "train", dtype=object)
+    used = [0] * len(rows)
+    left = num_groups - MIN_TRAIN
+    for number, (name, share) in enumerate(shares.items()):
+        others = len(shares) - number - 1
+        total = max(1, min(round(share * num_groups), left - others))
+        left -= total
+        counts = allocate(sizes, share, total, [size - done for size, done in zip(sizes, used, strict=True)])
+        for i, count in enumerate(counts):
+            side[rows[i][used[i] : used[i] + count]] = name
+            used[i] += count
+    return side
+
+
+def _spread(groups: pd.DataFrame, side: np.ndarray) -> np.ndarray:
+    """Side of each query from the side of each group of copies, (num_queries,) of text."""
+    sides = np.full(sum(len(members) for members in groups["members"]), "", dtype=object)
+    for members, name in zip(groups["members"], side, strict=True):
+        sides[members] = name
+    return sides
+
+
+def _kept_sides(groups: pd.DataFrame, given: np.ndarray, config: SplitConfig) -> np.ndarray:
+    """The given sides, with validation and test carved out of train where they are absent."""
+    sides = given.copy()
+    wanted = {"test": config.test, "validation": config.validation}
+    absent = {name: share for name, share in wanted.items() if not (given == name).any()}
+    in_train = groups[[given[members[0]] == "train" for members in groups["members"]]].reset_index(drop=True)
+    if len(in_train) < MIN_TRAIN + len(absent):
+        counts = ", ".join(f"{int((given == name).sum())} {name}" for name in SPLITS)
+        raise DataError(
+            f"Too few training queries in the split column ({counts}): {len(in_train)} distinct prompts; expected at least "
+            f"{MIN_TRAIN + len(absent)}. Mark more rows as train."
+        )
+    if absent:
+        for members, name in zip(in_train["members"], _stratified(in_train, absent), strict=True):
+            sides[members] = name
+    return sides
+
+
+def _sides_by_task(groups: pd.DataFrame, queries: pd.DataFrame, config: SplitConfig) -> np.ndarray:
+    """Whole tasks on one side; tasks that share a prompt go together, and queries of unknown task are for training."""
+    joined = _joined_tasks(groups, queries["task"].fillna(NO_TASK).to_numpy(dtype=object))
+    leaders = sorted({leader for task, leader in joined.items() if task != NO_TASK}, key=lambda task: _hash(config.seed, task))
+    if len(leaders) < 3:
+        raise DataError(
+            f"Too few tasks to hold whole ones out: {len(leaders)} that share no prompt; expected at least 3. "
+            "Split by query instead."
+        )
+    num_test = max(1, min(round(config.test * len(leaders)), len(leaders) - 2))
+    num_validation = max(1, min(round(config.validation * len(leaders)), len(leaders) - num_test - 1))
+    side_of = dict.fromkeys(leaders, "train")
+    side_of.update(dict.fromkeys(leaders[:num_test], "test"))
+    side_of.update(dict.fromkeys(leaders[num_test : num_test + num_validation], "validation"))
+    side = np.array([side_of.get(joined[stratum], "train") for stratum in groups["stratum"]], dtype=object)
+    num_train = int((side == "train").sum())
+    if num_train < MIN_TRAIN:
+        raise DataError(f"Only {num_train} queries remain to train on when whole tasks are held out. Split by query instead.")
+    return _spread(groups, side)
+
+
+def _joined_tasks(groups: pd.DataFrame, tasks: np.ndarray) -> dict[str, str]:
+    """The first task, in the alphabet, of the tasks that each one shares prompts with, itself included."""
+    leader = {task: task for task in {*tasks, *groups["stratum"]}}
+
+    def find(task: str) -> str:
+        while leader[task] != task:
+            task = leader[task]
+        return task
+
+    for members in groups["members"]:
+        known = sorted({find(task) for task in tasks[members] if task != NO_TASK})
+        for other in known[1:]:
+            leader[other] = known[0]
+    return {task: find(task) for task in leader}
+
+
+def _held_out_models(data: RoutingDataset, config: SplitConfig) -> tuple[str, ...]:
+    """About `config.test` of the models, whole families at a time; at least one, and at least two stay for training."""
+    names = data.models["model"]
+    family_of = data.models["family"].fillna("model " + names)
+    sizes = family_of.value_counts()
+    order = sorted(sizes.index, key=lambda family: _hash(config.seed, str(family)))
+    most = len(names) - 2
+    target = max(1, round(config.test * len(names)))
+    fitting = [family for family in order if sizes[family] <= most]
+    if not fitting:
+        shown = ", ".join(f"{family} {size}" for family, size in sizes.items())
+        raise DataError(
+            f"Too few models to hold a family out: {len(names)} models in {len(sizes)} families ({shown}), and 2 must stay for "
+            "training. Add models of another family, or split by query."
+        )
+    chosen: list[str] = []
+    for family in fitting:
+        if sum(int(sizes[name]) for name in chosen) + int(sizes[family]) <= target:
+            chosen.append(family)
+    if not chosen:  # every family is larger than the share: the smallest one comes nearest
+        chosen = [min(fitting, key=lambda family: int(sizes[family]))]
+    return tuple(names[family_of.isin(chosen)])

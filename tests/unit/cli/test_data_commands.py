@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from graphrouter.cli.data import app
+from graphrouter.data import load_dataset, simulate
+from graphrouter.exceptions import DataError
+
+runner = CliRunner()
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv", "jsonl"])
+def test_simulate_writes_the_tables_and_the_truth(tmp_path: Path, format: str) -> None:
+    out = tmp_path / "world"
+    arguments = ["simulate", "--out", str(out), "--queries", "40", "--models", "5", "--seed", "7", "--missing", "0.5"]
+    result = runner.invoke(app, [*arguments, "--format", format])
+    assert result.exit_code == 0, result.output
+    assert "40 queries, 5 models and 100 outcomes" in result.output
+    assert sorted(path.stem for path in out.iterdir()) == ["models", "outcomes", "queries", "tasks", "truth"]
+    assert {path.suffix for path in out.iterdir()} == {f".{format}"}
+    assert load_dataset(out).fingerprint == simulate(40, 5, seed=7, missing=0.5).data.fingerprint
+
+
+def test_simulate_refuses_numbers_out_of_range(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["simulate", "--out", str(tmp_path), "--models", "1"])
+    assert result.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_validate_says_what_is_valid(tmp_path: Path) -> None:
+    simulate(40).data.save(tmp_path)
+    result = runner.invoke(app, ["validate", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "is valid: 40 queries, 12 models, 408 outcomes, 10 tasks." in result.output
+
+
+def test_validate_lets_the_mistake_through_to_the_root_command(tmp_path: Path) -> None:
+    simulate(40).data.save(tmp_path, format="csv")
+    outcomes = tmp_path / "outcomes.csv"
+    lines = outcomes.read_text().splitlines()
+    outcomes.write_text("\n".join([*lines, lines[1]]) + "\n")
+    result = runner.invoke(app, ["validate", str(tmp_path)])
+    assert isinstance(result.exception, DataError)
+    assert "outcomes.csv, row 409" in str(result.exception)
+
+
+def test_describe_shows_tables(tmp_path: Path) -> None:
+    simulate(40).data.save(tmp_path)
+    result = runner.invoke(app, ["describe", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    for text in ("Tasks", "Models", "code_writing", "tarn-grand", "85%"):
+        assert text in result.output
+
+
+def test_describe_writes_only_json(tmp_path: Path) -> None:
+    simulate(40).data.save(tmp_path)
+    result = runner.invoke(app, ["describe", str(tmp_path), "--json"])
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert (summary["num_queries"], summary["num_models"], summary["num_outcomes"]) == (40, 12, 408)
+    assert len(summary["models"]) == 12
+    assert summary["split"] is None
+
+
+def test_describe_says_that_no_cost_is_known(shared_data: Callable[[str], Path]) -> None:
+    result = runner.invoke(app, ["describe", str(shared_data("llmrouter_default"))])
+    assert result.exit_code == 0, result.output
+    assert "policies can weigh effect only" in result.stderr
+    assert "policies can weigh effect only" not in result.stdout
