@@ -1,0 +1,72 @@
+"""The default encoder: offline, quiet, quick on huge texts, and loud when its files are gone."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphrouter.encoders import wordllama as module
+from graphrouter.encoders.wordllama import WordLlamaEncoder
+from graphrouter.exceptions import EncoderError
+
+
+@pytest.fixture(scope="module")
+def encoder() -> WordLlamaEncoder:
+    return WordLlamaEncoder()
+
+
+def test_agrees_with_wordllama_itself(encoder: WordLlamaEncoder) -> None:
+    folder, model = module._load(256)
+    text = "What is the derivative of x squared? What is it at x = 3?"
+    expected = model.embed(text, norm=True)[0]
+    np.testing.assert_allclose(encoder.encode([text])[0], expected, atol=1e-6)
+    assert (folder / "weights").is_dir()
+
+
+def test_smaller_dimensions_are_the_first_columns(encoder: WordLlamaEncoder) -> None:
+    whole = encoder.encode(["Boil an egg."])[0, :64]
+    small = WordLlamaEncoder(64)
+    np.testing.assert_allclose(small.encode(["Boil an egg."])[0], whole / np.linalg.norm(whole), atol=1e-6)
+    assert small.revision == encoder.revision
+
+
+def test_a_million_characters_cost_little(encoder: WordLlamaEncoder) -> None:
+    text = "Summarise the following report. " * 31_250
+    encoder.encode([text])
+    times_s = []
+    for _ in range(5):
+        start = time.perf_counter()
+        encoder.encode([text])
+        times_s.append(time.perf_counter() - start)
+    assert min(times_s) < 0.02
+
+
+def test_loading_leaves_the_root_logger_alone() -> None:
+    code = (
+        "import logging; from graphrouter.encoders.wordllama import WordLlamaEncoder; WordLlamaEncoder(64)\n"
+        "root = logging.getLogger(); print(len(root.handlers), root.level)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["0", str(logging.WARNING)]
+    assert done.stderr == ""
+
+
+@pytest.fixture
+def empty_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    import wordllama
+
+    monkeypatch.setattr(wordllama, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr("wordllama.wordllama.__file__", str(tmp_path / "wordllama.py"))
+    return tmp_path
+
+
+def test_missing_weights_are_one_clear_error_without_a_download(empty_package: Path) -> None:
+    with pytest.raises(EncoderError, match=r"downloads are disabled.* Reinstall it with: pip install wordllama"):
+        WordLlamaEncoder()
