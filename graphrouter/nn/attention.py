@@ -1,0 +1,142 @@
+"""Messages along query - similar query - model paths, and attention over tasks for queries of unknown task."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from graphrouter.nn.layers import PositiveParameter, masses, normalise
+from graphrouter.nn.state import SupportState, dense_rows
+
+
+class Neighbourhood(NamedTuple):
+    """Similar support queries of each target. B targets, K neighbours."""
+
+    query: Tensor
+    """(B, K) int64 support queries."""
+    cosine: Tensor
+    """(B, K) similarity of the embeddings, in [-1, 1]."""
+
+
+class PathMessages(NamedTuple):
+    """What similar queries say. C channels, B targets, M models, H heads."""
+
+    residual: Tensor
+    """(C, B, M) shrunk mean residual of the model on similar queries (logit scale)."""
+    evidence: Tensor
+    """(B, M) share of that mean that is evidence and not prior (effect channel), in [0, 1)."""
+    surprise: Tensor
+    """(C, B) shrunk mean surprise of similar queries."""
+    spread: Tensor
+    """(B,) standard deviation of the similar queries' surprises (effect channel), >= 0."""
+
+
+class PathAttention(nn.Module):
+    """Kernel-weighted Newton steps on the residuals of similar queries, one a head from flat to sharp, mixed by learned weights.
+
+    The step is (sum of a * residual) / (sum of a * information + mass) over the support queries that resemble the target and
+    that the model answered; a = exp(sharpness * (cosine - 1) + learned similarity of states + bonus for the same task).
+    Missing outcomes are in neither sum.
+    """
+
+    def __init__(self, num_channels: int, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.sharpness = PositiveParameter(torch.linspace(1.0, 16.0, num_heads))
+        self.metric = nn.Linear(width, width, bias=False)
+        self.metric_scale = nn.Parameter(torch.zeros(num_heads))
+        self.same_task = nn.Parameter(torch.full((num_heads,), 0.5))
+        self.path_mass = PositiveParameter(masses([3.0] * num_heads, 3.0).unsqueeze(-1))
+        self.surprise_mass = PositiveParameter(masses([3.0] * num_heads, 3.0))
+        self.path_mix = nn.Parameter(torch.full((num_channels, num_heads, 1), 0.5 / num_heads))
+        self.surprise_mix = nn.Parameter(torch.full((num_channels, num_heads), 0.5 / num_heads))
+
+    def forward(self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task_share: Tensor) -> PathMessages:
+        """Messages to every (target, model) pair.
+
+        Args:
+            state: Cached support.
+            target: (B, W) states of the targets.
+            neighbours: Their similar support queries.
+            task_share: (B, T + 1) belief over tasks, rows sum to 1; index T = unknown.
+        """
+        weight = self._weights(state, target, neighbours, task_share)
+        base = state.base
+        rows, position = torch.unique(neighbours.query, return_inverse=True)
+        dense = dense_rows(base, state.edges, state.row_start, rows, state.num_models)
+        kind, channels, num_rows, num_models = dense.shape
+        table = dense.permute(2, 0, 1, 3).reshape(num_rows, -1)
+        gathered = table.index_select(0, position.flatten()).view(*position.shape, -1)
+        sums = torch.bmm(weight, gathered).view(*weight.shape[:2], kind, channels, num_models)
+        total, information = sums.permute(2, 3, 0, 1, 4)  # each (C, B, H, M)
+        mass = self.path_mass().unsqueeze(1)  # (C, 1, H, 1)
+        residual = (self.path_mix.unsqueeze(1) * (total / (information + mass))).sum(2)
+        evidence = (information[0] / (information[0] + mass[0])).mean(1)
+
+        surprise = base.surprise[:, neighbours.query]  # (C, B, K)
+        reliability = base.reliability[:, neighbours.query]
+        attention = weight.transpose(1, 2) * reliability.unsqueeze(-1)  # (C, B, K, H)
+        carried = (attention * surprise.unsqueeze(-1)).sum(2)
+        shrunk = carried / (attention.sum(2) + self.surprise_mass().unsqueeze(1))
+        flat = reliability[0] / reliability[0].sum(1, keepdim=True).clamp_min(1e-6)
+        centre = (flat * surprise[0]).sum(1, keepdim=True)
+        spread = ((flat * (surprise[0] - centre) ** 2).sum(1) + 1e-6).sqrt()
+        return PathMessages(residual, evidence, (self.surprise_mix.unsqueeze(1) * shrunk).sum(2), spread)
+
+    def _weights(self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task_share: Tensor) -> Tensor:
+        """Unnormalised attention, in (0, e^4]: (B, H, K)."""
+        metric = normalise(self.metric(state.query))[neighbours.query]
+        likeness = torch.bmm(metric, normalise(self.metric(target)).unsqueeze(2)).squeeze(2)
+        task = state.task_of_query[neighbours.query]
+        shared = task_share.gather(1, task) * (task < state.num_tasks)
+        logit = (
+            self.sharpness()[:, None] * (neighbours.cosine - 1).unsqueeze(1)
+            + self.metric_scale[:, None] * likeness.unsqueeze(1)
+            + self.same_task[:, None] * shared.unsqueeze(1)
+        )
+        weight: Tensor = logit.clamp(-30, 4).exp()
+        return weight
+
+
+class TaskAttention(nn.Module):
+    """Belief over tasks: certain where the task is known, else attention over the task nodes.
+
+    Evidence is the likeness to each task's description and to the mean of its queries, and the tasks of similar queries.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, width)
+        self.prototype_scale = PositiveParameter(5.0)
+        self.description_scale = PositiveParameter(1.0)
+        self.vote = nn.Parameter(torch.tensor(1.0))
+        self.vote_sharpness = PositiveParameter(10.0)
+
+    def forward(self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task: Tensor) -> tuple[Tensor, Tensor]:
+        """Belief over tasks.
+
+        Args:
+            state: Cached support.
+            target: (B, W) states of the targets.
+            neighbours: Their similar support queries.
+            task: (B,) int64, -1 = unknown.
+
+        Returns:
+            The belief (B, T + 1), rows sum to 1, index T = "none" (all of it when there are no tasks); and the log-probabilities
+            (B, T) that attention alone gives, for the task loss.
+        """
+        num_tasks = state.num_tasks
+        if num_tasks == 0:
+            return target.new_ones(target.shape[0], 1), target.new_zeros(target.shape[0], 0)
+        asked = normalise(self.query(target))
+        likeness = self.prototype_scale() * asked @ normalise(self.query(state.prototype)).T
+        likeness = likeness + self.description_scale() * asked @ normalise(state.task).T
+        share = torch.softmax(self.vote_sharpness() * neighbours.cosine, dim=1)
+        votes = target.new_zeros(target.shape[0], num_tasks + 1)
+        votes = votes.scatter_add(1, state.task_of_query[neighbours.query], share)[:, :num_tasks]
+        log_belief = torch.log_softmax(likeness + self.vote * (votes + 0.01).log(), dim=1)
+        known = (task >= 0).unsqueeze(1)
+        certain = torch.nn.functional.one_hot(task.clamp_min(0), num_tasks).to(target.dtype)
+        belief = torch.where(known, certain, log_belief.exp())
+        return torch.cat([belief, belief.new_zeros(belief.shape[0], 1)], dim=1), log_belief

@@ -1,0 +1,188 @@
+"""The routing network: encodes a support once, then scores any number of target queries against every model."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import HeteroData
+
+from graphrouter.config import NetworkConfig
+from graphrouter.graph.builder import ANSWERED_BY, QUERY_IN_TASK, SIMILAR_TO
+from graphrouter.graph.channels import NUM_CHANNELS
+from graphrouter.nn.attention import Neighbourhood, PathAttention, TaskAttention
+from graphrouter.nn.base import BaseState, RaschBase, SupportEdges
+from graphrouter.nn.layers import FeatureEncoder, PositiveParameter, masses, segment_sum, unit_variance, zero_linear
+from graphrouter.nn.readout import PairPredictions, PairReadout
+from graphrouter.nn.state import SupportState, dense_rows
+
+_ROWS_AT_ONCE = 2048
+
+
+class FeatureSizes(NamedTuple):
+    """Widths of the node features that a network was built for."""
+
+    principal: int
+    text: int
+    card: int
+
+
+class Targets(NamedTuple):
+    """Queries to score. B targets, K neighbours."""
+
+    text: Tensor
+    """(B, dimension) centred unit embeddings."""
+    principal: Tensor
+    """(B, P) text and surface features in decorrelated coordinates."""
+    task: Tensor
+    """(B,) int64, -1 = unknown."""
+    neighbours: Neighbourhood
+
+
+class RoutingGNN(nn.Module):
+    """Predicts effect, tokens (hence cost) and latency of query-model pairs from a heterogeneous graph.
+
+    Effect logit = ability(model) + easiness(query) + skill(task, model) + path residual + profile match, softened by the
+    doubt about the easiness, plus a perceptron that starts at zero. Nothing is tied to a particular model, task or query: all
+    are features and observed outcomes, so that newcomers need no training.
+    """
+
+    def __init__(self, config: NetworkConfig, sizes: FeatureSizes) -> None:
+        super().__init__()
+        self.sizes = sizes
+        width = config.width
+        self.query_encoder = FeatureEncoder(sizes.principal, width, config.dropout)
+        self.model_encoder = FeatureEncoder(sizes.text + sizes.card + 1, width, config.dropout)
+        self.task_encoder = FeatureEncoder(sizes.text + 1, width, config.dropout)
+        self.ability_prior = zero_linear(width, NUM_CHANNELS)
+        self.base = RaschBase(config.base_rounds)
+        self.profile_mass = PositiveParameter(masses(1000.0, 1000.0).unsqueeze(-1))
+        self.slope_mass = PositiveParameter(masses(300.0, 300.0))
+        self.slope_scale = nn.Parameter(torch.full((NUM_CHANNELS, 1), 0.5))
+        self.profile_to_model = zero_linear(sizes.principal, width)
+        self.task_to_query = nn.Linear(2 * width, width)
+        self.task_attention = TaskAttention(width)
+        self.path_attention = PathAttention(NUM_CHANNELS, width, config.num_heads)
+        self.readout = PairReadout(width, config.hidden, config.dropout)
+
+    def forward(self, data: HeteroData) -> PairPredictions:
+        """Predictions for all pairs of the graph's target queries and models.
+
+        Args:
+            data: A graph from `build_graph`.
+        """
+        return self.score(self.encode_support(data), targets_of(data))
+
+    def encode_support(self, data: HeteroData) -> SupportState:
+        """Everything that does not depend on the targets; computed once and kept at prediction.
+
+        Args:
+            data: A graph from `build_graph`; its target queries are ignored.
+        """
+        num_support = int(data["query"].is_support.sum())
+        num_models, num_tasks = data["model"].num_nodes, data["task"].num_nodes
+        text, principal = data["query"].x[:num_support], data["query"].principal[:num_support]
+        query = self.query_encoder(principal)
+        model = self.model_encoder(unit_variance(data["model"].x), data["model"].card, _is_absent(data["model"].x))
+        task = self.task_encoder(unit_variance(data["task"].x), _is_absent(data["task"].x))
+        task_of_query = _task_of(data, num_support, start=0).where_unknown(num_tasks)
+
+        edges = _support_edges(data)
+        base = self.base(edges, task_of_query, num_tasks, self.ability_prior(model).T)
+        row_start = _row_starts(edges.query, num_support)
+        profile = self._profile(base, edges, row_start, principal, num_models)
+        prototype = segment_sum(query.T, task_of_query, num_tasks + 1)[:, :num_tasks].T
+        count = torch.bincount(task_of_query, minlength=num_tasks + 1)[:num_tasks].unsqueeze(1)
+        return SupportState(
+            base=base,
+            edges=edges,
+            row_start=row_start,
+            query=query,
+            query_text=text,
+            task_of_query=task_of_query,
+            model=model + self.profile_to_model(profile[0]),
+            profile=profile,
+            slope=self._slope(base, principal),
+            task=task,
+            prototype=prototype / count.clamp_min(1),
+        )
+
+    def score(self, state: SupportState, targets: Targets) -> PairPredictions:
+        """Predictions for all pairs of the targets and the models of the state. Targets do not influence one another.
+
+        Args:
+            state: From `encode_support`.
+            targets: Queries to score.
+        """
+        query = self.query_encoder(targets.principal)
+        share, log_task = self.task_attention(state, query, targets.neighbours, targets.task)
+        paths = self.path_attention(state, query, targets.neighbours, share)
+        promised = torch.einsum("bt,ct->cb", share, state.base.task_easiness)
+        easiness = promised + self.slope_scale * (state.slope @ targets.principal.T) + paths.surprise
+        context = share[:, : state.num_tasks] @ torch.cat([state.task, state.prototype], dim=1)
+        in_task = query + self.task_to_query(context)
+        location, log_scale = self.readout(state, in_task, easiness, paths, share, targets.principal)
+        return PairPredictions(location, log_scale, log_task)
+
+    def _profile(self, base: BaseState, edges: SupportEdges, row_start: Tensor, principal: Tensor, num_models: int) -> Tensor:
+        """On which kinds of queries each model beats its ability: (C, M, P).
+
+        A ridge regression of each model's residuals on the principal coordinates of the queries, as one Newton step a coordinate:
+        the coordinates are decorrelated, so the information matrix is close to diagonal.
+        """
+        total = principal.new_zeros(NUM_CHANNELS, num_models, principal.shape[1])
+        information = torch.zeros_like(total)
+        for rows in torch.split(torch.arange(principal.shape[0], device=principal.device), _ROWS_AT_ONCE):
+            residual, curvature = dense_rows(base, edges, row_start, rows, num_models)
+            total = total + torch.einsum("csm,sp->cmp", residual, principal[rows])
+            information = information + torch.einsum("csm,sp->cmp", curvature, principal[rows].square())
+        profile: Tensor = total / (information + self.profile_mass())
+        return profile
+
+    def _slope(self, base: BaseState, principal: Tensor) -> Tensor:
+        """How easiness changes along the principal coordinates: (C, P), the same ridge regression on the queries' surprises."""
+        total = (base.surprise * base.reliability) @ principal
+        slope: Tensor = total / (base.reliability @ principal.square() + self.slope_mass())
+        return slope
+
+
+def targets_of(data: HeteroData) -> Targets:
+    """The target queries of a graph from `build_graph`."""
+    num_support = int(data["query"].is_support.sum())
+    num_targets = data["query"].num_nodes - num_support
+    edges = data[SIMILAR_TO].edge_index
+    neighbours = Neighbourhood(query=edges[0].view(num_targets, -1), cosine=data[SIMILAR_TO].edge_attr.view(num_targets, -1))
+    task = _task_of(data, num_targets, start=num_support).position
+    return Targets(data["query"].x[num_support:], data["query"].principal[num_support:], task, neighbours)
+
+
+class _TaskPosition(NamedTuple):
+    position: Tensor
+    """(n,) int64, -1 = unknown."""
+
+    def where_unknown(self, number: int) -> Tensor:
+        return torch.where(self.position < 0, number, self.position)
+
+
+def _task_of(data: HeteroData, count: int, *, start: int) -> _TaskPosition:
+    query, task = data[QUERY_IN_TASK].edge_index
+    position = torch.full((data["query"].num_nodes,), -1, dtype=torch.int64, device=query.device)
+    position[query] = task
+    return _TaskPosition(position[start : start + count])
+
+
+def _support_edges(data: HeteroData) -> SupportEdges:
+    query, model = data[ANSWERED_BY].edge_index
+    channels = data[ANSWERED_BY].channels.T
+    observed = torch.isfinite(channels)
+    return SupportEdges(query, model, torch.where(observed, channels, 0.0), observed.to(channels.dtype))
+
+
+def _row_starts(query: Tensor, num_queries: int) -> Tensor:
+    counts = torch.bincount(query, minlength=num_queries)
+    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+
+
+def _is_absent(text: Tensor) -> Tensor:
+    return (text.abs().sum(1, keepdim=True) == 0).to(text.dtype)
