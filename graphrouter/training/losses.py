@@ -1,0 +1,102 @@
+"""Losses of an episode, and the reward that validation watches."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from graphrouter.graph.channels import EFFECT, INPUT_TOKENS, LATENCY, SPEND
+from graphrouter.nn.readout import PairPredictions
+
+
+class Labels(NamedTuple):
+    """Supervised pairs as a grid over targets and models. C channels, B targets, M models."""
+
+    channels: Tensor
+    """(C, B, M), standardised; NaN = not observed."""
+    scaled_cost: Tensor
+    """(B, M) cost mapped to [0, 1]; NaN = not observed."""
+
+
+class EpisodeLosses(NamedTuple):
+    """Mean losses of an episode, each a scalar."""
+
+    effect: Tensor
+    """Cross entropy of the effect, in nats."""
+    tokens: Tensor
+    """Negative log-likelihood of the token and spend channels, in nats."""
+    latency: Tensor
+    """Negative log-likelihood of the latency channel, in nats."""
+    task: Tensor
+    """Cross entropy of the task that attention believes in, in nats."""
+    regret: Tensor
+    """Expected regret of a soft policy over random trade-offs, in units of effect."""
+
+
+def effect_log_loss(predictions: PairPredictions, labels: Labels) -> Tensor:
+    """Mean cross entropy of the observed effects, soft labels allowed; 0 when there are none."""
+    target = labels.channels[EFFECT]
+    observed = torch.isfinite(target)
+    logit = predictions.location[EFFECT][observed]
+    return F.binary_cross_entropy_with_logits(logit, target[observed], reduction="sum") / observed.sum().clamp_min(1)
+
+
+def log_normal_loss(predictions: PairPredictions, labels: Labels, channel: int) -> Tensor:
+    """Mean negative log-likelihood of a standardised logarithm, constants dropped; 0 when it was never observed."""
+    target = labels.channels[channel]
+    observed = torch.isfinite(target)
+    log_scale = predictions.log_scale[channel][observed]
+    error = (target[observed] - predictions.location[channel][observed]) * torch.exp(-log_scale)
+    return (0.5 * error.square().clamp(max=100.0) + log_scale).sum() / observed.sum().clamp_min(1)
+
+
+def soft_regret(predictions: PairPredictions, labels: Labels, trade_off: Tensor, temperature: float) -> Tensor:
+    """Mean regret of choosing by softmax(expected utility / temperature) against the best observed model of each query.
+
+    Only observed pairs take part. Costs enter as recorded: this loss teaches differences of effect.
+
+    Args:
+        predictions: Of the episode.
+        labels: Of the episode.
+        trade_off: (B,) effect that one unit of scaled cost is worth, >= 0.
+        temperature: Of the soft choice, in units of effect.
+    """
+    effect = labels.channels[EFFECT]
+    observed = torch.isfinite(effect)
+    price = trade_off.unsqueeze(1) * torch.nan_to_num(labels.scaled_cost)
+    expected = torch.sigmoid(predictions.location[EFFECT]) - price
+    choice = torch.softmax((expected / temperature).masked_fill(~observed, -torch.inf), dim=1)
+    utility = torch.nan_to_num(effect) - price
+    best = utility.masked_fill(~observed, -torch.inf).amax(1)
+    regret = best - (torch.nan_to_num(choice) * utility).sum(1)
+    useful = observed.sum(1) > 1
+    return torch.where(useful, regret, 0.0).sum() / useful.sum().clamp_min(1)
+
+
+def episode_losses(
+    predictions: PairPredictions, labels: Labels, task: Tensor, trade_off: Tensor, *, temperature: float = 0.1
+) -> EpisodeLosses:
+    """All losses of an episode.
+
+    Args:
+        predictions: For the grid of targets and models.
+        labels: Observed outcomes of that grid.
+        task: (B,) int64 true task of each target, -1 = unknown.
+        trade_off: (B,) as in `soft_regret`.
+        temperature: As in `soft_regret`.
+    """
+    known = task >= 0
+    if predictions.log_task.shape[1] == 0 or not known.any():
+        task_loss = predictions.location.new_zeros(())
+    else:
+        task_loss = F.nll_loss(predictions.log_task[known], task[known])
+    return EpisodeLosses(
+        effect=effect_log_loss(predictions, labels),
+        tokens=log_normal_loss(predictions, labels, INPUT_TOKENS) + log_normal_loss(predictions, labels, SPEND),
+        latency=log_normal_loss(predictions, labels, LATENCY),
+        task=task_loss,
+        regret=soft_regret(predictions, labels, trade_off, temperature),
+    )

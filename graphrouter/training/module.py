@@ -1,0 +1,140 @@
+"""The Lightning module: losses, optimiser and what validation watches."""
+
+from __future__ import annotations
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch_geometric.data import HeteroData
+
+from graphrouter.config import TrainConfig
+from graphrouter.graph.channels import EFFECT, ChannelScaler
+from graphrouter.nn.network import RoutingGNN
+from graphrouter.nn.readout import PairPredictions
+from graphrouter.policy import PRESETS, CostScale
+from graphrouter.training.episodes import labels_of
+from graphrouter.training.losses import Labels, effect_log_loss, episode_losses
+from graphrouter.types import FloatArray
+
+
+class RoutingModule(L.LightningModule):
+    """Trains a `RoutingGNN` on episodes.
+
+    Validation reports `log_loss` (task known and hidden averaged), `reward` (mean of the three presets) and `objective`, their
+    difference, which early stopping and the choice of the checkpoint minimise.
+    """
+
+    def __init__(self, net: RoutingGNN, config: TrainConfig, scaler: ChannelScaler, cost: CostScale, prices: FloatArray) -> None:
+        """Keeps what training needs.
+
+        Args:
+            net: The network, changed in place.
+            config: All settings.
+            scaler: Maps channels to tokens and dollars.
+            cost: Maps dollars to [0, 1].
+            prices: (2, num_models) input and output US dollars per million tokens, NaN = not known.
+        """
+        super().__init__()
+        self.net = net
+        self.config = config
+        self.scaler = scaler
+        self.cost = cost
+        self.prices = prices
+
+    def on_train_batch_start(self, batch: HeteroData, batch_idx: int) -> None:
+        """Seeds dropout by the step, so that a resumed run repeats what an uninterrupted one does."""
+        torch.manual_seed((self.config.seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank)
+
+    def training_step(self, batch: HeteroData, batch_idx: int) -> torch.Tensor:
+        """The weighted loss of an episode, a scalar."""
+        settings = self.config.training
+        losses = episode_losses(self.net(batch), labels_of(batch), batch.true_task, batch.trade_off)
+        total = (
+            losses.effect
+            + settings.tokens_weight * losses.tokens
+            + settings.latency_weight * losses.latency
+            + settings.task_weight * losses.task
+            + settings.decision_weight * losses.regret
+        )
+        self.log("train/effect", losses.effect.detach(), prog_bar=True, batch_size=1)
+        return total
+
+    def validation_step(self, batch: HeteroData, batch_idx: int) -> None:
+        """Logs what the validation queries of one setting (task known or hidden) say."""
+        predictions, labels = self.net(batch), labels_of(batch)
+        log_loss = effect_log_loss(predictions, labels).double()
+        num_chars = batch["query"].num_chars[~batch["query"].is_support]
+        reward = self._mean_reward(predictions, labels, num_chars.double().cpu().numpy())
+        for name, value in (("log_loss", log_loss), ("reward", reward), ("objective", log_loss - reward)):
+            self.log(f"val/{name}", value, prog_bar=name != "objective", on_epoch=True, batch_size=1, sync_dist=True)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW with a short warm-up and cosine decay.
+
+        The few numbers that govern the closed-form parts (prior masses, kernels, mixtures) learn faster than the weights of the
+        encoders: they cannot memorise queries, and most of what there is to learn is theirs.
+        """
+        settings = self.config.training
+        structural = [p for name, p in self.net.named_parameters() if is_structural(name)]
+        weights = [p for name, p in self.net.named_parameters() if not is_structural(name)]
+        fast = settings.learning_rate * settings.structural_speed
+        groups = [{"params": weights, "lr": settings.learning_rate, "weight_decay": settings.weight_decay}]
+        groups.append({"params": structural, "lr": fast, "weight_decay": 0.0})
+        optimizer = torch.optim.AdamW(groups)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=[settings.learning_rate, fast],
+            total_steps=settings.max_epochs * settings.steps_per_epoch + 1,
+            pct_start=0.1,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _mean_reward(self, predictions: PairPredictions, labels: Labels, num_chars: FloatArray) -> float:
+        """Mean observed reward of the presets, choosing among observed pairs; performance first alone where no cost is known."""
+        location = predictions.location.double()
+        location[EFFECT] = torch.sigmoid(location[EFFECT])
+        names = tuple(str(i) for i in range(location.shape[2]))
+        log_scale = predictions.log_scale.double().cpu().numpy()
+        expected = self.scaler.decode(names, location.cpu().numpy(), log_scale, prices=self.prices, num_chars=num_chars)
+        effect = labels.channels[EFFECT].double().cpu().numpy()
+        scaled_cost = labels.scaled_cost.double().cpu().numpy()
+        rewards = [
+            reward
+            for effect_weight, cost_weight in PRESETS.values()
+            if (
+                reward := preset_reward(
+                    expected.effect, self.cost.scale(expected.cost_usd), effect, scaled_cost, effect_weight, cost_weight
+                )
+            )
+            is not None
+        ]
+        return float(np.mean(rewards)) if rewards else 0.0
+
+
+def is_structural(name: str) -> bool:
+    """Whether a parameter of `RoutingGNN` belongs to its closed-form parts: prior masses, kernels, mixtures, scales."""
+    return name.endswith((".log", "_mix", "_scale", ".vote", ".same_task"))
+
+
+def preset_reward(
+    expected_effect: FloatArray,
+    expected_cost: FloatArray,
+    effect: FloatArray,
+    scaled_cost: FloatArray,
+    effect_weight: float,
+    cost_weight: float,
+) -> float | None:
+    """Mean observed reward of choosing by expected reward among the pairs observed; None when no pair can be scored.
+
+    All arrays are (num_queries, num_models); costs are scaled to [0, 1]; NaN = unknown.
+    """
+    expected, observed = effect_weight * expected_effect, effect_weight * effect
+    if cost_weight > 0:
+        expected, observed = expected - cost_weight * expected_cost, observed - cost_weight * scaled_cost
+    scorable = np.isfinite(expected) & np.isfinite(observed)
+    rows = scorable.any(axis=1)
+    if not rows.any():
+        return None
+    choice = np.where(scorable, expected, -np.inf).argmax(axis=1)
+    return float(observed[np.arange(len(choice)), choice][rows].mean())

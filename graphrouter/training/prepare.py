@@ -1,0 +1,183 @@
+"""From a dataset to tensors: embeddings, fitted transforms, node tables and outcome edges."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from graphrouter.data import RoutingDataset, Split
+from graphrouter.encoders import TextEncoder
+from graphrouter.graph.builder import NodeTable, OutcomeEdges
+from graphrouter.graph.channels import ChannelScaler, OutcomeColumns
+from graphrouter.graph.features import FeatureTransform, Float32Array, card_features, prompt_chars, surface_features
+from graphrouter.policy import CostScale
+from graphrouter.pool import ModelPool
+from graphrouter.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class RawFeatures:
+    """Features before any fitted transform: what an artifact keeps of its support, pool and tasks."""
+
+    prompts: Float32Array
+    """(num_queries, dimension) embeddings."""
+    surface: Float32Array
+    """(num_queries, num_surface)."""
+    query_task: IntArray
+    """(num_queries,) position in the task table, -1 = unknown."""
+    descriptions: Float32Array
+    """(num_models, dimension), a zero row = no description."""
+    cards: FloatArray
+    """(num_models, num_card), NaN = not stated."""
+    tasks: Float32Array
+    """(num_tasks, dimension), a zero row = no description."""
+
+    def head(self, num_queries: int) -> RawFeatures:
+        """The same features with the first queries alone."""
+        first = slice(0, num_queries)
+        return dataclasses.replace(
+            self, prompts=self.prompts[first], surface=self.surface[first], query_task=self.query_task[first]
+        )
+
+    def to_nodes(self, transform: FeatureTransform) -> NodeTable:
+        """The node table under a fitted transform."""
+        return NodeTable(
+            query_text=torch.from_numpy(transform.prompts(self.prompts)),
+            query_principal=torch.from_numpy(transform.principal(self.prompts, self.surface)),
+            query_chars=torch.from_numpy(prompt_chars(self.surface).astype(np.float32)),
+            query_task=torch.from_numpy(self.query_task),
+            model_text=torch.from_numpy(transform.descriptions(self.descriptions)),
+            model_card=torch.from_numpy(transform.cards(self.cards)),
+            task_text=torch.from_numpy(transform.tasks(self.tasks)),
+        )
+
+
+@dataclass(frozen=True)
+class FittedTransforms:
+    """Everything that is fitted on training rows and saved with the artifact."""
+
+    features: FeatureTransform
+    channels: ChannelScaler
+    cost: CostScale
+
+
+@dataclass(frozen=True)
+class TrainingTables:
+    """A dataset as tensors, with what was fitted on its training rows."""
+
+    nodes: NodeTable
+    raw: RawFeatures
+    transforms: FittedTransforms
+    train: OutcomeEdges
+    validation: OutcomeEdges
+    train_queries: Tensor
+    """(num_train,) int64 positions in the node table."""
+    validation_queries: Tensor
+    """(num_validation,) int64 positions in the node table."""
+    pool: ModelPool
+
+
+def prepare(data: RoutingDataset, split: Split, encoder: TextEncoder, *, progress: bool = False) -> TrainingTables:
+    """Training and validation rows as tensors; test rows are dropped before anything is computed.
+
+    Models held out by the split are dropped from the pool; a model without outcomes stays and is a newcomer.
+    """
+    pool = ModelPool.of(card for card in data.pool if card.model not in set(split.held_out_models))
+    ids = [*split.train, *split.validation]
+    queries = data.queries.set_index("query_id").loc[ids]
+    tasks = data.tasks
+    raw = encode_raw(encoder, queries, pool, tasks, progress=progress)
+    outcomes = data.outcomes[data.outcomes["query_id"].isin(ids) & data.outcomes["model"].isin(pool.names)]
+    position = positions_of(outcomes["query_id"], ids)
+    is_train = position < len(split.train)
+    columns = outcome_columns(outcomes, pool)
+    train_columns = outcome_columns(outcomes[is_train], pool)
+    train_rows = slice(0, len(split.train))
+    transforms = FittedTransforms(
+        features=FeatureTransform.fit(
+            prompts=raw.prompts[train_rows],
+            surface=raw.surface[train_rows],
+            descriptions=raw.descriptions,
+            cards=raw.cards,
+            tasks=raw.tasks,
+        ),
+        channels=ChannelScaler.fit(train_columns),
+        cost=CostScale.fit(train_columns.cost_usd),
+    )
+    edges = outcome_edges(position, positions_of(outcomes["model"], pool.names), columns, transforms)
+    mask = torch.from_numpy(is_train)
+    return TrainingTables(
+        nodes=raw.to_nodes(transforms.features),
+        raw=raw,
+        transforms=transforms,
+        train=edges.take(mask),
+        validation=edges.take(~mask),
+        train_queries=torch.arange(len(split.train)),
+        validation_queries=torch.arange(len(split.train), len(ids)),
+        pool=pool,
+    )
+
+
+def encode_raw(
+    encoder: TextEncoder, queries: pd.DataFrame, pool: ModelPool, tasks: pd.DataFrame, *, progress: bool = False
+) -> RawFeatures:
+    """Embeddings and raw numbers of queries (`task`, `prompt`), models and tasks (`task`, `description`)."""
+    prompts = queries["prompt"].tolist()
+    return RawFeatures(
+        prompts=encoder.encode(prompts, progress=progress),
+        surface=surface_features(prompts),
+        query_task=positions_of(queries["task"], tasks["task"].tolist()),
+        descriptions=_encode_present(encoder, [card.description for card in pool]),
+        cards=card_features(pool),
+        tasks=_encode_present(encoder, [None if pd.isna(text) else str(text) for text in tasks["description"]]),
+    )
+
+
+def outcome_columns(outcomes: pd.DataFrame, pool: ModelPool) -> OutcomeColumns:
+    """Outcome rows with the prices of their models."""
+    prices = pool.prices[:, positions_of(outcomes["model"], pool.names)]
+    return OutcomeColumns(
+        effect=outcomes["effect"].to_numpy(float),
+        cost_usd=outcomes["cost_usd"].to_numpy(float),
+        input_tokens=outcomes["input_tokens"].to_numpy(float),
+        output_tokens=outcomes["output_tokens"].to_numpy(float),
+        latency_s=outcomes["latency_s"].to_numpy(float),
+        input_price=prices[0],
+        output_price=prices[1],
+    )
+
+
+def outcome_edges(
+    query: IntArray,
+    model: IntArray,
+    columns: OutcomeColumns,
+    transforms: FittedTransforms,
+) -> OutcomeEdges:
+    """Outcomes as edges between positions of the node table and of the pool."""
+    return OutcomeEdges(
+        query=torch.from_numpy(query),
+        model=torch.from_numpy(model),
+        channels=torch.from_numpy(transforms.channels.encode(columns).astype(np.float32)),
+        scaled_cost=torch.from_numpy(transforms.cost.scale(columns.cost_usd).astype(np.float32)),
+    )
+
+
+def positions_of(values: pd.Series[Any], names: Sequence[str]) -> IntArray:
+    """Position of each value among `names`, -1 where it is not among them: (num_values,)."""
+    return np.asarray(pd.Index(names).get_indexer(pd.Index(values)), dtype=np.int64)
+
+
+def _encode_present(encoder: TextEncoder, texts: list[str | None]) -> Float32Array:
+    """Embeddings, a zero row where there is no text."""
+    vectors = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
+    present = [i for i, text in enumerate(texts) if text]
+    if present:
+        vectors[present] = encoder.encode([texts[i] or "" for i in present])
+    return vectors
