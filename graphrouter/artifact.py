@@ -1,0 +1,182 @@
+"""A saved router: a folder of JSON, safetensors and Parquet. No pickle, nothing half-written, nothing silently edited.
+
+Files carry their checksum in their name and the manifest names them. Writing adds the new files beside the old ones and then
+replaces the manifest in one atomic step: a crash at any moment leaves either the old artifact or the new one, whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import safetensors
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from graphrouter.exceptions import ArtifactError
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+
+_SUFFIXES = {"tensors": ".safetensors", "tables": ".parquet"}
+_LIBRARIES = ("torch", "torch-geometric", "lightning", "numpy", "pandas", "pyarrow", "safetensors", "wordllama")
+
+
+@dataclass(frozen=True)
+class ArtifactContents:
+    """What an artifact holds."""
+
+    manifest: Mapping[str, Any]
+    """Plain JSON values; `files`, `libraries`, `format_version` and `checksum` are added when it is written."""
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    """Groups of tensors by name, one safetensors file a group."""
+    tables: Mapping[str, pd.DataFrame]
+    """Tables by name, one Parquet file each."""
+
+
+def write_artifact(folder: Path, contents: ArtifactContents) -> None:
+    """Nothing; the artifact lies in `folder` afterwards.
+
+    Raises:
+        ArtifactError: `folder` is a file, or a folder with something else in it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(
+            f"Cannot write the artifact: {folder} is a file; expected a new or empty folder, or an older artifact."
+        )
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise ArtifactError(
+            f"Cannot write the artifact: {folder} holds other files. Name a new or empty folder, or an older artifact."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    blobs = {name: save_tensors({k: t.contiguous() for k, t in group.items()}) for name, group in contents.tensors.items()}
+    files = {}
+    for kind, named in (("tensors", blobs), ("tables", {name: _parquet(table) for name, table in contents.tables.items()})):
+        for name, blob in named.items():
+            digest = hashlib.sha256(blob).hexdigest()
+            file = f"{name}.{digest[:12]}{_SUFFIXES[kind]}"
+            _write_durably(folder / file, blob)
+            files[name] = {"kind": kind, "file": file, "sha256": digest, "num_bytes": len(blob)}
+    manifest = {**contents.manifest, "format_version": FORMAT_VERSION, "files": files, "libraries": _library_versions()}
+    manifest["checksum"] = _manifest_checksum(manifest)
+    _write_durably(folder / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True).encode())
+    _sweep(folder, keep={MANIFEST, *(str(entry["file"]) for entry in files.values())})
+
+
+def read_artifact(folder: Path) -> ArtifactContents:
+    """The contents of an artifact, every byte checked.
+
+    Raises:
+        ArtifactError: There is no artifact, or it is damaged, edited, incomplete or of another format version.
+    """
+    manifest = read_manifest(folder)
+    tensors: dict[str, dict[str, Tensor]] = {}
+    tables: dict[str, pd.DataFrame] = {}
+    for name, entry in manifest["files"].items():
+        blob = _read_checked(folder / entry["file"], entry)
+        try:
+            if entry["kind"] == "tensors":
+                tensors[name] = load_tensors(blob)
+            else:
+                tables[name] = pd.read_parquet(io.BytesIO(blob))
+        except (safetensors.SafetensorError, OSError, ValueError) as error:
+            raise ArtifactError(f"{folder / entry['file']} cannot be read: {error}. Train again, or restore a copy.") from error
+    return ArtifactContents(manifest=manifest, tensors=tensors, tables=tables)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of an artifact, checked.
+
+    Raises:
+        ArtifactError: As `read_artifact`.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ArtifactError(
+            f"No artifact at {folder}: {MANIFEST} is missing. Make one with: graphrouter train DATA --out {folder}"
+        )
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ArtifactError(
+            f"{path} is no valid JSON ({error}): the artifact is damaged. Train again, or restore a copy."
+        ) from None
+    version = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if version != FORMAT_VERSION:
+        raise ArtifactError(
+            f"The artifact at {folder} has format version {version}; this release reads version {FORMAT_VERSION}. "
+            "Upgrade graphrouter, or train the artifact again with this release."
+        )
+    if manifest.get("checksum") != _manifest_checksum(manifest):
+        raise ArtifactError(
+            f"{path} was changed after it was written: its checksum does not match. Train again, or restore a copy."
+        )
+    return dict(manifest)
+
+
+def _manifest_checksum(manifest: Mapping[str, Any]) -> str:
+    text = json.dumps({k: v for k, v in manifest.items() if k != "checksum"}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read_checked(path: Path, entry: Mapping[str, Any]) -> bytes:
+    if not path.is_file():
+        raise ArtifactError(f"The artifact is incomplete: {path} is missing. Train again, or restore a copy.")
+    blob = path.read_bytes()
+    if len(blob) != entry["num_bytes"]:
+        raise ArtifactError(
+            f"{path} is truncated: {len(blob)} bytes, expected {entry['num_bytes']}. Train again, or restore a copy."
+        )
+    if hashlib.sha256(blob).hexdigest() != entry["sha256"]:
+        raise ArtifactError(
+            f"{path} was changed after it was written: its checksum does not match. Train again, or restore a copy."
+        )
+    return blob
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _write_durably(path: Path, blob: bytes) -> None:
+    """Writes a file so that it is there whole, or not at all, also after a power cut."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with partial.open("wb") as stream:
+        stream.write(blob)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _sweep(folder: Path, *, keep: set[str]) -> None:
+    """Removes the files of older versions of this artifact and of interrupted writes."""
+    for path in folder.iterdir():
+        if path.name not in keep and (path.suffix in _SUFFIXES.values() or path.suffix == ".partial"):
+            path.unlink(missing_ok=True)
+
+
+def _library_versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

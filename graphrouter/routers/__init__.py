@@ -1,0 +1,1 @@
+"""Routers: the graph router and the reference predictors, behind one protocol."""

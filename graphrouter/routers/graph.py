@@ -1,0 +1,221 @@
+"""The graph router: train it, ask it, save it. Immutable; reading it from many threads is safe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from graphrouter.config import TrainConfig
+from graphrouter.data import RoutingDataset, Split, split_dataset
+from graphrouter.encoders import TextEncoder, create_encoder
+from graphrouter.graph.builder import build_graph, nearest
+from graphrouter.graph.channels import EFFECT
+from graphrouter.graph.features import prompt_chars, surface_features
+from graphrouter.nn.attention import Neighbourhood
+from graphrouter.nn.network import Targets
+from graphrouter.nn.state import SupportState
+from graphrouter.policy import CostScale, Policy, decide
+from graphrouter.routers.base import Router, check_prompts
+from graphrouter.routers.parts import Learned, Provenance, Support
+from graphrouter.routers.storage import read_parts, save_parts
+from graphrouter.training.fit import discard_run, fit_network
+from graphrouter.training.prepare import outcome_columns, outcome_edges, positions_of, prepare
+from graphrouter.types import Decision, Evidence, Predictions
+
+_QUERIES_AT_ONCE = 64
+_NUM_EVIDENCE = 5
+
+
+class GraphRouter(Router):
+    """Predicts effect, cost and latency with a graph neural network over tasks, queries and models.
+
+    States of the support are computed once; a query costs one text encoding, one neighbour search and one readout over the pool.
+    Predictions run in double precision, so that a score does not depend on the batch it is computed in.
+
+    Example:
+        >>> import graphrouter as gr
+        >>> data = gr.simulate(num_queries=200, seed=0).data
+        >>> config = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=2"])
+        >>> router = gr.GraphRouter.fit(data, config)
+        >>> router.route("Translate 'good morning' into French.").model in router.models
+        True
+    """
+
+    def __init__(self, learned: Learned, support: Support, provenance: Provenance, encoder: TextEncoder) -> None:
+        """A router of its parts; users call `fit` or `load_router`."""
+        self.learned = learned
+        self.support = support
+        self.provenance = provenance
+        self.encoder = encoder
+        self.pool = support.pool
+        self.cost_scale: CostScale = learned.transforms.cost
+        self._state = _encode(learned, support)
+        self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
+
+    @classmethod
+    def fit(
+        cls,
+        data: RoutingDataset,
+        config: TrainConfig | None = None,
+        *,
+        split: Split | None = None,
+        work_dir: str | Path | None = None,
+        progress: bool = False,
+    ) -> GraphRouter:
+        """A router trained on the training queries of `data`; its test queries are not looked at.
+
+        Args:
+            data: Outcomes to learn from.
+            config: All settings; the defaults without it.
+            split: Which queries train, validate and test; drawn by `config.split` without it.
+            work_dir: Folder for checkpoints. When a run with the same data and settings was interrupted there, training resumes.
+            progress: Show progress bars.
+
+        Raises:
+            DataError: There are too few queries to split.
+        """
+        settings = config or TrainConfig()
+        division = split or split_dataset(data, settings.split)
+        encoder = create_encoder(settings.encoder)
+        tables = prepare(data, division, encoder, progress=progress)
+        folder = None if work_dir is None else Path(work_dir)
+        fitted = fit_network(tables, settings, work_dir=folder, fingerprint=data.fingerprint, progress=progress)
+        if folder is not None:
+            discard_run(folder)
+        ids = list(division.train)
+        outcomes = data.outcomes
+        support = Support(
+            pool=tables.pool,
+            tasks=data.tasks[["task", "description"]].reset_index(drop=True),
+            queries=data.queries.set_index("query_id").loc[ids, ["task", "prompt"]].reset_index(),
+            outcomes=outcomes[outcomes["query_id"].isin(ids) & outcomes["model"].isin(tables.pool.names)].reset_index(drop=True),
+            raw=tables.raw.head(len(ids)),
+        )
+        learned = Learned(net=fitted.net, transforms=tables.transforms, config=settings)
+        provenance = Provenance(data.name, data.fingerprint, division, fitted.metrics)
+        return cls(learned, support, provenance, encoder)
+
+    def predict(self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None) -> Predictions:
+        """Expected effect, cost, tokens and latency of every model of the pool on each prompt.
+
+        Args:
+            prompts: The queries; an empty text is allowed, a very long one is read at both ends.
+            tasks: Task of each query, None where unknown. A task that the router has never seen counts as unknown.
+        """
+        return self._assess(prompts, tasks)[0]
+
+    def route_batch(
+        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None, policy: Policy | None = None
+    ) -> list[Decision]:
+        """Where to send each prompt, with the most similar solved queries as evidence."""
+        predictions, neighbours, cosine = self._assess(prompts, tasks)
+        chosen = policy or Policy.preset("balanced")
+        return [
+            decide(chosen, predictions, i, self.policy_context, evidence=self._evidence(neighbours[i], cosine[i]))
+            for i in range(len(predictions))
+        ]
+
+    def save(self, folder: str | Path) -> None:
+        """Nothing; the router lies in `folder` afterwards, written atomically and without pickle.
+
+        Raises:
+            ArtifactError: `folder` is something else than a new or empty folder or an older artifact.
+        """
+        save_parts(Path(folder), self.learned, self.support, self.provenance, self.encoder)
+
+    @cached_property
+    def num_outcomes(self) -> int:
+        """Outcomes in the support."""
+        return len(self.support.outcomes)
+
+    def _assess(self, prompts: Sequence[str], tasks: Sequence[str | None] | None) -> tuple[Predictions, Any, Any]:
+        """Predictions, and the nearest support queries of each prompt with their cosines, each (num_queries, num_evidence)."""
+        names = check_prompts(prompts, tasks)
+        position = torch.tensor([-1 if name is None else self._tasks.get(name, -1) for name in names], dtype=torch.int64)
+        texts = list(prompts)
+        embeddings, surface = self.encoder.encode(texts), surface_features(texts)
+        features = self.learned.transforms.features
+        text = torch.from_numpy(features.prompts(embeddings)).double()
+        principal = torch.from_numpy(features.principal(embeddings, surface)).double()
+        chars = prompt_chars(surface)
+        parts = []
+        for rows in torch.split(torch.arange(len(texts)), _QUERIES_AT_ONCE):
+            parts.append(self._assess_some(text[rows], principal[rows], position[rows], chars[rows.numpy()]))
+        if not parts:
+            empty = np.zeros((0, len(self.pool)))
+            return Predictions.from_arrays(self.models, empty), np.zeros((0, 0)), np.zeros((0, 0))
+        return (
+            Predictions.concatenate([part[0] for part in parts]),
+            np.concatenate([part[1] for part in parts]),
+            np.concatenate([part[2] for part in parts]),
+        )
+
+    @torch.inference_mode()
+    def _assess_some(self, text: Tensor, principal: Tensor, task: Tensor, chars: Any) -> tuple[Predictions, Any, Any]:
+        found, cosine = nearest(text, self._state.query_text, self.learned.config.graph.num_neighbours)
+        targets = Targets(text=text, principal=principal, task=task, neighbours=Neighbourhood(found, cosine))
+        scored = self.learned.net.score(self._state, targets)
+        location = scored.location.clone()
+        location[EFFECT] = torch.sigmoid(location[EFFECT])
+        predictions = self.learned.transforms.channels.decode(
+            self.models, location.numpy(), scored.log_scale.numpy(), prices=self.pool.prices, num_chars=chars
+        )
+        return predictions, found[:, :_NUM_EVIDENCE].numpy(), cosine[:, :_NUM_EVIDENCE].numpy()
+
+    def _evidence(self, neighbours: Any, cosine: Any) -> tuple[Evidence, ...]:
+        ids, prompts, tasks, effects = self._solved
+        return tuple(
+            Evidence(ids[j], prompts[j], tasks[j], float(similarity), effects.get(ids[j], {}))
+            for j, similarity in zip(neighbours.tolist(), cosine.tolist(), strict=True)
+        )
+
+    @cached_property
+    def _solved(self) -> tuple[list[str], list[str], list[str | None], dict[str, dict[str, float]]]:
+        """Ids, prompts and tasks of the support queries, and the observed effects by query and model."""
+        queries = self.support.queries
+        effects: dict[str, dict[str, float]] = {}
+        columns = (self.support.outcomes[name].tolist() for name in ("query_id", "model", "effect"))
+        for query, model, effect in zip(*columns, strict=True):
+            effects.setdefault(query, {})[model] = effect
+        tasks = [None if pd.isna(task) else str(task) for task in queries["task"]]
+        return queries["query_id"].tolist(), queries["prompt"].tolist(), tasks, effects
+
+
+@torch.inference_mode()
+def _encode(learned: Learned, support: Support) -> SupportState:
+    """The cached state of a support, in double precision."""
+    position = positions_of(support.outcomes["query_id"], support.queries["query_id"].tolist())
+    model = positions_of(support.outcomes["model"], support.pool.names)
+    edges = outcome_edges(position, model, outcome_columns(support.outcomes, support.pool), learned.transforms)
+    graph = build_graph(
+        support.raw.to_nodes(learned.transforms.features),
+        support=edges,
+        support_queries=torch.arange(len(support.queries)),
+        target_queries=torch.empty(0, dtype=torch.int64),
+        target_tasks=torch.empty(0, dtype=torch.int64),
+        num_neighbours=learned.config.graph.num_neighbours,
+    )
+    learned.net.double().eval()
+    return learned.net.encode_support(graph.apply(lambda x: x.double() if x.dtype == torch.float32 else x))
+
+
+def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> GraphRouter:
+    """The router that was saved in `folder`.
+
+    Args:
+        folder: An artifact.
+        encoder: Text encoder to use in place of the one that the settings of the artifact name; it must be the same.
+
+    Raises:
+        ArtifactError: There is no artifact, or it is damaged, edited or of another format version.
+        EncoderError: The text encoder is not the one that the router was trained with.
+    """
+    learned, support, provenance, text_encoder = read_parts(Path(folder), encoder=encoder)
+    return GraphRouter(learned, support, provenance, text_encoder)

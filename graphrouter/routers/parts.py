@@ -1,0 +1,48 @@
+"""What a graph router is made of: what it has seen, what it has learned, and where that comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from graphrouter.config import TrainConfig
+from graphrouter.data import Split
+from graphrouter.nn.network import RoutingGNN
+from graphrouter.pool import ModelPool
+from graphrouter.training.prepare import FittedTransforms, RawFeatures
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """What the router has seen: solved queries, their outcomes, and the features of all nodes."""
+
+    pool: ModelPool
+    tasks: pd.DataFrame
+    """Columns `task`, `description`."""
+    queries: pd.DataFrame
+    """Columns `query_id`, `task`, `prompt`, one row a support query, in the order of `raw`."""
+    outcomes: pd.DataFrame
+    """Columns `query_id`, `model`, `effect`, `cost_usd`, `input_tokens`, `output_tokens`, `latency_s`."""
+    raw: RawFeatures
+    """Embeddings and raw numbers of queries, models and tasks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What training produced; independent of the pool and of the support."""
+
+    net: RoutingGNN
+    transforms: FittedTransforms
+    config: TrainConfig
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a router comes from."""
+
+    dataset: str
+    fingerprint: str
+    split: Split
+    metrics: dict[str, float]
+    """Validation figures of the chosen epoch."""
