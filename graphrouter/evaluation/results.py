@@ -1,0 +1,82 @@
+"""What an evaluation found: figures with intervals, paired differences, and what they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from graphrouter.evaluation.bootstrap import Interval
+
+SettingName = Literal["task_known", "task_hidden"]
+Figures = Mapping[str, Mapping[str, Interval]]
+"""Interval by router, then by metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much was observed of the evaluated queries."""
+
+    num_pairs: int
+    """Pairs with an observed effect: predictor metrics and the reward of performance_first rest on them."""
+    num_costed_queries: int
+    """Queries with at least one pair whose effect and cost were observed."""
+    num_costed_pairs: int
+    """Pairs whose effect and cost were observed: the frontier and the other rewards choose among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingResult:
+    """All figures of one setting."""
+
+    routers: Figures
+    """The evaluated router first, then the references, then the oracle."""
+    paired: Figures
+    """Difference of the evaluated router minus each reference and the oracle, on the same queries and pairs."""
+    unmeasured: Mapping[str, Mapping[str, str]]
+    """Why a figure is undefined, by router and metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A router against its references on held-out queries."""
+
+    router: str
+    """Name of the evaluated router."""
+    dataset: str
+    num_queries: int
+    num_models: int
+    seeds: tuple[int, ...]
+    """Seeds of the bootstrap."""
+    coverage: Coverage
+    settings: Mapping[SettingName, SettingResult]
+    """`task_known`: routers are told the tasks of the queries that have one. `task_hidden`: they are not."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `json.dumps`; an undefined figure is None."""
+        return {
+            "dataset": self.dataset,
+            "num_queries": self.num_queries,
+            "num_models": self.num_models,
+            "seeds": list(self.seeds),
+            "settings": {
+                name: {"routers": _plain(result.routers, "value"), "paired": _plain(result.paired, "diff")}
+                for name, result in self.settings.items()
+            },
+        }
+
+
+def _plain(figures: Figures, key: str) -> dict[str, dict[str, dict[str, float | None]]]:
+    return {
+        router: {
+            metric: {key: _number(interval.value), "low": _number(interval.low), "high": _number(interval.high)}
+            for metric, interval in by_metric.items()
+        }
+        for router, by_metric in figures.items()
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

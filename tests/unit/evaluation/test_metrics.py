@@ -1,0 +1,91 @@
+"""Predictor metrics against values computed by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from graphrouter.evaluation import metrics
+from graphrouter.types import FloatArray
+
+NAN = float("nan")
+probabilities = arrays(np.float64, (4, 3), elements=st.floats(0, 1))
+effects = arrays(np.float64, (4, 3), elements=st.one_of(st.floats(0, 1), st.just(NAN)))
+
+
+def test_log_loss_by_hand() -> None:
+    probability, effect = np.array([[0.8, 0.3], [0.5, 0.9]]), np.array([[1.0, 0.0], [NAN, 0.25]])
+    expected = -(math.log(0.8) + math.log(0.7) + 0.25 * math.log(0.9) + 0.75 * math.log(0.1)) / 3
+    assert metrics.log_loss(probability, effect) == pytest.approx(expected)
+
+
+def test_certain_mistakes_cost_a_finite_log_loss() -> None:
+    assert metrics.log_loss(np.array([0.0]), np.array([1.0])) == pytest.approx(-math.log(1e-6))
+    assert metrics.log_loss(np.array([1.0]), np.array([1.0])) == pytest.approx(1e-6, rel=1e-3)
+
+
+def test_brier_by_hand() -> None:
+    assert metrics.brier(np.array([0.8, 0.3, 0.5]), np.array([1.0, 0.5, NAN])) == pytest.approx((0.04 + 0.04) / 2)
+
+
+def test_log_rmse_by_hand() -> None:
+    predicted, observed = np.array([2.0, 1.0, 5.0]), np.array([1.0, 4.0, NAN])
+    assert metrics.log_rmse(predicted, observed) == pytest.approx(math.sqrt((math.log(2) ** 2 + math.log(4) ** 2) / 2))
+
+
+def test_log_rmse_counts_nothing_as_the_floor() -> None:
+    assert metrics.log_rmse(np.array([1e-3]), np.array([0.0]), floor=1e-6) == pytest.approx(math.log(1000))
+
+
+def test_calibration_error_by_hand() -> None:
+    # Two bins: (0.1, 0.3) with effects (0, 1), and (0.9, 1.0) with effects (1, 1).
+    probability, effect = np.array([0.1, 0.3, 0.9, 1.0, 0.7]), np.array([0.0, 1.0, 1.0, 1.0, NAN])
+    expected = 2 / 4 * abs(0.2 - 0.5) + 2 / 4 * abs(0.95 - 1.0)
+    assert metrics.expected_calibration_error(probability, effect, num_bins=2) == pytest.approx(expected)
+
+
+def test_a_bin_edge_belongs_to_the_upper_bin() -> None:
+    sums = metrics.calibration_sums(np.array([[0.5, 0.0, 1.0]]), np.array([[1.0, 1.0, 1.0]]), num_bins=2)
+    np.testing.assert_array_equal(sums, [[0.0, 1.5, 1.0, 2.0, 1.0, 2.0]])
+
+
+def test_nothing_observed_is_nan() -> None:
+    probability, effect = np.full((2, 2), 0.5), np.full((2, 2), NAN)
+    for metric in (metrics.log_loss, metrics.brier, metrics.expected_calibration_error, metrics.log_rmse):
+        assert math.isnan(metric(probability, effect))
+
+
+@settings(deadline=None)
+@given(probabilities, effects)
+def test_order_changes_nothing(probability: FloatArray, effect: FloatArray) -> None:
+    for metric in (metrics.log_loss, metrics.brier, metrics.expected_calibration_error):
+        forwards, backwards = metric(probability, effect), metric(probability[::-1, ::-1], effect[::-1, ::-1])
+        assert forwards == pytest.approx(backwards, nan_ok=True)
+
+
+@settings(deadline=None)
+@given(probabilities, effects)
+def test_ranges(probability: FloatArray, effect: FloatArray) -> None:
+    if np.isnan(effect).all():
+        return
+    assert 0 <= metrics.brier(probability, effect) <= 1
+    assert -1e-12 <= metrics.expected_calibration_error(probability, effect) <= 1 + 1e-12
+    assert metrics.log_loss(probability, effect) >= 0
+
+
+@settings(deadline=None)
+@given(effects, st.floats(0, 1))
+def test_the_mean_is_the_best_constant(effect: FloatArray, constant: float) -> None:
+    known = effect[np.isfinite(effect)]
+    if known.size == 0:
+        return
+    mean = np.full(effect.shape, known.mean())
+    other = np.full(effect.shape, constant)
+    assert metrics.brier(mean, effect) <= metrics.brier(other, effect) + 1e-12
+    assert metrics.log_loss(mean, effect) <= metrics.log_loss(other, effect) + 1e-5
+    assert metrics.expected_calibration_error(mean, effect) == pytest.approx(0, abs=1e-9)
