@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -68,7 +69,7 @@ class Policy(BaseModel):
         0.8
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     effect_weight: float = Field(0.5, ge=0, description="Weight of the expected effect; 1 - cost_weight when only that is given.")
     cost_weight: float = Field(0.5, ge=0, description="Weight of the scaled cost; 1 - effect_weight when only that is given.")
@@ -86,12 +87,16 @@ class Policy(BaseModel):
     def _complete_weights(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        effect, cost = values.get("effect_weight"), values.get("cost_weight")
-        if isinstance(cost, (int, float)) and effect is None and 0 <= cost <= 1:
-            return {**values, "effect_weight": round(1 - cost, 12)}
-        if isinstance(effect, (int, float)) and cost is None and 0 <= effect <= 1:
-            return {**values, "cost_weight": round(1 - effect, 12)}
-        return values
+        given = {name: values[name] for name in ("effect_weight", "cost_weight") if values.get(name) is not None}
+        if len(given) != 1:
+            return values
+        [(name, text)] = given.items()
+        try:
+            weight = float(text)  # "0.3" too: what the field accepts must complete the other
+        except (TypeError, ValueError):
+            return values  # the field says what is wrong
+        other = "cost_weight" if name == "effect_weight" else "effect_weight"
+        return {**values, other: round(1 - weight, 12)} if 0 <= weight <= 1 else values
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Policy:
@@ -109,6 +114,12 @@ class Policy(BaseModel):
             raise PolicyError(f"Unknown preset {name!r}. Presets: {', '.join(PRESETS)}.")
         effect, cost = PRESETS[name]
         return cls(effect_weight=effect, cost_weight=cost)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The weights and whatever else is set, as plain values."""
+        weights = {"effect_weight": self.effect_weight, "cost_weight": self.cost_weight}
+        return {**weights, **self.model_dump(exclude_defaults=True, mode="json")}
 
     @property
     def needs_cost(self) -> bool:
@@ -165,18 +176,20 @@ def decide(
         PolicyError: Nobody satisfies the policy and it names no fallback.
         UnknownModelError: The policy names a model that is not in the pool.
     """
-    reasons = _rejections(policy, predictions, row, context)
+    estimates = _estimates(predictions, row)
+    reasons = _rejections(policy, estimates, context)
     effect, cost = predictions.effect[row], predictions.cost_usd[row]
     utility = policy.utility(effect, cost, context.scale)
     order = _preference(utility, effect, cost, np.array([reason is None for reason in reasons]))
+    utilities = utility.tolist()
     candidates = tuple(
         Candidate(
-            model=predictions.models[i],
-            effect=float(effect[i]),
-            cost_usd=_known(cost[i]),
-            output_tokens=_known(predictions.output_tokens[row, i]),
-            latency_s=_known(predictions.latency_s[row, i]),
-            utility=float(utility[i]) if reasons[i] is None else None,
+            model=estimates[i].model,
+            effect=estimates[i].effect,
+            cost_usd=estimates[i].cost_usd,
+            output_tokens=estimates[i].output_tokens,
+            latency_s=estimates[i].latency_s,
+            utility=utilities[i] if reasons[i] is None else None,
             rejected=reasons[i],
         )
         for i in order
@@ -194,7 +207,7 @@ def decide(
         candidates=candidates,
         evidence=evidence,
         used_fallback=used_fallback,
-        policy=policy.model_dump(exclude_defaults=True, mode="json"),
+        policy=policy.settings,
     )
 
 
@@ -205,18 +218,41 @@ def _preference(utility: FloatArray, effect: FloatArray, cost: FloatArray, accep
     return [int(i) for i in np.lexsort((np.arange(len(effect)), key_cost, -key_utility, ~accepted))]
 
 
-def _rejections(policy: Policy, predictions: Predictions, row: int, context: PolicyContext) -> list[str | None]:
+class _Estimate(NamedTuple):
+    """One model's predictions for one query, as plain numbers: a policy asks them one by one. None = unknown."""
+
+    model: str
+    effect: float
+    cost_usd: float | None
+    tokens: float
+    """Prompt plus completion, as far as known."""
+    output_tokens: float | None
+    latency_s: float | None
+
+
+def _estimates(predictions: Predictions, row: int) -> list[_Estimate]:
+    """Plain predictions of each model, in pool order."""
+    effect = predictions.effect[row].tolist()
+    cost, prompt, answer, latency = (
+        [None if math.isnan(value) else value for value in values[row].tolist()]
+        for values in (predictions.cost_usd, predictions.input_tokens, predictions.output_tokens, predictions.latency_s)
+    )
+    return [
+        _Estimate(model, effect[i], cost[i], (prompt[i] or 0.0) + (answer[i] or 0.0), answer[i], latency[i])
+        for i, model in enumerate(predictions.models)
+    ]
+
+
+def _rejections(policy: Policy, estimates: list[_Estimate], context: PolicyContext) -> list[str | None]:
     """Why each model is ruled out, in pool order; None where it is not."""
     named = (*(policy.allowed or ()), *policy.excluded, *((policy.fallback,) if policy.fallback else ()))
     for name in named:
         if name not in context.pool.index:
             raise UnknownModelError(f"The policy names {name!r}, which is not in the pool: {', '.join(context.pool.names)}.")
-    return [_why_not(policy, predictions, row, i, context.pool[model]) for i, model in enumerate(predictions.models)]
+    return [_why_not(policy, estimate, card) for estimate, card in zip(estimates, context.pool, strict=True)]
 
 
-def _why_not(policy: Policy, predictions: Predictions, row: int, column: int, card: ModelCard) -> str | None:
-    effect = predictions.effect[row, column]
-    cost, latency = predictions.cost_usd[row, column], predictions.latency_s[row, column]
+def _why_not(policy: Policy, estimate: _Estimate, card: ModelCard) -> str | None:
     if policy.allowed is not None and card.model not in policy.allowed:
         return "not in allowed"
     if card.model in policy.excluded:
@@ -224,25 +260,31 @@ def _why_not(policy: Policy, predictions: Predictions, row: int, column: int, ca
     for capability in policy.requires:
         if not card.has_capability(capability):
             return f"card does not state {capability}"
-    tokens = np.nansum([predictions.input_tokens[row, column], predictions.output_tokens[row, column]])
-    if card.context_tokens is not None and tokens > card.context_tokens:
-        return f"context of {card.context_tokens} tokens is shorter than the {tokens:.0f} expected"
-    if policy.needs_cost and not np.isfinite(cost):
+    if card.context_tokens is not None and estimate.tokens > card.context_tokens:
+        return f"context of {card.context_tokens} tokens is shorter than the {estimate.tokens:.0f} expected"
+    return _too_dear(policy, estimate) or _too_slow(policy, estimate)
+
+
+def _too_dear(policy: Policy, estimate: _Estimate) -> str | None:
+    if policy.needs_cost and estimate.cost_usd is None:
         return "cost unknown"
-    if policy.max_cost_usd is not None and cost > policy.max_cost_usd:
-        return f"cost {cost:.6f} USD above {policy.max_cost_usd:g}"
-    if policy.min_effect is not None and effect < policy.min_effect:
-        return f"effect {effect:.3f} below {policy.min_effect:g}"
-    if policy.max_latency_s is not None:
-        if not np.isfinite(latency):
-            return "latency unknown"
-        if latency > policy.max_latency_s:
-            return f"latency {latency:.2f} s above {policy.max_latency_s:g}"
+    if policy.max_cost_usd is not None and estimate.cost_usd is not None and estimate.cost_usd > policy.max_cost_usd:
+        return f"cost {estimate.cost_usd:.6f} USD above {policy.max_cost_usd:g}"
+    if policy.min_effect is not None and estimate.effect < policy.min_effect:
+        return f"effect {estimate.effect:.3f} below {policy.min_effect:g}"
     return None
 
 
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _too_slow(policy: Policy, estimate: _Estimate) -> str | None:
+    if policy.max_latency_s is None:
+        return None
+    if estimate.latency_s is None:
+        return "latency unknown"
+    return (
+        f"latency {estimate.latency_s:.2f} s above {policy.max_latency_s:g}"
+        if estimate.latency_s > policy.max_latency_s
+        else None
+    )
 
 
 def _nobody(candidates: tuple[Candidate, ...]) -> str:

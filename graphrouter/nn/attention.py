@@ -64,12 +64,10 @@ class PathAttention(nn.Module):
         weight = self._weights(state, target, neighbours, task_share)
         base = state.base
         rows, position = torch.unique(neighbours.query, return_inverse=True)
-        dense = dense_rows(base, state.edges, state.row_start, rows, state.num_models)
-        kind, channels, num_rows, num_models = dense.shape
-        table = dense.permute(2, 0, 1, 3).reshape(num_rows, -1)
-        gathered = table.index_select(0, position.flatten()).view(*position.shape, -1)
-        sums = torch.bmm(weight, gathered).view(*weight.shape[:2], kind, channels, num_models)
-        total, information = sums.permute(2, 3, 0, 1, 4)  # each (C, B, H, M)
+        dense = dense_rows(state.messages, rows, state.num_models)
+        gathered = dense.flatten(1).index_select(0, position.flatten()).view(*position.shape, -1)
+        sums = torch.bmm(weight, gathered).view(*weight.shape[:2], state.num_models, -1)
+        total, information = sums.permute(3, 0, 1, 2).chunk(2)  # each (C, B, H, M)
         mass = self.path_mass().unsqueeze(1)  # (C, 1, H, 1)
         residual = (self.path_mix.unsqueeze(1) * (total / (information + mass))).sum(2)
         evidence = (information[0] / (information[0] + mass[0])).mean(1)
@@ -84,10 +82,13 @@ class PathAttention(nn.Module):
         spread = ((flat * (surprise[0] - centre) ** 2).sum(1) + 1e-6).sqrt()
         return PathMessages(residual, evidence, (self.surprise_mix.unsqueeze(1) * shrunk).sum(2), spread)
 
+    def key(self, query: Tensor) -> Tensor:
+        """Unit vectors in the learned metric, shape of `query` (n, W)."""
+        return normalise(self.metric(query))
+
     def _weights(self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task_share: Tensor) -> Tensor:
         """Unnormalised attention, in (0, e^4]: (B, H, K)."""
-        metric = normalise(self.metric(state.query))[neighbours.query]
-        likeness = torch.bmm(metric, normalise(self.metric(target)).unsqueeze(2)).squeeze(2)
+        likeness = torch.bmm(state.key[neighbours.query], self.key(target).unsqueeze(2)).squeeze(2)
         task = state.task_of_query[neighbours.query]
         shared = task_share.gather(1, task) * (task < state.num_tasks)
         logit = (

@@ -15,7 +15,7 @@ from graphrouter.nn.attention import Neighbourhood, PathAttention, TaskAttention
 from graphrouter.nn.base import BaseState, RaschBase, SupportEdges
 from graphrouter.nn.layers import FeatureEncoder, PositiveParameter, masses, segment_sum, unit_variance, zero_linear
 from graphrouter.nn.readout import PairPredictions, PairReadout
-from graphrouter.nn.state import SupportState, dense_rows
+from graphrouter.nn.state import SupportMessages, SupportState, dense_rows, support_messages
 
 _ROWS_AT_ONCE = 2048
 
@@ -90,15 +90,14 @@ class RoutingGNN(nn.Module):
 
         edges = _support_edges(data)
         base = self.base(edges, task_of_query, num_tasks, self.ability_prior(model).T)
-        row_start = _row_starts(edges.query, num_support)
-        profile = self._profile(base, edges, row_start, principal, num_models)
+        messages = support_messages(base, edges)
+        profile = self._profile(messages, principal, num_models)
         prototype = segment_sum(query.T, task_of_query, num_tasks + 1)[:, :num_tasks].T
         count = torch.bincount(task_of_query, minlength=num_tasks + 1)[:num_tasks].unsqueeze(1)
         return SupportState(
             base=base,
-            edges=edges,
-            row_start=row_start,
-            query=query,
+            messages=messages,
+            key=self.path_attention.key(query),
             query_text=text,
             task_of_query=task_of_query,
             model=model + self.profile_to_model(profile[0]),
@@ -125,7 +124,7 @@ class RoutingGNN(nn.Module):
         location, log_scale = self.readout(state, in_task, easiness, paths, share, targets.principal)
         return PairPredictions(location, log_scale, log_task)
 
-    def _profile(self, base: BaseState, edges: SupportEdges, row_start: Tensor, principal: Tensor, num_models: int) -> Tensor:
+    def _profile(self, messages: SupportMessages, principal: Tensor, num_models: int) -> Tensor:
         """On which kinds of queries each model beats its ability: (C, M, P).
 
         A ridge regression of each model's residuals on the principal coordinates of the queries, as one Newton step a coordinate:
@@ -134,9 +133,9 @@ class RoutingGNN(nn.Module):
         total = principal.new_zeros(NUM_CHANNELS, num_models, principal.shape[1])
         information = torch.zeros_like(total)
         for rows in torch.split(torch.arange(principal.shape[0], device=principal.device), _ROWS_AT_ONCE):
-            residual, curvature = dense_rows(base, edges, row_start, rows, num_models)
-            total = total + torch.einsum("csm,sp->cmp", residual, principal[rows])
-            information = information + torch.einsum("csm,sp->cmp", curvature, principal[rows].square())
+            residual, curvature = dense_rows(messages, rows, num_models).chunk(2, dim=2)
+            total = total + torch.einsum("smc,sp->cmp", residual, principal[rows])
+            information = information + torch.einsum("smc,sp->cmp", curvature, principal[rows].square())
         profile: Tensor = total / (information + self.profile_mass())
         return profile
 
@@ -177,11 +176,6 @@ def _support_edges(data: HeteroData) -> SupportEdges:
     channels = data[ANSWERED_BY].channels.T
     observed = torch.isfinite(channels)
     return SupportEdges(query, model, torch.where(observed, channels, 0.0), observed.to(channels.dtype))
-
-
-def _row_starts(query: Tensor, num_queries: int) -> Tensor:
-    counts = torch.bincount(query, minlength=num_queries)
-    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
 def _is_absent(text: Tensor) -> Tensor:

@@ -10,15 +10,24 @@ from torch import Tensor
 from graphrouter.nn.base import BaseState, SupportEdges
 
 
+class SupportMessages(NamedTuple):
+    """What the base leaves unexplained at each support edge, rows of a query together. C channels, E edges, S support queries."""
+
+    model: Tensor
+    """(E,) int64 model of each edge."""
+    row_start: Tensor
+    """(S + 1,) int64: the edges of support query s are row_start[s] .. row_start[s + 1]."""
+    values: Tensor
+    """(E, 2 C) residuals, then Fisher information; 0 where a channel was not observed."""
+
+
 class SupportState(NamedTuple):
     """Cached states of models, tasks and support queries. S support queries, M models, T tasks, W width."""
 
     base: BaseState
-    edges: SupportEdges
-    row_start: Tensor
-    """(S + 1,) int64: the edges of support query s are row_start[s] .. row_start[s + 1]."""
-    query: Tensor
-    """(S, W) states of support queries."""
+    messages: SupportMessages
+    key: Tensor
+    """(S, W) unit vectors of support queries in the learned metric of path attention."""
     query_text: Tensor
     """(S, dimension) centred unit embeddings, for the neighbour search."""
     task_of_query: Tensor
@@ -45,22 +54,29 @@ class SupportState(NamedTuple):
         return int(self.task.shape[0])
 
 
-def dense_rows(base: BaseState, edges: SupportEdges, row_start: Tensor, rows: Tensor, num_models: int) -> Tensor:
-    """Residuals and information of some support queries: (2, C, num_rows, M), 0 where a model did not answer.
+def support_messages(base: BaseState, edges: SupportEdges) -> SupportMessages:
+    """The messages of a support, for edges sorted by query."""
+    counts = torch.bincount(edges.query, minlength=base.surprise.shape[1])
+    row_start = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    return SupportMessages(edges.model, row_start, torch.cat([base.residual, base.curvature]).T.contiguous())
+
+
+def dense_rows(messages: SupportMessages, rows: Tensor, num_models: int) -> Tensor:
+    """Residuals and information of some support queries: (num_rows, M, 2 C), 0 where a model did not answer.
 
     Outcomes are kept as edges; only the rows that a message needs are spread out, and a zero adds nothing to either sum.
 
     Args:
-        base: State of the base.
-        edges: Outcomes of the support, sorted by query.
-        row_start: (S + 1,) int64.
+        messages: Of the support.
         rows: (num_rows,) int64 support queries, each at most once.
         num_models: M.
     """
-    start, length = row_start[rows], row_start[rows + 1] - row_start[rows]
+    start = messages.row_start[rows]
+    length = messages.row_start[rows + 1] - start
     row = torch.arange(rows.numel(), device=rows.device).repeat_interleave(length)
     offset = torch.arange(row.numel(), device=rows.device) - (length.cumsum(0) - length)[row]
     edge = start[row] + offset
-    values = torch.stack([base.residual.index_select(1, edge), base.curvature.index_select(1, edge)])
-    flat = values.new_zeros(*values.shape[:2], rows.numel() * num_models)
-    return flat.index_copy(2, row * num_models + edges.model[edge], values).view(*values.shape[:2], rows.numel(), num_models)
+    values = messages.values.index_select(0, edge)
+    flat = values.new_zeros(rows.numel() * num_models, values.shape[1])
+    cell = row * num_models + messages.model[edge]
+    return flat.index_copy(0, cell, values).view(rows.numel(), num_models, -1)

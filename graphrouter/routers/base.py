@@ -9,7 +9,7 @@ from functools import cached_property
 from graphrouter.exceptions import DataError
 from graphrouter.policy import CostScale, Policy, PolicyContext, decide
 from graphrouter.pool import ModelPool
-from graphrouter.types import Decision, Evidence, Predictions
+from graphrouter.types import Decision, Predictions
 
 
 class Router(ABC):
@@ -40,8 +40,13 @@ class Router(ABC):
         """What policies need to know of this router."""
         return PolicyContext(pool=self.pool, scale=self.cost_scale)
 
+    @property
+    def default_policy(self) -> Policy:
+        """The balanced preset; performance first for a router whose outcomes carried no cost to weigh."""
+        return Policy.preset("balanced" if self.cost_scale.is_known else "performance_first")
+
     def route(self, prompt: str, *, task: str | None = None, policy: Policy | None = None) -> Decision:
-        """Where to send one prompt; the balanced preset without a policy.
+        """Where to send one prompt; the default policy without another.
 
         Raises:
             PolicyError: Nobody satisfies the policy and it names no fallback.
@@ -53,13 +58,8 @@ class Router(ABC):
     ) -> list[Decision]:
         """Where to send each prompt, one by one: a decision does not depend on the other prompts."""
         predictions = self.predict(prompts, tasks=tasks)
-        chosen = policy or Policy.preset("balanced")
-        evidence = self.find_evidence(prompts)
-        return [decide(chosen, predictions, i, self.policy_context, evidence=evidence[i]) for i in range(len(prompts))]
-
-    def find_evidence(self, prompts: Sequence[str]) -> list[tuple[Evidence, ...]]:
-        """The most similar solved queries of each prompt; none for a router that keeps no outcomes."""
-        return [() for _ in prompts]
+        chosen = policy or self.default_policy
+        return [decide(chosen, predictions, i, self.policy_context) for i in range(len(predictions))]
 
 
 def check_prompts(prompts: Sequence[str], tasks: Sequence[str | None] | None) -> list[str | None]:

@@ -25,7 +25,6 @@ from graphrouter.policy import CostScale, Policy, decide
 from graphrouter.routers.base import Router, check_prompts
 from graphrouter.routers.parts import Learned, Provenance, Support
 from graphrouter.routers.storage import read_parts, save_parts
-from graphrouter.training.fit import discard_run, fit_network
 from graphrouter.training.prepare import outcome_columns, outcome_edges, positions_of, prepare
 from graphrouter.types import Decision, Evidence, Predictions
 
@@ -81,6 +80,8 @@ class GraphRouter(Router):
         Raises:
             DataError: There are too few queries to split.
         """
+        from graphrouter.training.fit import discard_run, fit_network  # Lightning: a second that serving should not pay
+
         settings = config or TrainConfig()
         division = split or split_dataset(data, settings.split)
         encoder = create_encoder(settings.encoder)
@@ -116,7 +117,7 @@ class GraphRouter(Router):
     ) -> list[Decision]:
         """Where to send each prompt, with the most similar solved queries as evidence."""
         predictions, neighbours, cosine = self._assess(prompts, tasks)
-        chosen = policy or Policy.preset("balanced")
+        chosen = policy or self.default_policy
         return [
             decide(chosen, predictions, i, self.policy_context, evidence=self._evidence(neighbours[i], cosine[i]))
             for i in range(len(predictions))

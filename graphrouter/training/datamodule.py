@@ -30,22 +30,24 @@ class EpisodeDataset(Dataset[HeteroData]):
 
 
 class EpisodeSampler(Sampler[int]):
-    """Numbers of the episodes of an epoch. Lightning calls `set_epoch`; devices take disjoint numbers."""
+    """Numbers of the episodes of the current epoch; devices take disjoint numbers."""
 
-    def __init__(self, steps: int, *, rank: int = 0, world_size: int = 1) -> None:
-        self.steps, self.rank, self.world_size = steps, rank, world_size
-        self.epoch = 0
+    def __init__(self, steps: int, trainer: L.Trainer) -> None:
+        """Keeps the trainer.
 
-    def set_epoch(self, epoch: int) -> None:
-        """Moves on to the episodes of `epoch`."""
-        self.epoch = epoch
+        Args:
+            steps: Episodes in an epoch.
+            trainer: Asked how many steps are done when an epoch begins: after a resume its epoch counter lags behind.
+        """
+        self.steps = steps
+        self.trainer = trainer
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self) -> Iterator[int]:
-        first = self.epoch * self.steps
-        return ((first + step) * self.world_size + self.rank for step in range(self.steps))
+        first = self.trainer.global_step
+        return ((first + step) * self.trainer.world_size + self.trainer.global_rank for step in range(self.steps))
 
 
 class ValidationDataset(Dataset[HeteroData]):
@@ -71,9 +73,9 @@ class EpisodeDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[HeteroData]:
         """Episodes, one a batch."""
-        rank = self.trainer.global_rank if self.trainer else 0
-        world_size = self.trainer.world_size if self.trainer else 1
-        sampler = EpisodeSampler(self.config.training.steps_per_epoch, rank=rank, world_size=world_size)
+        if self.trainer is None:
+            raise RuntimeError("EpisodeDataModule draws episodes for a trainer: pass it to Trainer.fit.")
+        sampler = EpisodeSampler(self.config.training.steps_per_epoch, self.trainer)
         return DataLoader(EpisodeDataset(self.tables, self.config), batch_size=None, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader[HeteroData]:

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 
@@ -72,7 +74,12 @@ def fit_network(
         net = build_network(tables, config)
         module = RoutingModule(net, config, tables.transforms.channels, tables.transforms.cost, tables.pool.prices)
         best = ModelCheckpoint(
-            dirpath=folder, filename="best", monitor="val/objective", save_last=True, enable_version_counter=False
+            dirpath=folder,
+            filename="best",
+            monitor="val/objective",
+            save_last=True,
+            save_on_train_epoch_end=True,  # with the epoch counted as done, so that a resumed run does not repeat it
+            enable_version_counter=False,
         )
         trainer = _trainer(config, folder, [best], progress=progress)
         trainer.fit(module, datamodule=EpisodeDataModule(tables, config), ckpt_path=last, weights_only=True)
@@ -83,9 +90,21 @@ def fit_network(
     return FittedNetwork(net=net.cpu().eval(), metrics=metrics)
 
 
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and moves it there whole: a kill in mid-write leaves the one before."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Nothing; the checkpoint lies at `path` afterwards."""
+        partial = Path(f"{path}.partial")
+        super().save_checkpoint(checkpoint, partial, storage_options)
+        partial.replace(path)
+
+
 def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], *, progress: bool) -> L.Trainer:
     settings = config.training
-    stop = EarlyStopping(monitor="val/objective", patience=settings.patience, min_delta=1e-4, check_finite=True)
+    stop = EarlyStopping(
+        monitor="val/objective", patience=settings.patience, min_delta=1e-4, check_finite=True, check_on_train_epoch_end=True
+    )
     bar = [RichProgressBar(leave=False, theme=RichProgressBarTheme(metrics_format=".4f"))] if progress else []
     on_cpu = settings.accelerator == "cpu" or (settings.accelerator == "auto" and not torch.cuda.is_available())
     return L.Trainer(
@@ -95,6 +114,7 @@ def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], *, pr
         gradient_clip_val=settings.gradient_clip,
         deterministic=True if on_cpu else "warn",
         callbacks=[*callbacks, stop, *bar],
+        plugins=[AtomicCheckpointIO()],
         default_root_dir=folder,
         logger=False,
         num_sanity_val_steps=0,
