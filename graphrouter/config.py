@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from graphrouter.exceptions import ConfigError
 
@@ -20,6 +20,14 @@ class Settings(BaseModel):
     """A frozen group of settings that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        # pydantic would read `true` as the number 1
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("expected a number, a word or null, neither true nor false")
+        return value
 
 
 class EncoderConfig(Settings):
@@ -85,6 +93,7 @@ class TrainingConfig(Settings):
     decision_weight: float = Field(0.05, ge=0, description="Weight of the expected regret of a soft policy.")
     patience: int = Field(5, ge=1, description="Epochs without a better validation objective before training stops.")
     gradient_clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
+    num_threads: int = Field(1, ge=1, description="CPU threads; more help only with large pools on an idle machine.")
     accelerator: str = Field("auto", description="Lightning accelerator: auto, cpu, gpu, ...")
     devices: int | Literal["auto"] = Field("auto", description="Devices that Lightning uses; on CPU, processes.")
 
@@ -128,7 +137,9 @@ def parse_config(values: dict[str, Any], *, source: str = "configuration") -> Tr
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise ConfigError(f"{source}: unknown setting {key!r}. {_nearest(key)}") from None
-        raise ConfigError(f"{source}: {key or 'settings'} = {first['input']!r} is not accepted: {first['msg']}.") from None
+        raise ConfigError(
+            f"{source}: {key or 'settings'} = {first['input']!r} is not accepted: {first['msg'].removeprefix('Value error, ')}."
+        ) from None
 
 
 def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -> TrainConfig:
@@ -147,7 +158,7 @@ def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -
         key, separator, text = override.partition("=")
         if not separator:
             raise ConfigError(f"--set {override!r}: expected key=value, for example training.learning_rate=1e-3.")
-        _set_dotted(values, key.strip(), _parse_scalar(text))
+        _set_dotted(values, key.strip(), _parse_value(override, text))
     return parse_config(values, source=source)
 
 
@@ -165,9 +176,15 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def _parse_scalar(text: str) -> Any:
-    value = yaml.safe_load(text)
-    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as a string
+def _parse_value(override: str, text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(
+            f"--set {override!r}: the value is no valid YAML. Put it in quotes, for example key='\"a: b\"'."
+        ) from None
+    # YAML 1.1 reads 1e-3 as a string. What stands in quotes is meant as one.
+    if isinstance(value, str) and value == text.strip() and value[-1:].isdigit():
         try:
             return float(value)
         except ValueError:
@@ -188,9 +205,16 @@ def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _nearest(key: str) -> str:
+    """What to write in place of an unknown key."""
     names = list(valid_keys())
-    close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-    if not close:  # the right name in the wrong group, or with no group
-        by_last = {name.rsplit(".", 1)[-1]: name for name in names}
-        close = [by_last[last] for last in difflib.get_close_matches(key.rsplit(".", 1)[-1], list(by_last), n=1, cutoff=0.5)]
+    group, _, last = key.rpartition(".")
+    groups = list(dict.fromkeys(name.partition(".")[0] for name in names if "." in name))
+    if key in groups:
+        return f"It is a group: {', '.join(name for name in names if name.startswith(f'{key}.'))}."
+    by_last = {name.rpartition(".")[2]: name for name in reversed(names)}
+    if last in by_last:  # the right name in the wrong group, or with no group
+        return f"Did you mean {by_last[last]!r}?"
+    close = difflib.get_close_matches(key, groups, n=1, cutoff=0.75) if not group else []
+    close = close or difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    close = close or [by_last[name] for name in difflib.get_close_matches(last, list(by_last), n=1, cutoff=0.5)]
     return f"Did you mean {close[0]!r}?" if close else f"Valid settings: {', '.join(names)}."

@@ -21,6 +21,7 @@ from graphrouter.graph.features import prompt_chars, surface_features
 from graphrouter.nn.attention import Neighbourhood
 from graphrouter.nn.network import Targets
 from graphrouter.nn.state import SupportState
+from graphrouter.nn.threads import cpu_threads
 from graphrouter.policy import CostScale, Policy, decide
 from graphrouter.routers.base import Router, check_prompts
 from graphrouter.routers.parts import Learned, Provenance, Support
@@ -146,9 +147,12 @@ class GraphRouter(Router):
         text = torch.from_numpy(features.prompts(embeddings)).double()
         principal = torch.from_numpy(features.principal(embeddings, surface)).double()
         chars = prompt_chars(surface)
-        parts = []
-        for rows in torch.split(torch.arange(len(texts)), _QUERIES_AT_ONCE):
-            parts.append(self._assess_some(text[rows], principal[rows], position[rows], chars[rows.numpy()]))
+        with cpu_threads(1):
+            parts = [
+                self._assess_some(text[rows], principal[rows], position[rows], chars[rows.numpy()])
+                for rows in torch.split(torch.arange(len(texts)), _QUERIES_AT_ONCE)
+                if len(rows)
+            ]
         if not parts:
             empty = np.zeros((0, len(self.pool)))
             return Predictions.from_arrays(self.models, empty), np.zeros((0, 0)), np.zeros((0, 0))

@@ -19,9 +19,11 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
+from lightning.pytorch.strategies import DDPStrategy
 
 from graphrouter.config import TrainConfig
 from graphrouter.nn.network import FeatureSizes, RoutingGNN
+from graphrouter.nn.threads import cpu_threads
 from graphrouter.training.datamodule import EpisodeDataModule
 from graphrouter.training.module import RoutingModule
 from graphrouter.training.prepare import TrainingTables
@@ -37,7 +39,7 @@ class FittedNetwork:
 
     net: RoutingGNN
     metrics: dict[str, float]
-    """`log_loss`, `reward` and `objective` on validation queries at the best epoch, and `num_epochs` run."""
+    """`log_loss`, `reward` and `objective` on validation queries at the best epoch, and its number as `best_epoch`."""
 
 
 def build_network(tables: TrainingTables, config: TrainConfig) -> RoutingGNN:
@@ -63,13 +65,13 @@ def fit_network(
     Args:
         tables: From `prepare`.
         config: All settings.
-        work_dir: Folder for checkpoints. When it holds an interrupted run of the same data and settings, training goes on
-            from there
-            and ends with the figures of an uninterrupted run. Without it, checkpoints go to a temporary folder.
+        work_dir: Folder for checkpoints. When it holds an interrupted run of the same data and settings, training goes on from
+            there and ends with the figures of an uninterrupted run. Without it, checkpoints go to a temporary folder.
         fingerprint: Identifies the data in `work_dir`.
         progress: Show one progress bar.
     """
-    with _folder(work_dir) as folder, torch.random.fork_rng(devices=[]), _quiet_lightning():
+    threads = cpu_threads(config.training.num_threads)
+    with _folder(work_dir) as folder, torch.random.fork_rng(devices=[]), threads, _quiet_lightning():
         last = _claim(folder, config, fingerprint)
         net = build_network(tables, config)
         module = RoutingModule(net, config, tables.transforms.channels, tables.transforms.cost, tables.pool.prices)
@@ -85,8 +87,8 @@ def fit_network(
         trainer.fit(module, datamodule=EpisodeDataModule(tables, config), ckpt_path=last, weights_only=True)
         checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
         module.load_state_dict(checkpoint["state_dict"])
-        metrics = {name: float(value) for name, value in _validate(trainer, module, tables, config).items()}
-        metrics["num_epochs"] = float(trainer.current_epoch)
+        metrics = _validate(module, tables, config)
+        metrics["best_epoch"] = float(checkpoint["epoch"] + 1)
     return FittedNetwork(net=net.cpu().eval(), metrics=metrics)
 
 
@@ -106,10 +108,15 @@ def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], *, pr
         monitor="val/objective", patience=settings.patience, min_delta=1e-4, check_finite=True, check_on_train_epoch_end=True
     )
     bar = [RichProgressBar(leave=False, theme=RichProgressBarTheme(metrics_format=".4f"))] if progress else []
-    on_cpu = settings.accelerator == "cpu" or (settings.accelerator == "auto" and not torch.cuda.is_available())
+    on_cpu = not _uses_gpu(config)
+    devices = 1 if on_cpu and settings.devices == "auto" else settings.devices
+    num_devices = torch.cuda.device_count() if devices == "auto" else devices
+    # Processes are spawned and not launched again as scripts: what follows training must run once.
+    several = DDPStrategy(start_method="spawn", find_unused_parameters=True) if num_devices > 1 else "auto"
     return L.Trainer(
         accelerator=settings.accelerator,
-        devices=1 if on_cpu and settings.devices == "auto" else settings.devices,
+        devices=devices,
+        strategy=several,
         max_epochs=settings.max_epochs,
         gradient_clip_val=settings.gradient_clip,
         deterministic=True if on_cpu else "warn",
@@ -125,10 +132,24 @@ def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], *, pr
     )
 
 
-def _validate(trainer: L.Trainer, module: RoutingModule, tables: TrainingTables, config: TrainConfig) -> dict[str, float]:
+def _uses_gpu(config: TrainConfig) -> bool:
+    accelerator = config.training.accelerator
+    return accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
+
+
+def _validate(module: RoutingModule, tables: TrainingTables, config: TrainConfig) -> dict[str, float]:
+    """Validation figures of the module as it is, on one device: `log_loss`, `reward`, `objective`."""
+    trainer = L.Trainer(
+        accelerator=config.training.accelerator,
+        devices=1,
+        deterministic="warn" if _uses_gpu(config) else True,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
     results = trainer.validate(module, datamodule=EpisodeDataModule(tables, config), verbose=False)
-    merged = {name.removeprefix("val/").split("/")[0]: value for result in results for name, value in result.items()}
-    return {name: float(value) for name, value in merged.items()}
+    return {name.removeprefix("val/"): float(value) for name, value in results[0].items()}
 
 
 @contextmanager

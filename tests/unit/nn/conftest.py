@@ -1,0 +1,78 @@
+"""Small graphs for the tests of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch_geometric.data import HeteroData
+
+from graphrouter.config import NetworkConfig
+from graphrouter.graph.builder import NodeTable, OutcomeEdges, build_graph
+from graphrouter.graph.channels import NUM_CHANNELS
+from graphrouter.nn.network import FeatureSizes, RoutingGNN
+
+NUM_SUPPORT, NUM_TARGETS, NUM_MODELS, NUM_TASKS = 40, 6, 5, 3
+SIZES = FeatureSizes(principal=8, text=12, card=4)
+
+
+def _unit(rows: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.normalize(rows, dim=1)
+
+
+def make_nodes(generator: torch.Generator, *, num_models: int = NUM_MODELS) -> NodeTable:
+    num_queries = NUM_SUPPORT + NUM_TARGETS
+    draw = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
+    return NodeTable(
+        query_text=_unit(draw(num_queries, SIZES.text)),
+        query_principal=draw(num_queries, SIZES.principal),
+        query_chars=torch.full((num_queries,), 100.0),
+        query_task=torch.randint(0, NUM_TASKS, (num_queries,), generator=generator),
+        model_text=_unit(draw(num_models, SIZES.text)),
+        model_card=draw(num_models, SIZES.card),
+        task_text=_unit(draw(NUM_TASKS, SIZES.text)),
+    )
+
+
+def make_outcomes(generator: torch.Generator, queries: torch.Tensor, num_models: int, *, density: float) -> OutcomeEdges:
+    pairs = torch.cartesian_prod(queries, torch.arange(num_models))
+    pairs = pairs[torch.rand(len(pairs), generator=generator) < density]
+    channels = torch.randn(NUM_CHANNELS, len(pairs), generator=generator)
+    channels[0] = torch.randint(0, 2, (len(pairs),), generator=generator).float()
+    channels[3] = torch.nan
+    return OutcomeEdges(pairs[:, 0], pairs[:, 1], channels, torch.rand(len(pairs), generator=generator))
+
+
+@pytest.fixture
+def make_graph() -> Callable[..., HeteroData]:
+    def make(
+        *, seed: int = 0, density: float = 0.7, support: OutcomeEdges | None = None, nodes: NodeTable | None = None
+    ) -> HeteroData:
+        generator = torch.Generator().manual_seed(seed)
+        table = nodes or make_nodes(generator)
+        support_queries, targets = torch.arange(NUM_SUPPORT), torch.arange(NUM_SUPPORT, NUM_SUPPORT + NUM_TARGETS)
+        num_models = table.model_text.shape[0]
+        edges = support or make_outcomes(generator, support_queries, num_models, density=density)
+        return build_graph(
+            table,
+            support=edges,
+            support_queries=support_queries,
+            target_queries=targets,
+            target_tasks=torch.tensor([0, 1, 2, -1, -1, 0]),
+            num_neighbours=10,
+            labels=make_outcomes(generator, targets, num_models, density=1.0),
+        ).apply(lambda x: x.double() if x.dtype == torch.float32 else x)
+
+    return make
+
+
+@pytest.fixture
+def net() -> RoutingGNN:
+    """A network whose zero layers are not zero, so that every part has a say."""
+    torch.manual_seed(0)
+    network = RoutingGNN(NetworkConfig(width=8, hidden=16, num_heads=2), SIZES)
+    for parameter in network.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.3)
+    return network.double().eval()

@@ -1,0 +1,111 @@
+"""The network as a whole: what it must not depend on, and what it must."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch_geometric.data import HeteroData
+
+from graphrouter.graph.builder import OutcomeEdges
+from graphrouter.graph.channels import NUM_CHANNELS
+from graphrouter.nn.network import RoutingGNN, Targets, targets_of
+from tests.unit.nn.conftest import NUM_MODELS, NUM_SUPPORT, NUM_TARGETS, NUM_TASKS, make_nodes, make_outcomes
+
+MakeGraph = Callable[..., HeteroData]
+
+
+def _rows(targets: Targets, rows: list[int]) -> Targets:
+    neighbours = type(targets.neighbours)(*(part[rows] for part in targets.neighbours))
+    return Targets(targets.text[rows], targets.principal[rows], targets.task[rows], neighbours)
+
+
+def test_shapes(net: RoutingGNN, make_graph: MakeGraph) -> None:
+    predictions = net(make_graph())
+    assert predictions.location.shape == predictions.log_scale.shape == (NUM_CHANNELS, NUM_TARGETS, NUM_MODELS)
+    assert predictions.log_task.shape == (NUM_TARGETS, NUM_TASKS)
+    torch.testing.assert_close(predictions.log_task.exp().sum(1), torch.ones(NUM_TARGETS, dtype=torch.float64))
+
+
+def test_a_target_does_not_depend_on_the_other_targets(net: RoutingGNN, make_graph: MakeGraph) -> None:
+    graph = make_graph()
+    state, targets = net.encode_support(graph), targets_of(graph)
+    together = net.score(state, targets).location
+    for i in range(NUM_TARGETS):
+        alone = net.score(state, _rows(targets, [i])).location
+        torch.testing.assert_close(alone[:, 0], together[:, i], rtol=0, atol=1e-12)
+    shuffled = net.score(state, _rows(targets, [3, 1, 5, 0, 2, 4])).location
+    torch.testing.assert_close(shuffled, together[:, [3, 1, 5, 0, 2, 4]], rtol=0, atol=1e-12)
+
+
+def test_permuting_the_models_permutes_the_predictions(net: RoutingGNN, make_graph: MakeGraph) -> None:
+    generator = torch.Generator().manual_seed(4)
+    nodes = make_nodes(generator)
+    support = make_outcomes(generator, torch.arange(NUM_SUPPORT), NUM_MODELS, density=0.6)
+    order = torch.tensor([4, 2, 0, 1, 3])
+    permuted = dataclasses.replace(nodes, model_text=nodes.model_text[order], model_card=nodes.model_card[order])
+    moved = dataclasses.replace(support, model=order.argsort()[support.model])
+    first = net(make_graph(nodes=nodes, support=support)).location
+    second = net(make_graph(nodes=permuted, support=moved)).location
+    torch.testing.assert_close(second, first[:, :, order], rtol=0, atol=1e-10)
+
+
+def test_a_model_without_outcomes_moves_no_other_prediction(net: RoutingGNN, make_graph: MakeGraph) -> None:
+    generator = torch.Generator().manual_seed(5)
+    nodes = make_nodes(generator, num_models=NUM_MODELS + 1)
+    support = make_outcomes(generator, torch.arange(NUM_SUPPORT), NUM_MODELS, density=0.6)
+    without = dataclasses.replace(nodes, model_text=nodes.model_text[:-1], model_card=nodes.model_card[:-1])
+    larger = net(make_graph(nodes=nodes, support=support)).location
+    smaller = net(make_graph(nodes=without, support=support)).location
+    torch.testing.assert_close(larger[:, :, :-1], smaller, rtol=0, atol=1e-12)
+    assert torch.isfinite(larger).all()
+
+
+def test_an_outcome_of_a_neighbour_is_heard(net: RoutingGNN, make_graph: MakeGraph) -> None:
+    generator = torch.Generator().manual_seed(6)
+    nodes = make_nodes(generator)
+    support = make_outcomes(generator, torch.arange(NUM_SUPPORT), NUM_MODELS, density=0.9)
+    flipped = dataclasses.replace(support, channels=support.channels.clone())
+    flipped.channels[0, support.model == 1] = 1 - flipped.channels[0, support.model == 1]
+    before = net(make_graph(nodes=nodes, support=support)).location[0, :, 1]
+    after = net(make_graph(nodes=nodes, support=flipped)).location[0, :, 1]
+    assert (before - after).abs().min() > 1e-4
+
+
+@pytest.mark.parametrize("missing", ["one", "all"])
+def test_neighbours_may_lack_outcomes(net: RoutingGNN, make_graph: MakeGraph, missing: str) -> None:
+    graph = make_graph()
+    neighbours = targets_of(graph).neighbours.query[0]
+    generator = torch.Generator().manual_seed(0)
+    nodes = make_nodes(generator)
+    support = make_outcomes(generator, torch.arange(NUM_SUPPORT), NUM_MODELS, density=0.7)
+    gone = neighbours[:1] if missing == "one" else neighbours
+    thinned = support.take(~torch.isin(support.query, gone))
+    assert len(thinned.query) < len(support.query)
+    assert torch.isfinite(net(make_graph(nodes=nodes, support=thinned)).location).all()
+
+
+def test_an_empty_support_still_predicts(net: RoutingGNN, make_graph: MakeGraph) -> None:
+    nothing = OutcomeEdges(
+        torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64), torch.empty(NUM_CHANNELS, 0), torch.empty(0)
+    )
+    assert torch.isfinite(net(make_graph(support=nothing)).location).all()
+
+
+def test_a_known_task_is_believed_and_a_hidden_one_is_inferred(net: RoutingGNN, make_graph: MakeGraph) -> None:
+    graph = make_graph()
+    state, targets = net.encode_support(graph), targets_of(graph)
+    query = net.query_encoder(targets.principal)
+    share, log_task = net.task_attention(state, query, targets.neighbours, targets.task)
+    assert share[0].tolist() == [1, 0, 0, 0]
+    torch.testing.assert_close(share[3, :NUM_TASKS], log_task[3].exp())
+    assert share[:, NUM_TASKS].tolist() == [0] * NUM_TARGETS
+
+
+def test_gradients_reach_every_parameter(net: RoutingGNN, make_graph: MakeGraph) -> None:
+    predictions = net(make_graph())
+    (predictions.location.square().sum() + predictions.log_scale.sum() + predictions.log_task.sum()).backward()
+    silent = [name for name, parameter in net.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    assert silent == []

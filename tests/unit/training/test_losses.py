@@ -1,0 +1,77 @@
+"""Losses, by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from graphrouter.graph.channels import LATENCY, NUM_CHANNELS, SPEND
+from graphrouter.nn.readout import PairPredictions
+from graphrouter.training.losses import Labels, effect_log_loss, episode_losses, log_normal_loss, soft_regret
+
+NAN = math.nan
+
+
+def _predictions(effect_logit: list[list[float]], *, others: float = 0.0, log_scale: float = 0.0) -> PairPredictions:
+    logit = torch.tensor(effect_logit)
+    location = torch.full((NUM_CHANNELS, *logit.shape), others)
+    location[0] = logit
+    return PairPredictions(location, torch.full_like(location, log_scale), torch.zeros(len(effect_logit), 0))
+
+
+def _labels(effect: list[list[float]], *, others: float = NAN, cost: list[list[float]] | None = None) -> Labels:
+    values = torch.tensor(effect)
+    channels = torch.full((NUM_CHANNELS, *values.shape), others)
+    channels[0] = values
+    return Labels(channels, torch.full_like(values, NAN) if cost is None else torch.tensor(cost))
+
+
+def test_log_loss_skips_what_was_not_observed_and_takes_soft_labels() -> None:
+    logit = math.log(0.8 / 0.2)
+    loss = effect_log_loss(_predictions([[logit, 5.0], [logit, -3.0]]), _labels([[1.0, NAN], [0.25, NAN]]))
+    assert float(loss) == pytest.approx((-math.log(0.8) - 0.25 * math.log(0.8) - 0.75 * math.log(0.2)) / 2)
+
+
+def test_log_loss_without_labels_is_zero() -> None:
+    assert float(effect_log_loss(_predictions([[1.0]]), _labels([[NAN]]))) == 0
+
+
+def test_log_normal_loss_by_hand() -> None:
+    labels = _labels([[1.0, 1.0]], others=2.0)
+    loss = log_normal_loss(_predictions([[0.0, 0.0]], others=1.0, log_scale=math.log(0.5)), labels, SPEND)
+    assert float(loss) == pytest.approx(0.5 * (1 / 0.5) ** 2 + math.log(0.5))
+
+
+def test_a_channel_never_observed_costs_nothing() -> None:
+    assert float(log_normal_loss(_predictions([[0.0]]), _labels([[1.0]]), LATENCY)) == 0
+
+
+def test_regret_is_zero_for_a_sure_right_choice_and_the_gap_for_a_sure_wrong_one() -> None:
+    labels, trade_off = _labels([[1.0, 0.0]]), torch.zeros(1)
+    assert float(soft_regret(_predictions([[9.0, -9.0]]), labels, trade_off, 0.01)) == pytest.approx(0, abs=1e-6)
+    assert float(soft_regret(_predictions([[-9.0, 9.0]]), labels, trade_off, 0.01)) == pytest.approx(1, abs=1e-6)
+
+
+def test_regret_counts_cost_at_the_trade_off() -> None:
+    labels = _labels([[1.0, 1.0]], cost=[[0.8, 0.2]])
+    regret = soft_regret(
+        _predictions([[0.0, 0.0]]), labels, torch.tensor([0.5]), 100.0
+    )  # indifferent: half of the time the dear one
+    assert float(regret) == pytest.approx(0.5 * 0.5 * 0.6, abs=1e-3)
+
+
+def test_regret_ignores_unobserved_models_and_queries_with_a_single_one() -> None:
+    labels = _labels([[0.0, NAN], [1.0, 0.0]])
+    regret = soft_regret(_predictions([[0.0, 9.0], [9.0, -9.0]]), labels, torch.zeros(2), 0.01)
+    assert float(regret) == pytest.approx(0, abs=1e-6)
+
+
+def test_all_losses_have_gradients_where_labels_are_missing() -> None:
+    predictions = _predictions([[0.3, -0.2]])
+    predictions.location.requires_grad_()
+    losses = episode_losses(predictions, _labels([[1.0, NAN]]), torch.tensor([-1]), torch.ones(1))
+    sum(losses).backward()
+    assert torch.isfinite(predictions.location.grad).all()
+    assert float(losses.task) == 0
