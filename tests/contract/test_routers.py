@@ -16,7 +16,7 @@ NAMES = ("graphrouter", "best_single", "task_mean", "rasch", "knn")
 
 @pytest.fixture(scope="module")
 def data() -> gr.RoutingDataset:
-    return gr.simulate(num_queries=200, num_models=6, seed=5).data
+    return gr.simulate(num_queries=200, num_models=6, seed=5, missing=0.5).data
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_routes_under_every_preset(router: Router, preset: str) -> None:
 
 
 def test_unobserved_outcomes_are_not_failures(data: gr.RoutingDataset, router: Router) -> None:
-    """The data lacks 15 % of its outcomes; had they been read as zeros, the mean would lie that much lower."""
+    """The data lacks half of its outcomes; had they been read as zeros, the mean would lie that much lower."""
     predicted = router.predict(data.queries["prompt"].tolist(), tasks=data.queries["task"].tolist()).effect.mean()
     observed = float(data.outcomes["effect"].mean())
-    assert predicted == pytest.approx(observed, abs=0.07 * observed)
+    assert predicted == pytest.approx(observed, abs=0.15 * observed)

@@ -177,7 +177,9 @@ class TestSaveAndLoad:
 
 
 class TestFit:
-    def test_test_outcomes_change_nothing(self, router: gr.GraphRouter, data: gr.RoutingDataset, quick_config: gr.TrainConfig) -> None:
+    def test_test_outcomes_change_nothing(
+        self, router: gr.GraphRouter, data: gr.RoutingDataset, quick_config: gr.TrainConfig
+    ) -> None:
         held_out = data.outcomes["query_id"].isin(router.provenance.split.test)
         flipped = data.outcomes.assign(
             effect=data.outcomes["effect"].where(~held_out, 1 - data.outcomes["effect"]),
