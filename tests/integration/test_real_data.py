@@ -1,0 +1,67 @@
+"""Real outcomes through the real path: load, split, train, save, load, evaluate, route."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import graphrouter as gr
+from graphrouter.evaluation import evaluate, fit_references
+from graphrouter.exceptions import PolicyError
+from graphrouter.graph.channels import SpendUnit
+
+SPEND_UNITS = {
+    "zeroeval": SpendUnit.TOKENS,
+    "mmlu_pro": SpendUnit.TOKENS,
+    "bfcl_v1": SpendUnit.TOKENS,
+    "routerbench_subset": SpendUnit.PRICE,
+    "llmrouter_default": SpendUnit.NONE,
+}
+
+
+@pytest.mark.parametrize("name", SPEND_UNITS)
+def test_every_dataset_trains_evaluates_and_routes(name: str, shared_data: Callable[[str], Path], tmp_path: Path) -> None:
+    data = gr.load_dataset(shared_data(name))
+    config = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=2", "training.support_queries=512"])
+    gr.GraphRouter.fit(data, config).save(tmp_path / "artifact")
+    router = gr.load_router(tmp_path / "artifact")
+    assert router.learned.transforms.channels.spend_unit is SPEND_UNITS[name]
+
+    split = router.provenance.split
+    references = fit_references(data, split, router.encoder, names=["best_single", "task_mean"])
+    evaluation = evaluate(router, data, split.test, references=references, cost_scale=router.cost_scale, num_draws=50)
+    figures = json.loads(json.dumps(evaluation.to_json()))["settings"]["task_known"]["routers"]["graphrouter"]
+    assert figures["log_loss"]["value"] < 0.69
+    assert (figures["reward_balanced"]["value"] is None) == (name == "llmrouter_default")
+    assert (figures["log_rmse_latency"]["value"] is None) == (name != "bfcl_v1")
+
+    prompt = data.queries["prompt"].iloc[0]
+    if name == "llmrouter_default":
+        with pytest.raises(PolicyError, match="neither cost nor tokens"):
+            router.route(prompt, policy=gr.Policy.preset("balanced"))
+    else:
+        assert router.route(prompt, policy=gr.Policy.preset("balanced")).cost_usd is not None
+    assert router.route(prompt).model in router.models
+
+
+def test_the_split_of_routerbench_is_kept(shared_data: Callable[[str], Path]) -> None:
+    data = gr.load_dataset(shared_data("routerbench_subset"))
+    split = gr.split_dataset(data, gr.TrainConfig().split)
+    assert set(split.test) == set(data.queries.loc[data.queries["split"] == "test", "query_id"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["zeroeval", "mmlu_pro"])
+def test_log_loss_beats_the_simple_predictors(name: str, shared_data: Callable[[str], Path]) -> None:
+    data = gr.load_dataset(shared_data(name))
+    router = gr.GraphRouter.fit(data)
+    split = router.provenance.split
+    references = fit_references(data, split, router.encoder)
+    evaluation = evaluate(router, data, split.test, references=references, cost_scale=router.cost_scale)
+    for setting in ("task_known", "task_hidden"):
+        for reference in ("task_mean", "rasch", "knn"):
+            difference = evaluation.settings[setting].paired[reference]["log_loss"]  # type: ignore[index]
+            assert difference.high < 0, f"{setting}, {reference}: {difference}"
