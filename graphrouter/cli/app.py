@@ -1,0 +1,123 @@
+"""The command `graphrouter`: every command registered on one app, every failure turned into one line and a status.
+
+Modules of commands are imported here at the top; torch, pandas and their like are imported inside the commands, so that
+`graphrouter --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from graphrouter import __version__
+from graphrouter.cli import data, demo, evaluate, graph, predict, route, settings, train
+from graphrouter.cli.console import WarningHandler, console, error_console, print_error
+from graphrouter.exceptions import GraphRouterError
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="graphrouter",
+    help="Learn from outcomes which language model to ask, and what the answer will cost.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo.demo)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(route.route)
+app.command()(predict.predict)
+app.command()(settings.config)
+app.add_typer(data.app, name="data")
+app.add_typer(graph.app, name="graph")
+
+
+@dataclass
+class RunState:
+    """What the global options of one run said."""
+
+    debug: bool = False
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        console.out(f"graphrouter {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", envvar="GRAPHROUTER_DEBUG", help="Show the traceback of a failure.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    if isinstance(context.obj, RunState):
+        context.obj.debug = debug
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """The exit status of one run: 0, 1 (failed), 2 (bad usage or bad input) or 130 (interrupted).
+
+    Args:
+        args: The words after `graphrouter`; those of the process without it.
+    """
+    state = RunState(debug=os.environ.get("GRAPHROUTER_DEBUG", "") not in ("", "0"))
+    command = typer.main.get_command(app)
+    try:
+        with _warnings_on_console():
+            status = command.main(args, prog_name="graphrouter", standalone_mode=False, obj=state)
+    except typer.Abort:
+        status = INTERRUPTED
+    except typer.TyperException as error:  # bad usage; its message is empty where the help was shown instead
+        message = error.format_message()
+        return _fail(f"{_sentence(message)} See {_help_of(error)}.", error.exit_code) if message else BAD_INPUT
+    except GraphRouterError as error:
+        return _fail(str(error), BAD_INPUT, debug=state.debug)
+    except Exception as error:  # the border of the program: whatever is left becomes one line
+        hint = "" if state.debug else " For the traceback run: graphrouter --debug ..."
+        return _fail(_sentence(f"{type(error).__name__}: {error}") + hint, FAILED, debug=state.debug)
+    if status == INTERRUPTED:  # typer's answer to Ctrl-C
+        return _fail("interrupted.", INTERRUPTED)
+    return status if isinstance(status, int) else 0
+
+
+def main() -> None:
+    """Runs the command line of this process and ends it with the status of the run."""
+    sys.exit(run())
+
+
+def _fail(message: str, status: int, *, debug: bool = False) -> int:
+    if debug:
+        error_console.out(traceback.format_exc(), highlight=False)
+    print_error(message)
+    return status
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _help_of(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context is not None else 'graphrouter'} --help"
+
+
+@contextmanager
+def _warnings_on_console() -> Iterator[None]:
+    logger = logging.getLogger("graphrouter")
+    handler = WarningHandler()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

@@ -1,0 +1,94 @@
+"""Evaluations as tables in a terminal: a short one that fits 80 columns, and one with all intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphrouter.cli.console import console
+from graphrouter.cli.render import new_table, say, show_table
+from graphrouter.evaluation import METRICS, Evaluation, build_table
+from graphrouter.evaluation.families import Metric
+from graphrouter.evaluation.results import SettingName, SettingResult
+from graphrouter.evaluation.table import Mark, mark_of
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_STYLES: dict[Mark, str] = {"better": "green", "worse": "red", "": ""}
+_CHARS_A_METRIC = 31
+
+
+def show_evaluation(
+    evaluation: Evaluation, setting: SettingName, *, metrics: Sequence[str] | None = None, intervals: bool = False
+) -> None:
+    """Writes the figures of one setting, what they rest on, and the verdict.
+
+    Args:
+        evaluation: What was found.
+        setting: Which of its settings to show.
+        metrics: Names of the metrics to show; all by default.
+        intervals: Show every interval; otherwise a star says which differences are sure.
+    """
+    content = build_table(evaluation, setting=setting, metrics=metrics)
+    first_note = f"{evaluation.coverage.num_pairs:,} observed pairs. "
+    if intervals:
+        _show_intervals(evaluation, setting, metrics)
+        first_note = content.notes[0]
+    else:
+        _show_figures(evaluation, setting, METRICS if metrics is None else metrics)
+        first_note += f"* the 95 % interval of its paired difference from {evaluation.router} excludes zero."
+    for note in (first_note, *content.notes[1:]):
+        say(note, style="dim")
+    say(content.verdict, style="bold")
+    say()
+
+
+def _show_figures(evaluation: Evaluation, setting: SettingName, metrics: Sequence[str] | dict[str, Metric]) -> None:
+    """One row a metric, one column a router."""
+    from rich.text import Text
+
+    result = evaluation.settings[setting]
+    table = new_table(build_table(evaluation, setting=setting).title, "", *(name.replace("_", "\n") for name in result.routers))
+    wanted = [METRICS[name] for name in metrics]
+    for title, lower in (("higher is better", False), ("lower is better", True)):
+        shown = [metric for metric in wanted if metric.lower_is_better == lower and _is_known(result, metric)]
+        if shown:
+            table.add_row(Text(title, style="italic"))
+        for metric in shown:
+            table.add_row(metric.title, *(_figure(result, name, metric) for name in result.routers))
+    show_table(table)
+
+
+def _figure(result: SettingResult, name: str, metric: Metric) -> Text:
+    from rich.text import Text
+
+    value = result.routers[name][metric.name].value
+    if not np.isfinite(value):
+        return Text("- ")
+    difference = result.paired.get(name, {}).get(metric.name)
+    mark = "" if difference is None else mark_of(difference, metric)
+    text = format(value, ".1%" if metric.is_share else ".4f")
+    return Text(f"{text}{'*' if mark else ' '}", style=_STYLES[mark])
+
+
+def _is_known(result: SettingResult, metric: Metric) -> bool:
+    return any(np.isfinite(figures[metric.name].value) for figures in result.routers.values())
+
+
+def _show_intervals(evaluation: Evaluation, setting: SettingName, metrics: Sequence[str] | None) -> None:
+    """One row a router, as many metrics side by side as the terminal has room for."""
+    from rich.text import Text
+
+    result = evaluation.settings[setting]
+    known = [name for name in (metrics or METRICS) if _is_known(result, METRICS[name])]
+    at_once = max(1, (console.width - 14) // _CHARS_A_METRIC)
+    for start in range(0, len(known), at_once):
+        content = build_table(evaluation, setting=setting, metrics=known[start : start + at_once])
+        table = new_table(content.title if start == 0 else "", "", *content.columns)
+        for row in content.rows:
+            table.add_row(row.router, *(Text(cell.text, style=_STYLES[cell.mark]) for cell in row.cells))
+            table.add_section()
+        show_table(table)

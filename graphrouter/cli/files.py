@@ -1,0 +1,41 @@
+"""Output files of commands: refused before the work, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from graphrouter.exceptions import DataError
+
+
+def check_target(file: Path, *, suffixes: tuple[str, ...] | None = None) -> None:
+    """Nothing; `file` can be written. Ask before the work, not after.
+
+    Raises:
+        DataError: It is a folder, its suffix is not accepted, or its folder cannot be made or written to.
+    """
+    if suffixes is not None and file.suffix not in suffixes:
+        raise DataError(
+            f"Cannot write {file}: the suffix {file.suffix!r} names no format. Use one of {', '.join(suffixes)}, "
+            f"for example {file.stem or 'out'}{suffixes[0]}."
+        )
+    if file.is_dir():
+        raise DataError(f"Cannot write {file}: it is a folder; expected the name of a file.")
+    nearest = next(path for path in file.absolute().parents if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        what = "no folder" if not nearest.is_dir() else "not writable for you"
+        raise DataError(f"Cannot write {file}: {nearest} is {what}. Name another place.")
+
+
+def replace_file(file: Path, write: Callable[[Path], None]) -> None:
+    """Nothing; `file` holds what `write` wrote to the path that it was given, which has the same suffix.
+
+    A crash leaves the old file, if there was one.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as folder:
+        partial = Path(folder) / file.name
+        write(partial)
+        partial.replace(file)

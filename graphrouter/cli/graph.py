@@ -1,0 +1,243 @@
+"""`graphrouter graph`: look at the graph that a dataset makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from graphrouter.cli.console import console, error_console, print_json
+from graphrouter.cli.options import Data, Json
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from graphrouter.config import TrainConfig
+    from graphrouter.data import RoutingDataset
+    from graphrouter.graph.inspect import GraphSummary, LeakageReport
+
+app = typer.Typer(no_args_is_help=True, help="Look at the graph that a dataset makes.")
+
+_ENCODER_DIMENSION = 32  # the leakage check looks at edges; the vectors may be coarse
+
+
+class Projection(StrEnum):
+    """Onto which nodes the models are projected."""
+
+    none = "none"
+    families = "families"
+    tasks = "tasks"
+
+
+_GROUP = {Projection.families: "family", Projection.tasks: "task"}
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps `inspect` a command of its own: an app of one command would otherwise swallow its name."""
+
+
+@app.command()
+def inspect(
+    data: Data,
+    as_json: Json = False,
+    graphml: Annotated[Path | None, typer.Option("--graphml", help="Also write the graph to this GraphML file.")] = None,
+    projection: Annotated[
+        Projection,
+        typer.Option("--projection", help="Show, and write to --graphml, models by family or by task, not the whole graph."),
+    ] = Projection.none,
+    config: Annotated[Path | None, typer.Option("--config", help="YAML settings that training would use.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting on top; may be repeated.")
+    ] = None,
+) -> None:
+    """Show the graph of a dataset: node and edge counts, coverage, isolated nodes, projections and the leakage check.
+
+    The check divides the data as training would, builds the validation graph and compares each message edge with what is hidden.
+
+    Example: graphrouter graph inspect data/simulated --projection tasks --graphml tasks.graphml
+    """
+    from graphrouter.config import load_config
+    from graphrouter.data.readers import load_dataset
+    from graphrouter.exceptions import DataError
+    from graphrouter.graph.inspect import summarise_graph
+    from graphrouter.graph.project import project_on_families, project_on_tasks
+
+    settings = load_config(config, overrides or ())
+    dataset = load_dataset(data)
+    summary = summarise_graph(dataset, num_neighbours=settings.graph.num_neighbours)
+    projections = {Projection.families: project_on_families(dataset), Projection.tasks: project_on_tasks(dataset)}
+    report: LeakageReport | None = None
+    not_checked: str | None = None
+    try:
+        report = _check_leakage(dataset, settings)
+    except DataError as error:  # too little data to divide: the graph can be looked at all the same
+        not_checked = str(error)
+    if as_json:
+        print_json(_as_json(summary, projections, report, not_checked))
+    else:
+        _show(summary, projections, report, not_checked)
+        if projection is not Projection.none:
+            _show_projection(projections[projection], projection)
+    if graphml is not None:
+        _export(dataset, projections.get(projection), graphml)
+
+
+def _check_leakage(data: RoutingDataset, settings: TrainConfig) -> LeakageReport:
+    from graphrouter.data import split_dataset
+    from graphrouter.encoders import HashingEncoder
+    from graphrouter.graph.inspect import report_leakage
+    from graphrouter.training.episodes import validation_graph
+    from graphrouter.training.prepare import prepare
+
+    split = split_dataset(data, settings.split)
+    tables = prepare(data, split, HashingEncoder(_ENCODER_DIMENSION, max_chars=settings.encoder.max_chars))
+    return report_leakage(validation_graph(tables, settings, task_known=True), data, split)
+
+
+def _as_json(
+    summary: GraphSummary,
+    projections: Mapping[Projection, nx.Graph[str]],
+    report: LeakageReport | None,
+    not_checked: str | None,
+) -> dict[str, Any]:
+    edges = {
+        name.value: [
+            {_GROUP[name]: group, "model": model, "num_outcomes": count, "mean_effect": mean}
+            for group, model, count, mean in _rows(graph)
+        ]
+        for name, graph in projections.items()
+    }
+    return {"graph": summary, "projections": edges, "leakage": report, "leakage_not_checked": not_checked}
+
+
+def _export(data: RoutingDataset, projected: nx.Graph[str] | None, file: Path) -> None:
+    from graphrouter.graph.project import to_networkx, write_graphml
+
+    with error_console.status("Writing GraphML"):
+        graph = to_networkx(data) if projected is None else projected
+        write_graphml(graph, file)
+    counts = f"{graph.number_of_nodes():,} nodes and {graph.number_of_edges():,} edges"
+    error_console.print(f"Wrote {counts} to {file}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show(
+    summary: GraphSummary,
+    projections: Mapping[Projection, nx.Graph[str]],
+    report: LeakageReport | None,
+    not_checked: str | None,
+) -> None:
+    _show_counts(summary, report)
+    _show_tasks(summary)
+    _show_models(summary)
+    lines = [
+        f"Isolated nodes: {_names('task', summary.isolated.tasks)}; {_names('query', summary.isolated.queries)}; "
+        f"{_names('model', summary.isolated.models)}.",
+        f"Queries without outcomes: {summary.num_queries_without_outcomes:,}.",
+        _components(summary.num_outcome_components),
+        *(f"Projection on {name.value}: {_size(graph, _GROUP[name])}." for name, graph in projections.items()),
+        f"Leakage: not checked. {not_checked}" if report is None else _leakage_words(report),
+    ]
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
+
+
+def _show_counts(summary: GraphSummary, report: LeakageReport | None) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"Graph of {summary.name} (reverse edges not counted)", title_justify="left")
+    table.add_column("nodes and edges")
+    for title in ("whole dataset", "validation graph"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, count in summary.nodes.items():
+        table.add_row(name, f"{count:,}", "-" if report is None else f"{report.nodes[name]:,}")
+    ends = {"in": "query in task", "answered_by": "query answered_by model", "similar_to": "query similar_to query"}
+    for name, count in summary.edges.items():
+        table.add_row(ends[name], f"{count:,}", "-" if report is None else f"{report.edges[name]:,}")
+    console.print(table, markup=False, highlight=False)
+
+
+def _show_tasks(summary: GraphSummary) -> None:
+    from rich.table import Table
+
+    table = Table(title="Tasks", title_justify="left")
+    table.add_column("task", overflow="fold")
+    for title in ("queries", "models", "outcomes", "coverage"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for task in summary.tasks:
+        coverage = "-" if task.coverage is None else f"{task.coverage:.0%}"
+        table.add_row(
+            task.task or "(unknown)", f"{task.num_queries:,}", f"{task.num_models:,}", f"{task.num_outcomes:,}", coverage
+        )
+    console.print(table, markup=False, highlight=False)
+
+
+def _show_models(summary: GraphSummary) -> None:
+    from rich.table import Table
+
+    table = Table(title="Models", title_justify="left")
+    for title in ("model", "family"):
+        table.add_column(title, overflow="fold")
+    for title in ("tasks", "outcomes", "coverage"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for model in summary.models:
+        table.add_row(
+            model.model, model.family or "-", f"{model.num_tasks:,}", f"{model.num_outcomes:,}", f"{model.coverage:.0%}"
+        )
+    console.print(table, markup=False, highlight=False)
+
+
+def _show_projection(graph: nx.Graph[str], projection: Projection) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"Models by {_GROUP[projection]} (effect: mean)", title_justify="left")
+    for title in (_GROUP[projection], "model"):
+        table.add_column(title, overflow="fold")
+    for title in ("outcomes", "effect"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for group, model, count, mean in _rows(graph):
+        table.add_row(group, model, f"{count:,}", f"{mean:.3f}")
+    console.print(table, markup=False, highlight=False)
+
+
+def _rows(graph: nx.Graph[str]) -> list[tuple[str, str, int, float]]:
+    """Group, model, number of outcomes and mean effect of each edge of a projection, groups together, best model first."""
+    rows = []
+    for ends in graph.edges:
+        group, model = sorted((graph.nodes[end] for end in ends), key=lambda node: bool(node["kind"] == "model"))
+        edge = graph.edges[ends]
+        rows.append((str(group["label"]), str(model["label"]), int(edge["num_outcomes"]), float(edge["mean_effect"])))
+    return sorted(rows, key=lambda row: (row[0], -row[3], row[1]))
+
+
+def _size(graph: nx.Graph[str], group: str) -> str:
+    kinds = [node["kind"] for _, node in graph.nodes(data=True)]
+    counts = f"{kinds.count(group):,} x {kinds.count('model'):,} nodes, {graph.number_of_edges():,} edges"
+    return counts if group in kinds else f"{counts} (no model states its {group})"
+
+
+def _names(kind: str, names: tuple[str, ...]) -> str:
+    plural = {"task": "tasks", "query": "queries", "model": "models"}[kind]
+    if not names:
+        return f"no {plural}"
+    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return f"{len(names):,} {kind if len(names) == 1 else plural} ({shown})"
+
+
+def _components(count: int) -> str:
+    if count == 1:
+        return "Outcomes are connected: any two models with outcomes can be compared through shared queries."
+    return f"Outcomes fall into {count:,} unconnected parts: across them, descriptions and prices alone compare models."
+
+
+def _leakage_words(report: LeakageReport) -> str:
+    messages = f"{report.num_message_outcomes:,} outcomes of {report.num_support_queries:,} support queries"
+    supervised = f"{report.num_supervised_pairs:,} supervised pairs of {report.num_target_queries:,} target queries"
+    hidden = f"{report.num_hidden_outcomes:,} hidden outcomes (test queries, held-out models)"
+    return (
+        f"Leakage: none. Messages are {messages}; among them are {report.num_supervised_messages:,} of the {supervised} "
+        f"and {report.num_hidden_messages:,} of the {hidden}."
+    )

@@ -1,0 +1,107 @@
+"""Which queries of a dataset an artifact may be judged on, and what its references may learn from."""
+
+from __future__ import annotations
+
+import logging
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from graphrouter.exceptions import DataError
+
+if TYPE_CHECKING:
+    from graphrouter.data import RoutingDataset, Split
+    from graphrouter.routers.graph import GraphRouter
+
+_logger = logging.getLogger(__name__)
+
+
+class EvaluatedSide(StrEnum):
+    """Queries that training has not learned from."""
+
+    validation = "validation"
+    test = "test"
+
+
+def held_out_queries(router: GraphRouter, data: RoutingDataset, side: EvaluatedSide) -> tuple[str, ...]:
+    """Ids of the queries to evaluate on.
+
+    In the data that the router was trained on these are the queries of one side of its split. In other data they are, for the
+    test side, all queries that it has neither trained nor validated on.
+
+    Raises:
+        DataError: No query is left, or the router knows none of the models.
+    """
+    split, is_test = router.provenance.split, side is EvaluatedSide.test
+    if data.fingerprint == router.provenance.fingerprint:
+        return split.test if is_test else split.validation
+    ids = data.queries["query_id"].tolist()
+    chosen = _unseen(router, data) if is_test else tuple(sorted(set(ids) & set(split.validation)))
+    if not chosen:
+        what = "new to it" if is_test else "a validation query of it"
+        raise DataError(
+            f"Nothing to evaluate on: {data.name!r} is not the data that the artifact was trained on "
+            f"({router.provenance.dataset!r}), and none of its {len(ids):,} queries is {what}. "
+            "Give data with other queries, or train again."
+        )
+    _logger.warning(
+        "%r is not the data that the artifact was trained on; evaluating on its %d queries that %s.",
+        data.name,
+        len(chosen),
+        "are new to the artifact" if is_test else "the artifact validated on",
+    )
+    return chosen
+
+
+def check_models(router: GraphRouter, data: RoutingDataset) -> None:
+    """Nothing; warns of models that the router does not know and that are therefore left out.
+
+    Raises:
+        DataError: It knows none of them.
+    """
+    unknown = [model for model in data.pool.names if model not in router.pool.index]
+    if len(unknown) == len(data.pool):
+        raise DataError(
+            f"The router knows none of the {len(unknown)} models of {data.name!r} ({_few(unknown)}); its pool has "
+            f"{_few(router.models)}. Evaluate it on outcomes of its own models."
+        )
+    if unknown:
+        _logger.warning("Left out, since the router does not know them: %s.", _few(unknown))
+
+
+def reference_data(router: GraphRouter, data: RoutingDataset) -> tuple[RoutingDataset, Split]:
+    """What to fit references on, and how it is divided: what the router itself has learned from.
+
+    That is the data when it is the router's own. Otherwise it is the support kept in the artifact, without validation queries.
+    """
+    if data.fingerprint == router.provenance.fingerprint:
+        return data, router.provenance.split
+    import pandas as pd
+
+    from graphrouter.data import RoutingDataset, Split
+
+    support = router.support
+    seen = RoutingDataset.from_frames(
+        queries=support.queries,
+        models=pd.DataFrame([card.model_dump(by_alias=True) for card in support.pool]),
+        outcomes=support.outcomes,
+        tasks=support.tasks,
+        name=router.provenance.dataset,
+    )
+    return seen, Split(train=tuple(support.queries["query_id"]), validation=(), test=())
+
+
+def _unseen(router: GraphRouter, data: RoutingDataset) -> tuple[str, ...]:
+    """Queries that are neither in the support nor among the validation queries, by prompt and by id."""
+    split, solved = router.provenance.split, router.support.queries
+    prompts = {prompt.strip() for prompt in solved["prompt"]}
+    prompt_of = dict(zip(solved["query_id"], solved["prompt"], strict=True))
+    queries = dict(zip(data.queries["query_id"], data.queries["prompt"], strict=True))
+    shared = [query for query in queries if query in prompt_of]
+    # Ids such as 1, 2, 3 occur everywhere. Where no shared id has the same prompt, ids mean other queries and say nothing.
+    same_ids = not shared or any(queries[query].strip() == prompt_of[query].strip() for query in shared)
+    seen_ids = {*split.train, *split.validation} if same_ids else set()
+    return tuple(sorted(q for q, prompt in queries.items() if q not in seen_ids and prompt.strip() not in prompts))
+
+
+def _few(names: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

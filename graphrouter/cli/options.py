@@ -1,0 +1,141 @@
+"""Arguments and options that several commands share, and the policy that they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from graphrouter.cli.data import DATA_HELP
+from graphrouter.policy import PRESETS, Policy, parse_policy
+
+_POLICY_PANEL = "Policy"
+
+Artifact = Annotated[Path, typer.Argument(metavar="ARTIFACT", help="Folder of a trained router.", show_default=False)]
+Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Write only JSON to standard output.")]
+
+
+class Preset(StrEnum):
+    """The weights of the GraphRouter paper, by name."""
+
+    performance_first = "performance_first"
+    balanced = "balanced"
+    cost_first = "cost_first"
+
+
+class Capability(StrEnum):
+    """What a model card can state."""
+
+    tools = "tools"
+    vision = "vision"
+    json = "json"
+
+
+PresetOption = Annotated[
+    Preset | None,
+    typer.Option(
+        "--preset",
+        metavar="NAME",
+        help=f"Named weights: {', '.join(PRESETS)}. Without any policy: balanced.",
+        rich_help_panel=_POLICY_PANEL,
+        show_default=False,
+    ),
+]
+EffectWeight = Annotated[
+    float | None,
+    typer.Option(
+        "--effect-weight", help="Weight of the expected effect; the cost gets the rest of 1.", rich_help_panel=_POLICY_PANEL
+    ),
+]
+CostWeight = Annotated[
+    float | None,
+    typer.Option(
+        "--cost-weight", help="Weight of the scaled cost; the effect gets the rest of 1.", rich_help_panel=_POLICY_PANEL
+    ),
+]
+UsdPerEffect = Annotated[
+    float | None,
+    typer.Option(
+        "--usd-per-effect", help="What one more solved query is worth to you, in US dollars.", rich_help_panel=_POLICY_PANEL
+    ),
+]
+MaxCostUsd = Annotated[
+    float | None, typer.Option("--max-cost-usd", help="Most expected US dollars a call.", rich_help_panel=_POLICY_PANEL)
+]
+MinEffect = Annotated[
+    float | None,
+    typer.Option(
+        "--min-effect", help="Take the cheapest model with at least this expected effect.", rich_help_panel=_POLICY_PANEL
+    ),
+]
+MaxLatencyS = Annotated[
+    float | None,
+    typer.Option("--max-latency-s", help="Most expected seconds to the end of the answer.", rich_help_panel=_POLICY_PANEL),
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option("--allow", metavar="MODEL", help="Only this model; repeat for more.", rich_help_panel=_POLICY_PANEL),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="MODEL", help="Never this model; repeat for more.", rich_help_panel=_POLICY_PANEL),
+]
+Require = Annotated[
+    list[Capability] | None,
+    typer.Option("--require", help="Only models whose card states this; repeat for more.", rich_help_panel=_POLICY_PANEL),
+]
+Fallback = Annotated[
+    str | None,
+    typer.Option(
+        "--fallback",
+        metavar="MODEL",
+        help="Model to take when nobody satisfies the policy; an error by default.",
+        rich_help_panel=_POLICY_PANEL,
+    ),
+]
+
+
+def build_policy(preset: Preset | None, settings: Mapping[str, Any]) -> Policy | None:
+    """The policy that the options ask for; None when they ask for none.
+
+    Args:
+        preset: Named weights.
+        settings: Fields of `Policy` by name; None and empty values count as not given.
+
+    Raises:
+        PolicyError: A value is not accepted.
+        BadParameter: A preset and a weight are both given.
+    """
+    given = {name: value for name, value in settings.items() if value is not None and value != []}
+    weights = [name for name in ("effect_weight", "cost_weight") if name in given]
+    if preset is not None:
+        if weights:
+            option = f"--{weights[0].replace('_', '-')}"
+            raise typer.BadParameter(f"--preset {preset.value} and {option} both set the weights; give one of them")
+        given["effect_weight"], given["cost_weight"] = PRESETS[preset.value]
+    return parse_policy(given) if given else None
+
+
+def describe_policy(policy: Policy) -> str:
+    """The policy in words: what it maximises, then what it respects."""
+    effect, cost = f"{policy.effect_weight:g} x effect", f"{policy.cost_weight:g} x scaled cost"
+    if policy.min_effect is not None:
+        goal = f"the lowest cost among models with an expected effect of at least {policy.min_effect:g}"
+    elif policy.usd_per_effect is not None:
+        goal = f"the highest effect - cost / {policy.usd_per_effect:g} USD"
+    elif policy.cost_weight == 0:
+        goal = "the highest expected effect"
+    else:
+        goal = f"the highest {effect} - {cost}"
+    limits = [
+        f"at most {policy.max_cost_usd:g} USD a call" if policy.max_cost_usd is not None else "",
+        f"at most {policy.max_latency_s:g} s" if policy.max_latency_s is not None else "",
+        f"only {', '.join(policy.allowed)}" if policy.allowed is not None else "",
+        f"never {', '.join(policy.excluded)}" if policy.excluded else "",
+        f"with {', '.join(policy.requires)}" if policy.requires else "",
+    ]
+    return "; ".join([goal, *(limit for limit in limits if limit)])

@@ -1,0 +1,145 @@
+"""Numbers, texts and decisions as people read them in a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from graphrouter.cli.console import console
+from graphrouter.types import Candidate, Decision, Evidence
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SOLVED = 0.5
+"""Effect from which a query counts as solved in what is shown of evidence."""
+NO_COST = "cost unknown: the outcomes that this router learned from carry neither cost nor tokens with prices"
+_NAMES_SHOWN = 3
+
+
+def say(text: str = "", *, style: str | None = None) -> None:
+    """Writes a line to standard output, without reading markup or numbers into it."""
+    console.print(text, style=style, markup=False, highlight=False)
+
+
+def say_line(text: str) -> None:
+    """Writes a line to standard output that the terminal must not break, such as a command to copy."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def new_table(title: str, *columns: str, text_columns: int = 1) -> Table:
+    """An empty table: the first columns hold text that may be folded, the others numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(title),
+        title_justify="left",
+        title_style="bold not italic",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for number, column in enumerate(columns):
+        is_text = number < text_columns
+        table.add_column(Text(column), justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text)
+    return table
+
+
+def show_table(table: Table) -> None:
+    """Writes a table and an empty line to standard output."""
+    console.print(table, markup=False, highlight=False)
+    say()
+
+
+def one_line(text: str, width: int) -> str:
+    """The text on one line of at most `width` characters, without control characters."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * width]).split())
+    return flat if len(flat) <= width and len(text) <= 4 * width else f"{flat[: width - 3].rstrip()}..."
+
+
+def number(value: float | None, form: str) -> str:
+    """The value in the given format, "-" when it is unknown."""
+    return "-" if value is None or math.isnan(value) else format(value, form)
+
+
+def usd_form(values: Iterable[float | None]) -> str:
+    """A format under which all the dollar amounts can be compared: two significant digits for the smallest one."""
+    known = [value for value in values if value is not None and math.isfinite(value) and value > 0]
+    digits = 1 - math.floor(math.log10(min(known))) if known else 2
+    return f",.{min(max(digits, 2), 8)}f"
+
+
+def show_decision(decision: Decision, policy: str, *, top: int) -> None:
+    """Writes where to send a query and why: the choice, the best `top` candidates, and the evidence.
+
+    Args:
+        decision: What a router decided.
+        policy: The policy in words.
+        top: Most candidates to show.
+    """
+    chosen = next(c for c in decision.candidates if c.model == decision.model)
+    say(one_line(decision.model, 100), style="bold")
+    say(f"  {_expectation(chosen)}")
+    say(f"  policy: {policy}")
+    if decision.used_fallback:
+        say(f"  This is the fallback: no model satisfies the policy ({chosen.model}: {chosen.rejected}).")
+    say()
+    _show_candidates(decision, top)
+    if decision.evidence:
+        _show_evidence(decision)
+
+
+def _expectation(chosen: Candidate) -> str:
+    parts = [f"expected effect {chosen.effect:.3f}"]
+    if chosen.cost_usd is None:
+        parts.append(NO_COST)
+    else:
+        parts.append(f"{format(chosen.cost_usd, usd_form([chosen.cost_usd]))} USD")
+    if chosen.output_tokens is not None:
+        parts.append(f"{chosen.output_tokens:,.0f} tokens of answer")
+    if chosen.latency_s is not None:
+        parts.append(f"{chosen.latency_s:.1f} s")
+    return ", ".join(parts)
+
+
+def _show_candidates(decision: Decision, top: int) -> None:
+    candidates = decision.candidates
+    shown = [c for i, c in enumerate(candidates) if i < top or c.model == decision.model]
+    quantities = {
+        "USD/call": [number(c.cost_usd, usd_form(x.cost_usd for x in shown)) for c in shown],
+        "tokens": [number(c.output_tokens, ",.0f") for c in shown],
+        "s": [number(c.latency_s, ".1f") for c in shown],
+    }
+    known = {name: cells for name, cells in quantities.items() if set(cells) != {"-"}}
+    table = new_table(f"Candidates ({len(shown)} of {len(candidates)})", "model", "effect", *known)
+    table.add_column("utility, or why not", overflow="fold")
+    for row, candidate in enumerate(shown):
+        cells = [f"{candidate.effect:.3f}", *(cells[row] for cells in known.values())]
+        verdict = candidate.rejected or number(candidate.utility, ".4f")
+        style = "bold" if candidate.model == decision.model else ("dim" if candidate.rejected else None)
+        table.add_row(one_line(candidate.model, 60), *cells, verdict, style=style)
+    show_table(table)
+
+
+def _show_evidence(decision: Decision) -> None:
+    table = new_table("Evidence: the most similar solved queries", "cosine", "task", "query and who solved it", text_columns=3)
+    order = [c.model for c in decision.candidates]
+    tasks = [one_line(item.task or "-", 24) for item in decision.evidence]
+    width = max(40, console.width - max(map(len, tasks)) - len("cosine") - 6)  # what the other columns leave
+    for task, item in zip(tasks, decision.evidence, strict=True):
+        story = f"{one_line(item.prompt, width)}\n{_who_solved(item, decision.model, order)}"
+        table.add_row(f"{item.similarity:.2f}", task, story)
+    show_table(table)
+
+
+def _who_solved(item: Evidence, chosen: str, order: Sequence[str]) -> str:
+    """Who solved a query, the chosen model first and then by rank."""
+    solved = [model for model in order if item.effects.get(model, 0.0) >= SOLVED]
+    solved.sort(key=lambda model: model != chosen)
+    names = f": {', '.join(solved[:_NAMES_SHOWN])}" if solved else ""
+    more = ", ..." if len(solved) > _NAMES_SHOWN else ""
+    fate = "" if chosen in solved else f"; {chosen} {'did not' if chosen in item.effects else 'was not run'}"
+    return f"-> {len(solved)} of {len(item.effects)} solved it{names}{more}{fate}"

@@ -1,0 +1,47 @@
+"""`graphrouter config`: every setting with its value and its meaning, as a YAML file to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from graphrouter.cli.console import console
+from graphrouter.cli.train import ConfigFile, Overrides
+from graphrouter.config import load_config
+
+_HEADER = "# All settings of `graphrouter train`. Keep the lines that you change; the defaults fill in the rest."
+
+
+def config(config: ConfigFile = None, overrides: Overrides = None) -> None:
+    """Print every setting with its meaning as YAML: the defaults, or those of a file and overrides.
+
+    Example: graphrouter config > mine.yaml
+    """
+    console.out(settings_yaml(load_config(config, overrides or [])).rstrip("\n"), highlight=False)
+
+
+def settings_yaml(settings: BaseModel) -> str:
+    """The settings as YAML with a comment on every line; reading it gives the same settings."""
+    return "\n".join([_HEADER, *_lines(settings, indent=0)]) + "\n"
+
+
+def _lines(settings: BaseModel, *, indent: int) -> Iterator[str]:
+    margin = " " * indent
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            yield f"{margin}{name}:  # {field.description}"
+            yield from _lines(value, indent=indent + 2)
+        else:
+            scalar = yaml.safe_dump(value).removesuffix("...\n").strip()
+            yield f"{margin}{name}: {scalar}  # {field.description}{_choices(field)}"
+
+
+def _choices(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is not Literal:
+        return ""
+    return f" One of {', '.join(get_args(field.annotation))}."

@@ -1,0 +1,159 @@
+"""`graphrouter train`: from a folder of outcomes to an artifact."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from graphrouter.cli import options
+from graphrouter.cli.console import error_console, print_json
+from graphrouter.cli.progress import training_output, working
+from graphrouter.cli.render import say, say_line
+from graphrouter.exceptions import ArtifactError
+
+if TYPE_CHECKING:
+    from graphrouter.config import TrainConfig
+    from graphrouter.data import RoutingDataset, Split
+    from graphrouter.routers.graph import GraphRouter
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="YAML file with settings; the defaults fill in the rest.", show_default=False)
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as training.max_epochs=5; repeat for more."),
+]
+
+
+SHOWN_METRICS = {"log_loss": "log loss", "reward": "mean reward of the presets"}
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a finished training leaves to report."""
+
+    router: GraphRouter
+    seconds: float
+
+
+def train(
+    data: options.Data,
+    out: Annotated[Path, typer.Option("--out", metavar="ARTIFACT", help="Folder for the artifact.", show_default=False)],
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of weights and episodes; as --set seed=N.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Go on with an interrupted run of the same data and settings, or start over.")
+    ] = True,
+    as_json: options.Json = False,
+) -> None:
+    """Train a router on the training queries of DATA and save it as an artifact.
+
+    Checkpoints lie in ARTIFACT.training until the run is done. All settings: graphrouter config.
+
+    Example: graphrouter train simulated --out artifacts/mine --set training.max_epochs=5
+    """
+    from graphrouter.config import load_config
+
+    settings = load_config(config, [*(overrides or []), *([] if seed is None else [f"seed={seed}"])])
+    work_dir = check_places(out, fresh=not resume)
+    dataset, split = load_and_split(data, settings)
+    if not as_json:
+        show_data(dataset, split)
+    try:
+        run = train_router(dataset, split, settings, out=out, work_dir=work_dir)
+    except KeyboardInterrupt:
+        error_console.out(f"What was learned is kept in {work_dir}; the same command goes on from there.", highlight=False)
+        raise
+    if as_json:
+        print_json(_report(run, split, out))
+        return
+    show_run(run, out)
+    say("\nNext:")
+    say_line(f"  graphrouter evaluate {shlex.quote(str(out))} {shlex.quote(data)}")
+    say_line(f"  graphrouter route {shlex.quote(str(out))} 'your prompt'")
+
+
+def check_places(out: Path, *, fresh: bool) -> Path:
+    """The folder for checkpoints, once it is sure that the artifact can be written; emptied for a fresh start.
+
+    Raises:
+        ArtifactError: One of the two folders holds something else.
+    """
+    with working("Loading libraries"):
+        from graphrouter.artifact import check_writable
+        from graphrouter.training.fit import RUN_FILE, discard_run
+
+    check_writable(out)
+    place = out.resolve()
+    work_dir = place.with_name(f"{place.name}.training")
+    if work_dir.exists() and not (work_dir / RUN_FILE).is_file() and (not work_dir.is_dir() or any(work_dir.iterdir())):
+        raise ArtifactError(
+            f"{work_dir} is needed for checkpoints but holds something else. Move it away, or choose another --out."
+        )
+    if fresh:
+        discard_run(work_dir)
+    return work_dir
+
+
+def load_and_split(data: str, settings: TrainConfig) -> tuple[RoutingDataset, Split]:
+    """The dataset and its division.
+
+    Raises:
+        DataError: The dataset breaks the contract, or is too small to divide.
+    """
+    from graphrouter.data import load_dataset, split_dataset
+
+    with working("Reading the data"):
+        dataset = load_dataset(data)
+        return dataset, split_dataset(dataset, settings.split)
+
+
+def train_router(dataset: RoutingDataset, split: Split, settings: TrainConfig, *, out: Path, work_dir: Path) -> TrainingRun:
+    """A trained router, saved in `out`, with progress bars on standard error."""
+    from graphrouter.routers.graph import GraphRouter
+
+    start = time.perf_counter()
+    with training_output() as progress:
+        router = GraphRouter.fit(dataset, settings, split=split, work_dir=work_dir, progress=progress)
+    router.save(out)
+    return TrainingRun(router, time.perf_counter() - start)
+
+
+def show_data(dataset: RoutingDataset, split: Split) -> None:
+    """Writes what is learned from."""
+    queries = f"{len(dataset.queries):,} queries of {len(dataset.tasks)} tasks"
+    say(f"Data        {dataset.name}")
+    say(f"            {queries}, {len(dataset.models)} models, {len(dataset.outcomes):,} outcomes")
+    say(f"Split       {len(split.train):,} train, {len(split.validation):,} validation, {len(split.test):,} test queries")
+    if split.held_out_models:
+        say(f"Held out    {len(split.held_out_models)} models: {', '.join(split.held_out_models)}")
+
+
+def show_run(run: TrainingRun, out: Path) -> None:
+    """Writes what training reached and where the artifact lies."""
+    metrics = run.router.provenance.metrics
+    best = f", best after epoch {metrics['best_epoch']:.0f}" if "best_epoch" in metrics else ""
+    shown = ", ".join(f"{title} {metrics[name]:.4f}" for name, title in SHOWN_METRICS.items() if name in metrics)
+    num_bytes = sum(path.stat().st_size for path in out.iterdir() if path.is_file())
+    say(f"Trained     in {run.seconds:.0f} s{best}")
+    say(f"Validation  {shown}")
+    say_line(f"Artifact    {out} ({num_bytes / 1e6:.1f} MB)")
+
+
+def _report(run: TrainingRun, split: Split, out: Path) -> dict[str, object]:
+    provenance = run.router.provenance
+    return {
+        "artifact": out,
+        "dataset": provenance.dataset,
+        "fingerprint": provenance.fingerprint,
+        "num_queries": {name: len(getattr(split, name)) for name in ("train", "validation", "test")},
+        "num_models": len(run.router.pool),
+        "metrics": provenance.metrics,
+        "seconds": round(run.seconds, 2),
+    }

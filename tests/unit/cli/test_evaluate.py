@@ -1,0 +1,164 @@
+"""`graphrouter evaluate`: on which queries, against which references, and what is shown."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from graphrouter.cli.heldout import EvaluatedSide, check_models, held_out_queries, reference_data
+from graphrouter.data import RoutingDataset
+from graphrouter.data.simulate import Simulation, simulate
+from graphrouter.evaluation import fit_references
+from graphrouter.exceptions import DataError
+from graphrouter.routers.graph import GraphRouter
+
+Invoke = Callable[..., tuple[int, str, str]]
+DRAWS = ("--draws", 20)
+
+
+def changed(data: RoutingDataset, *, queries: pd.DataFrame | None = None, models: pd.DataFrame | None = None) -> RoutingDataset:
+    """The data with other queries or models; outcomes that no longer fit are dropped."""
+    queries = data.queries if queries is None else queries
+    models = data.models if models is None else models
+    fits = data.outcomes["query_id"].isin(queries["query_id"]) & data.outcomes["model"].isin(models["model"])
+    return RoutingDataset.from_frames(
+        queries=queries, models=models, outcomes=data.outcomes[fits], tasks=data.tasks, name="changed"
+    )
+
+
+def test_both_settings_are_shown_with_a_verdict(invoke: Invoke, artifact: Path, world: Path) -> None:
+    status, shown, errors = invoke("evaluate", artifact, world, *DRAWS)
+    assert (status, errors) == (0, "")
+    for setting in ("task known", "task hidden"):
+        assert f"world: 30 queries, 4 models, {setting}" in shown
+    for text in ("log loss", "balanced reward", "calibration error", "cost saved", "knn", "oracle", "observed pairs"):
+        assert shown.count(text) >= 2
+    assert shown.count("graphrouter predicts") + shown.count("predicts better than graphrouter") == 2
+
+
+def test_json_goes_to_a_file_or_is_all_there_is(invoke: Invoke, artifact: Path, world: Path, tmp_path: Path) -> None:
+    file = tmp_path / "new" / "figures.json"
+    status, shown, _ = invoke("evaluate", artifact, world, *DRAWS, "--json", file)
+    assert status == 0
+    assert str(file) in shown
+    status, shown, errors = invoke("evaluate", artifact, world, *DRAWS, "--json", "-")
+    assert (status, errors) == (0, "")
+    assert json.loads(shown) == json.loads(file.read_text())
+    assert json.loads(shown)["num_queries"] == 30
+    assert set(json.loads(shown)["settings"]) == {"task_known", "task_hidden"}
+    assert "log_loss" in json.loads(shown)["settings"]["task_known"]["paired"]["knn"]
+
+
+def test_baselines_can_be_named(invoke: Invoke, artifact: Path, world: Path) -> None:
+    found = json.loads(invoke("evaluate", artifact, world, *DRAWS, "--baselines", "rasch", "--json", "-")[1])
+    assert list(found["settings"]["task_known"]["routers"]) == ["graphrouter", "best_single", "task_mean", "rasch", "oracle"]
+    status, _, errors = invoke("evaluate", artifact, world, "--baselines", "rash")
+    assert status == 2
+    assert "Unknown reference 'rash'" in errors
+
+
+def test_intervals_can_be_shown(invoke: Invoke, artifact: Path, world: Path) -> None:
+    found = json.loads(invoke("evaluate", artifact, world, *DRAWS, "--json", "-")[1])
+    interval = found["settings"]["task_known"]["paired"]["rasch"]["log_loss"]
+    shown = invoke("evaluate", artifact, world, *DRAWS, "--intervals")[1]
+    assert f"({interval['diff']:+.4f} [{interval['low']:+.4f}, {interval['high']:+.4f}]" in shown
+
+
+def test_bad_data_and_bad_targets_are_one_line(invoke: Invoke, artifact: Path, world: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder.json").mkdir()
+    for words in (
+        (artifact, tmp_path / "nowhere"),
+        (tmp_path / "nowhere", world),
+        (artifact, world, "--json", tmp_path / "folder.json"),
+    ):
+        status, shown, errors = invoke("evaluate", *words)
+        assert (status, shown) == (2, "")
+        assert errors.count("\n") == 1
+
+
+def test_on_its_own_data_the_sides_are_those_of_the_split(router: GraphRouter, simulation: Simulation) -> None:
+    split = router.provenance.split
+    assert held_out_queries(router, simulation.data, EvaluatedSide.test) == split.test
+    assert held_out_queries(router, simulation.data, EvaluatedSide.validation) == split.validation
+
+
+def test_on_grown_data_all_that_is_new_counts(
+    router: GraphRouter, simulation: Simulation, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, split = simulation.data, router.provenance.split
+    copies = data.queries[data.queries["query_id"].isin(split.train[:5])].assign(query_id=[f"copy{i}" for i in range(5)])
+    new = pd.DataFrame({"query_id": ["new0", "new1"], "task": [None, None], "prompt": ["Never seen.", "Nor this."]})
+    grown = changed(data, queries=pd.concat([data.queries, copies, new], ignore_index=True))
+    with caplog.at_level(logging.WARNING):
+        chosen = held_out_queries(router, grown, EvaluatedSide.test)
+    assert set(chosen) == {*split.test, "new0", "new1"}  # neither known ids nor known prompts under other ids
+    assert "evaluating on its 32 queries that are new to the artifact" in caplog.text
+    assert held_out_queries(router, grown, EvaluatedSide.validation) == split.validation
+
+
+def test_ids_of_another_world_say_nothing(router: GraphRouter) -> None:
+    other = simulate(num_queries=150, num_models=4, seed=2).data  # numbers its queries in the same way
+    seen = set(router.support.queries["prompt"])
+    chosen = held_out_queries(router, other, EvaluatedSide.test)
+    assert set(chosen) == set(other.queries["query_id"][~other.queries["prompt"].isin(seen)])
+    assert len(chosen) > 140
+
+
+def test_nothing_left_is_an_error(router: GraphRouter, simulation: Simulation) -> None:
+    data = simulation.data
+    seen = changed(data, queries=data.queries[data.queries["query_id"].isin(router.provenance.split.train)])
+    with pytest.raises(DataError, match="none of its 105 queries is new to it"):
+        held_out_queries(router, seen, EvaluatedSide.test)
+    with pytest.raises(DataError, match="a validation query of it"):
+        held_out_queries(router, seen, EvaluatedSide.validation)
+
+
+def test_unknown_models_are_left_out_with_a_warning(
+    router: GraphRouter, simulation: Simulation, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = simulation.data.models
+    more = pd.concat([models, pd.DataFrame({"model": ["brand-new"]})], ignore_index=True)
+    with caplog.at_level(logging.WARNING):
+        check_models(router, changed(simulation.data, models=more))
+    assert "brand-new" in caplog.text
+    strangers = RoutingDataset.from_frames(
+        queries=simulation.data.queries,
+        models=pd.DataFrame({"model": ["x", "y"]}),
+        outcomes=pd.DataFrame({"query_id": ["q00000"], "model": ["x"], "effect": [1.0]}),
+        name="changed",
+    )
+    with pytest.raises(DataError, match=r"knows none of the 2 models of 'changed' \(x, y\)"):
+        check_models(router, strangers)
+
+
+def test_references_learn_the_same_from_the_support(router: GraphRouter, simulation: Simulation) -> None:
+    data, split = simulation.data, router.provenance.split
+    test_only = changed(data, queries=data.queries[data.queries["query_id"].isin(split.test)])
+    from_support = fit_references(*reference_data(router, test_only), router.encoder, names=["rasch"])
+    from_data = fit_references(*reference_data(router, data), router.encoder, names=["rasch"])
+    rows = data.queries[data.queries["query_id"].isin(split.test)]
+    for name, reference in from_data.items():
+        expected = reference.predict(rows["prompt"].tolist(), tasks=rows["task"].tolist())
+        found = from_support[name].predict(rows["prompt"].tolist(), tasks=rows["task"].tolist())
+        assert found.models == expected.models
+        np.testing.assert_allclose(found.effect, expected.effect)
+        np.testing.assert_allclose(found.cost_usd, expected.cost_usd)
+
+
+def test_data_without_training_queries_and_tasks(
+    invoke: Invoke, artifact: Path, router: GraphRouter, simulation: Simulation, tmp_path: Path
+) -> None:
+    data = simulation.data
+    test_only = data.queries[data.queries["query_id"].isin(router.provenance.split.test)].assign(task=None)
+    changed(data, queries=test_only).save(tmp_path / "later")
+    status, shown, errors = invoke("evaluate", artifact, tmp_path / "later", *DRAWS)
+    assert status == 0
+    assert errors.startswith("Warning: 'later' is not the data that the artifact was trained on")
+    assert "later: 30 queries, 4 models, task hidden" in shown
+    assert "task known" not in shown

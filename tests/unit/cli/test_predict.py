@@ -1,0 +1,128 @@
+"""`graphrouter predict`: the table that it writes, and the tables that it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from graphrouter.cli import predict as predict_module
+from graphrouter.cli.files import replace_file
+from graphrouter.cli.predict import predict_table, read_queries
+from graphrouter.data.readers import read_table, write_table
+from graphrouter.data.simulate import Simulation
+from graphrouter.exceptions import DataError
+from graphrouter.routers.graph import GraphRouter
+
+Invoke = Callable[..., tuple[int, str, str]]
+COLUMNS = ["query_id", "model", "effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"]
+
+
+@pytest.mark.parametrize("source", [".parquet", ".csv", ".jsonl"])
+@pytest.mark.parametrize("target", [".parquet", ".csv", ".jsonl"])
+def test_every_format_holds_what_the_router_predicts(
+    invoke: Invoke, artifact: Path, router: GraphRouter, tmp_path: Path, source: str, target: str
+) -> None:
+    frame = pd.DataFrame({"query_id": ["b", "a"], "task": ["facts", None], "prompt": ["Who, then?", ""]})
+    write_table(frame, tmp_path / f"in{source}")
+    out = tmp_path / "new" / f"out{target}"
+    status, shown, errors = invoke("predict", artifact, tmp_path / f"in{source}", "--out", out)
+    assert (status, errors) == (0, "")
+    assert "8 rows (2 queries x 4 models)" in shown
+    table = read_table(out)
+    assert list(table.columns) == COLUMNS
+    assert table["query_id"].tolist() == ["b"] * 4 + ["a"] * 4
+    assert table["model"].tolist() == list(router.models) * 2
+    expected = router.predict(["Who, then?", ""], tasks=["facts", None])
+    for name in COLUMNS[2:]:
+        np.testing.assert_allclose(table[name].astype(float), getattr(expected, name).ravel(), rtol=1e-9)
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_queries_without_ids_are_numbered_from_1(tmp_path: Path) -> None:
+    (tmp_path / "q.csv").write_text("prompt\nfirst\n\nNA\n", encoding="utf-8")
+    queries = read_queries(tmp_path / "q.csv")
+    assert (queries.ids, queries.prompts, queries.tasks) == (["1", "2"], ["first", "NA"], [None, None])
+
+
+def test_a_long_list_gives_the_scores_of_single_queries(
+    router: GraphRouter, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict_module, "_QUERIES_AT_ONCE", 7)
+    prompts = simulation.data.queries["prompt"].tolist()[:20]
+    queries = predict_module.QueryList([str(i) for i in range(20)], prompts, [None] * 20)
+    table = predict_table(router, queries)
+    expected = np.concatenate([router.predict([prompt]).effect for prompt in prompts])
+    np.testing.assert_allclose(table["effect"].to_numpy().reshape(20, -1), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("q.csv", "query_id,text\na,hello\n", "no column prompt (columns: query_id, text)"),
+        ("q.csv", "prompt\n", "holds no queries"),
+        ("q.csv", "", "is empty"),
+        ("q.csv", "query_id,prompt\na,x\na,y\n", "row 2: query_id 'a' occurs before"),
+        ("q.jsonl", '{"prompt": "x"}\n{"prompt": null}\n', "row 2: prompt is None"),
+        ("q.jsonl", '{"prompt": "x"}\n{"prompt": 3}\n', "row 2: prompt is 3"),
+        ("q.jsonl", '{"prompt": "x"\n', "line 1: no valid JSON"),
+        ("q.xlsx", "", "has the suffix '.xlsx'"),
+        ("q.parquet", "not parquet", "no readable Parquet file"),
+    ],
+)
+def test_bad_tables_are_one_line(invoke: Invoke, artifact: Path, tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    status, shown, errors = invoke("predict", artifact, tmp_path / name, "--out", tmp_path / "out.csv")
+    assert (status, shown) == (2, "")
+    assert message in errors
+    assert errors.count("\n") == 1
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_missing_table_and_a_folder_are_told_apart(invoke: Invoke, artifact: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    assert "is not there" in invoke("predict", artifact, tmp_path / "nowhere.csv", "--out", tmp_path / "out.csv")[2]
+    assert "is a folder" in invoke("predict", artifact, tmp_path / "folder.csv", "--out", tmp_path / "out.csv")[2]
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [("out.xlsx", "out.parquet"), ("out", "names no format"), ("taken.csv", "is a folder"), ("file/o.csv", "is no folder")],
+)
+def test_a_target_that_cannot_be_written_is_refused_before_the_work(
+    invoke: Invoke, tmp_path: Path, out: str, message: str
+) -> None:
+    (tmp_path / "taken.csv").mkdir()
+    (tmp_path / "file").write_text("mine")
+    status, _, errors = invoke("predict", tmp_path / "no-artifact", tmp_path / "no-queries.csv", "--out", tmp_path / out)
+    assert status == 2
+    assert message in errors
+
+
+def test_no_artifact_is_one_line(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "q.csv").write_text("prompt\nx\n")
+    status, _, errors = invoke("predict", tmp_path / "nowhere", tmp_path / "q.csv", "--out", tmp_path / "out.csv")
+    assert status == 2
+    assert "No artifact at" in errors
+
+
+def test_a_crash_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "out.csv"
+    file.write_text("old")
+
+    def write(partial: Path) -> None:
+        partial.write_text("ne")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        replace_file(file, write)
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_read_table_names_the_formats(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"expected \.parquet or \.csv or \.jsonl"):
+        read_table(tmp_path / "x.json")

@@ -1,0 +1,228 @@
+"""`graphrouter route`: the choice, what is shown of it, and the policies that the options make."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphrouter.cli.options import Preset, build_policy, describe_policy
+from graphrouter.cli.render import one_line, show_decision, usd_form
+from graphrouter.config import TrainConfig
+from graphrouter.data import RoutingDataset
+from graphrouter.data.simulate import Simulation
+from graphrouter.exceptions import PolicyError
+from graphrouter.policy import PRESETS, Policy
+from graphrouter.routers.graph import GraphRouter
+from graphrouter.types import Candidate, Decision, Evidence
+
+Invoke = Callable[..., tuple[int, str, str]]
+PROMPT = "Translate 'good morning' into French."
+
+
+def test_shows_the_choice_the_candidates_and_the_evidence(invoke: Invoke, artifact: Path, router: GraphRouter) -> None:
+    decision = router.route(PROMPT)
+    status, shown, errors = invoke("route", artifact, PROMPT)
+    assert (status, errors) == (0, "")
+    assert shown.startswith(f"{decision.model}\n  expected effect {decision.effect:.3f}, ")
+    assert all(model in shown for model in router.models)
+    assert "Candidates (4 of 4)" in shown
+    assert "0.5 x effect - 0.5 x scaled cost" in shown
+    for item in decision.evidence:
+        assert f"{item.similarity:.2f}" in shown
+        assert f" of {len(item.effects)} solved it" in shown
+
+
+def test_json_is_the_decision(invoke: Invoke, artifact: Path, router: GraphRouter) -> None:
+    status, shown, errors = invoke("route", artifact, PROMPT, "--task", "translation", "--preset", "cost_first", "--json")
+    assert (status, errors) == (0, "")
+    decision = router.route(PROMPT, task="translation", policy=Policy.preset("cost_first"))
+    found = json.loads(shown)
+    assert found["model"] == decision.model
+    assert found["cost_usd"] == pytest.approx(decision.cost_usd)
+    assert [c["model"] for c in found["candidates"]] == [c.model for c in decision.candidates]
+    assert [e["query_id"] for e in found["evidence"]] == [e.query_id for e in decision.evidence]
+    assert found["policy"] == {"effect_weight": 0.2, "cost_weight": 0.8}
+
+
+@pytest.mark.parametrize("text", ["", "one\ntwo\n", "x" * 1_000_000])
+def test_a_prompt_from_standard_input(
+    invoke: Invoke, artifact: Path, router: GraphRouter, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    status, shown, _ = invoke("route", artifact, "-", "--json")
+    assert status == 0
+    assert json.loads(shown)["effect"] == pytest.approx(router.route(text).effect, abs=1e-9)
+
+
+def test_top_limits_what_is_shown(invoke: Invoke, artifact: Path) -> None:
+    assert "Candidates (2 of 4)" in invoke("route", artifact, PROMPT, "--top", 2)[1]
+
+
+def test_options_rule_models_out_and_say_why(invoke: Invoke, artifact: Path, router: GraphRouter) -> None:
+    first, second, *_ = router.models
+    _, shown, _ = invoke("route", artifact, PROMPT, "--exclude", first, "--exclude", second, "--json")
+    found = {c["model"]: c["rejected"] for c in json.loads(shown)["candidates"]}
+    assert found[first] == found[second] == "in excluded"
+    assert json.loads(invoke("route", artifact, PROMPT, "--allow", second, "--json")[1])["model"] == second
+    assert "in excluded" in invoke("route", artifact, PROMPT, "--exclude", first)[1]
+
+
+def test_nobody_satisfies_the_policy(invoke: Invoke, artifact: Path, router: GraphRouter) -> None:
+    status, shown, errors = invoke("route", artifact, PROMPT, "--max-cost-usd", 0)
+    assert (status, shown) == (2, "")
+    assert errors.startswith("Error: No model satisfies the policy (")
+    assert errors.count("\n") == 1
+    last = router.models[-1]
+    status, shown, _ = invoke("route", artifact, PROMPT, "--max-cost-usd", 0, "--fallback", last, "--top", 1)
+    assert status == 0
+    assert shown.startswith(f"{last}\n")
+    assert "This is the fallback" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--exclude", "gpt-none"], "'gpt-none', which is not in the pool"),
+        (["--min-effect", "1.5"], "min_effect = 1.5"),
+        (["--preset", "cheap"], "'cheap' is not one of"),
+        (["--preset", "balanced", "--cost-weight", "1"], "both set the weights"),
+        (["--effect-weight", "0", "--cost-weight", "0"], "both 0"),
+    ],
+)
+def test_bad_policies_are_one_line(invoke: Invoke, artifact: Path, words: list[str], message: str) -> None:
+    status, shown, errors = invoke("route", artifact, PROMPT, *words)
+    assert (status, shown) == (2, "")
+    assert message in errors
+    assert errors.count("\n") == 1
+
+
+def test_an_unknown_task_is_said(invoke: Invoke, artifact: Path) -> None:
+    status, shown, errors = invoke("route", artifact, PROMPT, "--task", "translatoin", "--json")
+    assert status == 0
+    assert errors.startswith("Warning: The router has never seen the task 'translatoin'")
+    assert "Did you mean 'translation'?" in errors
+    assert shown == invoke("route", artifact, PROMPT, "--json")[1]
+
+
+def test_a_router_without_costs_says_so(invoke: Invoke, simulation: Simulation, fast_config: TrainConfig, tmp_path: Path) -> None:
+    data = simulation.data
+    effects = RoutingDataset.from_frames(
+        queries=data.queries,
+        models=data.models[["model"]],
+        outcomes=data.outcomes[["query_id", "model", "effect"]],
+        tasks=data.tasks,
+    )
+    GraphRouter.fit(effects, fast_config).save(tmp_path / "a")
+    status, shown, errors = invoke("route", tmp_path / "a", PROMPT)
+    assert status == 0
+    assert "cost unknown" in shown
+    assert "policy: the highest expected effect" in shown
+    assert "USD/call" not in shown
+    assert errors == (
+        "Warning: This router cannot predict any cost; routing by expected effect alone (--preset performance_first).\n"
+    )
+    status, shown, errors = invoke("route", tmp_path / "a", PROMPT, "--preset", "balanced")
+    assert (status, shown) == (2, "")  # a policy that was asked for is not replaced
+    assert "cannot predict any" in errors
+
+
+def test_presets_are_those_of_the_package() -> None:
+    assert [preset.value for preset in Preset] == list(PRESETS)
+
+
+def test_options_make_the_policy() -> None:
+    settings = {
+        "max_cost_usd": 0.1,
+        "min_effect": None,
+        "allowed": ["a", "b"],
+        "excluded": [],
+        "requires": ["tools"],
+        "fallback": "c",
+    }
+    assert build_policy(None, settings) == Policy(max_cost_usd=0.1, allowed=("a", "b"), requires=("tools",), fallback="c")
+    assert build_policy(Preset.cost_first, {"max_latency_s": 2.0}) == Policy(effect_weight=0.2, cost_weight=0.8, max_latency_s=2)
+    assert build_policy(None, {"cost_weight": 0.3}) == Policy(effect_weight=0.7, cost_weight=0.3)
+    assert build_policy(None, {"cost_weight": None, "allowed": []}) is None
+    with pytest.raises(typer.BadParameter):
+        build_policy(Preset.balanced, {"effect_weight": 1.0})
+    with pytest.raises(PolicyError, match="max_latency_s"):
+        build_policy(None, {"max_latency_s": -1.0})
+
+
+def test_policies_in_words() -> None:
+    assert describe_policy(Policy(min_effect=0.8)) == "the lowest cost among models with an expected effect of at least 0.8"
+    assert describe_policy(Policy(usd_per_effect=0.05)) == "the highest effect - cost / 0.05 USD"
+    limited = Policy(cost_weight=0, max_cost_usd=0.01, max_latency_s=3, allowed=("a", "b"), requires=("json",))
+    assert describe_policy(limited) == "the highest expected effect; at most 0.01 USD a call; at most 3 s; only a, b; with json"
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([0.00012, 0.5], ["0.00012", "0.50000"]),
+        ([3.0, 1250.0], ["3.00", "1,250.00"]),
+        ([None, 0.0, 0.02], ["0.020"]),
+        ([], []),
+        ([1e-12], ["0.00000000"]),
+    ],
+)
+def test_dollars_are_comparable_and_never_scientific(values: list[float | None], shown: list[str]) -> None:
+    form = usd_form(values)
+    assert [format(value, form) for value in values if value] == shown
+
+
+@given(st.text(), st.integers(min_value=8, max_value=80))
+def test_one_line_is_printable_and_short(text: str, width: int) -> None:
+    shown = one_line(text, width)
+    assert len(shown) <= width
+    assert shown.isprintable()
+
+
+def test_one_line_marks_what_was_cut() -> None:
+    assert one_line("a  b\x1b[31m\nc", 20) == "a b [31m c"
+    assert one_line("abcdefghij", 8) == "abcde..."
+    assert one_line("x" + " " * 1000, 8) == "x..."
+
+
+def decision_with(effects: dict[str, float]) -> Decision:
+    candidates = tuple(Candidate(model, 0.5, None, None, None, 0.5) for model in ("[red]a", "b", "c", "d"))
+    evidence = (Evidence("q", "a [bold]prompt[/bold]", None, 0.5, effects),)
+    return Decision("[red]a", 0.5, None, candidates, evidence)
+
+
+@pytest.mark.parametrize(
+    ("effects", "line"),
+    [
+        ({"[red]a": 1.0, "b": 0.0, "c": 0.5}, "2 of 3 solved it: [red]a, c\n"),
+        ({"[red]a": 0.49, "b": 1.0, "c": 1.0, "d": 1.0}, "3 of 4 solved it: b, c, d; [red]a did not\n"),
+        ({"b": 1.0}, "1 of 1 solved it: b; [red]a was not run\n"),
+        ({"[red]a": 0.0}, "0 of 1 solved it; [red]a did not\n"),
+    ],
+)
+def test_evidence_says_who_solved_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, effects: dict[str, float], line: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    show_decision(decision_with(effects), "anything", top=3)
+    shown = "\n".join(text.rstrip() for text in capsys.readouterr().out.splitlines()) + "\n"
+    assert f"-> {line}" in shown
+    assert "a [bold]prompt[/bold]" in shown
+
+
+def test_the_fallback_is_shown_even_below_the_top(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    decision = decision_with({})
+    candidates = tuple(replace(c, utility=None, rejected=f"no {c.model}") for c in decision.candidates)
+    show_decision(replace(decision, model="d", candidates=candidates, used_fallback=True), "anything", top=1)
+    shown = capsys.readouterr().out
+    assert "Candidates (2 of 4)" in shown
+    assert "(d: no d)" in shown
+    assert "no b" not in shown

@@ -1,0 +1,148 @@
+"""`graphrouter train`: what it writes, what it refuses before it works, and how it goes on after a kill."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from graphrouter.data.simulate import Simulation
+from graphrouter.routers.graph import GraphRouter, load_router
+from graphrouter.training import fit as fit_module
+
+Invoke = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training is an error of its own."""
+
+    def fit(*args: object, **kwargs: object) -> None:
+        raise AssertionError("training began")
+
+    monkeypatch.setattr(GraphRouter, "fit", fit)
+
+
+def test_writes_an_artifact_and_says_what_to_do_next(
+    invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path, simulation: Simulation
+) -> None:
+    out = tmp_path / "deep" / "mine"
+    status, shown, errors = invoke("train", world, "--out", out, "--seed", 5, *fast_options)
+    assert (status, errors) == (0, "")
+    router = load_router(out)
+    assert router.learned.config.seed == 5
+    assert router.models == simulation.data.pool.names
+    assert "150 queries of 10 tasks, 4 models" in shown
+    assert "105 train, 15 validation, 30 test queries" in shown
+    assert f"{router.provenance.metrics['log_loss']:.4f}" in shown
+    assert f"  graphrouter evaluate {out} {world}\n" in shown
+    assert [path.name for path in out.parent.iterdir()] == ["mine"]  # no checkpoints are left
+
+
+def test_json_is_all_that_standard_output_gets(invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path) -> None:
+    status, shown, errors = invoke("train", world, "--out", tmp_path / "a", "--json", *fast_options)
+    assert (status, errors) == (0, "")
+    report = json.loads(shown)
+    assert report["num_queries"] == {"train": 105, "validation": 15, "test": 30}
+    assert report["artifact"] == str(tmp_path / "a")
+    assert report["metrics"] == load_router(tmp_path / "a").provenance.metrics
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "training.learning_rat=1"], "Did you mean 'training.learning_rate'?"),
+        (["--config", "nowhere.yaml"], "No configuration file at nowhere.yaml"),
+        (["--set", "split.test=0.7", "--set", "split.validation=0.4"], "at most 0.9"),
+    ],
+)
+def test_bad_settings_are_one_line(invoke: Invoke, world: Path, tmp_path: Path, words: list[str], message: str) -> None:
+    status, shown, errors = invoke("train", world, "--out", tmp_path / "a", *words)
+    assert (status, shown) == (2, "")
+    assert message in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.usefixtures("no_training")
+def test_bad_data_fails_before_training(invoke: Invoke, simulation: Simulation, tmp_path: Path) -> None:
+    simulation.data.save(tmp_path / "bad", format="csv")
+    outcomes = tmp_path / "bad" / "outcomes.csv"
+    outcomes.write_text(outcomes.read_text().replace(",1.0,", ",1.3,", 1))
+    status, shown, errors = invoke("train", tmp_path / "bad", "--out", tmp_path / "a")
+    assert (status, shown) == (2, "")
+    assert "outcomes.csv, row" in errors
+    assert "1.3" in errors
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_place_that_cannot_hold_the_artifact_is_refused_before_training(invoke: Invoke, world: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "thesis.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    for out, message in (("notes", "holds other files"), ("file", "is a file"), ("file/below", "is no folder")):
+        status, shown, errors = invoke("train", world, "--out", tmp_path / out)
+        assert (status, shown) == (2, "")
+        assert message in errors
+    assert (tmp_path / "notes" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_foreign_folder_in_the_place_of_the_checkpoints_is_kept(invoke: Invoke, world: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "a.training"
+    folder.mkdir()
+    (folder / "slides.odp").write_text("mine")
+    for flag in ("--resume", "--fresh"):
+        status, _, errors = invoke("train", world, "--out", tmp_path / "a", flag)
+        assert status == 2
+        assert "holds something else" in errors
+    assert (folder / "slides.odp").read_text() == "mine"
+
+
+def test_an_interrupted_run_goes_on_unless_fresh(
+    invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("train", world, "--out", tmp_path / "a", *fast_options)
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_module, "discard_run", lambda folder: None)  # as if killed just before the end
+        assert invoke(*words)[0] == 0
+        first = load_router(tmp_path / "a").provenance.metrics
+        status, _, errors = invoke(*words)
+    assert status == 0
+    assert errors.startswith("Going on with the interrupted run in ")
+    assert errors.count("\n") == 1
+    assert load_router(tmp_path / "a").provenance.metrics == first
+    assert invoke(*words, "--fresh")[2] == ""
+
+
+def test_ctrl_c_is_130_and_says_how_to_go_on(
+    invoke: Invoke, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(*args: object, **kwargs: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(1)  # as Lightning does
+
+    monkeypatch.setattr(GraphRouter, "fit", fit)
+    status, _, errors = invoke("train", world, "--out", tmp_path / "a")
+    assert status == 130
+    assert "the same command goes on from there" in errors
+    assert errors.endswith("Error: interrupted.\n")
+
+
+def test_what_libraries_print_does_not_reach_standard_output(
+    invoke: Invoke, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, router: GraphRouter
+) -> None:
+    def fit(*args: object, **kwargs: object) -> GraphRouter:
+        sys.stdout.write("GPU available: False\n")
+        return router
+
+    monkeypatch.setattr(GraphRouter, "fit", fit)
+    status, shown, errors = invoke("train", world, "--out", tmp_path / "a", "--json")
+    assert (status, errors) == (0, "GPU available: False\n")
+    json.loads(shown)
