@@ -11,6 +11,7 @@ import io
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -29,6 +30,7 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 
 _SUFFIXES = {"tensors": ".safetensors", "tables": ".parquet"}
+_OWN = re.compile(r".+\.[0-9a-f]{12}\.(safetensors|parquet)|\..+\.partial")  # what write_artifact itself puts beside the manifest
 _LIBRARIES = ("torch", "torch-geometric", "lightning", "numpy", "pandas", "pyarrow", "safetensors", "wordllama")
 
 
@@ -50,14 +52,7 @@ def write_artifact(folder: Path, contents: ArtifactContents) -> None:
     Raises:
         ArtifactError: `folder` is a file, or a folder with something else in it.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ArtifactError(
-            f"Cannot write the artifact: {folder} is a file; expected a new or empty folder, or an older artifact."
-        )
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
-        raise ArtifactError(
-            f"Cannot write the artifact: {folder} holds other files. Name a new or empty folder, or an older artifact."
-        )
+    check_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
     blobs = {name: save_tensors({k: t.contiguous() for k, t in group.items()}) for name, group in contents.tensors.items()}
     files = {}
@@ -69,8 +64,29 @@ def write_artifact(folder: Path, contents: ArtifactContents) -> None:
             files[name] = {"kind": kind, "file": file, "sha256": digest, "num_bytes": len(blob)}
     manifest = {**contents.manifest, "format_version": FORMAT_VERSION, "files": files, "libraries": _library_versions()}
     manifest["checksum"] = _manifest_checksum(manifest)
-    _write_durably(folder / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True).encode())
+    _write_durably(folder / MANIFEST, _manifest_bytes(manifest))
     _sweep(folder, keep={MANIFEST, *(str(entry["file"]) for entry in files.values())})
+
+
+def check_writable(folder: Path) -> None:
+    """Nothing; `write_artifact` would accept `folder`. Ask before training, not after.
+
+    Raises:
+        ArtifactError: `folder` is a file, holds something else, or cannot be made or written to.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(
+            f"Cannot write the artifact: {folder} is a file; expected a new or empty folder, or an older artifact."
+        )
+    is_new = folder.is_dir() and not (folder / MANIFEST).is_file()
+    if is_new and any(not _OWN.fullmatch(path.name) for path in folder.iterdir()):  # an interrupted first write may be repeated
+        raise ArtifactError(
+            f"Cannot write the artifact: {folder} holds other files. Name a new or empty folder, or an older artifact."
+        )
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        what = "no folder" if not nearest.is_dir() else "not writable for you"
+        raise ArtifactError(f"Cannot write the artifact to {folder}: {nearest} is {what}. Name another place.")
 
 
 def read_artifact(folder: Path) -> ArtifactContents:
@@ -106,7 +122,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"No artifact at {folder}: {MANIFEST} is missing. Make one with: graphrouter train DATA --out {folder}"
         )
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        raw = path.read_bytes()
+        manifest = json.loads(raw.decode())
     except ValueError as error:
         raise ArtifactError(
             f"{path} is no valid JSON ({error}): the artifact is damaged. Train again, or restore a copy."
@@ -117,11 +134,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"The artifact at {folder} has format version {version}; this release reads version {FORMAT_VERSION}. "
             "Upgrade graphrouter, or train the artifact again with this release."
         )
-    if manifest.get("checksum") != _manifest_checksum(manifest):
+    # The bytes too: white space, 1E-05 for 1e-05 and their like change no value and so no checksum of values.
+    if manifest.get("checksum") != _manifest_checksum(manifest) or raw != _manifest_bytes(manifest):
         raise ArtifactError(
             f"{path} was changed after it was written: its checksum does not match. Train again, or restore a copy."
         )
     return dict(manifest)
+
+
+def _manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
+    return json.dumps(manifest, indent=2, sort_keys=True).encode()
 
 
 def _manifest_checksum(manifest: Mapping[str, Any]) -> str:
@@ -168,7 +190,7 @@ def _write_durably(path: Path, blob: bytes) -> None:
 def _sweep(folder: Path, *, keep: set[str]) -> None:
     """Removes the files of older versions of this artifact and of interrupted writes."""
     for path in folder.iterdir():
-        if path.name not in keep and (path.suffix in _SUFFIXES.values() or path.suffix == ".partial"):
+        if path.name not in keep and _OWN.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 

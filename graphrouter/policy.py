@@ -48,8 +48,10 @@ class CostScale(NamedTuple):
 
     def scale(self, cost_usd: FloatArray) -> FloatArray:
         """`cost_usd` (any shape) clipped to the bounds and mapped to [0, 1]; NaN stays NaN."""
+        if not self.is_known:
+            return np.full_like(cost_usd, np.nan)
         width = self.high_usd - self.low_usd
-        if not width > 0:  # all costs equal, or none known
+        if not width > 0:  # all costs equal
             return np.where(np.isfinite(cost_usd), 0.0, np.nan)
         scaled: FloatArray = np.clip((cost_usd - self.low_usd) / width, 0.0, 1.0)
         return scaled
@@ -212,10 +214,10 @@ def decide(
 
 
 def _preference(utility: FloatArray, effect: FloatArray, cost: FloatArray, accepted: BoolArray) -> list[int]:
-    """Column numbers, best first: accepted before rejected, then utility, then cheaper, then pool order."""
+    """Column numbers, best first: accepted before rejected, then utility, then cheaper, then better, then pool order."""
     key_utility = np.where(accepted, np.nan_to_num(utility, nan=-np.inf), effect)
     key_cost = np.nan_to_num(cost, nan=np.inf)
-    return [int(i) for i in np.lexsort((np.arange(len(effect)), key_cost, -key_utility, ~accepted))]
+    return [int(i) for i in np.lexsort((np.arange(len(effect)), -effect, key_cost, -key_utility, ~accepted))]
 
 
 class _Estimate(NamedTuple):

@@ -54,11 +54,19 @@ class Predictions:
         return cls(models=parts[0].models, **fields)
 
     @classmethod
-    def from_arrays(cls, models: tuple[str, ...], effect: FloatArray, **known: FloatArray) -> Predictions:
+    def from_arrays(
+        cls,
+        models: tuple[str, ...],
+        effect: FloatArray,
+        *,
+        cost_usd: FloatArray | None = None,
+        input_tokens: FloatArray | None = None,
+        output_tokens: FloatArray | None = None,
+        latency_s: FloatArray | None = None,
+    ) -> Predictions:
         """Predictions from `effect` and whatever else is known; every other field is NaN."""
-        unknown = np.full(effect.shape, np.nan)
-        fields = {name: known.get(name, unknown) for name in _QUANTITIES[1:]}
-        return cls(models=models, effect=effect, **fields)
+        others = (cost_usd, input_tokens, output_tokens, latency_s)
+        return cls(models, effect, *(np.full(effect.shape, np.nan) if known is None else known for known in others))
 
 
 @dataclass(frozen=True, slots=True)

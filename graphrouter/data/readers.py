@@ -40,7 +40,7 @@ def load_dataset(source: str | Path) -> RoutingDataset:
         what = f"{folder} is a file" if folder.exists() else f"There is no folder {folder}"
         raise DataError(f"{what}. Give a folder with {_wanted_files()}, or the name {SIMULATED!r}.")
     files = {table: _find_table(folder, table) for table in TABLES}
-    frames = {table: None if file is None else _read_table(file) for table, file in files.items()}
+    frames = {table: None if file is None else read_table(file) for table, file in files.items()}
     sources = {table: table if file is None else file.name for table, file in files.items()}
     return build_dataset(frames, name=folder.resolve().name, sources=sources)
 
@@ -59,7 +59,7 @@ def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path, *, format: Ta
                 raise DataError(f"{folder} already holds {table}.{other}. Delete it, choose another folder, or save as {other}.")
     folder.mkdir(parents=True, exist_ok=True)
     for table, frame in frames.items():
-        _write_table(frame, folder / f"{table}.{format}")
+        write_table(frame, folder / f"{table}.{format}")
 
 
 def _find_table(folder: Path, table: TableName) -> Path | None:
@@ -76,12 +76,25 @@ def _find_table(folder: Path, table: TableName) -> Path | None:
     return found[0] if found else None
 
 
+def _suffixes() -> str:
+    return " or ".join(f".{name}" for name in FORMATS)
+
+
 def _wanted_files() -> str:
     return "queries, models and outcomes (and perhaps tasks) as .parquet, .csv or .jsonl"
 
 
-def _read_table(file: Path) -> pd.DataFrame:
+def read_table(file: Path) -> pd.DataFrame:
+    """The table in one file, as it stands there: nothing but the format is checked. CSV comes in as text.
+
+    Raises:
+        DataError: There is no such file, its suffix is unknown or it cannot be read.
+    """
     readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}
+    if file.suffix not in readers:
+        raise DataError(f"{file} has the suffix {file.suffix!r}; expected {_suffixes()}. Save the table in one of these formats.")
+    if not file.is_file():
+        raise DataError(f"{file} is {'a folder' if file.is_dir() else 'not there'}; expected a table as a file.")
     try:
         return readers[file.suffix](file)
     except UnicodeDecodeError as error:
@@ -128,7 +141,14 @@ def _read_jsonl(file: Path) -> pd.DataFrame:
     return pd.DataFrame(records, dtype=object)
 
 
-def _write_table(frame: pd.DataFrame, file: Path) -> None:
+def write_table(frame: pd.DataFrame, file: Path) -> None:
+    """Writes one table to a file, in the format that its suffix names.
+
+    Raises:
+        DataError: The suffix is unknown.
+    """
+    if file.suffix.removeprefix(".") not in FORMATS:
+        raise DataError(f"{file} has the suffix {file.suffix!r}; expected {_suffixes()}. Choose one of these formats.")
     if file.suffix == ".parquet":
         frame.to_parquet(file, index=False)
     elif file.suffix == ".csv":

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from graphrouter.exceptions import LeakageError
 from graphrouter.graph.channels import EFFECT, LATENCY, SPEND
 
 QUERY_IN_TASK = ("query", "in", "task")
@@ -84,7 +85,12 @@ def build_graph(
         HeteroData with node stores `task`, `query`, `model`, the edges of DESIGN section 2 with their reverses, and, with labels,
         `edge_label_index` (2, num_labels), `edge_label` (num_labels, NUM_CHANNELS) and `edge_label_cost` (num_labels,) on
         `query answered_by model`.
+
+    Raises:
+        LeakageError: A target query is in the support.
     """
+    if torch.isin(target_queries, support_queries).any():  # as two nodes they would pass every later check
+        raise LeakageError("A target query is also a support query. Draw the support without the target queries.")
     num_support = support_queries.numel()
     queries = torch.cat([support_queries, target_queries])
     data = HeteroData()

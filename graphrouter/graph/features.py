@@ -144,8 +144,9 @@ class FeatureTransform:
         In these coordinates a ridge regression is one shrunk sum a coordinate, which the network does inside the graph.
         """
         joined = _join(self.prompts(embeddings), self.surface(raw_surface)).astype(np.float64)
+        basis = self.principal_basis.astype(np.float64)
         # One product a row: a matrix product may round a row differently in another batch.
-        rows = [row @ self.principal_basis.astype(np.float64) for row in joined]
+        rows = [row @ basis for row in joined]
         return np.array(rows, dtype=np.float32).reshape(len(joined), NUM_PRINCIPAL)
 
     def cards(self, raw: FloatArray) -> Float32Array:

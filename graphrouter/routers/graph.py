@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from graphrouter.graph.builder import build_graph, nearest
 from graphrouter.graph.channels import EFFECT
 from graphrouter.graph.features import prompt_chars, surface_features
 from graphrouter.nn.attention import Neighbourhood
-from graphrouter.nn.network import Targets
+from graphrouter.nn.network import RoutingGNN, Targets
 from graphrouter.nn.state import SupportState
 from graphrouter.nn.threads import cpu_threads
 from graphrouter.policy import CostScale, Policy, decide
@@ -56,7 +57,8 @@ class GraphRouter(Router):
         self.encoder = encoder
         self.pool = support.pool
         self.cost_scale: CostScale = learned.transforms.cost
-        self._state = _encode(learned, support)
+        self._net = copy.deepcopy(learned.net).double().eval()
+        self._state = _encode(self._net, learned, support)
         self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
 
     @classmethod
@@ -166,7 +168,7 @@ class GraphRouter(Router):
     def _assess_some(self, text: Tensor, principal: Tensor, task: Tensor, chars: Any) -> tuple[Predictions, Any, Any]:
         found, cosine = nearest(text, self._state.query_text, self.learned.config.graph.num_neighbours)
         targets = Targets(text=text, principal=principal, task=task, neighbours=Neighbourhood(found, cosine))
-        scored = self.learned.net.score(self._state, targets)
+        scored = self._net.score(self._state, targets)
         location = scored.location.clone()
         location[EFFECT] = torch.sigmoid(location[EFFECT])
         predictions = self.learned.transforms.channels.decode(
@@ -194,7 +196,7 @@ class GraphRouter(Router):
 
 
 @torch.inference_mode()
-def _encode(learned: Learned, support: Support) -> SupportState:
+def _encode(net: RoutingGNN, learned: Learned, support: Support) -> SupportState:
     """The cached state of a support, in double precision."""
     position = positions_of(support.outcomes["query_id"], support.queries["query_id"].tolist())
     model = positions_of(support.outcomes["model"], support.pool.names)
@@ -207,8 +209,7 @@ def _encode(learned: Learned, support: Support) -> SupportState:
         target_tasks=torch.empty(0, dtype=torch.int64),
         num_neighbours=learned.config.graph.num_neighbours,
     )
-    learned.net.double().eval()
-    return learned.net.encode_support(graph.apply(lambda x: x.double() if x.dtype == torch.float32 else x))
+    return net.encode_support(graph.apply(lambda x: x.double() if x.dtype == torch.float32 else x))
 
 
 def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> GraphRouter:

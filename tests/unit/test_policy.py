@@ -1,0 +1,327 @@
+"""From predictions to a choice: utilities by hand, every reason to reject, explicit ends when nobody satisfies."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from graphrouter.exceptions import PolicyError, UnknownModelError
+from graphrouter.policy import PRESETS, CostScale, Policy, PolicyContext, decide, parse_policy
+from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.types import Decision, Evidence, Predictions
+
+NAN = float("nan")
+SCALE = CostScale(0.0, 0.1)
+EFFECT = [0.9, 0.6, 0.5]
+COST = [0.1, 0.02, 0.0]
+LATENCY = [8.0, 2.0, 1.0]
+
+
+def pool_of(*cards: dict[str, Any]) -> ModelPool:
+    given = [*cards, {}, {}, {}][:3]
+    return ModelPool.of(
+        ModelCard.model_validate({"model": name, **card}) for name, card in zip(("grand", "mid", "nano"), given, strict=True)
+    )
+
+
+def choose(
+    policy: Policy,
+    *,
+    effect: list[float] = EFFECT,
+    cost: list[float] = COST,
+    latency: list[float] = LATENCY,
+    tokens: tuple[list[float], list[float]] = ([NAN] * 3, [NAN] * 3),
+    pool: ModelPool | None = None,
+    scale: CostScale = SCALE,
+    **evidence: tuple[Evidence, ...],
+) -> Decision:
+    """The decision among grand (0.9, 0.10 USD, 8 s), mid (0.6, 0.02 USD, 2 s) and nano (0.5, free, 1 s)."""
+    predictions = Predictions.from_arrays(
+        ("grand", "mid", "nano"),
+        np.array([effect]),
+        cost_usd=np.array([cost]),
+        latency_s=np.array([latency]),
+        input_tokens=np.array([tokens[0]]),
+        output_tokens=np.array([tokens[1]]),
+    )
+    return decide(policy, predictions, 0, PolicyContext(pool or pool_of(), scale), **evidence)
+
+
+def utilities(decision: Decision) -> dict[str, float | None]:
+    return {candidate.model: candidate.utility for candidate in decision.candidates}
+
+
+def test_weights_by_hand() -> None:
+    decision = choose(Policy(effect_weight=0.7, cost_weight=0.3))
+    assert utilities(decision) == pytest.approx({"grand": 0.63 - 0.3, "mid": 0.42 - 0.06, "nano": 0.35})
+    assert [candidate.model for candidate in decision.candidates] == ["mid", "nano", "grand"]
+    assert (decision.model, decision.effect, decision.cost_usd, decision.latency_s) == ("mid", 0.6, 0.02, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("preset", "weights", "chosen"),
+    [("performance_first", (1.0, 0.0), "grand"), ("balanced", (0.5, 0.5), "nano"), ("cost_first", (0.2, 0.8), "nano")],
+)
+def test_presets(preset: Any, weights: tuple[float, float], chosen: str) -> None:
+    policy = Policy.preset(preset)
+    assert (policy.effect_weight, policy.cost_weight) == weights == PRESETS[preset]
+    assert choose(policy).model == chosen
+
+
+def test_an_unknown_preset_is_named_with_those_there_are() -> None:
+    with pytest.raises(PolicyError, match="Unknown preset 'cheap'. Presets: performance_first, balanced, cost_first."):
+        Policy.preset("cheap")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "weights"),
+    [
+        ({}, (0.5, 0.5)),
+        ({"cost_weight": 0.3}, (0.7, 0.3)),
+        ({"effect_weight": 0.9}, (0.9, 0.1)),
+        ({"cost_weight": 0}, (1.0, 0.0)),
+        ({"effect_weight": 0}, (0.0, 1.0)),
+        ({"cost_weight": "0.3"}, (0.7, 0.3)),
+        ({"cost_weight": 0.3, "effect_weight": 0.3}, (0.3, 0.3)),
+        ({"cost_weight": 3}, (0.5, 3.0)),
+    ],
+)
+def test_one_weight_completes_the_other(given: dict[str, Any], weights: tuple[float, float]) -> None:
+    policy = parse_policy(given)
+    assert (policy.effect_weight, policy.cost_weight) == weights
+
+
+def test_usd_per_effect_by_hand() -> None:
+    decision = choose(Policy(usd_per_effect=0.25))
+    assert utilities(decision) == pytest.approx({"grand": 0.9 - 0.4, "mid": 0.6 - 0.08, "nano": 0.5})
+    assert decision.model == "mid"
+    assert choose(Policy(usd_per_effect=1.0)).model == "grand"
+    assert choose(Policy(usd_per_effect=0.1)).model == "nano"
+
+
+@pytest.mark.parametrize(("least", "chosen"), [(0.0, "nano"), (0.5, "nano"), (0.55, "mid"), (0.6, "mid"), (0.7, "grand")])
+def test_min_effect_takes_the_cheapest_that_reaches_it(least: float, chosen: str) -> None:
+    assert choose(Policy(min_effect=least)).model == chosen
+
+
+def test_min_effect_goes_before_the_weights() -> None:
+    assert choose(Policy(effect_weight=1, cost_weight=0, min_effect=0.55)).model == "mid"
+
+
+CAPABLE = {"tools": True, "vision": True, "json": True}
+REJECTIONS = [
+    ({"allowed": ("mid", "nano")}, {}, "not in allowed"),
+    ({"excluded": ("grand",)}, {}, "in excluded"),
+    ({"requires": ("tools",)}, {}, "card does not state tools"),
+    ({"requires": ("json", "vision")}, {"vision": False, "json": True}, "card does not state vision"),
+    ({}, {"context_tokens": 100}, "context of 100 tokens is shorter than the 101 expected"),
+    ({"max_cost_usd": 0.05}, {}, "cost 0.100000 USD above 0.05"),
+    ({"min_effect": 0.95}, {}, "effect 0.900 below 0.95"),
+    ({"max_latency_s": 5}, {}, "latency 8.00 s above 5"),
+]
+
+
+@pytest.mark.parametrize(("settings", "card", "reason"), REJECTIONS, ids=[reason for _, _, reason in REJECTIONS])
+def test_every_reason_to_reject(settings: dict[str, Any], card: dict[str, Any], reason: str) -> None:
+    decision = choose(
+        Policy(cost_weight=0.0, **settings),
+        effect=[0.9, 0.96, 0.5],
+        tokens=([60.0, 60.0, NAN], [41.0, NAN, NAN]),
+        pool=pool_of(card, {**CAPABLE, "context_tokens": 60}, {"context_tokens": 1}),
+    )
+    assert decision.rejected["grand"] == reason
+    assert decision.model == "mid"
+    rejected = next(candidate for candidate in decision.candidates if candidate.model == "grand")
+    assert rejected.utility is None
+    assert rejected.effect == 0.9
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_cost_usd": 1.0}, {"min_effect": 0.1}, {"usd_per_effect": 1.0}])
+def test_an_unknown_cost_rules_out_where_cost_counts(settings: dict[str, Any]) -> None:
+    decision = choose(Policy(**settings), cost=[NAN, 0.02, 0.03])
+    assert decision.rejected == {"grand": "cost unknown"}
+    assert next(c for c in decision.candidates if c.model == "grand").cost_usd is None
+
+
+def test_an_unknown_cost_does_not_matter_where_cost_does_not_count() -> None:
+    decision = choose(Policy(cost_weight=0.0), cost=[NAN] * 3, scale=CostScale(NAN, NAN))
+    assert decision.model == "grand"
+    assert decision.cost_usd is None
+
+
+def test_an_unknown_latency_rules_out_where_a_limit_is_set() -> None:
+    policy = Policy(cost_weight=0.0, max_latency_s=100)
+    assert choose(policy, latency=[NAN, 2.0, 1.0]).rejected == {"grand": "latency unknown"}
+
+
+def test_limits_are_inclusive() -> None:
+    policy = Policy(cost_weight=0.0, max_cost_usd=0.1, max_latency_s=8, min_effect=0.9)
+    assert choose(policy, tokens=([60.0] * 3, [40.0] * 3), pool=pool_of({"context_tokens": 100})).model == "grand"
+
+
+def test_nobody_satisfies_names_the_reasons() -> None:
+    with pytest.raises(PolicyError) as caught:
+        choose(Policy(allowed=("grand", "mid"), max_cost_usd=0.01))
+    assert str(caught.value) == (
+        "No model satisfies the policy (grand: cost 0.100000 USD above 0.01; mid: cost 0.020000 USD above 0.01; "
+        "nano: not in allowed). Loosen the policy, or name a fallback model."
+    )
+
+
+def test_a_long_list_of_reasons_is_cut() -> None:
+    names = tuple(f"m{i}" for i in range(8))
+    predictions = Predictions.from_arrays(names, np.full((1, 8), 0.5), cost_usd=np.ones((1, 8)))
+    context = PolicyContext(ModelPool.of(ModelCard(model=name) for name in names), SCALE)
+    with pytest.raises(PolicyError, match="m4: effect 0.500 below 0.9; and 3 more"):
+        decide(Policy(min_effect=0.9), predictions, 0, context)
+
+
+def test_a_router_that_cannot_predict_cost_says_what_to_do() -> None:
+    with pytest.raises(PolicyError, match="this router cannot predict any.* Use the preset performance_first"):
+        choose(Policy(), cost=[NAN] * 3)
+
+
+def test_the_fallback_is_taken_and_marked() -> None:
+    decision = choose(Policy(max_cost_usd=0.0, excluded=("nano",), fallback="nano"))
+    assert (decision.model, decision.used_fallback) == ("nano", True)
+    assert decision.effect == 0.5
+    assert set(decision.rejected) == {"grand", "mid", "nano"}
+
+
+def test_the_fallback_is_not_needed_when_somebody_satisfies() -> None:
+    decision = choose(Policy(max_cost_usd=0.05, fallback="grand"))
+    assert (decision.model, decision.used_fallback) == ("nano", False)
+
+
+@pytest.mark.parametrize("settings", [{"allowed": ("grnd",)}, {"excluded": ("grnd",)}, {"fallback": "grnd"}])
+def test_an_unknown_name_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(UnknownModelError, match="names 'grnd', which is not in the pool: grand, mid, nano"):
+        choose(Policy(**settings))
+
+
+def test_nothing_allowed_is_an_explicit_end() -> None:
+    with pytest.raises(PolicyError, match="nano: not in allowed"):
+        choose(Policy(allowed=()))
+
+
+def test_ties_go_to_the_cheaper_then_the_better_then_the_earlier() -> None:
+    performance = Policy.preset("performance_first")
+    assert choose(performance, effect=[0.5] * 3, cost=[0.3, 0.1, 0.2]).model == "mid"
+    assert choose(performance, effect=[0.5] * 3, cost=[NAN, 0.1, 0.1]).model == "mid"
+    assert choose(performance, effect=[0.5] * 3, cost=[0.1] * 3).model == "grand"
+    assert choose(Policy(min_effect=0.1), effect=[0.5, 0.6, 0.4], cost=[0.1] * 3).model == "mid"
+    assert choose(Policy(effect_weight=0, cost_weight=1), effect=[0.5, 0.6, 0.4], cost=[0.1] * 3).model == "mid"
+
+
+def test_rejected_models_come_last_and_the_better_first() -> None:
+    decision = choose(Policy(max_cost_usd=0.0))
+    assert [candidate.model for candidate in decision.candidates] == ["nano", "grand", "mid"]
+
+
+def test_the_decision_carries_its_policy_and_evidence() -> None:
+    evidence = (Evidence("q", "1 + 1?", None, 0.9, {"mid": 1.0}),)
+    decision = choose(Policy(cost_weight=0.3, excluded=("grand",)), evidence=evidence)
+    assert decision.evidence == evidence
+    assert decision.policy == {"effect_weight": 0.7, "cost_weight": 0.3, "excluded": ["grand"]}
+    json.dumps(decision.policy, allow_nan=False)
+
+
+@given(
+    effect=st.lists(st.floats(0, 1), min_size=3, max_size=3),
+    cost=st.lists(st.one_of(st.just(NAN), st.floats(0, 10)), min_size=3, max_size=3),
+    cost_weight=st.floats(0, 1),
+    most=st.one_of(st.none(), st.floats(0, 10)),
+)
+def test_the_choice_is_the_best_of_those_in_the_running(
+    effect: list[float], cost: list[float], cost_weight: float, most: float | None
+) -> None:
+    try:
+        decision = choose(Policy(cost_weight=cost_weight, max_cost_usd=most), effect=effect, cost=cost)
+    except PolicyError:
+        # cost_weight may round to nothing of a weight, but an unknown cost or a broken limit must be the reason
+        assert all(np.isnan(usd) or (most is not None and usd > most) for usd in cost)
+        return
+    running = [candidate for candidate in decision.candidates if candidate.rejected is None]
+    assert decision.model == running[0].model
+    assert all(candidate.utility is not None for candidate in running)
+    assert running == sorted(running, key=lambda candidate: -(candidate.utility or 0.0))
+    assert {candidate.model for candidate in decision.candidates} == {"grand", "mid", "nano"}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"cost_wieght": 1}, "Unknown policy setting 'cost_wieght'. Settings: effect_weight, cost_weight,"),
+        ({"cost_weight": -1}, "cost_weight = -1: Input should be greater than or equal to 0"),
+        ({"cost_weight": "much"}, "cost_weight = 'much'"),
+        ({"cost_weight": float("inf")}, "cost_weight = inf"),
+        ({"effect_weight": NAN}, "effect_weight = nan"),
+        ({"max_cost_usd": float("inf")}, "max_cost_usd = inf"),
+        ({"usd_per_effect": 0}, "usd_per_effect = 0"),
+        ({"min_effect": 1.5}, "min_effect = 1.5"),
+        ({"max_latency_s": 0}, "max_latency_s = 0"),
+        ({"requires": ["taste"]}, "requires.0 = 'taste'"),
+        ({"effect_weight": 0, "cost_weight": 0}, "effect_weight and cost_weight are both 0; one of them must count"),
+        ({"allowed": ["a", "b"], "excluded": ["b"]}, "'b' is both allowed and excluded; drop one of the two"),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        parse_policy(values)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_policy_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Policy().cost_weight = 1.0  # type: ignore[misc]
+
+
+def test_every_setting_is_described() -> None:
+    assert all(field.description for field in Policy.model_fields.values())
+
+
+def test_cost_scale_has_the_percentiles_as_bounds() -> None:
+    cost = np.arange(101, dtype=np.float64)
+    scale = CostScale.fit(cost.reshape(1, -1))
+    assert scale == (1.0, 99.0)
+    assert scale.is_known
+    assert scale.scale(np.array([1.0, 50.0, 99.0])) == pytest.approx([0.0, 0.5, 1.0])
+    assert scale.scale(np.array([0.0, 1e9])).tolist() == [0.0, 1.0]  # clipped
+
+
+def test_cost_scale_skips_what_was_not_observed_and_keeps_it_unknown() -> None:
+    scale = CostScale.fit(np.array([NAN, 2.0, NAN, 4.0]))
+    assert scale == pytest.approx((2.02, 3.98))
+    assert np.isnan(scale.scale(np.array([NAN, 3.0]))).tolist() == [True, False]
+
+
+def test_cost_scale_of_equal_costs_makes_no_difference() -> None:
+    scale = CostScale.fit(np.array([0.3, 0.3]))
+    assert scale.is_known
+    received = scale.scale(np.array([0.1, 0.3, 9.0, NAN]))
+    assert received[:3].tolist() == [0.0, 0.0, 0.0]
+    assert np.isnan(received[3])
+
+
+@pytest.mark.parametrize("cost", [[], [NAN, NAN]])
+def test_cost_scale_of_nothing_is_unknown(cost: list[float]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scale = CostScale.fit(np.array(cost))
+        assert not scale.is_known
+        assert np.isnan(scale.scale(np.array([NAN]))).all()
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50), st.lists(st.floats(0, 1e7), min_size=2, max_size=20))
+def test_scaled_costs_lie_in_the_unit_interval_and_keep_their_order(seen: list[float], asked: list[float]) -> None:
+    scaled = CostScale.fit(np.array(seen)).scale(np.sort(np.array(asked)))
+    assert ((scaled >= 0) & (scaled <= 1)).all()
+    assert (np.diff(scaled) >= 0).all()

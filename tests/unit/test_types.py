@@ -1,0 +1,88 @@
+"""Predictions and decisions: shapes, unknown quantities, what a decision tells of its candidates."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from graphrouter.types import Candidate, Decision, Predictions
+
+NAN = float("nan")
+QUANTITIES = ("effect", "cost_usd", "input_tokens", "output_tokens", "latency_s")
+
+
+def matrix(rows: int, columns: int, *, start: float = 0.0) -> np.ndarray:
+    return np.arange(start, start + rows * columns, dtype=np.float64).reshape(rows, columns)
+
+
+def test_length_is_the_number_of_queries() -> None:
+    assert len(Predictions.from_arrays(("a", "b"), matrix(3, 2))) == 3
+    assert len(Predictions.from_arrays(("a", "b"), np.zeros((0, 2)))) == 0
+
+
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_every_quantity_has_the_shape_of_the_grid(name: str) -> None:
+    arrays = {quantity: matrix(3, 2) for quantity in QUANTITIES}
+    arrays[name] = matrix(2, 3)
+    with pytest.raises(ValueError, match=rf"Predictions\.{name} has shape \(2, 3\); expected \(num_queries, num_models\) = "):
+        Predictions(models=("a", "b"), **arrays)
+
+
+def test_one_column_for_each_model() -> None:
+    with pytest.raises(ValueError, match=r"expected \(num_queries, num_models\) = \(3, 3\)"):
+        Predictions.from_arrays(("a", "b", "c"), matrix(3, 2))
+
+
+def test_what_is_not_given_is_unknown_and_never_zero() -> None:
+    received = Predictions.from_arrays(("a", "b"), matrix(1, 2), latency_s=matrix(1, 2, start=5))
+    assert received.latency_s.tolist() == [[5.0, 6.0]]
+    for name in ("cost_usd", "input_tokens", "output_tokens"):
+        assert np.isnan(getattr(received, name)).all()
+
+
+def test_a_misspelled_quantity_is_refused() -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'cost'"):
+        Predictions.from_arrays(("a",), matrix(1, 1), cost=matrix(1, 1))  # type: ignore[call-arg]
+
+
+def test_concatenate_stacks_the_rows() -> None:
+    arrays = [{quantity: matrix(rows, 2, start=10 * i) for i, quantity in enumerate(QUANTITIES)} for rows in (1, 0, 2)]
+    parts = [Predictions(models=("a", "b"), **known) for known in arrays]
+    joined = Predictions.concatenate(parts)
+    assert joined.models == ("a", "b")
+    for name in QUANTITIES:
+        assert np.array_equal(getattr(joined, name), np.vstack([known[name] for known in arrays]))
+
+
+def test_predictions_cannot_be_changed_by_assignment() -> None:
+    predictions = Predictions.from_arrays(("a",), matrix(1, 1))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        predictions.models = ("b",)  # type: ignore[misc]
+
+
+@pytest.fixture
+def decision() -> Decision:
+    candidates = (
+        Candidate("a", 0.5, 0.1, 10.0, 1.5, 0.4),
+        Candidate("b", 0.9, None, None, None, None, rejected="cost unknown"),
+        Candidate("c", 0.8, 0.3, None, 2.0, None, rejected="in excluded"),
+    )
+    return Decision(model="a", effect=0.5, cost_usd=0.1, candidates=candidates)
+
+
+def test_a_decision_tells_why_each_model_was_rejected(decision: Decision) -> None:
+    assert decision.rejected == {"b": "cost unknown", "c": "in excluded"}
+
+
+def test_latency_is_that_of_the_chosen_model(decision: Decision) -> None:
+    assert decision.latency_s == 1.5
+    assert dataclasses.replace(decision, model="c").latency_s == 2.0
+    assert dataclasses.replace(decision, model="b").latency_s is None
+
+
+def test_a_decision_has_no_evidence_and_no_fallback_unless_said(decision: Decision) -> None:
+    assert decision.evidence == ()
+    assert not decision.used_fallback
+    assert decision.policy == {}
