@@ -91,16 +91,12 @@ def reference_data(router: GraphRouter, data: RoutingDataset) -> tuple[RoutingDa
 
 
 def _unseen(router: GraphRouter, data: RoutingDataset) -> tuple[str, ...]:
-    """Queries that are neither in the support nor among the validation queries, by prompt and by id."""
-    split, solved = router.provenance.split, router.support.queries
-    prompts = {prompt.strip() for prompt in solved["prompt"]}
-    prompt_of = dict(zip(solved["query_id"], solved["prompt"], strict=True))
-    queries = dict(zip(data.queries["query_id"], data.queries["prompt"], strict=True))
-    shared = [query for query in queries if query in prompt_of]
-    # Ids such as 1, 2, 3 occur everywhere. Where no shared id has the same prompt, ids mean other queries and say nothing.
-    same_ids = not shared or any(queries[query].strip() == prompt_of[query].strip() for query in shared)
-    seen_ids = {*split.train, *split.validation} if same_ids else set()
-    return tuple(sorted(q for q, prompt in queries.items() if q not in seen_ids and prompt.strip() not in prompts))
+    """Queries whose prompt the router has neither trained nor validated on; ids such as 1, 2, 3 occur everywhere."""
+    from graphrouter.data.splits import prompt_key
+
+    seen, queries = router.provenance.seen_prompts, data.queries
+    pairs = zip(queries["query_id"], queries["prompt"], strict=True)
+    return tuple(sorted(query for query, prompt in pairs if prompt_key(prompt) not in seen))
 
 
 def _few(names: list[str] | tuple[str, ...]) -> str:

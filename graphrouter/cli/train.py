@@ -117,11 +117,13 @@ def load_and_split(data: str, settings: TrainConfig) -> tuple[RoutingDataset, Sp
 def train_router(dataset: RoutingDataset, split: Split, settings: TrainConfig, *, out: Path, work_dir: Path) -> TrainingRun:
     """A trained router, saved in `out`, with progress bars on standard error."""
     from graphrouter.routers.graph import GraphRouter
+    from graphrouter.training.fit import discard_run
 
     start = time.perf_counter()
     with training_output() as progress:
         router = GraphRouter.fit(dataset, settings, split=split, work_dir=work_dir, progress=progress)
     router.save(out)
+    discard_run(work_dir)  # only now: whatever stops the saving does not cost the training
     return TrainingRun(router, time.perf_counter() - start)
 
 

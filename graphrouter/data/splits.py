@@ -87,6 +87,11 @@ def allocate(sizes: Sequence[int], share: float, total: int, room: Sequence[int]
     return [int(count) for count in taken]
 
 
+def prompt_key(prompt: str) -> str:
+    """What identifies a prompt under any id: 16 hexadecimal digits of the SHA-256 of its text without outer white space."""
+    return hashlib.sha256(prompt.strip().encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def _hash(seed: int, text: str) -> str:
     return hashlib.sha256(f"{seed}:{text}".encode("utf-8", "surrogatepass")).hexdigest()
 

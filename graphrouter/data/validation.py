@@ -106,12 +106,28 @@ def _prompts(column: pd.Series, source: str) -> pd.Series:
         raise DataError(
             f"{source}, row {row + 1}: prompt is {column.iloc[row]!r}; expected text. Write the prompt, or delete the row."
         )
+    broken = np.fromiter((_is_no_unicode(value) for value in column), dtype=bool, count=len(column))
+    if broken.any():
+        row = int(np.argmax(broken))
+        raise DataError(
+            f"{source}, row {row + 1}: prompt holds half of a character ({ascii(column.iloc[row])[:60]}), which is no valid Unicode. "
+            "Write the text again with errors='replace'."
+        )
     prompts = column.astype("str")
     empty = (prompts.str.strip() == "").to_numpy(dtype=bool)
     if empty.any():
         row = int(np.argmax(empty))
         raise DataError(f"{source}, row {row + 1}: prompt is empty ({prompts.iloc[row]!r}). Write the prompt, or delete the row.")
     return prompts
+
+
+def _is_no_unicode(text: str) -> bool:
+    """Whether the text holds a lone surrogate, as JSON escapes of cut strings do."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _with_checked_split(frame: pd.DataFrame, source: str) -> pd.DataFrame:

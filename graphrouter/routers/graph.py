@@ -15,6 +15,7 @@ from torch import Tensor
 
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, split_dataset
+from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder, create_encoder
 from graphrouter.graph.builder import build_graph, nearest
 from graphrouter.graph.channels import EFFECT
@@ -77,13 +78,14 @@ class GraphRouter(Router):
             data: Outcomes to learn from.
             config: All settings; the defaults without it.
             split: Which queries train, validate and test; drawn by `config.split` without it.
-            work_dir: Folder for checkpoints. When a run with the same data and settings was interrupted there, training resumes.
+            work_dir: Folder for checkpoints. When a run with the same data and settings was interrupted there, training goes on
+                from there. It is yours to delete, after the router is saved.
             progress: Show progress bars.
 
         Raises:
             DataError: There are too few queries to split.
         """
-        from graphrouter.training.fit import discard_run, fit_network  # Lightning: a second that serving should not pay
+        from graphrouter.training.fit import fit_network  # Lightning: a second that serving should not pay
 
         settings = config or TrainConfig()
         division = split or split_dataset(data, settings.split)
@@ -91,8 +93,6 @@ class GraphRouter(Router):
         tables = prepare(data, division, encoder, progress=progress)
         folder = None if work_dir is None else Path(work_dir)
         fitted = fit_network(tables, settings, work_dir=folder, fingerprint=data.fingerprint, progress=progress)
-        if folder is not None:
-            discard_run(folder)
         ids = list(division.train)
         outcomes = data.outcomes
         support = Support(
@@ -103,7 +103,9 @@ class GraphRouter(Router):
             raw=tables.raw.head(len(ids)),
         )
         learned = Learned(net=fitted.net, transforms=tables.transforms, config=settings)
-        provenance = Provenance(data.name, data.fingerprint, division, fitted.metrics)
+        prompts = data.queries.set_index("query_id")["prompt"]
+        seen = frozenset(prompt_key(prompt) for prompt in prompts.loc[[*division.train, *division.validation]])
+        provenance = Provenance(data.name, data.fingerprint, division, seen, fitted.metrics)
         return cls(learned, support, provenance, encoder)
 
     def predict(self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None) -> Predictions:

@@ -44,5 +44,7 @@ class Provenance:
     dataset: str
     fingerprint: str
     split: Split
+    seen_prompts: frozenset[str]
+    """`prompt_key` of every training and validation prompt: what the router may not be judged on, also under another id."""
     metrics: dict[str, float]
     """Validation figures of the chosen epoch."""

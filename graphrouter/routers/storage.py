@@ -66,6 +66,7 @@ def save_parts(folder: Path, learned: Learned, support: Support, provenance: Pro
         "support_queries": _with_vectors(support.queries, embedding=raw.prompts, surface=raw.surface),
         "support_outcomes": support.outcomes,
         "split": _split_table(provenance.split),
+        "seen_prompts": pd.DataFrame({"prompt_key": sorted(provenance.seen_prompts)}, dtype="str"),
     }
     write_artifact(folder, ArtifactContents(manifest, tensors, tables))
 
@@ -92,7 +93,8 @@ def read_parts(folder: Path, *, encoder: TextEncoder | None = None) -> tuple[Lea
     support = _support(contents)
     learned = Learned(net=_network(contents, config), transforms=_transforms(contents), config=config)
     dataset = manifest["dataset"]
-    provenance = Provenance(dataset["name"], dataset["fingerprint"], _split(contents), dict(manifest["metrics"]))
+    seen = frozenset(contents.tables["seen_prompts"]["prompt_key"])
+    provenance = Provenance(dataset["name"], dataset["fingerprint"], _split(contents), seen, dict(manifest["metrics"]))
     return learned, support, provenance, text_encoder
 
 

@@ -17,8 +17,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy
 
 from graphrouter.config import TrainConfig
@@ -27,6 +26,7 @@ from graphrouter.nn.threads import cpu_threads
 from graphrouter.training.datamodule import EpisodeDataModule
 from graphrouter.training.module import RoutingModule
 from graphrouter.training.prepare import TrainingTables
+from graphrouter.training.progress import TrainingBar
 
 _logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], *, pr
     stop = EarlyStopping(
         monitor="val/objective", patience=settings.patience, min_delta=1e-4, check_finite=True, check_on_train_epoch_end=True
     )
-    bar = [RichProgressBar(leave=False, theme=RichProgressBarTheme(metrics_format=".4f"))] if progress else []
+    bar = [TrainingBar()] if progress else []
     on_cpu = not _uses_gpu(config)
     devices = 1 if on_cpu and settings.devices == "auto" else settings.devices
     num_devices = torch.cuda.device_count() if devices == "auto" else devices
@@ -126,7 +126,7 @@ def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], *, pr
         logger=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        enable_progress_bar=progress,
+        enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=1,
     )

@@ -57,7 +57,7 @@ class RoutingModule(L.LightningModule):
             + settings.task_weight * losses.task
             + settings.decision_weight * losses.regret
         )
-        self.log("train/effect", losses.effect.detach(), prog_bar=True, batch_size=1)
+        self.log("train/effect", losses.effect.detach(), batch_size=1)
         return total
 
     def validation_step(self, batch: HeteroData, batch_idx: int) -> None:
@@ -67,7 +67,7 @@ class RoutingModule(L.LightningModule):
         num_chars = batch["query"].num_chars[~batch["query"].is_support]
         reward = self._mean_reward(predictions, labels, num_chars.double().cpu().numpy())
         for name, value in (("log_loss", log_loss), ("reward", reward), ("objective", log_loss - reward)):
-            self.log(f"val/{name}", value, prog_bar=name != "objective", on_epoch=True, batch_size=1, sync_dist=True)
+            self.log(f"val/{name}", value, on_epoch=True, batch_size=1, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with a short warm-up and cosine decay.

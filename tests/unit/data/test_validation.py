@@ -128,3 +128,8 @@ def test_validation_of_120_000_outcomes_is_fast(shared_data: Callable[[str], Pat
     start = time.perf_counter()
     RoutingDataset.from_frames(queries=data.queries, models=data.models, outcomes=data.outcomes, tasks=data.tasks)
     assert time.perf_counter() - start < 1.0
+
+
+def test_half_a_character_in_a_prompt_is_refused(frames: Frames) -> None:
+    cut = with_value(frames["queries"], 1, "prompt", "cut \ud800")
+    assert "row 2: prompt holds half of a character ('cut \\ud800')" in message({**frames, "queries": cut})

@@ -214,9 +214,7 @@ ODD: dict[str, Callable[[gr.RoutingDataset], gr.RoutingDataset]] = {
     "two models": lambda d: d.select_models(d.models["model"].tolist()[:2]),
     "a query that one model alone answered": lambda d: _swap(
         d,
-        outcomes=d.outcomes[
-            (d.outcomes["query_id"] != d.queries["query_id"].iloc[0]) | (d.outcomes["model"] == _first_model(d))
-        ],
+        outcomes=d.outcomes[(d.outcomes["query_id"] != d.queries["query_id"].iloc[0]) | (d.outcomes["model"] == _first_model(d))],
     ),
     "one outcome a query": lambda d: _swap(d, outcomes=d.outcomes.groupby("query_id").head(1)),
     "a model that always succeeds": lambda d: _swap(

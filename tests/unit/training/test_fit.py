@@ -15,6 +15,7 @@ from graphrouter.graph.channels import ChannelScaler, OutcomeColumns
 from graphrouter.training.fit import build_network, fit_network
 from graphrouter.training.module import is_structural, preset_reward
 from graphrouter.training.prepare import TrainingTables, prepare
+from graphrouter.training.progress import describe_metrics
 
 
 def test_two_runs_are_bit_identical_and_another_seed_is_not(tables: TrainingTables, config: gr.TrainConfig) -> None:
@@ -99,3 +100,12 @@ def test_scaler_fit_ignores_validation_rows(tables: TrainingTables) -> None:
     assert torch.nanmean(tables.validation.channels[1:3], dim=1).abs().max() > 1e-3
     assert isinstance(tables.transforms.channels, ChannelScaler)
     assert OutcomeColumns.__doc__
+
+
+def test_the_bar_shows_the_figures_that_matter_on_standard_error(
+    tables: TrainingTables, config: gr.TrainConfig, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert describe_metrics({"train/effect": 0.5, "val/log_loss": 0.25, "other": 1.0}) == "loss 0.500  log loss 0.250"
+    fit_network(tables, config, progress=True)
+    captured = capfd.readouterr()
+    assert captured.out == ""
