@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -124,6 +124,24 @@ def valid_keys(config: type[BaseModel] = TrainConfig, prefix: str = "") -> Itera
             yield f"{prefix}{name}"
 
 
+class Problem(NamedTuple):
+    """The first thing that a settings class refused."""
+
+    key: str
+    """Dotted name of the setting, empty when several settings contradict one another."""
+    received: Any
+    message: str
+    is_unknown: bool
+    """Whether there is no such setting."""
+
+
+def first_problem(error: ValidationError) -> Problem:
+    """What to tell the user of a refused settings object: one thing, in words."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    return Problem(key, first["input"], first["msg"].removeprefix("Value error, "), first["type"] == "extra_forbidden")
+
+
 def parse_config(values: dict[str, Any], *, source: str = "configuration") -> TrainConfig:
     """The settings in a nested mapping, defaults filled in.
 
@@ -133,12 +151,11 @@ def parse_config(values: dict[str, Any], *, source: str = "configuration") -> Tr
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise ConfigError(f"{source}: unknown setting {key!r}. {_nearest(key)}") from None
+        problem = first_problem(error)
+        if problem.is_unknown:
+            raise ConfigError(f"{source}: unknown setting {problem.key!r}. {_nearest(problem.key)}") from None
         raise ConfigError(
-            f"{source}: {key or 'settings'} = {first['input']!r} is not accepted: {first['msg'].removeprefix('Value error, ')}."
+            f"{source}: {problem.key or 'settings'} = {problem.received!r} is not accepted: {problem.message}."
         ) from None
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from graphrouter.config import first_problem
 from graphrouter.exceptions import PolicyError, UnknownModelError
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import BoolArray, Candidate, Decision, Evidence, FloatArray, Predictions
@@ -153,12 +154,11 @@ def parse_policy(values: dict[str, Any]) -> Policy:
     try:
         return Policy.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise PolicyError(f"Unknown policy setting {key!r}. Settings: {', '.join(Policy.model_fields)}.") from None
-        where = f"{key} = {first['input']!r}: " if key else ""
-        raise PolicyError(f"Policy: {where}{first['msg'].removeprefix('Value error, ')}.") from None
+        problem = first_problem(error)
+        if problem.is_unknown:
+            raise PolicyError(f"Unknown policy setting {problem.key!r}. Settings: {', '.join(Policy.model_fields)}.") from None
+        where = f"{problem.key} = {problem.received!r}: " if problem.key else ""
+        raise PolicyError(f"Policy: {where}{problem.message}.") from None
 
 
 @dataclass(frozen=True, slots=True)

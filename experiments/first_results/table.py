@@ -48,10 +48,8 @@ def main() -> None:
     command = "python experiments/first_results/run.py DATA/zeroeval DATA/mmlu_pro ... --seeds 0 1 2"
     print("# First results\n\nDefault settings, default encoder, 2 CPU cores. Made by:\n")
     print(f"    {command}\n    python experiments/first_results/table.py > experiments/first_results/README.md\n")
-    print(
-        "Values are those of seed 0 on its test queries. Behind a reference stands one sign a seed: `+` graphrouter is better and the"
-    )
-    print("paired 95 % bootstrap interval of the difference excludes zero, `-` it is worse, `=` no difference can be shown.")
+    print("Values are those of seed 0 on its test queries. Behind a reference stands one sign a seed: `+` graphrouter is better")
+    print("and the paired 95 % bootstrap interval of the difference excludes zero, `-` it is worse, `=` neither can be shown.")
     for setting, title in (("task_known", "task known"), ("task_hidden", "task hidden")):
         for name, runs in load().items():
             first = runs[0]

@@ -110,8 +110,8 @@ def _prompts(column: pd.Series, source: str) -> pd.Series:
     if broken.any():
         row = int(np.argmax(broken))
         raise DataError(
-            f"{source}, row {row + 1}: prompt holds half of a character ({ascii(column.iloc[row])[:60]}), which is no valid Unicode. "
-            "Write the text again with errors='replace'."
+            f"{source}, row {row + 1}: prompt holds half of a character ({ascii(column.iloc[row])[:60]}), "
+            "which is no valid Unicode. Write the text again with errors='replace'."
         )
     prompts = column.astype("str")
     empty = (prompts.str.strip() == "").to_numpy(dtype=bool)

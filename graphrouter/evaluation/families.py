@@ -186,7 +186,7 @@ FAMILIES: tuple[MetricFamily, ...] = (
         measure_effect,
         "effect",
     ),
-    MetricFamily(tuple(Metric(f"reward_{preset}", f"{preset.replace('_', '-')} reward") for preset in PRESETS), measure_rewards),
+    MetricFamily(tuple(Metric(f"reward_{preset}", f"{preset.split('_')[0]} reward") for preset in PRESETS), measure_rewards),
     MetricFamily(
         (
             Metric("area_log", "area"),

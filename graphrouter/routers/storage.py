@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from graphrouter.artifact import ArtifactContents, read_artifact, write_artifact
-from graphrouter.config import TrainConfig
+from graphrouter.config import TrainConfig, first_problem
 from graphrouter.data import Split
 from graphrouter.encoders import TextEncoder, check_encoder, create_encoder
 from graphrouter.exceptions import ArtifactError
@@ -86,7 +86,7 @@ def read_parts(folder: Path, *, encoder: TextEncoder | None = None) -> tuple[Lea
         config = TrainConfig.model_validate(manifest["config"])
     except ValidationError as error:
         raise ArtifactError(
-            f"The settings in {folder} are not of this release: {error.errors()[0]['msg']}. Train again."
+            f"The settings in {folder} are not of this release: {first_problem(error).message}. Train again."
         ) from None
     text_encoder = encoder or create_encoder(config.encoder)
     check_encoder(text_encoder, **manifest["encoder"])
