@@ -92,7 +92,7 @@ class Evidence:
     prompt: str
     task: str | None
     similarity: float
-    """Cosine similarity of the prompt embeddings, in [-1, 1]."""
+    """Cosine similarity of the prompt embeddings, their training mean taken off, in [-1, 1]."""
     effects: Mapping[str, float]
     """Observed effect by model; a model that was never run on it is absent."""
 

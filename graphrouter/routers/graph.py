@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,10 +30,20 @@ from graphrouter.routers.base import Router, check_prompts
 from graphrouter.routers.parts import Learned, Provenance, Support
 from graphrouter.routers.storage import read_parts, save_parts
 from graphrouter.training.prepare import outcome_columns, outcome_edges, positions_of, prepare
-from graphrouter.types import Decision, Evidence, Predictions
+from graphrouter.types import Decision, Evidence, FloatArray, IntArray, Predictions
 
 _QUERIES_AT_ONCE = 64
 _NUM_EVIDENCE = 5
+
+
+class _Assessment(NamedTuple):
+    """Predictions, and what they rest on. K neighbours a query."""
+
+    predictions: Predictions
+    neighbours: IntArray
+    """(num_queries, K) positions of similar support queries, most similar first."""
+    cosine: FloatArray
+    """(num_queries, K) their similarities."""
 
 
 class GraphRouter(Router):
@@ -115,17 +126,17 @@ class GraphRouter(Router):
             prompts: The queries; an empty text is allowed, a very long one is read at both ends.
             tasks: Task of each query, None where unknown. A task that the router has never seen counts as unknown.
         """
-        return self._assess(prompts, tasks)[0]
+        return self._assess(prompts, tasks).predictions
 
     def route_batch(
         self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None, policy: Policy | None = None
     ) -> list[Decision]:
         """Where to send each prompt, with the most similar solved queries as evidence."""
-        predictions, neighbours, cosine = self._assess(prompts, tasks)
+        assessed = self._assess(prompts, tasks)
         chosen = policy or self.default_policy
         return [
-            decide(chosen, predictions, i, self.policy_context, evidence=self._evidence(neighbours[i], cosine[i]))
-            for i in range(len(predictions))
+            decide(chosen, assessed.predictions, i, self.policy_context, evidence=self._evidence(assessed, i))
+            for i in range(len(assessed.predictions))
         ]
 
     def save(self, folder: str | Path) -> None:
@@ -136,16 +147,13 @@ class GraphRouter(Router):
         """
         save_parts(Path(folder), self.learned, self.support, self.provenance, self.encoder)
 
-    @cached_property
-    def num_outcomes(self) -> int:
-        """Outcomes in the support."""
-        return len(self.support.outcomes)
-
-    def _assess(self, prompts: Sequence[str], tasks: Sequence[str | None] | None) -> tuple[Predictions, Any, Any]:
-        """Predictions, and the nearest support queries of each prompt with their cosines, each (num_queries, num_evidence)."""
+    def _assess(self, prompts: Sequence[str], tasks: Sequence[str | None] | None) -> _Assessment:
         names = check_prompts(prompts, tasks)
         position = torch.tensor([-1 if name is None else self._tasks.get(name, -1) for name in names], dtype=torch.int64)
         texts = list(prompts)
+        if not texts:
+            nothing = np.zeros((0, 0))
+            return _Assessment(Predictions.from_arrays(self.models, np.zeros((0, len(self.pool)))), nothing.astype(int), nothing)
         embeddings, surface = self.encoder.encode(texts), surface_features(texts)
         features = self.learned.transforms.features
         text = torch.from_numpy(features.prompts(embeddings)).double()
@@ -155,19 +163,15 @@ class GraphRouter(Router):
             parts = [
                 self._assess_some(text[rows], principal[rows], position[rows], chars[rows.numpy()])
                 for rows in torch.split(torch.arange(len(texts)), _QUERIES_AT_ONCE)
-                if len(rows)
             ]
-        if not parts:
-            empty = np.zeros((0, len(self.pool)))
-            return Predictions.from_arrays(self.models, empty), np.zeros((0, 0)), np.zeros((0, 0))
-        return (
-            Predictions.concatenate([part[0] for part in parts]),
-            np.concatenate([part[1] for part in parts]),
-            np.concatenate([part[2] for part in parts]),
+        return _Assessment(
+            Predictions.concatenate([part.predictions for part in parts]),
+            np.concatenate([part.neighbours for part in parts]),
+            np.concatenate([part.cosine for part in parts]),
         )
 
     @torch.inference_mode()
-    def _assess_some(self, text: Tensor, principal: Tensor, task: Tensor, chars: Any) -> tuple[Predictions, Any, Any]:
+    def _assess_some(self, text: Tensor, principal: Tensor, task: Tensor, chars: FloatArray) -> _Assessment:
         found, cosine = nearest(text, self._state.query_text, self.learned.config.graph.num_neighbours)
         targets = Targets(text=text, principal=principal, task=task, neighbours=Neighbourhood(found, cosine))
         scored = self._net.score(self._state, targets)
@@ -176,13 +180,15 @@ class GraphRouter(Router):
         predictions = self.learned.transforms.channels.decode(
             self.models, location.numpy(), scored.log_scale.numpy(), prices=self.pool.prices, num_chars=chars
         )
-        return predictions, found[:, :_NUM_EVIDENCE].numpy(), cosine[:, :_NUM_EVIDENCE].numpy()
+        return _Assessment(predictions, found.numpy(), cosine.numpy())
 
-    def _evidence(self, neighbours: Any, cosine: Any) -> tuple[Evidence, ...]:
+    def _evidence(self, assessed: _Assessment, row: int) -> tuple[Evidence, ...]:
+        """The most similar queries that any model has answered, most similar first."""
         ids, prompts, tasks, effects = self._solved
+        pairs = zip(assessed.neighbours[row].tolist(), assessed.cosine[row].tolist(), strict=True)
+        answered = ((j, cosine) for j, cosine in pairs if ids[j] in effects)
         return tuple(
-            Evidence(ids[j], prompts[j], tasks[j], float(similarity), effects.get(ids[j], {}))
-            for j, similarity in zip(neighbours.tolist(), cosine.tolist(), strict=True)
+            Evidence(ids[j], prompts[j], tasks[j], cosine, effects[ids[j]]) for j, cosine in islice(answered, _NUM_EVIDENCE)
         )
 
     @cached_property
