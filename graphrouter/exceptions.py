@@ -14,7 +14,16 @@ GraphRouterError
 
 
 class GraphRouterError(Exception):
-    """Root of all errors raised by graphrouter: catch this one to catch them all."""
+    """Root of all errors raised by graphrouter: catch this one to catch them all.
+
+    Example:
+        >>> from graphrouter import load_config
+        >>> try:
+        ...     load_config(overrides=["training.epochs=3"])
+        ... except GraphRouterError as error:
+        ...     print(error)
+        --set: unknown setting 'training.epochs'. Did you mean 'training.max_epochs'?
+    """
 
     def __str__(self) -> str:
         # KeyError would show the repr of the message; people should read the message itself.

@@ -22,6 +22,13 @@ class Predictions:
 
     Rows are queries in the order asked, columns are `models`. NaN means "cannot be predicted", never "free":
     a pool whose outcomes carried neither cost nor tokens has NaN in `cost_usd`.
+
+    Example:
+        >>> predictions = Predictions.from_arrays(("nano", "grand"), np.array([[0.4, 0.9]]))
+        >>> len(predictions), predictions.models[int(predictions.effect[0].argmax())]
+        (1, 'grand')
+        >>> bool(np.isnan(predictions.cost_usd).all())
+        True
     """
 
     models: tuple[str, ...]
@@ -99,7 +106,15 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Where to send one query, and why."""
+    """Where to send one query, and why.
+
+    Example:
+        >>> slow = Candidate("grand", 0.9, 0.004, 300.0, 12.0, None, rejected="latency 12.00 s above 10")
+        >>> quick = Candidate("nano", 0.6, 0.0001, 200.0, 2.0, 0.55)
+        >>> decision = Decision(model="nano", effect=0.6, cost_usd=0.0001, candidates=(quick, slow))
+        >>> decision.latency_s, decision.rejected
+        (2.0, {'grand': 'latency 12.00 s above 10'})
+    """
 
     model: str
     effect: float

@@ -28,6 +28,14 @@ def load_dataset(source: str | Path) -> RoutingDataset:
         source: A folder with `queries`, `models`, `outcomes` and perhaps `tasks`, each as .parquet, .csv or .jsonl. Other files
             are ignored. A folder that is itself called simulated is read as "./simulated".
 
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from graphrouter.data.simulate import simulate
+        >>> with TemporaryDirectory() as folder:
+        ...     simulate(num_queries=50).data.save(folder, format="csv")
+        ...     len(load_dataset(folder).queries)
+        50
+
     Raises:
         DataError: A table is missing, stands there in two formats, cannot be read or breaks the contract.
     """

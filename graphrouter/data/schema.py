@@ -27,13 +27,10 @@ class RoutingDataset:
     """Queries, models and what is known of their pairs. Make one with `from_frames` or `load_dataset`, which check it.
 
     Example:
-        >>> data = RoutingDataset.from_frames(
-        ...     queries=pd.DataFrame({"query_id": ["a", "b"], "task": ["sums", None], "prompt": ["1 + 1?", "Say hello."]}),
-        ...     models=pd.DataFrame({"model": ["nano", "grand"]}),
-        ...     outcomes=pd.DataFrame(
-        ...         {"query_id": ["a", "a", "b"], "model": ["nano", "grand", "grand"], "effect": [0.0, 1.0, 0.5]}
-        ...     ),
-        ... )
+        >>> queries = pd.DataFrame({"query_id": ["a", "b"], "task": ["sums", None], "prompt": ["1 + 1?", "Say hello."]})
+        >>> models = pd.DataFrame({"model": ["nano", "grand"]})
+        >>> outcomes = pd.DataFrame({"query_id": ["a", "a", "b"], "model": ["nano", "grand", "grand"], "effect": [0, 1, 0.5]})
+        >>> data = RoutingDataset.from_frames(queries=queries, models=models, outcomes=outcomes)
         >>> data.outcome_matrix("effect").tolist()
         [[0.0, 1.0], [nan, 0.5]]
     """

@@ -227,6 +227,16 @@ def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> Gr
         folder: An artifact.
         encoder: Text encoder to use in place of the one that the settings of the artifact name; it must be the same.
 
+    Example:
+        >>> import graphrouter as gr
+        >>> from tempfile import TemporaryDirectory
+        >>> config = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=1"])
+        >>> router = gr.GraphRouter.fit(gr.simulate(num_queries=60).data, config)
+        >>> with TemporaryDirectory() as folder:
+        ...     router.save(folder)
+        ...     load_router(folder).models == router.models
+        True
+
     Raises:
         ArtifactError: There is no artifact, or it is damaged, edited or of another format version.
         EncoderError: The text encoder is not the one that the router was trained with.

@@ -71,7 +71,7 @@ def fit_network(
         progress: Show one progress bar.
     """
     threads = cpu_threads(config.training.num_threads)
-    with _folder(work_dir) as folder, torch.random.fork_rng(devices=[]), threads, _quiet_lightning():
+    with _folder(work_dir) as folder, _own_torch_state(), threads, _quiet_lightning():
         last = _claim(folder, config, fingerprint)
         net = build_network(tables, config)
         module = RoutingModule(net, config, tables.transforms.channels, tables.transforms.cost, tables.pool.prices)
@@ -150,6 +150,17 @@ def _validate(module: RoutingModule, tables: TrainingTables, config: TrainConfig
     )
     results = trainer.validate(module, datamodule=EpisodeDataModule(tables, config), verbose=False)
     return {name.removeprefix("val/"): float(value) for name, value in results[0].items()}
+
+
+@contextmanager
+def _own_torch_state() -> Iterator[None]:
+    """Gives the process back its random state and its choice of algorithms, both of which a trainer sets for all of torch."""
+    enabled, warn_only = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
 
 
 @contextmanager

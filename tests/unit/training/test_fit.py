@@ -27,12 +27,13 @@ def test_two_runs_are_bit_identical_and_another_seed_is_not(tables: TrainingTabl
     assert any(not torch.equal(w, other.net.state_dict()[n]) for n, w in first.net.state_dict().items())
 
 
-def test_training_leaves_the_global_random_state_alone(tables: TrainingTables, config: gr.TrainConfig) -> None:
+def test_training_leaves_the_global_state_of_torch_alone(tables: TrainingTables, config: gr.TrainConfig) -> None:
     torch.manual_seed(3)
     expected = torch.rand(3)
     torch.manual_seed(3)
     fit_network(tables, config)
     assert torch.equal(torch.rand(3), expected)
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_work_folder_of_another_run_is_not_resumed(
