@@ -14,6 +14,7 @@ import json
 import resource
 import time
 from pathlib import Path
+from typing import Any
 
 import graphrouter as gr
 from graphrouter.evaluation import evaluate, fit_references
@@ -31,7 +32,14 @@ def main() -> None:
         for seed in arguments.seeds:
             result = run(folder, seed)
             path = arguments.out / "results" / f"{folder.resolve().name}.seed{seed}.json"
-            path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            path.write_text(json.dumps(rounded(result)) + "\n", encoding="utf-8")
+
+
+def rounded(value: Any) -> Any:
+    """Plain values with six decimals: what a reader and a diff can use."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def run(folder: Path, seed: int) -> dict[str, object]:
