@@ -9,14 +9,15 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrouter.exceptions import LeakageError
-from graphrouter.graph.channels import EFFECT, LATENCY, SPEND
+from graphrouter.graph.channels import CHANNELS, EFFECT
 
 QUERY_IN_TASK = ("query", "in", "task")
 TASK_HAS_QUERY = ("task", "has", "query")
 ANSWERED_BY = ("query", "answered_by", "model")
 ANSWERED = ("model", "answered", "query")
 SIMILAR_TO = ("query", "similar_to", "query")
-EDGE_ATTRIBUTES = ("effect", "effect_minus_query_mean", "log_spend", "log_latency")
+EDGE_ATTRIBUTES = (*CHANNELS, "effect_minus_query_mean")
+"""Values of an `answered_by` edge: the channels, then the effect minus the mean effect of the other models on the query."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,6 @@ def build_graph(
     attributes = edge_attributes(channels, edges[0], num_support)
     data[ANSWERED_BY].edge_index, data[ANSWERED].edge_index = edges, edges.flip(0)
     data[ANSWERED_BY].edge_attr = data[ANSWERED].edge_attr = attributes
-    data[ANSWERED_BY].channels = channels.T.contiguous()
 
     neighbours, cosine = nearest(nodes.query_text[target_queries], nodes.query_text[support_queries], num_neighbours)
     targets = torch.arange(num_support, queries.numel()).repeat_interleave(neighbours.shape[1])
@@ -142,7 +142,7 @@ def edge_attributes(channels: Tensor, query: Tensor, num_queries: int) -> Tensor
     total = torch.zeros(num_queries).index_add_(0, query, effect)[query]
     count = torch.zeros(num_queries).index_add_(0, query, torch.ones_like(effect))[query]
     others = (total - effect) / (count - 1)  # 0 / 0 = NaN where one model alone answered: missing, not zero
-    values = torch.stack([effect, effect - others, channels[SPEND], channels[LATENCY]], dim=1)
+    values = torch.cat([channels, (effect - others).unsqueeze(0)]).T
     missing = ~torch.isfinite(values)
     return torch.cat([values.masked_fill(missing, 0.0), missing.float()], dim=1)
 

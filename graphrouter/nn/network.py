@@ -173,9 +173,8 @@ def _task_of(data: HeteroData, count: int, *, start: int) -> _TaskPosition:
 
 def _support_edges(data: HeteroData) -> SupportEdges:
     query, model = data[ANSWERED_BY].edge_index
-    channels = data[ANSWERED_BY].channels.T
-    observed = torch.isfinite(channels)
-    return SupportEdges(query, model, torch.where(observed, channels, 0.0), observed.to(channels.dtype))
+    values, missing = data[ANSWERED_BY].edge_attr.T.chunk(2)
+    return SupportEdges(query, model, values[:NUM_CHANNELS].contiguous(), 1 - missing[:NUM_CHANNELS])
 
 
 def _is_absent(text: Tensor) -> Tensor:

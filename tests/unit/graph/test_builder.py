@@ -57,7 +57,7 @@ def test_query_nodes_are_the_support_then_the_targets_in_the_order_given(graph: 
 
 def test_messages_are_the_support_sorted_by_query_with_their_reverses(graph: HeteroData) -> None:
     assert graph[ANSWERED_BY].edge_index.tolist() == [[0, 0, 1, 1], [1, 0, 2, 0]]
-    assert graph[ANSWERED_BY].channels[:, 0].tolist() == [0.25, 0.75, 0.0, 0.5]
+    assert graph[ANSWERED_BY].edge_attr[:, 0].tolist() == [0.25, 0.75, 0.0, 0.5]
     assert torch.equal(graph[ANSWERED].edge_index, graph[ANSWERED_BY].edge_index.flip(0))
     assert torch.equal(graph[ANSWERED].edge_attr, graph[ANSWERED_BY].edge_attr)
 
@@ -156,17 +156,17 @@ def test_an_edge_that_points_nowhere_is_refused(
 def test_edge_attributes_by_hand() -> None:
     channels = torch.full((NUM_CHANNELS, 4), NAN)
     channels[0] = torch.tensor([1.0, 0.0, 0.5, 1.0])
-    channels[INPUT_TOKENS] = 7.0  # no attribute
+    channels[INPUT_TOKENS] = 7.0
     channels[SPEND, :2] = torch.tensor([-1.5, 2.0])
     channels[LATENCY, 3] = 0.25
     received = edge_attributes(channels, torch.tensor([0, 0, 0, 1]), 3)
-    assert EDGE_ATTRIBUTES == ("effect", "effect_minus_query_mean", "log_spend", "log_latency")
+    assert EDGE_ATTRIBUTES == ("effect", "input_tokens", "spend", "latency", "effect_minus_query_mean")
     # query 0: the means of the others are 0.25, 0.75 and 0.5; query 1 was answered by one model alone
     assert received.tolist() == [
-        [1.0, 0.75, -1.5, 0.0, 0, 0, 0, 1],
-        [0.0, -0.75, 2.0, 0.0, 0, 0, 0, 1],
-        [0.5, 0.0, 0.0, 0.0, 0, 0, 1, 1],
-        [1.0, 0.0, 0.0, 0.25, 0, 1, 1, 0],
+        [1.0, 7.0, -1.5, 0.0, 0.75, 0, 0, 0, 1, 0],
+        [0.0, 7.0, 2.0, 0.0, -0.75, 0, 0, 0, 1, 0],
+        [0.5, 7.0, 0.0, 0.0, 0.0, 0, 0, 1, 1, 0],
+        [1.0, 7.0, 0.0, 0.25, 0.0, 0, 0, 1, 0, 1],
     ]
 
 
@@ -181,7 +181,7 @@ def test_effect_minus_query_mean_does_not_depend_on_other_queries(rows: list[tup
     mine = query == rows[0][0]
     alone = edge_attributes(channels[:, mine], query[mine], 4)
     assert torch.equal(received[mine], alone)
-    assert torch.equal(received[:, 5].bool(), torch.bincount(query, minlength=4)[query] == 1)
+    assert torch.equal(received[:, -1].bool(), torch.bincount(query, minlength=4)[query] == 1)
 
 
 def unit(rows: list[list[float]]) -> Tensor:
