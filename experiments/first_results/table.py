@@ -2,11 +2,13 @@
 
 Usage:
     python experiments/first_results/table.py > experiments/first_results/README.md
+    python experiments/first_results/table.py --summary    # the block in the README of the repository
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +45,30 @@ def mark(difference: dict[str, float | None], metric: str) -> str:
     return "+" if (low > 0) == (metric in HIGHER_IS_BETTER) else "-"
 
 
+def summary() -> str:
+    """Log loss and area of all datasets, task known, as two Markdown tables."""
+    lines = [
+        "Default settings, 2 CPU cores, test queries, task known. Behind a method stands one sign for each of three seeds:",
+        "`+` graphrouter is better and the paired 95 % interval excludes zero, `-` it is worse, `=` neither can be shown.",
+    ]
+    for metric, title in (("log_loss", "log loss, lower is better"), ("area_log", "area under the frontier, higher is better")):
+        routers = ("graphrouter", *REFERENCES)
+        lines += ["", f"| {title} | " + " | ".join(routers) + " |", "|---" * (len(routers) + 1) + "|"]
+        for name, runs in load().items():
+            cells = [cell(runs, "task_known", metric, router) for router in routers]
+            size = f"{runs[0]['num_queries']:,} queries x {runs[0]['num_models']} models"
+            lines += [f"| {name} ({size}) | " + " | ".join(cells) + " |"] if cells[0] != "-" else []
+    every = [run for runs in load().values() for run in runs]
+    times, memory = [run["fit_s"] for run in every], max(run["peak_gb"] for run in every)
+    lines += ["", f"Training took {min(times):.0f} to {max(times):.0f} s and at most {memory:.1f} GB."]
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Prints the page."""
+    """Prints the page, or the summary."""
+    if "--summary" in sys.argv[1:]:
+        print(summary())
+        return
     command = "python experiments/first_results/run.py DATA/zeroeval DATA/mmlu_pro ... --seeds 0 1 2"
     print("# First results\n\nDefault settings, default encoder, 2 CPU cores. Made by:\n")
     print(f"    {command}\n    python experiments/first_results/table.py > experiments/first_results/README.md\n")

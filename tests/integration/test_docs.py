@@ -1,0 +1,242 @@
+"""README and docs say what is true: their blocks run, their links and paths lead somewhere, their names exist.
+
+A fence is python, bash, console (commands after `$ ` and exactly what they print), csv (written to the file that the line above
+names), yaml (settings), text, mermaid or bibtex. A block that cannot run here has `<!-- not run: reason -->` on the line above.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+import graphrouter as gr
+from graphrouter.cli.app import app, run
+from graphrouter.config import TrainConfig, parse_config
+from graphrouter.data.columns import TABLES, columns_of
+from graphrouter.evaluation import METRICS, REFERENCES
+from graphrouter.policy import PRESETS
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*GUIDES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "data/README.md", "experiments/README.md"))]
+RUN, SHOWN = {"python", "bash", "console", "csv", "yaml"}, {"text", "mermaid", "bibtex"}
+MOST_NOT_RUN = 2
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_NOT_RUN = re.compile(r"<!-- not run: (.+) -->")
+_FILE = re.compile(r"`([\w./-]+)`")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    language: str
+    text: str
+    above: str
+    """The last line that is not empty above the block."""
+    line: int
+
+    @property
+    def reason(self) -> str | None:
+        """Why the block is not run; None where it is."""
+        found = _NOT_RUN.fullmatch(self.above)
+        return found[1] if found else None
+
+
+def blocks_of(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    blocks = []
+    for match in _BLOCK.finditer(text):
+        before = text[: match.start()]
+        above = before.rstrip().rsplit("\n", 1)[-1]
+        blocks.append(Block(match[1], match[2], above, before.count("\n") + 1))
+    return blocks
+
+
+def prose_of(page: Path) -> str:
+    """The page without its fenced blocks."""
+    return _BLOCK.sub("", page.read_text(encoding="utf-8"))
+
+
+def page_ids(pages: list[Path]) -> dict[str, Any]:
+    return {"argvalues": pages, "ids": [str(page.relative_to(ROOT)) for page in pages]}
+
+
+@pytest.fixture(scope="module")
+def left_by_readme(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the quickstart leaves: the folders `world` and `artifacts/mine`, made here with as little training as can be."""
+    folder = tmp_path_factory.mktemp("docs")
+    data = gr.simulate(num_queries=300).data
+    data.save(folder / "world")
+    config = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=2"])
+    gr.GraphRouter.fit(data, config).save(folder / "artifacts" / "mine")
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory with a copy of the clone's folders that commands read, and the commands on the path."""
+    for name in ("configs", "data"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("COLUMNS", "120")
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # a library that starts a thread a core slows the tests beside it
+        monkeypatch.setenv(name, "1")
+    return tmp_path
+
+
+def run_blocks(page: Path) -> None:
+    """Runs the blocks of a page in order; its Python blocks share their names."""
+    names: dict[str, Any] = {"__name__": page.stem}
+    for block in blocks_of(page):
+        where = f"{page.name}, line {block.line}"
+        if block.reason is not None:
+            continue
+        if block.language == "python":
+            exec(compile("\n" * block.line + block.text, str(page), "exec"), names)
+        elif block.language == "bash":
+            for command in block.text.splitlines():
+                assert run_command(command) == 0, f"{where}: {command}"
+        elif block.language == "console":
+            check_session(block.text, where)
+        elif block.language == "csv":
+            file = Path(_FILE.fullmatch(block.above)[1])  # type: ignore[index]
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(block.text, encoding="utf-8")
+        elif block.language == "yaml":
+            parse_config(yaml.safe_load(block.text), source=where)
+
+
+def run_command(command: str) -> int:
+    """The exit status of one line of a bash block. A plain graphrouter command runs here: a process spends seconds on imports."""
+    if command.startswith("graphrouter ") and not set("|<>&;$") & set(command):
+        return run(shlex.split(command, comments=True)[1:])
+    return subprocess.run(["bash", "-c", command], timeout=120, check=False).returncode
+
+
+def check_session(text: str, where: str) -> None:
+    """Each command of a session prints exactly what stands below it."""
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command, _, expected = part.partition("\n")
+        done = subprocess.run(
+            ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False
+        )
+        assert done.stdout == expected, f"{where}: {command}"
+
+
+def test_readme_runs_and_leaves_what_the_docs_start_from(place: Path) -> None:
+    run_blocks(ROOT / "README.md")
+    assert len(gr.load_dataset("world").queries) == 300
+    assert len(gr.load_router("artifacts/mine").models) == 12
+
+
+@pytest.mark.parametrize("page", **page_ids(GUIDES[1:]))
+def test_docs_page_runs(page: Path, place: Path, left_by_readme: Path) -> None:
+    shutil.copytree(left_by_readme, place, dirs_exist_ok=True)
+    run_blocks(page)
+
+
+@pytest.mark.parametrize("script", **page_ids(sorted((ROOT / "examples").glob("*.py"))))
+def test_example_script_runs_and_is_short(
+    script: Path, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= 40
+    monkeypatch.setattr(sys, "argv", [script.name])
+    runpy.run_path(str(script), run_name="__main__")
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+@pytest.mark.parametrize("page", **page_ids(GUIDES))
+def test_every_fence_is_run_or_says_why_not(page: Path) -> None:
+    blocks = blocks_of(page)
+    assert page.read_text(encoding="utf-8").count("```") == 2 * len(blocks)
+    assert {block.language for block in blocks} <= RUN | SHOWN
+    assert sum(block.reason is not None for block in blocks) <= (MOST_NOT_RUN if page.name == "README.md" else 0)
+
+
+@pytest.mark.parametrize("page", **page_ids(PAGES))
+def test_links_and_paths_lead_somewhere(page: Path) -> None:
+    text = prose_of(page)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        linked = (page.parent / file).resolve() if file else page
+        assert linked.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors_of(linked), f"{page.name} links to {target}"
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    for path in re.findall(r"`([\w.-]+(?:/[\w.-]+)+/?)`", text):
+        if path.partition("/")[0] in folders - {"artifacts"}:
+            assert (ROOT / path).exists(), f"{page.name} names {path}"
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", prose_of(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", **page_ids(PAGES))
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:`|^ *|&& )make ([a-z-]+)", text, flags=re.MULTILINE))
+    assert named <= targets
+
+
+def options_of(command: Any) -> set[str]:
+    """The long options of a command and of all commands below it."""
+    own = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    return own.union({"--help"}, *(options_of(below) for below in getattr(command, "commands", {}).values()))
+
+
+@pytest.mark.parametrize("page", **page_ids(GUIDES))
+def test_commands_options_and_names_exist(page: Path) -> None:
+    prose = prose_of(page)
+    everything = typer.main.get_command(app)
+    for words in (code.split()[1:] for code in re.findall(r"`(graphrouter [^`]+)`", prose)):
+        command: Any = everything
+        while hasattr(command, "commands") and words and not words[0].startswith("-"):
+            assert words[0] in command.commands, f"{page.name}: graphrouter {' '.join(words)}"
+            command, words = command.commands[words[0]], words[1:]
+        named = {word for word in words if word.startswith("--")}
+        assert named <= options_of(command), f"{page.name}: {words}"
+    assert set(re.findall(r"`(--[a-z-]+)", prose)) <= options_of(everything)
+    assert set(re.findall(r"\bgr\.([A-Za-z]\w*)", page.read_text(encoding="utf-8"))) <= set(gr.__all__)
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("docs/data.md", {*TABLES, *(column for table in TABLES for column in columns_of(table))}),
+        ("docs/policies.md", {*gr.Policy.model_fields, *PRESETS, *gr.Decision.__dataclass_fields__}),
+        ("docs/configuration.md", set(TrainConfig.model_fields)),
+        ("docs/evaluation.md", {*METRICS, *REFERENCES}),
+        ("docs/artifact.md", {"manifest.json"}),
+    ],
+)
+def test_page_names_everything(page: str, names: set[str]) -> None:
+    in_code = set(re.findall(r"`([^`\s]+)`", prose_of(ROOT / page)))
+    assert names <= in_code
+
+
+def test_artifact_page_names_every_part(left_by_readme: Path) -> None:
+    text = (ROOT / "docs" / "artifact.md").read_text(encoding="utf-8")
+    for path in (left_by_readme / "artifacts" / "mine").iterdir():
+        stem, *_, suffix = path.name.split(".")
+        assert f"`{path.name}`" in text or f"`{stem}.*.{suffix}`" in text
+    manifest = yaml.safe_load((left_by_readme / "artifacts" / "mine" / "manifest.json").read_text(encoding="utf-8"))
+    assert set(manifest) <= set(re.findall(r"`(\w+)`", text))
