@@ -90,12 +90,19 @@ def read_parts(folder: Path, *, encoder: TextEncoder | None = None) -> tuple[Lea
         ) from None
     text_encoder = encoder or create_encoder(config.encoder)
     check_encoder(text_encoder, **manifest["encoder"])
-    support = _support(contents)
-    learned = Learned(net=_network(contents, config), transforms=_transforms(contents), config=config)
-    dataset = manifest["dataset"]
-    seen = frozenset(contents.tables["seen_prompts"]["prompt_key"])
-    provenance = Provenance(dataset["name"], dataset["fingerprint"], _split(contents), seen, dict(manifest["metrics"]))
+    try:
+        support = _support(contents)
+        learned = Learned(net=_network(contents, config), transforms=_transforms(contents), config=config)
+        provenance = _provenance(contents)
+    except (KeyError, TypeError, RuntimeError) as error:  # a part that another release names or shapes differently
+        raise ArtifactError(f"The artifact at {folder} is not of this release ({error}). Train again.") from error
     return learned, support, provenance, text_encoder
+
+
+def _provenance(contents: ArtifactContents) -> Provenance:
+    dataset = contents.manifest["dataset"]
+    seen = frozenset(contents.tables["seen_prompts"]["prompt_key"])
+    return Provenance(dataset["name"], dataset["fingerprint"], _split(contents), seen, dict(contents.manifest["metrics"]))
 
 
 def _network(contents: ArtifactContents, config: TrainConfig) -> RoutingGNN:

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 import graphrouter as gr
+from graphrouter.artifact import ArtifactContents, read_artifact, write_artifact
 from graphrouter.encoders import HashingEncoder
 from graphrouter.exceptions import ArtifactError, DataError, EncoderError, PolicyError
 
@@ -234,3 +235,13 @@ def test_odd_data_trains_and_predicts(name: str, data: gr.RoutingDataset, quick_
     router.save(tmp_path / "a")
     np.testing.assert_array_equal(gr.load_router(tmp_path / "a").predict(PROMPTS).effect, predictions.effect)
     assert router.route(PROMPTS[0]).model in router.models
+
+
+def test_an_artifact_that_lacks_a_part_is_refused(router: gr.GraphRouter, tmp_path: Path) -> None:
+    router.save(tmp_path / "a")
+    contents = read_artifact(tmp_path / "a")
+    tables = {name: table for name, table in contents.tables.items() if name != "seen_prompts"}
+    kept = {name: value for name, value in contents.manifest.items() if name not in ("files", "checksum", "libraries")}
+    write_artifact(tmp_path / "a", ArtifactContents(kept, contents.tensors, tables))
+    with pytest.raises(ArtifactError, match="not of this release .*seen_prompts"):
+        gr.load_router(tmp_path / "a")
