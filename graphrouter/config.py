@@ -93,9 +93,11 @@ class TrainingConfig(Settings):
     decision_weight: float = Field(0.05, ge=0, description="Weight of the expected regret of a soft policy.")
     patience: int = Field(5, ge=1, description="Epochs without a better validation objective before training stops.")
     gradient_clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
-    num_threads: int = Field(1, ge=1, description="CPU threads; more help only with large pools on an idle machine.")
-    accelerator: str = Field("auto", description="Lightning accelerator: auto, cpu, gpu, ...")
-    devices: int | Literal["auto"] = Field("auto", description="Devices that Lightning uses; on CPU, processes.")
+    num_threads: int = Field(1, ge=1, le=256, description="CPU threads; more help only with large pools on an idle machine.")
+    accelerator: Literal["auto", "cpu", "gpu"] = Field(
+        "auto", description="Lightning accelerator; auto takes a CUDA GPU if there is one."
+    )
+    devices: int = Field(1, ge=1, le=1024, description="GPUs, or processes on CPU; several need a script with a __main__ guard.")
 
 
 class TrainConfig(Settings):
@@ -106,7 +108,7 @@ class TrainConfig(Settings):
         5
     """
 
-    seed: int = Field(0, ge=0, description="Seed of weights and episodes.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of weights and episodes.")
     encoder: EncoderConfig = Field(default_factory=EncoderConfig, description="Text encoder.")
     split: SplitConfig = Field(default_factory=SplitConfig, description="Division of the data.")
     graph: GraphConfig = Field(default_factory=GraphConfig, description="Graph.")
@@ -184,6 +186,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"No configuration file at {path}.")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is no valid YAML: {error}") from None
     if values is None:

@@ -7,7 +7,7 @@ GraphRouterError
 ├── ArtifactError(RuntimeError)    a saved router that is damaged, edited or too new
 ├── PolicyError(ValueError)        a policy that contradicts itself or that nobody satisfies
 ├── UnknownModelError(KeyError)    a model that is not in the pool
-├── UnknownTaskError(KeyError)     a task that the router has never seen
+├── TrainingError(RuntimeError)    a training that diverged
 ├── LeakageError(AssertionError)   a supervised pair that is also a message edge
 └── MissingExtraError(ImportError) an optional part that is not installed
 """
@@ -54,8 +54,8 @@ class UnknownModelError(GraphRouterError, KeyError):
     """A model that is not in the pool."""
 
 
-class UnknownTaskError(GraphRouterError, KeyError):
-    """A task that the router has never seen."""
+class TrainingError(GraphRouterError, RuntimeError):
+    """A training whose weights or figures are no longer finite."""
 
 
 class LeakageError(GraphRouterError, AssertionError):

@@ -99,7 +99,9 @@ class Policy(BaseModel):
         except (TypeError, ValueError):
             return values  # the field says what is wrong
         other = "cost_weight" if name == "effect_weight" else "effect_weight"
-        return {**values, other: round(1 - weight, 12)} if 0 <= weight <= 1 else values
+        if weight > 1:
+            raise ValueError(f"{name} = {weight:g} leaves no weight for {other}; give both, or one between 0 and 1")
+        return {**values, other: round(1 - weight, 12)} if weight >= 0 else values
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Policy:
@@ -108,7 +110,17 @@ class Policy(BaseModel):
         both = sorted(set(self.allowed or ()) & set(self.excluded))
         if both:
             raise ValueError(f"{both[0]!r} is both allowed and excluded; drop one of the two")
+        if self.fallback is not None and self.fallback in self.excluded:
+            raise ValueError(f"the fallback {self.fallback!r} is excluded; name another, or do not exclude it")
+        if self.min_effect is not None and self.usd_per_effect is not None:
+            raise ValueError("min_effect takes the cheapest model, usd_per_effect the best value; set one of the two")
         return self
+
+    def resolve(self, scale: CostScale) -> Policy:
+        """This policy; with weights that nobody chose and costs that nobody knows, the same policy by effect alone."""
+        if scale.is_known or {"effect_weight", "cost_weight"} & self.model_fields_set:
+            return self
+        return self.model_copy(update={"effect_weight": 1.0, "cost_weight": 0.0})
 
     @classmethod
     def preset(cls, name: PresetName) -> Policy:
@@ -178,6 +190,7 @@ def decide(
         PolicyError: Nobody satisfies the policy and it names no fallback.
         UnknownModelError: The policy names a model that is not in the pool.
     """
+    policy = policy.resolve(context.scale)
     estimates = _estimates(predictions, row)
     reasons = _rejections(policy, estimates, context)
     effect, cost = predictions.effect[row], predictions.cost_usd[row]
@@ -255,6 +268,8 @@ def _rejections(policy: Policy, estimates: list[_Estimate], context: PolicyConte
 
 
 def _why_not(policy: Policy, estimate: _Estimate, card: ModelCard) -> str | None:
+    if math.isnan(estimate.effect):
+        return "effect unknown"
     if policy.allowed is not None and card.model not in policy.allowed:
         return "not in allowed"
     if card.model in policy.excluded:
@@ -292,9 +307,11 @@ def _too_slow(policy: Policy, estimate: _Estimate) -> str | None:
 def _nobody(candidates: tuple[Candidate, ...]) -> str:
     reasons = [f"{c.model}: {c.rejected}" for c in candidates]
     shown = "; ".join(reasons[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
-    if all(c.rejected == "cost unknown" for c in candidates):
+    if "cost unknown" in {c.rejected for c in candidates} <= {"cost unknown", "not in allowed", "in excluded"}:
         return (
             "The policy weighs cost, but this router cannot predict any: its outcomes carried neither cost nor tokens. "
             "Use the preset performance_first, or train on outcomes with cost_usd or output_tokens and prices."
         )
+    if {c.rejected for c in candidates} == {"latency unknown"}:
+        return "The policy limits latency, but the router's outcomes carried none. Drop max_latency_s, or record latency_s."
     return f"No model satisfies the policy ({shown}). Loosen the policy, or name a fallback model."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphrouter.cli.console import console, error_console, print_json
+from graphrouter.exceptions import DataError
 
 if TYPE_CHECKING:
     from graphrouter.data.describe import DatasetSummary
@@ -41,6 +42,9 @@ def simulate(
     """
     from graphrouter.data.readers import write_tables
     from graphrouter.data.simulate import simulate as simulate_dataset
+
+    if any(out.glob("queries.*")) and not any(out.glob("truth.*")):
+        raise DataError(f"{out} holds a dataset that was not simulated, which would be lost. Name another folder.")
 
     simulation = simulate_dataset(queries, models, seed=seed, missing=missing)
     simulation.data.save(out, format=format.value)

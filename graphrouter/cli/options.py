@@ -99,8 +99,8 @@ Fallback = Annotated[
 ]
 
 
-def build_policy(preset: Preset | None, settings: Mapping[str, Any]) -> Policy | None:
-    """The policy that the options ask for; None when they ask for none.
+def build_policy(preset: Preset | None, settings: Mapping[str, Any]) -> Policy:
+    """The policy that the options ask for.
 
     Args:
         preset: Named weights.
@@ -117,7 +117,7 @@ def build_policy(preset: Preset | None, settings: Mapping[str, Any]) -> Policy |
             option = f"--{weights[0].replace('_', '-')}"
             raise typer.BadParameter(f"--preset {preset.value} and {option} both set the weights; give one of them")
         given["effect_weight"], given["cost_weight"] = PRESETS[preset.value]
-    return parse_policy(given) if given else None
+    return parse_policy(given)
 
 
 def describe_policy(policy: Policy) -> str:

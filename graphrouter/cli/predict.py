@@ -54,6 +54,8 @@ def predict(
     Example: graphrouter predict artifacts/demo/router prompts.csv --out predictions.csv
     """
     check_target(out, suffixes=SUFFIXES)
+    if out.resolve() == queries.resolve():
+        raise DataError(f"--out {out} is the file with the queries, which would be lost. Name another file.")
 
     from graphrouter.data.readers import write_table
     from graphrouter.routers.graph import load_router

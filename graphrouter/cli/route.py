@@ -65,7 +65,7 @@ def route(
     router = load_router(artifact)
     if task is not None:
         _check_task(router, task)
-    chosen = policy or default_policy(router)
+    chosen = resolved_policy(policy, router)
     decision = router.route(text, task=task, policy=chosen)
     if as_json:
         print_json(decision)
@@ -73,12 +73,12 @@ def route(
         show_decision(decision, describe_policy(chosen), top=top)
 
 
-def default_policy(router: GraphRouter) -> Policy:
-    """The balanced preset; performance first, with a warning, for a router that cannot predict any cost."""
-    if router.cost_scale.is_known:
-        return Policy.preset("balanced")
-    _logger.warning("This router cannot predict any cost; routing by expected effect alone (--preset performance_first).")
-    return Policy.preset("performance_first")
+def resolved_policy(policy: Policy, router: GraphRouter) -> Policy:
+    """The policy as the router applies it, with a warning where it knows no cost to weigh."""
+    resolved = policy.resolve(router.cost_scale)
+    if resolved != policy:
+        _logger.warning("This router cannot predict any cost; routing by expected effect alone.")
+    return resolved
 
 
 def _check_task(router: GraphRouter, task: str) -> None:

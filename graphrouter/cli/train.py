@@ -30,6 +30,13 @@ Overrides = Annotated[
 ]
 
 
+SMALL = 100
+SPEND_IN_WORDS = {
+    "tokens": "predicted from tokens and prices",
+    "price": "predicted from recorded dollars and prices: the recorded tokens do not explain the dollars",
+    "usd": "predicted from recorded dollars: the models have no prices",
+    "none": "not predicted: the outcomes carry neither dollars nor tokens",
+}
 SHOWN_METRICS = {"log_loss": "log loss", "reward": "mean reward of the presets"}
 
 
@@ -87,7 +94,7 @@ def check_places(out: Path, *, fresh: bool) -> Path:
     """
     with working("Loading libraries"):
         from graphrouter.artifact import check_writable
-        from graphrouter.training.fit import RUN_FILE, discard_run
+        from graphrouter.training.checkpoints import RUN_FILE, discard_run
 
     check_writable(out)
     place = out.resolve()
@@ -117,7 +124,7 @@ def load_and_split(data: str, settings: TrainConfig) -> tuple[RoutingDataset, Sp
 def train_router(dataset: RoutingDataset, split: Split, settings: TrainConfig, *, out: Path, work_dir: Path) -> TrainingRun:
     """A trained router, saved in `out`, with progress bars on standard error."""
     from graphrouter.routers.graph import GraphRouter
-    from graphrouter.training.fit import discard_run
+    from graphrouter.training.checkpoints import discard_run
 
     start = time.perf_counter()
     with training_output() as progress:
@@ -133,6 +140,8 @@ def show_data(dataset: RoutingDataset, split: Split) -> None:
     say(f"Data        {dataset.name}")
     say(f"            {queries}, {len(dataset.models)} models, {len(dataset.outcomes):,} outcomes")
     say(f"Split       {len(split.train):,} train, {len(split.validation):,} validation, {len(split.test):,} test queries")
+    if len(split.train) < SMALL:
+        say(f"Note        with fewer than {SMALL} training queries there is little to learn, and little to check it with")
     if split.held_out_models:
         say(f"Held out    {len(split.held_out_models)} models: {', '.join(split.held_out_models)}")
 
@@ -145,6 +154,7 @@ def show_run(run: TrainingRun, out: Path) -> None:
     num_bytes = sum(path.stat().st_size for path in out.iterdir() if path.is_file())
     say(f"Trained     in {run.seconds:.0f} s{best}")
     say(f"Validation  {shown}")
+    say(f"Cost        {SPEND_IN_WORDS[run.router.learned.transforms.channels.spend_unit.value]}")
     say_line(f"Artifact    {out} ({num_bytes / 1e6:.1f} MB)")
 
 

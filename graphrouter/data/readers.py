@@ -139,7 +139,7 @@ def _read_jsonl(file: Path) -> pd.DataFrame:
             if not line.strip():
                 continue
             try:
-                record = json.loads(line)
+                record = json.loads(line, parse_constant=_json_constant)
             except json.JSONDecodeError as error:
                 raise DataError(f"{file.name}, line {number}: no valid JSON ({error.msg}). Write one object a line.") from None
             if not isinstance(record, dict):
@@ -147,6 +147,11 @@ def _read_jsonl(file: Path) -> pd.DataFrame:
             records.append(record)
     # object: a column with a gap must not turn its whole numbers into floats
     return pd.DataFrame(records, dtype=object)
+
+
+def _json_constant(name: str) -> str | float:
+    """NaN as the word, which validation refuses by row and column; infinities as numbers, which it refuses as well."""
+    return name if name == "NaN" else float(name)
 
 
 def write_table(frame: pd.DataFrame, file: Path) -> None:

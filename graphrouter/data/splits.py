@@ -87,6 +87,27 @@ def allocate(sizes: Sequence[int], share: float, total: int, room: Sequence[int]
     return [int(count) for count in taken]
 
 
+def check_split(data: RoutingDataset, split: Split) -> None:
+    """Nothing; `split` divides queries of `data`, each on one side, with enough of them to train and validate on.
+
+    Raises:
+        DataError: A query is unknown or on two sides, or a side has too few.
+    """
+    sides = {"train": split.train, "validation": split.validation, "test": split.test}
+    known = set(data.queries["query_id"])
+    place: dict[str, str] = {}
+    for side, ids in sides.items():
+        for query in ids:
+            if query not in known:
+                raise DataError(f"The split names the query {query!r} in {side}, which {data.name!r} does not have.")
+            if query in place:
+                raise DataError(f"The split has the query {query!r} both in {place[query]} and in {side}; expected one side.")
+            place[query] = side
+    if len(split.train) < 2 or not split.validation:
+        received = f"{len(split.train)} training and {len(split.validation)} validation queries"
+        raise DataError(f"The split has {received}; expected at least 2 and 1. Give more queries, or other shares.")
+
+
 def prompt_key(prompt: str) -> str:
     """What identifies a prompt under any id: 16 hexadecimal digits of the SHA-256 of its text without outer white space."""
     return hashlib.sha256(prompt.strip().encode("utf-8", "surrogatepass")).hexdigest()[:16]

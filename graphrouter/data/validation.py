@@ -80,7 +80,9 @@ def _checked_columns(frame: pd.DataFrame | None, table: TableName, source: str) 
 def _warn_of_near_misses(frame: pd.DataFrame, table: TableName, source: str) -> None:
     absent = [name for name in columns_of(table) if name not in frame.columns]
     for column in frame.columns.difference(list(columns_of(table))):
-        close = difflib.get_close_matches(str(column), absent, n=1, cutoff=0.7)
+        name = str(column).lower()
+        close = difflib.get_close_matches(name, absent, n=1, cutoff=0.7)
+        close = close or [known for known in absent if name in known.split("_") or known.startswith(f"{name}_")][:1]
         if close:
             logger.warning("%s: column %r is not used; was %r meant?", source, column, close[0])
 

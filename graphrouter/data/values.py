@@ -55,16 +55,22 @@ def parse_texts(column: pd.Series, source: str, name: str) -> pd.Series:
 
 
 def parse_numbers(column: pd.Series, source: str, name: str) -> FloatArray:
-    """The column as (num_rows,) float64, NaN where it is missing; text such as "0.5" or "nan" is read as CSV has it.
+    """The column as (num_rows,) float64, NaN where it is missing; text such as "0.5" is read as CSV has it.
+
+    An empty cell, NA or null is a value that was not recorded. The word nan is the result of a calculation that failed, and is
+    refused; in a frame, where NaN is how pandas marks a missing value, it is taken as such.
 
     Raises:
-        DataError: A value is no number.
+        DataError: A value is no number, or the word nan.
     """
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     values = np.full(len(column), np.nan)
     for row, value in enumerate(column.tolist()):
-        if value is None or value is pd.NA or (isinstance(value, str) and value.strip().lower() in MISSING_WORDS):
+        word = value.strip().lower() if isinstance(value, str) else None
+        if word == "nan":
+            raise DataError(f"{source}, row {row + 1}: {name} is {value!r}. Leave it empty where nothing was recorded.")
+        if value is None or value is pd.NA or word in MISSING_WORDS:
             continue
         try:
             values[row] = float(value)

@@ -19,6 +19,8 @@ SIMILAR_TO = ("query", "similar_to", "query")
 EDGE_ATTRIBUTES = (*CHANNELS, "effect_minus_query_mean")
 """Values of an `answered_by` edge: the channels, then the effect minus the mean effect of the other models on the query."""
 
+_TARGETS_AT_ONCE = 1024
+
 
 @dataclass(frozen=True)
 class NodeTable:
@@ -161,6 +163,8 @@ def nearest(targets: Tensor, support: Tensor, num_neighbours: int) -> tuple[Tens
         scores with them.
     """
     count = min(num_neighbours, support.shape[0])
-    similarity = torch.round(targets @ support.T, decimals=6 if targets.dtype == torch.float32 else 10)
-    values, positions = torch.topk(similarity, count, dim=1)
-    return positions, values
+    decimals = 6 if targets.dtype == torch.float32 else 10
+    found = []
+    for rows in torch.split(targets, _TARGETS_AT_ONCE):
+        found.append(torch.topk(torch.round(rows @ support.T, decimals=decimals), count, dim=1))
+    return torch.cat([part.indices for part in found]), torch.cat([part.values for part in found])

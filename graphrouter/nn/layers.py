@@ -91,11 +91,6 @@ def masses(effect: float | Sequence[float], others: float) -> Tensor:
     return torch.stack([row, *[torch.full_like(row, others)] * 3])
 
 
-def mlp(in_features: int, hidden: int, out_features: int, dropout: float) -> nn.Sequential:
-    """A one-hidden-layer perceptron whose last layer starts at zero."""
-    return nn.Sequential(nn.Linear(in_features, hidden), nn.GELU(), nn.Dropout(dropout), zero_linear(hidden, out_features))
-
-
 def unit_variance(text: Tensor) -> Tensor:
     """Unit vectors (n, dimension) scaled so that their components have about unit variance; zero rows stay zero."""
     return text * math.sqrt(text.shape[1])

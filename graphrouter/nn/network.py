@@ -31,13 +31,18 @@ class FeatureSizes(NamedTuple):
 class Targets(NamedTuple):
     """Queries to score. B targets, K neighbours."""
 
-    text: Tensor
-    """(B, dimension) centred unit embeddings."""
     principal: Tensor
     """(B, P) text and surface features in decorrelated coordinates."""
     task: Tensor
     """(B,) int64, -1 = unknown."""
     neighbours: Neighbourhood
+
+    def split(self, size: int) -> list[Targets]:
+        """The same targets in parts of at most `size`."""
+        parts = (torch.split(part, size) for part in (self.principal, self.task, *self.neighbours))
+        return [
+            Targets(principal, task, Neighbourhood(query, cosine)) for principal, task, query, cosine in zip(*parts, strict=True)
+        ]
 
 
 class RoutingGNN(nn.Module):
@@ -73,6 +78,15 @@ class RoutingGNN(nn.Module):
             data: A graph from `build_graph`.
         """
         return self.score(self.encode_support(data), targets_of(data))
+
+    def score_in_parts(self, state: SupportState, targets: Targets, size: int = 256) -> PairPredictions:
+        """As `score`, with the memory of `size` targets at a time: for validation, where no gradients are kept."""
+        parts = [self.score(state, part) for part in targets.split(size)]
+        return PairPredictions(
+            torch.cat([part.location for part in parts], dim=1),
+            torch.cat([part.log_scale for part in parts], dim=1),
+            torch.cat([part.log_task for part in parts]),
+        )
 
     def encode_support(self, data: HeteroData) -> SupportState:
         """Everything that does not depend on the targets; computed once and kept at prediction.
@@ -153,7 +167,7 @@ def targets_of(data: HeteroData) -> Targets:
     edges = data[SIMILAR_TO].edge_index
     neighbours = Neighbourhood(query=edges[0].view(num_targets, -1), cosine=data[SIMILAR_TO].edge_attr.view(num_targets, -1))
     task = _task_of(data, num_targets, start=num_support).position
-    return Targets(data["query"].x[num_support:], data["query"].principal[num_support:], task, neighbours)
+    return Targets(data["query"].principal[num_support:], task, neighbours)
 
 
 class _TaskPosition(NamedTuple):

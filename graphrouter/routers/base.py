@@ -40,13 +40,11 @@ class Router(ABC):
         """What policies need to know of this router."""
         return PolicyContext(pool=self.pool, scale=self.cost_scale)
 
-    @property
-    def default_policy(self) -> Policy:
-        """The balanced preset; performance first for a router whose outcomes carried no cost to weigh."""
-        return Policy.preset("balanced" if self.cost_scale.is_known else "performance_first")
-
     def route(self, prompt: str, *, task: str | None = None, policy: Policy | None = None) -> Decision:
-        """Where to send one prompt; the default policy without another.
+        """Where to send one prompt.
+
+        Without a policy effect and cost weigh the same, as in the balanced preset; effect alone counts for a router whose
+        outcomes carried no cost to weigh.
 
         Raises:
             PolicyError: Nobody satisfies the policy and it names no fallback.
@@ -58,7 +56,7 @@ class Router(ABC):
     ) -> list[Decision]:
         """Where to send each prompt, one by one: a decision does not depend on the other prompts."""
         predictions = self.predict(prompts, tasks=tasks)
-        chosen = policy or self.default_policy
+        chosen = policy or Policy()
         return [decide(chosen, predictions, i, self.policy_context) for i in range(len(predictions))]
 
 

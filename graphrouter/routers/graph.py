@@ -29,7 +29,7 @@ from graphrouter.policy import CostScale, Policy, decide
 from graphrouter.routers.base import Router, check_prompts
 from graphrouter.routers.parts import Learned, Provenance, Support
 from graphrouter.routers.storage import read_parts, save_parts
-from graphrouter.training.prepare import outcome_columns, outcome_edges, positions_of, prepare
+from graphrouter.training.prepare import outcome_columns, outcome_edges, positions_of, prepare, training_tasks
 from graphrouter.types import Decision, Evidence, FloatArray, IntArray, Predictions
 
 _QUERIES_AT_ONCE = 64
@@ -103,12 +103,12 @@ class GraphRouter(Router):
         encoder = create_encoder(settings.encoder)
         tables = prepare(data, division, encoder, progress=progress)
         folder = None if work_dir is None else Path(work_dir)
-        fitted = fit_network(tables, settings, work_dir=folder, fingerprint=data.fingerprint, progress=progress)
+        fitted = fit_network(tables, settings, work_dir=folder, progress=progress)
         ids = list(division.train)
         outcomes = data.outcomes
         support = Support(
             pool=tables.pool,
-            tasks=data.tasks[["task", "description"]].reset_index(drop=True),
+            tasks=training_tasks(data, division),
             queries=data.queries.set_index("query_id").loc[ids, ["task", "prompt"]].reset_index(),
             outcomes=outcomes[outcomes["query_id"].isin(ids) & outcomes["model"].isin(tables.pool.names)].reset_index(drop=True),
             raw=tables.raw.head(len(ids)),
@@ -133,7 +133,7 @@ class GraphRouter(Router):
     ) -> list[Decision]:
         """Where to send each prompt, with the most similar solved queries as evidence."""
         assessed = self._assess(prompts, tasks)
-        chosen = policy or self.default_policy
+        chosen = policy or Policy()
         return [
             decide(chosen, assessed.predictions, i, self.policy_context, evidence=self._evidence(assessed, i))
             for i in range(len(assessed.predictions))
@@ -173,7 +173,7 @@ class GraphRouter(Router):
     @torch.inference_mode()
     def _assess_some(self, text: Tensor, principal: Tensor, task: Tensor, chars: FloatArray) -> _Assessment:
         found, cosine = nearest(text, self._state.query_text, self.learned.config.graph.num_neighbours)
-        targets = Targets(text=text, principal=principal, task=task, neighbours=Neighbourhood(found, cosine))
+        targets = Targets(principal=principal, task=task, neighbours=Neighbourhood(found, cosine))
         scored = self._net.score(self._state, targets)
         location = scored.location.clone()
         location[EFFECT] = torch.sigmoid(location[EFFECT])

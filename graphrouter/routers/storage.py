@@ -85,8 +85,10 @@ def read_parts(folder: Path, *, encoder: TextEncoder | None = None) -> tuple[Lea
     try:
         config = TrainConfig.model_validate(manifest["config"])
     except ValidationError as error:
+        problem = first_problem(error)
         raise ArtifactError(
-            f"The settings in {folder} are not of this release: {first_problem(error).message}. Train again."
+            f"The settings in {folder} are not of this release ({problem.key} = {problem.received!r}: {problem.message}). "
+            "Train again."
         ) from None
     text_encoder = encoder or create_encoder(config.encoder)
     check_encoder(text_encoder, **manifest["encoder"])

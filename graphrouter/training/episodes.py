@@ -26,7 +26,10 @@ def draw_episode(tables: TrainingTables, config: TrainConfig, generator: torch.G
     settings = config.training
     shuffled = tables.train_queries[torch.randperm(tables.train_queries.numel(), generator=generator)]
     num_targets = max(1, min(settings.batch_queries, shuffled.numel() // 4))
-    targets, support_queries = shuffled[:num_targets], shuffled[num_targets:][: settings.support_queries]
+    targets, rest = shuffled[:num_targets], shuffled[num_targets:]
+    # A copy of a target in the support would give its outcomes away; at prediction there is none.
+    rest = rest[~torch.isin(tables.prompt_group[rest], tables.prompt_group[targets])]
+    support_queries = rest[: settings.support_queries]
     support = edges_of(tables.train, support_queries, tables.nodes)
     support = thin_out_newcomers(support, len(tables.pool), settings.newcomer_share, settings.newcomer_max_shots, generator)
     hidden = torch.rand(num_targets, generator=generator) < settings.hide_task

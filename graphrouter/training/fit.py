@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import shutil
+import math
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import lightning as L
 import torch
-from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.strategies import DDPStrategy
 
 from graphrouter.config import TrainConfig
+from graphrouter.exceptions import ConfigError, TrainingError
 from graphrouter.nn.network import FeatureSizes, RoutingGNN
 from graphrouter.nn.threads import cpu_threads
+from graphrouter.training.checkpoints import (
+    BEST,
+    OBJECTIVE,
+    AtomicCheckpointIO,
+    checkpoint_callbacks,
+    claim_folder,
+    load_checkpoint,
+)
 from graphrouter.training.datamodule import EpisodeDataModule
 from graphrouter.training.module import RoutingModule
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.training.progress import TrainingBar
-
-_logger = logging.getLogger(__name__)
-
-RUN_FILE = "run.json"
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def feature_sizes(tables: TrainingTables) -> FeatureSizes:
 
 
 def fit_network(
-    tables: TrainingTables, config: TrainConfig, *, work_dir: Path | None = None, fingerprint: str = "", progress: bool = False
+    tables: TrainingTables, config: TrainConfig, *, work_dir: Path | None = None, progress: bool = False
 ) -> FittedNetwork:
     """A network trained on the tables, with the weights of its best validation objective.
 
@@ -67,60 +69,57 @@ def fit_network(
         config: All settings.
         work_dir: Folder for checkpoints. When it holds an interrupted run of the same data and settings, training goes on from
             there and ends with the figures of an uninterrupted run. Without it, checkpoints go to a temporary folder.
-        fingerprint: Identifies the data in `work_dir`.
         progress: Show one progress bar.
+
+    Raises:
+        ConfigError: The accelerator asked for is not there.
+        TrainingError: The weights or the validation figures are no longer finite.
     """
+    _check_accelerator(config)
     threads = cpu_threads(config.training.num_threads)
     with _folder(work_dir) as folder, _own_torch_state(), threads, _quiet_lightning():
-        last = _claim(folder, config, fingerprint)
+        resume = claim_folder(folder, tables, config)
         net = build_network(tables, config)
         module = RoutingModule(net, config, tables.transforms.channels, tables.transforms.cost, tables.pool.prices)
-        best = ModelCheckpoint(
-            dirpath=folder,
-            filename="best",
-            monitor="val/objective",
-            save_last=True,
-            save_on_train_epoch_end=True,  # with the epoch counted as done, so that a resumed run does not repeat it
-            enable_version_counter=False,
-        )
-        trainer = _trainer(config, folder, [best], progress=progress)
-        trainer.fit(module, datamodule=EpisodeDataModule(tables, config), ckpt_path=last, weights_only=True)
-        checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+        if resume is None or not resume.is_over:
+            trainer = _trainer(config, folder, progress=progress)
+            data = EpisodeDataModule(tables, config)
+            trainer.fit(module, datamodule=data, ckpt_path=None if resume is None else resume.path, weights_only=True)
+        checkpoint = load_checkpoint(folder, BEST)
         module.load_state_dict(checkpoint["state_dict"])
         metrics = _validate(module, tables, config)
         metrics["best_epoch"] = float(checkpoint["epoch"] + 1)
+    _check_finite(net, metrics)
     return FittedNetwork(net=net.cpu().eval(), metrics=metrics)
 
 
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and moves it there whole: a kill in mid-write leaves the one before."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Nothing; the checkpoint lies at `path` afterwards."""
-        partial = Path(f"{path}.partial")
-        super().save_checkpoint(checkpoint, partial, storage_options)
-        partial.replace(path)
+def _check_finite(net: RoutingGNN, metrics: dict[str, float]) -> None:
+    if not all(math.isfinite(value) for value in metrics.values()) or not all(p.isfinite().all() for p in net.parameters()):
+        raise TrainingError(
+            f"Training diverged: the best validation log loss is {metrics['log_loss']}. "
+            "Lower training.learning_rate or training.structural_speed, or go back to the default settings."
+        )
 
 
-def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], *, progress: bool) -> L.Trainer:
+def _check_accelerator(config: TrainConfig) -> None:
+    if config.training.accelerator == "gpu" and not torch.cuda.is_available():
+        raise ConfigError("training.accelerator = gpu, but torch finds no CUDA device here. Use auto or cpu.")
+
+
+def _trainer(config: TrainConfig, folder: Path, *, progress: bool) -> L.Trainer:
     settings = config.training
-    stop = EarlyStopping(
-        monitor="val/objective", patience=settings.patience, min_delta=1e-4, check_finite=True, check_on_train_epoch_end=True
-    )
-    bar = [TrainingBar()] if progress else []
-    on_cpu = not _uses_gpu(config)
-    devices = 1 if on_cpu and settings.devices == "auto" else settings.devices
-    num_devices = torch.cuda.device_count() if devices == "auto" else devices
+    stop = EarlyStopping(monitor=OBJECTIVE, patience=settings.patience, min_delta=1e-4, check_on_train_epoch_end=True)
+    bar: list[Callback] = [TrainingBar()] if progress else []
     # Processes are spawned and not launched again as scripts: what follows training must run once.
-    several = DDPStrategy(start_method="spawn", find_unused_parameters=True) if num_devices > 1 else "auto"
+    several = DDPStrategy(start_method="spawn", find_unused_parameters=True)
     return L.Trainer(
-        accelerator=settings.accelerator,
-        devices=devices,
-        strategy=several,
+        accelerator=_accelerator(config),
+        devices=settings.devices,
+        strategy=several if settings.devices > 1 else "auto",
         max_epochs=settings.max_epochs,
         gradient_clip_val=settings.gradient_clip,
-        deterministic=True if on_cpu else "warn",
-        callbacks=[*callbacks, stop, *bar],
+        deterministic=_deterministic(config),
+        callbacks=[stop, *bar, *checkpoint_callbacks(folder)],
         plugins=[AtomicCheckpointIO()],
         default_root_dir=folder,
         logger=False,
@@ -132,17 +131,23 @@ def _trainer(config: TrainConfig, folder: Path, callbacks: list[Callback], *, pr
     )
 
 
-def _uses_gpu(config: TrainConfig) -> bool:
-    accelerator = config.training.accelerator
-    return accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
+def _accelerator(config: TrainConfig) -> str:
+    """`gpu` or `cpu`. Lightning's own choice would take Apple's MPS, which has no double precision for the validation figures."""
+    wanted = config.training.accelerator
+    return ("gpu" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+
+
+def _deterministic(config: TrainConfig) -> bool | Literal["warn"]:
+    """On CPU every operation repeats to the bit; on a GPU some have no such version."""
+    return True if _accelerator(config) == "cpu" else "warn"
 
 
 def _validate(module: RoutingModule, tables: TrainingTables, config: TrainConfig) -> dict[str, float]:
     """Validation figures of the module as it is, on one device: `log_loss`, `reward`, `objective`."""
     trainer = L.Trainer(
-        accelerator=config.training.accelerator,
+        accelerator=_accelerator(config),
         devices=1,
-        deterministic="warn" if _uses_gpu(config) else True,
+        deterministic=_deterministic(config),
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -171,26 +176,6 @@ def _folder(work_dir: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="graphrouter-") as name:
         yield Path(name)
-
-
-def _claim(folder: Path, config: TrainConfig, fingerprint: str) -> Path | None:
-    """The checkpoint to go on from; clears a folder that belongs to another run."""
-    identity = {"fingerprint": fingerprint, "config": hashlib.sha256(config.model_dump_json().encode()).hexdigest()}
-    run_file, last = folder / RUN_FILE, folder / "last.ckpt"
-    if run_file.is_file() and last.is_file():
-        if json.loads(run_file.read_text(encoding="utf-8")) == identity:
-            _logger.info("Going on with the interrupted run in %s.", folder)
-            return last
-        _logger.warning("The run in %s was of other data or settings; starting over.", folder)
-    for old in folder.glob("*.ckpt"):
-        old.unlink()
-    run_file.write_text(json.dumps(identity), encoding="utf-8")
-    return None
-
-
-def discard_run(work_dir: Path) -> None:
-    """Removes the checkpoints of a finished run."""
-    shutil.rmtree(work_dir, ignore_errors=True)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ class EpisodeLosses(NamedTuple):
 
 
 def effect_log_loss(predictions: PairPredictions, labels: Labels) -> Tensor:
-    """Mean cross entropy of the observed effects, soft labels allowed; 0 when there are none."""
+    """Mean cross entropy of the observed effects, soft labels allowed; 0 without any, as in an episode that drew none."""
     target = labels.channels[EFFECT]
     observed = torch.isfinite(target)
     logit = predictions.location[EFFECT][observed]
@@ -56,7 +56,8 @@ def log_normal_loss(predictions: PairPredictions, labels: Labels, channel: int) 
 def soft_regret(predictions: PairPredictions, labels: Labels, trade_off: Tensor, temperature: float) -> Tensor:
     """Mean regret of choosing by softmax(expected utility / temperature) against the best observed model of each query.
 
-    Only observed pairs take part. Costs enter as recorded: this loss teaches differences of effect.
+    Only observed pairs take part; where any cost of a query is known, only pairs with a known cost do, and where none is, cost
+    does not count. Costs enter as recorded: this loss teaches differences of effect.
 
     Args:
         predictions: Of the episode.
@@ -65,8 +66,10 @@ def soft_regret(predictions: PairPredictions, labels: Labels, trade_off: Tensor,
         temperature: Of the soft choice, in units of effect.
     """
     effect = labels.channels[EFFECT]
-    observed = torch.isfinite(effect)
-    price = trade_off.unsqueeze(1) * torch.nan_to_num(labels.scaled_cost)
+    costed = torch.isfinite(effect) & torch.isfinite(labels.scaled_cost)
+    has_cost = costed.any(1, keepdim=True)
+    observed = torch.where(has_cost, costed, torch.isfinite(effect))
+    price = torch.where(has_cost, trade_off.unsqueeze(1) * torch.nan_to_num(labels.scaled_cost), 0.0)
     expected = torch.sigmoid(predictions.location[EFFECT]) - price
     choice = torch.softmax((expected / temperature).masked_fill(~observed, -torch.inf), dim=1)
     utility = torch.nan_to_num(effect) - price

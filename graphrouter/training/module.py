@@ -10,7 +10,7 @@ from torch_geometric.data import HeteroData
 
 from graphrouter.config import TrainConfig
 from graphrouter.graph.channels import EFFECT, ChannelScaler
-from graphrouter.nn.network import RoutingGNN
+from graphrouter.nn.network import RoutingGNN, targets_of
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.policy import PRESETS, CostScale
 from graphrouter.training.episodes import labels_of
@@ -62,10 +62,11 @@ class RoutingModule(L.LightningModule):
 
     def validation_step(self, batch: HeteroData, batch_idx: int) -> None:
         """Logs what the validation queries of one setting (task known or hidden) say."""
-        predictions, labels = self.net(batch), labels_of(batch)
-        log_loss = effect_log_loss(predictions, labels).double()
+        predictions = self.net.score_in_parts(self.net.encode_support(batch), targets_of(batch))
+        labels = labels_of(batch)
+        log_loss = effect_log_loss(predictions, labels).cpu().double()
         num_chars = batch["query"].num_chars[~batch["query"].is_support]
-        reward = self._mean_reward(predictions, labels, num_chars.double().cpu().numpy())
+        reward = self._mean_reward(predictions, labels, num_chars.cpu().double().numpy())
         for name, value in (("log_loss", log_loss), ("reward", reward), ("objective", log_loss - reward)):
             self.log(f"val/{name}", value, on_epoch=True, batch_size=1, sync_dist=True)
 
@@ -85,20 +86,20 @@ class RoutingModule(L.LightningModule):
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[settings.learning_rate, fast],
-            total_steps=settings.max_epochs * settings.steps_per_epoch + 1,
+            total_steps=max(settings.max_epochs * settings.steps_per_epoch, 10) + 1,  # its warm-up takes a step at the least
             pct_start=0.1,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _mean_reward(self, predictions: PairPredictions, labels: Labels, num_chars: FloatArray) -> float:
         """Mean observed reward of the presets, choosing among observed pairs; performance first alone where no cost is known."""
-        location = predictions.location.double()
+        location = predictions.location.cpu().double()
         location[EFFECT] = torch.sigmoid(location[EFFECT])
         names = tuple(str(i) for i in range(location.shape[2]))
-        log_scale = predictions.log_scale.double().cpu().numpy()
-        expected = self.scaler.decode(names, location.cpu().numpy(), log_scale, prices=self.prices, num_chars=num_chars)
-        effect = labels.channels[EFFECT].double().cpu().numpy()
-        scaled_cost = labels.scaled_cost.double().cpu().numpy()
+        log_scale = predictions.log_scale.cpu().double().numpy()
+        expected = self.scaler.decode(names, location.numpy(), log_scale, prices=self.prices, num_chars=num_chars)
+        effect = labels.channels[EFFECT].cpu().double().numpy()
+        scaled_cost = labels.scaled_cost.cpu().double().numpy()
         rewards = [
             reward
             for effect_weight, cost_weight in PRESETS.values()

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from graphrouter.data import RoutingDataset, Split
+from graphrouter.data.splits import check_split, prompt_key
 from graphrouter.encoders import TextEncoder
+from graphrouter.exceptions import DataError
 from graphrouter.graph.builder import NodeTable, OutcomeEdges
 from graphrouter.graph.channels import ChannelScaler, OutcomeColumns
 from graphrouter.graph.features import FeatureTransform, Float32Array, card_features, prompt_chars, surface_features
@@ -81,23 +83,33 @@ class TrainingTables:
     """(num_train,) int64 positions in the node table."""
     validation_queries: Tensor
     """(num_validation,) int64 positions in the node table."""
+    prompt_group: Tensor
+    """(num_queries,) int64, equal for queries with the same prompt."""
     pool: ModelPool
 
 
 def prepare(data: RoutingDataset, split: Split, encoder: TextEncoder, *, progress: bool = False) -> TrainingTables:
-    """Training and validation rows as tensors; test rows are dropped before anything is computed.
+    """Training and validation rows as tensors; test rows, and tasks without training queries, are dropped before anything else.
 
     Models held out by the split are dropped from the pool; a model without outcomes stays and is a newcomer.
+
+    Raises:
+        DataError: The split is not one of this data, or a side of it has no outcomes.
     """
+    check_split(data, split)
     pool = ModelPool.of(card for card in data.pool if card.model not in set(split.held_out_models))
     ids = [*split.train, *split.validation]
     queries = data.queries.set_index("query_id").loc[ids]
-    tasks = data.tasks
+    tasks = training_tasks(data, split)
     raw = encode_raw(encoder, queries, pool, tasks, progress=progress)
-    outcomes = data.outcomes[data.outcomes["query_id"].isin(ids) & data.outcomes["model"].isin(pool.names)]
+    outcomes = _outcomes_in_order(data, ids, pool)
     position = positions_of(outcomes["query_id"], ids)
     is_train = position < len(split.train)
-    columns = outcome_columns(outcomes, pool)
+    for side, count in (("training", is_train.sum()), ("validation", (~is_train).sum())):
+        if count == 0:
+            raise DataError(
+                f"No {side} query of {data.name!r} has an outcome of a model of the pool. Divide the queries another way."
+            )
     train_columns = outcome_columns(outcomes[is_train], pool)
     train_rows = slice(0, len(split.train))
     transforms = FittedTransforms(
@@ -111,6 +123,7 @@ def prepare(data: RoutingDataset, split: Split, encoder: TextEncoder, *, progres
         channels=ChannelScaler.fit(train_columns),
         cost=CostScale.fit(train_columns.cost_usd),
     )
+    columns = outcome_columns(outcomes, pool)
     edges = outcome_edges(position, positions_of(outcomes["model"], pool.names), columns, transforms)
     mask = torch.from_numpy(is_train)
     return TrainingTables(
@@ -121,8 +134,22 @@ def prepare(data: RoutingDataset, split: Split, encoder: TextEncoder, *, progres
         validation=edges.take(~mask),
         train_queries=torch.arange(len(split.train)),
         validation_queries=torch.arange(len(split.train), len(ids)),
+        prompt_group=torch.from_numpy(pd.factorize(queries["prompt"].map(prompt_key))[0].astype(np.int64)),
         pool=pool,
     )
+
+
+def training_tasks(data: RoutingDataset, split: Split) -> pd.DataFrame:
+    """`task` and `description` of the tasks that training queries have, in the order of the task table."""
+    present = data.queries.loc[data.queries["query_id"].isin(split.train), "task"].dropna().unique()
+    return data.tasks.loc[data.tasks["task"].isin(present), ["task", "description"]].reset_index(drop=True)
+
+
+def _outcomes_in_order(data: RoutingDataset, query_ids: list[str], pool: ModelPool) -> pd.DataFrame:
+    """Outcomes of the queries and of the pool, in the order of both: shuffled rows are the same data and give the same router."""
+    outcomes = data.outcomes[data.outcomes["query_id"].isin(query_ids) & data.outcomes["model"].isin(pool.names)]
+    order = np.lexsort((positions_of(outcomes["model"], pool.names), positions_of(outcomes["query_id"], query_ids)))
+    return outcomes.iloc[order]
 
 
 def encode_raw(

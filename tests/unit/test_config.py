@@ -65,7 +65,6 @@ def test_settings_survive_their_way_through_the_manifest() -> None:
         ("training.learning_rate = 1", 1.0),
         ("training.max_epochs=1e2", 100),
         ("training.max_epochs=1_000", 1000),
-        ("training.devices=auto", "auto"),
         ("training.devices=3", 3),
         ("encoder.path=a=b", "a=b"),
         ("encoder.path=null", None),

@@ -16,7 +16,7 @@ BUILT_IN = {
     "ArtifactError": RuntimeError,
     "PolicyError": ValueError,
     "UnknownModelError": KeyError,
-    "UnknownTaskError": KeyError,
+    "TrainingError": RuntimeError,
     "LeakageError": AssertionError,
     "MissingExtraError": ImportError,
 }

@@ -90,7 +90,7 @@ def test_an_unknown_preset_is_named_with_those_there_are() -> None:
         ({"effect_weight": 0}, (0.0, 1.0)),
         ({"cost_weight": "0.3"}, (0.7, 0.3)),
         ({"cost_weight": 0.3, "effect_weight": 0.3}, (0.3, 0.3)),
-        ({"cost_weight": 3}, (0.5, 3.0)),
+        ({"cost_weight": 3, "effect_weight": 1}, (1.0, 3.0)),
     ],
 )
 def test_one_weight_completes_the_other(given: dict[str, Any], weights: tuple[float, float]) -> None:
@@ -189,7 +189,7 @@ def test_a_router_that_cannot_predict_cost_says_what_to_do() -> None:
 
 
 def test_the_fallback_is_taken_and_marked() -> None:
-    decision = choose(Policy(max_cost_usd=0.0, excluded=("nano",), fallback="nano"))
+    decision = choose(Policy(min_effect=1.0, fallback="nano"))
     assert (decision.model, decision.used_fallback) == ("nano", True)
     assert decision.effect == 0.5
     assert set(decision.rejected) == {"grand", "mid", "nano"}
@@ -325,3 +325,16 @@ def test_scaled_costs_lie_in_the_unit_interval_and_keep_their_order(seen: list[f
     scaled = CostScale.fit(np.array(seen)).scale(np.sort(np.array(asked)))
     assert ((scaled >= 0) & (scaled <= 1)).all()
     assert (np.diff(scaled) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"cost_weight": 3}, "leaves no weight for effect_weight"),
+        ({"fallback": "a", "excluded": ("a",)}, "is excluded"),
+        ({"min_effect": 0.5, "usd_per_effect": 1.0}, "set one of the two"),
+    ],
+)
+def test_a_policy_that_contradicts_itself_is_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(PolicyError, match=message):
+        parse_policy(settings)

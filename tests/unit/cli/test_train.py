@@ -11,7 +11,7 @@ import pytest
 
 from graphrouter.data.simulate import Simulation
 from graphrouter.routers.graph import GraphRouter, load_router
-from graphrouter.training import fit as fit_module
+from graphrouter.training import checkpoints as checkpoints_module
 
 Invoke = Callable[..., tuple[int, str, str]]
 
@@ -108,7 +108,7 @@ def test_an_interrupted_run_goes_on_unless_fresh(
 ) -> None:
     words = ("train", world, "--out", tmp_path / "a", *fast_options)
     with monkeypatch.context() as patch:
-        patch.setattr(fit_module, "discard_run", lambda folder: None)  # as if killed just before the end
+        patch.setattr(checkpoints_module, "discard_run", lambda folder: None)  # as if killed just before the end
         assert invoke(*words)[0] == 0
         first = load_router(tmp_path / "a").provenance.metrics
         status, _, errors = invoke(*words)

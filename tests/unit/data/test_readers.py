@@ -61,8 +61,8 @@ def write_csv(folder: Path, **tables: str) -> Path:
     folder.mkdir(exist_ok=True)
     defaults = {
         "queries": 'query_id,task,prompt\n001,NA,"Line one,\nline two"\n002,,NA\n003,null,null\n',
-        "models": "model,tools,input_usd_per_mtok\n7,true,nan\nnull,,0.5\n",
-        "outcomes": "query_id,model,effect,cost_usd\n001,7,1,\n002,null,0.5,nan\n",
+        "models": "model,tools,input_usd_per_mtok\n7,true,NA\nnull,,0.5\n",
+        "outcomes": "query_id,model,effect,cost_usd\n001,7,1,\n002,null,0.5,null\n",
     }
     for name, text in {**defaults, **tables}.items():
         (folder / f"{name}.csv").write_text(text, encoding="utf-8")

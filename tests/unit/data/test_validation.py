@@ -40,6 +40,7 @@ def message(frames: dict[str, Any]) -> str:
         ("outcomes", 1, "effect", "good", "row 2: effect is 'good', which is no number"),
         ("outcomes", 1, "cost_usd", -1, "row 2: cost_usd is -1; expected a finite number of at least 0"),
         ("outcomes", 3, "cost_usd", np.inf, "row 4: cost_usd is inf; expected a finite number"),
+        ("outcomes", 3, "cost_usd", "NaN", "row 4: cost_usd is 'NaN'. Leave it empty where nothing was recorded."),
         ("outcomes", 3, "cost_usd", "cheap", "row 4: cost_usd is 'cheap', which is no number"),
         ("outcomes", 0, "output_tokens", -5, "row 1: output_tokens is -5"),
         ("outcomes", 0, "latency_s", -0.5, "row 1: latency_s is -0.5"),
@@ -66,7 +67,7 @@ def test_a_wrong_value_is_named_with_row_and_mending(
     assert expected in text
 
 
-@pytest.mark.parametrize("value", [None, float("nan"), "nan", "", " NA ", "null", pd.NA])
+@pytest.mark.parametrize("value", [None, float("nan"), "", " NA ", "null", pd.NA])
 def test_a_missing_cost_is_no_mistake(frames: Frames, value: object) -> None:
     frames["outcomes"] = with_value(frames["outcomes"], 1, "cost_usd", value)
     assert np.isnan(RoutingDataset.from_frames(**frames).outcomes["cost_usd"][1])

@@ -213,7 +213,7 @@ def test_the_report_counts_messages_labels_and_what_is_hidden(world: RoutingData
     assert (report.num_support_queries, report.num_target_queries) == (len(split.train), len(split.validation))
     assert report.edges["similar_to"] == 4 * len(split.validation)
     assert report.nodes == {
-        "task": 10,
+        "task": world.queries.loc[world.queries["query_id"].isin(split.train), "task"].nunique(),
         "query": len(split.train) + len(split.validation),
         "model": 6 - len(split.held_out_models),
     }

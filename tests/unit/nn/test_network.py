@@ -19,7 +19,7 @@ MakeGraph = Callable[..., HeteroData]
 
 def _rows(targets: Targets, rows: list[int]) -> Targets:
     neighbours = type(targets.neighbours)(*(part[rows] for part in targets.neighbours))
-    return Targets(targets.text[rows], targets.principal[rows], targets.task[rows], neighbours)
+    return Targets(targets.principal[rows], targets.task[rows], neighbours)
 
 
 def test_shapes(net: RoutingGNN, make_graph: MakeGraph) -> None:

@@ -127,6 +127,10 @@ class TestRoute:
         decision = router.route(PROMPTS[0])
         assert decision.policy["cost_weight"] == 0
         assert decision.cost_usd is None
+        first = decision.model
+        assert router.route(PROMPTS[0], policy=gr.Policy(excluded=(first,))).model != first
+        with pytest.raises(PolicyError, match="performance_first"):
+            router.route(PROMPTS[0], policy=gr.Policy(cost_weight=0.5, excluded=(first,)))
         with pytest.raises(PolicyError, match="performance_first"):
             router.route(PROMPTS[0], policy=gr.Policy.preset("balanced"))
 

@@ -42,6 +42,21 @@ def test_no_draw_leaks(tables: TrainingTables, config: gr.TrainConfig, seed: int
     assert graph[ANSWERED_BY].edge_label_index.shape[1] > 0
 
 
+def test_copies_of_a_target_stay_out_of_the_support(tables: TrainingTables, config: gr.TrainConfig) -> None:
+    copies = tables.prompt_group.clone()
+    copies[tables.train_queries] = torch.arange(tables.train_queries.numel()) % 30  # every prompt about three times
+    twins = dataclasses.replace(tables, prompt_group=copies)
+    group_of = {tuple(row.tolist()): int(group) for row, group in zip(tables.nodes.query_text, copies, strict=True)}
+    for seed in range(10):
+        graph = draw_episode(twins, config, _generator(seed))
+        groups = [group_of[tuple(row.tolist())] for row in graph["query"].x]
+        is_support = graph["query"].is_support.tolist()
+        support = {group for group, inside in zip(groups, is_support, strict=True) if inside}
+        targets = {group for group, inside in zip(groups, is_support, strict=True) if not inside}
+        assert targets
+        assert not support & targets
+
+
 def test_validation_outcomes_are_in_no_training_episode(tables: TrainingTables, config: gr.TrainConfig) -> None:
     validation_rows = tables.nodes.query_text[tables.validation_queries]
     for seed in range(5):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 
 import graphrouter as gr
 from graphrouter.encoders import create_encoder
-from graphrouter.graph.channels import ChannelScaler, OutcomeColumns
+from graphrouter.exceptions import ConfigError, TrainingError
+from graphrouter.training.checkpoints import LAST, load_checkpoint, run_identity
 from graphrouter.training.fit import build_network, fit_network
 from graphrouter.training.module import is_structural, preset_reward
 from graphrouter.training.prepare import TrainingTables, prepare
@@ -40,18 +42,21 @@ def test_a_work_folder_of_another_run_is_not_resumed(
     tables: TrainingTables, config: gr.TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     fresh = fit_network(tables, config)
-    fit_network(tables, config.model_copy(update={"seed": 9}), work_dir=tmp_path, fingerprint="a")
-    again = fit_network(tables, config, work_dir=tmp_path, fingerprint="a")
+    fit_network(tables, config.model_copy(update={"seed": 9}), work_dir=tmp_path)
+    again = fit_network(tables, config, work_dir=tmp_path)
     assert "starting over" in caplog.text
     assert again.metrics == fresh.metrics
 
 
-def test_structural_parameters_are_few_and_named() -> None:
-    tables_free = build_network.__doc__
-    assert tables_free is not None
-    assert is_structural("base.ability_mass.log")
-    assert is_structural("path_attention.path_mix")
-    assert not is_structural("query_encoder.linear.1.weight")
+def test_structural_parameters_are_few_and_the_weights_many(tables: TrainingTables, config: gr.TrainConfig) -> None:
+    sizes = {True: 0, False: 0}
+    names: dict[bool, list[str]] = {True: [], False: []}
+    for name, parameter in build_network(tables, config).named_parameters():
+        sizes[is_structural(name)] += parameter.numel()
+        names[is_structural(name)].append(name)
+    assert 0 < sizes[True] < 150 < 5_000 < sizes[False]
+    assert {"base.ability_mass.log", "path_attention.path_mix", "slope_scale"} <= set(names[True])
+    assert all(name.endswith(("weight", "bias")) for name in names[False])
 
 
 def test_preset_reward_chooses_by_expectation_among_observed_pairs() -> None:
@@ -95,18 +100,74 @@ def test_several_processes_train_together(tables: TrainingTables, config: gr.Tra
     assert several.metrics != one.metrics
 
 
-def test_scaler_fit_ignores_validation_rows(tables: TrainingTables) -> None:
-    train = tables.train.channels[1:3]
-    assert torch.nanmean(train, dim=1).abs().max() < 1e-3  # standardised by training rows alone
+def test_scalers_are_fitted_on_training_rows_alone(tables: TrainingTables) -> None:
+    assert torch.nanmean(tables.train.channels[1:3], dim=1).abs().max() < 1e-3
     assert torch.nanmean(tables.validation.channels[1:3], dim=1).abs().max() > 1e-3
-    assert isinstance(tables.transforms.channels, ChannelScaler)
-    assert OutcomeColumns.__doc__
 
 
 def test_the_bar_shows_the_figures_that_matter_on_standard_error(
-    tables: TrainingTables, config: gr.TrainConfig, capfd: pytest.CaptureFixture[str]
+    tables: TrainingTables, config: gr.TrainConfig, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, as far as rich is concerned
     assert describe_metrics({"train/effect": 0.5, "val/log_loss": 0.25, "other": 1.0}) == "loss 0.500  log loss 0.250"
     fit_network(tables, config, progress=True)
     captured = capfd.readouterr()
     assert captured.out == ""
+    assert "Training" in captured.err
+    assert "log loss 0." in captured.err
+
+
+class TestResume:
+    def test_a_run_that_early_stopping_ended_is_not_trained_on(
+        self, tables: TrainingTables, config: gr.TrainConfig, tmp_path: Path
+    ) -> None:
+        changes = {"patience": 1, "max_epochs": 12, "learning_rate": 0.5, "structural_speed": 1.0}  # gets worse at once
+        hasty = config.model_copy(update={"training": config.training.model_copy(update=changes)})
+        first = fit_network(tables, hasty, work_dir=tmp_path)
+        stopped = load_checkpoint(tmp_path, LAST)["epoch"]
+        assert stopped + 1 < 12, "early stopping must fire for this test to mean anything"
+        again = fit_network(tables, hasty, work_dir=tmp_path)
+        assert load_checkpoint(tmp_path, LAST)["epoch"] == stopped
+        assert again.metrics == first.metrics
+
+    def test_the_last_epoch_is_kept_also_when_it_is_not_the_best(
+        self, tables: TrainingTables, config: gr.TrainConfig, tmp_path: Path
+    ) -> None:
+        changes = {"patience": 9, "max_epochs": 4, "learning_rate": 0.1, "structural_speed": 1.0}
+        worse = config.model_copy(update={"training": config.training.model_copy(update=changes)})
+        metrics = fit_network(tables, worse, work_dir=tmp_path).metrics
+        assert metrics["best_epoch"] < 4
+        assert load_checkpoint(tmp_path, LAST)["epoch"] == 3
+
+    def test_other_rows_or_another_order_are_another_run(self, tables: TrainingTables, config: gr.TrainConfig) -> None:
+        identity = run_identity(tables, config)
+        fewer = dataclasses.replace(tables, train=tables.train.take(torch.arange(len(tables.train.query) - 1)))
+        swapped = dataclasses.replace(tables, train_queries=tables.validation_queries, validation_queries=tables.train_queries)
+        others = [run_identity(fewer, config), run_identity(swapped, config)]
+        others.append(run_identity(tables, config.model_copy(update={"seed": 1})))
+        assert len({identity, *others}) == 4
+        assert run_identity(tables, config) == identity
+
+    @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut short"])
+    @pytest.mark.parametrize("file", ["last.ckpt", "best.ckpt", "run.json"])
+    def test_damaged_files_mean_a_new_start(
+        self, tables: TrainingTables, config: gr.TrainConfig, tmp_path: Path, file: str, damage: bytes
+    ) -> None:
+        short = config.model_copy(update={"training": config.training.model_copy(update={"max_epochs": 1, "steps_per_epoch": 1})})
+        first = fit_network(tables, short, work_dir=tmp_path)
+        (tmp_path / file).write_bytes(damage)
+        assert fit_network(tables, short, work_dir=tmp_path).metrics == first.metrics
+
+
+def test_a_training_that_diverges_is_refused(tables: TrainingTables, config: gr.TrainConfig) -> None:
+    changes = {"learning_rate": 1.0, "structural_speed": 1e6, "gradient_clip": 1e9, "max_epochs": 3}
+    wild = config.model_copy(update={"training": config.training.model_copy(update=changes)})
+    with pytest.raises(TrainingError, match="learning_rate"):
+        fit_network(tables, wild)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there_is_refused(tables: TrainingTables, config: gr.TrainConfig) -> None:
+    on_gpu = config.model_copy(update={"training": config.training.model_copy(update={"accelerator": "gpu"})})
+    with pytest.raises(ConfigError, match=r"training\.accelerator = gpu"):
+        fit_network(tables, on_gpu)

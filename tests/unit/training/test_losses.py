@@ -75,3 +75,11 @@ def test_all_losses_have_gradients_where_labels_are_missing() -> None:
     sum(losses).backward()
     assert torch.isfinite(predictions.location.grad).all()
     assert float(losses.task) == 0
+
+
+def test_a_model_whose_cost_is_not_known_is_not_free() -> None:
+    labels = _labels([[1.0, 1.0]], cost=[[NAN, 0.4]])
+    sure_of_the_costed_one = _predictions([[-9.0, 9.0]])
+    assert float(soft_regret(sure_of_the_costed_one, labels, torch.ones(1), 0.01)) == pytest.approx(0, abs=1e-6)
+    costless = _labels([[1.0, 0.0]])
+    assert float(soft_regret(_predictions([[-9.0, 9.0]]), costless, torch.ones(1), 0.01)) == pytest.approx(1, abs=1e-6)
