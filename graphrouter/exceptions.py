@@ -14,7 +14,10 @@ GraphRouterError
 
 
 class GraphRouterError(Exception):
-    """Root of all errors raised by graphrouter: catch this one to catch them all.
+    """Root of all errors that graphrouter's functions raise on purpose: catch this one to catch them all.
+
+    The settings classes (`Policy`, `ModelCard`, `TrainConfig`), when built directly, raise pydantic's `ValidationError` instead;
+    `load_config` turns that into a `ConfigError`.
 
     Example:
         >>> from graphrouter import load_config

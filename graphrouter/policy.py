@@ -190,6 +190,8 @@ def decide(
         PolicyError: Nobody satisfies the policy and it names no fallback.
         UnknownModelError: The policy names a model that is not in the pool.
     """
+    if not isinstance(policy, Policy):
+        raise PolicyError(f"policy is a {type(policy).__name__}; expected a Policy, for example Policy.preset('balanced').")
     policy = policy.resolve(context.scale)
     estimates = _estimates(predictions, row)
     reasons = _rejections(policy, estimates, context)

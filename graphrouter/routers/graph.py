@@ -18,6 +18,7 @@ from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, split_dataset
 from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder, create_encoder
+from graphrouter.exceptions import DataError
 from graphrouter.graph.builder import build_graph, nearest
 from graphrouter.graph.channels import EFFECT
 from graphrouter.graph.features import prompt_chars, surface_features
@@ -98,6 +99,10 @@ class GraphRouter(Router):
         """
         from graphrouter.training.fit import fit_network  # Lightning: a second that serving should not pay
 
+        if not isinstance(data, RoutingDataset):
+            raise DataError(
+                f"fit received a {type(data).__name__}; expected a dataset. Load one with graphrouter.load_dataset(PATH)."
+            )
         settings = config or TrainConfig()
         division = split or split_dataset(data, settings.split)
         encoder = create_encoder(settings.encoder)

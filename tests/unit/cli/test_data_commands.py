@@ -72,3 +72,13 @@ def test_describe_says_that_no_cost_is_known(shared_data: Callable[[str], Path])
     assert result.exit_code == 0, result.output
     assert "policies can weigh effect only" in result.stderr
     assert "policies can weigh effect only" not in result.stdout
+
+
+def test_simulate_does_not_overwrite_data_of_others(invoke: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    (tmp_path / "queries.parquet").write_bytes(b"mine")
+    status, _, errors = invoke("data", "simulate", "--out", tmp_path, "--queries", 20)
+    assert status == 2
+    assert "was not simulated" in errors
+    assert (tmp_path / "queries.parquet").read_bytes() == b"mine"
+    for queries in (20, 30):  # what was simulated may be simulated again
+        assert invoke("data", "simulate", "--out", tmp_path / "new", "--queries", queries)[0] == 0

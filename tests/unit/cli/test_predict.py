@@ -126,3 +126,12 @@ def test_a_crash_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
 def test_read_table_names_the_formats(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected \.parquet or \.csv or \.jsonl"):
         read_table(tmp_path / "x.json")
+
+
+def test_the_queries_are_not_overwritten(invoke: Invoke, artifact: Path, tmp_path: Path) -> None:
+    prompts = tmp_path / "p.csv"
+    prompts.write_text("prompt\nhello\n")
+    status, _, errors = invoke("predict", artifact, prompts, "--out", prompts)
+    assert status == 2
+    assert "would be lost" in errors
+    assert prompts.read_text() == "prompt\nhello\n"

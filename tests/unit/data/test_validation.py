@@ -134,3 +134,12 @@ def test_validation_of_120_000_outcomes_is_fast(shared_data: Callable[[str], Pat
 def test_half_a_character_in_a_prompt_is_refused(frames: Frames) -> None:
     cut = with_value(frames["queries"], 1, "prompt", "cut \ud800")
     assert "row 2: prompt holds half of a character ('cut \\ud800')" in message({**frames, "queries": cut})
+
+
+@pytest.mark.parametrize(("column", "meant"), [("cost", "cost_usd"), ("latency", "latency_s"), ("Output_Token", "output_tokens")])
+def test_a_column_that_nearly_has_a_known_name_is_mentioned(
+    frames: Frames, column: str, meant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcomes = frames["outcomes"].drop(columns=[meant], errors="ignore").assign(**{column: 1.0})
+    RoutingDataset.from_frames(**{**frames, "outcomes": outcomes})
+    assert f"column {column!r} is not used; was {meant!r} meant?" in caplog.text

@@ -182,6 +182,12 @@ class TestSaveAndLoad:
 
 
 class TestFit:
+    def test_a_path_is_no_dataset_and_a_name_no_policy(self, router: gr.GraphRouter) -> None:
+        with pytest.raises(DataError, match="load_dataset"):
+            gr.GraphRouter.fit("world")  # type: ignore[arg-type]
+        with pytest.raises(PolicyError, match="preset"):
+            router.route("x", policy="balanced")  # type: ignore[arg-type]
+
     def test_test_outcomes_change_nothing(
         self, router: gr.GraphRouter, data: gr.RoutingDataset, quick_config: gr.TrainConfig
     ) -> None:
