@@ -100,17 +100,10 @@ class RoutingModule(L.LightningModule):
         expected = self.scaler.decode(names, location.numpy(), log_scale, prices=self.prices, num_chars=num_chars)
         effect = labels.channels[EFFECT].cpu().double().numpy()
         scaled_cost = labels.scaled_cost.cpu().double().numpy()
-        rewards = [
-            reward
-            for effect_weight, cost_weight in PRESETS.values()
-            if (
-                reward := preset_reward(
-                    expected.effect, self.cost.scale(expected.cost_usd), effect, scaled_cost, effect_weight, cost_weight
-                )
-            )
-            is not None
-        ]
-        return float(np.mean(rewards)) if rewards else 0.0
+        expected_cost = self.cost.scale(expected.cost_usd)
+        rewards = [preset_reward(expected.effect, expected_cost, effect, scaled_cost, *weights) for weights in PRESETS.values()]
+        known = [reward for reward in rewards if reward is not None]
+        return float(np.mean(known)) if known else 0.0
 
 
 def is_structural(name: str) -> bool:
