@@ -16,10 +16,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from graphrouter.exceptions import ConfigError
 
 
-class Settings(BaseModel):
-    """A frozen group of settings that refuses unknown keys."""
+class DocumentedModel(BaseModel):
+    """A frozen set of named values that refuses unknown names and whose help lists every field with its description."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Adds the fields to the docstring, so that `help` says what they mean."""
+        super().__pydantic_init_subclass__(**kwargs)
+        fields = [f"    {field.alias or name}: {field.description}" for name, field in cls.model_fields.items()]
+        if fields and cls.__doc__:
+            cls.__doc__ = "\n".join([cls.__doc__.rstrip(), "", "    Fields:", *(f"    {line}" for line in fields), "    "])
+
+
+class Settings(DocumentedModel):
+    """A group of settings."""
 
     @field_validator("*", mode="before")
     @classmethod

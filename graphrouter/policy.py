@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from graphrouter.config import first_problem
+from graphrouter.config import DocumentedModel, first_problem
 from graphrouter.exceptions import PolicyError, UnknownModelError
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import BoolArray, Candidate, Decision, Evidence, FloatArray, Predictions
@@ -58,7 +58,7 @@ class CostScale(NamedTuple):
         return scaled
 
 
-class Policy(BaseModel):
+class Policy(DocumentedModel):
     """What to optimise and what to respect when a query is routed.
 
     Without further settings the policy maximises `effect_weight * effect - cost_weight * scaled cost`.
@@ -72,7 +72,7 @@ class Policy(BaseModel):
         0.8
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     effect_weight: float = Field(0.5, ge=0, description="Weight of the expected effect; 1 - cost_weight when only that is given.")
     cost_weight: float = Field(0.5, ge=0, description="Weight of the scaled cost; 1 - effect_weight when only that is given.")

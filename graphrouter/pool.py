@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from graphrouter.config import DocumentedModel
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.types import FloatArray
 
 
-class ModelCard(BaseModel):
+class ModelCard(DocumentedModel):
     """What is known of a candidate model without running it.
 
     Example:
@@ -21,8 +22,6 @@ class ModelCard(BaseModel):
         >>> card.has_price
         True
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     model: str = Field(min_length=1, description="Unique name of the model in the pool.")
     description: str | None = Field(None, description="What the model is and what it is good at, in a sentence or two.")

@@ -120,7 +120,7 @@ def _show_tasks(summary: DatasetSummary) -> None:
     table = Table(title="Tasks", title_justify="left")
     for title in ("task", "best model"):
         table.add_column(title, overflow="fold")
-    for title in ("queries", "outcomes", "density", "effect"):
+    for title in ("queries", "outcomes", "coverage", "effect"):
         table.add_column(title, justify="right", no_wrap=True)
     for task in summary.tasks:
         table.add_row(
@@ -137,20 +137,21 @@ def _show_tasks(summary: DatasetSummary) -> None:
 def _show_models(summary: DatasetSummary) -> None:
     from rich.table import Table
 
+    columns: dict[str, list[str]] = {
+        "outcomes": [f"{model.num_outcomes:,}" for model in summary.models],
+        "coverage": [f"{model.coverage:.0%}" for model in summary.models],
+        "effect": [_cell(model.mean_effect, "{:.3f}") for model in summary.models],
+        "USD/call": [_cell(model.mean_cost_usd, "{:.6f}") for model in summary.models],
+        "tokens": [_cell(model.mean_output_tokens, "{:.0f}") for model in summary.models],
+        "s": [_cell(model.mean_latency_s, "{:.2f}") for model in summary.models],
+    }
+    known = {title: cells for title, cells in columns.items() if set(cells) != {"-"}}  # what nobody recorded takes no room
     table = Table(title="Models (means; tokens: of the answer, s: seconds to its end)", title_justify="left")
     table.add_column("model", overflow="fold")
-    for title in ("outcomes", "coverage", "effect", "USD/call", "tokens", "s"):
+    for title in known:
         table.add_column(title, justify="right", no_wrap=True)
-    for model in summary.models:
-        table.add_row(
-            model.model,
-            f"{model.num_outcomes:,}",
-            f"{model.coverage:.0%}",
-            _cell(model.mean_effect, "{:.3f}"),
-            _cell(model.mean_cost_usd, "{:.6f}"),
-            _cell(model.mean_output_tokens, "{:.0f}"),
-            _cell(model.mean_latency_s, "{:.2f}"),
-        )
+    for model, *cells in zip(summary.models, *known.values(), strict=True):
+        table.add_row(model.model, *cells)
     console.print(table, markup=False, highlight=False)
 
 

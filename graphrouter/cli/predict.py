@@ -13,6 +13,7 @@ from graphrouter.cli import options
 from graphrouter.cli.files import check_target, replace_file
 from graphrouter.cli.progress import track, working
 from graphrouter.cli.render import say_line
+from graphrouter.cli.tasks import warn_of_unknown_tasks
 from graphrouter.exceptions import DataError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def predict(
     wanted = read_queries(queries)
     with working("Loading the router"):
         router = load_router(artifact)
+    warn_of_unknown_tasks(router, wanted.tasks)
     table = predict_table(router, wanted)
     replace_file(out, partial(write_table, table))
     say_line(f"Wrote {len(table):,} rows ({len(wanted.ids):,} queries x {len(router.models)} models) to {out}")

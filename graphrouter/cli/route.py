@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ from graphrouter.cli import options
 from graphrouter.cli.console import print_json
 from graphrouter.cli.options import build_policy, describe_policy
 from graphrouter.cli.render import show_decision
+from graphrouter.cli.tasks import warn_of_unknown_tasks
 from graphrouter.policy import Policy
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ def route(
     from graphrouter.routers.graph import load_router
 
     router = load_router(artifact)
-    if task is not None:
-        _check_task(router, task)
+    warn_of_unknown_tasks(router, [task])
     chosen = resolved_policy(policy, router)
     decision = router.route(text, task=task, policy=chosen)
     if as_json:
@@ -79,11 +78,3 @@ def resolved_policy(policy: Policy, router: GraphRouter) -> Policy:
     if resolved != policy:
         _logger.warning("This router cannot predict any cost; routing by expected effect alone.")
     return resolved
-
-
-def _check_task(router: GraphRouter, task: str) -> None:
-    known = [str(name) for name in router.support.tasks["task"]]
-    if task not in known:
-        near = difflib.get_close_matches(task, known, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known tasks: {', '.join(known[:8])}{', ...' if known[8:] else '.'}"
-        _logger.warning("The router has never seen the task %r, which counts as unknown. %s", task, hint)

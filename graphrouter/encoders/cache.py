@@ -6,6 +6,7 @@ import hashlib
 import logging
 import re
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -100,7 +101,7 @@ class CachedEncoder:
             raise sqlite3.OperationalError("switched off after an earlier failure")
         connection = sqlite3.connect(self.path, timeout=_WAIT_FOR_LOCK_S)
         try:
-            connection.execute("PRAGMA journal_mode=WAL")  # readers and one writer do not wait for each other
+            _switch_to_wal(connection)  # readers and one writer do not wait for each other
             # No fsync: it costs 20 ms a prompt. A killed process loses nothing by that, and what a power cut damages is replaced.
             connection.execute("PRAGMA synchronous=OFF")
             connection.execute(_SCHEMA)
@@ -132,3 +133,17 @@ def _file_name(encoder: TextEncoder) -> str:
 
 def _checksum(key: bytes, blob: bytes) -> int:
     return zlib.crc32(blob, zlib.crc32(key))
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Switches the journal mode. SQLite does not wait for other processes that do the same at the same moment: this does."""
+    deadline = time.monotonic() + _WAIT_FOR_LOCK_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return

@@ -142,8 +142,10 @@ def mean_effect_over_log_cost(hull: Hull, low_usd: float, high_usd: float) -> fl
     # The value just right of each cut: a hull that starts inside the range jumps from 0 to its first corner there.
     at_left, at_right = effect_at(hull, left), effect_at(hull, right)
     at_right = np.where(right <= hull.cost_usd[0], 0.0, at_right)
-    slope = (at_right - at_left) / (right - left)
-    area = (at_left - slope * left) * np.log(right / left) + slope * (right - left)
+    # With x = right / left - 1 that integral is at_left * log(1 + x) + rise * (1 - log(1 + x) / x), which also keeps its digits
+    # where two corners all but coincide and `b` is huge.
+    stretch = (right - left) / left
+    area = at_left * np.log1p(stretch) + (at_right - at_left) * (1 - np.log1p(stretch) / stretch)
     return float(area.sum() / np.log(high_usd / low_usd))
 
 

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from graphrouter.config import Settings, TrainConfig, load_config, parse_config, valid_keys
+from graphrouter.config import Settings, TrainConfig, TrainingConfig, load_config, parse_config, valid_keys
 from graphrouter.exceptions import ConfigError
+from graphrouter.policy import Policy
+from graphrouter.pool import ModelCard
 
 
 def groups(config: type[BaseModel] = TrainConfig) -> Iterator[type[BaseModel]]:
@@ -189,3 +191,9 @@ def test_any_notation_of_a_number_is_a_number(value: float) -> None:
     for text in (repr(value), f"{value:e}", f"{value:.20f}"):
         if float(text) > 0:
             assert load_config(overrides=[f"training.learning_rate={text}"]).training.learning_rate == float(text)
+
+
+def test_help_lists_every_field() -> None:
+    for cls in (TrainingConfig, Policy, ModelCard):
+        for name, field in cls.model_fields.items():
+            assert f"{field.alias or name}: {field.description}" in (cls.__doc__ or "")

@@ -135,3 +135,10 @@ def test_the_queries_are_not_overwritten(invoke: Invoke, artifact: Path, tmp_pat
     assert status == 2
     assert "would be lost" in errors
     assert prompts.read_text() == "prompt\nhello\n"
+
+
+def test_a_task_never_seen_is_mentioned_once(invoke: Invoke, artifact: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("prompt,task\nhello,nonsense\nbye,nonsense\nyes,\n")
+    status, _, errors = invoke("predict", artifact, tmp_path / "p.csv", "--out", tmp_path / "out.csv")
+    assert status == 0
+    assert errors.count("has never seen the task 'nonsense'") == 1

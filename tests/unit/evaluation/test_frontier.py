@@ -105,6 +105,11 @@ def test_area_counts_nothing_below_the_cheapest_point() -> None:
     assert mean_effect_over_log_cost(hull_of([(100, 0.6)]), 1.0, 100.0) == 0.0
 
 
+def test_two_corners_that_all_but_coincide_keep_their_digits() -> None:
+    hull = hull_of([(0.01, 0.0), (0.010000000000000002, 1.0)])
+    assert mean_effect_over_log_cost(hull, 0.01, 2.0) == pytest.approx(1.0)
+
+
 @settings(deadline=None)
 @given(points, st.floats(0.01, 1), st.floats(2, 20))
 def test_area_agrees_with_a_fine_grid(pairs: list[tuple[float, float]], low: float, high: float) -> None:
