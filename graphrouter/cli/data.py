@@ -111,7 +111,7 @@ def _show_overview(summary: DatasetSummary) -> None:
     table = Table(title=f"Dataset {summary.name}", show_header=False, title_justify="left")
     for name, text in rows.items():
         table.add_row(name, text)
-    console.print(table, highlight=False)
+    console.print(table, markup=False, highlight=False)
 
 
 def _show_tasks(summary: DatasetSummary) -> None:
@@ -146,7 +146,7 @@ def _show_models(summary: DatasetSummary) -> None:
         "s": [_cell(model.mean_latency_s, "{:.2f}") for model in summary.models],
     }
     known = {title: cells for title, cells in columns.items() if set(cells) != {"-"}}  # what nobody recorded takes no room
-    table = Table(title="Models (means; tokens: of the answer, s: seconds to its end)", title_justify="left")
+    table = Table(title="Models, with means over their outcomes", title_justify="left")
     table.add_column("model", overflow="fold")
     for title in known:
         table.add_column(title, justify="right", no_wrap=True)

@@ -79,7 +79,7 @@ def _find_table(folder: Path, table: TableName) -> Path | None:
         there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
         raise DataError(
             f"{folder} has no {table} table (found: {there}). "
-            f"Add {table}.parquet, {table}.csv or {table}.jsonl with the columns {', '.join(REQUIRED[table])}."
+            f"Add {table}.parquet, {table}.csv or {table}.jsonl; required: {', '.join(REQUIRED[table])}."
         )
     return found[0] if found else None
 

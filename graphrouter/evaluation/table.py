@@ -123,7 +123,7 @@ def _reward_clause(result: SettingResult, router: str, references: list[str], me
         return f"; {router} routes worse than {_listed(worse)} ({metric.title})"
     if len(better) == len(references):
         return f"; it routes better than all of them ({metric.title})"
-    return f"; {router} routes {f'better than {_listed(better)}' if better else 'no better than they do'} ({metric.title})"
+    return f"; {router} routes {f'better than {_listed(better)}' if better else 'no better than the references'} ({metric.title})"
 
 
 def _cell(result: SettingResult, name: str, metric: Metric) -> Cell:

@@ -74,6 +74,9 @@ class GraphRouter(Router):
         self._state = _encode(self._net, learned, support)
         self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
 
+    def __repr__(self) -> str:
+        return f"GraphRouter({len(self.pool)} models, {len(self.support.queries)} solved queries of {self.provenance.dataset!r})"
+
     @classmethod
     def fit(
         cls,
