@@ -100,7 +100,8 @@ class RoutingGNN(nn.Module):
         query = self.query_encoder(principal)
         model = self.model_encoder(unit_variance(data["model"].x), data["model"].card, _is_absent(data["model"].x))
         task = self.task_encoder(unit_variance(data["task"].x), _is_absent(data["task"].x))
-        task_of_query = _task_of(data, num_support, start=0).where_unknown(num_tasks)
+        known_task = _tasks(data)[:num_support]
+        task_of_query = torch.where(known_task < 0, num_tasks, known_task)
 
         edges = _support_edges(data)
         base = self.base(edges, task_of_query, num_tasks, self.ability_prior(model).T)
@@ -166,23 +167,15 @@ def targets_of(data: HeteroData) -> Targets:
     num_targets = data["query"].num_nodes - num_support
     edges = data[SIMILAR_TO].edge_index
     neighbours = Neighbourhood(query=edges[0].view(num_targets, -1), cosine=data[SIMILAR_TO].edge_attr.view(num_targets, -1))
-    task = _task_of(data, num_targets, start=num_support).position
-    return Targets(data["query"].principal[num_support:], task, neighbours)
+    return Targets(data["query"].principal[num_support:], _tasks(data)[num_support:], neighbours)
 
 
-class _TaskPosition(NamedTuple):
-    position: Tensor
-    """(n,) int64, -1 = unknown."""
-
-    def where_unknown(self, number: int) -> Tensor:
-        return torch.where(self.position < 0, number, self.position)
-
-
-def _task_of(data: HeteroData, count: int, *, start: int) -> _TaskPosition:
+def _tasks(data: HeteroData) -> Tensor:
+    """Task of each query node: (num_queries,) int64, -1 = unknown."""
     query, task = data[QUERY_IN_TASK].edge_index
     position = torch.full((data["query"].num_nodes,), -1, dtype=torch.int64, device=query.device)
     position[query] = task
-    return _TaskPosition(position[start : start + count])
+    return position
 
 
 def _support_edges(data: HeteroData) -> SupportEdges:
