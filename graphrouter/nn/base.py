@@ -51,6 +51,11 @@ class BaseState(NamedTuple):
     curvature: Tensor
     """(C, E) Fisher information of each outcome, 0 where not observed."""
 
+    def without_edges(self) -> BaseState:
+        """The same conclusions with E = 0: the edges are kept once, by row, as the messages of the support."""
+        none = self.residual.new_zeros(self.residual.shape[0], 0)
+        return self._replace(residual=none, curvature=none)
+
 
 class RaschBase(nn.Module):
     """An item-response model inside the graph (Rasch 1960; logit P = ability + easiness), with skills by task.

@@ -110,7 +110,7 @@ class RoutingGNN(nn.Module):
         prototype = segment_sum(query.T, task_of_query, num_tasks + 1)[:, :num_tasks].T
         count = torch.bincount(task_of_query, minlength=num_tasks + 1)[:num_tasks].unsqueeze(1)
         return SupportState(
-            base=base,
+            base=base.without_edges(),
             messages=messages,
             key=self.path_attention.key(query),
             query_text=text,

@@ -25,6 +25,7 @@ class SupportState(NamedTuple):
     """Cached states of models, tasks and support queries. S support queries, M models, T tasks, W width."""
 
     base: BaseState
+    """Its conclusions, without edges."""
     messages: SupportMessages
     key: Tensor
     """(S, W) unit vectors of support queries in the learned metric of path attention."""
