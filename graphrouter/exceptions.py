@@ -8,6 +8,7 @@ GraphRouterError
 ├── PolicyError(ValueError)        a policy that contradicts itself or that nobody satisfies
 ├── UnknownModelError(KeyError)    a model that is not in the pool
 ├── TrainingError(RuntimeError)    a training that diverged
+├── NotApplicableError(ValueError) a method that needs something which the data does not have
 ├── LeakageError(AssertionError)   a supervised pair that is also a message edge
 └── MissingExtraError(ImportError) an optional part that is not installed
 """
@@ -59,6 +60,10 @@ class UnknownModelError(GraphRouterError, KeyError):
 
 class TrainingError(GraphRouterError, RuntimeError):
     """A training whose weights or figures are no longer finite."""
+
+
+class NotApplicableError(GraphRouterError, ValueError):
+    """A method that needs something which the data does not have, such as costs or the texts of answers."""
 
 
 class LeakageError(GraphRouterError, AssertionError):

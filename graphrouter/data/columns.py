@@ -29,6 +29,8 @@ TEXTS: dict[TableName, tuple[str, ...]] = {
     "outcomes": (),
     "tasks": ("description",),
 }
+OPTIONAL_TEXT: dict[TableName, str] = {"queries": "split", "outcomes": "answer"}
+"""A text column that a table has only when it was given: the side of a query, and what a model answered."""
 CAPABILITIES: tuple[str, ...] = ("tools", "vision", "json")
 
 
@@ -78,6 +80,6 @@ def columns_of(table: TableName) -> tuple[str, ...]:
     named = [*REQUIRED[table], *TEXTS[table], *(column.name for column in NUMBERS[table])]
     if table == "models":
         named += CAPABILITIES
-    if table == "queries":
-        named.append("split")
+    if table in OPTIONAL_TEXT:
+        named.append(OPTIONAL_TEXT[table])
     return tuple(dict.fromkeys(named))

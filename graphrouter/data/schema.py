@@ -43,7 +43,7 @@ class RoutingDataset:
     None = not known."""
     outcomes: pd.DataFrame
     """query_id, model, effect in [0, 1], and float64 cost_usd, input_tokens, output_tokens, latency_s (NaN = not observed).
-    A pair that was not run has no row."""
+    Where given, `answer` holds what the model said (NaN = not recorded). A pair that was not run has no row."""
     tasks: pd.DataFrame
     """task, description (NaN = none); a row for every task of `queries`."""
 

@@ -205,6 +205,8 @@ def _outcomes(raw: pd.DataFrame, queries: pd.DataFrame, models: pd.DataFrame, so
     for column in NUMBERS["outcomes"]:
         frame[column.name] = _numbers(raw, column, name)
     frame["cost_usd"] = _filled_cost(frame, models, columns)
+    if "answer" in raw.columns:
+        frame["answer"] = parse_texts(raw["answer"], name, "answer")
     return frame
 
 

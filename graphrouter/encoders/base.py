@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from graphrouter.config import EncoderConfig
 from graphrouter.exceptions import DataError, EncoderError
 
 Embeddings = NDArray[np.float32]
@@ -30,6 +31,10 @@ class TextEncoder(Protocol):
     @property
     def dimension(self) -> int:
         """Length of a vector."""
+
+    @property
+    def config(self) -> EncoderConfig:
+        """Settings that make this encoder again (`create_encoder`)."""
 
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
         """Vectors (num_texts, dimension) of unit length, float32; all zeros for a text without any token.

@@ -46,6 +46,7 @@ class CachedEncoder:
         self.id = encoder.id
         self.revision = encoder.revision
         self.dimension = encoder.dimension
+        self.config = encoder.config.model_copy(update={"cache_dir": str(folder), "max_chars": max_chars})
         self._encoder = encoder
         self._max_chars = max_chars
         folder = Path(folder).expanduser()

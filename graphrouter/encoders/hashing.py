@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from graphrouter.config import EncoderConfig
 from graphrouter.encoders.base import DEFAULT_MAX_CHARS, Embeddings, clip_texts, iterate_batches, unit_rows
 
 _WORD = re.compile(r"\w+")
@@ -33,6 +34,7 @@ class HashingEncoder:
 
     def __init__(self, dimension: int = 256, *, max_chars: int = DEFAULT_MAX_CHARS) -> None:
         self.dimension = dimension
+        self.config = EncoderConfig(name="hashing", dimension=dimension, max_chars=max_chars)
         self._max_chars = max_chars
 
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphrouter.config import EncoderConfig
 from graphrouter.encoders.base import DEFAULT_MAX_CHARS, Embeddings, clip_texts, iterate_batches, unit_rows
 from graphrouter.exceptions import EncoderError, MissingExtraError
 
@@ -36,6 +37,7 @@ class SentenceTransformerEncoder:
 
     def __init__(self, path: str, *, max_chars: int = DEFAULT_MAX_CHARS) -> None:
         self._max_chars = max_chars
+        self.config = EncoderConfig(name="sentence-transformers", path=path, max_chars=max_chars)
         self._model = _load(path)
         # A folder may lie anywhere, so its place is no part of the identity; the digest tells the weights apart.
         self.id = f"sentence-transformers/{Path(path).name}"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from graphrouter.config import EncoderConfig
 from graphrouter.encoders.base import DEFAULT_MAX_CHARS, Embeddings, clip_texts, iterate_batches, unit_rows
 from graphrouter.exceptions import ConfigError, EncoderError
 
@@ -38,6 +39,7 @@ class WordLlamaEncoder:
         if dimension not in DIMENSIONS:
             raise ConfigError(f"encoder.dimension = {dimension} is not accepted by wordllama; expected one of {DIMENSIONS}.")
         self.dimension = dimension
+        self.config = EncoderConfig(name="wordllama", dimension=dimension, max_chars=max_chars)
         self._max_chars = max_chars
         folder, model = _load(dimension)
         self.revision = _digest(folder)

@@ -1,1 +1,1 @@
-"""Routers: the graph router and the reference predictors, behind one protocol."""
+"""Routers: the graph router and the baseline predictors, behind one protocol."""

@@ -35,6 +35,11 @@ class Router(ABC):
         """Names of the candidate models, in the column order of predictions."""
         return self.pool.names
 
+    @property
+    def known_tasks(self) -> tuple[str, ...] | None:
+        """The tasks that the router can tell apart; None for one that does not look at tasks."""
+        return None
+
     @cached_property
     def policy_context(self) -> PolicyContext:
         """What policies need to know of this router."""

@@ -113,7 +113,8 @@ class GraphRouter(Router):
         folder = None if work_dir is None else Path(work_dir)
         fitted = fit_network(tables, settings, work_dir=folder, progress=progress)
         ids = list(division.train)
-        outcomes = data.outcomes
+        # The texts of answers are not read: an artifact must not carry them along.
+        outcomes = data.outcomes.drop(columns="answer", errors="ignore")
         support = Support(
             pool=tables.pool,
             tasks=training_tasks(data, division),
@@ -154,6 +155,26 @@ class GraphRouter(Router):
             ArtifactError: `folder` is something else than a new or empty folder or an older artifact.
         """
         save_parts(Path(folder), self.learned, self.support, self.provenance, self.encoder)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, encoder: TextEncoder | None = None) -> GraphRouter:
+        """The graph router that was saved in `folder`.
+
+        Args:
+            folder: An artifact.
+            encoder: Text encoder to use in place of the one that the settings of the artifact name; it must be the same.
+
+        Raises:
+            ArtifactError: There is no artifact, it is damaged, edited or of another format version, or it holds a baseline.
+            EncoderError: The text encoder is not the one that the router was trained with.
+        """
+        learned, support, provenance, text_encoder = read_parts(Path(folder), encoder=encoder)
+        return cls(learned, support, provenance, text_encoder)
+
+    @property
+    def known_tasks(self) -> tuple[str, ...]:
+        """The tasks seen in training."""
+        return tuple(self._tasks)
 
     def _assess(self, prompts: Sequence[str], tasks: Sequence[str | None] | None) -> _Assessment:
         names = check_prompts(prompts, tasks)
@@ -226,28 +247,3 @@ def _encode(net: RoutingGNN, learned: Learned, support: Support) -> SupportState
         num_neighbours=learned.config.graph.num_neighbours,
     )
     return net.encode_support(graph.apply(lambda x: x.double() if x.dtype == torch.float32 else x))
-
-
-def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> GraphRouter:
-    """The router that was saved in `folder`.
-
-    Args:
-        folder: An artifact.
-        encoder: Text encoder to use in place of the one that the settings of the artifact name; it must be the same.
-
-    Example:
-        >>> import graphrouter as gr
-        >>> from tempfile import TemporaryDirectory
-        >>> config = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=1"])
-        >>> router = gr.GraphRouter.fit(gr.simulate(num_queries=60).data, config)
-        >>> with TemporaryDirectory() as folder:
-        ...     router.save(folder)
-        ...     load_router(folder).models == router.models
-        True
-
-    Raises:
-        ArtifactError: There is no artifact, or it is damaged, edited or of another format version.
-        EncoderError: The text encoder is not the one that the router was trained with.
-    """
-    learned, support, provenance, text_encoder = read_parts(Path(folder), encoder=encoder)
-    return GraphRouter(learned, support, provenance, text_encoder)

@@ -1,4 +1,4 @@
-"""Queries and their observed outcomes as arrays: what reference routers are fitted on and routers are judged by."""
+"""Queries and their observed outcomes as arrays: what baseline routers are fitted on and routers are judged by."""
 
 from __future__ import annotations
 

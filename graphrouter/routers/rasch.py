@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from graphrouter.types import FloatArray
 
@@ -89,4 +90,4 @@ def _derivatives(theta: FloatArray, total: FloatArray, count: FloatArray, precis
 
 
 def _sigmoid(logits: FloatArray) -> FloatArray:
-    return np.asarray(np.exp(-np.logaddexp(0.0, -logits)), dtype=np.float64)
+    return np.asarray(expit(logits), dtype=np.float64)

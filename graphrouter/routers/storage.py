@@ -81,7 +81,9 @@ def read_parts(folder: Path, *, encoder: TextEncoder | None = None) -> tuple[Lea
     contents = read_artifact(folder)
     manifest = contents.manifest
     if manifest.get("kind") != _KIND:
-        raise ArtifactError(f"The artifact at {folder} is a {manifest.get('kind')!r}; expected {_KIND!r}.")
+        raise ArtifactError(
+            f"The artifact at {folder} is a {manifest.get('baseline', manifest.get('kind'))!r}; expected {_KIND!r}."
+        )
     try:
         config = TrainConfig.model_validate(manifest["config"])
     except ValidationError as error:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from graphrouter.config import EncoderConfig
 from graphrouter.data import RoutingDataset
 from graphrouter.encoders import create_encoder
-from graphrouter.routers.neighbours import NearestNeighbours
+from graphrouter.routers.baselines.learning import LearningData
+from graphrouter.routers.baselines.neighbours import NearestNeighbours
 
 
 class AngleEncoder:
@@ -46,7 +47,7 @@ def arc() -> RoutingDataset:
 
 
 def test_means_over_the_nearest_that_the_model_answered(arc: RoutingDataset) -> None:
-    router = NearestNeighbours.fit(arc, tuple(arc.queries["query_id"]), encoder=AngleEncoder())
+    router = NearestNeighbours.fit(LearningData.of(arc, tuple(arc.queries["query_id"]), encoder=AngleEncoder()))
     assert router.k == 10  # no validation: the default, but not more than there are queries
     near = NearestNeighbours(
         router.pool, router.cost_scale, router.encoder, router.embeddings, router.outcomes, router.means, k=3
@@ -59,7 +60,7 @@ def test_means_over_the_nearest_that_the_model_answered(arc: RoutingDataset) -> 
 
 
 def test_without_answered_neighbours_the_models_mean_stands(arc: RoutingDataset) -> None:
-    router = NearestNeighbours.fit(arc, tuple(arc.queries["query_id"]), encoder=AngleEncoder())
+    router = NearestNeighbours.fit(LearningData.of(arc, tuple(arc.queries["query_id"]), encoder=AngleEncoder()))
     near = NearestNeighbours(
         router.pool, router.cost_scale, router.encoder, router.embeddings, router.outcomes, router.means, k=3
     )
@@ -68,7 +69,7 @@ def test_without_answered_neighbours_the_models_mean_stands(arc: RoutingDataset)
 
 def test_equals_go_to_the_earlier_query() -> None:
     data = dataset([30, 10, 350], [(30, "a", 0.0), (10, "a", 1.0), (350, "a", 0.0)])
-    router = NearestNeighbours.fit(data, ("q30", "q10", "q350"), encoder=AngleEncoder())
+    router = NearestNeighbours.fit(LearningData.of(data, ("q30", "q10", "q350"), encoder=AngleEncoder()))
     one = NearestNeighbours(router.pool, router.cost_scale, router.encoder, router.embeddings, router.outcomes, router.means, k=1)
     mean = router.means.effect[0, 0]
     assert one.predict(["0"]).effect[0, 0] == pytest.approx((1 + mean) / 2)  # 10 and 350 are equally far; 10 comes first
@@ -79,11 +80,11 @@ def test_k_is_the_one_with_the_lowest_validation_loss() -> None:
     angles = list(range(360))
     data = dataset(angles, [(x, "a", float(x // 36 % 2)) for x in angles] + [(x, "b", 0.5) for x in angles])
     train, held = [f"q{x}" for x in angles if x % 3], [f"q{x}" for x in angles if x % 3 == 0]
-    assert NearestNeighbours.fit(data, train, encoder=AngleEncoder(), validation_ids=held).k in (5, 10)
+    assert NearestNeighbours.fit(LearningData.of(data, train, encoder=AngleEncoder(), validation_ids=held)).k in (5, 10)
     noisy = dataset(
         angles, [(x, "a", float(np.random.default_rng(x).random() < 0.5)) for x in angles] + [(x, "b", 0.5) for x in angles]
     )
-    assert NearestNeighbours.fit(noisy, train, encoder=AngleEncoder(), validation_ids=held).k >= 40
+    assert NearestNeighbours.fit(LearningData.of(noisy, train, encoder=AngleEncoder(), validation_ids=held)).k >= 40
 
 
 def test_alone_and_in_a_batch_are_identical() -> None:
@@ -101,7 +102,7 @@ def test_alone_and_in_a_batch_are_identical() -> None:
         ),
     )
     encoder = create_encoder(EncoderConfig(name="hashing", dimension=64))
-    router = NearestNeighbours.fit(data, tuple(data.queries["query_id"]), encoder=encoder)
+    router = NearestNeighbours.fit(LearningData.of(data, tuple(data.queries["query_id"]), encoder=encoder))
     batch = router.predict(["", *prompts, ""])
     for i in (0, 1, 17, 300, 301):
         alone = router.predict([["", *prompts, ""][i]])

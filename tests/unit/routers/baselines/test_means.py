@@ -10,14 +10,20 @@ import pandas as pd
 import pytest
 
 from graphrouter.data import RoutingDataset, load_dataset
+from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.policy import Policy
+from graphrouter.routers.baselines.learning import LearningData
+from graphrouter.routers.baselines.means import BestSingle, RaschRouter, TaskMean, TaskTableRouter
 from graphrouter.routers.observations import Observations
 from graphrouter.routers.rasch import fit_rasch
-from graphrouter.routers.reference import BestSingle, RaschRouter, TaskMean, TaskTableRouter, number_tasks
 
 ROUTERS = (BestSingle, TaskMean, RaschRouter)
 Row = tuple[str, str, float, float]
+
+
+def learning(data: RoutingDataset, ids: Sequence[str], held_out: Sequence[str] = ()) -> LearningData:
+    return LearningData.of(data, ids, encoder=HashingEncoder(64), held_out_models=held_out)
 
 
 def dataset(rows: Sequence[Row], tasks: dict[str, str | None], models: Sequence[str]) -> RoutingDataset:
@@ -47,7 +53,7 @@ ALL = ("q1", "q2", "q3", "q4")
 
 
 def test_best_single_shrinks_towards_the_pool(small: RoutingDataset) -> None:
-    router = BestSingle.fit(small, ALL)
+    router = BestSingle.fit(learning(small, ALL))
     predictions = router.predict(["anything", ""], tasks=["sums", None])
     pool_mean = (4 + 0.5) / (6 + 1)
     expected = [(3 + 5 * pool_mean) / 9, (1 + 5 * pool_mean) / 7, pool_mean]
@@ -58,8 +64,8 @@ def test_best_single_shrinks_towards_the_pool(small: RoutingDataset) -> None:
 
 
 def test_task_mean_shrinks_towards_the_model(small: RoutingDataset) -> None:
-    router = TaskMean.fit(small, ALL)
-    means = BestSingle.fit(small, ALL).predict([""])
+    router = TaskMean.fit(learning(small, ALL))
+    means = BestSingle.fit(learning(small, ALL)).predict([""])
     predictions = router.predict(["", "", "", ""], tasks=["sums", "words", None, "never seen"])
     a, b, new = means.effect[0]
     np.testing.assert_allclose(predictions.effect[0], [(2 + 5 * a) / 7, (0 + 5 * b) / 6, new])
@@ -70,7 +76,7 @@ def test_task_mean_shrinks_towards_the_model(small: RoutingDataset) -> None:
 
 
 def test_only_the_given_queries_are_used(small: RoutingDataset) -> None:
-    router = TaskMean.fit(small, ("q1", "q2"))
+    router = TaskMean.fit(learning(small, ("q1", "q2")))
     pool_mean = (2 + 0.5) / (3 + 1)
     assert router.predict([""]).effect[0, 0] == pytest.approx((2 + 5 * pool_mean) / 7)
     assert router.tasks == ("sums",)
@@ -78,15 +84,13 @@ def test_only_the_given_queries_are_used(small: RoutingDataset) -> None:
 
 def test_held_out_models_are_unseen(small: RoutingDataset) -> None:
     for router_class in ROUTERS:
-        router = router_class.fit(small, ALL, held_out_models=("a",))
-        blind = router_class.fit(
-            dataset(
-                [("q1", "b", 0.0, 0.01), ("q3", "b", 1.0, np.nan)],
-                dict(zip(ALL, ["sums", "sums", "words", None], strict=True)),
-                ["a", "b", "new"],
-            ),
-            ALL,
+        router = router_class.fit(learning(small, ALL, ("a",)))
+        without = dataset(
+            [("q1", "b", 0.0, 0.01), ("q3", "b", 1.0, np.nan)],
+            dict(zip(ALL, ["sums", "sums", "words", None], strict=True)),
+            ["a", "b", "new"],
         )
+        blind = router_class.fit(learning(without, ALL))
         np.testing.assert_array_equal(router.predict([""], tasks=["sums"]).effect, blind.predict([""], tasks=["sums"]).effect)
         assert np.isnan(router.predict([""]).cost_usd[0, 0])
 
@@ -96,7 +100,7 @@ def test_held_out_models_are_unseen(small: RoutingDataset) -> None:
 def test_probabilities_stay_inside_when_all_outcomes_agree(router_class: type[TaskTableRouter], effect: float) -> None:
     rows: list[Row] = [(f"q{i}", "a", effect, 0.01) for i in range(50)]
     data = dataset(rows, {f"q{i}": "sums" for i in range(50)}, ["a", "b"])
-    router = router_class.fit(data, [f"q{i}" for i in range(50)])  # type: ignore[attr-defined]
+    router = router_class.fit(learning(data, [f"q{i}" for i in range(50)]))
     predicted = router.predict(["", ""], tasks=["sums", None]).effect
     assert ((predicted > 0) & (predicted < 1)).all()
     assert (np.abs(predicted - effect) < 0.5).all()
@@ -104,7 +108,7 @@ def test_probabilities_stay_inside_when_all_outcomes_agree(router_class: type[Ta
 
 @pytest.mark.parametrize("router_class", ROUTERS)
 def test_alone_in_a_batch_and_in_any_order(router_class: type[TaskTableRouter], small: RoutingDataset) -> None:
-    router = router_class.fit(small, ALL)  # type: ignore[attr-defined]
+    router = router_class.fit(learning(small, ALL))
     tasks = ["sums", None, "words"]
     batch = router.predict(["x", "y", "z"], tasks=tasks)
     for i, task in enumerate(tasks):
@@ -113,7 +117,7 @@ def test_alone_in_a_batch_and_in_any_order(router_class: type[TaskTableRouter], 
 
 
 def test_routes_and_refuses_a_bare_string(small: RoutingDataset) -> None:
-    router = TaskMean.fit(small, ALL)
+    router = TaskMean.fit(learning(small, ALL))
     assert router.route("x", task="words", policy=Policy.preset("performance_first")).model == "b"
     assert router.route("x", task="sums", policy=Policy.preset("performance_first")).model == "a"
     with pytest.raises(DataError, match="single string"):
@@ -132,12 +136,6 @@ def test_observations_keep_the_order_and_the_gaps(small: RoutingDataset) -> None
     assert seen.tasks == (None, "sums")
     assert seen.prompts == ("prompt q4", "prompt q1")
     np.testing.assert_array_equal(seen.outcomes.effect, [[1.0, np.nan, np.nan], [1.0, 0.0, np.nan]])
-
-
-def test_number_tasks() -> None:
-    names, index = number_tasks(["b", None, "a", "b"])
-    assert names == ("a", "b")
-    assert index.tolist() == [1, -1, 0, 1]
 
 
 def test_rasch_recovers_abilities_and_easinesses() -> None:
@@ -167,13 +165,13 @@ def test_rasch_fills_a_gap_that_task_means_cannot() -> None:
             (f"h{i}", "weak", float(i % 10 == 0), 0.01),
         ]
     tasks: dict[str, str | None] = {f"e{i}": "easy" for i in range(40)} | {f"h{i}": "hard" for i in range(40)}
-    router = RaschRouter.fit(dataset(rows, tasks, ["weak", "strong"]), list(tasks))
+    router = RaschRouter.fit(learning(dataset(rows, tasks, ["weak", "strong"]), list(tasks)))
     weak, strong = router.predict([""], tasks=["hard"]).effect[0]
     assert weak < strong < router.predict([""], tasks=["easy"]).effect[0, 1]
 
 
 def test_rasch_without_a_task_averages_over_the_tasks(small: RoutingDataset) -> None:
-    router = RaschRouter.fit(small, ("q1", "q2", "q3"))
+    router = RaschRouter.fit(learning(small, ("q1", "q2", "q3")))
     sums, words = router.predict(["", ""], tasks=["sums", "words"]).effect
     np.testing.assert_allclose(router.predict([""]).effect[0], (2 * sums + words) / 3)
     assert not np.allclose(sums, words)
@@ -183,4 +181,4 @@ def test_best_single_on_real_data(shared_data: Callable[[str], Path]) -> None:
     data = load_dataset(shared_data("bfcl_v1"))
     ids = tuple(data.queries["query_id"])
     means = np.nanmean(data.outcome_matrix("effect"), axis=0)
-    assert BestSingle.fit(data, ids).best_model == data.pool.names[int(np.argmax(means))]
+    assert BestSingle.fit(learning(data, ids)).best_model == data.pool.names[int(np.argmax(means))]

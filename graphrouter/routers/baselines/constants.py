@@ -1,0 +1,155 @@
+"""The baselines that neither prompt nor outcome moves: any model, the cheapest, the dearest."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from graphrouter.exceptions import NotApplicableError
+from graphrouter.routers.base import check_prompts
+from graphrouter.routers.baselines.base import Baseline
+from graphrouter.routers.baselines.draws import pair_draws
+from graphrouter.routers.baselines.learning import LearningData
+from graphrouter.routers.observations import QUANTITIES
+from graphrouter.types import FloatArray, IntArray, Predictions
+
+TRACE = 1e-6
+"""What a rank is worth in effect: enough to decide between equals, too little to be seen in any metric."""
+_EDGE = 0.001
+"""The pool's mean effect stays this far off 0 and 1, so that the traces fit in."""
+
+
+@dataclass(frozen=True, eq=False)
+class IndifferentRouter(Baseline):
+    """Expects the same of every model, the pool's mean, apart from a trace of its ranking.
+
+    With equal costs no trade-off can move the choice: any policy takes the favourite among the models that it allows.
+    """
+
+    mean: Predictions
+    """One row: the pool's mean of every quantity, the same for every model; NaN where nothing is known of it."""
+
+    @abstractmethod
+    def rank(self, prompts: Sequence[str]) -> IntArray:
+        """Place of each model, (num_queries, num_models), from 0 = last to num_models - 1 = favourite."""
+
+    def predict(self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None) -> Predictions:
+        """The pool's mean for every model, and a trace of the ranking in the effect."""
+        check_prompts(prompts, tasks)
+        rows = [np.repeat(getattr(self.mean, name), len(prompts), axis=0) for name in QUANTITIES]
+        effect = rows[0] + TRACE * self.rank(prompts).astype(np.float64)
+        return Predictions(self.pool.names, effect, *rows[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class RandomRouter(IndifferentRouter):
+    """A random model for every prompt: its ranking is drawn from seed, prompt and the models' names.
+
+    Example:
+        >>> import graphrouter as gr
+        >>> from graphrouter.encoders.hashing import HashingEncoder
+        >>> data = gr.simulate(num_queries=60, num_models=3).data
+        >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
+        >>> router = RandomRouter.fit(learning)
+        >>> router.route("Hello").model == router.route("Hello").model
+        True
+    """
+
+    name: ClassVar[str] = "random"
+    source: ClassVar[str] = "the lower reference of every comparison"
+
+    seed: int
+
+    @classmethod
+    def fit(cls, data: LearningData) -> Self:
+        """The router; nothing is learned but the pool's means."""
+        return cls(data.pool, data.cost_scale, pool_mean(data.means), data.seed)
+
+    def rank(self, prompts: Sequence[str]) -> IntArray:
+        """A permutation for each prompt, (num_queries, num_models); equal prompts get the same one."""
+        draws = pair_draws(prompts, self.pool.names, seed=self.seed, purpose="random router")
+        return np.asarray(np.argsort(np.argsort(draws, axis=1), axis=1), dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class PriceRouter(IndifferentRouter):
+    """The same ranking for every prompt, by what the models cost."""
+
+    order: IntArray
+    """(num_models,) place of each model, num_models - 1 = favourite."""
+
+    def rank(self, prompts: Sequence[str]) -> IntArray:
+        """The fitted places, (num_queries, num_models)."""
+        return np.repeat(self.order[None, :], len(prompts), axis=0)
+
+
+class Cheapest(PriceRouter):
+    """Ranks the models by mean training cost, the cheapest first; by list price where no outcome has a cost.
+
+    A model without cost comes last, for nobody knows that it is cheap.
+    """
+
+    name: ClassVar[str] = "cheapest"
+    source: ClassVar[str] = "the cost end of every comparison"
+
+    @classmethod
+    def fit(cls, data: LearningData) -> Self:
+        """The router that costs or prices make.
+
+        Raises:
+            NotApplicableError: There is neither a cost nor a price.
+        """
+        return cls(data.pool, data.cost_scale, pool_mean(data.means), _places(-_prices(data, cls.name)))
+
+
+class LargestPrice(PriceRouter):
+    """Ranks the models by mean training cost, the dearest first; by list price where no outcome has a cost.
+
+    The habit that routers want to replace: the largest model for everything. A model without cost comes last.
+    """
+
+    name: ClassVar[str] = "largest_price"
+    source: ClassVar[str] = "the largest-model reference of GraphRouter (arXiv 2410.03834), by price"
+
+    @classmethod
+    def fit(cls, data: LearningData) -> Self:
+        """The router that costs or prices make.
+
+        Raises:
+            NotApplicableError: There is neither a cost nor a price.
+        """
+        return cls(data.pool, data.cost_scale, pool_mean(data.means), _places(_prices(data, cls.name)))
+
+
+def pool_mean(means: Predictions) -> Predictions:
+    """One row with the mean over the models of every quantity in each column; NaN where it is known of no model."""
+    rows = []
+    for name in QUANTITIES:
+        known = getattr(means, name)[np.isfinite(getattr(means, name))]
+        value = float(known.mean()) if known.size else float("nan")
+        rows.append(np.full((1, len(means.models)), np.clip(value, _EDGE, 1 - _EDGE) if name == "effect" else value))
+    return Predictions(means.models, *rows)
+
+
+def _prices(data: LearningData, who: str) -> FloatArray:
+    """What each model costs, (num_models,): mean US dollars a call, or list price; NaN = not known."""
+    cost: FloatArray = data.means.cost_usd[0]
+    if np.isfinite(cost).any():
+        return cost
+    price: FloatArray = data.pool.prices.sum(axis=0)
+    if np.isfinite(price).any():
+        return price
+    raise NotApplicableError(
+        f"{who} needs costs or prices: no training outcome has a cost_usd and no model has both list prices. "
+        "Add cost_usd to the outcomes, or input_usd_per_mtok and output_usd_per_mtok to the models."
+    )
+
+
+def _places(liking: FloatArray) -> IntArray:
+    """Place of each model by how much it is liked, the most liked highest; NaN lowest, the earlier of equals higher."""
+    last_first = np.lexsort((-np.arange(len(liking)), np.nan_to_num(liking, nan=-np.inf)))
+    return np.asarray(np.argsort(last_first), dtype=np.int64)

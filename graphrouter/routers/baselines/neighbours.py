@@ -1,0 +1,82 @@
+"""Nearest neighbours: what happened on the most similar training prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from graphrouter.encoders.base import TextEncoder
+from graphrouter.routers.base import check_prompts
+from graphrouter.routers.baselines.base import Baseline, nothing
+from graphrouter.routers.baselines.learning import LearningData, Questions, log_loss
+from graphrouter.routers.baselines.vectors import largest, similarities, unit_vectors
+from graphrouter.routers.observations import QUANTITIES
+from graphrouter.routers.shrinkage import shrunk_mean
+from graphrouter.types import FloatArray, IntArray, Predictions
+
+CANDIDATE_K = (5, 10, 20, 40, 100)
+"""Numbers of neighbours to choose from, as in RouterBench."""
+DEFAULT_K = 40
+"""Taken when there is nothing to validate on."""
+PRIOR_OUTCOMES = 1.0
+"""The model's mean counts as one more neighbour: keeps the effect off 0 and 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class NearestNeighbours(Baseline):
+    """Mean outcome of each model on the k training queries with the highest cosine similarity; the task is ignored.
+
+    Neighbours that a model did not answer are skipped for that model. Effect, cost, tokens and latency are all means over the
+    neighbours. RouterBench counts effects in the same way; here the model's mean counts as one more neighbour.
+    """
+
+    name: ClassVar[str] = "knn"
+    source: ClassVar[str] = "RouterBench (arXiv 2403.12031); Rethinking Predictive Modeling for LLM Routing (arXiv 2505.12601)"
+
+    encoder: TextEncoder
+    embeddings: FloatArray
+    """(num_training_queries, dimension) unit vectors, float64."""
+    outcomes: Predictions
+    """Training outcomes in the same order, NaN = not observed."""
+    means: Predictions
+    """One row: mean of each model in training."""
+    k: int
+
+    @classmethod
+    def fit(cls, data: LearningData) -> Self:
+        """The router that the training rows make, with the k of the lowest log loss on the validation rows."""
+        vectors = data.questions.vectors
+        router = cls(data.pool, data.cost_scale, data.encoder, vectors, data.outcomes, data.means, k=min(DEFAULT_K, len(vectors)))
+        if data.validation is None or data.held_questions is None:
+            return router
+        return replace(router, k=router._best_k(data.held_questions, data.validation.outcomes.effect))
+
+    def predict(self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None) -> Predictions:
+        """Expected effect, cost, tokens and latency of every model: shrunk means over the k nearest training queries."""
+        check_prompts(prompts, tasks)
+        if len(prompts) == 0:
+            return nothing(self.pool)
+        vectors = unit_vectors(self.encoder.encode(list(prompts)))
+        chunks = [[self._mean_of(name, near) for name in QUANTITIES] for near in self._neighbours(vectors, self.k)]
+        return Predictions(self.pool.names, *(np.vstack(parts) for parts in zip(*chunks, strict=True)))
+
+    def _best_k(self, questions: Questions, observed: FloatArray) -> int:
+        """The candidate with the lowest log loss on held-out outcomes; the smaller one of equals."""
+        candidates = sorted({min(k, len(self.embeddings)) for k in CANDIDATE_K})
+        near = np.vstack(list(self._neighbours(questions.vectors, candidates[-1])))
+        losses = [log_loss(self._mean_of("effect", near[:, :k]), observed) for k in candidates]
+        return candidates[int(np.argmin(np.nan_to_num(losses, nan=np.inf)))]
+
+    def _neighbours(self, vectors: FloatArray, k: int) -> Iterator[IntArray]:
+        """Training rows of the k nearest queries, nearest first, (chunk, k), for one chunk of queries after the other."""
+        for similarity in similarities(vectors, self.embeddings):
+            yield np.stack([largest(row, k) for row in similarity])
+
+    def _mean_of(self, name: str, near: IntArray) -> FloatArray:
+        """Shrunk mean over the neighbours' outcomes, (chunk, num_models); NaN for what was never observed of a model."""
+        values = getattr(self.outcomes, name)[near]
+        count = np.isfinite(values).sum(axis=1).astype(float)
+        return shrunk_mean(np.nansum(values, axis=1), count, getattr(self.means, name), prior_outcomes=PRIOR_OUTCOMES)

@@ -1,0 +1,47 @@
+"""Any saved router, whatever it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from graphrouter.artifact import read_manifest
+from graphrouter.encoders import TextEncoder
+from graphrouter.exceptions import ArtifactError
+from graphrouter.routers.baselines.base import Baseline
+from graphrouter.routers.baselines.storage import KIND
+from graphrouter.routers.graph import GraphRouter
+
+
+def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> GraphRouter | Baseline:
+    """The router that was saved in `folder`: a graph router or a baseline.
+
+    Args:
+        folder: An artifact.
+        encoder: Text encoder to use in place of the one that the settings of the artifact name; it must be the same.
+
+    Example:
+        >>> import graphrouter as gr
+        >>> from tempfile import TemporaryDirectory
+        >>> config = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=1"])
+        >>> router = gr.GraphRouter.fit(gr.simulate(num_queries=60).data, config)
+        >>> with TemporaryDirectory() as folder:
+        ...     router.save(folder)
+        ...     load_router(folder).models == router.models
+        True
+
+    Raises:
+        ArtifactError: There is no artifact, or it is damaged, edited or of another format version.
+        EncoderError: The text encoder is not the one that the router was trained with.
+    """
+    manifest = read_manifest(Path(folder))
+    if manifest.get("kind") != KIND:
+        return GraphRouter.load(folder, encoder=encoder)
+
+    from graphrouter.routers.baselines.catalogue import BASELINES  # all of them: a second that graph routers should not pay
+
+    name = str(manifest.get("baseline"))
+    if name not in BASELINES:
+        raise ArtifactError(
+            f"The artifact at {folder} holds the baseline {name!r}, which this release does not know. Fit it again."
+        )
+    return BASELINES[name].load(folder, encoder=encoder)

@@ -1,0 +1,136 @@
+"""Two-parameter and multidimensional item response models and identity vectors, by hand and on constructed worlds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import graphrouter as gr
+from graphrouter.encoders.hashing import HashingEncoder
+from graphrouter.routers.baselines.base import TextBaseline
+from graphrouter.routers.baselines.item_response import (
+    NUM_QUIZ,
+    IdentityVectors,
+    MultidimensionalIRT,
+    TwoParameterIRT,
+    identity_vectors,
+)
+from graphrouter.routers.baselines.learning import LearningData, Questions
+
+NAN = float("nan")
+
+
+def learning(prompts: Sequence[str], effect: np.ndarray, *, num_held: int = 0) -> LearningData:
+    """Rows of `effect` belong to the prompts, NaN = no outcome; the last `num_held` are for validation."""
+    ids = [f"q{i}" for i in range(len(prompts))]
+    rows, columns = np.nonzero(np.isfinite(effect))
+    data = gr.RoutingDataset.from_frames(
+        queries=pd.DataFrame({"query_id": ids, "task": None, "prompt": prompts}),
+        models=pd.DataFrame({"model": [f"m{i}" for i in range(effect.shape[1])]}),
+        outcomes=pd.DataFrame(
+            {"query_id": [ids[i] for i in rows], "model": [f"m{i}" for i in columns], "effect": effect[rows, columns]}
+        ),
+    )
+    cut = len(ids) - num_held
+    return LearningData.of(data, ids[:cut], encoder=HashingEncoder(64), validation_ids=ids[cut:])
+
+
+def two_kinds(num_queries: int) -> list[str]:
+    return [f"integral derivative {i}" if i % 2 else f"poem sonnet {i}" for i in range(num_queries)]
+
+
+def specialists(num_queries: int = 120) -> LearningData:
+    """`m0` solves sums, `m1` solves poems, `m2` solves nothing."""
+    odd = np.arange(num_queries) % 2
+    return learning(two_kinds(num_queries), np.column_stack([odd, 1 - odd, 0 * odd]).astype(float), num_held=20)
+
+
+def test_two_parameter_model_by_hand() -> None:
+    data = specialists()
+    a, b = np.zeros(65), np.zeros(65)
+    a[-1], b[-1] = np.log(np.exp(2.0) - 1), 0.5  # softplus gives 2
+    ability = np.array([1.0, 0.0, -1.0])
+    router = TwoParameterIRT(data.pool, data.cost_scale, data.encoder, data.amounts, a, b, ability)
+    expected = 1 / (1 + np.exp(-(2 * ability - 0.5)))
+    np.testing.assert_allclose(router.predict(["anything"]).effect[0], expected)
+
+
+def test_two_parameter_model_finds_difficulty_and_ability_and_ranks_all_queries_alike() -> None:
+    rng = np.random.default_rng(0)
+    hard = np.arange(400) % 2
+    chance = 1 / (1 + np.exp(-(np.array([1.5, 0.0, -1.5]) - 3.0 * (hard[:, None] - 0.5))))
+    data = learning(two_kinds(400), (rng.uniform(size=chance.shape) < chance).astype(float), num_held=80)
+    router = TwoParameterIRT.fit(data)
+    assert np.all(np.diff(router.ability) < 0)
+    effect = router.predict(["poem sonnet", "integral derivative"]).effect
+    np.testing.assert_allclose(effect, chance[:2], atol=0.12)
+    everything = router.predict([*two_kinds(50), ""]).effect
+    assert (everything.argsort(axis=1) == everything[0].argsort()).all()
+
+
+@pytest.mark.parametrize("kind", [MultidimensionalIRT, IdentityVectors])
+def test_learns_who_solves_what(kind: type[TextBaseline]) -> None:
+    effect = kind.fit(specialists()).predict(["integral derivative", "poem sonnet"]).effect
+    assert effect.argmax(axis=1).tolist() == [0, 1]
+    assert effect[:, :2].max(axis=1).min() > 0.7
+    assert effect[:, 2].max() < 0.4
+
+
+def test_one_ability_cannot_tell_specialists_apart() -> None:
+    """What the multidimensional model adds: one number a model names the same best on both kinds."""
+    effect = TwoParameterIRT.fit(specialists()).predict(["integral derivative", "poem sonnet"]).effect
+    assert effect[0].argmax() == effect[1].argmax()
+
+
+def test_multidimensional_model_by_hand() -> None:
+    """Two skills; the first is asked for with weight log 2, the second with weight 1."""
+    data = specialists()
+    a, b = np.zeros((65, 2)), np.zeros(65)
+    a[-1], b[-1] = [0.0, np.log(np.e - 1)], 0.25
+    ability = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 2.0]])
+    known = data.questions.vectors
+    router = MultidimensionalIRT(data.pool, data.cost_scale, data.encoder, data.amounts, a, b, ability, known, warm_share=0.0)
+    logit = ability @ [np.log(2), 1.0] - 0.25
+    np.testing.assert_allclose(router.predict(["anything"]).effect[0], 1 / (1 + np.exp(-logit)))
+
+
+def test_warm_up_averages_with_the_five_nearest_training_queries() -> None:
+    data = specialists()
+    router = MultidimensionalIRT.fit(data)
+    questions = Questions.of(["integral derivative of a poem"], [None], data.encoder)
+    similarity = data.questions.vectors @ questions.vectors[0]
+    near = data.questions.vectors[np.argsort(-np.round(similarity, 10), kind="stable")[:5]].mean(axis=0)
+    warmed = Questions(0.7 * questions.vectors + 0.3 * near, questions.prompts, questions.tasks)
+    cold, warm = replace(router, warm_share=0.0), replace(router, warm_share=0.3)
+    np.testing.assert_allclose(warm.effect(questions), cold.effect(warmed), rtol=1e-10)
+    assert not np.allclose(warm.effect(questions), cold.effect(questions))
+
+
+def test_identity_is_what_the_quiz_shows() -> None:
+    """m0 and m1 agree everywhere, so do their identities; m2 is their opposite; m3 has not been run."""
+    odd = (np.arange(100) % 2).astype(float)
+    data = learning(two_kinds(100), np.column_stack([odd, odd, 1 - odd, np.full(100, NAN)]))
+    identity = identity_vectors(data)
+    np.testing.assert_allclose(identity[0], identity[1], atol=1e-9)
+    assert np.abs(identity[0] - identity[2]).max() > 1
+    np.testing.assert_allclose(identity[3], 0, atol=1e-9)
+    effect = IdentityVectors.fit(data).predict(["poem sonnet", ""]).effect
+    np.testing.assert_allclose(effect[:, 0], effect[:, 1], atol=1e-9)
+
+
+def test_identity_is_made_from_the_most_telling_prompts() -> None:
+    """Outcomes on prompts behind the quiz, where the models hardly differ, change no identity."""
+    rng = np.random.default_rng(0)
+    telling = rng.integers(0, 2, NUM_QUIZ)[:, None]
+    quiz = np.hstack([telling, 1 - telling]).astype(float)
+    rest = np.full((40, 2), 0.5)
+    prompts = two_kinds(NUM_QUIZ + 40)
+    identity = identity_vectors(learning(prompts, np.vstack([quiz, rest])))
+    rest[:, 0] += 0.01
+    np.testing.assert_allclose(identity_vectors(learning(prompts, np.vstack([quiz, rest]))), identity, atol=0.05)
+    quiz[:10] = quiz[:10, ::-1]
+    assert np.abs(identity_vectors(learning(prompts, np.vstack([quiz, rest]))) - identity).max() > 0.1
