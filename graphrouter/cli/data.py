@@ -1,30 +1,25 @@
-"""`graphrouter data`: make, check and describe datasets."""
+"""`graphrouter data`: make, fetch, convert, check and describe datasets."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from graphrouter.cli.console import console, error_console, print_json
+from graphrouter.cli.convert import Format, convert, fetch
 from graphrouter.exceptions import DataError
 
 if TYPE_CHECKING:
     from graphrouter.data.describe import DatasetSummary
 
-app = typer.Typer(no_args_is_help=True, help="Make, check and describe datasets.")
+app = typer.Typer(no_args_is_help=True, help="Make, fetch, convert, check and describe datasets.")
+
+app.command()(convert)
+app.command()(fetch)
 
 DATA_HELP = "Folder with queries, models, outcomes (and perhaps tasks) as .parquet, .csv or .jsonl; or the name simulated."
-
-
-class Format(StrEnum):
-    """File format of the tables."""
-
-    parquet = "parquet"
-    csv = "csv"
-    jsonl = "jsonl"
 
 
 @app.command()

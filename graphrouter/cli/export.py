@@ -1,0 +1,112 @@
+"""`graphrouter export`: what a router chooses, in the form that others ask for."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from graphrouter.cli import options
+from graphrouter.cli.files import check_target, replace_file
+from graphrouter.cli.options import build_policy, describe_policy
+from graphrouter.cli.progress import track, working
+from graphrouter.cli.render import say_line
+from graphrouter.cli.route import resolved_policy
+from graphrouter.exceptions import DataError
+
+if TYPE_CHECKING:
+    from graphrouter.policy import Policy
+    from graphrouter.routers.base import Router
+
+app = typer.Typer(no_args_is_help=True, help="Write a router's choices in the form that others ask for.")
+
+_QUERIES_AT_ONCE = 256
+
+
+@app.command()
+def routerarena(
+    artifact: options.Artifact,
+    queries: Annotated[
+        Path,
+        typer.Argument(
+            metavar="QUERIES",
+            help="RouterArena's queries: router_data.json, router_data_10.json or router_robustness.json.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Prediction file to write (.json).", show_default=False)],
+    config_out: Annotated[
+        Path | None,
+        typer.Option("--config-out", metavar="FILE", help="Config of the router to write as well (.json).", show_default=False),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the router; the name of --out by default.", show_default=False)
+    ] = None,
+    preset: options.PresetOption = None,
+    effect_weight: options.EffectWeight = None,
+    cost_weight: options.CostWeight = None,
+    usd_per_effect: options.UsdPerEffect = None,
+    max_cost_usd: options.MaxCostUsd = None,
+    min_effect: options.MinEffect = None,
+    allow: options.Allow = None,
+    exclude: options.Exclude = None,
+    fallback: options.Fallback = None,
+) -> None:
+    """Write RouterArena's prediction file: the model that the router chooses for each query, its task hidden.
+
+    The models of the router must bear RouterArena's names. A router that was fitted or tuned on RouterArena's own data is
+    disqualified there.
+
+    Example: graphrouter export routerarena artifacts/mine router_data.json --out mine.json --preset balanced
+    """
+    for target in (out, config_out):
+        if target is not None:
+            check_target(target, suffixes=(".json",))
+    if len({path.resolve() for path in (queries, out, config_out) if path is not None}) < 2 + (config_out is not None):
+        raise DataError("QUERIES, --out and --config-out must be different files. Name another file.")
+    given = {
+        "effect_weight": effect_weight,
+        "cost_weight": cost_weight,
+        "usd_per_effect": usd_per_effect,
+        "max_cost_usd": max_cost_usd,
+        "min_effect": min_effect,
+        "allowed": allow,
+        "excluded": exclude,
+        "fallback": fallback,
+    }
+    policy = build_policy(preset, given)
+
+    from graphrouter.data.formats.routerarena_export import (
+        SIZES,
+        prediction_entries,
+        read_arena_queries,
+        router_config,
+        write_json,
+    )
+    from graphrouter.routers.loading import load_router
+
+    asked = read_arena_queries(queries)
+    with working("Loading the router"):
+        router = load_router(artifact)
+    chosen_policy = resolved_policy(policy, router)
+    chosen = chosen_models(router, [query.prompt for query in asked], chosen_policy)
+    replace_file(out, partial(write_json, prediction_entries(asked, chosen)))
+    if config_out is not None:
+        replace_file(config_out, partial(write_json, router_config(name or out.stem, router.models)))
+    which = SIZES.get(len(asked), "no set of RouterArena's size")
+    say_line(f"Wrote {len(asked):,} choices ({which}), {describe_policy(chosen_policy)}, to {out}")
+
+
+def chosen_models(router: Router, prompts: list[str], policy: Policy) -> list[str]:
+    """The model that the router chooses for each prompt, with a progress bar for a long list.
+
+    Raises:
+        PolicyError: Nobody satisfies the policy for a prompt.
+    """
+    chosen = []
+    for start in track(range(0, len(prompts), _QUERIES_AT_ONCE), "Routing"):
+        batch = prompts[start : start + _QUERIES_AT_ONCE]
+        chosen += [decision.model for decision in router.route_batch(batch, policy=policy)]
+    return chosen
