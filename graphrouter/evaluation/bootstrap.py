@@ -6,7 +6,7 @@ the same draws to every router, which is what makes differences paired.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -62,13 +62,42 @@ class Sampled(NamedTuple):
         return _interval(self.value - other.value, self.draws - other.draws)
 
 
-def bootstrap(statistics: Sequence[Statistic], *, num_draws: int = 1000, seed: int = 0) -> list[Sampled]:
+@dataclass(frozen=True)
+class Resampling:
+    """Draws of queries with replacement, the same for everything that is measured on them.
+
+    Several trials, one a split, may share queries. They are drawn together: a query that stands in two trials counts as often
+    in the one as in the other. Drawn apart, the trials would look more independent than they are and the intervals come out
+    too narrow.
+    """
+
+    query_ids: tuple[tuple[str, ...], ...]
+    """The queries of each trial, in the order of its rows."""
+    num_draws: int = 1000
+    """0 gives undefined intervals."""
+    seed: int = 0
+
+    def counts(self, trial: int) -> Iterator[FloatArray]:
+        """How often each query of a trial counts in each draw, in blocks (up to 100, num_queries): memory stays small."""
+        everyone = sorted({query for ids in self.query_ids for query in ids})
+        position = {query: i for i, query in enumerate(everyone)}
+        columns = np.array([position[query] for query in self.query_ids[trial]], dtype=np.int64)
+        rng = np.random.default_rng(self.seed)
+        for start in range(0, self.num_draws, _DRAWS_AT_ONCE):
+            size = min(_DRAWS_AT_ONCE, self.num_draws - start)
+            block: FloatArray = np.empty((size, len(columns)))
+            for row in range(size):
+                drawn = np.bincount(rng.integers(len(everyone), size=len(everyone)), minlength=len(everyone))
+                block[row] = drawn[columns]
+            yield block
+
+
+def bootstrap(statistics: Sequence[Statistic], counts: Iterable[FloatArray]) -> list[Sampled]:
     """Value and draws of each statistic, all over the same resampled queries.
 
     Args:
         statistics: Figures over the same queries; statistics may share one `parts` array, which is then summed once.
-        num_draws: Number of resamples; 0 gives undefined intervals.
-        seed: Seed of the resampling alone.
+        counts: How often each query counts in each draw, in blocks (num_draws, num_queries); see `Resampling`.
     """
     if not statistics:
         return []
@@ -77,8 +106,7 @@ def bootstrap(statistics: Sequence[Statistic], *, num_draws: int = 1000, seed: i
     ends = np.cumsum([values.shape[1] for values in parts.values()])
     columns = {key: slice(end - parts[key].shape[1], end) for key, end in zip(parts, ends, strict=True)}
     wide = np.hstack(list(parts.values()))
-    blocks = [counts @ wide for counts in _draw_counts(len(wide), num_draws, seed)]
-    sums = np.vstack([wide.sum(axis=0), *blocks])
+    sums = np.vstack([wide.sum(axis=0), *(block @ wide for block in counts)])
     sampled = []
     for statistic in statistics:
         figures = statistic.finish(sums[:, columns[id(statistic.parts)]])
@@ -86,15 +114,9 @@ def bootstrap(statistics: Sequence[Statistic], *, num_draws: int = 1000, seed: i
     return sampled
 
 
-def _draw_counts(num_queries: int, num_draws: int, seed: int) -> Iterator[FloatArray]:
-    """How often each query counts in each draw, in blocks (up to 100, num_queries), so that memory stays small."""
-    rng = np.random.default_rng(seed)
-    for start in range(0, num_draws, _DRAWS_AT_ONCE):
-        size = min(_DRAWS_AT_ONCE, num_draws - start)
-        counts: FloatArray = np.empty((size, num_queries))
-        for row in range(size):
-            counts[row] = np.bincount(rng.integers(num_queries, size=num_queries), minlength=num_queries)
-        yield counts
+def average(samples: Sequence[Sampled]) -> Sampled:
+    """The mean of a figure over trials, on all queries and on each draw; NaN where a trial does not determine it."""
+    return Sampled(float(np.mean([s.value for s in samples])), np.mean([s.draws for s in samples], axis=0))
 
 
 def _interval(value: float, draws: FloatArray) -> Interval:

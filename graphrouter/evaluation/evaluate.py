@@ -1,27 +1,40 @@
-"""A router against its references on held-out queries, with paired bootstrap intervals."""
+"""A router against its baselines on held-out queries, with paired bootstrap intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from graphrouter.evaluation.bootstrap import UNDEFINED, Interval, Sampled, Statistic, bootstrap
-from graphrouter.evaluation.families import FAMILIES, METRICS, Measures, MetricFamily, Unmeasured
+from graphrouter.evaluation.bootstrap import UNDEFINED, Interval, Resampling, Sampled, Statistic, average, bootstrap
+from graphrouter.evaluation.contender import Contender
+from graphrouter.evaluation.families import FAMILIES, METRICS, Measures, MetricFamily, Unmeasured, measure_joint
 from graphrouter.evaluation.results import Coverage, Evaluation, SettingName, SettingResult
 from graphrouter.evaluation.trial import Trial
 from graphrouter.exceptions import DataError
 from graphrouter.policy import CostScale
 from graphrouter.routers.base import Router
-from graphrouter.types import Predictions
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset
 
 BEST_SINGLE = "best_single"
 ORACLE = "oracle"
+_PARTIAL = "it predicts the effect of some models only"
 _UNDEFINED_DRAWS = "the queries do not determine it"
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """Everybody in one trial: what is compared on the test queries of one split."""
+
+    seed: int
+    """Seed of the split."""
+    trial: Trial
+    contenders: Mapping[SettingName, Mapping[str, Contender]]
+    """By setting, then by name; the judged router first, the same names in every setting."""
 
 
 def evaluate(
@@ -29,20 +42,20 @@ def evaluate(
     data: RoutingDataset,
     query_ids: Sequence[str],
     *,
-    references: Mapping[str, Router],
+    baselines: Mapping[str, Router],
     cost_scale: CostScale,
     task_known: bool = True,
     num_draws: int = 1000,
     seed: int = 0,
     name: str = "graphrouter",
 ) -> Evaluation:
-    """All metrics of the router, the references and the oracle, and the paired differences.
+    """All metrics of the router, the baselines and the oracle, and the paired differences.
 
     Args:
         router: The router to judge; its models that the dataset has are evaluated.
         data: Where the outcomes of the queries are.
         query_ids: Queries that no router was fitted on.
-        references: Routers to compare with, by name. Frontier metrics need one that is called best_single.
+        baselines: Routers to compare with, by name. Frontier metrics need one that is called best_single.
         cost_scale: Scale of the rewards, fitted on training outcomes.
         task_known: False leaves out the setting in which the tasks are given.
         num_draws: Bootstrap draws.
@@ -50,81 +63,148 @@ def evaluate(
         name: What to call the router.
 
     Raises:
-        DataError: The router or a reference does not fit the dataset, or a name is used twice.
+        DataError: The router or a baseline does not fit the dataset, or a name is used twice.
     """
-    if name == ORACLE or ORACLE in references or name in references:
-        raise DataError(f"The names {[name, *references]} clash; expected distinct names, and none of them {ORACLE!r}.")
-    trial = Trial.of(data, query_ids, router=router, best_single=references.get(BEST_SINGLE), cost_scale=cost_scale)
-    settings: dict[SettingName, SettingResult] = {}
-    wanted: tuple[SettingName, ...] = ("task_known", "task_hidden") if task_known else ("task_hidden",)
-    for setting in wanted:
-        predictions = {
-            label: trial.predict(each, task_known=setting == "task_known", owner=label)
-            for label, each in {name: router, **references}.items()
-        }
-        settings[setting] = _evaluate_setting(trial, predictions, num_draws=num_draws, seed=seed)
+    found = enter(
+        router, data, query_ids, baselines=baselines, cost_scale=cost_scale, task_known=task_known, seed=seed, name=name
+    )
+    return judge([found], dataset=data.name, num_draws=num_draws, seed=seed)
+
+
+def enter(
+    router: Router,
+    data: RoutingDataset,
+    query_ids: Sequence[str],
+    *,
+    baselines: Mapping[str, Router],
+    cost_scale: CostScale,
+    task_known: bool = True,
+    seed: int = 0,
+    name: str = "graphrouter",
+) -> Round:
+    """The router and its baselines on the given queries, ready to be judged; arguments and errors are those of `evaluate`."""
+    if name == ORACLE or ORACLE in baselines or name in baselines:
+        raise DataError(f"The names {[name, *baselines]} clash; expected distinct names, and none of them {ORACLE!r}.")
+    best_single = baselines.get(BEST_SINGLE)
+    trial = Trial.of(data, query_ids, models=router.models, best_single=best_single, cost_scale=cost_scale)
+    settings: tuple[SettingName, ...] = ("task_known", "task_hidden") if task_known else ("task_hidden",)
+    everyone = {name: router, **baselines}
+    contenders = {
+        setting: {label: trial.enter(each, task_known=setting == "task_known", name=label) for label, each in everyone.items()}
+        for setting in settings
+    }
+    return Round(seed, trial, contenders)
+
+
+def judge(
+    rounds: Sequence[Round], *, dataset: str, num_draws: int = 1000, seed: int = 0, failed: Mapping[str, str] | None = None
+) -> Evaluation:
+    """All metrics of everybody in the rounds, averaged over them, and the first router minus each of the others.
+
+    Args:
+        rounds: At least one; all with the same settings, names and order of names.
+        dataset: Name of the dataset.
+        num_draws: Bootstrap draws.
+        seed: Seed of the bootstrap.
+        failed: Who is not among the contenders, and why.
+    """
+    first = rounds[0]
+    resampling = Resampling(tuple(each.trial.query_ids for each in rounds), num_draws, seed)
+    coverages = [_coverage(each.trial) for each in rounds]
     return Evaluation(
-        router=name,
-        dataset=data.name,
-        num_queries=len(trial.prompts),
-        num_models=len(trial.models),
-        seeds=(seed,),
-        coverage=_coverage(trial),
-        settings=settings,
+        router=next(iter(next(iter(first.contenders.values())))),
+        dataset=dataset,
+        num_queries=_mean([len(each.trial.query_ids) for each in rounds]),
+        num_models=len(first.trial.models),
+        seeds=tuple(each.seed for each in rounds),
+        coverage=Coverage(
+            *(_mean([getattr(c, part) for c in coverages]) for part in ("num_pairs", "num_costed_queries", "num_costed_pairs"))
+        ),
+        settings={setting: _judge_setting(rounds, setting, resampling) for setting in first.contenders},
+        failed=dict(failed or {}),
     )
 
 
 class _Plan(NamedTuple):
-    """The statistics of a setting, before they are resampled."""
+    """The statistics of one round in one setting, before they are resampled."""
 
     values: dict[tuple[str, str], Statistic | Unmeasured]
     """By (router, metric)."""
     pairs: dict[tuple[str, str], tuple[Statistic | Unmeasured, Statistic | Unmeasured]]
-    """Evaluated router and other, by (other, metric), on the pairs that both predict."""
+    """Judged router and other, by (other, metric), on the pairs that both predict."""
 
 
-def _evaluate_setting(trial: Trial, predictions: dict[str, Predictions], *, num_draws: int, seed: int) -> SettingResult:
-    """`predictions` of each router by name, the evaluated router first."""
-    plan = _Plan({}, {})
-    for family in FAMILIES:
-        _plan_family(plan, family, trial, predictions)
-    needed = {id(item): item for item in plan.values.values() if isinstance(item, Statistic)}
-    needed |= {id(item): item for pair in plan.pairs.values() for item in pair if isinstance(item, Statistic)}
-    samples = dict(zip(needed, bootstrap(list(needed.values()), num_draws=num_draws, seed=seed), strict=True))
-    names = [*predictions, ORACLE]
+class _Found(NamedTuple):
+    """Figures of one round, or why there is none."""
+
+    values: dict[tuple[str, str], Sampled | Unmeasured]
+    pairs: dict[tuple[str, str], tuple[Sampled | Unmeasured, Sampled | Unmeasured]]
+
+
+def _judge_setting(rounds: Sequence[Round], setting: SettingName, resampling: Resampling) -> SettingResult:
+    names = [*rounds[0].contenders[setting], ORACLE]
+    found = [_resample(_plan(each.trial, each.contenders[setting]), resampling, i) for i, each in enumerate(rounds)]
+    values = {key: _over_rounds([each.values[key] for each in found]) for key in found[0].values}
     return SettingResult(
-        routers={name: {metric: _value(plan.values[name, metric], samples) for metric in METRICS} for name in names},
-        paired={name: {metric: _difference(plan.pairs[name, metric], samples) for metric in METRICS} for name in names[1:]},
-        unmeasured={name: _reasons(plan, name, samples) for name in names},
+        routers={name: {metric: _interval(values[name, metric]) for metric in METRICS} for name in names},
+        paired={
+            name: {metric: _difference([each.pairs[name, metric] for each in found]) for metric in METRICS} for name in names[1:]
+        },
+        unmeasured={name: _reasons({metric: values[name, metric] for metric in METRICS}) for name in names},
     )
 
 
-def _plan_family(plan: _Plan, family: MetricFamily, trial: Trial, predictions: dict[str, Predictions]) -> None:
+def _plan(trial: Trial, contenders: Mapping[str, Contender]) -> _Plan:
+    plan = _Plan({}, {})
+    for family in FAMILIES:
+        _plan_family(plan, family, trial, contenders)
+    joint = measure_joint(trial, contenders)
+    first = next(iter(contenders))
+    for name, measures in joint.items():
+        plan.values.update({(name, metric): item for metric, item in measures.items()})
+        if name != first:
+            plan.pairs.update({(name, metric): (joint[first][metric], item) for metric, item in measures.items()})
+    nothing = {metric: Unmeasured("the oracle is no part of the joint frontier") for metric in joint[first]}
+    plan.values.update({(ORACLE, metric): item for metric, item in nothing.items()})
+    plan.pairs.update({(ORACLE, metric): (item, item) for metric, item in nothing.items()})
+    return plan
+
+
+def _plan_family(plan: _Plan, family: MetricFamily, trial: Trial, contenders: Mapping[str, Contender]) -> None:
     """Adds the statistics of one family to the plan."""
-    measured: dict[str, Measures] = {name: _measure(family, trial, each) for name, each in predictions.items()}
+    measured: dict[str, Measures] = {name: _measure(family, trial, each) for name, each in contenders.items()}
     measured[ORACLE] = family.without("the oracle predicts what it is judged by")
     if family.quantity is None:
-        measured[ORACLE] = _measure(family, trial, trial.observed)
+        measured[ORACLE] = _measure(family, trial, Contender(trial.observed))
     first, *others = measured
     for name, measures in measured.items():
-        plan.values.update({(name, metric): item for metric, item in measures.items()})
+        # Pairs that a router picks for itself are another exam than everybody's; it is compared on them, but has no figure.
+        is_partial = family.quantity == "effect" and name != ORACLE and not _predicts_all(trial, contenders[name])
+        shown = family.without(_PARTIAL) if is_partial else measures
+        plan.values.update({(name, metric): item for metric, item in shown.items()})
     for other in others:
         mine, theirs = measured[first], measured[other]
         if family.quantity is not None and other != ORACLE:
-            mine, theirs = _on_shared_pairs(family, trial, predictions[first], predictions[other], mine=mine, theirs=theirs)
+            mine, theirs = _on_shared_pairs(family, trial, contenders[first], contenders[other], mine=mine, theirs=theirs)
         plan.pairs.update({(other, metric): (mine[metric], theirs[metric]) for metric in mine})
 
 
-def _measure(family: MetricFamily, trial: Trial, predictions: Predictions) -> Measures:
-    usable = family.usable(trial, predictions)
+def _predicts_all(trial: Trial, contender: Contender) -> bool:
+    """Whether an effect is expected of every pair that was observed; so it counts for a cascade, which is not judged by pairs."""
+    observed = np.isfinite(trial.observed.effect)
+    return contender.replayed is not None or bool(np.isfinite(contender.predictions.effect[observed]).all())
+
+
+def _measure(family: MetricFamily, trial: Trial, contender: Contender) -> Measures:
+    usable = family.usable(trial, contender)
     if usable.any():
-        return family.measure(trial, predictions, usable)
+        return family.measure(trial, contender, usable)
     observed = np.isfinite(getattr(trial.observed, str(family.quantity))).any()
     return family.without(f"no {family.quantity} was {'predicted' if observed else 'observed'}")
 
 
 def _on_shared_pairs(
-    family: MetricFamily, trial: Trial, first: Predictions, other: Predictions, *, mine: Measures, theirs: Measures
+    family: MetricFamily, trial: Trial, first: Contender, other: Contender, *, mine: Measures, theirs: Measures
 ) -> tuple[Measures, Measures]:
     """The measures of two routers on the pairs that both predict; as they are when both predict the same pairs."""
     first_usable, other_usable = family.usable(trial, first), family.usable(trial, other)
@@ -139,26 +219,45 @@ def _on_shared_pairs(
     return mine, theirs
 
 
-def _value(item: Statistic | Unmeasured, samples: dict[int, Sampled]) -> Interval:
-    return UNDEFINED if isinstance(item, Unmeasured) else samples[id(item)].interval()
+def _resample(plan: _Plan, resampling: Resampling, trial: int) -> _Found:
+    needed = {id(item): item for item in plan.values.values() if isinstance(item, Statistic)}
+    needed |= {id(item): item for pair in plan.pairs.values() for item in pair if isinstance(item, Statistic)}
+    samples = dict(zip(needed, bootstrap(list(needed.values()), resampling.counts(trial)), strict=True))
+
+    def sampled(item: Statistic | Unmeasured) -> Sampled | Unmeasured:
+        return item if isinstance(item, Unmeasured) else samples[id(item)]
+
+    return _Found(
+        {key: sampled(item) for key, item in plan.values.items()},
+        {key: (sampled(mine), sampled(theirs)) for key, (mine, theirs) in plan.pairs.items()},
+    )
 
 
-def _difference(pair: tuple[Statistic | Unmeasured, Statistic | Unmeasured], samples: dict[int, Sampled]) -> Interval:
-    mine, theirs = pair
+def _over_rounds(items: Sequence[Sampled | Unmeasured]) -> Sampled | Unmeasured:
+    """The average over the rounds; unmeasured when one of them is."""
+    known = [item for item in items if not isinstance(item, Unmeasured)]
+    return average(known) if len(known) == len(items) else next(item for item in items if isinstance(item, Unmeasured))
+
+
+def _interval(item: Sampled | Unmeasured) -> Interval:
+    return UNDEFINED if isinstance(item, Unmeasured) else item.interval()
+
+
+def _difference(pairs: Sequence[tuple[Sampled | Unmeasured, Sampled | Unmeasured]]) -> Interval:
+    mine, theirs = (_over_rounds([pair[side] for pair in pairs]) for side in (0, 1))
     if isinstance(mine, Unmeasured) or isinstance(theirs, Unmeasured):
         return UNDEFINED
-    return samples[id(mine)].minus(samples[id(theirs)])
+    return mine.minus(theirs)
 
 
-def _reasons(plan: _Plan, name: str, samples: dict[int, Sampled]) -> dict[str, str]:
+def _reasons(values: Mapping[str, Sampled | Unmeasured]) -> dict[str, str]:
     """Why metrics of one router have no value."""
     reasons = {}
-    for metric in METRICS:
-        item = plan.values[name, metric]
+    for metric, item in values.items():
         if isinstance(item, Unmeasured):
             reasons[metric] = item.reason
-        elif not np.isfinite(samples[id(item)].value):
-            reasons[metric] = "the best single's effect is never reached" if metric == "cost_save" else _UNDEFINED_DRAWS
+        elif not np.isfinite(item.value):
+            reasons[metric] = METRICS[metric].when_undefined or _UNDEFINED_DRAWS
     return reasons
 
 
@@ -166,3 +265,7 @@ def _coverage(trial: Trial) -> Coverage:
     effect = np.isfinite(trial.observed.effect)
     costed = effect & np.isfinite(trial.observed.cost_usd)
     return Coverage(int(effect.sum()), int(costed.any(axis=1).sum()), int(costed.sum()))
+
+
+def _mean(counts: Sequence[int]) -> int:
+    return round(sum(counts) / len(counts))

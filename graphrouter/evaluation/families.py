@@ -1,4 +1,4 @@
-"""The metrics of an evaluation. A new one is a function from a trial to statistics, and a line in `FAMILIES`.
+"""The metrics of an evaluation. A new one is a pure function of arrays, a measure that feeds it, and a line in `FAMILIES`.
 
 A family measures metrics that share their work. Predictor families judge one predicted quantity on the pairs where
 it was both observed and predicted; choice families judge what the predictions would have chosen (see `choices`).
@@ -6,37 +6,32 @@ it was both observed and predicted; choice families judge what the predictions w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Literal
 
 import numpy as np
 
-from graphrouter.evaluation.bootstrap import Statistic
-from graphrouter.evaluation.choices import Chooser
-from graphrouter.evaluation.frontier import Hull, area_log, cost_save, frontier_sums, perf_gain, trade_off_grid, upper_hull
-from graphrouter.evaluation.metrics import (
-    brier_of_pairs,
-    calibration_error_of_sums,
-    calibration_sums,
-    divide,
-    log_error_of_pairs,
-    log_loss_of_pairs,
+from graphrouter.evaluation.contender import Contender
+from graphrouter.evaluation.measures import Measures, Unmeasured
+from graphrouter.evaluation.predictor_measures import measure_effect, measure_log_rmse
+from graphrouter.evaluation.routing_measures import (
+    measure_arena,
+    measure_frontier,
+    measure_gains,
+    measure_joint,
+    measure_rewards,
+    measure_two_models,
 )
 from graphrouter.evaluation.trial import Trial
-from graphrouter.policy import PRESETS, Policy
+from graphrouter.policy import PRESETS
 from graphrouter.routers.observations import Quantity
 from graphrouter.types import BoolArray, FloatArray, Predictions
 
+__all__ = ["FAMILIES", "JOINT_METRICS", "METRICS", "Measures", "Metric", "MetricFamily", "Unmeasured", "measure_joint"]
 
-class Unmeasured(NamedTuple):
-    """Why a metric has no value."""
-
-    reason: str
-
-
-Measures = Mapping[str, Statistic | Unmeasured]
+CASCADE_PREDICTS_NOTHING = "a cascade looks at answers; it predicts nothing beforehand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +41,15 @@ class Metric:
     name: str
     title: str
     """What a table calls it."""
+    group: Literal["predictor", "routing"] = "routing"
+    """Whether it judges predictions or choices."""
     lower_is_better: bool = False
     is_share: bool = False
     """Shown in per cent."""
+    is_headline: bool = False
+    """Shown in a table that has no room for all."""
+    when_undefined: str = ""
+    """Why it may have no value although everything it needs was observed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,149 +57,113 @@ class MetricFamily:
     """Metrics that are measured together."""
 
     metrics: tuple[Metric, ...]
-    measure: Callable[[Trial, Predictions, BoolArray], Measures]
-    """From trial, predictions and the pairs to use, (num_queries, num_models)."""
+    collect: Callable[[Trial, Contender, BoolArray], Measures]
+    """From trial, contender and the pairs to use, (num_queries, num_models)."""
     quantity: Quantity | None = None
     """The predicted quantity that a predictor family judges; None for a choice family."""
 
-    def usable(self, trial: Trial, predictions: Predictions) -> BoolArray:
+    def usable(self, trial: Trial, contender: Contender) -> BoolArray:
         """Pairs that the family may use, (num_queries, num_models)."""
-        if self.quantity is None:
+        if self.quantity is None or contender.replayed is not None:  # a cascade is not judged by pairs: `measure` says so
             return np.ones(trial.observed.effect.shape, dtype=bool)
         observed: FloatArray = getattr(trial.observed, self.quantity)
-        predicted: FloatArray = getattr(predictions, self.quantity)
+        predicted: FloatArray = getattr(contender.predictions, self.quantity)
         return np.isfinite(observed) & np.isfinite(predicted)
+
+    def measure(self, trial: Trial, contender: Contender, usable: BoolArray) -> Measures:
+        """Every metric of the family, by name.
+
+        Args:
+            trial: What is judged on.
+            contender: Who is judged.
+            usable: (num_queries, num_models) the pairs that a predictor family looks at.
+        """
+        if self.quantity is not None and contender.replayed is not None:
+            return self.without(CASCADE_PREDICTS_NOTHING)
+        return self.collect(trial, contender, usable)
 
     def without(self, reason: str) -> Measures:
         """No values, for this reason."""
         return {metric.name: Unmeasured(reason) for metric in self.metrics}
 
 
-def measure_effect(trial: Trial, predictions: Predictions, usable: BoolArray) -> Measures:
-    """Log loss, Brier score and calibration error of the expected effect."""
-    expected, observed = np.where(usable, predictions.effect, np.nan), trial.observed.effect
-    return {
-        "log_loss": _mean_of_pairs(log_loss_of_pairs(expected, observed)),
-        "brier": _mean_of_pairs(brier_of_pairs(expected, observed)),
-        "ece": Statistic(calibration_sums(expected, observed), calibration_error_of_sums),
-    }
+def _predictor_family(
+    quantity: Quantity, collect: Callable[[Trial, Predictions, BoolArray], Measures], *metrics: Metric
+) -> MetricFamily:
+    return MetricFamily(metrics, lambda trial, contender, usable: collect(trial, contender.predictions, usable), quantity)
 
 
-def measure_log_rmse(
-    trial: Trial, predictions: Predictions, usable: BoolArray, *, quantity: Quantity, name: str, floor: float
-) -> Measures:
-    """Root mean square error of the log of a predicted amount."""
-    expected = np.where(usable, getattr(predictions, quantity), np.nan)
-    squares = _mean_of_pairs(log_error_of_pairs(expected, getattr(trial.observed, quantity), floor=floor) ** 2)
-    return {name: Statistic(squares.parts, lambda sums: np.sqrt(squares.finish(sums)))}
-
-
-def measure_rewards(trial: Trial, predictions: Predictions, usable: BoolArray) -> Measures:
-    """Mean observed utility of the choices in each preset; pairs count when what the preset weighs was observed."""
-    observed = trial.observed
-    measures: dict[str, Statistic | Unmeasured] = {}
-    for preset in PRESETS:
-        policy = Policy.preset(preset)
-        reason = _no_costs(trial) if policy.needs_cost else None
-        if reason is not None:
-            measures[f"reward_{preset}"] = Unmeasured(reason)
-            continue
-        reward = policy.utility(observed.effect, observed.cost_usd, trial.cost_scale)
-        chooser = Chooser.among_observed(predictions, np.where(usable, reward, np.nan))
-        (gained,) = chooser.collect(policy.utility(predictions.effect, predictions.cost_usd, trial.cost_scale), reward)
-        measures[f"reward_{preset}"] = Statistic(np.column_stack([gained, chooser.has_choice]), _ratio_of_two)
-    return measures
-
-
-def measure_frontier(trial: Trial, predictions: Predictions, usable: BoolArray) -> Measures:
-    """Area under the frontier, gain at best and cost saved, each relative to the best single reference."""
-    reason = _no_costs(trial)
-    if trial.best_single is None:
-        reason = "needs the reference best_single"
-    if reason is not None or trial.best_single is None:
-        return {name: Unmeasured(reason or "") for name in _OF_HULL}
-    grid = trade_off_grid(trial.cost_scale)
-    cost, effect, count = frontier_sums(predictions, trial.observed, grid)
-    single_cost, single_effect, _ = frontier_sums(trial.best_single, trial.observed, grid[[0, -1]])
-    parts = np.column_stack([count, single_cost, single_effect, cost, effect])
-    return {name: Statistic(parts, partial(_finish_frontier, of_hull=of_hull)) for name, of_hull in _OF_HULL.items()}
-
-
-class SinglePoints(NamedTuple):
-    """Where the best single reference stands on the queries of a draw: means a query."""
-
-    best_usd: float
-    cheapest_usd: float
-    best_effect: float
-    cheapest_effect: float
-
-
-_OF_HULL: dict[str, Callable[[Hull, SinglePoints], float]] = {
-    "area_log": lambda hull, single: area_log(hull, cheapest_usd=single.cheapest_usd, best_single_usd=single.best_usd),
-    "perf_gain": lambda hull, single: perf_gain(hull, best_single_effect=single.best_effect),
-    "cost_save": lambda hull, single: cost_save(hull, best_single_effect=single.best_effect, best_single_usd=single.best_usd),
-}
-
-
-def _finish_frontier(sums: FloatArray, of_hull: Callable[[Hull, SinglePoints], float]) -> FloatArray:
-    """The figure of each draw, (num_draws,), from sums in the column order of `measure_frontier`."""
-    means = divide(sums[:, 1:], np.broadcast_to(sums[:, :1], sums[:, 1:].shape))
-    num_points = (means.shape[1] - 4) // 2
-    figures = np.empty(len(means))
-    for i, row in enumerate(means):
-        single = SinglePoints(*row[:4].tolist())
-        cost = np.append(row[4 : 4 + num_points], single.cheapest_usd)
-        effect = np.append(row[4 + num_points :], single.cheapest_effect)
-        figures[i] = of_hull(upper_hull(cost, effect), single)
-    return figures
-
-
-def _no_costs(trial: Trial) -> str | None:
-    """Why nothing that weighs cost can be measured; None when it can."""
-    if not trial.cost_scale.is_known:
-        return "no training outcome has a cost"
-    if not (np.isfinite(trial.observed.cost_usd) & np.isfinite(trial.observed.effect)).any():
-        return "no evaluated outcome has a cost"
-    return None
-
-
-def _mean_of_pairs(values: FloatArray) -> Statistic:
-    """The mean over all pairs that are not NaN."""
-    return Statistic(np.column_stack([np.nansum(values, axis=1), np.isfinite(values).sum(axis=1)]), _ratio_of_two)
-
-
-def _ratio_of_two(sums: FloatArray) -> FloatArray:
-    return divide(sums[:, 0], sums[:, 1])
+def _choice_family(collect: Callable[[Trial, Contender], Measures], *metrics: Metric) -> MetricFamily:
+    return MetricFamily(metrics, lambda trial, contender, usable: collect(trial, contender))
 
 
 def _log_rmse_family(name: str, title: str, quantity: Quantity, *, floor: float) -> MetricFamily:
-    measure = partial(measure_log_rmse, quantity=quantity, name=name, floor=floor)
-    return MetricFamily((Metric(name, title, lower_is_better=True),), measure, quantity)
+    metric = Metric(name, title, "predictor", lower_is_better=True)
+    return _predictor_family(quantity, partial(measure_log_rmse, quantity=quantity, name=name, floor=floor), metric)
 
+
+_NEVER_REACHED = "the best single's effect is never reached"
+_TOP_NEVER_REACHED = "the effect of the most accurate single model is never reached"
+_NOT_BETTER = "the strong model is not better than the weak one here"
 
 FAMILIES: tuple[MetricFamily, ...] = (
-    MetricFamily(
-        (
-            Metric("log_loss", "log loss", lower_is_better=True),
-            Metric("brier", "Brier", lower_is_better=True),
-            Metric("ece", "calibration error", lower_is_better=True),
-        ),
-        measure_effect,
+    _predictor_family(
         "effect",
+        measure_effect,
+        Metric("log_loss", "log loss", "predictor", lower_is_better=True, is_headline=True),
+        Metric("brier", "Brier", "predictor", lower_is_better=True, is_headline=True),
+        Metric("ece", "calibration error", "predictor", lower_is_better=True, is_headline=True),
+        Metric("kendall_tau", "Kendall's tau", "predictor", when_undefined="no query has both better and worse models"),
     ),
-    MetricFamily(tuple(Metric(f"reward_{preset}", f"{preset.split('_')[0]} reward") for preset in PRESETS), measure_rewards),
-    MetricFamily(
-        (
-            Metric("area_log", "area"),
-            Metric("perf_gain", "gain at best", is_share=True),
-            Metric("cost_save", "cost saved", is_share=True),
-        ),
+    _choice_family(
+        measure_rewards, *(Metric(f"reward_{preset}", f"{preset.split('_')[0]} reward", is_headline=True) for preset in PRESETS)
+    ),
+    _choice_family(
         measure_frontier,
+        Metric("area_log", "area", is_headline=True),
+        Metric("aiq", "AIQ"),
+        Metric("deferral_area_50", "deferral area to 50 %"),
+        Metric("deferral_area_100", "deferral area"),
+        Metric("peak_effect", "peak effect"),
+        Metric("perf_gain", "gain at best", is_share=True, is_headline=True),
+        Metric("cost_save", "cost saved", is_share=True, is_headline=True, when_undefined=_NEVER_REACHED),
+        Metric(
+            "qnc",
+            "quality-neutral cost",
+            lower_is_better=True,
+            is_share=True,
+            is_headline=True,
+            when_undefined=_TOP_NEVER_REACHED,
+        ),
+    ),
+    _choice_family(
+        measure_gains,
+        Metric("gain_at_random", "gain over random", is_share=True),
+        Metric("gain_at_best", "gain over best single", is_share=True),
+        Metric("gap_at_oracle", "gap to the oracle", lower_is_better=True, is_share=True),
+    ),
+    _choice_family(
+        measure_two_models,
+        Metric("pgr", "PGR at half the calls", is_share=True, when_undefined=_NOT_BETTER),
+        Metric("apgr", "APGR", is_share=True, when_undefined=_NOT_BETTER),
+        Metric("cpt_50", "CPT(50 %)", lower_is_better=True, is_share=True, when_undefined=_NOT_BETTER),
+        Metric("cpt_80", "CPT(80 %)", lower_is_better=True, is_share=True, when_undefined=_NOT_BETTER),
+    ),
+    _choice_family(
+        measure_arena,
+        Metric("arena_score", "arena score"),
+        Metric("arena_opt_selection", "optimal selection", is_share=True, when_undefined="no model solves any query"),
+        Metric("arena_opt_accuracy", "optimal accuracy", is_share=True, when_undefined="no model solves any query"),
+        Metric("arena_opt_cost", "optimal cost", is_share=True, when_undefined="no query is solved at a cost"),
     ),
     # Amounts below the floors (a nano-dollar, a token, a millisecond) are as good as nothing.
     _log_rmse_family("log_rmse_cost", "log-RMSE cost", "cost_usd", floor=1e-9),
     _log_rmse_family("log_rmse_tokens", "log-RMSE tokens", "output_tokens", floor=1.0),
     _log_rmse_family("log_rmse_latency", "log-RMSE latency", "latency_s", floor=1e-3),
 )
-METRICS: dict[str, Metric] = {metric.name: metric for family in FAMILIES for metric in family.metrics}
+JOINT_METRICS: tuple[Metric, ...] = (Metric("pareto_dist", "distance to the frontier of all", lower_is_better=True),)
+"""Metrics that need everybody who is compared: see `measure_joint`."""
+METRICS: dict[str, Metric] = {
+    metric.name: metric for metrics in (*(family.metrics for family in FAMILIES), JOINT_METRICS) for metric in metrics
+}
 """Every metric by name, in table order."""

@@ -2,13 +2,11 @@
 
 For a trade-off lambda, the router sends each query to the model with the best `effect - lambda * cost_usd` by its own
 predictions; the observed (mean cost, mean effect) of the choices is a point. Lambda runs over a log grid that the
-*training* cost scale fixes, plus both ends: 0 (only effect counts) and infinity (only cost counts).
+*training* cost scale fixes, plus both ends: 0 (only effect counts) and infinity (only cost counts). A cascade is replayed
+at the same trade-offs.
 
-The hull is the non-decreasing concave upper hull of the points (RouterBench, Hu et al. 2024, section 3): two
-trade-offs can be mixed at random, and nobody needs to pay more for less. To the right of its last point it stays flat.
-Below its cheapest point a router reaches nothing. Every router may send everything to the cheapest model, so that
-point (cheapest by training means) joins every hull: all hulls cover the same range of cost. (RouterBench's code
-instead integrates from the router's own cheapest point and divides by the whole range.)
+Every router may send everything to the cheapest model, so that point (cheapest by training means) joins every hull: all
+hulls cover the same range of cost.
 
 Sparse data: the protocol of `choices`, with pairs whose effect *and* cost were observed.
 """
@@ -20,22 +18,14 @@ from typing import NamedTuple
 import numpy as np
 
 from graphrouter.evaluation.choices import Chooser
-from graphrouter.policy import CostScale
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.evaluation.contender import Contender
+from graphrouter.evaluation.hulls import LARGEST_COST_RATIO, Hull, upper_hull
+from graphrouter.policy import PRESETS, CostScale
+from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
 
 NUM_TRADE_OFFS = 48
-LARGEST_COST_RATIO = 1e4
-"""The log range of `area_log` spans at most this ratio, so that a free model does not stretch it without end."""
-_TOLERANCE = 1e-9
-
-
-class Hull(NamedTuple):
-    """Corner points of a non-decreasing concave hull; cost and effect both increase strictly."""
-
-    cost_usd: FloatArray
-    """(num_corners,) mean US dollars a query."""
-    effect: FloatArray
-    """(num_corners,) mean effect."""
+NUM_SWEPT = NUM_TRADE_OFFS + 2
+"""Trade-offs of a sweep, both ends included."""
 
 
 class Frontier(NamedTuple):
@@ -58,18 +48,29 @@ class Frontier(NamedTuple):
         return upper_hull(self.cost_usd, self.effect)
 
 
-def sweep_frontier(predictions: Predictions, observed: Predictions, *, cost_scale: CostScale) -> Frontier:
+class Sweep(NamedTuple):
+    """What each query brings at each trade-off, before any mean is taken."""
+
+    cost_usd: FloatArray
+    """(num_queries, num_trade_offs) observed US dollars; 0 for a query that does not count."""
+    effect: FloatArray
+    """(num_queries, num_trade_offs) observed effect; 0 for a query that does not count."""
+    counts: BoolArray
+    """(num_queries,) whether there was anything to choose from."""
+
+
+def sweep_frontier(contender: Contender, observed: Predictions, *, cost_scale: CostScale) -> Frontier:
     """The points that a router reaches on the observed outcomes (`observed`: same shape, NaN = not observed)."""
-    trade_offs = trade_off_grid(cost_scale)
-    cost, effect, count = frontier_sums(predictions, observed, trade_offs)
-    num_queries = int(count.sum())
+    sweep = sweep_contender(contender, observed, cost_scale=cost_scale)
+    num_queries = int(sweep.counts.sum())
     pairs = np.isfinite(observed.effect) & np.isfinite(observed.cost_usd)
     divisor = num_queries if num_queries else np.nan
-    return Frontier(trade_offs, cost.sum(axis=0) / divisor, effect.sum(axis=0) / divisor, num_queries, int(pairs.sum()))
+    cost, effect = sweep.cost_usd.sum(axis=0) / divisor, sweep.effect.sum(axis=0) / divisor
+    return Frontier(trade_off_grid(cost_scale), cost, effect, num_queries, int(pairs.sum()))
 
 
 def trade_off_grid(cost_scale: CostScale) -> FloatArray:
-    """Trade-offs from 0 to infinity in effect per US dollar, (NUM_TRADE_OFFS + 2,), dense where choices change.
+    """Trade-offs from 0 to infinity in effect per US dollar, (NUM_SWEPT,), dense where choices change.
 
     From "the dearest call is worth 0.01 of effect" to "the cheapest call is worth 10", by the training costs.
     """
@@ -78,13 +79,46 @@ def trade_off_grid(cost_scale: CostScale) -> FloatArray:
     return np.concatenate([[0.0], np.geomspace(0.01 / high, 10.0 / low, NUM_TRADE_OFFS), [np.inf]])
 
 
-def frontier_sums(
-    predictions: Predictions, observed: Predictions, trade_offs: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Observed cost and effect of the choices, (num_queries, num_trade_offs) each, and whether the query counts.
+def replay_trade_offs(cost_scale: CostScale) -> FloatArray:
+    """What a cascade is replayed at, (NUM_SWEPT + num_presets,): `trade_off_grid`, then the equivalents of the presets in order.
 
-    The third array, (num_queries,), is 1 for a query with something to choose from; all entries of others are 0.
+    A preset weighs scaled cost; for costs within the bounds of the scale it ranks as the trade-off
+    cost_weight / (effect_weight * (high_usd - low_usd)) does. Where no training outcome has a cost all are 0, since nothing
+    can be weighed.
+
+    Example:
+        >>> trade_offs = replay_trade_offs(CostScale(0.0, 0.5))
+        >>> len(trade_offs), trade_offs[-3:].tolist()  # performance_first, balanced, cost_first
+        (53, [0.0, 2.0, 8.0])
     """
+    if not cost_scale.is_known:
+        return np.zeros(NUM_SWEPT + len(PRESETS))
+    width = cost_scale.high_usd - cost_scale.low_usd
+    # With equal costs everywhere the scaled cost is 0, and so is its weight.
+    presets = [cost_weight / (effect_weight * width) if width > 0 else 0.0 for effect_weight, cost_weight in PRESETS.values()]
+    return np.concatenate([trade_off_grid(cost_scale), presets])
+
+
+def sweep_contender(
+    contender: Contender, observed: Predictions, *, cost_scale: CostScale, points: IntArray | None = None
+) -> Sweep:
+    """What the contender's choices, or a cascade's replay, bring at each trade-off of the grid.
+
+    Args:
+        contender: Predictions or replay of a router.
+        observed: (num_queries, num_models) outcomes, NaN = not observed.
+        cost_scale: Fixes the grid of trade-offs; a cascade has been replayed with the same one.
+        points: Which trade-offs of the grid, by position; all by default.
+    """
+    which = np.arange(NUM_SWEPT) if points is None else points
+    replayed = contender.replayed
+    if replayed is not None:
+        return Sweep(replayed.cost_usd[:, which], replayed.effect[:, which], replayed.answered)
+    return sweep_predictions(contender.predictions, observed, trade_off_grid(cost_scale)[which])
+
+
+def sweep_predictions(predictions: Predictions, observed: Predictions, trade_offs: FloatArray) -> Sweep:
+    """What choosing by the predictions brings at each of the trade-offs, (num_trade_offs,)."""
     chooser = Chooser.among_observed(predictions, observed.effect, observed.cost_usd)
     cost, effect = np.empty((2, len(predictions), len(trade_offs)))
     for i, trade_off in enumerate(trade_offs):
@@ -92,84 +126,19 @@ def frontier_sums(
         if 0 < trade_off < np.inf:
             utility = predictions.effect - trade_off * predictions.cost_usd
         cost[:, i], effect[:, i] = chooser.collect(utility, observed.cost_usd, observed.effect)
-    return cost, effect, chooser.has_choice.astype(np.float64)
+    return Sweep(cost, effect, chooser.has_choice)
 
 
-def upper_hull(cost_usd: FloatArray, effect: FloatArray) -> Hull:
-    """The non-decreasing concave upper hull of the points (num_points,) each; NaN points are skipped.
+def sweep_singles(best_single: Predictions, observed: Predictions) -> Sweep:
+    """What sending everything to one model brings, for each model in turn: (num_queries, num_models).
 
-    Example:
-        >>> hull = upper_hull(np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.2, 0.3, 0.8, 0.7]))
-        >>> hull.cost_usd.tolist(), hull.effect.tolist()
-        ([1.0, 3.0], [0.2, 0.8])
+    A model that was not run on a query gives way to the best observed one by training means, as the best single model does.
+
+    Args:
+        best_single: What the best single baseline predicts.
+        observed: (num_queries, num_models) outcomes, NaN = not observed.
     """
-    points = sorted(zip(cost_usd.tolist(), (-effect).tolist(), strict=True))
-    corners: list[tuple[float, float]] = []
-    for cost, negative in points:
-        point = (cost, -negative)
-        if not point[1] > (corners[-1][1] if corners else -np.inf) or cost != cost:
-            continue  # dearer and no better
-        while len(corners) >= 2 and _rise(corners[-2], corners[-1]) <= _rise(corners[-2], point):
-            corners.pop()
-        corners.append(point)
-    return Hull(np.array([corner[0] for corner in corners]), np.array([corner[1] for corner in corners]))
-
-
-def effect_at(hull: Hull, cost_usd: FloatArray) -> FloatArray:
-    """Mean effect that the hull reaches at each mean cost; 0 below its cheapest corner, flat to the right."""
-    if len(hull.cost_usd) == 0:
-        return np.full(np.shape(cost_usd), np.nan)
-    return np.asarray(np.interp(cost_usd, hull.cost_usd, hull.effect, left=0.0))
-
-
-def cost_to_reach(hull: Hull, effect: float) -> float:
-    """Smallest mean cost in US dollars at which the hull reaches `effect`; NaN when it never does."""
-    if len(hull.effect) == 0 or not effect <= hull.effect[-1] + _TOLERANCE:
-        return float("nan")
-    return float(np.interp(effect, hull.effect, hull.cost_usd))
-
-
-def mean_effect_over_log_cost(hull: Hull, low_usd: float, high_usd: float) -> float:
-    """Mean of the hull over log cost between two costs, exactly; NaN for an empty hull or range.
-
-    Between corners the hull is `a + b * cost`, whose integral over log cost is `a * log(cost) + b * cost`.
-    """
-    if len(hull.cost_usd) == 0 or not 0 < low_usd < high_usd:
-        return float("nan")
-    inside = hull.cost_usd[(hull.cost_usd > low_usd) & (hull.cost_usd < high_usd)]
-    cuts = np.concatenate([[low_usd], inside, [high_usd]])
-    left, right = cuts[:-1], cuts[1:]
-    # The value just right of each cut: a hull that starts inside the range jumps from 0 to its first corner there.
-    at_left, at_right = effect_at(hull, left), effect_at(hull, right)
-    at_right = np.where(right <= hull.cost_usd[0], 0.0, at_right)
-    # With x = right / left - 1 that integral is at_left * log(1 + x) + rise * (1 - log(1 + x) / x), which also keeps its digits
-    # where two corners all but coincide and `b` is huge.
-    stretch = (right - left) / left
-    area = at_left * np.log1p(stretch) + (at_right - at_left) * (1 - np.log1p(stretch) / stretch)
-    return float(area.sum() / np.log(high_usd / low_usd))
-
-
-def area_log(hull: Hull, *, cheapest_usd: float, best_single_usd: float) -> float:
-    """Mean effect over log cost from the cheapest model's mean cost to 1.5 times the best single model's."""
-    high = 1.5 * best_single_usd
-    return mean_effect_over_log_cost(hull, max(cheapest_usd, high / LARGEST_COST_RATIO), high)
-
-
-def perf_gain(hull: Hull, *, best_single_effect: float) -> float:
-    """Best effect on the hull relative to the best single model's, minus 1; NaN when the latter is 0 (LLMRouterBench)."""
-    if len(hull.effect) == 0 or not best_single_effect > 0:
-        return float("nan")
-    return float(hull.effect[-1] / best_single_effect - 1)
-
-
-def cost_save(hull: Hull, *, best_single_effect: float, best_single_usd: float) -> float:
-    """Share of the best single model's cost that is saved at its effect; NaN when never reached (LLMRouterBench)."""
-    if not best_single_usd > 0:
-        return float("nan")
-    return 1 - cost_to_reach(hull, best_single_effect) / best_single_usd
-
-
-def _rise(start: tuple[float, float], end: tuple[float, float]) -> float:
-    """Slope from one point to a dearer one; infinite over a step of cost too small for the quotient."""
-    width = end[0] - start[0]
-    return (end[1] - start[1]) / width if width > 0 else np.inf
+    fallback = sweep_predictions(best_single, observed, np.zeros(1))
+    known = np.isfinite(observed.effect) & np.isfinite(observed.cost_usd)
+    cost, effect = np.where(known, observed.cost_usd, fallback.cost_usd), np.where(known, observed.effect, fallback.effect)
+    return Sweep(cost, effect, fallback.counts)

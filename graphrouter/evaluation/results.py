@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ Figures = Mapping[str, Mapping[str, Interval]]
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much was observed of the evaluated queries."""
+    """How much was observed of the evaluated queries; over several splits, the mean of a split."""
 
     num_pairs: int
     """Pairs with an observed effect: predictor metrics and the reward of performance_first rest on them."""
@@ -32,31 +32,34 @@ class SettingResult:
     """All figures of one setting."""
 
     routers: Figures
-    """The evaluated router first, then the references, then the oracle."""
+    """The evaluated router first, then the baselines, then the oracle."""
     paired: Figures
-    """Difference of the evaluated router minus each reference and the oracle, on the same queries and pairs."""
+    """Difference of the evaluated router minus each baseline and the oracle, on the same queries and pairs."""
     unmeasured: Mapping[str, Mapping[str, str]]
     """Why a figure is undefined, by router and metric."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A router against its references on held-out queries."""
+    """A router against its baselines on held-out queries, of one split or averaged over several."""
 
     router: str
     """Name of the evaluated router."""
     dataset: str
     num_queries: int
+    """Evaluated queries; over several splits, the mean of a split."""
     num_models: int
     seeds: tuple[int, ...]
-    """Seeds of the bootstrap."""
+    """Seed of each split."""
     coverage: Coverage
     settings: Mapping[SettingName, SettingResult]
     """`task_known`: routers are told the tasks of the queries that have one. `task_hidden`: they are not."""
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Why a router is not among the results."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json.dumps`; an undefined figure is None."""
-        return {
+        plain: dict[str, Any] = {
             "dataset": self.dataset,
             "num_queries": self.num_queries,
             "num_models": self.num_models,
@@ -66,6 +69,7 @@ class Evaluation:
                 for name, result in self.settings.items()
             },
         }
+        return {**plain, "failed": dict(self.failed)} if self.failed else plain
 
 
 def _plain(figures: Figures, key: str) -> dict[str, dict[str, dict[str, float | None]]]:

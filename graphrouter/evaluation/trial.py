@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from graphrouter.evaluation.contender import Contender, Replayed
+from graphrouter.evaluation.frontier import replay_trade_offs
 from graphrouter.exceptions import DataError
 from graphrouter.policy import CostScale
 from graphrouter.routers.base import Router
+from graphrouter.routers.baselines.base import Baseline
+from graphrouter.routers.baselines.cascades import Cascade
 from graphrouter.routers.observations import QUANTITIES, Observations
 from graphrouter.types import Predictions
 
@@ -23,6 +27,7 @@ class Trial:
     """The evaluated queries, in the order of their ids, and the evaluated models, in the order of the dataset."""
 
     models: tuple[str, ...]
+    query_ids: tuple[str, ...]
     prompts: tuple[str, ...]
     tasks: tuple[str | None, ...]
     observed: Predictions
@@ -30,7 +35,7 @@ class Trial:
     cost_scale: CostScale
     """Fitted on training outcomes."""
     best_single: Predictions | None
-    """What the best single reference predicts for these queries; None without that reference."""
+    """What the best single baseline predicts for these queries; None without that baseline."""
 
     @classmethod
     def of(
@@ -38,37 +43,55 @@ class Trial:
         data: RoutingDataset,
         query_ids: Sequence[str],
         *,
-        router: Router,
+        models: Sequence[str],
         best_single: Router | None,
         cost_scale: CostScale,
     ) -> Self:
-        """The trial of the router's models on the given queries; the order of the ids does not matter.
+        """The trial of the models that a router knows on the given queries; the order of the ids does not matter.
 
         Raises:
             DataError: The router shares no model with the dataset, or nothing was observed.
         """
         seen = Observations.of(data, sorted(query_ids))
-        models = tuple(name for name in seen.pool.names if name in router.pool.index)
-        if not models:
-            theirs, ours = _few(router.models), _few(seen.pool.names)
+        shared = tuple(name for name in seen.pool.names if name in models)
+        if not shared:
+            theirs, ours = _few(tuple(models)), _few(seen.pool.names)
             raise DataError(
                 f"The router knows {theirs}; {data.name!r} has {ours}. Expected shared models; evaluate on its own data."
             )
-        observed = align(seen.outcomes, models, owner="the dataset")
+        observed = align(seen.outcomes, shared, owner="the dataset")
         if not np.isfinite(observed.effect).any():
             raise DataError(
-                f"None of the router's {len(models)} models has an outcome on the {len(query_ids)} queries; "
+                f"None of the router's {len(shared)} models has an outcome on the {len(query_ids)} queries; "
                 "expected at least one. Evaluate on queries with outcomes."
             )
-        reference = None
+        baseline = None
         if best_single is not None:  # it looks at neither prompt nor task
-            reference = align(best_single.predict(seen.prompts), models, owner="best_single")
-        return cls(models, seen.prompts, seen.tasks, observed, cost_scale, reference)
+            baseline = align(best_single.predict(seen.prompts), shared, owner="best_single")
+        return cls(shared, seen.query_ids, seen.prompts, seen.tasks, observed, cost_scale, baseline)
 
-    def predict(self, router: Router, *, task_known: bool, owner: str) -> Predictions:
-        """What the router predicts of the evaluated pairs, with the queries' tasks given or hidden."""
+    def enter(self, router: Router, *, task_known: bool, name: str) -> Contender:
+        """The router in this trial, with the queries' tasks given or hidden.
+
+        A cascade is asked what it reaches at every trade-off; it sees the outcomes of the models that it calls, of no others.
+        """
         tasks = self.tasks if task_known else None
-        return align(router.predict(self.prompts, tasks=tasks), self.models, owner=owner)
+        predictions = align(router.predict(self.prompts, tasks=tasks), self.models, owner=name)
+        if isinstance(router, Cascade):
+            return Contender(predictions, replayed=self._replay(router, tasks))
+        utilities = router.preset_utilities(self.prompts, tasks=tasks) if isinstance(router, Baseline) else None
+        if utilities is None:
+            return Contender(predictions)
+        columns = [router.models.index(model) for model in self.models]
+        return Contender(predictions, preset_utilities={preset: each[:, columns] for preset, each in utilities.items()})
+
+    def _replay(self, router: Cascade, tasks: Sequence[str | None] | None) -> Replayed:
+        plays = [
+            router.replay(self.prompts, self.observed, trade_off=float(trade_off), tasks=tasks)
+            for trade_off in replay_trade_offs(self.cost_scale)
+        ]
+        cost, effect = (np.column_stack([getattr(play, part) for play in plays]) for part in ("cost_usd", "effect"))
+        return Replayed(cost, effect, plays[0].answered)
 
 
 def align(predictions: Predictions, models: tuple[str, ...], *, owner: str) -> Predictions:

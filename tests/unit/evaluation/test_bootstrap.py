@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from graphrouter.evaluation.bootstrap import Interval, Sampled, Statistic, bootstrap
+from graphrouter.evaluation.bootstrap import Interval, Resampling, Sampled, Statistic, average
+from graphrouter.evaluation.bootstrap import bootstrap as bootstrap_over
 from graphrouter.types import FloatArray
+
+
+def bootstrap(statistics: Sequence[Statistic], *, num_draws: int = 1000, seed: int = 0) -> list[Sampled]:
+    """Over one trial whose queries are called 0000, 0001, ..."""
+    ids = tuple(f"{i:04}" for i in range(len(statistics[0].parts)))
+    return bootstrap_over(statistics, Resampling((ids,), num_draws, seed).counts(0))
 
 
 def mean_of(values: FloatArray) -> Statistic:
@@ -69,10 +77,43 @@ def test_an_interval_with_many_undefined_draws_is_undefined() -> None:
 
 def test_without_draws_there_is_no_interval() -> None:
     assert math.isnan(bootstrap([mean_of(np.ones(3))], num_draws=0)[0].interval().low)
-    assert bootstrap([]) == []
+    assert bootstrap_over([], []) == []
 
 
 def test_excludes_zero() -> None:
     assert Interval(1, 0.5, 2).excludes_zero
     assert Interval(-1, -2, -0.5).excludes_zero
     assert not Interval(0.1, -0.1, 0.3).excludes_zero
+
+
+def test_trials_draw_the_queries_that_they_share_together() -> None:
+    resampling = Resampling((("a", "b", "c"), ("c", "d")), num_draws=250, seed=1)
+    first, second = (np.vstack(list(resampling.counts(trial))) for trial in (0, 1))
+    assert first.shape == (250, 3)
+    np.testing.assert_array_equal(first[:, 2], second[:, 0])
+    assert (first.sum(axis=1) + second[:, 1] == 4).all()
+
+
+def test_averaging_over_splits_of_the_same_queries_gains_nothing_by_repetition() -> None:
+    """Five splits with the same test queries know no more than one; five with queries of their own know more."""
+    rng = np.random.default_rng(4)
+    values = [rng.normal(0, 1, 200) for _ in range(5)]
+    ids = tuple(f"{i:04}" for i in range(200))
+    same = Resampling((ids,) * 5, 400)
+    apart = Resampling(tuple(tuple(f"{k}-{query}" for query in ids) for k in range(5)), 400)
+
+    def width(samples: list[Sampled]) -> float:
+        interval = average(samples).interval()
+        return interval.high - interval.low
+
+    repeated = width([bootstrap_over([mean_of(values[0])], same.counts(k))[0] for k in range(5)])
+    alone = width(bootstrap([mean_of(values[0])], num_draws=400))
+    fresh = width([bootstrap_over([mean_of(values[k])], apart.counts(k))[0] for k in range(5)])
+    assert repeated == pytest.approx(alone, rel=0.15)
+    assert fresh == pytest.approx(alone / math.sqrt(5), rel=0.25)
+
+
+def test_the_average_of_something_undefined_is_undefined() -> None:
+    known, unknown = Sampled(1.0, np.ones(3)), Sampled(float("nan"), np.full(3, np.nan))
+    assert average([known, Sampled(3.0, np.full(3, 3.0))]).value == 2.0
+    assert math.isnan(average([known, unknown]).value)

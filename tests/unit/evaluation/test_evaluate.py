@@ -17,17 +17,20 @@ from hypothesis import strategies as st
 from graphrouter.config import EncoderConfig, SplitConfig
 from graphrouter.data import RoutingDataset, load_dataset, split_dataset
 from graphrouter.encoders import create_encoder
-from graphrouter.evaluation import METRICS, Evaluation, evaluate, fit_references
+from graphrouter.evaluation import METRICS, Evaluation, evaluate
 from graphrouter.exceptions import ConfigError, DataError
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.routers.base import Router
-from graphrouter.routers.reference import BestSingle, TaskMean
+from graphrouter.routers.baselines import LearningData, fit_baselines
+from graphrouter.routers.baselines.means import BestSingle, TaskMean
 from graphrouter.types import FloatArray, Predictions
 
 NAN = float("nan")
-NAMES = ("log_loss", "brier", "ece", "reward_performance_first", "reward_balanced", "reward_cost_first", "area_log", "perf_gain")
-NAMES += ("cost_save", "log_rmse_cost", "log_rmse_tokens", "log_rmse_latency")
+ENCODER = create_encoder(EncoderConfig(name="hashing", dimension=16))
+AGREED = {"log_loss", "brier", "ece", "kendall_tau", "reward_performance_first", "reward_balanced", "reward_cost_first"}
+AGREED |= {"area_log", "aiq", "qnc", "perf_gain", "cost_save", "pareto_dist", "pgr", "apgr", "log_rmse_cost"}
+AGREED |= {"gain_at_random", "gain_at_best", "gap_at_oracle", "arena_score"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,14 +90,14 @@ def run(
     data: RoutingDataset, router: Router, *, num_draws: int = 20, query_ids: Sequence[str] | None = None, **others: Router
 ) -> Evaluation:
     scale = CostScale.fit(data.outcome_matrix("cost_usd"))
-    return evaluate(router, data, query_ids or ids(data), references=others, cost_scale=scale, num_draws=num_draws)
+    return evaluate(router, data, query_ids or ids(data), baselines=others, cost_scale=scale, num_draws=num_draws)
 
 
 def test_figures_by_hand() -> None:
     effect = np.array([[1.0, 1.0], [0.0, 1.0], [NAN, 0.0]])
     data = dataset(effect, np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]))
     router = fixed(data, np.array([[0.9, 0.8], [0.4, 0.6], [0.9, 0.2]]), np.array([[0.1, 1.0], [0.1, 1.0], [0.1, 1.0]]))
-    found = evaluate(router, data, ids(data), references={}, cost_scale=CostScale(0.0, 1.0), num_draws=10)
+    found = evaluate(router, data, ids(data), baselines={}, cost_scale=CostScale(0.0, 1.0), num_draws=10)
     figures = found.settings["task_known"].routers["graphrouter"]
     losses = [-math.log(0.9), -math.log(0.8), -math.log(0.6), -math.log(0.6), -math.log(0.8)]
     assert figures["log_loss"].value == pytest.approx(np.mean(losses))
@@ -105,7 +108,7 @@ def test_figures_by_hand() -> None:
     assert figures["reward_balanced"].value == pytest.approx(0.0)
     assert figures["reward_cost_first"].value == pytest.approx((0.2 + 0.0 - 0.8) / 3)
     assert math.isnan(figures["area_log"].value)
-    assert found.settings["task_known"].unmeasured["graphrouter"]["area_log"] == "needs the reference best_single"
+    assert found.settings["task_known"].unmeasured["graphrouter"]["area_log"] == "needs the baseline best_single"
     assert (found.coverage.num_pairs, found.coverage.num_costed_pairs, found.coverage.num_costed_queries) == (5, 5, 3)
     oracle = found.settings["task_known"].routers["oracle"]
     assert math.isnan(oracle["log_loss"].value)
@@ -118,7 +121,7 @@ def test_frontier_by_hand() -> None:
     cost = np.tile([0.01, 1.0], (20, 1))
     data = dataset(effect, cost)
     knowing = fixed(data, np.clip(effect, 0.1, 0.9), cost)
-    found = run(data, knowing, best_single=BestSingle.fit(data, ids(data)), num_draws=200)
+    found = run(data, knowing, best_single=BestSingle.fit(LearningData.of(data, ids(data), encoder=ENCODER)), num_draws=200)
     figures = found.settings["task_known"].routers
     assert figures["graphrouter"]["cost_save"].value == pytest.approx(1 - 0.505)
     assert figures["graphrouter"]["perf_gain"].value == pytest.approx(0.0)
@@ -134,7 +137,7 @@ def test_frontier_by_hand() -> None:
 
 def test_json_has_exactly_the_agreed_form() -> None:
     data, router = random_case(0)
-    found = run(data, router, best_single=BestSingle.fit(data, ids(data)))
+    found = run(data, router, best_single=BestSingle.fit(LearningData.of(data, ids(data), encoder=ENCODER)))
     plain = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert set(plain) == {"dataset", "num_queries", "num_models", "seeds", "settings"}
     assert (plain["dataset"], plain["num_queries"], plain["num_models"], plain["seeds"]) == ("tiny", 30, 4, [0])
@@ -144,23 +147,25 @@ def test_json_has_exactly_the_agreed_form() -> None:
         assert set(result["routers"]) == {"graphrouter", "best_single", "oracle"}
         assert set(result["paired"]) == {"best_single", "oracle"}
         for figures in result["routers"].values():
-            assert tuple(figures) == NAMES
+            assert tuple(figures) == tuple(METRICS)
             assert all(set(figure) == {"value", "low", "high"} for figure in figures.values())
         for figures in result["paired"].values():
-            assert tuple(figures) == NAMES
+            assert tuple(figures) == tuple(METRICS)
             assert all(set(figure) == {"diff", "low", "high"} for figure in figures.values())
     assert plain["settings"]["task_known"]["routers"]["graphrouter"]["log_rmse_latency"] == {
         "value": None,
         "low": None,
         "high": None,
     }
-    assert tuple(METRICS) == NAMES
+    assert set(METRICS) >= AGREED
 
 
 def test_without_costs_only_performance_is_rewarded() -> None:
     rng = np.random.default_rng(0)
     data = dataset(rng.integers(0, 2, (20, 2)).astype(float))
-    found = run(data, fixed(data, rng.random((20, 2))), best_single=BestSingle.fit(data, ids(data)))
+    found = run(
+        data, fixed(data, rng.random((20, 2))), best_single=BestSingle.fit(LearningData.of(data, ids(data), encoder=ENCODER))
+    )
     result = found.settings["task_hidden"]
     figures = result.routers["graphrouter"]
     assert math.isfinite(figures["reward_performance_first"].value)
@@ -187,13 +192,13 @@ def test_the_task_is_hidden_from_all_in_one_setting() -> None:
     data = dataset(effect)
     queries = data.queries.assign(task=["left"] * 10 + ["right"] * 10)
     data = RoutingDataset.from_frames(queries=queries, models=data.models, outcomes=data.outcomes)
-    router = TaskMean.fit(data, ids(data))
-    found = evaluate(router, data, ids(data), references={}, cost_scale=router.cost_scale, num_draws=5)
+    router = TaskMean.fit(LearningData.of(data, ids(data), encoder=ENCODER))
+    found = evaluate(router, data, ids(data), baselines={}, cost_scale=router.cost_scale, num_draws=5)
     known, hidden = (
         found.settings[s].routers["graphrouter"]["reward_performance_first"].value for s in ("task_known", "task_hidden")
     )
     assert (known, hidden) == (1.0, 0.5)
-    only = evaluate(router, data, ids(data), references={}, cost_scale=router.cost_scale, num_draws=5, task_known=False)
+    only = evaluate(router, data, ids(data), baselines={}, cost_scale=router.cost_scale, num_draws=5, task_known=False)
     assert list(only.settings) == ["task_hidden"]
 
 
@@ -201,7 +206,7 @@ def test_the_task_is_hidden_from_all_in_one_setting() -> None:
 @given(st.integers(0, 10_000))
 def test_the_oracle_is_never_beaten_in_reward(seed: int) -> None:
     data, router = random_case(seed)
-    single = BestSingle.fit(data, ids(data))
+    single = BestSingle.fit(LearningData.of(data, ids(data), encoder=ENCODER))
     result = run(data, router, best_single=single, num_draws=0).settings["task_known"]
     for metric in ("reward_performance_first", "reward_balanced", "reward_cost_first"):
         for other in ("graphrouter", "best_single"):
@@ -222,9 +227,14 @@ def test_permuting_models_or_queries_changes_nothing(seed: int) -> None:
         {p: e[columns] for p, e in router.effect.items()},
         {p: c[columns] for p, c in router.cost_usd.items()},
     )
-    first = run(data, router, best_single=BestSingle.fit(data, ids(data)), query_ids=ids(data))
+    first = run(data, router, best_single=BestSingle.fit(LearningData.of(data, ids(data), encoder=ENCODER)), query_ids=ids(data))
     for other_data, other_router in ((shuffled, same), (shuffled, router), (data, same)):
-        second = run(other_data, other_router, best_single=BestSingle.fit(other_data, order), query_ids=order)
+        second = run(
+            other_data,
+            other_router,
+            best_single=BestSingle.fit(LearningData.of(other_data, order, encoder=ENCODER)),
+            query_ids=order,
+        )
         _assert_same_figures(first, second)
 
 
@@ -234,6 +244,18 @@ def _assert_same_figures(first: Evaluation, second: Evaluation) -> None:
             for metric, interval in figures.items():
                 other = second.settings[setting].routers[router][metric]
                 np.testing.assert_allclose(other, interval, atol=1e-9, err_msg=f"{setting} {router} {metric}")
+
+
+def test_a_router_that_predicts_some_models_only_is_compared_on_those_but_has_no_figure() -> None:
+    data, router = random_case(0)
+    narrow = fixed(data, np.stack(list(router.effect.values())), np.stack(list(router.cost_usd.values())))
+    for effect in narrow.effect.values():
+        effect[2:] = NAN
+    result = run(data, router, narrow=narrow).settings["task_known"]
+    assert math.isnan(result.routers["narrow"]["log_loss"].value)
+    assert "some models only" in result.unmeasured["narrow"]["log_loss"]
+    assert result.paired["narrow"]["log_loss"].value == pytest.approx(0.0, abs=1e-9)  # where both predict, both say the same
+    assert math.isfinite(result.routers["narrow"]["reward_balanced"].value)
 
 
 def test_only_shared_models_are_evaluated() -> None:
@@ -252,7 +274,7 @@ def test_bad_input() -> None:
         run(data, router, oracle=router)
     with pytest.raises(DataError, match="distinct names"):
         run(data, router, graphrouter=router)
-    narrow = BestSingle.fit(data.select_models(["m0", "m1"]), ids(data))
+    narrow = BestSingle.fit(LearningData.of(data.select_models(["m0", "m1"]), ids(data), encoder=ENCODER))
     with pytest.raises(DataError, match="best_single does not predict 'm2'"):
         run(data, router, best_single=narrow)
     empty = dataset(np.array([[1.0, 1.0], [NAN, NAN]]))
@@ -264,21 +286,19 @@ def test_references_by_name() -> None:
     rng = np.random.default_rng(0)
     data = dataset(rng.integers(0, 2, (60, 2)).astype(float), rng.random((60, 2)))
     split, encoder = split_dataset(data, SplitConfig()), create_encoder(EncoderConfig(name="hashing", dimension=16))
-    assert list(fit_references(data, split, encoder)) == ["best_single", "task_mean", "rasch", "knn"]
-    assert list(fit_references(data, split, encoder, names=["knn"])) == ["best_single", "task_mean", "knn"]
-    with pytest.raises(ConfigError, match="Unknown reference 'svm'"):
-        fit_references(data, split, encoder, names=["svm"])
+    assert list(fit_baselines(LearningData.of_split(data, split, encoder))) == ["best_single", "task_mean", "rasch", "knn"]
+    assert list(fit_baselines(LearningData.of_split(data, split, encoder), ["knn"])) == ["best_single", "task_mean", "knn"]
+    with pytest.raises(ConfigError, match="Unknown baseline 'oracle'"):
+        fit_baselines(LearningData.of_split(data, split, encoder), ["oracle"])
 
 
 @pytest.mark.parametrize("name", ["bfcl_v1", "llmrouter_default"])
 def test_real_data(shared_data: Callable[[str], Path], name: str) -> None:
     data = load_dataset(shared_data(name))
     split, encoder = split_dataset(data, SplitConfig()), create_encoder(EncoderConfig(name="hashing", dimension=64))
-    references = fit_references(data, split, encoder)
+    baselines = fit_baselines(LearningData.of_split(data, split, encoder))
     scale = CostScale.fit(data.outcome_matrix("cost_usd", split.train))
-    found = evaluate(
-        references["task_mean"], data, split.test, references=references, cost_scale=scale, num_draws=100, name="again"
-    )
+    found = evaluate(baselines["task_mean"], data, split.test, baselines=baselines, cost_scale=scale, num_draws=100, name="again")
     result = found.settings["task_known"]
     assert result.routers["task_mean"]["log_loss"].value < result.routers["best_single"]["log_loss"].value
     assert result.paired["best_single"]["log_loss"].high < 0

@@ -1,4 +1,4 @@
-"""Predictor metrics against values computed by hand."""
+"""Predictor metrics against values computed by hand and against second implementations, then properties."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import kendalltau
+from sklearn.metrics import brier_score_loss, root_mean_squared_error
+from sklearn.metrics import log_loss as sklearn_log_loss
 
 from graphrouter.evaluation import metrics
 from graphrouter.types import FloatArray
@@ -54,16 +57,72 @@ def test_a_bin_edge_belongs_to_the_upper_bin() -> None:
     np.testing.assert_array_equal(sums, [[0.0, 1.5, 1.0, 2.0, 1.0, 2.0]])
 
 
+def test_against_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    probability, effect = rng.random((50, 6)), rng.integers(0, 2, (50, 6)).astype(float)
+    effect[rng.random(effect.shape) < 0.3] = NAN
+    known = np.isfinite(effect)
+    assert metrics.log_loss(probability, effect) == pytest.approx(sklearn_log_loss(effect[known], probability[known]))
+    assert metrics.brier(probability, effect) == pytest.approx(brier_score_loss(effect[known], probability[known]))
+    amounts = rng.lognormal(size=(2, 50, 6))
+    expected = root_mean_squared_error(np.log(amounts[1]).ravel(), np.log(amounts[0]).ravel())
+    assert metrics.log_rmse(amounts[0], amounts[1]) == pytest.approx(expected)
+
+
+def test_reliability_bins_by_hand() -> None:
+    probability, effect = np.array([[0.1, 0.3], [0.9, 1.0], [0.7, 0.5]]), np.array([[0.0, 1.0], [1.0, 1.0], [NAN, 0.25]])
+    bins = metrics.reliability_bins(probability, effect, num_bins=3)
+    np.testing.assert_allclose(bins.expected, [0.2, 0.5, 0.95])
+    np.testing.assert_allclose(bins.observed, [0.5, 0.25, 1.0])
+    assert bins.num_pairs.tolist() == [2, 1, 2]
+    empty = metrics.reliability_bins(np.array([0.1]), np.array([1.0]), num_bins=2)
+    np.testing.assert_array_equal(empty.observed, [1.0, NAN])
+
+
+def test_calibration_error_is_the_mean_gap_of_the_reliability_bins() -> None:
+    rng = np.random.default_rng(0)
+    probability, effect = rng.random((80, 5)), rng.random((80, 5))
+    cell = np.minimum(np.floor(probability * 15), 14)
+    gaps = [abs((probability - effect)[cell == c].sum()) for c in range(15)]
+    assert metrics.expected_calibration_error(probability, effect) == pytest.approx(sum(gaps) / 400)
+    bins = metrics.reliability_bins(probability, effect)
+    gap = np.average(np.abs(bins.expected - bins.observed), weights=bins.num_pairs)
+    assert metrics.expected_calibration_error(probability, effect) == pytest.approx(gap)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kendall_tau_against_scipy(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    predicted, observed = rng.random((60, 7)).round(1), rng.integers(0, 3, (60, 7)) / 2
+    predicted[rng.random(predicted.shape) < 0.1] = NAN
+    observed[rng.random(observed.shape) < 0.2] = NAN
+    observed[0], observed[1] = NAN, 1.0
+    found = metrics.kendall_tau_of_queries(predicted, observed)
+    for tau, first, second in zip(found, predicted, observed, strict=True):
+        known = np.isfinite(first) & np.isfinite(second)
+        defined = len(set(first[known])) > 1 and len(set(second[known])) > 1
+        expected = kendalltau(first[known], second[known]).statistic if defined else NAN
+        assert tau == pytest.approx(expected, nan_ok=True)
+    assert metrics.kendall_tau(predicted, observed) == pytest.approx(np.nanmean(found))
+
+
+def test_kendall_tau_by_hand() -> None:
+    # One query ranked right, one ranked wrong, one with a tie on one side: 2 agreeing pairs over sqrt(3 * 2).
+    predicted = np.array([[0.1, 0.2, 0.3]] * 3)
+    observed = np.array([[0.0, 0.5, 1.0], [1.0, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    np.testing.assert_allclose(metrics.kendall_tau_of_queries(predicted, observed), [1, -1, 2 / math.sqrt(6)])
+
+
 def test_nothing_observed_is_nan() -> None:
     probability, effect = np.full((2, 2), 0.5), np.full((2, 2), NAN)
-    for metric in (metrics.log_loss, metrics.brier, metrics.expected_calibration_error, metrics.log_rmse):
+    for metric in (metrics.log_loss, metrics.brier, metrics.expected_calibration_error, metrics.log_rmse, metrics.kendall_tau):
         assert math.isnan(metric(probability, effect))
 
 
 @settings(deadline=None)
 @given(probabilities, effects)
 def test_order_changes_nothing(probability: FloatArray, effect: FloatArray) -> None:
-    for metric in (metrics.log_loss, metrics.brier, metrics.expected_calibration_error):
+    for metric in (metrics.log_loss, metrics.brier, metrics.expected_calibration_error, metrics.kendall_tau):
         forwards, backwards = metric(probability, effect), metric(probability[::-1, ::-1], effect[::-1, ::-1])
         assert forwards == pytest.approx(backwards, nan_ok=True)
 
