@@ -1,0 +1,145 @@
+"""`graphrouter benchmark`: routers x datasets x seeds, with a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from graphrouter.cli import options
+from graphrouter.cli.console import error_console, print_json
+from graphrouter.cli.data import DATA_HELP
+from graphrouter.cli.files import check_target, replace_file, write_json
+from graphrouter.cli.progress import working
+from graphrouter.cli.render import say, say_line
+from graphrouter.cli.reports import write_reports
+from graphrouter.cli.train import ConfigFile, Overrides
+
+if TYPE_CHECKING:
+    from graphrouter.evaluation.benchmark import BenchmarkResult, Cell, CellResult, Plan
+
+HEADLINE = ("log_loss", "reward_performance_first", "reward_balanced", "reward_cost_first", "area_log")
+
+
+def benchmark(
+    datasets: Annotated[
+        list[str], typer.Argument(metavar="DATA...", help=f"{DATA_HELP} Several may be given.", show_default=False)
+    ],
+    routers: options.Routers = "all",
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of splits of each dataset; their seeds are 0, 1, ...")] = 1,
+    out: Annotated[Path, typer.Option("--out", help="Folder for finished cells, embeddings and results.")] = Path("benchmark"),
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Processes at once; one a core by default.", show_default=False)
+    ] = None,
+    draws: Annotated[int, typer.Option("--draws", min=10, help="Bootstrap draws.")] = 1000,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    json_file: Annotated[
+        str | None,
+        typer.Option("--json", metavar="FILE", help="Write all figures to FILE as JSON; - writes only JSON to standard output."),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the report to FILE; OUT/report.html by default.")
+    ] = None,
+    list_routers: Annotated[
+        bool, typer.Option("--list", is_eager=True, callback=lambda wanted: _list(wanted), help="List the baselines and leave.")
+    ] = False,
+) -> None:
+    """Compare the graph router with every baseline on the same splits, embeddings and trade-offs.
+
+    Each router is fitted on training queries, tuned on validation queries and judged on test queries: once with the tasks
+    given, once with the tasks hidden. What is finished is kept in OUT: the same command goes on after an interruption. A
+    router that fails is reported, and the others go on.
+
+    Example: graphrouter benchmark simulated --routers quick --seeds 2 --out benchmarks/simulated
+    """
+    only_json = json_file == "-"
+    json_target = None if json_file is None or only_json else Path(json_file)
+    page = html or out / "report.html"
+    for target in (json_target, page):
+        if target is not None:
+            check_target(target)
+    with working("Loading libraries"):
+        from graphrouter.config import load_config
+        from graphrouter.evaluation.benchmark import collect, plan_benchmark, write_results
+
+    settings = load_config(config, overrides or [])
+    with working("Reading the data"):
+        plan = plan_benchmark(datasets, out, routers=options.baseline_names(routers), num_seeds=seeds, config=settings)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        _run(plan, jobs)
+    except KeyboardInterrupt:
+        error_console.out(f"What is finished is kept in {out}; the same command goes on from there.", highlight=False)
+        raise
+    with working("Resampling the test queries"):
+        results = list(collect(plan, num_draws=draws))
+    files = write_results(results, plan)
+    figures = [result.evaluation.to_json() for result in results]
+    shown = figures[0] if len(figures) == 1 else figures
+    if json_target is not None:
+        replace_file(json_target, partial(write_json, shown))
+        files.append(json_target)
+    files += write_reports([(r.rounds, r.evaluation) for r in results], page, command=_command(datasets, routers, seeds))
+    if only_json:
+        print_json(shown)
+        return
+    _show(results)
+    say("")
+    for file in files:
+        say_line(f"Wrote {file}")
+
+
+def _run(plan: Plan, jobs: int | None) -> None:
+    """Runs the open cells with a progress bar and names the ones that fail."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from graphrouter.evaluation.benchmark import open_cells, run_cells
+
+    cells = open_cells(plan)
+    if len(cells) < len(plan.cells):
+        error_console.out(f"{len(plan.cells) - len(cells)} of {len(plan.cells)} cells are done already.", highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=error_console, transient=True, disable=not error_console.is_terminal) as bar:
+        task = bar.add_task("Routers on splits", total=len(cells))
+        for cell, result in run_cells(cells, num_processes=jobs):
+            bar.update(task, advance=1, description=f"{plan.names[cell.data]}, seed {cell.seed}: {cell.router}"[:60].ljust(40))
+            _report_trouble(plan, cell, result)
+
+
+def _report_trouble(plan: Plan, cell: Cell, result: CellResult) -> None:
+    if result.status != "done":
+        what = "cannot be used" if result.status == "not_applicable" else "failed"
+        where = f"{plan.names[cell.data]}, seed {cell.seed}"
+        error_console.out(f"{cell.router} {what} on {where}: {result.message}", highlight=False)
+
+
+def _show(results: Sequence[BenchmarkResult]) -> None:
+    from graphrouter.cli.figures import show_evaluation
+
+    for result in results:
+        for setting in result.evaluation.settings:
+            show_evaluation(result.evaluation, setting, metrics=HEADLINE)
+        for router, reason in result.evaluation.failed.items():
+            say_line(f"Not among them: {router} ({reason})")
+
+
+def _list(wanted: bool) -> None:
+    if not wanted:
+        return
+    from graphrouter.cli.render import new_table, show_table
+    from graphrouter.routers.baselines import BASELINES
+
+    table = new_table("Baselines", "name", "what it does", "source")
+    for name, kind in BASELINES.items():
+        table.add_row(name, (kind.__doc__ or "").strip().partition("\n")[0], kind.source)
+    show_table(table)
+    raise typer.Exit
+
+
+def _command(datasets: Sequence[str], routers: str, seeds: int) -> str:
+    names = " ".join(Path(place).name for place in datasets)
+    return f"graphrouter benchmark {names} --routers {routers} --seeds {seeds}"

@@ -1,0 +1,27 @@
+"""The benchmark: who predicts and routes better, on the same splits, embeddings, trade-offs and queries."""
+
+from graphrouter.evaluation.benchmark.cells import MAIN, Cell, CellResult
+from graphrouter.evaluation.benchmark.run import (
+    BenchmarkResult,
+    Plan,
+    collect,
+    open_cells,
+    plan_benchmark,
+    results_table,
+    run_cells,
+    write_results,
+)
+
+__all__ = [
+    "MAIN",
+    "BenchmarkResult",
+    "Cell",
+    "CellResult",
+    "Plan",
+    "collect",
+    "open_cells",
+    "plan_benchmark",
+    "results_table",
+    "run_cells",
+    "write_results",
+]
