@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -70,6 +70,34 @@ class Evaluation:
             },
         }
         return {**plain, "failed": dict(self.failed)} if self.failed else plain
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote. It holds neither coverage nor reasons: these are zero and empty."""
+        settings: dict[SettingName, SettingResult] = {
+            name: SettingResult(_figures(found["routers"], "value"), _figures(found["paired"], "diff"), {})
+            for name, found in plain["settings"].items()
+        }
+        return cls(
+            router=next(iter(next(iter(settings.values())).routers)),
+            dataset=plain["dataset"],
+            num_queries=plain["num_queries"],
+            num_models=plain["num_models"],
+            seeds=tuple(plain["seeds"]),
+            coverage=Coverage(0, 0, 0),
+            settings=settings,
+            failed=dict(plain.get("failed", {})),
+        )
+
+
+def _figures(plain: Mapping[str, Mapping[str, Mapping[str, float | None]]], key: str) -> Figures:
+    def number(value: float | None) -> float:
+        return float("nan") if value is None else value
+
+    return {
+        router: {metric: Interval(*(number(figure[part]) for part in (key, "low", "high"))) for metric, figure in by_metric.items()}
+        for router, by_metric in plain.items()
+    }
 
 
 def _plain(figures: Figures, key: str) -> dict[str, dict[str, dict[str, float | None]]]:

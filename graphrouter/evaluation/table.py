@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from graphrouter.evaluation.bootstrap import Interval
-from graphrouter.evaluation.evaluate import ORACLE
+from graphrouter.evaluation.conclusion import Mark, conclude, listed, mark_of
 from graphrouter.evaluation.families import METRICS, Metric
 from graphrouter.evaluation.results import Evaluation, SettingName, SettingResult
 
-Mark = Literal["better", "worse", ""]
+__all__ = ["Cell", "Mark", "Row", "Table", "build_table", "explain_gaps", "mark_of", "verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +20,22 @@ class Cell:
     """One figure of one router."""
 
     value: str
-    """With its interval; "-" when undefined."""
+    """"-" when undefined."""
+    interval: str = ""
+    """In brackets; empty when undefined."""
     difference: str = ""
     """Evaluated router minus this one, with its interval; empty when there is nothing to compare."""
     mark: Mark = ""
     """How the evaluated router does against this one, when the interval of the difference excludes zero."""
+    number: float = float("nan")
+    """The bare value, to sort by; NaN when undefined."""
 
     @property
     def text(self) -> str:
-        """Both lines, with a star where the interval of the difference excludes zero."""
+        """Value and difference in two lines, with a star where the interval of the difference excludes zero."""
         star = " *" if self.mark else ""
-        return f"{self.value}\n({self.difference}{star})" if self.difference else self.value
+        value = f"{self.value} {self.interval}".rstrip()
+        return f"{value}\n({self.difference}{star})" if self.difference else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +51,18 @@ class Table:
     """What to show of one setting."""
 
     title: str
-    columns: tuple[str, ...]
-    """Titles of the metrics; the router's name stands before them."""
+    metrics: tuple[Metric, ...]
+    """What stands in the columns; the router's name stands before them."""
     rows: tuple[Row, ...]
     """The evaluated router first."""
     notes: tuple[str, ...]
     """What the figures rest on, and why some are missing."""
     verdict: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Titles of the metrics."""
+        return tuple(metric.title for metric in self.metrics)
 
 
 def build_table(evaluation: Evaluation, *, setting: SettingName = "task_known", metrics: Sequence[str] | None = None) -> Table:
@@ -71,75 +80,51 @@ def build_table(evaluation: Evaluation, *, setting: SettingName = "task_known", 
     state = "task known" if setting == "task_known" else "task hidden"
     return Table(
         title=f"{evaluation.dataset}: {evaluation.num_queries} queries, {evaluation.num_models} models, {state}",
-        columns=tuple(metric.title for metric in shown),
+        metrics=tuple(shown),
         rows=tuple(rows),
         notes=_notes(evaluation, result, [metric for metric in wanted if metric not in shown]),
         verdict=verdict(evaluation, setting=setting),
     )
 
 
-def verdict(evaluation: Evaluation, *, setting: SettingName = "task_known") -> str:
-    """One sentence: whether the evaluated router is worth its place, by log loss and by the reward it routes for.
+def verdict(evaluation: Evaluation, *, setting: SettingName = "task_known", sees_outcomes: Collection[str] | None = None) -> str:
+    """In plain words, whether the evaluated router is worth its place, and what to use if not: the text of `conclude`."""
+    return conclude(evaluation, setting=setting, sees_outcomes=sees_outcomes).text
 
-    The reward is the balanced preset's, or performance_first's where nothing has a cost.
-    """
-    result, router = evaluation.settings[setting], evaluation.router
-    references = [name for name in result.paired if name != ORACLE]
-    if not references:
-        return f"{router} was compared with no reference."
-    reward = next(
-        (m for m in ("reward_balanced", "reward_performance_first") if np.isfinite(result.routers[router][m].value)), None
+
+def explain_gaps(result: SettingResult, metrics: Sequence[Metric]) -> tuple[str, ...]:
+    """Why single routers lack a figure that others have; those that lack the same for the same reason share a sentence."""
+    shown = [metric for metric in metrics if any(np.isfinite(by[metric.name].value) for by in result.routers.values())]
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for name, figures in result.routers.items():
+        missing = [metric for metric in shown if not np.isfinite(figures[metric.name].value)]
+        reasons = {metric.title: result.unmeasured[name].get(metric.name, "undefined") for metric in missing}
+        for reason in sorted(set(reasons.values())):
+            titles = tuple(title for title, its_reason in reasons.items() if its_reason == reason)
+            alike.setdefault((reason, titles), []).append(name)
+    return tuple(
+        f"No {listed(titles, at_most=None)} for {listed(names, at_most=None)}: {reason}."
+        for (reason, titles), names in alike.items()
     )
-    sentence = _predictor_verdict(result, router, references)
-    return f"{sentence}{_reward_clause(result, router, references, METRICS[reward]) if reward else ''}."
-
-
-def mark_of(difference: Interval, metric: Metric) -> Mark:
-    """Whether a difference (evaluated router minus reference) is surely better, surely worse, or neither."""
-    if not difference.excludes_zero:
-        return ""
-    return "better" if (difference.high < 0) == metric.lower_is_better else "worse"
-
-
-def _predictor_verdict(result: SettingResult, router: str, references: list[str]) -> str:
-    metric = METRICS["log_loss"]
-    marks = {name: mark_of(result.paired[name][metric.name], metric) for name in references}
-    best = min(references, key=lambda name: result.routers[name][metric.name].value)
-    figures = f"log loss {result.routers[router][metric.name].value:.4f} against {result.routers[best][metric.name].value:.4f}"
-    if all(mark == "better" for mark in marks.values()):
-        return f"{router} predicts better than every reference ({figures} of the next, {best})"
-    if marks[best] == "worse":
-        return f"Use {best} here: it predicts better than {router} ({figures})"
-    beaten = [name for name, mark in marks.items() if mark == "better"]
-    than = f", though better than {_listed(beaten)}" if beaten else ""
-    return f"{router} predicts no better than {best}, which is simpler ({figures}){than}"
-
-
-def _reward_clause(result: SettingResult, router: str, references: list[str], metric: Metric) -> str:
-    marks = {name: mark_of(result.paired[name][metric.name], metric) for name in references}
-    better = [name for name, mark in marks.items() if mark == "better"]
-    worse = [name for name, mark in marks.items() if mark == "worse"]
-    if worse:
-        return f"; {router} routes worse than {_listed(worse)} ({metric.title})"
-    if len(better) == len(references):
-        return f"; it routes better than all of them ({metric.title})"
-    return f"; {router} routes {f'better than {_listed(better)}' if better else 'no better than the references'} ({metric.title})"
 
 
 def _cell(result: SettingResult, name: str, metric: Metric) -> Cell:
-    value = _figure(result.routers[name][metric.name], metric)
+    found = result.routers[name][metric.name]
+    value, interval = _figure(found, metric)
     difference = result.paired.get(name, {}).get(metric.name)
     if difference is None or not np.isfinite(difference.value):
-        return Cell(value)
-    return Cell(value, _figure(difference, metric, sign="+"), mark_of(difference, metric))
+        return Cell(value, interval, number=found.value)
+    text = " ".join(_figure(difference, metric, sign="+")).rstrip()
+    return Cell(value, interval, text, mark_of(difference, metric), found.value)
 
 
-def _figure(interval: Interval, metric: Metric, *, sign: str = "") -> str:
+def _figure(interval: Interval, metric: Metric, *, sign: str = "") -> tuple[str, str]:
+    """Value and interval as text; the latter is empty when undefined."""
     if not np.isfinite(interval.value):
-        return "-"
-    form = f"{sign}.1%" if metric.is_share else f"{sign}.4f"
-    text = format(interval.value, form)
-    return f"{text} [{interval.low:{form}}, {interval.high:{form}}]" if np.isfinite(interval.low) else text
+        return "-", ""
+    form = ".1%" if metric.is_share else ".4f"
+    ends = f"[{interval.low:{form}}, {interval.high:{form}}]" if np.isfinite(interval.low) else ""
+    return format(interval.value, f"{sign}{form}"), ends
 
 
 def _notes(evaluation: Evaluation, result: SettingResult, hidden: list[Metric]) -> tuple[str, ...]:
@@ -153,14 +138,8 @@ def _notes(evaluation: Evaluation, result: SettingResult, hidden: list[Metric]) 
             f"What weighs cost rests on {coverage.num_costed_queries} of {evaluation.num_queries} queries "
             f"and {coverage.num_costed_pairs} pairs whose cost was observed."
         )
-    why = {result.unmeasured[evaluation.router].get(metric.name, "") for metric in hidden}
-    titles = {
-        reason: _listed([m.title for m in hidden if result.unmeasured[evaluation.router].get(m.name, "") == reason])
-        for reason in why
-    }
-    notes += [f"Not shown: {titles[reason]} ({reason or 'undefined'})." for reason in sorted(why)]
+    reasons = {metric.title: result.unmeasured[evaluation.router].get(metric.name, "undefined") for metric in hidden}
+    for reason in sorted(set(reasons.values())):
+        titles = [title for title, its_reason in reasons.items() if its_reason == reason]
+        notes.append(f"Not shown: {listed(titles, at_most=None)} ({reason}).")
     return tuple(notes)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

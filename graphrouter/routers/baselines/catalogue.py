@@ -1,4 +1,4 @@
-"""Every baseline by name, in table order, and how several are fitted at once."""
+"""Every baseline by name, from simple to complex, and how several are fitted at once."""
 
 from __future__ import annotations
 
@@ -28,28 +28,30 @@ from graphrouter.routers.baselines.trees import BoostedTrees
 from graphrouter.routers.baselines.tryage import Tryage
 from graphrouter.routers.baselines.uniroute import UniRouteKMeans, UniRouteLearnedMap
 
-_CONSTANT = (RandomRouter, Cheapest, LargestPrice, BestSingle)
-_BY_TASK = (TaskMean, RaschRouter, MoDEM, CompositionOfExperts, TagRouter)
+_CONSTANT = (BestSingle, Cheapest, LargestPrice, RandomRouter)
+_BY_TASK = (TaskMean, RaschRouter)
 _BY_NEIGHBOURS = (NearestNeighbours, CarrotKNN, SimilarityWeighted)
-_BY_CLUSTERS = (UniRouteKMeans, UniRouteLearnedMap, Avengers, AvengersPro, MixLLM)
-_BY_REGRESSION = (Linear, LinearSVM, MLP, BoostedTrees, CarrotLinear, Tryage, ModelSAT)
-_BY_FACTORS = (TwoParameterIRT, MultidimensionalIRT, IdentityVectors, EmbedLLM, MatrixFactorization, RouterDC)
+_LINEAR = (Linear, CarrotLinear, LinearSVM)
+_BY_CLUSTERS = (UniRouteKMeans, UniRouteLearnedMap, Avengers, AvengersPro)
+_BY_DOMAINS = (MoDEM, CompositionOfExperts, TagRouter, MixLLM)
+_BY_FACTORS = (TwoParameterIRT, MultidimensionalIRT, IdentityVectors, EmbedLLM, MatrixFactorization)
+_BY_NETWORKS = (BoostedTrees, MLP, Tryage, ModelSAT, RouterDC, PaperGraphRouter)
 _OF_TWO_MODELS = (HybridLLMDeterministic, HybridLLMProbabilistic, HybridLLMTransformed)
-_BY_GRAPH = (PaperGraphRouter,)
 _BY_ANSWERS = (Smoothie, FrugalGPT, AutoMix, RouterBenchCascade)
 _CLASSES: tuple[type[Baseline], ...] = (
     *_CONSTANT,
     *_BY_TASK,
     *_BY_NEIGHBOURS,
+    *_LINEAR,
     *_BY_CLUSTERS,
-    *_BY_REGRESSION,
+    *_BY_DOMAINS,
     *_BY_FACTORS,
+    *_BY_NETWORKS,
     *_OF_TWO_MODELS,
-    *_BY_GRAPH,
     *_BY_ANSWERS,
 )
 BASELINES: dict[str, type[Baseline]] = {kind.name: kind for kind in _CLASSES}
-"""The class of each baseline, by name."""
+"""The class of each baseline, by name; the simpler ones first, which is how a verdict finds the simplest that will do."""
 ALWAYS = ("best_single", "task_mean")
 """These stand in every table, whatever was asked for."""
 QUICK = ("best_single", "task_mean", "rasch", "knn")

@@ -158,6 +158,9 @@ def test_json_has_exactly_the_agreed_form() -> None:
         "high": None,
     }
     assert set(METRICS) >= AGREED
+    again = Evaluation.from_json(plain)
+    assert again.to_json() == plain
+    assert again.router == "graphrouter"
 
 
 def test_without_costs_only_performance_is_rewarded() -> None:

@@ -7,9 +7,10 @@ import math
 import pytest
 
 from graphrouter.evaluation.bootstrap import UNDEFINED, Interval
+from graphrouter.evaluation.conclusion import conclude
 from graphrouter.evaluation.families import METRICS
 from graphrouter.evaluation.results import Coverage, Evaluation, SettingResult
-from graphrouter.evaluation.table import build_table, mark_of, verdict
+from graphrouter.evaluation.table import build_table, explain_gaps, mark_of, verdict
 
 SURE_LESS, SURE_MORE, UNSURE = Interval(-0.02, -0.03, -0.01), Interval(0.02, 0.01, 0.03), Interval(0.001, -0.01, 0.01)
 
@@ -64,29 +65,23 @@ def test_columns_can_be_chosen() -> None:
         (SURE_MORE, "area_log", "better"),
         (UNSURE, "area_log", ""),
         (UNDEFINED, "area_log", ""),
+        (Interval(4e-5, 3e-5, 5e-5), "area_log", ""),  # certain, but shown as 0.0000
+        (Interval(4e-4, 3e-4, 5e-4), "perf_gain", ""),  # shown as 0.0 %
+        (Interval(4e-4, 3e-4, 5e-4), "area_log", "better"),
     ],
 )
 def test_marks_know_which_way_is_better(difference: Interval, metric: str, expected: str) -> None:
     assert mark_of(difference, METRICS[metric]) == expected
 
 
-def test_verdicts() -> None:
-    loss = {"graphrouter": 0.45, "best_single": 0.6, "knn": 0.47}
-    best = verdict(evaluation(loss, {"best_single": SURE_LESS, "knn": SURE_LESS}, {"best_single": SURE_MORE, "knn": SURE_MORE}))
-    assert best == (
-        "graphrouter predicts better than every reference (log loss 0.4500 against 0.4700 of the next, knn); "
-        "it routes better than all of them (balanced reward)."
-    )
-    unsure = verdict(evaluation(loss, {"best_single": SURE_LESS, "knn": UNSURE}))
-    assert (
-        unsure == "graphrouter predicts no better than knn, which is simpler (log loss 0.4500 against 0.4700), "
-        "though better than best_single."
-    )
-    worse = verdict(
-        evaluation({**loss, "knn": 0.4}, {"best_single": SURE_LESS, "knn": SURE_MORE}, {"best_single": SURE_LESS, "knn": UNSURE})
-    )
-    assert worse == (
-        "Use knn here: it predicts better than graphrouter (log loss 0.4500 against 0.4000); "
-        "graphrouter routes worse than best_single (balanced reward)."
-    )
-    assert verdict(evaluation({"graphrouter": 0.45}, {})) == "graphrouter was compared with no reference."
+def test_gaps_are_explained_once_for_all_that_share_them() -> None:
+    nan = float("nan")
+    found = evaluation({"graphrouter": 0.45, "svm": nan, "automix": nan}, {"svm": UNDEFINED, "automix": UNDEFINED})
+    result = found.settings["task_known"]
+    assert explain_gaps(result, [METRICS["log_loss"]]) == ("No log loss for svm and automix: no cost_usd was observed.",)
+    assert explain_gaps(result, [METRICS["brier"]]) == ()  # nobody has it: `build_table` says so
+
+
+def test_the_verdict_is_the_conclusion_in_one_line() -> None:
+    found = evaluation({"graphrouter": 0.45, "knn": 0.47}, {"knn": SURE_LESS})
+    assert verdict(found) == conclude(found).text
