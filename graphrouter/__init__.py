@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from graphrouter.exceptions import GraphRouterError
     from graphrouter.policy import Policy
     from graphrouter.pool import ModelCard
-    from graphrouter.routers.graph import GraphRouter, load_router
+    from graphrouter.routers.graph import GraphRouter
+    from graphrouter.routers.loading import load_router
     from graphrouter.types import Decision, Predictions
 
 __version__ = "0.1.0"
@@ -49,7 +50,7 @@ _MODULE_OF = {
     "TrainConfig": "graphrouter.config",
     "load_config": "graphrouter.config",
     "load_dataset": "graphrouter.data.readers",
-    "load_router": "graphrouter.routers.graph",
+    "load_router": "graphrouter.routers.loading",
     "simulate": "graphrouter.data.simulate",
     "split_dataset": "graphrouter.data.splits",
 }

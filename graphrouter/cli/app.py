@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from graphrouter import __version__
-from graphrouter.cli import data, demo, evaluate, graph, predict, route, settings, train
+from graphrouter.cli import benchmark, data, demo, evaluate, export, graph, predict, route, settings, train
 from graphrouter.cli.console import WarningHandler, console, error_console, print_error
 from graphrouter.exceptions import GraphRouterError
 
@@ -33,10 +33,12 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
+app.command()(benchmark.benchmark)
 app.command()(route.route)
 app.command()(predict.predict)
 app.command()(settings.config)
 app.add_typer(data.app, name="data")
+app.add_typer(export.app, name="export")
 app.add_typer(graph.app, name="graph")
 
 

@@ -26,7 +26,7 @@ HEADLINE = ("log_loss", "reward_performance_first", "reward_balanced", "reward_c
 
 def benchmark(
     datasets: Annotated[
-        list[str], typer.Argument(metavar="DATA...", help=f"{DATA_HELP} Several may be given.", show_default=False)
+        list[str], typer.Argument(metavar="DATA", help=f"{DATA_HELP} Several may be given.", show_default=False)
     ],
     routers: options.Routers = "all",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of splits of each dataset; their seeds are 0, 1, ...")] = 1,
@@ -105,16 +105,21 @@ def _run(plan: Plan, jobs: int | None) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=error_console, transient=True, disable=not error_console.is_terminal) as bar:
         task = bar.add_task("Routers on splits", total=len(cells))
+        told: set[str] = set()
         for cell, result in run_cells(cells, num_processes=jobs):
             bar.update(task, advance=1, description=f"{plan.names[cell.data]}, seed {cell.seed}: {cell.router}"[:60].ljust(40))
-            _report_trouble(plan, cell, result)
+            trouble = _trouble(plan, cell, result)
+            if trouble and trouble not in told:  # what a dataset lacks it lacks for every seed
+                error_console.out(trouble, highlight=False)
+                told.add(trouble)
 
 
-def _report_trouble(plan: Plan, cell: Cell, result: CellResult) -> None:
-    if result.status != "done":
-        what = "cannot be used" if result.status == "not_applicable" else "failed"
-        where = f"{plan.names[cell.data]}, seed {cell.seed}"
-        error_console.out(f"{cell.router} {what} on {where}: {result.message}", highlight=False)
+def _trouble(plan: Plan, cell: Cell, result: CellResult) -> str:
+    """Why a cell has no figures; empty when it has."""
+    name = plan.names[cell.data]
+    if result.status == "not_applicable":
+        return f"{cell.router} cannot be used on {name}: {result.message}"
+    return f"{cell.router} failed on {name}, seed {cell.seed}: {result.message}" if result.status == "failed" else ""
 
 
 def _show(results: Sequence[BenchmarkResult]) -> None:
@@ -133,7 +138,8 @@ def _list(wanted: bool) -> None:
     from graphrouter.cli.render import new_table, show_table
     from graphrouter.routers.baselines import BASELINES
 
-    table = new_table("Baselines", "name", "what it does", "source")
+    table = new_table("Baselines", "name", "what it does", "source", text_columns=3)
+    table.columns[0].no_wrap = True  # names are copied
     for name, kind in BASELINES.items():
         table.add_row(name, (kind.__doc__ or "").strip().partition("\n")[0], kind.source)
     show_table(table)

@@ -109,16 +109,17 @@ def _show_models(data: RoutingDataset) -> None:
 
 def _show_evaluation(router: GraphRouter, data: RoutingDataset, simulation: Simulation, *, seed: int) -> None:
     from graphrouter.cli.figures import show_evaluation
-    from graphrouter.evaluation import evaluate, fit_references
+    from graphrouter.evaluation import evaluate
+    from graphrouter.routers.baselines import LearningData, fit_baselines
 
     split = router.provenance.split
-    with working("Fitting the references and evaluating"):
-        references = fit_references(data, split, router.encoder)
+    with working("Fitting the baselines and evaluating"):
+        baselines = fit_baselines(LearningData.of_split(data, split, router.encoder, seed=seed))
         found = evaluate(
-            router, data, split.test, references=references, cost_scale=router.cost_scale, num_draws=_NUM_DRAWS, seed=seed
+            router, data, split.test, baselines=baselines, cost_scale=router.cost_scale, num_draws=_NUM_DRAWS, seed=seed
         )
     show_evaluation(found, "task_known", metrics=SHOWN_METRICS)
-    _show_gain(router, references["best_single"], simulation)
+    _show_gain(router, baselines["best_single"], simulation)
 
 
 def _show_gain(router: GraphRouter, best_single: Router, simulation: Simulation) -> None:

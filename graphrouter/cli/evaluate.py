@@ -1,8 +1,8 @@
-"""`graphrouter evaluate`: an artifact against references, on queries that it has not learned from."""
+"""`graphrouter evaluate`: an artifact against baselines, on queries that it has not learned from."""
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,17 +10,20 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.console import print_json
-from graphrouter.cli.files import check_target, replace_file
-from graphrouter.cli.heldout import EvaluatedSide, check_models, held_out_queries, reference_data
-from graphrouter.cli.progress import working
+from graphrouter.cli.files import check_target, replace_file, write_json
+from graphrouter.cli.heldout import EvaluatedSide, baseline_data, check_models, held_out_queries
+from graphrouter.cli.progress import track, working
 from graphrouter.cli.render import say_line
+from graphrouter.cli.reports import write_reports
+from graphrouter.exceptions import NotApplicableError
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset
     from graphrouter.evaluation import Evaluation
+    from graphrouter.evaluation.evaluate import Round
+    from graphrouter.evaluation.robustness import RobustnessReport
+    from graphrouter.routers.baselines import Baseline
     from graphrouter.routers.graph import GraphRouter
-
-ALL = "all"
 
 
 def evaluate(
@@ -30,77 +33,121 @@ def evaluate(
         EvaluatedSide,
         typer.Option("--split", help="Which queries of the artifact's split; early stopping has seen those of validation."),
     ] = EvaluatedSide.test,
-    baselines: Annotated[
-        str, typer.Option("--baselines", help="all, or names such as rasch,knn; best_single and task_mean always stand there.")
-    ] = ALL,
+    baselines: options.Baselines = "quick",
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Also write all figures to FILE as JSON; - writes only JSON.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write a report as a web page, and beside it in Markdown.")
+    ] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Also measure how often the choice flips when prompts are perturbed.")
+    ] = False,
     intervals: Annotated[bool, typer.Option("--intervals", help="Show every figure with its 95 % interval.")] = False,
     draws: Annotated[int, typer.Option("--draws", min=10, help="Bootstrap draws.")] = 1000,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the bootstrap and of what baselines draw.")] = 0,
 ) -> None:
-    """Compare an artifact with references and the oracle on the test queries of its split.
+    """Compare an artifact with baselines and the oracle on the test queries of its split.
 
     Once with the tasks of the queries known, once hidden. On other data than the artifact was trained on, all queries count that
-    are new to it.
+    are new to it. Over several splits and datasets: graphrouter benchmark.
 
     Example: graphrouter evaluate artifacts/demo/router artifacts/demo/data --baselines rasch --json figures.json
     """
     only_json = json_file == "-"
     target = None if json_file is None or only_json else Path(json_file)
-    if target is not None:
-        check_target(target)
-    names = None if baselines == ALL else [name.strip() for name in baselines.split(",") if name.strip()]
+    for file in (target, html):
+        if file is not None:
+            check_target(file)
 
     from graphrouter.data import load_dataset
-    from graphrouter.routers.graph import load_router
+    from graphrouter.evaluation.evaluate import judge
+    from graphrouter.routers.graph import GraphRouter
 
+    names = options.baseline_names(baselines)
     with working("Reading the data and the router"):
-        dataset, router = load_dataset(data), load_router(artifact)
-    found = evaluate_artifact(router, dataset, side=split, names=names, draws=draws, seed=seed)
-    if only_json:
-        print_json(found.to_json())
-        return
-    from graphrouter.cli.figures import show_evaluation
-
-    for setting in found.settings:
-        show_evaluation(found, setting, intervals=intervals)
+        dataset, router = load_dataset(data), GraphRouter.load(artifact)
+    entered, left_out = enter_artifact(router, dataset, side=split, names=names, seed=seed)
+    with working(f"Resampling {len(entered.trial.query_ids):,} queries"):
+        found = judge([entered], dataset=dataset.name, num_draws=draws, seed=seed, failed=left_out)
+    report = _perturb(router, entered, draws=draws, seed=seed) if robustness else None
+    figures = found.to_json()
+    if report is not None:
+        figures["robustness"] = report.to_json()
+    if not only_json:
+        _show(found, report, intervals=intervals)
     if target is not None:
-        replace_file(target, lambda partial: _write_json(found, partial))
+        replace_file(target, partial(write_json, figures))
         say_line(f"Wrote all figures to {target}")
+    if html is not None:
+        for file in write_reports([([entered], found)], html, command=f"graphrouter evaluate {artifact.name} {dataset.name}"):
+            if not only_json:
+                say_line(f"Wrote {file}")
+    if only_json:
+        print_json(figures)
 
 
-def evaluate_artifact(
-    router: GraphRouter, dataset: RoutingDataset, *, side: EvaluatedSide, names: list[str] | None, draws: int, seed: int
-) -> Evaluation:
-    """The router against its references on the queries of one side.
+def enter_artifact(
+    router: GraphRouter, dataset: RoutingDataset, *, side: EvaluatedSide, names: list[str], seed: int
+) -> tuple[Round, dict[str, str]]:
+    """The router and its baselines on the queries of one side, and why a baseline cannot be among them.
 
     Raises:
-        ConfigError: There is no reference of such a name.
+        ConfigError: There is no baseline of such a name.
         DataError: Nothing is left to evaluate on.
     """
-    from graphrouter.evaluation import evaluate as judge
-    from graphrouter.evaluation import fit_references
+    from graphrouter.evaluation.evaluate import enter
 
     check_models(router, dataset)
     query_ids = held_out_queries(router, dataset, side)
-    with working("Fitting the references"):
-        seen, division = reference_data(router, dataset)
-        references = fit_references(seen, division, router.encoder, names=names)
+    fitted, left_out = _fit(router, dataset, names, seed)
     tasks = dataset.queries.set_index("query_id").loc[list(query_ids), "task"]
-    with working(f"Evaluating on {len(query_ids):,} queries"):
-        return judge(
+    with working(f"Asking for {len(query_ids):,} queries"):
+        entered = enter(
             router,
             dataset,
             query_ids,
-            references=references,
+            baselines=fitted,
             cost_scale=router.cost_scale,
             task_known=bool(tasks.notna().any()),
-            num_draws=draws,
-            seed=seed,
+            seed=router.learned.config.split.seed,
         )
+    return entered, left_out
 
 
-def _write_json(found: Evaluation, file: Path) -> None:
-    file.write_text(json.dumps(found.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+def _fit(router: GraphRouter, dataset: RoutingDataset, names: list[str], seed: int) -> tuple[dict[str, Baseline], dict[str, str]]:
+    """The baselines by name, fitted on what the router has learned from, and why others do not apply to it."""
+    from graphrouter.routers.baselines import LearningData
+    from graphrouter.routers.baselines.catalogue import ALWAYS, find_baselines
+
+    seen, division = baseline_data(router, dataset)
+    kinds = find_baselines([*ALWAYS, *names])
+    learning = LearningData.of_split(seen, division, router.encoder, seed=seed)
+    fitted, left_out = {}, {}
+    for kind in track(kinds, "Fitting the baselines"):
+        try:
+            fitted[kind.name] = kind.fit(learning)
+        except NotApplicableError as error:
+            left_out[kind.name] = str(error)
+    return fitted, left_out
+
+
+def _perturb(router: GraphRouter, entered: Round, *, draws: int, seed: int) -> RobustnessReport:
+    from graphrouter.evaluation.robustness import easy_queries, measure_robustness
+
+    trial = entered.trial
+    with working("Perturbing the prompts"):
+        easy = easy_queries(trial.observed.effect, trial.observed.cost_usd)
+        return measure_robustness(router, trial.prompts, tasks=trial.tasks, is_easy=easy, seed=seed, num_draws=draws)
+
+
+def _show(found: Evaluation, report: RobustnessReport | None, *, intervals: bool) -> None:
+    from graphrouter.cli.figures import show_evaluation
+    from graphrouter.cli.robustness import show_robustness
+
+    for setting in found.settings:
+        show_evaluation(found, setting, intervals=intervals)
+    for name, reason in found.failed.items():
+        say_line(f"Not among them: {name} ({reason})")
+    if report is not None:
+        show_robustness(report)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _STYLES: dict[Mark, str] = {"better": "green", "worse": "red", "": ""}
 _CHARS_A_METRIC = 31
+_MAX_COLUMNS = 7
 
 
 def show_evaluation(
@@ -47,18 +48,33 @@ def show_evaluation(
 
 
 def _show_figures(evaluation: Evaluation, setting: SettingName, metrics: Sequence[str] | dict[str, Metric]) -> None:
-    """One row a metric, one column a router."""
+    """One row a metric and one column a router; the other way round when there are more routers than fit."""
+    result = evaluation.settings[setting]
+    wanted = [METRICS[name] for name in metrics if _is_known(result, METRICS[name])]
+    title = build_table(evaluation, setting=setting).title
+    if len(result.routers) <= _MAX_COLUMNS:
+        _show_by_metric(title, result, wanted)
+    else:
+        _show_by_router(title, result, [metric for metric in wanted if metric.is_headline])
+
+
+def _show_by_metric(title: str, result: SettingResult, metrics: Sequence[Metric]) -> None:
     from rich.text import Text
 
-    result = evaluation.settings[setting]
-    table = new_table(build_table(evaluation, setting=setting).title, "", *(name.replace("_", "\n") for name in result.routers))
-    wanted = [METRICS[name] for name in metrics]
-    for title, lower in (("higher is better", False), ("lower is better", True)):
-        shown = [metric for metric in wanted if metric.lower_is_better == lower and _is_known(result, metric)]
+    table = new_table(title, "", *(name.replace("_", "\n") for name in result.routers))
+    for heading, lower in (("higher is better", False), ("lower is better", True)):
+        shown = [metric for metric in metrics if metric.lower_is_better == lower]
         if shown:
-            table.add_row(Text(title, style="italic"))
+            table.add_row(Text(heading, style="italic"))
         for metric in shown:
             table.add_row(metric.title, *(_figure(result, name, metric) for name in result.routers))
+    show_table(table)
+
+
+def _show_by_router(title: str, result: SettingResult, metrics: Sequence[Metric]) -> None:
+    table = new_table(title, "", *(metric.title.replace(" ", "\n") for metric in metrics))
+    for name in result.routers:
+        table.add_row(name, *(_figure(result, name, metric) for metric in metrics))
     show_table(table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -39,3 +40,8 @@ def replace_file(file: Path, write: Callable[[Path], None]) -> None:
         partial = Path(folder) / file.name
         write(partial)
         partial.replace(file)
+
+
+def write_json(values: object, file: Path) -> None:
+    """Nothing; `file` holds the values as indented JSON, without NaN."""
+    file.write_text(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

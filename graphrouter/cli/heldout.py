@@ -1,4 +1,4 @@
-"""Which queries of a dataset an artifact may be judged on, and what its references may learn from."""
+"""Which queries of a dataset an artifact may be judged on, and what its baselines may learn from."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def check_models(router: GraphRouter, data: RoutingDataset) -> None:
         _logger.warning("Left out, since the router does not know them: %s.", _few(unknown))
 
 
-def reference_data(router: GraphRouter, data: RoutingDataset) -> tuple[RoutingDataset, Split]:
-    """What to fit references on, and how it is divided: what the router itself has learned from.
+def baseline_data(router: GraphRouter, data: RoutingDataset) -> tuple[RoutingDataset, Split]:
+    """What to fit baselines on, and how it is divided: what the router itself has learned from.
 
     That is the data when it is the router's own. Otherwise it is the support kept in the artifact, without validation queries.
     """

@@ -17,6 +17,20 @@ _POLICY_PANEL = "Policy"
 Artifact = Annotated[Path, typer.Argument(metavar="ARTIFACT", help="Folder of a trained router.", show_default=False)]
 Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Write only JSON to standard output.")]
+_WHICH = (
+    "quick (best_single, task_mean, rasch, knn), all, or names such as knn,avengers_pro; best_single and task_mean always stand "
+    "there. The names: graphrouter benchmark --list."
+)
+Baselines = Annotated[str, typer.Option("--baselines", metavar="NAMES", help=f"What to compare with: {_WHICH}")]
+Routers = Annotated[str, typer.Option("--routers", metavar="NAMES", help=f"What to compare the graph router with: {_WHICH}")]
+
+
+def baseline_names(text: str) -> list[str]:
+    """The baselines that an option names."""
+    from graphrouter.routers.baselines import BASELINES, QUICK
+
+    groups = {"all": list(BASELINES), "quick": list(QUICK)}
+    return groups.get(text, [name.strip() for name in text.split(",") if name.strip()])
 
 
 class Preset(StrEnum):

@@ -59,7 +59,7 @@ def predict(
         raise DataError(f"--out {out} is the file with the queries, which would be lost. Name another file.")
 
     from graphrouter.data.readers import write_table
-    from graphrouter.routers.graph import load_router
+    from graphrouter.routers.loading import load_router
 
     wanted = read_queries(queries)
     with working("Loading the router"):

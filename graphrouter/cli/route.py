@@ -16,7 +16,7 @@ from graphrouter.cli.tasks import warn_of_unknown_tasks
 from graphrouter.policy import Policy
 
 if TYPE_CHECKING:
-    from graphrouter.routers.graph import GraphRouter
+    from graphrouter.routers.base import Router
 
 _logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def route(
     policy = build_policy(preset, given)
     text = sys.stdin.read() if prompt == "-" else prompt
 
-    from graphrouter.routers.graph import load_router
+    from graphrouter.routers.loading import load_router
 
     router = load_router(artifact)
     warn_of_unknown_tasks(router, [task])
@@ -72,7 +72,7 @@ def route(
         show_decision(decision, describe_policy(chosen), top=top)
 
 
-def resolved_policy(policy: Policy, router: GraphRouter) -> Policy:
+def resolved_policy(policy: Policy, router: Router) -> Policy:
     """The policy as the router applies it, with a warning where it knows no cost to weigh."""
     resolved = policy.resolve(router.cost_scale)
     if resolved != policy:

@@ -29,7 +29,7 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as training.max_epochs=5; repeat for more."),
 ]
 
-
+GRAPH_ROUTER = "graphrouter"
 SMALL = 100
 SPEND_IN_WORDS = {
     "tokens": "predicted from tokens and prices",
@@ -57,21 +57,35 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Go on with an interrupted run of the same data and settings, or start over.")
     ] = True,
+    router: Annotated[
+        str,
+        typer.Option(
+            "--router", metavar="NAME", help="graphrouter, or a baseline such as knn; the names: graphrouter benchmark --list."
+        ),
+    ] = GRAPH_ROUTER,
     as_json: options.Json = False,
 ) -> None:
     """Train a router on the training queries of DATA and save it as an artifact.
 
-    Checkpoints lie in ARTIFACT.training until the run is done. All settings: graphrouter config.
+    Checkpoints lie in ARTIFACT.training until the run is done. All settings: graphrouter config. Where a benchmark says that a
+    simpler router does as well, --router makes an artifact of that one; route and predict take either.
 
     Example: graphrouter train simulated --out artifacts/mine --set training.max_epochs=5
     """
     from graphrouter.config import load_config
 
     settings = load_config(config, [*(overrides or []), *([] if seed is None else [f"seed={seed}"])])
+    if router != GRAPH_ROUTER:
+        from graphrouter.routers.baselines.catalogue import find_baselines
+
+        find_baselines([router])  # a wrong name is said before the data is read
     work_dir = check_places(out, fresh=not resume)
     dataset, split = load_and_split(data, settings)
     if not as_json:
         show_data(dataset, split)
+    if router != GRAPH_ROUTER:
+        fit_baseline(router, dataset, split, settings, out=out, as_json=as_json)
+        return
     try:
         run = train_router(dataset, split, settings, out=out, work_dir=work_dir)
     except KeyboardInterrupt:
@@ -132,6 +146,28 @@ def train_router(dataset: RoutingDataset, split: Split, settings: TrainConfig, *
     router.save(out)
     discard_run(work_dir)  # only now: whatever stops the saving does not cost the training
     return TrainingRun(router, time.perf_counter() - start)
+
+
+def fit_baseline(name: str, dataset: RoutingDataset, split: Split, settings: TrainConfig, *, out: Path, as_json: bool) -> None:
+    """Fits a baseline, saves it in `out` and reports it."""
+    from graphrouter.encoders import create_encoder
+    from graphrouter.routers.baselines import BASELINES, LearningData
+
+    start = time.perf_counter()
+    with working(f"Fitting {name}"):
+        learning = LearningData.of_split(dataset, split, create_encoder(settings.encoder), seed=settings.seed)
+        router = BASELINES[name].fit(learning)
+        router.save(out)
+    seconds = time.perf_counter() - start
+    if as_json:
+        sizes = {side: len(getattr(split, side)) for side in ("train", "validation", "test")}
+        told = {"artifact": out, "router": name, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
+        print_json({**told, "num_queries": sizes, "num_models": len(router.pool), "seconds": round(seconds, 2)})
+        return
+    say(f"Fitted      {name} in {seconds:.1f} s ({router.source})")
+    say_line(f"Artifact    {out}")
+    say("\nNext:")
+    say_line(f"  graphrouter route {shlex.quote(str(out))} 'your prompt'")
 
 
 def show_data(dataset: RoutingDataset, split: Split) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import graphrouter as gr
-from graphrouter.evaluation import evaluate, fit_references
+from graphrouter.evaluation import evaluate
 from graphrouter.exceptions import PolicyError
 from graphrouter.graph.channels import SpendUnit
+from graphrouter.routers.baselines import LearningData, fit_baselines
 
 SPEND_UNITS = {
     "zeroeval": SpendUnit.TOKENS,
@@ -31,8 +32,8 @@ def test_every_dataset_trains_evaluates_and_routes(name: str, shared_data: Calla
     assert router.learned.transforms.channels.spend_unit is SPEND_UNITS[name]
 
     split = router.provenance.split
-    references = fit_references(data, split, router.encoder, names=["best_single", "task_mean"])
-    evaluation = evaluate(router, data, split.test, references=references, cost_scale=router.cost_scale, num_draws=50)
+    baselines = fit_baselines(LearningData.of_split(data, split, router.encoder), ["best_single", "task_mean"])
+    evaluation = evaluate(router, data, split.test, baselines=baselines, cost_scale=router.cost_scale, num_draws=50)
     figures = json.loads(json.dumps(evaluation.to_json()))["settings"]["task_known"]["routers"]["graphrouter"]
     assert figures["log_loss"]["value"] < 0.69
     assert (figures["reward_balanced"]["value"] is None) == (name == "llmrouter_default")
@@ -59,9 +60,9 @@ def test_log_loss_beats_the_simple_predictors(name: str, shared_data: Callable[[
     data = gr.load_dataset(shared_data(name))
     router = gr.GraphRouter.fit(data)
     split = router.provenance.split
-    references = fit_references(data, split, router.encoder)
-    evaluation = evaluate(router, data, split.test, references=references, cost_scale=router.cost_scale)
+    baselines = fit_baselines(LearningData.of_split(data, split, router.encoder))
+    evaluation = evaluate(router, data, split.test, baselines=baselines, cost_scale=router.cost_scale)
     for setting in ("task_known", "task_hidden"):
-        for reference in ("task_mean", "rasch", "knn"):
-            difference = evaluation.settings[setting].paired[reference]["log_loss"]  # type: ignore[index]
-            assert difference.high < 0, f"{setting}, {reference}: {difference}"
+        for baseline in ("task_mean", "rasch", "knn"):
+            difference = evaluation.settings[setting].paired[baseline]["log_loss"]  # type: ignore[index]
+            assert difference.high < 0, f"{setting}, {baseline}: {difference}"

@@ -6,7 +6,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.evaluation.truth import measure_gain
-from graphrouter.routers.reference import BestSingle
+from graphrouter.routers.baselines.means import BestSingle
 
 
 def _share(seed: int, config: gr.TrainConfig, *, task_known: bool) -> float:

@@ -10,7 +10,7 @@ import pytest
 from graphrouter.cli.app import run
 from graphrouter.config import TrainConfig, load_config
 from graphrouter.data.simulate import Simulation, simulate
-from graphrouter.routers.graph import GraphRouter, load_router
+from graphrouter.routers.graph import GraphRouter
 
 FAST = (
     "encoder.name=hashing",
@@ -57,7 +57,7 @@ def artifact(simulation: Simulation, fast_config: TrainConfig, tmp_path_factory:
 
 @pytest.fixture(scope="session")
 def router(artifact: Path) -> GraphRouter:
-    return load_router(artifact)
+    return GraphRouter.load(artifact)
 
 
 @pytest.fixture

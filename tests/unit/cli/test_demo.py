@@ -13,7 +13,7 @@ from graphrouter.cli.demo import demo_config
 from graphrouter.config import TrainConfig
 from graphrouter.data import load_dataset
 from graphrouter.policy import PRESETS
-from graphrouter.routers.graph import GraphRouter, load_router
+from graphrouter.routers.graph import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]
 
@@ -42,7 +42,7 @@ def test_goes_the_whole_way_and_its_next_commands_work(invoke: Invoke, tmp_path:
         status, _, errors = invoke(*words[1:])
         assert (status, errors) == (0, ""), words
     assert (tmp_path / "artifacts/demo/predictions.csv").is_file()
-    router = load_router("artifacts/demo/router")
+    router = GraphRouter.load("artifacts/demo/router")
     assert router.learned.config.seed == 3
     assert router.provenance.fingerprint == load_dataset("artifacts/demo/data").fingerprint
 

@@ -1,4 +1,4 @@
-"""`graphrouter evaluate`: on which queries, against which references, and what is shown."""
+"""`graphrouter evaluate`: on which queries, against which baselines, and what is shown."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from graphrouter.cli.heldout import EvaluatedSide, check_models, held_out_queries, reference_data
+from graphrouter.cli.heldout import EvaluatedSide, baseline_data, check_models, held_out_queries
 from graphrouter.data import RoutingDataset
 from graphrouter.data.simulate import Simulation, simulate
-from graphrouter.evaluation import fit_references
 from graphrouter.exceptions import DataError
+from graphrouter.routers.baselines import BASELINES, LearningData, fit_baselines, paper
 from graphrouter.routers.graph import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -39,7 +39,9 @@ def test_both_settings_are_shown_with_a_verdict(invoke: Invoke, artifact: Path, 
         assert f"world: 30 queries, 4 models, {setting}" in shown
     for text in ("log loss", "balanced reward", "calibration error", "cost saved", "knn", "oracle", "observed pairs"):
         assert shown.count(text) >= 2
-    assert shown.count("graphrouter predicts") + shown.count("predicts better than graphrouter") == 2
+    for line in shown.splitlines():
+        assert len(line) <= 120
+    assert shown.count("graphrouter") >= 4, "each setting ends in a verdict"
 
 
 def test_json_goes_to_a_file_or_is_all_there_is(invoke: Invoke, artifact: Path, world: Path, tmp_path: Path) -> None:
@@ -60,7 +62,29 @@ def test_baselines_can_be_named(invoke: Invoke, artifact: Path, world: Path) -> 
     assert list(found["settings"]["task_known"]["routers"]) == ["graphrouter", "best_single", "task_mean", "rasch", "oracle"]
     status, _, errors = invoke("evaluate", artifact, world, "--baselines", "rash")
     assert status == 2
-    assert "Unknown reference 'rash'" in errors
+    assert "Unknown baseline 'rash'" in errors
+
+
+def test_robustness_and_a_report_on_request(invoke: Invoke, artifact: Path, world: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    words = ("evaluate", artifact, world, *DRAWS, "--baselines", "knn", "--robustness", "--html", page)
+    status, shown, errors = invoke(*words)
+    assert (status, errors) == (0, "")
+    assert "flip" in shown
+    assert "<html" in page.read_text()
+    assert "log loss" in page.with_suffix(".md").read_text()
+    found = json.loads(invoke(*words[:-2], "--json", "-")[1])
+    assert set(found) == {"dataset", "num_queries", "num_models", "seeds", "settings", "robustness"}
+    assert 0 <= found["robustness"]["score"]["value"] <= 1
+
+
+def test_every_baseline_or_why_not(invoke: Invoke, artifact: Path, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paper, "NUM_STEPS", 5)
+    found = json.loads(invoke("evaluate", artifact, world, *DRAWS, "--baselines", "all", "--json", "-")[1])
+    there = set(found["settings"]["task_hidden"]["routers"])
+    assert there | set(found["failed"]) == {"graphrouter", "oracle", *BASELINES}
+    assert set(found["failed"]) == {"smoothie"}
+    assert "answer" in found["failed"]["smoothie"]
 
 
 def test_intervals_can_be_shown(invoke: Invoke, artifact: Path, world: Path) -> None:
@@ -140,11 +164,11 @@ def test_unknown_models_are_left_out_with_a_warning(
 def test_references_learn_the_same_from_the_support(router: GraphRouter, simulation: Simulation) -> None:
     data, split = simulation.data, router.provenance.split
     test_only = changed(data, queries=data.queries[data.queries["query_id"].isin(split.test)])
-    from_support = fit_references(*reference_data(router, test_only), router.encoder, names=["rasch"])
-    from_data = fit_references(*reference_data(router, data), router.encoder, names=["rasch"])
+    from_support = fit_baselines(LearningData.of_split(*baseline_data(router, test_only), router.encoder), ["rasch"])
+    from_data = fit_baselines(LearningData.of_split(*baseline_data(router, data), router.encoder), ["rasch"])
     rows = data.queries[data.queries["query_id"].isin(split.test)]
-    for name, reference in from_data.items():
-        expected = reference.predict(rows["prompt"].tolist(), tasks=rows["task"].tolist())
+    for name, baseline in from_data.items():
+        expected = baseline.predict(rows["prompt"].tolist(), tasks=rows["task"].tolist())
         found = from_support[name].predict(rows["prompt"].tolist(), tasks=rows["task"].tolist())
         assert found.models == expected.models
         np.testing.assert_allclose(found.effect, expected.effect)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from graphrouter.data.simulate import Simulation
-from graphrouter.routers.graph import GraphRouter, load_router
+from graphrouter.routers.graph import GraphRouter
+from graphrouter.routers.loading import load_router
 from graphrouter.training import checkpoints as checkpoints_module
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -32,7 +33,7 @@ def test_writes_an_artifact_and_says_what_to_do_next(
     out = tmp_path / "deep" / "mine"
     status, shown, errors = invoke("train", world, "--out", out, "--seed", 5, *fast_options)
     assert (status, errors) == (0, "")
-    router = load_router(out)
+    router = GraphRouter.load(out)
     assert router.learned.config.seed == 5
     assert router.models == simulation.data.pool.names
     assert "150 queries of 10 tasks, 4 models" in shown
@@ -48,7 +49,7 @@ def test_json_is_all_that_standard_output_gets(invoke: Invoke, world: Path, fast
     report = json.loads(shown)
     assert report["num_queries"] == {"train": 105, "validation": 15, "test": 30}
     assert report["artifact"] == str(tmp_path / "a")
-    assert report["metrics"] == load_router(tmp_path / "a").provenance.metrics
+    assert report["metrics"] == GraphRouter.load(tmp_path / "a").provenance.metrics
 
 
 @pytest.mark.usefixtures("no_training")
@@ -110,12 +111,12 @@ def test_an_interrupted_run_goes_on_unless_fresh(
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints_module, "discard_run", lambda folder: None)  # as if killed just before the end
         assert invoke(*words)[0] == 0
-        first = load_router(tmp_path / "a").provenance.metrics
+        first = GraphRouter.load(tmp_path / "a").provenance.metrics
         status, _, errors = invoke(*words)
     assert status == 0
     assert errors.startswith("Going on with the interrupted run in ")
     assert errors.count("\n") == 1
-    assert load_router(tmp_path / "a").provenance.metrics == first
+    assert GraphRouter.load(tmp_path / "a").provenance.metrics == first
     assert invoke(*words, "--fresh")[2] == ""
 
 
@@ -146,3 +147,33 @@ def test_what_libraries_print_does_not_reach_standard_output(
     status, shown, errors = invoke("train", world, "--out", tmp_path / "a", "--json")
     assert (status, errors) == (0, "GPU available: False\n")
     json.loads(shown)
+
+
+def test_a_baseline_becomes_an_artifact_that_routes(invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "knn"
+    status, shown, errors = invoke("train", world, "--router", "knn", "--out", out, *fast_options)
+    assert (status, errors) == (0, "")
+    assert f"graphrouter route {out}" in shown
+    status, shown, _ = invoke("route", out, "Add 3 and 4.", "--task", "nonsense", "--json")
+    assert status == 0
+    assert json.loads(shown)["model"] in load_router(out).models
+    told = json.loads(invoke("train", world, "--router", "task_mean", "--out", tmp_path / "b", "--json", *fast_options)[1])
+    assert (told["router"], told["num_models"]) == ("task_mean", 4)
+    status, shown, errors = invoke("route", tmp_path / "b", "Add 3 and 4.", "--task", "nonsense")
+    assert status == 0
+    assert "never seen the task 'nonsense'" in errors
+
+
+def test_unknown_and_unsuited_baselines_are_one_line(
+    invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path
+) -> None:
+    for name, said in (("knx", "Unknown baseline 'knx'"), ("smoothie", "answer")):
+        status, _, errors = invoke("train", world, "--router", name, "--out", tmp_path / "a", *fast_options)
+        assert status == 2
+        assert said in errors
+        assert errors.count("\n") == 1
+        assert not (tmp_path / "a").exists()
+    assert invoke("train", world, "--router", "knn", "--out", tmp_path / "a", *fast_options)[0] == 0
+    status, _, errors = invoke("evaluate", tmp_path / "a", world)
+    assert status == 2
+    assert "'knn'; expected 'graphrouter'" in errors
