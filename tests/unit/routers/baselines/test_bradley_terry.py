@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,23 +21,9 @@ from graphrouter.routers.baselines.bradley_terry import (
     similarity_weights,
 )
 from graphrouter.routers.baselines.learning import LearningData, Questions
+from tests.unit.routers.baselines.worlds import learning
 
 NAN = float("nan")
-
-
-def learning(prompts: Sequence[str], effect: np.ndarray, *, num_held: int = 0) -> LearningData:
-    """Rows of `effect` belong to the prompts, NaN = no outcome; the last `num_held` are for validation."""
-    ids = [f"q{i}" for i in range(len(prompts))]
-    rows, columns = np.nonzero(np.isfinite(effect))
-    data = gr.RoutingDataset.from_frames(
-        queries=pd.DataFrame({"query_id": ids, "task": None, "prompt": prompts}),
-        models=pd.DataFrame({"model": [f"m{i}" for i in range(effect.shape[1])]}),
-        outcomes=pd.DataFrame(
-            {"query_id": [ids[i] for i in rows], "model": [f"m{i}" for i in columns], "effect": effect[rows, columns]}
-        ),
-    )
-    cut = len(ids) - num_held
-    return LearningData.of(data, ids[:cut], encoder=HashingEncoder(64), validation_ids=ids[cut:])
 
 
 def logistic_strengths(effect: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -202,15 +202,3 @@ def test_three_rows_and_duplicates(kind: type[TextBaseline]) -> None:
     router = kind.fit(LearningData.of(data, list("123"), encoder=HashingEncoder(64)))
     effect = router.predict(["", "same"]).effect
     assert ((effect > 0) & (effect < 1)).all()
-
-
-@pytest.mark.parametrize("kind", ROUTERS)
-def test_sparse_outcomes_and_batch_mates(kind: type[TextBaseline]) -> None:
-    data = gr.simulate(num_queries=120, num_models=4, missing=0.5, seed=1).data
-    ids = data.queries["query_id"].tolist()
-    router = kind.fit(LearningData.of(data, ids[:90], encoder=HashingEncoder(64), validation_ids=ids[90:]))
-    prompts = ["", *data.queries["prompt"].tolist()[:40], ""]
-    batch = router.predict(prompts)
-    for i in (0, 1, 17, 41):
-        np.testing.assert_allclose(router.predict([prompts[i]]).effect[0], batch.effect[i], atol=1e-9)
-    assert router.predict([]).effect.shape == (0, 4)

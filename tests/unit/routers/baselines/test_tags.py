@@ -142,17 +142,3 @@ def test_three_rows_of_one_prompt(kind: type[TextBaseline], effects: tuple[float
     predictions = router.predict(["", "same words", "something else entirely"])
     assert ((predictions.effect > 0) & (predictions.effect < 1)).all()
     assert np.isnan(predictions.cost_usd).all()
-
-
-@pytest.mark.parametrize("kind", ROUTERS)
-def test_sparse_outcomes_and_batch_mates(kind: type[TextBaseline]) -> None:
-    data = gr.simulate(num_queries=120, num_models=4, missing=0.5, seed=1).data
-    ids = data.queries["query_id"].tolist()
-    router = kind.fit(LearningData.of(data, ids[:90], encoder=HashingEncoder(64), validation_ids=ids[90:]))
-    prompts = ["", *data.queries["prompt"].tolist()[:40], ""]
-    batch = router.predict(prompts)
-    for i in (0, 1, 17, 41):
-        alone = router.predict([prompts[i]])
-        np.testing.assert_allclose(alone.effect[0], batch.effect[i], atol=1e-9)
-        np.testing.assert_allclose(alone.cost_usd[0], batch.cost_usd[i], rtol=1e-9)
-    assert router.predict([]).effect.shape == (0, 4)

@@ -10,7 +10,6 @@ import pytest
 from numpy.typing import NDArray
 
 import graphrouter as gr
-from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.routers.baselines.base import TextBaseline
 from graphrouter.routers.baselines.clusters import nearest_centre
 from graphrouter.routers.baselines.learning import LearningData, log_loss
@@ -123,15 +122,3 @@ def test_three_rows_without_validation(kind: type[TextBaseline], effects: tuple[
     assert ((predictions.effect > 0) & (predictions.effect < 1)).all()
     assert np.isnan(predictions.cost_usd).all()
     np.testing.assert_array_equal(predictions.effect[1], predictions.effect[2])
-
-
-@pytest.mark.parametrize("kind", ROUTERS)
-def test_sparse_outcomes_and_batch_mates(kind: type[TextBaseline]) -> None:
-    data = gr.simulate(num_queries=120, num_models=4, missing=0.5, seed=1).data
-    ids = data.queries["query_id"].tolist()
-    router = kind.fit(LearningData.of(data, ids[:90], encoder=HashingEncoder(64), validation_ids=ids[90:]))
-    prompts = ["", *data.queries["prompt"].tolist()[:40], ""]
-    batch = router.predict(prompts)
-    for i in (0, 1, 17, 41):
-        np.testing.assert_allclose(router.predict([prompts[i]]).effect[0], batch.effect[i], atol=1e-9)
-    assert router.predict([]).effect.shape == (0, 4)
