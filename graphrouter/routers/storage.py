@@ -81,8 +81,9 @@ def read_parts(folder: Path, *, encoder: TextEncoder | None = None) -> tuple[Lea
     contents = read_artifact(folder)
     manifest = contents.manifest
     if manifest.get("kind") != _KIND:
+        what = manifest.get("baseline", manifest.get("kind"))
         raise ArtifactError(
-            f"The artifact at {folder} is a {manifest.get('baseline', manifest.get('kind'))!r}; expected {_KIND!r}."
+            f"The artifact at {folder} is a {what!r}; expected {_KIND!r}. Baselines are compared by: graphrouter benchmark DATA."
         )
     try:
         config = TrainConfig.model_validate(manifest["config"])

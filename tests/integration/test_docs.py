@@ -25,8 +25,11 @@ import graphrouter as gr
 from graphrouter.cli.app import app, run
 from graphrouter.config import TrainConfig, parse_config
 from graphrouter.data.columns import TABLES, columns_of
-from graphrouter.evaluation import METRICS, REFERENCES
+from graphrouter.evaluation import METRICS
+from graphrouter.evaluation.benchmark import Plan, results_table
+from graphrouter.evaluation.benchmark.run import cells_table
 from graphrouter.policy import PRESETS
+from graphrouter.routers.baselines import BASELINES, QUICK
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -106,7 +109,7 @@ def run_blocks(page: Path) -> None:
         if block.reason is not None:
             continue
         if block.language == "python":
-            exec(compile("\n" * block.line + block.text, str(page), "exec"), names)
+            exec(compile("\n" * block.line + block.text, str(page), "exec", dont_inherit=True), names)
         elif block.language == "bash":
             for command in block.text.splitlines():
                 assert run_command(command) == 0, f"{where}: {command}"
@@ -224,13 +227,24 @@ def test_commands_options_and_names_exist(page: Path) -> None:
         ("docs/data.md", {*TABLES, *(column for table in TABLES for column in columns_of(table))}),
         ("docs/policies.md", {*gr.Policy.model_fields, *PRESETS, *gr.Decision.__dataclass_fields__}),
         ("docs/configuration.md", set(TrainConfig.model_fields)),
-        ("docs/evaluation.md", {*METRICS, *REFERENCES}),
+        ("docs/evaluation.md", {*METRICS, *QUICK, "oracle"}),
+        ("docs/baselines.md", {*BASELINES}),
+        ("docs/benchmark.md", {*results_table([]).columns, *cells_table(Plan((), {}, ROOT)).columns}),
         ("docs/artifact.md", {"manifest.json"}),
     ],
 )
 def test_page_names_everything(page: str, names: set[str]) -> None:
     in_code = set(re.findall(r"`([^`\s]+)`", prose_of(ROOT / page)))
     assert names <= in_code
+
+
+def test_baselines_page_follows_the_catalogue() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|(.+)$", (ROOT / "docs" / "baselines.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert [name for name, _ in rows] == list(BASELINES)
+    assert f"`--baselines all` takes {len(BASELINES)}," in (ROOT / "README.md").read_text(encoding="utf-8")
+    for name, text in rows:
+        papers = re.findall(r"\d{4}\.\d{5}", BASELINES[name].source)
+        assert all(paper in text for paper in papers), name
 
 
 def test_artifact_page_names_every_part(left_by_readme: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.evaluation.truth import measure_gain
+from graphrouter.routers.baselines import LearningData
 from graphrouter.routers.baselines.means import BestSingle
 
 
@@ -17,7 +18,7 @@ def _share(seed: int, config: gr.TrainConfig, *, task_known: bool) -> float:
         simulation,
         split.test,
         router=router,
-        best_single=BestSingle.fit(simulation.data, split.train),
+        best_single=BestSingle.fit(LearningData.of_split(simulation.data, split, router.encoder)),
         policy=gr.Policy.preset("balanced"),
         cost_scale=router.cost_scale,
         task_known=task_known,

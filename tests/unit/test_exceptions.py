@@ -17,6 +17,7 @@ BUILT_IN = {
     "PolicyError": ValueError,
     "UnknownModelError": KeyError,
     "TrainingError": RuntimeError,
+    "NotApplicableError": ValueError,
     "LeakageError": AssertionError,
     "MissingExtraError": ImportError,
 }

@@ -50,11 +50,16 @@ def plan_benchmark(
         config: Settings of the graph router, of the text encoder that all routers share, and of the split.
 
     Raises:
-        ConfigError: A name is not among the baselines, or there are fewer than one seed.
+        ConfigError: A name is not among the baselines, there are fewer than one seed, or whole models would be held out.
         DataError: A dataset cannot be read, or two of them have the same name.
     """
     if num_seeds < 1:
         raise ConfigError(f"The benchmark received {num_seeds} seeds; expected at least 1.")
+    if config.split.by == "model":
+        raise ConfigError(
+            "The benchmark received split.by = model; expected query or task. Nobody has learned anything of held-out models: with "
+            "split.by = query everybody is judged on the same pool."
+        )
     wanted = [name for name in (BASELINES if routers is None else routers) if name != MAIN]
     everybody = [MAIN, *(kind.name for kind in find_baselines([*ALWAYS, *wanted]))]
     settings = config
@@ -118,7 +123,7 @@ def collect(plan: Plan, *, num_draws: int = 1000) -> Iterator[BenchmarkResult]:
         results = {(cell.seed, cell.router): CellResult.load(cell.file) for cell in cells}
         failed = _failures(results)
         if MAIN in failed:
-            raise DataError(f"{MAIN} has no result on {name!r}: {failed[MAIN]}. Mend that, and run the benchmark again.")
+            raise DataError(f"{MAIN} has no result on {name!r}: {failed[MAIN].rstrip('.')}. Mend that, and run the benchmark again.")
         rounds = tuple(
             _round(cell, {router: result for (seed, router), result in results.items() if seed == cell.seed}, failed)
             for cell in cells

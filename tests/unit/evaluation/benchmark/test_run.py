@@ -192,6 +192,8 @@ def test_refuses_unknown_routers_no_seeds_and_namesakes(world: Path, tmp_path: P
         plan(world, tmp_path, ["nobody"])
     with pytest.raises(ConfigError, match="0 seeds"):
         plan(world, tmp_path, ["knn"], seeds=0)
+    with pytest.raises(ConfigError, match="split.by = model"):
+        plan(world, tmp_path, ["knn"], config=gr.load_config(overrides=["split.by=model"]))
     gr.simulate(num_queries=60, num_models=3).data.save(tmp_path / "elsewhere" / "world")
     with pytest.raises(DataError, match="Two datasets are called the same"):
         plan_benchmark([str(world), str(tmp_path / "elsewhere" / "world")], tmp_path, routers=[], config=QUICK)
