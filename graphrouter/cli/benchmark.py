@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphrouter.cli import options
-from graphrouter.cli.console import error_console, print_json
+from graphrouter.cli.console import error_console, print_error, print_json
 from graphrouter.cli.data import DATA_HELP
-from graphrouter.cli.files import check_target, replace_file, write_json
+from graphrouter.cli.files import check_targets, write_json
 from graphrouter.cli.progress import working
 from graphrouter.cli.render import say, say_line
 from graphrouter.cli.reports import write_reports
 from graphrouter.cli.train import ConfigFile, Overrides
+from graphrouter.files import replace_file
 
 if TYPE_CHECKING:
     from graphrouter.evaluation.benchmark import BenchmarkResult, Cell, CellResult, Plan
@@ -25,9 +26,7 @@ HEADLINE = ("log_loss", "reward_performance_first", "reward_balanced", "reward_c
 
 
 def benchmark(
-    datasets: Annotated[
-        list[str], typer.Argument(metavar="DATA", help=f"{DATA_HELP} Several may be given.", show_default=False)
-    ],
+    datasets: Annotated[list[str], typer.Argument(metavar="DATA", help=f"{DATA_HELP} Several may be given.", show_default=False)],
     routers: options.Routers = "all",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of splits of each dataset; their seeds are 0, 1, ...")] = 1,
     out: Annotated[Path, typer.Option("--out", help="Folder for finished cells, embeddings and results.")] = Path("benchmark"),
@@ -59,12 +58,10 @@ def benchmark(
     only_json = json_file == "-"
     json_target = None if json_file is None or only_json else Path(json_file)
     page = html or out / "report.html"
-    for target in (json_target, page):
-        if target is not None:
-            check_target(target)
+    check_targets(out / "results.parquet", page, page.with_suffix(".md"), json_target)
     with working("Loading libraries"):
         from graphrouter.config import load_config
-        from graphrouter.evaluation.benchmark import collect, plan_benchmark, write_results
+        from graphrouter.evaluation.benchmark import collect, lacking, plan_benchmark, write_results
 
     settings = load_config(config, overrides or [])
     with working("Reading the data"):
@@ -75,6 +72,10 @@ def benchmark(
     except KeyboardInterrupt:
         error_console.out(f"What is finished is kept in {out}; the same command goes on from there.", highlight=False)
         raise
+    missing = lacking(plan)
+    if len(missing) == len(plan.names):
+        print_error(_no_result(missing))
+        raise typer.Exit(1)
     with working("Resampling the test queries"):
         results = list(collect(plan, num_draws=draws))
     files = write_results(results, plan)
@@ -83,14 +84,19 @@ def benchmark(
     if json_target is not None:
         replace_file(json_target, partial(write_json, shown))
         files.append(json_target)
-    files += write_reports([(r.rounds, r.evaluation) for r in results], page, command=_command(datasets, routers, seeds))
+    words = ["benchmark", *(Path(place).name for place in datasets), "--routers", routers, "--seeds", str(seeds)]
+    command = options.command_line(words, config=config, overrides=overrides)
+    files += write_reports([(r.rounds, r.evaluation) for r in results], page, command=command)
     if only_json:
         print_json(shown)
-        return
-    _show(results)
-    say("")
-    for file in files:
-        say_line(f"Wrote {file}")
+    else:
+        _show(results)
+        say("")
+        for file in files:
+            say_line(f"Wrote {file}")
+    if missing:  # what the others have is written by now
+        print_error(_no_result(missing))
+        raise typer.Exit(1)
 
 
 def _run(plan: Plan, jobs: int | None) -> None:
@@ -146,6 +152,7 @@ def _list(wanted: bool) -> None:
     raise typer.Exit
 
 
-def _command(datasets: Sequence[str], routers: str, seeds: int) -> str:
-    names = " ".join(Path(place).name for place in datasets)
-    return f"graphrouter benchmark {names} --routers {routers} --seeds {seeds}"
+def _no_result(missing: Mapping[str, str]) -> str:
+    name, reason = next(iter(missing.items()))
+    more = f" ({len(missing) - 1} more such datasets)" if len(missing) > 1 else ""
+    return f"graphrouter has no result on {name!r}: {reason.rstrip('.')}{more}. Mend that, and run the same command again."

@@ -10,12 +10,13 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.console import print_json
-from graphrouter.cli.files import check_target, replace_file, write_json
+from graphrouter.cli.files import check_targets, write_json
 from graphrouter.cli.heldout import EvaluatedSide, baseline_data, check_models, held_out_queries
 from graphrouter.cli.progress import track, working
 from graphrouter.cli.render import say_line
 from graphrouter.cli.reports import write_reports
 from graphrouter.exceptions import NotApplicableError
+from graphrouter.files import replace_file
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset
@@ -56,9 +57,7 @@ def evaluate(
     """
     only_json = json_file == "-"
     target = None if json_file is None or only_json else Path(json_file)
-    for file in (target, html):
-        if file is not None:
-            check_target(file)
+    check_targets(target, html, None if html is None else html.with_suffix(".md"))
 
     from graphrouter.data import load_dataset
     from graphrouter.evaluation.evaluate import judge
@@ -80,7 +79,8 @@ def evaluate(
         replace_file(target, partial(write_json, figures))
         say_line(f"Wrote all figures to {target}")
     if html is not None:
-        for file in write_reports([([entered], found)], html, command=f"graphrouter evaluate {artifact.name} {dataset.name}"):
+        words = ["evaluate", artifact.name, dataset.name, "--split", split.value, "--baselines", baselines, "--seed", str(seed)]
+        for file in write_reports([([entered], found)], html, command=options.command_line(words)):
             if not only_json:
                 say_line(f"Wrote {file}")
     if only_json:

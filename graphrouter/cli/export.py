@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphrouter.cli import options
-from graphrouter.cli.files import check_target, replace_file
+from graphrouter.cli.files import check_target
 from graphrouter.cli.options import build_policy, describe_policy
 from graphrouter.cli.progress import track, working
 from graphrouter.cli.render import say_line
 from graphrouter.cli.route import resolved_policy
 from graphrouter.exceptions import DataError
+from graphrouter.files import replace_file
 
 if TYPE_CHECKING:
     from graphrouter.policy import Policy

@@ -1,11 +1,9 @@
-"""Output files of commands: refused before the work, written whole or not at all."""
+"""Output files of commands: refused before the work and not after it."""
 
 from __future__ import annotations
 
 import json
 import os
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from graphrouter.exceptions import DataError
@@ -30,16 +28,17 @@ def check_target(file: Path, *, suffixes: tuple[str, ...] | None = None) -> None
         raise DataError(f"Cannot write {file}: {nearest} is {what}. Name another place.")
 
 
-def replace_file(file: Path, write: Callable[[Path], None]) -> None:
-    """Nothing; `file` holds what `write` wrote to the path that it was given, which has the same suffix.
+def check_targets(*files: Path | None) -> None:
+    """Nothing; all the files that are given can be written, and no two of them are the same.
 
-    A crash leaves the old file, if there was one.
+    Raises:
+        DataError: One of them cannot be written, or would be overwritten by another.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as folder:
-        partial = Path(folder) / file.name
-        write(partial)
-        partial.replace(file)
+    given = [file for file in files if file is not None]
+    for i, file in enumerate(given):
+        check_target(file)
+        if file.resolve() in {other.resolve() for other in given[:i]}:
+            raise DataError(f"Cannot write {file} twice: two outputs have the same name. Give each a name of its own.")
 
 
 def write_json(values: object, file: Path) -> None:

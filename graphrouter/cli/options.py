@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +32,12 @@ def baseline_names(text: str) -> list[str]:
 
     groups = {"all": list(BASELINES), "quick": list(QUICK)}
     return groups.get(text, [name.strip() for name in text.split(",") if name.strip()])
+
+
+def command_line(words: Sequence[str], *, config: Path | None = None, overrides: Sequence[str] | None = None) -> str:
+    """The command that made something, to be written beside it."""
+    settings = [*([] if config is None else ["--config", config.name]), *(w for text in overrides or [] for w in ("--set", text))]
+    return shlex.join(["graphrouter", *words, *settings])
 
 
 class Preset(StrEnum):

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphrouter.cli import options
-from graphrouter.cli.files import check_target, replace_file
+from graphrouter.cli.files import check_target
 from graphrouter.cli.progress import track, working
 from graphrouter.cli.render import say_line
 from graphrouter.cli.tasks import warn_of_unknown_tasks
 from graphrouter.exceptions import DataError
+from graphrouter.files import replace_file
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphrouter.cli.files import replace_file
 from graphrouter.cli.progress import working
+from graphrouter.files import replace_file
 
 if TYPE_CHECKING:
     from graphrouter.evaluation import Evaluation

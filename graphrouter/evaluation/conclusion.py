@@ -146,9 +146,9 @@ class _Compared(NamedTuple):
         return needed is not None and "better" not in stands
 
     def figures(self, name: str, metrics: Sequence[str]) -> str:
-        """The router's figures against the rival's, as in "log loss 0.4500 against 0.4700"."""
-        shown = [m for m in metrics if np.isfinite(self.result.paired[name][m].value)]
+        """The router's figures against the rival's, as in "log loss 0.4500 against 0.4700"; empty where one has none."""
         mine, theirs = self.result.routers[self.router], self.result.routers[name]
+        shown = [m for m in metrics if np.isfinite([mine[m].value, theirs[m].value]).all()]
         return ", ".join(f"{METRICS[m].title} {mine[m].value:.4f} against {theirs[m].value:.4f}" for m in shown)
 
     def next_best(self, metric: str) -> str:
@@ -166,9 +166,9 @@ def _use_baseline(compared: _Compared, alternatives: list[str]) -> Conclusion:
     figures = compared.figures(chosen, (*compared.prediction, *compared.routing))
     if better:
         does = " and ".join(verb for verb, metrics in respects.items() if compared.stand(chosen, metrics) == "worse")
-        sentence = f"Use {chosen} here: it {does} better than {compared.router} ({figures})."
+        sentence = f"Use {chosen} here: it {does} better than {compared.router}{_in_brackets(figures)}."
     else:
-        sentence = f"Use {chosen} here: {compared.router} is not better on this data ({figures})."
+        sentence = f"Use {chosen} here: {compared.router} is not better on this data{_in_brackets(figures)}."
     details = []
     if better and alternatives[0] != chosen:
         details.append(f"{alternatives[0]} is simpler still and not beaten either.")
@@ -190,16 +190,22 @@ def _use_router(compared: _Compared) -> Conclusion:
     lost = {verb: part for verb, part in parts.items() if part[1]}
     if not parts:
         return Conclusion("open", f"{router} shares no figure with a baseline.")
-    nearest = "; ".join(_nearest(compared, metrics) for metrics in won.values())
+    nearest = _in_brackets(*(_nearest(compared, metrics) for metrics in won.values()))
     clauses = " and ".join(_clause(compared, verb, metrics, names) for verb, (metrics, names) in lost.items())
     if not lost:
-        sentence = f"Use {router} here: it {' and '.join(won)} better than every baseline ({nearest})."
+        sentence = f"Use {router} here: it {' and '.join(won)} better than every baseline{nearest}."
         return Conclusion("use_router", sentence)
     if not won:
         sentence = f"No baseline is a match for {router} in both respects, but it {clauses}."
     else:
-        sentence = f"{router} {' and '.join(won)} better than every baseline ({nearest}), but {clauses}."
+        sentence = f"{router} {' and '.join(won)} better than every baseline{nearest}, but {clauses}."
     return Conclusion("mixed", sentence, _counts(compared))
+
+
+def _in_brackets(*texts: str) -> str:
+    """The texts that say anything, in one pair of brackets and with a space before it."""
+    said = "; ".join(text for text in texts if text)
+    return f" ({said})" if said else ""
 
 
 def _nearest(compared: _Compared, metrics: Sequence[str]) -> str:
@@ -214,7 +220,7 @@ def _clause(compared: _Compared, verb: str, metrics: Sequence[str], unbeaten: li
     named = (winners or unbeaten)[0]
     more = len(winners or unbeaten) - 1
     others = f" and {more} more" if more else ""
-    return f"{verb} {'worse' if winners else 'no better'} than {named}{others} ({compared.figures(named, metrics)})"
+    return f"{verb} {'worse' if winners else 'no better'} than {named}{others}{_in_brackets(compared.figures(named, metrics))}"
 
 
 def _counts(compared: _Compared) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 BEST_SINGLE = "best_single"
 ORACLE = "oracle"
+FEWEST_QUERIES = 10
+"""With fewer distinct queries no interval is given."""
 _PARTIAL = "it predicts the effect of some models only"
 _UNDEFINED_DRAWS = "the queries do not determine it"
 
@@ -102,14 +104,18 @@ def judge(
     """All metrics of everybody in the rounds, averaged over them, and the first router minus each of the others.
 
     Args:
-        rounds: At least one; all with the same settings, names and order of names.
+        rounds: At least one; all with the same names in the same order. Settings that are not in all of them are left out.
         dataset: Name of the dataset.
         num_draws: Bootstrap draws.
         seed: Seed of the bootstrap.
         failed: Who is not among the contenders, and why.
     """
     first = rounds[0]
-    resampling = Resampling(tuple(each.trial.query_ids for each in rounds), num_draws, seed)
+    ids = tuple(each.trial.query_ids for each in rounds)
+    # A handful of queries drawn again and again looks far more certain than it is.
+    is_enough = len({query for each in ids for query in each}) >= FEWEST_QUERIES
+    resampling = Resampling(ids, num_draws if is_enough else 0, seed)
+    shared = [setting for setting in first.contenders if all(setting in each.contenders for each in rounds)]
     coverages = [_coverage(each.trial) for each in rounds]
     return Evaluation(
         router=next(iter(next(iter(first.contenders.values())))),
@@ -120,7 +126,7 @@ def judge(
         coverage=Coverage(
             *(_mean([getattr(c, part) for c in coverages]) for part in ("num_pairs", "num_costed_queries", "num_costed_pairs"))
         ),
-        settings={setting: _judge_setting(rounds, setting, resampling) for setting in first.contenders},
+        settings={setting: _judge_setting(rounds, setting, resampling) for setting in shared},
         failed=dict(failed or {}),
     )
 
@@ -150,7 +156,9 @@ def _judge_setting(rounds: Sequence[Round], setting: SettingName, resampling: Re
         paired={
             name: {metric: _difference([each.pairs[name, metric] for each in found]) for metric in METRICS} for name in names[1:]
         },
-        unmeasured={name: _reasons({metric: values[name, metric] for metric in METRICS}) for name in names},
+        unmeasured={
+            name: _reasons({metric: [each.values[name, metric] for each in found] for metric in METRICS}) for name in names
+        },
     )
 
 
@@ -250,14 +258,17 @@ def _difference(pairs: Sequence[tuple[Sampled | Unmeasured, Sampled | Unmeasured
     return mine.minus(theirs)
 
 
-def _reasons(values: Mapping[str, Sampled | Unmeasured]) -> dict[str, str]:
-    """Why metrics of one router have no value."""
+def _reasons(values: Mapping[str, Sequence[Sampled | Unmeasured]]) -> dict[str, str]:
+    """Why metrics of one router have no value; `values` has those of each round."""
     reasons = {}
-    for metric, item in values.items():
-        if isinstance(item, Unmeasured):
+    for metric, items in values.items():
+        item = next((item for item in items if isinstance(item, Unmeasured)), None)
+        num_undefined = sum(not np.isfinite(item.value) for item in items if isinstance(item, Sampled))
+        if item is not None:
             reasons[metric] = item.reason
-        elif not np.isfinite(item.value):
-            reasons[metric] = METRICS[metric].when_undefined or _UNDEFINED_DRAWS
+        elif num_undefined:
+            where = f" in {num_undefined} of {len(items)} splits" if len(items) > 1 else ""
+            reasons[metric] = f"{METRICS[metric].when_undefined or _UNDEFINED_DRAWS}{where}"
     return reasons
 
 

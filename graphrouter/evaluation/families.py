@@ -22,6 +22,7 @@ from graphrouter.evaluation.routing_measures import (
     measure_gains,
     measure_joint,
     measure_rewards,
+    measure_spread,
     measure_two_models,
 )
 from graphrouter.evaluation.trial import Trial
@@ -103,7 +104,6 @@ def _log_rmse_family(name: str, title: str, quantity: Quantity, *, floor: float)
 
 
 _NEVER_REACHED = "the best single's effect is never reached"
-_TOP_NEVER_REACHED = "the effect of the most accurate single model is never reached"
 _NOT_BETTER = "the strong model is not better than the weak one here"
 
 FAMILIES: tuple[MetricFamily, ...] = (
@@ -133,7 +133,7 @@ FAMILIES: tuple[MetricFamily, ...] = (
             lower_is_better=True,
             is_share=True,
             is_headline=True,
-            when_undefined=_TOP_NEVER_REACHED,
+            when_undefined=_NEVER_REACHED,
         ),
     ),
     _choice_family(
@@ -142,6 +142,7 @@ FAMILIES: tuple[MetricFamily, ...] = (
         Metric("gain_at_best", "gain over best single", is_share=True),
         Metric("gap_at_oracle", "gap to the oracle", lower_is_better=True, is_share=True),
     ),
+    _choice_family(measure_spread, Metric("choice_entropy", "entropy of choices")),
     _choice_family(
         measure_two_models,
         Metric("pgr", "PGR at half the calls", is_share=True, when_undefined=_NOT_BETTER),

@@ -122,7 +122,9 @@ def sweep_predictions(predictions: Predictions, observed: Predictions, trade_off
     chooser = Chooser.among_observed(predictions, observed.effect, observed.cost_usd)
     cost, effect = np.empty((2, len(predictions), len(trade_offs)))
     for i, trade_off in enumerate(trade_offs):
-        utility = -predictions.cost_usd if np.isinf(trade_off) else predictions.effect
+        utility = predictions.effect
+        if np.isinf(trade_off):  # a model without expected effect is one that the router never chooses
+            utility = np.where(np.isfinite(predictions.effect), -predictions.cost_usd, np.nan)
         if 0 < trade_off < np.inf:
             utility = predictions.effect - trade_off * predictions.cost_usd
         cost[:, i], effect[:, i] = chooser.collect(utility, observed.cost_usd, observed.effect)

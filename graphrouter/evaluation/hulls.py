@@ -197,17 +197,17 @@ def perf_gain(hull: Hull, *, best_single_effect: FloatArray | float) -> FloatArr
 
 def cost_save(hull: Hull, *, best_single_effect: FloatArray | float, best_single_usd: FloatArray | float) -> FloatArray:
     """Share of the best single model's cost saved at its effect, (...); NaN when it is never reached (LLMRouterBench)."""
-    return 1 - divide(cost_to_reach(hull, best_single_effect), np.asarray(best_single_usd, dtype=np.float64))
+    return 1 - qnc(hull, best_single_effect=best_single_effect, best_single_usd=best_single_usd)
 
 
-def qnc(hull: Hull, *, most_accurate_effect: FloatArray | float, most_accurate_usd: FloatArray | float) -> FloatArray:
-    """Quality-neutral cost (UniRoute, arXiv:2502.08773), (...): smallest cost that matches the most accurate single model.
+def qnc(hull: Hull, *, best_single_effect: FloatArray | float, best_single_usd: FloatArray | float) -> FloatArray:
+    """Quality-neutral cost (UniRoute, arXiv:2502.08773), (...): smallest cost that matches the best single model, relative.
 
-    As a share of that model's cost, so 1 saves nothing. The most accurate model is the one with the best mean effect on the
-    evaluated queries themselves, in hindsight; `cost_save` compares with the model that training would have picked. NaN when
-    no mixture of trade-offs reaches that effect: no finite price buys it.
+    1 saves nothing. UniRoute takes the most accurate model of the test queries in hindsight; here it is the one that training
+    picks, as everywhere, so that no reference is chosen on the rows it is measured on. NaN when no mixture of trade-offs reaches
+    that effect: no finite price buys it.
     """
-    return divide(cost_to_reach(hull, most_accurate_effect), np.asarray(most_accurate_usd, dtype=np.float64))
+    return divide(cost_to_reach(hull, best_single_effect), np.asarray(best_single_usd, dtype=np.float64))
 
 
 def pareto_dist(hull: Hull, *, cost_usd: FloatArray, effect: FloatArray) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import entr
 
 from graphrouter.evaluation.metrics import divide
 from graphrouter.types import FloatArray
@@ -48,3 +49,15 @@ def relative_gain(effect: FloatArray, reference: FloatArray) -> FloatArray:
 def relative_gap(effect: FloatArray, oracle: FloatArray) -> FloatArray:
     """One minus effect / oracle, same shape; NaN where the oracle's effect is 0 (LLMRouterBench's Gap@O)."""
     return 1 - divide(effect, oracle)
+
+
+def entropy_of_counts(counts: FloatArray) -> FloatArray:
+    """Entropy in nats of the shares that the counts (..., num_models) stand for, (...); NaN where all are 0.
+
+    Example:
+        >>> entropy_of_counts(np.array([[5.0, 5.0], [9.0, 0.0]])).round(4).tolist()
+        [0.6931, 0.0]
+    """
+    total = counts.sum(axis=-1, keepdims=True)
+    share = divide(counts, np.broadcast_to(total, counts.shape))
+    return np.asarray(entr(share).sum(axis=-1))

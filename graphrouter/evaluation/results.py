@@ -95,7 +95,9 @@ def _figures(plain: Mapping[str, Mapping[str, Mapping[str, float | None]]], key:
         return float("nan") if value is None else value
 
     return {
-        router: {metric: Interval(*(number(figure[part]) for part in (key, "low", "high"))) for metric, figure in by_metric.items()}
+        router: {
+            metric: Interval(*(number(figure[part]) for part in (key, "low", "high"))) for metric, figure in by_metric.items()
+        }
         for router, by_metric in plain.items()
     }
 

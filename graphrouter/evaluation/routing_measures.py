@@ -21,7 +21,7 @@ from graphrouter.evaluation.frontier import NUM_SWEPT, sweep_contender, sweep_pr
 from graphrouter.evaluation.hulls import Hull, upper_hull
 from graphrouter.evaluation.measures import FromSums, Measures, Unmeasured, means_of_sums, ratio_of_two, why_no_costs
 from graphrouter.evaluation.metrics import divide
-from graphrouter.evaluation.relative import references, relative_gain, relative_gap
+from graphrouter.evaluation.relative import entropy_of_counts, references, relative_gain, relative_gap
 from graphrouter.evaluation.trial import Trial
 from graphrouter.policy import PRESETS, Policy, PresetName
 from graphrouter.types import BoolArray, FloatArray
@@ -48,15 +48,24 @@ def choose_by_preset(trial: Trial, contender: Contender, preset: PresetName) -> 
     if contender.replayed is not None:
         column = NUM_SWEPT + list(PRESETS).index(preset)
         return Chosen(contender.replayed.effect[:, column], contender.replayed.cost_usd[:, column], contender.replayed.answered)
-    policy, observed, expected = Policy.preset(preset), trial.observed, contender.predictions
-    weighed = (observed.effect, observed.cost_usd) if policy.needs_cost else (observed.effect,)
-    chooser = Chooser.among_observed(expected, *weighed)
-    if contender.preset_utilities is not None:
-        utility = contender.preset_utilities[preset]
-    else:
-        utility = policy.utility(expected.effect, expected.cost_usd, trial.cost_scale)
-    effect, cost = chooser.collect(utility, observed.effect, observed.cost_usd)
+    chooser = Chooser.among_observed(contender.predictions, *weighed(trial, preset))
+    utility = preset_utility(trial, contender, preset)
+    effect, cost = chooser.collect(utility, trial.observed.effect, trial.observed.cost_usd)
     return Chosen(effect, cost, chooser.has_choice)
+
+
+def preset_utility(trial: Trial, contender: Contender, preset: PresetName) -> FloatArray:
+    """What the contender maximises in a preset, (num_queries, num_models); NaN = unknown."""
+    if contender.preset_utilities is not None:
+        return contender.preset_utilities[preset]
+    expected = contender.predictions
+    return Policy.preset(preset).utility(expected.effect, expected.cost_usd, trial.cost_scale)
+
+
+def weighed(trial: Trial, preset: PresetName) -> tuple[FloatArray, ...]:
+    """What must have been observed of a pair that the preset may choose, (num_queries, num_models) each."""
+    observed = trial.observed
+    return (observed.effect, observed.cost_usd) if Policy.preset(preset).needs_cost else (observed.effect,)
 
 
 def measure_rewards(trial: Trial, contender: Contender) -> Measures:
@@ -81,9 +90,6 @@ class FrontierDraws(NamedTuple):
     cheapest_usd: FloatArray
     best_usd: FloatArray
     best_effect: FloatArray
-    top_usd: FloatArray
-    """Of the most accurate single model."""
-    top_effect: FloatArray
     dearest_usd: FloatArray
 
 
@@ -92,7 +98,7 @@ OF_FRONTIER: dict[str, Callable[[FrontierDraws], FloatArray]] = {
     "aiq": lambda f: hulls.aiq(f.hull, cheapest_usd=f.cheapest_usd, best_single_usd=f.best_usd),
     "deferral_area_50": lambda f: hulls.deferral_area(f.hull, cheapest_usd=f.cheapest_usd, dearest_usd=f.dearest_usd, share=0.5),
     "deferral_area_100": lambda f: hulls.deferral_area(f.hull, cheapest_usd=f.cheapest_usd, dearest_usd=f.dearest_usd),
-    "qnc": lambda f: hulls.qnc(f.hull, most_accurate_effect=f.top_effect, most_accurate_usd=f.top_usd),
+    "qnc": lambda f: hulls.qnc(f.hull, best_single_effect=f.best_effect, best_single_usd=f.best_usd),
     "peak_effect": lambda f: hulls.peak_effect(f.hull),
     "perf_gain": lambda f: hulls.perf_gain(f.hull, best_single_effect=f.best_effect),
     "cost_save": lambda f: hulls.cost_save(f.hull, best_single_effect=f.best_effect, best_single_usd=f.best_usd),
@@ -108,14 +114,11 @@ def measure_frontier(trial: Trial, contender: Contender) -> Measures:
     sweep = sweep_contender(contender, trial.observed, cost_scale=trial.cost_scale)
     ends = sweep_predictions(trial.best_single, trial.observed, np.array([0.0, np.inf]))
     singles = sweep_singles(trial.best_single, trial.observed)
-    # The most accurate and the dearest model are picked on all evaluated queries, once: in every draw anew, the maximum over
-    # models would add the luck of the draw to every one of them.
+    # The dearest model, which ends a range of costs, is picked on all evaluated queries, once: in every draw anew, the
+    # maximum over models would add the luck of the draw to every one of them.
     counts = sweep.counts.astype(np.float64)
-    single_usd, single_effect = counts @ singles.cost_usd, counts @ singles.effect
-    top, dearest = np.lexsort((single_usd, -single_effect))[0], np.argmax(single_usd)
-    compared = np.column_stack(
-        [ends.cost_usd, ends.effect, singles.cost_usd[:, top], singles.effect[:, top], singles.cost_usd[:, dearest]]
-    )
+    dearest = np.argmax(counts @ singles.cost_usd)
+    compared = np.column_stack([ends.cost_usd, ends.effect, singles.cost_usd[:, dearest]])
     parts = np.column_stack([counts, compared * counts[:, None], sweep.cost_usd, sweep.effect])
     draws = FromSums(_frontier_draws)
     return {name: Statistic(parts, draws.figure(read)) for name, read in OF_FRONTIER.items()}
@@ -124,10 +127,10 @@ def measure_frontier(trial: Trial, contender: Contender) -> Measures:
 def _frontier_draws(sums: FloatArray) -> FrontierDraws:
     """From sums in the column order of `measure_frontier`."""
     means = means_of_sums(sums)
-    best_usd, cheapest_usd, best_effect, cheapest_effect, top_usd, top_effect, dearest_usd = means[:, :7].T
-    cost, effect = np.split(means[:, 7:], 2, axis=1)
+    best_usd, cheapest_usd, best_effect, cheapest_effect, dearest_usd = means[:, :5].T
+    cost, effect = np.split(means[:, 5:], 2, axis=1)
     hull = upper_hull(np.column_stack([cost, cheapest_usd]), np.column_stack([effect, cheapest_effect]))
-    return FrontierDraws(hull, cheapest_usd, best_usd, best_effect, top_usd, top_effect, dearest_usd)
+    return FrontierDraws(hull, cheapest_usd, best_usd, best_effect, dearest_usd)
 
 
 def measure_gains(trial: Trial, contender: Contender) -> Measures:
@@ -145,6 +148,15 @@ def measure_gains(trial: Trial, contender: Contender) -> Measures:
         both = np.column_stack([chosen.effect, best])
         measures["gain_at_best"] = Statistic(both, lambda sums: relative_gain(sums[:, 0], sums[:, 1]))
     return measures
+
+
+def measure_spread(trial: Trial, contender: Contender) -> Measures:
+    """Entropy of the shares of traffic that the models get in performance_first (RouterEval, arXiv:2503.10657: E_p), in nats."""
+    if contender.replayed is not None:
+        return {"choice_entropy": Unmeasured("a cascade calls several models for a query")}
+    chooser = Chooser.among_observed(contender.predictions, trial.observed.effect)
+    columns = chooser.choose(preset_utility(trial, contender, "performance_first"))
+    return {"choice_entropy": Statistic(np.eye(len(trial.models))[columns] * chooser.has_choice[:, None], entropy_of_counts)}
 
 
 OF_CALL_CURVE: dict[str, Callable[[two_models.CallCurve], FloatArray]] = {

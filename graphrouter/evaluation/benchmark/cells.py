@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from graphrouter import __version__
 from graphrouter.config import TrainConfig
 from graphrouter.evaluation.contender import Contender, Replayed
 from graphrouter.evaluation.results import SettingName
+from graphrouter.files import replace_file
 from graphrouter.policy import PRESETS
 from graphrouter.routers.observations import QUANTITIES
 from graphrouter.types import Predictions
@@ -82,16 +82,11 @@ class CellResult:
                 arrays |= {f"{setting}.replayed.{name}": getattr(contender.replayed, name) for name in _REPLAYED}
         models = next(iter(self.contenders.values())).predictions.models if self.contenders else ()
         told = {"status": self.status, "message": self.message, "fit_s": self.fit_s, "predict_s": self.predict_s}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
         # An empty file of tensors is not accepted by all versions of safetensors.
         arrays["cell"] = np.zeros(1)
-        save_file(
-            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
-            partial,
-            metadata={"cell": json.dumps(told), "models": json.dumps(models)},
-        )
-        partial.replace(file)
+        metadata = {"cell": json.dumps(told), "models": json.dumps(models)}
+        tensors = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        replace_file(file, lambda partial: save_file(tensors, partial, metadata=metadata))
 
     @classmethod
     def load(cls, file: Path, *, with_contenders: bool = True) -> CellResult | None:

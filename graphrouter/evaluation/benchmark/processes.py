@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import connection
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -50,7 +52,11 @@ def _run_pool(
         queue = iter(list(waiting))
         while True:
             while len(running) < num_processes and (item := next(queue, None)) is not None:
-                running[pool.submit(work, item)] = item
+                try:
+                    running[pool.submit(work, item)] = item
+                except BrokenProcessPool:  # one has died since the last look; this item was not begun
+                    suspects += running.values()
+                    return
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -80,7 +86,7 @@ def _workers(num_processes: int) -> Iterator[ProcessPoolExecutor]:
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read when a process starts: several threads a process fight
     context = multiprocessing.get_context("spawn")  # forking a process that has run torch may hang
-    pool = ProcessPoolExecutor(num_processes, mp_context=context, initializer=_leave_interrupts_to_parent)
+    pool = ProcessPoolExecutor(num_processes, mp_context=context, initializer=_follow_parent)
     try:
         yield pool
     except BaseException:
@@ -96,5 +102,14 @@ def _workers(num_processes: int) -> Iterator[ProcessPoolExecutor]:
                 os.environ[name] = value
 
 
-def _leave_interrupts_to_parent() -> None:
+def _follow_parent() -> None:
+    """Makes a worker leave interrupts to its parent, and end when the parent does: it would wait for work for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +20,7 @@ from graphrouter.evaluation.benchmark.worker import run_cell, set_up
 from graphrouter.evaluation.evaluate import Round, judge
 from graphrouter.evaluation.results import Evaluation
 from graphrouter.exceptions import ConfigError, DataError
+from graphrouter.files import replace_file
 from graphrouter.routers.baselines import BASELINES
 from graphrouter.routers.baselines.catalogue import ALWAYS, find_baselines
 
@@ -57,8 +59,8 @@ def plan_benchmark(
         raise ConfigError(f"The benchmark received {num_seeds} seeds; expected at least 1.")
     if config.split.by == "model":
         raise ConfigError(
-            "The benchmark received split.by = model; expected query or task. Nobody has learned anything of held-out models: with "
-            "split.by = query everybody is judged on the same pool."
+            "The benchmark received split.by = model; expected query or task. Nobody has learned anything of held-out models, so "
+            "there would be nothing to compare."
         )
     wanted = [name for name in (BASELINES if routers is None else routers) if name != MAIN]
     everybody = [MAIN, *(kind.name for kind in find_baselines([*ALWAYS, *wanted]))]
@@ -112,25 +114,32 @@ class BenchmarkResult:
     """Everybody's predictions in every split, for reports."""
 
 
-def collect(plan: Plan, *, num_draws: int = 1000) -> Iterator[BenchmarkResult]:
-    """The figures of each dataset. A router that failed in any split is left out and named.
+def lacking(plan: Plan) -> dict[str, str]:
+    """Datasets, by name, on which the graph router itself has no result, and why."""
+    reasons = {name: _failures(_results(plan, place, with_contenders=False)).get(MAIN) for place, name in plan.names.items()}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
-    Raises:
-        DataError: The graph router itself has no result on a dataset.
-    """
+
+def collect(plan: Plan, *, num_draws: int = 1000) -> Iterator[BenchmarkResult]:
+    """The figures of each dataset, but for those that are `lacking`. A router that failed in any split is left out and named."""
+    skipped = lacking(plan)
     for place, name in plan.names.items():
-        cells = [cell for cell in plan.cells if cell.data == place]
-        results = {(cell.seed, cell.router): CellResult.load(cell.file) for cell in cells}
+        if name in skipped:
+            continue
+        results = _results(plan, place)
         failed = _failures(results)
-        if MAIN in failed:
-            raise DataError(f"{MAIN} has no result on {name!r}: {failed[MAIN].rstrip('.')}. Mend that, and run the benchmark again.")
         rounds = tuple(
             _round(cell, {router: result for (seed, router), result in results.items() if seed == cell.seed}, failed)
-            for cell in cells
-            if cell.router == MAIN
+            for cell in plan.cells
+            if cell.data == place and cell.router == MAIN
         )
-        evaluation = judge(rounds, dataset=name, num_draws=num_draws, failed=failed)
-        yield BenchmarkResult(evaluation, rounds)
+        yield BenchmarkResult(judge(rounds, dataset=name, num_draws=num_draws, failed=failed), rounds)
+
+
+def _results(plan: Plan, place: str, *, with_contenders: bool = True) -> dict[tuple[int, str], CellResult | None]:
+    """The result of each cell of a dataset, by seed and router; None where it was not run."""
+    cells = [cell for cell in plan.cells if cell.data == place]
+    return {(cell.seed, cell.router): CellResult.load(cell.file, with_contenders=with_contenders) for cell in cells}
 
 
 def _failures(results: Mapping[tuple[int, str], CellResult | None]) -> dict[str, str]:
@@ -159,14 +168,19 @@ def write_results(results: Sequence[BenchmarkResult], plan: Plan) -> list[Path]:
     files = []
     for result in results:
         file = plan.folder / f"{result.evaluation.dataset}.json"
-        text = json.dumps(result.evaluation.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
-        file.write_text(f"{text}\n", encoding="utf-8")
+        replace_file(file, partial(_write_json, result.evaluation))
         files.append(file)
     tables = {"results": results_table([result.evaluation for result in results]), "cells": cells_table(plan)}
     for name, table in tables.items():
-        table.to_parquet(plan.folder / f"{name}.parquet", index=False)
-        files.append(plan.folder / f"{name}.parquet")
+        file = plan.folder / f"{name}.parquet"
+        replace_file(file, partial(table.to_parquet, index=False))
+        files.append(file)
     return files
+
+
+def _write_json(evaluation: Evaluation, file: Path) -> None:
+    text = json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
+    file.write_text(f"{text}\n", encoding="utf-8")
 
 
 def results_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:

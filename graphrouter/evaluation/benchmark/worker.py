@@ -91,6 +91,8 @@ def _fit_and_ask(cell: Cell, bench: Bench) -> CellResult:
         raise
     except Exception as error:  # whatever breaks in one router must not cost the others their results
         return CellResult("failed", f"{type(error).__name__}: {_one_line(error)}")
+    if any(each.replayed is None and not np.isfinite(each.predictions.effect).any() for each in contenders.values()):
+        return CellResult("failed", "it predicts no effect of any model on any query")
     return CellResult("done", "", fitted - start, time.perf_counter() - fitted, contenders)
 
 

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrouter.evaluation.choices import Chooser
+from graphrouter.evaluation.contender import Contender
 from graphrouter.evaluation.evaluate import ORACLE, Round
 from graphrouter.evaluation.results import SettingName
+from graphrouter.evaluation.routing_measures import preset_utility, weighed
 from graphrouter.evaluation.trial import Trial
 from graphrouter.policy import Policy, PresetName
-from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
+from graphrouter.types import BoolArray, FloatArray, IntArray
 
 NameArray = NDArray[np.str_]
 UNKNOWN_TASK = "(unknown)"
@@ -57,31 +59,23 @@ def play(rounds: Sequence[Round], setting: SettingName, preset: PresetName, *, n
     choices = {}
     for name in names:
         parts = [
-            choose(
-                each.trial, each.trial.observed if name == ORACLE else each.contenders[setting][name].predictions, preset, rows
-            )
+            choose(each.trial, Contender(each.trial.observed) if name == ORACLE else each.contenders[setting][name], preset, rows)
             for each, rows in zip(rounds, answered, strict=True)
         ]
         choices[name] = Choices(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
     return Played(preset, np.concatenate(ids), np.concatenate(tasks), choices)
 
 
-def choose(trial: Trial, predictions: Predictions, preset: PresetName, rows: IntArray) -> Choices:
-    """What the predictions choose for the given rows of the trial, each with something to choose from."""
+def choose(trial: Trial, contender: Contender, preset: PresetName, rows: IntArray) -> Choices:
+    """What the contender chooses for the given rows of the trial, each with something to choose from."""
     policy, observed = Policy.preset(preset), trial.observed
-    chooser = Chooser.among_observed(predictions, *_weighed(trial, preset))
-    columns = chooser.choose(policy.utility(predictions.effect, predictions.cost_usd, trial.cost_scale))[rows]
+    chooser = Chooser.among_observed(contender.predictions, *weighed(trial, preset))
+    columns = chooser.choose(preset_utility(trial, contender, preset))[rows]
     effect, cost = observed.effect[rows, columns], observed.cost_usd[rows, columns]
     return Choices(np.array(trial.models)[columns], effect, cost, policy.utility(effect, cost, trial.cost_scale))
 
 
 def answered_rows(trial: Trial, preset: PresetName) -> IntArray:
     """Rows with something to choose from, (num_rows,)."""
-    known: BoolArray = np.asarray(np.isfinite(np.stack(_weighed(trial, preset))).all(axis=0))
+    known: BoolArray = np.asarray(np.isfinite(np.stack(weighed(trial, preset))).all(axis=0))
     return np.flatnonzero(known.any(axis=1))
-
-
-def _weighed(trial: Trial, preset: PresetName) -> tuple[FloatArray, ...]:
-    """What must have been observed of a pair that the preset may choose."""
-    observed = trial.observed
-    return (observed.effect, observed.cost_usd) if Policy.preset(preset).needs_cost else (observed.effect,)

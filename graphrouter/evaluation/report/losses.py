@@ -9,12 +9,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from graphrouter.evaluation.bootstrap import Interval
+from graphrouter.evaluation.contender import Contender
 from graphrouter.evaluation.evaluate import Round
 from graphrouter.evaluation.report.choices import NameArray, Played, answered_rows, choose
 from graphrouter.evaluation.results import SettingName
+from graphrouter.evaluation.routing_measures import weighed
 from graphrouter.evaluation.trial import Trial
 from graphrouter.policy import PresetName
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.types import BoolArray, FloatArray
 
 NUM_EXAMPLES = 10
 PROMPT_CHARS = 120
@@ -86,7 +88,7 @@ def find_examples(
     """
     found: dict[str, _Miss] = {}
     for each in rounds:
-        for miss in _misses(each.trial, each.contenders[setting][router].predictions, preset):
+        for miss in _misses(each.trial, each.contenders[setting][router], preset):
             found.setdefault(miss.example.query_id, miss)
     worst = sorted(found.values(), key=lambda miss: (-miss.regret, -miss.ease, miss.example.query_id))
     return tuple(miss.example for miss in worst[:limit])
@@ -113,12 +115,13 @@ class _Miss(NamedTuple):
     example: Example
 
 
-def _misses(trial: Trial, predictions: Predictions, preset: PresetName) -> Iterator[_Miss]:
+def _misses(trial: Trial, contender: Contender, preset: PresetName) -> Iterator[_Miss]:
     """The queries of one trial on which the router's choice did worse than another model, in the order of the trial."""
     rows = answered_rows(trial, preset)
-    mine, ideal = choose(trial, predictions, preset, rows), choose(trial, trial.observed, preset, rows)
+    mine, ideal = choose(trial, contender, preset, rows), choose(trial, Contender(trial.observed), preset, rows)
+    open_to_choice: BoolArray = np.asarray(np.isfinite(np.stack(weighed(trial, preset))).all(axis=0))
     for i, row in enumerate(rows.tolist()):
-        effect, cost = trial.observed.effect[row], trial.observed.cost_usd[row]
+        effect, cost = np.where(open_to_choice[row], trial.observed.effect[row], np.nan), trial.observed.cost_usd[row]
         best = float(np.nanmax(effect))
         if mine.effect[i] >= best:
             continue

@@ -51,7 +51,7 @@ class Avengers(TextBaseline):
     num_near: int
     """How many near clusters count."""
     curve: EffectCurve
-    """From score to expected effect."""
+    """From the logarithm of the score to expected effect: reciprocal ranks crowd together at the lower places."""
 
     @classmethod
     def fit(cls, data: LearningData) -> Self:
@@ -64,12 +64,12 @@ class Avengers(TextBaseline):
         cluster = nearest_centre(data.questions.vectors, centres)
         accuracy = group_means(data.outcomes.effect, cluster, data.means.effect[0], num_groups=len(centres))
         scores, near = reciprocal_ranks(accuracy), min(setting[1], len(centres))
-        curve = EffectCurve.fit(*data.judged(lambda q: near_shares(q.vectors, centres, near) @ scores))
+        curve = EffectCurve.fit(*data.judged(lambda q: np.log(near_shares(q.vectors, centres, near) @ scores)))
         return cls(data.pool, data.cost_scale, data.encoder, data.amounts, centres, scores, near, curve)
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect by the mean reciprocal rank in the near clusters, (num_queries, num_models)."""
-        return self.curve.apply(near_shares(questions.vectors, self.centres, self.num_near) @ self.scores)
+        return self.curve.apply(np.log(near_shares(questions.vectors, self.centres, self.num_near) @ self.scores))
 
 
 @dataclass(frozen=True, eq=False)

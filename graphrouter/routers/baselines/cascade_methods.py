@@ -164,7 +164,8 @@ class RouterBenchCascade(Cascade):
     The judge compares the recorded effect with a threshold and is wrong in `ERROR_RATE` of the cases (drawn from seed,
     prompt and model), as in RouterBench's own simulation; that is an assumption which favours the cascade. RouterBench
     stops at a price a query and looks up what the next call will cost; nobody knows that before the call, so here the
-    mean training costs say how many models fit the price, and that number is what is searched, with the threshold.
+    mean training costs say how many models fit the price, and that number is what is searched, with the threshold. Its code
+    orders the models by list price and has a single threshold.
     """
 
     name: ClassVar[str] = "routerbench_cascade"

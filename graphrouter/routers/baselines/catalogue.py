@@ -19,7 +19,7 @@ from graphrouter.routers.baselines.learning import LearningData
 from graphrouter.routers.baselines.means import BestSingle, RaschRouter, TaskMean
 from graphrouter.routers.baselines.model_sat import ModelSAT
 from graphrouter.routers.baselines.neighbours import NearestNeighbours
-from graphrouter.routers.baselines.paper import PaperGraphRouter
+from graphrouter.routers.baselines.paper import PaperGraphRouter, PaperGraphRouterTies
 from graphrouter.routers.baselines.regressors import MLP, Linear, LinearSVM
 from graphrouter.routers.baselines.router_dc import RouterDC
 from graphrouter.routers.baselines.smoothie import Smoothie
@@ -35,7 +35,7 @@ _LINEAR = (Linear, CarrotLinear, LinearSVM)
 _BY_CLUSTERS = (UniRouteKMeans, UniRouteLearnedMap, Avengers, AvengersPro)
 _BY_DOMAINS = (MoDEM, CompositionOfExperts, TagRouter, MixLLM)
 _BY_FACTORS = (TwoParameterIRT, MultidimensionalIRT, IdentityVectors, EmbedLLM, MatrixFactorization)
-_BY_NETWORKS = (BoostedTrees, MLP, Tryage, ModelSAT, RouterDC, PaperGraphRouter)
+_BY_NETWORKS = (BoostedTrees, MLP, Tryage, ModelSAT, RouterDC, PaperGraphRouter, PaperGraphRouterTies)
 _OF_TWO_MODELS = (HybridLLMDeterministic, HybridLLMProbabilistic, HybridLLMTransformed)
 _BY_ANSWERS = (Smoothie, FrugalGPT, AutoMix, RouterBenchCascade)
 _CLASSES: tuple[type[Baseline], ...] = (

@@ -80,26 +80,32 @@ class MoDEM(TextBaseline):
 
     Domains are the task labels, or clusters where the data has fewer than two tasks; a known label is taken as given. The
     original fine-tunes a DeBERTa classifier and keeps one specialist a domain. Here a logistic regression on fixed embeddings
-    classifies, and the effects of all models in the domain are kept, so that a policy can weigh them against cost.
+    classifies, and the mean effect and cost of all models in the domain are kept, so that a policy can weigh them.
     """
 
     name: ClassVar[str] = "modem"
     source: ClassVar[str] = "MoDEM (arXiv 2410.07490)"
 
     categories: Categories
-    domain_effect: FloatArray
-    """(num_categories, num_models) mean effect in training, shrunk to the model's mean."""
+    table: Predictions
+    """num_categories rows: means in training, shrunk to the model's mean."""
 
     @classmethod
     def fit(cls, data: LearningData) -> Self:
         """The router that the training rows make; nothing is tuned."""
         categories = Categories.fit(data)
         table = task_means(data.outcomes, categories.of(data.questions), num_tasks=categories.num_categories)
-        return cls(data.pool, data.cost_scale, data.encoder, data.amounts, categories, table.effect[:-1])
+        rows = Predictions(table.models, *(getattr(table, name)[:-1] for name in QUANTITIES))
+        return cls(data.pool, data.cost_scale, data.encoder, data.amounts, categories, rows)
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect: the mean in the prompt's domain, (num_queries, num_models)."""
-        return self.domain_effect[self.categories.of(questions)]
+        return self.table.effect[self.categories.of(questions)]
+
+    def predict_amounts(self, questions: Questions) -> list[FloatArray]:
+        """Expected cost, input tokens, output tokens and latency: the means in the prompt's domain."""
+        rows = self.categories.of(questions)
+        return [getattr(self.table, name)[rows] for name in QUANTITIES[1:]]
 
 
 class Assignment(NamedTuple):

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from graphrouter.policy import Policy
 from graphrouter.routers.baselines.base import TextBaseline
 from graphrouter.routers.baselines.calibration import sigmoid
 from graphrouter.routers.baselines.gradient import Descent
@@ -41,12 +42,13 @@ class Line(NamedTuple):
 class HybridLLM(TextBaseline):
     """A classifier tells the probability p that the small model's answer is no worse than the large one's.
 
-    The small model is the cheapest of the pool, the large one the best single; nobody else is chosen, and there is nothing to
-    decide where both are the same. The original sends a query to the small model where p is above a threshold. Here the large
+    The original is given its two models. Here the large one is the best single, the small one the cheaper model with the best
+    balanced reward in training (`small_and_large`); nobody else is chosen, and there is nothing to decide where no model is
+    cheaper than the best. The original sends a query to the small model where p is above a threshold. Here the large
     model has its mean effect on every query, and the small one that mean plus a rising straight line in p, which is the
-    expected gain or shortfall of the small model (least squares on validation rows; near 0 and 1 it bends, see `bend`). So a
-    `Policy` too prefers the small model above some p, the lower the more cost weighs. The classifier reads a fixed text
-    embedding instead of being a fine-tuned DeBERTa.
+    expected gain or shortfall of the small model (least squares on validation rows; near 0 and 1 it bends, see `bend`; where p
+    says nothing about the gain, only a trace of a slope is left). So a `Policy` too prefers the small model above some p, the
+    lower the more cost weighs. The classifier reads a fixed text embedding instead of being a fine-tuned DeBERTa.
     """
 
     source: ClassVar[str] = "Hybrid LLM: Cost-Efficient and Quality-Aware Query Routing (arXiv 2404.14618)"
@@ -181,16 +183,21 @@ def mean_difference(values: FloatArray) -> float:
 
 
 def small_and_large(data: LearningData) -> tuple[int, int]:
-    """Columns of the cheapest and of the best model, among those with outcomes.
+    """Columns of a small and of the best model, among those with outcomes; the same column twice where nobody is smaller.
 
-    The cheapest has the lowest mean training cost; where no costs were recorded the lowest price, and where there are no
-    prices the lowest mean effect.
+    The small one is the cheaper model with the best balanced reward by training means. Where no costs were recorded it is the
+    one of the lowest price, and where there are no prices the one of the lowest mean effect.
     """
     seen = np.isfinite(data.outcomes.effect).any(axis=0)
     seen |= not seen.any()
     means = data.means
     large = int(np.argmax(np.where(seen, means.effect[0], -np.inf)))
-    for amount in (means.cost_usd[0], data.pool.prices.sum(axis=0), means.effect[0]):
+    cost = means.cost_usd[0]
+    if np.isfinite(cost[large]):
+        cheaper = seen & (np.nan_to_num(cost, nan=np.inf) < cost[large])
+        reward = Policy.preset("balanced").utility(means.effect[0], cost, data.cost_scale)
+        return (int(np.argmax(np.where(cheaper, reward, -np.inf))) if cheaper.any() else large), large
+    for amount in (data.pool.prices.sum(axis=0), means.effect[0]):
         known = seen & np.isfinite(amount)
         if known.any():
             return int(np.argmin(np.where(known, amount, np.inf))), large

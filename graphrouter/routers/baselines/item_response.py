@@ -35,10 +35,8 @@ NUM_SKILLS = 25
 WARM_SHARES = (0.3, 0.0, 0.6)
 """Shares of the mean of the near training queries in a query's embedding, to choose from."""
 WARM_NEIGHBOURS = 5
-NUM_QUIZ = 50
-"""Prompts that an identity vector is made from; LLM Bandit has 20 to 50."""
 IDENTITY_DIMENSION = 8
-QUIZ_RIDGE = 5.0
+IDENTITY_RIDGE = 5.0
 """Ridge penalty of an identity vector, in outcomes."""
 SCORER_WIDTH = 64
 SCORER_DECAYS = (1.0, 0.1, 3.0)
@@ -165,9 +163,9 @@ class MultidimensionalIRT(TextBaseline):
 class IdentityVectors(TextBaseline):
     """Success from the query's embedding and the model's identity vector, by a small network that all models share.
 
-    The identity of a model comes from its outcomes on up to 50 quiz prompts, those on which the models differ most: a ridge
-    regression of what it did there, beyond what the prompt's mean promises, on the principal directions of the prompts. The
-    network knows a model by this vector alone, so a newcomer needs only the quiz.
+    The identity of a model comes from its outcomes: a ridge regression of what it did, beyond what the prompt's mean promises,
+    on the principal directions of the prompts. The network knows a model by this vector alone, so a newcomer needs no more
+    than a quiz of some 20 to 50 prompts.
 
     Left out: the policy network conditioned on the user's trade-off and its reinforcement learning (`Policy` weighs effect
     and cost here), the variational item response model behind the identities (a ridge regression takes its place), and the
@@ -220,7 +218,7 @@ class IdentityVectors(TextBaseline):
 
 
 def identity_vectors(data: LearningData) -> FloatArray:
-    """What sets each model apart on its quiz, (num_models, at most 8), standardised; 0 for a model without outcomes."""
+    """What sets each model apart, (num_models, at most 8), standardised; 0 for a model without outcomes."""
     effect = data.outcomes.effect
     answered = np.isfinite(effect)
     # One outcome's worth of the overall mean: a prompt that a single model answered still tells something about it.
@@ -228,13 +226,12 @@ def identity_vectors(data: LearningData) -> FloatArray:
         np.nansum(effect, axis=1), answered.sum(axis=1).astype(float), np.asarray(data.means.effect.mean()), prior_outcomes=1.0
     )
     beyond = np.nan_to_num(effect - expected[:, None])
-    # In order of how much the models differ, each takes the first prompts that it has answered.
-    order = np.argsort(-np.sum(beyond**2, axis=1), kind="stable")
-    quiz = (answered[order] & (np.cumsum(answered[order], axis=0) <= NUM_QUIZ)).astype(float)
     directions = data.amounts.directions[:, : IDENTITY_DIMENSION - 1]
-    features = np.column_stack([np.ones(len(order)), (data.questions.vectors[order] - data.amounts.centre) @ directions])
-    gram = np.einsum("qi,qm,qj->mij", features, quiz, features, optimize=True) + QUIZ_RIDGE * np.eye(features.shape[1])
-    identity = np.linalg.solve(gram, ((quiz * beyond[order]).T @ features)[..., None])[..., 0]
+    features = np.column_stack([np.ones(len(effect)), (data.questions.vectors - data.amounts.centre) @ directions])
+    gram = np.einsum("qi,qm,qj->mij", features, answered.astype(float), features, optimize=True) + IDENTITY_RIDGE * np.eye(
+        features.shape[1]
+    )
+    identity = np.linalg.solve(gram, (beyond.T @ features)[..., None])[..., 0]
     seen = seen_models(data)
     if not seen.any():
         return np.zeros_like(identity)

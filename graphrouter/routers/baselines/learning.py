@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -66,6 +66,8 @@ class LearningData:
     encoder: TextEncoder
     seed: int = 0
     """Seed of everything that is drawn during fitting."""
+    task_texts: Mapping[str, str] = field(default_factory=dict)
+    """Description of each task that has one."""
     answer_texts: tuple[tuple[str | None, ...], ...] | None = None
     """What each model answered to each training query, None = not recorded; None where the data has no answers."""
     _centres: dict[int, FloatArray] = field(default_factory=dict)
@@ -88,7 +90,7 @@ class LearningData:
         """
         train = Observations.of(data, train_ids, held_out_models=held_out_models)
         held = Observations.of(data, validation_ids, held_out_models=held_out_models) if len(validation_ids) else None
-        return cls(train, held, encoder, seed, _answer_texts(data, train_ids, held_out_models))
+        return cls(train, held, encoder, seed, _task_texts(data), _answer_texts(data, train_ids, held_out_models))
 
     @classmethod
     def of_split(cls, data: RoutingDataset, split: Split, encoder: TextEncoder, *, seed: int = 0) -> Self:
@@ -183,6 +185,11 @@ class LearningData:
         if self.validation is None or self.held_questions is None:
             return score(self.questions), self.outcomes.effect
         return score(self.held_questions), self.validation.outcomes.effect
+
+
+def _task_texts(data: RoutingDataset) -> dict[str, str]:
+    described = data.tasks[data.tasks["description"].notna()]
+    return dict(zip(described["task"].astype(str), described["description"].astype(str), strict=True))
 
 
 def _answer_texts(

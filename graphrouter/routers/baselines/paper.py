@@ -41,8 +41,8 @@ class PaperGraphRouter(TextBaseline):
     optimiser, the checkpoint that it saves (best macro F1 on validation queries), validation edges visible afterwards. So are
     its traps: where most effects are 0 or 1 most labels are ties, and the first models of the pool win them. Different:
 
-    - texts go through the encoder that all routers share, in place of MiniLM; a task is embedded by its name, and a
-      model without description by its name; an unknown task is a zero vector;
+    - texts go through the encoder that all routers share, in place of MiniLM; a task or a model without description is
+      embedded by its name; an unknown task is a zero vector;
     - costs are the recorded ones, in place of 512 output tokens a call, min-max a task over the training rows and not
       over all rows; a missing cost is the model's mean; without any cost, effect alone makes the labels;
     - test queries are no nodes of the graph that is trained on, and their batch norm sees none of them;
@@ -55,6 +55,7 @@ class PaperGraphRouter(TextBaseline):
 
     name: ClassVar[str] = "graphrouter_paper"
     source: ClassVar[str] = "GraphRouter (Feng, Shen, You; arXiv 2410.03834, ICLR 2025), as its published code has it"
+    share_ties: ClassVar[bool] = False
 
     tasks: tuple[str, ...]
     """Tasks seen in training."""
@@ -76,7 +77,7 @@ class PaperGraphRouter(TextBaseline):
         Raises:
             TrainingError: The loss is no longer finite.
         """
-        maker = GraphMaker.of(data)
+        maker = GraphMaker.of(data, share_ties=cls.share_ties)
         train, held = maker.graph(data.train, data.questions), None
         if data.validation is not None and data.held_questions is not None:
             held = maker.graph(data.validation, data.held_questions)
@@ -121,6 +122,18 @@ class PaperGraphRouter(TextBaseline):
         return dict(zip(PRESETS, logits, strict=True))
 
 
+class PaperGraphRouterTies(PaperGraphRouter):
+    """The published GraphRouter with one trap mended: all models that tie for the best utility are labelled.
+
+    LLMRouterBench compares GraphRouter in this form. With effects of 0 and 1 most queries have many best models, and
+    the published labels are then the first of them in the pool; all else is as in `PaperGraphRouter`.
+    """
+
+    name: ClassVar[str] = "graphrouter_paper_ties"
+    source: ClassVar[str] = "GraphRouter (arXiv 2410.03834) as patched by LLMRouterBench (arXiv 2601.07206)"
+    share_ties: ClassVar[bool] = True
+
+
 def train_nets(train: PaperGraph, held: PaperGraph | None, *, seed: int) -> PaperNets:
     """Nets in evaluation mode, one a preset, each as it was when its choices for the validation queries had the best macro F1.
 
@@ -162,7 +175,8 @@ def _macro_f1(nets: PaperNets, train: PaperGraph, held: PaperGraph) -> FloatArra
         logits = edge_logits(nets.query_states(held), states)[:, 0]
         chosen = torch.where(held.edge > 0, logits, -torch.inf).argmax(1).numpy()
     rows: BoolArray = held.edge.sum(0).numpy() > 0
-    truth = held.label.argmax(1).numpy()
+    right = held.label.gather(1, torch.from_numpy(chosen)[:, None])[:, 0].numpy() > 0
+    truth = np.where(right, chosen, held.label.argmax(1).numpy())  # of several right ones, the one that was chosen
     return np.array([_f1_of(chosen[i][rows], truth[i][rows], len(held.edge)) for i in range(len(truth))])
 
 

@@ -35,7 +35,7 @@ class PaperGraph(NamedTuple):
     edge: Tensor
     """(M, Q) 1 where an outcome was observed, else 0."""
     label: Tensor
-    """(P, M, Q) 1 for the model of the best utility of a query, the first among equals, else 0."""
+    """(P, M, Q) 1 for the model of the best utility of a query, see `labels`, else 0."""
 
     def join(self, more: PaperGraph) -> PaperGraph:
         """One graph of the queries of both, which share tasks and models."""
@@ -67,9 +67,11 @@ class GraphMaker:
     """(num_tasks + 1,) largest one."""
     mean_cost: FloatArray
     """(num_models,) mean scaled training cost; the pool's where a model has none, 0 where nobody has any."""
+    share_ties: bool
+    """Whether all models of the best utility are labelled, or the first of them alone."""
 
     @classmethod
-    def of(cls, data: LearningData) -> Self:
+    def of(cls, data: LearningData, *, share_ties: bool) -> Self:
         """What the training rows fix: embeddings of tasks and models, bounds and means of costs."""
         names, index = data.tasks
         cost = data.outcomes.cost_usd
@@ -83,9 +85,9 @@ class GraphMaker:
         mean = np.where(there.any(axis=0), np.nansum(scaled, axis=0) / np.maximum(there.sum(axis=0), 1), pool_mean)
         task_vectors = np.zeros((len(names) + 1, data.encoder.dimension))
         if names:
-            task_vectors[:-1] = unit_vectors(data.encoder.encode(list(names)))
+            task_vectors[:-1] = unit_vectors(data.encoder.encode([data.task_texts.get(name, name) for name in names]))
         models = unit_vectors(data.encoder.encode([card.description or card.model for card in data.pool]))
-        return cls(names, task_vectors, models, low, high, mean)
+        return cls(names, task_vectors, models, low, high, mean, share_ties)
 
     def graph(self, rows: Observations, questions: Questions) -> PaperGraph:
         """The nodes and edges of these rows, in single precision."""
@@ -96,7 +98,7 @@ class GraphMaker:
         cost = np.where(np.isfinite(scaled), scaled, self.mean_cost)
         utility = np.stack([weight * effect - cost_weight * cost for weight, cost_weight in PRESETS.values()])
         attributes = np.stack([utility, np.broadcast_to(cost, utility.shape), np.broadcast_to(effect, utility.shape)], axis=1)
-        label = np.stack([labels(one) for one in utility])
+        label = np.stack([labels(one, share_ties=self.share_ties) for one in utility])
         return PaperGraph(
             task=_single(self.task_vectors),
             task_of_query=torch.from_numpy(index % len(self.task_vectors)),  # -1, unknown, is the last row
@@ -114,20 +116,25 @@ def _scale(cost_usd: FloatArray, task: IntArray, low: FloatArray, high: FloatArr
     return np.asarray(np.clip((cost_usd - low[task][:, None]) / np.where(width > 0, width, 1.0), 0.0, 1.0))
 
 
-def labels(utility: FloatArray) -> FloatArray:
-    """1 for the model of the best utility of each query, the first among equals, else 0; same shape (num_queries, num_models).
+def labels(utility: FloatArray, *, share_ties: bool = False) -> FloatArray:
+    """1 for the model of the best utility of each query, else 0; same shape (num_queries, num_models).
 
     Args:
         utility: NaN = not observed; a query without any gets no label.
+        share_ties: Among equals all are labelled, and not the first one alone.
 
     Example:
         >>> labels(np.array([[0.5, 1.0, 1.0], [np.nan, np.nan, 0.0]])).tolist()
         [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    one_hot = np.zeros_like(utility)
+    marked = np.zeros_like(utility)
     rows = np.flatnonzero(np.isfinite(utility).any(axis=1))
-    one_hot[rows, np.argmax(np.nan_to_num(utility[rows], nan=-np.inf), axis=1)] = 1.0
-    return one_hot
+    known = np.nan_to_num(utility[rows], nan=-np.inf)
+    if share_ties:
+        marked[rows] = known >= known.max(axis=1, keepdims=True) - 1e-9
+    else:
+        marked[rows, np.argmax(known, axis=1)] = 1.0
+    return marked
 
 
 def _single(values: FloatArray) -> Tensor:

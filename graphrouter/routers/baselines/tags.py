@@ -23,7 +23,7 @@ from graphrouter.types import FloatArray
 NUM_TAGS = 32
 """Clusters that MixLLM adds to the embedding."""
 NUM_DIRECTIONS = 64
-SETTINGS = ((30.0, 0.0), (30.0, 0.3), (30.0, 1.0), (300.0, 0.0), (300.0, 0.3), (300.0, 1.0))
+SETTINGS = ((30.0, 0.0), (10.0, 0.0), (3.0, 0.0), (100.0, 0.0), (30.0, 0.3), (30.0, 1.0))
 """(ridge penalty in outcomes, weight of the confidence bonus) to choose from."""
 NUM_KEYWORDS = (10, 5, 20)
 """Most keywords a prompt to choose from."""
@@ -42,7 +42,7 @@ class TagSpace(NamedTuple):
     mean: FloatArray
     """(dimension,) mean of the training vectors."""
     directions: FloatArray
-    """(dimension, num_directions) principal directions, scaled to unit variance in training."""
+    """(dimension, num_directions) principal directions of unit length: a direction that varies little counts for little."""
 
     @classmethod
     def fit(cls, data: LearningData) -> Self:
@@ -50,10 +50,8 @@ class TagSpace(NamedTuple):
         vectors = data.questions.vectors
         mean = vectors.mean(axis=0)
         rank = min(NUM_DIRECTIONS, vectors.shape[1], max(1, len(vectors) // 10))
-        _, singular, axes = np.linalg.svd(vectors - mean, full_matrices=False)
-        # A direction in which the prompts do not differ would magnify rounding errors; it counts for nothing.
-        scale = np.where(singular[:rank] > 1e-6, np.sqrt(len(vectors)) / np.maximum(singular[:rank], 1e-6), 0.0)
-        return cls(data.centres(NUM_TAGS), mean, axes[:rank].T * scale)
+        *_, axes = np.linalg.svd(vectors - mean, full_matrices=False)
+        return cls(data.centres(NUM_TAGS), mean, np.ascontiguousarray(axes[:rank].T))
 
     def marks(self, vectors: FloatArray) -> FloatArray:
         """(num_queries, num_tags), 1 for the tag of the query."""
@@ -75,7 +73,8 @@ class MixLLM(TextBaseline):
     One ridge regression a model predicts the deviation from the model's mean effect. With the design matrix
     A = X^T X + penalty of a model, the upper confidence bound is x^T A^-1 X^T y + weight * sqrt(x^T A^-1 x) (LinUCB: Li et
     al., "A Contextual-Bandit Approach", 2010, algorithm 1). Its weight is chosen on validation rows and may be 0: a bonus pays
-    off by what is learned from it later, and a fixed data set has no later. Cost, tokens and latency are log-linear
+    off by what is learned from it later, and a fixed data set has no later. Where every model answered every query, all
+    models share A and the bonus ranks nobody. Cost, tokens and latency are log-linear
     regressions on the same embedding.
 
     Left out: the online updates, for the same reason; the latency penalty, which policies have; InsTag's tags and the encoder

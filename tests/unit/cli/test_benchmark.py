@@ -10,8 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from graphrouter.data import RoutingDataset
 from graphrouter.evaluation.benchmark import worker
 from graphrouter.routers.baselines import BASELINES
+from graphrouter.routers.graph import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]
 
@@ -95,6 +97,27 @@ def test_a_failing_router_is_named_and_the_rest_is_shown(
     assert "broken on purpose" in (tmp_path / "out" / "report.md").read_text()
 
 
+def test_a_dataset_without_the_graph_router_costs_the_others_nothing(
+    invoke: Invoke, world: Path, few: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(world, tmp_path / "other")
+    fit = GraphRouter.fit.__func__  # type: ignore[attr-defined]
+
+    def fails_on_other(cls: type, data: RoutingDataset, *args: object, **kwargs: object) -> GraphRouter:
+        if data.name == "other":
+            raise ZeroDivisionError("no luck")
+        return fit(cls, data, *args, **kwargs)
+
+    monkeypatch.setattr(GraphRouter, "fit", classmethod(fails_on_other))
+    words = (*few, "--out", tmp_path / "out")
+    status, _, errors = invoke("benchmark", world, tmp_path / "other", *words, "--json", "-")
+    assert status == 1
+    assert "graphrouter has no result on 'other': failed on seed 0: ZeroDivisionError: no luck. Mend that" in errors
+    assert (tmp_path / "out" / "world.json").is_file()
+    assert not (tmp_path / "out" / "other.json").exists()
+    assert invoke("benchmark", tmp_path / "other", *words, "--json", "-")[:2] == (1, "")
+
+
 def test_all_baselines_can_be_listed(invoke: Invoke) -> None:
     status, shown, _ = invoke("benchmark", "--list")
     assert status == 0
@@ -111,6 +134,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(invoke: Invoke, world: Path, f
         ([world, *few, "--out", tmp_path / "file"], "file"),
         ([world, *few, "--out", tmp_path / "out", "--set", "training.epochs=3"], "max_epochs"),
         ([world, *few, "--out", tmp_path / "out", "--json", tmp_path], "it is a folder"),
+        ([world, *few, "--out", tmp_path / "out", "--html", tmp_path / "r.md"], "two outputs have the same name"),
+        ([world, *few, "--out", tmp_path / "file", "--html", tmp_path / "page.html"], "no folder"),
     ):
         status, shown, errors = invoke("benchmark", *words)
         assert (status, shown) == (2, ""), words

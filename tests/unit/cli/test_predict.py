@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from graphrouter.cli import predict as predict_module
-from graphrouter.cli.files import replace_file
 from graphrouter.cli.predict import predict_table, read_queries
 from graphrouter.data.readers import read_table, write_table
 from graphrouter.data.simulate import Simulation
 from graphrouter.exceptions import DataError
+from graphrouter.files import replace_file
 from graphrouter.routers.graph import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]

@@ -261,6 +261,15 @@ def test_a_router_that_predicts_some_models_only_is_compared_on_those_but_has_no
     assert math.isfinite(result.routers["narrow"]["reward_balanced"].value)
 
 
+def test_a_handful_of_queries_gives_no_interval() -> None:
+    for queries, is_enough in ((9, False), (10, True)):
+        data, router = random_case(0, queries=queries)
+        result = run(data, router, best_single=BestSingle.fit(LearningData.of(data, ids(data), encoder=ENCODER)))
+        difference = result.settings["task_known"].paired["best_single"]["log_loss"]
+        assert math.isfinite(difference.value)
+        assert math.isfinite(difference.low) == is_enough
+
+
 def test_only_shared_models_are_evaluated() -> None:
     data, router = random_case(0)
     narrow = data.select_models(["m0", "m2"])

@@ -146,16 +146,26 @@ def test_figures_by_hand() -> None:
     assert found["pareto_dist"] == pytest.approx(0, abs=1e-12)
 
 
-def test_the_reference_of_qnc_is_the_most_accurate_model_of_the_evaluated_queries() -> None:
-    """Training preferred m0 (USD 0.2, effect 0.5 here); the most accurate here is m1 (USD 0.4, effect 1)."""
+def test_the_reference_of_qnc_is_the_model_that_training_picked() -> None:
+    """On these queries m0 costs USD 0.2 and solves half, m1 costs USD 0.4 and solves all."""
     effect, cost = np.array([[1.0, 1.0], [0.0, 1.0]]), np.tile([0.2, 0.4], (2, 1))
-    trial = trial_of(effect, cost, training=predictions(np.array([[0.9, 0.5]]), np.array([[0.2, 0.4]])))
-    knowing = measure_all(trial, oracle_of(trial))
-    assert knowing["qnc"] == pytest.approx(0.3 / 0.4)
-    assert knowing["cost_save"] == pytest.approx(0.0)
-    stubborn = measure_all(trial, Contender(predictions(np.tile([0.9, 0.1], (2, 1)), cost)))
+    cheap = trial_of(effect, cost, training=predictions(np.array([[0.9, 0.5]]), np.array([[0.2, 0.4]])))
+    dear = trial_of(effect, cost, training=predictions(np.array([[0.5, 0.9]]), np.array([[0.2, 0.4]])))
+    assert measure_all(cheap, oracle_of(cheap))["qnc"] == pytest.approx(1.0)
+    assert measure_all(dear, oracle_of(dear))["qnc"] == pytest.approx(0.3 / 0.4)
+    assert measure_all(dear, oracle_of(dear))["cost_save"] == pytest.approx(1 - 0.3 / 0.4)
+    stubborn = measure_all(dear, Contender(predictions(np.tile([0.9, 0.1], (2, 1)), cost)))
     assert math.isnan(stubborn["qnc"])
     assert METRICS["qnc"].when_undefined
+
+
+def test_entropy_of_choices_by_hand() -> None:
+    """Three queries go to m0 and one to m1; a constant router spreads nothing."""
+    effect, cost = np.ones((4, 2)), np.full((4, 2), 0.1)
+    trial = trial_of(effect, cost, training=predictions(np.array([[0.9, 0.5]]), np.array([[0.1, 0.1]])))
+    spread = Contender(predictions(np.array([[0.9, 0.1]] * 3 + [[0.1, 0.9]]), cost))
+    assert measure_all(trial, spread)["choice_entropy"] == pytest.approx(-0.75 * math.log(0.75) - 0.25 * math.log(0.25))
+    assert measure_all(trial, Contender(predictions(np.tile([0.9, 0.1], (4, 1)), cost)))["choice_entropy"] == 0.0
 
 
 def test_predictor_metrics_are_those_of_the_pure_functions() -> None:
@@ -213,6 +223,9 @@ def test_reasons() -> None:
 # --- cascades
 
 
+NOT_OF_CASCADES = {"pgr", "apgr", "cpt_50", "cpt_80", "choice_entropy"}
+
+
 def replay(trial: Trial, contender: Contender) -> Contender:
     """A cascade that always keeps the first answer: what choosing by the predictions brings, replayed."""
     observed = trial.observed
@@ -234,7 +247,7 @@ def test_a_replay_of_a_router_is_measured_like_the_router() -> None:
     trial, contender = random_case(1)
     first, second = measure_all(trial, contender), measure_all(trial, replay(trial, contender))
     for name in METRICS:
-        if METRICS[name].group == "routing" and name not in ("pgr", "apgr", "cpt_50", "cpt_80"):
+        if METRICS[name].group == "routing" and name not in NOT_OF_CASCADES:
             assert second[name] == pytest.approx(first[name], abs=1e-12, nan_ok=True), name
 
 
@@ -242,7 +255,7 @@ def test_a_cascade_predicts_nothing() -> None:
     trial, contender = random_case(1)
     why = reasons_of(trial, replay(trial, contender))
     predictor = {name for name, metric in METRICS.items() if metric.group == "predictor"}
-    assert set(why) == predictor | {"pgr", "apgr", "cpt_50", "cpt_80"}
+    assert set(why) == predictor | NOT_OF_CASCADES
     assert {why[name] for name in predictor} == {"a cascade looks at answers; it predicts nothing beforehand"}
 
 

@@ -79,7 +79,7 @@ def test_without_points_everything_is_unknown() -> None:
         aiq(hull, cheapest_usd=1.0, best_single_usd=2.0),
         peak_effect(hull),
         perf_gain(hull, best_single_effect=0.5),
-        qnc(hull, most_accurate_effect=0.5, most_accurate_usd=1.0),
+        qnc(hull, best_single_effect=0.5, best_single_usd=1.0),
     ]
     assert np.isnan(figures).all()
 
@@ -125,7 +125,7 @@ def test_figures_of_many_hulls_are_each_the_single_one(seed: int) -> None:
             peak_effect(hull),
             perf_gain(hull, best_single_effect=wanted[row]),
             cost_save(hull, best_single_effect=wanted[row], best_single_usd=high[row]),
-            qnc(hull, most_accurate_effect=wanted[row], most_accurate_usd=high[row]),
+            qnc(hull, best_single_effect=wanted[row], best_single_usd=high[row]),
             pareto_dist(hull, cost_usd=grid[row], effect=grid[row] / 3),
         ]
 
@@ -268,18 +268,18 @@ def test_deferral_area_by_hand() -> None:
 
 def test_qnc_by_hand() -> None:
     hull = hull_of([(1, 0.5), (3, 0.9)])
-    assert qnc(hull, most_accurate_effect=0.7, most_accurate_usd=8.0) == pytest.approx(0.25)
-    assert qnc(hull, most_accurate_effect=0.9, most_accurate_usd=2.0) == pytest.approx(1.5)
-    assert math.isnan(qnc(hull, most_accurate_effect=0.91, most_accurate_usd=8.0))
+    assert qnc(hull, best_single_effect=0.7, best_single_usd=8.0) == pytest.approx(0.25)
+    assert qnc(hull, best_single_effect=0.9, best_single_usd=2.0) == pytest.approx(1.5)
+    assert math.isnan(qnc(hull, best_single_effect=0.91, best_single_usd=8.0))
     saved = cost_save(hull, best_single_effect=0.7, best_single_usd=8.0)
-    assert qnc(hull, most_accurate_effect=0.7, most_accurate_usd=8.0) == pytest.approx(1 - saved)  # the same reference
+    assert qnc(hull, best_single_effect=0.7, best_single_usd=8.0) == pytest.approx(1 - saved)  # the same reference
 
 
 def test_qnc_is_the_first_cost_of_a_fine_grid_that_matches() -> None:
     hull = hull_of([(0.5, 0.2), (1.0, 0.6), (2.0, 0.8), (4.0, 0.85)])
     grid = np.linspace(0.4, 5, 100_001)
     first = grid[np.argmax(np.interp(grid, hull.cost_usd, hull.effect, left=0) >= 0.7)]
-    assert qnc(hull, most_accurate_effect=0.7, most_accurate_usd=3.0) == pytest.approx(first / 3, abs=1e-4)
+    assert qnc(hull, best_single_effect=0.7, best_single_usd=3.0) == pytest.approx(first / 3, abs=1e-4)
 
 
 def test_pareto_dist_by_hand() -> None:

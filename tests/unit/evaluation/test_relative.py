@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import entropy
 
-from graphrouter.evaluation.relative import references, relative_gain, relative_gap
+from graphrouter.evaluation.relative import entropy_of_counts, references, relative_gain, relative_gap
 from graphrouter.types import FloatArray
 
 NAN = float("nan")
@@ -48,3 +49,9 @@ def test_the_oracle_is_never_beaten(effect: FloatArray, choices: list[int]) -> N
     assert (found.oracle >= found.random - 1e-12).all()
     if found.oracle.sum() > 0:
         assert relative_gap(chosen.sum(), found.oracle.sum()) >= 0
+
+
+def test_entropy_agrees_with_scipy() -> None:
+    counts = np.random.default_rng(0).integers(0, 20, (30, 5)).astype(float) + 0.1
+    np.testing.assert_allclose(entropy_of_counts(counts), entropy(counts, axis=1))
+    assert math.isnan(entropy_of_counts(np.zeros(3)))

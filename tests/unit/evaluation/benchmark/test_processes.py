@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 import pytest
 
 from graphrouter.evaluation.benchmark.processes import THREAD_VARIABLES, spread
+
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def square_or_die(number: int) -> int:
@@ -16,6 +21,19 @@ def square_or_die(number: int) -> int:
         os._exit(9)
     time.sleep(0.01)
     return number**2
+
+
+def tell_pid_and_wait(_: int) -> None:
+    sys.stdout.write(f"{os.getpid()}\n")
+    sys.stdout.flush()
+    time.sleep(300)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def threads(_: int) -> str | None:
@@ -38,6 +56,35 @@ def test_what_kills_its_process_is_named_and_the_rest_goes_on() -> None:
     assert {item: result for item, result in results.items() if item > 0} == {1: 1, 2: 4, 3: 9, 4: 16}
     assert isinstance(results[-1], BrokenProcessPool)
     assert isinstance(results[-2], BrokenProcessPool)
+
+
+def test_a_death_while_the_caller_is_busy_is_named_too() -> None:
+    results = {}
+    for item, result in spread([1, -1, 2, 3, 4], square_or_die, num_processes=2):
+        results[item] = result
+        time.sleep(1.0)  # meanwhile the other process dies
+    assert isinstance(results.pop(-1), BrokenProcessPool)
+    assert results == {1: 1, 2: 4, 3: 9, 4: 16}
+
+
+def test_workers_end_with_their_parent() -> None:
+    """Killed without a chance to clean up, a benchmark must not leave processes behind that hold its memory."""
+    script = (
+        "from graphrouter.evaluation.benchmark.processes import spread\n"
+        "from tests.unit.evaluation.benchmark.test_processes import tell_pid_and_wait\n"
+        "if __name__ == '__main__':\n"
+        "    list(spread([1, 2], tell_pid_and_wait, num_processes=2))\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert parent.stdout is not None
+    workers = [int(parent.stdout.readline()) for _ in range(2)]
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 30
+    while any(is_alive(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(is_alive(pid) for pid in workers)
 
 
 def test_an_exception_of_the_work_ends_it() -> None:

@@ -32,7 +32,7 @@ COSTS = {"small": 0.001, "middle": 0.01, "large": 0.1}
 @pytest.fixture(scope="module")
 def uneven(two_topics: Callable[..., LearningData]) -> LearningData:
     """The large model solves everything, the small one poems alone."""
-    effects = {"small": {"sums": 0.0, "poems": 1.0}, "middle": {"sums": 0.6, "poems": 0.6}, "large": {"sums": 1.0, "poems": 1.0}}
+    effects = {"small": {"sums": 0.0, "poems": 1.0}, "middle": {"sums": 0.3, "poems": 0.3}, "large": {"sums": 1.0, "poems": 1.0}}
     return two_topics(lambda topic, model: effects[model][topic], COSTS)
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from graphrouter.routers.baselines.base import TextBaseline
 from graphrouter.routers.baselines.item_response import (
-    NUM_QUIZ,
     IdentityVectors,
     MultidimensionalIRT,
     TwoParameterIRT,
@@ -100,15 +99,12 @@ def test_identity_is_what_the_quiz_shows() -> None:
     np.testing.assert_allclose(effect[:, 0], effect[:, 1], atol=1e-9)
 
 
-def test_identity_is_made_from_the_most_telling_prompts() -> None:
-    """Outcomes on prompts behind the quiz, where the models hardly differ, change no identity."""
-    rng = np.random.default_rng(0)
-    telling = rng.integers(0, 2, NUM_QUIZ)[:, None]
-    quiz = np.hstack([telling, 1 - telling]).astype(float)
-    rest = np.full((40, 2), 0.5)
-    prompts = two_kinds(NUM_QUIZ + 40)
-    identity = identity_vectors(learning(prompts, np.vstack([quiz, rest])))
-    rest[:, 0] += 0.01
-    np.testing.assert_allclose(identity_vectors(learning(prompts, np.vstack([quiz, rest]))), identity, atol=0.05)
-    quiz[:10] = quiz[:10, ::-1]
-    assert np.abs(identity_vectors(learning(prompts, np.vstack([quiz, rest]))) - identity).max() > 0.1
+def test_identity_is_what_a_model_does_beyond_the_mean_of_the_prompts() -> None:
+    identity = identity_vectors(specialists())
+    np.testing.assert_allclose(identity.mean(axis=0), 0.0, atol=1e-9)
+    same = np.tile([[1.0], [0.0]], (40, 3))
+    np.testing.assert_allclose(identity_vectors(learning(two_kinds(80), same)), 0.0, atol=1e-9)  # nobody stands out
+    twins = np.column_stack([np.arange(80) % 2] * 2 + [1 - np.arange(80) % 2]).astype(float)
+    first, second, other = identity_vectors(learning(two_kinds(80), twins))
+    np.testing.assert_allclose(first, second)
+    assert np.abs(first - other).max() > 1.0

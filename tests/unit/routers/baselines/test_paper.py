@@ -16,7 +16,7 @@ import graphrouter as gr
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.routers.baselines import paper
 from graphrouter.routers.baselines.learning import LearningData, Questions
-from graphrouter.routers.baselines.paper import PaperGraphRouter, train_nets
+from graphrouter.routers.baselines.paper import PaperGraphRouter, PaperGraphRouterTies, train_nets
 from graphrouter.routers.baselines.paper_graph import GraphMaker, PaperGraph, labels
 from graphrouter.routers.baselines.paper_nets import PaperNets, edge_logits, edge_loss
 
@@ -142,9 +142,10 @@ def simulated(*, validate: bool = True, costs: bool = True, tasks: bool = True, 
     return LearningData.of(data, ids[:45], encoder=HashingEncoder(64), validation_ids=held, seed=0)
 
 
-def test_labels_take_the_first_of_equals() -> None:
+def test_labels_take_the_first_of_equals_or_all_of_them() -> None:
     utility = np.array([[0.2, 0.7, 0.7], [np.nan, -1.0, np.nan], [np.nan, np.nan, np.nan]])
     np.testing.assert_array_equal(labels(utility), [[0, 1, 0], [0, 1, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(labels(utility, share_ties=True), [[0, 1, 1], [0, 1, 0], [0, 0, 0]])
 
 
 def test_the_graph_carries_utility_cost_and_effect() -> None:
@@ -164,7 +165,7 @@ def test_the_graph_carries_utility_cost_and_effect() -> None:
         ),
     )
     learning = LearningData.of(data, ["q0", "q1", "q2", "q3"], encoder=HashingEncoder(64))
-    graph = GraphMaker.of(learning).graph(learning.train, learning.questions)
+    graph = GraphMaker.of(learning, share_ties=False).graph(learning.train, learning.questions)
     np.testing.assert_array_equal(graph.edge, [[1, 1, 0, 1], [1, 0, 1, 0]])
     cost = [[0, 0.5, 0, 0.25], [1, 0, 0, 0]]  # q2's only cost is both bounds of its task; q3: mean of 0 and 0.5
     effect = [[1, 0, 0, 1], [0.5, 0, 1, 0]]
@@ -183,7 +184,7 @@ def test_serving_equals_the_nets() -> None:
     assert learning.validation is not None
     assert learning.held_questions is not None
     router = PaperGraphRouter.fit(learning)
-    maker = GraphMaker.of(learning)
+    maker = GraphMaker.of(learning, share_ties=False)
     train, held = maker.graph(learning.train, learning.questions), maker.graph(learning.validation, learning.held_questions)
     nets, seen = train_nets(train, held, seed=0), train.join(held)
     with torch.no_grad():
@@ -274,3 +275,23 @@ def test_it_learns_two_specialists() -> None:
     predicted = router.predict(["add the numbers 7 and 11", "translate the word w7"], tasks=["sums", "words"])
     assert [router.models[i] for i in predicted.effect.argmax(axis=1)] == ["adder", "talker"]
     assert (predicted.effect.max(axis=1) > predicted.effect.min(axis=1) + 0.2).all()
+
+
+@pytest.mark.usefixtures("quick")
+def test_shared_ties_change_what_is_learned() -> None:
+    learning = simulated()
+    first, all_of_them = (
+        kind.fit(learning).predict(["Add 3 and 4."]).effect for kind in (PaperGraphRouter, PaperGraphRouterTies)
+    )
+    assert not np.allclose(first, all_of_them)
+
+
+def test_tasks_are_read_by_their_description() -> None:
+    data = gr.RoutingDataset.from_frames(
+        queries=pd.DataFrame({"query_id": ["q0", "q1"], "task": ["s", "t"], "prompt": ["x", "y"]}),
+        models=pd.DataFrame({"model": ["a"]}),
+        outcomes=pd.DataFrame({"query_id": ["q0", "q1"], "model": ["a", "a"], "effect": [1, 0]}),
+        tasks=pd.DataFrame({"task": ["s", "t"], "description": ["Sums of numbers.", None]}),
+    )
+    maker = GraphMaker.of(LearningData.of(data, ["q0", "q1"], encoder=HashingEncoder(64)), share_ties=False)
+    np.testing.assert_allclose(maker.task_vectors[:2], HashingEncoder(64).encode(["Sums of numbers.", "t"]), atol=1e-6)

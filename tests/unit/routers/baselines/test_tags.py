@@ -88,12 +88,13 @@ def test_the_upper_bound_by_hand(specialists: LearningData, monkeypatch: pytest.
     assert bounds[0] < bounds[2] < bounds[1]  # never run: the pool's mean and the bonus of the others
 
 
-def test_the_space_marks_one_tag_and_scales_to_unit_variance(specialists: LearningData) -> None:
+def test_the_space_marks_one_tag_and_keeps_the_spread_of_each_direction(specialists: LearningData) -> None:
     space = TagSpace.fit(specialists)
     features = space.features(specialists.questions.vectors)
     rank = space.directions.shape[1]
     assert rank == 9  # a tenth of ninety training queries
-    np.testing.assert_allclose((features[:, 1 : 1 + rank] ** 2).mean(axis=0), 1.0)
+    np.testing.assert_allclose(space.directions.T @ space.directions, np.eye(rank), atol=1e-9)
+    assert (np.diff((features[:, 1 : 1 + rank] ** 2).sum(axis=0)) <= 1e-9).all()  # what varies most comes first
     np.testing.assert_array_equal(features[:, 1 + rank :].sum(axis=1), 1.0)
     np.testing.assert_array_equal(space.enhanced(specialists.questions.vectors)[:, 64:], features[:, 1 + rank :])
 

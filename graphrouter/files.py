@@ -1,0 +1,19 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def replace_file(file: Path, write: Callable[[Path], None]) -> None:
+    """Nothing; `file` holds what `write` wrote to the path that it was given, which has the same suffix.
+
+    A crash leaves the old file, if there was one.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as folder:
+        partial = Path(folder) / file.name
+        write(partial)
+        partial.replace(file)
