@@ -185,14 +185,17 @@ def mean_difference(values: FloatArray) -> float:
 def small_and_large(data: LearningData) -> tuple[int, int]:
     """Columns of a small and of the best model, among those with outcomes; the same column twice where nobody is smaller.
 
-    The small one is the cheaper model with the best balanced reward by training means. Where no costs were recorded it is the
-    one of the lowest price, and where there are no prices the one of the lowest mean effect.
+    The small one is the cheaper model with the best balanced reward by training means; where costs were recorded, only models
+    with a cost come into question. Where none were recorded the small one has the lowest price, and where there are no prices
+    the lowest mean effect.
     """
     seen = np.isfinite(data.outcomes.effect).any(axis=0)
     seen |= not seen.any()
     means = data.means
-    large = int(np.argmax(np.where(seen, means.effect[0], -np.inf)))
     cost = means.cost_usd[0]
+    if (seen & np.isfinite(cost)).any():
+        seen &= np.isfinite(cost)
+    large = int(np.argmax(np.where(seen, means.effect[0], -np.inf)))
     if np.isfinite(cost[large]):
         cheaper = seen & (np.nan_to_num(cost, nan=np.inf) < cost[large])
         reward = Policy.preset("balanced").utility(means.effect[0], cost, data.cost_scale)
