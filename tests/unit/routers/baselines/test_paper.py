@@ -289,8 +289,8 @@ def test_shared_ties_change_what_is_learned() -> None:
 def test_tasks_are_read_by_their_description() -> None:
     data = gr.RoutingDataset.from_frames(
         queries=pd.DataFrame({"query_id": ["q0", "q1"], "task": ["s", "t"], "prompt": ["x", "y"]}),
-        models=pd.DataFrame({"model": ["a"]}),
-        outcomes=pd.DataFrame({"query_id": ["q0", "q1"], "model": ["a", "a"], "effect": [1, 0]}),
+        models=pd.DataFrame({"model": ["a", "b"]}),
+        outcomes=pd.DataFrame({"query_id": ["q0", "q1"], "model": ["a", "b"], "effect": [1, 0]}),
         tasks=pd.DataFrame({"task": ["s", "t"], "description": ["Sums of numbers.", None]}),
     )
     maker = GraphMaker.of(LearningData.of(data, ["q0", "q1"], encoder=HashingEncoder(64)), share_ties=False)
