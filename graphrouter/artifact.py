@@ -50,9 +50,10 @@ def write_artifact(folder: Path, contents: ArtifactContents) -> None:
     """Nothing; the artifact lies in `folder` afterwards.
 
     Raises:
-        ArtifactError: `folder` is a file, or a folder with something else in it.
+        ArtifactError: `folder` is a file, or a folder with something else in it, such as a router of another kind.
     """
     check_writable(folder)
+    _check_kind(folder, contents.manifest)
     folder.mkdir(parents=True, exist_ok=True)
     blobs = {name: save_tensors({k: t.contiguous() for k, t in group.items()}) for name, group in contents.tensors.items()}
     files = {}
@@ -66,6 +67,17 @@ def write_artifact(folder: Path, contents: ArtifactContents) -> None:
     manifest["checksum"] = _manifest_checksum(manifest)
     _write_durably(folder / MANIFEST, _manifest_bytes(manifest))
     _sweep(folder, keep={MANIFEST, *(str(entry["file"]) for entry in files.values())})
+
+
+def _check_kind(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Nothing; no router of another kind would be lost."""
+    try:
+        there = read_manifest(folder)
+    except ArtifactError:  # none, or one that nobody can read any more
+        return
+    old, new = (said.get("baseline", said.get("kind")) for said in (there, manifest))
+    if old != new:
+        raise ArtifactError(f"Cannot write the artifact: {folder} holds a {old!r}, which a {new!r} would replace. Name another.")
 
 
 def check_writable(folder: Path) -> None:

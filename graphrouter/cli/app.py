@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -85,6 +86,13 @@ def run(args: Sequence[str] | None = None) -> int:
         return _fail(f"{_sentence(message)} See {_help_of(error)}.", error.exit_code) if message else BAD_INPUT
     except GraphRouterError as error:
         return _fail(str(error), BAD_INPUT, debug=state.debug)
+    except OSError as error:
+        if error.filename is None or error.strerror is None:
+            return _fail(_sentence(f"{type(error).__name__}: {error}"), FAILED, debug=state.debug)
+        # Files are written beside their place under a hidden name; the folder is what the user knows.
+        place = Path(str(error.filename))
+        shown = place.parent if place.name.startswith(".") else place
+        return _fail(f"Cannot read or write {shown}: {error.strerror}. Name another place.", BAD_INPUT, debug=state.debug)
     except Exception as error:  # the border of the program: whatever is left becomes one line
         hint = "" if state.debug else " For the traceback run: graphrouter --debug ..."
         return _fail(_sentence(f"{type(error).__name__}: {error}") + hint, FAILED, debug=state.debug)

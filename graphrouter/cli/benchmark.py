@@ -12,7 +12,7 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.console import error_console, print_error, print_json
 from graphrouter.cli.data import DATA_HELP
-from graphrouter.cli.files import check_targets, write_json
+from graphrouter.cli.files import PAGES, check_target, check_targets, write_json
 from graphrouter.cli.progress import working
 from graphrouter.cli.render import say, say_line
 from graphrouter.cli.reports import write_reports
@@ -58,6 +58,7 @@ def benchmark(
     only_json = json_file == "-"
     json_target = None if json_file is None or only_json else Path(json_file)
     page = html or out / "report.html"
+    check_target(page, suffixes=PAGES)
     check_targets(out / "results.parquet", page, page.with_suffix(".md"), json_target)
     with working("Loading libraries"):
         from graphrouter.config import load_config
@@ -84,7 +85,7 @@ def benchmark(
     if json_target is not None:
         replace_file(json_target, partial(write_json, shown))
         files.append(json_target)
-    words = ["benchmark", *(Path(place).name for place in datasets), "--routers", routers, "--seeds", str(seeds)]
+    words = ["benchmark", *datasets, "--routers", routers, "--seeds", str(seeds), "--draws", str(draws)]
     command = options.command_line(words, config=config, overrides=overrides)
     files += write_reports([(r.rounds, r.evaluation) for r in results], page, command=command)
     if only_json:
@@ -130,12 +131,15 @@ def _trouble(plan: Plan, cell: Cell, result: CellResult) -> str:
 
 def _show(results: Sequence[BenchmarkResult]) -> None:
     from graphrouter.cli.figures import show_evaluation
+    from graphrouter.evaluation.conclusion import conclude
 
     for result in results:
         for setting in result.evaluation.settings:
             show_evaluation(result.evaluation, setting, metrics=HEADLINE)
         for router, reason in result.evaluation.failed.items():
             say_line(f"Not among them: {router} ({reason})")
+        for name in {conclude(result.evaluation, setting=setting).recommended for setting in result.evaluation.settings} - {None}:
+            say_line(f"To use {name}: graphrouter train DATA --router {name} --out ARTIFACT")
 
 
 def _list(wanted: bool) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.console import print_json
-from graphrouter.cli.files import check_targets, write_json
+from graphrouter.cli.files import PAGES, check_target, check_targets, write_json
 from graphrouter.cli.heldout import EvaluatedSide, baseline_data, check_models, held_out_queries
 from graphrouter.cli.progress import track, working
 from graphrouter.cli.render import say_line
@@ -57,6 +57,8 @@ def evaluate(
     """
     only_json = json_file == "-"
     target = None if json_file is None or only_json else Path(json_file)
+    if html is not None:
+        check_target(html, suffixes=PAGES)
     check_targets(target, html, None if html is None else html.with_suffix(".md"))
 
     from graphrouter.data import load_dataset
@@ -79,7 +81,8 @@ def evaluate(
         replace_file(target, partial(write_json, figures))
         say_line(f"Wrote all figures to {target}")
     if html is not None:
-        words = ["evaluate", artifact.name, dataset.name, "--split", split.value, "--baselines", baselines, "--seed", str(seed)]
+        words = ["evaluate", str(artifact), data, "--split", split.value, "--baselines", baselines, "--seed", str(seed)]
+        words += ["--draws", str(draws), *(["--robustness"] if robustness else [])]
         for file in write_reports([([entered], found)], html, command=options.command_line(words)):
             if not only_json:
                 say_line(f"Wrote {file}")
@@ -128,7 +131,7 @@ def _fit(router: GraphRouter, dataset: RoutingDataset, names: list[str], seed: i
         try:
             fitted[kind.name] = kind.fit(learning)
         except NotApplicableError as error:
-            left_out[kind.name] = str(error)
+            left_out[kind.name] = f"not applicable: {error}"
     return fitted, left_out
 
 

@@ -15,10 +15,12 @@ from graphrouter.evaluation.results import SettingName, SettingResult
 from graphrouter.evaluation.table import Mark, mark_of
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
 
 _STYLES: dict[Mark, str] = {"better": "green", "worse": "red", "": ""}
 _CHARS_A_METRIC = 31
+_CHARS_A_FIGURE = 7
 _MAX_COLUMNS = 7
 
 
@@ -72,10 +74,25 @@ def _show_by_metric(title: str, result: SettingResult, metrics: Sequence[Metric]
 
 
 def _show_by_router(title: str, result: SettingResult, metrics: Sequence[Metric]) -> None:
-    table = new_table(title, "", *(metric.title.replace(" ", "\n") for metric in metrics))
-    for name in result.routers:
-        table.add_row(name, *(_figure(result, name, metric) for metric in metrics))
-    show_table(table)
+    """One row a router, as many metrics side by side as the terminal has room for."""
+    titles = {metric.name: metric.title.replace("-", " ").split() for metric in metrics}
+    widths = [max(_CHARS_A_FIGURE, *map(len, titles[metric.name])) + 2 for metric in metrics]
+    room = console.width - max(map(len, result.routers)) - 2
+    while metrics:
+        fitting = max(1, sum(np.cumsum(widths) <= room))
+        shown, metrics, widths = metrics[:fitting], metrics[fitting:], widths[fitting:]
+        table = _table_of_routers(title, *("\n".join(titles[metric.name]) for metric in shown))
+        for name in result.routers:
+            table.add_row(name, *(_figure(result, name, metric) for metric in shown))
+        show_table(table)
+        title = ""
+
+
+def _table_of_routers(title: str, *columns: str) -> Table:
+    """An empty table with a row a router; names are never broken."""
+    table = new_table(title, "", *columns)
+    table.columns[0].no_wrap = True
+    return table
 
 
 def _figure(result: SettingResult, name: str, metric: Metric) -> Text:
@@ -100,10 +117,10 @@ def _show_intervals(evaluation: Evaluation, setting: SettingName, metrics: Seque
 
     result = evaluation.settings[setting]
     known = [name for name in (metrics or METRICS) if _is_known(result, METRICS[name])]
-    at_once = max(1, (console.width - 14) // _CHARS_A_METRIC)
+    at_once = max(1, (console.width - max(map(len, result.routers)) - 2) // _CHARS_A_METRIC)
     for start in range(0, len(known), at_once):
         content = build_table(evaluation, setting=setting, metrics=known[start : start + at_once])
-        table = new_table(content.title if start == 0 else "", "", *content.columns)
+        table = _table_of_routers(content.title if start == 0 else "", *content.columns)
         for row in content.rows:
             table.add_row(row.router, *(Text(cell.text, style=_STYLES[cell.mark]) for cell in row.cells))
             table.add_section()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from graphrouter.exceptions import DataError
 
+PAGES = (".html", ".htm")
+
 
 def check_target(file: Path, *, suffixes: tuple[str, ...] | None = None) -> None:
     """Nothing; `file` can be written. Ask before the work, not after.

@@ -27,16 +27,23 @@ Routers = Annotated[str, typer.Option("--routers", metavar="NAMES", help=f"What 
 
 
 def baseline_names(text: str) -> list[str]:
-    """The baselines that an option names."""
+    """The baselines that an option names, groups written out.
+
+    Raises:
+        BadParameter: No name is given.
+    """
     from graphrouter.routers.baselines import BASELINES, QUICK
 
     groups = {"all": list(BASELINES), "quick": list(QUICK)}
-    return groups.get(text, [name.strip() for name in text.split(",") if name.strip()])
+    words = [word.strip() for word in text.split(",")]
+    if "" in words:
+        raise typer.BadParameter(f"{text!r} has an empty name; expected all, quick, or names with commas between them")
+    return [name for word in words for name in groups.get(word, [word])]
 
 
 def command_line(words: Sequence[str], *, config: Path | None = None, overrides: Sequence[str] | None = None) -> str:
     """The command that made something, to be written beside it."""
-    settings = [*([] if config is None else ["--config", config.name]), *(w for text in overrides or [] for w in ("--set", text))]
+    settings = [*([] if config is None else ["--config", str(config)]), *(w for text in overrides or [] for w in ("--set", text))]
     return shlex.join(["graphrouter", *words, *settings])
 
 

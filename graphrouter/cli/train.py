@@ -152,6 +152,7 @@ def fit_baseline(name: str, dataset: RoutingDataset, split: Split, settings: Tra
     """Fits a baseline, saves it in `out` and reports it."""
     from graphrouter.encoders import create_encoder
     from graphrouter.routers.baselines import BASELINES, LearningData
+    from graphrouter.routers.baselines.cascades import Cascade
 
     start = time.perf_counter()
     with working(f"Fitting {name}"):
@@ -164,7 +165,10 @@ def fit_baseline(name: str, dataset: RoutingDataset, split: Split, settings: Tra
         told = {"artifact": out, "router": name, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
         print_json({**told, "num_queries": sizes, "num_models": len(router.pool), "seconds": round(seconds, 2)})
         return
-    say(f"Fitted      {name} in {seconds:.1f} s ({router.source})")
+    say(f"Fitted      {name} in {seconds:.1f} s")
+    say_line(f"Source      {router.source}")
+    if isinstance(router, Cascade):
+        say("Note        route and predict call no models, so they choose by training means; benchmark replays the cascade")
     say_line(f"Artifact    {out}")
     say("\nNext:")
     say_line(f"  graphrouter route {shlex.quote(str(out))} 'your prompt'")

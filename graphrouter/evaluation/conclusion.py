@@ -28,6 +28,7 @@ ROUTING = ("area_log", "reward_balanced")
 ROUTING_WITHOUT_COST = ("reward_performance_first",)
 NEGLIGIBLE, NEGLIGIBLE_SHARE = 5e-5, 5e-4
 """Smaller differences show as 0: four digits, or a tenth of a per cent."""
+_RESPECT = {"predicts": "prediction", "routes": "choice"}
 NUM_NAMED = 4
 """Of a longer list of routers only so many are named."""
 
@@ -199,7 +200,9 @@ def _use_router(compared: _Compared) -> Conclusion:
         sentence = f"No baseline is a match for {router} in both respects, but it {clauses}."
     else:
         sentence = f"{router} {' and '.join(won)} better than every baseline{nearest}, but {clauses}."
-    return Conclusion("mixed", sentence, _counts(compared))
+    # Judged in one respect alone, somebody simpler may do.
+    alone = [f"For the {_RESPECT[verb]} alone, {names[0]} does." for verb, (_, names) in lost.items()]
+    return Conclusion("mixed", sentence, (*(alone if won else ()), *_counts(compared)))
 
 
 def _in_brackets(*texts: str) -> str:

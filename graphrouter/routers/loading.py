@@ -42,6 +42,7 @@ def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> Gr
     name = str(manifest.get("baseline"))
     if name not in BASELINES:
         raise ArtifactError(
-            f"The artifact at {folder} holds the baseline {name!r}, which this release does not know. Fit it again."
+            f"{folder} holds the baseline {name!r}, which is not in the catalogue of this release. "
+            "Load it with the class that saved it."
         )
     return BASELINES[name].load(folder, encoder=encoder)

@@ -53,7 +53,7 @@ def plan_benchmark(
 
     Raises:
         ConfigError: A name is not among the baselines, there are fewer than one seed, or whole models would be held out.
-        DataError: A dataset cannot be read, or two of them have the same name.
+        DataError: A dataset cannot be read, two of them have the same name, or the folder holds something else.
     """
     if num_seeds < 1:
         raise ConfigError(f"The benchmark received {num_seeds} seeds; expected at least 1.")
@@ -62,6 +62,7 @@ def plan_benchmark(
             "The benchmark received split.by = model; expected query or task. Nobody has learned anything of held-out models, so "
             "there would be nothing to compare."
         )
+    _check_folder(folder)
     wanted = [name for name in (BASELINES if routers is None else routers) if name != MAIN]
     everybody = [MAIN, *(kind.name for kind in find_baselines([*ALWAYS, *wanted]))]
     settings = config
@@ -81,6 +82,11 @@ def plan_benchmark(
         for router in everybody
     )
     return Plan(cells, names, folder)
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.is_dir() and not (folder / CELLS).is_dir() and any(folder.iterdir()):
+        raise DataError(f"{folder} holds other files than those of a benchmark. Name a new folder, or an earlier benchmark.")
 
 
 def open_cells(plan: Plan) -> list[Cell]:

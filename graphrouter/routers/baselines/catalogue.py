@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 from graphrouter.exceptions import ConfigError
@@ -77,5 +78,7 @@ def find_baselines(names: Iterable[str]) -> list[type[Baseline]]:
     wanted = set(names)
     unknown = sorted(wanted - set(BASELINES))
     if unknown:
-        raise ConfigError(f"Unknown baseline {unknown[0]!r}. Baselines: {', '.join(BASELINES)}.")
+        near = difflib.get_close_matches(unknown[0], BASELINES, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Baselines: {', '.join(BASELINES)}."
+        raise ConfigError(f"Unknown baseline {unknown[0]!r}. {hint} All of them: graphrouter benchmark --list.")
     return [kind for name, kind in BASELINES.items() if name in wanted]

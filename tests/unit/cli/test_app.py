@@ -120,3 +120,13 @@ def test_version_from_a_process_of_its_own() -> None:
         [sys.executable, "-m", "graphrouter", "--version"], capture_output=True, text=True, check=False, timeout=60
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, f"graphrouter {__version__}\n", "")
+
+
+def test_a_place_that_cannot_be_written_is_one_line(
+    command: Callable[[Callable[[], None]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(raises(PermissionError(1, "Operation not permitted", "/sys/.figures.json.x7")))
+    assert run(["do"]) == 2
+    assert capsys.readouterr().err == "Error: Cannot read or write /sys: Operation not permitted. Name another place.\n"
+    command(raises(OSError("something of its own")))
+    assert run(["do"]) == 1

@@ -134,7 +134,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(invoke: Invoke, world: Path, f
         ([world, *few, "--out", tmp_path / "file"], "file"),
         ([world, *few, "--out", tmp_path / "out", "--set", "training.epochs=3"], "max_epochs"),
         ([world, *few, "--out", tmp_path / "out", "--json", tmp_path], "it is a folder"),
-        ([world, *few, "--out", tmp_path / "out", "--html", tmp_path / "r.md"], "two outputs have the same name"),
+        ([world, *few, "--out", tmp_path / "out", "--html", tmp_path / "r.md"], "names no format"),
+        ([world, *few, "--out", tmp_path / "out", "--html", tmp_path / "r.html", "--json", tmp_path / "r.md"], "same name"),
+        ([world, *few, "--routers", "knn,,gbt", "--out", tmp_path / "out"], "empty name"),
+        ([world, *few, "--routers", "quick,gbd", "--out", tmp_path / "out"], "Did you mean 'gbt'?"),
+        ([world, *few, "--out", world], "holds other files than those of a benchmark"),
         ([world, *few, "--out", tmp_path / "file", "--html", tmp_path / "page.html"], "no folder"),
     ):
         status, shown, errors = invoke("benchmark", *words)

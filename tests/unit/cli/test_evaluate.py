@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from graphrouter.cli.console import console
 from graphrouter.cli.heldout import EvaluatedSide, baseline_data, check_models, held_out_queries
 from graphrouter.data import RoutingDataset
 from graphrouter.data.simulate import Simulation, simulate
@@ -85,6 +86,17 @@ def test_every_baseline_or_why_not(invoke: Invoke, artifact: Path, world: Path, 
     assert there | set(found["failed"]) == {"graphrouter", "oracle", *BASELINES}
     assert set(found["failed"]) == {"smoothie"}
     assert "answer" in found["failed"]["smoothie"]
+
+
+def test_many_routers_keep_their_names_in_a_narrow_terminal(
+    invoke: Invoke, artifact: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(console, "_width", 60)
+    names = "knn,linear,svm,rasch,composition_of_experts,carrot_linear"
+    shown = invoke("evaluate", artifact, world, *DRAWS, "--baselines", names)[1]
+    assert shown.count("composition_of_experts ") >= 4, "the table is divided by metrics, and every part has the names"
+    assert max(map(len, shown.splitlines())) <= 60
 
 
 def test_intervals_can_be_shown(invoke: Invoke, artifact: Path, world: Path) -> None:

@@ -115,3 +115,14 @@ def test_the_source_must_be_one_readable_file(tmp_path: Path) -> None:
     (tmp_path / "broken.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"broken\.parquet is no readable PARQUET file"):
         read_routerbench(tmp_path / "broken.parquet")
+
+
+def test_a_model_without_its_cost_column_is_not_dropped_in_silence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "table.parquet"
+    wide().rename(columns={"grand|total_cost": "grand|total_cos"}).to_parquet(file)
+    with pytest.raises(DataError, match=r"'grand\|model_response' but no 'grand\|total_cost'"):
+        read_routerbench(file)
+    wide().assign(third=[1, 0, 1]).to_parquet(file)
+    with caplog.at_level(logging.WARNING):
+        assert len(read_routerbench(file).models) == 2
+    assert "third" in caplog.text

@@ -180,7 +180,7 @@ def test_data_without_tasks_has_one_setting(tmp_path: Path) -> None:
     data = gr.simulate(num_queries=60, num_models=3).data
     bare = gr.RoutingDataset.from_frames(queries=data.queries.assign(task=None), models=data.models, outcomes=data.outcomes)
     bare.save(tmp_path / "bare")
-    prepared = plan(tmp_path / "bare", tmp_path, ["knn"], seeds=1)
+    prepared = plan(tmp_path / "bare", tmp_path / "out", ["knn"], seeds=1)
     finish(prepared)
     [result] = collect(prepared, num_draws=20)
     assert list(result.evaluation.settings) == ["task_hidden"]
@@ -195,7 +195,7 @@ def test_refuses_unknown_routers_no_seeds_and_namesakes(world: Path, tmp_path: P
         plan(world, tmp_path, ["knn"], config=gr.load_config(overrides=["split.by=model"]))
     gr.simulate(num_queries=60, num_models=3).data.save(tmp_path / "elsewhere" / "world")
     with pytest.raises(DataError, match="Two datasets are called the same"):
-        plan_benchmark([str(world), str(tmp_path / "elsewhere" / "world")], tmp_path, routers=[], config=QUICK)
+        plan_benchmark([str(world), str(tmp_path / "elsewhere" / "world")], tmp_path / "out", routers=[], config=QUICK)
 
 
 def test_a_router_trained_for_presets_is_judged_by_what_it_maximises_in_each(

@@ -64,11 +64,18 @@ def test_refuses_another_router_another_encoder_and_another_release(tmp_path: Pa
     with pytest.raises(EncoderError, match="expected"):
         gr.load_router(tmp_path / "a", encoder=HashingEncoder(128))
     contents = read_artifact(tmp_path / "a")
-    for change in ({"fields": {}}, {"baseline": "of tomorrow"}):
+    for name, change in (("b", {"fields": {}}), ("c", {"baseline": "of tomorrow"})):
         manifest = {k: v for k, v in contents.manifest.items() if k not in ("files", "libraries", "checksum")} | change
-        write_artifact(tmp_path / "b", ArtifactContents(manifest, contents.tensors, {}))
+        write_artifact(tmp_path / name, ArtifactContents(manifest, contents.tensors, {}))
         with pytest.raises(ArtifactError, match="release"):
-            gr.load_router(tmp_path / "b")
+            gr.load_router(tmp_path / name)
+
+
+def test_a_router_of_another_kind_is_not_replaced(tmp_path: Path, learning: LearningData) -> None:
+    NearestNeighbours.fit(learning).save(tmp_path / "a")
+    with pytest.raises(ArtifactError, match="holds a 'knn', which a 'best_single' would replace"):
+        BestSingle.fit(learning).save(tmp_path / "a")
+    NearestNeighbours.fit(learning).save(tmp_path / "a")  # its own kind is
 
 
 def test_every_class_has_a_name_a_source_and_a_docstring() -> None:
