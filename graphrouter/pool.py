@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from graphrouter.config import DocumentedModel
+from graphrouter.config import DocumentedModel, first_problem
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.types import FloatArray
 
@@ -98,3 +99,19 @@ class ModelPool:
 
     def __len__(self) -> int:
         return len(self.cards)
+
+
+def parse_card(values: dict[str, Any], *, source: str = "card") -> ModelCard:
+    """A card from plain values (YAML, JSON, command line).
+
+    Raises:
+        DataError: A field is unknown, missing or not accepted.
+    """
+    try:
+        return ModelCard.model_validate(values)
+    except ValidationError as error:
+        problem = first_problem(error)
+        if problem.is_unknown:
+            known = ", ".join(field.alias or name for name, field in ModelCard.model_fields.items())
+            raise DataError(f"{source}: unknown field {problem.key!r}. Fields: {known}.") from None
+        raise DataError(f"{source}: {problem.key} = {problem.received!r} is not accepted: {problem.message}.") from None

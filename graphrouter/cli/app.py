@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from graphrouter import __version__
-from graphrouter.cli import benchmark, data, demo, evaluate, export, graph, predict, route, settings, train
+from graphrouter.cli import benchmark, data, demo, evaluate, export, graph, pool, predict, route, settings, train
 from graphrouter.cli.console import WarningHandler, console, error_console, print_error
 from graphrouter.exceptions import GraphRouterError
 
@@ -41,6 +41,7 @@ app.command()(settings.config)
 app.add_typer(data.app, name="data")
 app.add_typer(export.app, name="export")
 app.add_typer(graph.app, name="graph")
+app.add_typer(pool.app, name="pool")
 
 
 @dataclass

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -27,8 +29,11 @@ from graphrouter.nn.network import RoutingGNN, Targets
 from graphrouter.nn.state import SupportState
 from graphrouter.nn.threads import cpu_threads
 from graphrouter.policy import CostScale, Policy, decide
+from graphrouter.pool import ModelCard, parse_card
+from graphrouter.routers import changes
 from graphrouter.routers.base import Router, check_prompts
-from graphrouter.routers.parts import Learned, Provenance, Support
+from graphrouter.routers.parts import Change, ChangeName, Learned, Provenance, Support
+from graphrouter.routers.probes import suggest_probes
 from graphrouter.routers.storage import read_parts, save_parts
 from graphrouter.training.prepare import outcome_columns, outcome_edges, positions_of, prepare, training_tasks
 from graphrouter.types import Decision, Evidence, FloatArray, IntArray, Predictions
@@ -148,6 +153,90 @@ class GraphRouter(Router):
             for i in range(len(assessed.predictions))
         ]
 
+    def add_model(self, card: ModelCard, *, outcomes: pd.DataFrame | None = None) -> GraphRouter:
+        """A new router whose pool has one more model; nothing is trained, and this router stays as it is.
+
+        Without outcomes the model is placed by its description, price, context and size, and predictions for the others do
+        not move. Outcomes, a handful or many, place it by what it did, relative to how hard the prompts were for the others.
+
+        Args:
+            card: What is known of the model.
+            outcomes: Columns `effect` (0 to 1) and `query_id` of a solved query or `prompt` (and perhaps `task`), perhaps
+                `cost_usd`, `input_tokens`, `output_tokens`, `latency_s`; a column `model` may be left out.
+
+        Raises:
+            DataError: A model of that name is in the pool, or the outcomes break the contract or are of another model.
+        """
+        wider = changes.with_model(self.support, card, self.encoder)
+        count = 0
+        if outcomes is not None:
+            count = len(outcomes)
+            theirs = sorted(set(outcomes["model"]) - {card.model}) if "model" in outcomes.columns else []
+            if theirs:
+                raise DataError(f"The outcomes are of {theirs[0]!r} too; expected outcomes of {card.model!r} alone.")
+            wider = changes.with_outcomes(wider, outcomes.assign(model=card.model), self.encoder)
+        return self._changed(wider, "add_model", card.model, count)
+
+    def add_outcomes(self, outcomes: pd.DataFrame) -> GraphRouter:
+        """A new router that knows more outcomes, of any models of the pool; of a pair that was known the new one counts.
+
+        Args:
+            outcomes: As in `add_model`, with the column `model`.
+
+        Raises:
+            DataError: The outcomes break the contract, or name an unknown model or query.
+        """
+        if "model" not in outcomes.columns:
+            raise DataError(f"The outcomes have the columns {', '.join(outcomes.columns)}; expected model, effect and a query.")
+        models = sorted(set(outcomes["model"]))
+        name = str(models[0]) if len(models) == 1 else ""
+        return self._changed(changes.with_outcomes(self.support, outcomes, self.encoder), "add_outcomes", name, len(outcomes))
+
+    def remove_model(self, model: str) -> GraphRouter:
+        """A new router without the model and its outcomes.
+
+        Raises:
+            UnknownModelError: The pool has no such model.
+            DataError: Too few models would be left.
+        """
+        kept = self.provenance.split.train
+        return self._changed(changes.without_model(self.support, model, kept_queries=kept), "remove_model", model, 0)
+
+    def update_card(self, card: ModelCard) -> GraphRouter:
+        """A new router with another card for a model of the pool; its outcomes stay.
+
+        Raises:
+            UnknownModelError: The pool has no model of that name.
+        """
+        return self._changed(changes.with_card(self.support, card, self.encoder), "update_card", card.model, 0)
+
+    def set_price(self, model: str, *, input_usd_per_mtok: float, output_usd_per_mtok: float) -> GraphRouter:
+        """A new router that computes the cost of a model from other prices, in US dollars per million tokens.
+
+        Raises:
+            UnknownModelError: The pool has no such model.
+            DataError: A price is negative or not finite.
+        """
+        prices = {"input_usd_per_mtok": input_usd_per_mtok, "output_usd_per_mtok": output_usd_per_mtok}
+        card = parse_card({**self.pool[model].model_dump(by_alias=True), **prices})
+        return self._changed(changes.with_price(self.support, card), "set_price", model, 0, same_state=True)
+
+    def suggest_probes(self, n: int, *, model: str | None = None) -> pd.DataFrame:
+        """The `n` queries to run on a newcomer so that their outcomes tell most: columns `query_id`, `task`, `prompt`.
+
+        They stand in order of usefulness. Give their outcomes to `add_model` or `add_outcomes`.
+
+        Args:
+            n: How many.
+            model: A model of the pool that is to be known better: what it has answered is left out, and counts as known already,
+                so ask again after each batch. Without it the queries are for a model that is not in the pool yet.
+
+        Raises:
+            UnknownModelError: The pool has no such model.
+            DataError: `n` is below 1, or larger than the number of prompts that are left.
+        """
+        return suggest_probes(self.support, self._net.base, self._state, n, model=model)
+
     def save(self, folder: str | Path) -> None:
         """Nothing; the router lies in `folder` afterwards, written atomically and without pickle.
 
@@ -175,6 +264,24 @@ class GraphRouter(Router):
     def known_tasks(self) -> tuple[str, ...]:
         """The tasks seen in training."""
         return tuple(self._tasks)
+
+    def _changed(
+        self, support: Support, what: ChangeName, model: str, num_outcomes: int, *, same_state: bool = False
+    ) -> GraphRouter:
+        """This router on another support; `same_state` where nothing changes that the network reads."""
+        change = Change(what, model, num_outcomes, datetime.now(UTC).isoformat(timespec="seconds"))
+        added = frozenset(map(prompt_key, support.queries["prompt"]))
+        provenance = dataclasses.replace(
+            self.provenance,
+            changes=(*self.provenance.changes, change),
+            seen_prompts=self.provenance.seen_prompts | added,
+        )
+        if not same_state:
+            return GraphRouter(self.learned, support, provenance, self.encoder)
+        router = copy.copy(self)
+        router.support, router.provenance, router.pool = support, provenance, support.pool
+        router.__dict__.pop("policy_context", None)  # it holds the pool
+        return router
 
     def _assess(self, prompts: Sequence[str], tasks: Sequence[str | None] | None) -> _Assessment:
         names = check_prompts(prompts, tasks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
@@ -11,6 +12,8 @@ from graphrouter.data import Split
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.pool import ModelPool
 from graphrouter.training.prepare import FittedTransforms, RawFeatures
+
+ChangeName = Literal["add_model", "remove_model", "update_card", "set_price", "add_outcomes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,19 @@ class Learned:
     config: TrainConfig
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that was changed after training."""
+
+    what: ChangeName
+    model: str
+    """Empty where several models are concerned."""
+    num_outcomes: int
+    """Outcomes that came with it."""
+    at: str
+    """When, in UTC, as ISO 8601."""
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Where a router comes from."""
@@ -48,3 +64,5 @@ class Provenance:
     """`prompt_key` of every training and validation prompt: what the router may not be judged on, also under another id."""
     metrics: dict[str, float]
     """Validation figures of the chosen epoch."""
+    changes: tuple[Change, ...] = ()
+    """What was changed after training, in order."""

@@ -19,11 +19,11 @@ from graphrouter.data import Split
 from graphrouter.encoders import TextEncoder, check_encoder, create_encoder
 from graphrouter.exceptions import ArtifactError
 from graphrouter.graph.channels import ChannelScaler, SpendUnit
-from graphrouter.graph.features import FeatureTransform, card_features
+from graphrouter.graph.features import FeatureTransform
 from graphrouter.nn.network import FeatureSizes, RoutingGNN
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelCard, ModelPool
-from graphrouter.routers.parts import Learned, Provenance, Support
+from graphrouter.routers.parts import Change, Learned, Provenance, Support
 from graphrouter.training.prepare import FittedTransforms, RawFeatures, positions_of
 
 _KIND = "graphrouter"
@@ -48,6 +48,7 @@ def save_parts(folder: Path, learned: Learned, support: Support, provenance: Pro
         "channels": {"mean": scaler.mean.tolist(), "scale": scaler.scale.tolist(), "observed": list(scaler.observed)},
         "cost_scale": [_json_number(bound) for bound in learned.transforms.cost],
         "metrics": provenance.metrics,
+        "changes": [dataclasses.asdict(change) for change in provenance.changes],
         "num_queries": len(support.queries),
         "num_models": len(support.pool),
         "num_outcomes": len(support.outcomes),
@@ -61,7 +62,7 @@ def save_parts(folder: Path, learned: Learned, support: Support, provenance: Pro
         },
     }
     tables = {
-        "pool": _with_vectors(_cards_table(support.pool), embedding=raw.descriptions),
+        "pool": _with_vectors(_cards_table(support.pool), embedding=raw.descriptions).assign(numbers=list(raw.cards)),
         "tasks": _with_vectors(support.tasks, embedding=raw.tasks),
         "support_queries": _with_vectors(support.queries, embedding=raw.prompts, surface=raw.surface),
         "support_outcomes": support.outcomes,
@@ -107,7 +108,9 @@ def read_parts(folder: Path, *, encoder: TextEncoder | None = None) -> tuple[Lea
 def _provenance(contents: ArtifactContents) -> Provenance:
     dataset = contents.manifest["dataset"]
     seen = frozenset(contents.tables["seen_prompts"]["prompt_key"])
-    return Provenance(dataset["name"], dataset["fingerprint"], _split(contents), seen, dict(contents.manifest["metrics"]))
+    changes = tuple(Change(**change) for change in contents.manifest["changes"])
+    metrics = dict(contents.manifest["metrics"])
+    return Provenance(dataset["name"], dataset["fingerprint"], _split(contents), seen, metrics, changes)
 
 
 def _network(contents: ArtifactContents, config: TrainConfig) -> RoutingGNN:
@@ -140,7 +143,7 @@ def _support(contents: ArtifactContents) -> Support:
         surface=_matrix(queries["surface"]),
         query_task=positions_of(queries["task"], tasks["task"].tolist()),
         descriptions=_matrix(tables["pool"]["embedding"]),
-        cards=card_features(pool),
+        cards=np.stack(tables["pool"]["numbers"].to_list()),
         tasks=_matrix(tasks["embedding"], width=contents.manifest["encoder"]["dimension"]),
     )
     return Support(

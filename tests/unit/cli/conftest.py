@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from graphrouter.cli.app import run
+from graphrouter.cli.console import console
 from graphrouter.config import TrainConfig, load_config
 from graphrouter.data.simulate import Simulation, simulate
 from graphrouter.routers.graph import GraphRouter
@@ -64,6 +65,7 @@ def router(artifact: Path) -> GraphRouter:
 def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Runs a command line: its status, standard output and standard error."""
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(console, "_width", 120)  # a console that was made under another width keeps that one
     monkeypatch.delenv("GRAPHROUTER_DEBUG", raising=False)
 
     def call(*words: object) -> tuple[int, str, str]:

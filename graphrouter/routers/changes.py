@@ -1,0 +1,178 @@
+"""How the support of a graph router changes when models join or leave and outcomes come in; nothing is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
+
+from graphrouter.data import RoutingDataset
+from graphrouter.data.splits import prompt_key
+from graphrouter.encoders import TextEncoder
+from graphrouter.exceptions import DataError
+from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.routers.parts import Support
+from graphrouter.training.prepare import RawFeatures, encode_raw
+
+_NO_QUERIES = pd.DataFrame({"task": pd.Series(dtype="str"), "prompt": pd.Series(dtype="str")})
+FEWEST_MODELS = 2
+
+
+def with_model(support: Support, card: ModelCard, encoder: TextEncoder) -> Support:
+    """The support with one more model, which nothing is known of but its card.
+
+    Raises:
+        DataError: A model of that name is in the pool already.
+    """
+    if card.model in support.pool.index:
+        raise DataError(
+            f"The pool has a model {card.model!r} already. Update its card, add outcomes to it, or choose another name."
+        )
+    return _with_pool(support, ModelPool.of([*support.pool, card]), encoder, changed={card.model})
+
+
+def with_card(support: Support, card: ModelCard, encoder: TextEncoder) -> Support:
+    """The support with another card for a model of the pool; its outcomes stay.
+
+    Raises:
+        UnknownModelError: The pool has no model of that name.
+    """
+    place = support.pool.position(card.model)
+    cards = [card if i == place else other for i, other in enumerate(support.pool)]
+    return _with_pool(support, ModelPool.of(cards), encoder, changed={card.model})
+
+
+def with_price(support: Support, card: ModelCard) -> Support:
+    """The support in which costs of a model are computed from the prices of this card; nothing else changes.
+
+    The card features that the network reads stay as they are: a discount makes no model worse.
+
+    Raises:
+        UnknownModelError: The pool has no model of that name.
+    """
+    place = support.pool.position(card.model)
+    pool = ModelPool.of(card if i == place else other for i, other in enumerate(support.pool))
+    return dataclasses.replace(support, pool=pool)
+
+
+def without_model(support: Support, model: str, *, kept_queries: Collection[str]) -> Support:
+    """The support without a model and its outcomes.
+
+    Args:
+        support: What there is.
+        model: Name of the model.
+        kept_queries: Queries that stay in any case; others, which came with outcomes later, go when nobody's outcome is left.
+
+    Raises:
+        UnknownModelError: The pool has no such model.
+        DataError: Too few models would be left to route among.
+    """
+    place = support.pool.position(model)
+    if len(support.pool) <= FEWEST_MODELS:
+        raise DataError(
+            f"The pool has {len(support.pool)} models; routing needs at least {FEWEST_MODELS}. Add one before removing {model!r}."
+        )
+    others = np.arange(len(support.pool)) != place
+    outcomes = support.outcomes[support.outcomes["model"] != model].reset_index(drop=True)
+    ids = support.queries["query_id"]
+    stays = (ids.isin(list(kept_queries)) | ids.isin(outcomes["query_id"])).to_numpy(dtype=bool)
+    raw = dataclasses.replace(
+        support.raw,
+        prompts=support.raw.prompts[stays],
+        surface=support.raw.surface[stays],
+        query_task=support.raw.query_task[stays],
+        descriptions=support.raw.descriptions[others],
+        cards=support.raw.cards[others],
+    )
+    pool = ModelPool.of(card for card in support.pool if card.model != model)
+    return Support(pool, support.tasks, support.queries[stays].reset_index(drop=True), outcomes, raw)
+
+
+def with_outcomes(support: Support, outcomes: pd.DataFrame, encoder: TextEncoder, *, source: str = "outcomes") -> Support:
+    """The support with more outcomes; of a pair that was there already, the new outcome counts.
+
+    Args:
+        support: What there is.
+        outcomes: Columns `model` and `effect`, perhaps `cost_usd`, `input_tokens`, `output_tokens` and `latency_s`, and of the
+            query its `query_id` where the support has it, else its `prompt` and perhaps `task`.
+        encoder: Encodes prompts that are new.
+        source: What to call the outcomes in messages.
+
+    Raises:
+        DataError: The table is empty, names a model or a query that is unknown, or breaks the contract of outcomes.
+    """
+    if outcomes.empty:
+        raise DataError(f"{source} has no rows; expected at least one outcome (model, effect, and query_id or prompt).")
+    asked, new = _queries_of(support, outcomes, source)
+    known = support.queries[["query_id", "task", "prompt"]]
+    checked = RoutingDataset.from_frames(
+        queries=pd.concat([known, new], ignore_index=True),
+        models=pd.DataFrame([card.model_dump(by_alias=True) for card in support.pool]),
+        outcomes=outcomes.assign(query_id=asked).drop(columns=["prompt", "task", "answer"], errors="ignore"),
+    )
+    fresh = checked.outcomes[support.outcomes.columns.tolist()]
+    keys = ["query_id", "model"]
+    replaced = pd.MultiIndex.from_frame(support.outcomes[keys]).isin(pd.MultiIndex.from_frame(fresh[keys]))
+    queries = pd.concat([known, checked.queries.iloc[len(known) :][known.columns.tolist()]], ignore_index=True)
+    return Support(
+        pool=support.pool,
+        tasks=support.tasks,
+        queries=queries,
+        outcomes=pd.concat([support.outcomes[~replaced], fresh], ignore_index=True),
+        raw=_with_queries(support, queries.iloc[len(known) :], encoder),
+    )
+
+
+def _queries_of(support: Support, outcomes: pd.DataFrame, source: str) -> tuple[list[str], pd.DataFrame]:
+    """The query id of each outcome, and the queries among them that the support does not have."""
+    ids = outcomes["query_id"].tolist() if "query_id" in outcomes.columns else [None] * len(outcomes)
+    prompts = outcomes["prompt"].tolist() if "prompt" in outcomes.columns else [None] * len(outcomes)
+    tasks = outcomes["task"].tolist() if "task" in outcomes.columns else [None] * len(outcomes)
+    there = set(support.queries["query_id"])
+    by_prompt = dict(zip(map(prompt_key, support.queries["prompt"]), support.queries["query_id"], strict=True))
+    asked: list[str] = []
+    new: dict[str, tuple[str, str | None, str]] = {}
+    for row, (given, prompt, task) in enumerate(zip(ids, prompts, tasks, strict=True), start=1):
+        has_prompt, has_id = isinstance(prompt, str) and bool(prompt.strip()), not pd.isna(given)
+        if has_prompt:
+            key = prompt_key(prompt)
+            query = by_prompt.setdefault(key, str(given) if has_id and str(given) not in there else f"added-{key}")
+            if query not in there:
+                new.setdefault(query, (query, task if isinstance(task, str) else None, prompt))
+        elif has_id and str(given) in there:
+            query = str(given)
+        else:
+            received = f"query_id {given!r}" if has_id else "neither query_id nor prompt"
+            raise DataError(f"{source}, row {row}: {received}, which the router does not know. Give the prompt of the query.")
+        asked.append(query)
+    return asked, pd.DataFrame(list(new.values()), columns=["query_id", "task", "prompt"])
+
+
+def _with_pool(support: Support, pool: ModelPool, encoder: TextEncoder, *, changed: Collection[str]) -> Support:
+    """The support with another pool whose other models are those that were there, in their order."""
+    fresh = encode_raw(encoder, _NO_QUERIES, ModelPool.of(card for card in pool if card.model in changed), support.tasks)
+    descriptions = np.zeros((len(pool), support.raw.descriptions.shape[1]), dtype=np.float32)
+    cards = np.zeros((len(pool), support.raw.cards.shape[1]))
+    row = 0
+    for place, card in enumerate(pool):
+        if card.model in changed:
+            descriptions[place], cards[place] = fresh.descriptions[row], fresh.cards[row]
+            row += 1
+        else:
+            old = support.pool.position(card.model)
+            descriptions[place], cards[place] = support.raw.descriptions[old], support.raw.cards[old]
+    return dataclasses.replace(support, pool=pool, raw=dataclasses.replace(support.raw, descriptions=descriptions, cards=cards))
+
+
+def _with_queries(support: Support, new: pd.DataFrame, encoder: TextEncoder) -> RawFeatures:
+    if new.empty:
+        return support.raw
+    fresh = encode_raw(encoder, new, ModelPool.of(()), support.tasks)
+    return dataclasses.replace(
+        support.raw,
+        prompts=np.concatenate([support.raw.prompts, fresh.prompts]),
+        surface=np.concatenate([support.raw.surface, fresh.surface]),
+        query_task=np.concatenate([support.raw.query_task, fresh.query_task]),
+    )

@@ -1,0 +1,152 @@
+"""Which prompts to run on a newcomer so that few outcomes tell most: a greedy Bayesian experimental design."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from graphrouter.data.splits import prompt_key
+from graphrouter.exceptions import DataError
+from graphrouter.graph.channels import EFFECT
+from graphrouter.nn.base import RaschBase
+from graphrouter.nn.state import SupportState
+from graphrouter.routers.parts import Support
+from graphrouter.types import BoolArray, FloatArray, IntArray
+
+_COLUMNS = ["query_id", "task", "prompt"]
+
+
+@dataclass(frozen=True)
+class ProbeDesign:
+    """What is known before probes are chosen: the logit of a model is linear in the features of a query."""
+
+    features: FloatArray
+    """(num_queries, num_features) of each support query."""
+    information: FloatArray
+    """(num_queries,) Fisher information of one outcome about the logit, in (0, 0.25]."""
+    precision: FloatArray
+    """(num_features,) prior mass of each coefficient: 1 / variance on the logit scale, > 0."""
+
+
+def suggest_probes(support: Support, base: RaschBase, state: SupportState, num: int, model: str | None = None) -> pd.DataFrame:
+    """Queries of the support to run on a model, the most useful first: columns `query_id`, `task`, `prompt`.
+
+    The first n of more probes are the n probes. No prompt occurs twice, nor one that the model has answered.
+
+    Args:
+        support: What the router has seen.
+        base: Of the network; it holds the learned prior masses.
+        state: Of the support.
+        num: How many.
+        model: A model of the pool that is to be placed better; a model that is not there yet, without it.
+
+    Raises:
+        UnknownModelError: The pool has no such model.
+        DataError: `num` is below 1, or larger than the number of prompts that are left.
+    """
+    if model is not None:
+        support.pool.position(model)  # refuses an unknown one
+    theirs = support.outcomes.loc[support.outcomes["model"] == model, "query_id"]
+    answered = support.queries["query_id"].isin(theirs).to_numpy(dtype=bool)
+    open_rows = _open_rows(support.queries, answered)
+    if not 1 <= num <= len(open_rows):
+        whose = "" if model is None else f" that {model!r} has not answered"
+        raise DataError(
+            f"{num} probes were asked for; expected 1 to {len(open_rows)}, the number of distinct prompts of the support{whose}. "
+            "Ask for as many, or add outcomes on other prompts."
+        )
+    chosen = choose_probes(probe_design(base, state), num, answered=np.flatnonzero(answered), candidates=open_rows)
+    return support.queries[_COLUMNS].iloc[chosen].reset_index(drop=True)
+
+
+def probe_design(base: RaschBase, state: SupportState) -> ProbeDesign:
+    """The choice as the router's own base sees it: one feature for the ability, one for the skill in each task.
+
+    What an outcome tells is computed for a model of average ability. What is expected of the model itself is a worse guide: the
+    promises of a card and of a few outcomes are too far off (measured; see experiments/LOG.md).
+
+    Args:
+        base: Of the network; it holds the learned prior masses.
+        state: Of the support.
+    """
+    known = state.base
+    task = state.task_of_query
+    easiness = (known.task_easiness[EFFECT][task] + known.surprise[EFFECT]).numpy()
+    average = float(known.ability[EFFECT].mean())
+    ability_mass, skill_mass, easiness_mass = (
+        float(mass().detach()[EFFECT]) for mass in (base.ability_mass, base.skill_mass, base.easiness_mass)
+    )
+    membership = np.eye(state.num_tasks + 1)[task.numpy()][:, : state.num_tasks]
+    return ProbeDesign(
+        features=np.concatenate([np.ones((len(membership), 1)), membership], axis=1),
+        information=outcome_information(average + easiness, (1 - known.reliability[EFFECT].numpy()) / easiness_mass),
+        precision=np.repeat([ability_mass, skill_mass], [1, state.num_tasks]),
+    )
+
+
+def outcome_information(logit: FloatArray, easiness_variance: FloatArray) -> FloatArray:
+    """Fisher information of one outcome about a model's logit on each query: (num_queries,), in (0, 0.25].
+
+    p (1 - p) where the easiness is known (Rasch 1960). Where it is not, its variance adds to that of the outcome, so that a query
+    which few models have answered says little.
+
+    Args:
+        logit: (num_queries,) expected logit.
+        easiness_variance: (num_queries,) variance of the easiness, >= 0.
+
+    Example:
+        >>> outcome_information(np.array([0.0, 0.0, 3.0]), np.array([0.0, 2.0, 0.0])).round(3)
+        array([0.25 , 0.167, 0.045])
+    """
+    chance = expit(logit)
+    information = chance * (1 - chance)
+    return np.asarray(information / (1 + information * easiness_variance))
+
+
+def choose_probes(design: ProbeDesign, num: int, *, answered: IntArray, candidates: IntArray) -> IntArray:
+    """Positions of the `num` queries that tell most, most useful first, each at most once.
+
+    Each step takes the query that lowers the expected excess log loss over the support most: the mean over its queries of
+    information x posterior variance of the logit, halved. That is Bayesian A-optimality, weighted by the moments of the support
+    (Chaloner and Verdinelli 1995, section 2), one query at a time; a choice does not depend on how many more follow.
+
+    Args:
+        design: The features, what an outcome tells, and the prior.
+        num: At most the number of candidates.
+        answered: Positions of queries whose outcomes are there already.
+        candidates: Positions of queries to choose from; of equal ones the first is taken.
+    """
+    features, information = design.features, design.information
+    known = features[answered]
+    covariance = np.linalg.inv(np.diag(design.precision) + (known.T * information[answered]) @ known)
+    moments = (features.T * information) @ features / len(features)
+    # Of each candidate: the variance of its logit, and by how much its direction weighs in the mean over the support.
+    features, information = features[candidates], information[candidates]
+    spread = features @ covariance
+    variance = (spread * features).sum(axis=1)
+    weight = ((spread @ moments) * spread).sum(axis=1)
+    is_free = np.ones(len(candidates), dtype=bool)
+    chosen = np.empty(num, dtype=np.int64)
+    for step in range(num):
+        gain = information * weight / (1 + information * variance)
+        best = int(np.argmax(np.where(is_free, gain, -np.inf)))
+        chosen[step], is_free[best] = candidates[best], False
+        # One more outcome changes the covariance by a matrix of rank one (Sherman and Morrison 1950).
+        direction = covariance @ features[best]
+        shrinkage = information[best] / (1 + information[best] * variance[best])
+        overlap = shrinkage * (features @ direction)
+        pull = moments @ direction
+        weight = weight - 2 * overlap * (features @ (covariance @ pull)) + overlap**2 * float(direction @ pull)
+        variance = variance - overlap**2 / shrinkage
+        covariance = covariance - shrinkage * np.outer(direction, direction)
+    return chosen
+
+
+def _open_rows(queries: pd.DataFrame, answered: BoolArray) -> IntArray:
+    """Positions of the first query of each prompt of which the model has answered no copy, in order."""
+    keys = queries["prompt"].map(prompt_key)
+    done = keys.isin(keys[answered]) | keys.duplicated()
+    return np.flatnonzero(~done.to_numpy(dtype=bool))

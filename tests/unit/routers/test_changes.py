@@ -1,0 +1,194 @@
+"""Models and outcomes that come after training: nothing is trained, and nothing else moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import graphrouter as gr
+from graphrouter.exceptions import DataError, UnknownModelError
+from graphrouter.types import Predictions
+
+NEW = "newcomer"
+
+
+@pytest.fixture(scope="module")
+def whole() -> gr.RoutingDataset:
+    return gr.simulate(num_queries=300, num_models=7, seed=11).data
+
+
+@pytest.fixture(scope="module")
+def card(whole: gr.RoutingDataset) -> gr.ModelCard:
+    """The card of a model that the router was not trained with, under another name."""
+    return whole.pool[whole.pool.names[2]].model_copy(update={"model": NEW})
+
+
+@pytest.fixture(scope="module")
+def trained(whole: gr.RoutingDataset) -> gr.GraphRouter:
+    others = [name for i, name in enumerate(whole.pool.names) if i != 2]
+    config = gr.load_config(overrides=["training.max_epochs=2", "encoder.name=hashing", "encoder.dimension=64"])
+    return gr.GraphRouter.fit(whole.select_models(others), config)
+
+
+@pytest.fixture(scope="module")
+def graded(whole: gr.RoutingDataset, trained: gr.GraphRouter) -> pd.DataFrame:
+    """What the model did on the training queries."""
+    outcomes = whole.outcomes[whole.outcomes["model"] == whole.pool.names[2]]
+    seen = outcomes["query_id"].isin(trained.provenance.split.train)
+    return outcomes[seen].drop(columns="model").reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def prompts(whole: gr.RoutingDataset, trained: gr.GraphRouter) -> list[str]:
+    return whole.queries.set_index("query_id").loc[list(trained.provenance.split.test), "prompt"].tolist()
+
+
+def with_prompts(graded: pd.DataFrame, whole: gr.RoutingDataset) -> pd.DataFrame:
+    """The same outcomes on prompts that the router has never seen."""
+    named = graded.merge(whole.queries[["query_id", "task", "prompt"]], on="query_id").drop(columns="query_id")
+    return named.assign(prompt="Quite new. " + named["prompt"])
+
+
+def assert_equal(first: Predictions, second: Predictions) -> None:
+    assert first.models == second.models
+    np.testing.assert_array_equal(first.effect, second.effect)
+    np.testing.assert_array_equal(first.cost_usd, second.cost_usd)
+
+
+def test_a_card_alone_makes_a_candidate_and_moves_nobody(trained: gr.GraphRouter, card: gr.ModelCard, prompts: list[str]) -> None:
+    wider, before = trained.add_model(card), trained.predict(prompts)
+    after = wider.predict(prompts)
+    assert wider.models == (*trained.models, NEW)
+    np.testing.assert_allclose(after.effect[:, :-1], before.effect, atol=1e-12)
+    assert ((after.effect[:, -1] > 0) & (after.effect[:, -1] < 1)).all()
+    assert (after.cost_usd[:, -1] > 0).all()
+    assert NEW in {candidate.model for candidate in wider.route(prompts[0]).candidates}
+    assert NEW not in trained.models, "the old router stays as it was"
+
+
+def test_outcomes_sharpen_the_newcomer_and_hardly_move_the_others(
+    trained: gr.GraphRouter, card: gr.ModelCard, graded: pd.DataFrame, prompts: list[str], whole: gr.RoutingDataset
+) -> None:
+    before, blind = trained.predict(prompts), trained.add_model(card).predict(prompts)
+    informed = trained.add_model(card, outcomes=graded).predict(prompts)
+    test = list(trained.provenance.split.test)
+    truth = whole.outcome_matrix("effect", test)[:, 2]
+    known = np.isfinite(truth)
+
+    def loss(predictions: Predictions) -> float:
+        p = predictions.effect[known, -1]
+        return float(-np.mean(truth[known] * np.log(p) + (1 - truth[known]) * np.log(1 - p)))
+
+    assert loss(informed) < loss(blind)
+    assert np.abs(informed.effect[:, :-1] - before.effect).mean() < 0.02
+
+
+@pytest.mark.parametrize("on_new_prompts", [False, True])
+def test_adding_and_removing_gives_back_the_router_that_was_there(
+    on_new_prompts: bool,
+    trained: gr.GraphRouter,
+    card: gr.ModelCard,
+    graded: pd.DataFrame,
+    prompts: list[str],
+    whole: gr.RoutingDataset,
+) -> None:
+    outcomes = with_prompts(graded, whole) if on_new_prompts else graded
+    wider = trained.add_model(card, outcomes=outcomes)
+    assert len(wider.support.queries) == len(trained.support.queries) + on_new_prompts * len(graded)
+    back = wider.remove_model(NEW)
+    assert_equal(back.predict(prompts), trained.predict(prompts))
+    pd.testing.assert_frame_equal(back.support.outcomes, trained.support.outcomes)
+
+
+def test_outcomes_at_once_and_later_are_the_same(
+    trained: gr.GraphRouter, card: gr.ModelCard, graded: pd.DataFrame, prompts: list[str]
+) -> None:
+    at_once = trained.add_model(card, outcomes=graded)
+    later = trained.add_model(card).add_outcomes(graded.assign(model=NEW))
+    assert_equal(later.predict(prompts), at_once.predict(prompts))
+    again = later.add_outcomes(graded.assign(model=NEW))
+    assert len(again.support.outcomes) == len(later.support.outcomes), "a pair has one outcome, the newest"
+    worse = later.add_outcomes(graded.assign(model=NEW, effect=0.0)).predict(prompts)
+    assert worse.effect[:, -1].mean() < at_once.predict(prompts).effect[:, -1].mean()
+
+
+def test_a_known_prompt_is_recognised_without_its_id(
+    trained: gr.GraphRouter, card: gr.ModelCard, graded: pd.DataFrame, prompts: list[str], whole: gr.RoutingDataset
+) -> None:
+    named = graded.merge(whole.queries[["query_id", "prompt"]], on="query_id").drop(columns="query_id")
+    by_prompt, by_id = trained.add_model(card, outcomes=named), trained.add_model(card, outcomes=graded)
+    assert len(by_prompt.support.queries) == len(trained.support.queries)
+    assert_equal(by_prompt.predict(prompts), by_id.predict(prompts))
+
+
+def test_a_price_counts_in_the_next_decision(trained: gr.GraphRouter, prompts: list[str], tmp_path: Path) -> None:
+    model = trained.models[0]
+    free = trained.set_price(model, input_usd_per_mtok=0.0, output_usd_per_mtok=0.0)
+    dear = trained.set_price(model, input_usd_per_mtok=900.0, output_usd_per_mtok=900.0)
+    costs = [router.predict(prompts[:1]).cost_usd[0, 0] for router in (free, trained, dear)]
+    assert costs[0] < costs[1] < costs[2]
+    policy = gr.Policy(cost_weight=0.9)
+    assert dear.route(prompts[0], policy=policy).model != model
+    assert trained.pool[model].input_usd_per_mtok != 900.0
+    np.testing.assert_array_equal(dear.predict(prompts).effect, trained.predict(prompts).effect)
+    dear.save(tmp_path / "dear")
+    assert_equal(gr.GraphRouter.load(tmp_path / "dear").predict(prompts), dear.predict(prompts))
+
+
+def test_a_changed_router_is_saved_with_what_was_changed(
+    trained: gr.GraphRouter,
+    card: gr.ModelCard,
+    graded: pd.DataFrame,
+    prompts: list[str],
+    whole: gr.RoutingDataset,
+    tmp_path: Path,
+) -> None:
+    changed = trained.add_model(card, outcomes=with_prompts(graded, whole)).remove_model(trained.models[0])
+    changed.save(tmp_path / "a")
+    loaded = gr.GraphRouter.load(tmp_path / "a")
+    assert_equal(loaded.predict(prompts), changed.predict(prompts))
+    assert [(c.what, c.model, c.num_outcomes) for c in loaded.provenance.changes] == [
+        ("add_model", NEW, len(graded)),
+        ("remove_model", trained.models[0], 0),
+    ]
+    assert loaded.provenance.seen_prompts > trained.provenance.seen_prompts, "new prompts are no test prompts any more"
+
+
+def test_a_card_can_be_updated(trained: gr.GraphRouter, prompts: list[str]) -> None:
+    model = trained.models[1]
+    plain = trained.update_card(gr.ModelCard(model=model))
+    assert plain.pool[model].description is None
+    assert plain.models == trained.models
+    assert len(plain.support.outcomes) == len(trained.support.outcomes)
+    assert_equal(plain.update_card(trained.pool[model]).predict(prompts), trained.predict(prompts))
+
+
+def test_bad_input_is_named(trained: gr.GraphRouter, card: gr.ModelCard, graded: pd.DataFrame) -> None:
+    with pytest.raises(DataError, match="has a model .* already"):
+        trained.add_model(trained.pool[trained.models[0]])
+    with pytest.raises(DataError, match="outcomes are of 'somebody'"):
+        trained.add_model(card, outcomes=graded.assign(model="somebody"))
+    with pytest.raises(DataError, match=r"effect is 1\.3"):
+        trained.add_model(card, outcomes=graded.assign(effect=1.3))
+    with pytest.raises(DataError, match="no rows"):
+        trained.add_model(card, outcomes=graded.head(0))
+    with pytest.raises(DataError, match="row 1: query_id 'nowhere', which the router does not know"):
+        trained.add_model(card, outcomes=graded.assign(query_id="nowhere"))
+    with pytest.raises(DataError, match="neither query_id nor prompt"):
+        trained.add_model(card, outcomes=graded.drop(columns="query_id"))
+    with pytest.raises(DataError, match="expected model, effect"):
+        trained.add_outcomes(graded)
+    with pytest.raises(DataError, match="'somebody'"):
+        trained.add_outcomes(graded.assign(model="somebody"))
+    with pytest.raises(UnknownModelError, match="somebody"):
+        trained.remove_model("somebody")
+    with pytest.raises(DataError, match="greater than or equal to 0"):
+        trained.set_price(trained.models[0], input_usd_per_mtok=-1.0, output_usd_per_mtok=1.0)
+    two = trained
+    for model in trained.models[2:]:
+        two = two.remove_model(model)
+    with pytest.raises(DataError, match="needs at least 2"):
+        two.remove_model(two.models[0])
