@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from graphrouter.exceptions import NotApplicableError
 from graphrouter.routers.baselines.amounts import Amounts
 from graphrouter.routers.baselines.base import TextBaseline
 from graphrouter.routers.baselines.calibration import sigmoid
@@ -91,9 +93,8 @@ class BoostedTrees(TextBaseline):
     @cached_property
     def _boosters(self) -> dict[int, Booster]:
         """The trees of each model that has some, by its column."""
-        from lightgbm import Booster
-
-        return {model: Booster(model_str=text) for model, text in enumerate(self.trees) if text}
+        make = load_lightgbm().Booster
+        return {model: make(model_str=text) for model, text in enumerate(self.trees) if text}
 
 
 def _features(questions: Questions, amounts: Amounts) -> FloatArray:
@@ -115,17 +116,30 @@ def _grow(features: FloatArray, effect: FloatArray, start: float, *, held: _Held
         held: Features and effects of validation rows.
         seed: Seed of LightGBM.
     """
-    import lightgbm
-
+    lightgbm = load_lightgbm()
     known = np.isfinite(effect)
     if known.sum() < MIN_OUTCOMES:
         return ""
     train = lightgbm.Dataset(features[known], effect[known], init_score=np.full(known.sum(), start))
     settings = SETTINGS | {"seed": seed}
     if held is None or not np.isfinite(held[1]).any():
-        return lightgbm.train(settings, train, num_boost_round=DEFAULT_ROUNDS).model_to_string()
+        return str(lightgbm.train(settings, train, num_boost_round=DEFAULT_ROUNDS).model_to_string())
     seen = np.isfinite(held[1])
     valid = train.create_valid(held[0][seen], held[1][seen], init_score=np.full(seen.sum(), start))
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
     booster = lightgbm.train(settings, train, num_boost_round=MAX_ROUNDS, valid_sets=[valid], callbacks=[stop])
-    return booster.model_to_string(num_iteration=booster.best_iteration)
+    return str(booster.model_to_string(num_iteration=booster.best_iteration))
+
+
+def load_lightgbm() -> Any:
+    """The module; it takes a while to import, so only those who need it do.
+
+    Raises:
+        NotApplicableError: A library of the system that it is linked to is missing.
+    """
+    try:
+        return import_module("lightgbm")
+    except OSError as error:
+        raise NotApplicableError(
+            f"gbt needs LightGBM, which cannot be loaded ({error}). Install its system library: apt-get install libgomp1"
+        ) from None

@@ -10,6 +10,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.encoders.hashing import HashingEncoder
+from graphrouter.exceptions import NotApplicableError
 from graphrouter.routers.baselines import trees
 from graphrouter.routers.baselines.learning import LearningData
 from graphrouter.routers.baselines.trees import BoostedTrees
@@ -71,3 +72,12 @@ def test_noise_ends_the_boosting_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trees, "DEFAULT_ROUNDS", 7)
     unchecked = BoostedTrees.fit(LearningData(learning.train, None, learning.encoder))
     assert [text.count("\nTree=") for text in unchecked.trees] == [7, 7]
+
+
+def test_a_missing_system_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        raise OSError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(trees, "import_module", broken)
+    with pytest.raises(NotApplicableError, match=r"libgomp\.so\.1.*apt-get install libgomp1"):
+        trees.load_lightgbm()
