@@ -169,7 +169,7 @@ def _use_baseline(compared: _Compared, alternatives: list[str]) -> Conclusion:
         does = " and ".join(verb for verb, metrics in respects.items() if compared.stand(chosen, metrics) == "worse")
         sentence = f"Use {chosen} here: it {does} better than {compared.router}{_in_brackets(figures)}."
     else:
-        sentence = f"Use {chosen} here: {compared.router} is not better on this data{_in_brackets(figures)}."
+        sentence = f"Use {chosen} here: {compared.router} is not surely better on this data{_in_brackets(figures)}."
     details = []
     if better and alternatives[0] != chosen:
         details.append(f"{alternatives[0]} is simpler still and not beaten either.")

@@ -45,7 +45,7 @@ def test_the_simplest_baseline_that_is_not_beaten_is_recommended() -> None:
     found = conclude(evaluation(differences))
     assert (found.kind, found.recommended) == ("use_baseline", "knn")
     assert found.sentence == (
-        "Use knn here: graphrouter is not better on this data "
+        "Use knn here: graphrouter is not surely better on this data "
         "(log loss 0.5000 against 0.4990, area 0.7000 against 0.6990, balanced reward 0.4000 against 0.3990)."
     )
     assert found.details == ("Not beaten either: svm.",)
