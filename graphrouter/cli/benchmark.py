@@ -12,12 +12,12 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.console import error_console, print_error, print_json
 from graphrouter.cli.data import DATA_HELP
-from graphrouter.cli.files import PAGES, check_target, check_targets, write_json
+from graphrouter.cli.files import PAGES, check_target, check_targets
 from graphrouter.cli.progress import working
 from graphrouter.cli.render import say, say_line
 from graphrouter.cli.reports import write_reports
 from graphrouter.cli.train import ConfigFile, Overrides
-from graphrouter.files import replace_file
+from graphrouter.files import replace_file, write_json
 
 if TYPE_CHECKING:
     from graphrouter.evaluation.benchmark import BenchmarkResult, Cell, CellResult, Plan

@@ -10,13 +10,13 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.console import print_json
-from graphrouter.cli.files import PAGES, check_target, check_targets, write_json
+from graphrouter.cli.files import PAGES, check_target, check_targets
 from graphrouter.cli.heldout import EvaluatedSide, baseline_data, check_models, held_out_queries
 from graphrouter.cli.progress import track, working
 from graphrouter.cli.render import say_line
 from graphrouter.cli.reports import write_reports
 from graphrouter.exceptions import NotApplicableError
-from graphrouter.files import replace_file
+from graphrouter.files import replace_file, write_json
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset

@@ -15,7 +15,7 @@ from graphrouter.cli.progress import track, working
 from graphrouter.cli.render import say_line
 from graphrouter.cli.route import resolved_policy
 from graphrouter.exceptions import DataError
-from graphrouter.files import replace_file
+from graphrouter.files import replace_file, write_json
 
 if TYPE_CHECKING:
     from graphrouter.policy import Policy
@@ -84,7 +84,6 @@ def routerarena(
         prediction_entries,
         read_arena_queries,
         router_config,
-        write_json,
     )
     from graphrouter.routers.loading import load_router
 

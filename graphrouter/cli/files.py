@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -41,8 +40,3 @@ def check_targets(*files: Path | None) -> None:
         check_target(file)
         if file.resolve() in {other.resolve() for other in given[:i]}:
             raise DataError(f"Cannot write {file} twice: two outputs have the same name. Give each a name of its own.")
-
-
-def write_json(values: object, file: Path) -> None:
-    """Nothing; `file` holds the values as indented JSON, without NaN."""
-    file.write_text(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

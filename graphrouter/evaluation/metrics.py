@@ -10,23 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from graphrouter.routers.losses import log_loss as log_loss  # metrics of this module too
+from graphrouter.routers.losses import log_loss_of_pairs as log_loss_of_pairs
+from graphrouter.routers.losses import mean_of_known
 from graphrouter.types import FloatArray
 
 NUM_BINS = 15
 """Bins of the calibration error and of the reliability plot."""
-PROBABILITY_MARGIN = 1e-6
-"""Probabilities are clipped this far off 0 and 1, so that one certain mistake costs a finite log loss."""
-
-
-def log_loss_of_pairs(probability: FloatArray, effect: FloatArray) -> FloatArray:
-    """Cross entropy of each pair in nats, same shape; NaN where either side is NaN.
-
-    Args:
-        probability: Expected effect in [0, 1], any shape.
-        effect: Observed effect in [0, 1], soft values allowed, same shape.
-    """
-    clipped = np.clip(probability, PROBABILITY_MARGIN, 1 - PROBABILITY_MARGIN)
-    return np.asarray(-(effect * np.log(clipped) + (1 - effect) * np.log1p(-clipped)))
 
 
 def brier_of_pairs(probability: FloatArray, effect: FloatArray) -> FloatArray:
@@ -45,19 +35,9 @@ def log_error_of_pairs(predicted: FloatArray, observed: FloatArray, *, floor: fl
     return np.asarray(np.log(np.maximum(predicted, floor)) - np.log(np.maximum(observed, floor)))
 
 
-def log_loss(probability: FloatArray, effect: FloatArray) -> float:
-    """Mean cross entropy in nats over the observed pairs; NaN without any.
-
-    Example:
-        >>> round(log_loss(np.array([0.5, 0.9]), np.array([1.0, np.nan])), 4)
-        0.6931
-    """
-    return _mean(log_loss_of_pairs(probability, effect))
-
-
 def brier(probability: FloatArray, effect: FloatArray) -> float:
     """Mean squared error of the expected effect over the observed pairs; NaN without any (Brier, 1950)."""
-    return _mean(brier_of_pairs(probability, effect))
+    return mean_of_known(brier_of_pairs(probability, effect))
 
 
 def log_rmse(predicted: FloatArray, observed: FloatArray, *, floor: float = 1e-9) -> float:
@@ -65,7 +45,7 @@ def log_rmse(predicted: FloatArray, observed: FloatArray, *, floor: float = 1e-9
 
     0.69 means: typically off by a factor of two. For `floor` see `log_error_of_pairs`.
     """
-    return float(np.sqrt(_mean(log_error_of_pairs(predicted, observed, floor=floor) ** 2)))
+    return float(np.sqrt(mean_of_known(log_error_of_pairs(predicted, observed, floor=floor) ** 2)))
 
 
 def expected_calibration_error(probability: FloatArray, effect: FloatArray, *, num_bins: int = NUM_BINS) -> float:
@@ -161,7 +141,7 @@ def kendall_tau(predicted: FloatArray, observed: FloatArray) -> float:
         >>> round(kendall_tau(np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.1]]), np.array([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]])), 4)
         0.8165
     """
-    return _mean(kendall_tau_of_queries(predicted, observed))
+    return mean_of_known(kendall_tau_of_queries(predicted, observed))
 
 
 def _order(values: FloatArray, other: FloatArray) -> NDArray[np.int8]:
@@ -174,8 +154,3 @@ def divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     quotient = np.full(np.shape(numerator), np.nan)
     np.divide(numerator, denominator, out=quotient, where=denominator > 0)
     return quotient
-
-
-def _mean(values: FloatArray) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else float("nan")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,8 +89,3 @@ def router_config(name: str, models: Sequence[str], *, class_name: str = "GraphR
         ['nano', 'grand']
     """
     return {"pipeline_params": {"router_name": name, "router_cls_name": class_name, "models": list(models)}}
-
-
-def write_json(value: Any, file: Path) -> None:
-    """Writes a value as RouterArena writes its files: indented UTF-8."""
-    file.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -20,7 +19,7 @@ from graphrouter.evaluation.benchmark.worker import run_cell, set_up
 from graphrouter.evaluation.evaluate import Round, judge
 from graphrouter.evaluation.results import Evaluation
 from graphrouter.exceptions import ConfigError, DataError
-from graphrouter.files import replace_file
+from graphrouter.files import replace_file, write_json
 from graphrouter.routers.baselines import BASELINES
 from graphrouter.routers.baselines.catalogue import ALWAYS, find_baselines
 
@@ -174,7 +173,7 @@ def write_results(results: Sequence[BenchmarkResult], plan: Plan) -> list[Path]:
     files = []
     for result in results:
         file = plan.folder / f"{result.evaluation.dataset}.json"
-        replace_file(file, partial(_write_json, result.evaluation))
+        replace_file(file, partial(write_json, result.evaluation.to_json()))
         files.append(file)
     tables = {"results": results_table([result.evaluation for result in results]), "cells": cells_table(plan)}
     for name, table in tables.items():
@@ -182,11 +181,6 @@ def write_results(results: Sequence[BenchmarkResult], plan: Plan) -> list[Path]:
         replace_file(file, partial(table.to_parquet, index=False))
         files.append(file)
     return files
-
-
-def _write_json(evaluation: Evaluation, file: Path) -> None:
-    text = json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
-    file.write_text(f"{text}\n", encoding="utf-8")
 
 
 def results_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:

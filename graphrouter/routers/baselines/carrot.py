@@ -10,10 +10,11 @@ import numpy as np
 
 from graphrouter.routers.base import check_prompts
 from graphrouter.routers.baselines.base import TextBaseline, nothing
-from graphrouter.routers.baselines.learning import LearningData, Questions, log_loss
+from graphrouter.routers.baselines.learning import LearningData, Questions
 from graphrouter.routers.baselines.neighbours import NearestNeighbours
 from graphrouter.routers.baselines.regressors import LinearMap, best_effect_map, inside, ridge_maps
 from graphrouter.routers.baselines.vectors import unit_vectors
+from graphrouter.routers.losses import log_loss
 from graphrouter.routers.observations import QUANTITIES
 from graphrouter.types import FloatArray, Predictions
 

@@ -13,6 +13,7 @@ from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.routers.baselines.amounts import Amounts
 from graphrouter.routers.baselines.vectors import unit_vectors
+from graphrouter.routers.losses import log_loss
 from graphrouter.routers.observations import Observations
 from graphrouter.routers.shrinkage import model_means
 from graphrouter.types import FloatArray, IntArray, Predictions
@@ -214,12 +215,3 @@ def positions_in(names: Sequence[str], tasks: Sequence[str | None]) -> IntArray:
     """Position of each task in `names`, (num_queries,); -1 for an unknown one."""
     index: dict[str | None, int] = {name: i for i, name in enumerate(names)}
     return np.array([index.get(task, -1) for task in tasks], dtype=np.int64)
-
-
-def log_loss(effect: FloatArray, observed: FloatArray) -> float:
-    """Mean cross entropy in nats over the observed pairs, for expected effects inside (0, 1); NaN without any pair."""
-    known = np.isfinite(observed)
-    expected, truth = np.clip(effect[known], 1e-6, 1 - 1e-6), observed[known]
-    if truth.size == 0:
-        return float("nan")
-    return float(-np.mean(truth * np.log(expected) + (1 - truth) * np.log1p(-expected)))

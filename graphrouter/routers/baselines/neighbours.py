@@ -11,8 +11,9 @@ import numpy as np
 from graphrouter.encoders.base import TextEncoder
 from graphrouter.routers.base import check_prompts
 from graphrouter.routers.baselines.base import Baseline, nothing
-from graphrouter.routers.baselines.learning import LearningData, Questions, log_loss
+from graphrouter.routers.baselines.learning import LearningData, Questions
 from graphrouter.routers.baselines.vectors import largest, similarities, unit_vectors
+from graphrouter.routers.losses import log_loss
 from graphrouter.routers.observations import QUANTITIES
 from graphrouter.routers.shrinkage import shrunk_mean
 from graphrouter.types import FloatArray, IntArray, Predictions

@@ -13,10 +13,8 @@ from graphrouter.data.formats.routerarena_export import (
     read_arena_queries,
     router_config,
 )
-from graphrouter.data.formats.routerarena_export import (
-    write_json as write_arena_json,
-)
 from graphrouter.exceptions import DataError
+from graphrouter.files import write_json as write_arena_json
 
 
 def entry(index: str, prompt: str, model: str, accuracy: float | None, cost: float | None = None, **more: Any) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import graphrouter as gr
 from graphrouter.config import SplitConfig
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.exceptions import DataError
-from graphrouter.routers.baselines.learning import LearningData, Questions, log_loss, number_tasks, positions_in
+from graphrouter.routers.baselines.learning import LearningData, Questions, number_tasks, positions_in
+from graphrouter.routers.losses import log_loss
 from graphrouter.types import FloatArray
 
 ENCODER = HashingEncoder(64)

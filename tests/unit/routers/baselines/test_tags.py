@@ -12,8 +12,9 @@ import graphrouter as gr
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.routers.baselines import tags
 from graphrouter.routers.baselines.base import TextBaseline
-from graphrouter.routers.baselines.learning import LearningData, log_loss
+from graphrouter.routers.baselines.learning import LearningData
 from graphrouter.routers.baselines.tags import Keywords, MixLLM, TagRouter, TagSpace, solve_designs
+from graphrouter.routers.losses import log_loss
 
 ROUTERS: tuple[type[TextBaseline], ...] = (MixLLM, TagRouter)
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 import graphrouter as gr
 from graphrouter.routers.baselines.base import TextBaseline
 from graphrouter.routers.baselines.clusters import nearest_centre
-from graphrouter.routers.baselines.learning import LearningData, log_loss
+from graphrouter.routers.baselines.learning import LearningData
 from graphrouter.routers.baselines.uniroute import UniRouteKMeans, UniRouteLearnedMap
+from graphrouter.routers.losses import log_loss
 
 ROUTERS: tuple[type[TextBaseline], ...] = (UniRouteKMeans, UniRouteLearnedMap)
 Row = tuple[str, str, float]
