@@ -5,11 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
-from graphrouter.exceptions import DataError
+from graphrouter.exceptions import DataError, NotApplicableError
 from graphrouter.policy import CostScale, Policy, PolicyContext, decide
-from graphrouter.pool import ModelPool
+from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import Decision, Predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Router(ABC):
@@ -63,6 +67,43 @@ class Router(ABC):
         predictions = self.predict(prompts, tasks=tasks)
         chosen = policy or Policy()
         return [decide(chosen, predictions, i, self.policy_context) for i in range(len(predictions))]
+
+    def add_models(self, cards: Sequence[ModelCard], *, outcomes: pd.DataFrame | None = None) -> Self:
+        """A new router of the same kind with the given models at the end of its pool; nothing is fitted again, this router stays.
+
+        A model without outcomes is placed by what the method expects of any model, its cost by its list prices where known.
+
+        Args:
+            cards: What is known of the models, in the order of their columns.
+            outcomes: Columns `model`, `effect` (0 to 1), `prompt` (and perhaps `task`, `query_id`), perhaps `cost_usd`,
+                `input_tokens`, `output_tokens`, `latency_s`.
+
+        Raises:
+            NotApplicableError: The method has no place for a model that it was not fitted with.
+            DataError: A model of that name is in the pool, or the outcomes break the contract.
+            UnknownModelError: An outcome is of a model that is not among the cards.
+        """
+        raise NotApplicableError(
+            f"{type(self).__name__} cannot take in a model without being fitted again: fit it again with the model's outcomes."
+        )
+
+    def add_model(self, card: ModelCard, *, outcomes: pd.DataFrame | None = None) -> Self:
+        """A new router whose pool has one more model; see `add_models`.
+
+        Args:
+            card: What is known of the model.
+            outcomes: As in `add_models`; the column `model` may be left out.
+
+        Raises:
+            NotApplicableError: The method has no place for a model that it was not fitted with.
+            DataError: A model of that name is in the pool, or the outcomes break the contract or are of another model.
+        """
+        if outcomes is None:
+            return self.add_models([card])
+        theirs = sorted(set(map(str, outcomes["model"])) - {card.model}) if "model" in outcomes.columns else []
+        if theirs:
+            raise DataError(f"The outcomes are of {theirs[0]!r} too; expected outcomes of {card.model!r} alone.")
+        return self.add_models([card], outcomes=outcomes.assign(model=card.model))
 
 
 def check_prompts(prompts: Sequence[str], tasks: Sequence[str | None] | None) -> list[str | None]:

@@ -11,15 +11,29 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.encoders import create_encoder
-from graphrouter.exceptions import ArtifactError, NotApplicableError
+from graphrouter.exceptions import ArtifactError, DataError, NotApplicableError, UnknownModelError
 from graphrouter.routers.base import Router
 from graphrouter.routers.baselines import BASELINES, LearningData, paper
+from graphrouter.routers.baselines.constants import TRACE
 
 PROMPTS = ["Translate 'tree' into German.", "Add 3 and 4.", "", "Summarise this: " + "text " * 200]
 NAMES = ("graphrouter", *BASELINES)
 NEED_COSTS = {"cheapest", "largest_price", "frugal_gpt", "auto_mix", "routerbench_cascade"}
+INDIFFERENT = {"cheapest", "largest_price", "random"}
+"""These tell the models apart by a trace of their ranking alone, in which a new model takes a place."""
+TRACES = 8 * TRACE
 LABEL_FREE = {"smoothie"}
 """These have never seen an effect, so their level means nothing."""
+FITTED_TOGETHER = {
+    *("routellm_sw", "svm", "avengers", "embed_llm", "routellm_mf", "mlp", "tryage", "router_dc", "graphrouter_paper"),
+    *("graphrouter_paper_ties", "hybrid_llm_det", "hybrid_llm_prob", "hybrid_llm_trans", "smoothie", "frugal_gpt", "auto_mix"),
+    "routerbench_cascade",
+}
+"""These cannot take in a model without being fitted again."""
+CARDS = (
+    gr.ModelCard(model="fresh", description="Small and quick.", input_usd_per_mtok=0.2, output_usd_per_mtok=0.8),
+    gr.ModelCard(model="fresher"),
+)
 
 
 def with_answers(data: gr.RoutingDataset) -> gr.RoutingDataset:
@@ -154,6 +168,103 @@ def test_fitting_repeats_and_never_sees_a_test_row(
     before, after = fitted[name].predict(PROMPTS), fit(name, changed, config).predict(PROMPTS)
     np.testing.assert_array_equal(after.effect, before.effect)
     np.testing.assert_array_equal(after.cost_usd, before.cost_usd)
+
+
+@pytest.fixture
+def joiner(router: Router) -> Router:
+    """A router that can take in models."""
+    if name_of(router) in FITTED_TOGETHER:
+        pytest.skip("its method has no place for a model that comes later")
+    return router
+
+
+@pytest.fixture(scope="module")
+def probes(data: gr.RoutingDataset) -> pd.DataFrame:
+    """30 outcomes of the new models, on prompts that were trained on and on new ones."""
+    queries = data.queries.head(15)
+    prompts = [prompt if i % 2 else f"Quite new. {prompt}" for i, prompt in enumerate(queries["prompt"])]
+    rows = [
+        (card.model, prompt, task, float((i + j) % 3 > 0), 0.001 * (i + 1) * (j + 1))
+        for i, (prompt, task) in enumerate(zip(prompts, queries["task"], strict=True))
+        for j, card in enumerate(CARDS)
+    ]
+    return pd.DataFrame(rows, columns=["model", "prompt", "task", "effect", "cost_usd"])
+
+
+def test_a_model_joins_by_its_card_alone_and_moves_nobody(joiner: Router) -> None:
+    before, wider = joiner.predict(PROMPTS), joiner.add_models(CARDS)
+    after = wider.predict(PROMPTS)
+    assert type(wider) is type(joiner)
+    assert wider.models == after.models == (*joiner.models, "fresh", "fresher")
+    np.testing.assert_allclose(after.effect[:, :-2], before.effect, atol=TRACES if name_of(joiner) in INDIFFERENT else 1e-9)
+    np.testing.assert_allclose(after.cost_usd[:, :-2], before.cost_usd, rtol=1e-9)
+    assert ((after.effect[:, -2:] > 0) & (after.effect[:, -2:] < 1)).all()
+    assert (after.cost_usd[:, -2] > 0).all(), "by its list prices"
+    assert wider.route(PROMPTS[0]).model in wider.models
+    assert wider.predict([]).effect.shape == (0, 8)
+    np.testing.assert_array_equal(joiner.predict(PROMPTS).effect, before.effect)
+
+
+def test_outcomes_place_a_model_and_the_others_stay(joiner: Router, probes: pd.DataFrame) -> None:
+    before, wider = joiner.predict(PROMPTS), joiner.add_models(CARDS, outcomes=probes)
+    together = wider.predict(PROMPTS)
+    assert ((together.effect[:, -2:] > 0) & (together.effect[:, -2:] < 1)).all()
+    assert (together.cost_usd[:, -2] > 0).all()
+    if (
+        name_of(joiner) != "graphrouter"
+    ):  # there the others may move a little, and cost is tokens times prices, which the last lacks
+        assert (together.cost_usd[:, -1] > 0).all(), "its costs were recorded"
+        near = TRACES if name_of(joiner) in INDIFFERENT else 1e-9
+        np.testing.assert_allclose(together.effect[:, :-2], before.effect, atol=near)
+        np.testing.assert_allclose(together.cost_usd[:, :-2], before.cost_usd, rtol=1e-9)
+    for i, prompt in enumerate(PROMPTS):
+        alone = wider.predict([prompt])
+        np.testing.assert_allclose(alone.effect[0], together.effect[i], atol=1e-9)
+        np.testing.assert_allclose(alone.cost_usd[0], together.cost_usd[i], rtol=1e-9)
+
+
+def test_cards_stand_in_the_order_given(joiner: Router, probes: pd.DataFrame) -> None:
+    one = joiner.add_models(CARDS, outcomes=probes).predict(PROMPTS)
+    other = joiner.add_models(CARDS[::-1], outcomes=probes).predict(PROMPTS)
+    assert other.models[-2:] == ("fresher", "fresh")
+    np.testing.assert_allclose(other.effect[:, -2:], one.effect[:, :-3:-1], atol=1e-6)
+    np.testing.assert_allclose(other.cost_usd[:, -2:], one.cost_usd[:, :-3:-1], rtol=1e-6)
+
+
+def test_a_router_with_new_models_is_saved_whole_and_takes_in_more(joiner: Router, probes: pd.DataFrame, tmp_path: Path) -> None:
+    wider = joiner.add_model(CARDS[0], outcomes=probes[probes["model"] == "fresh"].drop(columns="model"))
+    wider.save(tmp_path / "a")  # type: ignore[attr-defined]
+    loaded = gr.load_router(tmp_path / "a")
+    np.testing.assert_array_equal(loaded.predict(PROMPTS).effect, wider.predict(PROMPTS).effect)
+    twice = loaded.add_models(CARDS[1:], outcomes=probes[probes["model"] == "fresher"])
+    assert twice.models[-2:] == ("fresh", "fresher")
+    assert np.isfinite(twice.predict(PROMPTS).effect[:, -2:]).all()
+
+
+def test_new_models_that_break_the_contract_are_refused(joiner: Router, probes: pd.DataFrame) -> None:
+    known = gr.ModelCard(model=joiner.models[0])
+    for cards, outcomes, expected in (
+        ((known,), None, "already"),
+        ((CARDS[0], CARDS[0]), None, "'fresh'"),
+        (CARDS[:1], probes, "'fresher'"),
+        (CARDS, probes.head(0), "no rows"),
+        (CARDS, probes.assign(effect=2.0), "effect is 2"),
+    ):
+        with pytest.raises((DataError, UnknownModelError), match=expected) as error:
+            joiner.add_models(cards, outcomes=outcomes)
+        assert "\n" not in str(error.value)
+    with pytest.raises(DataError, match="'fresher' too"):
+        joiner.add_model(CARDS[0], outcomes=probes)
+
+
+@pytest.mark.parametrize("name", sorted(FITTED_TOGETHER))
+def test_a_method_that_is_fitted_on_all_models_together_says_so(
+    name: str, fitted: dict[str, Router], data: gr.RoutingDataset, config: gr.TrainConfig
+) -> None:
+    if name not in fitted:
+        fitted[name] = fit(name, data, config)
+    with pytest.raises(NotApplicableError, match="fit it again"):
+        fitted[name].add_model(CARDS[0])
 
 
 def tiny(effect: float | None = None, *, costs: bool = True, task: str | None = "t", num_queries: int = 8) -> gr.RoutingDataset:

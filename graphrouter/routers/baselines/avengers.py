@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -12,8 +12,11 @@ from graphrouter.routers.baselines.base import TextBaseline
 from graphrouter.routers.baselines.calibration import EffectCurve
 from graphrouter.routers.baselines.clusters import closeness, group_means, nearest_centre
 from graphrouter.routers.baselines.learning import LearningData, Questions
+from graphrouter.routers.baselines.levels import amounts_in_cells
+from graphrouter.routers.baselines.newcomers import NewModels
+from graphrouter.routers.baselines.placement import place_in_cells
 from graphrouter.routers.observations import QUANTITIES
-from graphrouter.types import FloatArray
+from graphrouter.types import FloatArray, Predictions
 
 SHARPNESS = 9.0
 """Weight of a near cluster: exp(SHARPNESS * closeness), the default of the authors' code."""
@@ -111,6 +114,15 @@ class AvengersPro(TextBaseline):
     def predict_amounts(self, questions: Questions) -> list[FloatArray]:
         """Expected cost, input tokens, output tokens and latency: their means in the near clusters."""
         return [self._mean_of(questions, i) for i in range(1, len(QUANTITIES))]
+
+    def _extended(self, new: NewModels) -> Self:
+        """The newcomer's means a cluster, shrunk to the pool's there at the model's own level."""
+        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        cluster = nearest_centre(questions.vectors, self.centres)
+        effect = place_in_cells(self.means[0].mean(axis=1), cluster, new.effect)
+        amounts = amounts_in_cells(Predictions(self.models, *self.means), cluster, new)
+        means = np.concatenate([self.means, np.concatenate([effect[None], amounts])], axis=2)
+        return replace(self._joined(new, questions), means=means)
 
     def _mean_of(self, questions: Questions, quantity: int) -> FloatArray:
         return np.asarray(near_shares(questions.vectors, self.centres, self.num_near) @ self.means[quantity])

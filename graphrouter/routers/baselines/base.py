@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
 from graphrouter.encoders.base import TextEncoder
+from graphrouter.exceptions import NotApplicableError
 from graphrouter.policy import CostScale, PresetName
-from graphrouter.pool import ModelPool
+from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.routers.base import Router, check_prompts
 from graphrouter.routers.baselines.amounts import Amounts
 from graphrouter.routers.baselines.learning import LearningData, Questions
+from graphrouter.routers.baselines.newcomers import NewModels
 from graphrouter.routers.observations import QUANTITIES
 from graphrouter.types import FloatArray, Predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EFFECT_MARGIN = 1e-4
 """Expected effects stay this far off 0 and 1: no training set supports more certainty."""
@@ -55,6 +60,40 @@ class Baseline(Router):
         Only for methods that are trained for one trade-off at a time.
         """
         return None
+
+    def add_models(self, cards: Sequence[ModelCard], *, outcomes: pd.DataFrame | None = None) -> Self:
+        """A new baseline with the given models at the end of its pool, by its own formula; all else stays as fitted.
+
+        Baselines keep no prompts, so the outcomes carry the column `prompt`. Predictions for the other models stay as they are.
+
+        Args:
+            cards: What is known of the models, in the order of their columns.
+            outcomes: See `Router.add_models`.
+
+        Raises:
+            NotApplicableError: The method is fitted on all models together, so that none can be added to it.
+            DataError: A model of that name is in the pool, or the outcomes break the contract.
+            UnknownModelError: An outcome is of a model that is not among the cards.
+
+        Example:
+            >>> import graphrouter as gr
+            >>> from graphrouter.encoders.hashing import HashingEncoder
+            >>> from graphrouter.routers.baselines import BASELINES
+            >>> data = gr.simulate(num_queries=60, num_models=3).data
+            >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
+            >>> router = BASELINES["rasch"].fit(learning)
+            >>> router.add_models([gr.ModelCard(model="new")]).models[-1]
+            'new'
+        """
+        if type(self)._extended is Baseline._extended:
+            raise NotApplicableError(
+                f"{self.name} cannot take in a model without being fitted again: fit it again with the model's outcomes."
+            )
+        return self._extended(NewModels.of(self.pool, cards, outcomes))
+
+    def _extended(self, new: NewModels) -> Self:
+        """This baseline with the new models; methods that can add a column say how."""
+        raise NotApplicableError(f"{self.name} has no rule for new models.")
 
     def save(self, folder: str | Path) -> None:
         """Nothing; the router lies in `folder` afterwards, written atomically and without pickle.
@@ -106,6 +145,21 @@ class TextBaseline(Baseline):
     def predict_amounts(self, questions: Questions) -> list[FloatArray]:
         """Expected cost, input tokens, output tokens and latency, (num_queries, num_models) each."""
         return self.amounts.predict(questions.vectors, questions.prompts)
+
+    def _joined(self, new: NewModels, questions: Questions) -> Self:
+        """This router with the wider pool and its amounts; what the method itself knows of the new models is still to come.
+
+        Args:
+            new: The new models.
+            questions: What they were asked.
+        """
+        return replace(self, pool=new.pool, amounts=self.amounts.extended(questions.vectors, questions.prompts, new))
+
+    def pool_effect(self, questions: Questions) -> FloatArray:
+        """Mean expected effect of the pool's models, (num_queries,) inside (0, 1): how hard the method finds each query."""
+        if len(questions) == 0:
+            return np.empty(0)
+        return np.asarray(np.clip(self.effect(questions), EFFECT_MARGIN, 1 - EFFECT_MARGIN).mean(axis=1))
 
 
 def nothing(pool: ModelPool) -> Predictions:

@@ -8,15 +8,15 @@ from typing import ClassVar, Self, TypeVar
 
 import numpy as np
 
-from graphrouter.routers.base import check_prompts
-from graphrouter.routers.baselines.base import TextBaseline, nothing
+from graphrouter.routers.baselines.base import TextBaseline
 from graphrouter.routers.baselines.learning import LearningData, Questions
 from graphrouter.routers.baselines.neighbours import NearestNeighbours
-from graphrouter.routers.baselines.regressors import LinearMap, best_effect_map, inside, ridge_maps
-from graphrouter.routers.baselines.vectors import unit_vectors
+from graphrouter.routers.baselines.newcomers import NewModels
+from graphrouter.routers.baselines.own_neighbours import OwnRows
+from graphrouter.routers.baselines.regressors import LinearMap, best_effect_map, inside, ridge_map, ridge_maps, wider_map
 from graphrouter.routers.losses import log_loss
 from graphrouter.routers.observations import QUANTITIES
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.types import FloatArray
 
 CARROT_K = (2, 4, 8, 16, 32, 64, 128, 256, 512)
 """Numbers of neighbours to choose from."""
@@ -54,8 +54,8 @@ class CarrotKNN(NearestNeighbours):
     def fit(cls, data: LearningData) -> Self:
         """The router that the training rows make, each k with the lowest loss on the validation rows."""
         vectors = data.questions.vectors
-        k = min(CARROT_DEFAULT_K, len(vectors))
-        router = cls(data.pool, data.cost_scale, data.encoder, vectors, data.outcomes, data.means, k=k, cost_k=k)
+        k, none = min(CARROT_DEFAULT_K, len(vectors)), OwnRows.none(vectors.shape[1])
+        router = cls(data.pool, data.cost_scale, data.encoder, vectors, data.outcomes, data.means, none, k=k, cost_k=k)
         if data.validation is None or data.held_questions is None:
             return router
         candidates = sorted({min(k, len(vectors)) for k in CARROT_K})
@@ -65,18 +65,10 @@ class CarrotKNN(NearestNeighbours):
         cost_losses = [_squared_error(router._mean_of("cost_usd", near[:, :k]), held.cost_usd, scale) for k in candidates]
         return replace(router, k=_best(candidates, effect_losses, k), cost_k=_best(candidates, cost_losses, k))
 
-    def predict(self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None) -> Predictions:
-        """Expected effect, cost, tokens and latency of every model: shrunk means over the nearest training queries."""
-        check_prompts(prompts, tasks)
-        if len(prompts) == 0:
-            return nothing(self.pool)
-        vectors = unit_vectors(self.encoder.encode(list(prompts)))
-        used = [self.k, *[self.cost_k] * (len(QUANTITIES) - 1)]
-        chunks = [
-            [self._mean_of(name, near[:, :k]) for name, k in zip(QUANTITIES, used, strict=True)]
-            for near in self._neighbours(vectors, max(used))
-        ]
-        return Predictions(self.pool.names, *(np.vstack(parts) for parts in zip(*chunks, strict=True)))
+    @property
+    def _used_k(self) -> tuple[int, ...]:
+        """Number of neighbours for each of `QUANTITIES`."""
+        return (self.k, *[self.cost_k] * (len(QUANTITIES) - 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,15 +83,19 @@ class CarrotLinear(TextBaseline):
     source: ClassVar[str] = "CARROT: A Cost Aware Rate Optimal Router (arXiv 2502.03261), linear"
 
     effects: LinearMap
+    penalty: float
+    """Ridge penalty of the effects."""
     costs: LinearMap
     """US dollars; NaN for a model whose cost was never observed."""
+    cost_penalty: float
     cost_bounds: FloatArray
     """(2, num_models) smallest and largest training cost in US dollars, NaN = never observed."""
 
     @classmethod
     def fit(cls, data: LearningData) -> Self:
         """The router that the training rows make, each penalty with the lowest loss on the validation rows."""
-        return cls(data.pool, data.cost_scale, data.encoder, data.amounts, best_effect_map(data), *_cost_map(data))
+        effects, penalty = best_effect_map(data)
+        return cls(data.pool, data.cost_scale, data.encoder, data.amounts, effects, penalty, *_cost_map(data))
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
@@ -110,19 +106,35 @@ class CarrotLinear(TextBaseline):
         cost = np.clip(self.costs.apply(questions.vectors), *self.cost_bounds)
         return [cost, *super().predict_amounts(questions)[1:]]
 
+    def _extended(self, new: NewModels) -> Self:
+        """A column more for effect, as in `Linear`, and for cost: from the pool's mean map at the model's own level on."""
+        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        joined = self._joined(new, questions)
+        effects = wider_map(self.effects, questions.vectors, new.effect, penalty=self.penalty)
+        level = joined.amounts.levels[0, len(self.pool) :]
+        relative = np.nan_to_num(self.costs.weights / self.costs.intercept)[:, np.isfinite(self.costs.intercept)]
+        shape = relative.mean(axis=1, keepdims=True) if relative.size else np.zeros((len(relative), 1))
+        start = LinearMap(self.costs.centre, shape * level, level)
+        residual = new.outcomes.cost_usd - start.apply(questions.vectors)
+        left = ridge_map(questions.vectors, residual, penalty=self.cost_penalty, centre=self.costs.centre)
+        costs = self.costs.beside(LinearMap(start.centre, start.weights + left.weights, start.intercept + left.intercept))
+        bounds = np.hstack([self.cost_bounds, joined.amounts.bounds[0][:, len(self.pool) :]])
+        return replace(joined, effects=effects, costs=costs, cost_bounds=bounds)
 
-def _cost_map(data: LearningData) -> tuple[LinearMap, FloatArray]:
-    """The regression of costs in US dollars and the range of each model's costs."""
+
+def _cost_map(data: LearningData) -> tuple[LinearMap, float, FloatArray]:
+    """The regression of costs in US dollars, its penalty, and the range of each model's costs."""
     costs, mean = data.outcomes.cost_usd, data.means.cost_usd[0]
     maps = ridge_maps(data.questions.vectors, costs, mean, penalties=COST_PENALTIES)
     known = np.isfinite(costs)
     bounds = np.stack([np.where(known, costs, np.inf).min(axis=0), np.where(known, costs, -np.inf).max(axis=0)])
     bounds = np.where(np.isfinite(bounds), bounds, np.nan)
     if data.validation is None or data.held_questions is None:
-        return maps[0], bounds
+        return maps[0], COST_PENALTIES[0], bounds
     vectors, held = data.held_questions.vectors, data.validation.outcomes.cost_usd
     losses = [_squared_error(np.clip(each.apply(vectors), *bounds), held, mean) for each in maps]
-    return _best(maps, losses, maps[0]), bounds
+    chosen = _best(range(len(maps)), losses, 0)
+    return maps[chosen], COST_PENALTIES[chosen], bounds
 
 
 def _squared_error(cost_usd: FloatArray, observed: FloatArray, scale: FloatArray) -> float:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
 from graphrouter.exceptions import NotApplicableError
+from graphrouter.pool import ModelPool
 from graphrouter.routers.base import check_prompts
 from graphrouter.routers.baselines.base import Baseline
 from graphrouter.routers.baselines.draws import pair_draws
 from graphrouter.routers.baselines.learning import LearningData
+from graphrouter.routers.baselines.levels import AMOUNTS, place_levels, stacked
+from graphrouter.routers.baselines.newcomers import NewModels, beside
 from graphrouter.routers.observations import QUANTITIES
 from graphrouter.types import FloatArray, IntArray, Predictions
 
@@ -32,6 +35,11 @@ class IndifferentRouter(Baseline):
 
     mean: Predictions
     """One row: the pool's mean of every quantity, the same for every model; NaN where nothing is known of it."""
+
+    def _wider_mean(self, new: NewModels) -> Predictions:
+        """The row of means with the same values for the new models."""
+        columns = (np.repeat(getattr(self.mean, name)[:, :1], new.num_new, axis=1) for name in QUANTITIES)
+        return beside(self.mean, Predictions(new.outcomes.models, *columns))
 
     @abstractmethod
     def rank(self, prompts: Sequence[str]) -> IntArray:
@@ -74,17 +82,55 @@ class RandomRouter(IndifferentRouter):
         draws = pair_draws(prompts, self.pool.names, seed=self.seed, purpose="random router")
         return np.asarray(np.argsort(np.argsort(draws, axis=1), axis=1), dtype=np.int64)
 
+    def _extended(self, new: NewModels) -> Self:
+        """One more name to draw from; a newcomer's outcomes are not looked at."""
+        return replace(self, pool=new.pool, mean=self._wider_mean(new))
+
 
 @dataclass(frozen=True, eq=False)
 class PriceRouter(IndifferentRouter):
     """The same ranking for every prompt, by what the models cost."""
 
-    order: IntArray
-    """(num_models,) place of each model, num_models - 1 = favourite."""
+    sign: ClassVar[int]
+    """1 where the dearest model is the favourite, -1 where the cheapest is."""
+
+    prices: FloatArray
+    """(num_models,) what each model costs: mean US dollars a call in training, or list price; NaN = not known."""
+    by_list_price: bool
+    """True where no training outcome had a cost."""
+
+    @classmethod
+    def fit(cls, data: LearningData) -> Self:
+        """The router that costs or prices make.
+
+        Raises:
+            NotApplicableError: There is neither a cost nor a price.
+        """
+        by_list_price = not np.isfinite(data.means.cost_usd).any()
+        prices = _list_prices(data.pool) if by_list_price else data.means.cost_usd[0]
+        if not np.isfinite(prices).any():
+            raise NotApplicableError(
+                f"{cls.name} needs costs or prices: no training outcome has a cost_usd and no model has both list prices. "
+                "Add cost_usd to the outcomes, or input_usd_per_mtok and output_usd_per_mtok to the models."
+            )
+        return cls(data.pool, data.cost_scale, pool_mean(data.means), prices, by_list_price)
+
+    @property
+    def order(self) -> IntArray:
+        """(num_models,) place of each model, num_models - 1 = favourite."""
+        return _places(self.sign * self.prices)
 
     def rank(self, prompts: Sequence[str]) -> IntArray:
-        """The fitted places, (num_queries, num_models)."""
+        """The same places for every prompt, (num_queries, num_models)."""
         return np.repeat(self.order[None, :], len(prompts), axis=0)
+
+    def _extended(self, new: NewModels) -> Self:
+        """The newcomer's mean cost, shrunk to the pool's mean cost a unit of list price; or its list price."""
+        prices = _list_prices(new.pool)[len(self.pool) :]
+        if not self.by_list_price:
+            levels = np.vstack([self.prices, np.full((len(AMOUNTS) - 1, len(self.pool)), np.nan)])
+            prices = place_levels(levels, stacked(new.outcomes), new)[0]
+        return replace(self, pool=new.pool, mean=self._wider_mean(new), prices=np.concatenate([self.prices, prices]))
 
 
 class Cheapest(PriceRouter):
@@ -95,15 +141,7 @@ class Cheapest(PriceRouter):
 
     name: ClassVar[str] = "cheapest"
     source: ClassVar[str] = "the cost end of every comparison"
-
-    @classmethod
-    def fit(cls, data: LearningData) -> Self:
-        """The router that costs or prices make.
-
-        Raises:
-            NotApplicableError: There is neither a cost nor a price.
-        """
-        return cls(data.pool, data.cost_scale, pool_mean(data.means), _places(-_prices(data, cls.name)))
+    sign: ClassVar[int] = -1
 
 
 class LargestPrice(PriceRouter):
@@ -114,15 +152,7 @@ class LargestPrice(PriceRouter):
 
     name: ClassVar[str] = "largest_price"
     source: ClassVar[str] = "the largest-model reference of GraphRouter (arXiv 2410.03834), by price"
-
-    @classmethod
-    def fit(cls, data: LearningData) -> Self:
-        """The router that costs or prices make.
-
-        Raises:
-            NotApplicableError: There is neither a cost nor a price.
-        """
-        return cls(data.pool, data.cost_scale, pool_mean(data.means), _places(_prices(data, cls.name)))
+    sign: ClassVar[int] = 1
 
 
 def pool_mean(means: Predictions) -> Predictions:
@@ -135,18 +165,9 @@ def pool_mean(means: Predictions) -> Predictions:
     return Predictions(means.models, *rows)
 
 
-def _prices(data: LearningData, who: str) -> FloatArray:
-    """What each model costs, (num_models,): mean US dollars a call, or list price; NaN = not known."""
-    cost: FloatArray = data.means.cost_usd[0]
-    if np.isfinite(cost).any():
-        return cost
-    price: FloatArray = data.pool.prices.sum(axis=0)
-    if np.isfinite(price).any():
-        return price
-    raise NotApplicableError(
-        f"{who} needs costs or prices: no training outcome has a cost_usd and no model has both list prices. "
-        "Add cost_usd to the outcomes, or input_usd_per_mtok and output_usd_per_mtok to the models."
-    )
+def _list_prices(pool: ModelPool) -> FloatArray:
+    """(num_models,) sum of the prices of a million prompt and a million completion tokens, NaN = not known."""
+    return np.asarray(pool.prices.sum(axis=0))
 
 
 def _places(liking: FloatArray) -> IntArray:

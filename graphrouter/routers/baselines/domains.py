@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -12,6 +12,9 @@ import numpy as np
 from graphrouter.exceptions import PolicyError
 from graphrouter.routers.baselines.base import TextBaseline
 from graphrouter.routers.baselines.learning import LearningData, Questions, positions_in
+from graphrouter.routers.baselines.levels import amounts_in_cells, with_new_columns
+from graphrouter.routers.baselines.newcomers import NewModels
+from graphrouter.routers.baselines.placement import place_in_cells
 from graphrouter.routers.baselines.vectors import similarities
 from graphrouter.routers.observations import QUANTITIES
 from graphrouter.routers.shrinkage import task_means
@@ -58,6 +61,8 @@ class Categories(NamedTuple):
 
     def scores(self, vectors: FloatArray) -> FloatArray:
         """Log odds (tasks) or closeness (clusters), up to a constant of the query: (num_queries, num_categories)."""
+        if len(vectors) == 0:
+            return np.empty((0, self.num_categories))
         return np.vstack(list(similarities(vectors, self.weights))) + self.intercepts
 
     def of(self, questions: Questions) -> IntArray:
@@ -106,6 +111,11 @@ class MoDEM(TextBaseline):
         """Expected cost, input tokens, output tokens and latency: the means in the prompt's domain."""
         rows = self.categories.of(questions)
         return [getattr(self.table, name)[rows] for name in QUANTITIES[1:]]
+
+    def _extended(self, new: NewModels) -> Self:
+        """The newcomer's means a domain, shrunk to the pool's there at the model's own level."""
+        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        return replace(self._joined(new, questions), table=_wider_table(self.table, self.categories.of(questions), new))
 
 
 class Assignment(NamedTuple):
@@ -174,6 +184,11 @@ class CompositionOfExperts(TextBaseline):
         """Expected cost, input tokens, output tokens and latency: the means in the prompt's category."""
         rows = _rows(self.categories, self.min_confidence, questions)
         return [getattr(self.table, name)[rows] for name in QUANTITIES[1:]]
+
+    def _extended(self, new: NewModels) -> Self:
+        """The newcomer's means a category, shrunk to the pool's there at the model's own level."""
+        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        return replace(self._joined(new, questions), table=_wider_table(self.table, self.categories.of(questions), new))
 
     def assign(self, budget_usd: float) -> Assignment:
         """The model of each category that brings the highest expected effect for at most `budget_usd` a query on average.
@@ -262,6 +277,12 @@ def solve_assignment(
     effect_per_usd = -float(relaxed.ineqlin.marginals[0]) / unit
     choice = np.argmax(solved.x.reshape(effect.shape), axis=1).astype(np.int64)
     return choice, 1.0 / effect_per_usd if effect_per_usd > 0 else math.inf
+
+
+def _wider_table(table: Predictions, cell: IntArray, new: NewModels) -> Predictions:
+    """The table with the new models; `cell` (num_queries,) is the row of each of their queries."""
+    effect = place_in_cells(table.effect.mean(axis=1), cell, new.effect)
+    return with_new_columns(table, effect, amounts_in_cells(table, cell, new), new)
 
 
 def _rows(categories: Categories, min_confidence: float, questions: Questions) -> IntArray:

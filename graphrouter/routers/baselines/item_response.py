@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
 
+from graphrouter.routers.baselines.amounts import Amounts
 from graphrouter.routers.baselines.base import TextBaseline
 from graphrouter.routers.baselines.calibration import sigmoid
 from graphrouter.routers.baselines.factorization import (
@@ -23,6 +24,8 @@ from graphrouter.routers.baselines.factorization import (
 )
 from graphrouter.routers.baselines.gradient import Descent
 from graphrouter.routers.baselines.learning import LearningData, Questions
+from graphrouter.routers.baselines.newcomers import NewModels
+from graphrouter.routers.baselines.placement import most_probable
 from graphrouter.routers.baselines.vectors import CHUNK_QUERIES, largest, similarities
 from graphrouter.routers.shrinkage import shrunk_mean
 from graphrouter.types import FloatArray
@@ -38,6 +41,8 @@ WARM_NEIGHBOURS = 5
 IDENTITY_DIMENSION = 8
 IDENTITY_RIDGE = 5.0
 """Ridge penalty of an identity vector, in outcomes."""
+ABILITY_SLACK, SMALLEST_VARIANCE = 0.1, 1e-4
+"""Variance of a new model's ability in every direction: a share of the pool's mean variance a skill, and the least there is."""
 SCORER_WIDTH = 64
 SCORER_DECAYS = (1.0, 0.1, 3.0)
 
@@ -90,6 +95,14 @@ class TwoParameterIRT(TextBaseline):
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         q = with_constant(questions.vectors)
         return sigmoid(_softplus(q @ self.discrimination)[:, None] * self.ability - (q @ self.difficulty)[:, None])
+
+    def _extended(self, new: NewModels) -> Self:
+        """The most probable ability, given discriminations and difficulties, under a normal prior fitted to the pool's."""
+        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        q = with_constant(questions.vectors)
+        asked = _softplus(q @ self.discrimination)[:, None]
+        ability = new_abilities(self.ability[:, None], asked, q @ self.difficulty, new.effect)
+        return replace(self._joined(new, questions), ability=np.concatenate([self.ability, ability[:, 0]]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +162,14 @@ class MultidimensionalIRT(TextBaseline):
         q = with_constant(self._warmed(questions.vectors))
         return sigmoid(_softplus(q @ self.discrimination) @ self.ability.T - (q @ self.difficulty)[:, None])
 
+    def _extended(self, new: NewModels) -> Self:
+        """The most probable abilities, given discriminations and difficulties, under a normal prior fitted to the pool's."""
+        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        q = with_constant(self._warmed(questions.vectors))
+        asked = _softplus(q @ self.discrimination)
+        ability = new_abilities(self.ability, asked, q @ self.difficulty, new.effect)
+        return replace(self._joined(new, questions), ability=np.vstack([self.ability, ability]))
+
     def _warmed(self, vectors: FloatArray) -> FloatArray:
         """The embeddings (num_queries, dimension), averaged with those of the nearest training queries."""
         if self.warm_share == 0 or len(vectors) == 0:
@@ -177,6 +198,10 @@ class IdentityVectors(TextBaseline):
 
     identity: FloatArray
     """(num_models, identity dimension), mean 0 and variance 1 over the models with outcomes."""
+    centre: FloatArray
+    """(identity dimension,) mean of the identities before they were standardised."""
+    spread: FloatArray
+    """(identity dimension,) their standard deviation."""
     query_weights: FloatArray
     """(dimension + 1, 64) first layer, for the embedding and a constant."""
     identity_weights: FloatArray
@@ -188,12 +213,13 @@ class IdentityVectors(TextBaseline):
     @classmethod
     def fit(cls, data: LearningData) -> Self:
         """The router that the training rows make, with the weight decay of the lowest validation log loss."""
-        identity = identity_vectors(data)
-        train = cache(lambda decay: cls._trained(data, identity, decay))
+        identities = identity_vectors(data)
+        train = cache(lambda decay: cls._trained(data, identities, decay))
         return train(data.choose(SCORER_DECAYS, lambda decay: train(decay).effect))
 
     @classmethod
-    def _trained(cls, data: LearningData, identity: FloatArray, decay: float) -> Self:
+    def _trained(cls, data: LearningData, identities: Identities, decay: float) -> Self:
+        identity = identities.vectors
         generator = torch.Generator().manual_seed(data.seed)
         known = torch.from_numpy(identity).float()
         query = gaussian((data.questions.vectors.shape[1] + 1, SCORER_WIDTH), 1.0, generator)
@@ -205,8 +231,8 @@ class IdentityVectors(TextBaseline):
             lambda q: torch.relu((q @ query)[:, None, :] + known @ model) @ output + bias,
             settings=replace(SETTINGS, weight_decay=decay),
         )
-        weights = (numbers(query), numbers(model), numbers(output), bias.item())
-        return cls(data.pool, data.cost_scale, data.encoder, data.amounts, identity, *weights)
+        weights = (numbers(query), numbers(model), numbers(output))
+        return cls(data.pool, data.cost_scale, data.encoder, data.amounts, *identities, *weights, bias.item())
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
@@ -216,28 +242,77 @@ class IdentityVectors(TextBaseline):
         logits = [np.maximum(part[:, None, :] + shift, 0.0) @ self.output_weights + self.bias for part in parts]
         return sigmoid(np.vstack(logits))
 
+    def _extended(self, new: NewModels) -> Self:
+        """The newcomers' identities from their outcomes as the quiz, drawn to the mean identity; the network stays.
 
-def identity_vectors(data: LearningData) -> FloatArray:
-    """What sets each model apart, (num_models, at most 8), standardised; 0 for a model without outcomes."""
+        What the prompt's mean promises is the network's mean over the pool: the quiz may hold prompts that are new.
+        """
+        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        features = _quiz_features(questions.vectors, self.amounts)
+        beyond = new.effect - self.pool_effect(questions)[:, None] - (features @ self.centre)[:, None]
+        identity = _ridge_identities(features, beyond) / self.spread
+        return replace(self._joined(new, questions), identity=np.vstack([self.identity, identity]))
+
+
+class Identities(NamedTuple):
+    """What sets each model apart."""
+
+    vectors: FloatArray
+    """(num_models, at most 8), standardised; 0 for a model without outcomes."""
+    centre: FloatArray
+    """(at most 8,) what was taken off."""
+    spread: FloatArray
+    """(at most 8,) what they were divided by."""
+
+
+def identity_vectors(data: LearningData) -> Identities:
+    """The identities of the models from their training outcomes."""
     effect = data.outcomes.effect
     answered = np.isfinite(effect)
     # One outcome's worth of the overall mean: a prompt that a single model answered still tells something about it.
     expected = shrunk_mean(
         np.nansum(effect, axis=1), answered.sum(axis=1).astype(float), np.asarray(data.means.effect.mean()), prior_outcomes=1.0
     )
-    beyond = np.nan_to_num(effect - expected[:, None])
-    directions = data.amounts.directions[:, : IDENTITY_DIMENSION - 1]
-    features = np.column_stack([np.ones(len(effect)), (data.questions.vectors - data.amounts.centre) @ directions])
-    gram = np.einsum("qi,qm,qj->mij", features, answered.astype(float), features, optimize=True) + IDENTITY_RIDGE * np.eye(
-        features.shape[1]
-    )
-    identity = np.linalg.solve(gram, (beyond.T @ features)[..., None])[..., 0]
+    identity = _ridge_identities(_quiz_features(data.questions.vectors, data.amounts), effect - expected[:, None])
     seen = seen_models(data)
     if not seen.any():
-        return np.zeros_like(identity)
-    identity = fill_unseen(identity, seen) - identity[seen].mean(axis=0)
-    spread = identity[seen].std(axis=0)
-    return np.asarray(identity / np.where(spread > 1e-9, spread, 1.0))
+        return Identities(np.zeros_like(identity), np.zeros(identity.shape[1]), np.ones(identity.shape[1]))
+    centre, spread = identity[seen].mean(axis=0), identity[seen].std(axis=0)
+    spread = np.where(spread > 1e-9, spread, 1.0)
+    return Identities(np.asarray((fill_unseen(identity, seen) - centre) / spread), centre, spread)
+
+
+def _quiz_features(vectors: FloatArray, amounts: Amounts) -> FloatArray:
+    """(num_queries, identity dimension): one, principal coordinates as the cost predictor has them."""
+    directions = amounts.directions[:, : IDENTITY_DIMENSION - 1]
+    return np.column_stack([np.ones(len(vectors)), (vectors - amounts.centre) @ directions])
+
+
+def _ridge_identities(features: FloatArray, beyond: FloatArray) -> FloatArray:
+    """Ridge coefficients (num_models, identity dimension) of what each model did beyond expectation, NaN = not observed."""
+    answered = np.isfinite(beyond).astype(np.float64)
+    gram = np.einsum("qi,qm,qj->mij", features, answered, features, optimize=True)
+    gram = gram + IDENTITY_RIDGE * np.eye(features.shape[1])
+    return np.asarray(np.linalg.solve(gram, (np.nan_to_num(beyond).T @ features)[..., None])[..., 0])
+
+
+def new_abilities(pool: FloatArray, asked: FloatArray, difficulty: FloatArray, effect: FloatArray) -> FloatArray:
+    """Most probable abilities of new models, (num_new, num_skills); the pool's mean without outcomes.
+
+    The prior is normal with the mean and covariance of the pool's abilities, and some variance in every direction: a
+    newcomer may differ in ways in which the pool does not.
+
+    Args:
+        pool: (num_models, num_skills) abilities of the pool.
+        asked: (num_queries, num_skills) discriminations.
+        difficulty: (num_queries,) in logits.
+        effect: (num_queries, num_new), NaN = not observed.
+    """
+    mean = pool.mean(axis=0)
+    covariance = (pool - mean).T @ (pool - mean) / max(1, len(pool) - 1)
+    slack = max(ABILITY_SLACK * float(np.trace(covariance)) / len(mean), SMALLEST_VARIANCE)
+    precision = np.linalg.inv(covariance + slack * np.eye(len(mean)))
+    return most_probable(asked, -difficulty, effect, mean=mean, precision=precision)
 
 
 def _start_ability(data: LearningData) -> FloatArray:

@@ -38,6 +38,8 @@ class Questions:
     @classmethod
     def of(cls, prompts: Sequence[str], tasks: Sequence[str | None], encoder: TextEncoder) -> Questions:
         """The prompts with their embeddings."""
+        if len(prompts) == 0:
+            return cls(np.empty((0, encoder.dimension)), (), ())
         return cls(unit_vectors(encoder.encode(list(prompts))), tuple(prompts), tuple(tasks))
 
     def __len__(self) -> int:

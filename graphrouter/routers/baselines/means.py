@@ -6,7 +6,7 @@ All three end in one table, a row for each task and a last one for "task unknown
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
@@ -14,11 +14,15 @@ import numpy as np
 
 from graphrouter.routers.base import check_prompts
 from graphrouter.routers.baselines.base import Baseline
+from graphrouter.routers.baselines.calibration import sigmoid
 from graphrouter.routers.baselines.learning import LearningData
+from graphrouter.routers.baselines.levels import amounts_in_cells, with_new_columns
+from graphrouter.routers.baselines.newcomers import NewModels
+from graphrouter.routers.baselines.placement import moved, offsets, place_in_cells, shrunk_to_pool
 from graphrouter.routers.observations import QUANTITIES
 from graphrouter.routers.rasch import fit_rasch
 from graphrouter.routers.shrinkage import task_means, task_totals
-from graphrouter.types import Predictions
+from graphrouter.types import FloatArray, IntArray, Predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,15 @@ class TaskTableRouter(Baseline):
     @cached_property
     def _row_of(self) -> dict[str | None, int]:
         return {task: row for row, task in enumerate(self.tasks)}
+
+    def _cells(self, new: NewModels) -> IntArray:
+        """Row of the table of each of the new models' queries, (num_queries,)."""
+        return np.array([self._row_of.get(task, len(self.tasks)) for task in new.tasks], dtype=np.int64)
+
+    def _with_columns(self, new: NewModels, effect: FloatArray) -> Self:
+        """This router with the new models' effects (num_rows, num_new) and amounts as further columns."""
+        amounts = amounts_in_cells(self.table, self._cells(new), new)
+        return replace(self, pool=new.pool, table=with_new_columns(self.table, effect, amounts, new))
 
 
 class BestSingle(TaskTableRouter):
@@ -72,6 +85,10 @@ class BestSingle(TaskTableRouter):
         """The model with the best mean effect in training."""
         return self.models[int(np.argmax(self.table.effect[-1]))]
 
+    def _extended(self, new: NewModels) -> Self:
+        """Mean effect, shrunk to the mean of the pool's means."""
+        return self._with_columns(new, shrunk_to_pool(new.effect, float(self.table.effect.mean()))[None, :])
+
 
 class TaskMean(TaskTableRouter):
     """Mean effect and cost of each (task, model), shrunk to the model's mean: the best model of each task."""
@@ -85,7 +102,12 @@ class TaskMean(TaskTableRouter):
         tasks, task_index = data.tasks
         return cls(data.pool, data.cost_scale, tasks, task_means(data.outcomes, task_index, num_tasks=len(tasks)))
 
+    def _extended(self, new: NewModels) -> Self:
+        """Task means, shrunk to the pool's moved by the model's offset: a flat mean would forget what tasks are hard."""
+        return self._with_columns(new, place_in_cells(self.table.effect.mean(axis=1), self._cells(new), new.effect))
 
+
+@dataclass(frozen=True, eq=False)
 class RaschRouter(TaskTableRouter):
     """Ability of the model plus easiness of the task (`fit_rasch`); cost, tokens and latency are task means.
 
@@ -95,6 +117,11 @@ class RaschRouter(TaskTableRouter):
     name: ClassVar[str] = "rasch"
     source: ClassVar[str] = "Rasch, Probabilistic models for some intelligence and attainment tests (1960)"
 
+    easiness: FloatArray
+    """(num_tasks + 1,) log odds of success of a model of average ability; the last one is of training queries without a task."""
+    shares: FloatArray
+    """(num_tasks + 1,) share of the training queries."""
+
     @classmethod
     def fit(cls, data: LearningData) -> Self:
         """The router that the training rows make; models without outcomes get an average ability and no cost."""
@@ -103,8 +130,17 @@ class RaschRouter(TaskTableRouter):
         # Queries without a task are one more group: they still tell how able the models are.
         group = np.where(task_index < 0, len(tasks), task_index)
         total, count = task_totals(data.outcomes.effect, group, num_tasks=len(tasks) + 1)
-        probability = fit_rasch(total, count).probability
+        fitted = fit_rasch(total, count)
         share = np.bincount(group, minlength=len(tasks) + 1) / len(group)
+        probability = fitted.probability
         effect = np.vstack([probability[:-1], share @ probability])
         others = (getattr(means, name) for name in QUANTITIES[1:])
-        return cls(data.pool, data.cost_scale, tasks, Predictions(data.pool.names, effect, *others))
+        easiness = fitted.intercept + fitted.easiness
+        return cls(data.pool, data.cost_scale, tasks, Predictions(data.pool.names, effect, *others), easiness, share)
+
+    def _extended(self, new: NewModels) -> Self:
+        """The most probable ability under the prior that all abilities have, the easiness of the tasks as fitted."""
+        known = sigmoid(self.easiness)
+        ability = offsets(known[self._cells(new)], new.effect)
+        probability = moved(known, ability)
+        return self._with_columns(new, np.vstack([probability[:-1], self.shares @ probability]))

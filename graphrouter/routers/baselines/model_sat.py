@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self, TypeVar
 
 import numpy as np
@@ -13,7 +13,8 @@ from graphrouter.routers.baselines.base import TextBaseline
 from graphrouter.routers.baselines.calibration import sigmoid
 from graphrouter.routers.baselines.clusters import group_means, nearest_centre
 from graphrouter.routers.baselines.gradient import Descent, cross_entropy, minimise
-from graphrouter.routers.baselines.learning import LearningData, Questions
+from graphrouter.routers.baselines.learning import LearningData, Questions, positions_in
+from graphrouter.routers.baselines.newcomers import NewModels
 from graphrouter.routers.baselines.perceptron import (
     Perceptron,
     as_perceptron,
@@ -23,6 +24,7 @@ from graphrouter.routers.baselines.perceptron import (
     run_layers,
     start_layers,
 )
+from graphrouter.routers.baselines.placement import place_in_cells
 from graphrouter.routers.baselines.regressors import held_examples
 from graphrouter.types import FloatArray, IntArray
 
@@ -58,6 +60,10 @@ class ModelSAT(TextBaseline):
 
     capability: FloatArray
     """(num_models, num_probes) mean effect of each model on each probe, in (0, 1)."""
+    tasks: tuple[str, ...]
+    """The task that each probe is; empty where probes are clusters."""
+    centres: FloatArray
+    """(num_probes, dimension) centre of the cluster that each probe is; no rows where probes are tasks."""
     share: FloatArray
     """(num_probes,) share of the training queries."""
     centre: FloatArray
@@ -70,7 +76,8 @@ class ModelSAT(TextBaseline):
     @classmethod
     def fit(cls, data: LearningData) -> Self:
         """The router that the training rows make, from the epoch of the lowest log loss on the validation rows."""
-        probe, num_probes = _probes(data)
+        probe, tasks, centres = _probes(data)
+        num_probes = len(tasks) or len(centres)
         means = group_means(data.outcomes.effect, probe, data.means.effect[0], num_groups=num_probes)
         capability = np.ascontiguousarray(means.T)  # laid out as it will be when loaded: sums are then the same to the last bit
         share = np.bincount(probe[probe >= 0], minlength=num_probes) / max(1, int((probe >= 0).sum()))
@@ -78,7 +85,7 @@ class ModelSAT(TextBaseline):
         spread = max(float((capability - centre).std()), 1e-3)
         net = _train(data, (capability - centre) / spread, log_odds(capability @ share))
         common = (data.pool, data.cost_scale, data.encoder, data.amounts)
-        return cls(*common, capability, share, centre, spread, net)
+        return cls(*common, capability, tasks, centres, share, centre, spread, net)
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
@@ -95,6 +102,16 @@ class ModelSAT(TextBaseline):
         residual = pair_outputs(self.net.weights, self.net.biases, questions.vectors, scaled)
         return sigmoid(log_odds(capability @ self.share) + residual)
 
+    def _extended(self, new: NewModels) -> Self:
+        """The newcomers' accuracies on the probes, shrunk to the pool's there, moved by the model's offset; the network stays."""
+        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        mean = self.capability.mean(axis=0)
+        # One more cell for queries on no probe: they tell how able the model is, and nothing about any probe.
+        profile = np.append(mean, mean @ self.share)
+        probe = _probe_of(questions, self.tasks, self.centres)
+        capability = place_in_cells(profile, np.where(probe < 0, len(mean), probe), new.effect)[:-1]
+        return replace(self._joined(new, questions), capability=np.vstack([self.capability, capability.T]))
+
 
 def pair_outputs(weights: Sequence[A], biases: Sequence[A], vectors: A, capability: A) -> A:
     """Output of the layers for every (query, model) pair, (num_queries, num_models).
@@ -107,13 +124,18 @@ def pair_outputs(weights: Sequence[A], biases: Sequence[A], vectors: A, capabili
     return run_layers(weights[1:], biases[1:], hidden)[..., 0]
 
 
-def _probes(data: LearningData) -> tuple[IntArray, int]:
-    """Number of each training query's probe, (num_train,) with -1 = none, and how many probes there are."""
-    tasks, task_index = data.tasks
-    if len(tasks) >= 2:
-        return task_index, len(tasks)
-    centres = data.centres(NUM_CLUSTERS)
-    return nearest_centre(data.questions.vectors, centres), len(centres)
+def _probes(data: LearningData) -> tuple[IntArray, tuple[str, ...], FloatArray]:
+    """Number of each training query's probe, (num_train,) with -1 = none, and the tasks or the centres that the probes are."""
+    tasks, _ = data.tasks
+    by_task = len(tasks) >= 2
+    centres = np.empty((0, data.questions.vectors.shape[1])) if by_task else data.centres(NUM_CLUSTERS)
+    names = tasks if by_task else ()
+    return _probe_of(data.questions, names, centres), names, centres
+
+
+def _probe_of(questions: Questions, tasks: tuple[str, ...], centres: FloatArray) -> IntArray:
+    """Number of each query's probe, (num_queries,); -1 for a query of no known task where probes are tasks."""
+    return positions_in(tasks, questions.tasks) if tasks else nearest_centre(questions.vectors, centres)
 
 
 def _train(data: LearningData, capability: FloatArray, base: FloatArray) -> Perceptron:

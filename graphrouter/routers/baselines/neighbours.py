@@ -9,9 +9,12 @@ from typing import ClassVar, Self
 import numpy as np
 
 from graphrouter.encoders.base import TextEncoder
+from graphrouter.pool import ModelPool
 from graphrouter.routers.base import check_prompts
 from graphrouter.routers.baselines.base import Baseline, nothing
 from graphrouter.routers.baselines.learning import LearningData, Questions
+from graphrouter.routers.baselines.newcomers import NewModels, beside
+from graphrouter.routers.baselines.own_neighbours import OwnRows, PoolView
 from graphrouter.routers.baselines.vectors import largest, similarities, unit_vectors
 from graphrouter.routers.losses import log_loss
 from graphrouter.routers.observations import QUANTITIES
@@ -32,6 +35,7 @@ class NearestNeighbours(Baseline):
 
     Neighbours that a model did not answer are skipped for that model. Effect, cost, tokens and latency are all means over the
     neighbours. RouterBench counts effects in the same way; here the model's mean counts as one more neighbour.
+    A model that joins later looks among its own prompts (`own_neighbours`).
     """
 
     name: ClassVar[str] = "knn"
@@ -44,13 +48,18 @@ class NearestNeighbours(Baseline):
     """Training outcomes in the same order, NaN = not observed."""
     means: Predictions
     """One row: mean of each model in training."""
+    own: OwnRows
+    """What the models that joined later answered; they stand behind the fitted ones in the pool."""
     k: int
 
     @classmethod
     def fit(cls, data: LearningData) -> Self:
         """The router that the training rows make, with the k of the lowest log loss on the validation rows."""
         vectors = data.questions.vectors
-        router = cls(data.pool, data.cost_scale, data.encoder, vectors, data.outcomes, data.means, k=min(DEFAULT_K, len(vectors)))
+        none = OwnRows.none(vectors.shape[1])
+        router = cls(
+            data.pool, data.cost_scale, data.encoder, vectors, data.outcomes, data.means, none, k=min(DEFAULT_K, len(vectors))
+        )
         if data.validation is None or data.held_questions is None:
             return router
         return replace(router, k=router._best_k(data.held_questions, data.validation.outcomes.effect))
@@ -61,8 +70,33 @@ class NearestNeighbours(Baseline):
         if len(prompts) == 0:
             return nothing(self.pool)
         vectors = unit_vectors(self.encoder.encode(list(prompts)))
-        chunks = [[self._mean_of(name, near) for name in QUANTITIES] for near in self._neighbours(vectors, self.k)]
-        return Predictions(self.pool.names, *(np.vstack(parts) for parts in zip(*chunks, strict=True)))
+        fitted = self._fitted(vectors)
+        if len(self.pool) == len(fitted.models):
+            return fitted
+        view, (k, *_, amount_k) = PoolView.of(fitted, self.means), self._used_k
+        amounts = self.own.amounts(vectors, view, k=amount_k)
+        return beside(fitted, Predictions(self.models[len(fitted.models) :], self.own.effect(vectors, view, k=k), *amounts))
+
+    @property
+    def _used_k(self) -> tuple[int, ...]:
+        """Number of neighbours for each of `QUANTITIES`."""
+        return (self.k,) * len(QUANTITIES)
+
+    def _fitted(self, vectors: FloatArray) -> Predictions:
+        """Expectations for the models that were fitted, from the k nearest training queries."""
+        used = self._used_k
+        chunks = [
+            [self._mean_of(name, near[:, :k]) for name, k in zip(QUANTITIES, used, strict=True)]
+            for near in self._neighbours(vectors, max(used))
+        ]
+        return Predictions(self.outcomes.models, *(np.vstack(parts) for parts in zip(*chunks, strict=True)))
+
+    def _extended(self, new: NewModels) -> Self:
+        """The newcomers keep neighbours of their own among the prompts that they answered; see `own_neighbours`."""
+        vectors = Questions.of(new.prompts, new.tasks, self.encoder).vectors
+        fitted = self._fitted(vectors) if len(vectors) else nothing(ModelPool.of(self.pool.cards[: len(self.outcomes.models)]))
+        own = self.own.joined(vectors, PoolView.of(fitted, self.means), self.means, new)
+        return replace(self, pool=new.pool, own=own)
 
     def _best_k(self, questions: Questions, observed: FloatArray) -> int:
         """The candidate with the lowest log loss on held-out outcomes; the smaller one of equals."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from graphrouter.routers.baselines.base import EFFECT_MARGIN, TextBaseline
 from graphrouter.routers.baselines.calibration import EffectCurve, sigmoid
 from graphrouter.routers.baselines.gradient import Descent
 from graphrouter.routers.baselines.learning import LearningData, Questions
+from graphrouter.routers.baselines.newcomers import NewModels
 from graphrouter.routers.baselines.perceptron import Examples, Perceptron, fit_perceptron, log_odds
 from graphrouter.routers.shrinkage import PRIOR_OUTCOMES
 from graphrouter.types import BoolArray, FloatArray, IntArray
@@ -45,6 +46,11 @@ class LinearMap(NamedTuple):
         """What is expected for each text, (num_texts, num_models)."""
         return np.asarray((vectors - self.centre) @ self.weights + self.intercept, dtype=np.float64)
 
+    def beside(self, others: LinearMap) -> LinearMap:
+        """The map with the columns of another one, of the same centre, on its right."""
+        weights, intercept = np.hstack([self.weights, others.weights]), np.concatenate([self.intercept, others.intercept])
+        return LinearMap(self.centre, weights, intercept)
+
 
 @dataclass(frozen=True, eq=False)
 class Linear(TextBaseline):
@@ -66,15 +72,22 @@ class Linear(TextBaseline):
     source: ClassVar[str] = "RouterEval (arXiv 2503.10657), LinearR"
 
     effects: LinearMap
+    penalty: float
 
     @classmethod
     def fit(cls, data: LearningData) -> Self:
         """The router that the training rows make, with the penalty of the lowest log loss on the validation rows."""
-        return cls(data.pool, data.cost_scale, data.encoder, data.amounts, best_effect_map(data))
+        return cls(data.pool, data.cost_scale, data.encoder, data.amounts, *best_effect_map(data))
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         return inside(self.effects.apply(questions.vectors))
+
+    def _extended(self, new: NewModels) -> Self:
+        """A column more, from the pool's mean regression on; see `wider_map`."""
+        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        effects = wider_map(self.effects, questions.vectors, new.effect, penalty=self.penalty)
+        return replace(self._joined(new, questions), effects=effects)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +154,12 @@ class MLP(TextBaseline):
 
 
 def ridge_maps(
-    vectors: FloatArray, targets: FloatArray, prior: FloatArray, *, penalties: Sequence[float] = PENALTIES
+    vectors: FloatArray,
+    targets: FloatArray,
+    prior: FloatArray,
+    *,
+    penalties: Sequence[float] = PENALTIES,
+    centre: FloatArray | None = None,
 ) -> list[LinearMap]:
     """The ridge regression of each model's targets on the vectors, for one penalty after the other.
 
@@ -150,8 +168,9 @@ def ridge_maps(
         targets: (num_rows, num_models), NaN = not observed.
         prior: (num_models,) what to expect without targets; counts as `PRIOR_OUTCOMES` more.
         penalties: What the squared weights cost, in units of squared error.
+        centre: (dimension,) text that the intercept belongs to; the mean of the vectors without it.
     """
-    centre = vectors.mean(axis=0)
+    centre = vectors.mean(axis=0) if centre is None else centre
     features = np.column_stack([np.ones(len(vectors)), vectors - centre])
     known = np.isfinite(targets)
     residual = np.where(known, targets - prior, 0.0)
@@ -165,11 +184,30 @@ def ridge_maps(
     return [LinearMap(centre, weights[1:], weights[0] + prior) for weights in solved]
 
 
-def best_effect_map(data: LearningData) -> LinearMap:
-    """The ridge regression of effects with the penalty of the lowest log loss on the validation rows."""
+def ridge_map(vectors: FloatArray, targets: FloatArray, *, penalty: float, centre: FloatArray) -> LinearMap:
+    """The ridge regression of each model's targets (num_rows, num_models), NaN = not observed, around an expectation of 0."""
+    return ridge_maps(vectors, targets, np.zeros(targets.shape[1]), penalties=[penalty], centre=centre)[0]
+
+
+def wider_map(effects: LinearMap, vectors: FloatArray, effect: FloatArray, *, penalty: float) -> LinearMap:
+    """The regression with new models on its right: the mean of the columns, plus a ridge regression of what is beyond that.
+
+    Args:
+        effects: The regression of the models that were there.
+        vectors: (num_queries, dimension) unit vectors of what the new models were asked.
+        effect: (num_queries, num_new), NaN = not observed.
+        penalty: The ridge penalty of the fit.
+    """
+    start = LinearMap(effects.centre, effects.weights.mean(axis=1, keepdims=True), effects.intercept.mean(keepdims=True))
+    left = ridge_map(vectors, effect - start.apply(vectors), penalty=penalty, centre=effects.centre)
+    return effects.beside(LinearMap(start.centre, start.weights + left.weights, start.intercept + left.intercept))
+
+
+def best_effect_map(data: LearningData) -> tuple[LinearMap, float]:
+    """The ridge regression of effects with the penalty of the lowest log loss on the validation rows, and that penalty."""
     maps = ridge_maps(data.questions.vectors, data.outcomes.effect, data.means.effect[0])
     chosen = data.choose(range(len(PENALTIES)), lambda i: lambda questions: inside(maps[i].apply(questions.vectors)))
-    return maps[chosen]
+    return maps[chosen], PENALTIES[chosen]
 
 
 def held_examples(data: LearningData) -> Examples | None:

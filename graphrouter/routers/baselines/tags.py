@@ -17,6 +17,8 @@ from graphrouter.routers.baselines.calibration import EffectCurve
 from graphrouter.routers.baselines.clusters import nearest_centre
 from graphrouter.routers.baselines.domains import Categories
 from graphrouter.routers.baselines.learning import LearningData, Questions
+from graphrouter.routers.baselines.newcomers import NewModels
+from graphrouter.routers.baselines.placement import MARGIN, beyond, moved, offsets
 from graphrouter.routers.shrinkage import shrunk_mean
 from graphrouter.types import FloatArray
 
@@ -101,6 +103,8 @@ class MixLLM(TextBaseline):
     """(num_features, num_models)."""
     inverse: FloatArray | None
     """(num_models, num_features, num_features) inverse design matrices; None when the bonus has no weight."""
+    penalty: float
+    """Ridge penalty, in outcomes."""
     bonus_weight: float
     curve: EffectCurve
     """From upper bound to expected effect."""
@@ -113,16 +117,21 @@ class MixLLM(TextBaseline):
         deviation = data.outcomes.effect - data.means.effect[0]
         design = cache(lambda penalty: solve_designs(features, deviation, penalty))
         penalty, bonus_weight = data.choose(
-            SETTINGS, lambda setting: cls._of(data, space, amounts, design(setting[0]), setting[1]).effect
+            SETTINGS, lambda setting: cls._of(data, space, amounts, design(setting[0]), setting).effect
         )
-        return cls._of(data, space, amounts, design(penalty), bonus_weight)
+        return cls._of(data, space, amounts, design(penalty), (penalty, bonus_weight))
 
     @classmethod
     def _of(
-        cls, data: LearningData, space: TagSpace, amounts: Amounts, design: tuple[FloatArray, FloatArray], bonus_weight: float
+        cls,
+        data: LearningData,
+        space: TagSpace,
+        amounts: Amounts,
+        design: tuple[FloatArray, FloatArray],
+        setting: tuple[float, float],
     ) -> Self:
-        weights, inverse = design[0], design[1] if bonus_weight > 0 else None
-        learned = (space, data.means.effect[0], weights, inverse, bonus_weight)
+        weights, inverse = design[0], design[1] if setting[1] > 0 else None
+        learned = (space, data.means.effect[0], weights, inverse, *setting)
         router = cls(data.pool, data.cost_scale, data.encoder, amounts, *learned, curve=EffectCurve(1.0, 0.0))
         return replace(router, curve=EffectCurve.fit(*data.judged(router._bound)))
 
@@ -133,6 +142,29 @@ class MixLLM(TextBaseline):
     def predict_amounts(self, questions: Questions) -> list[FloatArray]:
         """Expected cost, input tokens, output tokens and latency, from the tag-enhanced embedding."""
         return self.amounts.predict(self.space.enhanced(questions.vectors), questions.prompts)
+
+    def _joined(self, new: NewModels, questions: Questions) -> Self:
+        """As for all, but on the tag-enhanced embedding."""
+        vectors = self.space.enhanced(questions.vectors)
+        return replace(self, pool=new.pool, amounts=self.amounts.extended(vectors, questions.prompts, new))
+
+    def _extended(self, new: NewModels) -> Self:
+        """A regression more, of what is beyond the pool's mean regression; without outcomes the pool's mean uncertainty."""
+        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        features, start = self.space.features(questions.vectors), self.weights.mean(axis=1, keepdims=True)
+        expected = self.model_effect.mean() + features @ start
+        level = shrunk_mean(np.nansum(new.effect - expected, axis=0), new.counts, np.zeros(new.num_new))
+        weights, inverse = solve_designs(features, new.effect - expected - level, self.penalty)
+        wider = self.inverse
+        if wider is not None:
+            unseen = wider.mean(axis=0)
+            wider = np.concatenate([wider, np.where((new.counts > 0)[:, None, None], inverse, unseen)])
+        return replace(
+            self._joined(new, questions),
+            model_effect=np.concatenate([self.model_effect, self.model_effect.mean() + level]),
+            weights=np.hstack([self.weights, start + weights]),
+            inverse=wider,
+        )
 
     def _bound(self, questions: Questions) -> FloatArray:
         features = self.space.features(questions.vectors)
@@ -227,6 +259,19 @@ class TagRouter(TextBaseline):
         """Expected effect by the mean score of the prompt's tags, (num_queries, num_models)."""
         marks = _tag_marks(self.categories, self.keywords, questions, self.num_keywords)
         return self.curve.apply(_mean_score(marks, self.scores))
+
+    def _extended(self, new: NewModels) -> Self:
+        """The newcomers' scores by tag, shrunk to the pool's mean scores moved by the model's offset."""
+        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        expected, profile = self.pool_effect(questions), self.scores.mean(axis=1)
+        offset = offsets(expected, new.effect)
+        scores = moved(profile, offset)
+        if len(questions):
+            marks = _tag_marks(self.categories, self.keywords, questions, self.num_keywords)
+            left = beyond(expected, offset, new.effect)
+            count = marks.T @ np.isfinite(left).astype(np.float64)
+            scores = scores + shrunk_mean(marks.T @ np.nan_to_num(left), count, np.zeros(new.num_new))
+        return replace(self._joined(new, questions), scores=np.hstack([self.scores, np.clip(scores, MARGIN, 1 - MARGIN)]))
 
 
 def solve_designs(features: FloatArray, deviation: FloatArray, penalty: float) -> tuple[FloatArray, FloatArray]:

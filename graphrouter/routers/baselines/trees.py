@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -14,7 +14,9 @@ from graphrouter.routers.baselines.amounts import Amounts
 from graphrouter.routers.baselines.base import TextBaseline
 from graphrouter.routers.baselines.calibration import sigmoid
 from graphrouter.routers.baselines.learning import LearningData, Questions
+from graphrouter.routers.baselines.newcomers import NewModels
 from graphrouter.routers.baselines.perceptron import log_odds
+from graphrouter.routers.baselines.placement import shrunk_to_pool
 from graphrouter.types import FloatArray
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ PATIENCE = 10
 """Trees without a lower validation loss before a model's boosting ends."""
 MIN_OUTCOMES = 40
 """With fewer outcomes a model keeps its mean: two leaves of the smallest size need as many."""
+OUTCOMES_A_TREE = 4
+"""Outcomes that each tree of a new model takes: without validation rows nothing else stops its boosting."""
 SETTINGS: dict[str, Any] = {
     "objective": "cross_entropy",
     "boost_from_average": False,
@@ -79,7 +83,7 @@ class BoostedTrees(TextBaseline):
         trees = []
         for model, effect in enumerate(data.outcomes.effect.T):
             model_held = None if held is None else (held[0], held[1][:, model])
-            trees.append(_grow(features, effect, start[model], held=model_held, seed=data.seed))
+            trees.append(_grow(features, effect, start[model], held=model_held, seed=data.seed, rounds=DEFAULT_ROUNDS))
         return cls(data.pool, data.cost_scale, data.encoder, data.amounts, start, tuple(trees))
 
     def effect(self, questions: Questions) -> FloatArray:
@@ -89,6 +93,21 @@ class BoostedTrees(TextBaseline):
         for model, booster in self._boosters.items():
             logit[:, model] += np.asarray(booster.predict(features, raw_score=True, num_threads=1))
         return sigmoid(logit)
+
+    def _extended(self, new: NewModels) -> Self:
+        """Trees of the newcomers' own on their shrunk means; as in fitting, too few outcomes leave the mean alone.
+
+        There are as many as the pool's models have at the median, but no more than the outcomes bear.
+        """
+        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        start = log_odds(shrunk_to_pool(new.effect, float(sigmoid(self.start).mean())))
+        features = _features(questions, self.amounts)
+        sizes = [booster.num_trees() for booster in self._boosters.values()] or [DEFAULT_ROUNDS]
+        rounds = np.clip(new.counts // OUTCOMES_A_TREE, 1, max(1, np.median(sizes))).astype(int).tolist()
+        columns = zip(new.effect.T, start, rounds, strict=True)
+        trees = [_grow(features, effect, level, held=None, seed=0, rounds=most) for effect, level, most in columns]
+        joined = self._joined(new, questions)
+        return replace(joined, start=np.concatenate([self.start, start]), trees=(*self.trees, *trees))
 
     @cached_property
     def _boosters(self) -> dict[int, Booster]:
@@ -106,7 +125,7 @@ def _features(questions: Questions, amounts: Amounts) -> FloatArray:
     return np.round(np.column_stack([length, (questions.vectors - amounts.centre) @ amounts.directions]), 8)
 
 
-def _grow(features: FloatArray, effect: FloatArray, start: float, *, held: _Held | None, seed: int) -> str:
+def _grow(features: FloatArray, effect: FloatArray, start: float, *, held: _Held | None, seed: int, rounds: int) -> str:
     """One model's trees as text, "" with too few outcomes.
 
     Args:
@@ -115,6 +134,7 @@ def _grow(features: FloatArray, effect: FloatArray, start: float, *, held: _Held
         start: Log odds that the trees correct.
         held: Features and effects of validation rows.
         seed: Seed of LightGBM.
+        rounds: Number of trees without validation rows.
     """
     lightgbm = load_lightgbm()
     known = np.isfinite(effect)
@@ -123,7 +143,7 @@ def _grow(features: FloatArray, effect: FloatArray, start: float, *, held: _Held
     train = lightgbm.Dataset(features[known], effect[known], init_score=np.full(known.sum(), start))
     settings = SETTINGS | {"seed": seed}
     if held is None or not np.isfinite(held[1]).any():
-        return str(lightgbm.train(settings, train, num_boost_round=DEFAULT_ROUNDS).model_to_string())
+        return str(lightgbm.train(settings, train, num_boost_round=rounds).model_to_string())
     seen = np.isfinite(held[1])
     valid = train.create_valid(held[0][seen], held[1][seen], init_score=np.full(seen.sum(), start))
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)

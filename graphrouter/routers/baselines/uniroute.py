@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from graphrouter.routers.baselines.base import EFFECT_MARGIN, TextBaseline
 from graphrouter.routers.baselines.clusters import closeness, group_means, nearest_centre
 from graphrouter.routers.baselines.learning import LearningData, Questions
+from graphrouter.routers.baselines.newcomers import NewModels
+from graphrouter.routers.baselines.placement import place_in_cells
 from graphrouter.types import FloatArray
 
 if TYPE_CHECKING:
@@ -67,6 +69,12 @@ class UniRouteKMeans(TextBaseline):
         """Expected effect: one minus the error in the nearest cluster, (num_queries, num_models)."""
         return 1.0 - self.errors[nearest_centre(questions.vectors, self.centres)]
 
+    def _extended(self, new: NewModels) -> Self:
+        """The newcomer's errors a cluster; see `new_errors`."""
+        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        errors = new_errors(self.errors, self.centres, questions, new)
+        return replace(self._joined(new, questions), errors=np.hstack([self.errors, errors]))
+
 
 @dataclass(frozen=True, eq=False)
 class UniRouteLearnedMap(TextBaseline):
@@ -86,6 +94,8 @@ class UniRouteLearnedMap(TextBaseline):
     """(num_clusters,)."""
     errors: FloatArray
     """(num_clusters, num_models) mean of 1 - effect in each k-means cluster, inside (0, 1)."""
+    centres: FloatArray
+    """(num_clusters, dimension) centres of those clusters: where the errors of a new model are counted."""
 
     @classmethod
     def fit(cls, data: LearningData) -> Self:
@@ -107,7 +117,7 @@ class UniRouteLearnedMap(TextBaseline):
     def _of(cls, data: LearningData, num_clusters: int) -> Self:
         centres = data.centres(num_clusters)
         errors = cluster_errors(data, centres)
-        return cls(data.pool, data.cost_scale, data.encoder, data.amounts, *_learn_map(data, centres, errors), errors)
+        return cls(data.pool, data.cost_scale, data.encoder, data.amounts, *_learn_map(data, centres, errors), errors, centres)
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect: the clusters' effects, weighted by the map, (num_queries, num_models)."""
@@ -115,12 +125,34 @@ class UniRouteLearnedMap(TextBaseline):
         share = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(share / share.sum(axis=1, keepdims=True) @ (1.0 - self.errors))
 
+    def _extended(self, new: NewModels) -> Self:
+        """The newcomer's errors a k-means cluster, see `new_errors`; the map stays as it was learned."""
+        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        errors = new_errors(self.errors, self.centres, questions, new)
+        return replace(self._joined(new, questions), errors=np.hstack([self.errors, errors]))
+
 
 def cluster_errors(data: LearningData, centres: FloatArray) -> FloatArray:
     """Mean of 1 - effect of each (cluster, model) in training, shrunk to the model's mean: (num_clusters, num_models)."""
     cluster = nearest_centre(data.questions.vectors, centres)
     means = group_means(data.outcomes.effect, cluster, data.means.effect[0], num_groups=len(centres))
     return np.asarray(1.0 - np.clip(means, EFFECT_MARGIN, 1 - EFFECT_MARGIN))
+
+
+def new_errors(errors: FloatArray, centres: FloatArray, questions: Questions, new: NewModels) -> FloatArray:
+    """Mean of 1 - effect of each new model in each cluster, shrunk to the pool's mean there, moved by the model's offset.
+
+    Args:
+        errors: (num_clusters, num_models) of the pool.
+        centres: (num_clusters, dimension).
+        questions: What the new models were asked.
+        new: The new models.
+
+    Returns:
+        (num_clusters, num_new), inside (0, 1).
+    """
+    profile = 1.0 - errors.mean(axis=1)
+    return 1.0 - place_in_cells(profile, nearest_centre(questions.vectors, centres), new.effect)
 
 
 def _learn_map(data: LearningData, centres: FloatArray, errors: FloatArray) -> tuple[FloatArray, FloatArray]:

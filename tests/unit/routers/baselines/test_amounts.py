@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphrouter.routers.baselines.amounts import AMOUNTS, Amounts
+from graphrouter.routers.baselines.amounts import Amounts
+from graphrouter.routers.baselines.levels import AMOUNTS
 from graphrouter.routers.baselines.vectors import unit_vectors
 from graphrouter.types import FloatArray, Predictions
 

@@ -54,7 +54,7 @@ def test_effect_and_cost_each_have_their_own_number_of_neighbours() -> None:
     predictions = router.predict(["50", "90"])
     for k, name in ((router.k, "effect"), (router.cost_k, "cost_usd")):
         plain = NearestNeighbours(
-            router.pool, router.cost_scale, router.encoder, router.embeddings, router.outcomes, router.means, k=k
+            router.pool, router.cost_scale, router.encoder, router.embeddings, router.outcomes, router.means, router.own, k=k
         )
         np.testing.assert_array_equal(getattr(predictions, name), getattr(plain.predict(["50", "90"]), name))
     assert predictions.effect[0, 0] > 0.8  # 36 to 71 degrees: solved

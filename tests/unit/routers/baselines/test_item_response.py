@@ -91,7 +91,7 @@ def test_identity_is_what_the_quiz_shows() -> None:
     """m0 and m1 agree everywhere, so do their identities; m2 is their opposite; m3 has not been run."""
     odd = (np.arange(100) % 2).astype(float)
     data = learning(two_kinds(100), np.column_stack([odd, odd, 1 - odd, np.full(100, NAN)]))
-    identity = identity_vectors(data)
+    identity = identity_vectors(data).vectors
     np.testing.assert_allclose(identity[0], identity[1], atol=1e-9)
     assert np.abs(identity[0] - identity[2]).max() > 1
     np.testing.assert_allclose(identity[3], 0, atol=1e-9)
@@ -100,11 +100,11 @@ def test_identity_is_what_the_quiz_shows() -> None:
 
 
 def test_identity_is_what_a_model_does_beyond_the_mean_of_the_prompts() -> None:
-    identity = identity_vectors(specialists())
+    identity = identity_vectors(specialists()).vectors
     np.testing.assert_allclose(identity.mean(axis=0), 0.0, atol=1e-9)
     same = np.tile([[1.0], [0.0]], (40, 3))
-    np.testing.assert_allclose(identity_vectors(learning(two_kinds(80), same)), 0.0, atol=1e-9)  # nobody stands out
+    np.testing.assert_allclose(identity_vectors(learning(two_kinds(80), same)).vectors, 0.0, atol=1e-9)  # nobody stands out
     twins = np.column_stack([np.arange(80) % 2] * 2 + [1 - np.arange(80) % 2]).astype(float)
-    first, second, other = identity_vectors(learning(two_kinds(80), twins))
+    first, second, other = identity_vectors(learning(two_kinds(80), twins)).vectors
     np.testing.assert_allclose(first, second)
     assert np.abs(first - other).max() > 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -49,9 +50,7 @@ def arc() -> RoutingDataset:
 def test_means_over_the_nearest_that_the_model_answered(arc: RoutingDataset) -> None:
     router = NearestNeighbours.fit(LearningData.of(arc, tuple(arc.queries["query_id"]), encoder=AngleEncoder()))
     assert router.k == 10  # no validation: the default, but not more than there are queries
-    near = NearestNeighbours(
-        router.pool, router.cost_scale, router.encoder, router.embeddings, router.outcomes, router.means, k=3
-    )
+    near = replace(router, k=3)
     predictions = near.predict(["2"])  # neighbours: 0, 10, 20
     mean_a, mean_b = router.means.effect[0]
     np.testing.assert_allclose(predictions.effect, [[(3 + mean_a) / 4, (1 + mean_b) / 2]])
@@ -61,16 +60,14 @@ def test_means_over_the_nearest_that_the_model_answered(arc: RoutingDataset) -> 
 
 def test_without_answered_neighbours_the_models_mean_stands(arc: RoutingDataset) -> None:
     router = NearestNeighbours.fit(LearningData.of(arc, tuple(arc.queries["query_id"]), encoder=AngleEncoder()))
-    near = NearestNeighbours(
-        router.pool, router.cost_scale, router.encoder, router.embeddings, router.outcomes, router.means, k=3
-    )
+    near = replace(router, k=3)
     assert near.predict(["45"]).effect[0, 1] == pytest.approx(router.means.effect[0, 1])
 
 
 def test_equals_go_to_the_earlier_query() -> None:
     data = dataset([30, 10, 350], [(30, "a", 0.0), (10, "a", 1.0), (350, "a", 0.0)])
     router = NearestNeighbours.fit(LearningData.of(data, ("q30", "q10", "q350"), encoder=AngleEncoder()))
-    one = NearestNeighbours(router.pool, router.cost_scale, router.encoder, router.embeddings, router.outcomes, router.means, k=1)
+    one = replace(router, k=1)
     mean = router.means.effect[0, 0]
     assert one.predict(["0"]).effect[0, 0] == pytest.approx((1 + mean) / 2)  # 10 and 350 are equally far; 10 comes first
 

@@ -51,10 +51,11 @@ def test_a_larger_penalty_flattens() -> None:
 def test_validation_rows_choose_the_penalty(specialists: LearningData) -> None:
     """The topics tell everything, so that the smallest penalty wins; without validation rows the first one stands."""
     maps = ridge_maps(specialists.questions.vectors, specialists.outcomes.effect, specialists.means.effect[0])
-    chosen = best_effect_map(specialists)
+    chosen, penalty = best_effect_map(specialists)
+    assert penalty == min(PENALTIES)
     np.testing.assert_array_equal(chosen.weights, maps[int(np.argmin(PENALTIES))].weights)
     unchecked = LearningData(specialists.train, None, specialists.encoder)
-    np.testing.assert_array_equal(best_effect_map(unchecked).weights, maps[0].weights)
+    np.testing.assert_array_equal(best_effect_map(unchecked)[0].weights, maps[0].weights)
 
 
 @pytest.mark.parametrize("kind", REGRESSORS)
