@@ -95,10 +95,16 @@ class TrainingConfig(Settings):
     steps_per_epoch: int = Field(25, ge=1, description="Episodes in an epoch.")
     batch_queries: int = Field(256, ge=1, description="Target queries drawn in an episode.")
     support_queries: int = Field(2048, ge=1, description="Most support queries drawn in an episode.")
-    newcomer_share: float = Field(0.2, ge=0, le=1, description="Chance that a model plays the newcomer in an episode.")
-    newcomer_max_shots: int = Field(300, ge=1, description="Most outcomes that a newcomer keeps; drawn log-uniformly from 0.")
+    newcomer_share: float = Field(
+        0.2, ge=0, le=1, description="Chance that a family of models, or a task, plays the newcomer in an episode."
+    )
+    newcomer_max_shots: int = Field(
+        300, ge=1, description="Most outcomes (of a task: queries) that a newcomer keeps; log-uniform from 0."
+    )
     hide_task: float = Field(0.5, ge=0, le=1, description="Chance that a target query hides its task.")
-    hide_description: float = Field(0.1, ge=0, le=1, description="Chance that a model hides its description in an episode.")
+    hide_description: float = Field(
+        0.1, ge=0, le=1, description="Chance that a model or a task hides its description in an episode."
+    )
     tokens_weight: float = Field(0.1, ge=0, description="Weight of the token and cost likelihoods.")
     latency_weight: float = Field(0.1, ge=0, description="Weight of the latency likelihood.")
     task_weight: float = Field(0.1, ge=0, description="Weight of the likelihood of hidden tasks.")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrouter.pool import ModelCard
 from graphrouter.types import FloatArray
 
 Float32Array = NDArray[np.float32]
@@ -19,13 +18,11 @@ SURFACE_NAMES = (
     "non_ascii_share", "code_marks", "math_marks", "question_marks", "mean_word_length",
 )  # fmt: skip
 NUM_PRINCIPAL = 128
-CARD_NAMES = ("input_usd_per_mtok", "output_usd_per_mtok", "context_tokens", "num_params", "tools", "vision", "json")
 
 _SCAN_CHARS = 20_000
 _CODE = re.compile(r"[{};]|=>|==|\bdef\b|\breturn\b|\bimport\b|\bclass\b|\bfunction\b|```")
 _MATH = re.compile(r"[=+*/^<>\\]|\$")
 _PUNCTUATION = re.compile(r"[^\w\s]")
-_LOWEST_PRICE = 1e-3  # USD per million tokens; stands for "free" on the log scale
 
 
 def surface_features(prompts: Sequence[str]) -> Float32Array:
@@ -59,17 +56,6 @@ def prompt_chars(surface: Float32Array) -> FloatArray:
     """Length of each prompt in characters, from raw surface features: (num_prompts,)."""
     chars: FloatArray = np.expm1(surface[:, SURFACE_NAMES.index("log_chars")].astype(np.float64))
     return chars
-
-
-def card_features(cards: Iterable[ModelCard]) -> FloatArray:
-    """Numbers of each card before scaling: (num_models, len(CARD_NAMES)), logarithms and 0/1 flags, NaN = not stated."""
-    rows = []
-    for card in cards:
-        numbers = [card.input_usd_per_mtok, card.output_usd_per_mtok, card.context_tokens, card.num_params]
-        logs = [np.nan if n is None else float(np.log(max(n, _LOWEST_PRICE))) for n in numbers]
-        flags = [np.nan if f is None else float(f) for f in (card.tools, card.vision, card.json_output)]
-        rows.append(logs + flags)
-    return np.array(rows, dtype=np.float64).reshape(len(rows), len(CARD_NAMES))
 
 
 @dataclass(frozen=True)

@@ -101,9 +101,11 @@ class PathAttention(nn.Module):
 
 
 class TaskAttention(nn.Module):
-    """Belief over tasks: certain where the task is known, else attention over the task nodes.
+    """Belief over tasks: attention over the task nodes, and where the task is known, the more of it the more queries it has.
 
-    Evidence is the likeness to each task's description and to the mean of its queries, and the tasks of similar queries.
+    A task with few queries in the support says little by itself; what similar tasks say then counts as well. Evidence is the
+    likeness to each task's description and to the mean of its queries, the tasks of similar queries, and where the target's task
+    is known, the likeness of its description to theirs.
     """
 
     def __init__(self, width: int) -> None:
@@ -113,6 +115,8 @@ class TaskAttention(nn.Module):
         self.description_scale = PositiveParameter(1.0)
         self.vote = nn.Parameter(torch.tensor(1.0))
         self.vote_sharpness = PositiveParameter(10.0)
+        self.kin_scale = PositiveParameter(3.0)
+        self.task_mass = PositiveParameter(3.0)
 
     def forward(self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task: Tensor) -> tuple[Tensor, Tensor]:
         """Belief over tasks.
@@ -125,7 +129,7 @@ class TaskAttention(nn.Module):
 
         Returns:
             The belief (B, T + 1), rows sum to 1, index T = "none" (all of it when there are no tasks); and the log-probabilities
-            (B, T) that attention alone gives, for the task loss.
+            (B, T) that attention alone gives, for the task loss; minus infinity for a task without support queries.
         """
         num_tasks = state.num_tasks
         if num_tasks == 0:
@@ -136,8 +140,14 @@ class TaskAttention(nn.Module):
         share = torch.softmax(self.vote_sharpness() * neighbours.cosine, dim=1)
         votes = target.new_zeros(target.shape[0], num_tasks + 1)
         votes = votes.scatter_add(1, state.task_of_query[neighbours.query], share)[:, :num_tasks]
-        log_belief = torch.log_softmax(likeness + self.vote * (votes + 0.01).log(), dim=1)
-        known = (task >= 0).unsqueeze(1)
-        certain = torch.nn.functional.one_hot(task.clamp_min(0), num_tasks).to(target.dtype)
-        belief = torch.where(known, certain, log_belief.exp())
+        # Nothing is known of a task without queries: believing in it would say nothing about the target.
+        is_empty = (state.task_size == 0) & (state.task_size > 0).any()
+        evidence = (likeness + self.vote * (votes + 0.01).log()).masked_fill(is_empty, -torch.inf)
+        log_belief = torch.log_softmax(evidence, dim=1)
+        kin = state.task_likeness[task.clamp_min(0)]
+        others = torch.softmax(torch.where((task >= 0).unsqueeze(1), evidence + self.kin_scale() * kin, evidence), dim=1)
+        named = torch.nn.functional.one_hot(task.clamp_min(0), num_tasks).to(target.dtype)
+        size = state.task_size[task.clamp_min(0)]
+        certain = torch.where(task >= 0, size / (size + self.task_mass()), 0.0).unsqueeze(1)
+        belief = certain * named + (1 - certain) * others
         return torch.cat([belief, belief.new_zeros(belief.shape[0], 1)], dim=1), log_belief

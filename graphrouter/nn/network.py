@@ -14,6 +14,7 @@ from graphrouter.graph.channels import NUM_CHANNELS
 from graphrouter.nn.attention import Neighbourhood, PathAttention, TaskAttention
 from graphrouter.nn.base import BaseState, RaschBase, SupportEdges
 from graphrouter.nn.layers import FeatureEncoder, PositiveParameter, masses, segment_sum, unit_variance, zero_linear
+from graphrouter.nn.population import card_likeness
 from graphrouter.nn.readout import PairPredictions, PairReadout
 from graphrouter.nn.state import SupportMessages, SupportState, dense_rows, support_messages
 
@@ -60,7 +61,6 @@ class RoutingGNN(nn.Module):
         self.query_encoder = FeatureEncoder(sizes.principal, width, config.dropout)
         self.model_encoder = FeatureEncoder(sizes.text + sizes.card + 1, width, config.dropout)
         self.task_encoder = FeatureEncoder(sizes.text + 1, width, config.dropout)
-        self.ability_prior = zero_linear(width, NUM_CHANNELS)
         self.base = RaschBase(config.base_rounds)
         self.profile_mass = PositiveParameter(masses(1000.0, 1000.0).unsqueeze(-1))
         self.slope_mass = PositiveParameter(masses(300.0, 300.0))
@@ -104,11 +104,13 @@ class RoutingGNN(nn.Module):
         task_of_query = torch.where(known_task < 0, num_tasks, known_task)
 
         edges = _support_edges(data)
-        base = self.base(edges, task_of_query, num_tasks, self.ability_prior(model).T)
+        is_known = torch.bincount(edges.model, minlength=num_models) > 0
+        likeness = card_likeness(data["model"].x, data["model"].card, is_known)
+        base = self.base(edges, task_of_query, num_tasks, likeness)
         messages = support_messages(base, edges)
         profile = self._profile(messages, principal, num_models)
         prototype = segment_sum(query.T, task_of_query, num_tasks + 1)[:, :num_tasks].T
-        count = torch.bincount(task_of_query, minlength=num_tasks + 1)[:num_tasks].unsqueeze(1)
+        count = torch.bincount(task_of_query, minlength=num_tasks + 1)[:num_tasks].to(query.dtype)
         return SupportState(
             base=base.without_edges(),
             messages=messages,
@@ -119,7 +121,9 @@ class RoutingGNN(nn.Module):
             profile=profile,
             slope=self._slope(base, principal),
             task=task,
-            prototype=prototype / count.clamp_min(1),
+            prototype=prototype / count.clamp_min(1).unsqueeze(1),
+            task_likeness=data["task"].x @ data["task"].x.T,
+            task_size=count,
         )
 
     def score(self, state: SupportState, targets: Targets) -> PairPredictions:

@@ -20,7 +20,8 @@ class PairPredictions(NamedTuple):
     location: Tensor
     """(C, B, M) effect logit, then means of the standardised logarithmic channels."""
     log_scale: Tensor
-    """(C, B, M) logarithm of the standard deviation of the logarithmic channels; unused for the effect."""
+    """(C, B, M) logarithm of a standard deviation: of the outcome for the logarithmic channels; for the effect, of the logit, as
+    far as the model is not known."""
     log_task: Tensor
     """(B, T) log-probabilities of tasks by attention alone, for the task loss."""
 
@@ -59,13 +60,17 @@ class PairReadout(nn.Module):
         skill = torch.einsum("bt,ctm->cbm", task_share, base.skill)
         match = self.profile_scale * torch.einsum("bp,cmp->cbm", principal, state.profile)
         additive = base.ability.unsqueeze(1) + skill + easiness.unsqueeze(2) + paths.residual + match
-        # A logit with an uncertain easiness is a mixture over it: E[sigmoid(x + e)] ~ sigmoid(x / sqrt(1 + pi s^2 / 8))
+        # A logit with an uncertain easiness or level is a mixture over it: E[sigmoid(x + e)] ~ sigmoid(x / sqrt(1 + pi s^2 / 8))
         # (MacKay 1992).
         doubt = paths.spread * self.doubt() * self.doubt_by_query(target).squeeze(1).exp()
-        effect = additive[EFFECT] / (1 + math.pi / 8 * doubt.square()).sqrt().unsqueeze(1)
+        variance = task_share @ base.variance[EFFECT]
+        doubtful = (1 + math.pi / 8 * doubt.square()).unsqueeze(1)
+        effect = additive[EFFECT] / (doubtful + math.pi / 8 * variance).sqrt()
         additive = torch.cat([effect.unsqueeze(0), additive[EFFECT + 1 :]])
         correction = self._correction(state, target, additive, skill, match, paths, task_share)
-        return additive + correction[:NUM_CHANNELS], correction[NUM_CHANNELS:].clamp(-4, 1.5)
+        unknown = 0.5 * (variance / doubtful).clamp_min(1e-12).log()
+        log_scale = torch.cat([unknown.unsqueeze(0), correction[NUM_CHANNELS + 1 :].clamp(-4, 1.5)])
+        return additive + correction[:NUM_CHANNELS], log_scale
 
     def _correction(
         self,

@@ -43,6 +43,10 @@ class SupportState(NamedTuple):
     """(T, W) states of tasks."""
     prototype: Tensor
     """(T, W) mean state of each task's support queries; zero for a task without any."""
+    task_likeness: Tensor
+    """(T, T) cosine of the descriptions; 0 where one is missing."""
+    task_size: Tensor
+    """(T,) number of support queries of each task."""
 
     @property
     def num_models(self) -> int:

@@ -19,19 +19,20 @@ from graphrouter.training.prepare import TrainingTables
 def draw_episode(tables: TrainingTables, config: TrainConfig, generator: torch.Generator) -> HeteroData:
     """One training graph.
 
-    Targets and support are disjoint random sets of training queries. A random subset of models keeps only k outcomes in the
-    support, k log-uniform from 0; some hide their description; some targets hide their task. All random numbers come from
-    `generator`.
+    Targets and support are disjoint random sets of training queries. Some families of models and some tasks play the newcomer:
+    in the support such a model keeps only k outcomes, such a task only k queries, k log-uniform from 0. Some models and tasks
+    hide their description; some targets hide their task. All random numbers come from `generator`.
     """
     settings = config.training
     shuffled = tables.train_queries[torch.randperm(tables.train_queries.numel(), generator=generator)]
     num_targets = max(1, min(settings.batch_queries, shuffled.numel() // 4))
     targets, rest = shuffled[:num_targets], shuffled[num_targets:]
+    rest = thin_out_tasks(rest, tables, settings.newcomer_share, settings.newcomer_max_shots, generator)
     # A copy of a target in the support would give its outcomes away; at prediction there is none.
     rest = rest[~torch.isin(tables.prompt_group[rest], tables.prompt_group[targets])]
     support_queries = rest[: settings.support_queries]
     support = edges_of(tables.train, support_queries, tables.nodes)
-    support = thin_out_newcomers(support, len(tables.pool), settings.newcomer_share, settings.newcomer_max_shots, generator)
+    support = thin_out_models(support, tables, settings.newcomer_share, settings.newcomer_max_shots, generator)
     hidden = torch.rand(num_targets, generator=generator) < settings.hide_task
     graph = build_graph(
         hide_descriptions(tables.nodes, settings.hide_description, generator),
@@ -73,26 +74,53 @@ def edges_of(edges: OutcomeEdges, queries: Tensor, nodes: NodeTable) -> OutcomeE
     return edges.take(wanted[edges.query])
 
 
-def thin_out_newcomers(
-    support: OutcomeEdges, num_models: int, share: float, max_shots: int, generator: torch.Generator
+def thin_out_models(
+    support: OutcomeEdges, tables: TrainingTables, share: float, max_shots: int, generator: torch.Generator
 ) -> OutcomeEdges:
-    """The support in which a random `share` of the models keeps only k random outcomes, k log-uniform from 0 to `max_shots`."""
-    is_newcomer = torch.rand(num_models, generator=generator) < share
-    shots = torch.floor(torch.exp(torch.rand(num_models, generator=generator) * math.log(max_shots + 1.5)) - 0.5)
-    order = torch.argsort(torch.rand(support.model.numel(), generator=generator))
-    by_model = order[torch.argsort(support.model[order], stable=True)]  # models together, random order within
-    counts = torch.bincount(support.model, minlength=num_models)
-    rank = torch.empty_like(support.model)
-    start = (counts.cumsum(0) - counts)[support.model[by_model]]
-    rank[by_model] = torch.arange(support.model.numel()) - start
-    keep = ~is_newcomer[support.model] | (rank < shots[support.model])
+    """The support in which the models of a random `share` of the families keep only k random outcomes each.
+
+    Families go whole: with its siblings there, a newcomer would be no newcomer.
+    """
+    num_models = len(tables.pool)
+    is_newcomer = (torch.rand(num_models, generator=generator) < share)[tables.model_family]
+    shots = _draw_shots(num_models, max_shots, generator)
+    keep = ~is_newcomer[support.model] | (_random_rank(support.model, generator) < shots[support.model])
     return support.take(keep) if keep.any() else support
 
 
+def thin_out_tasks(queries: Tensor, tables: TrainingTables, share: float, max_shots: int, generator: torch.Generator) -> Tensor:
+    """The queries in which a random `share` of the tasks keeps only k random queries each; all of them where none would stay."""
+    task = tables.nodes.query_task[queries] + 1  # 0 = unknown
+    num_tasks = tables.nodes.task_text.shape[0]
+    is_newcomer = torch.rand(num_tasks + 1, generator=generator) < share
+    is_newcomer[0] = False
+    shots = _draw_shots(num_tasks + 1, max_shots, generator)
+    keep = ~is_newcomer[task] | (_random_rank(task, generator) < shots[task])
+    return queries[keep] if keep.any() else queries
+
+
+def _draw_shots(size: int, largest: int, generator: torch.Generator) -> Tensor:
+    """Whole numbers from 0 to `largest`, log-uniform: (size,)."""
+    return torch.floor(torch.exp(torch.rand(size, generator=generator) * math.log(largest + 1.5)) - 0.5)
+
+
+def _random_rank(group: Tensor, generator: torch.Generator) -> Tensor:
+    """Place of each entry in a random order of its group, from 0: same shape as `group` (n,) int64."""
+    order = torch.argsort(torch.rand(group.numel(), generator=generator))
+    together = order[torch.argsort(group[order], stable=True)]
+    counts = torch.bincount(group)
+    rank = torch.empty_like(group)
+    rank[together] = torch.arange(group.numel()) - (counts.cumsum(0) - counts)[group[together]]
+    return rank
+
+
 def hide_descriptions(nodes: NodeTable, share: float, generator: torch.Generator) -> NodeTable:
-    """The nodes with the description of a random share of the models missing."""
-    hidden = torch.rand(nodes.model_text.shape[0], 1, generator=generator) < share
-    return dataclasses.replace(nodes, model_text=nodes.model_text.masked_fill(hidden, 0.0))
+    """The nodes with the description of a random share of the models and of the tasks missing."""
+
+    def hide(text: Tensor) -> Tensor:
+        return text.masked_fill(torch.rand(text.shape[0], 1, generator=generator) < share, 0.0)
+
+    return dataclasses.replace(nodes, model_text=hide(nodes.model_text), task_text=hide(nodes.task_text))
 
 
 def labels_of(graph: HeteroData) -> Labels:

@@ -84,7 +84,10 @@ def fit_network(
         if resume is None or not resume.is_over:
             trainer = _trainer(config, folder, progress=progress)
             data = EpisodeDataModule(tables, config)
-            trainer.fit(module, datamodule=data, ckpt_path=None if resume is None else resume.path, weights_only=True)
+            try:
+                trainer.fit(module, datamodule=data, ckpt_path=None if resume is None else resume.path, weights_only=True)
+            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # what weights that are not finite end in
+                raise _diverged("weights are no longer finite") from error
         checkpoint = load_checkpoint(folder, BEST)
         module.load_state_dict(checkpoint["state_dict"])
         metrics = _validate(module, tables, config)
@@ -95,10 +98,14 @@ def fit_network(
 
 def _check_finite(net: RoutingGNN, metrics: dict[str, float]) -> None:
     if not all(math.isfinite(value) for value in metrics.values()) or not all(p.isfinite().all() for p in net.parameters()):
-        raise TrainingError(
-            f"Training diverged: the best validation log loss is {metrics['log_loss']}. "
-            "Lower training.learning_rate or training.structural_speed, or go back to the default settings."
-        )
+        raise _diverged(f"the best validation log loss is {metrics['log_loss']}")
+
+
+def _diverged(what: str) -> TrainingError:
+    return TrainingError(
+        f"Training diverged: {what}. "
+        "Lower training.learning_rate or training.structural_speed, or go back to the default settings."
+    )
 
 
 def _check_accelerator(config: TrainConfig) -> None:

@@ -95,7 +95,9 @@ def episode_losses(
     if predictions.log_task.shape[1] == 0 or not known.any():
         task_loss = predictions.location.new_zeros(())
     else:
-        task_loss = F.nll_loss(predictions.log_task[known], task[known])
+        of_true = predictions.log_task[known].gather(1, task[known].unsqueeze(1))
+        can_be_found = torch.isfinite(of_true)  # not one that plays the newcomer without any query
+        task_loss = -torch.where(can_be_found, of_true, 0.0).sum() / can_be_found.sum().clamp_min(1)
     return EpisodeLosses(
         effect=effect_log_loss(predictions, labels),
         tokens=log_normal_loss(predictions, labels, INPUT_TOKENS) + log_normal_loss(predictions, labels, SPEND),

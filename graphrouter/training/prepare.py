@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from graphrouter.data import RoutingDataset, Split
-from graphrouter.data.splits import check_split, prompt_key
+from graphrouter.data.splits import check_split, model_families, prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.graph.builder import NodeTable, OutcomeEdges
+from graphrouter.graph.cards import card_features
 from graphrouter.graph.channels import ChannelScaler, OutcomeColumns
-from graphrouter.graph.features import FeatureTransform, Float32Array, card_features, prompt_chars, surface_features
+from graphrouter.graph.features import FeatureTransform, Float32Array, prompt_chars, surface_features
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.types import FloatArray, IntArray
@@ -86,6 +87,8 @@ class TrainingTables:
     prompt_group: Tensor
     """(num_queries,) int64, equal for queries with the same prompt."""
     pool: ModelPool
+    model_family: Tensor
+    """(num_models,) int64, equal for models of one family, below num_models."""
 
 
 def prepare(data: RoutingDataset, split: Split, encoder: TextEncoder, *, progress: bool = False) -> TrainingTables:
@@ -136,7 +139,14 @@ def prepare(data: RoutingDataset, split: Split, encoder: TextEncoder, *, progres
         validation_queries=torch.arange(len(split.train), len(ids)),
         prompt_group=torch.from_numpy(pd.factorize(queries["prompt"].map(prompt_key))[0].astype(np.int64)),
         pool=pool,
+        model_family=torch.from_numpy(_families(data, pool)),
     )
+
+
+def _families(data: RoutingDataset, pool: ModelPool) -> IntArray:
+    """Number of each model's family: (num_models,)."""
+    family_of = dict(zip(data.models["model"], model_families(data.models), strict=True))
+    return np.asarray(pd.factorize(np.array([family_of[name] for name in pool.names]))[0], dtype=np.int64)
 
 
 def training_tasks(data: RoutingDataset, split: Split) -> pd.DataFrame:

@@ -12,16 +12,8 @@ import pytest
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, simulate, split_dataset
 from graphrouter.encoders import HashingEncoder
-from graphrouter.graph.features import (
-    CARD_NAMES,
-    NUM_PRINCIPAL,
-    SURFACE_NAMES,
-    FeatureTransform,
-    card_features,
-    prompt_chars,
-    surface_features,
-)
-from graphrouter.pool import ModelCard
+from graphrouter.graph.cards import CARD_NAMES
+from graphrouter.graph.features import NUM_PRINCIPAL, SURFACE_NAMES, FeatureTransform, prompt_chars, surface_features
 from graphrouter.training.prepare import FittedTransforms, prepare
 
 NAN = float("nan")
@@ -71,26 +63,6 @@ def test_half_a_surrogate_pair_is_a_character_like_others() -> None:
 def test_prompt_chars_undoes_the_logarithm() -> None:
     prompts = ["", "a", "x" * 1234]
     assert prompt_chars(surface_features(prompts)) == pytest.approx([0, 1, 1234], rel=1e-5)
-
-
-def test_card_features_are_logarithms_and_flags_with_nan_for_what_is_not_stated() -> None:
-    cards = [
-        ModelCard(
-            model="full",
-            input_usd_per_mtok=2.0,
-            output_usd_per_mtok=0.0,
-            context_tokens=1000,
-            num_params=7e9,
-            tools=True,
-            vision=False,
-        ),
-        ModelCard(model="bare"),
-    ]
-    received = card_features(cards)
-    assert CARD_NAMES == ("input_usd_per_mtok", "output_usd_per_mtok", "context_tokens", "num_params", "tools", "vision", "json")
-    # a free model is as cheap as 0.001 USD per million tokens, which has a logarithm
-    assert received[0] == pytest.approx([math.log(2), math.log(1e-3), math.log(1000), math.log(7e9), 1, 0, NAN], nan_ok=True)
-    assert np.isnan(received[1]).all()
 
 
 def random_rows(rng: np.random.Generator, count: int, dimension: int) -> np.ndarray:

@@ -94,16 +94,6 @@ def test_an_empty_support_still_predicts(net: RoutingGNN, make_graph: MakeGraph)
     assert torch.isfinite(net(make_graph(support=nothing)).location).all()
 
 
-def test_a_known_task_is_believed_and_a_hidden_one_is_inferred(net: RoutingGNN, make_graph: MakeGraph) -> None:
-    graph = make_graph()
-    state, targets = net.encode_support(graph), targets_of(graph)
-    query = net.query_encoder(targets.principal)
-    share, log_task = net.task_attention(state, query, targets.neighbours, targets.task)
-    assert share[0].tolist() == [1, 0, 0, 0]
-    torch.testing.assert_close(share[3, :NUM_TASKS], log_task[3].exp())
-    assert share[:, NUM_TASKS].tolist() == [0] * NUM_TARGETS
-
-
 def test_gradients_reach_every_parameter(net: RoutingGNN, make_graph: MakeGraph) -> None:
     predictions = net(make_graph())
     (predictions.location.square().sum() + predictions.log_scale.sum() + predictions.log_task.sum()).backward()

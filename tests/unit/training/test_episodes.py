@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphrouter as gr
+from graphrouter.encoders import create_encoder
 from graphrouter.graph.builder import ANSWERED_BY, QUERY_IN_TASK
 from graphrouter.graph.leakage import check_no_leakage
 from graphrouter.training.episodes import (
+    _draw_shots,
     draw_episode,
     edges_of,
     hide_descriptions,
     labels_of,
-    thin_out_newcomers,
+    thin_out_models,
+    thin_out_tasks,
     validation_graph,
 )
-from graphrouter.training.prepare import TrainingTables
+from graphrouter.training.prepare import TrainingTables, prepare
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -64,29 +70,110 @@ def test_validation_outcomes_are_in_no_training_episode(tables: TrainingTables, 
         assert not (graph["query"].x.unsqueeze(1) == validation_rows).all(2).any()
 
 
+def _in_pairs(tables: TrainingTables) -> TrainingTables:
+    """The tables with two models a family."""
+    return dataclasses.replace(tables, model_family=torch.arange(len(tables.pool)) // 2)
+
+
 def test_newcomers_keep_few_outcomes_and_the_others_all(tables: TrainingTables) -> None:
     support, num_models = tables.train, len(tables.pool)
     before = torch.bincount(support.model, minlength=num_models)
     seen_none, seen_some = False, False
     for seed in range(40):
-        after = torch.bincount(thin_out_newcomers(support, num_models, 0.5, 20, _generator(seed)).model, minlength=num_models)
+        after = torch.bincount(thin_out_models(support, tables, 0.5, 20, _generator(seed)).model, minlength=num_models)
         changed = after != before
         assert (after[changed] <= 20).all()
         seen_none |= bool((after == 0).any())
         seen_some |= bool(((after > 0) & changed).any())
     assert seen_none
     assert seen_some
-    assert torch.equal(thin_out_newcomers(support, num_models, 0.0, 20, _generator(0)).model, support.model)
+    assert torch.equal(thin_out_models(support, tables, 0.0, 20, _generator(0)).model, support.model)
 
 
-def test_a_support_never_becomes_empty(tables: TrainingTables) -> None:
+def test_families_play_the_newcomer_together(tables: TrainingTables) -> None:
+    pairs, support = _in_pairs(tables), tables.train
+    before = torch.bincount(support.model, minlength=6)
+    drawn, apart = set(), False
+    for seed in range(40):
+        after = torch.bincount(thin_out_models(support, pairs, 0.5, 20, _generator(seed)).model, minlength=6)
+        is_newcomer = (after != before).view(3, 2)
+        assert torch.equal(is_newcomer[:, 0], is_newcomer[:, 1])
+        drawn.add(tuple(is_newcomer[:, 0].tolist()))
+        apart |= bool((after.view(3, 2).diff() != 0)[is_newcomer[:, 0]].any())
+    assert len(drawn) == 8, "each family is drawn by itself"
+    assert apart, "siblings keep numbers of outcomes of their own"
+
+
+def test_tables_know_the_families_of_the_data(config: gr.TrainConfig) -> None:
+    data = gr.simulate(num_queries=60, num_models=6, seed=2).data
+    tables = prepare(data, gr.split_dataset(data, config.split), create_encoder(config.encoder))
+    family_of = dict(zip(data.models["model"], data.models["family"], strict=True))
+    named = [family_of[name] for name in tables.pool.names]
+    assert 1 < len(set(named)) < 6
+    for i, j in itertools.combinations(range(6), 2):
+        assert (named[i] == named[j]) == (tables.model_family[i] == tables.model_family[j])
+
+
+def test_some_tasks_keep_few_queries_and_the_others_all(tables: TrainingTables) -> None:
+    queries, num_tasks = tables.train_queries, tables.nodes.task_text.shape[0]
+    task_of = tables.nodes.query_task.clone()
+    task_of[queries[:5]] = -1
+    nodes = dataclasses.replace(tables.nodes, query_task=task_of)
+    with_unknown = dataclasses.replace(tables, nodes=nodes)
+    before = torch.bincount(task_of[queries] + 1, minlength=num_tasks + 1)
+    kept_of_first, numbers = set(), set()
+    for seed in range(60):
+        kept = thin_out_tasks(queries, with_unknown, 0.5, 5, _generator(seed))
+        after = torch.bincount(task_of[kept] + 1, minlength=num_tasks + 1)
+        assert after[0] == 5, "no task is no newcomer"
+        assert torch.equal(kept, queries[torch.isin(queries, kept)]), "order stays"
+        assert (after[after != before] <= 5).all()
+        if after[1] == 1 < before[1]:
+            kept_of_first.add(int(kept[task_of[kept] == 0]))
+        numbers |= set(after[after != before].tolist())
+    assert len(kept_of_first) > 1, "which queries stay is drawn"
+    assert {0, 1, 5} <= numbers
+    assert torch.equal(thin_out_tasks(queries, with_unknown, 0.0, 5, _generator(0)), queries)
+
+
+def test_neither_models_nor_tasks_leave_an_empty_support(tables: TrainingTables) -> None:
     for seed in range(20):
-        assert thin_out_newcomers(tables.train, len(tables.pool), 1.0, 1, _generator(seed)).model.numel() > 0
+        assert thin_out_models(tables.train, tables, 1.0, 1, _generator(seed)).model.numel() > 0
+        assert thin_out_tasks(tables.train_queries, tables, 1.0, 1, _generator(seed)).numel() > 0
 
 
-def test_descriptions_are_hidden_at_the_rate_asked(tables: TrainingTables) -> None:
-    assert (hide_descriptions(tables.nodes, 1.0, _generator(0)).model_text == 0).all()
-    assert torch.equal(hide_descriptions(tables.nodes, 0.0, _generator(0)).model_text, tables.nodes.model_text)
+def test_shots_span_orders_of_magnitude() -> None:
+    shots = _draw_shots(20_000, 300, _generator(0))
+    assert torch.equal(shots, shots.round())
+    assert (int(shots.min()), int(shots.max())) == (0, 300)
+    for most in (0, 3, 30, 100):  # the whole number below x - 1/2, x log-uniform from 1 to 301.5
+        expected = math.log(most + 1.5) / math.log(301.5)
+        assert (shots <= most).double().mean() == pytest.approx(expected, abs=0.015)
+
+
+def test_descriptions_of_models_and_tasks_are_hidden_at_the_rate_asked(tables: TrainingTables) -> None:
+    for name in ("model_text", "task_text"):
+        text = getattr(tables.nodes, name)
+        assert (text != 0).any(1).all()
+        assert (getattr(hide_descriptions(tables.nodes, 1.0, _generator(0)), name) == 0).all()
+        assert torch.equal(getattr(hide_descriptions(tables.nodes, 0.0, _generator(0)), name), text)
+        half = [(getattr(hide_descriptions(tables.nodes, 0.5, _generator(seed)), name) == 0).all(1) for seed in range(100)]
+        assert torch.stack(half).double().mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_targets_are_not_in_the_support_and_supervised_pairs_are_theirs(tables: TrainingTables, config: gr.TrainConfig) -> None:
+    for seed in range(5):
+        graph = draw_episode(tables, config, _generator(seed))
+        is_support = graph["query"].is_support
+        rows = [tuple(row.tolist()) for row in graph["query"].principal]
+        support, targets = (
+            {row for row, inside in zip(rows, is_support, strict=True) if inside == side} for side in (True, False)
+        )
+        assert targets
+        assert support
+        assert not support & targets
+        assert is_support[graph[ANSWERED_BY].edge_index[0]].all()
+        assert not is_support[graph[ANSWERED_BY].edge_label_index[0]].any()
 
 
 def test_hidden_tasks_have_no_membership_edge(tables: TrainingTables, config: gr.TrainConfig) -> None:

@@ -24,6 +24,7 @@ def test_two_runs_are_bit_identical_and_another_seed_is_not(tables: TrainingTabl
     first, second = (fit_network(tables, config) for _ in range(2))
     other = fit_network(tables, config.model_copy(update={"seed": 1}))
     assert first.metrics == second.metrics
+    assert first.metrics["objective"] == first.metrics["log_loss"]  # rewards on few queries are too noisy to stop by
     for name, weight in first.net.state_dict().items():
         assert torch.equal(weight, second.net.state_dict()[name]), name
     assert any(not torch.equal(w, other.net.state_dict()[n]) for n, w in first.net.state_dict().items())
@@ -121,7 +122,7 @@ class TestResume:
     def test_a_run_that_early_stopping_ended_is_not_trained_on(
         self, tables: TrainingTables, config: gr.TrainConfig, tmp_path: Path
     ) -> None:
-        changes = {"patience": 1, "max_epochs": 12, "learning_rate": 0.5, "structural_speed": 1.0}  # gets worse at once
+        changes = {"patience": 1, "max_epochs": 12, "learning_rate": 0.1, "structural_speed": 1.0}  # gets worse at once
         hasty = config.model_copy(update={"training": config.training.model_copy(update=changes)})
         first = fit_network(tables, hasty, work_dir=tmp_path)
         stopped = load_checkpoint(tmp_path, LAST)["epoch"]
@@ -133,7 +134,7 @@ class TestResume:
     def test_the_last_epoch_is_kept_also_when_it_is_not_the_best(
         self, tables: TrainingTables, config: gr.TrainConfig, tmp_path: Path
     ) -> None:
-        changes = {"patience": 9, "max_epochs": 4, "learning_rate": 0.1, "structural_speed": 1.0}
+        changes = {"patience": 9, "max_epochs": 4, "learning_rate": 0.04, "structural_speed": 1.0}
         worse = config.model_copy(update={"training": config.training.model_copy(update=changes)})
         metrics = fit_network(tables, worse, work_dir=tmp_path).metrics
         assert metrics["best_epoch"] < 4

@@ -1,0 +1,63 @@
+"""The pair readout: what is not known of a model softens its effect and is said in its scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch_geometric.data import HeteroData
+
+from graphrouter.graph.channels import EFFECT
+from graphrouter.nn.network import RoutingGNN, targets_of
+from graphrouter.nn.readout import PairPredictions
+from graphrouter.nn.state import SupportState
+from tests.unit.nn.conftest import NUM_MODELS, NUM_SUPPORT, make_nodes, make_outcomes
+
+
+@pytest.fixture
+def uncorrected(net: RoutingGNN) -> RoutingGNN:
+    """The network before its perceptron has learned anything."""
+    torch.nn.init.zeros_(net.readout.out.weight)
+    torch.nn.init.zeros_(net.readout.out.bias)
+    return net
+
+
+def _with_own_variance(state: SupportState, variance: float) -> SupportState:
+    """The state with as much variance in all of ability + skill."""
+    base = state.base
+    own = torch.full_like(base.own_variance, variance)
+    return state._replace(base=base._replace(factor_covariance=torch.zeros_like(base.factor_covariance), own_variance=own))
+
+
+@torch.no_grad()
+def _score(net: RoutingGNN, state: SupportState, graph: HeteroData) -> PairPredictions:
+    return net.score(state, targets_of(graph))
+
+
+def test_uncertain_levels_soften_the_effect_by_the_approximation_of_mackay(
+    uncorrected: RoutingGNN, make_graph: Callable[..., HeteroData]
+) -> None:
+    graph = make_graph()
+    state = uncorrected.encode_support(graph)
+    sure, some, more = (_score(uncorrected, _with_own_variance(state, v), graph) for v in (0.0, 0.5, 2.0))
+    # sum / sqrt(d) where sure, sum / sqrt(d + pi/8 v) otherwise: 1 / logit^2 is linear in the variance v
+    assert (some.location[EFFECT].abs() < sure.location[EFFECT].abs()).all()
+    inverse = [p.location[EFFECT] ** -2 for p in (sure, some, more)]
+    torch.testing.assert_close((inverse[2] - inverse[0]) / (inverse[1] - inverse[0]), torch.full_like(inverse[0], 4.0))
+    torch.testing.assert_close(more.location[EFFECT + 1 :], sure.location[EFFECT + 1 :], rtol=0, atol=0)
+    # and its scale is the standard deviation of the same softened logit: v / d, with d from the ratio of the logits
+    ratio = (sure.location[EFFECT] / some.location[EFFECT]).square()  # (d + pi/8 v) / d
+    expected = (ratio - 1) * 8 / math.pi
+    torch.testing.assert_close(some.log_scale[EFFECT].exp().square(), expected)
+
+
+def test_a_model_without_outcomes_is_less_known_than_the_others(net: RoutingGNN, make_graph: Callable[..., HeteroData]) -> None:
+    generator = torch.Generator().manual_seed(7)
+    nodes = make_nodes(generator)
+    support = make_outcomes(generator, torch.arange(NUM_SUPPORT), NUM_MODELS, density=0.9)
+    full, thin = (make_graph(nodes=nodes, support=edges) for edges in (support, support.take(support.model != 2)))
+    before, after = (_score(net, net.encode_support(graph), graph).log_scale[EFFECT] for graph in (full, thin))
+    assert (after[:, 2] > before[:, 2]).all()
+    assert (after[:, 2:3] > after[:, [0, 1, 3, 4]]).all()
