@@ -26,7 +26,8 @@ from torch import Tensor
 
 from graphrouter.exceptions import ArtifactError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1: before intervals of effect, with another network. It is not read any more: train again."""
 MANIFEST = "manifest.json"
 
 _SUFFIXES = {"tensors": ".safetensors", "tables": ".parquet"}
@@ -142,9 +143,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ) from None
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
     if version != FORMAT_VERSION:
+        is_newer = isinstance(version, int) and version > FORMAT_VERSION
         raise ArtifactError(
             f"The artifact at {folder} has format version {version}; this release reads version {FORMAT_VERSION}. "
-            "Upgrade graphrouter, or train the artifact again with this release."
+            + ("Upgrade graphrouter, or train it again with this release." if is_newer else "Train it again with this release.")
         )
     # The bytes too: white space, 1E-05 for 1e-05 and their like change no value and so no checksum of values.
     if manifest.get("checksum") != _manifest_checksum(manifest) or raw != _manifest_bytes(manifest):

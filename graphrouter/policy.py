@@ -15,6 +15,7 @@ from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import BoolArray, Candidate, Decision, Evidence, FloatArray, Predictions
 
 PresetName = Literal["performance_first", "balanced", "cost_first"]
+Risk = Literal["lower", "expected", "upper"]
 PRESETS: dict[PresetName, tuple[float, float]] = {
     "performance_first": (1.0, 0.0),
     "balanced": (0.5, 0.5),
@@ -63,7 +64,9 @@ class Policy(DocumentedModel):
 
     Without further settings the policy maximises `effect_weight * effect - cost_weight * scaled cost`.
     `usd_per_effect` maximises `effect - cost_usd / usd_per_effect` instead; `min_effect` takes the cheapest model that
-    reaches it.
+    reaches it. `risk` says which effect counts where the router gives intervals: the expected one, the lower end of its interval,
+    which is cautious, or the upper end, which tries models that little is known of (optimism in the face of uncertainty: Auer,
+    Cesa-Bianchi and Fischer 2002, UCB1).
 
     Example:
         >>> Policy(cost_weight=0.3).effect_weight
@@ -84,6 +87,9 @@ class Policy(DocumentedModel):
     excluded: tuple[str, ...] = Field((), description="Never these models.")
     requires: tuple[Literal["tools", "vision", "json"], ...] = Field((), description="Capabilities that the card must state.")
     fallback: str | None = Field(None, description="Model to take when nobody satisfies the policy; an error by default.")
+    risk: Risk = Field("expected", description="Which end of the interval of effect counts: lower, upper, or neither (expected).")
+    safe_model: str | None = Field(None, description="Model to take when too little is known of the one that is best.")
+    max_doubt: float = Field(0.3, ge=0, le=1, description="Width of the interval of effect above which safe_model is taken.")
 
     @model_validator(mode="before")
     @classmethod
@@ -116,6 +122,16 @@ class Policy(DocumentedModel):
             raise ValueError("min_effect takes the cheapest model, usd_per_effect the best value; set one of the two")
         return self
 
+    @model_validator(mode="after")
+    def _has_a_safe_model_to_take(self) -> Policy:
+        if self.safe_model is None:
+            if "max_doubt" in self.model_fields_set:
+                raise ValueError("max_doubt says when a safe model is taken, and there is none; set safe_model too")
+            return self
+        if self.safe_model in self.excluded or self.safe_model not in (self.allowed or (self.safe_model,)):
+            raise ValueError(f"the safe model {self.safe_model!r} is excluded, or not among the allowed; name another")
+        return self
+
     def resolve(self, scale: CostScale) -> Policy:
         """This policy; with weights that nobody chose and costs that nobody knows, the same policy by effect alone."""
         if scale.is_known or {"effect_weight", "cost_weight"} & self.model_fields_set:
@@ -135,6 +151,11 @@ class Policy(DocumentedModel):
         """The weights and whatever else is set, as plain values."""
         weights = {"effect_weight": self.effect_weight, "cost_weight": self.cost_weight}
         return {**weights, **self.model_dump(exclude_defaults=True, mode="json")}
+
+    @property
+    def needs_intervals(self) -> bool:
+        """True when the choice depends on the interval of the expected effect."""
+        return self.risk != "expected" or self.safe_model is not None
 
     @property
     def needs_cost(self) -> bool:
@@ -193,30 +214,21 @@ def decide(
     if not isinstance(policy, Policy):
         raise PolicyError(f"policy is a {type(policy).__name__}; expected a Policy, for example Policy.preset('balanced').")
     policy = policy.resolve(context.scale)
-    estimates = _estimates(predictions, row)
-    reasons = _rejections(policy, estimates, context)
-    effect, cost = predictions.effect[row], predictions.cost_usd[row]
-    utility = policy.utility(effect, cost, context.scale)
-    order = _preference(utility, effect, cost, np.array([reason is None for reason in reasons]))
-    utilities = utility.tolist()
-    candidates = tuple(
-        Candidate(
-            model=estimates[i].model,
-            effect=estimates[i].effect,
-            cost_usd=estimates[i].cost_usd,
-            output_tokens=estimates[i].output_tokens,
-            latency_s=estimates[i].latency_s,
-            utility=utilities[i] if reasons[i] is None else None,
-            rejected=reasons[i],
+    if policy.needs_intervals and predictions.effect_low is None:
+        what = "a safe model" if policy.risk == "expected" else f"risk = {policy.risk}"
+        raise PolicyError(
+            f"The policy asks for {what}, but this router does not say how sure it is of its estimates. "
+            "Use a router of kind graphrouter, or drop risk and safe_model."
         )
-        for i in order
-    )
+    candidates = _candidates(policy, predictions, row, context)
     chosen, used_fallback = candidates[0], False
     if chosen.rejected is not None:
         if policy.fallback is None:
             raise PolicyError(_nobody(candidates))
         used_fallback = True
         chosen = next(c for c in candidates if c.model == policy.fallback)
+    safe = None if used_fallback else _safe_instead(policy, chosen, candidates)
+    chosen = safe or chosen
     return Decision(
         model=chosen.model,
         effect=chosen.effect,
@@ -225,7 +237,41 @@ def decide(
         evidence=evidence,
         used_fallback=used_fallback,
         policy=policy.settings,
+        effect_low=chosen.effect_low,
+        effect_high=chosen.effect_high,
+        used_safe_model=safe is not None,
     )
+
+
+def _candidates(policy: Policy, predictions: Predictions, row: int, context: PolicyContext) -> tuple[Candidate, ...]:
+    """Every model as the policy sees it, best first, the rejected ones last."""
+    estimates = _estimates(policy, predictions, row)
+    reasons = _rejections(policy, estimates, context)
+    counted, cost = np.array([each.counted for each in estimates]), predictions.cost_usd[row]
+    utility = policy.utility(counted, cost, context.scale)
+    order = _preference(utility, counted, cost, np.array([reason is None for reason in reasons]))
+    utilities = utility.tolist()
+    return tuple(
+        Candidate(
+            model=estimates[i].model,
+            effect=estimates[i].effect,
+            cost_usd=estimates[i].cost_usd,
+            output_tokens=estimates[i].output_tokens,
+            latency_s=estimates[i].latency_s,
+            utility=utilities[i] if reasons[i] is None else None,
+            rejected=reasons[i],
+            effect_low=estimates[i].effect_low,
+            effect_high=estimates[i].effect_high,
+        )
+        for i in order
+    )
+
+
+def _safe_instead(policy: Policy, chosen: Candidate, candidates: tuple[Candidate, ...]) -> Candidate | None:
+    """The safe model, where too little is known of the chosen one and the policy does not rule the safe one out; else None."""
+    if policy.safe_model in (None, chosen.model) or chosen.doubt is None or chosen.doubt <= policy.max_doubt:
+        return None
+    return next((c for c in candidates if c.model == policy.safe_model and c.rejected is None), None)
 
 
 def _preference(utility: FloatArray, effect: FloatArray, cost: FloatArray, accepted: BoolArray) -> list[int]:
@@ -240,29 +286,39 @@ class _Estimate(NamedTuple):
 
     model: str
     effect: float
+    counted: float
+    """The end of the interval that counts as the effect, or the expected effect."""
     cost_usd: float | None
     tokens: float
     """Prompt plus completion, as far as known."""
     output_tokens: float | None
     latency_s: float | None
+    effect_low: float | None
+    effect_high: float | None
 
 
-def _estimates(predictions: Predictions, row: int) -> list[_Estimate]:
+def _estimates(policy: Policy, predictions: Predictions, row: int) -> list[_Estimate]:
     """Plain predictions of each model, in pool order."""
     effect = predictions.effect[row].tolist()
     cost, prompt, answer, latency = (
         [None if math.isnan(value) else value for value in values[row].tolist()]
         for values in (predictions.cost_usd, predictions.input_tokens, predictions.output_tokens, predictions.latency_s)
     )
+    low, high = (
+        [None] * len(effect) if ends is None else ends[row].tolist() for ends in (predictions.effect_low, predictions.effect_high)
+    )
+    counted = {"lower": low, "expected": effect, "upper": high}[policy.risk]
     return [
-        _Estimate(model, effect[i], cost[i], (prompt[i] or 0.0) + (answer[i] or 0.0), answer[i], latency[i])
+        _Estimate(
+            model, effect[i], counted[i], cost[i], (prompt[i] or 0.0) + (answer[i] or 0.0), answer[i], latency[i], low[i], high[i]
+        )
         for i, model in enumerate(predictions.models)
     ]
 
 
 def _rejections(policy: Policy, estimates: list[_Estimate], context: PolicyContext) -> list[str | None]:
     """Why each model is ruled out, in pool order; None where it is not."""
-    named = (*(policy.allowed or ()), *policy.excluded, *((policy.fallback,) if policy.fallback else ()))
+    named = (*(policy.allowed or ()), *policy.excluded, *filter(None, (policy.fallback, policy.safe_model)))
     for name in named:
         if name not in context.pool.index:
             raise UnknownModelError(f"The policy names {name!r}, which is not in the pool: {', '.join(context.pool.names)}.")
@@ -289,8 +345,9 @@ def _too_dear(policy: Policy, estimate: _Estimate) -> str | None:
         return "cost unknown"
     if policy.max_cost_usd is not None and estimate.cost_usd is not None and estimate.cost_usd > policy.max_cost_usd:
         return f"cost {estimate.cost_usd:.6f} USD above {policy.max_cost_usd:g}"
-    if policy.min_effect is not None and estimate.effect < policy.min_effect:
-        return f"effect {estimate.effect:.3f} below {policy.min_effect:g}"
+    if policy.min_effect is not None and estimate.counted < policy.min_effect:
+        end = "" if policy.risk == "expected" else f"{policy.risk} end of "
+        return f"{end}effect {estimate.counted:.3f} below {policy.min_effect:g}"
     return None
 
 

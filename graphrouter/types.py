@@ -14,6 +14,7 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 _QUANTITIES = ("effect", "cost_usd", "input_tokens", "output_tokens", "latency_s")
+_ENDS = ("effect_low", "effect_high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,20 @@ class Predictions:
     """(num_queries, num_models), expected completion tokens, >= 0 or NaN."""
     latency_s: FloatArray
     """(num_queries, num_models), expected seconds to the end of the answer, >= 0 or NaN."""
+    effect_low: FloatArray | None = None
+    """(num_queries, num_models), lower end of an 80 % interval of the expected effect, in [0, `effect`]: of what the model
+    achieves on average on queries like this one, not of a single outcome. None for a router that gives no intervals."""
+    effect_high: FloatArray | None = None
+    """(num_queries, num_models), upper end of the same interval, in [`effect`, 1]; None with `effect_low`."""
 
     def __post_init__(self) -> None:
         expected = (self.effect.shape[0], len(self.models))
-        for name in _QUANTITIES:
+        for name in (*_QUANTITIES, *(end for end in _ENDS if getattr(self, end) is not None)):
             received = getattr(self, name).shape
             if received != expected:
                 raise ValueError(f"Predictions.{name} has shape {received}; expected (num_queries, num_models) = {expected}.")
+        if (self.effect_low is None) != (self.effect_high is None):
+            raise ValueError("Predictions has one end of the interval of effect; expected both, or none.")
 
     def __len__(self) -> int:
         """Number of queries."""
@@ -57,8 +65,28 @@ class Predictions:
     @classmethod
     def concatenate(cls, parts: Sequence[Predictions]) -> Predictions:
         """The rows of all parts, which share their models and of which there is at least one."""
-        fields = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _QUANTITIES}
+        known = _QUANTITIES if any(part.effect_low is None for part in parts) else (*_QUANTITIES, *_ENDS)
+        fields = {name: np.concatenate([getattr(part, name) for part in parts]) for name in known}
         return cls(models=parts[0].models, **fields)
+
+    def take(self, *, rows: IntArray | None = None, columns: IntArray | None = None) -> Predictions:
+        """Some of the queries and models, in the given order; all without a choice.
+
+        Args:
+            rows: Numbers of queries.
+            columns: Numbers of models.
+
+        Example:
+            >>> everybody = Predictions.from_arrays(("nano", "grand"), np.array([[0.4, 0.9], [0.2, 0.8]]))
+            >>> some = everybody.take(rows=np.array([1]), columns=np.array([1, 0]))
+            >>> some.models, some.effect.tolist()
+            (('grand', 'nano'), [[0.8, 0.2]])
+        """
+        chosen = np.arange(len(self)) if rows is None else rows
+        order = np.arange(len(self.models)) if columns is None else columns
+        known = _QUANTITIES if self.effect_low is None else (*_QUANTITIES, *_ENDS)
+        fields = {name: getattr(self, name)[np.ix_(chosen, order)] for name in known}
+        return Predictions(models=tuple(self.models[i] for i in order.tolist()), **fields)
 
     @classmethod
     def from_arrays(
@@ -70,10 +98,13 @@ class Predictions:
         input_tokens: FloatArray | None = None,
         output_tokens: FloatArray | None = None,
         latency_s: FloatArray | None = None,
+        effect_low: FloatArray | None = None,
+        effect_high: FloatArray | None = None,
     ) -> Predictions:
-        """Predictions from `effect` and whatever else is known; every other field is NaN."""
+        """Predictions from `effect` and whatever else is known; every other quantity is NaN, the interval None."""
         others = (cost_usd, input_tokens, output_tokens, latency_s)
-        return cls(models, effect, *(np.full(effect.shape, np.nan) if known is None else known for known in others))
+        cost, prompt, answer, latency = (np.full(effect.shape, np.nan) if known is None else known for known in others)
+        return cls(models, effect, cost, prompt, answer, latency, effect_low, effect_high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +120,20 @@ class Candidate:
     """What the policy maximises; None for a rejected model."""
     rejected: str | None = None
     """Why the policy ruled the model out; None when it was in the running."""
+    effect_low: float | None = None
+    """Lower end of the 80 % interval of the expected effect; None for a router that gives none."""
+    effect_high: float | None = None
+    """Upper end of the same interval."""
+
+    @property
+    def doubt(self) -> float | None:
+        """Width of the interval of the expected effect: how little is known of the model here; None without an interval.
+
+        Example:
+            >>> Candidate("new", 0.6, None, None, None, 0.6, effect_low=0.25, effect_high=0.75).doubt
+            0.5
+        """
+        return None if self.effect_low is None or self.effect_high is None else self.effect_high - self.effect_low
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +174,12 @@ class Decision:
     """True when nobody satisfied the policy and its named fallback was taken."""
     policy: Mapping[str, Any] = field(default_factory=dict)
     """The policy's settings, without the defaults."""
+    effect_low: float | None = None
+    """Lower end of the 80 % interval of the expected effect of the chosen model; None for a router that gives none."""
+    effect_high: float | None = None
+    """Upper end of the same interval."""
+    used_safe_model: bool = False
+    """True when too little was known of the best candidate and the policy's safe model was taken in its place."""
 
     @property
     def rejected(self) -> dict[str, str]:

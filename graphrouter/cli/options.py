@@ -55,6 +55,14 @@ class Preset(StrEnum):
     cost_first = "cost_first"
 
 
+class RiskName(StrEnum):
+    """Which end of the interval of effect counts."""
+
+    LOWER = "lower"
+    EXPECTED = "expected"
+    UPPER = "upper"
+
+
 class Capability(StrEnum):
     """What a model card can state."""
 
@@ -125,6 +133,33 @@ Fallback = Annotated[
         rich_help_panel=_POLICY_PANEL,
     ),
 ]
+Risk = Annotated[
+    RiskName | None,
+    typer.Option(
+        "--risk",
+        metavar="END",
+        help="Which end of the interval of effect counts: lower (cautious), expected, or upper (tries newcomers).",
+        rich_help_panel=_POLICY_PANEL,
+        show_default=False,
+    ),
+]
+SafeModel = Annotated[
+    str | None,
+    typer.Option(
+        "--safe-model",
+        metavar="MODEL",
+        help="Model to take when too little is known of the one that is best.",
+        rich_help_panel=_POLICY_PANEL,
+    ),
+]
+MaxDoubt = Annotated[
+    float | None,
+    typer.Option(
+        "--max-doubt",
+        help="Width of the interval of effect above which --safe-model is taken; 0.3 without it.",
+        rich_help_panel=_POLICY_PANEL,
+    ),
+]
 
 
 def build_policy(preset: Preset | None, settings: Mapping[str, Any]) -> Policy:
@@ -149,14 +184,22 @@ def build_policy(preset: Preset | None, settings: Mapping[str, Any]) -> Policy:
 
 
 def describe_policy(policy: Policy) -> str:
-    """The policy in words: what it maximises, then what it respects."""
-    effect, cost = f"{policy.effect_weight:g} x effect", f"{policy.cost_weight:g} x scaled cost"
+    """The policy in words: what it maximises, then what it respects.
+
+    Example:
+        >>> describe_policy(Policy(cost_weight=0, risk="lower", safe_model="grand"))
+        'the highest lower end of the effect; grand where the interval of the best is wider than 0.3'
+    """
+    is_expected = policy.risk == "expected"
+    counted = "effect" if is_expected else f"{policy.risk} end of the effect"
+    wanted = "an expected effect" if is_expected else f"a{'n' if policy.risk == 'upper' else ''} {counted}"
+    effect, cost = f"{policy.effect_weight:g} x {counted}", f"{policy.cost_weight:g} x scaled cost"
     if policy.min_effect is not None:
-        goal = f"the lowest cost among models with an expected effect of at least {policy.min_effect:g}"
+        goal = f"the lowest cost among models with {wanted} of at least {policy.min_effect:g}"
     elif policy.usd_per_effect is not None:
-        goal = f"the highest effect - cost / {policy.usd_per_effect:g} USD"
+        goal = f"the highest {counted} - cost / {policy.usd_per_effect:g} USD"
     elif policy.cost_weight == 0:
-        goal = "the highest expected effect"
+        goal = f"the highest {'expected effect' if is_expected else counted}"
     else:
         goal = f"the highest {effect} - {cost}"
     limits = [
@@ -165,5 +208,6 @@ def describe_policy(policy: Policy) -> str:
         f"only {', '.join(policy.allowed)}" if policy.allowed is not None else "",
         f"never {', '.join(policy.excluded)}" if policy.excluded else "",
         f"with {', '.join(policy.requires)}" if policy.requires else "",
+        f"{policy.safe_model} where the interval of the best is wider than {policy.max_doubt:g}" if policy.safe_model else "",
     ]
     return "; ".join([goal, *(limit for limit in limits if limit)])

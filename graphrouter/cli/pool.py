@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphrouter.cli import options
+from graphrouter.cli import options, pool_changes
 from graphrouter.cli.console import print_json
 from graphrouter.cli.files import check_target
+from graphrouter.cli.pool_files import load_router, plain_card, read_outcomes
 from graphrouter.cli.predict import SUFFIXES
 from graphrouter.cli.progress import working
-from graphrouter.cli.render import new_table, number, one_line, say, say_line, show_table
-from graphrouter.exceptions import DataError
+from graphrouter.cli.render import new_table, number, one_line, say_line, show_table
 from graphrouter.files import replace_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from graphrouter.pool import ModelCard
-    from graphrouter.routers.graph import GraphRouter
+    from graphrouter.routers.parts import Change
 
 app = typer.Typer(no_args_is_help=True, help="Show and change the models of a trained router; nothing is trained again.")
-
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model of the pool.", show_default=False)]
-Out = Annotated[
-    Path | None,
-    typer.Option("--out", metavar="ARTIFACT", help="Write the changed router here; in place by default.", show_default=False),
-]
 
 
 @app.command("list")
@@ -39,13 +31,13 @@ def list_models(artifact: options.Artifact, as_json: options.Json = False) -> No
 
     Example: graphrouter pool list artifacts/demo/router
     """
-    router = _load(artifact)
+    router = load_router(artifact)
     known = router.support.outcomes.groupby("model")["effect"].agg(["size", "mean"]).reindex(list(router.models))
     if as_json:
         rows = zip(router.pool, known["size"].fillna(0), known["mean"], strict=True)
         print_json(
             [
-                {**_plain(card), "num_outcomes": int(size), "mean_effect": None if mean != mean else float(mean)}
+                {**plain_card(card), "num_outcomes": int(size), "mean_effect": None if mean != mean else float(mean)}
                 for card, size, mean in rows
             ]
         )
@@ -58,88 +50,29 @@ def list_models(artifact: options.Artifact, as_json: options.Json = False) -> No
 
 
 @app.command()
-def show(artifact: options.Artifact, model: Model) -> None:
+def show(artifact: options.Artifact, model: pool_changes.Model) -> None:
     """Show the card of a model, and what was changed of it after training.
 
     Example: graphrouter pool show artifacts/demo/router tarn-grand
     """
-    router = _load(artifact)
-    for name, value in _plain(router.pool[model]).items():
+    router = load_router(artifact)
+    for name, value in plain_card(router.pool[model]).items():
         say_line(f"{name}: {value}")
     for change in router.provenance.changes:
         if change.model in ("", model):
-            say_line(f"{change.at}  {change.what}" + (f", {change.num_outcomes:,} outcomes" if change.num_outcomes else ""))
+            say_line(f"{change.at}  {_describe(change)}")
 
 
-@app.command()
-def add(
-    artifact: options.Artifact,
-    card: Annotated[
-        Path,
-        typer.Argument(
-            metavar="CARD", help="The model's card as .yaml or .json: model, description, prices.", show_default=False
-        ),
-    ],
-    outcomes: Annotated[
-        Path | None,
-        typer.Option(
-            "--outcomes",
-            metavar="FILE",
-            help="Table with effect and query_id, or prompt (and task); perhaps cost_usd, tokens, latency_s.",
-            show_default=False,
-        ),
-    ] = None,
-    out: Out = None,
-) -> None:
-    """Add a model, or outcomes to one that is there; it is a candidate from the next prompt on.
-
-    A card alone places a model by its description and price; twenty graded outcomes say far more. When the pool has the model
-    already, its card is replaced and the outcomes are added.
-
-    Example: graphrouter pool add artifacts/mine fresh.yaml --outcomes graded.csv
-    """
-    wanted, graded = _read_card(card), None if outcomes is None else _read_outcomes(outcomes)
-    router = _load(artifact)
-    with working("Placing the model"):
-        if wanted.model not in router.pool.index:
-            changed = router.add_model(wanted, outcomes=graded)
-        else:
-            changed = router if router.pool[wanted.model] == wanted else router.update_card(wanted)
-            if graded is not None:
-                changed = changed.add_outcomes(graded.assign(model=wanted.model))
-    count = 0 if graded is None else len(graded)
-    _save(changed, out or artifact, f"{wanted.model} is in the pool of {len(changed.pool)} models, with {count:,} new outcomes")
+def _describe(change: Change) -> str:
+    """What was changed, in words."""
+    outcomes = f", {change.num_outcomes:,} outcomes" if change.num_outcomes else ""
+    return f"{change.what}{f' {change.task}' if change.task else ''}{outcomes}"
 
 
-@app.command()
-def remove(artifact: options.Artifact, model: Model, out: Out = None) -> None:
-    """Remove a model and its outcomes.
-
-    Example: graphrouter pool remove artifacts/mine old-model
-    """
-    changed = _load(artifact).remove_model(model)
-    _save(changed, out or artifact, f"{model} is out of the pool; {len(changed.pool)} models are left")
-
-
-@app.command("set-price")
-def set_price(
-    artifact: options.Artifact,
-    model: Model,
-    input_usd_per_mtok: Annotated[
-        float, typer.Option("--input", help="US dollars per million prompt tokens.", show_default=False)
-    ],
-    output_usd_per_mtok: Annotated[
-        float, typer.Option("--output", help="US dollars per million completion tokens.", show_default=False)
-    ],
-    out: Out = None,
-) -> None:
-    """Set the prices of a model; the next decision counts with them.
-
-    Example: graphrouter pool set-price artifacts/mine tarn-grand --input 1.5 --output 6
-    """
-    prices = {"input_usd_per_mtok": input_usd_per_mtok, "output_usd_per_mtok": output_usd_per_mtok}
-    changed = _load(artifact).set_price(model, **prices)
-    _save(changed, out or artifact, f"{model} costs {input_usd_per_mtok:g} and {output_usd_per_mtok:g} USD per million tokens")
+app.command()(pool_changes.add)
+app.command()(pool_changes.remove)
+app.command("set-price")(pool_changes.set_price)
+app.command("add-task")(pool_changes.add_task)
 
 
 @app.command("suggest-probes")
@@ -170,7 +103,7 @@ def suggest_probes(
     """
     if out is not None:
         check_target(out, suffixes=SUFFIXES)
-    router = _load(artifact)
+    router = load_router(artifact)
     probes = router.suggest_probes(num, model=model)
     if out is not None:
         from graphrouter.data.readers import write_table
@@ -210,8 +143,8 @@ def check(
 
     Example: graphrouter pool check artifacts/mine graded.csv
     """
-    graded = _read_outcomes(outcomes)
-    router = _load(artifact)
+    graded = read_outcomes(outcomes)
+    router = load_router(artifact)
 
     from graphrouter.cli.drift import show_drift
     from graphrouter.evaluation.drift import check_drift
@@ -222,56 +155,3 @@ def check(
         print_json(report.to_json())
     else:
         show_drift(report)
-
-
-def _load(artifact: Path) -> GraphRouter:
-    from graphrouter.routers.graph import GraphRouter
-
-    with working("Loading the router"):
-        return GraphRouter.load(artifact)
-
-
-def _save(router: GraphRouter, out: Path, what: str) -> None:
-    router.save(out)
-    say(f"{what}.")
-    say_line(f"Artifact    {out}")
-
-
-def _plain(card: ModelCard) -> dict[str, Any]:
-    return card.model_dump(by_alias=True, exclude_none=True)
-
-
-def _read_card(file: Path) -> ModelCard:
-    """The card in a file.
-
-    Raises:
-        DataError: There is no such file, it is no mapping, or a field is not accepted.
-    """
-    import yaml
-
-    from graphrouter.pool import parse_card
-
-    if not file.is_file():
-        raise DataError(f"There is no file {file}; expected a card as .yaml or .json, with model, description and prices.")
-    try:
-        text = file.read_text(encoding="utf-8")
-        values = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{file} cannot be read ({reason}). Write it as YAML or JSON.") from None
-    if not isinstance(values, dict):
-        raise DataError(f"{file} holds a {type(values).__name__}; expected fields: model, description, prices, ...")
-    return parse_card(values, source=file.name)
-
-
-def _read_outcomes(file: Path) -> pd.DataFrame:
-    """The outcomes in a file, numbers read from text."""
-    import pandas as pd
-
-    from graphrouter.data.readers import read_table
-
-    table = read_table(file)
-    if "effect" not in table.columns:
-        there = ", ".join(str(name) for name in table.columns) or "none"
-        raise DataError(f"{file} has no column effect (columns: {there}). Add your grade of each answer, from 0 to 1.")
-    return pd.DataFrame(table)

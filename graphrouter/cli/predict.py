@@ -50,8 +50,8 @@ def predict(
 ) -> None:
     """Write the expected effect, cost, tokens and latency of every model on every query: one row a pair.
 
-    Columns: query_id, model, effect, cost_usd, input_tokens, output_tokens, latency_s. Empty means "cannot be predicted". Queries
-    without query_id are numbered from 1.
+    Columns: query_id, model, effect, effect_low and effect_high (an 80 % interval of the expected effect), cost_usd,
+    input_tokens, output_tokens, latency_s. Empty means "cannot be predicted". Queries without query_id are numbered from 1.
 
     Example: graphrouter predict artifacts/demo/router prompts.csv --out predictions.csv
     """
@@ -115,12 +115,14 @@ def _long(ids: list[str], predictions: Predictions) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
-    names = ("effect", "cost_usd", "input_tokens", "output_tokens", "latency_s")
+    names = ("effect", "effect_low", "effect_high", "cost_usd", "input_tokens", "output_tokens", "latency_s")
+    unknown = np.full(predictions.effect.shape, np.nan)
+    columns = {name: unknown if (known := getattr(predictions, name)) is None else known for name in names}
     return pd.DataFrame(
         {
             "query_id": pd.Series(np.repeat(np.array(ids, dtype=object), len(predictions.models)), dtype="str"),
             "model": pd.Series(list(predictions.models) * len(ids), dtype="str"),
-            **{name: getattr(predictions, name).ravel() for name in names},
+            **{name: values.ravel() for name, values in columns.items()},
         }
     )
 

@@ -86,14 +86,28 @@ def show_decision(decision: Decision, policy: str, *, top: int) -> None:
     say(f"  policy: {policy}")
     if decision.used_fallback:
         say(f"  This is the fallback: no model satisfies the policy ({chosen.model}: {chosen.rejected}).")
+    if decision.used_safe_model:
+        first = decision.candidates[0]
+        say(f"  This is the safe model: too little is known of {one_line(first.model, 60)}, {effect_with_ends(first)}.")
     say()
     _show_candidates(decision, top)
     if decision.evidence:
         _show_evidence(decision)
 
 
+def effect_with_ends(candidate: Candidate) -> str:
+    """The expected effect, and in brackets its 80 % interval where it is known.
+
+    Example:
+        >>> effect_with_ends(Candidate("new", 0.612, None, None, None, 0.6, effect_low=0.42, effect_high=0.779))
+        '0.612 (0.42-0.78)'
+    """
+    ends = "" if candidate.effect_low is None else f" ({candidate.effect_low:.2f}-{candidate.effect_high:.2f})"
+    return f"{candidate.effect:.3f}{ends}"
+
+
 def _expectation(chosen: Candidate) -> str:
-    parts = [f"expected effect {chosen.effect:.3f}"]
+    parts = [f"expected effect {effect_with_ends(chosen)}"]
     if chosen.cost_usd is None:
         parts.append(NO_COST)
     else:
@@ -114,10 +128,11 @@ def _show_candidates(decision: Decision, top: int) -> None:
         "s": [number(c.latency_s, ".1f") for c in shown],
     }
     known = {name: cells for name, cells in quantities.items() if set(cells) != {"-"}}
-    table = new_table(f"Candidates ({len(shown)} of {len(candidates)})", "model", "effect", *known)
+    effect = "effect" if all(c.effect_low is None for c in shown) else "effect (80 %)"
+    table = new_table(f"Candidates ({len(shown)} of {len(candidates)})", "model", effect, *known)
     table.add_column("utility, or why not", overflow="fold")
     for row, candidate in enumerate(shown):
-        cells = [f"{candidate.effect:.3f}", *(cells[row] for cells in known.values())]
+        cells = [effect_with_ends(candidate), *(cells[row] for cells in known.values())]
         verdict = candidate.rejected or number(candidate.utility, ".4f")
         style = "bold" if candidate.model == decision.model else ("dim" if candidate.rejected else None)
         table.add_row(one_line(candidate.model, 60), *cells, verdict, style=style)

@@ -38,6 +38,9 @@ def route(
     exclude: options.Exclude = None,
     require: options.Require = None,
     fallback: options.Fallback = None,
+    risk: options.Risk = None,
+    safe_model: options.SafeModel = None,
+    max_doubt: options.MaxDoubt = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Most candidates to show.")] = 10,
     as_json: options.Json = False,
 ) -> None:
@@ -56,6 +59,9 @@ def route(
         "excluded": exclude,
         "requires": [capability.value for capability in require or []],
         "fallback": fallback,
+        "risk": None if risk is None else risk.value,
+        "safe_model": safe_model,
+        "max_doubt": max_doubt,
     }
     policy = build_policy(preset, given)
     text = sys.stdin.read() if prompt == "-" else prompt

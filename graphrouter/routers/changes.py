@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,23 +14,30 @@ from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.routers.parts import Support
-from graphrouter.training.prepare import RawFeatures, encode_raw
+from graphrouter.training.prepare import RawFeatures, encode_raw, positions_of
 
 _NO_QUERIES = pd.DataFrame({"task": pd.Series(dtype="str"), "prompt": pd.Series(dtype="str")})
 FEWEST_MODELS = 2
 
 
-def with_model(support: Support, card: ModelCard, encoder: TextEncoder) -> Support:
-    """The support with one more model, which nothing is known of but its card.
+def with_models(support: Support, cards: Sequence[ModelCard], encoder: TextEncoder) -> Support:
+    """The support with more models at the end of the pool, which nothing is known of but their cards.
 
     Raises:
-        DataError: A model of that name is in the pool already.
+        DataError: There is no card, or a name is in the pool already or on two of the cards.
     """
-    if card.model in support.pool.index:
-        raise DataError(
-            f"The pool has a model {card.model!r} already. Update its card, add outcomes to it, or choose another name."
-        )
-    return _with_pool(support, ModelPool.of([*support.pool, card]), encoder, changed={card.model})
+    if not isinstance(cards, Sequence) or not all(isinstance(card, ModelCard) for card in cards):
+        raise DataError(f"add_models received a {type(cards).__name__}; expected a sequence of cards. For one use add_model.")
+    if not cards:
+        raise DataError("No card was given; expected at least one model to add.")
+    for i, card in enumerate(cards):
+        if card.model in support.pool.index:
+            raise DataError(
+                f"The pool has a model {card.model!r} already. Update its card, add outcomes to it, or choose another name."
+            )
+        if card.model in {other.model for other in cards[:i]}:
+            raise DataError(f"Two cards are named {card.model!r}; expected a name for each model. Rename one of them.")
+    return _with_pool(support, ModelPool.of([*support.pool, *cards]), encoder, changed={card.model for card in cards})
 
 
 def with_card(support: Support, card: ModelCard, encoder: TextEncoder) -> Support:
@@ -75,19 +82,98 @@ def without_model(support: Support, model: str, *, kept_queries: Collection[str]
             f"The pool has {len(support.pool)} models; routing needs at least {FEWEST_MODELS}. Add one before removing {model!r}."
         )
     others = np.arange(len(support.pool)) != place
+    raw = dataclasses.replace(support.raw, descriptions=support.raw.descriptions[others], cards=support.raw.cards[others])
+    pool = ModelPool.of(card for card in support.pool if card.model != model)
     outcomes = support.outcomes[support.outcomes["model"] != model].reset_index(drop=True)
-    ids = support.queries["query_id"]
-    stays = (ids.isin(list(kept_queries)) | ids.isin(outcomes["query_id"])).to_numpy(dtype=bool)
+    smaller = dataclasses.replace(support, pool=pool, outcomes=outcomes, raw=raw)
+    return _without_idle_queries(smaller, kept_queries)
+
+
+def with_task(
+    support: Support, task: str, encoder: TextEncoder, *, description: str | None = None, reads_descriptions: bool = True
+) -> Support:
+    """The support with one more task; queries that came under its name while nobody knew it belong to it from now on.
+
+    Args:
+        support: What there is.
+        task: Its name.
+        encoder: Encodes the description.
+        description: What its queries are about.
+        reads_descriptions: False for a network whose training tasks had no description: then the text is kept and not used.
+
+    Raises:
+        DataError: The name is empty or known.
+    """
+    if not isinstance(task, str) or not task.strip():
+        raise DataError(f"The task is named {task!r}; expected a name that is not blank.")
+    if task in set(support.tasks["task"]):
+        raise DataError(f"The router knows a task {task!r} already. Add outcomes to it, or choose another name.")
+    stated = description if description and description.strip() else None
+    row = pd.DataFrame({"task": [task], "description": [stated]}, dtype="str")
+    tasks = pd.concat([support.tasks, row], ignore_index=True).astype("str")
+    used = row if reads_descriptions else row.assign(description=np.nan)
+    fresh = encode_raw(encoder, _NO_QUERIES, ModelPool.of(()), used)
     raw = dataclasses.replace(
         support.raw,
-        prompts=support.raw.prompts[stays],
-        surface=support.raw.surface[stays],
-        query_task=support.raw.query_task[stays],
-        descriptions=support.raw.descriptions[others],
-        cards=support.raw.cards[others],
+        tasks=np.concatenate([support.raw.tasks, fresh.tasks]),
+        query_task=positions_of(support.queries["task"], tasks["task"].tolist()),
     )
-    pool = ModelPool.of(card for card in support.pool if card.model != model)
-    return Support(pool, support.tasks, support.queries[stays].reset_index(drop=True), outcomes, raw)
+    return dataclasses.replace(support, tasks=tasks, raw=raw)
+
+
+def with_examples(support: Support, task: str, examples: pd.DataFrame, encoder: TextEncoder) -> Support:
+    """The support with outcomes on queries of a task that it has.
+
+    A query of the support that had no task gets this one.
+
+    Args:
+        support: What there is.
+        task: Name of the task.
+        examples: As in `with_outcomes`; a column `task` may be left out.
+        encoder: Encodes prompts that are new.
+
+    Raises:
+        DataError: An example is of another task, or the table breaks the contract of outcomes.
+    """
+    if examples.empty:
+        raise DataError("examples has no rows; expected at least one outcome (model, effect, and prompt). Leave it out instead.")
+    named = examples["task"].dropna().astype("str") if "task" in examples.columns else pd.Series(dtype="str")
+    others = sorted(set(named[named.str.strip() != ""]) - {task})
+    if others:
+        raise DataError(f"examples names the task {others[0]!r} too; expected queries of {task!r} alone. Leave the others out.")
+    mine = examples.assign(task=task)
+    asked, _ = _queries_of(support, mine, "examples")
+    is_asked = support.queries["query_id"].isin(asked)
+    elsewhere = support.queries[is_asked & support.queries["task"].notna() & (support.queries["task"] != task)]
+    if not elsewhere.empty:
+        first = elsewhere.iloc[0]
+        raise DataError(
+            f"examples holds a prompt that the router knows as query {first['query_id']!r} of the task {first['task']!r}; "
+            f"a query has one task. Leave it out, or add its outcomes without the task {task!r}."
+        )
+    queries = support.queries.assign(task=support.queries["task"].mask(is_asked, task))
+    query_task = positions_of(queries["task"], support.tasks["task"].tolist())
+    joined = dataclasses.replace(support, queries=queries, raw=dataclasses.replace(support.raw, query_task=query_task))
+    return with_outcomes(joined, mine, encoder, source="examples")
+
+
+def replacing_outcomes(
+    support: Support, outcomes: pd.DataFrame, encoder: TextEncoder, *, kept_queries: Collection[str]
+) -> Support:
+    """The support in which the models of the table have its outcomes and no older ones.
+
+    Args:
+        support: What there is.
+        outcomes: As in `with_outcomes`.
+        encoder: Encodes prompts that are new.
+        kept_queries: As in `without_model`.
+
+    Raises:
+        DataError: As in `with_outcomes`.
+    """
+    stale = support.outcomes["model"].isin(set(outcomes["model"].astype("str")))
+    emptied = dataclasses.replace(support, outcomes=support.outcomes[~stale].reset_index(drop=True))
+    return _without_idle_queries(with_outcomes(emptied, outcomes, encoder), kept_queries)
 
 
 def with_outcomes(support: Support, outcomes: pd.DataFrame, encoder: TextEncoder, *, source: str = "outcomes") -> Support:
@@ -148,6 +234,19 @@ def _queries_of(support: Support, outcomes: pd.DataFrame, source: str) -> tuple[
             raise DataError(f"{source}, row {row}: {received}, which the router does not know. Give the prompt of the query.")
         asked.append(query)
     return asked, pd.DataFrame(list(new.values()), columns=["query_id", "task", "prompt"])
+
+
+def _without_idle_queries(support: Support, kept_queries: Collection[str]) -> Support:
+    """The support without the queries that came later and that nobody's outcome is left of."""
+    wanted = {*kept_queries, *support.outcomes["query_id"].unique()}  # isin of pandas takes half a second on 100,000 outcomes
+    stays = np.array([query in wanted for query in support.queries["query_id"]], dtype=bool)
+    raw = dataclasses.replace(
+        support.raw,
+        prompts=support.raw.prompts[stays],
+        surface=support.raw.surface[stays],
+        query_task=support.raw.query_task[stays],
+    )
+    return dataclasses.replace(support, queries=support.queries[stays].reset_index(drop=True), raw=raw)
 
 
 def _with_pool(support: Support, pool: ModelPool, encoder: TextEncoder, *, changed: Collection[str]) -> Support:

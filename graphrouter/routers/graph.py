@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +15,10 @@ import torch
 from torch import Tensor
 
 from graphrouter.config import TrainConfig
-from graphrouter.data import RoutingDataset, Split, split_dataset
+from graphrouter.data import RoutingDataset, Split
 from graphrouter.data.splits import prompt_key
-from graphrouter.encoders import TextEncoder, create_encoder
-from graphrouter.exceptions import DataError
+from graphrouter.encoders import TextEncoder
+from graphrouter.exceptions import DataError, NotApplicableError, UnknownModelError
 from graphrouter.graph.builder import build_graph, nearest
 from graphrouter.graph.channels import EFFECT
 from graphrouter.graph.features import prompt_chars, surface_features
@@ -32,10 +30,12 @@ from graphrouter.policy import CostScale, Policy, decide
 from graphrouter.pool import ModelCard, parse_card
 from graphrouter.routers import changes
 from graphrouter.routers.base import Router, check_prompts
-from graphrouter.routers.parts import Change, ChangeName, Learned, Provenance, Support
+from graphrouter.routers.evidence import SolvedQueries
+from graphrouter.routers.fitting import fit_parts
+from graphrouter.routers.parts import Change, Learned, Provenance, Support
 from graphrouter.routers.probes import suggest_probes
 from graphrouter.routers.storage import read_parts, save_parts
-from graphrouter.training.prepare import outcome_columns, outcome_edges, positions_of, prepare, training_tasks
+from graphrouter.training.prepare import outcome_columns, outcome_edges, positions_of
 from graphrouter.types import Decision, Evidence, FloatArray, IntArray, Predictions
 
 _QUERIES_AT_ONCE = 64
@@ -105,36 +105,10 @@ class GraphRouter(Router):
         Raises:
             DataError: There are too few queries to split.
         """
-        from graphrouter.training.fit import fit_network  # Lightning: a second that serving should not pay
-
-        if not isinstance(data, RoutingDataset):
-            raise DataError(
-                f"fit received a {type(data).__name__}; expected a dataset. Load one with graphrouter.load_dataset(PATH)."
-            )
-        settings = config or TrainConfig()
-        division = split or split_dataset(data, settings.split)
-        encoder = create_encoder(settings.encoder)
-        tables = prepare(data, division, encoder, progress=progress)
-        folder = None if work_dir is None else Path(work_dir)
-        fitted = fit_network(tables, settings, work_dir=folder, progress=progress)
-        ids = list(division.train)
-        # The texts of answers are not read: an artifact must not carry them along.
-        outcomes = data.outcomes.drop(columns="answer", errors="ignore")
-        support = Support(
-            pool=tables.pool,
-            tasks=training_tasks(data, division),
-            queries=data.queries.set_index("query_id").loc[ids, ["task", "prompt"]].reset_index(),
-            outcomes=outcomes[outcomes["query_id"].isin(ids) & outcomes["model"].isin(tables.pool.names)].reset_index(drop=True),
-            raw=tables.raw.head(len(ids)),
-        )
-        learned = Learned(net=fitted.net, transforms=tables.transforms, config=settings)
-        prompts = data.queries.set_index("query_id")["prompt"]
-        seen = frozenset(prompt_key(prompt) for prompt in prompts.loc[[*division.train, *division.validation]])
-        provenance = Provenance(data.name, data.fingerprint, division, seen, fitted.metrics)
-        return cls(learned, support, provenance, encoder)
+        return cls(*fit_parts(data, config or TrainConfig(), split=split, work_dir=work_dir, progress=progress))
 
     def predict(self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None) -> Predictions:
-        """Expected effect, cost, tokens and latency of every model of the pool on each prompt.
+        """Expected effect with an 80 % interval, cost, tokens and latency of every model of the pool on each prompt.
 
         Args:
             prompts: The queries; an empty text is allowed, a very long one is read at both ends.
@@ -153,44 +127,92 @@ class GraphRouter(Router):
             for i in range(len(assessed.predictions))
         ]
 
-    def add_model(self, card: ModelCard, *, outcomes: pd.DataFrame | None = None) -> GraphRouter:
-        """A new router whose pool has one more model; nothing is trained, and this router stays as it is.
-
-        Without outcomes the model is placed by its description, price, context and size, and predictions for the others do
-        not move. Outcomes, a handful or many, place it by what it did, relative to how hard the prompts were for the others.
+    def add_models(self, cards: Sequence[ModelCard], *, outcomes: pd.DataFrame | None = None) -> GraphRouter:
+        """A new router with more models at the end of its pool; the states of the support are computed once for all.
 
         Args:
-            card: What is known of the model.
-            outcomes: Columns `effect` (0 to 1) and `query_id` of a solved query or `prompt` (and perhaps `task`), perhaps
-                `cost_usd`, `input_tokens`, `output_tokens`, `latency_s`; a column `model` may be left out.
+            cards: What is known of the models without running them.
+            outcomes: What they did: columns `model` and `effect`, the `query_id` of a query of the support, or else `prompt` and
+                perhaps `task`, and perhaps `cost_usd`, `input_tokens`, `output_tokens`, `latency_s`. A task that the router does
+                not know counts as unknown until `add_task` names it. A model without outcomes is placed by its card.
 
         Raises:
-            DataError: A model of that name is in the pool, or the outcomes break the contract or are of another model.
-        """
-        wider = changes.with_model(self.support, card, self.encoder)
-        count = 0
-        if outcomes is not None:
-            count = len(outcomes)
-            theirs = sorted(set(outcomes["model"]) - {card.model}) if "model" in outcomes.columns else []
-            if theirs:
-                raise DataError(f"The outcomes are of {theirs[0]!r} too; expected outcomes of {card.model!r} alone.")
-            wider = changes.with_outcomes(wider, outcomes.assign(model=card.model), self.encoder)
-        return self._changed(wider, "add_model", card.model, count)
+            DataError: A model of that name is in the pool, or the outcomes break the contract.
+            UnknownModelError: An outcome is of a model that is not among the cards.
 
-    def add_outcomes(self, outcomes: pd.DataFrame) -> GraphRouter:
+        Example:
+            >>> import graphrouter as gr
+            >>> config = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=2"])
+            >>> router = gr.GraphRouter.fit(gr.simulate(num_queries=100, num_models=3).data, config)
+            >>> wider = router.add_models([gr.ModelCard(model="fresh"), gr.ModelCard(model="fresher")])
+            >>> len(router.pool), wider.models[-2:]
+            (3, ('fresh', 'fresher'))
+        """
+        wider = changes.with_models(self.support, cards, self.encoder)
+        if outcomes is not None:
+            _check_has_models(outcomes)
+            names = [card.model for card in cards]
+            others = sorted(set(outcomes["model"].dropna().astype("str")) - set(names))
+            if others:
+                raise UnknownModelError(f"The outcomes are of {others[0]!r} too; expected outcomes of {', '.join(names)} alone.")
+            wider = changes.with_outcomes(wider, outcomes, self.encoder)
+        added = wider.outcomes["model"].value_counts()
+        made = (Change.now("add_model", model=card.model, num_outcomes=int(added.get(card.model, 0))) for card in cards)
+        return self._changed(wider, *made)
+
+    def add_outcomes(self, outcomes: pd.DataFrame, *, replace: bool = False) -> GraphRouter:
         """A new router that knows more outcomes, of any models of the pool; of a pair that was known the new one counts.
 
         Args:
-            outcomes: As in `add_model`, with the column `model`.
+            outcomes: As in `add_models`.
+            replace: Forget all older outcomes of these models first: for a model that has changed behind the same name.
 
         Raises:
             DataError: The outcomes break the contract, or name an unknown model or query.
         """
-        if "model" not in outcomes.columns:
-            raise DataError(f"The outcomes have the columns {', '.join(outcomes.columns)}; expected model, effect and a query.")
-        models = sorted(set(outcomes["model"]))
-        name = str(models[0]) if len(models) == 1 else ""
-        return self._changed(changes.with_outcomes(self.support, outcomes, self.encoder), "add_outcomes", name, len(outcomes))
+        _check_has_models(outcomes)
+        if replace:
+            kept = self.provenance.split.train
+            support = changes.replacing_outcomes(self.support, outcomes, self.encoder, kept_queries=kept)
+        else:
+            support = changes.with_outcomes(self.support, outcomes, self.encoder)
+        models = sorted(set(outcomes["model"].astype("str")))
+        change = Change.now(
+            "replace_outcomes" if replace else "add_outcomes",
+            model=models[0] if len(models) == 1 else "",
+            num_outcomes=len(outcomes),
+        )
+        return self._changed(support, change)
+
+    def add_task(self, task: str, *, description: str | None = None, examples: pd.DataFrame | None = None) -> GraphRouter:
+        """A new router that knows one more task; nothing is trained.
+
+        Queries that were added under its name while nobody knew it belong to it from now on. A task without queries has the mean
+        easiness of all queries, and its description is all that is known of it. Then predictions for queries of the other tasks
+        stay as they are. Those for queries of unknown task, whose belief is divided among one task more, moved by 0.0001 on
+        average and 0.002 at most (mmlu_pro, and three simulated worlds). With examples predictions move as with any outcomes.
+
+        Args:
+            task: Its name.
+            description: What its queries are about. It is not read where no task had a description in training.
+            examples: Outcomes on its queries, as in `add_models`, of any models of the pool; a column `task` may be left out.
+
+        Raises:
+            DataError: The name is blank or known, or the examples break the contract or are of another task.
+            NotApplicableError: The router was trained on queries without tasks.
+        """
+        if not self.known_tasks:
+            raise NotApplicableError(
+                f"The router cannot take in the task {task!r}: it was trained on queries without tasks. "
+                "Fit it again on data with a column task."
+            )
+        reads = bool(self.learned.transforms.features.tasks(self.support.raw.tasks).any())
+        wider = changes.with_task(self.support, task, self.encoder, description=description, reads_descriptions=reads)
+        if examples is not None:
+            _check_has_models(examples)
+            wider = changes.with_examples(wider, task, examples, self.encoder)
+        change = Change.now("add_task", task=task, num_outcomes=0 if examples is None else len(examples))
+        return self._changed(wider, change)
 
     def remove_model(self, model: str) -> GraphRouter:
         """A new router without the model and its outcomes.
@@ -199,8 +221,8 @@ class GraphRouter(Router):
             UnknownModelError: The pool has no such model.
             DataError: Too few models would be left.
         """
-        kept = self.provenance.split.train
-        return self._changed(changes.without_model(self.support, model, kept_queries=kept), "remove_model", model, 0)
+        smaller = changes.without_model(self.support, model, kept_queries=self.provenance.split.train)
+        return self._changed(smaller, Change.now("remove_model", model=model))
 
     def update_card(self, card: ModelCard) -> GraphRouter:
         """A new router with another card for a model of the pool; its outcomes stay.
@@ -208,7 +230,8 @@ class GraphRouter(Router):
         Raises:
             UnknownModelError: The pool has no model of that name.
         """
-        return self._changed(changes.with_card(self.support, card, self.encoder), "update_card", card.model, 0)
+        support = changes.with_card(self.support, card, self.encoder)
+        return self._changed(support, Change.now("update_card", model=card.model))
 
     def set_price(self, model: str, *, input_usd_per_mtok: float, output_usd_per_mtok: float) -> GraphRouter:
         """A new router that computes the cost of a model from other prices, in US dollars per million tokens.
@@ -219,7 +242,7 @@ class GraphRouter(Router):
         """
         prices = {"input_usd_per_mtok": input_usd_per_mtok, "output_usd_per_mtok": output_usd_per_mtok}
         card = parse_card({**self.pool[model].model_dump(by_alias=True), **prices})
-        return self._changed(changes.with_price(self.support, card), "set_price", model, 0, same_state=True)
+        return self._changed(changes.with_price(self.support, card), Change.now("set_price", model=model), same_state=True)
 
     def suggest_probes(self, n: int, *, model: str | None = None) -> pd.DataFrame:
         """The `n` queries to run on a newcomer so that their outcomes tell most: columns `query_id`, `task`, `prompt`.
@@ -262,22 +285,15 @@ class GraphRouter(Router):
 
     @property
     def known_tasks(self) -> tuple[str, ...]:
-        """The tasks seen in training."""
+        """The tasks seen in training, and those added since."""
         return tuple(self._tasks)
 
-    def _changed(
-        self, support: Support, what: ChangeName, model: str, num_outcomes: int, *, same_state: bool = False
-    ) -> GraphRouter:
+    def _changed(self, support: Support, *made: Change, same_state: bool = False) -> GraphRouter:
         """This router on another support; `same_state` where nothing changes that the network reads."""
-        change = Change(what, model, num_outcomes, datetime.now(UTC).isoformat(timespec="seconds"))
-        added = frozenset(map(prompt_key, support.queries["prompt"]))
-        provenance = dataclasses.replace(
-            self.provenance,
-            changes=(*self.provenance.changes, change),
-            seen_prompts=self.provenance.seen_prompts | added,
-        )
+        provenance = dataclasses.replace(self.provenance, changes=(*self.provenance.changes, *made))
         if not same_state:
-            return GraphRouter(self.learned, support, provenance, self.encoder)
+            seen = provenance.seen_prompts | frozenset(map(prompt_key, support.queries["prompt"]))
+            return GraphRouter(self.learned, support, dataclasses.replace(provenance, seen_prompts=seen), self.encoder)
         router = copy.copy(self)
         router.support, router.provenance, router.pool = support, provenance, support.pool
         router.__dict__.pop("policy_context", None)  # it holds the pool
@@ -289,7 +305,9 @@ class GraphRouter(Router):
         texts = list(prompts)
         if not texts:
             nothing = np.zeros((0, 0))
-            return _Assessment(Predictions.from_arrays(self.models, np.zeros((0, len(self.pool)))), nothing.astype(int), nothing)
+            none = np.zeros((0, len(self.pool)))
+            predictions = Predictions.from_arrays(self.models, none, effect_low=none, effect_high=none)
+            return _Assessment(predictions, nothing.astype(int), nothing)
         embeddings, surface = self.encoder.encode(texts), surface_features(texts)
         features = self.learned.transforms.features
         text = torch.from_numpy(features.prompts(embeddings)).double()
@@ -316,27 +334,30 @@ class GraphRouter(Router):
         predictions = self.learned.transforms.channels.decode(
             self.models, location.numpy(), scored.log_scale.numpy(), prices=self.pool.prices, num_chars=chars
         )
+        low, high = self.learned.interval.bounds(scored.location[EFFECT], scored.log_scale[EFFECT])
+        predictions = dataclasses.replace(predictions, effect_low=low.numpy(), effect_high=high.numpy())
         return _Assessment(predictions, found.numpy(), cosine.numpy())
 
     def _evidence(self, assessed: _Assessment, row: int) -> tuple[Evidence, ...]:
         """The most similar queries that any model has answered, most similar first."""
-        ids, prompts, tasks, effects = self._solved
         pairs = zip(assessed.neighbours[row].tolist(), assessed.cosine[row].tolist(), strict=True)
-        answered = ((j, cosine) for j, cosine in pairs if ids[j] in effects)
-        return tuple(
-            Evidence(ids[j], prompts[j], tasks[j], cosine, effects[ids[j]]) for j, cosine in islice(answered, _NUM_EVIDENCE)
-        )
+        return self._solved.most_similar(pairs, _NUM_EVIDENCE)
 
     @cached_property
-    def _solved(self) -> tuple[list[str], list[str], list[str | None], dict[str, dict[str, float]]]:
-        """Ids, prompts and tasks of the support queries, and the observed effects by query and model."""
-        queries = self.support.queries
-        effects: dict[str, dict[str, float]] = {}
-        columns = (self.support.outcomes[name].tolist() for name in ("query_id", "model", "effect"))
-        for query, model, effect in zip(*columns, strict=True):
-            effects.setdefault(query, {})[model] = effect
-        tasks = [None if pd.isna(task) else str(task) for task in queries["task"]]
-        return queries["query_id"].tolist(), queries["prompt"].tolist(), tasks, effects
+    def _solved(self) -> SolvedQueries:
+        """The support, to be quoted as evidence."""
+        return SolvedQueries.of(self.support)
+
+
+def _check_has_models(outcomes: pd.DataFrame) -> None:
+    """Nothing.
+
+    Raises:
+        DataError: The outcomes do not say whose they are.
+    """
+    if "model" not in outcomes.columns:
+        there = ", ".join(str(name) for name in outcomes.columns) or "none"
+        raise DataError(f"The outcomes have the columns {there}; expected model, effect and a query.")
 
 
 @torch.inference_mode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 import pandas as pd
@@ -11,9 +12,10 @@ from graphrouter.config import TrainConfig
 from graphrouter.data import Split
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.pool import ModelPool
+from graphrouter.routers.uncertainty import EffectInterval
 from graphrouter.training.prepare import FittedTransforms, RawFeatures
 
-ChangeName = Literal["add_model", "remove_model", "update_card", "set_price", "add_outcomes"]
+ChangeName = Literal["add_model", "remove_model", "update_card", "set_price", "add_outcomes", "replace_outcomes", "add_task"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,8 @@ class Learned:
     net: RoutingGNN
     transforms: FittedTransforms
     config: TrainConfig
+    interval: EffectInterval
+    """How sure the network is of an effect, calibrated on models left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,23 @@ class Change:
 
     what: ChangeName
     model: str
-    """Empty where several models are concerned."""
+    """Empty where several models are concerned, or none in particular."""
     num_outcomes: int
     """Outcomes that came with it."""
     at: str
     """When, in UTC, as ISO 8601."""
+    task: str = ""
+    """The task that was added, else empty."""
+
+    @classmethod
+    def now(cls, what: ChangeName, *, model: str = "", num_outcomes: int = 0, task: str = "") -> Change:
+        """A change that is made at this moment.
+
+        Example:
+            >>> Change.now("add_task", task="law").task
+            'law'
+        """
+        return cls(what, model, num_outcomes, datetime.now(UTC).isoformat(timespec="seconds"), task)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
+from scipy.linalg import block_diag
 from scipy.special import expit
 
 from graphrouter.data.splits import prompt_key
@@ -21,14 +23,16 @@ _COLUMNS = ["query_id", "task", "prompt"]
 
 @dataclass(frozen=True)
 class ProbeDesign:
-    """What is known before probes are chosen: the logit of a model is linear in the features of a query."""
+    """What is known before probes are chosen: the logit of a model is linear in the features of a query. D features."""
 
     features: FloatArray
-    """(num_queries, num_features) of each support query."""
+    """(num_queries, D) of each support query."""
+    typical: FloatArray
+    """(num_queries, D) the same without what makes this query special: what a new query like it has."""
     information: FloatArray
     """(num_queries,) Fisher information of one outcome about the logit, in (0, 0.25]."""
-    precision: FloatArray
-    """(num_features,) prior mass of each coefficient: 1 / variance on the logit scale, > 0."""
+    covariance: FloatArray
+    """(D, D) of the coefficients, given all outcomes of the model so far; on the logit scale."""
 
 
 def suggest_probes(support: Support, base: RaschBase, state: SupportState, num: int, model: str | None = None) -> pd.DataFrame:
@@ -41,14 +45,14 @@ def suggest_probes(support: Support, base: RaschBase, state: SupportState, num: 
         base: Of the network; it holds the learned prior masses.
         state: Of the support.
         num: How many.
-        model: A model of the pool that is to be placed better; a model that is not there yet, without it.
+        model: A model of the pool that is to be placed better, by what its card and its outcomes say so far; a model that nothing
+            is known of, without it.
 
     Raises:
         UnknownModelError: The pool has no such model.
         DataError: `num` is below 1, or larger than the number of prompts that are left.
     """
-    if model is not None:
-        support.pool.position(model)  # refuses an unknown one
+    place = None if model is None else support.pool.position(model)
     theirs = support.outcomes.loc[support.outcomes["model"] == model, "query_id"]
     answered = support.queries["query_id"].isin(theirs).to_numpy(dtype=bool)
     open_rows = _open_rows(support.queries, answered)
@@ -58,32 +62,42 @@ def suggest_probes(support: Support, base: RaschBase, state: SupportState, num: 
             f"{num} probes were asked for; expected 1 to {len(open_rows)}, the number of distinct prompts of the support{whose}. "
             "Ask for as many, or add outcomes on other prompts."
         )
-    chosen = choose_probes(probe_design(base, state), num, answered=np.flatnonzero(answered), candidates=open_rows)
+    chosen = choose_probes(probe_design(base, state, place), num, candidates=open_rows)
     return support.queries[_COLUMNS].iloc[chosen].reset_index(drop=True)
 
 
-def probe_design(base: RaschBase, state: SupportState) -> ProbeDesign:
-    """The choice as the router's own base sees it: one feature for the ability, one for the skill in each task.
+def probe_design(base: RaschBase, state: SupportState, model: int | None) -> ProbeDesign:
+    """The choice as the router's own base sees it: a feature for each factor that models share, one for the skill in each task.
 
-    What an outcome tells is computed for a model of average ability. What is expected of the model itself is a worse guide: the
-    promises of a card and of a few outcomes are too far off (measured; see experiments/LOG.md).
+    A query that tells strong models from weak ones has a larger first feature (see `RaschBase`).
 
     Args:
         base: Of the network; it holds the learned prior masses.
         state: Of the support.
+        model: Position in the pool; a model that nothing is known of, without it.
     """
-    known = state.base
-    task = state.task_of_query
-    easiness = (known.task_easiness[EFFECT][task] + known.surprise[EFFECT]).numpy()
-    average = float(known.ability[EFFECT].mean())
-    ability_mass, skill_mass, easiness_mass = (
-        float(mass().detach()[EFFECT]) for mass in (base.ability_mass, base.skill_mass, base.easiness_mass)
-    )
-    membership = np.eye(state.num_tasks + 1)[task.numpy()][:, : state.num_tasks]
+    known, task = state.base, state.task_of_query
+    levels = known.ability[EFFECT] + known.skill[EFFECT]  # (T + 1, M)
+    num_factors = known.basis.shape[2]
+    if model is None:
+        level, factors = levels.mean(1), levels.new_zeros(num_factors)
+        shared = torch.eye(num_factors, dtype=levels.dtype) / base.prior_mass().detach()[EFFECT]
+        own = torch.ones_like(level) / base.skill_mass().detach()[EFFECT]
+    else:
+        level, factors = levels[:, model], known.factors[EFFECT, :, model]
+        shared, own = known.factor_covariance[EFFECT, model], known.own_variance[EFFECT, :, model]
+    slope = known.slope[EFFECT]
+    membership = torch.eye(state.num_tasks + 1, dtype=levels.dtype)[task][:, : state.num_tasks]
+    typical = torch.cat([known.basis[EFFECT][task], membership], dim=1)
+    features = typical.clone()
+    features[:, 0] += slope
+    logit = level[task] + known.task_easiness[EFFECT][task] + known.surprise[EFFECT] + slope * factors[0]
+    uncertainty = (1 - known.reliability[EFFECT]) / base.easiness_mass().detach()[EFFECT]
     return ProbeDesign(
-        features=np.concatenate([np.ones((len(membership), 1)), membership], axis=1),
-        information=outcome_information(average + easiness, (1 - known.reliability[EFFECT].numpy()) / easiness_mass),
-        precision=np.repeat([ability_mass, skill_mass], [1, state.num_tasks]),
+        features=features.numpy(),
+        typical=typical.numpy(),
+        information=outcome_information(logit.numpy(), uncertainty.numpy()),
+        covariance=block_diag(shared.numpy(), np.diag(own[: state.num_tasks].numpy())),
     )
 
 
@@ -106,25 +120,22 @@ def outcome_information(logit: FloatArray, easiness_variance: FloatArray) -> Flo
     return np.asarray(information / (1 + information * easiness_variance))
 
 
-def choose_probes(design: ProbeDesign, num: int, *, answered: IntArray, candidates: IntArray) -> IntArray:
+def choose_probes(design: ProbeDesign, num: int, *, candidates: IntArray) -> IntArray:
     """Positions of the `num` queries that tell most, most useful first, each at most once.
 
-    Each step takes the query that lowers the expected excess log loss over the support most: the mean over its queries of
+    Each step takes the query that lowers the expected excess log loss on new queries like those of the support most: the mean of
     information x posterior variance of the logit, halved. That is Bayesian A-optimality, weighted by the moments of the support
     (Chaloner and Verdinelli 1995, section 2), one query at a time; a choice does not depend on how many more follow.
 
     Args:
-        design: The features, what an outcome tells, and the prior.
+        design: The features, what an outcome tells, and what is known.
         num: At most the number of candidates.
-        answered: Positions of queries whose outcomes are there already.
         candidates: Positions of queries to choose from; of equal ones the first is taken.
     """
-    features, information = design.features, design.information
-    known = features[answered]
-    covariance = np.linalg.inv(np.diag(design.precision) + (known.T * information[answered]) @ known)
-    moments = (features.T * information) @ features / len(features)
-    # Of each candidate: the variance of its logit, and by how much its direction weighs in the mean over the support.
-    features, information = features[candidates], information[candidates]
+    moments = (design.typical.T * design.information) @ design.typical / len(design.typical)
+    covariance = design.covariance
+    # Of each candidate: the variance of its logit, and by how much its direction weighs in the mean over new queries.
+    features, information = design.features[candidates], design.information[candidates]
     spread = features @ covariance
     variance = (spread * features).sum(axis=1)
     weight = ((spread @ moments) * spread).sum(axis=1)

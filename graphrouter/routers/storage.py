@@ -24,6 +24,7 @@ from graphrouter.nn.network import FeatureSizes, RoutingGNN
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.routers.parts import Change, Learned, Provenance, Support
+from graphrouter.routers.uncertainty import EffectInterval
 from graphrouter.training.prepare import FittedTransforms, RawFeatures, positions_of
 
 _KIND = "graphrouter"
@@ -46,6 +47,7 @@ def save_parts(folder: Path, learned: Learned, support: Support, provenance: Pro
         "features": learned.net.sizes._asdict(),
         "spend_unit": scaler.spend_unit.value,
         "channels": {"mean": scaler.mean.tolist(), "scale": scaler.scale.tolist(), "observed": list(scaler.observed)},
+        "effect_interval": dataclasses.asdict(learned.interval),
         "cost_scale": [_json_number(bound) for bound in learned.transforms.cost],
         "metrics": provenance.metrics,
         "changes": [dataclasses.asdict(change) for change in provenance.changes],
@@ -98,7 +100,8 @@ def read_parts(folder: Path, *, encoder: TextEncoder | None = None) -> tuple[Lea
     check_encoder(text_encoder, **manifest["encoder"])
     try:
         support = _support(contents)
-        learned = Learned(net=_network(contents, config), transforms=_transforms(contents), config=config)
+        interval = EffectInterval(**manifest["effect_interval"])
+        learned = Learned(net=_network(contents, config), transforms=_transforms(contents), config=config, interval=interval)
         provenance = _provenance(contents)
     except (KeyError, TypeError, RuntimeError) as error:  # a part that another release names or shapes differently
         raise ArtifactError(f"The artifact at {folder} is not of this release ({error}). Train again.") from error

@@ -138,13 +138,15 @@ def test_what_is_no_artifact_is_refused(tmp_path: Path) -> None:
             read_artifact(place)
 
 
-@pytest.mark.parametrize("version", [0, 2, 99, "1", None])
-def test_another_format_version_is_refused(folder: Path, version: object) -> None:
+@pytest.mark.parametrize(
+    ("version", "remedy"), [(1, "Train"), (3, "Upgrade graphrouter, or train"), (99, "Upgrade"), ("2", "Train"), (None, "Train")]
+)
+def test_another_format_version_is_refused(folder: Path, version: object, remedy: str) -> None:
     manifest = json.loads((folder / MANIFEST).read_bytes())
     manifest["format_version"] = version
     manifest["checksum"] = artifact._manifest_checksum(manifest)
     (folder / MANIFEST).write_bytes(artifact._manifest_bytes(manifest))
-    with pytest.raises(ArtifactError, match=f"format version {version}; this release reads version 1. Upgrade graphrouter"):
+    with pytest.raises(ArtifactError, match=f"format version {version}; this release reads version 2. {remedy}"):
         read_artifact(folder)
 
 

@@ -40,6 +40,8 @@ def choose(
     tokens: tuple[list[float], list[float]] = ([NAN] * 3, [NAN] * 3),
     pool: ModelPool | None = None,
     scale: CostScale = SCALE,
+    low: list[float] | None = None,
+    high: list[float] | None = None,
     **evidence: tuple[Evidence, ...],
 ) -> Decision:
     """The decision among grand (0.9, 0.10 USD, 8 s), mid (0.6, 0.02 USD, 2 s) and nano (0.5, free, 1 s)."""
@@ -50,6 +52,8 @@ def choose(
         latency_s=np.array([latency]),
         input_tokens=np.array([tokens[0]]),
         output_tokens=np.array([tokens[1]]),
+        effect_low=None if low is None else np.array([low]),
+        effect_high=None if high is None else np.array([high]),
     )
     return decide(policy, predictions, 0, PolicyContext(pool or pool_of(), scale), **evidence)
 
@@ -166,6 +170,63 @@ def test_limits_are_inclusive() -> None:
     assert choose(policy, tokens=([60.0] * 3, [40.0] * 3), pool=pool_of({"context_tokens": 100})).model == "grand"
 
 
+LOW, HIGH = [0.4, 0.55, 0.45], [0.95, 0.65, 0.97]
+
+
+def choose_with_ends(policy: Policy, **given: Any) -> Decision:
+    """The decision where grand has 0.4 to 0.95, mid 0.55 to 0.65 and nano 0.45 to 0.97."""
+    return choose(policy, low=LOW, high=HIGH, **given)
+
+
+@pytest.mark.parametrize(("risk", "chosen"), [("lower", "mid"), ("expected", "grand"), ("upper", "nano")])
+def test_risk_says_which_effect_counts(risk: Any, chosen: str) -> None:
+    decision = choose_with_ends(Policy(cost_weight=0.0, risk=risk))
+    assert decision.model == chosen
+    counted = {"lower": LOW, "expected": EFFECT, "upper": HIGH}[risk]
+    assert utilities(decision) == pytest.approx(dict(zip(("grand", "mid", "nano"), counted, strict=True)))
+    assert decision.effect == dict(zip(("grand", "mid", "nano"), EFFECT, strict=True))[chosen]  # what is expected stays
+
+
+def test_risk_counts_in_every_kind_of_utility() -> None:
+    assert utilities(choose_with_ends(Policy(cost_weight=0.5, risk="lower")))["grand"] == pytest.approx(0.5 * 0.4 - 0.5)
+    assert utilities(choose_with_ends(Policy(usd_per_effect=0.25, risk="upper")))["grand"] == pytest.approx(0.95 - 0.4)
+    decision = choose_with_ends(Policy(min_effect=0.5, risk="lower"))
+    assert decision.model == "mid"
+    assert decision.rejected == {"grand": "lower end of effect 0.400 below 0.5", "nano": "lower end of effect 0.450 below 0.5"}
+    assert choose_with_ends(Policy(min_effect=0.96, risk="upper")).model == "nano"
+
+
+def test_the_decision_and_its_candidates_carry_the_intervals() -> None:
+    decision = choose_with_ends(Policy(cost_weight=0.0))
+    assert (decision.effect_low, decision.effect_high) == (0.4, 0.95)
+    assert {c.model: (c.effect_low, c.effect_high) for c in decision.candidates}["nano"] == (0.45, 0.97)
+    bare = choose(Policy(cost_weight=0.0))
+    assert (bare.effect_low, bare.candidates[0].effect_high, bare.candidates[0].doubt) == (None, None, None)
+
+
+@pytest.mark.parametrize(("settings", "what"), [({"risk": "lower"}, "risk = lower"), ({"safe_model": "mid"}, "a safe model")])
+def test_a_router_without_intervals_cannot_weigh_them(settings: dict[str, Any], what: str) -> None:
+    with pytest.raises(PolicyError, match=f"The policy asks for {what}, but this router does not say how sure it is"):
+        choose(Policy(cost_weight=0.0, **settings))
+
+
+@pytest.mark.parametrize(("doubt", "chosen"), [(0.54, "mid"), (0.56, "grand"), (1.0, "grand"), (0.0, "mid")])
+def test_too_much_doubt_takes_the_safe_model(doubt: float, chosen: str) -> None:
+    decision = choose_with_ends(Policy(cost_weight=0.0, safe_model="mid", max_doubt=doubt))
+    assert (decision.model, decision.used_safe_model) == (chosen, chosen == "mid")
+    assert decision.candidates[0].model == "grand"  # the ranking stays
+    assert (decision.effect, decision.effect_low) == ((0.6, 0.55) if chosen == "mid" else (0.9, 0.4))
+    assert not decision.used_fallback
+
+
+def test_the_safe_model_must_satisfy_the_policy_itself() -> None:
+    decision = choose_with_ends(Policy(cost_weight=0.0, safe_model="mid", min_effect=0.7))
+    assert (decision.model, decision.used_safe_model) == ("grand", False)
+    assert not choose_with_ends(Policy(cost_weight=0.0, safe_model="grand")).used_safe_model  # it is the best anyway
+    decision = choose_with_ends(Policy(min_effect=1.0, safe_model="mid", fallback="nano"))
+    assert (decision.model, decision.used_fallback, decision.used_safe_model) == ("nano", True, False)
+
+
 def test_nobody_satisfies_names_the_reasons() -> None:
     with pytest.raises(PolicyError) as caught:
         choose(Policy(allowed=("grand", "mid"), max_cost_usd=0.01))
@@ -200,10 +261,12 @@ def test_the_fallback_is_not_needed_when_somebody_satisfies() -> None:
     assert (decision.model, decision.used_fallback) == ("nano", False)
 
 
-@pytest.mark.parametrize("settings", [{"allowed": ("grnd",)}, {"excluded": ("grnd",)}, {"fallback": "grnd"}])
+@pytest.mark.parametrize(
+    "settings", [{"allowed": ("grnd",)}, {"excluded": ("grnd",)}, {"fallback": "grnd"}, {"safe_model": "grnd"}]
+)
 def test_an_unknown_name_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(UnknownModelError, match="names 'grnd', which is not in the pool: grand, mid, nano"):
-        choose(Policy(**settings))
+        choose_with_ends(Policy(**settings))
 
 
 def test_nothing_allowed_is_an_explicit_end() -> None:
@@ -333,6 +396,11 @@ def test_scaled_costs_lie_in_the_unit_interval_and_keep_their_order(seen: list[f
         ({"cost_weight": 3}, "leaves no weight for effect_weight"),
         ({"fallback": "a", "excluded": ("a",)}, "is excluded"),
         ({"min_effect": 0.5, "usd_per_effect": 1.0}, "set one of the two"),
+        ({"risk": "high"}, "risk = 'high': Input should be 'lower', 'expected' or 'upper'"),
+        ({"max_doubt": 0.2}, "max_doubt says when a safe model is taken, and there is none"),
+        ({"safe_model": "a", "max_doubt": 1.2}, "max_doubt = 1.2"),
+        ({"safe_model": "a", "excluded": ("a",)}, "the safe model 'a' is excluded"),
+        ({"safe_model": "a", "allowed": ("b",)}, "not among the allowed"),
     ],
 )
 def test_a_policy_that_contradicts_itself_is_refused(settings: dict[str, object], message: str) -> None:

@@ -56,6 +56,41 @@ def test_concatenate_stacks_the_rows() -> None:
         assert np.array_equal(getattr(joined, name), np.vstack([known[name] for known in arrays]))
 
 
+def with_ends(effect: np.ndarray) -> Predictions:
+    return Predictions.from_arrays(("a", "b"), effect, cost_usd=effect + 1, effect_low=effect - 0.5, effect_high=effect + 0.5)
+
+
+def test_intervals_are_there_whole_or_not_at_all() -> None:
+    effect = matrix(3, 2)
+    assert Predictions.from_arrays(("a", "b"), effect).effect_low is None
+    with pytest.raises(ValueError, match="one end of the interval of effect; expected both, or none"):
+        Predictions.from_arrays(("a", "b"), effect, effect_low=effect)
+    with pytest.raises(ValueError, match=r"Predictions\.effect_high has shape \(2, 3\)"):
+        Predictions.from_arrays(("a", "b"), effect, effect_low=effect, effect_high=matrix(2, 3))
+
+
+def test_concatenate_keeps_intervals_that_all_parts_have() -> None:
+    first, second = with_ends(matrix(1, 2)), with_ends(matrix(2, 2, start=5))
+    joined = Predictions.concatenate([first, second])
+    assert joined.effect_low is not None
+    assert joined.effect_high is not None
+    np.testing.assert_array_equal(joined.effect_low, joined.effect - 0.5)
+    np.testing.assert_array_equal(joined.effect_high, joined.effect + 0.5)
+    bare = Predictions.concatenate([first, Predictions.from_arrays(("a", "b"), matrix(1, 2))])
+    assert bare.effect_low is None
+    assert bare.effect_high is None
+
+
+def test_take_picks_rows_and_columns_of_everything() -> None:
+    some = with_ends(matrix(3, 2)).take(rows=np.array([2, 0]), columns=np.array([1]))
+    assert some.models == ("b",)
+    assert some.effect.tolist() == [[5.0], [1.0]]
+    assert some.cost_usd.tolist() == [[6.0], [2.0]]
+    assert some.effect_high is not None
+    assert some.effect_high.tolist() == [[5.5], [1.5]]
+    assert Predictions.from_arrays(("a", "b"), matrix(3, 2)).take(rows=np.array([1])).effect_low is None
+
+
 def test_predictions_cannot_be_changed_by_assignment() -> None:
     predictions = Predictions.from_arrays(("a",), matrix(1, 1))
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -82,7 +117,15 @@ def test_latency_is_that_of_the_chosen_model(decision: Decision) -> None:
     assert dataclasses.replace(decision, model="b").latency_s is None
 
 
+def test_doubt_is_the_width_of_the_interval(decision: Decision) -> None:
+    candidate = decision.candidates[0]
+    assert candidate.doubt is None
+    assert dataclasses.replace(candidate, effect_low=0.25, effect_high=0.75).doubt == 0.5
+
+
 def test_a_decision_has_no_evidence_and_no_fallback_unless_said(decision: Decision) -> None:
+    assert not decision.used_safe_model
+    assert (decision.effect_low, decision.effect_high) == (None, None)
     assert decision.evidence == ()
     assert not decision.used_fallback
     assert decision.policy == {}

@@ -65,7 +65,76 @@ def test_adding_again_updates_the_card_and_adds_outcomes(invoke: Invoke, mine: P
     assert [change.what for change in router.provenance.changes] == ["add_model", "update_card", "add_outcomes"]
 
 
-def test_bad_input_is_one_line_and_changes_nothing(invoke: Invoke, mine: Path, card: Path, tmp_path: Path) -> None:
+def test_replacing_forgets_what_was_known_of_the_model(invoke: Invoke, mine: Path, card: Path, tmp_path: Path) -> None:
+    old, new = tmp_path / "old.csv", tmp_path / "new.csv"
+    old.write_text("prompt,effect\nAdd 3 and 4.,1\nAdd 5 and 6.,1\n")
+    new.write_text("prompt,effect\nAdd 5 and 6.,0\n")
+    assert invoke("pool", "add", mine, card, "--outcomes", old)[0] == 0
+    status, shown, errors = invoke("pool", "add", mine, card, "--outcomes", new, "--replace")
+    assert (status, errors) == (0, "")
+    assert "with 1 new outcomes; older ones are forgotten" in shown
+    listed = json.loads(invoke("pool", "list", mine, "--json")[1])[-1]
+    assert (listed["model"], listed["num_outcomes"], listed["mean_effect"]) == ("fresh", 1, 0.0)
+    assert "replace_outcomes, 1 outcomes" in invoke("pool", "show", mine, "fresh")[1]
+
+
+def test_prices_are_filled_in_where_the_card_has_none(invoke: Invoke, mine: Path, tmp_path: Path) -> None:
+    bare, named, stated = (tmp_path / f"{name}.yaml" for name in ("bare", "named", "stated"))
+    bare.write_text("model: gpt-4o-mini\noutput_usd_per_mtok: 0.7\n")
+    named.write_text("model: our-name\n")
+    stated.write_text("model: quite-unlisted\ninput_usd_per_mtok: 1\noutput_usd_per_mtok: 2\n")
+    status, shown, errors = invoke("pool", "add", mine, bare, "--fill-prices")
+    assert (status, errors) == (0, "")
+    assert "that of openai/gpt-4o-mini in the list of genai-prices" in shown
+    assert invoke("pool", "add", mine, named, "--listed-as", "openai/gpt-4o-mini")[0] == 0
+    assert "Prices" not in invoke("pool", "add", mine, stated, "--fill-prices")[1]
+    pool = GraphRouter.load(mine).pool
+    assert pool["gpt-4o-mini"].output_usd_per_mtok == 0.7, "the user's price wins"
+    assert pool["gpt-4o-mini"].input_usd_per_mtok == pool["our-name"].input_usd_per_mtok
+    assert pool["our-name"].has_price
+    assert pool["quite-unlisted"].input_usd_per_mtok == 1
+
+
+def test_a_task_joins_and_can_be_asked_for(invoke: Invoke, mine: Path, router: GraphRouter, tmp_path: Path) -> None:
+    graded = tmp_path / "graded.csv"
+    graded.write_text(f"model,prompt,effect\n{router.models[0]},Write a haiku.,1\n{router.models[1]},Write a haiku.,0\n")
+    words = ("pool", "add-task", mine, "haiku", "--description", "Short poems.", "--examples", graded)
+    status, shown, errors = invoke(*words)
+    assert (status, errors) == (0, "")
+    assert f"haiku is one of {len(router.known_tasks) + 1} tasks, with 2 new outcomes" in shown
+    assert GraphRouter.load(mine).known_tasks[-1] == "haiku"
+    assert "add_task haiku, 2 outcomes" in invoke("pool", "show", mine, router.models[0])[1]
+    status, shown, errors = invoke("route", mine, "Write a haiku on snow.", "--task", "haiku", "--json")
+    assert (status, errors) == (0, "")
+    assert json.loads(shown)["evidence"][0]["task"] == "haiku"
+    assert invoke("pool", "add-task", mine, "limerick", "--out", tmp_path / "more")[0] == 0
+    assert "limerick" not in GraphRouter.load(mine).known_tasks
+
+
+def test_outcomes_of_a_task_that_nobody_knows_are_taken_with_a_warning(
+    invoke: Invoke, mine: Path, card: Path, tmp_path: Path
+) -> None:
+    graded = tmp_path / "graded.csv"
+    graded.write_text("prompt,task,effect\nWrite a haiku.,haiku,1\n")
+    status, _, errors = invoke("pool", "add", mine, card, "--outcomes", graded)
+    assert status == 0
+    assert "never seen the task 'haiku', which counts as unknown" in errors
+
+
+def test_the_last_models_stay(invoke: Invoke, mine: Path, router: GraphRouter) -> None:
+    for model in router.models[2:]:
+        assert invoke("pool", "remove", mine, model)[0] == 0
+    before = {path.name: path.read_bytes() for path in mine.iterdir()}
+    status, shown, errors = invoke("pool", "remove", mine, router.models[0])
+    assert (status, shown) == (2, "")
+    assert "The pool has 2 models; routing needs at least 2" in errors
+    assert errors.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in mine.iterdir()} == before
+
+
+def test_bad_input_is_one_line_and_changes_nothing(
+    invoke: Invoke, mine: Path, card: Path, router: GraphRouter, tmp_path: Path
+) -> None:
     before = {path.name: path.read_bytes() for path in mine.iterdir()}
     bad = {
         "unknown.yaml": "model: x\ncolour: red\n",
@@ -73,12 +142,17 @@ def test_bad_input_is_one_line_and_changes_nothing(invoke: Invoke, mine: Path, c
         "negative.yaml": "model: x\ninput_usd_per_mtok: -1\n",
         "list.json": "[1]",
         "broken.json": "{",
+        "unlisted.yaml": "model: no-such-model-anywhere\n",
     }
     for name, text in bad.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "empty.csv").write_text("prompt,effect\n")
     (tmp_path / "no_effect.csv").write_text("prompt\nx\n")
     (tmp_path / "wrong.csv").write_text("prompt,effect\nx,1.3\n")
+    (tmp_path / "word.csv").write_text("prompt,effect\nx,good\n")
+    (tmp_path / "theirs.csv").write_text("model,prompt,effect\nsomebody,x,1\n")
+    (tmp_path / "examples.csv").write_text("model,prompt,task,effect\nsomebody,x,other,1\n")
+    (tmp_path / "there.yaml").write_text(f"model: {router.models[0]}\n")
     for words, said in (
         (("add", mine, tmp_path / "unknown.yaml"), "unknown field 'colour'"),
         (("add", mine, tmp_path / "nameless.yaml"), "model"),
@@ -89,6 +163,24 @@ def test_bad_input_is_one_line_and_changes_nothing(invoke: Invoke, mine: Path, c
         (("add", mine, card, "--outcomes", tmp_path / "empty.csv"), "no rows"),
         (("add", mine, card, "--outcomes", tmp_path / "no_effect.csv"), "no column effect"),
         (("add", mine, card, "--outcomes", tmp_path / "wrong.csv"), "effect is 1.3"),
+        (("add", mine, card, "--outcomes", tmp_path / "word.csv"), "effect is 'good', which is no number"),
+        (
+            ("add", mine, card, "--outcomes", tmp_path / "theirs.csv"),
+            "outcomes are of 'somebody' too; expected outcomes of 'fresh'",
+        ),
+        (("add", mine, tmp_path / "there.yaml", "--outcomes", tmp_path / "theirs.csv"), "outcomes are of 'somebody' too"),
+        (("add", mine, card, "--replace"), "give them with --outcomes FILE"),
+        (("add", mine, tmp_path / "unlisted.yaml", "--fill-prices"), "The price list has no model 'no-such-model-anywhere'"),
+        (("add", mine, tmp_path / "unlisted.yaml", "--listed-as", "nor-this-one"), "no model 'nor-this-one'"),
+        (("add-task", mine, router.known_tasks[0]), f"knows a task '{router.known_tasks[0]}' already"),
+        (("add-task", mine, " "), "expected a name that is not blank"),
+        (("add-task", mine, "haiku", "--examples", tmp_path / "empty.csv"), "expected model, effect"),
+        (("add-task", mine, "haiku", "--examples", tmp_path / "no_effect.csv"), "no column effect"),
+        (("add-task", mine, "haiku", "--examples", tmp_path / "examples.csv"), "names the task 'other' too"),
+        (("add-task", mine, "haiku", "--examples", tmp_path / "theirs.csv"), "'somebody'"),
+        (("add-task", mine, "haiku", "--examples", tmp_path / "nowhere.csv"), "nowhere.csv"),
+        (("set-price", mine, router.models[0], "--input", -1, "--output", 1), "greater than or equal to 0"),
+        (("set-price", mine, router.models[0], "--input", "nan", "--output", 1), "input_usd_per_mtok"),
         (("remove", mine, "nobody"), "Unknown model 'nobody'"),
         (("set-price", mine, "nobody", "--input", 1, "--output", 1), "Unknown model 'nobody'"),
         (("show", mine, "nobody"), "Unknown model 'nobody'"),

@@ -31,7 +31,9 @@ def test_shows_the_choice_the_candidates_and_the_evidence(invoke: Invoke, artifa
     decision = router.route(PROMPT)
     status, shown, errors = invoke("route", artifact, PROMPT)
     assert (status, errors) == (0, "")
-    assert shown.startswith(f"{decision.model}\n  expected effect {decision.effect:.3f}, ")
+    assert shown.startswith(
+        f"{decision.model}\n  expected effect {decision.effect:.3f} ({decision.effect_low:.2f}-{decision.effect_high:.2f}), "
+    )
     assert all(model in shown for model in router.models)
     assert "Candidates (4 of 4)" in shown
     assert "0.5 x effect - 0.5 x scaled cost" in shown
@@ -132,6 +134,27 @@ def test_a_router_without_costs_says_so(invoke: Invoke, simulation: Simulation, 
     assert "cannot predict any" in errors
 
 
+def test_risk_and_a_safe_model(invoke: Invoke, artifact: Path, router: GraphRouter) -> None:
+    words = ("--preset", "performance_first", "--risk", "upper")
+    found = json.loads(invoke("route", artifact, PROMPT, *words, "--json")[1])
+    ends = {c["model"]: (c["effect_low"], c["effect"], c["effect_high"]) for c in found["candidates"]}
+    assert all(low <= effect <= high for low, effect, high in ends.values())
+    assert found["model"] == max(ends, key=lambda model: ends[model][2])
+    assert (found["effect_low"], found["effect_high"]) == ends[found["model"]][::2]
+    assert found["policy"]["risk"] == "upper"
+    safe = next(model for model in router.models if model != found["model"])
+    status, shown, _ = invoke("route", artifact, PROMPT, *words, "--safe-model", safe, "--max-doubt", 0)
+    assert status == 0
+    assert shown.startswith(f"{safe}\n")
+    assert f"This is the safe model: too little is known of {found['model']}, " in " ".join(shown.split())
+    low, effect, high = ends[safe]
+    assert f"{effect:.3f} ({low:.2f}-{high:.2f})" in shown
+    assert "effect (80 %)" in shown
+    status, shown, errors = invoke("route", artifact, PROMPT, "--risk", "high")
+    assert (status, shown) == (2, "")
+    assert "'lower', 'expected', 'upper'" in errors
+
+
 def test_presets_are_those_of_the_package() -> None:
     assert [preset.value for preset in Preset] == list(PRESETS)
 
@@ -158,6 +181,12 @@ def test_options_make_the_policy() -> None:
 def test_policies_in_words() -> None:
     assert describe_policy(Policy(min_effect=0.8)) == "the lowest cost among models with an expected effect of at least 0.8"
     assert describe_policy(Policy(usd_per_effect=0.05)) == "the highest effect - cost / 0.05 USD"
+    assert describe_policy(Policy(min_effect=0.8, risk="upper")) == (
+        "the lowest cost among models with an upper end of the effect of at least 0.8"
+    )
+    assert describe_policy(Policy(usd_per_effect=0.05, risk="lower")) == "the highest lower end of the effect - cost / 0.05 USD"
+    safe = Policy(cost_weight=0.5, safe_model="a", max_doubt=0.2)
+    assert describe_policy(safe).endswith("scaled cost; a where the interval of the best is wider than 0.2")
     limited = Policy(cost_weight=0, max_cost_usd=0.01, max_latency_s=3, allowed=("a", "b"), requires=("json",))
     assert describe_policy(limited) == "the highest expected effect; at most 0.01 USD a call; at most 3 s; only a, b; with json"
 

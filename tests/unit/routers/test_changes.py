@@ -10,6 +10,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.exceptions import DataError, UnknownModelError
+from graphrouter.routers import graph
 from graphrouter.types import Predictions
 
 NEW = "newcomer"
@@ -164,6 +165,62 @@ def test_a_card_can_be_updated(trained: gr.GraphRouter, prompts: list[str]) -> N
     assert plain.models == trained.models
     assert len(plain.support.outcomes) == len(trained.support.outcomes)
     assert_equal(plain.update_card(trained.pool[model]).predict(prompts), trained.predict(prompts))
+
+
+def test_models_join_together_as_one_by_one(
+    trained: gr.GraphRouter, card: gr.ModelCard, graded: pd.DataFrame, prompts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = card.model_copy(update={"model": "twin", "description": "Another model."})
+    one_by_one = trained.add_model(card, outcomes=graded).add_model(twin)
+    encode, times = graph._encode, []
+    monkeypatch.setattr(graph, "_encode", lambda *args: times.append(1) or encode(*args))
+    together = trained.add_models([card, twin], outcomes=graded.assign(model=NEW))
+    assert len(times) == 1, "the support is encoded once"
+    assert together.models == (*trained.models, NEW, "twin")
+    assert_equal(together.predict(prompts), one_by_one.predict(prompts))
+    assert [(c.what, c.model, c.num_outcomes) for c in together.provenance.changes] == [
+        ("add_model", NEW, len(graded)),
+        ("add_model", "twin", 0),
+    ]
+    assert_equal(together.remove_model("twin").remove_model(NEW).predict(prompts), trained.predict(prompts))
+
+
+def test_a_router_takes_in_several_or_none(trained: gr.GraphRouter, card: gr.ModelCard, graded: pd.DataFrame) -> None:
+    for cards, outcomes, said in (
+        ([], None, "No card was given"),
+        ([card, card], None, f"Two cards are named '{NEW}'"),
+        ([card, trained.pool[trained.models[0]]], None, "already"),
+        ([card], graded, "expected model, effect"),
+        (card, None, "received a ModelCard; expected a sequence of cards"),
+        ([card], graded.head(0).assign(model=NEW), "no rows"),
+    ):
+        with pytest.raises(DataError, match=said):
+            trained.add_models(cards, outcomes=outcomes)
+    with pytest.raises(UnknownModelError, match=f"outcomes are of '{trained.models[0]}' too"):
+        trained.add_models([card], outcomes=graded.assign(model=trained.models[0]))
+
+
+def test_replacing_forgets_what_the_model_did_before(
+    trained: gr.GraphRouter, card: gr.ModelCard, graded: pd.DataFrame, prompts: list[str], whole: gr.RoutingDataset
+) -> None:
+    old, new = with_prompts(graded.head(30), whole).assign(effect=0.0), graded.tail(20)
+    changed = trained.add_model(card, outcomes=old).add_outcomes(new.assign(model=NEW), replace=True)
+    assert_equal(changed.predict(prompts), trained.add_model(card, outcomes=new).predict(prompts))
+    assert len(changed.support.queries) == len(trained.support.queries), "prompts of nobody's outcomes are gone"
+    assert changed.support.outcomes["model"].value_counts()[trained.models[0]] > 0, "the others keep theirs"
+    assert [(c.what, c.model, c.num_outcomes) for c in changed.provenance.changes][1:] == [("replace_outcomes", NEW, 20)]
+
+
+def test_replacing_may_name_a_query_that_came_with_the_older_outcomes(
+    trained: gr.GraphRouter, card: gr.ModelCard, graded: pd.DataFrame, whole: gr.RoutingDataset
+) -> None:
+    wider = trained.add_model(card, outcomes=with_prompts(graded.head(5), whole))
+    added = wider.support.outcomes[wider.support.outcomes["model"] == NEW]
+    again = wider.add_outcomes(added[["query_id", "model"]].head(2).assign(effect=1.0), replace=True)
+    assert again.support.outcomes.loc[again.support.outcomes["model"] == NEW, "effect"].tolist() == [1.0, 1.0]
+    assert len(again.support.queries) == len(trained.support.queries) + 2
+    with pytest.raises(DataError, match=r"effect is 1\.3"):
+        wider.add_outcomes(added[["query_id", "model"]].assign(effect=1.3), replace=True)
 
 
 def test_bad_input_is_named(trained: gr.GraphRouter, card: gr.ModelCard, graded: pd.DataFrame) -> None:

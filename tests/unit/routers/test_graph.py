@@ -33,7 +33,7 @@ class TestPredict:
         together = router.predict(PROMPTS, tasks=tasks)
         order = [3, 0, 4, 2, 1]
         shuffled = router.predict([PROMPTS[i] for i in order], tasks=[tasks[i] for i in order])
-        for name in ("effect", "cost_usd", "output_tokens", "latency_s"):
+        for name in ("effect", "effect_low", "effect_high", "cost_usd", "output_tokens", "latency_s"):
             whole = getattr(together, name)
             np.testing.assert_allclose(getattr(shuffled, name), whole[order], atol=1e-9, rtol=1e-9)
             for i in range(len(PROMPTS)):
@@ -91,6 +91,76 @@ class TestPredict:
             results = list(executor.map(lambda i: router.predict([PROMPTS[i % 5]]).effect, range(80)))
         for i, effect in enumerate(results):
             np.testing.assert_allclose(effect, expected[i % 5], atol=1e-12)
+
+
+class TestIntervals:
+    def test_the_expected_effect_lies_in_its_interval(self, router: gr.GraphRouter) -> None:
+        found = router.predict(PROMPTS)
+        low, high = ends_of(found)
+        assert ((low >= 0) & (low <= found.effect) & (found.effect <= high) & (high <= 1)).all()
+        assert ends_of(router.predict([]))[0].shape == (0, 5)
+
+    def test_a_newcomer_is_in_doubt_and_outcomes_take_the_doubt_away(
+        self, others: gr.GraphRouter, card: gr.ModelCard, theirs: pd.DataFrame
+    ) -> None:
+        doubts = []
+        for num in (0, 5, 20, len(theirs)):
+            met = others.add_model(card, outcomes=theirs.head(num) if num else None)
+            low, high = ends_of(met.predict(PROMPTS))
+            doubts.append(float((high - low)[:, -1].mean()))
+        assert doubts == sorted(doubts, reverse=True)
+        assert doubts[0] > 1.3 * doubts[-1]
+        low, high = ends_of(others.add_model(card).predict(PROMPTS))
+        assert ((high - low)[:, -1] > (high - low)[:, :-1].max(axis=1)).all(), "nobody is known as little as the newcomer"
+
+    def test_optimism_sends_more_traffic_to_a_newcomer_than_caution(
+        self, others: gr.GraphRouter, card: gr.ModelCard, data: gr.RoutingDataset
+    ) -> None:
+        met = others.add_model(card)
+        prompts = data.queries["prompt"].tolist()
+        traffic = [
+            [d.model for d in met.route_batch(prompts, policy=gr.Policy(cost_weight=0.0, risk=risk))].count(card.model)
+            for risk in ("lower", "expected", "upper")
+        ]
+        assert traffic[0] <= traffic[1] <= traffic[2]
+        assert traffic[0] < 0.1 * len(prompts) < traffic[2]
+
+    def test_a_blank_newcomer_is_passed_over_for_the_safe_model(self, others: gr.GraphRouter, data: gr.RoutingDataset) -> None:
+        met = others.add_model(gr.ModelCard(model="blank"))
+        safe = others.models[0]
+        prompts = data.queries["prompt"].tolist()
+        low, high = ends_of(met.predict(prompts))
+        width = high - low
+        limit = float((width[:, :-1].max() + width[:, -1].min()) / 2)
+        eager = gr.Policy(cost_weight=0.0, risk="upper", safe_model=safe, max_doubt=limit)
+        decisions = met.route_batch(prompts, policy=eager)
+        wanted = [d for d in decisions if d.candidates[0].model == "blank"]
+        assert wanted
+        assert all(d.used_safe_model and d.model == safe for d in wanted)
+        assert not any(d.used_safe_model for d in decisions if d.candidates[0].model != "blank")
+
+
+def ends_of(found: gr.Predictions) -> tuple[np.ndarray, np.ndarray]:
+    assert found.effect_low is not None
+    assert found.effect_high is not None
+    return found.effect_low, found.effect_high
+
+
+@pytest.fixture(scope="module")
+def card(data: gr.RoutingDataset) -> gr.ModelCard:
+    """The model with the highest mean effect, which `others` has never met."""
+    return data.pool[str(data.outcomes.groupby("model")["effect"].mean().idxmax())]
+
+
+@pytest.fixture(scope="module")
+def others(data: gr.RoutingDataset, quick_config: gr.TrainConfig, card: gr.ModelCard) -> gr.GraphRouter:
+    return gr.GraphRouter.fit(data.select_models([name for name in data.pool.names if name != card.model]), quick_config)
+
+
+@pytest.fixture(scope="module")
+def theirs(data: gr.RoutingDataset, others: gr.GraphRouter, card: gr.ModelCard) -> pd.DataFrame:
+    is_known = data.outcomes["query_id"].isin(others.support.queries["query_id"])
+    return data.outcomes[is_known & (data.outcomes["model"] == card.model)].reset_index(drop=True)
 
 
 class TestRoute:
@@ -155,6 +225,7 @@ class TestSaveAndLoad:
         assert loaded.pool == router.pool
         assert loaded.learned.config == router.learned.config
         assert loaded.cost_scale == router.cost_scale
+        assert loaded.learned.interval == router.learned.interval
         assert loaded.route(PROMPTS[0]) == router.route(PROMPTS[0])
         loaded.save(tmp_path / "b")
         names = [sorted(p.name for p in (tmp_path / folder).glob("*.*t*")) for folder in "ab"]
@@ -165,7 +236,8 @@ class TestSaveAndLoad:
     ) -> None:
         router.save(tmp_path / "a")
         manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
-        assert manifest["format_version"] == 1
+        assert manifest["format_version"] == 2
+        assert manifest["effect_interval"] == dataclasses.asdict(router.learned.interval)
         assert manifest["dataset"]["fingerprint"] == data.fingerprint
         assert manifest["encoder"] == {"id": router.encoder.id, "revision": router.encoder.revision, "dimension": 256}
         assert manifest["metrics"]["log_loss"] == router.provenance.metrics["log_loss"]

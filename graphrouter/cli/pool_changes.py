@@ -1,0 +1,178 @@
+"""The commands of `graphrouter pool` that change a trained router; nothing is trained again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from graphrouter.cli import options
+from graphrouter.cli.pool_files import load_router, read_card, read_outcomes, save_router
+from graphrouter.cli.progress import working
+from graphrouter.cli.render import say_line
+from graphrouter.cli.tasks import warn_of_unknown_tasks
+from graphrouter.exceptions import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from graphrouter.pool import ModelCard
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model of the pool.", show_default=False)]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="ARTIFACT", help="Write the changed router here; in place by default.", show_default=False),
+]
+
+
+def add(
+    artifact: options.Artifact,
+    card: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CARD", help="The model's card as .yaml or .json: model, description, prices.", show_default=False
+        ),
+    ],
+    outcomes: Annotated[
+        Path | None,
+        typer.Option(
+            "--outcomes",
+            metavar="FILE",
+            help="Table with effect and query_id, or prompt (and task); perhaps cost_usd, tokens, latency_s.",
+            show_default=False,
+        ),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Forget the older outcomes of the model: it has changed behind its name.")
+    ] = False,
+    fill_prices: Annotated[
+        bool, typer.Option("--fill-prices", help="Take prices that the card does not state from the list of genai-prices.")
+    ] = False,
+    listed_as: Annotated[
+        str | None,
+        typer.Option(
+            "--listed-as",
+            metavar="NAME",
+            help="The model's name in that list, MODEL or PROVIDER/MODEL; the card's by default. Implies --fill-prices.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Out = None,
+) -> None:
+    """Add a model, or outcomes to one that is there; it is a candidate from the next prompt on.
+
+    A card alone places a model by its description and price; twenty graded outcomes say far more. When the pool has the model
+    already, its card is replaced and the outcomes are added.
+
+    Example: graphrouter pool add artifacts/mine fresh.yaml --outcomes graded.csv
+    """
+    if replace and outcomes is None:
+        raise typer.BadParameter("--replace puts new outcomes in the place of older ones; give them with --outcomes FILE")
+    wanted, note = read_card(card), ""
+    if fill_prices or listed_as is not None:
+        wanted, note = _with_prices(wanted, listed_as)
+    graded = None if outcomes is None else _outcomes_of(wanted.model, read_outcomes(outcomes))
+    router = load_router(artifact)
+    if graded is not None and "task" in graded.columns:
+        warn_of_unknown_tasks(router, [task for task in graded["task"] if isinstance(task, str) and task.strip()])
+    with working("Placing the model"):
+        if wanted.model not in router.pool.index:
+            changed = router.add_model(wanted, outcomes=graded)
+        else:
+            changed = router if router.pool[wanted.model] == wanted else router.update_card(wanted)
+            if graded is not None:
+                changed = changed.add_outcomes(graded, replace=replace)
+    count = 0 if graded is None else len(graded)
+    forgotten = "; older ones are forgotten" if replace and wanted.model in router.pool.index else ""
+    what = f"{wanted.model} is in the pool of {len(changed.pool)} models, with {count:,} new outcomes{forgotten}"
+    save_router(changed, out or artifact, what)
+    if note:
+        say_line(note)
+
+
+def add_task(
+    artifact: options.Artifact,
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Name of the new task.", show_default=False)],
+    description: Annotated[
+        str | None,
+        typer.Option("--description", metavar="TEXT", help="What its queries are about.", show_default=False),
+    ] = None,
+    examples: Annotated[
+        Path | None,
+        typer.Option(
+            "--examples",
+            metavar="FILE",
+            help="Outcomes on its queries: table with model, effect and prompt; perhaps cost_usd, tokens, latency_s.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Out = None,
+) -> None:
+    """Add a task that the router has never seen, by its description, outcomes on its queries, or both.
+
+    Afterwards prompts can be routed with its name.
+
+    Example: graphrouter pool add-task artifacts/mine law --description "Questions about contracts." --examples graded.csv
+    """
+    graded = None if examples is None else read_outcomes(examples)
+    router = load_router(artifact)
+    with working("Placing the task"):
+        changed = router.add_task(task, description=description, examples=graded)
+    count = 0 if graded is None else len(graded)
+    save_router(changed, out or artifact, f"{task} is one of {len(changed.known_tasks)} tasks, with {count:,} new outcomes")
+
+
+def remove(artifact: options.Artifact, model: Model, out: Out = None) -> None:
+    """Remove a model and its outcomes.
+
+    Example: graphrouter pool remove artifacts/mine old-model
+    """
+    changed = load_router(artifact).remove_model(model)
+    save_router(changed, out or artifact, f"{model} is out of the pool; {len(changed.pool)} models are left")
+
+
+def set_price(
+    artifact: options.Artifact,
+    model: Model,
+    input_usd_per_mtok: Annotated[
+        float, typer.Option("--input", help="US dollars per million prompt tokens.", show_default=False)
+    ],
+    output_usd_per_mtok: Annotated[
+        float, typer.Option("--output", help="US dollars per million completion tokens.", show_default=False)
+    ],
+    out: Out = None,
+) -> None:
+    """Set the prices of a model; the next decision counts with them.
+
+    Example: graphrouter pool set-price artifacts/mine tarn-grand --input 1.5 --output 6
+    """
+    prices = {"input_usd_per_mtok": input_usd_per_mtok, "output_usd_per_mtok": output_usd_per_mtok}
+    changed = load_router(artifact).set_price(model, **prices)
+    save_router(
+        changed, out or artifact, f"{model} costs {input_usd_per_mtok:g} and {output_usd_per_mtok:g} USD per million tokens"
+    )
+
+
+def _with_prices(card: ModelCard, listed_as: str | None) -> tuple[ModelCard, str]:
+    """The card with the prices of the list where it has none, and a line that says what they are and whose."""
+    from graphrouter.prices import listed_price, with_listed_price
+
+    if card.has_price:
+        return card, ""
+    listed = listed_price(listed_as or card.model)
+    filled = with_listed_price(card, listed)
+    prices = f"{filled.input_usd_per_mtok:g} and {filled.output_usd_per_mtok:g} USD per million tokens"
+    return filled, f"Prices      {prices}; what the card left open is that of {listed.name} in the list of genai-prices"
+
+
+def _outcomes_of(model: str, graded: pd.DataFrame) -> pd.DataFrame:
+    """The outcomes with the name of the model.
+
+    Raises:
+        DataError: They are of another model.
+    """
+    others = sorted(set(graded["model"].dropna().astype("str")) - {model}) if "model" in graded.columns else []
+    if others:
+        raise DataError(f"The outcomes are of {others[0]!r} too; expected outcomes of {model!r} alone.")
+    return graded.assign(model=model)
