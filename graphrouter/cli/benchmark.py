@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphrouter.cli import options
-from graphrouter.cli.console import error_console, print_error, print_json
+from graphrouter.cli.console import print_error, print_json
 from graphrouter.cli.data import DATA_HELP
 from graphrouter.cli.files import PAGES, check_target, check_targets
-from graphrouter.cli.progress import working
+from graphrouter.cli.progress import FinishedCell, follow_cells, working
 from graphrouter.cli.render import say, say_line
 from graphrouter.cli.reports import write_reports
 from graphrouter.cli.train import ConfigFile, Overrides
 from graphrouter.files import replace_file, write_json
 
 if TYPE_CHECKING:
-    from graphrouter.evaluation.benchmark import BenchmarkResult, Cell, CellResult, Plan
+    from graphrouter.evaluation.benchmark import BenchmarkResult, Plan
 
 HEADLINE = ("log_loss", "reward_performance_first", "reward_balanced", "reward_cost_first", "area_log")
 
@@ -68,11 +68,7 @@ def benchmark(
     with working("Reading the data"):
         plan = plan_benchmark(datasets, out, routers=options.baseline_names(routers), num_seeds=seeds, config=settings)
     out.mkdir(parents=True, exist_ok=True)
-    try:
-        _run(plan, jobs)
-    except KeyboardInterrupt:
-        error_console.out(f"What is finished is kept in {out}; the same command goes on from there.", highlight=False)
-        raise
+    _run(plan, out, jobs)
     missing = lacking(plan)
     if len(missing) == len(plan.names):
         print_error(_no_result(missing))
@@ -100,33 +96,15 @@ def benchmark(
         raise typer.Exit(1)
 
 
-def _run(plan: Plan, jobs: int | None) -> None:
-    """Runs the open cells with a progress bar and names the ones that fail."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+def _run(plan: Plan, out: Path, jobs: int | None) -> None:
     from graphrouter.evaluation.benchmark import open_cells, run_cells
 
     cells = open_cells(plan)
-    if len(cells) < len(plan.cells):
-        error_console.out(f"{len(plan.cells) - len(cells)} of {len(plan.cells)} cells are done already.", highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=error_console, transient=True, disable=not error_console.is_terminal) as bar:
-        task = bar.add_task("Routers on splits", total=len(cells))
-        told: set[str] = set()
-        for cell, result in run_cells(cells, num_processes=jobs):
-            bar.update(task, advance=1, description=f"{plan.names[cell.data]}, seed {cell.seed}: {cell.router}"[:60].ljust(40))
-            trouble = _trouble(plan, cell, result)
-            if trouble and trouble not in told:  # what a dataset lacks it lacks for every seed
-                error_console.out(trouble, highlight=False)
-                told.add(trouble)
-
-
-def _trouble(plan: Plan, cell: Cell, result: CellResult) -> str:
-    """Why a cell has no figures; empty when it has."""
-    name = plan.names[cell.data]
-    if result.status == "not_applicable":
-        return f"{cell.router} cannot be used on {name}: {result.message}"
-    return f"{cell.router} failed on {name}, seed {cell.seed}: {result.message}" if result.status == "failed" else ""
+    finished = (
+        FinishedCell(plan.names[cell.data], cell.seed, cell.router, result.status, result.message)
+        for cell, result in run_cells(cells, num_processes=jobs)
+    )
+    follow_cells(finished, out, num_open=len(cells), num_cells=len(plan.cells))
 
 
 def _show(results: Sequence[BenchmarkResult]) -> None:

@@ -4,13 +4,39 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
-from typing import TypeVar
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from graphrouter.cli.console import error_console
 
 T = TypeVar("T")
+_NAME_CHARS = 60
+
+
+class FinishedCell(NamedTuple):
+    """A part of a benchmark that has just come to an end, as the terminal tells of it."""
+
+    data: str
+    """Name of the dataset."""
+    seed: int
+    router: str
+    status: str
+    message: str
+    """Why there is no result; empty for a cell that is done."""
+
+    @property
+    def name(self) -> str:
+        """What it was about."""
+        return f"{self.data}, seed {self.seed}: {self.router}"
+
+    @property
+    def trouble(self) -> str:
+        """Why it has no figures; empty when it has. What a dataset lacks it lacks for every seed, so that names none."""
+        if self.status == "not_applicable":
+            return f"{self.router} cannot be used on {self.data}: {self.message}"
+        return f"{self.router} failed on {self.data}, seed {self.seed}: {self.message}" if self.status == "failed" else ""
 
 
 class _NoticeHandler(logging.Handler):
@@ -33,6 +59,34 @@ def track(parts: Sequence[T], what: str) -> Iterator[T]:
     # Two parts or fewer are done before a bar could be read.
     hidden = not error_console.is_terminal or len(parts) < 3
     yield from rich_track(parts, description=what, console=error_console, disable=hidden, transient=True)
+
+
+def follow_cells(finished: Iterable[FinishedCell], out: Path, *, num_open: int, num_cells: int) -> None:
+    """Runs the open cells of a benchmark, with a progress bar where standard error is a terminal, and tells each trouble once.
+
+    Args:
+        finished: Each cell as soon as it has ended.
+        out: Where results are kept; named when the run is interrupted.
+        num_open: How many there are to run.
+        num_cells: Those that were done before, too.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    if num_open < num_cells:
+        error_console.out(f"{num_cells - num_open} of {num_cells} cells are done already.", highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    try:
+        with Progress(*columns, console=error_console, transient=True, disable=not error_console.is_terminal) as bar:
+            task = bar.add_task("Routers on splits", total=num_open)
+            told: set[str] = set()
+            for cell in finished:
+                bar.update(task, advance=1, description=cell.name[:_NAME_CHARS].ljust(40))
+                if cell.trouble and cell.trouble not in told:
+                    error_console.out(cell.trouble, highlight=False)
+                    told.add(cell.trouble)
+    except KeyboardInterrupt:
+        error_console.out(f"What is finished is kept in {out}; the same command goes on from there.", highlight=False)
+        raise
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,10 @@ logger = logging.getLogger(__name__)
 MIN_TRAIN = 2
 NO_TASK = ""
 """Stratum of the queries whose task is unknown; no task can have this name."""
+_NOTE = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])$")
+"""A note in brackets at the end of a name."""
+_SEPARATORS = ("-", "_", " ", ":", "@")
+"""What stands between the name of a model and that of a mode or variant of it."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,73 @@ def split_dataset(data: RoutingDataset, config: SplitConfig) -> Split:
         sides = _sides_by_task(groups, data.queries, config)
     else:
         sides = _sides_by_query(groups, validation=config.validation, test=config.test)
-    held_out = _held_out_models(data, config) if config.by == "model" else ()
+    held_out = hold_out_models(data, config.test, seed=config.seed) if config.by == "model" else ()
     ids = data.queries["query_id"].to_numpy(dtype=object)
     train, validation, test = (tuple(sorted(ids[sides == side])) for side in SPLITS)
     return Split(train=train, validation=validation, test=test, held_out_models=held_out)
+
+
+def hold_out_models(data: RoutingDataset, share: float, *, seed: int) -> tuple[str, ...]:
+    """About `share` of the models, whole families at a time, in pool order; at least one, and at least two stay for training.
+
+    Args:
+        data: Whose models.
+        share: Of the models, in (0, 1).
+        seed: Decides, with the names of the families, which ones.
+
+    Raises:
+        DataError: Every family is so large that fewer than two models would stay.
+
+    Example:
+        >>> from graphrouter.data import simulate
+        >>> data = simulate(num_queries=20, num_models=4).data
+        >>> len(hold_out_models(data, 0.3, seed=0))
+        1
+    """
+    names = data.models["model"]
+    family_of = model_families(data.models)
+    sizes = family_of.value_counts()
+    order = sorted(sizes.index, key=lambda family: _hash(seed, str(family)))
+    most = len(names) - 2
+    target = max(1, round(share * len(names)))
+    fitting = [family for family in order if sizes[family] <= most]
+    if not fitting:
+        shown = ", ".join(f"{family} {size}" for family, size in sizes.items())
+        raise DataError(
+            f"Too few models to hold a family out: {len(names)} models in {len(sizes)} families ({shown}), and 2 must stay for "
+            "training. Add models of another family, or split by query."
+        )
+    chosen: list[str] = []
+    for family in fitting:
+        if sum(int(sizes[name]) for name in chosen) + int(sizes[family]) <= target:
+            chosen.append(family)
+    if not chosen:  # every family is larger than the share: the smallest one comes nearest
+        chosen = [min(fitting, key=lambda family: int(sizes[family]))]
+    return tuple(names[family_of.isin(chosen)])
+
+
+def model_families(models: pd.DataFrame) -> pd.Series[str]:
+    """The family of each row of a models table.
+
+    Where the table names none, names tell: a model whose name continues that of another one after a hyphen, underscore, space,
+    colon or at sign is a mode or variant of it, and a note in brackets at the end of a name does not count. So `x`, `x-FC` and
+    `x (Prompt)` go together; `x-7b` and `x-70b` do not.
+
+    Example:
+        >>> names = ["gpt-4", "gpt-4-FC", "gpt-4o", "claude (FC)", "claude (Prompt)"]
+        >>> model_families(pd.DataFrame({"model": names, "family": [None] * 5})).tolist()
+        ['model gpt-4', 'model gpt-4', 'model gpt-4o', 'model claude', 'model claude']
+    """
+    bare = {name: _NOTE.sub("", name) or name for name in models.loc[models["family"].isna(), "model"]}
+    roots: list[str] = []
+    family_of: dict[str, str] = {}
+    for name in sorted(bare, key=lambda name: (len(bare[name]), bare[name])):  # a name comes before those that continue it
+        starts = (root for root in roots if bare[name] == root or bare[name].startswith(tuple(root + s for s in _SEPARATORS)))
+        root = next(starts, bare[name])
+        family_of[name] = f"model {root}"
+        if root == bare[name]:
+            roots.append(root)
+    return models["family"].fillna(models["model"].map(family_of))
 
 
 def allocate(sizes: Sequence[int], share: float, total: int, room: Sequence[int] | None = None) -> list[int]:
@@ -220,27 +288,3 @@ def _joined_tasks(groups: pd.DataFrame, tasks: np.ndarray) -> dict[str, str]:
         for other in known[1:]:
             leader[other] = known[0]
     return {task: find(task) for task in leader}
-
-
-def _held_out_models(data: RoutingDataset, config: SplitConfig) -> tuple[str, ...]:
-    """About `config.test` of the models, whole families at a time; at least one, and at least two stay for training."""
-    names = data.models["model"]
-    family_of = data.models["family"].fillna("model " + names)
-    sizes = family_of.value_counts()
-    order = sorted(sizes.index, key=lambda family: _hash(config.seed, str(family)))
-    most = len(names) - 2
-    target = max(1, round(config.test * len(names)))
-    fitting = [family for family in order if sizes[family] <= most]
-    if not fitting:
-        shown = ", ".join(f"{family} {size}" for family, size in sizes.items())
-        raise DataError(
-            f"Too few models to hold a family out: {len(names)} models in {len(sizes)} families ({shown}), and 2 must stay for "
-            "training. Add models of another family, or split by query."
-        )
-    chosen: list[str] = []
-    for family in fitting:
-        if sum(int(sizes[name]) for name in chosen) + int(sizes[family]) <= target:
-            chosen.append(family)
-    if not chosen:  # every family is larger than the share: the smallest one comes nearest
-        chosen = [min(fitting, key=lambda family: int(sizes[family]))]
-    return tuple(names[family_of.isin(chosen)])

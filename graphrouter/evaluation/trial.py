@@ -15,7 +15,7 @@ from graphrouter.policy import CostScale
 from graphrouter.routers.base import Router
 from graphrouter.routers.baselines.base import Baseline
 from graphrouter.routers.baselines.cascades import Cascade
-from graphrouter.routers.observations import QUANTITIES, Observations
+from graphrouter.routers.observations import Observations
 from graphrouter.types import Predictions
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ def align(predictions: Predictions, models: tuple[str, ...], *, owner: str) -> P
         raise DataError(
             f"{owner} does not predict {missing[0]!r} ({len(missing)} of {len(models)} models); fit it on the same pool."
         )
-    columns = [predictions.models.index(model) for model in models]
-    return Predictions(models, *(getattr(predictions, name)[:, columns] for name in QUANTITIES))
+    return predictions.take(columns=np.array([predictions.models.index(model) for model in models]))
 
 
 def _few(names: tuple[str, ...]) -> str:

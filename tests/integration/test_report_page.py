@@ -14,8 +14,10 @@ import graphrouter as gr
 from graphrouter.config import parse_config
 from graphrouter.data import split_dataset
 from graphrouter.evaluation.evaluate import enter, judge
+from graphrouter.evaluation.newcomers import render_newcomers_html
 from graphrouter.evaluation.report import build_report, render_html
 from graphrouter.routers.baselines import LearningData, fit_baselines
+from tests.unit.evaluation.newcomers.test_page import GOOD
 
 BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -110,3 +112,13 @@ def test_a_click_sorts_a_table(html: str, tmp_path: Path) -> None:
     assert rising == sorted(rising)
     assert falling == rising[::-1]
     assert up[1].endswith(" ")  # the oracle predicts nothing: its row stays below
+
+
+def test_the_page_on_newcomers_draws_its_curves_too(tmp_path: Path) -> None:
+    page = dump_dom(render_newcomers_html(GOOD, command=HOSTILE), tmp_path)
+    (root,) = re.findall(r"<html[^>]*>", page)
+    assert "data-error" not in root
+    assert 'data-plots="3"' in root
+    document = re.sub(r"<script\b[^>]*>.*?</script>", "", page, flags=re.DOTALL)
+    assert "<img" not in document
+    assert document.count('class="sortable"') == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -49,7 +49,7 @@ class Cell:
         """The cell of one seed: it divides the data, and seeds whatever the router draws."""
         split = config.split.model_copy(update={"seed": seed})
         settings = config.model_copy(update={"seed": seed, "split": split})
-        identity = _identity(fingerprint, router, settings)
+        identity = cell_digest(fingerprint, router, settings, has_network=router == MAIN)
         file = folder / f"{name}-{fingerprint[:8]}" / f"seed{seed}" / f"{router}-{identity[:12]}.safetensors"
         return cls(data, fingerprint, router, settings, file)
 
@@ -115,11 +115,19 @@ def _contender(arrays: Mapping[str, np.ndarray[Any, Any]], setting: str, models:
     return Contender(predictions, Replayed(*(arrays[f"{setting}.replayed.{name}"] for name in _REPLAYED)))
 
 
-def _identity(fingerprint: str, router: str, config: TrainConfig) -> str:
-    """A digest of all that the result depends on. Where embeddings are cached is no part of it."""
+def cell_digest(fingerprint: str, router: str, config: TrainConfig, *, has_network: bool, more: Sequence[object] = ()) -> str:
+    """SHA-256 (hex) of all that a result depends on. Where embeddings are cached is no part of it.
+
+    Args:
+        fingerprint: Contents of the dataset.
+        router: Who is judged.
+        config: Its settings.
+        has_network: False for a router that the settings of the network are nothing to.
+        more: What else the result depends on, as plain values.
+    """
     settings = config.model_dump(mode="json")
     settings["encoder"].pop("cache_dir")
-    if router != MAIN:  # the settings of the network are nothing to a baseline
+    if not has_network:
         settings = {name: settings[name] for name in ("seed", "encoder", "split")}
-    parts = [_FORMAT, __version__, fingerprint, router, settings]
+    parts = [_FORMAT, __version__, fingerprint, router, settings, *more]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -61,13 +61,10 @@ def plan_benchmark(
             "The benchmark received split.by = model; expected query or task. Nobody has learned anything of held-out models, so "
             "there would be nothing to compare."
         )
-    _check_folder(folder)
+    check_folder(folder)
     wanted = [name for name in (BASELINES if routers is None else routers) if name != MAIN]
     everybody = [MAIN, *(kind.name for kind in find_baselines([*ALWAYS, *wanted]))]
-    settings = config
-    if config.encoder.cache_dir is None:  # each text is encoded once, whoever asks for it first
-        encoder = config.encoder.model_copy(update={"cache_dir": str(folder / EMBEDDINGS)})
-        settings = config.model_copy(update={"encoder": encoder})
+    settings = keep_embeddings(config, folder)
     loaded = {place: load_dataset(place) for place in dict.fromkeys(datasets)}
     names = {place: data.name for place, data in loaded.items()}
     if len(set(names.values())) < len(names):
@@ -83,7 +80,20 @@ def plan_benchmark(
     return Plan(cells, names, folder)
 
 
-def _check_folder(folder: Path) -> None:
+def keep_embeddings(config: TrainConfig, folder: Path) -> TrainConfig:
+    """The settings with embeddings cached in the folder of the benchmark, unless they say where: each text is encoded once."""
+    if config.encoder.cache_dir is not None:
+        return config
+    encoder = config.encoder.model_copy(update={"cache_dir": str(folder / EMBEDDINGS)})
+    return config.model_copy(update={"encoder": encoder})
+
+
+def check_folder(folder: Path) -> None:
+    """Nothing; `folder` is that of a benchmark, empty or new.
+
+    Raises:
+        DataError: It holds something else.
+    """
     if folder.is_dir() and not (folder / CELLS).is_dir() and any(folder.iterdir()):
         raise DataError(f"{folder} holds other files than those of a benchmark. Name a new folder, or an earlier benchmark.")
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,13 +18,12 @@ from graphrouter.evaluation.report.content import Section
 from graphrouter.evaluation.report.curves import FrontierCurve, Frontiers, ReliabilityCurve
 from graphrouter.evaluation.report.grids import usd
 from graphrouter.evaluation.report.labels import Point, place_labels
+from graphrouter.evaluation.report.plots import BLUE, GREY, INK, Figure, base_axis, base_layout, plain
 from graphrouter.types import FloatArray
 
-Figure = dict[str, Any]
 PLOT_WIDTH, PLOT_HEIGHT = 860, 460
 """Pixels inside the axes, for which labels are placed; a narrow screen leaves them out."""
-_COLORS = ("#0b5394", "#d9730d", "#2e7d32", "#7b3fa0", "#a61c3c", "#00838f", "#8d6e00", "#ad1457")
-_GREY, _INK = "#8a919c", "#1c2430"
+_COLORS = (BLUE, "#d9730d", "#2e7d32", "#7b3fa0", "#a61c3c", "#00838f", "#8d6e00", "#ad1457")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _NUM_SAMPLES = 80
 _LARGEST_LOG_RANGE = 4.0  # powers of ten left of the dearest point: a free model has no logarithm
@@ -43,7 +41,7 @@ def frontier_figure(section: Section, frontiers: Frontiers) -> Figure:
     return {
         "data": [_model_trace(frontiers, low), *_judged_on_top(lines)],
         "layout": {
-            **_layout(),
+            **base_layout(height=PLOT_HEIGHT + 80),
             "xaxis": _cost_axis(axes.left, axes.right),
             "yaxis": _axis("mean effect", [axes.bottom, axes.top]),
             "annotations": _model_labels(frontiers, axes, lines=[line for line in lines if line["visible"] is True]),
@@ -60,7 +58,7 @@ def reliability_figure(section: Section) -> Figure:
         "x": [0, 1],
         "y": [0, 1],
         "mode": "lines",
-        "line": {"color": _GREY, "width": 1, "dash": "dot"},
+        "line": {"color": GREY, "width": 1, "dash": "dot"},
         "hoverinfo": "skip",
         "showlegend": False,
     }
@@ -79,7 +77,7 @@ def reliability_figure(section: Section) -> Figure:
     return {
         "data": [diagonal, *_judged_on_top(lines), bars],
         "layout": {
-            **_layout(),
+            **base_layout(height=PLOT_HEIGHT + 80),
             "xaxis": {**_axis("expected effect", [-0.02, 1.02]), "anchor": "y2"},
             "yaxis": {**_axis("observed effect", [-0.03, 1.03]), "domain": [0.26, 1]},
             "yaxis2": {**_axis("pairs", None), "domain": [0, 0.18], "nticks": 3},
@@ -91,11 +89,11 @@ def _line(name: str, points: tuple[list[float], list[float]], section: Section) 
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": _plain(name) + (" †" if name in section.sees_outcomes else ""),
+        "name": plain(name) + (" †" if name in section.sees_outcomes else ""),
         "x": points[0],
         "y": points[1],
         "customdata": [usd(cost) for cost in points[0]],
-        "hovertemplate": f"{_plain(name)}<br>%{{customdata}} a query<br>effect %{{y:.3f}}<extra></extra>",
+        "hovertemplate": f"{plain(name)}<br>%{{customdata}} a query<br>effect %{{y:.3f}}<extra></extra>",
         **_style(name, section),
     }
 
@@ -109,9 +107,9 @@ def _judged_on_top(lines: list[Figure]) -> list[Figure]:
 def _style(name: str, section: Section) -> Figure:
     """The evaluated router bold, a few others in colour, the oracle dotted, the rest grey and hidden until asked for."""
     if name == ORACLE:
-        return {"line": {"color": _INK, "width": 1.5, "dash": "dot"}, "visible": True}
+        return {"line": {"color": INK, "width": 1.5, "dash": "dot"}, "visible": True}
     if name not in section.shown_first:
-        return {"line": {"color": _GREY, "width": 1.5}, "visible": "legendonly"}
+        return {"line": {"color": GREY, "width": 1.5}, "visible": "legendonly"}
     rank = section.shown_first.index(name)
     width = 4 if rank == 0 else 2
     style = {"color": _COLORS[rank % len(_COLORS)], "width": width, "dash": _DASHES[rank % len(_DASHES)]}
@@ -144,8 +142,8 @@ def _model_trace(frontiers: Frontiers, low: float) -> Figure:
         "name": "single models",
         "x": [max(point.cost_usd, low) for point in frontiers.models],
         "y": [point.effect for point in frontiers.models],
-        "customdata": [[_plain(point.model), usd(point.cost_usd)] for point in frontiers.models],
-        "marker": {"color": "#ffffff", "size": 8, "line": {"color": _INK, "width": 1.5}},
+        "customdata": [[plain(point.model), usd(point.cost_usd)] for point in frontiers.models],
+        "marker": {"color": "#ffffff", "size": 8, "line": {"color": INK, "width": 1.5}},
         "hovertemplate": "%{customdata[0]}<br>%{customdata[1]} a query<br>effect %{y:.3f}<extra></extra>",
     }
 
@@ -180,7 +178,7 @@ def _model_labels(frontiers: Frontiers, axes: _Axes, *, lines: Sequence[Figure])
             "y": point.effect,
             "ax": offset.x,
             "ay": offset.y,
-            "text": _plain(point.model),
+            "text": plain(point.model),
             "font": {"size": 11, "color": "#444b57"},
             "showarrow": True,
             "arrowhead": 0,
@@ -218,13 +216,13 @@ def _reliability_line(curve: ReliabilityCurve, section: Section) -> Figure:
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": _plain(curve.router),
+        "name": plain(curve.router),
         "marker": {"size": [round(4 + 7 * math.sqrt(count / most), 1) for count in curve.count]},  # the eye weighs them
         "x": list(curve.expected),
         "y": list(curve.observed),
         "customdata": list(curve.count),
         "hovertemplate": (
-            f"{_plain(curve.router)}<br>expected %{{x:.3f}}, observed %{{y:.3f}}<br>%{{customdata:,}} pairs<extra></extra>"
+            f"{plain(curve.router)}<br>expected %{{x:.3f}}, observed %{{y:.3f}}<br>%{{customdata:,}} pairs<extra></extra>"
         ),
         **_style(curve.router, section),
     }
@@ -244,22 +242,5 @@ def _cost_axis(left: float, right: float) -> Figure:
 
 
 def _axis(title: str, extent: list[float] | None) -> Figure:
-    axis: Figure = {"title": {"text": title}, "gridcolor": "#e3e7ec", "linecolor": _GREY, "zeroline": False, "automargin": True}
+    axis = base_axis(title)
     return axis if extent is None else {**axis, "range": extent}
-
-
-def _layout() -> Figure:
-    return {
-        "font": {"family": "system-ui, sans-serif", "size": 13, "color": _INK},
-        "paper_bgcolor": "#ffffff",
-        "plot_bgcolor": "#ffffff",
-        "margin": {"l": 60, "r": 10, "t": 20, "b": 60},
-        "height": PLOT_HEIGHT + 80,
-        "hovermode": "closest",
-        "legend": {"font": {"size": 12}, "itemsizing": "constant"},
-    }
-
-
-def _plain(text: str) -> str:
-    """The text as plotly shows it literally."""
-    return escape(text, quote=False)

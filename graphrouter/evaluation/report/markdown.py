@@ -38,6 +38,17 @@ def escape_text(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", escape(" ".join(text.split()), quote=False))
 
 
+def table_lines(grid: Grid) -> Iterator[str]:
+    """The table and its notes, without its caption; an empty line behind each."""
+    text = grid.num_text_columns
+    yield _line([escape_text(title) for title in grid.columns])
+    yield _line(["---"] * text + ["---:"] * (len(grid.columns) - text))
+    for row in grid.rows:
+        yield _line([_cell(cell, row) for cell in row.cells])
+    yield ""
+    yield from _paragraphs(grid.notes)
+
+
 def _contents(reports: Sequence[Report]) -> Iterator[str]:
     for number, report in enumerate(reports):
         for section in report.sections:
@@ -57,23 +68,13 @@ def _section(report: Report, section: Section, number: int) -> Iterator[str]:
         yield from (f"#### {escape_text(block.title)}", "")
         yield from _paragraphs(block.text)
         for grid in block.grids:
-            yield from _table(grid)
+            yield from (f"{escape_text(grid.caption)}:", "", *table_lines(grid))
         yield from _paragraphs(block.notes)
 
 
 def _paragraphs(sentences: Sequence[str]) -> Iterator[str]:
     for sentence in sentences:
         yield from (escape_text(sentence), "")
-
-
-def _table(grid: Grid) -> Iterator[str]:
-    text = grid.num_text_columns
-    yield from (f"{escape_text(grid.caption)}:", "", _line([escape_text(title) for title in grid.columns]))
-    yield _line(["---"] * text + ["---:"] * (len(grid.columns) - text))
-    for row in grid.rows:
-        yield _line([_cell(cell, row) for cell in row.cells])
-    yield ""
-    yield from _paragraphs(grid.notes)
 
 
 def _line(cells: Sequence[str]) -> str:

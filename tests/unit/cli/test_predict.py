@@ -18,7 +18,7 @@ from graphrouter.files import replace_file
 from graphrouter.routers.graph import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]
-COLUMNS = ["query_id", "model", "effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"]
+COLUMNS = ["query_id", "model", "effect", "effect_low", "effect_high", "cost_usd", "input_tokens", "output_tokens", "latency_s"]
 
 
 @pytest.mark.parametrize("source", [".parquet", ".csv", ".jsonl"])

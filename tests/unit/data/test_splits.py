@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from graphrouter.config import SplitConfig
 from graphrouter.data import RoutingDataset, Simulation, Split, load_dataset, split_dataset
-from graphrouter.data.splits import allocate
+from graphrouter.data.splits import allocate, hold_out_models, model_families
 from graphrouter.exceptions import DataError
 
 
@@ -159,6 +159,27 @@ def test_families_are_held_out_whole(seed: int) -> None:
         members = {i for i, name in enumerate(families) if name == family}
         assert members <= held or not members & held
     assert len(split.train) + len(split.validation) + len(split.test) == 20
+
+
+def families_of(*models: tuple[str, str | None]) -> list[str]:
+    return model_families(pd.DataFrame(models, columns=["model", "family"])).tolist()
+
+
+def test_modes_of_a_model_are_its_family_where_none_is_named() -> None:
+    """As the boards of bfcl and zeroeval name them."""
+    modes = families_of(("nemo-FC-Any", None), ("nemo", None), ("nemo-FC-Auto", None), ("nemo2", None))
+    assert modes == ["model nemo", "model nemo", "model nemo", "model nemo2"]
+    assert families_of(("glm (FC)", None), ("glm (Prompt)", None), ("(odd)", None)) == ["model glm", "model glm", "model (odd)"]
+    assert families_of(("yi-large", "yi"), ("yi-large-preview", None)) == ["yi", "model yi-large-preview"]
+
+
+def test_models_to_hold_out_depend_on_names_and_seed_alone() -> None:
+    data = dataset(["t"] * 20, families=["a", "a", "b", None, None, None, None, None, None, None])
+    held = [hold_out_models(data, 0.3, seed=seed) for seed in range(10)]
+    assert len(set(held)) > 1
+    assert all(1 <= len(models) <= 3 for models in held)
+    assert all(("m0" in models) == ("m1" in models) for models in held)
+    assert hold_out_models(data.select_models(data.pool.names[::-1]), 0.3, seed=1) == held[1][::-1]
 
 
 def test_simulated_split_is_stratified(world: Simulation) -> None:
