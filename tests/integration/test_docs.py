@@ -30,6 +30,7 @@ from graphrouter.evaluation.benchmark import Plan, results_table
 from graphrouter.evaluation.benchmark.run import cells_table
 from graphrouter.policy import PRESETS
 from graphrouter.routers.baselines import BASELINES, QUICK
+from graphrouter.routers.baselines.base import Baseline
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -245,6 +246,16 @@ def test_baselines_page_follows_the_catalogue() -> None:
     for name, text in rows:
         papers = re.findall(r"\d{4}\.\d{5}", BASELINES[name].source)
         assert all(paper in text for paper in papers), name
+
+
+def test_baselines_page_says_who_takes_in_new_models() -> None:
+    text = (ROOT / "docs" / "baselines.md").read_text(encoding="utf-8")
+    section = text[text.index("\n## New models") : text.index("\n## How to use one")]
+    rows = "".join(re.findall(r"^\|.+\n", section, flags=re.MULTILINE))
+    refused = section[section.index("`NotApplicableError`") : section.index("A plainer rule")]
+    takes = {name for name, kind in BASELINES.items() if kind._extended is not Baseline._extended}
+    assert set(re.findall(r"`(\w+)`", rows)) == takes
+    assert set(re.findall(r"`(\w+)`", refused)) - {"NotApplicableError"} == set(BASELINES) - takes
 
 
 def test_artifact_page_names_every_part(left_by_readme: Path) -> None:
