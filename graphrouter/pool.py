@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from graphrouter.config import DocumentedModel, first_problem
 from graphrouter.exceptions import DataError, UnknownModelError
@@ -36,6 +36,13 @@ class ModelCard(DocumentedModel):
     tools: bool | None = Field(None, description="Can call tools.")
     vision: bool | None = Field(None, description="Can read images.")
     json_output: bool | None = Field(None, alias="json", description="Can be held to JSON output.")
+
+    @field_validator("model")
+    @classmethod
+    def _is_no_blank(cls, name: str) -> str:
+        if not name.strip():
+            raise ValueError("expected a name that is not blank")
+        return name
 
     @property
     def has_price(self) -> bool:
@@ -114,4 +121,6 @@ def parse_card(values: dict[str, Any], *, source: str = "card") -> ModelCard:
         if problem.is_unknown:
             known = ", ".join(field.alias or name for name, field in ModelCard.model_fields.items())
             raise DataError(f"{source}: unknown field {problem.key!r}. Fields: {known}.") from None
+        if problem.key not in values:
+            raise DataError(f"{source}: the field {problem.key!r} is missing; expected at least a name of the model.") from None
         raise DataError(f"{source}: {problem.key} = {problem.received!r} is not accepted: {problem.message}.") from None

@@ -1,7 +1,6 @@
 """The committed results of `graphrouter benchmark` as Markdown.
 
 Usage:
-    python experiments/main_comparison/table.py --take RUN     # copies the figures of a finished benchmark, six digits each
     python experiments/main_comparison/table.py > experiments/main_comparison/README.md
     python experiments/main_comparison/table.py --summary      # the block in the README of the repository
 """
@@ -12,7 +11,6 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from graphrouter.evaluation.conclusion import cascades_among, conclude, mark_of
 from graphrouter.evaluation.families import METRICS
@@ -31,7 +29,7 @@ The graph router against every baseline, on the same splits, embeddings and trad
 outcomes, {num_seeds} splits each. Made by:
 
     {command}
-    python experiments/main_comparison/table.py --take RUN
+    python experiments/take.py RUN/*.json experiments/main_comparison/results
     python experiments/main_comparison/table.py > experiments/main_comparison/README.md
 
 A value is the mean over the splits. Behind it stands `+` where graphrouter is better and the paired 95 % bootstrap interval of
@@ -50,22 +48,6 @@ def load() -> list[Evaluation]:
     """The committed evaluations, by dataset."""
     files = sorted((HERE / "results").glob("*.json"))
     return [Evaluation.from_json(json.loads(file.read_text(encoding="utf-8"))) for file in files]
-
-
-def take(run: Path) -> None:
-    """Copies the figures of a benchmark into the folder of results."""
-    (HERE / "results").mkdir(exist_ok=True)
-    for file in sorted(run.glob("*.json")):
-        plain = _rounded(json.loads(file.read_text(encoding="utf-8")))
-        (HERE / "results" / file.name).write_text(json.dumps(plain, separators=(",", ":")) + "\n", encoding="utf-8")
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _rounded(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_rounded(each) for each in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def figure(found: Evaluation, setting: SettingName, router: str, metric: str) -> str:
@@ -145,14 +127,11 @@ def _section(found: Evaluation, setting: SettingName, title: str) -> Iterator[st
 
 
 def main() -> None:
-    """Prints the page or the summary, or takes new figures."""
+    """Prints the page or the summary."""
     arguments = sys.argv[1:]
-    if arguments[:1] == ["--take"] and len(arguments) == 2:
-        take(Path(arguments[1]))
-    elif arguments in ([], ["--summary"]):
-        print("\n".join(summary() if arguments else page()))
-    else:
-        sys.exit(f"Unknown arguments {arguments}; expected --take RUN, --summary or nothing.")
+    if arguments not in ([], ["--summary"]):
+        sys.exit(f"Unknown arguments {arguments}; expected --summary or nothing.")
+    print("\n".join(summary() if arguments else page()))
 
 
 if __name__ == "__main__":

@@ -78,12 +78,13 @@ def baseline_data(router: GraphRouter, data: RoutingDataset) -> tuple[RoutingDat
     import pandas as pd
 
     from graphrouter.data import RoutingDataset, Split
+    from graphrouter.training.prepare import PRICE_COLUMNS
 
     support = router.support
     seen = RoutingDataset.from_frames(
         queries=support.queries,
         models=pd.DataFrame([card.model_dump(by_alias=True) for card in support.pool]),
-        outcomes=support.outcomes,
+        outcomes=support.outcomes.drop(columns=list(PRICE_COLUMNS)),
         tasks=support.tasks,
         name=router.provenance.dataset,
     )

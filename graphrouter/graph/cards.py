@@ -23,7 +23,11 @@ _SHORT = tuple(name[:3] for name in _MONTHS)
 _CONTEXT = re.compile(r"(\d+(?:\.\d+)?) ?(k|m)(?:[- ]tokens?)?[- ](?:of )?context\b", re.IGNORECASE)
 _EXPERTS = re.compile(r"\b(\d+) ?x ?(\d+(?:\.\d+)?) ?b\b", re.IGNORECASE)
 # A count of training tokens or a sum of money is no size.
-_SIZE = re.compile(r"(?<![\w.$])(\d+(?:\.\d+)?) ?(b|billion|t|trillion)\b(?![- ](?:\w+ )?tokens?\b)", re.IGNORECASE)
+_SIZE = re.compile(
+    r"(?<![\w.$])(\d+(?:\.\d+)?)(?: ?(?P<b>b|billion)\b(?!\+?[- ](?:[a-z-]+ ){0,4}tokens?\b)"
+    r"| ?(?P<t>t|trillion)\b[- ](?:param|model))",
+    re.IGNORECASE,
+)
 _MONTH = re.compile(rf"\b({'|'.join((*_MONTHS, *_SHORT, 'sept'))})\.? (20\d\d)\b", re.IGNORECASE)
 _STAMP = re.compile(r"(?<!\d)(20[12]\d)-?(0[1-9]|1[0-2])(?:-?[0-3]\d)?(?!\d)")
 _SEPARATORS = re.compile(r"[-_/]")
@@ -63,8 +67,8 @@ def read_words(card: ModelCard) -> StatedInWords:
         StatedInWords(context_tokens=32000.0, num_params=56000000000.0, released=2024.1666666666667)
     """
     as_written = f"{card.model} {card.description or ''}"
-    spaced = f"{_SEPARATORS.sub(' ', card.model)} {card.description or ''}"
-    return StatedInWords(_context(spaced), _size(spaced), _released(as_written))
+    name, description = _SEPARATORS.sub(" ", card.model), card.description or ""
+    return StatedInWords(_context(f"{name} {description}"), _size(name) or _size(description), _released(as_written))
 
 
 def _context(text: str) -> float | None:
@@ -73,12 +77,14 @@ def _context(text: str) -> float | None:
 
 
 def _size(text: str) -> float | None:
-    """Parameters; of experts all together, and the largest of several sizes (a mixture has more parameters than it uses)."""
+    """Parameters; of experts all together, and the largest of several sizes (a mixture has more parameters than it uses).
+
+    A size in the name is the model's own; a description may speak of others.
+    """
     experts = _EXPERTS.search(text)
     if experts is not None:
         return float(experts[1]) * float(experts[2]) * 1e9
-    sizes = [float(number) * {"b": 1e9, "t": 1e12}[unit[0].lower()] for number, unit in _SIZE.findall(text)]
-    return max(sizes, default=None)
+    return max((float(found[1]) * (1e9 if found["b"] else 1e12) for found in _SIZE.finditer(text)), default=None)
 
 
 def _released(text: str) -> float | None:

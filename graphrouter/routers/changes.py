@@ -14,7 +14,7 @@ from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.routers.parts import Support
-from graphrouter.training.prepare import RawFeatures, encode_raw, positions_of
+from graphrouter.training.prepare import RawFeatures, encode_raw, positions_of, with_prices
 
 _NO_QUERIES = pd.DataFrame({"task": pd.Series(dtype="str"), "prompt": pd.Series(dtype="str")})
 FEWEST_MODELS = 2
@@ -198,7 +198,7 @@ def with_outcomes(support: Support, outcomes: pd.DataFrame, encoder: TextEncoder
         models=pd.DataFrame([card.model_dump(by_alias=True) for card in support.pool]),
         outcomes=outcomes.assign(query_id=asked).drop(columns=["prompt", "task", "answer"], errors="ignore"),
     )
-    fresh = checked.outcomes[support.outcomes.columns.tolist()]
+    fresh = with_prices(checked.outcomes, support.pool)[support.outcomes.columns.tolist()]
     keys = ["query_id", "model"]
     replaced = pd.MultiIndex.from_frame(support.outcomes[keys]).isin(pd.MultiIndex.from_frame(fresh[keys]))
     queries = pd.concat([known, checked.queries.iloc[len(known) :][known.columns.tolist()]], ignore_index=True)
@@ -224,6 +224,11 @@ def _queries_of(support: Support, outcomes: pd.DataFrame, source: str) -> tuple[
         has_prompt, has_id = isinstance(prompt, str) and bool(prompt.strip()), not pd.isna(given)
         if has_prompt:
             key = prompt_key(prompt)
+            if has_id and str(given) in there and by_prompt.get(key) is None:
+                raise DataError(
+                    f"{source}, row {row}: the router knows query_id {given!r} with another prompt. "
+                    "Give the prompt as it was, or another query_id."
+                )
             query = by_prompt.setdefault(key, str(given) if has_id and str(given) not in there else f"added-{key}")
             if query not in there:
                 new.setdefault(query, (query, task if isinstance(task, str) else None, prompt))

@@ -11,7 +11,7 @@ from graphrouter.encoders import TextEncoder, create_encoder
 from graphrouter.exceptions import DataError
 from graphrouter.routers.parts import Learned, Provenance, Support
 from graphrouter.routers.uncertainty import fit_effect_interval
-from graphrouter.training.prepare import TrainingTables, prepare, training_tasks
+from graphrouter.training.prepare import TrainingTables, prepare, training_tasks, with_prices
 
 
 def fit_parts(
@@ -51,10 +51,11 @@ def _training_support(data: RoutingDataset, split: Split, tables: TrainingTables
     ids = list(split.train)
     # The texts of answers are not read: an artifact must not carry them along.
     outcomes = data.outcomes.drop(columns="answer", errors="ignore")
+    theirs = outcomes[outcomes["query_id"].isin(ids) & outcomes["model"].isin(tables.pool.names)].reset_index(drop=True)
     return Support(
         pool=tables.pool,
         tasks=training_tasks(data, split),
         queries=data.queries.set_index("query_id").loc[ids, ["task", "prompt"]].reset_index(),
-        outcomes=outcomes[outcomes["query_id"].isin(ids) & outcomes["model"].isin(tables.pool.names)].reset_index(drop=True),
+        outcomes=with_prices(theirs, tables.pool),
         raw=tables.raw.head(len(ids)),
     )

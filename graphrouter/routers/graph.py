@@ -20,7 +20,7 @@ from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError, UnknownModelError
 from graphrouter.graph.builder import build_graph, nearest
-from graphrouter.graph.channels import EFFECT
+from graphrouter.graph.channels import EFFECT, SpendUnit
 from graphrouter.graph.features import prompt_chars, surface_features
 from graphrouter.nn.attention import Neighbourhood
 from graphrouter.nn.network import RoutingGNN, Targets
@@ -187,10 +187,9 @@ class GraphRouter(Router):
     def add_task(self, task: str, *, description: str | None = None, examples: pd.DataFrame | None = None) -> GraphRouter:
         """A new router that knows one more task; nothing is trained.
 
-        Queries that were added under its name while nobody knew it belong to it from now on. A task without queries has the mean
-        easiness of all queries, and its description is all that is known of it. Then predictions for queries of the other tasks
-        stay as they are. Those for queries of unknown task, whose belief is divided among one task more, moved by 0.0001 on
-        average and 0.002 at most (mmlu_pro, and three simulated worlds). With examples predictions move as with any outcomes.
+        Queries that were added under its name while nobody knew it belong to it from now on. A task without queries is
+        predicted as the tasks that resemble the prompt and its description; predictions for all other queries stay as they are.
+        With examples predictions move as with any outcomes.
 
         Args:
             task: Its name.
@@ -239,7 +238,13 @@ class GraphRouter(Router):
         Raises:
             UnknownModelError: The pool has no such model.
             DataError: A price is negative or not finite.
+            NotApplicableError: The router has learned dollars without list prices: no price enters its costs.
         """
+        if self.learned.transforms.channels.spend_unit is SpendUnit.USD:
+            raise NotApplicableError(
+                "The costs of this router come from recorded dollars alone, without list prices; a price would change nothing. "
+                "Add outcomes with the new cost_usd, or fit it on data with tokens or prices."
+            )
         prices = {"input_usd_per_mtok": input_usd_per_mtok, "output_usd_per_mtok": output_usd_per_mtok}
         card = parse_card({**self.pool[model].model_dump(by_alias=True), **prices})
         return self._changed(changes.with_price(self.support, card), Change.now("set_price", model=model), same_state=True)
@@ -365,7 +370,7 @@ def _encode(net: RoutingGNN, learned: Learned, support: Support) -> SupportState
     """The cached state of a support, in double precision."""
     position = positions_of(support.outcomes["query_id"], support.queries["query_id"].tolist())
     model = positions_of(support.outcomes["model"], support.pool.names)
-    edges = outcome_edges(position, model, outcome_columns(support.outcomes, support.pool), learned.transforms)
+    edges = outcome_edges(position, model, outcome_columns(support.outcomes), learned.transforms)
     graph = build_graph(
         support.raw.to_nodes(learned.transforms.features),
         support=edges,

@@ -24,6 +24,8 @@ from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.types import FloatArray, IntArray
 
+PRICE_COLUMNS = ("input_usd_per_mtok", "output_usd_per_mtok")
+
 
 @dataclass(frozen=True)
 class RawFeatures:
@@ -113,7 +115,8 @@ def prepare(data: RoutingDataset, split: Split, encoder: TextEncoder, *, progres
             raise DataError(
                 f"No {side} query of {data.name!r} has an outcome of a model of the pool. Divide the queries another way."
             )
-    train_columns = outcome_columns(outcomes[is_train], pool)
+    priced = with_prices(outcomes, pool)
+    train_columns = outcome_columns(priced[is_train])
     train_rows = slice(0, len(split.train))
     transforms = FittedTransforms(
         features=FeatureTransform.fit(
@@ -126,7 +129,7 @@ def prepare(data: RoutingDataset, split: Split, encoder: TextEncoder, *, progres
         channels=ChannelScaler.fit(train_columns),
         cost=CostScale.fit(train_columns.cost_usd),
     )
-    columns = outcome_columns(outcomes, pool)
+    columns = outcome_columns(priced)
     edges = outcome_edges(position, positions_of(outcomes["model"], pool.names), columns, transforms)
     mask = torch.from_numpy(is_train)
     return TrainingTables(
@@ -177,17 +180,22 @@ def encode_raw(
     )
 
 
-def outcome_columns(outcomes: pd.DataFrame, pool: ModelPool) -> OutcomeColumns:
-    """Outcome rows with the prices of their models."""
+def with_prices(outcomes: pd.DataFrame, pool: ModelPool) -> pd.DataFrame:
+    """The outcomes with the prices that their models have now, as columns: what a cost meant does not change with a price."""
     prices = pool.prices[:, positions_of(outcomes["model"], pool.names)]
+    return outcomes.assign(**dict(zip(PRICE_COLUMNS, prices, strict=True)))
+
+
+def outcome_columns(outcomes: pd.DataFrame) -> OutcomeColumns:
+    """Outcome rows, with the prices that they were recorded under, as arrays."""
     return OutcomeColumns(
         effect=outcomes["effect"].to_numpy(float),
         cost_usd=outcomes["cost_usd"].to_numpy(float),
         input_tokens=outcomes["input_tokens"].to_numpy(float),
         output_tokens=outcomes["output_tokens"].to_numpy(float),
         latency_s=outcomes["latency_s"].to_numpy(float),
-        input_price=prices[0],
-        output_price=prices[1],
+        input_price=outcomes[PRICE_COLUMNS[0]].to_numpy(float),
+        output_price=outcomes[PRICE_COLUMNS[1]].to_numpy(float),
     )
 
 

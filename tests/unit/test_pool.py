@@ -89,3 +89,14 @@ def test_an_unknown_model_is_named_with_those_there_are(pool: ModelPool) -> None
 def test_a_name_may_occur_once() -> None:
     with pytest.raises(DataError, match="names 'b' more than once"):
         ModelPool.of([ModelCard(model="a"), ModelCard(model="b"), ModelCard(model="b")])
+
+
+@pytest.mark.parametrize("name", ["", "  ", "\t"])
+def test_a_blank_name_is_refused(name: str) -> None:
+    with pytest.raises(DataError, match="card: model = .* is not accepted"):
+        parse_card({"model": name})
+
+
+def test_a_missing_name_is_named() -> None:
+    with pytest.raises(DataError, match=r"^mine.yaml: the field 'model' is missing; expected at least a name of the model\.$"):
+        parse_card({"description": "A model."}, source="mine.yaml")

@@ -112,6 +112,9 @@ def _check_settings(config: TrainConfig, *, num_seeds: int, shots: Shots, share:
         raise ConfigError(f"The comparison received {share:g} as the share of models to hold out; expected one between 0 and 1.")
     if 0 not in shots:
         raise ConfigError(f"The comparison received the shots {list(shots)}; expected 0 among them, where learned shares start.")
+    counts = [shot for shot in shots if shot is not None]
+    if counts != sorted(set(counts)) or counts[0] < 0 or None in shots[:-1]:
+        raise ConfigError(f"The comparison received the shots {list(shots)}; expected them ascending from 0, None (all) last.")
 
 
 def open_cells(plan: NewcomerPlan) -> list[NewcomerCell]:

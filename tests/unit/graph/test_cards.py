@@ -160,3 +160,17 @@ def test_fields_win_over_words_and_words_fill_empty_fields() -> None:
     silent = ModelCard(model="b", description=text)
     received = card_features([stated, silent])[:, [CARD_NAMES.index("context_tokens"), CARD_NAMES.index("num_params")]]
     assert np.exp(received) == pytest.approx(np.array([[4000, 8e9], [128e3, 70e9]]))
+
+
+@pytest.mark.parametrize(
+    ("name", "description", "size"),
+    [
+        ("x", "8B model trained on 15T+ tokens", 8e9),
+        ("x", "8B, trained on 15 trillion high-quality multilingual tokens", 8e9),
+        ("x", "over 15T tokens", None),
+        ("x", "a model of 2 trillion parameters", 2e12),
+        ("kestrel-8b", "Distilled from a 405B model", 8e9),
+    ],
+)
+def test_other_numbers_are_not_the_size_of_the_model(name: str, description: str, size: float | None) -> None:
+    assert read_words(ModelCard(model=name, description=description)).num_params == size

@@ -25,7 +25,7 @@ from graphrouter.graph.channels import (
     SpendUnit,
     choose_spend_unit,
 )
-from graphrouter.training.prepare import outcome_columns
+from graphrouter.training.prepare import outcome_columns, with_prices
 from graphrouter.types import FloatArray, Predictions
 
 NAN = float("nan")
@@ -120,7 +120,7 @@ def test_tokens_of_few_outcomes_do_not_stand_for_costs_of_many() -> None:
 def test_the_spend_channel_of_real_outcomes(shared_data: Callable[[str], Path], name: str, expected: SpendUnit) -> None:
     data = load_dataset(shared_data(name))
     train = data.outcomes["query_id"].isin(split_dataset(data, SplitConfig()).train)
-    assert choose_spend_unit(outcome_columns(data.outcomes[train], data.pool)) is expected
+    assert choose_spend_unit(outcome_columns(with_prices(data.outcomes[train], data.pool))) is expected
 
 
 def test_channels_by_hand() -> None:

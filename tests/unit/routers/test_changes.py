@@ -10,6 +10,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.exceptions import DataError, UnknownModelError
+from graphrouter.graph.channels import SpendUnit
 from graphrouter.routers import graph
 from graphrouter.types import Predictions
 
@@ -137,6 +138,32 @@ def test_a_price_counts_in_the_next_decision(trained: gr.GraphRouter, prompts: l
     np.testing.assert_array_equal(dear.predict(prompts).effect, trained.predict(prompts).effect)
     dear.save(tmp_path / "dear")
     assert_equal(gr.GraphRouter.load(tmp_path / "dear").predict(prompts), dear.predict(prompts))
+
+
+def test_a_price_also_counts_where_costs_were_recorded_without_tokens(
+    whole: gr.RoutingDataset, card: gr.ModelCard, prompts: list[str], tmp_path: Path
+) -> None:
+    columns = ["input_tokens", "output_tokens"]
+    outcomes = whole.outcomes.assign(**dict.fromkeys(columns, np.nan))
+    models = whole.models[whole.models["model"] != card.model]
+    data = gr.RoutingDataset.from_frames(
+        queries=whole.queries, models=models, outcomes=outcomes[outcomes["model"] != card.model], tasks=whole.tasks
+    )
+    router = gr.GraphRouter.fit(data, gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=2"]))
+    assert router.learned.transforms.channels.spend_unit is SpendUnit.PRICE
+    old = router.pool[router.models[0]]
+    assert old.input_usd_per_mtok is not None
+    assert old.output_usd_per_mtok is not None
+    dear = router.set_price(
+        old.model, input_usd_per_mtok=10 * old.input_usd_per_mtok, output_usd_per_mtok=10 * old.output_usd_per_mtok
+    )
+    before, after = (one.predict(prompts).cost_usd[:, 0] for one in (router, dear))
+    np.testing.assert_allclose(after, 10 * before)
+    dear.save(tmp_path / "dear")
+    loaded = gr.GraphRouter.load(tmp_path / "dear")
+    np.testing.assert_allclose(loaded.predict(prompts).cost_usd[:, 0], after)
+    joined = loaded.add_model(card)  # a new encoding of the support
+    np.testing.assert_allclose(joined.predict(prompts).cost_usd[:, 0], after)
 
 
 def test_a_changed_router_is_saved_with_what_was_changed(

@@ -229,6 +229,10 @@ def test_bad_settings_are_one_line(world: Path, quick: TrainConfig, tmp_path: Pa
         ({"max_tasks": 0}, "0 tasks"),
         ({"share": 1.0}, "between 0 and 1"),
         ({"shots": (5, None)}, "expected 0 among them"),
+        ({"shots": (0, 20, 5)}, "expected them ascending"),
+        ({"shots": (0, 5, 5)}, "expected them ascending"),
+        ({"shots": (-3, 0)}, "expected them ascending"),
+        ({"shots": (0, None, 5)}, "expected them ascending"),
         ({"routers": ["knx"]}, "Unknown baseline 'knx'"),
     ]
     for changed, said in cases:

@@ -1,0 +1,109 @@
+"""The committed results of `graphrouter benchmark-newcomers` as Markdown.
+
+Usage:
+    python experiments/newcomers/table.py > experiments/newcomers/README.md
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from graphrouter.evaluation.benchmark.cells import MAIN
+from graphrouter.evaluation.newcomers.cells import RETRAINED, SUGGESTED
+from graphrouter.evaluation.newcomers.results import NewcomerEvaluation, verdict
+from graphrouter.evaluation.newcomers.tables import LEARNED, LOG_LOSS, MEASURES, Measure, mark_of
+
+RESULTS = Path(__file__).parent / "results"
+SIGNS = {"better": "+", "worse": "-", "": "="}
+ROUTING = ("reward_balanced", "area_log")
+INTRODUCTION = """# Newcomers
+
+Models that nobody was trained on: 30 % of the models, in whole families, are held out of training, {num_seeds} splits a dataset.
+They join with their cards and k outcomes each, without a training, and everybody is asked about unseen queries. Made by
+
+    graphrouter benchmark-newcomers DATA/NAME --seeds 5 --shots 0,5,10,20,40,50,100,all --out RUN     # for each dataset
+    python experiments/newcomers/cards.py DATA/bfcl_v1 DATA/mmlu_pro DATA/zeroeval --seeds 2 --out RUN/cards
+    python experiments/take.py RUN/*-models.json RUN/cards/cards.json experiments/newcomers/results
+    python experiments/newcomers/table.py > experiments/newcomers/README.md
+
+`graphrouter` was shown random outcomes, `graphrouter_suggested` those of the probes that it asked for, a batch at a time;
+`graphrouter_retrained` was trained again with everything. Behind a figure of another router stands `+` where graphrouter is
+better after as many outcomes and the paired 95 % bootstrap interval over test queries excludes zero, `-` where it is worse, `=`
+where neither is sure. The learned share is (L_rasch(0) - L(k)) / (L_rasch(0) - L_retrained), L = log loss on newcomers. All
+metrics with intervals are in `results/`; what they mean: [docs/newcomer-benchmark.md](../../docs/newcomer-benchmark.md)."""
+
+
+def load() -> list[NewcomerEvaluation]:
+    """The committed evaluations, by dataset."""
+    files = sorted(RESULTS.glob("*-models.json"))
+    return [NewcomerEvaluation.from_json(json.loads(file.read_text(encoding="utf-8"))) for file in files]
+
+
+def page() -> Iterator[str]:
+    """The lines of the page of this folder."""
+    evaluations = load()
+    yield INTRODUCTION.format(num_seeds=len(evaluations[0].seeds))
+    yield "\n## Learned share, mean over the datasets\n"
+    yield from _mean_shares(evaluations)
+    for found in evaluations:
+        yield f"\n## {found.dataset}\n"
+        yield f"{found.num_queries:,} test queries a split, {found.num_models} models. **{verdict(found)}**\n"
+        yield f"{LOG_LOSS.title} (lower is better):\n"
+        yield from _table(found, LOG_LOSS, found.routers)
+        yield "\nLearned share:\n"
+        yield from _table(found, LEARNED, (MAIN, SUGGESTED))
+        for name in ROUTING:
+            measure = next(measure for measure in MEASURES if measure.name == name)
+            if np.isfinite(found.figure(MAIN, "0", name).value):
+                yield f"\n{measure.title} (higher is better):\n"
+                yield from _table(found, measure, (MAIN, SUGGESTED, RETRAINED))
+    yield from _cards()
+
+
+def _table(found: NewcomerEvaluation, measure: Measure, names: Iterable[str]) -> Iterator[str]:
+    yield from _head("router", found.labels)
+    for name in names:
+        cells = []
+        for label in found.labels:
+            value = found.figure(name, label, measure.name).value
+            text = format(value, measure.form) if np.isfinite(value) else "-"
+            is_compared = np.isfinite(value) and label in found.paired.get(name, {}) and measure is not LEARNED
+            cells.append(f"{text} {SIGNS[mark_of(found, name, label, measure)]}" if is_compared else text)
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
+def _mean_shares(evaluations: Sequence[NewcomerEvaluation]) -> Iterator[str]:
+    labels = evaluations[0].labels
+    yield from _head("router", labels)
+    for name in (MAIN, SUGGESTED):
+        means = [float(np.mean([found.figure(name, label, LEARNED.name).value for found in evaluations])) for label in labels]
+        yield f"| {name} | {' | '.join(format(mean, '.3f') if np.isfinite(mean) else '-' for mean in means)} |"
+
+
+def _cards() -> Iterator[str]:
+    file = RESULTS / "cards.json"
+    plain = json.loads(file.read_text(encoding="utf-8"))
+    yield "\n## Poor and false cards\n"
+    yield (
+        f"Log loss on the newcomers, mean of {plain['seeds']} splits. The boast is one and the same for all: the best model in "
+        "the world, with the size, context and date to match; prices stay."
+    )
+    for dataset, by_card in plain["log_loss"].items():
+        yield f"\n{dataset}:\n"
+        labels = list(next(iter(by_card.values())))
+        yield from _head("card", labels)
+        for card, by_shot in by_card.items():
+            yield f"| {card} | {' | '.join(format(by_shot[label], '.4f') for label in labels)} |"
+
+
+def _head(first: str, labels: Sequence[str]) -> Iterator[str]:
+    yield f"| {first} | {' | '.join(f'k = {label}' for label in labels)} |"
+    yield "|---" * (len(labels) + 1) + "|"
+
+
+if __name__ == "__main__":
+    print("\n".join(page()))
