@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from graphrouter.exceptions import DataError, GraphRouterError, UnknownModelError
-from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.pool import ModelCard, ModelPool, parse_card
 
 
 @pytest.fixture
