@@ -63,15 +63,17 @@ def add(
     """Add a model, or outcomes to one that is there; it is a candidate from the next prompt on.
 
     A card alone places a model by its description and price; twenty graded outcomes say far more. When the pool has the model
-    already, its card is replaced and the outcomes are added.
+    already, what the card states is updated, the rest of it stays, and the outcomes are added.
 
     Example: graphrouter pool add artifacts/mine fresh.yaml --outcomes graded.csv
     """
     if replace and outcomes is None:
         raise typer.BadParameter("--replace puts new outcomes in the place of older ones; give them with --outcomes FILE")
-    wanted, note = read_card(card), ""
+    notes: list[str] = []
+    wanted = read_card(card)
     if fill_prices or listed_as is not None:
         wanted, note = _with_prices(wanted, listed_as)
+        notes += [note] if note else []
     graded = None if outcomes is None else _outcomes_of(wanted.model, read_outcomes(outcomes))
     router = load_router(artifact)
     if graded is not None and "task" in graded.columns:
@@ -80,15 +82,29 @@ def add(
         if wanted.model not in router.pool.index:
             changed = router.add_model(wanted, outcomes=graded)
         else:
-            changed = router if router.pool[wanted.model] == wanted else router.update_card(wanted)
+            there = router.pool[wanted.model]
+            differences = _differences(there, wanted)
+            changed = router.update_card(_updated(there, wanted)) if differences else router
+            notes += differences
             if graded is not None:
                 changed = changed.add_outcomes(graded, replace=replace)
     count = 0 if graded is None else len(graded)
     forgotten = "; older ones are forgotten" if replace and wanted.model in router.pool.index else ""
     what = f"{wanted.model} is in the pool of {len(changed.pool)} models, with {count:,} new outcomes{forgotten}"
     save_router(changed, out or artifact, what)
-    if note:
-        say_line(note)
+    for line in notes:
+        say_line(line)
+
+
+def _updated(card: ModelCard, stated: ModelCard) -> ModelCard:
+    """The card with what the other one states; what it does not state stays."""
+    return card.model_copy(update=stated.model_dump(exclude_unset=True))
+
+
+def _differences(card: ModelCard, stated: ModelCard) -> list[str]:
+    """A line for every field that an update changes."""
+    pairs = ((name, getattr(card, name), value) for name, value in stated.model_dump(exclude_unset=True).items())
+    return [f"{name}: {old!r} -> {new!r}" for name, old, new in pairs if old != new]
 
 
 def add_task(

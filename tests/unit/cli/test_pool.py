@@ -65,6 +65,17 @@ def test_adding_again_updates_the_card_and_adds_outcomes(invoke: Invoke, mine: P
     assert [change.what for change in router.provenance.changes] == ["add_model", "update_card", "add_outcomes"]
 
 
+def test_an_update_says_what_it_changes_and_keeps_what_the_card_does_not_state(invoke: Invoke, mine: Path, card: Path) -> None:
+    assert invoke("pool", "add", mine, card)[0] == 0
+    assert invoke("pool", "set-price", mine, "fresh", "--input", 3, "--output", 9)[0] == 0
+    card.write_text(json.dumps({"model": "fresh", "description": "Another text.", "output_usd_per_mtok": 8}))
+    status, shown, _ = invoke("pool", "add", mine, card)
+    assert status == 0
+    assert "description: 'A new flagship.' -> 'Another text.'" in shown
+    assert "output_usd_per_mtok: 9.0 -> 8.0" in shown
+    assert GraphRouter.load(mine).pool["fresh"].input_usd_per_mtok == 3
+
+
 def test_replacing_forgets_what_was_known_of_the_model(invoke: Invoke, mine: Path, card: Path, tmp_path: Path) -> None:
     old, new = tmp_path / "old.csv", tmp_path / "new.csv"
     old.write_text("prompt,effect\nAdd 3 and 4.,1\nAdd 5 and 6.,1\n")
