@@ -80,7 +80,7 @@ def _advice(report: DriftReport) -> str:
     if report.changed:
         return (
             f"Changed: {', '.join(report.changed)}. What the router knows of a changed model is out of date: "
-            "remove it (graphrouter pool remove) and add it with the new outcomes (graphrouter pool add)."
+            "put the new outcomes in their place (graphrouter pool add ARTIFACT CARD --outcomes FILE --replace)."
         )
     few = sum(check.verdict == "too few to tell" for check in report.models)
     if few == len(report.models):

@@ -221,7 +221,7 @@ def _queries_of(support: Support, outcomes: pd.DataFrame, source: str) -> tuple[
     asked: list[str] = []
     new: dict[str, tuple[str, str | None, str]] = {}
     for row, (given, prompt, task) in enumerate(zip(ids, prompts, tasks, strict=True), start=1):
-        has_prompt, has_id = isinstance(prompt, str) and bool(prompt.strip()), not pd.isna(given)
+        has_prompt, has_id = isinstance(prompt, str) and bool(prompt.strip()), not pd.isna(given) and str(given).strip() != ""
         if has_prompt:
             key = prompt_key(prompt)
             if has_id and str(given) in there and by_prompt.get(key) is None:

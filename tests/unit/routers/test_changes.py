@@ -126,6 +126,20 @@ def test_a_known_prompt_is_recognised_without_its_id(
     assert_equal(by_prompt.predict(prompts), by_id.predict(prompts))
 
 
+def test_known_ids_and_new_prompts_may_stand_in_one_table(trained: gr.GraphRouter, card: gr.ModelCard) -> None:
+    known = trained.support.queries["query_id"].iloc[0]
+    mixed = pd.DataFrame({"query_id": [known, ""], "prompt": ["", "A prompt nobody has seen."], "effect": [1.0, 0.0]})
+    joined = trained.add_model(card, outcomes=mixed)
+    assert len(joined.support.queries) == len(trained.support.queries) + 1
+
+
+def test_a_known_id_under_another_prompt_is_refused(trained: gr.GraphRouter, card: gr.ModelCard) -> None:
+    known = trained.support.queries["query_id"].iloc[0]
+    graded = pd.DataFrame({"query_id": [known], "prompt": ["Something else entirely."], "effect": [1.0]})
+    with pytest.raises(DataError, match=f"row 1: the router knows query_id '{known}' with another prompt"):
+        trained.add_model(card, outcomes=graded)
+
+
 def test_a_price_counts_in_the_next_decision(trained: gr.GraphRouter, prompts: list[str], tmp_path: Path) -> None:
     model = trained.models[0]
     free = trained.set_price(model, input_usd_per_mtok=0.0, output_usd_per_mtok=0.0)
