@@ -26,7 +26,7 @@ Models that nobody was trained on: 30 % of the models, in whole families, are he
 They join with their cards and k outcomes each, without a training, and everybody is asked about unseen queries. Made by
 
     graphrouter benchmark-newcomers DATA/NAME --seeds 5 --shots 0,5,10,20,40,50,100,all --out RUN     # for each dataset
-    python experiments/newcomers/cards.py DATA/bfcl_v1 DATA/mmlu_pro DATA/zeroeval --seeds 2 --out RUN/cards
+    python experiments/newcomers/cards.py DATA/bfcl_v1 DATA/mmlu_pro DATA/zeroeval --seeds 1 --out RUN/cards
     python experiments/take.py RUN/*-models.json RUN/cards/cards.json experiments/newcomers/results
     python experiments/newcomers/table.py > experiments/newcomers/README.md
 
@@ -89,7 +89,7 @@ def _cards() -> Iterator[str]:
     plain = json.loads(file.read_text(encoding="utf-8"))
     yield "\n## Poor and false cards\n"
     yield (
-        f"Log loss on the newcomers, mean of {plain['seeds']} splits. The boast is one and the same for all: the best model in "
+        f"Log loss on the newcomers, {plain['seeds']} split each. The boast is one and the same for all: the best model in "
         "the world, with the size, context and date to match; prices stay."
     )
     for dataset, by_card in plain["log_loss"].items():

@@ -43,7 +43,7 @@ def test_a_changed_model_is_named_with_what_to_do(
     assert status == 0
     assert "changed: worse" in shown
     assert f"Changed: {best}." in shown
-    assert "graphrouter pool remove" in " ".join(shown.split())
+    assert "--outcomes FILE --replace" in " ".join(shown.split())
     status, shown, _ = invoke("pool", "check", artifact, _write(broken, tmp_path), "--json")
     assert status == 0
     assert json.loads(shown)["changed"] == [best]
