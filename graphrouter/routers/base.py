@@ -98,8 +98,10 @@ class Router(ABC):
             NotApplicableError: The method has no place for a model that it was not fitted with.
             DataError: A model of that name is in the pool, or the outcomes break the contract or are of another model.
         """
+        check_card(card)
         if outcomes is None:
             return self.add_models([card])
+        check_frame(outcomes)
         theirs = sorted(set(map(str, outcomes["model"])) - {card.model}) if "model" in outcomes.columns else []
         if theirs:
             raise DataError(f"The outcomes are of {theirs[0]!r} too; expected outcomes of {card.model!r} alone.")
@@ -122,3 +124,46 @@ def check_prompts(prompts: Sequence[str], tasks: Sequence[str | None] | None) ->
     if isinstance(tasks, str) or len(tasks) != len(prompts):
         raise DataError(f"tasks has {len(tasks)} entries for {len(prompts)} prompts; expected one a prompt, None where unknown.")
     return list(tasks)
+
+
+def pool_with(pool: ModelPool, cards: Sequence[ModelCard]) -> ModelPool:
+    """The pool with more models at its end.
+
+    Raises:
+        DataError: There is no card, something else than cards, or a name is in the pool already or on two of the cards.
+    """
+    if not isinstance(cards, Sequence) or isinstance(cards, str):
+        raise DataError(f"add_models received a {type(cards).__name__}; expected a sequence of cards. For one use add_model.")
+    if not cards:
+        raise DataError("No card was given; expected at least one model to add.")
+    names = []
+    for card in cards:
+        check_card(card)
+        if card.model in pool.index:
+            raise DataError(
+                f"The pool has a model {card.model!r} already. Update its card, add outcomes to it, or choose another name."
+            )
+        if card.model in names:
+            raise DataError(f"Two cards are named {card.model!r}; expected a name for each model. Rename one of them.")
+        names.append(card.model)
+    return ModelPool.of([*pool, *cards])
+
+
+def check_card(card: ModelCard) -> None:
+    """Nothing.
+
+    Raises:
+        DataError: It is something else than a card.
+    """
+    if not isinstance(card, ModelCard):
+        raise DataError(f"A {type(card).__name__} stands for a model; expected a graphrouter.ModelCard(model=...).")
+
+
+def check_frame(outcomes: pd.DataFrame) -> None:
+    """Nothing.
+
+    Raises:
+        DataError: It is something else than a pandas frame.
+    """
+    if not hasattr(outcomes, "columns"):
+        raise DataError(f"The outcomes are a {type(outcomes).__name__}; expected a pandas frame, one row an outcome.")

@@ -13,6 +13,7 @@ from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.routers.base import check_card, pool_with
 from graphrouter.routers.parts import Support
 from graphrouter.training.prepare import RawFeatures, encode_raw, positions_of, with_prices
 
@@ -26,18 +27,8 @@ def with_models(support: Support, cards: Sequence[ModelCard], encoder: TextEncod
     Raises:
         DataError: There is no card, or a name is in the pool already or on two of the cards.
     """
-    if not isinstance(cards, Sequence) or not all(isinstance(card, ModelCard) for card in cards):
-        raise DataError(f"add_models received a {type(cards).__name__}; expected a sequence of cards. For one use add_model.")
-    if not cards:
-        raise DataError("No card was given; expected at least one model to add.")
-    for i, card in enumerate(cards):
-        if card.model in support.pool.index:
-            raise DataError(
-                f"The pool has a model {card.model!r} already. Update its card, add outcomes to it, or choose another name."
-            )
-        if card.model in {other.model for other in cards[:i]}:
-            raise DataError(f"Two cards are named {card.model!r}; expected a name for each model. Rename one of them.")
-    return _with_pool(support, ModelPool.of([*support.pool, *cards]), encoder, changed={card.model for card in cards})
+    wider = pool_with(support.pool, cards)
+    return _with_pool(support, wider, encoder, changed={card.model for card in cards})
 
 
 def with_card(support: Support, card: ModelCard, encoder: TextEncoder) -> Support:
@@ -46,6 +37,7 @@ def with_card(support: Support, card: ModelCard, encoder: TextEncoder) -> Suppor
     Raises:
         UnknownModelError: The pool has no model of that name.
     """
+    check_card(card)
     place = support.pool.position(card.model)
     cards = [card if i == place else other for i, other in enumerate(support.pool)]
     return _with_pool(support, ModelPool.of(cards), encoder, changed={card.model})

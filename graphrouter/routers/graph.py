@@ -29,7 +29,7 @@ from graphrouter.nn.threads import cpu_threads
 from graphrouter.policy import CostScale, Policy, decide
 from graphrouter.pool import ModelCard, parse_card
 from graphrouter.routers import changes
-from graphrouter.routers.base import Router, check_prompts
+from graphrouter.routers.base import Router, check_frame, check_prompts
 from graphrouter.routers.evidence import SolvedQueries
 from graphrouter.routers.fitting import fit_parts
 from graphrouter.routers.parts import Change, Learned, Provenance, Support
@@ -360,6 +360,7 @@ def _check_has_models(outcomes: pd.DataFrame) -> None:
     Raises:
         DataError: The outcomes do not say whose they are.
     """
+    check_frame(outcomes)
     if "model" not in outcomes.columns:
         there = ", ".join(str(name) for name in outcomes.columns) or "none"
         raise DataError(f"The outcomes have the columns {there}; expected model, effect and a query.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -56,7 +57,7 @@ def suggest_probes(support: Support, base: RaschBase, state: SupportState, num: 
     theirs = support.outcomes.loc[support.outcomes["model"] == model, "query_id"]
     answered = support.queries["query_id"].isin(theirs).to_numpy(dtype=bool)
     open_rows = _open_rows(support.queries, answered)
-    if not 1 <= num <= len(open_rows):
+    if not isinstance(num, Integral) or not 1 <= num <= len(open_rows):
         whose = "" if model is None else f" that {model!r} has not answered"
         raise DataError(
             f"{num} probes were asked for; expected 1 to {len(open_rows)}, the number of distinct prompts of the support{whose}. "

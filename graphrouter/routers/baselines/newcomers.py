@@ -10,6 +10,7 @@ import numpy as np
 
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.routers.base import check_frame, pool_with
 from graphrouter.routers.observations import QUANTITIES
 from graphrouter.types import FloatArray, Predictions
 
@@ -51,13 +52,8 @@ class NewModels:
             DataError: There is no card, two share a name, a name is in the pool, or the outcomes break the contract.
             UnknownModelError: An outcome is of a model that is not among the cards.
         """
-        if isinstance(cards, ModelCard) or len(cards) == 0:
-            received = "a single card" if isinstance(cards, ModelCard) else "no card"
-            raise DataError(f"add_models received {received}; expected a sequence of cards. For one model use add_model.")
-        known = next((card.model for card in cards if card.model in pool.index), None)
-        if known is not None:
-            raise DataError(f"The pool has a model {known!r} already. Choose another name, or fit the router again.")
-        names, wider = tuple(card.model for card in cards), ModelPool.of([*pool, *cards])
+        wider = pool_with(pool, cards)
+        names = tuple(card.model for card in cards)
         if outcomes is None:
             return cls(wider, (), (), Predictions(names, *(np.empty((0, len(names))) for _ in QUANTITIES)))
         return cls(wider, *_observed(outcomes, wider, names))
@@ -109,6 +105,7 @@ def _observed(
 
 def _check_columns(outcomes: pd.DataFrame, names: tuple[str, ...]) -> None:
     """Nothing; there are rows, and they say of which model they are and on which prompt."""
+    check_frame(outcomes)
     if outcomes.empty:
         raise DataError("outcomes has no rows; expected at least one outcome. Leave outcomes out where nothing was observed.")
     missing = [column for column in ("model", "effect", "prompt") if column not in outcomes.columns]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -290,3 +291,21 @@ def test_bad_input_is_named(trained: gr.GraphRouter, card: gr.ModelCard, graded:
         two = two.remove_model(model)
     with pytest.raises(DataError, match="needs at least 2"):
         two.remove_model(two.models[0])
+
+
+def test_what_is_no_card_or_no_table_is_named(trained: gr.GraphRouter, card: gr.ModelCard) -> None:
+    broken: Any = card.model_dump()
+    rows: Any = [{"prompt": "a", "effect": 1.0}]
+    with pytest.raises(DataError, match="A dict stands for a model; expected a graphrouter.ModelCard"):
+        trained.update_card(broken)
+    with pytest.raises(DataError, match="A dict stands for a model"):
+        trained.add_models([broken])
+    with pytest.raises(DataError, match="A dict stands for a model"):
+        trained.add_model(broken)
+    with pytest.raises(DataError, match="outcomes are a list; expected a pandas frame"):
+        trained.add_model(card, outcomes=rows)
+    with pytest.raises(DataError, match="outcomes are a list; expected a pandas frame"):
+        trained.add_outcomes(rows)
+    half: Any = 5.5
+    with pytest.raises(DataError, match=r"5\.5 probes were asked for"):
+        trained.suggest_probes(half)

@@ -47,10 +47,10 @@ def test_without_outcomes_there_are_no_queries() -> None:
 @pytest.mark.parametrize(
     ("cards", "message"),
     [
-        ((), "received no card; expected a sequence"),
-        (CARDS[0], "received a single card; expected a sequence"),
+        ((), "No card was given"),
+        (CARDS[0], "received a ModelCard; expected a sequence of cards"),
         ((ModelCard(model="old"),), "has a model 'old' already"),
-        ((CARDS[0], CARDS[0]), "names 'b' more than once"),
+        ((CARDS[0], CARDS[0]), "Two cards are named 'b'"),
     ],
 )
 def test_cards_that_cannot_join(cards: Any, message: str) -> None:
