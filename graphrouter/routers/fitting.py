@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, split_dataset
@@ -13,6 +15,9 @@ from graphrouter.routers.parts import Learned, Provenance, Support
 from graphrouter.routers.uncertainty import fit_effect_interval
 from graphrouter.training.prepare import TrainingTables, prepare, training_tasks, with_prices
 
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+
 
 def fit_parts(
     data: RoutingDataset,
@@ -21,6 +26,7 @@ def fit_parts(
     split: Split | None = None,
     work_dir: str | Path | None = None,
     progress: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> tuple[Learned, Support, Provenance, TextEncoder]:
     """What a router is made of, trained on the training queries of `data`; the arguments are those of `GraphRouter.fit`.
 
@@ -37,7 +43,7 @@ def fit_parts(
     encoder = create_encoder(config.encoder)
     tables = prepare(data, division, encoder, progress=progress)
     folder = None if work_dir is None else Path(work_dir)
-    fitted = fit_network(tables, config, work_dir=folder, progress=progress)
+    fitted = fit_network(tables, config, work_dir=folder, progress=progress, callbacks=callbacks)
     interval = fit_effect_interval(fitted.net, tables, config)
     learned = Learned(net=fitted.net, transforms=tables.transforms, config=config, interval=interval)
     prompts = data.queries.set_index("query_id")["prompt"]

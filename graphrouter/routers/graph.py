@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,9 @@ from graphrouter.routers.probes import suggest_probes
 from graphrouter.routers.storage import read_parts, save_parts
 from graphrouter.training.prepare import outcome_columns, outcome_edges, positions_of
 from graphrouter.types import Decision, Evidence, FloatArray, IntArray, Predictions
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
 
 _QUERIES_AT_ONCE = 64
 _NUM_EVIDENCE = 5
@@ -91,6 +94,7 @@ class GraphRouter(Router):
         split: Split | None = None,
         work_dir: str | Path | None = None,
         progress: bool = False,
+        callbacks: Sequence[Callback] = (),
     ) -> GraphRouter:
         """A router trained on the training queries of `data`; its test queries are not looked at.
 
@@ -101,11 +105,13 @@ class GraphRouter(Router):
             work_dir: Folder for checkpoints. When a run with the same data and settings was interrupted there, training goes on
                 from there. It is yours to delete, after the router is saved.
             progress: Show progress bars.
+            callbacks: Lightning callbacks that watch the training, such as a tracker.
 
         Raises:
             DataError: There are too few queries to split.
         """
-        return cls(*fit_parts(data, config or TrainConfig(), split=split, work_dir=work_dir, progress=progress))
+        settings = config or TrainConfig()
+        return cls(*fit_parts(data, settings, split=split, work_dir=work_dir, progress=progress, callbacks=callbacks))
 
     def predict(self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None) -> Predictions:
         """Expected effect with an 80 % interval, cost, tokens and latency of every model of the pool on each prompt.

@@ -6,7 +6,7 @@ import logging
 import math
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,12 @@ def feature_sizes(tables: TrainingTables) -> FeatureSizes:
 
 
 def fit_network(
-    tables: TrainingTables, config: TrainConfig, *, work_dir: Path | None = None, progress: bool = False
+    tables: TrainingTables,
+    config: TrainConfig,
+    *,
+    work_dir: Path | None = None,
+    progress: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> FittedNetwork:
     """A network trained on the tables, with the weights of its best validation objective.
 
@@ -70,6 +75,8 @@ def fit_network(
         work_dir: Folder for checkpoints. When it holds an interrupted run of the same data and settings, training goes on from
             there and ends with the figures of an uninterrupted run. Without it, checkpoints go to a temporary folder.
         progress: Show one progress bar.
+        callbacks: Lightning callbacks that watch the training; the epoch's figures are `val/log_loss`, `val/reward`,
+            `val/objective` and `train/effect` among the trainer's callback metrics.
 
     Raises:
         ConfigError: The accelerator asked for is not there.
@@ -82,7 +89,7 @@ def fit_network(
         net = build_network(tables, config)
         module = RoutingModule(net, config, tables.transforms.channels, tables.transforms.cost, tables.pool.prices)
         if resume is None or not resume.is_over:
-            trainer = _trainer(config, folder, progress=progress)
+            trainer = _trainer(config, folder, progress=progress, callbacks=callbacks)
             data = EpisodeDataModule(tables, config)
             try:
                 trainer.fit(module, datamodule=data, ckpt_path=None if resume is None else resume.path, weights_only=True)
@@ -113,7 +120,7 @@ def _check_accelerator(config: TrainConfig) -> None:
         raise ConfigError("training.accelerator = gpu, but torch finds no CUDA device here. Use auto or cpu.")
 
 
-def _trainer(config: TrainConfig, folder: Path, *, progress: bool) -> L.Trainer:
+def _trainer(config: TrainConfig, folder: Path, *, progress: bool, callbacks: Sequence[Callback]) -> L.Trainer:
     settings = config.training
     stop = EarlyStopping(monitor=OBJECTIVE, patience=settings.patience, min_delta=1e-4, check_on_train_epoch_end=True)
     bar: list[Callback] = [TrainingBar()] if progress else []
@@ -126,7 +133,7 @@ def _trainer(config: TrainConfig, folder: Path, *, progress: bool) -> L.Trainer:
         max_epochs=settings.max_epochs,
         gradient_clip_val=settings.gradient_clip,
         deterministic=_deterministic(config),
-        callbacks=[stop, *bar, *checkpoint_callbacks(folder)],
+        callbacks=[stop, *bar, *callbacks, *checkpoint_callbacks(folder)],
         plugins=[AtomicCheckpointIO()],
         default_root_dir=folder,
         logger=False,

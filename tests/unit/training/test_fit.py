@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
 
 import graphrouter as gr
 from graphrouter.encoders import create_encoder
@@ -28,6 +30,18 @@ def test_two_runs_are_bit_identical_and_another_seed_is_not(tables: TrainingTabl
     for name, weight in first.net.state_dict().items():
         assert torch.equal(weight, second.net.state_dict()[name]), name
     assert any(not torch.equal(w, other.net.state_dict()[n]) for n, w in first.net.state_dict().items())
+
+
+def test_callbacks_see_every_epoch(tables: TrainingTables, config: gr.TrainConfig) -> None:
+    seen: list[float] = []
+
+    class Watch(Callback):
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            seen.append(float(trainer.callback_metrics["val/objective"]))
+
+    metrics = fit_network(tables, config, callbacks=[Watch()]).metrics
+    assert len(seen) == config.training.max_epochs
+    assert min(seen) == pytest.approx(metrics["objective"])
 
 
 def test_training_leaves_the_global_state_of_torch_alone(tables: TrainingTables, config: gr.TrainConfig) -> None:
