@@ -12,6 +12,7 @@ from graphrouter.evaluation.benchmark.run import (
     run_cells,
     write_results,
 )
+from graphrouter.evaluation.benchmark.worker import fit_and_ask
 
 __all__ = [
     "MAIN",
@@ -20,6 +21,7 @@ __all__ = [
     "CellResult",
     "Plan",
     "collect",
+    "fit_and_ask",
     "lacking",
     "open_cells",
     "plan_benchmark",

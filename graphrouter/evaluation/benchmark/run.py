@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,26 +10,23 @@ from pathlib import Path
 import pandas as pd
 
 from graphrouter.config import TrainConfig
-from graphrouter.data import load_dataset
+from graphrouter.evaluation import grid
 from graphrouter.evaluation.benchmark.cells import MAIN, Cell, CellResult
-from graphrouter.evaluation.benchmark.processes import spread
-from graphrouter.evaluation.benchmark.worker import run_cell, set_up
+from graphrouter.evaluation.benchmark.worker import run_cell
 from graphrouter.evaluation.evaluate import Round, judge
+from graphrouter.evaluation.grid import GridCell
 from graphrouter.evaluation.results import Evaluation
-from graphrouter.exceptions import ConfigError, DataError
+from graphrouter.exceptions import ConfigError
 from graphrouter.files import replace_file, write_json
 from graphrouter.routers.baselines import BASELINES
 from graphrouter.routers.baselines.catalogue import ALWAYS, find_baselines
-
-CELLS = "cells"
-EMBEDDINGS = "embeddings"
 
 
 @dataclass(frozen=True)
 class Plan:
     """What a benchmark compares, and where it keeps what it has."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[GridCell, ...]
     """Sorted by dataset and seed, so that a process prepares each split once."""
     names: Mapping[str, str]
     """Name of each dataset, by its place."""
@@ -61,63 +56,34 @@ def plan_benchmark(
             "The benchmark received split.by = model; expected query or task. Nobody has learned anything of held-out models, so "
             "there would be nothing to compare."
         )
-    check_folder(folder)
+    grid.check_folder(folder)
     wanted = [name for name in (BASELINES if routers is None else routers) if name != MAIN]
     everybody = [MAIN, *(kind.name for kind in find_baselines([*ALWAYS, *wanted]))]
-    settings = keep_embeddings(config, folder)
-    loaded = {place: load_dataset(place) for place in dict.fromkeys(datasets)}
-    names = {place: data.name for place, data in loaded.items()}
-    if len(set(names.values())) < len(names):
-        raise DataError(f"Two datasets are called the same: {', '.join(names.values())}. Rename one of the folders.")
+    settings = grid.keep_embeddings(config, folder)
+    datasets_by_place = grid.read_datasets(datasets)
     cells = tuple(
-        Cell.of(
-            place, name=data.name, fingerprint=data.fingerprint, router=router, seed=seed, config=settings, folder=folder / CELLS
-        )
-        for place, data in loaded.items()
+        Cell(place, data.name, data.fingerprint, router, grid.seeded(settings, seed), folder / grid.CELLS)
+        for place, data in datasets_by_place.items()
         for seed in range(num_seeds)
         for router in everybody
     )
+    names = {place: data.name for place, data in datasets_by_place.items()}
     return Plan(cells, names, folder)
 
 
-def keep_embeddings(config: TrainConfig, folder: Path) -> TrainConfig:
-    """The settings with embeddings cached in the folder of the benchmark, unless they say where: each text is encoded once."""
-    if config.encoder.cache_dir is not None:
-        return config
-    encoder = config.encoder.model_copy(update={"cache_dir": str(folder / EMBEDDINGS)})
-    return config.model_copy(update={"encoder": encoder})
-
-
-def check_folder(folder: Path) -> None:
-    """Nothing; `folder` is that of a benchmark, empty or new.
-
-    Raises:
-        DataError: It holds something else.
-    """
-    if folder.is_dir() and not (folder / CELLS).is_dir() and any(folder.iterdir()):
-        raise DataError(f"{folder} holds other files than those of a benchmark. Name a new folder, or an earlier benchmark.")
-
-
-def open_cells(plan: Plan) -> list[Cell]:
+def open_cells(plan: Plan) -> list[GridCell]:
     """The cells that are still to be run: those without a result, and those that failed."""
-    results = ((cell, CellResult.load(cell.file, with_contenders=False)) for cell in plan.cells)
-    return [cell for cell, result in results if result is None or result.status == "failed"]
+    return grid.open_cells(plan.cells)
 
 
-def run_cells(cells: Sequence[Cell], *, num_processes: int | None = None) -> Iterator[tuple[Cell, CellResult]]:
+def run_cells(cells: Sequence[GridCell], *, num_processes: int | None = None) -> Iterator[tuple[GridCell, CellResult]]:
     """Each cell with its result as it is done; results are kept in the files of the cells.
 
     Args:
         cells: What to run.
         num_processes: Cells at once; one a core without it.
     """
-    for cell, result in spread(cells, run_cell, num_processes=num_processes or os.cpu_count() or 1):
-        if isinstance(result, BrokenProcessPool):
-            kept = CellResult("failed", "its process died, perhaps for want of memory")
-            kept.save(cell.file)
-            yield cell, kept
-        else:
-            yield cell, result
+    return grid.run_cells(cells, run_cell, CellResult, num_processes=num_processes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +97,7 @@ class BenchmarkResult:
 
 def lacking(plan: Plan) -> dict[str, str]:
     """Datasets, by name, on which the graph router itself has no result, and why."""
-    reasons = {name: _failures(_results(plan, place, with_contenders=False)).get(MAIN) for place, name in plan.names.items()}
+    reasons = {name: _failures(plan, place).get(MAIN) for place, name in plan.names.items()}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
@@ -141,41 +107,26 @@ def collect(plan: Plan, *, num_draws: int = 1000) -> Iterator[BenchmarkResult]:
     for place, name in plan.names.items():
         if name in skipped:
             continue
-        results = _results(plan, place)
-        failed = _failures(results)
+        failed = _failures(plan, place)
         rounds = tuple(
-            _round(cell, {router: result for (seed, router), result in results.items() if seed == cell.seed}, failed)
+            _round(cell, [each for each in plan.cells if each.data == place and each.seed == cell.seed], failed)
             for cell in plan.cells
             if cell.data == place and cell.router == MAIN
         )
         yield BenchmarkResult(judge(rounds, dataset=name, num_draws=num_draws, failed=failed), rounds)
 
 
-def _results(plan: Plan, place: str, *, with_contenders: bool = True) -> dict[tuple[int, str], CellResult | None]:
-    """The result of each cell of a dataset, by seed and router; None where it was not run."""
-    cells = [cell for cell in plan.cells if cell.data == place]
-    return {(cell.seed, cell.router): CellResult.load(cell.file, with_contenders=with_contenders) for cell in cells}
+def _failures(plan: Plan, place: str) -> dict[str, str]:
+    return grid.failures(cell for cell in plan.cells if cell.data == place)
 
 
-def _failures(results: Mapping[tuple[int, str], CellResult | None]) -> dict[str, str]:
-    reasons: dict[str, str] = {}
-    for (seed, router), result in results.items():
-        if result is None:
-            reasons.setdefault(router, f"seed {seed} was not run")
-        elif result.status != "done":
-            what = "not applicable" if result.status == "not_applicable" else f"failed on seed {seed}"
-            reasons.setdefault(router, f"{what}: {result.message}")
-    return reasons
-
-
-def _round(cell: Cell, results: Mapping[str, CellResult | None], failed: Mapping[str, str]) -> Round:
-    bench = set_up(cell)
-    present = {name: result for name, result in results.items() if result is not None and name not in failed}
-    contenders = {
-        setting: {name: result.contenders[setting] for name, result in present.items() if result.contenders is not None}
-        for setting in bench.settings
-    }
-    return Round(cell.seed, bench.trial, contenders)
+def _round(head: GridCell, cells: Sequence[GridCell], failed: Mapping[str, str]) -> Round:
+    """Those of the cells whose router failed nowhere, on the split of the first."""
+    bench = grid.set_up_split(head)
+    found = {cell.router: CellResult.load(cell.file) for cell in cells if cell.router not in failed}
+    answers = {name: result.contenders for name, result in found.items() if result is not None and result.contenders is not None}
+    contenders = {setting: {name: by_setting[setting] for name, by_setting in answers.items()} for setting in bench.settings}
+    return Round(head.seed, bench.trial, contenders)
 
 
 def write_results(results: Sequence[BenchmarkResult], plan: Plan) -> list[Path]:

@@ -8,17 +8,16 @@ from functools import cached_property, lru_cache
 import numpy as np
 import pandas as pd
 
-from graphrouter.config import EncoderConfig, SplitConfig
-from graphrouter.data import RoutingDataset, Split, load_dataset, split_dataset
+from graphrouter.data import RoutingDataset, Split
 from graphrouter.data.splits import hold_out_models
-from graphrouter.encoders import TextEncoder, create_encoder
+from graphrouter.encoders import TextEncoder
+from graphrouter.evaluation.grid import SplitBench, set_up_split
 from graphrouter.evaluation.newcomers.cells import HoldOut, NewcomerCell
 from graphrouter.evaluation.newcomers.shots import first_of_each, shuffle
 from graphrouter.evaluation.trial import Trial
 from graphrouter.exceptions import DataError
 from graphrouter.pool import ModelCard
 from graphrouter.routers.baselines import LearningData
-from graphrouter.routers.baselines.means import BestSingle
 from graphrouter.types import BoolArray
 
 _SHOWN = ["query_id", "model", "effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"]
@@ -86,36 +85,24 @@ def pick_tasks(data: RoutingDataset, split: Split, *, seed: int, most: int) -> l
 
 def set_up(cell: NewcomerCell) -> Bench:
     """The bench of the cell's dataset, seed and task; the last one is kept, since cells come sorted by it."""
-    config = cell.config
-    split, encoder = config.split.model_dump_json(), config.encoder.model_dump_json()
-    return _set_up(cell.data, cell.fingerprint, split, encoder, config.seed, cell.hold_out, cell.share, cell.task)
+    return _set_up(set_up_split(cell), cell.seed, cell.hold_out, cell.share, cell.task)
 
 
 @lru_cache(maxsize=1)
-def _set_up(
-    data: str, fingerprint: str, split_json: str, encoder_json: str, seed: int, hold_out: HoldOut, share: float, task: str | None
-) -> Bench:
-    dataset = _load(data)
-    full = split_dataset(dataset, SplitConfig.model_validate_json(split_json))
-    encoder = create_encoder(EncoderConfig.model_validate_json(encoder_json))
+def _set_up(whole: SplitBench, seed: int, hold_out: HoldOut, share: float, task: str | None) -> Bench:
+    dataset, full = whole.data, whole.split
     models = hold_out_models(dataset, share, seed=seed) if hold_out == "models" else ()
-    known, split, judged = dataset, full, full.test
+    # The ruler is the same for everybody: its prices and its best single model are those of all training outcomes.
+    known, split, trial = dataset, full, whole.trial
     if models:
         known = dataset.select_models([name for name in dataset.pool.names if name not in models])
     if task is not None:
         theirs = set(dataset.queries.loc[dataset.queries["task"] == task, "query_id"])
         train, validation = (tuple(i for i in ids if i not in theirs) for ids in (full.train, full.validation))
-        split, judged = replace(full, train=train, validation=validation), tuple(i for i in full.test if i in theirs)
-    # The ruler, the same for everybody: its prices and its best single model are those of all training outcomes.
-    ruler = LearningData.of_split(dataset, full, encoder, seed=seed)
-    trial = Trial.of(dataset, judged, models=dataset.pool.names, best_single=BestSingle.fit(ruler), cost_scale=ruler.cost_scale)
+        split = replace(full, train=train, validation=validation)
+        trial = whole.trial_on([i for i in full.test if i in theirs])
     newcomers = _newcomer_outcomes(dataset, full, models, task, seed=seed)
-    return Bench(dataset, full, known, split, models, task, encoder, seed, trial, newcomers)
-
-
-@lru_cache(maxsize=1)
-def _load(data: str) -> RoutingDataset:
-    return load_dataset(data)
+    return Bench(dataset, full, known, split, models, task, whole.learning.encoder, seed, trial, newcomers)
 
 
 def _newcomer_outcomes(

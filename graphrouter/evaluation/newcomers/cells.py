@@ -1,23 +1,20 @@
-"""One router on one split with some models, or one task, held out: the unit of work, of failure and of resumption."""
+"""The cells of a comparison on newcomers, and what came of them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from graphrouter.config import TrainConfig
-from graphrouter.evaluation.benchmark.cells import MAIN, Status, cell_digest
+from graphrouter.evaluation.benchmark.cells import MAIN
 from graphrouter.evaluation.contender import Contender
+from graphrouter.evaluation.grid import GridCell, GridResult, read_cell, seeded, write_cell
 from graphrouter.evaluation.newcomers.shots import Shots
-from graphrouter.files import replace_file
 from graphrouter.types import FloatArray, Predictions
 
 SUGGESTED = "graphrouter_suggested"
@@ -33,25 +30,18 @@ _ENDS = ("effect_low", "effect_high")
 
 
 @dataclass(frozen=True)
-class NewcomerCell:
-    """What is to be fitted, shown newcomers and asked."""
+class NewcomerCell(GridCell):
+    """One router on one split with some models, or one task, held out.
 
-    data: str
-    """Folder of the dataset, or `simulated`."""
-    fingerprint: str
-    """Contents of the dataset."""
-    router: str
-    """`graphrouter`, `graphrouter_retrained` or the name of a baseline."""
-    config: TrainConfig
-    """Settings of this seed."""
+    The router is `graphrouter`, `graphrouter_retrained` or a baseline.
+    """
+
     hold_out: HoldOut
     share: float
     """Share of the models that is held out."""
     task: str | None
     """The task that is held out; None where models are, and for the retrained router."""
     shots: Shots
-    file: Path
-    """Where the result is kept."""
 
     @classmethod
     def of(
@@ -70,29 +60,24 @@ class NewcomerCell:
         folder: Path,
     ) -> NewcomerCell:
         """The cell of one seed: it divides the data, picks who is held out, and seeds whatever the router draws."""
-        split = config.split.model_copy(update={"seed": seed})
-        settings = config.model_copy(update={"seed": seed, "split": split})
-        # Whoever is trained with everything knows of no one who is held out.
-        more = ["newcomers"] if router == RETRAINED else ["newcomers", hold_out, share, task, shots]
-        digest = cell_digest(fingerprint, router, settings, has_network=router in (MAIN, RETRAINED), more=more)
-        file = folder / f"{name}-{fingerprint[:8]}" / f"seed{seed}" / f"{router}-{digest[:12]}.safetensors"
-        return cls(data, fingerprint, router, settings, hold_out, share, task, shots, file)
+        return cls(data, name, fingerprint, router, seeded(config, seed), folder, hold_out, share, task, shots)
 
     @property
-    def seed(self) -> int:
-        """Seed of the split, of who is held out, and of the router."""
-        return self.config.split.seed
+    def has_network(self) -> bool:
+        """Whether it is a graph router."""
+        return self.router in (MAIN, RETRAINED)
+
+    @property
+    def circumstances(self) -> Sequence[object]:
+        """Who is held out, and what is shown; whoever is trained with everything knows of no one who is held out."""
+        held_out = () if self.router == RETRAINED else (self.hold_out, self.share, self.task, self.shots)
+        return ("newcomers", *held_out)
 
 
 @dataclass(frozen=True, eq=False)
-class NewcomerResult:
-    """What came of a cell."""
+class NewcomerResult(GridResult):
+    """What a router predicts for all test queries, after more and more outcomes of the newcomers."""
 
-    status: Status
-    message: str = ""
-    """Why there is no result; empty for a cell that is done."""
-    fit_s: float = float("nan")
-    """Seconds to fit what the newcomers join; NaN where every shot is a fit of its own."""
     join_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds in which the newcomers joined, by `NAME@SHOT`."""
     answers: Mapping[Entry, Contender] | None = None
@@ -101,34 +86,30 @@ class NewcomerResult:
 
     def save(self, file: Path) -> None:
         """Nothing; the result lies in `file` afterwards, whole or not at all. Numbers are kept in single precision."""
-        arrays: dict[str, NDArray[np.float32]] = {"cell": np.zeros(1, dtype=np.float32)}  # an empty file is not accepted
+        arrays: dict[str, NDArray[np.float32]] = {}
         models: tuple[str, ...] = ()
         for (name, shot), contender in (self.answers or {}).items():
             models = contender.predictions.models
-            # In rows: safetensors writes memory as it lies, and columns picked from an array lie one after the other.
-            arrays[f"{name}@{shot}.effect"] = np.ascontiguousarray(contender.predictions.effect, dtype=np.float32)
-            arrays[f"{name}@{shot}.cost_usd"] = np.ascontiguousarray(contender.predictions.cost_usd, dtype=np.float32)
+            arrays[f"{name}@{shot}.effect"] = contender.predictions.effect.astype(np.float32)
+            arrays[f"{name}@{shot}.cost_usd"] = contender.predictions.cost_usd.astype(np.float32)
             for end in _ENDS:
                 values = getattr(contender.predictions, end)
                 if values is not None:
-                    arrays[f"{name}@{shot}.{end}"] = np.ascontiguousarray(values, dtype=np.float32)
+                    arrays[f"{name}@{shot}.{end}"] = values.astype(np.float32)
         told = {"status": self.status, "message": self.message, "fit_s": self.fit_s, "join_s": dict(self.join_s)}
-        metadata = {"cell": json.dumps(told), "models": json.dumps(models)}
-        replace_file(file, lambda partial: save_file(arrays, partial, metadata=metadata))
+        write_cell(file, told, models=models, arrays=arrays)
 
     @classmethod
     def load(cls, file: Path, *, with_answers: bool = True) -> NewcomerResult | None:
         """The result in `file`; None when there is none, or none that can be read: it is then computed again."""
-        try:
-            with safe_open(file, framework="numpy") as stored:
-                metadata = stored.metadata()
-                names = list(stored.keys()) if with_answers else []
-                arrays = {name: stored.get_tensor(name).astype(np.float64) for name in names if "@" in name}
-        except (FileNotFoundError, SafetensorError):
+        stored = read_cell(file, with_arrays=with_answers)
+        if stored is None:
             return None
-        models = tuple(json.loads(metadata["models"]))
-        answers = {_entry(key): Contender(_predictions(models, _stem(key), arrays)) for key in arrays if key.endswith(".effect")}
-        return cls(**json.loads(metadata["cell"]), answers=answers or None)
+        arrays = {key: array.astype(np.float64) for key, array in stored.arrays.items()}
+        answers = {
+            _entry(key): Contender(_predictions(stored.models, _stem(key), arrays)) for key in arrays if key.endswith(".effect")
+        }
+        return cls(**stored.told, answers=answers or None)
 
 
 def _predictions(models: tuple[str, ...], stem: str, arrays: Mapping[str, FloatArray]) -> Predictions:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +10,8 @@ import numpy as np
 
 from graphrouter.config import TrainConfig
 from graphrouter.data import load_dataset, split_dataset
+from graphrouter.evaluation import grid
 from graphrouter.evaluation.benchmark.cells import MAIN
-from graphrouter.evaluation.benchmark.processes import spread
-from graphrouter.evaluation.benchmark.run import CELLS, check_folder, keep_embeddings
 from graphrouter.evaluation.bootstrap import Interval
 from graphrouter.evaluation.contender import Contender
 from graphrouter.evaluation.newcomers.bench import Bench, pick_tasks, set_up
@@ -72,13 +69,13 @@ def plan_newcomers(
         DataError: The dataset cannot be read, or has too few models or tasks; or the folder holds something else.
     """
     _check_settings(config, num_seeds=num_seeds, shots=shots, share=share, max_tasks=max_tasks)
-    check_folder(folder)
+    grid.check_folder(folder)
     baselines = [kind.name for kind in find_baselines([REFERENCE, *(name for name in routers if name != MAIN)])]
-    settings = keep_embeddings(config, folder)
+    settings = grid.keep_embeddings(config, folder)
     dataset = load_dataset(data)
     cells = []
     for seed in range(num_seeds):
-        split = split_dataset(dataset, settings.split.model_copy(update={"seed": seed}))
+        split = split_dataset(dataset, grid.seeded(settings, seed).split)
         tasks: list[str | None] = [None] if hold_out == "models" else [*pick_tasks(dataset, split, seed=seed, most=max_tasks)]
         # The retrained router knows of no one who is held out: one for all tasks.
         wanted = [(None, RETRAINED), *((task, name) for task in tasks for name in (MAIN, *baselines))]
@@ -94,7 +91,7 @@ def plan_newcomers(
                 share=share,
                 task=task,
                 shots=shots,
-                folder=folder / CELLS,
+                folder=folder / grid.CELLS,
             )
             for task, router in wanted
         ]
@@ -119,8 +116,7 @@ def _check_settings(config: TrainConfig, *, num_seeds: int, shots: Shots, share:
 
 def open_cells(plan: NewcomerPlan) -> list[NewcomerCell]:
     """The cells that are still to be run: those without a result, and those that failed."""
-    results = ((cell, NewcomerResult.load(cell.file, with_answers=False)) for cell in plan.cells)
-    return [cell for cell, result in results if result is None or result.status == "failed"]
+    return grid.open_cells(plan.cells)
 
 
 def run_cells(
@@ -132,26 +128,12 @@ def run_cells(
         cells: What to run.
         num_processes: Cells at once; one a core without it.
     """
-    for cell, result in spread(cells, run_cell, num_processes=num_processes or os.cpu_count() or 1):
-        if isinstance(result, BrokenProcessPool):
-            kept = NewcomerResult("failed", "its process died, perhaps for want of memory")
-            kept.save(cell.file)
-            yield cell, kept
-        else:
-            yield cell, result
+    return grid.run_cells(cells, run_cell, NewcomerResult, num_processes=num_processes)
 
 
 def failures(plan: NewcomerPlan) -> dict[str, str]:
     """Why a router has no figures, by name; it is left out when it lacks any of its cells."""
-    reasons: dict[str, str] = {}
-    for cell in plan.cells:
-        result = NewcomerResult.load(cell.file, with_answers=False)
-        if result is None:
-            reasons.setdefault(cell.router, f"seed {cell.seed} was not run")
-        elif result.status != "done":
-            what = "not applicable" if result.status == "not_applicable" else f"failed on seed {cell.seed}"
-            reasons.setdefault(cell.router, f"{what}: {result.message}")
-    return reasons
+    return grid.failures(plan.cells)
 
 
 def collect(plan: NewcomerPlan, *, num_draws: int = 1000) -> NewcomerEvaluation:

@@ -7,18 +7,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-import numpy as np
 import pandas as pd
 
 from graphrouter.data import Split
 from graphrouter.data.splits import prompt_key
 from graphrouter.evaluation.benchmark.cells import MAIN
 from graphrouter.evaluation.contender import Contender
+from graphrouter.evaluation.grid import finish
 from graphrouter.evaluation.newcomers.bench import Bench, set_up
 from graphrouter.evaluation.newcomers.cells import RETRAINED, SUGGESTED, Entry, NewcomerCell, NewcomerResult
 from graphrouter.evaluation.newcomers.shots import shot_label
 from graphrouter.exceptions import NotApplicableError
-from graphrouter.nn.threads import cpu_threads
 from graphrouter.routers.base import Router
 from graphrouter.routers.baselines import BASELINES, LearningData
 from graphrouter.routers.graph import GraphRouter
@@ -36,31 +35,23 @@ class _Join(NamedTuple):
 
 def run_cell(cell: NewcomerCell) -> NewcomerResult:
     """The result of a cell, which is also kept in its file; a router that fails gives a result that says why."""
-    # Errors outside the router are not the router's: they end the benchmark.
+    # Errors outside the router are not the router's: they end the comparison.
     bench = set_up(cell)
-    with cpu_threads(1), np.errstate(all="ignore"):
-        result = _work(cell, bench)
-    result.save(cell.file)
-    return result
+    return finish(cell, partial(_meet_and_ask, cell, bench), NewcomerResult)
 
 
-def _work(cell: NewcomerCell, bench: Bench) -> NewcomerResult:
+def _meet_and_ask(cell: NewcomerCell, bench: Bench) -> NewcomerResult:
     answers: dict[Entry, Contender] = {}
     join_s: dict[str, float] = {}
     start = time.perf_counter()
-    try:
-        joins = _prepare(cell, bench)
-        fit_s = time.perf_counter() - start
-        for name, shot, make in joins:
-            start = time.perf_counter()
-            router = make()
-            label = shot_label(shot)
-            join_s[f"{name}@{label}"] = time.perf_counter() - start
-            answers[name, label] = _ask(router, bench, name)
-    except NotApplicableError as error:
-        return NewcomerResult("not_applicable", _one_line(error))
-    except Exception as error:  # whatever breaks in one router must not cost the others their results
-        return NewcomerResult("failed", f"{type(error).__name__}: {_one_line(error)}")
+    joins = _prepare(cell, bench)
+    fit_s = time.perf_counter() - start
+    for name, shot, make in joins:
+        start = time.perf_counter()
+        router = make()
+        label = shot_label(shot)
+        join_s[f"{name}@{label}"] = time.perf_counter() - start
+        answers[name, label] = _ask(router, bench, name)
     return NewcomerResult("done", "", fit_s, join_s, answers)
 
 
@@ -161,7 +152,3 @@ def _next_probes(router: GraphRouter, model: str, outcomes: pd.DataFrame, num: i
         if len(found) >= num or asked == available:
             return found.sort_values("query_id", key=lambda ids: ids.map(rank), kind="stable").head(num)
         asked = min(4 * asked, available)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from graphrouter.data import RoutingDataset
-from graphrouter.evaluation.benchmark import worker
+from graphrouter.evaluation.grid import bench
 from graphrouter.routers.baselines import BASELINES
 from graphrouter.routers.graph import GraphRouter
 
@@ -75,7 +75,7 @@ def test_an_interrupted_run_says_how_to_go_on(
         status, _, errors = invoke("benchmark", world, *few, "--out", tmp_path / "out")
     assert status == 130
     assert "the same command goes on" in errors
-    worker._set_up.cache_clear()
+    bench._set_up.cache_clear()
     status, _, errors = invoke("benchmark", world, *few, "--out", tmp_path / "out", "--json", "-")
     assert status == 0
     assert errors == "3 of 4 cells are done already.\n"

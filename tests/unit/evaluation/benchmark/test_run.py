@@ -22,9 +22,9 @@ from graphrouter.evaluation.benchmark import (
     plan_benchmark,
     results_table,
     run_cells,
-    worker,
     write_results,
 )
+from graphrouter.evaluation.grid import bench
 from graphrouter.exceptions import ConfigError, DataError
 from graphrouter.routers.baselines import BASELINES, LearningData, paper
 from graphrouter.routers.baselines.means import BestSingle
@@ -43,11 +43,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _fresh_worker() -> Iterator[None]:
-    worker._load.cache_clear()
-    worker._set_up.cache_clear()
+    bench._load.cache_clear()
+    bench._set_up.cache_clear()
     yield
-    worker._load.cache_clear()
-    worker._set_up.cache_clear()
+    bench._load.cache_clear()
+    bench._set_up.cache_clear()
 
 
 def plan(world: Path, out: Path, routers: list[str], *, seeds: int = 2, config: gr.TrainConfig = QUICK) -> Plan:

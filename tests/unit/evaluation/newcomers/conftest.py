@@ -8,6 +8,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.config import TrainConfig
+from graphrouter.evaluation.grid import bench as shared
 from graphrouter.evaluation.newcomers import bench
 
 
@@ -35,5 +36,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _fresh_benches() -> None:
-    bench._load.cache_clear()
+    shared._load.cache_clear()
+    shared._set_up.cache_clear()
     bench._set_up.cache_clear()

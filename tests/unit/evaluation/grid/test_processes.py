@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from graphrouter.evaluation.benchmark.processes import THREAD_VARIABLES, spread
+from graphrouter.evaluation.grid.processes import THREAD_VARIABLES, spread
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -70,8 +70,8 @@ def test_a_death_while_the_caller_is_busy_is_named_too() -> None:
 def test_workers_end_with_their_parent() -> None:
     """Killed without a chance to clean up, a benchmark must not leave processes behind that hold its memory."""
     script = (
-        "from graphrouter.evaluation.benchmark.processes import spread\n"
-        "from tests.unit.evaluation.benchmark.test_processes import tell_pid_and_wait\n"
+        "from graphrouter.evaluation.grid.processes import spread\n"
+        "from tests.unit.evaluation.grid.test_processes import tell_pid_and_wait\n"
         "if __name__ == '__main__':\n"
         "    list(spread([1, 2], tell_pid_and_wait, num_processes=2))\n"
     )
