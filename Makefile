@@ -34,7 +34,7 @@ format: .venv/.installed  ## mend what ruff can mend
 	$(BIN)/ruff format .
 
 clean:  ## remove the environment, caches and what runs have written
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist artifacts runs lightning_logs
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist artifacts runs lightning_logs mlflow.db* mlartifacts tuning
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

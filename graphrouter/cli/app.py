@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from graphrouter import __version__
-from graphrouter.cli import benchmark, data, demo, evaluate, export, graph, newcomers, pool, predict, route, settings, train
+from graphrouter.cli import benchmark, data, demo, evaluate, export, graph, newcomers, pool, predict, route, settings, train, tune
 from graphrouter.cli.console import WarningHandler, console, error_console, print_error
 from graphrouter.exceptions import GraphRouterError
 
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(train.train)
+app.command()(tune.tune)
 app.command()(evaluate.evaluate)
 app.command()(benchmark.benchmark)
 app.command()(newcomers.benchmark_newcomers)

@@ -16,6 +16,7 @@ from graphrouter.cli.files import PAGES, check_target, check_targets
 from graphrouter.cli.progress import FinishedCell, follow_cells, working
 from graphrouter.cli.render import say, say_line
 from graphrouter.cli.reports import write_reports
+from graphrouter.cli.tracking import begin_run
 from graphrouter.cli.train import ConfigFile, Overrides
 from graphrouter.files import replace_file, write_json
 
@@ -46,6 +47,9 @@ def benchmark(
     list_routers: Annotated[
         bool, typer.Option("--list", is_eager=True, callback=lambda wanted: _list(wanted), help="List the baselines and leave.")
     ] = False,
+    track: options.Track = False,
+    tracking_uri: options.TrackingUri = None,
+    experiment: options.Experiment = None,
 ) -> None:
     """Compare the graph router with every baseline on the same splits, embeddings and trade-offs.
 
@@ -60,6 +64,7 @@ def benchmark(
     page = html or out / "report.html"
     check_target(page, suffixes=PAGES)
     check_targets(out / "results.parquet", page, page.with_suffix(".md"), json_target)
+    tracking = options.tracking_of(track, tracking_uri, experiment)
     with working("Loading libraries"):
         from graphrouter.config import load_config
         from graphrouter.evaluation.benchmark import collect, lacking, plan_benchmark, write_results
@@ -68,22 +73,29 @@ def benchmark(
     with working("Reading the data"):
         plan = plan_benchmark(datasets, out, routers=options.baseline_names(routers), num_seeds=seeds, config=settings)
     out.mkdir(parents=True, exist_ok=True)
-    _run(plan, out, jobs)
-    missing = lacking(plan)
-    if len(missing) == len(plan.names):
-        print_error(_no_result(missing))
-        raise typer.Exit(1)
-    with working("Resampling the test queries"):
-        results = list(collect(plan, num_draws=draws))
-    files = write_results(results, plan)
-    figures = [result.evaluation.to_json() for result in results]
-    shown = figures[0] if len(figures) == 1 else figures
-    if json_target is not None:
-        replace_file(json_target, partial(write_json, shown))
-        files.append(json_target)
     words = ["benchmark", *datasets, "--routers", routers, "--seeds", str(seeds), "--draws", str(draws)]
     command = options.command_line(words, config=config, overrides=overrides)
-    files += write_reports([(r.rounds, r.evaluation) for r in results], page, command=command)
+    with begin_run(tracking, f"benchmark {', '.join(plan.names.values())}", command="benchmark") as tracked:
+        _run(plan, out, jobs)
+        missing = lacking(plan)
+        if len(missing) == len(plan.names):
+            print_error(_no_result(missing))
+            raise typer.Exit(1)
+        with working("Resampling the test queries"):
+            results = list(collect(plan, num_draws=draws))
+        files = write_results(results, plan)
+        figures = [result.evaluation.to_json() for result in results]
+        shown = figures[0] if len(figures) == 1 else figures
+        if json_target is not None:
+            replace_file(json_target, partial(write_json, shown))
+            files.append(json_target)
+        files += write_reports([(r.rounds, r.evaluation) for r in results], page, command=command)
+        if tracked.is_on:
+            from graphrouter.tracking.evaluation import log_benchmark
+            from graphrouter.tracking.training import flat_settings
+
+            how = {"routers": routers, "seeds": seeds, "draws": draws, **flat_settings(settings)}
+            log_benchmark(tracked, [result.evaluation for result in results], params=how, files=files)
     if only_json:
         print_json(shown)
     else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,7 @@ from graphrouter.cli.heldout import EvaluatedSide, baseline_data, check_models, 
 from graphrouter.cli.progress import track, working
 from graphrouter.cli.render import say_line
 from graphrouter.cli.reports import write_reports
+from graphrouter.cli.tracking import begin_run
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.files import replace_file, write_json
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from graphrouter.evaluation.robustness import RobustnessReport
     from graphrouter.routers.baselines import Baseline
     from graphrouter.routers.graph import GraphRouter
+    from graphrouter.tracking import TrackedRun
 
 
 def evaluate(
@@ -47,6 +50,9 @@ def evaluate(
     intervals: Annotated[bool, typer.Option("--intervals", help="Show every figure with its 95 % interval.")] = False,
     draws: Annotated[int, typer.Option("--draws", min=10, help="Bootstrap draws.")] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the bootstrap and of what baselines draw.")] = 0,
+    track: options.Track = False,
+    tracking_uri: options.TrackingUri = None,
+    experiment: options.Experiment = None,
 ) -> None:
     """Compare an artifact with baselines and the oracle on the test queries of its split.
 
@@ -60,6 +66,7 @@ def evaluate(
     if html is not None:
         check_target(html, suffixes=PAGES)
     check_targets(target, html, None if html is None else html.with_suffix(".md"))
+    tracking = options.tracking_of(track, tracking_uri, experiment)
 
     from graphrouter.data import load_dataset
     from graphrouter.evaluation.evaluate import judge
@@ -68,24 +75,28 @@ def evaluate(
     names = options.baseline_names(baselines)
     with working("Reading the data and the router"):
         dataset, router = load_dataset(data), GraphRouter.load(artifact)
-    entered, left_out = enter_artifact(router, dataset, side=split, names=names, seed=seed)
-    with working(f"Resampling {len(entered.trial.query_ids):,} queries"):
-        found = judge([entered], dataset=dataset.name, num_draws=draws, seed=seed, failed=left_out)
-    report = _perturb(router, entered, draws=draws, seed=seed) if robustness else None
-    figures = found.to_json()
-    if report is not None:
-        figures["robustness"] = report.to_json()
-    if not only_json:
-        _show(found, report, intervals=intervals)
-    if target is not None:
-        replace_file(target, partial(write_json, figures))
-        say_line(f"Wrote all figures to {target}")
-    if html is not None:
-        words = ["evaluate", str(artifact), data, "--split", split.value, "--baselines", baselines, "--seed", str(seed)]
-        words += ["--draws", str(draws), *(["--robustness"] if robustness else [])]
-        for file in write_reports([([entered], found)], html, command=options.command_line(words)):
+    words = ["evaluate", str(artifact), data, "--split", split.value, "--baselines", baselines, "--seed", str(seed)]
+    words += ["--draws", str(draws), *(["--robustness"] if robustness else [])]
+    with begin_run(tracking, f"evaluate {artifact.name} on {dataset.name}", command="evaluate") as tracked:
+        entered, left_out = enter_artifact(router, dataset, side=split, names=names, seed=seed)
+        with working(f"Resampling {len(entered.trial.query_ids):,} queries"):
+            found = judge([entered], dataset=dataset.name, num_draws=draws, seed=seed, failed=left_out)
+        report = _perturb(router, entered, draws=draws, seed=seed) if robustness else None
+        figures = found.to_json()
+        if report is not None:
+            figures["robustness"] = report.to_json()
+        if not only_json:
+            _show(found, report, intervals=intervals)
+        if target is not None:
+            replace_file(target, partial(write_json, figures))
+            say_line(f"Wrote all figures to {target}")
+        for file in [] if html is None else write_reports([([entered], found)], html, command=options.command_line(words)):
             if not only_json:
                 say_line(f"Wrote {file}")
+        if tracked.is_on:
+            where = {"artifact": artifact, "data": data, "split": split.value}
+            settings = {**where, "baselines": baselines, "draws": draws, "seed": seed}
+            _log(tracked, entered, found, figures, settings, command=options.command_line(words))
     if only_json:
         print_json(figures)
 
@@ -142,6 +153,20 @@ def _perturb(router: GraphRouter, entered: Round, *, draws: int, seed: int) -> R
     with working("Perturbing the prompts"):
         easy = easy_queries(trial.observed.effect, trial.observed.cost_usd)
         return measure_robustness(router, trial.prompts, tasks=trial.tasks, is_easy=easy, seed=seed, num_draws=draws)
+
+
+def _log(
+    run: TrackedRun, entered: Round, found: Evaluation, figures: dict[str, Any], settings: dict[str, Any], *, command: str
+) -> None:
+    """Logs the figures of the router, and the report and all figures as files."""
+    from graphrouter.artifact import read_manifest
+    from graphrouter.tracking.evaluation import log_evaluation
+
+    run.set_tags({"artifact.checksum": str(read_manifest(settings["artifact"])["checksum"])})
+    with TemporaryDirectory(prefix="graphrouter-") as folder:
+        files = write_reports([([entered], found)], Path(folder) / "report.html", command=command)
+        write_json(figures, Path(folder) / "figures.json")
+        log_evaluation(run, found, params=settings, files=[*files, Path(folder) / "figures.json"])
 
 
 def _show(found: Evaluation, report: RobustnessReport | None, *, intervals: bool) -> None:

@@ -12,8 +12,11 @@ import typer
 
 from graphrouter.cli.data import DATA_HELP
 from graphrouter.policy import PRESETS, Policy, parse_policy
+from graphrouter.tracking import Tracking
+from graphrouter.tracking.connection import DEFAULT_EXPERIMENT
 
 _POLICY_PANEL = "Policy"
+_TRACKING_PANEL = "Tracking with MLflow"
 
 Artifact = Annotated[Path, typer.Argument(metavar="ARTIFACT", help="Folder of a trained router.", show_default=False)]
 Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)]
@@ -24,6 +27,66 @@ _WHICH = (
 )
 Baselines = Annotated[str, typer.Option("--baselines", metavar="NAMES", help=f"What to compare with: {_WHICH}")]
 Routers = Annotated[str, typer.Option("--routers", metavar="NAMES", help=f"What to compare the graph router with: {_WHICH}")]
+
+Track = Annotated[
+    bool,
+    typer.Option(
+        "--track",
+        help="Log settings, figures and files to MLflow; implied by the options below.",
+        rich_help_panel=_TRACKING_PANEL,
+    ),
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri",
+        metavar="URI",
+        help="Server or database; without it that of MLFLOW_TRACKING_URI, or else sqlite:///mlflow.db.",
+        rich_help_panel=_TRACKING_PANEL,
+        show_default=False,
+    ),
+]
+Experiment = Annotated[
+    str | None,
+    typer.Option(
+        "--experiment",
+        metavar="NAME",
+        help=f"Experiment of the run; {DEFAULT_EXPERIMENT} by default.",
+        rich_help_panel=_TRACKING_PANEL,
+        show_default=False,
+    ),
+]
+Register = Annotated[
+    str | None,
+    typer.Option(
+        "--register",
+        metavar="NAME",
+        help="Also register the router under this name, as a model that MLflow serves.",
+        rich_help_panel=_TRACKING_PANEL,
+        show_default=False,
+    ),
+]
+
+
+def tracking_of(track: bool, uri: str | None, experiment: str | None, register: str | None = None) -> Tracking | None:
+    """Where to log runs; None when nothing asks for it.
+
+    Raises:
+        BadParameter: A name is empty, or MLflow has no place for it.
+        ConfigError: The URI is a folder.
+    """
+    from graphrouter.routers.registry import store_uri
+
+    if not (track or any(given is not None for given in (uri, experiment, register))):
+        return None
+    if uri is not None and not uri.strip():
+        raise typer.BadParameter("--tracking-uri is empty; expected a server or a database, such as sqlite:///mlflow.db")
+    if experiment is not None and not experiment.strip():
+        raise typer.BadParameter("--experiment is empty; expected a name")
+    if register is not None and (not register.strip(" .") or set("/:") & set(register)):
+        raise typer.BadParameter(f"--register received {register!r}; expected a name without '/' and ':'")
+    store_uri(uri)
+    return Tracking(uri, experiment or DEFAULT_EXPERIMENT)
 
 
 def baseline_names(text: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,9 +15,12 @@ from graphrouter.cli import options
 from graphrouter.cli.console import error_console, print_json
 from graphrouter.cli.progress import training_output, working
 from graphrouter.cli.render import say, say_line
+from graphrouter.cli.tracking import begin_run
 from graphrouter.exceptions import ArtifactError
 
 if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+
     from graphrouter.config import TrainConfig
     from graphrouter.data import RoutingDataset, Split
     from graphrouter.routers.graph import GraphRouter
@@ -64,6 +68,10 @@ def train(
         ),
     ] = GRAPH_ROUTER,
     as_json: options.Json = False,
+    track: options.Track = False,
+    tracking_uri: options.TrackingUri = None,
+    experiment: options.Experiment = None,
+    register: options.Register = None,
 ) -> None:
     """Train a router on the training queries of DATA and save it as an artifact.
 
@@ -74,6 +82,7 @@ def train(
     """
     from graphrouter.config import load_config
 
+    tracking = options.tracking_of(track, tracking_uri, experiment, register)
     settings = load_config(config, [*(overrides or []), *([] if seed is None else [f"seed={seed}"])])
     if router != GRAPH_ROUTER:
         from graphrouter.routers.baselines.catalogue import find_baselines
@@ -83,18 +92,28 @@ def train(
     dataset, split = load_and_split(data, settings)
     if not as_json:
         show_data(dataset, split)
-    if router != GRAPH_ROUTER:
-        fit_baseline(router, dataset, split, settings, out=out, as_json=as_json)
-        return
-    try:
-        run = train_router(dataset, split, settings, out=out, work_dir=work_dir)
-    except KeyboardInterrupt:
-        error_console.out(f"What was learned is kept in {work_dir}; the same command goes on from there.", highlight=False)
-        raise
+    with begin_run(tracking, f"train {out.name}", command="train") as tracked:
+        from graphrouter.tracking.training import EpochMetrics, log_result, log_setup
+
+        log_setup(tracked, settings, dataset, split, router=router)
+        if router != GRAPH_ROUTER:
+            seconds = fit_baseline(router, dataset, split, settings, out=out, as_json=as_json)
+            log_result(tracked, out, metrics={}, seconds=seconds, register=register)
+            return
+        callbacks = [EpochMetrics(tracked)] if tracked.is_on else []
+        try:
+            run = train_router(dataset, split, settings, out=out, work_dir=work_dir, callbacks=callbacks)
+        except KeyboardInterrupt:
+            error_console.out(f"What was learned is kept in {work_dir}; the same command goes on from there.", highlight=False)
+            raise
+        metrics = run.router.provenance.metrics
+        registered = log_result(tracked, out, metrics=metrics, seconds=run.seconds, register=register)
     if as_json:
-        print_json(_report(run, split, out))
+        print_json(_report(run, split, out) | ({} if registered is None else {"registered": registered}))
         return
     show_run(run, out)
+    if registered is not None:
+        say_line(f"Registered  {registered}")
     say("\nNext:")
     say_line(f"  graphrouter evaluate {shlex.quote(str(out))} {shlex.quote(data)}")
     say_line(f"  graphrouter route {shlex.quote(str(out))} 'your prompt'")
@@ -135,21 +154,29 @@ def load_and_split(data: str, settings: TrainConfig) -> tuple[RoutingDataset, Sp
         return dataset, split_dataset(dataset, settings.split)
 
 
-def train_router(dataset: RoutingDataset, split: Split, settings: TrainConfig, *, out: Path, work_dir: Path) -> TrainingRun:
+def train_router(
+    dataset: RoutingDataset,
+    split: Split,
+    settings: TrainConfig,
+    *,
+    out: Path,
+    work_dir: Path,
+    callbacks: Sequence[Callback] = (),
+) -> TrainingRun:
     """A trained router, saved in `out`, with progress bars on standard error."""
     from graphrouter.routers.graph import GraphRouter
     from graphrouter.training.checkpoints import discard_run
 
     start = time.perf_counter()
     with training_output() as progress:
-        router = GraphRouter.fit(dataset, settings, split=split, work_dir=work_dir, progress=progress)
+        router = GraphRouter.fit(dataset, settings, split=split, work_dir=work_dir, progress=progress, callbacks=callbacks)
     router.save(out)
     discard_run(work_dir)  # only now: whatever stops the saving does not cost the training
     return TrainingRun(router, time.perf_counter() - start)
 
 
-def fit_baseline(name: str, dataset: RoutingDataset, split: Split, settings: TrainConfig, *, out: Path, as_json: bool) -> None:
-    """Fits a baseline, saves it in `out` and reports it."""
+def fit_baseline(name: str, dataset: RoutingDataset, split: Split, settings: TrainConfig, *, out: Path, as_json: bool) -> float:
+    """How many seconds a baseline took to be fitted and saved in `out`, which is reported."""
     from graphrouter.encoders import create_encoder
     from graphrouter.routers.baselines import BASELINES, LearningData
     from graphrouter.routers.baselines.cascades import Cascade
@@ -164,7 +191,7 @@ def fit_baseline(name: str, dataset: RoutingDataset, split: Split, settings: Tra
         sizes = {side: len(getattr(split, side)) for side in ("train", "validation", "test")}
         told = {"artifact": out, "router": name, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
         print_json({**told, "num_queries": sizes, "num_models": len(router.pool), "seconds": round(seconds, 2)})
-        return
+        return seconds
     say(f"Fitted      {name} in {seconds:.1f} s")
     say_line(f"Source      {router.source}")
     if isinstance(router, Cascade):
@@ -172,6 +199,7 @@ def fit_baseline(name: str, dataset: RoutingDataset, split: Split, settings: Tra
     say_line(f"Artifact    {out}")
     say("\nNext:")
     say_line(f"  graphrouter route {shlex.quote(str(out))} 'your prompt'")
+    return seconds
 
 
 def show_data(dataset: RoutingDataset, split: Split) -> None:

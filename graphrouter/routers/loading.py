@@ -10,13 +10,15 @@ from graphrouter.exceptions import ArtifactError
 from graphrouter.routers.baselines.base import Baseline
 from graphrouter.routers.baselines.storage import KIND
 from graphrouter.routers.graph import GraphRouter
+from graphrouter.routers.registry import fetched_router, is_router_uri
 
 
 def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> GraphRouter | Baseline:
     """The router that was saved in `folder`: a graph router or a baseline.
 
     Args:
-        folder: An artifact.
+        folder: An artifact, or where one lies in MLflow: `models:/name/version`, `models:/name@alias` or `runs:/id/path`, in the
+            store that `MLFLOW_TRACKING_URI` names.
         encoder: Text encoder to use in place of the one that the settings of the artifact name; it must be the same.
 
     Example:
@@ -32,7 +34,11 @@ def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> Gr
     Raises:
         ArtifactError: There is no artifact, or it is damaged, edited or of another format version.
         EncoderError: The text encoder is not the one that the router was trained with.
+        MissingExtraError: It lies in MLflow, which is not installed.
     """
+    if is_router_uri(folder):
+        with fetched_router(str(folder)) as fetched:
+            return load_router(fetched, encoder=encoder)
     manifest = read_manifest(Path(folder))
     if manifest.get("kind") != KIND:
         return GraphRouter.load(folder, encoder=encoder)

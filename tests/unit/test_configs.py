@@ -10,9 +10,11 @@ import yaml
 from graphrouter.cli.demo import demo_config
 from graphrouter.cli.settings import settings_yaml
 from graphrouter.config import TrainConfig, load_config, parse_config
+from graphrouter.search_space import default_space, load_space, space_yaml
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-FILES = sorted(CONFIGS.glob("*"))
+SPACE = CONFIGS / "search_space.yaml"
+FILES = sorted(path for path in CONFIGS.glob("*") if path != SPACE)
 
 
 def test_there_are_configs() -> None:
@@ -29,6 +31,13 @@ def test_every_file_parses_and_explains_itself(path: Path) -> None:
 def test_default_lists_every_setting_as_the_package_has_it() -> None:
     text = (CONFIGS / "default.yaml").read_text(encoding="utf-8")
     assert text == settings_yaml(TrainConfig()), "write it again with: graphrouter config > configs/default.yaml"
+
+
+def test_search_space_is_the_default_one_as_the_package_has_it() -> None:
+    assert load_space(SPACE) == default_space()
+    assert SPACE.read_text(encoding="utf-8") == space_yaml(default_space()), (
+        "write it again with: graphrouter tune --list-space > configs/search_space.yaml"
+    )
 
 
 def test_demo_file_is_what_the_demo_uses() -> None:

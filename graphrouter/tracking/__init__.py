@@ -1,0 +1,5 @@
+"""Runs of train, evaluate, benchmark and tune in MLflow; no failure of it stops them. Importing this does not import MLflow."""
+
+from graphrouter.tracking.run import TrackedRun, Tracking, open_run
+
+__all__ = ["TrackedRun", "Tracking", "open_run"]
