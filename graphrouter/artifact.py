@@ -26,7 +26,7 @@ from torch import Tensor
 
 from graphrouter.exceptions import ArtifactError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """1: before intervals of effect, with another network. It is not read any more: train again."""
 MANIFEST = "manifest.json"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -75,6 +75,9 @@ class GraphConfig(Settings):
     num_neighbours: int = Field(64, ge=1, le=1024, description="Similar support queries that each query attends to.")
 
 
+Part = Literal["cards", "query_slopes", "text_easiness", "profile", "similar_queries", "similar_residuals", "doubt", "perceptron"]
+
+
 class NetworkConfig(Settings):
     """The graph neural network."""
 
@@ -83,6 +86,9 @@ class NetworkConfig(Settings):
     num_heads: int = Field(4, ge=1, le=16, description="Kernels of the path attention, from flat to sharp.")
     base_rounds: int = Field(4, ge=1, le=32, description="Unrolled Newton rounds of the Rasch base.")
     dropout: float = Field(0.3, ge=0, lt=0.9, description="Dropout on node states and in the readout.")
+    leave_out: tuple[Part, ...] = Field(
+        (), description=f"Parts of the network that are left out, to see what they buy: any of {', '.join(get_args(Part))}."
+    )
 
 
 class TrainingConfig(Settings):
@@ -92,7 +98,12 @@ class TrainingConfig(Settings):
     structural_speed: float = Field(10.0, gt=0, description="Learning rate of prior masses, kernels and mixtures, relative.")
     weight_decay: float = Field(1e-2, ge=0, description="Weight decay of AdamW.")
     max_epochs: int = Field(12, ge=1, description="Most epochs; an epoch ends with a validation.")
-    steps_per_epoch: int = Field(25, ge=1, description="Episodes in an epoch.")
+    steps_per_epoch: int = Field(25, ge=1, description="Most episodes in an epoch.")
+    max_visits: int = Field(
+        25,
+        ge=1,
+        description="Times that a training query is a target, at most: small data take fewer episodes, lest they are memorised.",
+    )
     batch_queries: int = Field(256, ge=1, description="Target queries drawn in an episode.")
     support_queries: int = Field(2048, ge=1, description="Most support queries drawn in an episode.")
     newcomer_share: float = Field(

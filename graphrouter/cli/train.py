@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -222,8 +222,16 @@ def show_run(run: TrainingRun, out: Path) -> None:
     num_bytes = sum(path.stat().st_size for path in out.iterdir() if path.is_file())
     say(f"Trained     in {run.seconds:.0f} s{best}")
     say(f"Validation  {shown}")
+    say(f"Calibration {_calibration_in_words(metrics, is_identity=run.router.learned.calibration.is_identity)}")
     say(f"Cost        {SPEND_IN_WORDS[run.router.learned.transforms.channels.spend_unit.value]}")
     say_line(f"Artifact    {out} ({num_bytes / 1e6:.1f} MB)")
+
+
+def _calibration_in_words(metrics: Mapping[str, float], *, is_identity: bool) -> str:
+    before = f"expected calibration error {metrics['ece_before']:.4f}"
+    if is_identity:
+        return f"{before}; effects stay as they are: no correction lowers the log loss by more than noise"
+    return f"{before}, corrected {metrics['ece_after']:.4f}; log loss corrected {metrics['log_loss_calibrated']:.4f}"
 
 
 def _report(run: TrainingRun, split: Split, out: Path) -> dict[str, object]:

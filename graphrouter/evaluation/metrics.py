@@ -10,13 +10,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrouter.routers.losses import log_loss as log_loss  # metrics of this module too
+from graphrouter.routers.losses import NUM_BINS, mean_of_known
+from graphrouter.routers.losses import calibration_error_of_sums as calibration_error_of_sums  # metrics of this module too
+from graphrouter.routers.losses import calibration_sums as calibration_sums
+from graphrouter.routers.losses import divide as divide
+from graphrouter.routers.losses import expected_calibration_error as expected_calibration_error
+from graphrouter.routers.losses import log_loss as log_loss
 from graphrouter.routers.losses import log_loss_of_pairs as log_loss_of_pairs
-from graphrouter.routers.losses import mean_of_known
 from graphrouter.types import FloatArray
-
-NUM_BINS = 15
-"""Bins of the calibration error and of the reliability plot."""
 
 
 def brier_of_pairs(probability: FloatArray, effect: FloatArray) -> FloatArray:
@@ -46,40 +47,6 @@ def log_rmse(predicted: FloatArray, observed: FloatArray, *, floor: float = 1e-9
     0.69 means: typically off by a factor of two. For `floor` see `log_error_of_pairs`.
     """
     return float(np.sqrt(mean_of_known(log_error_of_pairs(predicted, observed, floor=floor) ** 2)))
-
-
-def expected_calibration_error(probability: FloatArray, effect: FloatArray, *, num_bins: int = NUM_BINS) -> float:
-    """Mean distance of expected and observed effect over equal-width bins, weighted by their pairs; NaN without any.
-
-    Guo et al., "On Calibration of Modern Neural Networks" (2017), equation 3.
-    """
-    bins = calibration_sums(probability.reshape(1, -1), effect.reshape(1, -1), num_bins=num_bins)
-    return float(calibration_error_of_sums(bins)[0])
-
-
-def calibration_sums(probability: FloatArray, effect: FloatArray, *, num_bins: int = NUM_BINS) -> FloatArray:
-    """What each query adds to the calibration bins, (num_queries, 3 * num_bins).
-
-    The first num_bins columns sum the expected effect, the next the observed effect, the last count the pairs.
-
-    Args:
-        probability: (num_queries, num_models), in [0, 1] or NaN.
-        effect: (num_queries, num_models), in [0, 1] or NaN.
-        num_bins: Number of equal-width bins over [0, 1].
-    """
-    num_queries = len(probability)
-    rows, columns = np.nonzero(np.isfinite(probability) & np.isfinite(effect))
-    expected, observed = probability[rows, columns], effect[rows, columns]
-    cell = rows * num_bins + np.minimum((expected * num_bins).astype(np.int64), num_bins - 1)
-    size = num_queries * num_bins
-    sums = [np.bincount(cell, weights=weights, minlength=size) for weights in (expected, observed, np.ones(len(rows)))]
-    return np.hstack([part.reshape(num_queries, num_bins) for part in sums])
-
-
-def calibration_error_of_sums(sums: FloatArray) -> FloatArray:
-    """Expected calibration error of each row of bin sums: (num_draws, 3 * num_bins) to (num_draws,); NaN without pairs."""
-    expected, observed, count = np.split(sums, 3, axis=1)
-    return divide(np.abs(expected - observed).sum(axis=1), count.sum(axis=1))
 
 
 class ReliabilityBins(NamedTuple):
@@ -147,10 +114,3 @@ def kendall_tau(predicted: FloatArray, observed: FloatArray) -> float:
 def _order(values: FloatArray, other: FloatArray) -> NDArray[np.int8]:
     """1 where above the other, -1 where below, 0 where equal or unknown; same shape as `values`."""
     return (values > other).astype(np.int8) - (values < other).astype(np.int8)
-
-
-def divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """The quotient, and NaN where the denominator is not above 0."""
-    quotient = np.full(np.shape(numerator), np.nan)
-    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
-    return quotient

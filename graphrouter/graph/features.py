@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
+from graphrouter.graph.coordinates import Float32Array, KernelCoordinates
 from graphrouter.types import FloatArray
-
-Float32Array = NDArray[np.float32]
 
 SURFACE_NAMES = (
     "log_chars", "log_words", "log_lines", "digit_share", "upper_share", "punctuation_share",
     "non_ascii_share", "code_marks", "math_marks", "question_marks", "mean_word_length",
 )  # fmt: skip
-NUM_PRINCIPAL = 128
 
 _SCAN_CHARS = 20_000
 _CODE = re.compile(r"[{};]|=>|==|\bdef\b|\breturn\b|\bimport\b|\bclass\b|\bfunction\b|```")
@@ -64,9 +61,8 @@ class FeatureTransform:
 
     prompt_mean: Float32Array
     """(dimension,) mean prompt embedding."""
-    principal_basis: Float32Array
-    """(dimension + num_surface, NUM_PRINCIPAL) principal directions of scaled prompt features; zero columns where rows were
-    too few."""
+    coordinates: KernelCoordinates
+    """Principal coordinates of prompts."""
     description_mean: Float32Array
     """(dimension,) mean embedding of the model descriptions."""
     task_mean: Float32Array
@@ -96,10 +92,9 @@ class FeatureTransform:
         card_mean, card_scale = _mean_and_scale(cards)
         surface_mean, surface_scale = _mean_and_scale(surface.astype(np.float64))
         prompt_mean = _mean_of_present(prompts)
-        joined = _join(_unit(prompts - prompt_mean), _scaled(surface, surface_mean, surface_scale))
         return cls(
             prompt_mean=prompt_mean,
-            principal_basis=_principal_basis(joined),
+            coordinates=KernelCoordinates.fit(_unit(prompts - prompt_mean), _scaled(surface, surface_mean, surface_scale)),
             description_mean=_mean_of_present(descriptions),
             task_mean=_mean_of_present(tasks),
             surface_mean=surface_mean,
@@ -107,6 +102,23 @@ class FeatureTransform:
             card_mean=card_mean,
             card_scale=card_scale,
         )
+
+    def to_arrays(self) -> dict[str, Float32Array]:
+        """All numbers by name, for `from_arrays`."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "coordinates"}
+        return own | self.coordinates._asdict()
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Float32Array]) -> FeatureTransform:
+        """The transform of `to_arrays`.
+
+        Raises:
+            KeyError: An array is missing.
+            TypeError: There is one too many.
+        """
+        of_coordinates = {name: arrays[name] for name in KernelCoordinates._fields}
+        own = {name: array for name, array in arrays.items() if name not in of_coordinates}
+        return cls(coordinates=KernelCoordinates(**of_coordinates), **own)
 
     def prompts(self, embeddings: Float32Array) -> Float32Array:
         """Centred unit embeddings of prompts: (num_queries, dimension)."""
@@ -129,11 +141,7 @@ class FeatureTransform:
 
         In these coordinates a ridge regression is one shrunk sum a coordinate, which the network does inside the graph.
         """
-        joined = _join(self.prompts(embeddings), self.surface(raw_surface)).astype(np.float64)
-        basis = self.principal_basis.astype(np.float64)
-        # One product a row: a matrix product may round a row differently in another batch.
-        rows = [row @ basis for row in joined]
-        return np.array(rows, dtype=np.float32).reshape(len(joined), NUM_PRINCIPAL)
+        return self.coordinates.of(self.prompts(embeddings), self.surface(raw_surface))
 
     def cards(self, raw: FloatArray) -> Float32Array:
         """Scaled card numbers (0 where not stated, clipped to [-5, 5]), then missing marks: (num_models, 2 * num_card)."""
@@ -145,22 +153,6 @@ class FeatureTransform:
 def _scaled(raw: Float32Array, mean: Float32Array, scale: Float32Array) -> Float32Array:
     scaled: Float32Array = np.clip((raw - mean) / scale, -5, 5).astype(np.float32)
     return scaled
-
-
-def _join(text: Float32Array, surface: Float32Array) -> Float32Array:
-    """Text (scaled so that its components have about unit variance) and surface features side by side."""
-    return np.concatenate([text * np.float32(np.sqrt(text.shape[1])), surface], axis=1)
-
-
-def _principal_basis(joined: Float32Array) -> Float32Array:
-    """Leading eigenvectors of the second moments: (num_features, NUM_PRINCIPAL), zero columns beyond the rank."""
-    moments = joined.astype(np.float64).T @ joined.astype(np.float64)
-    values, vectors = np.linalg.eigh(moments)
-    order = np.argsort(values)[::-1][:NUM_PRINCIPAL]
-    order = order[values[order] > 1e-9 * max(float(values.max()), 1e-9)]
-    basis = np.zeros((joined.shape[1], NUM_PRINCIPAL))
-    basis[:, : len(order)] = vectors[:, order]
-    return basis.astype(np.float32)
 
 
 def _mean_and_scale(values: FloatArray) -> tuple[Float32Array, Float32Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,16 @@ class PathMessages(NamedTuple):
     spread: Tensor
     """(B,) standard deviation of the similar queries' surprises (effect channel), >= 0."""
 
+    @classmethod
+    def nothing(cls, state: SupportState, num_targets: int) -> Self:
+        """What is left without similar queries: the spread of the surprises of all support queries."""
+        surprise, reliability = state.base.surprise, state.base.reliability[0]
+        weight = reliability / reliability.sum().clamp_min(1e-6)
+        off = surprise[0] - weight @ surprise[0]
+        pairs = surprise.new_zeros(surprise.shape[0], num_targets, state.num_models)
+        spread = (weight @ off.square() + 1e-6).sqrt()
+        return cls(pairs, pairs[0], pairs[:, :, :1].squeeze(2), spread.expand(num_targets))
+
 
 class PathAttention(nn.Module):
     """Kernel-weighted Newton steps on the residuals of similar queries, one a head from flat to sharp, mixed by learned weights.
@@ -45,12 +55,12 @@ class PathAttention(nn.Module):
         super().__init__()
         self.sharpness = PositiveParameter(torch.linspace(1.0, 16.0, num_heads))
         self.metric = nn.Linear(width, width, bias=False)
-        self.metric_scale = nn.Parameter(torch.zeros(num_heads))
-        self.same_task = nn.Parameter(torch.full((num_heads,), 0.5))
-        self.path_mass = PositiveParameter(masses([3.0] * num_heads, 3.0).unsqueeze(-1))
-        self.surprise_mass = PositiveParameter(masses([3.0] * num_heads, 3.0))
-        self.path_mix = nn.Parameter(torch.full((num_channels, num_heads, 1), 0.5 / num_heads))
-        self.surprise_mix = nn.Parameter(torch.full((num_channels, num_heads), 0.5 / num_heads))
+        self.metric_scale = nn.Parameter(torch.full((num_heads,), 0.5))
+        self.same_task = nn.Parameter(torch.full((num_heads,), 1.2))
+        self.path_mass = PositiveParameter(masses([2.5] * num_heads, 3.0).unsqueeze(-1))
+        self.surprise_mass = PositiveParameter(masses([2.0] * num_heads, 2.0))
+        self.path_mix = nn.Parameter(torch.full((num_channels, num_heads, 1), 0.6 / num_heads))
+        self.surprise_mix = nn.Parameter(torch.full((num_channels, num_heads), 1.3 / num_heads))
 
     def forward(self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task_share: Tensor) -> PathMessages:
         """Messages to every (target, model) pair.
@@ -114,7 +124,7 @@ class TaskAttention(nn.Module):
         self.prototype_scale = PositiveParameter(5.0)
         self.description_scale = PositiveParameter(1.0)
         self.vote = nn.Parameter(torch.tensor(1.0))
-        self.vote_sharpness = PositiveParameter(10.0)
+        self.vote_sharpness = PositiveParameter(13.0)
         self.kin_scale = PositiveParameter(3.0)
         self.task_mass = PositiveParameter(3.0)
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from graphrouter.graph.channels import NUM_CHANNELS
 from graphrouter.nn.layers import PositiveParameter, channel_curvature, channel_mean, masses, segment_sum
 from graphrouter.nn.population import Likelihood, Population, Posterior, factor_posterior, population_prior
 
 _MAX_STEP = 3.0
 _MAX_LOGIT = 12.0
+_MAX_RATIO = 4.0
+"""Natural logarithm of the largest ratio between an amount and what was expected that counts in a mean."""
+_EXCESS_MASS = 10.0
+_SMALLEST_EXCESS = 1e-4
 
 
 class SupportEdges(NamedTuple):
@@ -61,6 +67,8 @@ class BaseState(NamedTuple):
     """(C, E) outcome minus expected outcome, 0 where not observed."""
     curvature: Tensor
     """(C, E) Fisher information of each outcome, 0 where not observed."""
+    excess: Tensor
+    """(C, M) logarithm of the mean of each model's amounts over their geometric mean, > 0; means nothing for the effect."""
 
     @property
     def variance(self) -> Tensor:
@@ -155,9 +163,22 @@ class RaschBase(nn.Module):
     (Birnbaum 1968): an outcome on a query that tells strong models from weak ones places a model better.
     """
 
-    def __init__(self, num_rounds: int) -> None:
+    channel_scale: Tensor
+
+    def __init__(
+        self, num_rounds: int, channel_scale: Sequence[float] = (1.0,) * NUM_CHANNELS, *, has_slopes: bool = True
+    ) -> None:
+        """A base with the default masses.
+
+        Args:
+            num_rounds: Newton rounds with each prior.
+            channel_scale: (C,) natural logarithms a unit of each channel.
+            has_slopes: Whether some support queries tell models apart better than others.
+        """
         super().__init__()
         self.num_rounds = num_rounds
+        self.has_slopes = has_slopes
+        self.register_buffer("channel_scale", torch.tensor(channel_scale, dtype=torch.float32).unsqueeze(1), persistent=False)
         self.ability_mass = PositiveParameter(masses(1.0, 2.0))
         self.skill_mass = PositiveParameter(masses(4.0, 4.0))
         self.easiness_mass = PositiveParameter(masses(0.5, 1.0))
@@ -198,7 +219,20 @@ class RaschBase(nn.Module):
             reliability=queries.reliability,
             residual=residual,
             curvature=curvature,
+            excess=self._excess(outcomes, residual),
         )
+
+    def _excess(self, outcomes: _Outcomes, residual: Tensor) -> Tensor:
+        """From logarithms to means, without the assumption that residuals are normal (the smearing estimate of Duan 1983).
+
+        Answers of one model vary with long tails to either side, those of another hardly at all; the variance of a logarithm
+        alone misjudges the mean cost of a model by a third.
+        """
+        observed = outcomes.edges.observed
+        natural = (residual * self.channel_scale.to(residual.dtype)).clamp(-_MAX_RATIO, _MAX_RATIO)
+        total, shift, count = (outcomes.by_cell(values * observed).sum(1) for values in (natural.exp(), natural, observed))
+        pool = _log_mean_ratio(total.sum(1, keepdim=True), shift.sum(1, keepdim=True), count.sum(1, keepdim=True))
+        return (count * _log_mean_ratio(total, shift, count) + _EXCESS_MASS * pool) / (count + _EXCESS_MASS)
 
     def _first_rounds(self, outcomes: _Outcomes) -> tuple[_Queries, Tensor]:
         """Queries, and levels (C, T + 1, M), each model shrunk to the mean of all."""
@@ -222,6 +256,8 @@ class RaschBase(nn.Module):
 
     def _slopes(self, outcomes: _Outcomes, queries: _Queries, level: Tensor, leading: Tensor) -> _Slopes:
         """One Newton step from no slopes at all; `leading` (C, M) is the first factor of each model."""
+        if not self.has_slopes:
+            return _Slopes(torch.zeros_like(queries.easiness), torch.zeros_like(outcomes.edges.value))
         residual, curvature = outcomes.compare(level, queries.easiness)
         strength = outcomes.of_model(leading)
         step, information = residual * strength, curvature * strength.square()
@@ -283,6 +319,13 @@ class RaschBase(nn.Module):
 def _newton(step: Tensor, information: Tensor, mass: Tensor, distance: Tensor) -> Tensor:
     """A Newton step towards the posterior mode; `distance` is how far the estimate is from its prior mean."""
     return ((step - mass * distance) / (information + mass)).clamp(-_MAX_STEP, _MAX_STEP)
+
+
+def _log_mean_ratio(total: Tensor, shift: Tensor, count: Tensor) -> Tensor:
+    """log(mean of exp(x)) - mean(x), >= 0 by Jensen's inequality, from sums of exp(x), of x, and of ones; same shape."""
+    count = count.clamp_min(_SMALLEST_EXCESS)
+    ratio: Tensor = (total / count).clamp_min(_SMALLEST_EXCESS).log() - shift / count
+    return ratio.clamp_min(_SMALLEST_EXCESS)
 
 
 def _tasks_only(by_cell: Tensor) -> Tensor:

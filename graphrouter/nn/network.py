@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from graphrouter.config import NetworkConfig
+from graphrouter.config import NetworkConfig, Part
 from graphrouter.graph.builder import ANSWERED_BY, QUERY_IN_TASK, SIMILAR_TO
 from graphrouter.graph.channels import NUM_CHANNELS
-from graphrouter.nn.attention import Neighbourhood, PathAttention, TaskAttention
+from graphrouter.nn.attention import Neighbourhood, PathAttention, PathMessages, TaskAttention
 from graphrouter.nn.base import BaseState, RaschBase, SupportEdges
 from graphrouter.nn.layers import FeatureEncoder, PositiveParameter, masses, segment_sum, unit_variance, zero_linear
 from graphrouter.nn.population import card_likeness
@@ -50,26 +51,37 @@ class RoutingGNN(nn.Module):
     """Predicts effect, tokens (hence cost) and latency of query-model pairs from a heterogeneous graph.
 
     Effect logit = ability(model) + easiness(query) + skill(task, model) + path residual + profile match, softened by the
-    doubt about the easiness, plus a perceptron that starts at zero. Nothing is tied to a particular model, task or query: all
-    are features and observed outcomes, so that newcomers need no training.
+    doubt about the easiness. The logarithms of amounts are such sums too, corrected by a perceptron that starts at zero.
+    Nothing is tied to a particular model, task or query: all are features and observed outcomes, so that newcomers need no
+    training.
     """
 
-    def __init__(self, config: NetworkConfig, sizes: FeatureSizes) -> None:
+    def __init__(
+        self, config: NetworkConfig, sizes: FeatureSizes, channel_scale: Sequence[float] = (1.0,) * NUM_CHANNELS
+    ) -> None:
+        """A network with random weights.
+
+        Args:
+            config: Its settings.
+            sizes: Widths of the node features.
+            channel_scale: (C,) natural logarithms a unit of each channel.
+        """
         super().__init__()
         self.sizes = sizes
+        self.left_out: frozenset[Part] = frozenset(config.leave_out)
         width = config.width
         self.query_encoder = FeatureEncoder(sizes.principal, width, config.dropout)
         self.model_encoder = FeatureEncoder(sizes.text + sizes.card + 1, width, config.dropout)
         self.task_encoder = FeatureEncoder(sizes.text + 1, width, config.dropout)
-        self.base = RaschBase(config.base_rounds)
+        self.base = RaschBase(config.base_rounds, channel_scale, has_slopes="query_slopes" not in self.left_out)
         self.profile_mass = PositiveParameter(masses(1000.0, 1000.0).unsqueeze(-1))
         self.slope_mass = PositiveParameter(masses(300.0, 300.0))
-        self.slope_scale = nn.Parameter(torch.full((NUM_CHANNELS, 1), 0.5))
+        self.slope_scale = nn.Parameter(torch.full((NUM_CHANNELS, 1), 0.6))
         self.profile_to_model = zero_linear(sizes.principal, width)
         self.task_to_query = nn.Linear(2 * width, width)
         self.task_attention = TaskAttention(width)
         self.path_attention = PathAttention(NUM_CHANNELS, width, config.num_heads)
-        self.readout = PairReadout(width, config.hidden, config.dropout)
+        self.readout = PairReadout(width, config.hidden, config.dropout, left_out=self.left_out)
 
     def forward(self, data: HeteroData) -> PairPredictions:
         """Predictions for all pairs of the graph's target queries and models.
@@ -106,6 +118,8 @@ class RoutingGNN(nn.Module):
         edges = _support_edges(data)
         is_known = torch.bincount(edges.model, minlength=num_models) > 0
         likeness = card_likeness(data["model"].x, data["model"].card, is_known)
+        if "cards" in self.left_out:
+            likeness = torch.eye(num_models, dtype=likeness.dtype, device=likeness.device)
         base = self.base(edges, task_of_query, num_tasks, likeness)
         messages = support_messages(base, edges)
         profile = self._profile(messages, principal, num_models)
@@ -124,6 +138,7 @@ class RoutingGNN(nn.Module):
             prototype=prototype / count.clamp_min(1).unsqueeze(1),
             task_likeness=data["task"].x @ data["task"].x.T,
             task_size=count,
+            channel_scale=self.base.channel_scale.to(text.dtype),
         )
 
     def score(self, state: SupportState, targets: Targets) -> PairPredictions:
@@ -135,13 +150,22 @@ class RoutingGNN(nn.Module):
         """
         query = self.query_encoder(targets.principal)
         share, log_task = self.task_attention(state, query, targets.neighbours, targets.task)
-        paths = self.path_attention(state, query, targets.neighbours, share)
+        paths = self._paths(state, query, targets.neighbours, share)
         promised = torch.einsum("bt,ct->cb", share, state.base.task_easiness)
-        easiness = promised + self.slope_scale * (state.slope @ targets.principal.T) + paths.surprise
+        easiness = promised + paths.surprise
+        if "text_easiness" not in self.left_out:
+            easiness = easiness + self.slope_scale * (state.slope @ targets.principal.T)
         context = share[:, : state.num_tasks] @ torch.cat([state.task, state.prototype], dim=1)
         in_task = query + self.task_to_query(context)
         location, log_scale = self.readout(state, in_task, easiness, paths, share, targets.principal)
         return PairPredictions(location, log_scale, log_task)
+
+    def _paths(self, state: SupportState, query: Tensor, neighbours: Neighbourhood, share: Tensor) -> PathMessages:
+        if "similar_queries" in self.left_out:
+            return PathMessages.nothing(state, query.shape[0])
+        paths: PathMessages = self.path_attention(state, query, neighbours, share)
+        silent = "similar_residuals" in self.left_out
+        return paths._replace(residual=torch.zeros_like(paths.residual)) if silent else paths
 
     def _profile(self, messages: SupportMessages, principal: Tensor, num_models: int) -> Tensor:
         """On which kinds of queries each model beats its ability: (C, M, P).
@@ -156,7 +180,7 @@ class RoutingGNN(nn.Module):
             total = total + torch.einsum("smc,sp->cmp", residual, principal[rows])
             information = information + torch.einsum("smc,sp->cmp", curvature, principal[rows].square())
         profile: Tensor = total / (information + self.profile_mass())
-        return profile
+        return torch.zeros_like(profile) if "profile" in self.left_out else profile
 
     def _slope(self, base: BaseState, principal: Tensor) -> Tensor:
         """How easiness changes along the principal coordinates: (C, P), the same ridge regression on the queries' surprises."""

@@ -47,6 +47,8 @@ class SupportState(NamedTuple):
     """(T, T) cosine of the descriptions; 0 where one is missing."""
     task_size: Tensor
     """(T,) number of support queries of each task."""
+    channel_scale: Tensor
+    """(C, 1) natural logarithms a unit of each channel."""
 
     @property
     def num_models(self) -> int:

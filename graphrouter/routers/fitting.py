@@ -11,6 +11,7 @@ from graphrouter.data import RoutingDataset, Split, split_dataset
 from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder, create_encoder
 from graphrouter.exceptions import DataError
+from graphrouter.routers.calibration import fit_calibration
 from graphrouter.routers.parts import Learned, Provenance, Support
 from graphrouter.routers.uncertainty import fit_effect_interval
 from graphrouter.training.prepare import TrainingTables, prepare, training_tasks, with_prices
@@ -44,11 +45,17 @@ def fit_parts(
     tables = prepare(data, division, encoder, progress=progress)
     folder = None if work_dir is None else Path(work_dir)
     fitted = fit_network(tables, config, work_dir=folder, progress=progress, callbacks=callbacks)
-    interval = fit_effect_interval(fitted.net, tables, config)
-    learned = Learned(net=fitted.net, transforms=tables.transforms, config=config, interval=interval)
+    calibration, gained = fit_calibration(fitted.net, tables, config)
+    learned = Learned(
+        net=fitted.net,
+        transforms=tables.transforms,
+        config=config,
+        calibration=calibration,
+        interval=fit_effect_interval(fitted.net, tables, config, calibration=calibration),
+    )
     prompts = data.queries.set_index("query_id")["prompt"]
     seen = frozenset(prompt_key(prompt) for prompt in prompts.loc[[*division.train, *division.validation]])
-    provenance = Provenance(data.name, data.fingerprint, division, seen, fitted.metrics)
+    provenance = Provenance(data.name, data.fingerprint, division, seen, fitted.metrics | gained)
     return learned, _training_support(data, division, tables), provenance, encoder
 
 

@@ -339,7 +339,7 @@ class GraphRouter(Router):
     def _assess_some(self, text: Tensor, principal: Tensor, task: Tensor, chars: FloatArray) -> _Assessment:
         found, cosine = nearest(text, self._state.query_text, self.learned.config.graph.num_neighbours)
         targets = Targets(principal=principal, task=task, neighbours=Neighbourhood(found, cosine))
-        scored = self._net.score(self._state, targets)
+        scored = self.learned.calibration.apply(self._net.score(self._state, targets), task)
         location = scored.location.clone()
         location[EFFECT] = torch.sigmoid(location[EFFECT])
         predictions = self.learned.transforms.channels.decode(

@@ -12,6 +12,7 @@ from graphrouter.config import TrainConfig
 from graphrouter.data import Split
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.pool import ModelPool
+from graphrouter.routers.calibration import EffectCalibration
 from graphrouter.routers.uncertainty import EffectInterval
 from graphrouter.training.prepare import FittedTransforms, RawFeatures
 
@@ -41,8 +42,10 @@ class Learned:
     net: RoutingGNN
     transforms: FittedTransforms
     config: TrainConfig
+    calibration: EffectCalibration
+    """What validation outcomes correct in its effects."""
     interval: EffectInterval
-    """How sure the network is of an effect, calibrated on models left out."""
+    """How sure the network is of a calibrated effect, calibrated on models left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,6 @@ class Provenance:
     seen_prompts: frozenset[str]
     """`prompt_key` of every training and validation prompt: what the router may not be judged on, also under another id."""
     metrics: dict[str, float]
-    """Validation figures of the chosen epoch."""
+    """Validation figures of the chosen epoch, and of the calibration."""
     changes: tuple[Change, ...] = ()
     """What was changed after training, in order."""

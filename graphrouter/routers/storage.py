@@ -23,6 +23,7 @@ from graphrouter.graph.features import FeatureTransform
 from graphrouter.nn.network import FeatureSizes, RoutingGNN
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.routers.calibration import EffectCalibration
 from graphrouter.routers.parts import Change, Learned, Provenance, Support
 from graphrouter.routers.uncertainty import EffectInterval
 from graphrouter.training.prepare import FittedTransforms, RawFeatures, positions_of
@@ -47,6 +48,7 @@ def save_parts(folder: Path, learned: Learned, support: Support, provenance: Pro
         "features": learned.net.sizes._asdict(),
         "spend_unit": scaler.spend_unit.value,
         "channels": {"mean": scaler.mean.tolist(), "scale": scaler.scale.tolist(), "observed": list(scaler.observed)},
+        "effect_calibration": dataclasses.asdict(learned.calibration),
         "effect_interval": dataclasses.asdict(learned.interval),
         "cost_scale": [_json_number(bound) for bound in learned.transforms.cost],
         "metrics": provenance.metrics,
@@ -58,10 +60,7 @@ def save_parts(folder: Path, learned: Learned, support: Support, provenance: Pro
     raw = support.raw
     tensors = {
         "weights": {name: tensor.float() for name, tensor in learned.net.state_dict().items()},
-        "transforms": {
-            field.name: torch.from_numpy(getattr(learned.transforms.features, field.name))
-            for field in dataclasses.fields(FeatureTransform)
-        },
+        "transforms": {name: torch.from_numpy(array) for name, array in learned.transforms.features.to_arrays().items()},
     }
     tables = {
         "pool": _with_vectors(_cards_table(support.pool), embedding=raw.descriptions).assign(numbers=list(raw.cards)),
@@ -100,8 +99,13 @@ def read_parts(folder: Path, *, encoder: TextEncoder | None = None) -> tuple[Lea
     check_encoder(text_encoder, **manifest["encoder"])
     try:
         support = _support(contents)
-        interval = EffectInterval(**manifest["effect_interval"])
-        learned = Learned(net=_network(contents, config), transforms=_transforms(contents), config=config, interval=interval)
+        learned = Learned(
+            net=_network(contents, config),
+            transforms=_transforms(contents),
+            config=config,
+            calibration=EffectCalibration.from_dict(manifest["effect_calibration"]),
+            interval=EffectInterval(**manifest["effect_interval"]),
+        )
         provenance = _provenance(contents)
     except (KeyError, TypeError, RuntimeError) as error:  # a part that another release names or shapes differently
         raise ArtifactError(f"The artifact at {folder} is not of this release ({error}). Train again.") from error
@@ -117,7 +121,7 @@ def _provenance(contents: ArtifactContents) -> Provenance:
 
 
 def _network(contents: ArtifactContents, config: TrainConfig) -> RoutingGNN:
-    net = RoutingGNN(config.network, FeatureSizes(**contents.manifest["features"]))
+    net = RoutingGNN(config.network, FeatureSizes(**contents.manifest["features"]), contents.manifest["channels"]["scale"])
     net.load_state_dict(dict(contents.tensors["weights"]))
     return net
 
@@ -126,7 +130,7 @@ def _transforms(contents: ArtifactContents) -> FittedTransforms:
     manifest = contents.manifest
     channels = manifest["channels"]
     return FittedTransforms(
-        features=FeatureTransform(**{name: _numpy(tensor) for name, tensor in contents.tensors["transforms"].items()}),
+        features=FeatureTransform.from_arrays({name: _numpy(tensor) for name, tensor in contents.tensors["transforms"].items()}),
         channels=ChannelScaler(
             spend_unit=SpendUnit(manifest["spend_unit"]),
             mean=np.array(channels["mean"]),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from graphrouter.graph.channels import EFFECT
 from graphrouter.nn.network import RoutingGNN, targets_of
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.nn.threads import cpu_threads
+from graphrouter.routers.calibration import EffectCalibration
 from graphrouter.training.episodes import edges_of
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.types import BoolArray, FloatArray, IntArray
@@ -145,7 +147,9 @@ def query_groups(tasks: Sequence[object]) -> BoolArray:
     return np.array([[True] * len(tasks), *of_task], dtype=bool)
 
 
-def fit_effect_interval(net: RoutingGNN, tables: TrainingTables, config: TrainConfig) -> EffectInterval:
+def fit_effect_interval(
+    net: RoutingGNN, tables: TrainingTables, config: TrainConfig, *, calibration: EffectCalibration | None = None
+) -> EffectInterval:
     """Scale and floor with which 80 % of the intervals hold, from families of training models left out; nothing is trained.
 
     The models of a fold keep 0, 5, 20 or 100 random outcomes, and are predicted on validation queries of known task. Where there
@@ -155,10 +159,13 @@ def fit_effect_interval(net: RoutingGNN, tables: TrainingTables, config: TrainCo
         net: Trained, on CPU.
         tables: What it was trained on.
         config: Its settings.
+        calibration: What its effects are corrected by before anything else; nothing without it.
     """
     rng = np.random.default_rng(config.seed)
     with cpu_threads(1), torch.inference_mode():
         room = _ExamRoom.of(net, tables, config, rng)
+        if calibration is not None:
+            room = dataclasses.replace(room, calibration=calibration)
         folds = _folds(tables.model_family.numpy(), rng)
         as_newcomers = [room.sit(folds, shots) for shots in SHOTS]
         well_known = [room.sit(np.zeros_like(folds), len(room.rank))]
@@ -213,6 +220,7 @@ class _ExamRoom:
     """(B,) positions in the node table."""
     observed: FloatArray
     """(B, M) effects, NaN where not observed."""
+    calibration: EffectCalibration = field(default_factory=EffectCalibration)
 
     @classmethod
     def of(cls, net: RoutingGNN, tables: TrainingTables, config: TrainConfig, rng: np.random.Generator) -> _ExamRoom:
@@ -259,7 +267,7 @@ class _ExamRoom:
             target_tasks=tasks,
             num_neighbours=self.num_neighbours,
         )
-        return self.net.score_in_parts(self.net.encode_support(graph), targets_of(graph))
+        return self.calibration.apply(self.net.score_in_parts(self.net.encode_support(graph), targets_of(graph)), tasks)
 
 
 def _calibrate(exams: Sequence[_Exam], values: Sequence[float], make: Callable[[float], EffectInterval]) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torch_geometric.data import HeteroData
 
 from graphrouter.config import TrainConfig
-from graphrouter.training.episodes import draw_episode, validation_graph
+from graphrouter.training.episodes import draw_episode, steps_per_epoch, validation_graph
 from graphrouter.training.prepare import TrainingTables
 
 
@@ -22,7 +22,8 @@ class EpisodeDataset(Dataset[HeteroData]):
         self.config = config
 
     def __len__(self) -> int:
-        return self.config.training.steps_per_epoch * self.config.training.max_epochs
+        settings = self.config.training
+        return steps_per_epoch(self.tables.train_queries.numel(), settings) * settings.max_epochs
 
     def __getitem__(self, number: int) -> HeteroData:
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + number)
@@ -75,7 +76,8 @@ class EpisodeDataModule(L.LightningDataModule):
         """Episodes, one a batch."""
         if self.trainer is None:
             raise RuntimeError("EpisodeDataModule draws episodes for a trainer: pass it to Trainer.fit.")
-        sampler = EpisodeSampler(self.config.training.steps_per_epoch, self.trainer)
+        steps = steps_per_epoch(self.tables.train_queries.numel(), self.config.training)
+        sampler = EpisodeSampler(steps, self.trainer)
         return DataLoader(EpisodeDataset(self.tables, self.config), batch_size=None, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader[HeteroData]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphrouter.config import TrainConfig
+from graphrouter.config import TrainConfig, TrainingConfig
 from graphrouter.graph.builder import ANSWERED_BY, NodeTable, OutcomeEdges, build_graph
 from graphrouter.graph.leakage import check_no_leakage
 from graphrouter.training.losses import Labels
@@ -25,7 +25,7 @@ def draw_episode(tables: TrainingTables, config: TrainConfig, generator: torch.G
     """
     settings = config.training
     shuffled = tables.train_queries[torch.randperm(tables.train_queries.numel(), generator=generator)]
-    num_targets = max(1, min(settings.batch_queries, shuffled.numel() // 4))
+    num_targets = _num_targets(shuffled.numel(), settings)
     targets, rest = shuffled[:num_targets], shuffled[num_targets:]
     rest = thin_out_tasks(rest, tables, settings.newcomer_share, settings.newcomer_max_shots, generator)
     # A copy of a target in the support would give its outcomes away; at prediction there is none.
@@ -47,6 +47,28 @@ def draw_episode(tables: TrainingTables, config: TrainConfig, generator: torch.G
     graph.trade_off = torch.rand(num_targets, generator=generator) ** 2 * 2
     check_no_leakage(graph)
     return graph
+
+
+def steps_per_epoch(num_queries: int, settings: TrainingConfig) -> int:
+    """Episodes in an epoch, at least 1: as many as are asked for, or fewer where training queries would be targets too often.
+
+    Args:
+        num_queries: Training queries.
+        settings: Of the training.
+
+    Example:
+        >>> from graphrouter.config import TrainingConfig
+        >>> [steps_per_epoch(num, TrainingConfig()) for num in (100, 1000, 10000)]
+        [9, 9, 25]
+    """
+    visits_an_epoch = settings.max_visits / settings.max_epochs
+    wanted = math.ceil(visits_an_epoch * num_queries / _num_targets(num_queries, settings))
+    return max(1, min(settings.steps_per_epoch, wanted))
+
+
+def _num_targets(num_queries: int, settings: TrainingConfig) -> int:
+    """Target queries of an episode: at most a quarter of all, so that a support is left."""
+    return max(1, min(settings.batch_queries, num_queries // 4))
 
 
 def validation_graph(tables: TrainingTables, config: TrainConfig, *, task_known: bool) -> HeteroData:

@@ -48,7 +48,7 @@ def build_network(tables: TrainingTables, config: TrainConfig) -> RoutingGNN:
     """An untrained network for the tables, weights drawn from `config.seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return RoutingGNN(config.network, feature_sizes(tables))
+        return RoutingGNN(config.network, feature_sizes(tables), tables.transforms.channels.scale.tolist())
 
 
 def feature_sizes(tables: TrainingTables) -> FeatureSizes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,9 @@ from torch.nn import functional as F
 
 from graphrouter.graph.channels import EFFECT, INPUT_TOKENS, LATENCY, SPEND
 from graphrouter.nn.readout import PairPredictions
+
+_MAX_MISS = 4.0
+"""Natural logarithm of the largest ratio between an amount and what was expected that counts."""
 
 
 class Labels(NamedTuple):
@@ -27,9 +31,9 @@ class EpisodeLosses(NamedTuple):
     effect: Tensor
     """Cross entropy of the effect, in nats."""
     tokens: Tensor
-    """Negative log-likelihood of the token and spend channels, in nats."""
+    """`amount_loss` of the token and spend channels."""
     latency: Tensor
-    """Negative log-likelihood of the latency channel, in nats."""
+    """`amount_loss` of the latency channel."""
     task: Tensor
     """Cross entropy of the task that attention believes in, in nats."""
     regret: Tensor
@@ -44,13 +48,26 @@ def effect_log_loss(predictions: PairPredictions, labels: Labels) -> Tensor:
     return F.binary_cross_entropy_with_logits(logit, target[observed], reduction="sum") / observed.sum().clamp_min(1)
 
 
-def log_normal_loss(predictions: PairPredictions, labels: Labels, channel: int) -> Tensor:
-    """Mean negative log-likelihood of a standardised logarithm, constants dropped; 0 when it was never observed."""
+def amount_loss(predictions: PairPredictions, labels: Labels, channel: int, scale: float) -> Tensor:
+    """Squared error of a logarithm plus the gamma deviance of the mean that comes with it; 0 when it was never observed.
+
+    A likelihood of logarithms is content with their mean and spread, but what is paid is the mean of the amounts. The gamma
+    deviance y / mu + log(mu) is smallest at the mean whatever the distribution (McCullagh and Nelder 1989, ch. 8). Here
+    mu = exp(location + s^2 / 2), in natural units, and only s learns from it.
+
+    Args:
+        predictions: Of the episode.
+        labels: Of the episode.
+        channel: One of the logarithmic channels.
+        scale: Natural logarithms a unit of the channel.
+    """
     target = labels.channels[channel]
     observed = torch.isfinite(target)
-    log_scale = predictions.log_scale[channel][observed]
-    error = (target[observed] - predictions.location[channel][observed]) * torch.exp(-log_scale)
-    return (0.5 * error.square().clamp(max=100.0) + log_scale).sum() / observed.sum().clamp_min(1)
+    error = target[observed] - predictions.location[channel][observed]
+    half_variance = (scale * predictions.log_scale[channel][observed].exp()).square() / 2
+    miss = (scale * error.detach()).clamp(-_MAX_MISS, _MAX_MISS)
+    deviance = torch.exp(miss - half_variance) + half_variance
+    return (0.5 * error.square().clamp(max=100.0) + deviance).sum() / observed.sum().clamp_min(1)
 
 
 def soft_regret(predictions: PairPredictions, labels: Labels, trade_off: Tensor, temperature: float) -> Tensor:
@@ -80,7 +97,13 @@ def soft_regret(predictions: PairPredictions, labels: Labels, trade_off: Tensor,
 
 
 def episode_losses(
-    predictions: PairPredictions, labels: Labels, task: Tensor, trade_off: Tensor, *, temperature: float = 0.1
+    predictions: PairPredictions,
+    labels: Labels,
+    task: Tensor,
+    trade_off: Tensor,
+    *,
+    scale: Sequence[float],
+    temperature: float = 0.1,
 ) -> EpisodeLosses:
     """All losses of an episode.
 
@@ -89,6 +112,7 @@ def episode_losses(
         labels: Observed outcomes of that grid.
         task: (B,) int64 true task of each target, -1 = unknown.
         trade_off: (B,) as in `soft_regret`.
+        scale: (C,) natural logarithms a unit of each channel.
         temperature: As in `soft_regret`.
     """
     known = task >= 0
@@ -100,8 +124,9 @@ def episode_losses(
         task_loss = -torch.where(can_be_found, of_true, 0.0).sum() / can_be_found.sum().clamp_min(1)
     return EpisodeLosses(
         effect=effect_log_loss(predictions, labels),
-        tokens=log_normal_loss(predictions, labels, INPUT_TOKENS) + log_normal_loss(predictions, labels, SPEND),
-        latency=log_normal_loss(predictions, labels, LATENCY),
+        tokens=amount_loss(predictions, labels, INPUT_TOKENS, scale[INPUT_TOKENS])
+        + amount_loss(predictions, labels, SPEND, scale[SPEND]),
+        latency=amount_loss(predictions, labels, LATENCY, scale[LATENCY]),
         task=task_loss,
         regret=soft_regret(predictions, labels, trade_off, temperature),
     )

@@ -49,7 +49,8 @@ class RoutingModule(L.LightningModule):
     def training_step(self, batch: HeteroData, batch_idx: int) -> torch.Tensor:
         """The weighted loss of an episode, a scalar."""
         settings = self.config.training
-        losses = episode_losses(self.net(batch), labels_of(batch), batch.true_task, batch.trade_off)
+        scale = self.scaler.scale.tolist()
+        losses = episode_losses(self.net(batch), labels_of(batch), batch.true_task, batch.trade_off, scale=scale)
         total = (
             losses.effect
             + settings.tokens_weight * losses.tokens
@@ -86,7 +87,7 @@ class RoutingModule(L.LightningModule):
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[settings.learning_rate, fast],
-            total_steps=max(settings.max_epochs * settings.steps_per_epoch, 10) + 1,  # its warm-up takes a step at the least
+            total_steps=max(int(self.trainer.estimated_stepping_batches), 10) + 1,  # its warm-up takes a step at the least
             pct_start=0.1,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -19,7 +19,8 @@ from graphrouter.exceptions import DataError
 from graphrouter.graph.builder import NodeTable, OutcomeEdges
 from graphrouter.graph.cards import card_features
 from graphrouter.graph.channels import ChannelScaler, OutcomeColumns
-from graphrouter.graph.features import FeatureTransform, Float32Array, prompt_chars, surface_features
+from graphrouter.graph.coordinates import Float32Array
+from graphrouter.graph.features import FeatureTransform, prompt_chars, surface_features
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.types import FloatArray, IntArray

@@ -139,14 +139,14 @@ def test_what_is_no_artifact_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "remedy"), [(1, "Train"), (3, "Upgrade graphrouter, or train"), (99, "Upgrade"), ("2", "Train"), (None, "Train")]
+    ("version", "remedy"), [(2, "Train"), (4, "Upgrade graphrouter, or train"), (99, "Upgrade"), ("3", "Train"), (None, "Train")]
 )
 def test_another_format_version_is_refused(folder: Path, version: object, remedy: str) -> None:
     manifest = json.loads((folder / MANIFEST).read_bytes())
     manifest["format_version"] = version
     manifest["checksum"] = artifact._manifest_checksum(manifest)
     (folder / MANIFEST).write_bytes(artifact._manifest_bytes(manifest))
-    with pytest.raises(ArtifactError, match=f"format version {version}; this release reads version 2. {remedy}"):
+    with pytest.raises(ArtifactError, match=f"format version {version}; this release reads version 3. {remedy}"):
         read_artifact(folder)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from graphrouter.cli.train import _calibration_in_words
 from graphrouter.data.simulate import Simulation
 from graphrouter.routers.graph import GraphRouter
 from graphrouter.routers.loading import load_router
@@ -39,6 +40,9 @@ def test_writes_an_artifact_and_says_what_to_do_next(
     assert "150 queries of 10 tasks, 4 models" in shown
     assert "105 train, 15 validation, 30 test queries" in shown
     assert f"{router.provenance.metrics['log_loss']:.4f}" in shown
+    assert (
+        f"Calibration expected calibration error {router.provenance.metrics['ece_before']:.4f}; effects stay as they are" in shown
+    )
     assert f"  graphrouter evaluate {out} {world}\n" in shown
     assert [path.name for path in out.parent.iterdir()] == ["mine"]  # no checkpoints are left
 
@@ -50,6 +54,13 @@ def test_json_is_all_that_standard_output_gets(invoke: Invoke, world: Path, fast
     assert report["num_queries"] == {"train": 105, "validation": 15, "test": 30}
     assert report["artifact"] == str(tmp_path / "a")
     assert report["metrics"] == GraphRouter.load(tmp_path / "a").provenance.metrics
+    assert {"ece_before", "ece_after", "log_loss_calibrated"} < set(report["metrics"])
+
+
+def test_a_correction_is_told_with_what_it_is_worth() -> None:
+    metrics = {"ece_before": 0.0312, "ece_after": 0.0177, "log_loss_calibrated": 0.4821}
+    told = _calibration_in_words(metrics, is_identity=False)
+    assert told == "expected calibration error 0.0312, corrected 0.0177; log loss corrected 0.4821"
 
 
 @pytest.mark.usefixtures("no_training")

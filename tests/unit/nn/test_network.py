@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 import torch
 from torch_geometric.data import HeteroData
 
+from graphrouter.config import NetworkConfig, Part
 from graphrouter.graph.builder import OutcomeEdges
-from graphrouter.graph.channels import NUM_CHANNELS
+from graphrouter.graph.channels import EFFECT, NUM_CHANNELS
 from graphrouter.nn.network import RoutingGNN, Targets, targets_of
-from tests.unit.nn.conftest import NUM_MODELS, NUM_SUPPORT, NUM_TARGETS, NUM_TASKS, make_nodes, make_outcomes
+from tests.unit.nn.conftest import NUM_MODELS, NUM_SUPPORT, NUM_TARGETS, NUM_TASKS, SIZES, make_nodes, make_outcomes
 
 MakeGraph = Callable[..., HeteroData]
 
@@ -99,3 +101,21 @@ def test_gradients_reach_every_parameter(net: RoutingGNN, make_graph: MakeGraph)
     (predictions.location.square().sum() + predictions.log_scale.sum() + predictions.log_task.sum()).backward()
     silent = [name for name, parameter in net.named_parameters() if parameter.grad is None or not parameter.grad.any()]
     assert silent == []
+
+
+def _left_out(net: RoutingGNN, parts: tuple[Part, ...]) -> RoutingGNN:
+    """The same weights without some parts."""
+    smaller = RoutingGNN(NetworkConfig(width=8, hidden=16, num_heads=2, leave_out=parts), SIZES).double().eval()
+    smaller.load_state_dict(net.state_dict())
+    return smaller
+
+
+@pytest.mark.parametrize("part", get_args(Part))
+def test_a_part_that_is_left_out_has_no_say(net: RoutingGNN, make_graph: MakeGraph, part: Part) -> None:
+    graph = make_graph()
+    whole, without = net(graph).location, _left_out(net, (part,))(graph).location
+    assert without.isfinite().all()
+    effect_changes = not torch.allclose(whole[EFFECT], without[EFFECT], atol=1e-6)
+    amounts_change = not torch.allclose(whole[EFFECT + 1 :], without[EFFECT + 1 :], atol=1e-6)
+    assert effect_changes == (part != "perceptron")  # it corrects amounts alone
+    assert amounts_change == (part != "doubt")  # it softens effects alone

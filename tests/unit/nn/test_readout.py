@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
-from graphrouter.graph.channels import EFFECT
+from graphrouter.graph.channels import EFFECT, SPEND
+from graphrouter.nn.base import RaschBase, SupportEdges
 from graphrouter.nn.network import RoutingGNN, targets_of
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.nn.state import SupportState
@@ -61,3 +62,19 @@ def test_a_model_without_outcomes_is_less_known_than_the_others(net: RoutingGNN,
     before, after = (_score(net, net.encode_support(graph), graph).log_scale[EFFECT] for graph in (full, thin))
     assert (after[:, 2] > before[:, 2]).all()
     assert (after[:, 2:3] > after[:, [0, 1, 3, 4]]).all()
+
+
+def test_a_spread_gives_amounts_the_mean_that_they_have() -> None:
+    generator = torch.Generator().manual_seed(3)
+    amounts = torch.exp(torch.randn(NUM_SUPPORT, 1, generator=generator).pow(3) * 0.5 + 4.0)  # long tails, nothing normal
+    support = make_outcomes(generator, torch.arange(NUM_SUPPORT), NUM_MODELS, density=1.0)
+    scale, centre = amounts.log().std(), amounts.log().mean()
+    support.channels[SPEND] = ((amounts.log() - centre) / scale).expand(-1, NUM_MODELS).flatten()
+    state = RaschBase(4, (1.0, 1.0, float(scale), 1.0))
+    with torch.no_grad():
+        state.easiness_mass.log.fill_(9.0)  # no query explains its own amounts
+        edges = SupportEdges(support.query, support.model, support.channels.nan_to_num(), support.channels.isfinite().float())
+        found = state(edges, torch.zeros(NUM_SUPPORT, dtype=torch.int64), 1, torch.eye(NUM_MODELS))
+    level = found.ability[SPEND] + found.skill[SPEND, 0] + found.task_easiness[SPEND, 0]
+    expected = torch.exp(centre + scale * level + found.excess[SPEND])
+    torch.testing.assert_close(expected, amounts.mean().expand(NUM_MODELS), rtol=0.02, atol=0)

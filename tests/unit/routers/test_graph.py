@@ -134,10 +134,12 @@ class TestIntervals:
         limit = float((width[:, :-1].max() + width[:, -1].min()) / 2)
         eager = gr.Policy(cost_weight=0.0, risk="upper", safe_model=safe, max_doubt=limit)
         decisions = met.route_batch(prompts, policy=eager)
-        wanted = [d for d in decisions if d.candidates[0].model == "blank"]
-        assert wanted
-        assert all(d.used_safe_model and d.model == safe for d in wanted)
-        assert not any(d.used_safe_model for d in decisions if d.candidates[0].model != "blank")
+        wanted = [met.models.index(decision.candidates[0].model) for decision in decisions]
+        too_doubtful = [bool(width[row, model] > limit) for row, model in enumerate(wanted)]
+        blank = [doubtful for doubtful, model in zip(too_doubtful, wanted, strict=True) if met.models[model] == "blank"]
+        assert sum(blank) > 0.9 * len(blank) > 0, "nobody is known as little as the newcomer"
+        assert [decision.used_safe_model for decision in decisions] == too_doubtful
+        assert all(decision.model == safe for decision, doubtful in zip(decisions, too_doubtful, strict=True) if doubtful)
 
 
 def ends_of(found: gr.Predictions) -> tuple[np.ndarray, np.ndarray]:
@@ -236,7 +238,7 @@ class TestSaveAndLoad:
     ) -> None:
         router.save(tmp_path / "a")
         manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
-        assert manifest["format_version"] == 2
+        assert manifest["format_version"] == 3
         assert manifest["effect_interval"] == dataclasses.asdict(router.learned.interval)
         assert manifest["dataset"]["fingerprint"] == data.fingerprint
         assert manifest["encoder"] == {"id": router.encoder.id, "revision": router.encoder.revision, "dimension": 256}

@@ -9,7 +9,7 @@ import torch
 
 from graphrouter.graph.channels import LATENCY, NUM_CHANNELS, SPEND
 from graphrouter.nn.readout import PairPredictions
-from graphrouter.training.losses import Labels, effect_log_loss, episode_losses, log_normal_loss, soft_regret
+from graphrouter.training.losses import Labels, amount_loss, effect_log_loss, episode_losses, soft_regret
 
 NAN = math.nan
 
@@ -38,14 +38,28 @@ def test_log_loss_without_labels_is_zero() -> None:
     assert float(effect_log_loss(_predictions([[1.0]]), _labels([[NAN]]))) == 0
 
 
-def test_log_normal_loss_by_hand() -> None:
+def test_amount_loss_by_hand() -> None:
     labels = _labels([[1.0, 1.0]], others=2.0)
-    loss = log_normal_loss(_predictions([[0.0, 0.0]], others=1.0, log_scale=math.log(0.5)), labels, SPEND)
-    assert float(loss) == pytest.approx(0.5 * (1 / 0.5) ** 2 + math.log(0.5))
+    loss = amount_loss(_predictions([[0.0, 0.0]], others=1.0, log_scale=math.log(0.5)), labels, SPEND, 3.0)
+    half_variance = (3.0 * 0.5) ** 2 / 2
+    assert float(loss) == pytest.approx(0.5 * (2.0 - 1.0) ** 2 + math.exp(3.0 - half_variance) + half_variance)
+
+
+@pytest.mark.parametrize("channels", [[0.0, 0.0, 0.0, 3.0], [1.0, -1.0, 1.0, -1.0]])
+def test_amount_loss_is_least_where_the_mean_is_that_of_the_amounts(channels: list[float]) -> None:
+    labels = _labels([[1.0] * 4])
+    labels.channels[SPEND] = torch.tensor([channels])
+    centre, mean = sum(channels) / 4, math.log(sum(math.exp(0.5 * x) for x in channels) / 4)
+    best = 0.5 * math.log(2 * (mean - 0.5 * centre)) - math.log(0.5)
+    losses = [
+        float(amount_loss(_predictions([[0.0] * 4], others=centre, log_scale=best + off), labels, SPEND, 0.5))
+        for off in (-0.05, 0.0, 0.05)
+    ]
+    assert min(losses) == losses[1]
 
 
 def test_a_channel_never_observed_costs_nothing() -> None:
-    assert float(log_normal_loss(_predictions([[0.0]]), _labels([[1.0]]), LATENCY)) == 0
+    assert float(amount_loss(_predictions([[0.0]]), _labels([[1.0]]), LATENCY, 1.0)) == 0
 
 
 def test_regret_is_zero_for_a_sure_right_choice_and_the_gap_for_a_sure_wrong_one() -> None:
@@ -71,7 +85,7 @@ def test_regret_ignores_unobserved_models_and_queries_with_a_single_one() -> Non
 def test_all_losses_have_gradients_where_labels_are_missing() -> None:
     predictions = _predictions([[0.3, -0.2]])
     predictions.location.requires_grad_()
-    losses = episode_losses(predictions, _labels([[1.0, NAN]]), torch.tensor([-1]), torch.ones(1))
+    losses = episode_losses(predictions, _labels([[1.0, NAN]]), torch.tensor([-1]), torch.ones(1), scale=[1.0] * NUM_CHANNELS)
     sum(losses).backward()
     assert torch.isfinite(predictions.location.grad).all()
     assert float(losses.task) == 0
