@@ -30,6 +30,7 @@ from graphrouter.training.checkpoints import (
     load_checkpoint,
 )
 from graphrouter.training.datamodule import EpisodeDataModule
+from graphrouter.training.episodes import steps_per_epoch
 from graphrouter.training.module import RoutingModule
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.training.progress import TrainingBar
@@ -87,7 +88,15 @@ def fit_network(
     with _folder(work_dir) as folder, _own_torch_state(), threads, _quiet_lightning():
         resume = claim_folder(folder, tables, config)
         net = build_network(tables, config)
-        module = RoutingModule(net, config, tables.transforms.channels, tables.transforms.cost, tables.pool.prices)
+        transforms, num_steps = tables.transforms, steps_per_epoch(tables.train_queries.numel(), config.training)
+        module = RoutingModule(
+            net,
+            config,
+            transforms.channels,
+            transforms.cost,
+            tables.pool.prices,
+            num_steps=num_steps * config.training.max_epochs,
+        )
         if resume is None or not resume.is_over:
             trainer = _trainer(config, folder, progress=progress, callbacks=callbacks)
             data = EpisodeDataModule(tables, config)

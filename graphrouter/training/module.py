@@ -25,7 +25,16 @@ class RoutingModule(L.LightningModule):
     loss again, which early stopping and the choice of the checkpoint minimise: the reward of a few hundred queries is too noisy.
     """
 
-    def __init__(self, net: RoutingGNN, config: TrainConfig, scaler: ChannelScaler, cost: CostScale, prices: FloatArray) -> None:
+    def __init__(
+        self,
+        net: RoutingGNN,
+        config: TrainConfig,
+        scaler: ChannelScaler,
+        cost: CostScale,
+        prices: FloatArray,
+        *,
+        num_steps: int,
+    ) -> None:
         """Keeps what training needs.
 
         Args:
@@ -34,6 +43,7 @@ class RoutingModule(L.LightningModule):
             scaler: Maps channels to tokens and dollars.
             cost: Maps dollars to [0, 1].
             prices: (2, num_models) input and output US dollars per million tokens, NaN = not known.
+            num_steps: Optimiser steps until the learning rate is back at 0.
         """
         super().__init__()
         self.net = net
@@ -41,6 +51,7 @@ class RoutingModule(L.LightningModule):
         self.scaler = scaler
         self.cost = cost
         self.prices = prices
+        self.num_steps = num_steps
 
     def on_train_batch_start(self, batch: HeteroData, batch_idx: int) -> None:
         """Seeds dropout by the step, so that a resumed run repeats what an uninterrupted one does."""
@@ -87,7 +98,7 @@ class RoutingModule(L.LightningModule):
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[settings.learning_rate, fast],
-            total_steps=max(int(self.trainer.estimated_stepping_batches), 10) + 1,  # its warm-up takes a step at the least
+            total_steps=max(self.num_steps, 10) + 1,  # its warm-up takes a step at the least
             pct_start=0.1,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
