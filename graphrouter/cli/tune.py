@@ -210,6 +210,11 @@ def _log_trial(tracked: TrackedRun, record: TrialRecord) -> None:
         values=record.values,
         state=record.state,
         seconds=record.seconds,
+        epochs={
+            each.epoch: {"val/log_loss": each.log_loss, "val/reward": each.reward, "train/effect": each.train_effect}
+            for each in record.epochs
+        },
+        message=record.message,
     )
 
 

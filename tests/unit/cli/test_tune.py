@@ -190,3 +190,5 @@ def test_trials_are_runs_below_that_of_the_search(invoke: Invoke, world: Path, f
     logged = {int(run.data.tags["trial.number"]): run.data.metrics["log_loss"] for run in children}
     assert logged == {trial["number"]: trial["values"]["log_loss"] for trial in found["trials"]}
     assert parent.data.metrics["best/log_loss"] == min(logged.values())
+    first = client.get_metric_history(children[0].info.run_id, "val/log_loss")
+    assert [figure.step for figure in first] == [1]
