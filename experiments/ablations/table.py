@@ -34,7 +34,7 @@ SIGNS = {"better": "+", "worse": "-", "": "="}
 INTRODUCTION = """# What each part buys
 
 One thing is left out or changed at a time, and the router is trained and judged again on the splits of the main comparison
-(seeds 0 to {last_seed}). Made by
+({seeds}). Made by
 
     python -m experiments.ablations.run parts,data,encoder,support DATA/NAME [DATA/NAME ...] --seeds {num_seeds} --out RUN
     python -m experiments.ablations.run curves DATA/NAME [DATA/NAME ...] --seeds {num_seeds} --out RUN
@@ -68,7 +68,9 @@ baseline's, and against how many baselines it is surely better / not surely diff
 
 def page(found: Ablations) -> Iterator[str]:
     """The lines of the page of this folder."""
-    yield INTRODUCTION.format(num_seeds=found.num_seeds or 3, last_seed=(found.num_seeds or 3) - 1)
+    num_seeds = found.num_seeds or 3
+    seeds = "seed 0 alone" if num_seeds == 1 else f"seeds 0 to {num_seeds - 1}"
+    yield INTRODUCTION.format(num_seeds=num_seeds, seeds=seeds)
     for study, evaluations in found.studies.items():
         yield f"\n## {TITLES[study]}"
         for setting, title in SETTINGS.items():
