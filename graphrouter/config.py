@@ -200,8 +200,10 @@ def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -
     Raises:
         ConfigError: The file is missing or no YAML mapping, or a setting is not accepted.
     """
-    values: dict[str, Any] = {} if path is None else _read_yaml(Path(path))
+    values: Any = {} if path is None else read_yaml(Path(path), missing=f"No configuration file at {path}.")
     source = "--set" if path is None else str(path)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds a {type(values).__name__}; expected a mapping of settings.")
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:
@@ -210,20 +212,25 @@ def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -
     return parse_config(values, source=source)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, *, missing: str) -> Any:
+    """What a YAML file holds, as plain values; an empty mapping where it holds nothing.
+
+    Args:
+        path: The file.
+        missing: What to say when there is none.
+
+    Raises:
+        ConfigError: The file is missing, no UTF-8 text or no YAML.
+    """
     if not path.is_file():
-        raise ConfigError(f"No configuration file at {path}.")
+        raise ConfigError(missing)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is no valid YAML: {error}") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds a {type(values).__name__}; expected a mapping of settings.")
-    return values
+    return {} if values is None else values
 
 
 def _parse_value(override: str, text: str) -> Any:

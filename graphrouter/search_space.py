@@ -15,7 +15,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from graphrouter.config import Settings, TrainConfig, first_problem, parse_config, valid_keys
+from graphrouter.config import Settings, TrainConfig, first_problem, parse_config, read_yaml, valid_keys
 from graphrouter.exceptions import ConfigError
 
 Value = str | int | float | None
@@ -211,15 +211,8 @@ def load_space(path: str | Path) -> SearchSpace:
         ConfigError: The file is missing or no YAML mapping, or what it says is not accepted.
     """
     file = Path(path)
-    if not file.is_file():
-        raise ConfigError(f"No search space at {file}. graphrouter tune --list-space prints one to start from.")
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{file} is no valid YAML: {error}") from None
-    return parse_space({} if values is None else values, source=str(file))
+    missing = f"No search space at {file}. graphrouter tune --list-space prints one to start from."
+    return parse_space(read_yaml(file, missing=missing), source=str(file))
 
 
 def parse_space(values: Any, *, source: str = "search space") -> SearchSpace:

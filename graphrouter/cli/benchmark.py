@@ -30,17 +30,12 @@ def benchmark(
     datasets: Annotated[list[str], typer.Argument(metavar="DATA", help=f"{DATA_HELP} Several may be given.", show_default=False)],
     routers: options.Routers = "all",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of splits of each dataset; their seeds are 0, 1, ...")] = 1,
-    out: Annotated[Path, typer.Option("--out", help="Folder for finished cells, embeddings and results.")] = Path("benchmark"),
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="Processes at once; one a core by default.", show_default=False)
-    ] = None,
-    draws: Annotated[int, typer.Option("--draws", min=10, help="Bootstrap draws.")] = 1000,
+    out: options.RunFolder = Path("benchmark"),
+    jobs: options.Jobs = None,
+    draws: options.Draws = 1000,
     config: ConfigFile = None,
     overrides: Overrides = None,
-    json_file: Annotated[
-        str | None,
-        typer.Option("--json", metavar="FILE", help="Write all figures to FILE as JSON; - writes only JSON to standard output."),
-    ] = None,
+    json_file: options.JsonFile = None,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write the report to FILE; OUT/report.html by default.")
     ] = None,

@@ -48,7 +48,7 @@ def evaluate(
         bool, typer.Option("--robustness", help="Also measure how often the choice flips when prompts are perturbed.")
     ] = False,
     intervals: Annotated[bool, typer.Option("--intervals", help="Show every figure with its 95 % interval.")] = False,
-    draws: Annotated[int, typer.Option("--draws", min=10, help="Bootstrap draws.")] = 1000,
+    draws: options.Draws = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the bootstrap and of what baselines draw.")] = 0,
     track: options.Track = False,
     tracking_uri: options.TrackingUri = None,

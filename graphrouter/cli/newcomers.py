@@ -50,17 +50,12 @@ def benchmark_newcomers(
     ] = HoldOutOption.models,
     held_out: Annotated[float, typer.Option("--held-out", metavar="SHARE", help="Share of the models to hold out.")] = 0.3,
     max_tasks: Annotated[int, typer.Option("--max-tasks", min=1, help="Most tasks to hold out for each seed.")] = 5,
-    out: Annotated[Path, typer.Option("--out", help="Folder for finished cells, embeddings and results.")] = Path("newcomers"),
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="Processes at once; one a core by default.", show_default=False)
-    ] = None,
-    draws: Annotated[int, typer.Option("--draws", min=10, help="Bootstrap draws.")] = 1000,
+    out: options.RunFolder = Path("newcomers"),
+    jobs: options.Jobs = None,
+    draws: options.Draws = 1000,
     config: ConfigFile = None,
     overrides: Overrides = None,
-    json_file: Annotated[
-        str | None,
-        typer.Option("--json", metavar="FILE", help="Write all figures to FILE as JSON; - writes only JSON to standard output."),
-    ] = None,
+    json_file: options.JsonFile = None,
     html: Annotated[
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write the curves to FILE; OUT/DATA-models.html or -tasks by default."),

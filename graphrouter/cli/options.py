@@ -21,6 +21,13 @@ _TRACKING_PANEL = "Tracking with MLflow"
 Artifact = Annotated[Path, typer.Argument(metavar="ARTIFACT", help="Folder of a trained router.", show_default=False)]
 Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Write only JSON to standard output.")]
+JsonFile = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE", help="Write all figures to FILE as JSON; - writes only JSON to standard output."),
+]
+Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Processes at once; one a core by default.", show_default=False)]
+Draws = Annotated[int, typer.Option("--draws", min=10, help="Bootstrap draws.")]
+RunFolder = Annotated[Path, typer.Option("--out", help="Folder for finished cells, embeddings and results.")]
 _WHICH = (
     "quick (best_single, task_mean, rasch, knn), all, or names such as knn,avengers_pro; best_single and task_mean always stand "
     "there. The names: graphrouter benchmark --list."

@@ -66,16 +66,22 @@ class KernelCoordinates(NamedTuple):
             text: (num_queries, dimension) centred unit embeddings.
             surface: (num_queries, num_surface) scaled surface features.
         """
-        basis, mean = self.basis.astype(np.float64), self.mean.astype(np.float64)
+        landmarks, basis, mean = (
+            (self.landmark_text.astype(np.float64), self.landmark_surface.astype(np.float64)),
+            self.basis.astype(np.float64),
+            self.mean.astype(np.float64),
+        )
         # One product a row: a matrix product may round a row differently in another batch.
-        rows = [
-            kernel(text[i : i + 1], surface[i : i + 1], self.landmark_text, self.landmark_surface)[0] @ basis - mean
-            for i in range(len(text))
-        ]
+        rows = [kernel(text[i : i + 1], surface[i : i + 1], *landmarks)[0] @ basis - mean for i in range(len(text))]
         return np.array(rows, dtype=np.float32).reshape(len(text), len(mean))
 
 
-def kernel(text: Float32Array, surface: Float32Array, other_text: Float32Array, other_surface: Float32Array) -> FloatArray:
+def kernel(
+    text: Float32Array,
+    surface: Float32Array,
+    other_text: Float32Array | FloatArray,
+    other_surface: Float32Array | FloatArray,
+) -> FloatArray:
     """How much alike prompts are, (num_rows, num_others) in (0, 1].
 
     Args:
@@ -90,8 +96,8 @@ def kernel(text: Float32Array, surface: Float32Array, other_text: Float32Array, 
         >>> kernel(same, surface, np.vstack([same, other]), np.vstack([surface, surface])).round(3).tolist()
         [[1.0, 0.018]]
     """
-    cosine = text.astype(np.float64) @ other_text.astype(np.float64).T
-    near, far = surface.astype(np.float64), other_surface.astype(np.float64)
+    cosine = text.astype(np.float64) @ np.asarray(other_text, dtype=np.float64).T
+    near, far = surface.astype(np.float64), np.asarray(other_surface, dtype=np.float64)
     distance = (near**2).sum(axis=1)[:, None] + (far**2).sum(axis=1) - 2 * near @ far.T
     alike: FloatArray = np.exp(SHARPNESS * (cosine - 1) - np.maximum(distance, 0) / (2 * surface.shape[1]))
     return alike

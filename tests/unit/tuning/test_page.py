@@ -91,8 +91,9 @@ def test_parallel_lines_run_from_end_to_end(found: TuningResult) -> None:
 def test_equal_values_make_figures_too() -> None:
     same = (trial(0, 0.5, 0.6), trial(1, 0.5, 0.6))
     result = TuningResult("world", "mine", "", find_objectives(["log_loss"]), SPACE, TrainConfig(), same)
-    for _, figure in tuning_figures(result).values():
-        go.Figure(figure)
+    figures = [go.Figure(figure) for _, figure in tuning_figures(result).values()]
+    assert figures
+    assert all(len(figure.data) > 0 for figure in figures)
 
 
 def test_all_trials_stand_in_the_table(found: TuningResult) -> None:
