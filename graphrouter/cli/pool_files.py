@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphrouter.cli.progress import working
 from graphrouter.cli.render import say, say_line
-from graphrouter.exceptions import DataError
+from graphrouter.exceptions import ArtifactError, DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,15 @@ def load_router(artifact: Path) -> GraphRouter:
 
 
 def save_router(router: GraphRouter, out: Path, what: str) -> None:
-    """Nothing; writes the router, and says what was done and where it lies."""
+    """Nothing; writes the router, and says what was done and where it lies.
+
+    Raises:
+        ArtifactError: It was read from MLflow, where a version is never changed, and no folder is named.
+    """
+    from graphrouter.routers.registry import is_router_uri
+
+    if is_router_uri(out):
+        raise ArtifactError(f"{out} is a version in MLflow, which stays as it is. Name a folder with --out.")
     router.save(out)
     say(f"{what}.")
     say_line(f"Artifact    {out}")

@@ -42,9 +42,10 @@ def tune(
             "log_loss or reward alone: Optuna cannot prune by several, and the area is only known at the end of a trial.",
         ),
     ] = "log_loss",
-    out: Annotated[Path, typer.Option("--out", help="Folder for best.yaml, trials.json, report.html and the study.")] = Path(
-        "tuning"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for best.yaml, trials.json, report.html and the study; tuning/DATA by default."),
+    ] = None,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -90,6 +91,7 @@ def tune(
 
     Example: graphrouter tune simulated --trials 10 --out tuning/simulated
     """
+    out = out or Path("tuning") / Path(data).resolve().name
     page = html or out / REPORT
     check_target(page, suffixes=PAGES)
     check_targets(out / BEST, out / TRIALS, page)

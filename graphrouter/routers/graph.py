@@ -34,6 +34,7 @@ from graphrouter.routers.evidence import SolvedQueries
 from graphrouter.routers.fitting import fit_parts
 from graphrouter.routers.parts import Change, Learned, Provenance, Support
 from graphrouter.routers.probes import suggest_probes
+from graphrouter.routers.registry import fetched_router, is_router_uri
 from graphrouter.routers.storage import read_parts, save_parts
 from graphrouter.training.prepare import outcome_columns, outcome_edges, positions_of
 from graphrouter.types import Decision, Evidence, FloatArray, IntArray, Predictions
@@ -284,13 +285,16 @@ class GraphRouter(Router):
         """The graph router that was saved in `folder`.
 
         Args:
-            folder: An artifact.
+            folder: An artifact, or where one lies in MLflow; see `load_router`.
             encoder: Text encoder to use in place of the one that the settings of the artifact name; it must be the same.
 
         Raises:
             ArtifactError: There is no artifact, it is damaged, edited or of another format version, or it holds a baseline.
             EncoderError: The text encoder is not the one that the router was trained with.
         """
+        if is_router_uri(folder):
+            with fetched_router(str(folder)) as fetched:
+                return cls.load(fetched, encoder=encoder)
         learned, support, provenance, text_encoder = read_parts(Path(folder), encoder=encoder)
         return cls(learned, support, provenance, text_encoder)
 

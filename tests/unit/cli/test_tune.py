@@ -159,6 +159,14 @@ def test_a_folder_of_another_study_is_refused_and_kept(invoke: Invoke, world: Pa
     assert {path.name: path.read_bytes() for path in out.iterdir() if path.name != "study.sqlite3"} == before
 
 
+def test_each_dataset_has_a_folder_of_its_own(
+    invoke: Invoke, world: Path, few: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert invoke("tune", world, "--trials", 1, *few)[0] == 0
+    assert (tmp_path / "tuning" / world.name / "best.yaml").is_file()
+
+
 @pytest.mark.slow
 def test_trials_are_runs_below_that_of_the_search(invoke: Invoke, world: Path, few: list[object], tmp_path: Path) -> None:
     from mlflow import MlflowClient

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,6 +107,20 @@ def test_load_router_takes_what_mlflow_has(registered: str, router: GraphRouter,
 
 
 @pytest.mark.usefixtures("named_store")
+def test_commands_take_what_mlflow_has_and_never_write_there(
+    registered: str, named_store: None, world: Path, invoke: Invoke, tmp_path: Path
+) -> None:
+    status, shown, _ = invoke("evaluate", registered, world, "--baselines", "best_single", "--draws", 20, "--json", "-")
+    assert status == 0
+    assert json.loads(shown)["router"] == "graphrouter"
+    model = gr.load_router(registered).models[0]
+    status, _, errors = invoke("pool", "remove", registered, model)
+    assert (status, "stays as it is. Name a folder with --out." in errors) == (2, True)
+    status, _, _ = invoke("pool", "remove", registered, model, "--out", tmp_path / "smaller")
+    assert status == 0
+    assert model not in gr.load_router(tmp_path / "smaller").models
+
+
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
