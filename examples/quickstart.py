@@ -14,18 +14,29 @@ PROMPT = "Translate into French: The museum opens at nine."
 
 
 def main(artifact: str) -> None:
-    """Trains briefly, so that it takes a few seconds; leave the configuration out for a full training."""
+    """Trains briefly, so that it takes a few seconds.
+
+    Leave the configuration out for a full training.
+    """
     data = gr.simulate(num_queries=300).data
     config = gr.load_config(overrides=["training.max_epochs=3", "training.steps_per_epoch=10"])
     router = gr.GraphRouter.fit(data, config)
 
-    for name, policy in {"balanced": gr.Policy.preset("balanced"), "at least 0.95": gr.Policy(min_effect=0.95)}.items():
+    for name, policy in {
+        "balanced": gr.Policy.preset("balanced"),
+        "at least 0.95": gr.Policy(min_effect=0.95),
+    }.items():
         try:
             decision = router.route(PROMPT, task="translation", policy=policy)
-        except gr.GraphRouterError as error:  # nobody reaches 0.95, and the policy names no fallback
+        except (
+            gr.GraphRouterError
+        ) as error:  # nobody reaches 0.95, and the policy names no fallback
             print(f"{name}: {error}")
             continue
-        print(f"{name}: {decision.model}, effect {decision.effect:.2f}, cost {decision.cost_usd:.6f} USD")
+        print(
+            f"{name}: {decision.model}, effect {decision.effect:.2f}, cost "
+            f"{decision.cost_usd:.6f} USD"
+        )
 
     router.save(artifact)
     again = gr.load_router(artifact).route(PROMPT, task="translation")

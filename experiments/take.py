@@ -18,7 +18,9 @@ def take(files: Sequence[Path], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         plain = _rounded(json.loads(file.read_text(encoding="utf-8")))
-        (folder / file.name).write_text(json.dumps(plain, separators=(",", ":")) + "\n", encoding="utf-8")
+        (folder / file.name).write_text(
+            json.dumps(plain, separators=(",", ":")) + "\n", encoding="utf-8"
+        )
 
 
 def _rounded(value: Any) -> Any:
@@ -31,6 +33,9 @@ def _rounded(value: Any) -> Any:
 
 if __name__ == "__main__":
     if len(sys.argv) < 3:
-        sys.exit("Expected files and a folder: python experiments/take.py RUN.json experiments/NAME/results")
+        sys.exit(
+            "Expected files and a folder: python experiments/take.py RUN.json "
+            "experiments/NAME/results"
+        )
     *names, target = map(Path, sys.argv[1:])
     take(names, target)

@@ -9,16 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from graphrouter.bench.simulate.simulation import simulate
     from graphrouter.config import TrainConfig, load_config
     from graphrouter.data.readers import load_dataset
     from graphrouter.data.schema import RoutingDataset
-    from graphrouter.data.simulate import simulate
     from graphrouter.data.splits import split_dataset
     from graphrouter.exceptions import GraphRouterError
     from graphrouter.policy import Policy
     from graphrouter.pool import ModelCard
-    from graphrouter.routers.graph import GraphRouter
-    from graphrouter.routers.loading import load_router
+    from graphrouter.router.graph_router import GraphRouter
+    from graphrouter.router.loading import load_router
     from graphrouter.types import Decision, Predictions
 
 __version__ = "0.1.0"
@@ -41,7 +41,7 @@ __all__ = [
 
 _MODULE_OF = {
     "Decision": "graphrouter.types",
-    "GraphRouter": "graphrouter.routers.graph",
+    "GraphRouter": "graphrouter.router.graph_router",
     "GraphRouterError": "graphrouter.exceptions",
     "ModelCard": "graphrouter.pool",
     "Policy": "graphrouter.policy",
@@ -50,15 +50,17 @@ _MODULE_OF = {
     "TrainConfig": "graphrouter.config",
     "load_config": "graphrouter.config",
     "load_dataset": "graphrouter.data.readers",
-    "load_router": "graphrouter.routers.loading",
-    "simulate": "graphrouter.data.simulate",
+    "load_router": "graphrouter.router.loading",
+    "simulate": "graphrouter.bench.simulate.simulation",
     "split_dataset": "graphrouter.data.splits",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}.")
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}."
+        )
     value = getattr(import_module(_MODULE_OF[name]), name)
     globals()[name] = value  # the next access does not come here again
     return value

@@ -1,7 +1,10 @@
-"""A saved router: a folder of JSON, safetensors and Parquet. No pickle, nothing half-written, nothing silently edited.
+"""A saved router: a folder of JSON, safetensors and Parquet.
 
-Files carry their checksum in their name and the manifest names them. Writing adds the new files beside the old ones and then
-replaces the manifest in one atomic step: a crash at any moment leaves either the old artifact or the new one, whole.
+No pickle, nothing half-written, nothing silently edited.
+
+Files carry their checksum in their name and the manifest names them. Writing adds the new files
+beside the old ones and then replaces the manifest in one atomic step: a crash at any moment leaves
+either the old artifact or the new one, whole.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ import json
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,14 +29,30 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from graphrouter.exceptions import ArtifactError
+from graphrouter.wings import load_part
 
 FORMAT_VERSION = 3
 """1: before intervals of effect, with another network. It is not read any more: train again."""
 MANIFEST = "manifest.json"
+BASELINE = "baseline"
+"""Kind of the artifacts of baselines; a graph router is of kind graphrouter."""
+REGISTRY_SCHEMES = ("models:/", "runs:/")
+"""How a place in MLflow begins."""
 
 _SUFFIXES = {"tensors": ".safetensors", "tables": ".parquet"}
-_OWN = re.compile(r".+\.[0-9a-f]{12}\.(safetensors|parquet)|\..+\.partial")  # what write_artifact itself puts beside the manifest
-_LIBRARIES = ("torch", "torch-geometric", "lightning", "numpy", "pandas", "pyarrow", "safetensors", "wordllama")
+_OWN = re.compile(
+    r".+\.[0-9a-f]{12}\.(safetensors|parquet)|\..+\.partial"
+)  # what write_artifact itself puts beside the manifest
+_LIBRARIES = (
+    "torch",
+    "torch-geometric",
+    "lightning",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "safetensors",
+    "wordllama",
+)
 
 
 @dataclass(frozen=True)
@@ -40,31 +60,63 @@ class ArtifactContents:
     """What an artifact holds."""
 
     manifest: Mapping[str, Any]
-    """Plain JSON values; `files`, `libraries`, `format_version` and `checksum` are added when it is written."""
+    """Plain JSON values; `files`, `libraries`, `format_version` and `checksum` are added when it is
+    written."""
     tensors: Mapping[str, Mapping[str, Tensor]]
     """Groups of tensors by name, one safetensors file a group."""
     tables: Mapping[str, pd.DataFrame]
     """Tables by name, one Parquet file each."""
 
 
+@contextmanager
+def artifact_folder(place: str | Path) -> Iterator[Path]:
+    """The folder of an artifact for as long as the context lasts: `place` itself, or a copy of what MLflow has there.
+
+    Args:
+        place: A folder, or where an artifact lies in MLflow: `models:/name/version`,
+            `models:/name@alias` or `runs:/id/path`.
+
+    Raises:
+        ArtifactError: MLflow has no router there.
+        MissingExtraError: It lies in MLflow, which is not installed.
+    """
+    if not str(place).startswith(REGISTRY_SCHEMES):
+        yield Path(place)
+        return
+    with load_part("registry").fetched_router(str(place)) as folder:
+        yield folder
+
+
 def write_artifact(folder: Path, contents: ArtifactContents) -> None:
     """Nothing; the artifact lies in `folder` afterwards.
 
     Raises:
-        ArtifactError: `folder` is a file, or a folder with something else in it, such as a router of another kind.
+        ArtifactError: `folder` is a file, or a folder with something else in it, such as a router
+            of another kind.
     """
     check_writable(folder)
     _check_kind(folder, contents.manifest)
     folder.mkdir(parents=True, exist_ok=True)
-    blobs = {name: save_tensors({k: t.contiguous() for k, t in group.items()}) for name, group in contents.tensors.items()}
+    blobs = {
+        name: save_tensors({k: t.contiguous() for k, t in group.items()})
+        for name, group in contents.tensors.items()
+    }
     files = {}
-    for kind, named in (("tensors", blobs), ("tables", {name: _parquet(table) for name, table in contents.tables.items()})):
+    for kind, named in (
+        ("tensors", blobs),
+        ("tables", {name: _parquet(table) for name, table in contents.tables.items()}),
+    ):
         for name, blob in named.items():
             digest = hashlib.sha256(blob).hexdigest()
             file = f"{name}.{digest[:12]}{_SUFFIXES[kind]}"
             _write_durably(folder / file, blob)
             files[name] = {"kind": kind, "file": file, "sha256": digest, "num_bytes": len(blob)}
-    manifest = {**contents.manifest, "format_version": FORMAT_VERSION, "files": files, "libraries": _library_versions()}
+    manifest = {
+        **contents.manifest,
+        "format_version": FORMAT_VERSION,
+        "files": files,
+        "libraries": _library_versions(),
+    }
     manifest["checksum"] = _manifest_checksum(manifest)
     _write_durably(folder / MANIFEST, _manifest_bytes(manifest))
     _sweep(folder, keep={MANIFEST, *(str(entry["file"]) for entry in files.values())})
@@ -78,7 +130,10 @@ def _check_kind(folder: Path, manifest: Mapping[str, Any]) -> None:
         return
     old, new = (said.get("baseline", said.get("kind")) for said in (there, manifest))
     if old != new:
-        raise ArtifactError(f"Cannot write the artifact: {folder} holds a {old!r}, which a {new!r} would replace. Name another.")
+        raise ArtifactError(
+            f"Cannot write the artifact: {folder} holds a {old!r}, which a {new!r} would replace. "
+            "Name another."
+        )
 
 
 def check_writable(folder: Path) -> None:
@@ -89,24 +144,33 @@ def check_writable(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(
-            f"Cannot write the artifact: {folder} is a file; expected a new or empty folder, or an older artifact."
+            f"Cannot write the artifact: {folder} is a file; expected a new or empty folder, or "
+            "an older artifact."
         )
     is_new = folder.is_dir() and not (folder / MANIFEST).is_file()
-    if is_new and any(not _OWN.fullmatch(path.name) for path in folder.iterdir()):  # an interrupted first write may be repeated
+    if is_new and any(
+        not _OWN.fullmatch(path.name) for path in folder.iterdir()
+    ):  # an interrupted first write may be repeated
         raise ArtifactError(
-            f"Cannot write the artifact: {folder} holds other files. Name a new or empty folder, or an older artifact."
+            f"Cannot write the artifact: {folder} holds other files. Name a new or empty folder, "
+            "or an older artifact."
         )
-    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    nearest = next(
+        path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
+    )
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         what = "no folder" if not nearest.is_dir() else "not writable for you"
-        raise ArtifactError(f"Cannot write the artifact to {folder}: {nearest} is {what}. Name another place.")
+        raise ArtifactError(
+            f"Cannot write the artifact to {folder}: {nearest} is {what}. Name another place."
+        )
 
 
 def read_artifact(folder: Path) -> ArtifactContents:
     """The contents of an artifact, every byte checked.
 
     Raises:
-        ArtifactError: There is no artifact, or it is damaged, edited, incomplete or of another format version.
+        ArtifactError: There is no artifact, or it is damaged, edited, incomplete or of another
+            format version.
     """
     manifest = read_manifest(folder)
     tensors: dict[str, dict[str, Tensor]] = {}
@@ -119,7 +183,9 @@ def read_artifact(folder: Path) -> ArtifactContents:
             else:
                 tables[name] = pd.read_parquet(io.BytesIO(blob))
         except (safetensors.SafetensorError, OSError, ValueError) as error:
-            raise ArtifactError(f"{folder / entry['file']} cannot be read: {error}. Train again, or restore a copy.") from error
+            raise ArtifactError(
+                f"{folder / entry['file']} cannot be read: {error}. Train again, or restore a copy."
+            ) from error
     return ArtifactContents(manifest=manifest, tensors=tensors, tables=tables)
 
 
@@ -132,26 +198,35 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.is_file():
         raise ArtifactError(
-            f"No artifact at {folder}: {MANIFEST} is missing. Make one with: graphrouter train DATA --out {folder}"
+            f"No artifact at {folder}: {MANIFEST} is missing. Make one with: graphrouter train "
+            f"DATA --out {folder}"
         )
     try:
         raw = path.read_bytes()
         manifest = json.loads(raw.decode())
     except ValueError as error:
         raise ArtifactError(
-            f"{path} is no valid JSON ({error}): the artifact is damaged. Train again, or restore a copy."
+            f"{path} is no valid JSON ({error}): the artifact is damaged. Train again, or restore "
+            "a copy."
         ) from None
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
     if version != FORMAT_VERSION:
         is_newer = isinstance(version, int) and version > FORMAT_VERSION
         raise ArtifactError(
-            f"The artifact at {folder} has format version {version}; this release reads version {FORMAT_VERSION}. "
-            + ("Upgrade graphrouter, or train it again with this release." if is_newer else "Train it again with this release.")
+            f"The artifact at {folder} has format version {version}; this release reads version "
+            f"{FORMAT_VERSION}. "
+            + (
+                "Upgrade graphrouter, or train it again with this release."
+                if is_newer
+                else "Train it again with this release."
+            )
         )
-    # The bytes too: white space, 1E-05 for 1e-05 and their like change no value and so no checksum of values.
+    # The bytes too: white space, 1E-05 for 1e-05 and their like change no value and so no checksum
+    # of values.
     if manifest.get("checksum") != _manifest_checksum(manifest) or raw != _manifest_bytes(manifest):
         raise ArtifactError(
-            f"{path} was changed after it was written: its checksum does not match. Train again, or restore a copy."
+            f"{path} was changed after it was written: its checksum does not match. Train again, "
+            "or restore a copy."
         )
     return dict(manifest)
 
@@ -161,21 +236,29 @@ def _manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
 
 
 def _manifest_checksum(manifest: Mapping[str, Any]) -> str:
-    text = json.dumps({k: v for k, v in manifest.items() if k != "checksum"}, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(
+        {k: v for k, v in manifest.items() if k != "checksum"},
+        sort_keys=True,
+        separators=(",", ":"),
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read_checked(path: Path, entry: Mapping[str, Any]) -> bytes:
     if not path.is_file():
-        raise ArtifactError(f"The artifact is incomplete: {path} is missing. Train again, or restore a copy.")
+        raise ArtifactError(
+            f"The artifact is incomplete: {path} is missing. Train again, or restore a copy."
+        )
     blob = path.read_bytes()
     if len(blob) != entry["num_bytes"]:
         raise ArtifactError(
-            f"{path} is truncated: {len(blob)} bytes, expected {entry['num_bytes']}. Train again, or restore a copy."
+            f"{path} is truncated: {len(blob)} bytes, expected {entry['num_bytes']}. Train again, "
+            "or restore a copy."
         )
     if hashlib.sha256(blob).hexdigest() != entry["sha256"]:
         raise ArtifactError(
-            f"{path} was changed after it was written: its checksum does not match. Train again, or restore a copy."
+            f"{path} was changed after it was written: its checksum does not match. Train again, "
+            "or restore a copy."
         )
     return blob
 

@@ -11,13 +11,23 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from graphrouter.exceptions import ConfigError
 
 
 class DocumentedModel(BaseModel):
-    """A frozen set of named values that refuses unknown names and whose help lists every field with its description."""
+    """A frozen set of named values that refuses unknown names and whose help lists every field with
+    its description.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -25,9 +35,20 @@ class DocumentedModel(BaseModel):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Adds the fields to the docstring, so that `help` says what they mean."""
         super().__pydantic_init_subclass__(**kwargs)
-        fields = [f"    {field.alias or name}: {field.description}" for name, field in cls.model_fields.items()]
+        fields = [
+            f"    {field.alias or name}: {field.description}"
+            for name, field in cls.model_fields.items()
+        ]
         if fields and cls.__doc__:
-            cls.__doc__ = "\n".join([cls.__doc__.rstrip(), "", "    Fields:", *(f"    {line}" for line in fields), "    "])
+            cls.__doc__ = "\n".join(
+                [
+                    cls.__doc__.rstrip(),
+                    "",
+                    "    Fields:",
+                    *(f"    {line}" for line in fields),
+                    "    ",
+                ]
+            )
 
 
 class Settings(DocumentedModel):
@@ -37,7 +58,10 @@ class Settings(DocumentedModel):
     @classmethod
     def _is_no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
         # pydantic would read `true` as the number 1
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+        if (
+            isinstance(value, bool)
+            and cls.model_fields[str(info.field_name)].annotation is not bool
+        ):
             raise ValueError("expected a number, a word or null, neither true nor false")
         return value
 
@@ -45,11 +69,26 @@ class Settings(DocumentedModel):
 class EncoderConfig(Settings):
     """Which text encoder turns prompts and descriptions into vectors."""
 
-    name: Literal["wordllama", "sentence-transformers", "hashing"] = Field("wordllama", description="Encoder family.")
-    path: str | None = Field(None, description="Model folder or hub name (sentence-transformers only).")
-    dimension: int = Field(256, ge=8, le=4096, description="Vector size (hashing and wordllama: 64, 128 or 256 for the latter).")
-    max_chars: int = Field(20_000, ge=100, description="Longer texts keep their first and last halves of this many characters.")
-    cache_dir: str | None = Field(None, description="Folder of the on-disk embedding cache; none by default.")
+    name: Literal["wordllama", "sentence-transformers", "hashing"] = Field(
+        "wordllama", description="Encoder family."
+    )
+    path: str | None = Field(
+        None, description="Model folder or hub name (sentence-transformers only)."
+    )
+    dimension: int = Field(
+        256,
+        ge=8,
+        le=4096,
+        description="Vector size (hashing and wordllama: 64, 128 or 256 for the latter).",
+    )
+    max_chars: int = Field(
+        20_000,
+        ge=100,
+        description="Longer texts keep their first and last halves of this many characters.",
+    )
+    cache_dir: str | None = Field(
+        None, description="Folder of the on-disk embedding cache; none by default."
+    )
 
 
 class SplitConfig(Settings):
@@ -58,24 +97,40 @@ class SplitConfig(Settings):
     by: Literal["query", "task", "model"] = Field(
         "query", description="What is held out: queries, whole tasks, or whole models (by family)."
     )
-    validation: float = Field(0.1, gt=0, lt=0.5, description="Share for early stopping and calibration.")
+    validation: float = Field(
+        0.1, gt=0, lt=0.5, description="Share for early stopping and calibration."
+    )
     test: float = Field(0.2, gt=0, lt=0.8, description="Share that training never sees.")
     seed: int = Field(0, ge=0, description="Seed of the split alone.")
 
     @model_validator(mode="after")
     def _leaves_rows_to_train_on(self) -> SplitConfig:
         if self.validation + self.test >= 0.9:
-            raise ValueError(f"validation + test is {self.validation + self.test:.2f}; at most 0.9 leaves something to train on")
+            raise ValueError(
+                f"validation + test is {self.validation + self.test:.2f}; at most 0.9 leaves "
+                "something to train on"
+            )
         return self
 
 
 class GraphConfig(Settings):
     """The heterogeneous graph."""
 
-    num_neighbours: int = Field(64, ge=1, le=1024, description="Similar support queries that each query attends to.")
+    num_neighbours: int = Field(
+        64, ge=1, le=1024, description="Similar support queries that each query attends to."
+    )
 
 
-Part = Literal["cards", "query_slopes", "text_easiness", "profile", "similar_queries", "similar_residuals", "doubt", "perceptron"]
+Part = Literal[
+    "cards",
+    "query_slopes",
+    "text_easiness",
+    "profile",
+    "similar_queries",
+    "similar_residuals",
+    "doubt",
+    "perceptron",
+]
 
 
 class NetworkConfig(Settings):
@@ -83,50 +138,89 @@ class NetworkConfig(Settings):
 
     width: int = Field(32, ge=4, le=512, description="Common width of the node states.")
     hidden: int = Field(64, ge=4, le=1024, description="Hidden width of the pair readout.")
-    num_heads: int = Field(4, ge=1, le=16, description="Kernels of the path attention, from flat to sharp.")
-    base_rounds: int = Field(4, ge=1, le=32, description="Unrolled Newton rounds of the Rasch base.")
-    dropout: float = Field(0.3, ge=0, lt=0.9, description="Dropout on node states and in the readout.")
+    num_heads: int = Field(
+        4, ge=1, le=16, description="Kernels of the path attention, from flat to sharp."
+    )
+    base_rounds: int = Field(
+        4, ge=1, le=32, description="Unrolled Newton rounds of the Rasch base."
+    )
+    dropout: float = Field(
+        0.3, ge=0, lt=0.9, description="Dropout on node states and in the readout."
+    )
     leave_out: tuple[Part, ...] = Field(
-        (), description=f"Parts of the network that are left out, to see what they buy: any of {', '.join(get_args(Part))}."
+        (),
+        description="Parts of the network that are left out, to see what they buy: any of "
+        f"{', '.join(get_args(Part))}.",
     )
 
 
 class TrainingConfig(Settings):
     """Episodes, losses and the optimiser."""
 
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="Peak learning rate of AdamW (cosine decay).")
-    structural_speed: float = Field(10.0, gt=0, description="Learning rate of prior masses, kernels and mixtures, relative.")
+    learning_rate: float = Field(
+        1e-3, gt=0, le=1, description="Peak learning rate of AdamW (cosine decay)."
+    )
+    structural_speed: float = Field(
+        10.0, gt=0, description="Learning rate of prior masses, kernels and mixtures, relative."
+    )
     weight_decay: float = Field(1e-2, ge=0, description="Weight decay of AdamW.")
     max_epochs: int = Field(12, ge=1, description="Most epochs; an epoch ends with a validation.")
     steps_per_epoch: int = Field(25, ge=1, description="Most episodes in an epoch.")
     max_visits: int = Field(
         25,
         ge=1,
-        description="Times that a training query is a target, at most: small data take fewer episodes, lest they are memorised.",
+        description="Times that a training query is a target, at most: small data take fewer "
+        "episodes, lest they are memorised.",
     )
     batch_queries: int = Field(256, ge=1, description="Target queries drawn in an episode.")
-    support_queries: int = Field(2048, ge=1, description="Most support queries drawn in an episode.")
+    support_queries: int = Field(
+        2048, ge=1, description="Most support queries drawn in an episode."
+    )
     newcomer_share: float = Field(
-        0.2, ge=0, le=1, description="Chance that a family of models, or a task, plays the newcomer in an episode."
+        0.2,
+        ge=0,
+        le=1,
+        description="Chance that a family of models, or a task, plays the newcomer in an episode.",
     )
     newcomer_max_shots: int = Field(
-        300, ge=1, description="Most outcomes (of a task: queries) that a newcomer keeps; log-uniform from 0."
+        300,
+        ge=1,
+        description="Most outcomes (of a task: queries) that a newcomer keeps; log-uniform from 0.",
     )
-    hide_task: float = Field(0.5, ge=0, le=1, description="Chance that a target query hides its task.")
+    hide_task: float = Field(
+        0.5, ge=0, le=1, description="Chance that a target query hides its task."
+    )
     hide_description: float = Field(
-        0.1, ge=0, le=1, description="Chance that a model or a task hides its description in an episode."
+        0.1,
+        ge=0,
+        le=1,
+        description="Chance that a model or a task hides its description in an episode.",
     )
     tokens_weight: float = Field(0.1, ge=0, description="Weight of the token and cost likelihoods.")
     latency_weight: float = Field(0.1, ge=0, description="Weight of the latency likelihood.")
     task_weight: float = Field(0.1, ge=0, description="Weight of the likelihood of hidden tasks.")
-    decision_weight: float = Field(0.05, ge=0, description="Weight of the expected regret of a soft policy.")
-    patience: int = Field(5, ge=1, description="Epochs without a better validation objective before training stops.")
+    decision_weight: float = Field(
+        0.05, ge=0, description="Weight of the expected regret of a soft policy."
+    )
+    patience: int = Field(
+        5, ge=1, description="Epochs without a better validation objective before training stops."
+    )
     gradient_clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
-    num_threads: int = Field(1, ge=1, le=256, description="CPU threads; more help only with large pools on an idle machine.")
+    num_threads: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="CPU threads; more help only with large pools on an idle machine.",
+    )
     accelerator: Literal["auto", "cpu", "gpu"] = Field(
         "auto", description="Lightning accelerator; auto takes a CUDA GPU if there is one."
     )
-    devices: int = Field(1, ge=1, le=1024, description="GPUs, or processes on CPU; several need a script with a __main__ guard.")
+    devices: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="GPUs, or processes on CPU; several need a script with a __main__ guard.",
+    )
 
 
 class TrainConfig(Settings):
@@ -170,23 +264,32 @@ def first_problem(error: ValidationError) -> Problem:
     """What to tell the user of a refused settings object: one thing, in words."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
-    return Problem(key, first["input"], first["msg"].removeprefix("Value error, "), first["type"] == "extra_forbidden")
+    return Problem(
+        key,
+        first["input"],
+        first["msg"].removeprefix("Value error, "),
+        first["type"] == "extra_forbidden",
+    )
 
 
 def parse_config(values: dict[str, Any], *, source: str = "configuration") -> TrainConfig:
     """The settings in a nested mapping, defaults filled in.
 
     Raises:
-        ConfigError: An unknown key (the message names the nearest valid one) or a value out of range.
+        ConfigError: An unknown key (the message names the nearest valid one) or a value out of
+            range.
     """
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
         problem = first_problem(error)
         if problem.is_unknown:
-            raise ConfigError(f"{source}: unknown setting {problem.key!r}. {_nearest(problem.key)}") from None
+            raise ConfigError(
+                f"{source}: unknown setting {problem.key!r}. {_nearest(problem.key)}"
+            ) from None
         raise ConfigError(
-            f"{source}: {problem.key or 'settings'} = {problem.received!r} is not accepted: {problem.message}."
+            f"{source}: {problem.key or 'settings'} = {problem.received!r} is not accepted: "
+            f"{problem.message}."
         ) from None
 
 
@@ -200,14 +303,20 @@ def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -
     Raises:
         ConfigError: The file is missing or no YAML mapping, or a setting is not accepted.
     """
-    values: Any = {} if path is None else read_yaml(Path(path), missing=f"No configuration file at {path}.")
+    values: Any = (
+        {} if path is None else read_yaml(Path(path), missing=f"No configuration file at {path}.")
+    )
     source = "--set" if path is None else str(path)
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds a {type(values).__name__}; expected a mapping of settings.")
+        raise ConfigError(
+            f"{path} holds a {type(values).__name__}; expected a mapping of settings."
+        )
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:
-            raise ConfigError(f"--set {override!r}: expected key=value, for example training.learning_rate=1e-3.")
+            raise ConfigError(
+                f"--set {override!r}: expected key=value, for example training.learning_rate=1e-3."
+            )
         _set_dotted(values, key.strip(), _parse_value(override, text))
     return parse_config(values, source=source)
 
@@ -227,7 +336,9 @@ def read_yaml(path: Path, *, missing: str) -> Any:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
+        raise ConfigError(
+            f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8."
+        ) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is no valid YAML: {error}") from None
     return {} if values is None else values
@@ -238,7 +349,8 @@ def _parse_value(override: str, text: str) -> Any:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigError(
-            f"--set {override!r}: the value is no valid YAML. Put it in quotes, for example key='\"a: b\"'."
+            f"--set {override!r}: the value is no valid YAML. Put it in quotes, for example "
+            "key='\"a: b\"'."
         ) from None
     # YAML 1.1 reads 1e-3 as a string. What stands in quotes is meant as one.
     if isinstance(value, str) and value == text.strip() and value[-1:].isdigit():
@@ -256,7 +368,9 @@ def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
     for group in groups:
         nested = values.setdefault(group, {})
         if not isinstance(nested, dict):
-            raise ConfigError(f"--set {key}: {group!r} holds {nested!r} in the file; expected a mapping.")
+            raise ConfigError(
+                f"--set {key}: {group!r} holds {nested!r} in the file; expected a mapping."
+            )
         values = nested
     values[name] = value
 
@@ -273,5 +387,7 @@ def _nearest(key: str) -> str:
         return f"Did you mean {by_last[last]!r}?"
     close = difflib.get_close_matches(key, groups, n=1, cutoff=0.75) if not group else []
     close = close or difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-    close = close or [by_last[name] for name in difflib.get_close_matches(last, list(by_last), n=1, cutoff=0.5)]
+    close = close or [
+        by_last[name] for name in difflib.get_close_matches(last, list(by_last), n=1, cutoff=0.5)
+    ]
     return f"Did you mean {close[0]!r}?" if close else f"Valid settings: {', '.join(names)}."

@@ -17,8 +17,8 @@ GraphRouterError
 class GraphRouterError(Exception):
     """Root of all errors that graphrouter's functions raise on purpose: catch this one to catch them all.
 
-    The settings classes (`Policy`, `ModelCard`, `TrainConfig`), when built directly, raise pydantic's `ValidationError` instead;
-    `load_config` turns that into a `ConfigError`.
+    The settings classes (`Policy`, `ModelCard`, `TrainConfig`), when built directly, raise
+    pydantic's `ValidationError` instead; `load_config` turns that into a `ConfigError`.
 
     Example:
         >>> from graphrouter import load_config
@@ -35,7 +35,10 @@ class GraphRouterError(Exception):
 
 
 class DataError(GraphRouterError, ValueError):
-    """A table that breaks the data contract; the message names the table, the row and the mending."""
+    """A table that breaks the data contract.
+
+    The message names the table, the row and the mending.
+    """
 
 
 class ConfigError(GraphRouterError, ValueError):
@@ -43,15 +46,21 @@ class ConfigError(GraphRouterError, ValueError):
 
 
 class EncoderError(GraphRouterError, RuntimeError):
-    """A text encoder that cannot be loaded, or that differs from the one a router was trained with."""
+    """A text encoder that cannot be loaded, or that differs from the one a router was trained
+    with.
+    """
 
 
 class ArtifactError(GraphRouterError, RuntimeError):
-    """A saved router that is damaged, edited, incomplete or of a version that this release cannot read."""
+    """A saved router that is damaged, edited, incomplete or of a version that this release cannot
+    read.
+    """
 
 
 class PolicyError(GraphRouterError, ValueError):
-    """A policy that contradicts itself, needs what the router cannot predict, or excludes every model."""
+    """A policy that contradicts itself, needs what the router cannot predict, or excludes every
+    model.
+    """
 
 
 class UnknownModelError(GraphRouterError, KeyError):
@@ -63,7 +72,9 @@ class TrainingError(GraphRouterError, RuntimeError):
 
 
 class NotApplicableError(GraphRouterError, ValueError):
-    """A method that needs something which the data does not have, such as costs or the texts of answers."""
+    """A method that needs something which the data does not have, such as costs or the texts of
+    answers.
+    """
 
 
 class LeakageError(GraphRouterError, AssertionError):

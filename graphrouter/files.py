@@ -27,4 +27,6 @@ def write_json(value: Any, file: Path) -> None:
     Raises:
         ValueError: The value holds NaN or an infinity.
     """
-    file.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    file.write_text(
+        json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )

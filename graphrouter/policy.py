@@ -1,4 +1,7 @@
-"""From predictions to a choice. Policies stand outside the network, so one artifact serves every trade-off."""
+"""From predictions to a choice.
+
+Policies stand outside the network, so one artifact serves every trade-off.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,15 @@ PRESETS: dict[PresetName, tuple[float, float]] = {
     "balanced": (0.5, 0.5),
     "cost_first": (0.2, 0.8),
 }
-"""(effect weight, cost weight) of each preset, from GraphRouter (Feng, Shen, You; ICLR 2025), section 4."""
+"""(effect weight, cost weight) of each preset, from GraphRouter (Feng, Shen, You; ICLR 2025),
+section 4."""
 
 
 class CostScale(NamedTuple):
     """Maps US dollars a call to [0, 1]; fitted on training outcomes, saved with the artifact.
 
-    The bounds are the 1st and the 99th percentile and not the extremes: a single runaway completion would otherwise
-    squeeze all other costs to zero and with them the meaning of the presets.
+    The bounds are the 1st and the 99th percentile and not the extremes: a single runaway completion
+    would otherwise squeeze all other costs to zero and with them the meaning of the presets.
     """
 
     low_usd: float
@@ -36,7 +40,10 @@ class CostScale(NamedTuple):
 
     @classmethod
     def fit(cls, cost_usd: FloatArray) -> CostScale:
-        """The scale of the observed costs (any shape; NaN is skipped); NaN bounds when nothing was observed."""
+        """The scale of the observed costs (any shape; NaN is skipped).
+
+        NaN bounds when nothing was observed.
+        """
         known = cost_usd[np.isfinite(cost_usd)]
         if known.size == 0:
             return cls(float("nan"), float("nan"))
@@ -62,10 +69,11 @@ class CostScale(NamedTuple):
 class Policy(DocumentedModel):
     """What to optimise and what to respect when a query is routed.
 
-    Without further settings the policy maximises `effect_weight * effect - cost_weight * scaled cost`.
-    `usd_per_effect` maximises `effect - cost_usd / usd_per_effect` instead; `min_effect` takes the cheapest model that
-    reaches it. `risk` says which effect counts where the router gives intervals: the expected one, the lower end of its interval,
-    which is cautious, or the upper end, which tries models that little is known of (optimism in the face of uncertainty: Auer,
+    Without further settings the policy maximises `effect_weight * effect - cost_weight * scaled
+    cost`. `usd_per_effect` maximises `effect - cost_usd / usd_per_effect` instead; `min_effect`
+    takes the cheapest model that reaches it. `risk` says which effect counts where the router gives
+    intervals: the expected one, the lower end of its interval, which is cautious, or the upper end,
+    which tries models that little is known of (optimism in the face of uncertainty: Auer,
     Cesa-Bianchi and Fischer 2002, UCB1).
 
     Example:
@@ -77,26 +85,59 @@ class Policy(DocumentedModel):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    effect_weight: float = Field(0.5, ge=0, description="Weight of the expected effect; 1 - cost_weight when only that is given.")
-    cost_weight: float = Field(0.5, ge=0, description="Weight of the scaled cost; 1 - effect_weight when only that is given.")
-    usd_per_effect: float | None = Field(None, gt=0, description="What one more solved query is worth, in US dollars.")
+    effect_weight: float = Field(
+        0.5,
+        ge=0,
+        description="Weight of the expected effect; 1 - cost_weight when only that is given.",
+    )
+    cost_weight: float = Field(
+        0.5,
+        ge=0,
+        description="Weight of the scaled cost; 1 - effect_weight when only that is given.",
+    )
+    usd_per_effect: float | None = Field(
+        None, gt=0, description="What one more solved query is worth, in US dollars."
+    )
     max_cost_usd: float | None = Field(None, ge=0, description="Most expected US dollars a call.")
-    min_effect: float | None = Field(None, ge=0, le=1, description="Take the cheapest model with at least this expected effect.")
-    max_latency_s: float | None = Field(None, gt=0, description="Most expected seconds to the end of the answer.")
+    min_effect: float | None = Field(
+        None, ge=0, le=1, description="Take the cheapest model with at least this expected effect."
+    )
+    max_latency_s: float | None = Field(
+        None, gt=0, description="Most expected seconds to the end of the answer."
+    )
     allowed: tuple[str, ...] | None = Field(None, description="Only these models; all by default.")
     excluded: tuple[str, ...] = Field((), description="Never these models.")
-    requires: tuple[Literal["tools", "vision", "json"], ...] = Field((), description="Capabilities that the card must state.")
-    fallback: str | None = Field(None, description="Model to take when nobody satisfies the policy; an error by default.")
-    risk: Risk = Field("expected", description="Which end of the interval of effect counts: lower, upper, or neither (expected).")
-    safe_model: str | None = Field(None, description="Model to take when too little is known of the one that is best.")
-    max_doubt: float = Field(0.3, ge=0, le=1, description="Width of the interval of effect above which safe_model is taken.")
+    requires: tuple[Literal["tools", "vision", "json"], ...] = Field(
+        (), description="Capabilities that the card must state."
+    )
+    fallback: str | None = Field(
+        None, description="Model to take when nobody satisfies the policy; an error by default."
+    )
+    risk: Risk = Field(
+        "expected",
+        description="Which end of the interval of effect counts: lower, upper, or neither "
+        "(expected).",
+    )
+    safe_model: str | None = Field(
+        None, description="Model to take when too little is known of the one that is best."
+    )
+    max_doubt: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="Width of the interval of effect above which safe_model is taken.",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _complete_weights(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        given = {name: values[name] for name in ("effect_weight", "cost_weight") if values.get(name) is not None}
+        given = {
+            name: values[name]
+            for name in ("effect_weight", "cost_weight")
+            if values.get(name) is not None
+        }
         if len(given) != 1:
             return values
         [(name, text)] = given.items()
@@ -106,7 +147,10 @@ class Policy(DocumentedModel):
             return values  # the field says what is wrong
         other = "cost_weight" if name == "effect_weight" else "effect_weight"
         if weight > 1:
-            raise ValueError(f"{name} = {weight:g} leaves no weight for {other}; give both, or one between 0 and 1")
+            raise ValueError(
+                f"{name} = {weight:g} leaves no weight for {other}; give both, or one between 0 "
+                "and 1"
+            )
         return {**values, other: round(1 - weight, 12)} if weight >= 0 else values
 
     @model_validator(mode="after")
@@ -117,23 +161,38 @@ class Policy(DocumentedModel):
         if both:
             raise ValueError(f"{both[0]!r} is both allowed and excluded; drop one of the two")
         if self.fallback is not None and self.fallback in self.excluded:
-            raise ValueError(f"the fallback {self.fallback!r} is excluded; name another, or do not exclude it")
+            raise ValueError(
+                f"the fallback {self.fallback!r} is excluded; name another, or do not exclude it"
+            )
         if self.min_effect is not None and self.usd_per_effect is not None:
-            raise ValueError("min_effect takes the cheapest model, usd_per_effect the best value; set one of the two")
+            raise ValueError(
+                "min_effect takes the cheapest model, usd_per_effect the best value; set one of "
+                "the two"
+            )
         return self
 
     @model_validator(mode="after")
     def _has_a_safe_model_to_take(self) -> Policy:
         if self.safe_model is None:
             if "max_doubt" in self.model_fields_set:
-                raise ValueError("max_doubt says when a safe model is taken, and there is none; set safe_model too")
+                raise ValueError(
+                    "max_doubt says when a safe model is taken, and there is none; set safe_model "
+                    "too"
+                )
             return self
-        if self.safe_model in self.excluded or self.safe_model not in (self.allowed or (self.safe_model,)):
-            raise ValueError(f"the safe model {self.safe_model!r} is excluded, or not among the allowed; name another")
+        if self.safe_model in self.excluded or self.safe_model not in (
+            self.allowed or (self.safe_model,)
+        ):
+            raise ValueError(
+                f"the safe model {self.safe_model!r} is excluded, or not among the allowed; name "
+                "another"
+            )
         return self
 
     def resolve(self, scale: CostScale) -> Policy:
-        """This policy; with weights that nobody chose and costs that nobody knows, the same policy by effect alone."""
+        """This policy; with weights that nobody chose and costs that nobody knows, the same policy
+        by effect alone.
+        """
         if scale.is_known or {"effect_weight", "cost_weight"} & self.model_fields_set:
             return self
         return self.model_copy(update={"effect_weight": 1.0, "cost_weight": 0.0})
@@ -160,12 +219,18 @@ class Policy(DocumentedModel):
     @property
     def needs_cost(self) -> bool:
         """True when the choice depends on the expected cost."""
-        if self.max_cost_usd is not None or self.min_effect is not None or self.usd_per_effect is not None:
+        if (
+            self.max_cost_usd is not None
+            or self.min_effect is not None
+            or self.usd_per_effect is not None
+        ):
             return True
         return self.cost_weight > 0
 
     def utility(self, effect: FloatArray, cost_usd: FloatArray, scale: CostScale) -> FloatArray:
-        """What this policy maximises, same shape as `effect`; NaN where a cost is needed and unknown.
+        """What this policy maximises, same shape as `effect`.
+
+        NaN where a cost is needed and unknown.
 
         The reward of an observed outcome is the same function of the observed effect and cost.
         """
@@ -189,7 +254,10 @@ def parse_policy(values: dict[str, Any]) -> Policy:
     except ValidationError as error:
         problem = first_problem(error)
         if problem.is_unknown:
-            raise PolicyError(f"Unknown policy setting {problem.key!r}. Settings: {', '.join(Policy.model_fields)}.") from None
+            raise PolicyError(
+                f"Unknown policy setting {problem.key!r}. Settings: "
+                f"{', '.join(Policy.model_fields)}."
+            ) from None
         where = f"{problem.key} = {problem.received!r}: " if problem.key else ""
         raise PolicyError(f"Policy: {where}{problem.message}.") from None
 
@@ -203,7 +271,12 @@ class PolicyContext:
 
 
 def decide(
-    policy: Policy, predictions: Predictions, row: int, context: PolicyContext, *, evidence: tuple[Evidence, ...] = ()
+    policy: Policy,
+    predictions: Predictions,
+    row: int,
+    context: PolicyContext,
+    *,
+    evidence: tuple[Evidence, ...] = (),
 ) -> Decision:
     """The choice for one query: `row` of `predictions`.
 
@@ -212,12 +285,16 @@ def decide(
         UnknownModelError: The policy names a model that is not in the pool.
     """
     if not isinstance(policy, Policy):
-        raise PolicyError(f"policy is a {type(policy).__name__}; expected a Policy, for example Policy.preset('balanced').")
+        raise PolicyError(
+            f"policy is a {type(policy).__name__}; expected a Policy, for example "
+            "Policy.preset('balanced')."
+        )
     policy = policy.resolve(context.scale)
     if policy.needs_intervals and predictions.effect_low is None:
         what = "a safe model" if policy.risk == "expected" else f"risk = {policy.risk}"
         raise PolicyError(
-            f"The policy asks for {what}, but this router does not say how sure it is of its estimates. "
+            f"The policy asks for {what}, but this router does not say how sure it is of its "
+            "estimates. "
             "Use a router of kind graphrouter, or drop risk and safe_model."
         )
     candidates = _candidates(policy, predictions, row, context)
@@ -243,7 +320,9 @@ def decide(
     )
 
 
-def _candidates(policy: Policy, predictions: Predictions, row: int, context: PolicyContext) -> tuple[Candidate, ...]:
+def _candidates(
+    policy: Policy, predictions: Predictions, row: int, context: PolicyContext
+) -> tuple[Candidate, ...]:
     """Every model as the policy sees it, best first, the rejected ones last."""
     estimates = _estimates(policy, predictions, row)
     reasons = _rejections(policy, estimates, context)
@@ -267,22 +346,42 @@ def _candidates(policy: Policy, predictions: Predictions, row: int, context: Pol
     )
 
 
-def _safe_instead(policy: Policy, chosen: Candidate, candidates: tuple[Candidate, ...]) -> Candidate | None:
-    """The safe model, where too little is known of the chosen one and the policy does not rule the safe one out; else None."""
-    if policy.safe_model in (None, chosen.model) or chosen.doubt is None or chosen.doubt <= policy.max_doubt:
+def _safe_instead(
+    policy: Policy, chosen: Candidate, candidates: tuple[Candidate, ...]
+) -> Candidate | None:
+    """The safe model, where too little is known of the chosen one and the policy does not rule the
+    safe one out; else None.
+    """
+    if (
+        policy.safe_model in (None, chosen.model)
+        or chosen.doubt is None
+        or chosen.doubt <= policy.max_doubt
+    ):
         return None
-    return next((c for c in candidates if c.model == policy.safe_model and c.rejected is None), None)
+    return next(
+        (c for c in candidates if c.model == policy.safe_model and c.rejected is None), None
+    )
 
 
-def _preference(utility: FloatArray, effect: FloatArray, cost: FloatArray, accepted: BoolArray) -> list[int]:
-    """Column numbers, best first: accepted before rejected, then utility, then cheaper, then better, then pool order."""
+def _preference(
+    utility: FloatArray, effect: FloatArray, cost: FloatArray, accepted: BoolArray
+) -> list[int]:
+    """Column numbers, best first: accepted before rejected, then utility, then cheaper, then
+    better, then pool order.
+    """
     key_utility = np.where(accepted, np.nan_to_num(utility, nan=-np.inf), effect)
     key_cost = np.nan_to_num(cost, nan=np.inf)
-    return [int(i) for i in np.lexsort((np.arange(len(effect)), -effect, key_cost, -key_utility, ~accepted))]
+    return [
+        int(i)
+        for i in np.lexsort((np.arange(len(effect)), -effect, key_cost, -key_utility, ~accepted))
+    ]
 
 
 class _Estimate(NamedTuple):
-    """One model's predictions for one query, as plain numbers: a policy asks them one by one. None = unknown."""
+    """One model's predictions for one query, as plain numbers: a policy asks them one by one.
+
+    None = unknown.
+    """
 
     model: str
     effect: float
@@ -302,27 +401,53 @@ def _estimates(policy: Policy, predictions: Predictions, row: int) -> list[_Esti
     effect = predictions.effect[row].tolist()
     cost, prompt, answer, latency = (
         [None if math.isnan(value) else value for value in values[row].tolist()]
-        for values in (predictions.cost_usd, predictions.input_tokens, predictions.output_tokens, predictions.latency_s)
+        for values in (
+            predictions.cost_usd,
+            predictions.input_tokens,
+            predictions.output_tokens,
+            predictions.latency_s,
+        )
     )
     low, high = (
-        [None] * len(effect) if ends is None else ends[row].tolist() for ends in (predictions.effect_low, predictions.effect_high)
+        [None] * len(effect) if ends is None else ends[row].tolist()
+        for ends in (predictions.effect_low, predictions.effect_high)
     )
     counted = {"lower": low, "expected": effect, "upper": high}[policy.risk]
     return [
         _Estimate(
-            model, effect[i], counted[i], cost[i], (prompt[i] or 0.0) + (answer[i] or 0.0), answer[i], latency[i], low[i], high[i]
+            model,
+            effect[i],
+            counted[i],
+            cost[i],
+            (prompt[i] or 0.0) + (answer[i] or 0.0),
+            answer[i],
+            latency[i],
+            low[i],
+            high[i],
         )
         for i, model in enumerate(predictions.models)
     ]
 
 
-def _rejections(policy: Policy, estimates: list[_Estimate], context: PolicyContext) -> list[str | None]:
+def _rejections(
+    policy: Policy, estimates: list[_Estimate], context: PolicyContext
+) -> list[str | None]:
     """Why each model is ruled out, in pool order; None where it is not."""
-    named = (*(policy.allowed or ()), *policy.excluded, *filter(None, (policy.fallback, policy.safe_model)))
+    named = (
+        *(policy.allowed or ()),
+        *policy.excluded,
+        *filter(None, (policy.fallback, policy.safe_model)),
+    )
     for name in named:
         if name not in context.pool.index:
-            raise UnknownModelError(f"The policy names {name!r}, which is not in the pool: {', '.join(context.pool.names)}.")
-    return [_why_not(policy, estimate, card) for estimate, card in zip(estimates, context.pool, strict=True)]
+            raise UnknownModelError(
+                f"The policy names {name!r}, which is not in the pool: "
+                f"{', '.join(context.pool.names)}."
+            )
+    return [
+        _why_not(policy, estimate, card)
+        for estimate, card in zip(estimates, context.pool, strict=True)
+    ]
 
 
 def _why_not(policy: Policy, estimate: _Estimate, card: ModelCard) -> str | None:
@@ -336,14 +461,21 @@ def _why_not(policy: Policy, estimate: _Estimate, card: ModelCard) -> str | None
         if not card.has_capability(capability):
             return f"card does not state {capability}"
     if card.context_tokens is not None and estimate.tokens > card.context_tokens:
-        return f"context of {card.context_tokens} tokens is shorter than the {estimate.tokens:.0f} expected"
+        return (
+            f"context of {card.context_tokens} tokens is shorter than the "
+            f"{estimate.tokens:.0f} expected"
+        )
     return _too_dear(policy, estimate) or _too_slow(policy, estimate)
 
 
 def _too_dear(policy: Policy, estimate: _Estimate) -> str | None:
     if policy.needs_cost and estimate.cost_usd is None:
         return "cost unknown"
-    if policy.max_cost_usd is not None and estimate.cost_usd is not None and estimate.cost_usd > policy.max_cost_usd:
+    if (
+        policy.max_cost_usd is not None
+        and estimate.cost_usd is not None
+        and estimate.cost_usd > policy.max_cost_usd
+    ):
         return f"cost {estimate.cost_usd:.6f} USD above {policy.max_cost_usd:g}"
     if policy.min_effect is not None and estimate.counted < policy.min_effect:
         end = "" if policy.risk == "expected" else f"{policy.risk} end of "
@@ -366,11 +498,20 @@ def _too_slow(policy: Policy, estimate: _Estimate) -> str | None:
 def _nobody(candidates: tuple[Candidate, ...]) -> str:
     reasons = [f"{c.model}: {c.rejected}" for c in candidates]
     shown = "; ".join(reasons[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
-    if "cost unknown" in {c.rejected for c in candidates} <= {"cost unknown", "not in allowed", "in excluded"}:
+    if (
+        "cost unknown"
+        in {c.rejected for c in candidates}
+        <= {"cost unknown", "not in allowed", "in excluded"}
+    ):
         return (
-            "The policy weighs cost, but this router cannot predict any: its outcomes carried neither cost nor tokens. "
-            "Use the preset performance_first, or train on outcomes with cost_usd or output_tokens and prices."
+            "The policy weighs cost, but this router cannot predict any: its outcomes carried "
+            "neither cost nor tokens. "
+            "Use the preset performance_first, or train on outcomes with cost_usd or "
+            "output_tokens and prices."
         )
     if {c.rejected for c in candidates} == {"latency unknown"}:
-        return "The policy limits latency, but the router's outcomes carried none. Drop max_latency_s, or record latency_s."
+        return (
+            "The policy limits latency, but the router's outcomes carried none. Drop "
+            "max_latency_s, or record latency_s."
+        )
     return f"No model satisfies the policy ({shown}). Loosen the policy, or name a fallback model."

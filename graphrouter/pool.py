@@ -25,14 +25,24 @@ class ModelCard(DocumentedModel):
     """
 
     model: str = Field(min_length=1, description="Unique name of the model in the pool.")
-    description: str | None = Field(None, description="What the model is and what it is good at, in a sentence or two.")
-    input_usd_per_mtok: float | None = Field(None, ge=0, allow_inf_nan=False, description="US dollars per million prompt tokens.")
+    description: str | None = Field(
+        None, description="What the model is and what it is good at, in a sentence or two."
+    )
+    input_usd_per_mtok: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="US dollars per million prompt tokens."
+    )
     output_usd_per_mtok: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="US dollars per million completion tokens."
     )
-    context_tokens: int | None = Field(None, gt=0, description="Longest prompt plus completion, in tokens.")
-    num_params: float | None = Field(None, gt=0, allow_inf_nan=False, description="Number of parameters.")
-    family: str | None = Field(None, description="Family name; splits by model keep a family together.")
+    context_tokens: int | None = Field(
+        None, gt=0, description="Longest prompt plus completion, in tokens."
+    )
+    num_params: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Number of parameters."
+    )
+    family: str | None = Field(
+        None, description="Family name; splits by model keep a family together."
+    )
     tools: bool | None = Field(None, description="Can call tools.")
     vision: bool | None = Field(None, description="Can read images.")
     json_output: bool | None = Field(None, alias="json", description="Can be held to JSON output.")
@@ -50,7 +60,10 @@ class ModelCard(DocumentedModel):
         return self.input_usd_per_mtok is not None and self.output_usd_per_mtok is not None
 
     def has_capability(self, name: str) -> bool | None:
-        """Whether the model has the capability `tools`, `vision` or `json`; None when the card does not say."""
+        """Whether the model has the capability `tools`, `vision` or `json`.
+
+        None when the card does not say.
+        """
         value: bool | None = getattr(self, "json_output" if name == "json" else name)
         return value
 
@@ -65,7 +78,9 @@ class ModelPool:
         names = [card.model for card in self.cards]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise DataError(f"The pool names {twice[0]!r} more than once; every model needs a name of its own.")
+            raise DataError(
+                f"The pool names {twice[0]!r} more than once; every model needs a name of its own."
+            )
 
     @classmethod
     def of(cls, cards: Iterable[ModelCard]) -> ModelPool:
@@ -85,7 +100,10 @@ class ModelPool:
     @cached_property
     def prices(self) -> FloatArray:
         """Input and output US dollars per million tokens: (2, num_models), NaN = not known."""
-        rows = [[card.input_usd_per_mtok for card in self.cards], [card.output_usd_per_mtok for card in self.cards]]
+        rows = [
+            [card.input_usd_per_mtok for card in self.cards],
+            [card.output_usd_per_mtok for card in self.cards],
+        ]
         return np.array(rows, dtype=np.float64)
 
     def position(self, model: str) -> int:
@@ -95,7 +113,9 @@ class ModelPool:
             UnknownModelError: The pool has no such model.
         """
         if model not in self.index:
-            raise UnknownModelError(f"Unknown model {model!r}. The pool has: {', '.join(self.names)}.")
+            raise UnknownModelError(
+                f"Unknown model {model!r}. The pool has: {', '.join(self.names)}."
+            )
         return self.index[model]
 
     def __getitem__(self, model: str) -> ModelCard:
@@ -122,5 +142,10 @@ def parse_card(values: dict[str, Any], *, source: str = "card") -> ModelCard:
             known = ", ".join(field.alias or name for name, field in ModelCard.model_fields.items())
             raise DataError(f"{source}: unknown field {problem.key!r}. Fields: {known}.") from None
         if problem.key not in values:
-            raise DataError(f"{source}: the field {problem.key!r} is missing; expected at least a name of the model.") from None
-        raise DataError(f"{source}: {problem.key} = {problem.received!r} is not accepted: {problem.message}.") from None
+            raise DataError(
+                f"{source}: the field {problem.key!r} is missing; expected at least a name of the "
+                "model."
+            ) from None
+        raise DataError(
+            f"{source}: {problem.key} = {problem.received!r} is not accepted: {problem.message}."
+        ) from None

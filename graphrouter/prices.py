@@ -1,4 +1,7 @@
-"""List prices of well-known models, from the list that the package genai-prices ships; nothing is downloaded."""
+"""List prices of well-known models, from the list that the package genai-prices ships.
+
+Nothing is downloaded.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ _MOST_NAMED = 4
 
 
 class ListedPrice(NamedTuple):
-    """What the list says of a model today: the base prices of text, without tiers, caches and batches."""
+    """What the list says of a model today: the base prices of text, without tiers, caches and
+    batches.
+    """
 
     name: str
     """`PROVIDER/MODEL`, as the list has it."""
@@ -30,21 +35,25 @@ class ListedPrice(NamedTuple):
 def fill_prices(card: ModelCard, *, listed_as: str | None = None) -> ModelCard:
     """The card with the prices of the list where it has none; what the card states stays.
 
-    The length of the context is filled in too where the list has it. A card that states both prices is returned as it is.
+    The length of the context is filled in too where the list has it. A card that states both prices
+    is returned as it is.
 
     Args:
         card: What is known of the model.
         listed_as: The model's name in the list where it is not the card's: MODEL or PROVIDER/MODEL.
 
     Raises:
-        DataError: The list does not know the model, or several providers sell it at different prices.
+        DataError: The list does not know the model, or several providers sell it at different
+            prices.
 
     Example:
         >>> card = fill_prices(ModelCard(model="gpt-4o-mini", output_usd_per_mtok=0.7))
         >>> card.has_price, card.output_usd_per_mtok
         (True, 0.7)
     """
-    return card if card.has_price else with_listed_price(card, listed_price(listed_as or card.model))
+    return (
+        card if card.has_price else with_listed_price(card, listed_price(listed_as or card.model))
+    )
 
 
 def with_listed_price(card: ModelCard, listed: ListedPrice) -> ModelCard:
@@ -56,21 +65,26 @@ def with_listed_price(card: ModelCard, listed: ListedPrice) -> ModelCard:
         {'model': 'nano', 'input_usd_per_mtok': 0.2, 'output_usd_per_mtok': 0.4, 'context_tokens': 8000}
     """
     stated = card.model_dump(by_alias=True, exclude_none=True)
-    listing = {name: value for name, value in listed._asdict().items() if name != "name" and value is not None}
+    listing = {
+        name: value
+        for name, value in listed._asdict().items()
+        if name != "name" and value is not None
+    }
     return ModelCard.model_validate({**listing, **stated})
 
 
 def listed_price(name: str) -> ListedPrice:
     """What the list says of a model.
 
-    The maker's own price counts before that of others who sell the model. A price with tiers counts with its lowest tier.
+    The maker's own price counts before that of others who sell the model. A price with tiers counts
+    with its lowest tier.
 
     Args:
         name: MODEL or PROVIDER/MODEL, as an API would be asked for it.
 
     Raises:
-        DataError: The list does not know the model or has no price of text for it, or several providers sell it at different
-            prices.
+        DataError: The list does not know the model or has no price of text for it, or several
+            providers sell it at different prices.
 
     Example:
         >>> listed = listed_price("openai/gpt-4o-mini")
@@ -82,24 +96,50 @@ def listed_price(name: str) -> ListedPrice:
         raise DataError(f"The price list has no model {name!r}. {_near(name)}")
     offers = [offer for provider, model in found if (offer := _offer(provider, model)) is not None]
     if not offers:
-        raise DataError(f"The price list has {name!r}, but no price a token of text. State both prices in the card.")
+        raise DataError(
+            f"The price list has {name!r}, but no price a token of text. State both prices in the "
+            "card."
+        )
     if len({offer[1:3] for offer in offers}) > 1:
-        shown = ", ".join(offer.name for offer in offers[:_MOST_NAMED]) + (", ..." if offers[_MOST_NAMED:] else "")
-        raise DataError(f"Several providers sell {name!r} at different prices: {shown}. Name the one meant, as PROVIDER/MODEL.")
+        shown = ", ".join(offer.name for offer in offers[:_MOST_NAMED]) + (
+            ", ..." if offers[_MOST_NAMED:] else ""
+        )
+        raise DataError(
+            f"Several providers sell {name!r} at different prices: {shown}. Name the one meant, "
+            "as PROVIDER/MODEL."
+        )
     return offers[0]
 
 
 def _matches(name: str) -> list[tuple[Provider, ModelInfo]]:
-    """The entries of the list that a name may mean: of the provider that it names, else of the maker, else of anyone."""
+    """The entries of the list that a name may mean: of the provider that it names, else of the
+    maker, else of anyone.
+    """
     providers = _providers()
     prefix, _, rest = name.partition("/")
     named = next((provider for provider in providers if provider.id == prefix.lower()), None)
-    if named is not None and rest and (model := named.find_model(rest, all_providers=providers)) is not None:
+    if (
+        named is not None
+        and rest
+        and (model := named.find_model(rest, all_providers=providers)) is not None
+    ):
         return [(named, model)]
-    maker = next((p for p in providers if p.model_match is not None and p.model_match.is_match(name.lower())), None)
+    maker = next(
+        (
+            p
+            for p in providers
+            if p.model_match is not None and p.model_match.is_match(name.lower())
+        ),
+        None,
+    )
     if maker is not None and (model := maker.find_model(name, all_providers=providers)) is not None:
         return [(maker, model)]
-    return [(provider, model) for provider in providers for model in provider.models if model.is_match(name)]
+    return [
+        (provider, model)
+        for provider in providers
+        for model in provider.models
+        if model.is_match(name)
+    ]
 
 
 def _offer(provider: Provider, model: ModelInfo) -> ListedPrice | None:
@@ -121,8 +161,14 @@ def _base(prices: ModelPrice, name: str) -> float | None:
 
 def _near(name: str) -> str:
     """What to do about a name that the list does not have."""
-    known = {model.id.rpartition("/")[2].lower(): model.id for provider in _providers() for model in provider.models}
-    near = [known[key] for key in difflib.get_close_matches(name.rpartition("/")[2].lower(), known, n=3)]
+    known = {
+        model.id.rpartition("/")[2].lower(): model.id
+        for provider in _providers()
+        for model in provider.models
+    }
+    near = [
+        known[key] for key in difflib.get_close_matches(name.rpartition("/")[2].lower(), known, n=3)
+    ]
     hint = f"Did you mean {' or '.join(near)}? Otherwise state" if near else "State"
     return f"{hint} both prices in the card."
 

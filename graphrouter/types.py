@@ -21,8 +21,8 @@ _ENDS = ("effect_low", "effect_high")
 class Predictions:
     """What a router expects of every (query, model) pair.
 
-    Rows are queries in the order asked, columns are `models`. NaN means "cannot be predicted", never "free":
-    a pool whose outcomes carried neither cost nor tokens has NaN in `cost_usd`.
+    Rows are queries in the order asked, columns are `models`. NaN means "cannot be predicted",
+    never "free": a pool whose outcomes carried neither cost nor tokens has NaN in `cost_usd`.
 
     Example:
         >>> predictions = Predictions.from_arrays(("nano", "grand"), np.array([[0.4, 0.9]]))
@@ -44,19 +44,26 @@ class Predictions:
     latency_s: FloatArray
     """(num_queries, num_models), expected seconds to the end of the answer, >= 0 or NaN."""
     effect_low: FloatArray | None = None
-    """(num_queries, num_models), lower end of an 80 % interval of the expected effect, in [0, `effect`]: of what the model
-    achieves on average on queries like this one, not of a single outcome. None for a router that gives no intervals."""
+    """(num_queries, num_models), lower end of an 80 % interval of the expected effect, in [0,
+    `effect`]: of what the model achieves on average on queries like this one, not of a single
+    outcome. None for a router that gives no intervals."""
     effect_high: FloatArray | None = None
-    """(num_queries, num_models), upper end of the same interval, in [`effect`, 1]; None with `effect_low`."""
+    """(num_queries, num_models), upper end of the same interval, in [`effect`, 1]; None with
+    `effect_low`."""
 
     def __post_init__(self) -> None:
         expected = (self.effect.shape[0], len(self.models))
         for name in (*_QUANTITIES, *(end for end in _ENDS if getattr(self, end) is not None)):
             received = getattr(self, name).shape
             if received != expected:
-                raise ValueError(f"Predictions.{name} has shape {received}; expected (num_queries, num_models) = {expected}.")
+                raise ValueError(
+                    f"Predictions.{name} has shape {received}; expected (num_queries, num_models) "
+                    f"= {expected}."
+                )
         if (self.effect_low is None) != (self.effect_high is None):
-            raise ValueError("Predictions has one end of the interval of effect; expected both, or none.")
+            raise ValueError(
+                "Predictions has one end of the interval of effect; expected both, or none."
+            )
 
     def __len__(self) -> int:
         """Number of queries."""
@@ -65,7 +72,11 @@ class Predictions:
     @classmethod
     def concatenate(cls, parts: Sequence[Predictions]) -> Predictions:
         """The rows of all parts, which share their models and of which there is at least one."""
-        known = _QUANTITIES if any(part.effect_low is None for part in parts) else (*_QUANTITIES, *_ENDS)
+        known = (
+            _QUANTITIES
+            if any(part.effect_low is None for part in parts)
+            else (*_QUANTITIES, *_ENDS)
+        )
         fields = {name: np.concatenate([getattr(part, name) for part in parts]) for name in known}
         return cls(models=parts[0].models, **fields)
 
@@ -101,9 +112,14 @@ class Predictions:
         effect_low: FloatArray | None = None,
         effect_high: FloatArray | None = None,
     ) -> Predictions:
-        """Predictions from `effect` and whatever else is known; every other quantity is NaN, the interval None."""
+        """Predictions from `effect` and whatever else is known.
+
+        Every other quantity is NaN, the interval None.
+        """
         others = (cost_usd, input_tokens, output_tokens, latency_s)
-        cost, prompt, answer, latency = (np.full(effect.shape, np.nan) if known is None else known for known in others)
+        cost, prompt, answer, latency = (
+            np.full(effect.shape, np.nan) if known is None else known for known in others
+        )
         return cls(models, effect, cost, prompt, answer, latency, effect_low, effect_high)
 
 
@@ -127,13 +143,19 @@ class Candidate:
 
     @property
     def doubt(self) -> float | None:
-        """Width of the interval of the expected effect: how little is known of the model here; None without an interval.
+        """Width of the interval of the expected effect: how little is known of the model here.
+
+        None without an interval.
 
         Example:
             >>> Candidate("new", 0.6, None, None, None, 0.6, effect_low=0.25, effect_high=0.75).doubt
             0.5
         """
-        return None if self.effect_low is None or self.effect_high is None else self.effect_high - self.effect_low
+        return (
+            None
+            if self.effect_low is None or self.effect_high is None
+            else self.effect_high - self.effect_low
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +197,13 @@ class Decision:
     policy: Mapping[str, Any] = field(default_factory=dict)
     """The policy's settings, without the defaults."""
     effect_low: float | None = None
-    """Lower end of the 80 % interval of the expected effect of the chosen model; None for a router that gives none."""
+    """Lower end of the 80 % interval of the expected effect of the chosen model; None for a router
+    that gives none."""
     effect_high: float | None = None
     """Upper end of the same interval."""
     used_safe_model: bool = False
-    """True when too little was known of the best candidate and the policy's safe model was taken in its place."""
+    """True when too little was known of the best candidate and the policy's safe model was taken in
+    its place."""
 
     @property
     def rejected(self) -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""A variant on one split: other settings, something taken out of the data, or fewer queries to learn from."""
+"""A variant on one split: other settings, something taken out of the data, or fewer queries to
+learn from."""
 
 from __future__ import annotations
 
@@ -8,15 +9,15 @@ from functools import lru_cache, partial
 
 from experiments.ablations.changes import CHANGES
 from experiments.quality.variants import VariantCell
+from graphrouter.bench.baselines import BASELINES, LearningData
+from graphrouter.bench.evaluation.benchmark import CellResult, fit_and_ask
+from graphrouter.bench.evaluation.grid import SplitBench
+from graphrouter.bench.evaluation.newcomers.shots import shuffle
 from graphrouter.config import EncoderConfig
 from graphrouter.data import Split
 from graphrouter.encoders import create_encoder
-from graphrouter.evaluation.benchmark import CellResult, fit_and_ask
-from graphrouter.evaluation.grid import SplitBench
-from graphrouter.evaluation.newcomers.shots import shuffle
-from graphrouter.routers.base import Router
-from graphrouter.routers.baselines import BASELINES, LearningData
-from graphrouter.routers.graph import GraphRouter
+from graphrouter.router.graph_router import GraphRouter
+from graphrouter.router.protocol import Router
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,13 @@ class AblationCell(VariantCell):
 
     @property
     def circumstances(self) -> Sequence[object]:
-        """What is taken away; empty where nothing is, so that such a cell is the same as one of the benchmark."""
-        return () if self.change is None and self.num_queries is None else (self.change, self.num_queries)
+        """What is taken away; empty where nothing is, so that such a cell is the same as one of the
+        benchmark."""
+        return (
+            ()
+            if self.change is None and self.num_queries is None
+            else (self.change, self.num_queries)
+        )
 
 
 def run_ablation(cell: AblationCell) -> CellResult:
@@ -40,7 +46,9 @@ def run_ablation(cell: AblationCell) -> CellResult:
 
 
 def smaller_split(split: Split, num_queries: int | None, *, seed: int) -> Split:
-    """The split with so many training and validation queries together, in its own proportion; the test rows stay.
+    """The split with so many training and validation queries together, in its own proportion.
+
+    The test rows stay.
 
     A smaller number gives a subset of a larger one. All are kept where there are no more than that.
 
@@ -76,5 +84,7 @@ def _fit(cell: AblationCell, bench: SplitBench) -> Router:
 def _learning(bench: SplitBench, split: Split, encoder: EncoderConfig, seed: int) -> LearningData:
     """What the baselines of one split share: they stand side by side, so the last one is enough."""
     return (
-        bench.learning if split == bench.split else LearningData.of_split(bench.data, split, create_encoder(encoder), seed=seed)
+        bench.learning
+        if split == bench.split
+        else LearningData.of_split(bench.data, split, create_encoder(encoder), seed=seed)
     )

@@ -1,4 +1,5 @@
-"""Ways to take something away from a dataset: what a router is trained on lacks it, what it is judged on stays."""
+"""Ways to take something away from a dataset: what a router is trained on lacks it, what it is
+judged on stays."""
 
 from __future__ import annotations
 
@@ -30,9 +31,12 @@ def without_descriptions(data: RoutingDataset) -> RoutingDataset:
 
 
 def without_card_numbers(data: RoutingDataset) -> RoutingDataset:
-    """Model nodes without prices, context, size and capabilities; what name and description say of them stays.
+    """Model nodes without prices, context, size and capabilities.
 
-    Without prices, costs are learned in dollars and not from tokens: figures that weigh cost change for that reason too.
+    What name and description say of them stays.
+
+    Without prices, costs are learned in dollars and not from tokens: figures that weigh cost change
+    for that reason too.
     """
     return replace(data, models=_emptied(data.models, *CARD_NUMBERS))
 
@@ -55,5 +59,7 @@ def _emptied(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """The table with nothing known in these columns; their types stay."""
     emptied = frame.copy()
     for column in columns:
-        emptied[column] = pd.Series([None] * len(frame), index=frame.index, dtype=frame[column].dtype)
+        emptied[column] = pd.Series(
+            [None] * len(frame), index=frame.index, dtype=frame[column].dtype
+        )
     return emptied

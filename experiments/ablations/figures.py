@@ -1,4 +1,5 @@
-"""Bars of differences and learning curves, as figures of plotly.js: plain dicts in its JSON schema."""
+"""Bars of differences and learning curves, as figures of plotly.js: plain dicts in its JSON
+schema."""
 
 from __future__ import annotations
 
@@ -7,27 +8,38 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from experiments.quality.differences import difference, title_of
-from graphrouter.evaluation.benchmark import MAIN
-from graphrouter.evaluation.evaluate import ORACLE
-from graphrouter.evaluation.report.plots import BLUE, Figure, base_axis, base_layout, plain
-from graphrouter.evaluation.results import Evaluation, SettingName
+from graphrouter.bench.evaluation.benchmark import MAIN
+from graphrouter.bench.evaluation.evaluate import ORACLE
+from graphrouter.bench.evaluation.report.plots import BLUE, Figure, base_axis, base_layout, plain
+from graphrouter.bench.evaluation.results import Evaluation, SettingName
 
 _COLORS = ("#0b5394", "#d9730d", "#2e7d32", "#7b3fa0", "#a61c3c", "#00838f", "#8d6e00", "#455a64")
 _DASHES = ("dash", "dot", "dashdot", "longdash")
 _BAR_HEIGHT, _LEAST_HEIGHT, _CURVE_HEIGHT = 14, 260, 460
 
 
-def bar_figure(evaluations: Sequence[Evaluation], setting: SettingName, metric: str) -> Figure | None:
-    """What each variant has more or less than `graphrouter`, grouped by variant, a colour a dataset; None without any."""
+def bar_figure(
+    evaluations: Sequence[Evaluation], setting: SettingName, metric: str
+) -> Figure | None:
+    """What each variant has more or less than `graphrouter`, grouped by variant, a colour a
+    dataset; None without any."""
     known = [
         found
         for found in evaluations
-        if setting in found.settings and np.isfinite(found.settings[setting].routers[MAIN][metric].value)
+        if setting in found.settings
+        and np.isfinite(found.settings[setting].routers[MAIN][metric].value)
     ]
     if not known:
         return None
-    variants = list(dict.fromkeys(name for found in known for name in found.settings[setting].paired if name != ORACLE))[::-1]
-    traces = [_bars(found, setting, metric, variants, color=_COLORS[i % len(_COLORS)]) for i, found in enumerate(known)]
+    variants = list(
+        dict.fromkeys(
+            name for found in known for name in found.settings[setting].paired if name != ORACLE
+        )
+    )[::-1]
+    traces = [
+        _bars(found, setting, metric, variants, color=_COLORS[i % len(_COLORS)])
+        for i, found in enumerate(known)
+    ]
     height = max(_LEAST_HEIGHT, 120 + _BAR_HEIGHT * len(variants) * (len(known) + 1))
     base = base_layout(height=height)
     return {
@@ -42,7 +54,9 @@ def bar_figure(evaluations: Sequence[Evaluation], setting: SettingName, metric: 
     }
 
 
-def _bars(found: Evaluation, setting: SettingName, metric: str, variants: Sequence[str], *, color: str) -> Figure:
+def _bars(
+    found: Evaluation, setting: SettingName, metric: str, variants: Sequence[str], *, color: str
+) -> Figure:
     differences = [difference(found, setting, variant, metric) for variant in variants]
     return {
         "type": "bar",
@@ -62,41 +76,56 @@ def _bars(found: Evaluation, setting: SettingName, metric: str, variants: Sequen
     }
 
 
-def curve_figure(by_size: Mapping[str, Evaluation], setting: SettingName, metric: str) -> Figure | None:
-    """A figure over the number of queries to learn from, a line a router; None where there is nothing to show."""
+def curve_figure(
+    by_size: Mapping[str, Evaluation], setting: SettingName, metric: str
+) -> Figure | None:
+    """A figure over the number of queries to learn from, a line a router; None where there is
+    nothing to show."""
     known = {
         size: found
         for size, found in by_size.items()
-        if setting in found.settings and np.isfinite(found.settings[setting].routers[MAIN][metric].value)
+        if setting in found.settings
+        and np.isfinite(found.settings[setting].routers[MAIN][metric].value)
     }
     if not known:
         return None
     routers = [
         name
         for name in next(iter(known.values())).settings[setting].routers
-        if name != ORACLE and all(name in found.settings[setting].routers for found in known.values())
+        if name != ORACLE
+        and all(name in found.settings[setting].routers for found in known.values())
     ]
     base = base_layout(height=_CURVE_HEIGHT)
     return {
-        "data": [_line(known, setting, metric, name, rank) for rank, name in enumerate(routers)][::-1],
+        "data": [_line(known, setting, metric, name, rank) for rank, name in enumerate(routers)][
+            ::-1
+        ],
         "layout": {
             **base,
             "legend": {**base["legend"], "traceorder": "reversed"},
             # Categories: `all` is no number.
-            "xaxis": {**base_axis("training and validation queries"), "type": "category", "categoryarray": list(known)},
+            "xaxis": {
+                **base_axis("training and validation queries"),
+                "type": "category",
+                "categoryarray": list(known),
+            },
             "yaxis": base_axis(title_of(metric)),
         },
     }
 
 
-def _line(known: Mapping[str, Evaluation], setting: SettingName, metric: str, name: str, rank: int) -> Figure:
+def _line(
+    known: Mapping[str, Evaluation], setting: SettingName, metric: str, name: str, rank: int
+) -> Figure:
     is_mine = name == MAIN
     return {
         "type": "scatter",
         "mode": "lines+markers",
         "name": plain(name),
         "x": list(known),
-        "y": [_number(found.settings[setting].routers[name][metric].value) for found in known.values()],
+        "y": [
+            _number(found.settings[setting].routers[name][metric].value) for found in known.values()
+        ],
         "line": {
             "color": BLUE if is_mine else _COLORS[1 + rank % (len(_COLORS) - 1)],
             "width": 4 if is_mine else 2,

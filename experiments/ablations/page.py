@@ -8,8 +8,8 @@ from experiments.ablations.figures import bar_figure, curve_figure
 from experiments.ablations.results import Ablations
 from experiments.quality.differences import SETTINGS, title_of
 from graphrouter import __version__
-from graphrouter.evaluation.report.page import embed, render_page
-from graphrouter.evaluation.report.plots import Figure
+from graphrouter.bench.evaluation.report.page import embed, render_page
+from graphrouter.bench.evaluation.report.plots import Figure
 
 ON_BARS = ("log_loss", "area_log", "reward_balanced")
 ON_CURVES = ("log_loss", "area_log")
@@ -26,11 +26,19 @@ def render_ablations(found: Ablations) -> str:
             "graphrouter": __version__,
         },
         "plots": {
-            kind: [(f"{kind}-{i}", title, embed(figure)) for i, (title, figure) in enumerate(by_title.items())]
+            kind: [
+                (f"{kind}-{i}", title, embed(figure))
+                for i, (title, figure) in enumerate(by_title.items())
+            ]
             for kind, by_title in plots.items()
         },
     }
-    return render_page("ablations.html.jinja", values, package="experiments.ablations", has_plots=any(plots.values()))
+    return render_page(
+        "ablations.html.jinja",
+        values,
+        package="experiments.ablations",
+        has_plots=any(plots.values()),
+    )
 
 
 def _bars(found: Ablations) -> Iterator[tuple[str, Figure]]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.ablations.studies import CURVES, FEW, SIZES, STUDIES
-from graphrouter.evaluation.newcomers.shots import shot_label
-from graphrouter.evaluation.results import Evaluation
+from graphrouter.bench.evaluation.newcomers.shots import shot_label
+from graphrouter.bench.evaluation.results import Evaluation
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -39,7 +39,9 @@ class Ablations:
     @property
     def few(self) -> dict[str, Evaluation]:
         """The evaluation after few queries, in which every baseline stands, by dataset."""
-        return {name: by_size[str(FEW)] for name, by_size in self.curves.items() if str(FEW) in by_size}
+        return {
+            name: by_size[str(FEW)] for name, by_size in self.curves.items() if str(FEW) in by_size
+        }
 
 
 def load_results(folder: Path = RESULTS) -> Ablations:
@@ -50,7 +52,9 @@ def load_results(folder: Path = RESULTS) -> Ablations:
     for label in labels:
         for found in _read(sorted(folder.glob(f"{CURVES}-*-{label}.json"))):
             curves.setdefault(found.dataset, {})[label] = found
-    return Ablations({name: found for name, found in studies.items() if found}, dict(sorted(curves.items())))
+    return Ablations(
+        {name: found for name, found in studies.items() if found}, dict(sorted(curves.items()))
+    )
 
 
 def _read(files: Sequence[Path]) -> list[Evaluation]:

@@ -1,10 +1,12 @@
 """Runs studies of what each part of the router buys; what is done is not run again.
 
 Usage:
-    python -m experiments.ablations.run STUDY[,STUDY ...] DATA [DATA ...] --seeds 3 --jobs 2 --out RUN [--set key=value ...]
+    python -m experiments.ablations.run STUDY[,STUDY ...] DATA [DATA ...] --seeds 3 --jobs 2 --out
+    RUN [--set key=value ...]
 
-Studies: parts, data, encoder, support, curves. Writes RUN/STUDY-NAME.json for each dataset, and RUN/curves-NAME-SIZE.json for
-each size of the learning curves. Test rows are those of `graphrouter benchmark`.
+Studies: parts, data, encoder, support, curves. Writes RUN/STUDY-NAME.json for each dataset, and
+RUN/curves-NAME-SIZE.json for each size of the learning curves. Test rows are those of `graphrouter
+benchmark`.
 """
 
 from __future__ import annotations
@@ -20,12 +22,19 @@ from experiments.ablations.cells import AblationCell, run_ablation
 from experiments.ablations.studies import CURVES, SIZES, STUDIES, Variant, check_studies, routers_at
 from experiments.quality.differences import SHOWN
 from experiments.quality.variants import override_words
+from graphrouter.bench.evaluation.benchmark import MAIN, CellResult, Plan, collect, lacking
+from graphrouter.bench.evaluation.grid import (
+    CELLS,
+    keep_embeddings,
+    open_cells,
+    read_datasets,
+    run_cells,
+    seeded,
+)
+from graphrouter.bench.evaluation.newcomers.shots import shot_label
+from graphrouter.bench.evaluation.results import Evaluation, Figures, SettingResult
 from graphrouter.config import TrainConfig, load_config
 from graphrouter.data import RoutingDataset, split_dataset
-from graphrouter.evaluation.benchmark import MAIN, CellResult, Plan, collect, lacking
-from graphrouter.evaluation.grid import CELLS, keep_embeddings, open_cells, read_datasets, run_cells, seeded
-from graphrouter.evaluation.newcomers.shots import shot_label
-from graphrouter.evaluation.results import Evaluation, Figures, SettingResult
 from graphrouter.exceptions import GraphRouterError
 from graphrouter.files import replace_file, write_json
 
@@ -33,7 +42,9 @@ KEPT = (*SHOWN, "ece")
 """Metrics that are kept: the files stay small enough to be committed."""
 
 
-def plan_study(study: str, places: Sequence[str], folder: Path, *, num_seeds: int, words: Sequence[str] = ()) -> dict[str, Plan]:
+def plan_study(
+    study: str, places: Sequence[str], folder: Path, *, num_seeds: int, words: Sequence[str] = ()
+) -> dict[str, Plan]:
     """What is to be run, by name of the file that it ends in.
 
     Args:
@@ -47,12 +58,16 @@ def plan_study(study: str, places: Sequence[str], folder: Path, *, num_seeds: in
     for place, data in read_datasets(places).items():
         if study != CURVES:
             variants = {MAIN: Variant(), **STUDIES[study]}
-            plans[f"{study}-{data.name}"] = _plan(place, data, variants, folder, size=None, num_seeds=num_seeds, words=words)
+            plans[f"{study}-{data.name}"] = _plan(
+                place, data, variants, folder, size=None, num_seeds=num_seeds, words=words
+            )
             continue
         for size in _sizes(data, load_config(overrides=words)):
             everyone = dict.fromkeys(routers_at(size), Variant())
             name = f"{CURVES}-{data.name}-{shot_label(size)}"
-            plans[name] = _plan(place, data, everyone, folder, size=size, num_seeds=num_seeds, words=words)
+            plans[name] = _plan(
+                place, data, everyone, folder, size=size, num_seeds=num_seeds, words=words
+            )
     return plans
 
 
@@ -96,19 +111,28 @@ def _sizes(data: RoutingDataset, config: TrainConfig) -> list[int | None]:
 
 def run_plans(plans: Mapping[str, Plan], *, jobs: int) -> None:
     """Nothing; all cells have a result afterwards. What is done is told on standard error."""
-    wanted = {cell.file: cell for plan in plans.values() for cell in plan.cells if isinstance(cell, AblationCell)}
+    wanted = {
+        cell.file: cell
+        for plan in plans.values()
+        for cell in plan.cells
+        if isinstance(cell, AblationCell)
+    }
     cells = open_cells(wanted.values())
-    for number, (cell, result) in enumerate(run_cells(cells, run_ablation, CellResult, num_processes=jobs), 1):
+    for number, (cell, result) in enumerate(
+        run_cells(cells, run_ablation, CellResult, num_processes=jobs), 1
+    ):
         said = result.message or f"{result.fit_s:.0f} s"
         size = shot_label(cell.num_queries)
         print(
-            f"{number} of {len(cells)}: {cell.name} seed {cell.seed} {cell.router} ({size}): {result.status}, {said}",
+            f"{number} of {len(cells)}: {cell.name} seed {cell.seed} {cell.router} ({size}): "
+            f"{result.status}, {said}",
             file=sys.stderr,
         )
 
 
 def write_plans(plans: Mapping[str, Plan], folder: Path, *, num_draws: int = 1000) -> list[Path]:
-    """The files written: the kept figures of each plan in which `graphrouter` itself has a result everywhere."""
+    """The files written: the kept figures of each plan in which `graphrouter` itself has a result
+    everywhere."""
     files = []
     for name, plan in plans.items():
         for reason in lacking(plan).values():
@@ -123,7 +147,10 @@ def keep(found: Evaluation, metrics: Sequence[str] = KEPT) -> Evaluation:
     """The evaluation with these metrics alone."""
 
     def fewer(figures: Figures) -> Figures:
-        return {name: {metric: by_metric[metric] for metric in metrics} for name, by_metric in figures.items()}
+        return {
+            name: {metric: by_metric[metric] for metric in metrics}
+            for name, by_metric in figures.items()
+        }
 
     settings = {
         name: SettingResult(fewer(result.routers), fewer(result.paired), result.unmeasured)
@@ -134,17 +161,29 @@ def keep(found: Evaluation, metrics: Sequence[str] = KEPT) -> Evaluation:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Runs the studies, one after the other, and writes their figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("studies", help=f"one or more of {', '.join((*STUDIES, CURVES))}, separated by commas")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "studies", help=f"one or more of {', '.join((*STUDIES, CURVES))}, separated by commas"
+    )
     parser.add_argument("data", nargs="+", help="folders of datasets, or simulated")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2, help="cells at once")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="setting that everyone starts from")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="setting that everyone starts from",
+    )
     arguments = parser.parse_args(words)
     try:
         plans = {
-            study: plan_study(study, arguments.data, arguments.out, num_seeds=arguments.seeds, words=arguments.set)
+            study: plan_study(
+                study, arguments.data, arguments.out, num_seeds=arguments.seeds, words=arguments.set
+            )
             for study in check_studies(arguments.studies.split(","))
         }
     except GraphRouterError as error:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+from graphrouter.bench.baselines import BASELINES
+from graphrouter.bench.evaluation.benchmark import MAIN
 from graphrouter.config import Part
-from graphrouter.evaluation.benchmark import MAIN
 from graphrouter.exceptions import ConfigError
-from graphrouter.routers.baselines import BASELINES
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ STUDIES: Mapping[str, Mapping[str, Variant]] = {
         "no_model_descriptions": Variant(change="no_model_descriptions"),
         "no_card_numbers": Variant(change="no_card_numbers"),
         "nothing_but_names": Variant(change="no_cards"),
-        "no_similar_to_edges": Variant({"network.leave_out": ["similar_queries", "similar_residuals"]}),
+        "no_similar_to_edges": Variant(
+            {"network.leave_out": ["similar_queries", "similar_residuals"]}
+        ),
         "no_newcomers_in_training": Variant({"training.newcomer_share": 0.0}),
     },
     "encoder": {"hashing_encoder": Variant({"encoder.name": "hashing"})},
@@ -42,8 +44,8 @@ STUDIES: Mapping[str, Mapping[str, Variant]] = {
         "neighbours_128": Variant({"graph.num_neighbours": 128}),
     },
 }
-"""Variants beside `graphrouter`, by study. One that leaves out several parts at once is for the edges or the node that they
-read."""
+"""Variants beside `graphrouter`, by study. One that leaves out several parts at once is for the
+edges or the node that they read."""
 CURVES = "curves"
 SIZES: tuple[int | None, ...] = (100, 200, 500, 1000, 2000, None)
 """Training and validation queries of the learning curves; None = all."""
@@ -80,5 +82,7 @@ def check_studies(names: Sequence[str]) -> tuple[str, ...]:
     """
     unknown = [name for name in names if name not in (*STUDIES, CURVES)]
     if unknown:
-        raise ConfigError(f"Unknown study {unknown[0]!r}. Studies: {', '.join((*STUDIES, CURVES))}.")
+        raise ConfigError(
+            f"Unknown study {unknown[0]!r}. Studies: {', '.join((*STUDIES, CURVES))}."
+        )
     return tuple(dict.fromkeys(names))

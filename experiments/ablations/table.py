@@ -16,12 +16,12 @@ import numpy as np
 from experiments.ablations.page import render_ablations
 from experiments.ablations.results import RESULTS, Ablations, load_results
 from experiments.quality.differences import SETTINGS, SHOWN, difference, head, show, title_of
-from graphrouter.evaluation.benchmark import MAIN
-from graphrouter.evaluation.bootstrap import Interval
-from graphrouter.evaluation.conclusion import cascades_among, mark_of
-from graphrouter.evaluation.evaluate import ORACLE
-from graphrouter.evaluation.families import METRICS
-from graphrouter.evaluation.results import Evaluation, SettingName
+from graphrouter.bench.evaluation.benchmark import MAIN
+from graphrouter.bench.evaluation.bootstrap import Interval
+from graphrouter.bench.evaluation.conclusion import cascades_among, mark_of
+from graphrouter.bench.evaluation.evaluate import ORACLE
+from graphrouter.bench.evaluation.families import METRICS
+from graphrouter.bench.evaluation.results import Evaluation, SettingName
 
 TITLES = {
     "parts": "Parts of the network",
@@ -91,9 +91,17 @@ def page(found: Ablations) -> Iterator[str]:
 def _study(evaluations: Sequence[Evaluation], setting: SettingName, title: str) -> Iterator[str]:
     """One table a metric: a row a variant, a column a dataset, and the mean over datasets."""
     known = [found for found in evaluations if setting in found.settings]
-    variants = list(dict.fromkeys(name for found in known for name in found.settings[setting].paired if name != ORACLE))
+    variants = list(
+        dict.fromkeys(
+            name for found in known for name in found.settings[setting].paired if name != ORACLE
+        )
+    )
     for metric in SHOWN:
-        with_figure = [found for found in known if np.isfinite(found.settings[setting].routers[MAIN][metric].value)]
+        with_figure = [
+            found
+            for found in known
+            if np.isfinite(found.settings[setting].routers[MAIN][metric].value)
+        ]
         if not with_figure:
             continue
         yield f"\n{title_of(metric)}, {title}:\n"
@@ -114,27 +122,46 @@ def _failed(evaluations: Sequence[Evaluation]) -> Iterator[str]:
             yield f"\nNot among them on {found.dataset}: {router} ({reason})"
 
 
-def _curves(dataset: str, by_size: Mapping[str, Evaluation], setting: SettingName, title: str) -> Iterator[str]:
-    """One table a metric: a row a router, a column a size. Baselines that stand in one size alone are left out."""
+def _curves(
+    dataset: str, by_size: Mapping[str, Evaluation], setting: SettingName, title: str
+) -> Iterator[str]:
+    """One table a metric: a row a router, a column a size. Baselines that stand in one size alone
+    are left out."""
     shown = {size: found for size, found in by_size.items() if setting in found.settings}
     if not shown:
         return
-    in_all = [name for name in next(iter(shown.values())).settings[setting].routers if name != ORACLE]
+    in_all = [
+        name for name in next(iter(shown.values())).settings[setting].routers if name != ORACLE
+    ]
     for metric in ON_CURVES:
-        routers = [name for name in in_all if all(name in found.settings[setting].routers for found in shown.values())]
-        if not all(np.isfinite(found.settings[setting].routers[MAIN][metric].value) for found in shown.values()):
+        routers = [
+            name
+            for name in in_all
+            if all(name in found.settings[setting].routers for found in shown.values())
+        ]
+        if not all(
+            np.isfinite(found.settings[setting].routers[MAIN][metric].value)
+            for found in shown.values()
+        ):
             continue
         yield f"\n{dataset}, {title}, {title_of(metric)}:\n"
         yield from head("router", *shown)
         for name in routers:
-            yield f"| {name} | {' | '.join(_figure(found, setting, name, metric) for found in shown.values())} |"
+            yield (
+                f"| {name} | "
+                f"{' | '.join(_figure(found, setting, name, metric) for found in shown.values())} |"
+            )
 
 
 def _figure(found: Evaluation, setting: SettingName, router: str, metric: str) -> str:
     value = found.settings[setting].routers[router][metric].value
     if not np.isfinite(value):
         return "-"
-    return f"{value:.4f}" if router == MAIN else f"{value:.4f} {SIGNS[_mark(found, setting, router, metric)]}"
+    return (
+        f"{value:.4f}"
+        if router == MAIN
+        else f"{value:.4f} {SIGNS[_mark(found, setting, router, metric)]}"
+    )
 
 
 def _mark(found: Evaluation, setting: SettingName, router: str, metric: str) -> str:
@@ -146,13 +173,20 @@ def _few(few: Mapping[str, Evaluation], setting: SettingName, title: str) -> Ite
     yield from head("dataset", *(title_of(metric) for metric in SHOWN))
     for dataset, found in few.items():
         if setting in found.settings:
-            yield f"| {dataset} | {' | '.join(_against_all(found, setting, metric) for metric in SHOWN)} |"
+            yield (
+                f"| {dataset} | "
+                f"{' | '.join(_against_all(found, setting, metric) for metric in SHOWN)} |"
+            )
 
 
 def _against_all(found: Evaluation, setting: SettingName, metric: str) -> str:
     routers = found.settings[setting].routers
     excluded = {MAIN, ORACLE, *cascades_among(routers)}
-    rivals = {name: by[metric].value for name, by in routers.items() if name not in excluded and np.isfinite(by[metric].value)}
+    rivals = {
+        name: by[metric].value
+        for name, by in routers.items()
+        if name not in excluded and np.isfinite(by[metric].value)
+    }
     mine = routers[MAIN][metric].value
     if not np.isfinite(mine) or not rivals:
         return "-"
@@ -165,9 +199,13 @@ def _against_all(found: Evaluation, setting: SettingName, metric: str) -> str:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Prints the page, or writes it as HTML."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--html", type=Path, metavar="FILE")
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="folder of the JSON files")
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, metavar="FOLDER", help="folder of the JSON files"
+    )
     arguments = parser.parse_args(words)
     found = load_results(arguments.results)
     if arguments.html is None:

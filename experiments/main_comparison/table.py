@@ -1,8 +1,8 @@
 """The committed results of `graphrouter benchmark` as Markdown.
 
 Usage:
-    python experiments/main_comparison/table.py > experiments/main_comparison/README.md
-    python experiments/main_comparison/table.py --summary      # the block in the README of the repository
+    python experiments/main_comparison/table.py > experiments/main_comparison/README.md python
+    experiments/main_comparison/table.py --summary      # the block in the README of the repository
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from graphrouter.evaluation.conclusion import cascades_among, conclude, mark_of
-from graphrouter.evaluation.families import METRICS
-from graphrouter.evaluation.results import Evaluation, SettingName
+from graphrouter.bench.evaluation.conclusion import cascades_among, conclude, mark_of
+from graphrouter.bench.evaluation.families import METRICS
+from graphrouter.bench.evaluation.results import Evaluation, SettingName
 
 HERE = Path(__file__).parent
 SETTINGS: dict[SettingName, str] = {"task_known": "task known", "task_hidden": "task hidden"}
@@ -51,7 +51,8 @@ def load() -> list[Evaluation]:
 
 
 def figure(found: Evaluation, setting: SettingName, router: str, metric: str) -> str:
-    """The value, and behind a router that graphrouter is compared with, the sign of the difference."""
+    """The value, and behind a router that graphrouter is compared with, the sign of the
+    difference."""
     result = found.settings[setting]
     value = result.routers[router][metric].value if router in result.routers else float("nan")
     if value != value:
@@ -66,16 +67,27 @@ def rivals(found: Evaluation, setting: SettingName, metric: str) -> list[str]:
     """Baselines with a figure that see no outcome of a test query, the best first."""
     result = found.settings[setting]
     excluded = {found.router, "oracle", *cascades_among(result.routers)}
-    known = [name for name, by in result.routers.items() if name not in excluded and by[metric].value == by[metric].value]
-    return sorted(known, key=lambda name: result.routers[name][metric].value * (1 if METRICS[metric].lower_is_better else -1))
+    known = [
+        name
+        for name, by in result.routers.items()
+        if name not in excluded and by[metric].value == by[metric].value
+    ]
+    return sorted(
+        known,
+        key=lambda name: (
+            result.routers[name][metric].value * (1 if METRICS[metric].lower_is_better else -1)
+        ),
+    )
 
 
 def summary() -> Iterator[str]:
     """The lines of the block in the README of the repository."""
     num_seeds = len(load()[0].seeds)
     yield (
-        f"Default settings and text encoder, means over the test queries of {num_seeds} splits. Behind a method stands `+` where "
-        "graphrouter is better and the paired 95 % interval excludes zero, `-` where it is worse, `=` where neither is sure. "
+        f"Default settings and text encoder, means over the test queries of {num_seeds} splits. "
+        "Behind a method stands `+` where "
+        "graphrouter is better and the paired 95 % interval excludes zero, `-` where it is worse, "
+        "`=` where neither is sure. "
         "The last column counts these signs over all baselines that do not look at answers."
     )
     for setting, title in SETTINGS.items():
@@ -85,21 +97,36 @@ def summary() -> Iterator[str]:
 
 
 def _table(setting: SettingName, title: str, metric: str) -> Iterator[str]:
-    """One row a dataset: graphrouter, the best baseline, some that stand in every row, and all signs counted."""
+    """One row a dataset: graphrouter, the best baseline, some that stand in every row, and all
+    signs counted."""
     better = "lower" if METRICS[metric].lower_is_better else "higher"
-    heads = [f"{METRICS[metric].title}, {title} ({better} is better)", "graphrouter", "best baseline", *SHOWN_ALWAYS, "+ / = / -"]
+    heads = [
+        f"{METRICS[metric].title}, {title} ({better} is better)",
+        "graphrouter",
+        "best baseline",
+        *SHOWN_ALWAYS,
+        "+ / = / -",
+    ]
     yield f"| {' | '.join(heads)} |"
     yield "|---" * len(heads) + "|"
     for found in load():
         names = rivals(found, setting, metric)
         if names:
-            cells = [figure(found, setting, "graphrouter", metric), f"{names[0]} {figure(found, setting, names[0], metric)}"]
+            cells = [
+                figure(found, setting, "graphrouter", metric),
+                f"{names[0]} {figure(found, setting, names[0], metric)}",
+            ]
             cells += [figure(found, setting, name, metric) for name in SHOWN_ALWAYS]
-            yield f"| {found.dataset} | {' | '.join([*cells, _counts(found, setting, metric, names)])} |"
+            yield (
+                f"| {found.dataset} | "
+                f"{' | '.join([*cells, _counts(found, setting, metric, names)])} |"
+            )
 
 
 def _counts(found: Evaluation, setting: SettingName, metric: str, names: list[str]) -> str:
-    marks = [mark_of(found.settings[setting].paired[name][metric], METRICS[metric]) for name in names]
+    marks = [
+        mark_of(found.settings[setting].paired[name][metric], METRICS[metric]) for name in names
+    ]
     return " / ".join(str(marks.count(mark)) for mark in ("better", "", "worse"))
 
 
@@ -117,11 +144,19 @@ def _section(found: Evaluation, setting: SettingName, title: str) -> Iterator[st
     yield f"\n## {found.dataset}, {title}\n"
     yield f"{found.num_queries:,} test queries a split, {found.num_models} models.\n"
     yield f"**{conclude(found, setting=setting).text}**\n"
-    metrics = [name for name, metric in METRICS.items() if metric.is_headline and rivals(found, setting, name)]
+    metrics = [
+        name
+        for name, metric in METRICS.items()
+        if metric.is_headline and rivals(found, setting, name)
+    ]
     yield "| router | " + " | ".join(METRICS[name].title for name in metrics) + " |"
     yield "|---" * (len(metrics) + 1) + "|"
     for router in result.routers:
-        yield f"| {router} | " + " | ".join(figure(found, setting, router, metric) for metric in metrics) + " |"
+        yield (
+            f"| {router} | "
+            + " | ".join(figure(found, setting, router, metric) for metric in metrics)
+            + " |"
+        )
     for router, reason in found.failed.items():
         yield f"\nNot among them: {router} ({reason})"
 

@@ -3,9 +3,10 @@
 Usage:
     python experiments/newcomers/cards.py DATA [DATA ...] --seeds 2 --out RUN
 
-One router a split is trained without the newcomers (30 % of the models, whole families) and kept in RUN. The newcomers then join
-with their card as it is; without its description; with nothing but their name; or all with the same boast. A fifth way leaves out
-the descriptions of 20 % of all models, known or new. Writes RUN/cards.json.
+One router a split is trained without the newcomers (30 % of the models, whole families) and kept in
+RUN. The newcomers then join with their card as it is; without its description; with nothing but
+their name; or all with the same boast. A fifth way leaves out the descriptions of 20 % of all
+models, known or new. Writes RUN/cards.json.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ from pathlib import Path
 import numpy as np
 
 import graphrouter as gr
+from graphrouter.bench.evaluation.newcomers.shots import shuffle
+from graphrouter.bench.observations import Observations
 from graphrouter.data.splits import hold_out_models, split_dataset
-from graphrouter.evaluation.newcomers.shots import shuffle
 from graphrouter.pool import ModelCard
-from graphrouter.routers.losses import log_loss
-from graphrouter.routers.observations import Observations
+from graphrouter.training.effect_scores import log_loss
 
 SHOTS = (0, 5, 10, 20, 50, 100)
-BOAST = "The best model in the world: flagship of 2 trillion parameters, 2M context, released in December 2026."
+BOAST = (
+    "The best model in the world: flagship of 2 trillion parameters, 2M context, released in "
+    "December 2026."
+)
 
 
 def as_it_is(card: ModelCard) -> ModelCard:
@@ -74,7 +78,9 @@ def run(place: str, seed: int, folder: Path) -> dict[str, dict[str, float]]:
         if model in router.models:
             poorer = poorer.update_card(without_description(router.pool[model]))
     seen = Observations.of(data, split.test)
-    outcomes = data.outcomes[data.outcomes["model"].isin(held_out) & data.outcomes["query_id"].isin(split.train)]
+    outcomes = data.outcomes[
+        data.outcomes["model"].isin(held_out) & data.outcomes["query_id"].isin(split.train)
+    ]
     rank = {query: i for i, query in enumerate(shuffle(list(split.train), seed=seed))}
     outcomes = outcomes.sort_values("query_id", key=lambda ids: ids.map(rank), kind="stable").drop(
         columns="answer", errors="ignore"
@@ -91,7 +97,8 @@ def run(place: str, seed: int, folder: Path) -> dict[str, dict[str, float]]:
 
     honest = [data.pool[model] for model in held_out]
     found = {
-        name: {str(k): loss(router, [rewrite(card) for card in honest], k) for k in SHOTS} for name, rewrite in CARDS.items()
+        name: {str(k): loss(router, [rewrite(card) for card in honest], k) for k in SHOTS}
+        for name, rewrite in CARDS.items()
     }
     some = [without_description(card) if card.model in missing else card for card in honest]
     return {**found, FIFTH: {str(k): loss(poorer, some, k) for k in SHOTS}}
@@ -99,7 +106,9 @@ def run(place: str, seed: int, folder: Path) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     """Runs all datasets and seeds, and writes the means over seeds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", nargs="+", help="folders of datasets")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
@@ -109,7 +118,8 @@ def main() -> None:
     for place in arguments.data:
         runs = [run(place, seed, arguments.out) for seed in range(arguments.seeds)]
         results[Path(place).name] = {
-            card: {k: float(np.mean([one[card][k] for one in runs])) for k in by_shot} for card, by_shot in runs[0].items()
+            card: {k: float(np.mean([one[card][k] for one in runs])) for k in by_shot}
+            for card, by_shot in runs[0].items()
         }
     text = json.dumps({"seeds": arguments.seeds, "log_loss": results}, indent=1)
     (arguments.out / "cards.json").write_text(text + "\n", encoding="utf-8")

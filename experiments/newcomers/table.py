@@ -12,10 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from graphrouter.evaluation.benchmark.cells import MAIN
-from graphrouter.evaluation.newcomers.cells import RETRAINED, SUGGESTED
-from graphrouter.evaluation.newcomers.results import NewcomerEvaluation, verdict
-from graphrouter.evaluation.newcomers.tables import LEARNED, LOG_LOSS, MEASURES, Measure, mark_of
+from graphrouter.bench.evaluation.benchmark.cells import MAIN
+from graphrouter.bench.evaluation.newcomers.cells import RETRAINED, SUGGESTED
+from graphrouter.bench.evaluation.newcomers.results import NewcomerEvaluation, verdict
+from graphrouter.bench.evaluation.newcomers.tables import (
+    LEARNED,
+    LOG_LOSS,
+    MEASURES,
+    Measure,
+    mark_of,
+)
 
 RESULTS = Path(__file__).parent / "results"
 SIGNS = {"better": "+", "worse": "-", "": "="}
@@ -40,7 +46,9 @@ metrics with intervals are in `results/`; what they mean: [docs/newcomer-benchma
 def load() -> list[NewcomerEvaluation]:
     """The committed evaluations, by dataset."""
     files = sorted(RESULTS.glob("*-models.json"))
-    return [NewcomerEvaluation.from_json(json.loads(file.read_text(encoding="utf-8"))) for file in files]
+    return [
+        NewcomerEvaluation.from_json(json.loads(file.read_text(encoding="utf-8"))) for file in files
+    ]
 
 
 def page() -> Iterator[str]:
@@ -51,7 +59,10 @@ def page() -> Iterator[str]:
     yield from _mean_shares(evaluations)
     for found in evaluations:
         yield f"\n## {found.dataset}\n"
-        yield f"{found.num_queries:,} test queries a split, {found.num_models} models. **{verdict(found)}**\n"
+        yield (
+            f"{found.num_queries:,} test queries a split, {found.num_models} models. "
+            f"**{verdict(found)}**\n"
+        )
         yield f"{LOG_LOSS.title} (lower is better):\n"
         yield from _table(found, LOG_LOSS, found.routers)
         yield "\nLearned share:\n"
@@ -71,8 +82,14 @@ def _table(found: NewcomerEvaluation, measure: Measure, names: Iterable[str]) ->
         for label in found.labels:
             value = found.figure(name, label, measure.name).value
             text = format(value, measure.form) if np.isfinite(value) else "-"
-            is_compared = np.isfinite(value) and label in found.paired.get(name, {}) and measure is not LEARNED
-            cells.append(f"{text} {SIGNS[mark_of(found, name, label, measure)]}" if is_compared else text)
+            is_compared = (
+                np.isfinite(value)
+                and label in found.paired.get(name, {})
+                and measure is not LEARNED
+            )
+            cells.append(
+                f"{text} {SIGNS[mark_of(found, name, label, measure)]}" if is_compared else text
+            )
         yield f"| {name} | {' | '.join(cells)} |"
 
 
@@ -80,8 +97,14 @@ def _mean_shares(evaluations: Sequence[NewcomerEvaluation]) -> Iterator[str]:
     labels = evaluations[0].labels
     yield from _head("router", labels)
     for name in (MAIN, SUGGESTED):
-        means = [float(np.mean([found.figure(name, label, LEARNED.name).value for found in evaluations])) for label in labels]
-        yield f"| {name} | {' | '.join(format(mean, '.3f') if np.isfinite(mean) else '-' for mean in means)} |"
+        means = [
+            float(np.mean([found.figure(name, label, LEARNED.name).value for found in evaluations]))
+            for label in labels
+        ]
+        yield (
+            f"| {name} | "
+            f"{' | '.join(format(mean, '.3f') if np.isfinite(mean) else '-' for mean in means)} |"
+        )
 
 
 def _cards() -> Iterator[str]:
@@ -89,7 +112,8 @@ def _cards() -> Iterator[str]:
     plain = json.loads(file.read_text(encoding="utf-8"))
     yield "\n## Poor and false cards\n"
     yield (
-        f"Log loss on the newcomers, {plain['seeds']} split each. The boast is one and the same for all: the best model in "
+        f"Log loss on the newcomers, {plain['seeds']} split each. The boast is one and the same "
+        "for all: the best model in "
         "the world, with the size, context and date to match; prices stay."
     )
     for dataset, by_card in plain["log_loss"].items():

@@ -19,7 +19,8 @@ _FIRST_SEED = 1000
 
 
 def development_split(data: RoutingDataset, seed: int) -> Split:
-    """70 / 10 / 20 % of what the benchmark split of this seed trains and validates on; copies of a prompt stay on one side."""
+    """70 / 10 / 20 % of what the benchmark split of this seed trains and validates on; copies of a
+    prompt stay on one side."""
     benchmark = split_dataset(data, SplitConfig(seed=seed))
     rows = np.array(sorted([*benchmark.train, *benchmark.validation]))
     np.random.default_rng(_FIRST_SEED + seed).shuffle(rows)
@@ -28,16 +29,21 @@ def development_split(data: RoutingDataset, seed: int) -> Split:
     side_of: dict[str, int] = {}
     sides: tuple[list[str], list[str], list[str]] = ([], [], [])
     for place, query in enumerate(rows.tolist()):
-        side = side_of.setdefault(keys[query], 0 if place < num_train else 1 if place < num_shown else 2)
+        side = side_of.setdefault(
+            keys[query], 0 if place < num_train else 1 if place < num_shown else 2
+        )
         sides[side].append(query)
     train, validation, test = (tuple(sorted(side)) for side in sides)
     return Split(train, validation, test)
 
 
 def development_data(data: RoutingDataset, seed: int) -> RoutingDataset:
-    """The queries of the development split, marked with their sides; the test rows of the benchmark are not among them."""
+    """The queries of the development split, marked with their sides; the test rows of the benchmark
+    are not among them."""
     split = development_split(data, seed)
-    sides = {query: side for side in ("train", "validation", "test") for query in getattr(split, side)}
+    sides = {
+        query: side for side in ("train", "validation", "test") for query in getattr(split, side)
+    }
     smaller = data.select_queries(list(sides))
     return RoutingDataset.from_frames(
         queries=smaller.queries.assign(split=smaller.queries["query_id"].map(sides)),
@@ -49,7 +55,8 @@ def development_data(data: RoutingDataset, seed: int) -> RoutingDataset:
 
 
 def save_development(data: RoutingDataset, seed: int, folder: Path) -> str:
-    """The place of the development dataset of this seed, which is written where it is not there yet."""
+    """The place of the development dataset of this seed, which is written where it is not there
+    yet."""
     place = folder / f"{data.name}-{data.fingerprint[:8]}" / f"{data.name}-seed{seed}"
     if not (place / "tasks.parquet").is_file():  # the table that is written last
         development_data(data, seed).save(place)

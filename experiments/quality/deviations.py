@@ -1,8 +1,8 @@
 """What routing lives on: how a model departs from its level in the task and from the ease of the query for everyone.
 
-An outcome is written as level + ease + deviation. The level belongs to the model in the task, the ease is the mean of what is
-left over the models that answered the query, and the deviation is the rest: only it tells one model from another on a single
-query.
+An outcome is written as level + ease + deviation. The level belongs to the model in the task, the
+ease is the mean of what is left over the models that answered the query, and the deviation is the
+rest: only it tells one model from another on a single query.
 """
 
 from __future__ import annotations
@@ -85,12 +85,15 @@ def variance_shares(effect: FloatArray, level: FloatArray) -> VarianceShares:
 
 
 def centred(rest: FloatArray) -> FloatArray:
-    """What is left when the mean over the observed models of each query is taken off, same shape and NaN."""
+    """What is left when the mean over the observed models of each query is taken off, same shape
+    and NaN."""
     return np.asarray(rest - _mean(rest, axis=1)[:, None])
 
 
 def share_predicted(rest: FloatArray, predicted: FloatArray) -> float:
-    """Share of the deviations' sum of squares that a prediction explains; at most 1, negative where it does harm.
+    """Share of the deviations' sum of squares that a prediction explains.
+
+    At most 1, negative where it does harm.
 
     Args:
         rest: (num_queries, num_models) outcome minus level, NaN = not observed.
@@ -103,22 +106,28 @@ def share_predicted(rest: FloatArray, predicted: FloatArray) -> float:
 def fit_scatter(rest: FloatArray) -> FloatArray:
     """Sum over the queries of outer products of `rest`, (num_models, num_models), as if all outcomes had been observed.
 
-    Expectation maximisation of a Gaussian with missing values (Little and Rubin, Statistical Analysis with Missing Data, 2002,
-    section 11.2), a little shrunk, with the mean fixed at 0: levels are taken off already.
+    Expectation maximisation of a Gaussian with missing values (Little and Rubin, Statistical
+    Analysis with Missing Data, 2002, section 11.2), a little shrunk, with the mean fixed at 0:
+    levels are taken off already.
     """
-    scatter = structureless(np.where(np.isfinite(rest), rest, 0.0).T @ np.where(np.isfinite(rest), rest, 0.0))
+    scatter = structureless(
+        np.where(np.isfinite(rest), rest, 0.0).T @ np.where(np.isfinite(rest), rest, 0.0)
+    )
     for _ in range(_COVARIANCE_ROUNDS):
         covariance = shrunk(scatter, len(rest), MASSES[0])
         scatter = np.zeros_like(covariance)
         for rows, known in _patterns(rest):
             filled = expected_rest(rest[rows], covariance, known=known)
             scatter += filled.T @ filled
-            scatter[np.ix_(~known, ~known)] += len(rows) * _conditional(covariance, known).covariance
+            scatter[np.ix_(~known, ~known)] += (
+                len(rows) * _conditional(covariance, known).covariance
+            )
     return scatter
 
 
 def structureless(scatter: FloatArray) -> FloatArray:
-    """The same matrix with all variances and all covariances replaced by their means: queries differ in ease alone."""
+    """The same matrix with all variances and all covariances replaced by their means: queries
+    differ in ease alone."""
     size = len(scatter)
     variance = np.trace(scatter) / size
     shared = (scatter.sum() - np.trace(scatter)) / max(size * (size - 1), 1)
@@ -126,7 +135,8 @@ def structureless(scatter: FloatArray) -> FloatArray:
 
 
 def shrunk(scatter: FloatArray, num_queries: int, mass: float) -> FloatArray:
-    """The covariance of `num_queries` rows, shrunk by `mass` pseudo queries towards the structureless one."""
+    """The covariance of `num_queries` rows, shrunk by `mass` pseudo queries towards the
+    structureless one."""
     ridge = 1e-6 * np.trace(scatter) / len(scatter) / num_queries
     mixed = (scatter + mass * structureless(scatter) / num_queries) / (num_queries + mass)
     return np.asarray(mixed + ridge * np.eye(len(scatter)))
@@ -142,7 +152,10 @@ class _Conditional(NamedTuple):
 def _conditional(covariance: FloatArray, known: BoolArray) -> _Conditional:
     across = covariance[np.ix_(~known, known)]
     weights = np.linalg.solve(covariance[np.ix_(known, known)], across.T).T
-    return _Conditional(np.asarray(weights, dtype=np.float64), covariance[np.ix_(~known, ~known)] - weights @ across.T)
+    return _Conditional(
+        np.asarray(weights, dtype=np.float64),
+        covariance[np.ix_(~known, ~known)] - weights @ across.T,
+    )
 
 
 def expected_rest(rest: FloatArray, covariance: FloatArray, *, known: BoolArray) -> FloatArray:
@@ -160,7 +173,9 @@ def expected_rest(rest: FloatArray, covariance: FloatArray, *, known: BoolArray)
 
 
 def given_others(rest: FloatArray, covariance: FloatArray, hidden: BoolArray) -> FloatArray:
-    """Expected rest of the hidden models given the observed ones of the others on the same query; NaN for the others.
+    """Expected rest of the hidden models given the observed ones of the others on the same query.
+
+    NaN for the others.
 
     Args:
         rest: (num_queries, num_models), NaN = not observed.
@@ -177,8 +192,9 @@ def given_others(rest: FloatArray, covariance: FloatArray, hidden: BoolArray) ->
 def share_given_others(rest: FloatArray, covariance: FloatArray, families: IntArray) -> float:
     """Share of the deviations that follows from the outcomes of other models on the very same query.
 
-    The sum of squared deviations of a query is the mean over pairs of models of their squared difference. Each pair is predicted
-    from all models but the families of the two, so that neither an outcome nor that of a sibling helps to predict itself.
+    The sum of squared deviations of a query is the mean over pairs of models of their squared
+    difference. Each pair is predicted from all models but the families of the two, so that neither
+    an outcome nor that of a sibling helps to predict itself.
 
     Args:
         rest: (num_queries, num_models) outcome minus level, NaN = not observed.

@@ -1,4 +1,5 @@
-"""Tables of differences: what each variant has more or less than `graphrouter`, with 95 % paired intervals."""
+"""Tables of differences: what each variant has more or less than `graphrouter`, with 95 % paired
+intervals."""
 
 from __future__ import annotations
 
@@ -6,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from graphrouter.evaluation.benchmark import MAIN
-from graphrouter.evaluation.bootstrap import UNDEFINED, Interval
-from graphrouter.evaluation.families import METRICS
-from graphrouter.evaluation.results import Evaluation, SettingName
+from graphrouter.bench.evaluation.benchmark import MAIN
+from graphrouter.bench.evaluation.bootstrap import UNDEFINED, Interval
+from graphrouter.bench.evaluation.families import METRICS
+from graphrouter.bench.evaluation.results import Evaluation, SettingName
 
 SHOWN = ("log_loss", "area_log", "reward_performance_first", "reward_balanced", "reward_cost_first")
 SETTINGS: dict[SettingName, str] = {"task_known": "task known", "task_hidden": "task hidden"}
@@ -18,12 +19,16 @@ SETTINGS: dict[SettingName, str] = {"task_known": "task known", "task_hidden": "
 def difference(found: Evaluation, setting: SettingName, variant: str, metric: str) -> Interval:
     """The variant's figure minus that of `graphrouter`; undefined where one of them has none."""
     result = found.settings.get(setting)
-    paired = result.paired.get(variant, {}).get(metric, UNDEFINED) if result is not None else UNDEFINED
+    paired = (
+        result.paired.get(variant, {}).get(metric, UNDEFINED) if result is not None else UNDEFINED
+    )
     return Interval(-paired.value, -paired.high, -paired.low)
 
 
 def show(interval: Interval) -> str:
-    """A difference with its interval, and a star where that excludes zero; a dash where it is undefined.
+    """A difference with its interval, and a star where that excludes zero.
+
+    A dash where it is undefined.
 
     Example:
         >>> show(Interval(0.0031, 0.0012, 0.0049)), show(UNDEFINED)
@@ -31,7 +36,9 @@ def show(interval: Interval) -> str:
     """
     if not np.isfinite(interval.value):
         return "-"
-    value, low, high = (f"{round(each, 4) + 0.0:+.4f}" for each in interval)  # + 0.0: no minus before a zero
+    value, low, high = (
+        f"{round(each, 4) + 0.0:+.4f}" for each in interval
+    )  # + 0.0: no minus before a zero
     ends = f" [{low}, {high}]" if np.isfinite([interval.low, interval.high]).all() else ""
     return f"{value}{ends}{' *' if interval.excludes_zero else ''}"
 
@@ -47,8 +54,11 @@ def title_of(metric: str) -> str:
     return f"{METRICS[metric].title} {'↓' if METRICS[metric].lower_is_better else '↑'}"
 
 
-def setting_table(found: Evaluation, setting: SettingName, metrics: Sequence[str] = SHOWN) -> Iterator[str]:
-    """The lines of one dataset and setting: figures of `graphrouter`, then the differences of everybody else."""
+def setting_table(
+    found: Evaluation, setting: SettingName, metrics: Sequence[str] = SHOWN
+) -> Iterator[str]:
+    """The lines of one dataset and setting: figures of `graphrouter`, then the differences of
+    everybody else."""
     routers = found.settings[setting].routers
     known = [metric for metric in metrics if np.isfinite(routers[MAIN][metric].value)]
     yield from head("variant", *(title_of(metric) for metric in known))
@@ -59,16 +69,30 @@ def setting_table(found: Evaluation, setting: SettingName, metrics: Sequence[str
             yield f"| {variant} | {' | '.join(cells)} |"
 
 
-def summary_table(evaluations: Sequence[Evaluation], metrics: Sequence[str] = SHOWN) -> Iterator[str]:
-    """One line a variant: mean difference over datasets and settings, and in how many of them it is surely better or worse."""
-    variants = dict.fromkeys(name for found in evaluations for each in found.settings.values() for name in each.paired)
-    yield from head("variant", *(f"{title_of(metric)}: mean, surely better / worse" for metric in metrics))
+def summary_table(
+    evaluations: Sequence[Evaluation], metrics: Sequence[str] = SHOWN
+) -> Iterator[str]:
+    """One line a variant: mean difference over datasets and settings, and in how many of them it is
+    surely better or worse."""
+    variants = dict.fromkeys(
+        name for found in evaluations for each in found.settings.values() for name in each.paired
+    )
+    yield from head(
+        "variant", *(f"{title_of(metric)}: mean, surely better / worse" for metric in metrics)
+    )
     for variant in variants:
-        yield f"| {variant} | {' | '.join(_summary(evaluations, variant, metric) for metric in metrics)} |"
+        yield (
+            f"| {variant} | "
+            f"{' | '.join(_summary(evaluations, variant, metric) for metric in metrics)} |"
+        )
 
 
 def _summary(evaluations: Sequence[Evaluation], variant: str, metric: str) -> str:
-    found = [difference(each, setting, variant, metric) for each in evaluations for setting in each.settings]
+    found = [
+        difference(each, setting, variant, metric)
+        for each in evaluations
+        for setting in each.settings
+    ]
     known = [each for each in found if np.isfinite(each.value)]
     if not known:
         return "-"

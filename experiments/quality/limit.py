@@ -5,8 +5,8 @@ Usage:
     python experiments/take.py RUN/limit.json experiments/quality/results
     python -m experiments.quality.page > experiments/quality/README.md
 
-Trains the graph router of each split where RUN has no result of it: the RUN of a benchmark or of experiments.quality.run with the
-same settings serves as it is. Writes RUN/limit.json.
+Trains the graph router of each split where RUN has no result of it: the RUN of a benchmark or of
+experiments.quality.run with the same settings serves as it is. Writes RUN/limit.json.
 """
 
 from __future__ import annotations
@@ -31,14 +31,21 @@ from experiments.quality.deviations import (
 )
 from experiments.quality.run import run_plans
 from experiments.quality.variants import VariantCell
+from graphrouter.bench.evaluation.benchmark import MAIN, CellResult, Plan
+from graphrouter.bench.evaluation.bootstrap import Statistic
+from graphrouter.bench.evaluation.contender import Contender
+from graphrouter.bench.evaluation.grid import (
+    CELLS,
+    SplitBench,
+    keep_embeddings,
+    read_datasets,
+    seeded,
+    set_up_split,
+)
+from graphrouter.bench.evaluation.routing_measures import measure_frontier, measure_rewards
+from graphrouter.bench.evaluation.trial import Trial
 from graphrouter.config import TrainConfig, load_config
 from graphrouter.data.splits import model_families
-from graphrouter.evaluation.benchmark import MAIN, CellResult, Plan
-from graphrouter.evaluation.bootstrap import Statistic
-from graphrouter.evaluation.contender import Contender
-from graphrouter.evaluation.grid import CELLS, SplitBench, keep_embeddings, read_datasets, seeded, set_up_split
-from graphrouter.evaluation.routing_measures import measure_frontier, measure_rewards
-from graphrouter.evaluation.trial import Trial
 from graphrouter.files import replace_file, write_json
 from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
 
@@ -72,7 +79,11 @@ class Companions:
         if held is None:
             return cls(levels, candidates[0], families)
         unseen = held.outcomes.effect - levels.of(held.tasks)
-        return cls(levels, max(candidates, key=lambda each: share_given_others(unseen, each, families)), families)
+        return cls(
+            levels,
+            max(candidates, key=lambda each: share_given_others(unseen, each, families)),
+            families,
+        )
 
 
 def measure_split(bench: SplitBench, contender: Mapping[str, Contender]) -> Figures:
@@ -86,14 +97,20 @@ def measure_split(bench: SplitBench, contender: Mapping[str, Contender]) -> Figu
     effect, level = trial.observed.effect, companions.levels.of(trial.tasks)
     rest = effect - level
     found = dict(variance_shares(effect, level)._asdict())
-    found |= {setting: share_predicted(rest, each.predictions.effect - level) for setting, each in contender.items()}
+    found |= {
+        setting: share_predicted(rest, each.predictions.effect - level)
+        for setting, each in contender.items()
+    }
     found["given_others"] = share_given_others(rest, companions.covariance, companions.families)
     router = contender.get("task_known") or contender["task_hidden"]
-    return found | _mean_figures([_choose(trial, half, companions, router) for half in _halves(companions.families, bench)])
+    return found | _mean_figures(
+        [_choose(trial, half, companions, router) for half in _halves(companions.families, bench)]
+    )
 
 
 def _halves(families: IntArray, bench: SplitBench) -> list[BoolArray]:
-    """Both halves of a few random divisions of the pool, whole families together, (num_models,) each."""
+    """Both halves of a few random divisions of the pool, whole families together, (num_models,)
+    each."""
     rng = np.random.default_rng(bench.learning.seed)
     halves = []
     for _ in range(NUM_DIVISIONS):
@@ -106,11 +123,16 @@ def _halves(families: IntArray, bench: SplitBench) -> list[BoolArray]:
 
 
 def _choose(trial: Trial, half: BoolArray, companions: Companions, router: Contender) -> Figures:
-    """What choices among one half of the pool reach, when the outcomes of the other half are known or not."""
+    """What choices among one half of the pool reach, when the outcomes of the other half are known
+    or not."""
     columns = np.flatnonzero(half)
     level = companions.levels.of(trial.tasks)
-    expected = np.clip(level + given_others(trial.observed.effect - level, companions.covariance, half), 0, 1)
-    told = replace(router.predictions, effect=np.where(half, expected, 0.5), effect_low=None, effect_high=None)
+    expected = np.clip(
+        level + given_others(trial.observed.effect - level, companions.covariance, half), 0, 1
+    )
+    told = replace(
+        router.predictions, effect=np.where(half, expected, 0.5), effect_low=None, effect_high=None
+    )
     single = trial.best_single
     smaller = replace(
         trial,
@@ -118,7 +140,9 @@ def _choose(trial: Trial, half: BoolArray, companions: Companions, router: Conte
         observed=trial.observed.take(columns=columns),
         best_single=None if single is None else single.take(columns=columns),
     )
-    choosers: dict[str, Predictions | None] = dict(zip(CHOOSERS, (single, router.predictions, told, trial.observed), strict=True))
+    choosers: dict[str, Predictions | None] = dict(
+        zip(CHOOSERS, (single, router.predictions, told, trial.observed), strict=True)
+    )
     figures: Figures = {}
     for name, predictions in choosers.items():
         if predictions is not None:
@@ -138,26 +162,40 @@ def _mean_figures(figures: Sequence[Figures]) -> Figures:
     return {name: float(np.mean([each[name] for each in figures])) for name in figures[0]}
 
 
-def measure_dataset(place: str, folder: Path, config: TrainConfig, *, num_seeds: int, jobs: int) -> Figures:
-    """Figures of one dataset, mean over its splits; the router is trained where the folder has no result of it."""
+def measure_dataset(
+    place: str, folder: Path, config: TrainConfig, *, num_seeds: int, jobs: int
+) -> Figures:
+    """Figures of one dataset, mean over its splits; the router is trained where the folder has no
+    result of it."""
     [(_, data)] = read_datasets([place]).items()
     settings = keep_embeddings(config, folder)
     cells = tuple(
-        VariantCell(place, data.name, data.fingerprint, MAIN, seeded(settings, seed), folder / CELLS) for seed in range(num_seeds)
+        VariantCell(
+            place, data.name, data.fingerprint, MAIN, seeded(settings, seed), folder / CELLS
+        )
+        for seed in range(num_seeds)
     )
     run_plans([Plan(cells, {place: data.name}, folder)], jobs=jobs)
     found = []
     for cell in cells:
         result = CellResult.load(cell.file)
         if result is None or result.contenders is None:
-            raise SystemExit(f"No figures for {data.name}: {result.message if result else 'not run'}")
-        found.append(measure_split(set_up_split(cell), {str(name): each for name, each in result.contenders.items()}))
+            raise SystemExit(
+                f"No figures for {data.name}: {result.message if result else 'not run'}"
+            )
+        found.append(
+            measure_split(
+                set_up_split(cell), {str(name): each for name, each in result.contenders.items()}
+            )
+        )
     return _mean_figures(found)
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Measures all datasets and writes the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", nargs="+", help="folders of datasets, or simulated")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2, help="trainings at once")
@@ -167,8 +205,12 @@ def main(words: Sequence[str] | None = None) -> None:
     config = load_config(arguments.config)
     datasets = {}
     for place in arguments.data:
-        figures = measure_dataset(place, arguments.out, config, num_seeds=arguments.seeds, jobs=arguments.jobs)
-        datasets[Path(place).name] = {name: value if np.isfinite(value) else None for name, value in figures.items()}
+        figures = measure_dataset(
+            place, arguments.out, config, num_seeds=arguments.seeds, jobs=arguments.jobs
+        )
+        datasets[Path(place).name] = {
+            name: value if np.isfinite(value) else None for name, value in figures.items()
+        }
     plain = {"seeds": arguments.seeds, "datasets": datasets}
     replace_file(arguments.out / "limit.json", partial(write_json, plain))
 

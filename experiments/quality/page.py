@@ -12,7 +12,7 @@ from pathlib import Path
 
 from experiments.quality.differences import head
 from experiments.quality.limit import CHOOSERS, MEASURES, NUM_DIVISIONS
-from graphrouter.evaluation.families import METRICS
+from graphrouter.bench.evaluation.families import METRICS
 
 RESULTS = Path(__file__).parent / "results"
 INTRODUCTION = """# Better settings, and how good anyone can get
@@ -77,10 +77,14 @@ def page() -> Iterator[str]:
         yield from limit_lines(plain["datasets"], num_seeds=plain["seeds"])
 
 
-def limit_lines(datasets: Mapping[str, Mapping[str, float | None]], *, num_seeds: int) -> Iterator[str]:
+def limit_lines(
+    datasets: Mapping[str, Mapping[str, float | None]], *, num_seeds: int
+) -> Iterator[str]:
     """The section on the limit, from the figures of each dataset as `limit.json` holds them."""
     yield LIMIT.format(seeds=num_seeds, plural="s" if num_seeds != 1 else "")
-    yield from _shares(datasets, {"level": "level", "ease": "ease of the query", "deviation": "deviation"})
+    yield from _shares(
+        datasets, {"level": "level", "ease": "ease of the query", "deviation": "deviation"}
+    )
     yield SHARES
     titles = {
         "task_known": "graphrouter, task known",
@@ -90,18 +94,30 @@ def limit_lines(datasets: Mapping[str, Mapping[str, float | None]], *, num_seeds
     yield from _shares(datasets, titles)
     yield CHOICES.format(halves=2 * NUM_DIVISIONS)
     for measure in MEASURES:
-        known = {name: found for name, found in datasets.items() if found.get(f"oracle.{measure}") is not None}
+        known = {
+            name: found
+            for name, found in datasets.items()
+            if found.get(f"oracle.{measure}") is not None
+        }
         yield from head(METRICS[measure].title, *CHOOSERS)
         for name, found in known.items():
-            yield f"| {name} | {' | '.join(_chosen(found, chooser, measure) for chooser in CHOOSERS)} |"
+            yield (
+                f"| {name} | "
+                f"{' | '.join(_chosen(found, chooser, measure) for chooser in CHOOSERS)} |"
+            )
         yield ""
     yield COMMANDS.format(seeds=num_seeds).strip()
 
 
-def _shares(datasets: Mapping[str, Mapping[str, float | None]], titles: Mapping[str, str]) -> Iterator[str]:
+def _shares(
+    datasets: Mapping[str, Mapping[str, float | None]], titles: Mapping[str, str]
+) -> Iterator[str]:
     yield from head("dataset", *titles.values())
     for name, found in datasets.items():
-        cells = [f"{100 * value:.1f} %" if (value := found.get(key)) is not None else "-" for key in titles]
+        cells = [
+            f"{100 * value:.1f} %" if (value := found.get(key)) is not None else "-"
+            for key in titles
+        ]
         yield f"| {name} | {' | '.join(cells)} |"
 
 

@@ -1,10 +1,12 @@
 """Variants of the settings compared over datasets and seeds; what is done is not run again.
 
 Usage:
-    python -m experiments.quality.run VARIANTS.yaml DATA [DATA ...] --seeds 3 --jobs 2 --out RUN [--development]
+    python -m experiments.quality.run VARIANTS.yaml DATA [DATA ...] --seeds 3 --jobs 2 --out RUN
+    [--development]
 
-VARIANTS.yaml names variants with the settings that they change; see `experiments/quality/README.md`. Prints Markdown and writes
-RUN/NAME.json for each dataset (NAME-development.json with --development). The cells in RUN do not know of changes in the code:
+VARIANTS.yaml names variants with the settings that they change; see
+`experiments/quality/README.md`. Prints Markdown and writes RUN/NAME.json for each dataset
+(NAME-development.json with --development). The cells in RUN do not know of changes in the code:
 take a new RUN after one.
 """
 
@@ -22,14 +24,28 @@ import numpy as np
 from experiments.quality.development import save_development
 from experiments.quality.differences import SETTINGS, SHOWN, setting_table, summary_table
 from experiments.quality.variants import VariantCell, read_variants, run_variant
+from graphrouter.bench.baselines.catalogue import find_baselines
+from graphrouter.bench.evaluation.benchmark import (
+    BenchmarkResult,
+    CellResult,
+    Plan,
+    collect,
+    lacking,
+)
+from graphrouter.bench.evaluation.evaluate import judge
+from graphrouter.bench.evaluation.grid import (
+    CELLS,
+    GridCell,
+    keep_embeddings,
+    open_cells,
+    read_datasets,
+    run_cells,
+    seeded,
+)
+from graphrouter.bench.evaluation.results import Evaluation
 from graphrouter.config import TrainConfig
-from graphrouter.evaluation.benchmark import BenchmarkResult, CellResult, Plan, collect, lacking
-from graphrouter.evaluation.evaluate import judge
-from graphrouter.evaluation.grid import CELLS, GridCell, keep_embeddings, open_cells, read_datasets, run_cells, seeded
-from graphrouter.evaluation.results import Evaluation
 from graphrouter.exceptions import GraphRouterError
 from graphrouter.files import replace_file, write_json
-from graphrouter.routers.baselines.catalogue import find_baselines
 
 DEVELOPMENT = "development"
 
@@ -59,12 +75,19 @@ def plan_variants(
     for place, data in read_datasets(places).items():
         seeds_of = {place: list(range(num_seeds))}
         if development:
-            seeds_of = {save_development(data, seed, folder / DEVELOPMENT): [seed] for seed in range(num_seeds)}
-        plans[data.name] = [_plan(where, seeds, settings, folder) for where, seeds in seeds_of.items()]
+            seeds_of = {
+                save_development(data, seed, folder / DEVELOPMENT): [seed]
+                for seed in range(num_seeds)
+            }
+        plans[data.name] = [
+            _plan(where, seeds, settings, folder) for where, seeds in seeds_of.items()
+        ]
     return plans
 
 
-def _plan(place: str, seeds: Sequence[int], settings: Mapping[str, TrainConfig], folder: Path) -> Plan:
+def _plan(
+    place: str, seeds: Sequence[int], settings: Mapping[str, TrainConfig], folder: Path
+) -> Plan:
     [(place, data)] = read_datasets([place]).items()
     cells = tuple(
         VariantCell(place, data.name, data.fingerprint, name, seeded(config, seed), folder / CELLS)
@@ -77,13 +100,20 @@ def _plan(place: str, seeds: Sequence[int], settings: Mapping[str, TrainConfig],
 def run_plans(plans: Sequence[Plan], *, jobs: int) -> None:
     """Nothing; all cells have a result afterwards. What is done is told on standard error."""
     cells: list[GridCell] = open_cells(cell for plan in plans for cell in plan.cells)
-    for number, (cell, result) in enumerate(run_cells(cells, run_variant, CellResult, num_processes=jobs), 1):
+    for number, (cell, result) in enumerate(
+        run_cells(cells, run_variant, CellResult, num_processes=jobs), 1
+    ):
         said = result.message or f"{result.fit_s:.0f} s"
-        print(f"{number} of {len(cells)}: {cell.name} seed {cell.seed} {cell.router}: {result.status}, {said}", file=sys.stderr)
+        print(
+            f"{number} of {len(cells)}: {cell.name} seed {cell.seed} {cell.router}: "
+            f"{result.status}, {said}",
+            file=sys.stderr,
+        )
 
 
 def judge_plans(name: str, plans: Sequence[Plan]) -> Evaluation | None:
-    """The figures over all splits of a dataset; None where `graphrouter` itself failed on one of them, which is told."""
+    """The figures over all splits of a dataset; None where `graphrouter` itself failed on one of
+    them, which is told."""
     missing = [f"{split}: {reason}" for plan in plans for split, reason in lacking(plan).items()]
     if missing:
         print(f"No figures for {name}: {missing[0]}", file=sys.stderr)
@@ -97,12 +127,16 @@ def judge_plans(name: str, plans: Sequence[Plan]) -> Evaluation | None:
 
 def _judge_together(name: str, results: Sequence[BenchmarkResult]) -> Evaluation:
     rounds = [each for result in results for each in result.rounds]
-    failed = {router: reason for result in results for router, reason in result.evaluation.failed.items()}
+    failed = {
+        router: reason for result in results for router, reason in result.evaluation.failed.items()
+    }
     kept = [
         replace(
             each,
             contenders={
-                setting: {router: answer for router, answer in by_router.items() if router not in failed}
+                setting: {
+                    router: answer for router, answer in by_router.items() if router not in failed
+                }
                 for setting, by_router in each.contenders.items()
             },
         )
@@ -113,7 +147,10 @@ def _judge_together(name: str, results: Sequence[BenchmarkResult]) -> Evaluation
 
 def report(evaluations: Sequence[Evaluation], seconds: Mapping[str, float]) -> Iterator[str]:
     """The lines of the tables."""
-    yield "Differences from graphrouter with 95 % paired bootstrap intervals; a star where the interval excludes zero.\n"
+    yield (
+        "Differences from graphrouter with 95 % paired bootstrap intervals; a star where the "
+        "interval excludes zero.\n"
+    )
     yield "## All datasets and settings\n"
     yield from summary_table(evaluations)
     for found in evaluations:
@@ -139,15 +176,21 @@ def mean_seconds(plans: Sequence[Plan]) -> dict[str, float]:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Runs, judges and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("variants", type=Path, help="YAML file")
     parser.add_argument("data", nargs="+", help="folders of datasets, or simulated")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2, help="cells at once")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--config", type=Path, help="YAML settings that all variants start from")
-    parser.add_argument("--baselines", default="", help="names of baselines to show, separated by commas")
-    parser.add_argument("--development", action="store_true", help="never look at test rows of the benchmark")
+    parser.add_argument(
+        "--baselines", default="", help="names of baselines to show, separated by commas"
+    )
+    parser.add_argument(
+        "--development", action="store_true", help="never look at test rows of the benchmark"
+    )
     arguments = parser.parse_args(words)
     try:
         plans = plan_variants(
@@ -166,7 +209,9 @@ def main(words: Sequence[str] | None = None) -> None:
     evaluations = [found for found in judged if found is not None]
     suffix = f"-{DEVELOPMENT}" if arguments.development else ""
     for found in evaluations:
-        replace_file(arguments.out / f"{found.dataset}{suffix}.json", partial(write_json, found.to_json()))
+        replace_file(
+            arguments.out / f"{found.dataset}{suffix}.json", partial(write_json, found.to_json())
+        )
     print("\n".join(report(evaluations, mean_seconds(every))))
 
 

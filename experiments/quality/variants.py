@@ -10,14 +10,14 @@ from pathlib import Path
 
 import yaml
 
+from graphrouter.bench.baselines import BASELINES
+from graphrouter.bench.evaluation.benchmark import MAIN, CellResult, fit_and_ask
+from graphrouter.bench.evaluation.evaluate import ORACLE
+from graphrouter.bench.evaluation.grid import GridCell, SplitBench
 from graphrouter.config import TrainConfig, load_config
-from graphrouter.evaluation.benchmark import MAIN, CellResult, fit_and_ask
-from graphrouter.evaluation.evaluate import ORACLE
-from graphrouter.evaluation.grid import GridCell, SplitBench
 from graphrouter.exceptions import ConfigError
-from graphrouter.routers.base import Router
-from graphrouter.routers.baselines import BASELINES
-from graphrouter.routers.graph import GraphRouter
+from graphrouter.router.graph_router import GraphRouter
+from graphrouter.router.protocol import Router
 
 
 def read_variants(file: Path, *, config: Path | None = None) -> dict[str, TrainConfig]:
@@ -33,13 +33,25 @@ def read_variants(file: Path, *, config: Path | None = None) -> dict[str, TrainC
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(found, dict) or not all(isinstance(each, dict | None) for each in found.values()):
-        raise ConfigError(f"{file}: expected names with settings below them, such as `wide: {{network.width: 64}}`.")
+        raise ConfigError(
+            f"{file} cannot be read as YAML: {' '.join(str(error).split())}."
+        ) from None
+    if not isinstance(found, dict) or not all(
+        isinstance(each, dict | None) for each in found.values()
+    ):
+        raise ConfigError(
+            f"{file}: expected names with settings below them, such as `wide: {{network.width: "
+            "64}`."
+        )
     taken = sorted(str(name) for name in found if name in BASELINES or name == ORACLE)
     if taken:
-        raise ConfigError(f"{file}: {taken[0]!r} is the name of a baseline. Give the variant another one.")
-    changes: dict[str, Mapping[str, object]] = {MAIN: found.pop(MAIN, None) or {}, **{n: each or {} for n, each in found.items()}}
+        raise ConfigError(
+            f"{file}: {taken[0]!r} is the name of a baseline. Give the variant another one."
+        )
+    changes: dict[str, Mapping[str, object]] = {
+        MAIN: found.pop(MAIN, None) or {},
+        **{n: each or {} for n, each in found.items()},
+    }
     return {str(name): load_config(config, override_words(each)) for name, each in changes.items()}
 
 

@@ -3,8 +3,9 @@
 Usage:
     python experiments/route_latency/run.py ARTIFACT DATA [--routes 300]
 
-Prints milliseconds and, because machines differ, the ratio to two yardsticks of the same run: encoding the prompt alone, and
-one multiplication of the whole support with a vector (what an exact neighbour search must do at the least).
+Prints milliseconds and, because machines differ, the ratio to two yardsticks of the same run:
+encoding the prompt alone, and one multiplication of the whole support with a vector (what an exact
+neighbour search must do at the least).
 """
 
 from __future__ import annotations
@@ -42,10 +43,14 @@ def main() -> None:
     router = gr.load_router(arguments.artifact)
     load_s = time.perf_counter() - start
     queries = gr.load_dataset(arguments.data).queries.set_index("query_id")
-    prompts = queries.loc[[q for q in router.provenance.split.test if q in queries.index], "prompt"].tolist()
+    prompts = queries.loc[
+        [q for q in router.provenance.split.test if q in queries.index], "prompt"
+    ].tolist()
     support = router.support.raw.prompts
     route = median_ms(lambda i: router.route(prompts[i % len(prompts)]), arguments.routes)
-    encode = median_ms(lambda i: router.encoder.encode([prompts[i % len(prompts)]]), arguments.routes)
+    encode = median_ms(
+        lambda i: router.encoder.encode([prompts[i % len(prompts)]]), arguments.routes
+    )
     search = median_ms(lambda i: support @ support[i], arguments.routes)
     long_ms = median_ms(lambda i: router.route("x y " * 250_000), 5)
     result = {

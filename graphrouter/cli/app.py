@@ -1,7 +1,7 @@
 """The command `graphrouter`: every command registered on one app, every failure turned into one line and a status.
 
-Modules of commands are imported here at the top; torch, pandas and their like are imported inside the commands, so that
-`graphrouter --help` answers at once.
+Modules of commands are imported here at the top; torch, pandas and their like are imported inside
+the commands, so that `graphrouter --help` answers at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,21 @@ from typing import Annotated
 import typer
 
 from graphrouter import __version__
-from graphrouter.cli import benchmark, data, demo, evaluate, export, graph, newcomers, pool, predict, route, settings, train, tune
+from graphrouter.cli import (
+    benchmark,
+    data,
+    demo,
+    evaluate,
+    export,
+    graph,
+    newcomers,
+    pool,
+    predict,
+    route,
+    settings,
+    train,
+    tune,
+)
 from graphrouter.cli.console import WarningHandler, console, error_console, print_error
 from graphrouter.exceptions import GraphRouterError
 
@@ -62,9 +76,17 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _global_options(
     context: typer.Context,
-    debug: Annotated[bool, typer.Option("--debug", envvar="GRAPHROUTER_DEBUG", help="Show the traceback of a failure.")] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug", envvar="GRAPHROUTER_DEBUG", help="Show the traceback of a failure."
+        ),
+    ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and leave."
+        ),
     ] = False,
 ) -> None:
     if isinstance(context.obj, RunState):
@@ -84,21 +106,34 @@ def run(args: Sequence[str] | None = None) -> int:
             status = command.main(args, prog_name="graphrouter", standalone_mode=False, obj=state)
     except typer.Abort:
         status = INTERRUPTED
-    except typer.TyperException as error:  # bad usage; its message is empty where the help was shown instead
+    except (
+        typer.TyperException
+    ) as error:  # bad usage; its message is empty where the help was shown instead
         message = error.format_message()
-        return _fail(f"{_sentence(message)} See {_help_of(error)}.", error.exit_code) if message else BAD_INPUT
+        return (
+            _fail(f"{_sentence(message)} See {_help_of(error)}.", error.exit_code)
+            if message
+            else BAD_INPUT
+        )
     except GraphRouterError as error:
         return _fail(str(error), BAD_INPUT, debug=state.debug)
     except OSError as error:
         if error.filename is None or error.strerror is None:
             return _fail(_sentence(f"{type(error).__name__}: {error}"), FAILED, debug=state.debug)
-        # Files are written beside their place under a hidden name; the folder is what the user knows.
+        # Files are written beside their place under a hidden name; the folder is what the user
+        # knows.
         place = Path(str(error.filename))
         shown = place.parent if place.name.startswith(".") else place
-        return _fail(f"Cannot read or write {shown}: {error.strerror}. Name another place.", BAD_INPUT, debug=state.debug)
+        return _fail(
+            f"Cannot read or write {shown}: {error.strerror}. Name another place.",
+            BAD_INPUT,
+            debug=state.debug,
+        )
     except Exception as error:  # the border of the program: whatever is left becomes one line
         hint = "" if state.debug else " For the traceback run: graphrouter --debug ..."
-        return _fail(_sentence(f"{type(error).__name__}: {error}") + hint, FAILED, debug=state.debug)
+        return _fail(
+            _sentence(f"{type(error).__name__}: {error}") + hint, FAILED, debug=state.debug
+        )
     if status == INTERRUPTED:  # typer's answer to Ctrl-C
         return _fail("interrupted.", INTERRUPTED)
     return status if isinstance(status, int) else 0

@@ -21,15 +21,31 @@ from graphrouter.cli.train import ConfigFile, Overrides
 from graphrouter.files import replace_file, write_json
 
 if TYPE_CHECKING:
-    from graphrouter.evaluation.benchmark import BenchmarkResult, Plan
+    from graphrouter.bench.evaluation.benchmark import BenchmarkResult, Plan
 
-HEADLINE = ("log_loss", "reward_performance_first", "reward_balanced", "reward_cost_first", "area_log")
+HEADLINE = (
+    "log_loss",
+    "reward_performance_first",
+    "reward_balanced",
+    "reward_cost_first",
+    "area_log",
+)
 
 
 def benchmark(
-    datasets: Annotated[list[str], typer.Argument(metavar="DATA", help=f"{DATA_HELP} Several may be given.", show_default=False)],
+    datasets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA", help=f"{DATA_HELP} Several may be given.", show_default=False
+        ),
+    ],
     routers: options.Routers = "all",
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of splits of each dataset; their seeds are 0, 1, ...")] = 1,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            "--seeds", min=1, help="Number of splits of each dataset; their seeds are 0, 1, ..."
+        ),
+    ] = 1,
     out: options.RunFolder = Path("benchmark"),
     jobs: options.Jobs = None,
     draws: options.Draws = 1000,
@@ -37,10 +53,19 @@ def benchmark(
     overrides: Overrides = None,
     json_file: options.JsonFile = None,
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write the report to FILE; OUT/report.html by default.")
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Write the report to FILE; OUT/report.html by default."
+        ),
     ] = None,
     list_routers: Annotated[
-        bool, typer.Option("--list", is_eager=True, callback=lambda wanted: _list(wanted), help="List the baselines and leave.")
+        bool,
+        typer.Option(
+            "--list",
+            is_eager=True,
+            callback=lambda wanted: _list(wanted),
+            help="List the baselines and leave.",
+        ),
     ] = False,
     track: options.Track = False,
     tracking_uri: options.TrackingUri = None,
@@ -48,9 +73,10 @@ def benchmark(
 ) -> None:
     """Compare the graph router with every baseline on the same splits, embeddings and trade-offs.
 
-    Each router is fitted on training queries, tuned on validation queries and judged on test queries: once with the tasks
-    given, once with the tasks hidden. What is finished is kept in OUT: the same command goes on after an interruption. A
-    router that fails is reported, and the others go on.
+    Each router is fitted on training queries, tuned on validation queries and judged on test
+    queries: once with the tasks given, once with the tasks hidden. What is finished is kept in OUT:
+    the same command goes on after an interruption. A router that fails is reported, and the others
+    go on.
 
     Example: graphrouter benchmark simulated --routers quick --seeds 2 --out benchmarks/simulated
     """
@@ -61,16 +87,34 @@ def benchmark(
     check_targets(out / "results.parquet", page, page.with_suffix(".md"), json_target)
     tracking = options.tracking_of(track, tracking_uri, experiment)
     with working("Loading libraries"):
+        from graphrouter.bench.evaluation.benchmark import (
+            collect,
+            lacking,
+            plan_benchmark,
+            write_results,
+        )
         from graphrouter.config import load_config
-        from graphrouter.evaluation.benchmark import collect, lacking, plan_benchmark, write_results
 
     settings = load_config(config, overrides or [])
     with working("Reading the data"):
-        plan = plan_benchmark(datasets, out, routers=options.baseline_names(routers), num_seeds=seeds, config=settings)
+        plan = plan_benchmark(
+            datasets, out, routers=options.baseline_names(routers), num_seeds=seeds, config=settings
+        )
     out.mkdir(parents=True, exist_ok=True)
-    words = ["benchmark", *datasets, "--routers", routers, "--seeds", str(seeds), "--draws", str(draws)]
+    words = [
+        "benchmark",
+        *datasets,
+        "--routers",
+        routers,
+        "--seeds",
+        str(seeds),
+        "--draws",
+        str(draws),
+    ]
     command = options.command_line(words, config=config, overrides=overrides)
-    with begin_run(tracking, f"benchmark {', '.join(plan.names.values())}", command="benchmark") as tracked:
+    with begin_run(
+        tracking, f"benchmark {', '.join(plan.names.values())}", command="benchmark"
+    ) as tracked:
         _run(plan, out, jobs)
         missing = lacking(plan)
         if len(missing) == len(plan.names):
@@ -90,7 +134,9 @@ def benchmark(
             from graphrouter.tracking.training import flat_settings
 
             how = {"routers": routers, "seeds": seeds, "draws": draws, **flat_settings(settings)}
-            log_benchmark(tracked, [result.evaluation for result in results], params=how, files=files)
+            log_benchmark(
+                tracked, [result.evaluation for result in results], params=how, files=files
+            )
     if only_json:
         print_json(shown)
     else:
@@ -104,7 +150,7 @@ def benchmark(
 
 
 def _run(plan: Plan, out: Path, jobs: int | None) -> None:
-    from graphrouter.evaluation.benchmark import open_cells, run_cells
+    from graphrouter.bench.evaluation.benchmark import open_cells, run_cells
 
     cells = open_cells(plan)
     finished = (
@@ -115,23 +161,26 @@ def _run(plan: Plan, out: Path, jobs: int | None) -> None:
 
 
 def _show(results: Sequence[BenchmarkResult]) -> None:
+    from graphrouter.bench.evaluation.conclusion import conclude
     from graphrouter.cli.figures import show_evaluation
-    from graphrouter.evaluation.conclusion import conclude
 
     for result in results:
         for setting in result.evaluation.settings:
             show_evaluation(result.evaluation, setting, metrics=HEADLINE)
         for router, reason in result.evaluation.failed.items():
             say_line(f"Not among them: {router} ({reason})")
-        for name in {conclude(result.evaluation, setting=setting).recommended for setting in result.evaluation.settings} - {None}:
+        for name in {
+            conclude(result.evaluation, setting=setting).recommended
+            for setting in result.evaluation.settings
+        } - {None}:
             say_line(f"To use {name}: graphrouter train DATA --router {name} --out ARTIFACT")
 
 
 def _list(wanted: bool) -> None:
     if not wanted:
         return
+    from graphrouter.bench.baselines import BASELINES
     from graphrouter.cli.render import new_table, show_table
-    from graphrouter.routers.baselines import BASELINES
 
     table = new_table("Baselines", "name", "what it does", "source", text_columns=3)
     table.columns[0].no_wrap = True  # names are copied
@@ -144,4 +193,7 @@ def _list(wanted: bool) -> None:
 def _no_result(missing: Mapping[str, str]) -> str:
     name, reason = next(iter(missing.items()))
     more = f" ({len(missing) - 1} more such datasets)" if len(missing) > 1 else ""
-    return f"graphrouter has no result on {name!r}: {reason.rstrip('.')}{more}. Mend that, and run the same command again."
+    return (
+        f"graphrouter has no result on {name!r}: {reason.rstrip('.')}{more}. Mend that, and "
+        "run the same command again."
+    )

@@ -18,8 +18,8 @@ from graphrouter.cli.render import say, say_line
 from graphrouter.exceptions import DataError
 
 if TYPE_CHECKING:
+    from graphrouter.bench.hub.fetch import Progress
     from graphrouter.data import RoutingDataset
-    from graphrouter.data.hub.fetch import Progress
 
 
 class Format(StrEnum):
@@ -31,7 +31,7 @@ class Format(StrEnum):
 
 
 class SourceForm(StrEnum):
-    """Whose form the source has; the names of `graphrouter.data.formats.READERS`."""
+    """Whose form the source has; the names of `graphrouter.bench.formats.READERS`."""
 
     embedllm = "embedllm"
     llmrouter = "llmrouter"
@@ -45,13 +45,25 @@ class SourceForm(StrEnum):
 
 def convert(
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="File or folder of the form that --from names.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="SOURCE",
+            help="File or folder of the form that --from names.",
+            show_default=False,
+        ),
     ],
     form: Annotated[
-        SourceForm, typer.Option("--from", metavar="NAME", help="Whose form SOURCE has, see above.", show_default=False)
+        SourceForm,
+        typer.Option(
+            "--from", metavar="NAME", help="Whose form SOURCE has, see above.", show_default=False
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="New or empty folder for the tables.", show_default=False)],
-    format: Annotated[Format, typer.Option("--format", help="File format of the tables.")] = Format.parquet,
+    out: Annotated[
+        Path, typer.Option("--out", help="New or empty folder for the tables.", show_default=False)
+    ],
+    format: Annotated[
+        Format, typer.Option("--format", help="File format of the tables.")
+    ] = Format.parquet,
 ) -> None:
     """Turn outcomes that others publish into a dataset.
 
@@ -79,14 +91,20 @@ def convert(
     """
     _check_new_folder(out)
 
-    from graphrouter.data.formats import read_format
+    from graphrouter.bench.formats import read_format
 
     with working(f"Reading {form.value}"):
         dataset = read_format(form.value, source)
         _save_whole(dataset, out, format=format)
-    counts = f"{len(dataset.queries):,} queries, {len(dataset.models)} models and {len(dataset.outcomes):,} outcomes"
+    counts = (
+        f"{len(dataset.queries):,} queries, {len(dataset.models)} models and "
+        f"{len(dataset.outcomes):,} outcomes"
+    )
     with_cost = dataset.outcomes["cost_usd"].notna().mean()
-    say_line(f"Wrote {counts} (mean effect {dataset.outcomes['effect'].mean():.3f}, {with_cost:.0%} with cost) to {out}")
+    say_line(
+        f"Wrote {counts} (mean effect {dataset.outcomes['effect'].mean():.3f}, {with_cost:.0%} "
+        f"with cost) to {out}"
+    )
 
 
 def fetch(
@@ -94,30 +112,44 @@ def fetch(
         str,
         typer.Argument(
             metavar="NAME",
-            help="embedllm, llmrouterbench, routellm, routerarena (queries only), routerbench, routereval or sprout.",
+            help="embedllm, llmrouterbench, routellm, routerarena (queries only), routerbench, "
+            "routereval or sprout.",
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="New folder, or one that an earlier fetch began.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="New folder, or one that an earlier fetch began.", show_default=False
+        ),
+    ],
     endpoint: Annotated[
         str | None,
-        typer.Option("--endpoint", help="Address of the hub; HF_ENDPOINT or the public hub by default.", show_default=False),
+        typer.Option(
+            "--endpoint",
+            help="Address of the hub; HF_ENDPOINT or the public hub by default.",
+            show_default=False,
+        ),
     ] = None,
     revision: Annotated[str, typer.Option("--revision", help="Branch, tag or commit.")] = "main",
 ) -> None:
-    """Download a public dataset as its authors publish it, with checksums; an interrupted download goes on.
+    """Download a public dataset as its authors publish it, with checksums.
 
-    The commit and the checksums are written to SOURCE.json beside the files. A complete folder is left as it is.
+    An interrupted download goes on.
+
+    The commit and the checksums are written to SOURCE.json beside the files. A complete folder is
+    left as it is.
 
     Example: graphrouter data fetch embedllm --out downloads/embedllm
     """
-    from graphrouter.data.hub import PUBLIC, fetch_dataset
+    from graphrouter.bench.hub import PUBLIC, fetch_dataset
 
     with _download_bars() as progress:
         result = fetch_dataset(name, out, endpoint=endpoint, revision=revision, progress=progress)
     what = "already there" if result.num_downloaded == 0 else f"{result.num_downloaded} downloaded"
     say_line(
-        f"{result.repo} at {result.commit[:12]}: {result.num_files} files ({result.num_bytes / 1e6:,.1f} MB), {what}, in {out}"
+        f"{result.repo} at {result.commit[:12]}: {result.num_files} files "
+        f"({result.num_bytes / 1e6:,.1f} MB), {what}, in {out}"
     )
     say("\nNext:")
     for line in PUBLIC[name].next_lines(name, out):
@@ -131,9 +163,14 @@ def _check_new_folder(out: Path) -> None:
         DataError: It is not.
     """
     if out.is_dir() and any(out.iterdir()):
-        raise DataError(f"{out} already holds files, which a conversion could mix up. Name another folder, or empty this one.")
+        raise DataError(
+            f"{out} already holds files, which a conversion could mix up. Name another folder, or "
+            "empty this one."
+        )
     if out.is_file():
-        raise DataError(f"Cannot write the folder {out}: there is a file of that name. Name another folder.")
+        raise DataError(
+            f"Cannot write the folder {out}: there is a file of that name. Name another folder."
+        )
     check_target(out / f"queries.{Format.parquet.value}")
 
 
@@ -149,13 +186,28 @@ def _save_whole(dataset: RoutingDataset, out: Path, *, format: Format) -> None:
 
 @contextmanager
 def _download_bars() -> Iterator[Progress | None]:
-    """What to tell of each piece, shown as one bar a file; None where standard error is no terminal."""
+    """What to tell of each piece, shown as one bar a file.
+
+    None where standard error is no terminal.
+    """
     if not error_console.is_terminal:
         yield None
         return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
     with Progress(*columns, TimeRemainingColumn(), console=error_console) as bars:
         rows = {}
 

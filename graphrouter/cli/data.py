@@ -19,7 +19,10 @@ app = typer.Typer(no_args_is_help=True, help="Make, fetch, convert, check and de
 app.command()(convert)
 app.command()(fetch)
 
-DATA_HELP = "Folder with queries, models, outcomes (and perhaps tasks) as .parquet, .csv or .jsonl; or the name simulated."
+DATA_HELP = (
+    "Folder with queries, models, outcomes (and perhaps tasks) as .parquet, .csv or "
+    ".jsonl; or the name simulated."
+)
 
 
 @app.command()
@@ -28,24 +31,34 @@ def simulate(
     queries: Annotated[int, typer.Option("--queries", min=1, help="Number of queries.")] = 2400,
     models: Annotated[int, typer.Option("--models", min=2, max=40, help="Number of models.")] = 12,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulated world.")] = 0,
-    missing: Annotated[float, typer.Option("--missing", help="Share of the pairs without an outcome, from 0 to below 1.")] = 0.15,
-    format: Annotated[Format, typer.Option("--format", help="File format of the tables.")] = Format.parquet,
+    missing: Annotated[
+        float,
+        typer.Option("--missing", help="Share of the pairs without an outcome, from 0 to below 1."),
+    ] = 0.15,
+    format: Annotated[
+        Format, typer.Option("--format", help="File format of the tables.")
+    ] = Format.parquet,
 ) -> None:
     """Write a simulated dataset, and beside it the truth: expected effect, cost and latency of every pair.
 
     Example: graphrouter data simulate --out data/world --queries 600 --seed 1
     """
+    from graphrouter.bench.simulate.simulation import simulate as simulate_dataset
     from graphrouter.data.readers import write_tables
-    from graphrouter.data.simulate import simulate as simulate_dataset
 
     if any(out.glob("queries.*")) and not any(out.glob("truth.*")):
-        raise DataError(f"{out} holds a dataset that was not simulated, which would be lost. Name another folder.")
+        raise DataError(
+            f"{out} holds a dataset that was not simulated, which would be lost. Name another "
+            "folder."
+        )
 
     simulation = simulate_dataset(queries, models, seed=seed, missing=missing)
     simulation.data.save(out, format=format.value)
     write_tables({"truth": simulation.truth.table}, out, format=format.value)
     num_outcomes = len(simulation.data.outcomes)
-    console.print(f"Wrote {queries:,} queries, {models} models and {num_outcomes:,} outcomes to", end=" ")
+    console.print(
+        f"Wrote {queries:,} queries, {models} models and {num_outcomes:,} outcomes to", end=" "
+    )
     console.print(str(out), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -58,14 +71,24 @@ def validate(data: Annotated[str, typer.Argument(help=DATA_HELP)]) -> None:
     from graphrouter.data.readers import load_dataset
 
     dataset = load_dataset(data)
-    counts = f"{len(dataset.queries):,} queries, {len(dataset.models)} models, {len(dataset.outcomes):,} outcomes"
-    console.print(f"{data} is valid: {counts}, {len(dataset.tasks)} tasks.", markup=False, highlight=False, soft_wrap=True)
+    counts = (
+        f"{len(dataset.queries):,} queries, {len(dataset.models)} models, "
+        f"{len(dataset.outcomes):,} outcomes"
+    )
+    console.print(
+        f"{data} is valid: {counts}, {len(dataset.tasks)} tasks.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @app.command()
 def describe(
     data: Annotated[str, typer.Argument(help=DATA_HELP)],
-    as_json: Annotated[bool, typer.Option("--json", help="Write only JSON to standard output.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write only JSON to standard output.")
+    ] = False,
 ) -> None:
     """Show what a dataset holds: counts, what was observed, coverage of each task and model.
 
@@ -82,24 +105,35 @@ def describe(
     _show_tasks(summary)
     _show_models(summary)
     if summary.share_with_cost == 0:
-        error_console.print("No outcome has a cost or tokens with prices: policies can weigh effect only.", highlight=False)
+        error_console.print(
+            "No outcome has a cost or tokens with prices: policies can weigh effect only.",
+            highlight=False,
+        )
 
 
 def _show_overview(summary: DatasetSummary) -> None:
     from rich.table import Table
 
     chars = summary.prompt_chars
-    split = "none" if summary.split is None else ", ".join(f"{count:,} {side}" for side, count in summary.split.items())
+    split = (
+        "none"
+        if summary.split is None
+        else ", ".join(f"{count:,} {side}" for side, count in summary.split.items())
+    )
     rows = {
         "queries": f"{summary.num_queries:,} ({summary.num_queries_without_task:,} without task, "
-        f"{summary.num_queries_without_outcomes:,} without outcomes, {summary.num_duplicate_prompts:,} repeated prompts)",
+        f"{summary.num_queries_without_outcomes:,} without outcomes, "
+        f"{summary.num_duplicate_prompts:,} repeated prompts)",
         "models": f"{summary.num_models} ({summary.num_priced_models} with prices, "
-        f"{summary.num_described_models} with description, {summary.num_models_without_outcomes} without outcomes)",
+        f"{summary.num_described_models} with description, {summary.num_models_without_outcomes} "
+        "without outcomes)",
         "outcomes": f"{summary.num_outcomes:,} ({summary.density:.1%} of all pairs)",
         "mean effect": f"{summary.mean_effect:.3f}",
-        "observed": f"cost {summary.share_with_cost:.0%}, output tokens {summary.share_with_output_tokens:.0%}, "
+        "observed": f"cost {summary.share_with_cost:.0%}, output tokens "
+        f"{summary.share_with_output_tokens:.0%}, "
         f"latency {summary.share_with_latency:.0%}",
-        "prompt length": f"{chars.min:,} to {chars.max:,} characters, median {chars.median:,.0f}, 95 % below {chars.p95:,.0f}",
+        "prompt length": f"{chars.min:,} to {chars.max:,} characters, median {chars.median:,.0f}, "
+        f"95 % below {chars.p95:,.0f}",
         "split column": split,
         "fingerprint": summary.fingerprint[:16],
     }
@@ -140,7 +174,9 @@ def _show_models(summary: DatasetSummary) -> None:
         "tokens": [_cell(model.mean_output_tokens, "{:.0f}") for model in summary.models],
         "s": [_cell(model.mean_latency_s, "{:.2f}") for model in summary.models],
     }
-    known = {title: cells for title, cells in columns.items() if set(cells) != {"-"}}  # what nobody recorded takes no room
+    known = {
+        title: cells for title, cells in columns.items() if set(cells) != {"-"}
+    }  # what nobody recorded takes no room
     table = Table(title="Models, with means over their outcomes", title_justify="left")
     table.add_column("model", overflow="fold")
     for title in known:

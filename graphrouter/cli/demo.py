@@ -1,4 +1,6 @@
-"""`graphrouter demo`: the whole way from outcomes to routed prompts, on a simulated world whose truth is known."""
+"""`graphrouter demo`: the whole way from outcomes to routed prompts, on a simulated world whose
+truth is known.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,10 @@ from graphrouter.config import TrainConfig, parse_config
 from graphrouter.policy import PRESETS, Policy
 
 if TYPE_CHECKING:
+    from graphrouter.bench.simulate.simulation import Simulation
     from graphrouter.data import RoutingDataset
-    from graphrouter.data.simulate import Simulation
-    from graphrouter.routers.base import Router
-    from graphrouter.routers.graph import GraphRouter
+    from graphrouter.router.graph_router import GraphRouter
+    from graphrouter.router.protocol import Router
     from graphrouter.types import Decision
 
 NUM_QUERIES, NUM_MODELS = 1200, 12
@@ -38,22 +40,28 @@ _NUM_DRAWS = 500
 
 
 def demo_config(seed: int = 0) -> TrainConfig:
-    """The settings of the demo: those of configs/demo.yaml, which is not installed with the package."""
-    return parse_config({"seed": seed, "training": {"max_epochs": 10, "steps_per_epoch": 25, "patience": 4}})
+    """The settings of the demo: those of configs/demo.yaml, which is not installed with the
+    package.
+    """
+    return parse_config(
+        {"seed": seed, "training": {"max_epochs": 10, "steps_per_epoch": 25, "patience": 4}}
+    )
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the data and the artifact.")] = Path(
-        "artifacts/demo"
-    ),
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulated world and of training.")] = 0,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder for the data and the artifact.")
+    ] = Path("artifacts/demo"),
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed of the simulated world and of training.")
+    ] = 0,
 ) -> None:
     """Simulate outcomes, train a router, evaluate it and route three prompts: under a minute on two CPU cores.
 
     Example: graphrouter demo --out artifacts/demo
     """
+    from graphrouter.bench.simulate.simulation import simulate
     from graphrouter.data import split_dataset
-    from graphrouter.data.simulate import simulate
 
     data_dir, artifact = out / "data", out / "router"
     config = demo_config(seed)
@@ -93,7 +101,13 @@ def _show_models(data: RoutingDataset) -> None:
     summary = describe_dataset(data)
     form = usd_form(model.mean_cost_usd for model in summary.models)
     table = new_table(
-        "Models: price, and means over the observed outcomes", "model", "USD/M tokens in", "out", "effect", "USD/call", "s"
+        "Models: price, and means over the observed outcomes",
+        "model",
+        "USD/M tokens in",
+        "out",
+        "effect",
+        "USD/call",
+        "s",
     )
     for card, model in zip(data.pool, summary.models, strict=True):
         table.add_row(
@@ -107,16 +121,24 @@ def _show_models(data: RoutingDataset) -> None:
     show_table(table)
 
 
-def _show_evaluation(router: GraphRouter, data: RoutingDataset, simulation: Simulation, *, seed: int) -> None:
+def _show_evaluation(
+    router: GraphRouter, data: RoutingDataset, simulation: Simulation, *, seed: int
+) -> None:
+    from graphrouter.bench.baselines import LearningData, fit_baselines
+    from graphrouter.bench.evaluation import evaluate
     from graphrouter.cli.figures import show_evaluation
-    from graphrouter.evaluation import evaluate
-    from graphrouter.routers.baselines import LearningData, fit_baselines
 
     split = router.provenance.split
     with working("Fitting the baselines and evaluating"):
         baselines = fit_baselines(LearningData.of_split(data, split, router.encoder, seed=seed))
         found = evaluate(
-            router, data, split.test, baselines=baselines, cost_scale=router.cost_scale, num_draws=_NUM_DRAWS, seed=seed
+            router,
+            data,
+            split.test,
+            baselines=baselines,
+            cost_scale=router.cost_scale,
+            num_draws=_NUM_DRAWS,
+            seed=seed,
         )
     show_evaluation(found, "task_known", metrics=SHOWN_METRICS)
     _show_gain(router, baselines["best_single"], simulation)
@@ -124,7 +146,7 @@ def _show_evaluation(router: GraphRouter, data: RoutingDataset, simulation: Simu
 
 def _show_gain(router: GraphRouter, best_single: Router, simulation: Simulation) -> None:
     """Judges the choices by the truth, which only a simulation knows."""
-    from graphrouter.evaluation.truth import measure_gain
+    from graphrouter.bench.evaluation.truth import measure_gain
 
     table = new_table(
         "By the truth: mean reward a query, all models open to everyone",
@@ -151,7 +173,9 @@ def _show_gain(router: GraphRouter, best_single: Router, simulation: Simulation)
 def _show_routes(router: GraphRouter, simulation: Simulation) -> None:
     for query_id, prompt in _prompts_to_route(router, simulation.data):
         say(one_line(prompt, 78), style="italic")
-        table = new_table("", "policy", "model", "effect", "(true)", "USD/call", "(true)", text_columns=2)
+        table = new_table(
+            "", "policy", "model", "effect", "(true)", "USD/call", "(true)", text_columns=2
+        )
         for preset in PRESETS:
             decision = router.route(prompt, policy=Policy.preset(preset))
             table.add_row(preset, decision.model, *_beside_truth(decision, query_id, simulation))
@@ -165,13 +189,20 @@ def _prompts_to_route(router: GraphRouter, data: RoutingDataset) -> list[tuple[s
     return list(zip(first["query_id"], first["prompt"], strict=True))
 
 
-def _beside_truth(decision: Decision, query_id: str, simulation: Simulation) -> tuple[str, str, str, str]:
+def _beside_truth(
+    decision: Decision, query_id: str, simulation: Simulation
+) -> tuple[str, str, str, str]:
     """Expected and true effect, expected and true cost of the chosen model."""
     truth = simulation.truth
     row, column = truth.query_ids.index(query_id), truth.models.index(decision.model)
     true_usd = float(truth.cost_usd[row, column])
     form = usd_form([true_usd, decision.cost_usd])
-    return f"{decision.effect:.2f}", f"{truth.effect[row, column]:.2f}", number(decision.cost_usd, form), format(true_usd, form)
+    return (
+        f"{decision.effect:.2f}",
+        f"{truth.effect[row, column]:.2f}",
+        number(decision.cost_usd, form),
+        format(true_usd, form),
+    )
 
 
 def _show_next(data_dir: Path, artifact: Path) -> None:
@@ -183,7 +214,9 @@ def _show_next(data_dir: Path, artifact: Path) -> None:
     for command in (
         f"graphrouter route {router} 'Translate good morning into French.' --preset cost_first",
         f"graphrouter evaluate {router} {data} --intervals",
-        f"graphrouter predict {router} {data}/queries.parquet --out {shlex.quote(str(artifact.parent / 'predictions.csv'))}",
-        "graphrouter train YOUR_DATA --out artifacts/mine   # tables as graphrouter data validate wants them",
+        f"graphrouter predict {router} {data}/queries.parquet --out "
+        f"{shlex.quote(str(artifact.parent / 'predictions.csv'))}",
+        "graphrouter train YOUR_DATA --out artifacts/mine   # tables as graphrouter data validate "
+        "wants them",
     ):
         say_line(f"  {command}")

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from graphrouter.cli.render import new_table, number, one_line, say, show_table
 
 if TYPE_CHECKING:
-    from graphrouter.evaluation.drift import Comparison, DriftReport, ModelCheck
+    from graphrouter.monitoring.drift import Comparison, DriftReport, ModelCheck
 
 _TASKS_SHOWN = 3
 _COLUMNS = ("outcomes", "expected", "observed", "difference", "interval", "p")
 
 
 def show_drift(report: DriftReport) -> None:
-    """Writes the models that were checked, the tasks that were off for all of them, and what to do."""
+    """Writes the models that were checked, the tasks that were off for all of them, and what to
+    do.
+    """
     table = new_table("Observed and expected effect", "model", *_COLUMNS)
     table.add_column("verdict", overflow="fold")
     for check in report.models:
@@ -27,7 +29,11 @@ def show_drift(report: DriftReport) -> None:
     show_table(table)
     off = [task for task in report.tasks if task.verdict == "changed"]
     if off:
-        tasks = new_table("Tasks that were off for the models together: look at the prompts and the grades", "task", *_COLUMNS)
+        tasks = new_table(
+            "Tasks that were off for the models together: look at the prompts and the grades",
+            "task",
+            *_COLUMNS,
+        )
         for task in off:
             tasks.add_row(one_line(task.name or "no task", 60), *_cells(task))
         show_table(tasks)
@@ -38,7 +44,11 @@ def show_drift(report: DriftReport) -> None:
 
 def _cells(found: Comparison) -> list[str]:
     interval = "-" if found.low != found.low else f"{found.low:+.3f} to {found.high:+.3f}"
-    figures = (number(found.expected, ".3f"), number(found.observed, ".3f"), number(found.difference, "+.3f"))
+    figures = (
+        number(found.expected, ".3f"),
+        number(found.observed, ".3f"),
+        number(found.difference, "+.3f"),
+    )
     return [f"{found.num_outcomes:,}", *figures, interval, number(found.p_value, ".3f")]
 
 
@@ -48,7 +58,10 @@ def _words(check: ModelCheck) -> str:
         return check.verdict
     named = sorted(check.changed_tasks, key=lambda task: task.p_value)
     parts = [_direction(check.overall)] if check.overall.verdict == "changed" else []
-    parts += [f"{_direction(task)} on {one_line(task.name or 'no task', 30)}" for task in named[:_TASKS_SHOWN]]
+    parts += [
+        f"{_direction(task)} on {one_line(task.name or 'no task', 30)}"
+        for task in named[:_TASKS_SHOWN]
+    ]
     more = f" and {len(named) - _TASKS_SHOWN} more tasks" if len(named) > _TASKS_SHOWN else ""
     return f"changed: {', '.join(parts)}{more}"
 
@@ -63,24 +76,34 @@ def _notes(report: DriftReport) -> list[str]:
     tested = sum(check.overall.verdict != "too few to tell" for check in report.models)
     if tested == 1:
         notes.append(
-            "One model alone was tested: a change of it cannot be told from harder prompts. Run other models on them too."
+            "One model alone was tested: a change of it cannot be told from harder prompts. Run "
+            "other models on them too."
         )
     elif tested and abs(report.common_shift) >= 0.005:
-        notes.append(f"All models together are {report.common_shift:+.3f} off what was expected; this counts for none of them.")
+        notes.append(
+            f"All models together are {report.common_shift:+.3f} off what was expected; this "
+            "counts for none of them."
+        )
     if report.num_repeated:
         notes.append(
-            f"{report.num_repeated:,} outcomes were compared with an older outcome of the same model on the same prompt."
+            f"{report.num_repeated:,} outcomes were compared with an older outcome of the same "
+            "model on the same prompt."
         )
     if report.num_left_out:
-        notes.append(f"{report.num_left_out:,} outcomes were left out: the router knows their prompts from other models.")
+        notes.append(
+            f"{report.num_left_out:,} outcomes were left out: the router knows their prompts from "
+            "other models."
+        )
     return notes
 
 
 def _advice(report: DriftReport) -> str:
     if report.changed:
         return (
-            f"Changed: {', '.join(report.changed)}. What the router knows of a changed model is out of date: "
-            "put the new outcomes in their place (graphrouter pool add ARTIFACT CARD --outcomes FILE --replace)."
+            f"Changed: {', '.join(report.changed)}. What the router knows of a changed model is "
+            "out of date: "
+            "put the new outcomes in their place (graphrouter pool add ARTIFACT CARD --outcomes "
+            "FILE --replace)."
         )
     few = sum(check.verdict == "too few to tell" for check in report.models)
     if few == len(report.models):

@@ -1,4 +1,6 @@
-"""`graphrouter evaluate`: an artifact against baselines, on queries that it has not learned from."""
+"""`graphrouter evaluate`: an artifact against baselines, on queries that it has not learned
+from.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,12 @@ from graphrouter.exceptions import NotApplicableError
 from graphrouter.files import replace_file, write_json
 
 if TYPE_CHECKING:
+    from graphrouter.bench.baselines import Baseline
+    from graphrouter.bench.evaluation import Evaluation
+    from graphrouter.bench.evaluation.evaluate import Round
+    from graphrouter.bench.evaluation.robustness import RobustnessReport
     from graphrouter.data import RoutingDataset
-    from graphrouter.evaluation import Evaluation
-    from graphrouter.evaluation.evaluate import Round
-    from graphrouter.evaluation.robustness import RobustnessReport
-    from graphrouter.routers.baselines import Baseline
-    from graphrouter.routers.graph import GraphRouter
+    from graphrouter.router.graph_router import GraphRouter
     from graphrouter.tracking import TrackedRun
 
 
@@ -35,31 +37,55 @@ def evaluate(
     data: options.Data,
     split: Annotated[
         EvaluatedSide,
-        typer.Option("--split", help="Which queries of the artifact's split; early stopping has seen those of validation."),
+        typer.Option(
+            "--split",
+            help="Which queries of the artifact's split; early stopping has seen those of "
+            "validation.",
+        ),
     ] = EvaluatedSide.test,
     baselines: options.Baselines = "quick",
     json_file: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Also write all figures to FILE as JSON; - writes only JSON.")
+        str | None,
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            help="Also write all figures to FILE as JSON; - writes only JSON.",
+        ),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Also write a report as a web page, and beside it in Markdown.")
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Also write a report as a web page, and beside it in Markdown.",
+        ),
     ] = None,
     robustness: Annotated[
-        bool, typer.Option("--robustness", help="Also measure how often the choice flips when prompts are perturbed.")
+        bool,
+        typer.Option(
+            "--robustness",
+            help="Also measure how often the choice flips when prompts are perturbed.",
+        ),
     ] = False,
-    intervals: Annotated[bool, typer.Option("--intervals", help="Show every figure with its 95 % interval.")] = False,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="Show every figure with its 95 % interval.")
+    ] = False,
     draws: options.Draws = 1000,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the bootstrap and of what baselines draw.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed of the bootstrap and of what baselines draw.")
+    ] = 0,
     track: options.Track = False,
     tracking_uri: options.TrackingUri = None,
     experiment: options.Experiment = None,
 ) -> None:
     """Compare an artifact with baselines and the oracle on the test queries of its split.
 
-    Once with the tasks of the queries known, once hidden. On other data than the artifact was trained on, all queries count that
-    are new to it. Over several splits and datasets: graphrouter benchmark.
+    Once with the tasks of the queries known, once hidden. On other data than the artifact was
+    trained on, all queries count that are new to it. Over several splits and datasets: graphrouter
+    benchmark.
 
-    Example: graphrouter evaluate artifacts/demo/router artifacts/demo/data --baselines rasch --json figures.json
+    Example: graphrouter evaluate artifacts/demo/router artifacts/demo/data --baselines rasch --json
+    figures.json
     """
     only_json = json_file == "-"
     target = None if json_file is None or only_json else Path(json_file)
@@ -68,19 +94,33 @@ def evaluate(
     check_targets(target, html, None if html is None else html.with_suffix(".md"))
     tracking = options.tracking_of(track, tracking_uri, experiment)
 
+    from graphrouter.bench.evaluation.evaluate import judge
     from graphrouter.data import load_dataset
-    from graphrouter.evaluation.evaluate import judge
-    from graphrouter.routers.graph import GraphRouter
+    from graphrouter.router.graph_router import GraphRouter
 
     names = options.baseline_names(baselines)
     with working("Reading the data and the router"):
         dataset, router = load_dataset(data), GraphRouter.load(artifact)
-    words = ["evaluate", str(artifact), data, "--split", split.value, "--baselines", baselines, "--seed", str(seed)]
+    words = [
+        "evaluate",
+        str(artifact),
+        data,
+        "--split",
+        split.value,
+        "--baselines",
+        baselines,
+        "--seed",
+        str(seed),
+    ]
     words += ["--draws", str(draws), *(["--robustness"] if robustness else [])]
-    with begin_run(tracking, f"evaluate {artifact.name} on {dataset.name}", command="evaluate") as tracked:
+    with begin_run(
+        tracking, f"evaluate {artifact.name} on {dataset.name}", command="evaluate"
+    ) as tracked:
         entered, left_out = enter_artifact(router, dataset, side=split, names=names, seed=seed)
         with working(f"Resampling {len(entered.trial.query_ids):,} queries"):
-            found = judge([entered], dataset=dataset.name, num_draws=draws, seed=seed, failed=left_out)
+            found = judge(
+                [entered], dataset=dataset.name, num_draws=draws, seed=seed, failed=left_out
+            )
         report = _perturb(router, entered, draws=draws, seed=seed) if robustness else None
         figures = found.to_json()
         if report is not None:
@@ -90,7 +130,11 @@ def evaluate(
         if target is not None:
             replace_file(target, partial(write_json, figures))
             say_line(f"Wrote all figures to {target}")
-        for file in [] if html is None else write_reports([([entered], found)], html, command=options.command_line(words)):
+        for file in (
+            []
+            if html is None
+            else write_reports([([entered], found)], html, command=options.command_line(words))
+        ):
             if not only_json:
                 say_line(f"Wrote {file}")
         if tracked.is_on:
@@ -102,7 +146,12 @@ def evaluate(
 
 
 def enter_artifact(
-    router: GraphRouter, dataset: RoutingDataset, *, side: EvaluatedSide, names: list[str], seed: int
+    router: GraphRouter,
+    dataset: RoutingDataset,
+    *,
+    side: EvaluatedSide,
+    names: list[str],
+    seed: int,
 ) -> tuple[Round, dict[str, str]]:
     """The router and its baselines on the queries of one side, and why a baseline cannot be among them.
 
@@ -110,7 +159,7 @@ def enter_artifact(
         ConfigError: There is no baseline of such a name.
         DataError: Nothing is left to evaluate on.
     """
-    from graphrouter.evaluation.evaluate import enter
+    from graphrouter.bench.evaluation.evaluate import enter
 
     check_models(router, dataset)
     query_ids = held_out_queries(router, dataset, side)
@@ -129,10 +178,14 @@ def enter_artifact(
     return entered, left_out
 
 
-def _fit(router: GraphRouter, dataset: RoutingDataset, names: list[str], seed: int) -> tuple[dict[str, Baseline], dict[str, str]]:
-    """The baselines by name, fitted on what the router has learned from, and why others do not apply to it."""
-    from graphrouter.routers.baselines import LearningData
-    from graphrouter.routers.baselines.catalogue import ALWAYS, find_baselines
+def _fit(
+    router: GraphRouter, dataset: RoutingDataset, names: list[str], seed: int
+) -> tuple[dict[str, Baseline], dict[str, str]]:
+    """The baselines by name, fitted on what the router has learned from, and why others do not
+    apply to it.
+    """
+    from graphrouter.bench.baselines import LearningData
+    from graphrouter.bench.baselines.catalogue import ALWAYS, find_baselines
 
     seen, division = baseline_data(router, dataset)
     kinds = find_baselines([*ALWAYS, *names])
@@ -147,16 +200,24 @@ def _fit(router: GraphRouter, dataset: RoutingDataset, names: list[str], seed: i
 
 
 def _perturb(router: GraphRouter, entered: Round, *, draws: int, seed: int) -> RobustnessReport:
-    from graphrouter.evaluation.robustness import easy_queries, measure_robustness
+    from graphrouter.bench.evaluation.robustness import easy_queries, measure_robustness
 
     trial = entered.trial
     with working("Perturbing the prompts"):
         easy = easy_queries(trial.observed.effect, trial.observed.cost_usd)
-        return measure_robustness(router, trial.prompts, tasks=trial.tasks, is_easy=easy, seed=seed, num_draws=draws)
+        return measure_robustness(
+            router, trial.prompts, tasks=trial.tasks, is_easy=easy, seed=seed, num_draws=draws
+        )
 
 
 def _log(
-    run: TrackedRun, entered: Round, found: Evaluation, figures: dict[str, Any], settings: dict[str, Any], *, command: str
+    run: TrackedRun,
+    entered: Round,
+    found: Evaluation,
+    figures: dict[str, Any],
+    settings: dict[str, Any],
+    *,
+    command: str,
 ) -> None:
     """Logs the figures of the router, and the report and all figures as files."""
     from graphrouter.artifact import read_manifest

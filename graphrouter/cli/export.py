@@ -19,9 +19,11 @@ from graphrouter.files import replace_file, write_json
 
 if TYPE_CHECKING:
     from graphrouter.policy import Policy
-    from graphrouter.routers.base import Router
+    from graphrouter.router.protocol import Router
 
-app = typer.Typer(no_args_is_help=True, help="Write a router's choices in the form that others ask for.")
+app = typer.Typer(
+    no_args_is_help=True, help="Write a router's choices in the form that others ask for."
+)
 
 _QUERIES_AT_ONCE = 256
 
@@ -33,17 +35,31 @@ def routerarena(
         Path,
         typer.Argument(
             metavar="QUERIES",
-            help="RouterArena's queries: router_data.json, router_data_10.json or router_robustness.json.",
+            help="RouterArena's queries: router_data.json, router_data_10.json or "
+            "router_robustness.json.",
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Prediction file to write (.json).", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="FILE", help="Prediction file to write (.json).", show_default=False
+        ),
+    ],
     config_out: Annotated[
         Path | None,
-        typer.Option("--config-out", metavar="FILE", help="Config of the router to write as well (.json).", show_default=False),
+        typer.Option(
+            "--config-out",
+            metavar="FILE",
+            help="Config of the router to write as well (.json).",
+            show_default=False,
+        ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="Name of the router; the name of --out by default.", show_default=False)
+        str | None,
+        typer.Option(
+            "--name", help="Name of the router; the name of --out by default.", show_default=False
+        ),
     ] = None,
     preset: options.PresetOption = None,
     effect_weight: options.EffectWeight = None,
@@ -57,16 +73,21 @@ def routerarena(
 ) -> None:
     """Write RouterArena's prediction file: the model that the router chooses for each query, its task hidden.
 
-    The models of the router must bear RouterArena's names. A router that was fitted or tuned on RouterArena's own data is
-    disqualified there.
+    The models of the router must bear RouterArena's names. A router that was fitted or tuned on
+    RouterArena's own data is disqualified there.
 
-    Example: graphrouter export routerarena artifacts/mine router_data.json --out mine.json --preset balanced
+    Example: graphrouter export routerarena artifacts/mine router_data.json --out mine.json --preset
+    balanced
     """
     for target in (out, config_out):
         if target is not None:
             check_target(target, suffixes=(".json",))
-    if len({path.resolve() for path in (queries, out, config_out) if path is not None}) < 2 + (config_out is not None):
-        raise DataError("QUERIES, --out and --config-out must be different files. Name another file.")
+    if len({path.resolve() for path in (queries, out, config_out) if path is not None}) < 2 + (
+        config_out is not None
+    ):
+        raise DataError(
+            "QUERIES, --out and --config-out must be different files. Name another file."
+        )
     given = {
         "effect_weight": effect_weight,
         "cost_weight": cost_weight,
@@ -79,13 +100,13 @@ def routerarena(
     }
     policy = build_policy(preset, given)
 
-    from graphrouter.data.formats.routerarena_export import (
+    from graphrouter.bench.formats.routerarena_export import (
         SIZES,
         prediction_entries,
         read_arena_queries,
         router_config,
     )
-    from graphrouter.routers.loading import load_router
+    from graphrouter.router.loading import load_router
 
     asked = read_arena_queries(queries)
     with working("Loading the router"):
@@ -94,7 +115,9 @@ def routerarena(
     chosen = chosen_models(router, [query.prompt for query in asked], chosen_policy)
     replace_file(out, partial(write_json, prediction_entries(asked, chosen)))
     if config_out is not None:
-        replace_file(config_out, partial(write_json, router_config(name or out.stem, router.models)))
+        replace_file(
+            config_out, partial(write_json, router_config(name or out.stem, router.models))
+        )
     which = SIZES.get(len(asked), "no set of RouterArena's size")
     say_line(f"Wrote {len(asked):,} choices ({which}), {describe_policy(chosen_policy)}, to {out}")
 

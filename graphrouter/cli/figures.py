@@ -1,4 +1,6 @@
-"""Evaluations as tables in a terminal: a short one that fits 80 columns, and one with all intervals."""
+"""Evaluations as tables in a terminal: a short one that fits 80 columns, and one with all
+intervals.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphrouter.bench.evaluation import METRICS, Evaluation, build_table
+from graphrouter.bench.evaluation.families import Metric
+from graphrouter.bench.evaluation.results import SettingName, SettingResult
+from graphrouter.bench.evaluation.table import Mark, mark_of
 from graphrouter.cli.console import console
 from graphrouter.cli.render import new_table, say, show_table
-from graphrouter.evaluation import METRICS, Evaluation, build_table
-from graphrouter.evaluation.families import Metric
-from graphrouter.evaluation.results import SettingName, SettingResult
-from graphrouter.evaluation.table import Mark, mark_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,7 +27,11 @@ _MAX_COLUMNS = 7
 
 
 def show_evaluation(
-    evaluation: Evaluation, setting: SettingName, *, metrics: Sequence[str] | None = None, intervals: bool = False
+    evaluation: Evaluation,
+    setting: SettingName,
+    *,
+    metrics: Sequence[str] | None = None,
+    intervals: bool = False,
 ) -> None:
     """Writes the figures of one setting, what they rest on, and the verdict.
 
@@ -42,15 +48,22 @@ def show_evaluation(
         first_note = content.notes[0]
     else:
         _show_figures(evaluation, setting, METRICS if metrics is None else metrics)
-        first_note += f"* the 95 % interval of its paired difference from {evaluation.router} excludes zero."
+        first_note += (
+            f"* the 95 % interval of its paired difference from {evaluation.router} excludes zero."
+        )
     for note in (first_note, *content.notes[1:]):
         say(note, style="dim")
     say(content.verdict, style="bold")
     say()
 
 
-def _show_figures(evaluation: Evaluation, setting: SettingName, metrics: Sequence[str] | dict[str, Metric]) -> None:
-    """One row a metric and one column a router; the other way round when there are more routers than fit."""
+def _show_figures(
+    evaluation: Evaluation, setting: SettingName, metrics: Sequence[str] | dict[str, Metric]
+) -> None:
+    """One row a metric and one column a router.
+
+    The other way round when there are more routers than fit.
+    """
     result = evaluation.settings[setting]
     wanted = [METRICS[name] for name in metrics if _is_known(result, METRICS[name])]
     title = build_table(evaluation, setting=setting).title
@@ -111,7 +124,9 @@ def _is_known(result: SettingResult, metric: Metric) -> bool:
     return any(np.isfinite(figures[metric.name].value) for figures in result.routers.values())
 
 
-def _show_intervals(evaluation: Evaluation, setting: SettingName, metrics: Sequence[str] | None) -> None:
+def _show_intervals(
+    evaluation: Evaluation, setting: SettingName, metrics: Sequence[str] | None
+) -> None:
     """One row a router, as many metrics side by side as the terminal has room for."""
     from rich.text import Text
 
@@ -122,6 +137,8 @@ def _show_intervals(evaluation: Evaluation, setting: SettingName, metrics: Seque
         content = build_table(evaluation, setting=setting, metrics=known[start : start + at_once])
         table = _table_of_routers(content.title if start == 0 else "", *content.columns)
         for row in content.rows:
-            table.add_row(row.router, *(Text(cell.text, style=_STYLES[cell.mark]) for cell in row.cells))
+            table.add_row(
+                row.router, *(Text(cell.text, style=_STYLES[cell.mark]) for cell in row.cells)
+            )
             table.add_section()
         show_table(table)

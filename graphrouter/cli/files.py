@@ -14,11 +14,13 @@ def check_target(file: Path, *, suffixes: tuple[str, ...] | None = None) -> None
     """Nothing; `file` can be written. Ask before the work, not after.
 
     Raises:
-        DataError: It is a folder, its suffix is not accepted, or its folder cannot be made or written to.
+        DataError: It is a folder, its suffix is not accepted, or its folder cannot be made or
+            written to.
     """
     if suffixes is not None and file.suffix not in suffixes:
         raise DataError(
-            f"Cannot write {file}: the suffix {file.suffix!r} names no format. Use one of {', '.join(suffixes)}, "
+            f"Cannot write {file}: the suffix {file.suffix!r} names no format. Use one of "
+            f"{', '.join(suffixes)}, "
             f"for example {file.stem or 'out'}{suffixes[0]}."
         )
     if file.is_dir():
@@ -39,4 +41,7 @@ def check_targets(*files: Path | None) -> None:
     for i, file in enumerate(given):
         check_target(file)
         if file.resolve() in {other.resolve() for other in given[:i]}:
-            raise DataError(f"Cannot write {file} twice: two outputs have the same name. Give each a name of its own.")
+            raise DataError(
+                f"Cannot write {file} twice: two outputs have the same name. Give each a name of "
+                "its own."
+            )

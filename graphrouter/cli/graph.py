@@ -37,26 +37,37 @@ _GROUP = {Projection.families: "family", Projection.tasks: "task"}
 
 @app.callback()
 def _group() -> None:
-    """Keeps `inspect` a command of its own: an app of one command would otherwise swallow its name."""
+    """Keeps `inspect` a command of its own: an app of one command would otherwise swallow its
+    name.
+    """
 
 
 @app.command()
 def inspect(
     data: Data,
     as_json: Json = False,
-    graphml: Annotated[Path | None, typer.Option("--graphml", help="Also write the graph to this GraphML file.")] = None,
+    graphml: Annotated[
+        Path | None, typer.Option("--graphml", help="Also write the graph to this GraphML file.")
+    ] = None,
     projection: Annotated[
         Projection,
-        typer.Option("--projection", help="Show, and write to --graphml, models by family or by task, not the whole graph."),
+        typer.Option(
+            "--projection",
+            help="Show, and write to --graphml, models by family or by task, not the whole graph.",
+        ),
     ] = Projection.none,
-    config: Annotated[Path | None, typer.Option("--config", help="YAML settings that training would use.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="YAML settings that training would use.")
+    ] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting on top; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting on top; may be repeated."),
     ] = None,
 ) -> None:
     """Show the graph of a dataset: node and edge counts, coverage, isolated nodes, projections and the leakage check.
 
-    The check divides the data as training would, builds the validation graph and compares each message edge with what is hidden.
+    The check divides the data as training would, builds the validation graph and compares each
+    message edge with what is hidden.
 
     Example: graphrouter graph inspect data/simulated --projection tasks --graphml tasks.graphml
     """
@@ -69,7 +80,10 @@ def inspect(
     settings = load_config(config, overrides or ())
     dataset = load_dataset(data)
     summary = summarise_graph(dataset, num_neighbours=settings.graph.num_neighbours)
-    projections = {Projection.families: project_on_families(dataset), Projection.tasks: project_on_tasks(dataset)}
+    projections = {
+        Projection.families: project_on_families(dataset),
+        Projection.tasks: project_on_tasks(dataset),
+    }
     report: LeakageReport | None = None
     not_checked: str | None = None
     try:
@@ -94,7 +108,9 @@ def _check_leakage(data: RoutingDataset, settings: TrainConfig) -> LeakageReport
     from graphrouter.training.prepare import prepare
 
     split = split_dataset(data, settings.split)
-    tables = prepare(data, split, HashingEncoder(_ENCODER_DIMENSION, max_chars=settings.encoder.max_chars))
+    tables = prepare(
+        data, split, HashingEncoder(_ENCODER_DIMENSION, max_chars=settings.encoder.max_chars)
+    )
     return report_leakage(validation_graph(tables, settings, task_known=True), data, split)
 
 
@@ -111,7 +127,12 @@ def _as_json(
         ]
         for name, graph in projections.items()
     }
-    return {"graph": summary, "projections": edges, "leakage": report, "leakage_not_checked": not_checked}
+    return {
+        "graph": summary,
+        "projections": edges,
+        "leakage": report,
+        "leakage_not_checked": not_checked,
+    }
 
 
 def _export(data: RoutingDataset, projected: nx.Graph[str] | None, file: Path) -> None:
@@ -134,11 +155,15 @@ def _show(
     _show_tasks(summary)
     _show_models(summary)
     lines = [
-        f"Isolated nodes: {_names('task', summary.isolated.tasks)}; {_names('query', summary.isolated.queries)}; "
+        f"Isolated nodes: {_names('task', summary.isolated.tasks)}; "
+        f"{_names('query', summary.isolated.queries)}; "
         f"{_names('model', summary.isolated.models)}.",
         f"Queries without outcomes: {summary.num_queries_without_outcomes:,}.",
         _components(summary.num_outcome_components),
-        *(f"Projection on {name.value}: {_size(graph, _GROUP[name])}." for name, graph in projections.items()),
+        *(
+            f"Projection on {name.value}: {_size(graph, _GROUP[name])}."
+            for name, graph in projections.items()
+        ),
         f"Leakage: not checked. {not_checked}" if report is None else _leakage_words(report),
     ]
     for line in lines:
@@ -148,15 +173,23 @@ def _show(
 def _show_counts(summary: GraphSummary, report: LeakageReport | None) -> None:
     from rich.table import Table
 
-    table = Table(title=f"Graph of {summary.name} (reverse edges not counted)", title_justify="left")
+    table = Table(
+        title=f"Graph of {summary.name} (reverse edges not counted)", title_justify="left"
+    )
     table.add_column("nodes and edges")
     for title in ("whole dataset", "validation graph"):
         table.add_column(title, justify="right", no_wrap=True)
     for name, count in summary.nodes.items():
         table.add_row(name, f"{count:,}", "-" if report is None else f"{report.nodes[name]:,}")
-    ends = {"in": "query in task", "answered_by": "query answered_by model", "similar_to": "query similar_to query"}
+    ends = {
+        "in": "query in task",
+        "answered_by": "query answered_by model",
+        "similar_to": "query similar_to query",
+    }
     for name, count in summary.edges.items():
-        table.add_row(ends[name], f"{count:,}", "-" if report is None else f"{report.edges[name]:,}")
+        table.add_row(
+            ends[name], f"{count:,}", "-" if report is None else f"{report.edges[name]:,}"
+        )
     console.print(table, markup=False, highlight=False)
 
 
@@ -170,7 +203,11 @@ def _show_tasks(summary: GraphSummary) -> None:
     for task in summary.tasks:
         coverage = "-" if task.coverage is None else f"{task.coverage:.0%}"
         table.add_row(
-            task.task or "(unknown)", f"{task.num_queries:,}", f"{task.num_models:,}", f"{task.num_outcomes:,}", coverage
+            task.task or "(unknown)",
+            f"{task.num_queries:,}",
+            f"{task.num_models:,}",
+            f"{task.num_outcomes:,}",
+            coverage,
         )
     console.print(table, markup=False, highlight=False)
 
@@ -185,7 +222,11 @@ def _show_models(summary: GraphSummary) -> None:
         table.add_column(title, justify="right", no_wrap=True)
     for model in summary.models:
         table.add_row(
-            model.model, model.family or "-", f"{model.num_tasks:,}", f"{model.num_outcomes:,}", f"{model.coverage:.0%}"
+            model.model,
+            model.family or "-",
+            f"{model.num_tasks:,}",
+            f"{model.num_outcomes:,}",
+            f"{model.coverage:.0%}",
         )
     console.print(table, markup=False, highlight=False)
 
@@ -204,18 +245,32 @@ def _show_projection(graph: nx.Graph[str], projection: Projection) -> None:
 
 
 def _rows(graph: nx.Graph[str]) -> list[tuple[str, str, int, float]]:
-    """Group, model, number of outcomes and mean effect of each edge of a projection, groups together, best model first."""
+    """Group, model, number of outcomes and mean effect of each edge of a projection, groups
+    together, best model first.
+    """
     rows = []
     for ends in graph.edges:
-        group, model = sorted((graph.nodes[end] for end in ends), key=lambda node: bool(node["kind"] == "model"))
+        group, model = sorted(
+            (graph.nodes[end] for end in ends), key=lambda node: bool(node["kind"] == "model")
+        )
         edge = graph.edges[ends]
-        rows.append((str(group["label"]), str(model["label"]), int(edge["num_outcomes"]), float(edge["mean_effect"])))
+        rows.append(
+            (
+                str(group["label"]),
+                str(model["label"]),
+                int(edge["num_outcomes"]),
+                float(edge["mean_effect"]),
+            )
+        )
     return sorted(rows, key=lambda row: (row[0], -row[3], row[1]))
 
 
 def _size(graph: nx.Graph[str], group: str) -> str:
     kinds = [node["kind"] for _, node in graph.nodes(data=True)]
-    counts = f"{kinds.count(group):,} x {kinds.count('model'):,} nodes, {graph.number_of_edges():,} edges"
+    counts = (
+        f"{kinds.count(group):,} x {kinds.count('model'):,} nodes, "
+        f"{graph.number_of_edges():,} edges"
+    )
     return counts if group in kinds else f"{counts} (no model states its {group})"
 
 
@@ -229,15 +284,28 @@ def _names(kind: str, names: tuple[str, ...]) -> str:
 
 def _components(count: int) -> str:
     if count == 1:
-        return "Outcomes are connected: any two models with outcomes can be compared through shared queries."
-    return f"Outcomes fall into {count:,} unconnected parts: across them, descriptions and prices alone compare models."
+        return (
+            "Outcomes are connected: any two models with outcomes can be compared through "
+            "shared queries."
+        )
+    return (
+        f"Outcomes fall into {count:,} unconnected parts: across them, descriptions and prices "
+        "alone compare models."
+    )
 
 
 def _leakage_words(report: LeakageReport) -> str:
-    messages = f"{report.num_message_outcomes:,} outcomes of {report.num_support_queries:,} support queries"
-    supervised = f"{report.num_supervised_pairs:,} supervised pairs of {report.num_target_queries:,} target queries"
+    messages = (
+        f"{report.num_message_outcomes:,} outcomes of {report.num_support_queries:,} "
+        "support queries"
+    )
+    supervised = (
+        f"{report.num_supervised_pairs:,} supervised pairs of "
+        f"{report.num_target_queries:,} target queries"
+    )
     hidden = f"{report.num_hidden_outcomes:,} hidden outcomes (test queries, held-out models)"
     return (
-        f"Leakage: none. Messages are {messages}; among them are {report.num_supervised_messages:,} of the {supervised} "
+        f"Leakage: none. Messages are {messages}; among them are "
+        f"{report.num_supervised_messages:,} of the {supervised} "
         f"and {report.num_hidden_messages:,} of the {hidden}."
     )

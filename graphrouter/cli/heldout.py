@@ -1,4 +1,6 @@
-"""Which queries of a dataset an artifact may be judged on, and what its baselines may learn from."""
+"""Which queries of a dataset an artifact may be judged on, and what its baselines may learn
+from.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from graphrouter.exceptions import DataError
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset, Split
-    from graphrouter.routers.graph import GraphRouter
+    from graphrouter.router.graph_router import GraphRouter
 
 _logger = logging.getLogger(__name__)
 
@@ -22,11 +24,14 @@ class EvaluatedSide(StrEnum):
     test = "test"
 
 
-def held_out_queries(router: GraphRouter, data: RoutingDataset, side: EvaluatedSide) -> tuple[str, ...]:
+def held_out_queries(
+    router: GraphRouter, data: RoutingDataset, side: EvaluatedSide
+) -> tuple[str, ...]:
     """Ids of the queries to evaluate on.
 
-    In the data that the router was trained on these are the queries of one side of its split. In other data they are, for the
-    test side, all queries that it has neither trained nor validated on.
+    In the data that the router was trained on these are the queries of one side of its split. In
+    other data they are, for the test side, all queries that it has neither trained nor validated
+    on.
 
     Raises:
         DataError: No query is left, or the router knows none of the models.
@@ -39,7 +44,8 @@ def held_out_queries(router: GraphRouter, data: RoutingDataset, side: EvaluatedS
     if not chosen:
         what = "new to it" if is_test else "a validation query of it"
         raise DataError(
-            f"Nothing to evaluate on: {data.name!r} is not the data that the artifact was trained on "
+            f"Nothing to evaluate on: {data.name!r} is not the data that the artifact was trained "
+            "on "
             f"({router.provenance.dataset!r}), and none of its {len(ids):,} queries is {what}. "
             "Give data with other queries, or train again."
         )
@@ -61,7 +67,8 @@ def check_models(router: GraphRouter, data: RoutingDataset) -> None:
     unknown = [model for model in data.pool.names if model not in router.pool.index]
     if len(unknown) == len(data.pool):
         raise DataError(
-            f"The router knows none of the {len(unknown)} models of {data.name!r} ({_few(unknown)}); its pool has "
+            f"The router knows none of the {len(unknown)} models of {data.name!r} "
+            f"({_few(unknown)}); its pool has "
             f"{_few(router.models)}. Evaluate it on outcomes of its own models."
         )
     if unknown:
@@ -71,14 +78,15 @@ def check_models(router: GraphRouter, data: RoutingDataset) -> None:
 def baseline_data(router: GraphRouter, data: RoutingDataset) -> tuple[RoutingDataset, Split]:
     """What to fit baselines on, and how it is divided: what the router itself has learned from.
 
-    That is the data when it is the router's own. Otherwise it is the support kept in the artifact, without validation queries.
+    That is the data when it is the router's own. Otherwise it is the support kept in the artifact,
+    without validation queries.
     """
     if data.fingerprint == router.provenance.fingerprint:
         return data, router.provenance.split
     import pandas as pd
 
     from graphrouter.data import RoutingDataset, Split
-    from graphrouter.training.prepare import PRICE_COLUMNS
+    from graphrouter.features.tables import PRICE_COLUMNS
 
     support = router.support
     seen = RoutingDataset.from_frames(
@@ -92,7 +100,10 @@ def baseline_data(router: GraphRouter, data: RoutingDataset) -> tuple[RoutingDat
 
 
 def _unseen(router: GraphRouter, data: RoutingDataset) -> tuple[str, ...]:
-    """Queries whose prompt the router has neither trained nor validated on; ids such as 1, 2, 3 occur everywhere."""
+    """Queries whose prompt the router has neither trained nor validated on.
+
+    Ids such as 1, 2, 3 occur everywhere.
+    """
     from graphrouter.data.splits import prompt_key
 
     seen, queries = router.provenance.seen_prompts, data.queries

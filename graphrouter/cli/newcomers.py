@@ -1,4 +1,6 @@
-"""`graphrouter benchmark-newcomers`: models, or a task, that nobody was trained on, after more and more outcomes."""
+"""`graphrouter benchmark-newcomers`: models, or a task, that nobody was trained on, after more and
+more outcomes.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from graphrouter.cli.train import ConfigFile, Overrides
 from graphrouter.files import replace_file, write_json
 
 if TYPE_CHECKING:
-    from graphrouter.evaluation.newcomers import NewcomerEvaluation, NewcomerPlan
+    from graphrouter.bench.evaluation.newcomers import NewcomerEvaluation, NewcomerPlan
 
 _DEFAULT_ROUTERS = "task_mean,rasch,knn,uniroute_kmeans,uniroute_map,mirt,model_sat"
 _MARKS = {"better": "*", "worse": "!", "": " "}
@@ -38,18 +40,32 @@ def benchmark_newcomers(
     routers: Annotated[
         str,
         typer.Option(
-            "--routers", metavar="NAMES", help="What to compare with; rasch always stands there. graphrouter benchmark --list."
+            "--routers",
+            metavar="NAMES",
+            help="What to compare with; rasch always stands there. graphrouter benchmark --list.",
         ),
     ] = _DEFAULT_ROUTERS,
     shots: Annotated[
-        str, typer.Option("--shots", metavar="NUMBERS", help="Outcomes of each newcomer; 0 is always among them.")
+        str,
+        typer.Option(
+            "--shots", metavar="NUMBERS", help="Outcomes of each newcomer; 0 is always among them."
+        ),
     ] = "0,5,10,20,50,100,all",
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of splits; their seeds are 0, 1, ...")] = 1,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="Number of splits; their seeds are 0, 1, ...")
+    ] = 1,
     hold_out: Annotated[
-        HoldOutOption, typer.Option("--hold-out", help="Hold out models, in whole families, or one task after the other.")
+        HoldOutOption,
+        typer.Option(
+            "--hold-out", help="Hold out models, in whole families, or one task after the other."
+        ),
     ] = HoldOutOption.models,
-    held_out: Annotated[float, typer.Option("--held-out", metavar="SHARE", help="Share of the models to hold out.")] = 0.3,
-    max_tasks: Annotated[int, typer.Option("--max-tasks", min=1, help="Most tasks to hold out for each seed.")] = 5,
+    held_out: Annotated[
+        float, typer.Option("--held-out", metavar="SHARE", help="Share of the models to hold out.")
+    ] = 0.3,
+    max_tasks: Annotated[
+        int, typer.Option("--max-tasks", min=1, help="Most tasks to hold out for each seed.")
+    ] = 5,
     out: options.RunFolder = Path("newcomers"),
     jobs: options.Jobs = None,
     draws: options.Draws = 1000,
@@ -58,14 +74,19 @@ def benchmark_newcomers(
     json_file: options.JsonFile = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write the curves to FILE; OUT/DATA-models.html or -tasks by default."),
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Write the curves to FILE; OUT/DATA-models.html or -tasks by default.",
+        ),
     ] = None,
 ) -> None:
     """Compare how well routers know models, or a task, that they were not trained on, after more and more outcomes.
 
-    Every router is fitted without the newcomers. Then they join with their first k outcomes, random ones or on suggested probes,
-    and all test queries are asked. The graph router that was trained with everything stands beside them. What is finished is
-    kept in OUT: the same command goes on after an interruption.
+    Every router is fitted without the newcomers. Then they join with their first k outcomes, random
+    ones or on suggested probes, and all test queries are asked. The graph router that was trained
+    with everything stands beside them. What is finished is kept in OUT: the same command goes on
+    after an interruption.
 
     Example: graphrouter benchmark-newcomers simulated --seeds 2 --out newcomers/simulated
     """
@@ -74,10 +95,18 @@ def benchmark_newcomers(
     if html is not None:
         check_target(html, suffixes=PAGES)
     # The files in OUT get the name of the data, which is not read yet.
-    check_targets(out / "results.json", html, None if html is None else html.with_suffix(".md"), json_target)
+    check_targets(
+        out / "results.json", html, None if html is None else html.with_suffix(".md"), json_target
+    )
     with working("Loading libraries"):
+        from graphrouter.bench.evaluation.newcomers import (
+            collect,
+            failures,
+            parse_shots,
+            plan_newcomers,
+            verdict,
+        )
         from graphrouter.config import load_config
-        from graphrouter.evaluation.newcomers import collect, failures, parse_shots, plan_newcomers, verdict
 
     numbers = parse_shots(shots)
     settings = load_config(config, overrides or [])
@@ -97,11 +126,23 @@ def benchmark_newcomers(
     _run(plan, out, jobs)
     reason = failures(plan).get("graphrouter")
     if reason is not None:
-        print_error(f"graphrouter has no result: {reason.rstrip('.')}. Mend that, and run the same command again.")
+        print_error(
+            f"graphrouter has no result: {reason.rstrip('.')}. Mend that, and run the same "
+            "command again."
+        )
         raise typer.Exit(1)
     with working("Resampling the test queries"):
         found = collect(plan, num_draws=draws)
-    words = ["benchmark-newcomers", data, "--routers", routers, "--shots", shots, "--seeds", str(seeds)]
+    words = [
+        "benchmark-newcomers",
+        data,
+        "--routers",
+        routers,
+        "--shots",
+        shots,
+        "--seeds",
+        str(seeds),
+    ]
     words += ["--hold-out", hold_out.value, "--held-out", f"{held_out:g}", "--draws", str(draws)]
     words += ["--max-tasks", str(max_tasks)] if hold_out is HoldOutOption.tasks else []
     command = options.command_line(words, config=config, overrides=overrides)
@@ -119,7 +160,7 @@ def benchmark_newcomers(
 
 
 def _run(plan: NewcomerPlan, out: Path, jobs: int | None) -> None:
-    from graphrouter.evaluation.newcomers import open_cells, run_cells
+    from graphrouter.bench.evaluation.newcomers import open_cells, run_cells
 
     cells = open_cells(plan)
     finished = (
@@ -129,9 +170,16 @@ def _run(plan: NewcomerPlan, out: Path, jobs: int | None) -> None:
     follow_cells(finished, out, num_open=len(cells), num_cells=len(plan.cells))
 
 
-def _write(found: NewcomerEvaluation, targets: list[Path], page: Path, *, command: str) -> list[Path]:
-    """The files written: the figures as JSON, the curves as a page, the tables as Markdown beside it."""
-    from graphrouter.evaluation.newcomers import render_newcomers_html, render_newcomers_markdown
+def _write(
+    found: NewcomerEvaluation, targets: list[Path], page: Path, *, command: str
+) -> list[Path]:
+    """The files written: the figures as JSON, the curves as a page, the tables as Markdown beside
+    it.
+    """
+    from graphrouter.bench.evaluation.newcomers import (
+        render_newcomers_html,
+        render_newcomers_markdown,
+    )
 
     for file in targets:
         replace_file(file, partial(write_json, found.to_json()))
@@ -150,29 +198,45 @@ def _write_text(text: str, file: Path) -> None:
 
 
 def _show(found: NewcomerEvaluation) -> None:
-    """Log loss of everybody after each shot, and what the graph router has learned by then; as many side by side as fit."""
-    from graphrouter.evaluation.newcomers.tables import LOG_LOSS, title_of
+    """Log loss of everybody after each shot, and what the graph router has learned by then.
+
+    As many side by side as fit.
+    """
+    from graphrouter.bench.evaluation.newcomers.tables import LOG_LOSS, title_of
 
     splits = f"{len(found.seeds)} {'seed' if len(found.seeds) == 1 else 'seeds'}"
-    title = f"{found.dataset}: {title_of(LOG_LOSS, found).lower()} after k outcomes, {found.num_queries:,} test queries, {splits}"
+    title = (
+        f"{found.dataset}: {title_of(LOG_LOSS, found).lower()} after k outcomes, "
+        f"{found.num_queries:,} test queries, {splits}"
+    )
     at_once = max(1, (console.width - max(map(len, found.routers)) - 1) // _CHARS_A_FIGURE)
     for start in range(0, len(found.labels), at_once):
         _show_shots(found, found.labels[start : start + at_once], title if start == 0 else "")
-    say("* graphrouter is surely better after as many outcomes: the 95 % interval of the difference excludes zero.", style="dim")
-    say("! surely worse. learned share: of the way from rasch without outcomes to graphrouter_retrained.", style="dim")
+    say(
+        "* graphrouter is surely better after as many outcomes: the 95 % interval of the "
+        "difference excludes zero.",
+        style="dim",
+    )
+    say(
+        "! surely worse. learned share: of the way from rasch without outcomes to "
+        "graphrouter_retrained.",
+        style="dim",
+    )
     for name, reason in found.failed.items():
         say_line(f"Not among them: {name} ({reason})")
 
 
 def _show_shots(found: NewcomerEvaluation, labels: Sequence[str], title: str) -> None:
-    from graphrouter.evaluation.newcomers.tables import LOG_LOSS, mark_of
+    from graphrouter.bench.evaluation.newcomers.tables import LOG_LOSS, mark_of
 
     table = new_table(title, "", *(f"{label} " for label in labels))
     table.columns[0].no_wrap = True
     for name in found.routers:
         figures = [found.figure(name, label, "log_loss").value for label in labels]
         marks = [_MARKS[mark_of(found, name, label, LOG_LOSS)] for label in labels]
-        cells = [f"{number(value, '.3f')}{mark}" for value, mark in zip(figures, marks, strict=True)]
+        cells = [
+            f"{number(value, '.3f')}{mark}" for value, mark in zip(figures, marks, strict=True)
+        ]
         table.add_row(name, *cells, style="bold" if name == "graphrouter" else None)
     table.add_section()
     shares = [found.figure("graphrouter", label, "learned_share").value for label in labels]

@@ -1,4 +1,6 @@
-"""`graphrouter pool`: which models a router chooses among, and how they change without a training."""
+"""`graphrouter pool`: which models a router chooses among, and how they change without a
+training.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,12 @@ from graphrouter.files import replace_file
 if TYPE_CHECKING:
     import pandas as pd
 
-    from graphrouter.routers.parts import Change
+    from graphrouter.router.support import Change
 
-app = typer.Typer(no_args_is_help=True, help="Show and change the models of a trained router; nothing is trained again.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Show and change the models of a trained router; nothing is trained again.",
+)
 
 
 @app.command("list")
@@ -32,19 +37,31 @@ def list_models(artifact: options.Artifact, as_json: options.Json = False) -> No
     Example: graphrouter pool list artifacts/demo/router
     """
     router = load_router(artifact)
-    known = router.support.outcomes.groupby("model")["effect"].agg(["size", "mean"]).reindex(list(router.models))
+    known = (
+        router.support.outcomes.groupby("model")["effect"]
+        .agg(["size", "mean"])
+        .reindex(list(router.models))
+    )
     if as_json:
         rows = zip(router.pool, known["size"].fillna(0), known["mean"], strict=True)
         print_json(
             [
-                {**plain_card(card), "num_outcomes": int(size), "mean_effect": None if mean != mean else float(mean)}
+                {
+                    **plain_card(card),
+                    "num_outcomes": int(size),
+                    "mean_effect": None if mean != mean else float(mean),
+                }
                 for card, size, mean in rows
             ]
         )
         return
-    table = new_table(f"Pool of {artifact}", "model", "USD/M tokens in", "out", "outcomes", "mean effect")
+    table = new_table(
+        f"Pool of {artifact}", "model", "USD/M tokens in", "out", "outcomes", "mean effect"
+    )
     for card, size, mean in zip(router.pool, known["size"].fillna(0), known["mean"], strict=True):
-        prices = (number(price, ".2f") for price in (card.input_usd_per_mtok, card.output_usd_per_mtok))
+        prices = (
+            number(price, ".2f") for price in (card.input_usd_per_mtok, card.output_usd_per_mtok)
+        )
         table.add_row(card.model, *prices, f"{int(size):,}", number(mean, ".3f"))
     show_table(table)
 
@@ -83,21 +100,27 @@ def suggest_probes(
         typer.Option(
             "--model",
             metavar="MODEL",
-            help="A model of the pool to be known better; a newcomer that is not in it yet by default.",
+            help="A model of the pool to be known better; a newcomer that is not in it yet by "
+            "default.",
             show_default=False,
         ),
     ] = None,
     num: Annotated[int, typer.Option("-n", "--num", metavar="N", help="How many prompts.")] = 20,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Write them here, as .csv, .jsonl or .parquet.", show_default=False),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Write them here, as .csv, .jsonl or .parquet.",
+            show_default=False,
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Show which prompts to run on a model so that few outcomes tell most, the most useful first.
 
-    Grade the answers from 0 to 1 in a column effect, and give the table to pool add. What the model has answered is left out, so
-    it can be asked again after each batch.
+    Grade the answers from 0 to 1 in a column effect, and give the table to pool add. What the model
+    has answered is left out, so it can be asked again after each batch.
 
     Example: graphrouter pool suggest-probes artifacts/mine -n 20 --out probes.csv
     """
@@ -110,17 +133,33 @@ def suggest_probes(
 
         replace_file(out, partial(write_table, probes))
     if as_json:
-        print_json([{**row, "task": row["task"] if isinstance(row["task"], str) else None} for row in probes.to_dict("records")])
+        print_json(
+            [
+                {**row, "task": row["task"] if isinstance(row["task"], str) else None}
+                for row in probes.to_dict("records")
+            ]
+        )
     elif out is not None:
-        say_line(f"Wrote {len(probes):,} prompts to {out}. Add a column effect with your grades, from 0 to 1.")
+        say_line(
+            f"Wrote {len(probes):,} prompts to {out}. Add a column effect with your grades, from "
+            "0 to 1."
+        )
     else:
         _show_probes(probes)
 
 
 def _show_probes(probes: pd.DataFrame) -> None:
-    table = new_table(f"Prompts to run ({len(probes)}), the most useful first", "query_id", "task", "prompt", text_columns=3)
+    table = new_table(
+        f"Prompts to run ({len(probes)}), the most useful first",
+        "query_id",
+        "task",
+        "prompt",
+        text_columns=3,
+    )
     for query, task, prompt in probes.itertuples(index=False):
-        table.add_row(query, one_line(task, 24) if isinstance(task, str) else "-", one_line(prompt, 80))
+        table.add_row(
+            query, one_line(task, 24) if isinstance(task, str) else "-", one_line(prompt, 80)
+        )
     show_table(table)
 
 
@@ -130,16 +169,21 @@ def check(
     outcomes: Annotated[
         Path,
         typer.Argument(
-            metavar="OUTCOMES", help="Table with model, effect, and prompt (and task) or query_id.", show_default=False
+            metavar="OUTCOMES",
+            help="Table with model, effect, and prompt (and task) or query_id.",
+            show_default=False,
         ),
     ],
     as_json: options.Json = False,
-    level: Annotated[float, typer.Option("--level", help="Chance of naming any model when none has changed.")] = 0.05,
+    level: Annotated[
+        float, typer.Option("--level", help="Chance of naming any model when none has changed.")
+    ] = 0.05,
 ) -> None:
     """Compare new outcomes with what the router expects, and name the models that have changed.
 
-    A provider may change a model behind the same name. Twenty outcomes of a model are the fewest that get a verdict, about two
-    hundred find a change of 0.15 in effect. Prompts that were harder than they look for all models alike count for none.
+    A provider may change a model behind the same name. Twenty outcomes of a model are the fewest
+    that get a verdict, about two hundred find a change of 0.15 in effect. Prompts that were harder
+    than they look for all models alike count for none.
 
     Example: graphrouter pool check artifacts/mine graded.csv
     """
@@ -147,7 +191,7 @@ def check(
     router = load_router(artifact)
 
     from graphrouter.cli.drift import show_drift
-    from graphrouter.evaluation.drift import check_drift
+    from graphrouter.monitoring.drift import check_drift
 
     with working("Comparing"):
         report = check_drift(router, graded, level=level)

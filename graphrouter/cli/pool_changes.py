@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 
     from graphrouter.pool import ModelCard
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model of the pool.", show_default=False)]
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Name of a model of the pool.", show_default=False)
+]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="ARTIFACT", help="Write the changed router here; in place by default.", show_default=False),
+    typer.Option(
+        "--out",
+        metavar="ARTIFACT",
+        help="Write the changed router here; in place by default.",
+        show_default=False,
+    ),
 ]
 
 
@@ -31,7 +38,9 @@ def add(
     card: Annotated[
         Path,
         typer.Argument(
-            metavar="CARD", help="The model's card as .yaml or .json: model, description, prices.", show_default=False
+            metavar="CARD",
+            help="The model's card as .yaml or .json: model, description, prices.",
+            show_default=False,
         ),
     ],
     outcomes: Annotated[
@@ -39,22 +48,32 @@ def add(
         typer.Option(
             "--outcomes",
             metavar="FILE",
-            help="Table with effect and query_id, or prompt (and task); perhaps cost_usd, tokens, latency_s.",
+            help="Table with effect and query_id, or prompt (and task); perhaps cost_usd, tokens, "
+            "latency_s.",
             show_default=False,
         ),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Forget the older outcomes of the model: it has changed behind its name.")
+        bool,
+        typer.Option(
+            "--replace",
+            help="Forget the older outcomes of the model: it has changed behind its name.",
+        ),
     ] = False,
     fill_prices: Annotated[
-        bool, typer.Option("--fill-prices", help="Take prices that the card does not state from the list of genai-prices.")
+        bool,
+        typer.Option(
+            "--fill-prices",
+            help="Take prices that the card does not state from the list of genai-prices.",
+        ),
     ] = False,
     listed_as: Annotated[
         str | None,
         typer.Option(
             "--listed-as",
             metavar="NAME",
-            help="The model's name in that list, MODEL or PROVIDER/MODEL; the card's by default. Implies --fill-prices.",
+            help="The model's name in that list, MODEL or PROVIDER/MODEL; the card's by default. "
+            "Implies --fill-prices.",
             show_default=False,
         ),
     ] = None,
@@ -62,13 +81,16 @@ def add(
 ) -> None:
     """Add a model, or outcomes to one that is there; it is a candidate from the next prompt on.
 
-    A card alone places a model by its description and price; twenty graded outcomes say far more. When the pool has the model
-    already, what the card states is updated, the rest of it stays, and the outcomes are added.
+    A card alone places a model by its description and price; twenty graded outcomes say far more.
+    When the pool has the model already, what the card states is updated, the rest of it stays, and
+    the outcomes are added.
 
     Example: graphrouter pool add artifacts/mine fresh.yaml --outcomes graded.csv
     """
     if replace and outcomes is None:
-        raise typer.BadParameter("--replace puts new outcomes in the place of older ones; give them with --outcomes FILE")
+        raise typer.BadParameter(
+            "--replace puts new outcomes in the place of older ones; give them with --outcomes FILE"
+        )
     notes: list[str] = []
     wanted = read_card(card)
     if fill_prices or listed_as is not None:
@@ -77,7 +99,9 @@ def add(
     graded = None if outcomes is None else _outcomes_of(wanted.model, read_outcomes(outcomes))
     router = load_router(artifact)
     if graded is not None and "task" in graded.columns:
-        warn_of_unknown_tasks(router, [task for task in graded["task"] if isinstance(task, str) and task.strip()])
+        warn_of_unknown_tasks(
+            router, [task for task in graded["task"] if isinstance(task, str) and task.strip()]
+        )
     with working("Placing the model"):
         if wanted.model not in router.pool.index:
             changed = router.add_model(wanted, outcomes=graded)
@@ -89,8 +113,13 @@ def add(
             if graded is not None:
                 changed = changed.add_outcomes(graded, replace=replace)
     count = 0 if graded is None else len(graded)
-    forgotten = "; older ones are forgotten" if replace and wanted.model in router.pool.index else ""
-    what = f"{wanted.model} is in the pool of {len(changed.pool)} models, with {count:,} new outcomes{forgotten}"
+    forgotten = (
+        "; older ones are forgotten" if replace and wanted.model in router.pool.index else ""
+    )
+    what = (
+        f"{wanted.model} is in the pool of {len(changed.pool)} models, with {count:,} new "
+        f"outcomes{forgotten}"
+    )
     save_router(changed, out or artifact, what)
     for line in notes:
         say_line(line)
@@ -103,23 +132,31 @@ def _updated(card: ModelCard, stated: ModelCard) -> ModelCard:
 
 def _differences(card: ModelCard, stated: ModelCard) -> list[str]:
     """A line for every field that an update changes."""
-    pairs = ((name, getattr(card, name), value) for name, value in stated.model_dump(exclude_unset=True).items())
+    pairs = (
+        (name, getattr(card, name), value)
+        for name, value in stated.model_dump(exclude_unset=True).items()
+    )
     return [f"{name}: {old!r} -> {new!r}" for name, old, new in pairs if old != new]
 
 
 def add_task(
     artifact: options.Artifact,
-    task: Annotated[str, typer.Argument(metavar="TASK", help="Name of the new task.", show_default=False)],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="Name of the new task.", show_default=False)
+    ],
     description: Annotated[
         str | None,
-        typer.Option("--description", metavar="TEXT", help="What its queries are about.", show_default=False),
+        typer.Option(
+            "--description", metavar="TEXT", help="What its queries are about.", show_default=False
+        ),
     ] = None,
     examples: Annotated[
         Path | None,
         typer.Option(
             "--examples",
             metavar="FILE",
-            help="Outcomes on its queries: table with model, effect and prompt; perhaps cost_usd, tokens, latency_s.",
+            help="Outcomes on its queries: table with model, effect and prompt; perhaps cost_usd, "
+            "tokens, latency_s.",
             show_default=False,
         ),
     ] = None,
@@ -129,14 +166,19 @@ def add_task(
 
     Afterwards prompts can be routed with its name.
 
-    Example: graphrouter pool add-task artifacts/mine law --description "Questions about contracts." --examples graded.csv
+    Example: graphrouter pool add-task artifacts/mine law --description "Questions about contracts."
+    --examples graded.csv
     """
     graded = None if examples is None else read_outcomes(examples)
     router = load_router(artifact)
     with working("Placing the task"):
         changed = router.add_task(task, description=description, examples=graded)
     count = 0 if graded is None else len(graded)
-    save_router(changed, out or artifact, f"{task} is one of {len(changed.known_tasks)} tasks, with {count:,} new outcomes")
+    save_router(
+        changed,
+        out or artifact,
+        f"{task} is one of {len(changed.known_tasks)} tasks, with {count:,} new outcomes",
+    )
 
 
 def remove(artifact: options.Artifact, model: Model, out: Out = None) -> None:
@@ -145,17 +187,23 @@ def remove(artifact: options.Artifact, model: Model, out: Out = None) -> None:
     Example: graphrouter pool remove artifacts/mine old-model
     """
     changed = load_router(artifact).remove_model(model)
-    save_router(changed, out or artifact, f"{model} is out of the pool; {len(changed.pool)} models are left")
+    save_router(
+        changed, out or artifact, f"{model} is out of the pool; {len(changed.pool)} models are left"
+    )
 
 
 def set_price(
     artifact: options.Artifact,
     model: Model,
     input_usd_per_mtok: Annotated[
-        float, typer.Option("--input", help="US dollars per million prompt tokens.", show_default=False)
+        float,
+        typer.Option("--input", help="US dollars per million prompt tokens.", show_default=False),
     ],
     output_usd_per_mtok: Annotated[
-        float, typer.Option("--output", help="US dollars per million completion tokens.", show_default=False)
+        float,
+        typer.Option(
+            "--output", help="US dollars per million completion tokens.", show_default=False
+        ),
     ],
     out: Out = None,
 ) -> None:
@@ -166,20 +214,30 @@ def set_price(
     prices = {"input_usd_per_mtok": input_usd_per_mtok, "output_usd_per_mtok": output_usd_per_mtok}
     changed = load_router(artifact).set_price(model, **prices)
     save_router(
-        changed, out or artifact, f"{model} costs {input_usd_per_mtok:g} and {output_usd_per_mtok:g} USD per million tokens"
+        changed,
+        out or artifact,
+        f"{model} costs {input_usd_per_mtok:g} and {output_usd_per_mtok:g} USD per million tokens",
     )
 
 
 def _with_prices(card: ModelCard, listed_as: str | None) -> tuple[ModelCard, str]:
-    """The card with the prices of the list where it has none, and a line that says what they are and whose."""
+    """The card with the prices of the list where it has none, and a line that says what they are
+    and whose.
+    """
     from graphrouter.prices import listed_price, with_listed_price
 
     if card.has_price:
         return card, ""
     listed = listed_price(listed_as or card.model)
     filled = with_listed_price(card, listed)
-    prices = f"{filled.input_usd_per_mtok:g} and {filled.output_usd_per_mtok:g} USD per million tokens"
-    return filled, f"Prices      {prices}; what the card left open is that of {listed.name} in the list of genai-prices"
+    prices = (
+        f"{filled.input_usd_per_mtok:g} and {filled.output_usd_per_mtok:g} USD per million tokens"
+    )
+    return (
+        filled,
+        f"Prices      {prices}; what the card left open is that of {listed.name} in the list of "
+        "genai-prices",
+    )
 
 
 def _outcomes_of(model: str, graded: pd.DataFrame) -> pd.DataFrame:
@@ -188,7 +246,13 @@ def _outcomes_of(model: str, graded: pd.DataFrame) -> pd.DataFrame:
     Raises:
         DataError: They are of another model.
     """
-    others = sorted(set(graded["model"].dropna().astype("str")) - {model}) if "model" in graded.columns else []
+    others = (
+        sorted(set(graded["model"].dropna().astype("str")) - {model})
+        if "model" in graded.columns
+        else []
+    )
     if others:
-        raise DataError(f"The outcomes are of {others[0]!r} too; expected outcomes of {model!r} alone.")
+        raise DataError(
+            f"The outcomes are of {others[0]!r} too; expected outcomes of {model!r} alone."
+        )
     return graded.assign(model=model)

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from graphrouter.pool import ModelCard
-    from graphrouter.routers.graph import GraphRouter
+    from graphrouter.router.graph_router import GraphRouter
 
 
 def load_router(artifact: Path) -> GraphRouter:
     """The graph router in a folder."""
-    from graphrouter.routers.graph import GraphRouter
+    from graphrouter.router.graph_router import GraphRouter
 
     with working("Loading the router"):
         return GraphRouter.load(artifact)
@@ -29,12 +29,15 @@ def save_router(router: GraphRouter, out: Path, what: str) -> None:
     """Nothing; writes the router, and says what was done and where it lies.
 
     Raises:
-        ArtifactError: It was read from MLflow, where a version is never changed, and no folder is named.
+        ArtifactError: It was read from MLflow, where a version is never changed, and no folder is
+            named.
     """
-    from graphrouter.routers.registry import is_router_uri
+    from graphrouter.tracking.registry import is_router_uri
 
     if is_router_uri(out):
-        raise ArtifactError(f"{out} is a version in MLflow, which stays as it is. Name a folder with --out.")
+        raise ArtifactError(
+            f"{out} is a version in MLflow, which stays as it is. Name a folder with --out."
+        )
     router.save(out)
     say(f"{what}.")
     say_line(f"Artifact    {out}")
@@ -56,7 +59,10 @@ def read_card(file: Path) -> ModelCard:
     from graphrouter.pool import parse_card
 
     if not file.is_file():
-        raise DataError(f"There is no file {file}; expected a card as .yaml or .json, with model, description and prices.")
+        raise DataError(
+            f"There is no file {file}; expected a card as .yaml or .json, with model, description "
+            "and prices."
+        )
     try:
         text = file.read_text(encoding="utf-8")
         values = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
@@ -64,7 +70,10 @@ def read_card(file: Path) -> ModelCard:
         reason = " ".join(str(error).split())
         raise DataError(f"{file} cannot be read ({reason}). Write it as YAML or JSON.") from None
     if not isinstance(values, dict):
-        raise DataError(f"{file} holds a {type(values).__name__}; expected fields: model, description, prices, ...")
+        raise DataError(
+            f"{file} holds a {type(values).__name__}; expected fields: model, description, "
+            "prices, ..."
+        )
     return parse_card(values, source=file.name)
 
 
@@ -77,5 +86,8 @@ def read_outcomes(file: Path) -> pd.DataFrame:
     table = read_table(file)
     if "effect" not in table.columns:
         there = ", ".join(str(name) for name in table.columns) or "none"
-        raise DataError(f"{file} has no column effect (columns: {there}). Add your grade of each answer, from 0 to 1.")
+        raise DataError(
+            f"{file} has no column effect (columns: {there}). Add your grade of each answer, from "
+            "0 to 1."
+        )
     return pd.DataFrame(table)

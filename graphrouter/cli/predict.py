@@ -20,7 +20,7 @@ from graphrouter.files import replace_file
 if TYPE_CHECKING:
     import pandas as pd
 
-    from graphrouter.routers.base import Router
+    from graphrouter.router.protocol import Router
     from graphrouter.types import Predictions
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
@@ -42,25 +42,34 @@ def predict(
         Path,
         typer.Argument(
             metavar="QUERIES",
-            help="Table with a column prompt, and perhaps query_id and task, as .parquet, .csv or .jsonl.",
+            help="Table with a column prompt, and perhaps query_id and task, as .parquet, .csv or "
+            ".jsonl.",
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="File to write, as .parquet, .csv or .jsonl.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="File to write, as .parquet, .csv or .jsonl.", show_default=False
+        ),
+    ],
 ) -> None:
     """Write the expected effect, cost, tokens and latency of every model on every query: one row a pair.
 
-    Columns: query_id, model, effect, effect_low and effect_high (an 80 % interval of the expected effect), cost_usd,
-    input_tokens, output_tokens, latency_s. Empty means "cannot be predicted". Queries without query_id are numbered from 1.
+    Columns: query_id, model, effect, effect_low and effect_high (an 80 % interval of the expected
+    effect), cost_usd, input_tokens, output_tokens, latency_s. Empty means "cannot be predicted".
+    Queries without query_id are numbered from 1.
 
     Example: graphrouter predict artifacts/demo/router prompts.csv --out predictions.csv
     """
     check_target(out, suffixes=SUFFIXES)
     if out.resolve() == queries.resolve():
-        raise DataError(f"--out {out} is the file with the queries, which would be lost. Name another file.")
+        raise DataError(
+            f"--out {out} is the file with the queries, which would be lost. Name another file."
+        )
 
     from graphrouter.data.readers import write_table
-    from graphrouter.routers.loading import load_router
+    from graphrouter.router.loading import load_router
 
     wanted = read_queries(queries)
     with working("Loading the router"):
@@ -68,14 +77,18 @@ def predict(
     warn_of_unknown_tasks(router, wanted.tasks)
     table = predict_table(router, wanted)
     replace_file(out, partial(write_table, table))
-    say_line(f"Wrote {len(table):,} rows ({len(wanted.ids):,} queries x {len(router.models)} models) to {out}")
+    say_line(
+        f"Wrote {len(table):,} rows ({len(wanted.ids):,} queries x {len(router.models)} models) "
+        f"to {out}"
+    )
 
 
 def read_queries(file: Path) -> QueryList:
     """The queries in a file.
 
     Raises:
-        DataError: The file is missing, no table, empty, without prompts, or has the same query_id twice.
+        DataError: The file is missing, no table, empty, without prompts, or has the same query_id
+            twice.
     """
     from graphrouter.data.readers import read_table
     from graphrouter.data.values import parse_ids, parse_texts
@@ -83,7 +96,10 @@ def read_queries(file: Path) -> QueryList:
     frame = read_table(file)
     if "prompt" not in frame.columns:
         there = ", ".join(str(name) for name in frame.columns) or "none"
-        raise DataError(f"{file} has no column prompt (columns: {there}). Rename the column that holds the prompts.")
+        raise DataError(
+            f"{file} has no column prompt (columns: {there}). Rename the column that holds the "
+            "prompts."
+        )
     if frame.empty:
         raise DataError(f"{file} holds no queries; expected at least one row.")
     ids = [str(row + 1) for row in range(len(frame))]
@@ -91,23 +107,35 @@ def read_queries(file: Path) -> QueryList:
         parsed = parse_ids(frame["query_id"], file.name, "query_id")
         if parsed.duplicated().any():
             row = int(parsed.duplicated().to_numpy().argmax())
-            raise DataError(f"{file.name}, row {row + 1}: query_id {parsed.iloc[row]!r} occurs before. Make the ids distinct.")
+            raise DataError(
+                f"{file.name}, row {row + 1}: query_id {parsed.iloc[row]!r} occurs before. Make "
+                "the ids distinct."
+            )
         ids = parsed.tolist()
     tasks: list[str | None] = [None] * len(frame)
     if "task" in frame.columns:
-        tasks = [task if isinstance(task, str) else None for task in parse_texts(frame["task"], file.name, "task")]
+        tasks = [
+            task if isinstance(task, str) else None
+            for task in parse_texts(frame["task"], file.name, "task")
+        ]
     return QueryList(ids, _prompts(frame["prompt"], file.name), tasks)
 
 
 def predict_table(router: Router, queries: QueryList) -> pd.DataFrame:
-    """One row a (query, model) pair, in the order of the queries, with a progress bar for a long list."""
+    """One row a (query, model) pair, in the order of the queries, with a progress bar for a long
+    list.
+    """
     import pandas as pd
 
     starts = range(0, len(queries.ids), _QUERIES_AT_ONCE)
     parts = []
     for start in track(starts, "Predicting"):
         rows = slice(start, start + _QUERIES_AT_ONCE)
-        parts.append(_long(queries.ids[rows], router.predict(queries.prompts[rows], tasks=queries.tasks[rows])))
+        parts.append(
+            _long(
+                queries.ids[rows], router.predict(queries.prompts[rows], tasks=queries.tasks[rows])
+            )
+        )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -115,12 +143,24 @@ def _long(ids: list[str], predictions: Predictions) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
-    names = ("effect", "effect_low", "effect_high", "cost_usd", "input_tokens", "output_tokens", "latency_s")
+    names = (
+        "effect",
+        "effect_low",
+        "effect_high",
+        "cost_usd",
+        "input_tokens",
+        "output_tokens",
+        "latency_s",
+    )
     unknown = np.full(predictions.effect.shape, np.nan)
-    columns = {name: unknown if (known := getattr(predictions, name)) is None else known for name in names}
+    columns = {
+        name: unknown if (known := getattr(predictions, name)) is None else known for name in names
+    }
     return pd.DataFrame(
         {
-            "query_id": pd.Series(np.repeat(np.array(ids, dtype=object), len(predictions.models)), dtype="str"),
+            "query_id": pd.Series(
+                np.repeat(np.array(ids, dtype=object), len(predictions.models)), dtype="str"
+            ),
             "model": pd.Series(list(predictions.models) * len(ids), dtype="str"),
             **{name: values.ravel() for name, values in columns.items()},
         }
@@ -132,5 +172,8 @@ def _prompts(column: pd.Series, source: str) -> list[str]:
     values = column.tolist()
     for row, value in enumerate(values):
         if not isinstance(value, str):
-            raise DataError(f"{source}, row {row + 1}: prompt is {value!r}; expected text. Write one, or delete the row.")
+            raise DataError(
+                f"{source}, row {row + 1}: prompt is {value!r}; expected text. Write one, or "
+                "delete the row."
+            )
     return values

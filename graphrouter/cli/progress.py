@@ -33,14 +33,24 @@ class FinishedCell(NamedTuple):
 
     @property
     def trouble(self) -> str:
-        """Why it has no figures; empty when it has. What a dataset lacks it lacks for every seed, so that names none."""
+        """Why it has no figures.
+
+        Empty when it has. What a dataset lacks it lacks for every seed, so that names none.
+        """
         if self.status == "not_applicable":
             return f"{self.router} cannot be used on {self.data}: {self.message}"
-        return f"{self.router} failed on {self.data}, seed {self.seed}: {self.message}" if self.status == "failed" else ""
+        return (
+            f"{self.router} failed on {self.data}, seed {self.seed}: {self.message}"
+            if self.status == "failed"
+            else ""
+        )
 
 
 class _NoticeHandler(logging.Handler):
-    """Shows notices of the package (level INFO) as plain lines; warnings have a handler of their own."""
+    """Shows notices of the package (level INFO) as plain lines.
+
+    Warnings have a handler of their own.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno == logging.INFO:
@@ -48,7 +58,10 @@ class _NoticeHandler(logging.Handler):
 
 
 def working(what: str) -> AbstractContextManager[object]:
-    """A spinner beside `what` for as long as the context lasts; nothing where standard error is no terminal."""
+    """A spinner beside `what` for as long as the context lasts.
+
+    Nothing where standard error is no terminal.
+    """
     return error_console.status(f"{what} ...")
 
 
@@ -58,10 +71,14 @@ def track(parts: Sequence[T], what: str) -> Iterator[T]:
 
     # Two parts or fewer are done before a bar could be read.
     hidden = not error_console.is_terminal or len(parts) < 3
-    yield from rich_track(parts, description=what, console=error_console, disable=hidden, transient=True)
+    yield from rich_track(
+        parts, description=what, console=error_console, disable=hidden, transient=True
+    )
 
 
-def follow_cells(finished: Iterable[FinishedCell], out: Path, *, num_open: int, num_cells: int) -> None:
+def follow_cells(
+    finished: Iterable[FinishedCell], out: Path, *, num_open: int, num_cells: int
+) -> None:
     """Runs the open cells of a benchmark, with a progress bar where standard error is a terminal, and tells each trouble once.
 
     Args:
@@ -73,10 +90,19 @@ def follow_cells(finished: Iterable[FinishedCell], out: Path, *, num_open: int, 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     if num_open < num_cells:
-        error_console.out(f"{num_cells - num_open} of {num_cells} cells are done already.", highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        error_console.out(
+            f"{num_cells - num_open} of {num_cells} cells are done already.", highlight=False
+        )
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     try:
-        with Progress(*columns, console=error_console, transient=True, disable=not error_console.is_terminal) as bar:
+        with Progress(
+            *columns, console=error_console, transient=True, disable=not error_console.is_terminal
+        ) as bar:
             task = bar.add_task("Routers on splits", total=num_open)
             told: set[str] = set()
             for cell in finished:
@@ -85,7 +111,10 @@ def follow_cells(finished: Iterable[FinishedCell], out: Path, *, num_open: int, 
                     error_console.out(cell.trouble, highlight=False)
                     told.add(cell.trouble)
     except KeyboardInterrupt:
-        error_console.out(f"What is finished is kept in {out}; the same command goes on from there.", highlight=False)
+        error_console.out(
+            f"What is finished is kept in {out}; the same command goes on from there.",
+            highlight=False,
+        )
         raise
 
 
@@ -93,8 +122,8 @@ def follow_cells(finished: Iterable[FinishedCell], out: Path, *, num_open: int, 
 def training_output() -> Iterator[bool]:
     """Whether progress bars make sense; inside, all that libraries print goes to standard error.
 
-    Notices of the training, such as that it goes on with an interrupted run, are shown. Ctrl-C stays Ctrl-C: Lightning turns it
-    into an exit with status 1.
+    Notices of the training, such as that it goes on with an interrupted run, are shown. Ctrl-C
+    stays Ctrl-C: Lightning turns it into an exit with status 1.
     """
     logger = logging.getLogger("graphrouter.training")
     level, handler = logger.level, _NoticeHandler()

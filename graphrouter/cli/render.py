@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 SOLVED = 0.5
 """Effect from which a query counts as solved in what is shown of evidence."""
-NO_COST = "cost unknown: the outcomes that this router learned from carry neither cost nor tokens with prices"
+NO_COST = (
+    "cost unknown: the outcomes that this router learned from carry neither cost nor tokens "
+    "with prices"
+)
 _NAMES_SHOWN = 3
 
 
@@ -24,7 +27,9 @@ def say(text: str = "", *, style: str | None = None) -> None:
 
 
 def say_line(text: str) -> None:
-    """Writes a line to standard output that the terminal must not break, such as a command to copy."""
+    """Writes a line to standard output that the terminal must not break, such as a command to
+    copy.
+    """
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -44,7 +49,12 @@ def new_table(title: str, *columns: str, text_columns: int = 1) -> Table:
     )
     for number, column in enumerate(columns):
         is_text = number < text_columns
-        table.add_column(Text(column), justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text)
+        table.add_column(
+            Text(column),
+            justify="left" if is_text else "right",
+            overflow="fold",
+            no_wrap=not is_text,
+        )
     return table
 
 
@@ -57,7 +67,11 @@ def show_table(table: Table) -> None:
 def one_line(text: str, width: int) -> str:
     """The text on one line of at most `width` characters, without control characters."""
     flat = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * width]).split())
-    return flat if len(flat) <= width and len(text) <= 4 * width else f"{flat[: width - 3].rstrip()}..."
+    return (
+        flat
+        if len(flat) <= width and len(text) <= 4 * width
+        else f"{flat[: width - 3].rstrip()}..."
+    )
 
 
 def number(value: float | None, form: str) -> str:
@@ -66,7 +80,9 @@ def number(value: float | None, form: str) -> str:
 
 
 def usd_form(values: Iterable[float | None]) -> str:
-    """A format under which all the dollar amounts can be compared: two significant digits for the smallest one."""
+    """A format under which all the dollar amounts can be compared: two significant digits for the
+    smallest one.
+    """
     known = [value for value in values if value is not None and math.isfinite(value) and value > 0]
     digits = 1 - math.floor(math.log10(min(known))) if known else 2
     return f",.{min(max(digits, 2), 8)}f"
@@ -85,10 +101,16 @@ def show_decision(decision: Decision, policy: str, *, top: int) -> None:
     say(f"  {_expectation(chosen)}")
     say(f"  policy: {policy}")
     if decision.used_fallback:
-        say(f"  This is the fallback: no model satisfies the policy ({chosen.model}: {chosen.rejected}).")
+        say(
+            f"  This is the fallback: no model satisfies the policy ({chosen.model}: "
+            f"{chosen.rejected})."
+        )
     if decision.used_safe_model:
         first = decision.candidates[0]
-        say(f"  This is the safe model: too little is known of {one_line(first.model, 60)}, {effect_with_ends(first)}.")
+        say(
+            f"  This is the safe model: too little is known of {one_line(first.model, 60)}, "
+            f"{effect_with_ends(first)}."
+        )
     say()
     _show_candidates(decision, top)
     if decision.evidence:
@@ -102,7 +124,11 @@ def effect_with_ends(candidate: Candidate) -> str:
         >>> effect_with_ends(Candidate("new", 0.612, None, None, None, 0.6, effect_low=0.42, effect_high=0.779))
         '0.612 (0.42-0.78)'
     """
-    ends = "" if candidate.effect_low is None else f" ({candidate.effect_low:.2f}-{candidate.effect_high:.2f})"
+    ends = (
+        ""
+        if candidate.effect_low is None
+        else f" ({candidate.effect_low:.2f}-{candidate.effect_high:.2f})"
+    )
     return f"{candidate.effect:.3f}{ends}"
 
 
@@ -134,16 +160,26 @@ def _show_candidates(decision: Decision, top: int) -> None:
     for row, candidate in enumerate(shown):
         cells = [effect_with_ends(candidate), *(cells[row] for cells in known.values())]
         verdict = candidate.rejected or number(candidate.utility, ".4f")
-        style = "bold" if candidate.model == decision.model else ("dim" if candidate.rejected else None)
+        style = (
+            "bold" if candidate.model == decision.model else ("dim" if candidate.rejected else None)
+        )
         table.add_row(one_line(candidate.model, 60), *cells, verdict, style=style)
     show_table(table)
 
 
 def _show_evidence(decision: Decision) -> None:
-    table = new_table("Evidence: the most similar solved queries", "cosine", "task", "query and who solved it", text_columns=3)
+    table = new_table(
+        "Evidence: the most similar solved queries",
+        "cosine",
+        "task",
+        "query and who solved it",
+        text_columns=3,
+    )
     order = [c.model for c in decision.candidates]
     tasks = [one_line(item.task or "-", 24) for item in decision.evidence]
-    width = max(40, console.width - max(map(len, tasks)) - len("cosine") - 6)  # what the other columns leave
+    width = max(
+        40, console.width - max(map(len, tasks)) - len("cosine") - 6
+    )  # what the other columns leave
     for task, item in zip(tasks, decision.evidence, strict=True):
         story = f"{one_line(item.prompt, width)}\n{_who_solved(item, decision.model, order)}"
         table.add_row(f"{item.similarity:.2f}", task, story)
@@ -156,5 +192,9 @@ def _who_solved(item: Evidence, chosen: str, order: Sequence[str]) -> str:
     solved.sort(key=lambda model: model != chosen)
     names = f": {', '.join(solved[:_NAMES_SHOWN])}" if solved else ""
     more = ", ..." if len(solved) > _NAMES_SHOWN else ""
-    fate = "" if chosen in solved else f"; {chosen} {'did not' if chosen in item.effects else 'was not run'}"
+    fate = (
+        ""
+        if chosen in solved
+        else f"; {chosen} {'did not' if chosen in item.effects else 'was not run'}"
+    )
     return f"-> {len(solved)} of {len(item.effects)} solved it{names}{more}{fate}"

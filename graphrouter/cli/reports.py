@@ -12,11 +12,13 @@ from graphrouter.cli.progress import working
 from graphrouter.files import replace_file
 
 if TYPE_CHECKING:
-    from graphrouter.evaluation import Evaluation
-    from graphrouter.evaluation.evaluate import Round
+    from graphrouter.bench.evaluation import Evaluation
+    from graphrouter.bench.evaluation.evaluate import Round
 
 
-def write_reports(found: Sequence[tuple[Sequence[Round], Evaluation]], page: Path, *, command: str) -> list[Path]:
+def write_reports(
+    found: Sequence[tuple[Sequence[Round], Evaluation]], page: Path, *, command: str
+) -> list[Path]:
     """The files written: the report as a web page, and beside it the same in Markdown.
 
     Args:
@@ -24,11 +26,14 @@ def write_reports(found: Sequence[tuple[Sequence[Round], Evaluation]], page: Pat
         page: Where to write the page.
         command: How the figures were made, to stand in the report.
     """
-    from graphrouter.evaluation.report import build_report, render_html, render_markdown
+    from graphrouter.bench.evaluation.report import build_report, render_html, render_markdown
 
     with working("Writing the report"):
         today = datetime.now(UTC).date().isoformat()
-        reports = [build_report(rounds, evaluation, date=today, command=command) for rounds, evaluation in found]
+        reports = [
+            build_report(rounds, evaluation, date=today, command=command)
+            for rounds, evaluation in found
+        ]
         texts = {page: render_html(reports), page.with_suffix(".md"): render_markdown(reports)}
         for file, text in texts.items():
             replace_file(file, partial(_write, text))

@@ -10,8 +10,8 @@ from graphrouter.cli.console import console
 from graphrouter.cli.render import new_table, number, say, show_table
 
 if TYPE_CHECKING:
-    from graphrouter.evaluation.bootstrap import Interval
-    from graphrouter.evaluation.robustness import ChoiceShift, RobustnessReport
+    from graphrouter.bench.evaluation.bootstrap import Interval
+    from graphrouter.bench.evaluation.robustness import ChoiceShift, RobustnessReport
 
 _COLUMNS = ("changed", "flip %", "dearer %", "effect", "cost x")
 _WIDE = 100
@@ -24,9 +24,17 @@ def show_robustness(report: RobustnessReport) -> None:
     Args:
         report: What `measure_robustness` found.
     """
-    noise = {result.title: result.all for result in report.results.values() if result.kind == "neutral"}
-    additions = {result.title: result.all for result in report.results.values() if result.kind == "adversarial"}
-    easy = {result.title: result.easy for result in report.results.values() if result.easy is not None}
+    noise = {
+        result.title: result.all for result in report.results.values() if result.kind == "neutral"
+    }
+    additions = {
+        result.title: result.all
+        for result in report.results.values()
+        if result.kind == "adversarial"
+    }
+    easy = {
+        result.title: result.easy for result in report.results.values() if result.easy is not None
+    }
     _show("Noise that changes nothing that is asked", noise)
     _show("Additions that try to raise the price", additions)
     if report.num_easy:
@@ -48,7 +56,9 @@ def _show(title: str, shifts: Mapping[str, ChoiceShift]) -> None:
             name,
             f"{shift.num_changed:,}",
             _percent(shift.flip_share),
-            _percent(shift.dearer_share) if console.width >= _WIDE else number(100 * shift.dearer_share.value, ".1f"),
+            _percent(shift.dearer_share)
+            if console.width >= _WIDE
+            else number(100 * shift.dearer_share.value, ".1f"),
             number(shift.effect_change.value, ".3f"),
             number(shift.cost_ratio.value, ".2f"),
         )
@@ -64,9 +74,11 @@ def _percent(share: Interval) -> str:
 def _notes(report: RobustnessReport) -> list[str]:
     notes = [
         f"{report.num_queries:,} prompts; all figures are over those that a perturbation changed. "
-        "flip %: sent to another model. dearer %: to one of higher expected cost on the original prompt. "
+        "flip %: sent to another model. dearer %: to one of higher expected cost on the original "
+        "prompt. "
         "effect: mean change, either way, of the expected effect of the model chosen first. "
-        "cost x: expected cost after / before, longer prompts included. Brackets: 95 % bootstrap intervals over the prompts."
+        "cost x: expected cost after / before, longer prompts included. Brackets: 95 % bootstrap "
+        "intervals over the prompts."
     ]
     if report.num_easy == 0:
         notes.append("No prompt is known to be solved by the cheapest model.")
@@ -75,21 +87,35 @@ def _notes(report: RobustnessReport) -> list[str]:
     return notes
 
 
-def _verdict(report: RobustnessReport, noise: Mapping[str, ChoiceShift], additions: Mapping[str, ChoiceShift]) -> list[str]:
-    """The score, the worst noise and the worst addition in words; a share of too few prompts for an interval is no worst."""
+def _verdict(
+    report: RobustnessReport, noise: Mapping[str, ChoiceShift], additions: Mapping[str, ChoiceShift]
+) -> list[str]:
+    """The score, the worst noise and the worst addition in words.
+
+    A share of too few prompts for an interval is no worst.
+    """
     said = []
     if math.isfinite(report.score.value):
-        said.append(f"Robustness: noise leaves {_percent(report.score)} % of the choices as they are.")
-    flips = {name: shift.flip_share.value for name, shift in noise.items() if shift.flip_share.high > 0}
+        said.append(
+            f"Robustness: noise leaves {_percent(report.score)} % of the choices as they are."
+        )
+    flips = {
+        name: shift.flip_share.value for name, shift in noise.items() if shift.flip_share.high > 0
+    }
     if flips:
         worst = max(flips, key=lambda name: flips[name])
         said.append(f"The worst noise is {worst}: {flips[worst]:.1%} of the choices flip.")
-    rises = {name: shift.dearer_share.value for name, shift in additions.items() if math.isfinite(shift.dearer_share.high)}
+    rises = {
+        name: shift.dearer_share.value
+        for name, shift in additions.items()
+        if math.isfinite(shift.dearer_share.high)
+    }
     if rises:
         worst = max(rises, key=lambda name: rises[name])
         which = "easy prompts" if report.num_easy else "prompts"
         said.append(
-            f"The worst addition is {worst}: it sends {rises[worst]:.1%} of the {which} to a dearer model."
+            f"The worst addition is {worst}: it sends {rises[worst]:.1%} of the {which} to a "
+            "dearer model."
             if rises[worst] > 0
             else f"No addition sends any of the {which} to a dearer model."
         )

@@ -16,7 +16,7 @@ from graphrouter.cli.tasks import warn_of_unknown_tasks
 from graphrouter.policy import Policy
 
 if TYPE_CHECKING:
-    from graphrouter.routers.base import Router
+    from graphrouter.router.protocol import Router
 
 _logger = logging.getLogger(__name__)
 
@@ -24,9 +24,14 @@ _logger = logging.getLogger(__name__)
 def route(
     artifact: options.Artifact,
     prompt: Annotated[
-        str, typer.Argument(metavar="PROMPT", help="The query; - reads it from standard input.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="PROMPT", help="The query; - reads it from standard input.", show_default=False
+        ),
     ],
-    task: Annotated[str | None, typer.Option("--task", help="Task of the query, where you know it.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="Task of the query, where you know it.")
+    ] = None,
     preset: options.PresetOption = None,
     effect_weight: options.EffectWeight = None,
     cost_weight: options.CostWeight = None,
@@ -46,7 +51,8 @@ def route(
 ) -> None:
     """Choose a model for one prompt, and show the candidates and the similar solved queries behind the choice.
 
-    Example: graphrouter route artifacts/demo/router "Prove that 17 is prime." --max-cost-usd 0.001 --exclude tarn-grand
+    Example: graphrouter route artifacts/demo/router "Prove that 17 is prime." --max-cost-usd 0.001
+    --exclude tarn-grand
     """
     given = {
         "effect_weight": effect_weight,
@@ -66,7 +72,7 @@ def route(
     policy = build_policy(preset, given)
     text = sys.stdin.read() if prompt == "-" else prompt
 
-    from graphrouter.routers.loading import load_router
+    from graphrouter.router.loading import load_router
 
     router = load_router(artifact)
     warn_of_unknown_tasks(router, [task])

@@ -1,4 +1,6 @@
-"""`graphrouter config`: every setting with its value and its meaning, as a YAML file to start from."""
+"""`graphrouter config`: every setting with its value and its meaning, as a YAML file to start
+from.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from graphrouter.cli.console import console
 from graphrouter.cli.train import ConfigFile, Overrides
 from graphrouter.config import load_config
 
-_HEADER = "# All settings of `graphrouter train`. Keep the lines that you change; the defaults fill in the rest."
+_HEADER = (
+    "# All settings of `graphrouter train`. Keep the lines that you change; the defaults "
+    "fill in the rest."
+)
 
 
 def config(config: ConfigFile = None, overrides: Overrides = None) -> None:

@@ -8,7 +8,9 @@ from graphrouter.tracking import TrackedRun, Tracking, open_run
 
 
 def begin_run(tracking: Tracking | None, name: str, *, command: str) -> TrackedRun:
-    """A new run, its place shown; one that logs nothing where there is to be none, or cannot be one.
+    """A new run, its place shown.
+
+    One that logs nothing where there is to be none, or cannot be one.
 
     Args:
         tracking: Where; None for nowhere.

@@ -23,21 +23,31 @@ if TYPE_CHECKING:
 
     from graphrouter.config import TrainConfig
     from graphrouter.data import RoutingDataset, Split
-    from graphrouter.routers.graph import GraphRouter
+    from graphrouter.router.graph_router import GraphRouter
 
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="YAML file with settings; the defaults fill in the rest.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--config",
+        help="YAML file with settings; the defaults fill in the rest.",
+        show_default=False,
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as training.max_epochs=5; repeat for more."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="One setting, such as training.max_epochs=5; repeat for more.",
+    ),
 ]
 
 GRAPH_ROUTER = "graphrouter"
 SMALL = 100
 SPEND_IN_WORDS = {
     "tokens": "predicted from tokens and prices",
-    "price": "predicted from recorded dollars and prices: the recorded tokens do not explain the dollars",
+    "price": "predicted from recorded dollars and prices: the recorded tokens do not explain the "
+    "dollars",
     "usd": "predicted from recorded dollars: the models have no prices",
     "none": "not predicted: the outcomes carry neither dollars nor tokens",
 }
@@ -54,17 +64,31 @@ class TrainingRun:
 
 def train(
     data: options.Data,
-    out: Annotated[Path, typer.Option("--out", metavar="ARTIFACT", help="Folder for the artifact.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="ARTIFACT", help="Folder for the artifact.", show_default=False
+        ),
+    ],
     config: ConfigFile = None,
     overrides: Overrides = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of weights and episodes; as --set seed=N.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, help="Seed of weights and episodes; as --set seed=N."),
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume/--fresh", help="Go on with an interrupted run of the same data and settings, or start over.")
+        bool,
+        typer.Option(
+            "--resume/--fresh",
+            help="Go on with an interrupted run of the same data and settings, or start over.",
+        ),
     ] = True,
     router: Annotated[
         str,
         typer.Option(
-            "--router", metavar="NAME", help="graphrouter, or a baseline such as knn; the names: graphrouter benchmark --list."
+            "--router",
+            metavar="NAME",
+            help="graphrouter, or a baseline such as knn; the names: graphrouter benchmark --list.",
         ),
     ] = GRAPH_ROUTER,
     as_json: options.Json = False,
@@ -75,17 +99,20 @@ def train(
 ) -> None:
     """Train a router on the training queries of DATA and save it as an artifact.
 
-    Checkpoints lie in ARTIFACT.training until the run is done. All settings: graphrouter config. Where a benchmark says that a
-    simpler router does as well, --router makes an artifact of that one; route and predict take either.
+    Checkpoints lie in ARTIFACT.training until the run is done. All settings: graphrouter config.
+    Where a benchmark says that a simpler router does as well, --router makes an artifact of that
+    one; route and predict take either.
 
     Example: graphrouter train simulated --out artifacts/mine --set training.max_epochs=5
     """
     from graphrouter.config import load_config
 
     tracking = options.tracking_of(track, tracking_uri, experiment, register)
-    settings = load_config(config, [*(overrides or []), *([] if seed is None else [f"seed={seed}"])])
+    settings = load_config(
+        config, [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
+    )
     if router != GRAPH_ROUTER:
-        from graphrouter.routers.baselines.catalogue import find_baselines
+        from graphrouter.bench.baselines.catalogue import find_baselines
 
         find_baselines([router])  # a wrong name is said before the data is read
     work_dir = check_places(out, fresh=not resume)
@@ -102,14 +129,23 @@ def train(
             return
         callbacks = [EpochMetrics(tracked)] if tracked.is_on else []
         try:
-            run = train_router(dataset, split, settings, out=out, work_dir=work_dir, callbacks=callbacks)
+            run = train_router(
+                dataset, split, settings, out=out, work_dir=work_dir, callbacks=callbacks
+            )
         except KeyboardInterrupt:
-            error_console.out(f"What was learned is kept in {work_dir}; the same command goes on from there.", highlight=False)
+            error_console.out(
+                f"What was learned is kept in {work_dir}; the same command goes on from there.",
+                highlight=False,
+            )
             raise
         metrics = run.router.provenance.metrics
-        registered = log_result(tracked, out, metrics=metrics, seconds=run.seconds, register=register)
+        registered = log_result(
+            tracked, out, metrics=metrics, seconds=run.seconds, register=register
+        )
     if as_json:
-        print_json(_report(run, split, out) | ({} if registered is None else {"registered": registered}))
+        print_json(
+            _report(run, split, out) | ({} if registered is None else {"registered": registered})
+        )
         return
     show_run(run, out)
     if registered is not None:
@@ -120,7 +156,9 @@ def train(
 
 
 def check_places(out: Path, *, fresh: bool) -> Path:
-    """The folder for checkpoints, once it is sure that the artifact can be written; emptied for a fresh start.
+    """The folder for checkpoints, once it is sure that the artifact can be written.
+
+    Emptied for a fresh start.
 
     Raises:
         ArtifactError: One of the two folders holds something else.
@@ -132,9 +170,14 @@ def check_places(out: Path, *, fresh: bool) -> Path:
     check_writable(out)
     place = out.resolve()
     work_dir = place.with_name(f"{place.name}.training")
-    if work_dir.exists() and not (work_dir / RUN_FILE).is_file() and (not work_dir.is_dir() or any(work_dir.iterdir())):
+    if (
+        work_dir.exists()
+        and not (work_dir / RUN_FILE).is_file()
+        and (not work_dir.is_dir() or any(work_dir.iterdir()))
+    ):
         raise ArtifactError(
-            f"{work_dir} is needed for checkpoints but holds something else. Move it away, or choose another --out."
+            f"{work_dir} is needed for checkpoints but holds something else. Move it away, or "
+            "choose another --out."
         )
     if fresh:
         discard_run(work_dir)
@@ -164,38 +207,70 @@ def train_router(
     callbacks: Sequence[Callback] = (),
 ) -> TrainingRun:
     """A trained router, saved in `out`, with progress bars on standard error."""
-    from graphrouter.routers.graph import GraphRouter
+    from graphrouter.router.graph_router import GraphRouter
     from graphrouter.training.checkpoints import discard_run
 
     start = time.perf_counter()
     with training_output() as progress:
-        router = GraphRouter.fit(dataset, settings, split=split, work_dir=work_dir, progress=progress, callbacks=callbacks)
+        router = GraphRouter.fit(
+            dataset,
+            settings,
+            split=split,
+            work_dir=work_dir,
+            progress=progress,
+            callbacks=callbacks,
+        )
     router.save(out)
     discard_run(work_dir)  # only now: whatever stops the saving does not cost the training
     return TrainingRun(router, time.perf_counter() - start)
 
 
-def fit_baseline(name: str, dataset: RoutingDataset, split: Split, settings: TrainConfig, *, out: Path, as_json: bool) -> float:
+def fit_baseline(
+    name: str,
+    dataset: RoutingDataset,
+    split: Split,
+    settings: TrainConfig,
+    *,
+    out: Path,
+    as_json: bool,
+) -> float:
     """How many seconds a baseline took to be fitted and saved in `out`, which is reported."""
+    from graphrouter.bench.baselines import BASELINES, LearningData
+    from graphrouter.bench.baselines.tools.cascades import Cascade
     from graphrouter.encoders import create_encoder
-    from graphrouter.routers.baselines import BASELINES, LearningData
-    from graphrouter.routers.baselines.cascades import Cascade
 
     start = time.perf_counter()
     with working(f"Fitting {name}"):
-        learning = LearningData.of_split(dataset, split, create_encoder(settings.encoder), seed=settings.seed)
+        learning = LearningData.of_split(
+            dataset, split, create_encoder(settings.encoder), seed=settings.seed
+        )
         router = BASELINES[name].fit(learning)
         router.save(out)
     seconds = time.perf_counter() - start
     if as_json:
         sizes = {side: len(getattr(split, side)) for side in ("train", "validation", "test")}
-        told = {"artifact": out, "router": name, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
-        print_json({**told, "num_queries": sizes, "num_models": len(router.pool), "seconds": round(seconds, 2)})
+        told = {
+            "artifact": out,
+            "router": name,
+            "dataset": dataset.name,
+            "fingerprint": dataset.fingerprint,
+        }
+        print_json(
+            {
+                **told,
+                "num_queries": sizes,
+                "num_models": len(router.pool),
+                "seconds": round(seconds, 2),
+            }
+        )
         return seconds
     say(f"Fitted      {name} in {seconds:.1f} s")
     say_line(f"Source      {router.source}")
     if isinstance(router, Cascade):
-        say("Note        route and predict call no models, so they choose by training means; benchmark replays the cascade")
+        say(
+            "Note        route and predict call no models, so they choose by training means; "
+            "benchmark replays the cascade"
+        )
     say_line(f"Artifact    {out}")
     say("\nNext:")
     say_line(f"  graphrouter route {shlex.quote(str(out))} 'your prompt'")
@@ -207,9 +282,15 @@ def show_data(dataset: RoutingDataset, split: Split) -> None:
     queries = f"{len(dataset.queries):,} queries of {len(dataset.tasks)} tasks"
     say(f"Data        {dataset.name}")
     say(f"            {queries}, {len(dataset.models)} models, {len(dataset.outcomes):,} outcomes")
-    say(f"Split       {len(split.train):,} train, {len(split.validation):,} validation, {len(split.test):,} test queries")
+    say(
+        f"Split       {len(split.train):,} train, {len(split.validation):,} validation, "
+        f"{len(split.test):,} test queries"
+    )
     if len(split.train) < SMALL:
-        say(f"Note        with fewer than {SMALL} training queries there is little to learn, and little to check it with")
+        say(
+            f"Note        with fewer than {SMALL} training queries there is little to learn, and "
+            "little to check it with"
+        )
     if split.held_out_models:
         say(f"Held out    {len(split.held_out_models)} models: {', '.join(split.held_out_models)}")
 
@@ -218,11 +299,16 @@ def show_run(run: TrainingRun, out: Path) -> None:
     """Writes what training reached and where the artifact lies."""
     metrics = run.router.provenance.metrics
     best = f", best after epoch {metrics['best_epoch']:.0f}" if "best_epoch" in metrics else ""
-    shown = ", ".join(f"{title} {metrics[name]:.4f}" for name, title in SHOWN_METRICS.items() if name in metrics)
+    shown = ", ".join(
+        f"{title} {metrics[name]:.4f}" for name, title in SHOWN_METRICS.items() if name in metrics
+    )
     num_bytes = sum(path.stat().st_size for path in out.iterdir() if path.is_file())
     say(f"Trained     in {run.seconds:.0f} s{best}")
     say(f"Validation  {shown}")
-    say(f"Calibration {_calibration_in_words(metrics, is_identity=run.router.learned.calibration.is_identity)}")
+    say(
+        "Calibration "
+        f"{_calibration_in_words(metrics, is_identity=run.router.learned.calibration.is_identity)}"
+    )
     say(f"Cost        {SPEND_IN_WORDS[run.router.learned.transforms.channels.spend_unit.value]}")
     say_line(f"Artifact    {out} ({num_bytes / 1e6:.1f} MB)")
 
@@ -230,8 +316,14 @@ def show_run(run: TrainingRun, out: Path) -> None:
 def _calibration_in_words(metrics: Mapping[str, float], *, is_identity: bool) -> str:
     before = f"expected calibration error {metrics['ece_before']:.4f}"
     if is_identity:
-        return f"{before}; effects stay as they are: no correction lowers the log loss by more than noise"
-    return f"{before}, corrected {metrics['ece_after']:.4f}; log loss corrected {metrics['log_loss_calibrated']:.4f}"
+        return (
+            f"{before}; effects stay as they are: no correction lowers the log loss by more "
+            "than noise"
+        )
+    return (
+        f"{before}, corrected {metrics['ece_after']:.4f}; log loss corrected "
+        f"{metrics['log_loss_calibrated']:.4f}"
+    )
 
 
 def _report(run: TrainingRun, split: Split, out: Path) -> dict[str, object]:
@@ -240,7 +332,9 @@ def _report(run: TrainingRun, split: Split, out: Path) -> dict[str, object]:
         "artifact": out,
         "dataset": provenance.dataset,
         "fingerprint": provenance.fingerprint,
-        "num_queries": {name: len(getattr(split, name)) for name in ("train", "validation", "test")},
+        "num_queries": {
+            name: len(getattr(split, name)) for name in ("train", "validation", "test")
+        },
         "num_models": len(run.router.pool),
         "metrics": provenance.metrics,
         "seconds": round(run.seconds, 2),

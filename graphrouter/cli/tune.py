@@ -1,4 +1,6 @@
-"""`graphrouter tune`: settings that do best on validation queries, written as a file that `train` takes."""
+"""`graphrouter tune`: settings that do best on validation queries, written as a file that `train`
+takes.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ from graphrouter.exceptions import DataError
 if TYPE_CHECKING:
     from optuna.study import Study
 
+    from graphrouter.bench.tuning import TrialRecord, TuningResult
+    from graphrouter.bench.tuning.plan import TuningPlan
     from graphrouter.tracking import TrackedRun
-    from graphrouter.tuning import TrialRecord, TuningResult
-    from graphrouter.tuning.plan import TuningPlan
 
 STUDY = "study.sqlite3"
 _MESSAGE_CHARS = 60
@@ -31,44 +33,74 @@ def tune(
     data: options.Data,
     trials: Annotated[
         int,
-        typer.Option("--trials", metavar="N", min=1, help="Trials of the study, those of earlier runs and other workers too."),
+        typer.Option(
+            "--trials",
+            metavar="N",
+            min=1,
+            help="Trials of the study, those of earlier runs and other workers too.",
+        ),
     ] = 20,
     objective: Annotated[
         str,
         typer.Option(
             "--objective",
             metavar="NAMES",
-            help="log_loss, reward or area on validation queries, or several with commas between them. Trials are pruned by "
-            "log_loss or reward alone: Optuna cannot prune by several, and the area is only known at the end of a trial.",
+            help="log_loss, reward or area on validation queries, or several with commas between "
+            "them. Trials are pruned by "
+            "log_loss or reward alone: Optuna cannot prune by several, and the area is only known "
+            "at the end of a trial.",
         ),
     ] = "log_loss",
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder for best.yaml, trials.json, report.html and the study; tuning/DATA by default."),
+        typer.Option(
+            "--out",
+            help="Folder for best.yaml, trials.json, report.html and the study; tuning/DATA by "
+            "default.",
+        ),
     ] = None,
     storage: Annotated[
         str | None,
         typer.Option(
             "--storage",
             metavar="URL",
-            help="Where the study is kept: a database by URL, or journal:FILE; OUT/study.sqlite3 by default. Workers with the "
+            help="Where the study is kept: a database by URL, or journal:FILE; OUT/study.sqlite3 "
+            "by default. Workers with the "
             "same storage and study work together.",
             show_default=False,
         ),
     ] = None,
     study: Annotated[
         str | None,
-        typer.Option("--study", metavar="NAME", help="Name of the study; that of the data by default.", show_default=False),
+        typer.Option(
+            "--study",
+            metavar="NAME",
+            help="Name of the study; that of the data by default.",
+            show_default=False,
+        ),
     ] = None,
     space: Annotated[
         Path | None,
-        typer.Option("--space", metavar="FILE", help="YAML file with what may change; see --list-space.", show_default=False),
+        typer.Option(
+            "--space",
+            metavar="FILE",
+            help="YAML file with what may change; see --list-space.",
+            show_default=False,
+        ),
     ] = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the search; of weights and split: --set seed=N.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", min=0, help="Seed of the search; of weights and split: --set seed=N."
+        ),
+    ] = 0,
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write the report to FILE; OUT/report.html by default.")
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Write the report to FILE; OUT/report.html by default."
+        ),
     ] = None,
     as_json: options.Json = False,
     track: options.Track = False,
@@ -84,10 +116,13 @@ def tune(
         ),
     ] = False,
 ) -> None:
-    """Look for settings that do better on the validation queries of DATA; its test queries are not looked at.
+    """Look for settings that do better on the validation queries of DATA.
 
-    The first trial takes the settings as they are, so that the result says whether tuning was worth it. What is finished is kept
-    in the study: the same command goes on after an interruption, and with more --trials it looks further.
+    Its test queries are not looked at.
+
+    The first trial takes the settings as they are, so that the result says whether tuning was worth
+    it. What is finished is kept in the study: the same command goes on after an interruption, and
+    with more --trials it looks further.
 
     Example: graphrouter tune simulated --trials 10 --out tuning/simulated
     """
@@ -98,11 +133,11 @@ def tune(
     check_folder(out)
     tracking = options.tracking_of(track, tracking_uri, experiment)
     with working("Loading libraries"):
-        from graphrouter.tuning.run import require_optuna, summarize, why_nothing
+        from graphrouter.bench.tuning.run import require_optuna, summarize, why_nothing
 
         require_optuna()
-        from graphrouter.tuning.storage import sqlite_address
-        from graphrouter.tuning.study import open_study
+        from graphrouter.bench.tuning.study import open_study
+        from graphrouter.bench.tuning.study_storage import sqlite_address
     plan = _plan(data, objective, space, config, overrides, is_shown=not as_json)
     if storage is None:
         out.mkdir(parents=True, exist_ok=True)
@@ -128,13 +163,21 @@ def tune(
 
 
 def _plan(
-    data: str, objective: str, space: Path | None, config: Path | None, overrides: list[str] | None, *, is_shown: bool
+    data: str,
+    objective: str,
+    space: Path | None,
+    config: Path | None,
+    overrides: list[str] | None,
+    *,
+    is_shown: bool,
 ) -> TuningPlan:
-    """What the study is about: everything that can be refused is looked at before the data is read."""
+    """What the study is about: everything that can be refused is looked at before the data is
+    read.
+    """
+    from graphrouter.bench.tuning.objectives import find_objectives
+    from graphrouter.bench.tuning.plan import plan_tuning
+    from graphrouter.bench.tuning.search_space import default_space, load_space
     from graphrouter.config import load_config
-    from graphrouter.search_space import default_space, load_space
-    from graphrouter.tuning.objectives import find_objectives
-    from graphrouter.tuning.plan import plan_tuning
 
     names = [each.name for each in find_objectives([word.strip() for word in objective.split(",")])]
     chosen = default_space() if space is None else load_space(space)
@@ -153,35 +196,60 @@ def check_folder(out: Path) -> None:
     Raises:
         DataError: It holds something else.
     """
-    if out.is_dir() and any(out.iterdir()) and not any((out / name).is_file() for name in (STUDY, TRIALS)):
+    if (
+        out.is_dir()
+        and any(out.iterdir())
+        and not any((out / name).is_file() for name in (STUDY, TRIALS))
+    ):
         raise DataError(
-            f"{out} holds other files than those of a study. Name a new folder with --out, or that of an earlier study."
+            f"{out} holds other files than those of a study. Name a new folder with --out, or "
+            "that of an earlier study."
         )
 
 
-def _run(study: Study, plan: TuningPlan, num_trials: int, *, address: str, tracked: TrackedRun) -> None:
-    """Runs trials until there are enough, with a progress bar where standard error is a terminal, and tells each failure."""
+def _run(
+    study: Study, plan: TuningPlan, num_trials: int, *, address: str, tracked: TrackedRun
+) -> None:
+    """Runs trials until there are enough, with a progress bar where standard error is a terminal,
+    and tells each failure.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from graphrouter.tuning.storage import shown
-    from graphrouter.tuning.study import records_of
-    from graphrouter.tuning.trials import run_trials
+    from graphrouter.bench.tuning.study import records_of
+    from graphrouter.bench.tuning.study_storage import shown
+    from graphrouter.bench.tuning.trials import run_trials
 
     earlier = len(records_of(study, plan))
     if earlier:
-        error_console.out(f"{earlier} of {max(num_trials, earlier)} trials are done already.", highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        error_console.out(
+            f"{earlier} of {max(num_trials, earlier)} trials are done already.", highlight=False
+        )
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     try:
-        with Progress(*columns, console=error_console, transient=True, disable=not error_console.is_terminal) as bar:
+        with Progress(
+            *columns, console=error_console, transient=True, disable=not error_console.is_terminal
+        ) as bar:
             task = bar.add_task("Trials", total=max(num_trials, earlier), completed=earlier)
             with training_output():
                 for record in run_trials(study, plan, num_trials=num_trials):
-                    bar.update(task, completed=len(records_of(study, plan)), description=_told(record))
+                    bar.update(
+                        task, completed=len(records_of(study, plan)), description=_told(record)
+                    )
                     _log_trial(tracked, record)
                     if record.state == "failed":
-                        error_console.out(f"Trial {record.number} failed: {record.message}", highlight=False)
+                        error_console.out(
+                            f"Trial {record.number} failed: {record.message}", highlight=False
+                        )
     except KeyboardInterrupt:
-        error_console.out(f"What is finished is kept in {shown(address)}; the same command goes on from there.", highlight=False)
+        error_console.out(
+            f"What is finished is kept in {shown(address)}; the same command goes on from there.",
+            highlight=False,
+        )
         raise
 
 
@@ -198,7 +266,9 @@ def _log_start(tracked: TrackedRun, plan: TuningPlan, command: str) -> None:
     from graphrouter.tracking.training import log_setup
 
     log_setup(tracked, plan.config, plan.bench.data, plan.bench.split, router=GRAPH_ROUTER)
-    tracked.log_params({"objectives": ",".join(each.name for each in plan.objectives), "command": command})
+    tracked.log_params(
+        {"objectives": ",".join(each.name for each in plan.objectives), "command": command}
+    )
 
 
 def _log_trial(tracked: TrackedRun, record: TrialRecord) -> None:
@@ -213,7 +283,11 @@ def _log_trial(tracked: TrackedRun, record: TrialRecord) -> None:
         state=record.state,
         seconds=record.seconds,
         epochs={
-            each.epoch: {"val/log_loss": each.log_loss, "val/reward": each.reward, "train/effect": each.train_effect}
+            each.epoch: {
+                "val/log_loss": each.log_loss,
+                "val/reward": each.reward,
+                "train/effect": each.train_effect,
+            }
             for each in record.epochs
         },
         message=record.message,
@@ -234,7 +308,7 @@ def _log_end(tracked: TrackedRun, result: TuningResult, files: list[Path]) -> No
 def _list_space(wanted: bool) -> None:
     if not wanted:
         return
-    from graphrouter.search_space import default_space, space_yaml
+    from graphrouter.bench.tuning.search_space import default_space, space_yaml
 
     console.out(space_yaml(default_space()).rstrip("\n"), highlight=False)
     raise typer.Exit

@@ -13,15 +13,18 @@ from graphrouter.cli.settings import settings_yaml
 from graphrouter.files import replace_file, write_json
 
 if TYPE_CHECKING:
-    from graphrouter.tuning import TuningResult
+    from graphrouter.bench.tuning import TuningResult
 
 BEST, TRIALS, REPORT = "best.yaml", "trials.json", "report.html"
 _SHOWN = 5
 
 
 def write_result(result: TuningResult, out: Path, page: Path, *, command: str) -> list[Path]:
-    """The files written: the settings to train with, all trials, and the report; no settings where no trial has a result."""
-    from graphrouter.tuning.page import render_tuning_html
+    """The files written: the settings to train with, all trials, and the report.
+
+    No settings where no trial has a result.
+    """
+    from graphrouter.bench.tuning.page import render_tuning_html
 
     texts = {page: render_tuning_html(result, command=command)}
     if result.chosen is not None:
@@ -35,10 +38,19 @@ def write_result(result: TuningResult, out: Path, page: Path, *, command: str) -
 def best_yaml(result: TuningResult, *, command: str) -> str:
     """The chosen settings, all of them, with a heading that says where they come from."""
     chosen = result.chosen
-    which = "none" if chosen is None else f"trial {chosen.number}{f', {result.start_name}' if chosen.is_start else ''}"
-    heading = [f"Settings chosen by: {command}", f"{result.verdict} These are the settings of {which}."]
+    which = (
+        "none"
+        if chosen is None
+        else f"trial {chosen.number}{f', {result.start_name}' if chosen.is_start else ''}"
+    )
+    heading = [
+        f"Settings chosen by: {command}",
+        f"{result.verdict} These are the settings of {which}.",
+    ]
     heading.append(f"To use them: graphrouter train DATA --out ARTIFACT --config {BEST}")
-    return "".join(f"# {' '.join(line.split())}\n" for line in heading) + settings_yaml(result.config)
+    return "".join(f"# {' '.join(line.split())}\n" for line in heading) + settings_yaml(
+        result.config
+    )
 
 
 def _write_text(text: str, file: Path) -> None:
@@ -51,11 +63,15 @@ def show_result(result: TuningResult, files: Sequence[Path], out: Path, data: st
     if result.completed:
         _show_trials(result)
     if result.num_running:
-        say(f"{result.num_running} trials are still running elsewhere; the same command, later, takes them in.")
+        say(
+            f"{result.num_running} trials are still running elsewhere; the same command, later, "
+            "takes them in."
+        )
     if result.chosen is not None:
         say(result.verdict, style="bold")
         say(
-            "Validation figures: the best of many is somewhat lucky. Train with its settings, and evaluate on test queries.",
+            "Validation figures: the best of many is somewhat lucky. Train with its settings, and "
+            "evaluate on test queries.",
             style="dim",
         )
     say()
@@ -63,17 +79,33 @@ def show_result(result: TuningResult, files: Sequence[Path], out: Path, data: st
         say_line(f"Wrote {file}")
     if result.chosen is not None:
         say("\nNext:")
-        say_line(f"  graphrouter train {shlex.quote(data)} --out artifacts/tuned --config {shlex.quote(str(out / BEST))}")
+        say_line(
+            f"  graphrouter train {shlex.quote(data)} --out artifacts/tuned --config "
+            f"{shlex.quote(str(out / BEST))}"
+        )
 
 
 def _show_trials(result: TuningResult) -> None:
     first = result.objectives[0]
-    ranked = sorted(result.completed, key=lambda trial: trial.values[first.name], reverse=first.direction == "maximize")
-    shown = [trial for rank, trial in enumerate(ranked) if rank < _SHOWN or trial in (result.chosen, result.start)]
+    ranked = sorted(
+        result.completed,
+        key=lambda trial: trial.values[first.name],
+        reverse=first.direction == "maximize",
+    )
+    shown = [
+        trial
+        for rank, trial in enumerate(ranked)
+        if rank < _SHOWN or trial in (result.chosen, result.start)
+    ]
     title = f"{len(shown)} of {len(result.trials)} trials, by {first.title}"
     table = new_table(title, "trial", *(each.title for each in result.objectives), "seconds")
     for trial in shown:
         label = f"{trial.number}{f' ({result.start_name})' if trial.is_start else ''}"
         figures = [number(trial.values[each.name], ".4f") for each in result.objectives]
-        table.add_row(label, *figures, number(trial.seconds, ".1f"), style="bold" if trial is result.chosen else None)
+        table.add_row(
+            label,
+            *figures,
+            number(trial.seconds, ".1f"),
+            style="bold" if trial is result.chosen else None,
+        )
     show_table(table)

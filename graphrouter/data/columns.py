@@ -1,4 +1,6 @@
-"""The data contract in one place: which tables there are, their columns and the range of every number."""
+"""The data contract in one place: which tables there are, their columns and the range of every
+number.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ TEXTS: dict[TableName, tuple[str, ...]] = {
     "tasks": ("description",),
 }
 OPTIONAL_TEXT: dict[TableName, str] = {"queries": "split", "outcomes": "answer"}
-"""A text column that a table has only when it was given: the side of a query, and what a model answered."""
+"""A text column that a table has only when it was given: the side of a query, and what a model
+answered."""
 CAPABILITIES: tuple[str, ...] = ("tools", "vision", "json")
 
 

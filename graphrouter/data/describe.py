@@ -23,7 +23,8 @@ class TaskSummary:
     """Share of its (query, model) pairs that were run; None for a task without queries."""
     mean_effect: float | None
     best_model: str | None
-    """The model with the highest mean effect here, among those with at least half as many outcomes as the most tested one."""
+    """The model with the highest mean effect here, among those with at least half as many outcomes
+    as the most tested one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def describe_dataset(data: RoutingDataset) -> DatasetSummary:
     """The counts of `data`: sizes, coverage by task and model, what is observed, prompt lengths, duplicates.
 
     Example:
-        >>> from graphrouter.data import simulate
+        >>> from graphrouter.bench.simulate import simulate
         >>> summary = describe_dataset(simulate(num_queries=60).data)
         >>> summary.num_models, round(summary.density, 2)
         (12, 0.85)
@@ -93,7 +94,10 @@ def describe_dataset(data: RoutingDataset) -> DatasetSummary:
     outcomes, queries, models = data.outcomes, data.queries, data.models
     rows, columns = data.pair_positions
     chars = queries["prompt"].str.len().to_numpy(dtype=np.int64)
-    observed = {name: float(outcomes[name].notna().mean()) for name in ("cost_usd", "output_tokens", "latency_s")}
+    observed = {
+        name: float(outcomes[name].notna().mean())
+        for name in ("cost_usd", "output_tokens", "latency_s")
+    }
     prices = models[["input_usd_per_mtok", "output_usd_per_mtok"]]
     return DatasetSummary(
         name=data.name,
@@ -113,7 +117,12 @@ def describe_dataset(data: RoutingDataset) -> DatasetSummary:
         num_queries_without_outcomes=len(queries) - len(np.unique(rows)),
         num_queries_without_task=int(queries["task"].isna().sum()),
         num_duplicate_prompts=int(queries["prompt"].str.strip().duplicated().sum()),
-        prompt_chars=PromptLengths(int(chars.min()), float(np.median(chars)), float(np.quantile(chars, 0.95)), int(chars.max())),
+        prompt_chars=PromptLengths(
+            int(chars.min()),
+            float(np.median(chars)),
+            float(np.quantile(chars, 0.95)),
+            int(chars.max()),
+        ),
         split=_split_counts(queries),
         tasks=_summarise_tasks(data),
         models=_summarise_models(data),
@@ -129,7 +138,11 @@ def _split_counts(queries: pd.DataFrame) -> dict[str, int] | None:
 def _summarise_tasks(data: RoutingDataset) -> tuple[TaskSummary, ...]:
     task_of_query = data.queries["task"].fillna("").to_numpy(dtype=object)
     frame = pd.DataFrame(
-        {"task": task_of_query[data.pair_positions[0]], "model": data.outcomes["model"], "effect": data.outcomes["effect"]}
+        {
+            "task": task_of_query[data.pair_positions[0]],
+            "model": data.outcomes["model"],
+            "effect": data.outcomes["effect"],
+        }
     )
     num_queries = pd.Series(task_of_query).value_counts()
     effects = frame.groupby("task")["effect"].agg(["size", "mean"])
@@ -176,7 +189,11 @@ def _summarise_models(data: RoutingDataset) -> tuple[ModelSummary, ...]:
             mean_latency_s=_known(row[3]),
         )
         for model, family, count, row in zip(
-            data.models["model"], data.models["family"], counts, means.to_numpy(dtype=np.float64), strict=True
+            data.models["model"],
+            data.models["family"],
+            counts,
+            means.to_numpy(dtype=np.float64),
+            strict=True,
         )
     )
 

@@ -15,6 +15,7 @@ import pyarrow
 from graphrouter.data.columns import REQUIRED, TABLES, TableName
 from graphrouter.data.schema import RoutingDataset, TableFormat, build_dataset
 from graphrouter.exceptions import DataError
+from graphrouter.wings import load_part
 
 FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 SIMULATED = "simulated"
@@ -25,24 +26,25 @@ def load_dataset(source: str | Path) -> RoutingDataset:
     """The dataset in a folder, or the simulated default for the name "simulated".
 
     Args:
-        source: A folder with `queries`, `models`, `outcomes` and perhaps `tasks`, each as .parquet, .csv or .jsonl. Other files
-            are ignored. A folder that is itself called simulated is read as "./simulated".
+        source: A folder with `queries`, `models`, `outcomes` and perhaps `tasks`, each as .parquet,
+            .csv or .jsonl. Other files are ignored. A folder that is itself called simulated is
+            read as "./simulated".
 
     Example:
         >>> from tempfile import TemporaryDirectory
-        >>> from graphrouter.data.simulate import simulate
+        >>> from graphrouter.bench.simulate.simulation import simulate
         >>> with TemporaryDirectory() as folder:
         ...     simulate(num_queries=50).data.save(folder, format="csv")
         ...     len(load_dataset(folder).queries)
         50
 
     Raises:
-        DataError: A table is missing, stands there in two formats, cannot be read or breaks the contract.
+        DataError: A table is missing, stands there in two formats, cannot be read or breaks the
+            contract.
     """
     if source == SIMULATED:
-        from graphrouter.data.simulate import simulate  # only this name needs it
-
-        return simulate().data
+        simulated: RoutingDataset = load_part("simulate").simulate().data
+        return simulated
     folder = Path(source)
     if not folder.is_dir():
         what = f"{folder} is a file" if folder.exists() else f"There is no folder {folder}"
@@ -64,22 +66,32 @@ def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path, *, format: Ta
     for table in frames:
         for other in FORMATS:
             if other != format and (folder / f"{table}.{other}").exists():
-                raise DataError(f"{folder} already holds {table}.{other}. Delete it, choose another folder, or save as {other}.")
+                raise DataError(
+                    f"{folder} already holds {table}.{other}. Delete it, choose another folder, "
+                    f"or save as {other}."
+                )
     folder.mkdir(parents=True, exist_ok=True)
     for table, frame in frames.items():
         write_table(frame, folder / f"{table}.{format}")
 
 
 def _find_table(folder: Path, table: TableName) -> Path | None:
-    found = [folder / f"{table}.{format}" for format in FORMATS if (folder / f"{table}.{format}").is_file()]
+    found = [
+        folder / f"{table}.{format}"
+        for format in FORMATS
+        if (folder / f"{table}.{format}").is_file()
+    ]
     if len(found) > 1:
         names = " and ".join(file.name for file in found)
-        raise DataError(f"{folder} holds {names}, so it is unclear which one counts. Keep one of them.")
+        raise DataError(
+            f"{folder} holds {names}, so it is unclear which one counts. Keep one of them."
+        )
     if not found and table != "tasks":
         there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
         raise DataError(
             f"{folder} has no {table} table (found: {there}). "
-            f"Add {table}.parquet, {table}.csv or {table}.jsonl; required: {', '.join(REQUIRED[table])}."
+            f"Add {table}.parquet, {table}.csv or {table}.jsonl; required: "
+            f"{', '.join(REQUIRED[table])}."
         )
     return found[0] if found else None
 
@@ -93,20 +105,29 @@ def _wanted_files() -> str:
 
 
 def read_table(file: Path) -> pd.DataFrame:
-    """The table in one file, as it stands there: nothing but the format is checked. CSV comes in as text.
+    """The table in one file, as it stands there: nothing but the format is checked.
+
+    CSV comes in as text.
 
     Raises:
         DataError: There is no such file, its suffix is unknown or it cannot be read.
     """
     readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}
     if file.suffix not in readers:
-        raise DataError(f"{file} has the suffix {file.suffix!r}; expected {_suffixes()}. Save the table in one of these formats.")
+        raise DataError(
+            f"{file} has the suffix {file.suffix!r}; expected {_suffixes()}. Save the table in "
+            "one of these formats."
+        )
     if not file.is_file():
-        raise DataError(f"{file} is {'a folder' if file.is_dir() else 'not there'}; expected a table as a file.")
+        raise DataError(
+            f"{file} is {'a folder' if file.is_dir() else 'not there'}; expected a table as a file."
+        )
     try:
         return readers[file.suffix](file)
     except UnicodeDecodeError as error:
-        raise DataError(f"{file.name} is not UTF-8 text (byte {error.start}: {error.reason}). Save it as UTF-8.") from None
+        raise DataError(
+            f"{file.name} is not UTF-8 text (byte {error.start}: {error.reason}). Save it as UTF-8."
+        ) from None
     except OSError as error:
         raise DataError(f"{file.name} cannot be read: {_one_line(error)}.") from None
 
@@ -115,20 +136,28 @@ def _read_parquet(file: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(file)
     except pyarrow.ArrowException as error:
-        raise DataError(f"{file.name} is no readable Parquet file: {_one_line(error)}. Write it again.") from None
+        raise DataError(
+            f"{file.name} is no readable Parquet file: {_one_line(error)}. Write it again."
+        ) from None
 
 
 def _read_csv(file: Path) -> pd.DataFrame:
-    # Everything comes in as text: an id such as 001 and a prompt such as NA survive; validation parses the numbers.
+    # Everything comes in as text: an id such as 001 and a prompt such as NA survive; validation
+    # parses the numbers.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(file, dtype="str", keep_default_na=False, index_col=False, encoding="utf-8-sig")
+            return pd.read_csv(
+                file, dtype="str", keep_default_na=False, index_col=False, encoding="utf-8-sig"
+            )
     except pd.errors.EmptyDataError:
-        raise DataError(f"{file.name} is empty; expected a header line with the column names.") from None
+        raise DataError(
+            f"{file.name} is empty; expected a header line with the column names."
+        ) from None
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise DataError(
-            f"{file.name} is no valid CSV: {_one_line(error)}. Quote texts that hold commas or line breaks."
+            f"{file.name} is no valid CSV: {_one_line(error)}. Quote texts that hold commas or "
+            "line breaks."
         ) from None
 
 
@@ -141,16 +170,25 @@ def _read_jsonl(file: Path) -> pd.DataFrame:
             try:
                 record = json.loads(line, parse_constant=_json_constant)
             except json.JSONDecodeError as error:
-                raise DataError(f"{file.name}, line {number}: no valid JSON ({error.msg}). Write one object a line.") from None
+                raise DataError(
+                    f"{file.name}, line {number}: no valid JSON ({error.msg}). Write one object a "
+                    "line."
+                ) from None
             if not isinstance(record, dict):
-                raise DataError(f"{file.name}, line {number}: a {type(record).__name__}; expected an object, one a line.")
+                raise DataError(
+                    f"{file.name}, line {number}: a {type(record).__name__}; expected an object, "
+                    "one a line."
+                )
             records.append(record)
     # object: a column with a gap must not turn its whole numbers into floats
     return pd.DataFrame(records, dtype=object)
 
 
 def _json_constant(name: str) -> str | float:
-    """NaN as the word, which validation refuses by row and column; infinities as numbers, which it refuses as well."""
+    """NaN as the word, which validation refuses by row and column.
+
+    Infinities as numbers, which it refuses as well.
+    """
     return name if name == "NaN" else float(name)
 
 
@@ -161,19 +199,29 @@ def write_table(frame: pd.DataFrame, file: Path) -> None:
         DataError: The suffix is unknown.
     """
     if file.suffix.removeprefix(".") not in FORMATS:
-        raise DataError(f"{file} has the suffix {file.suffix!r}; expected {_suffixes()}. Choose one of these formats.")
+        raise DataError(
+            f"{file} has the suffix {file.suffix!r}; expected {_suffixes()}. Choose one of these "
+            "formats."
+        )
     if file.suffix == ".parquet":
         frame.to_parquet(file, index=False)
     elif file.suffix == ".csv":
-        # A carriage return inside a text ends the row for readers, yet minimal quoting leaves it bare.
+        # A carriage return inside a text ends the row for readers, yet minimal quoting leaves it
+        # bare.
         texts = frame.select_dtypes(include=["str", "object"])
-        has_return = any(texts[name].astype("str").str.contains("\r", regex=False).any() for name in texts.columns)
+        has_return = any(
+            texts[name].astype("str").str.contains("\r", regex=False).any()
+            for name in texts.columns
+        )
         quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if has_return else csv.QUOTE_MINIMAL
         frame.to_csv(file, index=False, lineterminator="\n", quoting=quoting)
     else:
         with file.open("w", encoding="utf-8", newline="\n") as lines:
             for record in frame.to_dict(orient="records"):
-                cells = {name: None if value is None or value != value else value for name, value in record.items()}
+                cells = {
+                    name: None if value is None or value != value else value
+                    for name, value in record.items()
+                }
                 lines.write(json.dumps(cells, ensure_ascii=False) + "\n")
 
 

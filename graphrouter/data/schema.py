@@ -1,4 +1,6 @@
-"""A routing dataset: four checked tables and the views that the rest of the package takes of them."""
+"""A routing dataset: four checked tables and the views that the rest of the package takes of
+them.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ TableFormat = Literal["parquet", "csv", "jsonl"]
 
 @dataclass(frozen=True, eq=False)
 class RoutingDataset:
-    """Queries, models and what is known of their pairs. Make one with `from_frames` or `load_dataset`, which check it.
+    """Queries, models and what is known of their pairs.
+
+    Make one with `from_frames` or `load_dataset`, which check it.
 
     Example:
         >>> queries = pd.DataFrame({"query_id": ["a", "b"], "task": ["sums", None], "prompt": ["1 + 1?", "Say hello."]})
@@ -37,13 +41,15 @@ class RoutingDataset:
 
     name: str
     queries: pd.DataFrame
-    """query_id, task (NaN = unknown), prompt; optional split (train, validation, test) and metadata."""
+    """query_id, task (NaN = unknown), prompt; optional split (train, validation, test) and
+    metadata."""
     models: pd.DataFrame
-    """model, description, family, prices (US dollars per million tokens), context_tokens, num_params, capabilities; NaN or
-    None = not known."""
+    """model, description, family, prices (US dollars per million tokens), context_tokens,
+    num_params, capabilities; NaN or None = not known."""
     outcomes: pd.DataFrame
-    """query_id, model, effect in [0, 1], and float64 cost_usd, input_tokens, output_tokens, latency_s (NaN = not observed).
-    Where given, `answer` holds what the model said (NaN = not recorded). A pair that was not run has no row."""
+    """query_id, model, effect in [0, 1], and float64 cost_usd, input_tokens, output_tokens,
+    latency_s (NaN = not observed). Where given, `answer` holds what the model said (NaN = not
+    recorded). A pair that was not run has no row."""
     tasks: pd.DataFrame
     """task, description (NaN = none); a row for every task of `queries`."""
 
@@ -57,19 +63,25 @@ class RoutingDataset:
         tasks: pd.DataFrame | None = None,
         name: str = "dataset",
     ) -> RoutingDataset:
-        """A dataset of the frames, checked and completed; the frames themselves are left as they are.
+        """A dataset of the frames, checked and completed.
+
+        The frames themselves are left as they are.
 
         Raises:
-            DataError: A table breaks the contract; the message names the table, the row and the mending.
+            DataError: A table breaks the contract; the message names the table, the row and the
+                mending.
         """
-        return build_dataset({"queries": queries, "models": models, "outcomes": outcomes, "tasks": tasks}, name=name)
+        return build_dataset(
+            {"queries": queries, "models": models, "outcomes": outcomes, "tasks": tasks}, name=name
+        )
 
     @cached_property
     def pool(self) -> ModelPool:
         """The cards of the models, in the order of the models table."""
         known = list(columns_of("models"))
         return ModelPool.of(
-            _card(dict(zip(known, row, strict=True))) for row in self.models[known].itertuples(index=False, name=None)
+            _card(dict(zip(known, row, strict=True)))
+            for row in self.models[known].itertuples(index=False, name=None)
         )
 
     @cached_property
@@ -93,7 +105,9 @@ class RoutingDataset:
         return pair_positions(self.outcomes, self.queries, self.models)
 
     def select_queries(self, query_ids: Sequence[str]) -> RoutingDataset:
-        """The dataset of these queries alone, in the order given, with their outcomes; models and tasks stay.
+        """The dataset of these queries alone, in the order given, with their outcomes.
+
+        Models and tasks stay.
 
         Raises:
             DataError: An id is unknown or occurs twice.
@@ -101,7 +115,10 @@ class RoutingDataset:
         positions = self._query_positions(query_ids)
         if len(np.unique(positions)) < len(positions):
             twice = next(query for i, query in enumerate(query_ids) if query in query_ids[:i])
-            raise DataError(f"select_queries received {twice!r} more than once; expected distinct ids. Drop the repetition.")
+            raise DataError(
+                f"select_queries received {twice!r} more than once; expected distinct ids. Drop "
+                "the repetition."
+            )
         chosen = np.zeros(len(self.queries), dtype=bool)
         chosen[positions] = True
         queries = self.queries.iloc[positions].reset_index(drop=True)
@@ -109,7 +126,9 @@ class RoutingDataset:
         return replace(self, queries=queries, outcomes=outcomes)
 
     def select_models(self, models: Sequence[str]) -> RoutingDataset:
-        """The dataset of these models alone, in the order given, with their outcomes; queries and tasks stay.
+        """The dataset of these models alone, in the order given, with their outcomes.
+
+        Queries and tasks stay.
 
         Raises:
             UnknownModelError: The dataset has no such model.
@@ -117,7 +136,10 @@ class RoutingDataset:
         """
         positions = np.array([self.pool.position(model) for model in models], dtype=np.int64)
         if len(set(models)) < len(positions):
-            raise DataError(f"select_models received {len(positions)} names, not all distinct. Drop the repetition.")
+            raise DataError(
+                f"select_models received {len(positions)} names, not all distinct. Drop the "
+                "repetition."
+            )
         chosen = np.zeros(len(self.models), dtype=bool)
         chosen[positions] = True
         frame = self.models.iloc[positions].reset_index(drop=True)
@@ -138,7 +160,10 @@ class RoutingDataset:
             DataError: The column or a query is unknown.
         """
         if column not in OUTCOME_NUMBERS:
-            raise DataError(f"outcome_matrix received the column {column!r}; expected one of {', '.join(OUTCOME_NUMBERS)}.")
+            raise DataError(
+                f"outcome_matrix received the column {column!r}; expected one of "
+                f"{', '.join(OUTCOME_NUMBERS)}."
+            )
         matrix = np.full((len(self.queries), len(self.models)), np.nan)
         rows, columns = self.pair_positions
         matrix[rows, columns] = self.outcomes[column].to_numpy(dtype=np.float64)
@@ -148,23 +173,34 @@ class RoutingDataset:
         """Writes the four tables as files of one format into `folder`, which is made when it is absent.
 
         Raises:
-            DataError: The folder holds one of the tables in another format, or the format is unknown.
+            DataError: The folder holds one of the tables in another format, or the format is
+                unknown.
         """
-        from graphrouter.data.readers import write_tables  # readers build datasets, so they import this module
+        from graphrouter.data.readers import (
+            write_tables,
+        )  # readers build datasets, so they import this module
 
         write_tables({table: getattr(self, table) for table in TABLES}, Path(folder), format=format)
 
     def _query_positions(self, query_ids: Sequence[str]) -> IntArray:
         known = pd.Index(self.queries["query_id"])
-        positions: IntArray = known.get_indexer(pd.Index(list(query_ids), dtype="str")).astype(np.int64)
+        positions: IntArray = known.get_indexer(pd.Index(list(query_ids), dtype="str")).astype(
+            np.int64
+        )
         if (positions < 0).any():
             unknown = query_ids[int(np.argmax(positions < 0))]
-            raise DataError(f"Unknown query id {unknown!r} in dataset {self.name!r} of {len(self.queries)} queries.")
+            raise DataError(
+                f"Unknown query id {unknown!r} in dataset {self.name!r} of {len(self.queries)} "
+                "queries."
+            )
         return positions
 
 
 def build_dataset(
-    frames: Mapping[TableName, pd.DataFrame | None], *, name: str, sources: Mapping[TableName, str] | None = None
+    frames: Mapping[TableName, pd.DataFrame | None],
+    *,
+    name: str,
+    sources: Mapping[TableName, str] | None = None,
 ) -> RoutingDataset:
     """A dataset of raw frames; `sources` says what to call each table in messages.
 
@@ -173,7 +209,11 @@ def build_dataset(
     """
     clean = normalise_frames(frames, sources)
     return RoutingDataset(
-        name=name, queries=clean["queries"], models=clean["models"], outcomes=clean["outcomes"], tasks=clean["tasks"]
+        name=name,
+        queries=clean["queries"],
+        models=clean["models"],
+        outcomes=clean["outcomes"],
+        tasks=clean["tasks"],
     )
 
 
@@ -189,4 +229,6 @@ def _column_bytes(column: pd.Series) -> bytes:
     if column.dtype == np.float64:
         values = column.to_numpy(dtype="<f8") + 0.0  # -0.0 becomes 0.0
         return np.where(np.isnan(values), np.nan, values).tobytes()
-    return json.dumps([None if value is None or value != value else value for value in column.tolist()]).encode()
+    return json.dumps(
+        [None if value is None or value != value else value for value in column.tolist()]
+    ).encode()

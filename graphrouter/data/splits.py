@@ -1,7 +1,7 @@
 """Divides queries (or tasks, or models) into train, validation and test.
 
-A side is decided by a hash of the prompt and the seed, so it depends neither on the order of the rows nor on the machine, and
-all copies of a prompt stand on one side.
+A side is decided by a hash of the prompt and the seed, so it depends neither on the order of the
+rows nor on the machine, and all copies of a prompt stand on one side.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ _SEPARATORS = ("-", "_", " ", ":", "@")
 
 @dataclass(frozen=True)
 class Split:
-    """Who stands on which side: query ids in ascending order, and the models that training must not see."""
+    """Who stands on which side: query ids in ascending order, and the models that training must not
+    see.
+    """
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -45,11 +47,12 @@ class Split:
 def split_dataset(data: RoutingDataset, config: SplitConfig) -> Split:
     """The division of `data` that `config` asks for.
 
-    A `split` column of the queries is always kept; where it has no validation or no test rows, they are carved out of its
-    training rows. By model, families are held out whole and the queries are divided as well.
+    A `split` column of the queries is always kept; where it has no validation or no test rows, they
+    are carved out of its training rows. By model, families are held out whole and the queries are
+    divided as well.
 
     Example:
-        >>> from graphrouter.data import simulate
+        >>> from graphrouter.bench.simulate import simulate
         >>> split = split_dataset(simulate(num_queries=100).data, SplitConfig())
         >>> len(split.train), len(split.validation), len(split.test)
         (70, 10, 20)
@@ -60,7 +63,10 @@ def split_dataset(data: RoutingDataset, config: SplitConfig) -> Split:
     groups = _prompt_groups(data.queries, config.seed)
     if "split" in data.queries.columns:
         if config.by == "task":
-            logger.warning("The queries of %r have a split column, which is kept: tasks are not held out.", data.name)
+            logger.warning(
+                "The queries of %r have a split column, which is kept: tasks are not held out.",
+                data.name,
+            )
         sides = _kept_sides(groups, data.queries["split"].to_numpy(dtype=object), config)
     elif config.by == "task":
         sides = _sides_by_task(groups, data.queries, config)
@@ -73,7 +79,9 @@ def split_dataset(data: RoutingDataset, config: SplitConfig) -> Split:
 
 
 def hold_out_models(data: RoutingDataset, share: float, *, seed: int) -> tuple[str, ...]:
-    """About `share` of the models, whole families at a time, in pool order; at least one, and at least two stay for training.
+    """About `share` of the models, whole families at a time, in pool order.
+
+    At least one, and at least two stay for training.
 
     Args:
         data: Whose models.
@@ -84,7 +92,7 @@ def hold_out_models(data: RoutingDataset, share: float, *, seed: int) -> tuple[s
         DataError: Every family is so large that fewer than two models would stay.
 
     Example:
-        >>> from graphrouter.data import simulate
+        >>> from graphrouter.bench.simulate import simulate
         >>> data = simulate(num_queries=20, num_models=4).data
         >>> len(hold_out_models(data, 0.3, seed=0))
         1
@@ -99,7 +107,8 @@ def hold_out_models(data: RoutingDataset, share: float, *, seed: int) -> tuple[s
     if not fitting:
         shown = ", ".join(f"{family} {size}" for family, size in sizes.items())
         raise DataError(
-            f"Too few models to hold a family out: {len(names)} models in {len(sizes)} families ({shown}), and 2 must stay for "
+            f"Too few models to hold a family out: {len(names)} models in {len(sizes)} families "
+            f"({shown}), and 2 must stay for "
             "training. Add models of another family, or split by query."
         )
     chosen: list[str] = []
@@ -114,20 +123,29 @@ def hold_out_models(data: RoutingDataset, share: float, *, seed: int) -> tuple[s
 def model_families(models: pd.DataFrame) -> pd.Series[str]:
     """The family of each row of a models table.
 
-    Where the table names none, names tell: a model whose name continues that of another one after a hyphen, underscore, space,
-    colon or at sign is a mode or variant of it, and a note in brackets at the end of a name does not count. So `x`, `x-FC` and
-    `x (Prompt)` go together; `x-7b` and `x-70b` do not.
+    Where the table names none, names tell: a model whose name continues that of another one after a
+    hyphen, underscore, space, colon or at sign is a mode or variant of it, and a note in brackets
+    at the end of a name does not count. So `x`, `x-FC` and `x (Prompt)` go together; `x-7b` and
+    `x-70b` do not.
 
     Example:
         >>> names = ["gpt-4", "gpt-4-FC", "gpt-4o", "claude (FC)", "claude (Prompt)"]
         >>> model_families(pd.DataFrame({"model": names, "family": [None] * 5})).tolist()
         ['model gpt-4', 'model gpt-4', 'model gpt-4o', 'model claude', 'model claude']
     """
-    bare = {name: _NOTE.sub("", name) or name for name in models.loc[models["family"].isna(), "model"]}
+    bare = {
+        name: _NOTE.sub("", name) or name for name in models.loc[models["family"].isna(), "model"]
+    }
     roots: list[str] = []
     family_of: dict[str, str] = {}
-    for name in sorted(bare, key=lambda name: (len(bare[name]), bare[name])):  # a name comes before those that continue it
-        starts = (root for root in roots if bare[name] == root or bare[name].startswith(tuple(root + s for s in _SEPARATORS)))
+    for name in sorted(
+        bare, key=lambda name: (len(bare[name]), bare[name])
+    ):  # a name comes before those that continue it
+        starts = (
+            root
+            for root in roots
+            if bare[name] == root or bare[name].startswith(tuple(root + s for s in _SEPARATORS))
+        )
         root = next(starts, bare[name])
         family_of[name] = f"model {root}"
         if root == bare[name]:
@@ -135,7 +153,9 @@ def model_families(models: pd.DataFrame) -> pd.Series[str]:
     return models["family"].fillna(models["model"].map(family_of))
 
 
-def allocate(sizes: Sequence[int], share: float, total: int, room: Sequence[int] | None = None) -> list[int]:
+def allocate(
+    sizes: Sequence[int], share: float, total: int, room: Sequence[int] | None = None
+) -> list[int]:
     """How many of each stratum to take so that `total` are taken: the largest-remainder method.
 
     Args:
@@ -147,7 +167,8 @@ def allocate(sizes: Sequence[int], share: float, total: int, room: Sequence[int]
     most = np.array(sizes if room is None else room, dtype=np.int64)
     quotas = np.array(sizes, dtype=np.float64) * share
     taken = np.minimum(np.floor(quotas + 1e-9).astype(np.int64), most)
-    # Rounding can push the floors past a small total; take back where the quota is overshot the most.
+    # Rounding can push the floors past a small total; take back where the quota is overshot the
+    # most.
     while taken.sum() > total:
         taken[int(np.argmax(np.where(taken > 0, taken - quotas, -np.inf)))] -= 1
     while taken.sum() < min(total, most.sum()):
@@ -167,17 +188,28 @@ def check_split(data: RoutingDataset, split: Split) -> None:
     for side, ids in sides.items():
         for query in ids:
             if query not in known:
-                raise DataError(f"The split names the query {query!r} in {side}, which {data.name!r} does not have.")
+                raise DataError(
+                    f"The split names the query {query!r} in {side}, which {data.name!r} does not "
+                    "have."
+                )
             if query in place:
-                raise DataError(f"The split has the query {query!r} both in {place[query]} and in {side}; expected one side.")
+                raise DataError(
+                    f"The split has the query {query!r} both in {place[query]} and in {side}; "
+                    "expected one side."
+                )
             place[query] = side
     if len(split.train) < 2 or not split.validation:
         received = f"{len(split.train)} training and {len(split.validation)} validation queries"
-        raise DataError(f"The split has {received}; expected at least 2 and 1. Give more queries, or other shares.")
+        raise DataError(
+            f"The split has {received}; expected at least 2 and 1. Give more queries, or other "
+            "shares."
+        )
 
 
 def prompt_key(prompt: str) -> str:
-    """What identifies a prompt under any id: 16 hexadecimal digits of the SHA-256 of its text without outer white space."""
+    """What identifies a prompt under any id: 16 hexadecimal digits of the SHA-256 of its text
+    without outer white space.
+    """
     return hashlib.sha256(prompt.strip().encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -186,13 +218,18 @@ def _hash(seed: int, text: str) -> str:
 
 
 def _prompt_groups(queries: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """One row for each distinct prompt: `stratum`, `order` (its hash), `members` (row numbers); in hash order."""
+    """One row for each distinct prompt: `stratum`, `order` (its hash), `members` (row numbers).
+
+    In hash order.
+    """
     prompts = queries["prompt"].str.strip()
     frame = pd.DataFrame({"prompt": prompts, "stratum": queries["task"].fillna(NO_TASK)})
     # max: a copy with a known task decides over one without
     groups = frame.groupby("prompt", sort=False).agg(stratum=("stratum", "max"))
     members = frame.groupby("prompt", sort=False).indices
-    groups["members"] = pd.Series([members[prompt] for prompt in groups.index], index=groups.index, dtype=object)
+    groups["members"] = pd.Series(
+        [members[prompt] for prompt in groups.index], index=groups.index, dtype=object
+    )
     groups["order"] = [_hash(seed, str(prompt)) for prompt in groups.index]
     return groups.sort_values("order").reset_index(drop=True)
 
@@ -203,14 +240,19 @@ def _sides_by_query(groups: pd.DataFrame, *, validation: float, test: float) -> 
 
 
 def _stratified(groups: pd.DataFrame, shares: Mapping[str, float]) -> np.ndarray:
-    """Side of each group, (num_groups,): `shares` of them, the same of every stratum as nearly as can be; the rest is train."""
+    """Side of each group, (num_groups,): `shares` of them, the same of every stratum as nearly as
+    can be; the rest is train.
+    """
     num_groups = len(groups)
     if num_groups < MIN_TRAIN + len(shares):
         raise DataError(
-            f"Too few queries to divide: {num_groups} with distinct prompts; expected at least {MIN_TRAIN + len(shares)} "
+            f"Too few queries to divide: {num_groups} with distinct prompts; expected at least "
+            f"{MIN_TRAIN + len(shares)} "
             f"({MIN_TRAIN} train, {', '.join(f'1 {name}' for name in shares)}). Add queries."
         )
-    by_stratum = groups.groupby("stratum", sort=False).indices  # in the order of the hashes: ties have no favourites
+    by_stratum = groups.groupby(
+        "stratum", sort=False
+    ).indices  # in the order of the hashes: ties have no favourites
     rows = list(by_stratum.values())
     sizes = [len(members) for members in rows]
     side = np.full(num_groups, "train", dtype=object)
@@ -220,7 +262,9 @@ def _stratified(groups: pd.DataFrame, shares: Mapping[str, float]) -> np.ndarray
         others = len(shares) - number - 1
         total = max(1, min(round(share * num_groups), left - others))
         left -= total
-        counts = allocate(sizes, share, total, [size - done for size, done in zip(sizes, used, strict=True)])
+        counts = allocate(
+            sizes, share, total, [size - done for size, done in zip(sizes, used, strict=True)]
+        )
         for i, count in enumerate(counts):
             side[rows[i][used[i] : used[i] + count]] = name
             used[i] += count
@@ -240,11 +284,14 @@ def _kept_sides(groups: pd.DataFrame, given: np.ndarray, config: SplitConfig) ->
     sides = given.copy()
     wanted = {"test": config.test, "validation": config.validation}
     absent = {name: share for name, share in wanted.items() if not (given == name).any()}
-    in_train = groups[[given[members[0]] == "train" for members in groups["members"]]].reset_index(drop=True)
+    in_train = groups[[given[members[0]] == "train" for members in groups["members"]]].reset_index(
+        drop=True
+    )
     if len(in_train) < MIN_TRAIN + len(absent):
         counts = ", ".join(f"{int((given == name).sum())} {name}" for name in SPLITS)
         raise DataError(
-            f"Too few training queries in the split column ({counts}): {len(in_train)} distinct prompts; expected at least "
+            f"Too few training queries in the split column ({counts}): {len(in_train)} distinct "
+            "prompts; expected at least "
             f"{MIN_TRAIN + len(absent)}. Mark more rows as train."
         )
     if absent:
@@ -254,28 +301,44 @@ def _kept_sides(groups: pd.DataFrame, given: np.ndarray, config: SplitConfig) ->
 
 
 def _sides_by_task(groups: pd.DataFrame, queries: pd.DataFrame, config: SplitConfig) -> np.ndarray:
-    """Whole tasks on one side; tasks that share a prompt go together, and queries of unknown task are for training."""
+    """Whole tasks on one side.
+
+    Tasks that share a prompt go together, and queries of unknown task are for training.
+    """
     joined = _joined_tasks(groups, queries["task"].fillna(NO_TASK).to_numpy(dtype=object))
-    leaders = sorted({leader for task, leader in joined.items() if task != NO_TASK}, key=lambda task: _hash(config.seed, task))
+    leaders = sorted(
+        {leader for task, leader in joined.items() if task != NO_TASK},
+        key=lambda task: _hash(config.seed, task),
+    )
     if len(leaders) < 3:
         raise DataError(
-            f"Too few tasks to hold whole ones out: {len(leaders)} that share no prompt; expected at least 3. "
+            f"Too few tasks to hold whole ones out: {len(leaders)} that share no prompt; expected "
+            "at least 3. "
             "Split by query instead."
         )
     num_test = max(1, min(round(config.test * len(leaders)), len(leaders) - 2))
-    num_validation = max(1, min(round(config.validation * len(leaders)), len(leaders) - num_test - 1))
+    num_validation = max(
+        1, min(round(config.validation * len(leaders)), len(leaders) - num_test - 1)
+    )
     side_of = dict.fromkeys(leaders, "train")
     side_of.update(dict.fromkeys(leaders[:num_test], "test"))
     side_of.update(dict.fromkeys(leaders[num_test : num_test + num_validation], "validation"))
-    side = np.array([side_of.get(joined[stratum], "train") for stratum in groups["stratum"]], dtype=object)
+    side = np.array(
+        [side_of.get(joined[stratum], "train") for stratum in groups["stratum"]], dtype=object
+    )
     num_train = int((side == "train").sum())
     if num_train < MIN_TRAIN:
-        raise DataError(f"Only {num_train} queries remain to train on when whole tasks are held out. Split by query instead.")
+        raise DataError(
+            f"Only {num_train} queries remain to train on when whole tasks are held out. Split by "
+            "query instead."
+        )
     return _spread(groups, side)
 
 
 def _joined_tasks(groups: pd.DataFrame, tasks: np.ndarray) -> dict[str, str]:
-    """The first task, in the alphabet, of the tasks that each one shares prompts with, itself included."""
+    """The first task, in the alphabet, of the tasks that each one shares prompts with, itself
+    included.
+    """
     leader = {task: task for task in {*tasks, *groups["stratum"]}}
 
     def find(task: str) -> str:

@@ -1,7 +1,8 @@
 """Turns four raw frames into clean ones, or says in one line which row breaks the contract and how to mend it.
 
-A row number counts data rows from 1, without a header: in JSON Lines it is the line, in a CSV file without line breaks inside
-a prompt it is the line less one. Every check runs on whole columns, so 100,000 outcomes take a fraction of a second.
+A row number counts data rows from 1, without a header: in JSON Lines it is the line, in a CSV file
+without line breaks inside a prompt it is the line less one. Every check runs on whole columns, so
+100,000 outcomes take a fraction of a second.
 """
 
 from __future__ import annotations
@@ -34,8 +35,12 @@ logger = logging.getLogger(__name__)
 Frames = dict[TableName, pd.DataFrame]
 
 
-def normalise_frames(frames: Mapping[TableName, pd.DataFrame | None], sources: Mapping[TableName, str] | None = None) -> Frames:
-    """The four tables with every column of the contract, in its type, checked; the frames received are left as they are.
+def normalise_frames(
+    frames: Mapping[TableName, pd.DataFrame | None], sources: Mapping[TableName, str] | None = None
+) -> Frames:
+    """The four tables with every column of the contract, in its type, checked.
+
+    The frames received are left as they are.
 
     Args:
         frames: `tasks` may be None or absent.
@@ -45,7 +50,11 @@ def normalise_frames(frames: Mapping[TableName, pd.DataFrame | None], sources: M
         DataError: A table, a column or a value breaks the contract.
     """
     source = {name: (sources or {}).get(name, f"{name} table") for name in TABLES}
-    raw = {name: _checked_columns(frames.get(name), name, source[name]) for name in TABLES if name != "tasks"}
+    raw = {
+        name: _checked_columns(frames.get(name), name, source[name])
+        for name in TABLES
+        if name != "tasks"
+    }
     queries = _queries(raw["queries"], source["queries"])
     models = _models(raw["models"], source["models"])
     tasks = _tasks(frames.get("tasks"), queries, source["tasks"])
@@ -53,8 +62,13 @@ def normalise_frames(frames: Mapping[TableName, pd.DataFrame | None], sources: M
     return {"queries": queries, "models": models, "outcomes": outcomes, "tasks": tasks}
 
 
-def pair_positions(outcomes: pd.DataFrame, queries: pd.DataFrame, models: pd.DataFrame) -> tuple[IntArray, IntArray]:
-    """Row of `queries` and row of `models` of each outcome, (num_outcomes,) each; -1 where there is none."""
+def pair_positions(
+    outcomes: pd.DataFrame, queries: pd.DataFrame, models: pd.DataFrame
+) -> tuple[IntArray, IntArray]:
+    """Row of `queries` and row of `models` of each outcome, (num_outcomes,) each.
+
+    -1 where there is none.
+    """
     rows = pd.Index(queries["query_id"]).get_indexer(pd.Index(outcomes["query_id"]))
     columns = pd.Index(models["model"]).get_indexer(pd.Index(outcomes["model"]))
     return rows.astype(np.int64), columns.astype(np.int64)
@@ -63,12 +77,22 @@ def pair_positions(outcomes: pd.DataFrame, queries: pd.DataFrame, models: pd.Dat
 def _checked_columns(frame: pd.DataFrame | None, table: TableName, source: str) -> pd.DataFrame:
     if not isinstance(frame, pd.DataFrame):
         received = "nothing" if frame is None else f"a {type(frame).__name__}"
-        raise DataError(f"{source}: received {received}; expected a pandas DataFrame with {', '.join(REQUIRED[table])}.")
+        raise DataError(
+            f"{source}: received {received}; expected a pandas DataFrame with "
+            f"{', '.join(REQUIRED[table])}."
+        )
     for column in REQUIRED[table]:
         if column not in frame.columns:
             found = ", ".join(str(name) for name in frame.columns) or "none"
-            hint = " Leave it empty where the task is unknown." if column == "task" and table == "queries" else ""
-            raise DataError(f"{source}: column {column!r} is missing (found: {found}). Add it, or rename the column meant.{hint}")
+            hint = (
+                " Leave it empty where the task is unknown."
+                if column == "task" and table == "queries"
+                else ""
+            )
+            raise DataError(
+                f"{source}: column {column!r} is missing (found: {found}). Add it, or rename the "
+                f"column meant.{hint}"
+            )
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise DataError(f"{source}: column {twice[0]!r} occurs more than once. Keep one of them.")
@@ -82,7 +106,14 @@ def _warn_of_near_misses(frame: pd.DataFrame, table: TableName, source: str) -> 
     for column in frame.columns.difference(list(columns_of(table))):
         name = str(column).lower()
         close = difflib.get_close_matches(name, absent, n=1, cutoff=0.7)
-        close = close or [known for known in absent if name in known.split("_") or known.startswith(f"{name}_")][:1]
+        close = (
+            close
+            or [
+                known
+                for known in absent
+                if name in known.split("_") or known.startswith(f"{name}_")
+            ][:1]
+        )
         if close:
             logger.warning("%s: column %r is not used; was %r meant?", source, column, close[0])
 
@@ -102,24 +133,31 @@ def _queries(raw: pd.DataFrame, source: str) -> pd.DataFrame:
 
 def _prompts(column: pd.Series, source: str) -> pd.Series:
     # Prompts are taken as they are, so a missing one and one that is no text are both mistakes.
-    wrong = np.fromiter((not isinstance(value, str) for value in column), dtype=bool, count=len(column))
+    wrong = np.fromiter(
+        (not isinstance(value, str) for value in column), dtype=bool, count=len(column)
+    )
     if wrong.any():
         row = int(np.argmax(wrong))
         raise DataError(
-            f"{source}, row {row + 1}: prompt is {column.iloc[row]!r}; expected text. Write the prompt, or delete the row."
+            f"{source}, row {row + 1}: prompt is {column.iloc[row]!r}; expected text. Write the "
+            "prompt, or delete the row."
         )
     broken = np.fromiter((_is_no_unicode(value) for value in column), dtype=bool, count=len(column))
     if broken.any():
         row = int(np.argmax(broken))
         raise DataError(
-            f"{source}, row {row + 1}: prompt holds half of a character ({ascii(column.iloc[row])[:60]}), "
+            f"{source}, row {row + 1}: prompt holds half of a character "
+            f"({ascii(column.iloc[row])[:60]}), "
             "which is no valid Unicode. Write the text again with errors='replace'."
         )
     prompts = column.astype("str")
     empty = (prompts.str.strip() == "").to_numpy(dtype=bool)
     if empty.any():
         row = int(np.argmax(empty))
-        raise DataError(f"{source}, row {row + 1}: prompt is empty ({prompts.iloc[row]!r}). Write the prompt, or delete the row.")
+        raise DataError(
+            f"{source}, row {row + 1}: prompt is empty ({prompts.iloc[row]!r}). Write the prompt, "
+            "or delete the row."
+        )
     return prompts
 
 
@@ -141,7 +179,10 @@ def _with_checked_split(frame: pd.DataFrame, source: str) -> pd.DataFrame:
         row = int(np.argmax(wrong))
         received = "empty" if pd.isna(split.iloc[row]) else repr(split.iloc[row])
         mending = "Name one in every row, or drop the column to have the queries divided for you."
-        raise DataError(f"{source}, row {row + 1}: split is {received}; expected train, validation or test. {mending}")
+        raise DataError(
+            f"{source}, row {row + 1}: split is {received}; expected train, validation or test. "
+            f"{mending}"
+        )
     prompts = frame["prompt"].str.strip()
     twice = prompts.duplicated(keep=False).to_numpy(dtype=bool)
     first = split[twice].groupby(prompts[twice]).transform("first")
@@ -150,7 +191,8 @@ def _with_checked_split(frame: pd.DataFrame, source: str) -> pd.DataFrame:
         row = int(np.flatnonzero(twice)[np.argmax(conflict)])
         other = int(np.argmax((prompts == prompts.iloc[row]).to_numpy(dtype=bool)))
         raise DataError(
-            f"{source}, row {row + 1}: the prompt {_short(prompts.iloc[row])} is in split {split.iloc[row]!r}, "
+            f"{source}, row {row + 1}: the prompt {_short(prompts.iloc[row])} is in split "
+            f"{split.iloc[row]!r}, "
             f"but in {split.iloc[other]!r} in row {other + 1}. Keep it on one side."
         )
     return frame.assign(split=split)
@@ -161,37 +203,57 @@ def _models(raw: pd.DataFrame, source: str) -> pd.DataFrame:
     frame["model"] = parse_ids(raw["model"], source, "model")
     _refuse_duplicates(frame, "models", source)
     if len(frame) < 2:
-        raise DataError(f"{source}: there are {len(frame)} models; routing needs at least 2. Add the models to choose among.")
+        raise DataError(
+            f"{source}: there are {len(frame)} models; routing needs at least 2. Add the models "
+            "to choose among."
+        )
     for name in TEXTS["models"]:
-        frame[name] = parse_texts(raw[name], source, name) if name in raw.columns else _no_texts(len(raw))
+        frame[name] = (
+            parse_texts(raw[name], source, name) if name in raw.columns else _no_texts(len(raw))
+        )
     for column in NUMBERS["models"]:
         frame[column.name] = _numbers(raw, column, source)
     for name in CAPABILITIES:
         stated = raw[name] if name in raw.columns else pd.Series([None] * len(raw), dtype=object)
         frame[name] = parse_flags(stated, source, name)
-    return frame[[*columns_of("models"), *(c for c in raw.columns if c not in columns_of("models"))]]
+    return frame[
+        [*columns_of("models"), *(c for c in raw.columns if c not in columns_of("models"))]
+    ]
 
 
 def _tasks(raw: pd.DataFrame | None, queries: pd.DataFrame, source: str) -> pd.DataFrame:
-    if raw is None or (isinstance(raw, pd.DataFrame) and raw.shape == (0, 0)):  # JSON Lines has no header to keep
+    if raw is None or (
+        isinstance(raw, pd.DataFrame) and raw.shape == (0, 0)
+    ):  # JSON Lines has no header to keep
         named = pd.DataFrame({"task": _no_texts(0), "description": _no_texts(0)})
     else:
         raw = _checked_columns(raw, "tasks", source)
         named = pd.DataFrame({"task": parse_ids(raw["task"], source, "task")})
         described = "description" in raw.columns
-        named["description"] = parse_texts(raw["description"], source, "description") if described else _no_texts(len(raw))
+        named["description"] = (
+            parse_texts(raw["description"], source, "description")
+            if described
+            else _no_texts(len(raw))
+        )
         _refuse_duplicates(named, "tasks", source)
     used = queries["task"].dropna().unique()
     added = sorted(set(used) - set(named["task"]))
     if not added:
         return named
-    return pd.concat([named, pd.DataFrame({"task": added, "description": _no_texts(len(added))})], ignore_index=True)
+    return pd.concat(
+        [named, pd.DataFrame({"task": added, "description": _no_texts(len(added))})],
+        ignore_index=True,
+    )
 
 
-def _outcomes(raw: pd.DataFrame, queries: pd.DataFrame, models: pd.DataFrame, source: Mapping[TableName, str]) -> pd.DataFrame:
+def _outcomes(
+    raw: pd.DataFrame, queries: pd.DataFrame, models: pd.DataFrame, source: Mapping[TableName, str]
+) -> pd.DataFrame:
     name = source["outcomes"]
     if raw.empty:
-        raise DataError(f"{name}: there are no rows; expected at least one outcome (query_id, model, effect).")
+        raise DataError(
+            f"{name}: there are no rows; expected at least one outcome (query_id, model, effect)."
+        )
     frame = pd.DataFrame({key: parse_ids(raw[key], name, key) for key in KEYS["outcomes"]})
     rows, columns = pair_positions(frame, queries, models)
     for key, positions, table in (("query_id", rows, "queries"), ("model", columns, "models")):
@@ -200,7 +262,10 @@ def _outcomes(raw: pd.DataFrame, queries: pd.DataFrame, models: pd.DataFrame, so
             where = source["queries"] if table == "queries" else source["models"]
             near = _nearest(str(frame[key].iloc[row]), models["model"]) if table == "models" else ""
             received = repr(frame[key].iloc[row])
-            raise DataError(f"{name}, row {row + 1}: {key} {received} is not in {where}.{near} Add it there, or delete the row.")
+            raise DataError(
+                f"{name}, row {row + 1}: {key} {received} is not in {where}.{near} Add it there, "
+                "or delete the row."
+            )
     _refuse_duplicates(frame, "outcomes", name, codes=rows * len(models) + columns)
     for column in NUMBERS["outcomes"]:
         frame[column.name] = _numbers(raw, column, name)
@@ -211,8 +276,13 @@ def _outcomes(raw: pd.DataFrame, queries: pd.DataFrame, models: pd.DataFrame, so
 
 
 def _filled_cost(outcomes: pd.DataFrame, models: pd.DataFrame, columns: IntArray) -> FloatArray:
-    """Recorded cost, and tokens times price where only those are known; (num_outcomes,), US dollars, NaN = unknown."""
-    prices = models[["input_usd_per_mtok", "output_usd_per_mtok"]].to_numpy(dtype=np.float64)[columns]
+    """Recorded cost, and tokens times price where only those are known.
+
+    (num_outcomes,), US dollars, NaN = unknown.
+    """
+    prices = models[["input_usd_per_mtok", "output_usd_per_mtok"]].to_numpy(dtype=np.float64)[
+        columns
+    ]
     tokens = outcomes[["input_tokens", "output_tokens"]].to_numpy(dtype=np.float64)
     recorded = outcomes["cost_usd"].to_numpy(dtype=np.float64)
     filled: FloatArray = np.where(np.isnan(recorded), (tokens * prices).sum(axis=1) / 1e6, recorded)
@@ -232,24 +302,35 @@ def _numbers(raw: pd.DataFrame, column: NumberColumn, source: str) -> FloatArray
         row = int(np.argmax(wrong))
         if np.isnan(values[row]):
             raise DataError(
-                f"{source}, row {row + 1}: {column.name} is missing. Delete the row: a pair that was not run has no row."
+                f"{source}, row {row + 1}: {column.name} is missing. Delete the row: a pair that "
+                "was not run has no row."
             )
-        mending = "Correct it." if column.required else "Correct it, or leave it empty where it is unknown."
+        mending = (
+            "Correct it."
+            if column.required
+            else "Correct it, or leave it empty where it is unknown."
+        )
         raise DataError(
-            f"{source}, row {row + 1}: {column.name} is {values[row]:g}; expected {column.expected} ({column.what}). {mending}"
+            f"{source}, row {row + 1}: {column.name} is {values[row]:g}; expected "
+            f"{column.expected} ({column.what}). {mending}"
         )
     return values
 
 
-def _refuse_duplicates(frame: pd.DataFrame, table: TableName, source: str, *, codes: IntArray | None = None) -> None:
+def _refuse_duplicates(
+    frame: pd.DataFrame, table: TableName, source: str, *, codes: IntArray | None = None
+) -> None:
     keys = list(KEYS[table])
-    twice = (frame.duplicated(keys) if codes is None else pd.Series(codes).duplicated()).to_numpy(dtype=bool)
+    twice = (frame.duplicated(keys) if codes is None else pd.Series(codes).duplicated()).to_numpy(
+        dtype=bool
+    )
     if twice.any():
         row = int(np.argmax(twice))
         same = (frame[keys] == frame[keys].iloc[row]).all(axis=1).to_numpy(dtype=bool)
         shown = ", ".join(f"{key} {frame[key].iloc[row]!r}" for key in keys)
         raise DataError(
-            f"{source}, row {row + 1}: {shown} occurs already in row {int(np.argmax(same)) + 1}. Keep one of the two rows."
+            f"{source}, row {row + 1}: {shown} occurs already in row {int(np.argmax(same)) + 1}. "
+            "Keep one of the two rows."
         )
 
 

@@ -6,10 +6,10 @@ Importing this package loads no encoder library; constructing an encoder loads i
 from __future__ import annotations
 
 from graphrouter.config import EncoderConfig
-from graphrouter.encoders.base import TextEncoder, check_encoder, clip_text
 from graphrouter.encoders.cache import CachedEncoder
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.encoders.sentence_transformer import SentenceTransformerEncoder
+from graphrouter.encoders.text_encoder import TextEncoder, check_encoder, clip_text
 from graphrouter.encoders.wordllama import WordLlamaEncoder
 from graphrouter.exceptions import ConfigError
 
@@ -47,10 +47,16 @@ def create_encoder(config: EncoderConfig) -> TextEncoder:
 def _bare_encoder(config: EncoderConfig) -> TextEncoder:
     if config.name == "sentence-transformers":
         if config.path is None:
-            raise ConfigError("encoder.name = sentence-transformers needs encoder.path: a model folder or a hub name.")
+            raise ConfigError(
+                "encoder.name = sentence-transformers needs encoder.path: a model folder or a hub "
+                "name."
+            )
         return SentenceTransformerEncoder(config.path, max_chars=config.max_chars)
     if config.path is not None:
-        raise ConfigError(f"encoder.path = {config.path!r} is for sentence-transformers; {config.name} has none. Remove it.")
+        raise ConfigError(
+            f"encoder.path = {config.path!r} is for sentence-transformers; {config.name} has "
+            "none. Remove it."
+        )
     if config.name == "hashing":
         return HashingEncoder(config.dimension, max_chars=config.max_chars)
     return WordLlamaEncoder(config.dimension, max_chars=config.max_chars)

@@ -1,4 +1,6 @@
-"""An on-disk cache around any encoder: one SQLite file per encoder, shared by any number of processes."""
+"""An on-disk cache around any encoder: one SQLite file per encoder, shared by any number of
+processes.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,21 @@ from pathlib import Path
 
 import numpy as np
 
-from graphrouter.encoders.base import DEFAULT_MAX_CHARS, Embeddings, TextEncoder, clip_texts, iterate_batches
+from graphrouter.encoders.text_encoder import (
+    DEFAULT_MAX_CHARS,
+    Embeddings,
+    TextEncoder,
+    clip_texts,
+    iterate_batches,
+)
 from graphrouter.exceptions import EncoderError
 
 logger = logging.getLogger(__name__)
 
-_SCHEMA = "CREATE TABLE IF NOT EXISTS embeddings (text_sha256 BLOB PRIMARY KEY, vector BLOB NOT NULL, crc32 INTEGER NOT NULL)"
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS embeddings (text_sha256 BLOB PRIMARY KEY, vector BLOB NOT "
+    "NULL, crc32 INTEGER NOT NULL)"
+)
 _KEYS_A_QUERY = 500
 _TEXTS_A_COMMIT = 1_024
 _WAIT_FOR_LOCK_S = 30.0
@@ -28,8 +39,9 @@ _WAIT_FOR_LOCK_S = 30.0
 class CachedEncoder:
     """Encodes only the texts that no earlier run has encoded with the same encoder, revision and dimension.
 
-    The cache never stands in the way: a damaged file is replaced and one that cannot be written is passed over, each with
-    a warning. Every vector carries a checksum, so that a flipped bit on disk is a miss and not a wrong vector.
+    The cache never stands in the way: a damaged file is replaced and one that cannot be written is
+    passed over, each with a warning. Every vector carries a checksum, so that a flipped bit on disk
+    is a miss and not a wrong vector.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -42,11 +54,15 @@ class CachedEncoder:
         EncoderError: The folder cannot be made.
     """
 
-    def __init__(self, encoder: TextEncoder, folder: str | Path, *, max_chars: int = DEFAULT_MAX_CHARS) -> None:
+    def __init__(
+        self, encoder: TextEncoder, folder: str | Path, *, max_chars: int = DEFAULT_MAX_CHARS
+    ) -> None:
         self.id = encoder.id
         self.revision = encoder.revision
         self.dimension = encoder.dimension
-        self.config = encoder.config.model_copy(update={"cache_dir": str(folder), "max_chars": max_chars})
+        self.config = encoder.config.model_copy(
+            update={"cache_dir": str(folder), "max_chars": max_chars}
+        )
         self._encoder = encoder
         self._max_chars = max_chars
         folder = Path(folder).expanduser()
@@ -54,15 +70,16 @@ class CachedEncoder:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EncoderError(
-                f"encoder.cache_dir = {folder} cannot be made: {error}. Name a folder that can be written."
+                f"encoder.cache_dir = {folder} cannot be made: {error}. Name a folder that can be "
+                "written."
             ) from error
         self.path = folder / _file_name(encoder)
         self._broken = False
 
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
         """Vectors (num_texts, dimension) as the wrapped encoder gives them, bit for bit."""
-        # Clipped before the key is taken: what the encoder does not see must not tell texts apart, and a cache that is
-        # shared by runs of different max_chars must not mix them.
+        # Clipped before the key is taken: what the encoder does not see must not tell texts apart,
+        # and a cache that is shared by runs of different max_chars must not mix them.
         clipped = clip_texts(texts, self._max_chars)
         keys = [hashlib.sha256(text.encode()).digest() for text in clipped]
         text_of = dict(zip(keys, clipped, strict=True))
@@ -70,7 +87,9 @@ class CachedEncoder:
         missing = [key for key in text_of if key not in known]
         for part in iterate_batches(len(missing), _TEXTS_A_COMMIT, progress=progress):
             batch = missing[part]
-            fresh = dict(zip(batch, self._encoder.encode([text_of[key] for key in batch]), strict=True))
+            fresh = dict(
+                zip(batch, self._encoder.encode([text_of[key] for key in batch]), strict=True)
+            )
             self._write(fresh)  # by parts: an interrupted run keeps what it has paid for
             known.update(fresh)
         vectors = np.empty((len(keys), self.dimension), dtype=np.float32)
@@ -84,7 +103,10 @@ class CachedEncoder:
         with self._survive_failures(), closing(self._connect()) as connection:
             for part in iterate_batches(len(keys), _KEYS_A_QUERY):
                 marks = ",".join("?" * len(keys[part]))
-                query = f"SELECT text_sha256, vector, crc32 FROM embeddings WHERE text_sha256 IN ({marks})"
+                query = (
+                    "SELECT text_sha256, vector, crc32 FROM embeddings WHERE text_sha256 IN "
+                    f"({marks})"
+                )
                 for key, blob, checksum in connection.execute(query, keys[part]):
                     if len(blob) == 4 * self.dimension and _checksum(key, blob) == checksum:
                         found[key] = np.frombuffer(blob, dtype="<f4").astype(np.float32, copy=False)
@@ -97,13 +119,16 @@ class CachedEncoder:
             connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
 
     def _connect(self) -> sqlite3.Connection:
-        """A connection of its own for each use: connections cannot be shared by threads, nor carried over a fork."""
+        """A connection of its own for each use: connections cannot be shared by threads, nor
+        carried over a fork.
+        """
         if self._broken:
             raise sqlite3.OperationalError("switched off after an earlier failure")
         connection = sqlite3.connect(self.path, timeout=_WAIT_FOR_LOCK_S)
         try:
             _switch_to_wal(connection)  # readers and one writer do not wait for each other
-            # No fsync: it costs 20 ms a prompt. A killed process loses nothing by that, and what a power cut damages is replaced.
+            # No fsync: it costs 20 ms a prompt. A killed process loses nothing by that, and what a
+            # power cut damages is replaced.
             connection.execute("PRAGMA synchronous=OFF")
             connection.execute(_SCHEMA)
         except sqlite3.Error:
@@ -115,12 +140,22 @@ class CachedEncoder:
     def _survive_failures(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:  # locked, read-only, disk full: the file itself is sound
+        except (
+            sqlite3.OperationalError
+        ) as error:  # locked, read-only, disk full: the file itself is sound
             if not self._broken:
-                logger.warning("The embedding cache %s cannot be used (%s); going on without it.", self.path, error)
+                logger.warning(
+                    "The embedding cache %s cannot be used (%s); going on without it.",
+                    self.path,
+                    error,
+                )
             self._broken = True
         except sqlite3.DatabaseError as error:
-            logger.warning("The embedding cache %s was damaged (%s) and is replaced by an empty one.", self.path, error)
+            logger.warning(
+                "The embedding cache %s was damaged (%s) and is replaced by an empty one.",
+                self.path,
+                error,
+            )
             for suffix in ("-wal", "-shm", ""):
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 
@@ -137,7 +172,10 @@ def _checksum(key: bytes, blob: bytes) -> int:
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Switches the journal mode. SQLite does not wait for other processes that do the same at the same moment: this does."""
+    """Switches the journal mode.
+
+    SQLite does not wait for other processes that do the same at the same moment: this does.
+    """
     deadline = time.monotonic() + _WAIT_FOR_LOCK_S
     while True:
         try:

@@ -1,4 +1,7 @@
-"""Hashed words and word pairs: no weights, no dependencies; for tests and as the plainest reference."""
+"""Hashed words and word pairs: no weights, no dependencies.
+
+For tests and as the plainest reference.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrouter.config import EncoderConfig
-from graphrouter.encoders.base import DEFAULT_MAX_CHARS, Embeddings, clip_texts, iterate_batches, unit_rows
+from graphrouter.encoders.text_encoder import (
+    DEFAULT_MAX_CHARS,
+    Embeddings,
+    clip_texts,
+    iterate_batches,
+    unit_rows,
+)
 
 _WORD = re.compile(r"\w+")
 
@@ -20,7 +29,8 @@ _WORD = re.compile(r"\w+")
 class HashingEncoder:
     """Signed feature hashing of words and word pairs, weighted 1 + log(count).
 
-    The method is that of Weinberger et al., "Feature Hashing for Large Scale Multitask Learning" (2009), section 2.
+    The method is that of Weinberger et al., "Feature Hashing for Large Scale Multitask Learning"
+    (2009), section 2.
 
     Example:
         >>> encoder = HashingEncoder(64)
@@ -38,7 +48,10 @@ class HashingEncoder:
         self._max_chars = max_chars
 
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
-        """Vectors (num_texts, dimension) of unit length, float32; all zeros for a text without a word."""
+        """Vectors (num_texts, dimension) of unit length, float32.
+
+        All zeros for a text without a word.
+        """
         clipped = clip_texts(texts, self._max_chars)
         vectors = np.zeros((len(clipped), self.dimension))
         for part in iterate_batches(len(clipped), 256, progress=progress):
@@ -50,7 +63,9 @@ class HashingEncoder:
         words = _WORD.findall(text.lower())
         counts = Counter([*words, *(f"{first} {second}" for first, second in pairwise(words))])
         # crc32 and not hash(): the latter changes from process to process.
-        hashes = np.fromiter((zlib.crc32(feature.encode()) for feature in counts), dtype=np.uint32, count=len(counts))
+        hashes = np.fromiter(
+            (zlib.crc32(feature.encode()) for feature in counts), dtype=np.uint32, count=len(counts)
+        )
         tf = np.fromiter(counts.values(), dtype=np.float64, count=len(counts))
         signs = np.where(hashes >> 31, 1.0, -1.0)
         columns = (hashes & 0x7FFFFFFF) % self.dimension

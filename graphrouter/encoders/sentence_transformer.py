@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphrouter.config import EncoderConfig
-from graphrouter.encoders.base import DEFAULT_MAX_CHARS, Embeddings, clip_texts, iterate_batches, unit_rows
+from graphrouter.encoders.text_encoder import (
+    DEFAULT_MAX_CHARS,
+    Embeddings,
+    clip_texts,
+    iterate_batches,
+    unit_rows,
+)
 from graphrouter.exceptions import EncoderError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -24,7 +30,8 @@ _TEXTS_A_CALL = 512
 class SentenceTransformerEncoder:
     """A sentence-transformers model from a folder, the local hub cache, or the hub, in that order.
 
-    Padding and batched products round differently from single texts: rows agree to about 1e-6, not to the last bit.
+    Padding and batched products round differently from single texts: rows agree to about 1e-6, not
+    to the last bit.
 
     Example:
         encoder = SentenceTransformerEncoder("sentence-transformers/all-MiniLM-L6-v2")
@@ -39,7 +46,8 @@ class SentenceTransformerEncoder:
         self._max_chars = max_chars
         self.config = EncoderConfig(name="sentence-transformers", path=path, max_chars=max_chars)
         self._model = _load(path)
-        # A folder may lie anywhere, so its place is no part of the identity; the digest tells the weights apart.
+        # A folder may lie anywhere, so its place is no part of the identity; the digest tells the
+        # weights apart.
         self.id = f"sentence-transformers/{Path(path).name}"
         self.revision = _digest(self._model)
         self.dimension = _dimension(self._model, path)
@@ -49,11 +57,17 @@ class SentenceTransformerEncoder:
         clipped = clip_texts(texts, self._max_chars)
         vectors = np.zeros((len(clipped), self.dimension), dtype=np.float32)
         # Texts of like length share a batch, which spares most of the padding.
-        by_length = sorted((row for row, text in enumerate(clipped) if text.strip()), key=lambda row: len(clipped[row]))
+        by_length = sorted(
+            (row for row, text in enumerate(clipped) if text.strip()),
+            key=lambda row: len(clipped[row]),
+        )
         for part in iterate_batches(len(by_length), _TEXTS_A_CALL, progress=progress):
             rows = by_length[part]
             vectors[rows] = self._model.encode(
-                [clipped[row] for row in rows], batch_size=_BATCH_SIZE, convert_to_numpy=True, show_progress_bar=False
+                [clipped[row] for row in rows],
+                batch_size=_BATCH_SIZE,
+                convert_to_numpy=True,
+                show_progress_bar=False,
             )
         return unit_rows(vectors)
 
@@ -63,18 +77,23 @@ def _load(path: str) -> SentenceTransformer:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise MissingExtraError(
-            "sentence-transformers", extra="sentence-transformers", purpose="The sentence-transformers encoder"
+            "sentence-transformers",
+            extra="sentence-transformers",
+            purpose="The sentence-transformers encoder",
         ) from error
 
     is_folder = Path(path).expanduser().is_dir()
     if not is_folder and (path.count("/") > 1 or path.startswith((".", "~", "/"))):
         raise EncoderError(
-            f"No model folder at {path}. Pass a folder of a sentence-transformers model, or a hub name as org/name."
+            f"No model folder at {path}. Pass a folder of a sentence-transformers model, or a hub "
+            "name as org/name."
         )
     try:
         with _no_progress_bars():
             if is_folder:
-                return SentenceTransformer(str(Path(path).expanduser()), local_files_only=True).float()
+                return SentenceTransformer(
+                    str(Path(path).expanduser()), local_files_only=True
+                ).float()
             try:
                 return SentenceTransformer(path, local_files_only=True).float()
             except (OSError, ValueError):  # not in the local cache yet
@@ -84,20 +103,28 @@ def _load(path: str) -> SentenceTransformer:
         hint = (
             "Is it a sentence-transformers model?"
             if is_folder
-            else "Check the name and the network, or download the model elsewhere and pass its folder as encoder.path."
+            else "Check the name and the network, or download the model elsewhere and pass its "
+            "folder as encoder.path."
         )
-        raise EncoderError(f"The sentence-transformers model {path!r} cannot be loaded: {reason}. {hint}") from error
+        raise EncoderError(
+            f"The sentence-transformers model {path!r} cannot be loaded: {reason}. {hint}"
+        ) from error
 
 
 def _dimension(model: SentenceTransformer, path: str) -> int:
     dimension = model.get_embedding_dimension()
     if dimension is None:
-        raise EncoderError(f"The sentence-transformers model {path!r} does not state its dimension; expected one vector a text.")
+        raise EncoderError(
+            f"The sentence-transformers model {path!r} does not state its dimension; expected one "
+            "vector a text."
+        )
     return dimension
 
 
 def _digest(model: SentenceTransformer) -> str:
-    """First 12 hex digits of the SHA-256 of the weights and the input length, wherever they were loaded from."""
+    """First 12 hex digits of the SHA-256 of the weights and the input length, wherever they were
+    loaded from.
+    """
     digest = hashlib.sha256(f"{model.max_seq_length}".encode())
     for name, weights in sorted(model.state_dict().items()):
         digest.update(name.encode())

@@ -1,4 +1,6 @@
-"""The default encoder: static token embeddings whose weights come in the package's wheel, so it needs no network."""
+"""The default encoder: static token embeddings whose weights come in the package's wheel, so it
+needs no network.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,13 @@ from typing import Any
 import numpy as np
 
 from graphrouter.config import EncoderConfig
-from graphrouter.encoders.base import DEFAULT_MAX_CHARS, Embeddings, clip_texts, iterate_batches, unit_rows
+from graphrouter.encoders.text_encoder import (
+    DEFAULT_MAX_CHARS,
+    Embeddings,
+    clip_texts,
+    iterate_batches,
+    unit_rows,
+)
 from graphrouter.exceptions import ConfigError, EncoderError
 
 DIMENSIONS = (64, 128, 256)
@@ -37,7 +45,10 @@ class WordLlamaEncoder:
 
     def __init__(self, dimension: int = 256, *, max_chars: int = DEFAULT_MAX_CHARS) -> None:
         if dimension not in DIMENSIONS:
-            raise ConfigError(f"encoder.dimension = {dimension} is not accepted by wordllama; expected one of {DIMENSIONS}.")
+            raise ConfigError(
+                f"encoder.dimension = {dimension} is not accepted by wordllama; expected one of "
+                f"{DIMENSIONS}."
+            )
         self.dimension = dimension
         self.config = EncoderConfig(name="wordllama", dimension=dimension, max_chars=max_chars)
         self._max_chars = max_chars
@@ -48,21 +59,29 @@ class WordLlamaEncoder:
         self._token_vectors: Embeddings = model.embedding
 
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
-        """Vectors (num_texts, dimension) of unit length, float32; all zeros for a text without any token."""
+        """Vectors (num_texts, dimension) of unit length, float32.
+
+        All zeros for a text without any token.
+        """
         clipped = clip_texts(texts, self._max_chars)
         vectors = np.zeros((len(clipped), self.dimension), dtype=np.float32)
         for part in iterate_batches(len(clipped), _BATCH_SIZE, progress=progress):
-            # Tokens come in batches, over several threads; pooling goes text by text. WordLlama's own `embed` pads to the
-            # longest of the batch, which is slower, and divides by zero for an empty text.
+            # Tokens come in batches, over several threads; pooling goes text by text. WordLlama's
+            # own `embed` pads to the longest of the batch, which is slower, and divides by zero for
+            # an empty text.
             encodings = self._tokenizer.encode_batch_fast(clipped[part], add_special_tokens=False)
             for row, encoding in enumerate(encodings, start=part.start):
                 vectors[row] = self._sum_of_tokens(encoding.ids)
         return unit_rows(vectors)  # of unit length, sum and mean are the same
 
     def _sum_of_tokens(self, ids: list[int]) -> Embeddings:
-        """The summed vectors (dimension,) of the tokens, each distinct one read once: long texts repeat theirs."""
+        """The summed vectors (dimension,) of the tokens, each distinct one read once: long texts
+        repeat theirs.
+        """
         distinct, counts = np.unique(np.array(ids, dtype=np.int64), return_counts=True)
-        summed: Embeddings = (self._token_vectors[distinct] * counts[:, None].astype(np.float32)).sum(axis=0)
+        summed: Embeddings = (
+            self._token_vectors[distinct] * counts[:, None].astype(np.float32)
+        ).sum(axis=0)
         return summed
 
 
@@ -72,15 +91,20 @@ def _load(dimension: int) -> tuple[Path, Any]:
         with _root_logger_untouched():
             import wordllama
         folder = Path(wordllama.__file__).parent
-        return folder, wordllama.WordLlama.load(_CONFIG, cache_dir=folder, trunc_dim=dimension, disable_download=True)
+        return folder, wordllama.WordLlama.load(
+            _CONFIG, cache_dir=folder, trunc_dim=dimension, disable_download=True
+        )
     except (ImportError, OSError, ValueError) as error:
         raise EncoderError(
-            f"The wordllama package cannot be loaded: {error}. Reinstall it with: pip install wordllama"
+            f"The wordllama package cannot be loaded: {error}. Reinstall it with: pip install "
+            "wordllama"
         ) from error
 
 
 def _digest(folder: Path) -> str:
-    """First 12 hex digits of the SHA-256 of weights and tokenizer: either one changes the vectors."""
+    """First 12 hex digits of the SHA-256 of weights and tokenizer: either one changes the
+    vectors.
+    """
     digest = hashlib.sha256()
     for pattern in (f"weights/{_CONFIG}_*.safetensors", f"tokenizers/{_CONFIG}_*.json"):
         for path in sorted(folder.glob(pattern)):
@@ -90,7 +114,9 @@ def _digest(folder: Path) -> str:
 
 @contextmanager
 def _root_logger_untouched() -> Iterator[None]:
-    """Undoes what `import wordllama` does: it configures the root logger, so that all libraries start to talk."""
+    """Undoes what `import wordllama` does: it configures the root logger, so that all libraries
+    start to talk.
+    """
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     try:

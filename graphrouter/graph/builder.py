@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrouter.exceptions import LeakageError
-from graphrouter.graph.channels import CHANNELS, EFFECT
+from graphrouter.features.channels import CHANNELS, EFFECT
+from graphrouter.features.tables import NodeTable, OutcomeEdges
 
 QUERY_IN_TASK = ("query", "in", "task")
 TASK_HAS_QUERY = ("task", "has", "query")
@@ -17,47 +16,10 @@ ANSWERED_BY = ("query", "answered_by", "model")
 ANSWERED = ("model", "answered", "query")
 SIMILAR_TO = ("query", "similar_to", "query")
 EDGE_ATTRIBUTES = (*CHANNELS, "effect_minus_query_mean")
-"""Values of an `answered_by` edge: the channels, then the effect minus the mean effect of the other models on the query."""
+"""Values of an `answered_by` edge: the channels, then the effect minus the mean effect of the other
+models on the query."""
 
 _TARGETS_AT_ONCE = 1024
-
-
-@dataclass(frozen=True)
-class NodeTable:
-    """Features of all nodes that a graph may draw from. Rows are positions; ids live with the caller."""
-
-    query_text: Tensor
-    """(num_queries, dimension) float32, centred unit embeddings."""
-    query_principal: Tensor
-    """(num_queries, num_principal) float32, text and surface features in decorrelated coordinates."""
-    query_chars: Tensor
-    """(num_queries,) float32 length of the prompt in characters."""
-    query_task: Tensor
-    """(num_queries,) int64 position in the task table, -1 = unknown."""
-    model_text: Tensor
-    """(num_models, dimension) float32, a zero row = no description."""
-    model_card: Tensor
-    """(num_models, 2 * num_card) float32, scaled numbers and missing marks."""
-    task_text: Tensor
-    """(num_tasks, dimension) float32, a zero row = no description."""
-
-
-@dataclass(frozen=True)
-class OutcomeEdges:
-    """Outcomes as edges from query to model."""
-
-    query: Tensor
-    """(num_edges,) int64 position in the node table."""
-    model: Tensor
-    """(num_edges,) int64 position in the pool."""
-    channels: Tensor
-    """(NUM_CHANNELS, num_edges) float32, standardised; NaN = not observed."""
-    scaled_cost: Tensor
-    """(num_edges,) float32, cost mapped to [0, 1] by the policy's scale; NaN = not observed. Never a message."""
-
-    def take(self, edges: Tensor) -> OutcomeEdges:
-        """The edges at the given positions (int64) or where the mask (bool) is true."""
-        return OutcomeEdges(self.query[edges], self.model[edges], self.channels[:, edges], self.scaled_cost[edges])
 
 
 def build_graph(
@@ -72,8 +34,9 @@ def build_graph(
 ) -> HeteroData:
     """The graph of a support and of target queries, validated.
 
-    Query nodes are the support queries, then the targets; a query is never both. Messages flow along outcomes of the support;
-    the labels of targets are supervised pairs (`edge_label_index`, `edge_label`) and never messages.
+    Query nodes are the support queries, then the targets; a query is never both. Messages flow
+    along outcomes of the support; the labels of targets are supervised pairs (`edge_label_index`,
+    `edge_label`) and never messages.
 
     Args:
         nodes: Features to draw from.
@@ -81,19 +44,24 @@ def build_graph(
         support_queries: (num_support,) int64, distinct positions in the node table.
         target_queries: (num_targets,) int64 positions in the node table.
         target_tasks: (num_targets,) int64 position of each target's task, -1 = unknown or hidden.
-        num_neighbours: Similar support queries a target attends to; fewer when the support is smaller.
+        num_neighbours: Similar support queries a target attends to; fewer when the support is
+            smaller.
         labels: Outcomes of the targets, for training and evaluation.
 
     Returns:
-        HeteroData with node stores `task`, `query`, `model`, the edges of DESIGN section 2 with their reverses, and, with labels,
-        `edge_label_index` (2, num_labels), `edge_label` (num_labels, NUM_CHANNELS) and `edge_label_cost` (num_labels,) on
-        `query answered_by model`.
+        HeteroData with node stores `task`, `query`, `model`, the edges of DESIGN section 2 with
+        their reverses, and, with labels, `edge_label_index` (2, num_labels), `edge_label`
+        (num_labels, NUM_CHANNELS) and `edge_label_cost` (num_labels,) on `query answered_by model`.
 
     Raises:
         LeakageError: A target query is in the support.
     """
-    if torch.isin(target_queries, support_queries).any():  # as two nodes they would pass every later check
-        raise LeakageError("A target query is also a support query. Draw the support without the target queries.")
+    if torch.isin(
+        target_queries, support_queries
+    ).any():  # as two nodes they would pass every later check
+        raise LeakageError(
+            "A target query is also a support query. Draw the support without the target queries."
+        )
     num_support = support_queries.numel()
     queries = torch.cat([support_queries, target_queries])
     data = HeteroData()
@@ -111,14 +79,18 @@ def build_graph(
 
     position = torch.full((nodes.query_text.shape[0],), -1, dtype=torch.int64)
     position[support_queries] = torch.arange(num_support)
-    order = torch.argsort(position[support.query], stable=True)  # sorted by query: rows are contiguous
+    order = torch.argsort(
+        position[support.query], stable=True
+    )  # sorted by query: rows are contiguous
     edges = torch.stack([position[support.query[order]], support.model[order]])
     channels = support.channels[:, order]
     attributes = edge_attributes(channels, edges[0], num_support)
     data[ANSWERED_BY].edge_index, data[ANSWERED].edge_index = edges, edges.flip(0)
     data[ANSWERED_BY].edge_attr = data[ANSWERED].edge_attr = attributes
 
-    neighbours, cosine = nearest(nodes.query_text[target_queries], nodes.query_text[support_queries], num_neighbours)
+    neighbours, cosine = nearest(
+        nodes.query_text[target_queries], nodes.query_text[support_queries], num_neighbours
+    )
     targets = torch.arange(num_support, queries.numel()).repeat_interleave(neighbours.shape[1])
     data[SIMILAR_TO].edge_index = torch.stack([neighbours.flatten(), targets])
     data[SIMILAR_TO].edge_attr = cosine.reshape(-1, 1)
@@ -143,7 +115,9 @@ def edge_attributes(channels: Tensor, query: Tensor, num_queries: int) -> Tensor
     effect = channels[EFFECT]
     total = torch.zeros(num_queries).index_add_(0, query, effect)[query]
     count = torch.zeros(num_queries).index_add_(0, query, torch.ones_like(effect))[query]
-    others = (total - effect) / (count - 1)  # 0 / 0 = NaN where one model alone answered: missing, not zero
+    others = (total - effect) / (
+        count - 1
+    )  # 0 / 0 = NaN where one model alone answered: missing, not zero
     values = torch.cat([channels, (effect - others).unsqueeze(0)]).T
     missing = ~torch.isfinite(values)
     return torch.cat([values.masked_fill(missing, 0.0), missing.float()], dim=1)
@@ -158,9 +132,9 @@ def nearest(targets: Tensor, support: Tensor, num_neighbours: int) -> tuple[Tens
         num_neighbours: K; fewer when the support is smaller.
 
     Returns:
-        Positions (num_targets, K) int64 and cosines (num_targets, K) of the dtype of `targets`. Similarities are rounded
-        before they are ranked: without that, equal prompts could change places with the number of rows in the product, and
-        scores with them.
+        Positions (num_targets, K) int64 and cosines (num_targets, K) of the dtype of `targets`.
+        Similarities are rounded before they are ranked: without that, equal prompts could change
+        places with the number of rows in the product, and scores with them.
     """
     count = min(num_neighbours, support.shape[0])
     decimals = 6 if targets.dtype == torch.float32 else 10

@@ -1,4 +1,6 @@
-"""Counts what the graph of a dataset holds, and reports the leakage check of a built graph in numbers."""
+"""Counts what the graph of a dataset holds, and reports the leakage check of a built graph in
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ from graphrouter.types import BoolArray, IntArray
 
 @dataclass(frozen=True, slots=True)
 class TaskCoverage:
-    """What is connected to one task node; the one named None gathers the queries of unknown task, which have no such node."""
+    """What is connected to one task node.
+
+    The one named None gathers the queries of unknown task, which have no such node.
+    """
 
     task: str | None
     num_queries: int
@@ -29,7 +34,8 @@ class TaskCoverage:
     num_models: int
     """Models with at least one of those outcomes."""
     coverage: float | None
-    """Share of its (query, model) pairs that were run, in [0, 1]; None for a task without queries."""
+    """Share of its (query, model) pairs that were run, in [0, 1]; None for a task without
+    queries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +68,22 @@ class GraphSummary:
     nodes: dict[str, int]
     """Number of nodes by type."""
     edges: dict[str, int]
-    """Number of edges by type, reverses not counted. `similar_to` is not built: it counts K neighbours of every query."""
+    """Number of edges by type, reverses not counted. `similar_to` is not built: it counts K
+    neighbours of every query."""
     tasks: tuple[TaskCoverage, ...]
     models: tuple[ModelCoverage, ...]
     isolated: IsolatedNodes
     num_queries_without_outcomes: int
     num_outcome_components: int
-    """Connected parts of the outcomes alone. With more than one, no chain of outcomes links the models of different parts, and
-    only descriptions and prices can compare them."""
+    """Connected parts of the outcomes alone. With more than one, no chain of outcomes links the
+    models of different parts, and only descriptions and prices can compare them."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeakageReport:
-    """The counts of a graph that passed the leakage check: no supervised pair and no hidden outcome is a message."""
+    """The counts of a graph that passed the leakage check: no supervised pair and no hidden outcome
+    is a message.
+    """
 
     num_support_queries: int
     num_target_queries: int
@@ -100,7 +109,7 @@ def summarise_graph(data: RoutingDataset, *, num_neighbours: int) -> GraphSummar
         num_neighbours: Similar queries that each query attends to.
 
     Example:
-        >>> from graphrouter.data import simulate
+        >>> from graphrouter.bench.simulate import simulate
         >>> summary = summarise_graph(simulate(num_queries=60).data, num_neighbours=8)
         >>> summary.nodes
         {'task': 10, 'query': 60, 'model': 12}
@@ -122,7 +131,9 @@ def summarise_graph(data: RoutingDataset, *, num_neighbours: int) -> GraphSummar
         tasks=tasks,
         models=models,
         isolated=IsolatedNodes(
-            tasks=tuple(task.task for task in tasks if task.task is not None and task.num_queries == 0),
+            tasks=tuple(
+                task.task for task in tasks if task.task is not None and task.num_queries == 0
+            ),
             queries=tuple(queries["query_id"][alone]),
             models=tuple(model.model for model in models if model.num_outcomes == 0),
         ),
@@ -134,12 +145,12 @@ def summarise_graph(data: RoutingDataset, *, num_neighbours: int) -> GraphSummar
 def report_leakage(graph: HeteroData, data: RoutingDataset, split: Split) -> LeakageReport:
     """The counts of a graph of training queries (support) and validation queries (targets) that leaks nothing.
 
-    Besides the check inside the graph, every message edge is traced back to its query and model in `data` and compared with what
-    the split hides: outcomes of test queries and of held-out models.
+    Besides the check inside the graph, every message edge is traced back to its query and model in
+    `data` and compared with what the split hides: outcomes of test queries and of held-out models.
 
     Args:
-        graph: From `build_graph`: support queries are `split.train`, targets `split.validation`, models those of the pool without
-            the held-out ones, each in that order.
+        graph: From `build_graph`: support queries are `split.train`, targets `split.validation`,
+            models those of the pool without the held-out ones, each in that order.
         data: The dataset that the graph was made of.
         split: Its division.
 
@@ -147,8 +158,12 @@ def report_leakage(graph: HeteroData, data: RoutingDataset, split: Split) -> Lea
         LeakageError: Something that should be hidden is a message edge.
     """
     check_no_leakage(graph)
-    query_row = pd.Index(data.queries["query_id"]).get_indexer(pd.Index([*split.train, *split.validation]))
-    seen_models = np.array([name not in split.held_out_models for name in data.pool.names], dtype=bool)
+    query_row = pd.Index(data.queries["query_id"]).get_indexer(
+        pd.Index([*split.train, *split.validation])
+    )
+    seen_models = np.array(
+        [name not in split.held_out_models for name in data.pool.names], dtype=bool
+    )
     model_row = np.flatnonzero(seen_models)
     num_models = len(seen_models)
 
@@ -156,20 +171,29 @@ def report_leakage(graph: HeteroData, data: RoutingDataset, split: Split) -> Lea
         query, model = index.numpy()
         return np.asarray(query_row[query] * num_models + model_row[model], dtype=np.int64)
 
-    messages, supervised = codes(graph[ANSWERED_BY].edge_index), codes(graph[ANSWERED_BY].edge_label_index)
+    messages, supervised = (
+        codes(graph[ANSWERED_BY].edge_index),
+        codes(graph[ANSWERED_BY].edge_label_index),
+    )
     hidden = _hidden_pairs(data, split, seen_models)
-    num_supervised_messages, num_hidden_messages = (int(np.isin(pairs, messages).sum()) for pairs in (supervised, hidden))
+    num_supervised_messages, num_hidden_messages = (
+        int(np.isin(pairs, messages).sum()) for pairs in (supervised, hidden)
+    )
     if num_supervised_messages or num_hidden_messages:
         raise LeakageError(
-            f"{num_supervised_messages} supervised pairs and {num_hidden_messages} outcomes of test queries or held-out models "
-            "are message edges; expected none. Build the graph with the outcomes of training queries alone."
+            f"{num_supervised_messages} supervised pairs and {num_hidden_messages} outcomes of "
+            "test queries or held-out models "
+            "are message edges; expected none. Build the graph with the outcomes of training "
+            "queries alone."
         )
     is_support = graph["query"].is_support
     return LeakageReport(
         num_support_queries=int(is_support.sum()),
         num_target_queries=int((~is_support).sum()),
         nodes={kind: int(graph[kind].num_nodes) for kind in ("task", "query", "model")},
-        edges={kind[1]: int(graph[kind].num_edges) for kind in (QUERY_IN_TASK, ANSWERED_BY, SIMILAR_TO)},
+        edges={
+            kind[1]: int(graph[kind].num_edges) for kind in (QUERY_IN_TASK, ANSWERED_BY, SIMILAR_TO)
+        },
         num_message_outcomes=len(messages),
         num_supervised_pairs=len(supervised),
         num_supervised_messages=num_supervised_messages,
@@ -182,7 +206,9 @@ def _hidden_pairs(data: RoutingDataset, split: Split, seen_models: BoolArray) ->
     """Code (query row * num_models + model row) of each outcome that training must not see."""
     rows, columns = data.pair_positions
     is_test = data.queries["query_id"].isin(split.test).to_numpy(dtype=bool)
-    return np.asarray((rows * len(seen_models) + columns)[is_test[rows] | ~seen_models[columns]], dtype=np.int64)
+    return np.asarray(
+        (rows * len(seen_models) + columns)[is_test[rows] | ~seen_models[columns]], dtype=np.int64
+    )
 
 
 def _task_coverage(data: RoutingDataset) -> tuple[TaskCoverage, ...]:
@@ -200,7 +226,9 @@ def _task_coverage(data: RoutingDataset) -> tuple[TaskCoverage, ...]:
             num_queries=int(num_queries[i]),
             num_outcomes=int(answered[i].sum()),
             num_models=int((answered[i] > 0).sum()),
-            coverage=float(answered[i].sum() / (num_queries[i] * len(data.models))) if num_queries[i] else None,
+            coverage=float(answered[i].sum() / (num_queries[i] * len(data.models)))
+            if num_queries[i]
+            else None,
         )
         for i, name in enumerate(names)
     )
@@ -225,7 +253,9 @@ def _model_coverage(data: RoutingDataset) -> tuple[ModelCoverage, ...]:
 
 def _task_positions(data: RoutingDataset) -> IntArray:
     """Row in `tasks` of each query's task, -1 = unknown: (num_queries,)."""
-    return np.asarray(pd.Index(data.tasks["task"]).get_indexer(pd.Index(data.queries["task"])), dtype=np.int64)
+    return np.asarray(
+        pd.Index(data.tasks["task"]).get_indexer(pd.Index(data.queries["task"])), dtype=np.int64
+    )
 
 
 def _cross_counts(first: IntArray, second: IntArray, num_first: int, num_second: int) -> IntArray:
@@ -238,6 +268,8 @@ def _num_outcome_components(data: RoutingDataset) -> int:
     """Connected parts of queries and models that have outcomes."""
     rows, columns = data.pair_positions
     size = len(data.queries) + len(data.models)
-    adjacency = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns + len(data.queries))), shape=(size, size))
+    adjacency = coo_array(
+        (np.ones(len(rows), dtype=np.int8), (rows, columns + len(data.queries))), shape=(size, size)
+    )
     labels = connected_components(adjacency, directed=False)[1]
     return len(np.unique(labels[rows]))

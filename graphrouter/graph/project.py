@@ -1,6 +1,9 @@
-"""The graph of a dataset for networkx: all of it, or projected on families or tasks; and its way to a GraphML file.
+"""The graph of a dataset for networkx: all of it, or projected on families or tasks.
 
-Nodes are named by their type and id, such as `model:nano`. What is not known is absent: GraphML has no word for it.
+And its way to a GraphML file.
+
+Nodes are named by their type and id, such as `model:nano`. What is not known is absent: GraphML has
+no word for it.
 """
 
 from __future__ import annotations
@@ -26,28 +29,46 @@ _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def to_networkx(data: RoutingDataset) -> nx.DiGraph[str]:
     """The graph of a dataset: every task, query and model is a node, every membership and every outcome an edge.
 
-    Nodes have `kind` (task, query or model) and `label` (the id), queries `prompt` (its first 200 characters) and `num_chars`,
-    models what their card states. Edges have `kind`: `in` (query to task) or `answered_by` (query to model, with the outcome).
+    Nodes have `kind` (task, query or model) and `label` (the id), queries `prompt` (its first 200
+    characters) and `num_chars`, models what their card states. Edges have `kind`: `in` (query to
+    task) or `answered_by` (query to model, with the outcome).
 
     Example:
-        >>> from graphrouter.data import simulate
+        >>> from graphrouter.bench.simulate import simulate
         >>> graph = to_networkx(simulate(num_queries=60).data)
         >>> graph.number_of_nodes(), graph.number_of_edges()
         (82, 672)
     """
     graph: nx.DiGraph[str] = nx.DiGraph(name=data.name)
     for task, description in zip(data.tasks["task"], data.tasks["description"], strict=True):
-        graph.add_node(f"task:{task}", kind="task", label=task, **_known({"description": description}))
+        graph.add_node(
+            f"task:{task}", kind="task", label=task, **_known({"description": description})
+        )
     for card in data.pool:
-        graph.add_node(f"model:{card.model}", kind="model", label=card.model, **_known(_card_attributes(card.model_dump())))
+        graph.add_node(
+            f"model:{card.model}",
+            kind="model",
+            label=card.model,
+            **_known(_card_attributes(card.model_dump())),
+        )
     queries = data.queries
-    for query, task, prompt in zip(queries["query_id"], queries["task"], queries["prompt"], strict=True):
-        graph.add_node(f"query:{query}", kind="query", label=query, prompt=prompt[:_PROMPT_CHARS], num_chars=len(prompt))
+    for query, task, prompt in zip(
+        queries["query_id"], queries["task"], queries["prompt"], strict=True
+    ):
+        graph.add_node(
+            f"query:{query}",
+            kind="query",
+            label=query,
+            prompt=prompt[:_PROMPT_CHARS],
+            num_chars=len(prompt),
+        )
         if isinstance(task, str):
             graph.add_edge(f"query:{query}", f"task:{task}", kind="in")
     outcomes = data.outcomes
     numbers = zip(*(outcomes[column].tolist() for column in _OUTCOME_COLUMNS), strict=True)
-    for query, model, observed in zip(outcomes["query_id"], outcomes["model"], numbers, strict=True):
+    for query, model, observed in zip(
+        outcomes["query_id"], outcomes["model"], numbers, strict=True
+    ):
         attributes = _known(dict(zip(_OUTCOME_COLUMNS, observed, strict=True)))
         graph.add_edge(f"query:{query}", f"model:{model}", kind="answered_by", **attributes)
     return graph
@@ -56,21 +77,25 @@ def to_networkx(data: RoutingDataset) -> nx.DiGraph[str]:
 def project_on_families(data: RoutingDataset) -> nx.Graph[str]:
     """Models and their families: an edge for every model whose family is stated and that has outcomes.
 
-    Nodes have `kind` (family or model), `label`, `num_outcomes` and, with outcomes, `mean_effect`; edges `mean_effect`,
-    `num_outcomes` and `weight`, which is `num_outcomes`. A model of no stated family stands alone.
+    Nodes have `kind` (family or model), `label`, `num_outcomes` and, with outcomes, `mean_effect`;
+    edges `mean_effect`, `num_outcomes` and `weight`, which is `num_outcomes`. A model of no stated
+    family stands alone.
     """
     family_of = dict(zip(data.models["model"], data.models["family"], strict=True))
     groups = data.outcomes["model"].map(family_of)
-    return _projection(data, "family", groups, names=list(dict.fromkeys(data.models["family"].dropna())))
+    return _projection(
+        data, "family", groups, names=list(dict.fromkeys(data.models["family"].dropna()))
+    )
 
 
 def project_on_tasks(data: RoutingDataset) -> nx.Graph[str]:
     """Tasks and the models that answered their queries, the queries folded into the edges.
 
-    Attributes are those of `project_on_families`. Outcomes of queries of unknown task count for the models alone.
+    Attributes are those of `project_on_families`. Outcomes of queries of unknown task count for the
+    models alone.
 
     Example:
-        >>> from graphrouter.data import simulate
+        >>> from graphrouter.bench.simulate import simulate
         >>> project_on_tasks(simulate(num_queries=60).data).number_of_edges()
         120
     """
@@ -96,34 +121,65 @@ def write_graphml(graph: nx.Graph[str] | nx.DiGraph[str], file: Path) -> None:
     try:
         nx.write_graphml(clean, file)
     except OSError as error:
-        raise DataError(f"Cannot write {file}: {error.strerror}. Name a file in a folder that exists and is writable.") from None
+        raise DataError(
+            f"Cannot write {file}: {error.strerror}. Name a file in a folder that exists and is "
+            "writable."
+        ) from None
 
 
 def _projection(
-    data: RoutingDataset, kind: Literal["family", "task"], group_of_outcome: pd.Series[Any], *, names: list[str]
+    data: RoutingDataset,
+    kind: Literal["family", "task"],
+    group_of_outcome: pd.Series[Any],
+    *,
+    names: list[str],
 ) -> nx.Graph[str]:
     frame = pd.DataFrame(
-        {"group": group_of_outcome.astype("str"), "model": data.outcomes["model"], "effect": data.outcomes["effect"]}
+        {
+            "group": group_of_outcome.astype("str"),
+            "model": data.outcomes["model"],
+            "effect": data.outcomes["effect"],
+        }
     )
     graph: nx.Graph[str] = nx.Graph(name=data.name)
-    for node_kind, column, labels in ((kind, "group", names), ("model", "model", list(data.pool.names))):
+    for node_kind, column, labels in (
+        (kind, "group", names),
+        ("model", "model", list(data.pool.names)),
+    ):
         effects = _mean_effects(frame, column)
         for label in labels:
-            graph.add_node(f"{node_kind}:{label}", kind=node_kind, label=label, **effects.get(label, {"num_outcomes": 0}))
+            graph.add_node(
+                f"{node_kind}:{label}",
+                kind=node_kind,
+                label=label,
+                **effects.get(label, {"num_outcomes": 0}),
+            )
     for (group, model), attributes in _mean_effects(frame, ["group", "model"]).items():
-        graph.add_edge(f"{kind}:{group}", f"model:{model}", **attributes, weight=attributes["num_outcomes"])
+        graph.add_edge(
+            f"{kind}:{group}", f"model:{model}", **attributes, weight=attributes["num_outcomes"]
+        )
     return graph
 
 
 def _mean_effects(frame: pd.DataFrame, by: str | list[str]) -> dict[Any, Attributes]:
-    """`num_outcomes` and `mean_effect` of each group that has outcomes; rows of no group do not count."""
+    """`num_outcomes` and `mean_effect` of each group that has outcomes.
+
+    Rows of no group do not count.
+    """
     grouped = frame.groupby(by)["effect"]
     columns = zip(grouped.size().items(), grouped.mean(), strict=True)
-    return {group: {"num_outcomes": int(count), "mean_effect": float(mean)} for (group, count), mean in columns}
+    return {
+        group: {"num_outcomes": int(count), "mean_effect": float(mean)}
+        for (group, count), mean in columns
+    }
 
 
 def _card_attributes(card: Mapping[str, Any]) -> dict[str, Any]:
-    return {"json" if name == "json_output" else name: value for name, value in card.items() if name != "model"}
+    return {
+        "json" if name == "json_output" else name: value
+        for name, value in card.items()
+        if name != "model"
+    }
 
 
 def _known(values: Mapping[str, Any]) -> Attributes:

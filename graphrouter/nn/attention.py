@@ -1,4 +1,6 @@
-"""Messages along query - similar query - model paths, and attention over tasks for queries of unknown task."""
+"""Messages along query - similar query - model paths, and attention over tasks for queries of
+unknown task.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class PathMessages(NamedTuple):
 
     @classmethod
     def nothing(cls, state: SupportState, num_targets: int) -> Self:
-        """What is left without similar queries: the spread of the surprises of all support queries."""
+        """What is left without similar queries: the spread of the surprises of all support
+        queries.
+        """
         surprise, reliability = state.base.surprise, state.base.reliability[0]
         weight = reliability / reliability.sum().clamp_min(1e-6)
         off = surprise[0] - weight @ surprise[0]
@@ -46,9 +50,9 @@ class PathMessages(NamedTuple):
 class PathAttention(nn.Module):
     """Kernel-weighted Newton steps on the residuals of similar queries, one a head from flat to sharp, mixed by learned weights.
 
-    The step is (sum of a * residual) / (sum of a * information + mass) over the support queries that resemble the target and
-    that the model answered; a = exp(sharpness * (cosine - 1) + learned similarity of states + bonus for the same task).
-    Missing outcomes are in neither sum.
+    The step is (sum of a * residual) / (sum of a * information + mass) over the support queries
+    that resemble the target and that the model answered; a = exp(sharpness * (cosine - 1) + learned
+    similarity of states + bonus for the same task). Missing outcomes are in neither sum.
     """
 
     def __init__(self, num_channels: int, width: int, num_heads: int) -> None:
@@ -62,7 +66,9 @@ class PathAttention(nn.Module):
         self.path_mix = nn.Parameter(torch.full((num_channels, num_heads, 1), 0.6 / num_heads))
         self.surprise_mix = nn.Parameter(torch.full((num_channels, num_heads), 1.3 / num_heads))
 
-    def forward(self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task_share: Tensor) -> PathMessages:
+    def forward(
+        self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task_share: Tensor
+    ) -> PathMessages:
         """Messages to every (target, model) pair.
 
         Args:
@@ -90,13 +96,17 @@ class PathAttention(nn.Module):
         flat = reliability[0] / reliability[0].sum(1, keepdim=True).clamp_min(1e-6)
         centre = (flat * surprise[0]).sum(1, keepdim=True)
         spread = ((flat * (surprise[0] - centre) ** 2).sum(1) + 1e-6).sqrt()
-        return PathMessages(residual, evidence, (self.surprise_mix.unsqueeze(1) * shrunk).sum(2), spread)
+        return PathMessages(
+            residual, evidence, (self.surprise_mix.unsqueeze(1) * shrunk).sum(2), spread
+        )
 
     def key(self, query: Tensor) -> Tensor:
         """Unit vectors in the learned metric, shape of `query` (n, W)."""
         return normalise(self.metric(query))
 
-    def _weights(self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task_share: Tensor) -> Tensor:
+    def _weights(
+        self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task_share: Tensor
+    ) -> Tensor:
         """Unnormalised attention, in (0, e^4]: (B, H, K)."""
         likeness = torch.bmm(state.key[neighbours.query], self.key(target).unsqueeze(2)).squeeze(2)
         task = state.task_of_query[neighbours.query]
@@ -113,9 +123,10 @@ class PathAttention(nn.Module):
 class TaskAttention(nn.Module):
     """Belief over tasks: attention over the task nodes, and where the task is known, the more of it the more queries it has.
 
-    A task with few queries in the support says little by itself; what similar tasks say then counts as well. Evidence is the
-    likeness to each task's description and to the mean of its queries, the tasks of similar queries, and where the target's task
-    is known, the likeness of its description to theirs.
+    A task with few queries in the support says little by itself; what similar tasks say then counts
+    as well. Evidence is the likeness to each task's description and to the mean of its queries, the
+    tasks of similar queries, and where the target's task is known, the likeness of its description
+    to theirs.
     """
 
     def __init__(self, width: int) -> None:
@@ -128,7 +139,9 @@ class TaskAttention(nn.Module):
         self.kin_scale = PositiveParameter(3.0)
         self.task_mass = PositiveParameter(3.0)
 
-    def forward(self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Belief over tasks.
 
         Args:
@@ -138,8 +151,9 @@ class TaskAttention(nn.Module):
             task: (B,) int64, -1 = unknown.
 
         Returns:
-            The belief (B, T + 1), rows sum to 1, index T = "none" (all of it when there are no tasks); and the log-probabilities
-            (B, T) that attention alone gives, for the task loss; minus infinity for a task without support queries.
+            The belief (B, T + 1), rows sum to 1, index T = "none" (all of it when there are no
+            tasks); and the log-probabilities (B, T) that attention alone gives, for the task loss;
+            minus infinity for a task without support queries.
         """
         num_tasks = state.num_tasks
         if num_tasks == 0:
@@ -150,12 +164,16 @@ class TaskAttention(nn.Module):
         share = torch.softmax(self.vote_sharpness() * neighbours.cosine, dim=1)
         votes = target.new_zeros(target.shape[0], num_tasks + 1)
         votes = votes.scatter_add(1, state.task_of_query[neighbours.query], share)[:, :num_tasks]
-        # Nothing is known of a task without queries: believing in it would say nothing about the target.
+        # Nothing is known of a task without queries: believing in it would say nothing about the
+        # target.
         is_empty = (state.task_size == 0) & (state.task_size > 0).any()
         evidence = (likeness + self.vote * (votes + 0.01).log()).masked_fill(is_empty, -torch.inf)
         log_belief = torch.log_softmax(evidence, dim=1)
         kin = state.task_likeness[task.clamp_min(0)]
-        others = torch.softmax(torch.where((task >= 0).unsqueeze(1), evidence + self.kin_scale() * kin, evidence), dim=1)
+        others = torch.softmax(
+            torch.where((task >= 0).unsqueeze(1), evidence + self.kin_scale() * kin, evidence),
+            dim=1,
+        )
         named = torch.nn.functional.one_hot(task.clamp_min(0), num_tasks).to(target.dtype)
         size = state.task_size[task.clamp_min(0)]
         certain = torch.where(task >= 0, size / (size + self.task_mass()), 0.0).unsqueeze(1)

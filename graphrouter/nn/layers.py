@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from graphrouter.graph.channels import EFFECT
+from graphrouter.features.channels import EFFECT
 
 
 class PositiveParameter(nn.Module):
@@ -38,7 +38,8 @@ class FeatureEncoder(nn.Module):
         """States of nodes: (num_nodes, width).
 
         Args:
-            features: tensors (num_nodes, n) of about unit variance whose widths add up to `num_features`.
+            features: tensors (num_nodes, n) of about unit variance whose widths add up to
+                `num_features`.
         """
         hidden = self.linear(torch.cat(features, dim=1))
         state: Tensor = self.norm(hidden + self.mix(hidden))
@@ -46,7 +47,9 @@ class FeatureEncoder(nn.Module):
 
 
 def zero_linear(in_features: int, out_features: int) -> nn.Linear:
-    """A linear layer that starts at zero: a part that adds nothing until training finds a use for it."""
+    """A linear layer that starts at zero: a part that adds nothing until training finds a use for
+    it.
+    """
     layer = nn.Linear(in_features, out_features)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -86,13 +89,20 @@ def segment_sum(values: Tensor, index: Tensor, size: int) -> Tensor:
 
 
 def masses(effect: float | Sequence[float], others: float) -> Tensor:
-    """Initial prior masses by channel: (NUM_CHANNELS, 1), or (NUM_CHANNELS, n) for n values of the effect."""
-    row = torch.as_tensor([effect] if isinstance(effect, float) else list(effect), dtype=torch.float32)
+    """Initial prior masses by channel: (NUM_CHANNELS, 1), or (NUM_CHANNELS, n) for n values of the
+    effect.
+    """
+    row = torch.as_tensor(
+        [effect] if isinstance(effect, float) else list(effect), dtype=torch.float32
+    )
     return torch.stack([row, *[torch.full_like(row, others)] * 3])
 
 
 def unit_variance(text: Tensor) -> Tensor:
-    """Unit vectors (n, dimension) scaled so that their components have about unit variance; zero rows stay zero."""
+    """Unit vectors (n, dimension) scaled so that their components have about unit variance.
+
+    Zero rows stay zero.
+    """
     return text * math.sqrt(text.shape[1])
 
 

@@ -1,7 +1,8 @@
 """What the pool knows of a model before the model has answered much: how models vary together, and what their cards say.
 
-A model's level in each task is centre + basis @ factors. The factors of a model have a prior mean and variance from a Gaussian
-process over the cards of the other models, and a model may also be much like one of them.
+A model's level in each task is centre + basis @ factors. The factors of a model have a prior mean
+and variance from a Gaussian process over the cards of the other models, and a model may also be
+much like one of them.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from torch import Tensor
 
 MAX_FACTORS = 8
 CARD_SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
-"""Shares of the variance between models that cards may explain; averaged by how well each explains the pool at hand."""
+"""Shares of the variance between models that cards may explain; averaged by how well each explains
+the pool at hand."""
 PSEUDO_MODELS = 3.0
 """How many models the learned mass counts for in the covariance between tasks."""
 RESEMBLANCE_VARIANCE = 0.15
-"""Variance of a factor between models that are much alike, as a share of that between all models."""
+"""Variance of a factor between models that are much alike, as a share of that between all
+models."""
 CARD_TEMPER = 0.3
-"""How much of the card's log density decides which models a model may be like: cards are surer of themselves than they should."""
+"""How much of the card's log density decides which models a model may be like: cards are surer of
+themselves than they should."""
 _MAX_CARD = 3.0
 _LEAST_VARIANCE = 0.02
 _LEAST_FACTOR = 1e-4  # of the largest eigenvalue
@@ -27,7 +31,10 @@ _JITTER = 1e-9
 
 
 class Population(NamedTuple):
-    """A prior for levels. C channels, T tasks, M models, F factors; index T of the task axis stands for "task unknown"."""
+    """A prior for levels. C channels, T tasks, M models, F factors.
+
+    Index T of the task axis stands for "task unknown".
+    """
 
     centre: Tensor
     """(C, T + 1) mean level."""
@@ -46,7 +53,12 @@ class Population(NamedTuple):
         return level
 
     def likelihood(
-        self, step: Tensor, information: Tensor, sloped_step: Tensor, sloped: Tensor, sloped_square: Tensor
+        self,
+        step: Tensor,
+        information: Tensor,
+        sloped_step: Tensor,
+        sloped: Tensor,
+        sloped_square: Tensor,
     ) -> Likelihood:
         """Of the factors, from sums over the outcomes of each model, where a query may have a slope along the first factor.
 
@@ -63,7 +75,9 @@ class Population(NamedTuple):
         first = torch.zeros_like(gradient[0, 0])
         first[0] = 1.0
         corner = cross.unsqueeze(-1) * first
-        matrix = matrix + corner + corner.mT + sloped_square[..., None, None] * torch.outer(first, first)
+        matrix = (
+            matrix + corner + corner.mT + sloped_square[..., None, None] * torch.outer(first, first)
+        )
         return Likelihood(gradient + sloped_step.unsqueeze(-1) * first, matrix)
 
     def newton_step(self, factors: Tensor, likelihood: Likelihood) -> Tensor:
@@ -95,13 +109,14 @@ class Posterior(NamedTuple):
 def card_likeness(text: Tensor, card: Tensor, is_known: Tensor) -> Tensor:
     """Likeness of models by what is said of them: (M, M), positive semi-definite, diagonal at least about 1.
 
-    The sum of three kernels: cosine of the descriptions, linear and Gaussian in the numbers. A model of which little is said is
-    like nobody.
+    The sum of three kernels: cosine of the descriptions, linear and Gaussian in the numbers. A
+    model of which little is said is like nobody.
 
     Args:
         text: (M, dimension) centred unit embeddings of descriptions, zero rows where there is none.
         card: (M, 2 n) scaled numbers, 0 where missing, then n missing marks.
-        is_known: (M,) models that outcomes are known of. Numbers that none of them states say nothing.
+        is_known: (M,) models that outcomes are known of. Numbers that none of them states say
+            nothing.
     """
     numbers, missing = card.chunk(2, dim=1)
     used = (missing[is_known] < 1).any(0)
@@ -109,17 +124,22 @@ def card_likeness(text: Tensor, card: Tensor, is_known: Tensor) -> Tensor:
     numbers = numbers.clamp(-_MAX_CARD, _MAX_CARD) * used
     product = numbers @ numbers.T / count
     norm = product.diagonal()
-    kernel = text @ text.T + product + torch.exp(product - (norm.unsqueeze(0) + norm.unsqueeze(1)) / 2)
+    kernel = (
+        text @ text.T + product + torch.exp(product - (norm.unsqueeze(0) + norm.unsqueeze(1)) / 2)
+    )
     typical = kernel.diagonal()[is_known].mean() if is_known.any() else kernel.new_ones(())
     kernel = kernel / typical
     return kernel + torch.diag((1 - kernel.diagonal()).clamp_min(0))
 
 
-def population_prior(level: Tensor, information: Tensor, likeness: Tensor, ability_mass: Tensor) -> Population:
+def population_prior(
+    level: Tensor, information: Tensor, likeness: Tensor, ability_mass: Tensor
+) -> Population:
     """The prior that the levels of a pool make: principal components of the levels, and what cards say about each.
 
-    The covariance between tasks is that of the models, each counted by how well it is known, with a few models' worth of what the
-    prior mass of abilities stands for. Without a gradient: what is learned are the masses.
+    The covariance between tasks is that of the models, each counted by how well it is known, with a
+    few models' worth of what the prior mass of abilities stands for. Without a gradient: what is
+    learned are the masses.
 
     Args:
         level: (C, T + 1, M) ability + skill, shrunk.
@@ -145,7 +165,9 @@ def population_prior(level: Tensor, information: Tensor, likeness: Tensor, abili
     # Where models do not vary, directions are arbitrary: they must not matter.
     scale = torch.where(values > _LEAST_FACTOR * values[:, :1], values, 0.0).sqrt()
     basis = directions * scale.unsqueeze(1)
-    scores = torch.einsum("ctf,ctm->cfm", basis, deviation) / scale.square().clamp_min(_JITTER).unsqueeze(2)
+    scores = torch.einsum("ctf,ctm->cfm", basis, deviation) / scale.square().clamp_min(
+        _JITTER
+    ).unsqueeze(2)
     precision = torch.einsum("ctf,ctm->cfm", basis.square(), information)
     mean, variance = from_the_others(scores, precision, likeness)
     basis = torch.where(has_outcomes, basis, basis[:, -1:])
@@ -155,8 +177,9 @@ def population_prior(level: Tensor, information: Tensor, likeness: Tensor, abili
 def from_the_others(scores: Tensor, precision: Tensor, likeness: Tensor) -> tuple[Tensor, Tensor]:
     """What cards and the other models say about each score: mean and variance, (C, F, M) each.
 
-    Gaussian process regression (Rasmussen and Williams 2006, section 2.2) with each model's own score divided out of its
-    posterior, averaged over `CARD_SHARES` by marginal likelihood. A model that nothing is known of changes nothing for others.
+    Gaussian process regression (Rasmussen and Williams 2006, section 2.2) with each model's own
+    score divided out of its posterior, averaged over `CARD_SHARES` by marginal likelihood. A model
+    that nothing is known of changes nothing for others.
 
     Args:
         scores: (C, F, M) of about unit variance.
@@ -178,18 +201,22 @@ def from_the_others(scores: Tensor, precision: Tensor, likeness: Tensor) -> tupl
         others = (1 / variance - precision).clamp_min(1 / kernel.diagonal())
         means.append((mean / variance - precision * scores) / others)
         variances.append(1 / others)
-        likelihoods.append(-0.5 * fitted.square().sum((-2, -1)) - factor.diagonal(dim1=-2, dim2=-1).log().sum(-1))
+        likelihoods.append(
+            -0.5 * fitted.square().sum((-2, -1)) - factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        )
     belief = torch.softmax(torch.stack(likelihoods), dim=0).unsqueeze(-1)
     average = (belief * torch.stack(means)).sum(0)
     spread = (belief * (torch.stack(variances) + (torch.stack(means) - average).square())).sum(0)
     return average.to(dtype), spread.clamp_min(_LEAST_VARIANCE).to(dtype)
 
 
-def factor_posterior(prior: Population, factors: Tensor, likelihood: Likelihood, weight: Tensor) -> Posterior:
+def factor_posterior(
+    prior: Population, factors: Tensor, likelihood: Likelihood, weight: Tensor
+) -> Posterior:
     """The factors of each model under a mixture of priors: what its card says, or much like one of the known models.
 
-    All components are expanded at the same place to second order, so that the mixture is in closed form. For a model with many
-    outcomes they all agree.
+    All components are expanded at the same place to second order, so that the mixture is in closed
+    form. For a model with many outcomes they all agree.
 
     Args:
         prior: From `population_prior`.
@@ -202,8 +229,14 @@ def factor_posterior(prior: Population, factors: Tensor, likelihood: Likelihood,
     card = _expand(likelihood, torch.diag_embed(precision), (by_card - here).unsqueeze(2))
     centres = (1 - RESEMBLANCE_VARIANCE) ** 0.5 * prior.scores.mT
     alike = torch.eye(here.shape[2], dtype=here.dtype, device=here.device) / RESEMBLANCE_VARIANCE
-    models = _expand(likelihood, alike.expand_as(likelihood.information), centres.unsqueeze(1) - here.unsqueeze(2))
-    from_card = ((centres.unsqueeze(1) - by_card.unsqueeze(2)).square() * precision.unsqueeze(2)).sum(-1)  # (C, M, M)
+    models = _expand(
+        likelihood,
+        alike.expand_as(likelihood.information),
+        centres.unsqueeze(1) - here.unsqueeze(2),
+    )
+    from_card = (
+        (centres.unsqueeze(1) - by_card.unsqueeze(2)).square() * precision.unsqueeze(2)
+    ).sum(-1)  # (C, M, M)
     share = (weight / weight.sum(1, keepdim=True).clamp_min(_JITTER)).unsqueeze(1)
     evidence = models.evidence + share.clamp_min(_JITTER).log() - 0.5 * CARD_TEMPER * from_card
     itself = torch.eye(weight.shape[1], dtype=torch.bool, device=weight.device)
@@ -238,4 +271,6 @@ def _expand(likelihood: Likelihood, precision: Tensor, distance: Tensor) -> _Com
     push = likelihood.gradient.unsqueeze(2) + pull
     move = push @ covariance
     scale = 0.5 * (torch.logdet(precision) - torch.logdet(total)).unsqueeze(-1)
-    return _Components(scale + 0.5 * (push * move).sum(-1) - 0.5 * (pull * distance).sum(-1), move, covariance)
+    return _Components(
+        scale + 0.5 * (push * move).sum(-1) - 0.5 * (pull * distance).sum(-1), move, covariance
+    )

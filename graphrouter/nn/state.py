@@ -1,4 +1,6 @@
-"""What is computed once from the support and kept: everything that a target query needs to be scored."""
+"""What is computed once from the support and kept: everything that a target query needs to be
+scored.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from graphrouter.nn.base import BaseState, SupportEdges
+from graphrouter.nn.rasch import BaseState, SupportEdges
 
 
 class SupportMessages(NamedTuple):
-    """What the base leaves unexplained at each support edge, rows of a query together. C channels, E edges, S support queries."""
+    """What the base leaves unexplained at each support edge, rows of a query together.
+
+    C channels, E edges, S support queries.
+    """
 
     model: Tensor
     """(E,) int64 model of each edge."""
@@ -22,7 +27,10 @@ class SupportMessages(NamedTuple):
 
 
 class SupportState(NamedTuple):
-    """Cached states of models, tasks and support queries. S support queries, M models, T tasks, W width."""
+    """Cached states of models, tasks and support queries.
+
+    S support queries, M models, T tasks, W width.
+    """
 
     base: BaseState
     """Its conclusions, without edges."""
@@ -36,7 +44,8 @@ class SupportState(NamedTuple):
     model: Tensor
     """(M, W) states of models, profile included."""
     profile: Tensor
-    """(C, M, P) on which kinds of queries a model beats its ability, along the principal coordinates."""
+    """(C, M, P) on which kinds of queries a model beats its ability, along the principal
+    coordinates."""
     slope: Tensor
     """(C, P) how easiness changes along the principal coordinates."""
     task: Tensor
@@ -65,13 +74,16 @@ def support_messages(base: BaseState, edges: SupportEdges) -> SupportMessages:
     """The messages of a support, for edges sorted by query."""
     counts = torch.bincount(edges.query, minlength=base.surprise.shape[1])
     row_start = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    return SupportMessages(edges.model, row_start, torch.cat([base.residual, base.curvature]).T.contiguous())
+    return SupportMessages(
+        edges.model, row_start, torch.cat([base.residual, base.curvature]).T.contiguous()
+    )
 
 
 def dense_rows(messages: SupportMessages, rows: Tensor, num_models: int) -> Tensor:
     """Residuals and information of some support queries: (num_rows, M, 2 C), 0 where a model did not answer.
 
-    Outcomes are kept as edges; only the rows that a message needs are spread out, and a zero adds nothing to either sum.
+    Outcomes are kept as edges; only the rows that a message needs are spread out, and a zero adds
+    nothing to either sum.
 
     Args:
         messages: Of the support.

@@ -1,4 +1,7 @@
-"""Runs of train, evaluate, benchmark and tune in MLflow; no failure of it stops them. Importing this does not import MLflow."""
+"""Runs of train, evaluate, benchmark and tune in MLflow.
+
+No failure of it stops them. Importing this does not import MLflow.
+"""
 
 from graphrouter.tracking.run import TrackedRun, Tracking, open_run
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from graphrouter.exceptions import PolicyError
 from graphrouter.policy import PRESETS, Policy, parse_policy
-from graphrouter.routers.base import Router
+from graphrouter.router.protocol import Router
 from graphrouter.types import Decision
 
 PARAMS = {
@@ -26,7 +26,8 @@ PARAMS = {
     "safe_model": "string",
     "max_doubt": "double",
 }
-"""Parameters of a call with MLflow's names of their types: a preset, or settings of a policy. None is given by default."""
+"""Parameters of a call with MLflow's names of their types: a preset, or settings of a policy. None
+is given by default."""
 LIST_PARAMS = ("allowed", "excluded", "requires")
 """Those that are lists of words, empty by default."""
 COLUMNS = {
@@ -74,7 +75,10 @@ def policy_of(params: Mapping[str, Any]) -> Policy | None:
     Raises:
         PolicyError: A value is not accepted, or both a preset and a weight are given.
     """
-    plain = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in params.items()}
+    plain = {
+        name: value.tolist() if isinstance(value, np.ndarray) else value
+        for name, value in params.items()
+    }
     given = {name: value for name, value in plain.items() if value is not None and value != []}
     preset = given.pop("preset", None)
     if preset is None:
@@ -83,13 +87,17 @@ def policy_of(params: Mapping[str, Any]) -> Policy | None:
         raise PolicyError(f"Unknown preset {preset!r}. Presets: {', '.join(PRESETS)}.")
     weights = [name for name in ("effect_weight", "cost_weight") if name in given]
     if weights:
-        raise PolicyError(f"The preset {preset!r} and {weights[0]} both set the weights; give one of them.")
+        raise PolicyError(
+            f"The preset {preset!r} and {weights[0]} both set the weights; give one of them."
+        )
     effect_weight, cost_weight = PRESETS[preset]
     return parse_policy({**given, "effect_weight": effect_weight, "cost_weight": cost_weight})
 
 
 def _row(decision: Decision) -> dict[str, Any]:
-    chosen = next(candidate for candidate in decision.candidates if candidate.model == decision.model)
+    chosen = next(
+        candidate for candidate in decision.candidates if candidate.model == decision.model
+    )
     return {
         "model": decision.model,
         "effect": decision.effect,

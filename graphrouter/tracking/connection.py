@@ -1,4 +1,6 @@
-"""The way to an MLflow store, which is given up for good, with one line of warning, as soon as it fails."""
+"""The way to an MLflow store, which is given up for good, with one line of warning, as soon as it
+fails.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from graphrouter.routers.registry import (
+from graphrouter.tracking.registry import (
     is_installed,
     is_no_answer,
     missing_mlflow,
@@ -60,7 +62,9 @@ class Connection:
         return connection
 
     def attempt(self, call: Callable[[MlflowClient], T], *, is_last: bool = False) -> T | None:
-        """What the call returns; None when it failed, or when an earlier one has. The first failure is said.
+        """What the call returns.
+
+        None when it failed, or when an earlier one has. The first failure is said.
 
         Args:
             call: Asks something of the store.
@@ -76,7 +80,10 @@ class Connection:
         except Exception as error:  # a border: stores bring clients of their own, and none of them may cost a training
             self._answers = not is_no_answer(error)
             if self.is_on:
-                _logger.warning("MLflow failed, and the run is tracked no further: %s", reason_of(error, self.uri))
+                _logger.warning(
+                    "MLflow failed, and the run is tracked no further: %s",
+                    reason_of(error, self.uri),
+                )
             self.is_on = False
         return None
 
@@ -96,11 +103,17 @@ class Connection:
         from mlflow.exceptions import MlflowException
 
         file = sqlite_file(self.uri)
-        place = None if file is None else (file.parent / _ARTIFACTS / _folder_name(self.experiment)).as_uri()
+        place = (
+            None
+            if file is None
+            else (file.parent / _ARTIFACTS / _folder_name(self.experiment)).as_uri()
+        )
         try:
             return client.create_experiment(self.experiment, artifact_location=place)
         except MlflowException:
-            known = client.get_experiment_by_name(self.experiment)  # another process may have been quicker
+            known = client.get_experiment_by_name(
+                self.experiment
+            )  # another process may have been quicker
             if known is None:
                 raise
             return str(known.experiment_id)
@@ -110,7 +123,8 @@ def _check_database(uri: str) -> None:
     """Nothing.
 
     Raises:
-        SQLAlchemyError: The database does not open. MLflow itself would try ten times, for almost two minutes.
+        SQLAlchemyError: The database does not open. MLflow itself would try ten times, for almost
+            two minutes.
     """
     if uri.startswith(("http", "databricks", "uc")):
         return
@@ -128,4 +142,7 @@ def _check_database(uri: str) -> None:
 
 def _folder_name(experiment: str) -> str:
     """A name that is safe as that of one folder."""
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in experiment).strip(".") or DEFAULT_EXPERIMENT
+    return (
+        "".join(c if c.isalnum() or c in "-_." else "_" for c in experiment).strip(".")
+        or DEFAULT_EXPERIMENT
+    )

@@ -1,4 +1,6 @@
-"""What an evaluation or a benchmark leaves in MLflow: figures by setting and metric, and its reports."""
+"""What an evaluation or a benchmark leaves in MLflow: figures by setting and metric, and its
+reports.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphrouter.evaluation import Evaluation
-from graphrouter.evaluation.conclusion import conclude
+from graphrouter.bench.evaluation import Evaluation
+from graphrouter.bench.evaluation.conclusion import conclude
 
 if TYPE_CHECKING:
     from graphrouter.tracking.run import TrackedRun
@@ -30,7 +32,9 @@ def router_metrics(evaluation: Evaluation, router: str) -> dict[str, float]:
     }
 
 
-def log_evaluation(run: TrackedRun, evaluation: Evaluation, *, params: Mapping[str, Any], files: Sequence[Path]) -> None:
+def log_evaluation(
+    run: TrackedRun, evaluation: Evaluation, *, params: Mapping[str, Any], files: Sequence[Path]
+) -> None:
     """Logs the figures of the evaluated router, what they say in words, and the files with all the others.
 
     Args:
@@ -48,9 +52,15 @@ def log_evaluation(run: TrackedRun, evaluation: Evaluation, *, params: Mapping[s
 
 
 def log_benchmark(
-    run: TrackedRun, evaluations: Sequence[Evaluation], *, params: Mapping[str, Any], files: Sequence[Path]
+    run: TrackedRun,
+    evaluations: Sequence[Evaluation],
+    *,
+    params: Mapping[str, Any],
+    files: Sequence[Path],
 ) -> None:
-    """Logs the reports and what they say in words; below the run, one run for each router on each dataset, side by side.
+    """Logs the reports and what they say in words.
+
+    Below the run, one run for each router on each dataset, side by side.
 
     Args:
         run: Where.
@@ -75,7 +85,8 @@ def log_benchmark(
 def _in_words(evaluations: Sequence[Evaluation]) -> str:
     """The verdict on each dataset in each setting, as Markdown."""
     return "\n".join(
-        f"- {evaluation.dataset}, {setting.replace('_', ' ')}: {conclude(evaluation, setting=setting).text}"
+        f"- {evaluation.dataset}, {setting.replace('_', ' ')}: "
+        f"{conclude(evaluation, setting=setting).text}"
         for evaluation in evaluations
         for setting in evaluation.settings
     )

@@ -1,4 +1,6 @@
-"""The router as an MLflow model: from code, without pickle, with a signature and an input example."""
+"""The router as an MLflow model: from code, without pickle, with a signature and an input
+example.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphrouter import __version__
-from graphrouter.routers.registry import ROUTER, using_store
 from graphrouter.tracking.answers import ALWAYS_KNOWN, COLUMNS, LIST_PARAMS, PARAMS
+from graphrouter.tracking.registry import ROUTER, using_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,13 +33,17 @@ def router_signature() -> ModelSignature:
     lists = [ParamSpec(name, "string", [], shape=(-1,)) for name in LIST_PARAMS]
     return ModelSignature(
         inputs=Schema([ColSpec("string", "prompt"), ColSpec("string", "task", required=False)]),
-        outputs=Schema([ColSpec(kind, name, required=name in ALWAYS_KNOWN) for name, kind in COLUMNS.items()]),
+        outputs=Schema(
+            [ColSpec(kind, name, required=name in ALWAYS_KNOWN) for name, kind in COLUMNS.items()]
+        ),
         params=ParamSchema([*scalars, *lists]),
     )
 
 
 def register_router(run: TrackedRun, artifact: Path, *, name: str) -> str | None:
-    """The URI of the registered model that the saved router became; None when that failed, which is said.
+    """The URI of the registered model that the saved router became.
+
+    None when that failed, which is said.
 
     Args:
         run: The run that it came from.
@@ -46,18 +52,25 @@ def register_router(run: TrackedRun, artifact: Path, *, name: str) -> str | None
     """
 
     def log(client: MlflowClient) -> str:
-        logged = client.create_logged_model(run.experiment_id, name=ROUTER, source_run_id=run.run_id)
+        logged = client.create_logged_model(
+            run.experiment_id, name=ROUTER, source_run_id=run.run_id
+        )
         return _log_model(run, artifact, logged.model_id, name)
 
     return run.attempt(log)
 
 
 def _log_model(run: TrackedRun, artifact: Path, model_id: str, name: str) -> str:
-    """The URI. This is `mlflow.pyfunc.log_model`, told of the run: MLflow would take another, or start one."""
+    """The URI. This is `mlflow.pyfunc.log_model`, told of the run: MLflow would take another, or
+    start one.
+    """
     import mlflow
     import pandas as pd
 
-    with using_store(run.uri), redirect_stderr(io.StringIO()):  # where MLflow prints that it has registered a model
+    with (
+        using_store(run.uri),
+        redirect_stderr(io.StringIO()),
+    ):  # where MLflow prints that it has registered a model
         info: Any = mlflow.models.Model.log(
             artifact_path=None,
             flavor=mlflow.pyfunc,
@@ -69,6 +82,8 @@ def _log_model(run: TrackedRun, artifact: Path, model_id: str, name: str) -> str
             artifacts={ROUTER: str(artifact)},
             signature=router_signature(),
             input_example=(pd.DataFrame({"prompt": [EXAMPLE_PROMPT]}), {"cost_weight": 0.3}),
-            pip_requirements=[f"graphrouter=={__version__}"],  # given, so that nothing is guessed by importing and freezing
+            pip_requirements=[
+                f"graphrouter=={__version__}"
+            ],  # given, so that nothing is guessed by importing and freezing
         )
     return f"models:/{name}/{info.registered_model_version}"

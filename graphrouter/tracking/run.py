@@ -1,4 +1,6 @@
-"""One run in MLflow: settings, figures and files, or nothing at all where there is no MLflow to write to."""
+"""One run in MLflow: settings, figures and files, or nothing at all where there is no MLflow to
+write to.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +24,27 @@ T = TypeVar("T")
 _PARAMS_A_CALL, _METRICS_A_CALL = 100, 1000
 _PARAM_CHARS, _TAG_CHARS, _KEY_CHARS = 6000, 5000, 250
 _FORBIDDEN = re.compile(r"[^\w\-. :/]")
-_PARENT, _USER, _SOURCE, _NOTE = "mlflow.parentRunId", "mlflow.user", "mlflow.source.name", "mlflow.note.content"
+_PARENT, _USER, _SOURCE, _NOTE = (
+    "mlflow.parentRunId",
+    "mlflow.user",
+    "mlflow.source.name",
+    "mlflow.note.content",
+)
 
 
 class Tracking(NamedTuple):
     """Where to log runs."""
 
     uri: str | None = None
-    """Server or database; without it that of MLFLOW_TRACKING_URI, or `mlflow.db` in the working folder."""
+    """Server or database; without it that of MLFLOW_TRACKING_URI, or `mlflow.db` in the working
+    folder."""
     experiment: str = DEFAULT_EXPERIMENT
 
 
 class TrackedRun:
-    """A run in MLflow, open until the `with` block ends. Its methods never raise, and do nothing where tracking is off.
+    """A run in MLflow, open until the `with` block ends.
+
+    Its methods never raise, and do nothing where tracking is off.
 
     Example:
         >>> with TrackedRun.off() as run:
@@ -56,7 +66,9 @@ class TrackedRun:
 
     @property
     def is_on(self) -> bool:
-        """Whether anything is logged: False without MLflow, and after the first call that failed."""
+        """Whether anything is logged: False without MLflow, and after the first call that
+        failed.
+        """
         return self._connection.is_on
 
     @property
@@ -75,7 +87,10 @@ class TrackedRun:
         return self._connection.location(self.run_id)
 
     def attempt(self, call: Callable[[MlflowClient], T]) -> T | None:
-        """What the call to MLflow returns; None when it failed, which is said once, or when tracking is off."""
+        """What the call to MLflow returns.
+
+        None when it failed, which is said once, or when tracking is off.
+        """
         return self._connection.attempt(call)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
@@ -98,7 +113,9 @@ class TrackedRun:
             metrics: By name; characters that MLflow does not take in names become underscores.
             step: Which epoch they are of.
         """
-        known = {_key(name): float(value) for name, value in metrics.items() if math.isfinite(value)}
+        known = {
+            _key(name): float(value) for name, value in metrics.items() if math.isfinite(value)
+        }
         now = _now_ms()
 
         def log(client: MlflowClient) -> None:
@@ -116,7 +133,10 @@ class TrackedRun:
         def log(client: MlflowClient) -> None:
             from mlflow.entities import RunTag
 
-            client.log_batch(self.run_id, tags=[RunTag(_key(name), value[:_TAG_CHARS]) for name, value in tags.items()])
+            client.log_batch(
+                self.run_id,
+                tags=[RunTag(_key(name), value[:_TAG_CHARS]) for name, value in tags.items()],
+            )
 
         self.attempt(log)
 
@@ -147,20 +167,29 @@ class TrackedRun:
             status: FINISHED, FAILED or KILLED.
         """
         if self.run_id:
-            self._connection.attempt(lambda client: client.set_terminated(self.run_id, status), is_last=True)
+            self._connection.attempt(
+                lambda client: client.set_terminated(self.run_id, status), is_last=True
+            )
 
     def __enter__(self) -> Self:
         """The run itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Ends the run as the block ended."""
         is_failure = kind is not None and issubclass(kind, Exception)
         self.close("FINISHED" if kind is None else "FAILED" if is_failure else "KILLED")
 
 
 def open_run(tracking: Tracking | None, name: str, *, command: str = "") -> TrackedRun:
-    """A new run, to be closed; one that logs nothing where that is not wanted or not possible, which is said.
+    """A new run, to be closed.
+
+    One that logs nothing where that is not wanted or not possible, which is said.
 
     Args:
         tracking: Where; None for nowhere.
@@ -177,19 +206,27 @@ def open_run(tracking: Tracking | None, name: str, *, command: str = "") -> Trac
     if tracking is None:
         return TrackedRun.off()
     connection = Connection.open(uri=tracking.uri, experiment=tracking.experiment)
-    return _start(connection, name, {_SOURCE: f"graphrouter {command}".strip(), "graphrouter.command": command})
+    return _start(
+        connection,
+        name,
+        {_SOURCE: f"graphrouter {command}".strip(), "graphrouter.command": command},
+    )
 
 
 def _start(connection: Connection, name: str, tags: Mapping[str, str]) -> TrackedRun:
     everywhere = {_USER: _user(), "graphrouter.version": __version__}
     started = connection.attempt(
-        lambda client: client.create_run(connection.experiment_id, tags={**everywhere, **tags}, run_name=name)
+        lambda client: client.create_run(
+            connection.experiment_id, tags={**everywhere, **tags}, run_name=name
+        )
     )
     return TrackedRun(connection, "" if started is None else started.info.run_id, name)
 
 
 def _key(name: str) -> str:
-    """The name as MLflow takes it: without odd characters, and without parts that would lead out of a folder."""
+    """The name as MLflow takes it: without odd characters, and without parts that would lead out of
+    a folder.
+    """
     parts = [part for part in _FORBIDDEN.sub("_", name).split("/") if part.strip(". ")]
     return "/".join(parts)[:_KEY_CHARS] or "_"
 

@@ -1,4 +1,6 @@
-"""What a training leaves in its run: settings, data, figures of each epoch, the artifact, and the router as a model."""
+"""What a training leaves in its run: settings, data, figures of each epoch, the artifact, and the
+router as a model.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ from lightning.pytorch.callbacks import Callback
 from graphrouter.artifact import read_manifest
 from graphrouter.config import TrainConfig, valid_keys
 from graphrouter.data import RoutingDataset, Split
-from graphrouter.routers.registry import ARTIFACT
 from graphrouter.tracking.registered import register_router
+from graphrouter.tracking.registry import ARTIFACT
 
 if TYPE_CHECKING:
     from graphrouter.tracking.run import TrackedRun
@@ -30,10 +32,16 @@ class EpochMetrics(Callback):
         self._run = run
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Logs the epoch that was just validated; the first of several processes does it for all."""
+        """Logs the epoch that was just validated.
+
+        The first of several processes does it for all.
+        """
         if trainer.is_global_zero and not trainer.sanity_checking:
             known = trainer.callback_metrics
-            self._run.log_metrics({name: float(known[name]) for name in WATCHED if name in known}, step=trainer.current_epoch + 1)
+            self._run.log_metrics(
+                {name: float(known[name]) for name in WATCHED if name in known},
+                step=trainer.current_epoch + 1,
+            )
 
 
 def flat_settings(config: TrainConfig) -> dict[str, Any]:
@@ -54,7 +62,9 @@ def flat_settings(config: TrainConfig) -> dict[str, Any]:
     return {key: value(key) for key in valid_keys()}
 
 
-def log_setup(run: TrackedRun, config: TrainConfig, dataset: RoutingDataset, split: Split, *, router: str) -> None:
+def log_setup(
+    run: TrackedRun, config: TrainConfig, dataset: RoutingDataset, split: Split, *, router: str
+) -> None:
     """Logs what is about to be trained, and on what.
 
     Args:
@@ -79,9 +89,16 @@ def log_setup(run: TrackedRun, config: TrainConfig, dataset: RoutingDataset, spl
 
 
 def log_result(
-    run: TrackedRun, artifact: Path, *, metrics: Mapping[str, float], seconds: float, register: str | None = None
+    run: TrackedRun,
+    artifact: Path,
+    *,
+    metrics: Mapping[str, float],
+    seconds: float,
+    register: str | None = None,
 ) -> str | None:
-    """The URI under which the router is registered; None where it is not. Logs what the training reached.
+    """The URI under which the router is registered.
+
+    None where it is not. Logs what the training reached.
 
     Args:
         run: Where.
@@ -92,7 +109,9 @@ def log_result(
     """
     if not run.is_on:
         return None
-    run.log_metrics({**{f"final/{name}": value for name, value in metrics.items()}, "seconds": seconds})
+    run.log_metrics(
+        {**{f"final/{name}": value for name, value in metrics.items()}, "seconds": seconds}
+    )
     run.set_tags({"artifact.checksum": str(read_manifest(artifact)["checksum"])})
     run.log_files(artifact, folder=ARTIFACT)
     return None if register is None else register_router(run, artifact, name=register)

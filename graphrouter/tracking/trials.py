@@ -41,7 +41,9 @@ def log_trial(
     """
     if not run.is_on:
         return
-    child = run.open_child(f"trial {number}", tags={"trial.number": str(number), "trial.state": state.lower()})
+    child = run.open_child(
+        f"trial {number}", tags={"trial.number": str(number), "trial.state": state.lower()}
+    )
     child.log_params(params)
     for epoch, figures in epochs.items():
         child.log_metrics(figures, step=epoch)

@@ -1,4 +1,6 @@
-"""The folder of an unfinished run: whose it is, whether it can go on, and files that are whole or not there."""
+"""The folder of an unfinished run: whose it is, whether it can go on, and files that are whole or
+not there.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +39,13 @@ class ResumePoint(NamedTuple):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and moves it there whole: a kill in mid-write leaves the one before."""
+    """Writes a checkpoint beside its place and moves it there whole: a kill in mid-write leaves the
+    one before.
+    """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
         """Nothing; the checkpoint lies at `path` afterwards."""
         partial = Path(f"{path}.partial")
         super().save_checkpoint(checkpoint, partial, storage_options)
@@ -49,24 +55,35 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 def checkpoint_callbacks(folder: Path) -> list[ModelCheckpoint]:
     """Writers of the best and of the last checkpoint, in the order in which they must run.
 
-    Both write at the end of the training epoch, when it counts as done and early stopping has had its say: a resumed run neither
-    repeats an epoch nor forgets that it was over.
+    Both write at the end of the training epoch, when it counts as done and early stopping has had
+    its say: a resumed run neither repeats an epoch nor forgets that it was over.
     """
     best = ModelCheckpoint(
-        dirpath=folder, filename=BEST, monitor=OBJECTIVE, save_on_train_epoch_end=True, enable_version_counter=False
+        dirpath=folder,
+        filename=BEST,
+        monitor=OBJECTIVE,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
     )
-    last = ModelCheckpoint(dirpath=folder, filename=LAST, save_on_train_epoch_end=True, enable_version_counter=False)
+    last = ModelCheckpoint(
+        dirpath=folder, filename=LAST, save_on_train_epoch_end=True, enable_version_counter=False
+    )
     return [best, last]
 
 
 def load_checkpoint(folder: Path, name: str) -> dict[str, Any]:
     """The checkpoint `best` or `last` of a run, on CPU."""
-    checkpoint: dict[str, Any] = torch.load(folder / f"{name}.ckpt", map_location="cpu", weights_only=True)
+    checkpoint: dict[str, Any] = torch.load(
+        folder / f"{name}.ckpt", map_location="cpu", weights_only=True
+    )
     return checkpoint
 
 
 def claim_folder(folder: Path, tables: TrainingTables, config: TrainConfig) -> ResumePoint | None:
-    """Where the run that was interrupted in `folder` goes on; None, and a cleared folder, where there is none to go on with."""
+    """Where the run that was interrupted in `folder` goes on.
+
+    None, and a cleared folder, where there is none to go on with.
+    """
     identity = run_identity(tables, config)
     run_file = folder / RUN_FILE
     if run_file.is_file():
@@ -86,8 +103,12 @@ def claim_folder(folder: Path, tables: TrainingTables, config: TrainConfig) -> R
 
 
 def run_identity(tables: TrainingTables, config: TrainConfig) -> str:
-    """A hash of everything that a run depends on: settings, release, and every number that it learns from, in order."""
-    digest = hashlib.sha256(f"{graphrouter.__version__} {torch.__version__} {config.model_dump_json()}".encode())
+    """A hash of everything that a run depends on: settings, release, and every number that it
+    learns from, in order.
+    """
+    digest = hashlib.sha256(
+        f"{graphrouter.__version__} {torch.__version__} {config.model_dump_json()}".encode()
+    )
     for name, tensor in _tensors(tables):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().numpy().tobytes())
@@ -128,7 +149,9 @@ def _resume_point(folder: Path) -> ResumePoint | None:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a checkpoint, which is a ZIP file, is complete and every byte of it is as it was written."""
+    """Whether a checkpoint, which is a ZIP file, is complete and every byte of it is as it was
+    written.
+    """
     if not path.is_file() or not zipfile.is_zipfile(path):
         return False
     try:

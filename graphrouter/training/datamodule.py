@@ -38,7 +38,8 @@ class EpisodeSampler(Sampler[int]):
 
         Args:
             steps: Episodes in an epoch.
-            trainer: Asked how many steps are done when an epoch begins: after a resume its epoch counter lags behind.
+            trainer: Asked how many steps are done when an epoch begins: after a resume its epoch
+                counter lags behind.
         """
         self.steps = steps
         self.trainer = trainer
@@ -48,14 +49,19 @@ class EpisodeSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         first = self.trainer.global_step
-        return ((first + step) * self.trainer.world_size + self.trainer.global_rank for step in range(self.steps))
+        return (
+            (first + step) * self.trainer.world_size + self.trainer.global_rank
+            for step in range(self.steps)
+        )
 
 
 class ValidationDataset(Dataset[HeteroData]):
     """Two graphs of the validation queries: task known, and task hidden."""
 
     def __init__(self, tables: TrainingTables, config: TrainConfig) -> None:
-        self.graphs = [validation_graph(tables, config, task_known=known) for known in (True, False)]
+        self.graphs = [
+            validation_graph(tables, config, task_known=known) for known in (True, False)
+        ]
 
     def __len__(self) -> int:
         return len(self.graphs)
@@ -75,10 +81,14 @@ class EpisodeDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[HeteroData]:
         """Episodes, one a batch."""
         if self.trainer is None:
-            raise RuntimeError("EpisodeDataModule draws episodes for a trainer: pass it to Trainer.fit.")
+            raise RuntimeError(
+                "EpisodeDataModule draws episodes for a trainer: pass it to Trainer.fit."
+            )
         steps = steps_per_epoch(self.tables.train_queries.numel(), self.config.training)
         sampler = EpisodeSampler(steps, self.trainer)
-        return DataLoader(EpisodeDataset(self.tables, self.config), batch_size=None, sampler=sampler)
+        return DataLoader(
+            EpisodeDataset(self.tables, self.config), batch_size=None, sampler=sampler
+        )
 
     def val_dataloader(self) -> DataLoader[HeteroData]:
         """The two validation graphs."""

@@ -10,29 +10,39 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrouter.config import TrainConfig, TrainingConfig
-from graphrouter.graph.builder import ANSWERED_BY, NodeTable, OutcomeEdges, build_graph
+from graphrouter.features.tables import NodeTable, OutcomeEdges
+from graphrouter.graph.builder import ANSWERED_BY, build_graph
 from graphrouter.graph.leakage import check_no_leakage
 from graphrouter.training.losses import Labels
 from graphrouter.training.prepare import TrainingTables
 
 
-def draw_episode(tables: TrainingTables, config: TrainConfig, generator: torch.Generator) -> HeteroData:
+def draw_episode(
+    tables: TrainingTables, config: TrainConfig, generator: torch.Generator
+) -> HeteroData:
     """One training graph.
 
-    Targets and support are disjoint random sets of training queries. Some families of models and some tasks play the newcomer:
-    in the support such a model keeps only k outcomes, such a task only k queries, k log-uniform from 0. Some models and tasks
-    hide their description; some targets hide their task. All random numbers come from `generator`.
+    Targets and support are disjoint random sets of training queries. Some families of models and
+    some tasks play the newcomer: in the support such a model keeps only k outcomes, such a task
+    only k queries, k log-uniform from 0. Some models and tasks hide their description; some targets
+    hide their task. All random numbers come from `generator`.
     """
     settings = config.training
-    shuffled = tables.train_queries[torch.randperm(tables.train_queries.numel(), generator=generator)]
+    shuffled = tables.train_queries[
+        torch.randperm(tables.train_queries.numel(), generator=generator)
+    ]
     num_targets = _num_targets(shuffled.numel(), settings)
     targets, rest = shuffled[:num_targets], shuffled[num_targets:]
-    rest = thin_out_tasks(rest, tables, settings.newcomer_share, settings.newcomer_max_shots, generator)
+    rest = thin_out_tasks(
+        rest, tables, settings.newcomer_share, settings.newcomer_max_shots, generator
+    )
     # A copy of a target in the support would give its outcomes away; at prediction there is none.
     rest = rest[~torch.isin(tables.prompt_group[rest], tables.prompt_group[targets])]
     support_queries = rest[: settings.support_queries]
     support = edges_of(tables.train, support_queries, tables.nodes)
-    support = thin_out_models(support, tables, settings.newcomer_share, settings.newcomer_max_shots, generator)
+    support = thin_out_models(
+        support, tables, settings.newcomer_share, settings.newcomer_max_shots, generator
+    )
     hidden = torch.rand(num_targets, generator=generator) < settings.hide_task
     graph = build_graph(
         hide_descriptions(tables.nodes, settings.hide_description, generator),
@@ -71,7 +81,9 @@ def _num_targets(num_queries: int, settings: TrainingConfig) -> int:
     return max(1, min(settings.batch_queries, num_queries // 4))
 
 
-def validation_graph(tables: TrainingTables, config: TrainConfig, *, task_known: bool) -> HeteroData:
+def validation_graph(
+    tables: TrainingTables, config: TrainConfig, *, task_known: bool
+) -> HeteroData:
     """The graph of all training queries as support and the validation queries as targets."""
     targets = tables.validation_queries
     true_task = tables.nodes.query_task[targets]
@@ -97,7 +109,11 @@ def edges_of(edges: OutcomeEdges, queries: Tensor, nodes: NodeTable) -> OutcomeE
 
 
 def thin_out_models(
-    support: OutcomeEdges, tables: TrainingTables, share: float, max_shots: int, generator: torch.Generator
+    support: OutcomeEdges,
+    tables: TrainingTables,
+    share: float,
+    max_shots: int,
+    generator: torch.Generator,
 ) -> OutcomeEdges:
     """The support in which the models of a random `share` of the families keep only k random outcomes each.
 
@@ -106,12 +122,23 @@ def thin_out_models(
     num_models = len(tables.pool)
     is_newcomer = (torch.rand(num_models, generator=generator) < share)[tables.model_family]
     shots = _draw_shots(num_models, max_shots, generator)
-    keep = ~is_newcomer[support.model] | (_random_rank(support.model, generator) < shots[support.model])
+    keep = ~is_newcomer[support.model] | (
+        _random_rank(support.model, generator) < shots[support.model]
+    )
     return support.take(keep) if keep.any() else support
 
 
-def thin_out_tasks(queries: Tensor, tables: TrainingTables, share: float, max_shots: int, generator: torch.Generator) -> Tensor:
-    """The queries in which a random `share` of the tasks keeps only k random queries each; all of them where none would stay."""
+def thin_out_tasks(
+    queries: Tensor,
+    tables: TrainingTables,
+    share: float,
+    max_shots: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """The queries in which a random `share` of the tasks keeps only k random queries each.
+
+    All of them where none would stay.
+    """
     task = tables.nodes.query_task[queries] + 1  # 0 = unknown
     num_tasks = tables.nodes.task_text.shape[0]
     is_newcomer = torch.rand(num_tasks + 1, generator=generator) < share
@@ -123,11 +150,15 @@ def thin_out_tasks(queries: Tensor, tables: TrainingTables, share: float, max_sh
 
 def _draw_shots(size: int, largest: int, generator: torch.Generator) -> Tensor:
     """Whole numbers from 0 to `largest`, log-uniform: (size,)."""
-    return torch.floor(torch.exp(torch.rand(size, generator=generator) * math.log(largest + 1.5)) - 0.5)
+    return torch.floor(
+        torch.exp(torch.rand(size, generator=generator) * math.log(largest + 1.5)) - 0.5
+    )
 
 
 def _random_rank(group: Tensor, generator: torch.Generator) -> Tensor:
-    """Place of each entry in a random order of its group, from 0: same shape as `group` (n,) int64."""
+    """Place of each entry in a random order of its group, from 0: same shape as `group` (n,)
+    int64.
+    """
     order = torch.argsort(torch.rand(group.numel(), generator=generator))
     together = order[torch.argsort(group[order], stable=True)]
     counts = torch.bincount(group)
@@ -142,7 +173,9 @@ def hide_descriptions(nodes: NodeTable, share: float, generator: torch.Generator
     def hide(text: Tensor) -> Tensor:
         return text.masked_fill(torch.rand(text.shape[0], 1, generator=generator) < share, 0.0)
 
-    return dataclasses.replace(nodes, model_text=hide(nodes.model_text), task_text=hide(nodes.task_text))
+    return dataclasses.replace(
+        nodes, model_text=hide(nodes.model_text), task_text=hide(nodes.task_text)
+    )
 
 
 def labels_of(graph: HeteroData) -> Labels:
@@ -152,7 +185,9 @@ def labels_of(graph: HeteroData) -> Labels:
     num_models = graph["model"].num_nodes
     query, model = graph[ANSWERED_BY].edge_label_index
     cell = (query - num_support) * num_models + model
-    values = torch.cat([graph[ANSWERED_BY].edge_label, graph[ANSWERED_BY].edge_label_cost.unsqueeze(1)], dim=1)
+    values = torch.cat(
+        [graph[ANSWERED_BY].edge_label, graph[ANSWERED_BY].edge_label_cost.unsqueeze(1)], dim=1
+    )
     grid = values.new_full((num_targets * num_models, values.shape[1]), torch.nan)
     grid = grid.index_copy(0, cell, values).T.reshape(-1, num_targets, num_models)
     return Labels(channels=grid[:-1], scaled_cost=grid[-1])

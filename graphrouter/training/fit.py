@@ -42,20 +42,25 @@ class FittedNetwork:
 
     net: RoutingGNN
     metrics: dict[str, float]
-    """`log_loss`, `reward` and `objective` on validation queries at the best epoch, and its number as `best_epoch`."""
+    """`log_loss`, `reward` and `objective` on validation queries at the best epoch, and its number
+    as `best_epoch`."""
 
 
 def build_network(tables: TrainingTables, config: TrainConfig) -> RoutingGNN:
     """An untrained network for the tables, weights drawn from `config.seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return RoutingGNN(config.network, feature_sizes(tables), tables.transforms.channels.scale.tolist())
+        return RoutingGNN(
+            config.network, feature_sizes(tables), tables.transforms.channels.scale.tolist()
+        )
 
 
 def feature_sizes(tables: TrainingTables) -> FeatureSizes:
     """Widths of the node features of the tables."""
     nodes = tables.nodes
-    return FeatureSizes(nodes.query_principal.shape[1], nodes.model_text.shape[1], nodes.model_card.shape[1])
+    return FeatureSizes(
+        nodes.query_principal.shape[1], nodes.model_text.shape[1], nodes.model_card.shape[1]
+    )
 
 
 def fit_network(
@@ -73,11 +78,13 @@ def fit_network(
     Args:
         tables: From `prepare`.
         config: All settings.
-        work_dir: Folder for checkpoints. When it holds an interrupted run of the same data and settings, training goes on from
-            there and ends with the figures of an uninterrupted run. Without it, checkpoints go to a temporary folder.
+        work_dir: Folder for checkpoints. When it holds an interrupted run of the same data and
+            settings, training goes on from there and ends with the figures of an uninterrupted run.
+            Without it, checkpoints go to a temporary folder.
         progress: Show one progress bar.
-        callbacks: Lightning callbacks that watch the training; the epoch's figures are `val/log_loss`, `val/reward`,
-            `val/objective` and `train/effect` among the trainer's callback metrics.
+        callbacks: Lightning callbacks that watch the training; the epoch's figures are
+            `val/log_loss`, `val/reward`, `val/objective` and `train/effect` among the trainer's
+            callback metrics.
 
     Raises:
         ConfigError: The accelerator asked for is not there.
@@ -88,7 +95,10 @@ def fit_network(
     with _folder(work_dir) as folder, _own_torch_state(), threads, _quiet_lightning():
         resume = claim_folder(folder, tables, config)
         net = build_network(tables, config)
-        transforms, num_steps = tables.transforms, steps_per_epoch(tables.train_queries.numel(), config.training)
+        transforms, num_steps = (
+            tables.transforms,
+            steps_per_epoch(tables.train_queries.numel(), config.training),
+        )
         module = RoutingModule(
             net,
             config,
@@ -101,7 +111,12 @@ def fit_network(
             trainer = _trainer(config, folder, progress=progress, callbacks=callbacks)
             data = EpisodeDataModule(tables, config)
             try:
-                trainer.fit(module, datamodule=data, ckpt_path=None if resume is None else resume.path, weights_only=True)
+                trainer.fit(
+                    module,
+                    datamodule=data,
+                    ckpt_path=None if resume is None else resume.path,
+                    weights_only=True,
+                )
             except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # what weights that are not finite end in
                 raise _diverged("weights are no longer finite") from error
         checkpoint = load_checkpoint(folder, BEST)
@@ -113,25 +128,34 @@ def fit_network(
 
 
 def _check_finite(net: RoutingGNN, metrics: dict[str, float]) -> None:
-    if not all(math.isfinite(value) for value in metrics.values()) or not all(p.isfinite().all() for p in net.parameters()):
+    if not all(math.isfinite(value) for value in metrics.values()) or not all(
+        p.isfinite().all() for p in net.parameters()
+    ):
         raise _diverged(f"the best validation log loss is {metrics['log_loss']}")
 
 
 def _diverged(what: str) -> TrainingError:
     return TrainingError(
         f"Training diverged: {what}. "
-        "Lower training.learning_rate or training.structural_speed, or go back to the default settings."
+        "Lower training.learning_rate or training.structural_speed, or go back to the default "
+        "settings."
     )
 
 
 def _check_accelerator(config: TrainConfig) -> None:
     if config.training.accelerator == "gpu" and not torch.cuda.is_available():
-        raise ConfigError("training.accelerator = gpu, but torch finds no CUDA device here. Use auto or cpu.")
+        raise ConfigError(
+            "training.accelerator = gpu, but torch finds no CUDA device here. Use auto or cpu."
+        )
 
 
-def _trainer(config: TrainConfig, folder: Path, *, progress: bool, callbacks: Sequence[Callback]) -> L.Trainer:
+def _trainer(
+    config: TrainConfig, folder: Path, *, progress: bool, callbacks: Sequence[Callback]
+) -> L.Trainer:
     settings = config.training
-    stop = EarlyStopping(monitor=OBJECTIVE, patience=settings.patience, min_delta=1e-4, check_on_train_epoch_end=True)
+    stop = EarlyStopping(
+        monitor=OBJECTIVE, patience=settings.patience, min_delta=1e-4, check_on_train_epoch_end=True
+    )
     bar: list[Callback] = [TrainingBar()] if progress else []
     # Processes are spawned and not launched again as scripts: what follows training must run once.
     several = DDPStrategy(start_method="spawn", find_unused_parameters=True)
@@ -155,7 +179,9 @@ def _trainer(config: TrainConfig, folder: Path, *, progress: bool, callbacks: Se
 
 
 def _accelerator(config: TrainConfig) -> str:
-    """`gpu` or `cpu`. Lightning's own choice would take Apple's MPS, which has no double precision for the validation figures."""
+    """`gpu` or `cpu`. Lightning's own choice would take Apple's MPS, which has no double precision
+    for the validation figures.
+    """
     wanted = config.training.accelerator
     return ("gpu" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
 
@@ -165,8 +191,12 @@ def _deterministic(config: TrainConfig) -> bool | Literal["warn"]:
     return True if _accelerator(config) == "cpu" else "warn"
 
 
-def _validate(module: RoutingModule, tables: TrainingTables, config: TrainConfig) -> dict[str, float]:
-    """Validation figures of the module as it is, on one device: `log_loss`, `reward`, `objective`."""
+def _validate(
+    module: RoutingModule, tables: TrainingTables, config: TrainConfig
+) -> dict[str, float]:
+    """Validation figures of the module as it is, on one device: `log_loss`, `reward`,
+    `objective`.
+    """
     trainer = L.Trainer(
         accelerator=_accelerator(config),
         devices=1,
@@ -182,8 +212,13 @@ def _validate(module: RoutingModule, tables: TrainingTables, config: TrainConfig
 
 @contextmanager
 def _own_torch_state() -> Iterator[None]:
-    """Gives the process back its random state and its choice of algorithms, both of which a trainer sets for all of torch."""
-    enabled, warn_only = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    """Gives the process back its random state and its choice of algorithms, both of which a trainer
+    sets for all of torch.
+    """
+    enabled, warn_only = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
     try:
         with torch.random.fork_rng(devices=[]):
             yield
@@ -203,8 +238,14 @@ def _folder(work_dir: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Keeps Lightning's advice on workers, devices and loggers away: one progress bar is what the user asked for."""
-    names = ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric.utilities.seed")
+    """Keeps Lightning's advice on workers, devices and loggers away: one progress bar is what the
+    user asked for.
+    """
+    names = (
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.pytorch.accelerators.cuda",
+        "lightning.fabric.utilities.seed",
+    )
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from graphrouter.graph.channels import EFFECT, INPUT_TOKENS, LATENCY, SPEND
+from graphrouter.features.channels import EFFECT, INPUT_TOKENS, LATENCY, SPEND
 from graphrouter.nn.readout import PairPredictions
 
 _MAX_MISS = 4.0
@@ -41,19 +41,27 @@ class EpisodeLosses(NamedTuple):
 
 
 def effect_log_loss(predictions: PairPredictions, labels: Labels) -> Tensor:
-    """Mean cross entropy of the observed effects, soft labels allowed; 0 without any, as in an episode that drew none."""
+    """Mean cross entropy of the observed effects, soft labels allowed.
+
+    0 without any, as in an episode that drew none.
+    """
     target = labels.channels[EFFECT]
     observed = torch.isfinite(target)
     logit = predictions.location[EFFECT][observed]
-    return F.binary_cross_entropy_with_logits(logit, target[observed], reduction="sum") / observed.sum().clamp_min(1)
+    return F.binary_cross_entropy_with_logits(
+        logit, target[observed], reduction="sum"
+    ) / observed.sum().clamp_min(1)
 
 
 def amount_loss(predictions: PairPredictions, labels: Labels, channel: int, scale: float) -> Tensor:
-    """Squared error of a logarithm plus the gamma deviance of the mean that comes with it; 0 when it was never observed.
+    """Squared error of a logarithm plus the gamma deviance of the mean that comes with it.
 
-    A likelihood of logarithms is content with their mean and spread, but what is paid is the mean of the amounts. The gamma
-    deviance y / mu + log(mu) is smallest at the mean whatever the distribution (McCullagh and Nelder 1989, ch. 8). Here
-    mu = exp(location + s^2 / 2), in natural units, and only s learns from it.
+    0 when it was never observed.
+
+    A likelihood of logarithms is content with their mean and spread, but what is paid is the mean
+    of the amounts. The gamma deviance y / mu + log(mu) is smallest at the mean whatever the
+    distribution (McCullagh and Nelder 1989, ch. 8). Here mu = exp(location + s^2 / 2), in natural
+    units, and only s learns from it.
 
     Args:
         predictions: Of the episode.
@@ -70,11 +78,14 @@ def amount_loss(predictions: PairPredictions, labels: Labels, channel: int, scal
     return (0.5 * error.square().clamp(max=100.0) + deviance).sum() / observed.sum().clamp_min(1)
 
 
-def soft_regret(predictions: PairPredictions, labels: Labels, trade_off: Tensor, temperature: float) -> Tensor:
+def soft_regret(
+    predictions: PairPredictions, labels: Labels, trade_off: Tensor, temperature: float
+) -> Tensor:
     """Mean regret of choosing by softmax(expected utility / temperature) against the best observed model of each query.
 
-    Only observed pairs take part; where any cost of a query is known, only pairs with a known cost do, and where none is, cost
-    does not count. Costs enter as recorded: this loss teaches differences of effect.
+    Only observed pairs take part; where any cost of a query is known, only pairs with a known cost
+    do, and where none is, cost does not count. Costs enter as recorded: this loss teaches
+    differences of effect.
 
     Args:
         predictions: Of the episode.
@@ -86,7 +97,9 @@ def soft_regret(predictions: PairPredictions, labels: Labels, trade_off: Tensor,
     costed = torch.isfinite(effect) & torch.isfinite(labels.scaled_cost)
     has_cost = costed.any(1, keepdim=True)
     observed = torch.where(has_cost, costed, torch.isfinite(effect))
-    price = torch.where(has_cost, trade_off.unsqueeze(1) * torch.nan_to_num(labels.scaled_cost), 0.0)
+    price = torch.where(
+        has_cost, trade_off.unsqueeze(1) * torch.nan_to_num(labels.scaled_cost), 0.0
+    )
     expected = torch.sigmoid(predictions.location[EFFECT]) - price
     choice = torch.softmax((expected / temperature).masked_fill(~observed, -torch.inf), dim=1)
     utility = torch.nan_to_num(effect) - price

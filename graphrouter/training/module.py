@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch_geometric.data import HeteroData
 
 from graphrouter.config import TrainConfig
-from graphrouter.graph.channels import EFFECT, ChannelScaler
+from graphrouter.features.channels import EFFECT, ChannelScaler
 from graphrouter.nn.network import RoutingGNN, targets_of
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.policy import PRESETS, CostScale
@@ -21,8 +21,9 @@ from graphrouter.types import FloatArray
 class RoutingModule(L.LightningModule):
     """Trains a `RoutingGNN` on episodes.
 
-    Validation reports `log_loss` (task known and hidden averaged), `reward` (mean of the three presets) and `objective`, the log
-    loss again, which early stopping and the choice of the checkpoint minimise: the reward of a few hundred queries is too noisy.
+    Validation reports `log_loss` (task known and hidden averaged), `reward` (mean of the three
+    presets) and `objective`, the log loss again, which early stopping and the choice of the
+    checkpoint minimise: the reward of a few hundred queries is too noisy.
     """
 
     def __init__(
@@ -54,14 +55,20 @@ class RoutingModule(L.LightningModule):
         self.num_steps = num_steps
 
     def on_train_batch_start(self, batch: HeteroData, batch_idx: int) -> None:
-        """Seeds dropout by the step, so that a resumed run repeats what an uninterrupted one does."""
-        torch.manual_seed((self.config.seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank)
+        """Seeds dropout by the step, so that a resumed run repeats what an uninterrupted one
+        does.
+        """
+        torch.manual_seed(
+            (self.config.seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank
+        )
 
     def training_step(self, batch: HeteroData, batch_idx: int) -> torch.Tensor:
         """The weighted loss of an episode, a scalar."""
         settings = self.config.training
         scale = self.scaler.scale.tolist()
-        losses = episode_losses(self.net(batch), labels_of(batch), batch.true_task, batch.trade_off, scale=scale)
+        losses = episode_losses(
+            self.net(batch), labels_of(batch), batch.true_task, batch.trade_off, scale=scale
+        )
         total = (
             losses.effect
             + settings.tokens_weight * losses.tokens
@@ -85,14 +92,17 @@ class RoutingModule(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with a short warm-up and cosine decay.
 
-        The few numbers that govern the closed-form parts (prior masses, kernels, mixtures) learn faster than the weights of the
-        encoders: they cannot memorise queries, and most of what there is to learn is theirs.
+        The few numbers that govern the closed-form parts (prior masses, kernels, mixtures) learn
+        faster than the weights of the encoders: they cannot memorise queries, and most of what
+        there is to learn is theirs.
         """
         settings = self.config.training
         structural = [p for name, p in self.net.named_parameters() if is_structural(name)]
         weights = [p for name, p in self.net.named_parameters() if not is_structural(name)]
         fast = settings.learning_rate * settings.structural_speed
-        groups = [{"params": weights, "lr": settings.learning_rate, "weight_decay": settings.weight_decay}]
+        groups = [
+            {"params": weights, "lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+        ]
         groups.append({"params": structural, "lr": fast, "weight_decay": 0.0})
         optimizer = torch.optim.AdamW(groups)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -103,23 +113,35 @@ class RoutingModule(L.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _mean_reward(self, predictions: PairPredictions, labels: Labels, num_chars: FloatArray) -> float:
-        """Mean observed reward of the presets, choosing among observed pairs; performance first alone where no cost is known."""
+    def _mean_reward(
+        self, predictions: PairPredictions, labels: Labels, num_chars: FloatArray
+    ) -> float:
+        """Mean observed reward of the presets, choosing among observed pairs.
+
+        Performance first alone where no cost is known.
+        """
         location = predictions.location.cpu().double()
         location[EFFECT] = torch.sigmoid(location[EFFECT])
         names = tuple(str(i) for i in range(location.shape[2]))
         log_scale = predictions.log_scale.cpu().double().numpy()
-        expected = self.scaler.decode(names, location.numpy(), log_scale, prices=self.prices, num_chars=num_chars)
+        expected = self.scaler.decode(
+            names, location.numpy(), log_scale, prices=self.prices, num_chars=num_chars
+        )
         effect = labels.channels[EFFECT].cpu().double().numpy()
         scaled_cost = labels.scaled_cost.cpu().double().numpy()
         expected_cost = self.cost.scale(expected.cost_usd)
-        rewards = [preset_reward(expected.effect, expected_cost, effect, scaled_cost, *weights) for weights in PRESETS.values()]
+        rewards = [
+            preset_reward(expected.effect, expected_cost, effect, scaled_cost, *weights)
+            for weights in PRESETS.values()
+        ]
         known = [reward for reward in rewards if reward is not None]
         return float(np.mean(known)) if known else 0.0
 
 
 def is_structural(name: str) -> bool:
-    """Whether a parameter of `RoutingGNN` belongs to its closed-form parts: prior masses, kernels, mixtures, scales."""
+    """Whether a parameter of `RoutingGNN` belongs to its closed-form parts: prior masses, kernels,
+    mixtures, scales.
+    """
     return name.endswith((".log", "_mix", "_scale", ".vote", ".same_task"))
 
 
@@ -131,13 +153,18 @@ def preset_reward(
     effect_weight: float,
     cost_weight: float,
 ) -> float | None:
-    """Mean observed reward of choosing by expected reward among the pairs observed; None when no pair can be scored.
+    """Mean observed reward of choosing by expected reward among the pairs observed.
+
+    None when no pair can be scored.
 
     All arrays are (num_queries, num_models); costs are scaled to [0, 1]; NaN = unknown.
     """
     expected, observed = effect_weight * expected_effect, effect_weight * effect
     if cost_weight > 0:
-        expected, observed = expected - cost_weight * expected_cost, observed - cost_weight * scaled_cost
+        expected, observed = (
+            expected - cost_weight * expected_cost,
+            observed - cost_weight * scaled_cost,
+        )
     scorable = np.isfinite(expected) & np.isfinite(observed)
     rows = scorable.any(axis=1)
     if not rows.any():

@@ -12,14 +12,19 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 
 class TrainingBar(Callback):
-    """A bar over all episodes on standard error: training loss, then log loss and reward of the last validation."""
+    """A bar over all episodes on standard error: training loss, then log loss and reward of the
+    last validation.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._progress: Progress | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Shows the bar, where a resumed run left off; only the first of several processes has one."""
+        """Shows the bar, where a resumed run left off.
+
+        Only the first of several processes has one.
+        """
         if not trainer.is_global_zero:
             return
         columns = (
@@ -35,18 +40,27 @@ class TrainingBar(Callback):
         self._progress.add_task("", total=total, completed=trainer.global_step)
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Moves the bar."""
         if self._progress is not None:
             description = describe_metrics(trainer.callback_metrics)
-            self._progress.update(self._progress.task_ids[0], completed=trainer.global_step, description=description)
+            self._progress.update(
+                self._progress.task_ids[0], completed=trainer.global_step, description=description
+            )
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Takes the bar away."""
         self._stop()
 
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
         """Takes the bar away, so that an error does not land in it."""
         self._stop()
 
@@ -59,4 +73,6 @@ class TrainingBar(Callback):
 def describe_metrics(metrics: Mapping[str, Any]) -> str:
     """The figures to watch, as far as there are any: "loss 0.512  log loss 0.498  reward 0.452"."""
     names = {"train/effect": "loss", "val/log_loss": "log loss", "val/reward": "reward"}
-    return "  ".join(f"{title} {float(metrics[name]):.3f}" for name, title in names.items() if name in metrics)
+    return "  ".join(
+        f"{title} {float(metrics[name]):.3f}" for name, title in names.items() if name in metrics
+    )

@@ -10,28 +10,53 @@ import pandas as pd
 import pytest
 
 import graphrouter as gr
+from graphrouter.bench.baselines import BASELINES, LearningData
+from graphrouter.bench.baselines.methods import paper
+from graphrouter.bench.baselines.methods.constants import TRACE
 from graphrouter.encoders import create_encoder
 from graphrouter.exceptions import ArtifactError, DataError, NotApplicableError, UnknownModelError
-from graphrouter.routers.base import Router
-from graphrouter.routers.baselines import BASELINES, LearningData, paper
-from graphrouter.routers.baselines.constants import TRACE
+from graphrouter.router.protocol import Router
 
 PROMPTS = ["Translate 'tree' into German.", "Add 3 and 4.", "", "Summarise this: " + "text " * 200]
 NAMES = ("graphrouter", *BASELINES)
 NEED_COSTS = {"cheapest", "largest_price", "frugal_gpt", "auto_mix", "routerbench_cascade"}
 INDIFFERENT = {"cheapest", "largest_price", "random"}
-"""These tell the models apart by a trace of their ranking alone, in which a new model takes a place."""
+"""These tell the models apart by a trace of their ranking alone, in which a new model takes a
+place."""
 TRACES = 8 * TRACE
 LABEL_FREE = {"smoothie"}
 """These have never seen an effect, so their level means nothing."""
 FITTED_TOGETHER = {
-    *("routellm_sw", "svm", "avengers", "embed_llm", "routellm_mf", "mlp", "tryage", "router_dc", "graphrouter_paper"),
-    *("graphrouter_paper_ties", "hybrid_llm_det", "hybrid_llm_prob", "hybrid_llm_trans", "smoothie", "frugal_gpt", "auto_mix"),
+    *(
+        "routellm_sw",
+        "svm",
+        "avengers",
+        "embed_llm",
+        "routellm_mf",
+        "mlp",
+        "tryage",
+        "router_dc",
+        "graphrouter_paper",
+    ),
+    *(
+        "graphrouter_paper_ties",
+        "hybrid_llm_det",
+        "hybrid_llm_prob",
+        "hybrid_llm_trans",
+        "smoothie",
+        "frugal_gpt",
+        "auto_mix",
+    ),
     "routerbench_cascade",
 }
 """These cannot take in a model without being fitted again."""
 CARDS = (
-    gr.ModelCard(model="fresh", description="Small and quick.", input_usd_per_mtok=0.2, output_usd_per_mtok=0.8),
+    gr.ModelCard(
+        model="fresh",
+        description="Small and quick.",
+        input_usd_per_mtok=0.2,
+        output_usd_per_mtok=0.8,
+    ),
     gr.ModelCard(model="fresher"),
 )
 
@@ -40,13 +65,19 @@ def with_answers(data: gr.RoutingDataset) -> gr.RoutingDataset:
     """The dataset with short made-up answers: right ones agree, wrong ones do not."""
     outcomes = data.outcomes.copy()
     pairs = zip(outcomes["query_id"], outcomes["model"], outcomes["effect"], strict=True)
-    outcomes["answer"] = [f"answer {query}" if effect > 0.5 else f"{model} guesses {query}" for query, model, effect in pairs]
-    return gr.RoutingDataset.from_frames(queries=data.queries, models=data.models, outcomes=outcomes, tasks=data.tasks)
+    outcomes["answer"] = [
+        f"answer {query}" if effect > 0.5 else f"{model} guesses {query}"
+        for query, model, effect in pairs
+    ]
+    return gr.RoutingDataset.from_frames(
+        queries=data.queries, models=data.models, outcomes=outcomes, tasks=data.tasks
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _short_trainings() -> Iterator[None]:
-    """The published GraphRouter trains for 1,000 steps, whatever the data; what the suite asks for holds after a few."""
+    """The published GraphRouter trains for 1,000 steps, whatever the data; what the suite asks for
+    holds after a few."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(paper, "NUM_STEPS", 20)
         yield
@@ -75,7 +106,12 @@ def fitted(data: gr.RoutingDataset, config: gr.TrainConfig) -> dict[str, Router]
 
 
 @pytest.fixture(params=NAMES)
-def router(request: pytest.FixtureRequest, fitted: dict[str, Router], data: gr.RoutingDataset, config: gr.TrainConfig) -> Router:
+def router(
+    request: pytest.FixtureRequest,
+    fitted: dict[str, Router],
+    data: gr.RoutingDataset,
+    config: gr.TrainConfig,
+) -> Router:
     name = request.param
     if name not in fitted:
         fitted[name] = fit(name, data, config)
@@ -92,7 +128,9 @@ def test_shapes_and_ranges(router: Router, data: gr.RoutingDataset) -> None:
     assert predictions.effect.shape == (4, 6)
     known = predictions.effect[np.isfinite(predictions.effect)]
     assert ((known > 0) & (known < 1)).all()
-    assert np.isfinite(predictions.effect).any(axis=1).all(), "for every query it has an opinion on some model"
+    assert np.isfinite(predictions.effect).any(axis=1).all(), (
+        "for every query it has an opinion on some model"
+    )
     assert (predictions.cost_usd >= 0).all()
 
 
@@ -126,10 +164,13 @@ def test_routes_under_every_preset(router: Router, preset: str) -> None:
 
 
 def test_unobserved_outcomes_are_not_failures(data: gr.RoutingDataset, router: Router) -> None:
-    """The data lacks half of its outcomes; had they been read as zeros, the mean would lie that much lower."""
+    """The data lacks half of its outcomes; had they been read as zeros, the mean would lie that
+    much lower."""
     if name_of(router) in LABEL_FREE:
         pytest.skip("it has never seen an effect")
-    predicted = router.predict(data.queries["prompt"].tolist(), tasks=data.queries["task"].tolist()).effect
+    predicted = router.predict(
+        data.queries["prompt"].tolist(), tasks=data.queries["task"].tolist()
+    ).effect
     observed = np.where(np.isfinite(predicted), data.outcome_matrix("effect"), np.nan)
     assert float(np.nanmean(predicted)) == pytest.approx(float(np.nanmean(observed)), rel=0.2)
 
@@ -164,7 +205,9 @@ def test_fitting_repeats_and_never_sees_a_test_row(
     for column in ("input_tokens", "output_tokens", "latency_s"):
         outcomes.loc[rows, column] = np.nan
     outcomes.loc[rows, "answer"] = "something else"
-    changed = gr.RoutingDataset.from_frames(queries=data.queries, models=data.models, outcomes=outcomes, tasks=data.tasks)
+    changed = gr.RoutingDataset.from_frames(
+        queries=data.queries, models=data.models, outcomes=outcomes, tasks=data.tasks
+    )
     before, after = fitted[name].predict(PROMPTS), fit(name, changed, config).predict(PROMPTS)
     np.testing.assert_array_equal(after.effect, before.effect)
     np.testing.assert_array_equal(after.cost_usd, before.cost_usd)
@@ -182,7 +225,9 @@ def joiner(router: Router) -> Router:
 def probes(data: gr.RoutingDataset) -> pd.DataFrame:
     """30 outcomes of the new models, on prompts that were trained on and on new ones."""
     queries = data.queries.head(15)
-    prompts = [prompt if i % 2 else f"Quite new. {prompt}" for i, prompt in enumerate(queries["prompt"])]
+    prompts = [
+        prompt if i % 2 else f"Quite new. {prompt}" for i, prompt in enumerate(queries["prompt"])
+    ]
     rows = [
         (card.model, prompt, task, float((i + j) % 3 > 0), 0.001 * (i + 1) * (j + 1))
         for i, (prompt, task) in enumerate(zip(prompts, queries["task"], strict=True))
@@ -196,7 +241,9 @@ def test_a_model_joins_by_its_card_alone_and_moves_nobody(joiner: Router) -> Non
     after = wider.predict(PROMPTS)
     assert type(wider) is type(joiner)
     assert wider.models == after.models == (*joiner.models, "fresh", "fresher")
-    np.testing.assert_allclose(after.effect[:, :-2], before.effect, atol=TRACES if name_of(joiner) in INDIFFERENT else 1e-9)
+    np.testing.assert_allclose(
+        after.effect[:, :-2], before.effect, atol=TRACES if name_of(joiner) in INDIFFERENT else 1e-9
+    )
     np.testing.assert_allclose(after.cost_usd[:, :-2], before.cost_usd, rtol=1e-9)
     assert ((after.effect[:, -2:] > 0) & (after.effect[:, -2:] < 1)).all()
     assert (after.cost_usd[:, -2] > 0).all(), "by its list prices"
@@ -231,8 +278,12 @@ def test_cards_stand_in_the_order_given(joiner: Router, probes: pd.DataFrame) ->
     np.testing.assert_allclose(other.cost_usd[:, -2:], one.cost_usd[:, :-3:-1], rtol=1e-6)
 
 
-def test_a_router_with_new_models_is_saved_whole_and_takes_in_more(joiner: Router, probes: pd.DataFrame, tmp_path: Path) -> None:
-    wider = joiner.add_model(CARDS[0], outcomes=probes[probes["model"] == "fresh"].drop(columns="model"))
+def test_a_router_with_new_models_is_saved_whole_and_takes_in_more(
+    joiner: Router, probes: pd.DataFrame, tmp_path: Path
+) -> None:
+    wider = joiner.add_model(
+        CARDS[0], outcomes=probes[probes["model"] == "fresh"].drop(columns="model")
+    )
     wider.save(tmp_path / "a")  # type: ignore[attr-defined]
     loaded = gr.load_router(tmp_path / "a")
     np.testing.assert_array_equal(loaded.predict(PROMPTS).effect, wider.predict(PROMPTS).effect)
@@ -241,7 +292,9 @@ def test_a_router_with_new_models_is_saved_whole_and_takes_in_more(joiner: Route
     assert np.isfinite(twice.predict(PROMPTS).effect[:, -2:]).all()
 
 
-def test_new_models_that_break_the_contract_are_refused(joiner: Router, probes: pd.DataFrame) -> None:
+def test_new_models_that_break_the_contract_are_refused(
+    joiner: Router, probes: pd.DataFrame
+) -> None:
     known = gr.ModelCard(model=joiner.models[0])
     for cards, outcomes, expected in (
         ((known,), None, "already"),
@@ -267,7 +320,9 @@ def test_a_method_that_is_fitted_on_all_models_together_says_so(
         fitted[name].add_model(CARDS[0])
 
 
-def tiny(effect: float | None = None, *, costs: bool = True, task: str | None = "t", num_queries: int = 8) -> gr.RoutingDataset:
+def tiny(
+    effect: float | None = None, *, costs: bool = True, task: str | None = "t", num_queries: int = 8
+) -> gr.RoutingDataset:
     """Three models that were run, one that was not, and as few queries as can be divided."""
     rng = np.random.default_rng(0)
     ids = [f"q{i}" for i in range(num_queries)]
@@ -277,9 +332,17 @@ def tiny(effect: float | None = None, *, costs: bool = True, task: str | None = 
         for model in "abc"
     ]
     outcomes = pd.DataFrame(rows, columns=["query_id", "model", "effect", "cost_usd"])
-    outcomes["answer"] = [f"{query} {model if i % 3 else ''}" for i, (query, model, *_) in enumerate(rows)]
+    outcomes["answer"] = [
+        f"{query} {model if i % 3 else ''}" for i, (query, model, *_) in enumerate(rows)
+    ]
     return gr.RoutingDataset.from_frames(
-        queries=pd.DataFrame({"query_id": ids, "task": task, "prompt": [f"prompt number {i}" for i in range(num_queries)]}),
+        queries=pd.DataFrame(
+            {
+                "query_id": ids,
+                "task": task,
+                "prompt": [f"prompt number {i}" for i in range(num_queries)],
+            }
+        ),
         models=pd.DataFrame({"model": ["a", "b", "c", "never run"]}),
         outcomes=outcomes if costs else outcomes.drop(columns="cost_usd"),
     )
@@ -296,15 +359,22 @@ ODD = {
 
 @pytest.mark.parametrize("oddity", ODD)
 @pytest.mark.parametrize("name", BASELINES)
-def test_odd_data_is_fitted_or_refused_with_a_reason(name: str, oddity: str, config: gr.TrainConfig) -> None:
+def test_odd_data_is_fitted_or_refused_with_a_reason(
+    name: str, oddity: str, config: gr.TrainConfig
+) -> None:
     data = ODD[oddity]()
     if oddity == "no costs" and name in NEED_COSTS:
         with pytest.raises(NotApplicableError, match="cost"):
             fit(name, data, config)
         return
     router = fit(name, data, config)
-    predictions = router.predict(["prompt number 3", "", "quite another text"], tasks=["t", None, "unknown"])
+    predictions = router.predict(
+        ["prompt number 3", "", "quite another text"], tasks=["t", None, "unknown"]
+    )
     assert predictions.effect.shape == (3, 4)
     assert np.isfinite(predictions.effect).any(axis=1).all()
     assert np.isnan(predictions.cost_usd).all() == (oddity == "no costs")
-    assert router.route("prompt number 3", policy=gr.Policy.preset("performance_first")).model in router.models
+    assert (
+        router.route("prompt number 3", policy=gr.Policy.preset("performance_first")).model
+        in router.models
+    )

@@ -1,4 +1,5 @@
-"""The studies of what each part buys: what is taken away, who learns from how much, and how it is shown."""
+"""The studies of what each part buys: what is taken away, who learns from how much, and how it is
+shown."""
 
 from __future__ import annotations
 
@@ -17,13 +18,13 @@ from experiments.ablations.page import render_ablations
 from experiments.ablations.results import load_results
 from experiments.ablations.studies import STUDIES, check_studies, routers_at
 from experiments.quality.variants import override_words
+from graphrouter.bench.baselines import BASELINES
+from graphrouter.bench.evaluation.benchmark import Cell
+from graphrouter.bench.evaluation.grid import bench
+from graphrouter.bench.evaluation.results import Evaluation
 from graphrouter.config import Part, SplitConfig, TrainConfig, load_config
 from graphrouter.data import split_dataset
-from graphrouter.evaluation.benchmark import Cell
-from graphrouter.evaluation.grid import bench
-from graphrouter.evaluation.results import Evaluation
 from graphrouter.exceptions import ConfigError
-from graphrouter.routers.baselines import BASELINES
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments" / "ablations"
 QUICK = ["training.max_epochs=1", "training.steps_per_epoch=2", "encoder.dimension=64"]
@@ -39,10 +40,15 @@ def world(tmp_path: Path) -> str:
 
 
 def test_every_part_is_left_out_once_and_all_settings_are_accepted() -> None:
-    assert {variant.settings["network.leave_out"][0] for variant in STUDIES["parts"].values()} == set(get_args(Part))
+    assert {
+        variant.settings["network.leave_out"][0] for variant in STUDIES["parts"].values()
+    } == set(get_args(Part))
     for variants in STUDIES.values():
         for variant in variants.values():
-            assert load_config(overrides=override_words(variant.settings)) != TrainConfig() or variant.change in CHANGES
+            assert (
+                load_config(overrides=override_words(variant.settings)) != TrainConfig()
+                or variant.change in CHANGES
+            )
 
 
 def test_each_change_takes_away_what_it_says_and_nothing_else() -> None:
@@ -57,7 +63,10 @@ def test_each_change_takes_away_what_it_says_and_nothing_else() -> None:
     assert {card.description for card in without["no_model_descriptions"].pool} == {None}
     assert without["no_model_descriptions"].pool.prices.tolist() == data.pool.prices.tolist()
     numberless = without["no_card_numbers"].pool
-    assert not any(card.has_price or card.context_tokens or card.num_params or card.tools for card in numberless)
+    assert not any(
+        card.has_price or card.context_tokens or card.num_params or card.tools
+        for card in numberless
+    )
     assert [card.description for card in numberless] == [card.description for card in data.pool]
     assert [card.family for card in numberless] == [card.family for card in data.pool]
     assert {card.description for card in without["no_cards"].pool} == {None}
@@ -90,27 +99,46 @@ def test_a_cell_from_which_nothing_is_taken_is_that_of_a_benchmark(tmp_path: Pat
 
 
 @pytest.mark.parametrize("change", list(CHANGES))
-def test_a_router_is_trained_without_what_is_taken_and_judged_with_it(change: str, world: str, tmp_path: Path) -> None:
+def test_a_router_is_trained_without_what_is_taken_and_judged_with_it(
+    change: str, world: str, tmp_path: Path
+) -> None:
     config = load_config(overrides=[*QUICK, "encoder.name=hashing"])
     data = gr.load_dataset(world)
-    cell = AblationCell(world, "world", data.fingerprint, change, config, tmp_path, change=change, num_queries=None)
+    cell = AblationCell(
+        world, "world", data.fingerprint, change, config, tmp_path, change=change, num_queries=None
+    )
     result = run_ablation(cell)
     assert result.status == "done", result.message
     assert result.contenders is not None
-    known, hidden = (result.contenders[setting].predictions.effect for setting in ("task_known", "task_hidden"))
+    known, hidden = (
+        result.contenders[setting].predictions.effect for setting in ("task_known", "task_hidden")
+    )
     assert np.array_equal(known, hidden) == (change == "no_task_nodes")
     if change == "no_card_numbers":
         assert np.isfinite(result.contenders["task_known"].predictions.cost_usd).all()
 
 
-def test_baselines_learn_from_the_same_few_queries(world: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_baselines_learn_from_the_same_few_queries(
+    world: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = []
     fit = BASELINES["rasch"].fit
-    monkeypatch.setattr(BASELINES["rasch"], "fit", lambda learning: seen.append(learning) or fit(learning))
+    monkeypatch.setattr(
+        BASELINES["rasch"], "fit", lambda learning: seen.append(learning) or fit(learning)
+    )
     config = load_config(overrides=[*QUICK, "encoder.name=hashing"])
     data = gr.load_dataset(world)
     for size in (40, None):
-        cell = AblationCell(world, "world", data.fingerprint, "rasch", config, tmp_path, change=None, num_queries=size)
+        cell = AblationCell(
+            world,
+            "world",
+            data.fingerprint,
+            "rasch",
+            config,
+            tmp_path,
+            change=None,
+            num_queries=size,
+        )
         assert run_ablation(cell).status == "done"
     split = split_dataset(data, config.split)
     few = smaller_split(split, 40, seed=0)
@@ -124,7 +152,9 @@ def test_all_baselines_stand_at_200_queries() -> None:
 
 
 def test_an_unknown_study_is_told() -> None:
-    with pytest.raises(ConfigError, match=r"Unknown study 'bars'. Studies: parts, data, encoder, support, curves."):
+    with pytest.raises(
+        ConfigError, match=r"Unknown study 'bars'. Studies: parts, data, encoder, support, curves."
+    ):
         check_studies(["parts", "bars"])
 
 
@@ -166,25 +196,47 @@ def test_the_table_of_few_queries_names_the_best_baseline() -> None:
         return {metric: {"value": value, "low": value, "high": value} for metric in run.KEPT}
 
     def paired(value: float) -> dict[str, dict[str, float]]:
-        return {metric: {"diff": value, "low": value - 0.01, "high": value + 0.01} for metric in run.KEPT}
+        return {
+            metric: {"diff": value, "low": value - 0.01, "high": value + 0.01}
+            for metric in run.KEPT
+        }
 
     result = {
-        "routers": {"graphrouter": figures(0.5), "knn": figures(0.6), "rasch": figures(0.495), "frugal_gpt": figures(0.1)},
+        "routers": {
+            "graphrouter": figures(0.5),
+            "knn": figures(0.6),
+            "rasch": figures(0.495),
+            "frugal_gpt": figures(0.1),
+        },
         "paired": {"knn": paired(-0.1), "rasch": paired(0.005), "frugal_gpt": paired(0.4)},
     }
-    plain = {"dataset": "x", "num_queries": 9, "num_models": 2, "seeds": [0], "settings": {"task_hidden": result}}
+    plain = {
+        "dataset": "x",
+        "num_queries": 9,
+        "num_models": 2,
+        "seeds": [0],
+        "settings": {"task_hidden": result},
+    }
     found = Evaluation.from_json(plain)
-    assert table._against_all(found, "task_hidden", "log_loss") == "0.5000; rasch 0.4950 =; 1 / 1 / 0"
+    assert (
+        table._against_all(found, "task_hidden", "log_loss") == "0.5000; rasch 0.4950 =; 1 / 1 / 0"
+    )
     assert table._against_all(found, "task_hidden", "area_log") == "0.5000; knn 0.6000 -; 0 / 1 / 1"
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert (FOLDER / "README.md").read_text(encoding="utf-8").strip() == "\n".join(table.page(load_results())).strip()
+    assert (FOLDER / "README.md").read_text(encoding="utf-8").strip() == "\n".join(
+        table.page(load_results())
+    ).strip()
 
 
-def test_what_baselines_share_is_what_the_bench_has_where_nothing_is_left_out(world: str, tmp_path: Path) -> None:
+def test_what_baselines_share_is_what_the_bench_has_where_nothing_is_left_out(
+    world: str, tmp_path: Path
+) -> None:
     data = gr.load_dataset(world)
     config = load_config(overrides=["encoder.name=hashing", "encoder.dimension=64"])
-    cell = AblationCell(world, "world", data.fingerprint, "knn", config, tmp_path, change=None, num_queries=None)
+    cell = AblationCell(
+        world, "world", data.fingerprint, "knn", config, tmp_path, change=None, num_queries=None
+    )
     prepared = bench.set_up_split(cell)
     assert cells._learning(prepared, prepared.split, config.encoder, 0) is prepared.learning

@@ -1,7 +1,8 @@
 """README and docs say what is true: their blocks run, their links and paths lead somewhere, their names exist.
 
-A fence is python, bash, console (commands after `$ ` and exactly what they print), csv (written to the file that the line above
-names), yaml (settings), text, mermaid or bibtex. A block that cannot run here has `<!-- not run: reason -->` on the line above.
+A fence is python, bash, console (commands after `$ ` and exactly what they print), csv (written to
+the file that the line above names), yaml (settings), text, mermaid or bibtex. A block that cannot
+run here has `<!-- not run: reason -->` on the line above.
 """
 
 from __future__ import annotations
@@ -22,19 +23,25 @@ import typer
 import yaml
 
 import graphrouter as gr
+from graphrouter.bench.baselines import BASELINES, QUICK
+from graphrouter.bench.baselines.baseline import Baseline
+from graphrouter.bench.evaluation import METRICS
+from graphrouter.bench.evaluation.benchmark import Plan, results_table
+from graphrouter.bench.evaluation.benchmark.run import cells_table
 from graphrouter.cli.app import app, run
 from graphrouter.config import TrainConfig, parse_config
 from graphrouter.data.columns import TABLES, columns_of
-from graphrouter.evaluation import METRICS
-from graphrouter.evaluation.benchmark import Plan, results_table
-from graphrouter.evaluation.benchmark.run import cells_table
 from graphrouter.policy import PRESETS
-from graphrouter.routers.baselines import BASELINES, QUICK
-from graphrouter.routers.baselines.base import Baseline
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PAGES = [*GUIDES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "data/README.md", "experiments/README.md"))]
+PAGES = [
+    *GUIDES,
+    *(
+        ROOT / name
+        for name in ("CONTRIBUTING.md", "CHANGELOG.md", "data/README.md", "experiments/README.md")
+    ),
+]
 RUN, SHOWN = {"python", "bash", "console", "csv", "yaml"}, {"text", "mermaid", "bibtex"}
 MOST_NOT_RUN = 2
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -80,7 +87,8 @@ def page_ids(pages: list[Path]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def left_by_readme(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the quickstart leaves: the folders `world` and `artifacts/mine`, made here with as little training as can be."""
+    """What the quickstart leaves: the folders `world` and `artifacts/mine`, made here with as
+    little training as can be."""
     folder = tmp_path_factory.mktemp("docs")
     data = gr.simulate(num_queries=300).data
     data.save(folder / "world")
@@ -91,13 +99,17 @@ def left_by_readme(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory with a copy of the clone's folders that commands read, and the commands on the path."""
+    """An empty working directory with a copy of the clone's folders that commands read, and the
+    commands on the path."""
     for name in ("configs", "data"):
         shutil.copytree(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("COLUMNS", "120")
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # a library that starts a thread a core slows the tests beside it
+    for name in (
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+    ):  # a library that starts a thread a core slows the tests beside it
         monkeypatch.setenv(name, "1")
     return tmp_path
 
@@ -110,7 +122,9 @@ def run_blocks(page: Path) -> None:
         if block.reason is not None:
             continue
         if block.language == "python":
-            exec(compile("\n" * block.line + block.text, str(page), "exec", dont_inherit=True), names)
+            exec(
+                compile("\n" * block.line + block.text, str(page), "exec", dont_inherit=True), names
+            )
         elif block.language == "bash":
             for command in block.text.splitlines():
                 assert run_command(command) == 0, f"{where}: {command}"
@@ -125,7 +139,8 @@ def run_blocks(page: Path) -> None:
 
 
 def run_command(command: str) -> int:
-    """The exit status of one line of a bash block. A plain graphrouter command runs here: a process spends seconds on imports."""
+    """The exit status of one line of a bash block. A plain graphrouter command runs here: a process
+    spends seconds on imports."""
     if command.startswith("graphrouter ") and not set("|<>&;$") & set(command):
         return run(shlex.split(command, comments=True)[1:])
     return subprocess.run(["bash", "-c", command], timeout=120, check=False).returncode
@@ -136,7 +151,12 @@ def check_session(text: str, where: str) -> None:
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command, _, expected = part.partition("\n")
         done = subprocess.run(
-            ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False
+            ["bash", "-c", command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert done.stdout == expected, f"{where}: {command}"
 
@@ -168,7 +188,9 @@ def test_every_fence_is_run_or_says_why_not(page: Path) -> None:
     blocks = blocks_of(page)
     assert page.read_text(encoding="utf-8").count("```") == 2 * len(blocks)
     assert {block.language for block in blocks} <= RUN | SHOWN
-    assert sum(block.reason is not None for block in blocks) <= (MOST_NOT_RUN if page.name == "README.md" else 0)
+    assert sum(block.reason is not None for block in blocks) <= (
+        MOST_NOT_RUN if page.name == "README.md" else 0
+    )
 
 
 @pytest.mark.parametrize("page", **page_ids(PAGES))
@@ -195,7 +217,11 @@ def anchors_of(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", **page_ids(PAGES))
 def test_make_targets_exist(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    targets = set(
+        re.findall(
+            r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
+    )
     text = page.read_text(encoding="utf-8")
     named = set(re.findall(r"(?:`|^ *|&& )make ([a-z-]+)", text, flags=re.MULTILINE))
     assert named <= targets
@@ -203,8 +229,14 @@ def test_make_targets_exist(page: Path) -> None:
 
 def options_of(command: Any) -> set[str]:
     """The long options of a command and of all commands below it."""
-    own = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    return own.union({"--help"}, *(options_of(below) for below in getattr(command, "commands", {}).values()))
+    own = {
+        option
+        for parameter in command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    return own.union(
+        {"--help"}, *(options_of(below) for below in getattr(command, "commands", {}).values())
+    )
 
 
 @pytest.mark.parametrize("page", **page_ids(GUIDES))
@@ -219,18 +251,26 @@ def test_commands_options_and_names_exist(page: Path) -> None:
         named = {word for word in words if word.startswith("--")}
         assert named <= options_of(command), f"{page.name}: {words}"
     assert set(re.findall(r"`(--[a-z-]+)", prose)) <= options_of(everything)
-    assert set(re.findall(r"\bgr\.([A-Za-z]\w*)", page.read_text(encoding="utf-8"))) <= set(gr.__all__)
+    assert set(re.findall(r"\bgr\.([A-Za-z]\w*)", page.read_text(encoding="utf-8"))) <= set(
+        gr.__all__
+    )
 
 
 @pytest.mark.parametrize(
     ("page", "names"),
     [
         ("docs/data.md", {*TABLES, *(column for table in TABLES for column in columns_of(table))}),
-        ("docs/policies.md", {*gr.Policy.model_fields, *PRESETS, *gr.Decision.__dataclass_fields__}),
+        (
+            "docs/policies.md",
+            {*gr.Policy.model_fields, *PRESETS, *gr.Decision.__dataclass_fields__},
+        ),
         ("docs/configuration.md", set(TrainConfig.model_fields)),
         ("docs/evaluation.md", {*METRICS, *QUICK, "oracle"}),
         ("docs/baselines.md", {*BASELINES}),
-        ("docs/benchmark.md", {*results_table([]).columns, *cells_table(Plan((), {}, ROOT)).columns}),
+        (
+            "docs/benchmark.md",
+            {*results_table([]).columns, *cells_table(Plan((), {}, ROOT)).columns},
+        ),
         ("docs/artifact.md", {"manifest.json"}),
     ],
 )
@@ -240,9 +280,15 @@ def test_page_names_everything(page: str, names: set[str]) -> None:
 
 
 def test_baselines_page_follows_the_catalogue() -> None:
-    rows = re.findall(r"^\| `(\w+)` \|(.+)$", (ROOT / "docs" / "baselines.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(\w+)` \|(.+)$",
+        (ROOT / "docs" / "baselines.md").read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
     assert [name for name, _ in rows] == list(BASELINES)
-    assert f"`--baselines all` takes {len(BASELINES)}," in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"`--baselines all` takes {len(BASELINES)}," in (ROOT / "README.md").read_text(
+        encoding="utf-8"
+    )
     for name, text in rows:
         papers = re.findall(r"\d{4}\.\d{5}", BASELINES[name].source)
         assert all(paper in text for paper in papers), name
@@ -263,5 +309,7 @@ def test_artifact_page_names_every_part(left_by_readme: Path) -> None:
     for path in (left_by_readme / "artifacts" / "mine").iterdir():
         stem, *_, suffix = path.name.split(".")
         assert f"`{path.name}`" in text or f"`{stem}.*.{suffix}`" in text
-    manifest = yaml.safe_load((left_by_readme / "artifacts" / "mine" / "manifest.json").read_text(encoding="utf-8"))
+    manifest = yaml.safe_load(
+        (left_by_readme / "artifacts" / "mine" / "manifest.json").read_text(encoding="utf-8")
+    )
     assert set(manifest) <= set(re.findall(r"`(\w+)`", text))

@@ -1,4 +1,5 @@
-"""The harness for variants and the estimate of the limit: splits, comparisons, and the arithmetic of deviations."""
+"""The harness for variants and the estimate of the limit: splits, comparisons, and the arithmetic
+of deviations."""
 
 from __future__ import annotations
 
@@ -27,16 +28,19 @@ from experiments.quality.deviations import (
 from experiments.quality.differences import difference, show
 from experiments.quality.page import limit_lines, page
 from experiments.quality.variants import VariantCell, read_variants
+from graphrouter.bench.evaluation.benchmark import Cell
+from graphrouter.bench.evaluation.bootstrap import Interval
+from graphrouter.bench.evaluation.grid import bench
+from graphrouter.bench.evaluation.results import Evaluation
 from graphrouter.config import SplitConfig, TrainConfig
 from graphrouter.data import split_dataset
-from graphrouter.evaluation.benchmark import Cell
-from graphrouter.evaluation.bootstrap import Interval
-from graphrouter.evaluation.grid import bench
-from graphrouter.evaluation.results import Evaluation
 from graphrouter.exceptions import ConfigError
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments" / "quality"
-QUICK = "{training.max_epochs: 1, training.steps_per_epoch: 2, encoder.name: hashing, encoder.dimension: 64"
+QUICK = (
+    "{training.max_epochs: 1, training.steps_per_epoch: 2, encoder.name: hashing, "
+    "encoder.dimension: 64"
+)
 
 
 @pytest.fixture
@@ -47,10 +51,15 @@ def world(tmp_path: Path) -> str:
     return str(tmp_path / "world")
 
 
-def test_development_splits_never_see_a_test_row_of_the_benchmark(world: str, tmp_path: Path) -> None:
+def test_development_splits_never_see_a_test_row_of_the_benchmark(
+    world: str, tmp_path: Path
+) -> None:
     data = gr.load_dataset(world)
     for seed in range(2):
-        benchmark, split = split_dataset(data, SplitConfig(seed=seed)), development_split(data, seed)
+        benchmark, split = (
+            split_dataset(data, SplitConfig(seed=seed)),
+            development_split(data, seed),
+        )
         sides = [set(split.train), set(split.validation), set(split.test)]
         assert set.union(*sides) == {*benchmark.train, *benchmark.validation}
         assert sum(map(len, sides)) == len(benchmark.train) + len(benchmark.validation)
@@ -79,7 +88,9 @@ def test_copies_of_a_prompt_stay_on_one_side_of_a_development_split(world: str) 
 
 def test_variants_start_from_the_defaults_and_graphrouter_comes_first(tmp_path: Path) -> None:
     file = tmp_path / "variants.yaml"
-    file.write_text("wide: {network.width: 64}\nslow: {training.learning_rate: 1.0e-5}\n", encoding="utf-8")
+    file.write_text(
+        "wide: {network.width: 64}\nslow: {training.learning_rate: 1.0e-5}\n", encoding="utf-8"
+    )
     variants = read_variants(file)
     assert list(variants) == ["graphrouter", "wide", "slow"]
     assert variants["graphrouter"] == TrainConfig()
@@ -122,15 +133,31 @@ def test_a_run_compares_and_does_nothing_twice(
     world: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     file, out = tmp_path / "variants.yaml", tmp_path / "run"
-    file.write_text(f"graphrouter: {QUICK}}}\nnarrow: {QUICK}, network.width: 8}}\n", encoding="utf-8")
-    arguments = [str(file), world, "--seeds", "2", "--jobs", "1", "--out", str(out), "--baselines", "task_mean", *words]
+    file.write_text(
+        f"graphrouter: {QUICK}}}\nnarrow: {QUICK}, network.width: 8}}\n", encoding="utf-8"
+    )
+    arguments = [
+        str(file),
+        world,
+        "--seeds",
+        "2",
+        "--jobs",
+        "1",
+        "--out",
+        str(out),
+        "--baselines",
+        "task_mean",
+        *words,
+    ]
     run.main(arguments)
     first = capsys.readouterr()
     assert first.err.count(": done, ") == 6
     written = out / ("world-development.json" if words else "world.json")
     found = Evaluation.from_json(json.loads(written.read_text(encoding="utf-8")))
     assert (found.dataset, found.seeds) == ("world", (0, 1))
-    figures = {name: by["log_loss"].value for name, by in found.settings["task_known"].routers.items()}
+    figures = {
+        name: by["log_loss"].value for name, by in found.settings["task_known"].routers.items()
+    }
     assert difference(found, "task_known", "narrow", "log_loss").value == pytest.approx(
         figures["narrow"] - figures["graphrouter"]
     )
@@ -173,7 +200,9 @@ def _pool(seed: int, *, num_queries: int, common: float) -> np.ndarray:
     """Rest of 12 models that share an ease; the first six share a taste as well."""
     rng = np.random.default_rng(seed)
     taste = common * rng.normal(size=(num_queries, 1)) * np.repeat([1.0, -1.0], 6)
-    return np.asarray(rng.normal(size=(num_queries, 1)) + taste + rng.normal(size=(num_queries, 12)))
+    return np.asarray(
+        rng.normal(size=(num_queries, 1)) + taste + rng.normal(size=(num_queries, 12))
+    )
 
 
 @pytest.mark.parametrize("num_missing", [0, 3])
@@ -181,7 +210,10 @@ def test_a_shared_taste_is_found_and_its_absence_too(num_missing: int) -> None:
     families = np.arange(12)
     shares = {}
     for common in (0.0, 1.0):
-        train, test = _pool(0, num_queries=600, common=common), _pool(1, num_queries=300, common=common)
+        train, test = (
+            _pool(0, num_queries=600, common=common),
+            _pool(1, num_queries=300, common=common),
+        )
         train[:200, :num_missing] = np.nan
         test[:50, :num_missing] = np.nan
         covariance = shrunk(fit_scatter(train), len(train), MASSES[1])
@@ -201,13 +233,16 @@ def test_nobody_is_predicted_from_itself() -> None:
     changed[:, hidden] += 100
     np.testing.assert_array_equal(given_others(changed, covariance, hidden), expected)
     changed[:, ~hidden] += 1
-    assert not np.allclose(given_others(changed, covariance, hidden)[:, hidden], expected[:, hidden])
+    assert not np.allclose(
+        given_others(changed, covariance, hidden)[:, hidden], expected[:, hidden]
+    )
 
 
 def test_the_limit_is_measured_and_told(world: str, tmp_path: Path) -> None:
     config = tmp_path / "quick.yaml"
     config.write_text(
-        "training: {max_epochs: 1, steps_per_epoch: 2}\nencoder: {name: hashing, dimension: 64}\n", encoding="utf-8"
+        "training: {max_epochs: 1, steps_per_epoch: 2}\nencoder: {name: hashing, dimension: 64}\n",
+        encoding="utf-8",
     )
     out = tmp_path / "run"
     limit.main([world, "--seeds", "1", "--jobs", "1", "--out", str(out), "--config", str(config)])
@@ -225,7 +260,9 @@ def test_the_page_is_up_to_date() -> None:
     assert (FOLDER / "README.md").read_text(encoding="utf-8").strip() == "\n".join(page()).strip()
 
 
-def test_development_splits_of_real_data_keep_a_given_split(shared_data: Callable[[str], Path]) -> None:
+def test_development_splits_of_real_data_keep_a_given_split(
+    shared_data: Callable[[str], Path],
+) -> None:
     data = gr.load_dataset(shared_data("routerbench_subset"))
     held = set(data.queries.loc[data.queries["split"] == "test", "query_id"])
     split = development_split(data, 0)

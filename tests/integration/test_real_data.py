@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import graphrouter as gr
-from graphrouter.evaluation import evaluate
+from graphrouter.bench.baselines import LearningData, fit_baselines
+from graphrouter.bench.evaluation import evaluate
 from graphrouter.exceptions import PolicyError
-from graphrouter.graph.channels import SpendUnit
-from graphrouter.routers.baselines import LearningData, fit_baselines
+from graphrouter.features.channels import SpendUnit
 
 SPEND_UNITS = {
     "zeroeval": SpendUnit.TOKENS,
@@ -24,17 +24,31 @@ SPEND_UNITS = {
 
 
 @pytest.mark.parametrize("name", SPEND_UNITS)
-def test_every_dataset_trains_evaluates_and_routes(name: str, shared_data: Callable[[str], Path], tmp_path: Path) -> None:
+def test_every_dataset_trains_evaluates_and_routes(
+    name: str, shared_data: Callable[[str], Path], tmp_path: Path
+) -> None:
     data = gr.load_dataset(shared_data(name))
-    config = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=2", "training.support_queries=512"])
+    config = gr.load_config(
+        overrides=[
+            "training.max_epochs=1",
+            "training.steps_per_epoch=2",
+            "training.support_queries=512",
+        ]
+    )
     gr.GraphRouter.fit(data, config).save(tmp_path / "artifact")
     router = gr.load_router(tmp_path / "artifact")
     assert router.learned.transforms.channels.spend_unit is SPEND_UNITS[name]
 
     split = router.provenance.split
-    baselines = fit_baselines(LearningData.of_split(data, split, router.encoder), ["best_single", "task_mean"])
-    evaluation = evaluate(router, data, split.test, baselines=baselines, cost_scale=router.cost_scale, num_draws=50)
-    figures = json.loads(json.dumps(evaluation.to_json()))["settings"]["task_known"]["routers"]["graphrouter"]
+    baselines = fit_baselines(
+        LearningData.of_split(data, split, router.encoder), ["best_single", "task_mean"]
+    )
+    evaluation = evaluate(
+        router, data, split.test, baselines=baselines, cost_scale=router.cost_scale, num_draws=50
+    )
+    figures = json.loads(json.dumps(evaluation.to_json()))["settings"]["task_known"]["routers"][
+        "graphrouter"
+    ]
     assert figures["log_loss"]["value"] < 0.69
     assert (figures["reward_balanced"]["value"] is None) == (name == "llmrouter_default")
     assert (figures["log_rmse_latency"]["value"] is None) == (name != "bfcl_v1")
@@ -56,12 +70,16 @@ def test_the_split_of_routerbench_is_kept(shared_data: Callable[[str], Path]) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["zeroeval", "mmlu_pro"])
-def test_log_loss_beats_the_simple_predictors(name: str, shared_data: Callable[[str], Path]) -> None:
+def test_log_loss_beats_the_simple_predictors(
+    name: str, shared_data: Callable[[str], Path]
+) -> None:
     data = gr.load_dataset(shared_data(name))
     router = gr.GraphRouter.fit(data)
     split = router.provenance.split
     baselines = fit_baselines(LearningData.of_split(data, split, router.encoder))
-    evaluation = evaluate(router, data, split.test, baselines=baselines, cost_scale=router.cost_scale)
+    evaluation = evaluate(
+        router, data, split.test, baselines=baselines, cost_scale=router.cost_scale
+    )
     for setting in ("task_known", "task_hidden"):
         for baseline in ("task_mean", "rasch", "knn"):
             difference = evaluation.settings[setting].paired[baseline]["log_loss"]  # type: ignore[index]

@@ -11,15 +11,22 @@ from pathlib import Path
 import pytest
 
 import graphrouter as gr
+from graphrouter.bench.baselines import LearningData, fit_baselines
+from graphrouter.bench.evaluation.evaluate import enter, judge
+from graphrouter.bench.evaluation.newcomers import render_newcomers_html
+from graphrouter.bench.evaluation.report import build_report, render_html
 from graphrouter.config import parse_config
 from graphrouter.data import split_dataset
-from graphrouter.evaluation.evaluate import enter, judge
-from graphrouter.evaluation.newcomers import render_newcomers_html
-from graphrouter.evaluation.report import build_report, render_html
-from graphrouter.routers.baselines import LearningData, fit_baselines
-from tests.unit.evaluation.newcomers.test_page import GOOD
+from tests.unit.bench.evaluation.newcomers.test_page import GOOD
 
-BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+BROWSER = next(
+    (
+        path
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (path := shutil.which(name))
+    ),
+    None,
+)
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
@@ -30,7 +37,9 @@ def html() -> str:
     """The page of a router that was hardly trained, on data whose prompts are hostile."""
     plain = gr.simulate(num_queries=300, num_models=6).data
     data = gr.RoutingDataset.from_frames(
-        queries=plain.queries.assign(prompt=f"{HOSTILE} " + plain.queries["prompt"]), models=plain.models, outcomes=plain.outcomes
+        queries=plain.queries.assign(prompt=f"{HOSTILE} " + plain.queries["prompt"]),
+        models=plain.models,
+        outcomes=plain.outcomes,
     )
     config = parse_config({"training": {"max_epochs": 1, "steps_per_epoch": 2}})
     split = split_dataset(data, config.split)
@@ -82,7 +91,9 @@ def test_all_plots_are_drawn_without_an_error(dom: str) -> None:
 def test_nothing_refers_to_the_network(dom: str) -> None:
     document = re.sub(r"<script\b.*?</script>", "", dom, flags=re.DOTALL)
     document = re.sub(r'xmlns(:\w+)?="[^"]*"', "", document)
-    assert not re.search(r"(?:src|href|action|data|poster|srcset)\s*=\s*[\"']?\s*(?:https?:)?//", document)
+    assert not re.search(
+        r"(?:src|href|action|data|poster|srcset)\s*=\s*[\"']?\s*(?:https?:)?//", document
+    )
     assert not re.search(r"url\(\s*[\"']?(?:https?:)?//|@import", document)
 
 
@@ -93,7 +104,8 @@ def test_hostile_prompts_are_shown_as_text(dom: str) -> None:
 
 
 def test_a_click_sorts_a_table(html: str, tmp_path: Path) -> None:
-    """With the policy of the page lifted, a script clicks the first number column of the first table of figures, twice."""
+    """With the policy of the page lifted, a script clicks the first number column of the first
+    table of figures, twice."""
     open_page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html)
     clicks = """<script>addEventListener("load", () => {
       const table = [...document.querySelectorAll("table")].find((each) => each.caption.textContent === "Main figures");

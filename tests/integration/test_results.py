@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from graphrouter.evaluation import METRICS
-from graphrouter.evaluation.newcomers.results import NewcomerEvaluation
-from graphrouter.evaluation.newcomers.run import DEFAULT_ROUTERS
-from graphrouter.evaluation.results import Evaluation
-from graphrouter.routers.baselines import BASELINES
+from graphrouter.bench.baselines import BASELINES
+from graphrouter.bench.evaluation import METRICS
+from graphrouter.bench.evaluation.newcomers.results import NewcomerEvaluation
+from graphrouter.bench.evaluation.newcomers.run import DEFAULT_ROUTERS
+from graphrouter.bench.evaluation.results import Evaluation
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "experiments" / "main_comparison"
@@ -50,11 +50,19 @@ def test_every_router_and_metric_is_there_or_named_as_missing(file: Path) -> Non
 
 
 def test_all_five_datasets_are_there() -> None:
-    assert [file.stem for file in RESULTS] == ["bfcl_v1", "llmrouter_default", "mmlu_pro", "routerbench_subset", "zeroeval"]
+    assert [file.stem for file in RESULTS] == [
+        "bfcl_v1",
+        "llmrouter_default",
+        "mmlu_pro",
+        "routerbench_subset",
+        "zeroeval",
+    ]
 
 
 def test_the_newcomer_page_is_up_to_date() -> None:
-    assert (NEWCOMERS / "README.md").read_text(encoding="utf-8").strip() == _printed(folder=NEWCOMERS)
+    assert (NEWCOMERS / "README.md").read_text(encoding="utf-8").strip() == _printed(
+        folder=NEWCOMERS
+    )
 
 
 @pytest.mark.parametrize("name", ["bfcl_v1", "mmlu_pro", "zeroeval"])
@@ -62,16 +70,30 @@ def test_newcomer_results_are_what_the_command_writes(name: str) -> None:
     plain = json.loads((NEWCOMERS / "results" / f"{name}-models.json").read_text(encoding="utf-8"))
     found = NewcomerEvaluation.from_json(plain)
     assert found.to_json() == plain
-    assert (found.dataset, len(found.seeds), found.labels[0], found.labels[-1]) == (name, 5, "0", "all")
+    assert (found.dataset, len(found.seeds), found.labels[0], found.labels[-1]) == (
+        name,
+        5,
+        "0",
+        "all",
+    )
     assert not found.failed
-    assert {"graphrouter", "graphrouter_suggested", "graphrouter_retrained", *DEFAULT_ROUTERS} == set(found.routers)
+    assert {
+        "graphrouter",
+        "graphrouter_suggested",
+        "graphrouter_retrained",
+        *DEFAULT_ROUTERS,
+    } == set(found.routers)
 
 
 def test_figures_are_taken_with_six_digits(tmp_path: Path) -> None:
     run = tmp_path / "run.json"
-    run.write_text(json.dumps({"a": [0.123456789, 3, None, "x"], "b": {"c": 1e-9 / 3}}), encoding="utf-8")
+    run.write_text(
+        json.dumps({"a": [0.123456789, 3, None, "x"], "b": {"c": 1e-9 / 3}}), encoding="utf-8"
+    )
     target = tmp_path / "results"
-    subprocess.run([sys.executable, str(ROOT / "experiments" / "take.py"), str(run), str(target)], check=True)
+    subprocess.run(
+        [sys.executable, str(ROOT / "experiments" / "take.py"), str(run), str(target)], check=True
+    )
     assert json.loads((target / "run.json").read_text(encoding="utf-8")) == {
         "a": [0.123457, 3, None, "x"],
         "b": {"c": 3.33333e-10},

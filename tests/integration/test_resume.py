@@ -23,7 +23,12 @@ print(json.dumps({"metrics": router.provenance.metrics, "effect": predictions.ef
 
 def _start(folder: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", _TRAIN, str(folder)], stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-c", _TRAIN, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
 
 
 def _finish(process: subprocess.Popen[str]) -> dict[str, object]:
@@ -46,4 +51,6 @@ def test_a_killed_run_resumes_to_the_figures_of_an_uninterrupted_one(tmp_path: P
     assert checkpoint.is_file()
     resumed = _finish(_start(tmp_path / "killed"))
     assert resumed == reference
-    assert _finish(_start(tmp_path / "killed")) == reference, "a finished run is not trained again, and gives the same"
+    assert _finish(_start(tmp_path / "killed")) == reference, (
+        "a finished run is not trained again, and gives the same"
+    )

@@ -1,13 +1,14 @@
-"""On simulated data the truth is known, so a test can ask which share of the possible gain the router finds."""
+"""On simulated data the truth is known, so a test can ask which share of the possible gain the
+router finds."""
 
 from __future__ import annotations
 
 import pytest
 
 import graphrouter as gr
-from graphrouter.evaluation.truth import measure_gain
-from graphrouter.routers.baselines import LearningData
-from graphrouter.routers.baselines.means import BestSingle
+from graphrouter.bench.baselines import LearningData
+from graphrouter.bench.baselines.methods.means import BestSingle
+from graphrouter.bench.evaluation.truth import measure_gain
 
 
 def _share(seed: int, config: gr.TrainConfig, *, task_known: bool) -> float:

@@ -1,4 +1,5 @@
-"""The tutorial on a new model prints what the page says it prints, and its steps lead where the page says."""
+"""The tutorial on a new model prints what the page says it prints, and its steps lead where the
+page says."""
 
 from __future__ import annotations
 
@@ -17,7 +18,10 @@ CLOSE = 0.12
 
 def figures_of(line: str) -> list[float]:
     """The numbers of a line, percent as shares."""
-    return [float(number) / (100 if percent else 1) for number, percent in re.findall(r"(\d+(?:\.\d+)?)(%?)", line)]
+    return [
+        float(number) / (100 if percent else 1)
+        for number, percent in re.findall(r"(\d+(?:\.\d+)?)(%?)", line)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,11 @@ def section_blocks(language: str) -> list[str]:
     """The blocks of the section in one language."""
     text = PAGE.read_text(encoding="utf-8")
     first, last = (text[: text.index(mark)].count("\n") for mark in SECTION)
-    return [block.text for block in blocks_of(PAGE) if block.language == language and first < block.line < last]
+    return [
+        block.text
+        for block in blocks_of(PAGE)
+        if block.language == language and first < block.line < last
+    ]
 
 
 def test_the_page_shows_what_is_printed(told: list[str], printed: list[str]) -> None:
@@ -52,7 +60,9 @@ def test_the_page_shows_what_is_printed(told: list[str], printed: list[str]) -> 
 
 
 def test_outcomes_tell_more_than_the_card(printed: list[str]) -> None:
-    shares, _, expected, true, reached = (list(row) for row in zip(*map(figures_of, printed[1:]), strict=True))
+    shares, _, expected, true, reached = (
+        list(row) for row in zip(*map(figures_of, printed[1:]), strict=True)
+    )
     assert shares[0] == 0  # a cautious estimate is nowhere the highest
     assert min(shares[1:]) > 0
     assert max(abs(figure - true[0]) for figure in expected[1:]) < abs(expected[0] - true[0])

@@ -1,4 +1,5 @@
-"""An artifact is read back as it was written or refused; a crash leaves the old one or the new one, whole."""
+"""An artifact is read back as it was written or refused; a crash leaves the old one or the new one,
+whole."""
 
 from __future__ import annotations
 
@@ -35,9 +36,20 @@ def contents_of(seed: int) -> ArtifactContents:
     """Small contents with a value of every kind; other seeds give other files."""
     generator = torch.Generator().manual_seed(seed)
     return ArtifactContents(
-        manifest={"kind": "test", "seed": seed, "text": "é ü 中", "small": 1.25e-5, "third": 1 / 3, "list": [1, None, True]},
+        manifest={
+            "kind": "test",
+            "seed": seed,
+            "text": "é ü 中",
+            "small": 1.25e-5,
+            "third": 1 / 3,
+            "list": [1, None, True],
+        },
         tensors={
-            "weights": {"a": torch.randn(3, 2, generator=generator), "b": torch.arange(4), "view": torch.ones(4, 4).T[:2]},
+            "weights": {
+                "a": torch.randn(3, 2, generator=generator),
+                "b": torch.arange(4),
+                "view": torch.ones(4, 4).T[:2],
+            },
             "empty": {"none": torch.empty(0, 5)},
         },
         tables={
@@ -84,7 +96,9 @@ def test_the_manifest_says_what_is_needed_to_judge_the_artifact(folder: Path) ->
     manifest = read_manifest(folder)
     assert manifest["format_version"] == FORMAT_VERSION
     assert {"python", "torch", "numpy", "safetensors"} <= set(manifest["libraries"])
-    assert {entry["file"] for entry in manifest["files"].values()} == {file.name for file in folder.iterdir()} - {MANIFEST}
+    assert {entry["file"] for entry in manifest["files"].values()} == {
+        file.name for file in folder.iterdir()
+    } - {MANIFEST}
     for entry in manifest["files"].values():
         assert (folder / entry["file"]).stat().st_size == entry["num_bytes"]
 
@@ -105,7 +119,12 @@ def test_writing_the_same_again_changes_nothing(folder: Path) -> None:
 
 
 def test_files_of_others_in_an_older_artifact_are_left_alone(folder: Path) -> None:
-    others = {"notes.md": b"mine", "outcomes.parquet": b"mine", "best.safetensors": b"mine", "run.partial": b"mine"}
+    others = {
+        "notes.md": b"mine",
+        "outcomes.parquet": b"mine",
+        "best.safetensors": b"mine",
+        "run.partial": b"mine",
+    }
     for name, blob in others.items():
         (folder / name).write_bytes(blob)
     write_artifact(folder, contents_of(1))
@@ -113,11 +132,17 @@ def test_files_of_others_in_an_older_artifact_are_left_alone(folder: Path) -> No
     assert_holds(folder, 1)
 
 
-@pytest.mark.parametrize("check", [check_writable, lambda path: write_artifact(path, contents_of(0))])
-def test_a_place_with_something_else_is_refused_and_left_alone(tmp_path: Path, check: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    "check", [check_writable, lambda path: write_artifact(path, contents_of(0))]
+)
+def test_a_place_with_something_else_is_refused_and_left_alone(
+    tmp_path: Path, check: Callable[[Path], None]
+) -> None:
     file = tmp_path / "file"
     file.write_text("mine", encoding="utf-8")
-    with pytest.raises(ArtifactError, match="is a file; expected a new or empty folder, or an older artifact"):
+    with pytest.raises(
+        ArtifactError, match="is a file; expected a new or empty folder, or an older artifact"
+    ):
         check(file)
     with pytest.raises(ArtifactError, match="holds other files. Name a new or empty folder"):
         check(tmp_path)
@@ -134,19 +159,31 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
 
 def test_what_is_no_artifact_is_refused(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(ArtifactError, match="No artifact at .*: manifest.json is missing. Make one with: graphrouter train"):
+        with pytest.raises(
+            ArtifactError,
+            match="No artifact at .*: manifest.json is missing. Make one with: graphrouter train",
+        ):
             read_artifact(place)
 
 
 @pytest.mark.parametrize(
-    ("version", "remedy"), [(2, "Train"), (4, "Upgrade graphrouter, or train"), (99, "Upgrade"), ("3", "Train"), (None, "Train")]
+    ("version", "remedy"),
+    [
+        (2, "Train"),
+        (4, "Upgrade graphrouter, or train"),
+        (99, "Upgrade"),
+        ("3", "Train"),
+        (None, "Train"),
+    ],
 )
 def test_another_format_version_is_refused(folder: Path, version: object, remedy: str) -> None:
     manifest = json.loads((folder / MANIFEST).read_bytes())
     manifest["format_version"] = version
     manifest["checksum"] = artifact._manifest_checksum(manifest)
     (folder / MANIFEST).write_bytes(artifact._manifest_bytes(manifest))
-    with pytest.raises(ArtifactError, match=f"format version {version}; this release reads version 3. {remedy}"):
+    with pytest.raises(
+        ArtifactError, match=f"format version {version}; this release reads version 3. {remedy}"
+    ):
         read_artifact(folder)
 
 
@@ -161,11 +198,16 @@ def test_an_edited_manifest_is_refused(folder: Path) -> None:
     text = (folder / MANIFEST).read_text(encoding="utf-8")
     assert '"seed": 0' in text
     (folder / MANIFEST).write_text(text.replace('"seed": 0', '"seed": 1'), encoding="utf-8")
-    with pytest.raises(ArtifactError, match="manifest.json was changed after it was written: its checksum does not match"):
+    with pytest.raises(
+        ArtifactError,
+        match="manifest.json was changed after it was written: its checksum does not match",
+    ):
         read_artifact(folder)
 
 
-def test_every_flipped_bit_of_the_manifest_is_refused(tmp_path: Path, blobs: dict[str, bytes]) -> None:
+def test_every_flipped_bit_of_the_manifest_is_refused(
+    tmp_path: Path, blobs: dict[str, bytes]
+) -> None:
     good, file = blobs[MANIFEST], tmp_path / MANIFEST
     for position in range(len(good)):
         for bit in range(8):
@@ -178,9 +220,18 @@ def test_every_flipped_bit_of_the_manifest_is_refused(tmp_path: Path, blobs: dic
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [(b"\n", b"\r\n"), (b"\n", b" "), (b"  ", b"\t"), (b"1.25e-05", b"1.25E-05"), (b"\\u00e9", b"\\u00E9"), (b"}", b"}\n")],
+    [
+        (b"\n", b"\r\n"),
+        (b"\n", b" "),
+        (b"  ", b"\t"),
+        (b"1.25e-05", b"1.25E-05"),
+        (b"\\u00e9", b"\\u00E9"),
+        (b"}", b"}\n"),
+    ],
 )
-def test_an_edit_that_keeps_every_value_is_refused_too(tmp_path: Path, blobs: dict[str, bytes], old: bytes, new: bytes) -> None:
+def test_an_edit_that_keeps_every_value_is_refused_too(
+    tmp_path: Path, blobs: dict[str, bytes], old: bytes, new: bytes
+) -> None:
     edited = blobs[MANIFEST].replace(old, new)
     assert edited != blobs[MANIFEST]
     assert json.loads(edited) == json.loads(blobs[MANIFEST])
@@ -192,7 +243,11 @@ def test_an_edit_that_keeps_every_value_is_refused_too(tmp_path: Path, blobs: di
 @given(choice=st.integers(0, 3), where=st.floats(0, 1, exclude_max=True), mask=st.integers(1, 255))
 @settings(max_examples=150)
 def test_any_changed_byte_of_any_file_is_refused(
-    tmp_path_factory: pytest.TempPathFactory, blobs: dict[str, bytes], choice: int, where: float, mask: int
+    tmp_path_factory: pytest.TempPathFactory,
+    blobs: dict[str, bytes],
+    choice: int,
+    where: float,
+    mask: int,
 ) -> None:
     folder = tmp_path_factory.mktemp("flipped")
     for name, blob in blobs.items():
@@ -254,7 +309,11 @@ CRASHES = [
 
 @pytest.mark.parametrize(("step", "number"), CRASHES)
 def test_a_crash_leaves_the_old_artifact_or_the_new_one(
-    folder: Path, crash_at: Callable[[str, int], None], monkeypatch: pytest.MonkeyPatch, step: str, number: int
+    folder: Path,
+    crash_at: Callable[[str, int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    number: int,
 ) -> None:
     crash_at(step, number)
     with pytest.raises(CrashError):
@@ -269,7 +328,11 @@ def test_a_crash_leaves_the_old_artifact_or_the_new_one(
 
 @pytest.mark.parametrize(("step", "number"), CRASHES[:-1])
 def test_a_crash_of_the_first_write_leaves_no_artifact_and_can_be_repeated(
-    tmp_path: Path, crash_at: Callable[[str, int], None], monkeypatch: pytest.MonkeyPatch, step: str, number: int
+    tmp_path: Path,
+    crash_at: Callable[[str, int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    number: int,
 ) -> None:
     crash_at(step, number)
     with pytest.raises(CrashError):
@@ -282,7 +345,9 @@ def test_a_crash_of_the_first_write_leaves_no_artifact_and_can_be_repeated(
     assert len(list(tmp_path.iterdir())) == NUM_WRITES
 
 
-def test_a_crash_while_sweeping_leaves_the_new_artifact(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_while_sweeping_leaves_the_new_artifact(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:
         raise CrashError
 
@@ -299,19 +364,26 @@ def test_the_files_are_json_safetensors_and_parquet_and_no_pickle(blobs: dict[st
         assert suffix in {".json", ".safetensors", ".parquet"}
         assert blob[:1] != b"\x80"  # the first opcode of every pickle since protocol 2
         assert not blob.startswith(b"PK")  # the archive in which torch.save hides its pickle
-        assert {".json": blob[:1] == b"{", ".safetensors": blob[8:9] == b"{", ".parquet": blob[:4] == b"PAR1"}[suffix]
+        assert {
+            ".json": blob[:1] == b"{",
+            ".safetensors": blob[8:9] == b"{",
+            ".parquet": blob[:4] == b"PAR1",
+        }[suffix]
 
 
 def test_the_package_never_loads_a_pickle() -> None:
     package = Path(graphrouter.__file__).parent
     for file in sorted(package.rglob("*.py")):
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        assert not {"pickle", "joblib", "dill", "cloudpickle", "shelve"} & set(imported_by(tree)), file
+        assert not {"pickle", "joblib", "dill", "cloudpickle", "shelve"} & set(imported_by(tree)), (
+            file
+        )
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
                 assert called not in {"torch.save", "pd.read_pickle", "np.load"}, file
-                # Checkpoints of a running training are torch's own files; nothing but tensors may come out of them.
+                # Checkpoints of a running training are torch's own files; nothing but tensors may
+                # come out of them.
                 if called == "torch.load":
                     assert file.parent.name == "training"
                     assert "weights_only=True" in ast.unparse(node)

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from graphrouter.config import Settings, TrainConfig, TrainingConfig, load_config, parse_config, valid_keys
+from graphrouter.config import (
+    Settings,
+    TrainConfig,
+    TrainingConfig,
+    load_config,
+    parse_config,
+    valid_keys,
+)
 from graphrouter.exceptions import ConfigError
 from graphrouter.policy import Policy
 from graphrouter.pool import ModelCard
@@ -54,7 +61,9 @@ def test_without_file_and_overrides_come_the_defaults() -> None:
 
 
 def test_settings_survive_their_way_through_the_manifest() -> None:
-    config = load_config(overrides=["training.devices=2", "encoder.cache_dir=cache", "training.learning_rate=3e-4"])
+    config = load_config(
+        overrides=["training.devices=2", "encoder.cache_dir=cache", "training.learning_rate=3e-4"]
+    )
     assert parse_config(config.model_dump(mode="json")) == config
 
 
@@ -96,13 +105,20 @@ def test_set_reads_numbers_words_and_nothing(override: str, expected: object) ->
         ("training.max_epochs={a: 1}", "training.max_epochs = .* is not accepted"),
         ("training.max_epochs=1.5", "training.max_epochs = 1.5 is not accepted"),
         ("training.learning_rate=fast", "training.learning_rate = 'fast' is not accepted"),
-        ("training.learning_rate=0", "training.learning_rate = 0 is not accepted: Input should be greater than 0"),
+        (
+            "training.learning_rate=0",
+            "training.learning_rate = 0 is not accepted: Input should be greater than 0",
+        ),
         ("training.learning_rate=.nan", "training.learning_rate = nan is not accepted"),
         ("encoder.name=wordlama", "encoder.name = 'wordlama' is not accepted: .*'wordllama'"),
         ("training.max_epochs", "expected key=value, for example training.learning_rate=1e-3"),
         ("encoder.path=[1,", "the value is no valid YAML"),
         ("encoder.path=a: b: c", "the value is no valid YAML"),
-        ("seed=false", "seed = False is not accepted: expected a number, a word or null, neither true nor false"),
+        (
+            "seed=false",
+            "seed = False is not accepted: expected a number, a word or null, neither true nor "
+            "false",
+        ),
         ("encoder.path=yes", "encoder.path = True is not accepted"),
         ("split.validation=0.5", "split.validation = 0.5 is not accepted"),
     ],
@@ -142,7 +158,10 @@ def test_an_unknown_name_is_answered_with_the_nearest_valid_one(key: str, neares
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("training: {learning_rat: 1}", "unknown setting 'training.learning_rat'. Did you mean 'training.learning_rate'?"),
+        (
+            "training: {learning_rat: 1}",
+            "unknown setting 'training.learning_rat'. Did you mean 'training.learning_rate'?",
+        ),
         ("trainng: {max_epochs: 1}", "unknown setting 'trainng'. Did you mean 'training'?"),
         ("max_epochs: 1", "unknown setting 'max_epochs'. Did you mean 'training.max_epochs'?"),
         ("training: 5", "training = 5 is not accepted"),
@@ -175,14 +194,23 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path, text: str) -> None:
 def test_overrides_win_over_the_file_and_the_last_one_wins(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("seed: 1\ntraining: {max_epochs: 3, patience: 2}\n", encoding="utf-8")
-    config = load_config(file, ["training.max_epochs=4", "training.max_epochs=6", "network.width=16"])
-    assert (config.seed, config.training.max_epochs, config.training.patience, config.network.width) == (1, 6, 2, 16)
+    config = load_config(
+        file, ["training.max_epochs=4", "training.max_epochs=6", "network.width=16"]
+    )
+    assert (
+        config.seed,
+        config.training.max_epochs,
+        config.training.patience,
+        config.network.width,
+    ) == (1, 6, 2, 16)
 
 
 def test_a_group_that_the_file_spoils_cannot_be_overridden(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("training: fast\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="'training' holds 'fast' in the file; expected a mapping"):
+    with pytest.raises(
+        ConfigError, match="'training' holds 'fast' in the file; expected a mapping"
+    ):
         load_config(file, ["training.patience=1"])
 
 
@@ -190,7 +218,9 @@ def test_a_group_that_the_file_spoils_cannot_be_overridden(tmp_path: Path) -> No
 def test_any_notation_of_a_number_is_a_number(value: float) -> None:
     for text in (repr(value), f"{value:e}", f"{value:.20f}"):
         if float(text) > 0:
-            assert load_config(overrides=[f"training.learning_rate={text}"]).training.learning_rate == float(text)
+            assert load_config(
+                overrides=[f"training.learning_rate={text}"]
+            ).training.learning_rate == float(text)
 
 
 def test_help_lists_every_field() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from graphrouter.bench.tuning.search_space import default_space, load_space, space_yaml
 from graphrouter.cli.demo import demo_config
 from graphrouter.cli.settings import settings_yaml
 from graphrouter.config import TrainConfig, load_config, parse_config
-from graphrouter.search_space import default_space, load_space, space_yaml
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SPACE = CONFIGS / "search_space.yaml"
@@ -18,7 +18,9 @@ FILES = sorted(path for path in CONFIGS.glob("*") if path != SPACE)
 
 
 def test_there_are_configs() -> None:
-    assert {"default.yaml", "demo.yaml", "fast.yaml", "sentence-transformers.yaml"} <= {path.name for path in FILES}
+    assert {"default.yaml", "demo.yaml", "fast.yaml", "sentence-transformers.yaml"} <= {
+        path.name for path in FILES
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -30,7 +32,9 @@ def test_every_file_parses_and_explains_itself(path: Path) -> None:
 
 def test_default_lists_every_setting_as_the_package_has_it() -> None:
     text = (CONFIGS / "default.yaml").read_text(encoding="utf-8")
-    assert text == settings_yaml(TrainConfig()), "write it again with: graphrouter config > configs/default.yaml"
+    assert text == settings_yaml(TrainConfig()), (
+        "write it again with: graphrouter config > configs/default.yaml"
+    )
 
 
 def test_search_space_is_the_default_one_as_the_package_has_it() -> None:
@@ -46,7 +50,13 @@ def test_demo_file_is_what_the_demo_uses() -> None:
 
 def test_settings_yaml_reads_back_as_the_same_settings() -> None:
     config = load_config(
-        overrides=["seed=7", "encoder.name=hashing", "encoder.cache_dir='a: b'", "training.weight_decay=1e-7", "split.by=model"]
+        overrides=[
+            "seed=7",
+            "encoder.name=hashing",
+            "encoder.cache_dir='a: b'",
+            "training.weight_decay=1e-7",
+            "split.by=model",
+        ]
     )
     assert parse_config(yaml.safe_load(settings_yaml(config))) == config
 

@@ -20,7 +20,9 @@ MODULES = sorted(
 
 def examples_of(module_name: str) -> list[doctest.DocTest]:
     """The docstrings of a module that hold at least one example."""
-    return [test for test in doctest.DocTestFinder().find(import_module(module_name)) if test.examples]
+    return [
+        test for test in doctest.DocTestFinder().find(import_module(module_name)) if test.examples
+    ]
 
 
 EXAMPLES = {test.name: test for name in MODULES for test in examples_of(name)}
@@ -37,5 +39,9 @@ def test_example_runs(name: str) -> None:
 def test_public_name_has_a_short_example(name: str) -> None:
     full_name = f"{graphrouter._MODULE_OF[name]}.{name}"
     assert full_name in EXAMPLES, f"{full_name} has no example in its docstring"
-    lines = [line for example in EXAMPLES[full_name].examples for line in (example.source + example.want).splitlines()]
+    lines = [
+        line
+        for example in EXAMPLES[full_name].examples
+        for line in (example.source + example.want).splitlines()
+    ]
     assert 2 <= len(lines) <= 8

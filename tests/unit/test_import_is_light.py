@@ -1,4 +1,5 @@
-"""Importing the package, its settings, its encoders or its help loads none of the heavy third parties."""
+"""Importing the package, its settings, its encoders or its help loads none of the heavy third
+parties."""
 
 from __future__ import annotations
 
@@ -7,13 +8,28 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "torch_geometric", "lightning", "pandas", "pyarrow", "sklearn", "scipy", "networkx", "wordllama")
+HEAVY = (
+    "torch",
+    "torch_geometric",
+    "lightning",
+    "pandas",
+    "pyarrow",
+    "sklearn",
+    "scipy",
+    "networkx",
+    "wordllama",
+)
 
 
 def loaded_by(statement: str) -> set[str]:
     """Top-level modules in memory after `statement` ran in a fresh interpreter."""
-    code = f"import sys\n{statement}\nprint('\\n'.join({{name.partition('.')[0] for name in sys.modules}}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    code = (
+        f"import sys\n{statement}\nprint('\\n'.join({{name.partition('.')[0] for name in "
+        "sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     return set(done.stdout.split())
 
 

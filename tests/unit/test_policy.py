@@ -1,4 +1,5 @@
-"""From predictions to a choice: utilities by hand, every reason to reject, explicit ends when nobody satisfies."""
+"""From predictions to a choice: utilities by hand, every reason to reject, explicit ends when
+nobody satisfies."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ LATENCY = [8.0, 2.0, 1.0]
 def pool_of(*cards: dict[str, Any]) -> ModelPool:
     given = [*cards, {}, {}, {}][:3]
     return ModelPool.of(
-        ModelCard.model_validate({"model": name, **card}) for name, card in zip(("grand", "mid", "nano"), given, strict=True)
+        ModelCard.model_validate({"model": name, **card})
+        for name, card in zip(("grand", "mid", "nano"), given, strict=True)
     )
 
 
@@ -44,7 +46,8 @@ def choose(
     high: list[float] | None = None,
     **evidence: tuple[Evidence, ...],
 ) -> Decision:
-    """The decision among grand (0.9, 0.10 USD, 8 s), mid (0.6, 0.02 USD, 2 s) and nano (0.5, free, 1 s)."""
+    """The decision among grand (0.9, 0.10 USD, 8 s), mid (0.6, 0.02 USD, 2 s) and nano (0.5, free,
+    1 s)."""
     predictions = Predictions.from_arrays(
         ("grand", "mid", "nano"),
         np.array([effect]),
@@ -64,14 +67,25 @@ def utilities(decision: Decision) -> dict[str, float | None]:
 
 def test_weights_by_hand() -> None:
     decision = choose(Policy(effect_weight=0.7, cost_weight=0.3))
-    assert utilities(decision) == pytest.approx({"grand": 0.63 - 0.3, "mid": 0.42 - 0.06, "nano": 0.35})
+    assert utilities(decision) == pytest.approx(
+        {"grand": 0.63 - 0.3, "mid": 0.42 - 0.06, "nano": 0.35}
+    )
     assert [candidate.model for candidate in decision.candidates] == ["mid", "nano", "grand"]
-    assert (decision.model, decision.effect, decision.cost_usd, decision.latency_s) == ("mid", 0.6, 0.02, 2.0)
+    assert (decision.model, decision.effect, decision.cost_usd, decision.latency_s) == (
+        "mid",
+        0.6,
+        0.02,
+        2.0,
+    )
 
 
 @pytest.mark.parametrize(
     ("preset", "weights", "chosen"),
-    [("performance_first", (1.0, 0.0), "grand"), ("balanced", (0.5, 0.5), "nano"), ("cost_first", (0.2, 0.8), "nano")],
+    [
+        ("performance_first", (1.0, 0.0), "grand"),
+        ("balanced", (0.5, 0.5), "nano"),
+        ("cost_first", (0.2, 0.8), "nano"),
+    ],
 )
 def test_presets(preset: Any, weights: tuple[float, float], chosen: str) -> None:
     policy = Policy.preset(preset)
@@ -80,7 +94,10 @@ def test_presets(preset: Any, weights: tuple[float, float], chosen: str) -> None
 
 
 def test_an_unknown_preset_is_named_with_those_there_are() -> None:
-    with pytest.raises(PolicyError, match="Unknown preset 'cheap'. Presets: performance_first, balanced, cost_first."):
+    with pytest.raises(
+        PolicyError,
+        match="Unknown preset 'cheap'. Presets: performance_first, balanced, cost_first.",
+    ):
         Policy.preset("cheap")  # type: ignore[arg-type]
 
 
@@ -97,20 +114,26 @@ def test_an_unknown_preset_is_named_with_those_there_are() -> None:
         ({"cost_weight": 3, "effect_weight": 1}, (1.0, 3.0)),
     ],
 )
-def test_one_weight_completes_the_other(given: dict[str, Any], weights: tuple[float, float]) -> None:
+def test_one_weight_completes_the_other(
+    given: dict[str, Any], weights: tuple[float, float]
+) -> None:
     policy = parse_policy(given)
     assert (policy.effect_weight, policy.cost_weight) == weights
 
 
 def test_usd_per_effect_by_hand() -> None:
     decision = choose(Policy(usd_per_effect=0.25))
-    assert utilities(decision) == pytest.approx({"grand": 0.9 - 0.4, "mid": 0.6 - 0.08, "nano": 0.5})
+    assert utilities(decision) == pytest.approx(
+        {"grand": 0.9 - 0.4, "mid": 0.6 - 0.08, "nano": 0.5}
+    )
     assert decision.model == "mid"
     assert choose(Policy(usd_per_effect=1.0)).model == "grand"
     assert choose(Policy(usd_per_effect=0.1)).model == "nano"
 
 
-@pytest.mark.parametrize(("least", "chosen"), [(0.0, "nano"), (0.5, "nano"), (0.55, "mid"), (0.6, "mid"), (0.7, "grand")])
+@pytest.mark.parametrize(
+    ("least", "chosen"), [(0.0, "nano"), (0.5, "nano"), (0.55, "mid"), (0.6, "mid"), (0.7, "grand")]
+)
 def test_min_effect_takes_the_cheapest_that_reaches_it(least: float, chosen: str) -> None:
     assert choose(Policy(min_effect=least)).model == chosen
 
@@ -124,7 +147,11 @@ REJECTIONS = [
     ({"allowed": ("mid", "nano")}, {}, "not in allowed"),
     ({"excluded": ("grand",)}, {}, "in excluded"),
     ({"requires": ("tools",)}, {}, "card does not state tools"),
-    ({"requires": ("json", "vision")}, {"vision": False, "json": True}, "card does not state vision"),
+    (
+        {"requires": ("json", "vision")},
+        {"vision": False, "json": True},
+        "card does not state vision",
+    ),
     ({}, {"context_tokens": 100}, "context of 100 tokens is shorter than the 101 expected"),
     ({"max_cost_usd": 0.05}, {}, "cost 0.100000 USD above 0.05"),
     ({"min_effect": 0.95}, {}, "effect 0.900 below 0.95"),
@@ -132,8 +159,12 @@ REJECTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("settings", "card", "reason"), REJECTIONS, ids=[reason for _, _, reason in REJECTIONS])
-def test_every_reason_to_reject(settings: dict[str, Any], card: dict[str, Any], reason: str) -> None:
+@pytest.mark.parametrize(
+    ("settings", "card", "reason"), REJECTIONS, ids=[reason for _, _, reason in REJECTIONS]
+)
+def test_every_reason_to_reject(
+    settings: dict[str, Any], card: dict[str, Any], reason: str
+) -> None:
     decision = choose(
         Policy(cost_weight=0.0, **settings),
         effect=[0.9, 0.96, 0.5],
@@ -147,7 +178,9 @@ def test_every_reason_to_reject(settings: dict[str, Any], card: dict[str, Any], 
     assert rejected.effect == 0.9
 
 
-@pytest.mark.parametrize("settings", [{}, {"max_cost_usd": 1.0}, {"min_effect": 0.1}, {"usd_per_effect": 1.0}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"max_cost_usd": 1.0}, {"min_effect": 0.1}, {"usd_per_effect": 1.0}]
+)
 def test_an_unknown_cost_rules_out_where_cost_counts(settings: dict[str, Any]) -> None:
     decision = choose(Policy(**settings), cost=[NAN, 0.02, 0.03])
     assert decision.rejected == {"grand": "cost unknown"}
@@ -167,7 +200,10 @@ def test_an_unknown_latency_rules_out_where_a_limit_is_set() -> None:
 
 def test_limits_are_inclusive() -> None:
     policy = Policy(cost_weight=0.0, max_cost_usd=0.1, max_latency_s=8, min_effect=0.9)
-    assert choose(policy, tokens=([60.0] * 3, [40.0] * 3), pool=pool_of({"context_tokens": 100})).model == "grand"
+    assert (
+        choose(policy, tokens=([60.0] * 3, [40.0] * 3), pool=pool_of({"context_tokens": 100})).model
+        == "grand"
+    )
 
 
 LOW, HIGH = [0.4, 0.55, 0.45], [0.95, 0.65, 0.97]
@@ -178,60 +214,97 @@ def choose_with_ends(policy: Policy, **given: Any) -> Decision:
     return choose(policy, low=LOW, high=HIGH, **given)
 
 
-@pytest.mark.parametrize(("risk", "chosen"), [("lower", "mid"), ("expected", "grand"), ("upper", "nano")])
+@pytest.mark.parametrize(
+    ("risk", "chosen"), [("lower", "mid"), ("expected", "grand"), ("upper", "nano")]
+)
 def test_risk_says_which_effect_counts(risk: Any, chosen: str) -> None:
     decision = choose_with_ends(Policy(cost_weight=0.0, risk=risk))
     assert decision.model == chosen
     counted = {"lower": LOW, "expected": EFFECT, "upper": HIGH}[risk]
-    assert utilities(decision) == pytest.approx(dict(zip(("grand", "mid", "nano"), counted, strict=True)))
-    assert decision.effect == dict(zip(("grand", "mid", "nano"), EFFECT, strict=True))[chosen]  # what is expected stays
+    assert utilities(decision) == pytest.approx(
+        dict(zip(("grand", "mid", "nano"), counted, strict=True))
+    )
+    assert (
+        decision.effect == dict(zip(("grand", "mid", "nano"), EFFECT, strict=True))[chosen]
+    )  # what is expected stays
 
 
 def test_risk_counts_in_every_kind_of_utility() -> None:
-    assert utilities(choose_with_ends(Policy(cost_weight=0.5, risk="lower")))["grand"] == pytest.approx(0.5 * 0.4 - 0.5)
-    assert utilities(choose_with_ends(Policy(usd_per_effect=0.25, risk="upper")))["grand"] == pytest.approx(0.95 - 0.4)
+    assert utilities(choose_with_ends(Policy(cost_weight=0.5, risk="lower")))[
+        "grand"
+    ] == pytest.approx(0.5 * 0.4 - 0.5)
+    assert utilities(choose_with_ends(Policy(usd_per_effect=0.25, risk="upper")))[
+        "grand"
+    ] == pytest.approx(0.95 - 0.4)
     decision = choose_with_ends(Policy(min_effect=0.5, risk="lower"))
     assert decision.model == "mid"
-    assert decision.rejected == {"grand": "lower end of effect 0.400 below 0.5", "nano": "lower end of effect 0.450 below 0.5"}
+    assert decision.rejected == {
+        "grand": "lower end of effect 0.400 below 0.5",
+        "nano": "lower end of effect 0.450 below 0.5",
+    }
     assert choose_with_ends(Policy(min_effect=0.96, risk="upper")).model == "nano"
 
 
 def test_the_decision_and_its_candidates_carry_the_intervals() -> None:
     decision = choose_with_ends(Policy(cost_weight=0.0))
     assert (decision.effect_low, decision.effect_high) == (0.4, 0.95)
-    assert {c.model: (c.effect_low, c.effect_high) for c in decision.candidates}["nano"] == (0.45, 0.97)
+    assert {c.model: (c.effect_low, c.effect_high) for c in decision.candidates}["nano"] == (
+        0.45,
+        0.97,
+    )
     bare = choose(Policy(cost_weight=0.0))
-    assert (bare.effect_low, bare.candidates[0].effect_high, bare.candidates[0].doubt) == (None, None, None)
+    assert (bare.effect_low, bare.candidates[0].effect_high, bare.candidates[0].doubt) == (
+        None,
+        None,
+        None,
+    )
 
 
-@pytest.mark.parametrize(("settings", "what"), [({"risk": "lower"}, "risk = lower"), ({"safe_model": "mid"}, "a safe model")])
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [({"risk": "lower"}, "risk = lower"), ({"safe_model": "mid"}, "a safe model")],
+)
 def test_a_router_without_intervals_cannot_weigh_them(settings: dict[str, Any], what: str) -> None:
-    with pytest.raises(PolicyError, match=f"The policy asks for {what}, but this router does not say how sure it is"):
+    with pytest.raises(
+        PolicyError,
+        match=f"The policy asks for {what}, but this router does not say how sure it is",
+    ):
         choose(Policy(cost_weight=0.0, **settings))
 
 
-@pytest.mark.parametrize(("doubt", "chosen"), [(0.54, "mid"), (0.56, "grand"), (1.0, "grand"), (0.0, "mid")])
+@pytest.mark.parametrize(
+    ("doubt", "chosen"), [(0.54, "mid"), (0.56, "grand"), (1.0, "grand"), (0.0, "mid")]
+)
 def test_too_much_doubt_takes_the_safe_model(doubt: float, chosen: str) -> None:
     decision = choose_with_ends(Policy(cost_weight=0.0, safe_model="mid", max_doubt=doubt))
     assert (decision.model, decision.used_safe_model) == (chosen, chosen == "mid")
     assert decision.candidates[0].model == "grand"  # the ranking stays
-    assert (decision.effect, decision.effect_low) == ((0.6, 0.55) if chosen == "mid" else (0.9, 0.4))
+    assert (decision.effect, decision.effect_low) == (
+        (0.6, 0.55) if chosen == "mid" else (0.9, 0.4)
+    )
     assert not decision.used_fallback
 
 
 def test_the_safe_model_must_satisfy_the_policy_itself() -> None:
     decision = choose_with_ends(Policy(cost_weight=0.0, safe_model="mid", min_effect=0.7))
     assert (decision.model, decision.used_safe_model) == ("grand", False)
-    assert not choose_with_ends(Policy(cost_weight=0.0, safe_model="grand")).used_safe_model  # it is the best anyway
+    assert not choose_with_ends(
+        Policy(cost_weight=0.0, safe_model="grand")
+    ).used_safe_model  # it is the best anyway
     decision = choose_with_ends(Policy(min_effect=1.0, safe_model="mid", fallback="nano"))
-    assert (decision.model, decision.used_fallback, decision.used_safe_model) == ("nano", True, False)
+    assert (decision.model, decision.used_fallback, decision.used_safe_model) == (
+        "nano",
+        True,
+        False,
+    )
 
 
 def test_nobody_satisfies_names_the_reasons() -> None:
     with pytest.raises(PolicyError) as caught:
         choose(Policy(allowed=("grand", "mid"), max_cost_usd=0.01))
     assert str(caught.value) == (
-        "No model satisfies the policy (grand: cost 0.100000 USD above 0.01; mid: cost 0.020000 USD above 0.01; "
+        "No model satisfies the policy (grand: cost 0.100000 USD above 0.01; mid: cost 0.020000 "
+        "USD above 0.01; "
         "nano: not in allowed). Loosen the policy, or name a fallback model."
     )
 
@@ -245,7 +318,9 @@ def test_a_long_list_of_reasons_is_cut() -> None:
 
 
 def test_a_router_that_cannot_predict_cost_says_what_to_do() -> None:
-    with pytest.raises(PolicyError, match="this router cannot predict any.* Use the preset performance_first"):
+    with pytest.raises(
+        PolicyError, match="this router cannot predict any.* Use the preset performance_first"
+    ):
         choose(Policy(), cost=[NAN] * 3)
 
 
@@ -262,10 +337,13 @@ def test_the_fallback_is_not_needed_when_somebody_satisfies() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"allowed": ("grnd",)}, {"excluded": ("grnd",)}, {"fallback": "grnd"}, {"safe_model": "grnd"}]
+    "settings",
+    [{"allowed": ("grnd",)}, {"excluded": ("grnd",)}, {"fallback": "grnd"}, {"safe_model": "grnd"}],
 )
 def test_an_unknown_name_is_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(UnknownModelError, match="names 'grnd', which is not in the pool: grand, mid, nano"):
+    with pytest.raises(
+        UnknownModelError, match="names 'grnd', which is not in the pool: grand, mid, nano"
+    ):
         choose_with_ends(Policy(**settings))
 
 
@@ -280,7 +358,10 @@ def test_ties_go_to_the_cheaper_then_the_better_then_the_earlier() -> None:
     assert choose(performance, effect=[0.5] * 3, cost=[NAN, 0.1, 0.1]).model == "mid"
     assert choose(performance, effect=[0.5] * 3, cost=[0.1] * 3).model == "grand"
     assert choose(Policy(min_effect=0.1), effect=[0.5, 0.6, 0.4], cost=[0.1] * 3).model == "mid"
-    assert choose(Policy(effect_weight=0, cost_weight=1), effect=[0.5, 0.6, 0.4], cost=[0.1] * 3).model == "mid"
+    assert (
+        choose(Policy(effect_weight=0, cost_weight=1), effect=[0.5, 0.6, 0.4], cost=[0.1] * 3).model
+        == "mid"
+    )
 
 
 def test_rejected_models_come_last_and_the_better_first() -> None:
@@ -306,9 +387,12 @@ def test_the_choice_is_the_best_of_those_in_the_running(
     effect: list[float], cost: list[float], cost_weight: float, most: float | None
 ) -> None:
     try:
-        decision = choose(Policy(cost_weight=cost_weight, max_cost_usd=most), effect=effect, cost=cost)
+        decision = choose(
+            Policy(cost_weight=cost_weight, max_cost_usd=most), effect=effect, cost=cost
+        )
     except PolicyError:
-        # cost_weight may round to nothing of a weight, but an unknown cost or a broken limit must be the reason
+        # cost_weight may round to nothing of a weight, but an unknown cost or a broken limit must
+        # be the reason
         assert all(np.isnan(usd) or (most is not None and usd > most) for usd in cost)
         return
     running = [candidate for candidate in decision.candidates if candidate.rejected is None]
@@ -321,7 +405,10 @@ def test_the_choice_is_the_best_of_those_in_the_running(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"cost_wieght": 1}, "Unknown policy setting 'cost_wieght'. Settings: effect_weight, cost_weight,"),
+        (
+            {"cost_wieght": 1},
+            "Unknown policy setting 'cost_wieght'. Settings: effect_weight, cost_weight,",
+        ),
         ({"cost_weight": -1}, "cost_weight = -1: Input should be greater than or equal to 0"),
         ({"cost_weight": "much"}, "cost_weight = 'much'"),
         ({"cost_weight": float("inf")}, "cost_weight = inf"),
@@ -331,8 +418,14 @@ def test_the_choice_is_the_best_of_those_in_the_running(
         ({"min_effect": 1.5}, "min_effect = 1.5"),
         ({"max_latency_s": 0}, "max_latency_s = 0"),
         ({"requires": ["taste"]}, "requires.0 = 'taste'"),
-        ({"effect_weight": 0, "cost_weight": 0}, "effect_weight and cost_weight are both 0; one of them must count"),
-        ({"allowed": ["a", "b"], "excluded": ["b"]}, "'b' is both allowed and excluded; drop one of the two"),
+        (
+            {"effect_weight": 0, "cost_weight": 0},
+            "effect_weight and cost_weight are both 0; one of them must count",
+        ),
+        (
+            {"allowed": ["a", "b"], "excluded": ["b"]},
+            "'b' is both allowed and excluded; drop one of the two",
+        ),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(values: dict[str, Any], message: str) -> None:
@@ -383,8 +476,13 @@ def test_cost_scale_of_nothing_is_unknown(cost: list[float]) -> None:
         assert np.isnan(scale.scale(np.array([NAN]))).all()
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50), st.lists(st.floats(0, 1e7), min_size=2, max_size=20))
-def test_scaled_costs_lie_in_the_unit_interval_and_keep_their_order(seen: list[float], asked: list[float]) -> None:
+@given(
+    st.lists(st.floats(0, 1e6), min_size=1, max_size=50),
+    st.lists(st.floats(0, 1e7), min_size=2, max_size=20),
+)
+def test_scaled_costs_lie_in_the_unit_interval_and_keep_their_order(
+    seen: list[float], asked: list[float]
+) -> None:
     scaled = CostScale.fit(np.array(seen)).scale(np.sort(np.array(asked)))
     assert ((scaled >= 0) & (scaled <= 1)).all()
     assert (np.diff(scaled) >= 0).all()
@@ -403,6 +501,8 @@ def test_scaled_costs_lie_in_the_unit_interval_and_keep_their_order(seen: list[f
         ({"safe_model": "a", "allowed": ("b",)}, "not among the allowed"),
     ],
 )
-def test_a_policy_that_contradicts_itself_is_refused(settings: dict[str, object], message: str) -> None:
+def test_a_policy_that_contradicts_itself_is_refused(
+    settings: dict[str, object], message: str
+) -> None:
     with pytest.raises(PolicyError, match=message):
         parse_policy(settings)

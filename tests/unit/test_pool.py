@@ -46,7 +46,11 @@ def test_a_price_is_known_when_both_parts_are(pool: ModelPool) -> None:
 
 def test_capabilities_are_stated_denied_or_unknown() -> None:
     card = ModelCard(model="x", tools=True, json=False)
-    assert [card.has_capability(name) for name in ("tools", "json", "vision")] == [True, False, None]
+    assert [card.has_capability(name) for name in ("tools", "json", "vision")] == [
+        True,
+        False,
+        None,
+    ]
 
 
 def test_json_is_the_public_name_of_the_capability() -> None:
@@ -98,5 +102,8 @@ def test_a_blank_name_is_refused(name: str) -> None:
 
 
 def test_a_missing_name_is_named() -> None:
-    with pytest.raises(DataError, match=r"^mine.yaml: the field 'model' is missing; expected at least a name of the model\.$"):
+    with pytest.raises(
+        DataError,
+        match=r"^mine.yaml: the field 'model' is missing; expected at least a name of the model\.$",
+    ):
         parse_card({"description": "A model."}, source="mine.yaml")

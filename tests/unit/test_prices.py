@@ -1,4 +1,5 @@
-"""List prices: found by name, never in the place of what a card states, and nothing is fetched for them."""
+"""List prices: found by name, never in the place of what a card states, and nothing is fetched for
+them."""
 
 from __future__ import annotations
 
@@ -8,7 +9,15 @@ import sys
 from decimal import Decimal
 
 import pytest
-from genai_prices.types import ClauseEquals, ClauseStartsWith, ModelInfo, ModelPrice, Provider, Tier, TieredPrices
+from genai_prices.types import (
+    ClauseEquals,
+    ClauseStartsWith,
+    ModelInfo,
+    ModelPrice,
+    Provider,
+    Tier,
+    TieredPrices,
+)
 
 from graphrouter import prices
 from graphrouter.exceptions import DataError
@@ -16,11 +25,15 @@ from graphrouter.pool import ModelCard
 from graphrouter.prices import ListedPrice, fill_prices, listed_price
 
 
-def entry(name: str, prompt: str | TieredPrices | None, completion: str | None, context: int | None = None) -> ModelInfo:
+def entry(
+    name: str, prompt: str | TieredPrices | None, completion: str | None, context: int | None = None
+) -> ModelInfo:
     known = {"input_mtok": Decimal(prompt) if isinstance(prompt, str) else prompt}
     if completion is not None:
         known["output_mtok"] = Decimal(completion)
-    return ModelInfo(id=name, match=ClauseEquals(equals=name), context_window=context, prices=ModelPrice(**known))
+    return ModelInfo(
+        id=name, match=ClauseEquals(equals=name), context_window=context, prices=ModelPrice(**known)
+    )
 
 
 @pytest.fixture
@@ -29,9 +42,17 @@ def small_list(monkeypatch: pytest.MonkeyPatch) -> None:
     tiers = TieredPrices(base=Decimal("3"), tiers=[Tier(start=1000, price=Decimal("6"))])
     providers = [
         Provider(
-            "north", "North", "north", models=[entry("twin", "1", "2"), entry("same", "1", "2"), entry("solo-7b", "4", "5")]
+            "north",
+            "North",
+            "north",
+            models=[entry("twin", "1", "2"), entry("same", "1", "2"), entry("solo-7b", "4", "5")],
         ),
-        Provider("south", "South", "south", models=[entry("twin", "1", "3"), entry("same", "1", "2"), entry("acme-1", "9", "9")]),
+        Provider(
+            "south",
+            "South",
+            "south",
+            models=[entry("twin", "1", "3"), entry("same", "1", "2"), entry("acme-1", "9", "9")],
+        ),
         Provider(
             "acme",
             "Acme",
@@ -43,7 +64,9 @@ def small_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prices, "_providers", lambda: providers)
 
 
-@pytest.mark.parametrize("name", ["gpt-4o-mini", "openai/gpt-4o", "claude-sonnet-4-5", "gemini-2.5-pro"])
+@pytest.mark.parametrize(
+    "name", ["gpt-4o-mini", "openai/gpt-4o", "claude-sonnet-4-5", "gemini-2.5-pro"]
+)
 def test_well_known_models_are_listed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("a connection was opened")
@@ -55,7 +78,9 @@ def test_well_known_models_are_listed(name: str, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("small_list")
-def test_the_maker_counts_before_those_who_sell_it_too_and_the_lowest_tier_before_the_others() -> None:
+def test_the_maker_counts_before_those_who_sell_it_too_and_the_lowest_tier_before_the_others() -> (
+    None
+):
     assert listed_price("acme-1") == ListedPrice("acme/acme-1", 3.0, 15.0, 8000)
     assert listed_price("ACME-1") == listed_price("acme/acme-1") == listed_price("Acme/acme-1")
     assert listed_price("south/acme-1") == ListedPrice("south/acme-1", 9.0, 9.0, None)
@@ -71,9 +96,16 @@ def test_providers_of_one_price_are_as_good_as_one() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("twin", "'twin' at different prices: north/twin, south/twin. Name the one meant, as PROVIDER/MODEL."),
+        (
+            "twin",
+            "'twin' at different prices: north/twin, south/twin. Name the one meant, as "
+            "PROVIDER/MODEL.",
+        ),
         ("acme-voice", "no price a token of text. State both prices in the card."),
-        ("solo-8b", "no model 'solo-8b'. Did you mean solo-7b? Otherwise state both prices in the card."),
+        (
+            "solo-8b",
+            "no model 'solo-8b'. Did you mean solo-7b? Otherwise state both prices in the card.",
+        ),
         ("acme/acme-2", "no model 'acme/acme-2'. Did you mean acme-1 or acme-voice"),
         ("something else", "no model 'something else'. State both prices in the card."),
         ("", "no model ''. State both prices"),
@@ -90,10 +122,21 @@ def test_what_the_list_cannot_say_is_one_clear_line(name: str, said: str) -> Non
 def test_what_the_card_states_stays() -> None:
     bare = fill_prices(ModelCard(model="acme-1", description="A model."))
     assert bare == ModelCard(
-        model="acme-1", description="A model.", input_usd_per_mtok=3, output_usd_per_mtok=15, context_tokens=8000
+        model="acme-1",
+        description="A model.",
+        input_usd_per_mtok=3,
+        output_usd_per_mtok=15,
+        context_tokens=8000,
     )
-    half = fill_prices(ModelCard(model="acme-1", input_usd_per_mtok=0, context_tokens=10, json=True))
-    assert (half.input_usd_per_mtok, half.output_usd_per_mtok, half.context_tokens, half.json_output) == (0, 15, 10, True)
+    half = fill_prices(
+        ModelCard(model="acme-1", input_usd_per_mtok=0, context_tokens=10, json=True)
+    )
+    assert (
+        half.input_usd_per_mtok,
+        half.output_usd_per_mtok,
+        half.context_tokens,
+        half.json_output,
+    ) == (0, 15, 10, True)
     stated = ModelCard(model="nobody knows it", input_usd_per_mtok=1, output_usd_per_mtok=2)
     assert fill_prices(stated) is stated
     assert fill_prices(ModelCard(model="mine"), listed_as="south/twin").output_usd_per_mtok == 3

@@ -26,7 +26,12 @@ def test_every_public_name_loads_and_is_documented(name: str) -> None:
 def test_names_for_type_checkers_are_the_names_at_run_time() -> None:
     tree = ast.parse(Path(graphrouter.__file__).read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
-    imported = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    imported = {
+        alias.name: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
     assert imported == graphrouter._MODULE_OF
     assert sorted(imported) == graphrouter.__all__
 
@@ -36,7 +41,9 @@ def test_dir_shows_public_names() -> None:
 
 
 def test_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(AttributeError, match=r"no attribute 'GraphRuoter'; it has Decision, GraphRouter,"):
+    with pytest.raises(
+        AttributeError, match=r"no attribute 'GraphRuoter'; it has Decision, GraphRouter,"
+    ):
         _ = graphrouter.GraphRuoter
 
 

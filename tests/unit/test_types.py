@@ -1,4 +1,5 @@
-"""Predictions and decisions: shapes, unknown quantities, what a decision tells of its candidates."""
+"""Predictions and decisions: shapes, unknown quantities, what a decision tells of its
+candidates."""
 
 from __future__ import annotations
 
@@ -26,7 +27,10 @@ def test_length_is_the_number_of_queries() -> None:
 def test_every_quantity_has_the_shape_of_the_grid(name: str) -> None:
     arrays = {quantity: matrix(3, 2) for quantity in QUANTITIES}
     arrays[name] = matrix(2, 3)
-    with pytest.raises(ValueError, match=rf"Predictions\.{name} has shape \(2, 3\); expected \(num_queries, num_models\) = "):
+    with pytest.raises(
+        ValueError,
+        match=rf"Predictions\.{name} has shape \(2, 3\); expected \(num_queries, num_models\) = ",
+    ):
         Predictions(models=("a", "b"), **arrays)
 
 
@@ -48,7 +52,10 @@ def test_a_misspelled_quantity_is_refused() -> None:
 
 
 def test_concatenate_stacks_the_rows() -> None:
-    arrays = [{quantity: matrix(rows, 2, start=10 * i) for i, quantity in enumerate(QUANTITIES)} for rows in (1, 0, 2)]
+    arrays = [
+        {quantity: matrix(rows, 2, start=10 * i) for i, quantity in enumerate(QUANTITIES)}
+        for rows in (1, 0, 2)
+    ]
     parts = [Predictions(models=("a", "b"), **known) for known in arrays]
     joined = Predictions.concatenate(parts)
     assert joined.models == ("a", "b")
@@ -57,13 +64,17 @@ def test_concatenate_stacks_the_rows() -> None:
 
 
 def with_ends(effect: np.ndarray) -> Predictions:
-    return Predictions.from_arrays(("a", "b"), effect, cost_usd=effect + 1, effect_low=effect - 0.5, effect_high=effect + 0.5)
+    return Predictions.from_arrays(
+        ("a", "b"), effect, cost_usd=effect + 1, effect_low=effect - 0.5, effect_high=effect + 0.5
+    )
 
 
 def test_intervals_are_there_whole_or_not_at_all() -> None:
     effect = matrix(3, 2)
     assert Predictions.from_arrays(("a", "b"), effect).effect_low is None
-    with pytest.raises(ValueError, match="one end of the interval of effect; expected both, or none"):
+    with pytest.raises(
+        ValueError, match="one end of the interval of effect; expected both, or none"
+    ):
         Predictions.from_arrays(("a", "b"), effect, effect_low=effect)
     with pytest.raises(ValueError, match=r"Predictions\.effect_high has shape \(2, 3\)"):
         Predictions.from_arrays(("a", "b"), effect, effect_low=effect, effect_high=matrix(2, 3))
@@ -88,7 +99,10 @@ def test_take_picks_rows_and_columns_of_everything() -> None:
     assert some.cost_usd.tolist() == [[6.0], [2.0]]
     assert some.effect_high is not None
     assert some.effect_high.tolist() == [[5.5], [1.5]]
-    assert Predictions.from_arrays(("a", "b"), matrix(3, 2)).take(rows=np.array([1])).effect_low is None
+    assert (
+        Predictions.from_arrays(("a", "b"), matrix(3, 2)).take(rows=np.array([1])).effect_low
+        is None
+    )
 
 
 def test_predictions_cannot_be_changed_by_assignment() -> None:

@@ -1,6 +1,7 @@
 """The router behind MLflow's `predict`.
 
-No module of the package: MLflow copies this file into the model and runs it where the model is loaded.
+No module of the package: MLflow copies this file into the model and runs it where the model is
+loaded.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from graphrouter import load_router
 from graphrouter.exceptions import GraphRouterError
-from graphrouter.routers.registry import ROUTER
 from graphrouter.tracking.answers import answer
+from graphrouter.tracking.registry import ROUTER
 
 
 class ServedRouter(PythonModel):
@@ -26,12 +27,16 @@ class ServedRouter(PythonModel):
         self._router = load_router(context.artifacts[ROUTER])
 
     def predict(
-        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+        self,
+        context: PythonModelContext,
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
         """The columns of `graphrouter.tracking.answers.answer`.
 
         Raises:
-            MlflowException: The parameters are not accepted, or no model satisfies them; the server answers with status 400.
+            MlflowException: The parameters are not accepted, or no model satisfies them; the server
+                answers with status 400.
         """
         try:
             return answer(self._router, model_input, params or {})

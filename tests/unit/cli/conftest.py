@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from graphrouter.bench.simulate.simulation import Simulation, simulate
 from graphrouter.cli.app import run
 from graphrouter.cli.console import console
 from graphrouter.config import TrainConfig, load_config
-from graphrouter.data.simulate import Simulation, simulate
-from graphrouter.routers.graph import GraphRouter
+from graphrouter.router.graph_router import GraphRouter
 
 FAST = (
     "encoder.name=hashing",
@@ -49,7 +49,9 @@ def world(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="session")
-def artifact(simulation: Simulation, fast_config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def artifact(
+    simulation: Simulation, fast_config: TrainConfig, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Folder of a router trained on the world."""
     folder = tmp_path_factory.mktemp("cli") / "artifact"
     GraphRouter.fit(simulation.data, fast_config).save(folder)
@@ -65,7 +67,9 @@ def router(artifact: Path) -> GraphRouter:
 def invoke(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Runs a command line: its status, standard output and standard error."""
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr(console, "_width", 120)  # a console that was made under another width keeps that one
+    monkeypatch.setattr(
+        console, "_width", 120
+    )  # a console that was made under another width keeps that one
     monkeypatch.delenv("GRAPHROUTER_DEBUG", raising=False)
 
     def call(*words: object) -> tuple[int, str, str]:

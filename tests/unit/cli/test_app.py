@@ -37,7 +37,9 @@ def raises(error: BaseException) -> Callable[[], None]:
     return do
 
 
-def test_success_is_0(command: Callable[[Callable[[], None]], None], capsys: pytest.CaptureFixture[str]) -> None:
+def test_success_is_0(
+    command: Callable[[Callable[[], None]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
     command(lambda: typer.echo("done"))
     assert run(["do"]) == 0
     assert capsys.readouterr() == ("done\n", "")
@@ -73,7 +75,10 @@ def test_a_bug_is_1_with_a_hint_and_no_traceback(
     command(raises(ZeroDivisionError("division by zero")))
     assert run(["do"]) == 1
     error = capsys.readouterr().err
-    assert error == "Error: ZeroDivisionError: division by zero. For the traceback run: graphrouter --debug ...\n"
+    assert (
+        error == "Error: ZeroDivisionError: division by zero. For the traceback run: graphrouter "
+        "--debug ...\n"
+    )
 
 
 @pytest.mark.parametrize("by_environment", [True, False])
@@ -95,7 +100,11 @@ def test_debug_shows_the_traceback(
 def test_warnings_of_the_package_are_one_line_on_standard_error(
     command: Callable[[Callable[[], None]], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command(lambda: logging.getLogger("graphrouter.data").warning("the table %s has no prices", "models"))
+    command(
+        lambda: logging.getLogger("graphrouter.data").warning(
+            "the table %s has no prices", "models"
+        )
+    )
     assert run(["do"]) == 0
     assert capsys.readouterr() == ("", "Warning: the table models has no prices\n")
 
@@ -117,7 +126,11 @@ def test_help_lists_the_groups(args: list[str], capsys: pytest.CaptureFixture[st
 
 def test_version_from_a_process_of_its_own() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "graphrouter", "--version"], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-m", "graphrouter", "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, f"graphrouter {__version__}\n", "")
 
@@ -127,6 +140,9 @@ def test_a_place_that_cannot_be_written_is_one_line(
 ) -> None:
     command(raises(PermissionError(1, "Operation not permitted", "/sys/.figures.json.x7")))
     assert run(["do"]) == 2
-    assert capsys.readouterr().err == "Error: Cannot read or write /sys: Operation not permitted. Name another place.\n"
+    assert (
+        capsys.readouterr().err
+        == "Error: Cannot read or write /sys: Operation not permitted. Name another place.\n"
+    )
     command(raises(OSError("something of its own")))
     assert run(["do"]) == 1

@@ -1,4 +1,5 @@
-"""`graphrouter benchmark`: what is shown and written, resumed after an interruption, and bad input."""
+"""`graphrouter benchmark`: what is shown and written, resumed after an interruption, and bad
+input."""
 
 from __future__ import annotations
 
@@ -10,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from graphrouter.bench.baselines import BASELINES
+from graphrouter.bench.evaluation.grid import bench
 from graphrouter.data import RoutingDataset
-from graphrouter.evaluation.grid import bench
-from graphrouter.routers.baselines import BASELINES
-from graphrouter.routers.graph import GraphRouter
+from graphrouter.router.graph_router import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]
 
@@ -23,11 +24,21 @@ def few(fast_options: list[str]) -> list[object]:
     return ["--routers", "knn", "--draws", 20, "--jobs", 1, *fast_options]
 
 
-def test_figures_table_report_and_nothing_twice(invoke: Invoke, world: Path, few: list[object], tmp_path: Path) -> None:
+def test_figures_table_report_and_nothing_twice(
+    invoke: Invoke, world: Path, few: list[object], tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    status, shown, errors = invoke("benchmark", world, *few, "--seeds", 2, "--out", out, "--json", tmp_path / "all.json")
+    status, shown, errors = invoke(
+        "benchmark", world, *few, "--seeds", 2, "--out", out, "--json", tmp_path / "all.json"
+    )
     assert (status, errors) == (0, "")
-    for text in ("world: 30 queries, 4 models, task known", "task hidden", "knn", "oracle", "log loss"):
+    for text in (
+        "world: 30 queries, 4 models, task known",
+        "task hidden",
+        "knn",
+        "oracle",
+        "log loss",
+    ):
         assert text in shown
     assert {path.name for path in out.iterdir()} == {
         "cells",
@@ -41,20 +52,41 @@ def test_figures_table_report_and_nothing_twice(invoke: Invoke, world: Path, few
     plain = json.loads((tmp_path / "all.json").read_text())
     assert plain == json.loads((out / "world.json").read_text())
     assert plain["seeds"] == [0, 1]
-    assert list(plain["settings"]["task_known"]["routers"]) == ["graphrouter", "best_single", "task_mean", "knn", "oracle"]
+    assert list(plain["settings"]["task_known"]["routers"]) == [
+        "graphrouter",
+        "best_single",
+        "task_mean",
+        "knn",
+        "oracle",
+    ]
     assert len(pd.read_parquet(out / "cells.parquet")) == 8
     cells = {path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*.safetensors")}
-    status, again, errors = invoke("benchmark", world, *few, "--seeds", 2, "--out", out, "--json", "-")
+    status, again, errors = invoke(
+        "benchmark", world, *few, "--seeds", 2, "--out", out, "--json", "-"
+    )
     assert (status, errors) == (0, "8 of 8 cells are done already.\n")
     assert json.loads(again) == plain
-    assert {path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*.safetensors")} == cells
+    assert {
+        path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*.safetensors")
+    } == cells
 
 
-def test_several_datasets_in_one_report(invoke: Invoke, world: Path, few: list[object], tmp_path: Path) -> None:
+def test_several_datasets_in_one_report(
+    invoke: Invoke, world: Path, few: list[object], tmp_path: Path
+) -> None:
     shutil.copytree(world, tmp_path / "other")
     page = tmp_path / "page.html"
     status, shown, _ = invoke(
-        "benchmark", world, tmp_path / "other", *few, "--out", tmp_path / "out", "--html", page, "--json", "-"
+        "benchmark",
+        world,
+        tmp_path / "other",
+        *few,
+        "--out",
+        tmp_path / "out",
+        "--html",
+        page,
+        "--json",
+        "-",
     )
     assert status == 0
     assert [each["dataset"] for each in json.loads(shown)] == ["world", "other"]
@@ -103,7 +135,9 @@ def test_a_dataset_without_the_graph_router_costs_the_others_nothing(
     shutil.copytree(world, tmp_path / "other")
     fit = GraphRouter.fit.__func__  # type: ignore[attr-defined]
 
-    def fails_on_other(cls: type, data: RoutingDataset, *args: object, **kwargs: object) -> GraphRouter:
+    def fails_on_other(
+        cls: type, data: RoutingDataset, *args: object, **kwargs: object
+    ) -> GraphRouter:
         if data.name == "other":
             raise ZeroDivisionError("no luck")
         return fit(cls, data, *args, **kwargs)
@@ -112,7 +146,10 @@ def test_a_dataset_without_the_graph_router_costs_the_others_nothing(
     words = (*few, "--out", tmp_path / "out")
     status, _, errors = invoke("benchmark", world, tmp_path / "other", *words, "--json", "-")
     assert status == 1
-    assert "graphrouter has no result on 'other': failed on seed 0: ZeroDivisionError: no luck. Mend that" in errors
+    assert (
+        "graphrouter has no result on 'other': failed on seed 0: ZeroDivisionError: no luck. Mend "
+        "that" in errors
+    )
     assert (tmp_path / "out" / "world.json").is_file()
     assert not (tmp_path / "out" / "other.json").exists()
     assert invoke("benchmark", tmp_path / "other", *words, "--json", "-")[:2] == (1, "")
@@ -125,7 +162,9 @@ def test_all_baselines_can_be_listed(invoke: Invoke) -> None:
         assert name in shown
 
 
-def test_bad_input_is_one_line_and_leaves_nothing(invoke: Invoke, world: Path, few: list[object], tmp_path: Path) -> None:
+def test_bad_input_is_one_line_and_leaves_nothing(
+    invoke: Invoke, world: Path, few: list[object], tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("taken")
     for words, said in (
         ([tmp_path / "nowhere", *few, "--out", tmp_path / "out"], "There is no folder"),
@@ -135,7 +174,19 @@ def test_bad_input_is_one_line_and_leaves_nothing(invoke: Invoke, world: Path, f
         ([world, *few, "--out", tmp_path / "out", "--set", "training.epochs=3"], "max_epochs"),
         ([world, *few, "--out", tmp_path / "out", "--json", tmp_path], "it is a folder"),
         ([world, *few, "--out", tmp_path / "out", "--html", tmp_path / "r.md"], "names no format"),
-        ([world, *few, "--out", tmp_path / "out", "--html", tmp_path / "r.html", "--json", tmp_path / "r.md"], "same name"),
+        (
+            [
+                world,
+                *few,
+                "--out",
+                tmp_path / "out",
+                "--html",
+                tmp_path / "r.html",
+                "--json",
+                tmp_path / "r.md",
+            ],
+            "same name",
+        ),
         ([world, *few, "--routers", "knn,,gbt", "--out", tmp_path / "out"], "empty name"),
         ([world, *few, "--routers", "quick,gbd", "--out", tmp_path / "out"], "Did you mean 'gbt'?"),
         ([world, *few, "--out", world], "holds other files than those of a benchmark"),

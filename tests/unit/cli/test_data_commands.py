@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from graphrouter.bench.simulate import simulate
 from graphrouter.cli.data import app
-from graphrouter.data import load_dataset, simulate
+from graphrouter.data import load_dataset
 from graphrouter.exceptions import DataError
 
 runner = CliRunner()
@@ -17,11 +18,29 @@ runner = CliRunner()
 @pytest.mark.parametrize("format", ["parquet", "csv", "jsonl"])
 def test_simulate_writes_the_tables_and_the_truth(tmp_path: Path, format: str) -> None:
     out = tmp_path / "world"
-    arguments = ["simulate", "--out", str(out), "--queries", "40", "--models", "5", "--seed", "7", "--missing", "0.5"]
+    arguments = [
+        "simulate",
+        "--out",
+        str(out),
+        "--queries",
+        "40",
+        "--models",
+        "5",
+        "--seed",
+        "7",
+        "--missing",
+        "0.5",
+    ]
     result = runner.invoke(app, [*arguments, "--format", format])
     assert result.exit_code == 0, result.output
     assert "40 queries, 5 models and 100 outcomes" in result.output
-    assert sorted(path.stem for path in out.iterdir()) == ["models", "outcomes", "queries", "tasks", "truth"]
+    assert sorted(path.stem for path in out.iterdir()) == [
+        "models",
+        "outcomes",
+        "queries",
+        "tasks",
+        "truth",
+    ]
     assert {path.suffix for path in out.iterdir()} == {f".{format}"}
     assert load_dataset(out).fingerprint == simulate(40, 5, seed=7, missing=0.5).data.fingerprint
 
@@ -74,7 +93,9 @@ def test_describe_says_that_no_cost_is_known(shared_data: Callable[[str], Path])
     assert "policies can weigh effect only" not in result.stdout
 
 
-def test_simulate_does_not_overwrite_data_of_others(invoke: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_simulate_does_not_overwrite_data_of_others(
+    invoke: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     (tmp_path / "queries.parquet").write_bytes(b"mine")
     status, _, errors = invoke("data", "simulate", "--out", tmp_path, "--queries", 20)
     assert status == 2

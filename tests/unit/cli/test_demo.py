@@ -13,7 +13,7 @@ from graphrouter.cli.demo import demo_config
 from graphrouter.config import TrainConfig
 from graphrouter.data import load_dataset
 from graphrouter.policy import PRESETS
-from graphrouter.routers.graph import GraphRouter
+from graphrouter.router.graph_router import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]
 
@@ -23,11 +23,15 @@ def small(monkeypatch: pytest.MonkeyPatch, fast_config: TrainConfig) -> None:
     monkeypatch.setattr(demo_module, "NUM_QUERIES", 200)
     monkeypatch.setattr(demo_module, "NUM_MODELS", 4)
     monkeypatch.setattr(demo_module, "_NUM_DRAWS", 20)
-    monkeypatch.setattr(demo_module, "demo_config", lambda seed: fast_config.model_copy(update={"seed": seed}))
+    monkeypatch.setattr(
+        demo_module, "demo_config", lambda seed: fast_config.model_copy(update={"seed": seed})
+    )
 
 
 @pytest.mark.usefixtures("small")
-def test_goes_the_whole_way_and_its_next_commands_work(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_goes_the_whole_way_and_its_next_commands_work(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     status, shown, errors = invoke("demo", "--seed", 3)
     assert (status, errors) == (0, "")
@@ -36,7 +40,9 @@ def test_goes_the_whole_way_and_its_next_commands_work(invoke: Invoke, tmp_path:
     for preset in PRESETS:
         assert shown.count(preset) >= 4  # the truth's table, and three prompts
     assert "share of the gain" in shown
-    commands = [shlex.split(line) for line in shown.splitlines() if line.startswith("  graphrouter ")]
+    commands = [
+        shlex.split(line) for line in shown.splitlines() if line.startswith("  graphrouter ")
+    ]
     assert [words[1] for words in commands] == ["route", "evaluate", "predict", "train"]
     for words in commands[:3]:
         status, _, errors = invoke(*words[1:])
@@ -54,7 +60,9 @@ def test_can_be_repeated_in_the_same_place(invoke: Invoke, tmp_path: Path) -> No
     assert sorted(path.name for path in (tmp_path / "d").iterdir()) == ["data", "router"]
 
 
-def test_refuses_a_place_with_other_files(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_a_place_with_other_files(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fit(*args: object, **kwargs: object) -> None:
         raise AssertionError("training began")
 

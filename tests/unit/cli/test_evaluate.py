@@ -11,41 +11,62 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from graphrouter.bench.baselines import BASELINES, LearningData, fit_baselines
+from graphrouter.bench.baselines.methods import paper
+from graphrouter.bench.simulate.simulation import Simulation, simulate
 from graphrouter.cli.console import console
 from graphrouter.cli.heldout import EvaluatedSide, baseline_data, check_models, held_out_queries
 from graphrouter.data import RoutingDataset
-from graphrouter.data.simulate import Simulation, simulate
 from graphrouter.exceptions import DataError
-from graphrouter.routers.baselines import BASELINES, LearningData, fit_baselines, paper
-from graphrouter.routers.graph import GraphRouter
+from graphrouter.router.graph_router import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]
 DRAWS = ("--draws", 20)
 
 
-def changed(data: RoutingDataset, *, queries: pd.DataFrame | None = None, models: pd.DataFrame | None = None) -> RoutingDataset:
+def changed(
+    data: RoutingDataset, *, queries: pd.DataFrame | None = None, models: pd.DataFrame | None = None
+) -> RoutingDataset:
     """The data with other queries or models; outcomes that no longer fit are dropped."""
     queries = data.queries if queries is None else queries
     models = data.models if models is None else models
-    fits = data.outcomes["query_id"].isin(queries["query_id"]) & data.outcomes["model"].isin(models["model"])
+    fits = data.outcomes["query_id"].isin(queries["query_id"]) & data.outcomes["model"].isin(
+        models["model"]
+    )
     return RoutingDataset.from_frames(
-        queries=queries, models=models, outcomes=data.outcomes[fits], tasks=data.tasks, name="changed"
+        queries=queries,
+        models=models,
+        outcomes=data.outcomes[fits],
+        tasks=data.tasks,
+        name="changed",
     )
 
 
-def test_both_settings_are_shown_with_a_verdict(invoke: Invoke, artifact: Path, world: Path) -> None:
+def test_both_settings_are_shown_with_a_verdict(
+    invoke: Invoke, artifact: Path, world: Path
+) -> None:
     status, shown, errors = invoke("evaluate", artifact, world, *DRAWS)
     assert (status, errors) == (0, "")
     for setting in ("task known", "task hidden"):
         assert f"world: 30 queries, 4 models, {setting}" in shown
-    for text in ("log loss", "balanced reward", "calibration error", "cost saved", "knn", "oracle", "observed pairs"):
+    for text in (
+        "log loss",
+        "balanced reward",
+        "calibration error",
+        "cost saved",
+        "knn",
+        "oracle",
+        "observed pairs",
+    ):
         assert shown.count(text) >= 2
     for line in shown.splitlines():
         assert len(line) <= 120
     assert shown.count("graphrouter") >= 4, "each setting ends in a verdict"
 
 
-def test_json_goes_to_a_file_or_is_all_there_is(invoke: Invoke, artifact: Path, world: Path, tmp_path: Path) -> None:
+def test_json_goes_to_a_file_or_is_all_there_is(
+    invoke: Invoke, artifact: Path, world: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "new" / "figures.json"
     status, shown, _ = invoke("evaluate", artifact, world, *DRAWS, "--json", file)
     assert status == 0
@@ -59,16 +80,36 @@ def test_json_goes_to_a_file_or_is_all_there_is(invoke: Invoke, artifact: Path, 
 
 
 def test_baselines_can_be_named(invoke: Invoke, artifact: Path, world: Path) -> None:
-    found = json.loads(invoke("evaluate", artifact, world, *DRAWS, "--baselines", "rasch", "--json", "-")[1])
-    assert list(found["settings"]["task_known"]["routers"]) == ["graphrouter", "best_single", "task_mean", "rasch", "oracle"]
+    found = json.loads(
+        invoke("evaluate", artifact, world, *DRAWS, "--baselines", "rasch", "--json", "-")[1]
+    )
+    assert list(found["settings"]["task_known"]["routers"]) == [
+        "graphrouter",
+        "best_single",
+        "task_mean",
+        "rasch",
+        "oracle",
+    ]
     status, _, errors = invoke("evaluate", artifact, world, "--baselines", "rash")
     assert status == 2
     assert "Unknown baseline 'rash'" in errors
 
 
-def test_robustness_and_a_report_on_request(invoke: Invoke, artifact: Path, world: Path, tmp_path: Path) -> None:
+def test_robustness_and_a_report_on_request(
+    invoke: Invoke, artifact: Path, world: Path, tmp_path: Path
+) -> None:
     page = tmp_path / "report.html"
-    words = ("evaluate", artifact, world, *DRAWS, "--baselines", "knn", "--robustness", "--html", page)
+    words = (
+        "evaluate",
+        artifact,
+        world,
+        *DRAWS,
+        "--baselines",
+        "knn",
+        "--robustness",
+        "--html",
+        page,
+    )
     status, shown, errors = invoke(*words)
     assert (status, errors) == (0, "")
     assert "flip" in shown
@@ -79,9 +120,13 @@ def test_robustness_and_a_report_on_request(invoke: Invoke, artifact: Path, worl
     assert 0 <= found["robustness"]["score"]["value"] <= 1
 
 
-def test_every_baseline_or_why_not(invoke: Invoke, artifact: Path, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_baseline_or_why_not(
+    invoke: Invoke, artifact: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(paper, "NUM_STEPS", 5)
-    found = json.loads(invoke("evaluate", artifact, world, *DRAWS, "--baselines", "all", "--json", "-")[1])
+    found = json.loads(
+        invoke("evaluate", artifact, world, *DRAWS, "--baselines", "all", "--json", "-")[1]
+    )
     there = set(found["settings"]["task_hidden"]["routers"])
     assert there | set(found["failed"]) == {"graphrouter", "oracle", *BASELINES}
     assert set(found["failed"]) == {"smoothie"}
@@ -95,7 +140,9 @@ def test_many_routers_keep_their_names_in_a_narrow_terminal(
     monkeypatch.setattr(console, "_width", 60)
     names = "knn,linear,svm,rasch,composition_of_experts,carrot_linear"
     shown = invoke("evaluate", artifact, world, *DRAWS, "--baselines", names)[1]
-    assert shown.count("composition_of_experts ") >= 4, "the table is divided by metrics, and every part has the names"
+    assert shown.count("composition_of_experts ") >= 4, (
+        "the table is divided by metrics, and every part has the names"
+    )
     assert max(map(len, shown.splitlines())) <= 60
 
 
@@ -106,7 +153,9 @@ def test_intervals_can_be_shown(invoke: Invoke, artifact: Path, world: Path) -> 
     assert f"({interval['diff']:+.4f} [{interval['low']:+.4f}, {interval['high']:+.4f}]" in shown
 
 
-def test_bad_data_and_bad_targets_are_one_line(invoke: Invoke, artifact: Path, world: Path, tmp_path: Path) -> None:
+def test_bad_data_and_bad_targets_are_one_line(
+    invoke: Invoke, artifact: Path, world: Path, tmp_path: Path
+) -> None:
     (tmp_path / "folder.json").mkdir()
     for words in (
         (artifact, tmp_path / "nowhere"),
@@ -118,7 +167,9 @@ def test_bad_data_and_bad_targets_are_one_line(invoke: Invoke, artifact: Path, w
         assert errors.count("\n") == 1
 
 
-def test_on_its_own_data_the_sides_are_those_of_the_split(router: GraphRouter, simulation: Simulation) -> None:
+def test_on_its_own_data_the_sides_are_those_of_the_split(
+    router: GraphRouter, simulation: Simulation
+) -> None:
     split = router.provenance.split
     assert held_out_queries(router, simulation.data, EvaluatedSide.test) == split.test
     assert held_out_queries(router, simulation.data, EvaluatedSide.validation) == split.validation
@@ -128,18 +179,28 @@ def test_on_grown_data_all_that_is_new_counts(
     router: GraphRouter, simulation: Simulation, caplog: pytest.LogCaptureFixture
 ) -> None:
     data, split = simulation.data, router.provenance.split
-    copies = data.queries[data.queries["query_id"].isin(split.train[:5])].assign(query_id=[f"copy{i}" for i in range(5)])
-    new = pd.DataFrame({"query_id": ["new0", "new1"], "task": [None, None], "prompt": ["Never seen.", "Nor this."]})
+    copies = data.queries[data.queries["query_id"].isin(split.train[:5])].assign(
+        query_id=[f"copy{i}" for i in range(5)]
+    )
+    new = pd.DataFrame(
+        {"query_id": ["new0", "new1"], "task": [None, None], "prompt": ["Never seen.", "Nor this."]}
+    )
     grown = changed(data, queries=pd.concat([data.queries, copies, new], ignore_index=True))
     with caplog.at_level(logging.WARNING):
         chosen = held_out_queries(router, grown, EvaluatedSide.test)
-    assert set(chosen) == {*split.test, "new0", "new1"}  # neither known ids nor known prompts under other ids
+    assert set(chosen) == {
+        *split.test,
+        "new0",
+        "new1",
+    }  # neither known ids nor known prompts under other ids
     assert "evaluating on its 32 queries that are new to the artifact" in caplog.text
     assert held_out_queries(router, grown, EvaluatedSide.validation) == split.validation
 
 
 def test_ids_of_another_world_say_nothing(router: GraphRouter) -> None:
-    other = simulate(num_queries=150, num_models=4, seed=2).data  # numbers its queries in the same way
+    other = simulate(
+        num_queries=150, num_models=4, seed=2
+    ).data  # numbers its queries in the same way
     seen = set(router.support.queries["prompt"])
     chosen = held_out_queries(router, other, EvaluatedSide.test)
     assert set(chosen) == set(other.queries["query_id"][~other.queries["prompt"].isin(seen)])
@@ -148,7 +209,9 @@ def test_ids_of_another_world_say_nothing(router: GraphRouter) -> None:
 
 def test_nothing_left_is_an_error(router: GraphRouter, simulation: Simulation) -> None:
     data = simulation.data
-    seen = changed(data, queries=data.queries[data.queries["query_id"].isin(router.provenance.split.train)])
+    seen = changed(
+        data, queries=data.queries[data.queries["query_id"].isin(router.provenance.split.train)]
+    )
     with pytest.raises(DataError, match="none of its 105 queries is new to it"):
         held_out_queries(router, seen, EvaluatedSide.test)
     with pytest.raises(DataError, match="a validation query of it"):
@@ -173,11 +236,17 @@ def test_unknown_models_are_left_out_with_a_warning(
         check_models(router, strangers)
 
 
-def test_references_learn_the_same_from_the_support(router: GraphRouter, simulation: Simulation) -> None:
+def test_references_learn_the_same_from_the_support(
+    router: GraphRouter, simulation: Simulation
+) -> None:
     data, split = simulation.data, router.provenance.split
     test_only = changed(data, queries=data.queries[data.queries["query_id"].isin(split.test)])
-    from_support = fit_baselines(LearningData.of_split(*baseline_data(router, test_only), router.encoder), ["rasch"])
-    from_data = fit_baselines(LearningData.of_split(*baseline_data(router, data), router.encoder), ["rasch"])
+    from_support = fit_baselines(
+        LearningData.of_split(*baseline_data(router, test_only), router.encoder), ["rasch"]
+    )
+    from_data = fit_baselines(
+        LearningData.of_split(*baseline_data(router, data), router.encoder), ["rasch"]
+    )
     rows = data.queries[data.queries["query_id"].isin(split.test)]
     for name, baseline in from_data.items():
         expected = baseline.predict(rows["prompt"].tolist(), tasks=rows["task"].tolist())
@@ -191,7 +260,9 @@ def test_data_without_training_queries_and_tasks(
     invoke: Invoke, artifact: Path, router: GraphRouter, simulation: Simulation, tmp_path: Path
 ) -> None:
     data = simulation.data
-    test_only = data.queries[data.queries["query_id"].isin(router.provenance.split.test)].assign(task=None)
+    test_only = data.queries[data.queries["query_id"].isin(router.provenance.split.test)].assign(
+        task=None
+    )
     changed(data, queries=test_only).save(tmp_path / "later")
     status, shown, errors = invoke("evaluate", artifact, tmp_path / "later", *DRAWS)
     assert status == 0

@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from graphrouter.routers.graph import GraphRouter
+from graphrouter.router.graph_router import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]
-CARD = {"model": "fresh", "description": "A new flagship.", "input_usd_per_mtok": 0.2, "output_usd_per_mtok": 0.8}
+CARD = {
+    "model": "fresh",
+    "description": "A new flagship.",
+    "input_usd_per_mtok": 0.2,
+    "output_usd_per_mtok": 0.8,
+}
 
 
 @pytest.fixture
@@ -42,19 +47,26 @@ def test_add_list_show_price_remove(invoke: Invoke, mine: Path, card: Path, tmp_
     assert status == 0
     for text in ("input_usd_per_mtok: 3", "add_model, 2 outcomes", "set_price"):
         assert text in shown
-    assert "fresh" in {c["model"] for c in json.loads(invoke("route", mine, "Add 3 and 4.", "--json")[1])["candidates"]}
+    assert "fresh" in {
+        c["model"]
+        for c in json.loads(invoke("route", mine, "Add 3 and 4.", "--json")[1])["candidates"]
+    }
     status, shown, _ = invoke("pool", "remove", mine, "fresh")
     assert status == 0
     assert "4 models are left" in shown
 
 
-def test_the_original_stays_where_another_place_is_named(invoke: Invoke, artifact: Path, card: Path, tmp_path: Path) -> None:
+def test_the_original_stays_where_another_place_is_named(
+    invoke: Invoke, artifact: Path, card: Path, tmp_path: Path
+) -> None:
     assert invoke("pool", "add", artifact, card, "--out", tmp_path / "wider")[0] == 0
     assert "fresh" in GraphRouter.load(tmp_path / "wider").models
     assert "fresh" not in GraphRouter.load(artifact).models
 
 
-def test_adding_again_updates_the_card_and_adds_outcomes(invoke: Invoke, mine: Path, card: Path, tmp_path: Path) -> None:
+def test_adding_again_updates_the_card_and_adds_outcomes(
+    invoke: Invoke, mine: Path, card: Path, tmp_path: Path
+) -> None:
     assert invoke("pool", "add", mine, card)[0] == 0
     card.write_text(json.dumps({**CARD, "description": "Another text."}))
     graded = tmp_path / "graded.jsonl"
@@ -62,13 +74,21 @@ def test_adding_again_updates_the_card_and_adds_outcomes(invoke: Invoke, mine: P
     assert invoke("pool", "add", mine, card, "--outcomes", graded)[0] == 0
     router = GraphRouter.load(mine)
     assert router.pool["fresh"].description == "Another text."
-    assert [change.what for change in router.provenance.changes] == ["add_model", "update_card", "add_outcomes"]
+    assert [change.what for change in router.provenance.changes] == [
+        "add_model",
+        "update_card",
+        "add_outcomes",
+    ]
 
 
-def test_an_update_says_what_it_changes_and_keeps_what_the_card_does_not_state(invoke: Invoke, mine: Path, card: Path) -> None:
+def test_an_update_says_what_it_changes_and_keeps_what_the_card_does_not_state(
+    invoke: Invoke, mine: Path, card: Path
+) -> None:
     assert invoke("pool", "add", mine, card)[0] == 0
     assert invoke("pool", "set-price", mine, "fresh", "--input", 3, "--output", 9)[0] == 0
-    card.write_text(json.dumps({"model": "fresh", "description": "Another text.", "output_usd_per_mtok": 8}))
+    card.write_text(
+        json.dumps({"model": "fresh", "description": "Another text.", "output_usd_per_mtok": 8})
+    )
     status, shown, _ = invoke("pool", "add", mine, card)
     assert status == 0
     assert "description: 'A new flagship.' -> 'Another text.'" in shown
@@ -76,7 +96,9 @@ def test_an_update_says_what_it_changes_and_keeps_what_the_card_does_not_state(i
     assert GraphRouter.load(mine).pool["fresh"].input_usd_per_mtok == 3
 
 
-def test_replacing_forgets_what_was_known_of_the_model(invoke: Invoke, mine: Path, card: Path, tmp_path: Path) -> None:
+def test_replacing_forgets_what_was_known_of_the_model(
+    invoke: Invoke, mine: Path, card: Path, tmp_path: Path
+) -> None:
     old, new = tmp_path / "old.csv", tmp_path / "new.csv"
     old.write_text("prompt,effect\nAdd 3 and 4.,1\nAdd 5 and 6.,1\n")
     new.write_text("prompt,effect\nAdd 5 and 6.,0\n")
@@ -89,7 +111,9 @@ def test_replacing_forgets_what_was_known_of_the_model(invoke: Invoke, mine: Pat
     assert "replace_outcomes, 1 outcomes" in invoke("pool", "show", mine, "fresh")[1]
 
 
-def test_prices_are_filled_in_where_the_card_has_none(invoke: Invoke, mine: Path, tmp_path: Path) -> None:
+def test_prices_are_filled_in_where_the_card_has_none(
+    invoke: Invoke, mine: Path, tmp_path: Path
+) -> None:
     bare, named, stated = (tmp_path / f"{name}.yaml" for name in ("bare", "named", "stated"))
     bare.write_text("model: gpt-4o-mini\noutput_usd_per_mtok: 0.7\n")
     named.write_text("model: our-name\n")
@@ -106,16 +130,32 @@ def test_prices_are_filled_in_where_the_card_has_none(invoke: Invoke, mine: Path
     assert pool["quite-unlisted"].input_usd_per_mtok == 1
 
 
-def test_a_task_joins_and_can_be_asked_for(invoke: Invoke, mine: Path, router: GraphRouter, tmp_path: Path) -> None:
+def test_a_task_joins_and_can_be_asked_for(
+    invoke: Invoke, mine: Path, router: GraphRouter, tmp_path: Path
+) -> None:
     graded = tmp_path / "graded.csv"
-    graded.write_text(f"model,prompt,effect\n{router.models[0]},Write a haiku.,1\n{router.models[1]},Write a haiku.,0\n")
-    words = ("pool", "add-task", mine, "haiku", "--description", "Short poems.", "--examples", graded)
+    graded.write_text(
+        f"model,prompt,effect\n{router.models[0]},Write a haiku.,1\n{router.models[1]},Write a "
+        "haiku.,0\n"
+    )
+    words = (
+        "pool",
+        "add-task",
+        mine,
+        "haiku",
+        "--description",
+        "Short poems.",
+        "--examples",
+        graded,
+    )
     status, shown, errors = invoke(*words)
     assert (status, errors) == (0, "")
     assert f"haiku is one of {len(router.known_tasks) + 1} tasks, with 2 new outcomes" in shown
     assert GraphRouter.load(mine).known_tasks[-1] == "haiku"
     assert "add_task haiku, 2 outcomes" in invoke("pool", "show", mine, router.models[0])[1]
-    status, shown, errors = invoke("route", mine, "Write a haiku on snow.", "--task", "haiku", "--json")
+    status, shown, errors = invoke(
+        "route", mine, "Write a haiku on snow.", "--task", "haiku", "--json"
+    )
     assert (status, errors) == (0, "")
     assert json.loads(shown)["evidence"][0]["task"] == "haiku"
     assert invoke("pool", "add-task", mine, "limerick", "--out", tmp_path / "more")[0] == 0
@@ -174,24 +214,51 @@ def test_bad_input_is_one_line_and_changes_nothing(
         (("add", mine, card, "--outcomes", tmp_path / "empty.csv"), "no rows"),
         (("add", mine, card, "--outcomes", tmp_path / "no_effect.csv"), "no column effect"),
         (("add", mine, card, "--outcomes", tmp_path / "wrong.csv"), "effect is 1.3"),
-        (("add", mine, card, "--outcomes", tmp_path / "word.csv"), "effect is 'good', which is no number"),
+        (
+            ("add", mine, card, "--outcomes", tmp_path / "word.csv"),
+            "effect is 'good', which is no number",
+        ),
         (
             ("add", mine, card, "--outcomes", tmp_path / "theirs.csv"),
             "outcomes are of 'somebody' too; expected outcomes of 'fresh'",
         ),
-        (("add", mine, tmp_path / "there.yaml", "--outcomes", tmp_path / "theirs.csv"), "outcomes are of 'somebody' too"),
+        (
+            ("add", mine, tmp_path / "there.yaml", "--outcomes", tmp_path / "theirs.csv"),
+            "outcomes are of 'somebody' too",
+        ),
         (("add", mine, card, "--replace"), "give them with --outcomes FILE"),
-        (("add", mine, tmp_path / "unlisted.yaml", "--fill-prices"), "The price list has no model 'no-such-model-anywhere'"),
-        (("add", mine, tmp_path / "unlisted.yaml", "--listed-as", "nor-this-one"), "no model 'nor-this-one'"),
-        (("add-task", mine, router.known_tasks[0]), f"knows a task '{router.known_tasks[0]}' already"),
+        (
+            ("add", mine, tmp_path / "unlisted.yaml", "--fill-prices"),
+            "The price list has no model 'no-such-model-anywhere'",
+        ),
+        (
+            ("add", mine, tmp_path / "unlisted.yaml", "--listed-as", "nor-this-one"),
+            "no model 'nor-this-one'",
+        ),
+        (
+            ("add-task", mine, router.known_tasks[0]),
+            f"knows a task '{router.known_tasks[0]}' already",
+        ),
         (("add-task", mine, " "), "expected a name that is not blank"),
-        (("add-task", mine, "haiku", "--examples", tmp_path / "empty.csv"), "expected model, effect"),
+        (
+            ("add-task", mine, "haiku", "--examples", tmp_path / "empty.csv"),
+            "expected model, effect",
+        ),
         (("add-task", mine, "haiku", "--examples", tmp_path / "no_effect.csv"), "no column effect"),
-        (("add-task", mine, "haiku", "--examples", tmp_path / "examples.csv"), "names the task 'other' too"),
+        (
+            ("add-task", mine, "haiku", "--examples", tmp_path / "examples.csv"),
+            "names the task 'other' too",
+        ),
         (("add-task", mine, "haiku", "--examples", tmp_path / "theirs.csv"), "'somebody'"),
         (("add-task", mine, "haiku", "--examples", tmp_path / "nowhere.csv"), "nowhere.csv"),
-        (("set-price", mine, router.models[0], "--input", -1, "--output", 1), "greater than or equal to 0"),
-        (("set-price", mine, router.models[0], "--input", "nan", "--output", 1), "input_usd_per_mtok"),
+        (
+            ("set-price", mine, router.models[0], "--input", -1, "--output", 1),
+            "greater than or equal to 0",
+        ),
+        (
+            ("set-price", mine, router.models[0], "--input", "nan", "--output", 1),
+            "input_usd_per_mtok",
+        ),
         (("remove", mine, "nobody"), "Unknown model 'nobody'"),
         (("set-price", mine, "nobody", "--input", 1, "--output", 1), "Unknown model 'nobody'"),
         (("show", mine, "nobody"), "Unknown model 'nobody'"),

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from graphrouter.data.simulate import Simulation
-from graphrouter.routers.graph import GraphRouter
+from graphrouter.bench.simulate.simulation import Simulation
+from graphrouter.router.graph_router import GraphRouter
 from tests.unit.cli.conftest import Invoke
 
 
@@ -18,7 +18,9 @@ def graded(simulation: Simulation, router: GraphRouter) -> pd.DataFrame:
     """Outcomes on the test queries of the router."""
     queries = simulation.data.queries
     test = queries[queries["query_id"].isin(router.provenance.split.test)]
-    return simulation.data.outcomes.merge(test, on="query_id")[["model", "prompt", "task", "effect"]]
+    return simulation.data.outcomes.merge(test, on="query_id")[
+        ["model", "prompt", "task", "effect"]
+    ]
 
 
 def _write(table: pd.DataFrame, folder: Path) -> Path:
@@ -26,7 +28,9 @@ def _write(table: pd.DataFrame, folder: Path) -> Path:
     return folder / "graded.csv"
 
 
-def test_unchanged_models_are_as_expected(artifact: Path, graded: pd.DataFrame, tmp_path: Path, invoke: Invoke) -> None:
+def test_unchanged_models_are_as_expected(
+    artifact: Path, graded: pd.DataFrame, tmp_path: Path, invoke: Invoke
+) -> None:
     status, shown, error = invoke("pool", "check", artifact, _write(graded, tmp_path))
     assert (status, error) == (0, "")
     assert all(model in shown for model in graded["model"].unique())
@@ -57,7 +61,9 @@ def test_few_outcomes_and_a_single_model_are_said_so(
     assert status == 0
     assert "Too few outcomes to tell" in shown
     alone = graded[graded["model"] == graded["model"].iloc[0]]
-    assert "cannot be told from harder prompts" in " ".join(invoke("pool", "check", artifact, _write(alone, tmp_path))[1].split())
+    assert "cannot be told from harder prompts" in " ".join(
+        invoke("pool", "check", artifact, _write(alone, tmp_path))[1].split()
+    )
 
 
 def test_outcomes_that_the_router_knows_are_compared_with_the_old_ones(
@@ -88,14 +94,20 @@ def test_bad_input_is_one_clear_line(
     tmp_path: Path,
     invoke: Invoke,
 ) -> None:
-    status, shown, error = invoke("pool", "check", artifact, _write(graded.assign(**change), tmp_path), *options)
+    status, shown, error = invoke(
+        "pool", "check", artifact, _write(graded.assign(**change), tmp_path), *options
+    )
     assert (status, shown) == (2, "")
     assert message in error
     assert error.count("\n") == 1
 
 
-def test_no_effects_and_no_file(artifact: Path, graded: pd.DataFrame, tmp_path: Path, invoke: Invoke) -> None:
-    status, _, error = invoke("pool", "check", artifact, _write(graded.drop(columns="effect"), tmp_path))
+def test_no_effects_and_no_file(
+    artifact: Path, graded: pd.DataFrame, tmp_path: Path, invoke: Invoke
+) -> None:
+    status, _, error = invoke(
+        "pool", "check", artifact, _write(graded.drop(columns="effect"), tmp_path)
+    )
     assert (status, "has no column effect" in error) == (2, True)
     status, _, error = invoke("pool", "check", artifact, tmp_path / "none.csv")
     assert (status, error.count("\n")) == (2, 1)

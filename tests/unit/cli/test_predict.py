@@ -9,16 +9,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from graphrouter.bench.simulate.simulation import Simulation
 from graphrouter.cli import predict as predict_module
 from graphrouter.cli.predict import predict_table, read_queries
 from graphrouter.data.readers import read_table, write_table
-from graphrouter.data.simulate import Simulation
 from graphrouter.exceptions import DataError
 from graphrouter.files import replace_file
-from graphrouter.routers.graph import GraphRouter
+from graphrouter.router.graph_router import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]
-COLUMNS = ["query_id", "model", "effect", "effect_low", "effect_high", "cost_usd", "input_tokens", "output_tokens", "latency_s"]
+COLUMNS = [
+    "query_id",
+    "model",
+    "effect",
+    "effect_low",
+    "effect_high",
+    "cost_usd",
+    "input_tokens",
+    "output_tokens",
+    "latency_s",
+]
 
 
 @pytest.mark.parametrize("source", [".parquet", ".csv", ".jsonl"])
@@ -26,7 +36,9 @@ COLUMNS = ["query_id", "model", "effect", "effect_low", "effect_high", "cost_usd
 def test_every_format_holds_what_the_router_predicts(
     invoke: Invoke, artifact: Path, router: GraphRouter, tmp_path: Path, source: str, target: str
 ) -> None:
-    frame = pd.DataFrame({"query_id": ["b", "a"], "task": ["facts", None], "prompt": ["Who, then?", ""]})
+    frame = pd.DataFrame(
+        {"query_id": ["b", "a"], "task": ["facts", None], "prompt": ["Who, then?", ""]}
+    )
     write_table(frame, tmp_path / f"in{source}")
     out = tmp_path / "new" / f"out{target}"
     status, shown, errors = invoke("predict", artifact, tmp_path / f"in{source}", "--out", out)
@@ -38,14 +50,20 @@ def test_every_format_holds_what_the_router_predicts(
     assert table["model"].tolist() == list(router.models) * 2
     expected = router.predict(["Who, then?", ""], tasks=["facts", None])
     for name in COLUMNS[2:]:
-        np.testing.assert_allclose(table[name].astype(float), getattr(expected, name).ravel(), rtol=1e-9)
+        np.testing.assert_allclose(
+            table[name].astype(float), getattr(expected, name).ravel(), rtol=1e-9
+        )
     assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
 def test_queries_without_ids_are_numbered_from_1(tmp_path: Path) -> None:
     (tmp_path / "q.csv").write_text("prompt\nfirst\n\nNA\n", encoding="utf-8")
     queries = read_queries(tmp_path / "q.csv")
-    assert (queries.ids, queries.prompts, queries.tasks) == (["1", "2"], ["first", "NA"], [None, None])
+    assert (queries.ids, queries.prompts, queries.tasks) == (
+        ["1", "2"],
+        ["first", "NA"],
+        [None, None],
+    )
 
 
 def test_a_long_list_gives_the_scores_of_single_queries(
@@ -73,38 +91,59 @@ def test_a_long_list_gives_the_scores_of_single_queries(
         ("q.parquet", "not parquet", "no readable Parquet file"),
     ],
 )
-def test_bad_tables_are_one_line(invoke: Invoke, artifact: Path, tmp_path: Path, name: str, text: str, message: str) -> None:
+def test_bad_tables_are_one_line(
+    invoke: Invoke, artifact: Path, tmp_path: Path, name: str, text: str, message: str
+) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
-    status, shown, errors = invoke("predict", artifact, tmp_path / name, "--out", tmp_path / "out.csv")
+    status, shown, errors = invoke(
+        "predict", artifact, tmp_path / name, "--out", tmp_path / "out.csv"
+    )
     assert (status, shown) == (2, "")
     assert message in errors
     assert errors.count("\n") == 1
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_a_missing_table_and_a_folder_are_told_apart(invoke: Invoke, artifact: Path, tmp_path: Path) -> None:
+def test_a_missing_table_and_a_folder_are_told_apart(
+    invoke: Invoke, artifact: Path, tmp_path: Path
+) -> None:
     (tmp_path / "folder.csv").mkdir()
-    assert "is not there" in invoke("predict", artifact, tmp_path / "nowhere.csv", "--out", tmp_path / "out.csv")[2]
-    assert "is a folder" in invoke("predict", artifact, tmp_path / "folder.csv", "--out", tmp_path / "out.csv")[2]
+    assert (
+        "is not there"
+        in invoke("predict", artifact, tmp_path / "nowhere.csv", "--out", tmp_path / "out.csv")[2]
+    )
+    assert (
+        "is a folder"
+        in invoke("predict", artifact, tmp_path / "folder.csv", "--out", tmp_path / "out.csv")[2]
+    )
 
 
 @pytest.mark.parametrize(
     ("out", "message"),
-    [("out.xlsx", "out.parquet"), ("out", "names no format"), ("taken.csv", "is a folder"), ("file/o.csv", "is no folder")],
+    [
+        ("out.xlsx", "out.parquet"),
+        ("out", "names no format"),
+        ("taken.csv", "is a folder"),
+        ("file/o.csv", "is no folder"),
+    ],
 )
 def test_a_target_that_cannot_be_written_is_refused_before_the_work(
     invoke: Invoke, tmp_path: Path, out: str, message: str
 ) -> None:
     (tmp_path / "taken.csv").mkdir()
     (tmp_path / "file").write_text("mine")
-    status, _, errors = invoke("predict", tmp_path / "no-artifact", tmp_path / "no-queries.csv", "--out", tmp_path / out)
+    status, _, errors = invoke(
+        "predict", tmp_path / "no-artifact", tmp_path / "no-queries.csv", "--out", tmp_path / out
+    )
     assert status == 2
     assert message in errors
 
 
 def test_no_artifact_is_one_line(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "q.csv").write_text("prompt\nx\n")
-    status, _, errors = invoke("predict", tmp_path / "nowhere", tmp_path / "q.csv", "--out", tmp_path / "out.csv")
+    status, _, errors = invoke(
+        "predict", tmp_path / "nowhere", tmp_path / "q.csv", "--out", tmp_path / "out.csv"
+    )
     assert status == 2
     assert "No artifact at" in errors
 
@@ -137,8 +176,12 @@ def test_the_queries_are_not_overwritten(invoke: Invoke, artifact: Path, tmp_pat
     assert prompts.read_text() == "prompt\nhello\n"
 
 
-def test_a_task_never_seen_is_mentioned_once(invoke: Invoke, artifact: Path, tmp_path: Path) -> None:
+def test_a_task_never_seen_is_mentioned_once(
+    invoke: Invoke, artifact: Path, tmp_path: Path
+) -> None:
     (tmp_path / "p.csv").write_text("prompt,task\nhello,nonsense\nbye,nonsense\nyes,\n")
-    status, _, errors = invoke("predict", artifact, tmp_path / "p.csv", "--out", tmp_path / "out.csv")
+    status, _, errors = invoke(
+        "predict", artifact, tmp_path / "p.csv", "--out", tmp_path / "out.csv"
+    )
     assert status == 0
     assert errors.count("has never seen the task 'nonsense'") == 1

@@ -37,4 +37,7 @@ def test_an_interruption_says_where_the_rest_is(capsys: pytest.CaptureFixture[st
 
     with pytest.raises(KeyboardInterrupt):
         follow_cells(stopped(), Path("kept"), num_open=2, num_cells=2)
-    assert capsys.readouterr().err == "What is finished is kept in kept; the same command goes on from there.\n"
+    assert (
+        capsys.readouterr().err
+        == "What is finished is kept in kept; the same command goes on from there.\n"
+    )

@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from graphrouter.bench.evaluation.bootstrap import UNDEFINED, Interval
+from graphrouter.bench.evaluation.perturbations import Kind
+from graphrouter.bench.evaluation.robustness import (
+    ChoiceShift,
+    PerturbationResult,
+    RobustnessReport,
+)
 from graphrouter.cli.console import console
 from graphrouter.cli.robustness import show_robustness
-from graphrouter.evaluation.bootstrap import UNDEFINED, Interval
-from graphrouter.evaluation.perturbations import Kind
-from graphrouter.evaluation.robustness import ChoiceShift, PerturbationResult, RobustnessReport
 
 
 def shift(flip: float, dearer: float | None) -> ChoiceShift:
@@ -26,26 +30,47 @@ def shift(flip: float, dearer: float | None) -> ChoiceShift:
     )
 
 
-def result(title: str, kind: Kind, flip: float, dearer: float | None, easy: float | None = None) -> PerturbationResult:
-    return PerturbationResult(title, kind, shift(flip, dearer), None if easy is None else shift(easy, easy))
+def result(
+    title: str, kind: Kind, flip: float, dearer: float | None, easy: float | None = None
+) -> PerturbationResult:
+    return PerturbationResult(
+        title, kind, shift(flip, dearer), None if easy is None else shift(easy, easy)
+    )
 
 
 def report(*results: PerturbationResult, num_easy: int | None = None) -> RobustnessReport:
     score = Interval(0.9, 0.88, 0.92)
-    return RobustnessReport(2_000, num_easy, 0, 1_000, {"effect_weight": 0.5}, score, {item.title: item for item in results})
+    return RobustnessReport(
+        2_000,
+        num_easy,
+        0,
+        1_000,
+        {"effect_weight": 0.5},
+        score,
+        {item.title: item for item in results},
+    )
 
 
-def shown(found: RobustnessReport, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int = 120) -> str:
+def shown(
+    found: RobustnessReport,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    width: int = 120,
+) -> str:
     monkeypatch.setattr(console, "_width", width)
     show_robustness(found)
     return capsys.readouterr().out
 
 
 def line_of(text: str, name: str) -> list[str]:
-    return next(line for line in text.splitlines() if line.startswith(name)).removeprefix(name).split()
+    return (
+        next(line for line in text.splitlines() if line.startswith(name)).removeprefix(name).split()
+    )
 
 
-def test_tables_and_verdict(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_and_verdict(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = report(
         result("typos", "neutral", 0.04, 0.01),
         result("tabs", "neutral", 0.08, 0.02),
@@ -54,24 +79,54 @@ def test_tables_and_verdict(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
         num_easy=600,
     )
     text = shown(found, capsys, monkeypatch)
-    assert line_of(text, "typos") == ["1,900", "4.0", "[2.0,", "8.0]", "1.0", "[0.5,", "2.0]", "0.031", "1.25"]
+    assert line_of(text, "typos") == [
+        "1,900",
+        "4.0",
+        "[2.0,",
+        "8.0]",
+        "1.0",
+        "[0.5,",
+        "2.0]",
+        "0.031",
+        "1.25",
+    ]
     assert text.count("hostile") == 3  # all prompts, easy prompts, verdict
     assert "600 prompts that the cheapest model solved" in text
     assert "noise leaves 90.0 [88.0, 92.0] % of the choices as they are" in text
     assert "The worst noise is tabs: 8.0% of the choices flip." in text
-    assert "The worst addition is hostile: it sends 12.0% of the easy prompts to a dearer model." in text
+    assert (
+        "The worst addition is hostile: it sends 12.0% of the easy prompts to a dearer model."
+        in text
+    )
 
 
 def test_narrow_terminal_drops_one_interval_and_wraps_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = shown(report(result("difficulty and gibberish", "adversarial", 0.125, 0.101)), capsys, monkeypatch, width=80)
-    assert line_of(text, "difficulty and gibberish") == ["1,900", "12.5", "[6.2,", "25.0]", "10.1", "0.031", "1.25"]
+    text = shown(
+        report(result("difficulty and gibberish", "adversarial", 0.125, 0.101)),
+        capsys,
+        monkeypatch,
+        width=80,
+    )
+    assert line_of(text, "difficulty and gibberish") == [
+        "1,900",
+        "12.5",
+        "[6.2,",
+        "25.0]",
+        "10.1",
+        "0.031",
+        "1.25",
+    ]
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_unknown_figures_are_dashes_and_said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    found = report(result("tabs", "neutral", 0.0, None), result("think", "adversarial", 0.1, None), num_easy=0)
+def test_unknown_figures_are_dashes_and_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = report(
+        result("tabs", "neutral", 0.0, None), result("think", "adversarial", 0.1, None), num_easy=0
+    )
     text = shown(found, capsys, monkeypatch)
     assert line_of(text, "tabs") == ["1,900", "0.0", "[0.0,", "0.0]", "-", "0.031", "-"]
     assert "The columns on cost are empty" in text
@@ -87,9 +142,14 @@ def test_additions_that_raise_nothing_are_said_to_do_so(
     assert "No addition sends any of the prompts to a dearer model." in text
 
 
-def test_share_of_two_prompts_is_no_worst(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_share_of_two_prompts_is_no_worst(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     few = result("marks", "neutral", 0.5, 0.0)
-    few = replace(few, all=replace(few.all, num_changed=2, flip_share=Interval(0.5, float("nan"), float("nan"))))
+    few = replace(
+        few,
+        all=replace(few.all, num_changed=2, flip_share=Interval(0.5, float("nan"), float("nan"))),
+    )
     text = shown(report(few, result("tabs", "neutral", 0.1, 0.0)), capsys, monkeypatch)
     assert line_of(text, "marks")[:2] == ["2", "50.0"]
     assert "The worst noise is tabs" in text

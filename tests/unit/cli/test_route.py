@@ -13,26 +13,29 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphrouter.bench.simulate.simulation import Simulation
 from graphrouter.cli.options import Preset, build_policy, describe_policy
 from graphrouter.cli.render import one_line, show_decision, usd_form
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset
-from graphrouter.data.simulate import Simulation
 from graphrouter.exceptions import PolicyError
 from graphrouter.policy import PRESETS, Policy
-from graphrouter.routers.graph import GraphRouter
+from graphrouter.router.graph_router import GraphRouter
 from graphrouter.types import Candidate, Decision, Evidence
 
 Invoke = Callable[..., tuple[int, str, str]]
 PROMPT = "Translate 'good morning' into French."
 
 
-def test_shows_the_choice_the_candidates_and_the_evidence(invoke: Invoke, artifact: Path, router: GraphRouter) -> None:
+def test_shows_the_choice_the_candidates_and_the_evidence(
+    invoke: Invoke, artifact: Path, router: GraphRouter
+) -> None:
     decision = router.route(PROMPT)
     status, shown, errors = invoke("route", artifact, PROMPT)
     assert (status, errors) == (0, "")
     assert shown.startswith(
-        f"{decision.model}\n  expected effect {decision.effect:.3f} ({decision.effect_low:.2f}-{decision.effect_high:.2f}), "
+        f"{decision.model}\n  expected effect {decision.effect:.3f} "
+        f"({decision.effect_low:.2f}-{decision.effect_high:.2f}), "
     )
     assert all(model in shown for model in router.models)
     assert "Candidates (4 of 4)" in shown
@@ -43,7 +46,9 @@ def test_shows_the_choice_the_candidates_and_the_evidence(invoke: Invoke, artifa
 
 
 def test_json_is_the_decision(invoke: Invoke, artifact: Path, router: GraphRouter) -> None:
-    status, shown, errors = invoke("route", artifact, PROMPT, "--task", "translation", "--preset", "cost_first", "--json")
+    status, shown, errors = invoke(
+        "route", artifact, PROMPT, "--task", "translation", "--preset", "cost_first", "--json"
+    )
     assert (status, errors) == (0, "")
     decision = router.route(PROMPT, task="translation", policy=Policy.preset("cost_first"))
     found = json.loads(shown)
@@ -68,12 +73,19 @@ def test_top_limits_what_is_shown(invoke: Invoke, artifact: Path) -> None:
     assert "Candidates (2 of 4)" in invoke("route", artifact, PROMPT, "--top", 2)[1]
 
 
-def test_options_rule_models_out_and_say_why(invoke: Invoke, artifact: Path, router: GraphRouter) -> None:
+def test_options_rule_models_out_and_say_why(
+    invoke: Invoke, artifact: Path, router: GraphRouter
+) -> None:
     first, second, *_ = router.models
-    _, shown, _ = invoke("route", artifact, PROMPT, "--exclude", first, "--exclude", second, "--json")
+    _, shown, _ = invoke(
+        "route", artifact, PROMPT, "--exclude", first, "--exclude", second, "--json"
+    )
     found = {c["model"]: c["rejected"] for c in json.loads(shown)["candidates"]}
     assert found[first] == found[second] == "in excluded"
-    assert json.loads(invoke("route", artifact, PROMPT, "--allow", second, "--json")[1])["model"] == second
+    assert (
+        json.loads(invoke("route", artifact, PROMPT, "--allow", second, "--json")[1])["model"]
+        == second
+    )
     assert "in excluded" in invoke("route", artifact, PROMPT, "--exclude", first)[1]
 
 
@@ -83,7 +95,9 @@ def test_nobody_satisfies_the_policy(invoke: Invoke, artifact: Path, router: Gra
     assert errors.startswith("Error: No model satisfies the policy (")
     assert errors.count("\n") == 1
     last = router.models[-1]
-    status, shown, _ = invoke("route", artifact, PROMPT, "--max-cost-usd", 0, "--fallback", last, "--top", 1)
+    status, shown, _ = invoke(
+        "route", artifact, PROMPT, "--max-cost-usd", 0, "--fallback", last, "--top", 1
+    )
     assert status == 0
     assert shown.startswith(f"{last}\n")
     assert "This is the fallback" in shown
@@ -99,7 +113,9 @@ def test_nobody_satisfies_the_policy(invoke: Invoke, artifact: Path, router: Gra
         (["--effect-weight", "0", "--cost-weight", "0"], "both 0"),
     ],
 )
-def test_bad_policies_are_one_line(invoke: Invoke, artifact: Path, words: list[str], message: str) -> None:
+def test_bad_policies_are_one_line(
+    invoke: Invoke, artifact: Path, words: list[str], message: str
+) -> None:
     status, shown, errors = invoke("route", artifact, PROMPT, *words)
     assert (status, shown) == (2, "")
     assert message in errors
@@ -114,7 +130,9 @@ def test_an_unknown_task_is_said(invoke: Invoke, artifact: Path) -> None:
     assert shown == invoke("route", artifact, PROMPT, "--json")[1]
 
 
-def test_a_router_without_costs_says_so(invoke: Invoke, simulation: Simulation, fast_config: TrainConfig, tmp_path: Path) -> None:
+def test_a_router_without_costs_says_so(
+    invoke: Invoke, simulation: Simulation, fast_config: TrainConfig, tmp_path: Path
+) -> None:
     data = simulation.data
     effects = RoutingDataset.from_frames(
         queries=data.queries,
@@ -128,7 +146,10 @@ def test_a_router_without_costs_says_so(invoke: Invoke, simulation: Simulation, 
     assert "cost unknown" in shown
     assert "policy: the highest expected effect" in shown
     assert "USD/call" not in shown
-    assert errors == "Warning: This router cannot predict any cost; routing by expected effect alone.\n"
+    assert (
+        errors
+        == "Warning: This router cannot predict any cost; routing by expected effect alone.\n"
+    )
     status, shown, errors = invoke("route", tmp_path / "a", PROMPT, "--preset", "balanced")
     assert (status, shown) == (2, "")  # a policy that was asked for is not replaced
     assert "cannot predict any" in errors
@@ -137,16 +158,22 @@ def test_a_router_without_costs_says_so(invoke: Invoke, simulation: Simulation, 
 def test_risk_and_a_safe_model(invoke: Invoke, artifact: Path, router: GraphRouter) -> None:
     words = ("--preset", "performance_first", "--risk", "upper")
     found = json.loads(invoke("route", artifact, PROMPT, *words, "--json")[1])
-    ends = {c["model"]: (c["effect_low"], c["effect"], c["effect_high"]) for c in found["candidates"]}
+    ends = {
+        c["model"]: (c["effect_low"], c["effect"], c["effect_high"]) for c in found["candidates"]
+    }
     assert all(low <= effect <= high for low, effect, high in ends.values())
     assert found["model"] == max(ends, key=lambda model: ends[model][2])
     assert (found["effect_low"], found["effect_high"]) == ends[found["model"]][::2]
     assert found["policy"]["risk"] == "upper"
     safe = next(model for model in router.models if model != found["model"])
-    status, shown, _ = invoke("route", artifact, PROMPT, *words, "--safe-model", safe, "--max-doubt", 0)
+    status, shown, _ = invoke(
+        "route", artifact, PROMPT, *words, "--safe-model", safe, "--max-doubt", 0
+    )
     assert status == 0
     assert shown.startswith(f"{safe}\n")
-    assert f"This is the safe model: too little is known of {found['model']}, " in " ".join(shown.split())
+    assert f"This is the safe model: too little is known of {found['model']}, " in " ".join(
+        shown.split()
+    )
     low, effect, high = ends[safe]
     assert f"{effect:.3f} ({low:.2f}-{high:.2f})" in shown
     assert "effect (80 %)" in shown
@@ -168,8 +195,12 @@ def test_options_make_the_policy() -> None:
         "requires": ["tools"],
         "fallback": "c",
     }
-    assert build_policy(None, settings) == Policy(max_cost_usd=0.1, allowed=("a", "b"), requires=("tools",), fallback="c")
-    assert build_policy(Preset.cost_first, {"max_latency_s": 2.0}) == Policy(effect_weight=0.2, cost_weight=0.8, max_latency_s=2)
+    assert build_policy(None, settings) == Policy(
+        max_cost_usd=0.1, allowed=("a", "b"), requires=("tools",), fallback="c"
+    )
+    assert build_policy(Preset.cost_first, {"max_latency_s": 2.0}) == Policy(
+        effect_weight=0.2, cost_weight=0.8, max_latency_s=2
+    )
     assert build_policy(None, {"cost_weight": 0.3}) == Policy(effect_weight=0.7, cost_weight=0.3)
     assert build_policy(None, {"cost_weight": None, "allowed": []}) == Policy()
     with pytest.raises(typer.BadParameter):
@@ -179,16 +210,29 @@ def test_options_make_the_policy() -> None:
 
 
 def test_policies_in_words() -> None:
-    assert describe_policy(Policy(min_effect=0.8)) == "the lowest cost among models with an expected effect of at least 0.8"
+    assert (
+        describe_policy(Policy(min_effect=0.8))
+        == "the lowest cost among models with an expected effect of at least 0.8"
+    )
     assert describe_policy(Policy(usd_per_effect=0.05)) == "the highest effect - cost / 0.05 USD"
     assert describe_policy(Policy(min_effect=0.8, risk="upper")) == (
         "the lowest cost among models with an upper end of the effect of at least 0.8"
     )
-    assert describe_policy(Policy(usd_per_effect=0.05, risk="lower")) == "the highest lower end of the effect - cost / 0.05 USD"
+    assert (
+        describe_policy(Policy(usd_per_effect=0.05, risk="lower"))
+        == "the highest lower end of the effect - cost / 0.05 USD"
+    )
     safe = Policy(cost_weight=0.5, safe_model="a", max_doubt=0.2)
-    assert describe_policy(safe).endswith("scaled cost; a where the interval of the best is wider than 0.2")
-    limited = Policy(cost_weight=0, max_cost_usd=0.01, max_latency_s=3, allowed=("a", "b"), requires=("json",))
-    assert describe_policy(limited) == "the highest expected effect; at most 0.01 USD a call; at most 3 s; only a, b; with json"
+    assert describe_policy(safe).endswith(
+        "scaled cost; a where the interval of the best is wider than 0.2"
+    )
+    limited = Policy(
+        cost_weight=0, max_cost_usd=0.01, max_latency_s=3, allowed=("a", "b"), requires=("json",)
+    )
+    assert (
+        describe_policy(limited)
+        == "the highest expected effect; at most 0.01 USD a call; at most 3 s; only a, b; with json"
+    )
 
 
 @pytest.mark.parametrize(
@@ -201,7 +245,9 @@ def test_policies_in_words() -> None:
         ([1e-12], ["0.00000000"]),
     ],
 )
-def test_dollars_are_comparable_and_never_scientific(values: list[float | None], shown: list[str]) -> None:
+def test_dollars_are_comparable_and_never_scientific(
+    values: list[float | None], shown: list[str]
+) -> None:
     form = usd_form(values)
     assert [format(value, form) for value in values if value] == shown
 
@@ -220,7 +266,9 @@ def test_one_line_marks_what_was_cut() -> None:
 
 
 def decision_with(effects: dict[str, float]) -> Decision:
-    candidates = tuple(Candidate(model, 0.5, None, None, None, 0.5) for model in ("[red]a", "b", "c", "d"))
+    candidates = tuple(
+        Candidate(model, 0.5, None, None, None, 0.5) for model in ("[red]a", "b", "c", "d")
+    )
     evidence = (Evidence("q", "a [bold]prompt[/bold]", None, 0.5, effects),)
     return Decision("[red]a", 0.5, None, candidates, evidence)
 
@@ -229,13 +277,19 @@ def decision_with(effects: dict[str, float]) -> Decision:
     ("effects", "line"),
     [
         ({"[red]a": 1.0, "b": 0.0, "c": 0.5}, "2 of 3 solved it: [red]a, c\n"),
-        ({"[red]a": 0.49, "b": 1.0, "c": 1.0, "d": 1.0}, "3 of 4 solved it: b, c, d; [red]a did not\n"),
+        (
+            {"[red]a": 0.49, "b": 1.0, "c": 1.0, "d": 1.0},
+            "3 of 4 solved it: b, c, d; [red]a did not\n",
+        ),
         ({"b": 1.0}, "1 of 1 solved it: b; [red]a was not run\n"),
         ({"[red]a": 0.0}, "0 of 1 solved it; [red]a did not\n"),
     ],
 )
 def test_evidence_says_who_solved_it(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, effects: dict[str, float], line: str
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    effects: dict[str, float],
+    line: str,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     show_decision(decision_with(effects), "anything", top=3)
@@ -244,11 +298,17 @@ def test_evidence_says_who_solved_it(
     assert "a [bold]prompt[/bold]" in shown
 
 
-def test_the_fallback_is_shown_even_below_the_top(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fallback_is_shown_even_below_the_top(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     decision = decision_with({})
-    candidates = tuple(replace(c, utility=None, rejected=f"no {c.model}") for c in decision.candidates)
-    show_decision(replace(decision, model="d", candidates=candidates, used_fallback=True), "anything", top=1)
+    candidates = tuple(
+        replace(c, utility=None, rejected=f"no {c.model}") for c in decision.candidates
+    )
+    show_decision(
+        replace(decision, model="d", candidates=candidates, used_fallback=True), "anything", top=1
+    )
     shown = capsys.readouterr().out
     assert "Candidates (2 of 4)" in shown
     assert "(d: no d)" in shown

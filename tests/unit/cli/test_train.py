@@ -1,4 +1,5 @@
-"""`graphrouter train`: what it writes, what it refuses before it works, and how it goes on after a kill."""
+"""`graphrouter train`: what it writes, what it refuses before it works, and how it goes on after a
+kill."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from graphrouter.bench.simulate.simulation import Simulation
 from graphrouter.cli.train import _calibration_in_words
-from graphrouter.data.simulate import Simulation
-from graphrouter.routers.graph import GraphRouter
-from graphrouter.routers.loading import load_router
+from graphrouter.router.graph_router import GraphRouter
+from graphrouter.router.loading import load_router
 from graphrouter.training import checkpoints as checkpoints_module
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -41,13 +42,16 @@ def test_writes_an_artifact_and_says_what_to_do_next(
     assert "105 train, 15 validation, 30 test queries" in shown
     assert f"{router.provenance.metrics['log_loss']:.4f}" in shown
     assert (
-        f"Calibration expected calibration error {router.provenance.metrics['ece_before']:.4f}; effects stay as they are" in shown
+        f"Calibration expected calibration error {router.provenance.metrics['ece_before']:.4f}; "
+        "effects stay as they are" in shown
     )
     assert f"  graphrouter evaluate {out} {world}\n" in shown
     assert [path.name for path in out.parent.iterdir()] == ["mine"]  # no checkpoints are left
 
 
-def test_json_is_all_that_standard_output_gets(invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path) -> None:
+def test_json_is_all_that_standard_output_gets(
+    invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path
+) -> None:
     status, shown, errors = invoke("train", world, "--out", tmp_path / "a", "--json", *fast_options)
     assert (status, errors) == (0, "")
     report = json.loads(shown)
@@ -72,7 +76,9 @@ def test_a_correction_is_told_with_what_it_is_worth() -> None:
         (["--set", "split.test=0.7", "--set", "split.validation=0.4"], "at most 0.9"),
     ],
 )
-def test_bad_settings_are_one_line(invoke: Invoke, world: Path, tmp_path: Path, words: list[str], message: str) -> None:
+def test_bad_settings_are_one_line(
+    invoke: Invoke, world: Path, tmp_path: Path, words: list[str], message: str
+) -> None:
     status, shown, errors = invoke("train", world, "--out", tmp_path / "a", *words)
     assert (status, shown) == (2, "")
     assert message in errors
@@ -80,7 +86,9 @@ def test_bad_settings_are_one_line(invoke: Invoke, world: Path, tmp_path: Path, 
 
 
 @pytest.mark.usefixtures("no_training")
-def test_bad_data_fails_before_training(invoke: Invoke, simulation: Simulation, tmp_path: Path) -> None:
+def test_bad_data_fails_before_training(
+    invoke: Invoke, simulation: Simulation, tmp_path: Path
+) -> None:
     simulation.data.save(tmp_path / "bad", format="csv")
     outcomes = tmp_path / "bad" / "outcomes.csv"
     outcomes.write_text(outcomes.read_text().replace(",1.0,", ",1.3,", 1))
@@ -92,11 +100,17 @@ def test_bad_data_fails_before_training(invoke: Invoke, simulation: Simulation, 
 
 
 @pytest.mark.usefixtures("no_training")
-def test_a_place_that_cannot_hold_the_artifact_is_refused_before_training(invoke: Invoke, world: Path, tmp_path: Path) -> None:
+def test_a_place_that_cannot_hold_the_artifact_is_refused_before_training(
+    invoke: Invoke, world: Path, tmp_path: Path
+) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "thesis.txt").write_text("mine")
     (tmp_path / "file").write_text("mine")
-    for out, message in (("notes", "holds other files"), ("file", "is a file"), ("file/below", "is no folder")):
+    for out, message in (
+        ("notes", "holds other files"),
+        ("file", "is a file"),
+        ("file/below", "is no folder"),
+    ):
         status, shown, errors = invoke("train", world, "--out", tmp_path / out)
         assert (status, shown) == (2, "")
         assert message in errors
@@ -104,7 +118,9 @@ def test_a_place_that_cannot_hold_the_artifact_is_refused_before_training(invoke
 
 
 @pytest.mark.usefixtures("no_training")
-def test_a_foreign_folder_in_the_place_of_the_checkpoints_is_kept(invoke: Invoke, world: Path, tmp_path: Path) -> None:
+def test_a_foreign_folder_in_the_place_of_the_checkpoints_is_kept(
+    invoke: Invoke, world: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "a.training"
     folder.mkdir()
     (folder / "slides.odp").write_text("mine")
@@ -116,11 +132,17 @@ def test_a_foreign_folder_in_the_place_of_the_checkpoints_is_kept(invoke: Invoke
 
 
 def test_an_interrupted_run_goes_on_unless_fresh(
-    invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke,
+    world: Path,
+    fast_options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     words = ("train", world, "--out", tmp_path / "a", *fast_options)
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints_module, "discard_run", lambda folder: None)  # as if killed just before the end
+        patch.setattr(
+            checkpoints_module, "discard_run", lambda folder: None
+        )  # as if killed just before the end
         assert invoke(*words)[0] == 0
         first = GraphRouter.load(tmp_path / "a").provenance.metrics
         status, _, errors = invoke(*words)
@@ -148,7 +170,11 @@ def test_ctrl_c_is_130_and_says_how_to_go_on(
 
 
 def test_what_libraries_print_does_not_reach_standard_output(
-    invoke: Invoke, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, router: GraphRouter
+    invoke: Invoke,
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    router: GraphRouter,
 ) -> None:
     def fit(*args: object, **kwargs: object) -> GraphRouter:
         sys.stdout.write("GPU available: False\n")
@@ -160,7 +186,9 @@ def test_what_libraries_print_does_not_reach_standard_output(
     json.loads(shown)
 
 
-def test_a_baseline_becomes_an_artifact_that_routes(invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path) -> None:
+def test_a_baseline_becomes_an_artifact_that_routes(
+    invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path
+) -> None:
     out = tmp_path / "knn"
     status, shown, errors = invoke("train", world, "--router", "knn", "--out", out, *fast_options)
     assert (status, errors) == (0, "")
@@ -168,7 +196,18 @@ def test_a_baseline_becomes_an_artifact_that_routes(invoke: Invoke, world: Path,
     status, shown, _ = invoke("route", out, "Add 3 and 4.", "--task", "nonsense", "--json")
     assert status == 0
     assert json.loads(shown)["model"] in load_router(out).models
-    told = json.loads(invoke("train", world, "--router", "task_mean", "--out", tmp_path / "b", "--json", *fast_options)[1])
+    told = json.loads(
+        invoke(
+            "train",
+            world,
+            "--router",
+            "task_mean",
+            "--out",
+            tmp_path / "b",
+            "--json",
+            *fast_options,
+        )[1]
+    )
     assert (told["router"], told["num_models"]) == ("task_mean", 4)
     status, shown, errors = invoke("route", tmp_path / "b", "Add 3 and 4.", "--task", "nonsense")
     assert status == 0
@@ -179,7 +218,9 @@ def test_unknown_and_unsuited_baselines_are_one_line(
     invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path
 ) -> None:
     for name, said in (("knx", "Unknown baseline 'knx'"), ("smoothie", "answer")):
-        status, _, errors = invoke("train", world, "--router", name, "--out", tmp_path / "a", *fast_options)
+        status, _, errors = invoke(
+            "train", world, "--router", name, "--out", tmp_path / "a", *fast_options
+        )
         assert status == 2
         assert said in errors
         assert errors.count("\n") == 1

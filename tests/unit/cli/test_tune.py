@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from graphrouter.bench.tuning import trials as trials_module
+from graphrouter.bench.tuning.search_space import default_space, parse_space
 from graphrouter.config import load_config
 from graphrouter.exceptions import TrainingError
-from graphrouter.search_space import default_space, parse_space
 from graphrouter.training.fit import fit_network
-from graphrouter.tuning import trials as trials_module
 
 Invoke = Callable[..., tuple[int, str, str]]
 SPACE = "network.dropout: {low: 0.0, high: 0.5}\nnetwork.width: {low: 16, high: 32, step: 16}\n"
@@ -24,11 +24,18 @@ def few(fast_options: list[str], tmp_path: Path) -> list[object]:
     return ["--space", tmp_path / "space.yaml", *fast_options]
 
 
-def test_files_verdict_and_going_on(invoke: Invoke, world: Path, few: list[object], tmp_path: Path) -> None:
+def test_files_verdict_and_going_on(
+    invoke: Invoke, world: Path, few: list[object], tmp_path: Path
+) -> None:
     out = tmp_path / "deep" / "out"
     status, shown, errors = invoke("tune", world, "--trials", 2, "--out", out, *few)
     assert (status, errors) == (0, "")
-    assert {path.name for path in out.iterdir()} == {"best.yaml", "trials.json", "report.html", "study.sqlite3"}
+    assert {path.name for path in out.iterdir()} == {
+        "best.yaml",
+        "trials.json",
+        "report.html",
+        "study.sqlite3",
+    }
     plain = json.loads((out / "trials.json").read_text())
     assert plain["verdict"] in shown
     assert plain["verdict"] in (out / "report.html").read_text()
@@ -42,9 +49,13 @@ def test_files_verdict_and_going_on(invoke: Invoke, world: Path, few: list[objec
     assert len(more["trials"]) == 3
 
 
-def test_best_settings_are_what_train_takes(invoke: Invoke, world: Path, few: list[object], tmp_path: Path) -> None:
+def test_best_settings_are_what_train_takes(
+    invoke: Invoke, world: Path, few: list[object], tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    status, shown, _ = invoke("tune", world, "--trials", 3, "--objective", "log_loss,area", "--out", out, *few, "--json")
+    status, shown, _ = invoke(
+        "tune", world, "--trials", 3, "--objective", "log_loss,area", "--out", out, *few, "--json"
+    )
     assert status == 0
     found = json.loads(shown)
     chosen = found["trials"][found["chosen"]]
@@ -52,10 +63,14 @@ def test_best_settings_are_what_train_takes(invoke: Invoke, world: Path, few: li
     config = load_config(out / "best.yaml")
     assert config.model_dump(mode="json") == found["config"]
     assert (config.network.dropout, config.network.width) == tuple(chosen["params"].values())
-    assert text.startswith(f"# Settings chosen by: graphrouter tune {world} --trials 3 --objective log_loss,area")
+    assert text.startswith(
+        f"# Settings chosen by: graphrouter tune {world} --trials 3 --objective log_loss,area"
+    )
     assert found["verdict"] in text
     assert "Pareto front" in (out / "report.html").read_text()
-    status, shown, _ = invoke("train", world, "--out", tmp_path / "mine", "--config", out / "best.yaml", "--json")
+    status, shown, _ = invoke(
+        "train", world, "--out", tmp_path / "mine", "--config", out / "best.yaml", "--json"
+    )
     assert status == 0
     assert json.loads(shown)["metrics"]["log_loss"] == chosen["values"]["log_loss"]
 
@@ -75,7 +90,10 @@ def test_an_interrupted_study_says_how_to_go_on(
     words = ("tune", world, "--trials", 3, "--out", tmp_path / "out", *few)
     status, _, errors = invoke(*words)
     assert status == 130
-    assert f"What is finished is kept in sqlite:///{tmp_path}/out/study.sqlite3; the same command goes on from there." in errors
+    assert (
+        f"What is finished is kept in sqlite:///{tmp_path}/out/study.sqlite3; the same command "
+        "goes on from there." in errors
+    )
     status, shown, errors = invoke(*words, "--json")
     assert (status, errors) == (0, "1 of 3 trials are done already.\n")
     assert len(json.loads(shown)["trials"]) == 3
@@ -109,20 +127,38 @@ def test_the_default_space_can_be_listed(invoke: Invoke) -> None:
     assert parse_space(yaml.safe_load(shown)) == default_space()
 
 
-def test_another_place_for_study_and_report(invoke: Invoke, world: Path, few: list[object], tmp_path: Path) -> None:
+def test_another_place_for_study_and_report(
+    invoke: Invoke, world: Path, few: list[object], tmp_path: Path
+) -> None:
     journal, page = tmp_path / "study.log", tmp_path / "page.html"
-    words = ("tune", world, "--trials", 1, "--storage", f"journal:{journal}", "--study", "mine", "--html", page, *few)
+    words = (
+        "tune",
+        world,
+        "--trials",
+        1,
+        "--storage",
+        f"journal:{journal}",
+        "--study",
+        "mine",
+        "--html",
+        page,
+        *few,
+    )
     status, shown, _ = invoke(*words, "--out", tmp_path / "one", "--json")
     assert status == 0
     assert journal.is_file()
     assert page.is_file()
     assert {path.name for path in (tmp_path / "one").iterdir()} == {"best.yaml", "trials.json"}
-    status, again, errors = invoke(*words, "--out", tmp_path / "two", "--json")  # another worker, another folder
+    status, again, errors = invoke(
+        *words, "--out", tmp_path / "two", "--json"
+    )  # another worker, another folder
     assert (status, errors) == (0, "1 of 1 trials are done already.\n")
     assert json.loads(again) == json.loads(shown)
 
 
-def test_bad_input_is_one_line_and_leaves_nothing(invoke: Invoke, world: Path, few: list[object], tmp_path: Path) -> None:
+def test_bad_input_is_one_line_and_leaves_nothing(
+    invoke: Invoke, world: Path, few: list[object], tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     (tmp_path / "bad.yaml").write_text("network.dropot: {low: 0, high: 1}\n")
     (tmp_path / "ends.yaml").write_text("network.dropout: {low: 0.5, high: 0.1}\n")
@@ -133,7 +169,10 @@ def test_bad_input_is_one_line_and_leaves_nothing(invoke: Invoke, world: Path, f
         ([world, *few, "--space", tmp_path / "bad.yaml"], "Did you mean 'network.dropout'?"),
         ([world, *few, "--space", tmp_path / "ends.yaml"], "expected low below high"),
         ([world, *few, "--space", tmp_path / "none.yaml"], "No search space at"),
-        ([world, *few, "--set", "network.width=17"], "network.width = 17 lies outside of the search space"),
+        (
+            [world, *few, "--set", "network.width=17"],
+            "network.width = 17 lies outside of the search space",
+        ),
         ([world, *few, "--storage", "sqlite:////nowhere/at/all.db"], "cannot be opened"),
         ([world, *few, "--storage", "study.db"], "is no address"),
         ([world, *few, "--html", tmp_path / "page.md"], "names no format"),
@@ -149,14 +188,22 @@ def test_bad_input_is_one_line_and_leaves_nothing(invoke: Invoke, world: Path, f
     assert "holds other files than those of a study" in errors
 
 
-def test_a_folder_of_another_study_is_refused_and_kept(invoke: Invoke, world: Path, few: list[object], tmp_path: Path) -> None:
+def test_a_folder_of_another_study_is_refused_and_kept(
+    invoke: Invoke, world: Path, few: list[object], tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     assert invoke("tune", world, "--trials", 1, "--out", out, *few)[0] == 0
-    before = {path.name: path.read_bytes() for path in out.iterdir() if path.name != "study.sqlite3"}
-    status, _, errors = invoke("tune", world, "--trials", 1, "--out", out, *few, "--set", "training.patience=2")
+    before = {
+        path.name: path.read_bytes() for path in out.iterdir() if path.name != "study.sqlite3"
+    }
+    status, _, errors = invoke(
+        "tune", world, "--trials", 1, "--out", out, *few, "--set", "training.patience=2"
+    )
     assert status == 2
     assert "config.training.patience is 5 there and 2 here" in errors
-    assert {path.name: path.read_bytes() for path in out.iterdir() if path.name != "study.sqlite3"} == before
+    assert {
+        path.name: path.read_bytes() for path in out.iterdir() if path.name != "study.sqlite3"
+    } == before
 
 
 def test_each_dataset_has_a_folder_of_its_own(
@@ -168,7 +215,9 @@ def test_each_dataset_has_a_folder_of_its_own(
 
 
 @pytest.mark.slow
-def test_trials_are_runs_below_that_of_the_search(invoke: Invoke, world: Path, few: list[object], tmp_path: Path) -> None:
+def test_trials_are_runs_below_that_of_the_search(
+    invoke: Invoke, world: Path, few: list[object], tmp_path: Path
+) -> None:
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{tmp_path}/mlflow.db"
@@ -194,7 +243,9 @@ def test_trials_are_runs_below_that_of_the_search(invoke: Invoke, world: Path, f
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    children = [
+        run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id
+    ]
     logged = {int(run.data.tags["trial.number"]): run.data.metrics["log_loss"] for run in children}
     assert logged == {trial["number"]: trial["values"]["log_loss"] for trial in found["trials"]}
     assert parent.data.metrics["best/log_loss"] == min(logged.values())

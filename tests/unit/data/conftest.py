@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from graphrouter.data import RoutingDataset, Simulation, simulate
+from graphrouter.bench.simulate import Simulation, simulate
+from graphrouter.data import RoutingDataset
 
 Frames = dict[str, pd.DataFrame]
 
@@ -15,10 +16,18 @@ def frames() -> Frames:
     """Three queries, two models, four outcomes, one task."""
     return {
         "queries": pd.DataFrame(
-            {"query_id": ["001", "002", "003"], "task": ["sums", "sums", None], "prompt": ["1 + 1?", "2 + 2?", "Say hello."]}
+            {
+                "query_id": ["001", "002", "003"],
+                "task": ["sums", "sums", None],
+                "prompt": ["1 + 1?", "2 + 2?", "Say hello."],
+            }
         ),
         "models": pd.DataFrame(
-            {"model": ["nano", "grand"], "input_usd_per_mtok": [1.0, 10.0], "output_usd_per_mtok": [2.0, None]}
+            {
+                "model": ["nano", "grand"],
+                "input_usd_per_mtok": [1.0, 10.0],
+                "output_usd_per_mtok": [2.0, None],
+            }
         ),
         "outcomes": pd.DataFrame(
             {

@@ -3,25 +3,44 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from graphrouter.data import RoutingDataset, Simulation
+from graphrouter.bench.simulate import Simulation
+from graphrouter.data import RoutingDataset
 from graphrouter.data.describe import describe_dataset
 
 
 def test_counts_by_hand(small: RoutingDataset) -> None:
     summary = describe_dataset(small)
-    assert (summary.num_queries, summary.num_models, summary.num_tasks, summary.num_outcomes) == (3, 2, 1, 4)
+    assert (summary.num_queries, summary.num_models, summary.num_tasks, summary.num_outcomes) == (
+        3,
+        2,
+        1,
+        4,
+    )
     assert summary.density == pytest.approx(4 / 6)
     assert summary.mean_effect == pytest.approx(0.625)
-    assert (summary.share_with_cost, summary.share_with_output_tokens, summary.share_with_latency) == (0.75, 0.75, 0.0)
+    assert (
+        summary.share_with_cost,
+        summary.share_with_output_tokens,
+        summary.share_with_latency,
+    ) == (0.75, 0.75, 0.0)
     assert (summary.num_priced_models, summary.num_described_models) == (1, 0)
     assert (summary.num_queries_without_task, summary.num_duplicate_prompts) == (1, 0)
-    assert (summary.prompt_chars.min, summary.prompt_chars.median, summary.prompt_chars.max) == (6, 6.0, 10)
+    assert (summary.prompt_chars.min, summary.prompt_chars.median, summary.prompt_chars.max) == (
+        6,
+        6.0,
+        10,
+    )
     assert summary.split is None
 
 
 def test_tasks_and_models_by_hand(small: RoutingDataset) -> None:
     sums, unknown = describe_dataset(small).tasks
-    assert (sums.task, sums.description, sums.num_queries, sums.num_outcomes) == ("sums", "Add numbers.", 2, 3)
+    assert (sums.task, sums.description, sums.num_queries, sums.num_outcomes) == (
+        "sums",
+        "Add numbers.",
+        2,
+        3,
+    )
     assert (sums.density, sums.mean_effect, sums.best_model) == (0.75, 0.5, "grand")
     assert (unknown.task, unknown.num_queries, unknown.num_outcomes) == (None, 1, 1)
     nano, grand = describe_dataset(small).models
@@ -32,13 +51,27 @@ def test_tasks_and_models_by_hand(small: RoutingDataset) -> None:
 
 
 def test_gaps_are_counted(small: RoutingDataset) -> None:
-    queries = pd.concat([small.queries, pd.DataFrame({"query_id": ["004"], "task": ["sums"], "prompt": ["1 + 1?"]})])
+    queries = pd.concat(
+        [small.queries, pd.DataFrame({"query_id": ["004"], "task": ["sums"], "prompt": ["1 + 1?"]})]
+    )
     models = pd.DataFrame({"model": ["nano", "grand", "new"]})
     tasks = pd.DataFrame({"task": ["sums", "unused"]})
-    summary = describe_dataset(RoutingDataset.from_frames(queries=queries, models=models, outcomes=small.outcomes, tasks=tasks))
-    assert (summary.num_queries_without_outcomes, summary.num_models_without_outcomes, summary.num_duplicate_prompts) == (1, 1, 1)
+    summary = describe_dataset(
+        RoutingDataset.from_frames(
+            queries=queries, models=models, outcomes=small.outcomes, tasks=tasks
+        )
+    )
+    assert (
+        summary.num_queries_without_outcomes,
+        summary.num_models_without_outcomes,
+        summary.num_duplicate_prompts,
+    ) == (1, 1, 1)
     assert (summary.models[2].num_outcomes, summary.models[2].mean_effect) == (0, None)
-    assert (summary.tasks[1].task, summary.tasks[1].num_queries, summary.tasks[1].density) == ("unused", 0, None)
+    assert (summary.tasks[1].task, summary.tasks[1].num_queries, summary.tasks[1].density) == (
+        "unused",
+        0,
+        None,
+    )
 
 
 def test_split_counts(small: RoutingDataset) -> None:

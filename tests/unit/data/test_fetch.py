@@ -1,4 +1,5 @@
-"""Against a real server on this machine that answers as the hub does: revisions, pages of files, redirects, ranges."""
+"""Against a real server on this machine that answers as the hub does: revisions, pages of files,
+redirects, ranges."""
 
 from __future__ import annotations
 
@@ -15,14 +16,20 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from graphrouter.data.hub import PUBLIC, fetch_dataset
-from graphrouter.data.hub.fetch import checksum_of
+from graphrouter.bench.hub import PUBLIC, fetch_dataset
+from graphrouter.bench.hub.fetch import checksum_of
 from graphrouter.exceptions import DataError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPO = PUBLIC["embedllm"].repo
 TRAIN = b"prompt_id,model_id,label\n" + b"1,2,0\n" * 50_000
-FILES = {"train.csv": TRAIN, "val.csv": b"small\n", "test.csv": b"", "README.md": b"not wanted", "data/ünlike x.csv": b"no"}
+FILES = {
+    "train.csv": TRAIN,
+    "val.csv": b"small\n",
+    "test.csv": b"",
+    "README.md": b"not wanted",
+    "data/ünlike x.csv": b"no",
+}
 LARGE = {"train.csv"}
 
 
@@ -45,19 +52,30 @@ class Hub:
     endpoint: str = ""
 
     def downloads(self) -> list[tuple[str, str | None]]:
-        return [(path.rpartition(f"{COMMIT}/")[2], span) for path, span in self.requests if "/resolve/" in path]
+        return [
+            (path.rpartition(f"{COMMIT}/")[2], span)
+            for path, span in self.requests
+            if "/resolve/" in path
+        ]
 
     def listing(self) -> list[dict[str, Any]]:
         if self.tree is not None:
             return self.tree
-        return [{"type": "directory", "path": "data", "size": 0, "oid": "d"}, *(entry_of(*file) for file in self.files.items())]
+        return [
+            {"type": "directory", "path": "data", "size": 0, "oid": "d"},
+            *(entry_of(*file) for file in self.files.items()),
+        ]
 
 
 def entry_of(path: str, contents: bytes) -> dict[str, Any]:
     git = hashlib.sha1(f"blob {len(contents)}\0".encode() + contents).hexdigest()
     entry: dict[str, Any] = {"type": "file", "path": path, "size": len(contents), "oid": git}
     if path in LARGE:
-        entry["lfs"] = {"oid": hashlib.sha256(contents).hexdigest(), "size": len(contents), "pointerSize": 131}
+        entry["lfs"] = {
+            "oid": hashlib.sha256(contents).hexdigest(),
+            "size": len(contents),
+            "pointerSize": 131,
+        }
     return entry
 
 
@@ -104,7 +122,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_contents(self, contents: bytes, *, breaks_after: int | None = None) -> None:
         span = self.headers["Range"]
-        start = 0 if span is None or self.hub.ignores_ranges else int(span.removeprefix("bytes=").removesuffix("-"))
+        start = (
+            0
+            if span is None or self.hub.ignores_ranges
+            else int(span.removeprefix("bytes=").removesuffix("-"))
+        )
         rest = contents[start:]
         self.send_response(206 if start else 200)
         if start:
@@ -119,7 +141,15 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "HF_ENDPOINT"):
+    for name in (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "HF_ENDPOINT",
+    ):
         monkeypatch.delenv(name, raising=False)
     hub = Hub()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("HubHandler", (Handler,), {"hub": hub}))
@@ -142,12 +172,26 @@ WANTED = {name: FILES[name] for name in ("train.csv", "val.csv", "test.csv")}
 
 def test_what_is_wanted_arrives_pinned_to_a_commit(hub: Hub, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
-    result = fetch_dataset("embedllm", tmp_path / "new", endpoint=hub.endpoint + "/", progress=lambda *told: seen.append(told))
+    result = fetch_dataset(
+        "embedllm",
+        tmp_path / "new",
+        endpoint=hub.endpoint + "/",
+        progress=lambda *told: seen.append(told),
+    )
     assert contents_of(tmp_path / "new") == WANTED
-    assert (result.repo, result.commit, result.num_files, result.num_downloaded) == (REPO, COMMIT, 3, 3)
+    assert (result.repo, result.commit, result.num_files, result.num_downloaded) == (
+        REPO,
+        COMMIT,
+        3,
+        3,
+    )
     assert result.num_bytes == len(TRAIN) + 6
     assert ("train.csv", 0, len(TRAIN)) in seen
-    assert [told for told in seen if told[0] == "train.csv"][-1] == ("train.csv", len(TRAIN), len(TRAIN))
+    assert [told for told in seen if told[0] == "train.csv"][-1] == (
+        "train.csv",
+        len(TRAIN),
+        len(TRAIN),
+    )
     source = json.loads((tmp_path / "new" / "SOURCE.json").read_text())
     assert (source["repo"], source["revision"], source["commit"]) == (REPO, "main", COMMIT)
     assert source["files"][0] == {
@@ -182,7 +226,10 @@ def test_only_a_damaged_file_is_fetched_again(hub: Hub, tmp_path: Path) -> None:
 
 def test_an_interrupted_download_goes_on_where_it_broke(hub: Hub, tmp_path: Path) -> None:
     hub.breaks_after = 100_000
-    with pytest.raises(DataError, match=r"broke at train\.csv of RZ412/EmbedLLM.*The same command goes on from there\.$"):
+    with pytest.raises(
+        DataError,
+        match=r"broke at train\.csv of RZ412/EmbedLLM.*The same command goes on from there\.$",
+    ):
         fetch_dataset("embedllm", tmp_path, endpoint=hub.endpoint)
     assert not (tmp_path / "train.csv").exists()
     there = (tmp_path / "train.csv.part").stat().st_size
@@ -196,7 +243,9 @@ def test_an_interrupted_download_goes_on_where_it_broke(hub: Hub, tmp_path: Path
 
 
 @pytest.mark.parametrize("ignores_ranges", [True, False])
-def test_a_part_of_any_length_is_brought_to_the_end(hub: Hub, tmp_path: Path, ignores_ranges: bool) -> None:
+def test_a_part_of_any_length_is_brought_to_the_end(
+    hub: Hub, tmp_path: Path, ignores_ranges: bool
+) -> None:
     hub.ignores_ranges = ignores_ranges
     for part in (TRAIN[:1000], TRAIN, TRAIN + b"too long"):
         fetch_dataset("embedllm", tmp_path, endpoint=hub.endpoint)
@@ -209,7 +258,10 @@ def test_a_part_of_any_length_is_brought_to_the_end(hub: Hub, tmp_path: Path, ig
 @pytest.mark.parametrize("name", ["train.csv", "val.csv"])
 def test_corrupt_contents_leave_nothing(hub: Hub, tmp_path: Path, name: str) -> None:
     hub.served[name] = bytes(reversed(FILES[name]))
-    with pytest.raises(DataError, match=rf"{name} of .* checksum .* What arrived was deleted; run the same command again\.$"):
+    with pytest.raises(
+        DataError,
+        match=rf"{name} of .* checksum .* What arrived was deleted; run the same command again\.$",
+    ):
         fetch_dataset("embedllm", tmp_path, endpoint=hub.endpoint)
     assert not (tmp_path / name).exists()
     assert not (tmp_path / f"{name}.part").exists()
@@ -230,29 +282,39 @@ def test_a_wrong_part_is_thrown_away(hub: Hub, tmp_path: Path) -> None:
 
 def test_a_file_that_ends_early_is_kept_as_a_part(hub: Hub, tmp_path: Path) -> None:
     hub.served["val.csv"] = b"sma"
-    with pytest.raises(DataError, match=r"val\.csv of RZ412/EmbedLLM ended after 3 of 6 bytes\. The same command goes on"):
+    with pytest.raises(
+        DataError,
+        match=r"val\.csv of RZ412/EmbedLLM ended after 3 of 6 bytes\. The same command goes on",
+    ):
         fetch_dataset("embedllm", tmp_path, endpoint=hub.endpoint)
     assert (tmp_path / "val.csv.part").read_bytes() == b"sma"
 
 
-def test_the_endpoint_comes_from_the_environment(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_endpoint_comes_from_the_environment(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     assert fetch_dataset("embedllm", tmp_path, revision="refs/pr/1").num_downloaded == 3
 
 
 @pytest.mark.parametrize(
-    ("status", "advice"), [(401, "private or gone"), (404, "Check --revision"), (429, "wait a while"), (500, "later")]
+    ("status", "advice"),
+    [(401, "private or gone"), (404, "Check --revision"), (429, "wait a while"), (500, "later")],
 )
 def test_a_refusal_is_told_in_one_line(hub: Hub, tmp_path: Path, status: int, advice: str) -> None:
     hub.status = status
-    with pytest.raises(DataError, match=f"answered {status} for revision 'main' of {REPO}.*{advice}"):
+    with pytest.raises(
+        DataError, match=f"answered {status} for revision 'main' of {REPO}.*{advice}"
+    ):
         fetch_dataset("embedllm", tmp_path / "new", endpoint=hub.endpoint)
     assert not (tmp_path / "new").exists()
 
 
 def test_a_page_that_is_no_hub(hub: Hub, tmp_path: Path) -> None:
     hub.files["html"] = b"<html>"
-    with pytest.raises(DataError, match=r"answered no JSON for revision 'main' of .*\. Is it a dataset hub\?$"):
+    with pytest.raises(
+        DataError, match=r"answered no JSON for revision 'main' of .*\. Is it a dataset hub\?$"
+    ):
         fetch_dataset("embedllm", tmp_path / "new", endpoint=f"{hub.endpoint}/cdn/html?")
     hub.revisions["main"] = "../.."
     with pytest.raises(DataError, match="expected an object with 'sha'"):
@@ -268,7 +330,9 @@ def test_an_unknown_revision(hub: Hub, tmp_path: Path) -> None:
 
 def test_unreachable_hubs_and_unknown_names(hub: Hub, tmp_path: Path) -> None:
     for endpoint in ("http://127.0.0.1:9", "nowhere", "http://"):
-        with pytest.raises(DataError, match=r"^Cannot reach .*Check the network, --endpoint and HF_ENDPOINT\.$"):
+        with pytest.raises(
+            DataError, match=r"^Cannot reach .*Check the network, --endpoint and HF_ENDPOINT\.$"
+        ):
             fetch_dataset("embedllm", tmp_path / "new", endpoint=endpoint)
     with pytest.raises(DataError, match=r"Unknown public dataset 'llmrouter'\. Known: embedllm, "):
         fetch_dataset("llmrouter", tmp_path / "new", endpoint=hub.endpoint)
@@ -279,15 +343,29 @@ def test_unreachable_hubs_and_unknown_names(hub: Hub, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tree", "expected"),
     [
-        ([{"type": "file", "path": "../train.csv", "size": 1, "oid": "a"}], "leads out of the folder"),
-        ([{"type": "file", "path": "/train.csv", "size": 1, "oid": "a"}], "leads out of the folder"),
-        ([{"type": "file", "path": "train.csv", "size": "big", "oid": "a"}], "listed with size 'big'"),
+        (
+            [{"type": "file", "path": "../train.csv", "size": 1, "oid": "a"}],
+            "leads out of the folder",
+        ),
+        (
+            [{"type": "file", "path": "/train.csv", "size": 1, "oid": "a"}],
+            "leads out of the folder",
+        ),
+        (
+            [{"type": "file", "path": "train.csv", "size": "big", "oid": "a"}],
+            "listed with size 'big'",
+        ),
         ([{"type": "file", "path": "train.csv"}], "expected path, size and oid"),
-        ([{"type": "file", "path": "other.csv", "size": 1, "oid": "a"}], "has no file like train.csv or val.csv"),
+        (
+            [{"type": "file", "path": "other.csv", "size": 1, "oid": "a"}],
+            "has no file like train.csv or val.csv",
+        ),
         ([], "(found: nothing)"),
     ],
 )
-def test_a_list_of_files_that_cannot_be_used(hub: Hub, tmp_path: Path, tree: Any, expected: str) -> None:
+def test_a_list_of_files_that_cannot_be_used(
+    hub: Hub, tmp_path: Path, tree: Any, expected: str
+) -> None:
     hub.tree = tree
     with pytest.raises(DataError) as caught:
         fetch_dataset("embedllm", tmp_path / "new", endpoint=hub.endpoint)
@@ -298,13 +376,23 @@ def test_a_list_of_files_that_cannot_be_used(hub: Hub, tmp_path: Path, tree: Any
 def test_folders_of_others_are_left_alone(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "train.csv").write_text("mine")
-    with pytest.raises(DataError, match=r"holds something that was not fetched \(there is no SOURCE\.json\)"):
+    with pytest.raises(
+        DataError, match=r"holds something that was not fetched \(there is no SOURCE\.json\)"
+    ):
         fetch_dataset("embedllm", tmp_path / "mine", endpoint=hub.endpoint)
     fetch_dataset("embedllm", tmp_path / "other", endpoint=hub.endpoint)
     for name, revision in (("sprout", "main"), ("embedllm", "v2")):
-        with pytest.raises(DataError, match=rf"holds {REPO} at main \(0123456789ab\), not .* at {revision}\. Name another"):
+        with pytest.raises(
+            DataError,
+            match=rf"holds {REPO} at main \(0123456789ab\), not .* at {revision}\. Name another",
+        ):
             fetch_dataset(name, tmp_path / "other", endpoint=hub.endpoint, revision=revision)
-    assert fetch_dataset("embedllm", tmp_path / "other", endpoint=hub.endpoint, revision=COMMIT).num_downloaded == 0
+    assert (
+        fetch_dataset(
+            "embedllm", tmp_path / "other", endpoint=hub.endpoint, revision=COMMIT
+        ).num_downloaded
+        == 0
+    )
     (tmp_path / "other" / "SOURCE.json").write_text("{")
     with pytest.raises(DataError, match=r"SOURCE\.json is damaged\. Delete"):
         fetch_dataset("embedllm", tmp_path / "other", endpoint=hub.endpoint)
@@ -313,18 +401,22 @@ def test_folders_of_others_are_left_alone(hub: Hub, tmp_path: Path) -> None:
 def test_a_known_git_id(tmp_path: Path) -> None:
     file = tmp_path / "hello"
     file.write_bytes(b"hello\n")
-    assert checksum_of(file, "git-sha1") == "ce013625030ba8dba906f756967f9e9ca394464a"  # git hash-object
+    assert (
+        checksum_of(file, "git-sha1") == "ce013625030ba8dba906f756967f9e9ca394464a"
+    )  # git hash-object
     assert checksum_of(file, "sha256") == hashlib.sha256(b"hello\n").hexdigest()
 
 
 def test_what_to_do_next_names_the_reader() -> None:
-    from graphrouter.data.formats import READERS
+    from graphrouter.bench.formats import READERS
 
     for name, public in PUBLIC.items():
         assert name in READERS
         lines = public.next_lines(name, Path("my downloads"))
         converts = [line for line in lines if line.startswith("graphrouter data convert")]
         assert converts == (
-            [f"graphrouter data convert --from {name} 'my downloads' --out data/{name}"] if public.converts else []
+            [f"graphrouter data convert --from {name} 'my downloads' --out data/{name}"]
+            if public.converts
+            else []
         )
         assert lines

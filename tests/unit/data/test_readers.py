@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphrouter.data import RoutingDataset, Simulation, load_dataset
+from graphrouter.bench.simulate import Simulation
+from graphrouter.data import RoutingDataset, load_dataset
 from graphrouter.exceptions import DataError
 
 Format = Literal["parquet", "csv", "jsonl"]
@@ -19,7 +20,9 @@ FORMATS: tuple[Format, ...] = ("parquet", "csv", "jsonl")
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_saved_dataset_comes_back_the_same(small: RoutingDataset, tmp_path: Path, format: Format) -> None:
+def test_a_saved_dataset_comes_back_the_same(
+    small: RoutingDataset, tmp_path: Path, format: Format
+) -> None:
     small.save(tmp_path / "new", format=format)
     loaded = load_dataset(tmp_path / "new")
     assert loaded.name == "new"
@@ -29,7 +32,9 @@ def test_a_saved_dataset_comes_back_the_same(small: RoutingDataset, tmp_path: Pa
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_world_survives_each_format_bit_for_bit(world: Simulation, tmp_path: Path, format: Format) -> None:
+def test_a_world_survives_each_format_bit_for_bit(
+    world: Simulation, tmp_path: Path, format: Format
+) -> None:
     world.data.save(tmp_path, format=format)
     assert load_dataset(tmp_path).fingerprint == world.data.fingerprint
 
@@ -37,7 +42,9 @@ def test_a_world_survives_each_format_bit_for_bit(world: Simulation, tmp_path: P
 @settings(max_examples=40, deadline=None)
 @given(
     prompts=st.lists(
-        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1), min_size=1, max_size=5
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1),
+        min_size=1,
+        max_size=5,
     ),
     cost=st.floats(0, 1e6),
     format=st.sampled_from(FORMATS),
@@ -45,9 +52,13 @@ def test_a_world_survives_each_format_bit_for_bit(world: Simulation, tmp_path: P
 def test_any_prompt_and_cost_survive(prompts: list[str], cost: float, format: Format) -> None:
     prompts = [f"x{prompt}" for prompt in prompts]
     data = RoutingDataset.from_frames(
-        queries=pd.DataFrame({"query_id": [f"{i:03d}" for i in range(len(prompts))], "task": None, "prompt": prompts}),
+        queries=pd.DataFrame(
+            {"query_id": [f"{i:03d}" for i in range(len(prompts))], "task": None, "prompt": prompts}
+        ),
         models=pd.DataFrame({"model": ["a", "b"]}),
-        outcomes=pd.DataFrame({"query_id": ["000"], "model": ["b"], "effect": [1 / 3], "cost_usd": [cost]}),
+        outcomes=pd.DataFrame(
+            {"query_id": ["000"], "model": ["b"], "effect": [1 / 3], "cost_usd": [cost]}
+        ),
     )
     with tempfile.TemporaryDirectory() as folder:
         data.save(folder, format=format)
@@ -87,7 +98,9 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
 
 def test_messages_name_the_file(tmp_path: Path) -> None:
     folder = write_csv(tmp_path, outcomes="query_id,model,effect\n001,7,1\n001,7,0\n")
-    with pytest.raises(DataError, match=r"^outcomes\.csv, row 2: query_id '001', model '7' occurs already in row 1"):
+    with pytest.raises(
+        DataError, match=r"^outcomes\.csv, row 2: query_id '001', model '7' occurs already in row 1"
+    ):
         load_dataset(folder)
 
 
@@ -98,7 +111,11 @@ def test_messages_name_the_file(tmp_path: Path) -> None:
         ("models.csv", b"model,tools\n7,true,extra,more\n", "models.csv is no valid CSV"),
         ("models.csv", b"model\n\xff\xfe\n", "models.csv is not UTF-8 text"),
         ("models.jsonl", b'{"model": "7"}\n{"model": }\n', "models.jsonl, line 2: no valid JSON"),
-        ("models.jsonl", b'{"model": "7"}\n["null"]\n', "models.jsonl, line 2: a list; expected an object"),
+        (
+            "models.jsonl",
+            b'{"model": "7"}\n["null"]\n',
+            "models.jsonl, line 2: a list; expected an object",
+        ),
         ("models.parquet", b"PAR1 not really", "models.parquet is no readable Parquet file"),
     ],
 )
@@ -115,7 +132,9 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: bytes, expe
 def test_missing_tables_and_folders(tmp_path: Path) -> None:
     folder = write_csv(tmp_path)
     (folder / "outcomes.csv").unlink()
-    with pytest.raises(DataError, match=r"has no outcomes table \(found: models.csv, queries.csv\)"):
+    with pytest.raises(
+        DataError, match=r"has no outcomes table \(found: models.csv, queries.csv\)"
+    ):
         load_dataset(folder)
     with pytest.raises(DataError, match="There is no folder"):
         load_dataset(tmp_path / "nowhere")
@@ -126,7 +145,9 @@ def test_missing_tables_and_folders(tmp_path: Path) -> None:
 def test_two_formats_of_one_table_are_ambiguous(tmp_path: Path, small: RoutingDataset) -> None:
     folder = write_csv(tmp_path)
     (folder / "models.jsonl").write_text('{"model": "7"}\n')
-    with pytest.raises(DataError, match=r"holds models\.csv and models\.jsonl, so it is unclear which one counts"):
+    with pytest.raises(
+        DataError, match=r"holds models\.csv and models\.jsonl, so it is unclear which one counts"
+    ):
         load_dataset(folder)
     with pytest.raises(DataError, match=r"already holds queries\.csv"):
         small.save(folder)
@@ -154,9 +175,17 @@ def test_an_unknown_format_is_refused(small: RoutingDataset, tmp_path: Path) -> 
     ],
 )
 def test_real_data_loads_whole(
-    shared_data: Callable[[str], Path], name: str, num_queries: int, num_models: int, num_outcomes: int
+    shared_data: Callable[[str], Path],
+    name: str,
+    num_queries: int,
+    num_models: int,
+    num_outcomes: int,
 ) -> None:
     data = load_dataset(shared_data(name))
-    assert (len(data.queries), len(data.models), len(data.outcomes)) == (num_queries, num_models, num_outcomes)
+    assert (len(data.queries), len(data.models), len(data.outcomes)) == (
+        num_queries,
+        num_models,
+        num_outcomes,
+    )
     assert len(data.pool) == num_models
     assert np.isfinite(data.outcome_matrix("effect")).sum() == num_outcomes

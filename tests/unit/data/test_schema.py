@@ -21,7 +21,9 @@ def test_every_contract_column_is_there_in_its_type(small: RoutingDataset) -> No
     assert small.queries["task"].isna().tolist() == [False, False, True]
 
 
-def test_cost_is_filled_from_tokens_and_prices_only_where_all_are_known(small: RoutingDataset) -> None:
+def test_cost_is_filled_from_tokens_and_prices_only_where_all_are_known(
+    small: RoutingDataset,
+) -> None:
     # row 0: (100 * 1 + 50 * 2) / 1e6; rows 1 and 2: recorded; row 3: no output price
     np.testing.assert_allclose(small.outcomes["cost_usd"], [2e-4, 0.01, 0.5, np.nan])
 
@@ -34,11 +36,21 @@ def test_frames_received_are_not_changed(frames: Frames) -> None:
 
 
 def test_pool_has_the_cards_in_table_order(frames: Frames) -> None:
-    frames["models"] = frames["models"].assign(context_tokens=[8000, None], json=["yes", ""], family=["a", None])
+    frames["models"] = frames["models"].assign(
+        context_tokens=[8000, None], json=["yes", ""], family=["a", None]
+    )
     pool = RoutingDataset.from_frames(**frames).pool
     assert pool.names == ("nano", "grand")
-    assert (pool["nano"].context_tokens, pool["nano"].json_output, pool["nano"].family) == (8000, True, "a")
-    assert (pool["grand"].context_tokens, pool["grand"].json_output, pool["grand"].output_usd_per_mtok) == (None, None, None)
+    assert (pool["nano"].context_tokens, pool["nano"].json_output, pool["nano"].family) == (
+        8000,
+        True,
+        "a",
+    )
+    assert (
+        pool["grand"].context_tokens,
+        pool["grand"].json_output,
+        pool["grand"].output_usd_per_mtok,
+    ) == (None, None, None)
 
 
 def test_outcome_matrix_has_nan_where_nothing_was_run(small: RoutingDataset) -> None:
@@ -67,7 +79,9 @@ def test_select_queries_keeps_order_models_and_tasks(small: RoutingDataset) -> N
 def test_select_models_keeps_order_and_queries(small: RoutingDataset) -> None:
     chosen = small.select_models(["grand", "nano"])
     assert chosen.pool.names == ("grand", "nano")
-    np.testing.assert_array_equal(chosen.outcome_matrix("effect"), small.outcome_matrix("effect")[:, ::-1])
+    np.testing.assert_array_equal(
+        chosen.outcome_matrix("effect"), small.outcome_matrix("effect")[:, ::-1]
+    )
     assert small.select_models(["nano"]).outcomes["model"].unique().tolist() == ["nano"]
     assert len(small.select_models(["nano"]).queries) == 3
     with pytest.raises(UnknownModelError, match="'giant'"):
@@ -91,7 +105,9 @@ def test_fingerprint_ignores_row_order_and_metadata(frames: Frames) -> None:
         ("tasks", "description", "Sum."),
     ],
 )
-def test_fingerprint_changes_with_any_value(frames: Frames, table: str, column: str, value: object) -> None:
+def test_fingerprint_changes_with_any_value(
+    frames: Frames, table: str, column: str, value: object
+) -> None:
     before = RoutingDataset.from_frames(**frames).fingerprint
     changed = frames[table].copy()
     changed[column] = [value, *changed[column].tolist()[1:]]

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphrouter.bench.simulate import Simulation
 from graphrouter.config import SplitConfig
-from graphrouter.data import RoutingDataset, Simulation, Split, load_dataset, split_dataset
+from graphrouter.data import RoutingDataset, Split, load_dataset, split_dataset
 from graphrouter.data.splits import allocate, hold_out_models, model_families
 from graphrouter.exceptions import DataError
 
@@ -23,17 +24,25 @@ def dataset(
 ) -> RoutingDataset:
     ids = [f"q{i:04d}" for i in range(len(tasks))]
     queries = pd.DataFrame(
-        {"query_id": ids, "task": list(tasks), "prompt": prompts or [f"prompt {i}" for i in range(len(tasks))]}
+        {
+            "query_id": ids,
+            "task": list(tasks),
+            "prompt": prompts or [f"prompt {i}" for i in range(len(tasks))],
+        }
     )
     if split is not None:
         queries["split"] = list(split)
-    models = pd.DataFrame({"model": [f"m{i}" for i in range(len(families))], "family": list(families)})
+    models = pd.DataFrame(
+        {"model": [f"m{i}" for i in range(len(families))], "family": list(families)}
+    )
     outcomes = pd.DataFrame({"query_id": ids, "model": "m0", "effect": 1.0})
     return RoutingDataset.from_frames(queries=queries, models=models, outcomes=outcomes)
 
 
 def sides(split: Split) -> dict[str, str]:
-    return {query: side for side in ("train", "validation", "test") for query in getattr(split, side)}
+    return {
+        query: side for side in ("train", "validation", "test") for query in getattr(split, side)
+    }
 
 
 def test_allocate_by_hand() -> None:
@@ -56,7 +65,9 @@ def test_every_query_is_on_one_side_and_the_shares_are_right(
 ) -> None:
     data = dataset(tasks)
     split = split_dataset(data, SplitConfig(validation=validation, test=test, seed=seed))
-    assert sorted([*split.train, *split.validation, *split.test]) == sorted(data.queries["query_id"])
+    assert sorted([*split.train, *split.validation, *split.test]) == sorted(
+        data.queries["query_id"]
+    )
     assert len(split.train) >= 2
     assert len(split.validation) >= 1
     assert len(split.test) >= 1
@@ -65,7 +76,8 @@ def test_every_query_is_on_one_side_and_the_shares_are_right(
         assert abs(len(split.validation) - validation * len(tasks)) <= 1
     for task in {task for task in tasks if task is not None}:
         of_task = set(data.queries["query_id"][data.queries["task"] == task])
-        # the floor of the quota, the rounded total and the minimum of one leave a query or two of play
+        # the floor of the quota, the rounded total and the minimum of one leave a query or two of
+        # play
         assert abs(len(of_task & set(split.test)) - test * len(of_task)) < 2
 
 
@@ -74,7 +86,10 @@ def test_every_query_is_on_one_side_and_the_shares_are_right(
 def test_the_order_of_rows_does_not_matter(order: list[int], by: str) -> None:
     data = dataset([f"t{i % 5}" for i in range(30)], families=("x", "x", "y", None))
     shuffled = RoutingDataset.from_frames(
-        queries=data.queries.iloc[order], models=data.models, outcomes=data.outcomes, tasks=data.tasks
+        queries=data.queries.iloc[order],
+        models=data.models,
+        outcomes=data.outcomes,
+        tasks=data.tasks,
     )
     config = SplitConfig.model_validate({"by": by})
     assert split_dataset(shuffled, config) == split_dataset(data, config)
@@ -86,14 +101,18 @@ def test_the_seed_matters() -> None:
 
 
 def test_many_tiny_tasks_still_give_the_overall_shares() -> None:
-    split = split_dataset(dataset([f"t{i}" for i in range(200)]), SplitConfig(validation=0.1, test=0.2))
+    split = split_dataset(
+        dataset([f"t{i}" for i in range(200)]), SplitConfig(validation=0.1, test=0.2)
+    )
     assert (len(split.train), len(split.validation), len(split.test)) == (140, 20, 40)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_copies_of_a_prompt_stay_together(seed: int) -> None:
     prompts = [f"prompt {i // 3}" + " " * (i % 2) for i in range(60)]
-    side = sides(split_dataset(dataset(["a", "b", None] * 20, prompts=prompts), SplitConfig(seed=seed)))
+    side = sides(
+        split_dataset(dataset(["a", "b", None] * 20, prompts=prompts), SplitConfig(seed=seed))
+    )
     for group in range(20):
         assert len({side[f"q{i:04d}"] for i in range(3 * group, 3 * group + 3)}) == 1
 
@@ -105,10 +124,14 @@ def test_a_full_split_column_is_kept() -> None:
 
 
 def test_what_a_split_column_lacks_is_carved_out_of_train() -> None:
-    no_validation = split_dataset(dataset(["a"] * 30, split=["train"] * 20 + ["test"] * 10), SplitConfig())
+    no_validation = split_dataset(
+        dataset(["a"] * 30, split=["train"] * 20 + ["test"] * 10), SplitConfig()
+    )
     assert no_validation.test == tuple(f"q{i:04d}" for i in range(20, 30))
     assert (len(no_validation.train), len(no_validation.validation)) == (18, 2)
-    no_test = split_dataset(dataset(["a"] * 30, split=["train"] * 20 + ["validation"] * 10), SplitConfig())
+    no_test = split_dataset(
+        dataset(["a"] * 30, split=["train"] * 20 + ["validation"] * 10), SplitConfig()
+    )
     assert no_test.validation == tuple(f"q{i:04d}" for i in range(20, 30))
     assert (len(no_test.train), len(no_test.test)) == (16, 4)
     only_train = split_dataset(dataset(["a"] * 30, split=["train"] * 30), SplitConfig())
@@ -116,15 +139,21 @@ def test_what_a_split_column_lacks_is_carved_out_of_train() -> None:
 
 
 def test_too_little_to_divide() -> None:
-    with pytest.raises(DataError, match="Too few queries to divide: 3 with distinct prompts; expected at least 4"):
+    with pytest.raises(
+        DataError, match="Too few queries to divide: 3 with distinct prompts; expected at least 4"
+    ):
         split_dataset(dataset(["a"] * 3), SplitConfig())
     with pytest.raises(DataError, match="2 with distinct prompts"):
         split_dataset(dataset(["a"] * 6, prompts=["p", "q"] * 3), SplitConfig())
     with pytest.raises(DataError, match=r"split column \(2 train, 0 validation, 3 test\)"):
-        split_dataset(dataset(["a"] * 5, split=["train", "train", "test", "test", "test"]), SplitConfig())
+        split_dataset(
+            dataset(["a"] * 5, split=["train", "train", "test", "test", "test"]), SplitConfig()
+        )
     with pytest.raises(DataError, match="Too few tasks to hold whole ones out: 2"):
         split_dataset(dataset(["a", "b"] * 5), SplitConfig(by="task"))
-    with pytest.raises(DataError, match="Too few models to hold a family out: 3 models in 1 families"):
+    with pytest.raises(
+        DataError, match="Too few models to hold a family out: 3 models in 1 families"
+    ):
         split_dataset(dataset(["a"] * 9, families=("x", "x", "x")), SplitConfig(by="model"))
     assert len(split_dataset(dataset(["a"] * 4), SplitConfig(validation=0.4, test=0.45)).train) == 2
 
@@ -133,7 +162,10 @@ def test_whole_tasks_are_held_out() -> None:
     data = dataset([f"t{i % 10}" for i in range(100)] + [None] * 5)
     split = split_dataset(data, SplitConfig(by="task"))
     task_of = dict(zip(data.queries["query_id"], data.queries["task"], strict=True))
-    held = {side: {task_of[query] for query in getattr(split, side)} for side in ("train", "validation", "test")}
+    held = {
+        side: {task_of[query] for query in getattr(split, side)}
+        for side in ("train", "validation", "test")
+    }
     assert (len(held["test"]), len(held["validation"])) == (2, 1)
     assert not held["test"] & held["train"]
     assert not held["validation"] & (held["train"] | held["test"])
@@ -145,14 +177,21 @@ def test_tasks_that_share_a_prompt_are_held_out_together(seed: int) -> None:
     prompts = [f"prompt {i}" for i in range(40)]
     prompts[1] = prompts[0]  # ties t1 to t0
     prompts[7] = prompts[1]  # and t7 to both
-    side = sides(split_dataset(dataset([f"t{i % 8}" for i in range(40)], prompts=prompts), SplitConfig(by="task", seed=seed)))
+    side = sides(
+        split_dataset(
+            dataset([f"t{i % 8}" for i in range(40)], prompts=prompts),
+            SplitConfig(by="task", seed=seed),
+        )
+    )
     assert len({side[f"q{i:04d}"] for i in range(40) if i % 8 in (0, 1, 7)}) == 1
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_families_are_held_out_whole(seed: int) -> None:
     families = ["a", "a", "b", "b", "b", None, None, "c", "c", None]
-    split = split_dataset(dataset(["t"] * 20, families=families), SplitConfig(by="model", test=0.3, seed=seed))
+    split = split_dataset(
+        dataset(["t"] * 20, families=families), SplitConfig(by="model", test=0.3, seed=seed)
+    )
     held = {int(model[1:]) for model in split.held_out_models}
     assert 1 <= len(held) <= 3
     for family in ("a", "b", "c"):
@@ -167,10 +206,19 @@ def families_of(*models: tuple[str, str | None]) -> list[str]:
 
 def test_modes_of_a_model_are_its_family_where_none_is_named() -> None:
     """As the boards of bfcl and zeroeval name them."""
-    modes = families_of(("nemo-FC-Any", None), ("nemo", None), ("nemo-FC-Auto", None), ("nemo2", None))
+    modes = families_of(
+        ("nemo-FC-Any", None), ("nemo", None), ("nemo-FC-Auto", None), ("nemo2", None)
+    )
     assert modes == ["model nemo", "model nemo", "model nemo", "model nemo2"]
-    assert families_of(("glm (FC)", None), ("glm (Prompt)", None), ("(odd)", None)) == ["model glm", "model glm", "model (odd)"]
-    assert families_of(("yi-large", "yi"), ("yi-large-preview", None)) == ["yi", "model yi-large-preview"]
+    assert families_of(("glm (FC)", None), ("glm (Prompt)", None), ("(odd)", None)) == [
+        "model glm",
+        "model glm",
+        "model (odd)",
+    ]
+    assert families_of(("yi-large", "yi"), ("yi-large-preview", None)) == [
+        "yi",
+        "model yi-large-preview",
+    ]
 
 
 def test_models_to_hold_out_depend_on_names_and_seed_alone() -> None:

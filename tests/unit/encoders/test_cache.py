@@ -1,4 +1,5 @@
-"""The on-disk cache: only misses are encoded, several processes share it, and damage costs time, not truth."""
+"""The on-disk cache: only misses are encoded, several processes share it, and damage costs time,
+not truth."""
 
 from __future__ import annotations
 
@@ -13,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphrouter.encoders.base import Embeddings
 from graphrouter.encoders.cache import CachedEncoder
 from graphrouter.encoders.hashing import HashingEncoder
+from graphrouter.encoders.text_encoder import Embeddings
 from graphrouter.exceptions import EncoderError
 
 
@@ -45,7 +46,9 @@ def test_only_misses_are_encoded_and_each_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", [CountingEncoder(revision="2"), CountingEncoder(32)])
-def test_another_revision_or_dimension_shares_nothing(tmp_path: Path, other: CountingEncoder) -> None:
+def test_another_revision_or_dimension_shares_nothing(
+    tmp_path: Path, other: CountingEncoder
+) -> None:
     CachedEncoder(CountingEncoder(), tmp_path).encode(["a"])
     CachedEncoder(other, tmp_path).encode(["a"])
     assert other.asked == ["a"]
@@ -68,8 +71,12 @@ def test_more_texts_than_one_query_or_commit_takes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cached.encode(texts), expected)
 
 
-@pytest.mark.parametrize(("damage", "num_warnings"), [(b"this is no database", 1), (b"", 0)], ids=["garbage", "emptied"])
-def test_a_damaged_file_is_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: bytes, num_warnings: int) -> None:
+@pytest.mark.parametrize(
+    ("damage", "num_warnings"), [(b"this is no database", 1), (b"", 0)], ids=["garbage", "emptied"]
+)
+def test_a_damaged_file_is_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: bytes, num_warnings: int
+) -> None:
     cached = CachedEncoder(CountingEncoder(), tmp_path)
     expected = cached.encode(["a", "b"])
     cached.path.write_bytes(damage * 100)
@@ -93,7 +100,9 @@ def test_damage_in_the_middle_of_the_file_never_gives_a_wrong_vector(tmp_path: P
         start = int(rng.integers(0, len(sound) - 64))
         damaged[start : start + 64] = rng.bytes(64)
         path.write_bytes(damaged)
-        np.testing.assert_array_equal(CachedEncoder(CountingEncoder(), tmp_path).encode(texts), expected)
+        np.testing.assert_array_equal(
+            CachedEncoder(CountingEncoder(), tmp_path).encode(texts), expected
+        )
 
 
 def test_a_flipped_bit_in_a_vector_is_a_miss(tmp_path: Path) -> None:
@@ -109,7 +118,9 @@ def test_a_flipped_bit_in_a_vector_is_a_miss(tmp_path: Path) -> None:
     assert again.asked == ["a"]
 
 
-def test_a_cache_that_cannot_be_used_is_passed_over_with_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cache_that_cannot_be_used_is_passed_over_with_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     cached = CachedEncoder(CountingEncoder(), tmp_path)
     cached.path.mkdir()  # a folder in place of the file: it cannot be opened, whoever runs the test
     with caplog.at_level(logging.WARNING):
@@ -151,10 +162,17 @@ def test_processes_share_one_file(tmp_path: Path) -> None:
         "for i in range(60): cached.encode([f'text {i}', f'{sys.argv[2]} {i}'])\n"
     )
     running = [
-        subprocess.Popen([sys.executable, "-W", "error", "-c", code, str(tmp_path), name], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", code, str(tmp_path), name],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for name in ("left", "right")
     ]
-    assert [(process.communicate(timeout=60)[1], process.returncode) for process in running] == [("", 0), ("", 0)]
+    assert [(process.communicate(timeout=60)[1], process.returncode) for process in running] == [
+        ("", 0),
+        ("", 0),
+    ]
     counting = CountingEncoder()
     cached = CachedEncoder(counting, tmp_path)
     cached.encode([f"{name} {i}" for name in ("text", "left", "right") for i in range(60)])

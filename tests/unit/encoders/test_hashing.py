@@ -30,7 +30,12 @@ def test_counts_are_damped_by_their_logarithm() -> None:
 
 
 def test_another_process_gives_the_same_vector() -> None:
-    code = "from graphrouter.encoders.hashing import HashingEncoder as H; print(H(16).encode(['a stable hash'])[0].tolist())"
+    code = (
+        "from graphrouter.encoders.hashing import HashingEncoder as H; print(H(16).encode(['a "
+        "stable hash'])[0].tolist())"
+    )
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env={"PYTHONHASHSEED": "7"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=60, env={"PYTHONHASHSEED": "7"}
+    )
     assert done.stdout.strip() == str(HashingEncoder(16).encode(["a stable hash"])[0].tolist())

@@ -24,10 +24,19 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["hashing", "wordllama", "wordllama-64", "sentence-transformers", "cached"])
-def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TextEncoder:
+@pytest.fixture(
+    scope="module",
+    params=["hashing", "wordllama", "wordllama-64", "sentence-transformers", "cached"],
+)
+def encoder(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> TextEncoder:
     if request.param == "sentence-transformers":
-        return create_encoder(EncoderConfig(name="sentence-transformers", path=str(request.getfixturevalue("minilm_folder"))))
+        return create_encoder(
+            EncoderConfig(
+                name="sentence-transformers", path=str(request.getfixturevalue("minilm_folder"))
+            )
+        )
     if request.param == "wordllama-64":
         return create_encoder(EncoderConfig(dimension=64))
     if request.param == "cached":
@@ -60,11 +69,15 @@ def test_a_row_does_not_depend_on_batch_mates_or_order(encoder: TextEncoder) -> 
 
 
 def test_like_texts_are_nearer_than_unlike_ones(encoder: TextEncoder) -> None:
-    root, same, other = encoder.encode([TEXTS[0], "Show that the square root of two is not rational.", TEXTS[4]])
+    root, same, other = encoder.encode(
+        [TEXTS[0], "Show that the square root of two is not rational.", TEXTS[4]]
+    )
     assert root @ same > root @ other + 0.1
 
 
-@pytest.mark.parametrize("text", ["word " * 200_000, "\ud800 half a surrogate", "\x00", "漢字" * 50_000, " \n\t "])
+@pytest.mark.parametrize(
+    "text", ["word " * 200_000, "\ud800 half a surrogate", "\x00", "漢字" * 50_000, " \n\t "]
+)
 def test_odd_texts_give_finite_rows(encoder: TextEncoder, text: str) -> None:
     vector = encoder.encode([text])
     assert np.isfinite(vector).all()
@@ -81,21 +94,42 @@ def test_the_same_settings_give_the_same_encoder(encoder: TextEncoder) -> None:
     check_encoder(encoder, id=encoder.id, revision=encoder.revision, dimension=encoder.dimension)
 
 
-@pytest.mark.parametrize("changed", [{"id": "wordllama/other"}, {"revision": "000000000000"}, {"dimension": 7}])
-def test_another_encoder_is_refused_by_name(encoder: TextEncoder, changed: dict[str, object]) -> None:
-    expected = {"id": encoder.id, "revision": encoder.revision, "dimension": encoder.dimension} | changed
+@pytest.mark.parametrize(
+    "changed", [{"id": "wordllama/other"}, {"revision": "000000000000"}, {"dimension": 7}]
+)
+def test_another_encoder_is_refused_by_name(
+    encoder: TextEncoder, changed: dict[str, object]
+) -> None:
+    expected = {
+        "id": encoder.id,
+        "revision": encoder.revision,
+        "dimension": encoder.dimension,
+    } | changed
     with pytest.raises(EncoderError) as caught:
         check_encoder(encoder, **expected)  # type: ignore[arg-type]
     message = str(caught.value)
-    assert f"is {encoder.id!r} revision {encoder.revision!r} with {encoder.dimension} dimensions" in message
-    assert f"expected {expected['id']!r} revision {expected['revision']!r} with {expected['dimension']} dimensions" in message
+    assert (
+        f"is {encoder.id!r} revision {encoder.revision!r} with {encoder.dimension} dimensions"
+        in message
+    )
+    assert (
+        f"expected {expected['id']!r} revision {expected['revision']!r} with "
+        f"{expected['dimension']} dimensions" in message
+    )
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"dimension": 100}, r"encoder.dimension = 100 is not accepted by wordllama; expected one of \(64, 128, 256\)"),
-        ({"path": "somewhere"}, "encoder.path = 'somewhere' is for sentence-transformers; wordllama has none"),
+        (
+            {"dimension": 100},
+            r"encoder.dimension = 100 is not accepted by wordllama; expected one of \(64, 128, "
+            r"256\)",
+        ),
+        (
+            {"path": "somewhere"},
+            "encoder.path = 'somewhere' is for sentence-transformers; wordllama has none",
+        ),
         ({"name": "sentence-transformers"}, "needs encoder.path"),
     ],
 )

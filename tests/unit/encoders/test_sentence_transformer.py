@@ -1,4 +1,5 @@
-"""sentence-transformers: an identity that does not depend on the folder, and errors that say what to do."""
+"""sentence-transformers: an identity that does not depend on the folder, and errors that say what
+to do."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ def test_a_missing_folder_is_refused_without_asking_the_hub(tmp_path: Path) -> N
 
 def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
     pytest.importorskip("sentence_transformers")
-    with pytest.raises(EncoderError, match="cannot be loaded: .* Is it a sentence-transformers model"):
+    with pytest.raises(
+        EncoderError, match="cannot be loaded: .* Is it a sentence-transformers model"
+    ):
         SentenceTransformerEncoder(str(tmp_path))
 
 
@@ -45,12 +48,17 @@ def test_an_unreachable_hub_is_one_line_with_a_hint(monkeypatch: pytest.MonkeyPa
         raise OSError(f"cannot reach the hub\nfor {path}")
 
     monkeypatch.setattr(library, "SentenceTransformer", unreachable)
-    with pytest.raises(EncoderError, match="'org/name' cannot be loaded: cannot reach the hub for org/name. Check the name"):
+    with pytest.raises(
+        EncoderError,
+        match="'org/name' cannot be loaded: cannot reach the hub for org/name. Check the name",
+    ):
         SentenceTransformerEncoder("org/name")
     assert asked == [True, False]  # the local cache first
 
 
 def test_without_the_extra_the_error_carries_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'graphrouter\[sentence-transformers\]'"):
+    with pytest.raises(
+        MissingExtraError, match=r"pip install 'graphrouter\[sentence-transformers\]'"
+    ):
         SentenceTransformerEncoder("org/name")

@@ -33,7 +33,9 @@ def test_agrees_with_wordllama_itself(encoder: WordLlamaEncoder) -> None:
 def test_smaller_dimensions_are_the_first_columns(encoder: WordLlamaEncoder) -> None:
     whole = encoder.encode(["Boil an egg."])[0, :64]
     small = WordLlamaEncoder(64)
-    np.testing.assert_allclose(small.encode(["Boil an egg."])[0], whole / np.linalg.norm(whole), atol=1e-6)
+    np.testing.assert_allclose(
+        small.encode(["Boil an egg."])[0], whole / np.linalg.norm(whole), atol=1e-6
+    )
     assert small.revision == encoder.revision
 
 
@@ -50,10 +52,13 @@ def test_a_million_characters_cost_little(encoder: WordLlamaEncoder) -> None:
 
 def test_loading_leaves_the_root_logger_alone() -> None:
     code = (
-        "import logging; from graphrouter.encoders.wordllama import WordLlamaEncoder; WordLlamaEncoder(64)\n"
+        "import logging; from graphrouter.encoders.wordllama import WordLlamaEncoder; "
+        "WordLlamaEncoder(64)\n"
         "root = logging.getLogger(); print(len(root.handlers), root.level)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stdout.split() == ["0", str(logging.WARNING)]
     assert done.stderr == ""
 
@@ -68,5 +73,7 @@ def empty_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 
 
 def test_missing_weights_are_one_clear_error_without_a_download(empty_package: Path) -> None:
-    with pytest.raises(EncoderError, match=r"downloads are disabled.* Reinstall it with: pip install wordllama"):
+    with pytest.raises(
+        EncoderError, match=r"downloads are disabled.* Reinstall it with: pip install wordllama"
+    ):
         WordLlamaEncoder()

@@ -7,14 +7,16 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from graphrouter.graph.builder import NodeTable, OutcomeEdges
-from graphrouter.graph.channels import NUM_CHANNELS
+from graphrouter.features.channels import NUM_CHANNELS
+from graphrouter.features.tables import NodeTable, OutcomeEdges
 
 MakeNodes = Callable[..., NodeTable]
 MakeEdges = Callable[..., OutcomeEdges]
 
 
-def _nodes(num_queries: int, *, num_models: int = 3, num_tasks: int = 2, seed: int = 0) -> NodeTable:
+def _nodes(
+    num_queries: int, *, num_models: int = 3, num_tasks: int = 2, seed: int = 0
+) -> NodeTable:
     generator = torch.Generator().manual_seed(seed)
     text = torch.nn.functional.normalize(torch.randn(num_queries, 4, generator=generator), dim=1)
     return NodeTable(

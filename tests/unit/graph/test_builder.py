@@ -12,6 +12,8 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrouter.exceptions import LeakageError
+from graphrouter.features.channels import INPUT_TOKENS, LATENCY, NUM_CHANNELS, SPEND
+from graphrouter.features.tables import NodeTable, OutcomeEdges
 from graphrouter.graph.builder import (
     ANSWERED,
     ANSWERED_BY,
@@ -19,13 +21,10 @@ from graphrouter.graph.builder import (
     QUERY_IN_TASK,
     SIMILAR_TO,
     TASK_HAS_QUERY,
-    NodeTable,
-    OutcomeEdges,
     build_graph,
     edge_attributes,
     nearest,
 )
-from graphrouter.graph.channels import INPUT_TOKENS, LATENCY, NUM_CHANNELS, SPEND
 
 NAN = float("nan")
 MakeNodes = Callable[..., NodeTable]
@@ -46,7 +45,9 @@ def graph(make_nodes: MakeNodes, make_edges: MakeEdges) -> HeteroData:
     )
 
 
-def test_query_nodes_are_the_support_then_the_targets_in_the_order_given(graph: HeteroData, make_nodes: MakeNodes) -> None:
+def test_query_nodes_are_the_support_then_the_targets_in_the_order_given(
+    graph: HeteroData, make_nodes: MakeNodes
+) -> None:
     nodes = make_nodes(5)
     assert graph["query"].num_chars.tolist() == [4, 1, 3, 0]
     assert graph["query"].is_support.tolist() == [True, True, False, False]
@@ -99,7 +100,11 @@ def test_labels_do_not_change_a_message(make_nodes: MakeNodes, make_edges: MakeE
             labels=labels,
         )
 
-    without, solved, failed = build(None), build(make_edges([(2, 0)], [1.0])), build(make_edges([(2, 0), (3, 1)], [0.0, 0.0]))
+    without, solved, failed = (
+        build(None),
+        build(make_edges([(2, 0)], [1.0])),
+        build(make_edges([(2, 0), (3, 1)], [0.0, 0.0])),
+    )
     assert "edge_label_index" not in without[ANSWERED_BY]
     for kind in without.edge_types:
         for name, value in without[kind].items():
@@ -122,7 +127,9 @@ def test_the_graph_of_a_support_alone(make_nodes: MakeNodes, make_edges: MakeEdg
     assert graph[SIMILAR_TO].num_edges == 0
 
 
-def test_a_target_that_is_in_the_support_is_refused(make_nodes: MakeNodes, make_edges: MakeEdges) -> None:
+def test_a_target_that_is_in_the_support_is_refused(
+    make_nodes: MakeNodes, make_edges: MakeEdges
+) -> None:
     with pytest.raises(LeakageError, match="A target query is also a support query"):
         build_graph(
             make_nodes(3),
@@ -160,8 +167,15 @@ def test_edge_attributes_by_hand() -> None:
     channels[SPEND, :2] = torch.tensor([-1.5, 2.0])
     channels[LATENCY, 3] = 0.25
     received = edge_attributes(channels, torch.tensor([0, 0, 0, 1]), 3)
-    assert EDGE_ATTRIBUTES == ("effect", "input_tokens", "spend", "latency", "effect_minus_query_mean")
-    # query 0: the means of the others are 0.25, 0.75 and 0.5; query 1 was answered by one model alone
+    assert EDGE_ATTRIBUTES == (
+        "effect",
+        "input_tokens",
+        "spend",
+        "latency",
+        "effect_minus_query_mean",
+    )
+    # query 0: the means of the others are 0.25, 0.75 and 0.5; query 1 was answered by one model
+    # alone
     assert received.tolist() == [
         [1.0, 7.0, -1.5, 0.0, 0.75, 0, 0, 0, 1, 0],
         [0.0, 7.0, 2.0, 0.0, -0.75, 0, 0, 0, 1, 0],
@@ -171,9 +185,15 @@ def test_edge_attributes_by_hand() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.0, 0.25, 0.5, 1.0])), min_size=1, max_size=12),
+    st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from([0.0, 0.25, 0.5, 1.0])),
+        min_size=1,
+        max_size=12,
+    ),
 )
-def test_effect_minus_query_mean_does_not_depend_on_other_queries(rows: list[tuple[int, float]]) -> None:
+def test_effect_minus_query_mean_does_not_depend_on_other_queries(
+    rows: list[tuple[int, float]],
+) -> None:
     query = torch.tensor([row[0] for row in rows])
     channels = torch.full((NUM_CHANNELS, len(rows)), NAN)
     channels[0] = torch.tensor([row[1] for row in rows])
@@ -203,8 +223,12 @@ def test_nearest_takes_what_there_is(num_support: int) -> None:
 
 def test_equal_prompts_have_equal_cosines_and_keep_their_places_in_any_batch() -> None:
     generator = torch.Generator().manual_seed(0)
-    support = torch.nn.functional.normalize(torch.randn(40, 32, generator=generator, dtype=torch.float64), dim=1).repeat(5, 1)
-    targets = torch.nn.functional.normalize(torch.randn(9, 32, generator=generator, dtype=torch.float64), dim=1)
+    support = torch.nn.functional.normalize(
+        torch.randn(40, 32, generator=generator, dtype=torch.float64), dim=1
+    ).repeat(5, 1)
+    targets = torch.nn.functional.normalize(
+        torch.randn(9, 32, generator=generator, dtype=torch.float64), dim=1
+    )
     positions, cosine = nearest(targets, support, 12)
     assert (cosine[:, :5] == cosine[:, :1]).all()  # the five copies of the best one
     assert (positions[:, :5] % 40 == positions[:, :1] % 40).all()

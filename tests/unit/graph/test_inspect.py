@@ -1,4 +1,5 @@
-"""The counts of a graph by hand, its networkx view and projections, GraphML, and the leakage report."""
+"""The counts of a graph by hand, its networkx view and projections, GraphML, and the leakage
+report."""
 
 from __future__ import annotations
 
@@ -14,20 +15,33 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
+from graphrouter.bench.simulate import simulate
 from graphrouter.config import TrainConfig
-from graphrouter.data import RoutingDataset, Split, load_dataset, simulate, split_dataset
+from graphrouter.data import RoutingDataset, Split, load_dataset, split_dataset
 from graphrouter.encoders import HashingEncoder
 from graphrouter.exceptions import DataError, LeakageError
 from graphrouter.graph.builder import ANSWERED_BY, SIMILAR_TO
-from graphrouter.graph.inspect import IsolatedNodes, ModelCoverage, TaskCoverage, report_leakage, summarise_graph
-from graphrouter.graph.project import project_on_families, project_on_tasks, to_networkx, write_graphml
+from graphrouter.graph.inspect import (
+    IsolatedNodes,
+    ModelCoverage,
+    TaskCoverage,
+    report_leakage,
+    summarise_graph,
+)
+from graphrouter.graph.project import (
+    project_on_families,
+    project_on_tasks,
+    to_networkx,
+    write_graphml,
+)
 from graphrouter.training.episodes import validation_graph
 from graphrouter.training.prepare import prepare
 
 
 @pytest.fixture
 def data() -> RoutingDataset:
-    """Two tasks with queries and one without; query d has neither task nor outcome; model idle has no outcome."""
+    """Two tasks with queries and one without; query d has neither task nor outcome; model idle has
+    no outcome."""
     return RoutingDataset.from_frames(
         queries=pd.DataFrame(
             {
@@ -53,7 +67,9 @@ def data() -> RoutingDataset:
                 "cost_usd": [0.125, None, None, None, None],
             }
         ),
-        tasks=pd.DataFrame({"task": ["sums", "prose", "unused"], "description": ["Add numbers.", None, None]}),
+        tasks=pd.DataFrame(
+            {"task": ["sums", "prose", "unused"], "description": ["Add numbers.", None, None]}
+        ),
         name="tiny",
     )
 
@@ -84,7 +100,9 @@ def test_neighbours_are_at_most_all_other_queries(data: RoutingDataset) -> None:
 
 def test_outcomes_that_no_query_links_fall_into_parts(data: RoutingDataset) -> None:
     outcomes = data.outcomes.drop(index=1)  # the only query that both models answered
-    parted = RoutingDataset.from_frames(queries=data.queries, models=data.models, outcomes=outcomes, tasks=data.tasks)
+    parted = RoutingDataset.from_frames(
+        queries=data.queries, models=data.models, outcomes=outcomes, tasks=data.tasks
+    )
     assert summarise_graph(parted, num_neighbours=3).num_outcome_components == 2
 
 
@@ -92,7 +110,11 @@ def test_the_view_holds_every_node_and_edge_with_what_is_known(data: RoutingData
     graph = to_networkx(data)
     assert graph.number_of_nodes() == 11
     assert graph.number_of_edges() == 8
-    assert graph.nodes["task:sums"] == {"kind": "task", "label": "sums", "description": "Add numbers."}
+    assert graph.nodes["task:sums"] == {
+        "kind": "task",
+        "label": "sums",
+        "description": "Add numbers.",
+    }
     assert graph.nodes["model:nano"] == {
         "kind": "model",
         "label": "nano",
@@ -102,9 +124,18 @@ def test_the_view_holds_every_node_and_edge_with_what_is_known(data: RoutingData
         "tools": True,
     }
     assert graph.nodes["model:grand"] == {"kind": "model", "label": "grand"}
-    assert graph.nodes["query:c"] == {"kind": "query", "label": "c", "prompt": ("Write. " * 100)[:200], "num_chars": 700}
+    assert graph.nodes["query:c"] == {
+        "kind": "query",
+        "label": "c",
+        "prompt": ("Write. " * 100)[:200],
+        "num_chars": 700,
+    }
     assert graph.edges["query:a", "task:sums"] == {"kind": "in"}
-    assert graph.edges["query:a", "model:nano"] == {"kind": "answered_by", "effect": 0.0, "cost_usd": 0.125}
+    assert graph.edges["query:a", "model:nano"] == {
+        "kind": "answered_by",
+        "effect": 0.0,
+        "cost_usd": 0.125,
+    }
     assert graph.edges["query:a", "model:grand"] == {"kind": "answered_by", "effect": 1.0}
     assert set(nx.isolates(graph)) == {"task:unused", "query:d", "model:idle"}
 
@@ -121,16 +152,27 @@ def test_a_task_a_query_and_a_model_of_one_name_are_three_nodes() -> None:
 def test_projection_on_families(data: RoutingDataset) -> None:
     graph = project_on_families(data)
     assert set(graph) == {"family:small", "model:nano", "model:grand", "model:idle"}
-    assert graph.nodes["family:small"] == {"kind": "family", "label": "small", "num_outcomes": 2, "mean_effect": 0.25}
+    assert graph.nodes["family:small"] == {
+        "kind": "family",
+        "label": "small",
+        "num_outcomes": 2,
+        "mean_effect": 0.25,
+    }
     assert graph.nodes["model:idle"] == {"kind": "model", "label": "idle", "num_outcomes": 0}
-    assert list(graph.edges(data=True)) == [("family:small", "model:nano", {"num_outcomes": 2, "mean_effect": 0.25, "weight": 2})]
+    assert list(graph.edges(data=True)) == [
+        ("family:small", "model:nano", {"num_outcomes": 2, "mean_effect": 0.25, "weight": 2})
+    ]
 
 
 def test_projection_on_tasks(data: RoutingDataset) -> None:
     graph = project_on_tasks(data)
     assert graph.nodes["task:unused"] == {"kind": "task", "label": "unused", "num_outcomes": 0}
-    assert graph.nodes["model:grand"]["mean_effect"] == 0.75  # its outcome of unknown task counts here
-    edges = {(u, v): (edge["num_outcomes"], edge["mean_effect"]) for u, v, edge in graph.edges(data=True)}
+    assert (
+        graph.nodes["model:grand"]["mean_effect"] == 0.75
+    )  # its outcome of unknown task counts here
+    edges = {
+        (u, v): (edge["num_outcomes"], edge["mean_effect"]) for u, v, edge in graph.edges(data=True)
+    }
     assert edges == {
         ("task:sums", "model:nano"): (2, 0.25),
         ("task:sums", "model:grand"): (1, 1.0),
@@ -140,7 +182,9 @@ def test_projection_on_tasks(data: RoutingDataset) -> None:
 
 def test_projections_of_a_dataset_without_tasks_and_families(data: RoutingDataset) -> None:
     bare = RoutingDataset.from_frames(
-        queries=data.queries.assign(task=None), models=data.models[["model"]], outcomes=data.outcomes
+        queries=data.queries.assign(task=None),
+        models=data.models[["model"]],
+        outcomes=data.outcomes,
     )
     for project in (project_on_families, project_on_tasks):
         graph = project(bare)
@@ -149,7 +193,9 @@ def test_projections_of_a_dataset_without_tasks_and_families(data: RoutingDatase
 
 
 @pytest.mark.parametrize("view", [to_networkx, project_on_families, project_on_tasks])
-def test_graphml_reads_back_as_it_was(tmp_path: Path, view: Callable[[RoutingDataset], nx.Graph]) -> None:
+def test_graphml_reads_back_as_it_was(
+    tmp_path: Path, view: Callable[[RoutingDataset], nx.Graph]
+) -> None:
     graph = view(simulate(60, 5, seed=2).data)
     file = tmp_path / "graph.graphml"
     write_graphml(graph, file)
@@ -171,13 +217,18 @@ def test_graphml_of_awkward_texts(tmp_path: Path) -> None:
     file = tmp_path / "graph.graphml"
     write_graphml(graph, file)
     read = nx.read_graphml(file)
-    assert read.nodes['query:a<\ufffd>"&']["prompt"] == '<b>&amp;</b> \ufffd\ufffd[31m\nline é 中 \U0001f600 ]]> "quoted"'
+    assert (
+        read.nodes['query:a<\ufffd>"&']["prompt"]
+        == '<b>&amp;</b> \ufffd\ufffd[31m\nline é 中 \U0001f600 ]]> "quoted"'
+    )
     assert read.nodes["model:x/y:z"]["description"] == "\ufffd"
     assert read.edges['query:a<\ufffd>"&', "task:é & ü"] == {"kind": "in"}
     assert graph.nodes['query:a<\x01>"&']["prompt"] == prompt  # the graph itself is left alone
 
 
-def test_a_file_that_cannot_be_written_is_one_clear_error(tmp_path: Path, data: RoutingDataset) -> None:
+def test_a_file_that_cannot_be_written_is_one_clear_error(
+    tmp_path: Path, data: RoutingDataset
+) -> None:
     with pytest.raises(DataError, match="Cannot write .*absent.*No such file or directory"):
         write_graphml(to_networkx(data), tmp_path / "absent" / "graph.graphml")
 
@@ -198,19 +249,29 @@ def world() -> RoutingDataset:
 def leak_free(data: RoutingDataset, by: str = "query") -> tuple[HeteroData, Split]:
     config = TrainConfig.model_validate({"split": {"by": by}, "graph": {"num_neighbours": 4}})
     split = split_dataset(data, config.split)
-    return validation_graph(prepare(data, split, HashingEncoder(16)), config, task_known=True), split
+    return validation_graph(
+        prepare(data, split, HashingEncoder(16)), config, task_known=True
+    ), split
 
 
 @pytest.mark.parametrize("by", ["query", "task", "model"])
-def test_the_report_counts_messages_labels_and_what_is_hidden(world: RoutingDataset, by: str) -> None:
+def test_the_report_counts_messages_labels_and_what_is_hidden(
+    world: RoutingDataset, by: str
+) -> None:
     graph, split = leak_free(world, by)
     report = report_leakage(graph, world, split)
     seen = world.outcomes[~world.outcomes["model"].isin(split.held_out_models)]
     assert report.num_message_outcomes == seen["query_id"].isin(split.train).sum()
     assert report.num_supervised_pairs == seen["query_id"].isin(split.validation).sum()
-    assert report.num_message_outcomes + report.num_supervised_pairs + report.num_hidden_outcomes == len(world.outcomes)
+    assert (
+        report.num_message_outcomes + report.num_supervised_pairs + report.num_hidden_outcomes
+        == len(world.outcomes)
+    )
     assert (report.num_supervised_messages, report.num_hidden_messages) == (0, 0)
-    assert (report.num_support_queries, report.num_target_queries) == (len(split.train), len(split.validation))
+    assert (report.num_support_queries, report.num_target_queries) == (
+        len(split.train),
+        len(split.validation),
+    )
     assert report.edges["similar_to"] == 4 * len(split.validation)
     assert report.nodes == {
         "task": world.queries.loc[world.queries["query_id"].isin(split.train), "task"].nunique(),
@@ -221,10 +282,16 @@ def test_the_report_counts_messages_labels_and_what_is_hidden(world: RoutingData
 
 def test_a_message_of_a_hidden_outcome_is_found(world: RoutingDataset) -> None:
     graph, split = leak_free(world)
-    # The tensors are clean in themselves; only the ids tell that the first training query is really a test query.
-    swapped = dataclasses.replace(split, train=(split.test[0], *split.train[1:]), test=(split.test[0], *split.test[1:]))
+    # The tensors are clean in themselves; only the ids tell that the first training query is really
+    # a test query.
+    swapped = dataclasses.replace(
+        split, train=(split.test[0], *split.train[1:]), test=(split.test[0], *split.test[1:])
+    )
     assert len(graph[ANSWERED_BY].edge_index[0]) > 0
-    with pytest.raises(LeakageError, match=r"0 supervised pairs and [1-6] outcomes of test queries or held-out models"):
+    with pytest.raises(
+        LeakageError,
+        match=r"0 supervised pairs and [1-6] outcomes of test queries or held-out models",
+    ):
         report_leakage(graph, world, swapped)
 
 
@@ -238,7 +305,9 @@ def test_a_supervised_pair_among_the_messages_is_found_by_id(world: RoutingDatas
 def test_the_report_runs_the_check_inside_the_graph(world: RoutingDataset) -> None:
     graph, split = leak_free(world)
     target = len(split.train)
-    graph[SIMILAR_TO].edge_index = torch.cat([graph[SIMILAR_TO].edge_index, torch.tensor([[target], [target + 1]])], dim=1)
+    graph[SIMILAR_TO].edge_index = torch.cat(
+        [graph[SIMILAR_TO].edge_index, torch.tensor([[target], [target + 1]])], dim=1
+    )
     with pytest.raises(LeakageError, match="is a target and a source of messages"):
         report_leakage(graph, world, split)
 

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import HeteroData
 
+from graphrouter.bench.simulate import simulate
 from graphrouter.config import TrainConfig
-from graphrouter.data import simulate, split_dataset
+from graphrouter.data import split_dataset
 from graphrouter.encoders import HashingEncoder
 from graphrouter.exceptions import LeakageError
-from graphrouter.graph.builder import ANSWERED, ANSWERED_BY, SIMILAR_TO, NodeTable, OutcomeEdges, build_graph
+from graphrouter.features.tables import NodeTable, OutcomeEdges
+from graphrouter.graph.builder import ANSWERED, ANSWERED_BY, SIMILAR_TO, build_graph
 from graphrouter.graph.leakage import check_no_leakage
 from graphrouter.training.episodes import draw_episode, validation_graph
 from graphrouter.training.prepare import TrainingTables, prepare
@@ -27,7 +29,8 @@ NEAREST = 2
 
 @pytest.fixture
 def graph(make_nodes: MakeNodes, make_edges: MakeEdges) -> HeteroData:
-    """Nodes 0, 1, 2 are support queries, 3 and 4 targets; node 3 has labels with the models 0 and 1, node 4 none."""
+    """Nodes 0, 1, 2 are support queries, 3 and 4 targets; node 3 has labels with the models 0 and
+    1, node 4 none."""
     return build_graph(
         make_nodes(5),
         support=make_edges([(0, 0), (0, 1), (1, 0), (2, 2)]),
@@ -40,7 +43,9 @@ def graph(make_nodes: MakeNodes, make_edges: MakeEdges) -> HeteroData:
 
 
 def add_edge(graph: HeteroData, kind: tuple[str, str, str], source: int, target: int) -> None:
-    graph[kind].edge_index = torch.cat([graph[kind].edge_index, torch.tensor([[source], [target]])], dim=1)
+    graph[kind].edge_index = torch.cat(
+        [graph[kind].edge_index, torch.tensor([[source], [target]])], dim=1
+    )
 
 
 def test_a_clean_graph_passes(graph: HeteroData) -> None:
@@ -55,24 +60,32 @@ def test_a_graph_without_labels_passes(graph: HeteroData) -> None:
 def test_a_supervised_pair_among_the_messages_is_found(graph: HeteroData) -> None:
     add_edge(graph, ANSWERED_BY, 3, 1)
     with pytest.raises(
-        LeakageError, match=r"1 supervised pairs are also 'answered_by' message edges, the first \(query 3, model 1\)"
+        LeakageError,
+        match=r"1 supervised pairs are also 'answered_by' message edges, the first \(query 3, "
+        r"model 1\)",
     ):
         check_no_leakage(graph)
 
 
 def test_a_supervised_pair_among_the_reverse_messages_is_found(graph: HeteroData) -> None:
     add_edge(graph, ANSWERED, 0, 3)
-    with pytest.raises(LeakageError, match=r"also 'answered' message edges, the first \(query 3, model 0\)"):
+    with pytest.raises(
+        LeakageError, match=r"also 'answered' message edges, the first \(query 3, model 0\)"
+    ):
         check_no_leakage(graph)
 
 
 def test_pairs_are_told_apart_by_query_and_model(graph: HeteroData) -> None:
-    graph[ANSWERED_BY].edge_label_index = torch.tensor([[3], [2]])  # (2, 2) and (3, 0) exist or existed; (3, 2) is no message
+    graph[ANSWERED_BY].edge_label_index = torch.tensor(
+        [[3], [2]]
+    )  # (2, 2) and (3, 0) exist or existed; (3, 2) is no message
     check_no_leakage(graph)
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_a_message_from_a_target_is_found_with_and_without_labels(graph: HeteroData, labelled: bool) -> None:
+def test_a_message_from_a_target_is_found_with_and_without_labels(
+    graph: HeteroData, labelled: bool
+) -> None:
     if not labelled:
         del graph[ANSWERED_BY].edge_label_index
     add_edge(graph, ANSWERED_BY, 4, 2)
@@ -100,7 +113,8 @@ def test_labels_of_a_support_query_are_found(graph: HeteroData) -> None:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> tuple[int, int, list[tuple[int, int]], list[int], list[int]]:
-    """Numbers of queries and models, observed pairs, and disjoint supports and targets in any order."""
+    """Numbers of queries and models, observed pairs, and disjoint supports and targets in any
+    order."""
     num_queries, num_models = draw(st.integers(2, 12)), draw(st.integers(2, 5))
     cells = [(query, model) for query in range(num_queries) for model in range(num_models)]
     pairs = draw(st.lists(st.sampled_from(cells), unique=True, max_size=30))
@@ -126,16 +140,21 @@ def test_random_supports_and_targets_never_leak(
         labels=make_edges([pair for pair in pairs if pair[0] in targets]),
     )
     check_no_leakage(graph)
-    assert sorted([*messages_of(graph), *supervised_of(graph)]) == sorted(pairs)  # so the two are disjoint and nothing is lost
+    assert sorted([*messages_of(graph), *supervised_of(graph)]) == sorted(
+        pairs
+    )  # so the two are disjoint and nothing is lost
 
 
 @pytest.fixture(scope="module")
 def tables() -> TrainingTables:
-    """A small simulated dataset whose prompt lengths are replaced by the positions of the queries."""
+    """A small simulated dataset whose prompt lengths are replaced by the positions of the
+    queries."""
     data = simulate(120, 5, seed=3).data
     prepared = prepare(data, split_dataset(data, TrainConfig().split), HashingEncoder(16))
     positions = torch.arange(prepared.nodes.query_chars.numel(), dtype=torch.float32)
-    return dataclasses.replace(prepared, nodes=dataclasses.replace(prepared.nodes, query_chars=positions))
+    return dataclasses.replace(
+        prepared, nodes=dataclasses.replace(prepared.nodes, query_chars=positions)
+    )
 
 
 @given(seed=st.integers(0, 2**31 - 1))
@@ -157,8 +176,12 @@ def test_the_validation_graph_holds_training_outcomes_as_messages_and_validation
     tables: TrainingTables, task_known: bool
 ) -> None:
     graph = validation_graph(tables, TrainConfig(), task_known=task_known)
-    assert messages_of(graph) == set(zip(tables.train.query.tolist(), tables.train.model.tolist(), strict=True))
-    assert supervised_of(graph) == set(zip(tables.validation.query.tolist(), tables.validation.model.tolist(), strict=True))
+    assert messages_of(graph) == set(
+        zip(tables.train.query.tolist(), tables.train.model.tolist(), strict=True)
+    )
+    assert supervised_of(graph) == set(
+        zip(tables.validation.query.tolist(), tables.validation.model.tolist(), strict=True)
+    )
 
 
 def messages_of(graph: HeteroData) -> set[tuple[int, int]]:

@@ -9,8 +9,9 @@ import torch
 from torch_geometric.data import HeteroData
 
 from graphrouter.config import NetworkConfig
-from graphrouter.graph.builder import NodeTable, OutcomeEdges, build_graph
-from graphrouter.graph.channels import NUM_CHANNELS
+from graphrouter.features.channels import NUM_CHANNELS
+from graphrouter.features.tables import NodeTable, OutcomeEdges
+from graphrouter.graph.builder import build_graph
 from graphrouter.nn.network import FeatureSizes, RoutingGNN
 
 NUM_SUPPORT, NUM_TARGETS, NUM_MODELS, NUM_TASKS = 40, 6, 5, 3
@@ -35,23 +36,34 @@ def make_nodes(generator: torch.Generator, *, num_models: int = NUM_MODELS) -> N
     )
 
 
-def make_outcomes(generator: torch.Generator, queries: torch.Tensor, num_models: int, *, density: float) -> OutcomeEdges:
+def make_outcomes(
+    generator: torch.Generator, queries: torch.Tensor, num_models: int, *, density: float
+) -> OutcomeEdges:
     pairs = torch.cartesian_prod(queries, torch.arange(num_models))
     pairs = pairs[torch.rand(len(pairs), generator=generator) < density]
     channels = torch.randn(NUM_CHANNELS, len(pairs), generator=generator)
     channels[0] = torch.randint(0, 2, (len(pairs),), generator=generator).float()
     channels[3] = torch.nan
-    return OutcomeEdges(pairs[:, 0], pairs[:, 1], channels, torch.rand(len(pairs), generator=generator))
+    return OutcomeEdges(
+        pairs[:, 0], pairs[:, 1], channels, torch.rand(len(pairs), generator=generator)
+    )
 
 
 @pytest.fixture
 def make_graph() -> Callable[..., HeteroData]:
     def make(
-        *, seed: int = 0, density: float = 0.7, support: OutcomeEdges | None = None, nodes: NodeTable | None = None
+        *,
+        seed: int = 0,
+        density: float = 0.7,
+        support: OutcomeEdges | None = None,
+        nodes: NodeTable | None = None,
     ) -> HeteroData:
         generator = torch.Generator().manual_seed(seed)
         table = nodes or make_nodes(generator)
-        support_queries, targets = torch.arange(NUM_SUPPORT), torch.arange(NUM_SUPPORT, NUM_SUPPORT + NUM_TARGETS)
+        support_queries, targets = (
+            torch.arange(NUM_SUPPORT),
+            torch.arange(NUM_SUPPORT, NUM_SUPPORT + NUM_TARGETS),
+        )
         num_models = table.model_text.shape[0]
         edges = support or make_outcomes(generator, support_queries, num_models, density=density)
         return build_graph(

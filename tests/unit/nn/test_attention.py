@@ -26,21 +26,32 @@ def state(net: RoutingGNN, graph: HeteroData) -> SupportState:
     return net.encode_support(graph)
 
 
-def _believe(net: RoutingGNN, state: SupportState, graph: HeteroData, task: Tensor) -> tuple[Tensor, Tensor]:
+def _believe(
+    net: RoutingGNN, state: SupportState, graph: HeteroData, task: Tensor
+) -> tuple[Tensor, Tensor]:
     targets = targets_of(graph)
     with torch.no_grad():
-        belief, log_task = net.task_attention(state, net.query_encoder(targets.principal), targets.neighbours, task)
+        belief, log_task = net.task_attention(
+            state, net.query_encoder(targets.principal), targets.neighbours, task
+        )
     return belief, log_task
 
 
 def test_task_size_counts_the_support_queries_of_each_task(state: SupportState) -> None:
-    assert state.task_size.tolist() == torch.bincount(state.task_of_query, minlength=NUM_TASKS).tolist()
+    assert (
+        state.task_size.tolist()
+        == torch.bincount(state.task_of_query, minlength=NUM_TASKS).tolist()
+    )
     assert state.task_size.min() > 0
 
 
 @pytest.mark.parametrize("size", [0.0, 3.0, 1e9])
-def test_rows_add_up_to_one(net: RoutingGNN, state: SupportState, graph: HeteroData, size: float) -> None:
-    belief, log_task = _believe(net, state._replace(task_size=torch.full((NUM_TASKS,), size).double()), graph, KNOWN)
+def test_rows_add_up_to_one(
+    net: RoutingGNN, state: SupportState, graph: HeteroData, size: float
+) -> None:
+    belief, log_task = _believe(
+        net, state._replace(task_size=torch.full((NUM_TASKS,), size).double()), graph, KNOWN
+    )
     one = torch.ones(NUM_TARGETS, dtype=torch.float64)
     torch.testing.assert_close(belief.sum(1), one)
     torch.testing.assert_close(log_task.exp().sum(1), one)
@@ -64,7 +75,9 @@ def test_a_named_task_is_believed_the_more_the_more_queries_it_has(
     assert belief[2, 2] > 0.99999
 
 
-def test_nobody_believes_in_a_task_without_queries(net: RoutingGNN, state: SupportState, graph: HeteroData) -> None:
+def test_nobody_believes_in_a_task_without_queries(
+    net: RoutingGNN, state: SupportState, graph: HeteroData
+) -> None:
     size = torch.tensor([0.0, 5.0, 50.0], dtype=torch.float64)
     belief, log_task = _believe(net, state._replace(task_size=size), graph, KNOWN)
     assert (belief[:, 0] == 0).all()
@@ -72,19 +85,28 @@ def test_nobody_believes_in_a_task_without_queries(net: RoutingGNN, state: Suppo
     torch.testing.assert_close(belief.sum(1), torch.ones(NUM_TARGETS, dtype=torch.float64))
 
 
-def test_the_description_of_a_new_task_points_to_tasks_like_it(net: RoutingGNN, state: SupportState, graph: HeteroData) -> None:
+def test_the_description_of_a_new_task_points_to_tasks_like_it(
+    net: RoutingGNN, state: SupportState, graph: HeteroData
+) -> None:
     size = torch.tensor([0.0, 50.0, 50.0], dtype=torch.float64)
     likeness = torch.eye(NUM_TASKS, dtype=torch.float64)
     likeness[0, 2] = likeness[2, 0] = 0.9
-    like_the_last, _ = _believe(net, state._replace(task_size=size, task_likeness=likeness), graph, KNOWN)
-    like_nobody, _ = _believe(net, state._replace(task_size=size, task_likeness=torch.zeros_like(likeness)), graph, KNOWN)
+    like_the_last, _ = _believe(
+        net, state._replace(task_size=size, task_likeness=likeness), graph, KNOWN
+    )
+    like_nobody, _ = _believe(
+        net, state._replace(task_size=size, task_likeness=torch.zeros_like(likeness)), graph, KNOWN
+    )
     assert like_the_last[0, 2] > like_nobody[0, 2] + 0.1  # the first target names the new task
 
 
 def test_a_task_without_queries_or_description_is_as_good_as_no_name(
     net: RoutingGNN, state: SupportState, graph: HeteroData
 ) -> None:
-    empty = state._replace(task_size=torch.zeros(NUM_TASKS).double(), task_likeness=torch.zeros_like(state.task_likeness))
+    empty = state._replace(
+        task_size=torch.zeros(NUM_TASKS).double(),
+        task_likeness=torch.zeros_like(state.task_likeness),
+    )
     named, _ = _believe(net, empty, graph, KNOWN)
     hidden, _ = _believe(net, empty, graph, torch.full_like(KNOWN, -1))
     torch.testing.assert_close(named, hidden, rtol=0, atol=0)
@@ -93,7 +115,11 @@ def test_a_task_without_queries_or_description_is_as_good_as_no_name(
     torch.testing.assert_close(believed[3:5], hidden[3:5], rtol=0, atol=0)
 
 
-def test_what_attention_says_does_not_depend_on_the_name(net: RoutingGNN, state: SupportState, graph: HeteroData) -> None:
+def test_what_attention_says_does_not_depend_on_the_name(
+    net: RoutingGNN, state: SupportState, graph: HeteroData
+) -> None:
     """It is what the task loss teaches: the name must not give it away."""
-    named, hidden = (_believe(net, state, graph, task)[1] for task in (KNOWN, torch.full_like(KNOWN, -1)))
+    named, hidden = (
+        _believe(net, state, graph, task)[1] for task in (KNOWN, torch.full_like(KNOWN, -1))
+    )
     torch.testing.assert_close(named, hidden, rtol=0, atol=0)

@@ -11,10 +11,18 @@ import torch
 from torch_geometric.data import HeteroData
 
 from graphrouter.config import NetworkConfig, Part
-from graphrouter.graph.builder import OutcomeEdges
-from graphrouter.graph.channels import EFFECT, NUM_CHANNELS
+from graphrouter.features.channels import EFFECT, NUM_CHANNELS
+from graphrouter.features.tables import OutcomeEdges
 from graphrouter.nn.network import RoutingGNN, Targets, targets_of
-from tests.unit.nn.conftest import NUM_MODELS, NUM_SUPPORT, NUM_TARGETS, NUM_TASKS, SIZES, make_nodes, make_outcomes
+from tests.unit.nn.conftest import (
+    NUM_MODELS,
+    NUM_SUPPORT,
+    NUM_TARGETS,
+    NUM_TASKS,
+    SIZES,
+    make_nodes,
+    make_outcomes,
+)
 
 MakeGraph = Callable[..., HeteroData]
 
@@ -26,12 +34,20 @@ def _rows(targets: Targets, rows: list[int]) -> Targets:
 
 def test_shapes(net: RoutingGNN, make_graph: MakeGraph) -> None:
     predictions = net(make_graph())
-    assert predictions.location.shape == predictions.log_scale.shape == (NUM_CHANNELS, NUM_TARGETS, NUM_MODELS)
+    assert (
+        predictions.location.shape
+        == predictions.log_scale.shape
+        == (NUM_CHANNELS, NUM_TARGETS, NUM_MODELS)
+    )
     assert predictions.log_task.shape == (NUM_TARGETS, NUM_TASKS)
-    torch.testing.assert_close(predictions.log_task.exp().sum(1), torch.ones(NUM_TARGETS, dtype=torch.float64))
+    torch.testing.assert_close(
+        predictions.log_task.exp().sum(1), torch.ones(NUM_TARGETS, dtype=torch.float64)
+    )
 
 
-def test_a_target_does_not_depend_on_the_other_targets(net: RoutingGNN, make_graph: MakeGraph) -> None:
+def test_a_target_does_not_depend_on_the_other_targets(
+    net: RoutingGNN, make_graph: MakeGraph
+) -> None:
     graph = make_graph()
     state, targets = net.encode_support(graph), targets_of(graph)
     together = net.score(state, targets).location
@@ -42,23 +58,31 @@ def test_a_target_does_not_depend_on_the_other_targets(net: RoutingGNN, make_gra
     torch.testing.assert_close(shuffled, together[:, [3, 1, 5, 0, 2, 4]], rtol=0, atol=1e-12)
 
 
-def test_permuting_the_models_permutes_the_predictions(net: RoutingGNN, make_graph: MakeGraph) -> None:
+def test_permuting_the_models_permutes_the_predictions(
+    net: RoutingGNN, make_graph: MakeGraph
+) -> None:
     generator = torch.Generator().manual_seed(4)
     nodes = make_nodes(generator)
     support = make_outcomes(generator, torch.arange(NUM_SUPPORT), NUM_MODELS, density=0.6)
     order = torch.tensor([4, 2, 0, 1, 3])
-    permuted = dataclasses.replace(nodes, model_text=nodes.model_text[order], model_card=nodes.model_card[order])
+    permuted = dataclasses.replace(
+        nodes, model_text=nodes.model_text[order], model_card=nodes.model_card[order]
+    )
     moved = dataclasses.replace(support, model=order.argsort()[support.model])
     first = net(make_graph(nodes=nodes, support=support)).location
     second = net(make_graph(nodes=permuted, support=moved)).location
     torch.testing.assert_close(second, first[:, :, order], rtol=0, atol=1e-10)
 
 
-def test_a_model_without_outcomes_moves_no_other_prediction(net: RoutingGNN, make_graph: MakeGraph) -> None:
+def test_a_model_without_outcomes_moves_no_other_prediction(
+    net: RoutingGNN, make_graph: MakeGraph
+) -> None:
     generator = torch.Generator().manual_seed(5)
     nodes = make_nodes(generator, num_models=NUM_MODELS + 1)
     support = make_outcomes(generator, torch.arange(NUM_SUPPORT), NUM_MODELS, density=0.6)
-    without = dataclasses.replace(nodes, model_text=nodes.model_text[:-1], model_card=nodes.model_card[:-1])
+    without = dataclasses.replace(
+        nodes, model_text=nodes.model_text[:-1], model_card=nodes.model_card[:-1]
+    )
     larger = net(make_graph(nodes=nodes, support=support)).location
     smaller = net(make_graph(nodes=without, support=support)).location
     torch.testing.assert_close(larger[:, :, :-1], smaller, rtol=0, atol=1e-12)
@@ -91,27 +115,44 @@ def test_neighbours_may_lack_outcomes(net: RoutingGNN, make_graph: MakeGraph, mi
 
 def test_an_empty_support_still_predicts(net: RoutingGNN, make_graph: MakeGraph) -> None:
     nothing = OutcomeEdges(
-        torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64), torch.empty(NUM_CHANNELS, 0), torch.empty(0)
+        torch.empty(0, dtype=torch.int64),
+        torch.empty(0, dtype=torch.int64),
+        torch.empty(NUM_CHANNELS, 0),
+        torch.empty(0),
     )
     assert torch.isfinite(net(make_graph(support=nothing)).location).all()
 
 
 def test_gradients_reach_every_parameter(net: RoutingGNN, make_graph: MakeGraph) -> None:
     predictions = net(make_graph())
-    (predictions.location.square().sum() + predictions.log_scale.sum() + predictions.log_task.sum()).backward()
-    silent = [name for name, parameter in net.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    (
+        predictions.location.square().sum()
+        + predictions.log_scale.sum()
+        + predictions.log_task.sum()
+    ).backward()
+    silent = [
+        name
+        for name, parameter in net.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    ]
     assert silent == []
 
 
 def _left_out(net: RoutingGNN, parts: tuple[Part, ...]) -> RoutingGNN:
     """The same weights without some parts."""
-    smaller = RoutingGNN(NetworkConfig(width=8, hidden=16, num_heads=2, leave_out=parts), SIZES).double().eval()
+    smaller = (
+        RoutingGNN(NetworkConfig(width=8, hidden=16, num_heads=2, leave_out=parts), SIZES)
+        .double()
+        .eval()
+    )
     smaller.load_state_dict(net.state_dict())
     return smaller
 
 
 @pytest.mark.parametrize("part", get_args(Part))
-def test_a_part_that_is_left_out_has_no_say(net: RoutingGNN, make_graph: MakeGraph, part: Part) -> None:
+def test_a_part_that_is_left_out_has_no_say(
+    net: RoutingGNN, make_graph: MakeGraph, part: Part
+) -> None:
     graph = make_graph()
     whole, without = net(graph).location, _left_out(net, (part,))(graph).location
     assert without.isfinite().all()

@@ -1,4 +1,5 @@
-"""What the pool says of a model: likeness of cards, the Gaussian process, principal components, the mixture of priors."""
+"""What the pool says of a model: likeness of cards, the Gaussian process, principal components, the
+mixture of priors."""
 
 from __future__ import annotations
 
@@ -46,7 +47,10 @@ ALL = torch.ones(5, dtype=torch.bool)
 
 class TestCardLikeness:
     def test_it_is_the_sum_of_three_kernels(self) -> None:
-        text, numbers = _text(0, 3), torch.tensor([[1.0, -1.0], [2.0, float("nan")], [9.0, 0.5]], dtype=torch.float64)
+        text, numbers = (
+            _text(0, 3),
+            torch.tensor([[1.0, -1.0], [2.0, float("nan")], [9.0, 0.5]], dtype=torch.float64),
+        )
         received = card_likeness(text, _cards(numbers), ALL[:3])
         x = np.array([[1.0, -1.0], [2.0, 0.0], [3.0, 0.5]])  # missing = 0, at most 3
         expected = np.empty((3, 3))
@@ -62,7 +66,9 @@ class TestCardLikeness:
 
     @settings(max_examples=40, deadline=None)
     @given(seed=st.integers(0, 10_000), blank=st.integers(0, 5), known=st.integers(0, 5))
-    def test_it_is_positive_semi_definite_with_a_diagonal_of_at_least_one(self, seed: int, blank: int, known: int) -> None:
+    def test_it_is_positive_semi_definite_with_a_diagonal_of_at_least_one(
+        self, seed: int, blank: int, known: int
+    ) -> None:
         text, numbers = _text(seed, 5), 2 * _draw(seed + 1, 5, 3)
         text[:blank], numbers[:blank] = 0.0, torch.nan
         numbers[_draw(seed + 2, 5, 3) > 0.8] = torch.nan
@@ -78,7 +84,8 @@ class TestCardLikeness:
         received = card_likeness(text, _cards(numbers), ALL)
         assert received[0, 1] == pytest.approx(float(received[0, 0]))
         assert received[4, 4] == 1.0
-        # What remains is that its numbers might be the mean ones: less than a third of what it is like itself.
+        # What remains is that its numbers might be the mean ones: less than a third of what it is
+        # like itself.
         assert received[4, :4].max() < 1 / 3
         assert received[4, :4].min() > 0
 
@@ -103,7 +110,9 @@ class TestCardLikeness:
         torch.testing.assert_close(larger[:4, :4], smaller, rtol=0, atol=1e-14)
 
 
-def _leave_one_out(kernel: np.ndarray, noise: np.ndarray, score: np.ndarray, own: int) -> tuple[float, float]:
+def _leave_one_out(
+    kernel: np.ndarray, noise: np.ndarray, score: np.ndarray, own: int
+) -> tuple[float, float]:
     """Gaussian process prediction of one model from all others that something is known of."""
     others = [i for i in range(len(score)) if i != own and np.isfinite(noise[i])]
     matrix = kernel[np.ix_(others, others)] + np.diag(noise[others])
@@ -112,9 +121,12 @@ def _leave_one_out(kernel: np.ndarray, noise: np.ndarray, score: np.ndarray, own
 
 
 def _world(seed: int, num_models: int = 7) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores and precisions (1, 2, M) of models, some of which nothing is known of, and their likeness."""
+    """Scores and precisions (1, 2, M) of models, some of which nothing is known of, and their
+    likeness."""
     numbers = _draw(seed, num_models, 2)
-    likeness = card_likeness(_text(seed + 1, num_models), _cards(numbers), torch.ones(num_models, dtype=torch.bool))
+    likeness = card_likeness(
+        _text(seed + 1, num_models), _cards(numbers), torch.ones(num_models, dtype=torch.bool)
+    )
     precision = 5 * _draw(seed + 2, 1, 2, num_models).square() + 0.1
     precision[0, :, -1] = 0.0
     return _draw(seed + 3, 1, 2, num_models), precision, likeness
@@ -122,7 +134,9 @@ def _world(seed: int, num_models: int = 7) -> tuple[Tensor, Tensor, Tensor]:
 
 class TestFromTheOthers:
     @pytest.mark.parametrize("share", [0.3, 0.9])
-    def test_it_is_leave_one_out_prediction(self, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_is_leave_one_out_prediction(
+        self, share: float, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(population, "CARD_SHARES", (share,))
         scores, precision, likeness = _world(10)
         mean, variance = from_the_others(scores, precision, likeness)
@@ -131,8 +145,13 @@ class TestFromTheOthers:
             noise = 1 / precision.numpy()
         for factor in range(2):
             for model in range(7):
-                expected = _leave_one_out(kernel, noise[0, factor], scores[0, factor].numpy(), model)
-                assert (float(mean[0, factor, model]), float(variance[0, factor, model])) == pytest.approx(expected, abs=1e-9)
+                expected = _leave_one_out(
+                    kernel, noise[0, factor], scores[0, factor].numpy(), model
+                )
+                assert (
+                    float(mean[0, factor, model]),
+                    float(variance[0, factor, model]),
+                ) == pytest.approx(expected, abs=1e-9)
 
     def test_shares_are_averaged_by_marginal_likelihood(self) -> None:
         scores, precision, likeness = _world(20)
@@ -142,16 +161,27 @@ class TestFromTheOthers:
             logs, each = [], []
             for share in CARD_SHARES:
                 kernel = share * likeness.numpy() + (1 - share) * np.eye(7)
-                logs.append(multivariate_normal.logpdf(y[:6], np.zeros(6), kernel[:6, :6] + np.diag(noise)))
-                each.append([_leave_one_out(kernel, np.append(noise, np.inf), y, model) for model in range(7)])
+                logs.append(
+                    multivariate_normal.logpdf(y[:6], np.zeros(6), kernel[:6, :6] + np.diag(noise))
+                )
+                each.append(
+                    [
+                        _leave_one_out(kernel, np.append(noise, np.inf), y, model)
+                        for model in range(7)
+                    ]
+                )
             belief = np.exp(np.array(logs) - max(logs))
             belief /= belief.sum()
             means, variances = np.moveaxis(np.array(each), 2, 0)
             expected = belief @ means
             assert mean[0, factor].numpy() == pytest.approx(expected, abs=1e-9)
-            assert variance[0, factor].numpy() == pytest.approx(belief @ (variances + (means - expected) ** 2), abs=1e-9)
+            assert variance[0, factor].numpy() == pytest.approx(
+                belief @ (variances + (means - expected) ** 2), abs=1e-9
+            )
 
-    def test_without_cards_the_others_say_nothing_but_the_mean(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_cards_the_others_say_nothing_but_the_mean(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(population, "CARD_SHARES", (0.0,))
         mean, variance = from_the_others(*_world(30))
         assert mean.abs().max() < 1e-12
@@ -167,7 +197,11 @@ class TestFromTheOthers:
 
     def test_cards_that_explain_the_scores_are_believed_and_others_are_not(self) -> None:
         numbers = torch.linspace(-2, 2, 21, dtype=torch.float64).unsqueeze(1)
-        likeness = card_likeness(torch.zeros(21, 4, dtype=torch.float64), _cards(numbers), torch.ones(21, dtype=torch.bool))
+        likeness = card_likeness(
+            torch.zeros(21, 4, dtype=torch.float64),
+            _cards(numbers),
+            torch.ones(21, dtype=torch.bool),
+        )
         explained = (numbers[:, 0] / numbers.std()).view(1, 1, -1)
         precision = torch.full_like(explained, 100.0)
         mean, variance = from_the_others(explained, precision, likeness)
@@ -181,7 +215,10 @@ class TestFromTheOthers:
 
 def _levels(seed: int, num_tasks: int, num_models: int) -> Tensor:
     """(1, T + 1, M) levels of models that differ by a strength of their own and by task."""
-    strength, own = 1.2 * _draw(seed, 1, 1, num_models), 0.6 * _draw(seed + 1, 1, num_tasks + 1, num_models)
+    strength, own = (
+        1.2 * _draw(seed, 1, 1, num_models),
+        0.6 * _draw(seed + 1, 1, num_tasks + 1, num_models),
+    )
     return strength + own
 
 
@@ -196,26 +233,38 @@ class TestPopulationPrior:
         weight, x = known / (known + 2.0), level[0].numpy()
         centre = (x * weight).sum(1) / weight.sum()
         off = x - centre[:, None]
-        # PSEUDO_MODELS models that differ in strength alone, with the variance 1 / mass that the prior of abilities promises
+        # PSEUDO_MODELS models that differ in strength alone, with the variance 1 / mass that the
+        # prior of abilities promises
         expected = ((off * weight) @ off.T + PSEUDO_MODELS / 2.0) / (weight.sum() + PSEUDO_MODELS)
         assert prior.centre[0].numpy() == pytest.approx(centre, abs=1e-8)
         assert (prior.basis[0] @ prior.basis[0].T).numpy() == pytest.approx(expected, abs=1e-8)
         torch.testing.assert_close(prior.level(prior.scores), level, rtol=0, atol=1e-6)
 
     def test_factors_come_by_falling_variance_and_are_orthogonal(self) -> None:
-        prior = population_prior(_levels(5, 4, 40), torch.ones(1, 5, 40).double(), torch.eye(40).double(), self.mass)
+        prior = population_prior(
+            _levels(5, 4, 40), torch.ones(1, 5, 40).double(), torch.eye(40).double(), self.mass
+        )
         products = prior.basis[0].T @ prior.basis[0]
         assert (products - torch.diag(products.diagonal())).abs().max() < 1e-10
         assert (products.diagonal().diff() <= 0).all()
 
     def test_there_are_no_more_factors_than_can_be_told_apart(self) -> None:
-        prior = population_prior(_levels(6, 19, 40), torch.ones(1, 20, 40).double(), torch.eye(40).double(), self.mass)
+        prior = population_prior(
+            _levels(6, 19, 40), torch.ones(1, 20, 40).double(), torch.eye(40).double(), self.mass
+        )
         assert prior.basis.shape == (1, 20, population.MAX_FACTORS)
-        assert prior.mean.shape == prior.variance.shape == prior.scores.shape == (1, population.MAX_FACTORS, 40)
+        assert (
+            prior.mean.shape
+            == prior.variance.shape
+            == prior.scores.shape
+            == (1, population.MAX_FACTORS, 40)
+        )
 
     def test_directions_without_variance_are_zero(self) -> None:
         level = _draw(7, 1, 1, 12).expand(1, 4, 12)  # equally strong in all tasks
-        prior = population_prior(level, torch.ones(1, 4, 12).double(), torch.eye(12).double(), self.mass)
+        prior = population_prior(
+            level, torch.ones(1, 4, 12).double(), torch.eye(12).double(), self.mass
+        )
         assert prior.basis[0, :, 0].abs().min() > 0.3
         assert (prior.basis[0, :, 1:] == 0).all()
         assert (prior.scores[0, 1:] == 0).all()
@@ -226,11 +275,17 @@ class TestPopulationPrior:
         information[:, :, -1] = 0.0
         likeness = card_likeness(_text(1, 9), _cards(_draw(2, 9, 2)), torch.arange(9) < 8)
         larger = population_prior(level, information, likeness, self.mass)
-        smaller = population_prior(level[:, :, :-1], information[:, :, :-1], likeness[:-1, :-1], self.mass)
+        smaller = population_prior(
+            level[:, :, :-1], information[:, :, :-1], likeness[:-1, :-1], self.mass
+        )
         for name in ("centre", "basis"):
-            torch.testing.assert_close(getattr(larger, name), getattr(smaller, name), rtol=0, atol=1e-12)
+            torch.testing.assert_close(
+                getattr(larger, name), getattr(smaller, name), rtol=0, atol=1e-12
+            )
         for name in ("mean", "variance", "scores"):
-            torch.testing.assert_close(getattr(larger, name)[:, :, :-1], getattr(smaller, name), rtol=0, atol=1e-12)
+            torch.testing.assert_close(
+                getattr(larger, name)[:, :, :-1], getattr(smaller, name), rtol=0, atol=1e-12
+            )
 
     def test_without_any_outcome_it_is_finite_and_says_nothing(self) -> None:
         nothing = torch.zeros(1, 3, 4).double()
@@ -242,7 +297,10 @@ class TestPopulationPrior:
 
 def _prior(*, mean: list[float], variance: list[float], scores: list[float]) -> Population:
     """One channel, one task and one factor."""
-    parts = [torch.tensor(values, dtype=torch.float64).view(1, 1, -1) for values in (mean, variance, scores)]
+    parts = [
+        torch.tensor(values, dtype=torch.float64).view(1, 1, -1)
+        for values in (mean, variance, scores)
+    ]
     return Population(torch.zeros(1, 1).double(), torch.ones(1, 1, 1).double(), *parts)
 
 
@@ -261,13 +319,28 @@ class TestLikelihood:
         for _ in range(40):
             task, model = generator.integers(num_tasks + 1), generator.integers(num_models)
             residual, curvature, slope = generator.normal(), generator.random(), generator.normal()
-            loading = basis[task] + [slope, 0.0]  # how the logit of the outcome moves with the factors
+            loading = basis[task] + [
+                slope,
+                0.0,
+            ]  # how the logit of the outcome moves with the factors
             gradient[model] += residual * loading
             information[model] += curvature * np.outer(loading, loading)
-            cell[:, task, model] += residual, curvature, residual * slope, curvature * slope, curvature * slope**2
+            cell[:, task, model] += (
+                residual,
+                curvature,
+                residual * slope,
+                curvature * slope,
+                curvature * slope**2,
+            )
         sums = torch.from_numpy(cell).unsqueeze(1)
         blank = torch.zeros(1, num_factors, num_models).double()
-        prior = Population(torch.zeros(1, 3).double(), torch.from_numpy(basis).unsqueeze(0), blank, blank + 1, blank)
+        prior = Population(
+            torch.zeros(1, 3).double(),
+            torch.from_numpy(basis).unsqueeze(0),
+            blank,
+            blank + 1,
+            blank,
+        )
         received = prior.likelihood(sums[0], sums[1], sums[2].sum(1), sums[3], sums[4].sum(1))
         assert received.gradient[0].numpy() == pytest.approx(gradient, abs=1e-12)
         assert received.information[0].numpy() == pytest.approx(information, abs=1e-12)
@@ -286,11 +359,17 @@ class TestFactorPosterior:
     prior = _prior(mean=[0.8, -0.3, 0.1], variance=[0.5, 0.9, 1.0], scores=[0.0, 1.9, -1.2])
     weight = torch.tensor([[0.0, 0.9, 0.6]], dtype=torch.float64)
 
-    @pytest.mark.parametrize(("gradient", "information"), [(0.0, 0.0), (1.0, 0.5), (-6.0, 4.0), (3.0, 2.0)])
-    def test_it_is_the_mixture_of_priors_times_the_likelihood(self, gradient: float, information: float) -> None:
+    @pytest.mark.parametrize(
+        ("gradient", "information"), [(0.0, 0.0), (1.0, 0.5), (-6.0, 4.0), (3.0, 2.0)]
+    )
+    def test_it_is_the_mixture_of_priors_times_the_likelihood(
+        self, gradient: float, information: float
+    ) -> None:
         here = 0.4
         factors = torch.full((1, 1, 3), here, dtype=torch.float64)
-        received = factor_posterior(self.prior, factors, _likelihood([gradient, 0, 0], [information, 0, 0]), self.weight)
+        received = factor_posterior(
+            self.prior, factors, _likelihood([gradient, 0, 0], [information, 0, 0]), self.weight
+        )
 
         grid = np.linspace(-12, 12, 200_001)
 
@@ -298,27 +377,42 @@ class TestFactorPosterior:
             return np.exp(-0.5 * (grid - mean) ** 2 / variance) / math.sqrt(2 * math.pi * variance)
 
         density = normal(0.8, 0.5)  # what the card says
-        for score, share in ((1.9, 0.9 / 1.5), (-1.2, 0.6 / 1.5)):  # much like one of the known models
+        for score, share in (
+            (1.9, 0.9 / 1.5),
+            (-1.2, 0.6 / 1.5),
+        ):  # much like one of the known models
             centre = math.sqrt(1 - RESEMBLANCE_VARIANCE) * score
             belief = share * math.exp(-0.5 * CARD_TEMPER * (centre - 0.8) ** 2 / 0.5)
             density = density + belief * normal(centre, RESEMBLANCE_VARIANCE)
-        density = density * np.exp(gradient * (grid - here) - 0.5 * information * (grid - here) ** 2)
+        density = density * np.exp(
+            gradient * (grid - here) - 0.5 * information * (grid - here) ** 2
+        )
         density /= density.sum()
         mean = float(density @ grid)
         assert float(received.factors[0, 0, 0]) == pytest.approx(mean, abs=1e-5)
-        assert float(received.covariance[0, 0, 0, 0]) == pytest.approx(float(density @ (grid - mean) ** 2), abs=1e-5)
+        assert float(received.covariance[0, 0, 0, 0]) == pytest.approx(
+            float(density @ (grid - mean) ** 2), abs=1e-5
+        )
 
     def test_a_model_with_many_outcomes_stays_where_they_are(self) -> None:
         factors = torch.tensor([[[3.0, -2.5, 0.7]]], dtype=torch.float64)
-        received = factor_posterior(self.prior, factors, _likelihood([0.0] * 3, [1e5] * 3), self.weight)
+        received = factor_posterior(
+            self.prior, factors, _likelihood([0.0] * 3, [1e5] * 3), self.weight
+        )
         torch.testing.assert_close(received.factors, factors, rtol=0, atol=1e-3)
-        torch.testing.assert_close(received.covariance, torch.full_like(received.covariance, 1e-5), rtol=0.01, atol=0)
+        torch.testing.assert_close(
+            received.covariance, torch.full_like(received.covariance, 1e-5), rtol=0.01, atol=0
+        )
 
     def test_only_known_models_are_resembled_and_none_resembles_itself(self) -> None:
         factors = torch.zeros(1, 1, 3).double()
         nothing = _likelihood([0.0] * 3, [0.0] * 3)
-        alone = factor_posterior(self.prior, factors, nothing, torch.tensor([[0.9, 0.0, 0.0]]).double())
-        assert float(alone.factors[0, 0, 0]) == pytest.approx(0.8)  # the one known model: nobody else to be like
+        alone = factor_posterior(
+            self.prior, factors, nothing, torch.tensor([[0.9, 0.0, 0.0]]).double()
+        )
+        assert float(alone.factors[0, 0, 0]) == pytest.approx(
+            0.8
+        )  # the one known model: nobody else to be like
         assert float(alone.covariance[0, 0, 0, 0]) == pytest.approx(0.5)
         nobody = factor_posterior(self.prior, factors, nothing, torch.zeros(1, 3).double())
         torch.testing.assert_close(nobody.factors, self.prior.mean)
@@ -326,11 +420,16 @@ class TestFactorPosterior:
 
     def test_covariances_of_several_factors_are_positive_definite(self) -> None:
         prior = population_prior(
-            _levels(3, 4, 10), torch.ones(1, 5, 10).double(), torch.eye(10).double(), TestPopulationPrior.mass
+            _levels(3, 4, 10),
+            torch.ones(1, 5, 10).double(),
+            torch.eye(10).double(),
+            TestPopulationPrior.mass,
         )
         size = prior.basis.shape[2]
         root = _draw(4, 1, 10, size, size)
         likelihood = Likelihood(_draw(5, 1, 10, size), root @ root.mT)
-        received = factor_posterior(prior, prior.scores, likelihood, torch.full((1, 10), 0.8).double())
+        received = factor_posterior(
+            prior, prior.scores, likelihood, torch.full((1, 10), 0.8).double()
+        )
         torch.testing.assert_close(received.covariance, received.covariance.mT)
         assert torch.linalg.eigvalsh(received.covariance).min() > 0

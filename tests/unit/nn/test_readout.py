@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
-from graphrouter.graph.channels import EFFECT, SPEND
-from graphrouter.nn.base import RaschBase, SupportEdges
+from graphrouter.features.channels import EFFECT, SPEND
 from graphrouter.nn.network import RoutingGNN, targets_of
+from graphrouter.nn.rasch import RaschBase, SupportEdges
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.nn.state import SupportState
 from tests.unit.nn.conftest import NUM_MODELS, NUM_SUPPORT, make_nodes, make_outcomes
@@ -29,7 +29,11 @@ def _with_own_variance(state: SupportState, variance: float) -> SupportState:
     """The state with as much variance in all of ability + skill."""
     base = state.base
     own = torch.full_like(base.own_variance, variance)
-    return state._replace(base=base._replace(factor_covariance=torch.zeros_like(base.factor_covariance), own_variance=own))
+    return state._replace(
+        base=base._replace(
+            factor_covariance=torch.zeros_like(base.factor_covariance), own_variance=own
+        )
+    )
 
 
 @torch.no_grad()
@@ -42,38 +46,60 @@ def test_uncertain_levels_soften_the_effect_by_the_approximation_of_mackay(
 ) -> None:
     graph = make_graph()
     state = uncorrected.encode_support(graph)
-    sure, some, more = (_score(uncorrected, _with_own_variance(state, v), graph) for v in (0.0, 0.5, 2.0))
-    # sum / sqrt(d) where sure, sum / sqrt(d + pi/8 v) otherwise: 1 / logit^2 is linear in the variance v
+    sure, some, more = (
+        _score(uncorrected, _with_own_variance(state, v), graph) for v in (0.0, 0.5, 2.0)
+    )
+    # sum / sqrt(d) where sure, sum / sqrt(d + pi/8 v) otherwise: 1 / logit^2 is linear in the
+    # variance v
     assert (some.location[EFFECT].abs() < sure.location[EFFECT].abs()).all()
     inverse = [p.location[EFFECT] ** -2 for p in (sure, some, more)]
-    torch.testing.assert_close((inverse[2] - inverse[0]) / (inverse[1] - inverse[0]), torch.full_like(inverse[0], 4.0))
-    torch.testing.assert_close(more.location[EFFECT + 1 :], sure.location[EFFECT + 1 :], rtol=0, atol=0)
-    # and its scale is the standard deviation of the same softened logit: v / d, with d from the ratio of the logits
+    torch.testing.assert_close(
+        (inverse[2] - inverse[0]) / (inverse[1] - inverse[0]), torch.full_like(inverse[0], 4.0)
+    )
+    torch.testing.assert_close(
+        more.location[EFFECT + 1 :], sure.location[EFFECT + 1 :], rtol=0, atol=0
+    )
+    # and its scale is the standard deviation of the same softened logit: v / d, with d from the
+    # ratio of the logits
     ratio = (sure.location[EFFECT] / some.location[EFFECT]).square()  # (d + pi/8 v) / d
     expected = (ratio - 1) * 8 / math.pi
     torch.testing.assert_close(some.log_scale[EFFECT].exp().square(), expected)
 
 
-def test_a_model_without_outcomes_is_less_known_than_the_others(net: RoutingGNN, make_graph: Callable[..., HeteroData]) -> None:
+def test_a_model_without_outcomes_is_less_known_than_the_others(
+    net: RoutingGNN, make_graph: Callable[..., HeteroData]
+) -> None:
     generator = torch.Generator().manual_seed(7)
     nodes = make_nodes(generator)
     support = make_outcomes(generator, torch.arange(NUM_SUPPORT), NUM_MODELS, density=0.9)
-    full, thin = (make_graph(nodes=nodes, support=edges) for edges in (support, support.take(support.model != 2)))
-    before, after = (_score(net, net.encode_support(graph), graph).log_scale[EFFECT] for graph in (full, thin))
+    full, thin = (
+        make_graph(nodes=nodes, support=edges)
+        for edges in (support, support.take(support.model != 2))
+    )
+    before, after = (
+        _score(net, net.encode_support(graph), graph).log_scale[EFFECT] for graph in (full, thin)
+    )
     assert (after[:, 2] > before[:, 2]).all()
     assert (after[:, 2:3] > after[:, [0, 1, 3, 4]]).all()
 
 
 def test_a_spread_gives_amounts_the_mean_that_they_have() -> None:
     generator = torch.Generator().manual_seed(3)
-    amounts = torch.exp(torch.randn(NUM_SUPPORT, 1, generator=generator).pow(3) * 0.5 + 4.0)  # long tails, nothing normal
+    amounts = torch.exp(
+        torch.randn(NUM_SUPPORT, 1, generator=generator).pow(3) * 0.5 + 4.0
+    )  # long tails, nothing normal
     support = make_outcomes(generator, torch.arange(NUM_SUPPORT), NUM_MODELS, density=1.0)
     scale, centre = amounts.log().std(), amounts.log().mean()
     support.channels[SPEND] = ((amounts.log() - centre) / scale).expand(-1, NUM_MODELS).flatten()
     state = RaschBase(4, (1.0, 1.0, float(scale), 1.0))
     with torch.no_grad():
         state.easiness_mass.log.fill_(9.0)  # no query explains its own amounts
-        edges = SupportEdges(support.query, support.model, support.channels.nan_to_num(), support.channels.isfinite().float())
+        edges = SupportEdges(
+            support.query,
+            support.model,
+            support.channels.nan_to_num(),
+            support.channels.isfinite().float(),
+        )
         found = state(edges, torch.zeros(NUM_SUPPORT, dtype=torch.int64), 1, torch.eye(NUM_MODELS))
     level = found.ability[SPEND] + found.skill[SPEND, 0] + found.task_easiness[SPEND, 0]
     expected = torch.exp(centre + scale * level + found.excess[SPEND])

@@ -28,7 +28,9 @@ def test_dense_rows_put_each_message_in_its_cell_and_zero_elsewhere(
     assert (dense == 0).any()
 
 
-def test_the_messages_of_a_row_are_contiguous(net: RoutingGNN, make_graph: Callable[..., HeteroData]) -> None:
+def test_the_messages_of_a_row_are_contiguous(
+    net: RoutingGNN, make_graph: Callable[..., HeteroData]
+) -> None:
     graph = make_graph(density=0.3)
     messages = net.encode_support(graph).messages
     counts = torch.bincount(graph[ANSWERED_BY].edge_index[0], minlength=40)

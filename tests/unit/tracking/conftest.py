@@ -1,4 +1,5 @@
-"""One MLflow store for all tests of this folder, an experiment for each, and no trace of the user's own store."""
+"""One MLflow store for all tests of this folder, an experiment for each, and no trace of the user's
+own store."""
 
 from __future__ import annotations
 
@@ -8,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from graphrouter.bench.simulate.simulation import simulate
 from graphrouter.cli.app import run as run_command
 from graphrouter.cli.console import console
 from graphrouter.config import load_config
-from graphrouter.data.simulate import simulate
-from graphrouter.routers.graph import GraphRouter
-from graphrouter.routers.registry import quiet_mlflow
+from graphrouter.router.graph_router import GraphRouter
+from graphrouter.tracking.registry import quiet_mlflow
 from graphrouter.tracking.run import TrackedRun, Tracking, open_run
 
 FAST = (
@@ -78,7 +79,11 @@ def logged(client: QuietClient, tracking: Tracking) -> Callable[[], list[Any]]:
 
     def runs() -> list[Any]:
         experiment = client.get_experiment_by_name(tracking.experiment)
-        found = [] if experiment is None else client.search_runs([experiment.experiment_id], order_by=["start_time ASC"])
+        found = (
+            []
+            if experiment is None
+            else client.search_runs([experiment.experiment_id], order_by=["start_time ASC"])
+        )
         return list(found)
 
     return runs
@@ -93,7 +98,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def router() -> GraphRouter:
-    return GraphRouter.fit(simulate(num_queries=120, num_models=4, seed=1).data, load_config(overrides=FAST))
+    return GraphRouter.fit(
+        simulate(num_queries=120, num_models=4, seed=1).data, load_config(overrides=FAST)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +117,8 @@ def fast_options() -> list[str]:
 
 @pytest.fixture
 def invoke(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    """Runs a command line: its status, standard output and standard error, also what libraries write past Python."""
+    """Runs a command line: its status, standard output and standard error, also what libraries
+    write past Python."""
     monkeypatch.setattr(console, "_width", 120)
 
     def call(*words: object) -> tuple[int, str, str]:

@@ -11,8 +11,15 @@ import pytest
 
 from graphrouter.exceptions import PolicyError
 from graphrouter.policy import Policy
-from graphrouter.routers.graph import GraphRouter
-from graphrouter.tracking.answers import ALWAYS_KNOWN, COLUMNS, LIST_PARAMS, PARAMS, answer, policy_of
+from graphrouter.router.graph_router import GraphRouter
+from graphrouter.tracking.answers import (
+    ALWAYS_KNOWN,
+    COLUMNS,
+    LIST_PARAMS,
+    PARAMS,
+    answer,
+    policy_of,
+)
 
 PROMPTS = ["Add 17 and 25.", "Translate 'good morning' into French."]
 
@@ -22,10 +29,20 @@ def test_columns_are_those_of_the_decisions(router: GraphRouter) -> None:
     found = answer(router, frame, {})
     decisions = router.route_batch(PROMPTS, tasks=[router.known_tasks[0], None])
     assert list(found.columns) == list(COLUMNS)
-    for name in ("model", "effect", "effect_low", "effect_high", "cost_usd", "latency_s", "used_fallback"):
+    for name in (
+        "model",
+        "effect",
+        "effect_low",
+        "effect_high",
+        "cost_usd",
+        "latency_s",
+        "used_fallback",
+    ):
         assert found[name].tolist() == [getattr(decision, name) for decision in decisions]
     first = decisions[0]
-    assert found["output_tokens"][0] == next(c.output_tokens for c in first.candidates if c.model == first.model)
+    assert found["output_tokens"][0] == next(
+        c.output_tokens for c in first.candidates if c.model == first.model
+    )
 
 
 @pytest.mark.parametrize("nothing", [None, float("nan"), ""])
@@ -35,7 +52,9 @@ def test_a_missing_task_is_an_unknown_one(router: GraphRouter, nothing: Any) -> 
     assert with_column.equals(answer(router, frame, {}))
 
 
-def test_what_cannot_be_predicted_is_null_in_json(router: GraphRouter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_predicted_is_null_in_json(
+    router: GraphRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     predictions = router.predict(PROMPTS)
     predictions.cost_usd[0] = np.nan
     monkeypatch.setattr(GraphRouter, "_assess", _assessed_with(router, predictions))
@@ -51,7 +70,9 @@ def _assessed_with(router: GraphRouter, predictions: Any) -> Any:
 
 
 def test_no_prompts_no_rows(router: GraphRouter) -> None:
-    assert list(answer(router, pd.DataFrame({"prompt": pd.Series([], dtype="str")}), {}).columns) == list(COLUMNS)
+    assert list(
+        answer(router, pd.DataFrame({"prompt": pd.Series([], dtype="str")}), {}).columns
+    ) == list(COLUMNS)
 
 
 def test_parameters_are_a_policy() -> None:
@@ -61,7 +82,9 @@ def test_parameters_are_a_policy() -> None:
     assert policy_of({**absent, "cost_weight": 0.3, "excluded": np.array(["nano"])}) == Policy(
         cost_weight=0.3, excluded=("nano",)
     )
-    assert policy_of({"preset": "cost_first", "fallback": "nano"}) == Policy(effect_weight=0.2, cost_weight=0.8, fallback="nano")
+    assert policy_of({"preset": "cost_first", "fallback": "nano"}) == Policy(
+        effect_weight=0.2, cost_weight=0.8, fallback="nano"
+    )
 
 
 def test_parameters_are_all_settings_of_a_policy() -> None:
@@ -71,8 +94,14 @@ def test_parameters_are_all_settings_of_a_policy() -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"preset": "cheap"}, "Unknown preset 'cheap'. Presets: performance_first, balanced, cost_first"),
-        ({"preset": "balanced", "cost_weight": 0.0}, "'balanced' and cost_weight both set the weights"),
+        (
+            {"preset": "cheap"},
+            "Unknown preset 'cheap'. Presets: performance_first, balanced, cost_first",
+        ),
+        (
+            {"preset": "balanced", "cost_weight": 0.0},
+            "'balanced' and cost_weight both set the weights",
+        ),
         ({"min_effect": 2.0}, "min_effect = 2.0"),
         ({"wait": 3}, "Unknown policy setting 'wait'"),
     ],

@@ -1,4 +1,5 @@
-"""`--track` on the command line: what is logged, what is shown, and that nothing depends on MLflow."""
+"""`--track` on the command line: what is logged, what is shown, and that nothing depends on
+MLflow."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.cli.options import tracking_of
-from graphrouter.routers.graph import GraphRouter
+from graphrouter.router.graph_router import GraphRouter
 from graphrouter.tracking import Tracking
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -29,10 +30,18 @@ def where(tracking: Tracking) -> list[str]:
 
 
 def test_training_is_logged_and_standard_output_stays_json(
-    invoke: Invoke, where: list[str], logged: Logged, client: Any, world: Path, fast_options: list[str], tmp_path: Path
+    invoke: Invoke,
+    where: list[str],
+    logged: Logged,
+    client: Any,
+    world: Path,
+    fast_options: list[str],
+    tmp_path: Path,
 ) -> None:
     out = tmp_path / "mine"
-    status, shown, errors = invoke("train", world, "--out", out, "--json", *fast_options, *where, "--register", "trained")
+    status, shown, errors = invoke(
+        "train", world, "--out", out, "--json", *fast_options, *where, "--register", "trained"
+    )
     report = json.loads(shown)
     assert status == 0
     assert report["registered"] == "models:/trained/1"
@@ -56,7 +65,12 @@ def test_training_is_logged_and_standard_output_stays_json(
 
 
 def test_tracking_changes_nothing_in_the_router(
-    invoke: Invoke, where: list[str], world: Path, fast_options: list[str], tmp_path: Path, artifact: Path
+    invoke: Invoke,
+    where: list[str],
+    world: Path,
+    fast_options: list[str],
+    tmp_path: Path,
+    artifact: Path,
 ) -> None:
     assert invoke("train", world, "--out", tmp_path / "mine", *fast_options, *where)[0] == 0
     tracked, plain = GraphRouter.load(tmp_path / "mine"), GraphRouter.load(artifact)
@@ -64,9 +78,17 @@ def test_tracking_changes_nothing_in_the_router(
 
 
 def test_a_baseline_is_logged(
-    invoke: Invoke, where: list[str], logged: Logged, client: Any, world: Path, fast_options: list[str], tmp_path: Path
+    invoke: Invoke,
+    where: list[str],
+    logged: Logged,
+    client: Any,
+    world: Path,
+    fast_options: list[str],
+    tmp_path: Path,
 ) -> None:
-    status, shown, errors = invoke("train", world, "--out", tmp_path / "a", "--router", "knn", *fast_options, *where)
+    status, shown, errors = invoke(
+        "train", world, "--out", tmp_path / "a", "--router", "knn", *fast_options, *where
+    )
     assert status == 0
     assert errors.count("\n") == 1
     assert "Fitted      knn" in shown
@@ -87,22 +109,39 @@ def test_evaluation_is_logged_with_its_report(
     assert errors.count("\n") == 1
     [run] = logged()
     for setting, found in figures["settings"].items():
-        assert run.data.metrics[f"{setting}/log_loss"] == pytest.approx(found["routers"]["graphrouter"]["log_loss"]["value"])
+        assert run.data.metrics[f"{setting}/log_loss"] == pytest.approx(
+            found["routers"]["graphrouter"]["log_loss"]["value"]
+        )
     assert run.data.params["baselines"] == "knn"
-    assert run.data.tags["artifact.checksum"] == json.loads((artifact / "manifest.json").read_text())["checksum"]
+    assert (
+        run.data.tags["artifact.checksum"]
+        == json.loads((artifact / "manifest.json").read_text())["checksum"]
+    )
     files = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "report")}
     assert files == {"report.html", "report.md", "figures.json"}
 
 
-def test_by_default_runs_lie_in_the_working_folder(invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path) -> None:
-    status, _, errors = invoke("train", world, "--out", "mine", "--track", "--router", "best_single", *fast_options)
+def test_by_default_runs_lie_in_the_working_folder(
+    invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path
+) -> None:
+    status, _, errors = invoke(
+        "train", world, "--out", "mine", "--track", "--router", "best_single", *fast_options
+    )
     assert status == 0
-    assert "in sqlite:///mlflow.db (to see it: mlflow ui --backend-store-uri sqlite:///mlflow.db)" in errors
+    assert (
+        "in sqlite:///mlflow.db (to see it: mlflow ui --backend-store-uri sqlite:///mlflow.db)"
+        in errors
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "mlflow.db", "mlartifacts"}
 
 
 def test_the_variable_names_the_store(
-    invoke: Invoke, tracking: Tracking, world: Path, fast_options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke,
+    tracking: Tracking,
+    world: Path,
+    fast_options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tracking.uri))
     words = ("train", world, "--router", "best_single", *fast_options)
@@ -112,7 +151,11 @@ def test_the_variable_names_the_store(
 
 
 def test_without_mlflow_training_goes_on(
-    invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke,
+    world: Path,
+    fast_options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
     words = ("train", world, "--json", *fast_options)
@@ -126,14 +169,21 @@ def test_without_mlflow_training_goes_on(
     assert len(GraphRouter.load(tmp_path / "b").models) == 4
 
 
-def test_without_a_server_training_goes_on(invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path) -> None:
+def test_without_a_server_training_goes_on(
+    invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         uri = f"http://127.0.0.1:{listening.getsockname()[1]}"
     start = time.perf_counter()
-    status, shown, errors = invoke("train", world, "--out", "a", "--json", *fast_options, "--tracking-uri", uri)
+    status, shown, errors = invoke(
+        "train", world, "--out", "a", "--json", *fast_options, "--tracking-uri", uri
+    )
     assert status == 0
     assert json.loads(shown)["num_models"] == 4
-    assert errors == f"Warning: MLflow failed, and the run is tracked no further: no answer from {uri}\n"
+    assert (
+        errors
+        == f"Warning: MLflow failed, and the run is tracked no further: no answer from {uri}\n"
+    )
     assert time.perf_counter() - start < 30
     assert len(GraphRouter.load(tmp_path / "a").models) == 4
 
@@ -167,8 +217,20 @@ def test_any_of_the_options_asks_for_tracking() -> None:
 
 
 def test_nothing_imports_mlflow_unasked() -> None:
-    code = "import sys, graphrouter.cli.app, graphrouter.tracking.training, graphrouter.tracking.evaluation\n"
-    code += "import graphrouter.tracking.registered, graphrouter.tracking.trials, graphrouter.routers.loading\n"
+    code = (
+        "import sys, graphrouter.cli.app, graphrouter.tracking.training, "
+        "graphrouter.tracking.evaluation\n"
+    )
+    code += (
+        "import graphrouter.tracking.registered, graphrouter.tracking.trials, "
+        "graphrouter.router.loading\n"
+    )
     code += "print([name for name in sys.modules if name.partition('.')[0] == 'mlflow'])"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
     assert done.stdout == "[]\n"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from graphrouter.evaluation import METRICS, Evaluation
-from graphrouter.evaluation.bootstrap import Interval
-from graphrouter.evaluation.results import Coverage, SettingResult
+from graphrouter.bench.evaluation import METRICS, Evaluation
+from graphrouter.bench.evaluation.bootstrap import Interval
+from graphrouter.bench.evaluation.results import Coverage, SettingResult
 from graphrouter.tracking import TrackedRun
 from graphrouter.tracking.evaluation import log_benchmark, log_evaluation, router_metrics
 
@@ -26,7 +26,9 @@ def figures(log_loss: float) -> dict[str, Interval]:
 def evaluation(dataset: str = "world") -> Evaluation:
     routers = {"graphrouter": figures(0.4), "knn": figures(0.5)}
     setting = SettingResult(routers, {"knn": figures(-0.1)}, {})
-    return Evaluation("graphrouter", dataset, 30, 4, (0, 1), Coverage(120, 30, 120), {"task_known": setting})
+    return Evaluation(
+        "graphrouter", dataset, 30, 4, (0, 1), Coverage(120, 30, 120), {"task_known": setting}
+    )
 
 
 @pytest.fixture
@@ -36,12 +38,23 @@ def report(tmp_path: Path) -> Path:
 
 
 def test_metrics_are_named_by_setting() -> None:
-    known = {name: value for name, value in router_metrics(evaluation(), "knn").items() if not math.isnan(value)}
+    known = {
+        name: value
+        for name, value in router_metrics(evaluation(), "knn").items()
+        if not math.isnan(value)
+    }
     assert known == {"task_known/log_loss": 0.5}
 
 
-def test_an_evaluation_leaves_figures_words_and_files(tracked: TrackedRun, logged: Logged, report: Path, client: Any) -> None:
-    log_evaluation(tracked, evaluation(), params={"draws": 10, "artifact": Path("artifacts/mine")}, files=[report])
+def test_an_evaluation_leaves_figures_words_and_files(
+    tracked: TrackedRun, logged: Logged, report: Path, client: Any
+) -> None:
+    log_evaluation(
+        tracked,
+        evaluation(),
+        params={"draws": 10, "artifact": Path("artifacts/mine")},
+        files=[report],
+    )
     [run] = logged()
     assert run.data.metrics == {"task_known/log_loss": 0.4}
     assert run.data.params == {
@@ -52,21 +65,30 @@ def test_an_evaluation_leaves_figures_words_and_files(tracked: TrackedRun, logge
         "num_models": "4",
         "split_seeds": "0, 1",
     }
-    assert run.data.tags["mlflow.note.content"].startswith("- world, task known: Use graphrouter here")
-    assert [file.path for file in client.list_artifacts(run.info.run_id, "report")] == ["report/report.html"]
+    assert run.data.tags["mlflow.note.content"].startswith(
+        "- world, task known: Use graphrouter here"
+    )
+    assert [file.path for file in client.list_artifacts(run.info.run_id, "report")] == [
+        "report/report.html"
+    ]
 
 
 @pytest.mark.parametrize(
     ("datasets", "names"),
     [
         (["world"], {"graphrouter", "knn"}),
-        (["world", "moon"], {"graphrouter on world", "knn on world", "graphrouter on moon", "knn on moon"}),
+        (
+            ["world", "moon"],
+            {"graphrouter on world", "knn on world", "graphrouter on moon", "knn on moon"},
+        ),
     ],
 )
 def test_a_benchmark_has_a_run_for_each_router(
     tracked: TrackedRun, logged: Logged, report: Path, datasets: list[str], names: set[str]
 ) -> None:
-    log_benchmark(tracked, [evaluation(name) for name in datasets], params={"seeds": 2}, files=[report])
+    log_benchmark(
+        tracked, [evaluation(name) for name in datasets], params={"seeds": 2}, files=[report]
+    )
     runs = {run.info.run_name: run for run in logged()}
     parent = runs.pop("mine")
     assert set(runs) == names

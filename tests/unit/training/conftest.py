@@ -12,7 +12,12 @@ from graphrouter.training.prepare import TrainingTables, prepare
 @pytest.fixture(scope="session")
 def config() -> gr.TrainConfig:
     return gr.load_config(
-        overrides=["encoder.name=hashing", "encoder.dimension=32", "training.max_epochs=2", "training.steps_per_epoch=3"]
+        overrides=[
+            "encoder.name=hashing",
+            "encoder.dimension=32",
+            "training.max_epochs=2",
+            "training.steps_per_epoch=3",
+        ]
     )
 
 

@@ -32,7 +32,9 @@ def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_the_same_generator_state_draws_the_same_episode(tables: TrainingTables, config: gr.TrainConfig) -> None:
+def test_the_same_generator_state_draws_the_same_episode(
+    tables: TrainingTables, config: gr.TrainConfig
+) -> None:
     first, again = (draw_episode(tables, config, _generator(5)) for _ in range(2))
     other = draw_episode(tables, config, _generator(6))
     assert torch.equal(first[ANSWERED_BY].edge_index, again[ANSWERED_BY].edge_index)
@@ -48,11 +50,18 @@ def test_no_draw_leaks(tables: TrainingTables, config: gr.TrainConfig, seed: int
     assert graph[ANSWERED_BY].edge_label_index.shape[1] > 0
 
 
-def test_copies_of_a_target_stay_out_of_the_support(tables: TrainingTables, config: gr.TrainConfig) -> None:
+def test_copies_of_a_target_stay_out_of_the_support(
+    tables: TrainingTables, config: gr.TrainConfig
+) -> None:
     copies = tables.prompt_group.clone()
-    copies[tables.train_queries] = torch.arange(tables.train_queries.numel()) % 30  # every prompt about three times
+    copies[tables.train_queries] = (
+        torch.arange(tables.train_queries.numel()) % 30
+    )  # every prompt about three times
     twins = dataclasses.replace(tables, prompt_group=copies)
-    group_of = {tuple(row.tolist()): int(group) for row, group in zip(tables.nodes.query_text, copies, strict=True)}
+    group_of = {
+        tuple(row.tolist()): int(group)
+        for row, group in zip(tables.nodes.query_text, copies, strict=True)
+    }
     for seed in range(10):
         graph = draw_episode(twins, config, _generator(seed))
         groups = [group_of[tuple(row.tolist())] for row in graph["query"].x]
@@ -63,7 +72,9 @@ def test_copies_of_a_target_stay_out_of_the_support(tables: TrainingTables, conf
         assert not support & targets
 
 
-def test_validation_outcomes_are_in_no_training_episode(tables: TrainingTables, config: gr.TrainConfig) -> None:
+def test_validation_outcomes_are_in_no_training_episode(
+    tables: TrainingTables, config: gr.TrainConfig
+) -> None:
     validation_rows = tables.nodes.query_text[tables.validation_queries]
     for seed in range(5):
         graph = draw_episode(tables, config, _generator(seed))
@@ -80,14 +91,18 @@ def test_newcomers_keep_few_outcomes_and_the_others_all(tables: TrainingTables) 
     before = torch.bincount(support.model, minlength=num_models)
     seen_none, seen_some = False, False
     for seed in range(40):
-        after = torch.bincount(thin_out_models(support, tables, 0.5, 20, _generator(seed)).model, minlength=num_models)
+        after = torch.bincount(
+            thin_out_models(support, tables, 0.5, 20, _generator(seed)).model, minlength=num_models
+        )
         changed = after != before
         assert (after[changed] <= 20).all()
         seen_none |= bool((after == 0).any())
         seen_some |= bool(((after > 0) & changed).any())
     assert seen_none
     assert seen_some
-    assert torch.equal(thin_out_models(support, tables, 0.0, 20, _generator(0)).model, support.model)
+    assert torch.equal(
+        thin_out_models(support, tables, 0.0, 20, _generator(0)).model, support.model
+    )
 
 
 def test_families_play_the_newcomer_together(tables: TrainingTables) -> None:
@@ -95,7 +110,9 @@ def test_families_play_the_newcomer_together(tables: TrainingTables) -> None:
     before = torch.bincount(support.model, minlength=6)
     drawn, apart = set(), False
     for seed in range(40):
-        after = torch.bincount(thin_out_models(support, pairs, 0.5, 20, _generator(seed)).model, minlength=6)
+        after = torch.bincount(
+            thin_out_models(support, pairs, 0.5, 20, _generator(seed)).model, minlength=6
+        )
         is_newcomer = (after != before).view(3, 2)
         assert torch.equal(is_newcomer[:, 0], is_newcomer[:, 1])
         drawn.add(tuple(is_newcomer[:, 0].tolist()))
@@ -151,23 +168,31 @@ def test_shots_span_orders_of_magnitude() -> None:
         assert (shots <= most).double().mean() == pytest.approx(expected, abs=0.015)
 
 
-def test_descriptions_of_models_and_tasks_are_hidden_at_the_rate_asked(tables: TrainingTables) -> None:
+def test_descriptions_of_models_and_tasks_are_hidden_at_the_rate_asked(
+    tables: TrainingTables,
+) -> None:
     for name in ("model_text", "task_text"):
         text = getattr(tables.nodes, name)
         assert (text != 0).any(1).all()
         assert (getattr(hide_descriptions(tables.nodes, 1.0, _generator(0)), name) == 0).all()
         assert torch.equal(getattr(hide_descriptions(tables.nodes, 0.0, _generator(0)), name), text)
-        half = [(getattr(hide_descriptions(tables.nodes, 0.5, _generator(seed)), name) == 0).all(1) for seed in range(100)]
+        half = [
+            (getattr(hide_descriptions(tables.nodes, 0.5, _generator(seed)), name) == 0).all(1)
+            for seed in range(100)
+        ]
         assert torch.stack(half).double().mean() == pytest.approx(0.5, abs=0.1)
 
 
-def test_targets_are_not_in_the_support_and_supervised_pairs_are_theirs(tables: TrainingTables, config: gr.TrainConfig) -> None:
+def test_targets_are_not_in_the_support_and_supervised_pairs_are_theirs(
+    tables: TrainingTables, config: gr.TrainConfig
+) -> None:
     for seed in range(5):
         graph = draw_episode(tables, config, _generator(seed))
         is_support = graph["query"].is_support
         rows = [tuple(row.tolist()) for row in graph["query"].principal]
         support, targets = (
-            {row for row, inside in zip(rows, is_support, strict=True) if inside == side} for side in (True, False)
+            {row for row, inside in zip(rows, is_support, strict=True) if inside == side}
+            for side in (True, False)
         )
         assert targets
         assert support
@@ -176,10 +201,15 @@ def test_targets_are_not_in_the_support_and_supervised_pairs_are_theirs(tables: 
         assert not is_support[graph[ANSWERED_BY].edge_label_index[0]].any()
 
 
-def test_hidden_tasks_have_no_membership_edge(tables: TrainingTables, config: gr.TrainConfig) -> None:
+def test_hidden_tasks_have_no_membership_edge(
+    tables: TrainingTables, config: gr.TrainConfig
+) -> None:
     known, hidden = (validation_graph(tables, config, task_known=flag) for flag in (True, False))
     num_targets = tables.validation_queries.numel()
-    assert known[QUERY_IN_TASK].edge_index.shape[1] - hidden[QUERY_IN_TASK].edge_index.shape[1] == num_targets
+    assert (
+        known[QUERY_IN_TASK].edge_index.shape[1] - hidden[QUERY_IN_TASK].edge_index.shape[1]
+        == num_targets
+    )
 
 
 def test_labels_land_in_their_cells(tables: TrainingTables, config: gr.TrainConfig) -> None:
@@ -191,9 +221,14 @@ def test_labels_land_in_their_cells(tables: TrainingTables, config: gr.TrainConf
     assert int(torch.isfinite(labels.channels[0]).sum()) == edges.query.numel()
 
 
-def test_costs_are_labels_and_never_messages(tables: TrainingTables, config: gr.TrainConfig) -> None:
+def test_costs_are_labels_and_never_messages(
+    tables: TrainingTables, config: gr.TrainConfig
+) -> None:
     free = dataclasses.replace(
-        tables, train=dataclasses.replace(tables.train, scaled_cost=torch.zeros_like(tables.train.scaled_cost))
+        tables,
+        train=dataclasses.replace(
+            tables.train, scaled_cost=torch.zeros_like(tables.train.scaled_cost)
+        ),
     )
     graph, same = (draw_episode(t, config, _generator(1)) for t in (tables, free))
     assert torch.equal(graph[ANSWERED_BY].edge_attr, same[ANSWERED_BY].edge_attr)

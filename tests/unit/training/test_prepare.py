@@ -25,21 +25,31 @@ def split(data: gr.RoutingDataset) -> Split:
     return gr.split_dataset(data, gr.TrainConfig().split)
 
 
-def test_the_order_of_the_outcome_rows_does_not_matter(data: gr.RoutingDataset, split: Split) -> None:
+def test_the_order_of_the_outcome_rows_does_not_matter(
+    data: gr.RoutingDataset, split: Split
+) -> None:
     encoder = HashingEncoder(32)
-    shuffled = dataclasses.replace(data, outcomes=data.outcomes.sample(frac=1, random_state=1).reset_index(drop=True))
+    shuffled = dataclasses.replace(
+        data, outcomes=data.outcomes.sample(frac=1, random_state=1).reset_index(drop=True)
+    )
     first, second = prepare(data, split, encoder), prepare(shuffled, split, encoder)
     assert torch.equal(first.train.query, second.train.query)
     assert torch.equal(first.train.channels.nan_to_num(), second.train.channels.nan_to_num())
 
 
 def test_tasks_without_training_queries_are_not_seen(data: gr.RoutingDataset) -> None:
-    by_task = gr.split_dataset(data, gr.load_config(overrides=["split.by=task", "split.test=0.3"]).split)
+    by_task = gr.split_dataset(
+        data, gr.load_config(overrides=["split.by=task", "split.test=0.3"]).split
+    )
     tables = prepare(data, by_task, HashingEncoder(32))
     held_out = set(data.queries.set_index("query_id").loc[list(by_task.test), "task"])
     assert tables.nodes.task_text.shape[0] == len(_tasks_of(data, by_task.train)) < len(data.tasks)
     assert held_out
-    other = data.tasks.assign(description=data.tasks["description"].mask(data.tasks["task"].isin(held_out), "Something else."))
+    other = data.tasks.assign(
+        description=data.tasks["description"].mask(
+            data.tasks["task"].isin(held_out), "Something else."
+        )
+    )
     same = prepare(dataclasses.replace(data, tasks=other), by_task, HashingEncoder(32))
     assert torch.equal(same.nodes.task_text, tables.nodes.task_text)
 
@@ -49,7 +59,9 @@ def _tasks_of(data: gr.RoutingDataset, query_ids: tuple[str, ...]) -> set[str]:
 
 
 @pytest.mark.parametrize("side", ["train", "validation"])
-def test_a_side_without_outcomes_is_refused(data: gr.RoutingDataset, split: Split, side: str) -> None:
+def test_a_side_without_outcomes_is_refused(
+    data: gr.RoutingDataset, split: Split, side: str
+) -> None:
     gone = data.outcomes["query_id"].isin(getattr(split, side))
     empty = dataclasses.replace(data, outcomes=data.outcomes[~gone].reset_index(drop=True))
     with pytest.raises(DataError, match="training" if side == "train" else "validation"):
@@ -57,15 +69,23 @@ def test_a_side_without_outcomes_is_refused(data: gr.RoutingDataset, split: Spli
 
 
 BAD_SPLITS: dict[str, tuple[Callable[[Split], Split], str]] = {
-    "on two sides": (lambda s: dataclasses.replace(s, test=(*s.test, s.train[0])), "both in train and in test"),
-    "unknown": (lambda s: dataclasses.replace(s, test=("nobody",)), "names the query 'nobody' in test"),
+    "on two sides": (
+        lambda s: dataclasses.replace(s, test=(*s.test, s.train[0])),
+        "both in train and in test",
+    ),
+    "unknown": (
+        lambda s: dataclasses.replace(s, test=("nobody",)),
+        "names the query 'nobody' in test",
+    ),
     "no validation": (lambda s: dataclasses.replace(s, validation=()), "0 validation queries"),
     "one to train on": (lambda s: dataclasses.replace(s, train=s.train[:1]), "1 training and"),
 }
 
 
 @pytest.mark.parametrize("name", BAD_SPLITS)
-def test_a_split_that_does_not_divide_the_data_is_refused(data: gr.RoutingDataset, split: Split, name: str) -> None:
+def test_a_split_that_does_not_divide_the_data_is_refused(
+    data: gr.RoutingDataset, split: Split, name: str
+) -> None:
     spoil, message = BAD_SPLITS[name]
     with pytest.raises(DataError, match=message):
         gr.GraphRouter.fit(data, split=spoil(split))

@@ -1,0 +1,1 @@
+"""The bench: all that graphrouter is compared and measured with. The product imports none of it."""

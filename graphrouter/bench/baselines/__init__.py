@@ -1,0 +1,9 @@
+"""The baselines: every other way to route that graphrouter is compared with, behind one
+protocol.
+"""
+
+from graphrouter.bench.baselines.baseline import Baseline
+from graphrouter.bench.baselines.catalogue import BASELINES, QUICK, fit_baselines
+from graphrouter.bench.baselines.learning import LearningData
+
+__all__ = ["BASELINES", "QUICK", "Baseline", "LearningData", "fit_baselines"]

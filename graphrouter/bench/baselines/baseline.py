@@ -1,0 +1,202 @@
+"""The protocol of baselines: a router that is fitted on `LearningData` and can be saved and loaded
+like any other.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+
+from graphrouter.artifact import artifact_folder
+from graphrouter.bench.baselines.learning import LearningData, Questions
+from graphrouter.bench.baselines.serialization import read_fields, write_fields
+from graphrouter.bench.baselines.tools.amounts import Amounts
+from graphrouter.bench.baselines.tools.newcomers import NewModels
+from graphrouter.bench.observations import QUANTITIES
+from graphrouter.encoders.text_encoder import TextEncoder
+from graphrouter.exceptions import NotApplicableError
+from graphrouter.policy import CostScale, PresetName
+from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.router.protocol import Router, check_prompts
+from graphrouter.types import FloatArray, Predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EFFECT_MARGIN = 1e-4
+"""Expected effects stay this far off 0 and 1: no training set supports more certainty."""
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline(Router):
+    """A simpler or a published router to compare with.
+
+    The fields of a baseline are all that it has learned, as plain values and arrays: `save` writes
+    them without pickle.
+    """
+
+    name: ClassVar[str]
+    """Unique, as tables, commands and artifacts call it."""
+    source: ClassVar[str]
+    """Where the method was published."""
+
+    pool: ModelPool
+    cost_scale: CostScale
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, data: LearningData) -> Self:
+        """The router that the training rows make, its settings chosen on the validation rows.
+
+        Raises:
+            NotApplicableError: The method needs something that the data does not have.
+        """
+
+    def preset_utilities(
+        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
+    ) -> Mapping[PresetName, FloatArray] | None:
+        """What the router maximises in each preset, (num_queries, num_models).
+
+        None where any policy can use its predictions.
+
+        Only for methods that are trained for one trade-off at a time.
+        """
+        return None
+
+    def add_models(
+        self, cards: Sequence[ModelCard], *, outcomes: pd.DataFrame | None = None
+    ) -> Self:
+        """A new baseline with the given models at the end of its pool, by its own formula.
+
+        All else stays as fitted.
+
+        Baselines keep no prompts, so the outcomes carry the column `prompt`. Predictions for the
+        other models stay as they are.
+
+        Args:
+            cards: What is known of the models, in the order of their columns.
+            outcomes: See `Router.add_models`.
+
+        Raises:
+            NotApplicableError: The method is fitted on all models together, so that none can be
+                added to it.
+            DataError: A model of that name is in the pool, or the outcomes break the contract.
+            UnknownModelError: An outcome is of a model that is not among the cards.
+
+        Example:
+            >>> import graphrouter as gr
+            >>> from graphrouter.encoders.hashing import HashingEncoder
+            >>> from graphrouter.bench.baselines import BASELINES
+            >>> data = gr.simulate(num_queries=60, num_models=3).data
+            >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
+            >>> router = BASELINES["rasch"].fit(learning)
+            >>> router.add_models([gr.ModelCard(model="new")]).models[-1]
+            'new'
+        """
+        if type(self)._extended is Baseline._extended:
+            raise NotApplicableError(
+                f"{self.name} cannot take in a model without being fitted again: fit it again "
+                "with the model's outcomes."
+            )
+        return self._extended(NewModels.of(self.pool, cards, outcomes))
+
+    def _extended(self, new: NewModels) -> Self:
+        """This baseline with the new models; methods that can add a column say how."""
+        raise NotApplicableError(f"{self.name} has no rule for new models.")
+
+    def save(self, folder: str | Path) -> None:
+        """Nothing; the router lies in `folder` afterwards, written atomically and without pickle.
+
+        Raises:
+            ArtifactError: `folder` is something else than a new or empty folder or an older
+                artifact.
+        """
+        write_fields(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path, *, encoder: TextEncoder | None = None) -> Self:
+        """The baseline of this class that was saved in `folder`.
+
+        Args:
+            folder: An artifact.
+            encoder: Text encoder to use in place of the one that the artifact names; it must be the
+                same.
+
+        Raises:
+            ArtifactError: There is no artifact, it is damaged, or it holds another router.
+            EncoderError: The text encoder is not the one that the router was fitted with.
+        """
+        with artifact_folder(folder) as found:
+            return cls(**read_fields(cls, found, encoder=encoder))
+
+
+@dataclass(frozen=True, eq=False)
+class TextBaseline(Baseline):
+    """A baseline that reads the prompt through its text embedding.
+
+    Its costs are those of `Amounts`.
+    """
+
+    encoder: TextEncoder
+    amounts: Amounts
+
+    @abstractmethod
+    def effect(self, questions: Questions) -> FloatArray:
+        """Expected effect, (num_queries, num_models) in [0, 1].
+
+        NaN for a model that the method never chooses.
+        """
+
+    def predict(
+        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
+    ) -> Predictions:
+        """Expected effect by the method, expected cost, tokens and latency by a log-linear
+        regression a model.
+        """
+        known = check_prompts(prompts, tasks)
+        if len(prompts) == 0:
+            return nothing(self.pool)
+        questions = Questions.of(prompts, known, self.encoder)
+        effect = np.clip(self.effect(questions), EFFECT_MARGIN, 1 - EFFECT_MARGIN)
+        return Predictions(self.pool.names, effect, *self.predict_amounts(questions))
+
+    def predict_amounts(self, questions: Questions) -> list[FloatArray]:
+        """Expected cost, input tokens, output tokens and latency, (num_queries, num_models)
+        each.
+        """
+        return self.amounts.predict(questions.vectors, questions.prompts)
+
+    def _joined(self, new: NewModels, questions: Questions) -> Self:
+        """This router with the wider pool and its amounts.
+
+        What the method itself knows of the new models is still to come.
+
+        Args:
+            new: The new models.
+            questions: What they were asked.
+        """
+        return replace(
+            self,
+            pool=new.pool,
+            amounts=self.amounts.extended(questions.vectors, questions.prompts, new),
+        )
+
+    def pool_effect(self, questions: Questions) -> FloatArray:
+        """Mean expected effect of the pool's models, (num_queries,) inside (0, 1): how hard the
+        method finds each query.
+        """
+        if len(questions) == 0:
+            return np.empty(0)
+        return np.asarray(
+            np.clip(self.effect(questions), EFFECT_MARGIN, 1 - EFFECT_MARGIN).mean(axis=1)
+        )
+
+
+def nothing(pool: ModelPool) -> Predictions:
+    """Predictions for no query."""
+    return Predictions(pool.names, *(np.empty((0, len(pool))) for _ in QUANTITIES))

@@ -1,0 +1,109 @@
+"""Every baseline by name, from simple to complex, and how several are fitted at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from graphrouter.bench.baselines.baseline import Baseline
+from graphrouter.bench.baselines.learning import LearningData
+from graphrouter.bench.baselines.methods.avengers import Avengers, AvengersPro
+from graphrouter.bench.baselines.methods.bradley_terry import SimilarityWeighted
+from graphrouter.bench.baselines.methods.carrot import CarrotKNN, CarrotLinear
+from graphrouter.bench.baselines.methods.cascade_methods import (
+    AutoMix,
+    FrugalGPT,
+    RouterBenchCascade,
+)
+from graphrouter.bench.baselines.methods.constants import Cheapest, LargestPrice, RandomRouter
+from graphrouter.bench.baselines.methods.domains import CompositionOfExperts, MoDEM
+from graphrouter.bench.baselines.methods.factorization import EmbedLLM, MatrixFactorization
+from graphrouter.bench.baselines.methods.hybrid_llm import (
+    HybridLLMDeterministic,
+    HybridLLMProbabilistic,
+    HybridLLMTransformed,
+)
+from graphrouter.bench.baselines.methods.item_response import (
+    IdentityVectors,
+    MultidimensionalIRT,
+    TwoParameterIRT,
+)
+from graphrouter.bench.baselines.methods.means import BestSingle, RaschRouter, TaskMean
+from graphrouter.bench.baselines.methods.model_sat import ModelSAT
+from graphrouter.bench.baselines.methods.neighbours import NearestNeighbours
+from graphrouter.bench.baselines.methods.paper import PaperGraphRouter, PaperGraphRouterTies
+from graphrouter.bench.baselines.methods.regressors import MLP, Linear, LinearSVM
+from graphrouter.bench.baselines.methods.router_dc import RouterDC
+from graphrouter.bench.baselines.methods.smoothie import Smoothie
+from graphrouter.bench.baselines.methods.tags import MixLLM, TagRouter
+from graphrouter.bench.baselines.methods.trees import BoostedTrees
+from graphrouter.bench.baselines.methods.tryage import Tryage
+from graphrouter.bench.baselines.methods.uniroute import UniRouteKMeans, UniRouteLearnedMap
+from graphrouter.exceptions import ConfigError
+
+_CONSTANT = (BestSingle, Cheapest, LargestPrice, RandomRouter)
+_BY_TASK = (TaskMean, RaschRouter)
+_BY_NEIGHBOURS = (NearestNeighbours, CarrotKNN, SimilarityWeighted)
+_LINEAR = (Linear, CarrotLinear, LinearSVM)
+_BY_CLUSTERS = (UniRouteKMeans, UniRouteLearnedMap, Avengers, AvengersPro)
+_BY_DOMAINS = (MoDEM, CompositionOfExperts, TagRouter, MixLLM)
+_BY_FACTORS = (TwoParameterIRT, MultidimensionalIRT, IdentityVectors, EmbedLLM, MatrixFactorization)
+_BY_NETWORKS = (
+    BoostedTrees,
+    MLP,
+    Tryage,
+    ModelSAT,
+    RouterDC,
+    PaperGraphRouter,
+    PaperGraphRouterTies,
+)
+_OF_TWO_MODELS = (HybridLLMDeterministic, HybridLLMProbabilistic, HybridLLMTransformed)
+_BY_ANSWERS = (Smoothie, FrugalGPT, AutoMix, RouterBenchCascade)
+_CLASSES: tuple[type[Baseline], ...] = (
+    *_CONSTANT,
+    *_BY_TASK,
+    *_BY_NEIGHBOURS,
+    *_LINEAR,
+    *_BY_CLUSTERS,
+    *_BY_DOMAINS,
+    *_BY_FACTORS,
+    *_BY_NETWORKS,
+    *_OF_TWO_MODELS,
+    *_BY_ANSWERS,
+)
+BASELINES: dict[str, type[Baseline]] = {kind.name: kind for kind in _CLASSES}
+"""The class of each baseline, by name; the simpler ones first, which is how a verdict finds the
+simplest that will do."""
+ALWAYS = ("best_single", "task_mean")
+"""These stand in every table, whatever was asked for."""
+QUICK = ("best_single", "task_mean", "rasch", "knn")
+"""The simple ones, fitted within a second: what `evaluate` compares with unless asked for more."""
+
+
+def fit_baselines(data: LearningData, names: Iterable[str] = QUICK) -> dict[str, Baseline]:
+    """The baselines by name, fitted on the training rows.
+
+    Those that stand in every table are among them.
+
+    Raises:
+        ConfigError: There is no baseline of such a name.
+        NotApplicableError: A method needs something that the data does not have.
+    """
+    return {kind.name: kind.fit(data) for kind in find_baselines([*ALWAYS, *names])}
+
+
+def find_baselines(names: Iterable[str]) -> list[type[Baseline]]:
+    """The classes of the named baselines, in table order.
+
+    Raises:
+        ConfigError: There is no baseline of such a name.
+    """
+    wanted = set(names)
+    unknown = sorted(wanted - set(BASELINES))
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], BASELINES, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Baselines: {', '.join(BASELINES)}."
+        raise ConfigError(
+            f"Unknown baseline {unknown[0]!r}. {hint} All of them: graphrouter benchmark --list."
+        )
+    return [kind for name, kind in BASELINES.items() if name in wanted]

@@ -1,0 +1,277 @@
+"""What baselines are fitted on: training and validation rows as arrays, with what most of them need
+computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import numpy as np
+
+from graphrouter.bench.baselines.tools.amounts import Amounts
+from graphrouter.bench.baselines.tools.shrinkage import model_means
+from graphrouter.bench.baselines.tools.vectors import unit_vectors
+from graphrouter.bench.observations import Observations
+from graphrouter.policy import CostScale
+from graphrouter.pool import ModelPool
+from graphrouter.training.effect_scores import log_loss
+from graphrouter.types import FloatArray, IntArray, Predictions
+
+if TYPE_CHECKING:
+    from graphrouter.data import RoutingDataset, Split
+    from graphrouter.encoders import TextEncoder
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """Prompts as baselines see them."""
+
+    vectors: FloatArray
+    """(num_queries, dimension) text embeddings of unit length; zeros for a text without any
+    token."""
+    prompts: tuple[str, ...]
+    tasks: tuple[str | None, ...]
+    """Task of each query, None where unknown."""
+
+    @classmethod
+    def of(
+        cls, prompts: Sequence[str], tasks: Sequence[str | None], encoder: TextEncoder
+    ) -> Questions:
+        """The prompts with their embeddings."""
+        if len(prompts) == 0:
+            return cls(np.empty((0, encoder.dimension)), (), ())
+        return cls(unit_vectors(encoder.encode(list(prompts))), tuple(prompts), tuple(tasks))
+
+    def __len__(self) -> int:
+        """Number of queries."""
+        return len(self.prompts)
+
+
+@dataclass(frozen=True, eq=False)
+class LearningData:
+    """Training and validation rows of a dataset. Test rows never come here.
+
+    Everything derived is computed on first use and then shared by all baselines that are fitted on
+    it.
+
+    Example:
+        >>> import graphrouter as gr
+        >>> from graphrouter.encoders.hashing import HashingEncoder
+        >>> data = gr.simulate(num_queries=60, num_models=3).data
+        >>> ids = data.queries["query_id"].tolist()
+        >>> learning = LearningData.of(data, ids[:50], encoder=HashingEncoder(64), validation_ids=ids[50:])
+        >>> learning.train.outcomes.effect.shape, learning.questions.vectors.shape
+        ((50, 3), (50, 64))
+    """
+
+    train: Observations
+    validation: Observations | None
+    """None when there is nothing to validate on."""
+    encoder: TextEncoder
+    seed: int = 0
+    """Seed of everything that is drawn during fitting."""
+    task_texts: Mapping[str, str] = field(default_factory=dict)
+    """Description of each task that has one."""
+    answer_texts: tuple[tuple[str | None, ...], ...] | None = None
+    """What each model answered to each training query, None = not recorded; None where the data has
+    no answers."""
+    _centres: dict[int, FloatArray] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        data: RoutingDataset,
+        train_ids: Sequence[str],
+        *,
+        encoder: TextEncoder,
+        validation_ids: Sequence[str] = (),
+        held_out_models: Collection[str] = (),
+        seed: int = 0,
+    ) -> Self:
+        """The rows of the given queries; outcomes of held-out models count as not observed.
+
+        Raises:
+            DataError: There is no training query, or one that the dataset does not have.
+        """
+        train = Observations.of(data, train_ids, held_out_models=held_out_models)
+        held = (
+            Observations.of(data, validation_ids, held_out_models=held_out_models)
+            if len(validation_ids)
+            else None
+        )
+        return cls(
+            train,
+            held,
+            encoder,
+            seed,
+            _task_texts(data),
+            _answer_texts(data, train_ids, held_out_models),
+        )
+
+    @classmethod
+    def of_split(
+        cls, data: RoutingDataset, split: Split, encoder: TextEncoder, *, seed: int = 0
+    ) -> Self:
+        """The training and validation rows of a split."""
+        held_out = split.held_out_models
+        return cls.of(
+            data,
+            split.train,
+            encoder=encoder,
+            validation_ids=split.validation,
+            held_out_models=held_out,
+            seed=seed,
+        )
+
+    @property
+    def pool(self) -> ModelPool:
+        """The candidate models, in the column order of all arrays."""
+        return self.train.pool
+
+    @property
+    def outcomes(self) -> Predictions:
+        """Training outcomes, (num_train, num_models) each, NaN = not observed."""
+        return self.train.outcomes
+
+    @cached_property
+    def cost_scale(self) -> CostScale:
+        """Bounds of the training costs."""
+        return CostScale.fit(self.outcomes.cost_usd)
+
+    @cached_property
+    def questions(self) -> Questions:
+        """The training queries."""
+        return Questions.of(self.train.prompts, self.train.tasks, self.encoder)
+
+    @cached_property
+    def held_questions(self) -> Questions | None:
+        """The validation queries, None without any."""
+        if self.validation is None:
+            return None
+        return Questions.of(self.validation.prompts, self.validation.tasks, self.encoder)
+
+    @cached_property
+    def means(self) -> Predictions:
+        """One row: mean of each model in training, its effect shrunk towards the pool's mean."""
+        return model_means(self.outcomes)
+
+    @cached_property
+    def tasks(self) -> tuple[tuple[str, ...], IntArray]:
+        """The training tasks, sorted, and the number of each training query's task, (num_train,)
+        with -1 = unknown.
+        """
+        return number_tasks(self.train.tasks)
+
+    @cached_property
+    def answers(self) -> FloatArray | None:
+        """Embeddings of the answers to the training queries, (num_train, num_models, dimension),
+        NaN = not recorded.
+        """
+        if self.answer_texts is None:
+            return None
+        texts = sorted({text for row in self.answer_texts for text in row if text is not None})
+        row_of: dict[str | None, int] = {text: i for i, text in enumerate(texts)}
+        vectors = np.vstack(
+            [
+                self.encoder.encode(texts).astype(np.float64),
+                np.full((1, self.encoder.dimension), np.nan),
+            ]
+        )
+        rows = np.array(
+            [[row_of.get(text, len(texts)) for text in row] for row in self.answer_texts],
+            dtype=np.int64,
+        )
+        return np.asarray(vectors[rows])
+
+    @cached_property
+    def amounts(self) -> Amounts:
+        """The cost, token and latency predictor that baselines without one of their own share."""
+        held = self.validation
+        if held is None or self.held_questions is None:
+            return Amounts.fit(self.questions.vectors, self.questions.prompts, self.outcomes)
+        return Amounts.fit(
+            self.questions.vectors,
+            self.questions.prompts,
+            self.outcomes,
+            held=(self.held_questions.vectors, self.held_questions.prompts, held.outcomes),
+        )
+
+    def centres(self, num_clusters: int) -> FloatArray:
+        """Centres of a k-means clustering of the training prompts, (at most num_clusters,
+        dimension).
+        """
+        from graphrouter.bench.baselines.tools.clusters import find_centres
+
+        wanted = min(num_clusters, len(self.questions))
+        if wanted not in self._centres:
+            self._centres[wanted] = find_centres(self.questions.vectors, wanted, seed=self.seed)
+        return self._centres[wanted]
+
+    def choose(
+        self, candidates: Sequence[T], fit: Callable[[T], Callable[[Questions], FloatArray]]
+    ) -> T:
+        """The candidate whose effects have the lowest log loss on the validation outcomes.
+
+        Args:
+            candidates: Settings to choose from, the default first: it is taken when there is
+                nothing to validate on.
+            fit: From a setting to a function that gives the expected effects, (num_queries,
+                num_models) in (0, 1).
+        """
+        if self.validation is None or self.held_questions is None or len(candidates) == 1:
+            return candidates[0]
+        losses = [
+            log_loss(fit(setting)(self.held_questions), self.validation.outcomes.effect)
+            for setting in candidates
+        ]
+        return candidates[int(np.argmin(np.nan_to_num(losses, nan=np.inf)))]
+
+    def judged(self, score: Callable[[Questions], FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """Scores and observed effects of rows to calibrate on: validation rows, or training rows
+        without any.
+        """
+        if self.validation is None or self.held_questions is None:
+            return score(self.questions), self.outcomes.effect
+        return score(self.held_questions), self.validation.outcomes.effect
+
+
+def _task_texts(data: RoutingDataset) -> dict[str, str]:
+    described = data.tasks[data.tasks["description"].notna()]
+    return dict(
+        zip(described["task"].astype(str), described["description"].astype(str), strict=True)
+    )
+
+
+def _answer_texts(
+    data: RoutingDataset, query_ids: Sequence[str], held_out_models: Collection[str]
+) -> tuple[tuple[str | None, ...], ...] | None:
+    """The recorded answers, a row a query, in pool order; None when there are none."""
+    if "answer" not in data.outcomes.columns:
+        return None
+    recorded = data.outcomes[
+        data.outcomes["answer"].notna() & ~data.outcomes["model"].isin(list(held_out_models))
+    ]
+    keys = zip(recorded["query_id"], recorded["model"], strict=True)
+    text_of = dict(zip(keys, recorded["answer"].astype(str), strict=True))
+    return tuple(
+        tuple(text_of.get((query, model)) for model in data.pool.names) for query in query_ids
+    )
+
+
+def number_tasks(tasks: Sequence[str | None]) -> tuple[tuple[str, ...], IntArray]:
+    """The task names, sorted, and the number of each query's task, (num_queries,) with -1 =
+    unknown.
+    """
+    names = tuple(sorted({task for task in tasks if task is not None}))
+    return names, positions_in(names, tasks)
+
+
+def positions_in(names: Sequence[str], tasks: Sequence[str | None]) -> IntArray:
+    """Position of each task in `names`, (num_queries,); -1 for an unknown one."""
+    index: dict[str | None, int] = {name: i for i, name in enumerate(names)}
+    return np.array([index.get(task, -1) for task in tasks], dtype=np.int64)

@@ -1,0 +1,323 @@
+"""The published cascades: FrugalGPT, AutoMix and RouterBench's.
+
+How they are judged is told in `cascades` and `judges`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+from typing import ClassVar, Self
+
+import numpy as np
+
+from graphrouter.bench.baselines.learning import LearningData
+from graphrouter.bench.baselines.tools.cascades import (
+    Cascade,
+    Recorded,
+    Replay,
+    best_point,
+    call_in_turn,
+    callable_outcomes,
+    shortlist,
+    worth,
+)
+from graphrouter.bench.baselines.tools.judges import (
+    ERROR_RATE,
+    NUM_VOTES,
+    judge_errs,
+    simulated_score,
+    simulated_votes,
+)
+from graphrouter.bench.baselines.tools.shrinkage import shrunk_mean
+from graphrouter.types import BoolArray, FloatArray, IntArray
+
+SHORTLIST = 8
+"""Models that chains are made of, as a search over a whole pool would take days."""
+LONGEST_CHAIN = 3
+THRESHOLDS = (-0.5, 0.0, 0.5, 1.0, 1.5)
+"""Scores to choose from at which an answer is accepted."""
+QUALITY_THRESHOLDS = (0.5, 0.75, 1.0)
+"""Effects to choose from at which an answer counts as good."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrugalGPT(Cascade):
+    """Up to three models in turn, the cheaper first.
+
+    A scorer with a threshold for each but the last decides when to stop.
+
+    Chains and thresholds are searched on the training rows, for every trade-off anew. In the
+    original the scorer is a DistilBERT that reads query and answer; here its score is the recorded
+    effect plus Gaussian noise (`SCORE_NOISE`), drawn from seed, prompt and model. That is an
+    assumption which favours the cascade. The original prunes chains by how much answers differ;
+    here by `shortlist`. Prompt adaptation and the completion cache are left out.
+
+    Example:
+        >>> import graphrouter as gr
+        >>> from graphrouter.encoders.hashing import HashingEncoder
+        >>> data = gr.simulate(num_queries=60, num_models=3).data
+        >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
+        >>> router = FrugalGPT.fit(learning)
+        >>> spent = [router.replay(learning.train.prompts, learning.outcomes, trade_off=t).cost_usd.sum() for t in (0.0, 1e9)]
+        >>> bool(spent[0] > spent[1])
+        True
+    """
+
+    name: ClassVar[str] = "frugal_gpt"
+    source: ClassVar[str] = "FrugalGPT (arXiv 2305.05176)"
+
+    chains: IntArray
+    """(num_points, LONGEST_CHAIN) columns of the models of each operating point, -1 = no further
+    model."""
+    thresholds: FloatArray
+    """(num_points, LONGEST_CHAIN - 1) lowest score that is accepted; NaN = no further model."""
+    effect: FloatArray
+    """(num_points,) mean effect on the training rows with outcomes of the whole chain."""
+    cost_usd: FloatArray
+    """(num_points,) mean US dollars a query on them."""
+
+    @classmethod
+    def fit(cls, data: LearningData) -> Self:
+        """The cascade whose operating points were all tried on the training rows.
+
+        Raises:
+            NotApplicableError: No training outcome has a cost.
+        """
+        recorded, models = callable_outcomes(data, cls.name), shortlist(data.means, SHORTLIST)
+        score = simulated_score(recorded, data.pool.names, models, seed=data.seed)
+        chains, thresholds, means = [], [], []
+        for chain, limits in _frugal_points(recorded, models):
+            run = _last(recorded, chain, score[:, chain] >= np.array([*limits, -np.inf]))
+            means.append(_mean_of(run, _complete(recorded, chain), data))
+            gap = LONGEST_CHAIN - len(chain)
+            chains.append([*chain, *[-1] * gap])
+            thresholds.append([*limits, *[np.nan] * gap])
+        effect, cost = np.array(means).T
+        points = np.array(chains, dtype=np.int64), np.array(thresholds, dtype=np.float64)
+        return cls(data.pool, data.cost_scale, data.means, data.seed, *points, effect, cost)
+
+    def call(self, recorded: Recorded, trade_off: float) -> Replay:
+        """What the best chain for the trade-off pays and gets.
+
+        It sees the outcomes of the models that it calls.
+        """
+        point = best_point(self.effect, self.cost_usd, trade_off)
+        chain = self.chains[point][self.chains[point] >= 0]
+        score = simulated_score(recorded, self.pool.names, chain, seed=self.seed)
+        limits = np.append(self.thresholds[point, : len(chain) - 1], -np.inf)
+        return _last(recorded, chain.tolist(), score[:, chain] >= limits)
+
+
+@dataclass(frozen=True, eq=False)
+class AutoMix(Cascade):
+    """A small model answers and verifies itself.
+
+    By the number of favourable votes the answer is kept, or a large one asked.
+
+    The original's POMDP over the verifier's confidence comes down to one choice a bin of votes:
+    keep, or ask, whichever is worth more on the training rows; so do here the pair of models and
+    whether to verify at all. Votes are simulated: the verifier's confidence in one answer is drawn
+    from Beta(2, 1) if it is right and from Beta(1, 2) if it is wrong, and its `NUM_VOTES` votes
+    follow it, so that a single vote is right 2 times in 3 and votes on one answer agree with each
+    other. That is an assumption which favours the cascade. Verifying is charged as one more call of
+    the small model. Chains of three models are left out.
+    """
+
+    name: ClassVar[str] = "auto_mix"
+    source: ClassVar[str] = "AutoMix (arXiv 2310.12963, NeurIPS 2024)"
+
+    small: IntArray
+    """(num_pairs,) column of the model that is called first."""
+    large: IntArray
+    """(num_pairs,) column of the model that may be asked after it; -1 = nobody, and nothing is
+    verified."""
+    share: FloatArray
+    """(num_pairs, NUM_VOTES + 1) share of the training rows with that many favourable votes."""
+    kept_effect: FloatArray
+    """(num_pairs, NUM_VOTES + 1) mean effect of the small model on them."""
+    asked_effect: FloatArray
+    """(num_pairs, NUM_VOTES + 1) mean effect of the large model on them."""
+    asked_usd: FloatArray
+    """(num_pairs, NUM_VOTES + 1) mean US dollars of a call of the large model on them."""
+    small_usd: FloatArray
+    """(num_pairs,) mean US dollars of the small model, verification included."""
+
+    @classmethod
+    def fit(cls, data: LearningData) -> Self:
+        """The cascade of all pairs of the shortlist, and of each model alone.
+
+        Raises:
+            NotApplicableError: No training outcome has a cost.
+        """
+        recorded, models = (
+            callable_outcomes(data, cls.name),
+            shortlist(data.means, SHORTLIST).tolist(),
+        )
+        votes = simulated_votes(recorded, data.pool.names, seed=data.seed)
+        pairs = [(model, -1) for model in models]
+        pairs += [pair for pair in combinations(models, 2) if _complete(recorded, pair).any()]
+        tables = [_vote_table(data, recorded, votes, small, large) for small, large in pairs]
+        first, second = np.array(pairs, dtype=np.int64).T
+        columns = (np.array(column) for column in zip(*tables, strict=True))
+        return cls(data.pool, data.cost_scale, data.means, data.seed, first, second, *columns)
+
+    def call(self, recorded: Recorded, trade_off: float) -> Replay:
+        """What the best pair for the trade-off pays and gets.
+
+        It sees the outcomes of the models that it calls.
+        """
+        asks = worth(self.asked_effect, self.asked_usd, trade_off) > worth(
+            self.kept_effect, np.zeros(()), trade_off
+        )
+        asks &= self.large[:, None] >= 0
+        effect = np.sum(self.share * np.where(asks, self.asked_effect, self.kept_effect), axis=1)
+        cost = self.small_usd + np.sum(self.share * np.where(asks, self.asked_usd, 0.0), axis=1)
+        pair = best_point(effect, cost, trade_off)
+        small, large = int(self.small[pair]), int(self.large[pair])
+        if large < 0:
+            return _last(recorded, [small], np.ones((len(recorded.prompts), 1), dtype=bool))
+        votes = simulated_votes(recorded, self.pool.names, seed=self.seed, columns=[small])[
+            :, small
+        ]
+        accepted = np.column_stack([~asks[pair][votes], np.ones(len(votes), dtype=bool)])
+        run = _last(recorded, [small, large], accepted)
+        verification = np.nan_to_num(recorded.cost_usd[:, small])
+        return run._replace(cost_usd=run.cost_usd + verification)
+
+
+@dataclass(frozen=True, eq=False)
+class RouterBenchCascade(Cascade):
+    """All models in turn, the cheapest first, until a judge calls an answer good or the budget of a query is spent.
+
+    The judge compares the recorded effect with a threshold and is wrong in `ERROR_RATE` of the
+    cases (drawn from seed, prompt and model), as in RouterBench's own simulation; that is an
+    assumption which favours the cascade. RouterBench stops at a price a query and looks up what the
+    next call will cost; nobody knows that before the call, so here the mean training costs say how
+    many models fit the price, and that number is what is searched, with the threshold. Its code
+    orders the models by list price and has a single threshold.
+    """
+
+    name: ClassVar[str] = "routerbench_cascade"
+    source: ClassVar[str] = "RouterBench (arXiv 2403.12031)"
+
+    chain: IntArray
+    """(num_called,) columns of the models with a training cost, the cheapest first."""
+    error_rate: float
+    effect: FloatArray
+    """(num_thresholds, num_called) mean training effect with that threshold and at most that many
+    calls."""
+    cost_usd: FloatArray
+    """(num_thresholds, num_called) mean US dollars a query."""
+
+    @classmethod
+    def fit(cls, data: LearningData) -> Self:
+        """The cascade whose thresholds and lengths were all tried on the training rows.
+
+        Raises:
+            NotApplicableError: No training outcome has a cost.
+        """
+        recorded = callable_outcomes(data, cls.name)
+        cost = data.means.cost_usd[0]
+        chain = np.array(
+            [i for i in np.argsort(cost, kind="stable") if np.isfinite(cost[i])], dtype=np.int64
+        )
+        wrong = judge_errs(recorded, data.pool.names, chain, error_rate=ERROR_RATE, seed=data.seed)
+        means = []
+        for threshold in QUALITY_THRESHOLDS:
+            accepted = (recorded.effect[:, chain] >= threshold) ^ wrong
+            means.append(
+                [
+                    _mean_of(run, run.answered, data)
+                    for run in call_in_turn(recorded, chain.tolist(), accepted)
+                ]
+            )
+        effect, usd = np.moveaxis(np.array(means), -1, 0)
+        return cls(
+            data.pool, data.cost_scale, data.means, data.seed, chain, ERROR_RATE, effect, usd
+        )
+
+    def call(self, recorded: Recorded, trade_off: float) -> Replay:
+        """What the best length for the trade-off pays and gets.
+
+        It sees the outcomes of the models that it calls.
+        """
+        threshold, last = np.unravel_index(
+            best_point(self.effect.ravel(), self.cost_usd.ravel(), trade_off), self.effect.shape
+        )
+        chain = self.chain[: int(last) + 1]
+        wrong = judge_errs(
+            recorded, self.pool.names, chain, error_rate=self.error_rate, seed=self.seed
+        )
+        accepted = (recorded.effect[:, chain] >= QUALITY_THRESHOLDS[int(threshold)]) ^ wrong
+        return _last(recorded, chain.tolist(), accepted)
+
+
+def _frugal_points(
+    recorded: Recorded, models: IntArray
+) -> Iterator[tuple[list[int], tuple[float, ...]]]:
+    """Every chain of ascending cost that can be tried, with every combination of thresholds, the
+    shortest first.
+    """
+    for length in range(1, min(LONGEST_CHAIN, len(models)) + 1):
+        for chain in combinations(models.tolist(), length):
+            if _complete(recorded, chain).any():
+                for limits in product(THRESHOLDS, repeat=length - 1):
+                    yield list(chain), limits
+
+
+def _vote_table(
+    data: LearningData, recorded: Recorded, votes: IntArray, small: int, large: int
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]:
+    """share, kept_effect, asked_effect, asked_usd and small_usd of a pair.
+
+    See the fields of `AutoMix`.
+    """
+    rows = _complete(recorded, [small] if large < 0 else [small, large])
+    count = np.bincount(votes[rows, small], minlength=NUM_VOTES + 1).astype(np.float64)
+    kept = _by_votes(
+        recorded.effect[rows, small], votes[rows, small], count, data.means.effect[0, small]
+    )
+    small_usd = float(recorded.cost_usd[rows, small].mean())
+    share = count / count.sum()
+    if large < 0:
+        return share, kept, kept, np.zeros_like(kept), small_usd
+    asked = _by_votes(
+        recorded.effect[rows, large], votes[rows, small], count, data.means.effect[0, large]
+    )
+    usd = _by_votes(
+        recorded.cost_usd[rows, large], votes[rows, small], count, data.means.cost_usd[0, large]
+    )
+    return share, kept, asked, usd, 2 * small_usd
+
+
+def _by_votes(
+    values: FloatArray, votes: IntArray, count: FloatArray, prior: FloatArray
+) -> FloatArray:
+    """Mean of the values for each number of votes, (NUM_VOTES + 1,), shrunk to the prior."""
+    total = np.bincount(votes, weights=values, minlength=NUM_VOTES + 1).astype(np.float64)
+    return shrunk_mean(total, count, prior)
+
+
+def _complete(recorded: Recorded, chain: Sequence[int]) -> BoolArray:
+    """Rows on which the whole chain was recorded, (num_queries,): all chains are compared as if
+    nothing were missing.
+    """
+    return np.asarray(np.isfinite(recorded.effect[:, list(chain)]).all(axis=1))
+
+
+def _last(recorded: Recorded, chain: list[int], accepted: BoolArray) -> Replay:
+    """What was paid and got after the whole chain."""
+    *_, run = call_in_turn(recorded, chain, accepted)
+    return run
+
+
+def _mean_of(run: Replay, rows: BoolArray, data: LearningData) -> tuple[float, float]:
+    """Mean effect and cost of some rows.
+
+    The effect is shrunk to the pool's, so that a few lucky rows count little.
+    """
+    count = np.asarray(rows.sum(), dtype=np.float64)
+    effect = shrunk_mean(run.effect[rows].sum(), count, np.asarray(data.means.effect.mean()))
+    return float(effect), float(run.cost_usd[rows].mean())

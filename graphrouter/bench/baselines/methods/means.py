@@ -1,0 +1,201 @@
+"""The baselines that look at the task alone: best single, task mean and Rasch.
+
+All three end in one table, a row for each task and a last one for "task unknown"; only the fitting
+differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar, Self
+
+import numpy as np
+
+from graphrouter.bench.baselines.baseline import Baseline
+from graphrouter.bench.baselines.learning import LearningData
+from graphrouter.bench.baselines.tools.levels import amounts_in_cells, with_new_columns
+from graphrouter.bench.baselines.tools.newcomers import NewModels
+from graphrouter.bench.baselines.tools.placement import (
+    moved,
+    offsets,
+    place_in_cells,
+    shrunk_to_pool,
+)
+from graphrouter.bench.baselines.tools.rasch import fit_rasch
+from graphrouter.bench.baselines.tools.rising_curve import sigmoid
+from graphrouter.bench.baselines.tools.shrinkage import task_means, task_totals
+from graphrouter.bench.observations import QUANTITIES
+from graphrouter.router.protocol import check_prompts
+from graphrouter.types import FloatArray, IntArray, Predictions
+
+
+@dataclass(frozen=True, eq=False)
+class TaskTableRouter(Baseline):
+    """Predicts from a table with one row a task; the prompt itself is not read."""
+
+    tasks: tuple[str, ...]
+    """Tasks seen in training, in row order."""
+    table: Predictions
+    """num_tasks + 1 rows; the last one serves queries whose task is unknown or was never seen."""
+
+    @property
+    def known_tasks(self) -> tuple[str, ...] | None:
+        """Tasks seen in training; None when there is one row for all of them."""
+        return self.tasks or None
+
+    def predict(
+        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
+    ) -> Predictions:
+        """Expected effect, cost, tokens and latency of every model: the row of each prompt's
+        task.
+        """
+        known = check_prompts(prompts, tasks)
+        rows = np.array([self._row_of.get(task, len(self.tasks)) for task in known], dtype=np.int64)
+        return Predictions(
+            self.pool.names, *(getattr(self.table, name)[rows] for name in QUANTITIES)
+        )
+
+    @cached_property
+    def _row_of(self) -> dict[str | None, int]:
+        return {task: row for row, task in enumerate(self.tasks)}
+
+    def _cells(self, new: NewModels) -> IntArray:
+        """Row of the table of each of the new models' queries, (num_queries,)."""
+        return np.array(
+            [self._row_of.get(task, len(self.tasks)) for task in new.tasks], dtype=np.int64
+        )
+
+    def _with_columns(self, new: NewModels, effect: FloatArray) -> Self:
+        """This router with the new models' effects (num_rows, num_new) and amounts as further
+        columns.
+        """
+        amounts = amounts_in_cells(self.table, self._cells(new), new)
+        return replace(
+            self, pool=new.pool, table=with_new_columns(self.table, effect, amounts, new)
+        )
+
+
+class BestSingle(TaskTableRouter):
+    """Ranks the models by their mean effect on the training queries, the same for every query.
+
+    Example:
+        >>> import graphrouter as gr
+        >>> from graphrouter.encoders.hashing import HashingEncoder
+        >>> data = gr.simulate(num_queries=60, num_models=3).data
+        >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
+        >>> router = BestSingle.fit(learning)
+        >>> router.best_model in router.models
+        True
+    """
+
+    name: ClassVar[str] = "best_single"
+    source: ClassVar[str] = "the constant router of every comparison"
+
+    @classmethod
+    def fit(cls, data: LearningData) -> Self:
+        """The router that the training rows make.
+
+        Models without outcomes get the pool's mean effect and no cost.
+        """
+        return cls(data.pool, data.cost_scale, tasks=(), table=data.means)
+
+    @property
+    def best_model(self) -> str:
+        """The model with the best mean effect in training."""
+        return self.models[int(np.argmax(self.table.effect[-1]))]
+
+    def _extended(self, new: NewModels) -> Self:
+        """Mean effect, shrunk to the mean of the pool's means."""
+        return self._with_columns(
+            new, shrunk_to_pool(new.effect, float(self.table.effect.mean()))[None, :]
+        )
+
+
+class TaskMean(TaskTableRouter):
+    """Mean effect and cost of each (task, model), shrunk to the model's mean: the best model of
+    each task.
+    """
+
+    name: ClassVar[str] = "task_mean"
+    source: ClassVar[str] = "LLMRouterBench's per-dataset best, with shrunk means"
+
+    @classmethod
+    def fit(cls, data: LearningData) -> Self:
+        """The router that the training rows make.
+
+        Models without outcomes get the pool's mean effect and no cost.
+        """
+        tasks, task_index = data.tasks
+        return cls(
+            data.pool,
+            data.cost_scale,
+            tasks,
+            task_means(data.outcomes, task_index, num_tasks=len(tasks)),
+        )
+
+    def _extended(self, new: NewModels) -> Self:
+        """Task means, shrunk to the pool's moved by the model's offset: a flat mean would forget
+        what tasks are hard.
+        """
+        return self._with_columns(
+            new, place_in_cells(self.table.effect.mean(axis=1), self._cells(new), new.effect)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class RaschRouter(TaskTableRouter):
+    """Ability of the model plus easiness of the task (`fit_rasch`).
+
+    Cost, tokens and latency are task means.
+
+    A query of unknown task gets the mean probability over the tasks, weighted by their share of the
+    training queries.
+    """
+
+    name: ClassVar[str] = "rasch"
+    source: ClassVar[str] = (
+        "Rasch, Probabilistic models for some intelligence and attainment tests (1960)"
+    )
+
+    easiness: FloatArray
+    """(num_tasks + 1,) log odds of success of a model of average ability; the last one is of
+    training queries without a task."""
+    shares: FloatArray
+    """(num_tasks + 1,) share of the training queries."""
+
+    @classmethod
+    def fit(cls, data: LearningData) -> Self:
+        """The router that the training rows make.
+
+        Models without outcomes get an average ability and no cost.
+        """
+        tasks, task_index = data.tasks
+        means = task_means(data.outcomes, task_index, num_tasks=len(tasks))
+        # Queries without a task are one more group: they still tell how able the models are.
+        group = np.where(task_index < 0, len(tasks), task_index)
+        total, count = task_totals(data.outcomes.effect, group, num_tasks=len(tasks) + 1)
+        fitted = fit_rasch(total, count)
+        share = np.bincount(group, minlength=len(tasks) + 1) / len(group)
+        probability = fitted.probability
+        effect = np.vstack([probability[:-1], share @ probability])
+        others = (getattr(means, name) for name in QUANTITIES[1:])
+        easiness = fitted.intercept + fitted.easiness
+        return cls(
+            data.pool,
+            data.cost_scale,
+            tasks,
+            Predictions(data.pool.names, effect, *others),
+            easiness,
+            share,
+        )
+
+    def _extended(self, new: NewModels) -> Self:
+        """The most probable ability under the prior that all abilities have, the easiness of the
+        tasks as fitted.
+        """
+        known = sigmoid(self.easiness)
+        ability = offsets(known[self._cells(new)], new.effect)
+        probability = moved(known, ability)
+        return self._with_columns(new, np.vstack([probability[:-1], self.shares @ probability]))

@@ -1,0 +1,208 @@
+"""Model-SAT: a model is its accuracies on probes.
+
+A network tells from them and the prompt whether it will succeed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self, TypeVar
+
+import numpy as np
+from torch import Tensor
+
+from graphrouter.bench.baselines.baseline import TextBaseline
+from graphrouter.bench.baselines.learning import LearningData, Questions, positions_in
+from graphrouter.bench.baselines.methods.perceptron import (
+    Perceptron,
+    as_perceptron,
+    as_tensor,
+    fitting,
+    log_odds,
+    run_layers,
+    start_layers,
+)
+from graphrouter.bench.baselines.methods.regressors import held_examples
+from graphrouter.bench.baselines.tools.clusters import group_means, nearest_centre
+from graphrouter.bench.baselines.tools.gradient import Descent, cross_entropy, minimise
+from graphrouter.bench.baselines.tools.newcomers import NewModels
+from graphrouter.bench.baselines.tools.placement import place_in_cells
+from graphrouter.bench.baselines.tools.rising_curve import sigmoid
+from graphrouter.types import FloatArray, IntArray
+
+A = TypeVar("A", FloatArray, Tensor)
+NUM_CLUSTERS = 20
+"""Probes where the training queries name fewer than two tasks."""
+HIDDEN = (64, 32)
+DESCENT = Descent(patience=3)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelSAT(TextBaseline):
+    """A perceptron on a model's accuracies over the probes and on the query's embedding predicts success.
+
+    Probes are the training tasks, or clusters of the training queries where there are fewer than
+    two tasks. The network knows a model by its accuracies alone: a newcomer needs no more than
+    those. It corrects the log odds of the model's mean accuracy. The original writes the accuracies
+    on 50 core tasks out in words and has a small language model read them beside the query; here
+    they are numbers, measured on the training rows, and the query is a fixed text embedding.
+
+    Example:
+        >>> import graphrouter as gr
+        >>> from graphrouter.encoders.hashing import HashingEncoder
+        >>> data = gr.simulate(num_queries=60, num_models=3).data
+        >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
+        >>> router = ModelSAT.fit(learning)
+        >>> newcomer = router.success(learning.questions, router.capability.mean(axis=0, keepdims=True))
+        >>> newcomer.shape
+        (60, 1)
+    """
+
+    name: ClassVar[str] = "model_sat"
+    source: ClassVar[str] = (
+        "Capability Instruction Tuning: A New Paradigm for Dynamic LLM Routing (arXiv "
+        "2502.17282), Model-SAT"
+    )
+
+    capability: FloatArray
+    """(num_models, num_probes) mean effect of each model on each probe, in (0, 1)."""
+    tasks: tuple[str, ...]
+    """The task that each probe is; empty where probes are clusters."""
+    centres: FloatArray
+    """(num_probes, dimension) centre of the cluster that each probe is; no rows where probes are
+    tasks."""
+    share: FloatArray
+    """(num_probes,) share of the training queries."""
+    centre: FloatArray
+    """(num_probes,) mean capability of the training models."""
+    spread: float
+    """Standard deviation of the capabilities around the centre."""
+    net: Perceptron
+    """From an embedding and the scaled capabilities, side by side, to what the log odds of the mean
+    are off by."""
+
+    @classmethod
+    def fit(cls, data: LearningData) -> Self:
+        """The router that the training rows make, from the epoch of the lowest log loss on the
+        validation rows.
+        """
+        probe, tasks, centres = _probes(data)
+        num_probes = len(tasks) or len(centres)
+        means = group_means(
+            data.outcomes.effect, probe, data.means.effect[0], num_groups=num_probes
+        )
+        capability = np.ascontiguousarray(
+            means.T
+        )  # laid out as it will be when loaded: sums are then the same to the last bit
+        share = np.bincount(probe[probe >= 0], minlength=num_probes) / max(
+            1, int((probe >= 0).sum())
+        )
+        centre = capability.mean(axis=0)
+        spread = max(float((capability - centre).std()), 1e-3)
+        net = _train(data, (capability - centre) / spread, log_odds(capability @ share))
+        common = (data.pool, data.cost_scale, data.encoder, data.amounts)
+        return cls(*common, capability, tasks, centres, share, centre, spread, net)
+
+    def effect(self, questions: Questions) -> FloatArray:
+        """Expected effect, (num_queries, num_models) in (0, 1)."""
+        return self.success(questions, self.capability)
+
+    def success(self, questions: Questions, capability: FloatArray) -> FloatArray:
+        """Expected effect, (num_queries, num_models) in (0, 1), of models known by their capabilities alone.
+
+        Args:
+            questions: The queries.
+            capability: (num_models, num_probes) mean effect on each probe, inside (0, 1); see the
+                field of this name.
+        """
+        scaled = (capability - self.centre) / self.spread
+        residual = pair_outputs(self.net.weights, self.net.biases, questions.vectors, scaled)
+        return sigmoid(log_odds(capability @ self.share) + residual)
+
+    def _extended(self, new: NewModels) -> Self:
+        """The newcomers' accuracies on the probes, shrunk to the pool's there, moved by the model's
+        offset; the network stays.
+        """
+        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        mean = self.capability.mean(axis=0)
+        # One more cell for queries on no probe: they tell how able the model is, and nothing about
+        # any probe.
+        profile = np.append(mean, mean @ self.share)
+        probe = _probe_of(questions, self.tasks, self.centres)
+        capability = place_in_cells(profile, np.where(probe < 0, len(mean), probe), new.effect)[:-1]
+        return replace(
+            self._joined(new, questions), capability=np.vstack([self.capability, capability.T])
+        )
+
+
+def pair_outputs(weights: Sequence[A], biases: Sequence[A], vectors: A, capability: A) -> A:
+    """Output of the layers for every (query, model) pair, (num_queries, num_models).
+
+    The first layer is applied to queries and to models apart and then added: that is the layer on
+    both side by side.
+    """
+    dimension = vectors.shape[1]
+    of_query, of_model = vectors @ weights[0][:dimension], capability @ weights[0][dimension:]
+    hidden = (of_query[:, None] + of_model[None, :] + biases[0]).clip(min=0)
+    return run_layers(weights[1:], biases[1:], hidden)[..., 0]
+
+
+def _probes(data: LearningData) -> tuple[IntArray, tuple[str, ...], FloatArray]:
+    """Number of each training query's probe, (num_train,) with -1 = none, and the tasks or the
+    centres that the probes are.
+    """
+    tasks, _ = data.tasks
+    by_task = len(tasks) >= 2
+    centres = (
+        np.empty((0, data.questions.vectors.shape[1])) if by_task else data.centres(NUM_CLUSTERS)
+    )
+    names = tasks if by_task else ()
+    return _probe_of(data.questions, names, centres), names, centres
+
+
+def _probe_of(questions: Questions, tasks: tuple[str, ...], centres: FloatArray) -> IntArray:
+    """Number of each query's probe, (num_queries,).
+
+    -1 for a query of no known task where probes are tasks.
+    """
+    return (
+        positions_in(tasks, questions.tasks)
+        if tasks
+        else nearest_centre(questions.vectors, centres)
+    )
+
+
+def _train(data: LearningData, capability: FloatArray, base: FloatArray) -> Perceptron:
+    """The network that the training rows make.
+
+    Args:
+        data: What to learn from.
+        capability: (num_models, num_probes), scaled.
+        base: (num_models,) log odds of each model's mean accuracy.
+    """
+    sizes = [data.questions.vectors.shape[1] + capability.shape[1], *HIDDEN]
+    weights, biases = start_layers(sizes, np.zeros(1), seed=data.seed)
+    models, start = as_tensor(capability), as_tensor(base)
+    vectors, effect = as_tensor(data.questions.vectors), as_tensor(data.outcomes.effect)
+
+    def loss(inputs: Tensor, targets: Tensor) -> Tensor:
+        return cross_entropy(start + pair_outputs(weights, biases, inputs, models), targets)
+
+    held_loss = None
+    held = held_examples(data)
+    if held is not None:
+        held_vectors, held_effect = as_tensor(held.inputs), as_tensor(held.targets)
+
+        def held_loss() -> Tensor:
+            return loss(held_vectors, held_effect)
+
+    minimise(
+        [*weights, *biases],
+        lambda rows: loss(vectors[rows], effect[rows]),
+        num_rows=len(vectors),
+        seed=data.seed,
+        held_loss=held_loss,
+        settings=fitting(DESCENT, num_rows=len(vectors), validated=held is not None),
+    )
+    return as_perceptron(weights, biases)

@@ -1,0 +1,85 @@
+"""Tryage: one network predicts the loss of every model on a prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from graphrouter.bench.baselines.baseline import TextBaseline
+from graphrouter.bench.baselines.learning import LearningData, Questions
+from graphrouter.bench.baselines.methods.perceptron import (
+    Examples,
+    Perceptron,
+    fit_perceptron,
+    log_odds,
+    squared_error,
+)
+from graphrouter.bench.baselines.methods.regressors import held_examples
+from graphrouter.bench.baselines.tools.gradient import Descent
+from graphrouter.bench.baselines.tools.rising_curve import sigmoid
+from graphrouter.types import FloatArray
+
+HIDDEN = (256,)
+DESCENT = Descent(patience=3)
+
+
+@dataclass(frozen=True, eq=False)
+class Tryage(TextBaseline):
+    """A perceptron predicts each model's loss on the prompt.
+
+    The user's constraints are added as penalties.
+
+    The loss is 1 - effect here: what the original predicts, the masked-token loss of BERT-like
+    experts, is not recorded for language models behind an API. Its constraint penalties, a weight
+    times a function of the model such as its size or price, are what `Policy` subtracts from the
+    effect. The network reads a fixed text embedding instead of being a fine-tuned BERT.
+
+    Example:
+        >>> import graphrouter as gr
+        >>> from graphrouter.encoders.hashing import HashingEncoder
+        >>> data = gr.simulate(num_queries=60, num_models=3).data
+        >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
+        >>> Tryage.fit(learning).predict(["Add 2 and 2."]).effect.shape
+        (1, 3)
+    """
+
+    name: ClassVar[str] = "tryage"
+    source: ClassVar[str] = (
+        "Tryage: Real-time, Intelligent Routing of User Prompts to Large Language Models (arXiv "
+        "2308.11601)"
+    )
+
+    losses: Perceptron
+    """From the embedding to the log odds of each model's expected loss, 1 - effect: it lies between
+    0 and 1."""
+
+    @classmethod
+    def fit(cls, data: LearningData) -> Self:
+        """The router that the training rows make, from the epoch of the lowest squared error on the
+        validation rows.
+        """
+        held = held_examples(data)
+        losses, _ = fit_perceptron(
+            Examples(data.questions.vectors, 1 - data.outcomes.effect),
+            log_odds(1 - data.means.effect[0]),
+            hidden=HIDDEN,
+            held=None if held is None else Examples(held.inputs, 1 - held.targets),
+            seed=data.seed,
+            loss=_squared_error,
+            settings=DESCENT,
+        )
+        return cls(data.pool, data.cost_scale, data.encoder, data.amounts, losses)
+
+    def effect(self, questions: Questions) -> FloatArray:
+        """Expected effect, 1 - expected loss, (num_queries, num_models) in (0, 1)."""
+        return 1 - sigmoid(self.losses.apply(questions.vectors))
+
+
+def _squared_error(log_odds_of_loss: Tensor, loss: Tensor) -> Tensor:
+    """What the network is trained to make small, as in the original: mean squared error of the
+    predicted losses.
+    """
+    return squared_error(torch.sigmoid(log_odds_of_loss), loss)

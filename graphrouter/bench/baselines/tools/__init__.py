@@ -1,0 +1,3 @@
+"""What several baselines share: means, clusters, amounts, rising curves, and places for models that
+come later.
+"""

@@ -1,0 +1,66 @@
+"""Clusters of prompts: k-means centres, who lies where, and what happened in each cluster."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphrouter.bench.baselines.tools.shrinkage import PRIOR_OUTCOMES, shrunk_mean, task_totals
+from graphrouter.bench.baselines.tools.vectors import similarities
+from graphrouter.types import FloatArray, IntArray
+
+_MAX_ROUNDS = 50
+
+
+def find_centres(vectors: FloatArray, num_clusters: int, *, seed: int) -> FloatArray:
+    """Centres (num_clusters, dimension) of a k-means clustering of unit vectors (num_texts,
+    dimension).
+    """
+    import warnings
+
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        # Fewer distinct prompts than clusters: the empty ones attract nobody.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = KMeans(num_clusters, n_init=3, max_iter=_MAX_ROUNDS, random_state=seed).fit(
+            vectors
+        )
+    return np.asarray(fitted.cluster_centers_, dtype=np.float64)
+
+
+def closeness(vectors: FloatArray, centres: FloatArray) -> FloatArray:
+    """Minus half the squared distance of each query to each centre, plus a constant of the query:
+    (num_queries, num_centres).
+    """
+    if len(vectors) == 0:
+        return np.empty((0, len(centres)))
+    return np.asarray(
+        np.vstack(list(similarities(vectors, centres))) - 0.5 * np.sum(centres**2, axis=1)
+    )
+
+
+def nearest_centre(vectors: FloatArray, centres: FloatArray) -> IntArray:
+    """Number of the nearest centre, (num_queries,); the earlier of equals."""
+    return np.asarray(np.argmax(closeness(vectors, centres), axis=1), dtype=np.int64)
+
+
+def group_means(
+    values: FloatArray,
+    group: IntArray,
+    prior: FloatArray,
+    *,
+    num_groups: int,
+    prior_outcomes: float = PRIOR_OUTCOMES,
+) -> FloatArray:
+    """Mean of each (group, model), shrunk towards the model's mean: (num_groups, num_models).
+
+    Args:
+        values: (num_queries, num_models), NaN = not observed.
+        group: (num_queries,) number of each query's group, -1 = none.
+        prior: (num_models,) what to expect without outcomes.
+        num_groups: Number of groups.
+        prior_outcomes: How many outcomes the prior counts for.
+    """
+    total, count = task_totals(values, group, num_tasks=num_groups)
+    return shrunk_mean(total, count, prior, prior_outcomes=prior_outcomes)

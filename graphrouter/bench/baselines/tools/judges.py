@@ -1,0 +1,75 @@
+"""Simulated judges of answers, as recorded outcomes carry no texts that a real one could read.
+
+Each sees the recorded effect through a stated amount of error, drawn from seed, prompt and model.
+The three are about equally good: they put a right answer above a wrong one 8 times in 10, on every
+task and for every model alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import ndtri
+
+from graphrouter.bench.baselines.tools.cascades import Recorded
+from graphrouter.bench.baselines.tools.draws import pair_draws
+from graphrouter.types import BoolArray, FloatArray, IntArray
+
+SCORE_NOISE = 0.85
+"""Standard deviation of FrugalGPT's score around the recorded effect: right outscores wrong 80
+times in 100."""
+NUM_VOTES = 8
+"""Verifications of one answer, as in AutoMix."""
+ERROR_RATE = 0.2
+"""How often RouterBench's judge is wrong: one of the rates that RouterBench simulates, and as good
+a judge as the other two."""
+
+
+def simulated_score(
+    recorded: Recorded, models: tuple[str, ...], columns: IntArray, *, seed: int
+) -> FloatArray:
+    """Score of each answer, (num_queries, num_models): recorded effect plus noise.
+
+    NaN in all but the given columns.
+    """
+    score = np.full(recorded.effect.shape, np.nan)
+    draws = pair_draws(
+        recorded.prompts, [models[i] for i in columns], seed=seed, purpose="answer score"
+    )
+    score[:, columns] = recorded.effect[:, columns] + SCORE_NOISE * ndtri(draws)
+    return score
+
+
+def simulated_votes(
+    recorded: Recorded, models: tuple[str, ...], *, seed: int, columns: list[int] | None = None
+) -> IntArray:
+    """Favourable votes on each answer, (num_queries, num_models) from 0 to NUM_VOTES.
+
+    0 where nothing was recorded.
+
+    With confidence from Beta(2, 1) the chance of v favourable votes is proportional to v + 1, with
+    Beta(1, 2) to NUM_VOTES + 1 - v (the beta-binomial distribution); a soft effect is the chance
+    that the answer is right.
+    """
+    taken = list(range(len(models))) if columns is None else columns
+    names = [models[i] for i in taken]
+    weights = np.arange(1, NUM_VOTES + 2) / np.arange(1, NUM_VOTES + 2).sum()
+    up_to = np.cumsum(np.stack([weights[::-1], weights]), axis=1)[:, :-1]
+    is_right = (
+        pair_draws(recorded.prompts, names, seed=seed, purpose="answer truth")
+        < recorded.effect[:, taken]
+    )
+    draw = pair_draws(recorded.prompts, names, seed=seed, purpose="verifier votes")
+    votes = np.zeros(recorded.effect.shape, dtype=np.int64)
+    counted = np.where(is_right, np.searchsorted(up_to[1], draw), np.searchsorted(up_to[0], draw))
+    votes[:, taken] = np.where(np.isfinite(recorded.effect[:, taken]), counted, 0)
+    return votes
+
+
+def judge_errs(
+    recorded: Recorded, models: tuple[str, ...], columns: IntArray, *, error_rate: float, seed: int
+) -> BoolArray:
+    """Whether the judge is wrong about each answer, (num_queries, len(columns))."""
+    names = [models[i] for i in columns]
+    return np.asarray(
+        pair_draws(recorded.prompts, names, seed=seed, purpose="judge error") < error_rate
+    )

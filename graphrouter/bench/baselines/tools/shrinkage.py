@@ -1,0 +1,104 @@
+"""Means that are pulled towards a prior where few outcomes stand behind them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphrouter.bench.observations import QUANTITIES
+from graphrouter.types import FloatArray, IntArray, Predictions
+
+PRIOR_OUTCOMES = 5.0
+"""How many outcomes a prior mean counts for: one lucky outcome must not make the best model of a
+task."""
+
+
+def shrunk_mean(
+    total: FloatArray,
+    count: FloatArray,
+    prior: FloatArray,
+    *,
+    prior_outcomes: float = PRIOR_OUTCOMES,
+) -> FloatArray:
+    """Means of `count` outcomes that sum to `total`, with `prior` counted as `prior_outcomes` more outcomes.
+
+    Args:
+        total: Sums of what was observed, any shape.
+        count: Numbers of outcomes, same shape.
+        prior: What to expect without outcomes, broadcast to the same shape; NaN gives NaN.
+        prior_outcomes: Weight of the prior, in outcomes.
+    """
+    return np.asarray((total + prior_outcomes * prior) / (count + prior_outcomes), dtype=np.float64)
+
+
+def model_means(outcomes: Predictions, *, prior_outcomes: float = PRIOR_OUTCOMES) -> Predictions:
+    """Mean of every quantity for each model, one row.
+
+    Effect is shrunk to the pool's mean and lies strictly inside (0, 1). The others are plain means:
+    a price level is no matter of luck, and a model without observed cost has NaN.
+    """
+    seen = np.isfinite(outcomes.effect)
+    # One half of a success and one half of a failure keep a pool that always fails or always
+    # succeeds off 0 and 1.
+    pool_mean = (np.nansum(outcomes.effect) + 0.5) / (seen.sum() + 1.0)
+    effect = shrunk_mean(
+        np.nansum(outcomes.effect, axis=0),
+        seen.sum(axis=0).astype(float),
+        np.asarray(pool_mean),
+        prior_outcomes=prior_outcomes,
+    )
+    others = [_plain_mean(getattr(outcomes, name)) for name in QUANTITIES[1:]]
+    return Predictions(outcomes.models, *(row[None, :] for row in (effect, *others)))
+
+
+def task_means(
+    outcomes: Predictions,
+    task_index: IntArray,
+    *,
+    num_tasks: int,
+    prior_outcomes: float = PRIOR_OUTCOMES,
+) -> Predictions:
+    """Mean of every quantity for each (task, model), shrunk to the model's mean.
+
+    Args:
+        outcomes: What was observed, (num_queries, num_models) each, NaN = not observed.
+        task_index: (num_queries,) number of the task of each query, -1 = unknown.
+        num_tasks: Number of tasks.
+        prior_outcomes: How many outcomes the model's mean counts for.
+
+    Returns:
+        num_tasks + 1 rows; the last one holds the models' means, for queries of unknown task.
+    """
+    means = model_means(outcomes, prior_outcomes=prior_outcomes)
+    tables = []
+    for name in QUANTITIES:
+        total, count = task_totals(getattr(outcomes, name), task_index, num_tasks=num_tasks)
+        prior = getattr(means, name)
+        tables.append(
+            np.vstack([shrunk_mean(total, count, prior, prior_outcomes=prior_outcomes), prior])
+        )
+    return Predictions(outcomes.models, *tables)
+
+
+def task_totals(
+    values: FloatArray, task_index: IntArray, *, num_tasks: int
+) -> tuple[FloatArray, FloatArray]:
+    """Sum and number of the observed values of each (task, model), each (num_tasks, num_models).
+
+    Args:
+        values: (num_queries, num_models), NaN = not observed.
+        task_index: (num_queries,) number of the task of each query; -1 = unknown, left out.
+        num_tasks: Number of tasks.
+    """
+    total = np.zeros((num_tasks, values.shape[1]))
+    count = np.zeros_like(total)
+    known = task_index >= 0
+    np.add.at(total, task_index[known], np.nan_to_num(values[known]))
+    np.add.at(count, task_index[known], np.isfinite(values[known]).astype(float))
+    return total, count
+
+
+def _plain_mean(values: FloatArray) -> FloatArray:
+    count = np.isfinite(values).sum(axis=0)
+    mean = np.full(values.shape[1], np.nan)
+    np.divide(np.nansum(values, axis=0), count, out=mean, where=count > 0)
+    return mean

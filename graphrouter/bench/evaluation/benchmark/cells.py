@@ -1,0 +1,94 @@
+"""The cells of a benchmark, and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from numpy.typing import NDArray
+
+from graphrouter.bench.evaluation.contender import Contender, Replayed
+from graphrouter.bench.evaluation.grid import GridCell, GridResult, read_cell, write_cell
+from graphrouter.bench.evaluation.results import SettingName
+from graphrouter.bench.observations import QUANTITIES
+from graphrouter.policy import PRESETS
+from graphrouter.types import Predictions
+
+MAIN = "graphrouter"
+"""Name of the graph router, which everybody else is compared with."""
+_REPLAYED = ("cost_usd", "effect", "answered")
+
+
+class Cell(GridCell):
+    """The graph router, or a baseline, on one split."""
+
+    @property
+    def has_network(self) -> bool:
+        """Whether it is the graph router."""
+        return self.router == MAIN
+
+
+@dataclass(frozen=True, eq=False)
+class CellResult(GridResult):
+    """What a router predicts for all test queries, in every setting."""
+
+    predict_s: float = float("nan")
+    """Seconds for all test queries in all settings."""
+    contenders: Mapping[SettingName, Contender] | None = None
+
+    def save(self, file: Path) -> None:
+        """Nothing; the result lies in `file` afterwards, whole or not at all."""
+        arrays: dict[str, NDArray[Any]] = {}
+        for setting, contender in (self.contenders or {}).items():
+            arrays |= {
+                f"{setting}.{name}": getattr(contender.predictions, name) for name in QUANTITIES
+            }
+            for preset, utility in (contender.preset_utilities or {}).items():
+                arrays[f"{setting}.preset.{preset}"] = utility
+            if contender.replayed is not None:
+                arrays |= {
+                    f"{setting}.replayed.{name}": getattr(contender.replayed, name)
+                    for name in _REPLAYED
+                }
+        models = next(iter(self.contenders.values())).predictions.models if self.contenders else ()
+        told = {
+            "status": self.status,
+            "message": self.message,
+            "fit_s": self.fit_s,
+            "predict_s": self.predict_s,
+        }
+        write_cell(file, told, models=models, arrays=arrays)
+
+    @classmethod
+    def load(cls, file: Path, *, with_contenders: bool = True) -> CellResult | None:
+        """The result in `file`.
+
+        None when there is none, or none that can be read: it is then computed again.
+        """
+        stored = read_cell(file, with_arrays=with_contenders)
+        if stored is None:
+            return None
+        contenders = {
+            setting: _contender(stored.arrays, setting, stored.models)
+            for setting in cast(tuple[SettingName, ...], ("task_known", "task_hidden"))
+            if f"{setting}.effect" in stored.arrays
+        }
+        return cls(**stored.told, contenders=contenders or None)
+
+
+def _contender(
+    arrays: Mapping[str, NDArray[Any]], setting: str, models: tuple[str, ...]
+) -> Contender:
+    predictions = Predictions(models, *(arrays[f"{setting}.{name}"] for name in QUANTITIES))
+    utilities = {
+        preset: arrays[f"{setting}.preset.{preset}"]
+        for preset in PRESETS
+        if f"{setting}.preset.{preset}" in arrays
+    }
+    if f"{setting}.replayed.effect" not in arrays:
+        return Contender(predictions, preset_utilities=utilities or None)
+    return Contender(
+        predictions, Replayed(*(arrays[f"{setting}.replayed.{name}"] for name in _REPLAYED))
+    )

@@ -1,0 +1,309 @@
+"""What an evaluation says in words: whether the evaluated router is worth its place, and what to use if it is not.
+
+Judged by the paired intervals of three figures: log loss (does it predict better?), and `area_log`
+and `reward_balanced` (does it route better?); without costs the reward of performance_first stands
+in for the latter two. A baseline is *beaten* in one of the two respects when the evaluated router
+is surely better there: an interval excludes zero in its favour, and none to its disadvantage.
+Baselines stand in the order of their simplicity, as in the catalogue, so the first that is not
+beaten is the simplest to use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from graphrouter.bench.baselines import BASELINES
+from graphrouter.bench.baselines.tools.cascades import Cascade
+from graphrouter.bench.evaluation.bootstrap import Interval
+from graphrouter.bench.evaluation.evaluate import ORACLE
+from graphrouter.bench.evaluation.families import METRICS, Metric
+from graphrouter.bench.evaluation.results import Evaluation, SettingName, SettingResult
+
+Mark = Literal["better", "worse", ""]
+PREDICTION = ("log_loss",)
+ROUTING = ("area_log", "reward_balanced")
+ROUTING_WITHOUT_COST = ("reward_performance_first",)
+NEGLIGIBLE, NEGLIGIBLE_SHARE = 5e-5, 5e-4
+"""Smaller differences show as 0: four digits, or a tenth of a per cent."""
+_RESPECT = {"predicts": "prediction", "routes": "choice"}
+NUM_NAMED = 4
+"""Of a longer list of routers only so many are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """A verdict: one sentence, and what it leaves out."""
+
+    kind: Literal["use_router", "use_baseline", "mixed", "open"]
+    """`mixed`: better in one respect, not in the other. `open`: there was nothing to compare
+    with."""
+    sentence: str
+    details: tuple[str, ...] = ()
+    recommended: str | None = None
+    """The baseline that does instead; None where none does."""
+
+    @property
+    def text(self) -> str:
+        """All of it in one line."""
+        return " ".join((self.sentence, *self.details))
+
+
+def mark_of(difference: Interval, metric: Metric) -> Mark:
+    """Whether a difference (evaluated router minus baseline) is surely better, surely worse, or neither.
+
+    A difference that is 0 at the digits shown is neither: it may be certain, but nobody would
+    notice it.
+    """
+    if not difference.excludes_zero or abs(difference.value) < (
+        NEGLIGIBLE_SHARE if metric.is_share else NEGLIGIBLE
+    ):
+        return ""
+    return "better" if (difference.high < 0) == metric.lower_is_better else "worse"
+
+
+def cascades_among(names: Collection[str]) -> frozenset[str]:
+    """Those of the names that the catalogue has as cascades, which look at the answers of the
+    models that they call.
+    """
+    return frozenset(
+        name for name in names if name in BASELINES and issubclass(BASELINES[name], Cascade)
+    )
+
+
+def routing_metrics(result: SettingResult, router: str) -> tuple[str, ...]:
+    """Names of the metrics by which the router's choices are judged.
+
+    Empty when it has no figure for any.
+    """
+    for names in (ROUTING, ROUTING_WITHOUT_COST):
+        known = tuple(name for name in names if np.isfinite(result.routers[router][name].value))
+        if known:
+            return known
+    return ()
+
+
+def conclude(
+    evaluation: Evaluation,
+    *,
+    setting: SettingName = "task_known",
+    sees_outcomes: Collection[str] | None = None,
+) -> Conclusion:
+    """The verdict on the evaluated router in one setting.
+
+    Args:
+        evaluation: What was found.
+        setting: One of its settings.
+        sees_outcomes: Routers that look at outcomes and are therefore never recommended, besides
+            the oracle; by default the cascades of the catalogue.
+    """
+    result, router = evaluation.settings[setting], evaluation.router
+    excluded = {
+        ORACLE,
+        *(cascades_among(result.paired) if sees_outcomes is None else sees_outcomes),
+    }
+    rivals = [name for name in result.paired if name not in excluded]
+    if not rivals:
+        return Conclusion("open", f"{router} was compared with no baseline.")
+    compared = _Compared(result, router, rivals, PREDICTION, routing_metrics(result, router))
+    alternatives = [name for name in rivals if compared.is_equal(name)]
+    found = _use_baseline(compared, alternatives) if alternatives else _use_router(compared)
+    left_out = [name for name in result.paired if name in excluded - {ORACLE}]
+    if not left_out:
+        return found
+    note = (
+        f"Not counted, since {'it looks' if len(left_out) == 1 else 'they look'} at answers: "
+        f"{listed(left_out)}."
+    )
+    return Conclusion(found.kind, found.sentence, (*found.details, note), found.recommended)
+
+
+def listed(names: Sequence[str], *, at_most: int | None = NUM_NAMED) -> str:
+    """The names in one phrase.
+
+    Of many, the first few and the count of at least two more. None for `at_most` names them all.
+
+    Example:
+        >>> listed(["knn"]), listed(["knn", "rasch"]), listed(["a", "b", "c", "d"], at_most=2)
+        ('knn', 'knn and rasch', 'a, b and 2 more')
+    """
+    shown = (
+        list(names)
+        if at_most is None or len(names) <= at_most + 1
+        else [*names[:at_most], f"{len(names) - at_most} more"]
+    )
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+class _Compared(NamedTuple):
+    """The evaluated router beside its rivals, in two respects."""
+
+    result: SettingResult
+    router: str
+    rivals: list[str]
+    """Baselines that could be used instead, simplest first."""
+    prediction: tuple[str, ...]
+    """Metrics of the first respect."""
+    routing: tuple[str, ...]
+    """Metrics of the second."""
+
+    def stand(self, name: str, metrics: Sequence[str]) -> Mark | None:
+        """How the router does against a rival by these metrics.
+
+        None when none of them is known for both.
+        """
+        known = [m for m in metrics if np.isfinite(self.result.paired[name][m].value)]
+        marks = {mark_of(self.result.paired[name][m], METRICS[m]) for m in known} - {""}
+        if not known:
+            return None
+        return marks.pop() if len(marks) == 1 else ""
+
+    def unbeaten(self, metrics: Sequence[str]) -> list[str]:
+        """Rivals that the router is not surely better than."""
+        return [name for name in self.rivals if self.stand(name, metrics) in ("", "worse")]
+
+    def winners(self, metrics: Sequence[str], among: Sequence[str]) -> list[str]:
+        """Rivals that are surely better than the router."""
+        return [name for name in among if self.stand(name, metrics) == "worse"]
+
+    def is_equal(self, name: str) -> bool:
+        """True when a rival could stand in for the router: it is not beaten in any respect in which
+        both are known.
+        """
+        stands = (self.stand(name, self.prediction), self.stand(name, self.routing))
+        # A router that only ranks cannot be judged as a predictor; one that never chooses cannot be
+        # recommended.
+        needed = stands[1] if self.routing else stands[0]
+        return needed is not None and "better" not in stands
+
+    def figures(self, name: str, metrics: Sequence[str]) -> str:
+        """The router's figures against the rival's, as in "log loss 0.4500 against 0.4700".
+
+        Empty where one has none.
+        """
+        mine, theirs = self.result.routers[self.router], self.result.routers[name]
+        shown = [m for m in metrics if np.isfinite([mine[m].value, theirs[m].value]).all()]
+        return ", ".join(
+            f"{METRICS[m].title} {mine[m].value:.4f} against {theirs[m].value:.4f}" for m in shown
+        )
+
+    def next_best(self, metric: str) -> str:
+        """The rival with the best figure."""
+        sign = 1 if METRICS[metric].lower_is_better else -1
+        figures = {name: sign * self.result.routers[name][metric].value for name in self.rivals}
+        return min(
+            self.rivals, key=lambda name: figures[name] if np.isfinite(figures[name]) else np.inf
+        )
+
+
+def _use_baseline(compared: _Compared, alternatives: list[str]) -> Conclusion:
+    """The verdict when a baseline is as good: the simplest of those that are surely better, or else
+    the simplest at all.
+    """
+    respects: Mapping[str, tuple[str, ...]] = {
+        "predicts": compared.prediction,
+        "routes": compared.routing,
+    }
+    better = [
+        name
+        for name in alternatives
+        if any(compared.stand(name, m) == "worse" for m in respects.values())
+    ]
+    chosen = (better or alternatives)[0]
+    figures = compared.figures(chosen, (*compared.prediction, *compared.routing))
+    if better:
+        does = " and ".join(
+            verb for verb, metrics in respects.items() if compared.stand(chosen, metrics) == "worse"
+        )
+        sentence = (
+            f"Use {chosen} here: it {does} better than {compared.router}{_in_brackets(figures)}."
+        )
+    else:
+        sentence = (
+            f"Use {chosen} here: {compared.router} is not surely better on this "
+            f"data{_in_brackets(figures)}."
+        )
+    details = []
+    if better and alternatives[0] != chosen:
+        details.append(f"{alternatives[0]} is simpler still and not beaten either.")
+    others = [name for name in alternatives if name not in (chosen, alternatives[0])]
+    if others:
+        details.append(f"Not beaten either: {listed(others)}.")
+    return Conclusion("use_baseline", sentence, (*details, *_counts(compared)), chosen)
+
+
+def _use_router(compared: _Compared) -> Conclusion:
+    """The verdict when every baseline is beaten in one respect at least."""
+    router = compared.router
+    parts = {
+        verb: (metrics, compared.unbeaten(metrics))
+        for verb, metrics in (("predicts", compared.prediction), ("routes", compared.routing))
+        if any(compared.stand(name, metrics) is not None for name in compared.rivals)
+    }
+    won = {verb: metrics for verb, (metrics, unbeaten) in parts.items() if not unbeaten}
+    lost = {verb: part for verb, part in parts.items() if part[1]}
+    if not parts:
+        return Conclusion("open", f"{router} shares no figure with a baseline.")
+    nearest = _in_brackets(*(_nearest(compared, metrics) for metrics in won.values()))
+    clauses = " and ".join(
+        _clause(compared, verb, metrics, names) for verb, (metrics, names) in lost.items()
+    )
+    if not lost:
+        sentence = f"Use {router} here: it {' and '.join(won)} better than every baseline{nearest}."
+        return Conclusion("use_router", sentence)
+    if not won:
+        sentence = f"No baseline is a match for {router} in both respects, but it {clauses}."
+    else:
+        sentence = (
+            f"{router} {' and '.join(won)} better than every baseline{nearest}, but {clauses}."
+        )
+    # Judged in one respect alone, somebody simpler may do.
+    alone = [
+        f"For the {_RESPECT[verb]} alone, {names[0]} does." for verb, (_, names) in lost.items()
+    ]
+    return Conclusion("mixed", sentence, (*(alone if won else ()), *_counts(compared)))
+
+
+def _in_brackets(*texts: str) -> str:
+    """The texts that say anything, in one pair of brackets and with a space before it."""
+    said = "; ".join(text for text in texts if text)
+    return f" ({said})" if said else ""
+
+
+def _nearest(compared: _Compared, metrics: Sequence[str]) -> str:
+    """The router's first figure against that of the nearest rival."""
+    nearest = compared.next_best(metrics[0])
+    return f"{compared.figures(nearest, metrics[:1])} of the next, {nearest}"
+
+
+def _clause(compared: _Compared, verb: str, metrics: Sequence[str], unbeaten: list[str]) -> str:
+    """What the router does not do better, and than whom: those that are surely better first, else
+    the simplest.
+    """
+    winners = compared.winners(metrics, unbeaten)
+    named = (winners or unbeaten)[0]
+    more = len(winners or unbeaten) - 1
+    others = f" and {more} more" if more else ""
+    return (
+        f"{verb} {'worse' if winners else 'no better'} than "
+        f"{named}{others}{_in_brackets(compared.figures(named, metrics))}"
+    )
+
+
+def _counts(compared: _Compared) -> tuple[str, ...]:
+    """How many baselines are beaten in each respect.
+
+    Nothing to add where they are few enough to be named.
+    """
+    if len(compared.rivals) <= NUM_NAMED:
+        return ()
+    beaten = {
+        verb: sum(compared.stand(name, metrics) == "better" for name in compared.rivals)
+        for verb, metrics in (("predicts", compared.prediction), ("routes", compared.routing))
+        if metrics
+    }
+    clauses = " and ".join(f"{verb} surely better than {count}" for verb, count in beaten.items())
+    return (f"Of {len(compared.rivals)} baselines, {compared.router} {clauses}.",)

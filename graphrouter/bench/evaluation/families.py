@@ -1,0 +1,232 @@
+"""The metrics of an evaluation.
+
+A new one is a pure function of arrays, a measure that feeds it, and a line in `FAMILIES`.
+
+A family measures metrics that share their work. Predictor families judge one predicted quantity on
+the pairs where it was both observed and predicted; choice families judge what the predictions would
+have chosen (see `choices`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from graphrouter.bench.evaluation.contender import Contender
+from graphrouter.bench.evaluation.measures import Measures, Unmeasured
+from graphrouter.bench.evaluation.predictor_measures import measure_effect, measure_log_rmse
+from graphrouter.bench.evaluation.routing_measures import (
+    measure_arena,
+    measure_frontier,
+    measure_gains,
+    measure_joint,
+    measure_rewards,
+    measure_spread,
+    measure_two_models,
+)
+from graphrouter.bench.evaluation.trial import Trial
+from graphrouter.bench.observations import Quantity
+from graphrouter.policy import PRESETS
+from graphrouter.types import BoolArray, FloatArray, Predictions
+
+__all__ = [
+    "FAMILIES",
+    "JOINT_METRICS",
+    "METRICS",
+    "Measures",
+    "Metric",
+    "MetricFamily",
+    "Unmeasured",
+    "measure_joint",
+]
+
+CASCADE_PREDICTS_NOTHING = "a cascade looks at answers; it predicts nothing beforehand"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure of a router on some queries."""
+
+    name: str
+    title: str
+    """What a table calls it."""
+    group: Literal["predictor", "routing"] = "routing"
+    """Whether it judges predictions or choices."""
+    lower_is_better: bool = False
+    is_share: bool = False
+    """Shown in per cent."""
+    is_headline: bool = False
+    """Shown in a table that has no room for all."""
+    when_undefined: str = ""
+    """Why it may have no value although everything it needs was observed."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFamily:
+    """Metrics that are measured together."""
+
+    metrics: tuple[Metric, ...]
+    collect: Callable[[Trial, Contender, BoolArray], Measures]
+    """From trial, contender and the pairs to use, (num_queries, num_models)."""
+    quantity: Quantity | None = None
+    """The predicted quantity that a predictor family judges; None for a choice family."""
+
+    def usable(self, trial: Trial, contender: Contender) -> BoolArray:
+        """Pairs that the family may use, (num_queries, num_models)."""
+        if (
+            self.quantity is None or contender.replayed is not None
+        ):  # a cascade is not judged by pairs: `measure` says so
+            return np.ones(trial.observed.effect.shape, dtype=bool)
+        observed: FloatArray = getattr(trial.observed, self.quantity)
+        predicted: FloatArray = getattr(contender.predictions, self.quantity)
+        return np.isfinite(observed) & np.isfinite(predicted)
+
+    def measure(self, trial: Trial, contender: Contender, usable: BoolArray) -> Measures:
+        """Every metric of the family, by name.
+
+        Args:
+            trial: What is judged on.
+            contender: Who is judged.
+            usable: (num_queries, num_models) the pairs that a predictor family looks at.
+        """
+        if self.quantity is not None and contender.replayed is not None:
+            return self.without(CASCADE_PREDICTS_NOTHING)
+        return self.collect(trial, contender, usable)
+
+    def without(self, reason: str) -> Measures:
+        """No values, for this reason."""
+        return {metric.name: Unmeasured(reason) for metric in self.metrics}
+
+
+def _predictor_family(
+    quantity: Quantity,
+    collect: Callable[[Trial, Predictions, BoolArray], Measures],
+    *metrics: Metric,
+) -> MetricFamily:
+    return MetricFamily(
+        metrics,
+        lambda trial, contender, usable: collect(trial, contender.predictions, usable),
+        quantity,
+    )
+
+
+def _choice_family(
+    collect: Callable[[Trial, Contender], Measures], *metrics: Metric
+) -> MetricFamily:
+    return MetricFamily(metrics, lambda trial, contender, usable: collect(trial, contender))
+
+
+def _log_rmse_family(name: str, title: str, quantity: Quantity, *, floor: float) -> MetricFamily:
+    metric = Metric(name, title, "predictor", lower_is_better=True)
+    return _predictor_family(
+        quantity, partial(measure_log_rmse, quantity=quantity, name=name, floor=floor), metric
+    )
+
+
+_NEVER_REACHED = "the best single's effect is never reached"
+_NOT_BETTER = "the strong model is not better than the weak one here"
+
+FAMILIES: tuple[MetricFamily, ...] = (
+    _predictor_family(
+        "effect",
+        measure_effect,
+        Metric("log_loss", "log loss", "predictor", lower_is_better=True, is_headline=True),
+        Metric("brier", "Brier", "predictor", lower_is_better=True, is_headline=True),
+        Metric("ece", "calibration error", "predictor", lower_is_better=True, is_headline=True),
+        Metric(
+            "kendall_tau",
+            "Kendall's tau",
+            "predictor",
+            when_undefined="no query has both better and worse models",
+        ),
+    ),
+    _choice_family(
+        measure_rewards,
+        *(
+            Metric(f"reward_{preset}", f"{preset.split('_')[0]} reward", is_headline=True)
+            for preset in PRESETS
+        ),
+    ),
+    _choice_family(
+        measure_frontier,
+        Metric("area_log", "area", is_headline=True),
+        Metric("aiq", "AIQ"),
+        Metric("deferral_area_50", "deferral area to 50 %"),
+        Metric("deferral_area_100", "deferral area"),
+        Metric("peak_effect", "peak effect"),
+        Metric("perf_gain", "gain at best", is_share=True, is_headline=True),
+        Metric(
+            "cost_save",
+            "cost saved",
+            is_share=True,
+            is_headline=True,
+            when_undefined=_NEVER_REACHED,
+        ),
+        Metric(
+            "qnc",
+            "quality-neutral cost",
+            lower_is_better=True,
+            is_share=True,
+            is_headline=True,
+            when_undefined=_NEVER_REACHED,
+        ),
+    ),
+    _choice_family(
+        measure_gains,
+        Metric("gain_at_random", "gain over random", is_share=True),
+        Metric("gain_at_best", "gain over best single", is_share=True),
+        Metric("gap_at_oracle", "gap to the oracle", lower_is_better=True, is_share=True),
+    ),
+    _choice_family(measure_spread, Metric("choice_entropy", "entropy of choices")),
+    _choice_family(
+        measure_two_models,
+        Metric("pgr", "PGR at half the calls", is_share=True, when_undefined=_NOT_BETTER),
+        Metric("apgr", "APGR", is_share=True, when_undefined=_NOT_BETTER),
+        Metric(
+            "cpt_50", "CPT(50 %)", lower_is_better=True, is_share=True, when_undefined=_NOT_BETTER
+        ),
+        Metric(
+            "cpt_80", "CPT(80 %)", lower_is_better=True, is_share=True, when_undefined=_NOT_BETTER
+        ),
+    ),
+    _choice_family(
+        measure_arena,
+        Metric("arena_score", "arena score"),
+        Metric(
+            "arena_opt_selection",
+            "optimal selection",
+            is_share=True,
+            when_undefined="no model solves any query",
+        ),
+        Metric(
+            "arena_opt_accuracy",
+            "optimal accuracy",
+            is_share=True,
+            when_undefined="no model solves any query",
+        ),
+        Metric(
+            "arena_opt_cost",
+            "optimal cost",
+            is_share=True,
+            when_undefined="no query is solved at a cost",
+        ),
+    ),
+    # Amounts below the floors (a nano-dollar, a token, a millisecond) are as good as nothing.
+    _log_rmse_family("log_rmse_cost", "log-RMSE cost", "cost_usd", floor=1e-9),
+    _log_rmse_family("log_rmse_tokens", "log-RMSE tokens", "output_tokens", floor=1.0),
+    _log_rmse_family("log_rmse_latency", "log-RMSE latency", "latency_s", floor=1e-3),
+)
+JOINT_METRICS: tuple[Metric, ...] = (
+    Metric("pareto_dist", "distance to the frontier of all", lower_is_better=True),
+)
+"""Metrics that need everybody who is compared: see `measure_joint`."""
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metrics in (*(family.metrics for family in FAMILIES), JOINT_METRICS)
+    for metric in metrics
+}
+"""Every metric by name, in table order."""

@@ -1,0 +1,47 @@
+"""Newcomers: how well routers know models, or a task, that nobody trained them on, after more and
+more outcomes.
+"""
+
+from graphrouter.bench.evaluation.newcomers.cells import (
+    REFERENCE,
+    RETRAINED,
+    SUGGESTED,
+    NewcomerCell,
+    NewcomerResult,
+)
+from graphrouter.bench.evaluation.newcomers.page import (
+    render_newcomers_html,
+    render_newcomers_markdown,
+)
+from graphrouter.bench.evaluation.newcomers.results import NewcomerEvaluation, verdict
+from graphrouter.bench.evaluation.newcomers.run import (
+    DEFAULT_ROUTERS,
+    NewcomerPlan,
+    collect,
+    failures,
+    open_cells,
+    plan_newcomers,
+    run_cells,
+)
+from graphrouter.bench.evaluation.newcomers.shots import DEFAULT_SHOTS, parse_shots
+
+__all__ = [
+    "DEFAULT_ROUTERS",
+    "DEFAULT_SHOTS",
+    "REFERENCE",
+    "RETRAINED",
+    "SUGGESTED",
+    "NewcomerCell",
+    "NewcomerEvaluation",
+    "NewcomerPlan",
+    "NewcomerResult",
+    "collect",
+    "failures",
+    "open_cells",
+    "parse_shots",
+    "plan_newcomers",
+    "render_newcomers_html",
+    "render_newcomers_markdown",
+    "run_cells",
+    "verdict",
+]

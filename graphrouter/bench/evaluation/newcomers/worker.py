@@ -1,0 +1,201 @@
+"""What a worker process does with a cell: fit once, let the newcomers join with more and more
+outcomes, ask, keep the result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import pandas as pd
+
+from graphrouter.bench.baselines import BASELINES, LearningData
+from graphrouter.bench.evaluation.benchmark.cells import MAIN
+from graphrouter.bench.evaluation.contender import Contender
+from graphrouter.bench.evaluation.grid import finish
+from graphrouter.bench.evaluation.newcomers.bench import Bench, set_up
+from graphrouter.bench.evaluation.newcomers.cells import (
+    RETRAINED,
+    SUGGESTED,
+    Entry,
+    NewcomerCell,
+    NewcomerResult,
+)
+from graphrouter.bench.evaluation.newcomers.shots import shot_label
+from graphrouter.data import Split
+from graphrouter.data.splits import prompt_key
+from graphrouter.exceptions import NotApplicableError
+from graphrouter.router.graph_router import GraphRouter
+from graphrouter.router.protocol import Router
+
+AnyRouter = TypeVar("AnyRouter", bound=Router)
+
+
+class _Join(NamedTuple):
+    """A router that has met the newcomers, made when it is asked for."""
+
+    name: str
+    shot: int | None
+    make: Callable[[], Router]
+
+
+def run_cell(cell: NewcomerCell) -> NewcomerResult:
+    """The result of a cell, which is also kept in its file.
+
+    A router that fails gives a result that says why.
+    """
+    # Errors outside the router are not the router's: they end the comparison.
+    bench = set_up(cell)
+    return finish(cell, partial(_meet_and_ask, cell, bench), NewcomerResult)
+
+
+def _meet_and_ask(cell: NewcomerCell, bench: Bench) -> NewcomerResult:
+    answers: dict[Entry, Contender] = {}
+    join_s: dict[str, float] = {}
+    start = time.perf_counter()
+    joins = _prepare(cell, bench)
+    fit_s = time.perf_counter() - start
+    for name, shot, make in joins:
+        start = time.perf_counter()
+        router = make()
+        label = shot_label(shot)
+        join_s[f"{name}@{label}"] = time.perf_counter() - start
+        answers[name, label] = _ask(router, bench, name)
+    return NewcomerResult("done", "", fit_s, join_s, answers)
+
+
+def _ask(router: Router, bench: Bench, name: str) -> Contender:
+    contender = bench.trial.enter(router, task_known=True, name=name)
+    if contender.replayed is not None or contender.preset_utilities is not None:
+        raise NotApplicableError(
+            "it predicts no effect that a policy could weigh, so nothing of newcomers can be "
+            "compared"
+        )
+    return contender
+
+
+def _prepare(cell: NewcomerCell, bench: Bench) -> list[_Join]:
+    """What to ask, after the one training or fit that all of it shares."""
+    if cell.router == RETRAINED:
+        retrained = _train(cell, bench, with_everything=True)
+        return [_Join(RETRAINED, None, lambda: retrained)]
+    if bench.task is not None:
+        return _joins_of_task(cell, bench, bench.task)
+    router: Router = (
+        _train(cell, bench) if cell.router == MAIN else BASELINES[cell.router].fit(bench.learning)
+    )
+    shown = {shot: bench.shown(shot) for shot in cell.shots}
+    joins = [
+        _Join(cell.router, shot, partial(_add_models, router, bench, each))
+        for shot, each in shown.items()
+    ]
+    if isinstance(router, GraphRouter):
+        chosen = suggested_outcomes(router, bench, [shot for shot in cell.shots if shot])
+        joins += [
+            _Join(SUGGESTED, shot, partial(_add_models, router, bench, each))
+            for shot, each in chosen.items()
+        ]
+    return joins
+
+
+def _joins_of_task(cell: NewcomerCell, bench: Bench, task: str) -> list[_Join]:
+    """The graph router is told of the task.
+
+    A baseline, which has no other way, is fitted again with the solved queries.
+    """
+    shown = {shot: bench.shown(shot) for shot in cell.shots}
+    if cell.router != MAIN:
+        return [
+            _Join(cell.router, shot, partial(_refit, cell.router, bench, each))
+            for shot, each in shown.items()
+        ]
+    router = _train(cell, bench)
+    described = bench.data.tasks.set_index("task")["description"].get(task)
+    description = described if isinstance(described, str) else None
+    return [
+        _Join(MAIN, shot, partial(router.add_task, task, description=description, examples=each))
+        for shot, each in shown.items()
+    ]
+
+
+def _train(cell: NewcomerCell, bench: Bench, *, with_everything: bool = False) -> GraphRouter:
+    if with_everything:
+        return GraphRouter.fit(bench.data, cell.config, split=bench.full_split)
+    return GraphRouter.fit(bench.known, cell.config, split=bench.split)
+
+
+def _add_models(router: AnyRouter, bench: Bench, outcomes: pd.DataFrame | None) -> AnyRouter:
+    if outcomes is not None and isinstance(router, GraphRouter):
+        outcomes = outcomes.drop(
+            columns=["prompt", "task"]
+        )  # its support has the queries, by their ids
+    return router.add_models(bench.cards, outcomes=outcomes)
+
+
+def _refit(name: str, bench: Bench, outcomes: pd.DataFrame | None) -> Router:
+    learning = bench.learning
+    if outcomes is not None:
+        train = (*bench.split.train, *dict.fromkeys(outcomes["query_id"]))
+        wider = Split(train=train, validation=bench.split.validation, test=bench.split.test)
+        learning = LearningData.of_split(bench.known, wider, bench.encoder, seed=bench.seed)
+    return BASELINES[name].fit(learning)
+
+
+def suggested_outcomes(
+    router: GraphRouter, bench: Bench, counts: Sequence[int]
+) -> dict[int, pd.DataFrame | None]:
+    """Outcomes of the newcomers on the probes that the router suggests for each, by how many were asked for.
+
+    Probes come in batches: what the router has learned of a newcomer from fewer outcomes decides
+    which it asks for next. A newcomer was not run on every query: probes that it has no outcome of
+    are passed over. One that has too few gives all.
+
+    Args:
+        router: Has not met the newcomers.
+        bench: Whose newcomers, and their outcomes.
+        counts: How many outcomes of each are wanted, ascending.
+    """
+    shown: dict[int, pd.DataFrame | None] = {}
+    so_far: pd.DataFrame | None = None
+    for count in counts:
+        met = _add_models(router, bench, so_far)
+        parts = [] if so_far is None else [so_far]
+        for model, theirs in bench.newcomers.groupby("model", sort=False):
+            known = (
+                set() if so_far is None else set(so_far.loc[so_far["model"] == model, "query_id"])
+            )
+            open_outcomes = theirs[~theirs["query_id"].isin(known)]
+            parts.append(
+                _next_probes(
+                    met, str(model), open_outcomes, min(count - len(known), len(open_outcomes))
+                )
+            )
+        so_far = pd.concat(parts, ignore_index=True) if parts else None
+        shown[count] = so_far
+    return shown
+
+
+def _next_probes(router: GraphRouter, model: str, outcomes: pd.DataFrame, num: int) -> pd.DataFrame:
+    """The outcomes on the next `num` suggested probes among those that are recorded, most telling
+    first.
+    """
+    if num < 1:
+        return outcomes.head(0)
+    support = router.support
+    answered = support.outcomes.loc[support.outcomes["model"] == model, "query_id"]
+    keys = support.queries["prompt"].map(prompt_key)
+    available = int(keys[~keys.isin(keys[support.queries["query_id"].isin(answered)])].nunique())
+    asked = min(2 * num, available)
+    while True:
+        rank = {
+            query: i
+            for i, query in enumerate(router.suggest_probes(asked, model=model)["query_id"])
+        }
+        found = outcomes[outcomes["query_id"].isin(rank)]
+        if len(found) >= num or asked == available:
+            return found.sort_values("query_id", key=lambda ids: ids.map(rank), kind="stable").head(
+                num
+            )
+        asked = min(4 * asked, available)

@@ -1,0 +1,47 @@
+"""Measures of predictions, on the pairs that were both observed and predicted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphrouter.bench.evaluation.bootstrap import Statistic
+from graphrouter.bench.evaluation.measures import Measures, mean_of_pairs
+from graphrouter.bench.evaluation.metrics import (
+    brier_of_pairs,
+    calibration_error_of_sums,
+    calibration_sums,
+    kendall_tau_of_queries,
+    log_error_of_pairs,
+    log_loss_of_pairs,
+)
+from graphrouter.bench.evaluation.trial import Trial
+from graphrouter.bench.observations import Quantity
+from graphrouter.types import BoolArray, Predictions
+
+
+def measure_effect(trial: Trial, predictions: Predictions, usable: BoolArray) -> Measures:
+    """Log loss, Brier score, calibration error and ranking of the expected effect."""
+    expected, observed = np.where(usable, predictions.effect, np.nan), trial.observed.effect
+    return {
+        "log_loss": mean_of_pairs(log_loss_of_pairs(expected, observed)),
+        "brier": mean_of_pairs(brier_of_pairs(expected, observed)),
+        "ece": Statistic(calibration_sums(expected, observed), calibration_error_of_sums),
+        "kendall_tau": mean_of_pairs(kendall_tau_of_queries(expected, observed)),
+    }
+
+
+def measure_log_rmse(
+    trial: Trial,
+    predictions: Predictions,
+    usable: BoolArray,
+    *,
+    quantity: Quantity,
+    name: str,
+    floor: float,
+) -> Measures:
+    """Root mean square error of the log of a predicted amount."""
+    expected = np.where(usable, getattr(predictions, quantity), np.nan)
+    squares = mean_of_pairs(
+        log_error_of_pairs(expected, getattr(trial.observed, quantity), floor=floor) ** 2
+    )
+    return {name: Statistic(squares.parts, lambda sums: np.sqrt(squares.finish(sums)))}

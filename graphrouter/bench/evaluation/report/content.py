@@ -1,0 +1,207 @@
+"""What a report shows, as plain values: computed here, laid out by `html` and `markdown`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphrouter import __version__
+from graphrouter.bench.evaluation.conclusion import Conclusion, conclude
+from graphrouter.bench.evaluation.evaluate import BEST_SINGLE, ORACLE, Round
+from graphrouter.bench.evaluation.families import METRICS
+from graphrouter.bench.evaluation.measures import why_no_costs
+from graphrouter.bench.evaluation.report.breakdown import PresetBreakdown, break_down
+from graphrouter.bench.evaluation.report.choices import play
+from graphrouter.bench.evaluation.report.curves import (
+    Frontiers,
+    ReliabilityCurve,
+    trace_frontiers,
+    trace_reliability,
+    why_no_frontier,
+)
+from graphrouter.bench.evaluation.report.losses import (
+    Example,
+    GroupLoss,
+    find_examples,
+    find_losses,
+)
+from graphrouter.bench.evaluation.results import Evaluation, SettingName
+from graphrouter.bench.evaluation.table import Table, build_table, explain_gaps
+from graphrouter.exceptions import DataError
+from graphrouter.policy import PresetName
+
+HEADLINE = (
+    "log_loss",
+    "area_log",
+    "reward_performance_first",
+    "reward_balanced",
+    "perf_gain",
+    "cost_save",
+)
+"""Metrics of the first table; all others stand in the second."""
+ALWAYS_SHOWN = (BEST_SINGLE, "task_mean", "knn")
+"""Baselines whose curves are visible from the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One dataset in one setting."""
+
+    setting: SettingName
+    conclusion: Conclusion
+    sees_outcomes: tuple[str, ...]
+    """Routers that look at outcomes: the oracle and the cascades. They are marked and never
+    recommended."""
+    shown_first: tuple[str, ...]
+    """Routers whose curves are visible from the start; the evaluated one first."""
+    frontiers: Frontiers | None
+    why_no_frontier: str | None
+    reliability: tuple[ReliabilityCurve, ...]
+    headline: Table
+    others: Table
+    gaps: tuple[str, ...]
+    """Why single figures are missing."""
+    breakdowns: tuple[PresetBreakdown, ...]
+    """Of performance_first, and of balanced where there are costs."""
+    judged_preset: PresetName
+    """The preset of `losses` and `examples`."""
+    rivals: tuple[str, ...]
+    """Baselines that `losses` compares with."""
+    losses: tuple[GroupLoss, ...]
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One dataset."""
+
+    dataset: str
+    router: str
+    """The evaluated one."""
+    num_splits: int
+    sections: tuple[Section, ...]
+    failed: Mapping[str, str]
+    """Why a router is not among the results."""
+    basis: Mapping[str, str]
+    """What everything rests on: the label and the value of each fact."""
+
+
+def build_report(
+    rounds: Sequence[Round],
+    evaluation: Evaluation,
+    *,
+    date: str | None = None,
+    command: str | None = None,
+) -> Report:
+    """What there is to show of one dataset.
+
+    Args:
+        rounds: What was compared, one a split.
+        evaluation: What `judge` found in these rounds.
+        date: When the report is made, in any form; not read from the clock, so that the same input
+            gives the same report.
+        command: What was run to get it.
+
+    Raises:
+        DataError: The evaluation is of other rounds.
+    """
+    settings, seeds = (
+        tuple(rounds[0].contenders) if rounds else (),
+        tuple(each.seed for each in rounds),
+    )
+    if settings != tuple(evaluation.settings) or seeds != evaluation.seeds:
+        raise DataError(
+            f"The evaluation has the settings {list(evaluation.settings)} and the seeds "
+            f"{list(evaluation.seeds)}, the rounds "
+            f"have {list(settings)} and {list(seeds)}; expected the evaluation that `judge` makes "
+            "of these rounds."
+        )
+    return Report(
+        dataset=evaluation.dataset,
+        router=evaluation.router,
+        num_splits=len(rounds),
+        sections=tuple(_section(rounds, evaluation, setting) for setting in settings),
+        failed=dict(evaluation.failed),
+        basis=_basis(rounds, evaluation, date=date, command=command),
+    )
+
+
+def _section(rounds: Sequence[Round], evaluation: Evaluation, setting: SettingName) -> Section:
+    result, contenders, router = (
+        evaluation.settings[setting],
+        rounds[0].contenders[setting],
+        evaluation.router,
+    )
+    cascades = [name for name, contender in contenders.items() if contender.replayed is not None]
+    conclusion = conclude(evaluation, setting=setting, sees_outcomes=cascades)
+    presets: tuple[PresetName, ...] = ("performance_first", "balanced")
+    if any(why_no_costs(each.trial) is not None for each in rounds):
+        presets = presets[:1]
+    rivals = _rivals(evaluation, setting, presets[-1], cascades)
+    single = [BEST_SINGLE] if BEST_SINGLE in contenders else []
+    played = [
+        play(rounds, setting, preset, names={router, ORACLE, *single, *rivals})
+        for preset in presets
+    ]
+    others = [name for name in METRICS if name not in HEADLINE]
+    return Section(
+        setting=setting,
+        conclusion=conclusion,
+        sees_outcomes=(*cascades, ORACLE),
+        shown_first=_shown_first(
+            router, (*ALWAYS_SHOWN, conclusion.recommended, *rivals), tuple(contenders)
+        ),
+        frontiers=trace_frontiers(rounds, setting),
+        why_no_frontier=why_no_frontier(rounds),
+        reliability=trace_reliability(rounds, setting),
+        headline=build_table(evaluation, setting=setting, metrics=HEADLINE),
+        others=build_table(evaluation, setting=setting, metrics=others),
+        gaps=explain_gaps(result, list(METRICS.values())),
+        breakdowns=tuple(break_down(each, router=router) for each in played),
+        judged_preset=presets[-1],
+        rivals=rivals,
+        losses=find_losses(played[-1], router=router, rivals=rivals),
+        examples=find_examples(rounds, setting, presets[-1], router=router),
+    )
+
+
+def _rivals(
+    evaluation: Evaluation, setting: SettingName, preset: PresetName, cascades: Sequence[str]
+) -> tuple[str, ...]:
+    """Best single, and the baseline with the largest reward in the preset."""
+    result = evaluation.settings[setting]
+    names = [name for name in result.paired if name != ORACLE and name not in cascades]
+    reward = {name: result.routers[name][f"reward_{preset}"].value for name in names}
+    known = [name for name in names if np.isfinite(reward[name])]
+    best = [max(known, key=lambda name: reward[name])] if known else []
+    return tuple(dict.fromkeys([*(name for name in names if name == BEST_SINGLE), *best]))
+
+
+def _shown_first(
+    router: str, wanted: Sequence[str | None], present: Sequence[str]
+) -> tuple[str, ...]:
+    """The router, then those of the wanted names that take part, each once."""
+    return tuple(
+        dict.fromkeys([router, *(name for name in wanted if name is not None and name in present)])
+    )
+
+
+def _basis(
+    rounds: Sequence[Round], evaluation: Evaluation, *, date: str | None, command: str | None
+) -> dict[str, str]:
+    coverage, seeds = evaluation.coverage, [str(seed) for seed in evaluation.seeds]
+    a_split = " a split" if len(rounds) > 1 else ""
+    facts: dict[str, str | None] = {
+        "queries": f"{evaluation.num_queries:,}{a_split}",
+        "models": f"{evaluation.num_models:,}",
+        "routers": f"{len(next(iter(rounds[0].contenders.values()))):,}",
+        "observed pairs": f"{coverage.num_pairs:,}{a_split}",
+        "pairs with cost": f"{coverage.num_costed_pairs:,}{a_split}",
+        "seed of the split" if len(seeds) == 1 else "seeds of the splits": ", ".join(seeds),
+        "date": date,
+        "graphrouter": __version__,
+        "command": command,
+    }
+    return {label: value for label, value in facts.items() if value is not None}

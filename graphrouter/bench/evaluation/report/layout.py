@@ -1,0 +1,175 @@
+"""What stands where: the blocks of a section, the same for HTML and Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from graphrouter.bench.evaluation.report.content import Report, Section
+from graphrouter.bench.evaluation.report.grids import (
+    OUTCOME_MARK,
+    Grid,
+    chosen_grid,
+    example_grid,
+    failed_grid,
+    figure_grid,
+    frontier_grid,
+    loss_grid,
+    reliability_grid,
+    single_model_grid,
+    task_grid,
+)
+
+SETTING_TITLES = {"task_known": "task known", "task_hidden": "task hidden"}
+_WEIGHTS = {
+    "performance_first": "only effect counts",
+    "balanced": "effect and scaled cost weigh the same",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A headline with what stands below it, in this order."""
+
+    title: str
+    text: tuple[str, ...] = ()
+    plot: Literal["frontier", "reliability"] | None = None
+    grids: tuple[Grid, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def section_title(report: Report, section: Section) -> str:
+    """Dataset and setting."""
+    return f"{report.dataset}, {SETTING_TITLES[section.setting]}"
+
+
+def lay_out(report: Report, section: Section) -> tuple[Block, ...]:
+    """The blocks of one section, below its verdict."""
+    return (
+        _frontier(report, section),
+        _figures(report, section),
+        _reliability(section),
+        _breakdown(report, section),
+        _losses(report, section),
+        _examples(report, section),
+        *((Block("Failed", grids=(failed_grid(report.failed),)),) if report.failed else ()),
+    )
+
+
+def _frontier(report: Report, section: Section) -> Block:
+    if section.frontiers is None:
+        return Block("Effect against cost", (f"No frontier: {section.why_no_frontier}.",))
+    text = (
+        "Mean effect that each router reaches at a mean cost a query, over all trade-offs between "
+        "the two: higher and further "
+        "left is better. Points are single models. The shaded range, from the cheapest model's "
+        "mean cost to 1.5 times the best "
+        "single model's, is that of the area."
+    )
+    sees, router = section.sees_outcomes, report.router
+    grids = (
+        frontier_grid(section.frontiers, router=router, sees_outcomes=sees),
+        single_model_grid(section.frontiers),
+    )
+    return Block("Effect against cost", (text,), "frontier", grids, _outcome_notes(section))
+
+
+def _figures(report: Report, section: Section) -> Block:
+    text = (
+        f"Below each figure the difference {report.router} minus that router, on the same "
+        "queries; in brackets 95 % intervals. "
+        f"▲ {report.router} is surely better, ▼ surely worse: the interval of the difference "
+        "excludes zero. Where nothing "
+        "differs, one mark in twenty still comes by chance."
+    )
+    sees, router = section.sees_outcomes, report.router
+    grids = (
+        figure_grid(section.headline, caption="Main figures", router=router, sees_outcomes=sees),
+        figure_grid(
+            section.others,
+            caption="All other figures",
+            router=router,
+            sees_outcomes=sees,
+            is_folded=True,
+        ),
+    )
+    notes = dict.fromkeys(
+        (
+            *_outcome_notes(section),
+            *section.headline.notes[1:],
+            *section.others.notes[1:],
+            *section.gaps,
+        )
+    )
+    return Block("Figures", (text,), None, grids, tuple(notes))
+
+
+def _reliability(section: Section) -> Block:
+    if not section.reliability:
+        return Block("Reliability", ("Nobody here predicts an effect.",))
+    text = (
+        "What happened where a router expected a given effect: on the diagonal its "
+        "expectations can be taken at their word."
+    )
+    return Block(
+        "Reliability",
+        (text,),
+        "reliability",
+        (reliability_grid(section.reliability, shown=section.shown_first),),
+    )
+
+
+def _breakdown(report: Report, section: Section) -> Block:
+    presets = "; ".join(f"{each.preset}: {_WEIGHTS[each.preset]}" for each in section.breakdowns)
+    counts = " Choices are counted over all splits together." if report.num_splits > 1 else ""
+    text = f"What {report.router} reaches where, and which models it chooses ({presets}).{counts}"
+    grids = tuple(
+        grid(each, router=report.router)
+        for each in section.breakdowns
+        for grid in (task_grid, chosen_grid)
+    )
+    return Block("By task and by model chosen", (text,), grids=grids)
+
+
+def _losses(report: Report, section: Section) -> Block:
+    title = f"Where {report.router} loses"
+    if not section.rivals:
+        return Block(title, ("There is no baseline to lose to.",))
+    rivals = " and ".join(section.rivals)
+    if not section.losses:
+        return Block(
+            title,
+            (
+                f"Nowhere: in no task and with no model chosen has {rivals} more reward "
+                f"({section.judged_preset}).",
+            ),
+        )
+    text = (
+        f"Tasks and chosen models with a lower mean reward ({section.judged_preset}) than "
+        f"{rivals} on the same queries, the "
+        "largest total first. ▼ marks losses whose interval excludes zero; the others may be "
+        "luck. Groups of fewer than "
+        "ten queries have no interval."
+    )
+    return Block(title, (text,), grids=(loss_grid(section.losses),))
+
+
+def _examples(report: Report, section: Section) -> Block:
+    if not section.examples:
+        return Block(
+            "Examples",
+            (f"On no query did another model do better than the choice of {report.router}.",),
+        )
+    text = (
+        f"Queries on which {report.router} lost most reward ({section.judged_preset}) to the best "
+        "choice; of equals, those that "
+        "most models get right."
+    )
+    return Block("Examples", (text,), grids=(example_grid(section.examples),))
+
+
+def _outcome_notes(section: Section) -> tuple[str, ...]:
+    return (
+        f"{OUTCOME_MARK.strip()} looks at outcomes that nobody has in advance (oracle), or at "
+        "answers (cascades).",
+    )

@@ -1,0 +1,132 @@
+"""What routers are judged on: the queries, what was observed on them, and the predictions brought
+into the same columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from graphrouter.bench.baselines.baseline import Baseline
+from graphrouter.bench.baselines.tools.cascades import Cascade
+from graphrouter.bench.evaluation.contender import Contender, Replayed
+from graphrouter.bench.evaluation.frontier import replay_trade_offs
+from graphrouter.bench.observations import Observations
+from graphrouter.exceptions import DataError
+from graphrouter.policy import CostScale
+from graphrouter.router.protocol import Router
+from graphrouter.types import Predictions
+
+if TYPE_CHECKING:
+    from graphrouter.data import RoutingDataset
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The evaluated queries, in the order of their ids, and the evaluated models, in the order of
+    the dataset.
+    """
+
+    models: tuple[str, ...]
+    query_ids: tuple[str, ...]
+    prompts: tuple[str, ...]
+    tasks: tuple[str | None, ...]
+    observed: Predictions
+    """Outcomes in the shape of predictions, (num_queries, num_models) each, NaN = not observed."""
+    cost_scale: CostScale
+    """Fitted on training outcomes."""
+    best_single: Predictions | None
+    """What the best single baseline predicts for these queries; None without that baseline."""
+
+    @classmethod
+    def of(
+        cls,
+        data: RoutingDataset,
+        query_ids: Sequence[str],
+        *,
+        models: Sequence[str],
+        best_single: Router | None,
+        cost_scale: CostScale,
+    ) -> Self:
+        """The trial of the models that a router knows on the given queries.
+
+        The order of the ids does not matter.
+
+        Raises:
+            DataError: The router shares no model with the dataset, or nothing was observed.
+        """
+        seen = Observations.of(data, sorted(query_ids))
+        shared = tuple(name for name in seen.pool.names if name in models)
+        if not shared:
+            theirs, ours = _few(tuple(models)), _few(seen.pool.names)
+            raise DataError(
+                f"The router knows {theirs}; {data.name!r} has {ours}. Expected shared models; "
+                "evaluate on its own data."
+            )
+        observed = align(seen.outcomes, shared, owner="the dataset")
+        if not np.isfinite(observed.effect).any():
+            raise DataError(
+                f"None of the router's {len(shared)} models has an outcome on the "
+                f"{len(query_ids)} queries; "
+                "expected at least one. Evaluate on queries with outcomes."
+            )
+        baseline = None
+        if best_single is not None:  # it looks at neither prompt nor task
+            baseline = align(best_single.predict(seen.prompts), shared, owner="best_single")
+        return cls(shared, seen.query_ids, seen.prompts, seen.tasks, observed, cost_scale, baseline)
+
+    def enter(self, router: Router, *, task_known: bool, name: str) -> Contender:
+        """The router in this trial, with the queries' tasks given or hidden.
+
+        A cascade is asked what it reaches at every trade-off; it sees the outcomes of the models
+        that it calls, of no others.
+        """
+        tasks = self.tasks if task_known else None
+        predictions = align(router.predict(self.prompts, tasks=tasks), self.models, owner=name)
+        if isinstance(router, Cascade):
+            return Contender(predictions, replayed=self._replay(router, tasks))
+        utilities = (
+            router.preset_utilities(self.prompts, tasks=tasks)
+            if isinstance(router, Baseline)
+            else None
+        )
+        if utilities is None:
+            return Contender(predictions)
+        columns = [router.models.index(model) for model in self.models]
+        return Contender(
+            predictions,
+            preset_utilities={preset: each[:, columns] for preset, each in utilities.items()},
+        )
+
+    def _replay(self, router: Cascade, tasks: Sequence[str | None] | None) -> Replayed:
+        plays = [
+            router.replay(self.prompts, self.observed, trade_off=float(trade_off), tasks=tasks)
+            for trade_off in replay_trade_offs(self.cost_scale)
+        ]
+        cost, effect = (
+            np.column_stack([getattr(play, part) for play in plays])
+            for part in ("cost_usd", "effect")
+        )
+        return Replayed(cost, effect, plays[0].answered)
+
+
+def align(predictions: Predictions, models: tuple[str, ...], *, owner: str) -> Predictions:
+    """The columns of the given models, in their order.
+
+    Raises:
+        DataError: A model has no column; `owner` names whose predictions these are.
+    """
+    missing = [model for model in models if model not in predictions.models]
+    if missing:
+        raise DataError(
+            f"{owner} does not predict {missing[0]!r} ({len(missing)} of {len(models)} models); "
+            "fit it on the same pool."
+        )
+    return predictions.take(columns=np.array([predictions.models.index(model) for model in models]))
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

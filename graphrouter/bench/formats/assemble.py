@@ -1,0 +1,231 @@
+"""Turns what a reader found in a foreign file into a checked dataset, and says in the log what it
+left out or averaged.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from graphrouter.data.columns import NUMBERS, OUTCOME_NUMBERS, SPLITS
+from graphrouter.data.schema import RoutingDataset
+from graphrouter.data.values import parse_numbers
+from graphrouter.exceptions import DataError
+from graphrouter.types import BoolArray, FloatArray
+
+logger = logging.getLogger(__name__)
+_RANGES = {column.name: column for column in NUMBERS["outcomes"]}
+_TRUTHS: dict[str, float] = {"true": 1.0, "false": 0.0}
+
+
+def assemble(
+    queries: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    *,
+    name: str,
+    models: pd.DataFrame | None = None,
+) -> RoutingDataset:
+    """The dataset of what a reader found.
+
+    Queries without text are left out; so are copies of a prompt in a later split (train before
+    validation before test), because a test prompt that was trained on says nothing. Pairs that were
+    run more than once are averaged. All three are logged.
+
+    Args:
+        queries: One row a query with query_id, task and prompt (None = no text), perhaps split and
+            metadata.
+        outcomes: One row a run: `query` (row of `queries`, from 0), model, effect (NaN = not
+            observed: no outcome) and perhaps cost_usd, input_tokens, output_tokens, latency_s (NaN
+            = not recorded).
+        name: Name of the dataset.
+        models: Cards of the models; those without a row here get one of their name.
+
+    Raises:
+        DataError: Nothing is left, or a table breaks the contract.
+    """
+    kept = _with_text(queries) & _on_one_side(queries)
+    observed = outcomes[
+        outcomes["effect"].notna().to_numpy() & kept[outcomes["query"].to_numpy(dtype=np.int64)]
+    ]
+    if observed.empty:
+        raise DataError(
+            f"{name}: the source has no graded answer, so there is no outcome to learn from."
+        )
+    runs = _averaged(
+        observed.assign(
+            query_id=queries["query_id"].to_numpy()[observed["query"].to_numpy(dtype=np.int64)]
+        )
+    )
+    wanted = queries[kept]
+    if (
+        "split" in wanted.columns and wanted["split"].nunique() < 2
+    ):  # one side alone divides nothing
+        wanted = wanted.drop(columns="split")
+    known = models if models is not None else pd.DataFrame({"model": pd.Series(dtype="str")})
+    unknown = [model for model in dict.fromkeys(runs["model"]) if model not in set(known["model"])]
+    cards = (
+        pd.concat([known, pd.DataFrame({"model": unknown})], ignore_index=True)
+        if unknown
+        else known
+    )
+    return RoutingDataset.from_frames(queries=wanted, models=cards, outcomes=runs, name=name)
+
+
+def outcome_numbers(
+    column: Iterable[Any], file: Path, field: str, *, called: str | None = None
+) -> FloatArray:
+    """A column of a source as (num_rows,) float64 within the range of the outcomes' column `field`, NaN = not recorded.
+
+    Args:
+        column: Numbers or truth values, or text as CSV has it.
+        file: Where it stands, for messages; rows count from 1.
+        field: Column of the outcomes table whose range holds.
+        called: What the source calls the column.
+
+    Raises:
+        DataError: A value is no number, or out of range; the message names the file and the row.
+    """
+    plain = [
+        _TRUTHS.get(value.strip().lower(), value) if isinstance(value, str) else value
+        for value in column
+    ]
+    values = parse_numbers(pd.Series(plain, dtype=object), str(file), called or field)
+    wrong = (values < 0) | (values > _RANGES[field].at_most) | np.isinf(values)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(
+            f"{file}, row {row + 1}: {called or field} is {values[row]:g}; expected "
+            f"{_RANGES[field].expected} "
+            f"({_RANGES[field].what}). Rescale or correct it in the source."
+        )
+    return values
+
+
+def without_free_models(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """The outcomes without the costs of models that never cost anything: those were run at home,
+    and nobody recorded a price.
+    """
+    free = outcomes.groupby("model", sort=False)["cost_usd"].transform("max") == 0
+    if free.any():
+        names = list(dict.fromkeys(outcomes.loc[free, "model"]))
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        logger.warning(
+            "%d models have cost 0 in every record (%s); their cost is left empty.",
+            len(names),
+            shown,
+        )
+    return outcomes.assign(cost_usd=outcomes["cost_usd"].mask(free))
+
+
+def prompt_texts(column: Iterable[Any], *, turns: bool = False) -> list[str | None]:
+    r"""The prompts as text, None where there is none; a half of a surrogate pair becomes a question mark.
+
+    Args:
+        column: Texts; with `turns` also lists of texts, or such a list written as text (JSON or
+            Python).
+        turns: Join the turns of a conversation by an empty line.
+
+    Example:
+        >>> prompt_texts(["Hello.", '["One.", "Two."]', " ", None], turns=True)
+        ['Hello.', 'One.\n\nTwo.', None, None]
+    """
+    return [_text(value, turns=turns) for value in column]
+
+
+def _text(value: Any, *, turns: bool) -> str | None:
+    found = _turns(value) if turns else None
+    text = "\n\n".join(found) if found else value
+    if not isinstance(text, str) or not text.strip():
+        return None
+    return text.encode(errors="replace").decode()
+
+
+def _turns(value: Any) -> list[str] | None:
+    """The turns of a conversation; None where the value is none."""
+    if isinstance(value, str):
+        if not (value.startswith("[") and value.rstrip().endswith("]")):
+            return None
+        value = _literal(value)
+    if isinstance(value, np.ndarray | tuple):
+        value = list(value)
+    return (
+        value
+        if isinstance(value, list) and value and all(isinstance(turn, str) for turn in value)
+        else None
+    )
+
+
+def _literal(text: str) -> Any:
+    """The list that a text spells in JSON or in Python.
+
+    None where it spells none. Nothing is run.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        pass
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", SyntaxWarning
+            )  # a backslash in a prompt is no mistake of ours
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _with_text(queries: pd.DataFrame) -> BoolArray:
+    """Which queries have a prompt, (num_queries,)."""
+    has_text: BoolArray = np.array(
+        [isinstance(prompt, str) for prompt in queries["prompt"]], dtype=bool
+    )
+    if not has_text.all():
+        first = queries["query_id"].iloc[int(np.argmin(has_text))]
+        logger.warning(
+            "%d queries have no prompt text and are left out, the first is %r.",
+            int((~has_text).sum()),
+            first,
+        )
+    return has_text
+
+
+def _on_one_side(queries: pd.DataFrame) -> BoolArray:
+    """Which queries are not copies of one in an earlier split, (num_queries,)."""
+    if "split" not in queries.columns:
+        return np.ones(len(queries), dtype=bool)
+    rank = queries["split"].map({split: place for place, split in enumerate(SPLITS)})
+    prompts = queries["prompt"].fillna("").astype("str").str.strip()
+    earliest = np.minimum(
+        rank.groupby(prompts).transform("min"), rank.groupby(queries["query_id"]).transform("min")
+    )
+    first: BoolArray = (rank == earliest).to_numpy(dtype=bool)
+    if not first.all():
+        logger.warning(
+            "%d queries stand in an earlier split too and are left out of the later one.",
+            int((~first).sum()),
+        )
+    return first
+
+
+def _averaged(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row a (query, model) pair: means over its runs, of a number over the runs that recorded
+    it.
+    """
+    keys = ["query_id", "model"]
+    numbers = [column for column in OUTCOME_NUMBERS if column in runs.columns]
+    if not runs.duplicated(keys).any():
+        return runs[[*keys, *numbers]]
+    means = runs.groupby(keys, sort=False, as_index=False)[numbers].mean()
+    logger.warning(
+        "%d runs repeat a (query, model) pair; the outcomes of a pair are averaged.",
+        len(runs) - len(means),
+    )
+    return means

@@ -1,0 +1,196 @@
+"""RouterArena (Lu et al. 2025, arXiv 2510.00202): prediction files of routers, beside the queries,
+prices and router configs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from graphrouter.bench.formats.assemble import assemble, outcome_numbers, prompt_texts
+from graphrouter.bench.formats.files import find_files, json_objects, read_json
+from graphrouter.data.schema import RoutingDataset
+from graphrouter.exceptions import DataError
+
+_FORM = (
+    "RouterArena prediction files (.json lists of objects with 'global index', 'prompt' and "
+    "'prediction')"
+)
+_PERTURBED = "robustness"
+"""Word in the names of files whose prompts are perturbed copies of others."""
+_PRICES = {
+    "input_token_price_per_million": "input_usd_per_mtok",
+    "output_token_price_per_million": "output_usd_per_mtok",
+}
+
+
+@dataclass
+class _Found:
+    """What the files of a folder hold, by what it is."""
+
+    predictions: dict[Path, list[dict[str, Any]]] = field(default_factory=dict)
+    queries: dict[Path, list[dict[str, Any]]] = field(default_factory=dict)
+    prices: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pools: dict[str, list[str]] = field(default_factory=dict)
+    """Models of each router's config, by the name of its file."""
+
+
+def read_routerarena(source: Path) -> RoutingDataset:
+    """The dataset in RouterArena's prediction files.
+
+    An entry is one answer of the model in `prediction`: `accuracy` becomes effect (null = not
+    graded, no outcome), `cost` cost_usd, `generated_result.token_usage` the token counts.
+    RouterArena writes cost 0 where it knows no price, so 0 counts as not recorded. Entries for the
+    optimality metrics are outcomes like the others. `global index` is the query and, without its
+    number, the task. Answers are left out, and so are files of perturbed prompts (`robustness` in
+    the name).
+
+    Args:
+        source: One prediction file, or a folder with prediction files and perhaps the queries
+            (`prompt_formatted`), the prices (`cost.json`) and the configs of those routers, whose
+            models that never answered stay as newcomers. A router's file holds one outcome a query,
+            so several together say more.
+
+    Raises:
+        DataError: No file has the form, a key is missing, a value is out of range, or two files
+            disagree on a prompt.
+    """
+    found = _Found()
+    for file in find_files(source, (".json",), wanted=_FORM):
+        if source.is_file() or _PERTURBED not in file.stem:
+            _sort(file, read_json(file), found)
+    if not found.predictions:
+        raise DataError(
+            f"{source} has no prediction file. Expected {_FORM}; the queries alone carry no "
+            "outcomes."
+        )
+    prompts: dict[str, str | None] = {}
+    for file, entries in found.queries.items():
+        _add_prompts(
+            prompts,
+            file,
+            _index_of(entries, file),
+            [entry["prompt_formatted"] for entry in entries],
+        )
+    outcomes = pd.concat(
+        [_outcomes(file, entries, prompts) for file, entries in found.predictions.items()],
+        ignore_index=True,
+    )
+    places = {index: row for row, index in enumerate(prompts)}
+    outcomes["query"] = outcomes["query"].map(places)
+    queries = pd.DataFrame(
+        {
+            "query_id": list(prompts),
+            "task": [index.rsplit("_", 1)[0] for index in prompts],
+            "prompt": pd.Series(list(prompts.values()), dtype=object),
+        }
+    )
+    return assemble(queries, outcomes, name="routerarena", models=_cards(found, outcomes["model"]))
+
+
+def _sort(file: Path, value: Any, found: _Found) -> None:
+    """Nothing; puts the value where it belongs, or nowhere."""
+    first = next(iter(value), None) if isinstance(value, list) else None
+    if isinstance(first, dict) and "prediction" in first:
+        found.predictions[file] = json_objects(value, file)
+    elif isinstance(first, dict) and "prompt_formatted" in first:
+        found.queries[file] = json_objects(value, file)
+    elif isinstance(value, dict) and isinstance(value.get("pipeline_params"), dict):
+        found.pools[file.stem] = [
+            str(model) for model in value["pipeline_params"].get("models", [])
+        ]
+    elif isinstance(value, dict):
+        found.prices.update(
+            {
+                name: card
+                for name, card in value.items()
+                if isinstance(card, dict) and _PRICES.keys() & card.keys()
+            }
+        )
+
+
+def _index_of(entries: list[dict[str, Any]], file: Path) -> list[str]:
+    """The global index of each entry, which older files write with an underscore."""
+    found = []
+    for row, entry in enumerate(entries, start=1):
+        index = entry.get("global index") or entry.get("global_index")
+        if not index:
+            raise DataError(
+                f"{file}, row {row}: 'global index' is missing (found: {', '.join(entry)}). "
+                f"Expected {_FORM}."
+            )
+        found.append(str(index))
+    return found
+
+
+def _add_prompts(
+    prompts: dict[str, str | None], file: Path, indices: list[str], texts: list[Any]
+) -> None:
+    """Nothing; `prompts` gains the new queries of a file."""
+    for row, (index, text) in enumerate(zip(indices, prompt_texts(texts), strict=True), start=1):
+        if prompts.setdefault(index, text) != text:
+            raise DataError(
+                f"{file}, row {row}: {index!r} has another prompt than in an earlier file. Keep "
+                "files of one version together."
+            )
+
+
+def _outcomes(
+    file: Path, entries: list[dict[str, Any]], prompts: dict[str, str | None]
+) -> pd.DataFrame:
+    """Outcomes of one prediction file, `query` being the global index.
+
+    `prompts` gains its queries.
+    """
+    indices = _index_of(entries, file)
+    for row, entry in enumerate(entries, start=1):
+        for key in ("prompt", "prediction"):
+            if not entry.get(key):
+                raise DataError(
+                    f"{file}, row {row}: {key!r} is missing or empty. Expected {_FORM}."
+                )
+    _add_prompts(prompts, file, indices, [entry["prompt"] for entry in entries])
+    usage = list(_token_usage(entries))
+    cost = outcome_numbers(
+        [entry.get("cost") for entry in entries], file, "cost_usd", called="cost"
+    )
+    return pd.DataFrame(
+        {
+            "query": indices,
+            "model": [str(entry["prediction"]) for entry in entries],
+            "effect": outcome_numbers(
+                [entry.get("accuracy") for entry in entries], file, "effect", called="accuracy"
+            ),
+            "cost_usd": np.where(cost > 0, cost, np.nan),
+            **{
+                name: outcome_numbers([tokens.get(name) for tokens in usage], file, name)
+                for name in ("input_tokens", "output_tokens")
+            },
+        }
+    )
+
+
+def _token_usage(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for entry in entries:
+        result = entry.get("generated_result")
+        usage = result.get("token_usage") if isinstance(result, dict) else None
+        yield usage if isinstance(usage, dict) else {}
+
+
+def _cards(found: _Found, answered: pd.Series) -> pd.DataFrame:
+    """A row for each model that answered or stands in the config of a router that was read, with
+    prices where stated.
+    """
+    pooled = [model for file in found.predictions for model in found.pools.get(file.stem, [])]
+    names = list(dict.fromkeys([*answered, *pooled]))
+    prices = {
+        ours: [found.prices.get(name, {}).get(theirs) for name in names]
+        for theirs, ours in _PRICES.items()
+        if found.prices
+    }
+    return pd.DataFrame({"model": names, **prices})

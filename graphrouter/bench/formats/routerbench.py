@@ -1,0 +1,93 @@
+"""RouterBench (Hu et al. 2024, arXiv 2403.12031): one wide table, a row a query and three columns a
+model.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from graphrouter.bench.formats.assemble import assemble, outcome_numbers, prompt_texts
+from graphrouter.bench.formats.files import column_names, one_file, read_columns, require_columns
+from graphrouter.data.schema import RoutingDataset
+from graphrouter.exceptions import DataError
+
+logger = logging.getLogger(__name__)
+_METADATA = ("sample_id", "prompt", "eval_name", "oracle_model_to_route_to")
+
+_COST = "|total_cost"
+_FORM = "RouterBench's wide table as .parquet or .csv"
+
+
+def read_routerbench(source: Path) -> RoutingDataset:
+    """The dataset in RouterBench's wide table.
+
+    `<model>` becomes effect and `<model>|total_cost` cost_usd; an empty cell of `<model>` is no
+    outcome. Answers (`<model>|model_response`) and `oracle_model_to_route_to` are left out.
+
+    Args:
+        source: The table as .parquet or .csv, or a folder with that one file. The published pickle
+            is refused.
+
+    Raises:
+        DataError: A column is missing, the file is a pickle, or a value is out of range.
+    """
+    file = one_file(source, (".parquet", ".csv"), wanted=_FORM)
+    columns = column_names(file)
+    require_columns(columns, _METADATA[:3], file, form=_FORM)
+    models = [column.removesuffix(_COST) for column in columns if column.endswith(_COST)]
+    if not models:
+        raise DataError(
+            f"{file} has no column '<model>{_COST}'. Expected {_FORM}: a column '<model>' and one "
+            "so named a model."
+        )
+    require_columns(columns, models, file, form=_FORM)
+    _check_columns(columns, models, file)
+    costs = [model + _COST for model in models]
+    wide = read_columns(file, ["sample_id", "prompt", "eval_name", *models, *costs])
+    queries = pd.DataFrame(
+        {
+            "query_id": wide["sample_id"],
+            "task": wide["eval_name"],
+            "prompt": prompt_texts(wide["prompt"], turns=True),
+        }
+    )
+    runs = [
+        pd.DataFrame(
+            {
+                "query": np.arange(len(wide)),
+                "model": model,
+                "effect": outcome_numbers(wide[model], file, "effect", called=model),
+                "cost_usd": outcome_numbers(wide[cost], file, "cost_usd", called=cost),
+            }
+        )
+        for model, cost in zip(models, costs, strict=True)
+    ]
+    return assemble(queries, pd.concat(runs, ignore_index=True), name="routerbench")
+
+
+def _check_columns(columns: list[str], models: list[str], file: Path) -> None:
+    """Nothing; logs columns that belong to no model, and refuses what looks like a model without costs.
+
+    Raises:
+        DataError: A column `<model>|...` belongs to no model with costs.
+    """
+    for column in columns:
+        model, bar, _ = column.partition("|")
+        if bar and model not in models:
+            raise DataError(
+                f"{file} has {column!r} but no {model + _COST!r}. Expected {_FORM}: both columns "
+                "for every model."
+            )
+    left_out = [
+        column for column in columns if "|" not in column and column not in (*models, *_METADATA)
+    ]
+    if left_out:
+        logger.warning(
+            "%s: left out, since they are neither models with costs nor known: %s.",
+            file.name,
+            ", ".join(left_out),
+        )

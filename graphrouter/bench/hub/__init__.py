@@ -1,0 +1,8 @@
+"""Downloads the public datasets that `graphrouter.bench.formats` reads, from a hub with the layout
+of Hugging Face's.
+"""
+
+from graphrouter.bench.hub.fetch import FetchResult, fetch_dataset
+from graphrouter.bench.hub.sources import PUBLIC, PublicDataset
+
+__all__ = ["PUBLIC", "FetchResult", "PublicDataset", "fetch_dataset"]

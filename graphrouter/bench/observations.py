@@ -1,0 +1,75 @@
+"""Queries and their observed outcomes as arrays: what baseline routers are fitted on and routers
+are judged by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from graphrouter.exceptions import DataError
+from graphrouter.pool import ModelPool
+from graphrouter.types import Predictions
+
+if TYPE_CHECKING:
+    from graphrouter.data import RoutingDataset
+
+Quantity = Literal["effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"]
+QUANTITIES: tuple[Quantity, ...] = (
+    "effect",
+    "cost_usd",
+    "input_tokens",
+    "output_tokens",
+    "latency_s",
+)
+"""What is observed and predicted of a (query, model) pair: the array fields of `Predictions`, in
+their order."""
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Some queries of a dataset with their outcomes.
+
+    Rows are queries, columns the models of the pool.
+    """
+
+    pool: ModelPool
+    query_ids: tuple[str, ...]
+    prompts: tuple[str, ...]
+    tasks: tuple[str | None, ...]
+    """Task of each query, None where unknown."""
+    outcomes: Predictions
+    """What was observed, in the shape of predictions: (num_queries, num_models) each, NaN = not
+    observed."""
+
+    @classmethod
+    def of(
+        cls,
+        data: RoutingDataset,
+        query_ids: Sequence[str],
+        *,
+        held_out_models: Collection[str] = (),
+    ) -> Observations:
+        """The given queries in the given order; outcomes of held-out models count as not observed.
+
+        Raises:
+            DataError: No query is given, or one that the dataset does not have.
+        """
+        if len(query_ids) == 0:
+            raise DataError("No query ids were given; expected at least one query of the dataset.")
+        held_out = np.array([name in held_out_models for name in data.pool.names], dtype=bool)
+        matrices = [
+            np.where(held_out, np.nan, data.outcome_matrix(name, query_ids=query_ids))
+            for name in QUANTITIES
+        ]
+        rows = data.queries.set_index("query_id").loc[list(query_ids)]
+        return cls(
+            pool=data.pool,
+            query_ids=tuple(query_ids),
+            prompts=tuple(rows["prompt"]),
+            tasks=tuple(task if isinstance(task, str) else None for task in rows["task"]),
+            outcomes=Predictions(data.pool.names, *matrices),
+        )

@@ -1,0 +1,5 @@
+"""The simulated world: prompts, models and outcomes whose truth is known."""
+
+from graphrouter.bench.simulate.simulation import Simulation, simulate
+
+__all__ = ["Simulation", "simulate"]

@@ -1,0 +1,174 @@
+"""What all trials of a process share: the data as tensors, made once, and who a frontier is
+compared with.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from graphrouter.bench.baselines import LearningData
+from graphrouter.bench.baselines.methods.means import BestSingle
+from graphrouter.bench.evaluation.bootstrap import Statistic
+from graphrouter.bench.evaluation.contender import Contender
+from graphrouter.bench.evaluation.measures import why_no_costs
+from graphrouter.bench.evaluation.routing_measures import measure_frontier
+from graphrouter.bench.evaluation.trial import Trial, align
+from graphrouter.config import EncoderConfig, TrainConfig
+from graphrouter.data import RoutingDataset, Split
+from graphrouter.encoders import TextEncoder, create_encoder
+from graphrouter.exceptions import NotApplicableError
+from graphrouter.features.channels import EFFECT
+from graphrouter.nn.network import RoutingGNN, targets_of
+from graphrouter.nn.threads import cpu_threads
+from graphrouter.training.episodes import validation_graph
+from graphrouter.training.prepare import TrainingTables, prepare
+from graphrouter.types import Predictions
+
+_KEPT = 2
+"""Prepared tables in memory: those of the settings to start from, and of one other text encoder."""
+_NO_AREA = "Tune log_loss or reward instead."
+
+
+class Prepared(NamedTuple):
+    """The data under one text encoder."""
+
+    encoder: TextEncoder
+    tables: TrainingTables
+
+
+class Bench:
+    """Training and validation rows, prepared for whatever text encoder a trial has.
+
+    Test rows are not looked at.
+    """
+
+    def __init__(self, data: RoutingDataset, split: Split, config: TrainConfig) -> None:
+        """Keeps the data.
+
+        Args:
+            data: Outcomes to learn from.
+            split: Which queries train and validate.
+            config: The settings to start from.
+        """
+        self.data = data
+        self.split = split
+        self.config = config
+        self._prepared: OrderedDict[str, Prepared] = OrderedDict()
+
+    def prepared(self, encoder: EncoderConfig) -> Prepared:
+        """The data under the text encoder; made anew only where it is not one of the last two.
+
+        Raises:
+            ConfigError: The settings of the encoder do not go together.
+            EncoderError: It cannot be loaded.
+            DataError: A side of the split has too few queries, or no outcomes.
+        """
+        key = encoder.model_dump_json(exclude={"cache_dir"})
+        if key not in self._prepared:
+            text_encoder = create_encoder(encoder)
+            self._prepared[key] = Prepared(
+                text_encoder, prepare(self.data, self.split, text_encoder)
+            )
+        self._prepared.move_to_end(key)
+        while len(self._prepared) > _KEPT:
+            self._prepared.popitem(last=False)
+        return self._prepared[key]
+
+    def area(self, net: RoutingGNN, tables: TrainingTables, config: TrainConfig) -> float:
+        """`area_log` of the network's choices on the validation queries, task known and task hidden
+        averaged.
+        """
+        areas = [
+            area_of(
+                self.trial,
+                predict_validation(net, tables, config, self.split, self.trial, task_known=known),
+            )
+            for known in (True, False)
+        ]
+        return float(np.mean(areas))
+
+    def check_area(self) -> None:
+        """Nothing; there is an area to tune.
+
+        Raises:
+            NotApplicableError: No costs are recorded, or best single and cheapest model are one.
+        """
+        reason = why_no_costs(self.trial)
+        if reason is not None:
+            raise NotApplicableError(
+                f"The objective area needs recorded costs: {reason} in {self.data.name!r}. "
+                f"{_NO_AREA}"
+            )
+        best = self.trial.best_single
+        if best is None or not np.isfinite(area_of(self.trial, best)):
+            raise NotApplicableError(
+                "The objective area is not defined on the validation queries of "
+                f"{self.data.name!r}: it averages over costs from "
+                f"the cheapest model to the best single model, and these cost the same. {_NO_AREA}"
+            )
+
+    @cached_property
+    def trial(self) -> Trial:
+        """The validation queries; cheapest and best single model are those of the training rows."""
+        encoder = self.prepared(self.config.encoder).encoder
+        learning = LearningData.of_split(self.data, self.split, encoder)
+        return Trial.of(
+            self.data,
+            self.split.validation,
+            models=[
+                name for name in self.data.pool.names if name not in self.split.held_out_models
+            ],
+            best_single=BestSingle.fit(learning),
+            cost_scale=learning.cost_scale,
+        )
+
+
+def area_of(trial: Trial, predictions: Predictions) -> float:
+    """`area_log` of the choices that follow from the predictions, (num_queries, num_models).
+
+    NaN where it is undefined.
+    """
+    found = measure_frontier(trial, Contender(predictions))["area_log"]
+    if not isinstance(found, Statistic):
+        return float("nan")
+    return float(found.finish(found.parts.sum(axis=0, keepdims=True))[0])
+
+
+@torch.inference_mode()
+def predict_validation(
+    net: RoutingGNN,
+    tables: TrainingTables,
+    config: TrainConfig,
+    split: Split,
+    trial: Trial,
+    *,
+    task_known: bool,
+) -> Predictions:
+    """What a router with this network would expect of the queries of the trial, in double precision
+    as it does.
+    """
+    graph = validation_graph(tables, config, task_known=task_known).apply(
+        lambda x: x.double() if x.is_floating_point() else x
+    )
+    precise = copy.deepcopy(net).double().eval()
+    with cpu_threads(config.training.num_threads):
+        scored = precise.score_in_parts(precise.encode_support(graph), targets_of(graph))
+    location = scored.location.clone()
+    location[EFFECT] = torch.sigmoid(location[EFFECT])
+    num_chars = graph["query"].num_chars[~graph["query"].is_support]
+    expected = tables.transforms.channels.decode(
+        tables.pool.names,
+        location.numpy(),
+        scored.log_scale.numpy(),
+        prices=tables.pool.prices,
+        num_chars=num_chars.numpy(),
+    )
+    row_of = {query: row for row, query in enumerate(split.validation)}
+    rows = np.array([row_of[query] for query in trial.query_ids])
+    return align(expected.take(rows=rows), trial.models, owner="the network")

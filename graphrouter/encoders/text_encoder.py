@@ -1,0 +1,144 @@
+"""What every text encoder promises, and the steps that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphrouter.config import EncoderConfig
+from graphrouter.exceptions import DataError, EncoderError
+
+Embeddings = NDArray[np.float32]
+
+DEFAULT_MAX_CHARS = 20_000
+_SHOW_PROGRESS_ABOVE = 2_000
+
+
+class TextEncoder(Protocol):
+    """Turns texts into vectors; a text's vector does not depend on the other texts of a call."""
+
+    @property
+    def id(self) -> str:
+        """Family and weights, such as `wordllama/l2_supercat`."""
+
+    @property
+    def revision(self) -> str:
+        """Version of the weights; vectors of two revisions must not be mixed."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+
+    @property
+    def config(self) -> EncoderConfig:
+        """Settings that make this encoder again (`create_encoder`)."""
+
+    def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
+        """Vectors (num_texts, dimension) of unit length, float32.
+
+        All zeros for a text without any token.
+
+        Args:
+            texts: Any texts, empty and very long ones included.
+            progress: Show a progress bar on standard error when there are thousands of texts.
+        """
+
+
+def check_encoder(encoder: TextEncoder, *, id: str, revision: str, dimension: int) -> None:
+    """Nothing, when the encoder is the one that is asked for.
+
+    Raises:
+        EncoderError: It is another one, so that its vectors would mean something else; the message
+            names both.
+    """
+    received = (encoder.id, encoder.revision, encoder.dimension)
+    if received != (id, revision, dimension):
+        raise EncoderError(
+            f"The text encoder is {_describe(*received)}; expected "
+            f"{_describe(id, revision, dimension)}. "
+            "Use the encoder that the router was trained with, or train again with this one."
+        )
+
+
+def clip_text(text: str, max_chars: int = DEFAULT_MAX_CHARS) -> str:
+    """The text itself, or its first and last halves of `max_chars` when it is longer.
+
+    Always valid Unicode.
+
+    The beginning of a long prompt often says what is wanted, the end often asks; what lies between
+    is mostly material. Clipping a clipped text changes nothing.
+    """
+    if len(text) > max_chars:
+        half = (max_chars - 1) // 2  # leaves room for the line break
+        text = f"{text[:half]}\n{text[-half:]}"
+    # JSON can smuggle in half of a surrogate pair, which no tokenizer accepts.
+    return text if text.isascii() else text.encode("utf-8", errors="replace").decode("utf-8")
+
+
+def clip_texts(texts: Sequence[str], max_chars: int) -> list[str]:
+    """Each text, clipped.
+
+    Raises:
+        DataError: `texts` is a single string or holds something else than strings.
+    """
+    if isinstance(texts, str):
+        raise DataError(
+            "texts is a single string; expected a sequence of strings. For one text pass [text]."
+        )
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise DataError(f"texts[{i}] is a {type(text).__name__}; expected a string.")
+    return [clip_text(text, max_chars) for text in texts]
+
+
+def unit_rows(vectors: NDArray[np.floating]) -> Embeddings:
+    """The rows (num_texts, dimension) scaled to unit length, float32.
+
+    A row of zeros stays as it is.
+    """
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: NDArray[np.floating] = np.divide(
+        vectors, norms, out=np.zeros_like(vectors), where=norms > 0
+    )
+    return scaled.astype(np.float32, copy=False)
+
+
+def iterate_batches(num_texts: int, batch_size: int, *, progress: bool = False) -> Iterator[slice]:
+    """Slices that cover `num_texts` in order, with one progress bar on standard error when that is
+    worth it.
+    """
+    slices = (
+        slice(start, min(start + batch_size, num_texts))
+        for start in range(0, num_texts, batch_size)
+    )
+    if not progress or num_texts <= _SHOW_PROGRESS_ABOVE:
+        yield from slices
+        return
+
+    from rich.console import Console  # only here: a library that never shows a bar never loads it
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Encoding texts", total=num_texts)
+        for part in slices:
+            yield part
+            bar.advance(task, part.stop - part.start)
+
+
+def _describe(id: str, revision: str, dimension: int) -> str:
+    return f"{id!r} revision {revision!r} with {dimension} dimensions"

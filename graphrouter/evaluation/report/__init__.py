@@ -1,7 +1,0 @@
-"""The report of an evaluation: one HTML file that needs no network, and the same in Markdown."""
-
-from graphrouter.evaluation.report.content import Report, build_report
-from graphrouter.evaluation.report.html import render_html
-from graphrouter.evaluation.report.markdown import render_markdown
-
-__all__ = ["Report", "build_report", "render_html", "render_markdown"]

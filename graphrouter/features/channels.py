@@ -1,0 +1,210 @@
+"""What is predicted for a pair, as channels of one tensor, and the way from outcomes to channels and back.
+
+Channel 0 is the effect (Bernoulli). The others are logarithms, standardised over training rows
+(log-normal): input tokens, spend (output tokens, or cost where tokens do not explain it) and
+latency.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from graphrouter.types import FloatArray, Predictions
+
+CHANNELS = ("effect", "input_tokens", "spend", "latency")
+EFFECT, INPUT_TOKENS, SPEND, LATENCY = range(4)
+NUM_CHANNELS = len(CHANNELS)
+
+_MAX_LOG_SCALE = 1.5  # a log-normal with a larger spread has a mean that says nothing
+_FREE_USD = 1e-9
+_CHARS_A_TOKEN = 4.0
+_MOST_CHARS_A_TOKEN = 8.0
+
+
+class SpendUnit(StrEnum):
+    """What the spend channel holds."""
+
+    TOKENS = "tokens"
+    """Output tokens; cost = (input tokens x input price + output tokens x output price) / 1e6."""
+    PRICE = "price"
+    """Cost in US dollars divided by the model's mean price a token: tokens do not explain the
+    recorded cost."""
+    USD = "usd"
+    """Cost in US dollars: there are no prices."""
+    NONE = "none"
+    """Nothing was recorded; cost cannot be predicted."""
+
+
+@dataclass(frozen=True)
+class OutcomeColumns:
+    """Recorded outcomes as arrays, one row an outcome; NaN = not recorded. All (num_outcomes,)."""
+
+    effect: FloatArray
+    cost_usd: FloatArray
+    input_tokens: FloatArray
+    output_tokens: FloatArray
+    latency_s: FloatArray
+    input_price: FloatArray
+    """US dollars per million prompt tokens of the row's model; NaN = not known."""
+    output_price: FloatArray
+    """US dollars per million completion tokens of the row's model; NaN = not known."""
+
+
+@dataclass(frozen=True)
+class ChannelScaler:
+    """Maps outcomes to channels and predicted channels back to tokens, dollars and seconds.
+
+    Fitted on training rows.
+    """
+
+    spend_unit: SpendUnit
+    mean: FloatArray
+    """(NUM_CHANNELS,) mean of each channel over training rows; 0 for the effect."""
+    scale: FloatArray
+    """(NUM_CHANNELS,) standard deviation; 1 for the effect and for channels never observed."""
+    observed: tuple[bool, ...]
+    """Whether a channel was observed at all; one that was not is predicted as NaN."""
+
+    @classmethod
+    def fit(cls, outcomes: OutcomeColumns) -> ChannelScaler:
+        """The scaler of training outcomes."""
+        unit = choose_spend_unit(outcomes)
+        raw = _raw_channels(outcomes, unit)
+        mean, scale = np.zeros(NUM_CHANNELS), np.ones(NUM_CHANNELS)
+        observed = [True]
+        for channel in range(1, NUM_CHANNELS):
+            known = raw[channel][np.isfinite(raw[channel])]
+            observed.append(known.size > 0)
+            if known.size:
+                mean[channel] = known.mean()
+                scale[channel] = max(float(known.std()), 1e-3)
+        return cls(spend_unit=unit, mean=mean, scale=scale, observed=tuple(observed))
+
+    def encode(self, outcomes: OutcomeColumns) -> FloatArray:
+        """Channels of outcomes: (NUM_CHANNELS, num_outcomes), NaN = not observed."""
+        raw = _raw_channels(outcomes, self.spend_unit)
+        channels: FloatArray = (raw - self.mean[:, None]) / self.scale[:, None]
+        return channels
+
+    def decode(
+        self,
+        models: tuple[str, ...],
+        location: FloatArray,
+        log_scale: FloatArray,
+        *,
+        prices: FloatArray,
+        num_chars: FloatArray,
+    ) -> Predictions:
+        """Expected effect, tokens, cost and latency.
+
+        Args:
+            models: Names of the columns.
+            location: (NUM_CHANNELS, num_queries, num_models): effect probability, then means of
+                standardised logarithms.
+            log_scale: (NUM_CHANNELS, num_queries, num_models): logarithm of the standard deviation;
+                ignored for the effect.
+            prices: (2, num_models) input and output US dollars per million tokens, NaN = not known.
+            num_chars: (num_queries,) length of the prompts. Where input tokens were never observed
+                they are estimated from it; and a prompt far longer than any seen is charged for its
+                length.
+        """
+        expected = [
+            self._expectation(channel, location, log_scale) for channel in range(NUM_CHANNELS)
+        ]
+        length = np.broadcast_to(num_chars[:, None], location.shape[1:])
+        seen = self.observed[INPUT_TOKENS]
+        input_tokens = (
+            np.maximum(expected[INPUT_TOKENS], length / _MOST_CHARS_A_TOKEN)
+            if seen
+            else length / _CHARS_A_TOKEN
+        )
+        spend = expected[SPEND]
+        output_tokens = (
+            spend if self.spend_unit is SpendUnit.TOKENS else np.full_like(spend, np.nan)
+        )
+        cost = _cost_usd(self.spend_unit, input_tokens, spend, prices)
+        return Predictions(
+            models=models,
+            effect=location[EFFECT],
+            cost_usd=cost,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            latency_s=expected[LATENCY],
+        )
+
+    def _expectation(self, channel: int, location: FloatArray, log_scale: FloatArray) -> FloatArray:
+        """Mean of the log-normal, exp(mu + sigma^2 / 2): what a call costs on average, not at the
+        median.
+        """
+        if not self.observed[channel]:
+            return np.full_like(location[channel], np.nan)
+        sigma = np.minimum(np.exp(log_scale[channel]) * self.scale[channel], _MAX_LOG_SCALE)
+        # Nothing much beyond what training rows held: a linear extrapolation of a logarithm can
+        # reach any sum.
+        mu = self.mean[channel] + self.scale[channel] * np.clip(location[channel], -6, 6)
+        expectation: FloatArray = np.exp(mu + sigma**2 / 2)
+        return expectation
+
+
+def choose_spend_unit(outcomes: OutcomeColumns) -> SpendUnit:
+    """What the spend channel should hold for these outcomes.
+
+    Tokens, if they and the prices reproduce the recorded costs (median error at most 10 %) or no
+    cost is recorded; otherwise the cost over the model's price; otherwise the cost.
+    """
+    tokens = np.isfinite(outcomes.output_tokens)
+    priced = np.isfinite(outcomes.input_price) & np.isfinite(outcomes.output_price)
+    costed = np.isfinite(outcomes.cost_usd)
+    both = costed & tokens & priced & np.isfinite(outcomes.input_tokens)
+    if both.mean() >= 0.5 * costed.mean() and both.any():
+        computed = (
+            outcomes.input_tokens * outcomes.input_price
+            + outcomes.output_tokens * outcomes.output_price
+        )[both] / 1e6
+        error = np.abs(computed - outcomes.cost_usd[both]) / np.maximum(
+            outcomes.cost_usd[both], _FREE_USD
+        )
+        if np.median(error) <= 0.1:
+            return SpendUnit.TOKENS
+    if not costed.any():
+        return SpendUnit.TOKENS if tokens.any() else SpendUnit.NONE
+    if (
+        costed & priced & (outcomes.input_price + outcomes.output_price > 0)
+    ).mean() >= 0.5 * costed.mean():
+        return SpendUnit.PRICE
+    return SpendUnit.USD
+
+
+def _raw_channels(outcomes: OutcomeColumns, unit: SpendUnit) -> FloatArray:
+    spend = {
+        SpendUnit.TOKENS: np.log(np.maximum(outcomes.output_tokens, 1.0)),
+        SpendUnit.PRICE: np.log(np.maximum(outcomes.cost_usd, _FREE_USD))
+        - np.log(_usd_per_token(outcomes)),
+        SpendUnit.USD: np.log(np.maximum(outcomes.cost_usd, _FREE_USD)),
+        SpendUnit.NONE: np.full_like(outcomes.effect, np.nan),
+    }[unit]
+    input_tokens = np.log(np.maximum(outcomes.input_tokens, 1.0))
+    latency = np.log(np.maximum(outcomes.latency_s, 1e-4))
+    return np.stack([outcomes.effect, input_tokens, spend, latency])
+
+
+def _usd_per_token(outcomes: OutcomeColumns) -> FloatArray:
+    mean_price = (outcomes.input_price + outcomes.output_price) / 2e6
+    return np.where(mean_price > 0, mean_price, np.nan)
+
+
+def _cost_usd(
+    unit: SpendUnit, input_tokens: FloatArray, spend: FloatArray, prices: FloatArray
+) -> FloatArray:
+    """Expected US dollars: (num_queries, num_models), NaN = cannot be predicted."""
+    input_price, output_price = prices
+    cost: FloatArray = {
+        SpendUnit.TOKENS: (input_tokens * input_price + spend * output_price) / 1e6,
+        SpendUnit.PRICE: spend * (input_price + output_price) / 2e6,
+        SpendUnit.USD: spend,
+        SpendUnit.NONE: np.full_like(spend, np.nan),
+    }[unit]
+    return cost

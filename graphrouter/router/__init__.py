@@ -1,0 +1,1 @@
+"""The graph router: fit it, ask it, change its pool, save it."""

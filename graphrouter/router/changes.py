@@ -1,0 +1,361 @@
+"""How the support of a graph router changes when models join or leave and outcomes come in.
+
+Nothing is trained.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pandas as pd
+
+from graphrouter.data import RoutingDataset
+from graphrouter.data.splits import prompt_key
+from graphrouter.encoders import TextEncoder
+from graphrouter.exceptions import DataError
+from graphrouter.features.tables import RawFeatures, encode_raw, positions_of, with_prices
+from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.router.protocol import check_card, pool_with
+from graphrouter.router.support import Support
+
+_NO_QUERIES = pd.DataFrame({"task": pd.Series(dtype="str"), "prompt": pd.Series(dtype="str")})
+FEWEST_MODELS = 2
+
+
+def with_models(support: Support, cards: Sequence[ModelCard], encoder: TextEncoder) -> Support:
+    """The support with more models at the end of the pool, which nothing is known of but their cards.
+
+    Raises:
+        DataError: There is no card, or a name is in the pool already or on two of the cards.
+    """
+    wider = pool_with(support.pool, cards)
+    return _with_pool(support, wider, encoder, changed={card.model for card in cards})
+
+
+def with_card(support: Support, card: ModelCard, encoder: TextEncoder) -> Support:
+    """The support with another card for a model of the pool; its outcomes stay.
+
+    Raises:
+        UnknownModelError: The pool has no model of that name.
+    """
+    check_card(card)
+    place = support.pool.position(card.model)
+    cards = [card if i == place else other for i, other in enumerate(support.pool)]
+    return _with_pool(support, ModelPool.of(cards), encoder, changed={card.model})
+
+
+def with_price(support: Support, card: ModelCard) -> Support:
+    """The support in which costs of a model are computed from the prices of this card.
+
+    Nothing else changes.
+
+    The card features that the network reads stay as they are: a discount makes no model worse.
+
+    Raises:
+        UnknownModelError: The pool has no model of that name.
+    """
+    place = support.pool.position(card.model)
+    pool = ModelPool.of(card if i == place else other for i, other in enumerate(support.pool))
+    return dataclasses.replace(support, pool=pool)
+
+
+def without_model(support: Support, model: str, *, kept_queries: Collection[str]) -> Support:
+    """The support without a model and its outcomes.
+
+    Args:
+        support: What there is.
+        model: Name of the model.
+        kept_queries: Queries that stay in any case; others, which came with outcomes later, go when
+            nobody's outcome is left.
+
+    Raises:
+        UnknownModelError: The pool has no such model.
+        DataError: Too few models would be left to route among.
+    """
+    place = support.pool.position(model)
+    if len(support.pool) <= FEWEST_MODELS:
+        raise DataError(
+            f"The pool has {len(support.pool)} models; routing needs at least {FEWEST_MODELS}. "
+            f"Add one before removing {model!r}."
+        )
+    others = np.arange(len(support.pool)) != place
+    raw = dataclasses.replace(
+        support.raw, descriptions=support.raw.descriptions[others], cards=support.raw.cards[others]
+    )
+    pool = ModelPool.of(card for card in support.pool if card.model != model)
+    outcomes = support.outcomes[support.outcomes["model"] != model].reset_index(drop=True)
+    smaller = dataclasses.replace(support, pool=pool, outcomes=outcomes, raw=raw)
+    return _without_idle_queries(smaller, kept_queries)
+
+
+def with_task(
+    support: Support,
+    task: str,
+    encoder: TextEncoder,
+    *,
+    description: str | None = None,
+    reads_descriptions: bool = True,
+) -> Support:
+    """The support with one more task.
+
+    Queries that came under its name while nobody knew it belong to it from now on.
+
+    Args:
+        support: What there is.
+        task: Its name.
+        encoder: Encodes the description.
+        description: What its queries are about.
+        reads_descriptions: False for a network whose training tasks had no description: then the
+            text is kept and not used.
+
+    Raises:
+        DataError: The name is empty or known.
+    """
+    if not isinstance(task, str) or not task.strip():
+        raise DataError(f"The task is named {task!r}; expected a name that is not blank.")
+    if task in set(support.tasks["task"]):
+        raise DataError(
+            f"The router knows a task {task!r} already. Add outcomes to it, or choose another name."
+        )
+    stated = description if description and description.strip() else None
+    row = pd.DataFrame({"task": [task], "description": [stated]}, dtype="str")
+    tasks = pd.concat([support.tasks, row], ignore_index=True).astype("str")
+    used = row if reads_descriptions else row.assign(description=np.nan)
+    fresh = encode_raw(encoder, _NO_QUERIES, ModelPool.of(()), used)
+    raw = dataclasses.replace(
+        support.raw,
+        tasks=np.concatenate([support.raw.tasks, fresh.tasks]),
+        query_task=positions_of(support.queries["task"], tasks["task"].tolist()),
+    )
+    return dataclasses.replace(support, tasks=tasks, raw=raw)
+
+
+def with_examples(
+    support: Support, task: str, examples: pd.DataFrame, encoder: TextEncoder
+) -> Support:
+    """The support with outcomes on queries of a task that it has.
+
+    A query of the support that had no task gets this one.
+
+    Args:
+        support: What there is.
+        task: Name of the task.
+        examples: As in `with_outcomes`; a column `task` may be left out.
+        encoder: Encodes prompts that are new.
+
+    Raises:
+        DataError: An example is of another task, or the table breaks the contract of outcomes.
+    """
+    if examples.empty:
+        raise DataError(
+            "examples has no rows; expected at least one outcome (model, effect, and prompt). "
+            "Leave it out instead."
+        )
+    named = (
+        examples["task"].dropna().astype("str")
+        if "task" in examples.columns
+        else pd.Series(dtype="str")
+    )
+    others = sorted(set(named[named.str.strip() != ""]) - {task})
+    if others:
+        raise DataError(
+            f"examples names the task {others[0]!r} too; expected queries of {task!r} alone. "
+            "Leave the others out."
+        )
+    mine = examples.assign(task=task)
+    asked, _ = _queries_of(support, mine, "examples")
+    is_asked = support.queries["query_id"].isin(asked)
+    elsewhere = support.queries[
+        is_asked & support.queries["task"].notna() & (support.queries["task"] != task)
+    ]
+    if not elsewhere.empty:
+        first = elsewhere.iloc[0]
+        raise DataError(
+            f"examples holds a prompt that the router knows as query {first['query_id']!r} of the "
+            f"task {first['task']!r}; "
+            f"a query has one task. Leave it out, or add its outcomes without the task {task!r}."
+        )
+    queries = support.queries.assign(task=support.queries["task"].mask(is_asked, task))
+    query_task = positions_of(queries["task"], support.tasks["task"].tolist())
+    joined = dataclasses.replace(
+        support, queries=queries, raw=dataclasses.replace(support.raw, query_task=query_task)
+    )
+    return with_outcomes(joined, mine, encoder, source="examples")
+
+
+def replacing_outcomes(
+    support: Support, outcomes: pd.DataFrame, encoder: TextEncoder, *, kept_queries: Collection[str]
+) -> Support:
+    """The support in which the models of the table have its outcomes and no older ones.
+
+    Args:
+        support: What there is.
+        outcomes: As in `with_outcomes`.
+        encoder: Encodes prompts that are new.
+        kept_queries: As in `without_model`.
+
+    Raises:
+        DataError: As in `with_outcomes`.
+    """
+    stale = support.outcomes["model"].isin(set(outcomes["model"].astype("str")))
+    emptied = dataclasses.replace(support, outcomes=support.outcomes[~stale].reset_index(drop=True))
+    return _without_idle_queries(with_outcomes(emptied, outcomes, encoder), kept_queries)
+
+
+def with_outcomes(
+    support: Support, outcomes: pd.DataFrame, encoder: TextEncoder, *, source: str = "outcomes"
+) -> Support:
+    """The support with more outcomes; of a pair that was there already, the new outcome counts.
+
+    Args:
+        support: What there is.
+        outcomes: Columns `model` and `effect`, perhaps `cost_usd`, `input_tokens`, `output_tokens`
+            and `latency_s`, and of the query its `query_id` where the support has it, else its
+            `prompt` and perhaps `task`.
+        encoder: Encodes prompts that are new.
+        source: What to call the outcomes in messages.
+
+    Raises:
+        DataError: The table is empty, names a model or a query that is unknown, or breaks the
+            contract of outcomes.
+    """
+    if outcomes.empty:
+        raise DataError(
+            f"{source} has no rows; expected at least one outcome (model, effect, and query_id or "
+            "prompt)."
+        )
+    asked, new = _queries_of(support, outcomes, source)
+    known = support.queries[["query_id", "task", "prompt"]]
+    checked = RoutingDataset.from_frames(
+        queries=pd.concat([known, new], ignore_index=True),
+        models=pd.DataFrame([card.model_dump(by_alias=True) for card in support.pool]),
+        outcomes=outcomes.assign(query_id=asked).drop(
+            columns=["prompt", "task", "answer"], errors="ignore"
+        ),
+    )
+    fresh = with_prices(checked.outcomes, support.pool)[support.outcomes.columns.tolist()]
+    keys = ["query_id", "model"]
+    replaced = pd.MultiIndex.from_frame(support.outcomes[keys]).isin(
+        pd.MultiIndex.from_frame(fresh[keys])
+    )
+    queries = pd.concat(
+        [known, checked.queries.iloc[len(known) :][known.columns.tolist()]], ignore_index=True
+    )
+    return Support(
+        pool=support.pool,
+        tasks=support.tasks,
+        queries=queries,
+        outcomes=pd.concat([support.outcomes[~replaced], fresh], ignore_index=True),
+        raw=_with_queries(support, queries.iloc[len(known) :], encoder),
+    )
+
+
+def _queries_of(
+    support: Support, outcomes: pd.DataFrame, source: str
+) -> tuple[list[str], pd.DataFrame]:
+    """The query id of each outcome, and the queries among them that the support does not have."""
+    ids = (
+        outcomes["query_id"].tolist() if "query_id" in outcomes.columns else [None] * len(outcomes)
+    )
+    prompts = (
+        outcomes["prompt"].tolist() if "prompt" in outcomes.columns else [None] * len(outcomes)
+    )
+    tasks = outcomes["task"].tolist() if "task" in outcomes.columns else [None] * len(outcomes)
+    there = set(support.queries["query_id"])
+    by_prompt = dict(
+        zip(map(prompt_key, support.queries["prompt"]), support.queries["query_id"], strict=True)
+    )
+    asked: list[str] = []
+    new: dict[str, tuple[str, str | None, str]] = {}
+    for row, (given, prompt, task) in enumerate(zip(ids, prompts, tasks, strict=True), start=1):
+        has_prompt, has_id = (
+            isinstance(prompt, str) and bool(prompt.strip()),
+            not pd.isna(given) and str(given).strip() != "",
+        )
+        if has_prompt:
+            key = prompt_key(prompt)
+            if has_id and str(given) in there and by_prompt.get(key) is None:
+                raise DataError(
+                    f"{source}, row {row}: the router knows query_id {given!r} with another "
+                    "prompt. "
+                    "Give the prompt as it was, or another query_id."
+                )
+            query = by_prompt.setdefault(
+                key, str(given) if has_id and str(given) not in there else f"added-{key}"
+            )
+            if query not in there:
+                new.setdefault(query, (query, task if isinstance(task, str) else None, prompt))
+        elif has_id and str(given) in there:
+            query = str(given)
+        else:
+            received = f"query_id {given!r}" if has_id else "neither query_id nor prompt"
+            raise DataError(
+                f"{source}, row {row}: {received}, which the router does not know. Give the "
+                "prompt of the query."
+            )
+        asked.append(query)
+    return asked, pd.DataFrame(list(new.values()), columns=["query_id", "task", "prompt"])
+
+
+def _without_idle_queries(support: Support, kept_queries: Collection[str]) -> Support:
+    """The support without the queries that came later and that nobody's outcome is left of."""
+    wanted = {
+        *kept_queries,
+        *support.outcomes["query_id"].unique(),
+    }  # isin of pandas takes half a second on 100,000 outcomes
+    stays = np.array([query in wanted for query in support.queries["query_id"]], dtype=bool)
+    raw = dataclasses.replace(
+        support.raw,
+        prompts=support.raw.prompts[stays],
+        surface=support.raw.surface[stays],
+        query_task=support.raw.query_task[stays],
+    )
+    return dataclasses.replace(
+        support, queries=support.queries[stays].reset_index(drop=True), raw=raw
+    )
+
+
+def _with_pool(
+    support: Support, pool: ModelPool, encoder: TextEncoder, *, changed: Collection[str]
+) -> Support:
+    """The support with another pool whose other models are those that were there, in their
+    order.
+    """
+    fresh = encode_raw(
+        encoder,
+        _NO_QUERIES,
+        ModelPool.of(card for card in pool if card.model in changed),
+        support.tasks,
+    )
+    descriptions = np.zeros((len(pool), support.raw.descriptions.shape[1]), dtype=np.float32)
+    cards = np.zeros((len(pool), support.raw.cards.shape[1]))
+    row = 0
+    for place, card in enumerate(pool):
+        if card.model in changed:
+            descriptions[place], cards[place] = fresh.descriptions[row], fresh.cards[row]
+            row += 1
+        else:
+            old = support.pool.position(card.model)
+            descriptions[place], cards[place] = (
+                support.raw.descriptions[old],
+                support.raw.cards[old],
+            )
+    return dataclasses.replace(
+        support,
+        pool=pool,
+        raw=dataclasses.replace(support.raw, descriptions=descriptions, cards=cards),
+    )
+
+
+def _with_queries(support: Support, new: pd.DataFrame, encoder: TextEncoder) -> RawFeatures:
+    if new.empty:
+        return support.raw
+    fresh = encode_raw(encoder, new, ModelPool.of(()), support.tasks)
+    return dataclasses.replace(
+        support.raw,
+        prompts=np.concatenate([support.raw.prompts, fresh.prompts]),
+        surface=np.concatenate([support.raw.surface, fresh.surface]),
+        query_task=np.concatenate([support.raw.query_task, fresh.query_task]),
+    )

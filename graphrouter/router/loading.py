@@ -1,0 +1,51 @@
+"""Any saved router, whatever it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from graphrouter.artifact import BASELINE, artifact_folder, read_manifest
+from graphrouter.encoders import TextEncoder
+from graphrouter.exceptions import ArtifactError
+from graphrouter.router.graph_router import GraphRouter
+from graphrouter.router.protocol import Router
+from graphrouter.wings import load_part
+
+
+def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> Router:
+    """The router that was saved in `folder`: a graph router or a baseline.
+
+    Args:
+        folder: An artifact, or where one lies in MLflow: `models:/name/version`,
+            `models:/name@alias` or `runs:/id/path`, in the store that `MLFLOW_TRACKING_URI` names.
+        encoder: Text encoder to use in place of the one that the settings of the artifact name; it
+            must be the same.
+
+    Example:
+        >>> import graphrouter as gr
+        >>> from tempfile import TemporaryDirectory
+        >>> config = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=1"])
+        >>> router = gr.GraphRouter.fit(gr.simulate(num_queries=60).data, config)
+        >>> with TemporaryDirectory() as folder:
+        ...     router.save(folder)
+        ...     load_router(folder).models == router.models
+        True
+
+    Raises:
+        ArtifactError: There is no artifact, or it is damaged, edited or of another format version.
+        EncoderError: The text encoder is not the one that the router was trained with.
+        MissingExtraError: It lies in MLflow, which is not installed.
+    """
+    with artifact_folder(folder) as found:
+        manifest = read_manifest(found)
+        if manifest.get("kind") != BASELINE:
+            return GraphRouter.load(found, encoder=encoder)
+        baselines: dict[str, type[Router]] = load_part("baselines").BASELINES
+        name = str(manifest.get("baseline"))
+        if name not in baselines:
+            raise ArtifactError(
+                f"{folder} holds the baseline {name!r}, which is not in the catalogue of this "
+                "release. "
+                "Load it with the class that saved it."
+            )
+        return baselines[name].load(found, encoder=encoder)

@@ -1,0 +1,187 @@
+"""Which prompts to run on a newcomer so that few outcomes tell most: a greedy Bayesian experimental
+design.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.linalg import block_diag
+from scipy.special import expit
+
+from graphrouter.data.splits import prompt_key
+from graphrouter.exceptions import DataError
+from graphrouter.features.channels import EFFECT
+from graphrouter.nn.rasch import RaschBase
+from graphrouter.nn.state import SupportState
+from graphrouter.router.support import Support
+from graphrouter.types import BoolArray, FloatArray, IntArray
+
+_COLUMNS = ["query_id", "task", "prompt"]
+
+
+@dataclass(frozen=True)
+class ProbeDesign:
+    """What is known before probes are chosen: the logit of a model is linear in the features of a
+    query. D features.
+    """
+
+    features: FloatArray
+    """(num_queries, D) of each support query."""
+    typical: FloatArray
+    """(num_queries, D) the same without what makes this query special: what a new query like it
+    has."""
+    information: FloatArray
+    """(num_queries,) Fisher information of one outcome about the logit, in (0, 0.25]."""
+    covariance: FloatArray
+    """(D, D) of the coefficients, given all outcomes of the model so far; on the logit scale."""
+
+
+def suggest_probes(
+    support: Support, base: RaschBase, state: SupportState, num: int, model: str | None = None
+) -> pd.DataFrame:
+    """Queries of the support to run on a model, the most useful first: columns `query_id`, `task`, `prompt`.
+
+    The first n of more probes are the n probes. No prompt occurs twice, nor one that the model has
+    answered.
+
+    Args:
+        support: What the router has seen.
+        base: Of the network; it holds the learned prior masses.
+        state: Of the support.
+        num: How many.
+        model: A model of the pool that is to be placed better, by what its card and its outcomes
+            say so far; a model that nothing is known of, without it.
+
+    Raises:
+        UnknownModelError: The pool has no such model.
+        DataError: `num` is below 1, or larger than the number of prompts that are left.
+    """
+    place = None if model is None else support.pool.position(model)
+    theirs = support.outcomes.loc[support.outcomes["model"] == model, "query_id"]
+    answered = support.queries["query_id"].isin(theirs).to_numpy(dtype=bool)
+    open_rows = _open_rows(support.queries, answered)
+    if not isinstance(num, Integral) or not 1 <= num <= len(open_rows):
+        whose = "" if model is None else f" that {model!r} has not answered"
+        raise DataError(
+            f"{num} probes were asked for; expected 1 to {len(open_rows)}, the number of distinct "
+            f"prompts of the support{whose}. "
+            "Ask for as many, or add outcomes on other prompts."
+        )
+    chosen = choose_probes(probe_design(base, state, place), num, candidates=open_rows)
+    return support.queries[_COLUMNS].iloc[chosen].reset_index(drop=True)
+
+
+def probe_design(base: RaschBase, state: SupportState, model: int | None) -> ProbeDesign:
+    """The choice as the router's own base sees it: a feature for each factor that models share, one for the skill in each task.
+
+    A query that tells strong models from weak ones has a larger first feature (see `RaschBase`).
+
+    Args:
+        base: Of the network; it holds the learned prior masses.
+        state: Of the support.
+        model: Position in the pool; a model that nothing is known of, without it.
+    """
+    known, task = state.base, state.task_of_query
+    levels = known.ability[EFFECT] + known.skill[EFFECT]  # (T + 1, M)
+    num_factors = known.basis.shape[2]
+    if model is None:
+        level, factors = levels.mean(1), levels.new_zeros(num_factors)
+        shared = torch.eye(num_factors, dtype=levels.dtype) / base.prior_mass().detach()[EFFECT]
+        own = torch.ones_like(level) / base.skill_mass().detach()[EFFECT]
+    else:
+        level, factors = levels[:, model], known.factors[EFFECT, :, model]
+        shared, own = known.factor_covariance[EFFECT, model], known.own_variance[EFFECT, :, model]
+    slope = known.slope[EFFECT]
+    membership = torch.eye(state.num_tasks + 1, dtype=levels.dtype)[task][:, : state.num_tasks]
+    typical = torch.cat([known.basis[EFFECT][task], membership], dim=1)
+    features = typical.clone()
+    features[:, 0] += slope
+    logit = (
+        level[task]
+        + known.task_easiness[EFFECT][task]
+        + known.surprise[EFFECT]
+        + slope * factors[0]
+    )
+    uncertainty = (1 - known.reliability[EFFECT]) / base.easiness_mass().detach()[EFFECT]
+    return ProbeDesign(
+        features=features.numpy(),
+        typical=typical.numpy(),
+        information=outcome_information(logit.numpy(), uncertainty.numpy()),
+        covariance=block_diag(shared.numpy(), np.diag(own[: state.num_tasks].numpy())),
+    )
+
+
+def outcome_information(logit: FloatArray, easiness_variance: FloatArray) -> FloatArray:
+    """Fisher information of one outcome about a model's logit on each query: (num_queries,), in (0, 0.25].
+
+    p (1 - p) where the easiness is known (Rasch 1960). Where it is not, its variance adds to that
+    of the outcome, so that a query which few models have answered says little.
+
+    Args:
+        logit: (num_queries,) expected logit.
+        easiness_variance: (num_queries,) variance of the easiness, >= 0.
+
+    Example:
+        >>> outcome_information(np.array([0.0, 0.0, 3.0]), np.array([0.0, 2.0, 0.0])).round(3)
+        array([0.25 , 0.167, 0.045])
+    """
+    chance = expit(logit)
+    information = chance * (1 - chance)
+    return np.asarray(information / (1 + information * easiness_variance))
+
+
+def choose_probes(design: ProbeDesign, num: int, *, candidates: IntArray) -> IntArray:
+    """Positions of the `num` queries that tell most, most useful first, each at most once.
+
+    Each step takes the query that lowers the expected excess log loss on new queries like those of
+    the support most: the mean of information x posterior variance of the logit, halved. That is
+    Bayesian A-optimality, weighted by the moments of the support (Chaloner and Verdinelli 1995,
+    section 2), one query at a time; a choice does not depend on how many more follow.
+
+    Args:
+        design: The features, what an outcome tells, and what is known.
+        num: At most the number of candidates.
+        candidates: Positions of queries to choose from; of equal ones the first is taken.
+    """
+    moments = (design.typical.T * design.information) @ design.typical / len(design.typical)
+    covariance = design.covariance
+    # Of each candidate: the variance of its logit, and by how much its direction weighs in the mean
+    # over new queries.
+    features, information = design.features[candidates], design.information[candidates]
+    spread = features @ covariance
+    variance = (spread * features).sum(axis=1)
+    weight = ((spread @ moments) * spread).sum(axis=1)
+    is_free = np.ones(len(candidates), dtype=bool)
+    chosen = np.empty(num, dtype=np.int64)
+    for step in range(num):
+        gain = information * weight / (1 + information * variance)
+        best = int(np.argmax(np.where(is_free, gain, -np.inf)))
+        chosen[step], is_free[best] = candidates[best], False
+        # One more outcome changes the covariance by a matrix of rank one (Sherman and Morrison
+        # 1950).
+        direction = covariance @ features[best]
+        shrinkage = information[best] / (1 + information[best] * variance[best])
+        overlap = shrinkage * (features @ direction)
+        pull = moments @ direction
+        weight = (
+            weight
+            - 2 * overlap * (features @ (covariance @ pull))
+            + overlap**2 * float(direction @ pull)
+        )
+        variance = variance - overlap**2 / shrinkage
+        covariance = covariance - shrinkage * np.outer(direction, direction)
+    return chosen
+
+
+def _open_rows(queries: pd.DataFrame, answered: BoolArray) -> IntArray:
+    """Positions of the first query of each prompt of which the model has answered no copy, in
+    order.
+    """
+    keys = queries["prompt"].map(prompt_key)
+    done = keys.isin(keys[answered]) | keys.duplicated()
+    return np.flatnonzero(~done.to_numpy(dtype=bool))

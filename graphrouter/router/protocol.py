@@ -1,0 +1,245 @@
+"""The protocol that every router follows, and the routing that follows from predictions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from graphrouter.encoders.text_encoder import TextEncoder
+from graphrouter.exceptions import DataError, NotApplicableError
+from graphrouter.policy import CostScale, Policy, PolicyContext, decide
+from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.types import Decision, Predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Router(ABC):
+    """Predicts effect and cost of every model on a query, and routes by a policy.
+
+    A router is immutable. Predictions for a query do not depend on the other queries of a call.
+    """
+
+    pool: ModelPool
+    cost_scale: CostScale
+
+    @abstractmethod
+    def predict(
+        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
+    ) -> Predictions:
+        """Expected effect, cost, tokens and latency of every model of the pool on each prompt.
+
+        Args:
+            prompts: The queries; an empty text is allowed.
+            tasks: Task of each query where known, None where not; without it, no task is known.
+        """
+
+    def save(self, folder: str | Path) -> None:
+        """Write the router to `folder`, atomically and without pickle.
+
+        Raises:
+            ArtifactError: `folder` is something else than a new or empty folder or an older
+                artifact.
+            NotApplicableError: Routers of this class cannot be saved.
+        """
+        raise NotApplicableError(f"A {type(self).__name__} cannot be saved: its class has no save.")
+
+    @classmethod
+    def load(cls, folder: str | Path, *, encoder: TextEncoder | None = None) -> Self:
+        """The router of this class that was saved in `folder`.
+
+        Args:
+            folder: An artifact, or where one lies in MLflow; see `load_router`.
+            encoder: Text encoder to use in place of the one that the artifact names; it must be the
+                same.
+
+        Raises:
+            ArtifactError: There is no artifact, it is damaged, or it holds another router.
+            EncoderError: The text encoder is not the one that the router was fitted with.
+            NotApplicableError: Routers of this class cannot be saved.
+        """
+        raise NotApplicableError(f"A {cls.__name__} cannot be loaded: its class has no load.")
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the candidate models, in the column order of predictions."""
+        return self.pool.names
+
+    @property
+    def known_tasks(self) -> tuple[str, ...] | None:
+        """The tasks that the router can tell apart; None for one that does not look at tasks."""
+        return None
+
+    @cached_property
+    def policy_context(self) -> PolicyContext:
+        """What policies need to know of this router."""
+        return PolicyContext(pool=self.pool, scale=self.cost_scale)
+
+    def route(
+        self, prompt: str, *, task: str | None = None, policy: Policy | None = None
+    ) -> Decision:
+        """Where to send one prompt.
+
+        Without a policy effect and cost weigh the same, as in the balanced preset; effect alone
+        counts for a router whose outcomes carried no cost to weigh.
+
+        Raises:
+            PolicyError: Nobody satisfies the policy and it names no fallback.
+        """
+        return self.route_batch([prompt], tasks=[task], policy=policy)[0]
+
+    def route_batch(
+        self,
+        prompts: Sequence[str],
+        *,
+        tasks: Sequence[str | None] | None = None,
+        policy: Policy | None = None,
+    ) -> list[Decision]:
+        """Where to send each prompt, one by one: a decision does not depend on the other
+        prompts.
+        """
+        predictions = self.predict(prompts, tasks=tasks)
+        chosen = policy or Policy()
+        return [
+            decide(chosen, predictions, i, self.policy_context) for i in range(len(predictions))
+        ]
+
+    def add_models(
+        self, cards: Sequence[ModelCard], *, outcomes: pd.DataFrame | None = None
+    ) -> Self:
+        """A new router of the same kind with the given models at the end of its pool.
+
+        Nothing is fitted again, this router stays.
+
+        A model without outcomes is placed by what the method expects of any model, its cost by its
+        list prices where known.
+
+        Args:
+            cards: What is known of the models, in the order of their columns.
+            outcomes: Columns `model`, `effect` (0 to 1), `prompt` (and perhaps `task`, `query_id`),
+                perhaps `cost_usd`, `input_tokens`, `output_tokens`, `latency_s`.
+
+        Raises:
+            NotApplicableError: The method has no place for a model that it was not fitted with.
+            DataError: A model of that name is in the pool, or the outcomes break the contract.
+            UnknownModelError: An outcome is of a model that is not among the cards.
+        """
+        raise NotApplicableError(
+            f"{type(self).__name__} cannot take in a model without being fitted again: fit it "
+            "again with the model's outcomes."
+        )
+
+    def add_model(self, card: ModelCard, *, outcomes: pd.DataFrame | None = None) -> Self:
+        """A new router whose pool has one more model; see `add_models`.
+
+        Args:
+            card: What is known of the model.
+            outcomes: As in `add_models`; the column `model` may be left out.
+
+        Raises:
+            NotApplicableError: The method has no place for a model that it was not fitted with.
+            DataError: A model of that name is in the pool, or the outcomes break the contract or
+                are of another model.
+        """
+        check_card(card)
+        if outcomes is None:
+            return self.add_models([card])
+        check_frame(outcomes)
+        theirs = (
+            sorted(set(map(str, outcomes["model"])) - {card.model})
+            if "model" in outcomes.columns
+            else []
+        )
+        if theirs:
+            raise DataError(
+                f"The outcomes are of {theirs[0]!r} too; expected outcomes of {card.model!r} alone."
+            )
+        return self.add_models([card], outcomes=outcomes.assign(model=card.model))
+
+
+def check_prompts(prompts: Sequence[str], tasks: Sequence[str | None] | None) -> list[str | None]:
+    """The task of each prompt, None where unknown.
+
+    Raises:
+        DataError: `prompts` is a single string or holds something else than strings, or the lengths
+            differ.
+    """
+    if isinstance(prompts, str):
+        raise DataError(
+            "prompts is a single string; expected a sequence of strings. For one prompt pass "
+            "[prompt]."
+        )
+    wrong = next((i for i, prompt in enumerate(prompts) if not isinstance(prompt, str)), None)
+    if wrong is not None:
+        raise DataError(
+            f"prompts[{wrong}] is a {type(prompts[wrong]).__name__}; expected a string."
+        )
+    if tasks is None:
+        return [None] * len(prompts)
+    if isinstance(tasks, str) or len(tasks) != len(prompts):
+        raise DataError(
+            f"tasks has {len(tasks)} entries for {len(prompts)} prompts; expected one a prompt, "
+            "None where unknown."
+        )
+    return list(tasks)
+
+
+def pool_with(pool: ModelPool, cards: Sequence[ModelCard]) -> ModelPool:
+    """The pool with more models at its end.
+
+    Raises:
+        DataError: There is no card, something else than cards, or a name is in the pool already or
+            on two of the cards.
+    """
+    if not isinstance(cards, Sequence) or isinstance(cards, str):
+        raise DataError(
+            f"add_models received a {type(cards).__name__}; expected a sequence of cards. For one "
+            "use add_model."
+        )
+    if not cards:
+        raise DataError("No card was given; expected at least one model to add.")
+    names = []
+    for card in cards:
+        check_card(card)
+        if card.model in pool.index:
+            raise DataError(
+                f"The pool has a model {card.model!r} already. Update its card, add outcomes to "
+                "it, or choose another name."
+            )
+        if card.model in names:
+            raise DataError(
+                f"Two cards are named {card.model!r}; expected a name for each model. Rename one "
+                "of them."
+            )
+        names.append(card.model)
+    return ModelPool.of([*pool, *cards])
+
+
+def check_card(card: ModelCard) -> None:
+    """Nothing.
+
+    Raises:
+        DataError: It is something else than a card.
+    """
+    if not isinstance(card, ModelCard):
+        raise DataError(
+            f"A {type(card).__name__} stands for a model; expected a "
+            "graphrouter.ModelCard(model=...)."
+        )
+
+
+def check_frame(outcomes: pd.DataFrame) -> None:
+    """Nothing.
+
+    Raises:
+        DataError: It is something else than a pandas frame.
+    """
+    if not hasattr(outcomes, "columns"):
+        raise DataError(
+            f"The outcomes are a {type(outcomes).__name__}; expected a pandas frame, one row an "
+            "outcome."
+        )

@@ -1,0 +1,245 @@
+"""A graph router to and from an artifact."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from graphrouter.artifact import ArtifactContents, read_artifact, write_artifact
+from graphrouter.config import TrainConfig, first_problem
+from graphrouter.data import Split
+from graphrouter.encoders import TextEncoder, check_encoder, create_encoder
+from graphrouter.exceptions import ArtifactError
+from graphrouter.features.channels import ChannelScaler, SpendUnit
+from graphrouter.features.tables import FittedTransforms, RawFeatures, positions_of
+from graphrouter.features.transforms import FeatureTransform
+from graphrouter.nn.network import FeatureSizes, RoutingGNN
+from graphrouter.policy import CostScale
+from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.router.support import Change, Learned, Provenance, Support
+from graphrouter.training.calibration import EffectCalibration
+from graphrouter.training.intervals import EffectInterval
+
+_KIND = "graphrouter"
+_SPLIT_NAMES = ("train", "validation", "test")
+
+
+def save_parts(
+    folder: Path, learned: Learned, support: Support, provenance: Provenance, encoder: TextEncoder
+) -> None:
+    """Nothing; the parts of a router lie in `folder` afterwards.
+
+    Raises:
+        ArtifactError: `folder` is something else than a new or empty folder or an older artifact.
+    """
+    scaler = learned.transforms.channels
+    manifest = {
+        "kind": _KIND,
+        "config": learned.config.model_dump(mode="json"),
+        "dataset": {"name": provenance.dataset, "fingerprint": provenance.fingerprint},
+        "held_out_models": list(provenance.split.held_out_models),
+        "encoder": {"id": encoder.id, "revision": encoder.revision, "dimension": encoder.dimension},
+        "features": learned.net.sizes._asdict(),
+        "spend_unit": scaler.spend_unit.value,
+        "channels": {
+            "mean": scaler.mean.tolist(),
+            "scale": scaler.scale.tolist(),
+            "observed": list(scaler.observed),
+        },
+        "effect_calibration": dataclasses.asdict(learned.calibration),
+        "effect_interval": dataclasses.asdict(learned.interval),
+        "cost_scale": [_json_number(bound) for bound in learned.transforms.cost],
+        "metrics": provenance.metrics,
+        "changes": [dataclasses.asdict(change) for change in provenance.changes],
+        "num_queries": len(support.queries),
+        "num_models": len(support.pool),
+        "num_outcomes": len(support.outcomes),
+    }
+    raw = support.raw
+    tensors = {
+        "weights": {name: tensor.float() for name, tensor in learned.net.state_dict().items()},
+        "transforms": {
+            name: torch.from_numpy(array)
+            for name, array in learned.transforms.features.to_arrays().items()
+        },
+    }
+    tables = {
+        "pool": _with_vectors(_cards_table(support.pool), embedding=raw.descriptions).assign(
+            numbers=list(raw.cards)
+        ),
+        "tasks": _with_vectors(support.tasks, embedding=raw.tasks),
+        "support_queries": _with_vectors(
+            support.queries, embedding=raw.prompts, surface=raw.surface
+        ),
+        "support_outcomes": support.outcomes,
+        "split": _split_table(provenance.split),
+        "seen_prompts": pd.DataFrame({"prompt_key": sorted(provenance.seen_prompts)}, dtype="str"),
+    }
+    write_artifact(folder, ArtifactContents(manifest, tensors, tables))
+
+
+def read_parts(
+    folder: Path, *, encoder: TextEncoder | None = None
+) -> tuple[Learned, Support, Provenance, TextEncoder]:
+    """The parts of the router saved in `folder`, and its text encoder.
+
+    Raises:
+        ArtifactError: There is no artifact, or it is damaged, edited, or not a graph router.
+        EncoderError: The text encoder is not the one that the router was trained with.
+    """
+    contents = read_artifact(folder)
+    manifest = contents.manifest
+    if manifest.get("kind") != _KIND:
+        what = manifest.get("baseline", manifest.get("kind"))
+        raise ArtifactError(
+            f"The artifact at {folder} is a {what!r}; expected {_KIND!r}. Baselines are compared "
+            "by: graphrouter benchmark DATA."
+        )
+    try:
+        config = TrainConfig.model_validate(manifest["config"])
+    except ValidationError as error:
+        problem = first_problem(error)
+        raise ArtifactError(
+            f"The settings in {folder} are not of this release ({problem.key} = "
+            f"{problem.received!r}: {problem.message}). "
+            "Train again."
+        ) from None
+    text_encoder = encoder or create_encoder(config.encoder)
+    check_encoder(text_encoder, **manifest["encoder"])
+    try:
+        support = _support(contents)
+        learned = Learned(
+            net=_network(contents, config),
+            transforms=_transforms(contents),
+            config=config,
+            calibration=EffectCalibration.from_dict(manifest["effect_calibration"]),
+            interval=EffectInterval(**manifest["effect_interval"]),
+        )
+        provenance = _provenance(contents)
+    except (
+        KeyError,
+        TypeError,
+        RuntimeError,
+    ) as error:  # a part that another release names or shapes differently
+        raise ArtifactError(
+            f"The artifact at {folder} is not of this release ({error}). Train again."
+        ) from error
+    return learned, support, provenance, text_encoder
+
+
+def _provenance(contents: ArtifactContents) -> Provenance:
+    dataset = contents.manifest["dataset"]
+    seen = frozenset(contents.tables["seen_prompts"]["prompt_key"])
+    changes = tuple(Change(**change) for change in contents.manifest["changes"])
+    metrics = dict(contents.manifest["metrics"])
+    return Provenance(
+        dataset["name"], dataset["fingerprint"], _split(contents), seen, metrics, changes
+    )
+
+
+def _network(contents: ArtifactContents, config: TrainConfig) -> RoutingGNN:
+    net = RoutingGNN(
+        config.network,
+        FeatureSizes(**contents.manifest["features"]),
+        contents.manifest["channels"]["scale"],
+    )
+    net.load_state_dict(dict(contents.tensors["weights"]))
+    return net
+
+
+def _transforms(contents: ArtifactContents) -> FittedTransforms:
+    manifest = contents.manifest
+    channels = manifest["channels"]
+    return FittedTransforms(
+        features=FeatureTransform.from_arrays(
+            {name: _numpy(tensor) for name, tensor in contents.tensors["transforms"].items()}
+        ),
+        channels=ChannelScaler(
+            spend_unit=SpendUnit(manifest["spend_unit"]),
+            mean=np.array(channels["mean"]),
+            scale=np.array(channels["scale"]),
+            observed=tuple(channels["observed"]),
+        ),
+        cost=CostScale(
+            *(float("nan") if bound is None else bound for bound in manifest["cost_scale"])
+        ),
+    )
+
+
+def _support(contents: ArtifactContents) -> Support:
+    tables = contents.tables
+    pool = ModelPool.of(
+        ModelCard.model_validate(json.loads(card)) for card in tables["pool"]["card"]
+    )
+    queries, tasks = tables["support_queries"], tables["tasks"]
+    raw = RawFeatures(
+        prompts=_matrix(queries["embedding"]),
+        surface=_matrix(queries["surface"]),
+        query_task=positions_of(queries["task"], tasks["task"].tolist()),
+        descriptions=_matrix(tables["pool"]["embedding"]),
+        cards=np.stack(tables["pool"]["numbers"].to_list()),
+        tasks=_matrix(tasks["embedding"], width=contents.manifest["encoder"]["dimension"]),
+    )
+    return Support(
+        pool=pool,
+        tasks=tasks[["task", "description"]],
+        queries=queries[["query_id", "task", "prompt"]],
+        outcomes=tables["support_outcomes"],
+        raw=raw,
+    )
+
+
+def _cards_table(pool: ModelPool) -> pd.DataFrame:
+    """One row a model: its name, and its card as JSON, so that an unset field stays unset."""
+    return pd.DataFrame(
+        {
+            "model": list(pool.names),
+            "card": [card.model_dump_json(by_alias=True, exclude_none=True) for card in pool],
+        }
+    )
+
+
+def _split_table(split: Split) -> pd.DataFrame:
+    ids = {name: getattr(split, name) for name in _SPLIT_NAMES}
+    return pd.DataFrame(
+        {
+            "query_id": [q for part in ids.values() for q in part],
+            "split": [name for name, part in ids.items() for _ in part],
+        },
+        dtype="str",
+    )
+
+
+def _split(contents: ArtifactContents) -> Split:
+    table = contents.tables["split"]
+    ids = {name: tuple(table["query_id"][table["split"] == name]) for name in _SPLIT_NAMES}
+    return Split(**ids, held_out_models=tuple(contents.manifest["held_out_models"]))
+
+
+def _with_vectors(
+    table: pd.DataFrame, **vectors: np.ndarray[Any, np.dtype[np.float32]]
+) -> pd.DataFrame:
+    return table.assign(**{name: list(rows) for name, rows in vectors.items()})
+
+
+def _matrix(column: pd.Series[Any], *, width: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
+    if column.empty:
+        return np.zeros((0, width), dtype=np.float32)
+    return np.stack(column.to_list()).astype(np.float32)
+
+
+def _numpy(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+    array: np.ndarray[Any, np.dtype[np.float32]] = tensor.numpy()
+    return array
+
+
+def _json_number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

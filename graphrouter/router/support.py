@@ -1,0 +1,102 @@
+"""What a graph router is made of: what it has seen, what it has learned, and where that comes
+from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import pandas as pd
+
+from graphrouter.config import TrainConfig
+from graphrouter.data import Split
+from graphrouter.features.tables import FittedTransforms, RawFeatures
+from graphrouter.nn.network import RoutingGNN
+from graphrouter.pool import ModelPool
+from graphrouter.training.calibration import EffectCalibration
+from graphrouter.training.intervals import EffectInterval
+
+ChangeName = Literal[
+    "add_model",
+    "remove_model",
+    "update_card",
+    "set_price",
+    "add_outcomes",
+    "replace_outcomes",
+    "add_task",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """What the router has seen: solved queries, their outcomes, and the features of all nodes."""
+
+    pool: ModelPool
+    tasks: pd.DataFrame
+    """Columns `task`, `description`."""
+    queries: pd.DataFrame
+    """Columns `query_id`, `task`, `prompt`, one row a support query, in the order of `raw`."""
+    outcomes: pd.DataFrame
+    """Columns `query_id`, `model`, `effect`, `cost_usd`, `input_tokens`, `output_tokens`,
+    `latency_s`, and the prices of the model when it was recorded, `input_usd_per_mtok` and
+    `output_usd_per_mtok`."""
+    raw: RawFeatures
+    """Embeddings and raw numbers of queries, models and tasks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What training produced; independent of the pool and of the support."""
+
+    net: RoutingGNN
+    transforms: FittedTransforms
+    config: TrainConfig
+    calibration: EffectCalibration
+    """What validation outcomes correct in its effects."""
+    interval: EffectInterval
+    """How sure the network is of a calibrated effect, calibrated on models left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that was changed after training."""
+
+    what: ChangeName
+    model: str
+    """Empty where several models are concerned, or none in particular."""
+    num_outcomes: int
+    """Outcomes that came with it."""
+    at: str
+    """When, in UTC, as ISO 8601."""
+    task: str = ""
+    """The task that was added, else empty."""
+
+    @classmethod
+    def now(
+        cls, what: ChangeName, *, model: str = "", num_outcomes: int = 0, task: str = ""
+    ) -> Change:
+        """A change that is made at this moment.
+
+        Example:
+            >>> Change.now("add_task", task="law").task
+            'law'
+        """
+        return cls(what, model, num_outcomes, datetime.now(UTC).isoformat(timespec="seconds"), task)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a router comes from."""
+
+    dataset: str
+    fingerprint: str
+    split: Split
+    seen_prompts: frozenset[str]
+    """`prompt_key` of every training and validation prompt: what the router may not be judged on,
+    also under another id."""
+    metrics: dict[str, float]
+    """Validation figures of the chosen epoch, and of the calibration."""
+    changes: tuple[Change, ...] = ()
+    """What was changed after training, in order."""

@@ -1,1 +1,0 @@
-"""Routers: the graph router and the baseline predictors, behind one protocol."""

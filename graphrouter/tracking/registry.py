@@ -1,0 +1,251 @@
+"""MLflow as a place where routers lie: which store, quiet access that gives up soon, and the way
+from a URI to a folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from graphrouter.artifact import REGISTRY_SCHEMES
+from graphrouter.exceptions import ArtifactError, ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    from mlflow.utils.logging_utils import MlflowLoggingStream
+
+STORE_VARIABLE = "MLFLOW_TRACKING_URI"
+DEFAULT_STORE = "sqlite:///mlflow.db"
+ARTIFACT, ROUTER = "artifact", "router"
+"""Names in a run: of the folder with the artifact, and of the model that carries a copy, there
+under the same name."""
+
+_SQLITE = "sqlite:///"
+_WITHOUT_PATH = ("databricks", "databricks-uc", "uc")
+_MODEL_FILE = "MLmodel"
+_MOST_CHARS = 300
+_NOISY = ("mlflow", "alembic", "urllib3")
+_NO_ANSWER = {"ConnectionError", "Timeout", "TimeoutError"}
+_DEFAULTS = {
+    # MLflow's own are 7 retries of 120 s: a quarter of an hour for a server that does not answer.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # who asks for a server of their own asks for no other
+}
+"""Settings of MLflow where the user has made none."""
+
+
+def is_router_uri(place: str | Path) -> bool:
+    """Whether a place is a URI of MLflow.
+
+    Example:
+        >>> is_router_uri("models:/mine/1"), is_router_uri("artifacts/mine")
+        (True, False)
+    """
+    return str(place).startswith(REGISTRY_SCHEMES)
+
+
+def store_uri(named: str | None = None) -> str:
+    """The MLflow store to use: the one named, else that of MLFLOW_TRACKING_URI, else `mlflow.db` in the working folder.
+
+    A relative path of an SQLite file is made absolute, since MLflow keeps a store open under its
+    URI.
+
+    Example:
+        >>> store_uri("http://127.0.0.1:5000")
+        'http://127.0.0.1:5000'
+
+    Raises:
+        ConfigError: It is a folder.
+    """
+    uri = named or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
+    scheme, separator, _ = uri.partition(":")
+    if uri not in _WITHOUT_PATH and (not separator or scheme in ("", "file")):
+        source = "The tracking URI" if named else STORE_VARIABLE
+        raise ConfigError(
+            f"{source} is {uri!r}, a folder; expected a server such as http://127.0.0.1:5000 or a "
+            "database such as "
+            f"{DEFAULT_STORE}. MLflow has given up its stores of plain files."
+        )
+    path = sqlite_file(uri)
+    return uri if path is None else f"{_SQLITE}{path}"
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The absolute path of an SQLite store; None for another kind of store."""
+    return Path(uri.removeprefix(_SQLITE)).absolute() if uri.startswith(_SQLITE) else None
+
+
+def shown_uri(uri: str) -> str:
+    """The URI as it may be shown: without a password, and relative where it lies in the working folder.
+
+    Example:
+        >>> shown_uri("https://ann:secret@host:5000/path")
+        'https://ann:***@host:5000/path'
+    """
+    path = sqlite_file(uri)
+    if path is not None:
+        return (
+            f"{_SQLITE}{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}"
+        )
+    password = urlsplit(uri).password
+    return uri.replace(f":{password}@", ":***@", 1) if password else uri
+
+
+def is_installed() -> bool:
+    """Whether MLflow can be imported; asking does not import it."""
+    return find_spec("mlflow") is not None
+
+
+def missing_mlflow(purpose: str) -> MissingExtraError:
+    """What to raise or say when it cannot."""
+    return MissingExtraError("mlflow", extra="mlflow", purpose=purpose)
+
+
+@contextmanager
+def quiet_mlflow() -> Iterator[None]:
+    """Nothing; inside, MLflow neither writes to the terminal nor waits for minutes, unless its variables say so.
+
+    It is to be imported inside, too. Standard output and error are left alone: other threads may be
+    writing there.
+    """
+    added = {name: value for name, value in _DEFAULTS.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from mlflow.utils.logging_utils import (
+                MLFLOW_LOGGING_STREAM,
+            )  # importing MLflow sets the levels of its loggers
+
+            with _silenced(MLFLOW_LOGGING_STREAM):
+                yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def _silenced(stream: MlflowLoggingStream) -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in _NOISY]
+    levels, was_enabled = [logger.level for logger in loggers], stream.enabled
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    stream.enabled = False
+    try:
+        yield
+    finally:
+        stream.enabled = was_enabled
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def using_store(uri: str) -> Iterator[None]:
+    """Nothing; inside, `uri` is the store of all of MLflow, whose functions do not all pass on the
+    one that they are given.
+    """
+    import mlflow
+
+    before = os.environ.get(STORE_VARIABLE)  # where MLflow keeps what it was told last
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None: as if it had never been set
+
+
+def is_no_answer(error: BaseException) -> bool:
+    """Whether a call failed since nobody answered it, or not in time.
+
+    By names: the classes are those of whatever client the store has, and MLflow wraps them.
+
+    Example:
+        >>> is_no_answer(ConnectionRefusedError()), is_no_answer(KeyError())
+        (True, False)
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if _NO_ANSWER & {kind.__name__ for kind in type(cause).__mro__}:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def reason_of(error: BaseException, uri: str) -> str:
+    """Why MLflow failed, on one line, without the password of the URI."""
+    if is_no_answer(error):
+        return f"no answer from {shown_uri(uri)}"
+    text = " ".join(str(error).split()) or type(error).__name__
+    password = None if sqlite_file(uri) else urlsplit(uri).password
+    shown = text.replace(password, "***") if password else text
+    return shown if len(shown) <= _MOST_CHARS else f"{shown[:_MOST_CHARS]}..."
+
+
+@contextmanager
+def fetched_router(uri: str) -> Iterator[Path]:
+    """A folder with the artifact at `uri`, for as long as the context lasts.
+
+    Args:
+        uri: `models:/name/version`, `models:/name@alias` or `runs:/id/path`, of a registered router
+            or of an artifact folder.
+
+    Raises:
+        ArtifactError: There is no router.
+        MissingExtraError: MLflow is not installed.
+    """
+    if not is_installed():
+        raise missing_mlflow(f"Loading {uri}")
+    store = store_uri()
+    file = sqlite_file(store)
+    if file is not None and not file.is_file():  # MLflow would make an empty one
+        raise ArtifactError(
+            f"No router at {uri}: there is no MLflow store at {shown_uri(store)}. Name yours in "
+            f"{STORE_VARIABLE}."
+        )
+    with TemporaryDirectory(prefix="graphrouter-") as folder:
+        yield _router_folder(_download(uri, store, Path(folder)), uri)
+
+
+def _download(uri: str, store: str, folder: Path) -> Path:
+    with quiet_mlflow():
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with using_store(store):
+                return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder)))
+        except (MlflowException, OSError) as error:
+            reason = reason_of(error, store)
+    raise ArtifactError(
+        f"No router at {uri} in {shown_uri(store)}: {reason.rstrip('.')}. Name another, or set "
+        f"{STORE_VARIABLE}."
+    )
+
+
+def _router_folder(fetched: Path, uri: str) -> Path:
+    """The artifact in what was fetched: the folder itself, or the one that a registered model
+    carries.
+    """
+    file = fetched / _MODEL_FILE
+    if not file.is_file():
+        return fetched
+    import yaml
+
+    flavors = yaml.safe_load(file.read_text(encoding="utf-8")).get("flavors", {})
+    carried = flavors.get("python_function", {}).get("artifacts", {}).get(ROUTER)
+    if carried is None:
+        raise ArtifactError(
+            f"The model at {uri} is no router. Register one with: graphrouter train DATA "
+            "--register NAME ..."
+        )
+    return fetched / str(carried["path"])

@@ -1,0 +1,26 @@
+"""The one way up: what the product takes from the wings above it, by name and only when it is asked
+for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import Literal
+
+PART_OF = {
+    "baselines": "graphrouter.bench.baselines.catalogue",
+    "simulate": "graphrouter.bench.simulate",
+    "registry": "graphrouter.tracking.registry",
+}
+"""Modules of the bench and of operations, by the word that the product calls them by."""
+
+
+def load_part(name: Literal["baselines", "simulate", "registry"]) -> ModuleType:
+    """Import a part of another wing; the product imports nothing above it in any other way.
+
+    Example:
+        >>> load_part("simulate").simulate(num_queries=30).data.name
+        'simulated'
+    """
+    return import_module(PART_OF[name])

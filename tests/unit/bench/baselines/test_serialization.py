@@ -1,0 +1,93 @@
+"""Baselines to and from artifacts, by the type hints of their fields."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import graphrouter as gr
+from graphrouter.artifact import MANIFEST, ArtifactContents, read_artifact, write_artifact
+from graphrouter.bench.baselines import BASELINES, LearningData
+from graphrouter.bench.baselines.methods.means import BestSingle
+from graphrouter.bench.baselines.methods.neighbours import NearestNeighbours
+from graphrouter.encoders.hashing import HashingEncoder
+from graphrouter.exceptions import ArtifactError, EncoderError
+
+PROMPTS = ["Translate 'tree' into German.", "", "Add 3 and 4."]
+
+
+@pytest.fixture(scope="module")
+def learning() -> LearningData:
+    data = gr.simulate(num_queries=80, num_models=4, seed=1, missing=0.4).data
+    ids = data.queries["query_id"].tolist()
+    return LearningData.of(data, ids[:60], encoder=HashingEncoder(64), validation_ids=ids[60:])
+
+
+def test_a_loaded_router_is_the_same(tmp_path: Path, learning: LearningData) -> None:
+    router = NearestNeighbours.fit(learning)
+    router.save(tmp_path / "a")
+    loaded = NearestNeighbours.load(tmp_path / "a")
+    assert (loaded.k, loaded.pool, loaded.cost_scale) == (router.k, router.pool, router.cost_scale)
+    np.testing.assert_array_equal(loaded.predict(PROMPTS).effect, router.predict(PROMPTS).effect)
+    assert type(gr.load_router(tmp_path / "a")) is NearestNeighbours
+
+
+def test_unknown_costs_survive(tmp_path: Path) -> None:
+    data = gr.simulate(num_queries=60, num_models=3).data
+    outcomes = data.outcomes[["query_id", "model", "effect"]]
+    models = data.models[["model"]]
+    bare = gr.RoutingDataset.from_frames(
+        queries=data.queries, models=models, outcomes=outcomes, tasks=data.tasks
+    )
+    learning = LearningData.of(bare, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
+    BestSingle.fit(learning).save(tmp_path / "a")
+    loaded = BestSingle.load(tmp_path / "a")
+    assert not loaded.cost_scale.is_known
+    assert np.isnan(loaded.predict(["x"]).cost_usd).all()
+
+
+def test_no_pickle_and_plain_json(tmp_path: Path, learning: LearningData) -> None:
+    NearestNeighbours.fit(learning).save(tmp_path / "a")
+    assert {path.suffix for path in (tmp_path / "a").iterdir()} == {".json", ".safetensors"}
+    manifest = json.loads((tmp_path / "a" / MANIFEST).read_text())
+    assert (manifest["kind"], manifest["baseline"]) == ("baseline", "knn")
+    assert manifest["fields"]["encoder"]["config"]["name"] == "hashing"
+
+
+def test_refuses_another_router_another_encoder_and_another_release(
+    tmp_path: Path, learning: LearningData
+) -> None:
+    NearestNeighbours.fit(learning).save(tmp_path / "a")
+    with pytest.raises(ArtifactError, match="'knn'; expected 'best_single'"):
+        BestSingle.load(tmp_path / "a")
+    with pytest.raises(ArtifactError, match="'knn'; expected 'graphrouter'"):
+        gr.GraphRouter.load(tmp_path / "a")
+    with pytest.raises(EncoderError, match="expected"):
+        gr.load_router(tmp_path / "a", encoder=HashingEncoder(128))
+    contents = read_artifact(tmp_path / "a")
+    for name, change in (("b", {"fields": {}}), ("c", {"baseline": "of tomorrow"})):
+        manifest = {
+            k: v
+            for k, v in contents.manifest.items()
+            if k not in ("files", "libraries", "checksum")
+        } | change
+        write_artifact(tmp_path / name, ArtifactContents(manifest, contents.tensors, {}))
+        with pytest.raises(ArtifactError, match="release"):
+            gr.load_router(tmp_path / name)
+
+
+def test_a_router_of_another_kind_is_not_replaced(tmp_path: Path, learning: LearningData) -> None:
+    NearestNeighbours.fit(learning).save(tmp_path / "a")
+    with pytest.raises(ArtifactError, match="holds a 'knn', which a 'best_single' would replace"):
+        BestSingle.fit(learning).save(tmp_path / "a")
+    NearestNeighbours.fit(learning).save(tmp_path / "a")  # its own kind is
+
+
+def test_every_class_has_a_name_a_source_and_a_docstring() -> None:
+    for name, kind in BASELINES.items():
+        assert kind.name == name
+        assert len(kind.source) > 10
+        assert len((kind.__doc__ or "").strip()) > 60, f"{name} does not say what it does"

@@ -1,0 +1,112 @@
+"""Work in processes: everything comes back, and a process that dies costs only what killed it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+
+from graphrouter.bench.evaluation.grid.processes import THREAD_VARIABLES, spread
+
+ROOT = Path(__file__).resolve().parents[5]
+
+
+def square_or_die(number: int) -> int:
+    if number < 0:
+        os._exit(9)
+    time.sleep(0.01)
+    return number**2
+
+
+def tell_pid_and_wait(_: int) -> None:
+    sys.stdout.write(f"{os.getpid()}\n")
+    sys.stdout.flush()
+    time.sleep(300)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def threads(_: int) -> str | None:
+    return os.environ.get(THREAD_VARIABLES[0])
+
+
+def refuse(number: int) -> int:
+    raise ValueError(f"{number} is not wanted")
+
+
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_every_item_comes_back_once(num_processes: int) -> None:
+    results = dict(spread(list(range(7)), square_or_die, num_processes=num_processes))
+    assert results == {number: number**2 for number in range(7)}
+    assert dict(spread([], square_or_die, num_processes=num_processes)) == {}
+
+
+def test_what_kills_its_process_is_named_and_the_rest_goes_on() -> None:
+    results = dict(spread([1, 2, -1, 3, -2, 4], square_or_die, num_processes=2))
+    assert {item: result for item, result in results.items() if item > 0} == {
+        1: 1,
+        2: 4,
+        3: 9,
+        4: 16,
+    }
+    assert isinstance(results[-1], BrokenProcessPool)
+    assert isinstance(results[-2], BrokenProcessPool)
+
+
+def test_a_death_while_the_caller_is_busy_is_named_too() -> None:
+    results = {}
+    for item, result in spread([1, -1, 2, 3, 4], square_or_die, num_processes=2):
+        results[item] = result
+        time.sleep(1.0)  # meanwhile the other process dies
+    assert isinstance(results.pop(-1), BrokenProcessPool)
+    assert results == {1: 1, 2: 4, 3: 9, 4: 16}
+
+
+def test_workers_end_with_their_parent() -> None:
+    """Killed without a chance to clean up, a benchmark must not leave processes behind that hold
+    its memory."""
+    script = (
+        "from graphrouter.bench.evaluation.grid.processes import spread\n"
+        "from tests.unit.bench.evaluation.grid.test_processes import tell_pid_and_wait\n"
+        "if __name__ == '__main__':\n"
+        "    list(spread([1, 2], tell_pid_and_wait, num_processes=2))\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert parent.stdout is not None
+    workers = [int(parent.stdout.readline()) for _ in range(2)]
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 30
+    while any(is_alive(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(is_alive(pid) for pid in workers)
+
+
+def test_an_exception_of_the_work_ends_it() -> None:
+    with pytest.raises(ValueError, match="3 is not wanted"):
+        list(spread([3], refuse, num_processes=1))
+    with pytest.raises(ValueError, match="3 is not wanted"):
+        list(spread([3, 3], refuse, num_processes=2))
+
+
+def test_processes_have_one_thread_and_the_environment_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(THREAD_VARIABLES[0], "5")
+    monkeypatch.delenv(THREAD_VARIABLES[1], raising=False)
+    assert dict(spread([0, 1], threads, num_processes=2)) == {0: "1", 1: "1"}
+    assert os.environ[THREAD_VARIABLES[0]] == "5"
+    assert THREAD_VARIABLES[1] not in os.environ

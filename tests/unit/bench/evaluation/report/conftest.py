@@ -1,0 +1,144 @@
+"""Rounds to report on: hand-made ones, and real ones of routers that are fitted in a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import graphrouter as gr
+from graphrouter.bench.baselines import LearningData, fit_baselines
+from graphrouter.bench.evaluation.contender import Contender
+from graphrouter.bench.evaluation.evaluate import Round, enter, judge
+from graphrouter.bench.evaluation.results import Evaluation
+from graphrouter.bench.evaluation.trial import Trial
+from graphrouter.data import split_dataset
+from graphrouter.encoders.hashing import HashingEncoder
+from graphrouter.policy import CostScale
+from graphrouter.types import Predictions
+
+HOSTILE = "<script>alert(1)</script>"
+Matrix = Sequence[Sequence[float]]
+
+
+class Judged(NamedTuple):
+    """What a report is made of."""
+
+    rounds: list[Round]
+    evaluation: Evaluation
+
+
+def predictions(effect: Matrix, cost_usd: Matrix | None = None) -> Predictions:
+    """Predictions for the models a, b, ..."""
+    array = np.array(effect, dtype=np.float64)
+    cost = (
+        np.full(array.shape, np.nan) if cost_usd is None else np.array(cost_usd, dtype=np.float64)
+    )
+    return Predictions.from_arrays(tuple("abcdefgh"[: array.shape[1]]), array, cost_usd=cost)
+
+
+def tiny_round(
+    observed: Predictions,
+    contenders: Mapping[str, Predictions],
+    *,
+    tasks: Sequence[str | None] | None = None,
+    prompts: Sequence[str] | None = None,
+    query_ids: Sequence[str] | None = None,
+    cost_scale: CostScale | None = None,
+    seed: int = 0,
+) -> Round:
+    """One round in which the tasks are hidden; the contender best_single, if given, is the trial's
+    too."""
+    ids = tuple(query_ids or (f"q{i}" for i in range(len(observed))))
+    trial = Trial(
+        models=observed.models,
+        query_ids=ids,
+        prompts=tuple(prompts or (f"prompt of {query_id}" for query_id in ids)),
+        tasks=tuple(tasks or [None] * len(ids)),
+        observed=observed,
+        cost_scale=cost_scale or CostScale(0.0, 1.0),
+        best_single=contenders.get("best_single"),
+    )
+    return Round(
+        seed, trial, {"task_hidden": {name: Contender(each) for name, each in contenders.items()}}
+    )
+
+
+def simulated(
+    *,
+    num_queries: int,
+    seeds: Sequence[int],
+    edit: Callable[[gr.RoutingDataset], Any] | None = None,
+) -> Judged:
+    """Rounds on simulated data in which nearest neighbours play the part of graphrouter."""
+    data = gr.simulate(num_queries=num_queries, num_models=6).data
+    if edit is not None:
+        data = edit(data)
+    rounds = []
+    for seed in seeds:
+        split = split_dataset(data, gr.TrainConfig().split.model_copy(update={"seed": seed}))
+        learning = LearningData.of_split(data, split, HashingEncoder(64))
+        baselines = dict(
+            fit_baselines(learning, ["frugal_gpt"] if learning.cost_scale.is_known else ["rasch"])
+        )
+        judged = fit_baselines(learning, ["knn"])["knn"]
+        rounds.append(
+            enter(
+                judged,
+                data,
+                split.test,
+                baselines=baselines,
+                cost_scale=learning.cost_scale,
+                seed=seed,
+            )
+        )
+    return Judged(rounds, judge(rounds, dataset=data.name, num_draws=50))
+
+
+@pytest.fixture(scope="session")
+def judged() -> Judged:
+    """Two splits of simulated data, a cascade among the baselines."""
+    return simulated(num_queries=150, seeds=(0, 1))
+
+
+@pytest.fixture(scope="session")
+def hostile() -> Judged:
+    """Data whose prompts, tasks, models and name try to break out of the page."""
+
+    def poison(data: gr.RoutingDataset) -> gr.RoutingDataset:
+        evil = data.models.loc[0, "model"]
+        rename = {evil: f"{HOSTILE}|{evil}"}
+        queries = data.queries.assign(
+            prompt=[
+                f'{HOSTILE} "quoted" | {i} {prompt}'
+                for i, prompt in enumerate(data.queries["prompt"])
+            ],
+            task=data.queries["task"] + HOSTILE,
+        )
+        return gr.RoutingDataset.from_frames(
+            queries=queries,
+            models=data.models.assign(model=data.models["model"].replace(rename)),
+            outcomes=data.outcomes.assign(model=data.outcomes["model"].replace(rename)),
+            name=f"evil{HOSTILE}</title>",
+        )
+
+    found = simulated(num_queries=120, seeds=(0,), edit=poison)
+    return found._replace(evaluation=replace(found.evaluation, failed={"svm": f"it saw {HOSTILE}"}))
+
+
+@pytest.fixture(scope="session")
+def without_costs() -> Judged:
+    """Data in which nothing has a cost."""
+
+    def strip(data: gr.RoutingDataset) -> gr.RoutingDataset:
+        return gr.RoutingDataset.from_frames(
+            queries=data.queries,
+            models=data.models[["model", "description"]],
+            outcomes=data.outcomes[["query_id", "model", "effect"]],
+            name="free",
+        )
+
+    return simulated(num_queries=120, seeds=(0,), edit=strip)

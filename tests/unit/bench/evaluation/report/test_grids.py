@@ -1,0 +1,67 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from graphrouter.bench.evaluation.report.curves import FrontierCurve, Frontiers
+from graphrouter.bench.evaluation.report.grids import frontier_grid, usd
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0.0, "$0"),
+        (1.0, "$1"),
+        (0.000123456, "$0.000123"),
+        (1234.5, "$1230"),
+        (2.5e-7, "$0.00000025"),
+    ],
+)
+def test_dollars_have_three_digits_that_count(amount: float, text: str) -> None:
+    assert usd(amount) == text
+
+
+def test_the_frontier_is_read_at_levels_evenly_spaced_over_log_cost() -> None:
+    curve = FrontierCurve("graphrouter", (0.001, 1.0), (0.2, 0.8))
+    grid = frontier_grid(
+        Frontiers((curve,), (), 0.001, 1.0), router="graphrouter", sees_outcomes=()
+    )
+    assert grid.columns == (
+        "router",
+        "$0.001",
+        "$0.00316",
+        "$0.01",
+        "$0.0316",
+        "$0.1",
+        "$0.316",
+        "$1",
+    )
+    assert [cell.value for cell in grid.rows[0].cells] == [
+        "graphrouter",
+        "0.200",
+        "0.201",
+        "0.205",
+        "0.218",
+        "0.259",
+        "0.389",
+        "0.800",
+    ]
+    assert grid.rows[0].is_judged
+
+
+def test_a_router_dearer_than_the_level_reaches_nothing_there() -> None:
+    curve = FrontierCurve("cascade", (0.5,), (0.8,))
+    grid = frontier_grid(
+        Frontiers((curve,), (), 0.001, 1.0), router="graphrouter", sees_outcomes=("cascade",)
+    )
+    assert [cell.value for cell in grid.rows[0].cells] == [
+        "cascade †",
+        "-",
+        "-",
+        "-",
+        "-",
+        "-",
+        "-",
+        "0.800",
+    ]

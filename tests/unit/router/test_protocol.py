@@ -1,0 +1,68 @@
+"""What a router can do unless it says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from graphrouter.exceptions import DataError, NotApplicableError
+from graphrouter.policy import CostScale
+from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.router.protocol import Router
+from graphrouter.types import Predictions
+
+
+class Fixed(Router):
+    """Expects the same of everybody."""
+
+    pool = ModelPool.of([ModelCard(model="a")])
+    cost_scale = CostScale(0.0, 1.0)
+
+    def predict(
+        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
+    ) -> Predictions:
+        return Predictions.from_arrays(self.models, np.full((len(prompts), len(self.pool)), 0.5))
+
+
+class Open(Fixed):
+    """Takes in models, and keeps what it was given."""
+
+    given: pd.DataFrame | None = None
+
+    def add_models(
+        self, cards: Sequence[ModelCard], *, outcomes: pd.DataFrame | None = None
+    ) -> Open:
+        wider = Open()
+        wider.pool, wider.given = ModelPool.of([*self.pool, *cards]), outcomes
+        return wider
+
+
+def test_a_router_that_says_nothing_takes_in_nobody() -> None:
+    card, message = (
+        ModelCard(model="b"),
+        "Fixed cannot take in a model without being fitted again: fit it again",
+    )
+    with pytest.raises(NotApplicableError, match=message):
+        Fixed().add_models([card])
+    with pytest.raises(NotApplicableError, match=message):
+        Fixed().add_model(card)
+
+
+def test_one_model_is_added_as_several_are() -> None:
+    outcomes = pd.DataFrame({"prompt": ["x"], "effect": [1.0]})
+    wider = Open().add_model(ModelCard(model="b"), outcomes=outcomes)
+    assert wider.models == ("a", "b")
+    assert wider.given is not None
+    assert wider.given["model"].tolist() == ["b"]
+    assert "model" not in outcomes.columns, "the table given stays as it was"
+    assert Open().add_model(ModelCard(model="b")).given is None
+
+
+def test_outcomes_of_another_model_are_refused() -> None:
+    with pytest.raises(DataError, match=r"outcomes are of 'c' too; expected outcomes of 'b' alone"):
+        Open().add_model(
+            ModelCard(model="b"), outcomes=pd.DataFrame({"model": ["b", "c"], "effect": [1.0, 0.0]})
+        )

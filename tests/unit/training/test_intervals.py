@@ -1,0 +1,218 @@
+"""Intervals of the expected effect: their ends, when they hold, and how they are calibrated."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import graphrouter as gr
+from graphrouter.encoders import create_encoder
+from graphrouter.features.channels import EFFECT
+from graphrouter.nn.network import RoutingGNN
+from graphrouter.nn.readout import PairPredictions
+from graphrouter.training.fit import build_network
+from graphrouter.training.intervals import (
+    DEFAULT_FLOOR,
+    Z_80,
+    Cells,
+    EffectInterval,
+    _calibrate,
+    _ExamRoom,
+    _folds,
+    fit_effect_interval,
+    query_groups,
+)
+from graphrouter.training.prepare import TrainingTables, prepare
+
+
+@pytest.fixture(scope="module")
+def config() -> gr.TrainConfig:
+    return gr.load_config(overrides=["encoder.name=hashing", "encoder.dimension=32"])
+
+
+@pytest.fixture(scope="module")
+def tables(config: gr.TrainConfig) -> TrainingTables:
+    return tables_of(gr.simulate(num_queries=400, num_models=9, seed=2).data, config)
+
+
+def tables_of(data: gr.RoutingDataset, config: gr.TrainConfig) -> TrainingTables:
+    return prepare(data, gr.split_dataset(data, config.split), create_encoder(config.encoder))
+
+
+@pytest.fixture
+def net(tables: TrainingTables, config: gr.TrainConfig) -> RoutingGNN:
+    return build_network(tables, config).eval()
+
+
+class TestEffectInterval:
+    def test_ends_by_hand(self) -> None:
+        low, high = EffectInterval(scale=2.0, floor=0.3).bounds(
+            torch.tensor([[0.5]]), torch.tensor([[math.log(0.2)]])
+        )
+        assert low.item() == pytest.approx(
+            1 / (1 + math.exp(-(0.5 - Z_80 * 0.5)))
+        )  # hypot(0.4, 0.3) = 0.5
+        assert high.item() == pytest.approx(1 / (1 + math.exp(-(0.5 + Z_80 * 0.5))))
+
+    @given(
+        location=arrays(np.float64, (3, 2), elements=st.floats(-60, 60)),
+        log_scale=arrays(np.float64, (3, 2), elements=st.floats(-14, 8)),
+        scale=st.floats(0.01, 10),
+        floor=st.floats(0, 2),
+    )
+    def test_the_expected_effect_lies_between_the_ends(
+        self, location: np.ndarray, log_scale: np.ndarray, scale: float, floor: float
+    ) -> None:
+        middle = torch.sigmoid(torch.from_numpy(location))
+        low, high = EffectInterval(scale, floor).bounds(
+            torch.from_numpy(location), torch.from_numpy(log_scale)
+        )
+        assert ((low >= 0) & (low <= middle) & (middle <= high) & (high <= 1)).all()
+        wider, higher = EffectInterval(scale, floor).bounds(
+            torch.from_numpy(location), torch.from_numpy(log_scale) + 1
+        )
+        assert ((wider <= low) & (higher >= high)).all()
+
+
+class TestCells:
+    def test_means_and_noise_by_hand(self) -> None:
+        observed = np.array([[1.0, np.nan], [0.0, 1.0], [1.0, np.nan], [1.0, np.nan]])
+        expected = np.array([[0.8, 0.1], [0.2, 0.6], [0.5, 0.1], [0.5, 0.1]])
+        cells = Cells.of(observed, expected, query_groups(["a", "a", "b", None]))
+        np.testing.assert_array_equal(cells.num_outcomes, [[4, 1], [2, 1], [1, 0]])
+        np.testing.assert_allclose(cells.observed, [[0.75, 1.0], [0.5, 1.0], [1.0, np.nan]])
+        np.testing.assert_allclose(cells.expected, [[0.5, 0.6], [0.5, 0.6], [0.5, np.nan]])
+        assert cells.noise[0, 0] == pytest.approx(math.sqrt(2 * 0.16 + 2 * 0.25) / 4)
+        assert not cells.is_counted.any()
+
+    @pytest.mark.parametrize(
+        ("solved", "held"), [(50, True), (58, True), (59, False), (42, True), (41, False)]
+    )
+    def test_sampling_noise_is_no_ignorance(self, solved: int, held: bool) -> None:
+        # noise 0.05, of which the interval holds 1.2816 x 0.05 = 0.064; ends 0.06 apart from the
+        # middle: together 0.088
+        observed = np.where(np.arange(100) < solved, 1.0, 0.0)[:, None]
+        expected = np.full((100, 1), 0.5)
+        cells = Cells.of(observed, expected, query_groups([None] * 100))
+        assert cells.covered(expected - 0.06, expected + 0.06).item() is held
+
+    def test_an_interval_may_be_wider_on_one_side(self) -> None:
+        expected, far = np.full((100, 1), 0.5), np.full((100, 1), 0.2)
+        for solved, held in ((30, True), (70, False)):
+            observed = np.where(np.arange(100) < solved, 1.0, 0.0)[:, None]
+            assert (
+                Cells.of(observed, expected, query_groups([1] * 100)).covered(far, expected).item()
+                is held
+            )
+
+    def test_a_single_task_is_everything(self) -> None:
+        assert query_groups(["a", "a"]).tolist() == [[True, True]]
+        assert query_groups([-1, 3, -1, 4]).tolist() == [
+            [True] * 4,
+            [False, True, False, False],
+            [False, False, False, True],
+        ]
+
+
+class TestCalibration:
+    def test_twice_the_same(
+        self, net: RoutingGNN, tables: TrainingTables, config: gr.TrainConfig
+    ) -> None:
+        first = fit_effect_interval(net, tables, config)
+        assert fit_effect_interval(net, tables, config) == first
+        assert 0.5 < first.scale < 2
+        assert 0 <= first.floor < 0.4
+
+    @pytest.mark.parametrize("factor", [4.0, 0.2])
+    def test_a_network_that_misjudges_itself_is_corrected(
+        self,
+        net: RoutingGNN,
+        tables: TrainingTables,
+        config: gr.TrainConfig,
+        monkeypatch: pytest.MonkeyPatch,
+        factor: float,
+    ) -> None:
+        honest, score = fit_effect_interval(net, tables, config), net.score_in_parts
+
+        def misjudge(*received: object) -> PairPredictions:
+            found = score(*received)  # type: ignore[arg-type]
+            return found._replace(log_scale=found.log_scale + math.log(factor))
+
+        monkeypatch.setattr(net, "score_in_parts", misjudge)
+        corrected = fit_effect_interval(net, tables, config)
+        assert (
+            (corrected.scale < 0.9 * honest.scale)
+            if factor > 1
+            else (corrected.scale > 1.1 * honest.scale)
+        )
+
+    def test_the_calibrated_interval_covers_what_it_was_calibrated_on(
+        self, net: RoutingGNN, tables: TrainingTables, config: gr.TrainConfig
+    ) -> None:
+        rng = np.random.default_rng(0)
+        with torch.inference_mode():
+            room = _ExamRoom.of(net, tables, config, rng)
+            exam = room.sit(_folds(tables.model_family.numpy(), rng), 0)
+        scales = np.geomspace(0.05, 20, 200).tolist()
+        scale, trust = _calibrate([exam], scales, lambda value: EffectInterval(value, 0.0))
+        shares = [
+            float((exam.weight * exam.covered(EffectInterval(each, 0.0))).sum() / exam.weight.sum())
+            for each in (scale, 0.95 * scale)
+        ]
+        assert shares[0] >= 0.8 > shares[1]
+        assert 0 < trust < 9 / 29
+
+    def test_a_model_that_is_left_out_keeps_no_other_outcomes(
+        self, net: RoutingGNN, tables: TrainingTables, config: gr.TrainConfig
+    ) -> None:
+        rng = np.random.default_rng(0)
+        with torch.inference_mode():
+            room = _ExamRoom.of(net, tables, config, rng)
+            folds = np.arange(9) % 2
+            blind, few, whole = (room.sit(folds, shots) for shots in (0, 20, 10_000))
+            flipped = dataclasses.replace(room.support, channels=room.support.channels.clone())
+            mine = room.support.model == 0
+            flipped.channels[EFFECT, mine] = 1 - flipped.channels[EFFECT, mine]
+            other = dataclasses.replace(room, support=flipped)
+            np.testing.assert_array_equal(other.sit(folds, 0).location[:, 0], blind.location[:, 0])
+            assert not np.allclose(other.sit(folds, 20).location[:, 0], few.location[:, 0])
+        width = [float(exam.log_scale.mean()) for exam in (blind, few, whole)]
+        assert width == sorted(width, reverse=True)
+
+    def test_families_stay_together(self) -> None:
+        family = np.array([0, 0, 1, 2, 2, 2, 3, 4, 5])
+        folds = _folds(family, np.random.default_rng(1))
+        assert all(len(set(folds[family == name])) == 1 for name in range(6))
+        assert set(folds) == {0, 1, 2, 3}
+        assert len(set(_folds(np.zeros(5, dtype=np.int64), np.random.default_rng(1)))) == 4
+
+    @pytest.mark.parametrize("num_models", [2, 3])
+    def test_little_to_compare_leaves_the_interval_of_the_network(
+        self, num_models: int, config: gr.TrainConfig
+    ) -> None:
+        small = tables_of(gr.simulate(num_queries=40, num_models=num_models, seed=1).data, config)
+        found = fit_effect_interval(build_network(small, config).eval(), small, config)
+        assert found == EffectInterval(
+            1.0, DEFAULT_FLOOR
+        )  # four validation queries: no mean is worth a comparison
+
+    def test_models_without_an_outcome_are_no_obstacle(self, config: gr.TrainConfig) -> None:
+        data = gr.simulate(num_queries=250, num_models=4, seed=1).data
+        alone = data.outcomes["model"] == data.pool.names[0]
+        single = gr.RoutingDataset.from_frames(
+            queries=data.queries,
+            models=data.models,
+            outcomes=data.outcomes[alone],
+            tasks=data.tasks,
+        )
+        lonely = tables_of(single, config)
+        found = fit_effect_interval(build_network(lonely, config).eval(), lonely, config)
+        assert math.isfinite(found.scale)
+        assert math.isfinite(found.floor)
