@@ -83,7 +83,8 @@ def main() -> None:
     for name, way in (("route", routed), ("fit", fitted)):
         print(
             f"{name}: {way.num_functions} functions in {len(way.files)} files of "
-            f"{len(way.packages)} packages ({', '.join(way.packages)}), {way.num_crossings} crossings"
+            f"{len(way.packages)} packages "
+            f"({', '.join(way.packages)}), {way.num_crossings} crossings"
         )
         if options.files:
             print("".join(f"  {file}\n" for file in way.files), end="")
