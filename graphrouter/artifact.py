@@ -29,15 +29,13 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from graphrouter.exceptions import ArtifactError
-from graphrouter.wings import load_part
+from graphrouter.wings import REGISTRY_SCHEMES, load_part
 
 FORMAT_VERSION = 3
 """1: before intervals of effect, with another network. It is not read any more: train again."""
 MANIFEST = "manifest.json"
 BASELINE = "baseline"
 """Kind of the artifacts of baselines; a graph router is of kind graphrouter."""
-REGISTRY_SCHEMES = ("models:/", "runs:/")
-"""How a place in MLflow begins."""
 
 _SUFFIXES = {"tensors": ".safetensors", "tables": ".parquet"}
 _OWN = re.compile(

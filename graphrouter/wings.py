@@ -15,6 +15,9 @@ PART_OF = {
 }
 """Modules of the bench and of operations, by the word that the product calls them by."""
 
+REGISTRY_SCHEMES = ("models:/", "runs:/")
+"""How the name of a place in MLflow begins, as opposed to a folder."""
+
 
 def load_part(name: Literal["baselines", "simulate", "registry"]) -> ModuleType:
     """Import a part of another wing; the product imports nothing above it in any other way.

@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from graphrouter.artifact import REGISTRY_SCHEMES
 from graphrouter.exceptions import ArtifactError, ConfigError, MissingExtraError
+from graphrouter.wings import REGISTRY_SCHEMES
 
 if TYPE_CHECKING:
     from mlflow.utils.logging_utils import MlflowLoggingStream

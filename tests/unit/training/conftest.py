@@ -1,4 +1,4 @@
-"""Prepared tables of a small simulated dataset."""
+"""Prepared tables of a small simulated dataset, and a small trained router."""
 
 from __future__ import annotations
 
@@ -25,3 +25,9 @@ def config() -> gr.TrainConfig:
 def tables(config: gr.TrainConfig) -> TrainingTables:
     data = gr.simulate(num_queries=150, num_models=6, seed=2).data
     return prepare(data, gr.split_dataset(data, config.split), create_encoder(config.encoder))
+
+
+@pytest.fixture(scope="session")
+def router() -> gr.GraphRouter:
+    config = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=3"])
+    return gr.GraphRouter.fit(gr.simulate(num_queries=160, num_models=5, seed=3).data, config)

@@ -232,7 +232,9 @@ def _learn_map(
         held_loss=None if held is None else lambda: log_loss(*held),
         settings=Descent(learning_rate=LEARNING_RATE, max_epochs=MAX_EPOCHS),
     )
-    return weights.detach().double().numpy(), intercepts.detach().double().numpy()
+    # Row by row in memory, as an artifact gives it back: products of another order round otherwise.
+    theta = weights.detach().double().contiguous()
+    return theta.numpy(), intercepts.detach().double().numpy()
 
 
 def _tensors(vectors: FloatArray, effect: FloatArray) -> tuple[Tensor, Tensor]:
