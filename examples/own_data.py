@@ -11,7 +11,7 @@ POLICIES = ({"cost_weight": 0}, {"min_effect": 0.8, "fallback": "large"}, {"max_
 
 
 def write_tables(folder: Path) -> None:
-    """Write sums and letters: the small model fails at long sums, the large one costs 25 times more."""
+    """Write sums and letters: the small model fails at long sums, the large one costs 25 x more."""
     queries = ["query_id,task,prompt"]
     outcomes = ["query_id,model,effect,input_tokens,output_tokens"]
     for i in range(40):

@@ -1,6 +1,4 @@
-"""The one way up: what the product takes from the wings above it, by name and only when it is asked
-for.
-"""
+"""The one way up: parts of the wings above that the product asks for, by name and when needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""README and docs say what is true: their blocks run, their links and paths lead somewhere, their names exist.
+"""README and docs say what is true: blocks run, links and paths lead somewhere, names exist.
 
 A fence is python, bash, console (commands after `$ ` and exactly what they print), csv (written to
 the file that the line above names), yaml (settings), text, mermaid or bibtex. A block that cannot

@@ -108,8 +108,10 @@ def test_a_click_sorts_a_table(html: str, tmp_path: Path) -> None:
     table of figures, twice."""
     open_page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html)
     clicks = """<script>addEventListener("load", () => {
-      const table = [...document.querySelectorAll("table")].find((each) => each.caption.textContent === "Main figures");
-      const read = () => [...table.tBodies[0].rows].map((row) => row.cells[1].dataset.key).join(" ");
+      const tables = [...document.querySelectorAll("table")];
+      const table = tables.find((each) => each.caption.textContent === "Main figures");
+      const rows = () => [...table.tBodies[0].rows];
+      const read = () => rows().map((row) => row.cells[1].dataset.key).join(" ");
       const button = table.tHead.rows[0].cells[1].querySelector("button");
       button.click(); document.body.dataset.up = read();
       button.click(); document.body.dataset.down = read();

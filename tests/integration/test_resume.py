@@ -14,7 +14,8 @@ _TRAIN = """
 import json, sys
 import graphrouter as gr
 data = gr.simulate(num_queries=240, num_models=5, seed=1).data
-config = gr.load_config(overrides=["training.max_epochs=6", "training.steps_per_epoch=4", "training.patience=6"])
+settings = ["training.max_epochs=6", "training.steps_per_epoch=4", "training.patience=6"]
+config = gr.load_config(overrides=settings)
 router = gr.GraphRouter.fit(data, config, work_dir=sys.argv[1])
 predictions = router.predict(["How many legs have 3 cats?", "Translate 'tree'."])
 print(json.dumps({"metrics": router.provenance.metrics, "effect": predictions.effect.tolist()}))
