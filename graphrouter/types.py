@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,105 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-_QUANTITIES = ("effect", "cost_usd", "input_tokens", "output_tokens", "latency_s")
+Quantity = Literal["effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"]
+QUANTITIES: tuple[Quantity, ...] = (
+    "effect",
+    "cost_usd",
+    "input_tokens",
+    "output_tokens",
+    "latency_s",
+)
+"""What is observed and predicted of a (query, model) pair, in the order of the array fields."""
 _ENDS = ("effect_low", "effect_high")
 
 
 @dataclass(frozen=True, slots=True)
-class Predictions:
+class QuantityArrays:
+    """One array for each of `QUANTITIES`: what predictions, observed outcomes and means share.
+
+    A row is a query, or a group of queries; a column is one of `models`. What NaN means is said by
+    the classes that inherit: use one of those.
+    """
+
+    _row_word: ClassVar[str] = "num_queries"
+
+    models: tuple[str, ...]
+    """Names of the columns."""
+    effect: FloatArray
+    """(num_rows, num_models), in [0, 1]."""
+    cost_usd: FloatArray
+    """(num_rows, num_models), US dollars a call, >= 0."""
+    input_tokens: FloatArray
+    """(num_rows, num_models), prompt tokens, >= 0."""
+    output_tokens: FloatArray
+    """(num_rows, num_models), completion tokens, >= 0."""
+    latency_s: FloatArray
+    """(num_rows, num_models), seconds to the end of the answer, >= 0."""
+
+    def __post_init__(self) -> None:
+        expected = (self.effect.shape[0], len(self.models))
+        for name in self._filled:
+            received = getattr(self, name).shape
+            if received != expected:
+                raise ValueError(
+                    f"{type(self).__name__}.{name} has shape {received}; expected "
+                    f"({self._row_word}, num_models) = {expected}."
+                )
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return int(self.effect.shape[0])
+
+    @property
+    def _filled(self) -> tuple[str, ...]:
+        """Names of the array fields that hold an array."""
+        return QUANTITIES
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """The rows of all parts, which share their models and of which there is at least one."""
+        shared = [name for name in parts[0]._filled if all(name in part._filled for part in parts)]
+        fields = {name: np.concatenate([getattr(part, name) for part in parts]) for name in shared}
+        return cls(models=parts[0].models, **fields)
+
+    def take(self, *, rows: IntArray | None = None, columns: IntArray | None = None) -> Self:
+        """Some of the rows and models, in the given order; all without a choice.
+
+        Args:
+            rows: Numbers of rows.
+            columns: Numbers of models.
+
+        Example:
+            >>> effect = np.array([[0.4, 0.9], [0.2, 0.8]])
+            >>> everybody = Predictions.from_arrays(("nano", "grand"), effect)
+            >>> some = everybody.take(rows=np.array([1]), columns=np.array([1, 0]))
+            >>> some.models, some.effect.tolist()
+            (('grand', 'nano'), [[0.8, 0.2]])
+        """
+        chosen = np.arange(len(self)) if rows is None else rows
+        order = np.arange(len(self.models)) if columns is None else columns
+        fields = {name: getattr(self, name)[np.ix_(chosen, order)] for name in self._filled}
+        return type(self)(models=tuple(self.models[i] for i in order.tolist()), **fields)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        models: tuple[str, ...],
+        effect: FloatArray,
+        *,
+        cost_usd: FloatArray | None = None,
+        input_tokens: FloatArray | None = None,
+        output_tokens: FloatArray | None = None,
+        latency_s: FloatArray | None = None,
+    ) -> Self:
+        """The given arrays; every quantity that is not given is NaN."""
+        others = (cost_usd, input_tokens, output_tokens, latency_s)
+        filled = (np.full(effect.shape, np.nan) if known is None else known for known in others)
+        return cls(models, effect, *filled)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions(QuantityArrays):
     """What a router expects of every (query, model) pair.
 
     Rows are queries in the order asked, columns are `models`. NaN means "cannot be predicted",
@@ -32,17 +125,6 @@ class Predictions:
         True
     """
 
-    models: tuple[str, ...]
-    effect: FloatArray
-    """(num_queries, num_models), expected effect in [0, 1]."""
-    cost_usd: FloatArray
-    """(num_queries, num_models), expected US dollars a call, >= 0 or NaN."""
-    input_tokens: FloatArray
-    """(num_queries, num_models), expected prompt tokens, >= 0 or NaN."""
-    output_tokens: FloatArray
-    """(num_queries, num_models), expected completion tokens, >= 0 or NaN."""
-    latency_s: FloatArray
-    """(num_queries, num_models), expected seconds to the end of the answer, >= 0 or NaN."""
     effect_low: FloatArray | None = None
     """(num_queries, num_models), lower end of an 80 % interval of the expected effect, in [0,
     `effect`]: of what the model achieves on average on queries like this one, not of a single
@@ -52,52 +134,16 @@ class Predictions:
     `effect_low`."""
 
     def __post_init__(self) -> None:
-        expected = (self.effect.shape[0], len(self.models))
-        for name in (*_QUANTITIES, *(end for end in _ENDS if getattr(self, end) is not None)):
-            received = getattr(self, name).shape
-            if received != expected:
-                raise ValueError(
-                    f"Predictions.{name} has shape {received}; expected (num_queries, num_models) "
-                    f"= {expected}."
-                )
+        # By name: a dataclass with slots is built anew, so super() would miss it.
+        QuantityArrays.__post_init__(self)
         if (self.effect_low is None) != (self.effect_high is None):
             raise ValueError(
                 "Predictions has one end of the interval of effect; expected both, or none."
             )
 
-    def __len__(self) -> int:
-        """Number of queries."""
-        return int(self.effect.shape[0])
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[Predictions]) -> Predictions:
-        """The rows of all parts, which share their models and of which there is at least one."""
-        known = (
-            _QUANTITIES
-            if any(part.effect_low is None for part in parts)
-            else (*_QUANTITIES, *_ENDS)
-        )
-        fields = {name: np.concatenate([getattr(part, name) for part in parts]) for name in known}
-        return cls(models=parts[0].models, **fields)
-
-    def take(self, *, rows: IntArray | None = None, columns: IntArray | None = None) -> Predictions:
-        """Some of the queries and models, in the given order; all without a choice.
-
-        Args:
-            rows: Numbers of queries.
-            columns: Numbers of models.
-
-        Example:
-            >>> everybody = Predictions.from_arrays(("nano", "grand"), np.array([[0.4, 0.9], [0.2, 0.8]]))
-            >>> some = everybody.take(rows=np.array([1]), columns=np.array([1, 0]))
-            >>> some.models, some.effect.tolist()
-            (('grand', 'nano'), [[0.8, 0.2]])
-        """
-        chosen = np.arange(len(self)) if rows is None else rows
-        order = np.arange(len(self.models)) if columns is None else columns
-        known = _QUANTITIES if self.effect_low is None else (*_QUANTITIES, *_ENDS)
-        fields = {name: getattr(self, name)[np.ix_(chosen, order)] for name in known}
-        return Predictions(models=tuple(self.models[i] for i in order.tolist()), **fields)
+    @property
+    def _filled(self) -> tuple[str, ...]:
+        return (*QUANTITIES, *(end for end in _ENDS if getattr(self, end) is not None))
 
     @classmethod
     def from_arrays(
@@ -111,7 +157,7 @@ class Predictions:
         latency_s: FloatArray | None = None,
         effect_low: FloatArray | None = None,
         effect_high: FloatArray | None = None,
-    ) -> Predictions:
+    ) -> Self:
         """Predictions from `effect` and whatever else is known.
 
         Every other quantity is NaN, the interval None.
@@ -121,6 +167,35 @@ class Predictions:
             np.full(effect.shape, np.nan) if known is None else known for known in others
         )
         return cls(models, effect, cost, prompt, answer, latency, effect_low, effect_high)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedOutcomes(QuantityArrays):
+    """What was observed of every (query, model) pair, apart from what a router forecasts.
+
+    Rows are queries, columns are `models`. NaN means "not observed": the model was not run on the
+    query, or nobody wrote the quantity down. It never means 0, nor that a forecast failed.
+
+    Example:
+        >>> effect = np.array([[1.0, np.nan], [0.0, 1.0]])
+        >>> outcomes = ObservedOutcomes.from_arrays(("nano", "grand"), effect)
+        >>> outcomes.mask.tolist()
+        [[True, False], [True, True]]
+    """
+
+    @classmethod
+    def none(cls, models: tuple[str, ...]) -> Self:
+        """Outcomes of no query."""
+        return cls(models, *(np.empty((0, len(models))) for _ in QUANTITIES))
+
+    def to_predictions(self) -> Predictions:
+        """What an oracle forecasts: every outcome as it was observed, the others not at all."""
+        return Predictions(self.models, *(getattr(self, name) for name in QUANTITIES))
+
+    @property
+    def mask(self) -> BoolArray:
+        """(num_queries, num_models), True where the effect was observed."""
+        return np.isfinite(self.effect)
 
 
 @dataclass(frozen=True, slots=True)

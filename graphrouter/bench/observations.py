@@ -1,32 +1,19 @@
-"""Queries and their observed outcomes as arrays: what baseline routers are fitted on and routers
-are judged by.
-"""
+"""Queries and their observed outcomes as arrays: what baselines are fitted and routers scored on."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphrouter.exceptions import DataError
 from graphrouter.pool import ModelPool
-from graphrouter.types import Predictions
+from graphrouter.types import QUANTITIES, ObservedOutcomes
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset
-
-Quantity = Literal["effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"]
-QUANTITIES: tuple[Quantity, ...] = (
-    "effect",
-    "cost_usd",
-    "input_tokens",
-    "output_tokens",
-    "latency_s",
-)
-"""What is observed and predicted of a (query, model) pair: the array fields of `Predictions`, in
-their order."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +28,8 @@ class Observations:
     prompts: tuple[str, ...]
     tasks: tuple[str | None, ...]
     """Task of each query, None where unknown."""
-    outcomes: Predictions
-    """What was observed, in the shape of predictions: (num_queries, num_models) each, NaN = not
-    observed."""
+    outcomes: ObservedOutcomes
+    """What was observed of the queries, a column a model of the pool."""
 
     @classmethod
     def of(
@@ -71,5 +57,5 @@ class Observations:
             query_ids=tuple(query_ids),
             prompts=tuple(rows["prompt"]),
             tasks=tuple(task if isinstance(task, str) else None for task in rows["task"]),
-            outcomes=Predictions(data.pool.names, *matrices),
+            outcomes=ObservedOutcomes(data.pool.names, *matrices),
         )

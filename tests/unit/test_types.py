@@ -8,10 +8,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from graphrouter.types import Candidate, Decision, Predictions
+from graphrouter.types import QUANTITIES, Candidate, Decision, ObservedOutcomes, Predictions
 
 NAN = float("nan")
-QUANTITIES = ("effect", "cost_usd", "input_tokens", "output_tokens", "latency_s")
 
 
 def matrix(rows: int, columns: int, *, start: float = 0.0) -> np.ndarray:
@@ -103,6 +102,31 @@ def test_take_picks_rows_and_columns_of_everything() -> None:
         Predictions.from_arrays(("a", "b"), matrix(3, 2)).take(rows=np.array([1])).effect_low
         is None
     )
+
+
+def test_an_outcome_that_was_not_observed_is_masked() -> None:
+    outcomes = ObservedOutcomes.from_arrays(("a", "b"), np.array([[1.0, NAN], [0.0, 0.0]]))
+    assert outcomes.mask.tolist() == [[True, False], [True, True]]
+    some = outcomes.take(rows=np.array([0]), columns=np.array([1, 0]))
+    assert type(some) is ObservedOutcomes
+    assert some.mask.tolist() == [[False, True]]
+    assert len(ObservedOutcomes.concatenate([outcomes, ObservedOutcomes.none(("a", "b"))])) == 2
+
+
+def test_observed_outcomes_name_themselves_where_a_shape_is_wrong() -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"ObservedOutcomes\.latency_s has shape \(1, 2\); expected \(num_queries, num_models\)",
+    ):
+        ObservedOutcomes.from_arrays(("a", "b"), matrix(3, 2), latency_s=matrix(1, 2))
+
+
+def test_an_oracle_forecasts_what_was_observed() -> None:
+    outcomes = ObservedOutcomes.from_arrays(("a", "b"), matrix(2, 2), cost_usd=matrix(2, 2))
+    forecast = outcomes.to_predictions()
+    assert forecast.effect_low is None
+    assert forecast.cost_usd.tolist() == outcomes.cost_usd.tolist()
+    assert np.isnan(forecast.latency_s).all()
 
 
 def test_predictions_cannot_be_changed_by_assignment() -> None:

@@ -17,13 +17,12 @@ from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.serialization import read_fields, write_fields
 from graphrouter.bench.baselines.tools.amounts import Amounts
 from graphrouter.bench.baselines.tools.newcomers import NewModels
-from graphrouter.bench.observations import QUANTITIES
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.policy import CostScale, PresetName
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.protocol import Router, check_prompts
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.types import QUANTITIES, FloatArray, Predictions
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import numpy as np
 
 from graphrouter.bench.baselines.tools.amounts import Amounts
+from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.shrinkage import model_means
 from graphrouter.bench.baselines.tools.vectors import unit_vectors
 from graphrouter.bench.observations import Observations
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.training.effect_scores import log_loss
-from graphrouter.types import FloatArray, IntArray, Predictions
+from graphrouter.types import FloatArray, IntArray, ObservedOutcomes
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset, Split
@@ -134,8 +135,8 @@ class LearningData:
         return self.train.pool
 
     @property
-    def outcomes(self) -> Predictions:
-        """Training outcomes, (num_train, num_models) each, NaN = not observed."""
+    def outcomes(self) -> ObservedOutcomes:
+        """Training outcomes, (num_train, num_models) each."""
         return self.train.outcomes
 
     @cached_property
@@ -156,7 +157,7 @@ class LearningData:
         return Questions.of(self.validation.prompts, self.validation.tasks, self.encoder)
 
     @cached_property
-    def means(self) -> Predictions:
+    def means(self) -> MeanTable:
         """One row: mean of each model in training, its effect shrunk towards the pool's mean."""
         return model_means(self.outcomes)
 

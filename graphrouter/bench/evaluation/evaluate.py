@@ -254,7 +254,7 @@ def _plan_family(
     }
     measured[ORACLE] = family.without("the oracle predicts what it is judged by")
     if family.quantity is None:
-        measured[ORACLE] = _measure(family, trial, Contender(trial.observed))
+        measured[ORACLE] = _measure(family, trial, Contender(trial.observed.to_predictions()))
     first, *others = measured
     for name, measures in measured.items():
         # Pairs that a router picks for itself are another exam than everybody's; it is compared on

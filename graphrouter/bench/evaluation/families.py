@@ -29,9 +29,8 @@ from graphrouter.bench.evaluation.routing_measures import (
     measure_two_models,
 )
 from graphrouter.bench.evaluation.trial import Trial
-from graphrouter.bench.observations import Quantity
 from graphrouter.policy import PRESETS
-from graphrouter.types import BoolArray, FloatArray, Predictions
+from graphrouter.types import BoolArray, FloatArray, Predictions, Quantity
 
 __all__ = [
     "FAMILIES",

@@ -21,7 +21,7 @@ from graphrouter.bench.evaluation.choices import Chooser
 from graphrouter.bench.evaluation.contender import Contender
 from graphrouter.bench.evaluation.hulls import LARGEST_COST_RATIO, Hull, upper_hull
 from graphrouter.policy import PRESETS, CostScale
-from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
+from graphrouter.types import BoolArray, FloatArray, IntArray, ObservedOutcomes, Predictions
 
 NUM_TRADE_OFFS = 48
 NUM_SWEPT = NUM_TRADE_OFFS + 2
@@ -61,7 +61,7 @@ class Sweep(NamedTuple):
 
 
 def sweep_frontier(
-    contender: Contender, observed: Predictions, *, cost_scale: CostScale
+    contender: Contender, observed: ObservedOutcomes, *, cost_scale: CostScale
 ) -> Frontier:
     """The points that a router reaches on the observed outcomes (`observed`: same shape, NaN = not
     observed).
@@ -110,7 +110,7 @@ def replay_trade_offs(cost_scale: CostScale) -> FloatArray:
 
 def sweep_contender(
     contender: Contender,
-    observed: Predictions,
+    observed: ObservedOutcomes,
     *,
     cost_scale: CostScale,
     points: IntArray | None = None,
@@ -119,7 +119,7 @@ def sweep_contender(
 
     Args:
         contender: Predictions or replay of a router.
-        observed: (num_queries, num_models) outcomes, NaN = not observed.
+        observed: (num_queries, num_models) outcomes.
         cost_scale: Fixes the grid of trade-offs; a cascade has been replayed with the same one.
         points: Which trade-offs of the grid, by position; all by default.
     """
@@ -131,7 +131,7 @@ def sweep_contender(
 
 
 def sweep_predictions(
-    predictions: Predictions, observed: Predictions, trade_offs: FloatArray
+    predictions: Predictions, observed: ObservedOutcomes, trade_offs: FloatArray
 ) -> Sweep:
     """What choosing by the predictions brings at each of the trade-offs, (num_trade_offs,)."""
     chooser = Chooser.among_observed(predictions, observed.effect, observed.cost_usd)
@@ -148,7 +148,7 @@ def sweep_predictions(
     return Sweep(cost, effect, chooser.has_choice)
 
 
-def sweep_singles(best_single: Predictions, observed: Predictions) -> Sweep:
+def sweep_singles(best_single: Predictions, observed: ObservedOutcomes) -> Sweep:
     """What sending everything to one model brings, for each model in turn: (num_queries, num_models).
 
     A model that was not run on a query gives way to the best observed one by training means, as the
@@ -156,7 +156,7 @@ def sweep_singles(best_single: Predictions, observed: Predictions) -> Sweep:
 
     Args:
         best_single: What the best single baseline predicts.
-        observed: (num_queries, num_models) outcomes, NaN = not observed.
+        observed: (num_queries, num_models) outcomes.
     """
     fallback = sweep_predictions(best_single, observed, np.zeros(1))
     known = np.isfinite(observed.effect) & np.isfinite(observed.cost_usd)

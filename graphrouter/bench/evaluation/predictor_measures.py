@@ -15,8 +15,7 @@ from graphrouter.bench.evaluation.metrics import (
     log_loss_of_pairs,
 )
 from graphrouter.bench.evaluation.trial import Trial
-from graphrouter.bench.observations import Quantity
-from graphrouter.types import BoolArray, Predictions
+from graphrouter.types import BoolArray, Predictions, Quantity
 
 
 def measure_effect(trial: Trial, predictions: Predictions, usable: BoolArray) -> Measures:

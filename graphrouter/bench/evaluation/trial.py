@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 
@@ -18,10 +18,12 @@ from graphrouter.bench.observations import Observations
 from graphrouter.exceptions import DataError
 from graphrouter.policy import CostScale
 from graphrouter.router.protocol import Router
-from graphrouter.types import Predictions
+from graphrouter.types import ObservedOutcomes, Predictions, QuantityArrays
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset
+
+Arrays = TypeVar("Arrays", bound=QuantityArrays)
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Trial:
     query_ids: tuple[str, ...]
     prompts: tuple[str, ...]
     tasks: tuple[str | None, ...]
-    observed: Predictions
-    """Outcomes in the shape of predictions, (num_queries, num_models) each, NaN = not observed."""
+    observed: ObservedOutcomes
+    """Outcomes of the queries, a column a model."""
     cost_scale: CostScale
     """Fitted on training outcomes."""
     best_single: Predictions | None
@@ -113,19 +115,19 @@ class Trial:
         return Replayed(cost, effect, plays[0].answered)
 
 
-def align(predictions: Predictions, models: tuple[str, ...], *, owner: str) -> Predictions:
+def align(arrays: Arrays, models: tuple[str, ...], *, owner: str) -> Arrays:
     """The columns of the given models, in their order.
 
     Raises:
-        DataError: A model has no column; `owner` names whose predictions these are.
+        DataError: A model has no column; `owner` names whose arrays these are.
     """
-    missing = [model for model in models if model not in predictions.models]
+    missing = [model for model in models if model not in arrays.models]
     if missing:
         raise DataError(
             f"{owner} does not predict {missing[0]!r} ({len(missing)} of {len(models)} models); "
             "fit it on the same pool."
         )
-    return predictions.take(columns=np.array([predictions.models.index(model) for model in models]))
+    return arrays.take(columns=np.array([arrays.models.index(model) for model in models]))
 
 
 def _few(names: tuple[str, ...]) -> str:

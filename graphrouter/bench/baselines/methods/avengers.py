@@ -14,11 +14,11 @@ from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.tools.clusters import closeness, group_means, nearest_centre
 from graphrouter.bench.baselines.tools.levels import amounts_in_cells
+from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.newcomers import NewModels
 from graphrouter.bench.baselines.tools.placement import place_in_cells
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve
-from graphrouter.bench.observations import QUANTITIES
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.types import QUANTITIES, FloatArray
 
 SHARPNESS = 9.0
 """Weight of a near cluster: exp(SHARPNESS * closeness), the default of the authors' code."""
@@ -147,7 +147,7 @@ class AvengersPro(TextBaseline):
         questions = Questions.of(new.prompts, new.tasks, self.encoder)
         cluster = nearest_centre(questions.vectors, self.centres)
         effect = place_in_cells(self.means[0].mean(axis=1), cluster, new.effect)
-        amounts = amounts_in_cells(Predictions(self.models, *self.means), cluster, new)
+        amounts = amounts_in_cells(MeanTable(self.models, *self.means), cluster, new)
         means = np.concatenate([self.means, np.concatenate([effect[None], amounts])], axis=2)
         return replace(self._joined(new, questions), means=means)
 

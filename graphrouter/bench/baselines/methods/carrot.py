@@ -21,9 +21,8 @@ from graphrouter.bench.baselines.methods.regressors import (
     wider_map,
 )
 from graphrouter.bench.baselines.tools.newcomers import NewModels
-from graphrouter.bench.observations import QUANTITIES
 from graphrouter.training.effect_scores import log_loss
-from graphrouter.types import FloatArray
+from graphrouter.types import QUANTITIES, FloatArray
 
 CARROT_K = (2, 4, 8, 16, 32, 64, 128, 256, 512)
 """Numbers of neighbours to choose from."""

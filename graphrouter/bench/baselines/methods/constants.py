@@ -13,12 +13,12 @@ from graphrouter.bench.baselines.baseline import Baseline
 from graphrouter.bench.baselines.learning import LearningData
 from graphrouter.bench.baselines.tools.draws import pair_draws
 from graphrouter.bench.baselines.tools.levels import AMOUNTS, place_levels, stacked
+from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.newcomers import NewModels, beside
-from graphrouter.bench.observations import QUANTITIES
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.pool import ModelPool
 from graphrouter.router.protocol import check_prompts
-from graphrouter.types import FloatArray, IntArray, Predictions
+from graphrouter.types import QUANTITIES, FloatArray, IntArray, Predictions
 
 TRACE = 1e-6
 """What a rank is worth in effect: enough to decide between equals, too little to be seen in any
@@ -35,16 +35,16 @@ class IndifferentRouter(Baseline):
     models that it allows.
     """
 
-    mean: Predictions
+    mean: MeanTable
     """One row: the pool's mean of every quantity, the same for every model; NaN where nothing is
     known of it."""
 
-    def _wider_mean(self, new: NewModels) -> Predictions:
+    def _wider_mean(self, new: NewModels) -> MeanTable:
         """The row of means with the same values for the new models."""
         columns = (
             np.repeat(getattr(self.mean, name)[:, :1], new.num_new, axis=1) for name in QUANTITIES
         )
-        return beside(self.mean, Predictions(new.outcomes.models, *columns))
+        return beside(self.mean, MeanTable(new.outcomes.models, *columns))
 
     @abstractmethod
     def rank(self, prompts: Sequence[str]) -> IntArray:
@@ -185,7 +185,7 @@ class LargestPrice(PriceRouter):
     sign: ClassVar[int] = 1
 
 
-def pool_mean(means: Predictions) -> Predictions:
+def pool_mean(means: MeanTable) -> MeanTable:
     """One row with the mean over the models of every quantity in each column.
 
     NaN where it is known of no model.
@@ -200,7 +200,7 @@ def pool_mean(means: Predictions) -> Predictions:
                 np.clip(value, _EDGE, 1 - _EDGE) if name == "effect" else value,
             )
         )
-    return Predictions(means.models, *rows)
+    return MeanTable(means.models, *rows)
 
 
 def _list_prices(pool: ModelPool) -> FloatArray:

@@ -14,13 +14,13 @@ import numpy as np
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions, positions_in
 from graphrouter.bench.baselines.tools.levels import amounts_in_cells, with_new_columns
+from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.newcomers import NewModels
 from graphrouter.bench.baselines.tools.placement import place_in_cells
 from graphrouter.bench.baselines.tools.shrinkage import task_means
 from graphrouter.bench.baselines.tools.vectors import similarities
-from graphrouter.bench.observations import QUANTITIES
 from graphrouter.exceptions import PolicyError
-from graphrouter.types import FloatArray, IntArray, Predictions
+from graphrouter.types import QUANTITIES, FloatArray, IntArray
 
 NUM_CLUSTERS = 16
 """Categories where the data has fewer than two tasks."""
@@ -110,7 +110,7 @@ class MoDEM(TextBaseline):
     source: ClassVar[str] = "MoDEM (arXiv 2410.07490)"
 
     categories: Categories
-    table: Predictions
+    table: MeanTable
     """num_categories rows: means in training, shrunk to the model's mean."""
 
     @classmethod
@@ -120,7 +120,7 @@ class MoDEM(TextBaseline):
         table = task_means(
             data.outcomes, categories.of(data.questions), num_tasks=categories.num_categories
         )
-        rows = Predictions(table.models, *(getattr(table, name)[:-1] for name in QUANTITIES))
+        rows = table.take(rows=np.arange(categories.num_categories))
         return cls(data.pool, data.cost_scale, data.encoder, data.amounts, categories, rows)
 
     def effect(self, questions: Questions) -> FloatArray:
@@ -181,7 +181,7 @@ class CompositionOfExperts(TextBaseline):
     categories: Categories
     min_confidence: float
     """A prompt whose category is less probable is in the general category."""
-    table: Predictions
+    table: MeanTable
     """num_categories + 1 rows: means in training, shrunk to the model's; the last row is the
     general category."""
     shares: FloatArray
@@ -206,7 +206,7 @@ class CompositionOfExperts(TextBaseline):
 
     @classmethod
     def _of(
-        cls, data: LearningData, categories: Categories, table: Predictions, min_confidence: float
+        cls, data: LearningData, categories: Categories, table: MeanTable, min_confidence: float
     ) -> Self:
         judged = _without_tasks(
             data.questions if data.held_questions is None else data.held_questions
@@ -354,7 +354,7 @@ def solve_assignment(
     return choice, 1.0 / effect_per_usd if effect_per_usd > 0 else math.inf
 
 
-def _wider_table(table: Predictions, cell: IntArray, new: NewModels) -> Predictions:
+def _wider_table(table: MeanTable, cell: IntArray, new: NewModels) -> MeanTable:
     """The table with the new models; `cell` (num_queries,) is the row of each of their queries."""
     effect = place_in_cells(table.effect.mean(axis=1), cell, new.effect)
     return with_new_columns(table, effect, amounts_in_cells(table, cell, new), new)

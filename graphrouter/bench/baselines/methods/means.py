@@ -16,6 +16,7 @@ import numpy as np
 from graphrouter.bench.baselines.baseline import Baseline
 from graphrouter.bench.baselines.learning import LearningData
 from graphrouter.bench.baselines.tools.levels import amounts_in_cells, with_new_columns
+from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.newcomers import NewModels
 from graphrouter.bench.baselines.tools.placement import (
     moved,
@@ -26,9 +27,8 @@ from graphrouter.bench.baselines.tools.placement import (
 from graphrouter.bench.baselines.tools.rasch import fit_rasch
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
 from graphrouter.bench.baselines.tools.shrinkage import task_means, task_totals
-from graphrouter.bench.observations import QUANTITIES
 from graphrouter.router.protocol import check_prompts
-from graphrouter.types import FloatArray, IntArray, Predictions
+from graphrouter.types import QUANTITIES, FloatArray, IntArray, Predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class TaskTableRouter(Baseline):
 
     tasks: tuple[str, ...]
     """Tasks seen in training, in row order."""
-    table: Predictions
+    table: MeanTable
     """num_tasks + 1 rows; the last one serves queries whose task is unknown or was never seen."""
 
     @property
@@ -53,9 +53,7 @@ class TaskTableRouter(Baseline):
         """
         known = check_prompts(prompts, tasks)
         rows = np.array([self._row_of.get(task, len(self.tasks)) for task in known], dtype=np.int64)
-        return Predictions(
-            self.pool.names, *(getattr(self.table, name)[rows] for name in QUANTITIES)
-        )
+        return self.table.look_up(rows)
 
     @cached_property
     def _row_of(self) -> dict[str | None, int]:
@@ -186,7 +184,7 @@ class RaschRouter(TaskTableRouter):
             data.pool,
             data.cost_scale,
             tasks,
-            Predictions(data.pool.names, effect, *others),
+            MeanTable(data.pool.names, effect, *others),
             easiness,
             share,
         )

@@ -11,15 +11,15 @@ import numpy as np
 from graphrouter.bench.baselines.baseline import Baseline, nothing
 from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.methods.own_neighbours import OwnRows, PoolView
+from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.newcomers import NewModels, beside
 from graphrouter.bench.baselines.tools.shrinkage import shrunk_mean
 from graphrouter.bench.baselines.tools.vectors import largest, similarities, unit_vectors
-from graphrouter.bench.observations import QUANTITIES
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.pool import ModelPool
 from graphrouter.router.protocol import check_prompts
 from graphrouter.training.effect_scores import log_loss
-from graphrouter.types import FloatArray, IntArray, Predictions
+from graphrouter.types import QUANTITIES, FloatArray, IntArray, ObservedOutcomes, Predictions
 
 CANDIDATE_K = (5, 10, 20, 40, 100)
 """Numbers of neighbours to choose from, as in RouterBench."""
@@ -50,9 +50,9 @@ class NearestNeighbours(Baseline):
     encoder: TextEncoder
     embeddings: FloatArray
     """(num_training_queries, dimension) unit vectors, float64."""
-    outcomes: Predictions
-    """Training outcomes in the same order, NaN = not observed."""
-    means: Predictions
+    outcomes: ObservedOutcomes
+    """Training outcomes in the same order."""
+    means: MeanTable
     """One row: mean of each model in training."""
     own: OwnRows
     """What the models that joined later answered; they stand behind the fitted ones in the pool."""

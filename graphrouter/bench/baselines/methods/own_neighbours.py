@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from graphrouter.bench.baselines.tools.levels import AMOUNTS, geometric_mean, place_levels, stacked
+from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.newcomers import NewModels
 from graphrouter.bench.baselines.tools.placement import MARGIN, beyond, moved, offsets
 from graphrouter.bench.baselines.tools.shrinkage import shrunk_mean
@@ -30,7 +31,7 @@ class PoolView(NamedTuple):
     nothing is known."""
 
     @classmethod
-    def of(cls, expected: Predictions, means: Predictions) -> Self:
+    def of(cls, expected: Predictions, means: MeanTable) -> Self:
         """The view of predictions for the fitted models (num_queries, num_fitted), whose means are
         one row.
         """
@@ -62,9 +63,7 @@ class OwnRows(NamedTuple):
         relative, level = np.empty((len(AMOUNTS), 0, 0)), np.empty((len(AMOUNTS), 0))
         return cls(np.empty((0, dimension)), np.empty((0, 0)), relative, np.empty(0), level)
 
-    def joined(
-        self, vectors: FloatArray, view: PoolView, means: Predictions, new: NewModels
-    ) -> Self:
+    def joined(self, vectors: FloatArray, view: PoolView, means: MeanTable, new: NewModels) -> Self:
         """These rows and those of further models.
 
         Args:

@@ -22,7 +22,7 @@ from graphrouter.bench.baselines.tools.levels import (
     stacked,
 )
 from graphrouter.bench.baselines.tools.newcomers import NewModels
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.types import FloatArray, ObservedOutcomes
 
 NUM_DIRECTIONS = 32
 PENALTIES = (30.0, 3.0, 300.0)
@@ -32,7 +32,7 @@ NEW_PENALTY = 300.0
 most of."""
 SMALLEST_SPREAD = 1e-6
 """Singular value of the training vectors below which a direction is left out."""
-_Rows = tuple[FloatArray, Sequence[str], Predictions]
+_Rows = tuple[FloatArray, Sequence[str], ObservedOutcomes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Amounts:
         cls,
         vectors: FloatArray,
         prompts: Sequence[str],
-        outcomes: Predictions,
+        outcomes: ObservedOutcomes,
         *,
         held: _Rows | None = None,
     ) -> Self:
@@ -73,7 +73,7 @@ class Amounts:
         Args:
             vectors: (num_train, dimension) text embeddings of unit length.
             prompts: The training prompts.
-            outcomes: What was observed, (num_train, num_models) each, NaN = not observed.
+            outcomes: What was observed, (num_train, num_models) each.
             held: The same three for validation rows, to choose the penalty on.
         """
         centre = vectors.mean(axis=0)
@@ -174,7 +174,7 @@ class Amounts:
         return np.asarray(np.clip(np.exp(logs) * self.factor[i], low, high))
 
     def _log_error(
-        self, vectors: FloatArray, prompts: Sequence[str], outcomes: Predictions
+        self, vectors: FloatArray, prompts: Sequence[str], outcomes: ObservedOutcomes
     ) -> float:
         """Mean squared log error over all quantities, each counted the same."""
         errors = []
@@ -208,7 +208,7 @@ def _features(
 
 
 def _solve(
-    features: FloatArray, outcomes: Predictions, penalty: float
+    features: FloatArray, outcomes: ObservedOutcomes, penalty: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Weights, factors and bounds; see the fields of `Amounts`."""
     shape = (len(AMOUNTS), len(outcomes.models))

@@ -18,11 +18,11 @@ import numpy as np
 
 from graphrouter.bench.baselines.baseline import Baseline
 from graphrouter.bench.baselines.learning import LearningData
-from graphrouter.bench.observations import QUANTITIES
+from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.exceptions import DataError, NotApplicableError, PolicyError
 from graphrouter.pool import ModelPool
 from graphrouter.router.protocol import check_prompts
-from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
+from graphrouter.types import BoolArray, FloatArray, IntArray, ObservedOutcomes, Predictions
 
 
 class Replay(NamedTuple):
@@ -48,7 +48,7 @@ class Recorded(NamedTuple):
     """(num_queries, num_models)."""
 
     @classmethod
-    def of(cls, pool: ModelPool, prompts: Sequence[str], observed: Predictions) -> Self:
+    def of(cls, pool: ModelPool, prompts: Sequence[str], observed: ObservedOutcomes) -> Self:
         """The outcomes in pool order.
 
         A model of the pool that `observed` does not name cannot be called.
@@ -83,7 +83,7 @@ class Cascade(Baseline):
     `replay` is what it reaches.
     """
 
-    expected: Predictions
+    expected: MeanTable
     """One row: mean of each model in training."""
     seed: int
     """Seed of the simulated judge."""
@@ -99,15 +99,12 @@ class Cascade(Baseline):
     ) -> Predictions:
         """Training means, the same for every prompt: what is expected of a single call."""
         check_prompts(prompts, tasks)
-        return Predictions(
-            self.pool.names,
-            *(np.repeat(getattr(self.expected, q), len(prompts), axis=0) for q in QUANTITIES),
-        )
+        return self.expected.look_up(np.zeros(len(prompts), dtype=np.int64))
 
     def replay(
         self,
         prompts: Sequence[str],
-        observed: Predictions,
+        observed: ObservedOutcomes,
         *,
         trade_off: float,
         tasks: Sequence[str | None] | None = None,
@@ -123,7 +120,7 @@ class Cascade(Baseline):
 
         Args:
             prompts: The queries.
-            observed: What was recorded of them, (num_queries, num_models) each, NaN = not recorded.
+            observed: What was recorded of them, (num_queries, num_models) each.
             trade_off: Effect that one US dollar is worth: 0 = only effect counts, infinity = only
                 cost counts.
             tasks: Task of each query, None where not known; not used.
@@ -186,7 +183,7 @@ def call_in_turn(recorded: Recorded, chain: Sequence[int], accepted: BoolArray) 
         yield Replay(cost, effect, answered)
 
 
-def shortlist(means: Predictions, size: int) -> IntArray:
+def shortlist(means: MeanTable, size: int) -> IntArray:
     """Columns of at most `size` models worth a place in a chain, the cheapest first.
 
     First those that no cheaper model beats (of more than fit, every n-th, both ends included), then

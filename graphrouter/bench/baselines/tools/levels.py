@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.newcomers import NewModels, beside
 from graphrouter.bench.baselines.tools.shrinkage import shrunk_mean, task_totals
-from graphrouter.bench.observations import QUANTITIES
-from graphrouter.types import FloatArray, IntArray, Predictions
+from graphrouter.types import QUANTITIES, FloatArray, IntArray, QuantityArrays
 
 AMOUNTS = QUANTITIES[1:]
 """Cost, input tokens, output tokens and latency: what rows of amounts stand for."""
@@ -25,7 +25,7 @@ FLOORS = {"cost_usd": 1e-9, "input_tokens": 1.0, "output_tokens": 1.0, "latency_
 """Smaller amounts count as this much: a free call has no logarithm."""
 
 
-def stacked(amounts: Predictions) -> FloatArray:
+def stacked(amounts: QuantityArrays) -> FloatArray:
     """The amounts, (4, num_rows, num_models), each at least its floor; NaN = not known."""
     return np.stack([np.maximum(getattr(amounts, name), FLOORS[name]) for name in AMOUNTS])
 
@@ -101,7 +101,7 @@ def promised_cost(levels: FloatArray, new_levels: FloatArray, new: NewModels) ->
     return np.where(np.isnan(promised), np.nan, np.maximum(promised, FLOORS["cost_usd"]))
 
 
-def amounts_in_cells(table: Predictions, cell: IntArray, new: NewModels) -> FloatArray:
+def amounts_in_cells(table: MeanTable, cell: IntArray, new: NewModels) -> FloatArray:
     """Expected amounts of the new models in each cell (task, cluster), (4, num_cells, num_new).
 
     The pool's profile over the cells, scaled to the model's level, is what the means in the cells
@@ -126,9 +126,9 @@ def amounts_in_cells(table: Predictions, cell: IntArray, new: NewModels) -> Floa
 
 
 def with_new_columns(
-    table: Predictions, effect: FloatArray, amounts: FloatArray, new: NewModels
-) -> Predictions:
+    table: MeanTable, effect: FloatArray, amounts: FloatArray, new: NewModels
+) -> MeanTable:
     """The table with columns of new models: `effect` (num_rows, num_new) and `amounts` (4,
     num_rows, num_new).
     """
-    return beside(table, Predictions(new.outcomes.models, effect, *amounts))
+    return beside(table, MeanTable(new.outcomes.models, effect, *amounts))

@@ -6,18 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 
-from graphrouter.bench.observations import QUANTITIES
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.protocol import check_frame, pool_with
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.types import QUANTITIES, FloatArray, ObservedOutcomes, QuantityArrays
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Arrays = TypeVar("Arrays", bound=QuantityArrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +39,8 @@ class NewModels:
     """What any of them was asked, each query once."""
     tasks: tuple[str | None, ...]
     """Task of each query, None where unknown."""
-    outcomes: Predictions
-    """What was observed, (num_queries, num_new) each, NaN = not observed."""
+    outcomes: ObservedOutcomes
+    """What was observed, (num_queries, num_new) each."""
 
     @classmethod
     def of(cls, pool: ModelPool, cards: Sequence[ModelCard], outcomes: pd.DataFrame | None) -> Self:
@@ -58,9 +59,7 @@ class NewModels:
         wider = pool_with(pool, cards)
         names = tuple(card.model for card in cards)
         if outcomes is None:
-            return cls(
-                wider, (), (), Predictions(names, *(np.empty((0, len(names))) for _ in QUANTITIES))
-            )
+            return cls(wider, (), (), ObservedOutcomes.none(names))
         return cls(wider, *_observed(outcomes, wider, names))
 
     @property
@@ -79,15 +78,15 @@ class NewModels:
         return np.asarray(np.isfinite(self.effect).sum(axis=0), dtype=np.float64)
 
 
-def beside(table: Predictions, columns: Predictions) -> Predictions:
+def beside(table: Arrays, columns: Arrays) -> Arrays:
     """The table with further columns on its right; both have the same rows."""
     joined = (np.hstack([getattr(table, name), getattr(columns, name)]) for name in QUANTITIES)
-    return Predictions((*table.models, *columns.models), *joined)
+    return type(table)((*table.models, *columns.models), *joined)
 
 
 def _observed(
     outcomes: pd.DataFrame, wider: ModelPool, names: tuple[str, ...]
-) -> tuple[tuple[str, ...], tuple[str | None, ...], Predictions]:
+) -> tuple[tuple[str, ...], tuple[str | None, ...], ObservedOutcomes]:
     """Prompts, tasks and outcomes; see the fields of `NewModels`."""
     import pandas as pd  # a router that only predicts needs no tables
 
@@ -107,7 +106,7 @@ def _observed(
     columns = [wider.index[name] for name in names]
     matrices = (data.outcome_matrix(name)[:, columns] for name in QUANTITIES)
     tasks = tuple(task if isinstance(task, str) else None for task in data.queries["task"])
-    return tuple(data.queries["prompt"]), tasks, Predictions(names, *matrices)
+    return tuple(data.queries["prompt"]), tasks, ObservedOutcomes(names, *matrices)
 
 
 def _check_columns(outcomes: pd.DataFrame, names: tuple[str, ...]) -> None:

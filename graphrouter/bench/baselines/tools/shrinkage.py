@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphrouter.bench.observations import QUANTITIES
-from graphrouter.types import FloatArray, IntArray, Predictions
+from graphrouter.bench.baselines.tools.mean_table import MeanTable
+from graphrouter.types import QUANTITIES, FloatArray, IntArray, ObservedOutcomes
 
 PRIOR_OUTCOMES = 5.0
 """How many outcomes a prior mean counts for: one lucky outcome must not make the best model of a
@@ -30,7 +30,7 @@ def shrunk_mean(
     return np.asarray((total + prior_outcomes * prior) / (count + prior_outcomes), dtype=np.float64)
 
 
-def model_means(outcomes: Predictions, *, prior_outcomes: float = PRIOR_OUTCOMES) -> Predictions:
+def model_means(outcomes: ObservedOutcomes, *, prior_outcomes: float = PRIOR_OUTCOMES) -> MeanTable:
     """Mean of every quantity for each model, one row.
 
     Effect is shrunk to the pool's mean and lies strictly inside (0, 1). The others are plain means:
@@ -47,20 +47,20 @@ def model_means(outcomes: Predictions, *, prior_outcomes: float = PRIOR_OUTCOMES
         prior_outcomes=prior_outcomes,
     )
     others = [_plain_mean(getattr(outcomes, name)) for name in QUANTITIES[1:]]
-    return Predictions(outcomes.models, *(row[None, :] for row in (effect, *others)))
+    return MeanTable(outcomes.models, *(row[None, :] for row in (effect, *others)))
 
 
 def task_means(
-    outcomes: Predictions,
+    outcomes: ObservedOutcomes,
     task_index: IntArray,
     *,
     num_tasks: int,
     prior_outcomes: float = PRIOR_OUTCOMES,
-) -> Predictions:
+) -> MeanTable:
     """Mean of every quantity for each (task, model), shrunk to the model's mean.
 
     Args:
-        outcomes: What was observed, (num_queries, num_models) each, NaN = not observed.
+        outcomes: What was observed, (num_queries, num_models) each.
         task_index: (num_queries,) number of the task of each query, -1 = unknown.
         num_tasks: Number of tasks.
         prior_outcomes: How many outcomes the model's mean counts for.
@@ -76,7 +76,7 @@ def task_means(
         tables.append(
             np.vstack([shrunk_mean(total, count, prior, prior_outcomes=prior_outcomes), prior])
         )
-    return Predictions(outcomes.models, *tables)
+    return MeanTable(outcomes.models, *tables)
 
 
 def task_totals(

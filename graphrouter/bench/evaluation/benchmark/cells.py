@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from graphrouter.bench.evaluation.contender import Contender, Replayed
 from graphrouter.bench.evaluation.grid import GridCell, GridResult, read_cell, write_cell
 from graphrouter.bench.evaluation.results import SettingName
-from graphrouter.bench.observations import QUANTITIES
 from graphrouter.policy import PRESETS
-from graphrouter.types import Predictions
+from graphrouter.types import QUANTITIES, Predictions
 
 MAIN = "graphrouter"
 """Name of the graph router, which everybody else is compared with."""

@@ -153,5 +153,7 @@ def _traffic(trial: Trial, contender: Contender, is_newcomer: BoolArray) -> Meas
     allowed = np.asarray(np.isfinite(np.stack(weighed(trial, preset))).all(axis=0))
     return {
         name: traffic_share(preset_utility(trial, chooser, preset), allowed, is_newcomer)
-        for name, chooser in zip(TRAFFIC, (contender, Contender(trial.observed)), strict=True)
+        for name, chooser in zip(
+            TRAFFIC, (contender, Contender(trial.observed.to_predictions())), strict=True
+        )
     }

@@ -75,7 +75,7 @@ def play(
         parts = [
             choose(
                 each.trial,
-                Contender(each.trial.observed)
+                Contender(each.trial.observed.to_predictions())
                 if name == ORACLE
                 else each.contenders[setting][name],
                 preset,

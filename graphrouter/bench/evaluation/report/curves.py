@@ -145,7 +145,11 @@ def trace_reliability(
 def _points(entered: Round, setting: SettingName, name: str) -> FloatArray:
     """Mean cost and mean effect at each trade-off, (2, num_trade_offs)."""
     trial = entered.trial
-    contender = Contender(trial.observed) if name == ORACLE else entered.contenders[setting][name]
+    contender = (
+        Contender(trial.observed.to_predictions())
+        if name == ORACLE
+        else entered.contenders[setting][name]
+    )
     return _means(sweep_contender(contender, trial.observed, cost_scale=trial.cost_scale))
 
 

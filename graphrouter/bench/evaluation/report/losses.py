@@ -151,7 +151,7 @@ def _misses(trial: Trial, contender: Contender, preset: PresetName) -> Iterator[
     rows = answered_rows(trial, preset)
     mine, ideal = (
         choose(trial, contender, preset, rows),
-        choose(trial, Contender(trial.observed), preset, rows),
+        choose(trial, Contender(trial.observed.to_predictions()), preset, rows),
     )
     open_to_choice: BoolArray = np.asarray(
         np.isfinite(np.stack(weighed(trial, preset))).all(axis=0)

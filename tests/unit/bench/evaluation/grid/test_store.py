@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from graphrouter.bench.evaluation.benchmark import CellResult
 from graphrouter.bench.evaluation.grid import read_cell, write_cell
 from graphrouter.bench.evaluation.newcomers import NewcomerResult
-from graphrouter.bench.observations import QUANTITIES
+from graphrouter.types import QUANTITIES
 
 MODELS = ("nano", "grand")
 
