@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from graphrouter.exceptions import DataError
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -23,6 +25,80 @@ QUANTITIES: tuple[Quantity, ...] = (
 )
 """What is observed and predicted of a (query, model) pair, in the order of the array fields."""
 _ENDS = ("effect_low", "effect_high")
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """What routers are asked: prompts, and what is known of each.
+
+    One value goes from the caller to the method that predicts, so that a further fact about a
+    query is added here and nowhere on the way.
+
+    Example:
+        >>> queries = Queries.of(["Add 3 and 4.", "Hello"], tasks=["arithmetic", None])
+        >>> len(queries), queries.take([0]).tasks
+        (2, ('arithmetic',))
+    """
+
+    prompts: tuple[str, ...]
+    """An empty text is allowed."""
+    tasks: tuple[str | None, ...]
+    """Task of each query, None where unknown."""
+
+    @classmethod
+    def of(
+        cls, queries: Queries | Sequence[str], tasks: Sequence[str | None] | None = None
+    ) -> Queries:
+        """The queries, checked; those that are `Queries` already are given back as they are.
+
+        Args:
+            queries: Prompts, or queries with all that is known of them.
+            tasks: Task of each prompt, None where unknown; without it, no task is known.
+
+        Raises:
+            DataError: `queries` is a single string or holds something else than strings, the
+                lengths differ, or tasks are given beside `Queries`, which have their own.
+        """
+        if isinstance(queries, Queries):
+            if tasks is not None:
+                raise DataError(
+                    "tasks were given beside Queries, which have tasks of their own; expected one "
+                    "of the two. Pass Queries.of(prompts, tasks) alone."
+                )
+            return queries
+        if isinstance(queries, str):
+            raise DataError(
+                "prompts is a single string; expected a sequence of strings. For one prompt pass "
+                "[prompt]."
+            )
+        prompts = tuple(queries)
+        wrong = next((i for i, prompt in enumerate(prompts) if not isinstance(prompt, str)), None)
+        if wrong is not None:
+            raise DataError(
+                f"prompts[{wrong}] is a {type(prompts[wrong]).__name__}; expected a string."
+            )
+        if tasks is None:
+            return cls(prompts, (None,) * len(prompts))
+        if isinstance(tasks, str) or len(tasks) != len(prompts):
+            raise DataError(
+                f"tasks has {len(tasks)} entries for {len(prompts)} prompts; expected one a "
+                "prompt, None where unknown."
+            )
+        return cls(prompts, tuple(tasks))
+
+    def __len__(self) -> int:
+        """Number of queries."""
+        return len(self.prompts)
+
+    def take(self, rows: Iterable[int]) -> Self:
+        """The queries of the given numbers, in the order given."""
+        chosen = [int(row) for row in rows]
+        columns = (getattr(self, fact.name) for fact in fields(self))
+        return type(self)(*(tuple(column[row] for row in chosen) for column in columns))
+
+    def without_tasks(self) -> Self:
+        """The same queries, their tasks hidden."""
+        return replace(self, tasks=(None,) * len(self))
 
 
 @dataclass(frozen=True, slots=True)

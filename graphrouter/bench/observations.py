@@ -10,7 +10,7 @@ import numpy as np
 
 from graphrouter.exceptions import DataError
 from graphrouter.pool import ModelPool
-from graphrouter.types import QUANTITIES, ObservedOutcomes
+from graphrouter.types import QUANTITIES, ObservedOutcomes, Queries
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset
@@ -25,9 +25,7 @@ class Observations:
 
     pool: ModelPool
     query_ids: tuple[str, ...]
-    prompts: tuple[str, ...]
-    tasks: tuple[str | None, ...]
-    """Task of each query, None where unknown."""
+    queries: Queries
     outcomes: ObservedOutcomes
     """What was observed of the queries, a column a model of the pool."""
 
@@ -55,7 +53,19 @@ class Observations:
         return cls(
             pool=data.pool,
             query_ids=tuple(query_ids),
-            prompts=tuple(rows["prompt"]),
-            tasks=tuple(task if isinstance(task, str) else None for task in rows["task"]),
+            queries=Queries(
+                prompts=tuple(rows["prompt"]),
+                tasks=tuple(task if isinstance(task, str) else None for task in rows["task"]),
+            ),
             outcomes=ObservedOutcomes(data.pool.names, *matrices),
         )
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The text of each query."""
+        return self.queries.prompts
+
+    @property
+    def tasks(self) -> tuple[str | None, ...]:
+        """Task of each query, None where unknown."""
+        return self.queries.tasks

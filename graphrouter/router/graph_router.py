@@ -34,10 +34,10 @@ from graphrouter.router import changes
 from graphrouter.router.evidence import SolvedQueries
 from graphrouter.router.fitting import fit_parts
 from graphrouter.router.probes import suggest_probes
-from graphrouter.router.protocol import Router, check_frame, check_prompts
+from graphrouter.router.protocol import Router, check_frame
 from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.router.support import Change, Learned, Provenance, Support
-from graphrouter.types import Decision, Evidence, FloatArray, IntArray, Predictions
+from graphrouter.types import Decision, Evidence, FloatArray, IntArray, Predictions, Queries
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -130,31 +130,19 @@ class GraphRouter(Router):
             )
         )
 
-    def predict(
-        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
-    ) -> Predictions:
-        """Expected effect with an 80 % interval, cost, tokens and latency of every model of the pool on each prompt.
+    def _predict(self, queries: Queries) -> Predictions:
+        """Expected effect with an 80 % interval, cost, tokens and latency of every model.
 
-        Args:
-            prompts: The queries; an empty text is allowed, a very long one is read at both ends.
-            tasks: Task of each query, None where unknown. A task that the router has never seen
-                counts as unknown.
+        A very long prompt is read at both ends.
         """
-        return self._assess(prompts, tasks).predictions
+        return self._assess(queries).predictions
 
-    def route_batch(
-        self,
-        prompts: Sequence[str],
-        *,
-        tasks: Sequence[str | None] | None = None,
-        policy: Policy | None = None,
-    ) -> list[Decision]:
-        """Where to send each prompt, with the most similar solved queries as evidence."""
-        assessed = self._assess(prompts, tasks)
-        chosen = policy or Policy()
+    def _decide(self, queries: Queries, policy: Policy) -> list[Decision]:
+        """Where to send each query, with the most similar solved queries as evidence."""
+        assessed = self._assess(queries)
         return [
             decide(
-                chosen,
+                policy,
                 assessed.predictions,
                 i,
                 self.policy_context,
@@ -393,12 +381,12 @@ class GraphRouter(Router):
         router.__dict__.pop("policy_context", None)  # it holds the pool
         return router
 
-    def _assess(self, prompts: Sequence[str], tasks: Sequence[str | None] | None) -> _Assessment:
-        names = check_prompts(prompts, tasks)
+    def _assess(self, queries: Queries) -> _Assessment:
         position = torch.tensor(
-            [-1 if name is None else self._tasks.get(name, -1) for name in names], dtype=torch.int64
+            [-1 if task is None else self._tasks.get(task, -1) for task in queries.tasks],
+            dtype=torch.int64,
         )
-        texts = list(prompts)
+        texts = list(queries.prompts)
         if not texts:
             nothing = np.zeros((0, 0))
             none = np.zeros((0, len(self.pool)))

@@ -12,7 +12,7 @@ from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError
 from graphrouter.policy import CostScale, Policy, PolicyContext, decide
 from graphrouter.pool import ModelCard, ModelPool
-from graphrouter.types import Decision, Predictions
+from graphrouter.types import Decision, Predictions, Queries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,16 +27,24 @@ class Router(ABC):
     pool: ModelPool
     cost_scale: CostScale
 
-    @abstractmethod
     def predict(
-        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
+        self, queries: Queries | Sequence[str], *, tasks: Sequence[str | None] | None = None
     ) -> Predictions:
-        """Expected effect, cost, tokens and latency of every model of the pool on each prompt.
+        """Expected effect, cost, tokens and latency of every model of the pool on each query.
 
         Args:
-            prompts: The queries; an empty text is allowed.
-            tasks: Task of each query where known, None where not; without it, no task is known.
+            queries: Prompts, of which an empty text is allowed, or `Queries`.
+            tasks: Task of each prompt where known, None where not; without it, no task is known.
+                A task that the router has never seen counts as unknown.
+
+        Raises:
+            DataError: The queries are not what `Queries.of` takes.
         """
+        return self._predict(Queries.of(queries, tasks))
+
+    @abstractmethod
+    def _predict(self, queries: Queries) -> Predictions:
+        """What `predict` gives back; each kind of router says how."""
 
     def save(self, folder: str | Path) -> None:
         """Write the router to `folder`, atomically and without pickle.
@@ -94,18 +102,29 @@ class Router(ABC):
 
     def route_batch(
         self,
-        prompts: Sequence[str],
+        queries: Queries | Sequence[str],
         *,
         tasks: Sequence[str | None] | None = None,
         policy: Policy | None = None,
     ) -> list[Decision]:
-        """Where to send each prompt, one by one: a decision does not depend on the other
-        prompts.
+        """Where to send each query; a decision does not depend on the other queries.
+
+        Args:
+            queries: Prompts, or `Queries`.
+            tasks: Task of each prompt where known, None where not.
+            policy: What to choose by; see `route`.
+
+        Raises:
+            DataError: The queries are not what `Queries.of` takes.
+            PolicyError: Nobody satisfies the policy and it names no fallback.
         """
-        predictions = self.predict(prompts, tasks=tasks)
-        chosen = policy or Policy()
+        return self._decide(Queries.of(queries, tasks), policy or Policy())
+
+    def _decide(self, queries: Queries, policy: Policy) -> list[Decision]:
+        """What `route_batch` gives back; for routers that know more than they predict."""
+        predictions = self._predict(queries)
         return [
-            decide(chosen, predictions, i, self.policy_context) for i in range(len(predictions))
+            decide(policy, predictions, i, self.policy_context) for i in range(len(predictions))
         ]
 
     def add_models(
@@ -159,33 +178,6 @@ class Router(ABC):
                 f"The outcomes are of {theirs[0]!r} too; expected outcomes of {card.model!r} alone."
             )
         return self.add_models([card], outcomes=outcomes.assign(model=card.model))
-
-
-def check_prompts(prompts: Sequence[str], tasks: Sequence[str | None] | None) -> list[str | None]:
-    """The task of each prompt, None where unknown.
-
-    Raises:
-        DataError: `prompts` is a single string or holds something else than strings, or the lengths
-            differ.
-    """
-    if isinstance(prompts, str):
-        raise DataError(
-            "prompts is a single string; expected a sequence of strings. For one prompt pass "
-            "[prompt]."
-        )
-    wrong = next((i for i, prompt in enumerate(prompts) if not isinstance(prompt, str)), None)
-    if wrong is not None:
-        raise DataError(
-            f"prompts[{wrong}] is a {type(prompts[wrong]).__name__}; expected a string."
-        )
-    if tasks is None:
-        return [None] * len(prompts)
-    if isinstance(tasks, str) or len(tasks) != len(prompts):
-        raise DataError(
-            f"tasks has {len(tasks)} entries for {len(prompts)} prompts; expected one a prompt, "
-            "None where unknown."
-        )
-    return list(tasks)
 
 
 def pool_with(pool: ModelPool, cards: Sequence[ModelCard]) -> ModelPool:

@@ -4,11 +4,21 @@ candidates."""
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 
-from graphrouter.types import QUANTITIES, Candidate, Decision, ObservedOutcomes, Predictions
+from graphrouter.exceptions import DataError
+from graphrouter.types import (
+    QUANTITIES,
+    Candidate,
+    Decision,
+    ObservedOutcomes,
+    Predictions,
+    Queries,
+)
 
 NAN = float("nan")
 
@@ -167,3 +177,39 @@ def test_a_decision_has_no_evidence_and_no_fallback_unless_said(decision: Decisi
     assert decision.evidence == ()
     assert not decision.used_fallback
     assert decision.policy == {}
+
+
+def test_queries_are_prompts_with_what_is_known_of_them() -> None:
+    assert Queries.of(["a", "b"]) == Queries(("a", "b"), (None, None))
+    assert Queries.of([]) == Queries((), ())
+    known = Queries.of(["a", "", "c"], ["t", None, "u"])
+    assert (len(known), known.prompts, known.tasks) == (3, ("a", "", "c"), ("t", None, "u"))
+    assert Queries.of(known) is known
+    assert known.take(np.array([2, 0])) == Queries(("c", "a"), ("u", "t"))
+    assert known.without_tasks() == Queries.of(["a", "", "c"])
+
+
+@pytest.mark.parametrize(
+    ("prompts", "tasks", "message"),
+    [
+        ("a", None, r"prompts is a single string; expected a sequence of strings. For one prompt"),
+        (["a", 3], None, r"prompts\[1\] is a int; expected a string"),
+        (["a", "b"], ["t"], r"tasks has 1 entries for 2 prompts; expected one a prompt"),
+        (["a", "b"], "tt", r"tasks has 2 entries for 2 prompts"),
+        (Queries.of(["a"]), ["t"], r"tasks were given beside Queries"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(prompts: Any, tasks: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Queries.of(prompts, tasks)
+
+
+def test_a_further_fact_about_a_query_needs_a_field_and_nothing_else() -> None:
+    @dataclass(frozen=True, slots=True)
+    class QueriesOfUsers(Queries):
+        users: tuple[str, ...] = ()
+
+    asked = QueriesOfUsers(("a", "b"), (None, "t"), users=("ann", "bob"))
+    assert Queries.of(asked) is asked
+    assert asked.take([1]) == QueriesOfUsers(("b",), ("t",), users=("bob",))
+    assert asked.without_tasks() == QueriesOfUsers(("a", "b"), (None, None), users=("ann", "bob"))

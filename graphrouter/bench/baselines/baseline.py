@@ -21,8 +21,8 @@ from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.policy import CostScale, PresetName
 from graphrouter.pool import ModelCard, ModelPool
-from graphrouter.router.protocol import Router, check_prompts
-from graphrouter.types import QUANTITIES, FloatArray, Predictions
+from graphrouter.router.protocol import Router
+from graphrouter.types import QUANTITIES, FloatArray, Predictions, Queries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,9 +56,7 @@ class Baseline(Router):
             NotApplicableError: The method needs something that the data does not have.
         """
 
-    def preset_utilities(
-        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
-    ) -> Mapping[PresetName, FloatArray] | None:
+    def preset_utilities(self, queries: Queries) -> Mapping[PresetName, FloatArray] | None:
         """What the router maximises in each preset, (num_queries, num_models).
 
         None where any policy can use its predictions.
@@ -151,16 +149,13 @@ class TextBaseline(Baseline):
         NaN for a model that the method never chooses.
         """
 
-    def predict(
-        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
-    ) -> Predictions:
+    def _predict(self, queries: Queries) -> Predictions:
         """Expected effect by the method, expected cost, tokens and latency by a log-linear
         regression a model.
         """
-        known = check_prompts(prompts, tasks)
-        if len(prompts) == 0:
+        if len(queries) == 0:
             return nothing(self.pool)
-        questions = Questions.of(prompts, known, self.encoder)
+        questions = Questions.of(queries, self.encoder)
         effect = np.clip(self.effect(questions), EFFECT_MARGIN, 1 - EFFECT_MARGIN)
         return Predictions(self.pool.names, effect, *self.predict_amounts(questions))
 

@@ -19,7 +19,7 @@ from graphrouter.bench.observations import Observations
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.training.effect_scores import log_loss
-from graphrouter.types import FloatArray, IntArray, ObservedOutcomes
+from graphrouter.types import FloatArray, IntArray, ObservedOutcomes, Queries
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset, Split
@@ -30,27 +30,33 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Questions:
-    """Prompts as baselines see them."""
+    """Queries as baselines see them: with embeddings."""
 
     vectors: FloatArray
     """(num_queries, dimension) text embeddings of unit length; zeros for a text without any
     token."""
-    prompts: tuple[str, ...]
-    tasks: tuple[str | None, ...]
-    """Task of each query, None where unknown."""
+    queries: Queries
 
     @classmethod
-    def of(
-        cls, prompts: Sequence[str], tasks: Sequence[str | None], encoder: TextEncoder
-    ) -> Questions:
-        """The prompts with their embeddings."""
-        if len(prompts) == 0:
-            return cls(np.empty((0, encoder.dimension)), (), ())
-        return cls(unit_vectors(encoder.encode(list(prompts))), tuple(prompts), tuple(tasks))
+    def of(cls, queries: Queries, encoder: TextEncoder) -> Questions:
+        """The queries with their embeddings."""
+        if len(queries) == 0:
+            return cls(np.empty((0, encoder.dimension)), queries)
+        return cls(unit_vectors(encoder.encode(list(queries.prompts))), queries)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The text of each query."""
+        return self.queries.prompts
+
+    @property
+    def tasks(self) -> tuple[str | None, ...]:
+        """Task of each query, None where unknown."""
+        return self.queries.tasks
 
     def __len__(self) -> int:
         """Number of queries."""
-        return len(self.prompts)
+        return len(self.queries)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,14 +153,14 @@ class LearningData:
     @cached_property
     def questions(self) -> Questions:
         """The training queries."""
-        return Questions.of(self.train.prompts, self.train.tasks, self.encoder)
+        return Questions.of(self.train.queries, self.encoder)
 
     @cached_property
     def held_questions(self) -> Questions | None:
         """The validation queries, None without any."""
         if self.validation is None:
             return None
-        return Questions.of(self.validation.prompts, self.validation.tasks, self.encoder)
+        return Questions.of(self.validation.queries, self.encoder)
 
     @cached_property
     def means(self) -> MeanTable:

@@ -9,7 +9,7 @@ No outcome of a perturbed prompt is needed: only choices and predictions are com
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,8 +25,8 @@ from graphrouter.bench.evaluation.choices import Chooser
 from graphrouter.bench.evaluation.perturbations import PERTURBATIONS, Kind, Perturbation
 from graphrouter.exceptions import DataError, PolicyError
 from graphrouter.policy import Policy
-from graphrouter.router.protocol import Router, check_prompts
-from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
+from graphrouter.router.protocol import Router
+from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions, Queries
 
 SOLVED = 0.5
 """Effect from which the cheapest model counts as having solved a query."""
@@ -158,7 +158,7 @@ def easy_queries(effect: FloatArray, cost_usd: FloatArray) -> BoolArray:
 
 def measure_robustness(
     router: Router,
-    prompts: Sequence[str],
+    queries: Queries | Sequence[str],
     *,
     tasks: Sequence[str | None] | None = None,
     policy: Policy | None = None,
@@ -174,8 +174,8 @@ def measure_robustness(
     Args:
         router: Any router; it is asked once for the original prompts and once for each
             perturbation.
-        prompts: The queries, best ones that the router was not fitted on.
-        tasks: Task of each query where known.
+        queries: Prompts, or `Queries`; best ones that the router was not fitted on.
+        tasks: Task of each prompt where known.
         policy: The weights, or `usd_per_effect`; without it, those that `Router.route` takes.
         is_easy: (num_queries,) queries that the cheapest model solves, as `easy_queries` finds
             them.
@@ -197,19 +197,22 @@ def measure_robustness(
         >>> measure_robustness(router, ["Who wrote Faust?", "Is 91 prime?"], num_draws=20).score
         Interval(value=1.0, low=1.0, high=1.0)
     """
-    known_tasks = check_prompts(prompts, tasks)
+    asked = Queries.of(queries, tasks)
+    prompts = asked.prompts
     easy = _check_easy(is_easy, len(prompts))
     weights = _check_policy(policy or Policy()).resolve(router.cost_scale)
     wanted = tuple(PERTURBATIONS.values() if perturbations is None else perturbations)
-    before = _route(router, prompts, known_tasks, weights)
+    before = _route(router, asked, weights)
     parts: dict[str, FloatArray] = {}
     for p in wanted:
-        texts = [p.apply(prompt, seed=seed) for prompt in prompts]
+        texts = tuple(p.apply(prompt, seed=seed) for prompt in prompts)
         changed = np.array([new != old for new, old in zip(texts, prompts, strict=True)])
-        parts[p.name] = _parts(before, _route(router, texts, known_tasks, weights), changed)
+        parts[p.name] = _parts(
+            before, _route(router, replace(asked, prompts=texts), weights), changed
+        )
     # A text is its own id: the draws, and so the intervals, do not depend on the order of the
     # prompts.
-    score, results = _judge(wanted, parts, easy, Resampling((tuple(prompts),), num_draws, seed))
+    score, results = _judge(wanted, parts, easy, Resampling((prompts,), num_draws, seed))
     return RobustnessReport(
         num_queries=len(prompts),
         num_easy=None if easy is None else int(easy.sum()),
@@ -256,10 +259,8 @@ def _check_policy(policy: Policy) -> Policy:
     return policy
 
 
-def _route(
-    router: Router, prompts: Sequence[str], tasks: Sequence[str | None], policy: Policy
-) -> _Routing:
-    predictions = router.predict(prompts, tasks=tasks)
+def _route(router: Router, queries: Queries, policy: Policy) -> _Routing:
+    predictions = router.predict(queries)
     utility = policy.utility(predictions.effect, predictions.cost_usd, router.cost_scale)
     lost = np.flatnonzero(~np.isfinite(utility).any(axis=1))
     if lost.size:

@@ -18,7 +18,7 @@ from graphrouter.bench.observations import Observations
 from graphrouter.exceptions import DataError
 from graphrouter.policy import CostScale
 from graphrouter.router.protocol import Router
-from graphrouter.types import ObservedOutcomes, Predictions, QuantityArrays
+from graphrouter.types import ObservedOutcomes, Predictions, QuantityArrays, Queries
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset
@@ -77,7 +77,7 @@ class Trial:
             )
         baseline = None
         if best_single is not None:  # it looks at neither prompt nor task
-            baseline = align(best_single.predict(seen.prompts), shared, owner="best_single")
+            baseline = align(best_single.predict(seen.queries), shared, owner="best_single")
         return cls(shared, seen.query_ids, seen.prompts, seen.tasks, observed, cost_scale, baseline)
 
     def enter(self, router: Router, *, task_known: bool, name: str) -> Contender:
@@ -86,15 +86,13 @@ class Trial:
         A cascade is asked what it reaches at every trade-off; it sees the outcomes of the models
         that it calls, of no others.
         """
-        tasks = self.tasks if task_known else None
-        predictions = align(router.predict(self.prompts, tasks=tasks), self.models, owner=name)
+        queries = Queries(self.prompts, self.tasks)
+        if not task_known:
+            queries = queries.without_tasks()
+        predictions = align(router.predict(queries), self.models, owner=name)
         if isinstance(router, Cascade):
-            return Contender(predictions, replayed=self._replay(router, tasks))
-        utilities = (
-            router.preset_utilities(self.prompts, tasks=tasks)
-            if isinstance(router, Baseline)
-            else None
-        )
+            return Contender(predictions, replayed=self._replay(router, queries))
+        utilities = router.preset_utilities(queries) if isinstance(router, Baseline) else None
         if utilities is None:
             return Contender(predictions)
         columns = [router.models.index(model) for model in self.models]
@@ -103,9 +101,9 @@ class Trial:
             preset_utilities={preset: each[:, columns] for preset, each in utilities.items()},
         )
 
-    def _replay(self, router: Cascade, tasks: Sequence[str | None] | None) -> Replayed:
+    def _replay(self, router: Cascade, queries: Queries) -> Replayed:
         plays = [
-            router.replay(self.prompts, self.observed, trade_off=float(trade_off), tasks=tasks)
+            router.replay(queries, self.observed, trade_off=float(trade_off))
             for trade_off in replay_trade_offs(self.cost_scale)
         ]
         cost, effect = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool, parse_card
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.types import FloatArray, Predictions, Queries
 
 NUM_MODELS = 8
 TASKS = ("sums", "facts", "code", "rhymes")
@@ -34,10 +33,10 @@ class Knowing(Router):
         self.pool = ModelPool.of(parse_card({"model": name}) for name in NAMES)
         self.cost_scale = CostScale(float("nan"), float("nan"))
 
-    def predict(
-        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
-    ) -> Predictions:
-        effect = np.array([[float(word) for word in prompt.split()[1:]] for prompt in prompts])
+    def _predict(self, queries: Queries) -> Predictions:
+        effect = np.array(
+            [[float(word) for word in prompt.split()[1:]] for prompt in queries.prompts]
+        )
         return Predictions.from_arrays(self.models, effect.reshape(-1, NUM_MODELS))
 
 

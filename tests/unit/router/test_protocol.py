@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 
 from graphrouter.exceptions import DataError, NotApplicableError
-from graphrouter.policy import CostScale
+from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.protocol import Router
-from graphrouter.types import Predictions
+from graphrouter.types import Predictions, Queries
+
+EFFECT_ALONE = Policy.preset("performance_first")
 
 
 class Fixed(Router):
@@ -21,10 +23,8 @@ class Fixed(Router):
     pool = ModelPool.of([ModelCard(model="a")])
     cost_scale = CostScale(0.0, 1.0)
 
-    def predict(
-        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
-    ) -> Predictions:
-        return Predictions.from_arrays(self.models, np.full((len(prompts), len(self.pool)), 0.5))
+    def _predict(self, queries: Queries) -> Predictions:
+        return Predictions.from_arrays(self.models, np.full((len(queries), len(self.pool)), 0.5))
 
 
 class Open(Fixed):
@@ -66,3 +66,39 @@ def test_outcomes_of_another_model_are_refused() -> None:
         Open().add_model(
             ModelCard(model="b"), outcomes=pd.DataFrame({"model": ["b", "c"], "effect": [1.0, 0.0]})
         )
+
+
+class Listening(Fixed):
+    """Keeps the queries that it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Queries] = []
+
+    def _predict(self, queries: Queries) -> Predictions:
+        self.asked.append(queries)
+        return super()._predict(queries)
+
+
+def test_the_queries_of_the_caller_reach_the_method_as_they_are() -> None:
+    router, queries = Listening(), Queries.of(["a", "b"], ["t", None])
+    router.predict(queries)
+    router.route_batch(queries, policy=EFFECT_ALONE)
+    assert all(asked is queries for asked in router.asked)
+    assert len(router.asked) == 2
+
+
+def test_prompts_become_queries_once() -> None:
+    router = Listening()
+    router.predict(["a", "b"], tasks=["t", None])
+    router.route_batch(["a"], policy=EFFECT_ALONE)
+    router.route("a", task="t", policy=EFFECT_ALONE)
+    assert router.asked == [
+        Queries(("a", "b"), ("t", None)),
+        Queries(("a",), (None,)),
+        Queries(("a",), ("t",)),
+    ]
+    with pytest.raises(DataError, match="single string"):
+        router.predict("a")
+    with pytest.raises(DataError, match="tasks has 1 entries for 2 prompts"):
+        router.route_batch(["a", "b"], tasks=["t"])
+    assert len(router.asked) == 3

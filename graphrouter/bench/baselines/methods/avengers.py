@@ -144,7 +144,7 @@ class AvengersPro(TextBaseline):
 
     def _extended(self, new: NewModels) -> Self:
         """The newcomer's means a cluster, shrunk to the pool's there at the model's own level."""
-        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        questions = Questions.of(new.queries, self.encoder)
         cluster = nearest_centre(questions.vectors, self.centres)
         effect = place_in_cells(self.means[0].mean(axis=1), cluster, new.effect)
         amounts = amounts_in_cells(MeanTable(self.models, *self.means), cluster, new)

@@ -151,7 +151,7 @@ class CarrotLinear(TextBaseline):
         """A column more for effect, as in `Linear`, and for cost: from the pool's mean map at the
         model's own level on.
         """
-        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        questions = Questions.of(new.queries, self.encoder)
         joined = self._joined(new, questions)
         effects = wider_map(self.effects, questions.vectors, new.effect, penalty=self.penalty)
         level = joined.amounts.levels[0, len(self.pool) :]

@@ -17,8 +17,7 @@ from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.newcomers import NewModels, beside
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.pool import ModelPool
-from graphrouter.router.protocol import check_prompts
-from graphrouter.types import QUANTITIES, FloatArray, IntArray, Predictions
+from graphrouter.types import QUANTITIES, FloatArray, IntArray, Predictions, Queries
 
 TRACE = 1e-6
 """What a rank is worth in effect: enough to decide between equals, too little to be seen in any
@@ -52,13 +51,10 @@ class IndifferentRouter(Baseline):
         favourite.
         """
 
-    def predict(
-        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
-    ) -> Predictions:
+    def _predict(self, queries: Queries) -> Predictions:
         """The pool's mean for every model, and a trace of the ranking in the effect."""
-        check_prompts(prompts, tasks)
-        rows = [np.repeat(getattr(self.mean, name), len(prompts), axis=0) for name in QUANTITIES]
-        effect = rows[0] + TRACE * self.rank(prompts).astype(np.float64)
+        rows = [np.repeat(getattr(self.mean, name), len(queries), axis=0) for name in QUANTITIES]
+        effect = rows[0] + TRACE * self.rank(queries.prompts).astype(np.float64)
         return Predictions(self.pool.names, effect, *rows[1:])
 
 

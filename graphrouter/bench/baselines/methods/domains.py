@@ -136,7 +136,7 @@ class MoDEM(TextBaseline):
 
     def _extended(self, new: NewModels) -> Self:
         """The newcomer's means a domain, shrunk to the pool's there at the model's own level."""
-        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        questions = Questions.of(new.queries, self.encoder)
         return replace(
             self._joined(new, questions),
             table=_wider_table(self.table, self.categories.of(questions), new),
@@ -240,7 +240,7 @@ class CompositionOfExperts(TextBaseline):
 
     def _extended(self, new: NewModels) -> Self:
         """The newcomer's means a category, shrunk to the pool's there at the model's own level."""
-        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        questions = Questions.of(new.queries, self.encoder)
         return replace(
             self._joined(new, questions),
             table=_wider_table(self.table, self.categories.of(questions), new),
@@ -370,7 +370,7 @@ def _rows(categories: Categories, min_confidence: float, questions: Questions) -
 
 
 def _without_tasks(questions: Questions) -> Questions:
-    return Questions(questions.vectors, questions.prompts, (None,) * len(questions))
+    return replace(questions, queries=questions.queries.without_tasks())
 
 
 def _fit_logistic(vectors: FloatArray, label: IntArray) -> tuple[FloatArray, FloatArray]:

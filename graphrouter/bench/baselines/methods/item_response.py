@@ -115,7 +115,7 @@ class TwoParameterIRT(TextBaseline):
         """The most probable ability, given discriminations and difficulties, under a normal prior
         fitted to the pool's.
         """
-        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        questions = Questions.of(new.queries, self.encoder)
         q = with_constant(questions.vectors)
         asked = _softplus(q @ self.discrimination)[:, None]
         ability = new_abilities(self.ability[:, None], asked, q @ self.difficulty, new.effect)
@@ -205,7 +205,7 @@ class MultidimensionalIRT(TextBaseline):
         """The most probable abilities, given discriminations and difficulties, under a normal prior
         fitted to the pool's.
         """
-        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        questions = Questions.of(new.queries, self.encoder)
         q = with_constant(self._warmed(questions.vectors))
         asked = _softplus(q @ self.discrimination)
         ability = new_abilities(self.ability, asked, q @ self.difficulty, new.effect)
@@ -315,7 +315,7 @@ class IdentityVectors(TextBaseline):
         What the prompt's mean promises is the network's mean over the pool: the quiz may hold
         prompts that are new.
         """
-        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        questions = Questions.of(new.queries, self.encoder)
         features = _quiz_features(questions.vectors, self.amounts)
         beyond = (
             new.effect - self.pool_effect(questions)[:, None] - (features @ self.centre)[:, None]

@@ -6,7 +6,6 @@ differs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
@@ -27,8 +26,7 @@ from graphrouter.bench.baselines.tools.placement import (
 from graphrouter.bench.baselines.tools.rasch import fit_rasch
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
 from graphrouter.bench.baselines.tools.shrinkage import task_means, task_totals
-from graphrouter.router.protocol import check_prompts
-from graphrouter.types import QUANTITIES, FloatArray, IntArray, Predictions
+from graphrouter.types import QUANTITIES, FloatArray, IntArray, Predictions, Queries
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,31 +43,27 @@ class TaskTableRouter(Baseline):
         """Tasks seen in training; None when there is one row for all of them."""
         return self.tasks or None
 
-    def predict(
-        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
-    ) -> Predictions:
+    def _predict(self, queries: Queries) -> Predictions:
         """Expected effect, cost, tokens and latency of every model: the row of each prompt's
         task.
         """
-        known = check_prompts(prompts, tasks)
-        rows = np.array([self._row_of.get(task, len(self.tasks)) for task in known], dtype=np.int64)
-        return self.table.look_up(rows)
+        return self.table.look_up(self._rows(queries))
 
     @cached_property
     def _row_of(self) -> dict[str | None, int]:
         return {task: row for row, task in enumerate(self.tasks)}
 
-    def _cells(self, new: NewModels) -> IntArray:
-        """Row of the table of each of the new models' queries, (num_queries,)."""
+    def _rows(self, queries: Queries) -> IntArray:
+        """Row of the table of each query, (num_queries,)."""
         return np.array(
-            [self._row_of.get(task, len(self.tasks)) for task in new.tasks], dtype=np.int64
+            [self._row_of.get(task, len(self.tasks)) for task in queries.tasks], dtype=np.int64
         )
 
     def _with_columns(self, new: NewModels, effect: FloatArray) -> Self:
         """This router with the new models' effects (num_rows, num_new) and amounts as further
         columns.
         """
-        amounts = amounts_in_cells(self.table, self._cells(new), new)
+        amounts = amounts_in_cells(self.table, self._rows(new.queries), new)
         return replace(
             self, pool=new.pool, table=with_new_columns(self.table, effect, amounts, new)
         )
@@ -138,7 +132,7 @@ class TaskMean(TaskTableRouter):
         what tasks are hard.
         """
         return self._with_columns(
-            new, place_in_cells(self.table.effect.mean(axis=1), self._cells(new), new.effect)
+            new, place_in_cells(self.table.effect.mean(axis=1), self._rows(new.queries), new.effect)
         )
 
 
@@ -194,6 +188,6 @@ class RaschRouter(TaskTableRouter):
         tasks as fitted.
         """
         known = sigmoid(self.easiness)
-        ability = offsets(known[self._cells(new)], new.effect)
+        ability = offsets(known[self._rows(new.queries)], new.effect)
         probability = moved(known, ability)
         return self._with_columns(new, np.vstack([probability[:-1], self.shares @ probability]))

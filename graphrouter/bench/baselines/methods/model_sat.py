@@ -124,7 +124,7 @@ class ModelSAT(TextBaseline):
         """The newcomers' accuracies on the probes, shrunk to the pool's there, moved by the model's
         offset; the network stays.
         """
-        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        questions = Questions.of(new.queries, self.encoder)
         mean = self.capability.mean(axis=0)
         # One more cell for queries on no probe: they tell how able the model is, and nothing about
         # any probe.

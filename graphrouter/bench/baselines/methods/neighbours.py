@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -14,12 +14,18 @@ from graphrouter.bench.baselines.methods.own_neighbours import OwnRows, PoolView
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.newcomers import NewModels, beside
 from graphrouter.bench.baselines.tools.shrinkage import shrunk_mean
-from graphrouter.bench.baselines.tools.vectors import largest, similarities, unit_vectors
+from graphrouter.bench.baselines.tools.vectors import largest, similarities
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.pool import ModelPool
-from graphrouter.router.protocol import check_prompts
 from graphrouter.training.effect_scores import log_loss
-from graphrouter.types import QUANTITIES, FloatArray, IntArray, ObservedOutcomes, Predictions
+from graphrouter.types import (
+    QUANTITIES,
+    FloatArray,
+    IntArray,
+    ObservedOutcomes,
+    Predictions,
+    Queries,
+)
 
 CANDIDATE_K = (5, 10, 20, 40, 100)
 """Numbers of neighbours to choose from, as in RouterBench."""
@@ -81,16 +87,13 @@ class NearestNeighbours(Baseline):
             router, k=router._best_k(data.held_questions, data.validation.outcomes.effect)
         )
 
-    def predict(
-        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
-    ) -> Predictions:
+    def _predict(self, queries: Queries) -> Predictions:
         """Expected effect, cost, tokens and latency of every model: shrunk means over the k nearest
         training queries.
         """
-        check_prompts(prompts, tasks)
-        if len(prompts) == 0:
+        if len(queries) == 0:
             return nothing(self.pool)
-        vectors = unit_vectors(self.encoder.encode(list(prompts)))
+        vectors = Questions.of(queries, self.encoder).vectors
         fitted = self._fitted(vectors)
         if len(self.pool) == len(fitted.models):
             return fitted
@@ -124,7 +127,7 @@ class NearestNeighbours(Baseline):
 
         See `own_neighbours`.
         """
-        vectors = Questions.of(new.prompts, new.tasks, self.encoder).vectors
+        vectors = Questions.of(new.queries, self.encoder).vectors
         fitted = (
             self._fitted(vectors)
             if len(vectors)

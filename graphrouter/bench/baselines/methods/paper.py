@@ -4,7 +4,7 @@ and not claimed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -19,8 +19,7 @@ from graphrouter.bench.baselines.tools.rising_curve import EffectCurve
 from graphrouter.exceptions import TrainingError
 from graphrouter.nn.threads import cpu_threads
 from graphrouter.policy import PRESETS, PresetName
-from graphrouter.router.protocol import check_prompts
-from graphrouter.types import BoolArray, FloatArray, IntArray
+from graphrouter.types import BoolArray, FloatArray, IntArray, Queries
 
 LEARNING_RATE, WEIGHT_DECAY = 3e-4, 1e-4
 NUM_STEPS = 1000
@@ -123,15 +122,11 @@ class PaperGraphRouter(TextBaseline):
         """
         return self.curve.apply(self.preset_scores(questions)["performance_first"])
 
-    def preset_utilities(
-        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
-    ) -> Mapping[PresetName, FloatArray] | None:
+    def preset_utilities(self, queries: Queries) -> Mapping[PresetName, FloatArray] | None:
         """Logit of each preset's net, by which the published router chooses: (num_queries,
         num_models).
         """
-        return self.preset_scores(
-            Questions.of(prompts, check_prompts(prompts, tasks), self.encoder)
-        )
+        return self.preset_scores(Questions.of(queries, self.encoder))
 
     def preset_scores(self, questions: Questions) -> dict[PresetName, FloatArray]:
         """Logit of each preset's net, (num_queries, num_models): the published router takes the largest.

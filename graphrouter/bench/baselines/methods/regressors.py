@@ -99,7 +99,7 @@ class Linear(TextBaseline):
 
     def _extended(self, new: NewModels) -> Self:
         """A column more, from the pool's mean regression on; see `wider_map`."""
-        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        questions = Questions.of(new.queries, self.encoder)
         effects = wider_map(self.effects, questions.vectors, new.effect, penalty=self.penalty)
         return replace(self._joined(new, questions), effects=effects)
 

@@ -172,7 +172,7 @@ class MixLLM(TextBaseline):
 
         Without outcomes the pool's mean uncertainty.
         """
-        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        questions = Questions.of(new.queries, self.encoder)
         features, start = (
             self.space.features(questions.vectors),
             self.weights.mean(axis=1, keepdims=True),
@@ -307,7 +307,7 @@ class TagRouter(TextBaseline):
         """The newcomers' scores by tag, shrunk to the pool's mean scores moved by the model's
         offset.
         """
-        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        questions = Questions.of(new.queries, self.encoder)
         expected, profile = self.pool_effect(questions), self.scores.mean(axis=1)
         offset = offsets(expected, new.effect)
         scores = moved(profile, offset)

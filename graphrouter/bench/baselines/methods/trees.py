@@ -117,7 +117,7 @@ class BoostedTrees(TextBaseline):
         There are as many as the pool's models have at the median, but no more than the outcomes
         bear.
         """
-        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        questions = Questions.of(new.queries, self.encoder)
         start = log_odds(shrunk_to_pool(new.effect, float(sigmoid(self.start).mean())))
         features = _features(questions, self.amounts)
         sizes = [booster.num_trees() for booster in self._boosters.values()] or [DEFAULT_ROUNDS]

@@ -88,7 +88,7 @@ class UniRouteKMeans(TextBaseline):
 
     def _extended(self, new: NewModels) -> Self:
         """The newcomer's errors a cluster; see `new_errors`."""
-        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        questions = Questions.of(new.queries, self.encoder)
         errors = new_errors(self.errors, self.centres, questions, new)
         return replace(self._joined(new, questions), errors=np.hstack([self.errors, errors]))
 
@@ -163,7 +163,7 @@ class UniRouteLearnedMap(TextBaseline):
 
         The map stays as it was learned.
         """
-        questions = Questions.of(new.prompts, new.tasks, self.encoder)
+        questions = Questions.of(new.queries, self.encoder)
         errors = new_errors(self.errors, self.centres, questions, new)
         return replace(self._joined(new, questions), errors=np.hstack([self.errors, errors]))
 

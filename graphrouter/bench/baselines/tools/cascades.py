@@ -21,8 +21,14 @@ from graphrouter.bench.baselines.learning import LearningData
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.exceptions import DataError, NotApplicableError, PolicyError
 from graphrouter.pool import ModelPool
-from graphrouter.router.protocol import check_prompts
-from graphrouter.types import BoolArray, FloatArray, IntArray, ObservedOutcomes, Predictions
+from graphrouter.types import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    ObservedOutcomes,
+    Predictions,
+    Queries,
+)
 
 
 class Replay(NamedTuple):
@@ -94,20 +100,12 @@ class Cascade(Baseline):
         called models seen.
         """
 
-    def predict(
-        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
-    ) -> Predictions:
+    def _predict(self, queries: Queries) -> Predictions:
         """Training means, the same for every prompt: what is expected of a single call."""
-        check_prompts(prompts, tasks)
-        return self.expected.look_up(np.zeros(len(prompts), dtype=np.int64))
+        return self.expected.look_up(np.zeros(len(queries), dtype=np.int64))
 
     def replay(
-        self,
-        prompts: Sequence[str],
-        observed: ObservedOutcomes,
-        *,
-        trade_off: float,
-        tasks: Sequence[str | None] | None = None,
+        self, queries: Queries | Sequence[str], observed: ObservedOutcomes, *, trade_off: float
     ) -> Replay:
         """What the cascade pays and gets on each query.
 
@@ -119,23 +117,22 @@ class Cascade(Baseline):
         model by training means that was recorded is called.
 
         Args:
-            prompts: The queries.
+            queries: Prompts, or `Queries`.
             observed: What was recorded of them, (num_queries, num_models) each.
             trade_off: Effect that one US dollar is worth: 0 = only effect counts, infinity = only
                 cost counts.
-            tasks: Task of each query, None where not known; not used.
 
         Raises:
-            DataError: The numbers of prompts, tasks and outcomes differ.
+            DataError: The numbers of prompts and outcomes differ.
             PolicyError: The trade-off is negative or NaN.
         """
-        check_prompts(prompts, tasks)
+        asked = Queries.of(queries)
         if not trade_off >= 0:
             raise PolicyError(
                 f"trade_off is {trade_off}; expected a number from 0 (only effect counts) to "
                 "infinity (only cost)."
             )
-        recorded = Recorded.of(self.pool, prompts, observed)
+        recorded = Recorded.of(self.pool, asked.prompts, observed)
         run = self.call(recorded, trade_off)
         if run.answered.all():
             return run

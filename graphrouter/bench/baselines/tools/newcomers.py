@@ -13,7 +13,13 @@ import numpy as np
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.protocol import check_frame, pool_with
-from graphrouter.types import QUANTITIES, FloatArray, ObservedOutcomes, QuantityArrays
+from graphrouter.types import (
+    QUANTITIES,
+    FloatArray,
+    ObservedOutcomes,
+    QuantityArrays,
+    Queries,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,10 +41,8 @@ class NewModels:
 
     pool: ModelPool
     """The whole pool, the new models last."""
-    prompts: tuple[str, ...]
+    queries: Queries
     """What any of them was asked, each query once."""
-    tasks: tuple[str | None, ...]
-    """Task of each query, None where unknown."""
     outcomes: ObservedOutcomes
     """What was observed, (num_queries, num_new) each."""
 
@@ -59,7 +63,7 @@ class NewModels:
         wider = pool_with(pool, cards)
         names = tuple(card.model for card in cards)
         if outcomes is None:
-            return cls(wider, (), (), ObservedOutcomes.none(names))
+            return cls(wider, Queries.of([]), ObservedOutcomes.none(names))
         return cls(wider, *_observed(outcomes, wider, names))
 
     @property
@@ -86,8 +90,8 @@ def beside(table: Arrays, columns: Arrays) -> Arrays:
 
 def _observed(
     outcomes: pd.DataFrame, wider: ModelPool, names: tuple[str, ...]
-) -> tuple[tuple[str, ...], tuple[str | None, ...], ObservedOutcomes]:
-    """Prompts, tasks and outcomes; see the fields of `NewModels`."""
+) -> tuple[Queries, ObservedOutcomes]:
+    """Queries and outcomes; see the fields of `NewModels`."""
     import pandas as pd  # a router that only predicts needs no tables
 
     from graphrouter.data import RoutingDataset
@@ -106,7 +110,7 @@ def _observed(
     columns = [wider.index[name] for name in names]
     matrices = (data.outcome_matrix(name)[:, columns] for name in QUANTITIES)
     tasks = tuple(task if isinstance(task, str) else None for task in data.queries["task"])
-    return tuple(data.queries["prompt"]), tasks, ObservedOutcomes(names, *matrices)
+    return Queries(tuple(data.queries["prompt"]), tasks), ObservedOutcomes(names, *matrices)
 
 
 def _check_columns(outcomes: pd.DataFrame, names: tuple[str, ...]) -> None:

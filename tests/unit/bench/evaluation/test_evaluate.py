@@ -24,7 +24,7 @@ from graphrouter.exceptions import ConfigError, DataError
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.router.protocol import Router
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.types import FloatArray, Predictions, Queries
 
 NAN = float("nan")
 ENCODER = create_encoder(EncoderConfig(name="hashing", dimension=16))
@@ -60,15 +60,13 @@ class FixedRouter(Router):
     effect: dict[str, FloatArray]
     cost_usd: dict[str, FloatArray] = field(default_factory=dict)
 
-    def predict(
-        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
-    ) -> Predictions:
-        effect = np.stack([self.effect[prompt] for prompt in prompts])
+    def _predict(self, queries: Queries) -> Predictions:
+        effect = np.stack([self.effect[prompt] for prompt in queries.prompts])
         unknown = np.full(len(self.pool), NAN)
         return Predictions.from_arrays(
             self.pool.names,
             effect,
-            cost_usd=np.stack([self.cost_usd.get(p, unknown) for p in prompts]),
+            cost_usd=np.stack([self.cost_usd.get(p, unknown) for p in queries.prompts]),
         )
 
 

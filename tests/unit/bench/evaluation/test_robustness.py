@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -29,7 +28,7 @@ from graphrouter.exceptions import DataError, PolicyError
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.protocol import Router
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.types import FloatArray, Predictions, Queries
 
 NAN = float("nan")
 POOL = ModelPool((ModelCard(model="cheap"), ModelCard(model="dear")))
@@ -63,13 +62,11 @@ class LengthRouter(Router):
     has_costs: bool = True
     calls: list[int] = field(default_factory=list)
 
-    def predict(
-        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
-    ) -> Predictions:
-        self.calls.append(len(prompts))
-        length = np.array([float(len(prompt)) for prompt in prompts])
+    def _predict(self, queries: Queries) -> Predictions:
+        self.calls.append(len(queries))
+        length = np.array([float(len(prompt)) for prompt in queries.prompts])
         cheap = np.where(length < 20, 0.95, 0.0) + length / 10_000
-        effect = np.column_stack([cheap, np.full(len(prompts), 0.9)])
+        effect = np.column_stack([cheap, np.full(len(queries), 0.9)])
         if not self.has_costs:
             return Predictions.from_arrays(self.models, effect)
         return Predictions.from_arrays(self.models, effect, cost_usd=np.outer(length, [0.01, 0.03]))
@@ -416,10 +413,8 @@ def test_interval_is_that_of_a_share_of_independent_queries() -> None:
 def test_undefined_costs_of_one_model_leave_the_others_compared() -> None:
     @dataclass(frozen=True, eq=False)
     class HalfPriced(LengthRouter):
-        def predict(
-            self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
-        ) -> Predictions:
-            found = super().predict(prompts, tasks=tasks)
+        def _predict(self, queries: Queries) -> Predictions:
+            found = super()._predict(queries)
             return replace(found, cost_usd=found.cost_usd * [1.0, NAN])
 
     shift = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from graphrouter.bench.evaluation.truth import PossibleGain, measure_gain
 from graphrouter.bench.simulate.simulation import Simulation, simulate
 from graphrouter.policy import CostScale, Policy
 from graphrouter.router.protocol import Router
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.types import FloatArray, Predictions, Queries
 
 
 class Scripted(Router):
@@ -24,10 +23,8 @@ class Scripted(Router):
         self.row_of = {prompt: row for row, prompt in enumerate(simulation.data.queries["prompt"])}
         self.effect, self.cost_usd = effect, cost_usd
 
-    def predict(
-        self, prompts: Sequence[str], *, tasks: Sequence[str | None] | None = None
-    ) -> Predictions:
-        rows = [self.row_of[prompt] for prompt in prompts]
+    def _predict(self, queries: Queries) -> Predictions:
+        rows = [self.row_of[prompt] for prompt in queries.prompts]
         return Predictions.from_arrays(self.models, self.effect[rows], cost_usd=self.cost_usd[rows])
 
 

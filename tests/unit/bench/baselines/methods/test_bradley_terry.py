@@ -21,6 +21,7 @@ from graphrouter.bench.baselines.methods.bradley_terry import (
     similarity_weights,
 )
 from graphrouter.encoders.hashing import HashingEncoder
+from graphrouter.types import Queries
 from tests.unit.bench.baselines.worlds import learning
 
 NAN = float("nan")
@@ -48,7 +49,7 @@ def test_a_query_has_the_strengths_of_the_weighted_logistic_regression() -> None
     prompts = [f"topic{i % 4} word{i % 7} {i}" for i in range(40)]
     data = learning(prompts, effect)
     router = SimilarityWeighted.fit(data)
-    questions = Questions.of(["topic1 word3", "topic2", ""], [None] * 3, data.encoder)
+    questions = Questions.of(Queries.of(["topic1 word3", "topic2", ""]), data.encoder)
     weights = similarity_weights(questions.vectors @ data.questions.vectors.T)
     expected = [logistic_strengths(effect, row) for row in weights]
     np.testing.assert_allclose(router.score(questions), expected, atol=1e-4)
@@ -104,7 +105,7 @@ def test_similar_queries_decide_between_equal_models() -> None:
     assert effect.argmax(axis=1).tolist() == [0, 1]
     assert (effect.argmin(axis=1) == 2).all()
     np.testing.assert_allclose(
-        router.score(Questions.of(["poem"], [None], data.encoder))[0, 3], 0, atol=1e-12
+        router.score(Questions.of(Queries.of(["poem"]), data.encoder))[0, 3], 0, atol=1e-12
     )
 
 

@@ -23,7 +23,7 @@ from graphrouter.bench.baselines.methods.domains import (
 )
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.exceptions import PolicyError
-from graphrouter.types import FloatArray
+from graphrouter.types import FloatArray, Queries
 
 ROUTERS: tuple[type[TextBaseline], ...] = (MoDEM, CompositionOfExperts)
 WORDS = {
@@ -110,9 +110,8 @@ def test_clusters_stand_in_for_missing_tasks(kind: type[TextBaseline], labelled:
 
 def test_probabilities_are_those_of_the_logistic_model(three: LearningData) -> None:
     categories = Categories.fit(three)
-    questions = Questions.of(
-        [prompt_of("code", 901), "", prompt_of("sums", 1)], [None, None, "verse"], three.encoder
-    )
+    asked = Queries.of([prompt_of("code", 901), "", prompt_of("sums", 1)], [None, None, "verse"])
+    questions = Questions.of(asked, three.encoder)
     logits = questions.vectors @ categories.weights.T + categories.intercepts
     probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(
@@ -125,9 +124,8 @@ def test_probabilities_are_those_of_the_logistic_model(three: LearningData) -> N
 
 def test_two_tasks_keep_both_sides() -> None:
     categories = Categories.fit(learning(["sums", "verse"] * 20))
-    questions = Questions.of(
-        [prompt_of("sums", 900), prompt_of("verse", 900)], [None, None], HashingEncoder(64)
-    )
+    asked = Queries.of([prompt_of("sums", 900), prompt_of("verse", 900)])
+    questions = Questions.of(asked, HashingEncoder(64))
     assert categories.of(questions).tolist() == [0, 1]
     assert (categories.confidence(questions) > 0.5).all()
 

@@ -33,6 +33,7 @@ from graphrouter.bench.baselines.methods.item_response import (
 from graphrouter.bench.baselines.methods.router_dc import RouterDC
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve
 from graphrouter.encoders.hashing import HashingEncoder
+from graphrouter.types import Queries
 
 FACTORS = (EmbedLLM, MatrixFactorization)
 TRAINED = (*FACTORS, TwoParameterIRT, MultidimensionalIRT, IdentityVectors, RouterDC)
@@ -88,7 +89,7 @@ def test_embed_llm_is_a_product_of_the_model_and_the_projected_query() -> None:
     router = EmbedLLM(
         data.pool, data.cost_scale, data.encoder, data.amounts, projection, vectors, bias=0.5
     )
-    questions = Questions.of(["poem"], [None], data.encoder)
+    questions = Questions.of(Queries.of(["poem"]), data.encoder)
     q = questions.vectors[0] @ projection[:64] + projection[64]
     logit = (vectors * q).sum(axis=1) + 0.5
     np.testing.assert_allclose(router.effect(questions)[0], 1 / (1 + np.exp(-logit)), rtol=1e-12)
@@ -115,7 +116,7 @@ def test_matrix_factorisation_scores_are_log_odds_between_models() -> None:
     router = MatrixFactorization(
         data.pool, data.cost_scale, data.encoder, data.amounts, projection, vectors, curve
     )
-    questions = Questions.of(["poem"], [None], data.encoder)
+    questions = Questions.of(Queries.of(["poem"]), data.encoder)
     np.testing.assert_allclose(router.score(questions), [[1.8, -0.2, -2.2, 0.6]])
     np.testing.assert_allclose(router.effect(questions), 1 / (1 + np.exp([[-1.8, 0.2, 2.2, -0.6]])))
 
@@ -130,7 +131,7 @@ def test_matrix_factorisation_learns_from_comparisons_alone() -> None:
         MatrixFactorization.fit(learning(prompts, values.tolist()))
         for values in (effect, effect + shift)
     )
-    questions = Questions.of(["prompt 1", ""], [None, None], low.encoder)
+    questions = Questions.of(Queries.of(["prompt 1", ""]), low.encoder)
     np.testing.assert_allclose(low.score(questions), high.score(questions))
 
 

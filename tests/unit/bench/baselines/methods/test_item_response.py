@@ -16,6 +16,7 @@ from graphrouter.bench.baselines.methods.item_response import (
     TwoParameterIRT,
     identity_vectors,
 )
+from graphrouter.types import Queries
 from tests.unit.bench.baselines.worlds import learning, two_kinds
 
 NAN = float("nan")
@@ -88,12 +89,12 @@ def test_multidimensional_model_by_hand() -> None:
 def test_warm_up_averages_with_the_five_nearest_training_queries() -> None:
     data = specialists()
     router = MultidimensionalIRT.fit(data)
-    questions = Questions.of(["integral derivative of a poem"], [None], data.encoder)
+    questions = Questions.of(Queries.of(["integral derivative of a poem"]), data.encoder)
     similarity = data.questions.vectors @ questions.vectors[0]
     near = data.questions.vectors[np.argsort(-np.round(similarity, 10), kind="stable")[:5]].mean(
         axis=0
     )
-    warmed = Questions(0.7 * questions.vectors + 0.3 * near, questions.prompts, questions.tasks)
+    warmed = Questions(0.7 * questions.vectors + 0.3 * near, questions.queries)
     cold, warm = replace(router, warm_share=0.0), replace(router, warm_share=0.3)
     np.testing.assert_allclose(warm.effect(questions), cold.effect(warmed), rtol=1e-10)
     assert not np.allclose(warm.effect(questions), cold.effect(questions))

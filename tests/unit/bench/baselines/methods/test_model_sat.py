@@ -10,6 +10,7 @@ import pytest
 from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.methods.model_sat import ModelSAT, pair_outputs
 from graphrouter.bench.baselines.methods.perceptron import Perceptron
+from graphrouter.types import Queries
 
 ADDERS, POETS = ("adder1", "adder2", "adder3"), ("poet1", "poet2", "poet3")
 
@@ -27,7 +28,7 @@ def schools(two_topics: Callable[..., LearningData]) -> LearningData:
 
 
 def questions(router: ModelSAT, prompts: list[str]) -> Questions:
-    return Questions.of(prompts, [None] * len(prompts), router.encoder)
+    return Questions.of(Queries.of(prompts), router.encoder)
 
 
 def test_capability_is_the_shrunk_mean_on_each_task(schools: LearningData) -> None:

@@ -24,6 +24,7 @@ from graphrouter.bench.baselines.methods.paper import (
 from graphrouter.bench.baselines.methods.paper_graph import GraphMaker, PaperGraph, labels
 from graphrouter.bench.baselines.methods.paper_nets import PaperNets, edge_logits, edge_loss
 from graphrouter.encoders.hashing import HashingEncoder
+from graphrouter.types import Queries
 
 PRESET = 1
 """The preset whose net is compared."""
@@ -248,7 +249,7 @@ def test_the_logit_is_linear_in_the_query() -> None:
     router = PaperGraphRouter.fit(simulated())
     vectors = np.random.default_rng(0).normal(size=(2, 64))
     both = np.stack([*vectors, vectors.mean(axis=0)])
-    scores = router.preset_scores(Questions(both, ("", "", ""), (None, None, None)))
+    scores = router.preset_scores(Questions(both, Queries.of([""] * 3)))
     for score in scores.values():
         np.testing.assert_allclose(score[2], score[:2].mean(axis=0))
 
@@ -259,7 +260,7 @@ def test_an_unknown_task_is_a_zero_vector() -> None:
     router = PaperGraphRouter.fit(learning)
     known = learning.tasks[0][0]
     effect = router.preset_scores(
-        Questions.of(["a"] * 3, [None, "never seen", known], learning.encoder)
+        Questions.of(Queries.of(["a"] * 3, [None, "never seen", known]), learning.encoder)
     )["balanced"]
     np.testing.assert_array_equal(effect[0], effect[1])
     assert (effect[0] != effect[2]).any()

@@ -19,6 +19,7 @@ from graphrouter.bench.baselines.methods.router_dc import (
 )
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve
 from graphrouter.encoders.hashing import HashingEncoder
+from graphrouter.types import Queries
 
 NAN = float("nan")
 
@@ -69,7 +70,7 @@ def test_score_is_a_cosine_beyond_the_query_mean() -> None:
         vectors,
         EffectCurve(2.0, 0.0),
     )
-    questions = Questions.of([""], [None], data.encoder)
+    questions = Questions.of(Queries.of([""]), data.encoder)
     cosine = np.array([0.6, 0.8, -0.6])
     np.testing.assert_allclose(router.score(questions)[0], cosine - cosine.mean())
     np.testing.assert_allclose(

@@ -159,7 +159,7 @@ def test_a_replay_does_not_depend_on_batch_mates_or_columns(
                 for q in ("effect", "cost_usd", "input_tokens", "output_tokens", "latency_s")
             ),
         )
-        run = router.replay([learning.train.prompts[i]], alone, trade_off=trade_off, tasks=[None])
+        run = router.replay([learning.train.prompts[i]], alone, trade_off=trade_off)
         np.testing.assert_array_equal([part[0] for part in run], [part[i] for part in whole])
 
 

@@ -11,7 +11,7 @@ import pytest
 from graphrouter.bench.baselines.tools.newcomers import NewModels, beside
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.pool import ModelCard, ModelPool
-from graphrouter.types import Predictions
+from graphrouter.types import Predictions, Queries
 
 POOL = ModelPool.of([ModelCard(model="old")])
 CARDS = (ModelCard(model="b"), ModelCard(model="a"))
@@ -25,7 +25,7 @@ def frame(**columns: Any) -> pd.DataFrame:
 def test_columns_follow_the_cards_and_equal_prompts_are_one_query() -> None:
     new = NewModels.of(POOL, CARDS, frame(cost_usd=[0.1, 0.2, np.nan], task=["t", "t", None]))
     assert new.pool.names == ("old", "b", "a")
-    assert (new.prompts, new.tasks) == (("x", "y"), ("t", None))
+    assert new.queries == Queries(("x", "y"), ("t", None))
     np.testing.assert_array_equal(new.effect, [[0.0, 1.0], [np.nan, 0.5]])
     np.testing.assert_array_equal(new.outcomes.cost_usd, [[0.2, 0.1], [np.nan, np.nan]])
     assert new.counts.tolist() == [1.0, 2.0]
@@ -33,15 +33,15 @@ def test_columns_follow_the_cards_and_equal_prompts_are_one_query() -> None:
 
 
 def test_ids_and_tasks_tell_equal_prompts_apart() -> None:
-    assert len(NewModels.of(POOL, CARDS, frame(prompt="x", query_id=["1", "1", "2"])).prompts) == 2
-    assert len(NewModels.of(POOL, CARDS, frame(prompt="x", task=["s", "s", "t"])).prompts) == 2
+    assert len(NewModels.of(POOL, CARDS, frame(prompt="x", query_id=["1", "1", "2"])).queries) == 2
+    assert len(NewModels.of(POOL, CARDS, frame(prompt="x", task=["s", "s", "t"])).queries) == 2
     with pytest.raises(DataError, match="already"):
         NewModels.of(POOL, CARDS, frame(prompt="x"))  # `a` answered x twice
 
 
 def test_without_outcomes_there_are_no_queries() -> None:
     new = NewModels.of(POOL, CARDS, None)
-    assert (new.prompts, new.num_new, new.effect.shape) == ((), 2, (0, 2))
+    assert (len(new.queries), new.num_new, new.effect.shape) == (0, 2, (0, 2))
 
 
 @pytest.mark.parametrize(
