@@ -43,7 +43,7 @@ clean:  ## remove the environment, caches and what runs have written
 # torch comes first and pinned: left to the resolver, another build of it may be fetched and thrown away again.
 .venv/.installed-core: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) $(TORCH)
-	$(PIP) --editable .
+	$(PIP) --editable '.[bench]'
 	@touch $@
 
 .venv/.installed: .venv/.installed-core

@@ -18,6 +18,7 @@ from graphrouter.cli.render import say, say_line
 from graphrouter.cli.reports import write_reports
 from graphrouter.cli.tracking import begin_run
 from graphrouter.cli.train import ConfigFile, Overrides
+from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, write_json
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def benchmark(
 
     Example: graphrouter benchmark simulated --routers quick --seeds 2 --out benchmarks/simulated
     """
+    require_extra("bench", purpose="The benchmark")
     only_json = json_file == "-"
     json_target = None if json_file is None or only_json else Path(json_file)
     page = html or out / "report.html"

@@ -20,6 +20,7 @@ from graphrouter.cli.render import say_line
 from graphrouter.cli.reports import write_reports
 from graphrouter.cli.tracking import begin_run
 from graphrouter.exceptions import NotApplicableError
+from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, write_json
 
 if TYPE_CHECKING:
@@ -94,11 +95,14 @@ def evaluate(
     check_targets(target, html, None if html is None else html.with_suffix(".md"))
     tracking = options.tracking_of(track, tracking_uri, experiment)
 
+    from graphrouter.bench.baselines.catalogue import ALWAYS, QUICK
     from graphrouter.bench.evaluation.evaluate import judge
     from graphrouter.data import load_dataset
     from graphrouter.router.graph_router import GraphRouter
 
     names = options.baseline_names(baselines)
+    if html is not None or track or not set(names) <= {*ALWAYS, *QUICK}:
+        require_extra("bench", purpose="A report, or a baseline beyond the quick ones,")
     with working("Reading the data and the router"):
         dataset, router = load_dataset(data), GraphRouter.load(artifact)
     words = [

@@ -18,6 +18,7 @@ from graphrouter.cli.files import PAGES, check_target, check_targets
 from graphrouter.cli.progress import FinishedCell, follow_cells, working
 from graphrouter.cli.render import new_table, number, say, say_line, show_table
 from graphrouter.cli.train import ConfigFile, Overrides
+from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, write_json
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def benchmark_newcomers(
 
     Example: graphrouter benchmark-newcomers simulated --seeds 2 --out newcomers/simulated
     """
+    require_extra("bench", purpose="The benchmark of newcomers")
     only_json = json_file == "-"
     json_target = None if json_file is None or only_json else Path(json_file)
     if html is not None:

@@ -17,6 +17,7 @@ from graphrouter.cli.tracking import begin_run
 from graphrouter.cli.train import GRAPH_ROUTER, ConfigFile, Overrides, load_and_split, show_data
 from graphrouter.cli.tuned import BEST, REPORT, TRIALS, show_result, write_result
 from graphrouter.exceptions import DataError
+from graphrouter.extras import require_extra
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -126,6 +127,8 @@ def tune(
 
     Example: graphrouter tune simulated --trials 10 --out tuning/simulated
     """
+    require_extra("tune", purpose="Tuning")
+    require_extra("bench", purpose="The report of a tuning")
     out = out or Path("tuning") / Path(data).resolve().name
     page = html or out / REPORT
     check_target(page, suffixes=PAGES)
@@ -133,9 +136,7 @@ def tune(
     check_folder(out)
     tracking = options.tracking_of(track, tracking_uri, experiment)
     with working("Loading libraries"):
-        from graphrouter.bench.tuning.run import require_optuna, summarize, why_nothing
-
-        require_optuna()
+        from graphrouter.bench.tuning.run import summarize, why_nothing
         from graphrouter.bench.tuning.study import open_study
         from graphrouter.bench.tuning.study_storage import sqlite_address
     plan = _plan(data, objective, space, config, overrides, is_shown=not as_json)

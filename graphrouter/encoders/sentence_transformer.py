@@ -18,7 +18,8 @@ from graphrouter.encoders.text_encoder import (
     iterate_batches,
     unit_rows,
 )
-from graphrouter.exceptions import EncoderError, MissingExtraError
+from graphrouter.exceptions import EncoderError
+from graphrouter.extras import require_extra
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -73,14 +74,8 @@ class SentenceTransformerEncoder:
 
 
 def _load(path: str) -> SentenceTransformer:
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise MissingExtraError(
-            "sentence-transformers",
-            extra="sentence-transformers",
-            purpose="The sentence-transformers encoder",
-        ) from error
+    require_extra("sentence-transformers", purpose="The sentence-transformers encoder")
+    from sentence_transformers import SentenceTransformer
 
     is_folder = Path(path).expanduser().is_dir()
     if not is_folder and (path.count("/") > 1 or path.startswith((".", "~", "/"))):

@@ -8,10 +8,10 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from graphrouter.exceptions import MissingExtraError
+from graphrouter.extras import require_extra
 from graphrouter.tracking.registry import (
-    is_installed,
     is_no_answer,
-    missing_mlflow,
     quiet_mlflow,
     reason_of,
     shown_uri,
@@ -54,8 +54,10 @@ class Connection:
             ConfigError: The URI is a folder.
         """
         connection = cls(store_uri(uri), experiment)
-        if not is_installed():
-            _logger.warning("The run is not tracked: %s", missing_mlflow("Tracking"))
+        try:
+            require_extra("mlflow", purpose="Tracking")
+        except MissingExtraError as error:
+            _logger.warning("The run is not tracked: %s", error)
             return connection
         connection.is_on = connection._answers = True
         connection.experiment_id = connection.attempt(connection._open) or ""

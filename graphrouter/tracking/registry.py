@@ -9,13 +9,13 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from graphrouter.exceptions import ArtifactError, ConfigError, MissingExtraError
+from graphrouter.exceptions import ArtifactError, ConfigError
+from graphrouter.extras import require_extra
 from graphrouter.wings import REGISTRY_SCHEMES
 
 if TYPE_CHECKING:
@@ -99,16 +99,6 @@ def shown_uri(uri: str) -> str:
         )
     password = urlsplit(uri).password
     return uri.replace(f":{password}@", ":***@", 1) if password else uri
-
-
-def is_installed() -> bool:
-    """Whether MLflow can be imported; asking does not import it."""
-    return find_spec("mlflow") is not None
-
-
-def missing_mlflow(purpose: str) -> MissingExtraError:
-    """What to raise or say when it cannot."""
-    return MissingExtraError("mlflow", extra="mlflow", purpose=purpose)
 
 
 @contextmanager
@@ -203,8 +193,7 @@ def fetched_router(uri: str) -> Iterator[Path]:
         ArtifactError: There is no router.
         MissingExtraError: MLflow is not installed.
     """
-    if not is_installed():
-        raise missing_mlflow(f"Loading {uri}")
+    require_extra("mlflow", purpose=f"Loading {uri}")
     store = store_uri()
     file = sqlite_file(store)
     if file is not None and not file.is_file():  # MLflow would make an empty one

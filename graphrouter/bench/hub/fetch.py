@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from graphrouter.bench.hub.sources import PUBLIC, SOURCE_FILE, RemoteFile
 from graphrouter.exceptions import DataError
+from graphrouter.extras import require_extra
 
 if TYPE_CHECKING:
     from graphrouter.bench.hub.client import HubClient
@@ -74,6 +75,7 @@ def fetch_dataset(
         DataError: The name is unknown, the folder holds something else, the hub cannot be reached
             or has no such thing, the connection breaks, or a file has another checksum than the hub
             states.
+        MissingExtraError: The HTTP client is not installed.
 
     Example:
         >>> try:
@@ -90,9 +92,9 @@ def fetch_dataset(
     ):
         return _result(recorded, num_downloaded=0)
 
-    from graphrouter.bench.hub.client import (
-        HubClient,
-    )  # HTTP only where something is to be downloaded
+    # HTTP only where something is to be downloaded
+    require_extra("bench", "httpx2", purpose="Fetching a public dataset")
+    from graphrouter.bench.hub.client import HubClient
 
     with HubClient(
         endpoint or os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT, PUBLIC[name].repo

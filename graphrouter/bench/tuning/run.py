@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from graphrouter.bench.tuning.plan import TuningPlan, plan_tuning
@@ -13,12 +11,11 @@ from graphrouter.bench.tuning.result import TuningResult
 from graphrouter.bench.tuning.search_space import SearchSpace
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split
-from graphrouter.exceptions import ConfigError, MissingExtraError, TrainingError
+from graphrouter.exceptions import ConfigError, TrainingError
+from graphrouter.extras import require_extra
 
 if TYPE_CHECKING:
     from optuna.study import Study
-
-_PACKAGES = ("optuna", "optuna_integration")
 
 
 def tune(
@@ -73,7 +70,7 @@ def tune(
         TrainingError: Every trial failed.
         MissingExtraError: Optuna is not installed.
     """
-    require_optuna()
+    require_extra("tune", purpose="Tuning")
     if num_trials < 1:
         raise ConfigError(f"tune received {num_trials} trials; expected at least 1.")
     from graphrouter.bench.tuning.study import open_study
@@ -118,14 +115,3 @@ def why_nothing(result: TuningResult) -> str:
     last = result.trials[-1]
     reason = last.message.rstrip(".") or f"trial {last.number} was {last.state}"
     return f"None of the {len(result.trials)} trials has a result; the last one: {reason}."
-
-
-def require_optuna() -> None:
-    """Nothing; what tuning needs is installed.
-
-    Raises:
-        MissingExtraError: It is not.
-    """
-    for package in _PACKAGES:
-        if package not in sys.modules and find_spec(package) is None:
-            raise MissingExtraError(package, extra="tune", purpose="Tuning")

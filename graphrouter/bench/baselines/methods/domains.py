@@ -20,6 +20,7 @@ from graphrouter.bench.baselines.tools.placement import place_in_cells
 from graphrouter.bench.baselines.tools.shrinkage import task_means
 from graphrouter.bench.baselines.tools.vectors import similarities
 from graphrouter.exceptions import PolicyError
+from graphrouter.extras import require_extra
 from graphrouter.types import QUANTITIES, FloatArray, IntArray
 
 NUM_CLUSTERS = 16
@@ -377,6 +378,7 @@ def _fit_logistic(vectors: FloatArray, label: IntArray) -> tuple[FloatArray, Flo
     """Weights (num_labels, dimension) and intercepts (num_labels,) of a multinomial logistic
     regression.
     """
+    require_extra("bench", "sklearn", purpose="A logistic regression")
     import warnings
 
     from sklearn.exceptions import ConvergenceWarning

@@ -22,6 +22,7 @@ from graphrouter.bench.baselines.tools.gradient import Descent
 from graphrouter.bench.baselines.tools.newcomers import NewModels
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve, sigmoid
 from graphrouter.bench.baselines.tools.shrinkage import PRIOR_OUTCOMES
+from graphrouter.extras import require_extra
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
 PENALTIES = (30.0, 3.0, 10.0, 100.0, 300.0, 1000.0)
@@ -280,6 +281,7 @@ def _support_vectors(
     """Scores by the regression of every model, the curve from scores to effects, effects where
     there is no regression.
     """
+    require_extra("bench", "sklearn", purpose="A support vector machine")
     from sklearn.svm import LinearSVR
 
     vectors, effect = data.questions.vectors, data.outcomes.effect

@@ -17,6 +17,7 @@ from graphrouter.bench.baselines.tools.newcomers import NewModels
 from graphrouter.bench.baselines.tools.placement import shrunk_to_pool
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
 from graphrouter.exceptions import NotApplicableError
+from graphrouter.extras import require_extra
 from graphrouter.types import FloatArray
 
 if TYPE_CHECKING:
@@ -193,8 +194,10 @@ def load_lightgbm() -> Any:
     """The module; it takes a while to import, so only those who need it do.
 
     Raises:
+        MissingExtraError: LightGBM is not installed.
         NotApplicableError: A library of the system that it is linked to is missing.
     """
+    require_extra("bench", "lightgbm", purpose="gbt")
     try:
         return import_module("lightgbm")
     except OSError as error:

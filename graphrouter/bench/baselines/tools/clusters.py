@@ -6,6 +6,7 @@ import numpy as np
 
 from graphrouter.bench.baselines.tools.shrinkage import PRIOR_OUTCOMES, shrunk_mean, task_totals
 from graphrouter.bench.baselines.tools.vectors import similarities
+from graphrouter.extras import require_extra
 from graphrouter.types import FloatArray, IntArray
 
 _MAX_ROUNDS = 50
@@ -15,6 +16,7 @@ def find_centres(vectors: FloatArray, num_clusters: int, *, seed: int) -> FloatA
     """Centres (num_clusters, dimension) of a k-means clustering of unit vectors (num_texts,
     dimension).
     """
+    require_extra("bench", "sklearn", purpose="Clustering prompts")
     import warnings
 
     from sklearn.cluster import KMeans

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphrouter.bench.evaluation.report.plots import Figure
+from graphrouter.extras import require_extra
 
 _PACKAGE = "graphrouter.bench.evaluation.report"
 _SCRIPT, _STYLE = "report.js", "report.css"
@@ -30,7 +31,11 @@ def render_page(
         values: What it names.
         package: Where it lies, in a folder `templates`; it may use the templates of the report too.
         has_plots: False leaves out the megabytes that draw figures.
+
+    Raises:
+        MissingExtraError: What draws and fills in pages is not installed.
     """
+    require_extra("bench", "jinja2", "plotly", purpose="A report")
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 

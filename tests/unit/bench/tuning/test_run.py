@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import graphrouter as gr
-from graphrouter.bench.tuning import TrialRecord, run, tune
+from graphrouter.bench.tuning import TrialRecord, tune
 from graphrouter.bench.tuning.search_space import Choice, FloatRange, SearchSpace
 from graphrouter.bench.tuning.study_storage import sqlite_address
 from graphrouter.exceptions import (
@@ -315,7 +315,6 @@ def test_an_area_without_costs_is_refused(
 def test_without_optuna_the_pip_line_is_said(
     data: gr.RoutingDataset, config: gr.TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "find_spec", lambda name: None)
-    monkeypatch.delitem(sys.modules, "optuna_integration", raising=False)
+    monkeypatch.setitem(sys.modules, "optuna_integration", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'graphrouter\[tune\]'"):
         tune(data, config)

@@ -1,0 +1,59 @@
+"""The optional parts of the installation, and the one way to ask for what they bring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from types import MappingProxyType
+
+from graphrouter.exceptions import MissingExtraError
+
+__all__ = ["EXTRAS", "is_installed", "require_extra"]
+
+EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "bench": {
+            "httpx2": "httpx2",
+            "jinja2": "jinja2",
+            "lightgbm": "lightgbm",
+            "plotly": "plotly",
+            "sklearn": "scikit-learn",
+        },
+        "mlflow": {"mlflow": "mlflow"},
+        "sentence-transformers": {"sentence_transformers": "sentence-transformers"},
+        "tune": {"optuna": "optuna", "optuna_integration": "optuna-integration"},
+    }
+)
+"""Each extra of pyproject.toml: the module that is imported, and the package that has it."""
+
+
+def is_installed(module: str) -> bool:
+    """Whether a library can be imported; asking does not import it.
+
+    Example:
+        >>> is_installed("numpy"), is_installed("no_such_library")
+        (True, False)
+    """
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # in memory without a spec, as a test puts a double there
+        return True
+
+
+def require_extra(extra: str, *modules: str, purpose: str) -> None:
+    """Check that an extra is there, before work begins that would need it.
+
+    Args:
+        extra: A key of `EXTRAS`.
+        modules: Those of its modules that are needed; all of them when none is named.
+        purpose: What needs them, as the subject of the message.
+
+    Raises:
+        MissingExtraError: One of them cannot be imported.
+
+    Example:
+        >>> require_extra("bench", "sklearn", purpose="Clustering prompts")
+    """
+    for module in modules or EXTRAS[extra]:
+        if not is_installed(module):
+            raise MissingExtraError(EXTRAS[extra][module], extra=extra, purpose=purpose)
