@@ -66,6 +66,16 @@ class ArtifactContents:
     """Tables by name, one Parquet file each."""
 
 
+def is_registry_uri(place: str | Path) -> bool:
+    """Whether a place is a URI of MLflow.
+
+    Example:
+        >>> is_registry_uri("models:/mine/1"), is_registry_uri("artifacts/mine")
+        (True, False)
+    """
+    return str(place).startswith(REGISTRY_SCHEMES)
+
+
 @contextmanager
 def artifact_folder(place: str | Path) -> Iterator[Path]:
     """The folder of an artifact for as long as the context lasts: `place` itself, or a copy of what MLflow has there.
@@ -78,10 +88,10 @@ def artifact_folder(place: str | Path) -> Iterator[Path]:
         ArtifactError: MLflow has no router there.
         MissingExtraError: It lies in MLflow, which is not installed.
     """
-    if not str(place).startswith(REGISTRY_SCHEMES):
+    if not is_registry_uri(place):
         yield Path(place)
         return
-    with load_part("registry").fetched_router(str(place)) as folder:
+    with load_part("mlflow_store").fetched_router(str(place)) as folder:
         yield folder
 
 

@@ -1,24 +1,26 @@
-"""From predictions to a choice.
+"""What to optimise and what to respect when a query is routed.
 
-Policies stand outside the network, so one artifact serves every trade-off.
+Policies stand outside the network, so one artifact serves every trade-off. `Policy` is the one
+place where settings are written down: the options of the command line, the parameters of a
+registered model and the parser of plain values are made from its fields.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from graphrouter.config import DocumentedModel, first_problem
-from graphrouter.exceptions import PolicyError, UnknownModelError
-from graphrouter.pool import ModelCard, ModelPool
-from graphrouter.types import BoolArray, Candidate, Decision, Evidence, FloatArray, Predictions
+from graphrouter.exceptions import PolicyError
+from graphrouter.types import FloatArray
 
 PresetName = Literal["performance_first", "balanced", "cost_first"]
 Risk = Literal["lower", "expected", "upper"]
+Capability = Literal["tools", "vision", "json"]
 PRESETS: dict[PresetName, tuple[float, float]] = {
     "performance_first": (1.0, 0.0),
     "balanced": (0.5, 0.5),
@@ -66,6 +68,16 @@ class CostScale(NamedTuple):
         return scaled
 
 
+@dataclass(frozen=True)
+class OptionName:
+    """How a setting is named in a command line, where its field alone does not say it."""
+
+    name: str | None = None
+    """The option without its dashes; the name of the field by default."""
+    metavar: str | None = None
+    """What stands for the value in the help."""
+
+
 class Policy(DocumentedModel):
     """What to optimise and what to respect when a query is routed.
 
@@ -88,12 +100,12 @@ class Policy(DocumentedModel):
     effect_weight: float = Field(
         0.5,
         ge=0,
-        description="Weight of the expected effect; 1 - cost_weight when only that is given.",
+        description="Weight of the expected effect; given alone, the cost gets the rest of 1.",
     )
     cost_weight: float = Field(
         0.5,
         ge=0,
-        description="Weight of the scaled cost; 1 - effect_weight when only that is given.",
+        description="Weight of the scaled cost; given alone, the effect gets the rest of 1.",
     )
     usd_per_effect: float | None = Field(
         None, gt=0, description="What one more solved query is worth, in US dollars."
@@ -105,27 +117,32 @@ class Policy(DocumentedModel):
     max_latency_s: float | None = Field(
         None, gt=0, description="Most expected seconds to the end of the answer."
     )
-    allowed: tuple[str, ...] | None = Field(None, description="Only these models; all by default.")
-    excluded: tuple[str, ...] = Field((), description="Never these models.")
-    requires: tuple[Literal["tools", "vision", "json"], ...] = Field(
+    allowed: Annotated[tuple[str, ...] | None, OptionName("allow", metavar="MODEL")] = Field(
+        None, description="Only these models; all by default."
+    )
+    excluded: Annotated[tuple[str, ...], OptionName("exclude", metavar="MODEL")] = Field(
+        (), description="Never these models."
+    )
+    requires: Annotated[tuple[Capability, ...], OptionName("require")] = Field(
         (), description="Capabilities that the card must state."
     )
-    fallback: str | None = Field(
+    fallback: Annotated[str | None, OptionName(metavar="MODEL")] = Field(
         None, description="Model to take when nobody satisfies the policy; an error by default."
     )
-    risk: Risk = Field(
+    risk: Annotated[Risk, OptionName(metavar="END")] = Field(
         "expected",
-        description="Which end of the interval of effect counts: lower, upper, or neither "
-        "(expected).",
+        description="Which end of the interval of effect counts: lower (cautious), expected, or "
+        "upper (tries newcomers).",
     )
-    safe_model: str | None = Field(
+    safe_model: Annotated[str | None, OptionName(metavar="MODEL")] = Field(
         None, description="Model to take when too little is known of the one that is best."
     )
     max_doubt: float = Field(
         0.3,
         ge=0,
         le=1,
-        description="Width of the interval of effect above which safe_model is taken.",
+        description="Width of the interval of effect above which the safe model is taken; 0.3 "
+        "by default.",
     )
 
     @model_validator(mode="before")
@@ -190,9 +207,7 @@ class Policy(DocumentedModel):
         return self
 
     def resolve(self, scale: CostScale) -> Policy:
-        """This policy; with weights that nobody chose and costs that nobody knows, the same policy
-        by effect alone.
-        """
+        """This policy, or the same by effect alone where nobody chose weights or knows costs."""
         if scale.is_known or {"effect_weight", "cost_weight"} & self.model_fields_set:
             return self
         return self.model_copy(update={"effect_weight": 1.0, "cost_weight": 0.0})
@@ -242,276 +257,80 @@ class Policy(DocumentedModel):
             return self.effect_weight * effect
         return self.effect_weight * effect - self.cost_weight * scale.scale(cost_usd)
 
+    def describe(self) -> str:
+        """The policy in words: what it maximises, then what it respects.
 
-def parse_policy(values: dict[str, Any]) -> Policy:
-    """A policy from plain values (command line, HTTP, YAML).
+        Example:
+            >>> Policy(cost_weight=0, risk="lower", max_latency_s=2).describe()
+            'the highest lower end of the effect; at most 2 s'
+        """
+        limits = [
+            f"at most {self.max_cost_usd:g} USD a call" if self.max_cost_usd is not None else "",
+            f"at most {self.max_latency_s:g} s" if self.max_latency_s is not None else "",
+            f"only {', '.join(self.allowed)}" if self.allowed is not None else "",
+            f"never {', '.join(self.excluded)}" if self.excluded else "",
+            f"with {', '.join(self.requires)}" if self.requires else "",
+            f"{self.safe_model} where the interval of the best is wider than {self.max_doubt:g}"
+            if self.safe_model
+            else "",
+        ]
+        return "; ".join([self._describe_goal(), *(limit for limit in limits if limit)])
+
+    def _describe_goal(self) -> str:
+        is_expected = self.risk == "expected"
+        counted = "effect" if is_expected else f"{self.risk} end of the effect"
+        if self.min_effect is not None:
+            article = "an" if self.risk == "upper" else "a"
+            wanted = "an expected effect" if is_expected else f"{article} {counted}"
+            return f"the lowest cost among models with {wanted} of at least {self.min_effect:g}"
+        if self.usd_per_effect is not None:
+            return f"the highest {counted} - cost / {self.usd_per_effect:g} USD"
+        if self.cost_weight == 0:
+            return f"the highest {'expected effect' if is_expected else counted}"
+        effect = f"{self.effect_weight:g} x {counted}"
+        return f"the highest {effect} - {self.cost_weight:g} x scaled cost"
+
+
+PRESET = "preset"
+"""Name of a preset among plain values, in the place of the two weights."""
+
+
+def parse_policy(values: Mapping[str, Any], kind: type[Policy] = Policy) -> Policy:
+    """A policy from plain values (command line, HTTP, MLflow, YAML).
+
+    Args:
+        values: Settings by the names of the fields of `Policy`, and perhaps `preset` in the place
+            of the weights. None and an empty list count as not given.
+        kind: The class, where it is one with more settings.
+
+    Example:
+        >>> parse_policy({"preset": "cost_first", "fallback": None, "excluded": []}).cost_weight
+        0.8
 
     Raises:
-        PolicyError: An unknown setting or one that is not accepted.
+        PolicyError: An unknown setting, one that is not accepted, or a preset beside a weight.
     """
+    given = {name: value for name, value in values.items() if not _is_absent(value)}
+    preset = given.pop(PRESET, None)
+    if preset is not None:
+        chosen = Policy.preset(preset)
+        weights = [name for name in ("effect_weight", "cost_weight") if name in given]
+        if weights:
+            raise PolicyError(
+                f"The preset {preset!r} and {weights[0]} both set the weights; give one of them."
+            )
+        given |= {"effect_weight": chosen.effect_weight, "cost_weight": chosen.cost_weight}
     try:
-        return Policy.model_validate(values)
+        return kind.model_validate(given)
     except ValidationError as error:
         problem = first_problem(error)
         if problem.is_unknown:
             raise PolicyError(
-                f"Unknown policy setting {problem.key!r}. Settings: "
-                f"{', '.join(Policy.model_fields)}."
+                f"Unknown policy setting {problem.key!r}. Settings: {', '.join(kind.model_fields)}."
             ) from None
         where = f"{problem.key} = {problem.received!r}: " if problem.key else ""
         raise PolicyError(f"Policy: {where}{problem.message}.") from None
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyContext:
-    """What a policy needs besides the predictions."""
-
-    pool: ModelPool
-    scale: CostScale
-
-
-def decide(
-    policy: Policy,
-    predictions: Predictions,
-    row: int,
-    context: PolicyContext,
-    *,
-    evidence: tuple[Evidence, ...] = (),
-) -> Decision:
-    """The choice for one query: `row` of `predictions`.
-
-    Raises:
-        PolicyError: Nobody satisfies the policy and it names no fallback.
-        UnknownModelError: The policy names a model that is not in the pool.
-    """
-    if not isinstance(policy, Policy):
-        raise PolicyError(
-            f"policy is a {type(policy).__name__}; expected a Policy, for example "
-            "Policy.preset('balanced')."
-        )
-    policy = policy.resolve(context.scale)
-    if policy.needs_intervals and predictions.effect_low is None:
-        what = "a safe model" if policy.risk == "expected" else f"risk = {policy.risk}"
-        raise PolicyError(
-            f"The policy asks for {what}, but this router does not say how sure it is of its "
-            "estimates. "
-            "Use a router of kind graphrouter, or drop risk and safe_model."
-        )
-    candidates = _candidates(policy, predictions, row, context)
-    chosen, used_fallback = candidates[0], False
-    if chosen.rejected is not None:
-        if policy.fallback is None:
-            raise PolicyError(_nobody(candidates))
-        used_fallback = True
-        chosen = next(c for c in candidates if c.model == policy.fallback)
-    safe = None if used_fallback else _safe_instead(policy, chosen, candidates)
-    chosen = safe or chosen
-    return Decision(
-        model=chosen.model,
-        effect=chosen.effect,
-        cost_usd=chosen.cost_usd,
-        candidates=candidates,
-        evidence=evidence,
-        used_fallback=used_fallback,
-        policy=policy.settings,
-        effect_low=chosen.effect_low,
-        effect_high=chosen.effect_high,
-        used_safe_model=safe is not None,
-    )
-
-
-def _candidates(
-    policy: Policy, predictions: Predictions, row: int, context: PolicyContext
-) -> tuple[Candidate, ...]:
-    """Every model as the policy sees it, best first, the rejected ones last."""
-    estimates = _estimates(policy, predictions, row)
-    reasons = _rejections(policy, estimates, context)
-    counted, cost = np.array([each.counted for each in estimates]), predictions.cost_usd[row]
-    utility = policy.utility(counted, cost, context.scale)
-    order = _preference(utility, counted, cost, np.array([reason is None for reason in reasons]))
-    utilities = utility.tolist()
-    return tuple(
-        Candidate(
-            model=estimates[i].model,
-            effect=estimates[i].effect,
-            cost_usd=estimates[i].cost_usd,
-            output_tokens=estimates[i].output_tokens,
-            latency_s=estimates[i].latency_s,
-            utility=utilities[i] if reasons[i] is None else None,
-            rejected=reasons[i],
-            effect_low=estimates[i].effect_low,
-            effect_high=estimates[i].effect_high,
-        )
-        for i in order
-    )
-
-
-def _safe_instead(
-    policy: Policy, chosen: Candidate, candidates: tuple[Candidate, ...]
-) -> Candidate | None:
-    """The safe model, where too little is known of the chosen one and the policy does not rule the
-    safe one out; else None.
-    """
-    if (
-        policy.safe_model in (None, chosen.model)
-        or chosen.doubt is None
-        or chosen.doubt <= policy.max_doubt
-    ):
-        return None
-    return next(
-        (c for c in candidates if c.model == policy.safe_model and c.rejected is None), None
-    )
-
-
-def _preference(
-    utility: FloatArray, effect: FloatArray, cost: FloatArray, accepted: BoolArray
-) -> list[int]:
-    """Column numbers, best first: accepted before rejected, then utility, then cheaper, then
-    better, then pool order.
-    """
-    key_utility = np.where(accepted, np.nan_to_num(utility, nan=-np.inf), effect)
-    key_cost = np.nan_to_num(cost, nan=np.inf)
-    return [
-        int(i)
-        for i in np.lexsort((np.arange(len(effect)), -effect, key_cost, -key_utility, ~accepted))
-    ]
-
-
-class _Estimate(NamedTuple):
-    """One model's predictions for one query, as plain numbers: a policy asks them one by one.
-
-    None = unknown.
-    """
-
-    model: str
-    effect: float
-    counted: float
-    """The end of the interval that counts as the effect, or the expected effect."""
-    cost_usd: float | None
-    tokens: float
-    """Prompt plus completion, as far as known."""
-    output_tokens: float | None
-    latency_s: float | None
-    effect_low: float | None
-    effect_high: float | None
-
-
-def _estimates(policy: Policy, predictions: Predictions, row: int) -> list[_Estimate]:
-    """Plain predictions of each model, in pool order."""
-    effect = predictions.effect[row].tolist()
-    cost, prompt, answer, latency = (
-        [None if math.isnan(value) else value for value in values[row].tolist()]
-        for values in (
-            predictions.cost_usd,
-            predictions.input_tokens,
-            predictions.output_tokens,
-            predictions.latency_s,
-        )
-    )
-    low, high = (
-        [None] * len(effect) if ends is None else ends[row].tolist()
-        for ends in (predictions.effect_low, predictions.effect_high)
-    )
-    counted = {"lower": low, "expected": effect, "upper": high}[policy.risk]
-    return [
-        _Estimate(
-            model,
-            effect[i],
-            counted[i],
-            cost[i],
-            (prompt[i] or 0.0) + (answer[i] or 0.0),
-            answer[i],
-            latency[i],
-            low[i],
-            high[i],
-        )
-        for i, model in enumerate(predictions.models)
-    ]
-
-
-def _rejections(
-    policy: Policy, estimates: list[_Estimate], context: PolicyContext
-) -> list[str | None]:
-    """Why each model is ruled out, in pool order; None where it is not."""
-    named = (
-        *(policy.allowed or ()),
-        *policy.excluded,
-        *filter(None, (policy.fallback, policy.safe_model)),
-    )
-    for name in named:
-        if name not in context.pool.index:
-            raise UnknownModelError(
-                f"The policy names {name!r}, which is not in the pool: "
-                f"{', '.join(context.pool.names)}."
-            )
-    return [
-        _why_not(policy, estimate, card)
-        for estimate, card in zip(estimates, context.pool, strict=True)
-    ]
-
-
-def _why_not(policy: Policy, estimate: _Estimate, card: ModelCard) -> str | None:
-    if math.isnan(estimate.effect):
-        return "effect unknown"
-    if policy.allowed is not None and card.model not in policy.allowed:
-        return "not in allowed"
-    if card.model in policy.excluded:
-        return "in excluded"
-    for capability in policy.requires:
-        if not card.has_capability(capability):
-            return f"card does not state {capability}"
-    if card.context_tokens is not None and estimate.tokens > card.context_tokens:
-        return (
-            f"context of {card.context_tokens} tokens is shorter than the "
-            f"{estimate.tokens:.0f} expected"
-        )
-    return _too_dear(policy, estimate) or _too_slow(policy, estimate)
-
-
-def _too_dear(policy: Policy, estimate: _Estimate) -> str | None:
-    if policy.needs_cost and estimate.cost_usd is None:
-        return "cost unknown"
-    if (
-        policy.max_cost_usd is not None
-        and estimate.cost_usd is not None
-        and estimate.cost_usd > policy.max_cost_usd
-    ):
-        return f"cost {estimate.cost_usd:.6f} USD above {policy.max_cost_usd:g}"
-    if policy.min_effect is not None and estimate.counted < policy.min_effect:
-        end = "" if policy.risk == "expected" else f"{policy.risk} end of "
-        return f"{end}effect {estimate.counted:.3f} below {policy.min_effect:g}"
-    return None
-
-
-def _too_slow(policy: Policy, estimate: _Estimate) -> str | None:
-    if policy.max_latency_s is None:
-        return None
-    if estimate.latency_s is None:
-        return "latency unknown"
-    return (
-        f"latency {estimate.latency_s:.2f} s above {policy.max_latency_s:g}"
-        if estimate.latency_s > policy.max_latency_s
-        else None
-    )
-
-
-def _nobody(candidates: tuple[Candidate, ...]) -> str:
-    reasons = [f"{c.model}: {c.rejected}" for c in candidates]
-    shown = "; ".join(reasons[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
-    if (
-        "cost unknown"
-        in {c.rejected for c in candidates}
-        <= {"cost unknown", "not in allowed", "in excluded"}
-    ):
-        return (
-            "The policy weighs cost, but this router cannot predict any: its outcomes carried "
-            "neither cost nor tokens. "
-            "Use the preset performance_first, or train on outcomes with cost_usd or "
-            "output_tokens and prices."
-        )
-    if {c.rejected for c in candidates} == {"latency unknown"}:
-        return (
-            "The policy limits latency, but the router's outcomes carried none. Drop "
-            "max_latency_s, or record latency_s."
-        )
-    return f"No model satisfies the policy ({shown}). Loosen the policy, or name a fallback model."
+def _is_absent(value: Any) -> bool:
+    return value is None or (isinstance(value, list | tuple) and not value)

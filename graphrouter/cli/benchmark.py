@@ -132,8 +132,8 @@ def benchmark(
             files.append(json_target)
         files += write_reports([(r.rounds, r.evaluation) for r in results], page, command=command)
         if tracked.is_on:
-            from graphrouter.tracking.evaluation import log_benchmark
-            from graphrouter.tracking.training import flat_settings
+            from graphrouter.tracking.evaluation_log import log_benchmark
+            from graphrouter.tracking.training_log import flat_settings
 
             how = {"routers": routers, "seeds": seeds, "draws": draws, **flat_settings(settings)}
             log_benchmark(

@@ -225,7 +225,7 @@ def _log(
 ) -> None:
     """Logs the figures of the router, and the report and all figures as files."""
     from graphrouter.artifact import read_manifest
-    from graphrouter.tracking.evaluation import log_evaluation
+    from graphrouter.tracking.evaluation_log import log_evaluation
 
     run.set_tags({"artifact.checksum": str(read_manifest(settings["artifact"])["checksum"])})
     with TemporaryDirectory(prefix="graphrouter-") as folder:

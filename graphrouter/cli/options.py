@@ -13,7 +13,7 @@ import typer
 from graphrouter.cli.data import DATA_HELP
 from graphrouter.policy import PRESETS, Policy, parse_policy
 from graphrouter.tracking import Tracking
-from graphrouter.tracking.connection import DEFAULT_EXPERIMENT
+from graphrouter.tracking.store_connection import DEFAULT_EXPERIMENT
 
 _POLICY_PANEL = "Policy"
 _TRACKING_PANEL = "Tracking with MLflow"
@@ -105,7 +105,7 @@ def tracking_of(
         BadParameter: A name is empty, or MLflow has no place for it.
         ConfigError: The URI is a folder.
     """
-    from graphrouter.tracking.registry import store_uri
+    from graphrouter.tracking.mlflow_store import store_uri
 
     if not (track or any(given is not None for given in (uri, experiment, register))):
         return None

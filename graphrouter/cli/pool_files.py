@@ -32,9 +32,9 @@ def save_router(router: GraphRouter, out: Path, what: str) -> None:
         ArtifactError: It was read from MLflow, where a version is never changed, and no folder is
             named.
     """
-    from graphrouter.tracking.registry import is_router_uri
+    from graphrouter.artifact import is_registry_uri
 
-    if is_router_uri(out):
+    if is_registry_uri(out):
         raise ArtifactError(
             f"{out} is a version in MLflow, which stays as it is. Name a folder with --out."
         )

@@ -120,7 +120,7 @@ def train(
     if not as_json:
         show_data(dataset, split)
     with begin_run(tracking, f"train {out.name}", command="train") as tracked:
-        from graphrouter.tracking.training import EpochMetrics, log_result, log_setup
+        from graphrouter.tracking.training_log import EpochMetrics, log_result, log_setup
 
         log_setup(tracked, settings, dataset, split, router=router)
         if router != GRAPH_ROUTER:

@@ -264,7 +264,7 @@ def _log_start(tracked: TrackedRun, plan: TuningPlan, command: str) -> None:
     """Logs what is about to be tuned."""
     if not tracked.is_on:
         return
-    from graphrouter.tracking.training import log_setup
+    from graphrouter.tracking.training_log import log_setup
 
     log_setup(tracked, plan.config, plan.bench.data, plan.bench.split, router=GRAPH_ROUTER)
     tracked.log_params(
@@ -274,7 +274,7 @@ def _log_start(tracked: TrackedRun, plan: TuningPlan, command: str) -> None:
 
 def _log_trial(tracked: TrackedRun, record: TrialRecord) -> None:
     """Logs a trial as a run below that of the search."""
-    from graphrouter.tracking.trials import log_trial
+    from graphrouter.tracking.tuning_log import log_trial
 
     log_trial(
         tracked,

@@ -18,6 +18,7 @@ from graphrouter.artifact import artifact_folder
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.data.splits import prompt_key
+from graphrouter.decision import decide
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError, UnknownModelError
 from graphrouter.features.channels import EFFECT, SpendUnit
@@ -28,7 +29,7 @@ from graphrouter.nn.attention import Neighbourhood
 from graphrouter.nn.network import RoutingGNN, Targets
 from graphrouter.nn.state import SupportState
 from graphrouter.nn.threads import cpu_threads
-from graphrouter.policy import CostScale, Policy, decide
+from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelCard, parse_card
 from graphrouter.router import changes
 from graphrouter.router.evidence import SolvedQueries

@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from graphrouter.decision import PolicyContext, decide
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError
-from graphrouter.policy import CostScale, Policy, PolicyContext, decide
+from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import Decision, Predictions, Queries
 

@@ -3,6 +3,6 @@
 No failure of it stops them. Importing this does not import MLflow.
 """
 
-from graphrouter.tracking.run import TrackedRun, Tracking, open_run
+from graphrouter.tracking.tracked_run import TrackedRun, Tracking, open_run
 
 __all__ = ["TrackedRun", "Tracking", "open_run"]

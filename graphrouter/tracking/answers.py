@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from graphrouter.exceptions import PolicyError
-from graphrouter.policy import PRESETS, Policy, parse_policy
+from graphrouter.policy import Policy, parse_policy
+from graphrouter.policy_settings import PolicySetting, list_settings
 from graphrouter.router.protocol import Router
 from graphrouter.types import Decision
 
-PARAMS = {
-    "preset": "string",
-    "effect_weight": "double",
-    "cost_weight": "double",
-    "usd_per_effect": "double",
-    "max_cost_usd": "double",
-    "min_effect": "double",
-    "max_latency_s": "double",
-    "fallback": "string",
-    "risk": "string",
-    "safe_model": "string",
-    "max_doubt": "double",
-}
-"""Parameters of a call with MLflow's names of their types: a preset, or settings of a policy. None
-is given by default."""
-LIST_PARAMS = ("allowed", "excluded", "requires")
-"""Those that are lists of words, empty by default."""
+_MLFLOW_TYPES = {str: "string", float: "double", int: "long", bool: "boolean"}
+
+
+def params_of(
+    settings: Sequence[PolicySetting],
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The parameters of a call with MLflow's names of their types: single values, then lists.
+
+    Args:
+        settings: Of a policy, see `list_settings`.
+    """
+    single = {each.name: _MLFLOW_TYPES[each.kind] for each in settings if not each.is_list}
+    lists = {each.name: _MLFLOW_TYPES[each.kind] for each in settings if each.is_list}
+    return single, lists
+
+
+PARAMS, LIST_PARAMS = params_of(list_settings())
+"""Parameters of a call, by name: a preset, or settings of a policy. None is given by default, and
+lists are empty."""
 COLUMNS = {
     "model": "string",
     "effect": "double",
@@ -46,7 +48,9 @@ ALWAYS_KNOWN = ("model", "effect", "used_fallback")
 
 
 def answer(router: Router, frame: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
-    """One row a prompt with `COLUMNS`: the chosen model and what is expected of it, None for what cannot be predicted.
+    """One row a prompt with `COLUMNS`: the chosen model and what is expected of it.
+
+    None stands for what cannot be predicted.
 
     Args:
         router: Who chooses.
@@ -65,33 +69,22 @@ def answer(router: Router, frame: pd.DataFrame, params: Mapping[str, Any]) -> pd
     return rows.astype(object).where(rows.notna(), None) if rows.isna().to_numpy().any() else rows
 
 
-def policy_of(params: Mapping[str, Any]) -> Policy | None:
-    """The policy that the parameters of a call ask for; None when they ask for none.
+def policy_of(params: Mapping[str, Any]) -> Policy:
+    """The policy that the parameters of a call ask for; MLflow gives lists as arrays.
 
     Example:
-        >>> policy_of({"preset": "cost_first", "fallback": None, "excluded": []}).cost_weight
-        0.8
+        >>> policy_of({"preset": "cost_first", "excluded": np.array(["nano"])}).excluded
+        ('nano',)
 
     Raises:
         PolicyError: A value is not accepted, or both a preset and a weight are given.
     """
-    plain = {
-        name: value.tolist() if isinstance(value, np.ndarray) else value
-        for name, value in params.items()
-    }
-    given = {name: value for name, value in plain.items() if value is not None and value != []}
-    preset = given.pop("preset", None)
-    if preset is None:
-        return parse_policy(given) if given else None
-    if preset not in PRESETS:
-        raise PolicyError(f"Unknown preset {preset!r}. Presets: {', '.join(PRESETS)}.")
-    weights = [name for name in ("effect_weight", "cost_weight") if name in given]
-    if weights:
-        raise PolicyError(
-            f"The preset {preset!r} and {weights[0]} both set the weights; give one of them."
-        )
-    effect_weight, cost_weight = PRESETS[preset]
-    return parse_policy({**given, "effect_weight": effect_weight, "cost_weight": cost_weight})
+    return parse_policy(
+        {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in params.items()
+        }
+    )
 
 
 def _row(decision: Decision) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import pytest
 import graphrouter as gr
 from graphrouter.cli.app import run
 from graphrouter.tracking import TrackedRun
-from graphrouter.tracking.registry import quiet_mlflow
+from graphrouter.tracking.mlflow_store import quiet_mlflow
 
 pytestmark = pytest.mark.slow  # each server takes about seven seconds to start
 

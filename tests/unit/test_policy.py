@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from graphrouter.decision import PolicyContext, decide
 from graphrouter.exceptions import PolicyError, UnknownModelError
-from graphrouter.policy import PRESETS, CostScale, Policy, PolicyContext, decide, parse_policy
+from graphrouter.policy import PRESETS, CostScale, Policy, parse_policy
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import Decision, Evidence, Predictions
 

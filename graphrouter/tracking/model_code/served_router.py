@@ -16,15 +16,15 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from graphrouter import load_router
 from graphrouter.exceptions import GraphRouterError
 from graphrouter.tracking.answers import answer
-from graphrouter.tracking.registry import ROUTER
 
 
 class ServedRouter(PythonModel):
     """Routes each row of a frame."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Loads the router that the model carries."""
-        self._router = load_router(context.artifacts[ROUTER])
+        """Load the router that the model carries: the one artifact of it."""
+        [place] = context.artifacts.values()
+        self._router = load_router(place)
 
     def predict(
         self,

@@ -14,8 +14,8 @@ from graphrouter.cli.app import run as run_command
 from graphrouter.cli.console import console
 from graphrouter.config import load_config
 from graphrouter.router.graph_router import GraphRouter
-from graphrouter.tracking.registry import quiet_mlflow
-from graphrouter.tracking.run import TrackedRun, Tracking, open_run
+from graphrouter.tracking.mlflow_store import quiet_mlflow
+from graphrouter.tracking.tracked_run import TrackedRun, Tracking, open_run
 
 FAST = (
     "encoder.name=hashing",

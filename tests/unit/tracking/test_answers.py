@@ -77,8 +77,8 @@ def test_no_prompts_no_rows(router: GraphRouter) -> None:
 
 def test_parameters_are_a_policy() -> None:
     absent = {**dict.fromkeys(PARAMS), **{name: [] for name in LIST_PARAMS}}
-    assert policy_of({}) is None
-    assert policy_of(absent) is None
+    assert policy_of({}) == policy_of(absent) == Policy()
+    assert not policy_of(absent).model_fields_set
     assert policy_of({**absent, "cost_weight": 0.3, "excluded": np.array(["nano"])}) == Policy(
         cost_weight=0.3, excluded=("nano",)
     )

@@ -218,11 +218,11 @@ def test_any_of_the_options_asks_for_tracking() -> None:
 
 def test_nothing_imports_mlflow_unasked() -> None:
     code = (
-        "import sys, graphrouter.cli.app, graphrouter.tracking.training, "
-        "graphrouter.tracking.evaluation\n"
+        "import sys, graphrouter.cli.app, graphrouter.tracking.training_log, "
+        "graphrouter.tracking.evaluation_log\n"
     )
     code += (
-        "import graphrouter.tracking.registered, graphrouter.tracking.trials, "
+        "import graphrouter.tracking.registered_model, graphrouter.tracking.tuning_log, "
         "graphrouter.router.loading\n"
     )
     code += "print([name for name in sys.modules if name.partition('.')[0] == 'mlflow'])"

@@ -20,8 +20,8 @@ from graphrouter.exceptions import ArtifactError, MissingExtraError
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.tracking import TrackedRun
 from graphrouter.tracking.answers import COLUMNS
-from graphrouter.tracking.registered import EXAMPLE_PROMPT, register_router
-from graphrouter.tracking.registry import quiet_mlflow
+from graphrouter.tracking.mlflow_store import quiet_mlflow
+from graphrouter.tracking.registered_model import EXAMPLE_PROMPT, register_router
 
 PROMPTS = ["Add 17 and 25.", "Translate 'good morning' into French."]
 

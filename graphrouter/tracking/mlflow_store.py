@@ -1,6 +1,4 @@
-"""MLflow as a place where routers lie: which store, quiet access that gives up soon, and the way
-from a URI to a folder.
-"""
+"""MLflow as a place where routers lie: which store, quiet access, and from a URI to a folder."""
 
 from __future__ import annotations
 
@@ -16,7 +14,6 @@ from urllib.parse import urlsplit
 
 from graphrouter.exceptions import ArtifactError, ConfigError
 from graphrouter.extras import require_extra
-from graphrouter.wings import REGISTRY_SCHEMES
 
 if TYPE_CHECKING:
     from mlflow.utils.logging_utils import MlflowLoggingStream
@@ -44,21 +41,11 @@ _DEFAULTS = {
 """Settings of MLflow where the user has made none."""
 
 
-def is_router_uri(place: str | Path) -> bool:
-    """Whether a place is a URI of MLflow.
-
-    Example:
-        >>> is_router_uri("models:/mine/1"), is_router_uri("artifacts/mine")
-        (True, False)
-    """
-    return str(place).startswith(REGISTRY_SCHEMES)
-
-
 def store_uri(named: str | None = None) -> str:
-    """The MLflow store to use: the one named, else that of MLFLOW_TRACKING_URI, else `mlflow.db` in the working folder.
+    """The MLflow store to use: the one named, else that of MLFLOW_TRACKING_URI, else `mlflow.db`.
 
-    A relative path of an SQLite file is made absolute, since MLflow keeps a store open under its
-    URI.
+    The last lies in the working folder. A relative path of an SQLite file is made absolute, since
+    MLflow keeps a store open under its URI.
 
     Example:
         >>> store_uri("http://127.0.0.1:5000")
@@ -86,7 +73,7 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def shown_uri(uri: str) -> str:
-    """The URI as it may be shown: without a password, and relative where it lies in the working folder.
+    """The URI as it may be shown: without a password, relative in the working folder.
 
     Example:
         >>> shown_uri("https://ann:secret@host:5000/path")
@@ -103,19 +90,18 @@ def shown_uri(uri: str) -> str:
 
 @contextmanager
 def quiet_mlflow() -> Iterator[None]:
-    """Nothing; inside, MLflow neither writes to the terminal nor waits for minutes, unless its variables say so.
+    """Keep MLflow from writing to the terminal and from waiting for minutes.
 
-    It is to be imported inside, too. Standard output and error are left alone: other threads may be
-    writing there.
+    Unless its variables say so. It is to be imported inside, too. Standard output and error are
+    left alone: other threads may be writing there.
     """
     added = {name: value for name, value in _DEFAULTS.items() if name not in os.environ}
     os.environ.update(added)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from mlflow.utils.logging_utils import (
-                MLFLOW_LOGGING_STREAM,
-            )  # importing MLflow sets the levels of its loggers
+            # Importing MLflow sets the levels of its loggers, so it comes first.
+            from mlflow.utils.logging_utils import MLFLOW_LOGGING_STREAM
 
             with _silenced(MLFLOW_LOGGING_STREAM):
                 yield
@@ -141,8 +127,9 @@ def _silenced(stream: MlflowLoggingStream) -> Iterator[None]:
 
 @contextmanager
 def using_store(uri: str) -> Iterator[None]:
-    """Nothing; inside, `uri` is the store of all of MLflow, whose functions do not all pass on the
-    one that they are given.
+    """Make `uri` the store of all of MLflow.
+
+    Not all of its functions pass on the one that they are given.
     """
     import mlflow
 
@@ -222,9 +209,7 @@ def _download(uri: str, store: str, folder: Path) -> Path:
 
 
 def _router_folder(fetched: Path, uri: str) -> Path:
-    """The artifact in what was fetched: the folder itself, or the one that a registered model
-    carries.
-    """
+    """The artifact in what was fetched: the folder itself, or what a registered model carries."""
     file = fetched / _MODEL_FILE
     if not file.is_file():
         return fetched

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphrouter.tracking.run import TrackedRun
+    from graphrouter.tracking.tracked_run import TrackedRun
 
 _STATUS = {"complete": "FINISHED", "pruned": "KILLED"}
 _NO_EPOCHS: Mapping[int, Mapping[str, float]] = {}
@@ -23,7 +23,7 @@ def log_trial(
     epochs: Mapping[int, Mapping[str, float]] = _NO_EPOCHS,
     message: str = "",
 ) -> None:
-    """Logs a finished trial as a run of its own below `run`, with its state as a tag.
+    """Log a finished trial as a run of its own below `run`, with its state as a tag.
 
     Args:
         run: Of the search.
@@ -37,7 +37,8 @@ def log_trial(
 
     Example:
         >>> from graphrouter.tracking import TrackedRun
-        >>> log_trial(TrackedRun.off(), number=0, params={"network.width": 8}, values={"log_loss": 0.5}, state="complete")
+        >>> params, values = {"network.width": 8}, {"log_loss": 0.5}
+        >>> log_trial(TrackedRun.off(), number=0, params=params, values=values, state="complete")
     """
     if not run.is_on:
         return

@@ -18,8 +18,8 @@ import pytest
 
 from graphrouter.exceptions import ConfigError
 from graphrouter.tracking import TrackedRun, Tracking, open_run
-from graphrouter.tracking.registry import quiet_mlflow
-from graphrouter.tracking.trials import log_trial
+from graphrouter.tracking.mlflow_store import quiet_mlflow
+from graphrouter.tracking.tuning_log import log_trial
 
 Logged = Callable[[], list[Any]]
 REFUSED = "MLflow failed, and the run is tracked no further: "

@@ -13,7 +13,7 @@ from graphrouter.bench.evaluation import METRICS, Evaluation
 from graphrouter.bench.evaluation.bootstrap import Interval
 from graphrouter.bench.evaluation.results import Coverage, SettingResult
 from graphrouter.tracking import TrackedRun
-from graphrouter.tracking.evaluation import log_benchmark, log_evaluation, router_metrics
+from graphrouter.tracking.evaluation_log import log_benchmark, log_evaluation, router_metrics
 
 Logged = Callable[[], list[Any]]
 

@@ -1,6 +1,4 @@
-"""What an evaluation or a benchmark leaves in MLflow: figures by setting and metric, and its
-reports.
-"""
+"""What an evaluation or a benchmark leaves in MLflow: figures by setting and metric, reports."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from graphrouter.bench.evaluation import Evaluation
 from graphrouter.bench.evaluation.conclusion import conclude
 
 if TYPE_CHECKING:
-    from graphrouter.tracking.run import TrackedRun
+    from graphrouter.tracking.tracked_run import TrackedRun
 
 REPORT = "report"
 """Name of the artifact folder with the reports."""
@@ -35,7 +33,7 @@ def router_metrics(evaluation: Evaluation, router: str) -> dict[str, float]:
 def log_evaluation(
     run: TrackedRun, evaluation: Evaluation, *, params: Mapping[str, Any], files: Sequence[Path]
 ) -> None:
-    """Logs the figures of the evaluated router, what they say in words, and the files with all the others.
+    """Log the figures of the evaluated router, what they say in words, and the reports.
 
     Args:
         run: Where.
@@ -58,7 +56,7 @@ def log_benchmark(
     params: Mapping[str, Any],
     files: Sequence[Path],
 ) -> None:
-    """Logs the reports and what they say in words.
+    """Log the reports and what they say in words.
 
     Below the run, one run for each router on each dataset, side by side.
 

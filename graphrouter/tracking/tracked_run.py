@@ -1,6 +1,4 @@
-"""One run in MLflow: settings, figures and files, or nothing at all where there is no MLflow to
-write to.
-"""
+"""One run in MLflow: settings, figures and files, or nothing at all where there is no MLflow."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from graphrouter import __version__
-from graphrouter.tracking.connection import DEFAULT_EXPERIMENT, Connection
+from graphrouter.tracking.store_connection import DEFAULT_EXPERIMENT, Connection
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,9 +64,7 @@ class TrackedRun:
 
     @property
     def is_on(self) -> bool:
-        """Whether anything is logged: False without MLflow, and after the first call that
-        failed.
-        """
+        """Whether anything is logged: not without MLflow, nor after the first call that failed."""
         return self._connection.is_on
 
     @property
@@ -94,7 +90,7 @@ class TrackedRun:
         return self._connection.attempt(call)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Logs settings; None is written as YAML does, `null`, and very long texts are cut."""
+        """Log settings; None is written as YAML does, `null`, and very long texts are cut."""
         from_text = {_key(name): _text(value)[:_PARAM_CHARS] for name, value in params.items()}
 
         def log(client: MlflowClient) -> None:
@@ -107,7 +103,7 @@ class TrackedRun:
         self.attempt(log)
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
-        """Logs figures; those that are NaN or infinite, being undefined, are left out.
+        """Log figures; those that are NaN or infinite, being undefined, are left out.
 
         Args:
             metrics: By name; characters that MLflow does not take in names become underscores.
@@ -128,7 +124,7 @@ class TrackedRun:
         self.attempt(log)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Sets what runs are searched by."""
+        """Set what runs are searched by."""
 
         def log(client: MlflowClient) -> None:
             from mlflow.entities import RunTag
@@ -141,11 +137,11 @@ class TrackedRun:
         self.attempt(log)
 
     def describe(self, text: str) -> None:
-        """Sets the description of the run, Markdown that stands above its figures."""
+        """Set the description of the run, Markdown that stands above its figures."""
         self.set_tags({_NOTE: text})
 
     def log_files(self, place: Path, *, folder: str | None = None) -> None:
-        """Copies a file, or all files of a folder, to the run's artifacts.
+        """Copy a file, or all files of a folder, to the run's artifacts.
 
         Args:
             place: What to copy.
@@ -158,10 +154,10 @@ class TrackedRun:
 
     def open_child(self, name: str, *, tags: Mapping[str, str] | None = None) -> TrackedRun:
         """A run below this one."""
-        return _start(self._connection, name, {**(tags or {}), _PARENT: self.run_id})
+        return _start_run(self._connection, name, {**(tags or {}), _PARENT: self.run_id})
 
     def close(self, status: str = "FINISHED") -> None:
-        """Ends the run.
+        """End the run.
 
         Args:
             status: FINISHED, FAILED or KILLED.
@@ -181,7 +177,7 @@ class TrackedRun:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Ends the run as the block ended."""
+        """End the run as the block ended."""
         is_failure = kind is not None and issubclass(kind, Exception)
         self.close("FINISHED" if kind is None else "FAILED" if is_failure else "KILLED")
 
@@ -206,14 +202,14 @@ def open_run(tracking: Tracking | None, name: str, *, command: str = "") -> Trac
     if tracking is None:
         return TrackedRun.off()
     connection = Connection.open(uri=tracking.uri, experiment=tracking.experiment)
-    return _start(
+    return _start_run(
         connection,
         name,
         {_SOURCE: f"graphrouter {command}".strip(), "graphrouter.command": command},
     )
 
 
-def _start(connection: Connection, name: str, tags: Mapping[str, str]) -> TrackedRun:
+def _start_run(connection: Connection, name: str, tags: Mapping[str, str]) -> TrackedRun:
     everywhere = {_USER: _user(), "graphrouter.version": __version__}
     started = connection.attempt(
         lambda client: client.create_run(
@@ -224,9 +220,7 @@ def _start(connection: Connection, name: str, tags: Mapping[str, str]) -> Tracke
 
 
 def _key(name: str) -> str:
-    """The name as MLflow takes it: without odd characters, and without parts that would lead out of
-    a folder.
-    """
+    """The name as MLflow takes it: without odd characters, and with no way out of a folder."""
     parts = [part for part in _FORBIDDEN.sub("_", name).split("/") if part.strip(". ")]
     return "/".join(parts)[:_KEY_CHARS] or "_"
 

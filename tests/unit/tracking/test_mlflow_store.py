@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from graphrouter.artifact import is_registry_uri
 from graphrouter.exceptions import ConfigError
-from graphrouter.tracking.registry import (
+from graphrouter.tracking.mlflow_store import (
     is_no_answer,
-    is_router_uri,
     reason_of,
     shown_uri,
     sqlite_file,
@@ -37,7 +37,7 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_which_places_are_in_mlflow(place: str | Path, expected: bool) -> None:
-    assert is_router_uri(place) is expected
+    assert is_registry_uri(place) is expected
 
 
 def test_the_store_is_the_one_named_then_the_variable_then_a_file_here(

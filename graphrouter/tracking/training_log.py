@@ -1,6 +1,4 @@
-"""What a training leaves in its run: settings, data, figures of each epoch, the artifact, and the
-router as a model.
-"""
+"""What a training leaves in its run: settings, data, figures of each epoch, the artifact."""
 
 from __future__ import annotations
 
@@ -14,11 +12,11 @@ from lightning.pytorch.callbacks import Callback
 from graphrouter.artifact import read_manifest
 from graphrouter.config import TrainConfig, valid_keys
 from graphrouter.data import RoutingDataset, Split
-from graphrouter.tracking.registered import register_router
-from graphrouter.tracking.registry import ARTIFACT
+from graphrouter.tracking.mlflow_store import ARTIFACT
+from graphrouter.tracking.registered_model import register_router
 
 if TYPE_CHECKING:
-    from graphrouter.tracking.run import TrackedRun
+    from graphrouter.tracking.tracked_run import TrackedRun
 
 WATCHED = ("train/effect", "val/log_loss", "val/reward", "val/objective")
 """Figures of an epoch: the training loss of its last episode, then what its validation said."""
@@ -32,7 +30,7 @@ class EpochMetrics(Callback):
         self._run = run
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Logs the epoch that was just validated.
+        """Log the epoch that was just validated.
 
         The first of several processes does it for all.
         """
@@ -48,7 +46,8 @@ def flat_settings(config: TrainConfig) -> dict[str, Any]:
     """The settings by dotted name.
 
     Example:
-        >>> flat_settings(TrainConfig(seed=3))["seed"], "training.max_epochs" in flat_settings(TrainConfig())
+        >>> flat = flat_settings(TrainConfig(seed=3))
+        >>> flat["seed"], "training.max_epochs" in flat
         (3, True)
     """
     plain = config.model_dump(mode="json")
@@ -65,7 +64,7 @@ def flat_settings(config: TrainConfig) -> dict[str, Any]:
 def log_setup(
     run: TrackedRun, config: TrainConfig, dataset: RoutingDataset, split: Split, *, router: str
 ) -> None:
-    """Logs what is about to be trained, and on what.
+    """Log what is about to be trained, and on what.
 
     Args:
         run: Where.
@@ -96,9 +95,7 @@ def log_result(
     seconds: float,
     register: str | None = None,
 ) -> str | None:
-    """The URI under which the router is registered.
-
-    None where it is not. Logs what the training reached.
+    """Log what the training reached; the URI under which the router is registered, if it is.
 
     Args:
         run: Where.

@@ -1,6 +1,4 @@
-"""The way to an MLflow store, which is given up for good, with one line of warning, as soon as it
-fails.
-"""
+"""The way to an MLflow store, given up for good, with one line of warning, as soon as it fails."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from graphrouter.exceptions import MissingExtraError
 from graphrouter.extras import require_extra
-from graphrouter.tracking.registry import (
+from graphrouter.tracking.mlflow_store import (
     is_no_answer,
     quiet_mlflow,
     reason_of,
@@ -79,7 +77,8 @@ class Connection:
                 from mlflow import MlflowClient
 
                 return call(MlflowClient(self.uri))
-        except Exception as error:  # a border: stores bring clients of their own, and none of them may cost a training
+        # A border: stores bring clients of their own, and none of them may cost a training.
+        except Exception as error:
             self._answers = not is_no_answer(error)
             if self.is_on:
                 _logger.warning(
@@ -113,20 +112,18 @@ class Connection:
         try:
             return client.create_experiment(self.experiment, artifact_location=place)
         except MlflowException:
-            known = client.get_experiment_by_name(
-                self.experiment
-            )  # another process may have been quicker
+            # Another process may have been quicker.
+            known = client.get_experiment_by_name(self.experiment)
             if known is None:
                 raise
             return str(known.experiment_id)
 
 
 def _check_database(uri: str) -> None:
-    """Nothing.
+    """Open the database once, to fail at once: MLflow would try ten times, for almost two minutes.
 
     Raises:
-        SQLAlchemyError: The database does not open. MLflow itself would try ten times, for almost
-            two minutes.
+        SQLAlchemyError: It does not open.
     """
     if uri.startswith(("http", "databricks", "uc")):
         return

@@ -1,6 +1,4 @@
-"""The router as an MLflow model: from code, without pickle, with a signature and an input
-example.
-"""
+"""The router as an MLflow model: from code, without pickle, with signature and input example."""
 
 from __future__ import annotations
 
@@ -11,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from graphrouter import __version__
 from graphrouter.tracking.answers import ALWAYS_KNOWN, COLUMNS, LIST_PARAMS, PARAMS
-from graphrouter.tracking.registry import ROUTER, using_store
+from graphrouter.tracking.mlflow_store import ROUTER, using_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
-    from graphrouter.tracking.run import TrackedRun
+    from graphrouter.tracking.tracked_run import TrackedRun
 
 CODE = Path(__file__).parent / "model_code" / "served_router.py"
 EXAMPLE_PROMPT = "Translate 'good morning' into French."
@@ -30,7 +28,7 @@ def router_signature() -> ModelSignature:
     from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
     scalars = [ParamSpec(name, kind, None) for name, kind in PARAMS.items()]
-    lists = [ParamSpec(name, "string", [], shape=(-1,)) for name in LIST_PARAMS]
+    lists = [ParamSpec(name, kind, [], shape=(-1,)) for name, kind in LIST_PARAMS.items()]
     return ModelSignature(
         inputs=Schema([ColSpec("string", "prompt"), ColSpec("string", "task", required=False)]),
         outputs=Schema(
@@ -61,16 +59,15 @@ def register_router(run: TrackedRun, artifact: Path, *, name: str) -> str | None
 
 
 def _log_model(run: TrackedRun, artifact: Path, model_id: str, name: str) -> str:
-    """The URI. This is `mlflow.pyfunc.log_model`, told of the run: MLflow would take another, or
-    start one.
+    """The URI of the model that was logged.
+
+    This is `mlflow.pyfunc.log_model`, told of the run: MLflow would take another, or start one.
     """
     import mlflow
     import pandas as pd
 
-    with (
-        using_store(run.uri),
-        redirect_stderr(io.StringIO()),
-    ):  # where MLflow prints that it has registered a model
+    # Standard error is where MLflow prints that it has registered a model.
+    with using_store(run.uri), redirect_stderr(io.StringIO()):
         info: Any = mlflow.models.Model.log(
             artifact_path=None,
             flavor=mlflow.pyfunc,
@@ -82,8 +79,7 @@ def _log_model(run: TrackedRun, artifact: Path, model_id: str, name: str) -> str
             artifacts={ROUTER: str(artifact)},
             signature=router_signature(),
             input_example=(pd.DataFrame({"prompt": [EXAMPLE_PROMPT]}), {"cost_weight": 0.3}),
-            pip_requirements=[
-                f"graphrouter=={__version__}"
-            ],  # given, so that nothing is guessed by importing and freezing
+            # Given, so that nothing is guessed by importing and freezing.
+            pip_requirements=[f"graphrouter=={__version__}"],
         )
     return f"models:/{name}/{info.registered_model_version}"
