@@ -17,8 +17,8 @@ from torch import Tensor
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.cards import card_features
 from graphrouter.features.channels import ChannelScaler, OutcomeColumns
-from graphrouter.features.coordinates import Float32Array
-from graphrouter.features.transforms import FeatureTransform, prompt_chars, surface_features
+from graphrouter.features.prompts import Float32Array, prompt_chars, surface_features
+from graphrouter.features.transforms import FeatureTransform
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.types import FloatArray, IntArray
@@ -103,8 +103,10 @@ class RawFeatures:
     def to_nodes(self, transform: FeatureTransform) -> NodeTable:
         """The node table under a fitted transform."""
         return NodeTable(
-            query_text=torch.from_numpy(transform.prompts(self.prompts)),
-            query_principal=torch.from_numpy(transform.principal(self.prompts, self.surface)),
+            query_text=torch.from_numpy(transform.prompts.text(self.prompts)),
+            query_principal=torch.from_numpy(
+                transform.prompts.principal(self.prompts, self.surface)
+            ),
             query_chars=torch.from_numpy(prompt_chars(self.surface).astype(np.float32)),
             query_task=torch.from_numpy(self.query_task),
             model_text=torch.from_numpy(transform.descriptions(self.descriptions)),

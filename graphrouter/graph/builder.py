@@ -8,6 +8,7 @@ from torch_geometric.data import HeteroData
 
 from graphrouter.exceptions import LeakageError
 from graphrouter.features.channels import CHANNELS, EFFECT
+from graphrouter.features.prompts import nearest
 from graphrouter.features.tables import NodeTable, OutcomeEdges
 
 QUERY_IN_TASK = ("query", "in", "task")
@@ -18,8 +19,6 @@ SIMILAR_TO = ("query", "similar_to", "query")
 EDGE_ATTRIBUTES = (*CHANNELS, "effect_minus_query_mean")
 """Values of an `answered_by` edge: the channels, then the effect minus the mean effect of the other
 models on the query."""
-
-_TARGETS_AT_ONCE = 1024
 
 
 def build_graph(
@@ -121,24 +120,3 @@ def edge_attributes(channels: Tensor, query: Tensor, num_queries: int) -> Tensor
     values = torch.cat([channels, (effect - others).unsqueeze(0)]).T
     missing = ~torch.isfinite(values)
     return torch.cat([values.masked_fill(missing, 0.0), missing.float()], dim=1)
-
-
-def nearest(targets: Tensor, support: Tensor, num_neighbours: int) -> tuple[Tensor, Tensor]:
-    """The most similar support rows of each target, most similar first.
-
-    Args:
-        targets: (num_targets, dimension) unit vectors.
-        support: (num_support, dimension) unit vectors.
-        num_neighbours: K; fewer when the support is smaller.
-
-    Returns:
-        Positions (num_targets, K) int64 and cosines (num_targets, K) of the dtype of `targets`.
-        Similarities are rounded before they are ranked: without that, equal prompts could change
-        places with the number of rows in the product, and scores with them.
-    """
-    count = min(num_neighbours, support.shape[0])
-    decimals = 6 if targets.dtype == torch.float32 else 10
-    found = []
-    for rows in torch.split(targets, _TARGETS_AT_ONCE):
-        found.append(torch.topk(torch.round(rows @ support.T, decimals=decimals), count, dim=1))
-    return torch.cat([part.indices for part in found]), torch.cat([part.values for part in found])

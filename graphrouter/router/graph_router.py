@@ -7,12 +7,10 @@ import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from graphrouter.artifact import artifact_folder
 from graphrouter.config import TrainConfig
@@ -21,14 +19,14 @@ from graphrouter.data.splits import prompt_key
 from graphrouter.decision import decide
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError, UnknownModelError
-from graphrouter.features.channels import EFFECT, SpendUnit
+from graphrouter.features.channels import SpendUnit
+from graphrouter.features.prompts import prompt_chars, surface_features
 from graphrouter.features.tables import outcome_columns, outcome_edges, positions_of
-from graphrouter.features.transforms import prompt_chars, surface_features
-from graphrouter.graph.builder import build_graph, nearest
+from graphrouter.graph.builder import build_graph
 from graphrouter.nn.attention import Neighbourhood
-from graphrouter.nn.network import RoutingGNN, Targets
+from graphrouter.nn.forecaster import EncodedQueries, Forecast
+from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.state import SupportState
-from graphrouter.nn.threads import cpu_threads
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelCard, parse_card
 from graphrouter.router import changes
@@ -38,23 +36,12 @@ from graphrouter.router.probes import suggest_probes
 from graphrouter.router.protocol import Router, check_frame
 from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.router.support import Change, Learned, Provenance, Support
-from graphrouter.types import Decision, Evidence, FloatArray, IntArray, Predictions, Queries
+from graphrouter.types import Decision, Evidence, Predictions, Queries
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
 
-_QUERIES_AT_ONCE = 64
 _NUM_EVIDENCE = 5
-
-
-class _Assessment(NamedTuple):
-    """Predictions, and what they rest on. K neighbours a query."""
-
-    predictions: Predictions
-    neighbours: IntArray
-    """(num_queries, K) positions of similar support queries, most similar first."""
-    cosine: FloatArray
-    """(num_queries, K) their similarities."""
 
 
 class GraphRouter(Router):
@@ -83,8 +70,7 @@ class GraphRouter(Router):
         self.encoder = encoder
         self.pool = support.pool
         self.cost_scale: CostScale = learned.transforms.cost
-        self._net = copy.deepcopy(learned.net).double().eval()
-        self._state = _encode(self._net, learned, support)
+        self._state = _encode(learned, support)
         self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
 
     def __repr__(self) -> str:
@@ -147,7 +133,7 @@ class GraphRouter(Router):
                 assessed.predictions,
                 i,
                 self.policy_context,
-                evidence=self._evidence(assessed, i),
+                evidence=self._evidence(assessed.neighbours, i),
             )
             for i in range(len(assessed.predictions))
         ]
@@ -330,7 +316,8 @@ class GraphRouter(Router):
             UnknownModelError: The pool has no such model.
             DataError: `n` is below 1, or larger than the number of prompts that are left.
         """
-        return suggest_probes(self.support, self._net.base, self._state, n, model=model)
+        base = self.learned.forecaster.net.base
+        return suggest_probes(self.support, base, self._state, n, model=model)
 
     def save(self, folder: str | Path) -> None:
         """Nothing; the router lies in `folder` afterwards, written atomically and without pickle.
@@ -382,62 +369,27 @@ class GraphRouter(Router):
         router.__dict__.pop("policy_context", None)  # it holds the pool
         return router
 
-    def _assess(self, queries: Queries) -> _Assessment:
-        position = torch.tensor(
-            [-1 if task is None else self._tasks.get(task, -1) for task in queries.tasks],
-            dtype=torch.int64,
-        )
+    def _assess(self, queries: Queries) -> Forecast:
         texts = list(queries.prompts)
-        if not texts:
-            nothing = np.zeros((0, 0))
-            none = np.zeros((0, len(self.pool)))
-            predictions = Predictions.from_arrays(
-                self.models, none, effect_low=none, effect_high=none
-            )
-            return _Assessment(predictions, nothing.astype(int), nothing)
         embeddings, surface = self.encoder.encode(texts), surface_features(texts)
-        features = self.learned.transforms.features
-        text = torch.from_numpy(features.prompts(embeddings)).double()
-        principal = torch.from_numpy(features.principal(embeddings, surface)).double()
-        chars = prompt_chars(surface)
+        transform = self.learned.transforms.features.prompts
+        encoded = EncodedQueries(
+            text=torch.from_numpy(transform.text(embeddings)).double(),
+            principal=torch.from_numpy(transform.principal(embeddings, surface)).double(),
+            task=torch.tensor(
+                [-1 if name is None else self._tasks.get(name, -1) for name in queries.tasks],
+                dtype=torch.int64,
+            ),
+            num_chars=torch.from_numpy(prompt_chars(surface)),
+        )
         with cpu_threads(1):
-            parts = [
-                self._assess_some(text[rows], principal[rows], position[rows], chars[rows.numpy()])
-                for rows in torch.split(torch.arange(len(texts)), _QUERIES_AT_ONCE)
-            ]
-        return _Assessment(
-            Predictions.concatenate([part.predictions for part in parts]),
-            np.concatenate([part.neighbours for part in parts]),
-            np.concatenate([part.cosine for part in parts]),
-        )
+            return self.learned.forecaster.forecast_queries(
+                self._state, encoded, self.pool, self.learned.config.graph.num_neighbours
+            )
 
-    @torch.inference_mode()
-    def _assess_some(
-        self, text: Tensor, principal: Tensor, task: Tensor, chars: FloatArray
-    ) -> _Assessment:
-        found, cosine = nearest(
-            text, self._state.query_text, self.learned.config.graph.num_neighbours
-        )
-        targets = Targets(principal=principal, task=task, neighbours=Neighbourhood(found, cosine))
-        scored = self.learned.calibration.apply(self._net.score(self._state, targets), task)
-        location = scored.location.clone()
-        location[EFFECT] = torch.sigmoid(location[EFFECT])
-        predictions = self.learned.transforms.channels.decode(
-            self.models,
-            location.numpy(),
-            scored.log_scale.numpy(),
-            prices=self.pool.prices,
-            num_chars=chars,
-        )
-        low, high = self.learned.interval.bounds(scored.location[EFFECT], scored.log_scale[EFFECT])
-        predictions = dataclasses.replace(
-            predictions, effect_low=low.numpy(), effect_high=high.numpy()
-        )
-        return _Assessment(predictions, found.numpy(), cosine.numpy())
-
-    def _evidence(self, assessed: _Assessment, row: int) -> tuple[Evidence, ...]:
+    def _evidence(self, similar: Neighbourhood, row: int) -> tuple[Evidence, ...]:
         """The most similar queries that any model has answered, most similar first."""
-        pairs = zip(assessed.neighbours[row].tolist(), assessed.cosine[row].tolist(), strict=True)
+        pairs = zip(similar.query[row].tolist(), similar.cosine[row].tolist(), strict=True)
         return self._solved.most_similar(pairs, _NUM_EVIDENCE)
 
     @cached_property
@@ -461,7 +413,7 @@ def _check_has_models(outcomes: pd.DataFrame) -> None:
 
 
 @torch.inference_mode()
-def _encode(net: RoutingGNN, learned: Learned, support: Support) -> SupportState:
+def _encode(learned: Learned, support: Support) -> SupportState:
     """The cached state of a support, in double precision."""
     position = positions_of(support.outcomes["query_id"], support.queries["query_id"].tolist())
     model = positions_of(support.outcomes["model"], support.pool.names)
@@ -474,4 +426,5 @@ def _encode(net: RoutingGNN, learned: Learned, support: Support) -> SupportState
         target_tasks=torch.empty(0, dtype=torch.int64),
         num_neighbours=learned.config.graph.num_neighbours,
     )
+    net = learned.forecaster.net
     return net.encode_support(graph.apply(lambda x: x.double() if x.dtype == torch.float32 else x))

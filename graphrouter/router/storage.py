@@ -21,12 +21,11 @@ from graphrouter.exceptions import ArtifactError
 from graphrouter.features.channels import ChannelScaler, SpendUnit
 from graphrouter.features.tables import FittedTransforms, RawFeatures, positions_of
 from graphrouter.features.transforms import FeatureTransform
+from graphrouter.nn.forecaster import EffectCalibration, EffectInterval
 from graphrouter.nn.network import FeatureSizes, RoutingGNN
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.support import Change, Learned, Provenance, Support
-from graphrouter.training.calibration import EffectCalibration
-from graphrouter.training.intervals import EffectInterval
 
 _KIND = "graphrouter"
 _SPLIT_NAMES = ("train", "validation", "test")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Literal
 
 import pandas as pd
@@ -13,10 +14,9 @@ import pandas as pd
 from graphrouter.config import TrainConfig
 from graphrouter.data import Split
 from graphrouter.features.tables import FittedTransforms, RawFeatures
+from graphrouter.nn.forecaster import EffectCalibration, EffectInterval, Forecaster
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.pool import ModelPool
-from graphrouter.training.calibration import EffectCalibration
-from graphrouter.training.intervals import EffectInterval
 
 ChangeName = Literal[
     "add_model",
@@ -57,6 +57,13 @@ class Learned:
     """What validation outcomes correct in its effects."""
     interval: EffectInterval
     """How sure the network is of a calibrated effect, calibrated on models left out."""
+
+    @cached_property
+    def forecaster(self) -> Forecaster:
+        """What reads the network, in double precision."""
+        return Forecaster.in_double(
+            self.net, self.transforms.channels, self.calibration, self.interval
+        )
 
 
 @dataclass(frozen=True, slots=True)

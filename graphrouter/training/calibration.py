@@ -5,27 +5,24 @@ validation outcomes say.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.special import expit
-from torch import Tensor
 
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT
+from graphrouter.nn.forecaster import EffectCalibration
+from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import RoutingGNN, targets_of
-from graphrouter.nn.readout import PairPredictions
-from graphrouter.nn.threads import cpu_threads
 from graphrouter.training.effect_scores import (
     expected_calibration_error,
     log_loss_of_pairs,
     mean_of_known,
 )
 from graphrouter.training.episodes import labels_of, validation_graph
-from graphrouter.training.logit_line import Exam, FittedLine, LogitLine, fit_line
+from graphrouter.training.logit_line import Exam, FittedLine, fit_line
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.types import FloatArray, IntArray
 
@@ -35,89 +32,6 @@ FEWEST_QUERIES = 50
 """Below this many validation queries nothing is corrected: neither the correction nor its noise can
 be told."""
 _NUM_FOLDS = 10
-
-
-@dataclass(frozen=True)
-class EffectCalibration:
-    """From the effect logits of the network to calibrated ones; the identity as it stands.
-
-    The line, and the offset of the task, are those of the query, the same for all models, and the
-    slope is above 0. So the order of the models on a query never changes, nor does a choice by
-    effect alone, and a newcomer needs no calibration of its own. What effect is worth against cost
-    does change.
-
-    Example:
-        >>> calibration = EffectCalibration(task_known=LogitLine(0.5, 2.0), offsets=(0.0, -0.25))
-        >>> level, slope = calibration.lines(torch.tensor([0, 1, -1]))
-        >>> level.tolist(), slope.tolist()
-        ([0.5, 0.25, 0.0], [2.0, 2.0, 1.0])
-    """
-
-    task_known: LogitLine = field(default_factory=LogitLine)
-    """For queries whose task is named."""
-    task_hidden: LogitLine = field(default_factory=LogitLine)
-    """For queries whose task is unknown."""
-    offsets: tuple[float, ...] = ()
-    """Added to the intercept for each task of the training, in their order, in logits; 0 for tasks
-    that came later."""
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The calibration that `dataclasses.asdict` took apart.
-
-        Example:
-            >>> EffectCalibration.from_dict({"task_known": {"slope": 0.9}, "task_hidden": {}, "offsets": []}).task_known.slope
-            0.9
-        """
-        return cls(
-            LogitLine(**values["task_known"]),
-            LogitLine(**values["task_hidden"]),
-            tuple(values["offsets"]),
-        )
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether nothing is corrected."""
-        return self == EffectCalibration()
-
-    def lines(self, task: Tensor) -> tuple[Tensor, Tensor]:
-        """Level and slope for each query, (num_queries,) float64 each.
-
-        Args:
-            task: (num_queries,) int64 position of the task, -1 = unknown.
-        """
-        known = task >= 0
-        level, slope = (
-            torch.where(known, named, hidden).double()
-            for named, hidden in (
-                (self.task_known.intercept, self.task_hidden.intercept),
-                (self.task_known.slope, self.task_hidden.slope),
-            )
-        )
-        if self.offsets:
-            has_offset = known & (task < len(self.offsets))
-            offsets = torch.tensor(self.offsets, dtype=torch.float64)
-            level = level + torch.where(
-                has_offset, offsets[task.clamp(0, len(self.offsets) - 1)], 0.0
-            )
-        return level, slope
-
-    def apply(self, scored: PairPredictions, task: Tensor) -> PairPredictions:
-        """The predictions with calibrated effect logits, and the standard deviations of these.
-
-        The other channels as they were.
-
-        Args:
-            scored: What the network says of B queries.
-            task: (B,) int64 position of the task, -1 = unknown.
-        """
-        if self.is_identity:
-            return scored
-        level, slope = (part.to(scored.location.dtype).unsqueeze(1) for part in self.lines(task))
-        location, log_scale = scored.location.clone(), scored.log_scale.clone()
-        location[EFFECT] = level + slope * location[EFFECT]
-        log_scale[EFFECT] = log_scale[EFFECT] + slope.log()
-        return scored._replace(location=location, log_scale=log_scale)
 
 
 class FittedCalibration(NamedTuple):

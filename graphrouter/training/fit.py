@@ -19,8 +19,8 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from graphrouter.config import TrainConfig
 from graphrouter.exceptions import ConfigError, TrainingError
+from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import FeatureSizes, RoutingGNN
-from graphrouter.nn.threads import cpu_threads
 from graphrouter.training.checkpoints import (
     BEST,
     OBJECTIVE,
@@ -104,7 +104,7 @@ def fit_network(
             config,
             transforms.channels,
             transforms.cost,
-            tables.pool.prices,
+            tables.pool,
             num_steps=num_steps * config.training.max_epochs,
         )
         if resume is None or not resume.is_over:

@@ -19,21 +19,17 @@ from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT
 from graphrouter.features.tables import OutcomeEdges
 from graphrouter.graph.builder import build_graph
+from graphrouter.nn.forecaster import Z_80, EffectCalibration, EffectInterval
+from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import RoutingGNN, targets_of
 from graphrouter.nn.readout import PairPredictions
-from graphrouter.nn.threads import cpu_threads
-from graphrouter.training.calibration import EffectCalibration
 from graphrouter.training.episodes import edges_of
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
 COVERAGE = 0.8
-Z_80 = 1.2815515655446004
-"""Standard deviations on either side that hold 80 % of a normal distribution."""
 FEWEST_OUTCOMES = 15
 """A mean over fewer outcomes says too little to be compared with an interval."""
-DEFAULT_FLOOR = 0.05
-"""Standard deviation of an effect logit, in logits, where everything about the model is known."""
 SHOTS = (0, 5, 20, 100)
 """How many outcomes the models keep that are left out."""
 PRIOR_MODELS = 20.0
@@ -43,39 +39,6 @@ _MOST_TARGETS = 400
 _MOST_SUPPORT = 4096
 _SCALES = tuple(np.geomspace(0.25, 4.0, 41).tolist())
 _FLOORS = tuple(np.linspace(0.0, 0.6, 25).tolist())
-
-
-@dataclass(frozen=True)
-class EffectInterval:
-    """From what the network says of a pair to an 80 % interval of the expected effect.
-
-    The interval is about what the model achieves on average on queries like this one, as far as the
-    model is not known; it is not about the single outcome, which is mostly 0 or 1.
-
-    Example:
-        >>> location, spread = torch.zeros(1, 2), torch.tensor([[0.1, 1.0]])
-        >>> low, high = EffectInterval().bounds(location, spread.log())
-        >>> [round(width, 2) for width in (high - low)[0].tolist()]
-        [0.07, 0.57]
-    """
-
-    scale: float = 1.0
-    """Factor of the standard deviation that the network gives, > 0."""
-    floor: float = DEFAULT_FLOOR
-    """Standard deviation in logits that stays when the network has no doubt left, >= 0."""
-
-    def bounds(self, location: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
-        """Both ends, in [0, 1], the lower one never above sigmoid(location), the upper one never below.
-
-        Args:
-            location: (num_queries, num_models) effect logit.
-            log_scale: (num_queries, num_models) logarithm of its standard deviation.
-        """
-        half = Z_80 * ((self.scale * log_scale.exp()).square() + self.floor**2).sqrt()
-        middle = torch.sigmoid(location)
-        return torch.minimum(torch.sigmoid(location - half), middle), torch.maximum(
-            torch.sigmoid(location + half), middle
-        )
 
 
 @dataclass(frozen=True, eq=False)

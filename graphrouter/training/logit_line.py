@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
 
+from graphrouter.nn.forecaster import LogitLine
 from graphrouter.types import FloatArray, IntArray
 
 PRIOR_SCALE = 0.05
@@ -23,18 +23,6 @@ _FREEDOM = 4.0
 _MOST_STEPS = 100
 _LONGEST_STEP = 0.5
 _TOLERANCE = 1e-8
-
-
-@dataclass(frozen=True)
-class LogitLine:
-    """A corrected effect logit: intercept + slope * logit (Platt, 1999; slope alone: temperature
-    scaling, Guo et al., 2017).
-    """
-
-    intercept: float = 0.0
-    """In logits."""
-    slope: float = 1.0
-    """> 0; below 1 for a network that is too sure."""
 
 
 class Exam(NamedTuple):

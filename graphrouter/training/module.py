@@ -10,9 +10,11 @@ from torch_geometric.data import HeteroData
 
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT, ChannelScaler
-from graphrouter.nn.network import RoutingGNN, targets_of
+from graphrouter.nn.forecaster import Forecaster
+from graphrouter.nn.network import RoutingGNN, Targets, targets_of
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.policy import PRESETS, CostScale
+from graphrouter.pool import ModelPool
 from graphrouter.training.episodes import labels_of
 from graphrouter.training.losses import Labels, effect_log_loss, episode_losses
 from graphrouter.types import FloatArray
@@ -30,9 +32,9 @@ class RoutingModule(L.LightningModule):
         self,
         net: RoutingGNN,
         config: TrainConfig,
-        scaler: ChannelScaler,
+        channels: ChannelScaler,
         cost: CostScale,
-        prices: FloatArray,
+        pool: ModelPool,
         *,
         num_steps: int,
     ) -> None:
@@ -41,17 +43,17 @@ class RoutingModule(L.LightningModule):
         Args:
             net: The network, changed in place.
             config: All settings.
-            scaler: Maps channels to tokens and dollars.
+            channels: Maps channels to tokens and dollars.
             cost: Maps dollars to [0, 1].
-            prices: (2, num_models) input and output US dollars per million tokens, NaN = not known.
+            pool: The models of the episodes.
             num_steps: Optimiser steps until the learning rate is back at 0.
         """
         super().__init__()
         self.net = net
         self.config = config
-        self.scaler = scaler
+        self.channels = channels
         self.cost = cost
-        self.prices = prices
+        self.pool = pool
         self.num_steps = num_steps
 
     def on_train_batch_start(self, batch: HeteroData, batch_idx: int) -> None:
@@ -65,7 +67,7 @@ class RoutingModule(L.LightningModule):
     def training_step(self, batch: HeteroData, batch_idx: int) -> torch.Tensor:
         """The weighted loss of an episode, a scalar."""
         settings = self.config.training
-        scale = self.scaler.scale.tolist()
+        scale = self.channels.scale.tolist()
         losses = episode_losses(
             self.net(batch), labels_of(batch), batch.true_task, batch.trade_off, scale=scale
         )
@@ -81,11 +83,12 @@ class RoutingModule(L.LightningModule):
 
     def validation_step(self, batch: HeteroData, batch_idx: int) -> None:
         """Logs what the validation queries of one setting (task known or hidden) say."""
-        predictions = self.net.score_in_parts(self.net.encode_support(batch), targets_of(batch))
+        targets = targets_of(batch)
+        predictions = self.net.score_in_parts(self.net.encode_support(batch), targets)
         labels = labels_of(batch)
         log_loss = effect_log_loss(predictions, labels).cpu().double()
         num_chars = batch["query"].num_chars[~batch["query"].is_support]
-        reward = self._mean_reward(predictions, labels, num_chars.cpu().double().numpy())
+        reward = self._mean_reward(predictions, targets, labels, num_chars.cpu().double().numpy())
         for name, value in (("log_loss", log_loss), ("reward", reward), ("objective", log_loss)):
             self.log(f"val/{name}", value, on_epoch=True, batch_size=1, sync_dist=True)
 
@@ -114,19 +117,19 @@ class RoutingModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _mean_reward(
-        self, predictions: PairPredictions, labels: Labels, num_chars: FloatArray
+        self,
+        predictions: PairPredictions,
+        targets: Targets,
+        labels: Labels,
+        num_chars: FloatArray,
     ) -> float:
         """Mean observed reward of the presets, choosing among observed pairs.
 
         Performance first alone where no cost is known.
         """
-        location = predictions.location.cpu().double()
-        location[EFFECT] = torch.sigmoid(location[EFFECT])
-        names = tuple(str(i) for i in range(location.shape[2]))
-        log_scale = predictions.log_scale.cpu().double().numpy()
-        expected = self.scaler.decode(
-            names, location.numpy(), log_scale, prices=self.prices, num_chars=num_chars
-        )
+        forecaster = Forecaster(self.net, self.channels)
+        precise = PairPredictions(*(part.cpu().double() for part in predictions))
+        expected = forecaster.read(precise, targets.task.cpu(), self.pool, num_chars)
         effect = labels.channels[EFFECT].cpu().double().numpy()
         scaled_cost = labels.scaled_cost.cpu().double().numpy()
         expected_cost = self.cost.scale(expected.cost_usd)

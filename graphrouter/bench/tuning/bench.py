@@ -4,7 +4,6 @@ compared with.
 
 from __future__ import annotations
 
-import copy
 from collections import OrderedDict
 from functools import cached_property
 from typing import NamedTuple
@@ -23,9 +22,9 @@ from graphrouter.config import EncoderConfig, TrainConfig
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.encoders import TextEncoder, create_encoder
 from graphrouter.exceptions import NotApplicableError
-from graphrouter.features.channels import EFFECT
+from graphrouter.nn.forecaster import Forecaster
+from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import RoutingGNN, targets_of
-from graphrouter.nn.threads import cpu_threads
 from graphrouter.training.episodes import validation_graph
 from graphrouter.training.prepare import TrainingTables, prepare
 from graphrouter.types import Predictions
@@ -156,19 +155,12 @@ def predict_validation(
     graph = validation_graph(tables, config, task_known=task_known).apply(
         lambda x: x.double() if x.is_floating_point() else x
     )
-    precise = copy.deepcopy(net).double().eval()
+    forecaster, targets = Forecaster.in_double(net, tables.transforms.channels), targets_of(graph)
     with cpu_threads(config.training.num_threads):
-        scored = precise.score_in_parts(precise.encode_support(graph), targets_of(graph))
-    location = scored.location.clone()
-    location[EFFECT] = torch.sigmoid(location[EFFECT])
-    num_chars = graph["query"].num_chars[~graph["query"].is_support]
-    expected = tables.transforms.channels.decode(
-        tables.pool.names,
-        location.numpy(),
-        scored.log_scale.numpy(),
-        prices=tables.pool.prices,
-        num_chars=num_chars.numpy(),
-    )
+        state = forecaster.net.encode_support(graph)
+        scored = forecaster.net.score_in_parts(state, targets)
+    num_chars = graph["query"].num_chars[~graph["query"].is_support].numpy()
+    expected = forecaster.read(scored, targets.task, tables.pool, num_chars)
     row_of = {query: row for row, query in enumerate(split.validation)}
     rows = np.array([row_of[query] for query in trial.query_ids])
     return align(expected.take(rows=rows), trial.models, owner="the network")

@@ -15,14 +15,14 @@ from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, split_dataset
 from graphrouter.encoders import HashingEncoder
 from graphrouter.features.cards import CARD_NAMES
-from graphrouter.features.coordinates import NUM_PRINCIPAL
-from graphrouter.features.tables import FittedTransforms
-from graphrouter.features.transforms import (
+from graphrouter.features.prompts import (
+    NUM_PRINCIPAL,
     SURFACE_NAMES,
-    FeatureTransform,
     prompt_chars,
     surface_features,
 )
+from graphrouter.features.tables import FittedTransforms
+from graphrouter.features.transforms import FeatureTransform
 from graphrouter.training.prepare import prepare
 
 NAN = float("nan")
@@ -106,7 +106,14 @@ def transform(rows: dict[str, np.ndarray]) -> FeatureTransform:
 def test_a_row_does_not_depend_on_the_rows_beside_it(
     transform: FeatureTransform, rows: dict[str, np.ndarray], name: str
 ) -> None:
-    apply, raw = getattr(transform, name), rows[name]
+    apply = {
+        "prompts": transform.prompts.text,
+        "surface": transform.prompts.surface,
+        "descriptions": transform.descriptions,
+        "tasks": transform.tasks,
+        "cards": transform.cards,
+    }[name]
+    raw = rows[name]
     together = apply(raw)
     assert together.dtype == np.float32
     assert np.array_equal(np.vstack([apply(raw[i : i + 1]) for i in range(len(raw))]), together)
@@ -117,19 +124,20 @@ def test_principal_coordinates_of_a_row_do_not_depend_on_the_rows_beside_it(
     transform: FeatureTransform, rows: dict[str, np.ndarray]
 ) -> None:
     prompts, surface = rows["prompts"], rows["surface"]
-    together = transform.principal(prompts, surface)
+    together = transform.prompts.principal(prompts, surface)
     alone = [
-        transform.principal(prompts[i : i + 1], surface[i : i + 1]) for i in range(len(prompts))
+        transform.prompts.principal(prompts[i : i + 1], surface[i : i + 1])
+        for i in range(len(prompts))
     ]
     assert np.array_equal(np.vstack(alone), together)
-    assert np.array_equal(transform.principal(prompts[::-1], surface[::-1]), together[::-1])
-    assert transform.principal(prompts[:0], surface[:0]).shape == (0, NUM_PRINCIPAL)
+    assert np.array_equal(transform.prompts.principal(prompts[::-1], surface[::-1]), together[::-1])
+    assert transform.prompts.principal(prompts[:0], surface[:0]).shape == (0, NUM_PRINCIPAL)
 
 
 def test_principal_coordinates_are_decorrelated_by_falling_variance_and_zero_beyond_the_rank(
     transform: FeatureTransform, rows: dict[str, np.ndarray]
 ) -> None:
-    received = transform.principal(rows["prompts"], rows["surface"]).astype(np.float64)
+    received = transform.prompts.principal(rows["prompts"], rows["surface"]).astype(np.float64)
     moments = received.T @ received / len(received)
     variance = np.diag(moments)
     rank = min(len(received) - 1, NUM_PRINCIPAL)  # the mean is taken off
@@ -145,7 +153,7 @@ def test_embeddings_are_centred_on_the_training_mean_and_of_unit_length(
     mean = rows["prompts"].astype(np.float64).mean(axis=0)
     expected = rows["prompts"] - mean
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    assert transform.prompts(rows["prompts"]) == pytest.approx(expected, abs=1e-5)
+    assert transform.prompts.text(rows["prompts"]) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["descriptions", "tasks"])
@@ -191,7 +199,9 @@ def test_card_numbers_by_hand(rows: dict[str, np.ndarray]) -> None:
 
 
 def test_surface_features_are_clipped(transform: FeatureTransform) -> None:
-    assert (transform.surface(np.full((1, len(SURFACE_NAMES)), 1e6, dtype=np.float32)) == 5).all()
+    assert (
+        transform.prompts.surface(np.full((1, len(SURFACE_NAMES)), 1e6, dtype=np.float32)) == 5
+    ).all()
 
 
 def fitted(data: RoutingDataset, split: Split) -> FittedTransforms:

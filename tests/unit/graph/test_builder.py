@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrouter.exceptions import LeakageError
@@ -23,7 +22,6 @@ from graphrouter.graph.builder import (
     TASK_HAS_QUERY,
     build_graph,
     edge_attributes,
-    nearest,
 )
 
 NAN = float("nan")
@@ -202,37 +200,3 @@ def test_effect_minus_query_mean_does_not_depend_on_other_queries(
     alone = edge_attributes(channels[:, mine], query[mine], 4)
     assert torch.equal(received[mine], alone)
     assert torch.equal(received[:, -1].bool(), torch.bincount(query, minlength=4)[query] == 1)
-
-
-def unit(rows: list[list[float]]) -> Tensor:
-    return torch.nn.functional.normalize(torch.tensor(rows, dtype=torch.float64), dim=1)
-
-
-def test_nearest_comes_most_similar_first() -> None:
-    positions, cosine = nearest(unit([[1, 0]]), unit([[0, 1], [1, 0], [1, 1], [-1, 0]]), 3)
-    assert positions.tolist() == [[1, 2, 0]]
-    assert cosine.flatten().tolist() == pytest.approx([1, 0.5**0.5, 0], abs=1e-9)
-
-
-@pytest.mark.parametrize("num_support", [0, 1, 3])
-def test_nearest_takes_what_there_is(num_support: int) -> None:
-    positions, cosine = nearest(unit([[1, 0], [0, 1]]), unit([[1, 1]] * 3)[:num_support], 8)
-    assert positions.shape == cosine.shape == (2, num_support)
-    assert positions[0].sort().values.tolist() == list(range(num_support))
-
-
-def test_equal_prompts_have_equal_cosines_and_keep_their_places_in_any_batch() -> None:
-    generator = torch.Generator().manual_seed(0)
-    support = torch.nn.functional.normalize(
-        torch.randn(40, 32, generator=generator, dtype=torch.float64), dim=1
-    ).repeat(5, 1)
-    targets = torch.nn.functional.normalize(
-        torch.randn(9, 32, generator=generator, dtype=torch.float64), dim=1
-    )
-    positions, cosine = nearest(targets, support, 12)
-    assert (cosine[:, :5] == cosine[:, :1]).all()  # the five copies of the best one
-    assert (positions[:, :5] % 40 == positions[:, :1] % 40).all()
-    for i in range(len(targets)):
-        alone = nearest(targets[i : i + 1], support, 12)
-        assert torch.equal(alone[0][0], positions[i])
-        assert torch.equal(alone[1][0], cosine[i])

@@ -9,26 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy.special import expit
 
 import graphrouter as gr
 from graphrouter.encoders import create_encoder
-from graphrouter.features.channels import EFFECT
+from graphrouter.nn.forecaster import EffectCalibration, LogitLine
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.training.calibration import (
     FEWEST_QUERIES,
-    EffectCalibration,
     calibrate,
     fit_calibration,
 )
 from graphrouter.training.effect_scores import expected_calibration_error, log_loss
 from graphrouter.training.fit import build_network
 from graphrouter.training.intervals import fit_effect_interval
-from graphrouter.training.logit_line import Exam, LogitLine
+from graphrouter.training.logit_line import Exam
 from graphrouter.training.prepare import TrainingTables, prepare
 
 DISTORTED = EffectCalibration(LogitLine(-0.4, 0.5), LogitLine(0.3, 2.0), (0.1, -0.2))
@@ -51,58 +47,6 @@ def exams(
     return Exam(truth / known, observed, task), Exam(
         truth / hidden, observed, np.full(num_queries, -1)
     )
-
-
-class TestEffectCalibration:
-    def test_by_hand(self) -> None:
-        task = torch.tensor([0, 1, 5, -1])
-        location, log_scale = torch.zeros(4, 4, 2), torch.zeros(4, 4, 2)
-        location[EFFECT] = torch.tensor([1.0, -2.0])
-        location[EFFECT + 1] = 7.0
-        found = DISTORTED.apply(PairPredictions(location, log_scale, torch.zeros(4, 3)), task)
-        expected = [
-            [0.2, -1.3],
-            [-0.1, -1.6],
-            [0.1, -1.4],
-            [2.3, -3.7],
-        ]  # of a task that came later: no offset
-        np.testing.assert_allclose(found.location[EFFECT], expected, atol=1e-6)
-        np.testing.assert_allclose(
-            found.log_scale[EFFECT].exp(), [[0.5, 0.5]] * 3 + [[2.0, 2.0]], atol=1e-6
-        )
-        assert (found.location[EFFECT + 1] == 7).all()
-        assert (found.log_scale[EFFECT + 1 :] == 0).all()
-        assert location[EFFECT, 0, 0] == 1  # what was given is as it was
-
-    def test_the_identity_changes_no_bit(self) -> None:
-        scored = PairPredictions(torch.rand(4, 3, 2), torch.rand(4, 3, 2), torch.zeros(3, 2))
-        assert EffectCalibration().apply(scored, torch.tensor([0, 1, -1])) is scored
-
-    @given(
-        logits=arrays(np.float64, (3, 5), elements=st.floats(-15, 15)),
-        intercept=st.floats(-2, 2),
-        slope=st.floats(0.05, 4),
-        offset=st.floats(-1, 1),
-    )
-    def test_models_keep_their_order(
-        self, logits: np.ndarray, intercept: float, slope: float, offset: float
-    ) -> None:
-        calibration = EffectCalibration(
-            LogitLine(intercept, slope), LogitLine(-intercept, 1 / slope), (offset,)
-        )
-        location = torch.from_numpy(logits).expand(4, 3, 5)
-        scored = PairPredictions(location, torch.zeros(4, 3, 5), torch.zeros(3, 1))
-        found = calibration.apply(scored, torch.tensor([0, 3, -1])).location[EFFECT].numpy()
-        best = np.take_along_axis(found, logits.argmax(axis=1)[:, None], axis=1)[:, 0]
-        np.testing.assert_array_equal(best, found.max(axis=1))
-        order = np.sign(logits[:, :, None] - logits[:, None, :])
-        assert (np.sign(found[:, :, None] - found[:, None, :]) * order >= 0).all()
-
-    def test_to_json_and_back(self) -> None:
-        assert (
-            EffectCalibration.from_dict(json.loads(json.dumps(dataclasses.asdict(DISTORTED))))
-            == DISTORTED
-        )
 
 
 class TestCalibrate:

@@ -8,21 +8,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 import graphrouter as gr
 from graphrouter.encoders import create_encoder
 from graphrouter.features.channels import EFFECT
+from graphrouter.nn.forecaster import DEFAULT_FLOOR, EffectInterval
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.training.fit import build_network
 from graphrouter.training.intervals import (
-    DEFAULT_FLOOR,
-    Z_80,
     Cells,
-    EffectInterval,
     _calibrate,
     _ExamRoom,
     _folds,
@@ -49,36 +44,6 @@ def tables_of(data: gr.RoutingDataset, config: gr.TrainConfig) -> TrainingTables
 @pytest.fixture
 def net(tables: TrainingTables, config: gr.TrainConfig) -> RoutingGNN:
     return build_network(tables, config).eval()
-
-
-class TestEffectInterval:
-    def test_ends_by_hand(self) -> None:
-        low, high = EffectInterval(scale=2.0, floor=0.3).bounds(
-            torch.tensor([[0.5]]), torch.tensor([[math.log(0.2)]])
-        )
-        assert low.item() == pytest.approx(
-            1 / (1 + math.exp(-(0.5 - Z_80 * 0.5)))
-        )  # hypot(0.4, 0.3) = 0.5
-        assert high.item() == pytest.approx(1 / (1 + math.exp(-(0.5 + Z_80 * 0.5))))
-
-    @given(
-        location=arrays(np.float64, (3, 2), elements=st.floats(-60, 60)),
-        log_scale=arrays(np.float64, (3, 2), elements=st.floats(-14, 8)),
-        scale=st.floats(0.01, 10),
-        floor=st.floats(0, 2),
-    )
-    def test_the_expected_effect_lies_between_the_ends(
-        self, location: np.ndarray, log_scale: np.ndarray, scale: float, floor: float
-    ) -> None:
-        middle = torch.sigmoid(torch.from_numpy(location))
-        low, high = EffectInterval(scale, floor).bounds(
-            torch.from_numpy(location), torch.from_numpy(log_scale)
-        )
-        assert ((low >= 0) & (low <= middle) & (middle <= high) & (high <= 1)).all()
-        wider, higher = EffectInterval(scale, floor).bounds(
-            torch.from_numpy(location), torch.from_numpy(log_scale) + 1
-        )
-        assert ((wider <= low) & (higher >= high)).all()
 
 
 class TestCells:

@@ -17,7 +17,7 @@ from graphrouter.bench.baselines.methods.paper_graph import GraphMaker, PaperGra
 from graphrouter.bench.baselines.methods.paper_nets import WIDTH, PaperNets, edge_logits, edge_loss
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve
 from graphrouter.exceptions import TrainingError
-from graphrouter.nn.threads import cpu_threads
+from graphrouter.nn.layers import cpu_threads
 from graphrouter.policy import PRESETS, PresetName
 from graphrouter.types import BoolArray, FloatArray, IntArray, Queries
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from graphrouter.exceptions import TrainingError
-from graphrouter.nn.threads import cpu_threads
+from graphrouter.nn.layers import cpu_threads
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from graphrouter.bench.evaluation.grid.cells import GridCell
 from graphrouter.bench.evaluation.grid.processes import spread
 from graphrouter.bench.evaluation.grid.store import GridResult, Status, read_cell
 from graphrouter.exceptions import NotApplicableError
-from graphrouter.nn.threads import cpu_threads
+from graphrouter.nn.layers import cpu_threads
 
 AnyCell = TypeVar("AnyCell", bound=GridCell)
 AnyResult = TypeVar("AnyResult", bound=GridResult)

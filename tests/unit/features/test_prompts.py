@@ -1,13 +1,14 @@
-"""Kernel principal coordinates: what the kernel is, and that the coordinates are its principal
-components."""
+"""Kernel principal coordinates are the components of their kernel; the nearest come first."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
-from graphrouter.features import coordinates
-from graphrouter.features.coordinates import NUM_PRINCIPAL, KernelCoordinates, kernel
+from graphrouter.features import prompts
+from graphrouter.features.prompts import NUM_PRINCIPAL, KernelCoordinates, kernel, nearest
 
 RNG = np.random.default_rng(5)
 SURFACE = RNG.normal(size=(60, 11)).astype(np.float32)
@@ -37,7 +38,7 @@ def test_few_landmarks_stand_for_many_rows(monkeypatch: pytest.MonkeyPatch) -> N
     text = np.repeat(TEXT[:5], 12, axis=0)
     surface = np.repeat(SURFACE[:5], 12, axis=0)
     exact = KernelCoordinates.fit(text, surface).of(text, surface)
-    monkeypatch.setattr(coordinates, "NUM_LANDMARKS", 30)
+    monkeypatch.setattr(prompts, "NUM_LANDMARKS", 30)
     sparse = KernelCoordinates.fit(text, surface)
     assert sparse.landmark_text.shape == (30, 32)
     assert np.abs(sparse.of(text, surface)) == pytest.approx(np.abs(exact), abs=1e-3)
@@ -49,3 +50,37 @@ def test_one_row_or_equal_rows_have_nothing_to_be_told_apart_by() -> None:
         received = KernelCoordinates.fit(text, surface).of(text, surface)
         assert received.shape == (count, NUM_PRINCIPAL)
         assert received == pytest.approx(0.0, abs=1e-3)
+
+
+def unit(rows: list[list[float]]) -> Tensor:
+    return torch.nn.functional.normalize(torch.tensor(rows, dtype=torch.float64), dim=1)
+
+
+def test_nearest_comes_most_similar_first() -> None:
+    positions, cosine = nearest(unit([[1, 0]]), unit([[0, 1], [1, 0], [1, 1], [-1, 0]]), 3)
+    assert positions.tolist() == [[1, 2, 0]]
+    assert cosine.flatten().tolist() == pytest.approx([1, 0.5**0.5, 0], abs=1e-9)
+
+
+@pytest.mark.parametrize("num_support", [0, 1, 3])
+def test_nearest_takes_what_there_is(num_support: int) -> None:
+    positions, cosine = nearest(unit([[1, 0], [0, 1]]), unit([[1, 1]] * 3)[:num_support], 8)
+    assert positions.shape == cosine.shape == (2, num_support)
+    assert positions[0].sort().values.tolist() == list(range(num_support))
+
+
+def test_equal_prompts_have_equal_cosines_and_keep_their_places_in_any_batch() -> None:
+    generator = torch.Generator().manual_seed(0)
+    support = torch.nn.functional.normalize(
+        torch.randn(40, 32, generator=generator, dtype=torch.float64), dim=1
+    ).repeat(5, 1)
+    targets = torch.nn.functional.normalize(
+        torch.randn(9, 32, generator=generator, dtype=torch.float64), dim=1
+    )
+    positions, cosine = nearest(targets, support, 12)
+    assert (cosine[:, :5] == cosine[:, :1]).all()  # the five copies of the best one
+    assert (positions[:, :5] % 40 == positions[:, :1] % 40).all()
+    for i in range(len(targets)):
+        alone = nearest(targets[i : i + 1], support, 12)
+        assert torch.equal(alone[0][0], positions[i])
+        assert torch.equal(alone[1][0], cosine[i])

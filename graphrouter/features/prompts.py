@@ -1,0 +1,292 @@
+"""Prompts as numbers: centred embeddings, surface features, principal coordinates, similar ones.
+
+The same for training and serving, by statistics that are fitted on training rows alone.
+
+In the principal coordinates what a model gets right is close to linear. Two prompts are alike when
+their texts and their surfaces are: a long text with code in it is another task than a short one on
+the same subject. The kernel is
+
+    k(x, y) = exp(SHARPNESS * (cos(x, y) - 1) - |s_x - s_y|^2 / (2 * num_surface))
+
+over centred embeddings x, y and scaled surface features s. Its principal components (Schoelkopf,
+Smola and Mueller 1998) are computed from some training rows, the landmarks (Williams and Seeger
+2001, the Nystroem method).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from graphrouter.types import FloatArray
+
+Float32Array = NDArray[np.float32]
+
+SURFACE_NAMES = (
+    "log_chars", "log_words", "log_lines", "digit_share", "upper_share", "punctuation_share",
+    "non_ascii_share", "code_marks", "math_marks", "question_marks", "mean_word_length",
+)  # fmt: skip
+
+NUM_PRINCIPAL = 128
+NUM_LANDMARKS = 512
+SHARPNESS = 2.0
+_SMALLEST = 1e-6
+"""Directions with less than this share of the largest variance are noise of the arithmetic."""
+_TARGETS_AT_ONCE = 1024
+_SCAN_CHARS = 20_000
+_CODE = re.compile(r"[{};]|=>|==|\bdef\b|\breturn\b|\bimport\b|\bclass\b|\bfunction\b|```")
+_MATH = re.compile(r"[=+*/^<>\\]|\$")
+_PUNCTUATION = re.compile(r"[^\w\s]")
+
+
+@dataclass(frozen=True, eq=False)
+class PromptTransform:
+    """Centres and scales prompts with statistics of the training rows.
+
+    Never refitted at prediction. Each row is transformed by itself: it does not depend on others.
+    """
+
+    mean: Float32Array
+    """(dimension,) mean embedding."""
+    surface_mean: Float32Array
+    """(num_surface,)"""
+    surface_scale: Float32Array
+    """(num_surface,) > 0."""
+    coordinates: KernelCoordinates
+    """Principal coordinates."""
+
+    @classmethod
+    def fit(cls, embeddings: Float32Array, surface: Float32Array) -> Self:
+        """The transform of training rows.
+
+        Args:
+            embeddings: (num_queries, dimension) unit embeddings.
+            surface: (num_queries, num_surface) from `surface_features`.
+        """
+        mean = mean_of_present(embeddings)
+        surface_mean, surface_scale = column_moments(surface.astype(np.float64))
+        coordinates = KernelCoordinates.fit(
+            unit_vectors(embeddings - mean), _scaled(surface, surface_mean, surface_scale)
+        )
+        return cls(mean, surface_mean, surface_scale, coordinates)
+
+    def text(self, embeddings: Float32Array) -> Float32Array:
+        """Centred unit embeddings: (num_queries, dimension)."""
+        return unit_vectors(embeddings - self.mean)
+
+    def surface(self, raw: Float32Array) -> Float32Array:
+        """Scaled surface features, clipped to [-5, 5]: (num_queries, num_surface)."""
+        return _scaled(raw, self.surface_mean, self.surface_scale)
+
+    def principal(self, embeddings: Float32Array, raw_surface: Float32Array) -> Float32Array:
+        """Prompts in decorrelated coordinates, by falling variance: (num_queries, NUM_PRINCIPAL).
+
+        In these coordinates a ridge regression is one shrunk sum a coordinate, which the network
+        does inside the graph.
+        """
+        return self.coordinates.of(self.text(embeddings), self.surface(raw_surface))
+
+
+def surface_features(prompts: Sequence[str]) -> Float32Array:
+    """What can be read off a prompt without understanding it.
+
+    (num_prompts, len(SURFACE_NAMES)), all >= 0, no NaN. Lengths are those of the whole text; shares and marks come from its first 20,000 characters.
+    """
+    return np.array([_surface(prompt) for prompt in prompts], dtype=np.float32).reshape(
+        len(prompts), len(SURFACE_NAMES)
+    )
+
+
+def _surface(prompt: str) -> list[float]:
+    text = prompt[:_SCAN_CHARS]
+    chars = max(len(text), 1)
+    words = text.split()
+    return [
+        float(np.log1p(len(prompt))),
+        float(np.log1p(len(words) * len(prompt) / chars)),
+        float(np.log1p(text.count("\n") * len(prompt) / chars)),
+        sum(c.isdigit() for c in text) / chars,
+        sum(c.isupper() for c in text) / chars,
+        len(_PUNCTUATION.findall(text)) / chars,
+        0.0 if text.isascii() else sum(ord(c) > 127 for c in text) / chars,
+        float(np.log1p(len(_CODE.findall(text)))),
+        float(np.log1p(len(_MATH.findall(text)))),
+        float(np.log1p(text.count("?"))),
+        float(np.log1p(sum(map(len, words)) / max(len(words), 1))),
+    ]
+
+
+def prompt_chars(surface: Float32Array) -> FloatArray:
+    """Length of each prompt in characters, from raw surface features: (num_prompts,)."""
+    chars: FloatArray = np.expm1(surface[:, SURFACE_NAMES.index("log_chars")].astype(np.float64))
+    return chars
+
+
+class KernelCoordinates(NamedTuple):
+    """Maps prompts to decorrelated coordinates, by falling variance.
+
+    L landmarks, P = NUM_PRINCIPAL coordinates.
+    """
+
+    landmark_text: Float32Array
+    """(L, dimension) centred unit embeddings of the landmarks."""
+    landmark_surface: Float32Array
+    """(L, num_surface) their scaled surface features."""
+    basis: Float32Array
+    """(L, P) from kernel values to coordinates; zero columns where rows were too few."""
+    mean: Float32Array
+    """(P,) mean coordinates of the training rows, before they are centred."""
+
+    @classmethod
+    def fit(cls, text: Float32Array, surface: Float32Array) -> Self:
+        """The coordinates of training rows.
+
+        Args:
+            text: (num_queries, dimension) centred unit embeddings.
+            surface: (num_queries, num_surface) scaled surface features.
+        """
+        rows = np.sort(np.random.default_rng(0).permutation(len(text))[:NUM_LANDMARKS])
+        to_features, scale = (
+            _whitening(kernel(text[rows], surface[rows], text[rows], surface[rows])),
+            np.sqrt(text.shape[1]),
+        )
+        features = kernel(text, surface, text[rows], surface[rows]) @ to_features * scale
+        middle = features.mean(axis=0)
+        basis = _leading_directions(features - middle)
+        return cls(
+            text[rows],
+            surface[rows],
+            (to_features @ basis * scale).astype(np.float32),
+            (middle @ basis).astype(np.float32),
+        )
+
+    def of(self, text: Float32Array, surface: Float32Array) -> Float32Array:
+        """Coordinates of prompts: (num_queries, P), each row by itself.
+
+        Args:
+            text: (num_queries, dimension) centred unit embeddings.
+            surface: (num_queries, num_surface) scaled surface features.
+        """
+        landmarks, basis, mean = (
+            (self.landmark_text.astype(np.float64), self.landmark_surface.astype(np.float64)),
+            self.basis.astype(np.float64),
+            self.mean.astype(np.float64),
+        )
+        # One product a row: a matrix product may round a row differently in another batch.
+        rows = [
+            kernel(text[i : i + 1], surface[i : i + 1], *landmarks)[0] @ basis - mean
+            for i in range(len(text))
+        ]
+        return np.array(rows, dtype=np.float32).reshape(len(text), len(mean))
+
+
+def kernel(
+    text: Float32Array,
+    surface: Float32Array,
+    other_text: Float32Array | FloatArray,
+    other_surface: Float32Array | FloatArray,
+) -> FloatArray:
+    """How much alike prompts are, (num_rows, num_others) in (0, 1].
+
+    Args:
+        text: (num_rows, dimension) centred unit embeddings; a zero row is like nothing in
+            particular.
+        surface: (num_rows, num_surface) scaled surface features.
+        other_text: (num_others, dimension).
+        other_surface: (num_others, num_surface).
+
+    Example:
+        >>> text = np.array([[1.0, 0.0], [-1.0, 0.0]], dtype=np.float32)
+        >>> surface = np.zeros((2, 11), dtype=np.float32)
+        >>> kernel(text[:1], surface[:1], text, surface).round(3).tolist()
+        [[1.0, 0.018]]
+    """
+    cosine = text.astype(np.float64) @ np.asarray(other_text, dtype=np.float64).T
+    near, far = surface.astype(np.float64), np.asarray(other_surface, dtype=np.float64)
+    distance = (near**2).sum(axis=1)[:, None] + (far**2).sum(axis=1) - 2 * near @ far.T
+    alike: FloatArray = np.exp(
+        SHARPNESS * (cosine - 1) - np.maximum(distance, 0) / (2 * surface.shape[1])
+    )
+    return alike
+
+
+def _whitening(gram: FloatArray) -> FloatArray:
+    """W with gram = (gram W)(gram W)^T: (num_landmarks, rank)."""
+    values, vectors = np.linalg.eigh(gram)
+    kept = values > _SMALLEST * values.max()
+    white: FloatArray = vectors[:, kept] / np.sqrt(values[kept])
+    return white
+
+
+def _leading_directions(centred: FloatArray) -> FloatArray:
+    """Leading eigenvectors of the covariance: (num_features, NUM_PRINCIPAL), zero columns beyond
+    the rank.
+    """
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    order = np.argsort(values)[::-1][:NUM_PRINCIPAL]
+    order = order[values[order] > _SMALLEST * max(float(values.max()), _SMALLEST)]
+    directions = np.zeros((centred.shape[1], NUM_PRINCIPAL))
+    directions[:, : len(order)] = vectors[:, order]
+    return directions
+
+
+def nearest(targets: Tensor, support: Tensor, num_neighbours: int) -> tuple[Tensor, Tensor]:
+    """The most similar support rows of each target, most similar first.
+
+    Args:
+        targets: (num_targets, dimension) unit vectors.
+        support: (num_support, dimension) unit vectors.
+        num_neighbours: K; fewer when the support is smaller.
+
+    Returns:
+        Positions (num_targets, K) int64 and cosines (num_targets, K) of the dtype of `targets`.
+        Similarities are rounded before they are ranked: without that, equal prompts could change
+        places with the number of rows in the product, and scores with them.
+    """
+    count = min(num_neighbours, support.shape[0])
+    decimals = 6 if targets.dtype == torch.float32 else 10
+    found = []
+    for rows in torch.split(targets, _TARGETS_AT_ONCE):
+        found.append(torch.topk(torch.round(rows @ support.T, decimals=decimals), count, dim=1))
+    return torch.cat([part.indices for part in found]), torch.cat([part.values for part in found])
+
+
+def _scaled(raw: Float32Array, mean: Float32Array, scale: Float32Array) -> Float32Array:
+    scaled: Float32Array = np.clip((raw - mean) / scale, -5, 5).astype(np.float32)
+    return scaled
+
+
+def column_moments(values: FloatArray) -> tuple[Float32Array, Float32Array]:
+    """Column means and standard deviations that skip NaN.
+
+    0 and 1 for a column without values or without spread.
+    """
+    known = ~np.isnan(values)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, values, 0.0).sum(axis=0) / count
+    variance = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0) / count
+    scale = np.where(variance > 1e-12, np.sqrt(np.maximum(variance, 1e-12)), 1.0)
+    return mean.astype(np.float32), scale.astype(np.float32)
+
+
+def mean_of_present(embeddings: Float32Array) -> Float32Array:
+    """Mean (dimension,) of the rows (n, dimension) that are not all zero; zero without any."""
+    present = np.abs(embeddings).sum(axis=1) > 0
+    if not present.any():
+        return np.zeros(embeddings.shape[1], dtype=np.float32)
+    mean: Float32Array = embeddings[present].mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean
+
+
+def unit_vectors(vectors: Float32Array) -> Float32Array:
+    """Rows scaled to length 1, each by itself, so that a row does not depend on the others."""
+    norms = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
+    unit: Float32Array = (vectors / np.maximum(norms, 1e-9)).astype(np.float32)
+    return unit

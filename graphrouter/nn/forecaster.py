@@ -1,0 +1,278 @@
+"""From a network's scores to predictions: calibrated effects with intervals, tokens, cost, latency.
+
+Serving, the reward that validation watches and the tuning of settings all read a network this way.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphrouter.features.channels import EFFECT, ChannelScaler
+from graphrouter.features.prompts import nearest
+from graphrouter.nn.attention import Neighbourhood
+from graphrouter.nn.network import RoutingGNN, Targets
+from graphrouter.nn.readout import PairPredictions
+from graphrouter.nn.state import SupportState
+from graphrouter.pool import ModelPool
+from graphrouter.types import FloatArray, Predictions
+
+Z_80 = 1.2815515655446004
+"""Standard deviations on either side that hold 80 % of a normal distribution."""
+DEFAULT_FLOOR = 0.05
+"""Standard deviation of an effect logit, in logits, where everything about the model is known."""
+_QUERIES_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class LogitLine:
+    """A corrected effect logit: intercept + slope * logit.
+
+    After Platt (1999); the slope alone is temperature scaling (Guo et al., 2017).
+    """
+
+    intercept: float = 0.0
+    """In logits."""
+    slope: float = 1.0
+    """> 0; below 1 for a network that is too sure."""
+
+
+@dataclass(frozen=True)
+class EffectCalibration:
+    """From the effect logits of the network to calibrated ones; the identity as it stands.
+
+    The line, and the offset of the task, are those of the query, the same for all models, and the
+    slope is above 0. So the order of the models on a query never changes, nor does a choice by
+    effect alone, and a newcomer needs no calibration of its own. What effect is worth against cost
+    does change. `training.calibration` fits it.
+
+    Example:
+        >>> calibration = EffectCalibration(task_known=LogitLine(0.5, 2.0), offsets=(0.0, -0.25))
+        >>> level, slope = calibration.lines(torch.tensor([0, 1, -1]))
+        >>> level.tolist(), slope.tolist()
+        ([0.5, 0.25, 0.0], [2.0, 2.0, 1.0])
+    """
+
+    task_known: LogitLine = field(default_factory=LogitLine)
+    """For queries whose task is named."""
+    task_hidden: LogitLine = field(default_factory=LogitLine)
+    """For queries whose task is unknown."""
+    offsets: tuple[float, ...] = ()
+    """Added to the intercept for each task of the training, in their order, in logits; 0 for tasks
+    that came later."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The calibration that `dataclasses.asdict` took apart.
+
+        Example:
+            >>> values = {"task_known": {"slope": 0.9}, "task_hidden": {}, "offsets": []}
+            >>> EffectCalibration.from_dict(values).task_known.slope
+            0.9
+        """
+        return cls(
+            LogitLine(**values["task_known"]),
+            LogitLine(**values["task_hidden"]),
+            tuple(values["offsets"]),
+        )
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing is corrected."""
+        return self == EffectCalibration()
+
+    def lines(self, task: Tensor) -> tuple[Tensor, Tensor]:
+        """Level and slope for each query, (num_queries,) float64 each.
+
+        Args:
+            task: (num_queries,) int64 position of the task, -1 = unknown.
+        """
+        known = task >= 0
+        level, slope = (
+            torch.where(known, named, hidden).double()
+            for named, hidden in (
+                (self.task_known.intercept, self.task_hidden.intercept),
+                (self.task_known.slope, self.task_hidden.slope),
+            )
+        )
+        if self.offsets:
+            has_offset = known & (task < len(self.offsets))
+            offsets = torch.tensor(self.offsets, dtype=torch.float64)
+            level = level + torch.where(
+                has_offset, offsets[task.clamp(0, len(self.offsets) - 1)], 0.0
+            )
+        return level, slope
+
+    def apply(self, scored: PairPredictions, task: Tensor) -> PairPredictions:
+        """The predictions with calibrated effect logits, and the standard deviations of these.
+
+        The other channels as they were.
+
+        Args:
+            scored: What the network says of B queries.
+            task: (B,) int64 position of the task, -1 = unknown.
+        """
+        if self.is_identity:
+            return scored
+        level, slope = (part.to(scored.location.dtype).unsqueeze(1) for part in self.lines(task))
+        location, log_scale = scored.location.clone(), scored.log_scale.clone()
+        location[EFFECT] = level + slope * location[EFFECT]
+        log_scale[EFFECT] = log_scale[EFFECT] + slope.log()
+        return scored._replace(location=location, log_scale=log_scale)
+
+
+@dataclass(frozen=True)
+class EffectInterval:
+    """From what the network says of a pair to an 80 % interval of the expected effect.
+
+    The interval is about what the model achieves on average on queries like this one, as far as the
+    model is not known; it is not about the single outcome, which is mostly 0 or 1.
+    `training.intervals` fits it.
+
+    Example:
+        >>> location, spread = torch.zeros(1, 2), torch.tensor([[0.1, 1.0]])
+        >>> low, high = EffectInterval().bounds(location, spread.log())
+        >>> [round(width, 2) for width in (high - low)[0].tolist()]
+        [0.07, 0.57]
+    """
+
+    scale: float = 1.0
+    """Factor of the standard deviation that the network gives, > 0."""
+    floor: float = DEFAULT_FLOOR
+    """Standard deviation in logits that stays when the network has no doubt left, >= 0."""
+
+    def bounds(self, location: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
+        """Both ends, in [0, 1]; sigmoid(location) is never outside.
+
+        Args:
+            location: (num_queries, num_models) effect logit.
+            log_scale: (num_queries, num_models) logarithm of its standard deviation.
+        """
+        half = Z_80 * ((self.scale * log_scale.exp()).square() + self.floor**2).sqrt()
+        middle = torch.sigmoid(location)
+        return torch.minimum(torch.sigmoid(location - half), middle), torch.maximum(
+            torch.sigmoid(location + half), middle
+        )
+
+
+class EncodedQueries(NamedTuple):
+    """Queries as the network reads them, before similar ones are looked up. B queries."""
+
+    text: Tensor
+    """(B, dimension) centred unit embeddings."""
+    principal: Tensor
+    """(B, P) text and surface features in decorrelated coordinates."""
+    task: Tensor
+    """(B,) int64 position of the task, -1 = unknown."""
+    num_chars: Tensor
+    """(B,) float64 length of the prompt in characters."""
+
+    def split(self, size: int) -> list[EncodedQueries]:
+        """The same queries in parts of at most `size`, at least one part."""
+        parts = (torch.split(column, size) for column in self)
+        return [EncodedQueries(*columns) for columns in zip(*parts, strict=True)]
+
+
+class Forecast(NamedTuple):
+    """Predictions, and what they rest on. B queries, M models, K neighbours a query."""
+
+    predictions: Predictions
+    """(B, M) of each quantity."""
+    neighbours: Neighbourhood
+    """(B, K) similar support queries, most similar first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forecaster:
+    """A network, and how its scores are read: calibrate, sigmoid, decode, interval."""
+
+    net: RoutingGNN
+    """In evaluation mode."""
+    channels: ChannelScaler
+    """From channels to tokens, dollars and seconds."""
+    calibration: EffectCalibration = field(default_factory=EffectCalibration)
+    """What corrects the effects; nothing by default."""
+    interval: EffectInterval | None = None
+    """How wide the interval of an effect is; None for predictions without intervals."""
+
+    @classmethod
+    def in_double(
+        cls,
+        net: RoutingGNN,
+        channels: ChannelScaler,
+        calibration: EffectCalibration | None = None,
+        interval: EffectInterval | None = None,
+    ) -> Forecaster:
+        """A forecaster that computes in double precision, with a copy of the network.
+
+        In double precision a score does not depend on the batch that it is computed in.
+        """
+        precise = copy.deepcopy(net).double().eval()
+        return cls(precise, channels, calibration or EffectCalibration(), interval)
+
+    @torch.inference_mode()
+    def forecast_queries(
+        self, state: SupportState, queries: EncodedQueries, pool: ModelPool, num_neighbours: int
+    ) -> Forecast:
+        """What is expected of every model on each query, and the queries it rests on.
+
+        Args:
+            state: Of the support, in the precision of the network.
+            queries: To be predicted, of the same precision.
+            pool: The models of the support.
+            num_neighbours: Similar support queries to look up a query.
+        """
+        if queries.task.numel() == 0:
+            return self._forecast_nothing(pool)
+        predictions, found = [], []
+        for some in queries.split(_QUERIES_AT_ONCE):
+            similar = Neighbourhood(*nearest(some.text, state.query_text, num_neighbours))
+            targets = Targets(principal=some.principal, task=some.task, neighbours=similar)
+            predictions.append(
+                self.read(self.net.score(state, targets), some.task, pool, some.num_chars.numpy())
+            )
+            found.append(similar)
+        return Forecast(
+            Predictions.concatenate(predictions),
+            Neighbourhood(*(torch.cat(column) for column in zip(*found, strict=True))),
+        )
+
+    def read(
+        self, scored: PairPredictions, task: Tensor, pool: ModelPool, num_chars: FloatArray
+    ) -> Predictions:
+        """What the scores mean: expected effect, tokens, cost and latency of each pair.
+
+        Args:
+            scored: What the network says of B queries, on CPU.
+            task: (B,) int64 position of the task, -1 = unknown.
+            pool: The models that were scored, for their names and prices.
+            num_chars: (B,) length of the prompts in characters.
+        """
+        calibrated = self.calibration.apply(scored, task)
+        location = calibrated.location.clone()
+        location[EFFECT] = torch.sigmoid(location[EFFECT])
+        predictions = self.channels.decode(
+            pool.names,
+            location.numpy(),
+            calibrated.log_scale.numpy(),
+            prices=pool.prices,
+            num_chars=num_chars,
+        )
+        if self.interval is None:
+            return predictions
+        low, high = self.interval.bounds(calibrated.location[EFFECT], calibrated.log_scale[EFFECT])
+        return replace(predictions, effect_low=low.numpy(), effect_high=high.numpy())
+
+    def _forecast_nothing(self, pool: ModelPool) -> Forecast:
+        """The forecast of no query."""
+        none = np.zeros((0, len(pool)))
+        ends = none if self.interval else None
+        predictions = Predictions.from_arrays(pool.names, none, effect_low=ends, effect_high=ends)
+        nobody = Neighbourhood(torch.zeros(0, 0, dtype=torch.int64), torch.zeros(0, 0))
+        return Forecast(predictions, nobody)
