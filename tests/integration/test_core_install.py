@@ -36,12 +36,8 @@ def test_the_core_does_its_work_where_the_extras_are_hidden(tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_core_installs_alone(tmp_path: Path) -> None:
-    asked = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", tmp_path]
-        + ["toml==0.10.2"],
-        capture_output=True,
-        check=False,
-    )
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "toml==0.10.2"]
+    asked = subprocess.run(pip, cwd=tmp_path, capture_output=True, check=False)
     if asked.returncode != 0:
         pytest.skip("no package index can be reached")
     shown = output_of("bash", FOLDER / "run.sh", tmp_path / "env", sys.executable, timeout=1700)
