@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from graphrouter.data.readers import load_dataset
     from graphrouter.data.schema import RoutingDataset
     from graphrouter.data.splits import split_dataset
+    from graphrouter.decision import Decision
     from graphrouter.exceptions import GraphRouterError
     from graphrouter.policy import Policy
     from graphrouter.pool import ModelCard
     from graphrouter.router.graph_router import GraphRouter
     from graphrouter.router.loading import load_router
-    from graphrouter.types import Decision, Predictions
+    from graphrouter.types import Predictions
 
 __version__ = "0.1.0"
 
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "Decision": "graphrouter.types",
+    "Decision": "graphrouter.decision",
     "GraphRouter": "graphrouter.router.graph_router",
     "GraphRouterError": "graphrouter.exceptions",
     "ModelCard": "graphrouter.pool",

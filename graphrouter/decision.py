@@ -1,18 +1,125 @@
-"""From predictions to a choice: which models a policy rules out and why, and whom it prefers."""
+"""From predictions to a choice: whom a policy rules out and why, and whom it prefers.
+
+`decide` makes a `Decision`; the reasons to rule a model out are all in `_reject`.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from graphrouter.exceptions import PolicyError, UnknownModelError
+from graphrouter.files import to_plain
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelCard, ModelPool
-from graphrouter.types import BoolArray, Candidate, Decision, Evidence, FloatArray, Predictions
+from graphrouter.types import BoolArray, FloatArray, Predictions
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One model as the policy saw it for one query."""
+
+    model: str
+    effect: float
+    cost_usd: float | None
+    output_tokens: float | None
+    latency_s: float | None
+    utility: float | None
+    """What the policy maximises; None for a rejected model."""
+    rejected: str | None = None
+    """Why the policy ruled the model out; None when it was in the running."""
+    effect_low: float | None = None
+    """Lower end of the 80 % interval of the expected effect; None for a router that gives none."""
+    effect_high: float | None = None
+    """Upper end of the same interval."""
+
+    @property
+    def doubt(self) -> float | None:
+        """Width of the interval of the expected effect: how little is known of the model here.
+
+        None without an interval.
+
+        Example:
+            >>> ends = {"effect_low": 0.25, "effect_high": 0.75}
+            >>> Candidate("new", 0.6, None, None, None, 0.6, **ends).doubt
+            0.5
+        """
+        if self.effect_low is None or self.effect_high is None:
+            return None
+        return self.effect_high - self.effect_low
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A solved query that resembles the one being routed."""
+
+    query_id: str
+    prompt: str
+    task: str | None
+    similarity: float
+    """Cosine similarity of the prompt embeddings, their training mean taken off, in [-1, 1]."""
+    effects: Mapping[str, float]
+    """Observed effect by model; a model that was never run on it is absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Where to send one query, and why.
+
+    Example:
+        >>> late = "latency 12.00 s above 10"
+        >>> slow = Candidate("grand", 0.9, 0.004, 300.0, 12.0, None, rejected=late)
+        >>> quick = Candidate("nano", 0.6, 0.0001, 200.0, 2.0, 0.55)
+        >>> decision = Decision(model="nano", effect=0.6, cost_usd=0.0001, candidates=(quick, slow))
+        >>> decision.latency_s, decision.rejected
+        (2.0, {'grand': 'latency 12.00 s above 10'})
+    """
+
+    model: str
+    effect: float
+    """Expected effect of the chosen model, in [0, 1]."""
+    cost_usd: float | None
+    """Expected US dollars of the call; None when it cannot be predicted."""
+    candidates: tuple[Candidate, ...]
+    """Every model of the pool: those in the running first, best first, then the rejected ones."""
+    evidence: tuple[Evidence, ...] = ()
+    """The most similar solved queries, most similar first."""
+    used_fallback: bool = False
+    """True when nobody satisfied the policy and its named fallback was taken."""
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    """The policy's settings, without the defaults."""
+    effect_low: float | None = None
+    """Lower end of the 80 % interval of the expected effect of the chosen model; None for a router
+    that gives none."""
+    effect_high: float | None = None
+    """Upper end of the same interval."""
+    used_safe_model: bool = False
+    """True when too little was known of the best candidate and the policy's safe model was taken in
+    its place."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, as `graphrouter route --json` prints them; NaN becomes None.
+
+        Example:
+            >>> Decision("nano", 0.6, None, candidates=()).to_dict()["model"]
+            'nano'
+        """
+        return {each.name: to_plain(getattr(self, each.name)) for each in fields(self)}
+
+    @property
+    def rejected(self) -> dict[str, str]:
+        """Why each model that the policy ruled out was ruled out, by model."""
+        return {c.model: c.rejected for c in self.candidates if c.rejected is not None}
+
+    @property
+    def latency_s(self) -> float | None:
+        """Expected seconds to the end of the answer of the chosen model; None when unknown."""
+        return next(c.latency_s for c in self.candidates if c.model == self.model)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,4 +31,41 @@ def write_json(value: Any, file: Path) -> None:
     """
     file.write_text(
         json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
+
+
+def to_plain(value: Any) -> Any:
+    """The value as JSON can hold it, None for NaN and infinity.
+
+    Takes what the package hands around: mappings, sequences, dataclasses, settings, paths, NumPy
+    arrays and scalars.
+
+    Example:
+        >>> to_plain({"cost_usd": float("nan"), "models": ("nano", "grand")})
+        {'cost_usd': None, 'models': ['nano', 'grand']}
+
+    Raises:
+        TypeError: It holds something else.
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):  # also numpy.float64
+        return float(value) if math.isfinite(value) else None
+    if hasattr(value, "model_dump"):  # pydantic, without importing it here
+        return to_plain(value.model_dump(mode="json", by_alias=True))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            each.name: to_plain(getattr(value, each.name)) for each in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # NumPy, without importing it here
+        return to_plain(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [to_plain(item) for item in value]
+    raise TypeError(
+        f"JSON was to be made of a value, received a {type(value).__name__}; expected numbers, "
+        "text, mappings, sequences or dataclasses."
     )

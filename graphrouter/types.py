@@ -1,15 +1,18 @@
-"""Hand-offs between the parts: what a router predicts, what it decides and why. NumPy only."""
+"""Hand-offs between the parts: what routers are asked, predict, and what was observed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, Self
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphrouter.exceptions import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -221,6 +224,33 @@ class Predictions(QuantityArrays):
     def _filled(self) -> tuple[str, ...]:
         return (*QUANTITIES, *(end for end in _ENDS if getattr(self, end) is not None))
 
+    def to_frame(self, query_ids: Sequence[str] | None = None) -> pd.DataFrame:
+        """One row a (query, model) pair, query by query; NaN where nothing can be predicted.
+
+        Columns: `query_id`, `model`, `effect`, `effect_low`, `effect_high`, `cost_usd`,
+        `input_tokens`, `output_tokens`, `latency_s`. Queries without ids are numbered from 1.
+
+        Example:
+            >>> predictions = Predictions.from_arrays(("nano", "grand"), np.array([[0.4, 0.9]]))
+            >>> predictions.to_frame()["effect"].tolist()
+            [0.4, 0.9]
+        """
+        import pandas as pd  # here, so that what decides alone need not load it
+
+        ids = [str(i + 1) for i in range(len(self))] if query_ids is None else list(query_ids)
+        effect, *others = QUANTITIES
+        unknown = np.full(self.effect.shape, np.nan)
+        columns = {name: getattr(self, name) for name in (effect, *_ENDS, *others)}
+        return pd.DataFrame(
+            {
+                "query_id": pd.Series(
+                    np.repeat(np.array(ids, object), len(self.models)), dtype="str"
+                ),
+                "model": pd.Series(list(self.models) * len(self), dtype="str"),
+                **{k: (unknown if v is None else v).ravel() for k, v in columns.items()},
+            }
+        )
+
     @classmethod
     def from_arrays(
         cls,
@@ -272,96 +302,3 @@ class ObservedOutcomes(QuantityArrays):
     def mask(self) -> BoolArray:
         """(num_queries, num_models), True where the effect was observed."""
         return np.isfinite(self.effect)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One model as the policy saw it for one query."""
-
-    model: str
-    effect: float
-    cost_usd: float | None
-    output_tokens: float | None
-    latency_s: float | None
-    utility: float | None
-    """What the policy maximises; None for a rejected model."""
-    rejected: str | None = None
-    """Why the policy ruled the model out; None when it was in the running."""
-    effect_low: float | None = None
-    """Lower end of the 80 % interval of the expected effect; None for a router that gives none."""
-    effect_high: float | None = None
-    """Upper end of the same interval."""
-
-    @property
-    def doubt(self) -> float | None:
-        """Width of the interval of the expected effect: how little is known of the model here.
-
-        None without an interval.
-
-        Example:
-            >>> Candidate("new", 0.6, None, None, None, 0.6, effect_low=0.25, effect_high=0.75).doubt
-            0.5
-        """
-        return (
-            None
-            if self.effect_low is None or self.effect_high is None
-            else self.effect_high - self.effect_low
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A solved query that resembles the one being routed."""
-
-    query_id: str
-    prompt: str
-    task: str | None
-    similarity: float
-    """Cosine similarity of the prompt embeddings, their training mean taken off, in [-1, 1]."""
-    effects: Mapping[str, float]
-    """Observed effect by model; a model that was never run on it is absent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Where to send one query, and why.
-
-    Example:
-        >>> slow = Candidate("grand", 0.9, 0.004, 300.0, 12.0, None, rejected="latency 12.00 s above 10")
-        >>> quick = Candidate("nano", 0.6, 0.0001, 200.0, 2.0, 0.55)
-        >>> decision = Decision(model="nano", effect=0.6, cost_usd=0.0001, candidates=(quick, slow))
-        >>> decision.latency_s, decision.rejected
-        (2.0, {'grand': 'latency 12.00 s above 10'})
-    """
-
-    model: str
-    effect: float
-    """Expected effect of the chosen model, in [0, 1]."""
-    cost_usd: float | None
-    """Expected US dollars of the call; None when it cannot be predicted."""
-    candidates: tuple[Candidate, ...]
-    """Every model of the pool: those in the running first, best first, then the rejected ones."""
-    evidence: tuple[Evidence, ...] = ()
-    """The most similar solved queries, most similar first."""
-    used_fallback: bool = False
-    """True when nobody satisfied the policy and its named fallback was taken."""
-    policy: Mapping[str, Any] = field(default_factory=dict)
-    """The policy's settings, without the defaults."""
-    effect_low: float | None = None
-    """Lower end of the 80 % interval of the expected effect of the chosen model; None for a router
-    that gives none."""
-    effect_high: float | None = None
-    """Upper end of the same interval."""
-    used_safe_model: bool = False
-    """True when too little was known of the best candidate and the policy's safe model was taken in
-    its place."""
-
-    @property
-    def rejected(self) -> dict[str, str]:
-        """Why each model that the policy ruled out was ruled out, by model."""
-        return {c.model: c.rejected for c in self.candidates if c.rejected is not None}
-
-    @property
-    def latency_s(self) -> float | None:
-        """Expected seconds to the end of the answer of the chosen model; None when unknown."""
-        return next(c.latency_s for c in self.candidates if c.model == self.model)

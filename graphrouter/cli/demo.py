@@ -19,9 +19,9 @@ from graphrouter.policy import PRESETS, Policy
 if TYPE_CHECKING:
     from graphrouter.bench.simulate.simulation import Simulation
     from graphrouter.data import RoutingDataset
+    from graphrouter.decision import Decision
     from graphrouter.router.graph_router import GraphRouter
     from graphrouter.router.protocol import Router
-    from graphrouter.types import Decision
 
 NUM_QUERIES, NUM_MODELS = 1200, 12
 ROUTED_TASKS = ("facts", "code_writing", "professional")

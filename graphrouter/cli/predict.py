@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from graphrouter.router.protocol import Router
-    from graphrouter.types import Predictions
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 _QUERIES_AT_ONCE = 256
@@ -131,40 +130,9 @@ def predict_table(router: Router, queries: QueryList) -> pd.DataFrame:
     parts = []
     for start in track(starts, "Predicting"):
         rows = slice(start, start + _QUERIES_AT_ONCE)
-        parts.append(
-            _long(
-                queries.ids[rows], router.predict(queries.prompts[rows], tasks=queries.tasks[rows])
-            )
-        )
+        predictions = router.predict(queries.prompts[rows], tasks=queries.tasks[rows])
+        parts.append(predictions.to_frame(queries.ids[rows]))
     return pd.concat(parts, ignore_index=True)
-
-
-def _long(ids: list[str], predictions: Predictions) -> pd.DataFrame:
-    import numpy as np
-    import pandas as pd
-
-    names = (
-        "effect",
-        "effect_low",
-        "effect_high",
-        "cost_usd",
-        "input_tokens",
-        "output_tokens",
-        "latency_s",
-    )
-    unknown = np.full(predictions.effect.shape, np.nan)
-    columns = {
-        name: unknown if (known := getattr(predictions, name)) is None else known for name in names
-    }
-    return pd.DataFrame(
-        {
-            "query_id": pd.Series(
-                np.repeat(np.array(ids, dtype=object), len(predictions.models)), dtype="str"
-            ),
-            "model": pd.Series(list(predictions.models) * len(ids), dtype="str"),
-            **{name: values.ravel() for name, values in columns.items()},
-        }
-    )
 
 
 def _prompts(column: pd.Series, source: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from graphrouter.cli.console import console
-from graphrouter.types import Candidate, Decision, Evidence
+from graphrouter.decision import Candidate, Decision, Evidence
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -79,7 +79,7 @@ def route(
     chosen = resolved_policy(policy, router)
     decision = router.route(text, task=task, policy=chosen)
     if as_json:
-        print_json(decision)
+        print_json(decision.to_dict())
     else:
         show_decision(decision, describe_policy(chosen), top=top)
 

@@ -8,8 +8,8 @@ from itertools import islice
 
 import pandas as pd
 
+from graphrouter.decision import Evidence
 from graphrouter.router.support import Support
-from graphrouter.types import Evidence
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from graphrouter.artifact import artifact_folder
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.data.splits import prompt_key
-from graphrouter.decision import decide
+from graphrouter.decision import Decision, Evidence, decide
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError, UnknownModelError
 from graphrouter.features.channels import SpendUnit
@@ -36,7 +36,7 @@ from graphrouter.router.probes import suggest_probes
 from graphrouter.router.protocol import Router, check_frame
 from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.router.support import Change, Learned, Provenance, Support
-from graphrouter.types import Decision, Evidence, Predictions, Queries
+from graphrouter.types import Predictions, Queries
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback

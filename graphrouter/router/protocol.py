@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from graphrouter.decision import PolicyContext, decide
+from graphrouter.decision import Decision, PolicyContext, decide
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelCard, ModelPool
-from graphrouter.types import Decision, Predictions, Queries
+from graphrouter.types import Predictions, Queries
 
 if TYPE_CHECKING:
     import pandas as pd

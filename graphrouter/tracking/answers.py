@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from graphrouter.decision import Decision
 from graphrouter.policy import Policy, parse_policy
 from graphrouter.policy_settings import PolicySetting, list_settings
 from graphrouter.router.protocol import Router
-from graphrouter.types import Decision
 
 _MLFLOW_TYPES = {str: "string", float: "double", int: "long", bool: "boolean"}
 

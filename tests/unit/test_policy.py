@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from graphrouter.decision import PolicyContext, decide
+from graphrouter.decision import Decision, Evidence, PolicyContext, decide
 from graphrouter.exceptions import PolicyError, UnknownModelError
 from graphrouter.policy import PRESETS, CostScale, Policy, parse_policy
 from graphrouter.pool import ModelCard, ModelPool
-from graphrouter.types import Decision, Evidence, Predictions
+from graphrouter.types import Predictions
 
 NAN = float("nan")
 SCALE = CostScale(0.0, 0.1)

@@ -1,5 +1,4 @@
-"""Predictions and decisions: shapes, unknown quantities, what a decision tells of its
-candidates."""
+"""Queries, predictions and observed outcomes: shapes, and what is unknown."""
 
 from __future__ import annotations
 
@@ -13,8 +12,6 @@ import pytest
 from graphrouter.exceptions import DataError
 from graphrouter.types import (
     QUANTITIES,
-    Candidate,
-    Decision,
     ObservedOutcomes,
     Predictions,
     Queries,
@@ -145,40 +142,6 @@ def test_predictions_cannot_be_changed_by_assignment() -> None:
         predictions.models = ("b",)  # type: ignore[misc]
 
 
-@pytest.fixture
-def decision() -> Decision:
-    candidates = (
-        Candidate("a", 0.5, 0.1, 10.0, 1.5, 0.4),
-        Candidate("b", 0.9, None, None, None, None, rejected="cost unknown"),
-        Candidate("c", 0.8, 0.3, None, 2.0, None, rejected="in excluded"),
-    )
-    return Decision(model="a", effect=0.5, cost_usd=0.1, candidates=candidates)
-
-
-def test_a_decision_tells_why_each_model_was_rejected(decision: Decision) -> None:
-    assert decision.rejected == {"b": "cost unknown", "c": "in excluded"}
-
-
-def test_latency_is_that_of_the_chosen_model(decision: Decision) -> None:
-    assert decision.latency_s == 1.5
-    assert dataclasses.replace(decision, model="c").latency_s == 2.0
-    assert dataclasses.replace(decision, model="b").latency_s is None
-
-
-def test_doubt_is_the_width_of_the_interval(decision: Decision) -> None:
-    candidate = decision.candidates[0]
-    assert candidate.doubt is None
-    assert dataclasses.replace(candidate, effect_low=0.25, effect_high=0.75).doubt == 0.5
-
-
-def test_a_decision_has_no_evidence_and_no_fallback_unless_said(decision: Decision) -> None:
-    assert not decision.used_safe_model
-    assert (decision.effect_low, decision.effect_high) == (None, None)
-    assert decision.evidence == ()
-    assert not decision.used_fallback
-    assert decision.policy == {}
-
-
 def test_queries_are_prompts_with_what_is_known_of_them() -> None:
     assert Queries.of(["a", "b"]) == Queries(("a", "b"), (None, None))
     assert Queries.of([]) == Queries((), ())
@@ -213,3 +176,15 @@ def test_a_further_fact_about_a_query_needs_a_field_and_nothing_else() -> None:
     assert Queries.of(asked) is asked
     assert asked.take([1]) == QueriesOfUsers(("b",), ("t",), users=("bob",))
     assert asked.without_tasks() == QueriesOfUsers(("a", "b"), (None, None), users=("ann", "bob"))
+
+
+def test_predictions_as_a_frame_have_one_row_a_pair() -> None:
+    effect = np.array([[0.1, 0.2], [0.3, 0.4]])
+    frame = Predictions.from_arrays(("nano", "grand"), effect).to_frame(["b", "a"])
+    assert frame["query_id"].tolist() == ["b", "b", "a", "a"]
+    assert frame["model"].tolist() == ["nano", "grand", "nano", "grand"]
+    assert frame["effect"].tolist() == [0.1, 0.2, 0.3, 0.4]
+    assert frame[["effect_low", "cost_usd"]].isna().all(axis=None)
+    assert frame.dtypes["query_id"] == "str"
+    numbered = Predictions.from_arrays(("nano",), effect[:, :1]).to_frame()
+    assert numbered["query_id"].tolist() == ["1", "2"]

@@ -18,10 +18,10 @@ from graphrouter.cli.options import Preset, build_policy, describe_policy
 from graphrouter.cli.render import one_line, show_decision, usd_form
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset
+from graphrouter.decision import Candidate, Decision, Evidence
 from graphrouter.exceptions import PolicyError
 from graphrouter.policy import PRESETS, Policy
 from graphrouter.router.graph_router import GraphRouter
-from graphrouter.types import Candidate, Decision, Evidence
 
 Invoke = Callable[..., tuple[int, str, str]]
 PROMPT = "Translate 'good morning' into French."

@@ -20,6 +20,7 @@ from graphrouter.tracking.answers import (
     answer,
     policy_of,
 )
+from graphrouter.types import Queries
 
 PROMPTS = ["Add 17 and 25.", "Translate 'good morning' into French."]
 
@@ -65,8 +66,8 @@ def test_what_cannot_be_predicted_is_null_in_json(
 
 
 def _assessed_with(router: GraphRouter, predictions: Any) -> Any:
-    assessed = router._assess(PROMPTS, None)._replace(predictions=predictions)
-    return lambda self, prompts, tasks: assessed
+    assessed = router._assess(Queries.of(PROMPTS))._replace(predictions=predictions)
+    return lambda self, queries: assessed
 
 
 def test_no_prompts_no_rows(router: GraphRouter) -> None:
