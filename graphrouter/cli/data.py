@@ -44,7 +44,7 @@ def simulate(
     Example: graphrouter data simulate --out data/world --queries 600 --seed 1
     """
     from graphrouter.bench.simulate.simulation import simulate as simulate_dataset
-    from graphrouter.data.readers import write_tables
+    from graphrouter.data.table_files import write_tables
 
     if any(out.glob("queries.*")) and not any(out.glob("truth.*")):
         raise DataError(

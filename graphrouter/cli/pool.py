@@ -129,7 +129,7 @@ def suggest_probes(
     router = load_router(artifact)
     probes = router.suggest_probes(num, model=model)
     if out is not None:
-        from graphrouter.data.readers import write_table
+        from graphrouter.data.table_files import write_table
 
         replace_file(out, partial(write_table, probes))
     if as_json:

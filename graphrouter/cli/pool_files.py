@@ -81,7 +81,7 @@ def read_outcomes(file: Path) -> pd.DataFrame:
     """The outcomes in a file, numbers read from text."""
     import pandas as pd
 
-    from graphrouter.data.readers import read_table
+    from graphrouter.data.table_files import read_table
 
     table = read_table(file)
     if "effect" not in table.columns:

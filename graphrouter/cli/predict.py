@@ -67,7 +67,7 @@ def predict(
             f"--out {out} is the file with the queries, which would be lost. Name another file."
         )
 
-    from graphrouter.data.readers import write_table
+    from graphrouter.data.table_files import write_table
     from graphrouter.router.loading import load_router
 
     wanted = read_queries(queries)
@@ -89,7 +89,7 @@ def read_queries(file: Path) -> QueryList:
         DataError: The file is missing, no table, empty, without prompts, or has the same query_id
             twice.
     """
-    from graphrouter.data.readers import read_table
+    from graphrouter.data.table_files import read_table
     from graphrouter.data.values import parse_ids, parse_texts
 
     frame = read_table(file)

@@ -10,18 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from graphrouter.data.columns import KEYS, OUTCOME_NUMBERS, TABLES, TableName, columns_of
+from graphrouter.data.table_files import TableFormat, write_tables
 from graphrouter.data.validation import normalise_frames, pair_positions
 from graphrouter.exceptions import DataError
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import FloatArray, IntArray
-
-TableFormat = Literal["parquet", "csv", "jsonl"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,10 +174,6 @@ class RoutingDataset:
             DataError: The folder holds one of the tables in another format, or the format is
                 unknown.
         """
-        from graphrouter.data.readers import (
-            write_tables,
-        )  # readers build datasets, so they import this module
-
         write_tables({table: getattr(self, table) for table in TABLES}, Path(folder), format=format)
 
     def _query_positions(self, query_ids: Sequence[str]) -> IntArray:

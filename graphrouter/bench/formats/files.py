@@ -16,7 +16,7 @@ from pyarrow import parquet as arrow_parquet
 
 from graphrouter.bench.hub.sources import SOURCE_FILE
 from graphrouter.data.columns import SplitName
-from graphrouter.data.readers import read_table
+from graphrouter.data.table_files import read_table
 from graphrouter.exceptions import DataError
 
 PICKLES = (".pkl", ".pickle")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from graphrouter.data.readers import read_table, write_table
+from graphrouter.data.table_files import read_table, write_table
 from graphrouter.router.graph_router import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]

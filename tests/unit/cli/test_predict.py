@@ -12,7 +12,7 @@ import pytest
 from graphrouter.bench.simulate.simulation import Simulation
 from graphrouter.cli import predict as predict_module
 from graphrouter.cli.predict import predict_table, read_queries
-from graphrouter.data.readers import read_table, write_table
+from graphrouter.data.table_files import read_table, write_table
 from graphrouter.exceptions import DataError
 from graphrouter.files import replace_file
 from graphrouter.router.graph_router import GraphRouter
