@@ -236,7 +236,7 @@ def fit_baseline(
 ) -> float:
     """How many seconds a baseline took to be fitted and saved in `out`, which is reported."""
     from graphrouter.bench.baselines import BASELINES, LearningData
-    from graphrouter.bench.baselines.tools.cascades import Cascade
+    from graphrouter.bench.baselines.methods.cascades import Cascade
     from graphrouter.encoders import create_encoder
 
     start = time.perf_counter()

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from graphrouter.bench.baselines import BASELINES
-from graphrouter.bench.baselines.tools.cascades import Cascade
+from graphrouter.bench.baselines.methods.cascades import Cascade
 from graphrouter.bench.evaluation.bootstrap import Interval
 from graphrouter.bench.evaluation.evaluate import ORACLE
 from graphrouter.bench.evaluation.families import METRICS, Metric

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import numpy as np
 
 from graphrouter.bench.baselines.baseline import Baseline
-from graphrouter.bench.baselines.tools.cascades import Cascade
+from graphrouter.bench.baselines.methods.cascades import Cascade
 from graphrouter.bench.evaluation.contender import Contender, Replayed
 from graphrouter.bench.evaluation.frontier import replay_trade_offs
 from graphrouter.bench.observations import Observations

@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from graphrouter.bench.baselines.learning import LearningData
-from graphrouter.bench.baselines.tools.cascades import (
+from graphrouter.bench.baselines.methods.cascades import (
     Cascade,
     Recorded,
     Replay,
@@ -23,7 +23,7 @@ from graphrouter.bench.baselines.tools.cascades import (
     shortlist,
     worth,
 )
-from graphrouter.bench.baselines.tools.judges import (
+from graphrouter.bench.baselines.methods.judges import (
     ERROR_RATE,
     NUM_VOTES,
     judge_errs,

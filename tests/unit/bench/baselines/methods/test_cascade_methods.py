@@ -16,8 +16,8 @@ from graphrouter.bench.baselines.methods.cascade_methods import (
     FrugalGPT,
     RouterBenchCascade,
 )
-from graphrouter.bench.baselines.tools.cascades import Recorded, best_point
-from graphrouter.bench.baselines.tools.judges import (
+from graphrouter.bench.baselines.methods.cascades import Recorded, best_point
+from graphrouter.bench.baselines.methods.judges import (
     NUM_VOTES,
     judge_errs,
     simulated_score,

@@ -16,7 +16,7 @@ from graphrouter.bench.baselines.methods.cascade_methods import (
     FrugalGPT,
     RouterBenchCascade,
 )
-from graphrouter.bench.baselines.tools.cascades import (
+from graphrouter.bench.baselines.methods.cascades import (
     Cascade,
     Recorded,
     Replay,

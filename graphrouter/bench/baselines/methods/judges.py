@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri
 
-from graphrouter.bench.baselines.tools.cascades import Recorded
+from graphrouter.bench.baselines.methods.cascades import Recorded
 from graphrouter.bench.baselines.tools.draws import pair_draws
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
