@@ -177,7 +177,7 @@ def enter_artifact(
             baselines=fitted,
             cost_scale=router.cost_scale,
             task_known=bool(tasks.notna().any()),
-            seed=router.learned.config.split.seed,
+            seed=router.config.split.seed,
         )
     return entered, left_out
 

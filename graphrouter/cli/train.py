@@ -307,9 +307,9 @@ def show_run(run: TrainingRun, out: Path) -> None:
     say(f"Validation  {shown}")
     say(
         "Calibration "
-        f"{_calibration_in_words(metrics, is_identity=run.router.learned.calibration.is_identity)}"
+        f"{_calibration_in_words(metrics, is_identity=run.router.calibration.is_identity)}"
     )
-    say(f"Cost        {SPEND_IN_WORDS[run.router.learned.transforms.channels.spend_unit.value]}")
+    say(f"Cost        {SPEND_IN_WORDS[run.router.spend_unit.value]}")
     say_line(f"Artifact    {out} ({num_bytes / 1e6:.1f} MB)")
 
 

@@ -14,6 +14,7 @@ from graphrouter.exceptions import DataError
 from graphrouter.features.tables import with_prices
 from graphrouter.router.support import Learned, Provenance, Support
 from graphrouter.training.calibration import fit_calibration
+from graphrouter.training.fit import fit_network
 from graphrouter.training.intervals import fit_effect_interval
 from graphrouter.training.prepare import TrainingTables, prepare, training_tasks
 
@@ -37,10 +38,6 @@ def fit_parts(
     Raises:
         DataError: `data` is no dataset, or there are too few queries to split.
     """
-    from graphrouter.training.fit import (
-        fit_network,
-    )  # Lightning: a second that serving should not pay
-
     if not isinstance(data, RoutingDataset):
         raise DataError(
             f"fit received a {type(data).__name__}; expected a dataset. Load one with "

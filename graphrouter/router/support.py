@@ -1,10 +1,9 @@
-"""What a graph router is made of: what it has seen, what it has learned, and where that comes
-from.
-"""
+"""What a graph router is made of: what it has seen and learned, and where that comes from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Literal
@@ -13,6 +12,7 @@ import pandas as pd
 
 from graphrouter.config import TrainConfig
 from graphrouter.data import Split
+from graphrouter.data.splits import prompt_key
 from graphrouter.features.tables import FittedTransforms, RawFeatures
 from graphrouter.nn.forecaster import EffectCalibration, EffectInterval, Forecaster
 from graphrouter.nn.network import RoutingGNN
@@ -107,3 +107,11 @@ class Provenance:
     """Validation figures of the chosen epoch, and of the calibration."""
     changes: tuple[Change, ...] = ()
     """What was changed after training, in order."""
+
+    def after(self, made: Sequence[Change], support: Support) -> Provenance:
+        """The provenance once changes were made that lead to this support.
+
+        Prompts that came with the changes count as seen from then on.
+        """
+        seen = self.seen_prompts | frozenset(map(prompt_key, support.queries["prompt"]))
+        return replace(self, seen_prompts=seen, changes=(*self.changes, *made))

@@ -1,0 +1,226 @@
+"""How a graph router changes without training: models, outcomes, tasks, cards and prices.
+
+Each method gives back a new router and leaves the old one as it was.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Self
+
+import pandas as pd
+
+from graphrouter.encoders import TextEncoder
+from graphrouter.exceptions import DataError, NotApplicableError, UnknownModelError
+from graphrouter.features.channels import SpendUnit
+from graphrouter.pool import ModelCard, parse_card
+from graphrouter.router import changes
+from graphrouter.router.protocol import Router, check_frame
+from graphrouter.router.support import Change, Learned, Provenance, Support
+
+
+class ChangeableRouter(Router):
+    """A router whose support can be exchanged; what it has learned stays.
+
+    The support after a change is computed in `router.changes`; here stands what users may ask for,
+    and what is noted of it.
+    """
+
+    learned: Learned
+    support: Support
+    provenance: Provenance
+    encoder: TextEncoder
+
+    @abstractmethod
+    def _with_support(self, support: Support, *made: Change, keeps_state: bool = False) -> Self:
+        """A new router on another support, the changes noted in its provenance.
+
+        Args:
+            support: What the new router has seen.
+            made: What was done.
+            keeps_state: Nothing changes that the network reads.
+        """
+
+    def add_models(
+        self, cards: Sequence[ModelCard], *, outcomes: pd.DataFrame | None = None
+    ) -> Self:
+        """A new router with more models at the end of its pool.
+
+        The states of the support are computed once for all.
+
+        Args:
+            cards: What is known of the models without running them.
+            outcomes: What they did: columns `model` and `effect`, the `query_id` of a query of the
+                support, or else `prompt` and perhaps `task`, and perhaps `cost_usd`,
+                `input_tokens`, `output_tokens`, `latency_s`. A task that the router does not know
+                counts as unknown until `add_task` names it. A model without outcomes is placed by
+                its card.
+
+        Raises:
+            DataError: A model of that name is in the pool, or the outcomes break the contract.
+            UnknownModelError: An outcome is of a model that is not among the cards.
+
+        Example:
+            >>> import graphrouter as gr
+            >>> quick = ["training.max_epochs=1", "training.steps_per_epoch=2"]
+            >>> data = gr.simulate(num_queries=100, num_models=3).data
+            >>> router = gr.GraphRouter.fit(data, gr.load_config(overrides=quick))
+            >>> cards = [gr.ModelCard(model="fresh"), gr.ModelCard(model="fresher")]
+            >>> len(router.pool), router.add_models(cards).models[-2:]
+            (3, ('fresh', 'fresher'))
+        """
+        wider = changes.with_models(self.support, cards, self.encoder)
+        if outcomes is not None:
+            _check_has_models(outcomes)
+            names = [card.model for card in cards]
+            others = sorted(set(outcomes["model"].dropna().astype("str")) - set(names))
+            if others:
+                raise UnknownModelError(
+                    f"The outcomes are of {others[0]!r} too; expected outcomes of "
+                    f"{', '.join(names)} alone."
+                )
+            wider = changes.with_outcomes(wider, outcomes, self.encoder)
+        added = wider.outcomes["model"].value_counts()
+        made = (
+            Change.now("add_model", model=card.model, num_outcomes=int(added.get(card.model, 0)))
+            for card in cards
+        )
+        return self._with_support(wider, *made)
+
+    def add_outcomes(self, outcomes: pd.DataFrame, *, replace: bool = False) -> Self:
+        """A new router that knows more outcomes, of any models of the pool.
+
+        Of a pair that was known the new one counts.
+
+        Args:
+            outcomes: As in `add_models`.
+            replace: Forget all older outcomes of these models first: for a model that has changed
+                behind the same name.
+
+        Raises:
+            DataError: The outcomes break the contract, or name an unknown model or query.
+        """
+        _check_has_models(outcomes)
+        if replace:
+            kept = self.provenance.split.train
+            support = changes.replacing_outcomes(
+                self.support, outcomes, self.encoder, kept_queries=kept
+            )
+        else:
+            support = changes.with_outcomes(self.support, outcomes, self.encoder)
+        models = sorted(set(outcomes["model"].astype("str")))
+        change = Change.now(
+            "replace_outcomes" if replace else "add_outcomes",
+            model=models[0] if len(models) == 1 else "",
+            num_outcomes=len(outcomes),
+        )
+        return self._with_support(support, change)
+
+    def add_task(
+        self, task: str, *, description: str | None = None, examples: pd.DataFrame | None = None
+    ) -> Self:
+        """A new router that knows one more task; nothing is trained.
+
+        Queries that were added under its name while nobody knew it belong to it from now on. A task
+        without queries is predicted as the tasks that resemble the prompt and its description;
+        predictions for all other queries stay as they are. With examples predictions move as with
+        any outcomes.
+
+        Args:
+            task: Its name.
+            description: What its queries are about. It is not read where no task had a description
+                in training.
+            examples: Outcomes on its queries, as in `add_models`, of any models of the pool; a
+                column `task` may be left out.
+
+        Raises:
+            DataError: The name is blank or known, or the examples break the contract or are of
+                another task.
+            NotApplicableError: The router was trained on queries without tasks.
+        """
+        if not self.known_tasks:
+            raise NotApplicableError(
+                f"The router cannot take in the task {task!r}: it was trained on queries without "
+                "tasks. "
+                "Fit it again on data with a column task."
+            )
+        reads = bool(self.learned.transforms.features.tasks(self.support.raw.tasks).any())
+        wider = changes.with_task(
+            self.support, task, self.encoder, description=description, reads_descriptions=reads
+        )
+        if examples is not None:
+            _check_has_models(examples)
+            wider = changes.with_examples(wider, task, examples, self.encoder)
+        change = Change.now(
+            "add_task", task=task, num_outcomes=0 if examples is None else len(examples)
+        )
+        return self._with_support(wider, change)
+
+    def remove_model(self, model: str) -> Self:
+        """A new router without the model and its outcomes.
+
+        Raises:
+            UnknownModelError: The pool has no such model.
+            DataError: Too few models would be left.
+        """
+        smaller = changes.without_model(
+            self.support, model, kept_queries=self.provenance.split.train
+        )
+        return self._with_support(smaller, Change.now("remove_model", model=model))
+
+    def update_card(self, card: ModelCard) -> Self:
+        """A new router with another card for a model of the pool; its outcomes stay.
+
+        Raises:
+            UnknownModelError: The pool has no model of that name.
+        """
+        support = changes.with_card(self.support, card, self.encoder)
+        return self._with_support(support, Change.now("update_card", model=card.model))
+
+    def set_price(
+        self, model: str, *, input_usd_per_mtok: float, output_usd_per_mtok: float
+    ) -> Self:
+        """A new router that computes the cost of a model from other prices.
+
+        Args:
+            model: Name of a model of the pool.
+            input_usd_per_mtok: US dollars per million prompt tokens.
+            output_usd_per_mtok: US dollars per million completion tokens.
+
+        Raises:
+            UnknownModelError: The pool has no such model.
+            DataError: A price is negative or not finite.
+            NotApplicableError: The router has learned dollars without list prices: no price enters
+                its costs.
+        """
+        if self.learned.transforms.channels.spend_unit is SpendUnit.USD:
+            raise NotApplicableError(
+                "The costs of this router come from recorded dollars alone, without list prices; "
+                "a price would change nothing. "
+                "Add outcomes with the new cost_usd, or fit it on data with tokens or prices."
+            )
+        prices = {
+            "input_usd_per_mtok": input_usd_per_mtok,
+            "output_usd_per_mtok": output_usd_per_mtok,
+        }
+        card = parse_card({**self.pool[model].model_dump(by_alias=True), **prices})
+        return self._with_support(
+            changes.with_price(self.support, card),
+            Change.now("set_price", model=model),
+            keeps_state=True,  # the network does not read prices
+        )
+
+
+def _check_has_models(outcomes: pd.DataFrame) -> None:
+    """Check that a table of outcomes says whose they are.
+
+    Raises:
+        DataError: It does not, or is no frame.
+    """
+    check_frame(outcomes)
+    if "model" not in outcomes.columns:
+        there = ", ".join(str(name) for name in outcomes.columns) or "none"
+        raise DataError(
+            f"The outcomes have the columns {there}; expected model, effect and a query."
+        )
