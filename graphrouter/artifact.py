@@ -31,8 +31,10 @@ from torch import Tensor
 from graphrouter.exceptions import ArtifactError
 from graphrouter.wings import REGISTRY_SCHEMES, load_part
 
-FORMAT_VERSION = 3
-"""1: before intervals of effect, with another network. It is not read any more: train again."""
+FORMAT_VERSION = 4
+"""1 and 2: with another network; they are not read any more: train again. 3: weights of a graph
+router under other names; it is read, and converted by `router.migrations`."""
+READABLE_VERSIONS = (3, FORMAT_VERSION)
 MANIFEST = "manifest.json"
 BASELINE = "baseline"
 """Kind of the artifacts of baselines; a graph router is of kind graphrouter."""
@@ -218,11 +220,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             "a copy."
         ) from None
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
-    if version != FORMAT_VERSION:
+    if version not in READABLE_VERSIONS:
         is_newer = isinstance(version, int) and version > FORMAT_VERSION
         raise ArtifactError(
-            f"The artifact at {folder} has format version {version}; this release reads version "
-            f"{FORMAT_VERSION}. "
+            f"The artifact at {folder} has format version {version}; this release reads versions "
+            f"{' and '.join(map(str, READABLE_VERSIONS))}. "
             + (
                 "Upgrade graphrouter, or train it again with this release."
                 if is_newer

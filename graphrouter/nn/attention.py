@@ -4,7 +4,7 @@ unknown task.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -35,10 +35,8 @@ class PathMessages(NamedTuple):
     """(B,) standard deviation of the similar queries' surprises (effect channel), >= 0."""
 
     @classmethod
-    def nothing(cls, state: SupportState, num_targets: int) -> Self:
-        """What is left without similar queries: the spread of the surprises of all support
-        queries.
-        """
+    def without_neighbours(cls, state: SupportState, num_targets: int) -> Self:
+        """What is left without similar queries: the spread of all surprises of the support."""
         surprise, reliability = state.base.surprise, state.base.reliability[0]
         weight = reliability / reliability.sum().clamp_min(1e-6)
         off = surprise[0] - weight @ surprise[0]
@@ -48,12 +46,21 @@ class PathMessages(NamedTuple):
 
 
 class PathAttention(nn.Module):
-    """Kernel-weighted Newton steps on the residuals of similar queries, one a head from flat to sharp, mixed by learned weights.
+    """Kernel-weighted Newton steps on the residuals of similar queries, mixed over heads.
+
+    One step a head, from a flat kernel to a sharp one, mixed by learned weights.
 
     The step is (sum of a * residual) / (sum of a * information + mass) over the support queries
     that resemble the target and that the model answered; a = exp(sharpness * (cosine - 1) + learned
     similarity of states + bonus for the same task). Missing outcomes are in neither sum.
     """
+
+    structural: ClassVar[tuple[str, ...]] = (
+        "metric_scale",
+        "same_task",
+        "path_mix",
+        "surprise_mix",
+    )
 
     def __init__(self, num_channels: int, width: int, num_heads: int) -> None:
         super().__init__()
@@ -120,14 +127,46 @@ class PathAttention(nn.Module):
         return weight
 
 
+class SurpriseAttention(PathAttention):
+    """Path attention that hears how hard similar queries were, and not who solved them.
+
+    Takes the place of `PathAttention` where the part `similar_residuals` is left out.
+    """
+
+    def forward(
+        self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task_share: Tensor
+    ) -> PathMessages:
+        """As `PathAttention`, residuals zero."""
+        paths = super().forward(state, target, neighbours, task_share)
+        return paths._replace(residual=torch.zeros_like(paths.residual))
+
+
+class NoPathAttention(nn.Module):
+    """Hears no similar query: takes the place of `PathAttention` where they are left out."""
+
+    def forward(
+        self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task_share: Tensor
+    ) -> PathMessages:
+        """Messages that say nothing; arguments as in `PathAttention`."""
+        return PathMessages.without_neighbours(state, target.shape[0])
+
+    def key(self, query: Tensor) -> Tensor:
+        """Keys of no width, (n, 0): nobody asks for them."""
+        return query[:, :0]
+
+
 class TaskAttention(nn.Module):
-    """Belief over tasks: attention over the task nodes, and where the task is known, the more of it the more queries it has.
+    """Belief over tasks: what is named, and attention over the task nodes.
+
+    Where the task is known, it counts the more the more queries it has.
 
     A task with few queries in the support says little by itself; what similar tasks say then counts
     as well. Evidence is the likeness to each task's description and to the mean of its queries, the
     tasks of similar queries, and where the target's task is known, the likeness of its description
     to theirs.
     """
+
+    structural: ClassVar[tuple[str, ...]] = ("vote",)
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,14 @@ from graphrouter.features.channels import EFFECT
 
 
 class PositiveParameter(nn.Module):
-    """A learned tensor that stays above zero: prior masses, sharpness, scales."""
+    """A learned tensor that stays above zero: prior masses, sharpness, scales.
+
+    Example:
+        >>> float(PositiveParameter(2.0)())
+        2.0
+    """
+
+    structural: ClassVar[tuple[str, ...]] = ("log",)
 
     def __init__(self, initial: Tensor | float) -> None:
         super().__init__()
@@ -45,6 +53,29 @@ class FeatureEncoder(nn.Module):
         hidden = self.linear(torch.cat(features, dim=1))
         state: Tensor = self.norm(hidden + self.mix(hidden))
         return state
+
+
+def list_structural(net: nn.Module) -> frozenset[str]:
+    """Names of the parameters of a network that its modules declare to be structural.
+
+    Structural are the few numbers that govern the closed-form parts: prior masses, kernels,
+    mixtures, scales. They learn faster than weights and do not decay (see `training.module`). A
+    module names those among its own parameters in a class attribute `structural`; what no module
+    names counts as a weight.
+
+    Raises:
+        AttributeError: A module names a parameter that it does not have.
+
+    Example:
+        >>> sorted(list_structural(nn.ModuleDict({"mass": PositiveParameter(1.0)})))
+        ['mass.log']
+    """
+    names = set()
+    for path, module in net.named_modules():
+        for name in getattr(type(module), "structural", ()):
+            module.get_parameter(name)  # a name that is not there would silently be a weight
+            names.add(f"{path}.{name}" if path else name)
+    return frozenset(names)
 
 
 def zero_linear(in_features: int, out_features: int) -> nn.Linear:

@@ -4,31 +4,26 @@ every model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import HeteroData
 
-from graphrouter.config import NetworkConfig, Part
 from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.graph.builder import ANSWERED_BY, QUERY_IN_TASK, SIMILAR_TO
-from graphrouter.nn.attention import Neighbourhood, PathAttention, PathMessages, TaskAttention
-from graphrouter.nn.layers import (
-    FeatureEncoder,
-    PositiveParameter,
-    masses,
-    segment_sum,
-    unit_variance,
-    zero_linear,
+from graphrouter.nn.attention import (
+    Neighbourhood,
+    NoPathAttention,
+    PathAttention,
+    PathMessages,
+    TaskAttention,
 )
-from graphrouter.nn.population import card_likeness
-from graphrouter.nn.rasch import BaseState, RaschBase, SupportEdges
+from graphrouter.nn.layers import segment_sum, unit_variance
+from graphrouter.nn.rasch import RaschBase, SupportEdges
 from graphrouter.nn.readout import PairPredictions, PairReadout
-from graphrouter.nn.state import SupportMessages, SupportState, dense_rows, support_messages
-
-_ROWS_AT_ONCE = 2048
+from graphrouter.nn.state import SupportState, support_messages
 
 
 class FeatureSizes(NamedTuple):
@@ -57,8 +52,44 @@ class Targets(NamedTuple):
         ]
 
 
+@dataclass(frozen=True)
+class NetworkParts:
+    """The modules of a network; each may be another one with the same call.
+
+    The order is that in which the optimiser sees their parameters, and so that of the sum in the
+    norm of the gradient: another order trains to other weights in the last bits.
+    """
+
+    text_easiness: nn.Module
+    """(slope, principal) of targets to their easiness: `TextEasiness`."""
+    query_encoder: nn.Module
+    """Principal coordinates (n, P) to states (n, W)."""
+    model_encoder: nn.Module
+    """Description, card and the mark of a missing description to states (M, W)."""
+    task_encoder: nn.Module
+    """Description and the mark of a missing one to states (T, W)."""
+    likeness: nn.Module
+    """How much alike models are by their cards: `CardLikeness`."""
+    base: RaschBase
+    """Levels of models and easiness of queries, from the outcomes of the support."""
+    profile: nn.Module
+    """On which kinds of queries a model is better than its level: `Profile`."""
+    easiness_slope: nn.Module
+    """How easiness changes with the text: `EasinessSlope`."""
+    profile_to_model: nn.Module
+    """Profile of the effect (M, P) to what it adds to the states of models (M, W)."""
+    task_to_query: nn.Module
+    """States and prototypes of the tasks believed in (B, 2 W) to what they add to targets."""
+    task_attention: TaskAttention
+    """Belief over tasks."""
+    path_attention: PathAttention | NoPathAttention
+    """What similar queries say."""
+    readout: PairReadout
+    """From all that to predictions."""
+
+
 class RoutingGNN(nn.Module):
-    """Predicts effect, tokens (hence cost) and latency of query-model pairs from a heterogeneous graph.
+    """Predicts effect, tokens (hence cost) and latency of query-model pairs from a typed graph.
 
     Effect logit = ability(model) + easiness(query) + skill(task, model) + path residual + profile
     match, softened by the doubt about the easiness. The logarithms of amounts are such sums too,
@@ -66,37 +97,29 @@ class RoutingGNN(nn.Module):
     query: all are features and observed outcomes, so that newcomers need no training.
     """
 
-    def __init__(
-        self,
-        config: NetworkConfig,
-        sizes: FeatureSizes,
-        channel_scale: Sequence[float] = (1.0,) * NUM_CHANNELS,
-    ) -> None:
-        """A network with random weights.
+    def __init__(self, parts: NetworkParts, sizes: FeatureSizes) -> None:
+        """A network of its parts; `compose_network` makes one of settings.
 
         Args:
-            config: Its settings.
+            parts: The modules.
             sizes: Widths of the node features.
-            channel_scale: (C,) natural logarithms a unit of each channel.
         """
         super().__init__()
         self.sizes = sizes
-        self.left_out: frozenset[Part] = frozenset(config.leave_out)
-        width = config.width
-        self.query_encoder = FeatureEncoder(sizes.principal, width, config.dropout)
-        self.model_encoder = FeatureEncoder(sizes.text + sizes.card + 1, width, config.dropout)
-        self.task_encoder = FeatureEncoder(sizes.text + 1, width, config.dropout)
-        self.base = RaschBase(
-            config.base_rounds, channel_scale, has_slopes="query_slopes" not in self.left_out
-        )
-        self.profile_mass = PositiveParameter(masses(1000.0, 1000.0).unsqueeze(-1))
-        self.slope_mass = PositiveParameter(masses(300.0, 300.0))
-        self.slope_scale = nn.Parameter(torch.full((NUM_CHANNELS, 1), 0.6))
-        self.profile_to_model = zero_linear(sizes.principal, width)
-        self.task_to_query = nn.Linear(2 * width, width)
-        self.task_attention = TaskAttention(width)
-        self.path_attention = PathAttention(NUM_CHANNELS, width, config.num_heads)
-        self.readout = PairReadout(width, config.hidden, config.dropout, left_out=self.left_out)
+        # In the order of the fields, for the reason given there.
+        self.text_easiness = parts.text_easiness
+        self.query_encoder = parts.query_encoder
+        self.model_encoder = parts.model_encoder
+        self.task_encoder = parts.task_encoder
+        self.likeness = parts.likeness
+        self.base = parts.base
+        self.profile = parts.profile
+        self.easiness_slope = parts.easiness_slope
+        self.profile_to_model = parts.profile_to_model
+        self.task_to_query = parts.task_to_query
+        self.task_attention = parts.task_attention
+        self.path_attention = parts.path_attention
+        self.readout = parts.readout
 
     def forward(self, data: HeteroData) -> PairPredictions:
         """Predictions for all pairs of the graph's target queries and models.
@@ -138,12 +161,10 @@ class RoutingGNN(nn.Module):
 
         edges = _support_edges(data)
         is_known = torch.bincount(edges.model, minlength=num_models) > 0
-        likeness = card_likeness(data["model"].x, data["model"].card, is_known)
-        if "cards" in self.left_out:
-            likeness = torch.eye(num_models, dtype=likeness.dtype, device=likeness.device)
+        likeness = self.likeness(data["model"].x, data["model"].card, is_known)
         base = self.base(edges, task_of_query, num_tasks, likeness)
         messages = support_messages(base, edges)
-        profile = self._profile(messages, principal, num_models)
+        profile = self.profile(messages, principal, num_models)
         prototype = segment_sum(query.T, task_of_query, num_tasks + 1)[:, :num_tasks].T
         count = torch.bincount(task_of_query, minlength=num_tasks + 1)[:num_tasks].to(query.dtype)
         return SupportState(
@@ -154,7 +175,7 @@ class RoutingGNN(nn.Module):
             task_of_query=task_of_query,
             model=model + self.profile_to_model(profile[0]),
             profile=profile,
-            slope=self._slope(base, principal),
+            slope=self.easiness_slope(base, principal),
             task=task,
             prototype=prototype / count.clamp_min(1).unsqueeze(1),
             task_likeness=data["task"].x @ data["task"].x.T,
@@ -173,54 +194,15 @@ class RoutingGNN(nn.Module):
         """
         query = self.query_encoder(targets.principal)
         share, log_task = self.task_attention(state, query, targets.neighbours, targets.task)
-        paths = self._paths(state, query, targets.neighbours, share)
+        paths: PathMessages = self.path_attention(state, query, targets.neighbours, share)
         promised = torch.einsum("bt,ct->cb", share, state.base.task_easiness)
-        easiness = promised + paths.surprise
-        if "text_easiness" not in self.left_out:
-            easiness = easiness + self.slope_scale * (state.slope @ targets.principal.T)
+        easiness = promised + paths.surprise + self.text_easiness(state.slope, targets.principal)
         context = share[:, : state.num_tasks] @ torch.cat([state.task, state.prototype], dim=1)
         in_task = query + self.task_to_query(context)
         location, log_scale = self.readout(
             state, in_task, easiness, paths, share, targets.principal
         )
         return PairPredictions(location, log_scale, log_task)
-
-    def _paths(
-        self, state: SupportState, query: Tensor, neighbours: Neighbourhood, share: Tensor
-    ) -> PathMessages:
-        if "similar_queries" in self.left_out:
-            return PathMessages.nothing(state, query.shape[0])
-        paths: PathMessages = self.path_attention(state, query, neighbours, share)
-        silent = "similar_residuals" in self.left_out
-        return paths._replace(residual=torch.zeros_like(paths.residual)) if silent else paths
-
-    def _profile(self, messages: SupportMessages, principal: Tensor, num_models: int) -> Tensor:
-        """On which kinds of queries each model beats its ability: (C, M, P).
-
-        A ridge regression of each model's residuals on the principal coordinates of the queries, as
-        one Newton step a coordinate: the coordinates are decorrelated, so the information matrix is
-        close to diagonal.
-        """
-        total = principal.new_zeros(NUM_CHANNELS, num_models, principal.shape[1])
-        information = torch.zeros_like(total)
-        for rows in torch.split(
-            torch.arange(principal.shape[0], device=principal.device), _ROWS_AT_ONCE
-        ):
-            residual, curvature = dense_rows(messages, rows, num_models).chunk(2, dim=2)
-            total = total + torch.einsum("smc,sp->cmp", residual, principal[rows])
-            information = information + torch.einsum(
-                "smc,sp->cmp", curvature, principal[rows].square()
-            )
-        profile: Tensor = total / (information + self.profile_mass())
-        return torch.zeros_like(profile) if "profile" in self.left_out else profile
-
-    def _slope(self, base: BaseState, principal: Tensor) -> Tensor:
-        """How easiness changes along the principal coordinates: (C, P), the same ridge regression
-        on the queries' surprises.
-        """
-        total = (base.surprise * base.reliability) @ principal
-        slope: Tensor = total / (base.reliability @ principal.square() + self.slope_mass())
-        return slope
 
 
 def targets_of(data: HeteroData) -> Targets:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 MAX_FACTORS = 8
 CARD_SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
@@ -130,6 +130,22 @@ def card_likeness(text: Tensor, card: Tensor, is_known: Tensor) -> Tensor:
     typical = kernel.diagonal()[is_known].mean() if is_known.any() else kernel.new_ones(())
     kernel = kernel / typical
     return kernel + torch.diag((1 - kernel.diagonal()).clamp_min(0))
+
+
+class CardLikeness(nn.Module):
+    """Models are alike as far as their cards say so."""
+
+    def forward(self, text: Tensor, card: Tensor, is_known: Tensor) -> Tensor:
+        """Likeness (M, M); arguments of `card_likeness`."""
+        return card_likeness(text, card, is_known)
+
+
+class NoLikeness(nn.Module):
+    """No model is like another: takes the place of `CardLikeness` where cards are left out."""
+
+    def forward(self, text: Tensor, card: Tensor, is_known: Tensor) -> Tensor:
+        """The identity (M, M); arguments of `card_likeness`."""
+        return torch.eye(text.shape[0], dtype=text.dtype, device=text.device)
 
 
 def population_prior(

@@ -183,6 +183,44 @@ class _Outcomes:
         return self.by_cell(residual), self.by_cell(curvature)
 
 
+class QuerySlopes(nn.Module):
+    """Slopes of support queries along the first factor of the models (Birnbaum 1968)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mass = PositiveParameter(masses(2.0, 8.0))
+
+    def forward(
+        self, outcomes: _Outcomes, easiness: Tensor, level: Tensor, leading: Tensor
+    ) -> _Slopes:
+        """One Newton step from no slopes at all.
+
+        Args:
+            outcomes: Of the support.
+            easiness: (C, S) of the support queries.
+            level: (C, T + 1, M) of the models.
+            leading: (C, M) first factor of each model.
+        """
+        residual, curvature = outcomes.compare(level, easiness)
+        strength = outcomes.of_model(leading)
+        step, information = residual * strength, curvature * strength.square()
+        total, weight = outcomes.by_query(step), outcomes.by_query(information) + self.mass()
+        edge = (outcomes.of_query(total) - step) / (outcomes.of_query(weight) - information)
+        return _Slopes(
+            (total / weight).clamp(-_MAX_STEP, _MAX_STEP), edge.clamp(-_MAX_STEP, _MAX_STEP)
+        )
+
+
+class NoQuerySlopes(nn.Module):
+    """All queries tell models apart alike: takes the place of `QuerySlopes` where left out."""
+
+    def forward(
+        self, outcomes: _Outcomes, easiness: Tensor, level: Tensor, leading: Tensor
+    ) -> _Slopes:
+        """Zeros; arguments of `QuerySlopes`."""
+        return _Slopes(torch.zeros_like(easiness), torch.zeros_like(outcomes.edges.value))
+
+
 class RaschBase(nn.Module):
     """An item-response model inside the graph (Rasch 1960; logit P = level of the model in the task + easiness of the query).
 
@@ -204,18 +242,18 @@ class RaschBase(nn.Module):
         num_rounds: int,
         channel_scale: Sequence[float] = (1.0,) * NUM_CHANNELS,
         *,
-        has_slopes: bool = True,
+        slopes: nn.Module | None = None,
     ) -> None:
         """A base with the default masses.
 
         Args:
             num_rounds: Newton rounds with each prior.
             channel_scale: (C,) natural logarithms a unit of each channel.
-            has_slopes: Whether some support queries tell models apart better than others.
+            slopes: Which support queries tell models apart better than others: `QuerySlopes`
+                without it, or another module with the same call.
         """
         super().__init__()
         self.num_rounds = num_rounds
-        self.has_slopes = has_slopes
         self.register_buffer(
             "channel_scale",
             torch.tensor(channel_scale, dtype=torch.float32).unsqueeze(1),
@@ -224,7 +262,7 @@ class RaschBase(nn.Module):
         self.ability_mass = PositiveParameter(masses(1.0, 2.0))
         self.skill_mass = PositiveParameter(masses(4.0, 4.0))
         self.easiness_mass = PositiveParameter(masses(0.5, 1.0))
-        self.slope_mass = PositiveParameter(masses(2.0, 8.0))
+        self.slopes = QuerySlopes() if slopes is None else slopes
         self.task_mass = PositiveParameter(masses(2.0, 2.0))
         self.prior_mass = PositiveParameter(masses(1.0, 1.0))
 
@@ -242,7 +280,7 @@ class RaschBase(nn.Module):
         outcomes = _Outcomes(edges, task, num_tasks, likeness.shape[0])
         queries, level = self._first_rounds(outcomes)
         prior = self._prior(outcomes, queries, level, likeness)
-        slopes = self._slopes(outcomes, queries, level, prior.scores[:, 0])
+        slopes = self.slopes(outcomes, queries.easiness, level, prior.scores[:, 0])
         queries, posterior, own, own_variance = self._second_rounds(
             outcomes, queries, level, prior, slopes.edge
         )
@@ -318,26 +356,6 @@ class RaschBase(nn.Module):
             level.detach(), information.detach(), likeness, self.ability_mass().detach()
         )
         return prior._replace(variance=prior.variance / self.prior_mass().unsqueeze(1))
-
-    def _slopes(
-        self, outcomes: _Outcomes, queries: _Queries, level: Tensor, leading: Tensor
-    ) -> _Slopes:
-        """One Newton step from no slopes at all.
-
-        `leading` (C, M) is the first factor of each model.
-        """
-        if not self.has_slopes:
-            return _Slopes(
-                torch.zeros_like(queries.easiness), torch.zeros_like(outcomes.edges.value)
-            )
-        residual, curvature = outcomes.compare(level, queries.easiness)
-        strength = outcomes.of_model(leading)
-        step, information = residual * strength, curvature * strength.square()
-        total, weight = outcomes.by_query(step), outcomes.by_query(information) + self.slope_mass()
-        edge = (outcomes.of_query(total) - step) / (outcomes.of_query(weight) - information)
-        return _Slopes(
-            (total / weight).clamp(-_MAX_STEP, _MAX_STEP), edge.clamp(-_MAX_STEP, _MAX_STEP)
-        )
 
     def _second_rounds(
         self,

@@ -21,10 +21,12 @@ from graphrouter.exceptions import ArtifactError
 from graphrouter.features.channels import ChannelScaler, SpendUnit
 from graphrouter.features.tables import FittedTransforms, RawFeatures, positions_of
 from graphrouter.features.transforms import FeatureTransform
+from graphrouter.nn.composition import compose_network
 from graphrouter.nn.forecaster import EffectCalibration, EffectInterval
 from graphrouter.nn.network import FeatureSizes, RoutingGNN
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.router.migrations import migrate_contents
 from graphrouter.router.support import Change, Learned, Provenance, Support
 
 _KIND = "graphrouter"
@@ -102,6 +104,7 @@ def read_parts(
             f"The artifact at {folder} is a {what!r}; expected {_KIND!r}. Baselines are compared "
             "by: graphrouter benchmark DATA."
         )
+    contents = migrate_contents(contents)
     try:
         config = TrainConfig.model_validate(manifest["config"])
     except ValidationError as error:
@@ -145,7 +148,7 @@ def _provenance(contents: ArtifactContents) -> Provenance:
 
 
 def _network(contents: ArtifactContents, config: TrainConfig) -> RoutingGNN:
-    net = RoutingGNN(
+    net = compose_network(
         config.network,
         FeatureSizes(**contents.manifest["features"]),
         contents.manifest["channels"]["scale"],

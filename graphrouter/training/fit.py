@@ -19,6 +19,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from graphrouter.config import TrainConfig
 from graphrouter.exceptions import ConfigError, TrainingError
+from graphrouter.nn.composition import compose_network
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import FeatureSizes, RoutingGNN
 from graphrouter.training.checkpoints import (
@@ -50,7 +51,7 @@ def build_network(tables: TrainingTables, config: TrainConfig) -> RoutingGNN:
     """An untrained network for the tables, weights drawn from `config.seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return RoutingGNN(
+        return compose_network(
             config.network, feature_sizes(tables), tables.transforms.channels.scale.tolist()
         )
 

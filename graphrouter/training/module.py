@@ -11,6 +11,7 @@ from torch_geometric.data import HeteroData
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT, ChannelScaler
 from graphrouter.nn.forecaster import Forecaster
+from graphrouter.nn.layers import list_structural
 from graphrouter.nn.network import RoutingGNN, Targets, targets_of
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.policy import PRESETS, CostScale
@@ -97,11 +98,12 @@ class RoutingModule(L.LightningModule):
 
         The few numbers that govern the closed-form parts (prior masses, kernels, mixtures) learn
         faster than the weights of the encoders: they cannot memorise queries, and most of what
-        there is to learn is theirs.
+        there is to learn is theirs. Each module says which of its parameters these are.
         """
         settings = self.config.training
-        structural = [p for name, p in self.net.named_parameters() if is_structural(name)]
-        weights = [p for name, p in self.net.named_parameters() if not is_structural(name)]
+        names = list_structural(self.net)
+        structural = [p for name, p in self.net.named_parameters() if name in names]
+        weights = [p for name, p in self.net.named_parameters() if name not in names]
         fast = settings.learning_rate * settings.structural_speed
         groups = [
             {"params": weights, "lr": settings.learning_rate, "weight_decay": settings.weight_decay}
@@ -139,13 +141,6 @@ class RoutingModule(L.LightningModule):
         ]
         known = [reward for reward in rewards if reward is not None]
         return float(np.mean(known)) if known else 0.0
-
-
-def is_structural(name: str) -> bool:
-    """Whether a parameter of `RoutingGNN` belongs to its closed-form parts: prior masses, kernels,
-    mixtures, scales.
-    """
-    return name.endswith((".log", "_mix", "_scale", ".vote", ".same_task"))
 
 
 def preset_reward(

@@ -170,9 +170,9 @@ def test_what_is_no_artifact_is_refused(tmp_path: Path) -> None:
     ("version", "remedy"),
     [
         (2, "Train"),
-        (4, "Upgrade graphrouter, or train"),
+        (5, "Upgrade graphrouter, or train"),
         (99, "Upgrade"),
-        ("3", "Train"),
+        ("4", "Train"),
         (None, "Train"),
     ],
 )
@@ -182,7 +182,8 @@ def test_another_format_version_is_refused(folder: Path, version: object, remedy
     manifest["checksum"] = artifact._manifest_checksum(manifest)
     (folder / MANIFEST).write_bytes(artifact._manifest_bytes(manifest))
     with pytest.raises(
-        ArtifactError, match=f"format version {version}; this release reads version 3. {remedy}"
+        ArtifactError,
+        match=f"format version {version}; this release reads versions 3 and 4. {remedy}",
     ):
         read_artifact(folder)
 

@@ -12,6 +12,7 @@ from graphrouter.config import NetworkConfig
 from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.features.tables import NodeTable, OutcomeEdges
 from graphrouter.graph.builder import build_graph
+from graphrouter.nn.composition import compose_network
 from graphrouter.nn.network import FeatureSizes, RoutingGNN
 
 NUM_SUPPORT, NUM_TARGETS, NUM_MODELS, NUM_TASKS = 40, 6, 5, 3
@@ -83,7 +84,7 @@ def make_graph() -> Callable[..., HeteroData]:
 def net() -> RoutingGNN:
     """A network whose zero layers are not zero, so that every part has a say."""
     torch.manual_seed(0)
-    network = RoutingGNN(NetworkConfig(width=8, hidden=16, num_heads=2), SIZES)
+    network = compose_network(NetworkConfig(width=8, hidden=16, num_heads=2), SIZES)
     for parameter in network.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.3)

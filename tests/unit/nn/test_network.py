@@ -13,6 +13,7 @@ from torch_geometric.data import HeteroData
 from graphrouter.config import NetworkConfig, Part
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 from graphrouter.features.tables import OutcomeEdges
+from graphrouter.nn.composition import compose_network
 from graphrouter.nn.network import RoutingGNN, Targets, targets_of
 from tests.unit.nn.conftest import (
     NUM_MODELS,
@@ -140,12 +141,10 @@ def test_gradients_reach_every_parameter(net: RoutingGNN, make_graph: MakeGraph)
 
 def _left_out(net: RoutingGNN, parts: tuple[Part, ...]) -> RoutingGNN:
     """The same weights without some parts."""
-    smaller = (
-        RoutingGNN(NetworkConfig(width=8, hidden=16, num_heads=2, leave_out=parts), SIZES)
-        .double()
-        .eval()
-    )
-    smaller.load_state_dict(net.state_dict())
+    config = NetworkConfig(width=8, hidden=16, num_heads=2, leave_out=parts)
+    smaller = compose_network(config, SIZES).double().eval()
+    weights = net.state_dict()
+    smaller.load_state_dict({name: weights[name] for name in smaller.state_dict()})
     return smaller
 
 

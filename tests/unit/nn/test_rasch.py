@@ -30,7 +30,7 @@ def _edges(effect: Tensor) -> SupportEdges:
 def _base(*, num_rounds: int = MANY_ROUNDS, slopes: bool = True) -> RaschBase:
     base = RaschBase(num_rounds).double()
     if not slopes:
-        torch.nn.init.constant_(base.slope_mass.log, 30.0)
+        torch.nn.init.constant_(base.slopes.mass.log, 30.0)
     return base
 
 

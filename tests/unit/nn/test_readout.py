@@ -20,8 +20,8 @@ from tests.unit.nn.conftest import NUM_MODELS, NUM_SUPPORT, make_nodes, make_out
 @pytest.fixture
 def uncorrected(net: RoutingGNN) -> RoutingGNN:
     """The network before its perceptron has learned anything."""
-    torch.nn.init.zeros_(net.readout.out.weight)
-    torch.nn.init.zeros_(net.readout.out.bias)
+    torch.nn.init.zeros_(net.readout.perceptron.out.weight)
+    torch.nn.init.zeros_(net.readout.perceptron.out.bias)
     return net
 
 

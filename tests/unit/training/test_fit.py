@@ -15,9 +15,10 @@ from lightning.pytorch.callbacks import Callback
 import graphrouter as gr
 from graphrouter.encoders import create_encoder
 from graphrouter.exceptions import ConfigError, TrainingError
+from graphrouter.nn.layers import list_structural
 from graphrouter.training.checkpoints import LAST, load_checkpoint, run_identity
 from graphrouter.training.fit import build_network, fit_network
-from graphrouter.training.module import is_structural, preset_reward
+from graphrouter.training.module import preset_reward
 from graphrouter.training.prepare import TrainingTables, prepare
 from graphrouter.training.progress import describe_metrics
 
@@ -76,11 +77,15 @@ def test_structural_parameters_are_few_and_the_weights_many(
 ) -> None:
     sizes = {True: 0, False: 0}
     names: dict[bool, list[str]] = {True: [], False: []}
-    for name, parameter in build_network(tables, config).named_parameters():
-        sizes[is_structural(name)] += parameter.numel()
-        names[is_structural(name)].append(name)
+    net = build_network(tables, config)
+    structural = list_structural(net)
+    for name, parameter in net.named_parameters():
+        sizes[name in structural] += parameter.numel()
+        names[name in structural].append(name)
     assert 0 < sizes[True] < 150 < 5_000 < sizes[False]
-    assert {"base.ability_mass.log", "path_attention.path_mix", "slope_scale"} <= set(names[True])
+    assert {"base.ability_mass.log", "path_attention.path_mix", "text_easiness.scale"} <= set(
+        names[True]
+    )
     assert all(name.endswith(("weight", "bias")) for name in names[False])
 
 

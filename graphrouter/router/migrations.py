@@ -1,0 +1,77 @@
+"""Artifacts of older formats, brought to the present one as they are read; nothing is rewritten.
+
+Format 3 named the parameters of the network by where they were used; since format 4 they stand in
+the part that owns them, and a part that is left out owns none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor
+
+from graphrouter.artifact import FORMAT_VERSION, ArtifactContents
+
+_MOVED = {
+    "slope_scale": "text_easiness.scale",
+    "slope_mass.log": "easiness_slope.mass.log",
+    "profile_mass.log": "profile.mass.log",
+    "base.slope_mass.log": "base.slopes.mass.log",
+    "readout.doubt.log": "readout.doubt.scale.log",
+    "readout.doubt_by_query.weight": "readout.doubt.by_query.weight",
+    "readout.doubt_by_query.bias": "readout.doubt.by_query.bias",
+    "readout.from_query.weight": "readout.perceptron.from_query.weight",
+    "readout.from_query.bias": "readout.perceptron.from_query.bias",
+    "readout.from_model.weight": "readout.perceptron.from_model.weight",
+    "readout.from_product.weight": "readout.perceptron.from_product.weight",
+    "readout.from_terms.weight": "readout.perceptron.from_terms.weight",
+    "readout.hidden.2.weight": "readout.perceptron.hidden.2.weight",
+    "readout.hidden.2.bias": "readout.perceptron.hidden.2.bias",
+    "readout.out.weight": "readout.perceptron.out.weight",
+    "readout.out.bias": "readout.perceptron.out.bias",
+}
+_OWNED_BY = {
+    "query_slopes": ("base.slopes.",),
+    "text_easiness": ("text_easiness.", "easiness_slope."),
+    "profile": ("profile.",),
+    "similar_queries": ("path_attention.",),
+    "doubt": ("readout.doubt.",),
+    "perceptron": ("readout.perceptron.",),
+}
+"""Beginnings of the names of what a part owns. `cards` and `similar_residuals` own nothing of their
+own."""
+
+
+def migrate_contents(contents: ArtifactContents) -> ArtifactContents:
+    """The contents of a graph router's artifact as the present format has them.
+
+    Args:
+        contents: Of format 3 or of the present one, which is returned as it is.
+    """
+    if contents.manifest["format_version"] == FORMAT_VERSION:
+        return contents
+    left_out = contents.manifest["config"]["network"].get("leave_out", ())
+    tensors = {
+        **contents.tensors,
+        "weights": rename_weights(contents.tensors["weights"], left_out),
+    }
+    manifest = {**contents.manifest, "format_version": FORMAT_VERSION}
+    return dataclasses.replace(contents, manifest=manifest, tensors=tensors)
+
+
+def rename_weights(weights: Mapping[str, Tensor], left_out: Iterable[str]) -> dict[str, Tensor]:
+    """Weights of format 3 under their names of format 4.
+
+    Args:
+        weights: By name.
+        left_out: Parts that the network was trained without; format 3 kept their idle weights.
+
+    Example:
+        >>> import torch
+        >>> sorted(rename_weights({"slope_scale": torch.ones(4, 1), "base.x": torch.ones(1)}, ()))
+        ['base.x', 'text_easiness.scale']
+    """
+    idle = tuple(start for part in left_out for start in _OWNED_BY.get(part, ()))
+    renamed = {_MOVED.get(name, name): tensor for name, tensor in weights.items()}
+    return {name: tensor for name, tensor in renamed.items() if not name.startswith(idle)}
