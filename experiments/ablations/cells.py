@@ -11,7 +11,7 @@ from experiments.ablations.changes import CHANGES
 from experiments.quality.variants import VariantCell
 from graphrouter.bench.baselines import BASELINES, LearningData
 from graphrouter.bench.evaluation.benchmark import CellResult, fit_and_ask
-from graphrouter.bench.evaluation.grid import SplitBench
+from graphrouter.bench.evaluation.grid import PreparedSplit
 from graphrouter.bench.evaluation.newcomers.shots import shuffle
 from graphrouter.config import EncoderConfig
 from graphrouter.data import Split
@@ -72,19 +72,23 @@ def smaller_split(split: Split, num_queries: int | None, *, seed: int) -> Split:
     return replace(split, train=train, validation=validation)
 
 
-def _fit(cell: AblationCell, bench: SplitBench) -> Router:
-    split = smaller_split(bench.split, cell.num_queries, seed=cell.seed)
+def _fit(cell: AblationCell, prepared: PreparedSplit) -> Router:
+    split = smaller_split(prepared.split, cell.num_queries, seed=cell.seed)
     if cell.router in BASELINES:
-        return BASELINES[cell.router].fit(_learning(bench, split, cell.config.encoder, cell.seed))
-    data = bench.data if cell.change is None else CHANGES[cell.change](bench.data)
+        return BASELINES[cell.router].fit(
+            _learning(prepared, split, cell.config.encoder, cell.seed)
+        )
+    data = prepared.data if cell.change is None else CHANGES[cell.change](prepared.data)
     return GraphRouter.fit(data, cell.config, split=split)
 
 
 @lru_cache(maxsize=1)
-def _learning(bench: SplitBench, split: Split, encoder: EncoderConfig, seed: int) -> LearningData:
+def _learning(
+    prepared: PreparedSplit, split: Split, encoder: EncoderConfig, seed: int
+) -> LearningData:
     """What the baselines of one split share: they stand side by side, so the last one is enough."""
     return (
-        bench.learning
-        if split == bench.split
-        else LearningData.of_split(bench.data, split, create_encoder(encoder), seed=seed)
+        prepared.learning
+        if split == prepared.split
+        else LearningData.of_split(prepared.data, split, create_encoder(encoder), seed=seed)
     )

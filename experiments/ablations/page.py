@@ -8,7 +8,7 @@ from experiments.ablations.figures import bar_figure, curve_figure
 from experiments.ablations.results import Ablations
 from experiments.quality.differences import SETTINGS, title_of
 from graphrouter import __version__
-from graphrouter.bench.evaluation.report.page import embed, render_page
+from graphrouter.bench.evaluation.report.html_page import embed, render_page
 from graphrouter.bench.evaluation.report.plots import Figure
 
 ON_BARS = ("log_loss", "area_log", "reward_balanced")

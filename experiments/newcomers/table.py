@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from graphrouter.bench.evaluation.benchmark.cells import MAIN
-from graphrouter.bench.evaluation.newcomers.cells import RETRAINED, SUGGESTED
-from graphrouter.bench.evaluation.newcomers.results import NewcomerEvaluation, verdict
-from graphrouter.bench.evaluation.newcomers.tables import (
+from graphrouter.bench.evaluation.benchmark.benchmark_cells import MAIN
+from graphrouter.bench.evaluation.newcomers.newcomer_cells import RETRAINED, SUGGESTED
+from graphrouter.bench.evaluation.newcomers.newcomer_results import NewcomerEvaluation, verdict
+from graphrouter.bench.evaluation.newcomers.newcomer_tables import (
     LEARNED,
     LOG_LOSS,
     MEASURES,

@@ -33,17 +33,17 @@ from experiments.quality.run import run_plans
 from experiments.quality.variants import VariantCell
 from graphrouter.bench.evaluation.benchmark import MAIN, CellResult, Plan
 from graphrouter.bench.evaluation.bootstrap import Statistic
-from graphrouter.bench.evaluation.contender import Contender
+from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.grid import (
     CELLS,
-    SplitBench,
+    PreparedSplit,
     keep_embeddings,
+    prepare_split,
     read_datasets,
     seeded,
-    set_up_split,
 )
+from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.bench.evaluation.routing_measures import measure_frontier, measure_rewards
-from graphrouter.bench.evaluation.trial import Trial
 from graphrouter.config import TrainConfig, load_config
 from graphrouter.data.splits import model_families
 from graphrouter.files import replace_file, write_json
@@ -67,12 +67,12 @@ class Companions:
     """(num_models,) number of each model's family."""
 
     @classmethod
-    def fit(cls, bench: SplitBench) -> Companions:
+    def fit(cls, prepared: PreparedSplit) -> Companions:
         """From the training rows of the split, shrunk as suits its validation rows best."""
-        train, held = bench.learning.train, bench.learning.validation
+        train, held = prepared.learning.train, prepared.learning.validation
         levels = Levels.fit(train.outcomes.effect, train.tasks)
         rest = train.outcomes.effect - levels.of(train.tasks)
-        names = model_families(bench.data.models).to_numpy()
+        names = model_families(prepared.data.models).to_numpy()
         families = np.unique(names, return_inverse=True)[1]
         scatter = fit_scatter(rest)
         candidates = [shrunk(scatter, len(rest), mass) for mass in MASSES]
@@ -86,32 +86,35 @@ class Companions:
         )
 
 
-def measure_split(bench: SplitBench, contender: Mapping[str, Contender]) -> Figures:
+def measure_split(prepared: PreparedSplit, output: Mapping[str, RouterOutput]) -> Figures:
     """All figures of one split, by name.
 
     Args:
-        bench: The split.
-        contender: The graph router in each setting.
+        prepared: The split.
+        output: The graph router in each setting.
     """
-    trial, companions = bench.trial, Companions.fit(bench)
-    effect, level = trial.observed.effect, companions.levels.of(trial.tasks)
+    evaluation_set, companions = prepared.evaluation_set, Companions.fit(prepared)
+    effect, level = evaluation_set.observed.effect, companions.levels.of(evaluation_set.tasks)
     rest = effect - level
     found = dict(variance_shares(effect, level)._asdict())
     found |= {
         setting: share_predicted(rest, each.predictions.effect - level)
-        for setting, each in contender.items()
+        for setting, each in output.items()
     }
     found["given_others"] = share_given_others(rest, companions.covariance, companions.families)
-    router = contender.get("task_known") or contender["task_hidden"]
+    router = output.get("task_known") or output["task_hidden"]
     return found | _mean_figures(
-        [_choose(trial, half, companions, router) for half in _halves(companions.families, bench)]
+        [
+            _choose(evaluation_set, half, companions, router)
+            for half in _halves(companions.families, prepared)
+        ]
     )
 
 
-def _halves(families: IntArray, bench: SplitBench) -> list[BoolArray]:
+def _halves(families: IntArray, prepared: PreparedSplit) -> list[BoolArray]:
     """Both halves of a few random divisions of the pool, whole families together, (num_models,)
     each."""
-    rng = np.random.default_rng(bench.learning.seed)
+    rng = np.random.default_rng(prepared.learning.seed)
     halves = []
     for _ in range(NUM_DIVISIONS):
         chosen = np.zeros(len(families), dtype=bool)
@@ -122,32 +125,36 @@ def _halves(families: IntArray, bench: SplitBench) -> list[BoolArray]:
     return [half for half in halves if half.any()]
 
 
-def _choose(trial: Trial, half: BoolArray, companions: Companions, router: Contender) -> Figures:
+def _choose(
+    evaluation_set: EvaluationSet, half: BoolArray, companions: Companions, router: RouterOutput
+) -> Figures:
     """What choices among one half of the pool reach, when the outcomes of the other half are known
     or not."""
     columns = np.flatnonzero(half)
-    level = companions.levels.of(trial.tasks)
+    level = companions.levels.of(evaluation_set.tasks)
     expected = np.clip(
-        level + given_others(trial.observed.effect - level, companions.covariance, half), 0, 1
+        level + given_others(evaluation_set.observed.effect - level, companions.covariance, half),
+        0,
+        1,
     )
     told = replace(
         router.predictions, effect=np.where(half, expected, 0.5), effect_low=None, effect_high=None
     )
-    single = trial.best_single
+    single = evaluation_set.best_single
     smaller = replace(
-        trial,
-        models=tuple(np.array(trial.models)[columns]),
-        observed=trial.observed.take(columns=columns),
+        evaluation_set,
+        models=tuple(np.array(evaluation_set.models)[columns]),
+        observed=evaluation_set.observed.take(columns=columns),
         best_single=None if single is None else single.take(columns=columns),
     )
     choosers: dict[str, Predictions | None] = dict(
-        zip(CHOOSERS, (single, router.predictions, told, trial.observed), strict=True)
+        zip(CHOOSERS, (single, router.predictions, told, evaluation_set.observed), strict=True)
     )
     figures: Figures = {}
     for name, predictions in choosers.items():
         if predictions is not None:
-            entered = Contender(predictions.take(columns=columns))
-            measures = {**measure_rewards(smaller, entered), **measure_frontier(smaller, entered)}
+            run = RouterOutput(predictions.take(columns=columns))
+            measures = {**measure_rewards(smaller, run), **measure_frontier(smaller, run)}
             figures |= {f"{name}.{measure}": _value(measures[measure]) for measure in MEASURES}
     return figures
 
@@ -179,13 +186,13 @@ def measure_dataset(
     found = []
     for cell in cells:
         result = CellResult.load(cell.file)
-        if result is None or result.contenders is None:
+        if result is None or result.outputs is None:
             raise SystemExit(
                 f"No figures for {data.name}: {result.message if result else 'not run'}"
             )
         found.append(
             measure_split(
-                set_up_split(cell), {str(name): each for name, each in result.contenders.items()}
+                prepare_split(cell), {str(name): each for name, each in result.outputs.items()}
             )
         )
     return _mean_figures(found)

@@ -32,7 +32,7 @@ from graphrouter.bench.evaluation.benchmark import (
     collect,
     lacking,
 )
-from graphrouter.bench.evaluation.evaluate import judge
+from graphrouter.bench.evaluation.evaluate import score_runs
 from graphrouter.bench.evaluation.grid import (
     CELLS,
     GridCell,
@@ -121,28 +121,28 @@ def judge_plans(name: str, plans: Sequence[Plan]) -> Evaluation | None:
     if len(plans) == 1:
         [found] = collect(plans[0])
         return replace(found.evaluation, dataset=name)
-    # The rounds alone are wanted: their figures are those of all splits together.
+    # The runs alone are wanted: their figures are those of all splits together.
     return _judge_together(name, [found for plan in plans for found in collect(plan, num_draws=0)])
 
 
 def _judge_together(name: str, results: Sequence[BenchmarkResult]) -> Evaluation:
-    rounds = [each for result in results for each in result.rounds]
+    runs = [each for result in results for each in result.runs]
     failed = {
         router: reason for result in results for router, reason in result.evaluation.failed.items()
     }
     kept = [
         replace(
             each,
-            contenders={
+            outputs={
                 setting: {
                     router: answer for router, answer in by_router.items() if router not in failed
                 }
-                for setting, by_router in each.contenders.items()
+                for setting, by_router in each.outputs.items()
             },
         )
-        for each in rounds
+        for each in runs
     ]
-    return judge(kept, dataset=name, failed=failed)
+    return score_runs(kept, dataset=name, failed=failed)
 
 
 def report(evaluations: Sequence[Evaluation], seconds: Mapping[str, float]) -> Iterator[str]:
@@ -168,7 +168,7 @@ def mean_seconds(plans: Sequence[Plan]) -> dict[str, float]:
     """Mean seconds to fit, by name of the variant; those that were not fitted are left out."""
     found: dict[str, list[float]] = {}
     for cell in (cell for plan in plans for cell in plan.cells):
-        result = CellResult.load(cell.file, with_contenders=False)
+        result = CellResult.load(cell.file, with_outputs=False)
         if result is not None and np.isfinite(result.fit_s):
             found.setdefault(cell.router, []).append(result.fit_s)
     return {name: float(np.mean(values)) for name, values in found.items()}

@@ -13,7 +13,7 @@ import yaml
 from graphrouter.bench.baselines import BASELINES
 from graphrouter.bench.evaluation.benchmark import MAIN, CellResult, fit_and_ask
 from graphrouter.bench.evaluation.evaluate import ORACLE
-from graphrouter.bench.evaluation.grid import GridCell, SplitBench
+from graphrouter.bench.evaluation.grid import GridCell, PreparedSplit
 from graphrouter.config import TrainConfig, load_config
 from graphrouter.exceptions import ConfigError
 from graphrouter.router.graph_router import GraphRouter
@@ -80,7 +80,7 @@ def run_variant(cell: GridCell) -> CellResult:
     return fit_and_ask(cell, partial(_fit, cell))
 
 
-def _fit(cell: GridCell, bench: SplitBench) -> Router:
+def _fit(cell: GridCell, prepared: PreparedSplit) -> Router:
     if cell.router in BASELINES:
-        return BASELINES[cell.router].fit(bench.learning)
-    return GraphRouter.fit(bench.data, cell.config, split=bench.split)
+        return BASELINES[cell.router].fit(prepared.learning)
+    return GraphRouter.fit(prepared.data, cell.config, split=prepared.split)

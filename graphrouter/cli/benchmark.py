@@ -130,7 +130,7 @@ def benchmark(
         if json_target is not None:
             replace_file(json_target, partial(write_json, shown))
             files.append(json_target)
-        files += write_reports([(r.rounds, r.evaluation) for r in results], page, command=command)
+        files += write_reports([(r.runs, r.evaluation) for r in results], page, command=command)
         if tracked.is_on:
             from graphrouter.tracking.evaluation_log import log_benchmark
             from graphrouter.tracking.training_log import flat_settings

@@ -26,7 +26,7 @@ from graphrouter.files import replace_file, write_json
 if TYPE_CHECKING:
     from graphrouter.bench.baselines import Baseline
     from graphrouter.bench.evaluation import Evaluation
-    from graphrouter.bench.evaluation.evaluate import Round
+    from graphrouter.bench.evaluation.evaluate import SeedRun
     from graphrouter.bench.evaluation.robustness import RobustnessReport
     from graphrouter.data import RoutingDataset
     from graphrouter.router.graph_router import GraphRouter
@@ -96,7 +96,7 @@ def evaluate(
     tracking = options.tracking_of(track, tracking_uri, experiment)
 
     from graphrouter.bench.baselines.catalogue import ALWAYS, QUICK
-    from graphrouter.bench.evaluation.evaluate import judge
+    from graphrouter.bench.evaluation.evaluate import score_runs
     from graphrouter.data import load_dataset
     from graphrouter.router.graph_router import GraphRouter
 
@@ -120,12 +120,12 @@ def evaluate(
     with begin_run(
         tracking, f"evaluate {artifact.name} on {dataset.name}", command="evaluate"
     ) as tracked:
-        entered, left_out = enter_artifact(router, dataset, side=split, names=names, seed=seed)
-        with working(f"Resampling {len(entered.trial.query_ids):,} queries"):
-            found = judge(
-                [entered], dataset=dataset.name, num_draws=draws, seed=seed, failed=left_out
+        seed_run, left_out = enter_artifact(router, dataset, side=split, names=names, seed=seed)
+        with working(f"Resampling {len(seed_run.evaluation_set.query_ids):,} queries"):
+            found = score_runs(
+                [seed_run], dataset=dataset.name, num_draws=draws, seed=seed, failed=left_out
             )
-        report = _perturb(router, entered, draws=draws, seed=seed) if robustness else None
+        report = _perturb(router, seed_run, draws=draws, seed=seed) if robustness else None
         figures = found.to_json()
         if report is not None:
             figures["robustness"] = report.to_json()
@@ -137,14 +137,14 @@ def evaluate(
         for file in (
             []
             if html is None
-            else write_reports([([entered], found)], html, command=options.command_line(words))
+            else write_reports([([seed_run], found)], html, command=options.command_line(words))
         ):
             if not only_json:
                 say_line(f"Wrote {file}")
         if tracked.is_on:
             where = {"artifact": artifact, "data": data, "split": split.value}
             settings = {**where, "baselines": baselines, "draws": draws, "seed": seed}
-            _log(tracked, entered, found, figures, settings, command=options.command_line(words))
+            _log(tracked, seed_run, found, figures, settings, command=options.command_line(words))
     if only_json:
         print_json(figures)
 
@@ -156,21 +156,21 @@ def enter_artifact(
     side: EvaluatedSide,
     names: list[str],
     seed: int,
-) -> tuple[Round, dict[str, str]]:
+) -> tuple[SeedRun, dict[str, str]]:
     """The router and its baselines on the queries of one side, and why a baseline cannot be among them.
 
     Raises:
         ConfigError: There is no baseline of such a name.
         DataError: Nothing is left to evaluate on.
     """
-    from graphrouter.bench.evaluation.evaluate import enter
+    from graphrouter.bench.evaluation.evaluate import collect_outputs
 
     check_models(router, dataset)
     query_ids = held_out_queries(router, dataset, side)
     fitted, left_out = _fit(router, dataset, names, seed)
     tasks = dataset.queries.set_index("query_id").loc[list(query_ids), "task"]
     with working(f"Asking for {len(query_ids):,} queries"):
-        entered = enter(
+        seed_run = collect_outputs(
             router,
             dataset,
             query_ids,
@@ -179,7 +179,7 @@ def enter_artifact(
             task_known=bool(tasks.notna().any()),
             seed=router.config.split.seed,
         )
-    return entered, left_out
+    return seed_run, left_out
 
 
 def _fit(
@@ -203,20 +203,25 @@ def _fit(
     return fitted, left_out
 
 
-def _perturb(router: GraphRouter, entered: Round, *, draws: int, seed: int) -> RobustnessReport:
+def _perturb(router: GraphRouter, seed_run: SeedRun, *, draws: int, seed: int) -> RobustnessReport:
     from graphrouter.bench.evaluation.robustness import easy_queries, measure_robustness
 
-    trial = entered.trial
+    evaluation_set = seed_run.evaluation_set
     with working("Perturbing the prompts"):
-        easy = easy_queries(trial.observed.effect, trial.observed.cost_usd)
+        easy = easy_queries(evaluation_set.observed.effect, evaluation_set.observed.cost_usd)
         return measure_robustness(
-            router, trial.prompts, tasks=trial.tasks, is_easy=easy, seed=seed, num_draws=draws
+            router,
+            evaluation_set.prompts,
+            tasks=evaluation_set.tasks,
+            is_easy=easy,
+            seed=seed,
+            num_draws=draws,
         )
 
 
 def _log(
     run: TrackedRun,
-    entered: Round,
+    seed_run: SeedRun,
     found: Evaluation,
     figures: dict[str, Any],
     settings: dict[str, Any],
@@ -229,7 +234,7 @@ def _log(
 
     run.set_tags({"artifact.checksum": str(read_manifest(settings["artifact"])["checksum"])})
     with TemporaryDirectory(prefix="graphrouter-") as folder:
-        files = write_reports([([entered], found)], Path(folder) / "report.html", command=command)
+        files = write_reports([([seed_run], found)], Path(folder) / "report.html", command=command)
         write_json(figures, Path(folder) / "figures.json")
         log_evaluation(run, found, params=settings, files=[*files, Path(folder) / "figures.json"])
 

@@ -204,7 +204,7 @@ def _show(found: NewcomerEvaluation) -> None:
 
     As many side by side as fit.
     """
-    from graphrouter.bench.evaluation.newcomers.tables import LOG_LOSS, title_of
+    from graphrouter.bench.evaluation.newcomers.newcomer_tables import LOG_LOSS, title_of
 
     splits = f"{len(found.seeds)} {'seed' if len(found.seeds) == 1 else 'seeds'}"
     title = (
@@ -229,7 +229,7 @@ def _show(found: NewcomerEvaluation) -> None:
 
 
 def _show_shots(found: NewcomerEvaluation, labels: Sequence[str], title: str) -> None:
-    from graphrouter.bench.evaluation.newcomers.tables import LOG_LOSS, mark_of
+    from graphrouter.bench.evaluation.newcomers.newcomer_tables import LOG_LOSS, mark_of
 
     table = new_table(title, "", *(f"{label} " for label in labels))
     table.columns[0].no_wrap = True

@@ -13,11 +13,11 @@ from graphrouter.files import replace_file
 
 if TYPE_CHECKING:
     from graphrouter.bench.evaluation import Evaluation
-    from graphrouter.bench.evaluation.evaluate import Round
+    from graphrouter.bench.evaluation.evaluate import SeedRun
 
 
 def write_reports(
-    found: Sequence[tuple[Sequence[Round], Evaluation]], page: Path, *, command: str
+    found: Sequence[tuple[Sequence[SeedRun], Evaluation]], page: Path, *, command: str
 ) -> list[Path]:
     """The files written: the report as a web page, and beside it the same in Markdown.
 
@@ -31,8 +31,8 @@ def write_reports(
     with working("Writing the report"):
         today = datetime.now(UTC).date().isoformat()
         reports = [
-            build_report(rounds, evaluation, date=today, command=command)
-            for rounds, evaluation in found
+            build_report(runs, evaluation, date=today, command=command)
+            for runs, evaluation in found
         ]
         texts = {page: render_html(reports), page.with_suffix(".md"): render_markdown(reports)}
         for file, text in texts.items():

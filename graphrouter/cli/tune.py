@@ -136,18 +136,18 @@ def tune(
     check_folder(out)
     tracking = options.tracking_of(track, tracking_uri, experiment)
     with working("Loading libraries"):
-        from graphrouter.bench.tuning.run import summarize, why_nothing
+        from graphrouter.bench.tuning.tuning_run import summarize, why_nothing
         from graphrouter.bench.tuning.study import open_study
         from graphrouter.bench.tuning.study_storage import sqlite_address
     plan = _plan(data, objective, space, config, overrides, is_shown=not as_json)
     if storage is None:
         out.mkdir(parents=True, exist_ok=True)
     address = storage or sqlite_address(out / STUDY)
-    opened = open_study(plan, storage=address, name=study or plan.bench.data.name, seed=seed)
+    opened = open_study(plan, storage=address, name=study or plan.data.dataset.name, seed=seed)
     words = ["tune", data, "--trials", str(trials), "--objective", objective, "--seed", str(seed)]
     words += [] if space is None else ["--space", str(space)]
     command = options.command_line(words, config=config, overrides=overrides)
-    with begin_run(tracking, f"tune {plan.bench.data.name}", command="tune") as tracked:
+    with begin_run(tracking, f"tune {plan.data.dataset.name}", command="tune") as tracked:
         _log_start(tracked, plan, command)
         _run(opened, plan, trials, address=address, tracked=tracked)
         with working("Comparing the trials"):
@@ -218,7 +218,7 @@ def _run(
 
     from graphrouter.bench.tuning.study import records_of
     from graphrouter.bench.tuning.study_storage import shown
-    from graphrouter.bench.tuning.trials import run_trials
+    from graphrouter.bench.tuning.trial_worker import run_trials
 
     earlier = len(records_of(study, plan))
     if earlier:
@@ -266,7 +266,7 @@ def _log_start(tracked: TrackedRun, plan: TuningPlan, command: str) -> None:
         return
     from graphrouter.tracking.training_log import log_setup
 
-    log_setup(tracked, plan.config, plan.bench.data, plan.bench.split, router=GRAPH_ROUTER)
+    log_setup(tracked, plan.config, plan.data.dataset, plan.data.split, router=GRAPH_ROUTER)
     tracked.log_params(
         {"objectives": ",".join(each.name for each in plan.objectives), "command": command}
     )

@@ -24,7 +24,7 @@ def write_result(result: TuningResult, out: Path, page: Path, *, command: str) -
 
     No settings where no trial has a result.
     """
-    from graphrouter.bench.tuning.page import render_tuning_html
+    from graphrouter.bench.tuning.tuning_page import render_tuning_html
 
     texts = {page: render_tuning_html(result, command=command)}
     if result.chosen is not None:

@@ -20,7 +20,7 @@ from experiments.ablations.studies import STUDIES, check_studies, routers_at
 from experiments.quality.variants import override_words
 from graphrouter.bench.baselines import BASELINES
 from graphrouter.bench.evaluation.benchmark import Cell
-from graphrouter.bench.evaluation.grid import bench
+from graphrouter.bench.evaluation.grid import prepared_split
 from graphrouter.bench.evaluation.results import Evaluation
 from graphrouter.config import Part, SplitConfig, TrainConfig, load_config
 from graphrouter.data import split_dataset
@@ -33,8 +33,8 @@ SET = [word for each in QUICK for word in ("--set", each)]
 
 @pytest.fixture
 def world(tmp_path: Path) -> str:
-    bench._load.cache_clear()
-    bench._set_up.cache_clear()
+    prepared_split._load.cache_clear()
+    prepared_split._prepare.cache_clear()
     gr.simulate(num_queries=140, num_models=4, seed=7).data.save(tmp_path / "world")
     return str(tmp_path / "world")
 
@@ -109,13 +109,13 @@ def test_a_router_is_trained_without_what_is_taken_and_judged_with_it(
     )
     result = run_ablation(cell)
     assert result.status == "done", result.message
-    assert result.contenders is not None
+    assert result.outputs is not None
     known, hidden = (
-        result.contenders[setting].predictions.effect for setting in ("task_known", "task_hidden")
+        result.outputs[setting].predictions.effect for setting in ("task_known", "task_hidden")
     )
     assert np.array_equal(known, hidden) == (change == "no_task_nodes")
     if change == "no_card_numbers":
-        assert np.isfinite(result.contenders["task_known"].predictions.cost_usd).all()
+        assert np.isfinite(result.outputs["task_known"].predictions.cost_usd).all()
 
 
 def test_baselines_learn_from_the_same_few_queries(
@@ -238,5 +238,5 @@ def test_what_baselines_share_is_what_the_bench_has_where_nothing_is_left_out(
     cell = AblationCell(
         world, "world", data.fingerprint, "knn", config, tmp_path, change=None, num_queries=None
     )
-    prepared = bench.set_up_split(cell)
+    prepared = prepared_split.prepare_split(cell)
     assert cells._learning(prepared, prepared.split, config.encoder, 0) is prepared.learning

@@ -27,7 +27,7 @@ from graphrouter.bench.baselines import BASELINES, QUICK
 from graphrouter.bench.baselines.baseline import Baseline
 from graphrouter.bench.evaluation import METRICS
 from graphrouter.bench.evaluation.benchmark import Plan, results_table
-from graphrouter.bench.evaluation.benchmark.run import cells_table
+from graphrouter.bench.evaluation.benchmark.benchmark_run import cells_table
 from graphrouter.cli.app import app, run
 from graphrouter.config import TrainConfig, parse_config
 from graphrouter.data.columns import TABLES, columns_of

@@ -30,7 +30,7 @@ from experiments.quality.page import limit_lines, page
 from experiments.quality.variants import VariantCell, read_variants
 from graphrouter.bench.evaluation.benchmark import Cell
 from graphrouter.bench.evaluation.bootstrap import Interval
-from graphrouter.bench.evaluation.grid import bench
+from graphrouter.bench.evaluation.grid import prepared_split
 from graphrouter.bench.evaluation.results import Evaluation
 from graphrouter.config import SplitConfig, TrainConfig
 from graphrouter.data import split_dataset
@@ -45,8 +45,8 @@ QUICK = (
 
 @pytest.fixture
 def world(tmp_path: Path) -> str:
-    bench._load.cache_clear()
-    bench._set_up.cache_clear()
+    prepared_split._load.cache_clear()
+    prepared_split._prepare.cache_clear()
     gr.simulate(num_queries=120, num_models=4, seed=7).data.save(tmp_path / "world")
     return str(tmp_path / "world")
 

@@ -12,12 +12,12 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.bench.baselines import LearningData, fit_baselines
-from graphrouter.bench.evaluation.evaluate import enter, judge
+from graphrouter.bench.evaluation.evaluate import collect_outputs, score_runs
 from graphrouter.bench.evaluation.newcomers import render_newcomers_html
 from graphrouter.bench.evaluation.report import build_report, render_html
 from graphrouter.config import parse_config
 from graphrouter.data import split_dataset
-from tests.unit.bench.evaluation.newcomers.test_page import GOOD
+from tests.unit.bench.evaluation.newcomers.test_newcomer_page import GOOD
 
 BROWSER = next(
     (
@@ -45,9 +45,11 @@ def html() -> str:
     split = split_dataset(data, config.split)
     router = gr.GraphRouter.fit(data, config)
     baselines = fit_baselines(LearningData.of_split(data, split, router.encoder))
-    entered = enter(router, data, split.test, baselines=baselines, cost_scale=router.cost_scale)
-    evaluation = judge([entered], dataset=data.name, num_draws=50)
-    return render_html([build_report([entered], evaluation, date="2026-01-31")])
+    run = collect_outputs(
+        router, data, split.test, baselines=baselines, cost_scale=router.cost_scale
+    )
+    evaluation = score_runs([run], dataset=data.name, num_draws=50)
+    return render_html([build_report([run], evaluation, date="2026-01-31")])
 
 
 def dump_dom(html: str, folder: Path) -> str:

@@ -11,8 +11,8 @@ import pytest
 
 from graphrouter.bench.baselines import BASELINES
 from graphrouter.bench.evaluation import METRICS
-from graphrouter.bench.evaluation.newcomers.results import NewcomerEvaluation
-from graphrouter.bench.evaluation.newcomers.run import DEFAULT_ROUTERS
+from graphrouter.bench.evaluation.newcomers.newcomer_results import NewcomerEvaluation
+from graphrouter.bench.evaluation.newcomers.newcomer_run import DEFAULT_ROUTERS
 from graphrouter.bench.evaluation.results import Evaluation
 
 ROOT = Path(__file__).resolve().parents[2]

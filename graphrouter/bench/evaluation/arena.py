@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphrouter.bench.evaluation.metrics import divide
 from graphrouter.bench.evaluation.robustness import SOLVED
+from graphrouter.training.effect_scores import divide
 from graphrouter.types import BoolArray, FloatArray
 
 BETA = 0.1

@@ -68,24 +68,26 @@ class Sampled(NamedTuple):
 class Resampling:
     """Draws of queries with replacement, the same for everything that is measured on them.
 
-    Several trials, one a split, may share queries. They are drawn together: a query that stands in
-    two trials counts as often in the one as in the other. Drawn apart, the trials would look more
+    Several evaluation sets, one a split, may share queries. They are drawn together: a query that stands in
+    two evaluation sets counts as often in the one as in the other. Drawn apart, they would look more
     independent than they are and the intervals come out too narrow.
     """
 
     query_ids: tuple[tuple[str, ...], ...]
-    """The queries of each trial, in the order of its rows."""
+    """The queries of each evaluation set, in the order of its rows."""
     num_draws: int = 1000
     """0 gives undefined intervals."""
     seed: int = 0
 
-    def counts(self, trial: int) -> Iterator[FloatArray]:
-        """How often each query of a trial counts in each draw, in blocks (up to 100, num_queries):
+    def counts(self, evaluation_set: int) -> Iterator[FloatArray]:
+        """How often each query of an evaluation set counts in each draw, in blocks (up to 100, num_queries):
         memory stays small.
         """
         everyone = sorted({query for ids in self.query_ids for query in ids})
         position = {query: i for i, query in enumerate(everyone)}
-        columns = np.array([position[query] for query in self.query_ids[trial]], dtype=np.int64)
+        columns = np.array(
+            [position[query] for query in self.query_ids[evaluation_set]], dtype=np.int64
+        )
         rng = np.random.default_rng(self.seed)
         for start in range(0, self.num_draws, _DRAWS_AT_ONCE):
             size = min(_DRAWS_AT_ONCE, self.num_draws - start)
@@ -125,9 +127,9 @@ def bootstrap(statistics: Sequence[Statistic], counts: Iterable[FloatArray]) -> 
 
 
 def average(samples: Sequence[Sampled]) -> Sampled:
-    """The mean of a figure over trials, on all queries and on each draw.
+    """The mean of a figure over evaluation sets, on all queries and on each draw.
 
-    NaN where a trial does not determine it.
+    NaN where an evaluation set does not determine it.
     """
     return Sampled(
         float(np.mean([s.value for s in samples])), np.mean([s.draws for s in samples], axis=0)

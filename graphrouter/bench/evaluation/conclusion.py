@@ -1,6 +1,6 @@
 """What an evaluation says in words: whether the evaluated router is worth its place, and what to use if it is not.
 
-Judged by the paired intervals of three figures: log loss (does it predict better?), and `area_log`
+Drawn from the paired intervals of three figures: log loss (does it predict better?), and `area_log`
 and `reward_balanced` (does it route better?); without costs the reward of performance_first stands
 in for the latter two. A baseline is *beaten* in one of the two respects when the evaluated router
 is surely better there: an interval excludes zero in its favour, and none to its disadvantage.
@@ -75,7 +75,7 @@ def cascades_among(names: Collection[str]) -> frozenset[str]:
 
 
 def routing_metrics(result: SettingResult, router: str) -> tuple[str, ...]:
-    """Names of the metrics by which the router's choices are judged.
+    """Names of the metrics by which the router's choices are measured.
 
     Empty when it has no figure for any.
     """
@@ -174,7 +174,7 @@ class _Compared(NamedTuple):
         both are known.
         """
         stands = (self.stand(name, self.prediction), self.stand(name, self.routing))
-        # A router that only ranks cannot be judged as a predictor; one that never chooses cannot be
+        # A router that only ranks cannot be measured as a predictor; one that never chooses cannot be
         # recommended.
         needed = stands[1] if self.routing else stands[0]
         return needed is not None and "better" not in stands
@@ -260,7 +260,7 @@ def _use_router(compared: _Compared) -> Conclusion:
         sentence = (
             f"{router} {' and '.join(won)} better than every baseline{nearest}, but {clauses}."
         )
-    # Judged in one respect alone, somebody simpler may do.
+    # Measured in one respect alone, somebody simpler may do.
     alone = [
         f"For the {_RESPECT[verb]} alone, {names[0]} does." for verb, (_, names) in lost.items()
     ]

@@ -17,7 +17,7 @@ from graphrouter.bench.evaluation.bootstrap import (
     average,
     bootstrap,
 )
-from graphrouter.bench.evaluation.contender import Contender
+from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.families import (
     FAMILIES,
     METRICS,
@@ -27,7 +27,7 @@ from graphrouter.bench.evaluation.families import (
     measure_joint,
 )
 from graphrouter.bench.evaluation.results import Coverage, Evaluation, SettingName, SettingResult
-from graphrouter.bench.evaluation.trial import Trial
+from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.exceptions import DataError
 from graphrouter.policy import CostScale
 from graphrouter.router.protocol import Router
@@ -44,14 +44,14 @@ _UNDEFINED_DRAWS = "the queries do not determine it"
 
 
 @dataclass(frozen=True, eq=False)
-class Round:
-    """Everybody in one trial: what is compared on the test queries of one split."""
+class SeedRun:
+    """Everybody on one evaluation set: what is compared on the test queries of one split."""
 
     seed: int
     """Seed of the split."""
-    trial: Trial
-    contenders: Mapping[SettingName, Mapping[str, Contender]]
-    """By setting, then by name; the judged router first, the same names in every setting."""
+    evaluation_set: EvaluationSet
+    outputs: Mapping[SettingName, Mapping[str, RouterOutput]]
+    """By setting, then by name; the evaluated router first, the same names in every setting."""
 
 
 def evaluate(
@@ -69,7 +69,7 @@ def evaluate(
     """All metrics of the router, the baselines and the oracle, and the paired differences.
 
     Args:
-        router: The router to judge; its models that the dataset has are evaluated.
+        router: The router to evaluate; its models that the dataset has are evaluated.
         data: Where the outcomes of the queries are.
         query_ids: Queries that no router was fitted on.
         baselines: Routers to compare with, by name. Frontier metrics need one that is called
@@ -83,7 +83,7 @@ def evaluate(
     Raises:
         DataError: The router or a baseline does not fit the dataset, or a name is used twice.
     """
-    found = enter(
+    found = collect_outputs(
         router,
         data,
         query_ids,
@@ -93,10 +93,10 @@ def evaluate(
         seed=seed,
         name=name,
     )
-    return judge([found], dataset=data.name, num_draws=num_draws, seed=seed)
+    return score_runs([found], dataset=data.name, num_draws=num_draws, seed=seed)
 
 
-def enter(
+def collect_outputs(
     router: Router,
     data: RoutingDataset,
     query_ids: Sequence[str],
@@ -106,8 +106,8 @@ def enter(
     task_known: bool = True,
     seed: int = 0,
     name: str = "graphrouter",
-) -> Round:
-    """The router and its baselines on the given queries, ready to be judged.
+) -> SeedRun:
+    """The router and its baselines on the given queries, ready to be scored.
 
     Arguments and errors are those of `evaluate`.
     """
@@ -117,94 +117,92 @@ def enter(
             f"{ORACLE!r}."
         )
     best_single = baselines.get(BEST_SINGLE)
-    trial = Trial.of(
+    evaluation_set = EvaluationSet.of(
         data, query_ids, models=router.models, best_single=best_single, cost_scale=cost_scale
     )
     settings: tuple[SettingName, ...] = (
         ("task_known", "task_hidden") if task_known else ("task_hidden",)
     )
     everyone = {name: router, **baselines}
-    contenders = {
+    outputs = {
         setting: {
-            label: trial.enter(each, task_known=setting == "task_known", name=label)
+            label: evaluation_set.collect_output(
+                each, task_known=setting == "task_known", name=label
+            )
             for label, each in everyone.items()
         }
         for setting in settings
     }
-    return Round(seed, trial, contenders)
+    return SeedRun(seed, evaluation_set, outputs)
 
 
-def judge(
-    rounds: Sequence[Round],
+def score_runs(
+    runs: Sequence[SeedRun],
     *,
     dataset: str,
     num_draws: int = 1000,
     seed: int = 0,
     failed: Mapping[str, str] | None = None,
 ) -> Evaluation:
-    """All metrics of everybody in the rounds, averaged over them, and the first router minus each of the others.
+    """All metrics of everybody in the runs, averaged over them, and the first router minus each of the others.
 
     Args:
-        rounds: At least one; all with the same names in the same order. Settings that are not in
+        runs: At least one; all with the same names in the same order. Settings that are not in
             all of them are left out.
         dataset: Name of the dataset.
         num_draws: Bootstrap draws.
         seed: Seed of the bootstrap.
-        failed: Who is not among the contenders, and why.
+        failed: Who is not among the routers, and why.
     """
-    first = rounds[0]
-    ids = tuple(each.trial.query_ids for each in rounds)
+    first = runs[0]
+    ids = tuple(each.evaluation_set.query_ids for each in runs)
     # A handful of queries drawn again and again looks far more certain than it is.
     is_enough = len({query for each in ids for query in each}) >= FEWEST_QUERIES
     resampling = Resampling(ids, num_draws if is_enough else 0, seed)
-    shared = [
-        setting
-        for setting in first.contenders
-        if all(setting in each.contenders for each in rounds)
-    ]
-    coverages = [_coverage(each.trial) for each in rounds]
+    shared = [setting for setting in first.outputs if all(setting in each.outputs for each in runs)]
+    coverages = [_coverage(each.evaluation_set) for each in runs]
     return Evaluation(
-        router=next(iter(next(iter(first.contenders.values())))),
+        router=next(iter(next(iter(first.outputs.values())))),
         dataset=dataset,
-        num_queries=_mean([len(each.trial.query_ids) for each in rounds]),
-        num_models=len(first.trial.models),
-        seeds=tuple(each.seed for each in rounds),
+        num_queries=_mean([len(each.evaluation_set.query_ids) for each in runs]),
+        num_models=len(first.evaluation_set.models),
+        seeds=tuple(each.seed for each in runs),
         coverage=Coverage(
             *(
                 _mean([getattr(c, part) for c in coverages])
                 for part in ("num_pairs", "num_costed_queries", "num_costed_pairs")
             )
         ),
-        settings={setting: _judge_setting(rounds, setting, resampling) for setting in shared},
+        settings={setting: _score_setting(runs, setting, resampling) for setting in shared},
         failed=dict(failed or {}),
     )
 
 
 class _Plan(NamedTuple):
-    """The statistics of one round in one setting, before they are resampled."""
+    """The statistics of one run in one setting, before they are resampled."""
 
     values: dict[tuple[str, str], Statistic | Unmeasured]
     """By (router, metric)."""
     pairs: dict[tuple[str, str], tuple[Statistic | Unmeasured, Statistic | Unmeasured]]
-    """Judged router and other, by (other, metric), on the pairs that both predict."""
+    """Evaluated router and other, by (other, metric), on the pairs that both predict."""
 
 
 class _Found(NamedTuple):
-    """Figures of one round, or why there is none."""
+    """Figures of one run, or why there is none."""
 
     values: dict[tuple[str, str], Sampled | Unmeasured]
     pairs: dict[tuple[str, str], tuple[Sampled | Unmeasured, Sampled | Unmeasured]]
 
 
-def _judge_setting(
-    rounds: Sequence[Round], setting: SettingName, resampling: Resampling
+def _score_setting(
+    runs: Sequence[SeedRun], setting: SettingName, resampling: Resampling
 ) -> SettingResult:
-    names = [*rounds[0].contenders[setting], ORACLE]
+    names = [*runs[0].outputs[setting], ORACLE]
     found = [
-        _resample(_plan(each.trial, each.contenders[setting]), resampling, i)
-        for i, each in enumerate(rounds)
+        _resample(_plan(each.evaluation_set, each.outputs[setting]), resampling, i)
+        for i, each in enumerate(runs)
     ]
-    values = {key: _over_rounds([each.values[key] for each in found]) for key in found[0].values}
+    values = {key: _over_runs([each.values[key] for each in found]) for key in found[0].values}
     return SettingResult(
         routers={
             name: {metric: _interval(values[name, metric]) for metric in METRICS} for name in names
@@ -225,12 +223,12 @@ def _judge_setting(
     )
 
 
-def _plan(trial: Trial, contenders: Mapping[str, Contender]) -> _Plan:
+def _plan(evaluation_set: EvaluationSet, outputs: Mapping[str, RouterOutput]) -> _Plan:
     plan = _Plan({}, {})
     for family in FAMILIES:
-        _plan_family(plan, family, trial, contenders)
-    joint = measure_joint(trial, contenders)
-    first = next(iter(contenders))
+        _plan_family(plan, family, evaluation_set, outputs)
+    joint = measure_joint(evaluation_set, outputs)
+    first = next(iter(outputs))
     for name, measures in joint.items():
         plan.values.update({(name, metric): item for metric, item in measures.items()})
         if name != first:
@@ -246,23 +244,28 @@ def _plan(trial: Trial, contenders: Mapping[str, Contender]) -> _Plan:
 
 
 def _plan_family(
-    plan: _Plan, family: MetricFamily, trial: Trial, contenders: Mapping[str, Contender]
+    plan: _Plan,
+    family: MetricFamily,
+    evaluation_set: EvaluationSet,
+    outputs: Mapping[str, RouterOutput],
 ) -> None:
     """Adds the statistics of one family to the plan."""
     measured: dict[str, Measures] = {
-        name: _measure(family, trial, each) for name, each in contenders.items()
+        name: _measure(family, evaluation_set, each) for name, each in outputs.items()
     }
     measured[ORACLE] = family.without("the oracle predicts what it is judged by")
     if family.quantity is None:
-        measured[ORACLE] = _measure(family, trial, Contender(trial.observed.to_predictions()))
+        measured[ORACLE] = _measure(
+            family, evaluation_set, RouterOutput(evaluation_set.observed.to_predictions())
+        )
     first, *others = measured
     for name, measures in measured.items():
-        # Pairs that a router picks for itself are another exam than everybody's; it is compared on
+        # Pairs that a router picks for itself are not the pairs of all others; it is compared on
         # them, but has no figure.
         is_partial = (
             family.quantity == "effect"
             and name != ORACLE
-            and not _predicts_all(trial, contenders[name])
+            and not _predicts_all(evaluation_set, outputs[name])
         )
         shown = family.without(_PARTIAL) if is_partial else measures
         plan.values.update({(name, metric): item for metric, item in shown.items()})
@@ -270,35 +273,35 @@ def _plan_family(
         mine, theirs = measured[first], measured[other]
         if family.quantity is not None and other != ORACLE:
             mine, theirs = _on_shared_pairs(
-                family, trial, contenders[first], contenders[other], mine=mine, theirs=theirs
+                family, evaluation_set, outputs[first], outputs[other], mine=mine, theirs=theirs
             )
         plan.pairs.update({(other, metric): (mine[metric], theirs[metric]) for metric in mine})
 
 
-def _predicts_all(trial: Trial, contender: Contender) -> bool:
+def _predicts_all(evaluation_set: EvaluationSet, output: RouterOutput) -> bool:
     """Whether an effect is expected of every pair that was observed.
 
-    So it counts for a cascade, which is not judged by pairs.
+    So it counts for a cascade, which is not scored by pairs.
     """
-    observed = np.isfinite(trial.observed.effect)
-    return contender.replayed is not None or bool(
-        np.isfinite(contender.predictions.effect[observed]).all()
+    observed = np.isfinite(evaluation_set.observed.effect)
+    return output.replayed is not None or bool(
+        np.isfinite(output.predictions.effect[observed]).all()
     )
 
 
-def _measure(family: MetricFamily, trial: Trial, contender: Contender) -> Measures:
-    usable = family.usable(trial, contender)
+def _measure(family: MetricFamily, evaluation_set: EvaluationSet, output: RouterOutput) -> Measures:
+    usable = family.usable(evaluation_set, output)
     if usable.any():
-        return family.measure(trial, contender, usable)
-    observed = np.isfinite(getattr(trial.observed, str(family.quantity))).any()
+        return family.measure(evaluation_set, output, usable)
+    observed = np.isfinite(getattr(evaluation_set.observed, str(family.quantity))).any()
     return family.without(f"no {family.quantity} was {'predicted' if observed else 'observed'}")
 
 
 def _on_shared_pairs(
     family: MetricFamily,
-    trial: Trial,
-    first: Contender,
-    other: Contender,
+    evaluation_set: EvaluationSet,
+    first: RouterOutput,
+    other: RouterOutput,
     *,
     mine: Measures,
     theirs: Measures,
@@ -307,19 +310,22 @@ def _on_shared_pairs(
 
     As they are when both predict the same pairs.
     """
-    first_usable, other_usable = family.usable(trial, first), family.usable(trial, other)
+    first_usable, other_usable = (
+        family.usable(evaluation_set, first),
+        family.usable(evaluation_set, other),
+    )
     shared = first_usable & other_usable
     if not shared.any():
         nothing = family.without(f"no pair with {family.quantity} predicted by both")
         return nothing, nothing
     if not np.array_equal(shared, first_usable):
-        mine = family.measure(trial, first, shared)
+        mine = family.measure(evaluation_set, first, shared)
     if not np.array_equal(shared, other_usable):
-        theirs = family.measure(trial, other, shared)
+        theirs = family.measure(evaluation_set, other, shared)
     return mine, theirs
 
 
-def _resample(plan: _Plan, resampling: Resampling, trial: int) -> _Found:
+def _resample(plan: _Plan, resampling: Resampling, evaluation_set: int) -> _Found:
     needed = {id(item): item for item in plan.values.values() if isinstance(item, Statistic)}
     needed |= {
         id(item): item
@@ -328,7 +334,9 @@ def _resample(plan: _Plan, resampling: Resampling, trial: int) -> _Found:
         if isinstance(item, Statistic)
     }
     samples = dict(
-        zip(needed, bootstrap(list(needed.values()), resampling.counts(trial)), strict=True)
+        zip(
+            needed, bootstrap(list(needed.values()), resampling.counts(evaluation_set)), strict=True
+        )
     )
 
     def sampled(item: Statistic | Unmeasured) -> Sampled | Unmeasured:
@@ -340,8 +348,8 @@ def _resample(plan: _Plan, resampling: Resampling, trial: int) -> _Found:
     )
 
 
-def _over_rounds(items: Sequence[Sampled | Unmeasured]) -> Sampled | Unmeasured:
-    """The average over the rounds; unmeasured when one of them is."""
+def _over_runs(items: Sequence[Sampled | Unmeasured]) -> Sampled | Unmeasured:
+    """The average over the runs; unmeasured when one of them is."""
     known = [item for item in items if not isinstance(item, Unmeasured)]
     return (
         average(known)
@@ -355,14 +363,14 @@ def _interval(item: Sampled | Unmeasured) -> Interval:
 
 
 def _difference(pairs: Sequence[tuple[Sampled | Unmeasured, Sampled | Unmeasured]]) -> Interval:
-    mine, theirs = (_over_rounds([pair[side] for pair in pairs]) for side in (0, 1))
+    mine, theirs = (_over_runs([pair[side] for pair in pairs]) for side in (0, 1))
     if isinstance(mine, Unmeasured) or isinstance(theirs, Unmeasured):
         return UNDEFINED
     return mine.minus(theirs)
 
 
 def _reasons(values: Mapping[str, Sequence[Sampled | Unmeasured]]) -> dict[str, str]:
-    """Why metrics of one router have no value; `values` has those of each round."""
+    """Why metrics of one router have no value; `values` has those of each run."""
     reasons = {}
     for metric, items in values.items():
         item = next((item for item in items if isinstance(item, Unmeasured)), None)
@@ -377,9 +385,9 @@ def _reasons(values: Mapping[str, Sequence[Sampled | Unmeasured]]) -> dict[str, 
     return reasons
 
 
-def _coverage(trial: Trial) -> Coverage:
-    effect = np.isfinite(trial.observed.effect)
-    costed = effect & np.isfinite(trial.observed.cost_usd)
+def _coverage(evaluation_set: EvaluationSet) -> Coverage:
+    effect = np.isfinite(evaluation_set.observed.effect)
+    costed = effect & np.isfinite(evaluation_set.observed.cost_usd)
     return Coverage(int(effect.sum()), int(costed.any(axis=1).sum()), int(costed.sum()))
 
 

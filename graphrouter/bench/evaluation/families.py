@@ -2,8 +2,8 @@
 
 A new one is a pure function of arrays, a measure that feeds it, and a line in `FAMILIES`.
 
-A family measures metrics that share their work. Predictor families judge one predicted quantity on
-the pairs where it was both observed and predicted; choice families judge what the predictions would
+A family measures metrics that share their work. Predictor families measure one predicted quantity on
+the pairs where it was both observed and predicted; choice families measure what the predictions would
 have chosen (see `choices`).
 """
 
@@ -16,9 +16,10 @@ from typing import Literal
 
 import numpy as np
 
-from graphrouter.bench.evaluation.contender import Contender
+from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.measures import Measures, Unmeasured
 from graphrouter.bench.evaluation.predictor_measures import measure_effect, measure_log_rmse
+from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.bench.evaluation.routing_measures import (
     measure_arena,
     measure_frontier,
@@ -28,7 +29,6 @@ from graphrouter.bench.evaluation.routing_measures import (
     measure_spread,
     measure_two_models,
 )
-from graphrouter.bench.evaluation.trial import Trial
 from graphrouter.policy import PRESETS
 from graphrouter.types import BoolArray, FloatArray, Predictions, Quantity
 
@@ -54,7 +54,7 @@ class Metric:
     title: str
     """What a table calls it."""
     group: Literal["predictor", "routing"] = "routing"
-    """Whether it judges predictions or choices."""
+    """Whether it measures predictions or choices."""
     lower_is_better: bool = False
     is_share: bool = False
     """Shown in per cent."""
@@ -69,32 +69,34 @@ class MetricFamily:
     """Metrics that are measured together."""
 
     metrics: tuple[Metric, ...]
-    collect: Callable[[Trial, Contender, BoolArray], Measures]
-    """From trial, contender and the pairs to use, (num_queries, num_models)."""
+    collect: Callable[[EvaluationSet, RouterOutput, BoolArray], Measures]
+    """From evaluation set, router output and the pairs to use, (num_queries, num_models)."""
     quantity: Quantity | None = None
-    """The predicted quantity that a predictor family judges; None for a choice family."""
+    """The predicted quantity that a predictor family measures; None for a choice family."""
 
-    def usable(self, trial: Trial, contender: Contender) -> BoolArray:
+    def usable(self, evaluation_set: EvaluationSet, output: RouterOutput) -> BoolArray:
         """Pairs that the family may use, (num_queries, num_models)."""
         if (
-            self.quantity is None or contender.replayed is not None
-        ):  # a cascade is not judged by pairs: `measure` says so
-            return np.ones(trial.observed.effect.shape, dtype=bool)
-        observed: FloatArray = getattr(trial.observed, self.quantity)
-        predicted: FloatArray = getattr(contender.predictions, self.quantity)
+            self.quantity is None or output.replayed is not None
+        ):  # a cascade is not scored by pairs: `measure` says so
+            return np.ones(evaluation_set.observed.effect.shape, dtype=bool)
+        observed: FloatArray = getattr(evaluation_set.observed, self.quantity)
+        predicted: FloatArray = getattr(output.predictions, self.quantity)
         return np.isfinite(observed) & np.isfinite(predicted)
 
-    def measure(self, trial: Trial, contender: Contender, usable: BoolArray) -> Measures:
+    def measure(
+        self, evaluation_set: EvaluationSet, output: RouterOutput, usable: BoolArray
+    ) -> Measures:
         """Every metric of the family, by name.
 
         Args:
-            trial: What is judged on.
-            contender: Who is judged.
+            evaluation_set: The queries and what was observed of them.
+            output: Who is measured.
             usable: (num_queries, num_models) the pairs that a predictor family looks at.
         """
-        if self.quantity is not None and contender.replayed is not None:
+        if self.quantity is not None and output.replayed is not None:
             return self.without(CASCADE_PREDICTS_NOTHING)
-        return self.collect(trial, contender, usable)
+        return self.collect(evaluation_set, output, usable)
 
     def without(self, reason: str) -> Measures:
         """No values, for this reason."""
@@ -103,20 +105,22 @@ class MetricFamily:
 
 def _predictor_family(
     quantity: Quantity,
-    collect: Callable[[Trial, Predictions, BoolArray], Measures],
+    collect: Callable[[EvaluationSet, Predictions, BoolArray], Measures],
     *metrics: Metric,
 ) -> MetricFamily:
     return MetricFamily(
         metrics,
-        lambda trial, contender, usable: collect(trial, contender.predictions, usable),
+        lambda evaluation_set, output, usable: collect(evaluation_set, output.predictions, usable),
         quantity,
     )
 
 
 def _choice_family(
-    collect: Callable[[Trial, Contender], Measures], *metrics: Metric
+    collect: Callable[[EvaluationSet, RouterOutput], Measures], *metrics: Metric
 ) -> MetricFamily:
-    return MetricFamily(metrics, lambda trial, contender, usable: collect(trial, contender))
+    return MetricFamily(
+        metrics, lambda evaluation_set, output, usable: collect(evaluation_set, output)
+    )
 
 
 def _log_rmse_family(name: str, title: str, quantity: Quantity, *, floor: float) -> MetricFamily:

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from graphrouter.bench.evaluation.choices import Chooser
-from graphrouter.bench.evaluation.contender import Contender
 from graphrouter.bench.evaluation.hulls import LARGEST_COST_RATIO, Hull, upper_hull
+from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.policy import PRESETS, CostScale
 from graphrouter.types import BoolArray, FloatArray, IntArray, ObservedOutcomes, Predictions
 
@@ -61,12 +61,12 @@ class Sweep(NamedTuple):
 
 
 def sweep_frontier(
-    contender: Contender, observed: ObservedOutcomes, *, cost_scale: CostScale
+    output: RouterOutput, observed: ObservedOutcomes, *, cost_scale: CostScale
 ) -> Frontier:
     """The points that a router reaches on the observed outcomes (`observed`: same shape, NaN = not
     observed).
     """
-    sweep = sweep_contender(contender, observed, cost_scale=cost_scale)
+    sweep = sweep_output(output, observed, cost_scale=cost_scale)
     num_queries = int(sweep.counts.sum())
     pairs = np.isfinite(observed.effect) & np.isfinite(observed.cost_usd)
     divisor = num_queries if num_queries else np.nan
@@ -108,26 +108,26 @@ def replay_trade_offs(cost_scale: CostScale) -> FloatArray:
     return np.concatenate([trade_off_grid(cost_scale), presets])
 
 
-def sweep_contender(
-    contender: Contender,
+def sweep_output(
+    output: RouterOutput,
     observed: ObservedOutcomes,
     *,
     cost_scale: CostScale,
     points: IntArray | None = None,
 ) -> Sweep:
-    """What the contender's choices, or a cascade's replay, bring at each trade-off of the grid.
+    """What the router's choices, or a cascade's replay, bring at each trade-off of the grid.
 
     Args:
-        contender: Predictions or replay of a router.
+        output: Predictions or replay of a router.
         observed: (num_queries, num_models) outcomes.
         cost_scale: Fixes the grid of trade-offs; a cascade has been replayed with the same one.
         points: Which trade-offs of the grid, by position; all by default.
     """
     which = np.arange(NUM_SWEPT) if points is None else points
-    replayed = contender.replayed
+    replayed = output.replayed
     if replayed is not None:
         return Sweep(replayed.cost_usd[:, which], replayed.effect[:, which], replayed.answered)
-    return sweep_predictions(contender.predictions, observed, trade_off_grid(cost_scale)[which])
+    return sweep_predictions(output.predictions, observed, trade_off_grid(cost_scale)[which])
 
 
 def sweep_predictions(

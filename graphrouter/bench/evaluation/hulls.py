@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graphrouter.bench.evaluation.metrics import divide
 from graphrouter.bench.evaluation.relative import relative_gain
+from graphrouter.training.effect_scores import divide
 from graphrouter.types import FloatArray, IntArray
 
 LARGEST_COST_RATIO = 1e4

@@ -10,8 +10,8 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 
 from graphrouter.bench.evaluation.bootstrap import Statistic
-from graphrouter.bench.evaluation.metrics import divide
-from graphrouter.bench.evaluation.trial import Trial
+from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
+from graphrouter.training.effect_scores import divide
 from graphrouter.types import FloatArray
 
 
@@ -72,10 +72,12 @@ def means_of_sums(sums: FloatArray) -> FloatArray:
     return divide(sums[:, 1:], np.broadcast_to(sums[:, :1], sums[:, 1:].shape))
 
 
-def why_no_costs(trial: Trial) -> str | None:
+def why_no_costs(evaluation_set: EvaluationSet) -> str | None:
     """Why nothing that weighs cost can be measured; None when it can."""
-    if not trial.cost_scale.is_known:
+    if not evaluation_set.cost_scale.is_known:
         return "no training outcome has a cost"
-    if not (np.isfinite(trial.observed.cost_usd) & np.isfinite(trial.observed.effect)).any():
+    if not (
+        np.isfinite(evaluation_set.observed.cost_usd) & np.isfinite(evaluation_set.observed.effect)
+    ).any():
         return "no evaluated outcome has a cost"
     return None

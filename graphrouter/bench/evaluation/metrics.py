@@ -13,17 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrouter.training.effect_scores import NUM_BINS, mean_of_known
-from graphrouter.training.effect_scores import (
-    calibration_error_of_sums as calibration_error_of_sums,  # metrics of this module too
-)
-from graphrouter.training.effect_scores import calibration_sums as calibration_sums
-from graphrouter.training.effect_scores import divide as divide
-from graphrouter.training.effect_scores import (
-    expected_calibration_error as expected_calibration_error,
-)
-from graphrouter.training.effect_scores import log_loss as log_loss
-from graphrouter.training.effect_scores import log_loss_of_pairs as log_loss_of_pairs
+from graphrouter.training.effect_scores import NUM_BINS, calibration_sums, divide, mean_of_known
 from graphrouter.types import FloatArray
 
 

@@ -5,22 +5,29 @@ from __future__ import annotations
 import numpy as np
 
 from graphrouter.bench.evaluation.bootstrap import Statistic
+from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.measures import Measures, mean_of_pairs
 from graphrouter.bench.evaluation.metrics import (
     brier_of_pairs,
-    calibration_error_of_sums,
-    calibration_sums,
     kendall_tau_of_queries,
     log_error_of_pairs,
+)
+from graphrouter.training.effect_scores import (
+    calibration_error_of_sums,
+    calibration_sums,
     log_loss_of_pairs,
 )
-from graphrouter.bench.evaluation.trial import Trial
 from graphrouter.types import BoolArray, Predictions, Quantity
 
 
-def measure_effect(trial: Trial, predictions: Predictions, usable: BoolArray) -> Measures:
+def measure_effect(
+    evaluation_set: EvaluationSet, predictions: Predictions, usable: BoolArray
+) -> Measures:
     """Log loss, Brier score, calibration error and ranking of the expected effect."""
-    expected, observed = np.where(usable, predictions.effect, np.nan), trial.observed.effect
+    expected, observed = (
+        np.where(usable, predictions.effect, np.nan),
+        evaluation_set.observed.effect,
+    )
     return {
         "log_loss": mean_of_pairs(log_loss_of_pairs(expected, observed)),
         "brier": mean_of_pairs(brier_of_pairs(expected, observed)),
@@ -30,7 +37,7 @@ def measure_effect(trial: Trial, predictions: Predictions, usable: BoolArray) ->
 
 
 def measure_log_rmse(
-    trial: Trial,
+    evaluation_set: EvaluationSet,
     predictions: Predictions,
     usable: BoolArray,
     *,
@@ -41,6 +48,6 @@ def measure_log_rmse(
     """Root mean square error of the log of a predicted amount."""
     expected = np.where(usable, getattr(predictions, quantity), np.nan)
     squares = mean_of_pairs(
-        log_error_of_pairs(expected, getattr(trial.observed, quantity), floor=floor) ** 2
+        log_error_of_pairs(expected, getattr(evaluation_set.observed, quantity), floor=floor) ** 2
     )
     return {name: Statistic(squares.parts, lambda sums: np.sqrt(squares.finish(sums)))}

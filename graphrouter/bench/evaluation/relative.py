@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import entr
 
-from graphrouter.bench.evaluation.metrics import divide
+from graphrouter.training.effect_scores import divide
 from graphrouter.types import FloatArray
 
 

@@ -212,7 +212,7 @@ def measure_robustness(
         )
     # A text is its own id: the draws, and so the intervals, do not depend on the order of the
     # prompts.
-    score, results = _judge(wanted, parts, easy, Resampling((prompts,), num_draws, seed))
+    score, results = _summarize(wanted, parts, easy, Resampling((prompts,), num_draws, seed))
     return RobustnessReport(
         num_queries=len(prompts),
         num_easy=None if easy is None else int(easy.sum()),
@@ -307,7 +307,7 @@ def _parts(before: _Routing, after: _Routing, changed: BoolArray) -> FloatArray:
     ).astype(np.float64)
 
 
-def _judge(
+def _summarize(
     wanted: Sequence[Perturbation],
     parts: Mapping[str, FloatArray],
     easy: BoolArray | None,

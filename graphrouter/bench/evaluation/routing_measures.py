@@ -16,10 +16,10 @@ import numpy as np
 from graphrouter.bench.evaluation import arena, hulls, two_models
 from graphrouter.bench.evaluation.bootstrap import Statistic
 from graphrouter.bench.evaluation.choices import Chooser
-from graphrouter.bench.evaluation.contender import Contender
+from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.frontier import (
     NUM_SWEPT,
-    sweep_contender,
+    sweep_output,
     sweep_predictions,
     sweep_singles,
 )
@@ -32,15 +32,15 @@ from graphrouter.bench.evaluation.measures import (
     ratio_of_two,
     why_no_costs,
 )
-from graphrouter.bench.evaluation.metrics import divide
 from graphrouter.bench.evaluation.relative import (
     entropy_of_counts,
     references,
     relative_gain,
     relative_gap,
 )
-from graphrouter.bench.evaluation.trial import Trial
+from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.policy import PRESETS, Policy, PresetName
+from graphrouter.training.effect_scores import divide
 from graphrouter.types import BoolArray, FloatArray
 
 NEEDS_BEST_SINGLE = "needs the baseline best_single"
@@ -62,37 +62,45 @@ class Chosen(NamedTuple):
     """(num_queries,) False where there was nothing to choose from; the other entries are then 0."""
 
 
-def choose_by_preset(trial: Trial, contender: Contender, preset: PresetName) -> Chosen:
-    """What the contender's choices bring in a preset.
+def choose_by_preset(
+    evaluation_set: EvaluationSet, output: RouterOutput, preset: PresetName
+) -> Chosen:
+    """What the router's choices bring in a preset.
 
     Pairs count when what the preset weighs was observed.
     """
-    if contender.replayed is not None:
+    if output.replayed is not None:
         column = NUM_SWEPT + list(PRESETS).index(preset)
         return Chosen(
-            contender.replayed.effect[:, column],
-            contender.replayed.cost_usd[:, column],
-            contender.replayed.answered,
+            output.replayed.effect[:, column],
+            output.replayed.cost_usd[:, column],
+            output.replayed.answered,
         )
-    chooser = Chooser.among_observed(contender.predictions, *weighed(trial, preset))
-    utility = preset_utility(trial, contender, preset)
-    effect, cost = chooser.collect(utility, trial.observed.effect, trial.observed.cost_usd)
+    chooser = Chooser.among_observed(output.predictions, *weighed(evaluation_set, preset))
+    utility = preset_utility(evaluation_set, output, preset)
+    effect, cost = chooser.collect(
+        utility, evaluation_set.observed.effect, evaluation_set.observed.cost_usd
+    )
     return Chosen(effect, cost, chooser.has_choice)
 
 
-def preset_utility(trial: Trial, contender: Contender, preset: PresetName) -> FloatArray:
-    """What the contender maximises in a preset, (num_queries, num_models); NaN = unknown."""
-    if contender.preset_utilities is not None:
-        return contender.preset_utilities[preset]
-    expected = contender.predictions
-    return Policy.preset(preset).utility(expected.effect, expected.cost_usd, trial.cost_scale)
+def preset_utility(
+    evaluation_set: EvaluationSet, output: RouterOutput, preset: PresetName
+) -> FloatArray:
+    """What the router maximises in a preset, (num_queries, num_models); NaN = unknown."""
+    if output.preset_utilities is not None:
+        return output.preset_utilities[preset]
+    expected = output.predictions
+    return Policy.preset(preset).utility(
+        expected.effect, expected.cost_usd, evaluation_set.cost_scale
+    )
 
 
-def weighed(trial: Trial, preset: PresetName) -> tuple[FloatArray, ...]:
+def weighed(evaluation_set: EvaluationSet, preset: PresetName) -> tuple[FloatArray, ...]:
     """What must have been observed of a pair that the preset may choose, (num_queries, num_models)
     each.
     """
-    observed = trial.observed
+    observed = evaluation_set.observed
     return (
         (observed.effect, observed.cost_usd)
         if Policy.preset(preset).needs_cost
@@ -100,18 +108,20 @@ def weighed(trial: Trial, preset: PresetName) -> tuple[FloatArray, ...]:
     )
 
 
-def measure_rewards(trial: Trial, contender: Contender) -> Measures:
+def measure_rewards(evaluation_set: EvaluationSet, output: RouterOutput) -> Measures:
     """Mean observed utility of the choices in each preset."""
     measures: dict[str, Statistic | Unmeasured] = {}
     for preset in PRESETS:
         policy = Policy.preset(preset)
-        reason = why_no_costs(trial) if policy.needs_cost else None
+        reason = why_no_costs(evaluation_set) if policy.needs_cost else None
         if reason is not None:
             measures[f"reward_{preset}"] = Unmeasured(reason)
             continue
-        chosen = choose_by_preset(trial, contender, preset)
+        chosen = choose_by_preset(evaluation_set, output, preset)
         reward = np.where(
-            chosen.answered, policy.utility(chosen.effect, chosen.cost_usd, trial.cost_scale), 0.0
+            chosen.answered,
+            policy.utility(chosen.effect, chosen.cost_usd, evaluation_set.cost_scale),
+            0.0,
         )
         measures[f"reward_{preset}"] = Statistic(
             np.column_stack([reward, chosen.answered]), ratio_of_two
@@ -154,14 +164,16 @@ OF_FRONTIER: dict[str, Callable[[FrontierDraws], FloatArray]] = {
 """The figures that are read off the frontier, by metric."""
 
 
-def measure_frontier(trial: Trial, contender: Contender) -> Measures:
+def measure_frontier(evaluation_set: EvaluationSet, output: RouterOutput) -> Measures:
     """All figures of the frontier."""
-    reason = why_no_costs(trial)
-    if reason is not None or trial.best_single is None:
+    reason = why_no_costs(evaluation_set)
+    if reason is not None or evaluation_set.best_single is None:
         return {name: Unmeasured(reason or NEEDS_BEST_SINGLE) for name in OF_FRONTIER}
-    sweep = sweep_contender(contender, trial.observed, cost_scale=trial.cost_scale)
-    ends = sweep_predictions(trial.best_single, trial.observed, np.array([0.0, np.inf]))
-    singles = sweep_singles(trial.best_single, trial.observed)
+    sweep = sweep_output(output, evaluation_set.observed, cost_scale=evaluation_set.cost_scale)
+    ends = sweep_predictions(
+        evaluation_set.best_single, evaluation_set.observed, np.array([0.0, np.inf])
+    )
+    singles = sweep_singles(evaluation_set.best_single, evaluation_set.observed)
     # The dearest model, which ends a range of costs, is picked on all evaluated queries, once: in
     # every draw anew, the maximum over models would add the luck of the draw to every one of them.
     counts = sweep.counts.astype(np.float64)
@@ -183,13 +195,14 @@ def _frontier_draws(sums: FloatArray) -> FrontierDraws:
     return FrontierDraws(hull, cheapest_usd, best_usd, best_effect, dearest_usd)
 
 
-def measure_gains(trial: Trial, contender: Contender) -> Measures:
+def measure_gains(evaluation_set: EvaluationSet, output: RouterOutput) -> Measures:
     """Effect of the choices in performance_first relative to random choice, best single and
     oracle.
     """
-    chosen = choose_by_preset(trial, contender, "performance_first")
+    chosen = choose_by_preset(evaluation_set, output, "performance_first")
     random, oracle = (
-        np.where(chosen.answered, values, 0) for values in references(trial.observed.effect)
+        np.where(chosen.answered, values, 0)
+        for values in references(evaluation_set.observed.effect)
     )
     parts = np.column_stack([chosen.effect, random, oracle])
     measures: dict[str, Statistic | Unmeasured] = {
@@ -197,10 +210,12 @@ def measure_gains(trial: Trial, contender: Contender) -> Measures:
         "gain_at_best": Unmeasured(NEEDS_BEST_SINGLE),
         "gap_at_oracle": Statistic(parts, lambda sums: relative_gap(sums[:, 0], sums[:, 2])),
     }
-    if trial.best_single is not None:
+    if evaluation_set.best_single is not None:
         best = np.where(
             chosen.answered,
-            choose_by_preset(trial, Contender(trial.best_single), "performance_first").effect,
+            choose_by_preset(
+                evaluation_set, RouterOutput(evaluation_set.best_single), "performance_first"
+            ).effect,
             0,
         )
         both = np.column_stack([chosen.effect, best])
@@ -210,17 +225,18 @@ def measure_gains(trial: Trial, contender: Contender) -> Measures:
     return measures
 
 
-def measure_spread(trial: Trial, contender: Contender) -> Measures:
+def measure_spread(evaluation_set: EvaluationSet, output: RouterOutput) -> Measures:
     """Entropy of the shares of traffic that the models get in performance_first (RouterEval,
     arXiv:2503.10657: E_p), in nats.
     """
-    if contender.replayed is not None:
+    if output.replayed is not None:
         return {"choice_entropy": Unmeasured("a cascade calls several models for a query")}
-    chooser = Chooser.among_observed(contender.predictions, trial.observed.effect)
-    columns = chooser.choose(preset_utility(trial, contender, "performance_first"))
+    chooser = Chooser.among_observed(output.predictions, evaluation_set.observed.effect)
+    columns = chooser.choose(preset_utility(evaluation_set, output, "performance_first"))
     return {
         "choice_entropy": Statistic(
-            np.eye(len(trial.models))[columns] * chooser.has_choice[:, None], entropy_of_counts
+            np.eye(len(evaluation_set.models))[columns] * chooser.has_choice[:, None],
+            entropy_of_counts,
         )
     }
 
@@ -234,19 +250,19 @@ OF_CALL_CURVE: dict[str, Callable[[two_models.CallCurve], FloatArray]] = {
 """The figures of routing between a strong and a weak model, by metric."""
 
 
-def measure_two_models(trial: Trial, contender: Contender) -> Measures:
+def measure_two_models(evaluation_set: EvaluationSet, output: RouterOutput) -> Measures:
     """How well the expected effects tell which queries need the strong model."""
     reason, pair = NEEDS_BEST_SINGLE, None
-    if trial.best_single is not None:
+    if evaluation_set.best_single is not None:
         reason, pair = (
             "needs two models, the weak one with a training cost",
-            two_models.pick_pair(trial.best_single),
+            two_models.pick_pair(evaluation_set.best_single),
         )
-    if contender.replayed is not None:
+    if output.replayed is not None:
         reason, pair = CASCADE_RANKS_NOTHING, None
     if pair is None:
         return {name: Unmeasured(reason) for name in OF_CALL_CURVE}
-    expected, observed = contender.predictions.effect, trial.observed.effect
+    expected, observed = output.predictions.effect, evaluation_set.observed.effect
     margin = expected[:, pair.strong] - expected[:, pair.weak]
     parts = two_models.curve_parts(
         margin, weak=observed[:, pair.weak], strong=observed[:, pair.strong]
@@ -266,12 +282,12 @@ OF_ARENA: dict[str, Callable[[FloatArray], FloatArray]] = {
 """RouterArena's figures, by metric, from sums in the column order of `measure_arena`."""
 
 
-def measure_arena(trial: Trial, contender: Contender) -> Measures:
+def measure_arena(evaluation_set: EvaluationSet, output: RouterOutput) -> Measures:
     """RouterArena's score and its optimality parts at the choices of the balanced preset."""
-    reason = why_no_costs(trial)
+    reason = why_no_costs(evaluation_set)
     if reason is not None:
         return {name: Unmeasured(reason) for name in OF_ARENA}
-    chosen, observed = choose_by_preset(trial, contender, "balanced"), trial.observed
+    chosen, observed = choose_by_preset(evaluation_set, output, "balanced"), evaluation_set.observed
     optimality = arena.optimality_parts(
         chosen.effect,
         chosen.cost_usd,
@@ -283,40 +299,43 @@ def measure_arena(trial: Trial, contender: Contender) -> Measures:
     return {name: Statistic(parts, finish) for name, finish in OF_ARENA.items()}
 
 
-def measure_joint(trial: Trial, contenders: Mapping[str, Contender]) -> dict[str, Measures]:
-    """Measures that need everybody, by contender: the distance to the joint frontier of all contenders and single models.
+def measure_joint(
+    evaluation_set: EvaluationSet, outputs: Mapping[str, RouterOutput]
+) -> dict[str, Measures]:
+    """Measures that need everybody, by router: the distance to the joint frontier of all routers and single models.
 
     Args:
-        trial: What is judged on.
-        contenders: Those compared, by name; the oracle, which nobody reaches, is not one of them.
+        evaluation_set: The queries and what was observed of them.
+        outputs: Those compared, by name; the oracle, which nobody reaches, is not one of them.
     """
-    reason = why_no_costs(trial)
-    if reason is not None or trial.best_single is None:
-        return {
-            name: {"pareto_dist": Unmeasured(reason or NEEDS_BEST_SINGLE)} for name in contenders
-        }
+    reason = why_no_costs(evaluation_set)
+    if reason is not None or evaluation_set.best_single is None:
+        return {name: {"pareto_dist": Unmeasured(reason or NEEDS_BEST_SINGLE)} for name in outputs}
     blocks = []
-    for contender in contenders.values():
-        sweep = sweep_contender(
-            contender, trial.observed, cost_scale=trial.cost_scale, points=JOINT_POINTS
+    for output in outputs.values():
+        sweep = sweep_output(
+            output,
+            evaluation_set.observed,
+            cost_scale=evaluation_set.cost_scale,
+            points=JOINT_POINTS,
         )
         blocks.append(np.column_stack([sweep.counts, sweep.cost_usd, sweep.effect]))
-    singles = sweep_singles(trial.best_single, trial.observed)
+    singles = sweep_singles(evaluation_set.best_single, evaluation_set.observed)
     parts = np.column_stack([*blocks, singles.counts, singles.cost_usd, singles.effect])
-    distances = FromSums(partial(_joint_distances, num_contenders=len(contenders)))
+    distances = FromSums(partial(_joint_distances, num_outputs=len(outputs)))
     return {
         name: {"pareto_dist": Statistic(parts, distances.figure(itemgetter((slice(None), i))))}
-        for i, name in enumerate(contenders)
+        for i, name in enumerate(outputs)
     }
 
 
-def _joint_distances(sums: FloatArray, num_contenders: int) -> FloatArray:
-    """Distance of each contender to the joint frontier, (num_draws, num_contenders), from sums of
+def _joint_distances(sums: FloatArray, num_outputs: int) -> FloatArray:
+    """Distance of each router to the joint frontier, (num_draws, num_outputs), from sums of
     `measure_joint`.
     """
     width = 1 + 2 * len(JOINT_POINTS)
-    blocks = [means_of_sums(sums[:, i * width : (i + 1) * width]) for i in range(num_contenders)]
-    singles = means_of_sums(sums[:, num_contenders * width :])
+    blocks = [means_of_sums(sums[:, i * width : (i + 1) * width]) for i in range(num_outputs)]
+    singles = means_of_sums(sums[:, num_outputs * width :])
     points = [np.split(block, 2, axis=1) for block in [*blocks, singles]]
     hull = upper_hull(*(np.hstack([point[axis] for point in points]) for axis in (0, 1)))
     distances = [

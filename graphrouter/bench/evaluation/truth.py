@@ -47,7 +47,7 @@ def measure_gain(
     cost_scale: CostScale,
     task_known: bool = True,
 ) -> PossibleGain:
-    """What the router finds of the possible gain on the given queries, judged by the true effects and costs.
+    """What the router finds of the possible gain on the given queries, measured by the true effects and costs.
 
     All models are open to everyone: chance plays no part, since the truth of a pair is known
     whether it was run or not.

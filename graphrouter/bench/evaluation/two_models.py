@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from graphrouter.bench.evaluation.hulls import interpolate
-from graphrouter.bench.evaluation.metrics import divide
+from graphrouter.training.effect_scores import divide
 from graphrouter.types import FloatArray, Predictions
 
 NUM_STEPS = 20

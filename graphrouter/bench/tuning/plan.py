@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from graphrouter.bench.tuning.bench import Bench
 from graphrouter.bench.tuning.objectives import Objective, find_objectives
 from graphrouter.bench.tuning.search_space import SearchSpace, Value, default_space
+from graphrouter.bench.tuning.tuning_data import TuningData
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, split_dataset
 from graphrouter.exceptions import ConfigError, DataError
@@ -17,7 +17,7 @@ from graphrouter.exceptions import ConfigError, DataError
 class TuningPlan:
     """What a study is about."""
 
-    bench: Bench
+    data: TuningData
     """The data, and its division."""
     config: TrainConfig
     """The settings that the study begins with."""
@@ -66,8 +66,8 @@ def plan_tuning(
     wanted = find_objectives(objectives)
     chosen = space or default_space()
     start = chosen.start(settings)
-    bench = Bench(data, split or split_dataset(data, settings.split), settings)
-    bench.prepared(settings.encoder)
+    prepared = TuningData(data, split or split_dataset(data, settings.split), settings)
+    prepared.prepare(settings.encoder)
     if any(each.name == "area" for each in wanted):
-        bench.check_area()
-    return TuningPlan(bench, settings, chosen, wanted, start)
+        prepared.check_area()
+    return TuningPlan(prepared, settings, chosen, wanted, start)

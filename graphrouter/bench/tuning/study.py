@@ -8,21 +8,24 @@ import hashlib
 import json
 import logging
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import optuna
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.pruners import MedianPruner
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from graphrouter import __version__
 from graphrouter.bench.tuning.plan import TuningPlan
-from graphrouter.bench.tuning.records import EpochFigures, TrialRecord
-from graphrouter.bench.tuning.records import TrialState as State
 from graphrouter.bench.tuning.sampling import TrialSeededSampler
 from graphrouter.bench.tuning.study_storage import open_storage, shown
+from graphrouter.bench.tuning.trial_records import EpochFigures, TrialRecord
+from graphrouter.bench.tuning.trial_records import TrialState as State
 from graphrouter.exceptions import ConfigError
 
 _logger = logging.getLogger(__name__)
@@ -35,6 +38,8 @@ IDENTITY, IS_START, METRICS, EPOCHS, MESSAGE, SEEN_AT = (
 up has none."""
 STARTUP_TRIALS, WARM_UP_EPOCHS = 5, 2
 """Nothing is pruned before so many trials are done, nor in so many first epochs."""
+FEWEST_TRIALS = 10
+"""With fewer trials there is nothing to tell settings apart by."""
 LOST_AFTER_S = 180.0
 """A running trial that its worker has not spoken of for so long is lost."""
 _IDENTITY_WITHIN_S = 10.0
@@ -86,10 +91,10 @@ def open_study(plan: TuningPlan, *, storage: str | None, name: str, seed: int) -
 
 def identity_of(plan: TuningPlan) -> dict[str, Any]:
     """All that the values of a study depend on, as plain values."""
-    split = [plan.bench.split.train, plan.bench.split.validation, plan.bench.split.held_out_models]
+    split = [plan.data.split.train, plan.data.split.validation, plan.data.split.held_out_models]
     return {
         "release": __version__,
-        "data": plan.bench.data.fingerprint,
+        "data": plan.data.dataset.fingerprint,
         "split": hashlib.sha256(json.dumps(split).encode()).hexdigest(),
         "objectives": [each.name for each in plan.objectives],
         "config": plan.config.model_dump(mode="json", exclude=_SAME_FOR_ALL),
@@ -225,3 +230,33 @@ def quiet_optuna() -> Iterator[None]:
         yield
     finally:
         optuna.logging.set_verbosity(level)
+
+
+def importances_of(study: Study, plan: TuningPlan) -> dict[str, dict[str, float]]:
+    """Share of each setting in the variance of each objective over the space, largest first.
+
+    None with too few trials.
+
+    Functional ANOVA of a random forest (Hutter, Hoos and Leyton-Brown, ICML 2014) fitted to the
+    trials that are done.
+    """
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    shares: dict[str, dict[str, float]] = {}
+    for position, objective in enumerate(plan.objectives):
+        if len(done) < FEWEST_TRIALS or len({trial.values[position] for trial in done}) == 1:
+            continue
+        evaluator = FanovaImportanceEvaluator(seed=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice to developers of Optuna
+            found = get_param_importances(
+                study, evaluator=evaluator, target=partial(_value, position)
+            )
+        shares[objective.name] = {
+            name: float(share) for name, share in sorted(found.items(), key=lambda item: -item[1])
+        }
+    return shares
+
+
+def _value(position: int, trial: FrozenTrial) -> float:
+    value: float = trial.values[position]
+    return value

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from graphrouter.bench.baselines import BASELINES
-from graphrouter.bench.evaluation.grid import bench
+from graphrouter.bench.evaluation.grid import prepared_split
 from graphrouter.data import RoutingDataset
 from graphrouter.router.graph_router import GraphRouter
 
@@ -107,7 +107,7 @@ def test_an_interrupted_run_says_how_to_go_on(
         status, _, errors = invoke("benchmark", world, *few, "--out", tmp_path / "out")
     assert status == 130
     assert "the same command goes on" in errors
-    bench._set_up.cache_clear()
+    prepared_split._prepare.cache_clear()
     status, _, errors = invoke("benchmark", world, *few, "--out", tmp_path / "out", "--json", "-")
     assert status == 0
     assert errors == "3 of 4 cells are done already.\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from graphrouter.bench.tuning import trials as trials_module
+from graphrouter.bench.tuning import trial_worker
 from graphrouter.bench.tuning.search_space import default_space, parse_space
 from graphrouter.config import load_config
 from graphrouter.exceptions import TrainingError
@@ -86,7 +86,7 @@ def test_an_interrupted_study_says_how_to_go_on(
             raise KeyboardInterrupt
         return fit_network(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(trials_module, "fit_network", interrupted)
+    monkeypatch.setattr(trial_worker, "fit_network", interrupted)
     words = ("tune", world, "--trials", 3, "--out", tmp_path / "out", *few)
     status, _, errors = invoke(*words)
     assert status == 130
@@ -106,7 +106,7 @@ def test_failed_trials_are_told_and_all_of_them_are_a_failure(
     def diverge(*args: object, **options: object) -> None:
         raise TrainingError("Training diverged: on purpose.")
 
-    monkeypatch.setattr(trials_module, "fit_network", diverge)
+    monkeypatch.setattr(trial_worker, "fit_network", diverge)
     status, shown, errors = invoke("tune", world, "--trials", 2, "--out", tmp_path / "out", *few)
     assert status == 1
     assert errors.splitlines() == [

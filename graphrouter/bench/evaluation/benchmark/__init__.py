@@ -2,11 +2,12 @@
 queries.
 """
 
-from graphrouter.bench.evaluation.benchmark.cells import MAIN, Cell, CellResult
-from graphrouter.bench.evaluation.benchmark.run import (
+from graphrouter.bench.evaluation.benchmark.benchmark_cells import MAIN, Cell, CellResult
+from graphrouter.bench.evaluation.benchmark.benchmark_run import (
     BenchmarkResult,
     Plan,
     collect,
+    fit_and_ask,
     lacking,
     open_cells,
     plan_benchmark,
@@ -14,7 +15,6 @@ from graphrouter.bench.evaluation.benchmark.run import (
     run_cells,
     write_results,
 )
-from graphrouter.bench.evaluation.benchmark.worker import fit_and_ask
 
 __all__ = [
     "MAIN",

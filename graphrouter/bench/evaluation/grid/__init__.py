@@ -2,28 +2,28 @@
 after an interruption.
 """
 
-from graphrouter.bench.evaluation.grid.bench import SplitBench, set_up_split
-from graphrouter.bench.evaluation.grid.cells import GridCell, seeded
-from graphrouter.bench.evaluation.grid.folder import (
-    CELLS,
-    check_folder,
-    keep_embeddings,
-    read_datasets,
-)
-from graphrouter.bench.evaluation.grid.store import (
+from graphrouter.bench.evaluation.grid.cell_files import (
     GridResult,
     Status,
     StoredCell,
     read_cell,
     write_cell,
 )
-from graphrouter.bench.evaluation.grid.work import failures, finish, open_cells, run_cells
+from graphrouter.bench.evaluation.grid.cell_work import failures, finish, open_cells, run_cells
+from graphrouter.bench.evaluation.grid.grid_cell import GridCell, seeded
+from graphrouter.bench.evaluation.grid.grid_folder import (
+    CELLS,
+    check_folder,
+    keep_embeddings,
+    read_datasets,
+)
+from graphrouter.bench.evaluation.grid.prepared_split import PreparedSplit, prepare_split
 
 __all__ = [
     "CELLS",
     "GridCell",
     "GridResult",
-    "SplitBench",
+    "PreparedSplit",
     "Status",
     "StoredCell",
     "check_folder",
@@ -31,10 +31,10 @@ __all__ = [
     "finish",
     "keep_embeddings",
     "open_cells",
+    "prepare_split",
     "read_cell",
     "read_datasets",
     "run_cells",
     "seeded",
-    "set_up_split",
     "write_cell",
 ]

@@ -2,19 +2,19 @@
 more outcomes.
 """
 
-from graphrouter.bench.evaluation.newcomers.cells import (
+from graphrouter.bench.evaluation.newcomers.newcomer_cells import (
     REFERENCE,
     RETRAINED,
     SUGGESTED,
     NewcomerCell,
     NewcomerResult,
 )
-from graphrouter.bench.evaluation.newcomers.page import (
+from graphrouter.bench.evaluation.newcomers.newcomer_page import (
     render_newcomers_html,
     render_newcomers_markdown,
 )
-from graphrouter.bench.evaluation.newcomers.results import NewcomerEvaluation, verdict
-from graphrouter.bench.evaluation.newcomers.run import (
+from graphrouter.bench.evaluation.newcomers.newcomer_results import NewcomerEvaluation, verdict
+from graphrouter.bench.evaluation.newcomers.newcomer_run import (
     DEFAULT_ROUTERS,
     NewcomerPlan,
     collect,

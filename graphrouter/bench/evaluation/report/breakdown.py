@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphrouter.bench.evaluation.evaluate import BEST_SINGLE, ORACLE
-from graphrouter.bench.evaluation.report.choices import Choices, Played
+from graphrouter.bench.evaluation.report.preset_choices import Choices, PresetChoices
 from graphrouter.policy import PresetName
 from graphrouter.types import BoolArray
 
@@ -27,7 +27,7 @@ class TaskRow:
 
     task: str
     num_queries: int
-    """Choices; over several rounds, of all of them together."""
+    """Choices; over several runs, of all of them together."""
     router: Reached
     best_single: Reached | None
     oracle: Reached
@@ -58,18 +58,18 @@ class PresetBreakdown:
     """By share of the router, then of the oracle; models that nobody chooses are left out."""
 
 
-def break_down(played: Played, *, router: str) -> PresetBreakdown:
-    """Effect and cost of the router, beside best single and oracle where they were played, by task
+def break_down(made: PresetChoices, *, router: str) -> PresetBreakdown:
+    """Effect and cost of the router, beside best single and oracle where they are given, by task
     and by model chosen.
     """
     mine, oracle, single = (
-        played.choices[router],
-        played.choices[ORACLE],
-        played.choices.get(BEST_SINGLE),
+        made.choices[router],
+        made.choices[ORACLE],
+        made.choices.get(BEST_SINGLE),
     )
     tasks = []
-    for task in np.unique(played.tasks):
-        rows = played.tasks == task
+    for task in np.unique(made.tasks):
+        rows = made.tasks == task
         other = None if single is None else _reached(single, rows)
         tasks.append(
             TaskRow(str(task), int(rows.sum()), _reached(mine, rows), other, _reached(oracle, rows))
@@ -91,7 +91,7 @@ def break_down(played: Played, *, router: str) -> PresetBreakdown:
             )
         )
     return PresetBreakdown(
-        played.preset,
+        made.preset,
         tuple(sorted(tasks, key=lambda row: (-row.num_queries, row.task))),
         tuple(sorted(models, key=lambda row: (-row.share, -row.oracle_share, row.model))),
     )

@@ -9,11 +9,10 @@ import numpy as np
 
 from graphrouter import __version__
 from graphrouter.bench.evaluation.conclusion import Conclusion, conclude
-from graphrouter.bench.evaluation.evaluate import BEST_SINGLE, ORACLE, Round
+from graphrouter.bench.evaluation.evaluate import BEST_SINGLE, ORACLE, SeedRun
 from graphrouter.bench.evaluation.families import METRICS
 from graphrouter.bench.evaluation.measures import why_no_costs
 from graphrouter.bench.evaluation.report.breakdown import PresetBreakdown, break_down
-from graphrouter.bench.evaluation.report.choices import play
 from graphrouter.bench.evaluation.report.curves import (
     Frontiers,
     ReliabilityCurve,
@@ -21,12 +20,13 @@ from graphrouter.bench.evaluation.report.curves import (
     trace_reliability,
     why_no_frontier,
 )
-from graphrouter.bench.evaluation.report.losses import (
+from graphrouter.bench.evaluation.report.lost_queries import (
     Example,
     GroupLoss,
     find_examples,
     find_losses,
 )
+from graphrouter.bench.evaluation.report.preset_choices import collect_choices
 from graphrouter.bench.evaluation.results import Evaluation, SettingName
 from graphrouter.bench.evaluation.table import Table, build_table, explain_gaps
 from graphrouter.exceptions import DataError
@@ -65,7 +65,7 @@ class Section:
     """Why single figures are missing."""
     breakdowns: tuple[PresetBreakdown, ...]
     """Of performance_first, and of balanced where there are costs."""
-    judged_preset: PresetName
+    loss_preset: PresetName
     """The preset of `losses` and `examples`."""
     rivals: tuple[str, ...]
     """Baselines that `losses` compares with."""
@@ -89,7 +89,7 @@ class Report:
 
 
 def build_report(
-    rounds: Sequence[Round],
+    runs: Sequence[SeedRun],
     evaluation: Evaluation,
     *,
     date: str | None = None,
@@ -98,51 +98,51 @@ def build_report(
     """What there is to show of one dataset.
 
     Args:
-        rounds: What was compared, one a split.
-        evaluation: What `judge` found in these rounds.
+        runs: What was compared, one a split.
+        evaluation: What `score_runs` found in these runs.
         date: When the report is made, in any form; not read from the clock, so that the same input
             gives the same report.
         command: What was run to get it.
 
     Raises:
-        DataError: The evaluation is of other rounds.
+        DataError: The evaluation is of other runs.
     """
     settings, seeds = (
-        tuple(rounds[0].contenders) if rounds else (),
-        tuple(each.seed for each in rounds),
+        tuple(runs[0].outputs) if runs else (),
+        tuple(each.seed for each in runs),
     )
     if settings != tuple(evaluation.settings) or seeds != evaluation.seeds:
         raise DataError(
             f"The evaluation has the settings {list(evaluation.settings)} and the seeds "
-            f"{list(evaluation.seeds)}, the rounds "
-            f"have {list(settings)} and {list(seeds)}; expected the evaluation that `judge` makes "
-            "of these rounds."
+            f"{list(evaluation.seeds)}, the runs "
+            f"have {list(settings)} and {list(seeds)}; expected the evaluation that `score_runs` makes "
+            "of these runs."
         )
     return Report(
         dataset=evaluation.dataset,
         router=evaluation.router,
-        num_splits=len(rounds),
-        sections=tuple(_section(rounds, evaluation, setting) for setting in settings),
+        num_splits=len(runs),
+        sections=tuple(_section(runs, evaluation, setting) for setting in settings),
         failed=dict(evaluation.failed),
-        basis=_basis(rounds, evaluation, date=date, command=command),
+        basis=_basis(runs, evaluation, date=date, command=command),
     )
 
 
-def _section(rounds: Sequence[Round], evaluation: Evaluation, setting: SettingName) -> Section:
-    result, contenders, router = (
+def _section(runs: Sequence[SeedRun], evaluation: Evaluation, setting: SettingName) -> Section:
+    result, outputs, router = (
         evaluation.settings[setting],
-        rounds[0].contenders[setting],
+        runs[0].outputs[setting],
         evaluation.router,
     )
-    cascades = [name for name, contender in contenders.items() if contender.replayed is not None]
+    cascades = [name for name, output in outputs.items() if output.replayed is not None]
     conclusion = conclude(evaluation, setting=setting, sees_outcomes=cascades)
     presets: tuple[PresetName, ...] = ("performance_first", "balanced")
-    if any(why_no_costs(each.trial) is not None for each in rounds):
+    if any(why_no_costs(each.evaluation_set) is not None for each in runs):
         presets = presets[:1]
     rivals = _rivals(evaluation, setting, presets[-1], cascades)
-    single = [BEST_SINGLE] if BEST_SINGLE in contenders else []
-    played = [
-        play(rounds, setting, preset, names={router, ORACLE, *single, *rivals})
+    single = [BEST_SINGLE] if BEST_SINGLE in outputs else []
+    made = [
+        collect_choices(runs, setting, preset, names={router, ORACLE, *single, *rivals})
         for preset in presets
     ]
     others = [name for name in METRICS if name not in HEADLINE]
@@ -151,19 +151,19 @@ def _section(rounds: Sequence[Round], evaluation: Evaluation, setting: SettingNa
         conclusion=conclusion,
         sees_outcomes=(*cascades, ORACLE),
         shown_first=_shown_first(
-            router, (*ALWAYS_SHOWN, conclusion.recommended, *rivals), tuple(contenders)
+            router, (*ALWAYS_SHOWN, conclusion.recommended, *rivals), tuple(outputs)
         ),
-        frontiers=trace_frontiers(rounds, setting),
-        why_no_frontier=why_no_frontier(rounds),
-        reliability=trace_reliability(rounds, setting),
+        frontiers=trace_frontiers(runs, setting),
+        why_no_frontier=why_no_frontier(runs),
+        reliability=trace_reliability(runs, setting),
         headline=build_table(evaluation, setting=setting, metrics=HEADLINE),
         others=build_table(evaluation, setting=setting, metrics=others),
         gaps=explain_gaps(result, list(METRICS.values())),
-        breakdowns=tuple(break_down(each, router=router) for each in played),
-        judged_preset=presets[-1],
+        breakdowns=tuple(break_down(each, router=router) for each in made),
+        loss_preset=presets[-1],
         rivals=rivals,
-        losses=find_losses(played[-1], router=router, rivals=rivals),
-        examples=find_examples(rounds, setting, presets[-1], router=router),
+        losses=find_losses(made[-1], router=router, rivals=rivals),
+        examples=find_examples(runs, setting, presets[-1], router=router),
     )
 
 
@@ -189,14 +189,14 @@ def _shown_first(
 
 
 def _basis(
-    rounds: Sequence[Round], evaluation: Evaluation, *, date: str | None, command: str | None
+    runs: Sequence[SeedRun], evaluation: Evaluation, *, date: str | None, command: str | None
 ) -> dict[str, str]:
     coverage, seeds = evaluation.coverage, [str(seed) for seed in evaluation.seeds]
-    a_split = " a split" if len(rounds) > 1 else ""
+    a_split = " a split" if len(runs) > 1 else ""
     facts: dict[str, str | None] = {
         "queries": f"{evaluation.num_queries:,}{a_split}",
         "models": f"{evaluation.num_models:,}",
-        "routers": f"{len(next(iter(rounds[0].contenders.values()))):,}",
+        "routers": f"{len(next(iter(runs[0].outputs.values()))):,}",
         "observed pairs": f"{coverage.num_pairs:,}{a_split}",
         "pairs with cost": f"{coverage.num_costed_pairs:,}{a_split}",
         "seed of the split" if len(seeds) == 1 else "seeds of the splits": ", ".join(seeds),

@@ -1,4 +1,4 @@
-"""What the plots show: frontiers, single models and reliability. Several rounds are averaged."""
+"""What the plots show: frontiers, single models and reliability. Several runs are averaged."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphrouter.bench.evaluation.contender import Contender
-from graphrouter.bench.evaluation.evaluate import ORACLE, Round
-from graphrouter.bench.evaluation.frontier import Sweep, sweep_contender, sweep_predictions
+from graphrouter.bench.evaluation.evaluate import ORACLE, SeedRun
+from graphrouter.bench.evaluation.frontier import Sweep, sweep_output, sweep_predictions
 from graphrouter.bench.evaluation.hulls import Hull, effect_at, upper_hull
 from graphrouter.bench.evaluation.measures import why_no_costs
 from graphrouter.bench.evaluation.metrics import reliability_bins
 from graphrouter.bench.evaluation.results import SettingName
+from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.bench.evaluation.routing_measures import NEEDS_BEST_SINGLE
 from graphrouter.types import FloatArray
 
@@ -76,28 +76,35 @@ class ReliabilityCurve:
     expected: tuple[float, ...]
     observed: tuple[float, ...]
     count: tuple[int, ...]
-    """Pairs in each bin; over several rounds, of all of them together."""
+    """Pairs in each bin; over several runs, of all of them together."""
 
 
-def why_no_frontier(rounds: Sequence[Round]) -> str | None:
+def why_no_frontier(runs: Sequence[SeedRun]) -> str | None:
     """Why there is no frontier to show; None when there is one."""
-    trials = [each.trial for each in rounds]
-    if any(trial.best_single is None for trial in trials):
+    trials = [each.evaluation_set for each in runs]
+    if any(evaluation_set.best_single is None for evaluation_set in trials):
         return NEEDS_BEST_SINGLE
-    return next((reason for trial in trials if (reason := why_no_costs(trial)) is not None), None)
+    return next(
+        (
+            reason
+            for evaluation_set in trials
+            if (reason := why_no_costs(evaluation_set)) is not None
+        ),
+        None,
+    )
 
 
-def trace_frontiers(rounds: Sequence[Round], setting: SettingName) -> Frontiers | None:
-    """The frontiers of everybody in one setting, averaged point by point over the rounds.
+def trace_frontiers(runs: Sequence[SeedRun], setting: SettingName) -> Frontiers | None:
+    """The frontiers of everybody in one setting, averaged point by point over the runs.
 
     None where nothing has a cost.
     """
-    if why_no_frontier(rounds) is not None:
+    if why_no_frontier(runs) is not None:
         return None
-    ends = np.mean([_best_and_cheapest(each) for each in rounds], axis=0)
+    ends = np.mean([_best_and_cheapest(each) for each in runs], axis=0)
     curves = []
-    for name in [*rounds[0].contenders[setting], ORACLE]:
-        points = np.mean([_points(each, setting, name) for each in rounds], axis=0)
+    for name in [*runs[0].outputs[setting], ORACLE]:
+        points = np.mean([_points(each, setting, name) for each in runs], axis=0)
         # Every router may send everything to the cheapest model, as in `area_log`.
         hull = upper_hull(*np.column_stack([points, ends[:, 1]]))
         curves.append(
@@ -105,27 +112,27 @@ def trace_frontiers(rounds: Sequence[Round], setting: SettingName) -> Frontiers 
         )
     return Frontiers(
         tuple(curves),
-        _model_points(rounds),
+        _model_points(runs),
         low_usd=float(ends[0, 1]),
         high_usd=1.5 * float(ends[0, 0]),
     )
 
 
 def trace_reliability(
-    rounds: Sequence[Round], setting: SettingName
+    runs: Sequence[SeedRun], setting: SettingName
 ) -> tuple[ReliabilityCurve, ...]:
     """Expected against observed effect of everybody who predicts any observed pair.
 
     Cascades and the oracle do not.
     """
     curves = []
-    for name, contender in rounds[0].contenders[setting].items():
-        if contender.replayed is not None:
+    for name, output in runs[0].outputs[setting].items():
+        if output.replayed is not None:
             continue
         expected = np.concatenate(
-            [each.contenders[setting][name].predictions.effect.ravel() for each in rounds]
+            [each.outputs[setting][name].predictions.effect.ravel() for each in runs]
         )
-        observed = np.concatenate([each.trial.observed.effect.ravel() for each in rounds])
+        observed = np.concatenate([each.evaluation_set.observed.effect.ravel() for each in runs])
         bins = reliability_bins(expected, observed, num_bins=NUM_RELIABILITY_BINS)
         full = bins.num_pairs > 0
         if not full.any():
@@ -142,25 +149,31 @@ def trace_reliability(
     return tuple(curves)
 
 
-def _points(entered: Round, setting: SettingName, name: str) -> FloatArray:
+def _points(run: SeedRun, setting: SettingName, name: str) -> FloatArray:
     """Mean cost and mean effect at each trade-off, (2, num_trade_offs)."""
-    trial = entered.trial
-    contender = (
-        Contender(trial.observed.to_predictions())
+    evaluation_set = run.evaluation_set
+    output = (
+        RouterOutput(evaluation_set.observed.to_predictions())
         if name == ORACLE
-        else entered.contenders[setting][name]
+        else run.outputs[setting][name]
     )
-    return _means(sweep_contender(contender, trial.observed, cost_scale=trial.cost_scale))
+    return _means(
+        sweep_output(output, evaluation_set.observed, cost_scale=evaluation_set.cost_scale)
+    )
 
 
-def _best_and_cheapest(entered: Round) -> FloatArray:
+def _best_and_cheapest(run: SeedRun) -> FloatArray:
     """Mean cost and mean effect, (2, 2), of the best single model and of the cheapest, both by
     training means.
     """
-    trial = entered.trial
-    if trial.best_single is None:  # `trace_frontiers` has asked `why_no_frontier`
+    evaluation_set = run.evaluation_set
+    if evaluation_set.best_single is None:  # `trace_frontiers` has asked `why_no_frontier`
         return np.full((2, 2), np.nan)
-    return _means(sweep_predictions(trial.best_single, trial.observed, np.array([0.0, np.inf])))
+    return _means(
+        sweep_predictions(
+            evaluation_set.best_single, evaluation_set.observed, np.array([0.0, np.inf])
+        )
+    )
 
 
 def _means(sweep: Sweep) -> FloatArray:
@@ -170,12 +183,12 @@ def _means(sweep: Sweep) -> FloatArray:
     )
 
 
-def _model_points(rounds: Sequence[Round]) -> tuple[ModelPoint, ...]:
+def _model_points(runs: Sequence[SeedRun]) -> tuple[ModelPoint, ...]:
     """Models without any recorded cost are left out.
 
-    Over several rounds, all outcomes count together.
+    Over several runs, all outcomes count together.
     """
-    observed = [each.trial.observed for each in rounds]
+    observed = [each.evaluation_set.observed for each in runs]
     effect, cost = (
         np.concatenate([getattr(each, name) for each in observed])
         for name in ("effect", "cost_usd")
@@ -188,6 +201,6 @@ def _model_points(rounds: Sequence[Round]) -> tuple[ModelPoint, ...]:
             float(effect[rows, i].mean()),
             float(rows.sum() / run.any(axis=1).sum()),
         )
-        for i, (model, rows) in enumerate(zip(rounds[0].trial.models, run.T, strict=True))
+        for i, (model, rows) in enumerate(zip(runs[0].evaluation_set.models, run.T, strict=True))
         if rows.any()
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphrouter.bench.evaluation.report.breakdown import PresetBreakdown, Reached
 from graphrouter.bench.evaluation.report.curves import Frontiers, ReliabilityCurve
-from graphrouter.bench.evaluation.report.losses import Example, GroupLoss
+from graphrouter.bench.evaluation.report.lost_queries import Example, GroupLoss
 from graphrouter.bench.evaluation.table import Cell, Table
 
 OUTCOME_MARK = " †"
@@ -26,7 +26,7 @@ class GridRow:
     """One row; its first cells are text, the others numbers."""
 
     cells: tuple[Cell, ...]
-    is_judged: bool = False
+    is_evaluated: bool = False
     """True for the evaluated router."""
 
 
@@ -57,7 +57,8 @@ def figure_grid(
     )
     rows = tuple(
         GridRow(
-            (Cell(_marked(row.router, sees_outcomes)), *row.cells), is_judged=row.router == router
+            (Cell(_marked(row.router, sees_outcomes)), *row.cells),
+            is_evaluated=row.router == router,
         )
         for row in table.rows
     )
@@ -75,7 +76,7 @@ def frontier_grid(frontiers: Frontiers, *, router: str, sees_outcomes: Collectio
                 Cell(_marked(curve.router, sees_outcomes)),
                 *(_number(effect, ".3f") for effect in curve.at(costs)),
             ),
-            is_judged=curve.router == router,
+            is_evaluated=curve.router == router,
         )
         for curve in frontiers.curves
     )

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphrouter.bench.evaluation.report.content import Report, Section
-from graphrouter.bench.evaluation.report.figures import frontier_figure, reliability_figure
+from graphrouter.bench.evaluation.report.html_page import embed, render_page
 from graphrouter.bench.evaluation.report.layout import Block, lay_out, section_title
-from graphrouter.bench.evaluation.report.page import embed, render_page
+from graphrouter.bench.evaluation.report.report_figures import frontier_figure, reliability_figure
 
 _TEMPLATE = "report.html.jinja"
 

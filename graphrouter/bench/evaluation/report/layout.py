@@ -141,11 +141,11 @@ def _losses(report: Report, section: Section) -> Block:
             title,
             (
                 f"Nowhere: in no task and with no model chosen has {rivals} more reward "
-                f"({section.judged_preset}).",
+                f"({section.loss_preset}).",
             ),
         )
     text = (
-        f"Tasks and chosen models with a lower mean reward ({section.judged_preset}) than "
+        f"Tasks and chosen models with a lower mean reward ({section.loss_preset}) than "
         f"{rivals} on the same queries, the "
         "largest total first. ▼ marks losses whose interval excludes zero; the others may be "
         "luck. Groups of fewer than "
@@ -161,7 +161,7 @@ def _examples(report: Report, section: Section) -> Block:
             (f"On no query did another model do better than the choice of {report.router}.",),
         )
     text = (
-        f"Queries on which {report.router} lost most reward ({section.judged_preset}) to the best "
+        f"Queries on which {report.router} lost most reward ({section.loss_preset}) to the best "
         "choice; of equals, those that "
         "most models get right."
     )

@@ -96,7 +96,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def _cell(cell: Cell, row: GridRow) -> str:
     value = escape_text(f"{cell.value} {cell.interval}")
-    if row.is_judged:
+    if row.is_evaluated:
         value = f"**{value}**"
     symbol = _SYMBOLS[cell.mark]
     return (

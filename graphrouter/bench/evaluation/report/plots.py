@@ -9,7 +9,7 @@ from typing import Any
 
 Figure = dict[str, Any]
 BLUE, INK, GREY = "#0b5394", "#1c2430", "#8a919c"
-"""Of the router that is judged, of texts, and of what stands back."""
+"""Of the evaluated router, of texts, and of what stands back."""
 
 
 def base_layout(*, height: int) -> Figure:

@@ -16,7 +16,7 @@ from graphrouter.types import FloatArray
 def bootstrap(
     statistics: Sequence[Statistic], *, num_draws: int = 1000, seed: int = 0
 ) -> list[Sampled]:
-    """Over one trial whose queries are called 0000, 0001, ..."""
+    """Over one evaluation set whose queries are called 0000, 0001, ..."""
     ids = tuple(f"{i:04}" for i in range(len(statistics[0].parts)))
     return bootstrap_over(statistics, Resampling((ids,), num_draws, seed).counts(0))
 
@@ -99,7 +99,9 @@ def test_excludes_zero() -> None:
 
 def test_trials_draw_the_queries_that_they_share_together() -> None:
     resampling = Resampling((("a", "b", "c"), ("c", "d")), num_draws=250, seed=1)
-    first, second = (np.vstack(list(resampling.counts(trial))) for trial in (0, 1))
+    first, second = (
+        np.vstack(list(resampling.counts(evaluation_set))) for evaluation_set in (0, 1)
+    )
     assert first.shape == (250, 3)
     np.testing.assert_array_equal(first[:, 2], second[:, 0])
     assert (first.sum(axis=1) + second[:, 1] == 4).all()

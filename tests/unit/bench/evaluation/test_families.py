@@ -1,4 +1,4 @@
-"""Measures of whole families on small trials: hand-computed cases, cascades, second
+"""Measures of whole families on small evaluation sets: hand-computed cases, cascades, second
 implementations, then properties."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 
 from graphrouter.bench.evaluation.bootstrap import Statistic
-from graphrouter.bench.evaluation.contender import Contender, Replayed
+from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.families import (
     FAMILIES,
     JOINT_METRICS,
@@ -24,14 +24,15 @@ from graphrouter.bench.evaluation.families import (
     Unmeasured,
     measure_joint,
 )
-from graphrouter.bench.evaluation.frontier import replay_trade_offs, sweep_contender, sweep_frontier
+from graphrouter.bench.evaluation.frontier import replay_trade_offs, sweep_frontier, sweep_output
 from graphrouter.bench.evaluation.hulls import effect_at, upper_hull
 from graphrouter.bench.evaluation.measures import FromSums
-from graphrouter.bench.evaluation.metrics import expected_calibration_error, kendall_tau, log_rmse
+from graphrouter.bench.evaluation.metrics import kendall_tau, log_rmse
+from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
 from graphrouter.bench.evaluation.routing_measures import JOINT_POINTS
-from graphrouter.bench.evaluation.trial import Trial
 from graphrouter.policy import PRESETS, CostScale, Policy
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.training.effect_scores import expected_calibration_error
+from graphrouter.types import FloatArray, ObservedOutcomes, Predictions
 
 NAN = float("nan")
 SCALE = CostScale(0.01, 1.0)
@@ -50,8 +51,8 @@ def trial_of(
     *,
     training: Predictions | None = None,
     scale: CostScale = SCALE,
-) -> Trial:
-    """A trial on these outcomes; `training` holds the training means in one row."""
+) -> EvaluationSet:
+    """An evaluation set on these outcomes; `training` holds the training means in one row."""
     names = tuple(f"q{i:03}" for i in range(len(effect)))
     single = None
     if training is not None:
@@ -59,18 +60,20 @@ def trial_of(
             np.tile(training.effect, (len(effect), 1)), np.tile(training.cost_usd, (len(effect), 1))
         )
     models = tuple(f"m{i}" for i in range(effect.shape[1]))
-    return Trial(
+    return EvaluationSet(
         models=models,
         query_ids=names,
         prompts=names,
         tasks=(None,) * len(names),
-        observed=predictions(effect, cost),
+        observed=ObservedOutcomes.from_arrays(models, effect, cost_usd=cost),
         cost_scale=scale,
         best_single=single,
     )
 
 
-def random_case(seed: int, *, queries: int = 25, models: int = 4) -> tuple[Trial, Contender]:
+def random_case(
+    seed: int, *, queries: int = 25, models: int = 4
+) -> tuple[EvaluationSet, RouterOutput]:
     rng = np.random.default_rng(seed)
     effect = np.where(rng.random((queries, models)) < 0.2, NAN, rng.random((queries, models)))
     effect[:, :2] = rng.integers(0, 2, (queries, 2))
@@ -79,7 +82,7 @@ def random_case(seed: int, *, queries: int = 25, models: int = 4) -> tuple[Trial
     router = predictions(
         rng.uniform(0.05, 0.95, (queries, models)), rng.uniform(0.01, 1, (queries, models))
     )
-    return trial_of(effect, cost, training=training), Contender(router)
+    return trial_of(effect, cost, training=training), RouterOutput(router)
 
 
 def values_of(measures: Measures) -> dict[str, float]:
@@ -93,31 +96,33 @@ def value_of(item: Statistic | Unmeasured) -> float:
     return float(item.finish(item.parts.sum(axis=0, keepdims=True))[0])
 
 
-def measure_all(trial: Trial, contender: Contender) -> dict[str, float]:
+def measure_all(evaluation_set: EvaluationSet, output: RouterOutput) -> dict[str, float]:
     found: dict[str, float] = {}
     for family in FAMILIES:
-        found |= values_of(family.measure(trial, contender, family.usable(trial, contender)))
-    return found | values_of(measure_joint(trial, {"it": contender})["it"])
+        found |= values_of(
+            family.measure(evaluation_set, output, family.usable(evaluation_set, output))
+        )
+    return found | values_of(measure_joint(evaluation_set, {"it": output})["it"])
 
 
-def reasons_of(trial: Trial, contender: Contender) -> dict[str, str]:
+def reasons_of(evaluation_set: EvaluationSet, output: RouterOutput) -> dict[str, str]:
     measures: dict[str, Statistic | Unmeasured] = {}
     for family in FAMILIES:
-        measures |= family.measure(trial, contender, family.usable(trial, contender))
-    measures |= measure_joint(trial, {"it": contender})["it"]
+        measures |= family.measure(evaluation_set, output, family.usable(evaluation_set, output))
+    measures |= measure_joint(evaluation_set, {"it": output})["it"]
     return {name: item.reason for name, item in measures.items() if isinstance(item, Unmeasured)}
 
 
-def oracle_of(trial: Trial) -> Contender:
-    return Contender(trial.observed)
+def oracle_of(evaluation_set: EvaluationSet) -> RouterOutput:
+    return RouterOutput(evaluation_set.observed)
 
 
 # --- the registry
 
 
 def test_every_metric_is_measured_once_and_described() -> None:
-    trial, contender = random_case(0)
-    assert set(measure_all(trial, contender)) == set(METRICS)
+    evaluation_set, output = random_case(0)
+    assert set(measure_all(evaluation_set, output)) == set(METRICS)
     assert len(METRICS) == sum(len(family.metrics) for family in FAMILIES) + len(JOINT_METRICS)
     page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
     assert [name for name in METRICS if f"`{name}`" not in page] == []
@@ -140,8 +145,8 @@ def test_figures_by_hand() -> None:
     effect = np.array([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
     cost = np.tile([0.1, 0.5], (4, 1))
     training = predictions(np.array([[0.5, 0.75]]), np.array([[0.1, 0.5]]))
-    trial = trial_of(effect, cost, training=training, scale=CostScale(0.1, 0.5))
-    found = measure_all(trial, Contender(predictions(np.clip(effect, 0.1, 0.9), cost)))
+    evaluation_set = trial_of(effect, cost, training=training, scale=CostScale(0.1, 0.5))
+    found = measure_all(evaluation_set, RouterOutput(predictions(np.clip(effect, 0.1, 0.9), cost)))
     # Hull: (0.1, 0.5) and (0.3, 1.0); the most accurate single model is m1: (0.5, 0.75).
     assert found["peak_effect"] == 1.0
     assert found["perf_gain"] == pytest.approx(1 / 3)
@@ -178,7 +183,7 @@ def test_the_reference_of_qnc_is_the_model_that_training_picked() -> None:
     assert measure_all(cheap, oracle_of(cheap))["qnc"] == pytest.approx(1.0)
     assert measure_all(dear, oracle_of(dear))["qnc"] == pytest.approx(0.3 / 0.4)
     assert measure_all(dear, oracle_of(dear))["cost_save"] == pytest.approx(1 - 0.3 / 0.4)
-    stubborn = measure_all(dear, Contender(predictions(np.tile([0.9, 0.1], (2, 1)), cost)))
+    stubborn = measure_all(dear, RouterOutput(predictions(np.tile([0.9, 0.1], (2, 1)), cost)))
     assert math.isnan(stubborn["qnc"])
     assert METRICS["qnc"].when_undefined
 
@@ -186,15 +191,15 @@ def test_the_reference_of_qnc_is_the_model_that_training_picked() -> None:
 def test_entropy_of_choices_by_hand() -> None:
     """Three queries go to m0 and one to m1; a constant router spreads nothing."""
     effect, cost = np.ones((4, 2)), np.full((4, 2), 0.1)
-    trial = trial_of(
+    evaluation_set = trial_of(
         effect, cost, training=predictions(np.array([[0.9, 0.5]]), np.array([[0.1, 0.1]]))
     )
-    spread = Contender(predictions(np.array([[0.9, 0.1]] * 3 + [[0.1, 0.9]]), cost))
-    assert measure_all(trial, spread)["choice_entropy"] == pytest.approx(
+    spread = RouterOutput(predictions(np.array([[0.9, 0.1]] * 3 + [[0.1, 0.9]]), cost))
+    assert measure_all(evaluation_set, spread)["choice_entropy"] == pytest.approx(
         -0.75 * math.log(0.75) - 0.25 * math.log(0.25)
     )
     assert (
-        measure_all(trial, Contender(predictions(np.tile([0.9, 0.1], (4, 1)), cost)))[
+        measure_all(evaluation_set, RouterOutput(predictions(np.tile([0.9, 0.1], (4, 1)), cost)))[
             "choice_entropy"
         ]
         == 0.0
@@ -202,9 +207,9 @@ def test_entropy_of_choices_by_hand() -> None:
 
 
 def test_predictor_metrics_are_those_of_the_pure_functions() -> None:
-    trial, contender = random_case(3)
-    found = measure_all(trial, contender)
-    expected, observed = contender.predictions, trial.observed
+    evaluation_set, output = random_case(3)
+    found = measure_all(evaluation_set, output)
+    expected, observed = output.predictions, evaluation_set.observed
     assert found["ece"] == pytest.approx(
         expected_calibration_error(expected.effect, observed.effect)
     )
@@ -213,16 +218,16 @@ def test_predictor_metrics_are_those_of_the_pure_functions() -> None:
 
 
 def test_the_joint_frontier_against_scipy() -> None:
-    trial, first = random_case(5)
+    evaluation_set, first = random_case(5)
     second = random_case(6)[1]
-    contenders = {"first": first, "second": second}
+    outputs = {"first": first, "second": second}
     found = {
         name: values_of(measures)["pareto_dist"]
-        for name, measures in measure_joint(trial, contenders).items()
+        for name, measures in measure_joint(evaluation_set, outputs).items()
     }
     sweeps = {
-        name: sweep_frontier(each, trial.observed, cost_scale=SCALE)
-        for name, each in contenders.items()
+        name: sweep_frontier(each, evaluation_set.observed, cost_scale=SCALE)
+        for name, each in outputs.items()
     }
     own = {
         name: np.column_stack([sweep.cost_usd, sweep.effect])[JOINT_POINTS]
@@ -231,9 +236,10 @@ def test_the_joint_frontier_against_scipy() -> None:
     singles = []
     for model in range(4):
         liking = predictions(
-            trial.best_single.effect + 2.0 * (np.arange(4) == model), trial.best_single.cost_usd
+            evaluation_set.best_single.effect + 2.0 * (np.arange(4) == model),
+            evaluation_set.best_single.cost_usd,
         )  # type: ignore[union-attr]
-        sweep = sweep_frontier(Contender(liking), trial.observed, cost_scale=SCALE)
+        sweep = sweep_frontier(RouterOutput(liking), evaluation_set.observed, cost_scale=SCALE)
         singles.append([sweep.cost_usd[0], sweep.effect[0]])
     everything = np.vstack([*own.values(), singles])
     floor = [
@@ -257,8 +263,8 @@ def test_the_joint_frontier_against_scipy() -> None:
 
 
 def test_reasons() -> None:
-    trial, contender = random_case(0)
-    without_single = reasons_of(replace(trial, best_single=None), contender)
+    evaluation_set, output = random_case(0)
+    without_single = reasons_of(replace(evaluation_set, best_single=None), output)
     assert {
         without_single[name] for name in ("area_log", "qnc", "gain_at_best", "pgr", "pareto_dist")
     } == {"needs the baseline best_single"}
@@ -266,11 +272,11 @@ def test_reasons() -> None:
         without_single
     )
     free = trial_of(
-        trial.observed.effect,
+        evaluation_set.observed.effect,
         training=predictions(np.array([[0.1, 0.2, 0.3, 0.4]])),
         scale=CostScale(NAN, NAN),
     )
-    without_costs = reasons_of(free, Contender(predictions(contender.predictions.effect)))
+    without_costs = reasons_of(free, RouterOutput(predictions(output.predictions.effect)))
     for name in ("reward_balanced", "area_log", "arena_score", "pareto_dist"):
         assert without_costs[name] == "no training outcome has a cost"
     assert without_costs["pgr"] == "needs two models, the weak one with a training cost"
@@ -283,16 +289,16 @@ def test_reasons() -> None:
 NOT_OF_CASCADES = {"pgr", "apgr", "cpt_50", "cpt_80", "choice_entropy"}
 
 
-def replay(trial: Trial, contender: Contender) -> Contender:
+def replay(evaluation_set: EvaluationSet, output: RouterOutput) -> RouterOutput:
     """A cascade that always keeps the first answer: what choosing by the predictions brings,
     replayed."""
-    observed = trial.observed
-    sweep = sweep_contender(contender, observed, cost_scale=trial.cost_scale)
+    observed = evaluation_set.observed
+    sweep = sweep_output(output, observed, cost_scale=evaluation_set.cost_scale)
     extra = []
     for preset in PRESETS:
         policy = Policy.preset(preset)
         utility = policy.utility(
-            contender.predictions.effect, contender.predictions.cost_usd, trial.cost_scale
+            output.predictions.effect, output.predictions.cost_usd, evaluation_set.cost_scale
         )
         known = np.isfinite(observed.effect) & np.isfinite(observed.cost_usd)
         best, rows = np.where(known, utility, -np.inf).argmax(axis=1), np.arange(len(utility))
@@ -304,23 +310,26 @@ def replay(trial: Trial, contender: Contender) -> Contender:
         )
     cost = np.column_stack([sweep.cost_usd, *(pair[0] for pair in extra)])
     effect = np.column_stack([sweep.effect, *(pair[1] for pair in extra)])
-    assert cost.shape[1] == len(replay_trade_offs(trial.cost_scale))
-    return Contender(
+    assert cost.shape[1] == len(replay_trade_offs(evaluation_set.cost_scale))
+    return RouterOutput(
         predictions(np.full(observed.effect.shape, NAN)), Replayed(cost, effect, sweep.counts)
     )
 
 
 def test_a_replay_of_a_router_is_measured_like_the_router() -> None:
-    trial, contender = random_case(1)
-    first, second = measure_all(trial, contender), measure_all(trial, replay(trial, contender))
+    evaluation_set, output = random_case(1)
+    first, second = (
+        measure_all(evaluation_set, output),
+        measure_all(evaluation_set, replay(evaluation_set, output)),
+    )
     for name in METRICS:
         if METRICS[name].group == "routing" and name not in NOT_OF_CASCADES:
             assert second[name] == pytest.approx(first[name], abs=1e-12, nan_ok=True), name
 
 
 def test_a_cascade_predicts_nothing() -> None:
-    trial, contender = random_case(1)
-    why = reasons_of(trial, replay(trial, contender))
+    evaluation_set, output = random_case(1)
+    why = reasons_of(evaluation_set, replay(evaluation_set, output))
     predictor = {name for name, metric in METRICS.items() if metric.group == "predictor"}
     assert set(why) == predictor | NOT_OF_CASCADES
     assert {why[name] for name in predictor} == {
@@ -329,24 +338,26 @@ def test_a_cascade_predicts_nothing() -> None:
 
 
 def test_queries_that_a_cascade_could_not_answer_do_not_count() -> None:
-    trial, contender = random_case(1)
-    cascade = replay(trial, contender).replayed
+    evaluation_set, output = random_case(1)
+    cascade = replay(evaluation_set, output).replayed
     assert cascade is not None
     answered = cascade.answered & (np.arange(25) < 15)
     part = Replayed(
         cascade.cost_usd * answered[:, None], cascade.effect * answered[:, None], answered
     )
-    left = measure_all(trial, Contender(contender.predictions, part))
-    observed = trial.observed
+    left = measure_all(evaluation_set, RouterOutput(output.predictions, part))
+    observed = evaluation_set.observed
     fewer = trial_of(
         observed.effect[:15],
         observed.cost_usd[:15],
-        training=predictions(trial.best_single.effect[:1], trial.best_single.cost_usd[:1]),  # type: ignore[union-attr]
+        training=predictions(
+            evaluation_set.best_single.effect[:1], evaluation_set.best_single.cost_usd[:1]
+        ),  # type: ignore[union-attr]
     )
     right = measure_all(
         fewer,
-        Contender(
-            contender.predictions,
+        RouterOutput(
+            output.predictions,
             Replayed(part.cost_usd[:15], part.effect[:15], part.answered[:15]),
         ),
     )
@@ -361,10 +372,13 @@ def test_queries_that_a_cascade_could_not_answer_do_not_count() -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000))
 def test_the_oracle_is_never_beaten(seed: int) -> None:
-    trial, contender = random_case(
+    evaluation_set, output = random_case(
         seed, queries=18
     )  # fewer than the steps of a call curve: it is exact
-    oracle, router = measure_all(trial, oracle_of(trial)), measure_all(trial, contender)
+    oracle, router = (
+        measure_all(evaluation_set, oracle_of(evaluation_set)),
+        measure_all(evaluation_set, output),
+    )
     for name in (
         "peak_effect",
         "perf_gain",
@@ -384,20 +398,22 @@ def test_the_oracle_is_never_beaten(seed: int) -> None:
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000))
 def test_permuting_models_or_queries_changes_nothing(seed: int) -> None:
-    trial, contender = random_case(seed)
+    evaluation_set, output = random_case(seed)
     rng = np.random.default_rng(seed)
     rows, columns = rng.permutation(25), rng.permutation(4)
 
     def shuffled(values: Predictions) -> Predictions:
         return predictions(values.effect[rows][:, columns], values.cost_usd[rows][:, columns])
 
-    assert trial.best_single is not None
+    assert evaluation_set.best_single is not None
     other = replace(
-        trial, observed=shuffled(trial.observed), best_single=shuffled(trial.best_single)
+        evaluation_set,
+        observed=shuffled(evaluation_set.observed),
+        best_single=shuffled(evaluation_set.best_single),
     )
     first, second = (
-        measure_all(trial, contender),
-        measure_all(other, Contender(shuffled(contender.predictions))),
+        measure_all(evaluation_set, output),
+        measure_all(other, RouterOutput(shuffled(output.predictions))),
     )
     for name in METRICS:
         assert second[name] == pytest.approx(first[name], abs=1e-9, nan_ok=True), name
@@ -406,10 +422,10 @@ def test_permuting_models_or_queries_changes_nothing(seed: int) -> None:
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000))
 def test_one_more_contender_never_brings_another_nearer_to_the_joint_frontier(seed: int) -> None:
-    trial, contender = random_case(seed)
+    evaluation_set, output = random_case(seed)
     others = {str(i): random_case(seed + i)[1] for i in range(1, 4)}
     distances = [
-        values_of(measure_joint(trial, {"it": contender, **some})["it"])["pareto_dist"]
+        values_of(measure_joint(evaluation_set, {"it": output, **some})["it"])["pareto_dist"]
         for some in ({}, {"1": others["1"]}, others)
     ]
     assert distances == sorted(distances)
@@ -417,21 +433,25 @@ def test_one_more_contender_never_brings_another_nearer_to_the_joint_frontier(se
 
 
 def test_a_constant_router_stands_still() -> None:
-    trial, _ = random_case(0)
-    constant = Contender(predictions(np.full((25, 4), 0.5), np.full((25, 4), 0.1)))
-    found = measure_all(trial, constant)
-    frontier = sweep_frontier(constant, trial.observed, cost_scale=SCALE)
+    evaluation_set, _ = random_case(0)
+    constant = RouterOutput(predictions(np.full((25, 4), 0.5), np.full((25, 4), 0.1)))
+    found = measure_all(evaluation_set, constant)
+    frontier = sweep_frontier(constant, evaluation_set.observed, cost_scale=SCALE)
     assert np.ptp(frontier.cost_usd) == np.ptp(frontier.effect) == 0
     assert math.isnan(found["kendall_tau"])
-    assert found["gain_at_best"] == pytest.approx(frontier.effect[0] / _best_effect(trial) - 1)
+    assert found["gain_at_best"] == pytest.approx(
+        frontier.effect[0] / _best_effect(evaluation_set) - 1
+    )
     if not math.isnan(found["apgr"]):
         assert [found["apgr"], found["cpt_80"]] == pytest.approx([0.5, 0.8])
 
 
-def _best_effect(trial: Trial) -> float:
-    assert trial.best_single is not None
+def _best_effect(evaluation_set: EvaluationSet) -> float:
+    assert evaluation_set.best_single is not None
     return float(
-        sweep_frontier(Contender(trial.best_single), trial.observed, cost_scale=SCALE).effect[0]
+        sweep_frontier(
+            RouterOutput(evaluation_set.best_single), evaluation_set.observed, cost_scale=SCALE
+        ).effect[0]
     )
 
 
@@ -439,12 +459,17 @@ def _best_effect(trial: Trial) -> float:
 
 
 def test_all_draws_at_once_are_each_the_single_one() -> None:
-    trial, contender = random_case(2, queries=40)
+    evaluation_set, output = random_case(2, queries=40)
     counts = np.random.default_rng(0).multinomial(40, np.full(40, 1 / 40), size=25).astype(float)
-    joint: Mapping[str, Statistic | Unmeasured] = measure_joint(trial, {"it": contender})["it"]
+    joint: Mapping[str, Statistic | Unmeasured] = measure_joint(evaluation_set, {"it": output})[
+        "it"
+    ]
     everything = [
         joint,
-        *(family.measure(trial, contender, family.usable(trial, contender)) for family in FAMILIES),
+        *(
+            family.measure(evaluation_set, output, family.usable(evaluation_set, output))
+            for family in FAMILIES
+        ),
     ]
     for name, item in ((name, item) for measures in everything for name, item in measures.items()):
         if isinstance(item, Unmeasured):

@@ -10,17 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphrouter.bench.evaluation.choices import Chooser
-from graphrouter.bench.evaluation.contender import Contender, Replayed
 from graphrouter.bench.evaluation.frontier import (
     NUM_SWEPT,
     Frontier,
     replay_trade_offs,
-    sweep_contender,
     sweep_frontier,
+    sweep_output,
     sweep_singles,
     trade_off_grid,
 )
 from graphrouter.bench.evaluation.hulls import effect_at
+from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
 from graphrouter.policy import PRESETS, CostScale, Policy
 from graphrouter.types import FloatArray, Predictions
 
@@ -35,7 +35,7 @@ def predictions(effect: FloatArray, cost: FloatArray) -> Predictions:
 
 
 def frontier_of(predicted: Predictions, observed: Predictions) -> Frontier:
-    return sweep_frontier(Contender(predicted), observed, cost_scale=SCALE)
+    return sweep_frontier(RouterOutput(predicted), observed, cost_scale=SCALE)
 
 
 # --- choices
@@ -180,23 +180,23 @@ def test_a_cascade_that_calls_one_model_sweeps_like_that_router() -> None:
     effect = np.where(rng.random((20, 4)) < 0.5, NAN, rng.random((20, 4)))
     observed = predictions(effect, rng.uniform(0.01, 1, (20, 4)))
     router = predictions(rng.random((20, 4)), rng.uniform(0.01, 1, (20, 4)))
-    direct = sweep_contender(Contender(router), observed, cost_scale=SCALE)
+    direct = sweep_output(RouterOutput(router), observed, cost_scale=SCALE)
     presets = np.zeros((20, 3))  # not looked at
     replayed = Replayed(
         np.hstack([direct.cost_usd, presets]), np.hstack([direct.effect, presets]), direct.counts
     )
-    cascade = Contender(router, replayed)
+    cascade = RouterOutput(router, replayed)
     one, other = (
-        sweep_frontier(each, observed, cost_scale=SCALE) for each in (cascade, Contender(router))
+        sweep_frontier(each, observed, cost_scale=SCALE) for each in (cascade, RouterOutput(router))
     )
     np.testing.assert_allclose(
         [one.trade_offs, one.cost_usd, one.effect], [other.trade_offs, other.cost_usd, other.effect]
     )
     assert one[3:] == other[3:]
     thin = np.array([0, 7, NUM_SWEPT - 1])
-    for each in (cascade, Contender(router)):
+    for each in (cascade, RouterOutput(router)):
         np.testing.assert_array_equal(
-            sweep_contender(each, observed, cost_scale=SCALE, points=thin).effect,
+            sweep_output(each, observed, cost_scale=SCALE, points=thin).effect,
             direct.effect[:, thin],
         )
 

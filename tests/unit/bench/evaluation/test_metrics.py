@@ -15,6 +15,7 @@ from sklearn.metrics import brier_score_loss, root_mean_squared_error
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from graphrouter.bench.evaluation import metrics
+from graphrouter.training import effect_scores
 from graphrouter.types import FloatArray
 
 NAN = float("nan")
@@ -25,12 +26,14 @@ effects = arrays(np.float64, (4, 3), elements=st.one_of(st.floats(0, 1), st.just
 def test_log_loss_by_hand() -> None:
     probability, effect = np.array([[0.8, 0.3], [0.5, 0.9]]), np.array([[1.0, 0.0], [NAN, 0.25]])
     expected = -(math.log(0.8) + math.log(0.7) + 0.25 * math.log(0.9) + 0.75 * math.log(0.1)) / 3
-    assert metrics.log_loss(probability, effect) == pytest.approx(expected)
+    assert effect_scores.log_loss(probability, effect) == pytest.approx(expected)
 
 
 def test_certain_mistakes_cost_a_finite_log_loss() -> None:
-    assert metrics.log_loss(np.array([0.0]), np.array([1.0])) == pytest.approx(-math.log(1e-6))
-    assert metrics.log_loss(np.array([1.0]), np.array([1.0])) == pytest.approx(1e-6, rel=1e-3)
+    assert effect_scores.log_loss(np.array([0.0]), np.array([1.0])) == pytest.approx(
+        -math.log(1e-6)
+    )
+    assert effect_scores.log_loss(np.array([1.0]), np.array([1.0])) == pytest.approx(1e-6, rel=1e-3)
 
 
 def test_brier_by_hand() -> None:
@@ -56,13 +59,13 @@ def test_calibration_error_by_hand() -> None:
     # Two bins: (0.1, 0.3) with effects (0, 1), and (0.9, 1.0) with effects (1, 1).
     probability, effect = np.array([0.1, 0.3, 0.9, 1.0, 0.7]), np.array([0.0, 1.0, 1.0, 1.0, NAN])
     expected = 2 / 4 * abs(0.2 - 0.5) + 2 / 4 * abs(0.95 - 1.0)
-    assert metrics.expected_calibration_error(probability, effect, num_bins=2) == pytest.approx(
-        expected
-    )
+    assert effect_scores.expected_calibration_error(
+        probability, effect, num_bins=2
+    ) == pytest.approx(expected)
 
 
 def test_a_bin_edge_belongs_to_the_upper_bin() -> None:
-    sums = metrics.calibration_sums(
+    sums = effect_scores.calibration_sums(
         np.array([[0.5, 0.0, 1.0]]), np.array([[1.0, 1.0, 1.0]]), num_bins=2
     )
     np.testing.assert_array_equal(sums, [[0.0, 1.5, 1.0, 2.0, 1.0, 2.0]])
@@ -73,7 +76,7 @@ def test_against_scikit_learn() -> None:
     probability, effect = rng.random((50, 6)), rng.integers(0, 2, (50, 6)).astype(float)
     effect[rng.random(effect.shape) < 0.3] = NAN
     known = np.isfinite(effect)
-    assert metrics.log_loss(probability, effect) == pytest.approx(
+    assert effect_scores.log_loss(probability, effect) == pytest.approx(
         sklearn_log_loss(effect[known], probability[known])
     )
     assert metrics.brier(probability, effect) == pytest.approx(
@@ -102,10 +105,12 @@ def test_calibration_error_is_the_mean_gap_of_the_reliability_bins() -> None:
     probability, effect = rng.random((80, 5)), rng.random((80, 5))
     cell = np.minimum(np.floor(probability * 15), 14)
     gaps = [abs((probability - effect)[cell == c].sum()) for c in range(15)]
-    assert metrics.expected_calibration_error(probability, effect) == pytest.approx(sum(gaps) / 400)
+    assert effect_scores.expected_calibration_error(probability, effect) == pytest.approx(
+        sum(gaps) / 400
+    )
     bins = metrics.reliability_bins(probability, effect)
     gap = np.average(np.abs(bins.expected - bins.observed), weights=bins.num_pairs)
-    assert metrics.expected_calibration_error(probability, effect) == pytest.approx(gap)
+    assert effect_scores.expected_calibration_error(probability, effect) == pytest.approx(gap)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -137,9 +142,9 @@ def test_kendall_tau_by_hand() -> None:
 def test_nothing_observed_is_nan() -> None:
     probability, effect = np.full((2, 2), 0.5), np.full((2, 2), NAN)
     for metric in (
-        metrics.log_loss,
+        effect_scores.log_loss,
         metrics.brier,
-        metrics.expected_calibration_error,
+        effect_scores.expected_calibration_error,
         metrics.log_rmse,
         metrics.kendall_tau,
     ):
@@ -150,9 +155,9 @@ def test_nothing_observed_is_nan() -> None:
 @given(probabilities, effects)
 def test_order_changes_nothing(probability: FloatArray, effect: FloatArray) -> None:
     for metric in (
-        metrics.log_loss,
+        effect_scores.log_loss,
         metrics.brier,
-        metrics.expected_calibration_error,
+        effect_scores.expected_calibration_error,
         metrics.kendall_tau,
     ):
         forwards, backwards = (
@@ -168,8 +173,8 @@ def test_ranges(probability: FloatArray, effect: FloatArray) -> None:
     if np.isnan(effect).all():
         return
     assert 0 <= metrics.brier(probability, effect) <= 1
-    assert -1e-12 <= metrics.expected_calibration_error(probability, effect) <= 1 + 1e-12
-    assert metrics.log_loss(probability, effect) >= 0
+    assert -1e-12 <= effect_scores.expected_calibration_error(probability, effect) <= 1 + 1e-12
+    assert effect_scores.log_loss(probability, effect) >= 0
 
 
 @settings(deadline=None)
@@ -181,5 +186,5 @@ def test_the_mean_is_the_best_constant(effect: FloatArray, constant: float) -> N
     mean = np.full(effect.shape, known.mean())
     other = np.full(effect.shape, constant)
     assert metrics.brier(mean, effect) <= metrics.brier(other, effect) + 1e-12
-    assert metrics.log_loss(mean, effect) <= metrics.log_loss(other, effect) + 1e-5
-    assert metrics.expected_calibration_error(mean, effect) == pytest.approx(0, abs=1e-9)
+    assert effect_scores.log_loss(mean, effect) <= effect_scores.log_loss(other, effect) + 1e-5
+    assert effect_scores.expected_calibration_error(mean, effect) == pytest.approx(0, abs=1e-9)

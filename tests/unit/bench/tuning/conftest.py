@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 import graphrouter as gr
-from graphrouter.bench.tuning import trials
+from graphrouter.bench.tuning import trial_worker
 from graphrouter.bench.tuning.plan import TuningPlan, plan_tuning
 from graphrouter.bench.tuning.search_space import FloatRange, IntRange, SearchSpace
 from graphrouter.training.fit import FittedNetwork
@@ -62,7 +62,7 @@ def train_as(monkeypatch: pytest.MonkeyPatch) -> Callable[[Behaviour], list[gr.T
             calls.append(config)
             return FittedNetwork(net=None, metrics=behaviour(config))  # type: ignore[arg-type]
 
-        monkeypatch.setattr(trials, "fit_network", fit)
+        monkeypatch.setattr(trial_worker, "fit_network", fit)
         return calls
 
     return put

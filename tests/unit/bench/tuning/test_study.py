@@ -13,13 +13,13 @@ from optuna.trial import TrialState
 
 import graphrouter as gr
 from graphrouter.bench.tuning import study as study_module
-from graphrouter.bench.tuning import trials as trials_module
+from graphrouter.bench.tuning import trial_worker
 from graphrouter.bench.tuning.plan import TuningPlan, plan_tuning
 from graphrouter.bench.tuning.sampling import distributions_of
 from graphrouter.bench.tuning.search_space import FloatRange, SearchSpace
 from graphrouter.bench.tuning.study import LOST_AFTER_S, SEEN_AT, num_begun, open_study, records_of
 from graphrouter.bench.tuning.study_storage import sqlite_address
-from graphrouter.bench.tuning.trials import run_trials
+from graphrouter.bench.tuning.trial_worker import run_trials
 from graphrouter.exceptions import ConfigError
 
 TrainAs = Callable[[Callable[[gr.TrainConfig], dict[str, float]]], list[gr.TrainConfig]]
@@ -146,7 +146,7 @@ class TestCounting:
     def test_a_trial_says_that_it_is_alive(
         self, plan: TuningPlan, train_as: TrainAs, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(trials_module, "HEARTBEAT_S", 0.01)
+        monkeypatch.setattr(trial_worker, "HEARTBEAT_S", 0.01)
         study = open_in_memory(plan)
         seen: list[float] = []
 

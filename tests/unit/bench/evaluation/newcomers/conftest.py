@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import graphrouter as gr
-from graphrouter.bench.evaluation.grid import bench as shared
-from graphrouter.bench.evaluation.newcomers import bench
+from graphrouter.bench.evaluation.grid import prepared_split as shared
+from graphrouter.bench.evaluation.newcomers import newcomer_split
 from graphrouter.config import TrainConfig
 
 
@@ -37,5 +37,5 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _fresh_benches() -> None:
     shared._load.cache_clear()
-    shared._set_up.cache_clear()
-    bench._set_up.cache_clear()
+    shared._prepare.cache_clear()
+    newcomer_split._prepare.cache_clear()

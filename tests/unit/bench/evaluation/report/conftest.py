@@ -1,4 +1,4 @@
-"""Rounds to report on: hand-made ones, and real ones of routers that are fitted in a moment."""
+"""Runs to report on: hand-made ones, and real ones of routers that are fitted in a moment."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.bench.baselines import LearningData, fit_baselines
-from graphrouter.bench.evaluation.contender import Contender
-from graphrouter.bench.evaluation.evaluate import Round, enter, judge
+from graphrouter.bench.evaluation.evaluate import SeedRun, collect_outputs, score_runs
+from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.results import Evaluation
-from graphrouter.bench.evaluation.trial import Trial
+from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.data import split_dataset
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.policy import CostScale
-from graphrouter.types import Predictions
+from graphrouter.types import ObservedOutcomes, Predictions
 
 HOSTILE = "<script>alert(1)</script>"
 Matrix = Sequence[Sequence[float]]
@@ -27,7 +27,7 @@ Matrix = Sequence[Sequence[float]]
 class Judged(NamedTuple):
     """What a report is made of."""
 
-    rounds: list[Round]
+    runs: list[SeedRun]
     evaluation: Evaluation
 
 
@@ -42,28 +42,31 @@ def predictions(effect: Matrix, cost_usd: Matrix | None = None) -> Predictions:
 
 def tiny_round(
     observed: Predictions,
-    contenders: Mapping[str, Predictions],
+    outputs: Mapping[str, Predictions],
     *,
     tasks: Sequence[str | None] | None = None,
     prompts: Sequence[str] | None = None,
     query_ids: Sequence[str] | None = None,
     cost_scale: CostScale | None = None,
     seed: int = 0,
-) -> Round:
-    """One round in which the tasks are hidden; the contender best_single, if given, is the trial's
-    too."""
+) -> SeedRun:
+    """One run in which the tasks are hidden; best_single, if given, is the evaluation set's too."""
     ids = tuple(query_ids or (f"q{i}" for i in range(len(observed))))
-    trial = Trial(
+    evaluation_set = EvaluationSet(
         models=observed.models,
         query_ids=ids,
         prompts=tuple(prompts or (f"prompt of {query_id}" for query_id in ids)),
         tasks=tuple(tasks or [None] * len(ids)),
-        observed=observed,
+        observed=ObservedOutcomes.from_arrays(
+            observed.models, observed.effect, cost_usd=observed.cost_usd
+        ),
         cost_scale=cost_scale or CostScale(0.0, 1.0),
-        best_single=contenders.get("best_single"),
+        best_single=outputs.get("best_single"),
     )
-    return Round(
-        seed, trial, {"task_hidden": {name: Contender(each) for name, each in contenders.items()}}
+    return SeedRun(
+        seed,
+        evaluation_set,
+        {"task_hidden": {name: RouterOutput(each) for name, each in outputs.items()}},
     )
 
 
@@ -73,11 +76,11 @@ def simulated(
     seeds: Sequence[int],
     edit: Callable[[gr.RoutingDataset], Any] | None = None,
 ) -> Judged:
-    """Rounds on simulated data in which nearest neighbours play the part of graphrouter."""
+    """Runs on simulated data in which nearest neighbours play the part of graphrouter."""
     data = gr.simulate(num_queries=num_queries, num_models=6).data
     if edit is not None:
         data = edit(data)
-    rounds = []
+    runs = []
     for seed in seeds:
         split = split_dataset(data, gr.TrainConfig().split.model_copy(update={"seed": seed}))
         learning = LearningData.of_split(data, split, HashingEncoder(64))
@@ -85,8 +88,8 @@ def simulated(
             fit_baselines(learning, ["frugal_gpt"] if learning.cost_scale.is_known else ["rasch"])
         )
         judged = fit_baselines(learning, ["knn"])["knn"]
-        rounds.append(
-            enter(
+        runs.append(
+            collect_outputs(
                 judged,
                 data,
                 split.test,
@@ -95,7 +98,7 @@ def simulated(
                 seed=seed,
             )
         )
-    return Judged(rounds, judge(rounds, dataset=data.name, num_draws=50))
+    return Judged(runs, score_runs(runs, dataset=data.name, num_draws=50))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from graphrouter.bench.evaluation.report.breakdown import break_down
-from graphrouter.bench.evaluation.report.choices import play
+from graphrouter.bench.evaluation.report.preset_choices import collect_choices
 from tests.unit.bench.evaluation.report.conftest import predictions, tiny_round
 
 NAN = float("nan")
@@ -24,10 +24,10 @@ ROUND = tiny_round(
 
 
 def test_by_task_and_by_model() -> None:
-    played = play(
+    made = collect_choices(
         [ROUND], "task_hidden", "performance_first", names=["graphrouter", "best_single", "oracle"]
     )
-    found = break_down(played, router="graphrouter")
+    found = break_down(made, router="graphrouter")
     math_row, unknown = found.tasks
     assert (math_row.task, math_row.num_queries, unknown.task, unknown.num_queries) == (
         "math",
@@ -49,19 +49,19 @@ def test_by_task_and_by_model() -> None:
 
 
 def test_where_cost_weighs_only_costed_pairs_are_chosen() -> None:
-    played = play([ROUND], "task_hidden", "balanced", names=["graphrouter", "oracle"])
-    assert played.choices["graphrouter"].model.tolist() == [
+    made = collect_choices([ROUND], "task_hidden", "balanced", names=["graphrouter", "oracle"])
+    assert made.choices["graphrouter"].model.tolist() == [
         "a",
         "a",
         "b",
     ]  # a has no cost on the third query
-    found = break_down(played, router="graphrouter")
+    found = break_down(made, router="graphrouter")
     assert found.tasks[0].best_single is None
     assert all(math.isnan(row.best_single_share) for row in found.models)
 
 
 def test_rounds_count_together() -> None:
-    played = play(
+    made = collect_choices(
         [ROUND, ROUND], "task_hidden", "performance_first", names=["graphrouter", "oracle"]
     )
-    assert [row.num_queries for row in break_down(played, router="graphrouter").tasks] == [4, 2]
+    assert [row.num_queries for row in break_down(made, router="graphrouter").tasks] == [4, 2]

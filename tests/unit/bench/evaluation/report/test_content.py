@@ -15,7 +15,7 @@ from tests.unit.bench.evaluation.report.conftest import Judged
 
 
 def test_every_setting_has_its_section(judged: Judged) -> None:
-    report = build_report(judged.rounds, judged.evaluation)
+    report = build_report(judged.runs, judged.evaluation)
     assert [section.setting for section in report.sections] == ["task_known", "task_hidden"]
     assert (report.router, report.num_splits) == ("graphrouter", 2)
     for section in report.sections:
@@ -32,12 +32,12 @@ def test_every_setting_has_its_section(judged: Judged) -> None:
             "task_mean",
         ]
         assert [each.preset for each in section.breakdowns] == ["performance_first", "balanced"]
-        assert section.judged_preset == "balanced"
+        assert section.loss_preset == "balanced"
         assert "frugal_gpt" not in section.rivals
 
 
 def test_both_tables_together_show_every_known_metric_once(judged: Judged) -> None:
-    section = build_report(judged.rounds, judged.evaluation).sections[0]
+    section = build_report(judged.runs, judged.evaluation).sections[0]
     first, second = (
         [metric.name for metric in table.metrics] for table in (section.headline, section.others)
     )
@@ -49,16 +49,16 @@ def test_both_tables_together_show_every_known_metric_once(judged: Judged) -> No
 
 
 def test_missing_figures_are_explained(judged: Judged) -> None:
-    section = build_report(judged.rounds, judged.evaluation).sections[0]
+    section = build_report(judged.runs, judged.evaluation).sections[0]
     assert any("log loss" in note and "frugal_gpt" in note for note in section.gaps)
 
 
 def test_the_basis_names_what_the_caller_gives_and_nothing_from_the_clock(judged: Judged) -> None:
-    plain = build_report(judged.rounds, judged.evaluation)
+    plain = build_report(judged.runs, judged.evaluation)
     assert "date" not in plain.basis
     assert "command" not in plain.basis
     dated = build_report(
-        judged.rounds, judged.evaluation, date="2026-01-31", command="graphrouter benchmark world"
+        judged.runs, judged.evaluation, date="2026-01-31", command="graphrouter benchmark world"
     )
     assert dated.basis["date"] == "2026-01-31"
     assert dated.basis["command"] == "graphrouter benchmark world"
@@ -68,16 +68,16 @@ def test_the_basis_names_what_the_caller_gives_and_nothing_from_the_clock(judged
 
 
 def test_the_same_rounds_give_the_same_report(judged: Judged) -> None:
-    first, second = (repr(build_report(judged.rounds, judged.evaluation)) for _ in range(2))
+    first, second = (repr(build_report(judged.runs, judged.evaluation)) for _ in range(2))
     assert first == second
 
 
 def test_without_costs_effect_alone_is_reported(without_costs: Judged) -> None:
-    section = build_report(without_costs.rounds, without_costs.evaluation).sections[0]
+    section = build_report(without_costs.runs, without_costs.evaluation).sections[0]
     assert section.frontiers is None
     assert section.why_no_frontier == "no training outcome has a cost"
     assert [each.preset for each in section.breakdowns] == ["performance_first"]
-    assert section.judged_preset == "performance_first"
+    assert section.loss_preset == "performance_first"
     assert [metric.name for metric in section.headline.metrics] == [
         "log_loss",
         "reward_performance_first",
@@ -86,13 +86,13 @@ def test_without_costs_effect_alone_is_reported(without_costs: Judged) -> None:
 
 def test_failed_routers_are_kept(judged: Judged) -> None:
     evaluation = dataclasses.replace(judged.evaluation, failed={"svm": "out of memory"})
-    assert build_report(judged.rounds, evaluation).failed == {"svm": "out of memory"}
+    assert build_report(judged.runs, evaluation).failed == {"svm": "out of memory"}
 
 
 def test_an_evaluation_of_other_rounds_is_refused(judged: Judged) -> None:
     with pytest.raises(
-        DataError, match="expected the evaluation that `judge` makes of these rounds"
+        DataError, match="expected the evaluation that `score_runs` makes of these runs"
     ):
-        build_report(judged.rounds[:1], judged.evaluation)
-    with pytest.raises(DataError, match="the rounds have"):
+        build_report(judged.runs[:1], judged.evaluation)
+    with pytest.raises(DataError, match="the runs have"):
         build_report([], judged.evaluation)

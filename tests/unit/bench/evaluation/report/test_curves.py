@@ -1,4 +1,4 @@
-"""Frontiers, single models and reliability of tiny rounds, computed by hand."""
+"""Frontiers, single models and reliability of tiny runs, computed by hand."""
 
 from __future__ import annotations
 
@@ -64,17 +64,17 @@ def test_single_models_count_where_they_were_run() -> None:
 
 
 def test_rounds_are_averaged_point_by_point() -> None:
-    rounds = [
+    runs = [
         tiny_round(OBSERVED, {"graphrouter": BEST_SINGLE, "best_single": BEST_SINGLE}, seed=seed)
         for seed in (0, 1)
     ]
-    once, twice = trace_frontiers(rounds[:1], "task_hidden"), trace_frontiers(rounds, "task_hidden")
+    once, twice = trace_frontiers(runs[:1], "task_hidden"), trace_frontiers(runs, "task_hidden")
     assert once == twice
     nothing_solved = predictions([[0, 0], [0, 0]], [[0.1, 0.5], [0.1, 0.5]])
     other = tiny_round(
         nothing_solved, {"graphrouter": BEST_SINGLE, "best_single": BEST_SINGLE}, seed=1
     )
-    half = trace_frontiers([rounds[0], other], "task_hidden")
+    half = trace_frontiers([runs[0], other], "task_hidden")
     assert half is not None
     assert half.curves[0].effect == pytest.approx((0.25, 0.5))
 
@@ -94,11 +94,11 @@ def test_why_there_is_no_frontier() -> None:
 
 
 def test_reliability_of_all_rounds_together() -> None:
-    rounds = [
+    runs = [
         tiny_round(OBSERVED, {"graphrouter": predictions([[0.32, 0.91], [0.38, 0.93]])}, seed=seed)
         for seed in (0, 1)
     ]
-    (curve,) = trace_reliability(rounds, "task_hidden")
+    (curve,) = trace_reliability(runs, "task_hidden")
     assert curve.expected == pytest.approx((0.35, 0.92))
     assert curve.observed == pytest.approx((0.5, 1.0))
     assert curve.count == (4, 4)
@@ -108,5 +108,5 @@ def test_who_predicts_nothing_has_no_reliability(judged: Judged) -> None:
     nothing = predictions([[float("nan")] * 2] * 2)
     assert trace_reliability([tiny_round(OBSERVED, {"graphrouter": nothing})], "task_hidden") == ()
     assert "frugal_gpt" not in {
-        curve.router for curve in trace_reliability(judged.rounds, "task_known")
+        curve.router for curve in trace_reliability(judged.runs, "task_known")
     }

@@ -47,7 +47,7 @@ def test_the_frontier_is_read_at_levels_evenly_spaced_over_log_cost() -> None:
         "0.389",
         "0.800",
     ]
-    assert grid.rows[0].is_judged
+    assert grid.rows[0].is_evaluated
 
 
 def test_a_router_dearer_than_the_level_reaches_nothing_there() -> None:

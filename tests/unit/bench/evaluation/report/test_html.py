@@ -54,14 +54,14 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(judged: Judged) -> Page:
-    report = build_report(judged.rounds, judged.evaluation, date="2026-01-31")
+    report = build_report(judged.runs, judged.evaluation, date="2026-01-31")
     return Page(render_html([report, report]))
 
 
 @pytest.fixture(scope="module")
 def evil(hostile: Judged) -> Page:
     return Page(
-        render_html([build_report(hostile.rounds, hostile.evaluation, command=f"run {HOSTILE}")])
+        render_html([build_report(hostile.runs, hostile.evaluation, command=f"run {HOSTILE}")])
     )
 
 
@@ -156,6 +156,6 @@ def test_figures_cannot_end_their_element(evil: Page) -> None:
 
 
 def test_without_costs_the_page_says_why_there_is_no_frontier(without_costs: Judged) -> None:
-    page = Page(render_html([build_report(without_costs.rounds, without_costs.evaluation)]))
+    page = Page(render_html([build_report(without_costs.runs, without_costs.evaluation)]))
     assert "No frontier: no training outcome has a cost." in "".join(page.texts)
     assert all("frontier" not in (attributes.get("id") or "") for _, attributes in page.elements)

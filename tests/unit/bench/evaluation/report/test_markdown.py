@@ -18,7 +18,7 @@ _BAR = re.compile(r"(?<!\\)\|")
 
 @pytest.fixture(scope="module")
 def report(judged: Judged) -> Report:
-    return build_report(judged.rounds, judged.evaluation, date="2026-01-31")
+    return build_report(judged.runs, judged.evaluation, date="2026-01-31")
 
 
 def tables(markdown: str) -> list[list[str]]:
@@ -55,7 +55,7 @@ def test_contents_verdict_and_frontier_levels(report: Report) -> None:
 
 
 def test_hostile_texts_stay_text(hostile: Judged) -> None:
-    text = render_markdown([build_report(hostile.rounds, hostile.evaluation)])
+    text = render_markdown([build_report(hostile.runs, hostile.evaluation)])
     assert "<script" not in text
     assert "</title" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text

@@ -1,0 +1,132 @@
+"""What routers are evaluated on: the queries, what was observed on them, and the predictions brought
+into the same columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import numpy as np
+
+from graphrouter.bench.baselines.baseline import Baseline
+from graphrouter.bench.baselines.methods.cascades import Cascade
+from graphrouter.bench.evaluation.frontier import replay_trade_offs
+from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
+from graphrouter.bench.observations import Observations
+from graphrouter.exceptions import DataError
+from graphrouter.policy import CostScale
+from graphrouter.router.protocol import Router
+from graphrouter.types import ObservedOutcomes, Predictions, QuantityArrays, Queries
+
+if TYPE_CHECKING:
+    from graphrouter.data import RoutingDataset
+
+Arrays = TypeVar("Arrays", bound=QuantityArrays)
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """The evaluated queries, in the order of their ids, and the evaluated models, in the order of
+    the dataset.
+    """
+
+    models: tuple[str, ...]
+    query_ids: tuple[str, ...]
+    prompts: tuple[str, ...]
+    tasks: tuple[str | None, ...]
+    observed: ObservedOutcomes
+    """Outcomes of the queries, a column a model."""
+    cost_scale: CostScale
+    """Fitted on training outcomes."""
+    best_single: Predictions | None
+    """What the best single baseline predicts for these queries; None without that baseline."""
+
+    @classmethod
+    def of(
+        cls,
+        data: RoutingDataset,
+        query_ids: Sequence[str],
+        *,
+        models: Sequence[str],
+        best_single: Router | None,
+        cost_scale: CostScale,
+    ) -> Self:
+        """The evaluation set of the models that a router knows on the given queries.
+
+        The order of the ids does not matter.
+
+        Raises:
+            DataError: The router shares no model with the dataset, or nothing was observed.
+        """
+        seen = Observations.of(data, sorted(query_ids))
+        shared = tuple(name for name in seen.pool.names if name in models)
+        if not shared:
+            theirs, ours = _few(tuple(models)), _few(seen.pool.names)
+            raise DataError(
+                f"The router knows {theirs}; {data.name!r} has {ours}. Expected shared models; "
+                "evaluate on its own data."
+            )
+        observed = align(seen.outcomes, shared, owner="the dataset")
+        if not np.isfinite(observed.effect).any():
+            raise DataError(
+                f"None of the router's {len(shared)} models has an outcome on the "
+                f"{len(query_ids)} queries; "
+                "expected at least one. Evaluate on queries with outcomes."
+            )
+        baseline = None
+        if best_single is not None:  # it looks at neither prompt nor task
+            baseline = align(best_single.predict(seen.queries), shared, owner="best_single")
+        return cls(shared, seen.query_ids, seen.prompts, seen.tasks, observed, cost_scale, baseline)
+
+    def collect_output(self, router: Router, *, task_known: bool, name: str) -> RouterOutput:
+        """What the router says of these queries, with the queries' tasks given or hidden.
+
+        A cascade is asked what it reaches at every trade-off; it sees the outcomes of the models
+        that it calls, of no others.
+        """
+        queries = Queries(self.prompts, self.tasks)
+        if not task_known:
+            queries = queries.without_tasks()
+        predictions = align(router.predict(queries), self.models, owner=name)
+        if isinstance(router, Cascade):
+            return RouterOutput(predictions, replayed=self._replay(router, queries))
+        utilities = router.preset_utilities(queries) if isinstance(router, Baseline) else None
+        if utilities is None:
+            return RouterOutput(predictions)
+        columns = [router.models.index(model) for model in self.models]
+        return RouterOutput(
+            predictions,
+            preset_utilities={preset: each[:, columns] for preset, each in utilities.items()},
+        )
+
+    def _replay(self, router: Cascade, queries: Queries) -> Replayed:
+        replays = [
+            router.replay(queries, self.observed, trade_off=float(trade_off))
+            for trade_off in replay_trade_offs(self.cost_scale)
+        ]
+        cost, effect = (
+            np.column_stack([getattr(collect_choices, part) for collect_choices in replays])
+            for part in ("cost_usd", "effect")
+        )
+        return Replayed(cost, effect, replays[0].answered)
+
+
+def align(arrays: Arrays, models: tuple[str, ...], *, owner: str) -> Arrays:
+    """The columns of the given models, in their order.
+
+    Raises:
+        DataError: A model has no column; `owner` names whose arrays these are.
+    """
+    missing = [model for model in models if model not in arrays.models]
+    if missing:
+        raise DataError(
+            f"{owner} does not predict {missing[0]!r} ({len(missing)} of {len(models)} models); "
+            "fit it on the same pool."
+        )
+    return arrays.take(columns=np.array([arrays.models.index(model) for model in models]))
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

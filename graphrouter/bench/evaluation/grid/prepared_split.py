@@ -1,0 +1,77 @@
+"""One split of one dataset with what its cells share, prepared once a process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from graphrouter.bench.baselines import LearningData
+from graphrouter.bench.baselines.methods.means import BestSingle
+from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
+from graphrouter.bench.evaluation.grid.grid_cell import GridCell
+from graphrouter.bench.evaluation.results import SettingName
+from graphrouter.config import EncoderConfig, SplitConfig
+from graphrouter.data import RoutingDataset, Split, load_dataset, split_dataset
+from graphrouter.encoders import create_encoder
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSplit:
+    """One split of a dataset, with everything that its routers share."""
+
+    data: RoutingDataset
+    split: Split
+    learning: LearningData
+    """Training and validation rows: all that a router is fitted on."""
+    evaluation_set: EvaluationSet
+    """Test rows."""
+
+    @property
+    def settings(self) -> tuple[SettingName, ...]:
+        """Both settings; one, when no test query has a task."""
+        has_task = any(task is not None for task in self.evaluation_set.tasks)
+        return ("task_known", "task_hidden") if has_task else ("task_hidden",)
+
+    def evaluation_set_on(self, query_ids: Sequence[str]) -> EvaluationSet:
+        """The evaluation set on some of the test queries, with the same costs to scale by and the same best
+        single model.
+        """
+        return _evaluation_set(self.data, query_ids, self.learning)
+
+
+def prepare_split(cell: GridCell) -> PreparedSplit:
+    """The split of the cell's dataset and seed.
+
+    The last one is kept, so sort cells by dataset and seed.
+    """
+    config = cell.config
+    return _prepare(cell.data, cell.fingerprint, config.split, config.encoder, config.seed)
+
+
+@lru_cache(maxsize=1)
+def _prepare(
+    data: str, fingerprint: str, split_config: SplitConfig, encoder_config: EncoderConfig, seed: int
+) -> PreparedSplit:
+    dataset = _load(data)
+    split = split_dataset(dataset, split_config)
+    learning = LearningData.of_split(dataset, split, create_encoder(encoder_config), seed=seed)
+    return PreparedSplit(dataset, split, learning, _evaluation_set(dataset, split.test, learning))
+
+
+@lru_cache(maxsize=1)
+def _load(data: str) -> RoutingDataset:
+    return load_dataset(data)
+
+
+def _evaluation_set(
+    data: RoutingDataset, query_ids: Sequence[str], learning: LearningData
+) -> EvaluationSet:
+    best_single = BestSingle.fit(learning)
+    return EvaluationSet.of(
+        data,
+        query_ids,
+        models=data.pool.names,
+        best_single=best_single,
+        cost_scale=learning.cost_scale,
+    )

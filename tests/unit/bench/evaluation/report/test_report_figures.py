@@ -1,0 +1,81 @@
+"""The plots, checked by plotly's own classes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import plotly.graph_objects as go
+import pytest
+
+from graphrouter.bench.evaluation.report import build_report
+from graphrouter.bench.evaluation.report.content import Section
+from graphrouter.bench.evaluation.report.curves import FrontierCurve, Frontiers, ModelPoint
+from graphrouter.bench.evaluation.report.report_figures import frontier_figure, reliability_figure
+from tests.unit.bench.evaluation.report.conftest import HOSTILE, Judged
+
+
+@pytest.fixture(scope="module")
+def section(judged: Judged) -> Section:
+    return build_report(judged.runs, judged.evaluation).sections[0]
+
+
+def test_plotly_accepts_both_figures(section: Section) -> None:
+    assert section.frontiers is not None
+    for figure in (frontier_figure(section, section.frontiers), reliability_figure(section)):
+        go.Figure(figure)  # raises on a property that it does not know
+        json.dumps(figure, allow_nan=False)
+
+
+def test_the_frontier_shows_everybody_and_every_model(section: Section) -> None:
+    assert section.frontiers is not None
+    figure = frontier_figure(section, section.frontiers)
+    points, *lines = figure["data"]
+    assert len(points["x"]) == 6
+    visible = {line["name"]: line["visible"] for line in lines}
+    assert visible == {
+        "graphrouter": True,
+        "best_single": True,
+        "task_mean": True,
+        "frugal_gpt †": "legendonly",
+        "oracle †": True,
+    }
+    assert lines[-1]["name"] == "graphrouter"  # drawn on top, first in the legend
+    assert min(lines, key=lambda line: line["legendrank"])["name"] == "graphrouter"
+    assert {label["text"] for label in figure["layout"]["annotations"]} == {
+        name[0] for name in points["customdata"]
+    }
+
+
+def test_free_models_stand_at_the_left_edge_of_the_log_axis(section: Section) -> None:
+    curve = FrontierCurve("graphrouter", (0.0, 0.2), (0.3, 0.8))
+    frontiers = Frontiers(
+        (curve,), (ModelPoint("free", 0.0, 0.3, 1.0), ModelPoint("dear", 0.2, 0.8, 1.0)), 0.0, 0.3
+    )
+    figure = frontier_figure(section, frontiers)
+    left = 10 ** figure["layout"]["xaxis"]["range"][0]
+    assert min(figure["data"][0]["x"]) == pytest.approx(left)
+    assert min(figure["data"][1]["x"]) > 0
+    all_free = Frontiers(
+        (FrontierCurve("graphrouter", (0.0,), (0.3,)),),
+        (ModelPoint("free", 0.0, 0.3, 1.0),),
+        0.0,
+        0.0,
+    )
+    go.Figure(frontier_figure(section, all_free))
+
+
+def test_names_are_shown_literally(section: Section) -> None:
+    assert section.frontiers is not None
+    curve = dataclasses.replace(section.frontiers.curves[0], router=HOSTILE)
+    model = dataclasses.replace(section.frontiers.models[0], model=HOSTILE)
+    frontiers = dataclasses.replace(section.frontiers, curves=(curve,), models=(model,))
+    reliability = (dataclasses.replace(section.reliability[0], router=HOSTILE),)
+    texts = json.dumps(
+        [
+            frontier_figure(section, frontiers),
+            reliability_figure(dataclasses.replace(section, reliability=reliability)),
+        ]
+    )
+    assert HOSTILE not in texts
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in texts
