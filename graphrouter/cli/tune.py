@@ -136,9 +136,9 @@ def tune(
     check_folder(out)
     tracking = options.tracking_of(track, tracking_uri, experiment)
     with working("Loading libraries"):
-        from graphrouter.bench.tuning.tuning_run import summarize, why_nothing
         from graphrouter.bench.tuning.study import open_study
         from graphrouter.bench.tuning.study_storage import sqlite_address
+        from graphrouter.bench.tuning.tuning_run import summarize, why_nothing
     plan = _plan(data, objective, space, config, overrides, is_shown=not as_json)
     if storage is None:
         out.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ import pytest
 
 from graphrouter.bench.baselines.methods.trees import load_lightgbm
 from graphrouter.bench.baselines.tools.clusters import find_centres
-from graphrouter.bench.evaluation.report.page import render_page
+from graphrouter.bench.evaluation.report.html_page import render_page
 from graphrouter.bench.hub import fetch_dataset
 from graphrouter.exceptions import MissingExtraError
 from graphrouter.extras import EXTRAS, is_installed, require_extra
