@@ -1,4 +1,4 @@
-"""The command `graphrouter`: every command registered on one app, every failure turned into one line and a status.
+"""The command `graphrouter`: all commands on one app, every failure as one line and a status.
 
 Modules of commands are imported here at the top; torch, pandas and their like are imported inside
 the commands, so that `graphrouter --help` answers at once.
@@ -106,9 +106,8 @@ def run(args: Sequence[str] | None = None) -> int:
             status = command.main(args, prog_name="graphrouter", standalone_mode=False, obj=state)
     except typer.Abort:
         status = INTERRUPTED
-    except (
-        typer.TyperException
-    ) as error:  # bad usage; its message is empty where the help was shown instead
+    except typer.TyperException as error:
+        # Bad usage; its message is empty where the help was shown instead.
         message = error.format_message()
         return (
             _fail(f"{_sentence(message)} See {_help_of(error)}.", error.exit_code)
@@ -140,7 +139,7 @@ def run(args: Sequence[str] | None = None) -> int:
 
 
 def main() -> None:
-    """Runs the command line of this process and ends it with the status of the run."""
+    """Run the command line of this process, and end it with the status of the run."""
     sys.exit(run())
 
 

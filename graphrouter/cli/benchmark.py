@@ -12,12 +12,10 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.console import print_error, print_json
 from graphrouter.cli.data import DATA_HELP
-from graphrouter.cli.files import PAGES, check_target, check_targets
-from graphrouter.cli.progress import FinishedCell, follow_cells, working
+from graphrouter.cli.outputs import PAGES, check_target, check_targets, write_reports
+from graphrouter.cli.progress import FinishedCell, begin_run, follow_cells, working
 from graphrouter.cli.render import say, say_line
-from graphrouter.cli.reports import write_reports
-from graphrouter.cli.tracking import begin_run
-from graphrouter.cli.train import ConfigFile, Overrides
+from graphrouter.cli.settings import ConfigFile, Overrides
 from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, write_json
 
@@ -164,7 +162,7 @@ def _run(plan: Plan, out: Path, jobs: int | None) -> None:
 
 def _show(results: Sequence[BenchmarkResult]) -> None:
     from graphrouter.bench.evaluation.conclusion import conclude
-    from graphrouter.cli.figures import show_evaluation
+    from graphrouter.cli.evaluation_tables import show_evaluation
 
     for result in results:
         for setting in result.evaluation.settings:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphrouter.cli.console import error_console
-from graphrouter.cli.files import check_target
+from graphrouter.cli.outputs import check_target
 from graphrouter.cli.progress import working
 from graphrouter.cli.render import say, say_line
 from graphrouter.exceptions import DataError
@@ -157,7 +157,7 @@ def fetch(
 
 
 def _check_new_folder(out: Path) -> None:
-    """Nothing; the folder is absent or empty, and can be made.
+    """Refuse a folder that is not absent or empty, or cannot be made.
 
     Raises:
         DataError: It is not.
@@ -175,7 +175,7 @@ def _check_new_folder(out: Path) -> None:
 
 
 def _save_whole(dataset: RoutingDataset, out: Path, *, format: Format) -> None:
-    """Nothing; `out` holds all tables, and after a crash none."""
+    """Write all tables to `out`; after a crash it holds none."""
     place = out.absolute()
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as folder:

@@ -39,7 +39,9 @@ def simulate(
         Format, typer.Option("--format", help="File format of the tables.")
     ] = Format.parquet,
 ) -> None:
-    """Write a simulated dataset, and beside it the truth: expected effect, cost and latency of every pair.
+    """Write a simulated dataset, and beside it the truth.
+
+    That is the expected effect, cost and latency of every (query, model) pair.
 
     Example: graphrouter data simulate --out data/world --queries 600 --seed 1
     """
@@ -64,7 +66,9 @@ def simulate(
 
 @app.command()
 def validate(data: Annotated[str, typer.Argument(help=DATA_HELP)]) -> None:
-    """Check a dataset; the first mistake is named with its table, row and mending, and the exit status is then 2.
+    """Check a dataset, and name the first mistake with its table, row and mending.
+
+    The exit status is then 2.
 
     Example: graphrouter data validate data/simulated
     """

@@ -1,6 +1,4 @@
-"""`graphrouter demo`: the whole way from outcomes to routed prompts, on a simulated world whose
-truth is known.
-"""
+"""`graphrouter demo`: the whole way from outcomes to routed prompts, in a simulated world."""
 
 from __future__ import annotations
 
@@ -40,8 +38,9 @@ _NUM_DRAWS = 500
 
 
 def demo_config(seed: int = 0) -> TrainConfig:
-    """The settings of the demo: those of configs/demo.yaml, which is not installed with the
-    package.
+    """The settings of the demo.
+
+    Those of configs/demo.yaml, which is not installed with the package.
     """
     return parse_config(
         {"seed": seed, "training": {"max_epochs": 10, "steps_per_epoch": 25, "patience": 4}}
@@ -56,7 +55,9 @@ def demo(
         int, typer.Option("--seed", min=0, help="Seed of the simulated world and of training.")
     ] = 0,
 ) -> None:
-    """Simulate outcomes, train a router, evaluate it and route three prompts: under a minute on two CPU cores.
+    """Simulate outcomes, train a router, evaluate it and route three prompts.
+
+    Under a minute on two CPU cores.
 
     Example: graphrouter demo --out artifacts/demo
     """
@@ -126,7 +127,7 @@ def _show_evaluation(
 ) -> None:
     from graphrouter.bench.baselines import LearningData, fit_baselines
     from graphrouter.bench.evaluation import evaluate
-    from graphrouter.cli.figures import show_evaluation
+    from graphrouter.cli.evaluation_tables import show_evaluation
 
     split = router.provenance.split
     with working("Fitting the baselines and evaluating"):
@@ -145,7 +146,7 @@ def _show_evaluation(
 
 
 def _show_gain(router: GraphRouter, best_single: Router, simulation: Simulation) -> None:
-    """Judges the choices by the truth, which only a simulation knows."""
+    """Judge the choices by the truth, which only a simulation knows."""
     from graphrouter.bench.evaluation.truth import measure_gain
 
     table = new_table(

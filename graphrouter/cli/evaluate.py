@@ -1,6 +1,4 @@
-"""`graphrouter evaluate`: an artifact against baselines, on queries that it has not learned
-from.
-"""
+"""`graphrouter evaluate`: an artifact against baselines, on queries it has not learned from."""
 
 from __future__ import annotations
 
@@ -13,12 +11,10 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.console import print_json
-from graphrouter.cli.files import PAGES, check_target, check_targets
 from graphrouter.cli.heldout import EvaluatedSide, baseline_data, check_models, held_out_queries
-from graphrouter.cli.progress import track, working
+from graphrouter.cli.outputs import PAGES, check_target, check_targets, write_reports
+from graphrouter.cli.progress import begin_run, track, working
 from graphrouter.cli.render import say_line
-from graphrouter.cli.reports import write_reports
-from graphrouter.cli.tracking import begin_run
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, write_json
@@ -240,8 +236,7 @@ def _log(
 
 
 def _show(found: Evaluation, report: RobustnessReport | None, *, intervals: bool) -> None:
-    from graphrouter.cli.figures import show_evaluation
-    from graphrouter.cli.robustness import show_robustness
+    from graphrouter.cli.evaluation_tables import show_evaluation, show_robustness
 
     for setting in found.settings:
         show_evaluation(found, setting, intervals=intervals)

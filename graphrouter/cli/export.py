@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphrouter.cli import options
-from graphrouter.cli.files import check_target
-from graphrouter.cli.options import build_policy, describe_policy
-from graphrouter.cli.progress import track, working
+from graphrouter.cli.outputs import check_target
+from graphrouter.cli.policy_options import with_policy_options
+from graphrouter.cli.progress import track
 from graphrouter.cli.render import say_line
-from graphrouter.cli.route import resolved_policy
+from graphrouter.cli.routers import load_any_router, resolve_policy
 from graphrouter.exceptions import DataError
 from graphrouter.files import replace_file, write_json
+from graphrouter.policy import Policy
 
 if TYPE_CHECKING:
-    from graphrouter.policy import Policy
     from graphrouter.router.protocol import Router
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ _QUERIES_AT_ONCE = 256
 
 
 @app.command()
+@with_policy_options
 def routerarena(
     artifact: options.Artifact,
     queries: Annotated[
@@ -61,17 +62,10 @@ def routerarena(
             "--name", help="Name of the router; the name of --out by default.", show_default=False
         ),
     ] = None,
-    preset: options.PresetOption = None,
-    effect_weight: options.EffectWeight = None,
-    cost_weight: options.CostWeight = None,
-    usd_per_effect: options.UsdPerEffect = None,
-    max_cost_usd: options.MaxCostUsd = None,
-    min_effect: options.MinEffect = None,
-    allow: options.Allow = None,
-    exclude: options.Exclude = None,
-    fallback: options.Fallback = None,
+    *,
+    policy: Policy,
 ) -> None:
-    """Write RouterArena's prediction file: the model that the router chooses for each query, its task hidden.
+    """Write RouterArena's prediction file: the model chosen for each query, its task hidden.
 
     The models of the router must bear RouterArena's names. A router that was fitted or tuned on
     RouterArena's own data is disqualified there.
@@ -88,30 +82,16 @@ def routerarena(
         raise DataError(
             "QUERIES, --out and --config-out must be different files. Name another file."
         )
-    given = {
-        "effect_weight": effect_weight,
-        "cost_weight": cost_weight,
-        "usd_per_effect": usd_per_effect,
-        "max_cost_usd": max_cost_usd,
-        "min_effect": min_effect,
-        "allowed": allow,
-        "excluded": exclude,
-        "fallback": fallback,
-    }
-    policy = build_policy(preset, given)
-
     from graphrouter.bench.formats.routerarena_export import (
         SIZES,
         prediction_entries,
         read_arena_queries,
         router_config,
     )
-    from graphrouter.router.loading import load_router
 
     asked = read_arena_queries(queries)
-    with working("Loading the router"):
-        router = load_router(artifact)
-    chosen_policy = resolved_policy(policy, router)
+    router = load_any_router(artifact)
+    chosen_policy = resolve_policy(policy, router)
     chosen = chosen_models(router, [query.prompt for query in asked], chosen_policy)
     replace_file(out, partial(write_json, prediction_entries(asked, chosen)))
     if config_out is not None:
@@ -119,7 +99,7 @@ def routerarena(
             config_out, partial(write_json, router_config(name or out.stem, router.models))
         )
     which = SIZES.get(len(asked), "no set of RouterArena's size")
-    say_line(f"Wrote {len(asked):,} choices ({which}), {describe_policy(chosen_policy)}, to {out}")
+    say_line(f"Wrote {len(asked):,} choices ({which}), {chosen_policy.describe()}, to {out}")
 
 
 def chosen_models(router: Router, prompts: list[str], policy: Policy) -> list[str]:

@@ -37,9 +37,7 @@ _GROUP = {Projection.families: "family", Projection.tasks: "task"}
 
 @app.callback()
 def _group() -> None:
-    """Keeps `inspect` a command of its own: an app of one command would otherwise swallow its
-    name.
-    """
+    """Keep `inspect` a command of its own: an app of one command would swallow its name."""
 
 
 @app.command()
@@ -64,7 +62,7 @@ def inspect(
         typer.Option("--set", metavar="KEY=VALUE", help="One setting on top; may be repeated."),
     ] = None,
 ) -> None:
-    """Show the graph of a dataset: node and edge counts, coverage, isolated nodes, projections and the leakage check.
+    """Show the graph of a dataset: counts, coverage, isolated nodes, projections, leakage check.
 
     The check divides the data as training would, builds the validation graph and compares each
     message edge with what is hidden.
@@ -245,8 +243,9 @@ def _show_projection(graph: nx.Graph[str], projection: Projection) -> None:
 
 
 def _rows(graph: nx.Graph[str]) -> list[tuple[str, str, int, float]]:
-    """Group, model, number of outcomes and mean effect of each edge of a projection, groups
-    together, best model first.
+    """Group, model, number of outcomes and mean effect of each edge of a projection.
+
+    Groups stand together, the best model first.
     """
     rows = []
     for ends in graph.edges:

@@ -1,6 +1,4 @@
-"""`graphrouter benchmark-newcomers`: models, or a task, that nobody was trained on, after more and
-more outcomes.
-"""
+"""`graphrouter benchmark-newcomers`: models, or a task, that nobody was trained on."""
 
 from __future__ import annotations
 
@@ -14,10 +12,10 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.console import console, print_error, print_json
-from graphrouter.cli.files import PAGES, check_target, check_targets
+from graphrouter.cli.outputs import PAGES, check_target, check_targets, write_texts
 from graphrouter.cli.progress import FinishedCell, follow_cells, working
 from graphrouter.cli.render import new_table, number, say, say_line, show_table
-from graphrouter.cli.train import ConfigFile, Overrides
+from graphrouter.cli.settings import ConfigFile, Overrides
 from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, write_json
 
@@ -82,12 +80,12 @@ def benchmark_newcomers(
         ),
     ] = None,
 ) -> None:
-    """Compare how well routers know models, or a task, that they were not trained on, after more and more outcomes.
+    """Compare how well routers know models, or a task, that they were not trained on.
 
-    Every router is fitted without the newcomers. Then they join with their first k outcomes, random
-    ones or on suggested probes, and all test queries are asked. The graph router that was trained
-    with everything stands beside them. What is finished is kept in OUT: the same command goes on
-    after an interruption.
+    After more and more outcomes of them. Every router is fitted without the newcomers. Then they
+    join with their first k outcomes, random ones or on suggested probes, and all test queries are
+    asked. The graph router that was trained with everything stands beside them. What is finished is
+    kept in OUT: the same command goes on after an interruption.
 
     Example: graphrouter benchmark-newcomers simulated --seeds 2 --out newcomers/simulated
     """
@@ -175,9 +173,7 @@ def _run(plan: NewcomerPlan, out: Path, jobs: int | None) -> None:
 def _write(
     found: NewcomerEvaluation, targets: list[Path], page: Path, *, command: str
 ) -> list[Path]:
-    """The files written: the figures as JSON, the curves as a page, the tables as Markdown beside
-    it.
-    """
+    """The files written: figures as JSON, curves as a page, tables as Markdown beside it."""
     from graphrouter.bench.evaluation.newcomers import (
         render_newcomers_html,
         render_newcomers_markdown,
@@ -190,13 +186,8 @@ def _write(
             page: render_newcomers_html(found, command=command),
             page.with_suffix(".md"): render_newcomers_markdown(found, command=command),
         }
-    for file, text in texts.items():
-        replace_file(file, partial(_write_text, text))
+    write_texts(texts)
     return [*targets, *texts]
-
-
-def _write_text(text: str, file: Path) -> None:
-    file.write_text(text, encoding="utf-8")
 
 
 def _show(found: NewcomerEvaluation) -> None:

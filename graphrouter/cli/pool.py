@@ -1,27 +1,26 @@
-"""`graphrouter pool`: which models a router chooses among, and how they change without a
-training.
-"""
+"""`graphrouter pool`: which models a router chooses among; they change without a training."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from graphrouter.cli import options, pool_changes
 from graphrouter.cli.console import print_json
-from graphrouter.cli.files import check_target
-from graphrouter.cli.pool_files import load_router, plain_card, read_outcomes
-from graphrouter.cli.predict import SUFFIXES
+from graphrouter.cli.inputs import read_outcomes
+from graphrouter.cli.outputs import TABLES, check_target
 from graphrouter.cli.progress import working
 from graphrouter.cli.render import new_table, number, one_line, say_line, show_table
+from graphrouter.cli.routers import load_graph_router
 from graphrouter.files import replace_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from graphrouter.pool import ModelCard
     from graphrouter.router.support import Change
 
 app = typer.Typer(
@@ -36,7 +35,7 @@ def list_models(artifact: options.Artifact, as_json: options.Json = False) -> No
 
     Example: graphrouter pool list artifacts/demo/router
     """
-    router = load_router(artifact)
+    router = load_graph_router(artifact)
     known = (
         router.support.outcomes.groupby("model")["effect"]
         .agg(["size", "mean"])
@@ -47,7 +46,7 @@ def list_models(artifact: options.Artifact, as_json: options.Json = False) -> No
         print_json(
             [
                 {
-                    **plain_card(card),
+                    **_plain_card(card),
                     "num_outcomes": int(size),
                     "mean_effect": None if mean != mean else float(mean),
                 }
@@ -72,12 +71,17 @@ def show(artifact: options.Artifact, model: pool_changes.Model) -> None:
 
     Example: graphrouter pool show artifacts/demo/router tarn-grand
     """
-    router = load_router(artifact)
-    for name, value in plain_card(router.pool[model]).items():
+    router = load_graph_router(artifact)
+    for name, value in _plain_card(router.pool[model]).items():
         say_line(f"{name}: {value}")
     for change in router.provenance.changes:
         if change.model in ("", model):
             say_line(f"{change.at}  {_describe(change)}")
+
+
+def _plain_card(card: ModelCard) -> dict[str, Any]:
+    """What the card states, under the names of its file."""
+    return card.model_dump(by_alias=True, exclude_none=True)
 
 
 def _describe(change: Change) -> str:
@@ -125,8 +129,8 @@ def suggest_probes(
     Example: graphrouter pool suggest-probes artifacts/mine -n 20 --out probes.csv
     """
     if out is not None:
-        check_target(out, suffixes=SUFFIXES)
-    router = load_router(artifact)
+        check_target(out, suffixes=TABLES)
+    router = load_graph_router(artifact)
     probes = router.suggest_probes(num, model=model)
     if out is not None:
         from graphrouter.data.table_files import write_table
@@ -188,9 +192,9 @@ def check(
     Example: graphrouter pool check artifacts/mine graded.csv
     """
     graded = read_outcomes(outcomes)
-    router = load_router(artifact)
+    router = load_graph_router(artifact)
 
-    from graphrouter.cli.drift import show_drift
+    from graphrouter.cli.drift_tables import show_drift
     from graphrouter.monitoring.drift import check_drift
 
     with working("Comparing"):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphrouter.cli import options
-from graphrouter.cli.pool_files import load_router, read_card, read_outcomes, save_router
+from graphrouter.cli.inputs import read_card, read_outcomes
 from graphrouter.cli.progress import working
 from graphrouter.cli.render import say_line
-from graphrouter.cli.tasks import warn_of_unknown_tasks
+from graphrouter.cli.routers import load_graph_router, save_router, warn_of_unknown_tasks
 from graphrouter.exceptions import DataError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def add(
         wanted, note = _with_prices(wanted, listed_as)
         notes += [note] if note else []
     graded = None if outcomes is None else _outcomes_of(wanted.model, read_outcomes(outcomes))
-    router = load_router(artifact)
+    router = load_graph_router(artifact)
     if graded is not None and "task" in graded.columns:
         warn_of_unknown_tasks(
             router, [task for task in graded["task"] if isinstance(task, str) and task.strip()]
@@ -162,15 +162,15 @@ def add_task(
     ] = None,
     out: Out = None,
 ) -> None:
-    """Add a task that the router has never seen, by its description, outcomes on its queries, or both.
+    """Add a task that the router has never seen, by its description, outcomes, or both.
 
-    Afterwards prompts can be routed with its name.
+    The outcomes are on its queries. Afterwards prompts can be routed with its name.
 
     Example: graphrouter pool add-task artifacts/mine law --description "Questions about contracts."
     --examples graded.csv
     """
     graded = None if examples is None else read_outcomes(examples)
-    router = load_router(artifact)
+    router = load_graph_router(artifact)
     with working("Placing the task"):
         changed = router.add_task(task, description=description, examples=graded)
     count = 0 if graded is None else len(graded)
@@ -186,7 +186,7 @@ def remove(artifact: options.Artifact, model: Model, out: Out = None) -> None:
 
     Example: graphrouter pool remove artifacts/mine old-model
     """
-    changed = load_router(artifact).remove_model(model)
+    changed = load_graph_router(artifact).remove_model(model)
     save_router(
         changed, out or artifact, f"{model} is out of the pool; {len(changed.pool)} models are left"
     )
@@ -212,7 +212,7 @@ def set_price(
     Example: graphrouter pool set-price artifacts/mine tarn-grand --input 1.5 --output 6
     """
     prices = {"input_usd_per_mtok": input_usd_per_mtok, "output_usd_per_mtok": output_usd_per_mtok}
-    changed = load_router(artifact).set_price(model, **prices)
+    changed = load_graph_router(artifact).set_price(model, **prices)
     save_router(
         changed,
         out or artifact,
@@ -221,9 +221,7 @@ def set_price(
 
 
 def _with_prices(card: ModelCard, listed_as: str | None) -> tuple[ModelCard, str]:
-    """The card with the prices of the list where it has none, and a line that says what they are
-    and whose.
-    """
+    """The card with listed prices where it has none, and a line that says whose they are."""
     from graphrouter.prices import listed_price, with_listed_price
 
     if card.has_price:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from graphrouter.cli.console import error_console
+from graphrouter.tracking import TrackedRun, Tracking, open_run
 
 T = TypeVar("T")
 _NAME_CHARS = 60
@@ -79,7 +80,7 @@ def track(parts: Sequence[T], what: str) -> Iterator[T]:
 def follow_cells(
     finished: Iterable[FinishedCell], out: Path, *, num_open: int, num_cells: int
 ) -> None:
-    """Runs the open cells of a benchmark, with a progress bar where standard error is a terminal, and tells each trouble once.
+    """Run the open cells of a benchmark, with a progress bar, and tell each trouble once.
 
     Args:
         finished: Each cell as soon as it has ended.
@@ -116,6 +117,25 @@ def follow_cells(
             highlight=False,
         )
         raise
+
+
+def begin_run(tracking: Tracking | None, name: str, *, command: str) -> TrackedRun:
+    """A new run in MLflow, its place told on one line of standard error.
+
+    One that logs nothing where there is to be none, or cannot be one.
+
+    Args:
+        tracking: Where; None for nowhere.
+        name: What to call it.
+        command: The command that it tells of.
+    """
+    if tracking is None:
+        return TrackedRun.off()
+    with working("Opening a run in MLflow"):
+        run = open_run(tracking, name, command=command)
+    if run.is_on:
+        error_console.out(f"MLflow run  {name}: {run.location}", highlight=False)
+    return run
 
 
 @contextmanager

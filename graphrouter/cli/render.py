@@ -22,14 +22,12 @@ _NAMES_SHOWN = 3
 
 
 def say(text: str = "", *, style: str | None = None) -> None:
-    """Writes a line to standard output, without reading markup or numbers into it."""
+    """Write a line to standard output, without reading markup or numbers into it."""
     console.print(text, style=style, markup=False, highlight=False)
 
 
 def say_line(text: str) -> None:
-    """Writes a line to standard output that the terminal must not break, such as a command to
-    copy.
-    """
+    """Write a line that the terminal must not break, such as a command to copy."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -59,7 +57,7 @@ def new_table(title: str, *columns: str, text_columns: int = 1) -> Table:
 
 
 def show_table(table: Table) -> None:
-    """Writes a table and an empty line to standard output."""
+    """Write a table and an empty line to standard output."""
     console.print(table, markup=False, highlight=False)
     say()
 
@@ -80,16 +78,14 @@ def number(value: float | None, form: str) -> str:
 
 
 def usd_form(values: Iterable[float | None]) -> str:
-    """A format under which all the dollar amounts can be compared: two significant digits for the
-    smallest one.
-    """
+    """A format that lets dollar amounts be compared: two significant digits for the smallest."""
     known = [value for value in values if value is not None and math.isfinite(value) and value > 0]
     digits = 1 - math.floor(math.log10(min(known))) if known else 2
     return f",.{min(max(digits, 2), 8)}f"
 
 
 def show_decision(decision: Decision, policy: str, *, top: int) -> None:
-    """Writes where to send a query and why: the choice, the best `top` candidates, and the evidence.
+    """Write where to send a query and why: the choice, the best candidates, and the evidence.
 
     Args:
         decision: What a router decided.
@@ -121,7 +117,8 @@ def effect_with_ends(candidate: Candidate) -> str:
     """The expected effect, and in brackets its 80 % interval where it is known.
 
     Example:
-        >>> effect_with_ends(Candidate("new", 0.612, None, None, None, 0.6, effect_low=0.42, effect_high=0.779))
+        >>> ends = {"effect_low": 0.42, "effect_high": 0.779}
+        >>> effect_with_ends(Candidate("new", 0.612, None, None, None, 0.6, **ends))
         '0.612 (0.42-0.78)'
     """
     ends = (

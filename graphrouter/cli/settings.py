@@ -1,19 +1,35 @@
-"""`graphrouter config`: every setting with its value and its meaning, as a YAML file to start
-from.
-"""
+"""The settings of a training: the options that give them, and `graphrouter config`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, get_args, get_origin
+from pathlib import Path
+from typing import Annotated, Literal, get_args, get_origin
 
+import typer
 import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from graphrouter.cli.console import console
-from graphrouter.cli.train import ConfigFile, Overrides
 from graphrouter.config import load_config
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="YAML file with settings; the defaults fill in the rest.",
+        show_default=False,
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="One setting, such as training.max_epochs=5; repeat for more.",
+    ),
+]
 
 _HEADER = (
     "# All settings of `graphrouter train`. Keep the lines that you change; the defaults "

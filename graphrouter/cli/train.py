@@ -13,9 +13,9 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.console import error_console, print_json
-from graphrouter.cli.progress import training_output, working
+from graphrouter.cli.progress import begin_run, training_output, working
 from graphrouter.cli.render import say, say_line
-from graphrouter.cli.tracking import begin_run
+from graphrouter.cli.settings import ConfigFile, Overrides
 from graphrouter.exceptions import ArtifactError
 
 if TYPE_CHECKING:
@@ -24,23 +24,6 @@ if TYPE_CHECKING:
     from graphrouter.config import TrainConfig
     from graphrouter.data import RoutingDataset, Split
     from graphrouter.router.graph_router import GraphRouter
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        help="YAML file with settings; the defaults fill in the rest.",
-        show_default=False,
-    ),
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="One setting, such as training.max_epochs=5; repeat for more.",
-    ),
-]
 
 GRAPH_ROUTER = "graphrouter"
 SMALL = 100
@@ -278,7 +261,7 @@ def fit_baseline(
 
 
 def show_data(dataset: RoutingDataset, split: Split) -> None:
-    """Writes what is learned from."""
+    """Write what is learned from."""
     queries = f"{len(dataset.queries):,} queries of {len(dataset.tasks)} tasks"
     say(f"Data        {dataset.name}")
     say(f"            {queries}, {len(dataset.models)} models, {len(dataset.outcomes):,} outcomes")
@@ -296,7 +279,7 @@ def show_data(dataset: RoutingDataset, split: Split) -> None:
 
 
 def show_run(run: TrainingRun, out: Path) -> None:
-    """Writes what training reached and where the artifact lies."""
+    """Write what training reached and where the artifact lies."""
     metrics = run.router.provenance.metrics
     best = f", best after epoch {metrics['best_epoch']:.0f}" if "best_epoch" in metrics else ""
     shown = ", ".join(

@@ -1,6 +1,4 @@
-"""`graphrouter tune`: settings that do best on validation queries, written as a file that `train`
-takes.
-"""
+"""`graphrouter tune`: settings that do best on validation queries, as a file for `train`."""
 
 from __future__ import annotations
 
@@ -11,11 +9,11 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.console import console, error_console, print_error, print_json
-from graphrouter.cli.files import PAGES, check_target, check_targets
-from graphrouter.cli.progress import training_output, working
-from graphrouter.cli.tracking import begin_run
-from graphrouter.cli.train import GRAPH_ROUTER, ConfigFile, Overrides, load_and_split, show_data
-from graphrouter.cli.tuned import BEST, REPORT, TRIALS, show_result, write_result
+from graphrouter.cli.outputs import PAGES, check_target, check_targets
+from graphrouter.cli.progress import begin_run, training_output, working
+from graphrouter.cli.settings import ConfigFile, Overrides
+from graphrouter.cli.train import GRAPH_ROUTER, load_and_split, show_data
+from graphrouter.cli.tuning_result import BEST, REPORT, TRIALS, show_result, write_result
 from graphrouter.exceptions import DataError
 from graphrouter.extras import require_extra
 
@@ -172,9 +170,7 @@ def _plan(
     *,
     is_shown: bool,
 ) -> TuningPlan:
-    """What the study is about: everything that can be refused is looked at before the data is
-    read.
-    """
+    """What the study is about; what can be refused is looked at before the data is read."""
     from graphrouter.bench.tuning.objectives import find_objectives
     from graphrouter.bench.tuning.plan import plan_tuning
     from graphrouter.bench.tuning.search_space import default_space, load_space
@@ -192,7 +188,7 @@ def _plan(
 
 
 def check_folder(out: Path) -> None:
-    """Nothing; `out` is the folder of an earlier study, or empty, or new.
+    """Refuse a folder that is neither that of an earlier study, nor empty, nor new.
 
     Raises:
         DataError: It holds something else.
@@ -211,9 +207,7 @@ def check_folder(out: Path) -> None:
 def _run(
     study: Study, plan: TuningPlan, num_trials: int, *, address: str, tracked: TrackedRun
 ) -> None:
-    """Runs trials until there are enough, with a progress bar where standard error is a terminal,
-    and tells each failure.
-    """
+    """Run trials until there are enough, with a progress bar, and tell each failure."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from graphrouter.bench.tuning.study import records_of
@@ -261,7 +255,7 @@ def _told(record: TrialRecord) -> str:
 
 
 def _log_start(tracked: TrackedRun, plan: TuningPlan, command: str) -> None:
-    """Logs what is about to be tuned."""
+    """Log what is about to be tuned."""
     if not tracked.is_on:
         return
     from graphrouter.tracking.training_log import log_setup
@@ -273,7 +267,7 @@ def _log_start(tracked: TrackedRun, plan: TuningPlan, command: str) -> None:
 
 
 def _log_trial(tracked: TrackedRun, record: TrialRecord) -> None:
-    """Logs a trial as a run below that of the search."""
+    """Log a trial as a run below that of the search."""
     from graphrouter.tracking.tuning_log import log_trial
 
     log_trial(
@@ -296,7 +290,7 @@ def _log_trial(tracked: TrackedRun, record: TrialRecord) -> None:
 
 
 def _log_end(tracked: TrackedRun, result: TuningResult, files: list[Path]) -> None:
-    """Logs the verdict, the figures of the chosen trial, and the files."""
+    """Log the verdict, the figures of the chosen trial, and the files."""
     if not tracked.is_on:
         return
     tracked.describe(result.verdict)

@@ -507,3 +507,53 @@ def test_a_policy_that_contradicts_itself_is_refused(
 ) -> None:
     with pytest.raises(PolicyError, match=message):
         parse_policy(settings)
+
+
+def test_plain_values_make_the_policy() -> None:
+    settings = {
+        "max_cost_usd": 0.1,
+        "min_effect": None,
+        "allowed": ["a", "b"],
+        "excluded": [],
+        "requires": ["tools"],
+        "fallback": "c",
+    }
+    assert parse_policy(settings) == Policy(
+        max_cost_usd=0.1, allowed=("a", "b"), requires=("tools",), fallback="c"
+    )
+    assert parse_policy({"preset": "cost_first", "max_latency_s": 2.0}) == Policy(
+        effect_weight=0.2, cost_weight=0.8, max_latency_s=2
+    )
+    assert parse_policy({"cost_weight": 0.3}) == Policy(effect_weight=0.7, cost_weight=0.3)
+    assert parse_policy({"preset": None, "cost_weight": None, "allowed": []}) == Policy()
+    assert not parse_policy({"cost_weight": None, "allowed": []}).model_fields_set
+    with pytest.raises(PolicyError, match="'balanced' and effect_weight both set the weights"):
+        parse_policy({"preset": "balanced", "effect_weight": 1.0})
+    with pytest.raises(PolicyError, match="max_latency_s"):
+        parse_policy({"max_latency_s": -1.0})
+
+
+def test_policies_in_words() -> None:
+    assert (
+        Policy(min_effect=0.8).describe()
+        == "the lowest cost among models with an expected effect of at least 0.8"
+    )
+    assert Policy(usd_per_effect=0.05).describe() == "the highest effect - cost / 0.05 USD"
+    assert Policy(min_effect=0.8, risk="upper").describe() == (
+        "the lowest cost among models with an upper end of the effect of at least 0.8"
+    )
+    assert (
+        Policy(usd_per_effect=0.05, risk="lower").describe()
+        == "the highest lower end of the effect - cost / 0.05 USD"
+    )
+    safe = Policy(cost_weight=0.5, safe_model="a", max_doubt=0.2)
+    assert safe.describe().endswith(
+        "scaled cost; a where the interval of the best is wider than 0.2"
+    )
+    limited = Policy(
+        cost_weight=0, max_cost_usd=0.01, max_latency_s=3, allowed=("a", "b"), requires=("json",)
+    )
+    assert (
+        limited.describe()
+        == "the highest expected effect; at most 0.01 USD a call; at most 3 s; only a, b; with json"
+    )

@@ -11,7 +11,8 @@ import pytest
 
 from graphrouter.bench.simulate.simulation import Simulation
 from graphrouter.cli import predict as predict_module
-from graphrouter.cli.predict import predict_table, read_queries
+from graphrouter.cli.inputs import QueryList, read_queries
+from graphrouter.cli.predict import predict_table
 from graphrouter.data.table_files import read_table, write_table
 from graphrouter.exceptions import DataError
 from graphrouter.files import replace_file
@@ -71,7 +72,7 @@ def test_a_long_list_gives_the_scores_of_single_queries(
 ) -> None:
     monkeypatch.setattr(predict_module, "_QUERIES_AT_ONCE", 7)
     prompts = simulation.data.queries["prompt"].tolist()[:20]
-    queries = predict_module.QueryList([str(i) for i in range(20)], prompts, [None] * 20)
+    queries = QueryList([str(i) for i in range(20)], prompts, [None] * 20)
     table = predict_table(router, queries)
     expected = np.concatenate([router.predict([prompt]).effect for prompt in prompts])
     np.testing.assert_allclose(table["effect"].to_numpy().reshape(20, -1), expected, atol=1e-6)

@@ -14,7 +14,7 @@ from graphrouter.bench.evaluation.robustness import (
     RobustnessReport,
 )
 from graphrouter.cli.console import console
-from graphrouter.cli.robustness import show_robustness
+from graphrouter.cli.evaluation_tables import show_robustness
 
 
 def shift(flip: float, dearer: float | None) -> ChoiceShift:

@@ -9,18 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graphrouter.bench.simulate.simulation import Simulation
-from graphrouter.cli.options import Preset, build_policy, describe_policy
 from graphrouter.cli.render import one_line, show_decision, usd_form
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset
 from graphrouter.decision import Candidate, Decision, Evidence
-from graphrouter.exceptions import PolicyError
-from graphrouter.policy import PRESETS, Policy
+from graphrouter.policy import Policy
 from graphrouter.router.graph_router import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -180,59 +177,6 @@ def test_risk_and_a_safe_model(invoke: Invoke, artifact: Path, router: GraphRout
     status, shown, errors = invoke("route", artifact, PROMPT, "--risk", "high")
     assert (status, shown) == (2, "")
     assert "'lower', 'expected', 'upper'" in errors
-
-
-def test_presets_are_those_of_the_package() -> None:
-    assert [preset.value for preset in Preset] == list(PRESETS)
-
-
-def test_options_make_the_policy() -> None:
-    settings = {
-        "max_cost_usd": 0.1,
-        "min_effect": None,
-        "allowed": ["a", "b"],
-        "excluded": [],
-        "requires": ["tools"],
-        "fallback": "c",
-    }
-    assert build_policy(None, settings) == Policy(
-        max_cost_usd=0.1, allowed=("a", "b"), requires=("tools",), fallback="c"
-    )
-    assert build_policy(Preset.cost_first, {"max_latency_s": 2.0}) == Policy(
-        effect_weight=0.2, cost_weight=0.8, max_latency_s=2
-    )
-    assert build_policy(None, {"cost_weight": 0.3}) == Policy(effect_weight=0.7, cost_weight=0.3)
-    assert build_policy(None, {"cost_weight": None, "allowed": []}) == Policy()
-    with pytest.raises(typer.BadParameter):
-        build_policy(Preset.balanced, {"effect_weight": 1.0})
-    with pytest.raises(PolicyError, match="max_latency_s"):
-        build_policy(None, {"max_latency_s": -1.0})
-
-
-def test_policies_in_words() -> None:
-    assert (
-        describe_policy(Policy(min_effect=0.8))
-        == "the lowest cost among models with an expected effect of at least 0.8"
-    )
-    assert describe_policy(Policy(usd_per_effect=0.05)) == "the highest effect - cost / 0.05 USD"
-    assert describe_policy(Policy(min_effect=0.8, risk="upper")) == (
-        "the lowest cost among models with an upper end of the effect of at least 0.8"
-    )
-    assert (
-        describe_policy(Policy(usd_per_effect=0.05, risk="lower"))
-        == "the highest lower end of the effect - cost / 0.05 USD"
-    )
-    safe = Policy(cost_weight=0.5, safe_model="a", max_doubt=0.2)
-    assert describe_policy(safe).endswith(
-        "scaled cost; a where the interval of the best is wider than 0.2"
-    )
-    limited = Policy(
-        cost_weight=0, max_cost_usd=0.01, max_latency_s=3, allowed=("a", "b"), requires=("json",)
-    )
-    assert (
-        describe_policy(limited)
-        == "the highest expected effect; at most 0.01 USD a call; at most 3 s; only a, b; with json"
-    )
 
 
 @pytest.mark.parametrize(

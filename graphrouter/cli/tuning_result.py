@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphrouter.cli.outputs import write_texts
 from graphrouter.cli.render import new_table, number, say, say_line, show_table
 from graphrouter.cli.settings import settings_yaml
 from graphrouter.files import replace_file, write_json
@@ -30,8 +31,7 @@ def write_result(result: TuningResult, out: Path, page: Path, *, command: str) -
     if result.chosen is not None:
         texts = {out / BEST: best_yaml(result, command=command), **texts}
     replace_file(out / TRIALS, partial(write_json, result.to_json()))
-    for file, text in texts.items():
-        replace_file(file, partial(_write_text, text))
+    write_texts(texts)
     return [*texts, out / TRIALS]
 
 
@@ -53,12 +53,8 @@ def best_yaml(result: TuningResult, *, command: str) -> str:
     )
 
 
-def _write_text(text: str, file: Path) -> None:
-    file.write_text(text, encoding="utf-8")
-
-
 def show_result(result: TuningResult, files: Sequence[Path], out: Path, data: str) -> None:
-    """Writes the best trials, the verdict, and what to do next."""
+    """Write the best trials, the verdict, and what to do next."""
     say()
     if result.completed:
         _show_trials(result)

@@ -14,9 +14,7 @@ _COLUMNS = ("outcomes", "expected", "observed", "difference", "interval", "p")
 
 
 def show_drift(report: DriftReport) -> None:
-    """Writes the models that were checked, the tasks that were off for all of them, and what to
-    do.
-    """
+    """Write which models were checked, which tasks were off for all of them, and what to do."""
     table = new_table("Observed and expected effect", "model", *_COLUMNS)
     table.add_column("verdict", overflow="fold")
     for check in report.models:

@@ -1,10 +1,9 @@
-"""Evaluations as tables in a terminal: a short one that fits 80 columns, and one with all
-intervals.
-"""
+"""Evaluations and robustness reports as tables in a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,16 +13,22 @@ from graphrouter.bench.evaluation.families import Metric
 from graphrouter.bench.evaluation.results import SettingName, SettingResult
 from graphrouter.bench.evaluation.table import Mark, mark_of
 from graphrouter.cli.console import console
-from graphrouter.cli.render import new_table, say, show_table
+from graphrouter.cli.render import new_table, number, say, show_table
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from graphrouter.bench.evaluation.bootstrap import Interval
+    from graphrouter.bench.evaluation.robustness import ChoiceShift, RobustnessReport
+
 _STYLES: dict[Mark, str] = {"better": "green", "worse": "red", "": ""}
 _CHARS_A_METRIC = 31
 _CHARS_A_FIGURE = 7
 _MAX_COLUMNS = 7
+_SHIFT_COLUMNS = ("changed", "flip %", "dearer %", "effect", "cost x")
+_WIDE = 100
+"""Characters of a terminal from which the second share has room for its interval."""
 
 
 def show_evaluation(
@@ -33,7 +38,7 @@ def show_evaluation(
     metrics: Sequence[str] | None = None,
     intervals: bool = False,
 ) -> None:
-    """Writes the figures of one setting, what they rest on, and the verdict.
+    """Write the figures of one setting, what they rest on, and the verdict.
 
     Args:
         evaluation: What was found.
@@ -142,3 +147,109 @@ def _show_intervals(
             )
             table.add_section()
         show_table(table)
+
+
+def show_robustness(report: RobustnessReport) -> None:
+    """Write what noise and additions do to the choices, on all prompts and on the easy ones.
+
+    Args:
+        report: What `measure_robustness` found.
+    """
+    noise = {
+        result.title: result.all for result in report.results.values() if result.kind == "neutral"
+    }
+    additions = {
+        result.title: result.all
+        for result in report.results.values()
+        if result.kind == "adversarial"
+    }
+    easy = {
+        result.title: result.easy for result in report.results.values() if result.easy is not None
+    }
+    _show_shifts("Noise that changes nothing that is asked", noise)
+    _show_shifts("Additions that try to raise the price", additions)
+    if report.num_easy:
+        _show_shifts(
+            f"The same on the {report.num_easy:,} prompts that the cheapest model solved", easy
+        )
+    for note in _note_shifts(report):
+        say(note, style="dim")
+    for sentence in _judge_shifts(report, noise, easy if report.num_easy else additions):
+        say(sentence, style="bold")
+    say()
+
+
+def _show_shifts(title: str, shifts: Mapping[str, ChoiceShift]) -> None:
+    """One row a perturbation."""
+    if not shifts:
+        return
+    table = new_table(title, "", *_SHIFT_COLUMNS)
+    for name, shift in shifts.items():
+        table.add_row(
+            name,
+            f"{shift.num_changed:,}",
+            _percent(shift.flip_share),
+            _percent(shift.dearer_share)
+            if console.width >= _WIDE
+            else number(100 * shift.dearer_share.value, ".1f"),
+            number(shift.effect_change.value, ".3f"),
+            number(shift.cost_ratio.value, ".2f"),
+        )
+    show_table(table)
+
+
+def _percent(share: Interval) -> str:
+    """A share in percent with its interval, without the sign; "-" when unknown."""
+    value, low, high = (number(100 * figure, ".1f") for figure in share)
+    return value if low == "-" else f"{value} [{low}, {high}]"
+
+
+def _note_shifts(report: RobustnessReport) -> list[str]:
+    notes = [
+        f"{report.num_queries:,} prompts; all figures are over those that a perturbation changed. "
+        "flip %: sent to another model. dearer %: to one of higher expected cost on the original "
+        "prompt. "
+        "effect: mean change, either way, of the expected effect of the model chosen first. "
+        "cost x: expected cost after / before, longer prompts included. Brackets: 95 % bootstrap "
+        "intervals over the prompts."
+    ]
+    if report.num_easy == 0:
+        notes.append("No prompt is known to be solved by the cheapest model.")
+    if all(math.isnan(result.all.cost_ratio.value) for result in report.results.values()):
+        notes.append("The columns on cost are empty: the router predicts none for its choices.")
+    return notes
+
+
+def _judge_shifts(
+    report: RobustnessReport, noise: Mapping[str, ChoiceShift], additions: Mapping[str, ChoiceShift]
+) -> list[str]:
+    """The score, the worst noise and the worst addition in words.
+
+    A share of too few prompts for an interval is no worst.
+    """
+    said = []
+    if math.isfinite(report.score.value):
+        said.append(
+            f"Robustness: noise leaves {_percent(report.score)} % of the choices as they are."
+        )
+    flips = {
+        name: shift.flip_share.value for name, shift in noise.items() if shift.flip_share.high > 0
+    }
+    if flips:
+        worst = max(flips, key=lambda name: flips[name])
+        said.append(f"The worst noise is {worst}: {flips[worst]:.1%} of the choices flip.")
+    rises = {
+        name: shift.dearer_share.value
+        for name, shift in additions.items()
+        if math.isfinite(shift.dearer_share.high)
+    }
+    if rises:
+        worst = max(rises, key=lambda name: rises[name])
+        which = "easy prompts" if report.num_easy else "prompts"
+        said.append(
+            f"The worst addition is {worst}: it sends {rises[worst]:.1%} of the {which} to a "
+            "dearer model."
+            if rises[worst] > 0
+            else f"No addition sends any of the {which} to a dearer model."
+        )
+    return said

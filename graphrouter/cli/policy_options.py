@@ -1,0 +1,78 @@
+"""The options of a policy, made from its settings: a further field is a further option."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from enum import StrEnum
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from graphrouter.policy import Policy, parse_policy
+from graphrouter.policy_settings import PolicySetting, list_settings
+
+_PANEL = "Policy"
+_POLICY = "policy"
+
+
+def with_policy_options(
+    command: Callable[..., None], *, kind: type[Policy] = Policy
+) -> Callable[..., None]:
+    """The command with an option for each setting, in the place of its parameter `policy`.
+
+    It is called with the policy that the options make.
+
+    Args:
+        command: Has a keyword-only parameter `policy`.
+        kind: The class of the policy, where it is one with more settings.
+
+    Raises:
+        PolicyError: When the command is run, if a value is not accepted.
+    """
+    settings = list_settings(kind)
+    own = inspect.signature(command, eval_str=True)
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        given = {setting.name: _plain(values.pop(setting.name)) for setting in settings}
+        command(**values, policy=parse_policy(given, kind))
+
+    parameters: list[inspect.Parameter] = []
+    for parameter in own.parameters.values():
+        if parameter.name == _POLICY:
+            parameters += [_parameter_of(setting) for setting in settings]
+        else:
+            parameters.append(parameter)
+    # Typer reads the signature, not the code.
+    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return run
+
+
+def _parameter_of(setting: PolicySetting) -> inspect.Parameter:
+    """The setting as a parameter that typer makes an option of; None where it is not given."""
+    make_enum: Any = StrEnum  # typer takes lists of words as an enum alone; mypy wants it literal
+    words = {word: word for word in setting.choices}
+    of_one: Any = make_enum(setting.name, words) if words else setting.kind
+    of_value: Any = list[of_one] if setting.is_list else of_one
+    option = typer.Option(
+        setting.option_name,
+        metavar=setting.option.metavar,
+        help=f"{setting.help} Repeat for more." if setting.is_list else setting.help,
+        rich_help_panel=_PANEL,
+        show_default=False,
+    )
+    return inspect.Parameter(
+        setting.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[of_value | None, option],
+    )
+
+
+def _plain(value: Any) -> Any:
+    """The value of an option, as `parse_policy` takes it: typer gives words as members of an enum."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.value if isinstance(value, StrEnum) else value
