@@ -5,8 +5,9 @@ Names load on first use, so importing the package costs nothing: no torch, no pa
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
     from graphrouter.bench.simulate.simulation import simulate
@@ -55,17 +56,4 @@ _MODULE_OF = {
     "simulate": "graphrouter.bench.simulate.simulation",
     "split_dataset": "graphrouter.data.splits",
 }
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(
-            f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}."
-        )
-    value = getattr(import_module(_MODULE_OF[name]), name)
-    globals()[name] = value  # the next access does not come here again
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = load_lazily(__name__, _MODULE_OF)

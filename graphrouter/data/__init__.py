@@ -1,7 +1,19 @@
 """Datasets: the tables, their checks, readers and splits."""
 
+from graphrouter.data.describe import DatasetSummary, describe_dataset
 from graphrouter.data.readers import load_dataset
 from graphrouter.data.schema import RoutingDataset
-from graphrouter.data.splits import Split, split_dataset
+from graphrouter.data.splits import Split, hold_out_models, split_dataset
+from graphrouter.data.table_files import read_table, write_table
 
-__all__ = ["RoutingDataset", "Split", "load_dataset", "split_dataset"]
+__all__ = [
+    "DatasetSummary",
+    "RoutingDataset",
+    "Split",
+    "describe_dataset",
+    "hold_out_models",
+    "load_dataset",
+    "read_table",
+    "split_dataset",
+    "write_table",
+]

@@ -1,3 +1,23 @@
-"""What to watch while a router serves: models that change behind their names, and choices that flip
-under noise.
-"""
+"""What to watch while a router serves: models that change behind their names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphrouter.lazy import load_lazily
+
+if TYPE_CHECKING:
+    from graphrouter.monitoring.drift import DriftReport, ModelCheck, check_drift
+
+__all__ = [
+    "DriftReport",
+    "ModelCheck",
+    "check_drift",
+]
+
+_MODULE_OF = {
+    "DriftReport": "graphrouter.monitoring.drift",
+    "ModelCheck": "graphrouter.monitoring.drift",
+    "check_drift": "graphrouter.monitoring.drift",
+}
+__getattr__, __dir__ = load_lazily(__name__, _MODULE_OF)

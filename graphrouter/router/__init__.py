@@ -1,1 +1,30 @@
-"""The graph router: fit it, ask it, change its pool, save it."""
+"""The router: fit it, ask it, change its pool, save it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphrouter.lazy import load_lazily
+
+if TYPE_CHECKING:
+    from graphrouter.router.graph_router import GraphRouter
+    from graphrouter.router.loading import load_router
+    from graphrouter.router.protocol import Router
+    from graphrouter.router.support import Change, Provenance
+
+__all__ = [
+    "Change",
+    "GraphRouter",
+    "Provenance",
+    "Router",
+    "load_router",
+]
+
+_MODULE_OF = {
+    "Change": "graphrouter.router.support",
+    "GraphRouter": "graphrouter.router.graph_router",
+    "Provenance": "graphrouter.router.support",
+    "Router": "graphrouter.router.protocol",
+    "load_router": "graphrouter.router.loading",
+}
+__getattr__, __dir__ = load_lazily(__name__, _MODULE_OF)

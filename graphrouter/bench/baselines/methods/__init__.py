@@ -1,1 +1,3 @@
 """One file for each family of published routers."""
+
+__all__: list[str] = []
