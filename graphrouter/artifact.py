@@ -31,6 +31,14 @@ from torch import Tensor
 from graphrouter.exceptions import ArtifactError
 from graphrouter.wings import REGISTRY_SCHEMES, load_part
 
+__all__ = [
+    "FORMAT_VERSION",
+    "ArtifactContents",
+    "read_artifact",
+    "read_manifest",
+    "write_artifact",
+]
+
 FORMAT_VERSION = 4
 """1 and 2: with another network; they are not read any more: train again. 3: weights of a graph
 router under other names; it is read, and converted by `router.migrations`."""

@@ -23,6 +23,17 @@ from pydantic import (
 
 from graphrouter.exceptions import ConfigError
 
+__all__ = [
+    "EncoderConfig",
+    "GraphConfig",
+    "NetworkConfig",
+    "SplitConfig",
+    "TrainConfig",
+    "TrainingConfig",
+    "load_config",
+    "parse_config",
+]
+
 
 class DocumentedModel(BaseModel):
     """A frozen set of named values that refuses unknown names and whose help lists every field with

@@ -19,6 +19,13 @@ from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import BoolArray, FloatArray, Predictions
 
+__all__ = [
+    "Candidate",
+    "Decision",
+    "Evidence",
+    "decide",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

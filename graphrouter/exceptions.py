@@ -13,6 +13,20 @@ GraphRouterError
 └── MissingExtraError(ImportError) an optional part that is not installed
 """
 
+__all__ = [
+    "ArtifactError",
+    "ConfigError",
+    "DataError",
+    "EncoderError",
+    "GraphRouterError",
+    "LeakageError",
+    "MissingExtraError",
+    "NotApplicableError",
+    "PolicyError",
+    "TrainingError",
+    "UnknownModelError",
+]
+
 
 class GraphRouterError(Exception):
     """Root of all errors that graphrouter's functions raise on purpose: catch this one to catch them all.

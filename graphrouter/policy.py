@@ -18,6 +18,16 @@ from graphrouter.config import DocumentedModel, first_problem
 from graphrouter.exceptions import PolicyError
 from graphrouter.types import FloatArray
 
+__all__ = [
+    "PRESETS",
+    "Capability",
+    "CostScale",
+    "Policy",
+    "PresetName",
+    "Risk",
+    "parse_policy",
+]
+
 PresetName = Literal["performance_first", "balanced", "cost_first"]
 Risk = Literal["lower", "expected", "upper"]
 Capability = Literal["tools", "vision", "json"]

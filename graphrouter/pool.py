@@ -14,6 +14,12 @@ from graphrouter.config import DocumentedModel, first_problem
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.types import FloatArray
 
+__all__ = [
+    "ModelCard",
+    "ModelPool",
+    "parse_card",
+]
+
 
 class ModelCard(DocumentedModel):
     """What is known of a candidate model without running it.

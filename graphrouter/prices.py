@@ -16,6 +16,13 @@ from graphrouter.pool import ModelCard
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider
 
+__all__ = [
+    "ListedPrice",
+    "fill_prices",
+    "listed_price",
+    "with_listed_price",
+]
+
 _MOST_NAMED = 4
 
 

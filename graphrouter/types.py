@@ -14,6 +14,17 @@ from graphrouter.exceptions import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = [
+    "QUANTITIES",
+    "BoolArray",
+    "FloatArray",
+    "IntArray",
+    "ObservedOutcomes",
+    "Predictions",
+    "Quantity",
+    "Queries",
+]
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]

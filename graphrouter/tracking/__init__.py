@@ -3,6 +3,30 @@
 No failure of it stops them. Importing this does not import MLflow.
 """
 
-from graphrouter.tracking.tracked_run import TrackedRun, Tracking, open_run
+from __future__ import annotations
 
-__all__ = ["TrackedRun", "Tracking", "open_run"]
+from typing import TYPE_CHECKING
+
+from graphrouter.lazy import load_lazily
+
+if TYPE_CHECKING:
+    from graphrouter.tracking.mlflow_store import store_uri
+    from graphrouter.tracking.tracked_run import TrackedRun, Tracking, open_run
+    from graphrouter.tracking.training_log import EpochMetrics
+
+__all__ = [
+    "EpochMetrics",
+    "TrackedRun",
+    "Tracking",
+    "open_run",
+    "store_uri",
+]
+
+_MODULE_OF = {
+    "EpochMetrics": "graphrouter.tracking.training_log",
+    "TrackedRun": "graphrouter.tracking.tracked_run",
+    "Tracking": "graphrouter.tracking.tracked_run",
+    "open_run": "graphrouter.tracking.tracked_run",
+    "store_uri": "graphrouter.tracking.mlflow_store",
+}
+__getattr__, __dir__ = load_lazily(__name__, _MODULE_OF)

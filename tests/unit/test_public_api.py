@@ -9,6 +9,7 @@ import pkgutil
 import re
 from importlib import import_module
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -140,7 +141,7 @@ def documented_constants(package: str) -> set[str]:
     found = set()
     for file in folder.rglob("*.py"):
         body = ast.parse(file.read_text(encoding="utf-8")).body
-        for node, after in zip(body, body[1:], strict=False):
+        for node, after in pairwise(body):
             targets = (
                 node.targets
                 if isinstance(node, ast.Assign)

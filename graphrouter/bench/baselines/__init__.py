@@ -2,8 +2,16 @@
 protocol.
 """
 
-from graphrouter.bench.baselines.baseline import Baseline
+from graphrouter.bench.baselines.baseline import Baseline, TextBaseline
 from graphrouter.bench.baselines.catalogue import BASELINES, QUICK, fit_baselines
-from graphrouter.bench.baselines.learning import LearningData
+from graphrouter.bench.baselines.learning import LearningData, Questions
 
-__all__ = ["BASELINES", "QUICK", "Baseline", "LearningData", "fit_baselines"]
+__all__ = [
+    "BASELINES",
+    "QUICK",
+    "Baseline",
+    "LearningData",
+    "Questions",
+    "TextBaseline",
+    "fit_baselines",
+]

@@ -3,18 +3,29 @@ shows them.
 """
 
 from graphrouter.bench.evaluation.bootstrap import Interval
-from graphrouter.bench.evaluation.evaluate import evaluate
+from graphrouter.bench.evaluation.conclusion import Conclusion, conclude
+from graphrouter.bench.evaluation.evaluate import collect_outputs, evaluate, score_runs
 from graphrouter.bench.evaluation.families import METRICS
+from graphrouter.bench.evaluation.hulls import area_log, upper_hull
 from graphrouter.bench.evaluation.results import Evaluation, SettingResult
+from graphrouter.bench.evaluation.robustness import RobustnessReport, measure_robustness
 from graphrouter.bench.evaluation.table import Table, build_table, verdict
 
 __all__ = [
     "METRICS",
+    "Conclusion",
     "Evaluation",
     "Interval",
+    "RobustnessReport",
     "SettingResult",
     "Table",
+    "area_log",
     "build_table",
+    "conclude",
+    "score_runs",
     "evaluate",
+    "collect_outputs",
+    "measure_robustness",
+    "upper_hull",
     "verdict",
 ]

@@ -2,4 +2,6 @@
 come later.
 """
 
-__all__: list[str] = []
+from graphrouter.bench.baselines.tools.clusters import find_centres, group_means, nearest_centre
+
+__all__ = ["find_centres", "group_means", "nearest_centre"]

@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from graphrouter.files import replace_file
 
 Status = Literal["done", "failed", "not_applicable"]
+"""What became of a cell."""
 _MARK = "cell"
 """An entry of every file: one without any tensor is not accepted by all versions of safetensors."""
 

@@ -10,6 +10,7 @@ from graphrouter.data import RoutingDataset, load_dataset
 from graphrouter.exceptions import DataError
 
 CELLS = "cells"
+"""Name of the folder with a file for each result."""
 EMBEDDINGS = "embeddings"
 
 

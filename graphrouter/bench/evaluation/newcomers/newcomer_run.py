@@ -46,6 +46,7 @@ DEFAULT_ROUTERS = (
     "mirt",
     "model_sat",
 )
+"""Routers that are compared unless others are named."""
 
 
 @dataclass(frozen=True)

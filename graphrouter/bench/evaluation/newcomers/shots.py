@@ -13,6 +13,7 @@ ALL = "all"
 Shots = tuple[int | None, ...]
 """Numbers of outcomes in ascending order; None = all that there are."""
 DEFAULT_SHOTS: Shots = (0, 5, 10, 20, 50, 100, None)
+"""Numbers of outcomes of a newcomer that are measured; None = all of them."""
 
 
 def parse_shots(text: str) -> Shots:

@@ -21,6 +21,7 @@ TASKS: tuple[TaskSpec, ...] = (
     *knowledge.TASKS,
     *documents.TASKS,
 )
+"""Every task of the simulated world, with what its prompts are made of."""
 
 _MAX_TRIES = 200
 _OPENERS = (
