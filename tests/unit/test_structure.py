@@ -18,6 +18,7 @@ TO_SPLIT: set[str] = {
     "graphrouter/bench/baselines/methods/item_response.py",
     "graphrouter/bench/baselines/methods/tags.py",
     "graphrouter/monitoring/drift.py",
+    "graphrouter/config.py",
     "graphrouter/nn/rasch.py",
     "graphrouter/router/graph_router.py",
 }
