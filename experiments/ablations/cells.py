@@ -9,15 +9,14 @@ from functools import lru_cache, partial
 
 from experiments.ablations.changes import CHANGES
 from experiments.quality.variants import VariantCell
-from graphrouter.bench.baselines import BASELINES, LearningData
+from graphrouter.bench.baselines import BASELINES
 from graphrouter.bench.evaluation.benchmark import CellResult, fit_and_ask
 from graphrouter.bench.evaluation.grid import PreparedSplit
 from graphrouter.bench.evaluation.newcomers.shots import shuffle
-from graphrouter.config import EncoderConfig
 from graphrouter.data import Split
-from graphrouter.encoders import create_encoder
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router
+from graphrouter.router.training_view import TrainingView
 
 
 @dataclass(frozen=True)
@@ -74,21 +73,14 @@ def smaller_split(split: Split, num_queries: int | None, *, seed: int) -> Split:
 
 def _fit(cell: AblationCell, prepared: PreparedSplit) -> Router:
     split = smaller_split(prepared.split, cell.num_queries, seed=cell.seed)
-    if cell.router in BASELINES:
-        return BASELINES[cell.router].fit(
-            _learning(prepared, split, cell.config.encoder, cell.seed)
-        )
-    data = prepared.data if cell.change is None else CHANGES[cell.change](prepared.data)
-    return GraphRouter.fit(data, cell.config, split=split)
+    view = _view(prepared, split, cell.change)
+    return BASELINES.get(cell.router, GraphRouter).fit(view, cell.config)
 
 
 @lru_cache(maxsize=1)
-def _learning(
-    prepared: PreparedSplit, split: Split, encoder: EncoderConfig, seed: int
-) -> LearningData:
-    """What the baselines of one split share: they stand side by side, so the last one is enough."""
-    return (
-        prepared.learning
-        if split == prepared.split
-        else LearningData.of_split(prepared.data, split, create_encoder(encoder), seed=seed)
-    )
+def _view(prepared: PreparedSplit, split: Split, change: str | None) -> TrainingView:
+    """What the routers of one split share: they stand side by side, so the last one is enough."""
+    if change is None and split == prepared.split:
+        return prepared.view
+    data = prepared.data if change is None else CHANGES[change](prepared.data)
+    return TrainingView.of(data, prepared.view.config, split=split, encoder=prepared.view.encoder)

@@ -31,6 +31,7 @@ from experiments.quality.deviations import (
 )
 from experiments.quality.run import run_plans
 from experiments.quality.variants import VariantCell
+from graphrouter.bench.baselines import LearningData
 from graphrouter.bench.evaluation.benchmark import MAIN, CellResult, Plan
 from graphrouter.bench.evaluation.bootstrap import Statistic
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
@@ -69,7 +70,8 @@ class Companions:
     @classmethod
     def fit(cls, prepared: PreparedSplit) -> Companions:
         """From the training rows of the split, shrunk as suits its validation rows best."""
-        train, held = prepared.learning.train, prepared.learning.validation
+        learning = prepared.view.derive(LearningData.of_view)
+        train, held = learning.train, learning.validation
         levels = Levels.fit(train.outcomes.effect, train.tasks)
         rest = train.outcomes.effect - levels.of(train.tasks)
         names = model_families(prepared.data.models).to_numpy()
@@ -114,7 +116,7 @@ def measure_split(prepared: PreparedSplit, output: Mapping[str, RouterOutput]) -
 def _halves(families: IntArray, prepared: PreparedSplit) -> list[BoolArray]:
     """Both halves of a few random divisions of the pool, whole families together, (num_models,)
     each."""
-    rng = np.random.default_rng(prepared.learning.seed)
+    rng = np.random.default_rng(prepared.view.config.seed)
     halves = []
     for _ in range(NUM_DIVISIONS):
         chosen = np.zeros(len(families), dtype=bool)

@@ -81,6 +81,4 @@ def run_variant(cell: GridCell) -> CellResult:
 
 
 def _fit(cell: GridCell, prepared: PreparedSplit) -> Router:
-    if cell.router in BASELINES:
-        return BASELINES[cell.router].fit(prepared.learning)
-    return GraphRouter.fit(prepared.data, cell.config, split=prepared.split)
+    return BASELINES.get(cell.router, GraphRouter).fit(prepared.view, cell.config)

@@ -125,13 +125,16 @@ def _show_models(data: RoutingDataset) -> None:
 def _show_evaluation(
     router: GraphRouter, data: RoutingDataset, simulation: Simulation, *, seed: int
 ) -> None:
-    from graphrouter.bench.baselines import LearningData, fit_baselines
+    from graphrouter.bench.baselines import fit_baselines
     from graphrouter.bench.evaluation import evaluate
     from graphrouter.cli.evaluation_tables import show_evaluation
+    from graphrouter.config import TrainConfig
 
     split = router.provenance.split
     with working("Fitting the baselines and evaluating"):
-        baselines = fit_baselines(LearningData.of_split(data, split, router.encoder, seed=seed))
+        baselines = fit_baselines(
+            data, config=TrainConfig(seed=seed), split=split, encoder=router.encoder
+        )
         found = evaluate(
             router,
             data,

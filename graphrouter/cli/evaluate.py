@@ -184,16 +184,17 @@ def _fit(
     """The baselines by name, fitted on what the router has learned from, and why others do not
     apply to it.
     """
-    from graphrouter.bench.baselines import LearningData
     from graphrouter.bench.baselines.catalogue import ALWAYS, find_baselines
+    from graphrouter.config import TrainConfig
+    from graphrouter.router.training_view import TrainingView
 
     seen, division = baseline_data(router, dataset)
     kinds = find_baselines([*ALWAYS, *names])
-    learning = LearningData.of_split(seen, division, router.encoder, seed=seed)
+    view = TrainingView.of(seen, TrainConfig(seed=seed), split=division, encoder=router.encoder)
     fitted, left_out = {}, {}
     for kind in track(kinds, "Fitting the baselines"):
         try:
-            fitted[kind.name] = kind.fit(learning)
+            fitted[kind.name] = kind.fit(view)
         except NotApplicableError as error:
             left_out[kind.name] = f"not applicable: {error}"
     return fitted, left_out

@@ -218,16 +218,13 @@ def fit_baseline(
     as_json: bool,
 ) -> float:
     """How many seconds a baseline took to be fitted and saved in `out`, which is reported."""
-    from graphrouter.bench.baselines import BASELINES, LearningData
+    from graphrouter.bench.baselines.catalogue import find_baselines
     from graphrouter.bench.baselines.methods.cascades import Cascade
-    from graphrouter.encoders import create_encoder
 
     start = time.perf_counter()
     with working(f"Fitting {name}"):
-        learning = LearningData.of_split(
-            dataset, split, create_encoder(settings.encoder), seed=settings.seed
-        )
-        router = BASELINES[name].fit(learning)
+        (kind,) = find_baselines([name])
+        router = kind.fit(dataset, settings, split=split)
         router.save(out)
     seconds = time.perf_counter() - start
     if as_json:

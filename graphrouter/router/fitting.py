@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphrouter.config import TrainConfig
-from graphrouter.data import RoutingDataset, Split, split_dataset
+from graphrouter.data import RoutingDataset, Split
 from graphrouter.data.splits import prompt_key
-from graphrouter.encoders import TextEncoder, create_encoder
-from graphrouter.exceptions import DataError
+from graphrouter.encoders import TextEncoder
 from graphrouter.features.tables import with_prices
 from graphrouter.router.support import Learned, Provenance, Support
+from graphrouter.router.training_view import TrainingView
 from graphrouter.training.calibration import fit_calibration
 from graphrouter.training.fit import fit_network
 from graphrouter.training.intervals import fit_effect_interval
@@ -23,31 +22,27 @@ if TYPE_CHECKING:
 
 
 def fit_parts(
-    data: RoutingDataset,
-    config: TrainConfig,
+    view: TrainingView,
     *,
-    split: Split | None = None,
     work_dir: str | Path | None = None,
-    progress: bool = False,
     callbacks: Sequence[Callback] = (),
 ) -> tuple[Learned, Support, Provenance, TextEncoder]:
-    """What a router is made of, trained on the training queries of `data`.
+    """What a router is made of, trained on the training queries of the view.
 
-    The arguments are those of `GraphRouter.fit`.
+    Args:
+        view: Data, split, settings and text encoder.
+        work_dir: As in `GraphRouter.fit`.
+        callbacks: As in `GraphRouter.fit`.
 
     Raises:
-        DataError: `data` is no dataset, or there are too few queries to split.
+        DataError: A side of the split has too few queries, or no outcomes.
     """
-    if not isinstance(data, RoutingDataset):
-        raise DataError(
-            f"fit received a {type(data).__name__}; expected a dataset. Load one with "
-            "graphrouter.load_dataset(PATH)."
-        )
-    division = split or split_dataset(data, config.split)
-    encoder = create_encoder(config.encoder)
-    tables = prepare(data, division, encoder, progress=progress)
+    data, config, division = view.data, view.config, view.split
+    tables = view.derive(training_tables)
     folder = None if work_dir is None else Path(work_dir)
-    fitted = fit_network(tables, config, work_dir=folder, progress=progress, callbacks=callbacks)
+    fitted = fit_network(
+        tables, config, work_dir=folder, progress=view.progress, callbacks=callbacks
+    )
     calibration, gained = fit_calibration(fitted.net, tables, config)
     learned = Learned(
         net=fitted.net,
@@ -61,7 +56,12 @@ def fit_parts(
         prompt_key(prompt) for prompt in prompts.loc[[*division.train, *division.validation]]
     )
     provenance = Provenance(data.name, data.fingerprint, division, seen, fitted.metrics | gained)
-    return learned, _training_support(data, division, tables), provenance, encoder
+    return learned, _training_support(data, division, tables), provenance, view.encoder
+
+
+def training_tables(view: TrainingView) -> TrainingTables:
+    """The rows of the view as tensors; see `TrainingView.derive`."""
+    return prepare(view.data, view.split, view.encoder, progress=view.progress)
 
 
 def _training_support(data: RoutingDataset, split: Split, tables: TrainingTables) -> Support:

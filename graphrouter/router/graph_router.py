@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 import torch
@@ -30,6 +30,7 @@ from graphrouter.router.changeable import ChangeableRouter
 from graphrouter.router.probes import suggest_probes
 from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.router.support import Change, Learned, Provenance, Support
+from graphrouter.router.training_view import TrainingView
 from graphrouter.types import Predictions, Queries
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class GraphRouter(ChangeableRouter):
         >>> router.route("Translate 'good morning' into French.").model in router.models
         True
     """
+
+    name: ClassVar[str] = "graphrouter"
 
     def __init__(
         self,
@@ -90,10 +93,11 @@ class GraphRouter(ChangeableRouter):
     @classmethod
     def fit(
         cls,
-        data: RoutingDataset,
+        data: RoutingDataset | TrainingView,
         config: TrainConfig | None = None,
         *,
         split: Split | None = None,
+        encoder: TextEncoder | None = None,
         work_dir: str | Path | None = None,
         progress: bool = False,
         callbacks: Sequence[Callback] = (),
@@ -101,9 +105,12 @@ class GraphRouter(ChangeableRouter):
         """A router trained on the training queries of `data`; its test queries are not looked at.
 
         Args:
-            data: Outcomes to learn from.
-            config: All settings; the defaults without it.
+            data: Outcomes to learn from; a `TrainingView` where several routers are fitted on the
+                same data.
+            config: All settings; without it those of the view, or the defaults.
             split: Which queries train, validate and test; drawn by `config.split` without it.
+            encoder: Text encoder to use in place of the one that `config.encoder` names; give the
+                same to `load`.
             work_dir: Folder for checkpoints. When a run with the same data and settings was
                 interrupted there, training goes on from there. It is yours to delete, after the
                 router is saved.
@@ -116,17 +123,8 @@ class GraphRouter(ChangeableRouter):
         # Training loads Lightning and PyTorch Geometric, a second that serving should not pay.
         from graphrouter.router.fitting import fit_parts
 
-        settings = config or TrainConfig()
-        return cls(
-            *fit_parts(
-                data,
-                settings,
-                split=split,
-                work_dir=work_dir,
-                progress=progress,
-                callbacks=callbacks,
-            )
-        )
+        view = TrainingView.of(data, config, split=split, encoder=encoder, progress=progress)
+        return cls(*fit_parts(view, work_dir=work_dir, callbacks=callbacks))
 
     def _predict(self, queries: Queries) -> Predictions:
         """Expected effect with an 80 % interval, cost, tokens and latency of every model.

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from graphrouter.decision import Decision, PolicyContext, decide
 from graphrouter.encoders.text_encoder import TextEncoder
@@ -18,6 +18,10 @@ from graphrouter.types import Predictions, Queries
 if TYPE_CHECKING:
     import pandas as pd
 
+    from graphrouter.config import TrainConfig
+    from graphrouter.data import RoutingDataset, Split
+    from graphrouter.router.training_view import TrainingView
+
 
 class Router(ABC):
     """Predicts effect and cost of every model on a query, and routes by a policy.
@@ -25,8 +29,42 @@ class Router(ABC):
     A router is immutable. Predictions for a query do not depend on the other queries of a call.
     """
 
+    name: ClassVar[str]
+    """Unique, as tables, commands and artifacts call the kind of router."""
+
     pool: ModelPool
     cost_scale: CostScale
+
+    @classmethod
+    def fit(
+        cls,
+        data: RoutingDataset | TrainingView,
+        config: TrainConfig | None = None,
+        *,
+        split: Split | None = None,
+        encoder: TextEncoder | None = None,
+        progress: bool = False,
+    ) -> Self:
+        """A router of this class, learned from the training queries of `data`.
+
+        Settings of the method are chosen on the validation queries; test queries are not looked
+        at.
+
+        Args:
+            data: Outcomes to learn from; a `TrainingView` where several routers are fitted on the
+                same data.
+            config: All settings; without it those of the view, or the defaults.
+            split: Which queries train, validate and test; drawn by `config.split` without it.
+            encoder: Text encoder to use in place of the one that `config.encoder` names.
+            progress: Show progress bars.
+
+        Raises:
+            DataError: `data` is no dataset, or there are too few queries to split.
+            NotApplicableError: The method needs something that the data does not have, or routers
+                of this class cannot be fitted.
+            TrainingError: The loss is no longer finite.
+        """
+        raise NotApplicableError(f"A {cls.__name__} cannot be fitted: its class has no fit.")
 
     def predict(
         self, queries: Queries | Sequence[str], *, tasks: Sequence[str | None] | None = None

@@ -10,10 +10,9 @@ import pandas as pd
 import pytest
 
 import graphrouter as gr
-from graphrouter.bench.baselines import BASELINES, LearningData
+from graphrouter.bench.baselines import BASELINES, find_router
 from graphrouter.bench.baselines.methods import paper
 from graphrouter.bench.baselines.methods.constants import TRACE
-from graphrouter.encoders import create_encoder
 from graphrouter.exceptions import ArtifactError, DataError, NotApplicableError, UnknownModelError
 from graphrouter.router.protocol import Router
 
@@ -95,9 +94,7 @@ def config() -> gr.TrainConfig:
 
 def fit(name: str, data: gr.RoutingDataset, config: gr.TrainConfig) -> Router:
     split = gr.split_dataset(data, config.split)
-    if name == "graphrouter":
-        return gr.GraphRouter.fit(data, config, split=split)
-    return BASELINES[name].fit(LearningData.of_split(data, split, create_encoder(config.encoder)))
+    return find_router(name).fit(data, config, split=split)
 
 
 @pytest.fixture(scope="module")

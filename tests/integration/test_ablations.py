@@ -122,9 +122,9 @@ def test_baselines_learn_from_the_same_few_queries(
     world: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    fit = BASELINES["rasch"].fit
+    learn = BASELINES["rasch"].learn
     monkeypatch.setattr(
-        BASELINES["rasch"], "fit", lambda learning: seen.append(learning) or fit(learning)
+        BASELINES["rasch"], "learn", lambda learning: seen.append(learning) or learn(learning)
     )
     config = load_config(overrides=[*QUICK, "encoder.name=hashing"])
     data = gr.load_dataset(world)
@@ -239,4 +239,4 @@ def test_what_baselines_share_is_what_the_bench_has_where_nothing_is_left_out(
         world, "world", data.fingerprint, "knn", config, tmp_path, change=None, num_queries=None
     )
     prepared = prepared_split.prepare_split(cell)
-    assert cells._learning(prepared, prepared.split, config.encoder, 0) is prepared.learning
+    assert cells._view(prepared, prepared.split, None) is prepared.view

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import graphrouter as gr
-from graphrouter.bench.baselines import LearningData, fit_baselines
+from graphrouter.bench.baselines import fit_baselines
 from graphrouter.bench.evaluation import evaluate
 from graphrouter.exceptions import PolicyError
 from graphrouter.features.channels import SpendUnit
@@ -41,7 +41,7 @@ def test_every_dataset_trains_evaluates_and_routes(
 
     split = router.provenance.split
     baselines = fit_baselines(
-        LearningData.of_split(data, split, router.encoder), ["best_single", "task_mean"]
+        data, ["best_single", "task_mean"], split=split, encoder=router.encoder
     )
     evaluation = evaluate(
         router, data, split.test, baselines=baselines, cost_scale=router.cost_scale, num_draws=50
@@ -76,7 +76,7 @@ def test_log_loss_beats_the_simple_predictors(
     data = gr.load_dataset(shared_data(name))
     router = gr.GraphRouter.fit(data)
     split = router.provenance.split
-    baselines = fit_baselines(LearningData.of_split(data, split, router.encoder))
+    baselines = fit_baselines(data, split=split, encoder=router.encoder)
     evaluation = evaluate(
         router, data, split.test, baselines=baselines, cost_scale=router.cost_scale
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import graphrouter as gr
-from graphrouter.bench.baselines import LearningData, fit_baselines
+from graphrouter.bench.baselines import fit_baselines
 from graphrouter.bench.evaluation.evaluate import collect_outputs, score_runs
 from graphrouter.bench.evaluation.newcomers import render_newcomers_html
 from graphrouter.bench.evaluation.report import build_report, render_html
@@ -44,7 +44,7 @@ def html() -> str:
     config = parse_config({"training": {"max_epochs": 1, "steps_per_epoch": 2}})
     split = split_dataset(data, config.split)
     router = gr.GraphRouter.fit(data, config)
-    baselines = fit_baselines(LearningData.of_split(data, split, router.encoder))
+    baselines = fit_baselines(data, split=split, encoder=router.encoder)
     run = collect_outputs(
         router, data, split.test, baselines=baselines, cost_scale=router.cost_scale
     )

@@ -6,7 +6,6 @@ from __future__ import annotations
 import pytest
 
 import graphrouter as gr
-from graphrouter.bench.baselines import LearningData
 from graphrouter.bench.baselines.methods.means import BestSingle
 from graphrouter.bench.evaluation.truth import measure_gain
 
@@ -19,7 +18,7 @@ def _share(seed: int, config: gr.TrainConfig, *, task_known: bool) -> float:
         simulation,
         split.test,
         router=router,
-        best_single=BestSingle.fit(LearningData.of_split(simulation.data, split, router.encoder)),
+        best_single=BestSingle.fit(simulation.data, split=split, encoder=router.encoder),
         policy=gr.Policy.preset("balanced"),
         cost_scale=router.cost_scale,
         task_known=task_known,

@@ -3,7 +3,7 @@ protocol.
 """
 
 from graphrouter.bench.baselines.baseline import Baseline, TextBaseline
-from graphrouter.bench.baselines.catalogue import BASELINES, QUICK, fit_baselines
+from graphrouter.bench.baselines.catalogue import BASELINES, QUICK, find_router, fit_baselines
 from graphrouter.bench.baselines.learning import LearningData, Questions
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "LearningData",
     "Questions",
     "TextBaseline",
+    "find_router",
     "fit_baselines",
 ]

@@ -22,10 +22,14 @@ from graphrouter.exceptions import NotApplicableError
 from graphrouter.policy import CostScale, PresetName
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.protocol import Router
+from graphrouter.router.training_view import TrainingView
 from graphrouter.types import QUANTITIES, FloatArray, Predictions, Queries
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from graphrouter.config import TrainConfig
+    from graphrouter.data import RoutingDataset, Split
 
 EFFECT_MARGIN = 1e-4
 """Expected effects stay this far off 0 and 1: no training set supports more certainty."""
@@ -39,8 +43,6 @@ class Baseline(Router):
     them without pickle.
     """
 
-    name: ClassVar[str]
-    """Unique, as tables, commands and artifacts call it."""
     source: ClassVar[str]
     """Where the method was published."""
 
@@ -48,9 +50,42 @@ class Baseline(Router):
     cost_scale: CostScale
 
     @classmethod
+    def fit(
+        cls,
+        data: RoutingDataset | TrainingView,
+        config: TrainConfig | None = None,
+        *,
+        split: Split | None = None,
+        encoder: TextEncoder | None = None,
+        progress: bool = False,
+    ) -> Self:
+        """A baseline of this class, learned from the training queries of `data`.
+
+        Of the settings `split`, `encoder` and `seed` count. Baselines that are fitted on one
+        `TrainingView` share what most of them need: see `LearningData`.
+
+        Args:
+            data: Outcomes to learn from; a `TrainingView` where several routers are fitted on the
+                same data.
+            config: All settings; without it those of the view, or the defaults.
+            split: Which queries train, validate and test; drawn by `config.split` without it.
+            encoder: Text encoder to use in place of the one that `config.encoder` names.
+            progress: Show progress bars.
+
+        Raises:
+            DataError: `data` is no dataset, or there are too few queries to split.
+            NotApplicableError: The method needs something that the data does not have.
+            TrainingError: The loss is no longer finite.
+        """
+        view = TrainingView.of(data, config, split=split, encoder=encoder, progress=progress)
+        return cls.learn(view.derive(LearningData.of_view))
+
+    @classmethod
     @abstractmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, its settings chosen on the validation rows.
+
+        This is what each method says for itself; users call `fit`.
 
         Raises:
             NotApplicableError: The method needs something that the data does not have.
@@ -90,8 +125,7 @@ class Baseline(Router):
             >>> from graphrouter.encoders.hashing import HashingEncoder
             >>> from graphrouter.bench.baselines import BASELINES
             >>> data = gr.simulate(num_queries=60, num_models=3).data
-            >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
-            >>> router = BASELINES["rasch"].fit(learning)
+            >>> router = BASELINES["rasch"].fit(data, encoder=HashingEncoder(64))
             >>> router.add_models([gr.ModelCard(model="new")]).models[-1]
             'new'
         """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from graphrouter.bench.baselines.baseline import Baseline
-from graphrouter.bench.baselines.learning import LearningData
 from graphrouter.bench.baselines.methods.avengers import Avengers, AvengersPro
 from graphrouter.bench.baselines.methods.bradley_terry import SimilarityWeighted
 from graphrouter.bench.baselines.methods.carrot import CarrotKNN, CarrotLinear
@@ -40,6 +40,14 @@ from graphrouter.bench.baselines.methods.trees import BoostedTrees
 from graphrouter.bench.baselines.methods.tryage import Tryage
 from graphrouter.bench.baselines.methods.uniroute import UniRouteKMeans, UniRouteLearnedMap
 from graphrouter.exceptions import ConfigError
+from graphrouter.router.graph_router import GraphRouter
+from graphrouter.router.protocol import Router
+from graphrouter.router.training_view import TrainingView
+
+if TYPE_CHECKING:
+    from graphrouter.config import TrainConfig
+    from graphrouter.data import RoutingDataset, Split
+    from graphrouter.encoders import TextEncoder
 
 _CONSTANT = (BestSingle, Cheapest, LargestPrice, RandomRouter)
 _BY_TASK = (TaskMean, RaschRouter)
@@ -80,16 +88,38 @@ QUICK = ("best_single", "task_mean", "rasch", "knn")
 """The simple ones, fitted within a second: what `evaluate` compares with unless asked for more."""
 
 
-def fit_baselines(data: LearningData, names: Iterable[str] = QUICK) -> dict[str, Baseline]:
-    """The baselines by name, fitted on the training rows.
+def fit_baselines(
+    data: RoutingDataset | TrainingView,
+    names: Iterable[str] = QUICK,
+    *,
+    config: TrainConfig | None = None,
+    split: Split | None = None,
+    encoder: TextEncoder | None = None,
+) -> dict[str, Baseline]:
+    """The baselines by name, fitted on the training rows of `data`.
 
-    Those that stand in every table are among them.
+    Those that stand in every table are among them. The arguments are those of `Baseline.fit`.
 
     Raises:
         ConfigError: There is no baseline of such a name.
         NotApplicableError: A method needs something that the data does not have.
     """
-    return {kind.name: kind.fit(data) for kind in find_baselines([*ALWAYS, *names])}
+    kinds = find_baselines([*ALWAYS, *names])
+    view = TrainingView.of(data, config, split=split, encoder=encoder)
+    return {kind.name: kind.fit(view) for kind in kinds}
+
+
+def find_router(name: str) -> type[Router]:
+    """The class of a router by its name: the graph router or a baseline.
+
+    Example:
+        >>> find_router("knn").__name__, find_router("graphrouter").__name__
+        ('NearestNeighbours', 'GraphRouter')
+
+    Raises:
+        ConfigError: There is no router of such a name.
+    """
+    return GraphRouter if name == GraphRouter.name else find_baselines([name])[0]
 
 
 def find_baselines(names: Iterable[str]) -> list[type[Baseline]]:

@@ -22,8 +22,9 @@ from graphrouter.training.effect_scores import log_loss
 from graphrouter.types import FloatArray, IntArray, ObservedOutcomes, Queries
 
 if TYPE_CHECKING:
-    from graphrouter.data import RoutingDataset, Split
+    from graphrouter.data import RoutingDataset
     from graphrouter.encoders import TextEncoder
+    from graphrouter.router.training_view import TrainingView
 
 T = TypeVar("T")
 
@@ -121,18 +122,15 @@ class LearningData:
         )
 
     @classmethod
-    def of_split(
-        cls, data: RoutingDataset, split: Split, encoder: TextEncoder, *, seed: int = 0
-    ) -> Self:
-        """The training and validation rows of a split."""
-        held_out = split.held_out_models
+    def of_view(cls, view: TrainingView) -> Self:
+        """The training and validation rows of the view; `view.derive` makes them once."""
         return cls.of(
-            data,
-            split.train,
-            encoder=encoder,
-            validation_ids=split.validation,
-            held_out_models=held_out,
-            seed=seed,
+            view.data,
+            view.split.train,
+            encoder=view.encoder,
+            validation_ids=view.split.validation,
+            held_out_models=view.split.held_out_models,
+            seed=view.config.seed,
         )
 
     @property

@@ -190,10 +190,9 @@ def measure_robustness(
     Example:
         >>> import graphrouter as gr
         >>> from graphrouter.encoders.hashing import HashingEncoder
-        >>> from graphrouter.bench.baselines.learning import LearningData
         >>> from graphrouter.bench.baselines.methods.means import BestSingle
         >>> data = gr.simulate(num_queries=60, num_models=3).data
-        >>> router = BestSingle.fit(LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64)))
+        >>> router = BestSingle.fit(data, encoder=HashingEncoder(64))
         >>> measure_robustness(router, ["Who wrote Faust?", "Is 91 prime?"], num_draws=20).score
         Interval(value=1.0, low=1.0, high=1.0)
     """

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from graphrouter.bench.baselines import LearningData
 from graphrouter.bench.baselines.methods.means import BestSingle
 from graphrouter.bench.evaluation.bootstrap import Statistic
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet, align
@@ -118,15 +117,15 @@ class TuningData:
     def evaluation_set(self) -> EvaluationSet:
         """The validation queries; cheapest and best single model are those of the training rows."""
         encoder = self.prepare(self.config.encoder).encoder
-        learning = LearningData.of_split(self.dataset, self.split, encoder)
+        best_single = BestSingle.fit(self.dataset, self.config, split=self.split, encoder=encoder)
         return EvaluationSet.of(
             self.dataset,
             self.split.validation,
             models=[
                 name for name in self.dataset.pool.names if name not in self.split.held_out_models
             ],
-            best_single=BestSingle.fit(learning),
-            cost_scale=learning.cost_scale,
+            best_single=best_single,
+            cost_scale=best_single.cost_scale,
         )
 
 

@@ -99,7 +99,7 @@ def test_an_interrupted_run_says_how_to_go_on(
 ) -> None:
     class Interrupted(BASELINES["knn"]):  # type: ignore[name-defined,misc]
         @classmethod
-        def fit(cls, data: object) -> object:
+        def learn(cls, data: object) -> object:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -118,7 +118,7 @@ def test_a_failing_router_is_named_and_the_rest_is_shown(
 ) -> None:
     class Broken(BASELINES["knn"]):  # type: ignore[name-defined,misc]
         @classmethod
-        def fit(cls, data: object) -> object:
+        def learn(cls, data: object) -> object:
             raise ZeroDivisionError("broken on purpose")
 
     monkeypatch.setitem(BASELINES, "knn", Broken)

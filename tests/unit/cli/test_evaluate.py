@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from graphrouter.bench.baselines import BASELINES, LearningData, fit_baselines
+from graphrouter.bench.baselines import BASELINES, fit_baselines
 from graphrouter.bench.baselines.methods import paper
 from graphrouter.bench.simulate.simulation import Simulation, simulate
 from graphrouter.cli.console import console
@@ -241,11 +241,9 @@ def test_references_learn_the_same_from_the_support(
 ) -> None:
     data, split = simulation.data, router.provenance.split
     test_only = changed(data, queries=data.queries[data.queries["query_id"].isin(split.test)])
-    from_support = fit_baselines(
-        LearningData.of_split(*baseline_data(router, test_only), router.encoder), ["rasch"]
-    )
-    from_data = fit_baselines(
-        LearningData.of_split(*baseline_data(router, data), router.encoder), ["rasch"]
+    from_support, from_data = (
+        fit_baselines(seen, ["rasch"], split=division, encoder=router.encoder)
+        for seen, division in (baseline_data(router, test_only), baseline_data(router, data))
     )
     rows = data.queries[data.queries["query_id"].isin(split.test)]
     for name, baseline in from_data.items():

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import graphrouter as gr
-from graphrouter.bench.baselines import BASELINES, LearningData
+from graphrouter.bench.baselines import BASELINES
 from graphrouter.exceptions import ArtifactError, MissingExtraError
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.tracking import TrackedRun
@@ -199,13 +199,7 @@ def test_a_model_that_is_no_router_is_refused(tracked: TrackedRun, tmp_path: Pat
 @pytest.mark.usefixtures("named_store")
 def test_a_baseline_can_be_registered_too(tracked: TrackedRun, tmp_path: Path) -> None:
     data = gr.simulate(num_queries=60, num_models=3).data
-    from graphrouter.encoders import create_encoder
-
-    encoder = create_encoder(gr.load_config(overrides=["encoder.name=hashing"]).encoder)
-    learning = LearningData.of_split(
-        data, gr.split_dataset(data, gr.TrainConfig().split), encoder, seed=0
-    )
-    baseline = BASELINES["knn"].fit(learning)
+    baseline = BASELINES["knn"].fit(data, gr.load_config(overrides=["encoder.name=hashing"]))
     baseline.save(tmp_path / "knn")
     uri = register_router(tracked, tmp_path / "knn", name="simple")
     assert uri == "models:/simple/1"

@@ -43,8 +43,7 @@ class Avengers(TextBaseline):
         >>> import graphrouter as gr
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
-        >>> ids = data.queries["query_id"].tolist()
-        >>> router = Avengers.fit(LearningData.of(data, ids, encoder=HashingEncoder(64)))
+        >>> router = Avengers.fit(data, encoder=HashingEncoder(64))
         >>> sorted(router.scores[0].round(2).tolist())
         [0.33, 0.5, 1.0]
     """
@@ -64,7 +63,7 @@ class Avengers(TextBaseline):
     lower places."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, its setting that of the lowest validation log
         loss.
         """
@@ -117,7 +116,7 @@ class AvengersPro(TextBaseline):
     """How many near clusters count."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, its setting that of the lowest validation log
         loss.
         """

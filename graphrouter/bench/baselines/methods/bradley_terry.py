@@ -51,7 +51,7 @@ class SimilarityWeighted(TextBaseline):
     curve: EffectCurve
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make; nothing is tuned."""
         effect = data.outcomes.effect
         start = np.zeros(effect.shape[1])

@@ -45,8 +45,7 @@ class CarrotKNN(NearestNeighbours):
         >>> import graphrouter as gr
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
-        >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
-        >>> router = CarrotKNN.fit(learning)
+        >>> router = CarrotKNN.fit(data, encoder=HashingEncoder(64))
         >>> router.k, router.cost_k
         (32, 32)
     """
@@ -58,7 +57,7 @@ class CarrotKNN(NearestNeighbours):
     """Neighbours for cost, tokens and latency; `k` counts those for effect."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, each k with the lowest loss on the validation
         rows.
         """
@@ -120,7 +119,7 @@ class CarrotLinear(TextBaseline):
     """(2, num_models) smallest and largest training cost in US dollars, NaN = never observed."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, each penalty with the lowest loss on the
         validation rows.
         """

@@ -56,12 +56,13 @@ class FrugalGPT(Cascade):
 
     Example:
         >>> import graphrouter as gr
+        >>> from graphrouter.bench.observations import Observations
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
-        >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
-        >>> router = FrugalGPT.fit(learning)
-        >>> spent = [router.replay(learning.train.prompts, learning.outcomes, trade_off=t).cost_usd.sum() for t in (0.0, 1e9)]
-        >>> bool(spent[0] > spent[1])
+        >>> router = FrugalGPT.fit(data, encoder=HashingEncoder(64))
+        >>> seen = Observations.of(data, data.queries["query_id"].tolist())
+        >>> dear, cheap = (router.replay(seen.queries, seen.outcomes, trade_off=t) for t in (0, 1e9))
+        >>> bool(dear.cost_usd.sum() > cheap.cost_usd.sum())
         True
     """
 
@@ -79,7 +80,7 @@ class FrugalGPT(Cascade):
     """(num_points,) mean US dollars a query on them."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The cascade whose operating points were all tried on the training rows.
 
         Raises:
@@ -145,7 +146,7 @@ class AutoMix(Cascade):
     """(num_pairs,) mean US dollars of the small model, verification included."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The cascade of all pairs of the shortlist, and of each model alone.
 
         Raises:
@@ -212,7 +213,7 @@ class RouterBenchCascade(Cascade):
     """(num_thresholds, num_called) mean US dollars a query."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The cascade whose thresholds and lengths were all tried on the training rows.
 
         Raises:

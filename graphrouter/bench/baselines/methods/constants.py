@@ -66,8 +66,7 @@ class RandomRouter(IndifferentRouter):
         >>> import graphrouter as gr
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
-        >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
-        >>> router = RandomRouter.fit(learning)
+        >>> router = RandomRouter.fit(data, encoder=HashingEncoder(64))
         >>> router.route("Hello").model == router.route("Hello").model
         True
     """
@@ -78,7 +77,7 @@ class RandomRouter(IndifferentRouter):
     seed: int
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router; nothing is learned but the pool's means."""
         return cls(data.pool, data.cost_scale, pool_mean(data.means), data.seed)
 
@@ -109,7 +108,7 @@ class PriceRouter(IndifferentRouter):
     """True where no training outcome had a cost."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that costs or prices make.
 
         Raises:

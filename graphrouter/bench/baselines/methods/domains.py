@@ -115,7 +115,7 @@ class MoDEM(TextBaseline):
     """num_categories rows: means in training, shrunk to the model's mean."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make; nothing is tuned."""
         categories = Categories.fit(data)
         table = task_means(
@@ -190,7 +190,7 @@ class CompositionOfExperts(TextBaseline):
     them."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, with the confidence limit of the lowest
         validation log loss.
         """
@@ -260,8 +260,7 @@ class CompositionOfExperts(TextBaseline):
             >>> import graphrouter as gr
             >>> from graphrouter.encoders.hashing import HashingEncoder
             >>> data = gr.simulate(num_queries=60, num_models=3).data
-            >>> ids = data.queries["query_id"].tolist()
-            >>> router = CompositionOfExperts.fit(LearningData.of(data, ids, encoder=HashingEncoder(64)))
+            >>> router = CompositionOfExperts.fit(data, encoder=HashingEncoder(64))
             >>> assignment = router.assign(budget_usd=0.001)
             >>> assignment.cost_usd <= 0.001, len(assignment.models) == len(assignment.categories)
             (True, True)

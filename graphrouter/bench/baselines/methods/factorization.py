@@ -59,7 +59,7 @@ class EmbedLLM(TextBaseline):
     bias: float
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, with the weight decay of the lowest validation
         log loss.
         """
@@ -126,7 +126,7 @@ class MatrixFactorization(TextBaseline):
     curve: EffectCurve
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, with the training noise of the lowest validation
         log loss.
         """

@@ -91,7 +91,7 @@ class HybridLLM(TextBaseline):
         """
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make."""
         small, large = small_and_large(data)
         shortfall = data.outcomes.effect[:, large] - data.outcomes.effect[:, small]

@@ -75,7 +75,7 @@ class TwoParameterIRT(TextBaseline):
     """(num_models,) in logits."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, with the weight decay of the lowest validation
         log loss.
         """
@@ -152,7 +152,7 @@ class MultidimensionalIRT(TextBaseline):
     """Share of the neighbours' mean in a query's embedding, in [0, 1]."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, with the decay and then the warm-up of the lowest
         validation log loss.
         """
@@ -257,7 +257,7 @@ class IdentityVectors(TextBaseline):
     bias: float
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, with the weight decay of the lowest validation
         log loss.
         """

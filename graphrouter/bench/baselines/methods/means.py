@@ -76,8 +76,7 @@ class BestSingle(TaskTableRouter):
         >>> import graphrouter as gr
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
-        >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
-        >>> router = BestSingle.fit(learning)
+        >>> router = BestSingle.fit(data, encoder=HashingEncoder(64))
         >>> router.best_model in router.models
         True
     """
@@ -86,7 +85,7 @@ class BestSingle(TaskTableRouter):
     source: ClassVar[str] = "the constant router of every comparison"
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make.
 
         Models without outcomes get the pool's mean effect and no cost.
@@ -114,7 +113,7 @@ class TaskMean(TaskTableRouter):
     source: ClassVar[str] = "LLMRouterBench's per-dataset best, with shrunk means"
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make.
 
         Models without outcomes get the pool's mean effect and no cost.
@@ -158,7 +157,7 @@ class RaschRouter(TaskTableRouter):
     """(num_tasks + 1,) share of the training queries."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make.
 
         Models without outcomes get an average ability and no cost.

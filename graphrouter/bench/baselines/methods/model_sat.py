@@ -52,8 +52,7 @@ class ModelSAT(TextBaseline):
         >>> import graphrouter as gr
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
-        >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
-        >>> router = ModelSAT.fit(learning)
+        >>> router = ModelSAT.fit(data, encoder=HashingEncoder(64))
         >>> newcomer = router.success(learning.questions, router.capability.mean(axis=0, keepdims=True))
         >>> newcomer.shape
         (60, 1)
@@ -83,7 +82,7 @@ class ModelSAT(TextBaseline):
     are off by."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, from the epoch of the lowest log loss on the
         validation rows.
         """

@@ -65,7 +65,7 @@ class NearestNeighbours(Baseline):
     k: int
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, with the k of the lowest log loss on the
         validation rows.
         """

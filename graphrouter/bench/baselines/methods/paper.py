@@ -82,7 +82,7 @@ class PaperGraphRouter(TextBaseline):
     """From the performance-first net's logit to effect."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the three trainings make; deterministic given the seed of `data`.
 
         Raises:

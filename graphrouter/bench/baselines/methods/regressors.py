@@ -76,8 +76,7 @@ class Linear(TextBaseline):
         >>> import graphrouter as gr
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
-        >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
-        >>> Linear.fit(learning).predict(["Add 2 and 2."]).effect.shape
+        >>> Linear.fit(data, encoder=HashingEncoder(64)).predict(["Add 2 and 2."]).effect.shape
         (1, 3)
     """
 
@@ -88,7 +87,7 @@ class Linear(TextBaseline):
     penalty: float
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, with the penalty of the lowest log loss on the
         validation rows.
         """
@@ -123,7 +122,7 @@ class LinearSVM(TextBaseline):
     """(num_models,) the pool's mean for a model without outcomes, NaN for all others."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, with the setting of the lowest log loss on the
         validation rows.
         """
@@ -154,7 +153,7 @@ class MLP(TextBaseline):
     """A network for each model, from the embedding to the log odds of its effect."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, from the epoch of the lowest log loss on the
         validation rows.
         """

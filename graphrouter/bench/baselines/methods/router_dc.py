@@ -87,7 +87,7 @@ class RouterDC(TextBaseline):
     curve: EffectCurve
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, with the balance of the lowest validation log
         loss.
         """

@@ -48,7 +48,7 @@ class Smoothie(TextBaseline):
     """Length of the answers' embeddings."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the recorded answers make.
 
         Raises:

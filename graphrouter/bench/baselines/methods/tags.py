@@ -96,8 +96,7 @@ class MixLLM(TextBaseline):
         >>> import graphrouter as gr
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
-        >>> ids = data.queries["query_id"].tolist()
-        >>> router = MixLLM.fit(LearningData.of(data, ids, encoder=HashingEncoder(64)))
+        >>> router = MixLLM.fit(data, encoder=HashingEncoder(64))
         >>> router.bonus_weight, router.weights.shape  # without validation rows no bonus; 1 + 6 + 32 features
         (0.0, (39, 3))
     """
@@ -120,7 +119,7 @@ class MixLLM(TextBaseline):
     """From upper bound to expected effect."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, its setting that of the lowest validation log
         loss.
         """
@@ -255,8 +254,7 @@ class TagRouter(TextBaseline):
         >>> import graphrouter as gr
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
-        >>> ids = data.queries["query_id"].tolist()
-        >>> router = TagRouter.fit(LearningData.of(data, ids, encoder=HashingEncoder(64)))
+        >>> router = TagRouter.fit(data, encoder=HashingEncoder(64))
         >>> router.scores.shape == (len(router.keywords.words) + router.categories.num_categories, 3)
         True
     """
@@ -274,7 +272,7 @@ class TagRouter(TextBaseline):
     """From mean score to expected effect."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, with the number of keywords of the lowest
         validation log loss.
         """

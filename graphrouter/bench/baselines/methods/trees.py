@@ -62,8 +62,7 @@ class BoostedTrees(TextBaseline):
         >>> import graphrouter as gr
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
-        >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
-        >>> BoostedTrees.fit(learning).predict(["Add 2 and 2."]).effect.shape
+        >>> BoostedTrees.fit(data, encoder=HashingEncoder(64)).predict(["Add 2 and 2."]).effect.shape
         (1, 3)
     """
 
@@ -78,7 +77,7 @@ class BoostedTrees(TextBaseline):
     """Each model's trees in LightGBM's own text form; empty for a model with too few outcomes."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, each model's number of trees chosen on its
         validation rows.
         """

@@ -41,8 +41,7 @@ class Tryage(TextBaseline):
         >>> import graphrouter as gr
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
-        >>> learning = LearningData.of(data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
-        >>> Tryage.fit(learning).predict(["Add 2 and 2."]).effect.shape
+        >>> Tryage.fit(data, encoder=HashingEncoder(64)).predict(["Add 2 and 2."]).effect.shape
         (1, 3)
     """
 
@@ -57,7 +56,7 @@ class Tryage(TextBaseline):
     0 and 1."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, from the epoch of the lowest squared error on the
         validation rows.
         """

@@ -45,8 +45,7 @@ class UniRouteKMeans(TextBaseline):
         >>> import graphrouter as gr
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
-        >>> ids = data.queries["query_id"].tolist()
-        >>> router = UniRouteKMeans.fit(LearningData.of(data, ids, encoder=HashingEncoder(64)))
+        >>> router = UniRouteKMeans.fit(data, encoder=HashingEncoder(64))
         >>> router.errors.shape
         (32, 3)
     """
@@ -60,7 +59,7 @@ class UniRouteKMeans(TextBaseline):
     """(num_clusters, num_models) mean of 1 - effect in each cluster, inside (0, 1)."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make, with the number of clusters of the lowest
         validation log loss.
         """
@@ -117,7 +116,7 @@ class UniRouteLearnedMap(TextBaseline):
     counted."""
 
     @classmethod
-    def fit(cls, data: LearningData) -> Self:
+    def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make.
 
         The number of clusters and the epoch by validation log loss.

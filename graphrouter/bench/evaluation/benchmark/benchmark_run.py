@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from graphrouter.bench.baselines import BASELINES
+from graphrouter.bench.baselines import BASELINES, find_router
 from graphrouter.bench.baselines.catalogue import ALWAYS, find_baselines
 from graphrouter.bench.evaluation import grid
 from graphrouter.bench.evaluation.benchmark.benchmark_cells import MAIN, Cell, CellResult
@@ -148,11 +148,7 @@ def _fit_and_ask(
 
 
 def _fit(cell: GridCell, prepared: PreparedSplit) -> Router:
-    if cell.router == MAIN:
-        from graphrouter.router.graph_router import GraphRouter
-
-        return GraphRouter.fit(prepared.data, cell.config, split=prepared.split)
-    return BASELINES[cell.router].fit(prepared.learning)
+    return find_router(cell.router).fit(prepared.view, cell.config)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,26 +6,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from graphrouter.bench.baselines import LearningData
 from graphrouter.bench.baselines.methods.means import BestSingle
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.grid.grid_cell import GridCell
 from graphrouter.bench.evaluation.results import SettingName
-from graphrouter.config import EncoderConfig, SplitConfig
-from graphrouter.data import RoutingDataset, Split, load_dataset, split_dataset
-from graphrouter.encoders import create_encoder
+from graphrouter.config import EncoderConfig, SplitConfig, TrainConfig
+from graphrouter.data import RoutingDataset, Split, load_dataset
+from graphrouter.router.training_view import TrainingView
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedSplit:
     """One split of a dataset, with everything that its routers share."""
 
-    data: RoutingDataset
-    split: Split
-    learning: LearningData
+    view: TrainingView
     """Training and validation rows: all that a router is fitted on."""
     evaluation_set: EvaluationSet
     """Test rows."""
+
+    @property
+    def data(self) -> RoutingDataset:
+        """The dataset, whole."""
+        return self.view.data
+
+    @property
+    def split(self) -> Split:
+        """How it is divided."""
+        return self.view.split
 
     @property
     def settings(self) -> tuple[SettingName, ...]:
@@ -37,7 +44,7 @@ class PreparedSplit:
         """The evaluation set on some of the test queries, with the same costs to scale by and the same best
         single model.
         """
-        return _evaluation_set(self.data, query_ids, self.learning)
+        return _evaluation_set(self.view, query_ids)
 
 
 def prepare_split(cell: GridCell) -> PreparedSplit:
@@ -54,9 +61,9 @@ def _prepare(
     data: str, fingerprint: str, split_config: SplitConfig, encoder_config: EncoderConfig, seed: int
 ) -> PreparedSplit:
     dataset = _load(data)
-    split = split_dataset(dataset, split_config)
-    learning = LearningData.of_split(dataset, split, create_encoder(encoder_config), seed=seed)
-    return PreparedSplit(dataset, split, learning, _evaluation_set(dataset, split.test, learning))
+    config = TrainConfig(split=split_config, encoder=encoder_config, seed=seed)
+    view = TrainingView.of(dataset, config)
+    return PreparedSplit(view, _evaluation_set(view, view.split.test))
 
 
 @lru_cache(maxsize=1)
@@ -64,14 +71,12 @@ def _load(data: str) -> RoutingDataset:
     return load_dataset(data)
 
 
-def _evaluation_set(
-    data: RoutingDataset, query_ids: Sequence[str], learning: LearningData
-) -> EvaluationSet:
-    best_single = BestSingle.fit(learning)
+def _evaluation_set(view: TrainingView, query_ids: Sequence[str]) -> EvaluationSet:
+    best_single = BestSingle.fit(view)
     return EvaluationSet.of(
-        data,
+        view.data,
         query_ids,
-        models=data.pool.names,
+        models=view.data.pool.names,
         best_single=best_single,
-        cost_scale=learning.cost_scale,
+        cost_scale=best_single.cost_scale,
     )

@@ -230,7 +230,7 @@ def _seed_run(
             continue
         result = NewcomerResult.load(cell.file)
         rows = (
-            _rows(sorted(prepared.full_split.test), prepared.evaluation_set.query_ids)
+            _rows(sorted(prepared.whole.split.test), prepared.evaluation_set.query_ids)
             if cell.router == RETRAINED
             else None
         )

@@ -5,21 +5,20 @@ later, what they are evaluated on.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from graphrouter.bench.baselines import LearningData
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.grid import PreparedSplit, prepare_split
 from graphrouter.bench.evaluation.newcomers.newcomer_cells import HoldOut, NewcomerCell
 from graphrouter.bench.evaluation.newcomers.shots import first_of_each, shuffle
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.data.splits import hold_out_models
-from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.pool import ModelCard
+from graphrouter.router.training_view import TrainingView
 from graphrouter.types import BoolArray
 
 _SHOWN = ["query_id", "model", "effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"]
@@ -29,20 +28,15 @@ _SHOWN = ["query_id", "model", "effect", "cost_usd", "input_tokens", "output_tok
 class NewcomerSplit:
     """What all routers of one split share. No router is shown an outcome of a test query."""
 
-    data: RoutingDataset
-    """Everything."""
-    full_split: Split
-    """With the training rows of who is held out: what a retrained router gets."""
-    known: RoutingDataset
-    """Without the held-out models: what the others are fitted on."""
-    split: Split
-    """Without the training rows of the held-out task: what the others are fitted on."""
+    whole: TrainingView
+    """Everything, with the training rows of who is held out: what a retrained router gets."""
+    view: TrainingView
+    """Without the held-out models, or the training rows of the held-out task: what the others are
+    fitted on."""
     models: tuple[str, ...]
     """Held-out models, in the order of the dataset; empty where a task is held out."""
     task: str | None
     """The held-out task."""
-    encoder: TextEncoder
-    seed: int
     evaluation_set: EvaluationSet
     """The test queries, those of the held-out task alone where there is one; all models."""
     newcomers: pd.DataFrame
@@ -64,10 +58,10 @@ class NewcomerSplit:
             [not self.models or model in self.models for model in self.evaluation_set.models]
         )
 
-    @cached_property
-    def learning(self) -> LearningData:
-        """What baselines are fitted on."""
-        return LearningData.of_split(self.known, self.split, self.encoder, seed=self.seed)
+    @property
+    def data(self) -> RoutingDataset:
+        """Everything."""
+        return self.whole.data
 
     def shown(self, shot: int | None) -> pd.DataFrame | None:
         """The first outcomes of each held-out model, or those of the first queries of the task.
@@ -127,18 +121,8 @@ def _prepare(
         split = replace(full, train=train, validation=validation)
         evaluation_set = whole.evaluation_set_on([i for i in full.test if i in theirs])
     newcomers = _newcomer_outcomes(dataset, full, models, task, seed=seed)
-    return NewcomerSplit(
-        dataset,
-        full,
-        known,
-        split,
-        models,
-        task,
-        whole.learning.encoder,
-        seed,
-        evaluation_set,
-        newcomers,
-    )
+    view = TrainingView.of(known, whole.view.config, split=split, encoder=whole.view.encoder)
+    return NewcomerSplit(whole.view, view, models, task, evaluation_set, newcomers)
 
 
 def _newcomer_outcomes(

@@ -11,8 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import pandas as pd
 
-from graphrouter.bench.baselines import BASELINES, LearningData
-from graphrouter.bench.evaluation.benchmark.benchmark_cells import MAIN
+from graphrouter.bench.baselines import find_router
 from graphrouter.bench.evaluation.grid import finish
 from graphrouter.bench.evaluation.newcomers.newcomer_cells import (
     RETRAINED,
@@ -79,15 +78,11 @@ def _ask(router: Router, prepared: NewcomerSplit, name: str) -> RouterOutput:
 def _prepare(cell: NewcomerCell, prepared: NewcomerSplit) -> list[_Join]:
     """What to ask, after the one training or fit that all of it shares."""
     if cell.router == RETRAINED:
-        retrained = _train(cell, prepared, with_everything=True)
+        retrained = GraphRouter.fit(prepared.whole, cell.config)
         return [_Join(RETRAINED, None, lambda: retrained)]
     if prepared.task is not None:
         return _joins_of_task(cell, prepared, prepared.task)
-    router: Router = (
-        _train(cell, prepared)
-        if cell.router == MAIN
-        else BASELINES[cell.router].fit(prepared.learning)
-    )
+    router = find_router(cell.router).fit(prepared.view, cell.config)
     shown = {shot: prepared.shown(shot) for shot in cell.shots}
     joins = [
         _Join(cell.router, shot, partial(_add_models, router, prepared, each))
@@ -108,26 +103,23 @@ def _joins_of_task(cell: NewcomerCell, prepared: NewcomerSplit, task: str) -> li
     A baseline, which has no other way, is fitted again with the solved queries.
     """
     shown = {shot: prepared.shown(shot) for shot in cell.shots}
-    if cell.router != MAIN:
+    kind = find_router(cell.router)
+    if not issubclass(kind, GraphRouter):
         return [
-            _Join(cell.router, shot, partial(_refit, cell.router, prepared, each))
+            _Join(cell.router, shot, partial(_refit, kind, prepared, each))
             for shot, each in shown.items()
         ]
-    router = _train(cell, prepared)
+    router = kind.fit(prepared.view, cell.config)
     described = prepared.data.tasks.set_index("task")["description"].get(task)
     description = described if isinstance(described, str) else None
     return [
-        _Join(MAIN, shot, partial(router.add_task, task, description=description, examples=each))
+        _Join(
+            cell.router,
+            shot,
+            partial(router.add_task, task, description=description, examples=each),
+        )
         for shot, each in shown.items()
     ]
-
-
-def _train(
-    cell: NewcomerCell, prepared: NewcomerSplit, *, with_everything: bool = False
-) -> GraphRouter:
-    if with_everything:
-        return GraphRouter.fit(prepared.data, cell.config, split=prepared.full_split)
-    return GraphRouter.fit(prepared.known, cell.config, split=prepared.split)
 
 
 def _add_models(
@@ -140,15 +132,13 @@ def _add_models(
     return router.add_models(prepared.cards, outcomes=outcomes)
 
 
-def _refit(name: str, prepared: NewcomerSplit, outcomes: pd.DataFrame | None) -> Router:
-    learning = prepared.learning
-    if outcomes is not None:
-        train = (*prepared.split.train, *dict.fromkeys(outcomes["query_id"]))
-        wider = Split(train=train, validation=prepared.split.validation, test=prepared.split.test)
-        learning = LearningData.of_split(
-            prepared.known, wider, prepared.encoder, seed=prepared.seed
-        )
-    return BASELINES[name].fit(learning)
+def _refit(kind: type[Router], prepared: NewcomerSplit, outcomes: pd.DataFrame | None) -> Router:
+    if outcomes is None:
+        return kind.fit(prepared.view)
+    split = prepared.view.split
+    train = (*split.train, *dict.fromkeys(outcomes["query_id"]))
+    wider = Split(train=train, validation=split.validation, test=split.test)
+    return kind.fit(prepared.view, split=wider)
 
 
 def suggested_outcomes(

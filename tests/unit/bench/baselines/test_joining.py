@@ -91,12 +91,12 @@ def world() -> World:
 def test_joining_with_all_outcomes_is_almost_being_fitted_with_them(
     name: str, world: World
 ) -> None:
-    router = BASELINES[name].fit(world.without)
+    router = BASELINES[name].learn(world.without)
     blind, informed = (
         router.add_models(world.cards),
         router.add_models(world.cards, outcomes=world.outcomes),
     )
-    refitted = BASELINES[name].fit(world.whole)
+    refitted = BASELINES[name].learn(world.whole)
     known, guess, truth = (
         each.predict(world.prompts, tasks=world.tasks) for each in (informed, blind, refitted)
     )
@@ -116,7 +116,7 @@ def test_the_list_is_complete() -> None:
 
 
 def test_best_single_by_hand(world: World) -> None:
-    router = BestSingle.fit(world.without)
+    router = BestSingle.learn(world.without)
     wider = router.add_model(
         gr.ModelCard(model="new"),
         outcomes=pd.DataFrame({"prompt": ["x", "y"], "effect": [1.0, 1.0]}),
@@ -127,7 +127,7 @@ def test_best_single_by_hand(world: World) -> None:
 def test_rasch_by_hand(world: World) -> None:
     """The pull of the prior equals what outcomes leave beyond expectation; a task of no name counts
     as the average."""
-    router = RaschRouter.fit(world.without)
+    router = RaschRouter.learn(world.without)
     task = router.tasks[0]
     outcomes = pd.DataFrame(
         {"prompt": ["x", "y", "z"], "task": [task, task, "never seen"], "effect": [1.0, 1.0, 0.0]}
@@ -147,7 +147,7 @@ def test_neighbours_of_its_own_tell_a_newcomers_strengths(world: World) -> None:
         [f"a rhyming verse about sea {i}" for i in range(40)],
     )
     outcomes = pd.DataFrame({"prompt": [*sums, *poems], "effect": [1.0] * 40 + [0.0] * 40})
-    router = NearestNeighbours.fit(world.without)
+    router = NearestNeighbours.learn(world.without)
     wider = router.add_model(gr.ModelCard(model="new"), outcomes=outcomes)
     good, bad = wider.predict(["add the numbers 77 and 78", "a rhyming verse about sea 99"]).effect[
         :, -1
@@ -159,7 +159,7 @@ def test_neighbours_of_its_own_tell_a_newcomers_strengths(world: World) -> None:
 
 
 def test_a_newcomer_with_fewer_outcomes_than_neighbours_has_a_level_alone(world: World) -> None:
-    router = NearestNeighbours.fit(world.without)
+    router = NearestNeighbours.learn(world.without)
     few = world.outcomes[world.outcomes["model"] == world.cards[0].model].head(3)
     assert router.k >= 3
     wider = router.add_model(world.cards[0], outcomes=few)
@@ -175,7 +175,7 @@ def test_a_newcomer_with_fewer_outcomes_than_neighbours_has_a_level_alone(world:
 def test_clusters_keep_what_the_pool_knows_of_them(world: World) -> None:
     """One outcome in one cluster says little: the other clusters stay as hard as they are for the
     pool."""
-    router = UniRouteKMeans.fit(world.without)
+    router = UniRouteKMeans.learn(world.without)
     wider = router.add_model(
         world.cards[0],
         outcomes=world.outcomes[world.outcomes["model"] == world.cards[0].model].head(1),
@@ -185,7 +185,7 @@ def test_clusters_keep_what_the_pool_knows_of_them(world: World) -> None:
 
 @pytest.mark.parametrize("kind", [Cheapest, LargestPrice])
 def test_a_price_finds_its_place(kind: type[Cheapest], world: World) -> None:
-    router = kind.fit(world.without)
+    router = kind.learn(world.without)
     cheap, dear = (
         gr.ModelCard(model=n, input_usd_per_mtok=p, output_usd_per_mtok=p)
         for n, p in (("x", 1e-4), ("y", 1e4))
@@ -204,4 +204,4 @@ def test_a_method_without_a_rule_says_so(world: World) -> None:
     with pytest.raises(
         NotApplicableError, match="avengers cannot take in a model without being fitted again"
     ):
-        Avengers.fit(world.without).add_models(world.cards)
+        Avengers.learn(world.without).add_models(world.cards)

@@ -11,6 +11,7 @@ from graphrouter.bench.baselines.learning import LearningData, Questions, number
 from graphrouter.config import SplitConfig
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.exceptions import DataError
+from graphrouter.router.training_view import TrainingView
 from graphrouter.training.effect_scores import log_loss
 from graphrouter.types import FloatArray
 
@@ -24,7 +25,8 @@ def data() -> gr.RoutingDataset:
 
 def test_a_split_gives_its_training_and_validation_rows(data: gr.RoutingDataset) -> None:
     split = gr.split_dataset(data, SplitConfig())
-    learning = LearningData.of_split(data, split, ENCODER, seed=3)
+    view = TrainingView.of(data, gr.TrainConfig(seed=3), split=split, encoder=ENCODER)
+    learning = LearningData.of_view(view)
     assert learning.train.query_ids == split.train
     assert learning.validation is not None
     assert learning.validation.query_ids == split.validation

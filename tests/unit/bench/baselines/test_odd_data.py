@@ -135,7 +135,7 @@ def learning(request: pytest.FixtureRequest) -> LearningData:
 def test_expects_something_plausible_of_every_model(
     kind: type[Baseline], learning: LearningData
 ) -> None:
-    router = kind.fit(learning)
+    router = kind.learn(learning)
     predictions = router.predict(QUERIES, tasks=["all", None, "never seen", None])
     chosen = ~np.isnan(predictions.effect)
     if issubclass(kind, HybridLLM):
@@ -162,13 +162,13 @@ def test_expects_something_plausible_of_every_model(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("effect", [0.0, 1.0])
 def test_equal_effects_are_expected_again(kind: type[Baseline], effect: float) -> None:
-    expected = kind.fit(learn(rebuilt(sparse(), effect=effect), 70)).predict(QUERIES).effect
+    expected = kind.learn(learn(rebuilt(sparse(), effect=effect), 70)).predict(QUERIES).effect
     assert np.nanmax(np.abs(expected - effect)) < 0.25
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_saved_and_loaded_it_says_the_same(kind: type[Baseline], tmp_path: Path) -> None:
-    router = kind.fit(learn(sparse(), 70))
+    router = kind.learn(learn(sparse(), 70))
     router.save(tmp_path / "router")
     loaded = kind.load(tmp_path / "router", encoder=ENCODER)
     for name in ("effect", "cost_usd"):

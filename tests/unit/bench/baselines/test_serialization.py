@@ -27,7 +27,7 @@ def learning() -> LearningData:
 
 
 def test_a_loaded_router_is_the_same(tmp_path: Path, learning: LearningData) -> None:
-    router = NearestNeighbours.fit(learning)
+    router = NearestNeighbours.learn(learning)
     router.save(tmp_path / "a")
     loaded = NearestNeighbours.load(tmp_path / "a")
     assert (loaded.k, loaded.pool, loaded.cost_scale) == (router.k, router.pool, router.cost_scale)
@@ -43,14 +43,14 @@ def test_unknown_costs_survive(tmp_path: Path) -> None:
         queries=data.queries, models=models, outcomes=outcomes, tasks=data.tasks
     )
     learning = LearningData.of(bare, data.queries["query_id"].tolist(), encoder=HashingEncoder(64))
-    BestSingle.fit(learning).save(tmp_path / "a")
+    BestSingle.learn(learning).save(tmp_path / "a")
     loaded = BestSingle.load(tmp_path / "a")
     assert not loaded.cost_scale.is_known
     assert np.isnan(loaded.predict(["x"]).cost_usd).all()
 
 
 def test_no_pickle_and_plain_json(tmp_path: Path, learning: LearningData) -> None:
-    NearestNeighbours.fit(learning).save(tmp_path / "a")
+    NearestNeighbours.learn(learning).save(tmp_path / "a")
     assert {path.suffix for path in (tmp_path / "a").iterdir()} == {".json", ".safetensors"}
     manifest = json.loads((tmp_path / "a" / MANIFEST).read_text())
     assert (manifest["kind"], manifest["baseline"]) == ("baseline", "knn")
@@ -60,7 +60,7 @@ def test_no_pickle_and_plain_json(tmp_path: Path, learning: LearningData) -> Non
 def test_refuses_another_router_another_encoder_and_another_release(
     tmp_path: Path, learning: LearningData
 ) -> None:
-    NearestNeighbours.fit(learning).save(tmp_path / "a")
+    NearestNeighbours.learn(learning).save(tmp_path / "a")
     with pytest.raises(ArtifactError, match="'knn'; expected 'best_single'"):
         BestSingle.load(tmp_path / "a")
     with pytest.raises(ArtifactError, match="'knn'; expected 'graphrouter'"):
@@ -80,10 +80,10 @@ def test_refuses_another_router_another_encoder_and_another_release(
 
 
 def test_a_router_of_another_kind_is_not_replaced(tmp_path: Path, learning: LearningData) -> None:
-    NearestNeighbours.fit(learning).save(tmp_path / "a")
+    NearestNeighbours.learn(learning).save(tmp_path / "a")
     with pytest.raises(ArtifactError, match="holds a 'knn', which a 'best_single' would replace"):
-        BestSingle.fit(learning).save(tmp_path / "a")
-    NearestNeighbours.fit(learning).save(tmp_path / "a")  # its own kind is
+        BestSingle.learn(learning).save(tmp_path / "a")
+    NearestNeighbours.learn(learning).save(tmp_path / "a")  # its own kind is
 
 
 def test_every_class_has_a_name_a_source_and_a_docstring() -> None:

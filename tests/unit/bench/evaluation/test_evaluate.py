@@ -188,7 +188,7 @@ def test_frontier_by_hand() -> None:
     found = run(
         data,
         knowing,
-        best_single=BestSingle.fit(LearningData.of(data, ids(data), encoder=ENCODER)),
+        best_single=BestSingle.learn(LearningData.of(data, ids(data), encoder=ENCODER)),
         num_draws=200,
     )
     figures = found.settings["task_known"].routers
@@ -209,7 +209,9 @@ def test_frontier_by_hand() -> None:
 def test_json_has_exactly_the_agreed_form() -> None:
     data, router = random_case(0)
     found = run(
-        data, router, best_single=BestSingle.fit(LearningData.of(data, ids(data), encoder=ENCODER))
+        data,
+        router,
+        best_single=BestSingle.learn(LearningData.of(data, ids(data), encoder=ENCODER)),
     )
     plain = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert set(plain) == {"dataset", "num_queries", "num_models", "seeds", "settings"}
@@ -247,7 +249,7 @@ def test_without_costs_only_performance_is_rewarded() -> None:
     found = run(
         data,
         fixed(data, rng.random((20, 2))),
-        best_single=BestSingle.fit(LearningData.of(data, ids(data), encoder=ENCODER)),
+        best_single=BestSingle.learn(LearningData.of(data, ids(data), encoder=ENCODER)),
     )
     result = found.settings["task_hidden"]
     figures = result.routers["graphrouter"]
@@ -275,7 +277,7 @@ def test_the_task_is_hidden_from_all_in_one_setting() -> None:
     data = dataset(effect)
     queries = data.queries.assign(task=["left"] * 10 + ["right"] * 10)
     data = RoutingDataset.from_frames(queries=queries, models=data.models, outcomes=data.outcomes)
-    router = TaskMean.fit(LearningData.of(data, ids(data), encoder=ENCODER))
+    router = TaskMean.learn(LearningData.of(data, ids(data), encoder=ENCODER))
     found = evaluate(
         router, data, ids(data), baselines={}, cost_scale=router.cost_scale, num_draws=5
     )
@@ -300,7 +302,7 @@ def test_the_task_is_hidden_from_all_in_one_setting() -> None:
 @given(st.integers(0, 10_000))
 def test_the_oracle_is_never_beaten_in_reward(seed: int) -> None:
     data, router = random_case(seed)
-    single = BestSingle.fit(LearningData.of(data, ids(data), encoder=ENCODER))
+    single = BestSingle.learn(LearningData.of(data, ids(data), encoder=ENCODER))
     result = run(data, router, best_single=single, num_draws=0).settings["task_known"]
     for metric in ("reward_performance_first", "reward_balanced", "reward_cost_first"):
         for other in ("graphrouter", "best_single"):
@@ -330,14 +332,14 @@ def test_permuting_models_or_queries_changes_nothing(seed: int) -> None:
     first = run(
         data,
         router,
-        best_single=BestSingle.fit(LearningData.of(data, ids(data), encoder=ENCODER)),
+        best_single=BestSingle.learn(LearningData.of(data, ids(data), encoder=ENCODER)),
         query_ids=ids(data),
     )
     for other_data, other_router in ((shuffled, same), (shuffled, router), (data, same)):
         second = run(
             other_data,
             other_router,
-            best_single=BestSingle.fit(LearningData.of(other_data, order, encoder=ENCODER)),
+            best_single=BestSingle.learn(LearningData.of(other_data, order, encoder=ENCODER)),
             query_ids=order,
         )
         _assert_same_figures(first, second)
@@ -375,7 +377,7 @@ def test_a_handful_of_queries_gives_no_interval() -> None:
         result = run(
             data,
             router,
-            best_single=BestSingle.fit(LearningData.of(data, ids(data), encoder=ENCODER)),
+            best_single=BestSingle.learn(LearningData.of(data, ids(data), encoder=ENCODER)),
         )
         difference = result.settings["task_known"].paired["best_single"]["log_loss"]
         assert math.isfinite(difference.value)
@@ -398,7 +400,7 @@ def test_bad_input() -> None:
         run(data, router, oracle=router)
     with pytest.raises(DataError, match="distinct names"):
         run(data, router, graphrouter=router)
-    narrow = BestSingle.fit(
+    narrow = BestSingle.learn(
         LearningData.of(data.select_models(["m0", "m1"]), ids(data), encoder=ENCODER)
     )
     with pytest.raises(DataError, match="best_single does not predict 'm2'"):
@@ -415,19 +417,19 @@ def test_references_by_name() -> None:
         split_dataset(data, SplitConfig()),
         create_encoder(EncoderConfig(name="hashing", dimension=16)),
     )
-    assert list(fit_baselines(LearningData.of_split(data, split, encoder))) == [
+    assert list(fit_baselines(data, split=split, encoder=encoder)) == [
         "best_single",
         "task_mean",
         "rasch",
         "knn",
     ]
-    assert list(fit_baselines(LearningData.of_split(data, split, encoder), ["knn"])) == [
+    assert list(fit_baselines(data, ["knn"], split=split, encoder=encoder)) == [
         "best_single",
         "task_mean",
         "knn",
     ]
     with pytest.raises(ConfigError, match="Unknown baseline 'oracle'"):
-        fit_baselines(LearningData.of_split(data, split, encoder), ["oracle"])
+        fit_baselines(data, ["oracle"], split=split, encoder=encoder)
 
 
 @pytest.mark.parametrize("name", ["bfcl_v1", "llmrouter_default"])
@@ -437,7 +439,7 @@ def test_real_data(shared_data: Callable[[str], Path], name: str) -> None:
         split_dataset(data, SplitConfig()),
         create_encoder(EncoderConfig(name="hashing", dimension=64)),
     )
-    baselines = fit_baselines(LearningData.of_split(data, split, encoder))
+    baselines = fit_baselines(data, split=split, encoder=encoder)
     scale = CostScale.fit(data.outcome_matrix("cost_usd", split.train))
     found = evaluate(
         baselines["task_mean"],

@@ -220,7 +220,7 @@ def test_router_that_does_not_read_the_prompt_never_flips(
 
 def test_tasks_reach_the_router(learning: LearningData, prompts: list[str]) -> None:
     assert learning.validation is not None
-    router = TaskMean.fit(learning)
+    router = TaskMean.learn(learning)
     costs = [
         measure_robustness(router, prompts, tasks=tasks, num_draws=0)
         .results["tabs"]
@@ -231,7 +231,7 @@ def test_tasks_reach_the_router(learning: LearningData, prompts: list[str]) -> N
 
 
 def test_choices_are_those_of_route_batch(learning: LearningData, prompts: list[str]) -> None:
-    router, policy = NearestNeighbours.fit(learning), Policy(cost_weight=0.2)
+    router, policy = NearestNeighbours.learn(learning), Policy(cost_weight=0.2)
     report = measure_robustness(router, prompts, policy=policy, num_draws=0, seed=3)
     first = [decision.model for decision in router.route_batch(prompts, policy=policy)]
     flips = 0
@@ -252,7 +252,7 @@ def test_choices_are_those_of_route_batch(learning: LearningData, prompts: list[
 def test_same_seed_same_report_other_seed_another(
     learning: LearningData, prompts: list[str]
 ) -> None:
-    router = NearestNeighbours.fit(learning)
+    router = NearestNeighbours.learn(learning)
     one, same, other = (
         measure_robustness(router, prompts, num_draws=20, seed=seed).to_json() for seed in (0, 0, 1)
     )

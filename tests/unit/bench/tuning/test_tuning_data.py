@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 
 import graphrouter as gr
-from graphrouter.bench.baselines import LearningData
 from graphrouter.bench.baselines.methods.means import BestSingle
 from graphrouter.bench.evaluation import evaluate
 from graphrouter.bench.tuning.tuning_data import TuningData, predict_validation
 from graphrouter.config import EncoderConfig
-from graphrouter.encoders import create_encoder
 from graphrouter.exceptions import NotApplicableError
 
 
@@ -55,14 +53,12 @@ def test_predictions_are_those_of_the_router(
 def test_area_is_that_of_the_evaluation(
     tuning_data: TuningData, router: gr.GraphRouter, config: gr.TrainConfig
 ) -> None:
-    learning = LearningData.of_split(
-        tuning_data.dataset, tuning_data.split, create_encoder(config.encoder)
-    )
+    best_single = BestSingle.fit(tuning_data.dataset, config, split=tuning_data.split)
     evaluated = evaluate(
         router,
         tuning_data.dataset,
         tuning_data.split.validation,
-        baselines={"best_single": BestSingle.fit(learning)},
+        baselines={"best_single": best_single},
         cost_scale=router.cost_scale,
         num_draws=2,
     )

@@ -91,7 +91,7 @@ def test_ranks_of_equals_follow_the_pool() -> None:
 
 
 def test_the_best_ranked_model_of_the_cluster_is_chosen(specialists: LearningData) -> None:
-    router = Avengers.fit(specialists)
+    router = Avengers.learn(specialists)
     # `new` has the pool's mean, which is between the specialists and those who fail; `c` fails more
     # often than they do.
     np.testing.assert_allclose(router.scores, [[1, 1 / 3, 1 / 4, 1 / 2], [1 / 3, 1, 1 / 4, 1 / 2]])
@@ -102,7 +102,7 @@ def test_the_best_ranked_model_of_the_cluster_is_chosen(specialists: LearningDat
 
 
 def test_pro_predicts_cluster_means_of_effect_and_cost(specialists: LearningData) -> None:
-    router = AvengersPro.fit(specialists)
+    router = AvengersPro.learn(specialists)
     predictions = router.predict(["0"])
     share = near_shares(np.array([[1.0, 0.0]]), CENTRES[:2], 2)[0]
     prior = specialists.means.effect[0, 0]
@@ -114,7 +114,7 @@ def test_pro_predicts_cluster_means_of_effect_and_cost(specialists: LearningData
 
 
 def test_pro_trades_effect_for_cost_through_the_policy(specialists: LearningData) -> None:
-    router = AvengersPro.fit(specialists)
+    router = AvengersPro.learn(specialists)
     assert router.route("90", policy=gr.Policy.preset("performance_first")).model == "b"
     assert router.route("90", policy=gr.Policy(usd_per_effect=0.001)).model == "c"
 
@@ -128,7 +128,7 @@ def test_equal_effects_give_equal_expectations(kind: type[TextBaseline]) -> None
             [(q, m, 0.5) for q in "123" for m in "ab"], columns=["query_id", "model", "effect"]
         ),
     )
-    predictions = kind.fit(LearningData.of(data, list("123"), encoder=AngleEncoder())).predict(
+    predictions = kind.learn(LearningData.of(data, list("123"), encoder=AngleEncoder())).predict(
         ["10", "200"]
     )
     np.testing.assert_allclose(predictions.effect, 0.5, atol=1e-5)
@@ -146,7 +146,7 @@ def test_sparse_outcomes_and_batch_mates(kind: type[TextBaseline]) -> None:
         validation_ids=ids[90:],
         held_out_models=[data.pool.names[2]],
     )
-    router = kind.fit(learning)
+    router = kind.learn(learning)
     prompts = ["", *data.queries["prompt"].tolist()[:40], ""]
     batch = router.predict(prompts)
     assert ((batch.effect > 0) & (batch.effect < 1)).all()

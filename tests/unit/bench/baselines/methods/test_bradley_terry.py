@@ -48,7 +48,7 @@ def test_a_query_has_the_strengths_of_the_weighted_logistic_regression() -> None
     effect = rng.choice([0.0, 0.5, 1.0, NAN], (40, 4), p=[0.3, 0.1, 0.4, 0.2])
     prompts = [f"topic{i % 4} word{i % 7} {i}" for i in range(40)]
     data = learning(prompts, effect)
-    router = SimilarityWeighted.fit(data)
+    router = SimilarityWeighted.learn(data)
     questions = Questions.of(Queries.of(["topic1 word3", "topic2", ""]), data.encoder)
     weights = similarity_weights(questions.vectors @ data.questions.vectors.T)
     expected = [logistic_strengths(effect, row) for row in weights]
@@ -99,7 +99,7 @@ def test_similar_queries_decide_between_equal_models() -> None:
     data = learning(
         prompts, np.column_stack([odd, 1 - odd, 0 * odd, np.full(80, NAN)]), num_held=20
     )
-    router = SimilarityWeighted.fit(data)
+    router = SimilarityWeighted.learn(data)
     assert router.strength[0] == pytest.approx(router.strength[1], abs=0.05)
     effect = router.predict(["integral derivative", "poem sonnet"]).effect
     assert effect.argmax(axis=1).tolist() == [0, 1]
@@ -122,14 +122,14 @@ def test_similar_queries_decide_between_equal_models() -> None:
 )
 def test_odd_data(effect: list[list[float]], num_held: int) -> None:
     data = learning(["same words"] * len(effect), np.array(effect), num_held=num_held)
-    predictions = SimilarityWeighted.fit(data).predict(["same words", "", "never seen"])
+    predictions = SimilarityWeighted.learn(data).predict(["same words", "", "never seen"])
     assert ((predictions.effect > 0) & (predictions.effect < 1)).all()
 
 
 def test_sparse_outcomes_without_batch_mates() -> None:
     data = gr.simulate(num_queries=90, num_models=5, missing=0.5).data
     ids, prompts = data.queries["query_id"].tolist(), data.queries["prompt"].tolist()[60:]
-    router = SimilarityWeighted.fit(
+    router = SimilarityWeighted.learn(
         LearningData.of(data, ids[:70], encoder=HashingEncoder(64), validation_ids=ids[70:])
     )
     alone = np.vstack([router.predict([prompt]).effect for prompt in prompts])

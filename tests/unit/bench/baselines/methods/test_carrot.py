@@ -54,7 +54,7 @@ NOISE = np.random.default_rng(0).lognormal(-4, 0.5, 360)
 def test_effect_and_cost_each_have_their_own_number_of_neighbours() -> None:
     """Effects change every 36 degrees, costs are noise: few neighbours for one, as many as there
     are for the other."""
-    router = CarrotKNN.fit(circle(NOISE))
+    router = CarrotKNN.learn(circle(NOISE))
     assert router.k <= 16
     assert router.cost_k >= 64
     predictions = router.predict(["50", "90"])
@@ -77,18 +77,18 @@ def test_effect_and_cost_each_have_their_own_number_of_neighbours() -> None:
 
 
 def test_without_validation_rows_or_costs_the_defaults_stand() -> None:
-    router = CarrotKNN.fit(circle(NOISE, validated=False))
+    router = CarrotKNN.learn(circle(NOISE, validated=False))
     assert (router.k, router.cost_k) == (CARROT_DEFAULT_K, CARROT_DEFAULT_K)
     free = circle(np.full(360, np.nan))
     costless = LearningData(free.train, free.validation, free.encoder)
     costless.outcomes.cost_usd[:] = np.nan
-    assert CarrotKNN.fit(costless).cost_k == CARROT_DEFAULT_K
-    assert CarrotKNN.fit(circle(NOISE)).predict([]).effect.shape == (0, 3)
+    assert CarrotKNN.learn(costless).cost_k == CARROT_DEFAULT_K
+    assert CarrotKNN.learn(circle(NOISE)).predict([]).effect.shape == (0, 3)
 
 
 def test_costs_that_are_linear_in_the_vector_are_found() -> None:
     angles = np.deg2rad(np.arange(360))
-    router = CarrotLinear.fit(circle(0.02 + 0.01 * np.cos(angles)))
+    router = CarrotLinear.learn(circle(0.02 + 0.01 * np.cos(angles)))
     cost = router.predict(["0", "90", "180"]).cost_usd
     np.testing.assert_allclose(cost[:, 0], [0.03, 0.02, 0.01], atol=1e-3)
     np.testing.assert_allclose(cost[:, 1], 0.01)
@@ -98,7 +98,7 @@ def test_costs_that_are_linear_in_the_vector_are_found() -> None:
 def test_costs_stay_within_what_was_observed() -> None:
     angles = np.deg2rad(np.arange(360))
     learning = circle(np.where(np.cos(angles) > 0, 0.03, 0.0))
-    cost = CarrotLinear.fit(learning).predict([str(x) for x in range(360)]).cost_usd[:, 0]
+    cost = CarrotLinear.learn(learning).predict([str(x) for x in range(360)]).cost_usd[:, 0]
     assert cost.min() == 0.0
     assert cost.max() == 0.03
     assert len(np.unique(cost)) > 50
@@ -109,7 +109,7 @@ def test_the_plug_in_rule_is_the_policy(
     kind: type[CarrotKNN] | type[CarrotLinear], specialists: LearningData, topic_prompts: list[str]
 ) -> None:
     """argmax (1 - mu) s - mu c over the predicted scores s and the scaled costs c."""
-    router = kind.fit(specialists)
+    router = kind.learn(specialists)
     predictions = router.predict(topic_prompts)
     for mu in (0.0, 0.3, 0.6, 0.99):
         value = (1 - mu) * predictions.effect - (

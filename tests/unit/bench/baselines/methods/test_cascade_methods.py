@@ -92,7 +92,7 @@ def test_a_soft_effect_is_the_chance_of_being_right() -> None:
 def test_frugal_gpt_query_by_query(
     learning: LearningData, recorded: Recorded, trade_off: float
 ) -> None:
-    router = FrugalGPT.fit(learning)
+    router = FrugalGPT.learn(learning)
     run = router.call(recorded, trade_off)
     point = best_point(router.effect, router.cost_usd, trade_off)
     score = simulated_score(
@@ -118,7 +118,7 @@ def test_frugal_gpt_query_by_query(
 
 
 def test_frugal_gpt_chains_go_from_cheap_to_dear(learning: LearningData) -> None:
-    router = FrugalGPT.fit(learning)
+    router = FrugalGPT.learn(learning)
     cost = learning.means.cost_usd[0]
     lengths = (router.chains >= 0).sum(axis=1)
     assert set(lengths.tolist()) == {1, 2, 3}
@@ -130,7 +130,7 @@ def test_frugal_gpt_chains_go_from_cheap_to_dear(learning: LearningData) -> None
 def test_auto_mix_weighs_each_number_of_votes(learning: LearningData) -> None:
     """Kept answers are worth v / 8 with v votes, asking is worth 0.6 - 0.1 * trade-off."""
     pair = dataclasses.replace(
-        AutoMix.fit(learning),
+        AutoMix.learn(learning),
         small=np.array([0]),
         large=np.array([1]),
         share=np.full((1, 9), 1 / 9),
@@ -153,7 +153,7 @@ def test_auto_mix_weighs_each_number_of_votes(learning: LearningData) -> None:
 
 
 def test_auto_mix_counts_votes_in_training(learning: LearningData, recorded: Recorded) -> None:
-    router = AutoMix.fit(learning)
+    router = AutoMix.learn(learning)
     lone = router.large < 0
     assert lone.any()
     assert (~lone).any()
@@ -174,7 +174,7 @@ def test_auto_mix_counts_votes_in_training(learning: LearningData, recorded: Rec
 
 
 def test_auto_mix_keeps_more_of_a_surer_verifier(learning: LearningData) -> None:
-    router = AutoMix.fit(learning)
+    router = AutoMix.learn(learning)
     pairs = router.large >= 0
     assert (router.kept_effect[pairs, 8] > router.kept_effect[pairs, 0]).mean() > 0.9
 
@@ -183,7 +183,7 @@ def test_auto_mix_keeps_more_of_a_surer_verifier(learning: LearningData) -> None
 def test_routerbench_cascade_query_by_query(
     learning: LearningData, recorded: Recorded, trade_off: float
 ) -> None:
-    router = RouterBenchCascade.fit(learning)
+    router = RouterBenchCascade.learn(learning)
     assert router.chain.tolist() == np.argsort(learning.means.cost_usd[0]).tolist()
     run = router.call(recorded, trade_off)
     point = best_point(router.effect.ravel(), router.cost_usd.ravel(), trade_off)
@@ -205,7 +205,7 @@ def test_routerbench_cascade_query_by_query(
 def test_routerbench_cascade_with_a_perfect_judge_misses_no_right_answer(
     learning: LearningData, recorded: Recorded
 ) -> None:
-    router = dataclasses.replace(RouterBenchCascade.fit(learning), error_rate=0.0)
+    router = dataclasses.replace(RouterBenchCascade.learn(learning), error_rate=0.0)
     longest = np.zeros_like(router.effect)
     longest[0, -1] = 1.0
     run = dataclasses.replace(router, effect=longest).call(recorded, 0.0)

@@ -67,7 +67,7 @@ def learning() -> LearningData:
 
 @pytest.fixture(scope="module")
 def fitted(learning: LearningData) -> dict[str, Cascade]:
-    return {kind.name: kind.fit(learning) for kind in CASCADES}
+    return {kind.name: kind.learn(learning) for kind in CASCADES}
 
 
 def replay_training(router: Cascade, learning: LearningData, trade_off: float) -> Replay:
@@ -136,7 +136,11 @@ def test_it_beats_every_single_model_by_looking_at_answers(kind: type[Cascade]) 
     learning = LearningData.of(
         data, data.queries["query_id"].tolist(), encoder=HashingEncoder(64), seed=0
     )
-    router, effect, cost = kind.fit(learning), learning.outcomes.effect, learning.outcomes.cost_usd
+    router, effect, cost = (
+        kind.learn(learning),
+        learning.outcomes.effect,
+        learning.outcomes.cost_usd,
+    )
     for trade_off in (0.0, 10.0, 100.0):
         run = replay_training(router, learning, trade_off)
         single = (effect - trade_off * cost).mean(axis=0).max()
@@ -165,8 +169,8 @@ def test_a_replay_does_not_depend_on_batch_mates_or_columns(
 
 @pytest.mark.parametrize("kind", CASCADES)
 def test_a_judge_is_drawn_from_the_seed(kind: type[Cascade], learning: LearningData) -> None:
-    again, other = kind.fit(learning), kind.fit(dataclasses.replace(learning, seed=1))
-    first = replay_training(kind.fit(learning), learning, 20.0)
+    again, other = kind.learn(learning), kind.learn(dataclasses.replace(learning, seed=1))
+    first = replay_training(kind.learn(learning), learning, 20.0)
     np.testing.assert_array_equal(replay_training(again, learning, 20.0).cost_usd, first.cost_usd)
     assert (replay_training(other, learning, 20.0).cost_usd != first.cost_usd).any()
 
@@ -177,7 +181,7 @@ def test_gaps_go_to_the_next_and_to_whoever_is_there(kind: type[Cascade]) -> Non
     effect = np.column_stack(
         [rng.random(200) < 0.3, rng.random(200) < 0.6, rng.random(200) < 0.8]
     ).astype(float)
-    router = kind.fit(learn(effect, np.full((200, 3), [0.001, 0.004, 0.02])))
+    router = kind.learn(learn(effect, np.full((200, 3), [0.001, 0.004, 0.02])))
     observed = predictions(
         np.array([[NAN, 1.0, NAN], [NAN, NAN, NAN], [1.0, 1.0, 1.0], [NAN, NAN, 0.7]]),
         np.array([[0.1, 0.2, 0.3], [0.1, NAN, 0.3], [NAN, NAN, NAN], [NAN, NAN, 0.5]]),
@@ -191,7 +195,7 @@ def test_gaps_go_to_the_next_and_to_whoever_is_there(kind: type[Cascade]) -> Non
 
 @pytest.mark.parametrize("kind", CASCADES)
 def test_predict_is_the_training_mean(kind: type[Cascade], learning: LearningData) -> None:
-    predicted = kind.fit(learning).predict(["x", ""], tasks=["t", None])
+    predicted = kind.learn(learning).predict(["x", ""], tasks=["t", None])
     np.testing.assert_array_equal(predicted.effect, np.repeat(learning.means.effect, 2, axis=0))
     np.testing.assert_array_equal(predicted.cost_usd, np.repeat(learning.means.cost_usd, 2, axis=0))
 
@@ -204,7 +208,7 @@ def test_odd_training_rows(kind: type[Cascade]) -> None:
         np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]), np.array([[0.1, NAN, 0.2], [0.1, NAN, NAN]])
     )
     for data in (three, alike, partly):
-        router = kind.fit(data)
+        router = kind.learn(data)
         for trade_off in (0.0, 1.0, np.inf):
             run = router.replay(data.train.prompts, data.outcomes, trade_off=trade_off)
             assert run.answered.all()
@@ -217,7 +221,7 @@ def test_odd_training_rows(kind: type[Cascade]) -> None:
 @pytest.mark.parametrize("kind", CASCADES)
 def test_without_costs_it_does_not_apply(kind: type[Cascade]) -> None:
     with pytest.raises(NotApplicableError, match=f"{kind.name} needs costs"):
-        kind.fit(learn(np.ones((3, 2)), np.full((3, 2), NAN)))
+        kind.learn(learn(np.ones((3, 2)), np.full((3, 2), NAN)))
 
 
 def test_bad_arguments(fitted: dict[str, Cascade], learning: LearningData) -> None:

@@ -75,9 +75,9 @@ POLICIES = [
 
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
 def test_every_policy_takes_the_favourite(costed: LearningData, policy: Policy) -> None:
-    assert Cheapest.fit(costed).route("x", policy=policy).model == "low"
-    assert LargestPrice.fit(costed).route("x", policy=policy).model == "high"
-    random = RandomRouter.fit(costed)
+    assert Cheapest.learn(costed).route("x", policy=policy).model == "low"
+    assert LargestPrice.learn(costed).route("x", policy=policy).model == "high"
+    random = RandomRouter.learn(costed)
     for prompt in ("x", "y", ""):
         assert (
             random.route(prompt, policy=policy).model
@@ -86,12 +86,12 @@ def test_every_policy_takes_the_favourite(costed: LearningData, policy: Policy) 
 
 
 def test_ranking_by_mean_cost_with_unknown_costs_last(costed: LearningData) -> None:
-    assert Cheapest.fit(costed).order.tolist() == [3, 4, 2, 1, 0]
-    assert LargestPrice.fit(costed).order.tolist() == [3, 2, 4, 1, 0]
+    assert Cheapest.learn(costed).order.tolist() == [3, 4, 2, 1, 0]
+    assert LargestPrice.learn(costed).order.tolist() == [3, 2, 4, 1, 0]
 
 
 def test_expected_costs_are_the_pool_mean_for_all(costed: LearningData) -> None:
-    predictions = Cheapest.fit(costed).predict(["a", "b"])
+    predictions = Cheapest.learn(costed).predict(["a", "b"])
     np.testing.assert_allclose(predictions.cost_usd, np.full((2, 5), (0.03 + 0.01 + 0.08) / 3))
     np.testing.assert_allclose(
         predictions.effect, np.full((2, 5), costed.means.effect.mean()), atol=1e-5
@@ -103,9 +103,9 @@ def test_list_prices_where_nothing_has_a_cost() -> None:
     data = learn(
         [("q1", "a", 1.0, NAN), ("q1", "b", 0.0, NAN)], {"a": (1, 4), "b": (2, 2), "c": (None, 9)}
     )
-    assert Cheapest.fit(data).route("x").model == "b"
-    assert LargestPrice.fit(data).route("x").model == "a"
-    assert np.isnan(Cheapest.fit(data).predict(["x"]).cost_usd).all()
+    assert Cheapest.learn(data).route("x").model == "b"
+    assert LargestPrice.learn(data).route("x").model == "a"
+    assert np.isnan(Cheapest.learn(data).predict(["x"]).cost_usd).all()
 
 
 @pytest.mark.parametrize("router_class", [Cheapest, LargestPrice])
@@ -117,14 +117,14 @@ def test_without_costs_and_prices_it_does_not_apply(router_class: type[Indiffere
 
 def test_random_choices_are_even_and_their_own() -> None:
     learning = learn([("q1", "a", 1.0, 0.1)], dict.fromkeys("abcd", (None, None)))
-    router = RandomRouter.fit(learning)
+    router = RandomRouter.learn(learning)
     prompts = [f"p{i}" for i in range(4000)]
     ranks = router.rank(prompts)
     np.testing.assert_array_equal(np.sort(ranks, axis=1), np.tile(np.arange(4), (4000, 1)))
     shares = np.bincount(ranks.argmax(axis=1), minlength=4) / 4000
     np.testing.assert_allclose(shares, 0.25, atol=0.035)
     np.testing.assert_array_equal(router.rank([prompts[9]])[0], ranks[9])
-    other = RandomRouter.fit(
+    other = RandomRouter.learn(
         learn([("q1", "a", 1.0, 0.1)], dict.fromkeys("abcd", (None, None)), seed=1)
     )
     assert (other.rank(prompts) != ranks).any()

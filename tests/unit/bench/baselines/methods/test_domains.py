@@ -71,7 +71,7 @@ def three() -> LearningData:
 
 @pytest.mark.parametrize("kind", ROUTERS)
 def test_the_expert_of_the_domain_is_chosen(kind: type[TextBaseline], three: LearningData) -> None:
-    router = kind.fit(three)
+    router = kind.learn(three)
     prompts = [prompt_of(task, 900) for task in ("sums", "verse", "code")]
     hidden, known = (
         router.predict(prompts),
@@ -90,7 +90,7 @@ def test_the_expert_of_the_domain_is_chosen(kind: type[TextBaseline], three: Lea
 def test_a_known_task_is_taken_and_a_strange_one_is_not(
     kind: type[TextBaseline], three: LearningData
 ) -> None:
-    router = kind.fit(three)
+    router = kind.learn(three)
     poem = prompt_of("verse", 900)
     effect = router.predict([poem] * 3, tasks=["sums", "opera", None]).effect
     assert effect.argmax(axis=1).tolist() == [0, 1, 1]
@@ -101,7 +101,7 @@ def test_a_known_task_is_taken_and_a_strange_one_is_not(
 @pytest.mark.parametrize("labelled", [True, False])
 def test_clusters_stand_in_for_missing_tasks(kind: type[TextBaseline], labelled: bool) -> None:
     tasks = ["sums", "verse"] * 20 if not labelled else ["sums"] * 40
-    router = kind.fit(learning(tasks, labelled=labelled))
+    router = kind.learn(learning(tasks, labelled=labelled))
     assert isinstance(router, MoDEM | CompositionOfExperts)
     assert router.categories.tasks == ()
     assert router.categories.names[:2] == ("cluster 0", "cluster 1")
@@ -131,7 +131,7 @@ def test_two_tasks_keep_both_sides() -> None:
 
 
 def test_an_unsure_prompt_is_general(three: LearningData) -> None:
-    router = CompositionOfExperts.fit(three)
+    router = CompositionOfExperts.learn(three)
     strict = CompositionOfExperts(
         router.pool,
         router.cost_scale,
@@ -194,7 +194,7 @@ def test_a_price_for_money_reproduces_the_assignment(usd_per_effect: float, seed
 
 
 def test_assignments_under_falling_budgets(three: LearningData) -> None:
-    router = CompositionOfExperts.fit(three)
+    router = CompositionOfExperts.learn(three)
     rich = router.assign(1.0)
     assert rich.categories == ("code", "sums", "verse", "general")
     assert rich.models[:3] == ("c", "a", "b")
@@ -208,7 +208,7 @@ def test_assignments_under_falling_budgets(three: LearningData) -> None:
 
 
 def test_the_policy_at_the_shadow_price_makes_the_assigned_choices(three: LearningData) -> None:
-    router = CompositionOfExperts.fit(three)
+    router = CompositionOfExperts.learn(three)
     tight = router.assign(router.assign(1.0).cost_usd * 0.5)
     policy = gr.Policy(usd_per_effect=tight.usd_per_effect)
     tasks = list(tight.categories[:3])
@@ -229,11 +229,11 @@ def test_the_policy_at_the_shadow_price_makes_the_assigned_choices(three: Learni
 @pytest.mark.parametrize("budget", [0.0, -1.0, 0.009, math.nan, math.inf])
 def test_a_budget_that_cannot_be_met(budget: float, three: LearningData) -> None:
     with pytest.raises(PolicyError, match="budget_usd"):
-        CompositionOfExperts.fit(three).assign(budget)
+        CompositionOfExperts.learn(three).assign(budget)
 
 
 def test_a_budget_without_costs() -> None:
-    router = CompositionOfExperts.fit(learning(["sums", "verse"] * 20, costs=False))
+    router = CompositionOfExperts.learn(learning(["sums", "verse"] * 20, costs=False))
     assert np.isnan(router.predict(["anything"]).cost_usd).all()
     with pytest.raises(PolicyError, match="no training outcome carried a cost"):
         router.assign(1.0)
@@ -248,6 +248,6 @@ def test_three_rows_and_duplicates(kind: type[TextBaseline]) -> None:
         models=pd.DataFrame({"model": ["a", "b"]}),
         outcomes=pd.DataFrame({"query_id": ["1", "3"], "model": ["a", "b"], "effect": [0.5, 0.25]}),
     )
-    router = kind.fit(LearningData.of(data, list("123"), encoder=HashingEncoder(64)))
+    router = kind.learn(LearningData.of(data, list("123"), encoder=HashingEncoder(64)))
     effect = router.predict(["", "same"]).effect
     assert ((effect > 0) & (effect < 1)).all()

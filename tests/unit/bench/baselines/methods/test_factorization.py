@@ -75,7 +75,7 @@ def specialists(num_queries: int = 120, num_held: int = 20) -> LearningData:
 @pytest.mark.parametrize("kind", FACTORS)
 @pytest.mark.parametrize("num_held", [0, 20])
 def test_learns_who_solves_what(kind: type[TextBaseline], num_held: int) -> None:
-    router = kind.fit(specialists(num_held=num_held))
+    router = kind.learn(specialists(num_held=num_held))
     effect = router.predict(["integral derivative", "poem sonnet"]).effect
     assert effect.argmax(axis=1).tolist() == [0, 1]
     assert effect[0, 0] > 0.8
@@ -128,7 +128,7 @@ def test_matrix_factorisation_learns_from_comparisons_alone() -> None:
     shift = rng.uniform(0.0, 0.5, (60, 1))
     prompts = [f"prompt {i} {i % 3}" for i in range(60)]
     low, high = (
-        MatrixFactorization.fit(learning(prompts, values.tolist()))
+        MatrixFactorization.learn(learning(prompts, values.tolist()))
         for values in (effect, effect + shift)
     )
     questions = Questions.of(Queries.of(["prompt 1", ""]), low.encoder)
@@ -164,7 +164,7 @@ def test_unseen_rows_get_the_mean() -> None:
 
 @pytest.mark.parametrize("kind", TRAINED)
 def test_a_model_without_outcomes_is_average(kind: type[TextBaseline]) -> None:
-    effect = kind.fit(specialists()).predict(["integral derivative 7", "poem sonnet 4"]).effect
+    effect = kind.learn(specialists()).predict(["integral derivative 7", "poem sonnet 4"]).effect
     assert (effect[:, 3] >= effect[:, 2]).all()
     assert (effect[:, 3] < effect[:, :2].max(axis=1)).all()
 
@@ -195,7 +195,7 @@ ODD: dict[str, tuple[list[str], list[list[float]], int]] = {
 @pytest.mark.parametrize("case", ODD)
 def test_odd_data(kind: type[TextBaseline], case: str) -> None:
     prompts, effect, num_held = ODD[case]
-    router = kind.fit(learning(prompts, effect, num_held=num_held))
+    router = kind.learn(learning(prompts, effect, num_held=num_held))
     predictions = router.predict(["a b", "", "never seen"], tasks=[None, "unknown task", None])
     assert predictions.effect.shape == (3, len(effect[0]))
     assert ((predictions.effect > 0) & (predictions.effect < 1)).all()
@@ -207,11 +207,11 @@ def test_sparse_outcomes_same_seed_and_no_batch_mates(kind: type[TextBaseline]) 
     data = gr.simulate(num_queries=90, num_models=5, missing=0.5).data
     ids = data.queries["query_id"].tolist()
     rows = LearningData.of(data, ids[:70], encoder=HashingEncoder(64), validation_ids=ids[70:])
-    router = kind.fit(rows)
+    router = kind.learn(rows)
     prompts = data.queries["prompt"].tolist()[60:]
     together = router.predict(prompts).effect
-    np.testing.assert_array_equal(kind.fit(rows).predict(prompts).effect, together)
+    np.testing.assert_array_equal(kind.learn(rows).predict(prompts).effect, together)
     alone = np.vstack([router.predict([prompt]).effect for prompt in prompts])
     np.testing.assert_allclose(alone, together, rtol=0, atol=1e-9)
-    other_seed = kind.fit(replace(rows, seed=1)).predict(prompts).effect
+    other_seed = kind.learn(replace(rows, seed=1)).predict(prompts).effect
     assert not np.array_equal(other_seed, together)

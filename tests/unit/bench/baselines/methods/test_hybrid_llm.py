@@ -49,7 +49,7 @@ def uneven(two_topics: Callable[..., LearningData]) -> LearningData:
 def test_the_small_model_gets_what_it_can_do(
     kind: type[HybridLLM], uneven: LearningData, topic_prompts: list[str]
 ) -> None:
-    router = kind.fit(uneven)
+    router = kind.learn(uneven)
     assert (router.models[router.small], router.models[router.large]) == ("small", "large")
     effect = router.predict(topic_prompts).effect
     assert np.isnan(effect[:, 1]).all()
@@ -72,7 +72,7 @@ def test_a_policy_is_a_threshold_on_the_probability(
 ) -> None:
     """With the same two costs for every query, who goes to the small model is whoever has the
     larger probability."""
-    router = kind.fit(uneven)
+    router = kind.learn(uneven)
     probability = sigmoid(router.classifier.apply(uneven.questions.vectors))[:, 0]
     costs = np.tile([COSTS[name] for name in router.models], (len(probability), 1))
     predictions = Predictions.from_arrays(
@@ -102,7 +102,7 @@ def test_transformed_labels_forgive_a_shortfall(
     )
     spread = {}
     for kind in KINDS:
-        router = kind.fit(learning)
+        router = kind.learn(learning)
         on_sum, on_poem = sigmoid(
             router.classifier.apply(router.encoder.encode(topic_prompts).astype(float))
         )[:, 0]
@@ -178,7 +178,7 @@ def test_the_cheapest_by_cost_else_by_price_else_by_effect() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_to_decide_where_the_best_is_the_cheapest(kind: type[HybridLLM]) -> None:
-    router = kind.fit(pool_of(costs=True, prices=False))
+    router = kind.learn(pool_of(costs=True, prices=False))
     effect = router.predict(["one", ""]).effect
     assert np.isfinite(effect).tolist() == [[False, False, True, False]] * 2
     assert router.route("one").model == "c"
@@ -199,5 +199,5 @@ def test_two_models_that_never_met_differ_by_their_means(kind: type[HybridLLM]) 
         outcomes=pd.DataFrame(rows, columns=["query_id", "model", "effect", "cost_usd"]),
     )
     learning = LearningData.of(data, ids, encoder=HashingEncoder(64))
-    effect = kind.fit(learning).predict(["prompt", ""]).effect
+    effect = kind.learn(learning).predict(["prompt", ""]).effect
     np.testing.assert_allclose(effect, np.tile(learning.means.effect[0], (2, 1)), atol=1e-5)

@@ -47,7 +47,7 @@ def test_two_parameter_model_finds_difficulty_and_ability_and_ranks_all_queries_
     data = learning(
         two_kinds(400), (rng.uniform(size=chance.shape) < chance).astype(float), num_held=80
     )
-    router = TwoParameterIRT.fit(data)
+    router = TwoParameterIRT.learn(data)
     assert np.all(np.diff(router.ability) < 0)
     effect = router.predict(["poem sonnet", "integral derivative"]).effect
     np.testing.assert_allclose(effect, chance[:2], atol=0.12)
@@ -57,7 +57,7 @@ def test_two_parameter_model_finds_difficulty_and_ability_and_ranks_all_queries_
 
 @pytest.mark.parametrize("kind", [MultidimensionalIRT, IdentityVectors])
 def test_learns_who_solves_what(kind: type[TextBaseline]) -> None:
-    effect = kind.fit(specialists()).predict(["integral derivative", "poem sonnet"]).effect
+    effect = kind.learn(specialists()).predict(["integral derivative", "poem sonnet"]).effect
     assert effect.argmax(axis=1).tolist() == [0, 1]
     assert effect[:, :2].max(axis=1).min() > 0.7
     assert effect[:, 2].max() < 0.4
@@ -67,7 +67,7 @@ def test_one_ability_cannot_tell_specialists_apart() -> None:
     """What the multidimensional model adds: one number a model names the same best on both
     kinds."""
     effect = (
-        TwoParameterIRT.fit(specialists()).predict(["integral derivative", "poem sonnet"]).effect
+        TwoParameterIRT.learn(specialists()).predict(["integral derivative", "poem sonnet"]).effect
     )
     assert effect[0].argmax() == effect[1].argmax()
 
@@ -88,7 +88,7 @@ def test_multidimensional_model_by_hand() -> None:
 
 def test_warm_up_averages_with_the_five_nearest_training_queries() -> None:
     data = specialists()
-    router = MultidimensionalIRT.fit(data)
+    router = MultidimensionalIRT.learn(data)
     questions = Questions.of(Queries.of(["integral derivative of a poem"]), data.encoder)
     similarity = data.questions.vectors @ questions.vectors[0]
     near = data.questions.vectors[np.argsort(-np.round(similarity, 10), kind="stable")[:5]].mean(
@@ -109,7 +109,7 @@ def test_identity_is_what_the_quiz_shows() -> None:
     np.testing.assert_allclose(identity[0], identity[1], atol=1e-9)
     assert np.abs(identity[0] - identity[2]).max() > 1
     np.testing.assert_allclose(identity[3], 0, atol=1e-9)
-    effect = IdentityVectors.fit(data).predict(["poem sonnet", ""]).effect
+    effect = IdentityVectors.learn(data).predict(["poem sonnet", ""]).effect
     np.testing.assert_allclose(effect[:, 0], effect[:, 1], atol=1e-9)
 
 

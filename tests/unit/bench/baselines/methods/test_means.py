@@ -68,7 +68,7 @@ ALL = ("q1", "q2", "q3", "q4")
 
 
 def test_best_single_shrinks_towards_the_pool(small: RoutingDataset) -> None:
-    router = BestSingle.fit(learning(small, ALL))
+    router = BestSingle.learn(learning(small, ALL))
     predictions = router.predict(["anything", ""], tasks=["sums", None])
     pool_mean = (4 + 0.5) / (6 + 1)
     expected = [(3 + 5 * pool_mean) / 9, (1 + 5 * pool_mean) / 7, pool_mean]
@@ -79,8 +79,8 @@ def test_best_single_shrinks_towards_the_pool(small: RoutingDataset) -> None:
 
 
 def test_task_mean_shrinks_towards_the_model(small: RoutingDataset) -> None:
-    router = TaskMean.fit(learning(small, ALL))
-    means = BestSingle.fit(learning(small, ALL)).predict([""])
+    router = TaskMean.learn(learning(small, ALL))
+    means = BestSingle.learn(learning(small, ALL)).predict([""])
     predictions = router.predict(["", "", "", ""], tasks=["sums", "words", None, "never seen"])
     a, b, new = means.effect[0]
     np.testing.assert_allclose(predictions.effect[0], [(2 + 5 * a) / 7, (0 + 5 * b) / 6, new])
@@ -95,7 +95,7 @@ def test_task_mean_shrinks_towards_the_model(small: RoutingDataset) -> None:
 
 
 def test_only_the_given_queries_are_used(small: RoutingDataset) -> None:
-    router = TaskMean.fit(learning(small, ("q1", "q2")))
+    router = TaskMean.learn(learning(small, ("q1", "q2")))
     pool_mean = (2 + 0.5) / (3 + 1)
     assert router.predict([""]).effect[0, 0] == pytest.approx((2 + 5 * pool_mean) / 7)
     assert router.tasks == ("sums",)
@@ -144,7 +144,7 @@ def test_alone_in_a_batch_and_in_any_order(
 
 
 def test_routes_and_refuses_a_bare_string(small: RoutingDataset) -> None:
-    router = TaskMean.fit(learning(small, ALL))
+    router = TaskMean.learn(learning(small, ALL))
     assert router.route("x", task="words", policy=Policy.preset("performance_first")).model == "b"
     assert router.route("x", task="sums", policy=Policy.preset("performance_first")).model == "a"
     with pytest.raises(DataError, match="single string"):
@@ -198,13 +198,13 @@ def test_rasch_fills_a_gap_that_task_means_cannot() -> None:
     tasks: dict[str, str | None] = {f"e{i}": "easy" for i in range(40)} | {
         f"h{i}": "hard" for i in range(40)
     }
-    router = RaschRouter.fit(learning(dataset(rows, tasks, ["weak", "strong"]), list(tasks)))
+    router = RaschRouter.learn(learning(dataset(rows, tasks, ["weak", "strong"]), list(tasks)))
     weak, strong = router.predict([""], tasks=["hard"]).effect[0]
     assert weak < strong < router.predict([""], tasks=["easy"]).effect[0, 1]
 
 
 def test_rasch_without_a_task_averages_over_the_tasks(small: RoutingDataset) -> None:
-    router = RaschRouter.fit(learning(small, ("q1", "q2", "q3")))
+    router = RaschRouter.learn(learning(small, ("q1", "q2", "q3")))
     sums, words = router.predict(["", ""], tasks=["sums", "words"]).effect
     np.testing.assert_allclose(router.predict([""]).effect[0], (2 * sums + words) / 3)
     assert not np.allclose(sums, words)
@@ -214,4 +214,6 @@ def test_best_single_on_real_data(shared_data: Callable[[str], Path]) -> None:
     data = load_dataset(shared_data("bfcl_v1"))
     ids = tuple(data.queries["query_id"])
     means = np.nanmean(data.outcome_matrix("effect"), axis=0)
-    assert BestSingle.fit(learning(data, ids)).best_model == data.pool.names[int(np.argmax(means))]
+    assert (
+        BestSingle.learn(learning(data, ids)).best_model == data.pool.names[int(np.argmax(means))]
+    )

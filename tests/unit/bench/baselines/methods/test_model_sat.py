@@ -32,7 +32,7 @@ def questions(router: ModelSAT, prompts: list[str]) -> Questions:
 
 
 def test_capability_is_the_shrunk_mean_on_each_task(schools: LearningData) -> None:
-    router = ModelSAT.fit(schools)
+    router = ModelSAT.learn(schools)
     means = schools.means.effect[0]
     poems, sums = (
         (40 * 0.1 + 5 * means[0]) / 45,
@@ -44,7 +44,7 @@ def test_capability_is_the_shrunk_mean_on_each_task(schools: LearningData) -> No
 
 
 def test_clusters_are_probes_where_there_are_no_tasks(specialists: LearningData) -> None:
-    router = ModelSAT.fit(specialists)
+    router = ModelSAT.learn(specialists)
     assert router.capability.shape == (4, 20)
     assert router.share.sum() == pytest.approx(1.0)
 
@@ -52,7 +52,7 @@ def test_clusters_are_probes_where_there_are_no_tasks(specialists: LearningData)
 def test_a_newcomer_needs_only_its_accuracies(
     schools: LearningData, topic_prompts: list[str]
 ) -> None:
-    router = ModelSAT.fit(schools)
+    router = ModelSAT.learn(schools)
     newcomers = np.array([[0.15, 0.85], [0.85, 0.15]])  # (poems, sums)
     on_sum, on_poem = router.success(questions(router, topic_prompts), newcomers)
     assert on_sum[0] > 0.7 > 0.3 > on_sum[1]
@@ -60,7 +60,7 @@ def test_a_newcomer_needs_only_its_accuracies(
 
 
 def test_overfits(schools: LearningData, topic_prompts: list[str]) -> None:
-    router = ModelSAT.fit(schools)
+    router = ModelSAT.learn(schools)
     error = np.abs(router.effect(schools.questions) - schools.outcomes.effect)[:, :6]
     assert error.mean() < 0.1
     best_at_sum, best_at_poem = router.predict(topic_prompts).effect.argmax(axis=1)

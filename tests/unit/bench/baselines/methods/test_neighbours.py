@@ -52,7 +52,7 @@ def arc() -> RoutingDataset:
 
 
 def test_means_over_the_nearest_that_the_model_answered(arc: RoutingDataset) -> None:
-    router = NearestNeighbours.fit(
+    router = NearestNeighbours.learn(
         LearningData.of(arc, tuple(arc.queries["query_id"]), encoder=AngleEncoder())
     )
     assert router.k == 10  # no validation: the default, but not more than there are queries
@@ -67,7 +67,7 @@ def test_means_over_the_nearest_that_the_model_answered(arc: RoutingDataset) -> 
 
 
 def test_without_answered_neighbours_the_models_mean_stands(arc: RoutingDataset) -> None:
-    router = NearestNeighbours.fit(
+    router = NearestNeighbours.learn(
         LearningData.of(arc, tuple(arc.queries["query_id"]), encoder=AngleEncoder())
     )
     near = replace(router, k=3)
@@ -76,7 +76,7 @@ def test_without_answered_neighbours_the_models_mean_stands(arc: RoutingDataset)
 
 def test_equals_go_to_the_earlier_query() -> None:
     data = dataset([30, 10, 350], [(30, "a", 0.0), (10, "a", 1.0), (350, "a", 0.0)])
-    router = NearestNeighbours.fit(
+    router = NearestNeighbours.learn(
         LearningData.of(data, ("q30", "q10", "q350"), encoder=AngleEncoder())
     )
     one = replace(router, k=1)
@@ -94,7 +94,7 @@ def test_k_is_the_one_with_the_lowest_validation_loss() -> None:
         angles, [(x, "a", float(x // 36 % 2)) for x in angles] + [(x, "b", 0.5) for x in angles]
     )
     train, held = [f"q{x}" for x in angles if x % 3], [f"q{x}" for x in angles if x % 3 == 0]
-    assert NearestNeighbours.fit(
+    assert NearestNeighbours.learn(
         LearningData.of(data, train, encoder=AngleEncoder(), validation_ids=held)
     ).k in (5, 10)
     noisy = dataset(
@@ -103,7 +103,7 @@ def test_k_is_the_one_with_the_lowest_validation_loss() -> None:
         + [(x, "b", 0.5) for x in angles],
     )
     assert (
-        NearestNeighbours.fit(
+        NearestNeighbours.learn(
             LearningData.of(noisy, train, encoder=AngleEncoder(), validation_ids=held)
         ).k
         >= 40
@@ -133,7 +133,7 @@ def test_alone_and_in_a_batch_are_identical() -> None:
         ),
     )
     encoder = create_encoder(EncoderConfig(name="hashing", dimension=64))
-    router = NearestNeighbours.fit(
+    router = NearestNeighbours.learn(
         LearningData.of(data, tuple(data.queries["query_id"]), encoder=encoder)
     )
     batch = router.predict(["", *prompts, ""])

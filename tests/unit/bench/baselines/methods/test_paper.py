@@ -227,7 +227,7 @@ def test_serving_equals_the_nets() -> None:
     learning = simulated()
     assert learning.validation is not None
     assert learning.held_questions is not None
-    router = PaperGraphRouter.fit(learning)
+    router = PaperGraphRouter.learn(learning)
     maker = GraphMaker.of(learning, share_ties=False)
     train, held = (
         maker.graph(learning.train, learning.questions),
@@ -246,7 +246,7 @@ def test_serving_equals_the_nets() -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_the_logit_is_linear_in_the_query() -> None:
-    router = PaperGraphRouter.fit(simulated())
+    router = PaperGraphRouter.learn(simulated())
     vectors = np.random.default_rng(0).normal(size=(2, 64))
     both = np.stack([*vectors, vectors.mean(axis=0)])
     scores = router.preset_scores(Questions(both, Queries.of([""] * 3)))
@@ -257,7 +257,7 @@ def test_the_logit_is_linear_in_the_query() -> None:
 @pytest.mark.usefixtures("quick")
 def test_an_unknown_task_is_a_zero_vector() -> None:
     learning = simulated()
-    router = PaperGraphRouter.fit(learning)
+    router = PaperGraphRouter.learn(learning)
     known = learning.tasks[0][0]
     effect = router.preset_scores(
         Questions.of(Queries.of(["a"] * 3, [None, "never seen", known]), learning.encoder)
@@ -282,7 +282,7 @@ def test_odd_data(validate: bool, costs: bool, tasks: bool, num_models: int, see
     learning = dataclasses.replace(
         simulated(validate=validate, costs=costs, tasks=tasks, num_models=num_models), seed=seed
     )
-    router, again = PaperGraphRouter.fit(learning), PaperGraphRouter.fit(learning)
+    router, again = PaperGraphRouter.learn(learning), PaperGraphRouter.learn(learning)
     prompts = ["", "Add 3 and 4.", "Add 3 and 4."]
     predicted = router.predict(prompts, tasks=[None, "arithmetic", None])
     assert ((predicted.effect > 0) & (predicted.effect < 1)).all()
@@ -309,7 +309,9 @@ def test_a_model_without_outcomes_and_three_rows() -> None:
         ),
     )
     effect = (
-        PaperGraphRouter.fit(LearningData.of(data, ["q0", "q1", "q2"], encoder=HashingEncoder(64)))
+        PaperGraphRouter.learn(
+            LearningData.of(data, ["q0", "q1", "q2"], encoder=HashingEncoder(64))
+        )
         .predict(["x"])
         .effect
     )
@@ -348,7 +350,7 @@ def test_it_learns_two_specialists() -> None:
     learning = LearningData.of(
         data, ids[:60], encoder=HashingEncoder(64), validation_ids=ids[60:], seed=0
     )
-    router = PaperGraphRouter.fit(learning)
+    router = PaperGraphRouter.learn(learning)
     predicted = router.predict(
         ["add the numbers 7 and 11", "translate the word w7"], tasks=["sums", "words"]
     )
@@ -360,7 +362,7 @@ def test_it_learns_two_specialists() -> None:
 def test_shared_ties_change_what_is_learned() -> None:
     learning = simulated()
     first, all_of_them = (
-        kind.fit(learning).predict(["Add 3 and 4."]).effect
+        kind.learn(learning).predict(["Add 3 and 4."]).effect
         for kind in (PaperGraphRouter, PaperGraphRouterTies)
     )
     assert not np.allclose(first, all_of_them)

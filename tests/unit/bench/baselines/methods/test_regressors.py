@@ -78,7 +78,7 @@ def test_validation_rows_choose_the_penalty(specialists: LearningData) -> None:
 def test_specialists_are_told_by_the_text(
     kind: type[TextBaseline], specialists: LearningData, topic_prompts: list[str]
 ) -> None:
-    router = kind.fit(specialists)
+    router = kind.learn(specialists)
     on_sum, on_poem = router.predict(topic_prompts).effect
     assert router.models[int(np.argmax(on_sum))] == "adder"
     assert router.models[int(np.argmax(on_poem))] == "poet"
@@ -89,7 +89,7 @@ def test_specialists_are_told_by_the_text(
 
 @pytest.mark.parametrize("kind", REGRESSORS)
 def test_overfits(kind: type[TextBaseline], specialists: LearningData) -> None:
-    router = kind.fit(specialists)
+    router = kind.learn(specialists)
     error = np.abs(router.effect(specialists.questions) - specialists.outcomes.effect)[:, :3]
     assert np.nanmean(error) < 0.2
 
@@ -97,7 +97,7 @@ def test_overfits(kind: type[TextBaseline], specialists: LearningData) -> None:
 def test_support_vectors_rank_without_validation_rows(
     specialists: LearningData, topic_prompts: list[str]
 ) -> None:
-    router = LinearSVM.fit(LearningData(specialists.train, None, specialists.encoder))
+    router = LinearSVM.learn(LearningData(specialists.train, None, specialists.encoder))
     assert router.curve.slope > 0
     assert router.predict(topic_prompts).effect.argmax(axis=1).tolist() == [0, 1]
 

@@ -47,7 +47,7 @@ def specialists(num_queries: int = 120, num_held: int = 20) -> LearningData:
 @pytest.mark.parametrize("num_held", [0, 20])
 def test_learns_who_solves_what(num_held: int) -> None:
     effect = (
-        RouterDC.fit(specialists(num_held=num_held))
+        RouterDC.learn(specialists(num_held=num_held))
         .predict(["integral derivative", "poem sonnet"])
         .effect
     )

@@ -83,7 +83,7 @@ def test_theta_is_recovered() -> None:
     np.testing.assert_allclose(
         answer_errors(answers).mean(axis=0), 8 * SPREADS**2, rtol=0.25, atol=0.05
     )
-    router = Smoothie.fit(learn(answers, prompts, 4))
+    router = Smoothie.learn(learn(answers, prompts, 4))
     pooled = Smoothie(
         **{
             **vars(router),
@@ -108,7 +108,7 @@ def test_the_local_estimate_follows_the_kind_of_prompt() -> None:
             world(rng, np.array([1.0, 0.1, 0.5, 0.5]), 60),
         ]
     )
-    router = Smoothie.fit(learn(answers, sums + words, 4))
+    router = Smoothie.learn(learn(answers, sums + words, 4))
     effect = router.predict(["add the numbers 7 and 9", "translate word w99 please"]).effect
     assert effect[0].argmax() == 0
     assert effect[1].argmax() == 1
@@ -119,7 +119,7 @@ def test_the_local_estimate_follows_the_kind_of_prompt() -> None:
 def test_effects_rank_as_theta_with_one_half_in_the_middle() -> None:
     prompts = [f"prompt {i}" for i in range(50)]
     learning = learn(world(np.random.default_rng(0), np.array([0.2, 0.5, 0.9]), 50), prompts, 3)
-    router = Smoothie.fit(learning)
+    router = Smoothie.learn(learning)
     effect, theta = router.effect(learning.questions), router.theta(learning.questions)
     np.testing.assert_array_equal(np.argsort(effect, axis=1), np.argsort(theta, axis=1))
     np.testing.assert_allclose(np.median(effect, axis=1), 0.5)
@@ -129,7 +129,7 @@ def test_labels_are_never_used() -> None:
     prompts = [f"prompt {i}" for i in range(30)]
     answers = world(np.random.default_rng(0), SPREADS, 30)
     right, wrong = (
-        Smoothie.fit(learn(answers, prompts, 4, effect=effect)) for effect in (1.0, 0.0)
+        Smoothie.learn(learn(answers, prompts, 4, effect=effect)) for effect in (1.0, 0.0)
     )
     np.testing.assert_array_equal(right.predict(prompts).effect, wrong.predict(prompts).effect)
 
@@ -139,19 +139,19 @@ def test_gaps_and_small_data() -> None:
     answers[:, 3] = np.nan  # never recorded
     answers[::2, 1] = np.nan
     prompts = [f"prompt {i}" for i in range(30)]
-    effect = Smoothie.fit(learn(answers, prompts, 4)).predict(["x", ""]).effect
+    effect = Smoothie.learn(learn(answers, prompts, 4)).predict(["x", ""]).effect
     np.testing.assert_array_equal(effect[:, 3], 0.5)
     assert (effect[:, 0] > effect[:, 2]).all()
-    tiny = Smoothie.fit(learn(answers[1:4], prompts[:3], 4))
+    tiny = Smoothie.learn(learn(answers[1:4], prompts[:3], 4))
     assert len(tiny.vectors) < NUM_NEIGHBOURS
     assert np.isfinite(tiny.predict(["x"]).effect).all()
-    same = Smoothie.fit(learn(np.ones((5, 4, 2)), prompts[:5], 4)).predict(["x"]).effect
+    same = Smoothie.learn(learn(np.ones((5, 4, 2)), prompts[:5], 4)).predict(["x"]).effect
     np.testing.assert_allclose(same, 0.5)
 
 
 def test_alone_and_in_a_batch() -> None:
     prompts = [f"prompt {i} about {i % 7}" for i in range(80)]
-    router = Smoothie.fit(learn(world(np.random.default_rng(0), SPREADS, 80), prompts, 4))
+    router = Smoothie.learn(learn(world(np.random.default_rng(0), SPREADS, 80), prompts, 4))
     batch = router.predict(["about 3", "", "prompt"]).effect
     for i, prompt in enumerate(["about 3", "", "prompt"]):
         np.testing.assert_allclose(router.predict([prompt]).effect[0], batch[i], rtol=0, atol=1e-12)
@@ -159,6 +159,6 @@ def test_alone_and_in_a_batch() -> None:
 
 def test_without_enough_answers_it_does_not_apply() -> None:
     with pytest.raises(NotApplicableError, match="smoothie needs the texts of answers"):
-        Smoothie.fit(learn(None, ["a", "b"], 3))
+        Smoothie.learn(learn(None, ["a", "b"], 3))
     with pytest.raises(NotApplicableError, match="at least three models"):
-        Smoothie.fit(learn(np.ones((2, 2, 4)), ["a", "b"], 2))
+        Smoothie.learn(learn(np.ones((2, 2, 4)), ["a", "b"], 2))

@@ -66,7 +66,7 @@ def specialists() -> LearningData:
 def test_each_subject_gets_its_specialist(
     kind: type[TextBaseline], specialists: LearningData
 ) -> None:
-    router = kind.fit(specialists)
+    router = kind.learn(specialists)
     effect = router.predict(["which river today", "describe loop again"]).effect
     assert effect[:, :2].argmax(axis=1).tolist() == [0, 1]
     assert (
@@ -106,7 +106,7 @@ def test_the_upper_bound_by_hand(
     specialists: LearningData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tags, "SETTINGS", ((30.0, 2.0),))
-    router = MixLLM.fit(specialists)
+    router = MixLLM.learn(specialists)
     assert router.inverse is not None
     x = router.space.features(specialists.questions.vectors[3:4])[0]
     bounds = (
@@ -161,7 +161,7 @@ def test_tag_scores_are_means_over_the_prompts_tags() -> None:
     rows = [(f"the river {i}", "t", {"a": 1.0, "b": 0.5}) for i in range(6)]
     rows += [(f"the stone {i}", "u", {"a": 0.0, "b": 0.5}) for i in range(34)]
     data = learning(rows)
-    router = TagRouter.fit(data)
+    router = TagRouter.learn(data)
     assert router.keywords.words == ("river",)
     mean = data.means.effect[0, 0]
     river, task_t, task_u = (6 + 5 * mean) / 11, (6 + 5 * mean) / 11, 5 * mean / 39
@@ -173,7 +173,7 @@ def test_tag_scores_are_means_over_the_prompts_tags() -> None:
 def test_a_known_task_is_a_tag_and_an_unknown_one_is_predicted() -> None:
     rows = [(f"river stream water {i}", "t", {"a": 1.0, "b": 0.0}) for i in range(20)]
     rows += [(f"loop array stack {i}", "u", {"a": 0.0, "b": 1.0}) for i in range(20)]
-    router = TagRouter.fit(learning(rows))
+    router = TagRouter.learn(learning(rows))
     hidden, strange, known = (
         router.predict(["stack array"], tasks=[task]).effect[0] for task in (None, "opera", "t")
     )
@@ -187,7 +187,7 @@ def test_a_known_task_is_a_tag_and_an_unknown_one_is_predicted() -> None:
 def test_three_rows_of_one_prompt(
     kind: type[TextBaseline], effects: tuple[float, float, float]
 ) -> None:
-    router = kind.fit(learning([("same words", None, {"a": effect}) for effect in effects]))
+    router = kind.learn(learning([("same words", None, {"a": effect}) for effect in effects]))
     predictions = router.predict(["", "same words", "something else entirely"])
     assert ((predictions.effect > 0) & (predictions.effect < 1)).all()
     assert np.isnan(predictions.cost_usd).all()

@@ -38,7 +38,7 @@ def lengths(num_outcomes: int) -> LearningData:
 
 
 def test_follows_a_window_of_lengths() -> None:
-    router = BoostedTrees.fit(lengths(10))
+    router = BoostedTrees.learn(lengths(10))
     short, middle, long = router.predict(["word " * n for n in (5, 60, 110)]).effect[:, 0]
     assert middle > 0.9
     assert max(short, long) < 0.1
@@ -46,7 +46,7 @@ def test_follows_a_window_of_lengths() -> None:
 
 def test_a_model_with_few_outcomes_keeps_its_mean() -> None:
     learning = lengths(trees.MIN_OUTCOMES - 1)
-    router = BoostedTrees.fit(learning)
+    router = BoostedTrees.learn(learning)
     assert [bool(text) for text in router.trees] == [True, False, False]
     np.testing.assert_allclose(
         router.predict(["word", ""]).effect[:, 1:], np.tile(learning.means.effect[0, 1:], (2, 1))
@@ -55,13 +55,13 @@ def test_a_model_with_few_outcomes_keeps_its_mean() -> None:
 
 def test_enough_equal_outcomes_raise_the_mean() -> None:
     learning = lengths(trees.MIN_OUTCOMES)
-    router = BoostedTrees.fit(learning)
+    router = BoostedTrees.learn(learning)
     assert router.trees[1]
     assert (router.predict(["word"]).effect[:, 1] >= learning.means.effect[0, 1]).all()
 
 
 def test_the_text_of_the_trees_is_all_there_is() -> None:
-    router = BoostedTrees.fit(lengths(60))
+    router = BoostedTrees.learn(lengths(60))
     prompts = ["word " * n for n in range(1, 120, 10)]
     again = replace(router)
     assert "_boosters" not in vars(again)
@@ -80,11 +80,11 @@ def test_noise_ends_the_boosting_early(monkeypatch: pytest.MonkeyPatch) -> None:
     learning = LearningData.of(
         noisy, ids[:200], encoder=HashingEncoder(16), validation_ids=ids[200:]
     )
-    router = BoostedTrees.fit(learning)
+    router = BoostedTrees.learn(learning)
     counts = [text.count("\nTree=") for text in router.trees]
     assert max(counts) < trees.MAX_ROUNDS / 3
     monkeypatch.setattr(trees, "DEFAULT_ROUNDS", 7)
-    unchecked = BoostedTrees.fit(LearningData(learning.train, None, learning.encoder))
+    unchecked = BoostedTrees.learn(LearningData(learning.train, None, learning.encoder))
     assert [text.count("\nTree=") for text in unchecked.trees] == [7, 7]
 
 

@@ -65,7 +65,7 @@ def specialists() -> LearningData:
 
 
 def test_errors_of_a_cluster_are_shrunk_means(specialists: LearningData) -> None:
-    router = UniRouteKMeans.fit(specialists)
+    router = UniRouteKMeans.learn(specialists)
     cluster = nearest_centre(specialists.questions.vectors, router.centres)
     mean_a = specialists.means.effect[0, 0]
     inside = cluster == nearest_centre(specialists.questions.vectors[:1], router.centres)[0]
@@ -78,7 +78,7 @@ def test_errors_of_a_cluster_are_shrunk_means(specialists: LearningData) -> None
 def test_each_cluster_gets_its_specialist(
     kind: type[TextBaseline], specialists: LearningData
 ) -> None:
-    router = kind.fit(specialists)
+    router = kind.learn(specialists)
     effect = router.predict(["2", "88"]).effect
     assert effect[0, 0] > 0.8 > 0.2 > effect[0, 1]
     assert effect[1, 1] > 0.8 > 0.2 > effect[1, 0]
@@ -96,7 +96,7 @@ def test_few_clusters_are_chosen_where_more_only_add_noise() -> None:
     rows = [
         (angle, "a", float(rng.random() < (0.8 if float(angle) < 45 else 0.2))) for angle in angles
     ]
-    router = UniRouteKMeans.fit(learning(angles, rows, held=angles[::3]))
+    router = UniRouteKMeans.learn(learning(angles, rows, held=angles[::3]))
     assert len(router.centres) == 8
 
 
@@ -114,7 +114,7 @@ def test_the_learned_map_moves_a_border_that_k_means_draws_wrongly() -> None:
     data._centres[32] = data._centres[16] = data._centres[64] = np.array(
         [[1.0, 0.0], [np.cos(0.8), np.sin(0.8)], [0.0, 1.0]]
     )
-    learned = UniRouteLearnedMap.fit(data)
+    learned = UniRouteLearnedMap.learn(data)
     hard = UniRouteKMeans(
         data.pool, data.cost_scale, data.encoder, data.amounts, data.centres(32), learned.errors
     )
@@ -126,14 +126,14 @@ def test_the_learned_map_moves_a_border_that_k_means_draws_wrongly() -> None:
 
 def test_the_learned_map_fits_what_it_is_trained_on(specialists: LearningData) -> None:
     alone = LearningData(specialists.train, None, specialists.encoder)
-    router = UniRouteLearnedMap.fit(alone)
+    router = UniRouteLearnedMap.learn(alone)
     assert log_loss(router.effect(alone.questions), alone.outcomes.effect) < 0.25
 
 
 @pytest.mark.parametrize("kind", ROUTERS)
 def test_fitting_twice_gives_the_same(kind: type[TextBaseline], specialists: LearningData) -> None:
     again = LearningData(specialists.train, specialists.validation, specialists.encoder)
-    first, second = (kind.fit(data).predict(["3", "50"]) for data in (specialists, again))
+    first, second = (kind.learn(data).predict(["3", "50"]) for data in (specialists, again))
     np.testing.assert_array_equal(first.effect, second.effect)
 
 
@@ -146,7 +146,7 @@ def test_three_rows_without_validation(
         ["1", "2", "70"],
         [(angle, "a", e) for angle, e in zip(["1", "2", "70"], effects, strict=True)],
     )
-    predictions = kind.fit(data).predict(["", "1", "1", "300"])
+    predictions = kind.learn(data).predict(["", "1", "1", "300"])
     assert predictions.effect.shape == (4, 3)
     assert ((predictions.effect > 0) & (predictions.effect < 1)).all()
     assert np.isnan(predictions.cost_usd).all()

@@ -154,7 +154,7 @@ class Failing(BestSingle):
     name = "failing"
 
     @classmethod
-    def fit(cls, data: LearningData) -> Failing:
+    def learn(cls, data: LearningData) -> Failing:
         raise ZeroDivisionError("it broke\non two lines")
 
 

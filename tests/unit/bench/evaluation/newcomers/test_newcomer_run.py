@@ -145,9 +145,7 @@ def test_what_is_judged_is_what_the_router_said(done: NewcomerPlan) -> None:
     """The whole way, from a router of one's own to the figure."""
     cell = next(cell for cell in done.cells if cell.router == "rasch" and cell.seed == 0)
     prepared = prepare_newcomers(cell)
-    router = RaschRouter.fit(prepared.learning).add_models(
-        prepared.cards, outcomes=prepared.shown(5)
-    )
+    router = RaschRouter.fit(prepared.view).add_models(prepared.cards, outcomes=prepared.shown(5))
     columns = [router.models.index(model) for model in prepared.models]
     expected = router.predict(
         prepared.evaluation_set.prompts, tasks=prepared.evaluation_set.tasks
@@ -175,7 +173,7 @@ def test_suggested_outcomes_are_enough_recorded_and_begin_alike(
 ) -> None:
     cell = next(cell for cell in done.cells if cell.router == "graphrouter")
     prepared = prepare_newcomers(cell)
-    router = GraphRouter.fit(prepared.known, quick, split=prepared.split)
+    router = GraphRouter.fit(prepared.view, quick)
     most = prepared.newcomers["model"].value_counts()
     shown = suggested_outcomes(router, prepared, [2, 4, 1000])
     for count, frame in shown.items():
@@ -255,7 +253,7 @@ def test_a_newcomer_without_training_outcomes_takes_part(
     )
     prepared = prepare_newcomers(plan.cells[1])
     silent = data.outcomes["model"].isin(prepared.models) & data.outcomes["query_id"].isin(
-        prepared.full_split.train
+        prepared.whole.split.train
     )
     thinner = RoutingDataset.from_frames(
         queries=data.queries,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import graphrouter as gr
+from graphrouter.bench.baselines import LearningData
 from graphrouter.bench.evaluation.newcomers.newcomer_cells import HoldOut, NewcomerCell
 from graphrouter.bench.evaluation.newcomers.newcomer_split import (
     NewcomerSplit,
@@ -45,8 +46,8 @@ def test_held_out_models_are_in_nothing_that_is_fitted(
 ) -> None:
     prepared = bench_of(world, quick, tmp_path)
     assert 1 <= len(prepared.models) <= 2
-    assert not set(prepared.known.outcomes["model"]) & set(prepared.models)
-    assert not set(prepared.learning.pool.names) & set(prepared.models)
+    assert not set(prepared.view.data.outcomes["model"]) & set(prepared.models)
+    assert not set(prepared.view.derive(LearningData.of_view).pool.names) & set(prepared.models)
     assert (
         prepared.evaluation_set.models == prepared.data.pool.names
     )  # everybody is evaluated among all models
@@ -64,7 +65,7 @@ def test_newcomers_are_shown_training_outcomes_alone_and_more_contain_fewer(
     everything = prepared.shown(None)
     assert everything is not None
     assert set(everything["model"]) == set(prepared.models)
-    assert set(everything["query_id"]) <= set(prepared.full_split.train)
+    assert set(everything["query_id"]) <= set(prepared.whole.split.train)
     assert prepared.shown(0) is None
     for model in prepared.models:
         order = everything.loc[everything["model"] == model, "query_id"].tolist()
@@ -73,7 +74,7 @@ def test_newcomers_are_shown_training_outcomes_alone_and_more_contain_fewer(
             assert shown is not None
             assert shown.loc[shown["model"] == model, "query_id"].tolist() == order[:shot]
         recorded = prepared.data.outcomes.query("model == @model")["query_id"]
-        assert len(order) == int(recorded.isin(prepared.full_split.train).sum())
+        assert len(order) == int(recorded.isin(prepared.whole.split.train).sum())
 
 
 def test_a_held_out_task_is_in_nothing_that_is_fitted(
@@ -84,7 +85,7 @@ def test_a_held_out_task_is_in_nothing_that_is_fitted(
     task = pick_tasks(data, split, seed=0, most=1)[0]
     prepared = bench_of(world, quick, tmp_path, task=task)
     theirs = set(data.queries.query("task == @task")["query_id"])
-    assert not theirs & {*prepared.split.train, *prepared.split.validation}
+    assert not theirs & {*prepared.view.split.train, *prepared.view.split.validation}
     assert set(prepared.evaluation_set.query_ids) == theirs & set(split.test)
     assert prepared.is_scored.all()
     shown = prepared.shown(3)

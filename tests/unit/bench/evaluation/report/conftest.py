@@ -18,6 +18,7 @@ from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.data import split_dataset
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.policy import CostScale
+from graphrouter.router.training_view import TrainingView
 from graphrouter.types import ObservedOutcomes, Predictions
 
 HOSTILE = "<script>alert(1)</script>"
@@ -83,18 +84,17 @@ def simulated(
     runs = []
     for seed in seeds:
         split = split_dataset(data, gr.TrainConfig().split.model_copy(update={"seed": seed}))
-        learning = LearningData.of_split(data, split, HashingEncoder(64))
-        baselines = dict(
-            fit_baselines(learning, ["frugal_gpt"] if learning.cost_scale.is_known else ["rasch"])
-        )
-        judged = fit_baselines(learning, ["knn"])["knn"]
+        view = TrainingView.of(data, split=split, encoder=HashingEncoder(64))
+        scale = view.derive(LearningData.of_view).cost_scale
+        baselines = dict(fit_baselines(view, ["frugal_gpt"] if scale.is_known else ["rasch"]))
+        judged = fit_baselines(view, ["knn"])["knn"]
         runs.append(
             collect_outputs(
                 judged,
                 data,
                 split.test,
                 baselines=baselines,
-                cost_scale=learning.cost_scale,
+                cost_scale=scale,
                 seed=seed,
             )
         )

@@ -1,0 +1,117 @@
+"""What routers are fitted on: a dataset with its split, settings and text encoder, shared by many fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from graphrouter.config import TrainConfig
+from graphrouter.data import RoutingDataset, Split, split_dataset
+from graphrouter.encoders import TextEncoder, create_encoder
+from graphrouter.exceptions import DataError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingView:
+    """One dataset, how it is divided, the settings and the text encoder.
+
+    Every router can be fitted on it. What a kind of router makes of the rows (tensors, embeddings,
+    clusters) is made on first use and kept, so that the next fit on the same view finds it there.
+
+    Example:
+        >>> import graphrouter as gr
+        >>> from graphrouter.encoders.hashing import HashingEncoder
+        >>> data = gr.simulate(num_queries=60, num_models=3).data
+        >>> view = TrainingView.of(data, encoder=HashingEncoder(64))
+        >>> def count(view: TrainingView) -> int:
+        ...     return len(view.split.train)
+        >>> view.derive(count) == len(view.split.train)
+        True
+    """
+
+    data: RoutingDataset
+    config: TrainConfig
+    split: Split
+    """Which queries train, validate and test; no router looks at the test queries."""
+    encoder: TextEncoder
+    progress: bool = False
+    """Whether fits show progress bars."""
+    _derived: dict[Callable[[TrainingView], Any], Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        data: RoutingDataset | TrainingView,
+        config: TrainConfig | None = None,
+        *,
+        split: Split | None = None,
+        encoder: TextEncoder | None = None,
+        progress: bool = False,
+    ) -> TrainingView:
+        """The view of a dataset, or a view with something else put in place of its own.
+
+        Args:
+            data: A dataset, or a view of one.
+            config: All settings; without it those of the view, or the defaults.
+            split: Without it that of the view, or one drawn by `config.split`.
+            encoder: Without it that of the view, or the one that `config.encoder` names.
+            progress: Show progress bars.
+
+        Raises:
+            DataError: `data` is neither, or has too few queries to split.
+            ConfigError: The settings of the text encoder do not go together.
+            EncoderError: The text encoder cannot be loaded.
+        """
+        if isinstance(data, TrainingView):
+            return data._under(config or data.config, split, encoder, progress=progress)
+        if not isinstance(data, RoutingDataset):
+            raise DataError(
+                f"fit received a {type(data).__name__}; expected a dataset. Load one with "
+                "graphrouter.load_dataset(PATH)."
+            )
+        settings = config or TrainConfig()
+        return cls(
+            data,
+            settings,
+            split or split_dataset(data, settings.split),
+            encoder or create_encoder(settings.encoder),
+            progress,
+        )
+
+    def derive(self, make: Callable[[TrainingView], T]) -> T:
+        """What `make` makes of this view: called once, then remembered.
+
+        Args:
+            make: A function that may look at the data, the split, the text encoder and
+                `config.seed`. Views that differ in other settings share what it made.
+        """
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        made: T = self._derived[make]
+        return made
+
+    def _under(
+        self,
+        config: TrainConfig,
+        split: Split | None,
+        encoder: TextEncoder | None,
+        *,
+        progress: bool,
+    ) -> TrainingView:
+        """This view under other settings; what these do not change stays as it was given."""
+        if split is None and config.split != self.config.split:
+            split = split_dataset(self.data, config.split)
+        if encoder is None and config.encoder != self.config.encoder:
+            encoder = create_encoder(config.encoder)
+        same_rows = split is None and encoder is None and config.seed == self.config.seed
+        return replace(
+            self,
+            config=config,
+            split=split or self.split,
+            encoder=encoder or self.encoder,
+            progress=progress or self.progress,
+            _derived=self._derived if same_rows else {},
+        )
