@@ -209,7 +209,7 @@ def test_router_that_does_not_read_the_prompt_never_flips(
 ) -> None:
     assert learning.validation is not None
     report = measure_robustness(
-        baseline.fit(learning), prompts, tasks=learning.validation.tasks, num_draws=20
+        baseline.learn(learning), prompts, tasks=learning.validation.tasks, num_draws=20
     )
     assert report.score == (1.0, 1.0, 1.0)
     for result in report.results.values():

@@ -112,7 +112,7 @@ def test_list_prices_where_nothing_has_a_cost() -> None:
 def test_without_costs_and_prices_it_does_not_apply(router_class: type[IndifferentRouter]) -> None:
     data = learn([("q1", "a", 1.0, NAN)], {"a": (None, None), "b": (None, None)})
     with pytest.raises(NotApplicableError, match=f"{router_class.name} needs costs or prices"):
-        router_class.fit(data)
+        router_class.learn(data)
 
 
 def test_random_choices_are_even_and_their_own() -> None:
@@ -136,7 +136,7 @@ def test_traces_fit_in_when_all_outcomes_agree(
     router_class: type[IndifferentRouter], effect: float
 ) -> None:
     rows = [(f"q{i}", "a", effect, 0.01) for i in range(3000)]
-    router = router_class.fit(learn(rows, {"a": (None, None), "b": (None, None)}))
+    router = router_class.learn(learn(rows, {"a": (None, None), "b": (None, None)}))
     predicted = router.predict(["x", ""]).effect
     assert ((predicted > 0) & (predicted < 1)).all()
     assert (predicted[:, 0] != predicted[:, 1]).all()

@@ -103,13 +103,13 @@ def test_only_the_given_queries_are_used(small: RoutingDataset) -> None:
 
 def test_held_out_models_are_unseen(small: RoutingDataset) -> None:
     for router_class in ROUTERS:
-        router = router_class.fit(learning(small, ALL, ("a",)))
+        router = router_class.learn(learning(small, ALL, ("a",)))
         without = dataset(
             [("q1", "b", 0.0, 0.01), ("q3", "b", 1.0, np.nan)],
             dict(zip(ALL, ["sums", "sums", "words", None], strict=True)),
             ["a", "b", "new"],
         )
-        blind = router_class.fit(learning(without, ALL))
+        blind = router_class.learn(learning(without, ALL))
         np.testing.assert_array_equal(
             router.predict([""], tasks=["sums"]).effect, blind.predict([""], tasks=["sums"]).effect
         )
@@ -123,7 +123,7 @@ def test_probabilities_stay_inside_when_all_outcomes_agree(
 ) -> None:
     rows: list[Row] = [(f"q{i}", "a", effect, 0.01) for i in range(50)]
     data = dataset(rows, {f"q{i}": "sums" for i in range(50)}, ["a", "b"])
-    router = router_class.fit(learning(data, [f"q{i}" for i in range(50)]))
+    router = router_class.learn(learning(data, [f"q{i}" for i in range(50)]))
     predicted = router.predict(["", ""], tasks=["sums", None]).effect
     assert ((predicted > 0) & (predicted < 1)).all()
     assert (np.abs(predicted - effect) < 0.5).all()
@@ -133,7 +133,7 @@ def test_probabilities_stay_inside_when_all_outcomes_agree(
 def test_alone_in_a_batch_and_in_any_order(
     router_class: type[TaskTableRouter], small: RoutingDataset
 ) -> None:
-    router = router_class.fit(learning(small, ALL))
+    router = router_class.learn(learning(small, ALL))
     tasks = ["sums", None, "words"]
     batch = router.predict(["x", "y", "z"], tasks=tasks)
     for i, task in enumerate(tasks):
