@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from graphrouter.cli.render import new_table, number, one_line, say, show_table
 
 if TYPE_CHECKING:
-    from graphrouter.monitoring.drift import Comparison, DriftReport, ModelCheck
+    from graphrouter.monitoring.drift_report import Comparison, DriftReport, ModelCheck
 
 _TASKS_SHOWN = 3
 _COLUMNS = ("outcomes", "expected", "observed", "difference", "interval", "p")

@@ -27,7 +27,7 @@ UNKNOWN_SPREAD = 0.05
 COLUMNS = ["model", "query", "task", "effect", "expected"]
 
 
-def held_back(router: GraphRouter) -> pd.DataFrame:
+def predict_held_back(router: GraphRouter) -> pd.DataFrame:
     """Outcomes of the router's support beside what it expects without them: model, query, task (empty = unknown), both effects.
 
     A quarter of the support at a time is taken out, all copies of a prompt together, and predicted
@@ -137,7 +137,7 @@ class Calibration:
 
     @classmethod
     def fit(cls, reference: pd.DataFrame) -> Calibration:
-        """The calibration of the outcomes in `reference`, with columns as of `held_back`."""
+        """The calibration of the outcomes in `reference`, with columns as of `predict_held_back`."""
         if reference.empty:
             return cls(Level.unknown(), Level.unknown(), Level.unknown())
         expected = reference["expected"]

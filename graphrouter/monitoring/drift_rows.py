@@ -103,7 +103,7 @@ def _queries_of(outcomes: pd.DataFrame, known: pd.DataFrame, source: str) -> pd.
     return table.assign(task=table.groupby("query")["task"].transform("first"))
 
 
-def with_expected(router: Router, rows: pd.DataFrame) -> pd.DataFrame:
+def add_expected(router: Router, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with `expected` effect, whether it is a `repeated` outcome, and the task as text
     (empty = unknown).
     """

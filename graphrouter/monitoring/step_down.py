@@ -54,13 +54,13 @@ class Chance:
             weights: (num_tests, num_means) which means make up each test.
         """
         value = weights @ means
-        shift = float(common_shift(value[None, :])[0])
+        shift = float(find_common_shift(value[None, :])[0])
         # Drawn around the observed shift: how the shift is estimated depends on where it lies.
         draws = shift + self.draws @ weights.T
-        return Contrasts(value - shift, draws - common_shift(draws)[:, None], shift)
+        return Contrasts(value - shift, draws - find_common_shift(draws)[:, None], shift)
 
 
-def common_shift(values: FloatArray) -> FloatArray:
+def find_common_shift(values: FloatArray) -> FloatArray:
     """The median of each row, and for an even number of columns the point nearest to zero between the two middle values.
 
     A median stays where it is when fewer than half of the values move. Of two values of which one
@@ -71,9 +71,9 @@ def common_shift(values: FloatArray) -> FloatArray:
             shift is 0.
 
     Example:
-        >>> common_shift(np.array([[0.3, 0.0, -0.1], [0.2, 0.3, 0.1]])).tolist()
+        >>> find_common_shift(np.array([[0.3, 0.0, -0.1], [0.2, 0.3, 0.1]])).tolist()
         [0.0, 0.2]
-        >>> common_shift(np.array([[0.3, 0.0], [0.2, 0.3], [-0.1, 0.1]])).tolist()
+        >>> find_common_shift(np.array([[0.3, 0.0], [0.2, 0.3], [-0.1, 0.1]])).tolist()
         [0.0, 0.2, 0.0]
     """
     count = values.shape[1]
@@ -84,7 +84,7 @@ def common_shift(values: FloatArray) -> FloatArray:
     return middle
 
 
-def adjusted_p_values(score: FloatArray, draws: FloatArray) -> FloatArray:
+def adjust_p_values(score: FloatArray, draws: FloatArray) -> FloatArray:
     """Two-sided p-value of each test, (num_tests,), such that any false alarm among them is as rare as the level says.
 
     Step-down maxT: Westfall and Young, "Resampling-Based Multiple Testing" (1993), algorithm 2.8.
@@ -97,7 +97,7 @@ def adjusted_p_values(score: FloatArray, draws: FloatArray) -> FloatArray:
 
     Example:
         >>> draws = np.random.default_rng(0).standard_normal((999, 3))
-        >>> (adjusted_p_values(np.array([9.0, 0.1, -0.2]), draws) < 0.05).tolist()
+        >>> (adjust_p_values(np.array([9.0, 0.1, -0.2]), draws) < 0.05).tolist()
         [True, False, False]
     """
     order = np.argsort(-np.abs(score), kind="stable")

@@ -12,9 +12,11 @@ from numpy.testing import assert_allclose
 from graphrouter.bench.simulate.simulation import simulate
 from graphrouter.config import load_config
 from graphrouter.exceptions import DataError
-from graphrouter.monitoring.drift import FEWEST_OUTCOMES, DriftReport, check_drift
-from graphrouter.monitoring.drift_reference import Calibration, held_back
-from graphrouter.monitoring.step_down import Chance, adjusted_p_values, common_shift
+from graphrouter.monitoring.drift import check_drift
+from graphrouter.monitoring.drift_cells import FEWEST_OUTCOMES
+from graphrouter.monitoring.drift_reference import Calibration, predict_held_back
+from graphrouter.monitoring.drift_report import DriftReport
+from graphrouter.monitoring.step_down import Chance, adjust_p_values, find_common_shift
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool, parse_card
 from graphrouter.router.graph_router import GraphRouter
@@ -214,16 +216,16 @@ def test_the_same_outcomes_give_the_same_report_in_any_order() -> None:
 
 
 def test_common_shift_by_hand() -> None:
-    assert_allclose(common_shift(np.array([[0.5]])), [0.0])
+    assert_allclose(find_common_shift(np.array([[0.5]])), [0.0])
     assert_allclose(
-        common_shift(np.array([[0.2, 0.0, 0.1, 0.9], [-0.2, 0.1, 0.3, -0.4]])), [0.1, 0.0]
+        find_common_shift(np.array([[0.2, 0.0, 0.1, 0.9], [-0.2, 0.1, 0.3, -0.4]])), [0.1, 0.0]
     )
 
 
 def test_adjusted_p_values_hold_the_rate_for_all_tests_together() -> None:
     draws = Chance.of(np.eye(5) + 0.5, seed=1).draws
     fresh = Chance.of(np.eye(5) + 0.5, num_draws=400, seed=2).draws
-    share = np.mean([(adjusted_p_values(row, draws) <= 0.1).any() for row in fresh])
+    share = np.mean([(adjust_p_values(row, draws) <= 0.1).any() for row in fresh])
     assert 0.06 <= share <= 0.14
 
 
@@ -322,7 +324,7 @@ def test_held_back_outcomes_are_those_of_the_support(
     trained: tuple[GraphRouter, pd.DataFrame],
 ) -> None:
     router, _ = trained
-    table = held_back(router)
+    table = predict_held_back(router)
     assert len(table) == len(router.support.outcomes)
     assert set(table["task"]) == set(router.support.queries["task"])
     assert (table["effect"] - table["expected"]).mean() == pytest.approx(0, abs=0.05)
