@@ -1,4 +1,4 @@
-"""Queries and their observed outcomes as arrays: what baselines are fitted and routers scored on."""
+"""Queries with their observed outcomes: what baselines are fitted and routers scored on."""
 
 from __future__ import annotations
 

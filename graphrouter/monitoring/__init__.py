@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from graphrouter.monitoring.drift import DriftReport, ModelCheck, check_drift
+    from graphrouter.monitoring.drift import check_drift
+    from graphrouter.monitoring.drift_report import DriftReport, ModelCheck
 
 __all__ = [
     "DriftReport",
@@ -16,8 +17,8 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "DriftReport": "graphrouter.monitoring.drift",
-    "ModelCheck": "graphrouter.monitoring.drift",
+    "DriftReport": "graphrouter.monitoring.drift_report",
+    "ModelCheck": "graphrouter.monitoring.drift_report",
     "check_drift": "graphrouter.monitoring.drift",
 }
 __getattr__, __dir__ = load_lazily(__name__, _MODULE_OF)

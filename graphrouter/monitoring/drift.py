@@ -50,10 +50,12 @@ def check_drift(
     Example:
         >>> import graphrouter as gr
         >>> data = gr.simulate(num_queries=200, seed=0).data
-        >>> config = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=2"])
+        >>> quick = ["training.max_epochs=1", "training.steps_per_epoch=2"]
+        >>> config = gr.load_config(overrides=quick)
         >>> router = gr.GraphRouter.fit(data, config)
         >>> table = gr.simulate(num_queries=8, seed=1).data
-        >>> new = table.outcomes.merge(table.queries, on="query_id")[["model", "prompt", "task", "effect"]]
+        >>> new = table.outcomes.merge(table.queries, on="query_id")
+        >>> new = new[["model", "prompt", "task", "effect"]]
         >>> check_drift(router, new).models[0].verdict
         'too few to tell'
     """

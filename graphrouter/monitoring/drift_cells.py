@@ -28,9 +28,7 @@ models."""
 
 @dataclass(frozen=True, eq=False)
 class DriftCells:
-    """Mean residuals of cells, a model on a task each, and how far they stray when nothing has
-    changed.
-    """
+    """Mean residuals of cells, a model on a task each, and how far they stray by chance."""
 
     table: pd.DataFrame
     """One row a cell: `place` of the model in the pool, `model`, `task`, `size`, and the means
@@ -215,7 +213,9 @@ def _weights(tests: Sequence[IntArray], size: FloatArray) -> FloatArray:
 def _sampling(
     query: pd.Series, cell: pd.Series, residual: pd.Series, scatter: FloatArray, size: FloatArray
 ) -> FloatArray:
-    """Covariance of the mean residuals of cells that is due to the draw of queries and answers, (num_cells, num_cells).
+    """Covariance of mean residuals of cells that queries and answers drawn anew would bring.
+
+    (num_cells, num_cells).
 
     Models that ran the same query err together on it: their residuals correlate. One correlation is
     estimated for all.

@@ -1,5 +1,6 @@
-"""How far off a router's mean predictions are when nothing has changed: what a test of new outcomes
-must allow for.
+"""How far off a router's mean predictions are when nothing has changed.
+
+A test of new outcomes must allow for it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ COLUMNS = ["model", "query", "task", "effect", "expected"]
 
 
 def predict_held_back(router: GraphRouter) -> pd.DataFrame:
-    """Outcomes of the router's support beside what it expects without them: model, query, task (empty = unknown), both effects.
+    """Outcomes of the router's support beside what it expects without them.
+
+    Columns: model, query, task (empty = unknown), both effects.
 
     A quarter of the support at a time is taken out, all copies of a prompt together, and predicted
     from the rest. The weights have been trained on these outcomes, but never saw one while it was
@@ -50,9 +53,7 @@ def predict_held_back(router: GraphRouter) -> pd.DataFrame:
 
 
 def _predicted(router: GraphRouter, taken: BoolArray) -> pd.DataFrame:
-    """The outcomes of the support queries that are taken out, with what the rest of the support
-    lets expect of them.
-    """
+    """The outcomes of the support queries taken out, and what the rest lets expect of them."""
     support = router.support
     asked = support.queries[taken]
     ids = asked["query_id"].tolist()
@@ -123,7 +124,9 @@ class Level(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Mean residuals of tasks, of models and of models on tasks (cells) in a reference: empirical Bayes, level by level.
+    """Mean residuals of tasks, models and cells in a reference: empirical Bayes, level by level.
+
+    A cell is a model on a task.
 
     The mean residual of a cell is that of its task, plus that of its model, plus its own; each is
     normal around 0. Spreads are estimated by the method of moments (DerSimonian and Laird,
@@ -137,7 +140,7 @@ class Calibration:
 
     @classmethod
     def fit(cls, reference: pd.DataFrame) -> Calibration:
-        """The calibration of the outcomes in `reference`, with columns as of `predict_held_back`."""
+        """The calibration of the outcomes in `reference`: columns of `predict_held_back`."""
         if reference.empty:
             return cls(Level.unknown(), Level.unknown(), Level.unknown())
         expected = reference["expected"]
@@ -161,9 +164,7 @@ class Calibration:
         return cls(tasks, models, Level.of(own, noise, excess=excess))
 
     def offsets(self, cells: pd.MultiIndex) -> Offsets:
-        """What to expect of the cells (model, task), also of those that the reference does not
-        have.
-        """
+        """What to expect of the cells (model, task), those that the reference lacks included."""
         own, own_variance, trust = self.cells.at(cells)
         covariance = np.diag(own_variance)
         mean = own

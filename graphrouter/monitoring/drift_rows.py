@@ -1,6 +1,4 @@
-"""New outcomes in the form that they are checked in: each with the query it is on and what the
-router expects of it.
-"""
+"""New outcomes as they are checked: each with its query and what the router expects of it."""
 
 from __future__ import annotations
 
@@ -21,8 +19,9 @@ NO_TASK = ""
 
 
 def read_outcomes(router: Router, outcomes: pd.DataFrame, source: str) -> pd.DataFrame:
-    """The outcomes, checked: model, query (a key of its prompt), task, prompt, effect,
-    `in_support`, and `old` (NaN = none).
+    """The outcomes, checked.
+
+    Model, query (a key of its prompt), task, prompt, effect, `in_support`, and `old` (NaN = none).
     """
     for column in ("model", "effect"):
         if column not in outcomes.columns:
@@ -104,9 +103,7 @@ def _queries_of(outcomes: pd.DataFrame, known: pd.DataFrame, source: str) -> pd.
 
 
 def add_expected(router: Router, rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with `expected` effect, whether it is a `repeated` outcome, and the task as text
-    (empty = unknown).
-    """
+    """The rows with `expected` effect, `repeated` or not, and the task as text (empty: unknown)."""
     asked = rows.drop_duplicates("query")
     tasks = [task if isinstance(task, str) else None for task in asked["task"]]
     effect = router.predict(asked["prompt"].tolist(), tasks=tasks).effect

@@ -1,6 +1,4 @@
-"""Which of many correlated means are off, beyond a shift that they have in common, with one error
-rate for all of them.
-"""
+"""Which of many correlated means are off beyond a common shift, with one error rate for all."""
 
 from __future__ import annotations
 
@@ -61,7 +59,9 @@ class Chance:
 
 
 def find_common_shift(values: FloatArray) -> FloatArray:
-    """The median of each row, and for an even number of columns the point nearest to zero between the two middle values.
+    """The median of each row.
+
+    For an even number of columns the point nearest to zero between the two middle values.
 
     A median stays where it is when fewer than half of the values move. Of two values of which one
     has moved, it is the other.
@@ -85,7 +85,9 @@ def find_common_shift(values: FloatArray) -> FloatArray:
 
 
 def adjust_p_values(score: FloatArray, draws: FloatArray) -> FloatArray:
-    """Two-sided p-value of each test, (num_tests,), such that any false alarm among them is as rare as the level says.
+    """Two-sided p-value of each test, (num_tests,).
+
+    Any false alarm among them is as rare as the level says.
 
     Step-down maxT: Westfall and Young, "Resampling-Based Multiple Testing" (1993), algorithm 2.8.
     The largest score is compared with the largest of each draw, the next with the largest of those

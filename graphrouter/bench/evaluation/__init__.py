@@ -1,6 +1,4 @@
-"""Evaluation: metrics, the cost-effect frontier, bootstrap intervals, baselines, and the table that
-shows them.
-"""
+"""Metrics, the frontier of effect against cost, bootstrap intervals, and the table of them."""
 
 from graphrouter.bench.evaluation.bootstrap import Interval
 from graphrouter.bench.evaluation.conclusion import Conclusion, conclude

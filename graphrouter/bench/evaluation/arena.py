@@ -34,12 +34,15 @@ def cost_score(cost_usd: FloatArray) -> FloatArray:
 
 
 def arena_score(effect: FloatArray, cost_usd: FloatArray) -> FloatArray:
-    """S of a mean effect in [0, 1] and a mean cost in US dollars a query, same shape, in [0, 1] (published times 100).
+    """S of a mean effect and a mean cost, same shape, in [0, 1] (published times 100).
+
+    The effect is in [0, 1], the cost in US dollars a query.
 
     S = (1 + beta) A C / (beta A + C); 0 when both A and C are 0.
 
     Example:
-        >>> round(float(arena_score(np.array(0.6634), np.array(0.00021))), 3)  # NIRT-BERT: published as 66.12
+        >>> score = arena_score(np.array(0.6634), np.array(0.00021))  # NIRT-BERT: published as 66.12
+        >>> round(float(score), 3)
         0.661
     """
     cheap = cost_score(cost_usd)

@@ -1,4 +1,4 @@
-"""Paired percentile bootstrap over queries (Efron, 1979): how much of a figure is the luck of the test queries.
+"""Paired percentile bootstrap over queries (Efron, 1979): how much of a figure is luck.
 
 All figures are functions of sums over queries, so a draw only changes how often each query counts.
 The same seed gives the same draws to every router, which is what makes differences paired.
@@ -68,9 +68,9 @@ class Sampled(NamedTuple):
 class Resampling:
     """Draws of queries with replacement, the same for everything that is measured on them.
 
-    Several evaluation sets, one a split, may share queries. They are drawn together: a query that stands in
-    two evaluation sets counts as often in the one as in the other. Drawn apart, they would look more
-    independent than they are and the intervals come out too narrow.
+    Several evaluation sets, one a split, may share queries. They are drawn together: a query that
+    stands in two of them counts as often in the one as in the other. Drawn apart, they would look
+    more independent than they are and the intervals come out too narrow.
     """
 
     query_ids: tuple[tuple[str, ...], ...]
@@ -80,8 +80,9 @@ class Resampling:
     seed: int = 0
 
     def counts(self, evaluation_set: int) -> Iterator[FloatArray]:
-        """How often each query of an evaluation set counts in each draw, in blocks (up to 100, num_queries):
-        memory stays small.
+        """How often each query of an evaluation set counts in each draw.
+
+        In blocks (up to 100, num_queries), so that memory stays small.
         """
         everyone = sorted({query for ids in self.query_ids for query in ids})
         position = {query: i for i, query in enumerate(everyone)}

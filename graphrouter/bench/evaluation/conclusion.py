@@ -1,4 +1,4 @@
-"""What an evaluation says in words: whether the evaluated router is worth its place, and what to use if it is not.
+"""What an evaluation says in words: is the router worth its place, and what else to use.
 
 Drawn from the paired intervals of three figures: log loss (does it predict better?), and `area_log`
 and `reward_balanced` (does it route better?); without costs the reward of performance_first stands
@@ -53,7 +53,9 @@ class Conclusion:
 
 
 def mark_of(difference: Interval, metric: Metric) -> Mark:
-    """Whether a difference (evaluated router minus baseline) is surely better, surely worse, or neither.
+    """Whether a difference is surely better, surely worse, or neither.
+
+    The difference is the evaluated router minus a baseline.
 
     A difference that is 0 at the digits shown is neither: it may be certain, but nobody would
     notice it.
@@ -66,9 +68,7 @@ def mark_of(difference: Interval, metric: Metric) -> Mark:
 
 
 def cascades_among(names: Collection[str]) -> frozenset[str]:
-    """Those of the names that the catalogue has as cascades, which look at the answers of the
-    models that they call.
-    """
+    """Those of the names that are cascades: they look at answers of the models that they call."""
     return frozenset(
         name for name in names if name in BASELINES and issubclass(BASELINES[name], Cascade)
     )
@@ -170,12 +170,10 @@ class _Compared(NamedTuple):
         return [name for name in among if self.stand(name, metrics) == "worse"]
 
     def is_equal(self, name: str) -> bool:
-        """True when a rival could stand in for the router: it is not beaten in any respect in which
-        both are known.
-        """
+        """True when a rival is not beaten in any respect in which both are known."""
         stands = (self.stand(name, self.prediction), self.stand(name, self.routing))
-        # A router that only ranks cannot be measured as a predictor; one that never chooses cannot be
-        # recommended.
+        # A router that only ranks cannot be measured as a predictor; one that never chooses cannot
+        # be recommended.
         needed = stands[1] if self.routing else stands[0]
         return needed is not None and "better" not in stands
 
@@ -200,8 +198,9 @@ class _Compared(NamedTuple):
 
 
 def _use_baseline(compared: _Compared, alternatives: list[str]) -> Conclusion:
-    """The verdict when a baseline is as good: the simplest of those that are surely better, or else
-    the simplest at all.
+    """The verdict when a baseline is as good.
+
+    It names the simplest of those that are surely better, or else the simplest at all.
     """
     respects: Mapping[str, tuple[str, ...]] = {
         "predicts": compared.prediction,
@@ -280,8 +279,9 @@ def _nearest(compared: _Compared, metrics: Sequence[str]) -> str:
 
 
 def _clause(compared: _Compared, verb: str, metrics: Sequence[str], unbeaten: list[str]) -> str:
-    """What the router does not do better, and than whom: those that are surely better first, else
-    the simplest.
+    """What the router does not do better, and than whom.
+
+    Those that are surely better come first, else the simplest.
     """
     winners = compared.winners(metrics, unbeaten)
     named = (winners or unbeaten)[0]

@@ -144,7 +144,9 @@ def score_runs(
     seed: int = 0,
     failed: Mapping[str, str] | None = None,
 ) -> Evaluation:
-    """All metrics of everybody in the runs, averaged over them, and the first router minus each of the others.
+    """All metrics of everybody, averaged over the runs, and the paired differences.
+
+    A difference is the first router minus one of the others.
 
     Args:
         runs: At least one; all with the same names in the same order. Settings that are not in

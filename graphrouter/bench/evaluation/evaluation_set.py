@@ -1,6 +1,4 @@
-"""What routers are evaluated on: the queries, what was observed on them, and the predictions brought
-into the same columns.
-"""
+"""What routers are evaluated on: queries, what was observed of them, and the columns."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ Arrays = TypeVar("Arrays", bound=QuantityArrays)
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """The evaluated queries, in the order of their ids, and the evaluated models, in the order of
-    the dataset.
-    """
+    """The evaluated queries in the order of their ids, the models in that of the dataset."""
 
     models: tuple[str, ...]
     query_ids: tuple[str, ...]

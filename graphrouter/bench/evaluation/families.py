@@ -2,9 +2,9 @@
 
 A new one is a pure function of arrays, a measure that feeds it, and a line in `FAMILIES`.
 
-A family measures metrics that share their work. Predictor families measure one predicted quantity on
-the pairs where it was both observed and predicted; choice families measure what the predictions would
-have chosen (see `choices`).
+A family measures metrics that share their work. Predictor families measure one predicted quantity
+on the pairs where it was both observed and predicted; choice families measure what the predictions
+would have chosen (see `choices`).
 """
 
 from __future__ import annotations

@@ -63,9 +63,7 @@ class Sweep(NamedTuple):
 def sweep_frontier(
     output: RouterOutput, observed: ObservedOutcomes, *, cost_scale: CostScale
 ) -> Frontier:
-    """The points that a router reaches on the observed outcomes (`observed`: same shape, NaN = not
-    observed).
-    """
+    """The points that a router reaches on the observed outcomes, which have the same shape."""
     sweep = sweep_output(output, observed, cost_scale=cost_scale)
     num_queries = int(sweep.counts.sum())
     pairs = np.isfinite(observed.effect) & np.isfinite(observed.cost_usd)
@@ -75,7 +73,9 @@ def sweep_frontier(
 
 
 def trade_off_grid(cost_scale: CostScale) -> FloatArray:
-    """Trade-offs from 0 to infinity in effect per US dollar, (NUM_SWEPT,), dense where choices change.
+    """Trade-offs from 0 to infinity in effect per US dollar, (NUM_SWEPT,).
+
+    They are dense where choices change.
 
     From "the dearest call is worth 0.01 of effect" to "the cheapest call is worth 10", by the
     training costs.
@@ -86,7 +86,9 @@ def trade_off_grid(cost_scale: CostScale) -> FloatArray:
 
 
 def replay_trade_offs(cost_scale: CostScale) -> FloatArray:
-    """What a cascade is replayed at, (NUM_SWEPT + num_presets,): `trade_off_grid`, then the equivalents of the presets in order.
+    """Trade-offs that a cascade is replayed at, (NUM_SWEPT + num_presets,).
+
+    Those of `trade_off_grid`, then the equivalents of the presets in order.
 
     A preset weighs scaled cost; for costs within the bounds of the scale it ranks as the trade-off
     cost_weight / (effect_weight * (high_usd - low_usd)) does. Where no training outcome has a cost
@@ -149,7 +151,7 @@ def sweep_predictions(
 
 
 def sweep_singles(best_single: Predictions, observed: ObservedOutcomes) -> Sweep:
-    """What sending everything to one model brings, for each model in turn: (num_queries, num_models).
+    """What sending everything to one model brings, each model in turn: (num_queries, num_models).
 
     A model that was not run on a query gives way to the best observed one by training means, as the
     best single model does.

@@ -1,4 +1,4 @@
-"""The hull of a frontier and the figures that are read off it, for one hull or for those of many bootstrap draws at once.
+"""The hull of a frontier and the figures read off it, for one or for many bootstrap draws.
 
 The hull is the non-decreasing concave upper hull of the points (RouterBench, Hu et al. 2024,
 arXiv:2403.12031, section 3): two trade-offs can be mixed at random, and nobody needs to pay more
@@ -74,8 +74,9 @@ def upper_hull(cost_usd: FloatArray, effect: FloatArray) -> Hull:
 
 
 def _steepest(x: FloatArray, y: FloatArray, corner: IntArray) -> IntArray:
-    """For each row (num_rows, num_points) the point of the steepest rise from the corner, the
-    farthest of equals; -1 = none.
+    """The point of the steepest rise from the corner, for each row (num_rows, num_points).
+
+    The farthest of equals; -1 = none.
     """
     with np.errstate(
         invalid="ignore", over="ignore"
@@ -165,8 +166,9 @@ def mean_effect_over_cost(
 
 
 class _Pieces(NamedTuple):
-    """The straight pieces of hulls within a range of cost, (..., num_corners) each, the level one
-    at the end included.
+    """The straight pieces of hulls within a range of cost, (..., num_corners) each.
+
+    The level one at the end is included.
     """
 
     left: FloatArray
@@ -178,9 +180,7 @@ class _Pieces(NamedTuple):
 def _pieces(
     hull: Hull, low_usd: FloatArray | float, high_usd: FloatArray | float
 ) -> tuple[_Pieces, FloatArray, FloatArray]:
-    """The pieces between two costs, pieces outside shrunk to nothing, and both costs, (...)
-    each.
-    """
+    """The pieces between two costs, pieces outside shrunk to nothing; both costs are (...)."""
     low, high = (
         np.broadcast_to(np.asarray(cost, dtype=np.float64), hull.cost_usd.shape[:-1])
         for cost in (low_usd, high_usd)
@@ -209,8 +209,9 @@ def _pieces(
 def area_log(
     hull: Hull, *, cheapest_usd: FloatArray | float, best_single_usd: FloatArray | float
 ) -> FloatArray:
-    """Mean effect over log cost from the cheapest model's mean cost to 1.5 times the best single
-    model's, (...).
+    """Mean effect over log cost, (...), from the cheapest model's cost to 1.5 times the best's.
+
+    Both are mean costs; the best is the best single model.
     """
     high = 1.5 * np.asarray(best_single_usd)
     return mean_effect_over_log_cost(
@@ -221,7 +222,9 @@ def area_log(
 def aiq(
     hull: Hull, *, cheapest_usd: FloatArray | float, best_single_usd: FloatArray | float
 ) -> FloatArray:
-    """Average improvement in quality, (...): mean effect over linear cost, over the same range as `area_log`.
+    """Average improvement in quality, (...): mean effect over linear cost.
+
+    Over the same range as `area_log`.
 
     RouterBench (arXiv:2403.12031), section 3: the integral of the hull from c_min to c_max, divided
     by c_max - c_min, one range for all routers, hulls extended flat. Its code differs from that
@@ -239,7 +242,9 @@ def deferral_area(
     dearest_usd: FloatArray | float,
     share: float = 1.0,
 ) -> FloatArray:
-    """Mean effect over linear cost from the cheapest model's mean cost to a share of the dearest single model's, (...).
+    """Mean effect over linear cost, (...), up to a share of the dearest model's.
+
+    From the cheapest model's mean cost to that share of the dearest single model's.
 
     UniRoute (Jitkrittum et al. 2025, arXiv:2502.08773) gives the area under the deferral curve up
     to 50 % and 100 % of the largest cost. Its curve is the raw sweep; this one is the hull of the
@@ -274,7 +279,9 @@ def cost_save(
 def qnc(
     hull: Hull, *, best_single_effect: FloatArray | float, best_single_usd: FloatArray | float
 ) -> FloatArray:
-    """Quality-neutral cost (UniRoute, arXiv:2502.08773), (...): smallest cost that matches the best single model, relative.
+    """Quality-neutral cost (UniRoute, arXiv:2502.08773), (...).
+
+    The smallest cost that matches the best single model, relative to its cost.
 
     1 saves nothing. UniRoute takes the most accurate model of the test queries in hindsight; here
     it is the one that training picks, as everywhere, so that no reference is chosen on the rows it
@@ -286,7 +293,9 @@ def qnc(
 
 
 def pareto_dist(hull: Hull, *, cost_usd: FloatArray, effect: FloatArray) -> FloatArray:
-    """Mean shortfall of effect of the points (..., num_points) below a joint hull at the same cost, (...).
+    """Mean shortfall of effect below a joint hull at the same cost, (...).
+
+    It is taken over the points (..., num_points).
 
     LLMRouterBench (arXiv:2601.07206) reports the mean distance to the Pareto frontier of everything
     compared, but its normalisation is not published. Here the distance is vertical, in units of

@@ -1,6 +1,4 @@
-"""What a metric is made of: sums over queries and a figure made of them, or the reason why there is
-none.
-"""
+"""What a metric is made of: sums over queries and a figure of them, or why there is none."""
 
 from __future__ import annotations
 
@@ -29,7 +27,9 @@ Made = TypeVar("Made")
 
 
 class FromSums(Generic[Made]):
-    """A function of sums that remembers what it made last: statistics that share their parts also share the work.
+    """A function of sums that remembers what it made last.
+
+    Statistics that share their parts also share the work.
 
     Example:
         >>> total = FromSums(lambda sums: sums.sum(axis=1))
@@ -66,8 +66,9 @@ def ratio_of_two(sums: FloatArray) -> FloatArray:
 
 
 def means_of_sums(sums: FloatArray) -> FloatArray:
-    """Every sum over the first one, which counts the queries: (num_draws, num_parts) to (num_draws,
-    num_parts - 1).
+    """Every sum over the first one, which counts the queries.
+
+    From (num_draws, num_parts) to (num_draws, num_parts - 1).
     """
     return divide(sums[:, 1:], np.broadcast_to(sums[:, :1], sums[:, 1:].shape))
 

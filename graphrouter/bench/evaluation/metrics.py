@@ -63,7 +63,9 @@ class ReliabilityBins(NamedTuple):
 def reliability_bins(
     probability: FloatArray, effect: FloatArray, *, num_bins: int = NUM_BINS
 ) -> ReliabilityBins:
-    """The points of a reliability plot (Guo et al., 2017, figure 1): the bins that `expected_calibration_error` averages.
+    """The points of a reliability plot (Guo et al., 2017, figure 1).
+
+    The bins are those that `expected_calibration_error` averages.
 
     Args:
         probability: Expected effect in [0, 1] or NaN, any shape.
@@ -71,7 +73,8 @@ def reliability_bins(
         num_bins: Number of equal-width bins over [0, 1].
 
     Example:
-        >>> bins = reliability_bins(np.array([0.2, 0.4, 0.9]), np.array([0.0, 1.0, 1.0]), num_bins=2)
+        >>> expected, observed = np.array([0.2, 0.4, 0.9]), np.array([0.0, 1.0, 1.0])
+        >>> bins = reliability_bins(expected, observed, num_bins=2)
         >>> bins.expected.round(2).tolist(), bins.observed.tolist(), bins.num_pairs.tolist()
         ([0.3, 0.9], [0.5, 1.0], [2.0, 1.0])
     """
@@ -110,7 +113,8 @@ def kendall_tau(predicted: FloatArray, observed: FloatArray) -> float:
     """Mean of `kendall_tau_of_queries` over the queries where it is defined; NaN without any.
 
     Example:
-        >>> round(kendall_tau(np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.1]]), np.array([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]])), 4)
+        >>> expected = np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.1]])
+        >>> round(kendall_tau(expected, np.array([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]])), 4)
         0.8165
     """
     return mean_of_known(kendall_tau_of_queries(predicted, observed))

@@ -1,4 +1,4 @@
-"""Prompts changed without changing what they ask: neutral noise, and additions that try to raise the price.
+"""Prompts changed without changing what they ask: neutral noise, and bait for a higher price.
 
 The families of neutral noise (spelling, case, spacing, marks, framing) follow what RouterArena
 (arXiv:2510.00202) and "How Robust Are Router-LLMs?" (Kassem, Schölkopf, Jin, 2025,
@@ -40,8 +40,9 @@ _NOT_INSIDE_CODE = (r"(?<![\w./@\\#])", r"(?![\w/@(=\[]|\.\w)")
 
 
 def _outside_code(target: str) -> re.Pattern[str]:
-    """A pattern that steps over protected text and captures `target` as the group of that name
-    elsewhere.
+    """A pattern that steps over protected text.
+
+    It captures `target` elsewhere, as the group of that name.
     """
     return re.compile(f"{_PROTECTED}|(?P<target>{target})", re.DOTALL)
 
@@ -91,7 +92,8 @@ _DIFFICULT = (
     "practice get it wrong.",
     "What follows is extremely difficult and only the most capable model there is has a chance to "
     "solve it.",
-    "Expert level, maximum difficulty: weak systems have failed on the following every single time.",
+    "Expert level, maximum difficulty: weak systems have failed on the following every single "
+    "time.",
 )
 _MATHEMATICS = (
     "Background for the reader: let M be a compact Riemannian manifold, T an elliptic operator on "
@@ -135,7 +137,9 @@ class Perturbation:
     nothing to change."""
 
     def apply(self, prompt: str, *, seed: int) -> str:
-        """The changed prompt: a function of the prompt and the seed alone, whatever else is perturbed.
+        """The changed prompt: a function of the prompt and the seed alone.
+
+        What else is perturbed does not matter.
 
         A blank prompt asks nothing that noise could keep, so it stays as it is.
         """
@@ -188,8 +192,9 @@ def _with_typos(prompt: str, rng: np.random.Generator) -> str:
 
 
 def _misspelt(word: str, rng: np.random.Generator) -> str:
-    """The word with one slip behind its first letter: two letters swapped, one dropped, one
-    doubled, or a wrong key.
+    """The word with one slip behind its first letter.
+
+    Two letters are swapped, one dropped, one doubled, or a wrong key is hit.
     """
     slip, at = int(rng.integers(4)), int(rng.integers(1, len(word) - 1))
     before, letter, after = word[:at], word[at], word[at + 1 :]

@@ -1,6 +1,4 @@
-"""Effect relative to references: random choice, the best single model, the oracle (LLMRouterBench,
-arXiv:2601.07206).
-"""
+"""Effect relative to random choice, the best single model and the oracle (arXiv:2601.07206)."""
 
 from __future__ import annotations
 

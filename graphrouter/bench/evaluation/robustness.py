@@ -1,4 +1,6 @@
-"""How often a router changes its mind when a prompt is changed but asks the same, and whether an addition makes it dearer.
+"""How often a router changes its mind when a prompt changes but asks the same.
+
+And whether an addition makes it dearer.
 
 After "How Robust Are Router-LLMs?" (Kassem, Schölkopf, Jin, 2025, arXiv:2504.07113), which asks
 whether simple queries reach strong models for reasons other than their difficulty, and RouterArena
@@ -127,7 +129,9 @@ class RobustnessReport:
 
 
 def easy_queries(effect: FloatArray, cost_usd: FloatArray) -> BoolArray:
-    """Which queries the cheapest model solved, (num_queries,): sending these to a dear model is waste.
+    """Which queries the cheapest model solved, (num_queries,).
+
+    Sending these to a dear model is waste.
 
     The cheapest model has the smallest mean known cost, the earlier one of equals. A query that it
     was not run on is not known to be easy, and without any cost no query is.
@@ -167,7 +171,7 @@ def measure_robustness(
     num_draws: int = 1000,
     perturbations: Sequence[Perturbation] | None = None,
 ) -> RobustnessReport:
-    """What the perturbations do to a router's choices, with 95 % bootstrap intervals over the queries.
+    """What perturbations do to a router's choices, with 95 % bootstrap intervals over queries.
 
     All models of the pool are in the running. A perturbed prompt keeps its task.
 
@@ -246,8 +250,9 @@ def _check_easy(is_easy: BoolArray | None, num_queries: int) -> BoolArray | None
 
 
 def _check_policy(policy: Policy) -> Policy:
-    """The policy, if it has no limits: a model that a limit lets in or out would count as a flip of
-    the router.
+    """The policy, if it has no limits.
+
+    A model that a limit lets in or out would count as a flip of the router.
     """
     limits = sorted(set(policy.model_dump(exclude_defaults=True)) - _WEIGHED)
     if limits:

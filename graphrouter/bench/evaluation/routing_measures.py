@@ -1,4 +1,4 @@
-"""Measures of choices: what the predictions would have chosen (see `choices`), or what a cascade reached.
+"""Measures of choices: what predictions would have chosen, or what a cascade reached.
 
 Each measure collects what every query adds and leaves the formula to a pure function of `hulls`,
 `relative`, `two_models` or `arena`.
@@ -97,8 +97,9 @@ def preset_utility(
 
 
 def weighed(evaluation_set: EvaluationSet, preset: PresetName) -> tuple[FloatArray, ...]:
-    """What must have been observed of a pair that the preset may choose, (num_queries, num_models)
-    each.
+    """What must have been observed of a pair that the preset may choose.
+
+    (num_queries, num_models) each.
     """
     observed = evaluation_set.observed
     return (
@@ -130,8 +131,9 @@ def measure_rewards(evaluation_set: EvaluationSet, output: RouterOutput) -> Meas
 
 
 class FrontierDraws(NamedTuple):
-    """The hull of each draw and the single models that it is compared with, (num_draws,) means a
-    query each.
+    """The hull of each draw and the single models it is compared with, means a query each.
+
+    All means are (num_draws,).
     """
 
     hull: Hull
@@ -196,9 +198,7 @@ def _frontier_draws(sums: FloatArray) -> FrontierDraws:
 
 
 def measure_gains(evaluation_set: EvaluationSet, output: RouterOutput) -> Measures:
-    """Effect of the choices in performance_first relative to random choice, best single and
-    oracle.
-    """
+    """Effect of performance_first relative to random choice, best single and oracle."""
     chosen = choose_by_preset(evaluation_set, output, "performance_first")
     random, oracle = (
         np.where(chosen.answered, values, 0)
@@ -226,8 +226,9 @@ def measure_gains(evaluation_set: EvaluationSet, output: RouterOutput) -> Measur
 
 
 def measure_spread(evaluation_set: EvaluationSet, output: RouterOutput) -> Measures:
-    """Entropy of the shares of traffic that the models get in performance_first (RouterEval,
-    arXiv:2503.10657: E_p), in nats.
+    """Entropy in nats of the shares of traffic that the models get in performance_first.
+
+    RouterEval (arXiv:2503.10657) calls it E_p.
     """
     if output.replayed is not None:
         return {"choice_entropy": Unmeasured("a cascade calls several models for a query")}
@@ -302,7 +303,9 @@ def measure_arena(evaluation_set: EvaluationSet, output: RouterOutput) -> Measur
 def measure_joint(
     evaluation_set: EvaluationSet, outputs: Mapping[str, RouterOutput]
 ) -> dict[str, Measures]:
-    """Measures that need everybody, by router: the distance to the joint frontier of all routers and single models.
+    """Measures that need everybody, by router: the distance to the joint frontier.
+
+    It is the frontier of all routers and single models.
 
     Args:
         evaluation_set: The queries and what was observed of them.
@@ -330,8 +333,9 @@ def measure_joint(
 
 
 def _joint_distances(sums: FloatArray, num_outputs: int) -> FloatArray:
-    """Distance of each router to the joint frontier, (num_draws, num_outputs), from sums of
-    `measure_joint`.
+    """Distance of each router to the joint frontier, (num_draws, num_outputs).
+
+    From sums of `measure_joint`.
     """
     width = 1 + 2 * len(JOINT_POINTS)
     blocks = [means_of_sums(sums[:, i * width : (i + 1) * width]) for i in range(num_outputs)]

@@ -37,8 +37,9 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """Value and difference in two lines, with a star where the interval of the difference
-        excludes zero.
+        """Value and difference in two lines.
+
+        A star marks a difference whose interval excludes zero.
         """
         star = " *" if self.mark else ""
         value = f"{self.value} {self.interval}".rstrip()
@@ -112,9 +113,7 @@ def verdict(
     setting: SettingName = "task_known",
     sees_outcomes: Collection[str] | None = None,
 ) -> str:
-    """In plain words, whether the evaluated router is worth its place, and what to use if not: the
-    text of `conclude`.
-    """
+    """In plain words, whether the evaluated router is worth its place: the text of `conclude`."""
     return conclude(evaluation, setting=setting, sees_outcomes=sees_outcomes).text
 
 

@@ -28,7 +28,9 @@ class PossibleGain:
 
     @property
     def share(self) -> float:
-        """Share of the gain from the best single model to the best possible choice that the router finds; at most 1.
+        """Share of the possible gain that the router finds; at most 1.
+
+        The gain is from the best single model to the best possible choice.
 
         Negative when the router does worse than the best single model, NaN when nothing can be
         gained.
@@ -47,7 +49,7 @@ def measure_gain(
     cost_scale: CostScale,
     task_known: bool = True,
 ) -> PossibleGain:
-    """What the router finds of the possible gain on the given queries, measured by the true effects and costs.
+    """What the router finds of the possible gain, measured by the true effects and costs.
 
     All models are open to everyone: chance plays no part, since the truth of a pair is known
     whether it was run or not.

@@ -1,4 +1,4 @@
-"""Routing between two models, a strong one and a weak one (RouteLLM, Ong et al. 2024, arXiv:2406.18665, section 2).
+"""Routing between a strong and a weak model (RouteLLM, arXiv:2406.18665, section 2).
 
 The router ranks the queries by how much more effect it expects of the strong model. Sending the
 first of them to the strong model and the others to the weak one, from none to all, draws a curve of
@@ -103,7 +103,9 @@ def curve_of_sums(sums: FloatArray) -> CallCurve:
 
 
 def pgr(curve: CallCurve, *, share: float = 0.5) -> FloatArray:
-    """Performance gap recovered at a share of strong calls, (...): (effect - weak) / (strong - weak).
+    """Performance gap recovered at a share of strong calls, (...).
+
+    It is (effect - weak) / (strong - weak).
 
     NaN when the strong model is not better than the weak one. RouteLLM gives it at any threshold;
     at one share of strong calls routers can be compared.
@@ -113,7 +115,9 @@ def pgr(curve: CallCurve, *, share: float = 0.5) -> FloatArray:
 
 
 def apgr(curve: CallCurve) -> FloatArray:
-    """Average performance gap recovered, (...): the area under the curve between those of the two models; 0.5 for chance.
+    """Average performance gap recovered, (...); 0.5 for chance.
+
+    The area under the curve between those of the two models.
 
     (AUC - AUC_weak) / (AUC_strong - AUC_weak) with the trapezoid rule over the share of strong
     calls.
@@ -124,7 +128,9 @@ def apgr(curve: CallCurve) -> FloatArray:
 
 
 def cpt(curve: CallCurve, level: float) -> FloatArray:
-    """Call-performance threshold, (...): the smallest share of strong calls that recovers `level` of the gap, in (0, 1].
+    """Call-performance threshold, (...), in (0, 1].
+
+    The smallest share of strong calls that recovers `level` of the gap.
 
     Taken where the curve first gets there. RouteLLM's code reads the share off by interpolating
     over effect as if the curve rose everywhere, which it need not do; here the definition is

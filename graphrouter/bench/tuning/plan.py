@@ -28,8 +28,9 @@ class TuningPlan:
 
     @property
     def can_prune(self) -> bool:
-        """Whether trials can be stopped early: Optuna prunes by one figure an epoch, and the area
-        is computed at the end only.
+        """Whether trials can be stopped early.
+
+        Optuna prunes by one figure an epoch, and the area is computed at the end only.
         """
         return len(self.objectives) == 1 and self.objectives[0].watched is not None
 

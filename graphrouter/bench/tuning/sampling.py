@@ -20,7 +20,9 @@ from graphrouter.bench.tuning.search_space import Choice, IntRange, Range, Searc
 
 
 class TrialSeededSampler(BaseSampler):
-    """The tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011), whose random numbers depend on the trial alone.
+    """The tree-structured Parzen estimator, with random numbers that depend on the trial alone.
+
+    Bergstra et al., NeurIPS 2011.
 
     With one stream of numbers for a whole process, a study that goes on would propose the first
     settings again, and two workers with the same seed would propose the same ones.
@@ -61,7 +63,7 @@ class TrialSeededSampler(BaseSampler):
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        """Nothing; the sampler has seen how the trial ended."""
+        """Tell the sampler how the trial ended."""
         self._tpe.after_trial(study, trial, state, values)
 
 

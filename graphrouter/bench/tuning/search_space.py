@@ -207,7 +207,9 @@ class SearchSpace:
 
 
 def default_space() -> SearchSpace:
-    """What is tuned unless told otherwise: settings that may matter from one dataset to the next, within reasonable bounds.
+    """What is tuned unless told otherwise.
+
+    Settings that may matter from one dataset to the next, within reasonable bounds.
 
     Two ranges keep away from their ends on purpose. Validation asks for models and tasks that are
     known, so it would talk `newcomer_share` down to nothing, and newcomers would be predicted
@@ -250,7 +252,8 @@ def parse_space(values: Any, *, source: str = "search space") -> SearchSpace:
     """The search space of plain values: `low` and `high` for a number, `choices` for anything.
 
     Example:
-        >>> parse_space({"network.width": {"low": 16, "high": 64, "step": 16}}).ranges["network.width"].high
+        >>> space = parse_space({"network.width": {"low": 16, "high": 64, "step": 16}})
+        >>> space.ranges["network.width"].high
         64
 
     Raises:

@@ -1,6 +1,4 @@
-"""A study that many workers share: whose it is, how many of its trials have begun, and what becomes
-of those given up.
-"""
+"""A study that many workers share: what it is about, what has begun, what was given up."""
 
 from __future__ import annotations
 
@@ -193,7 +191,7 @@ def num_running(study: Study) -> int:
 
 
 def give_up(study: Study, trial: FrozenTrial) -> None:
-    """Nothing; the running trial no longer counts, and its settings are the next to be tried."""
+    """Give the running trial up: it no longer counts, and its settings are the next to be tried."""
     attributes = {IS_START: True} if trial.user_attrs.get(IS_START) else {}
     study.enqueue_trial(
         dict(trial.params), user_attrs=attributes
@@ -202,13 +200,14 @@ def give_up(study: Study, trial: FrozenTrial) -> None:
 
 
 def drop(study: Study, number: int) -> None:
-    """Nothing; the running trial of this number no longer counts."""
+    """Drop the running trial of this number: it no longer counts."""
     study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 def give_up_lost(study: Study) -> None:
-    """Nothing; trials whose worker has fallen silent, as when it was killed, are to be tried
-    again.
+    """Give up the trials whose worker has fallen silent, as when it was killed.
+
+    They are tried again.
     """
     now = time.time()
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):

@@ -1,6 +1,4 @@
-"""One finished trial, as plain values: for results, for reports, and for whoever tracks a study
-elsewhere.
-"""
+"""One finished trial as plain values: for results, for reports, for tracking elsewhere."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What all trials of a process share: the data as tensors, made once, and who a frontier is
-compared with.
-"""
+"""What all trials of a process share: the data as tensors, and what a frontier is measured on."""
 
 from __future__ import annotations
 
@@ -79,8 +77,9 @@ class TuningData:
         return self._prepared[key]
 
     def measure_area(self, net: RoutingGNN, tables: TrainingTables, config: TrainConfig) -> float:
-        """`area_log` of the network's choices on the validation queries, task known and task hidden
-        averaged.
+        """`area_log` of the network's choices on the validation queries.
+
+        Task known and task hidden are averaged.
         """
         areas = [
             measure_area_log(
@@ -94,7 +93,7 @@ class TuningData:
         return float(np.mean(areas))
 
     def check_area(self) -> None:
-        """Nothing; there is an area to tune.
+        """Check that there is an area to tune.
 
         Raises:
             NotApplicableError: No costs are recorded, or best single and cheapest model are one.
@@ -150,9 +149,7 @@ def predict_validation(
     *,
     task_known: bool,
 ) -> Predictions:
-    """What a router with this network would expect of the queries of the evaluation set, in double precision
-    as it does.
-    """
+    """What a router with this network would expect of the queries, in double precision."""
     graph = validation_graph(tables, config, task_known=task_known).apply(
         lambda x: x.double() if x.is_floating_point() else x
     )

@@ -101,7 +101,9 @@ def importance_figure(shares: Mapping[str, float]) -> Figure:
 
 
 def parallel_figure(result: TuningResult, objective: Objective) -> Figure:
-    """A line a trial through the values of its settings, the last axis the objective: the better, the darker and the higher.
+    """A line a trial through the values of its settings; the last axis is the objective.
+
+    The better, the darker and the higher.
 
     Lines of a plain scatter plot: plotly's own parallel coordinates compile code at run time, which
     the page forbids.

@@ -46,8 +46,9 @@ class TuningResult:
 
     @cached_property
     def front(self) -> tuple[TrialRecord, ...]:
-        """The Pareto front: the trials that no other one beats in an objective without losing in
-        another.
+        """The trials that no other one beats in an objective without losing in another.
+
+        The Pareto front.
         """
         return tuple(
             one
@@ -88,9 +89,7 @@ class TuningResult:
 
     @property
     def config(self) -> TrainConfig:
-        """The settings to train with: those of the chosen trial, or those that the study began
-        with.
-        """
+        """The settings to train with: of the chosen trial, or those that the study began with."""
         if self.chosen is None:
             return self.start_config
         return self.space.apply(self.start_config, self.chosen.params)

@@ -57,7 +57,8 @@ def tune(
         >>> import graphrouter as gr
         >>> from graphrouter.bench.tuning import tune
         >>> data = gr.simulate(num_queries=100, num_models=3).data
-        >>> config = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=1", "encoder.name=hashing"])
+        >>> quick = ["training.max_epochs=1", "training.steps_per_epoch=1", "encoder.name=hashing"]
+        >>> config = gr.load_config(overrides=quick)
         >>> result = tune(data, config, num_trials=2)
         >>> len(result.trials), result.config.training.max_epochs
         (2, 1)

@@ -1,6 +1,4 @@
-"""The benchmark: who predicts and routes better, on the same splits, embeddings, trade-offs and
-queries.
-"""
+"""The benchmark: who predicts and routes better, under the same conditions for all."""
 
 from graphrouter.bench.evaluation.benchmark.benchmark_cells import MAIN, Cell, CellResult
 from graphrouter.bench.evaluation.benchmark.benchmark_run import (

@@ -38,7 +38,7 @@ class CellResult(GridResult):
     outputs: Mapping[SettingName, RouterOutput] | None = None
 
     def save(self, file: Path) -> None:
-        """Nothing; the result lies in `file` afterwards, whole or not at all."""
+        """Write the result to `file`, whole or not at all."""
         arrays: dict[str, NDArray[Any]] = {}
         for setting, output in (self.outputs or {}).items():
             arrays |= {

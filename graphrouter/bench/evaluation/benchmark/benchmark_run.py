@@ -1,6 +1,4 @@
-"""The benchmark: routers x datasets x seeds, in parallel, resumable, with everything kept in one
-folder.
-"""
+"""A benchmark run: routers x datasets x seeds, in parallel, resumable, kept in one folder."""
 
 from __future__ import annotations
 
@@ -211,8 +209,9 @@ def _seed_run(head: GridCell, cells: Sequence[GridCell], failed: Mapping[str, st
 
 
 def write_results(results: Sequence[BenchmarkResult], plan: Plan) -> list[Path]:
-    """The files written: one JSON a dataset, all figures as one Parquet table, and how long each
-    cell took as another.
+    """Write the figures and return the files.
+
+    One JSON a dataset, all figures as one Parquet table, and how long each cell took as another.
     """
     files = []
     for result in results:
@@ -231,9 +230,7 @@ def write_results(results: Sequence[BenchmarkResult], plan: Plan) -> list[Path]:
 
 
 def results_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
-    """One row a (dataset, setting, router, metric): value and interval, and the paired difference
-    where there is one.
-    """
+    """One row a (dataset, setting, router, metric): value, interval and paired difference."""
     rows = []
     for found in evaluations:
         for setting, result in found.settings.items():

@@ -1,6 +1,4 @@
-"""A grid of cells, dataset x seed x router: each has a result in a file, and work on it goes on
-after an interruption.
-"""
+"""A grid of cells, dataset x seed x router, that goes on after an interruption."""
 
 from graphrouter.bench.evaluation.grid.cell_files import (
     GridResult,

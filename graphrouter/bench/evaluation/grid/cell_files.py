@@ -38,7 +38,7 @@ class GridResult(ABC):
 
     @abstractmethod
     def save(self, file: Path) -> None:
-        """Nothing; the result lies in `file` afterwards, whole or not at all. See `write_cell`."""
+        """Write the result to `file`, whole or not at all; see `write_cell`."""
 
 
 class StoredCell(NamedTuple):
@@ -59,7 +59,7 @@ def write_cell(
     models: Sequence[str] = (),
     arrays: Mapping[str, NDArray[Any]] | None = None,
 ) -> None:
-    """Nothing; the values lie in `file` afterwards, whole or not at all.
+    """Write the values to `file`, whole or not at all.
 
     Args:
         file: Ends in .safetensors.

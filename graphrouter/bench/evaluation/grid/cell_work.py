@@ -1,6 +1,4 @@
-"""Cells worked on in processes: what is done is skipped, what fails is kept with its reason, and
-the rest goes on.
-"""
+"""Cells worked on in processes: what is done is skipped, what fails is kept with its reason."""
 
 from __future__ import annotations
 

@@ -23,7 +23,9 @@ class GridCell:
     What else a result depends on, a subclass adds as fields and names in `circumstances`.
 
     Example:
-        >>> cell = GridCell("simulated", "simulated", "0123456789ab", "graphrouter", seeded(TrainConfig(), 1), Path("cells"))
+        >>> config = seeded(TrainConfig(), 1)
+        >>> name, fingerprint = "simulated", "0123456789ab"
+        >>> cell = GridCell("simulated", name, fingerprint, "graphrouter", config, Path("cells"))
         >>> cell.seed, cell.file.parent.as_posix()
         (1, 'cells/simulated-01234567/seed1')
     """
@@ -53,9 +55,7 @@ class GridCell:
 
     @property
     def circumstances(self) -> Sequence[object]:
-        """What the result depends on beside the dataset, the router and the settings, as plain
-        values.
-        """
+        """What else the result depends on than dataset, router and settings, as plain values."""
         return ()
 
     @cached_property

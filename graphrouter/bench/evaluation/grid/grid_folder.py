@@ -33,8 +33,9 @@ def read_datasets(places: Iterable[str]) -> dict[str, RoutingDataset]:
 
 
 def keep_embeddings(config: TrainConfig, folder: Path) -> TrainConfig:
-    """The settings with embeddings cached in the folder of the grid, unless they say where: each
-    text is encoded once.
+    """The settings with embeddings cached in the folder of the grid, unless they say where.
+
+    So each text is encoded once.
     """
     if config.encoder.cache_dir is not None:
         return config
@@ -43,7 +44,7 @@ def keep_embeddings(config: TrainConfig, folder: Path) -> TrainConfig:
 
 
 def check_folder(folder: Path) -> None:
-    """Nothing; `folder` is that of a grid, empty or new.
+    """Check that `folder` is that of a grid, or empty, or new.
 
     Raises:
         DataError: It holds something else.

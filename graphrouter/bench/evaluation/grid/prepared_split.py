@@ -41,8 +41,9 @@ class PreparedSplit:
         return ("task_known", "task_hidden") if has_task else ("task_hidden",)
 
     def evaluation_set_on(self, query_ids: Sequence[str]) -> EvaluationSet:
-        """The evaluation set on some of the test queries, with the same costs to scale by and the same best
-        single model.
+        """The evaluation set of some of the test queries.
+
+        With the same costs to scale by and the same best single model.
         """
         return _evaluation_set(self.view, query_ids)
 

@@ -120,8 +120,9 @@ def _workers(num_processes: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _follow_parent() -> None:
-    """Makes a worker leave interrupts to its parent, and end when the parent does: it would wait
-    for work for ever.
+    """Make a worker leave interrupts to its parent, and end when the parent does.
+
+    It would wait for work for ever.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

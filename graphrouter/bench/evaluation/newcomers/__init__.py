@@ -1,5 +1,6 @@
-"""Newcomers: how well routers know models, or a task, that nobody trained them on, after more and
-more outcomes.
+"""How well routers know models, or a task, that nobody trained them on.
+
+After more and more outcomes.
 """
 
 from graphrouter.bench.evaluation.newcomers.newcomer_cells import (

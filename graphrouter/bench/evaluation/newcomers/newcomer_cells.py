@@ -59,8 +59,9 @@ class NewcomerCell(GridCell):
         shots: Shots,
         folder: Path,
     ) -> NewcomerCell:
-        """The cell of one seed: it divides the data, picks who is held out, and seeds whatever the
-        router draws.
+        """The cell of one seed.
+
+        The seed divides the data, picks who is held out, and seeds whatever the router draws.
         """
         return cls(
             data,
@@ -94,9 +95,7 @@ class NewcomerCell(GridCell):
 
 @dataclass(frozen=True, eq=False)
 class NewcomerResult(GridResult):
-    """What a router predicts for all test queries, after more and more outcomes of the
-    newcomers.
-    """
+    """What a router predicts for all test queries, after more and more outcomes."""
 
     join_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds in which the newcomers joined, by `NAME@SHOT`."""
@@ -105,7 +104,7 @@ class NewcomerResult(GridResult):
     their ids, and all models, in the order of the dataset."""
 
     def save(self, file: Path) -> None:
-        """Nothing; the result lies in `file` afterwards, whole or not at all.
+        """Write the result to `file`, whole or not at all.
 
         Numbers are kept in single precision.
         """

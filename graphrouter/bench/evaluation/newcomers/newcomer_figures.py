@@ -1,6 +1,4 @@
-"""The curves of a comparison on newcomers, as figures of plotly.js: plain dicts in its JSON
-schema.
-"""
+"""The curves of a comparison on newcomers, as plain dicts in the schema of plotly.js."""
 
 from __future__ import annotations
 
@@ -33,8 +31,9 @@ _DASHES = ("dash", "dot", "dashdot", "longdash")
 
 
 def curve_figures(found: NewcomerEvaluation) -> dict[str, Figure]:
-    """Log loss of everybody, learned share of the graph routers with intervals, and traffic, over
-    the number of outcomes.
+    """Log loss, learned share with intervals, and traffic, over the number of outcomes.
+
+    The learned share is that of the graph routers alone.
     """
     graph_routers = [name for name in found.routers if name in (MAIN, SUGGESTED)]
     figures = {

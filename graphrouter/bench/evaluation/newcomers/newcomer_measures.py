@@ -1,6 +1,4 @@
-"""The figures of one router that has met newcomers: how well it knows them, and what routing over
-old and new brings.
-"""
+"""The figures of one router that has met newcomers: what it knows, what routing brings."""
 
 from __future__ import annotations
 
@@ -71,7 +69,9 @@ def measure(
 
 
 def coverage(evaluation_set: EvaluationSet, output: RouterOutput, is_scored: BoolArray) -> float:
-    """The share of the intervals of expected effect that hold: of every scored model on all queries, and on those of each task.
+    """The share of the intervals of expected effect that hold.
+
+    Those of every scored model on all queries, and on those of each task.
 
     An interval holds when the mean observed effect lies between the means of its ends, sampling
     noise added; see `Cells`. Means over fewer than 15 outcomes do not count. NaN for a router that
@@ -120,7 +120,9 @@ def traffic_share(utility: FloatArray, allowed: BoolArray, is_newcomer: BoolArra
 
 
 def learned_share(start: Sampled, reached: Sampled, retrained: Sampled) -> Sampled:
-    """(L_start - L_reached) / (L_start - L_retrained): 0 as far as the start, 1 as far as with everything in training.
+    """(L_start - L_reached) / (L_start - L_retrained), from 0 to 1.
+
+    0 as far as the start, 1 as far as with everything in training.
 
     The losses are means over the runs, and so the share is a ratio of means: in a single run
     the retrained router may be hardly better than the start, and a mean of ratios would hang on

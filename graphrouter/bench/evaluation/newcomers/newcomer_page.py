@@ -1,6 +1,4 @@
-"""The comparison on newcomers as one HTML file that needs nothing else, and the same in
-Markdown.
-"""
+"""The comparison on newcomers as one HTML file that needs nothing else, and in Markdown."""
 
 from __future__ import annotations
 

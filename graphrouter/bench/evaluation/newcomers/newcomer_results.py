@@ -95,8 +95,9 @@ class NewcomerEvaluation:
 
 
 def verdict(found: NewcomerEvaluation) -> str:
-    """In plain words, whether the graph router knows newcomers better than all baselines, and how
-    much it has learned of them.
+    """In plain words, whether the graph router knows newcomers better than all baselines.
+
+    And how much it has learned of them.
     """
     sentences = [_against_baselines(found)]
     shares = [(label, found.figure(MAIN, label, "learned_share").value) for label in found.labels]

@@ -1,6 +1,4 @@
-"""The comparison on newcomers: routers x seeds (x tasks), in parallel, resumable, with everything
-kept in one folder.
-"""
+"""The comparison on newcomers: routers x seeds (x tasks), resumable, kept in one folder."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""From what routers answered to figures with paired bootstrap intervals, averaged over the
-runs.
-"""
+"""From what routers predicted to figures with paired intervals, averaged over the runs."""
 
 from __future__ import annotations
 
@@ -109,8 +107,9 @@ def _measure_run(run: NewcomerRun, resampling: Resampling, number: int) -> Found
 
 
 def _at_every_shot(means: Found, labels: Sequence[str]) -> Found:
-    """Everybody after every shot, MAIN first: who is retrained stands everywhere, and suggested
-    probes only differ in between.
+    """Everybody after every shot, MAIN first.
+
+    Who is retrained stands everywhere, and suggested probes only differ in between.
     """
     stand_in = {**{(RETRAINED, label): (RETRAINED, ALL) for label in labels}}
     stand_in |= {(SUGGESTED, label): (MAIN, label) for label in ("0", ALL)}

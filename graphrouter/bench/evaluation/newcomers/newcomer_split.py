@@ -1,6 +1,4 @@
-"""One split with models, or a task, held out: what routers are fitted on, what they are shown
-later, what they are evaluated on.
-"""
+"""One split with models, or a task, held out: what is fitted on, shown later, evaluated on."""
 
 from __future__ import annotations
 
@@ -72,7 +70,9 @@ class NewcomerSplit:
 
 
 def pick_tasks(data: RoutingDataset, split: Split, *, seed: int, most: int) -> list[str]:
-    """At most `most` tasks to hold out in turn, drawn by the seed: with outcomes on both sides, and another task to learn from.
+    """At most `most` tasks to hold out in turn, drawn by the seed.
+
+    Each has outcomes on both sides, and leaves another task to learn from.
 
     Raises:
         DataError: There is no such task.
@@ -128,8 +128,9 @@ def _prepare(
 def _newcomer_outcomes(
     data: RoutingDataset, split: Split, models: tuple[str, ...], task: str | None, *, seed: int
 ) -> pd.DataFrame:
-    """Training outcomes of the held-out models, or on the held-out task: one random order of the
-    queries for each of them.
+    """Training outcomes of the held-out models, or on the held-out task.
+
+    There is one random order of the queries for each of them.
     """
     queries = data.queries.loc[
         data.queries["query_id"].isin(split.train), ["query_id", "task", "prompt"]

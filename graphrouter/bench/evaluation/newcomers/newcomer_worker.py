@@ -1,5 +1,6 @@
-"""What a worker process does with a cell: fit once, let the newcomers join with more and more
-outcomes, ask, keep the result.
+"""What a process does with a cell: fit once, let newcomers join, ask, keep the result.
+
+They join with more and more outcomes.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ def _refit(kind: type[Router], prepared: NewcomerSplit, outcomes: pd.DataFrame |
 def suggested_outcomes(
     router: GraphRouter, prepared: NewcomerSplit, counts: Sequence[int]
 ) -> dict[int, pd.DataFrame | None]:
-    """Outcomes of the newcomers on the probes that the router suggests for each, by how many were asked for.
+    """Outcomes on the probes that the router suggests for each newcomer, by how many were wanted.
 
     Probes come in batches: what the router has learned of a newcomer from fewer outcomes decides
     which it asks for next. A newcomer was not run on every query: probes that it has no outcome of
@@ -176,9 +177,7 @@ def suggested_outcomes(
 
 
 def _next_probes(router: GraphRouter, model: str, outcomes: pd.DataFrame, num: int) -> pd.DataFrame:
-    """The outcomes on the next `num` suggested probes among those that are recorded, most telling
-    first.
-    """
+    """The outcomes on the next `num` suggested probes that are recorded, most telling first."""
     if num < 1:
         return outcomes.head(0)
     support = router.support

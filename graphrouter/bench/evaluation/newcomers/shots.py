@@ -47,7 +47,9 @@ def shot_label(shot: int | None) -> str:
 
 
 def shuffle(names: Sequence[str], *, seed: int, whose: str = "") -> list[str]:
-    """The names in a random order that depends on seed, owner and the names alone, not on their order or number.
+    """The names in a random order.
+
+    It depends on seed, owner and the names alone, not on their order or number.
 
     Args:
         names: Ids of queries or names of tasks.

@@ -59,8 +59,9 @@ class PresetBreakdown:
 
 
 def break_down(made: PresetChoices, *, router: str) -> PresetBreakdown:
-    """Effect and cost of the router, beside best single and oracle where they are given, by task
-    and by model chosen.
+    """Effect and cost of the router by task and by model chosen.
+
+    Beside best single and oracle where they are given.
     """
     mine, oracle, single = (
         made.choices[router],

@@ -115,8 +115,8 @@ def build_report(
         raise DataError(
             f"The evaluation has the settings {list(evaluation.settings)} and the seeds "
             f"{list(evaluation.seeds)}, the runs "
-            f"have {list(settings)} and {list(seeds)}; expected the evaluation that `score_runs` makes "
-            "of these runs."
+            f"have {list(settings)} and {list(seeds)}; expected the evaluation that `score_runs` "
+            "makes of these runs."
         )
     return Report(
         dataset=evaluation.dataset,

@@ -163,9 +163,7 @@ def _points(run: SeedRun, setting: SettingName, name: str) -> FloatArray:
 
 
 def _best_and_cheapest(run: SeedRun) -> FloatArray:
-    """Mean cost and mean effect, (2, 2), of the best single model and of the cheapest, both by
-    training means.
-    """
+    """Mean cost and effect, (2, 2), of the best single and the cheapest model by training means."""
     evaluation_set = run.evaluation_set
     if evaluation_set.best_single is None:  # `trace_frontiers` has asked `why_no_frontier`
         return np.full((2, 2), np.nan)

@@ -1,6 +1,4 @@
-"""What every HTML page shares: style, scripts, a policy that lets nothing else run, and figures
-that stand inside it.
-"""
+"""What every HTML page shares: style, scripts, embedded figures, a policy against all else."""
 
 from __future__ import annotations
 
@@ -57,9 +55,7 @@ def render_page(
 
 
 def embed(figure: Figure) -> str:
-    """JSON that may stand inside a script element: no `<`, so that nothing in it ends the
-    element.
-    """
+    """JSON that may stand inside a script element: without `<`, nothing in it ends the element."""
     text = json.dumps(figure, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -1,6 +1,4 @@
-"""Where the names of points go in a plot, so that they cover neither each other nor other
-points.
-"""
+"""Where the names of points go in a plot, so that they cover no name and no point."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Where the router loses: groups of queries on which a baseline has more reward, and single queries
-as examples.
-"""
+"""Where the router loses: groups of queries where a baseline has more reward, and examples."""
 
 from __future__ import annotations
 
@@ -72,8 +70,9 @@ class Example:
 def find_losses(
     made: PresetChoices, *, router: str, rivals: Sequence[str]
 ) -> tuple[GroupLoss, ...]:
-    """Tasks and chosen models with less reward than a rival has on the same queries, the largest
-    total loss first.
+    """Tasks and chosen models with less reward than a rival has, the largest total loss first.
+
+    Both are compared on the same queries.
     """
     mine, losses = made.choices[router], []
     groupings: tuple[tuple[Literal["task", "model chosen"], NameArray], ...] = (
@@ -154,9 +153,7 @@ class _Miss(NamedTuple):
 def _misses(
     evaluation_set: EvaluationSet, output: RouterOutput, preset: PresetName
 ) -> Iterator[_Miss]:
-    """The queries of one evaluation set on which the router's choice did worse than another model, in the
-    order of the evaluation set.
-    """
+    """The queries on which the router's choice did worse than another model, in their order."""
     rows = answered_rows(evaluation_set, preset)
     mine, ideal = (
         choose(evaluation_set, output, preset, rows),

@@ -1,6 +1,4 @@
-"""What all figures share: colours, layout and axes of plotly.js, as plain dicts in its JSON
-schema.
-"""
+"""What all figures share: colours, layout and axes, as plain dicts of plotly.js."""
 
 from __future__ import annotations
 

@@ -59,8 +59,9 @@ class PresetChoices(NamedTuple):
 def collect_choices(
     runs: Sequence[SeedRun], setting: SettingName, preset: PresetName, *, names: Iterable[str]
 ) -> PresetChoices:
-    """The choices of the named routers (the oracle may be among them, a cascade may not) over all
-    runs together.
+    """The choices of the named routers over all runs together.
+
+    The oracle may be among them, a cascade may not.
     """
     answered = [answered_rows(each.evaluation_set, preset) for each in runs]
     ids = [
@@ -91,9 +92,7 @@ def collect_choices(
 def choose(
     evaluation_set: EvaluationSet, output: RouterOutput, preset: PresetName, rows: IntArray
 ) -> Choices:
-    """What the router chooses for the given rows of the evaluation set, each with something to choose
-    from.
-    """
+    """What the router chooses for the given rows, each with something to choose from."""
     policy, observed = Policy.preset(preset), evaluation_set.observed
     chooser = Chooser.among_observed(output.predictions, *weighed(evaluation_set, preset))
     columns = chooser.choose(preset_utility(evaluation_set, output, preset))[rows]

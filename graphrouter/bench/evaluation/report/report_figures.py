@@ -63,9 +63,7 @@ def frontier_figure(section: Section, frontiers: Frontiers) -> Figure:
 
 
 def reliability_figure(section: Section) -> Figure:
-    """Expected against observed effect, with the pairs in each bin of the evaluated router
-    below.
-    """
+    """Expected against observed effect; the evaluated router's pairs in each bin below."""
     lines = [_reliability_line(curve, section) for curve in section.reliability]
     diagonal = {
         "type": "scatter",
@@ -120,8 +118,9 @@ def _judged_on_top(lines: list[Figure]) -> list[Figure]:
 
 
 def _style(name: str, section: Section) -> Figure:
-    """The evaluated router bold, a few others in colour, the oracle dotted, the rest grey and
-    hidden until asked for.
+    """The evaluated router bold, a few others in colour, the oracle dotted.
+
+    The rest is grey and hidden until asked for.
     """
     if name == ORACLE:
         return {"line": {"color": INK, "width": 1.5, "dash": "dot"}, "visible": True}

@@ -148,7 +148,8 @@ RANGE = {"low": 0.1, "high": 0.2}
         ({"encoder.name": {"low": 1, "high": 2}}, "encoder.name = 1.0 is not accepted"),
         (
             {"split.seed": {"low": 0, "high": 9}},
-            "split.seed cannot be tuned: trials would be judged on different queries. Leave it out.",
+            "split.seed cannot be tuned: trials would be judged on different queries. "
+            "Leave it out.",
         ),
         ({"seed": {"low": 0, "high": 9}}, "seed cannot be tuned: a seed that does well is luck"),
     ],

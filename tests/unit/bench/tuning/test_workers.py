@@ -30,12 +30,19 @@ def wait_for_the_other(record):  # so that neither does everything before the ot
         time.sleep(0.02)
 
 config = gr.load_config(
-    overrides=["encoder.name=hashing", "encoder.dimension=32", "training.max_epochs=1", "training.steps_per_epoch=1"]
+    overrides=[
+        "encoder.name=hashing", "encoder.dimension=32",
+        "training.max_epochs=1", "training.steps_per_epoch=1",
+    ]
 )
 space = SearchSpace.of({"network.dropout": FloatRange(low=0.0, high=0.5)})
 data = gr.load_dataset(folder / "world")
-result = tune(data, config, num_trials=int(sys.argv[5]), space=space, storage=storage, on_trial=wait_for_the_other)
-print(json.dumps({"mine": numbers, "params": [list(trial.params.values()) for trial in result.trials]}))
+result = tune(
+    data, config, num_trials=int(sys.argv[5]), space=space, storage=storage,
+    on_trial=wait_for_the_other,
+)
+params = [list(trial.params.values()) for trial in result.trials]
+print(json.dumps({"mine": numbers, "params": params}))
 """
 
 
