@@ -41,7 +41,7 @@ def arena_score(effect: FloatArray, cost_usd: FloatArray) -> FloatArray:
     S = (1 + beta) A C / (beta A + C); 0 when both A and C are 0.
 
     Example:
-        >>> score = arena_score(np.array(0.6634), np.array(0.00021))  # NIRT-BERT: published as 66.12
+        >>> score = arena_score(np.array(0.6634), np.array(0.00021))  # published: 66.12
         >>> round(float(score), 3)
         0.661
     """
