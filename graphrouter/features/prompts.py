@@ -237,7 +237,7 @@ def _leading_directions(centred: FloatArray) -> FloatArray:
     return directions
 
 
-def nearest(targets: Tensor, support: Tensor, num_neighbours: int) -> tuple[Tensor, Tensor]:
+def find_nearest(targets: Tensor, support: Tensor, num_neighbours: int) -> tuple[Tensor, Tensor]:
     """The most similar support rows of each target, most similar first.
 
     Args:

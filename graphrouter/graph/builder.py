@@ -8,7 +8,7 @@ from torch_geometric.data import HeteroData
 
 from graphrouter.exceptions import LeakageError
 from graphrouter.features.channels import CHANNELS, EFFECT
-from graphrouter.features.prompts import nearest
+from graphrouter.features.prompts import find_nearest
 from graphrouter.features.tables import NodeTable, OutcomeEdges
 
 QUERY_IN_TASK = ("query", "in", "task")
@@ -87,7 +87,7 @@ def build_graph(
     data[ANSWERED_BY].edge_index, data[ANSWERED].edge_index = edges, edges.flip(0)
     data[ANSWERED_BY].edge_attr = data[ANSWERED].edge_attr = attributes
 
-    neighbours, cosine = nearest(
+    neighbours, cosine = find_nearest(
         nodes.query_text[target_queries], nodes.query_text[support_queries], num_neighbours
     )
     targets = torch.arange(num_support, queries.numel()).repeat_interleave(neighbours.shape[1])

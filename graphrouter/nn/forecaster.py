@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from graphrouter.features.channels import EFFECT, ChannelScaler
-from graphrouter.features.prompts import nearest
+from graphrouter.features.prompts import find_nearest
 from graphrouter.nn.attention import Neighbourhood
 from graphrouter.nn.network import RoutingGNN, Targets
 from graphrouter.nn.readout import PairPredictions
@@ -232,7 +232,7 @@ class Forecaster:
             return self._forecast_nothing(pool)
         predictions, found = [], []
         for some in queries.split(_QUERIES_AT_ONCE):
-            similar = Neighbourhood(*nearest(some.text, state.query_text, num_neighbours))
+            similar = Neighbourhood(*find_nearest(some.text, state.query_text, num_neighbours))
             targets = Targets(principal=some.principal, task=some.task, neighbours=similar)
             predictions.append(
                 self.read(self.net.score(state, targets), some.task, pool, some.num_chars.numpy())

@@ -80,6 +80,7 @@ class GraphRouter(ChangeableRouter):
         self.provenance = provenance
         self.encoder = encoder
         self.pool = support.pool
+        _ = self.pool.prices  # worked out now, once for all queries
         self.cost_scale: CostScale = learned.transforms.cost
         self._state = _encode(learned, support) if state is None else state
         self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}

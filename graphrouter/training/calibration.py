@@ -1,10 +1,13 @@
-"""Expected effects that come true on average: effect logits of a network, corrected by what
-validation outcomes say.
+"""Expected effects that come true on average: what validation outcomes correct in effect logits.
+
+The correction is a line through the logits, the same for all models (`EffectCalibration`). It is
+fitted to outcomes that come in queries, and taken only where it helps out of fold.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +16,7 @@ from scipy.special import expit
 
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT
-from graphrouter.nn.forecaster import EffectCalibration
+from graphrouter.nn.forecaster import EffectCalibration, LogitLine
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import RoutingGNN, targets_of
 from graphrouter.training.effect_scores import (
@@ -22,7 +25,6 @@ from graphrouter.training.effect_scores import (
     mean_of_known,
 )
 from graphrouter.training.episodes import labels_of, validation_graph
-from graphrouter.training.logit_line import Exam, FittedLine, fit_line
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.types import FloatArray, IntArray
 
@@ -31,6 +33,17 @@ NEEDED_ERRORS = 1.0
 FEWEST_QUERIES = 50
 """Below this many validation queries nothing is corrected: neither the correction nor its noise can
 be told."""
+PRIOR_SCALE = 0.05
+"""How far a trained network is typically off, in logits, and as a share of the slope.
+
+0.05 logits are 1.3 points of effect at one half.
+"""
+FEWEST_OF_TASK = 20
+"""Below this many queries a task has no offset."""
+_FREEDOM = 4.0
+_MOST_STEPS = 100
+_LONGEST_STEP = 0.5
+_TOLERANCE = 1e-8
 _NUM_FOLDS = 10
 
 
@@ -41,6 +54,44 @@ class FittedCalibration(NamedTuple):
     metrics: dict[str, float]
     """Means of both settings on validation queries, out of fold: `ece_before`, `ece_after`,
     `log_loss_calibrated`. Where nothing is corrected, after is as before."""
+
+
+class ValidationLogits(NamedTuple):
+    """What the network said of validation queries in one setting, and what came out.
+
+    B queries, M models.
+    """
+
+    logit: FloatArray
+    """(B, M) effect logit."""
+    observed: FloatArray
+    """(B, M) effect in [0, 1], NaN where not observed."""
+    task: IntArray
+    """(B,) position of the task, -1 = unknown."""
+
+    def take(self, rows: IntArray) -> ValidationLogits:
+        """Some of the queries."""
+        return ValidationLogits(self.logit[rows], self.observed[rows], self.task[rows])
+
+    @property
+    def is_observed(self) -> IntArray:
+        """(n,) positions of the queries with an outcome."""
+        return np.flatnonzero(np.isfinite(self.observed).any(axis=1))
+
+
+class FittedLine(NamedTuple):
+    """A line, and offsets for the tasks."""
+
+    line: LogitLine = LogitLine()
+    offsets: tuple[float, ...] = ()
+    """One a task, or none."""
+
+    def correct(self, setting: ValidationLogits) -> FloatArray:
+        """Corrected logits, (B, M)."""
+        level = np.full(len(setting.task), self.line.intercept)
+        if self.offsets:
+            level += np.where(setting.task >= 0, np.asarray(self.offsets)[setting.task], 0.0)
+        return np.asarray(level[:, None] + self.line.slope * setting.logit)
 
 
 def fit_calibration(
@@ -61,7 +112,7 @@ def fit_calibration(
         observed = labels_of(graph).channels[EFFECT].double().numpy()
         unknown = torch.full_like(targets.task, -1)
         named, hidden = (
-            Exam(
+            ValidationLogits(
                 net.score_in_parts(state, asked).location[EFFECT].double().numpy(),
                 observed,
                 asked.task.numpy(),
@@ -71,7 +122,9 @@ def fit_calibration(
     return calibrate(named, hidden, num_tasks=tables.nodes.task_text.shape[0], seed=config.seed)
 
 
-def calibrate(named: Exam, hidden: Exam, *, num_tasks: int, seed: int = 0) -> FittedCalibration:
+def calibrate(
+    named: ValidationLogits, hidden: ValidationLogits, *, num_tasks: int, seed: int = 0
+) -> FittedCalibration:
     """The correction for two settings of the same queries, and what it is worth.
 
     Each setting has a line of its own: a network may be right where the task is known and too sure
@@ -85,54 +138,162 @@ def calibrate(named: Exam, hidden: Exam, *, num_tasks: int, seed: int = 0) -> Fi
     """
     folds = np.random.default_rng(seed).permutation(len(hidden.task)) % _NUM_FOLDS
     rows = [np.intersect1d(named.is_observed, np.flatnonzero(named.task >= 0)), hidden.is_observed]
-    verdicts = [
-        _judge(exam.take(some), folds[some], num_tasks)
-        for exam, some in zip((named, hidden), rows, strict=True)
+    fitted = [
+        _fit_if_it_helps(setting.take(some), folds[some], num_tasks)
+        for setting, some in zip((named, hidden), rows, strict=True)
     ]
-    held = [verdict for verdict, some in zip(verdicts, rows, strict=True) if len(some)]
+    held = [each for each, some in zip(fitted, rows, strict=True) if len(some)]
     metrics = (
-        {
-            name: float(np.mean([verdict.metrics[name] for verdict in held]))
-            for name in held[0].metrics
-        }
+        {name: float(np.mean([each.metrics[name] for each in held])) for name in held[0].metrics}
         if held
         else {}
     )
     return FittedCalibration(
-        EffectCalibration(verdicts[0].fit.line, verdicts[1].fit.line, verdicts[0].fit.offsets),
+        EffectCalibration(fitted[0].fit.line, fitted[1].fit.line, fitted[0].fit.offsets),
         metrics,
     )
 
 
-class _Verdict(NamedTuple):
+class _CheckedLine(NamedTuple):
+    """A line, and what it changes out of fold."""
+
     fit: FittedLine
     metrics: dict[str, float]
 
 
-def _judge(exam: Exam, folds: IntArray, num_tasks: int) -> _Verdict:
-    """The fit on all queries, where fits on the other folds lower the log loss by more than its standard error; else none.
+def _fit_if_it_helps(setting: ValidationLogits, folds: IntArray, num_tasks: int) -> _CheckedLine:
+    """The fit on all queries, where it helps; else none.
 
-    The one-standard-error rule (Breiman et al., 1984, section 3.4.3), errors taken over queries,
-    whose outcomes come together.
+    It helps where fits on the other folds lower the log loss by more than its standard error: the
+    one-standard-error rule (Breiman et al., 1984, section 3.4.3), errors taken over queries, whose
+    outcomes come together.
     """
-    before = expit(exam.logit)
-    if len(exam.task) < FEWEST_QUERIES:
-        return _Verdict(FittedLine(), _figures(before, before, exam.observed))
+    before = expit(setting.logit)
+    if len(setting.task) < FEWEST_QUERIES:
+        return _CheckedLine(FittedLine(), _measure(before, before, setting.observed))
     after = np.empty_like(before)
     for fold in range(_NUM_FOLDS):
         mine, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        after[mine] = expit(fit_line(exam.take(others), num_tasks).logits(exam.take(mine)))
+        after[mine] = expit(fit_line(setting.take(others), num_tasks).correct(setting.take(mine)))
     gain = np.nansum(
-        log_loss_of_pairs(before, exam.observed) - log_loss_of_pairs(after, exam.observed), axis=1
+        log_loss_of_pairs(before, setting.observed) - log_loss_of_pairs(after, setting.observed),
+        axis=1,
     )
     if gain.sum() <= NEEDED_ERRORS * math.sqrt(len(gain)) * gain.std():
-        return _Verdict(FittedLine(), _figures(before, before, exam.observed))
-    return _Verdict(fit_line(exam, num_tasks), _figures(before, after, exam.observed))
+        return _CheckedLine(FittedLine(), _measure(before, before, setting.observed))
+    return _CheckedLine(fit_line(setting, num_tasks), _measure(before, after, setting.observed))
 
 
-def _figures(before: FloatArray, after: FloatArray, observed: FloatArray) -> dict[str, float]:
+def _measure(before: FloatArray, after: FloatArray, observed: FloatArray) -> dict[str, float]:
     return {
         "ece_before": expected_calibration_error(before, observed),
         "ece_after": expected_calibration_error(after, observed),
         "log_loss_calibrated": mean_of_known(log_loss_of_pairs(after, observed)),
     }
+
+
+def fit_line(setting: ValidationLogits, num_tasks: int) -> FittedLine:
+    """The penalised maximum likelihood, by Fisher scoring.
+
+    Student t priors of scale `PRIOR_SCALE` hold the intercept, the offsets and the logarithm of the
+    slope near 0; their heavy tails let a network that is grossly off be corrected in full (Lange,
+    Little and Taylor, 1989, whose weights these are). The outcomes of a query are no independent
+    witnesses: the log likelihood is divided by their design effect under the line, as a composite
+    likelihood is (Varin, Reid and Firth, 2011, section 2.3).
+
+    Args:
+        setting: Queries with an outcome each.
+        num_tasks: Tasks that the positions are of.
+    """
+    row, model = np.nonzero(np.isfinite(setting.observed))
+    observed, logit = setting.observed[row, model], setting.logit[row, model]
+    tasks = _tasks_with_offset(setting.task)
+    slot_of_task = np.full(
+        num_tasks + 1, len(tasks)
+    )  # the last entry is that of an unknown task, -1
+    slot_of_task[tasks] = np.arange(len(tasks))
+    slot = slot_of_task[setting.task[row]]
+    theta = np.zeros(2 + len(tasks))  # intercept, logarithm of the slope, offsets
+    for _ in range(_MOST_STEPS):
+        offsets, tilted = np.append(theta[2:], 0.0), math.exp(theta[1]) * logit
+        probability = expit(theta[0] + offsets[slot] + tilted)
+        trust = 1 / design_effect(
+            observed - probability, probability * (1 - probability), logit, row
+        )
+        gradient = trust * _sums(observed - probability, tilted, slot, len(theta))
+        information = trust * _information(
+            probability * (1 - probability), tilted, slot, len(theta)
+        )
+        doubt = (_FREEDOM + 1) / (_FREEDOM * PRIOR_SCALE**2 + theta**2)
+        step = np.linalg.solve(information + np.diag(doubt), gradient - doubt * theta)
+        theta += step.clip(-_LONGEST_STEP, _LONGEST_STEP)
+        if np.abs(step).max() < _TOLERANCE:
+            break
+    return FittedLine(
+        LogitLine(float(theta[0]), math.exp(theta[1])), _spread_offsets(tasks, theta[2:], num_tasks)
+    )
+
+
+def design_effect(
+    residual: FloatArray, weight: FloatArray, logit: FloatArray, query: IntArray
+) -> float:
+    """How many outcomes count as one, at least 1 (Kish, 1965).
+
+    The outcomes of a query come together. The variance of the scores over that of independent outcomes, as a mean over intercept and
+    slope: trace(H^-1 J) / 2, with the information H and the variance J of the scores.
+
+    Args:
+        residual: (n,) effects minus expected effects.
+        weight: (n,) variance of an effect of 0 or 1 by its expectation.
+        logit: (n,) what the network said.
+        query: (n,) whose outcomes these are, each number from 0 up at least once.
+    """
+    design = np.stack([np.ones_like(logit), logit])
+    scores = np.stack([np.bincount(query, weights=residual * column) for column in design])
+    scores -= scores.mean(axis=1, keepdims=True)  # what is wrong everywhere is no noise
+    information = (weight * design) @ design.T
+    return max(1.0, float(np.trace(np.linalg.pinv(information) @ scores @ scores.T)) / 2)
+
+
+def _tasks_with_offset(task: IntArray) -> IntArray:
+    """The tasks with enough queries, ascending.
+
+    None where there is only one, whose offset the intercept is.
+    """
+    names, counts = np.unique(task[task >= 0], return_counts=True)
+    return names[counts >= FEWEST_OF_TASK] if len(names) > 1 else names[:0]
+
+
+def _sums(values: FloatArray, tilted: FloatArray, slot: IntArray, size: int) -> FloatArray:
+    """Sums of values, of values times logits, and of the values of each task: (size,)."""
+    return np.array(
+        [
+            values.sum(),
+            values @ tilted,
+            *np.bincount(slot, weights=values, minlength=size - 1)[: size - 2],
+        ]
+    )
+
+
+def _information(weight: FloatArray, tilted: FloatArray, slot: IntArray, size: int) -> FloatArray:
+    """The Fisher information (size, size); the block of the tasks is diagonal.
+
+    No pair has two tasks.
+    """
+    first = _sums(weight, tilted, slot, size)
+    second = _sums(weight * tilted, tilted, slot, size)
+    information = np.diag(first)
+    information[0], information[:, 0] = first, first
+    information[1], information[:, 1] = second, second
+    return information
+
+
+def _spread_offsets(
+    tasks: IntArray, offsets: Sequence[float] | FloatArray, num_tasks: int
+) -> tuple[float, ...]:
+    """One offset a task, 0 for those that have none; nothing where nobody has one."""
+    if not len(tasks):
+        return ()
+    every = np.zeros(num_tasks)
+    every[tasks] = offsets
+    return tuple(every.tolist())

@@ -1,6 +1,4 @@
-"""How sure the graph router is of an expected effect: intervals, and how they are calibrated on
-families of models left out.
-"""
+"""How sure the graph router is of an expected effect, calibrated on families of models left out."""
 
 from __future__ import annotations
 
@@ -95,7 +93,7 @@ class Cells:
         """(G, M) enough outcomes to compare."""
         return self.num_outcomes >= FEWEST_OUTCOMES
 
-    def ends(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def average_ends(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Means of the ends (B, M) of the pairs that were observed: (G, M) each."""
         some = np.where(self.num_outcomes > 0, self.num_outcomes, np.nan)
         lower, upper = (
@@ -103,11 +101,12 @@ class Cells:
         )
         return lower, upper
 
-    def covered(self, low: FloatArray, high: FloatArray) -> BoolArray:
-        """(G, M) whether the observed mean lies in the interval, its sampling noise added in
-        quadrature to either half-width.
+    def check_coverage(self, low: FloatArray, high: FloatArray) -> BoolArray:
+        """(G, M) whether the observed mean lies in the interval.
+
+        Its sampling noise is added in quadrature to either half-width.
         """
-        lower, upper = self.ends(low, high)
+        lower, upper = self.average_ends(low, high)
         noise = Z_80 * self.noise
         below, above = (
             np.hypot(self.expected - lower, noise),
@@ -116,13 +115,13 @@ class Cells:
         return (self.observed >= self.expected - below) & (self.observed <= self.expected + above)
 
 
-def query_groups(tasks: Sequence[object]) -> BoolArray:
-    """All queries, then those of each task where there are several: (num_groups, num_queries).
+def group_queries(tasks: Sequence[object]) -> BoolArray:
+    """Masks of all queries, then of each task where there are several: (num_groups, num_queries).
 
     None and -1 = unknown.
 
     Example:
-        >>> query_groups(["law", None, "maths"]).astype(int).tolist()
+        >>> group_queries(["law", None, "maths"]).astype(int).tolist()
         [[1, 1, 1], [1, 0, 0], [0, 0, 1]]
     """
     named = list(dict.fromkeys(task for task in tasks if task is not None and task != -1))
@@ -137,9 +136,9 @@ def fit_effect_interval(
     *,
     calibration: EffectCalibration | None = None,
 ) -> EffectInterval:
-    """Scale and floor with which 80 % of the intervals hold, from families of training models left out; nothing is trained.
+    """Scale and floor with which 80 % of the intervals hold; nothing is trained.
 
-    The models of a fold keep 0, 5, 20 or 100 random outcomes, and are predicted on validation
+    They come from families of training models left out. The models of a fold keep 0, 5, 20 or 100 random outcomes, and are predicted on validation
     queries of known task. Where there is little to compare, the interval stays near that of the
     network itself. The same tables and settings give the same interval.
 
@@ -151,12 +150,12 @@ def fit_effect_interval(
     """
     rng = np.random.default_rng(config.seed)
     with cpu_threads(1), torch.inference_mode():
-        room = _ExamRoom.of(net, tables, config, rng)
+        study = LeaveOutStudy.of(net, tables, config, rng)
         if calibration is not None:
-            room = dataclasses.replace(room, calibration=calibration)
-        folds = _folds(tables.model_family.numpy(), rng)
-        as_newcomers = [room.sit(folds, shots) for shots in SHOTS]
-        well_known = [room.sit(np.zeros_like(folds), len(room.rank))]
+            study = dataclasses.replace(study, calibration=calibration)
+        folds = _draw_folds(tables.model_family.numpy(), rng)
+        as_newcomers = [study.forecast_left_out(folds, shots) for shots in SHOTS]
+        well_known = [study.forecast_left_out(np.zeros_like(folds), len(study.rank))]
     default = EffectInterval()
     scale, trust = _calibrate(as_newcomers, _SCALES, lambda value: EffectInterval(scale=value))
     chosen = math.exp(trust * math.log(scale) + (1 - trust) * math.log(default.scale))
@@ -164,8 +163,11 @@ def fit_effect_interval(
     return EffectInterval(chosen, trust * floor + (1 - trust) * default.floor)
 
 
-class _Exam(NamedTuple):
-    """What the network expects of all models on the validation queries. B queries, M models."""
+class LeftOutForecast(NamedTuple):
+    """What is expected of models that keep few outcomes, on validation queries.
+
+    B queries, M models.
+    """
 
     cells: Cells
     location: Tensor
@@ -173,21 +175,21 @@ class _Exam(NamedTuple):
     log_scale: Tensor
     """(B, M)."""
 
-    def covered(self, interval: EffectInterval) -> BoolArray:
+    def check_coverage(self, interval: EffectInterval) -> BoolArray:
         """(G, M) whether each cell lies in its interval."""
         low, high = interval.bounds(self.location, self.log_scale)
-        return self.cells.covered(low.numpy(), high.numpy())
+        return self.cells.check_coverage(low.numpy(), high.numpy())
 
     @property
     def weight(self) -> FloatArray:
-        """(G, M) how much each cell says about the interval: where noise is larger than ignorance, next to nothing.
+        """(G, M) how much each cell says about the interval.
 
-        The Fisher information on log h of an error of variance h^2 + noise^2 is 2 (h^2 / (h^2 +
+        Next to nothing where noise is larger than ignorance. The Fisher information on log h of an error of variance h^2 + noise^2 is 2 (h^2 / (h^2 +
         noise^2))^2. A network that is too sure of itself must not make its errors look like noise:
         h^2 is at least what they are larger by on average.
         """
         low, high = EffectInterval().bounds(self.location, self.log_scale)
-        lower, upper = self.cells.ends(low.numpy(), high.numpy())
+        lower, upper = self.cells.average_ends(low.numpy(), high.numpy())
         is_counted, noise = self.cells.is_counted, self.cells.noise**2
         excess = ((self.cells.observed - self.cells.expected) ** 2 - noise)[is_counted]
         ignorance = np.maximum(
@@ -199,8 +201,8 @@ class _Exam(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class _ExamRoom:
-    """Validation queries to ask, and the outcomes that models keep or lose.
+class LeaveOutStudy:
+    """Validation queries to forecast, and the outcomes that models keep or lose.
 
     B queries, M models, E outcomes.
     """
@@ -222,9 +224,10 @@ class _ExamRoom:
     @classmethod
     def of(
         cls, net: RoutingGNN, tables: TrainingTables, config: TrainConfig, rng: np.random.Generator
-    ) -> _ExamRoom:
-        """The room of a dataset: at most 400 queries to ask and 4,096 to learn from, drawn at
-        random.
+    ) -> LeaveOutStudy:
+        """The study of a dataset: 400 queries to forecast, 4,096 to learn from, at most.
+
+        Both are drawn at random.
         """
         support_queries = _draw(tables.train_queries, _MOST_SUPPORT, rng)
         targets = _draw(tables.validation_queries, _MOST_TARGETS, rng)
@@ -246,12 +249,12 @@ class _ExamRoom:
             observed,
         )
 
-    def sit(self, folds: IntArray, shots: int) -> _Exam:
-        """What is expected of every model when all models of its fold keep at most so many outcomes each.
+    def forecast_left_out(self, folds: IntArray, shots: int) -> LeftOutForecast:
+        """What is expected of every model when the models of its fold keep few outcomes each.
 
         Args:
             folds: (M,) from 0.
-            shots: Outcomes a model. A fold after which no outcome at all is left is not asked.
+            shots: Most outcomes that a model keeps. A fold after which no outcome at all is left is not forecast.
         """
         location, log_scale = torch.zeros(2, *self.observed.shape, dtype=torch.float64)
         observed = self.observed.copy()
@@ -261,17 +264,17 @@ class _ExamRoom:
             if not keep.any():
                 observed[:, mine] = np.nan
                 continue
-            scored = self._ask(self.support.take(torch.from_numpy(keep)))
+            scored = self._score(self.support.take(torch.from_numpy(keep)))
             columns = torch.from_numpy(np.flatnonzero(mine))
             location[:, columns], log_scale[:, columns] = (
                 part[EFFECT][:, columns].double() for part in scored[:2]
             )
-        groups = query_groups(self.tables.nodes.query_task[self.targets].tolist())
-        return _Exam(
+        groups = group_queries(self.tables.nodes.query_task[self.targets].tolist())
+        return LeftOutForecast(
             Cells.of(observed, torch.sigmoid(location).numpy(), groups), location, log_scale
         )
 
-    def _ask(self, support: OutcomeEdges) -> PairPredictions:
+    def _score(self, support: OutcomeEdges) -> PairPredictions:
         tasks = self.tables.nodes.query_task[self.targets]
         graph = build_graph(
             self.tables.nodes,
@@ -287,36 +290,38 @@ class _ExamRoom:
 
 
 def _calibrate(
-    exams: Sequence[_Exam], values: Sequence[float], make: Callable[[float], EffectInterval]
+    forecasts: Sequence[LeftOutForecast],
+    values: Sequence[float],
+    make: Callable[[float], EffectInterval],
 ) -> tuple[float, float]:
     """The smallest value with which 80 % of the cells are covered, or else the largest.
 
     And how far to trust it, in [0, 1).
 
     Args:
-        exams: Of the same models.
+        forecasts: Of the same models.
         values: In ascending order.
         make: The interval of a value.
     """
-    weights = [exam.weight for exam in exams]
+    weights = [forecast.weight for forecast in forecasts]
     total = sum(float(weight.sum()) for weight in weights)
-    # The cells of a model err together, and so do its exams: all of them together count as one
+    # The cells of a model err together, and so do its forecasts: all of them together count as one
     # model at most.
-    num_cells = sum(exam.cells.is_counted.sum(axis=0) for exam in exams)
+    num_cells = sum(forecast.cells.is_counted.sum(axis=0) for forecast in forecasts)
     num_models = float(
         (sum(weight.sum(axis=0) for weight in weights) / np.maximum(num_cells, 1)).sum()
     )
     for value in values:
         held = sum(
-            float((weight * exam.covered(make(value))).sum())
-            for exam, weight in zip(exams, weights, strict=True)
+            float((weight * forecast.check_coverage(make(value))).sum())
+            for forecast, weight in zip(forecasts, weights, strict=True)
         )
         if held >= COVERAGE * total:
             break
     return value, num_models / (num_models + PRIOR_MODELS)
 
 
-def _folds(family: IntArray, rng: np.random.Generator) -> IntArray:
+def _draw_folds(family: IntArray, rng: np.random.Generator) -> IntArray:
     """Fold of each model, families together: (num_models,).
 
     Where all models are of one family, each is a family of its own.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from graphrouter.features import prompts
-from graphrouter.features.prompts import NUM_PRINCIPAL, KernelCoordinates, kernel, nearest
+from graphrouter.features.prompts import NUM_PRINCIPAL, KernelCoordinates, find_nearest, kernel
 
 RNG = np.random.default_rng(5)
 SURFACE = RNG.normal(size=(60, 11)).astype(np.float32)
@@ -57,14 +57,14 @@ def unit(rows: list[list[float]]) -> Tensor:
 
 
 def test_nearest_comes_most_similar_first() -> None:
-    positions, cosine = nearest(unit([[1, 0]]), unit([[0, 1], [1, 0], [1, 1], [-1, 0]]), 3)
+    positions, cosine = find_nearest(unit([[1, 0]]), unit([[0, 1], [1, 0], [1, 1], [-1, 0]]), 3)
     assert positions.tolist() == [[1, 2, 0]]
     assert cosine.flatten().tolist() == pytest.approx([1, 0.5**0.5, 0], abs=1e-9)
 
 
 @pytest.mark.parametrize("num_support", [0, 1, 3])
 def test_nearest_takes_what_there_is(num_support: int) -> None:
-    positions, cosine = nearest(unit([[1, 0], [0, 1]]), unit([[1, 1]] * 3)[:num_support], 8)
+    positions, cosine = find_nearest(unit([[1, 0], [0, 1]]), unit([[1, 1]] * 3)[:num_support], 8)
     assert positions.shape == cosine.shape == (2, num_support)
     assert positions[0].sort().values.tolist() == list(range(num_support))
 
@@ -77,10 +77,10 @@ def test_equal_prompts_have_equal_cosines_and_keep_their_places_in_any_batch() -
     targets = torch.nn.functional.normalize(
         torch.randn(9, 32, generator=generator, dtype=torch.float64), dim=1
     )
-    positions, cosine = nearest(targets, support, 12)
+    positions, cosine = find_nearest(targets, support, 12)
     assert (cosine[:, :5] == cosine[:, :1]).all()  # the five copies of the best one
     assert (positions[:, :5] % 40 == positions[:, :1] % 40).all()
     for i in range(len(targets)):
-        alone = nearest(targets[i : i + 1], support, 12)
+        alone = find_nearest(targets[i : i + 1], support, 12)
         assert torch.equal(alone[0][0], positions[i])
         assert torch.equal(alone[1][0], cosine[i])

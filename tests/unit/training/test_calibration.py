@@ -18,33 +18,33 @@ from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.training.calibration import (
     FEWEST_QUERIES,
+    ValidationLogits,
     calibrate,
     fit_calibration,
 )
 from graphrouter.training.effect_scores import expected_calibration_error, log_loss
 from graphrouter.training.fit import build_network
 from graphrouter.training.intervals import fit_effect_interval
-from graphrouter.training.logit_line import Exam
 from graphrouter.training.prepare import TrainingTables, prepare
 
 DISTORTED = EffectCalibration(LogitLine(-0.4, 0.5), LogitLine(0.3, 2.0), (0.1, -0.2))
 
 
-def exams(
+def settings(
     num_queries: int = 400,
     *,
     known: float = 1.0,
     hidden: float = 1.0,
     num_tasks: int = 2,
     seed: int = 0,
-) -> tuple[Exam, Exam]:
+) -> tuple[ValidationLogits, ValidationLogits]:
     """The same queries with tasks known and hidden, by a network whose logits are the true ones
     over the given slopes."""
     rng = np.random.default_rng(seed)
     truth = rng.normal(0, 1.5, (num_queries, 1)) + rng.normal(0, 1, (num_queries, 6))
     observed = (rng.random(truth.shape) < expit(truth)).astype(float)
     task = np.arange(num_queries) % num_tasks
-    return Exam(truth / known, observed, task), Exam(
+    return ValidationLogits(truth / known, observed, task), ValidationLogits(
         truth / hidden, observed, np.full(num_queries, -1)
     )
 
@@ -52,12 +52,12 @@ def exams(
 class TestCalibrate:
     def test_calibrated_already(self) -> None:
         for seed in range(3):
-            found = calibrate(*exams(seed=seed), num_tasks=2)
+            found = calibrate(*settings(seed=seed), num_tasks=2)
             assert found.calibration.is_identity
             assert found.metrics["ece_before"] == found.metrics["ece_after"]
 
     def test_a_network_that_is_too_sure_is_corrected(self) -> None:
-        named, hidden = exams(1500, known=0.5, hidden=0.5)
+        named, hidden = settings(1500, known=0.5, hidden=0.5)
         calibration, metrics = calibrate(named, hidden, num_tasks=2)
         for line in (calibration.task_known, calibration.task_hidden):
             assert line.slope == pytest.approx(0.5, abs=0.05)
@@ -69,19 +69,20 @@ class TestCalibrate:
         assert metrics["log_loss_calibrated"] < log_loss(expit(named.logit), named.observed)
 
     def test_each_setting_has_a_line_of_its_own(self) -> None:
-        named, hidden = exams(800, hidden=0.5)
+        named, hidden = settings(800, hidden=0.5)
         calibration, metrics = calibrate(named, hidden, num_tasks=2)
         assert calibration.task_known == LogitLine()
         assert calibration.offsets == ()
         assert calibration.task_hidden.slope < 0.65
         before = [
-            expected_calibration_error(expit(exam.logit), exam.observed) for exam in (named, hidden)
+            expected_calibration_error(expit(setting.logit), setting.observed)
+            for setting in (named, hidden)
         ]
         assert metrics["ece_before"] == pytest.approx(np.mean(before))
         assert metrics["ece_after"] > before[0] / 2
 
     def test_the_gain_is_judged_out_of_fold(self) -> None:
-        named, hidden = exams(1500, known=0.5, hidden=0.5)
+        named, hidden = settings(1500, known=0.5, hidden=0.5)
         calibration, metrics = calibrate(named, hidden, num_tasks=2)
         level, slope = (
             part.numpy()[:, None] for part in calibration.lines(torch.from_numpy(named.task))
@@ -90,24 +91,24 @@ class TestCalibrate:
         assert in_sample < metrics["log_loss_calibrated"] < in_sample + 0.003
 
     def test_few_queries_correct_nothing(self) -> None:
-        named, hidden = exams(FEWEST_QUERIES - 1, known=0.2, hidden=0.2)
+        named, hidden = settings(FEWEST_QUERIES - 1, known=0.2, hidden=0.2)
         found = calibrate(named, hidden, num_tasks=2)
         assert found.calibration.is_identity
         assert set(found.metrics) == {"ece_before", "ece_after", "log_loss_calibrated"}
         assert not calibrate(
-            *exams(FEWEST_QUERIES, known=0.2, hidden=0.2), num_tasks=2
+            *settings(FEWEST_QUERIES, known=0.2, hidden=0.2), num_tasks=2
         ).calibration.is_identity
 
     def test_queries_without_an_outcome_are_not_asked(self) -> None:
-        named, hidden = exams(200, known=0.4, hidden=0.4)
+        named, hidden = settings(200, known=0.4, hidden=0.4)
         empty = [
-            Exam(exam.logit[:60], np.full((60, 6), np.nan), exam.task[:60])
-            for exam in (named, hidden)
+            ValidationLogits(setting.logit[:60], np.full((60, 6), np.nan), setting.task[:60])
+            for setting in (named, hidden)
         ]
         assert calibrate(empty[0], empty[1], num_tasks=2) == (EffectCalibration(), {})
 
     def test_without_tasks_only_the_hidden_setting_is_judged(self) -> None:
-        _, hidden = exams(400, hidden=0.5)
+        _, hidden = settings(400, hidden=0.5)
         calibration, metrics = calibrate(hidden, hidden, num_tasks=0)
         assert calibration.task_known == LogitLine()
         assert calibration.task_hidden.slope < 0.75
@@ -116,7 +117,7 @@ class TestCalibrate:
         )
 
     def test_a_single_task_needs_no_offset(self) -> None:
-        calibration, _ = calibrate(*exams(400, known=0.5, hidden=0.5, num_tasks=1), num_tasks=1)
+        calibration, _ = calibrate(*settings(400, known=0.5, hidden=0.5, num_tasks=1), num_tasks=1)
         assert calibration.task_known.slope < 0.75
         assert calibration.offsets == ()
 

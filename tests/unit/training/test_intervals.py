@@ -18,11 +18,11 @@ from graphrouter.nn.readout import PairPredictions
 from graphrouter.training.fit import build_network
 from graphrouter.training.intervals import (
     Cells,
+    LeaveOutStudy,
     _calibrate,
-    _ExamRoom,
-    _folds,
+    _draw_folds,
     fit_effect_interval,
-    query_groups,
+    group_queries,
 )
 from graphrouter.training.prepare import TrainingTables, prepare
 
@@ -50,7 +50,7 @@ class TestCells:
     def test_means_and_noise_by_hand(self) -> None:
         observed = np.array([[1.0, np.nan], [0.0, 1.0], [1.0, np.nan], [1.0, np.nan]])
         expected = np.array([[0.8, 0.1], [0.2, 0.6], [0.5, 0.1], [0.5, 0.1]])
-        cells = Cells.of(observed, expected, query_groups(["a", "a", "b", None]))
+        cells = Cells.of(observed, expected, group_queries(["a", "a", "b", None]))
         np.testing.assert_array_equal(cells.num_outcomes, [[4, 1], [2, 1], [1, 0]])
         np.testing.assert_allclose(cells.observed, [[0.75, 1.0], [0.5, 1.0], [1.0, np.nan]])
         np.testing.assert_allclose(cells.expected, [[0.5, 0.6], [0.5, 0.6], [0.5, np.nan]])
@@ -65,21 +65,23 @@ class TestCells:
         # middle: together 0.088
         observed = np.where(np.arange(100) < solved, 1.0, 0.0)[:, None]
         expected = np.full((100, 1), 0.5)
-        cells = Cells.of(observed, expected, query_groups([None] * 100))
-        assert cells.covered(expected - 0.06, expected + 0.06).item() is held
+        cells = Cells.of(observed, expected, group_queries([None] * 100))
+        assert cells.check_coverage(expected - 0.06, expected + 0.06).item() is held
 
     def test_an_interval_may_be_wider_on_one_side(self) -> None:
         expected, far = np.full((100, 1), 0.5), np.full((100, 1), 0.2)
         for solved, held in ((30, True), (70, False)):
             observed = np.where(np.arange(100) < solved, 1.0, 0.0)[:, None]
             assert (
-                Cells.of(observed, expected, query_groups([1] * 100)).covered(far, expected).item()
+                Cells.of(observed, expected, group_queries([1] * 100))
+                .check_coverage(far, expected)
+                .item()
                 is held
             )
 
     def test_a_single_task_is_everything(self) -> None:
-        assert query_groups(["a", "a"]).tolist() == [[True, True]]
-        assert query_groups([-1, 3, -1, 4]).tolist() == [
+        assert group_queries(["a", "a"]).tolist() == [[True, True]]
+        assert group_queries([-1, 3, -1, 4]).tolist() == [
             [True] * 4,
             [False, True, False, False],
             [False, False, False, True],
@@ -123,12 +125,15 @@ class TestCalibration:
     ) -> None:
         rng = np.random.default_rng(0)
         with torch.inference_mode():
-            room = _ExamRoom.of(net, tables, config, rng)
-            exam = room.sit(_folds(tables.model_family.numpy(), rng), 0)
+            study = LeaveOutStudy.of(net, tables, config, rng)
+            forecast = study.forecast_left_out(_draw_folds(tables.model_family.numpy(), rng), 0)
         scales = np.geomspace(0.05, 20, 200).tolist()
-        scale, trust = _calibrate([exam], scales, lambda value: EffectInterval(value, 0.0))
+        scale, trust = _calibrate([forecast], scales, lambda value: EffectInterval(value, 0.0))
         shares = [
-            float((exam.weight * exam.covered(EffectInterval(each, 0.0))).sum() / exam.weight.sum())
+            float(
+                (forecast.weight * forecast.check_coverage(EffectInterval(each, 0.0))).sum()
+                / forecast.weight.sum()
+            )
             for each in (scale, 0.95 * scale)
         ]
         assert shares[0] >= 0.8 > shares[1]
@@ -139,24 +144,28 @@ class TestCalibration:
     ) -> None:
         rng = np.random.default_rng(0)
         with torch.inference_mode():
-            room = _ExamRoom.of(net, tables, config, rng)
+            study = LeaveOutStudy.of(net, tables, config, rng)
             folds = np.arange(9) % 2
-            blind, few, whole = (room.sit(folds, shots) for shots in (0, 20, 10_000))
-            flipped = dataclasses.replace(room.support, channels=room.support.channels.clone())
-            mine = room.support.model == 0
+            blind, few, whole = (study.forecast_left_out(folds, shots) for shots in (0, 20, 10_000))
+            flipped = dataclasses.replace(study.support, channels=study.support.channels.clone())
+            mine = study.support.model == 0
             flipped.channels[EFFECT, mine] = 1 - flipped.channels[EFFECT, mine]
-            other = dataclasses.replace(room, support=flipped)
-            np.testing.assert_array_equal(other.sit(folds, 0).location[:, 0], blind.location[:, 0])
-            assert not np.allclose(other.sit(folds, 20).location[:, 0], few.location[:, 0])
-        width = [float(exam.log_scale.mean()) for exam in (blind, few, whole)]
+            other = dataclasses.replace(study, support=flipped)
+            np.testing.assert_array_equal(
+                other.forecast_left_out(folds, 0).location[:, 0], blind.location[:, 0]
+            )
+            assert not np.allclose(
+                other.forecast_left_out(folds, 20).location[:, 0], few.location[:, 0]
+            )
+        width = [float(forecast.log_scale.mean()) for forecast in (blind, few, whole)]
         assert width == sorted(width, reverse=True)
 
     def test_families_stay_together(self) -> None:
         family = np.array([0, 0, 1, 2, 2, 2, 3, 4, 5])
-        folds = _folds(family, np.random.default_rng(1))
+        folds = _draw_folds(family, np.random.default_rng(1))
         assert all(len(set(folds[family == name])) == 1 for name in range(6))
         assert set(folds) == {0, 1, 2, 3}
-        assert len(set(_folds(np.zeros(5, dtype=np.int64), np.random.default_rng(1)))) == 4
+        assert len(set(_draw_folds(np.zeros(5, dtype=np.int64), np.random.default_rng(1)))) == 4
 
     @pytest.mark.parametrize("num_models", [2, 3])
     def test_little_to_compare_leaves_the_interval_of_the_network(

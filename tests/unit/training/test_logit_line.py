@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import t
 
-from graphrouter.training.logit_line import PRIOR_SCALE, Exam, design_effect, fit_line
+from graphrouter.training.calibration import PRIOR_SCALE, ValidationLogits, design_effect, fit_line
 
 
 def simulated(
@@ -22,7 +22,7 @@ def simulated(
     shared: float = 0.0,
     num_models: int = 8,
     seed: int = 0,
-) -> Exam:
+) -> ValidationLogits:
     """Outcomes of probability sigmoid(intercept + offset of the task + slope * logit), which a share of queries have in common.
 
     Args:
@@ -40,7 +40,7 @@ def simulated(
     truth = intercept + np.asarray(by_task or (0.0,))[task][:, None] + slope * logits
     own, common = rng.random(truth.shape), rng.random((num_queries, 1))
     die = np.where(rng.random((num_queries, 1)) < shared, common, own)
-    return Exam(logits, (die < expit(truth)).astype(float), task)
+    return ValidationLogits(logits, (die < expit(truth)).astype(float), task)
 
 
 def test_a_known_distortion_is_found() -> None:
@@ -63,20 +63,23 @@ def test_offsets_of_tasks_are_found() -> None:
 
 
 def test_a_task_with_few_queries_has_no_offset() -> None:
-    exam = simulated(300, by_task=(0.0, 1.0))
-    rare = exam._replace(task=np.where(np.arange(300) < 19, 2, exam.task))
+    setting = simulated(300, by_task=(0.0, 1.0))
+    rare = setting._replace(task=np.where(np.arange(300) < 19, 2, setting.task))
     assert fit_line(rare, 3).offsets[2] == 0
     assert (
-        fit_line(exam._replace(task=np.where(np.arange(300) < 20, 2, exam.task)), 3).offsets[2] != 0
+        fit_line(setting._replace(task=np.where(np.arange(300) < 20, 2, setting.task)), 3).offsets[
+            2
+        ]
+        != 0
     )
     assert fit_line(rare.take(np.arange(19)), 3).offsets == ()
 
 
 def test_it_is_the_posterior_mode() -> None:
-    exam = simulated(150, intercept=0.5, slope=0.7, num_models=5, shared=0.5)
-    row, model = np.nonzero(np.isfinite(exam.observed))
-    y, z = exam.observed[row, model], exam.logit[row, model]
-    line = fit_line(exam, 1).line
+    setting = simulated(150, intercept=0.5, slope=0.7, num_models=5, shared=0.5)
+    row, model = np.nonzero(np.isfinite(setting.observed))
+    y, z = setting.observed[row, model], setting.logit[row, model]
+    line = fit_line(setting, 1).line
     p = expit(line.intercept + line.slope * z)
     trust = 1 / design_effect(y - p, p * (1 - p), z, row)
     assert trust < 0.9
@@ -91,13 +94,15 @@ def test_it_is_the_posterior_mode() -> None:
 
 
 def test_missing_outcomes_are_no_outcomes() -> None:
-    exam = simulated(400, intercept=0.3, slope=0.8)
-    gaps = np.random.default_rng(1).random(exam.observed.shape) < 0.5
+    setting = simulated(400, intercept=0.3, slope=0.8)
+    gaps = np.random.default_rng(1).random(setting.observed.shape) < 0.5
     gaps[:, 0] = False
-    holes = Exam(np.where(gaps, 5.0, exam.logit), np.where(gaps, np.nan, exam.observed), exam.task)
-    other = Exam(np.where(gaps, -5.0, exam.logit), holes.observed, exam.task)
+    holes = ValidationLogits(
+        np.where(gaps, 5.0, setting.logit), np.where(gaps, np.nan, setting.observed), setting.task
+    )
+    other = ValidationLogits(np.where(gaps, -5.0, setting.logit), holes.observed, setting.task)
     assert fit_line(holes, 1) == fit_line(other, 1)
-    assert fit_line(holes, 1) != fit_line(exam, 1)
+    assert fit_line(holes, 1) != fit_line(setting, 1)
 
 
 def test_few_queries_say_little() -> None:
@@ -109,27 +114,27 @@ def test_few_queries_say_little() -> None:
 def test_outcomes_that_come_together_count_less() -> None:
     alone, together = (simulated(4000, shared=share, num_models=10) for share in (0.0, 1.0))
     found = []
-    for exam in (alone, together):
-        p = expit(exam.logit).ravel()
+    for setting in (alone, together):
+        p = expit(setting.logit).ravel()
         rows = np.repeat(np.arange(4000), 10)
         found.append(
-            design_effect(exam.observed.ravel() - p, p * (1 - p), exam.logit.ravel(), rows)
+            design_effect(setting.observed.ravel() - p, p * (1 - p), setting.logit.ravel(), rows)
         )
     assert found[0] == pytest.approx(1.0, abs=0.1)
     assert found[1] > 4
 
 
 def test_a_copy_of_every_model_adds_nothing() -> None:
-    exam = simulated(300, intercept=0.3, slope=0.7, num_models=3, shared=0.5)
-    twice = Exam(np.tile(exam.logit, 2), np.tile(exam.observed, 2), exam.task)
-    first, second = fit_line(exam, 1).line, fit_line(twice, 1).line
+    setting = simulated(300, intercept=0.3, slope=0.7, num_models=3, shared=0.5)
+    twice = ValidationLogits(np.tile(setting.logit, 2), np.tile(setting.observed, 2), setting.task)
+    first, second = fit_line(setting, 1).line, fit_line(twice, 1).line
     assert first.intercept == pytest.approx(second.intercept, abs=1e-6)
     assert first.slope == pytest.approx(second.slope, abs=1e-6)
 
 
 def test_soft_effects_count_as_probabilities() -> None:
     logits = np.random.default_rng(0).normal(0, 2, (4000, 6))
-    soft = Exam(logits, expit(-0.2 + 0.7 * logits), np.zeros(4000, dtype=np.int64))
+    soft = ValidationLogits(logits, expit(-0.2 + 0.7 * logits), np.zeros(4000, dtype=np.int64))
     line = fit_line(soft, 1).line
     assert line.intercept == pytest.approx(-0.2, abs=0.02)
     assert line.slope == pytest.approx(0.7, abs=0.01)
@@ -140,7 +145,7 @@ def test_a_network_that_knows_nothing_ends_in_the_mean(solved: float) -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 3, (1500, 6))
     line = fit_line(
-        Exam(
+        ValidationLogits(
             logits,
             (rng.random(logits.shape) < solved).astype(float),
             np.zeros(1500, dtype=np.int64),
@@ -152,8 +157,10 @@ def test_a_network_that_knows_nothing_ends_in_the_mean(solved: float) -> None:
 
 
 def test_one_logit_for_all_leaves_a_finite_line() -> None:
-    exam = Exam(np.full((100, 4), logit(0.5)), np.ones((100, 4)), np.zeros(100, dtype=np.int64))
-    line = fit_line(exam, 1).line
+    setting = ValidationLogits(
+        np.full((100, 4), logit(0.5)), np.ones((100, 4)), np.zeros(100, dtype=np.int64)
+    )
+    line = fit_line(setting, 1).line
     assert math.isfinite(line.intercept)
     assert line.intercept > 0
     assert line.slope == 1

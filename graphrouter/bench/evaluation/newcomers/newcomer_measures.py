@@ -23,7 +23,7 @@ from graphrouter.bench.evaluation.routing_measures import (
 )
 from graphrouter.policy import PRESETS, PresetName
 from graphrouter.training.effect_scores import divide, log_loss_of_pairs
-from graphrouter.training.intervals import Cells, query_groups
+from graphrouter.training.intervals import Cells, group_queries
 from graphrouter.types import BoolArray, FloatArray
 
 LOSSES = ("log_loss", "brier")
@@ -89,9 +89,9 @@ def coverage(evaluation_set: EvaluationSet, output: RouterOutput, is_scored: Boo
     cells = Cells.of(
         evaluation_set.observed.effect[:, theirs],
         expected.effect[:, theirs],
-        query_groups(evaluation_set.tasks),
+        group_queries(evaluation_set.tasks),
     )
-    held = cells.covered(expected.effect_low[:, theirs], expected.effect_high[:, theirs])[
+    held = cells.check_coverage(expected.effect_low[:, theirs], expected.effect_high[:, theirs])[
         cells.is_counted
     ]
     return float(held.mean()) if held.size else float("nan")
