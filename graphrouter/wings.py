@@ -9,6 +9,7 @@ from typing import Literal
 PART_OF = {
     "baselines": "graphrouter.bench.baselines.catalogue",
     "simulate": "graphrouter.bench.simulate",
+    "evaluation": "graphrouter.bench.evaluation.held_out",
     "mlflow_store": "graphrouter.tracking.mlflow_store",
 }
 """Modules of the bench and of operations, by the word that the product calls them by."""
@@ -17,7 +18,7 @@ REGISTRY_SCHEMES = ("models:/", "runs:/")
 """How the name of a place in MLflow begins, as opposed to a folder."""
 
 
-def load_part(name: Literal["baselines", "simulate", "mlflow_store"]) -> ModuleType:
+def load_part(name: Literal["baselines", "simulate", "evaluation", "mlflow_store"]) -> ModuleType:
     """Import a part of another wing; the product imports nothing above it in any other way.
 
     Example:

@@ -5,26 +5,22 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.console import print_json
-from graphrouter.cli.heldout import EvaluatedSide, baseline_data, check_models, held_out_queries
 from graphrouter.cli.outputs import PAGES, check_target, check_targets, write_reports
-from graphrouter.cli.progress import begin_run, track, working
+from graphrouter.cli.progress import begin_run, working
 from graphrouter.cli.render import say_line
-from graphrouter.exceptions import NotApplicableError
 from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, write_json
 
 if TYPE_CHECKING:
-    from graphrouter.bench.baselines import Baseline
     from graphrouter.bench.evaluation import Evaluation
     from graphrouter.bench.evaluation.evaluate import SeedRun
     from graphrouter.bench.evaluation.robustness import RobustnessReport
-    from graphrouter.data import RoutingDataset
     from graphrouter.router.graph_router import GraphRouter
     from graphrouter.tracking import TrackedRun
 
@@ -33,13 +29,13 @@ def evaluate(
     artifact: options.Artifact,
     data: options.Data,
     split: Annotated[
-        EvaluatedSide,
+        Literal["validation", "test"],
         typer.Option(
             "--split",
             help="Which queries of the artifact's split; early stopping has seen those of "
             "validation.",
         ),
-    ] = EvaluatedSide.test,
+    ] = "test",
     baselines: options.Baselines = "quick",
     json_file: Annotated[
         str | None,
@@ -92,7 +88,7 @@ def evaluate(
     tracking = options.tracking_of(track, tracking_uri, experiment)
 
     from graphrouter.bench.baselines.catalogue import ALWAYS, QUICK
-    from graphrouter.bench.evaluation.evaluate import score_runs
+    from graphrouter.bench.evaluation.held_out import collect_held_out
     from graphrouter.data import load_dataset
     from graphrouter.router.graph_router import GraphRouter
 
@@ -106,7 +102,7 @@ def evaluate(
         str(artifact),
         data,
         "--split",
-        split.value,
+        split,
         "--baselines",
         baselines,
         "--seed",
@@ -116,11 +112,18 @@ def evaluate(
     with begin_run(
         tracking, f"evaluate {artifact.name} on {dataset.name}", command="evaluate"
     ) as tracked:
-        seed_run, left_out = enter_artifact(router, dataset, side=split, names=names, seed=seed)
-        with working(f"Resampling {len(seed_run.evaluation_set.query_ids):,} queries"):
-            found = score_runs(
-                [seed_run], dataset=dataset.name, num_draws=draws, seed=seed, failed=left_out
+        with working("Fitting the baselines") as status:
+            collected = collect_held_out(
+                router,
+                dataset,
+                side=split,
+                baselines=names,
+                seed=seed,
+                tell=lambda what: status.update(f"{what} ..."),
             )
+        seed_run = collected.run
+        with working(f"Resampling {len(seed_run.evaluation_set.query_ids):,} queries"):
+            found = collected.score(num_draws=draws, seed=seed)
         report = _perturb(router, seed_run, draws=draws, seed=seed) if robustness else None
         figures = found.to_json()
         if report is not None:
@@ -138,66 +141,11 @@ def evaluate(
             if not only_json:
                 say_line(f"Wrote {file}")
         if tracked.is_on:
-            where = {"artifact": artifact, "data": data, "split": split.value}
+            where = {"artifact": artifact, "data": data, "split": split}
             settings = {**where, "baselines": baselines, "draws": draws, "seed": seed}
             _log(tracked, seed_run, found, figures, settings, command=options.command_line(words))
     if only_json:
         print_json(figures)
-
-
-def enter_artifact(
-    router: GraphRouter,
-    dataset: RoutingDataset,
-    *,
-    side: EvaluatedSide,
-    names: list[str],
-    seed: int,
-) -> tuple[SeedRun, dict[str, str]]:
-    """The router and its baselines on the queries of one side, and why a baseline cannot be among them.
-
-    Raises:
-        ConfigError: There is no baseline of such a name.
-        DataError: Nothing is left to evaluate on.
-    """
-    from graphrouter.bench.evaluation.evaluate import collect_outputs
-
-    check_models(router, dataset)
-    query_ids = held_out_queries(router, dataset, side)
-    fitted, left_out = _fit(router, dataset, names, seed)
-    tasks = dataset.queries.set_index("query_id").loc[list(query_ids), "task"]
-    with working(f"Asking for {len(query_ids):,} queries"):
-        seed_run = collect_outputs(
-            router,
-            dataset,
-            query_ids,
-            baselines=fitted,
-            cost_scale=router.cost_scale,
-            task_known=bool(tasks.notna().any()),
-            seed=router.config.split.seed,
-        )
-    return seed_run, left_out
-
-
-def _fit(
-    router: GraphRouter, dataset: RoutingDataset, names: list[str], seed: int
-) -> tuple[dict[str, Baseline], dict[str, str]]:
-    """The baselines by name, fitted on what the router has learned from, and why others do not
-    apply to it.
-    """
-    from graphrouter.bench.baselines.catalogue import ALWAYS, find_baselines
-    from graphrouter.config import TrainConfig
-    from graphrouter.router.training_view import TrainingView
-
-    seen, division = baseline_data(router, dataset)
-    kinds = find_baselines([*ALWAYS, *names])
-    view = TrainingView.of(seen, TrainConfig(seed=seed), split=division, encoder=router.encoder)
-    fitted, left_out = {}, {}
-    for kind in track(kinds, "Fitting the baselines"):
-        try:
-            fitted[kind.name] = kind.fit(view)
-        except NotApplicableError as error:
-            left_out[kind.name] = f"not applicable: {error}"
-    return fitted, left_out
 
 
 def _perturb(router: GraphRouter, seed_run: SeedRun, *, draws: int, seed: int) -> RobustnessReport:
@@ -225,7 +173,7 @@ def _log(
     *,
     command: str,
 ) -> None:
-    """Logs the figures of the router, and the report and all figures as files."""
+    """Log the figures of the router, and the report and all figures as files."""
     from graphrouter.artifact import read_manifest
     from graphrouter.tracking.evaluation_log import log_evaluation
 

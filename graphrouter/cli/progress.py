@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from graphrouter.cli.console import error_console
 from graphrouter.tracking import TrackedRun, Tracking, open_run
+
+if TYPE_CHECKING:
+    from rich.status import Status
 
 T = TypeVar("T")
 _NAME_CHARS = 60
@@ -58,11 +61,8 @@ class _NoticeHandler(logging.Handler):
             error_console.out(record.getMessage(), highlight=False)
 
 
-def working(what: str) -> AbstractContextManager[object]:
-    """A spinner beside `what` for as long as the context lasts.
-
-    Nothing where standard error is no terminal.
-    """
+def working(what: str) -> Status:
+    """A spinner beside `what` for as long as the context lasts, where there is a terminal."""
     return error_console.status(f"{what} ...")
 
 

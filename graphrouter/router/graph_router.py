@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pandas as pd
 import torch
@@ -32,6 +32,7 @@ from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.router.support import Change, Learned, Provenance, Support
 from graphrouter.router.training_view import TrainingView
 from graphrouter.types import Predictions, Queries
+from graphrouter.wings import load_part
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -165,6 +166,47 @@ class GraphRouter(ChangeableRouter):
         """
         base = self.learned.forecaster.net.base
         return suggest_probes(self.support, base, self._state, n, model=model)
+
+    def evaluate(
+        self,
+        data: RoutingDataset,
+        *,
+        side: Literal["test", "validation"] = "test",
+        baselines: Sequence[str] | None = None,
+        num_draws: int = 1000,
+        seed: int = 0,
+    ) -> Any:
+        """How well this router does, beside baselines and the oracle: an `Evaluation`.
+
+        On queries that it has not learned from: those of one side of its split in the data that it
+        was trained on; in other data all queries whose prompt is new to it. Baselines learn from
+        what it has learned from. To choose queries and routers yourself:
+        `graphrouter.bench.evaluation.evaluate`.
+
+        Args:
+            data: Where the outcomes are.
+            side: Which queries; early stopping has seen those of validation.
+            baselines: Names of whom to compare with, beside best_single and task_mean; rasch and
+                knn without a choice.
+            num_draws: Bootstrap draws.
+            seed: Seed of the bootstrap and of what baselines draw.
+
+        Raises:
+            ConfigError: There is no baseline of such a name.
+            DataError: No query is left, or the router knows none of the models.
+
+        Example:
+            >>> import graphrouter as gr
+            >>> data = gr.simulate(num_queries=100, num_models=3).data
+            >>> quick = ["training.max_epochs=1", "training.steps_per_epoch=2"]
+            >>> router = gr.GraphRouter.fit(data, gr.load_config(overrides=quick))
+            >>> found = router.evaluate(data, baselines=["rasch"], num_draws=20)
+            >>> list(found.settings["task_hidden"].routers)
+            ['graphrouter', 'best_single', 'task_mean', 'rasch', 'oracle']
+        """
+        return load_part("evaluation").evaluate_held_out(
+            self, data, side=side, baselines=baselines, num_draws=num_draws, seed=seed
+        )
 
     def save(self, folder: str | Path) -> None:
         """Write the router to `folder`, atomically and without pickle.

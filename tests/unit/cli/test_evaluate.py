@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from graphrouter.bench.baselines import BASELINES, fit_baselines
+from graphrouter.bench.baselines import BASELINES
 from graphrouter.bench.baselines.methods import paper
-from graphrouter.bench.simulate.simulation import Simulation, simulate
+from graphrouter.bench.simulate.simulation import Simulation
 from graphrouter.cli.console import console
-from graphrouter.cli.heldout import EvaluatedSide, baseline_data, check_models, held_out_queries
 from graphrouter.data import RoutingDataset
-from graphrouter.exceptions import DataError
 from graphrouter.router.graph_router import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -165,93 +161,6 @@ def test_bad_data_and_bad_targets_are_one_line(
         status, shown, errors = invoke("evaluate", *words)
         assert (status, shown) == (2, "")
         assert errors.count("\n") == 1
-
-
-def test_on_its_own_data_the_sides_are_those_of_the_split(
-    router: GraphRouter, simulation: Simulation
-) -> None:
-    split = router.provenance.split
-    assert held_out_queries(router, simulation.data, EvaluatedSide.test) == split.test
-    assert held_out_queries(router, simulation.data, EvaluatedSide.validation) == split.validation
-
-
-def test_on_grown_data_all_that_is_new_counts(
-    router: GraphRouter, simulation: Simulation, caplog: pytest.LogCaptureFixture
-) -> None:
-    data, split = simulation.data, router.provenance.split
-    copies = data.queries[data.queries["query_id"].isin(split.train[:5])].assign(
-        query_id=[f"copy{i}" for i in range(5)]
-    )
-    new = pd.DataFrame(
-        {"query_id": ["new0", "new1"], "task": [None, None], "prompt": ["Never seen.", "Nor this."]}
-    )
-    grown = changed(data, queries=pd.concat([data.queries, copies, new], ignore_index=True))
-    with caplog.at_level(logging.WARNING):
-        chosen = held_out_queries(router, grown, EvaluatedSide.test)
-    assert set(chosen) == {
-        *split.test,
-        "new0",
-        "new1",
-    }  # neither known ids nor known prompts under other ids
-    assert "evaluating on its 32 queries that are new to the artifact" in caplog.text
-    assert held_out_queries(router, grown, EvaluatedSide.validation) == split.validation
-
-
-def test_ids_of_another_world_say_nothing(router: GraphRouter) -> None:
-    other = simulate(
-        num_queries=150, num_models=4, seed=2
-    ).data  # numbers its queries in the same way
-    seen = set(router.support.queries["prompt"])
-    chosen = held_out_queries(router, other, EvaluatedSide.test)
-    assert set(chosen) == set(other.queries["query_id"][~other.queries["prompt"].isin(seen)])
-    assert len(chosen) > 140
-
-
-def test_nothing_left_is_an_error(router: GraphRouter, simulation: Simulation) -> None:
-    data = simulation.data
-    seen = changed(
-        data, queries=data.queries[data.queries["query_id"].isin(router.provenance.split.train)]
-    )
-    with pytest.raises(DataError, match="none of its 105 queries is new to it"):
-        held_out_queries(router, seen, EvaluatedSide.test)
-    with pytest.raises(DataError, match="a validation query of it"):
-        held_out_queries(router, seen, EvaluatedSide.validation)
-
-
-def test_unknown_models_are_left_out_with_a_warning(
-    router: GraphRouter, simulation: Simulation, caplog: pytest.LogCaptureFixture
-) -> None:
-    models = simulation.data.models
-    more = pd.concat([models, pd.DataFrame({"model": ["brand-new"]})], ignore_index=True)
-    with caplog.at_level(logging.WARNING):
-        check_models(router, changed(simulation.data, models=more))
-    assert "brand-new" in caplog.text
-    strangers = RoutingDataset.from_frames(
-        queries=simulation.data.queries,
-        models=pd.DataFrame({"model": ["x", "y"]}),
-        outcomes=pd.DataFrame({"query_id": ["q00000"], "model": ["x"], "effect": [1.0]}),
-        name="changed",
-    )
-    with pytest.raises(DataError, match=r"knows none of the 2 models of 'changed' \(x, y\)"):
-        check_models(router, strangers)
-
-
-def test_references_learn_the_same_from_the_support(
-    router: GraphRouter, simulation: Simulation
-) -> None:
-    data, split = simulation.data, router.provenance.split
-    test_only = changed(data, queries=data.queries[data.queries["query_id"].isin(split.test)])
-    from_support, from_data = (
-        fit_baselines(seen, ["rasch"], split=division, encoder=router.encoder)
-        for seen, division in (baseline_data(router, test_only), baseline_data(router, data))
-    )
-    rows = data.queries[data.queries["query_id"].isin(split.test)]
-    for name, baseline in from_data.items():
-        expected = baseline.predict(rows["prompt"].tolist(), tasks=rows["task"].tolist())
-        found = from_support[name].predict(rows["prompt"].tolist(), tasks=rows["task"].tolist())
-        assert found.models == expected.models
-        np.testing.assert_allclose(found.effect, expected.effect)
-        np.testing.assert_allclose(found.cost_usd, expected.cost_usd)
 
 
 def test_data_without_training_queries_and_tasks(

@@ -1,0 +1,226 @@
+"""Which queries a router may honestly be judged on, and how it does there beside baselines.
+
+Baselines learn from what the router itself has learned from, and from nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from graphrouter.bench.evaluation.evaluate import SeedRun, collect_outputs, score_runs
+from graphrouter.bench.evaluation.results import Evaluation
+from graphrouter.exceptions import DataError, NotApplicableError
+
+if TYPE_CHECKING:
+    from graphrouter.bench.baselines import Baseline
+    from graphrouter.data import RoutingDataset, Split
+    from graphrouter.router.graph_router import GraphRouter
+
+Side = Literal["validation", "test"]
+"""Queries that training has not learned from; early stopping has seen those of validation."""
+Tell = Callable[[str], object]
+"""Is told in a few words what is worked at, for a progress display."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutRun:
+    """The router and its baselines on the queries of one side, ready to be scored."""
+
+    run: SeedRun
+    failed: Mapping[str, str]
+    """Baselines that do not apply to the data, and why."""
+    dataset: str
+    """Name of the data."""
+
+    def score(self, *, num_draws: int = 1000, seed: int = 0) -> Evaluation:
+        """All metrics with intervals; see `evaluate_held_out`."""
+        return score_runs(
+            [self.run], dataset=self.dataset, num_draws=num_draws, seed=seed, failed=self.failed
+        )
+
+
+def evaluate_held_out(
+    router: GraphRouter,
+    data: RoutingDataset,
+    *,
+    side: Side = "test",
+    baselines: Iterable[str] | None = None,
+    num_draws: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """All metrics of the router, baselines and the oracle on queries it has not learned from.
+
+    `GraphRouter.evaluate` is this function.
+
+    Args:
+        router: Whom to judge.
+        data: Where the outcomes are; the data that it was trained on, or other data.
+        side: Which queries of its split; see `held_out_queries`.
+        baselines: Names of whom to compare with; best_single and task_mean always stand there.
+            rasch and knn join them without a choice.
+        num_draws: Bootstrap draws.
+        seed: Seed of the bootstrap and of what baselines draw.
+
+    Raises:
+        ConfigError: There is no baseline of such a name.
+        DataError: No query is left, or the router knows none of the models.
+    """
+    collected = collect_held_out(router, data, side=side, baselines=baselines, seed=seed)
+    return collected.score(num_draws=num_draws, seed=seed)
+
+
+def collect_held_out(
+    router: GraphRouter,
+    data: RoutingDataset,
+    *,
+    side: Side = "test",
+    baselines: Iterable[str] | None = None,
+    seed: int = 0,
+    tell: Tell | None = None,
+) -> HeldOutRun:
+    """The router and its baselines on the queries of one side.
+
+    Arguments and errors are those of `evaluate_held_out`.
+    """
+    tell = tell or _keep_silent
+    warn_of_unknown_models(router, data)
+    query_ids = held_out_queries(router, data, side)
+    fitted, left_out = _fit(router, data, baselines, seed, tell)
+    tasks = data.queries.set_index("query_id").loc[list(query_ids), "task"]
+    tell(f"Asking for {len(query_ids):,} queries")
+    run = collect_outputs(
+        router,
+        data,
+        query_ids,
+        baselines=fitted,
+        cost_scale=router.cost_scale,
+        task_known=bool(tasks.notna().any()),
+        seed=router.config.split.seed,
+    )
+    return HeldOutRun(run, left_out, data.name)
+
+
+def _keep_silent(_: str) -> None:
+    pass
+
+
+def _fit(
+    router: GraphRouter,
+    data: RoutingDataset,
+    names: Iterable[str] | None,
+    seed: int,
+    tell: Tell,
+) -> tuple[dict[str, Baseline], dict[str, str]]:
+    """The fitted baselines by name, and why others do not apply to the data."""
+    from graphrouter.bench.baselines.catalogue import ALWAYS, QUICK, find_baselines
+    from graphrouter.config import TrainConfig
+    from graphrouter.router.training_view import TrainingView
+
+    seen, division = baseline_data(router, data)
+    kinds = find_baselines([*ALWAYS, *(QUICK if names is None else names)])
+    view = TrainingView.of(seen, TrainConfig(seed=seed), split=division, encoder=router.encoder)
+    fitted, left_out = {}, {}
+    for number, kind in enumerate(kinds, start=1):
+        tell(f"Fitting the baselines: {kind.name}, {number} of {len(kinds)}")
+        try:
+            fitted[kind.name] = kind.fit(view)
+        except NotApplicableError as error:
+            left_out[kind.name] = f"not applicable: {error}"
+    return fitted, left_out
+
+
+def held_out_queries(
+    router: GraphRouter, data: RoutingDataset, side: Side = "test"
+) -> tuple[str, ...]:
+    """Ids of the queries to evaluate on.
+
+    In the data that the router was trained on these are the queries of one side of its split. In
+    other data they are, for the test side, all queries that it has neither trained nor validated
+    on.
+
+    Raises:
+        DataError: No query is left, or the router knows none of the models.
+    """
+    split, is_test = router.provenance.split, side == "test"
+    if data.fingerprint == router.provenance.fingerprint:
+        return split.test if is_test else split.validation
+    ids = data.queries["query_id"].tolist()
+    chosen = _unseen(router, data) if is_test else tuple(sorted(set(ids) & set(split.validation)))
+    if not chosen:
+        what = "new to it" if is_test else "a validation query of it"
+        raise DataError(
+            f"Nothing to evaluate on: {data.name!r} is not the data that the artifact was trained "
+            "on "
+            f"({router.provenance.dataset!r}), and none of its {len(ids):,} queries is {what}. "
+            "Give data with other queries, or train again."
+        )
+    _logger.warning(
+        "%r is not the data that the artifact was trained on; evaluating on its %d queries that "
+        "%s.",
+        data.name,
+        len(chosen),
+        "are new to the artifact" if is_test else "the artifact validated on",
+    )
+    return chosen
+
+
+def warn_of_unknown_models(router: GraphRouter, data: RoutingDataset) -> None:
+    """Warn of models that the router does not know and that are therefore left out.
+
+    Raises:
+        DataError: It knows none of them.
+    """
+    unknown = [model for model in data.pool.names if model not in router.pool.index]
+    if len(unknown) == len(data.pool):
+        raise DataError(
+            f"The router knows none of the {len(unknown)} models of {data.name!r} "
+            f"({_few(unknown)}); its pool has "
+            f"{_few(router.models)}. Evaluate it on outcomes of its own models."
+        )
+    if unknown:
+        _logger.warning("Left out, since the router does not know them: %s.", _few(unknown))
+
+
+def baseline_data(router: GraphRouter, data: RoutingDataset) -> tuple[RoutingDataset, Split]:
+    """What to fit baselines on, and how it is divided: what the router itself has learned from.
+
+    That is the data when it is the router's own. Otherwise it is the support kept in the artifact,
+    without validation queries.
+    """
+    if data.fingerprint == router.provenance.fingerprint:
+        return data, router.provenance.split
+    import pandas as pd
+
+    from graphrouter.data import RoutingDataset, Split
+    from graphrouter.features.tables import PRICE_COLUMNS
+
+    support = router.support
+    seen = RoutingDataset.from_frames(
+        queries=support.queries,
+        models=pd.DataFrame([card.model_dump(by_alias=True) for card in support.pool]),
+        outcomes=support.outcomes.drop(columns=list(PRICE_COLUMNS)),
+        tasks=support.tasks,
+        name=router.provenance.dataset,
+    )
+    return seen, Split(train=tuple(support.queries["query_id"]), validation=(), test=())
+
+
+def _unseen(router: GraphRouter, data: RoutingDataset) -> tuple[str, ...]:
+    """Queries whose prompt the router has neither trained nor validated on.
+
+    Ids such as 1, 2, 3 occur everywhere.
+    """
+    from graphrouter.data.splits import prompt_key
+
+    seen, queries = router.provenance.seen_prompts, data.queries
+    pairs = zip(queries["query_id"], queries["prompt"], strict=True)
+    return tuple(sorted(query for query, prompt in pairs if prompt_key(prompt) not in seen))
+
+
+def _few(names: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
