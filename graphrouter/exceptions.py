@@ -29,7 +29,7 @@ __all__ = [
 
 
 class GraphRouterError(Exception):
-    """Root of all errors that graphrouter's functions raise on purpose: catch this one to catch them all.
+    """Root of all errors that graphrouter raises on purpose: catch this one to catch them all.
 
     The settings classes (`Policy`, `ModelCard`, `TrainConfig`), when built directly, raise
     pydantic's `ValidationError` instead; `load_config` turns that into a `ConfigError`.
@@ -60,20 +60,17 @@ class ConfigError(GraphRouterError, ValueError):
 
 
 class EncoderError(GraphRouterError, RuntimeError):
-    """A text encoder that cannot be loaded, or that differs from the one a router was trained
-    with.
-    """
+    """A text encoder that cannot be loaded, or is not the one a router was trained with."""
 
 
 class ArtifactError(GraphRouterError, RuntimeError):
-    """A saved router that is damaged, edited, incomplete or of a version that this release cannot
-    read.
-    """
+    """A saved router that is damaged, edited, incomplete or too new for this release."""
 
 
 class PolicyError(GraphRouterError, ValueError):
-    """A policy that contradicts itself, needs what the router cannot predict, or excludes every
-    model.
+    """A policy that contradicts itself, or that nothing satisfies.
+
+    It needs what the router cannot predict, or excludes every model.
     """
 
 
@@ -86,8 +83,9 @@ class TrainingError(GraphRouterError, RuntimeError):
 
 
 class NotApplicableError(GraphRouterError, ValueError):
-    """A method that needs something which the data does not have, such as costs or the texts of
-    answers.
+    """A method that needs something which the data does not have.
+
+    Such as costs or the texts of answers.
     """
 
 

@@ -12,7 +12,9 @@ from typing import Any
 
 
 def replace_file(file: Path, write: Callable[[Path], None]) -> None:
-    """Nothing; `file` holds what `write` wrote to the path that it was given, which has the same suffix.
+    """Let `write` write `file`, whole or not at all.
+
+    It is given another path with the same suffix, which then takes the place of `file`.
 
     A crash leaves the old file, if there was one.
     """
@@ -24,7 +26,7 @@ def replace_file(file: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_json(value: Any, file: Path) -> None:
-    """Nothing; `file` holds the plain value as indented UTF-8 JSON; NaN is refused.
+    """Write the plain value to `file` as indented UTF-8 JSON; NaN is refused.
 
     Raises:
         ValueError: The value holds NaN or an infinity.

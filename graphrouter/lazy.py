@@ -18,7 +18,7 @@ class LazyNames(NamedTuple):
 
 
 def load_lazily(package: str, module_of: Mapping[str, str]) -> LazyNames:
-    """The `__getattr__` and `__dir__` of a package that imports its modules when a name is asked for.
+    """The `__getattr__` and `__dir__` of a package whose names load when they are asked for.
 
     The same names stand in the package's `__all__` and, for type checkers, under `TYPE_CHECKING`;
     tests/unit/test_public_api.py holds the three together.

@@ -27,8 +27,9 @@ _MOST_NAMED = 4
 
 
 class ListedPrice(NamedTuple):
-    """What the list says of a model today: the base prices of text, without tiers, caches and
-    batches.
+    """What the list says of a model today.
+
+    The base prices of text, without tiers, caches and batches.
     """
 
     name: str
@@ -68,8 +69,9 @@ def with_listed_price(card: ModelCard, listed: ListedPrice) -> ModelCard:
 
     Example:
         >>> listed = ListedPrice("maker/nano", 0.1, 0.4, 8000)
-        >>> with_listed_price(ModelCard(model="nano", input_usd_per_mtok=0.2), listed).model_dump(exclude_none=True)
-        {'model': 'nano', 'input_usd_per_mtok': 0.2, 'output_usd_per_mtok': 0.4, 'context_tokens': 8000}
+        >>> card = with_listed_price(ModelCard(model="nano", input_usd_per_mtok=0.2), listed)
+        >>> card.input_usd_per_mtok, card.output_usd_per_mtok, card.context_tokens
+        (0.2, 0.4, 8000)
     """
     stated = card.model_dump(by_alias=True, exclude_none=True)
     listing = {
@@ -119,8 +121,9 @@ def listed_price(name: str) -> ListedPrice:
 
 
 def _matches(name: str) -> list[tuple[Provider, ModelInfo]]:
-    """The entries of the list that a name may mean: of the provider that it names, else of the
-    maker, else of anyone.
+    """The entries of the list that a name may mean.
+
+    Of the provider that it names, else of the maker, else of anyone.
     """
     providers = _providers()
     prefix, _, rest = name.partition("/")

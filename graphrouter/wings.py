@@ -1,4 +1,4 @@
-"""The one way up: parts of the wings above that the product asks for, by name and when needed."""
+"""The one way up: what the product takes from the wings above it, when it is asked for."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The data contract in one place: which tables there are, their columns and the range of every
-number.
+"""The data contract in one place.
+
+Which tables there are, their columns and the range of every number.
 """
 
 from __future__ import annotations

@@ -83,7 +83,9 @@ class DatasetSummary:
 
 
 def describe_dataset(data: RoutingDataset) -> DatasetSummary:
-    """The counts of `data`: sizes, coverage by task and model, what is observed, prompt lengths, duplicates.
+    """The counts of `data`.
+
+    Sizes, coverage by task and model, what is observed, prompt lengths, duplicates.
 
     Example:
         >>> from graphrouter.bench.simulate import simulate

@@ -1,6 +1,4 @@
-"""A routing dataset: four checked tables and the views that the rest of the package takes of
-them.
-"""
+"""A routing dataset: four checked tables, and the views that others take of them."""
 
 from __future__ import annotations
 
@@ -29,9 +27,11 @@ class RoutingDataset:
     Make one with `from_frames` or `load_dataset`, which check it.
 
     Example:
-        >>> queries = pd.DataFrame({"query_id": ["a", "b"], "task": ["sums", None], "prompt": ["1 + 1?", "Say hello."]})
+        >>> prompts = [("a", "sums", "1 + 1?"), ("b", None, "Say hello.")]
+        >>> runs = [("a", "nano", 0), ("a", "grand", 1), ("b", "grand", 0.5)]
+        >>> queries = pd.DataFrame(prompts, columns=["query_id", "task", "prompt"])
         >>> models = pd.DataFrame({"model": ["nano", "grand"]})
-        >>> outcomes = pd.DataFrame({"query_id": ["a", "a", "b"], "model": ["nano", "grand", "grand"], "effect": [0, 1, 0.5]})
+        >>> outcomes = pd.DataFrame(runs, columns=["query_id", "model", "effect"])
         >>> data = RoutingDataset.from_frames(queries=queries, models=models, outcomes=outcomes)
         >>> data.outcome_matrix("effect").tolist()
         [[0.0, 1.0], [nan, 0.5]]
@@ -84,7 +84,9 @@ class RoutingDataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the contents: the same for any row order and file format, another for any other value.
+        """SHA-256 (hex) of the contents.
+
+        The same for any row order and file format, another for any other value.
 
         Metadata columns do not count, since nothing is learned from them.
         """
@@ -168,7 +170,9 @@ class RoutingDataset:
         return matrix if query_ids is None else matrix[self._query_positions(query_ids)]
 
     def save(self, folder: str | Path, *, format: TableFormat = "parquet") -> None:
-        """Writes the four tables as files of one format into `folder`, which is made when it is absent.
+        """Write the four tables as files of one format into `folder`.
+
+        It is made when it is absent.
 
         Raises:
             DataError: The folder holds one of the tables in another format, or the format is

@@ -33,8 +33,9 @@ _SEPARATORS = ("-", "_", " ", ":", "@")
 
 @dataclass(frozen=True)
 class Split:
-    """Who stands on which side: query ids in ascending order, and the models that training must not
-    see.
+    """Who stands on which side.
+
+    Query ids in ascending order, and the models that training must not see.
     """
 
     train: tuple[str, ...]
@@ -177,7 +178,9 @@ def allocate(
 
 
 def check_split(data: RoutingDataset, split: Split) -> None:
-    """Nothing; `split` divides queries of `data`, each on one side, with enough of them to train and validate on.
+    """Check that `split` divides queries of `data`, with enough of them on each side.
+
+    Enough to train and to validate on; no query is on two sides.
 
     Raises:
         DataError: A query is unknown or on two sides, or a side has too few.
@@ -207,8 +210,9 @@ def check_split(data: RoutingDataset, split: Split) -> None:
 
 
 def prompt_key(prompt: str) -> str:
-    """What identifies a prompt under any id: 16 hexadecimal digits of the SHA-256 of its text
-    without outer white space.
+    """What identifies a prompt under any id.
+
+    16 hexadecimal digits of the SHA-256 of its text without outer white space.
     """
     return hashlib.sha256(prompt.strip().encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
@@ -240,8 +244,9 @@ def _sides_by_query(groups: pd.DataFrame, *, validation: float, test: float) -> 
 
 
 def _stratified(groups: pd.DataFrame, shares: Mapping[str, float]) -> np.ndarray:
-    """Side of each group, (num_groups,): `shares` of them, the same of every stratum as nearly as
-    can be; the rest is train.
+    """Side of each group, (num_groups,): `shares` of them, and train for the rest.
+
+    The same share of every stratum, as nearly as can be.
     """
     num_groups = len(groups)
     if num_groups < MIN_TRAIN + len(shares):
@@ -336,8 +341,9 @@ def _sides_by_task(groups: pd.DataFrame, queries: pd.DataFrame, config: SplitCon
 
 
 def _joined_tasks(groups: pd.DataFrame, tasks: np.ndarray) -> dict[str, str]:
-    """The first task, in the alphabet, of the tasks that each one shares prompts with, itself
-    included.
+    """For each task, the first in the alphabet of those that it shares prompts with.
+
+    A task counts among its own.
     """
     leader = {task: task for task in {*tasks, *groups["stratum"]}}
 

@@ -107,7 +107,7 @@ def _json_constant(name: str) -> str | float:
 
 
 def write_table(frame: pd.DataFrame, file: Path) -> None:
-    """Writes one table to a file, in the format that its suffix names.
+    """Write one table to a file, in the format that its suffix names.
 
     Raises:
         DataError: The suffix is unknown.
@@ -140,7 +140,7 @@ def write_table(frame: pd.DataFrame, file: Path) -> None:
 
 
 def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path, *, format: TableFormat) -> None:
-    """Writes each frame to `folder` under its name, replacing files of the same format.
+    """Write each frame to `folder` under its name, replacing files of the same format.
 
     Raises:
         DataError: The folder holds one of the tables in another format, or the format is unknown.

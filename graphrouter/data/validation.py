@@ -1,4 +1,6 @@
-"""Turns four raw frames into clean ones, or says in one line which row breaks the contract and how to mend it.
+"""Turns four raw frames into clean ones, or says which row breaks the contract.
+
+In one line, with how to mend it.
 
 A row number counts data rows from 1, without a header: in JSON Lines it is the line, in a CSV file
 without line breaks inside a prompt it is the line less one. Every check runs on whole columns, so

@@ -1,5 +1,6 @@
-"""Parses single columns: ids, texts, numbers and flags, from whatever a file format made of
-them.
+"""Parses single columns, from whatever a file format made of them.
+
+Ids, texts, numbers and flags.
 """
 
 from __future__ import annotations

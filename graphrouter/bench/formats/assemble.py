@@ -1,5 +1,6 @@
-"""Turns what a reader found in a foreign file into a checked dataset, and says in the log what it
-left out or averaged.
+"""Make a checked dataset of what a reader found in a foreign file.
+
+The log says what was left out or averaged.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ def assemble(
 def outcome_numbers(
     column: Iterable[Any], file: Path, field: str, *, called: str | None = None
 ) -> FloatArray:
-    """A column of a source as (num_rows,) float64 within the range of the outcomes' column `field`, NaN = not recorded.
+    """A column of a source as numbers: (num_rows,) float64, NaN = not recorded.
+
+    They lie within the range of the outcomes' column `field`.
 
     Args:
         column: Numbers or truth values, or text as CSV has it.
@@ -110,8 +113,9 @@ def outcome_numbers(
 
 
 def without_free_models(outcomes: pd.DataFrame) -> pd.DataFrame:
-    """The outcomes without the costs of models that never cost anything: those were run at home,
-    and nobody recorded a price.
+    """The outcomes without the costs of models that never cost anything.
+
+    Those were run at home, and nobody recorded a price.
     """
     free = outcomes.groupby("model", sort=False)["cost_usd"].transform("max") == 0
     if free.any():
@@ -126,7 +130,9 @@ def without_free_models(outcomes: pd.DataFrame) -> pd.DataFrame:
 
 
 def prompt_texts(column: Iterable[Any], *, turns: bool = False) -> list[str | None]:
-    r"""The prompts as text, None where there is none; a half of a surrogate pair becomes a question mark.
+    r"""The prompts as text, None where there is none.
+
+    A half of a surrogate pair becomes a question mark.
 
     Args:
         column: Texts; with `turns` also lists of texts, or such a list written as text (JSON or
@@ -216,8 +222,9 @@ def _on_one_side(queries: pd.DataFrame) -> BoolArray:
 
 
 def _averaged(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a (query, model) pair: means over its runs, of a number over the runs that recorded
-    it.
+    """One row a (query, model) pair: means over its runs.
+
+    A number is averaged over the runs that recorded it.
     """
     keys = ["query_id", "model"]
     numbers = [column for column in OUTCOME_NUMBERS if column in runs.columns]

@@ -1,5 +1,6 @@
-"""EmbedLLM (Zhuang et al. 2025, arXiv 2410.02223): long CSV files, a row a (question, model) pair,
-and two order files.
+"""EmbedLLM (Zhuang et al. 2025, arXiv 2410.02223).
+
+Long CSV files, a row a (question, model) pair, and two order files.
 """
 
 from __future__ import annotations
@@ -69,8 +70,9 @@ def read_embedllm(source: Path) -> RoutingDataset:
 
 
 def _labels(file: Path) -> pd.DataFrame:
-    """Rows of one label file: prompt_id, model, effect, prompt, category (None where the file has
-    none), split.
+    """Rows of one label file: prompt_id, model, effect, prompt, category, split.
+
+    `category` is None where the file has none.
     """
     there = column_names(file)
     require_columns(there, ("prompt_id", "model_id", "label"), file, form=_FORM)

@@ -1,5 +1,6 @@
-"""Finds and reads the files in which others publish their outcomes: Parquet, CSV, JSON and JSON
-Lines, never pickle.
+"""Finds and reads the files in which others publish their outcomes.
+
+Parquet, CSV, JSON and JSON Lines, never pickle.
 """
 
 from __future__ import annotations
@@ -154,7 +155,9 @@ def read_columns(
 
 
 def read_rows(file: Path, columns: Collection[str]) -> pd.DataFrame:
-    """Those of the columns that are there, of a .parquet, .csv or .jsonl file or a .json file that holds a list of objects.
+    """Those of the columns that are there.
+
+    Of a .parquet, .csv or .jsonl file, or of a .json file that holds a list of objects.
 
     Raises:
         DataError: The file cannot be read.
@@ -205,7 +208,7 @@ def json_objects(value: Any, file: Path) -> list[dict[str, Any]]:
 def require_columns(
     found: Collection[str], needed: Sequence[str], file: Path, *, form: str
 ) -> None:
-    """Nothing; every needed column or key is there.
+    """Check that every needed column or key is there.
 
     Raises:
         DataError: One is missing.

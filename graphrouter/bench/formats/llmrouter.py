@@ -1,6 +1,4 @@
-"""LLMRouter (ulab-uiuc): JSON Lines with a row a (query, model) pair, and a JSON file with the
-candidates.
-"""
+"""LLMRouter (ulab-uiuc): a row a (query, model) pair in JSON Lines, the candidates in JSON."""
 
 from __future__ import annotations
 

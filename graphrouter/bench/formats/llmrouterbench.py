@@ -1,5 +1,6 @@
-"""LLMRouterBench (arXiv 2601.07206): one JSON file a (dataset, split, model) run, with a list of
-records.
+"""LLMRouterBench (arXiv 2601.07206).
+
+One JSON file a (dataset, split, model) run, with a list of records.
 """
 
 from __future__ import annotations

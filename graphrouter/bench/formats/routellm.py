@@ -1,6 +1,4 @@
-"""RouteLLM (Ong et al. 2024, arXiv 2406.18665): battles of two models over one prompt, and who
-won.
-"""
+"""RouteLLM (Ong et al. 2024, arXiv 2406.18665): battles of two models, and who won."""
 
 from __future__ import annotations
 
@@ -61,8 +59,9 @@ def read_routellm(source: Path) -> RoutingDataset:
 
 
 def _battles(file: Path) -> pd.DataFrame:
-    """Rows of one file: prompt (None = no text), model_a, model_b, share_of_a (1 won, 0.5 tied, 0
-    lost).
+    """Rows of one file: prompt (None = no text), model_a, model_b, share_of_a.
+
+    The share is 1 where a won, 0.5 for a tie and 0 where it lost.
     """
     rows = read_rows(file, ("prompt", "model_a", "model_b", "winner", *_MARKS))
     require_columns(rows.columns, ("prompt", "model_a", "model_b"), file, form=_FORM)

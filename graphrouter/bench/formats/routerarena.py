@@ -1,5 +1,6 @@
-"""RouterArena (Lu et al. 2025, arXiv 2510.00202): prediction files of routers, beside the queries,
-prices and router configs.
+"""RouterArena (Lu et al. 2025, arXiv 2510.00202).
+
+Prediction files of routers, beside the queries, prices and router configs.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def read_routerarena(source: Path) -> RoutingDataset:
 
 
 def _sort(file: Path, value: Any, found: _Found) -> None:
-    """Nothing; puts the value where it belongs, or nowhere."""
+    """Put the value where it belongs, or nowhere."""
     first = next(iter(value), None) if isinstance(value, list) else None
     if isinstance(first, dict) and "prediction" in first:
         found.predictions[file] = json_objects(value, file)
@@ -131,7 +132,7 @@ def _index_of(entries: list[dict[str, Any]], file: Path) -> list[str]:
 def _add_prompts(
     prompts: dict[str, str | None], file: Path, indices: list[str], texts: list[Any]
 ) -> None:
-    """Nothing; `prompts` gains the new queries of a file."""
+    """Add the new queries of a file to `prompts`."""
     for row, (index, text) in enumerate(zip(indices, prompt_texts(texts), strict=True), start=1):
         if prompts.setdefault(index, text) != text:
             raise DataError(
@@ -183,9 +184,7 @@ def _token_usage(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _cards(found: _Found, answered: pd.Series) -> pd.DataFrame:
-    """A row for each model that answered or stands in the config of a router that was read, with
-    prices where stated.
-    """
+    """A row for each model that answered or stands in a router's config, priced where stated."""
     pooled = [model for file in found.predictions for model in found.pools.get(file.stem, [])]
     names = list(dict.fromkeys([*answered, *pooled]))
     prices = {

@@ -1,5 +1,6 @@
-"""Writes what RouterArena asks of a router: one predicted model a query, and a config that names
-the pool.
+"""What RouterArena asks of a router.
+
+One predicted model a query, and a config that names the pool.
 """
 
 from __future__ import annotations

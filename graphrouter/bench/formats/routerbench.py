@@ -1,5 +1,6 @@
-"""RouterBench (Hu et al. 2024, arXiv 2403.12031): one wide table, a row a query and three columns a
-model.
+"""RouterBench (Hu et al. 2024, arXiv 2403.12031): one wide table.
+
+A row a query, and three columns a model.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def read_routerbench(source: Path) -> RoutingDataset:
 
 
 def _check_columns(columns: list[str], models: list[str], file: Path) -> None:
-    """Nothing; logs columns that belong to no model, and refuses what looks like a model without costs.
+    """Log the columns that belong to no model, and refuse a model without costs.
 
     Raises:
         DataError: A column `<model>|...` belongs to no model with costs.

@@ -1,5 +1,6 @@
-"""RouterEval (Huang et al. 2025): for each benchmark and pool of models, prompts and a score matrix
-in three splits.
+"""RouterEval (Huang et al. 2025): for each benchmark and pool, prompts and a score matrix.
+
+Each in three splits.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _SPLITS: dict[str, SplitName] = {"train": "train", "val": "validation", "test": 
 
 
 def read_routereval(source: Path) -> RoutingDataset:
-    """The dataset in one or more pools of RouterEval, each as a JSON file of the form of its pickles.
+    """The dataset in one or more pools of RouterEval, each a JSON file in the form of its pickles.
 
     The file has `model` (names), `prompt` (`train_prompt`, `val_prompt`, `test_prompt`: texts) and
     `data` (`train_score`, `val_score`, `test_score`: one row a prompt, one column a model). Scores
@@ -88,8 +89,9 @@ def _queries(prompts: list[Any], task: str, split: SplitName) -> pd.DataFrame:
 def _outcomes(
     scores: list[Any], models: list[str], num_queries: int, file: Path, name: str
 ) -> pd.DataFrame:
-    """Outcomes of one split, in the order of the matrix: all models of the first query, then of the
-    next.
+    """Outcomes of one split, in the order of the matrix.
+
+    All models of the first query, then of the next.
     """
     if len(scores) != num_queries:
         raise DataError(

@@ -1,5 +1,6 @@
-"""SPROUT (CARROT, Somerstep et al. 2025, arXiv 2502.03261): Parquet files with one struct column a
-model.
+"""SPROUT (CARROT, Somerstep et al. 2025, arXiv 2502.03261).
+
+Parquet files with one struct column a model.
 """
 
 from __future__ import annotations
@@ -111,8 +112,9 @@ def _models(file: Path) -> list[str]:
 
 
 def _with_ids(queries: pd.DataFrame) -> pd.DataFrame:
-    """The queries with query_id: the key of the source where it is unique in all files, the row
-    number otherwise.
+    """The queries with query_id.
+
+    The key of the source where it is unique in all files, the row number otherwise.
     """
     keys = queries["key"]
     usable = keys.notna().all() and not keys.duplicated().any()

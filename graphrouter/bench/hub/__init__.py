@@ -1,5 +1,6 @@
-"""Downloads the public datasets that `graphrouter.bench.formats` reads, from a hub with the layout
-of Hugging Face's.
+"""Downloads the public datasets that `graphrouter.bench.formats` reads.
+
+From a hub with the layout of Hugging Face's.
 """
 
 from graphrouter.bench.hub.fetch import FetchResult, fetch_dataset

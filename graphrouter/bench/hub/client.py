@@ -1,5 +1,6 @@
-"""Talks to a dataset hub: which commit a revision is, which files it has, and their bytes from any
-position.
+"""Talks to a dataset hub.
+
+Which commit a revision is, which files it has, and their bytes from any position.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ class HubClient:
     def open(
         self, file: RemoteFile, commit: str, *, start: int
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """The position where the bytes really begin (0 where the hub ignores the range), and the bytes in pieces.
+        """The position where the bytes really begin, and the bytes in pieces.
+
+        It is 0 where the hub ignores the range.
 
         Raises:
             DataError: The hub cannot be reached, has no such file, or the connection breaks.
@@ -154,8 +157,9 @@ class HubClient:
 
 
 def _remote_file(entry: dict[str, Any], repo: str) -> RemoteFile:
-    """One entry of the hub's list: large files lie in LFS and carry a SHA-256, small ones a git
-    id.
+    """One entry of the hub's list.
+
+    Large files lie in LFS and carry a SHA-256, small ones a git id.
     """
     try:
         path, large = entry["path"], entry.get("lfs")

@@ -1,5 +1,6 @@
-"""Fetches a public dataset into a folder: pinned to a commit, checked by checksum, and going on
-where it was interrupted.
+"""Fetches a public dataset into a folder.
+
+Pinned to a commit, checked by checksum, and going on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ def fetch_dataset(
     revision: str = "main",
     progress: Progress | None = None,
 ) -> FetchResult:
-    """The named public dataset, in `folder` under the paths of its repository, with `SOURCE.json` beside.
+    """Fetch the named public dataset into `folder`, under the paths of its repository.
+
+    `SOURCE.json` beside says what it is. What comes back says how much was there and how much came.
 
     The revision is resolved to a commit once, and the folder stays at it. Each file is written
     beside its place (`.part`), checked and only then moved there; a later call goes on with what an
@@ -185,7 +188,7 @@ def _is_complete(target: Path, file: RemoteFile) -> bool:
 def _download(
     hub: HubClient, file: RemoteFile, commit: str, target: Path, progress: Progress
 ) -> None:
-    """Nothing; `target` holds the file, of which `target`.part may have been there already."""
+    """Download the file to `target`, going on from `target`.part where that is there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     there = part.stat().st_size if part.is_file() else 0
@@ -208,7 +211,7 @@ def _download(
 def _receive(
     hub: HubClient, file: RemoteFile, commit: str, part: Path, there: int, progress: Progress
 ) -> None:
-    """Nothing; `part` holds as many bytes as the file has."""
+    """Add to `part` the bytes of the file that it lacks."""
     with hub.open(file, commit, start=there) as (begins, pieces), part.open("ab") as out:
         out.truncate(begins)
         progress(file.path, begins, file.num_bytes)

@@ -1,5 +1,6 @@
-"""The public datasets by name: where they lie, which files are wanted and what to do with them
-next.
+"""The public datasets by name.
+
+Where they lie, which files are wanted and what to do with them next.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The models of the simulated dataset: made-up families with prices, skills, verbosity and
-speed.
+"""The models of the simulated dataset.
+
+Made-up families with prices, skills, verbosity and speed.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ _BASE: tuple[ModelSpec, ...] = (
         description="Flagship of its maker: the broadest knowledge and the surest reasoning, at "
                     "the highest price.",
         input_usd_per_mtok=4.0, output_usd_per_mtok=16.0, context_tokens=200_000,
-        ability=1.6, verbosity=1.1, tokens_per_s=60.0, first_token_s=0.9, tools=True, vision=True, json=True,
+        ability=1.6, verbosity=1.1, tokens_per_s=60.0, first_token_s=0.9,
+        tools=True, vision=True, json=True,
         skills={"professional": 0.4, "writing": 0.3},
     ),
     ModelSpec(
@@ -79,13 +81,15 @@ _BASE: tuple[ModelSpec, ...] = (
         description="Cheap multilingual model for letters, translations and documents.",
         input_usd_per_mtok=0.1, output_usd_per_mtok=0.3, context_tokens=128_000,
         ability=-0.7, verbosity=0.9, tokens_per_s=170.0, first_token_s=0.3, json=True,
-        skills={"translation": 1.8, "summarising": 1.0, "extraction": 0.6, "writing": 1.0, "code_writing": -0.5},
+        skills={"translation": 1.8, "summarising": 1.0, "extraction": 0.6, "writing": 1.0,
+                "code_writing": -0.5},
     ),
     ModelSpec(
         model="tarn-swift", family="tarn",
         description="Fast general model for everyday work, with tools and image input.",
         input_usd_per_mtok=0.6, output_usd_per_mtok=2.4, context_tokens=128_000,
-        ability=0.4, verbosity=1.0, tokens_per_s=140.0, first_token_s=0.4, tools=True, vision=True, json=True,
+        ability=0.4, verbosity=1.0, tokens_per_s=140.0, first_token_s=0.4,
+        tools=True, vision=True, json=True,
         skills={"writing": 0.3},
     ),
     ModelSpec(
@@ -94,7 +98,8 @@ _BASE: tuple[ModelSpec, ...] = (
                     "hard sums.",
         input_usd_per_mtok=2.0, output_usd_per_mtok=8.0, context_tokens=128_000,
         ability=0.7, verbosity=3.0, tokens_per_s=90.0, first_token_s=1.5, tools=True,
-        skills={"word_problems": 1.5, "logic_puzzles": 1.7, "code_reading": 1.0, "translation": -0.5, "writing": -0.6},
+        skills={"word_problems": 1.5, "logic_puzzles": 1.7, "code_reading": 1.0, "translation": -0.5,
+                "writing": -0.6},
     ),
     ModelSpec(
         model="juniper-7b", family="juniper",
@@ -115,7 +120,8 @@ _BASE: tuple[ModelSpec, ...] = (
         description="Large multilingual model for contracts, reports and rare languages.",
         input_usd_per_mtok=1.5, output_usd_per_mtok=4.5, context_tokens=256_000,
         ability=0.2, verbosity=1.0, tokens_per_s=75.0, first_token_s=0.7, tools=True, json=True,
-        skills={"translation": 1.4, "summarising": 0.7, "professional": 0.6, "extraction": 0.5, "word_problems": -0.3},
+        skills={"translation": 1.4, "summarising": 0.7, "professional": 0.6, "extraction": 0.5,
+                "word_problems": -0.3},
     ),
     ModelSpec(
         model="tarn-pebble", family="tarn",
@@ -147,8 +153,9 @@ class SimulatedModels:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The models table of a dataset, with descriptions that tell of the best and the worst
-        kinds of content.
+        """The models table of a dataset.
+
+        The descriptions tell of the best and the worst kinds of content.
         """
         columns = (
             "model",
@@ -179,8 +186,9 @@ class SimulatedModels:
 
 
 def make_models(count: int, seed: int) -> SimulatedModels:
-    """The first `count` models of the world with this seed: a model is the same however many others
-    there are.
+    """The first `count` models of the world with this seed.
+
+    A model is the same however many others there are.
     """
     sizes = [len(task.facets) for task in TASKS]
     specs, skills, wordiness = [], [], []
@@ -199,8 +207,9 @@ def make_models(count: int, seed: int) -> SimulatedModels:
 
 
 def _variant(base: ModelSpec, release: int, rng: np.random.Generator) -> ModelSpec:
-    """`base` itself for release 1, a later release of it with another price and ability
-    otherwise.
+    """`base` itself for release 1, a later release of it otherwise.
+
+    A later release has another price and ability.
     """
     if release == 1:
         return base

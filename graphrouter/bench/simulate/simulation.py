@@ -36,8 +36,9 @@ PROMPT_OVERHEAD_TOKENS = 8
 
 @dataclass(frozen=True)
 class SimulatedTruth:
-    """What only the maker of a world knows: rows as in `data.queries`, columns as in `data.models`,
-    every pair included.
+    """What only the maker of a world knows, of every pair.
+
+    Rows as in `data.queries`, columns as in `data.models`.
     """
 
     query_ids: tuple[str, ...]
@@ -155,8 +156,9 @@ def _check_arguments(num_queries: int, num_models: int, *, seed: int, missing: f
 def _success(
     queries: list[SimulatedQuery], models: SimulatedModels, rng: np.random.Generator
 ) -> FloatArray:
-    """Probability of success of every pair, (num_queries, num_models): a two-parameter logistic
-    model with guess and ceiling.
+    """Probability of success of every pair, (num_queries, num_models).
+
+    A two-parameter logistic model with guess and ceiling.
     """
     starts = np.cumsum([0, *(len(task.facets) for task in TASKS)])
     facet = np.array([starts[query.task] + query.facet for query in queries])
@@ -173,8 +175,9 @@ def _success(
 
 
 def _input_tokens(queries: list[SimulatedQuery], models: SimulatedModels) -> FloatArray:
-    """Prompt tokens of every pair, (num_queries, num_models): a family has a tokenizer of its
-    own.
+    """Prompt tokens of every pair, (num_queries, num_models).
+
+    A family has a tokenizer of its own.
     """
     families = sorted({spec.family for spec in models.specs})
     density = np.array([1.0 + 0.06 * families.index(spec.family) for spec in models.specs])

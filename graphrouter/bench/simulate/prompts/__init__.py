@@ -1,5 +1,6 @@
-"""Prompts of the simulated dataset: tasks, each with several kinds of content, written from
-templates.
+"""Prompts of the simulated dataset, written from templates.
+
+Tasks, each with several kinds of content.
 """
 
 from __future__ import annotations

@@ -139,8 +139,9 @@ def _translation(group: str, rng: np.random.Generator, level: float) -> Draft:
 def _ruled(
     rng: np.random.Generator, level: float, opening: str, *, words: int, more: Sequence[str] = ()
 ) -> Draft:
-    """A writing job: the opening, a length, and as many rules as the level asks for, the hard ones
-    late.
+    """A writing job: the opening, a length, and as many rules as the level asks for.
+
+    The hard rules come late.
     """
     chosen = {pick_by_level(rng, _WRITING_RULES, level): None for _ in range(scaled(level, 0, 6))}
     rules = [
