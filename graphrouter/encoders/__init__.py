@@ -9,9 +9,15 @@ from graphrouter.config import EncoderConfig
 from graphrouter.encoders.cache import CachedEncoder
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.encoders.sentence_transformer import SentenceTransformerEncoder
-from graphrouter.encoders.text_encoder import TextEncoder, check_encoder, clip_text
-from graphrouter.encoders.wordllama import WordLlamaEncoder
-from graphrouter.exceptions import ConfigError
+from graphrouter.encoders.text_encoder import (
+    TextEncoder,
+    WordLlamaEncoder,
+    check_encoder,
+    check_is_encoder,
+    clip_text,
+    describe_encoder,
+)
+from graphrouter.exceptions import ConfigError, EncoderError
 
 __all__ = [
     "CachedEncoder",
@@ -20,8 +26,10 @@ __all__ = [
     "TextEncoder",
     "WordLlamaEncoder",
     "check_encoder",
+    "check_is_encoder",
     "clip_text",
     "create_encoder",
+    "restore_encoder",
 ]
 
 
@@ -42,6 +50,41 @@ def create_encoder(config: EncoderConfig) -> TextEncoder:
     if config.cache_dir is None:
         return encoder
     return CachedEncoder(encoder, config.cache_dir, max_chars=config.max_chars)
+
+
+def restore_encoder(
+    given: TextEncoder | None,
+    config: EncoderConfig | None,
+    *,
+    id: str,
+    revision: str,
+    dimension: int,
+) -> TextEncoder:
+    """The text encoder of a saved router: the one given, or the one that its settings make.
+
+    Args:
+        given: What the caller passed to `load`.
+        config: The settings that were saved; None where the encoder had none.
+        id: Of the encoder that the router was trained with.
+        revision: Likewise.
+        dimension: Likewise.
+
+    Raises:
+        EncoderError: It is another encoder, or no settings make it and none was given.
+    """
+    if given is not None:
+        check_is_encoder(given)
+    encoder = given or (create_encoder(config) if config is not None else None)
+    if given is None and (encoder is None or encoder.id != id):
+        made = "none was saved" if encoder is None else f"its settings make {encoder.id!r}"
+        raise EncoderError(
+            f"The router was trained with the text encoder {describe_encoder(id, revision, dimension)}"
+            f", which cannot be made from its settings: {made}. Pass the encoder: "
+            "load_router(FOLDER, encoder=...)."
+        )
+    assert encoder is not None
+    check_encoder(encoder, id=id, revision=revision, dimension=dimension)
+    return encoder
 
 
 def _bare_encoder(config: EncoderConfig) -> TextEncoder:

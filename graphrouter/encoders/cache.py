@@ -1,6 +1,4 @@
-"""An on-disk cache around any encoder: one SQLite file per encoder, shared by any number of
-processes.
-"""
+"""An on-disk cache around any encoder: a SQLite file each, shared by any number of processes."""
 
 from __future__ import annotations
 
@@ -16,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from graphrouter.config import EncoderConfig
 from graphrouter.encoders.text_encoder import (
     DEFAULT_MAX_CHARS,
     Embeddings,
@@ -37,9 +36,9 @@ _WAIT_FOR_LOCK_S = 30.0
 
 
 class CachedEncoder:
-    """Encodes only the texts that no earlier run has encoded with the same encoder, revision and dimension.
+    """Encodes only the texts that no earlier run has encoded with the same encoder.
 
-    The cache never stands in the way: a damaged file is replaced and one that cannot be written is
+    The same is one of the same revision and dimension. The cache never stands in the way: a damaged file is replaced and one that cannot be written is
     passed over, each with a warning. Every vector carries a checksum, so that a flipped bit on disk
     is a miss and not a wrong vector.
 
@@ -60,7 +59,8 @@ class CachedEncoder:
         self.id = encoder.id
         self.revision = encoder.revision
         self.dimension = encoder.dimension
-        self.config = encoder.config.model_copy(
+        inner: EncoderConfig | None = getattr(encoder, "config", None)
+        self.config = inner and inner.model_copy(
             update={"cache_dir": str(folder), "max_chars": max_chars}
         )
         self._encoder = encoder
@@ -119,8 +119,9 @@ class CachedEncoder:
             connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
 
     def _connect(self) -> sqlite3.Connection:
-        """A connection of its own for each use: connections cannot be shared by threads, nor
-        carried over a fork.
+        """A connection of its own for each use.
+
+        Connections cannot be shared by threads, nor carried over a fork.
         """
         if self._broken:
             raise sqlite3.OperationalError("switched off after an earlier failure")
@@ -172,7 +173,7 @@ def _checksum(key: bytes, blob: bytes) -> int:
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Switches the journal mode.
+    """Switch the journal mode.
 
     SQLite does not wait for other processes that do the same at the same moment: this does.
     """

@@ -1,24 +1,45 @@
-"""What every text encoder promises, and the steps that all of them share."""
+"""What every text encoder promises, the steps that all share, and the default encoder."""
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphrouter.config import EncoderConfig
-from graphrouter.exceptions import DataError, EncoderError
+from graphrouter.exceptions import ConfigError, DataError, EncoderError
 
 Embeddings = NDArray[np.float32]
 
 DEFAULT_MAX_CHARS = 20_000
 _SHOW_PROGRESS_ABOVE = 2_000
+_DIMENSIONS = (64, 128, 256)
+_WORDLLAMA_CONFIG = "l2_supercat"
+_BATCH_SIZE = 256
 
 
 class TextEncoder(Protocol):
-    """Turns texts into vectors; a text's vector does not depend on the other texts of a call."""
+    """Turns texts into vectors; a text's vector does not depend on the other texts of a call.
+
+    An encoder of your own needs these four names and nothing else. It gets texts as they are, empty
+    and very long ones included: `clip_text` keeps both ends of a long one. An attribute `config`, an
+    `EncoderConfig` from which `create_encoder` makes the encoder again, is optional: a router whose
+    encoder has none is loaded by `load_router(FOLDER, encoder=...)`.
+
+    Example:
+        >>> class LengthEncoder:
+        ...     id, revision, dimension = "mine/length", "1", 2
+        ...
+        ...     def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
+        ...         return unit_rows(np.array([[len(text), 100.0] for text in texts]).reshape(-1, 2))
+        >>> check_is_encoder(LengthEncoder())
+    """
 
     @property
     def id(self) -> str:
@@ -32,10 +53,6 @@ class TextEncoder(Protocol):
     def dimension(self) -> int:
         """Length of a vector."""
 
-    @property
-    def config(self) -> EncoderConfig:
-        """Settings that make this encoder again (`create_encoder`)."""
-
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
         """Vectors (num_texts, dimension) of unit length, float32.
 
@@ -47,8 +64,23 @@ class TextEncoder(Protocol):
         """
 
 
+def check_is_encoder(encoder: object) -> None:
+    """Check that an object has what every text encoder has.
+
+    Raises:
+        EncoderError: It lacks an attribute; the message names it.
+    """
+    promised = ("id", "revision", "dimension", "encode")
+    missing = [name for name in promised if not hasattr(encoder, name)]
+    if missing:
+        raise EncoderError(
+            f"The text encoder is a {type(encoder).__name__} without {', '.join(missing)}; expected "
+            f"an object with {', '.join(promised)} (see graphrouter.encoders.TextEncoder)."
+        )
+
+
 def check_encoder(encoder: TextEncoder, *, id: str, revision: str, dimension: int) -> None:
-    """Nothing, when the encoder is the one that is asked for.
+    """Check that the encoder is the one that is asked for.
 
     Raises:
         EncoderError: It is another one, so that its vectors would mean something else; the message
@@ -57,8 +89,8 @@ def check_encoder(encoder: TextEncoder, *, id: str, revision: str, dimension: in
     received = (encoder.id, encoder.revision, encoder.dimension)
     if received != (id, revision, dimension):
         raise EncoderError(
-            f"The text encoder is {_describe(*received)}; expected "
-            f"{_describe(id, revision, dimension)}. "
+            f"The text encoder is {describe_encoder(*received)}; expected "
+            f"{describe_encoder(id, revision, dimension)}. "
             "Use the encoder that the router was trained with, or train again with this one."
         )
 
@@ -107,8 +139,9 @@ def unit_rows(vectors: NDArray[np.floating]) -> Embeddings:
 
 
 def iterate_batches(num_texts: int, batch_size: int, *, progress: bool = False) -> Iterator[slice]:
-    """Slices that cover `num_texts` in order, with one progress bar on standard error when that is
-    worth it.
+    """Slices that cover `num_texts` in order.
+
+    With one progress bar on standard error where there are thousands of texts.
     """
     slices = (
         slice(start, min(start + batch_size, num_texts))
@@ -140,5 +173,104 @@ def iterate_batches(num_texts: int, batch_size: int, *, progress: bool = False) 
             bar.advance(task, part.stop - part.start)
 
 
-def _describe(id: str, revision: str, dimension: int) -> str:
+def describe_encoder(id: str, revision: str, dimension: int) -> str:
+    """An encoder in the words of error messages."""
     return f"{id!r} revision {revision!r} with {dimension} dimensions"
+
+
+class WordLlamaEncoder:
+    """Mean of the token embeddings of a text, from WordLlama's `l2_supercat` weights.
+
+    Example:
+        >>> encoder = WordLlamaEncoder(128)
+        >>> encoder.encode(["Prove that 2 is prime.", ""]).shape
+        (2, 128)
+
+    Raises:
+        ConfigError: There are no weights of that dimension.
+        EncoderError: The package's files are missing or unreadable.
+    """
+
+    id = f"wordllama/{_WORDLLAMA_CONFIG}"
+
+    def __init__(self, dimension: int = 256, *, max_chars: int = DEFAULT_MAX_CHARS) -> None:
+        if dimension not in _DIMENSIONS:
+            raise ConfigError(
+                f"encoder.dimension = {dimension} is not accepted by wordllama; expected one of "
+                f"{_DIMENSIONS}."
+            )
+        self.dimension = dimension
+        self.config = EncoderConfig(name="wordllama", dimension=dimension, max_chars=max_chars)
+        self._max_chars = max_chars
+        folder, model = _load_wordllama(dimension)
+        self.revision = _digest_wordllama(folder)
+        self._tokenizer = model.tokenizer
+        self._tokenizer.no_padding()  # each text keeps its own tokens, whatever its batch mates are
+        self._token_vectors: Embeddings = model.embedding
+
+    def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
+        """Vectors (num_texts, dimension) of unit length, float32.
+
+        All zeros for a text without any token.
+        """
+        clipped = clip_texts(texts, self._max_chars)
+        vectors = np.zeros((len(clipped), self.dimension), dtype=np.float32)
+        for part in iterate_batches(len(clipped), _BATCH_SIZE, progress=progress):
+            # Tokens come in batches, over several threads; pooling goes text by text. WordLlama's
+            # own `embed` pads to the longest of the batch, which is slower, and divides by zero for
+            # an empty text.
+            encodings = self._tokenizer.encode_batch_fast(clipped[part], add_special_tokens=False)
+            for row, encoding in enumerate(encodings, start=part.start):
+                vectors[row] = self._sum_of_tokens(encoding.ids)
+        return unit_rows(vectors)  # of unit length, sum and mean are the same
+
+    def _sum_of_tokens(self, ids: list[int]) -> Embeddings:
+        """The summed vectors (dimension,) of the tokens.
+
+        Each distinct token is read once: long texts repeat theirs.
+        """
+        distinct, counts = np.unique(np.array(ids, dtype=np.int64), return_counts=True)
+        summed: Embeddings = (
+            self._token_vectors[distinct] * counts[:, None].astype(np.float32)
+        ).sum(axis=0)
+        return summed
+
+
+def _load_wordllama(dimension: int) -> tuple[Path, Any]:
+    """The package's folder and WordLlama's model, read from there and nowhere else."""
+    try:
+        with _root_logger_untouched():
+            import wordllama
+        folder = Path(wordllama.__file__).parent
+        return folder, wordllama.WordLlama.load(
+            _WORDLLAMA_CONFIG, cache_dir=folder, trunc_dim=dimension, disable_download=True
+        )
+    except (ImportError, OSError, ValueError) as error:
+        raise EncoderError(
+            f"The wordllama package cannot be loaded: {error}. Reinstall it with: pip install "
+            "wordllama"
+        ) from error
+
+
+def _digest_wordllama(folder: Path) -> str:
+    """First 12 hex digits of the SHA-256 of weights and tokenizer: either changes the vectors."""
+    digest = hashlib.sha256()
+    for pattern in (
+        f"weights/{_WORDLLAMA_CONFIG}_*.safetensors",
+        f"tokenizers/{_WORDLLAMA_CONFIG}_*.json",
+    ):
+        for path in sorted(folder.glob(pattern)):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@contextmanager
+def _root_logger_untouched() -> Iterator[None]:
+    """Undo what `import wordllama` does to the root logger: it makes all libraries talk."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)

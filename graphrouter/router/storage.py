@@ -16,7 +16,7 @@ from torch import Tensor
 from graphrouter.artifact import ArtifactContents, read_artifact, write_artifact
 from graphrouter.config import TrainConfig, first_problem
 from graphrouter.data import Split
-from graphrouter.encoders import TextEncoder, check_encoder, create_encoder
+from graphrouter.encoders import TextEncoder, restore_encoder
 from graphrouter.exceptions import ArtifactError
 from graphrouter.features.channels import ChannelScaler, SpendUnit
 from graphrouter.features.tables import FittedTransforms, RawFeatures, positions_of
@@ -114,8 +114,7 @@ def read_parts(
             f"{problem.received!r}: {problem.message}). "
             "Train again."
         ) from None
-    text_encoder = encoder or create_encoder(config.encoder)
-    check_encoder(text_encoder, **manifest["encoder"])
+    text_encoder = restore_encoder(encoder, config.encoder, **manifest["encoder"])
     try:
         support = _support(contents)
         learned = Learned(

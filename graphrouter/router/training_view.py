@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, split_dataset
-from graphrouter.encoders import TextEncoder, create_encoder
+from graphrouter.encoders import TextEncoder, check_is_encoder, create_encoder
 from graphrouter.exceptions import DataError
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ class TrainingView:
         Raises:
             DataError: `data` is neither, or has too few queries to split.
             ConfigError: The settings of the text encoder do not go together.
-            EncoderError: The text encoder cannot be loaded.
+            EncoderError: The text encoder cannot be loaded, or is none.
         """
         if isinstance(data, TrainingView):
             return data._under(config or data.config, split, encoder, progress=progress)
@@ -72,6 +72,8 @@ class TrainingView:
                 f"fit received a {type(data).__name__}; expected a dataset. Load one with "
                 "graphrouter.load_dataset(PATH)."
             )
+        if encoder is not None:
+            check_is_encoder(encoder)
         settings = config or TrainConfig()
         return cls(
             data,

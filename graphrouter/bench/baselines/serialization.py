@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from graphrouter.artifact import BASELINE as KIND
 from graphrouter.artifact import ArtifactContents, read_artifact, write_artifact
 from graphrouter.config import EncoderConfig
-from graphrouter.encoders import TextEncoder, check_encoder, create_encoder
+from graphrouter.encoders import TextEncoder, restore_encoder
 from graphrouter.exceptions import ArtifactError
 from graphrouter.pool import ModelCard, ModelPool
 
@@ -113,11 +113,12 @@ def _encode(value: Any, path: str, arrays: _Arrays) -> Any:
             name: _encode(getattr(value, name), f"{path}.{name}", arrays)
             for name in _hints(type(value))
         }
+    config: EncoderConfig | None = getattr(value, "config", None)
     return {  # all that is left is a text encoder
         "id": value.id,
         "revision": value.revision,
         "dimension": value.dimension,
-        "config": value.config.model_dump(mode="json"),
+        "config": config and config.model_dump(mode="json"),
     }
 
 
@@ -162,11 +163,10 @@ class _Reader:
         if hint is ModelPool:
             return ModelPool.of(ModelCard.model_validate(card) for card in stored)
         if hint is TextEncoder:
-            encoder = self.encoder or create_encoder(EncoderConfig.model_validate(stored["config"]))
-            check_encoder(
-                encoder, id=stored["id"], revision=stored["revision"], dimension=stored["dimension"]
-            )
-            return encoder
+            values = dict(stored)
+            settings = values.pop("config")
+            config = None if settings is None else EncoderConfig.model_validate(settings)
+            return restore_encoder(self.encoder, config, **values)
         return hint(
             **{
                 name: self.decode(stored[name], kind, f"{path}.{name}")

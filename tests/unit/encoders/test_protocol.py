@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphrouter.config import EncoderConfig
-from graphrouter.encoders import CachedEncoder, TextEncoder, check_encoder, create_encoder
+from graphrouter.encoders import (
+    CachedEncoder,
+    TextEncoder,
+    check_encoder,
+    check_is_encoder,
+    create_encoder,
+    restore_encoder,
+)
 from graphrouter.exceptions import ConfigError, DataError, EncoderError
 
 TEXTS = [
@@ -170,3 +177,46 @@ def test_default_encoder_on_real_prompts(real_prompts: list[str]) -> None:
     vectors = encoder.encode(real_prompts)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
     np.testing.assert_array_equal(encoder.encode(real_prompts[7:8]), vectors[7:8])
+
+
+class OwnEncoder:
+    """All that an encoder needs, and no settings."""
+
+    id = "mine/lengths"
+    revision = "7"
+    dimension = 2
+
+    def encode(self, texts: Sequence[str], *, progress: bool = False) -> np.ndarray:
+        return np.array([[len(text), 1.0] for text in texts], dtype=np.float32).reshape(-1, 2)
+
+
+class TestOwnEncoder:
+    def test_it_is_an_encoder_and_may_be_cached(self, tmp_path: Path) -> None:
+        encoder: TextEncoder = OwnEncoder()
+        check_is_encoder(encoder)
+        cached = CachedEncoder(encoder, tmp_path)
+        assert cached.config is None
+        for _ in range(2):
+            np.testing.assert_array_equal(cached.encode(["abc", ""]), [[3, 1], [0, 1]])
+
+    def test_something_else_is_refused_with_what_it_lacks(self) -> None:
+        with pytest.raises(EncoderError, match="is a str without id, revision, dimension; expec"):
+            check_is_encoder("wordllama")
+
+    def test_it_is_given_back_when_a_router_is_restored(self) -> None:
+        encoder = OwnEncoder()
+        asked = {"id": "mine/lengths", "revision": "7", "dimension": 2}
+        assert restore_encoder(encoder, EncoderConfig(), **asked) is encoder  # type: ignore[arg-type]
+        with pytest.raises(EncoderError, match="expected 'mine/lengths' revision '8'"):
+            restore_encoder(encoder, None, id="mine/lengths", revision="8", dimension=2)
+
+    @pytest.mark.parametrize(
+        ("config", "why"), [(None, "none was saved"), (EncoderConfig(), "its settings make 'wordl")]
+    )
+    def test_without_it_the_error_names_it_and_says_what_to_do(
+        self, config: EncoderConfig | None, why: str
+    ) -> None:
+        with pytest.raises(EncoderError, match=why) as caught:
+            restore_encoder(None, config, id="mine/lengths", revision="7", dimension=2)
+        assert "'mine/lengths' revision '7' with 2 dimensions" in str(caught.value)
+        assert "load_router(FOLDER, encoder=...)" in str(caught.value)

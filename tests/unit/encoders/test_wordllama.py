@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphrouter.encoders import wordllama as module
-from graphrouter.encoders.wordllama import WordLlamaEncoder
+from graphrouter.encoders import WordLlamaEncoder
+from graphrouter.encoders import text_encoder as module
 from graphrouter.exceptions import EncoderError
 
 
@@ -23,7 +23,7 @@ def encoder() -> WordLlamaEncoder:
 
 
 def test_agrees_with_wordllama_itself(encoder: WordLlamaEncoder) -> None:
-    folder, model = module._load(256)
+    folder, model = module._load_wordllama(256)
     text = "What is the derivative of x squared? What is it at x = 3?"
     expected = model.embed(text, norm=True)[0]
     np.testing.assert_allclose(encoder.encode([text])[0], expected, atol=1e-6)
@@ -52,7 +52,7 @@ def test_a_million_characters_cost_little(encoder: WordLlamaEncoder) -> None:
 
 def test_loading_leaves_the_root_logger_alone() -> None:
     code = (
-        "import logging; from graphrouter.encoders.wordllama import WordLlamaEncoder; "
+        "import logging; from graphrouter.encoders import WordLlamaEncoder; "
         "WordLlamaEncoder(64)\n"
         "root = logging.getLogger(); print(len(root.handlers), root.level)"
     )

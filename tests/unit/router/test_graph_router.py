@@ -6,7 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 import graphrouter as gr
 from graphrouter.artifact import ArtifactContents, read_artifact, write_artifact
 from graphrouter.encoders import HashingEncoder
+from graphrouter.encoders.text_encoder import unit_rows
 from graphrouter.exceptions import ArtifactError, DataError, EncoderError, PolicyError
 
 PROMPTS = [
@@ -125,6 +126,31 @@ class TestPredict:
             )
         for i, effect in enumerate(results):
             np.testing.assert_allclose(effect, expected[i % 5], atol=1e-12)
+
+
+class TestOwnEncoder:
+    def test_a_router_with_an_encoder_of_ones_own_is_saved_and_loaded_with_it(
+        self, data: gr.RoutingDataset, quick_config: gr.TrainConfig, tmp_path: Path
+    ) -> None:
+        class Lengths:
+            id, revision, dimension = "mine/lengths", "1", 3
+
+            def encode(self, texts: Sequence[str], *, progress: bool = False) -> np.ndarray:
+                rows = [[len(text), text.count(" "), 1.0] for text in texts]
+                return unit_rows(np.array(rows).reshape(-1, 3))
+
+        router = gr.GraphRouter.fit(data, quick_config, encoder=Lengths())
+        router.save(tmp_path / "a")
+        with pytest.raises(EncoderError, match=r"'mine/lengths' .*load_router\(FOLDER, encoder="):
+            gr.load_router(tmp_path / "a")
+        with pytest.raises(EncoderError, match="expected 'mine/lengths'"):
+            gr.load_router(tmp_path / "a", encoder=HashingEncoder(8))
+        loaded = gr.load_router(tmp_path / "a", encoder=Lengths())
+        np.testing.assert_array_equal(
+            loaded.predict(PROMPTS).effect, router.predict(PROMPTS).effect
+        )
+        with pytest.raises(EncoderError, match="is a str without id"):
+            gr.GraphRouter.fit(data, quick_config, encoder="wordllama")  # type: ignore[arg-type]
 
 
 class TestIntervals:
