@@ -219,7 +219,6 @@ def fit_baseline(
 ) -> float:
     """How many seconds a baseline took to be fitted and saved in `out`, which is reported."""
     from graphrouter.bench.baselines.catalogue import find_baselines
-    from graphrouter.bench.baselines.methods.cascades import Cascade
 
     start = time.perf_counter()
     with working(f"Fitting {name}"):
@@ -246,7 +245,7 @@ def fit_baseline(
         return seconds
     say(f"Fitted      {name} in {seconds:.1f} s")
     say_line(f"Source      {router.source}")
-    if isinstance(router, Cascade):
+    if router.reads_answers:
         say(
             "Note        route and predict call no models, so they choose by training means; "
             "benchmark replays the cascade"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from graphrouter.decision import Decision, PolicyContext, decide
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError
-from graphrouter.policy import CostScale, Policy
+from graphrouter.policy import CostScale, Policy, PresetName
 from graphrouter.pool import ModelCard, ModelPool
-from graphrouter.types import Predictions, Queries
+from graphrouter.types import FloatArray, Predictions, Queries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,10 +27,37 @@ class Router(ABC):
     """Predicts effect and cost of every model on a query, and routes by a policy.
 
     A router is immutable. Predictions for a query do not depend on the other queries of a call.
+    What a kind of router can do is declared by its class; `graphrouter.testing` holds a class
+    against what it declares.
     """
 
     name: ClassVar[str]
     """Unique, as tables, commands and artifacts call the kind of router."""
+
+    can_extend: ClassVar[bool] = False
+    """Whether `add_models` takes in newcomers without a new fit."""
+    can_predict_cost: ClassVar[bool] = False
+    """Whether it predicts the cost of a call where the training outcomes had costs."""
+    has_intervals: ClassVar[bool] = False
+    """Whether predictions carry intervals of the effect."""
+    covers_pool: ClassVar[bool] = True
+    """Whether it expects an effect of every model; False for a method that chooses among a few."""
+    learns_effects: ClassVar[bool] = True
+    """Whether its effects are as high as those observed; False for a method that only ranks models
+    and has never seen an effect."""
+    reads_tasks: ClassVar[bool] = False
+    """Whether the task of a query, where it is known, changes predictions."""
+    reads_answers: ClassVar[bool] = False
+    """Whether it calls models and looks at their answers before it settles on one. Predictions are
+    then what it expects beforehand, and evaluations replay it on recorded outcomes."""
+    needs_costs: ClassVar[bool] = False
+    """Whether `fit` refuses data without costs and prices."""
+    needs_answers: ClassVar[bool] = False
+    """Whether `fit` refuses data without the texts of answers."""
+    ranks_pool: ClassVar[bool] = False
+    """Whether models differ by a trace of their rank alone, in which a newcomer takes a place."""
+    shares_outcomes: ClassVar[bool] = False
+    """Whether the outcomes of a newcomer also move predictions for the other models."""
 
     pool: ModelPool
     cost_scale: CostScale
@@ -165,6 +192,14 @@ class Router(ABC):
         return [
             decide(policy, predictions, i, self.policy_context) for i in range(len(predictions))
         ]
+
+    def preset_utilities(self, queries: Queries) -> Mapping[PresetName, FloatArray] | None:
+        """What the router maximises in each preset, (num_queries, num_models).
+
+        None where any policy can use its predictions, which is so but for methods that are trained
+        for one trade-off at a time.
+        """
+        return None
 
     def add_models(
         self, cards: Sequence[ModelCard], *, outcomes: pd.DataFrame | None = None

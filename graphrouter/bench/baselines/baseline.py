@@ -5,7 +5,7 @@ like any other.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -19,7 +19,7 @@ from graphrouter.bench.baselines.tools.amounts import Amounts
 from graphrouter.bench.baselines.tools.newcomers import NewModels
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.exceptions import NotApplicableError
-from graphrouter.policy import CostScale, PresetName
+from graphrouter.policy import CostScale
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.protocol import Router
 from graphrouter.router.training_view import TrainingView
@@ -43,6 +43,7 @@ class Baseline(Router):
     them without pickle.
     """
 
+    can_predict_cost: ClassVar[bool] = True
     source: ClassVar[str]
     """Where the method was published."""
 
@@ -91,15 +92,6 @@ class Baseline(Router):
             NotApplicableError: The method needs something that the data does not have.
         """
 
-    def preset_utilities(self, queries: Queries) -> Mapping[PresetName, FloatArray] | None:
-        """What the router maximises in each preset, (num_queries, num_models).
-
-        None where any policy can use its predictions.
-
-        Only for methods that are trained for one trade-off at a time.
-        """
-        return None
-
     def add_models(
         self, cards: Sequence[ModelCard], *, outcomes: pd.DataFrame | None = None
     ) -> Self:
@@ -129,16 +121,18 @@ class Baseline(Router):
             >>> router.add_models([gr.ModelCard(model="new")]).models[-1]
             'new'
         """
-        if type(self)._extended is Baseline._extended:
+        if not self.can_extend:
             raise NotApplicableError(
                 f"{self.name} cannot take in a model without being fitted again: fit it again "
                 "with the model's outcomes."
             )
-        return self._extended(NewModels.of(self.pool, cards, outcomes))
+        return self._extend(NewModels.of(self.pool, cards, outcomes))
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """This baseline with the new models; methods that can add a column say how."""
-        raise NotApplicableError(f"{self.name} has no rule for new models.")
+        raise NotApplicableError(
+            f"{self.name} declares can_extend but has no rule for new models; define _extend."
+        )
 
     def save(self, folder: str | Path) -> None:
         """Nothing; the router lies in `folder` afterwards, written atomically and without pickle.

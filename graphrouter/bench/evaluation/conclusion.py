@@ -17,7 +17,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from graphrouter.bench.baselines import BASELINES
-from graphrouter.bench.baselines.methods.cascades import Cascade
 from graphrouter.bench.evaluation.bootstrap import Interval
 from graphrouter.bench.evaluation.evaluate import ORACLE
 from graphrouter.bench.evaluation.families import METRICS, Metric
@@ -69,9 +68,7 @@ def mark_of(difference: Interval, metric: Metric) -> Mark:
 
 def cascades_among(names: Collection[str]) -> frozenset[str]:
     """Those of the names that are cascades: they look at answers of the models that they call."""
-    return frozenset(
-        name for name in names if name in BASELINES and issubclass(BASELINES[name], Cascade)
-    )
+    return frozenset(name for name in names if name in BASELINES and BASELINES[name].reads_answers)
 
 
 def routing_metrics(result: SettingResult, router: str) -> tuple[str, ...]:

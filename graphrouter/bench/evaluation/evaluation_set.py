@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 
-from graphrouter.bench.baselines.baseline import Baseline
 from graphrouter.bench.baselines.methods.cascades import Cascade
 from graphrouter.bench.evaluation.frontier import replay_trade_offs
 from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
@@ -88,7 +87,7 @@ class EvaluationSet:
         predictions = align(router.predict(queries), self.models, owner=name)
         if isinstance(router, Cascade):
             return RouterOutput(predictions, replayed=self._replay(router, queries))
-        utilities = router.preset_utilities(queries) if isinstance(router, Baseline) else None
+        utilities = router.preset_utilities(queries)
         if utilities is None:
             return RouterOutput(predictions)
         columns = [router.models.index(model) for model in self.models]

@@ -106,6 +106,7 @@ class AvengersPro(TextBaseline):
 
     name: ClassVar[str] = "avengers_pro"
     source: ClassVar[str] = "Avengers-Pro (arXiv 2508.12631)"
+    can_extend: ClassVar[bool] = True
 
     centres: FloatArray
     """(num_clusters, dimension) centres of the training prompts."""
@@ -141,7 +142,7 @@ class AvengersPro(TextBaseline):
         """
         return [self._mean_of(questions, i) for i in range(1, len(QUANTITIES))]
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """The newcomer's means a cluster, shrunk to the pool's there at the model's own level."""
         questions = Questions.of(new.queries, self.encoder)
         cluster = nearest_centre(questions.vectors, self.centres)

@@ -108,6 +108,7 @@ class CarrotLinear(TextBaseline):
 
     name: ClassVar[str] = "carrot_linear"
     source: ClassVar[str] = "CARROT: A Cost Aware Rate Optimal Router (arXiv 2502.03261), linear"
+    can_extend: ClassVar[bool] = True
 
     effects: LinearMap
     penalty: float
@@ -146,7 +147,7 @@ class CarrotLinear(TextBaseline):
         cost = np.clip(self.costs.apply(questions.vectors), *self.cost_bounds)
         return [cost, *super().predict_amounts(questions)[1:]]
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """A column more for effect, as in `Linear`, and for cost: from the pool's mean map at the
         model's own level on.
         """

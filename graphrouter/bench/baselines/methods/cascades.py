@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -88,6 +88,9 @@ class Cascade(Baseline):
 
     `replay` is what it reaches.
     """
+
+    reads_answers: ClassVar[bool] = True
+    needs_costs: ClassVar[bool] = True
 
     expected: MeanTable
     """One row: mean of each model in training."""

@@ -34,6 +34,8 @@ class IndifferentRouter(Baseline):
     models that it allows.
     """
 
+    ranks_pool: ClassVar[bool] = True
+
     mean: MeanTable
     """One row: the pool's mean of every quantity, the same for every model; NaN where nothing is
     known of it."""
@@ -73,6 +75,7 @@ class RandomRouter(IndifferentRouter):
 
     name: ClassVar[str] = "random"
     source: ClassVar[str] = "the lower reference of every comparison"
+    can_extend: ClassVar[bool] = True
 
     seed: int
 
@@ -89,7 +92,7 @@ class RandomRouter(IndifferentRouter):
         draws = pair_draws(prompts, self.pool.names, seed=self.seed, purpose="random router")
         return np.asarray(np.argsort(np.argsort(draws, axis=1), axis=1), dtype=np.int64)
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """One more name to draw from; a newcomer's outcomes are not looked at."""
         return replace(self, pool=new.pool, mean=self._wider_mean(new))
 
@@ -97,6 +100,9 @@ class RandomRouter(IndifferentRouter):
 @dataclass(frozen=True, eq=False)
 class PriceRouter(IndifferentRouter):
     """The same ranking for every prompt, by what the models cost."""
+
+    can_extend: ClassVar[bool] = True
+    needs_costs: ClassVar[bool] = True
 
     sign: ClassVar[int]
     """1 where the dearest model is the favourite, -1 where the cheapest is."""
@@ -134,7 +140,7 @@ class PriceRouter(IndifferentRouter):
         """The same places for every prompt, (num_queries, num_models)."""
         return np.repeat(self.order[None, :], len(prompts), axis=0)
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """The newcomer's mean cost, shrunk to the pool's mean cost a unit of list price.
 
         Or its list price.

@@ -109,6 +109,8 @@ class MoDEM(TextBaseline):
 
     name: ClassVar[str] = "modem"
     source: ClassVar[str] = "MoDEM (arXiv 2410.07490)"
+    can_extend: ClassVar[bool] = True
+    reads_tasks: ClassVar[bool] = True
 
     categories: Categories
     table: MeanTable
@@ -124,6 +126,11 @@ class MoDEM(TextBaseline):
         rows = table.take(rows=np.arange(categories.num_categories))
         return cls(data.pool, data.cost_scale, data.encoder, data.amounts, categories, rows)
 
+    @property
+    def known_tasks(self) -> tuple[str, ...] | None:
+        """Tasks seen in training; None where there were too few to tell apart."""
+        return self.categories.tasks or None
+
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect: the mean in the prompt's domain, (num_queries, num_models)."""
         return self.table.effect[self.categories.of(questions)]
@@ -135,7 +142,7 @@ class MoDEM(TextBaseline):
         rows = self.categories.of(questions)
         return [getattr(self.table, name)[rows] for name in QUANTITIES[1:]]
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """The newcomer's means a domain, shrunk to the pool's there at the model's own level."""
         questions = Questions.of(new.queries, self.encoder)
         return replace(
@@ -178,6 +185,8 @@ class CompositionOfExperts(TextBaseline):
 
     name: ClassVar[str] = "composition_of_experts"
     source: ClassVar[str] = "Composition of Experts (arXiv 2412.01868)"
+    can_extend: ClassVar[bool] = True
+    reads_tasks: ClassVar[bool] = True
 
     categories: Categories
     min_confidence: float
@@ -228,6 +237,11 @@ class CompositionOfExperts(TextBaseline):
             shares,
         )
 
+    @property
+    def known_tasks(self) -> tuple[str, ...] | None:
+        """Tasks seen in training; None where there were too few to tell apart."""
+        return self.categories.tasks or None
+
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect: the mean in the prompt's category, (num_queries, num_models)."""
         return self.table.effect[_rows(self.categories, self.min_confidence, questions)]
@@ -239,7 +253,7 @@ class CompositionOfExperts(TextBaseline):
         rows = _rows(self.categories, self.min_confidence, questions)
         return [getattr(self.table, name)[rows] for name in QUANTITIES[1:]]
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """The newcomer's means a category, shrunk to the pool's there at the model's own level."""
         questions = Questions.of(new.queries, self.encoder)
         return replace(

@@ -68,6 +68,7 @@ class HybridLLM(TextBaseline):
     source: ClassVar[str] = (
         "Hybrid LLM: Cost-Efficient and Quality-Aware Query Routing (arXiv 2404.14618)"
     )
+    covers_pool: ClassVar[bool] = False
 
     small: int
     """Column of the small model."""

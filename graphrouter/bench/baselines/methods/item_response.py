@@ -66,6 +66,7 @@ class TwoParameterIRT(TextBaseline):
         "Birnbaum in Lord and Novick, Statistical theories of mental test scores (1968); read "
         "from text as in IRT-Router"
     )
+    can_extend: ClassVar[bool] = True
 
     discrimination: FloatArray
     """(dimension + 1,) weights of the discrimination, before softplus."""
@@ -111,7 +112,7 @@ class TwoParameterIRT(TextBaseline):
             - (q @ self.difficulty)[:, None]
         )
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """The most probable ability, given discriminations and difficulties, under a normal prior
         fitted to the pool's.
         """
@@ -139,6 +140,7 @@ class MultidimensionalIRT(TextBaseline):
 
     name: ClassVar[str] = "mirt"
     source: ClassVar[str] = "IRT-Router (arXiv 2506.01048, ACL 2025)"
+    can_extend: ClassVar[bool] = True
 
     discrimination: FloatArray
     """(dimension + 1, 25) weights of the discriminations, before softplus."""
@@ -201,7 +203,7 @@ class MultidimensionalIRT(TextBaseline):
             _softplus(q @ self.discrimination) @ self.ability.T - (q @ self.difficulty)[:, None]
         )
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """The most probable abilities, given discriminations and difficulties, under a normal prior
         fitted to the pool's.
         """
@@ -241,6 +243,7 @@ class IdentityVectors(TextBaseline):
 
     name: ClassVar[str] = "llm_bandit"
     source: ClassVar[str] = "LLM Bandit (arXiv 2502.02743), its predictor"
+    can_extend: ClassVar[bool] = True
 
     identity: FloatArray
     """(num_models, identity dimension), mean 0 and variance 1 over the models with outcomes."""
@@ -307,7 +310,7 @@ class IdentityVectors(TextBaseline):
         ]
         return sigmoid(np.vstack(logits))
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """The newcomers' identities from their outcomes as the quiz, drawn to the mean identity.
 
         The network stays.

@@ -83,6 +83,7 @@ class BestSingle(TaskTableRouter):
 
     name: ClassVar[str] = "best_single"
     source: ClassVar[str] = "the constant router of every comparison"
+    can_extend: ClassVar[bool] = True
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
@@ -97,7 +98,7 @@ class BestSingle(TaskTableRouter):
         """The model with the best mean effect in training."""
         return self.models[int(np.argmax(self.table.effect[-1]))]
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """Mean effect, shrunk to the mean of the pool's means."""
         return self._with_columns(
             new, shrunk_to_pool(new.effect, float(self.table.effect.mean()))[None, :]
@@ -111,6 +112,8 @@ class TaskMean(TaskTableRouter):
 
     name: ClassVar[str] = "task_mean"
     source: ClassVar[str] = "LLMRouterBench's per-dataset best, with shrunk means"
+    can_extend: ClassVar[bool] = True
+    reads_tasks: ClassVar[bool] = True
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
@@ -126,7 +129,7 @@ class TaskMean(TaskTableRouter):
             task_means(data.outcomes, task_index, num_tasks=len(tasks)),
         )
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """Task means, shrunk to the pool's moved by the model's offset: a flat mean would forget
         what tasks are hard.
         """
@@ -149,6 +152,8 @@ class RaschRouter(TaskTableRouter):
     source: ClassVar[str] = (
         "Rasch, Probabilistic models for some intelligence and attainment tests (1960)"
     )
+    can_extend: ClassVar[bool] = True
+    reads_tasks: ClassVar[bool] = True
 
     easiness: FloatArray
     """(num_tasks + 1,) log odds of success of a model of average ability; the last one is of
@@ -182,7 +187,7 @@ class RaschRouter(TaskTableRouter):
             share,
         )
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """The most probable ability under the prior that all abilities have, the easiness of the
         tasks as fitted.
         """

@@ -63,6 +63,7 @@ class ModelSAT(TextBaseline):
         "Capability Instruction Tuning: A New Paradigm for Dynamic LLM Routing (arXiv "
         "2502.17282), Model-SAT"
     )
+    can_extend: ClassVar[bool] = True
 
     capability: FloatArray
     """(num_models, num_probes) mean effect of each model on each probe, in (0, 1)."""
@@ -119,7 +120,7 @@ class ModelSAT(TextBaseline):
         residual = pair_outputs(self.net.weights, self.net.biases, questions.vectors, scaled)
         return sigmoid(log_odds(capability @ self.share) + residual)
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """The newcomers' accuracies on the probes, shrunk to the pool's there, moved by the model's
         offset; the network stays.
         """

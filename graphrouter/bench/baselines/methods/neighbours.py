@@ -52,6 +52,7 @@ class NearestNeighbours(Baseline):
         "RouterBench (arXiv 2403.12031); Rethinking Predictive Modeling for LLM Routing (arXiv "
         "2505.12601)"
     )
+    can_extend: ClassVar[bool] = True
 
     encoder: TextEncoder
     embeddings: FloatArray
@@ -122,7 +123,7 @@ class NearestNeighbours(Baseline):
             self.outcomes.models, *(np.vstack(parts) for parts in zip(*chunks, strict=True))
         )
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """The newcomers keep neighbours of their own among the prompts that they answered.
 
         See `own_neighbours`.

@@ -65,6 +65,7 @@ class PaperGraphRouter(TextBaseline):
     source: ClassVar[str] = (
         "GraphRouter (Feng, Shen, You; arXiv 2410.03834, ICLR 2025), as its published code has it"
     )
+    reads_tasks: ClassVar[bool] = True
     share_ties: ClassVar[bool] = False
 
     tasks: tuple[str, ...]
@@ -115,6 +116,11 @@ class PaperGraphRouter(TextBaseline):
             *data.judged(lambda questions: router.preset_scores(questions)["performance_first"])
         )
         return replace(router, curve=curve)
+
+    @property
+    def known_tasks(self) -> tuple[str, ...] | None:
+        """Tasks seen in training; None where there were too few to tell apart."""
+        return self.tasks or None
 
     def effect(self, questions: Questions) -> FloatArray:
         """Calibrated score of the performance-first net, (num_queries, num_models) inside (0,

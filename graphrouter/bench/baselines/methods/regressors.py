@@ -82,6 +82,7 @@ class Linear(TextBaseline):
 
     name: ClassVar[str] = "linear"
     source: ClassVar[str] = "RouterEval (arXiv 2503.10657), LinearR"
+    can_extend: ClassVar[bool] = True
 
     effects: LinearMap
     penalty: float
@@ -97,7 +98,7 @@ class Linear(TextBaseline):
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         return inside(self.effects.apply(questions.vectors))
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """A column more, from the pool's mean regression on; see `wider_map`."""
         questions = Questions.of(new.queries, self.encoder)
         effects = wider_map(self.effects, questions.vectors, new.effect, penalty=self.penalty)

@@ -38,6 +38,8 @@ class Smoothie(TextBaseline):
 
     name: ClassVar[str] = "smoothie"
     source: ClassVar[str] = "Smoothie (arXiv 2412.04692, NeurIPS 2024)"
+    needs_answers: ClassVar[bool] = True
+    learns_effects: ClassVar[bool] = False
 
     vectors: FloatArray
     """(num_train, dimension) unit vectors of the training prompts."""

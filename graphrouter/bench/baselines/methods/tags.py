@@ -103,6 +103,7 @@ class MixLLM(TextBaseline):
 
     name: ClassVar[str] = "mix_llm"
     source: ClassVar[str] = "MixLLM (arXiv 2502.18482, NAACL 2025)"
+    can_extend: ClassVar[bool] = True
 
     space: TagSpace
     model_effect: FloatArray
@@ -166,7 +167,7 @@ class MixLLM(TextBaseline):
             self, pool=new.pool, amounts=self.amounts.extended(vectors, questions.prompts, new)
         )
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """A regression more, of what is beyond the pool's mean regression.
 
         Without outcomes the pool's mean uncertainty.
@@ -261,6 +262,8 @@ class TagRouter(TextBaseline):
 
     name: ClassVar[str] = "tag_router"
     source: ClassVar[str] = "TagRouter (arXiv 2506.12473, Findings of ACL 2025)"
+    can_extend: ClassVar[bool] = True
+    reads_tasks: ClassVar[bool] = True
 
     categories: Categories
     keywords: Keywords
@@ -296,12 +299,17 @@ class TagRouter(TextBaseline):
         learned = (categories, keywords, scores, num_keywords, EffectCurve.fit(*judged))
         return cls(data.pool, data.cost_scale, data.encoder, data.amounts, *learned)
 
+    @property
+    def known_tasks(self) -> tuple[str, ...] | None:
+        """Tasks seen in training; None where there were too few to tell apart."""
+        return self.categories.tasks or None
+
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect by the mean score of the prompt's tags, (num_queries, num_models)."""
         marks = _tag_marks(self.categories, self.keywords, questions, self.num_keywords)
         return self.curve.apply(_mean_score(marks, self.scores))
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """The newcomers' scores by tag, shrunk to the pool's mean scores moved by the model's
         offset.
         """

@@ -70,6 +70,7 @@ class BoostedTrees(TextBaseline):
     source: ClassVar[str] = (
         "Ke et al., LightGBM: A Highly Efficient Gradient Boosting Decision Tree (NeurIPS 2017)"
     )
+    can_extend: ClassVar[bool] = True
 
     start: FloatArray
     """(num_models,) log odds of each model's mean effect."""
@@ -109,7 +110,7 @@ class BoostedTrees(TextBaseline):
             logit[:, model] += np.asarray(booster.predict(features, raw_score=True, num_threads=1))
         return sigmoid(logit)
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """Trees of the newcomers' own on their shrunk means.
 
         As in fitting, too few outcomes leave the mean alone.

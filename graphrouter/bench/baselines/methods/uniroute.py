@@ -52,6 +52,7 @@ class UniRouteKMeans(TextBaseline):
 
     name: ClassVar[str] = "uniroute_kmeans"
     source: ClassVar[str] = "UniRoute, cluster-based routing (arXiv 2502.08773, ICLR 2026)"
+    can_extend: ClassVar[bool] = True
 
     centres: FloatArray
     """(num_clusters, dimension) centres of the training prompts."""
@@ -85,7 +86,7 @@ class UniRouteKMeans(TextBaseline):
         """
         return 1.0 - self.errors[nearest_centre(questions.vectors, self.centres)]
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """The newcomer's errors a cluster; see `new_errors`."""
         questions = Questions.of(new.queries, self.encoder)
         errors = new_errors(self.errors, self.centres, questions, new)
@@ -104,6 +105,7 @@ class UniRouteLearnedMap(TextBaseline):
 
     name: ClassVar[str] = "uniroute_map"
     source: ClassVar[str] = "UniRoute, learned cluster map (arXiv 2502.08773, ICLR 2026)"
+    can_extend: ClassVar[bool] = True
 
     weights: FloatArray
     """(dimension, num_clusters) theta."""
@@ -157,7 +159,7 @@ class UniRouteLearnedMap(TextBaseline):
         share = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(share / share.sum(axis=1, keepdims=True) @ (1.0 - self.errors))
 
-    def _extended(self, new: NewModels) -> Self:
+    def _extend(self, new: NewModels) -> Self:
         """The newcomer's errors a k-means cluster, see `new_errors`.
 
         The map stays as it was learned.

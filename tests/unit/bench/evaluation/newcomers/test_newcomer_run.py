@@ -220,11 +220,11 @@ def test_a_router_that_fails_or_cannot_is_named_and_the_rest_stands(
     world: Path, quick: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken(TaskMean):
-        def _extended(self, new: NewModels) -> Self:
+        def _extend(self, new: NewModels) -> Self:
             raise ZeroDivisionError("broken on\npurpose")
 
     class Closed(RaschRouter):
-        def _extended(self, new: NewModels) -> Self:
+        def _extend(self, new: NewModels) -> Self:
             raise NotApplicableError("rasch is closed")
 
     monkeypatch.setitem(BASELINES, "task_mean", Broken)
