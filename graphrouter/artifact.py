@@ -88,7 +88,9 @@ def is_registry_uri(place: str | Path) -> bool:
 
 @contextmanager
 def artifact_folder(place: str | Path) -> Iterator[Path]:
-    """The folder of an artifact for as long as the context lasts: `place` itself, or a copy of what MLflow has there.
+    """The folder of an artifact, for as long as the context lasts.
+
+    It is `place` itself, or a copy of what MLflow has there.
 
     Args:
         place: A folder, or where an artifact lies in MLflow: `models:/name/version`,
@@ -106,7 +108,7 @@ def artifact_folder(place: str | Path) -> Iterator[Path]:
 
 
 def write_artifact(folder: Path, contents: ArtifactContents) -> None:
-    """Nothing; the artifact lies in `folder` afterwards.
+    """Write the artifact to `folder`.
 
     Raises:
         ArtifactError: `folder` is a file, or a folder with something else in it, such as a router
@@ -141,7 +143,7 @@ def write_artifact(folder: Path, contents: ArtifactContents) -> None:
 
 
 def _check_kind(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Nothing; no router of another kind would be lost."""
+    """Check that no router of another kind would be lost."""
     try:
         there = read_manifest(folder)
     except ArtifactError:  # none, or one that nobody can read any more
@@ -155,7 +157,7 @@ def _check_kind(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Nothing; `write_artifact` would accept `folder`. Ask before training, not after.
+    """Check that `write_artifact` would accept `folder`. Ask before training, not after.
 
     Raises:
         ArtifactError: `folder` is a file, holds something else, or cannot be made or written to.
@@ -288,7 +290,7 @@ def _parquet(table: pd.DataFrame) -> bytes:
 
 
 def _write_durably(path: Path, blob: bytes) -> None:
-    """Writes a file so that it is there whole, or not at all, also after a power cut."""
+    """Write a file so that it is there whole, or not at all, also after a power cut."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with partial.open("wb") as stream:
         stream.write(blob)
@@ -303,7 +305,7 @@ def _write_durably(path: Path, blob: bytes) -> None:
 
 
 def _sweep(folder: Path, *, keep: set[str]) -> None:
-    """Removes the files of older versions of this artifact and of interrupted writes."""
+    """Remove the files of older versions of this artifact and of interrupted writes."""
     for path in folder.iterdir():
         if path.name not in keep and _OWN.fullmatch(path.name):
             path.unlink(missing_ok=True)

@@ -76,11 +76,11 @@ def restore_encoder(
         check_is_encoder(given)
     encoder = given or (create_encoder(config) if config is not None else None)
     if given is None and (encoder is None or encoder.id != id):
-        made = "none was saved" if encoder is None else f"its settings make {encoder.id!r}"
+        wanted = describe_encoder(id, revision, dimension)
+        why = "none was saved" if encoder is None else f"its settings make {encoder.id!r}"
         raise EncoderError(
-            f"The router was trained with the text encoder {describe_encoder(id, revision, dimension)}"
-            f", which cannot be made from its settings: {made}. Pass the encoder: "
-            "load_router(FOLDER, encoder=...)."
+            f"The router was trained with the text encoder {wanted}, which cannot be made from its "
+            f"settings: {why}. Pass the encoder: load_router(FOLDER, encoder=...)."
         )
     assert encoder is not None
     check_encoder(encoder, id=id, revision=revision, dimension=dimension)

@@ -38,9 +38,9 @@ _WAIT_FOR_LOCK_S = 30.0
 class CachedEncoder:
     """Encodes only the texts that no earlier run has encoded with the same encoder.
 
-    The same is one of the same revision and dimension. The cache never stands in the way: a damaged file is replaced and one that cannot be written is
-    passed over, each with a warning. Every vector carries a checksum, so that a flipped bit on disk
-    is a miss and not a wrong vector.
+    The same is one of the same id, revision and dimension. The cache never stands in the way: a
+    damaged file is replaced and one that cannot be written is passed over, each with a warning.
+    Every vector carries a checksum, so that a flipped bit on disk is a miss and not a wrong vector.
 
     Example:
         >>> from tempfile import mkdtemp

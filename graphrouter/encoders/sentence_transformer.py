@@ -117,8 +117,9 @@ def _dimension(model: SentenceTransformer, path: str) -> int:
 
 
 def _digest(model: SentenceTransformer) -> str:
-    """First 12 hex digits of the SHA-256 of the weights and the input length, wherever they were
-    loaded from.
+    """First 12 hex digits of the SHA-256 of the weights and the input length.
+
+    They are the same wherever the weights were loaded from.
     """
     digest = hashlib.sha256(f"{model.max_seq_length}".encode())
     for name, weights in sorted(model.state_dict().items()):
@@ -129,7 +130,7 @@ def _digest(model: SentenceTransformer) -> str:
 
 @contextmanager
 def _no_progress_bars() -> Iterator[None]:
-    """Keeps transformers from drawing a bar of its own while it loads weights."""
+    """Keep transformers from drawing a bar of its own while it loads weights."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

@@ -28,16 +28,17 @@ class TextEncoder(Protocol):
     """Turns texts into vectors; a text's vector does not depend on the other texts of a call.
 
     An encoder of your own needs these four names and nothing else. It gets texts as they are, empty
-    and very long ones included: `clip_text` keeps both ends of a long one. An attribute `config`, an
-    `EncoderConfig` from which `create_encoder` makes the encoder again, is optional: a router whose
-    encoder has none is loaded by `load_router(FOLDER, encoder=...)`.
+    and very long ones included; `clip_text` keeps both ends of a long one. An attribute `config`
+    is optional: an `EncoderConfig` from which `create_encoder` makes the encoder again. A router
+    whose encoder has none is loaded by `load_router(FOLDER, encoder=...)`.
 
     Example:
         >>> class LengthEncoder:
         ...     id, revision, dimension = "mine/length", "1", 2
         ...
         ...     def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
-        ...         return unit_rows(np.array([[len(text), 100.0] for text in texts]).reshape(-1, 2))
+        ...         rows = np.array([[len(text), 100.0] for text in texts])
+        ...         return unit_rows(rows.reshape(-1, 2))
         >>> check_is_encoder(LengthEncoder())
     """
 
@@ -74,8 +75,8 @@ def check_is_encoder(encoder: object) -> None:
     missing = [name for name in promised if not hasattr(encoder, name)]
     if missing:
         raise EncoderError(
-            f"The text encoder is a {type(encoder).__name__} without {', '.join(missing)}; expected "
-            f"an object with {', '.join(promised)} (see graphrouter.encoders.TextEncoder)."
+            f"The text encoder is a {type(encoder).__name__} without {', '.join(missing)}; "
+            f"expected an object with {', '.join(promised)} (see graphrouter.encoders.TextEncoder)."
         )
 
 

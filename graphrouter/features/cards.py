@@ -12,12 +12,14 @@ from graphrouter.pool import ModelCard
 from graphrouter.types import FloatArray
 
 CARD_NAMES = (
-    "input_usd_per_mtok", "output_usd_per_mtok", "context_tokens", "num_params", "released", "tools", "vision", "json",
+    "input_usd_per_mtok", "output_usd_per_mtok", "context_tokens", "num_params", "released",
+    "tools", "vision", "json",
 )  # fmt: skip
 
 _LOWEST_PRICE = 1e-3  # USD per million tokens; stands for "free" on the log scale
 _MONTHS = (
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
+    "january", "february", "march", "april", "may", "june",
+    "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
 _SHORT = tuple(name[:3] for name in _MONTHS)
 _CONTEXT = re.compile(r"(\d+(?:\.\d+)?) ?(k|m)(?:[- ]tokens?)?[- ](?:of )?context\b", re.IGNORECASE)
@@ -70,7 +72,8 @@ def read_words(card: ModelCard) -> StatedInWords:
     """What name and description of a card state.
 
     Example:
-        >>> read_words(ModelCard(model="kestrel-8x7b", description="Open model, 32K context, March 2024."))
+        >>> words = "Open model, 32K context, March 2024."
+        >>> read_words(ModelCard(model="kestrel-8x7b", description=words))
         StatedInWords(context_tokens=32000.0, num_params=56000000000.0, released=2024.1666666666667)
     """
     as_written = f"{card.model} {card.description or ''}"
@@ -86,9 +89,10 @@ def _context(text: str) -> float | None:
 
 
 def _size(text: str) -> float | None:
-    """Parameters; of experts all together, and the largest of several sizes (a mixture has more parameters than it uses).
+    """Number of parameters; the largest of several sizes, and of experts all together.
 
-    A size in the name is the model's own; a description may speak of others.
+    A mixture has more parameters than it uses. A size in the name is the model's own; a description
+    may speak of others.
     """
     experts = _EXPERTS.search(text)
     if experts is not None:

@@ -97,7 +97,8 @@ class PromptTransform:
 def surface_features(prompts: Sequence[str]) -> Float32Array:
     """What can be read off a prompt without understanding it.
 
-    (num_prompts, len(SURFACE_NAMES)), all >= 0, no NaN. Lengths are those of the whole text; shares and marks come from its first 20,000 characters.
+    (num_prompts, len(SURFACE_NAMES)), all >= 0, no NaN. Lengths are those of the whole text; shares
+    and marks come from its first 20,000 characters.
     """
     return np.array([_surface(prompt) for prompt in prompts], dtype=np.float32).reshape(
         len(prompts), len(SURFACE_NAMES)
@@ -226,8 +227,9 @@ def _whitening(gram: FloatArray) -> FloatArray:
 
 
 def _leading_directions(centred: FloatArray) -> FloatArray:
-    """Leading eigenvectors of the covariance: (num_features, NUM_PRINCIPAL), zero columns beyond
-    the rank.
+    """Leading eigenvectors of the covariance: (num_features, NUM_PRINCIPAL).
+
+    Columns beyond the rank are zero.
     """
     values, vectors = np.linalg.eigh(centred.T @ centred)
     order = np.argsort(values)[::-1][:NUM_PRINCIPAL]

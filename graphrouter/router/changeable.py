@@ -33,7 +33,7 @@ class ChangeableRouter(Router):
     encoder: TextEncoder
 
     @abstractmethod
-    def _with_support(self, support: Support, *made: Change, keeps_state: bool = False) -> Self:
+    def _exchange_support(self, support: Support, *made: Change, keeps_state: bool = False) -> Self:
         """A new router on another support, the changes noted in its provenance.
 
         Args:
@@ -70,7 +70,7 @@ class ChangeableRouter(Router):
             >>> len(router.pool), router.add_models(cards).models[-2:]
             (3, ('fresh', 'fresher'))
         """
-        wider = changes.with_models(self.support, cards, self.encoder)
+        wider = changes.add_models(self.support, cards, self.encoder)
         if outcomes is not None:
             _check_has_models(outcomes)
             names = [card.model for card in cards]
@@ -80,13 +80,13 @@ class ChangeableRouter(Router):
                     f"The outcomes are of {others[0]!r} too; expected outcomes of "
                     f"{', '.join(names)} alone."
                 )
-            wider = changes.with_outcomes(wider, outcomes, self.encoder)
+            wider = changes.add_outcomes(wider, outcomes, self.encoder)
         added = wider.outcomes["model"].value_counts()
         made = (
             Change.now("add_model", model=card.model, num_outcomes=int(added.get(card.model, 0)))
             for card in cards
         )
-        return self._with_support(wider, *made)
+        return self._exchange_support(wider, *made)
 
     def add_outcomes(self, outcomes: pd.DataFrame, *, replace: bool = False) -> Self:
         """A new router that knows more outcomes, of any models of the pool.
@@ -104,18 +104,18 @@ class ChangeableRouter(Router):
         _check_has_models(outcomes)
         if replace:
             kept = self.provenance.split.train
-            support = changes.replacing_outcomes(
+            support = changes.replace_outcomes(
                 self.support, outcomes, self.encoder, kept_queries=kept
             )
         else:
-            support = changes.with_outcomes(self.support, outcomes, self.encoder)
+            support = changes.add_outcomes(self.support, outcomes, self.encoder)
         models = sorted(set(outcomes["model"].astype("str")))
         change = Change.now(
             "replace_outcomes" if replace else "add_outcomes",
             model=models[0] if len(models) == 1 else "",
             num_outcomes=len(outcomes),
         )
-        return self._with_support(support, change)
+        return self._exchange_support(support, change)
 
     def add_task(
         self, task: str, *, description: str | None = None, examples: pd.DataFrame | None = None
@@ -146,16 +146,16 @@ class ChangeableRouter(Router):
                 "Fit it again on data with a column task."
             )
         reads = bool(self.learned.transforms.features.tasks(self.support.raw.tasks).any())
-        wider = changes.with_task(
+        wider = changes.add_task(
             self.support, task, self.encoder, description=description, reads_descriptions=reads
         )
         if examples is not None:
             _check_has_models(examples)
-            wider = changes.with_examples(wider, task, examples, self.encoder)
+            wider = changes.add_examples(wider, task, examples, self.encoder)
         change = Change.now(
             "add_task", task=task, num_outcomes=0 if examples is None else len(examples)
         )
-        return self._with_support(wider, change)
+        return self._exchange_support(wider, change)
 
     def remove_model(self, model: str) -> Self:
         """A new router without the model and its outcomes.
@@ -164,10 +164,10 @@ class ChangeableRouter(Router):
             UnknownModelError: The pool has no such model.
             DataError: Too few models would be left.
         """
-        smaller = changes.without_model(
+        smaller = changes.remove_model(
             self.support, model, kept_queries=self.provenance.split.train
         )
-        return self._with_support(smaller, Change.now("remove_model", model=model))
+        return self._exchange_support(smaller, Change.now("remove_model", model=model))
 
     def update_card(self, card: ModelCard) -> Self:
         """A new router with another card for a model of the pool; its outcomes stay.
@@ -175,8 +175,8 @@ class ChangeableRouter(Router):
         Raises:
             UnknownModelError: The pool has no model of that name.
         """
-        support = changes.with_card(self.support, card, self.encoder)
-        return self._with_support(support, Change.now("update_card", model=card.model))
+        support = changes.replace_card(self.support, card, self.encoder)
+        return self._exchange_support(support, Change.now("update_card", model=card.model))
 
     def set_price(
         self, model: str, *, input_usd_per_mtok: float, output_usd_per_mtok: float
@@ -205,8 +205,8 @@ class ChangeableRouter(Router):
             "output_usd_per_mtok": output_usd_per_mtok,
         }
         card = parse_card({**self.pool[model].model_dump(by_alias=True), **prices})
-        return self._with_support(
-            changes.with_price(self.support, card),
+        return self._exchange_support(
+            changes.replace_price(self.support, card),
             Change.now("set_price", model=model),
             keeps_state=True,  # the network does not read prices
         )

@@ -24,17 +24,19 @@ _NO_QUERIES = pd.DataFrame({"task": pd.Series(dtype="str"), "prompt": pd.Series(
 FEWEST_MODELS = 2
 
 
-def with_models(support: Support, cards: Sequence[ModelCard], encoder: TextEncoder) -> Support:
-    """The support with more models at the end of the pool, which nothing is known of but their cards.
+def add_models(support: Support, cards: Sequence[ModelCard], encoder: TextEncoder) -> Support:
+    """The support with more models at the end of the pool.
+
+    Nothing is known of them but their cards.
 
     Raises:
         DataError: There is no card, or a name is in the pool already or on two of the cards.
     """
     wider = pool_with(support.pool, cards)
-    return _with_pool(support, wider, encoder, changed={card.model for card in cards})
+    return _exchange_pool(support, wider, encoder, changed={card.model for card in cards})
 
 
-def with_card(support: Support, card: ModelCard, encoder: TextEncoder) -> Support:
+def replace_card(support: Support, card: ModelCard, encoder: TextEncoder) -> Support:
     """The support with another card for a model of the pool; its outcomes stay.
 
     Raises:
@@ -43,15 +45,14 @@ def with_card(support: Support, card: ModelCard, encoder: TextEncoder) -> Suppor
     check_card(card)
     place = support.pool.position(card.model)
     cards = [card if i == place else other for i, other in enumerate(support.pool)]
-    return _with_pool(support, ModelPool.of(cards), encoder, changed={card.model})
+    return _exchange_pool(support, ModelPool.of(cards), encoder, changed={card.model})
 
 
-def with_price(support: Support, card: ModelCard) -> Support:
+def replace_price(support: Support, card: ModelCard) -> Support:
     """The support in which costs of a model are computed from the prices of this card.
 
-    Nothing else changes.
-
-    The card features that the network reads stay as they are: a discount makes no model worse.
+    Nothing else changes. The card features that the network reads stay as they are: a discount
+    makes no model worse.
 
     Raises:
         UnknownModelError: The pool has no model of that name.
@@ -61,7 +62,7 @@ def with_price(support: Support, card: ModelCard) -> Support:
     return dataclasses.replace(support, pool=pool)
 
 
-def without_model(support: Support, model: str, *, kept_queries: Collection[str]) -> Support:
+def remove_model(support: Support, model: str, *, kept_queries: Collection[str]) -> Support:
     """The support without a model and its outcomes.
 
     Args:
@@ -87,10 +88,10 @@ def without_model(support: Support, model: str, *, kept_queries: Collection[str]
     pool = ModelPool.of(card for card in support.pool if card.model != model)
     outcomes = support.outcomes[support.outcomes["model"] != model].reset_index(drop=True)
     smaller = dataclasses.replace(support, pool=pool, outcomes=outcomes, raw=raw)
-    return _without_idle_queries(smaller, kept_queries)
+    return _drop_idle_queries(smaller, kept_queries)
 
 
-def with_task(
+def add_task(
     support: Support,
     task: str,
     encoder: TextEncoder,
@@ -132,7 +133,7 @@ def with_task(
     return dataclasses.replace(support, tasks=tasks, raw=raw)
 
 
-def with_examples(
+def add_examples(
     support: Support, task: str, examples: pd.DataFrame, encoder: TextEncoder
 ) -> Support:
     """The support with outcomes on queries of a task that it has.
@@ -142,7 +143,7 @@ def with_examples(
     Args:
         support: What there is.
         task: Name of the task.
-        examples: As in `with_outcomes`; a column `task` may be left out.
+        examples: As in `add_outcomes`; a column `task` may be left out.
         encoder: Encodes prompts that are new.
 
     Raises:
@@ -165,7 +166,7 @@ def with_examples(
             "Leave the others out."
         )
     mine = examples.assign(task=task)
-    asked, _ = _queries_of(support, mine, "examples")
+    asked, _ = _identify_queries(support, mine, "examples")
     is_asked = support.queries["query_id"].isin(asked)
     elsewhere = support.queries[
         is_asked & support.queries["task"].notna() & (support.queries["task"] != task)
@@ -182,29 +183,29 @@ def with_examples(
     joined = dataclasses.replace(
         support, queries=queries, raw=dataclasses.replace(support.raw, query_task=query_task)
     )
-    return with_outcomes(joined, mine, encoder, source="examples")
+    return add_outcomes(joined, mine, encoder, source="examples")
 
 
-def replacing_outcomes(
+def replace_outcomes(
     support: Support, outcomes: pd.DataFrame, encoder: TextEncoder, *, kept_queries: Collection[str]
 ) -> Support:
     """The support in which the models of the table have its outcomes and no older ones.
 
     Args:
         support: What there is.
-        outcomes: As in `with_outcomes`.
+        outcomes: As in `add_outcomes`.
         encoder: Encodes prompts that are new.
-        kept_queries: As in `without_model`.
+        kept_queries: As in `remove_model`.
 
     Raises:
-        DataError: As in `with_outcomes`.
+        DataError: As in `add_outcomes`.
     """
     stale = support.outcomes["model"].isin(set(outcomes["model"].astype("str")))
     emptied = dataclasses.replace(support, outcomes=support.outcomes[~stale].reset_index(drop=True))
-    return _without_idle_queries(with_outcomes(emptied, outcomes, encoder), kept_queries)
+    return _drop_idle_queries(add_outcomes(emptied, outcomes, encoder), kept_queries)
 
 
-def with_outcomes(
+def add_outcomes(
     support: Support, outcomes: pd.DataFrame, encoder: TextEncoder, *, source: str = "outcomes"
 ) -> Support:
     """The support with more outcomes; of a pair that was there already, the new outcome counts.
@@ -226,7 +227,7 @@ def with_outcomes(
             f"{source} has no rows; expected at least one outcome (model, effect, and query_id or "
             "prompt)."
         )
-    asked, new = _queries_of(support, outcomes, source)
+    asked, new = _identify_queries(support, outcomes, source)
     known = support.queries[["query_id", "task", "prompt"]]
     checked = RoutingDataset.from_frames(
         queries=pd.concat([known, new], ignore_index=True),
@@ -248,11 +249,11 @@ def with_outcomes(
         tasks=support.tasks,
         queries=queries,
         outcomes=pd.concat([support.outcomes[~replaced], fresh], ignore_index=True),
-        raw=_with_queries(support, queries.iloc[len(known) :], encoder),
+        raw=_extend_features(support, queries.iloc[len(known) :], encoder),
     )
 
 
-def _queries_of(
+def _identify_queries(
     support: Support, outcomes: pd.DataFrame, source: str
 ) -> tuple[list[str], pd.DataFrame]:
     """The query id of each outcome, and the queries among them that the support does not have."""
@@ -299,12 +300,10 @@ def _queries_of(
     return asked, pd.DataFrame(list(new.values()), columns=["query_id", "task", "prompt"])
 
 
-def _without_idle_queries(support: Support, kept_queries: Collection[str]) -> Support:
+def _drop_idle_queries(support: Support, kept_queries: Collection[str]) -> Support:
     """The support without the queries that came later and that nobody's outcome is left of."""
-    wanted = {
-        *kept_queries,
-        *support.outcomes["query_id"].unique(),
-    }  # isin of pandas takes half a second on 100,000 outcomes
+    # isin of pandas takes half a second on 100,000 outcomes
+    wanted = {*kept_queries, *support.outcomes["query_id"].unique()}
     stays = np.array([query in wanted for query in support.queries["query_id"]], dtype=bool)
     raw = dataclasses.replace(
         support.raw,
@@ -317,12 +316,10 @@ def _without_idle_queries(support: Support, kept_queries: Collection[str]) -> Su
     )
 
 
-def _with_pool(
+def _exchange_pool(
     support: Support, pool: ModelPool, encoder: TextEncoder, *, changed: Collection[str]
 ) -> Support:
-    """The support with another pool whose other models are those that were there, in their
-    order.
-    """
+    """The support with another pool; all models but the changed ones were there, in their order."""
     fresh = encode_raw(
         encoder,
         _NO_QUERIES,
@@ -349,7 +346,7 @@ def _with_pool(
     )
 
 
-def _with_queries(support: Support, new: pd.DataFrame, encoder: TextEncoder) -> RawFeatures:
+def _extend_features(support: Support, new: pd.DataFrame, encoder: TextEncoder) -> RawFeatures:
     if new.empty:
         return support.raw
     fresh = encode_raw(encoder, new, ModelPool.of(()), support.tasks)

@@ -157,7 +157,8 @@ class GraphRouter(ChangeableRouter):
     def suggest_probes(self, n: int, *, model: str | None = None) -> pd.DataFrame:
         """The `n` queries to run on a newcomer so that their outcomes tell most.
 
-        Columns `query_id`, `task`, `prompt`, in order of usefulness. Give their outcomes to `add_model` or `add_outcomes`.
+        Columns `query_id`, `task`, `prompt`, in order of usefulness. Give their outcomes to
+        `add_model` or `add_outcomes`.
 
         Args:
             n: How many.
@@ -286,7 +287,7 @@ class GraphRouter(ChangeableRouter):
     def _solved(self) -> _SolvedQueries:
         return _SolvedQueries.of(self.support)
 
-    def _with_support(
+    def _exchange_support(
         self, support: Support, *made: Change, keeps_state: bool = False
     ) -> GraphRouter:
         return GraphRouter(

@@ -18,14 +18,15 @@ def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> Ro
     Args:
         folder: An artifact, or where one lies in MLflow: `models:/name/version`,
             `models:/name@alias` or `runs:/id/path`, in the store that `MLFLOW_TRACKING_URI` names.
-        encoder: Text encoder to use in place of the one that the settings of the artifact name; it
-            must be the same.
+        encoder: Text encoder to use in place of the one that the settings of the artifact make; it
+            must be the same. Needed where the router was fitted with an encoder of your own.
 
     Example:
         >>> import graphrouter as gr
         >>> from tempfile import TemporaryDirectory
-        >>> config = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=1"])
-        >>> router = gr.GraphRouter.fit(gr.simulate(num_queries=60).data, config)
+        >>> quick = ["training.max_epochs=1", "training.steps_per_epoch=1"]
+        >>> data = gr.simulate(num_queries=60).data
+        >>> router = gr.GraphRouter.fit(data, gr.load_config(overrides=quick))
         >>> with TemporaryDirectory() as folder:
         ...     router.save(folder)
         ...     load_router(folder).models == router.models

@@ -1,5 +1,6 @@
-"""Which prompts to run on a newcomer so that few outcomes tell most: a greedy Bayesian experimental
-design.
+"""Which prompts to run on a newcomer so that few outcomes tell most.
+
+A greedy Bayesian experimental design.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ _COLUMNS = ["query_id", "task", "prompt"]
 
 @dataclass(frozen=True)
 class ProbeDesign:
-    """What is known before probes are chosen: the logit of a model is linear in the features of a
-    query. D features.
+    """What is known before probes are chosen. D features.
+
+    The logit of a model is linear in the features of a query.
     """
 
     features: FloatArray
@@ -44,10 +46,10 @@ class ProbeDesign:
 def suggest_probes(
     support: Support, base: RaschBase, state: SupportState, num: int, model: str | None = None
 ) -> pd.DataFrame:
-    """Queries of the support to run on a model, the most useful first: columns `query_id`, `task`, `prompt`.
+    """Queries of the support to run on a model, the most useful first.
 
-    The first n of more probes are the n probes. No prompt occurs twice, nor one that the model has
-    answered.
+    Columns `query_id`, `task`, `prompt`. The first n of more probes are the n probes. No prompt
+    occurs twice, nor one that the model has answered.
 
     Args:
         support: What the router has seen.
@@ -72,14 +74,15 @@ def suggest_probes(
             f"prompts of the support{whose}. "
             "Ask for as many, or add outcomes on other prompts."
         )
-    chosen = choose_probes(probe_design(base, state, place), num, candidates=open_rows)
+    chosen = choose_probes(derive_design(base, state, place), num, candidates=open_rows)
     return support.queries[_COLUMNS].iloc[chosen].reset_index(drop=True)
 
 
-def probe_design(base: RaschBase, state: SupportState, model: int | None) -> ProbeDesign:
-    """The choice as the router's own base sees it: a feature for each factor that models share, one for the skill in each task.
+def derive_design(base: RaschBase, state: SupportState, model: int | None) -> ProbeDesign:
+    """The choice as the router's own base sees it.
 
-    A query that tells strong models from weak ones has a larger first feature (see `RaschBase`).
+    There is a feature for each factor that models share, and one for the skill in each task. A
+    query that tells strong models from weak ones has a larger first feature (see `RaschBase`).
 
     Args:
         base: Of the network; it holds the learned prior masses.
@@ -117,10 +120,11 @@ def probe_design(base: RaschBase, state: SupportState, model: int | None) -> Pro
 
 
 def outcome_information(logit: FloatArray, easiness_variance: FloatArray) -> FloatArray:
-    """Fisher information of one outcome about a model's logit on each query: (num_queries,), in (0, 0.25].
+    """Fisher information of one outcome about a model's logit on each query.
 
-    p (1 - p) where the easiness is known (Rasch 1960). Where it is not, its variance adds to that
-    of the outcome, so that a query which few models have answered says little.
+    (num_queries,), in (0, 0.25]: p (1 - p) where the easiness is known (Rasch 1960). Where it is
+    not, its variance adds to that of the outcome, so that a query which few models have answered
+    says little.
 
     Args:
         logit: (num_queries,) expected logit.
@@ -179,8 +183,9 @@ def choose_probes(design: ProbeDesign, num: int, *, candidates: IntArray) -> Int
 
 
 def _open_rows(queries: pd.DataFrame, answered: BoolArray) -> IntArray:
-    """Positions of the first query of each prompt of which the model has answered no copy, in
-    order.
+    """Positions of the queries that may be asked, in order.
+
+    The first of each prompt of which the model has answered no copy.
     """
     keys = queries["prompt"].map(prompt_key)
     done = keys.isin(keys[answered]) | keys.duplicated()

@@ -36,7 +36,7 @@ _SPLIT_NAMES = ("train", "validation", "test")
 def save_parts(
     folder: Path, learned: Learned, support: Support, provenance: Provenance, encoder: TextEncoder
 ) -> None:
-    """Nothing; the parts of a router lie in `folder` afterwards.
+    """Write the parts of a router to `folder`.
 
     Raises:
         ArtifactError: `folder` is something else than a new or empty folder or an older artifact.

@@ -239,8 +239,9 @@ def design_effect(
 ) -> float:
     """How many outcomes count as one, at least 1 (Kish, 1965).
 
-    The outcomes of a query come together. The variance of the scores over that of independent outcomes, as a mean over intercept and
-    slope: trace(H^-1 J) / 2, with the information H and the variance J of the scores.
+    The outcomes of a query come together. The variance of the scores over that of independent
+    outcomes, as a mean over intercept and slope: trace(H^-1 J) / 2, with the information H and the
+    variance J of the scores.
 
     Args:
         residual: (n,) effects minus expected effects.

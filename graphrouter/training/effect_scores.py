@@ -1,6 +1,4 @@
-"""Cross entropy and calibration error of expected effects: what routers are tuned by, and what
-everybody is judged by.
-"""
+"""Cross entropy and calibration error of expected effects, for training and for evaluation."""
 
 from __future__ import annotations
 
@@ -81,8 +79,9 @@ def calibration_sums(
 
 
 def calibration_error_of_sums(sums: FloatArray) -> FloatArray:
-    """Expected calibration error of each row of bin sums: (num_draws, 3 * num_bins) to
-    (num_draws,); NaN without pairs.
+    """Expected calibration error of each row of bin sums; NaN without pairs.
+
+    (num_draws, 3 * num_bins) to (num_draws,).
     """
     expected, observed, count = np.split(sums, 3, axis=1)
     return divide(np.abs(expected - observed).sum(axis=1), count.sum(axis=1))

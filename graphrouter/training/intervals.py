@@ -74,7 +74,8 @@ class Cells:
             groups: (G, B) which queries are in each group.
 
         Example:
-            >>> effect, expected = np.array([[1.0], [0.0], [np.nan]]), np.array([[0.5], [0.5], [0.9]])
+            >>> effect = np.array([[1.0], [0.0], [np.nan]])
+            >>> expected = np.array([[0.5], [0.5], [0.9]])
             >>> cells = Cells.of(effect, expected, np.ones((1, 3), dtype=bool))
             >>> cells.num_outcomes.item(), cells.observed.item(), round(cells.noise.item(), 3)
             (2.0, 0.5, 0.354)
@@ -138,9 +139,10 @@ def fit_effect_interval(
 ) -> EffectInterval:
     """Scale and floor with which 80 % of the intervals hold; nothing is trained.
 
-    They come from families of training models left out. The models of a fold keep 0, 5, 20 or 100 random outcomes, and are predicted on validation
-    queries of known task. Where there is little to compare, the interval stays near that of the
-    network itself. The same tables and settings give the same interval.
+    They come from families of training models left out. The models of a fold keep 0, 5, 20 or 100
+    random outcomes, and are predicted on validation queries of known task. Where there is little to
+    compare, the interval stays near that of the network itself. The same tables and settings give
+    the same interval.
 
     Args:
         net: Trained, on CPU.
@@ -184,9 +186,10 @@ class LeftOutForecast(NamedTuple):
     def weight(self) -> FloatArray:
         """(G, M) how much each cell says about the interval.
 
-        Next to nothing where noise is larger than ignorance. The Fisher information on log h of an error of variance h^2 + noise^2 is 2 (h^2 / (h^2 +
-        noise^2))^2. A network that is too sure of itself must not make its errors look like noise:
-        h^2 is at least what they are larger by on average.
+        Next to nothing where noise is larger than ignorance. The Fisher information on log h of an
+        error of variance h^2 + noise^2 is 2 (h^2 / (h^2 + noise^2))^2. A network that is too sure
+        of itself must not make its errors look like noise: h^2 is at least what they are larger by
+        on average.
         """
         low, high = EffectInterval().bounds(self.location, self.log_scale)
         lower, upper = self.cells.average_ends(low.numpy(), high.numpy())
@@ -254,7 +257,8 @@ class LeaveOutStudy:
 
         Args:
             folds: (M,) from 0.
-            shots: Most outcomes that a model keeps. A fold after which no outcome at all is left is not forecast.
+            shots: Most outcomes that a model keeps. A fold after which no outcome at all is left
+                is not forecast.
         """
         location, log_scale = torch.zeros(2, *self.observed.shape, dtype=torch.float64)
         observed = self.observed.copy()

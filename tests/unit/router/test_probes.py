@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import graphrouter as gr
 from graphrouter.exceptions import DataError, UnknownModelError
-from graphrouter.router.probes import ProbeDesign, choose_probes, outcome_information, probe_design
+from graphrouter.router.probes import ProbeDesign, choose_probes, derive_design, outcome_information
 
 
 def by_task(
@@ -153,14 +153,14 @@ def test_suggestions_are_queries_of_the_support_over_all_tasks(router: gr.GraphR
 def test_the_design_is_the_base_of_the_router(router: gr.GraphRouter) -> None:
     state, base = router._state, router.learned.forecaster.net.base
     num_factors = state.base.basis.shape[2]
-    blank = probe_design(base, state, None)
+    blank = derive_design(base, state, None)
     assert blank.features.shape == (len(router.support.queries), num_factors + state.num_tasks)
     np.testing.assert_array_equal(blank.typical[:, num_factors:].sum(axis=1), 1.0)  # one task each
     np.testing.assert_allclose(
         blank.features[:, 0] - blank.typical[:, 0], state.base.slope[0].numpy()
     )
     assert np.all((blank.information > 0) & (blank.information <= 0.25))
-    known = probe_design(base, state, 0)
+    known = derive_design(base, state, 0)
     # A model with a hundred outcomes is known better than one without any, on every kind of query.
     sure, unsure = (
         np.einsum("qd,de,qe->q", one.typical, one.covariance, one.typical) for one in (known, blank)

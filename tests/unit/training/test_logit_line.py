@@ -23,7 +23,9 @@ def simulated(
     num_models: int = 8,
     seed: int = 0,
 ) -> ValidationLogits:
-    """Outcomes of probability sigmoid(intercept + offset of the task + slope * logit), which a share of queries have in common.
+    """Outcomes of probability sigmoid(intercept + offset of the task + slope * logit).
+
+    A share of the queries have one outcome for all models.
 
     Args:
         num_queries: B.
