@@ -1,4 +1,6 @@
-"""Copies the figures of a finished run into the folder of an experiment, six digits each: what is committed stays small.
+"""Copies the figures of a finished run into the folder of an experiment.
+
+Six digits each: what is committed stays small.
 
 Usage:
     python experiments/take.py RUN/results.json [MORE.json ...] experiments/NAME/results

@@ -33,37 +33,43 @@ ON_CURVES = ("log_loss", "area_log")
 SIGNS = {"better": "+", "worse": "-", "": "="}
 INTRODUCTION = """# What each part buys
 
-One thing is left out or changed at a time, and the router is trained and judged again on the splits of the main comparison
-({seeds}). Made by
+One thing is left out or changed at a time, and the router is trained and judged again on the
+splits of the main comparison ({seeds}). Made by
 
-    python -m experiments.ablations.run parts,data,encoder,support DATA/NAME [DATA/NAME ...] --seeds {num_seeds} --out RUN
-    python -m experiments.ablations.run curves DATA/NAME [DATA/NAME ...] --seeds {num_seeds} --out RUN
+    python -m experiments.ablations.run parts,data,encoder,support DATA/NAME [DATA/NAME ...] \\
+        --seeds {num_seeds} --out RUN
+    python -m experiments.ablations.run curves DATA/NAME [DATA/NAME ...] \\
+        --seeds {num_seeds} --out RUN
     python experiments/take.py RUN/*.json experiments/ablations/results
     python -m experiments.ablations.table > experiments/ablations/README.md
     python -m experiments.ablations.table --html ablations.html      # the same with bars and curves
 
-Tables show the difference without the part minus `graphrouter` as it is, in brackets its paired 95 % bootstrap interval over test
-queries, and a star where that excludes zero: a log loss above zero, or an area or reward below zero, is what the part buys. Of
-twenty differences that are nothing, one has a star by chance.
+Tables show the difference without the part minus `graphrouter` as it is, in brackets its paired
+95 % bootstrap interval over test queries, and a star where that excludes zero: a log loss above
+zero, or an area or reward below zero, is what the part buys. Of twenty differences that are
+nothing, one has a star by chance.
 
-`no_NAME` among the parts is `network.leave_out=[NAME]`, described in `graphrouter/config.py`; `no_part` leaves out all of them.
-Data is taken from the tables that a router is trained on, never from those that it is judged on: `no_task_nodes` empties the
-column task; `no_model_descriptions` and `no_task_descriptions` the descriptions; `no_card_numbers` prices, context, size and
-capabilities (costs are then learned in dollars, so figures that weigh cost change for that reason too); `nothing_but_names`
-descriptions and numbers, and a name may still state a size or a date. `no_similar_to_edges` leaves out both parts that read
-them. Without the edges answered_by nothing is known of any model but its card: see k = 0 in
-[newcomers](../newcomers/README.md)."""
+`no_NAME` among the parts is `network.leave_out=[NAME]`, described in `graphrouter/config.py`;
+`no_part` leaves out all of them. Data is taken from the tables that a router is trained on, never
+from those that it is judged on: `no_task_nodes` empties the column task; `no_model_descriptions`
+and `no_task_descriptions` the descriptions; `no_card_numbers` prices, context, size and
+capabilities (costs are then learned in dollars, so figures that weigh cost change for that reason
+too); `nothing_but_names` descriptions and numbers, and a name may still state a size or a date.
+`no_similar_to_edges` leaves out both parts that read them. Without the edges answered_by nothing
+is known of any model but its card: see k = 0 in [newcomers](../newcomers/README.md)."""
 CURVES_TEXT = """
 ## Learning curves
 
-Training and validation queries together, in the usual proportion; a smaller number is a subset of a larger one, and the test rows
-stay. Behind a figure of a baseline stands `+` where graphrouter after as many queries is better and the paired 95 % interval
-excludes zero, `-` where it is worse, `=` where neither is sure."""
+Training and validation queries together, in the usual proportion; a smaller number is a subset of
+a larger one, and the test rows stay. Behind a figure of a baseline stands `+` where graphrouter
+after as many queries is better and the paired 95 % interval excludes zero, `-` where it is worse,
+`=` where neither is sure."""
 FEW_TEXT = """
 ## 200 queries
 
-graphrouter against every baseline that is fitted on the same 200 queries and does not look at answers: its figure, the best
-baseline's, and against how many baselines it is surely better / not surely different / surely worse."""
+graphrouter against every baseline that is fitted on the same 200 queries and does not look at
+answers: its figure, the best baseline's, and against how many baselines it is surely better / not
+surely different / surely worse."""
 
 
 def page(found: Ablations) -> Iterator[str]:

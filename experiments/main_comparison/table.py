@@ -21,27 +21,30 @@ SETTINGS: dict[SettingName, str] = {"task_known": "task known", "task_hidden": "
 SUMMARY = ("log_loss", "area_log", "reward_balanced")
 SIGNS = {"better": "+", "worse": "-", "": "="}
 SHOWN_ALWAYS = ("best_single", "task_mean", "knn", "graphrouter_paper_ties")
-COMMAND = """graphrouter benchmark DATA/bfcl_v1 DATA/llmrouter_default DATA/mmlu_pro DATA/routerbench_subset DATA/zeroeval \\
+COMMAND = """graphrouter benchmark DATA/bfcl_v1 DATA/llmrouter_default DATA/mmlu_pro \\
+        DATA/routerbench_subset DATA/zeroeval \\
         --routers all --seeds 5 --config experiments/main_comparison/config.yaml --out RUN"""
 INTRODUCTION = """# The main comparison
 
-The graph router against every baseline, on the same splits, embeddings and trade-offs: default settings, five datasets of real
-outcomes, {num_seeds} splits each. Made by:
+The graph router against every baseline, on the same splits, embeddings and trade-offs: default
+settings, five datasets of real outcomes, {num_seeds} splits each. Made by:
 
     {command}
     python experiments/take.py RUN/*.json experiments/main_comparison/results
     python experiments/main_comparison/table.py > experiments/main_comparison/README.md
 
-A value is the mean over the splits. Behind it stands `+` where graphrouter is better and the paired 95 % bootstrap interval of
-the difference excludes zero, `-` where it is worse, `=` where neither is sure; of many comparisons without any difference, one
-in twenty is marked by chance. All metrics with their intervals are in `results/`. What they mean:
-[docs/evaluation.md](../../docs/evaluation.md). Who the baselines are, and what is left out of each:
-[docs/baselines.md](../../docs/baselines.md).
+A value is the mean over the splits. Behind it stands `+` where graphrouter is better and the
+paired 95 % bootstrap interval of the difference excludes zero, `-` where it is worse, `=` where
+neither is sure; of many comparisons without any difference, one in twenty is marked by chance.
+All metrics with their intervals are in `results/`. What they mean:
+[docs/evaluation.md](../../docs/evaluation.md). Who the baselines are, and what is left out of
+each: [docs/baselines.md](../../docs/baselines.md).
 
-frugal_gpt, auto_mix, routerbench_cascade and oracle look at answers to the test queries; the judges of cascades are simulated,
-which favours them. graphrouter_paper gives ties to the first model of the pool, as its code does, so its choices depend on the
-order of the models; graphrouter_paper_ties shares them. routerbench_subset brings its own split, so its runs differ in validation
-rows and seeds only."""
+frugal_gpt, auto_mix, routerbench_cascade and oracle look at answers to the test queries; the
+judges of cascades are simulated, which favours them. graphrouter_paper gives ties to the first
+model of the pool, as its code does, so its choices depend on the order of the models;
+graphrouter_paper_ties shares them. routerbench_subset brings its own split, so its runs differ in
+validation rows and seeds only."""
 
 
 def load() -> list[Evaluation]:

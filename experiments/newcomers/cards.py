@@ -1,4 +1,6 @@
-"""What a poor or a false card does to a newcomer: its log loss after k outcomes, for four ways to write its card.
+"""What a poor or a false card does to a newcomer.
+
+Its log loss after k outcomes, for four ways to write its card.
 
 Usage:
     python experiments/newcomers/cards.py DATA [DATA ...] --seeds 2 --out RUN

@@ -1,4 +1,4 @@
-"""How long changes of the pool take, and how far they move the predictions for the models that were there.
+"""How long changes of the pool take, and how far they move the predictions for the others.
 
 Usage:
     python experiments/newcomers/changes.py ARTIFACT DATA

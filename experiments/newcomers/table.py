@@ -28,19 +28,25 @@ SIGNS = {"better": "+", "worse": "-", "": "="}
 ROUTING = ("reward_balanced", "area_log")
 INTRODUCTION = """# Newcomers
 
-Models that nobody was trained on: 30 % of the models, in whole families, are held out of training, {num_seeds} splits a dataset.
-They join with their cards and k outcomes each, without a training, and everybody is asked about unseen queries. Made by
+Models that nobody was trained on: 30 % of the models, in whole families, are held out of
+training, {num_seeds} splits a dataset. They join with their cards and k outcomes each, without a
+training, and everybody is asked about unseen queries. Made by
 
-    graphrouter benchmark-newcomers DATA/NAME --seeds 5 --shots 0,5,10,20,40,50,100,all --out RUN     # for each dataset
-    python experiments/newcomers/cards.py DATA/bfcl_v1 DATA/mmlu_pro DATA/zeroeval --seeds 1 --out RUN/cards
-    python experiments/take.py RUN/*-models.json RUN/cards/cards.json experiments/newcomers/results
+    graphrouter benchmark-newcomers DATA/NAME --seeds 5 --shots 0,5,10,20,40,50,100,all \\
+        --out RUN     # for each dataset
+    python experiments/newcomers/cards.py DATA/bfcl_v1 DATA/mmlu_pro DATA/zeroeval --seeds 1 \\
+        --out RUN/cards
+    python experiments/take.py RUN/*-models.json RUN/cards/cards.json \\
+        experiments/newcomers/results
     python experiments/newcomers/table.py > experiments/newcomers/README.md
 
-`graphrouter` was shown random outcomes, `graphrouter_suggested` those of the probes that it asked for, a batch at a time;
-`graphrouter_retrained` was trained again with everything. Behind a figure of another router stands `+` where graphrouter is
-better after as many outcomes and the paired 95 % bootstrap interval over test queries excludes zero, `-` where it is worse, `=`
-where neither is sure. The learned share is (L_rasch(0) - L(k)) / (L_rasch(0) - L_retrained), L = log loss on newcomers. All
-metrics with intervals are in `results/`; what they mean: [docs/newcomer-benchmark.md](../../docs/newcomer-benchmark.md)."""
+`graphrouter` was shown random outcomes, `graphrouter_suggested` those of the probes that it asked
+for, a batch at a time; `graphrouter_retrained` was trained again with everything. Behind a figure
+of another router stands `+` where graphrouter is better after as many outcomes and the paired 95
+% bootstrap interval over test queries excludes zero, `-` where it is worse, `=` where neither is
+sure. The learned share is (L_rasch(0) - L(k)) / (L_rasch(0) - L_retrained), L = log loss on
+newcomers. All metrics with intervals are in `results/`; what they mean:
+[docs/newcomer-benchmark.md](../../docs/newcomer-benchmark.md)."""
 
 
 def load() -> list[NewcomerEvaluation]:

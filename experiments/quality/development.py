@@ -1,4 +1,6 @@
-"""Development splits: their test rows come from the training and validation rows of the benchmark split with the same seed.
+"""Development splits: their test rows are training and validation rows of the benchmark.
+
+Of the benchmark split with the same seed.
 
 Whatever is chosen on them has never looked at a test row of the benchmark.
 """

@@ -1,4 +1,6 @@
-"""What routing lives on: how a model departs from its level in the task and from the ease of the query for everyone.
+"""What routing lives on: how a model departs from its task and from the query.
+
+From its level in the task, and from the ease of the query for everyone.
 
 An outcome is written as level + ease + deviation. The level belongs to the model in the task, the
 ease is the mean of what is left over the models that answered the query, and the deviation is the
@@ -91,7 +93,7 @@ def centred(rest: FloatArray) -> FloatArray:
 
 
 def share_predicted(rest: FloatArray, predicted: FloatArray) -> float:
-    """Share of the deviations' sum of squares that a prediction explains.
+    """Share of the deviations that follows from other models' outcomes on the very same query.
 
     At most 1, negative where it does harm.
 
@@ -104,7 +106,9 @@ def share_predicted(rest: FloatArray, predicted: FloatArray) -> float:
 
 
 def fit_scatter(rest: FloatArray) -> FloatArray:
-    """Sum over the queries of outer products of `rest`, (num_models, num_models), as if all outcomes had been observed.
+    """Sum over the queries of outer products of `rest`, (num_models, num_models).
+
+    As if all outcomes had been observed.
 
     Expectation maximisation of a Gaussian with missing values (Little and Rubin, Statistical
     Analysis with Missing Data, 2002, section 11.2), a little shrunk, with the mean fixed at 0:
@@ -159,7 +163,9 @@ def _conditional(covariance: FloatArray, known: BoolArray) -> _Conditional:
 
 
 def expected_rest(rest: FloatArray, covariance: FloatArray, *, known: BoolArray) -> FloatArray:
-    """The rest of every model given that of the `known` ones, which keep their own: (num_queries, num_models), no NaN.
+    """The rest of every model given that of the `known` ones, which keep their own.
+
+    (num_queries, num_models), no NaN.
 
     Args:
         rest: (num_queries, num_models), observed for the known models.
@@ -190,7 +196,7 @@ def given_others(rest: FloatArray, covariance: FloatArray, hidden: BoolArray) ->
 
 
 def share_given_others(rest: FloatArray, covariance: FloatArray, families: IntArray) -> float:
-    """Share of the deviations that follows from the outcomes of other models on the very same query.
+    """Share of the deviations that follows from other models' outcomes on the very same query.
 
     The sum of squared deviations of a query is the mean over pairs of models of their squared
     difference. Each pair is predicted from all models but the families of the two, so that neither

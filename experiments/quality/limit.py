@@ -1,4 +1,6 @@
-"""How much of what routing lives on can be predicted at all: an estimate from the outcomes of other models on the same query.
+"""How much of what routing lives on can be predicted at all.
+
+An estimate from the outcomes of other models on the same query.
 
 Usage:
     python -m experiments.quality.limit DATA [DATA ...] --seeds 3 --jobs 2 --out RUN [--config FILE]

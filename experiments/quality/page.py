@@ -1,4 +1,4 @@
-"""The page of this folder: how to compare variants, and the committed estimate of what can be predicted at all.
+"""The page of this folder: how to compare variants, and how much can be predicted at all.
 
 Usage:
     python -m experiments.quality.page > experiments/quality/README.md
@@ -25,44 +25,52 @@ A variant is a line of a YAML file: a name and the settings that it changes.
     wide: {network.width: 64}
     no_doubt: {network.leave_out: [doubt]}
 
-Every variant is trained on the same splits and compared with the one called `graphrouter` (the defaults, unless the file says
-otherwise): log loss, area and rewards with paired 95 % bootstrap intervals, task known and hidden.
+Every variant is trained on the same splits and compared with the one called `graphrouter` (the
+defaults, unless the file says otherwise): log loss, area and rewards with paired 95 % bootstrap
+intervals, task known and hidden.
 
-    python -m experiments.quality.run experiments/quality/variants/parts.yaml DATA/zeroeval DATA/bfcl_v1 \\
-        --seeds 3 --jobs 2 --out RUN --development
+    python -m experiments.quality.run experiments/quality/variants/parts.yaml \\
+        DATA/zeroeval DATA/bfcl_v1 --seeds 3 --jobs 2 --out RUN --development
 
-With `--development` test rows are drawn from the training and validation rows of the benchmark split with the same seed: whatever
-is chosen there has never looked at a test row of the benchmark. Without it the splits are those of `graphrouter benchmark`, and
-cells that a benchmark has left in RUN are taken from there. `--baselines knn,avengers_pro` shows baselines beside the variants,
-`--config FILE` names settings that all variants start from. Interrupted or extended, a run goes on where it was; what failed is
-tried again. Cells do not know of changes in the code: take a new RUN after one. What was found stands in
-[LOG.md](../LOG.md); what each part of the network buys: [ablations](../ablations/README.md)."""
+With `--development` test rows are drawn from the training and validation rows of the benchmark
+split with the same seed: whatever is chosen there has never looked at a test row of the
+benchmark. Without it the splits are those of `graphrouter benchmark`, and cells that a benchmark
+has left in RUN are taken from there. `--baselines knn,avengers_pro` shows baselines beside the
+variants, `--config FILE` names settings that all variants start from. Interrupted or extended, a
+run goes on where it was; what failed is tried again. Cells do not know of changes in the code:
+take a new RUN after one. What was found stands in [LOG.md](../LOG.md); what each part of the
+network buys: [ablations](../ablations/README.md)."""
 LIMIT = """
 ## How much can be predicted
 
-An outcome is written as level (of the model in the task) + ease (of the query, for everyone) + deviation. Only the deviation
-tells one model from another on a single query; whatever `task_mean` does not know, and the luck of a single answer, lies there.
-Shares of the variance of test outcomes; levels are fitted on training rows; mean of {seeds} split{plural}:
+An outcome is written as level (of the model in the task) + ease (of the query, for everyone) +
+deviation. Only the deviation tells one model from another on a single query; whatever `task_mean`
+does not know, and the luck of a single answer, lies there. Shares of the variance of test
+outcomes; levels are fitted on training rows; mean of {seeds} split{plural}:
 """
 SHARES = """
-Of the deviation's variance, how much is predicted? By graphrouter from the prompt, and, for comparison, from the outcomes of the
-other models on the very same query, which nobody has before routing: each pair of models from all models but the families of the
-two, by the linear-Gaussian rule of a covariance matrix of all models (`deviations.py`), fitted on training rows and shrunk on
-validation rows. It stands for the best description of the query that models share. What it leaves unexplained is the taste of
-single models and the luck of single answers. It is no strict bound: other models' outcomes are themselves half luck, and a linear
-rule may miss something; they also tell what no prompt does, such as a wrong key. With the task hidden, levels have to be guessed
+Of the deviation's variance, how much is predicted? By graphrouter from the prompt, and, for
+comparison, from the outcomes of the other models on the very same query, which nobody has before
+routing: each pair of models from all models but the families of the two, by the linear-Gaussian
+rule of a covariance matrix of all models (`deviations.py`), fitted on training rows and shrunk on
+validation rows. It stands for the best description of the query that models share. What it leaves
+unexplained is the taste of single models and the luck of single answers. It is no strict bound:
+other models' outcomes are themselves half luck, and a linear rule may miss something; they also
+tell what no prompt does, such as a wrong key. With the task hidden, levels have to be guessed
 too, so the share can be below zero.
 """
 CHOICES = """
-What that is worth: choices among a random half of the pool (whole families; {halves} halves a split). `best_single` and
-`graphrouter` know what they always know, `given_others` is told the outcomes of the other half of the pool on the same query (its
-costs are graphrouter's), the oracle the outcomes that it is judged by. In brackets the share of the way from best_single to the
+What that is worth: choices among a random half of the pool (whole families; {halves} halves a
+split). `best_single` and `graphrouter` know what they always know, `given_others` is told the
+outcomes of the other half of the pool on the same query (its costs are graphrouter's), the oracle
+the outcomes that it is judged by. In brackets the share of the way from best_single to the
 oracle.
 """
 COMMANDS = """
 Made by
 
-    python -m experiments.quality.limit DATA/bfcl_v1 DATA/llmrouter_default DATA/mmlu_pro DATA/routerbench_subset DATA/zeroeval \\
+    python -m experiments.quality.limit DATA/bfcl_v1 DATA/llmrouter_default DATA/mmlu_pro \\
+        DATA/routerbench_subset DATA/zeroeval \\
         --seeds {seeds} --out RUN
     python experiments/take.py RUN/limit.json experiments/quality/results
     python -m experiments.quality.page > experiments/quality/README.md"""

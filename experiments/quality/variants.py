@@ -21,7 +21,9 @@ from graphrouter.router.protocol import Router
 
 
 def read_variants(file: Path, *, config: Path | None = None) -> dict[str, TrainConfig]:
-    """Settings of each variant by name, `graphrouter` first: with the settings of `config` unless the file says otherwise.
+    """Settings of each variant by name, `graphrouter` first.
+
+    With the settings of `config` unless the file says otherwise.
 
     Args:
         file: A YAML mapping of names to mappings from dotted settings to values.

@@ -98,8 +98,8 @@ _BASE: tuple[ModelSpec, ...] = (
                     "hard sums.",
         input_usd_per_mtok=2.0, output_usd_per_mtok=8.0, context_tokens=128_000,
         ability=0.7, verbosity=3.0, tokens_per_s=90.0, first_token_s=1.5, tools=True,
-        skills={"word_problems": 1.5, "logic_puzzles": 1.7, "code_reading": 1.0, "translation": -0.5,
-                "writing": -0.6},
+        skills={"word_problems": 1.5, "logic_puzzles": 1.7, "code_reading": 1.0,
+                "translation": -0.5, "writing": -0.6},
     ),
     ModelSpec(
         model="juniper-7b", family="juniper",
