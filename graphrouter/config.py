@@ -8,12 +8,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -21,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from graphrouter.documented_model import DocumentedModel, first_problem
 from graphrouter.exceptions import ConfigError
 
 __all__ = [
@@ -33,33 +33,6 @@ __all__ = [
     "load_config",
     "parse_config",
 ]
-
-
-class DocumentedModel(BaseModel):
-    """A frozen set of named values that refuses unknown names and whose help lists every field with
-    its description.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Adds the fields to the docstring, so that `help` says what they mean."""
-        super().__pydantic_init_subclass__(**kwargs)
-        fields = [
-            f"    {field.alias or name}: {field.description}"
-            for name, field in cls.model_fields.items()
-        ]
-        if fields and cls.__doc__:
-            cls.__doc__ = "\n".join(
-                [
-                    cls.__doc__.rstrip(),
-                    "",
-                    "    Fields:",
-                    *(f"    {line}" for line in fields),
-                    "    ",
-                ]
-            )
 
 
 class Settings(DocumentedModel):
@@ -258,29 +231,6 @@ def valid_keys(config: type[BaseModel] = TrainConfig, prefix: str = "") -> Itera
             yield from valid_keys(annotation, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
-
-
-class Problem(NamedTuple):
-    """The first thing that a settings class refused."""
-
-    key: str
-    """Dotted name of the setting, empty when several settings contradict one another."""
-    received: Any
-    message: str
-    is_unknown: bool
-    """Whether there is no such setting."""
-
-
-def first_problem(error: ValidationError) -> Problem:
-    """What to tell the user of a refused settings object: one thing, in words."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    return Problem(
-        key,
-        first["input"],
-        first["msg"].removeprefix("Value error, "),
-        first["type"] == "extra_forbidden",
-    )
 
 
 def parse_config(values: dict[str, Any], *, source: str = "configuration") -> TrainConfig:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from graphrouter.config import DocumentedModel, first_problem
+from graphrouter.documented_model import DocumentedModel, first_problem
 from graphrouter.exceptions import PolicyError
 from graphrouter.types import FloatArray
 

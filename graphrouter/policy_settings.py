@@ -10,6 +10,8 @@ from pydantic.fields import FieldInfo
 
 from graphrouter.policy import PRESET, PRESETS, OptionName, Policy
 
+__all__ = ["PolicySetting", "list_settings"]
+
 
 @dataclass(frozen=True)
 class PolicySetting:

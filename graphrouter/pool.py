@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, ValidationError, field_validator
 
-from graphrouter.config import DocumentedModel, first_problem
+from graphrouter.documented_model import DocumentedModel, first_problem
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.types import FloatArray
 
@@ -25,8 +25,8 @@ class ModelCard(DocumentedModel):
     """What is known of a candidate model without running it.
 
     Example:
-        >>> card = ModelCard(model="nano", description="Small fast model.", input_usd_per_mtok=0.1, output_usd_per_mtok=0.4)
-        >>> card.has_price
+        >>> prices = {"input_usd_per_mtok": 0.1, "output_usd_per_mtok": 0.4}
+        >>> ModelCard(model="nano", description="Small fast model.", **prices).has_price
         True
     """
 

@@ -72,7 +72,7 @@ def _parameter_of(setting: PolicySetting) -> inspect.Parameter:
 
 
 def _plain(value: Any) -> Any:
-    """The value of an option, as `parse_policy` takes it: typer gives words as members of an enum."""
+    """The value of an option as `parse_policy` takes it; typer gives words as members of enums."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value.value if isinstance(value, StrEnum) else value

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import typer
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from graphrouter.config import TrainConfig
     from graphrouter.data import RoutingDataset, Split
     from graphrouter.router.graph_router import GraphRouter
+    from graphrouter.router.protocol import Router
 
+R = TypeVar("R", bound="Router")
 GRAPH_ROUTER = "graphrouter"
 SMALL = 100
 SPEND_IN_WORDS = {
@@ -38,11 +40,13 @@ SHOWN_METRICS = {"log_loss": "log loss", "reward": "mean reward of the presets"}
 
 
 @dataclass(frozen=True)
-class TrainingRun:
+class TrainingRun(Generic[R]):
     """What a finished training leaves to report."""
 
-    router: GraphRouter
+    router: R
     seconds: float
+    metrics: Mapping[str, float]
+    """Validation figures of the chosen epoch; none of a baseline."""
 
 
 def train(
@@ -106,35 +110,28 @@ def train(
         from graphrouter.tracking.training_log import EpochMetrics, log_result, log_setup
 
         log_setup(tracked, settings, dataset, split, router=router)
-        if router != GRAPH_ROUTER:
-            seconds = fit_baseline(router, dataset, split, settings, out=out, as_json=as_json)
-            log_result(tracked, out, metrics={}, seconds=seconds, register=register)
-            return
-        callbacks = [EpochMetrics(tracked)] if tracked.is_on else []
-        try:
-            run = train_router(
+        run: TrainingRun[Any]
+        if router == GRAPH_ROUTER:
+            callbacks = [EpochMetrics(tracked)] if tracked.is_on else []
+            run = _train_or_say_where(
                 dataset, split, settings, out=out, work_dir=work_dir, callbacks=callbacks
             )
-        except KeyboardInterrupt:
-            error_console.out(
-                f"What was learned is kept in {work_dir}; the same command goes on from there.",
-                highlight=False,
-            )
-            raise
-        metrics = run.router.provenance.metrics
+        else:
+            run = fit_baseline(router, dataset, split, settings, out=out)
         registered = log_result(
-            tracked, out, metrics=metrics, seconds=run.seconds, register=register
+            tracked, out, metrics=run.metrics, seconds=run.seconds, register=register
         )
     if as_json:
-        print_json(
-            _report(run, split, out) | ({} if registered is None else {"registered": registered})
-        )
+        extra = {} if registered is None else {"registered": registered}
+        print_json(_report(run, dataset, split, out) | extra)
         return
-    show_run(run, out)
+    show = show_run if router == GRAPH_ROUTER else _show_baseline
+    show(run, out)
     if registered is not None:
         say_line(f"Registered  {registered}")
     say("\nNext:")
-    say_line(f"  graphrouter evaluate {shlex.quote(str(out))} {shlex.quote(data)}")
+    if router == GRAPH_ROUTER:
+        say_line(f"  graphrouter evaluate {shlex.quote(str(out))} {shlex.quote(data)}")
     say_line(f"  graphrouter route {shlex.quote(str(out))} 'your prompt'")
 
 
@@ -188,7 +185,7 @@ def train_router(
     out: Path,
     work_dir: Path,
     callbacks: Sequence[Callback] = (),
-) -> TrainingRun:
+) -> TrainingRun[GraphRouter]:
     """A trained router, saved in `out`, with progress bars on standard error."""
     from graphrouter.router.graph_router import GraphRouter
     from graphrouter.training.checkpoints import discard_run
@@ -205,55 +202,42 @@ def train_router(
         )
     router.save(out)
     discard_run(work_dir)  # only now: whatever stops the saving does not cost the training
-    return TrainingRun(router, time.perf_counter() - start)
+    return TrainingRun(router, time.perf_counter() - start, router.provenance.metrics)
 
 
-def fit_baseline(
-    name: str,
+def _train_or_say_where(
     dataset: RoutingDataset,
     split: Split,
     settings: TrainConfig,
     *,
     out: Path,
-    as_json: bool,
-) -> float:
-    """How many seconds a baseline took to be fitted and saved in `out`, which is reported."""
-    from graphrouter.bench.baselines.catalogue import find_baselines
+    work_dir: Path,
+    callbacks: Sequence[Callback],
+) -> TrainingRun[GraphRouter]:
+    """As `train_router`; an interrupted training says where its checkpoints are."""
+    try:
+        return train_router(
+            dataset, split, settings, out=out, work_dir=work_dir, callbacks=callbacks
+        )
+    except KeyboardInterrupt:
+        error_console.out(
+            f"What was learned is kept in {work_dir}; the same command goes on from there.",
+            highlight=False,
+        )
+        raise
+
+
+def fit_baseline(
+    name: str, dataset: RoutingDataset, split: Split, settings: TrainConfig, *, out: Path
+) -> TrainingRun[Router]:
+    """A fitted baseline, saved in `out`."""
+    from graphrouter.bench.baselines import find_router
 
     start = time.perf_counter()
     with working(f"Fitting {name}"):
-        (kind,) = find_baselines([name])
-        router = kind.fit(dataset, settings, split=split)
+        router = find_router(name).fit(dataset, settings, split=split)
         router.save(out)
-    seconds = time.perf_counter() - start
-    if as_json:
-        sizes = {side: len(getattr(split, side)) for side in ("train", "validation", "test")}
-        told = {
-            "artifact": out,
-            "router": name,
-            "dataset": dataset.name,
-            "fingerprint": dataset.fingerprint,
-        }
-        print_json(
-            {
-                **told,
-                "num_queries": sizes,
-                "num_models": len(router.pool),
-                "seconds": round(seconds, 2),
-            }
-        )
-        return seconds
-    say(f"Fitted      {name} in {seconds:.1f} s")
-    say_line(f"Source      {router.source}")
-    if router.reads_answers:
-        say(
-            "Note        route and predict call no models, so they choose by training means; "
-            "benchmark replays the cascade"
-        )
-    say_line(f"Artifact    {out}")
-    say("\nNext:")
-    say_line(f"  graphrouter route {shlex.quote(str(out))} 'your prompt'")
-    return seconds
+    return TrainingRun(router, time.perf_counter() - start, {})
 
 
 def show_data(dataset: RoutingDataset, split: Split) -> None:
@@ -274,9 +258,9 @@ def show_data(dataset: RoutingDataset, split: Split) -> None:
         say(f"Held out    {len(split.held_out_models)} models: {', '.join(split.held_out_models)}")
 
 
-def show_run(run: TrainingRun, out: Path) -> None:
+def show_run(run: TrainingRun[Any], out: Path) -> None:
     """Write what training reached and where the artifact lies."""
-    metrics = run.router.provenance.metrics
+    metrics = run.metrics
     best = f", best after epoch {metrics['best_epoch']:.0f}" if "best_epoch" in metrics else ""
     shown = ", ".join(
         f"{title} {metrics[name]:.4f}" for name, title in SHOWN_METRICS.items() if name in metrics
@@ -305,16 +289,32 @@ def _calibration_in_words(metrics: Mapping[str, float], *, is_identity: bool) ->
     )
 
 
-def _report(run: TrainingRun, split: Split, out: Path) -> dict[str, object]:
-    provenance = run.router.provenance
+def _show_baseline(run: TrainingRun[Any], out: Path) -> None:
+    """Write what was fitted, after whom, and where the artifact lies."""
+    say(f"Fitted      {run.router.name} in {run.seconds:.1f} s")
+    say_line(f"Source      {run.router.source}")
+    if run.router.reads_answers:
+        say(
+            "Note        route and predict call no models, so they choose by training means; "
+            "benchmark replays the cascade"
+        )
+    say_line(f"Artifact    {out}")
+
+
+def _report(
+    run: TrainingRun[Any], dataset: RoutingDataset, split: Split, out: Path
+) -> dict[str, Any]:
+    """What `--json` prints; metrics are those of the graph router's validation."""
+    is_graph_router = run.router.name == GRAPH_ROUTER
     return {
         "artifact": out,
-        "dataset": provenance.dataset,
-        "fingerprint": provenance.fingerprint,
+        **({} if is_graph_router else {"router": run.router.name}),
+        "dataset": dataset.name,
+        "fingerprint": dataset.fingerprint,
         "num_queries": {
             name: len(getattr(split, name)) for name in ("train", "validation", "test")
         },
         "num_models": len(run.router.pool),
-        "metrics": provenance.metrics,
+        **({"metrics": run.metrics} if is_graph_router else {}),
         "seconds": round(run.seconds, 2),
     }

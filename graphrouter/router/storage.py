@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from graphrouter.artifact import ArtifactContents, read_artifact, write_artifact
-from graphrouter.config import TrainConfig, first_problem
+from graphrouter.config import TrainConfig
 from graphrouter.data import Split
+from graphrouter.documented_model import first_problem
 from graphrouter.encoders import TextEncoder, restore_encoder
 from graphrouter.exceptions import ArtifactError
 from graphrouter.features.channels import ChannelScaler, SpendUnit

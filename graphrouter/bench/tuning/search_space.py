@@ -21,11 +21,11 @@ from pydantic.fields import FieldInfo
 from graphrouter.config import (
     Settings,
     TrainConfig,
-    first_problem,
     parse_config,
     read_yaml,
     valid_keys,
 )
+from graphrouter.documented_model import first_problem
 from graphrouter.exceptions import ConfigError
 
 Value = str | int | float | None
