@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ListedPrice",
+    "apply_listed_price",
     "fill_prices",
-    "listed_price",
-    "with_listed_price",
+    "find_listed_price",
 ]
 
 _MOST_NAMED = 4
@@ -60,16 +60,18 @@ def fill_prices(card: ModelCard, *, listed_as: str | None = None) -> ModelCard:
         (True, 0.7)
     """
     return (
-        card if card.has_price else with_listed_price(card, listed_price(listed_as or card.model))
+        card
+        if card.has_price
+        else apply_listed_price(card, find_listed_price(listed_as or card.model))
     )
 
 
-def with_listed_price(card: ModelCard, listed: ListedPrice) -> ModelCard:
+def apply_listed_price(card: ModelCard, listed: ListedPrice) -> ModelCard:
     """The card with what the list says where it says nothing itself.
 
     Example:
         >>> listed = ListedPrice("maker/nano", 0.1, 0.4, 8000)
-        >>> card = with_listed_price(ModelCard(model="nano", input_usd_per_mtok=0.2), listed)
+        >>> card = apply_listed_price(ModelCard(model="nano", input_usd_per_mtok=0.2), listed)
         >>> card.input_usd_per_mtok, card.output_usd_per_mtok, card.context_tokens
         (0.2, 0.4, 8000)
     """
@@ -82,7 +84,7 @@ def with_listed_price(card: ModelCard, listed: ListedPrice) -> ModelCard:
     return ModelCard.model_validate({**listing, **stated})
 
 
-def listed_price(name: str) -> ListedPrice:
+def find_listed_price(name: str) -> ListedPrice:
     """What the list says of a model.
 
     The maker's own price counts before that of others who sell the model. A price with tiers counts
@@ -96,14 +98,16 @@ def listed_price(name: str) -> ListedPrice:
             providers sell it at different prices.
 
     Example:
-        >>> listed = listed_price("openai/gpt-4o-mini")
+        >>> listed = find_listed_price("openai/gpt-4o-mini")
         >>> listed.name, 0 < listed.input_usd_per_mtok < listed.output_usd_per_mtok
         ('openai/gpt-4o-mini', True)
     """
-    found = _matches(name)
+    found = _find_matches(name)
     if not found:
-        raise DataError(f"The price list has no model {name!r}. {_near(name)}")
-    offers = [offer for provider, model in found if (offer := _offer(provider, model)) is not None]
+        raise DataError(f"The price list has no model {name!r}. {_suggest_near(name)}")
+    offers = [
+        offer for provider, model in found if (offer := _make_offer(provider, model)) is not None
+    ]
     if not offers:
         raise DataError(
             f"The price list has {name!r}, but no price a token of text. State both prices in the "
@@ -120,12 +124,12 @@ def listed_price(name: str) -> ListedPrice:
     return offers[0]
 
 
-def _matches(name: str) -> list[tuple[Provider, ModelInfo]]:
+def _find_matches(name: str) -> list[tuple[Provider, ModelInfo]]:
     """The entries of the list that a name may mean.
 
     Of the provider that it names, else of the maker, else of anyone.
     """
-    providers = _providers()
+    providers = _load_providers()
     prefix, _, rest = name.partition("/")
     named = next((provider for provider in providers if provider.id == prefix.lower()), None)
     if (
@@ -152,16 +156,19 @@ def _matches(name: str) -> list[tuple[Provider, ModelInfo]]:
     ]
 
 
-def _offer(provider: Provider, model: ModelInfo) -> ListedPrice | None:
+def _make_offer(provider: Provider, model: ModelInfo) -> ListedPrice | None:
     """An entry in our units; None where it has no price of text."""
     prices = model.get_prices(datetime.now(UTC))
-    prompt, completion = _base(prices, "input_mtok"), _base(prices, "output_mtok")
+    prompt, completion = (
+        _read_base_price(prices, "input_mtok"),
+        _read_base_price(prices, "output_mtok"),
+    )
     if prompt is None or completion is None:
         return None
     return ListedPrice(f"{provider.id}/{model.id}", prompt, completion, model.context_window)
 
 
-def _base(prices: ModelPrice, name: str) -> float | None:
+def _read_base_price(prices: ModelPrice, name: str) -> float | None:
     """A price in US dollars per million tokens, that of the lowest tier where there are several."""
     price = getattr(prices, name)
     if price is None:
@@ -169,11 +176,11 @@ def _base(prices: ModelPrice, name: str) -> float | None:
     return float(getattr(price, "base", price))
 
 
-def _near(name: str) -> str:
+def _suggest_near(name: str) -> str:
     """What to do about a name that the list does not have."""
     known = {
         model.id.rpartition("/")[2].lower(): model.id
-        for provider in _providers()
+        for provider in _load_providers()
         for model in provider.models
     }
     near = [
@@ -184,7 +191,7 @@ def _near(name: str) -> str:
 
 
 @cache
-def _providers() -> list[Provider]:
+def _load_providers() -> list[Provider]:
     """The list as it lies in the installed package, whatever was fetched since."""
     from genai_prices.data import providers  # takes a while, and only those pay who ask
 

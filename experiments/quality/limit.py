@@ -48,7 +48,7 @@ from graphrouter.bench.evaluation.grid import (
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.bench.evaluation.routing_measures import measure_frontier, measure_rewards
 from graphrouter.config import TrainConfig, load_config
-from graphrouter.data.splits import model_families
+from graphrouter.data.splits import group_families
 from graphrouter.files import replace_file, write_json
 from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
 
@@ -76,7 +76,7 @@ class Companions:
         train, held = learning.train, learning.validation
         levels = Levels.fit(train.outcomes.effect, train.tasks)
         rest = train.outcomes.effect - levels.of(train.tasks)
-        names = model_families(prepared.data.models).to_numpy()
+        names = group_families(prepared.data.models).to_numpy()
         families = np.unique(names, return_inverse=True)[1]
         scatter = fit_scatter(rest)
         candidates = [shrunk(scatter, len(rest), mass) for mass in MASSES]

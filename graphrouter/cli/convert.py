@@ -152,7 +152,7 @@ def fetch(
         f"({result.num_bytes / 1e6:,.1f} MB), {what}, in {out}"
     )
     say("\nNext:")
-    for line in PUBLIC[name].next_lines(name, out):
+    for line in PUBLIC[name].suggest_next(name, out):
         say_line(f"  {line}")
 
 

@@ -84,19 +84,19 @@ def routerarena(
         )
     from graphrouter.bench.formats.routerarena_export import (
         SIZES,
-        prediction_entries,
+        make_prediction_entries,
+        make_router_config,
         read_arena_queries,
-        router_config,
     )
 
     asked = read_arena_queries(queries)
     router = load_any_router(artifact)
     chosen_policy = resolve_policy(policy, router)
     chosen = chosen_models(router, [query.prompt for query in asked], chosen_policy)
-    replace_file(out, partial(write_json, prediction_entries(asked, chosen)))
+    replace_file(out, partial(write_json, make_prediction_entries(asked, chosen)))
     if config_out is not None:
         replace_file(
-            config_out, partial(write_json, router_config(name or out.stem, router.models))
+            config_out, partial(write_json, make_router_config(name or out.stem, router.models))
         )
     which = SIZES.get(len(asked), "no set of RouterArena's size")
     say_line(f"Wrote {len(asked):,} choices ({which}), {chosen_policy.describe()}, to {out}")

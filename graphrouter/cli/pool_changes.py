@@ -222,12 +222,12 @@ def set_price(
 
 def _with_prices(card: ModelCard, listed_as: str | None) -> tuple[ModelCard, str]:
     """The card with listed prices where it has none, and a line that says whose they are."""
-    from graphrouter.prices import listed_price, with_listed_price
+    from graphrouter.prices import apply_listed_price, find_listed_price
 
     if card.has_price:
         return card, ""
-    listed = listed_price(listed_as or card.model)
-    filled = with_listed_price(card, listed)
+    listed = find_listed_price(listed_as or card.model)
+    filled = apply_listed_price(card, listed)
     prices = (
         f"{filled.input_usd_per_mtok:g} and {filled.output_usd_per_mtok:g} USD per million tokens"
     )

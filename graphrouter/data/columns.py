@@ -79,7 +79,7 @@ NUMBERS: dict[TableName, tuple[NumberColumn, ...]] = {
 OUTCOME_NUMBERS: tuple[str, ...] = tuple(column.name for column in NUMBERS["outcomes"])
 
 
-def columns_of(table: TableName) -> tuple[str, ...]:
+def list_columns(table: TableName) -> tuple[str, ...]:
     """All columns of the contract for `table`, in the order in which they are saved."""
     named = [*REQUIRED[table], *TEXTS[table], *(column.name for column in NUMBERS[table])]
     if table == "models":

@@ -125,13 +125,13 @@ def describe_dataset(data: RoutingDataset) -> DatasetSummary:
             float(np.quantile(chars, 0.95)),
             int(chars.max()),
         ),
-        split=_split_counts(queries),
+        split=_count_sides(queries),
         tasks=_summarise_tasks(data),
         models=_summarise_models(data),
     )
 
 
-def _split_counts(queries: pd.DataFrame) -> dict[str, int] | None:
+def _count_sides(queries: pd.DataFrame) -> dict[str, int] | None:
     if "split" not in queries.columns:
         return None
     return {name: int((queries["split"] == name).sum()) for name in SPLITS}
@@ -158,18 +158,18 @@ def _summarise_tasks(data: RoutingDataset) -> tuple[TaskSummary, ...]:
         summaries.append(
             TaskSummary(
                 task=name or None,
-                description=_text(descriptions.get(name)),
+                description=_keep_text(descriptions.get(name)),
                 num_queries=queries,
                 num_outcomes=outcomes,
                 density=outcomes / (queries * len(data.models)) if queries else None,
                 mean_effect=float(effects["mean"][name]) if outcomes else None,
-                best_model=_best_model(by_model.loc[name]) if outcomes else None,
+                best_model=_find_best_model(by_model.loc[name]) if outcomes else None,
             )
         )
     return tuple(summaries)
 
 
-def _best_model(by_model: pd.DataFrame) -> str:
+def _find_best_model(by_model: pd.DataFrame) -> str:
     tested = by_model[by_model["size"] >= by_model["size"].max() / 2]
     return str(tested["mean"].idxmax())
 
@@ -182,13 +182,13 @@ def _summarise_models(data: RoutingDataset) -> tuple[ModelSummary, ...]:
     return tuple(
         ModelSummary(
             model=model,
-            family=_text(family),
+            family=_keep_text(family),
             num_outcomes=int(count),
             coverage=int(count) / len(data.queries),
-            mean_effect=_known(row[0]),
-            mean_cost_usd=_known(row[1]),
-            mean_output_tokens=_known(row[2]),
-            mean_latency_s=_known(row[3]),
+            mean_effect=_keep_known(row[0]),
+            mean_cost_usd=_keep_known(row[1]),
+            mean_output_tokens=_keep_known(row[2]),
+            mean_latency_s=_keep_known(row[3]),
         )
         for model, family, count, row in zip(
             data.models["model"],
@@ -200,9 +200,9 @@ def _summarise_models(data: RoutingDataset) -> tuple[ModelSummary, ...]:
     )
 
 
-def _text(value: object) -> str | None:
+def _keep_text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _known(value: float) -> float | None:
+def _keep_known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None

@@ -40,7 +40,9 @@ def load_dataset(source: str | Path) -> RoutingDataset:
     folder = Path(source)
     if not folder.is_dir():
         what = f"{folder} is a file" if folder.exists() else f"There is no folder {folder}"
-        raise DataError(f"{what}. Give a folder with {_wanted_files()}, or the name {SIMULATED!r}.")
+        raise DataError(
+            f"{what}. Give a folder with {_describe_wanted()}, or the name {SIMULATED!r}."
+        )
     files = {table: _find_table(folder, table) for table in TABLES}
     frames = {table: None if file is None else read_table(file) for table, file in files.items()}
     sources = {table: table if file is None else file.name for table, file in files.items()}
@@ -68,5 +70,5 @@ def _find_table(folder: Path, table: TableName) -> Path | None:
     return found[0] if found else None
 
 
-def _wanted_files() -> str:
+def _describe_wanted() -> str:
     return "queries, models and outcomes (and perhaps tasks) as .parquet, .csv or .jsonl"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from graphrouter.data.columns import KEYS, OUTCOME_NUMBERS, TABLES, TableName, columns_of
+from graphrouter.data.columns import KEYS, OUTCOME_NUMBERS, TABLES, TableName, list_columns
 from graphrouter.data.table_files import TableFormat, write_tables
 from graphrouter.data.validation import normalise_frames, pair_positions
 from graphrouter.exceptions import DataError
@@ -76,9 +76,9 @@ class RoutingDataset:
     @cached_property
     def pool(self) -> ModelPool:
         """The cards of the models, in the order of the models table."""
-        known = list(columns_of("models"))
+        known = list(list_columns("models"))
         return ModelPool.of(
-            _card(dict(zip(known, row, strict=True)))
+            _make_card(dict(zip(known, row, strict=True)))
             for row in self.models[known].itertuples(index=False, name=None)
         )
 
@@ -94,9 +94,9 @@ class RoutingDataset:
         for table in TABLES:
             frame: pd.DataFrame = getattr(self, table)
             ordered = frame.sort_values(list(KEYS[table]), kind="stable")
-            for column in columns_of(table):
+            for column in list_columns(table):
                 if column in ordered.columns:
-                    digest.update(f"{table}.{column}:".encode() + _column_bytes(ordered[column]))
+                    digest.update(f"{table}.{column}:".encode() + _encode_column(ordered[column]))
         return digest.hexdigest()
 
     @cached_property
@@ -215,14 +215,14 @@ def build_dataset(
     )
 
 
-def _card(row: dict[str, object]) -> ModelCard:
+def _make_card(row: dict[str, object]) -> ModelCard:
     known = {name: value for name, value in row.items() if not pd.isna(value)}  # type: ignore[call-overload]
     if "context_tokens" in known:
         known["context_tokens"] = max(1, int(known["context_tokens"]))  # type: ignore[call-overload]
     return ModelCard.model_validate(known)
 
 
-def _column_bytes(column: pd.Series) -> bytes:
+def _encode_column(column: pd.Series) -> bytes:
     """Bytes that two columns share if and only if they hold the same values."""
     if column.dtype == np.float64:
         values = column.to_numpy(dtype="<f8") + 0.0  # -0.0 becomes 0.0

@@ -61,18 +61,18 @@ def split_dataset(data: RoutingDataset, config: SplitConfig) -> Split:
     Raises:
         DataError: There are too few queries, tasks or models to divide.
     """
-    groups = _prompt_groups(data.queries, config.seed)
+    groups = _group_prompts(data.queries, config.seed)
     if "split" in data.queries.columns:
         if config.by == "task":
             logger.warning(
                 "The queries of %r have a split column, which is kept: tasks are not held out.",
                 data.name,
             )
-        sides = _kept_sides(groups, data.queries["split"].to_numpy(dtype=object), config)
+        sides = _keep_sides(groups, data.queries["split"].to_numpy(dtype=object), config)
     elif config.by == "task":
-        sides = _sides_by_task(groups, data.queries, config)
+        sides = _divide_tasks(groups, data.queries, config)
     else:
-        sides = _sides_by_query(groups, validation=config.validation, test=config.test)
+        sides = _divide_queries(groups, validation=config.validation, test=config.test)
     held_out = hold_out_models(data, config.test, seed=config.seed) if config.by == "model" else ()
     ids = data.queries["query_id"].to_numpy(dtype=object)
     train, validation, test = (tuple(sorted(ids[sides == side])) for side in SPLITS)
@@ -99,7 +99,7 @@ def hold_out_models(data: RoutingDataset, share: float, *, seed: int) -> tuple[s
         1
     """
     names = data.models["model"]
-    family_of = model_families(data.models)
+    family_of = group_families(data.models)
     sizes = family_of.value_counts()
     order = sorted(sizes.index, key=lambda family: _hash(seed, str(family)))
     most = len(names) - 2
@@ -121,7 +121,7 @@ def hold_out_models(data: RoutingDataset, share: float, *, seed: int) -> tuple[s
     return tuple(names[family_of.isin(chosen)])
 
 
-def model_families(models: pd.DataFrame) -> pd.Series[str]:
+def group_families(models: pd.DataFrame) -> pd.Series[str]:
     """The family of each row of a models table.
 
     Where the table names none, names tell: a model whose name continues that of another one after a
@@ -131,7 +131,7 @@ def model_families(models: pd.DataFrame) -> pd.Series[str]:
 
     Example:
         >>> names = ["gpt-4", "gpt-4-FC", "gpt-4o", "claude (FC)", "claude (Prompt)"]
-        >>> model_families(pd.DataFrame({"model": names, "family": [None] * 5})).tolist()
+        >>> group_families(pd.DataFrame({"model": names, "family": [None] * 5})).tolist()
         ['model gpt-4', 'model gpt-4', 'model gpt-4o', 'model claude', 'model claude']
     """
     bare = {
@@ -221,7 +221,7 @@ def _hash(seed: int, text: str) -> str:
     return hashlib.sha256(f"{seed}:{text}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _prompt_groups(queries: pd.DataFrame, seed: int) -> pd.DataFrame:
+def _group_prompts(queries: pd.DataFrame, seed: int) -> pd.DataFrame:
     """One row for each distinct prompt: `stratum`, `order` (its hash), `members` (row numbers).
 
     In hash order.
@@ -238,12 +238,12 @@ def _prompt_groups(queries: pd.DataFrame, seed: int) -> pd.DataFrame:
     return groups.sort_values("order").reset_index(drop=True)
 
 
-def _sides_by_query(groups: pd.DataFrame, *, validation: float, test: float) -> np.ndarray:
-    side = _stratified(groups, {"test": test, "validation": validation})
-    return _spread(groups, side)
+def _divide_queries(groups: pd.DataFrame, *, validation: float, test: float) -> np.ndarray:
+    side = _stratify(groups, {"test": test, "validation": validation})
+    return _spread_sides(groups, side)
 
 
-def _stratified(groups: pd.DataFrame, shares: Mapping[str, float]) -> np.ndarray:
+def _stratify(groups: pd.DataFrame, shares: Mapping[str, float]) -> np.ndarray:
     """Side of each group, (num_groups,): `shares` of them, and train for the rest.
 
     The same share of every stratum, as nearly as can be.
@@ -276,7 +276,7 @@ def _stratified(groups: pd.DataFrame, shares: Mapping[str, float]) -> np.ndarray
     return side
 
 
-def _spread(groups: pd.DataFrame, side: np.ndarray) -> np.ndarray:
+def _spread_sides(groups: pd.DataFrame, side: np.ndarray) -> np.ndarray:
     """Side of each query from the side of each group of copies, (num_queries,) of text."""
     sides = np.full(sum(len(members) for members in groups["members"]), "", dtype=object)
     for members, name in zip(groups["members"], side, strict=True):
@@ -284,7 +284,7 @@ def _spread(groups: pd.DataFrame, side: np.ndarray) -> np.ndarray:
     return sides
 
 
-def _kept_sides(groups: pd.DataFrame, given: np.ndarray, config: SplitConfig) -> np.ndarray:
+def _keep_sides(groups: pd.DataFrame, given: np.ndarray, config: SplitConfig) -> np.ndarray:
     """The given sides, with validation and test carved out of train where they are absent."""
     sides = given.copy()
     wanted = {"test": config.test, "validation": config.validation}
@@ -300,17 +300,17 @@ def _kept_sides(groups: pd.DataFrame, given: np.ndarray, config: SplitConfig) ->
             f"{MIN_TRAIN + len(absent)}. Mark more rows as train."
         )
     if absent:
-        for members, name in zip(in_train["members"], _stratified(in_train, absent), strict=True):
+        for members, name in zip(in_train["members"], _stratify(in_train, absent), strict=True):
             sides[members] = name
     return sides
 
 
-def _sides_by_task(groups: pd.DataFrame, queries: pd.DataFrame, config: SplitConfig) -> np.ndarray:
+def _divide_tasks(groups: pd.DataFrame, queries: pd.DataFrame, config: SplitConfig) -> np.ndarray:
     """Whole tasks on one side.
 
     Tasks that share a prompt go together, and queries of unknown task are for training.
     """
-    joined = _joined_tasks(groups, queries["task"].fillna(NO_TASK).to_numpy(dtype=object))
+    joined = _join_tasks(groups, queries["task"].fillna(NO_TASK).to_numpy(dtype=object))
     leaders = sorted(
         {leader for task, leader in joined.items() if task != NO_TASK},
         key=lambda task: _hash(config.seed, task),
@@ -337,10 +337,10 @@ def _sides_by_task(groups: pd.DataFrame, queries: pd.DataFrame, config: SplitCon
             f"Only {num_train} queries remain to train on when whole tasks are held out. Split by "
             "query instead."
         )
-    return _spread(groups, side)
+    return _spread_sides(groups, side)
 
 
-def _joined_tasks(groups: pd.DataFrame, tasks: np.ndarray) -> dict[str, str]:
+def _join_tasks(groups: pd.DataFrame, tasks: np.ndarray) -> dict[str, str]:
     """For each task, the first in the alphabet of those that it shares prompts with.
 
     A task counts among its own.

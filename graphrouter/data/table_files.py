@@ -29,7 +29,7 @@ def read_table(file: Path) -> pd.DataFrame:
     readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}
     if file.suffix not in readers:
         raise DataError(
-            f"{file} has the suffix {file.suffix!r}; expected {_suffixes()}. Save the table in "
+            f"{file} has the suffix {file.suffix!r}; expected {_name_suffixes()}. Save the table in "
             "one of these formats."
         )
     if not file.is_file():
@@ -43,7 +43,7 @@ def read_table(file: Path) -> pd.DataFrame:
             f"{file.name} is not UTF-8 text (byte {error.start}: {error.reason}). Save it as UTF-8."
         ) from None
     except OSError as error:
-        raise DataError(f"{file.name} cannot be read: {_one_line(error)}.") from None
+        raise DataError(f"{file.name} cannot be read: {_join_lines(error)}.") from None
 
 
 def _read_parquet(file: Path) -> pd.DataFrame:
@@ -51,7 +51,7 @@ def _read_parquet(file: Path) -> pd.DataFrame:
         return pd.read_parquet(file)
     except pyarrow.ArrowException as error:
         raise DataError(
-            f"{file.name} is no readable Parquet file: {_one_line(error)}. Write it again."
+            f"{file.name} is no readable Parquet file: {_join_lines(error)}. Write it again."
         ) from None
 
 
@@ -70,7 +70,7 @@ def _read_csv(file: Path) -> pd.DataFrame:
         ) from None
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise DataError(
-            f"{file.name} is no valid CSV: {_one_line(error)}. Quote texts that hold commas or "
+            f"{file.name} is no valid CSV: {_join_lines(error)}. Quote texts that hold commas or "
             "line breaks."
         ) from None
 
@@ -82,7 +82,7 @@ def _read_jsonl(file: Path) -> pd.DataFrame:
             if not line.strip():
                 continue
             try:
-                record = json.loads(line, parse_constant=_json_constant)
+                record = json.loads(line, parse_constant=_parse_constant)
             except json.JSONDecodeError as error:
                 raise DataError(
                     f"{file.name}, line {number}: no valid JSON ({error.msg}). Write one object a "
@@ -98,7 +98,7 @@ def _read_jsonl(file: Path) -> pd.DataFrame:
     return pd.DataFrame(records, dtype=object)
 
 
-def _json_constant(name: str) -> str | float:
+def _parse_constant(name: str) -> str | float:
     """NaN as the word, which validation refuses by row and column.
 
     Infinities as numbers, which it refuses as well.
@@ -114,7 +114,7 @@ def write_table(frame: pd.DataFrame, file: Path) -> None:
     """
     if file.suffix.removeprefix(".") not in FORMATS:
         raise DataError(
-            f"{file} has the suffix {file.suffix!r}; expected {_suffixes()}. Choose one of these "
+            f"{file} has the suffix {file.suffix!r}; expected {_name_suffixes()}. Choose one of these "
             "formats."
         )
     if file.suffix == ".parquet":
@@ -159,9 +159,9 @@ def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path, *, format: Ta
         write_table(frame, folder / f"{table}.{format}")
 
 
-def _suffixes() -> str:
+def _name_suffixes() -> str:
     return " or ".join(f".{name}" for name in FORMATS)
 
 
-def _one_line(error: BaseException) -> str:
+def _join_lines(error: BaseException) -> str:
     return " ".join(str(error).split()).rstrip(".")

@@ -26,7 +26,7 @@ from graphrouter.data.columns import (
     TEXTS,
     NumberColumn,
     TableName,
-    columns_of,
+    list_columns,
 )
 from graphrouter.data.values import parse_flags, parse_ids, parse_numbers, parse_texts
 from graphrouter.exceptions import DataError
@@ -53,14 +53,14 @@ def normalise_frames(
     """
     source = {name: (sources or {}).get(name, f"{name} table") for name in TABLES}
     raw = {
-        name: _checked_columns(frames.get(name), name, source[name])
+        name: _check_columns(frames.get(name), name, source[name])
         for name in TABLES
         if name != "tasks"
     }
-    queries = _queries(raw["queries"], source["queries"])
-    models = _models(raw["models"], source["models"])
-    tasks = _tasks(frames.get("tasks"), queries, source["tasks"])
-    outcomes = _outcomes(raw["outcomes"], queries, models, source)
+    queries = _clean_queries(raw["queries"], source["queries"])
+    models = _clean_models(raw["models"], source["models"])
+    tasks = _clean_tasks(frames.get("tasks"), queries, source["tasks"])
+    outcomes = _clean_outcomes(raw["outcomes"], queries, models, source)
     return {"queries": queries, "models": models, "outcomes": outcomes, "tasks": tasks}
 
 
@@ -76,7 +76,7 @@ def pair_positions(
     return rows.astype(np.int64), columns.astype(np.int64)
 
 
-def _checked_columns(frame: pd.DataFrame | None, table: TableName, source: str) -> pd.DataFrame:
+def _check_columns(frame: pd.DataFrame | None, table: TableName, source: str) -> pd.DataFrame:
     if not isinstance(frame, pd.DataFrame):
         received = "nothing" if frame is None else f"a {type(frame).__name__}"
         raise DataError(
@@ -104,8 +104,8 @@ def _checked_columns(frame: pd.DataFrame | None, table: TableName, source: str) 
 
 
 def _warn_of_near_misses(frame: pd.DataFrame, table: TableName, source: str) -> None:
-    absent = [name for name in columns_of(table) if name not in frame.columns]
-    for column in frame.columns.difference(list(columns_of(table))):
+    absent = [name for name in list_columns(table) if name not in frame.columns]
+    for column in frame.columns.difference(list(list_columns(table))):
         name = str(column).lower()
         close = difflib.get_close_matches(name, absent, n=1, cutoff=0.7)
         close = (
@@ -120,20 +120,20 @@ def _warn_of_near_misses(frame: pd.DataFrame, table: TableName, source: str) -> 
             logger.warning("%s: column %r is not used; was %r meant?", source, column, close[0])
 
 
-def _queries(raw: pd.DataFrame, source: str) -> pd.DataFrame:
+def _clean_queries(raw: pd.DataFrame, source: str) -> pd.DataFrame:
     if raw.empty:
         raise DataError(f"{source}: there are no rows; expected one a query.")
     frame = raw.copy()
     frame["query_id"] = parse_ids(raw["query_id"], source, "query_id")
     frame["task"] = parse_texts(raw["task"], source, "task")
-    frame["prompt"] = _prompts(raw["prompt"], source)
+    frame["prompt"] = _clean_prompts(raw["prompt"], source)
     _refuse_duplicates(frame, "queries", source)
     if "split" in raw.columns:
-        frame = _with_checked_split(frame, source)
+        frame = _check_split_column(frame, source)
     return frame
 
 
-def _prompts(column: pd.Series, source: str) -> pd.Series:
+def _clean_prompts(column: pd.Series, source: str) -> pd.Series:
     # Prompts are taken as they are, so a missing one and one that is no text are both mistakes.
     wrong = np.fromiter(
         (not isinstance(value, str) for value in column), dtype=bool, count=len(column)
@@ -172,7 +172,7 @@ def _is_no_unicode(text: str) -> bool:
     return False
 
 
-def _with_checked_split(frame: pd.DataFrame, source: str) -> pd.DataFrame:
+def _check_split_column(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     split = parse_texts(frame["split"], source, "split")
     if split.isna().all():
         return frame.drop(columns="split")
@@ -193,14 +193,14 @@ def _with_checked_split(frame: pd.DataFrame, source: str) -> pd.DataFrame:
         row = int(np.flatnonzero(twice)[np.argmax(conflict)])
         other = int(np.argmax((prompts == prompts.iloc[row]).to_numpy(dtype=bool)))
         raise DataError(
-            f"{source}, row {row + 1}: the prompt {_short(prompts.iloc[row])} is in split "
+            f"{source}, row {row + 1}: the prompt {_shorten(prompts.iloc[row])} is in split "
             f"{split.iloc[row]!r}, "
             f"but in {split.iloc[other]!r} in row {other + 1}. Keep it on one side."
         )
     return frame.assign(split=split)
 
 
-def _models(raw: pd.DataFrame, source: str) -> pd.DataFrame:
+def _clean_models(raw: pd.DataFrame, source: str) -> pd.DataFrame:
     frame = raw.copy()
     frame["model"] = parse_ids(raw["model"], source, "model")
     _refuse_duplicates(frame, "models", source)
@@ -211,31 +211,33 @@ def _models(raw: pd.DataFrame, source: str) -> pd.DataFrame:
         )
     for name in TEXTS["models"]:
         frame[name] = (
-            parse_texts(raw[name], source, name) if name in raw.columns else _no_texts(len(raw))
+            parse_texts(raw[name], source, name)
+            if name in raw.columns
+            else _make_blank_texts(len(raw))
         )
     for column in NUMBERS["models"]:
-        frame[column.name] = _numbers(raw, column, source)
+        frame[column.name] = _clean_numbers(raw, column, source)
     for name in CAPABILITIES:
         stated = raw[name] if name in raw.columns else pd.Series([None] * len(raw), dtype=object)
         frame[name] = parse_flags(stated, source, name)
     return frame[
-        [*columns_of("models"), *(c for c in raw.columns if c not in columns_of("models"))]
+        [*list_columns("models"), *(c for c in raw.columns if c not in list_columns("models"))]
     ]
 
 
-def _tasks(raw: pd.DataFrame | None, queries: pd.DataFrame, source: str) -> pd.DataFrame:
+def _clean_tasks(raw: pd.DataFrame | None, queries: pd.DataFrame, source: str) -> pd.DataFrame:
     if raw is None or (
         isinstance(raw, pd.DataFrame) and raw.shape == (0, 0)
     ):  # JSON Lines has no header to keep
-        named = pd.DataFrame({"task": _no_texts(0), "description": _no_texts(0)})
+        named = pd.DataFrame({"task": _make_blank_texts(0), "description": _make_blank_texts(0)})
     else:
-        raw = _checked_columns(raw, "tasks", source)
+        raw = _check_columns(raw, "tasks", source)
         named = pd.DataFrame({"task": parse_ids(raw["task"], source, "task")})
         described = "description" in raw.columns
         named["description"] = (
             parse_texts(raw["description"], source, "description")
             if described
-            else _no_texts(len(raw))
+            else _make_blank_texts(len(raw))
         )
         _refuse_duplicates(named, "tasks", source)
     used = queries["task"].dropna().unique()
@@ -243,12 +245,12 @@ def _tasks(raw: pd.DataFrame | None, queries: pd.DataFrame, source: str) -> pd.D
     if not added:
         return named
     return pd.concat(
-        [named, pd.DataFrame({"task": added, "description": _no_texts(len(added))})],
+        [named, pd.DataFrame({"task": added, "description": _make_blank_texts(len(added))})],
         ignore_index=True,
     )
 
 
-def _outcomes(
+def _clean_outcomes(
     raw: pd.DataFrame, queries: pd.DataFrame, models: pd.DataFrame, source: Mapping[TableName, str]
 ) -> pd.DataFrame:
     name = source["outcomes"]
@@ -262,7 +264,11 @@ def _outcomes(
         if (positions < 0).any():
             row = int(np.argmax(positions < 0))
             where = source["queries"] if table == "queries" else source["models"]
-            near = _nearest(str(frame[key].iloc[row]), models["model"]) if table == "models" else ""
+            near = (
+                _suggest_nearest(str(frame[key].iloc[row]), models["model"])
+                if table == "models"
+                else ""
+            )
             received = repr(frame[key].iloc[row])
             raise DataError(
                 f"{name}, row {row + 1}: {key} {received} is not in {where}.{near} Add it there, "
@@ -270,14 +276,14 @@ def _outcomes(
             )
     _refuse_duplicates(frame, "outcomes", name, codes=rows * len(models) + columns)
     for column in NUMBERS["outcomes"]:
-        frame[column.name] = _numbers(raw, column, name)
-    frame["cost_usd"] = _filled_cost(frame, models, columns)
+        frame[column.name] = _clean_numbers(raw, column, name)
+    frame["cost_usd"] = _fill_cost(frame, models, columns)
     if "answer" in raw.columns:
         frame["answer"] = parse_texts(raw["answer"], name, "answer")
     return frame
 
 
-def _filled_cost(outcomes: pd.DataFrame, models: pd.DataFrame, columns: IntArray) -> FloatArray:
+def _fill_cost(outcomes: pd.DataFrame, models: pd.DataFrame, columns: IntArray) -> FloatArray:
     """Recorded cost, and tokens times price where only those are known.
 
     (num_outcomes,), US dollars, NaN = unknown.
@@ -291,7 +297,7 @@ def _filled_cost(outcomes: pd.DataFrame, models: pd.DataFrame, columns: IntArray
     return filled
 
 
-def _numbers(raw: pd.DataFrame, column: NumberColumn, source: str) -> FloatArray:
+def _clean_numbers(raw: pd.DataFrame, column: NumberColumn, source: str) -> FloatArray:
     """Values of a column of numbers, (num_rows,), NaN = not known; an absent column is all NaN."""
     if column.name not in raw.columns:
         return np.full(len(raw), np.nan)
@@ -336,14 +342,14 @@ def _refuse_duplicates(
         )
 
 
-def _no_texts(length: int) -> pd.Series:
+def _make_blank_texts(length: int) -> pd.Series:
     return pd.Series([np.nan] * length, dtype="str")
 
 
-def _nearest(received: str, known: pd.Series) -> str:
+def _suggest_nearest(received: str, known: pd.Series) -> str:
     close = difflib.get_close_matches(received, list(known), n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")

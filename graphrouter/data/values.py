@@ -39,7 +39,7 @@ def parse_ids(column: pd.Series, source: str, name: str) -> pd.Series:
     texts = (
         column
         if isinstance(column.dtype, pd.StringDtype)
-        else column.map(_id_text, na_action="ignore")
+        else column.map(_write_id, na_action="ignore")
     )
     texts = texts.astype("str")
     wrong = (texts.isna() | (texts.str.strip() == "")).to_numpy(dtype=bool)
@@ -52,7 +52,7 @@ def parse_ids(column: pd.Series, source: str, name: str) -> pd.Series:
     return texts.reset_index(drop=True)
 
 
-def _id_text(value: Any) -> str:
+def _write_id(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
@@ -73,7 +73,7 @@ def parse_texts(column: pd.Series, source: str, name: str) -> pd.Series:
                     f"{source}, row {row + 1}: {name} is {value!r}; expected text. Write it as "
                     "one piece of text."
                 )
-        column = column.map(_id_text, na_action="ignore")
+        column = column.map(_write_id, na_action="ignore")
     texts = column.astype("str").reset_index(drop=True)
     return texts.where(texts.str.strip() != "")
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from graphrouter.data import RoutingDataset, Split
-from graphrouter.data.splits import check_split, model_families, prompt_key
+from graphrouter.data.splits import check_split, group_families, prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.channels import ChannelScaler
@@ -116,7 +116,7 @@ def prepare(
 
 def _families(data: RoutingDataset, pool: ModelPool) -> IntArray:
     """Number of each model's family: (num_models,)."""
-    family_of = dict(zip(data.models["model"], model_families(data.models), strict=True))
+    family_of = dict(zip(data.models["model"], group_families(data.models), strict=True))
     return np.asarray(
         pd.factorize(np.array([family_of[name] for name in pool.names]))[0], dtype=np.int64
     )

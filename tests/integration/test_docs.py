@@ -29,7 +29,7 @@ from graphrouter.bench.evaluation.benchmark import Plan, results_table
 from graphrouter.bench.evaluation.benchmark.benchmark_run import cells_table
 from graphrouter.cli.app import app, run
 from graphrouter.config import TrainConfig, parse_config
-from graphrouter.data.columns import TABLES, columns_of
+from graphrouter.data.columns import TABLES, list_columns
 from graphrouter.policy import PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -258,7 +258,10 @@ def test_commands_options_and_names_exist(page: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "names"),
     [
-        ("docs/data.md", {*TABLES, *(column for table in TABLES for column in columns_of(table))}),
+        (
+            "docs/data.md",
+            {*TABLES, *(column for table in TABLES for column in list_columns(table))},
+        ),
         (
             "docs/policies.md",
             {*gr.Policy.model_fields, *PRESETS, *gr.Decision.__dataclass_fields__},

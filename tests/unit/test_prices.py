@@ -22,7 +22,7 @@ from genai_prices.types import (
 from graphrouter import prices
 from graphrouter.exceptions import DataError
 from graphrouter.pool import ModelCard
-from graphrouter.prices import ListedPrice, fill_prices, listed_price
+from graphrouter.prices import ListedPrice, fill_prices, find_listed_price
 
 
 def entry(
@@ -61,7 +61,7 @@ def small_list(monkeypatch: pytest.MonkeyPatch) -> None:
             models=[entry("acme-1", tiers, "15", 8000), entry("acme-voice", None, None)],
         ),
     ]
-    monkeypatch.setattr(prices, "_providers", lambda: providers)
+    monkeypatch.setattr(prices, "_load_providers", lambda: providers)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_well_known_models_are_listed(name: str, monkeypatch: pytest.MonkeyPatch
         raise AssertionError("a connection was opened")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    listed = listed_price(name)
+    listed = find_listed_price(name)
     assert 0 < listed.input_usd_per_mtok < listed.output_usd_per_mtok < 1000
     assert listed.name.endswith(name.partition("/")[2] or name)
 
@@ -81,15 +81,19 @@ def test_well_known_models_are_listed(name: str, monkeypatch: pytest.MonkeyPatch
 def test_the_maker_counts_before_those_who_sell_it_too_and_the_lowest_tier_before_the_others() -> (
     None
 ):
-    assert listed_price("acme-1") == ListedPrice("acme/acme-1", 3.0, 15.0, 8000)
-    assert listed_price("ACME-1") == listed_price("acme/acme-1") == listed_price("Acme/acme-1")
-    assert listed_price("south/acme-1") == ListedPrice("south/acme-1", 9.0, 9.0, None)
+    assert find_listed_price("acme-1") == ListedPrice("acme/acme-1", 3.0, 15.0, 8000)
+    assert (
+        find_listed_price("ACME-1")
+        == find_listed_price("acme/acme-1")
+        == find_listed_price("Acme/acme-1")
+    )
+    assert find_listed_price("south/acme-1") == ListedPrice("south/acme-1", 9.0, 9.0, None)
 
 
 @pytest.mark.usefixtures("small_list")
 def test_providers_of_one_price_are_as_good_as_one() -> None:
-    assert listed_price("same") == ListedPrice("north/same", 1.0, 2.0, None)
-    assert listed_price("solo-7b").name == "north/solo-7b"
+    assert find_listed_price("same") == ListedPrice("north/same", 1.0, 2.0, None)
+    assert find_listed_price("solo-7b").name == "north/solo-7b"
 
 
 @pytest.mark.usefixtures("small_list")
@@ -113,7 +117,7 @@ def test_providers_of_one_price_are_as_good_as_one() -> None:
 )
 def test_what_the_list_cannot_say_is_one_clear_line(name: str, said: str) -> None:
     with pytest.raises(DataError) as caught:
-        listed_price(name)
+        find_listed_price(name)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -52,7 +52,7 @@ def assemble(
     Raises:
         DataError: Nothing is left, or a table breaks the contract.
     """
-    kept = _with_text(queries) & _on_one_side(queries)
+    kept = _keep_with_text(queries) & _put_on_one_side(queries)
     observed = outcomes[
         outcomes["effect"].notna().to_numpy() & kept[outcomes["query"].to_numpy(dtype=np.int64)]
     ]
@@ -60,7 +60,7 @@ def assemble(
         raise DataError(
             f"{name}: the source has no graded answer, so there is no outcome to learn from."
         )
-    runs = _averaged(
+    runs = _average_runs(
         observed.assign(
             query_id=queries["query_id"].to_numpy()[observed["query"].to_numpy(dtype=np.int64)]
         )
@@ -80,7 +80,7 @@ def assemble(
     return RoutingDataset.from_frames(queries=wanted, models=cards, outcomes=runs, name=name)
 
 
-def outcome_numbers(
+def parse_outcome_numbers(
     column: Iterable[Any], file: Path, field: str, *, called: str | None = None
 ) -> FloatArray:
     """A column of a source as numbers: (num_rows,) float64, NaN = not recorded.
@@ -112,7 +112,7 @@ def outcome_numbers(
     return values
 
 
-def without_free_models(outcomes: pd.DataFrame) -> pd.DataFrame:
+def drop_free_models(outcomes: pd.DataFrame) -> pd.DataFrame:
     """The outcomes without the costs of models that never cost anything.
 
     Those were run at home, and nobody recorded a price.
@@ -129,7 +129,7 @@ def without_free_models(outcomes: pd.DataFrame) -> pd.DataFrame:
     return outcomes.assign(cost_usd=outcomes["cost_usd"].mask(free))
 
 
-def prompt_texts(column: Iterable[Any], *, turns: bool = False) -> list[str | None]:
+def parse_prompts(column: Iterable[Any], *, turns: bool = False) -> list[str | None]:
     r"""The prompts as text, None where there is none.
 
     A half of a surrogate pair becomes a question mark.
@@ -140,26 +140,26 @@ def prompt_texts(column: Iterable[Any], *, turns: bool = False) -> list[str | No
         turns: Join the turns of a conversation by an empty line.
 
     Example:
-        >>> prompt_texts(["Hello.", '["One.", "Two."]', " ", None], turns=True)
+        >>> parse_prompts(["Hello.", '["One.", "Two."]', " ", None], turns=True)
         ['Hello.', 'One.\n\nTwo.', None, None]
     """
-    return [_text(value, turns=turns) for value in column]
+    return [_read_text(value, turns=turns) for value in column]
 
 
-def _text(value: Any, *, turns: bool) -> str | None:
-    found = _turns(value) if turns else None
+def _read_text(value: Any, *, turns: bool) -> str | None:
+    found = _read_turns(value) if turns else None
     text = "\n\n".join(found) if found else value
     if not isinstance(text, str) or not text.strip():
         return None
     return text.encode(errors="replace").decode()
 
 
-def _turns(value: Any) -> list[str] | None:
+def _read_turns(value: Any) -> list[str] | None:
     """The turns of a conversation; None where the value is none."""
     if isinstance(value, str):
         if not (value.startswith("[") and value.rstrip().endswith("]")):
             return None
-        value = _literal(value)
+        value = _parse_literal(value)
     if isinstance(value, np.ndarray | tuple):
         value = list(value)
     return (
@@ -169,7 +169,7 @@ def _turns(value: Any) -> list[str] | None:
     )
 
 
-def _literal(text: str) -> Any:
+def _parse_literal(text: str) -> Any:
     """The list that a text spells in JSON or in Python.
 
     None where it spells none. Nothing is run.
@@ -188,7 +188,7 @@ def _literal(text: str) -> Any:
         return None
 
 
-def _with_text(queries: pd.DataFrame) -> BoolArray:
+def _keep_with_text(queries: pd.DataFrame) -> BoolArray:
     """Which queries have a prompt, (num_queries,)."""
     has_text: BoolArray = np.array(
         [isinstance(prompt, str) for prompt in queries["prompt"]], dtype=bool
@@ -203,7 +203,7 @@ def _with_text(queries: pd.DataFrame) -> BoolArray:
     return has_text
 
 
-def _on_one_side(queries: pd.DataFrame) -> BoolArray:
+def _put_on_one_side(queries: pd.DataFrame) -> BoolArray:
     """Which queries are not copies of one in an earlier split, (num_queries,)."""
     if "split" not in queries.columns:
         return np.ones(len(queries), dtype=bool)
@@ -221,7 +221,7 @@ def _on_one_side(queries: pd.DataFrame) -> BoolArray:
     return first
 
 
-def _averaged(runs: pd.DataFrame) -> pd.DataFrame:
+def _average_runs(runs: pd.DataFrame) -> pd.DataFrame:
     """One row a (query, model) pair: means over its runs.
 
     A number is averaged over the runs that recorded it.

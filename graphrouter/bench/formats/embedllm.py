@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from graphrouter.bench.formats.assemble import assemble, outcome_numbers, prompt_texts
-from graphrouter.bench.formats.files import (
-    column_names,
+from graphrouter.bench.formats.assemble import assemble, parse_outcome_numbers, parse_prompts
+from graphrouter.bench.formats.source_files import (
     find_files,
+    find_split_in_name,
+    read_column_names,
     read_columns,
     require_columns,
-    split_in_name,
 )
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
@@ -51,7 +51,7 @@ def read_embedllm(source: Path) -> RoutingDataset:
             f"{source} has neither train.csv nor val.csv nor test.csv (found: {names}). Name the "
             "label file itself."
         )
-    rows = pd.concat([_labels(file) for file in files], ignore_index=True)
+    rows = pd.concat([_read_labels(file) for file in files], ignore_index=True)
     key = ["split", "prompt_id"]
     codes = rows.groupby(key, sort=False, dropna=False).ngroup()
     first = rows.loc[~rows.duplicated(key), ["prompt_id", "category", "prompt", "split"]]
@@ -59,7 +59,7 @@ def read_embedllm(source: Path) -> RoutingDataset:
         {
             "query_id": first["prompt_id"],
             "task": first["category"],
-            "prompt": prompt_texts(first["prompt"]),
+            "prompt": parse_prompts(first["prompt"]),
             "split": first["split"],
         }
     )
@@ -69,22 +69,22 @@ def read_embedllm(source: Path) -> RoutingDataset:
     return assemble(queries.reset_index(drop=True), outcomes, name="embedllm")
 
 
-def _labels(file: Path) -> pd.DataFrame:
+def _read_labels(file: Path) -> pd.DataFrame:
     """Rows of one label file: prompt_id, model, effect, prompt, category, split.
 
     `category` is None where the file has none.
     """
-    there = column_names(file)
+    there = read_column_names(file)
     require_columns(there, ("prompt_id", "model_id", "label"), file, form=_FORM)
     texts = [column for column in ("model_name", "category", "prompt") if column in there]
     rows = read_columns(
         file, ["prompt_id", "model_id", "label", *texts], repeated=["prompt_id", "model_id", *texts]
     )
     rows = rows.astype({column: "object" for column in rows.columns if column != "label"})
-    rows["effect"] = outcome_numbers(rows["label"], file, "effect", called="label")
+    rows["effect"] = parse_outcome_numbers(rows["label"], file, "effect", called="label")
     if "prompt" not in rows.columns:
         rows["prompt"] = rows["prompt_id"].map(
-            _order(file.with_name(_QUESTIONS), "prompt_id", "prompt")
+            _read_order(file.with_name(_QUESTIONS), "prompt_id", "prompt")
         )
         if rows["prompt"].isna().any():
             row = int(rows["prompt"].isna().to_numpy().argmax())
@@ -94,16 +94,16 @@ def _labels(file: Path) -> pd.DataFrame:
             )
     names = rows["model_name"] if "model_name" in rows.columns else rows["model_id"]
     if "model_name" not in rows.columns and file.with_name(_MODELS).is_file():
-        names = names.map(_order(file.with_name(_MODELS), "model_id", "model_name")).fillna(
+        names = names.map(_read_order(file.with_name(_MODELS), "model_id", "model_name")).fillna(
             rows["model_id"]
         )
     category = rows["category"] if "category" in rows.columns else None
     return rows[["prompt_id", "prompt", "effect"]].assign(
-        model=names, category=category, split=split_in_name(file)
+        model=names, category=category, split=find_split_in_name(file)
     )
 
 
-def _order(file: Path, key: str, value: str) -> dict[str, str]:
+def _read_order(file: Path, key: str, value: str) -> dict[str, str]:
     """One column of an order file by its id.
 
     Raises:
@@ -114,6 +114,6 @@ def _order(file: Path, key: str, value: str) -> dict[str, str]:
             f"There is no {file}, which should give the {value} of each {key}. Put it beside the "
             "label file."
         )
-    require_columns(column_names(file), (key, value), file, form=f"EmbedLLM's {file.name}")
+    require_columns(read_column_names(file), (key, value), file, form=f"EmbedLLM's {file.name}")
     order = read_columns(file, [key, value])
     return dict(zip(order[key], order[value], strict=True))

@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from graphrouter.bench.formats.assemble import assemble, outcome_numbers, prompt_texts
-from graphrouter.bench.formats.files import (
+from graphrouter.bench.formats.assemble import assemble, parse_outcome_numbers, parse_prompts
+from graphrouter.bench.formats.source_files import (
     find_files,
+    find_split_in_name,
     read_json,
     read_rows,
     require_columns,
-    split_in_name,
 )
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
@@ -61,7 +61,7 @@ def read_llmrouter(source: Path) -> RoutingDataset:
                 f"{source} has no .jsonl file with the key 'model_name' (found: {names}). "
                 f"Expected {_FORM}."
             )
-    rows = pd.concat([_rows(file, frame) for file, frame in frames.items()], ignore_index=True)
+    rows = pd.concat([_read_rows(file, frame) for file, frame in frames.items()], ignore_index=True)
     if rows["split"].isna().any():
         rows["split"] = None
     key = ["split", "task", "prompt"]
@@ -74,39 +74,44 @@ def read_llmrouter(source: Path) -> RoutingDataset:
         queries = queries.drop(columns="embedding_id")
     outcomes = rows.drop(columns=[*key, "embedding_id"]).assign(query=codes)
     return assemble(
-        queries, outcomes, name="llmrouter", models=_candidates(source) if source.is_dir() else None
+        queries,
+        outcomes,
+        name="llmrouter",
+        models=_read_candidates(source) if source.is_dir() else None,
     )
 
 
-def _rows(file: Path, frame: pd.DataFrame) -> pd.DataFrame:
+def _read_rows(file: Path, frame: pd.DataFrame) -> pd.DataFrame:
     """Rows of one routing file in our terms."""
     require_columns(frame.columns, _NEEDED, file, form=_FORM)
     numbers = {
-        name: outcome_numbers(frame[key], file, name, called=key)
+        name: parse_outcome_numbers(frame[key], file, name, called=key)
         for key, name in _NUMBERS.items()
         if key in frame.columns
     }
     return pd.DataFrame(
         {
-            "split": split_in_name(file),
+            "split": find_split_in_name(file),
             "task": frame["task_name"],
-            "prompt": prompt_texts(frame["query"]),
+            "prompt": parse_prompts(frame["query"]),
             "embedding_id": frame["embedding_id"] if "embedding_id" in frame.columns else None,
             "model": frame["model_name"],
-            "effect": outcome_numbers(frame["performance"], file, "effect", called="performance"),
+            "effect": parse_outcome_numbers(
+                frame["performance"], file, "effect", called="performance"
+            ),
             **numbers,
         }
     )
 
 
-def _candidates(folder: Path) -> pd.DataFrame | None:
+def _read_candidates(folder: Path) -> pd.DataFrame | None:
     """The cards of the first candidates file in the folder; None where there is none."""
     for file in sorted(folder.rglob("*.json")):
         value = read_json(file)
         if _is_candidates(value):
             return pd.DataFrame(
                 [
-                    {"model": name, **_card(entry, f"{file}, {name}")}
+                    {"model": name, **_make_card(entry, f"{file}, {name}")}
                     for name, entry in value.items()
                 ]
             )
@@ -130,7 +135,7 @@ def _is_candidates(value: Any) -> bool:
     )
 
 
-def _card(entry: dict[str, Any], where: str) -> dict[str, Any]:
+def _make_card(entry: dict[str, Any], where: str) -> dict[str, Any]:
     size = _SIZE.fullmatch(str(entry.get("size") or ""))
     card = {ours: entry.get(theirs) for theirs, ours in _CARD.items()}
     for price in ("input_usd_per_mtok", "output_usd_per_mtok"):

@@ -14,11 +14,16 @@ import pandas as pd
 
 from graphrouter.bench.formats.assemble import (
     assemble,
-    outcome_numbers,
-    prompt_texts,
-    without_free_models,
+    drop_free_models,
+    parse_outcome_numbers,
+    parse_prompts,
 )
-from graphrouter.bench.formats.files import find_files, json_objects, read_json, require_columns
+from graphrouter.bench.formats.source_files import (
+    find_files,
+    read_json,
+    read_json_objects,
+    require_columns,
+)
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
 
@@ -69,7 +74,7 @@ def read_llmrouterbench(source: Path) -> RoutingDataset:
         list(queries.values()), columns=["query_id", "task", "prompt", "source_split"]
     )
     asked["prompt"] = asked["prompt"].astype(object).where(asked["prompt"].notna(), None)
-    return assemble(asked, without_free_models(outcomes), name="llmrouterbench")
+    return assemble(asked, drop_free_models(outcomes), name="llmrouterbench")
 
 
 def _read_file(
@@ -88,8 +93,8 @@ def _read_file(
     if result.get("demo"):
         logger.warning("%s is a demo run and is left out.", file)
         return None
-    run = _run_of(file, result)
-    records = json_objects(result["records"], file)
+    run = _parse_run(file, result)
+    records = read_json_objects(result["records"], file)
     for row, record in enumerate(records, start=1):
         for needed in ("index", "score"):
             if needed not in record:
@@ -98,7 +103,7 @@ def _read_file(
                     f"Expected {_FORM}."
                 )
     keys = [(run.dataset, run.split, str(record["index"])) for record in records]
-    prompts = prompt_texts([_prompt(record) for record in records])
+    prompts = parse_prompts([_read_prompt(record) for record in records])
     for row, (key, prompt) in enumerate(zip(keys, prompts, strict=True), start=1):
         query = {
             "query_id": "/".join(key),
@@ -113,11 +118,11 @@ def _read_file(
                 "Keep files of one version of the benchmark together."
             )
     numbers = {
-        name: outcome_numbers([record.get(key) for record in records], file, name, called=key)
+        name: parse_outcome_numbers([record.get(key) for record in records], file, name, called=key)
         for key, name in _NUMBERS.items()
     }
     outcomes = pd.DataFrame({"model": run.model, **numbers})
-    outcomes["effect"] = outcome_numbers(
+    outcomes["effect"] = parse_outcome_numbers(
         [record["score"] for record in records], file, "effect", called="score"
     )
     tokens = outcomes[["input_tokens", "output_tokens"]]
@@ -125,7 +130,7 @@ def _read_file(
     return outcomes.assign(query=pd.Series(keys, dtype=object))
 
 
-def _run_of(file: Path, result: dict[str, Any]) -> _Run:
+def _parse_run(file: Path, result: dict[str, Any]) -> _Run:
     """Dataset, split and model: what the file says, else what its path says."""
     above = [folder.name for folder in file.absolute().parents]
     stated = [result.get(key) for key in ("dataset_name", "split", "model_name")]
@@ -140,6 +145,6 @@ def _run_of(file: Path, result: dict[str, Any]) -> _Run:
     )
 
 
-def _prompt(record: dict[str, Any]) -> Any:
+def _read_prompt(record: dict[str, Any]) -> Any:
     asked = record.get("origin_query") or record.get("prompt")
     return json.dumps(asked, ensure_ascii=False) if isinstance(asked, list | dict) else asked

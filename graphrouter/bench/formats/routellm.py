@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from graphrouter.bench.formats.assemble import assemble, outcome_numbers, prompt_texts
-from graphrouter.bench.formats.files import find_files, read_rows, require_columns
+from graphrouter.bench.formats.assemble import assemble, parse_outcome_numbers, parse_prompts
+from graphrouter.bench.formats.source_files import find_files, read_rows, require_columns
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
 from graphrouter.types import FloatArray
@@ -35,7 +35,7 @@ def read_routellm(source: Path) -> RoutingDataset:
         DataError: A column is missing, or a row does not say who won.
     """
     files = find_files(source, (".parquet", ".csv", ".jsonl", ".json"), wanted=_FORM)
-    battles = pd.concat([_battles(file) for file in files], ignore_index=True)
+    battles = pd.concat([_read_battles(file) for file in files], ignore_index=True)
     asked = battles["prompt"].notna().to_numpy()
     battles = battles[asked].reset_index(drop=True)
     prompts = battles["prompt"].drop_duplicates()
@@ -58,7 +58,7 @@ def read_routellm(source: Path) -> RoutingDataset:
     return assemble(queries, pd.concat(sides, ignore_index=True), name="routellm")
 
 
-def _battles(file: Path) -> pd.DataFrame:
+def _read_battles(file: Path) -> pd.DataFrame:
     """Rows of one file: prompt (None = no text), model_a, model_b, share_of_a.
 
     The share is 1 where a won, 0.5 for a tie and 0 where it lost.
@@ -68,10 +68,8 @@ def _battles(file: Path) -> pd.DataFrame:
     for row, (a, b) in enumerate(zip(rows["model_a"], rows["model_b"], strict=True), start=1):
         if a == b:
             raise DataError(f"{file}, row {row}: {a!r} fights itself. Delete the row.")
-    share = (
-        _shares_of_words(rows, file) if "winner" in rows.columns else _shares_of_marks(rows, file)
-    )
-    prompts = pd.Series(prompt_texts(rows["prompt"], turns=True), dtype=object)
+    share = _score_words(rows, file) if "winner" in rows.columns else _score_marks(rows, file)
+    prompts = pd.Series(parse_prompts(rows["prompt"], turns=True), dtype=object)
     return pd.DataFrame(
         {
             "prompt": prompts,
@@ -82,7 +80,7 @@ def _battles(file: Path) -> pd.DataFrame:
     )
 
 
-def _shares_of_words(rows: pd.DataFrame, file: Path) -> FloatArray:
+def _score_words(rows: pd.DataFrame, file: Path) -> FloatArray:
     """What model_a gets of each battle, (num_battles,), from the word in `winner`."""
     shares = []
     for row, word in enumerate(rows["winner"], start=1):
@@ -95,11 +93,11 @@ def _shares_of_words(rows: pd.DataFrame, file: Path) -> FloatArray:
     return np.array(shares, dtype=np.float64)
 
 
-def _shares_of_marks(rows: pd.DataFrame, file: Path) -> FloatArray:
+def _score_marks(rows: pd.DataFrame, file: Path) -> FloatArray:
     """What model_a gets of each battle, (num_battles,), from three columns of which one is 1."""
     require_columns(rows.columns, _MARKS, file, form=_FORM)
     marks = np.column_stack(
-        [outcome_numbers(rows[mark], file, "effect", called=mark) for mark in _MARKS]
+        [parse_outcome_numbers(rows[mark], file, "effect", called=mark) for mark in _MARKS]
     )
     wrong = ~((marks == 0) | (marks == 1)).all(axis=1) | (marks.sum(axis=1) != 1)
     if wrong.any():

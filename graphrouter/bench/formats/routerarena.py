@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from graphrouter.bench.formats.assemble import assemble, outcome_numbers, prompt_texts
-from graphrouter.bench.formats.files import find_files, json_objects, read_json
+from graphrouter.bench.formats.assemble import assemble, parse_outcome_numbers, parse_prompts
+from graphrouter.bench.formats.source_files import find_files, read_json, read_json_objects
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
 
@@ -64,7 +64,7 @@ def read_routerarena(source: Path) -> RoutingDataset:
     found = _Found()
     for file in find_files(source, (".json",), wanted=_FORM):
         if source.is_file() or _PERTURBED not in file.stem:
-            _sort(file, read_json(file), found)
+            _sort_files(file, read_json(file), found)
     if not found.predictions:
         raise DataError(
             f"{source} has no prediction file. Expected {_FORM}; the queries alone carry no "
@@ -75,11 +75,11 @@ def read_routerarena(source: Path) -> RoutingDataset:
         _add_prompts(
             prompts,
             file,
-            _index_of(entries, file),
+            _find_index(entries, file),
             [entry["prompt_formatted"] for entry in entries],
         )
     outcomes = pd.concat(
-        [_outcomes(file, entries, prompts) for file, entries in found.predictions.items()],
+        [_read_outcomes(file, entries, prompts) for file, entries in found.predictions.items()],
         ignore_index=True,
     )
     places = {index: row for row, index in enumerate(prompts)}
@@ -91,16 +91,18 @@ def read_routerarena(source: Path) -> RoutingDataset:
             "prompt": pd.Series(list(prompts.values()), dtype=object),
         }
     )
-    return assemble(queries, outcomes, name="routerarena", models=_cards(found, outcomes["model"]))
+    return assemble(
+        queries, outcomes, name="routerarena", models=_make_cards(found, outcomes["model"])
+    )
 
 
-def _sort(file: Path, value: Any, found: _Found) -> None:
+def _sort_files(file: Path, value: Any, found: _Found) -> None:
     """Put the value where it belongs, or nowhere."""
     first = next(iter(value), None) if isinstance(value, list) else None
     if isinstance(first, dict) and "prediction" in first:
-        found.predictions[file] = json_objects(value, file)
+        found.predictions[file] = read_json_objects(value, file)
     elif isinstance(first, dict) and "prompt_formatted" in first:
-        found.queries[file] = json_objects(value, file)
+        found.queries[file] = read_json_objects(value, file)
     elif isinstance(value, dict) and isinstance(value.get("pipeline_params"), dict):
         found.pools[file.stem] = [
             str(model) for model in value["pipeline_params"].get("models", [])
@@ -115,7 +117,7 @@ def _sort(file: Path, value: Any, found: _Found) -> None:
         )
 
 
-def _index_of(entries: list[dict[str, Any]], file: Path) -> list[str]:
+def _find_index(entries: list[dict[str, Any]], file: Path) -> list[str]:
     """The global index of each entry, which older files write with an underscore."""
     found = []
     for row, entry in enumerate(entries, start=1):
@@ -133,7 +135,7 @@ def _add_prompts(
     prompts: dict[str, str | None], file: Path, indices: list[str], texts: list[Any]
 ) -> None:
     """Add the new queries of a file to `prompts`."""
-    for row, (index, text) in enumerate(zip(indices, prompt_texts(texts), strict=True), start=1):
+    for row, (index, text) in enumerate(zip(indices, parse_prompts(texts), strict=True), start=1):
         if prompts.setdefault(index, text) != text:
             raise DataError(
                 f"{file}, row {row}: {index!r} has another prompt than in an earlier file. Keep "
@@ -141,14 +143,14 @@ def _add_prompts(
             )
 
 
-def _outcomes(
+def _read_outcomes(
     file: Path, entries: list[dict[str, Any]], prompts: dict[str, str | None]
 ) -> pd.DataFrame:
     """Outcomes of one prediction file, `query` being the global index.
 
     `prompts` gains its queries.
     """
-    indices = _index_of(entries, file)
+    indices = _find_index(entries, file)
     for row, entry in enumerate(entries, start=1):
         for key in ("prompt", "prediction"):
             if not entry.get(key):
@@ -156,34 +158,34 @@ def _outcomes(
                     f"{file}, row {row}: {key!r} is missing or empty. Expected {_FORM}."
                 )
     _add_prompts(prompts, file, indices, [entry["prompt"] for entry in entries])
-    usage = list(_token_usage(entries))
-    cost = outcome_numbers(
+    usage = list(_read_token_usage(entries))
+    cost = parse_outcome_numbers(
         [entry.get("cost") for entry in entries], file, "cost_usd", called="cost"
     )
     return pd.DataFrame(
         {
             "query": indices,
             "model": [str(entry["prediction"]) for entry in entries],
-            "effect": outcome_numbers(
+            "effect": parse_outcome_numbers(
                 [entry.get("accuracy") for entry in entries], file, "effect", called="accuracy"
             ),
             "cost_usd": np.where(cost > 0, cost, np.nan),
             **{
-                name: outcome_numbers([tokens.get(name) for tokens in usage], file, name)
+                name: parse_outcome_numbers([tokens.get(name) for tokens in usage], file, name)
                 for name in ("input_tokens", "output_tokens")
             },
         }
     )
 
 
-def _token_usage(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _read_token_usage(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for entry in entries:
         result = entry.get("generated_result")
         usage = result.get("token_usage") if isinstance(result, dict) else None
         yield usage if isinstance(usage, dict) else {}
 
 
-def _cards(found: _Found, answered: pd.Series) -> pd.DataFrame:
+def _make_cards(found: _Found, answered: pd.Series) -> pd.DataFrame:
     """A row for each model that answered or stands in a router's config, priced where stated."""
     pooled = [model for file in found.predictions for model in found.pools.get(file.stem, [])]
     names = list(dict.fromkeys([*answered, *pooled]))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graphrouter.bench.formats.files import json_objects, read_json, require_columns
+from graphrouter.bench.formats.source_files import read_json, read_json_objects, require_columns
 from graphrouter.exceptions import DataError
 
 SIZES = {809: "sub_10", 8400: "full", 420: "robustness"}
@@ -35,7 +35,7 @@ def read_arena_queries(file: Path) -> list[ArenaQuery]:
     """
     if not file.is_file():
         raise DataError(f"There is no file {file}; expected {_FORM}.")
-    entries = json_objects(read_json(file), file)
+    entries = read_json_objects(read_json(file), file)
     if not entries:
         raise DataError(f"{file} holds no queries; expected {_FORM}.")
     queries: dict[str, ArenaQuery] = {}
@@ -55,7 +55,7 @@ def read_arena_queries(file: Path) -> list[ArenaQuery]:
     return list(queries.values())
 
 
-def prediction_entries(
+def make_prediction_entries(
     queries: Sequence[ArenaQuery], chosen: Sequence[str]
 ) -> list[dict[str, Any]]:
     """RouterArena's prediction entries.
@@ -70,12 +70,12 @@ def prediction_entries(
         DataError: The lengths differ.
 
     Example:
-        >>> prediction_entries([ArenaQuery("AIME_1", "Find x.")], ["nano"])[0]["prediction"]
+        >>> make_prediction_entries([ArenaQuery("AIME_1", "Find x.")], ["nano"])[0]["prediction"]
         'nano'
     """
     if len(queries) != len(chosen):
         raise DataError(
-            f"prediction_entries received {len(queries)} queries and {len(chosen)} choices; "
+            f"make_prediction_entries received {len(queries)} queries and {len(chosen)} choices; "
             "expected one a query."
         )
     return [
@@ -91,7 +91,7 @@ def prediction_entries(
     ]
 
 
-def router_config(
+def make_router_config(
     name: str, models: Sequence[str], *, class_name: str = "GraphRouter"
 ) -> dict[str, Any]:
     """RouterArena's config of a router.
@@ -102,7 +102,7 @@ def router_config(
         class_name: Class in RouterArena's own tree that stands for the router.
 
     Example:
-        >>> router_config("mine", ["nano", "grand"])["pipeline_params"]["models"]
+        >>> make_router_config("mine", ["nano", "grand"])["pipeline_params"]["models"]
         ['nano', 'grand']
     """
     return {

@@ -11,8 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from graphrouter.bench.formats.assemble import assemble, outcome_numbers, prompt_texts
-from graphrouter.bench.formats.files import column_names, one_file, read_columns, require_columns
+from graphrouter.bench.formats.assemble import assemble, parse_outcome_numbers, parse_prompts
+from graphrouter.bench.formats.source_files import (
+    find_one_file,
+    read_column_names,
+    read_columns,
+    require_columns,
+)
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
 
@@ -36,8 +41,8 @@ def read_routerbench(source: Path) -> RoutingDataset:
     Raises:
         DataError: A column is missing, the file is a pickle, or a value is out of range.
     """
-    file = one_file(source, (".parquet", ".csv"), wanted=_FORM)
-    columns = column_names(file)
+    file = find_one_file(source, (".parquet", ".csv"), wanted=_FORM)
+    columns = read_column_names(file)
     require_columns(columns, _METADATA[:3], file, form=_FORM)
     models = [column.removesuffix(_COST) for column in columns if column.endswith(_COST)]
     if not models:
@@ -53,7 +58,7 @@ def read_routerbench(source: Path) -> RoutingDataset:
         {
             "query_id": wide["sample_id"],
             "task": wide["eval_name"],
-            "prompt": prompt_texts(wide["prompt"], turns=True),
+            "prompt": parse_prompts(wide["prompt"], turns=True),
         }
     )
     runs = [
@@ -61,8 +66,8 @@ def read_routerbench(source: Path) -> RoutingDataset:
             {
                 "query": np.arange(len(wide)),
                 "model": model,
-                "effect": outcome_numbers(wide[model], file, "effect", called=model),
-                "cost_usd": outcome_numbers(wide[cost], file, "cost_usd", called=cost),
+                "effect": parse_outcome_numbers(wide[model], file, "effect", called=model),
+                "cost_usd": parse_outcome_numbers(wide[cost], file, "cost_usd", called=cost),
             }
         )
         for model, cost in zip(models, costs, strict=True)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from graphrouter.bench.formats.assemble import assemble, outcome_numbers, prompt_texts
-from graphrouter.bench.formats.files import find_files, read_json, require_columns
+from graphrouter.bench.formats.assemble import assemble, parse_outcome_numbers, parse_prompts
+from graphrouter.bench.formats.source_files import find_files, read_json, require_columns
 from graphrouter.data.columns import SplitName
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
@@ -72,21 +72,21 @@ def _read_pool(file: Path) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
         prompts, scores = pool["prompt"][f"{name}_prompt"], pool["data"][f"{name}_score"]
         parts.append(
             (
-                _queries(prompts, task, _SPLITS[name]),
-                _outcomes(scores, pool["model"], len(prompts), file, name),
+                _read_queries(prompts, task, _SPLITS[name]),
+                _read_outcomes(scores, pool["model"], len(prompts), file, name),
             )
         )
     return parts
 
 
-def _queries(prompts: list[Any], task: str, split: SplitName) -> pd.DataFrame:
+def _read_queries(prompts: list[Any], task: str, split: SplitName) -> pd.DataFrame:
     ids = [f"{task}/{split}/{row}" for row in range(len(prompts))]
     return pd.DataFrame(
-        {"query_id": ids, "task": task, "prompt": prompt_texts(prompts), "split": split}
+        {"query_id": ids, "task": task, "prompt": parse_prompts(prompts), "split": split}
     )
 
 
-def _outcomes(
+def _read_outcomes(
     scores: list[Any], models: list[str], num_queries: int, file: Path, name: str
 ) -> pd.DataFrame:
     """Outcomes of one split, in the order of the matrix.
@@ -110,7 +110,7 @@ def _outcomes(
                 "expected one a model."
             )
     columns = [
-        outcome_numbers(
+        parse_outcome_numbers(
             [values[place] for values in scores], file, "effect", called=f"{name}_score of {model}"
         )
         for place, model in enumerate(models)

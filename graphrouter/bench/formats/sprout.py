@@ -12,13 +12,13 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from graphrouter.bench.formats.assemble import assemble, outcome_numbers, prompt_texts
-from graphrouter.bench.formats.files import (
-    column_names,
+from graphrouter.bench.formats.assemble import assemble, parse_outcome_numbers, parse_prompts
+from graphrouter.bench.formats.source_files import (
     find_files,
+    find_split_in_name,
+    read_column_names,
     read_columns,
     require_columns,
-    split_in_name,
 )
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
@@ -53,7 +53,7 @@ def read_sprout(source: Path) -> RoutingDataset:
         outcomes.append(runs.assign(query=runs["query"] + num_before))
         num_before += len(asked)
     return assemble(
-        _with_ids(pd.concat(queries, ignore_index=True)),
+        _add_ids(pd.concat(queries, ignore_index=True)),
         pd.concat(outcomes, ignore_index=True),
         name="sprout",
     )
@@ -61,27 +61,27 @@ def read_sprout(source: Path) -> RoutingDataset:
 
 def _read_file(file: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Queries of one file, and its outcomes with the row of the query in the file."""
-    columns = column_names(file)
+    columns = read_column_names(file)
     require_columns(columns, ("prompt", "dataset"), file, form=_FORM)
-    models = _models(file)
+    models = _list_models(file)
     texts = [
         column for column in ("key", "dataset", "dataset_level", "prompt") if column in columns
     ]
     frame = read_columns(
         file, [*texts, *(f"{model}.{field}" for model in models for field in _FIELDS)]
     )
-    queries = pd.DataFrame({"task": frame["dataset"], "prompt": prompt_texts(frame["prompt"])})
+    queries = pd.DataFrame({"task": frame["dataset"], "prompt": parse_prompts(frame["prompt"])})
     queries["key"] = frame["key"] if "key" in columns else None
     if "dataset_level" in columns:
         queries["dataset_level"] = frame["dataset_level"]
-    split = split_in_name(file)
+    split = find_split_in_name(file)
     if split is not None:
         queries["split"] = split
     runs = []
     for model in models:
         cells = [cell if isinstance(cell, dict) else {} for cell in frame[model]]
         numbers = {
-            name: outcome_numbers(
+            name: parse_outcome_numbers(
                 [cell.get(field) for cell in cells], file, name, called=f"{model}.{field}"
             )
             for field, name in _FIELDS.items()
@@ -90,7 +90,7 @@ def _read_file(file: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return queries, pd.concat(runs, ignore_index=True)
 
 
-def _models(file: Path) -> list[str]:
+def _list_models(file: Path) -> list[str]:
     """Names of the columns that are structs with a score and both token counts.
 
     Raises:
@@ -111,7 +111,7 @@ def _models(file: Path) -> list[str]:
     return models
 
 
-def _with_ids(queries: pd.DataFrame) -> pd.DataFrame:
+def _add_ids(queries: pd.DataFrame) -> pd.DataFrame:
     """The queries with query_id.
 
     The key of the source where it is unique in all files, the row number otherwise.

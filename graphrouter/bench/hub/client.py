@@ -41,13 +41,13 @@ class HubClient:
     ) -> None:
         self._http.close()
 
-    def commit_of(self, revision: str) -> str:
+    def find_commit(self, revision: str) -> str:
         """The full id of the commit that a branch, tag or abbreviated id stands for now.
 
         Raises:
             DataError: The hub cannot be reached, or has no such repository or revision.
         """
-        answer = self._json(
+        answer = self._get_json(
             f"/api/datasets/{self.repo}/revision/{quote(revision, safe='')}",
             f"revision {revision!r}",
         )[0]
@@ -59,7 +59,7 @@ class HubClient:
             )
         return commit
 
-    def files_of(self, commit: str) -> list[RemoteFile]:
+    def list_files(self, commit: str) -> list[RemoteFile]:
         """All files of a commit.
 
         Raises:
@@ -68,14 +68,14 @@ class HubClient:
         files: list[RemoteFile] = []
         page: str | None = f"/api/datasets/{self.repo}/tree/{commit}?recursive=true"
         while page is not None:
-            entries, page = self._json(page, "its list of files")
+            entries, page = self._get_json(page, "its list of files")
             if not isinstance(entries, list):
                 raise DataError(
                     f"{self.endpoint} answered {str(entries)[:80]!r} for {self.repo}; expected a "
                     "list of files."
                 )
             files += [
-                _remote_file(entry, self.repo) for entry in entries if entry.get("type") == "file"
+                _read_entry(entry, self.repo) for entry in entries if entry.get("type") == "file"
             ]
         return files
 
@@ -95,11 +95,11 @@ class HubClient:
         try:
             with self._http.stream("GET", url, headers=headers) as response:
                 self._check(response, file.path)
-                yield self._first_byte(response, start, file.path), response.iter_raw()
+                yield self._find_first_byte(response, start, file.path), response.iter_raw()
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise self._broken(error, file.path) from None
+            raise self._describe_break(error, file.path) from None
 
-    def _json(self, path: str, what: str) -> tuple[Any, str | None]:
+    def _get_json(self, path: str, what: str) -> tuple[Any, str | None]:
         """What the hub answers, and the address of the next page if there is one."""
         url = path if path.startswith("http") else self.endpoint + path
         try:
@@ -107,13 +107,13 @@ class HubClient:
             self._check(response, what)
             return response.json(), response.links.get("next", {}).get("url")
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise self._broken(error, what) from None
+            raise self._describe_break(error, what) from None
         except (json.JSONDecodeError, UnicodeDecodeError):
             raise DataError(
                 f"{self.endpoint} answered no JSON for {what} of {self.repo}. Is it a dataset hub?"
             ) from None
 
-    def _first_byte(self, response: httpx2.Response, start: int, path: str) -> int:
+    def _find_first_byte(self, response: httpx2.Response, start: int, path: str) -> int:
         if response.status_code != httpx2.codes.PARTIAL_CONTENT:
             return 0
         said = response.headers.get("Content-Range", "")
@@ -137,7 +137,7 @@ class HubClient:
         }.get(status, "Run the same command again later.")
         raise DataError(f"{self.endpoint} answered {status} for {what} of {self.repo}. {advice}")
 
-    def _broken(self, error: Exception, what: str) -> DataError:
+    def _describe_break(self, error: Exception, what: str) -> DataError:
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         if isinstance(
             error,
@@ -156,7 +156,7 @@ class HubClient:
         )
 
 
-def _remote_file(entry: dict[str, Any], repo: str) -> RemoteFile:
+def _read_entry(entry: dict[str, Any], repo: str) -> RemoteFile:
     """One entry of the hub's list.
 
     Large files lie in LFS and carry a SHA-256, small ones a git id.

@@ -89,11 +89,11 @@ def fetch_dataset(
     """
     if name not in PUBLIC:
         raise DataError(f"Unknown public dataset {name!r}. Known: {', '.join(PUBLIC)}.")
-    recorded = _recorded_source(folder, PUBLIC[name].repo, revision)
+    recorded = _read_source(folder, PUBLIC[name].repo, revision)
     if recorded is not None and all(
         _is_complete(folder / file.path, file) for file in recorded.files
     ):
-        return _result(recorded, num_downloaded=0)
+        return _make_result(recorded, num_downloaded=0)
 
     # HTTP only where something is to be downloaded
     require_extra("bench", "httpx2", purpose="Fetching a public dataset")
@@ -102,16 +102,16 @@ def fetch_dataset(
     with HubClient(
         endpoint or os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT, PUBLIC[name].repo
     ) as hub:
-        source = recorded or _new_source(hub, PUBLIC[name].wanted, revision)
+        source = recorded or _find_source(hub, PUBLIC[name].wanted, revision)
         folder.mkdir(parents=True, exist_ok=True)
         _write_source(source, folder)
         missing = [file for file in source.files if not _is_complete(folder / file.path, file)]
         for file in missing:
             _download(hub, file, source.commit, folder / file.path, progress or _ignore)
-    return _result(source, num_downloaded=len(missing))
+    return _make_result(source, num_downloaded=len(missing))
 
 
-def checksum_of(file: Path, algorithm: str) -> str:
+def compute_checksum(file: Path, algorithm: str) -> str:
     """The checksum of a file as the hub states it, in hex.
 
     Args:
@@ -128,7 +128,7 @@ def checksum_of(file: Path, algorithm: str) -> str:
     return digest.hexdigest()
 
 
-def _recorded_source(folder: Path, repo: str, revision: str) -> _Source | None:
+def _read_source(folder: Path, repo: str, revision: str) -> _Source | None:
     """What an earlier fetch into the folder recorded; None for an empty folder.
 
     Raises:
@@ -157,10 +157,10 @@ def _recorded_source(folder: Path, repo: str, revision: str) -> _Source | None:
     return source
 
 
-def _new_source(hub: HubClient, wanted: Sequence[str], revision: str) -> _Source:
+def _find_source(hub: HubClient, wanted: Sequence[str], revision: str) -> _Source:
     """The commit that the revision stands for now, with the files that are wanted of it."""
-    commit = hub.commit_of(revision)
-    there = hub.files_of(commit)
+    commit = hub.find_commit(revision)
+    there = hub.list_files(commit)
     files = tuple(
         file for file in there if any(fnmatchcase(file.path, pattern) for pattern in wanted)
     )
@@ -182,7 +182,7 @@ def _write_source(source: _Source, folder: Path) -> None:
 def _is_complete(target: Path, file: RemoteFile) -> bool:
     if not target.is_file() or target.stat().st_size != file.num_bytes:
         return False
-    return checksum_of(target, file.algorithm) == file.checksum
+    return compute_checksum(target, file.algorithm) == file.checksum
 
 
 def _download(
@@ -197,7 +197,7 @@ def _download(
         there = 0
     if there < file.num_bytes or not part.is_file():
         _receive(hub, file, commit, part, there, progress)
-    received = checksum_of(part, file.algorithm)
+    received = compute_checksum(part, file.algorithm)
     if received != file.checksum:
         part.unlink()
         raise DataError(
@@ -226,7 +226,7 @@ def _receive(
         )
 
 
-def _result(source: _Source, *, num_downloaded: int) -> FetchResult:
+def _make_result(source: _Source, *, num_downloaded: int) -> FetchResult:
     num_bytes = sum(file.num_bytes for file in source.files)
     return FetchResult(source.repo, source.commit, len(source.files), num_bytes, num_downloaded)
 

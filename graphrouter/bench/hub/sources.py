@@ -31,7 +31,7 @@ class PublicDataset:
     converts: bool = True
     """The download can be converted as it is, after what `before` says."""
 
-    def next_lines(self, name: str, folder: Path) -> list[str]:
+    def suggest_next(self, name: str, folder: Path) -> list[str]:
         """What to do after the download, a line each."""
         place = shlex.quote(str(folder))
         lines = [line.format(folder=place) for line in self.before]

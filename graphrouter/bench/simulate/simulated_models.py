@@ -172,10 +172,10 @@ class SimulatedModels:
                 for spec in self.specs
             ]
         )
-        frame["description"] = [self._described(i) for i in range(len(self.specs))]
+        frame["description"] = [self._describe(i) for i in range(len(self.specs))]
         return frame
 
-    def _described(self, i: int) -> str:
+    def _describe(self, i: int) -> str:
         labels = [facet.label for task in TASKS for facet in task.facets]
         # Relative to the other models and to its own mean: what sets this model apart
         apart = self.skill - self.skill.mean(axis=0)
@@ -194,7 +194,7 @@ def make_models(count: int, seed: int) -> SimulatedModels:
     specs, skills, wordiness = [], [], []
     for number in range(count):
         rng = np.random.default_rng([seed, 1, number])
-        spec = _variant(_BASE[number % len(_BASE)], number // len(_BASE) + 1, rng)
+        spec = _make_release(_BASE[number % len(_BASE)], number // len(_BASE) + 1, rng)
         family = sorted({base.family for base in _BASE}).index(spec.family)
         of_family = np.random.default_rng([seed, 2, family]).normal(0.0, FAMILY_SPREAD, sum(sizes))
         of_task = np.repeat([spec.skills.get(task.task, 0.0) for task in TASKS], sizes)
@@ -206,7 +206,7 @@ def make_models(count: int, seed: int) -> SimulatedModels:
     return SimulatedModels(tuple(specs), np.array(skills), np.array(wordiness))
 
 
-def _variant(base: ModelSpec, release: int, rng: np.random.Generator) -> ModelSpec:
+def _make_release(base: ModelSpec, release: int, rng: np.random.Generator) -> ModelSpec:
     """`base` itself for release 1, a later release of it otherwise.
 
     A later release has another price and ability.

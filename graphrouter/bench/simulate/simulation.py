@@ -100,9 +100,9 @@ def simulate(
     rng = np.random.default_rng([seed, 3])
     ids = [f"q{number:05d}" for number in range(num_queries)]
 
-    chance = _success(queries, models, rng)
-    input_tokens = _input_tokens(queries, models)
-    log_tokens = _log_output_tokens(queries, models, rng)
+    chance = _compute_success(queries, models, rng)
+    input_tokens = _count_input_tokens(queries, models)
+    log_tokens = _draw_log_output_tokens(queries, models, rng)
     tokens = np.maximum(
         1.0, np.round(np.exp(log_tokens + rng.normal(0.0, TOKEN_SPREAD, log_tokens.shape)))
     )
@@ -113,17 +113,17 @@ def simulate(
         query_ids=tuple(ids),
         models=tuple(spec.model for spec in models.specs),
         effect=chance,
-        cost_usd=_cost(models, input_tokens, expected_tokens),
-        latency_s=_latency(models, expected_tokens),
+        cost_usd=_compute_cost(models, input_tokens, expected_tokens),
+        latency_s=_draw_latency(models, expected_tokens),
     )
     columns = {
         "effect": (rng.random(chance.shape) < chance).astype(np.float64),
-        "cost_usd": np.round(_cost(models, input_tokens, tokens), 9),
+        "cost_usd": np.round(_compute_cost(models, input_tokens, tokens), 9),
         "input_tokens": input_tokens,
         "output_tokens": tokens,
-        "latency_s": np.round(_latency(models, tokens) * noise, 3),
+        "latency_s": np.round(_draw_latency(models, tokens) * noise, 3),
     }
-    observed = _observed(chance.shape, missing, rng)
+    observed = _draw_observed(chance.shape, missing, rng)
     data = RoutingDataset.from_frames(
         queries=pd.DataFrame(
             {
@@ -133,7 +133,7 @@ def simulate(
             }
         ),
         models=models.table,
-        outcomes=_outcomes(truth, columns, observed),
+        outcomes=_draw_outcomes(truth, columns, observed),
         tasks=pd.DataFrame(
             [{"task": task.task, "description": task.description} for task in TASKS]
         ),
@@ -153,7 +153,7 @@ def _check_arguments(num_queries: int, num_models: int, *, seed: int, missing: f
         raise ConfigError(f"missing is {missing}; expected a share from 0 to below 1.")
 
 
-def _success(
+def _compute_success(
     queries: list[SimulatedQuery], models: SimulatedModels, rng: np.random.Generator
 ) -> FloatArray:
     """Probability of success of every pair, (num_queries, num_models).
@@ -174,7 +174,7 @@ def _success(
     return chance
 
 
-def _input_tokens(queries: list[SimulatedQuery], models: SimulatedModels) -> FloatArray:
+def _count_input_tokens(queries: list[SimulatedQuery], models: SimulatedModels) -> FloatArray:
     """Prompt tokens of every pair, (num_queries, num_models).
 
     A family has a tokenizer of its own.
@@ -188,7 +188,7 @@ def _input_tokens(queries: list[SimulatedQuery], models: SimulatedModels) -> Flo
     return tokens
 
 
-def _log_output_tokens(
+def _draw_log_output_tokens(
     queries: list[SimulatedQuery], models: SimulatedModels, rng: np.random.Generator
 ) -> FloatArray:
     """Log of the median completion tokens of every pair, (num_queries, num_models).
@@ -202,7 +202,7 @@ def _log_output_tokens(
     return plain[:, None] + wordiness * (1.0 + 0.5 * (level[:, None] - 0.5))
 
 
-def _cost(
+def _compute_cost(
     models: SimulatedModels, input_tokens: FloatArray, output_tokens: FloatArray
 ) -> FloatArray:
     prices = np.array(
@@ -212,14 +212,14 @@ def _cost(
     return cost
 
 
-def _latency(models: SimulatedModels, output_tokens: FloatArray) -> FloatArray:
+def _draw_latency(models: SimulatedModels, output_tokens: FloatArray) -> FloatArray:
     first = np.array([spec.first_token_s for spec in models.specs])
     speed = np.array([spec.tokens_per_s for spec in models.specs])
     latency: FloatArray = first + output_tokens / speed
     return latency
 
 
-def _observed(shape: tuple[int, ...], missing: float, rng: np.random.Generator) -> BoolArray:
+def _draw_observed(shape: tuple[int, ...], missing: float, rng: np.random.Generator) -> BoolArray:
     """Which pairs were run, of `shape`.
 
     Exactly the share `missing` of them was not, but one always was.
@@ -230,7 +230,7 @@ def _observed(shape: tuple[int, ...], missing: float, rng: np.random.Generator) 
     return observed.reshape(shape)
 
 
-def _outcomes(
+def _draw_outcomes(
     truth: SimulatedTruth, columns: dict[str, FloatArray], observed: BoolArray
 ) -> pd.DataFrame:
     rows, positions = np.nonzero(observed)

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from graphrouter.bench.hub import PUBLIC, fetch_dataset
-from graphrouter.bench.hub.fetch import checksum_of
+from graphrouter.bench.hub.fetch import compute_checksum
 from graphrouter.exceptions import DataError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -402,9 +402,9 @@ def test_a_known_git_id(tmp_path: Path) -> None:
     file = tmp_path / "hello"
     file.write_bytes(b"hello\n")
     assert (
-        checksum_of(file, "git-sha1") == "ce013625030ba8dba906f756967f9e9ca394464a"
+        compute_checksum(file, "git-sha1") == "ce013625030ba8dba906f756967f9e9ca394464a"
     )  # git hash-object
-    assert checksum_of(file, "sha256") == hashlib.sha256(b"hello\n").hexdigest()
+    assert compute_checksum(file, "sha256") == hashlib.sha256(b"hello\n").hexdigest()
 
 
 def test_what_to_do_next_names_the_reader() -> None:
@@ -412,7 +412,7 @@ def test_what_to_do_next_names_the_reader() -> None:
 
     for name, public in PUBLIC.items():
         assert name in READERS
-        lines = public.next_lines(name, Path("my downloads"))
+        lines = public.suggest_next(name, Path("my downloads"))
         converts = [line for line in lines if line.startswith("graphrouter data convert")]
         assert converts == (
             [f"graphrouter data convert --from {name} 'my downloads' --out data/{name}"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from graphrouter.bench.simulate import Simulation
 from graphrouter.config import SplitConfig
 from graphrouter.data import RoutingDataset, Split, load_dataset, split_dataset
-from graphrouter.data.splits import allocate, hold_out_models, model_families
+from graphrouter.data.splits import allocate, group_families, hold_out_models
 from graphrouter.exceptions import DataError
 
 
@@ -201,7 +201,7 @@ def test_families_are_held_out_whole(seed: int) -> None:
 
 
 def families_of(*models: tuple[str, str | None]) -> list[str]:
-    return model_families(pd.DataFrame(models, columns=["model", "family"])).tolist()
+    return group_families(pd.DataFrame(models, columns=["model", "family"])).tolist()
 
 
 def test_modes_of_a_model_are_its_family_where_none_is_named() -> None:

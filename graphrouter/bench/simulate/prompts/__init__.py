@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphrouter.bench.simulate.prompts import code, documents, knowledge, language, reasoning
-from graphrouter.bench.simulate.prompts.draft import Draft, TaskSpec, between, pick
+from graphrouter.bench.simulate.prompts.draft import Draft, TaskSpec, draw_between, pick
 from graphrouter.exceptions import DataError
 
 __all__ = ["TASKS", "Draft", "SimulatedQuery", "TaskSpec", "compose_queries"]
@@ -72,10 +72,10 @@ def compose_queries(count: int, rng: np.random.Generator) -> list[SimulatedQuery
 def _compose_new(task: int, seen: set[str], rng: np.random.Generator) -> SimulatedQuery:
     spec = TASKS[task]
     for _ in range(_MAX_TRIES):
-        facet = between(rng, 0, len(spec.facets) - 1)
+        facet = draw_between(rng, 0, len(spec.facets) - 1)
         level = float(rng.random())
         draft = spec.facets[facet].compose(rng, level)
-        prompt = _dressed(rng, draft.prompt)
+        prompt = _add_small_talk(rng, draft.prompt)
         if prompt not in seen:
             return SimulatedQuery(
                 task=task,
@@ -89,7 +89,7 @@ def _compose_new(task: int, seen: set[str], rng: np.random.Generator) -> Simulat
     )
 
 
-def _dressed(rng: np.random.Generator, prompt: str) -> str:
+def _add_small_talk(rng: np.random.Generator, prompt: str) -> str:
     """The prompt with the small talk of real users around some."""
     if rng.random() < 0.15:
         prompt = pick(rng, _OPENERS) + prompt

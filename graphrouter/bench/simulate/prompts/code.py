@@ -10,12 +10,12 @@ from graphrouter.bench.simulate.prompts.draft import (
     Draft,
     Facet,
     TaskSpec,
-    between,
-    bulleted,
+    draw_between,
+    join_bullets,
     pick,
     pick_by_level,
     pick_some,
-    scaled,
+    scale,
 )
 
 # Goals go from easy to hard.
@@ -99,9 +99,9 @@ def _writing(
 ) -> Draft:
     """A programming job: a goal near the level, and more rules to keep the higher it is."""
     goal = pick_by_level(rng, goals, level)
-    constraints = pick_some(rng, rules, scaled(level, 0, 5) + between(rng, 0, 1))
+    constraints = pick_some(rng, rules, scale(level, 0, 5) + draw_between(rng, 0, 1))
     style = rng.random()
-    listed = bulleted(constraints) if constraints and style < 0.4 else " ".join(constraints)
+    listed = join_bullets(constraints) if constraints and style < 0.4 else " ".join(constraints)
     joint = "\n" if listed.startswith("-") else " "
     return Draft(
         f"{pick(rng, openers).format(goal)}{joint}{listed}".strip(),
@@ -191,68 +191,74 @@ def _ask(rng: np.random.Generator, lines: Sequence[str], *, call: str) -> Draft:
 def _loops(rng: np.random.Generator, level: float) -> Draft:
     a, b, c = pick_some(rng, _VARIABLES, 3)
     body = [
-        f"        {a} += i * {between(rng, 2, 7)}",
-        f"        {b} = ({b} + {a}) % {between(rng, 5, 31)}",
-        f"        if i % {between(rng, 2, 5)} == {between(rng, 0, 1)}:\n            {c} ^= {a}",
-        f"        if {b} > {between(rng, 3, 12)}:\n            continue",
-        f"        for j in range(i, {between(rng, 4, 9)}):\n            {c} -= j * {between(rng, 1, 3)}",
-        f"        while {c} > {between(rng, 20, 90)}:\n            {c} //= 2",
+        f"        {a} += i * {draw_between(rng, 2, 7)}",
+        f"        {b} = ({b} + {a}) % {draw_between(rng, 5, 31)}",
+        f"        if i % {draw_between(rng, 2, 5)} == {draw_between(rng, 0, 1)}:\n            {c} ^= {a}",
+        f"        if {b} > {draw_between(rng, 3, 12)}:\n            continue",
+        f"        for j in range(i, {draw_between(rng, 4, 9)}):\n            {c} -= j * {draw_between(rng, 1, 3)}",
+        f"        while {c} > {draw_between(rng, 20, 90)}:\n            {c} //= 2",
         f"        {a}, {b} = {b}, {a} - {c}",
     ]
-    chosen = [body[0], *pick_some(rng, body[1:], scaled(level, 0, 6))]
+    chosen = [body[0], *pick_some(rng, body[1:], scale(level, 0, 6))]
     lines = [
         "def f(n):",
-        f"    {a} = {b} = {c} = {between(rng, 0, 4)}",
+        f"    {a} = {b} = {c} = {draw_between(rng, 0, 4)}",
         "    for i in range(n):",
         *chosen,
         f"    return {a} + {b} - {c}",
     ]
-    return _ask(rng, lines, call=f"f({scaled(level, 3, 9) + between(rng, 0, 2)})")
+    return _ask(rng, lines, call=f"f({scale(level, 3, 9) + draw_between(rng, 0, 2)})")
 
 
 def _recursion(rng: np.random.Generator, level: float) -> Draft:
-    step, base = between(rng, 1, 3), between(rng, 1, 3)
-    lines = ["def g(n, k=1):", f"    if n <= {base}:", f"        return k + {between(rng, 0, 6)}"]
-    branches = [
-        f"    if n % {between(rng, 2, 4)} == 0:\n        return g(n // 2, k + {between(rng, 1, 4)}) * {between(rng, 2, 3)}",
-        f"    if k > {between(rng, 3, 6)}:\n        return g(n - {step}, {between(rng, 0, 1)}) - n",
-        f"    left = g(n - {between(rng, 1, 2)}, k)\n    if left % 2:\n        return left + g(n - {between(rng, 2, 4)}, left % {between(rng, 3, 7)})",
+    step, base = draw_between(rng, 1, 3), draw_between(rng, 1, 3)
+    lines = [
+        "def g(n, k=1):",
+        f"    if n <= {base}:",
+        f"        return k + {draw_between(rng, 0, 6)}",
     ]
-    lines += pick_some(rng, branches, scaled(level, 0, 3))
-    lines.append(f"    return g(n - {step}, k * {between(rng, 1, 3)}) + {between(rng, 1, 9)}")
-    return _ask(rng, lines, call=f"g({scaled(level, 4, 12) + between(rng, 0, 3)})")
+    branches = [
+        f"    if n % {draw_between(rng, 2, 4)} == 0:\n        return g(n // 2, k + {draw_between(rng, 1, 4)}) * {draw_between(rng, 2, 3)}",
+        f"    if k > {draw_between(rng, 3, 6)}:\n        return g(n - {step}, {draw_between(rng, 0, 1)}) - n",
+        f"    left = g(n - {draw_between(rng, 1, 2)}, k)\n    if left % 2:\n        return left + g(n - {draw_between(rng, 2, 4)}, left % {draw_between(rng, 3, 7)})",
+    ]
+    lines += pick_some(rng, branches, scale(level, 0, 3))
+    lines.append(
+        f"    return g(n - {step}, k * {draw_between(rng, 1, 3)}) + {draw_between(rng, 1, 9)}"
+    )
+    return _ask(rng, lines, call=f"g({scale(level, 4, 12) + draw_between(rng, 0, 3)})")
 
 
 def _strings(rng: np.random.Generator, level: float) -> Draft:
     word = pick(rng, _WORDS)
     moves = [
-        f"    s = s[{between(rng, 1, 3)}:] + s[:{between(rng, 1, 3)}]",
+        f"    s = s[{draw_between(rng, 1, 3)}:] + s[:{draw_between(rng, 1, 3)}]",
         f"    s = s.replace({pick(rng, word)!r}, {pick(rng, pick(rng, _WORDS))!r})",
         "    s = s[::-1]",
-        f"    s = ''.join(c.upper() if i % {between(rng, 2, 4)} else c for i, c in enumerate(s))",
-        f"    s = ''.join(sorted(s, key=lambda c: (ord(c) * {between(rng, 3, 17)}) % {between(rng, 7, 29)}))",
-        f"    s = ''.join(chr((ord(c) - 97 + {between(rng, 1, 25)}) % 26 + 97) if c.islower() else c for c in s)",
-        f"    s = s[::{between(rng, 2, 3)}] + s[{between(rng, 1, 2)}::{between(rng, 2, 3)}]",
+        f"    s = ''.join(c.upper() if i % {draw_between(rng, 2, 4)} else c for i, c in enumerate(s))",
+        f"    s = ''.join(sorted(s, key=lambda c: (ord(c) * {draw_between(rng, 3, 17)}) % {draw_between(rng, 7, 29)}))",
+        f"    s = ''.join(chr((ord(c) - 97 + {draw_between(rng, 1, 25)}) % 26 + 97) if c.islower() else c for c in s)",
+        f"    s = s[::{draw_between(rng, 2, 3)}] + s[{draw_between(rng, 1, 2)}::{draw_between(rng, 2, 3)}]",
     ]
-    lines = ["def h(s):", *pick_some(rng, moves, scaled(level, 1, 7)), "    return s"]
+    lines = ["def h(s):", *pick_some(rng, moves, scale(level, 1, 7)), "    return s"]
     return _ask(
         rng, lines, call=f"h({word!r})" if level < 0.7 else f"h({word!r} + {pick(rng, _WORDS)!r})"
     )
 
 
 def _mappings(rng: np.random.Generator, level: float) -> Draft:
-    words = pick_some(rng, _WORDS, scaled(level, 3, 7))
+    words = pick_some(rng, _WORDS, scale(level, 3, 7))
     moves = [
-        f"    d = {{k: v for k, v in d.items() if v != {between(rng, 3, 8)}}}",
+        f"    d = {{k: v for k, v in d.items() if v != {draw_between(rng, 3, 8)}}}",
         "    d = {v: k for k, v in d.items()}",
         "    for k in list(d):\n        d.setdefault(str(k)[:1], []) if str(k)[:1] in 'kmo' else d.pop(k, None)",
-        f"    d = dict(sorted(d.items(), key=lambda p: str(p[1])[-1])[:{between(rng, 2, 4)}])",
+        f"    d = dict(sorted(d.items(), key=lambda p: str(p[1])[-1])[:{draw_between(rng, 2, 4)}])",
         "    d |= {str(k) * 2: len(str(k)) for k in list(d)[1:]}",
     ]
     lines = [
         "def m(words):",
         "    d = {w: len(w) for w in words}",
-        *pick_some(rng, moves, scaled(level, 0, 5)),
+        *pick_some(rng, moves, scale(level, 0, 5)),
         "    return list(d.items())",
     ]
     return _ask(rng, lines, call=f"m({words!r})")

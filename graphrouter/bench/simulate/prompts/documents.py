@@ -16,13 +16,13 @@ from graphrouter.bench.simulate.prompts.draft import (
     Draft,
     Facet,
     TaskSpec,
-    between,
-    bulleted,
-    listed,
+    draw_between,
+    join_bullets,
+    join_words,
     pick,
     pick_by_level,
     pick_some,
-    scaled,
+    scale,
 )
 
 _SOURCES = {
@@ -159,7 +159,7 @@ _JSON_RULES = (
 
 def _summary(kind: str, rng: np.random.Generator, level: float) -> Draft:
     name, other = pick_some(rng, NAMES, 2)
-    sentences = pick_some(rng, _SOURCES[kind], scaled(level, 3, 10))
+    sentences = pick_some(rng, _SOURCES[kind], scale(level, 3, 10))
     firm, city, month, day = (
         pick(rng, FIRMS),
         pick(rng, CITIES),
@@ -174,11 +174,11 @@ def _summary(kind: str, rng: np.random.Generator, level: float) -> Draft:
             city=city,
             month=month,
             day=day,
-            n=between(rng, 4, 70),
+            n=draw_between(rng, 4, 70),
         )
         for s in sentences
     ]
-    words = 5 * between(rng, 4, 20)
+    words = 5 * draw_between(rng, 4, 20)
     ask = pick_by_level(rng, _SUMMARY_ASKS, level).format(n=words)
     text = " ".join(filled)
     prompt = f"{ask}\n\n{text}" if rng.random() < 0.5 else f"{text}\n\n{ask}"
@@ -186,19 +186,19 @@ def _summary(kind: str, rng: np.random.Generator, level: float) -> Draft:
 
 
 def _extraction(kind: str, rng: np.random.Generator, level: float) -> Draft:
-    lines = pick_some(rng, _documents(kind, rng), scaled(level, 2, 6))
+    lines = pick_some(rng, _documents(kind, rng), scale(level, 2, 6))
     text = " ".join(lines) if rng.random() < 0.6 else "\n".join(lines)
-    fields = pick_some(rng, _FIELDS[kind], scaled(level, 2, 9))
-    rules = list({pick_by_level(rng, _JSON_RULES, level): None for _ in range(scaled(level, 0, 5))})
+    fields = pick_some(rng, _FIELDS[kind], scale(level, 2, 9))
+    rules = list({pick_by_level(rng, _JSON_RULES, level): None for _ in range(scale(level, 0, 5))})
     ask = pick(
         rng,
         (
-            f"Extract {listed(fields)} as JSON.",
-            f"Return JSON with the keys {listed(fields)}.",
-            f"Fill in: {listed(fields)} (JSON).",
+            f"Extract {join_words(fields)} as JSON.",
+            f"Return JSON with the keys {join_words(fields)}.",
+            f"Fill in: {join_words(fields)} (JSON).",
         ),
     )
-    joined = f"\n{bulleted(rules)}" if len(rules) > 2 else f" {' '.join(rules)}".rstrip()
+    joined = f"\n{join_bullets(rules)}" if len(rules) > 2 else f" {' '.join(rules)}".rstrip()
     return Draft(f"{ask}{joined}\n\n{text}", 15 + 14 * len(fields) + 8 * len(rules))
 
 
@@ -206,44 +206,44 @@ def _documents(kind: str, rng: np.random.Generator) -> Sequence[str]:
     """Sentences about one made-up invoice, advert, event or failure."""
     name, other = pick_some(rng, NAMES, 2)
     firm, second = pick_some(rng, FIRMS, 2)
-    city, month, day = pick(rng, CITIES), pick(rng, MONTHS), between(rng, 1, 28)
+    city, month, day = pick(rng, CITIES), pick(rng, MONTHS), draw_between(rng, 1, 28)
     if kind == "invoices":
         return (
-            f"{firm}, {city}, invoice {between(rng, 1000, 9999)}-{between(rng, 10, 99)} of {day} {month}.",
-            f"{between(rng, 2, 60)} x {pick(rng, _ITEMS)} at {between(rng, 2, 90)}.{between(rng, 10, 99)} each.",
-            f"{between(rng, 1, 12)} boxes of {pick(rng, _ITEMS)}, {between(rng, 30, 400)} in all, less {between(rng, 2, 9)} percent.",
-            f"Please pay within {between(rng, 7, 60)} days; {between(rng, 1, 3)} percent off within a week.",
+            f"{firm}, {city}, invoice {draw_between(rng, 1000, 9999)}-{draw_between(rng, 10, 99)} of {day} {month}.",
+            f"{draw_between(rng, 2, 60)} x {pick(rng, _ITEMS)} at {draw_between(rng, 2, 90)}.{draw_between(rng, 10, 99)} each.",
+            f"{draw_between(rng, 1, 12)} boxes of {pick(rng, _ITEMS)}, {draw_between(rng, 30, 400)} in all, less {draw_between(rng, 2, 9)} percent.",
+            f"Please pay within {draw_between(rng, 7, 60)} days; {draw_between(rng, 1, 3)} percent off within a week.",
             f"Billed to {second}, attention {name}, order placed by {other} by telephone.",
-            f"VAT {between(rng, 5, 25)} percent; the freight of {between(rng, 9, 80)} is free of tax.",
+            f"VAT {draw_between(rng, 5, 25)} percent; the freight of {draw_between(rng, 9, 80)} is free of tax.",
         )
     if kind == "adverts":
         trade = pick(rng, _TRADES)
         return (
             f"{firm} in {city} is looking for a {trade}.",
-            f"We pay {between(rng, 24, 50)},000 to {between(rng, 51, 90)},000 a year, by experience.",
-            f"You start in {month} and work {between(rng, 18, 40)} hours, {pick(rng, ('some at weekends', 'in shifts', 'mostly from home'))}.",
+            f"We pay {draw_between(rng, 24, 50)},000 to {draw_between(rng, 51, 90)},000 a year, by experience.",
+            f"You start in {month} and work {draw_between(rng, 18, 40)} hours, {pick(rng, ('some at weekends', 'in shifts', 'mostly from home'))}.",
             f"{name} answers questions; applications go to {other}, not to the front desk.",
-            f"We expect {between(rng, 1, 8)} years as a {trade} or as {pick(rng, _TRADES)}, and a driving licence.",
-            f"A season ticket, {between(rng, 24, 35)} days of leave and a crib come with it.",
+            f"We expect {draw_between(rng, 1, 8)} years as a {trade} or as {pick(rng, _TRADES)}, and a driving licence.",
+            f"A season ticket, {draw_between(rng, 24, 35)} days of leave and a crib come with it.",
         )
     if kind == "events":
         return (
             f"The {pick(rng, _EVENTS)} of {city} returns on {pick(rng, WEEKDAYS)}, {day} {month}.",
-            f"Doors open at {between(rng, 8, 19)}:{between(rng, 10, 59)}, an hour before the start.",
-            f"Tickets cost {between(rng, 3, 40)} euros, half of that for pupils, nothing for members of {firm}.",
-            f"{name} and {other} run it for the {between(rng, 2, 30)}th time.",
-            f"There is room for {between(rng, 30, 900)}; sign up until the {pick(rng, WEEKDAYS)} before.",
+            f"Doors open at {draw_between(rng, 8, 19)}:{draw_between(rng, 10, 59)}, an hour before the start.",
+            f"Tickets cost {draw_between(rng, 3, 40)} euros, half of that for pupils, nothing for members of {firm}.",
+            f"{name} and {other} run it for the {draw_between(rng, 2, 30)}th time.",
+            f"There is room for {draw_between(rng, 30, 900)}; sign up until the {pick(rng, WEEKDAYS)} before.",
             f"If it rains, it moves from the park to the hall of {second}.",
         )
-    host = f"{pick(rng, ('web', 'db', 'mail', 'edge'))}-{between(rng, 1, 40)}"
-    stamp = f"{between(rng, 10, 23)}:{between(rng, 10, 59)}:{between(rng, 10, 59)}"
+    host = f"{pick(rng, ('web', 'db', 'mail', 'edge'))}-{draw_between(rng, 1, 40)}"
+    stamp = f"{draw_between(rng, 10, 23)}:{draw_between(rng, 10, 59)}:{draw_between(rng, 10, 59)}"
     return (
-        f"{stamp} {host} ERROR checkout code={between(rng, 400, 599)} user={name.lower()} took {between(rng, 20, 9000)}ms",
-        f"{stamp} {host} WARN retry {between(rng, 2, 9)} of request {between(rng, 10000, 99999)}",
-        f"{day} {month} {host} kernel: out of memory, killed worker {between(rng, 100, 9999)}",
-        f"{stamp} proxy INFO upstream {host} marked down for {between(rng, 5, 90)}s after timeout",
-        f"{stamp} auth ERROR token of {other.lower()} expired, trace {between(rng, 10**6, 10**7)}",
-        f"{stamp} {host} INFO recovered, {between(rng, 2, 300)} requests replayed for {firm}",
+        f"{stamp} {host} ERROR checkout code={draw_between(rng, 400, 599)} user={name.lower()} took {draw_between(rng, 20, 9000)}ms",
+        f"{stamp} {host} WARN retry {draw_between(rng, 2, 9)} of request {draw_between(rng, 10000, 99999)}",
+        f"{day} {month} {host} kernel: out of memory, killed worker {draw_between(rng, 100, 9999)}",
+        f"{stamp} proxy INFO upstream {host} marked down for {draw_between(rng, 5, 90)}s after timeout",
+        f"{stamp} auth ERROR token of {other.lower()} expired, trace {draw_between(rng, 10**6, 10**7)}",
+        f"{stamp} {host} INFO recovered, {draw_between(rng, 2, 300)} requests replayed for {firm}",
     )
 
 

@@ -63,27 +63,27 @@ def pick_by_level(rng: np.random.Generator, pool: Sequence[T], level: float) -> 
     return pool[int(np.clip(place, 0, len(pool) - 1))]
 
 
-def between(rng: np.random.Generator, low: int, high: int) -> int:
+def draw_between(rng: np.random.Generator, low: int, high: int) -> int:
     """A whole number from `low` to `high`, both included."""
     return int(rng.integers(low, high + 1))
 
 
-def scaled(level: float, low: int, high: int) -> int:
+def scale(level: float, low: int, high: int) -> int:
     """The whole number at the share `level` of the way from `low` to `high`."""
     return round(low + level * (high - low))
 
 
-def listed(items: Sequence[str]) -> str:
+def join_words(items: Sequence[str]) -> str:
     """The items as English lists them: a, b and c."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-def bulleted(items: Sequence[str]) -> str:
+def join_bullets(items: Sequence[str]) -> str:
     """The items as lines that start with a dash."""
     return "\n".join(f"- {item}" for item in items)
 
 
-def capital(text: str) -> str:
+def capitalise(text: str) -> str:
     """`text` with its first letter in upper case."""
     return text[:1].upper() + text[1:]
 

@@ -11,12 +11,12 @@ from graphrouter.bench.simulate.prompts.draft import (
     Draft,
     Facet,
     TaskSpec,
-    between,
-    listed,
+    draw_between,
+    join_words,
     pick,
     pick_by_level,
     pick_some,
-    scaled,
+    scale,
 )
 
 # Subjects go from widely known to obscure.
@@ -161,8 +161,8 @@ def _case(
     rng: np.random.Generator, level: float, opening: str, twists: Sequence[str], *, joint: str
 ) -> Draft:
     """A case: the opening, twists that get rarer with the level, and a question or two."""
-    chosen = {pick_by_level(rng, twists, level): None for _ in range(scaled(level, 0, 4))}
-    detail = f" {joint}{listed(list(chosen))}." if chosen else ""
+    chosen = {pick_by_level(rng, twists, level): None for _ in range(scale(level, 0, 4))}
+    detail = f" {joint}{join_words(list(chosen))}." if chosen else ""
     asks = pick_some(rng, _CASE_ASKS, 1 + (rng.random() < level))
     return Draft(f"{opening}{detail} {' '.join(asks)}", 120 + 60 * len(chosen) + 60 * len(asks))
 
@@ -183,7 +183,7 @@ def _medicine(rng: np.random.Generator, level: float) -> Draft:
         ),
     )
     complaint = pick_by_level(rng, _COMPLAINTS, level)
-    opening = f"{person} of {between(rng, 17, 88)} has had {complaint} for {between(rng, 2, 20)} days and takes {drug}."
+    opening = f"{person} of {draw_between(rng, 17, 88)} has had {complaint} for {draw_between(rng, 2, 20)} days and takes {drug}."
     return _case(rng, level, opening, _HISTORY, joint="The history includes ")
 
 
@@ -200,14 +200,14 @@ def _law(rng: np.random.Generator, level: float) -> Draft:
             "a franchisee",
         ),
     )
-    sum_at_stake = 100 * between(rng, 3, 900)
+    sum_at_stake = 100 * draw_between(rng, 3, 900)
     opening = f"My client, {side}, is in dispute about {pick_by_level(rng, _DISPUTES, level)}; {sum_at_stake} euros are at stake."
     return _case(rng, level, opening, _LEGAL_TWISTS, joint="Note that ")
 
 
 def _taxes(rng: np.random.Generator, level: float) -> Draft:
     sources = list(
-        dict.fromkeys(pick_by_level(rng, _INCOMES, level) for _ in range(scaled(level, 1, 3)))
+        dict.fromkeys(pick_by_level(rng, _INCOMES, level) for _ in range(scale(level, 1, 3)))
     )
     person = pick(
         rng,
@@ -220,13 +220,13 @@ def _taxes(rng: np.random.Generator, level: float) -> Draft:
             "A start-up founder",
         ),
     )
-    opening = f"{person} had an income of {1000 * between(rng, 14, 380)} euros from {listed(sources)} and asks about the tax return."
+    opening = f"{person} had an income of {1000 * draw_between(rng, 14, 380)} euros from {join_words(sources)} and asks about the tax return."
     return _case(rng, level, opening, _TAX_TWISTS, joint="The taxpayer ")
 
 
 def _engineering(rng: np.random.Generator, level: float) -> Draft:
     part = pick_by_level(rng, _PARTS, level)
-    opening = f"We design {part} for {between(rng, 2, 400)} {pick(rng, ('kg', 'kN', 'bar'))} with a service life of {between(rng, 2, 40)} years."
+    opening = f"We design {part} for {draw_between(rng, 2, 400)} {pick(rng, ('kg', 'kN', 'bar'))} with a service life of {draw_between(rng, 2, 40)} years."
     return _case(rng, level, opening, _LOADS, joint="It must bear ")
 
 

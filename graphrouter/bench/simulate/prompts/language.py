@@ -15,13 +15,13 @@ from graphrouter.bench.simulate.prompts.draft import (
     Draft,
     Facet,
     TaskSpec,
-    between,
-    bulleted,
-    capital,
+    capitalise,
+    draw_between,
+    join_bullets,
     pick,
     pick_by_level,
     pick_some,
-    scaled,
+    scale,
 )
 
 # Sentences go from plain to hard to render: idioms, law, wordplay.
@@ -100,9 +100,9 @@ _WRITING_RULES = (
 _WORDS = ("copper", "harvest", "lantern", "threshold", "compass", "feather", "salt", "echo")
 
 
-def _filled(rng: np.random.Generator, sentence: str) -> str:
+def _fill(rng: np.random.Generator, sentence: str) -> str:
     return sentence.format(
-        name=pick(rng, NAMES), city=pick(rng, CITIES), firm=pick(rng, FIRMS), day=pick(rng, WEEKDAYS), hour=between(rng, 2, 12), n=between(rng, 13, 60),
+        name=pick(rng, NAMES), city=pick(rng, CITIES), firm=pick(rng, FIRMS), day=pick(rng, WEEKDAYS), hour=draw_between(rng, 2, 12), n=draw_between(rng, 13, 60),
         word=pick(rng, _WORDS),
     )  # fmt: skip
 
@@ -111,10 +111,10 @@ def _translation(group: str, rng: np.random.Generator, level: float) -> Draft:
     language = pick(rng, _LANGUAGES[group])
     chosen = {
         pick_by_level(rng, _SENTENCES, level): None
-        for _ in range(scaled(level, 1, 5) + between(rng, 0, 1))
+        for _ in range(scale(level, 1, 5) + draw_between(rng, 0, 1))
     }
-    text = " ".join(_filled(rng, sentence) for sentence in chosen)
-    count = scaled(level, 0, 3)
+    text = " ".join(_fill(rng, sentence) for sentence in chosen)
+    count = scale(level, 0, 3)
     rules = (
         [pick_by_level(rng, _TRANSLATION_RULES, level)]
         if count == 1
@@ -136,23 +136,23 @@ def _translation(group: str, rng: np.random.Generator, level: float) -> Draft:
     )
 
 
-def _ruled(
+def _add_rules(
     rng: np.random.Generator, level: float, opening: str, *, words: int, more: Sequence[str] = ()
 ) -> Draft:
     """A writing job: the opening, a length, and as many rules as the level asks for.
 
     The hard rules come late.
     """
-    chosen = {pick_by_level(rng, _WRITING_RULES, level): None for _ in range(scaled(level, 0, 6))}
+    chosen = {pick_by_level(rng, _WRITING_RULES, level): None for _ in range(scale(level, 0, 6))}
     rules = [
-        *(_filled(rng, rule) for rule in chosen),
-        *pick_some(rng, more, between(rng, 0, min(1, len(more)))),
+        *(_fill(rng, rule) for rule in chosen),
+        *pick_some(rng, more, draw_between(rng, 0, min(1, len(more)))),
     ]
     length = pick(
         rng, (f"About {words} words.", f"Keep it to {words} words.", f"{words} words at most.")
     )
     joined = (
-        f"\n{bulleted([length, *rules])}"
+        f"\n{join_bullets([length, *rules])}"
         if rng.random() < 0.35
         else f" {' '.join([length, *rules])}"
     )
@@ -178,11 +178,11 @@ def _adverts(rng: np.random.Generator, level: float) -> Draft:
             f"{firm} sells {product}. Draft {form} that speaks to {reader}.",
         ),
     )
-    return _ruled(
+    return _add_rules(
         rng,
         level,
         opening,
-        words=10 * between(rng, 3, 18),
+        words=10 * draw_between(rng, 3, 18),
         more=(f"Tone: {pick(rng, _TONES)}.", "Mention the two-year warranty."),
     )
 
@@ -205,10 +205,10 @@ def _verse(rng: np.random.Generator, level: float) -> Draft:
         rng,
         (
             f"Write {form} about {pick(rng, _THEMES)}.",
-            f"{capital(form)} on {pick(rng, _THEMES)}, in a {pick(rng, _TONES)} voice.",
+            f"{capitalise(form)} on {pick(rng, _THEMES)}, in a {pick(rng, _TONES)} voice.",
         ),
     )
-    return _ruled(rng, level, opening, words=10 * between(rng, 3, 14))
+    return _add_rules(rng, level, opening, words=10 * draw_between(rng, 3, 14))
 
 
 def _stories(rng: np.random.Generator, level: float) -> Draft:
@@ -221,11 +221,11 @@ def _stories(rng: np.random.Generator, level: float) -> Draft:
             f"A short story, please: {name}, {pick(rng, CITIES)} and {pick(rng, _THEMES)}.",
         ),
     )
-    return _ruled(
+    return _add_rules(
         rng,
         level,
         opening,
-        words=50 * between(rng, 3, 14),
+        words=50 * draw_between(rng, 3, 14),
         more=("Write in the first person.", "Use two points of view."),
     )
 
@@ -252,11 +252,11 @@ def _letters(rng: np.random.Generator, level: float) -> Draft:
             f"Help me write a {pick(rng, _TONES)} letter to {firm} regarding {cause}.",
         ),
     )
-    return _ruled(
+    return _add_rules(
         rng,
         level,
         opening,
-        words=10 * between(rng, 6, 25),
+        words=10 * draw_between(rng, 6, 25),
         more=("Admit no liability.", "Propose two dates for a call."),
     )
 
@@ -269,11 +269,11 @@ def _speeches(rng: np.random.Generator, level: float) -> Draft:
             f"I have to say a few {pick(rng, _TONES)} words at {pick(rng, _OCCASIONS)}. Please write them.",
         ),
     )
-    return _ruled(
+    return _add_rules(
         rng,
         level,
         opening,
-        words=25 * between(rng, 5, 20),
+        words=25 * draw_between(rng, 5, 20),
         more=(f"The listeners are {pick(rng, _READERS)}.",),
     )
 

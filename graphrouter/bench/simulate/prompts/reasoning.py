@@ -13,12 +13,12 @@ from graphrouter.bench.simulate.prompts.draft import (
     Draft,
     Facet,
     TaskSpec,
-    between,
-    capital,
-    listed,
+    capitalise,
+    draw_between,
+    join_words,
     pick,
     pick_some,
-    scaled,
+    scale,
 )
 
 _GOODS = (
@@ -71,41 +71,41 @@ def _shopping(rng: np.random.Generator, level: float) -> Draft:
     name, friend = pick_some(rng, NAMES, 2)
     goods = pick_some(rng, _GOODS, 4)
     steps = [
-        f"{name} buys {between(rng, 2, 9)} {goods[0]} at {between(rng, 2, 19)} dollars each.",
-        f"{capital(goods[1])} cost {between(rng, 3, 30)}.{between(rng, 10, 95)} dollars a piece, and {name} takes {between(rng, 2, 12)}.",
-        f"A loyalty card takes {between(rng, 4, 35)} percent off the {pick(rng, goods[:2])}.",
-        f"Sales tax of {between(rng, 3, 21)}.{between(rng, 1, 9)} percent is added to everything but the {goods[0]}.",
-        f"{name} then returns {between(rng, 1, 2)} of the {goods[0]} for a refund of two thirds of the price paid.",
-        f"{friend} pays {between(rng, 15, 45)} percent of the bill, and the shop rounds {friend}'s part up to a whole dollar.",
-        f"For every third item the shop gives one of the {goods[2]} free, which {name} resells for {between(rng, 2, 11)} dollars each.",
+        f"{name} buys {draw_between(rng, 2, 9)} {goods[0]} at {draw_between(rng, 2, 19)} dollars each.",
+        f"{capitalise(goods[1])} cost {draw_between(rng, 3, 30)}.{draw_between(rng, 10, 95)} dollars a piece, and {name} takes {draw_between(rng, 2, 12)}.",
+        f"A loyalty card takes {draw_between(rng, 4, 35)} percent off the {pick(rng, goods[:2])}.",
+        f"Sales tax of {draw_between(rng, 3, 21)}.{draw_between(rng, 1, 9)} percent is added to everything but the {goods[0]}.",
+        f"{name} then returns {draw_between(rng, 1, 2)} of the {goods[0]} for a refund of two thirds of the price paid.",
+        f"{friend} pays {draw_between(rng, 15, 45)} percent of the bill, and the shop rounds {friend}'s part up to a whole dollar.",
+        f"For every third item the shop gives one of the {goods[2]} free, which {name} resells for {draw_between(rng, 2, 11)} dollars each.",
     ]
     ask = pick(
         rng,
         (
             f"How much has {name} spent in the end?",
-            f"How many of {name}'s {between(rng, 180, 900)} dollars are left?",
+            f"How many of {name}'s {draw_between(rng, 180, 900)} dollars are left?",
             "What is the final bill, to the cent?",
         ),
     )
-    return _story(rng, [steps[0], *pick_some(rng, steps[1:], scaled(level, 0, 6))], ask)
+    return _story(rng, [steps[0], *pick_some(rng, steps[1:], scale(level, 0, 6))], ask)
 
 
 def _travel(rng: np.random.Generator, level: float) -> Draft:
     start, end = pick_some(rng, CITIES, 2)
     vehicle = pick(rng, ("train", "ferry", "coach", "cargo drone", "cyclist", "delivery van"))
-    speed = between(rng, 18, 120)
+    speed = draw_between(rng, 18, 120)
     steps = [
-        f"A {vehicle} leaves {start} for {end}, {between(rng, 60, 900)} km away, at {between(rng, 5, 11)}:{between(rng, 10, 59)} "
+        f"A {vehicle} leaves {start} for {end}, {draw_between(rng, 60, 900)} km away, at {draw_between(rng, 5, 11)}:{draw_between(rng, 10, 59)} "
         f"and moves at {speed} km/h.",
-        f"After {between(rng, 20, 55)} km it stops for {between(rng, 6, 50)} minutes.",
-        f"On the middle third of the way its speed falls by {between(rng, 10, 45)} percent.",
-        f"A second {vehicle} sets out from {end} {between(rng, 15, 90)} minutes later at {between(rng, 20, 130)} km/h in the other "
+        f"After {draw_between(rng, 20, 55)} km it stops for {draw_between(rng, 6, 50)} minutes.",
+        f"On the middle third of the way its speed falls by {draw_between(rng, 10, 45)} percent.",
+        f"A second {vehicle} sets out from {end} {draw_between(rng, 15, 90)} minutes later at {draw_between(rng, 20, 130)} km/h in the other "
         "direction.",
-        f"A head wind slows only the first one, by {between(rng, 2, 9)} km/h in every full hour after noon.",
-        f"The clock in {end} is {between(rng, 1, 3)} hours ahead of the one in {start}.",
-        f"Whenever the two are less than {between(rng, 5, 30)} km apart, both halve their speed.",
+        f"A head wind slows only the first one, by {draw_between(rng, 2, 9)} km/h in every full hour after noon.",
+        f"The clock in {end} is {draw_between(rng, 1, 3)} hours ahead of the one in {start}.",
+        f"Whenever the two are less than {draw_between(rng, 5, 30)} km apart, both halve their speed.",
     ]
-    chosen = [steps[0], *pick_some(rng, steps[1:], scaled(level, 0, 6))]
+    chosen = [steps[0], *pick_some(rng, steps[1:], scale(level, 0, 6))]
     asks = ["At what time does it arrive?", "What is the average speed over the whole way?"]
     if steps[3] in chosen:
         asks = ["When and how far from the start do they meet?", "How far apart are they at 13:00?"]
@@ -116,12 +116,12 @@ def _work(rng: np.random.Generator, level: float) -> Draft:
     names = pick_some(rng, NAMES, 3)
     job = pick(rng, _JOBS)
     steps = [
-        f"{names[0]} can {job} alone in {between(rng, 3, 14)} hours.",
-        f"{names[1]} needs {between(rng, 15, 80)} percent more time for the same job.",
-        f"They begin together, but {names[0]} leaves after {between(rng, 1, 3)} hours and {between(rng, 5, 50)} minutes.",
+        f"{names[0]} can {job} alone in {draw_between(rng, 3, 14)} hours.",
+        f"{names[1]} needs {draw_between(rng, 15, 80)} percent more time for the same job.",
+        f"They begin together, but {names[0]} leaves after {draw_between(rng, 1, 3)} hours and {draw_between(rng, 5, 50)} minutes.",
         f"{names[2]} undoes a {pick(rng, ('twelfth', 'tenth', 'ninth', 'eighth'))} of the finished part every hour by accident.",
         f"After each hour {names[1]} slows down by a {pick(rng, ('tenth', 'fifth', 'sixth'))}.",
-        f"A hired machine works as fast as {names[0]} and {names[1]} together and costs {between(rng, 12, 70)} dollars an hour, begun "
+        f"A hired machine works as fast as {names[0]} and {names[1]} together and costs {draw_between(rng, 12, 70)} dollars an hour, begun "
         "hours counting in full.",
     ]
     ask = pick(
@@ -132,20 +132,20 @@ def _work(rng: np.random.Generator, level: float) -> Draft:
             "When are they done?",
         ),
     )
-    return _story(rng, [steps[0], steps[1], *pick_some(rng, steps[2:], scaled(level, 0, 4))], ask)
+    return _story(rng, [steps[0], steps[1], *pick_some(rng, steps[2:], scale(level, 0, 4))], ask)
 
 
 def _geometry(rng: np.random.Generator, level: float) -> Draft:
     shape = pick(rng, _SHAPES)
-    width = between(rng, 6, 40)
+    width = draw_between(rng, 6, 40)
     steps = [
-        f"A rectangular {shape} is {width} m wide and {width + between(rng, 2, 30)} m long.",
-        f"A path {between(rng, 1, 3)}.{between(rng, 1, 9)} m wide runs around it on the outside.",
+        f"A rectangular {shape} is {width} m wide and {width + draw_between(rng, 2, 30)} m long.",
+        f"A path {draw_between(rng, 1, 3)}.{draw_between(rng, 1, 9)} m wide runs around it on the outside.",
         f"A semicircle with the short side as its diameter is added at {pick(rng, ('one end', 'both ends'))}.",
-        f"From one corner a right triangle with legs of {between(rng, 3, 5)} m and {between(rng, 4, 6)} m is cut away.",
-        f"It is covered with square tiles of {between(rng, 20, 60)} cm, of which {between(rng, 3, 12)} percent break.",
-        f"The ground falls by {between(rng, 2, 9)} degrees along the length, so that the true surface is larger than the plan.",
-        f"A circular basin takes up a share of {between(rng, 5, 20)} percent and touches two neighbouring sides.",
+        f"From one corner a right triangle with legs of {draw_between(rng, 3, 5)} m and {draw_between(rng, 4, 6)} m is cut away.",
+        f"It is covered with square tiles of {draw_between(rng, 20, 60)} cm, of which {draw_between(rng, 3, 12)} percent break.",
+        f"The ground falls by {draw_between(rng, 2, 9)} degrees along the length, so that the true surface is larger than the plan.",
+        f"A circular basin takes up a share of {draw_between(rng, 5, 20)} percent and touches two neighbouring sides.",
     ]
     ask = pick(
         rng,
@@ -155,18 +155,18 @@ def _geometry(rng: np.random.Generator, level: float) -> Draft:
             "How many square metres remain to be covered?",
         ),
     )
-    return _story(rng, [steps[0], *pick_some(rng, steps[1:], scaled(level, 0, 5))], ask)
+    return _story(rng, [steps[0], *pick_some(rng, steps[1:], scale(level, 0, 5))], ask)
 
 
 def _mixtures(rng: np.random.Generator, level: float) -> Draft:
     liquid = pick(rng, _LIQUIDS)
     steps = [
-        f"A tank holds {between(rng, 20, 400)} litres of {liquid} with a concentration of {between(rng, 5, 60)} percent.",
-        f"{between(rng, 3, 19)} litres of a {between(rng, 61, 96)} percent solution are poured in.",
+        f"A tank holds {draw_between(rng, 20, 400)} litres of {liquid} with a concentration of {draw_between(rng, 5, 60)} percent.",
+        f"{draw_between(rng, 3, 19)} litres of a {draw_between(rng, 61, 96)} percent solution are poured in.",
         f"A {pick(rng, ('quarter', 'fifth', 'seventh'))} of the contents is drained and replaced by pure water.",
-        f"That exchange is repeated {between(rng, 2, 6)} times.",
-        f"Every hour {between(rng, 1, 4)} percent of the water, and nothing else, evaporates; {between(rng, 3, 9)} hours go by.",
-        f"A second tank, half as full and twice as strong, is emptied into the first until the level has risen by {between(rng, 5, 30)} "
+        f"That exchange is repeated {draw_between(rng, 2, 6)} times.",
+        f"Every hour {draw_between(rng, 1, 4)} percent of the water, and nothing else, evaporates; {draw_between(rng, 3, 9)} hours go by.",
+        f"A second tank, half as full and twice as strong, is emptied into the first until the level has risen by {draw_between(rng, 5, 30)} "
         "percent.",
     ]
     ask = pick(
@@ -176,7 +176,7 @@ def _mixtures(rng: np.random.Generator, level: float) -> Draft:
             "How many litres of water must be added to halve the final strength?",
         ),
     )
-    return _story(rng, [steps[0], *pick_some(rng, steps[1:], scaled(level, 1, 5))], ask)
+    return _story(rng, [steps[0], *pick_some(rng, steps[1:], scale(level, 1, 5))], ask)
 
 
 def _story(rng: np.random.Generator, steps: list[str], ask: str) -> Draft:
@@ -186,7 +186,7 @@ def _story(rng: np.random.Generator, steps: list[str], ask: str) -> Draft:
 
 
 def _ordering(rng: np.random.Generator, level: float) -> Draft:
-    people = pick_some(rng, NAMES, scaled(level, 3, 8))
+    people = pick_some(rng, NAMES, scale(level, 3, 8))
     hidden = pick_some(rng, people, len(people))
     what, more = pick(
         rng,
@@ -209,19 +209,19 @@ def _ordering(rng: np.random.Generator, level: float) -> Draft:
     ask = pick(
         rng,
         (
-            f"Who is in place {between(rng, 1, len(people))}?",
+            f"Who is in place {draw_between(rng, 1, len(people))}?",
             "Who comes last?",
             "Give the full order, or say that it is not fixed.",
         ),
     )
     return Draft(
-        f"{listed(people)} {what}. {'. '.join(pick_some(rng, clues, len(clues)))}. {ask}",
+        f"{join_words(people)} {what}. {'. '.join(pick_some(rng, clues, len(clues)))}. {ask}",
         60 + 35 * len(people),
     )
 
 
 def _seating(rng: np.random.Generator, level: float) -> Draft:
-    count = scaled(level, 3, 7)
+    count = scale(level, 3, 7)
     people, trades = pick_some(rng, NAMES, count), pick_some(rng, _TRADES, count)
     pets, drinks = pick_some(rng, _PETS, count), pick_some(rng, _DRINKS, count)
     table = pick(rng, ("sit around a round table", "live in a row of houses", "share one bench"))
@@ -233,7 +233,7 @@ def _seating(rng: np.random.Generator, level: float) -> Draft:
         f"whoever drinks {drinks[i]} is two places from {people[(i + 1) % count]}"
         for i in range(count)
     ]
-    chosen = pick_some(rng, clues, scaled(level, 3, 13))
+    chosen = pick_some(rng, clues, scale(level, 3, 13))
     ask = pick(
         rng,
         (
@@ -243,13 +243,13 @@ def _seating(rng: np.random.Generator, level: float) -> Draft:
         ),
     )
     return Draft(
-        f"{capital(listed(people))} {table}. We know that {'; '.join(chosen)}. {ask}",
+        f"{capitalise(join_words(people))} {table}. We know that {'; '.join(chosen)}. {ask}",
         80 + 30 * len(chosen),
     )
 
 
 def _liars(rng: np.random.Generator, level: float) -> Draft:
-    people = pick_some(rng, NAMES, scaled(level, 2, 6))
+    people = pick_some(rng, NAMES, scale(level, 2, 6))
     place = pick(rng, ("On an island", "In a village", "At a masked ball", "In a strange office"))
     kinds = pick(
         rng,
@@ -270,16 +270,16 @@ def _liars(rng: np.random.Generator, level: float) -> Draft:
         if level > 0.45:
             forms += [
                 f"if {other} is honest, then so is {third}",
-                f"exactly {between(rng, 1, len(people))} of us tell the truth",
+                f"exactly {draw_between(rng, 1, len(people))} of us tell the truth",
                 f"{third} would say that {other} lies",
             ]
-        lines.append(f'{person} says: "{capital(pick(rng, forms))}."')
+        lines.append(f'{person} says: "{capitalise(pick(rng, forms))}."')
     ask = pick(rng, ("Who is who?", "How many of them lie?", f"Can {people[0]} be trusted?"))
     return Draft(f"{place} there are {kinds}. {' '.join(lines)} {ask}", 70 + 55 * len(people))
 
 
 def _sets(rng: np.random.Generator, level: float) -> Draft:
-    nouns = pick_some(rng, _TRADES + _PETS, scaled(level, 3, 8))
+    nouns = pick_some(rng, _TRADES + _PETS, scale(level, 3, 8))
     quantifiers = ("All {}s are {}s", "Some {}s are {}s", "No {}s are {}s")
     harder = (
         "Not every {} is also a {}",
@@ -297,8 +297,8 @@ def _sets(rng: np.random.Generator, level: float) -> Draft:
 
 
 def _schedules(rng: np.random.Generator, level: float) -> Draft:
-    people = pick_some(rng, NAMES, scaled(level, 2, 6))
-    days = pick_some(rng, WEEKDAYS, scaled(level, 3, 6))
+    people = pick_some(rng, NAMES, scale(level, 2, 6))
+    days = pick_some(rng, WEEKDAYS, scale(level, 3, 6))
     event = pick(
         rng,
         (
@@ -315,7 +315,7 @@ def _schedules(rng: np.random.Generator, level: float) -> Draft:
         f"{days[0]} is free only if {people[0]} comes on {days[1]}",
         f"nobody comes the day after {people[-1]}",
     ]
-    chosen = pick_some(rng, rules, scaled(level, 2, 10))
+    chosen = pick_some(rng, rules, scale(level, 2, 10))
     ask = pick(
         rng,
         (
@@ -325,7 +325,7 @@ def _schedules(rng: np.random.Generator, level: float) -> Draft:
         ),
     )
     return Draft(
-        f"{listed(people)} each need {event} on one of these days: {listed(days)}. {capital('; '.join(chosen))}. {ask}",
+        f"{join_words(people)} each need {event} on one of these days: {join_words(days)}. {capitalise('; '.join(chosen))}. {ask}",
         60 + 26 * len(chosen),
     )
 

@@ -9,9 +9,9 @@ import pytest
 from graphrouter.bench.formats import read_routerarena
 from graphrouter.bench.formats.routerarena_export import (
     ArenaQuery,
-    prediction_entries,
+    make_prediction_entries,
+    make_router_config,
     read_arena_queries,
-    router_config,
 )
 from graphrouter.exceptions import DataError
 from graphrouter.files import write_json as write_arena_json
@@ -59,9 +59,11 @@ def test_every_value_arrives(tmp_path: Path, write_json: Any, outcomes_of: Any) 
         [entry("AIME_1", "Fnid x.", "nano", 0.0)],
     )
     write_json(
-        "router_inference/config/mine.json", router_config("mine", ["nano", "grand", "unrun"])
+        "router_inference/config/mine.json", make_router_config("mine", ["nano", "grand", "unrun"])
     )
-    write_json("router_inference/config/elsewhere.json", router_config("elsewhere", ["foreign"]))
+    write_json(
+        "router_inference/config/elsewhere.json", make_router_config("elsewhere", ["foreign"])
+    )
     write_json(
         "dataset/router_data.json", [{"global index": "MATH_9", "prompt_formatted": "Prove it."}]
     )
@@ -133,7 +135,7 @@ def test_exported_predictions_have_the_form_of_the_arena(tmp_path: Path, write_j
     queries = read_arena_queries(write_json("router_data.json", asked))
     assert queries == [ArenaQuery("AIME_1", "Fïnd x1."), ArenaQuery("AIME_2", "Fïnd x2.")]
     file = tmp_path / "mine.json"
-    write_arena_json(prediction_entries(queries, ["nano", "grand"]), file)
+    write_arena_json(make_prediction_entries(queries, ["nano", "grand"]), file)
     assert json.loads(file.read_text(encoding="utf-8")) == [
         {
             "global index": "AIME_1",
@@ -152,11 +154,11 @@ def test_exported_predictions_have_the_form_of_the_arena(tmp_path: Path, write_j
             "accuracy": None,
         },
     ]
-    assert router_config("mine", ["nano"], class_name="Mine") == {
+    assert make_router_config("mine", ["nano"], class_name="Mine") == {
         "pipeline_params": {"router_name": "mine", "router_cls_name": "Mine", "models": ["nano"]}
     }
     with pytest.raises(DataError, match="received 2 queries and 1 choices"):
-        prediction_entries(queries, ["nano"])
+        make_prediction_entries(queries, ["nano"])
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def find_files(source: Path, suffixes: Sequence[str], *, wanted: str) -> list[Pa
     return usable
 
 
-def one_file(source: Path, suffixes: Sequence[str], *, wanted: str) -> Path:
+def find_one_file(source: Path, suffixes: Sequence[str], *, wanted: str) -> Path:
     """The file itself, or the only such file below a folder.
 
     Raises:
@@ -89,13 +89,13 @@ def one_file(source: Path, suffixes: Sequence[str], *, wanted: str) -> Path:
     return found[0]
 
 
-def split_in_name(file: Path) -> SplitName | None:
+def find_split_in_name(file: Path) -> SplitName | None:
     """The split that a file name such as `train-00000-of-00003.parquet` or `my_val.csv` tells.
 
     None where it tells none.
 
     Example:
-        >>> split_in_name(Path("data/validation-00000-of-00001.parquet"))
+        >>> find_split_in_name(Path("data/validation-00000-of-00001.parquet"))
         'validation'
     """
     words = "".join(c if c.isalpha() else " " for c in file.stem.lower()).split()
@@ -103,7 +103,7 @@ def split_in_name(file: Path) -> SplitName | None:
     return told.pop() if len(told) == 1 else None
 
 
-def column_names(file: Path) -> list[str]:
+def read_column_names(file: Path) -> list[str]:
     """The columns of a .parquet or .csv file, of which only the head is read.
 
     Raises:
@@ -112,11 +112,11 @@ def column_names(file: Path) -> list[str]:
     try:
         if file.suffix == ".parquet":
             return list(arrow_parquet.read_schema(file).names)
-        read, parse, _ = _csv_options(())
+        read, parse, _ = _find_csv_options(())
         with arrow_csv.open_csv(file, read_options=read, parse_options=parse) as head:
             return list(head.schema.names)
     except (pa.ArrowException, OSError) as error:
-        raise _unreadable(file, error) from None
+        raise _describe_unreadable(file, error) from None
 
 
 def read_columns(
@@ -142,7 +142,7 @@ def read_columns(
             ) as parquet:  # read_table trips over dots in names
                 table = parquet.read(columns=list(columns))
         else:
-            read, parse, text = _csv_options(columns, repeated)
+            read, parse, text = _find_csv_options(columns, repeated)
             table = arrow_csv.read_csv(
                 file, read_options=read, parse_options=parse, convert_options=text
             )
@@ -150,7 +150,7 @@ def read_columns(
             ignore_metadata=True
         )  # rows count from 0, whatever index was saved
     except (pa.ArrowException, OSError) as error:
-        raise _unreadable(file, error) from None
+        raise _describe_unreadable(file, error) from None
     return frame
 
 
@@ -163,11 +163,11 @@ def read_rows(file: Path, columns: Collection[str]) -> pd.DataFrame:
         DataError: The file cannot be read.
     """
     if file.suffix in (".parquet", ".csv"):
-        return read_columns(file, [name for name in column_names(file) if name in columns])
+        return read_columns(file, [name for name in read_column_names(file) if name in columns])
     rows = (
         read_table(file)
         if file.suffix == ".jsonl"
-        else pd.DataFrame(json_objects(read_json(file), file), dtype=object)
+        else pd.DataFrame(read_json_objects(read_json(file), file), dtype=object)
     )
     return rows[[name for name in rows.columns if name in columns]]
 
@@ -191,7 +191,7 @@ def read_json(file: Path) -> Any:
         ) from None
 
 
-def json_objects(value: Any, file: Path) -> list[dict[str, Any]]:
+def read_json_objects(value: Any, file: Path) -> list[dict[str, Any]]:
     """The value, once it is sure that it is a list of objects.
 
     Raises:
@@ -222,7 +222,7 @@ def require_columns(
             )
 
 
-def _csv_options(
+def _find_csv_options(
     columns: Sequence[str], repeated: Collection[str] = ()
 ) -> tuple[arrow_csv.ReadOptions, arrow_csv.ParseOptions, arrow_csv.ConvertOptions]:
     categories = pa.dictionary(pa.int32(), pa.string())
@@ -237,7 +237,7 @@ def _csv_options(
     )
 
 
-def _unreadable(file: Path, error: BaseException) -> DataError:
+def _describe_unreadable(file: Path, error: BaseException) -> DataError:
     what = " ".join(str(error).split()).rstrip(".")
     return DataError(
         f"{file} is no readable {file.suffix.removeprefix('.').upper()} file: {what}. Write or "

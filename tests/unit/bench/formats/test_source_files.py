@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphrouter.bench.formats import READERS, read_format
-from graphrouter.bench.formats.assemble import prompt_texts
-from graphrouter.bench.formats.files import find_files, split_in_name
+from graphrouter.bench.formats.assemble import parse_prompts
+from graphrouter.bench.formats.source_files import find_files, find_split_in_name
 from graphrouter.exceptions import DataError
 
 
@@ -27,7 +27,7 @@ from graphrouter.exceptions import DataError
     ],
 )
 def test_the_split_in_a_file_name(name: str, split: str | None) -> None:
-    assert split_in_name(Path("test") / name) == split
+    assert find_split_in_name(Path("test") / name) == split
 
 
 def test_hidden_files_and_parts_are_passed_over(tmp_path: Path) -> None:
@@ -48,17 +48,17 @@ def test_hidden_files_and_parts_are_passed_over(tmp_path: Path) -> None:
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])).filter(str.strip), min_size=1))
 def test_turns_come_back_from_python_and_from_lists(turns: list[str]) -> None:
     joined = "\n\n".join(turns)
-    assert prompt_texts([repr(turns), turns, tuple(turns)], turns=True) == [joined] * 3
+    assert parse_prompts([repr(turns), turns, tuple(turns)], turns=True) == [joined] * 3
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_plain_prompts_stay_as_they_are(text: str) -> None:
-    assert prompt_texts([text]) == [text if text.strip() else None]
+    assert parse_prompts([text]) == [text if text.strip() else None]
 
 
 def test_what_only_looks_like_turns_stays_text() -> None:
     odd = ["[1, 2]", "[not a list]", "[]", "[x for x in y]", '["a", 1]', "[open]"]
-    assert prompt_texts(odd, turns=True) == odd
+    assert parse_prompts(odd, turns=True) == odd
 
 
 @pytest.mark.parametrize("name", READERS)
