@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from graphrouter.router.loading import load_router
     from graphrouter.router.protocol import Router
     from graphrouter.router.support import Change, Provenance
+    from graphrouter.router.training_view import TrainingView
 
 __all__ = [
     "Change",
     "GraphRouter",
     "Provenance",
     "Router",
+    "TrainingView",
     "load_router",
 ]
 
@@ -25,6 +27,7 @@ _MODULE_OF = {
     "GraphRouter": "graphrouter.router.graph_router",
     "Provenance": "graphrouter.router.support",
     "Router": "graphrouter.router.protocol",
+    "TrainingView": "graphrouter.router.training_view",
     "load_router": "graphrouter.router.loading",
 }
 __getattr__, __dir__ = load_lazily(__name__, _MODULE_OF)
