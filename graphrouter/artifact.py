@@ -124,7 +124,7 @@ def write_artifact(folder: Path, contents: ArtifactContents) -> None:
     files = {}
     for kind, named in (
         ("tensors", blobs),
-        ("tables", {name: _parquet(table) for name, table in contents.tables.items()}),
+        ("tables", {name: _encode_parquet(table) for name, table in contents.tables.items()}),
     ):
         for name, blob in named.items():
             digest = hashlib.sha256(blob).hexdigest()
@@ -135,10 +135,10 @@ def write_artifact(folder: Path, contents: ArtifactContents) -> None:
         **contents.manifest,
         "format_version": FORMAT_VERSION,
         "files": files,
-        "libraries": _library_versions(),
+        "libraries": _list_library_versions(),
     }
-    manifest["checksum"] = _manifest_checksum(manifest)
-    _write_durably(folder / MANIFEST, _manifest_bytes(manifest))
+    manifest["checksum"] = _checksum_manifest(manifest)
+    _write_durably(folder / MANIFEST, _encode_manifest(manifest))
     _sweep(folder, keep={MANIFEST, *(str(entry["file"]) for entry in files.values())})
 
 
@@ -243,7 +243,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     # The bytes too: white space, 1E-05 for 1e-05 and their like change no value and so no checksum
     # of values.
-    if manifest.get("checksum") != _manifest_checksum(manifest) or raw != _manifest_bytes(manifest):
+    if manifest.get("checksum") != _checksum_manifest(manifest) or raw != _encode_manifest(
+        manifest
+    ):
         raise ArtifactError(
             f"{path} was changed after it was written: its checksum does not match. Train again, "
             "or restore a copy."
@@ -251,11 +253,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
+def _encode_manifest(manifest: Mapping[str, Any]) -> bytes:
     return json.dumps(manifest, indent=2, sort_keys=True).encode()
 
 
-def _manifest_checksum(manifest: Mapping[str, Any]) -> str:
+def _checksum_manifest(manifest: Mapping[str, Any]) -> str:
     text = json.dumps(
         {k: v for k, v in manifest.items() if k != "checksum"},
         sort_keys=True,
@@ -283,7 +285,7 @@ def _read_checked(path: Path, entry: Mapping[str, Any]) -> bytes:
     return blob
 
 
-def _parquet(table: pd.DataFrame) -> bytes:
+def _encode_parquet(table: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     return buffer.getvalue()
@@ -311,7 +313,7 @@ def _sweep(folder: Path, *, keep: set[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _library_versions() -> dict[str, str]:
+def _list_library_versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for name in _LIBRARIES:
         try:

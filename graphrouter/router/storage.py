@@ -58,7 +58,7 @@ def save_parts(
         },
         "effect_calibration": dataclasses.asdict(learned.calibration),
         "effect_interval": dataclasses.asdict(learned.interval),
-        "cost_scale": [_json_number(bound) for bound in learned.transforms.cost],
+        "cost_scale": [_to_json_number(bound) for bound in learned.transforms.cost],
         "metrics": provenance.metrics,
         "changes": [dataclasses.asdict(change) for change in provenance.changes],
         "num_queries": len(support.queries),
@@ -74,15 +74,15 @@ def save_parts(
         },
     }
     tables = {
-        "pool": _with_vectors(_cards_table(support.pool), embedding=raw.descriptions).assign(
+        "pool": _add_vectors(_tabulate_cards(support.pool), embedding=raw.descriptions).assign(
             numbers=list(raw.cards)
         ),
-        "tasks": _with_vectors(support.tasks, embedding=raw.tasks),
-        "support_queries": _with_vectors(
+        "tasks": _add_vectors(support.tasks, embedding=raw.tasks),
+        "support_queries": _add_vectors(
             support.queries, embedding=raw.prompts, surface=raw.surface
         ),
         "support_outcomes": support.outcomes,
-        "split": _split_table(provenance.split),
+        "split": _tabulate_split(provenance.split),
         "seen_prompts": pd.DataFrame({"prompt_key": sorted(provenance.seen_prompts)}, dtype="str"),
     }
     write_artifact(folder, ArtifactContents(manifest, tensors, tables))
@@ -117,37 +117,34 @@ def read_parts(
         ) from None
     text_encoder = restore_encoder(encoder, config.encoder, **manifest["encoder"])
     try:
-        support = _support(contents)
+        support = _read_support(contents)
         learned = Learned(
-            net=_network(contents, config),
-            transforms=_transforms(contents),
+            net=_read_network(contents, config),
+            transforms=_read_transforms(contents),
             config=config,
             calibration=EffectCalibration.from_dict(manifest["effect_calibration"]),
             interval=EffectInterval(**manifest["effect_interval"]),
         )
-        provenance = _provenance(contents)
-    except (
-        KeyError,
-        TypeError,
-        RuntimeError,
-    ) as error:  # a part that another release names or shapes differently
+        provenance = _read_provenance(contents)
+    except (KeyError, TypeError, RuntimeError) as error:
+        # A part that another release names or shapes differently.
         raise ArtifactError(
             f"The artifact at {folder} is not of this release ({error}). Train again."
         ) from error
     return learned, support, provenance, text_encoder
 
 
-def _provenance(contents: ArtifactContents) -> Provenance:
+def _read_provenance(contents: ArtifactContents) -> Provenance:
     dataset = contents.manifest["dataset"]
     seen = frozenset(contents.tables["seen_prompts"]["prompt_key"])
     changes = tuple(Change(**change) for change in contents.manifest["changes"])
     metrics = dict(contents.manifest["metrics"])
     return Provenance(
-        dataset["name"], dataset["fingerprint"], _split(contents), seen, metrics, changes
+        dataset["name"], dataset["fingerprint"], _read_split(contents), seen, metrics, changes
     )
 
 
-def _network(contents: ArtifactContents, config: TrainConfig) -> RoutingGNN:
+def _read_network(contents: ArtifactContents, config: TrainConfig) -> RoutingGNN:
     net = compose_network(
         config.network,
         FeatureSizes(**contents.manifest["features"]),
@@ -157,12 +154,12 @@ def _network(contents: ArtifactContents, config: TrainConfig) -> RoutingGNN:
     return net
 
 
-def _transforms(contents: ArtifactContents) -> FittedTransforms:
+def _read_transforms(contents: ArtifactContents) -> FittedTransforms:
     manifest = contents.manifest
     channels = manifest["channels"]
     return FittedTransforms(
         features=FeatureTransform.from_arrays(
-            {name: _numpy(tensor) for name, tensor in contents.tensors["transforms"].items()}
+            {name: _to_numpy(tensor) for name, tensor in contents.tensors["transforms"].items()}
         ),
         channels=ChannelScaler(
             spend_unit=SpendUnit(manifest["spend_unit"]),
@@ -176,19 +173,19 @@ def _transforms(contents: ArtifactContents) -> FittedTransforms:
     )
 
 
-def _support(contents: ArtifactContents) -> Support:
+def _read_support(contents: ArtifactContents) -> Support:
     tables = contents.tables
     pool = ModelPool.of(
         ModelCard.model_validate(json.loads(card)) for card in tables["pool"]["card"]
     )
     queries, tasks = tables["support_queries"], tables["tasks"]
     raw = RawFeatures(
-        prompts=_matrix(queries["embedding"]),
-        surface=_matrix(queries["surface"]),
+        prompts=_to_matrix(queries["embedding"]),
+        surface=_to_matrix(queries["surface"]),
         query_task=positions_of(queries["task"], tasks["task"].tolist()),
-        descriptions=_matrix(tables["pool"]["embedding"]),
+        descriptions=_to_matrix(tables["pool"]["embedding"]),
         cards=np.stack(tables["pool"]["numbers"].to_list()),
-        tasks=_matrix(tasks["embedding"], width=contents.manifest["encoder"]["dimension"]),
+        tasks=_to_matrix(tasks["embedding"], width=contents.manifest["encoder"]["dimension"]),
     )
     return Support(
         pool=pool,
@@ -199,7 +196,7 @@ def _support(contents: ArtifactContents) -> Support:
     )
 
 
-def _cards_table(pool: ModelPool) -> pd.DataFrame:
+def _tabulate_cards(pool: ModelPool) -> pd.DataFrame:
     """One row a model: its name, and its card as JSON, so that an unset field stays unset."""
     return pd.DataFrame(
         {
@@ -209,7 +206,7 @@ def _cards_table(pool: ModelPool) -> pd.DataFrame:
     )
 
 
-def _split_table(split: Split) -> pd.DataFrame:
+def _tabulate_split(split: Split) -> pd.DataFrame:
     ids = {name: getattr(split, name) for name in _SPLIT_NAMES}
     return pd.DataFrame(
         {
@@ -220,28 +217,28 @@ def _split_table(split: Split) -> pd.DataFrame:
     )
 
 
-def _split(contents: ArtifactContents) -> Split:
+def _read_split(contents: ArtifactContents) -> Split:
     table = contents.tables["split"]
     ids = {name: tuple(table["query_id"][table["split"] == name]) for name in _SPLIT_NAMES}
     return Split(**ids, held_out_models=tuple(contents.manifest["held_out_models"]))
 
 
-def _with_vectors(
+def _add_vectors(
     table: pd.DataFrame, **vectors: np.ndarray[Any, np.dtype[np.float32]]
 ) -> pd.DataFrame:
     return table.assign(**{name: list(rows) for name, rows in vectors.items()})
 
 
-def _matrix(column: pd.Series[Any], *, width: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _to_matrix(column: pd.Series[Any], *, width: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
     if column.empty:
         return np.zeros((0, width), dtype=np.float32)
     return np.stack(column.to_list()).astype(np.float32)
 
 
-def _numpy(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _to_numpy(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
     array: np.ndarray[Any, np.dtype[np.float32]] = tensor.numpy()
     return array
 
 
-def _json_number(value: float) -> float | None:
+def _to_json_number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)

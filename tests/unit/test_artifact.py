@@ -179,8 +179,8 @@ def test_what_is_no_artifact_is_refused(tmp_path: Path) -> None:
 def test_another_format_version_is_refused(folder: Path, version: object, remedy: str) -> None:
     manifest = json.loads((folder / MANIFEST).read_bytes())
     manifest["format_version"] = version
-    manifest["checksum"] = artifact._manifest_checksum(manifest)
-    (folder / MANIFEST).write_bytes(artifact._manifest_bytes(manifest))
+    manifest["checksum"] = artifact._checksum_manifest(manifest)
+    (folder / MANIFEST).write_bytes(artifact._encode_manifest(manifest))
     with pytest.raises(
         ArtifactError,
         match=f"format version {version}; this release reads versions 3 and 4. {remedy}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from graphrouter.bench.baselines import BASELINES, LearningData
 from graphrouter.bench.baselines.methods.means import BestSingle
 from graphrouter.bench.baselines.methods.neighbours import NearestNeighbours
 from graphrouter.encoders.hashing import HashingEncoder
+from graphrouter.encoders.text_encoder import unit_rows
 from graphrouter.exceptions import ArtifactError, EncoderError
 
 PROMPTS = ["Translate 'tree' into German.", "", "Add 3 and 4."]
@@ -77,6 +79,23 @@ def test_refuses_another_router_another_encoder_and_another_release(
         write_artifact(tmp_path / name, ArtifactContents(manifest, contents.tensors, {}))
         with pytest.raises(ArtifactError, match="release"):
             gr.load_router(tmp_path / name)
+
+
+def test_an_encoder_of_ones_own_is_given_back_when_loading(tmp_path: Path) -> None:
+    class Lengths:
+        id, revision, dimension = "mine/lengths", "1", 2
+
+        def encode(self, texts: Sequence[str], *, progress: bool = False) -> np.ndarray:
+            return unit_rows(np.array([[len(text), 9.0] for text in texts]).reshape(-1, 2))
+
+    data = gr.simulate(num_queries=60, num_models=3).data
+    router = NearestNeighbours.fit(data, encoder=Lengths())
+    router.save(tmp_path / "a")
+    assert read_artifact(tmp_path / "a").manifest["fields"]["encoder"]["config"] is None
+    with pytest.raises(EncoderError, match=r"'mine/lengths' .*none was saved.*encoder=\.\.\."):
+        gr.load_router(tmp_path / "a")
+    loaded = gr.load_router(tmp_path / "a", encoder=Lengths())
+    np.testing.assert_array_equal(loaded.predict(PROMPTS).effect, router.predict(PROMPTS).effect)
 
 
 def test_a_router_of_another_kind_is_not_replaced(tmp_path: Path, learning: LearningData) -> None:
