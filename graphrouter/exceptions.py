@@ -9,6 +9,7 @@ GraphRouterError
 ├── UnknownModelError(KeyError)    a model that is not in the pool
 ├── TrainingError(RuntimeError)    a training that diverged
 ├── NotApplicableError(ValueError) a method that needs something which the data does not have
+├── ConformanceError(AssertionError) a router that breaks a promise of its class
 ├── LeakageError(AssertionError)   a supervised pair that is also a message edge
 └── MissingExtraError(ImportError) an optional part that is not installed
 """
@@ -16,6 +17,7 @@ GraphRouterError
 __all__ = [
     "ArtifactError",
     "ConfigError",
+    "ConformanceError",
     "DataError",
     "EncoderError",
     "GraphRouterError",
@@ -87,6 +89,18 @@ class NotApplicableError(GraphRouterError, ValueError):
 
     Such as costs or the texts of answers.
     """
+
+
+class ConformanceError(GraphRouterError, AssertionError):
+    """A router that breaks a promise of its class.
+
+    The message names the promise and says what happened. See `graphrouter.testing`.
+    """
+
+    def __init__(self, message: str = "", *, failures: tuple[str, ...] = ()) -> None:
+        super().__init__(*([message] if message else []))
+        self.failures = failures
+        """Messages of all broken promises, where several were checked."""
 
 
 class LeakageError(GraphRouterError, AssertionError):

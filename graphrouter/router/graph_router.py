@@ -59,6 +59,7 @@ class GraphRouter(ChangeableRouter):
     name: ClassVar[str] = "graphrouter"
     can_extend: ClassVar[bool] = True
     can_predict_cost: ClassVar[bool] = True
+    can_save: ClassVar[bool] = True
     has_intervals: ClassVar[bool] = True
     reads_tasks: ClassVar[bool] = True
     shares_outcomes: ClassVar[bool] = True

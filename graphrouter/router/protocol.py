@@ -38,6 +38,8 @@ class Router(ABC):
     """Whether `add_models` takes in newcomers without a new fit."""
     can_predict_cost: ClassVar[bool] = False
     """Whether it predicts the cost of a call where the training outcomes had costs."""
+    can_save: ClassVar[bool] = False
+    """Whether `save` and `load` work."""
     has_intervals: ClassVar[bool] = False
     """Whether predictions carry intervals of the effect."""
     covers_pool: ClassVar[bool] = True

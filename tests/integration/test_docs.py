@@ -306,6 +306,25 @@ def test_baselines_page_says_who_takes_in_new_models() -> None:
     assert set(re.findall(r"`(\w+)`", refused)) - {"NotApplicableError"} == set(BASELINES) - takes
 
 
+def test_baselines_page_says_what_the_classes_declare() -> None:
+    text = (ROOT / "docs" / "baselines.md").read_text(encoding="utf-8")
+    (readers,) = re.findall(
+        r"^((?:`\w+`[^`]*)+?) read the task of a query", text, flags=re.MULTILINE
+    )
+    (cascades,) = re.findall(r"\*\*Cascades\*\* \((.+?)\) see the outcomes", text)
+    for listed, flag in ((readers, "reads_tasks"), (cascades, "reads_answers")):
+        declared = {name for name, kind in BASELINES.items() if getattr(kind, flag)}
+        assert set(re.findall(r"`(\w+)`", listed)) == declared, flag
+    needs = {
+        name: row.rsplit("|", 2)[1].strip()
+        for name, row in re.findall(r"^\| `(\w+)` (\|.+\|)$", text, flags=re.MULTILINE)
+        if name in BASELINES
+    }
+    for name, kind in BASELINES.items():
+        assert needs[name].startswith("costs") == kind.needs_costs, name
+        assert ("`answer`" in needs[name]) == kind.needs_answers, name
+
+
 def test_artifact_page_names_every_part(left_by_readme: Path) -> None:
     text = (ROOT / "docs" / "artifact.md").read_text(encoding="utf-8")
     for path in (left_by_readme / "artifacts" / "mine").iterdir():

@@ -20,6 +20,7 @@ BUILT_IN = {
     "TrainingError": RuntimeError,
     "NotApplicableError": ValueError,
     "LeakageError": AssertionError,
+    "ConformanceError": AssertionError,
     "MissingExtraError": ImportError,
 }
 

@@ -44,6 +44,7 @@ class Baseline(Router):
     """
 
     can_predict_cost: ClassVar[bool] = True
+    can_save: ClassVar[bool] = True
     source: ClassVar[str]
     """Where the method was published."""
 
