@@ -1,4 +1,4 @@
-"""What is predicted for a pair, as channels of one tensor, and the way from outcomes to channels and back.
+"""What is predicted for a pair, as channels of one tensor: from outcomes to channels and back.
 
 Channel 0 is the effect (Bernoulli). The others are logarithms, standardised over training rows
 (log-normal): input tokens, spend (output tokens, or cost where tokens do not explain it) and
@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+import pandas as pd
 
 from graphrouter.types import FloatArray, Predictions
 
 CHANNELS = ("effect", "input_tokens", "spend", "latency")
 EFFECT, INPUT_TOKENS, SPEND, LATENCY = range(4)
 NUM_CHANNELS = len(CHANNELS)
+
+PRICE_COLUMNS = ("input_usd_per_mtok", "output_usd_per_mtok")
+"""Columns of an outcome frame with the list prices of the model when it was recorded, US dollars
+per million tokens."""
 
 _MAX_LOG_SCALE = 1.5  # a log-normal with a larger spread has a mean that says nothing
 _FREE_USD = 1e-9
@@ -39,25 +44,11 @@ class SpendUnit(StrEnum):
 
 
 @dataclass(frozen=True)
-class OutcomeColumns:
-    """Recorded outcomes as arrays, one row an outcome; NaN = not recorded. All (num_outcomes,)."""
-
-    effect: FloatArray
-    cost_usd: FloatArray
-    input_tokens: FloatArray
-    output_tokens: FloatArray
-    latency_s: FloatArray
-    input_price: FloatArray
-    """US dollars per million prompt tokens of the row's model; NaN = not known."""
-    output_price: FloatArray
-    """US dollars per million completion tokens of the row's model; NaN = not known."""
-
-
-@dataclass(frozen=True)
 class ChannelScaler:
     """Maps outcomes to channels and predicted channels back to tokens, dollars and seconds.
 
-    Fitted on training rows.
+    Fitted on training rows. Outcomes come as a frame with the columns `effect`, `cost_usd`,
+    `input_tokens`, `output_tokens`, `latency_s` and `PRICE_COLUMNS`; NaN = not recorded.
     """
 
     spend_unit: SpendUnit
@@ -69,7 +60,7 @@ class ChannelScaler:
     """Whether a channel was observed at all; one that was not is predicted as NaN."""
 
     @classmethod
-    def fit(cls, outcomes: OutcomeColumns) -> ChannelScaler:
+    def fit(cls, outcomes: pd.DataFrame) -> ChannelScaler:
         """The scaler of training outcomes."""
         unit = choose_spend_unit(outcomes)
         raw = _raw_channels(outcomes, unit)
@@ -83,7 +74,7 @@ class ChannelScaler:
                 scale[channel] = max(float(known.std()), 1e-3)
         return cls(spend_unit=unit, mean=mean, scale=scale, observed=tuple(observed))
 
-    def encode(self, outcomes: OutcomeColumns) -> FloatArray:
+    def encode(self, outcomes: pd.DataFrame) -> FloatArray:
         """Channels of outcomes: (NUM_CHANNELS, num_outcomes), NaN = not observed."""
         raw = _raw_channels(outcomes, self.spend_unit)
         channels: FloatArray = (raw - self.mean[:, None]) / self.scale[:, None]
@@ -149,51 +140,56 @@ class ChannelScaler:
         return expectation
 
 
-def choose_spend_unit(outcomes: OutcomeColumns) -> SpendUnit:
-    """What the spend channel should hold for these outcomes.
+def choose_spend_unit(outcomes: pd.DataFrame) -> SpendUnit:
+    """What the spend channel should hold for these outcomes, a frame as in `ChannelScaler`.
 
     Tokens, if they and the prices reproduce the recorded costs (median error at most 10 %) or no
     cost is recorded; otherwise the cost over the model's price; otherwise the cost.
     """
-    tokens = np.isfinite(outcomes.output_tokens)
-    priced = np.isfinite(outcomes.input_price) & np.isfinite(outcomes.output_price)
-    costed = np.isfinite(outcomes.cost_usd)
-    both = costed & tokens & priced & np.isfinite(outcomes.input_tokens)
+    input_tokens, output_tokens = _numbers(outcomes, "input_tokens", "output_tokens")
+    input_price, output_price = _numbers(outcomes, *PRICE_COLUMNS)
+    (cost,) = _numbers(outcomes, "cost_usd")
+    tokens, costed = np.isfinite(output_tokens), np.isfinite(cost)
+    priced = np.isfinite(input_price) & np.isfinite(output_price)
+    both = costed & tokens & priced & np.isfinite(input_tokens)
     if both.mean() >= 0.5 * costed.mean() and both.any():
-        computed = (
-            outcomes.input_tokens * outcomes.input_price
-            + outcomes.output_tokens * outcomes.output_price
-        )[both] / 1e6
-        error = np.abs(computed - outcomes.cost_usd[both]) / np.maximum(
-            outcomes.cost_usd[both], _FREE_USD
-        )
+        computed = (input_tokens * input_price + output_tokens * output_price)[both] / 1e6
+        error = np.abs(computed - cost[both]) / np.maximum(cost[both], _FREE_USD)
         if np.median(error) <= 0.1:
             return SpendUnit.TOKENS
     if not costed.any():
         return SpendUnit.TOKENS if tokens.any() else SpendUnit.NONE
-    if (
-        costed & priced & (outcomes.input_price + outcomes.output_price > 0)
-    ).mean() >= 0.5 * costed.mean():
+    if (costed & priced & (input_price + output_price > 0)).mean() >= 0.5 * costed.mean():
         return SpendUnit.PRICE
     return SpendUnit.USD
 
 
-def _raw_channels(outcomes: OutcomeColumns, unit: SpendUnit) -> FloatArray:
+def _raw_channels(outcomes: pd.DataFrame, unit: SpendUnit) -> FloatArray:
+    """The channels before they are standardised: (NUM_CHANNELS, num_outcomes)."""
+    effect, cost, prompt, answer, latency = _numbers(
+        outcomes, "effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"
+    )
     spend = {
-        SpendUnit.TOKENS: np.log(np.maximum(outcomes.output_tokens, 1.0)),
-        SpendUnit.PRICE: np.log(np.maximum(outcomes.cost_usd, _FREE_USD))
-        - np.log(_usd_per_token(outcomes)),
-        SpendUnit.USD: np.log(np.maximum(outcomes.cost_usd, _FREE_USD)),
-        SpendUnit.NONE: np.full_like(outcomes.effect, np.nan),
+        SpendUnit.TOKENS: np.log(np.maximum(answer, 1.0)),
+        SpendUnit.PRICE: np.log(np.maximum(cost, _FREE_USD)) - np.log(_usd_per_token(outcomes)),
+        SpendUnit.USD: np.log(np.maximum(cost, _FREE_USD)),
+        SpendUnit.NONE: np.full_like(effect, np.nan),
     }[unit]
-    input_tokens = np.log(np.maximum(outcomes.input_tokens, 1.0))
-    latency = np.log(np.maximum(outcomes.latency_s, 1e-4))
-    return np.stack([outcomes.effect, input_tokens, spend, latency])
+    return np.stack(
+        [effect, np.log(np.maximum(prompt, 1.0)), spend, np.log(np.maximum(latency, 1e-4))]
+    )
 
 
-def _usd_per_token(outcomes: OutcomeColumns) -> FloatArray:
-    mean_price = (outcomes.input_price + outcomes.output_price) / 2e6
+def _usd_per_token(outcomes: pd.DataFrame) -> FloatArray:
+    """Mean price of a token of each outcome's model, NaN where free or not known: (n,)."""
+    input_price, output_price = _numbers(outcomes, *PRICE_COLUMNS)
+    mean_price = (input_price + output_price) / 2e6
     return np.where(mean_price > 0, mean_price, np.nan)
+
+
+def _numbers(outcomes: pd.DataFrame, *columns: str) -> list[FloatArray]:
+    """Columns as arrays, (num_outcomes,) each."""
+    return [outcomes[column].to_numpy(float) for column in columns]
 
 
 def _cost_usd(

@@ -1,13 +1,11 @@
-"""From rows to tensors, the same for training and for serving: raw features, node tables and
-outcome edges.
-"""
+"""From rows to tensors, the same for training and serving: features, node tables, outcome edges."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -16,14 +14,12 @@ from torch import Tensor
 
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.cards import card_features
-from graphrouter.features.channels import ChannelScaler, OutcomeColumns
+from graphrouter.features.channels import PRICE_COLUMNS, ChannelScaler
 from graphrouter.features.prompts import Float32Array, prompt_chars, surface_features
 from graphrouter.features.transforms import FeatureTransform
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.types import FloatArray, IntArray
-
-PRICE_COLUMNS = ("input_usd_per_mtok", "output_usd_per_mtok")
 
 
 @dataclass(frozen=True)
@@ -50,25 +46,34 @@ class NodeTable:
     """(num_tasks, dimension) float32, a zero row = no description."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OutcomeEdges:
-    """Outcomes as edges from query to model."""
+    """Outcomes as edges from query to model: what may be a message. E edges.
+
+    Example:
+        >>> edges = OutcomeEdges(torch.tensor([0, 1]), torch.tensor([2, 0]), torch.zeros(4, 2))
+        >>> edges.take(edges.model == 0).query.tolist()
+        [1]
+    """
 
     query: Tensor
-    """(num_edges,) int64 position in the node table."""
+    """(E,) int64 position in the node table, or among the queries of a graph."""
     model: Tensor
-    """(num_edges,) int64 position in the pool."""
+    """(E,) int64 position in the pool."""
     channels: Tensor
-    """(NUM_CHANNELS, num_edges) float32, standardised; NaN = not observed."""
-    scaled_cost: Tensor
-    """(num_edges,) float32, cost mapped to [0, 1] by the policy's scale; NaN = not observed. Never
-    a message."""
+    """(NUM_CHANNELS, E) float32, standardised; NaN = not observed."""
 
-    def take(self, edges: Tensor) -> OutcomeEdges:
+    def take(self, edges: Tensor) -> Self:
         """The edges at the given positions (int64) or where the mask (bool) is true."""
-        return OutcomeEdges(
-            self.query[edges], self.model[edges], self.channels[:, edges], self.scaled_cost[edges]
-        )
+        return type(self)(*(getattr(self, field.name)[..., edges] for field in fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedEdges(OutcomeEdges):
+    """Outcome edges with what they cost, which is a label and never a message."""
+
+    scaled_cost: Tensor
+    """(E,) float32, cost mapped to [0, 1] by the policy's scale; NaN = not observed."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +137,14 @@ def encode_raw(
     *,
     progress: bool = False,
 ) -> RawFeatures:
-    """Embeddings and raw numbers of queries (`task`, `prompt`), models and tasks (`task`,
-    `description`).
+    """Embeddings and raw numbers of queries, models and tasks.
+
+    Args:
+        encoder: Of texts.
+        queries: Columns `task` and `prompt`.
+        pool: The models.
+        tasks: Columns `task` and `description`.
+        progress: Show a progress bar.
     """
     prompts = queries["prompt"].tolist()
     return RawFeatures(
@@ -149,38 +160,31 @@ def encode_raw(
 
 
 def with_prices(outcomes: pd.DataFrame, pool: ModelPool) -> pd.DataFrame:
-    """The outcomes with the prices that their models have now, as columns: what a cost meant does
-    not change with a price.
+    """The outcomes with the prices that their models have now, as columns.
+
+    They are kept with the outcome: what a cost meant does not change with a price.
     """
     prices = pool.prices[:, positions_of(outcomes["model"], pool.names)]
     return outcomes.assign(**dict(zip(PRICE_COLUMNS, prices, strict=True)))
 
 
-def outcome_columns(outcomes: pd.DataFrame) -> OutcomeColumns:
-    """Outcome rows, with the prices that they were recorded under, as arrays."""
-    return OutcomeColumns(
-        effect=outcomes["effect"].to_numpy(float),
-        cost_usd=outcomes["cost_usd"].to_numpy(float),
-        input_tokens=outcomes["input_tokens"].to_numpy(float),
-        output_tokens=outcomes["output_tokens"].to_numpy(float),
-        latency_s=outcomes["latency_s"].to_numpy(float),
-        input_price=outcomes[PRICE_COLUMNS[0]].to_numpy(float),
-        output_price=outcomes[PRICE_COLUMNS[1]].to_numpy(float),
-    )
+def encode_outcomes(
+    query: IntArray, model: IntArray, outcomes: pd.DataFrame, transforms: FittedTransforms
+) -> RecordedEdges:
+    """Outcomes as edges between positions of the node table and of the pool.
 
-
-def outcome_edges(
-    query: IntArray,
-    model: IntArray,
-    columns: OutcomeColumns,
-    transforms: FittedTransforms,
-) -> OutcomeEdges:
-    """Outcomes as edges between positions of the node table and of the pool."""
-    return OutcomeEdges(
+    Args:
+        query: (E,) position of each outcome's query.
+        model: (E,) position of its model.
+        outcomes: E rows with the columns that `ChannelScaler` reads.
+        transforms: Fitted on training rows.
+    """
+    cost = transforms.cost.scale(outcomes["cost_usd"].to_numpy(float))
+    return RecordedEdges(
         query=torch.from_numpy(query),
         model=torch.from_numpy(model),
-        channels=torch.from_numpy(transforms.channels.encode(columns).astype(np.float32)),
-        scaled_cost=torch.from_numpy(transforms.cost.scale(columns.cost_usd).astype(np.float32)),
+        channels=torch.from_numpy(transforms.channels.encode(outcomes).astype(np.float32)),
+        scaled_cost=torch.from_numpy(cost.astype(np.float32)),
     )
 
 

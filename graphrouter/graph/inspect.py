@@ -1,6 +1,4 @@
-"""Counts what the graph of a dataset holds, and reports the leakage check of a built graph in
-numbers.
-"""
+"""Counts of the graph of a dataset, and the leakage check of a built graph in numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +13,13 @@ from torch_geometric.data import HeteroData
 
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.exceptions import LeakageError
-from graphrouter.graph.builder import ANSWERED_BY, QUERY_IN_TASK, SIMILAR_TO
+from graphrouter.graph.export import (
+    ANSWERED_BY,
+    QUERY_IN_TASK,
+    SIMILAR_TO,
+    SUPERVISED,
+    TARGET_IN_TASK,
+)
 from graphrouter.graph.leakage import check_no_leakage
 from graphrouter.types import BoolArray, IntArray
 
@@ -68,8 +72,8 @@ class GraphSummary:
     nodes: dict[str, int]
     """Number of nodes by type."""
     edges: dict[str, int]
-    """Number of edges by type, reverses not counted. `similar_to` is not built: it counts K
-    neighbours of every query."""
+    """Number of edges by type. `similar_to` is not built: it counts K neighbours of every
+    query."""
     tasks: tuple[TaskCoverage, ...]
     models: tuple[ModelCoverage, ...]
     isolated: IsolatedNodes
@@ -81,16 +85,14 @@ class GraphSummary:
 
 @dataclass(frozen=True, slots=True)
 class LeakageReport:
-    """The counts of a graph that passed the leakage check: no supervised pair and no hidden outcome
-    is a message.
-    """
+    """The counts of a graph in which no supervised pair and no hidden outcome is a message."""
 
     num_support_queries: int
     num_target_queries: int
     nodes: dict[str, int]
-    """Number of nodes of the graph by type."""
+    """Number of nodes of the graph by type; queries are those of the support and the targets."""
     edges: dict[str, int]
-    """Number of edges of the graph by type, reverses not counted."""
+    """Number of edges of the graph by type."""
     num_message_outcomes: int
     num_supervised_pairs: int
     num_supervised_messages: int
@@ -102,7 +104,7 @@ class LeakageReport:
 
 
 def summarise_graph(data: RoutingDataset, *, num_neighbours: int) -> GraphSummary:
-    """The counts of the graph of `data`: nodes and edges by type, coverage of each task and model, isolated nodes.
+    """The counts of the graph of `data`: nodes, edges, coverage, isolated nodes.
 
     Args:
         data: A dataset; all of its queries count.
@@ -143,14 +145,14 @@ def summarise_graph(data: RoutingDataset, *, num_neighbours: int) -> GraphSummar
 
 
 def report_leakage(graph: HeteroData, data: RoutingDataset, split: Split) -> LeakageReport:
-    """The counts of a graph of training queries (support) and validation queries (targets) that leaks nothing.
+    """The counts of a graph of training queries and validation queries that leaks nothing.
 
     Besides the check inside the graph, every message edge is traced back to its query and model in
     `data` and compared with what the split hides: outcomes of test queries and of held-out models.
 
     Args:
-        graph: From `build_graph`: support queries are `split.train`, targets `split.validation`,
-            models those of the pool without the held-out ones, each in that order.
+        graph: From `validation_graph`: the node table holds `split.train`, then `split.validation`,
+            models are those of the pool without the held-out ones, each in that order.
         data: The dataset that the graph was made of.
         split: Its division.
 
@@ -167,14 +169,12 @@ def report_leakage(graph: HeteroData, data: RoutingDataset, split: Split) -> Lea
     model_row = np.flatnonzero(seen_models)
     num_models = len(seen_models)
 
-    def codes(index: Tensor) -> IntArray:
-        query, model = index.numpy()
+    def list_codes(index: Tensor, position: Tensor) -> IntArray:
+        query, model = position[index[0]].numpy(), index[1].numpy()
         return np.asarray(query_row[query] * num_models + model_row[model], dtype=np.int64)
 
-    messages, supervised = (
-        codes(graph[ANSWERED_BY].edge_index),
-        codes(graph[ANSWERED_BY].edge_label_index),
-    )
+    messages = list_codes(graph[ANSWERED_BY].edge_index, graph["query"].position)
+    supervised = list_codes(graph[SUPERVISED].edge_label_index, graph["target"].position)
     hidden = _hidden_pairs(data, split, seen_models)
     num_supervised_messages, num_hidden_messages = (
         int(np.isin(pairs, messages).sum()) for pairs in (supervised, hidden)
@@ -186,13 +186,20 @@ def report_leakage(graph: HeteroData, data: RoutingDataset, split: Split) -> Lea
             "are message edges; expected none. Build the graph with the outcomes of training "
             "queries alone."
         )
-    is_support = graph["query"].is_support
+    num_support, num_targets = graph["query"].num_nodes, graph["target"].num_nodes
+    num_members = graph[QUERY_IN_TASK].num_edges + graph[TARGET_IN_TASK].num_edges
     return LeakageReport(
-        num_support_queries=int(is_support.sum()),
-        num_target_queries=int((~is_support).sum()),
-        nodes={kind: int(graph[kind].num_nodes) for kind in ("task", "query", "model")},
+        num_support_queries=num_support,
+        num_target_queries=num_targets,
+        nodes={
+            "task": graph["task"].num_nodes,
+            "query": num_support + num_targets,
+            "model": graph["model"].num_nodes,
+        },
         edges={
-            kind[1]: int(graph[kind].num_edges) for kind in (QUERY_IN_TASK, ANSWERED_BY, SIMILAR_TO)
+            "in": num_members,
+            "answered_by": graph[ANSWERED_BY].num_edges,
+            "similar_to": graph[SIMILAR_TO].num_edges,
         },
         num_message_outcomes=len(messages),
         num_supervised_pairs=len(supervised),

@@ -1,6 +1,4 @@
-"""Messages along query - similar query - model paths, and attention over tasks for queries of
-unknown task.
-"""
+"""Messages along target - similar query - model paths, and attention over tasks."""
 
 from __future__ import annotations
 
@@ -9,17 +7,9 @@ from typing import ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from graphrouter.graph.routing_graph import Targets
 from graphrouter.nn.layers import PositiveParameter, masses, normalise
-from graphrouter.nn.state import SupportState, dense_rows
-
-
-class Neighbourhood(NamedTuple):
-    """Similar support queries of each target. B targets, K neighbours."""
-
-    query: Tensor
-    """(B, K) int64 support queries."""
-    cosine: Tensor
-    """(B, K) similarity of the embeddings, in [-1, 1]."""
+from graphrouter.nn.state import SupportMessages, SupportState
 
 
 class PathMessages(NamedTuple):
@@ -40,7 +30,7 @@ class PathMessages(NamedTuple):
         surprise, reliability = state.base.surprise, state.base.reliability[0]
         weight = reliability / reliability.sum().clamp_min(1e-6)
         off = surprise[0] - weight @ surprise[0]
-        pairs = surprise.new_zeros(surprise.shape[0], num_targets, state.num_models)
+        pairs = surprise.new_zeros(surprise.shape[0], num_targets, len(state.model))
         spread = (weight @ off.square() + 1e-6).sqrt()
         return cls(pairs, pairs[0], pairs[:, :, :1].squeeze(2), spread.expand(num_targets))
 
@@ -74,32 +64,36 @@ class PathAttention(nn.Module):
         self.surprise_mix = nn.Parameter(torch.full((num_channels, num_heads), 1.3 / num_heads))
 
     def forward(
-        self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task_share: Tensor
+        self, state: SupportState, query: Tensor, targets: Targets, task_share: Tensor
     ) -> PathMessages:
         """Messages to every (target, model) pair.
 
         Args:
             state: Cached support.
-            target: (B, W) states of the targets.
-            neighbours: Their similar support queries.
+            query: (B, W) states of the targets.
+            targets: The same targets, with their similar support queries.
             task_share: (B, T + 1) belief over tasks, rows sum to 1; index T = unknown.
         """
-        weight = self._weights(state, target, neighbours, task_share)
-        base = state.base
-        rows, position = torch.unique(neighbours.query, return_inverse=True)
-        dense = dense_rows(state.messages, rows, state.num_models)
+        weight = self._weights(state, query, targets, task_share)
+        base, num_models = state.base, len(state.model)
+        # Targets share neighbours: each row is spread out once, however many targets it is near.
+        rows, position = torch.unique(targets.neighbours, return_inverse=True)
+        dense = spread_rows(state.messages, rows, num_models)
         gathered = dense.flatten(1).index_select(0, position.flatten()).view(*position.shape, -1)
-        sums = torch.bmm(weight, gathered).view(*weight.shape[:2], state.num_models, -1)
+        sums = torch.bmm(weight, gathered).view(*weight.shape[:2], num_models, -1)
         total, information = sums.permute(3, 0, 1, 2).chunk(2)  # each (C, B, H, M)
         mass = self.path_mass().unsqueeze(1)  # (C, 1, H, 1)
         residual = (self.path_mix.unsqueeze(1) * (total / (information + mass))).sum(2)
         evidence = (information[0] / (information[0] + mass[0])).mean(1)
 
-        surprise = base.surprise[:, neighbours.query]  # (C, B, K)
-        reliability = base.reliability[:, neighbours.query]
+        surprise = base.surprise[:, targets.neighbours]  # (C, B, K)
+        reliability = base.reliability[:, targets.neighbours]
+        # A surprise that is mostly prior says little: it counts by its reliability.
         attention = weight.transpose(1, 2) * reliability.unsqueeze(-1)  # (C, B, K, H)
         carried = (attention * surprise.unsqueeze(-1)).sum(2)
         shrunk = carried / (attention.sum(2) + self.surprise_mass().unsqueeze(1))
+        # The spread is of all K neighbours alike: how much easiness varies around here, and not what
+        # it is.
         flat = reliability[0] / reliability[0].sum(1, keepdim=True).clamp_min(1e-6)
         centre = (flat * surprise[0]).sum(1, keepdim=True)
         spread = ((flat * (surprise[0] - centre) ** 2).sum(1) + 1e-6).sqrt()
@@ -112,14 +106,18 @@ class PathAttention(nn.Module):
         return normalise(self.metric(query))
 
     def _weights(
-        self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task_share: Tensor
+        self, state: SupportState, query: Tensor, targets: Targets, task_share: Tensor
     ) -> Tensor:
-        """Unnormalised attention, in (0, e^4]: (B, H, K)."""
-        likeness = torch.bmm(state.key[neighbours.query], self.key(target).unsqueeze(2)).squeeze(2)
-        task = state.task_of_query[neighbours.query]
-        shared = task_share.gather(1, task) * (task < state.num_tasks)
+        """Unnormalised attention, in (0, e^4]: (B, H, K).
+
+        Not a softmax: where nothing is similar all weights are small, and the masses in the sums
+        draw what is said to zero.
+        """
+        likeness = torch.bmm(state.key[targets.neighbours], self.key(query).unsqueeze(2)).squeeze(2)
+        task = state.task_of_query[targets.neighbours]
+        shared = task_share.gather(1, task) * (task < len(state.task))  # unknown is no shared task
         logit = (
-            self.sharpness()[:, None] * (neighbours.cosine - 1).unsqueeze(1)
+            self.sharpness()[:, None] * (targets.cosine - 1).unsqueeze(1)
             + self.metric_scale[:, None] * likeness.unsqueeze(1)
             + self.same_task[:, None] * shared.unsqueeze(1)
         )
@@ -134,10 +132,10 @@ class SurpriseAttention(PathAttention):
     """
 
     def forward(
-        self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task_share: Tensor
+        self, state: SupportState, query: Tensor, targets: Targets, task_share: Tensor
     ) -> PathMessages:
         """As `PathAttention`, residuals zero."""
-        paths = super().forward(state, target, neighbours, task_share)
+        paths = super().forward(state, query, targets, task_share)
         return paths._replace(residual=torch.zeros_like(paths.residual))
 
 
@@ -145,10 +143,10 @@ class NoPathAttention(nn.Module):
     """Hears no similar query: takes the place of `PathAttention` where they are left out."""
 
     def forward(
-        self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task_share: Tensor
+        self, state: SupportState, query: Tensor, targets: Targets, task_share: Tensor
     ) -> PathMessages:
         """Messages that say nothing; arguments as in `PathAttention`."""
-        return PathMessages.without_neighbours(state, target.shape[0])
+        return PathMessages.without_neighbours(state, query.shape[0])
 
     def key(self, query: Tensor) -> Tensor:
         """Keys of no width, (n, 0): nobody asks for them."""
@@ -179,33 +177,33 @@ class TaskAttention(nn.Module):
         self.task_mass = PositiveParameter(3.0)
 
     def forward(
-        self, state: SupportState, target: Tensor, neighbours: Neighbourhood, task: Tensor
+        self, state: SupportState, query: Tensor, targets: Targets
     ) -> tuple[Tensor, Tensor]:
         """Belief over tasks.
 
         Args:
             state: Cached support.
-            target: (B, W) states of the targets.
-            neighbours: Their similar support queries.
-            task: (B,) int64, -1 = unknown.
+            query: (B, W) states of the targets.
+            targets: The same targets, with their similar support queries and their tasks.
 
         Returns:
             The belief (B, T + 1), rows sum to 1, index T = "none" (all of it when there are no
             tasks); and the log-probabilities (B, T) that attention alone gives, for the task loss;
             minus infinity for a task without support queries.
         """
-        num_tasks = state.num_tasks
+        num_tasks, task = len(state.task), targets.task
         if num_tasks == 0:
-            return target.new_ones(target.shape[0], 1), target.new_zeros(target.shape[0], 0)
-        asked = normalise(self.query(target))
+            return query.new_ones(query.shape[0], 1), query.new_zeros(query.shape[0], 0)
+        asked = normalise(self.query(query))
         likeness = self.prototype_scale() * asked @ normalise(self.query(state.prototype)).T
         likeness = likeness + self.description_scale() * asked @ normalise(state.task).T
-        share = torch.softmax(self.vote_sharpness() * neighbours.cosine, dim=1)
-        votes = target.new_zeros(target.shape[0], num_tasks + 1)
-        votes = votes.scatter_add(1, state.task_of_query[neighbours.query], share)[:, :num_tasks]
+        share = torch.softmax(self.vote_sharpness() * targets.cosine, dim=1)
+        votes = query.new_zeros(query.shape[0], num_tasks + 1)
+        votes = votes.scatter_add(1, state.task_of_query[targets.neighbours], share)[:, :num_tasks]
         # Nothing is known of a task without queries: believing in it would say nothing about the
         # target.
         is_empty = (state.task_size == 0) & (state.task_size > 0).any()
+        # 0.01: a task that no neighbour has is unlikely, and not impossible.
         evidence = (likeness + self.vote * (votes + 0.01).log()).masked_fill(is_empty, -torch.inf)
         log_belief = torch.log_softmax(evidence, dim=1)
         kin = state.task_likeness[task.clamp_min(0)]
@@ -213,8 +211,30 @@ class TaskAttention(nn.Module):
             torch.where((task >= 0).unsqueeze(1), evidence + self.kin_scale() * kin, evidence),
             dim=1,
         )
-        named = torch.nn.functional.one_hot(task.clamp_min(0), num_tasks).to(target.dtype)
+        named = torch.nn.functional.one_hot(task.clamp_min(0), num_tasks).to(query.dtype)
         size = state.task_size[task.clamp_min(0)]
         certain = torch.where(task >= 0, size / (size + self.task_mass()), 0.0).unsqueeze(1)
         belief = certain * named + (1 - certain) * others
         return torch.cat([belief, belief.new_zeros(belief.shape[0], 1)], dim=1), log_belief
+
+
+def spread_rows(messages: SupportMessages, rows: Tensor, num_models: int) -> Tensor:
+    """Residuals and information of some support queries: (num_rows, M, 2 C).
+
+    0 where a model did not answer, which adds nothing to either sum. Outcomes are kept as edges, and
+    only the rows that a message needs are spread out.
+
+    Args:
+        messages: Of the support.
+        rows: (num_rows,) int64 support queries, each at most once.
+        num_models: M.
+    """
+    start = messages.row_start[rows]
+    length = messages.row_start[rows + 1] - start
+    row = torch.arange(rows.numel(), device=rows.device).repeat_interleave(length)
+    offset = torch.arange(row.numel(), device=rows.device) - (length.cumsum(0) - length)[row]
+    edge = start[row] + offset  # all edges of the rows, without a loop over rows
+    values = messages.values.index_select(0, edge)
+    flat = values.new_zeros(rows.numel() * num_models, values.shape[1])
+    cell = row * num_models + messages.model[edge]
+    return flat.index_copy(0, cell, values).view(rows.numel(), num_models, -1)

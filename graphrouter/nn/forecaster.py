@@ -16,8 +16,8 @@ from torch import Tensor
 
 from graphrouter.features.channels import EFFECT, ChannelScaler
 from graphrouter.features.prompts import find_nearest
-from graphrouter.nn.attention import Neighbourhood
-from graphrouter.nn.network import RoutingGNN, Targets
+from graphrouter.graph.routing_graph import Targets
+from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.nn.state import SupportState
 from graphrouter.pool import ModelPool
@@ -184,8 +184,10 @@ class Forecast(NamedTuple):
 
     predictions: Predictions
     """(B, M) of each quantity."""
-    neighbours: Neighbourhood
-    """(B, K) similar support queries, most similar first."""
+    neighbours: Tensor
+    """(B, K) int64 similar support queries, most similar first."""
+    cosine: Tensor
+    """(B, K) their similarity."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,16 +234,14 @@ class Forecaster:
             return self._forecast_nothing(pool)
         predictions, found = [], []
         for some in queries.split(_QUERIES_AT_ONCE):
-            similar = Neighbourhood(*find_nearest(some.text, state.query_text, num_neighbours))
-            targets = Targets(principal=some.principal, task=some.task, neighbours=similar)
+            similar = find_nearest(some.text, state.query_text, num_neighbours)
+            targets = Targets(some.principal, some.task, *similar, some.num_chars)
             predictions.append(
                 self.read(self.net.score(state, targets), some.task, pool, some.num_chars.numpy())
             )
             found.append(similar)
-        return Forecast(
-            Predictions.concatenate(predictions),
-            Neighbourhood(*(torch.cat(column) for column in zip(*found, strict=True))),
-        )
+        neighbours, cosine = (torch.cat(column) for column in zip(*found, strict=True))
+        return Forecast(Predictions.concatenate(predictions), neighbours, cosine)
 
     def read(
         self, scored: PairPredictions, task: Tensor, pool: ModelPool, num_chars: FloatArray
@@ -274,5 +274,4 @@ class Forecaster:
         none = np.zeros((0, len(pool)))
         ends = none if self.interval else None
         predictions = Predictions.from_arrays(pool.names, none, effect_low=ends, effect_high=ends)
-        nobody = Neighbourhood(torch.zeros(0, 0, dtype=torch.int64), torch.zeros(0, 0))
-        return Forecast(predictions, nobody)
+        return Forecast(predictions, torch.zeros(0, 0, dtype=torch.int64), torch.zeros(0, 0))

@@ -1,6 +1,4 @@
-"""The routing network: encodes a support once, then scores any number of target queries against
-every model.
-"""
+"""The routing network: encodes a support once, then scores targets against every model."""
 
 from __future__ import annotations
 
@@ -9,21 +7,19 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import HeteroData
 
-from graphrouter.features.channels import NUM_CHANNELS
-from graphrouter.graph.builder import ANSWERED_BY, QUERY_IN_TASK, SIMILAR_TO
+from graphrouter.features.channels import EFFECT
+from graphrouter.graph.routing_graph import RoutingGraph, Targets
 from graphrouter.nn.attention import (
-    Neighbourhood,
     NoPathAttention,
     PathAttention,
     PathMessages,
     TaskAttention,
 )
 from graphrouter.nn.layers import segment_sum, unit_variance
-from graphrouter.nn.rasch import RaschBase, SupportEdges
+from graphrouter.nn.rasch import RaschBase
 from graphrouter.nn.readout import PairPredictions, PairReadout
-from graphrouter.nn.state import SupportState, support_messages
+from graphrouter.nn.state import SupportState, collect_messages
 
 
 class FeatureSizes(NamedTuple):
@@ -32,24 +28,6 @@ class FeatureSizes(NamedTuple):
     principal: int
     text: int
     card: int
-
-
-class Targets(NamedTuple):
-    """Queries to score. B targets, K neighbours."""
-
-    principal: Tensor
-    """(B, P) text and surface features in decorrelated coordinates."""
-    task: Tensor
-    """(B,) int64, -1 = unknown."""
-    neighbours: Neighbourhood
-
-    def split(self, size: int) -> list[Targets]:
-        """The same targets in parts of at most `size`."""
-        parts = (torch.split(part, size) for part in (self.principal, self.task, *self.neighbours))
-        return [
-            Targets(principal, task, Neighbourhood(query, cosine))
-            for principal, task, query, cosine in zip(*parts, strict=True)
-        ]
 
 
 @dataclass(frozen=True)
@@ -121,19 +99,16 @@ class RoutingGNN(nn.Module):
         self.path_attention = parts.path_attention
         self.readout = parts.readout
 
-    def forward(self, data: HeteroData) -> PairPredictions:
-        """Predictions for all pairs of the graph's target queries and models.
-
-        Args:
-            data: A graph from `build_graph`.
-        """
-        return self.score(self.encode_support(data), targets_of(data))
+    def forward(self, graph: RoutingGraph) -> PairPredictions:
+        """Predictions for all pairs of the graph's targets and models."""
+        return self.score(self.encode_support(graph), graph.targets)
 
     def score_in_parts(
         self, state: SupportState, targets: Targets, size: int = 256
     ) -> PairPredictions:
-        """As `score`, with the memory of `size` targets at a time: for validation, where no
-        gradients are kept.
+        """As `score`, with the memory of `size` targets at a time.
+
+        For validation, where no gradients are kept.
         """
         parts = [self.score(state, part) for part in targets.split(size)]
         return PairPredictions(
@@ -142,45 +117,40 @@ class RoutingGNN(nn.Module):
             torch.cat([part.log_task for part in parts]),
         )
 
-    def encode_support(self, data: HeteroData) -> SupportState:
-        """Everything that does not depend on the targets; computed once and kept at prediction.
-
-        Args:
-            data: A graph from `build_graph`; its target queries are ignored.
-        """
-        num_support = int(data["query"].is_support.sum())
-        num_models, num_tasks = data["model"].num_nodes, data["task"].num_nodes
-        text, principal = data["query"].x[:num_support], data["query"].principal[:num_support]
+    def encode_support(self, graph: RoutingGraph) -> SupportState:
+        """Everything that does not depend on the targets; computed once and kept at prediction."""
+        principal, num_models = graph.query_principal, len(graph.model_card)
+        num_tasks = len(graph.task_text)
+        task_of_query = torch.where(graph.query_task < 0, num_tasks, graph.query_task)
         query = self.query_encoder(principal)
+        # The mark of a missing description: a zero row could as well be a text of no direction.
         model = self.model_encoder(
-            unit_variance(data["model"].x), data["model"].card, _is_absent(data["model"].x)
+            unit_variance(graph.model_text), graph.model_card, _is_absent(graph.model_text)
         )
-        task = self.task_encoder(unit_variance(data["task"].x), _is_absent(data["task"].x))
-        known_task = _tasks(data)[:num_support]
-        task_of_query = torch.where(known_task < 0, num_tasks, known_task)
+        task = self.task_encoder(unit_variance(graph.task_text), _is_absent(graph.task_text))
 
-        edges = _support_edges(data)
-        is_known = torch.bincount(edges.model, minlength=num_models) > 0
-        likeness = self.likeness(data["model"].x, data["model"].card, is_known)
-        base = self.base(edges, task_of_query, num_tasks, likeness)
-        messages = support_messages(base, edges)
+        is_known = torch.bincount(graph.outcomes.model, minlength=num_models) > 0
+        likeness = self.likeness(graph.model_text, graph.model_card, is_known)
+        base = self.base(graph.outcomes, task_of_query, num_tasks, likeness)
+        messages = collect_messages(base, graph.outcomes)
         profile = self.profile(messages, principal, num_models)
+        # A task is also what its queries are like; those of unknown task (index T) make none.
         prototype = segment_sum(query.T, task_of_query, num_tasks + 1)[:, :num_tasks].T
         count = torch.bincount(task_of_query, minlength=num_tasks + 1)[:num_tasks].to(query.dtype)
         return SupportState(
             base=base.without_edges(),
             messages=messages,
             key=self.path_attention.key(query),
-            query_text=text,
+            query_text=graph.query_text,
             task_of_query=task_of_query,
-            model=model + self.profile_to_model(profile[0]),
+            model=model + self.profile_to_model(profile[EFFECT]),
             profile=profile,
             slope=self.easiness_slope(base, principal),
             task=task,
             prototype=prototype / count.clamp_min(1).unsqueeze(1),
-            task_likeness=data["task"].x @ data["task"].x.T,
+            task_likeness=graph.task_text @ graph.task_text.T,
             task_size=count,
-            channel_scale=self.base.channel_scale.to(text.dtype),
+            channel_scale=self.base.channel_scale.to(principal.dtype),
         )
 
     def score(self, state: SupportState, targets: Targets) -> PairPredictions:
@@ -193,11 +163,12 @@ class RoutingGNN(nn.Module):
             targets: Queries to score.
         """
         query = self.query_encoder(targets.principal)
-        share, log_task = self.task_attention(state, query, targets.neighbours, targets.task)
-        paths: PathMessages = self.path_attention(state, query, targets.neighbours, share)
+        share, log_task = self.task_attention(state, query, targets)
+        paths: PathMessages = self.path_attention(state, query, targets, share)
         promised = torch.einsum("bt,ct->cb", share, state.base.task_easiness)
         easiness = promised + paths.surprise + self.text_easiness(state.slope, targets.principal)
-        context = share[:, : state.num_tasks] @ torch.cat([state.task, state.prototype], dim=1)
+        # Index T, "none of the tasks", has no state to add.
+        context = share[:, : len(state.task)] @ torch.cat([state.task, state.prototype], dim=1)
         in_task = query + self.task_to_query(context)
         location, log_scale = self.readout(
             state, in_task, easiness, paths, share, targets.principal
@@ -205,33 +176,6 @@ class RoutingGNN(nn.Module):
         return PairPredictions(location, log_scale, log_task)
 
 
-def targets_of(data: HeteroData) -> Targets:
-    """The target queries of a graph from `build_graph`."""
-    num_support = int(data["query"].is_support.sum())
-    num_targets = data["query"].num_nodes - num_support
-    edges = data[SIMILAR_TO].edge_index
-    neighbours = Neighbourhood(
-        query=edges[0].view(num_targets, -1),
-        cosine=data[SIMILAR_TO].edge_attr.view(num_targets, -1),
-    )
-    return Targets(data["query"].principal[num_support:], _tasks(data)[num_support:], neighbours)
-
-
-def _tasks(data: HeteroData) -> Tensor:
-    """Task of each query node: (num_queries,) int64, -1 = unknown."""
-    query, task = data[QUERY_IN_TASK].edge_index
-    position = torch.full((data["query"].num_nodes,), -1, dtype=torch.int64, device=query.device)
-    position[query] = task
-    return position
-
-
-def _support_edges(data: HeteroData) -> SupportEdges:
-    query, model = data[ANSWERED_BY].edge_index
-    values, missing = data[ANSWERED_BY].edge_attr.T.chunk(2)
-    return SupportEdges(
-        query, model, values[:NUM_CHANNELS].contiguous(), 1 - missing[:NUM_CHANNELS]
-    )
-
-
 def _is_absent(text: Tensor) -> Tensor:
+    """1 for a zero row, else 0: (n, 1)."""
     return (text.abs().sum(1, keepdim=True) == 0).to(text.dtype)

@@ -1,5 +1,6 @@
-"""The Rasch base: levels of models and easiness of queries, by unrolled, differentiable Newton
-rounds on the support.
+"""The Rasch base: levels of models and easiness of queries, by unrolled Newton rounds.
+
+The rounds are differentiable, so that what is learned are the prior masses.
 """
 
 from __future__ import annotations
@@ -11,13 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from graphrouter.features.channels import NUM_CHANNELS
-from graphrouter.nn.layers import (
-    PositiveParameter,
-    channel_curvature,
-    channel_mean,
-    masses,
-    segment_sum,
-)
+from graphrouter.features.tables import OutcomeEdges
+from graphrouter.nn.layers import PositiveParameter, masses, segment_sum
+from graphrouter.nn.outcomes import SupportOutcomes, estimate_excess
 from graphrouter.nn.population import (
     Likelihood,
     Population,
@@ -27,25 +24,7 @@ from graphrouter.nn.population import (
 )
 
 _MAX_STEP = 3.0
-_MAX_LOGIT = 12.0
-_MAX_RATIO = 4.0
-"""Natural logarithm of the largest ratio between an amount and what was expected that counts in a
-mean."""
-_EXCESS_MASS = 10.0
-_SMALLEST_EXCESS = 1e-4
-
-
-class SupportEdges(NamedTuple):
-    """Observed outcomes of the support, sorted by query. C channels, E edges."""
-
-    query: Tensor
-    """(E,) int64 in [0, num_support)."""
-    model: Tensor
-    """(E,) int64 in [0, num_models)."""
-    value: Tensor
-    """(C, E), 0 where not observed."""
-    observed: Tensor
-    """(C, E), 1 where observed, else 0."""
+"""Longest Newton step, in logits or standard deviations: far from the mode the second order lies."""
 
 
 class BaseState(NamedTuple):
@@ -66,6 +45,8 @@ class BaseState(NamedTuple):
     """(C, T + 1, M) Fisher information behind each skill, >= 0."""
     own_variance: Tensor
     """(C, T + 1, M) posterior variance of what a model has of its own in a task, >= 0."""
+    variance: Tensor
+    """(C, T + 1, M) posterior variance of ability + skill, >= 0."""
     factors: Tensor
     """(C, F, M) what a model has in common with others: its place along `basis`."""
     factor_covariance: Tensor
@@ -90,17 +71,10 @@ class BaseState(NamedTuple):
     """(C, M) logarithm of the mean of each model's amounts over their geometric mean, > 0; means
     nothing for the effect."""
 
-    @property
-    def variance(self) -> Tensor:
-        """(C, T + 1, M) posterior variance of ability + skill, >= 0."""
-        shared: Tensor = torch.einsum(
-            "ctf,ctg,cmfg->ctm", self.basis, self.basis, self.factor_covariance
-        )
-        return shared + self.own_variance
-
     def without_edges(self) -> BaseState:
-        """The same conclusions with E = 0: the edges are kept once, by row, as the messages of the
-        support.
+        """The same conclusions with E = 0.
+
+        The edges are kept once, by row, as the messages of the support.
         """
         none = self.residual.new_zeros(self.residual.shape[0], 0)
         return self._replace(residual=none, curvature=none)
@@ -126,63 +100,6 @@ class _Slopes(NamedTuple):
     """(C, E) by the other models: a slope that has seen an outcome must not explain it."""
 
 
-class _Outcomes:
-    """The outcomes of a support as sums by query and by cell, a cell being a (task, model) pair."""
-
-    def __init__(self, edges: SupportEdges, task: Tensor, num_tasks: int, num_models: int) -> None:
-        self.edges, self.task, self.num_tasks, self.num_models = edges, task, num_tasks, num_models
-        self._cell = task[edges.query] * num_models + edges.model
-
-    @property
-    def nothing(self) -> Tensor:
-        """Zeros by cell: (C, T + 1, M)."""
-        return self.edges.value.new_zeros(
-            self.edges.value.shape[0], self.num_tasks + 1, self.num_models
-        )
-
-    def compare(
-        self, level: Tensor, easiness: Tensor, tilt: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Residual and Fisher information of each outcome, (C, E) each.
-
-        Args:
-            level: (C, T + 1, M) or (C, 1, M).
-            easiness: (C, S).
-            tilt: (C, E) more on the logit, none by default.
-        """
-        by_cell = level.expand(-1, self.num_tasks + 1, -1).flatten(1)
-        logit = by_cell.index_select(1, self._cell) + easiness.index_select(1, self.edges.query)
-        logit = logit if tilt is None else logit + tilt
-        mean = channel_mean(logit.clamp(-_MAX_LOGIT, _MAX_LOGIT))
-        return (self.edges.value - mean) * self.edges.observed, channel_curvature(
-            mean
-        ) * self.edges.observed
-
-    def of_query(self, values: Tensor) -> Tensor:
-        """Values of support queries (C, S) at the edges: (C, E)."""
-        return values.index_select(1, self.edges.query)
-
-    def of_model(self, values: Tensor) -> Tensor:
-        """Values of models (C, M) at the edges: (C, E)."""
-        return values.index_select(1, self.edges.model)
-
-    def by_query(self, values: Tensor) -> Tensor:
-        """Sums of edge values by support query: (C, S)."""
-        return segment_sum(values, self.edges.query, self.task.shape[0])
-
-    def by_cell(self, values: Tensor) -> Tensor:
-        """Sums of edge values by cell: (C, T + 1, M)."""
-        size = (self.num_tasks + 1) * self.num_models
-        return segment_sum(values, self._cell, size).view(-1, self.num_tasks + 1, self.num_models)
-
-    def steps(
-        self, level: Tensor, easiness: Tensor, tilt: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Residuals and information by cell."""
-        residual, curvature = self.compare(level, easiness, tilt)
-        return self.by_cell(residual), self.by_cell(curvature)
-
-
 class QuerySlopes(nn.Module):
     """Slopes of support queries along the first factor of the models (Birnbaum 1968)."""
 
@@ -191,7 +108,7 @@ class QuerySlopes(nn.Module):
         self.mass = PositiveParameter(masses(2.0, 8.0))
 
     def forward(
-        self, outcomes: _Outcomes, easiness: Tensor, level: Tensor, leading: Tensor
+        self, outcomes: SupportOutcomes, easiness: Tensor, level: Tensor, leading: Tensor
     ) -> _Slopes:
         """One Newton step from no slopes at all.
 
@@ -202,10 +119,15 @@ class QuerySlopes(nn.Module):
             leading: (C, M) first factor of each model.
         """
         residual, curvature = outcomes.compare(level, easiness)
-        strength = outcomes.of_model(leading)
+        strength = outcomes.spread_models(leading)
         step, information = residual * strength, curvature * strength.square()
-        total, weight = outcomes.by_query(step), outcomes.by_query(information) + self.mass()
-        edge = (outcomes.of_query(total) - step) / (outcomes.of_query(weight) - information)
+        total, weight = (
+            outcomes.sum_by_query(step),
+            outcomes.sum_by_query(information) + self.mass(),
+        )
+        edge = (outcomes.spread_queries(total) - step) / (
+            outcomes.spread_queries(weight) - information
+        )
         return _Slopes(
             (total / weight).clamp(-_MAX_STEP, _MAX_STEP), edge.clamp(-_MAX_STEP, _MAX_STEP)
         )
@@ -215,14 +137,16 @@ class NoQuerySlopes(nn.Module):
     """All queries tell models apart alike: takes the place of `QuerySlopes` where left out."""
 
     def forward(
-        self, outcomes: _Outcomes, easiness: Tensor, level: Tensor, leading: Tensor
+        self, outcomes: SupportOutcomes, easiness: Tensor, level: Tensor, leading: Tensor
     ) -> _Slopes:
         """Zeros; arguments of `QuerySlopes`."""
-        return _Slopes(torch.zeros_like(easiness), torch.zeros_like(outcomes.edges.value))
+        return _Slopes(torch.zeros_like(easiness), torch.zeros_like(outcomes.value))
 
 
 class RaschBase(nn.Module):
-    """An item-response model inside the graph (Rasch 1960; logit P = level of the model in the task + easiness of the query).
+    """An item-response model inside the graph (Rasch 1960).
+
+    logit P = level of the model in the task + easiness of the query.
 
     Every update is a Newton step with a learned prior mass: (sum of residuals) / (information +
     mass). A message therefore has the same scale for a model with five outcomes and for one with
@@ -267,17 +191,17 @@ class RaschBase(nn.Module):
         self.prior_mass = PositiveParameter(masses(1.0, 1.0))
 
     def forward(
-        self, edges: SupportEdges, task: Tensor, num_tasks: int, likeness: Tensor
+        self, edges: OutcomeEdges, task: Tensor, num_tasks: int, likeness: Tensor
     ) -> BaseState:
         """The state of the base.
 
         Args:
-            edges: Outcomes of the support.
+            edges: Outcomes of the support, NaN = not observed.
             task: (S,) int64 task of each support query; num_tasks = unknown.
             num_tasks: T.
             likeness: (M, M) of the models, by their cards.
         """
-        outcomes = _Outcomes(edges, task, num_tasks, likeness.shape[0])
+        outcomes = SupportOutcomes(edges, task, num_tasks, likeness.shape[0])
         queries, level = self._first_rounds(outcomes)
         prior = self._prior(outcomes, queries, level, likeness)
         slopes = self.slopes(outcomes, queries.easiness, level, prior.scores[:, 0])
@@ -288,13 +212,15 @@ class RaschBase(nn.Module):
         # Slopes place models; what they explain stays in the residuals, for the messages along
         # paths.
         residual, curvature = outcomes.compare(level, queries.easiness)
-        information = outcomes.by_cell(curvature)
+        information = outcomes.sum_by_cell(curvature)
+        shared = torch.einsum("ctf,ctg,cmfg->ctm", prior.basis, prior.basis, posterior.covariance)
         return BaseState(
             ability=level[:, -1],
             ability_information=information.sum(1),
             skill=level - level[:, -1:],
             skill_information=_tasks_only(information),
             own_variance=own_variance,
+            variance=shared + own_variance,
             factors=posterior.factors,
             factor_covariance=posterior.covariance,
             basis=prior.basis,
@@ -304,54 +230,35 @@ class RaschBase(nn.Module):
             reliability=queries.reliability,
             residual=residual,
             curvature=curvature,
-            excess=self._excess(outcomes, residual),
+            excess=estimate_excess(outcomes, residual, self.channel_scale),
         )
 
-    def _excess(self, outcomes: _Outcomes, residual: Tensor) -> Tensor:
-        """From logarithms to means, without the assumption that residuals are normal (the smearing estimate of Duan 1983).
-
-        Answers of one model vary with long tails to either side, those of another hardly at all;
-        the variance of a logarithm alone misjudges the mean cost of a model by a third.
-        """
-        observed = outcomes.edges.observed
-        natural = (residual * self.channel_scale.to(residual.dtype)).clamp(-_MAX_RATIO, _MAX_RATIO)
-        total, shift, count = (
-            outcomes.by_cell(values * observed).sum(1)
-            for values in (natural.exp(), natural, observed)
-        )
-        pool = _log_mean_ratio(
-            total.sum(1, keepdim=True), shift.sum(1, keepdim=True), count.sum(1, keepdim=True)
-        )
-        return (count * _log_mean_ratio(total, shift, count) + _EXCESS_MASS * pool) / (
-            count + _EXCESS_MASS
-        )
-
-    def _first_rounds(self, outcomes: _Outcomes) -> tuple[_Queries, Tensor]:
+    def _first_rounds(self, outcomes: SupportOutcomes) -> tuple[_Queries, Tensor]:
         """Queries, and levels (C, T + 1, M), each model shrunk to the mean of all."""
-        level = _level(outcomes.edges).expand(-1, outcomes.num_tasks + 1)
+        level = outcomes.mean_level.expand(-1, outcomes.num_tasks + 1)
         easiness = level[:, outcomes.task]
         queries = _Queries(easiness, level, torch.zeros_like(easiness))
-        ability, skill = outcomes.nothing[:, :1], outcomes.nothing
+        ability, skill = outcomes.zeros[:, :1], outcomes.zeros
         for _ in range(self.num_rounds):
             queries = self._ease(outcomes, ability + skill, queries)
-            step, information = outcomes.steps(ability + skill, queries.easiness)
+            step, information = outcomes.sum_steps(ability + skill, queries.easiness)
             ability = ability + _newton(
                 step.sum(1, True),
                 information.sum(1, True),
                 self.ability_mass().unsqueeze(2),
                 ability,
             )
-            step, information = outcomes.steps(ability + skill, queries.easiness)
+            step, information = outcomes.sum_steps(ability + skill, queries.easiness)
             skill = skill + _tasks_only(
                 _newton(step, information, self.skill_mass().unsqueeze(2), skill)
             )
         return queries, ability + skill
 
     def _prior(
-        self, outcomes: _Outcomes, queries: _Queries, level: Tensor, likeness: Tensor
+        self, outcomes: SupportOutcomes, queries: _Queries, level: Tensor, likeness: Tensor
     ) -> Population:
         """What the levels of all models say about each."""
-        _, information = outcomes.steps(level, queries.easiness)
+        _, information = outcomes.sum_steps(level, queries.easiness)
         prior = population_prior(
             level.detach(), information.detach(), likeness, self.ability_mass().detach()
         )
@@ -359,7 +266,7 @@ class RaschBase(nn.Module):
 
     def _second_rounds(
         self,
-        outcomes: _Outcomes,
+        outcomes: SupportOutcomes,
         queries: _Queries,
         level: Tensor,
         prior: Population,
@@ -372,17 +279,17 @@ class RaschBase(nn.Module):
         own = _tasks_only(level - prior.level(factors))
 
         def compare() -> tuple[Tensor, Tensor]:
-            tilt = slope * outcomes.of_model(factors[:, 0])
+            tilt = slope * outcomes.spread_models(factors[:, 0])
             return outcomes.compare(prior.level(factors) + own, queries.easiness, tilt)
 
         def likelihood() -> Likelihood:
             residual, curvature = compare()
             return prior.likelihood(
-                outcomes.by_cell(residual),
-                outcomes.by_cell(curvature),
-                outcomes.by_cell(residual * slope).sum(1),
-                outcomes.by_cell(curvature * slope),
-                outcomes.by_cell(curvature * slope.square()).sum(1),
+                outcomes.sum_by_cell(residual),
+                outcomes.sum_by_cell(curvature),
+                outcomes.sum_by_cell(residual * slope).sum(1),
+                outcomes.sum_by_cell(curvature * slope),
+                outcomes.sum_by_cell(curvature * slope.square()).sum(1),
             )
 
         for _ in range(self.num_rounds):
@@ -390,14 +297,14 @@ class RaschBase(nn.Module):
                 outcomes,
                 prior.level(factors) + own,
                 queries,
-                slope * outcomes.of_model(factors[:, 0]),
+                slope * outcomes.spread_models(factors[:, 0]),
             )
             factors = factors + prior.newton_step(factors, likelihood()).clamp(
                 -_MAX_STEP, _MAX_STEP
             )
-            step, information = map(outcomes.by_cell, compare())
+            step, information = map(outcomes.sum_by_cell, compare())
             own = own + _tasks_only(_newton(step, information, mass, own))
-        information = outcomes.by_cell(compare()[1])
+        information = outcomes.sum_by_cell(compare()[1])
         known = information.sum(1).detach()
         posterior = factor_posterior(
             prior, factors, likelihood(), known / (known + self.ability_mass().detach())
@@ -405,11 +312,11 @@ class RaschBase(nn.Module):
         return queries, posterior, own, _tasks_only(1 / (information + mass))
 
     def _ease(
-        self, outcomes: _Outcomes, level: Tensor, before: _Queries, tilt: Tensor | None = None
+        self, outcomes: SupportOutcomes, level: Tensor, before: _Queries, tilt: Tensor | None = None
     ) -> _Queries:
         """One Newton step of the easiness of all queries."""
         residual, curvature = outcomes.compare(level, before.easiness, tilt)
-        step, information = outcomes.by_query(residual), outcomes.by_query(curvature)
+        step, information = outcomes.sum_by_query(residual), outcomes.sum_by_query(curvature)
         mass = self.easiness_mass()
         surprise = before.easiness - before.task_easiness[:, outcomes.task]
         easiness = before.easiness + _newton(step, information, mass, surprise)
@@ -438,25 +345,6 @@ def _newton(step: Tensor, information: Tensor, mass: Tensor, distance: Tensor) -
     return ((step - mass * distance) / (information + mass)).clamp(-_MAX_STEP, _MAX_STEP)
 
 
-def _log_mean_ratio(total: Tensor, shift: Tensor, count: Tensor) -> Tensor:
-    """log(mean of exp(x)) - mean(x), >= 0 by Jensen's inequality, from sums of exp(x), of x, and of
-    ones; same shape.
-    """
-    count = count.clamp_min(_SMALLEST_EXCESS)
-    ratio: Tensor = (total / count).clamp_min(_SMALLEST_EXCESS).log() - shift / count
-    return ratio.clamp_min(_SMALLEST_EXCESS)
-
-
 def _tasks_only(by_cell: Tensor) -> Tensor:
     """(C, T + 1, M) with zeros at index T: nothing is special about queries of unknown task."""
     return torch.cat([by_cell[:, :-1], torch.zeros_like(by_cell[:, -1:])], dim=1)
-
-
-def _level(edges: SupportEdges) -> Tensor:
-    """Mean of each channel over the support, on the logit scale, from one pseudo-outcome on: (C,
-    1).
-    """
-    count = edges.observed.sum(1, keepdim=True)
-    mean = (edges.value.sum(1, keepdim=True)) / count.clamp_min(1)
-    effect = (edges.value[:1].sum(1, keepdim=True) + 0.5) / (count[:1] + 1)
-    return torch.cat([torch.logit(effect), mean[1:]])

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from graphrouter.features.channels import NUM_CHANNELS
+from graphrouter.nn.attention import spread_rows
 from graphrouter.nn.layers import PositiveParameter, masses
 from graphrouter.nn.rasch import BaseState
-from graphrouter.nn.state import SupportMessages, dense_rows
+from graphrouter.nn.state import SupportMessages
 
 _ROWS_AT_ONCE = 2048
 
@@ -39,7 +40,7 @@ class Profile(nn.Module):
         for rows in torch.split(
             torch.arange(principal.shape[0], device=principal.device), _ROWS_AT_ONCE
         ):
-            residual, curvature = dense_rows(messages, rows, num_models).chunk(2, dim=2)
+            residual, curvature = spread_rows(messages, rows, num_models).chunk(2, dim=2)
             total = total + torch.einsum("smc,sp->cmp", residual, principal[rows])
             information = information + torch.einsum(
                 "smc,sp->cmp", curvature, principal[rows].square()

@@ -1,6 +1,4 @@
-"""What is computed once from the support and kept: everything that a target query needs to be
-scored.
-"""
+"""What is computed once from the support and kept: all that a target needs to be scored."""
 
 from __future__ import annotations
 
@@ -9,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from graphrouter.nn.rasch import BaseState, SupportEdges
+from graphrouter.features.tables import OutcomeEdges
+from graphrouter.nn.rasch import BaseState
 
 
 class SupportMessages(NamedTuple):
@@ -59,43 +58,16 @@ class SupportState(NamedTuple):
     channel_scale: Tensor
     """(C, 1) natural logarithms a unit of each channel."""
 
-    @property
-    def num_models(self) -> int:
-        """M."""
-        return int(self.model.shape[0])
 
-    @property
-    def num_tasks(self) -> int:
-        """T."""
-        return int(self.task.shape[0])
+def collect_messages(base: BaseState, edges: OutcomeEdges) -> SupportMessages:
+    """The messages of a support.
 
-
-def support_messages(base: BaseState, edges: SupportEdges) -> SupportMessages:
-    """The messages of a support, for edges sorted by query."""
+    Args:
+        base: Of the support, with its edges.
+        edges: Its outcomes, sorted by query.
+    """
     counts = torch.bincount(edges.query, minlength=base.surprise.shape[1])
     row_start = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     return SupportMessages(
         edges.model, row_start, torch.cat([base.residual, base.curvature]).T.contiguous()
     )
-
-
-def dense_rows(messages: SupportMessages, rows: Tensor, num_models: int) -> Tensor:
-    """Residuals and information of some support queries: (num_rows, M, 2 C), 0 where a model did not answer.
-
-    Outcomes are kept as edges; only the rows that a message needs are spread out, and a zero adds
-    nothing to either sum.
-
-    Args:
-        messages: Of the support.
-        rows: (num_rows,) int64 support queries, each at most once.
-        num_models: M.
-    """
-    start = messages.row_start[rows]
-    length = messages.row_start[rows + 1] - start
-    row = torch.arange(rows.numel(), device=rows.device).repeat_interleave(length)
-    offset = torch.arange(row.numel(), device=rows.device) - (length.cumsum(0) - length)[row]
-    edge = start[row] + offset
-    values = messages.values.index_select(0, edge)
-    flat = values.new_zeros(rows.numel() * num_models, values.shape[1])
-    cell = row * num_models + messages.model[edge]
-    return flat.index_copy(0, cell, values).view(rows.numel(), num_models, -1)

@@ -20,7 +20,7 @@ from graphrouter.decision import Decision, Evidence, decide
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.channels import SpendUnit
 from graphrouter.features.prompts import prompt_chars, surface_features
-from graphrouter.features.tables import outcome_columns, outcome_edges, positions_of
+from graphrouter.features.tables import encode_outcomes, positions_of
 from graphrouter.graph.builder import build_graph
 from graphrouter.nn.forecaster import EffectCalibration, EncodedQueries, Forecast
 from graphrouter.nn.layers import cpu_threads
@@ -143,14 +143,14 @@ class GraphRouter(ChangeableRouter):
 
     def _decide(self, queries: Queries, policy: Policy) -> list[Decision]:
         """Where to send each query, with the most similar solved queries as evidence."""
-        predictions, similar = self._forecast(queries)
+        predictions, neighbours, cosine = self._forecast(queries)
         return [
             decide(
                 policy,
                 predictions,
                 i,
                 self.policy_context,
-                evidence=self._solved.quote(similar.query[i], similar.cosine[i]),
+                evidence=self._solved.quote(neighbours[i], cosine[i]),
             )
             for i in range(len(predictions))
         ]
@@ -348,7 +348,7 @@ def _encode(learned: Learned, support: Support) -> SupportState:
     """The cached state of a support, in double precision."""
     position = positions_of(support.outcomes["query_id"], support.queries["query_id"].tolist())
     model = positions_of(support.outcomes["model"], support.pool.names)
-    edges = outcome_edges(position, model, outcome_columns(support.outcomes), learned.transforms)
+    edges = encode_outcomes(position, model, support.outcomes, learned.transforms)
     graph = build_graph(
         support.raw.to_nodes(learned.transforms.features),
         support=edges,
@@ -357,5 +357,4 @@ def _encode(learned: Learned, support: Support) -> SupportState:
         target_tasks=torch.empty(0, dtype=torch.int64),
         num_neighbours=learned.config.graph.num_neighbours,
     )
-    net = learned.forecaster.net
-    return net.encode_support(graph.apply(lambda x: x.double() if x.dtype == torch.float32 else x))
+    return learned.forecaster.net.encode_support(graph.double())

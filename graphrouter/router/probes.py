@@ -100,7 +100,7 @@ def derive_design(base: RaschBase, state: SupportState, model: int | None) -> Pr
         level, factors = levels[:, model], known.factors[EFFECT, :, model]
         shared, own = known.factor_covariance[EFFECT, model], known.own_variance[EFFECT, :, model]
     slope = known.slope[EFFECT]
-    membership = torch.eye(state.num_tasks + 1, dtype=levels.dtype)[task][:, : state.num_tasks]
+    membership = torch.eye(len(state.task) + 1, dtype=levels.dtype)[task][:, : len(state.task)]
     typical = torch.cat([known.basis[EFFECT][task], membership], dim=1)
     features = typical.clone()
     features[:, 0] += slope
@@ -115,7 +115,7 @@ def derive_design(base: RaschBase, state: SupportState, model: int | None) -> Pr
         features=features.numpy(),
         typical=typical.numpy(),
         information=outcome_information(logit.numpy(), uncertainty.numpy()),
-        covariance=block_diag(shared.numpy(), np.diag(own[: state.num_tasks].numpy())),
+        covariance=block_diag(shared.numpy(), np.diag(own[: len(state.task)].numpy())),
     )
 
 

@@ -6,6 +6,7 @@ fitted to outcomes that come in queries, and taken only where it helps out of fo
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,15 +17,17 @@ from scipy.special import expit
 
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT
+from graphrouter.graph.export import from_hetero
 from graphrouter.nn.forecaster import EffectCalibration, LogitLine
 from graphrouter.nn.layers import cpu_threads
-from graphrouter.nn.network import RoutingGNN, targets_of
+from graphrouter.nn.network import RoutingGNN
 from graphrouter.training.effect_scores import (
     expected_calibration_error,
     log_loss_of_pairs,
     mean_of_known,
 )
-from graphrouter.training.episodes import labels_of, validation_graph
+from graphrouter.training.episode_losses import Labels
+from graphrouter.training.episodes import validation_graph
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.types import FloatArray, IntArray
 
@@ -107,9 +110,9 @@ def fit_calibration(
         config: Its settings.
     """
     with cpu_threads(1), torch.inference_mode():
-        graph = validation_graph(tables, config, task_known=True)
-        state, targets = net.encode_support(graph), targets_of(graph)
-        observed = labels_of(graph).channels[EFFECT].double().numpy()
+        graph = from_hetero(validation_graph(tables, config, task_known=True))
+        state, targets = net.encode_support(graph), graph.targets
+        observed = Labels.of(graph).channels[EFFECT].double().numpy()
         unknown = torch.full_like(targets.task, -1)
         named, hidden = (
             ValidationLogits(
@@ -117,7 +120,7 @@ def fit_calibration(
                 observed,
                 asked.task.numpy(),
             )
-            for asked in (targets, targets._replace(task=unknown))
+            for asked in (targets, dataclasses.replace(targets, task=unknown))
         )
     return calibrate(named, hidden, num_tasks=tables.nodes.task_text.shape[0], seed=config.seed)
 

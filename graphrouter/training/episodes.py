@@ -10,10 +10,10 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrouter.config import TrainConfig, TrainingConfig
-from graphrouter.features.tables import NodeTable, OutcomeEdges
-from graphrouter.graph.builder import ANSWERED_BY, build_graph
+from graphrouter.features.tables import NodeTable, RecordedEdges
+from graphrouter.graph.builder import build_graph
+from graphrouter.graph.export import to_hetero
 from graphrouter.graph.leakage import check_no_leakage
-from graphrouter.training.losses import Labels
 from graphrouter.training.prepare import TrainingTables
 
 
@@ -39,7 +39,7 @@ def draw_episode(
     # A copy of a target in the support would give its outcomes away; at prediction there is none.
     rest = rest[~torch.isin(tables.prompt_group[rest], tables.prompt_group[targets])]
     support_queries = rest[: settings.support_queries]
-    support = edges_of(tables.train, support_queries, tables.nodes)
+    support = select_edges(tables.train, support_queries, tables.nodes)
     support = thin_out_models(
         support, tables, settings.newcomer_share, settings.newcomer_max_shots, generator
     )
@@ -51,16 +51,18 @@ def draw_episode(
         target_queries=targets,
         target_tasks=torch.where(hidden, -1, tables.nodes.query_task[targets]),
         num_neighbours=config.graph.num_neighbours,
-        labels=edges_of(tables.train, targets, tables.nodes),
+        labels=select_edges(tables.train, targets, tables.nodes),
+        trade_off=torch.rand(num_targets, generator=generator) ** 2 * 2,
     )
-    graph.true_task = tables.nodes.query_task[targets]
-    graph.trade_off = torch.rand(num_targets, generator=generator) ** 2 * 2
-    check_no_leakage(graph)
-    return graph
+    episode = to_hetero(graph)
+    check_no_leakage(episode)
+    return episode
 
 
 def steps_per_epoch(num_queries: int, settings: TrainingConfig) -> int:
-    """Episodes in an epoch, at least 1: as many as are asked for, or fewer where training queries would be targets too often.
+    """Episodes in an epoch, at least 1.
+
+    As many as are asked for, or fewer where training queries would be targets too often.
 
     Args:
         num_queries: Training queries.
@@ -84,7 +86,13 @@ def _num_targets(num_queries: int, settings: TrainingConfig) -> int:
 def validation_graph(
     tables: TrainingTables, config: TrainConfig, *, task_known: bool
 ) -> HeteroData:
-    """The graph of all training queries as support and the validation queries as targets."""
+    """The graph of all training queries as support and the validation queries as targets.
+
+    Args:
+        tables: The prepared dataset.
+        config: All settings.
+        task_known: Whether the targets name their task, or hide it.
+    """
     targets = tables.validation_queries
     true_task = tables.nodes.query_task[targets]
     graph = build_graph(
@@ -96,12 +104,12 @@ def validation_graph(
         num_neighbours=config.graph.num_neighbours,
         labels=tables.validation,
     )
-    graph.true_task = true_task
-    check_no_leakage(graph)
-    return graph
+    data = to_hetero(graph)
+    check_no_leakage(data)
+    return data
 
 
-def edges_of(edges: OutcomeEdges, queries: Tensor, nodes: NodeTable) -> OutcomeEdges:
+def select_edges(edges: RecordedEdges, queries: Tensor, nodes: NodeTable) -> RecordedEdges:
     """The outcomes of some queries."""
     wanted = torch.zeros(nodes.query_text.shape[0], dtype=torch.bool)
     wanted[queries] = True
@@ -109,14 +117,15 @@ def edges_of(edges: OutcomeEdges, queries: Tensor, nodes: NodeTable) -> OutcomeE
 
 
 def thin_out_models(
-    support: OutcomeEdges,
+    support: RecordedEdges,
     tables: TrainingTables,
     share: float,
     max_shots: int,
     generator: torch.Generator,
-) -> OutcomeEdges:
-    """The support in which the models of a random `share` of the families keep only k random outcomes each.
+) -> RecordedEdges:
+    """The support in which models that play the newcomer keep only k random outcomes each.
 
+    These are the models of a random `share` of the families, k log-uniform up to `max_shots`.
     Families go whole: with its siblings there, a newcomer would be no newcomer.
     """
     num_models = len(tables.pool)
@@ -156,9 +165,7 @@ def _draw_shots(size: int, largest: int, generator: torch.Generator) -> Tensor:
 
 
 def _random_rank(group: Tensor, generator: torch.Generator) -> Tensor:
-    """Place of each entry in a random order of its group, from 0: same shape as `group` (n,)
-    int64.
-    """
+    """Place of each entry in a random order of its group, from 0: (n,), as `group` int64."""
     order = torch.argsort(torch.rand(group.numel(), generator=generator))
     together = order[torch.argsort(group[order], stable=True)]
     counts = torch.bincount(group)
@@ -176,18 +183,3 @@ def hide_descriptions(nodes: NodeTable, share: float, generator: torch.Generator
     return dataclasses.replace(
         nodes, model_text=hide(nodes.model_text), task_text=hide(nodes.task_text)
     )
-
-
-def labels_of(graph: HeteroData) -> Labels:
-    """The supervised pairs of a graph as a grid over its targets and models."""
-    num_support = int(graph["query"].is_support.sum())
-    num_targets = graph["query"].num_nodes - num_support
-    num_models = graph["model"].num_nodes
-    query, model = graph[ANSWERED_BY].edge_label_index
-    cell = (query - num_support) * num_models + model
-    values = torch.cat(
-        [graph[ANSWERED_BY].edge_label, graph[ANSWERED_BY].edge_label_cost.unsqueeze(1)], dim=1
-    )
-    grid = values.new_full((num_targets * num_models, values.shape[1]), torch.nan)
-    grid = grid.index_copy(0, cell, values).T.reshape(-1, num_targets, num_models)
-    return Labels(channels=grid[:-1], scaled_cost=grid[-1])

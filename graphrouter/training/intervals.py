@@ -15,13 +15,13 @@ from torch import Tensor
 
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT
-from graphrouter.features.tables import OutcomeEdges
+from graphrouter.features.tables import RecordedEdges
 from graphrouter.graph.builder import build_graph
 from graphrouter.nn.forecaster import Z_80, EffectCalibration, EffectInterval
 from graphrouter.nn.layers import cpu_threads
-from graphrouter.nn.network import RoutingGNN, targets_of
+from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import PairPredictions
-from graphrouter.training.episodes import edges_of
+from graphrouter.training.episodes import select_edges
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
@@ -214,7 +214,7 @@ class LeaveOutStudy:
     tables: TrainingTables
     num_neighbours: int
     support_queries: Tensor
-    support: OutcomeEdges
+    support: RecordedEdges
     rank: IntArray
     """(E,) place of each outcome in a random order of those of its model, from 0: more shots
     contain fewer."""
@@ -234,8 +234,8 @@ class LeaveOutStudy:
         """
         support_queries = _draw(tables.train_queries, _MOST_SUPPORT, rng)
         targets = _draw(tables.validation_queries, _MOST_TARGETS, rng)
-        support = edges_of(tables.train, support_queries, tables.nodes)
-        labels = edges_of(tables.validation, targets, tables.nodes)
+        support = select_edges(tables.train, support_queries, tables.nodes)
+        labels = select_edges(tables.validation, targets, tables.nodes)
         observed = np.full((len(targets), len(tables.pool)), np.nan)
         row = np.searchsorted(targets.numpy(), labels.query.numpy())
         observed[row, labels.model.numpy()] = labels.channels[EFFECT].numpy()
@@ -278,7 +278,7 @@ class LeaveOutStudy:
             Cells.of(observed, torch.sigmoid(location).numpy(), groups), location, log_scale
         )
 
-    def _score(self, support: OutcomeEdges) -> PairPredictions:
+    def _score(self, support: RecordedEdges) -> PairPredictions:
         tasks = self.tables.nodes.query_task[self.targets]
         graph = build_graph(
             self.tables.nodes,
@@ -289,7 +289,7 @@ class LeaveOutStudy:
             num_neighbours=self.num_neighbours,
         )
         return self.calibration.apply(
-            self.net.score_in_parts(self.net.encode_support(graph), targets_of(graph)), tasks
+            self.net.score_in_parts(self.net.encode_support(graph), graph.targets), tasks
         )
 
 

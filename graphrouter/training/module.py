@@ -10,14 +10,15 @@ from torch_geometric.data import HeteroData
 
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT, ChannelScaler
+from graphrouter.graph.export import from_hetero
+from graphrouter.graph.routing_graph import Targets
 from graphrouter.nn.forecaster import Forecaster
 from graphrouter.nn.layers import list_structural
-from graphrouter.nn.network import RoutingGNN, Targets, targets_of
+from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.policy import PRESETS, CostScale
 from graphrouter.pool import ModelPool
-from graphrouter.training.episodes import labels_of
-from graphrouter.training.losses import Labels, effect_log_loss, episode_losses
+from graphrouter.training.episode_losses import Labels, effect_log_loss, episode_losses
 from graphrouter.types import FloatArray
 
 
@@ -58,9 +59,7 @@ class RoutingModule(L.LightningModule):
         self.num_steps = num_steps
 
     def on_train_batch_start(self, batch: HeteroData, batch_idx: int) -> None:
-        """Seeds dropout by the step, so that a resumed run repeats what an uninterrupted one
-        does.
-        """
+        """Seed dropout by the step, so that a resumed run repeats an uninterrupted one."""
         torch.manual_seed(
             (self.config.seed * 1_000_003 + self.global_step) * 1_009 + self.global_rank
         )
@@ -68,9 +67,15 @@ class RoutingModule(L.LightningModule):
     def training_step(self, batch: HeteroData, batch_idx: int) -> torch.Tensor:
         """The weighted loss of an episode, a scalar."""
         settings = self.config.training
-        scale = self.channels.scale.tolist()
+        graph = from_hetero(batch)
+        if graph.supervision is None:
+            raise ValueError("An episode without labels: build its graph with `labels`.")
         losses = episode_losses(
-            self.net(batch), labels_of(batch), batch.true_task, batch.trade_off, scale=scale
+            self.net(graph),
+            Labels.of(graph),
+            graph.supervision.true_task,
+            graph.supervision.trade_off,
+            scale=self.channels.scale.tolist(),
         )
         total = (
             losses.effect
@@ -83,13 +88,12 @@ class RoutingModule(L.LightningModule):
         return total
 
     def validation_step(self, batch: HeteroData, batch_idx: int) -> None:
-        """Logs what the validation queries of one setting (task known or hidden) say."""
-        targets = targets_of(batch)
-        predictions = self.net.score_in_parts(self.net.encode_support(batch), targets)
-        labels = labels_of(batch)
+        """Log what the validation queries of one setting (task known or hidden) say."""
+        graph = from_hetero(batch)
+        predictions = self.net.score_in_parts(self.net.encode_support(graph), graph.targets)
+        labels = Labels.of(graph)
         log_loss = effect_log_loss(predictions, labels).cpu().double()
-        num_chars = batch["query"].num_chars[~batch["query"].is_support]
-        reward = self._mean_reward(predictions, targets, labels, num_chars.cpu().double().numpy())
+        reward = self._mean_reward(predictions, graph.targets, labels)
         for name, value in (("log_loss", log_loss), ("reward", reward), ("objective", log_loss)):
             self.log(f"val/{name}", value, on_epoch=True, batch_size=1, sync_dist=True)
 
@@ -118,19 +122,14 @@ class RoutingModule(L.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _mean_reward(
-        self,
-        predictions: PairPredictions,
-        targets: Targets,
-        labels: Labels,
-        num_chars: FloatArray,
-    ) -> float:
+    def _mean_reward(self, predictions: PairPredictions, targets: Targets, labels: Labels) -> float:
         """Mean observed reward of the presets, choosing among observed pairs.
 
         Performance first alone where no cost is known.
         """
         forecaster = Forecaster(self.net, self.channels)
         precise = PairPredictions(*(part.cpu().double() for part in predictions))
+        num_chars = targets.num_chars.cpu().double().numpy()
         expected = forecaster.read(precise, targets.task.cpu(), self.pool, num_chars)
         effect = labels.channels[EFFECT].cpu().double().numpy()
         scaled_cost = labels.scaled_cost.cpu().double().numpy()

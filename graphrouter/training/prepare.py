@@ -17,11 +17,10 @@ from graphrouter.features.channels import ChannelScaler
 from graphrouter.features.tables import (
     FittedTransforms,
     NodeTable,
-    OutcomeEdges,
     RawFeatures,
+    RecordedEdges,
+    encode_outcomes,
     encode_raw,
-    outcome_columns,
-    outcome_edges,
     positions_of,
     with_prices,
 )
@@ -38,8 +37,8 @@ class TrainingTables:
     nodes: NodeTable
     raw: RawFeatures
     transforms: FittedTransforms
-    train: OutcomeEdges
-    validation: OutcomeEdges
+    train: RecordedEdges
+    validation: RecordedEdges
     train_queries: Tensor
     """(num_train,) int64 positions in the node table."""
     validation_queries: Tensor
@@ -80,7 +79,6 @@ def prepare(
                 "the queries another way."
             )
     priced = with_prices(outcomes, pool)
-    train_columns = outcome_columns(priced[is_train])
     train_rows = slice(0, len(split.train))
     transforms = FittedTransforms(
         features=FeatureTransform.fit(
@@ -90,12 +88,11 @@ def prepare(
             cards=raw.cards,
             tasks=raw.tasks,
         ),
-        channels=ChannelScaler.fit(train_columns),
-        cost=CostScale.fit(train_columns.cost_usd),
+        channels=ChannelScaler.fit(priced[is_train]),
+        cost=CostScale.fit(priced.loc[is_train, "cost_usd"].to_numpy(float)),
     )
-    columns = outcome_columns(priced)
-    edges = outcome_edges(
-        position, positions_of(outcomes["model"], pool.names), columns, transforms
+    edges = encode_outcomes(
+        position, positions_of(outcomes["model"], pool.names), priced, transforms
     )
     mask = torch.from_numpy(is_train)
     return TrainingTables(

@@ -197,7 +197,7 @@ def baseline_data(router: GraphRouter, data: RoutingDataset) -> tuple[RoutingDat
     import pandas as pd
 
     from graphrouter.data import RoutingDataset, Split
-    from graphrouter.features.tables import PRICE_COLUMNS
+    from graphrouter.features.channels import PRICE_COLUMNS
 
     support = router.support
     seen = RoutingDataset.from_frames(

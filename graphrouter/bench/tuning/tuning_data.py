@@ -19,9 +19,10 @@ from graphrouter.config import EncoderConfig, TrainConfig
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.encoders import TextEncoder, create_encoder
 from graphrouter.exceptions import NotApplicableError
+from graphrouter.graph.export import from_hetero
 from graphrouter.nn.forecaster import Forecaster
 from graphrouter.nn.layers import cpu_threads
-from graphrouter.nn.network import RoutingGNN, targets_of
+from graphrouter.nn.network import RoutingGNN
 from graphrouter.training.episodes import validation_graph
 from graphrouter.training.prepare import TrainingTables, prepare
 from graphrouter.types import Predictions
@@ -150,15 +151,12 @@ def predict_validation(
     task_known: bool,
 ) -> Predictions:
     """What a router with this network would expect of the queries, in double precision."""
-    graph = validation_graph(tables, config, task_known=task_known).apply(
-        lambda x: x.double() if x.is_floating_point() else x
-    )
-    forecaster, targets = Forecaster.in_double(net, tables.transforms.channels), targets_of(graph)
+    graph = from_hetero(validation_graph(tables, config, task_known=task_known)).double()
+    forecaster, targets = Forecaster.in_double(net, tables.transforms.channels), graph.targets
     with cpu_threads(config.training.num_threads):
         state = forecaster.net.encode_support(graph)
         scored = forecaster.net.score_in_parts(state, targets)
-    num_chars = graph["query"].num_chars[~graph["query"].is_support].numpy()
-    expected = forecaster.read(scored, targets.task, tables.pool, num_chars)
+    expected = forecaster.read(scored, targets.task, tables.pool, targets.num_chars.numpy())
     row_of = {query: row for row, query in enumerate(split.validation)}
     rows = np.array([row_of[query] for query in evaluation_set.query_ids])
     return align(expected.take(rows=rows), evaluation_set.models, owner="the network")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,13 +20,13 @@ from graphrouter.features.channels import (
     INPUT_TOKENS,
     LATENCY,
     NUM_CHANNELS,
+    PRICE_COLUMNS,
     SPEND,
     ChannelScaler,
-    OutcomeColumns,
     SpendUnit,
     choose_spend_unit,
 )
-from graphrouter.features.tables import outcome_columns, with_prices
+from graphrouter.features.tables import with_prices
 from graphrouter.types import FloatArray, Predictions
 
 NAN = float("nan")
@@ -39,21 +40,23 @@ COST = (
 ) / 1e6
 
 
-def columns(*, priced: bool = True, **known: FloatArray | list[float]) -> OutcomeColumns:
+def columns(*, priced: bool = True, **known: FloatArray | list[float]) -> pd.DataFrame:
     """Four outcomes, of the models 0, 1, 0, 1; what is not given was not recorded."""
 
     def column(name: str) -> FloatArray:
         return np.array(known.get(name, [NAN] * 4), dtype=np.float64)
 
     prices = PRICES[:, MODEL] if priced else np.full((2, 4), NAN)
-    return OutcomeColumns(
-        effect=np.array([1.0, 0.0, 0.25, 1.0]),
-        cost_usd=column("cost_usd"),
-        input_tokens=column("input_tokens"),
-        output_tokens=column("output_tokens"),
-        latency_s=column("latency_s"),
-        input_price=prices[0],
-        output_price=prices[1],
+    return pd.DataFrame(
+        {
+            "effect": [1.0, 0.0, 0.25, 1.0],
+            "cost_usd": column("cost_usd"),
+            "input_tokens": column("input_tokens"),
+            "output_tokens": column("output_tokens"),
+            "latency_s": column("latency_s"),
+            PRICE_COLUMNS[0]: prices[0],
+            PRICE_COLUMNS[1]: prices[1],
+        }
     )
 
 
@@ -108,7 +111,7 @@ def test_the_spend_channel_holds_tokens_when_they_and_the_prices_explain_the_cos
         "no answer tokens",
     ],
 )
-def test_the_spend_channel_otherwise(outcomes: OutcomeColumns, expected: SpendUnit) -> None:
+def test_the_spend_channel_otherwise(outcomes: pd.DataFrame, expected: SpendUnit) -> None:
     assert choose_spend_unit(outcomes) is expected
 
 
@@ -132,9 +135,7 @@ def test_the_spend_channel_of_real_outcomes(
 ) -> None:
     data = load_dataset(shared_data(name))
     train = data.outcomes["query_id"].isin(split_dataset(data, SplitConfig()).train)
-    assert (
-        choose_spend_unit(outcome_columns(with_prices(data.outcomes[train], data.pool))) is expected
-    )
+    assert choose_spend_unit(with_prices(data.outcomes[train], data.pool)) is expected
 
 
 def test_channels_by_hand() -> None:
@@ -179,14 +180,20 @@ def test_decode_gives_back_what_was_encoded(unit: SpendUnit) -> None:
     outcomes = ROUND_TRIPS[unit]
     scaler = ChannelScaler.fit(outcomes)
     assert scaler.spend_unit is unit
-    prices = np.full((2, 2), NAN) if np.isnan(outcomes.input_price).all() else PRICES
+    prices = np.full((2, 2), NAN) if outcomes[PRICE_COLUMNS[0]].isna().all() else PRICES
     received = decoded(scaler, scaler.encode(outcomes), prices=prices)
-    assert of_model(received.effect).tolist() == outcomes.effect.tolist()
-    assert of_model(received.cost_usd) == pytest.approx(outcomes.cost_usd, rel=1e-9, nan_ok=True)
-    assert of_model(received.latency_s) == pytest.approx(outcomes.latency_s, rel=1e-9, nan_ok=True)
+    assert of_model(received.effect).tolist() == outcomes["effect"].tolist()
+    assert of_model(received.cost_usd) == pytest.approx(
+        outcomes["cost_usd"].to_numpy(), rel=1e-9, nan_ok=True
+    )
+    assert of_model(received.latency_s) == pytest.approx(
+        outcomes["latency_s"].to_numpy(), rel=1e-9, nan_ok=True
+    )
     if scaler.observed[INPUT_TOKENS]:
-        assert of_model(received.input_tokens) == pytest.approx(outcomes.input_tokens, rel=1e-9)
-    expected = outcomes.output_tokens if unit is SpendUnit.TOKENS else np.full(4, NAN)
+        assert of_model(received.input_tokens) == pytest.approx(
+            outcomes["input_tokens"].to_numpy(), rel=1e-9
+        )
+    expected = outcomes["output_tokens"].to_numpy() if unit is SpendUnit.TOKENS else np.full(4, NAN)
     assert of_model(received.output_tokens) == pytest.approx(expected, rel=1e-9, nan_ok=True)
 
 
@@ -299,14 +306,8 @@ def test_zero_tokens_and_zero_latency_are_observed() -> None:
 
 def test_a_free_model_is_predicted_to_cost_nothing_and_teaches_nothing_of_the_price() -> None:
     prices = np.array([[0.0, 10.0], [0.0, 40.0]])
-    outcomes = OutcomeColumns(
-        effect=np.ones(4),
-        cost_usd=np.array([0.0, 25e-6, 0.0, 50e-6]),
-        input_tokens=np.full(4, NAN),
-        output_tokens=np.full(4, NAN),
-        latency_s=np.full(4, NAN),
-        input_price=prices[0, MODEL],
-        output_price=prices[1, MODEL],
+    outcomes = columns(cost_usd=[0.0, 25e-6, 0.0, 50e-6]).assign(
+        **dict(zip(PRICE_COLUMNS, prices[:, MODEL], strict=True))
     )
     scaler = ChannelScaler.fit(outcomes)
     assert scaler.spend_unit is SpendUnit.PRICE

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from graphrouter.features.channels import NUM_CHANNELS
-from graphrouter.features.tables import NodeTable, OutcomeEdges
+from graphrouter.features.tables import NodeTable, RecordedEdges
 
 MakeNodes = Callable[..., NodeTable]
-MakeEdges = Callable[..., OutcomeEdges]
+MakeEdges = Callable[..., RecordedEdges]
 
 
 def _nodes(
@@ -22,7 +22,7 @@ def _nodes(
     return NodeTable(
         query_text=text,
         query_principal=torch.randn(num_queries, 5, generator=generator),
-        query_chars=torch.arange(num_queries, dtype=torch.float32),  # tells which query a node is
+        query_chars=torch.arange(num_queries, dtype=torch.float32),
         query_task=torch.arange(num_queries) % num_tasks,
         model_text=torch.randn(num_models, 4, generator=generator),
         model_card=torch.randn(num_models, 6, generator=generator),
@@ -30,12 +30,12 @@ def _nodes(
     )
 
 
-def _edges(pairs: list[tuple[int, int]], effect: list[float] | None = None) -> OutcomeEdges:
+def _edges(pairs: list[tuple[int, int]], effect: list[float] | None = None) -> RecordedEdges:
     query = torch.tensor([pair[0] for pair in pairs], dtype=torch.int64)
     model = torch.tensor([pair[1] for pair in pairs], dtype=torch.int64)
     channels = torch.full((NUM_CHANNELS, len(pairs)), torch.nan)
     channels[0] = 0.5 if effect is None else torch.tensor(effect)
-    return OutcomeEdges(query, model, channels, torch.full((len(pairs),), torch.nan))
+    return RecordedEdges(query, model, channels, torch.full((len(pairs),), torch.nan))
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, load_dataset, split_dataset
 from graphrouter.encoders import HashingEncoder
 from graphrouter.exceptions import DataError, LeakageError
-from graphrouter.graph.builder import ANSWERED_BY, SIMILAR_TO
+from graphrouter.graph.export import ANSWERED_BY
 from graphrouter.graph.inspect import (
     IsolatedNodes,
     ModelCoverage,
@@ -304,10 +304,7 @@ def test_a_supervised_pair_among_the_messages_is_found_by_id(world: RoutingDatas
 
 def test_the_report_runs_the_check_inside_the_graph(world: RoutingDataset) -> None:
     graph, split = leak_free(world)
-    target = len(split.train)
-    graph[SIMILAR_TO].edge_index = torch.cat(
-        [graph[SIMILAR_TO].edge_index, torch.tensor([[target], [target + 1]])], dim=1
-    )
+    graph["target", "similar_to", "target"].edge_index = torch.tensor([[0], [1]])
     with pytest.raises(LeakageError, match="is a target and a source of messages"):
         report_leakage(graph, world, split)
 

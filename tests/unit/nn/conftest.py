@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch_geometric.data import HeteroData
 
 from graphrouter.config import NetworkConfig
 from graphrouter.features.channels import NUM_CHANNELS
-from graphrouter.features.tables import NodeTable, OutcomeEdges
+from graphrouter.features.tables import NodeTable, RecordedEdges
 from graphrouter.graph.builder import build_graph
+from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.composition import compose_network
 from graphrouter.nn.network import FeatureSizes, RoutingGNN
 
@@ -39,26 +39,26 @@ def make_nodes(generator: torch.Generator, *, num_models: int = NUM_MODELS) -> N
 
 def make_outcomes(
     generator: torch.Generator, queries: torch.Tensor, num_models: int, *, density: float
-) -> OutcomeEdges:
+) -> RecordedEdges:
     pairs = torch.cartesian_prod(queries, torch.arange(num_models))
     pairs = pairs[torch.rand(len(pairs), generator=generator) < density]
     channels = torch.randn(NUM_CHANNELS, len(pairs), generator=generator)
     channels[0] = torch.randint(0, 2, (len(pairs),), generator=generator).float()
     channels[3] = torch.nan
-    return OutcomeEdges(
+    return RecordedEdges(
         pairs[:, 0], pairs[:, 1], channels, torch.rand(len(pairs), generator=generator)
     )
 
 
 @pytest.fixture
-def make_graph() -> Callable[..., HeteroData]:
+def make_graph() -> Callable[..., RoutingGraph]:
     def make(
         *,
         seed: int = 0,
         density: float = 0.7,
-        support: OutcomeEdges | None = None,
+        support: RecordedEdges | None = None,
         nodes: NodeTable | None = None,
-    ) -> HeteroData:
+    ) -> RoutingGraph:
         generator = torch.Generator().manual_seed(seed)
         table = nodes or make_nodes(generator)
         support_queries, targets = (
@@ -75,7 +75,7 @@ def make_graph() -> Callable[..., HeteroData]:
             target_tasks=torch.tensor([0, 1, 2, -1, -1, 0]),
             num_neighbours=10,
             labels=make_outcomes(generator, targets, num_models, density=1.0),
-        ).apply(lambda x: x.double() if x.dtype == torch.float32 else x)
+        ).double()
 
     return make
 

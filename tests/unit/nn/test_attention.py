@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
-from torch_geometric.data import HeteroData
 
-from graphrouter.nn.network import RoutingGNN, targets_of
+from graphrouter.graph.routing_graph import RoutingGraph
+from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.state import SupportState
 from tests.unit.nn.conftest import NUM_TARGETS, NUM_TASKS
 
@@ -17,23 +18,21 @@ KNOWN = torch.tensor([0, 1, 2, -1, -1, 0])  # tasks of the targets of `make_grap
 
 
 @pytest.fixture
-def graph(make_graph: Callable[..., HeteroData]) -> HeteroData:
+def graph(make_graph: Callable[..., RoutingGraph]) -> RoutingGraph:
     return make_graph()
 
 
 @pytest.fixture
-def state(net: RoutingGNN, graph: HeteroData) -> SupportState:
+def state(net: RoutingGNN, graph: RoutingGraph) -> SupportState:
     return net.encode_support(graph)
 
 
 def _believe(
-    net: RoutingGNN, state: SupportState, graph: HeteroData, task: Tensor
+    net: RoutingGNN, state: SupportState, graph: RoutingGraph, task: Tensor
 ) -> tuple[Tensor, Tensor]:
-    targets = targets_of(graph)
+    targets = dataclasses.replace(graph.targets, task=task)
     with torch.no_grad():
-        belief, log_task = net.task_attention(
-            state, net.query_encoder(targets.principal), targets.neighbours, task
-        )
+        belief, log_task = net.task_attention(state, net.query_encoder(targets.principal), targets)
     return belief, log_task
 
 
@@ -47,7 +46,7 @@ def test_task_size_counts_the_support_queries_of_each_task(state: SupportState) 
 
 @pytest.mark.parametrize("size", [0.0, 3.0, 1e9])
 def test_rows_add_up_to_one(
-    net: RoutingGNN, state: SupportState, graph: HeteroData, size: float
+    net: RoutingGNN, state: SupportState, graph: RoutingGraph, size: float
 ) -> None:
     belief, log_task = _believe(
         net, state._replace(task_size=torch.full((NUM_TASKS,), size).double()), graph, KNOWN
@@ -60,7 +59,7 @@ def test_rows_add_up_to_one(
 
 
 def test_a_named_task_is_believed_the_more_the_more_queries_it_has(
-    net: RoutingGNN, state: SupportState, graph: HeteroData
+    net: RoutingGNN, state: SupportState, graph: RoutingGraph
 ) -> None:
     mass = float(net.task_attention.task_mass().detach())
     size = torch.tensor([1.0, 5.0, 1e6], dtype=torch.float64)
@@ -76,7 +75,7 @@ def test_a_named_task_is_believed_the_more_the_more_queries_it_has(
 
 
 def test_nobody_believes_in_a_task_without_queries(
-    net: RoutingGNN, state: SupportState, graph: HeteroData
+    net: RoutingGNN, state: SupportState, graph: RoutingGraph
 ) -> None:
     size = torch.tensor([0.0, 5.0, 50.0], dtype=torch.float64)
     belief, log_task = _believe(net, state._replace(task_size=size), graph, KNOWN)
@@ -86,7 +85,7 @@ def test_nobody_believes_in_a_task_without_queries(
 
 
 def test_the_description_of_a_new_task_points_to_tasks_like_it(
-    net: RoutingGNN, state: SupportState, graph: HeteroData
+    net: RoutingGNN, state: SupportState, graph: RoutingGraph
 ) -> None:
     size = torch.tensor([0.0, 50.0, 50.0], dtype=torch.float64)
     likeness = torch.eye(NUM_TASKS, dtype=torch.float64)
@@ -101,7 +100,7 @@ def test_the_description_of_a_new_task_points_to_tasks_like_it(
 
 
 def test_a_task_without_queries_or_description_is_as_good_as_no_name(
-    net: RoutingGNN, state: SupportState, graph: HeteroData
+    net: RoutingGNN, state: SupportState, graph: RoutingGraph
 ) -> None:
     empty = state._replace(
         task_size=torch.zeros(NUM_TASKS).double(),
@@ -116,7 +115,7 @@ def test_a_task_without_queries_or_description_is_as_good_as_no_name(
 
 
 def test_what_attention_says_does_not_depend_on_the_name(
-    net: RoutingGNN, state: SupportState, graph: HeteroData
+    net: RoutingGNN, state: SupportState, graph: RoutingGraph
 ) -> None:
     """It is what the task loss teaches: the name must not give it away."""
     named, hidden = (

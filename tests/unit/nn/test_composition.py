@@ -9,16 +9,16 @@ from typing import get_args
 import pytest
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import HeteroData
 
 from graphrouter.config import NetworkConfig, Part
+from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.attention import PathAttention, PathMessages
 from graphrouter.nn.composition import compose_network, compose_parts
 from graphrouter.nn.layers import list_structural
 from graphrouter.nn.network import RoutingGNN
 from tests.unit.nn.conftest import NUM_MODELS, NUM_TARGETS, SIZES
 
-MakeGraph = Callable[..., HeteroData]
+MakeGraph = Callable[..., RoutingGraph]
 
 STRUCTURAL = [
     "text_easiness.scale",

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit
-from torch_geometric.data import HeteroData
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS, ChannelScaler, SpendUnit
+from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.forecaster import (
     Z_80,
     EffectCalibration,
@@ -69,7 +69,7 @@ class TestForecaster:
         assert location[EFFECT, 0, 0] == 1  # what was given is as it was
 
     def test_a_forecast_does_not_depend_on_the_queries_beside_it(
-        self, make_graph: Callable[..., HeteroData], net: RoutingGNN
+        self, make_graph: Callable[..., RoutingGraph], net: RoutingGNN
     ) -> None:
         net = net.float()
         forecaster = Forecaster.in_double(net, CHANNELS, interval=EffectInterval())
@@ -77,18 +77,18 @@ class TestForecaster:
         graph = make_graph()
         with torch.inference_mode():
             state = forecaster.net.encode_support(graph)
-        target = ~graph["query"].is_support
+        text = graph.query_text[: len(graph.targets.task)].flip(0)  # any will do
         repeat = 12  # 72 queries: more than are scored at a time
         queries = EncodedQueries(
-            graph["query"].x[target].repeat(repeat, 1),
-            graph["query"].principal[target].repeat(repeat, 1),
-            torch.arange(int(target.sum()) * repeat) % (state.num_tasks + 1) - 1,
-            torch.full((int(target.sum()) * repeat,), 100.0, dtype=torch.float64),
+            text.repeat(repeat, 1),
+            graph.targets.principal.repeat(repeat, 1),
+            torch.arange(len(text) * repeat) % (len(state.task) + 1) - 1,
+            torch.full((len(text) * repeat,), 100.0, dtype=torch.float64),
         )
-        pool = pool_of(state.num_models)
+        pool = pool_of(len(state.model))
         together = forecaster.forecast_queries(state, queries, pool, 8)
         assert len(together.predictions) == len(queries.task)
-        assert together.neighbours.query.shape == (len(queries.task), 8)
+        assert together.neighbours.shape == (len(queries.task), 8)
         for i in (0, 7, 65):
             alone = EncodedQueries(*(column[i : i + 1] for column in queries))
             found = forecaster.forecast_queries(state, alone, pool, 8)
@@ -98,25 +98,25 @@ class TestForecaster:
                     getattr(together.predictions, name)[i],
                     rtol=1e-12,
                 )
-            assert found.neighbours.query[0].tolist() == together.neighbours.query[i].tolist()
+            assert found.neighbours[0].tolist() == together.neighbours[i].tolist()
 
     def test_no_query_is_no_prediction(
-        self, make_graph: Callable[..., HeteroData], net: RoutingGNN
+        self, make_graph: Callable[..., RoutingGraph], net: RoutingGNN
     ) -> None:
         forecaster = Forecaster.in_double(net, CHANNELS, interval=EffectInterval())
         graph = make_graph()
         with torch.inference_mode():
             state = forecaster.net.encode_support(graph)
         queries = EncodedQueries(
-            graph["query"].x[:0],
-            graph["query"].principal[:0],
+            graph.query_text[:0],
+            graph.query_principal[:0],
             torch.zeros(0, dtype=torch.int64),
             torch.zeros(0, dtype=torch.float64),
         )
-        found = forecaster.forecast_queries(state, queries, pool_of(state.num_models), 8)
-        assert found.predictions.effect.shape == (0, state.num_models)
+        found = forecaster.forecast_queries(state, queries, pool_of(len(state.model)), 8)
+        assert found.predictions.effect.shape == (0, len(state.model))
         assert found.predictions.effect_low is not None
-        assert found.neighbours.query.shape[0] == 0
+        assert found.neighbours.shape[0] == 0
 
 
 class TestEffectCalibration:

@@ -8,13 +8,13 @@ from typing import get_args
 
 import pytest
 import torch
-from torch_geometric.data import HeteroData
 
 from graphrouter.config import NetworkConfig, Part
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
-from graphrouter.features.tables import OutcomeEdges
+from graphrouter.features.tables import RecordedEdges
+from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.composition import compose_network
-from graphrouter.nn.network import RoutingGNN, Targets, targets_of
+from graphrouter.nn.network import RoutingGNN
 from tests.unit.nn.conftest import (
     NUM_MODELS,
     NUM_SUPPORT,
@@ -25,12 +25,7 @@ from tests.unit.nn.conftest import (
     make_outcomes,
 )
 
-MakeGraph = Callable[..., HeteroData]
-
-
-def _rows(targets: Targets, rows: list[int]) -> Targets:
-    neighbours = type(targets.neighbours)(*(part[rows] for part in targets.neighbours))
-    return Targets(targets.principal[rows], targets.task[rows], neighbours)
+MakeGraph = Callable[..., RoutingGraph]
 
 
 def test_shapes(net: RoutingGNN, make_graph: MakeGraph) -> None:
@@ -50,13 +45,14 @@ def test_a_target_does_not_depend_on_the_other_targets(
     net: RoutingGNN, make_graph: MakeGraph
 ) -> None:
     graph = make_graph()
-    state, targets = net.encode_support(graph), targets_of(graph)
+    state, targets = net.encode_support(graph), graph.targets
     together = net.score(state, targets).location
     for i in range(NUM_TARGETS):
-        alone = net.score(state, _rows(targets, [i])).location
+        alone = net.score(state, targets.take(torch.tensor([i]))).location
         torch.testing.assert_close(alone[:, 0], together[:, i], rtol=0, atol=1e-12)
-    shuffled = net.score(state, _rows(targets, [3, 1, 5, 0, 2, 4])).location
-    torch.testing.assert_close(shuffled, together[:, [3, 1, 5, 0, 2, 4]], rtol=0, atol=1e-12)
+    order = torch.tensor([3, 1, 5, 0, 2, 4])
+    shuffled = net.score(state, targets.take(order)).location
+    torch.testing.assert_close(shuffled, together[:, order], rtol=0, atol=1e-12)
 
 
 def test_permuting_the_models_permutes_the_predictions(
@@ -104,7 +100,7 @@ def test_an_outcome_of_a_neighbour_is_heard(net: RoutingGNN, make_graph: MakeGra
 @pytest.mark.parametrize("missing", ["one", "all"])
 def test_neighbours_may_lack_outcomes(net: RoutingGNN, make_graph: MakeGraph, missing: str) -> None:
     graph = make_graph()
-    neighbours = targets_of(graph).neighbours.query[0]
+    neighbours = graph.targets.neighbours[0]
     generator = torch.Generator().manual_seed(0)
     nodes = make_nodes(generator)
     support = make_outcomes(generator, torch.arange(NUM_SUPPORT), NUM_MODELS, density=0.7)
@@ -115,7 +111,7 @@ def test_neighbours_may_lack_outcomes(net: RoutingGNN, make_graph: MakeGraph, mi
 
 
 def test_an_empty_support_still_predicts(net: RoutingGNN, make_graph: MakeGraph) -> None:
-    nothing = OutcomeEdges(
+    nothing = RecordedEdges(
         torch.empty(0, dtype=torch.int64),
         torch.empty(0, dtype=torch.int64),
         torch.empty(NUM_CHANNELS, 0),

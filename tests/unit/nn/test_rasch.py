@@ -10,21 +10,22 @@ from torch import Tensor
 
 from graphrouter.config import NetworkConfig
 from graphrouter.features.channels import NUM_CHANNELS
+from graphrouter.features.tables import OutcomeEdges
 from graphrouter.nn import rasch as base_module
+from graphrouter.nn.outcomes import SupportOutcomes
 from graphrouter.nn.population import Likelihood, Population, Posterior, card_likeness
-from graphrouter.nn.rasch import BaseState, RaschBase, SupportEdges, _Outcomes
+from graphrouter.nn.rasch import BaseState, RaschBase
 
 MANY_ROUNDS, ROUNDS = 60, NetworkConfig().base_rounds
 
 
-def _edges(effect: Tensor) -> SupportEdges:
+def _edges(effect: Tensor) -> OutcomeEdges:
     """All pairs of a (num_queries, num_models) effect matrix, NaN = not observed; other channels
     unobserved."""
     query, model = torch.nonzero(torch.isfinite(effect), as_tuple=True)
-    value = torch.zeros(NUM_CHANNELS, len(query), dtype=torch.float64)
-    observed = torch.zeros_like(value)
-    value[0], observed[0] = effect[query, model], 1.0
-    return SupportEdges(query, model, value, observed)
+    channels = torch.full((NUM_CHANNELS, len(query)), torch.nan, dtype=torch.float64)
+    channels[0] = effect[query, model]
+    return OutcomeEdges(query, model, channels)
 
 
 def _base(*, num_rounds: int = MANY_ROUNDS, slopes: bool = True) -> RaschBase:
@@ -73,9 +74,9 @@ def _random_effects(num_queries: int, num_models: int, seed: int = 0) -> Tensor:
 @torch.no_grad()
 def test_after_enough_rounds_levels_of_each_model_by_itself_are_stationary() -> None:
     effect, task = _random_effects(200, 6), torch.arange(200) % 2
-    base, outcomes = _base(), _Outcomes(_edges(effect), task, 2, 6)
+    base, outcomes = _base(), SupportOutcomes(_edges(effect), task, 2, 6)
     queries, level = base._first_rounds(outcomes)
-    step, _ = outcomes.steps(level, queries.easiness)
+    step, _ = outcomes.sum_steps(level, queries.easiness)
     ability, skill = level[0, -1], level[0, :2] - level[0, -1]
     assert (step[0].sum(0) - base.ability_mass()[0] * ability).abs().max() < 0.05
     assert (step[0, :2] - base.skill_mass()[0] * skill).abs().max() < 0.05
@@ -98,16 +99,16 @@ def test_after_enough_rounds_factors_and_what_is_a_models_own_are_stationary(
     state = _run(effect, task, num_tasks=2, base=base)
     assert left[0][0].abs().max() < 0.05
 
-    outcomes = _Outcomes(_edges(effect), task, 2, 6)
+    outcomes = SupportOutcomes(_edges(effect), task, 2, 6)
     shared = torch.einsum("tf,fm->tm", state.basis[0, :2] - state.basis[0, 2:], state.factors[0])
-    gradient = outcomes.by_cell(state.residual)[0, :2] - base.skill_mass()[0] * (
+    gradient = outcomes.sum_by_cell(state.residual)[0, :2] - base.skill_mass()[0] * (
         state.skill[0, :2] - shared
     )
     # skill - shared is what a model has of its own and a constant a task, the difference of the
     # task's centre
     assert (gradient - gradient.mean(1, keepdim=True)).abs().max() < 0.05
     assert (
-        outcomes.by_query(state.residual)[0] - base.easiness_mass()[0] * state.surprise[0]
+        outcomes.sum_by_query(state.residual)[0] - base.easiness_mass()[0] * state.surprise[0]
     ).abs().max() < 0.05
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch_geometric.data import HeteroData
 
 from graphrouter.features.channels import EFFECT, SPEND
-from graphrouter.nn.network import RoutingGNN, targets_of
-from graphrouter.nn.rasch import RaschBase, SupportEdges
+from graphrouter.graph.routing_graph import RoutingGraph
+from graphrouter.nn.network import RoutingGNN
+from graphrouter.nn.rasch import RaschBase
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.nn.state import SupportState
 from tests.unit.nn.conftest import NUM_MODELS, NUM_SUPPORT, make_nodes, make_outcomes
@@ -25,29 +25,24 @@ def uncorrected(net: RoutingGNN) -> RoutingGNN:
     return net
 
 
-def _with_own_variance(state: SupportState, variance: float) -> SupportState:
+def _with_variance(state: SupportState, variance: float) -> SupportState:
     """The state with as much variance in all of ability + skill."""
-    base = state.base
-    own = torch.full_like(base.own_variance, variance)
-    return state._replace(
-        base=base._replace(
-            factor_covariance=torch.zeros_like(base.factor_covariance), own_variance=own
-        )
-    )
+    everywhere = torch.full_like(state.base.variance, variance)
+    return state._replace(base=state.base._replace(variance=everywhere))
 
 
 @torch.no_grad()
-def _score(net: RoutingGNN, state: SupportState, graph: HeteroData) -> PairPredictions:
-    return net.score(state, targets_of(graph))
+def _score(net: RoutingGNN, state: SupportState, graph: RoutingGraph) -> PairPredictions:
+    return net.score(state, graph.targets)
 
 
 def test_uncertain_levels_soften_the_effect_by_the_approximation_of_mackay(
-    uncorrected: RoutingGNN, make_graph: Callable[..., HeteroData]
+    uncorrected: RoutingGNN, make_graph: Callable[..., RoutingGraph]
 ) -> None:
     graph = make_graph()
     state = uncorrected.encode_support(graph)
     sure, some, more = (
-        _score(uncorrected, _with_own_variance(state, v), graph) for v in (0.0, 0.5, 2.0)
+        _score(uncorrected, _with_variance(state, v), graph) for v in (0.0, 0.5, 2.0)
     )
     # sum / sqrt(d) where sure, sum / sqrt(d + pi/8 v) otherwise: 1 / logit^2 is linear in the
     # variance v
@@ -67,7 +62,7 @@ def test_uncertain_levels_soften_the_effect_by_the_approximation_of_mackay(
 
 
 def test_a_model_without_outcomes_is_less_known_than_the_others(
-    net: RoutingGNN, make_graph: Callable[..., HeteroData]
+    net: RoutingGNN, make_graph: Callable[..., RoutingGraph]
 ) -> None:
     generator = torch.Generator().manual_seed(7)
     nodes = make_nodes(generator)
@@ -94,13 +89,9 @@ def test_a_spread_gives_amounts_the_mean_that_they_have() -> None:
     state = RaschBase(4, (1.0, 1.0, float(scale), 1.0))
     with torch.no_grad():
         state.easiness_mass.log.fill_(9.0)  # no query explains its own amounts
-        edges = SupportEdges(
-            support.query,
-            support.model,
-            support.channels.nan_to_num(),
-            support.channels.isfinite().float(),
+        found = state(
+            support, torch.zeros(NUM_SUPPORT, dtype=torch.int64), 1, torch.eye(NUM_MODELS)
         )
-        found = state(edges, torch.zeros(NUM_SUPPORT, dtype=torch.int64), 1, torch.eye(NUM_MODELS))
     level = found.ability[SPEND] + found.skill[SPEND, 0] + found.task_easiness[SPEND, 0]
     expected = torch.exp(centre + scale * level + found.excess[SPEND])
     torch.testing.assert_close(expected, amounts.mean().expand(NUM_MODELS), rtol=0.02, atol=0)

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch_geometric.data import HeteroData
 
-from graphrouter.graph.builder import ANSWERED_BY
+from graphrouter.graph.routing_graph import RoutingGraph
+from graphrouter.nn.attention import spread_rows
 from graphrouter.nn.network import RoutingGNN
-from graphrouter.nn.state import dense_rows
 
 
-def test_dense_rows_put_each_message_in_its_cell_and_zero_elsewhere(
-    net: RoutingGNN, make_graph: Callable[..., HeteroData]
+def test_rows_are_spread_out_with_each_message_in_its_cell_and_zero_elsewhere(
+    net: RoutingGNN, make_graph: Callable[..., RoutingGraph]
 ) -> None:
     graph = make_graph()
     state = net.encode_support(graph)
     rows = torch.tensor([7, 0, 31])
-    dense = dense_rows(state.messages, rows, state.num_models)
-    query, model = graph[ANSWERED_BY].edge_index
-    expected = torch.zeros(3, state.num_models, dense.shape[2], dtype=torch.float64)
+    dense = spread_rows(state.messages, rows, len(state.model))
+    query, model = graph.outcomes.query, graph.outcomes.model
+    expected = torch.zeros(3, len(state.model), dense.shape[2], dtype=torch.float64)
     for i, row in enumerate(rows.tolist()):
         for edge in torch.nonzero(query == row).flatten().tolist():
             expected[i, model[edge]] = state.messages.values[edge]
@@ -29,9 +28,9 @@ def test_dense_rows_put_each_message_in_its_cell_and_zero_elsewhere(
 
 
 def test_the_messages_of_a_row_are_contiguous(
-    net: RoutingGNN, make_graph: Callable[..., HeteroData]
+    net: RoutingGNN, make_graph: Callable[..., RoutingGraph]
 ) -> None:
     graph = make_graph(density=0.3)
     messages = net.encode_support(graph).messages
-    counts = torch.bincount(graph[ANSWERED_BY].edge_index[0], minlength=40)
+    counts = torch.bincount(graph.outcomes.query, minlength=40)
     assert messages.row_start.diff().tolist() == counts.tolist()

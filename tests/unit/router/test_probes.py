@@ -154,7 +154,7 @@ def test_the_design_is_the_base_of_the_router(router: gr.GraphRouter) -> None:
     state, base = router._state, router.learned.forecaster.net.base
     num_factors = state.base.basis.shape[2]
     blank = derive_design(base, state, None)
-    assert blank.features.shape == (len(router.support.queries), num_factors + state.num_tasks)
+    assert blank.features.shape == (len(router.support.queries), num_factors + len(state.task))
     np.testing.assert_array_equal(blank.typical[:, num_factors:].sum(axis=1), 1.0)  # one task each
     np.testing.assert_allclose(
         blank.features[:, 0] - blank.typical[:, 0], state.base.slope[0].numpy()

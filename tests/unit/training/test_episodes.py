@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 import graphrouter as gr
 from graphrouter.encoders import create_encoder
-from graphrouter.graph.builder import ANSWERED_BY, QUERY_IN_TASK
+from graphrouter.graph.export import ANSWERED_BY, SUPERVISED, TARGET_IN_TASK, from_hetero
 from graphrouter.graph.leakage import check_no_leakage
+from graphrouter.training.episode_losses import Labels
 from graphrouter.training.episodes import (
     _draw_shots,
     draw_episode,
-    edges_of,
     hide_descriptions,
-    labels_of,
+    select_edges,
     thin_out_models,
     thin_out_tasks,
     validation_graph,
@@ -38,8 +38,8 @@ def test_the_same_generator_state_draws_the_same_episode(
     first, again = (draw_episode(tables, config, _generator(5)) for _ in range(2))
     other = draw_episode(tables, config, _generator(6))
     assert torch.equal(first[ANSWERED_BY].edge_index, again[ANSWERED_BY].edge_index)
-    assert torch.equal(first["query"].x, again["query"].x)
-    assert not torch.equal(first["query"].x, other["query"].x)
+    assert torch.equal(first["query"].text, again["query"].text)
+    assert not torch.equal(first["query"].text, other["query"].text)
 
 
 @settings(max_examples=25, deadline=None)
@@ -47,7 +47,7 @@ def test_the_same_generator_state_draws_the_same_episode(
 def test_no_draw_leaks(tables: TrainingTables, config: gr.TrainConfig, seed: int) -> None:
     graph = draw_episode(tables, config, _generator(seed))
     check_no_leakage(graph)
-    assert graph[ANSWERED_BY].edge_label_index.shape[1] > 0
+    assert graph[SUPERVISED].edge_label_index.shape[1] > 0
 
 
 def test_copies_of_a_target_stay_out_of_the_support(
@@ -60,14 +60,13 @@ def test_copies_of_a_target_stay_out_of_the_support(
     twins = dataclasses.replace(tables, prompt_group=copies)
     group_of = {
         tuple(row.tolist()): int(group)
-        for row, group in zip(tables.nodes.query_text, copies, strict=True)
+        for row, group in zip(tables.nodes.query_principal, copies, strict=True)
     }
     for seed in range(10):
         graph = draw_episode(twins, config, _generator(seed))
-        groups = [group_of[tuple(row.tolist())] for row in graph["query"].x]
-        is_support = graph["query"].is_support.tolist()
-        support = {group for group, inside in zip(groups, is_support, strict=True) if inside}
-        targets = {group for group, inside in zip(groups, is_support, strict=True) if not inside}
+        support, targets = (
+            {group_of[tuple(row.tolist())] for row in graph[kind].x} for kind in ("query", "target")
+        )
         assert targets
         assert not support & targets
 
@@ -75,10 +74,11 @@ def test_copies_of_a_target_stay_out_of_the_support(
 def test_validation_outcomes_are_in_no_training_episode(
     tables: TrainingTables, config: gr.TrainConfig
 ) -> None:
-    validation_rows = tables.nodes.query_text[tables.validation_queries]
+    validation_rows = tables.nodes.query_principal[tables.validation_queries]
     for seed in range(5):
         graph = draw_episode(tables, config, _generator(seed))
-        assert not (graph["query"].x.unsqueeze(1) == validation_rows).all(2).any()
+        for kind in ("query", "target"):
+            assert not (graph[kind].x.unsqueeze(1) == validation_rows).all(2).any()
 
 
 def _in_pairs(tables: TrainingTables) -> TrainingTables:
@@ -188,17 +188,18 @@ def test_targets_are_not_in_the_support_and_supervised_pairs_are_theirs(
 ) -> None:
     for seed in range(5):
         graph = draw_episode(tables, config, _generator(seed))
-        is_support = graph["query"].is_support
-        rows = [tuple(row.tolist()) for row in graph["query"].principal]
         support, targets = (
-            {row for row, inside in zip(rows, is_support, strict=True) if inside == side}
-            for side in (True, False)
+            {tuple(row.tolist()) for row in graph[kind].x} for kind in ("query", "target")
         )
         assert targets
         assert support
         assert not support & targets
-        assert is_support[graph[ANSWERED_BY].edge_index[0]].all()
-        assert not is_support[graph[ANSWERED_BY].edge_label_index[0]].any()
+        assert "edge_label_index" not in graph[ANSWERED_BY]
+        assert "edge_index" not in graph[SUPERVISED]
+        query, model = graph[SUPERVISED].edge_label_index
+        labelled = torch.stack([graph["target"].position[query], model])
+        recorded = torch.stack([tables.train.query, tables.train.model])
+        assert (labelled.unsqueeze(2) == recorded.unsqueeze(1)).all(0).any(1).all()
 
 
 def test_hidden_tasks_have_no_membership_edge(
@@ -207,15 +208,16 @@ def test_hidden_tasks_have_no_membership_edge(
     known, hidden = (validation_graph(tables, config, task_known=flag) for flag in (True, False))
     num_targets = tables.validation_queries.numel()
     assert (
-        known[QUERY_IN_TASK].edge_index.shape[1] - hidden[QUERY_IN_TASK].edge_index.shape[1]
+        known[TARGET_IN_TASK].edge_index.shape[1] - hidden[TARGET_IN_TASK].edge_index.shape[1]
         == num_targets
     )
+    assert torch.equal(known["target"].true_task, hidden["target"].true_task)
 
 
 def test_labels_land_in_their_cells(tables: TrainingTables, config: gr.TrainConfig) -> None:
     graph = validation_graph(tables, config, task_known=True)
-    labels = labels_of(graph)
-    edges = edges_of(tables.validation, tables.validation_queries, tables.nodes)
+    labels = Labels.of(from_hetero(graph))
+    edges = select_edges(tables.validation, tables.validation_queries, tables.nodes)
     row = edges.query - tables.validation_queries[0]
     torch.testing.assert_close(labels.channels[:, row, edges.model], edges.channels, equal_nan=True)
     assert int(torch.isfinite(labels.channels[0]).sum()) == edges.query.numel()
@@ -231,5 +233,6 @@ def test_costs_are_labels_and_never_messages(
         ),
     )
     graph, same = (draw_episode(t, config, _generator(1)) for t in (tables, free))
-    assert torch.equal(graph[ANSWERED_BY].edge_attr, same[ANSWERED_BY].edge_attr)
-    assert not torch.equal(graph[ANSWERED_BY].edge_label_cost, same[ANSWERED_BY].edge_label_cost)
+    messages, others = (each[ANSWERED_BY].edge_attr for each in (graph, same))
+    torch.testing.assert_close(messages, others, rtol=0, atol=0, equal_nan=True)
+    assert not torch.equal(graph[SUPERVISED].edge_label_cost, same[SUPERVISED].edge_label_cost)

@@ -1,15 +1,16 @@
-"""Losses of an episode, and the reward that validation watches."""
+"""Losses of an episode: what the labels of its targets say about predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from graphrouter.features.channels import EFFECT, INPUT_TOKENS, LATENCY, SPEND
+from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.readout import PairPredictions
 
 _MAX_MISS = 4.0
@@ -23,6 +24,23 @@ class Labels(NamedTuple):
     """(C, B, M), standardised; NaN = not observed."""
     scaled_cost: Tensor
     """(B, M) cost mapped to [0, 1]; NaN = not observed."""
+
+    @classmethod
+    def of(cls, graph: RoutingGraph) -> Self:
+        """The labels of a graph.
+
+        Raises:
+            ValueError: It has none.
+        """
+        if graph.supervision is None:
+            raise ValueError("The graph has no labels: build it with `labels`.")
+        outcomes = graph.supervision.outcomes
+        num_targets, num_models = len(graph.targets.task), len(graph.model_card)
+        cell = outcomes.query * num_models + outcomes.model
+        values = torch.cat([outcomes.channels, outcomes.scaled_cost.unsqueeze(0)])
+        grid = values.new_full((len(values), num_targets * num_models), torch.nan)
+        grid = grid.index_copy(1, cell, values).view(-1, num_targets, num_models)
+        return cls(channels=grid[:-1], scaled_cost=grid[-1])
 
 
 class EpisodeLosses(NamedTuple):
@@ -56,7 +74,7 @@ def effect_log_loss(predictions: PairPredictions, labels: Labels) -> Tensor:
 def amount_loss(predictions: PairPredictions, labels: Labels, channel: int, scale: float) -> Tensor:
     """Squared error of a logarithm plus the gamma deviance of the mean that comes with it.
 
-    0 when it was never observed.
+    0 when the channel was never observed.
 
     A likelihood of logarithms is content with their mean and spread, but what is paid is the mean
     of the amounts. The gamma deviance y / mu + log(mu) is smallest at the mean whatever the
@@ -81,9 +99,9 @@ def amount_loss(predictions: PairPredictions, labels: Labels, channel: int, scal
 def soft_regret(
     predictions: PairPredictions, labels: Labels, trade_off: Tensor, temperature: float
 ) -> Tensor:
-    """Mean regret of choosing by softmax(expected utility / temperature) against the best observed model of each query.
+    """Mean regret of a soft choice against the best observed model of each query.
 
-    Only observed pairs take part; where any cost of a query is known, only pairs with a known cost
+    The choice is softmax(expected utility / temperature). Only observed pairs take part; where any cost of a query is known, only pairs with a known cost
     do, and where none is, cost does not count. Costs enter as recorded: this loss teaches
     differences of effect.
 

@@ -9,7 +9,7 @@ import torch
 
 from graphrouter.features.channels import LATENCY, NUM_CHANNELS, SPEND
 from graphrouter.nn.readout import PairPredictions
-from graphrouter.training.losses import (
+from graphrouter.training.episode_losses import (
     Labels,
     amount_loss,
     effect_log_loss,

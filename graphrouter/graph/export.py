@@ -1,0 +1,136 @@
+"""The typed graph as `HeteroData` of PyTorch Geometric, and back.
+
+`HeteroData` is the form in which training episodes are drawn, batched, moved between devices,
+exported and looked at. Its stores are named, and everything in them is part of the typed graph:
+
+| store | attributes |
+|---|---|
+| `query` | `x` (principal coordinates), `text`, `position` (row of the node table, for leakage) |
+| `target` | `x`, `num_chars`, `position`, and labels: `true_task`, `trade_off` |
+| `model` | `x`, `card` |
+| `task` | `x` |
+| `query in task`, `target in task` | membership; absent where the task is unknown or hidden |
+| `query answered_by model` | `edge_attr`: the channels of an outcome, NaN = not observed |
+| `query similar_to target` | `edge_attr`: the cosine |
+| `target answered_by model` | labels: `edge_label_index`, `edge_label`, `edge_label_cost` |
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphrouter.features.tables import OutcomeEdges, RecordedEdges
+from graphrouter.graph.routing_graph import Origin, RoutingGraph, Supervision, Targets
+
+QUERY_IN_TASK = ("query", "in", "task")
+TARGET_IN_TASK = ("target", "in", "task")
+ANSWERED_BY = ("query", "answered_by", "model")
+SIMILAR_TO = ("query", "similar_to", "target")
+SUPERVISED = ("target", "answered_by", "model")
+"""Holds labels alone and no `edge_index`, so that no message can flow along them."""
+EDGE_TYPES = (QUERY_IN_TASK, TARGET_IN_TASK, ANSWERED_BY, SIMILAR_TO, SUPERVISED)
+
+
+def to_hetero(graph: RoutingGraph) -> HeteroData:
+    """The graph as `HeteroData`, validated; `from_hetero` gives the same graph back."""
+    data = HeteroData()
+    data["query"].x, data["query"].text = graph.query_principal, graph.query_text
+    data["query"].position = graph.origin.query
+    targets = graph.targets
+    data["target"].x, data["target"].num_chars = targets.principal, targets.num_chars
+    data["target"].position = graph.origin.target
+    data["model"].x, data["model"].card = graph.model_text, graph.model_card
+    data["task"].x = graph.task_text
+    data[QUERY_IN_TASK].edge_index = _list_members(graph.query_task)
+    data[TARGET_IN_TASK].edge_index = _list_members(targets.task)
+    edges = graph.outcomes
+    data[ANSWERED_BY].edge_index = torch.stack([edges.query, edges.model])
+    data[ANSWERED_BY].edge_attr = edges.channels.T.contiguous()
+    num_targets, num_neighbours = targets.neighbours.shape
+    target = torch.arange(num_targets, device=targets.task.device)
+    data[SIMILAR_TO].edge_index = torch.stack(
+        [targets.neighbours.flatten(), target.repeat_interleave(num_neighbours)]
+    )
+    data[SIMILAR_TO].edge_attr = targets.cosine.reshape(-1, 1)
+    if graph.supervision is not None:
+        labels = graph.supervision.outcomes
+        data["target"].true_task = graph.supervision.true_task
+        data["target"].trade_off = graph.supervision.trade_off
+        data[SUPERVISED].edge_label_index = torch.stack([labels.query, labels.model])
+        data[SUPERVISED].edge_label = labels.channels.T.contiguous()
+        data[SUPERVISED].edge_label_cost = labels.scaled_cost
+    data.validate(raise_on_error=True)
+    return data
+
+
+def from_hetero(data: HeteroData) -> RoutingGraph:
+    """The typed graph that `to_hetero` exported, on the device where its tensors are.
+
+    Example:
+        >>> import inspect
+        >>> list(inspect.signature(from_hetero).parameters)
+        ['data']
+    """
+    query, target = data["query"], data["target"]
+    answered, similar = data[ANSWERED_BY], data[SIMILAR_TO]
+    num_targets = target.num_nodes
+    num_neighbours = similar.edge_index.shape[1] // max(num_targets, 1)
+    by_target = _sort_places(similar.edge_index[1])
+    by_query = _sort_places(answered.edge_index[0])
+    supervision = None
+    if SUPERVISED in data.edge_types:
+        labels = data[SUPERVISED]
+        supervision = Supervision(
+            outcomes=RecordedEdges(
+                query=labels.edge_label_index[0],
+                model=labels.edge_label_index[1],
+                channels=labels.edge_label.T.contiguous(),
+                scaled_cost=labels.edge_label_cost,
+            ),
+            true_task=target.true_task,
+            trade_off=target.trade_off,
+        )
+    return RoutingGraph(
+        query_text=query.text,
+        query_principal=query.x,
+        query_task=_find_tasks(data[QUERY_IN_TASK].edge_index, query.num_nodes),
+        model_text=data["model"].x,
+        model_card=data["model"].card,
+        task_text=data["task"].x,
+        outcomes=OutcomeEdges(
+            query=answered.edge_index[0, by_query],
+            model=answered.edge_index[1, by_query],
+            # Channels first: sums along the last axis are what the network spends its time on.
+            channels=answered.edge_attr[by_query].T.contiguous(),
+        ),
+        targets=Targets(
+            principal=target.x,
+            task=_find_tasks(data[TARGET_IN_TASK].edge_index, num_targets),
+            neighbours=similar.edge_index[0, by_target].view(num_targets, num_neighbours),
+            cosine=similar.edge_attr[by_target].view(num_targets, num_neighbours),
+            num_chars=target.num_chars,
+        ),
+        origin=Origin(query.position, target.position),
+        supervision=supervision,
+    )
+
+
+def _sort_places(index: Tensor) -> Tensor | slice:
+    """What brings edges in ascending order of `index` (n,); other tools may permute edges."""
+    is_sorted = bool((index[1:] >= index[:-1]).all())
+    return slice(None) if is_sorted else torch.argsort(index, stable=True)
+
+
+def _list_members(task: Tensor) -> Tensor:
+    """Edges (2, n) to the known tasks among `task` (n,), where -1 is unknown."""
+    known = torch.nonzero(task >= 0).flatten()
+    return torch.stack([known, task[known]])
+
+
+def _find_tasks(membership: Tensor, num_nodes: int) -> Tensor:
+    """Task of each node, -1 = unknown: (num_nodes,) int64, from edges (2, n)."""
+    task = torch.full((num_nodes,), -1, dtype=torch.int64, device=membership.device)
+    task[membership[0]] = membership[1]
+    return task

@@ -1,0 +1,165 @@
+"""The typed graph: everything that the network reads, a field each, with its shape.
+
+It is built by `graph.builder` for serving and training alike. `graph.export` turns it into
+`HeteroData` and back, for training, looking at and other tools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from graphrouter.features.tables import OutcomeEdges, RecordedEdges
+
+_Part = TypeVar("_Part")
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Queries to score. B targets, K neighbours."""
+
+    principal: Tensor
+    """(B, P) text and surface features in decorrelated coordinates."""
+    task: Tensor
+    """(B,) int64 position of the task; -1 = unknown, or hidden in training."""
+    neighbours: Tensor
+    """(B, K) int64 similar support queries, most similar first."""
+    cosine: Tensor
+    """(B, K) similarity of the embeddings, in [-1, 1]."""
+    num_chars: Tensor
+    """(B,) length of the prompt in characters, by which a long prompt is charged."""
+
+    def split(self, size: int) -> list[Targets]:
+        """The same targets in parts of at most `size`."""
+        columns = (torch.split(getattr(self, field.name), size) for field in fields(self))
+        return [Targets(*part) for part in zip(*columns, strict=True)]
+
+    def take(self, rows: Tensor) -> Targets:
+        """The targets at some positions (int64)."""
+        return _change_tensors(self, lambda column: column[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Supervision:
+    """What came out on the targets: labels. Losses read it, and never the network."""
+
+    outcomes: RecordedEdges
+    """Outcomes of the targets; `query` counts the targets."""
+    true_task: Tensor
+    """(B,) int64 task of each target, also where it is hidden; -1 = unknown."""
+    trade_off: Tensor
+    """(B,) effect that one unit of scaled cost is worth, >= 0; 0 where no loss asks for it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Which rows of the node table the nodes are: for the leakage check, and never a feature."""
+
+    query: Tensor
+    """(S,) int64 of the support queries."""
+    target: Tensor
+    """(B,) int64 of the targets."""
+
+
+@dataclass(frozen=True, eq=False)
+class RoutingGraph:
+    """A support, the models and tasks, and targets. S support queries, M models, T tasks.
+
+    Example:
+        >>> import graphrouter as gr
+        >>> from graphrouter.features.tables import NodeTable
+        >>> from graphrouter.graph.builder import build_graph
+        >>> text = torch.eye(3)
+        >>> nodes = NodeTable(text, text, torch.ones(3), torch.zeros(3).long(), text, text, text)
+        >>> edges = OutcomeEdges(torch.tensor([0]), torch.tensor([2]), torch.ones(4, 1))
+        >>> graph = build_graph(
+        ...     nodes,
+        ...     support=edges,
+        ...     support_queries=torch.tensor([0, 1]),
+        ...     target_queries=torch.tensor([2]),
+        ...     target_tasks=torch.tensor([-1]),
+        ...     num_neighbours=8,
+        ... )
+        >>> graph.targets.neighbours.shape
+        torch.Size([1, 2])
+    """
+
+    query_text: Tensor
+    """(S, dimension) centred unit embeddings, for the search of neighbours."""
+    query_principal: Tensor
+    """(S, P) text and surface features in decorrelated coordinates."""
+    query_task: Tensor
+    """(S,) int64 position of the task, -1 = unknown."""
+    model_text: Tensor
+    """(M, dimension) embeddings of descriptions; a zero row = none."""
+    model_card: Tensor
+    """(M, 2 * num_card) scaled numbers of the card, then missing marks."""
+    task_text: Tensor
+    """(T, dimension) embeddings of descriptions; a zero row = none."""
+    outcomes: OutcomeEdges
+    """Messages: outcomes of the support, sorted by query; `query` counts the support."""
+    targets: Targets
+    origin: Origin
+    supervision: Supervision | None = None
+    """For training and evaluation."""
+
+    def double(self) -> RoutingGraph:
+        """The same graph with all features in double precision."""
+        return _change_tensors(
+            self, lambda part: part.double() if part.is_floating_point() else part
+        )
+
+    def validate(self) -> None:
+        """Check that sizes agree and that every edge points at a node.
+
+        Raises:
+            ValueError: They do not, or an index is out of range.
+        """
+        num_queries, num_models = len(self.query_principal), len(self.model_card)
+        num_tasks, targets = len(self.task_text), self.targets
+        sizes = {
+            "query": [len(self.query_text), num_queries, len(self.query_task)],
+            "model": [len(self.model_text), num_models],
+            "target": [len(column) for column in _tensors_of(targets)],
+            "outcome": [column.shape[-1] for column in _tensors_of(self.outcomes)],
+        }
+        for name, found in sizes.items():
+            if len(set(found)) > 1:
+                raise ValueError(f"The columns of {name!r} have the lengths {found}.")
+        labels = (
+            () if self.supervision is None else ((self.supervision.outcomes, len(targets.task)),)
+        )
+        for edges, size in ((self.outcomes, num_queries), *labels):
+            _check_range("query", edges.query, size)
+            _check_range("model", edges.model, num_models)
+        _check_range("neighbour", targets.neighbours, num_queries)
+        for task in (self.query_task, targets.task):
+            _check_range("task", task + 1, num_tasks + 1)  # -1 = unknown
+
+
+def _check_range(name: str, index: Tensor, size: int) -> None:
+    if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < size:
+        raise ValueError(
+            f"A {name} index is out of range: found {int(index.min())} to {int(index.max())}, "
+            f"expected 0 to {size - 1}."
+        )
+
+
+def _tensors_of(part: Any) -> list[Tensor]:
+    return [getattr(part, field.name) for field in fields(part)]
+
+
+def _change_tensors(part: _Part, change: Callable[[Tensor], Tensor]) -> _Part:
+    """The dataclass with every tensor in it, at any depth, changed."""
+    changed: dict[str, Any] = {}
+    for field in fields(part):  # type: ignore[arg-type]  # a dataclass, which no bound can say
+        value = getattr(part, field.name)
+        if isinstance(value, Tensor):
+            changed[field.name] = change(value)
+        elif is_dataclass(value):
+            changed[field.name] = _change_tensors(value, change)
+    return replace(part, **changed)  # type: ignore[type-var]

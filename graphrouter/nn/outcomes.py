@@ -1,0 +1,137 @@
+"""The outcomes of a support: compared with what is expected, and summed by query and by cell.
+
+A cell is a (task, model) pair; index T of the task axis stands for "task unknown".
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphrouter.features.tables import OutcomeEdges
+from graphrouter.nn.layers import channel_curvature, channel_mean, segment_sum
+
+_MAX_LOGIT = 12.0
+"""Beyond it the information of an outcome is below 1e-5, and a Newton step would leap."""
+_MAX_RATIO = 4.0
+"""Natural logarithm of the largest ratio between an amount and what was expected that counts in a
+mean."""
+_EXCESS_MASS = 10.0
+_SMALLEST_EXCESS = 1e-4
+
+
+class SupportOutcomes:
+    """The observed outcomes of a support, ready for Newton steps. C channels, E edges."""
+
+    def __init__(self, edges: OutcomeEdges, task: Tensor, num_tasks: int, num_models: int) -> None:
+        """Outcomes by cell.
+
+        Args:
+            edges: Outcomes of the support, NaN = not observed.
+            task: (S,) int64 task of each support query; num_tasks = unknown.
+            num_tasks: T.
+            num_models: M.
+        """
+        is_observed = torch.isfinite(edges.channels)
+        self.query, self.model, self.task = edges.query, edges.model, task
+        self.num_tasks, self.num_models = num_tasks, num_models
+        # What was not observed is 0 in every sum: the value, the residual and the information.
+        self.value = edges.channels.masked_fill(~is_observed, 0.0)
+        self.observed = is_observed.to(edges.channels.dtype)
+        self._cell = task[edges.query] * num_models + edges.model
+
+    @property
+    def zeros(self) -> Tensor:
+        """Zeros by cell: (C, T + 1, M)."""
+        return self.value.new_zeros(self.value.shape[0], self.num_tasks + 1, self.num_models)
+
+    @property
+    def mean_level(self) -> Tensor:
+        """(C, 1) mean of each channel, on the logit scale.
+
+        Of the effect with half a success and half a failure more, so that it is finite.
+        """
+        count = self.observed.sum(1, keepdim=True)
+        mean = (self.value.sum(1, keepdim=True)) / count.clamp_min(1)
+        effect = (self.value[:1].sum(1, keepdim=True) + 0.5) / (count[:1] + 1)
+        return torch.cat([torch.logit(effect), mean[1:]])
+
+    def compare(
+        self, level: Tensor, easiness: Tensor, tilt: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Residual and Fisher information of each outcome, (C, E) each.
+
+        Args:
+            level: (C, T + 1, M) or (C, 1, M).
+            easiness: (C, S).
+            tilt: (C, E) more on the logit, none by default.
+        """
+        by_cell = level.expand(-1, self.num_tasks + 1, -1).flatten(1)
+        logit = by_cell.index_select(1, self._cell) + easiness.index_select(1, self.query)
+        logit = logit if tilt is None else logit + tilt
+        mean = channel_mean(logit.clamp(-_MAX_LOGIT, _MAX_LOGIT))
+        return (self.value - mean) * self.observed, channel_curvature(mean) * self.observed
+
+    def spread_queries(self, values: Tensor) -> Tensor:
+        """Values of support queries (C, S) at the edges: (C, E)."""
+        return values.index_select(1, self.query)
+
+    def spread_models(self, values: Tensor) -> Tensor:
+        """Values of models (C, M) at the edges: (C, E)."""
+        return values.index_select(1, self.model)
+
+    def sum_by_query(self, values: Tensor) -> Tensor:
+        """Sums of edge values by support query: (C, S)."""
+        return segment_sum(values, self.query, self.task.shape[0])
+
+    def sum_by_cell(self, values: Tensor) -> Tensor:
+        """Sums of edge values by cell: (C, T + 1, M)."""
+        size = (self.num_tasks + 1) * self.num_models
+        return segment_sum(values, self._cell, size).view(-1, self.num_tasks + 1, self.num_models)
+
+    def sum_steps(
+        self, level: Tensor, easiness: Tensor, tilt: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Residuals and information by cell, (C, T + 1, M) each; arguments as in `compare`."""
+        residual, curvature = self.compare(level, easiness, tilt)
+        return self.sum_by_cell(residual), self.sum_by_cell(curvature)
+
+
+def estimate_excess(outcomes: SupportOutcomes, residual: Tensor, channel_scale: Tensor) -> Tensor:
+    """Logarithm of the mean of each model's amounts over their geometric mean, > 0: (C, M).
+
+    The smearing estimate of Duan (1983), which does not assume that residuals are normal: answers
+    of one model vary with long tails to either side, those of another hardly at all, and the
+    variance of a logarithm alone misjudges the mean cost of a model by a third.
+
+    Args:
+        outcomes: Of the support.
+        residual: (C, E) outcome minus expected outcome.
+        channel_scale: (C, 1) natural logarithms a unit of each channel.
+    """
+    observed = outcomes.observed
+    natural = (residual * channel_scale.to(residual.dtype)).clamp(-_MAX_RATIO, _MAX_RATIO)
+    total, shift, count = (
+        outcomes.sum_by_cell(values * observed).sum(1)
+        for values in (natural.exp(), natural, observed)
+    )
+    pool = _log_mean_ratio(
+        total.sum(1, keepdim=True), shift.sum(1, keepdim=True), count.sum(1, keepdim=True)
+    )
+    # A mean of exponentials is at the mercy of single outcomes: few of them say less than the pool.
+    return (count * _log_mean_ratio(total, shift, count) + _EXCESS_MASS * pool) / (
+        count + _EXCESS_MASS
+    )
+
+
+def _log_mean_ratio(total: Tensor, shift: Tensor, count: Tensor) -> Tensor:
+    """log(mean of exp(x)) - mean(x), >= 0 by Jensen's inequality; shape of the arguments.
+
+    Args:
+        total: Sums of exp(x).
+        shift: Sums of x.
+        count: Numbers of summands.
+    """
+    count = count.clamp_min(_SMALLEST_EXCESS)
+    ratio: Tensor = (total / count).clamp_min(_SMALLEST_EXCESS).log() - shift / count
+    return ratio.clamp_min(_SMALLEST_EXCESS)
