@@ -103,7 +103,7 @@ def artifact_folder(place: str | Path) -> Iterator[Path]:
     if not is_registry_uri(place):
         yield Path(place)
         return
-    with load_part("mlflow_store").fetched_router(str(place)) as folder:
+    with load_part("mlflow_store").fetch_router(str(place)) as folder:
         yield folder
 
 

@@ -223,12 +223,12 @@ class TrainConfig(Settings):
     training: TrainingConfig = Field(default_factory=TrainingConfig, description="Training.")
 
 
-def valid_keys(config: type[BaseModel] = TrainConfig, prefix: str = "") -> Iterator[str]:
+def list_keys(config: type[BaseModel] = TrainConfig, prefix: str = "") -> Iterator[str]:
     """Dotted names of all settings below `config`, in order."""
     for name, field in config.model_fields.items():
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield from valid_keys(annotation, f"{prefix}{name}.")
+            yield from list_keys(annotation, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
 
@@ -246,7 +246,7 @@ def parse_config(values: dict[str, Any], *, source: str = "configuration") -> Tr
         problem = first_problem(error)
         if problem.is_unknown:
             raise ConfigError(
-                f"{source}: unknown setting {problem.key!r}. {_nearest(problem.key)}"
+                f"{source}: unknown setting {problem.key!r}. {_suggest(problem.key)}"
             ) from None
         raise ConfigError(
             f"{source}: {problem.key or 'settings'} = {problem.received!r} is not accepted: "
@@ -323,8 +323,8 @@ def _parse_value(override: str, text: str) -> Any:
 
 
 def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
-    if key not in set(valid_keys()):
-        raise ConfigError(f"--set: unknown setting {key!r}. {_nearest(key)}")
+    if key not in set(list_keys()):
+        raise ConfigError(f"--set: unknown setting {key!r}. {_suggest(key)}")
     *groups, name = key.split(".")
     for group in groups:
         nested = values.setdefault(group, {})
@@ -336,9 +336,9 @@ def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
     values[name] = value
 
 
-def _nearest(key: str) -> str:
+def _suggest(key: str) -> str:
     """What to write in place of an unknown key."""
-    names = list(valid_keys())
+    names = list(list_keys())
     group, _, last = key.rpartition(".")
     groups = list(dict.fromkeys(name.partition(".")[0] for name in names if "." in name))
     if key in groups:

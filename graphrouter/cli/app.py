@@ -102,7 +102,7 @@ def run(args: Sequence[str] | None = None) -> int:
     state = RunState(debug=os.environ.get("GRAPHROUTER_DEBUG", "") not in ("", "0"))
     command = typer.main.get_command(app)
     try:
-        with _warnings_on_console():
+        with _show_warnings():
             status = command.main(args, prog_name="graphrouter", standalone_mode=False, obj=state)
     except typer.Abort:
         status = INTERRUPTED
@@ -110,7 +110,7 @@ def run(args: Sequence[str] | None = None) -> int:
         # Bad usage; its message is empty where the help was shown instead.
         message = error.format_message()
         return (
-            _fail(f"{_sentence(message)} See {_help_of(error)}.", error.exit_code)
+            _fail(f"{_end_sentence(message)} See {_find_help(error)}.", error.exit_code)
             if message
             else BAD_INPUT
         )
@@ -118,7 +118,9 @@ def run(args: Sequence[str] | None = None) -> int:
         return _fail(str(error), BAD_INPUT, debug=state.debug)
     except OSError as error:
         if error.filename is None or error.strerror is None:
-            return _fail(_sentence(f"{type(error).__name__}: {error}"), FAILED, debug=state.debug)
+            return _fail(
+                _end_sentence(f"{type(error).__name__}: {error}"), FAILED, debug=state.debug
+            )
         # Files are written beside their place under a hidden name; the folder is what the user
         # knows.
         place = Path(str(error.filename))
@@ -131,7 +133,7 @@ def run(args: Sequence[str] | None = None) -> int:
     except Exception as error:  # the border of the program: whatever is left becomes one line
         hint = "" if state.debug else " For the traceback run: graphrouter --debug ..."
         return _fail(
-            _sentence(f"{type(error).__name__}: {error}") + hint, FAILED, debug=state.debug
+            _end_sentence(f"{type(error).__name__}: {error}") + hint, FAILED, debug=state.debug
         )
     if status == INTERRUPTED:  # typer's answer to Ctrl-C
         return _fail("interrupted.", INTERRUPTED)
@@ -150,17 +152,17 @@ def _fail(message: str, status: int, *, debug: bool = False) -> int:
     return status
 
 
-def _sentence(text: str) -> str:
+def _end_sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _help_of(error: typer.TyperException) -> str:
+def _find_help(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     return f"{context.command_path if context is not None else 'graphrouter'} --help"
 
 
 @contextmanager
-def _warnings_on_console() -> Iterator[None]:
+def _show_warnings() -> Iterator[None]:
     logger = logging.getLogger("graphrouter")
     handler = WarningHandler()
     logger.addHandler(handler)

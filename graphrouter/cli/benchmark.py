@@ -13,7 +13,7 @@ from graphrouter.cli import options
 from graphrouter.cli.console import print_error, print_json
 from graphrouter.cli.data import DATA_HELP
 from graphrouter.cli.outputs import PAGES, check_target, check_targets, write_reports
-from graphrouter.cli.progress import FinishedCell, begin_run, follow_cells, working
+from graphrouter.cli.progress import FinishedCell, begin_run, follow_cells, show_working
 from graphrouter.cli.render import say, say_line
 from graphrouter.cli.settings import ConfigFile, Overrides
 from graphrouter.extras import require_extra
@@ -85,8 +85,8 @@ def benchmark(
     page = html or out / "report.html"
     check_target(page, suffixes=PAGES)
     check_targets(out / "results.parquet", page, page.with_suffix(".md"), json_target)
-    tracking = options.tracking_of(track, tracking_uri, experiment)
-    with working("Loading libraries"):
+    tracking = options.read_tracking(track, tracking_uri, experiment)
+    with show_working("Loading libraries"):
         from graphrouter.bench.evaluation.benchmark import (
             collect,
             lacking,
@@ -96,9 +96,9 @@ def benchmark(
         from graphrouter.config import load_config
 
     settings = load_config(config, overrides or [])
-    with working("Reading the data"):
+    with show_working("Reading the data"):
         plan = plan_benchmark(
-            datasets, out, routers=options.baseline_names(routers), num_seeds=seeds, config=settings
+            datasets, out, routers=options.read_names(routers), num_seeds=seeds, config=settings
         )
     out.mkdir(parents=True, exist_ok=True)
     words = [
@@ -111,16 +111,16 @@ def benchmark(
         "--draws",
         str(draws),
     ]
-    command = options.command_line(words, config=config, overrides=overrides)
+    command = options.join_command(words, config=config, overrides=overrides)
     with begin_run(
         tracking, f"benchmark {', '.join(plan.names.values())}", command="benchmark"
     ) as tracked:
         _run(plan, out, jobs)
         missing = lacking(plan)
         if len(missing) == len(plan.names):
-            print_error(_no_result(missing))
+            print_error(_explain_no_result(missing))
             raise typer.Exit(1)
-        with working("Resampling the test queries"):
+        with show_working("Resampling the test queries"):
             results = list(collect(plan, num_draws=draws))
         files = write_results(results, plan)
         figures = [result.evaluation.to_json() for result in results]
@@ -131,9 +131,9 @@ def benchmark(
         files += write_reports([(r.runs, r.evaluation) for r in results], page, command=command)
         if tracked.is_on:
             from graphrouter.tracking.evaluation_log import log_benchmark
-            from graphrouter.tracking.training_log import flat_settings
+            from graphrouter.tracking.training_log import flatten_settings
 
-            how = {"routers": routers, "seeds": seeds, "draws": draws, **flat_settings(settings)}
+            how = {"routers": routers, "seeds": seeds, "draws": draws, **flatten_settings(settings)}
             log_benchmark(
                 tracked, [result.evaluation for result in results], params=how, files=files
             )
@@ -145,7 +145,7 @@ def benchmark(
         for file in files:
             say_line(f"Wrote {file}")
     if missing:  # what the others have is written by now
-        print_error(_no_result(missing))
+        print_error(_explain_no_result(missing))
         raise typer.Exit(1)
 
 
@@ -180,9 +180,9 @@ def _list(wanted: bool) -> None:
     if not wanted:
         return
     from graphrouter.bench.baselines import BASELINES
-    from graphrouter.cli.render import new_table, show_table
+    from graphrouter.cli.render import make_table, show_table
 
-    table = new_table("Baselines", "name", "what it does", "source", text_columns=3)
+    table = make_table("Baselines", "name", "what it does", "source", text_columns=3)
     table.columns[0].no_wrap = True  # names are copied
     for name, kind in BASELINES.items():
         table.add_row(name, (kind.__doc__ or "").strip().partition("\n")[0], kind.source)
@@ -190,7 +190,7 @@ def _list(wanted: bool) -> None:
     raise typer.Exit
 
 
-def _no_result(missing: Mapping[str, str]) -> str:
+def _explain_no_result(missing: Mapping[str, str]) -> str:
     name, reason = next(iter(missing.items()))
     more = f" ({len(missing) - 1} more such datasets)" if len(missing) > 1 else ""
     return (

@@ -13,7 +13,7 @@ import typer
 
 from graphrouter.cli.console import error_console
 from graphrouter.cli.outputs import check_target
-from graphrouter.cli.progress import working
+from graphrouter.cli.progress import show_working
 from graphrouter.cli.render import say, say_line
 from graphrouter.exceptions import DataError
 
@@ -93,7 +93,7 @@ def convert(
 
     from graphrouter.bench.formats import read_format
 
-    with working(f"Reading {form.value}"):
+    with show_working(f"Reading {form.value}"):
         dataset = read_format(form.value, source)
         _save_whole(dataset, out, format=format)
     counts = (
@@ -144,7 +144,7 @@ def fetch(
     """
     from graphrouter.bench.hub import PUBLIC, fetch_dataset
 
-    with _download_bars() as progress:
+    with _show_downloads() as progress:
         result = fetch_dataset(name, out, endpoint=endpoint, revision=revision, progress=progress)
     what = "already there" if result.num_downloaded == 0 else f"{result.num_downloaded} downloaded"
     say_line(
@@ -185,7 +185,7 @@ def _save_whole(dataset: RoutingDataset, out: Path, *, format: Format) -> None:
 
 
 @contextmanager
-def _download_bars() -> Iterator[Progress | None]:
+def _show_downloads() -> Iterator[Progress | None]:
     """What to tell of each piece, shown as one bar a file.
 
     None where standard error is no terminal.

@@ -161,8 +161,8 @@ def _show_tasks(summary: DatasetSummary) -> None:
             task.best_model or "-",
             f"{task.num_queries:,}",
             f"{task.num_outcomes:,}",
-            _cell(task.density, "{:.0%}"),
-            _cell(task.mean_effect, "{:.3f}"),
+            _format_cell(task.density, "{:.0%}"),
+            _format_cell(task.mean_effect, "{:.3f}"),
         )
     console.print(table, markup=False, highlight=False)
 
@@ -173,10 +173,10 @@ def _show_models(summary: DatasetSummary) -> None:
     columns: dict[str, list[str]] = {
         "outcomes": [f"{model.num_outcomes:,}" for model in summary.models],
         "coverage": [f"{model.coverage:.0%}" for model in summary.models],
-        "effect": [_cell(model.mean_effect, "{:.3f}") for model in summary.models],
-        "USD/call": [_cell(model.mean_cost_usd, "{:.6f}") for model in summary.models],
-        "tokens": [_cell(model.mean_output_tokens, "{:.0f}") for model in summary.models],
-        "s": [_cell(model.mean_latency_s, "{:.2f}") for model in summary.models],
+        "effect": [_format_cell(model.mean_effect, "{:.3f}") for model in summary.models],
+        "USD/call": [_format_cell(model.mean_cost_usd, "{:.6f}") for model in summary.models],
+        "tokens": [_format_cell(model.mean_output_tokens, "{:.0f}") for model in summary.models],
+        "s": [_format_cell(model.mean_latency_s, "{:.2f}") for model in summary.models],
     }
     known = {
         title: cells for title, cells in columns.items() if set(cells) != {"-"}
@@ -190,5 +190,5 @@ def _show_models(summary: DatasetSummary) -> None:
     console.print(table, markup=False, highlight=False)
 
 
-def _cell(value: float | None, form: str) -> str:
+def _format_cell(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)

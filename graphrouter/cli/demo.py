@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphrouter.cli.progress import working
-from graphrouter.cli.render import new_table, number, one_line, say, say_line, show_table, usd_form
+from graphrouter.cli.progress import show_working
+from graphrouter.cli.render import (
+    choose_usd_form,
+    format_number,
+    make_table,
+    say,
+    say_line,
+    shorten,
+    show_table,
+)
 from graphrouter.cli.train import check_places, show_data, show_run, train_router
 from graphrouter.config import TrainConfig, parse_config
 from graphrouter.policy import PRESETS, Policy
@@ -37,7 +45,7 @@ SHOWN_METRICS = (
 _NUM_DRAWS = 500
 
 
-def demo_config(seed: int = 0) -> TrainConfig:
+def make_demo_config(seed: int = 0) -> TrainConfig:
     """The settings of the demo.
 
     Those of configs/demo.yaml, which is not installed with the package.
@@ -65,10 +73,10 @@ def demo(
     from graphrouter.data import split_dataset
 
     data_dir, artifact = out / "data", out / "router"
-    config = demo_config(seed)
+    config = make_demo_config(seed)
     work_dir = check_places(artifact, fresh=True)
 
-    _headline(1, "A simulated world: tasks, models, outcomes with gaps")
+    _show_headline(1, "A simulated world: tasks, models, outcomes with gaps")
     simulation = simulate(NUM_QUERIES, NUM_MODELS, seed=seed)
     simulation.data.save(data_dir)
     data = simulation.data
@@ -77,21 +85,21 @@ def demo(
     say()
     _show_models(data)
 
-    _headline(2, "Training on the outcomes of the training queries")
+    _show_headline(2, "Training on the outcomes of the training queries")
     run = train_router(data, split, config, out=artifact, work_dir=work_dir)
     show_run(run, artifact)
     say()
 
-    _headline(3, "Evaluation on test queries that training has not seen")
+    _show_headline(3, "Evaluation on test queries that training has not seen")
     _show_evaluation(run.router, data, simulation, seed=seed)
 
-    _headline(4, "Three test prompts under three policies, task not given")
+    _show_headline(4, "Three test prompts under three policies, task not given")
     _show_routes(run.router, simulation)
 
     _show_next(data_dir, artifact)
 
 
-def _headline(step: int, text: str) -> None:
+def _show_headline(step: int, text: str) -> None:
     say(f"{step} of 4  {text}", style="bold cyan")
     say()
 
@@ -100,8 +108,8 @@ def _show_models(data: RoutingDataset) -> None:
     from graphrouter.data.describe import describe_dataset
 
     summary = describe_dataset(data)
-    form = usd_form(model.mean_cost_usd for model in summary.models)
-    table = new_table(
+    form = choose_usd_form(model.mean_cost_usd for model in summary.models)
+    table = make_table(
         "Models: price, and means over the observed outcomes",
         "model",
         "USD/M tokens in",
@@ -113,11 +121,11 @@ def _show_models(data: RoutingDataset) -> None:
     for card, model in zip(data.pool, summary.models, strict=True):
         table.add_row(
             model.model,
-            number(card.input_usd_per_mtok, ".2f"),
-            number(card.output_usd_per_mtok, ".2f"),
-            number(model.mean_effect, ".3f"),
-            number(model.mean_cost_usd, form),
-            number(model.mean_latency_s, ".1f"),
+            format_number(card.input_usd_per_mtok, ".2f"),
+            format_number(card.output_usd_per_mtok, ".2f"),
+            format_number(model.mean_effect, ".3f"),
+            format_number(model.mean_cost_usd, form),
+            format_number(model.mean_latency_s, ".1f"),
         )
     show_table(table)
 
@@ -131,7 +139,7 @@ def _show_evaluation(
     from graphrouter.config import TrainConfig
 
     split = router.provenance.split
-    with working("Fitting the baselines and evaluating"):
+    with show_working("Fitting the baselines and evaluating"):
         baselines = fit_baselines(
             data, config=TrainConfig(seed=seed), split=split, encoder=router.encoder
         )
@@ -152,7 +160,7 @@ def _show_gain(router: GraphRouter, best_single: Router, simulation: Simulation)
     """Judge the choices by the truth, which only a simulation knows."""
     from graphrouter.bench.evaluation.truth import measure_gain
 
-    table = new_table(
+    table = make_table(
         "By the truth: mean reward a query, all models open to everyone",
         "preset",
         "best single",
@@ -170,41 +178,45 @@ def _show_gain(router: GraphRouter, best_single: Router, simulation: Simulation)
             cost_scale=router.cost_scale,
         )
         figures = (gain.best_single, gain.router, gain.best_possible)
-        table.add_row(preset, *(f"{figure:.4f}" for figure in figures), number(gain.share, ".0%"))
+        table.add_row(
+            preset, *(f"{figure:.4f}" for figure in figures), format_number(gain.share, ".0%")
+        )
     show_table(table)
 
 
 def _show_routes(router: GraphRouter, simulation: Simulation) -> None:
-    for query_id, prompt in _prompts_to_route(router, simulation.data):
-        say(one_line(prompt, 78), style="italic")
-        table = new_table(
+    for query_id, prompt in _pick_prompts(router, simulation.data):
+        say(shorten(prompt, 78), style="italic")
+        table = make_table(
             "", "policy", "model", "effect", "(true)", "USD/call", "(true)", text_columns=2
         )
         for preset in PRESETS:
             decision = router.route(prompt, policy=Policy.preset(preset))
-            table.add_row(preset, decision.model, *_beside_truth(decision, query_id, simulation))
+            table.add_row(
+                preset, decision.model, *_compare_with_truth(decision, query_id, simulation)
+            )
         show_table(table)
 
 
-def _prompts_to_route(router: GraphRouter, data: RoutingDataset) -> list[tuple[str, str]]:
+def _pick_prompts(router: GraphRouter, data: RoutingDataset) -> list[tuple[str, str]]:
     """Id and prompt of the first test query of each of the routed tasks."""
     queries = data.queries[data.queries["query_id"].isin(router.provenance.split.test)]
     first = queries.drop_duplicates("task").set_index("task").loc[list(ROUTED_TASKS)]
     return list(zip(first["query_id"], first["prompt"], strict=True))
 
 
-def _beside_truth(
+def _compare_with_truth(
     decision: Decision, query_id: str, simulation: Simulation
 ) -> tuple[str, str, str, str]:
     """Expected and true effect, expected and true cost of the chosen model."""
     truth = simulation.truth
     row, column = truth.query_ids.index(query_id), truth.models.index(decision.model)
     true_usd = float(truth.cost_usd[row, column])
-    form = usd_form([true_usd, decision.cost_usd])
+    form = choose_usd_form([true_usd, decision.cost_usd])
     return (
         f"{decision.effect:.2f}",
         f"{truth.effect[row, column]:.2f}",
-        number(decision.cost_usd, form),
+        format_number(decision.cost_usd, form),
         format(true_usd, form),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphrouter.cli.render import new_table, number, one_line, say, show_table
+from graphrouter.cli.render import format_number, make_table, say, shorten, show_table
 
 if TYPE_CHECKING:
     from graphrouter.monitoring.drift_report import Comparison, DriftReport, ModelCheck
@@ -15,60 +15,60 @@ _COLUMNS = ("outcomes", "expected", "observed", "difference", "interval", "p")
 
 def show_drift(report: DriftReport) -> None:
     """Write which models were checked, which tasks were off for all of them, and what to do."""
-    table = new_table("Observed and expected effect", "model", *_COLUMNS)
+    table = make_table("Observed and expected effect", "model", *_COLUMNS)
     table.add_column("verdict", overflow="fold")
     for check in report.models:
         table.add_row(
-            one_line(check.model, 60),
-            *_cells(check.overall),
-            _words(check),
+            shorten(check.model, 60),
+            *_format_cells(check.overall),
+            _put_in_words(check),
             style="bold" if check.model in report.changed else None,
         )
     show_table(table)
     off = [task for task in report.tasks if task.verdict == "changed"]
     if off:
-        tasks = new_table(
+        tasks = make_table(
             "Tasks that were off for the models together: look at the prompts and the grades",
             "task",
             *_COLUMNS,
         )
         for task in off:
-            tasks.add_row(one_line(task.name or "no task", 60), *_cells(task))
+            tasks.add_row(shorten(task.name or "no task", 60), *_format_cells(task))
         show_table(tasks)
-    for line in _notes(report):
+    for line in _list_notes(report):
         say(line)
-    say(_advice(report))
+    say(_advise(report))
 
 
-def _cells(found: Comparison) -> list[str]:
+def _format_cells(found: Comparison) -> list[str]:
     interval = "-" if found.low != found.low else f"{found.low:+.3f} to {found.high:+.3f}"
     figures = (
-        number(found.expected, ".3f"),
-        number(found.observed, ".3f"),
-        number(found.difference, "+.3f"),
+        format_number(found.expected, ".3f"),
+        format_number(found.observed, ".3f"),
+        format_number(found.difference, "+.3f"),
     )
-    return [f"{found.num_outcomes:,}", *figures, interval, number(found.p_value, ".3f")]
+    return [f"{found.num_outcomes:,}", *figures, interval, format_number(found.p_value, ".3f")]
 
 
-def _words(check: ModelCheck) -> str:
+def _put_in_words(check: ModelCheck) -> str:
     """The verdict on a model, with the direction and the tasks of a change."""
     if check.verdict != "changed":
         return check.verdict
     named = sorted(check.changed_tasks, key=lambda task: task.p_value)
-    parts = [_direction(check.overall)] if check.overall.verdict == "changed" else []
+    parts = [_name_direction(check.overall)] if check.overall.verdict == "changed" else []
     parts += [
-        f"{_direction(task)} on {one_line(task.name or 'no task', 30)}"
+        f"{_name_direction(task)} on {shorten(task.name or 'no task', 30)}"
         for task in named[:_TASKS_SHOWN]
     ]
     more = f" and {len(named) - _TASKS_SHOWN} more tasks" if len(named) > _TASKS_SHOWN else ""
     return f"changed: {', '.join(parts)}{more}"
 
 
-def _direction(found: Comparison) -> str:
+def _name_direction(found: Comparison) -> str:
     return "better" if found.difference > 0 else "worse"
 
 
-def _notes(report: DriftReport) -> list[str]:
+def _list_notes(report: DriftReport) -> list[str]:
     """What to know of the comparison, a line each."""
     notes = []
     tested = sum(check.overall.verdict != "too few to tell" for check in report.models)
@@ -95,7 +95,7 @@ def _notes(report: DriftReport) -> list[str]:
     return notes
 
 
-def _advice(report: DriftReport) -> str:
+def _advise(report: DriftReport) -> str:
     if report.changed:
         return (
             f"Changed: {', '.join(report.changed)}. What the router knows of a changed model is "

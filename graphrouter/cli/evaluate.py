@@ -12,7 +12,7 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.console import print_json
 from graphrouter.cli.outputs import PAGES, check_target, check_targets, write_reports
-from graphrouter.cli.progress import begin_run, working
+from graphrouter.cli.progress import begin_run, show_working
 from graphrouter.cli.render import say_line
 from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, write_json
@@ -85,17 +85,17 @@ def evaluate(
     if html is not None:
         check_target(html, suffixes=PAGES)
     check_targets(target, html, None if html is None else html.with_suffix(".md"))
-    tracking = options.tracking_of(track, tracking_uri, experiment)
+    tracking = options.read_tracking(track, tracking_uri, experiment)
 
     from graphrouter.bench.baselines.catalogue import ALWAYS, QUICK
     from graphrouter.bench.evaluation.held_out import collect_held_out
     from graphrouter.data import load_dataset
     from graphrouter.router.graph_router import GraphRouter
 
-    names = options.baseline_names(baselines)
+    names = options.read_names(baselines)
     if html is not None or track or not set(names) <= {*ALWAYS, *QUICK}:
         require_extra("bench", purpose="A report, or a baseline beyond the quick ones,")
-    with working("Reading the data and the router"):
+    with show_working("Reading the data and the router"):
         dataset, router = load_dataset(data), GraphRouter.load(artifact)
     words = [
         "evaluate",
@@ -112,7 +112,7 @@ def evaluate(
     with begin_run(
         tracking, f"evaluate {artifact.name} on {dataset.name}", command="evaluate"
     ) as tracked:
-        with working("Fitting the baselines") as status:
+        with show_working("Fitting the baselines") as status:
             collected = collect_held_out(
                 router,
                 dataset,
@@ -122,7 +122,7 @@ def evaluate(
                 tell=lambda what: status.update(f"{what} ..."),
             )
         seed_run = collected.run
-        with working(f"Resampling {len(seed_run.evaluation_set.query_ids):,} queries"):
+        with show_working(f"Resampling {len(seed_run.evaluation_set.query_ids):,} queries"):
             found = collected.score(num_draws=draws, seed=seed)
         report = _perturb(router, seed_run, draws=draws, seed=seed) if robustness else None
         figures = found.to_json()
@@ -136,14 +136,14 @@ def evaluate(
         for file in (
             []
             if html is None
-            else write_reports([([seed_run], found)], html, command=options.command_line(words))
+            else write_reports([([seed_run], found)], html, command=options.join_command(words))
         ):
             if not only_json:
                 say_line(f"Wrote {file}")
         if tracked.is_on:
             where = {"artifact": artifact, "data": data, "split": split}
             settings = {**where, "baselines": baselines, "draws": draws, "seed": seed}
-            _log(tracked, seed_run, found, figures, settings, command=options.command_line(words))
+            _log(tracked, seed_run, found, figures, settings, command=options.join_command(words))
     if only_json:
         print_json(figures)
 
@@ -152,7 +152,7 @@ def _perturb(router: GraphRouter, seed_run: SeedRun, *, draws: int, seed: int) -
     from graphrouter.bench.evaluation.robustness import easy_queries, measure_robustness
 
     evaluation_set = seed_run.evaluation_set
-    with working("Perturbing the prompts"):
+    with show_working("Perturbing the prompts"):
         easy = easy_queries(evaluation_set.observed.effect, evaluation_set.observed.cost_usd)
         return measure_robustness(
             router,

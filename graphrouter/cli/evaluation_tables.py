@@ -13,7 +13,7 @@ from graphrouter.bench.evaluation.families import Metric
 from graphrouter.bench.evaluation.results import SettingName, SettingResult
 from graphrouter.bench.evaluation.table import Mark, mark_of
 from graphrouter.cli.console import console
-from graphrouter.cli.render import new_table, number, say, show_table
+from graphrouter.cli.render import format_number, make_table, say, show_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -81,13 +81,15 @@ def _show_figures(
 def _show_by_metric(title: str, result: SettingResult, metrics: Sequence[Metric]) -> None:
     from rich.text import Text
 
-    table = new_table(title, "", *(name.replace("_", "\n") for name in result.routers))
+    table = make_table(title, "", *(name.replace("_", "\n") for name in result.routers))
     for heading, lower in (("higher is better", False), ("lower is better", True)):
         shown = [metric for metric in metrics if metric.lower_is_better == lower]
         if shown:
             table.add_row(Text(heading, style="italic"))
         for metric in shown:
-            table.add_row(metric.title, *(_figure(result, name, metric) for name in result.routers))
+            table.add_row(
+                metric.title, *(_format_figure(result, name, metric) for name in result.routers)
+            )
     show_table(table)
 
 
@@ -99,21 +101,21 @@ def _show_by_router(title: str, result: SettingResult, metrics: Sequence[Metric]
     while metrics:
         fitting = max(1, sum(np.cumsum(widths) <= room))
         shown, metrics, widths = metrics[:fitting], metrics[fitting:], widths[fitting:]
-        table = _table_of_routers(title, *("\n".join(titles[metric.name]) for metric in shown))
+        table = _make_router_table(title, *("\n".join(titles[metric.name]) for metric in shown))
         for name in result.routers:
-            table.add_row(name, *(_figure(result, name, metric) for metric in shown))
+            table.add_row(name, *(_format_figure(result, name, metric) for metric in shown))
         show_table(table)
         title = ""
 
 
-def _table_of_routers(title: str, *columns: str) -> Table:
+def _make_router_table(title: str, *columns: str) -> Table:
     """An empty table with a row a router; names are never broken."""
-    table = new_table(title, "", *columns)
+    table = make_table(title, "", *columns)
     table.columns[0].no_wrap = True
     return table
 
 
-def _figure(result: SettingResult, name: str, metric: Metric) -> Text:
+def _format_figure(result: SettingResult, name: str, metric: Metric) -> Text:
     from rich.text import Text
 
     value = result.routers[name][metric.name].value
@@ -140,7 +142,7 @@ def _show_intervals(
     at_once = max(1, (console.width - max(map(len, result.routers)) - 2) // _CHARS_A_METRIC)
     for start in range(0, len(known), at_once):
         content = build_table(evaluation, setting=setting, metrics=known[start : start + at_once])
-        table = _table_of_routers(content.title if start == 0 else "", *content.columns)
+        table = _make_router_table(content.title if start == 0 else "", *content.columns)
         for row in content.rows:
             table.add_row(
                 row.router, *(Text(cell.text, style=_STYLES[cell.mark]) for cell in row.cells)
@@ -183,24 +185,24 @@ def _show_shifts(title: str, shifts: Mapping[str, ChoiceShift]) -> None:
     """One row a perturbation."""
     if not shifts:
         return
-    table = new_table(title, "", *_SHIFT_COLUMNS)
+    table = make_table(title, "", *_SHIFT_COLUMNS)
     for name, shift in shifts.items():
         table.add_row(
             name,
             f"{shift.num_changed:,}",
-            _percent(shift.flip_share),
-            _percent(shift.dearer_share)
+            _format_percent(shift.flip_share),
+            _format_percent(shift.dearer_share)
             if console.width >= _WIDE
-            else number(100 * shift.dearer_share.value, ".1f"),
-            number(shift.effect_change.value, ".3f"),
-            number(shift.cost_ratio.value, ".2f"),
+            else format_number(100 * shift.dearer_share.value, ".1f"),
+            format_number(shift.effect_change.value, ".3f"),
+            format_number(shift.cost_ratio.value, ".2f"),
         )
     show_table(table)
 
 
-def _percent(share: Interval) -> str:
+def _format_percent(share: Interval) -> str:
     """A share in percent with its interval, without the sign; "-" when unknown."""
-    value, low, high = (number(100 * figure, ".1f") for figure in share)
+    value, low, high = (format_number(100 * figure, ".1f") for figure in share)
     return value if low == "-" else f"{value} [{low}, {high}]"
 
 
@@ -229,9 +231,8 @@ def _judge_shifts(
     """
     said = []
     if math.isfinite(report.score.value):
-        said.append(
-            f"Robustness: noise leaves {_percent(report.score)} % of the choices as they are."
-        )
+        kept = _format_percent(report.score)
+        said.append(f"Robustness: noise leaves {kept} % of the choices as they are.")
     flips = {
         name: shift.flip_share.value for name, shift in noise.items() if shift.flip_share.high > 0
     }

@@ -10,7 +10,7 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.outputs import check_target
-from graphrouter.cli.policy_options import with_policy_options
+from graphrouter.cli.policy_options import add_policy_options
 from graphrouter.cli.progress import track
 from graphrouter.cli.render import say_line
 from graphrouter.cli.routers import load_any_router, resolve_policy
@@ -29,7 +29,7 @@ _QUERIES_AT_ONCE = 256
 
 
 @app.command()
-@with_policy_options
+@add_policy_options
 def routerarena(
     artifact: options.Artifact,
     queries: Annotated[
@@ -92,7 +92,7 @@ def routerarena(
     asked = read_arena_queries(queries)
     router = load_any_router(artifact)
     chosen_policy = resolve_policy(policy, router)
-    chosen = chosen_models(router, [query.prompt for query in asked], chosen_policy)
+    chosen = choose_models(router, [query.prompt for query in asked], chosen_policy)
     replace_file(out, partial(write_json, make_prediction_entries(asked, chosen)))
     if config_out is not None:
         replace_file(
@@ -102,7 +102,7 @@ def routerarena(
     say_line(f"Wrote {len(asked):,} choices ({which}), {chosen_policy.describe()}, to {out}")
 
 
-def chosen_models(router: Router, prompts: list[str], policy: Policy) -> list[str]:
+def choose_models(router: Router, prompts: list[str], policy: Policy) -> list[str]:
     """The model that the router chooses for each prompt, with a progress bar for a long list.
 
     Raises:

@@ -121,7 +121,7 @@ def _as_json(
     edges = {
         name.value: [
             {_GROUP[name]: group, "model": model, "num_outcomes": count, "mean_effect": mean}
-            for group, model, count, mean in _rows(graph)
+            for group, model, count, mean in _list_rows(graph)
         ]
         for name, graph in projections.items()
     }
@@ -153,16 +153,16 @@ def _show(
     _show_tasks(summary)
     _show_models(summary)
     lines = [
-        f"Isolated nodes: {_names('task', summary.isolated.tasks)}; "
-        f"{_names('query', summary.isolated.queries)}; "
-        f"{_names('model', summary.isolated.models)}.",
+        f"Isolated nodes: {_list_names('task', summary.isolated.tasks)}; "
+        f"{_list_names('query', summary.isolated.queries)}; "
+        f"{_list_names('model', summary.isolated.models)}.",
         f"Queries without outcomes: {summary.num_queries_without_outcomes:,}.",
-        _components(summary.num_outcome_components),
+        _describe_components(summary.num_outcome_components),
         *(
-            f"Projection on {name.value}: {_size(graph, _GROUP[name])}."
+            f"Projection on {name.value}: {_describe_size(graph, _GROUP[name])}."
             for name, graph in projections.items()
         ),
-        f"Leakage: not checked. {not_checked}" if report is None else _leakage_words(report),
+        f"Leakage: not checked. {not_checked}" if report is None else _describe_leakage(report),
     ]
     for line in lines:
         console.print(line, markup=False, highlight=False)
@@ -237,12 +237,12 @@ def _show_projection(graph: nx.Graph[str], projection: Projection) -> None:
         table.add_column(title, overflow="fold")
     for title in ("outcomes", "effect"):
         table.add_column(title, justify="right", no_wrap=True)
-    for group, model, count, mean in _rows(graph):
+    for group, model, count, mean in _list_rows(graph):
         table.add_row(group, model, f"{count:,}", f"{mean:.3f}")
     console.print(table, markup=False, highlight=False)
 
 
-def _rows(graph: nx.Graph[str]) -> list[tuple[str, str, int, float]]:
+def _list_rows(graph: nx.Graph[str]) -> list[tuple[str, str, int, float]]:
     """Group, model, number of outcomes and mean effect of each edge of a projection.
 
     Groups stand together, the best model first.
@@ -264,7 +264,7 @@ def _rows(graph: nx.Graph[str]) -> list[tuple[str, str, int, float]]:
     return sorted(rows, key=lambda row: (row[0], -row[3], row[1]))
 
 
-def _size(graph: nx.Graph[str], group: str) -> str:
+def _describe_size(graph: nx.Graph[str], group: str) -> str:
     kinds = [node["kind"] for _, node in graph.nodes(data=True)]
     counts = (
         f"{kinds.count(group):,} x {kinds.count('model'):,} nodes, "
@@ -273,7 +273,7 @@ def _size(graph: nx.Graph[str], group: str) -> str:
     return counts if group in kinds else f"{counts} (no model states its {group})"
 
 
-def _names(kind: str, names: tuple[str, ...]) -> str:
+def _list_names(kind: str, names: tuple[str, ...]) -> str:
     plural = {"task": "tasks", "query": "queries", "model": "models"}[kind]
     if not names:
         return f"no {plural}"
@@ -281,7 +281,7 @@ def _names(kind: str, names: tuple[str, ...]) -> str:
     return f"{len(names):,} {kind if len(names) == 1 else plural} ({shown})"
 
 
-def _components(count: int) -> str:
+def _describe_components(count: int) -> str:
     if count == 1:
         return (
             "Outcomes are connected: any two models with outcomes can be compared through "
@@ -293,7 +293,7 @@ def _components(count: int) -> str:
     )
 
 
-def _leakage_words(report: LeakageReport) -> str:
+def _describe_leakage(report: LeakageReport) -> str:
     messages = (
         f"{report.num_message_outcomes:,} outcomes of {report.num_support_queries:,} "
         "support queries"

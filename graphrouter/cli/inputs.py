@@ -59,10 +59,10 @@ def read_queries(file: Path) -> QueryList:
             task if isinstance(task, str) else None
             for task in parse_texts(frame["task"], file.name, "task")
         ]
-    return QueryList(ids, _prompts(frame["prompt"], file.name), tasks)
+    return QueryList(ids, _check_prompts(frame["prompt"], file.name), tasks)
 
 
-def _prompts(column: pd.Series, source: str) -> list[str]:
+def _check_prompts(column: pd.Series, source: str) -> list[str]:
     """The prompts; an empty text is allowed, a missing one is not."""
     values = column.tolist()
     for row, value in enumerate(values):

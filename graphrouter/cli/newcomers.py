@@ -13,8 +13,8 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.console import console, print_error, print_json
 from graphrouter.cli.outputs import PAGES, check_target, check_targets, write_texts
-from graphrouter.cli.progress import FinishedCell, follow_cells, working
-from graphrouter.cli.render import new_table, number, say, say_line, show_table
+from graphrouter.cli.progress import FinishedCell, follow_cells, show_working
+from graphrouter.cli.render import format_number, make_table, say, say_line, show_table
 from graphrouter.cli.settings import ConfigFile, Overrides
 from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, write_json
@@ -98,7 +98,7 @@ def benchmark_newcomers(
     check_targets(
         out / "results.json", html, None if html is None else html.with_suffix(".md"), json_target
     )
-    with working("Loading libraries"):
+    with show_working("Loading libraries"):
         from graphrouter.bench.evaluation.newcomers import (
             collect,
             failures,
@@ -110,11 +110,11 @@ def benchmark_newcomers(
 
     numbers = parse_shots(shots)
     settings = load_config(config, overrides or [])
-    with working("Reading the data"):
+    with show_working("Reading the data"):
         plan = plan_newcomers(
             data,
             out,
-            routers=options.baseline_names(routers),
+            routers=options.read_names(routers),
             num_seeds=seeds,
             config=settings,
             shots=numbers,
@@ -131,7 +131,7 @@ def benchmark_newcomers(
             "command again."
         )
         raise typer.Exit(1)
-    with working("Resampling the test queries"):
+    with show_working("Resampling the test queries"):
         found = collect(plan, num_draws=draws)
     words = [
         "benchmark-newcomers",
@@ -145,7 +145,7 @@ def benchmark_newcomers(
     ]
     words += ["--hold-out", hold_out.value, "--held-out", f"{held_out:g}", "--draws", str(draws)]
     words += ["--max-tasks", str(max_tasks)] if hold_out is HoldOutOption.tasks else []
-    command = options.command_line(words, config=config, overrides=overrides)
+    command = options.join_command(words, config=config, overrides=overrides)
     stem = f"{found.dataset}-{found.hold_out}"
     targets = [out / f"{stem}.json", *([] if json_target is None else [json_target])]
     files = _write(found, targets, html or out / f"{stem}.html", command=command)
@@ -181,7 +181,7 @@ def _write(
 
     for file in targets:
         replace_file(file, partial(write_json, found.to_json()))
-    with working("Writing the curves"):
+    with show_working("Writing the curves"):
         texts = {
             page: render_newcomers_html(found, command=command),
             page.with_suffix(".md"): render_newcomers_markdown(found, command=command),
@@ -222,16 +222,17 @@ def _show(found: NewcomerEvaluation) -> None:
 def _show_shots(found: NewcomerEvaluation, labels: Sequence[str], title: str) -> None:
     from graphrouter.bench.evaluation.newcomers.newcomer_tables import LOG_LOSS, mark_of
 
-    table = new_table(title, "", *(f"{label} " for label in labels))
+    table = make_table(title, "", *(f"{label} " for label in labels))
     table.columns[0].no_wrap = True
     for name in found.routers:
         figures = [found.figure(name, label, "log_loss").value for label in labels]
         marks = [_MARKS[mark_of(found, name, label, LOG_LOSS)] for label in labels]
         cells = [
-            f"{number(value, '.3f')}{mark}" for value, mark in zip(figures, marks, strict=True)
+            f"{format_number(value, '.3f')}{mark}"
+            for value, mark in zip(figures, marks, strict=True)
         ]
         table.add_row(name, *cells, style="bold" if name == "graphrouter" else None)
     table.add_section()
     shares = [found.figure("graphrouter", label, "learned_share").value for label in labels]
-    table.add_row("learned share", *(f"{number(share, '.0%')} " for share in shares))
+    table.add_row("learned share", *(f"{format_number(share, '.0%')} " for share in shares))
     show_table(table)

@@ -93,7 +93,7 @@ Register = Annotated[
 ]
 
 
-def tracking_of(
+def read_tracking(
     track: bool, uri: str | None, experiment: str | None, register: str | None = None
 ) -> Tracking | None:
     """Where to log runs; None when nothing asks for it.
@@ -102,7 +102,7 @@ def tracking_of(
         BadParameter: A name is empty, or MLflow has no place for it.
         ConfigError: The URI is a folder.
     """
-    from graphrouter.tracking.mlflow_store import store_uri
+    from graphrouter.tracking.mlflow_store import find_store
 
     if not (track or any(given is not None for given in (uri, experiment, register))):
         return None
@@ -116,11 +116,11 @@ def tracking_of(
         raise typer.BadParameter(
             f"--register received {register!r}; expected a name without '/' and ':'"
         )
-    store_uri(uri)
+    find_store(uri)
     return Tracking(uri, experiment or DEFAULT_EXPERIMENT)
 
 
-def baseline_names(text: str) -> list[str]:
+def read_names(text: str) -> list[str]:
     """The baselines that an option names, groups written out.
 
     Raises:
@@ -137,7 +137,7 @@ def baseline_names(text: str) -> list[str]:
     return [name for word in words for name in groups.get(word, [word])]
 
 
-def command_line(
+def join_command(
     words: Sequence[str], *, config: Path | None = None, overrides: Sequence[str] | None = None
 ) -> str:
     """The command that made something, to be written beside it."""

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphrouter.cli.progress import working
+from graphrouter.cli.progress import show_working
 from graphrouter.exceptions import DataError
 from graphrouter.files import replace_file
 
@@ -80,7 +80,7 @@ def write_reports(
     """
     from graphrouter.bench.evaluation.report import build_report, render_html, render_markdown
 
-    with working("Writing the report"):
+    with show_working("Writing the report"):
         today = datetime.now(UTC).date().isoformat()
         reports = [
             build_report(runs, evaluation, date=today, command=command)

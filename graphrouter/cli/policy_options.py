@@ -17,7 +17,7 @@ _PANEL = "Policy"
 _POLICY = "policy"
 
 
-def with_policy_options(
+def add_policy_options(
     command: Callable[..., None], *, kind: type[Policy] = Policy
 ) -> Callable[..., None]:
     """The command with an option for each setting, in the place of its parameter `policy`.
@@ -36,13 +36,13 @@ def with_policy_options(
 
     @wraps(command)
     def run(**values: Any) -> None:
-        given = {setting.name: _plain(values.pop(setting.name)) for setting in settings}
+        given = {setting.name: _to_plain(values.pop(setting.name)) for setting in settings}
         command(**values, policy=parse_policy(given, kind))
 
     parameters: list[inspect.Parameter] = []
     for parameter in own.parameters.values():
         if parameter.name == _POLICY:
-            parameters += [_parameter_of(setting) for setting in settings]
+            parameters += [_make_parameter(setting) for setting in settings]
         else:
             parameters.append(parameter)
     # Typer reads the signature, not the code.
@@ -50,7 +50,7 @@ def with_policy_options(
     return run
 
 
-def _parameter_of(setting: PolicySetting) -> inspect.Parameter:
+def _make_parameter(setting: PolicySetting) -> inspect.Parameter:
     """The setting as a parameter that typer makes an option of; None where it is not given."""
     make_enum: Any = StrEnum  # typer takes lists of words as an enum alone; mypy wants it literal
     words = {word: word for word in setting.choices}
@@ -71,8 +71,8 @@ def _parameter_of(setting: PolicySetting) -> inspect.Parameter:
     )
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     """The value of an option as `parse_policy` takes it; typer gives words as members of enums."""
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_to_plain(item) for item in value]
     return value.value if isinstance(value, StrEnum) else value

@@ -12,8 +12,8 @@ from graphrouter.cli import options, pool_changes
 from graphrouter.cli.console import print_json
 from graphrouter.cli.inputs import read_outcomes
 from graphrouter.cli.outputs import TABLES, check_target
-from graphrouter.cli.progress import working
-from graphrouter.cli.render import new_table, number, one_line, say_line, show_table
+from graphrouter.cli.progress import show_working
+from graphrouter.cli.render import format_number, make_table, say_line, shorten, show_table
 from graphrouter.cli.routers import load_graph_router
 from graphrouter.files import replace_file
 
@@ -46,7 +46,7 @@ def list_models(artifact: options.Artifact, as_json: options.Json = False) -> No
         print_json(
             [
                 {
-                    **_plain_card(card),
+                    **_to_plain_card(card),
                     "num_outcomes": int(size),
                     "mean_effect": None if mean != mean else float(mean),
                 }
@@ -54,14 +54,15 @@ def list_models(artifact: options.Artifact, as_json: options.Json = False) -> No
             ]
         )
         return
-    table = new_table(
+    table = make_table(
         f"Pool of {artifact}", "model", "USD/M tokens in", "out", "outcomes", "mean effect"
     )
     for card, size, mean in zip(router.pool, known["size"].fillna(0), known["mean"], strict=True):
         prices = (
-            number(price, ".2f") for price in (card.input_usd_per_mtok, card.output_usd_per_mtok)
+            format_number(price, ".2f")
+            for price in (card.input_usd_per_mtok, card.output_usd_per_mtok)
         )
-        table.add_row(card.model, *prices, f"{int(size):,}", number(mean, ".3f"))
+        table.add_row(card.model, *prices, f"{int(size):,}", format_number(mean, ".3f"))
     show_table(table)
 
 
@@ -72,14 +73,14 @@ def show(artifact: options.Artifact, model: pool_changes.Model) -> None:
     Example: graphrouter pool show artifacts/demo/router tarn-grand
     """
     router = load_graph_router(artifact)
-    for name, value in _plain_card(router.pool[model]).items():
+    for name, value in _to_plain_card(router.pool[model]).items():
         say_line(f"{name}: {value}")
     for change in router.provenance.changes:
         if change.model in ("", model):
             say_line(f"{change.at}  {_describe(change)}")
 
 
-def _plain_card(card: ModelCard) -> dict[str, Any]:
+def _to_plain_card(card: ModelCard) -> dict[str, Any]:
     """What the card states, under the names of its file."""
     return card.model_dump(by_alias=True, exclude_none=True)
 
@@ -153,7 +154,7 @@ def suggest_probes(
 
 
 def _show_probes(probes: pd.DataFrame) -> None:
-    table = new_table(
+    table = make_table(
         f"Prompts to run ({len(probes)}), the most useful first",
         "query_id",
         "task",
@@ -162,7 +163,7 @@ def _show_probes(probes: pd.DataFrame) -> None:
     )
     for query, task, prompt in probes.itertuples(index=False):
         table.add_row(
-            query, one_line(task, 24) if isinstance(task, str) else "-", one_line(prompt, 80)
+            query, shorten(task, 24) if isinstance(task, str) else "-", shorten(prompt, 80)
         )
     show_table(table)
 
@@ -197,7 +198,7 @@ def check(
     from graphrouter.cli.drift_tables import show_drift
     from graphrouter.monitoring.drift import check_drift
 
-    with working("Comparing"):
+    with show_working("Comparing"):
         report = check_drift(router, graded, level=level)
     if as_json:
         print_json(report.to_json())

@@ -9,7 +9,7 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.inputs import read_card, read_outcomes
-from graphrouter.cli.progress import working
+from graphrouter.cli.progress import show_working
 from graphrouter.cli.render import say_line
 from graphrouter.cli.routers import load_graph_router, save_router, warn_of_unknown_tasks
 from graphrouter.exceptions import DataError
@@ -94,21 +94,21 @@ def add(
     notes: list[str] = []
     wanted = read_card(card)
     if fill_prices or listed_as is not None:
-        wanted, note = _with_prices(wanted, listed_as)
+        wanted, note = _fill_prices(wanted, listed_as)
         notes += [note] if note else []
-    graded = None if outcomes is None else _outcomes_of(wanted.model, read_outcomes(outcomes))
+    graded = None if outcomes is None else _name_model(wanted.model, read_outcomes(outcomes))
     router = load_graph_router(artifact)
     if graded is not None and "task" in graded.columns:
         warn_of_unknown_tasks(
             router, [task for task in graded["task"] if isinstance(task, str) and task.strip()]
         )
-    with working("Placing the model"):
+    with show_working("Placing the model"):
         if wanted.model not in router.pool.index:
             changed = router.add_model(wanted, outcomes=graded)
         else:
             there = router.pool[wanted.model]
-            differences = _differences(there, wanted)
-            changed = router.update_card(_updated(there, wanted)) if differences else router
+            differences = _list_differences(there, wanted)
+            changed = router.update_card(_update(there, wanted)) if differences else router
             notes += differences
             if graded is not None:
                 changed = changed.add_outcomes(graded, replace=replace)
@@ -125,12 +125,12 @@ def add(
         say_line(line)
 
 
-def _updated(card: ModelCard, stated: ModelCard) -> ModelCard:
+def _update(card: ModelCard, stated: ModelCard) -> ModelCard:
     """The card with what the other one states; what it does not state stays."""
     return card.model_copy(update=stated.model_dump(exclude_unset=True))
 
 
-def _differences(card: ModelCard, stated: ModelCard) -> list[str]:
+def _list_differences(card: ModelCard, stated: ModelCard) -> list[str]:
     """A line for every field that an update changes."""
     pairs = (
         (name, getattr(card, name), value)
@@ -171,7 +171,7 @@ def add_task(
     """
     graded = None if examples is None else read_outcomes(examples)
     router = load_graph_router(artifact)
-    with working("Placing the task"):
+    with show_working("Placing the task"):
         changed = router.add_task(task, description=description, examples=graded)
     count = 0 if graded is None else len(graded)
     save_router(
@@ -220,7 +220,7 @@ def set_price(
     )
 
 
-def _with_prices(card: ModelCard, listed_as: str | None) -> tuple[ModelCard, str]:
+def _fill_prices(card: ModelCard, listed_as: str | None) -> tuple[ModelCard, str]:
     """The card with listed prices where it has none, and a line that says whose they are."""
     from graphrouter.prices import apply_listed_price, find_listed_price
 
@@ -238,7 +238,7 @@ def _with_prices(card: ModelCard, listed_as: str | None) -> tuple[ModelCard, str
     )
 
 
-def _outcomes_of(model: str, graded: pd.DataFrame) -> pd.DataFrame:
+def _name_model(model: str, graded: pd.DataFrame) -> pd.DataFrame:
     """The outcomes with the name of the model.
 
     Raises:

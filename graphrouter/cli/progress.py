@@ -61,7 +61,7 @@ class _NoticeHandler(logging.Handler):
             error_console.out(record.getMessage(), highlight=False)
 
 
-def working(what: str) -> Status:
+def show_working(what: str) -> Status:
     """A spinner beside `what` for as long as the context lasts, where there is a terminal."""
     return error_console.status(f"{what} ...")
 
@@ -131,7 +131,7 @@ def begin_run(tracking: Tracking | None, name: str, *, command: str) -> TrackedR
     """
     if tracking is None:
         return TrackedRun.off()
-    with working("Opening a run in MLflow"):
+    with show_working("Opening a run in MLflow"):
         run = open_run(tracking, name, command=command)
     if run.is_on:
         error_console.out(f"MLflow run  {name}: {run.location}", highlight=False)
@@ -139,7 +139,7 @@ def begin_run(tracking: Tracking | None, name: str, *, command: str) -> TrackedR
 
 
 @contextmanager
-def training_output() -> Iterator[bool]:
+def guard_output() -> Iterator[bool]:
     """Whether progress bars make sense; inside, all that libraries print goes to standard error.
 
     Notices of the training, such as that it goes on with an interrupted run, are shown. Ctrl-C

@@ -31,7 +31,7 @@ def say_line(text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def new_table(title: str, *columns: str, text_columns: int = 1) -> Table:
+def make_table(title: str, *columns: str, text_columns: int = 1) -> Table:
     """An empty table: the first columns hold text that may be folded, the others numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -62,7 +62,7 @@ def show_table(table: Table) -> None:
     say()
 
 
-def one_line(text: str, width: int) -> str:
+def shorten(text: str, width: int) -> str:
     """The text on one line of at most `width` characters, without control characters."""
     flat = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * width]).split())
     return (
@@ -72,12 +72,12 @@ def one_line(text: str, width: int) -> str:
     )
 
 
-def number(value: float | None, form: str) -> str:
+def format_number(value: float | None, form: str) -> str:
     """The value in the given format, "-" when it is unknown."""
     return "-" if value is None or math.isnan(value) else format(value, form)
 
 
-def usd_form(values: Iterable[float | None]) -> str:
+def choose_usd_form(values: Iterable[float | None]) -> str:
     """A format that lets dollar amounts be compared: two significant digits for the smallest."""
     known = [value for value in values if value is not None and math.isfinite(value) and value > 0]
     digits = 1 - math.floor(math.log10(min(known))) if known else 2
@@ -93,8 +93,8 @@ def show_decision(decision: Decision, policy: str, *, top: int) -> None:
         top: Most candidates to show.
     """
     chosen = next(c for c in decision.candidates if c.model == decision.model)
-    say(one_line(decision.model, 100), style="bold")
-    say(f"  {_expectation(chosen)}")
+    say(shorten(decision.model, 100), style="bold")
+    say(f"  {_describe_expectation(chosen)}")
     say(f"  policy: {policy}")
     if decision.used_fallback:
         say(
@@ -104,8 +104,8 @@ def show_decision(decision: Decision, policy: str, *, top: int) -> None:
     if decision.used_safe_model:
         first = decision.candidates[0]
         say(
-            f"  This is the safe model: too little is known of {one_line(first.model, 60)}, "
-            f"{effect_with_ends(first)}."
+            f"  This is the safe model: too little is known of {shorten(first.model, 60)}, "
+            f"{format_effect(first)}."
         )
     say()
     _show_candidates(decision, top)
@@ -113,12 +113,12 @@ def show_decision(decision: Decision, policy: str, *, top: int) -> None:
         _show_evidence(decision)
 
 
-def effect_with_ends(candidate: Candidate) -> str:
+def format_effect(candidate: Candidate) -> str:
     """The expected effect, and in brackets its 80 % interval where it is known.
 
     Example:
         >>> ends = {"effect_low": 0.42, "effect_high": 0.779}
-        >>> effect_with_ends(Candidate("new", 0.612, None, None, None, 0.6, **ends))
+        >>> format_effect(Candidate("new", 0.612, None, None, None, 0.6, **ends))
         '0.612 (0.42-0.78)'
     """
     ends = (
@@ -129,12 +129,12 @@ def effect_with_ends(candidate: Candidate) -> str:
     return f"{candidate.effect:.3f}{ends}"
 
 
-def _expectation(chosen: Candidate) -> str:
-    parts = [f"expected effect {effect_with_ends(chosen)}"]
+def _describe_expectation(chosen: Candidate) -> str:
+    parts = [f"expected effect {format_effect(chosen)}"]
     if chosen.cost_usd is None:
         parts.append(NO_COST)
     else:
-        parts.append(f"{format(chosen.cost_usd, usd_form([chosen.cost_usd]))} USD")
+        parts.append(f"{format(chosen.cost_usd, choose_usd_form([chosen.cost_usd]))} USD")
     if chosen.output_tokens is not None:
         parts.append(f"{chosen.output_tokens:,.0f} tokens of answer")
     if chosen.latency_s is not None:
@@ -146,26 +146,28 @@ def _show_candidates(decision: Decision, top: int) -> None:
     candidates = decision.candidates
     shown = [c for i, c in enumerate(candidates) if i < top or c.model == decision.model]
     quantities = {
-        "USD/call": [number(c.cost_usd, usd_form(x.cost_usd for x in shown)) for c in shown],
-        "tokens": [number(c.output_tokens, ",.0f") for c in shown],
-        "s": [number(c.latency_s, ".1f") for c in shown],
+        "USD/call": [
+            format_number(c.cost_usd, choose_usd_form(x.cost_usd for x in shown)) for c in shown
+        ],
+        "tokens": [format_number(c.output_tokens, ",.0f") for c in shown],
+        "s": [format_number(c.latency_s, ".1f") for c in shown],
     }
     known = {name: cells for name, cells in quantities.items() if set(cells) != {"-"}}
     effect = "effect" if all(c.effect_low is None for c in shown) else "effect (80 %)"
-    table = new_table(f"Candidates ({len(shown)} of {len(candidates)})", "model", effect, *known)
+    table = make_table(f"Candidates ({len(shown)} of {len(candidates)})", "model", effect, *known)
     table.add_column("utility, or why not", overflow="fold")
     for row, candidate in enumerate(shown):
-        cells = [effect_with_ends(candidate), *(cells[row] for cells in known.values())]
-        verdict = candidate.rejected or number(candidate.utility, ".4f")
+        cells = [format_effect(candidate), *(cells[row] for cells in known.values())]
+        verdict = candidate.rejected or format_number(candidate.utility, ".4f")
         style = (
             "bold" if candidate.model == decision.model else ("dim" if candidate.rejected else None)
         )
-        table.add_row(one_line(candidate.model, 60), *cells, verdict, style=style)
+        table.add_row(shorten(candidate.model, 60), *cells, verdict, style=style)
     show_table(table)
 
 
 def _show_evidence(decision: Decision) -> None:
-    table = new_table(
+    table = make_table(
         "Evidence: the most similar solved queries",
         "cosine",
         "task",
@@ -173,17 +175,17 @@ def _show_evidence(decision: Decision) -> None:
         text_columns=3,
     )
     order = [c.model for c in decision.candidates]
-    tasks = [one_line(item.task or "-", 24) for item in decision.evidence]
+    tasks = [shorten(item.task or "-", 24) for item in decision.evidence]
     width = max(
         40, console.width - max(map(len, tasks)) - len("cosine") - 6
     )  # what the other columns leave
     for task, item in zip(tasks, decision.evidence, strict=True):
-        story = f"{one_line(item.prompt, width)}\n{_who_solved(item, decision.model, order)}"
+        story = f"{shorten(item.prompt, width)}\n{_say_who_solved(item, decision.model, order)}"
         table.add_row(f"{item.similarity:.2f}", task, story)
     show_table(table)
 
 
-def _who_solved(item: Evidence, chosen: str, order: Sequence[str]) -> str:
+def _say_who_solved(item: Evidence, chosen: str, order: Sequence[str]) -> str:
     """Who solved a query, the chosen model first and then by rank."""
     solved = [model for model in order if item.effects.get(model, 0.0) >= SOLVED]
     solved.sort(key=lambda model: model != chosen)

@@ -9,13 +9,13 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.console import print_json
-from graphrouter.cli.policy_options import with_policy_options
+from graphrouter.cli.policy_options import add_policy_options
 from graphrouter.cli.render import show_decision
 from graphrouter.cli.routers import load_any_router, resolve_policy, warn_of_unknown_tasks
 from graphrouter.policy import Policy
 
 
-@with_policy_options
+@add_policy_options
 def route(
     artifact: options.Artifact,
     prompt: Annotated[

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphrouter.cli.progress import working
+from graphrouter.cli.progress import show_working
 from graphrouter.cli.render import say, say_line
 from graphrouter.exceptions import ArtifactError
 from graphrouter.policy import Policy
@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 
 def load_any_router(artifact: Path) -> Router:
     """The router in a folder, or in MLflow, of whatever kind it is."""
-    with working("Loading the router"):
+    with show_working("Loading the router"):
         from graphrouter.router.loading import load_router
 
         return load_router(artifact)
@@ -30,7 +30,7 @@ def load_any_router(artifact: Path) -> Router:
 
 def load_graph_router(artifact: Path) -> GraphRouter:
     """The graph router in a folder, or in MLflow."""
-    with working("Loading the router"):
+    with show_working("Loading the router"):
         from graphrouter.router.graph_router import GraphRouter
 
         return GraphRouter.load(artifact)

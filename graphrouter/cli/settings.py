@@ -42,27 +42,27 @@ def config(config: ConfigFile = None, overrides: Overrides = None) -> None:
 
     Example: graphrouter config > mine.yaml
     """
-    console.out(settings_yaml(load_config(config, overrides or [])).rstrip("\n"), highlight=False)
+    console.out(format_settings(load_config(config, overrides or [])).rstrip("\n"), highlight=False)
 
 
-def settings_yaml(settings: BaseModel) -> str:
+def format_settings(settings: BaseModel) -> str:
     """The settings as YAML with a comment on every line; reading it gives the same settings."""
-    return "\n".join([_HEADER, *_lines(settings, indent=0)]) + "\n"
+    return "\n".join([_HEADER, *_write_lines(settings, indent=0)]) + "\n"
 
 
-def _lines(settings: BaseModel, *, indent: int) -> Iterator[str]:
+def _write_lines(settings: BaseModel, *, indent: int) -> Iterator[str]:
     margin = " " * indent
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
             yield f"{margin}{name}:  # {field.description}"
-            yield from _lines(value, indent=indent + 2)
+            yield from _write_lines(value, indent=indent + 2)
         else:
             scalar = yaml.safe_dump(value).removesuffix("...\n").strip()
-            yield f"{margin}{name}: {scalar}  # {field.description}{_choices(field)}"
+            yield f"{margin}{name}: {scalar}  # {field.description}{_list_choices(field)}"
 
 
-def _choices(field: FieldInfo) -> str:
+def _list_choices(field: FieldInfo) -> str:
     if get_origin(field.annotation) is not Literal:
         return ""
     return f" One of {', '.join(get_args(field.annotation))}."

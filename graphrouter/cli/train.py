@@ -13,7 +13,7 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.console import error_console, print_json
-from graphrouter.cli.progress import begin_run, training_output, working
+from graphrouter.cli.progress import begin_run, guard_output, show_working
 from graphrouter.cli.render import say, say_line
 from graphrouter.cli.settings import ConfigFile, Overrides
 from graphrouter.exceptions import ArtifactError
@@ -94,7 +94,7 @@ def train(
     """
     from graphrouter.config import load_config
 
-    tracking = options.tracking_of(track, tracking_uri, experiment, register)
+    tracking = options.read_tracking(track, tracking_uri, experiment, register)
     settings = load_config(
         config, [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
     )
@@ -143,7 +143,7 @@ def check_places(out: Path, *, fresh: bool) -> Path:
     Raises:
         ArtifactError: One of the two folders holds something else.
     """
-    with working("Loading libraries"):
+    with show_working("Loading libraries"):
         from graphrouter.artifact import check_writable
         from graphrouter.training.checkpoints import RUN_FILE, discard_run
 
@@ -172,7 +172,7 @@ def load_and_split(data: str, settings: TrainConfig) -> tuple[RoutingDataset, Sp
     """
     from graphrouter.data import load_dataset, split_dataset
 
-    with working("Reading the data"):
+    with show_working("Reading the data"):
         dataset = load_dataset(data)
         return dataset, split_dataset(dataset, settings.split)
 
@@ -191,7 +191,7 @@ def train_router(
     from graphrouter.training.checkpoints import discard_run
 
     start = time.perf_counter()
-    with training_output() as progress:
+    with guard_output() as progress:
         router = GraphRouter.fit(
             dataset,
             settings,
@@ -234,7 +234,7 @@ def fit_baseline(
     from graphrouter.bench.baselines import find_router
 
     start = time.perf_counter()
-    with working(f"Fitting {name}"):
+    with show_working(f"Fitting {name}"):
         router = find_router(name).fit(dataset, settings, split=split)
         router.save(out)
     return TrainingRun(router, time.perf_counter() - start, {})
@@ -270,13 +270,13 @@ def show_run(run: TrainingRun[Any], out: Path) -> None:
     say(f"Validation  {shown}")
     say(
         "Calibration "
-        f"{_calibration_in_words(metrics, is_identity=run.router.calibration.is_identity)}"
+        f"{_describe_calibration(metrics, is_identity=run.router.calibration.is_identity)}"
     )
     say(f"Cost        {SPEND_IN_WORDS[run.router.spend_unit.value]}")
     say_line(f"Artifact    {out} ({num_bytes / 1e6:.1f} MB)")
 
 
-def _calibration_in_words(metrics: Mapping[str, float], *, is_identity: bool) -> str:
+def _describe_calibration(metrics: Mapping[str, float], *, is_identity: bool) -> str:
     before = f"expected calibration error {metrics['ece_before']:.4f}"
     if is_identity:
         return (

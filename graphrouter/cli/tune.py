@@ -10,7 +10,7 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.console import console, error_console, print_error, print_json
 from graphrouter.cli.outputs import PAGES, check_target, check_targets
-from graphrouter.cli.progress import begin_run, training_output, working
+from graphrouter.cli.progress import begin_run, guard_output, show_working
 from graphrouter.cli.settings import ConfigFile, Overrides
 from graphrouter.cli.train import GRAPH_ROUTER, load_and_split, show_data
 from graphrouter.cli.tuning_result import BEST, REPORT, TRIALS, show_result, write_result
@@ -132,8 +132,8 @@ def tune(
     check_target(page, suffixes=PAGES)
     check_targets(out / BEST, out / TRIALS, page)
     check_folder(out)
-    tracking = options.tracking_of(track, tracking_uri, experiment)
-    with working("Loading libraries"):
+    tracking = options.read_tracking(track, tracking_uri, experiment)
+    with show_working("Loading libraries"):
         from graphrouter.bench.tuning.study import open_study
         from graphrouter.bench.tuning.study_storage import sqlite_address
         from graphrouter.bench.tuning.tuning_run import summarize, why_nothing
@@ -144,11 +144,11 @@ def tune(
     opened = open_study(plan, storage=address, name=study or plan.data.dataset.name, seed=seed)
     words = ["tune", data, "--trials", str(trials), "--objective", objective, "--seed", str(seed)]
     words += [] if space is None else ["--space", str(space)]
-    command = options.command_line(words, config=config, overrides=overrides)
+    command = options.join_command(words, config=config, overrides=overrides)
     with begin_run(tracking, f"tune {plan.data.dataset.name}", command="tune") as tracked:
         _log_start(tracked, plan, command)
         _run(opened, plan, trials, address=address, tracked=tracked)
-        with working("Comparing the trials"):
+        with show_working("Comparing the trials"):
             result = summarize(opened, plan, storage=address)
         files = write_result(result, out, page, command=command)
         _log_end(tracked, result, files)
@@ -183,7 +183,7 @@ def _plan(
     dataset, split = load_and_split(data, settings)
     if is_shown:
         show_data(dataset, split)
-    with working("Encoding the prompts"):
+    with show_working("Encoding the prompts"):
         return plan_tuning(dataset, settings, objectives=names, space=chosen, split=split)
 
 
@@ -230,10 +230,10 @@ def _run(
             *columns, console=error_console, transient=True, disable=not error_console.is_terminal
         ) as bar:
             task = bar.add_task("Trials", total=max(num_trials, earlier), completed=earlier)
-            with training_output():
+            with guard_output():
                 for record in run_trials(study, plan, num_trials=num_trials):
                     bar.update(
-                        task, completed=len(records_of(study, plan)), description=_told(record)
+                        task, completed=len(records_of(study, plan)), description=_tell(record)
                     )
                     _log_trial(tracked, record)
                     if record.state == "failed":
@@ -248,7 +248,7 @@ def _run(
         raise
 
 
-def _told(record: TrialRecord) -> str:
+def _tell(record: TrialRecord) -> str:
     """What the bar says of the last trial."""
     figures = ", ".join(f"{name} {value:.4f}" for name, value in record.values.items())
     return f"Trial {record.number}: {figures or record.state}"[:_MESSAGE_CHARS].ljust(30)

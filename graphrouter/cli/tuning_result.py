@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphrouter.cli.outputs import write_texts
-from graphrouter.cli.render import new_table, number, say, say_line, show_table
-from graphrouter.cli.settings import settings_yaml
+from graphrouter.cli.render import format_number, make_table, say, say_line, show_table
+from graphrouter.cli.settings import format_settings
 from graphrouter.files import replace_file, write_json
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ def write_result(result: TuningResult, out: Path, page: Path, *, command: str) -
 
     texts = {page: render_tuning_html(result, command=command)}
     if result.chosen is not None:
-        texts = {out / BEST: best_yaml(result, command=command), **texts}
+        texts = {out / BEST: format_best(result, command=command), **texts}
     replace_file(out / TRIALS, partial(write_json, result.to_json()))
     write_texts(texts)
     return [*texts, out / TRIALS]
 
 
-def best_yaml(result: TuningResult, *, command: str) -> str:
+def format_best(result: TuningResult, *, command: str) -> str:
     """The chosen settings, all of them, with a heading that says where they come from."""
     chosen = result.chosen
     which = (
@@ -48,7 +48,7 @@ def best_yaml(result: TuningResult, *, command: str) -> str:
         f"{result.verdict} These are the settings of {which}.",
     ]
     heading.append(f"To use them: graphrouter train DATA --out ARTIFACT --config {BEST}")
-    return "".join(f"# {' '.join(line.split())}\n" for line in heading) + settings_yaml(
+    return "".join(f"# {' '.join(line.split())}\n" for line in heading) + format_settings(
         result.config
     )
 
@@ -94,14 +94,14 @@ def _show_trials(result: TuningResult) -> None:
         if rank < _SHOWN or trial in (result.chosen, result.start)
     ]
     title = f"{len(shown)} of {len(result.trials)} trials, by {first.title}"
-    table = new_table(title, "trial", *(each.title for each in result.objectives), "seconds")
+    table = make_table(title, "trial", *(each.title for each in result.objectives), "seconds")
     for trial in shown:
         label = f"{trial.number}{f' ({result.start_name})' if trial.is_start else ''}"
-        figures = [number(trial.values[each.name], ".4f") for each in result.objectives]
+        figures = [format_number(trial.values[each.name], ".4f") for each in result.objectives]
         table.add_row(
             label,
             *figures,
-            number(trial.seconds, ".1f"),
+            format_number(trial.seconds, ".1f"),
             style="bold" if trial is result.chosen else None,
         )
     show_table(table)

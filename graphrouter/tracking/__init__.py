@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from graphrouter.tracking.mlflow_store import store_uri
+    from graphrouter.tracking.mlflow_store import find_store
     from graphrouter.tracking.tracked_run import TrackedRun, Tracking, open_run
     from graphrouter.tracking.training_log import EpochMetrics
 
@@ -18,8 +18,8 @@ __all__ = [
     "EpochMetrics",
     "TrackedRun",
     "Tracking",
+    "find_store",
     "open_run",
-    "store_uri",
 ]
 
 _MODULE_OF = {
@@ -27,6 +27,6 @@ _MODULE_OF = {
     "TrackedRun": "graphrouter.tracking.tracked_run",
     "Tracking": "graphrouter.tracking.tracked_run",
     "open_run": "graphrouter.tracking.tracked_run",
-    "store_uri": "graphrouter.tracking.mlflow_store",
+    "find_store": "graphrouter.tracking.mlflow_store",
 }
 __getattr__, __dir__ = load_lazily(__name__, _MODULE_OF)

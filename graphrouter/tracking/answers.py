@@ -16,7 +16,7 @@ from graphrouter.router.protocol import Router
 _MLFLOW_TYPES = {str: "string", float: "double", int: "long", bool: "boolean"}
 
 
-def params_of(
+def list_params(
     settings: Sequence[PolicySetting],
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The parameters of a call with MLflow's names of their types: single values, then lists.
@@ -29,7 +29,7 @@ def params_of(
     return single, lists
 
 
-PARAMS, LIST_PARAMS = params_of(list_settings())
+PARAMS, LIST_PARAMS = list_params(list_settings())
 """Parameters of a call, by name: a preset, or settings of a policy. None is given by default, and
 lists are empty."""
 COLUMNS = {
@@ -63,17 +63,19 @@ def answer(router: Router, frame: pd.DataFrame, params: Mapping[str, Any]) -> pd
     tasks: list[str | None] = [None] * len(frame)
     if "task" in frame.columns:
         tasks = [task if isinstance(task, str) and task else None for task in frame["task"]]
-    decisions = router.route_batch(frame["prompt"].tolist(), tasks=tasks, policy=policy_of(params))
-    rows = pd.DataFrame([_row(decision) for decision in decisions], columns=list(COLUMNS))
+    decisions = router.route_batch(
+        frame["prompt"].tolist(), tasks=tasks, policy=read_policy(params)
+    )
+    rows = pd.DataFrame([_make_row(decision) for decision in decisions], columns=list(COLUMNS))
     # NaN would stand as such in the JSON of MLflow's server, which is no JSON then.
     return rows.astype(object).where(rows.notna(), None) if rows.isna().to_numpy().any() else rows
 
 
-def policy_of(params: Mapping[str, Any]) -> Policy:
+def read_policy(params: Mapping[str, Any]) -> Policy:
     """The policy that the parameters of a call ask for; MLflow gives lists as arrays.
 
     Example:
-        >>> policy_of({"preset": "cost_first", "excluded": np.array(["nano"])}).excluded
+        >>> read_policy({"preset": "cost_first", "excluded": np.array(["nano"])}).excluded
         ('nano',)
 
     Raises:
@@ -87,7 +89,7 @@ def policy_of(params: Mapping[str, Any]) -> Policy:
     )
 
 
-def _row(decision: Decision) -> dict[str, Any]:
+def _make_row(decision: Decision) -> dict[str, Any]:
     chosen = next(
         candidate for candidate in decision.candidates if candidate.model == decision.model
     )

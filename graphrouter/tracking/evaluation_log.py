@@ -16,7 +16,7 @@ REPORT = "report"
 """Name of the artifact folder with the reports."""
 
 
-def router_metrics(evaluation: Evaluation, router: str) -> dict[str, float]:
+def collect_metrics(evaluation: Evaluation, router: str) -> dict[str, float]:
     """The figures of one router as `setting/metric`; NaN where one is undefined.
 
     Args:
@@ -41,10 +41,10 @@ def log_evaluation(
         params: How it was found.
         files: Reports.
     """
-    run.set_tags(_tags(evaluation))
-    run.log_params({**params, **_sizes(evaluation)})
-    run.log_metrics(router_metrics(evaluation, evaluation.router))
-    run.describe(_in_words([evaluation]))
+    run.set_tags(_make_tags(evaluation))
+    run.log_params({**params, **_count(evaluation)})
+    run.log_metrics(collect_metrics(evaluation, evaluation.router))
+    run.describe(_describe([evaluation]))
     for file in files:
         run.log_files(file, folder=REPORT)
 
@@ -68,19 +68,19 @@ def log_benchmark(
     """
     run.log_params(params)
     run.set_tags({"dataset.name": ", ".join(evaluation.dataset for evaluation in evaluations)})
-    run.describe(_in_words(evaluations))
+    run.describe(_describe(evaluations))
     for file in files:
         run.log_files(file, folder=REPORT)
     for evaluation in evaluations:
         routers = next(iter(evaluation.settings.values())).routers
         for router in routers if run.is_on else ():
             name = router if len(evaluations) == 1 else f"{router} on {evaluation.dataset}"
-            with run.open_child(name, tags={**_tags(evaluation), "router": router}) as child:
-                child.log_params(_sizes(evaluation))
-                child.log_metrics(router_metrics(evaluation, router))
+            with run.open_child(name, tags={**_make_tags(evaluation), "router": router}) as child:
+                child.log_params(_count(evaluation))
+                child.log_metrics(collect_metrics(evaluation, router))
 
 
-def _in_words(evaluations: Sequence[Evaluation]) -> str:
+def _describe(evaluations: Sequence[Evaluation]) -> str:
     """The verdict on each dataset in each setting, as Markdown."""
     return "\n".join(
         f"- {evaluation.dataset}, {setting.replace('_', ' ')}: "
@@ -90,11 +90,11 @@ def _in_words(evaluations: Sequence[Evaluation]) -> str:
     )
 
 
-def _tags(evaluation: Evaluation) -> dict[str, str]:
+def _make_tags(evaluation: Evaluation) -> dict[str, str]:
     return {"dataset.name": evaluation.dataset, "router": evaluation.router}
 
 
-def _sizes(evaluation: Evaluation) -> dict[str, Any]:
+def _count(evaluation: Evaluation) -> dict[str, Any]:
     seeds = ", ".join(str(seed) for seed in evaluation.seeds)
     return {
         "dataset.name": evaluation.dataset,

@@ -41,14 +41,14 @@ _DEFAULTS = {
 """Settings of MLflow where the user has made none."""
 
 
-def store_uri(named: str | None = None) -> str:
+def find_store(named: str | None = None) -> str:
     """The MLflow store to use: the one named, else that of MLFLOW_TRACKING_URI, else `mlflow.db`.
 
     The last lies in the working folder. A relative path of an SQLite file is made absolute, since
     MLflow keeps a store open under its URI.
 
     Example:
-        >>> store_uri("http://127.0.0.1:5000")
+        >>> find_store("http://127.0.0.1:5000")
         'http://127.0.0.1:5000'
 
     Raises:
@@ -63,23 +63,23 @@ def store_uri(named: str | None = None) -> str:
             "database such as "
             f"{DEFAULT_STORE}. MLflow has given up its stores of plain files."
         )
-    path = sqlite_file(uri)
+    path = find_sqlite_file(uri)
     return uri if path is None else f"{_SQLITE}{path}"
 
 
-def sqlite_file(uri: str) -> Path | None:
+def find_sqlite_file(uri: str) -> Path | None:
     """The absolute path of an SQLite store; None for another kind of store."""
     return Path(uri.removeprefix(_SQLITE)).absolute() if uri.startswith(_SQLITE) else None
 
 
-def shown_uri(uri: str) -> str:
+def mask_uri(uri: str) -> str:
     """The URI as it may be shown: without a password, relative in the working folder.
 
     Example:
-        >>> shown_uri("https://ann:secret@host:5000/path")
+        >>> mask_uri("https://ann:secret@host:5000/path")
         'https://ann:***@host:5000/path'
     """
-    path = sqlite_file(uri)
+    path = find_sqlite_file(uri)
     if path is not None:
         return (
             f"{_SQLITE}{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}"
@@ -103,7 +103,7 @@ def quiet_mlflow() -> Iterator[None]:
             # Importing MLflow sets the levels of its loggers, so it comes first.
             from mlflow.utils.logging_utils import MLFLOW_LOGGING_STREAM
 
-            with _silenced(MLFLOW_LOGGING_STREAM):
+            with _silence(MLFLOW_LOGGING_STREAM):
                 yield
     finally:
         for name in added:
@@ -111,7 +111,7 @@ def quiet_mlflow() -> Iterator[None]:
 
 
 @contextmanager
-def _silenced(stream: MlflowLoggingStream) -> Iterator[None]:
+def _silence(stream: MlflowLoggingStream) -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in _NOISY]
     levels, was_enabled = [logger.level for logger in loggers], stream.enabled
     for logger in loggers:
@@ -126,7 +126,7 @@ def _silenced(stream: MlflowLoggingStream) -> Iterator[None]:
 
 
 @contextmanager
-def using_store(uri: str) -> Iterator[None]:
+def use_store(uri: str) -> Iterator[None]:
     """Make `uri` the store of all of MLflow.
 
     Not all of its functions pass on the one that they are given.
@@ -158,18 +158,18 @@ def is_no_answer(error: BaseException) -> bool:
     return False
 
 
-def reason_of(error: BaseException, uri: str) -> str:
+def explain_error(error: BaseException, uri: str) -> str:
     """Why MLflow failed, on one line, without the password of the URI."""
     if is_no_answer(error):
-        return f"no answer from {shown_uri(uri)}"
+        return f"no answer from {mask_uri(uri)}"
     text = " ".join(str(error).split()) or type(error).__name__
-    password = None if sqlite_file(uri) else urlsplit(uri).password
+    password = None if find_sqlite_file(uri) else urlsplit(uri).password
     shown = text.replace(password, "***") if password else text
     return shown if len(shown) <= _MOST_CHARS else f"{shown[:_MOST_CHARS]}..."
 
 
 @contextmanager
-def fetched_router(uri: str) -> Iterator[Path]:
+def fetch_router(uri: str) -> Iterator[Path]:
     """A folder with the artifact at `uri`, for as long as the context lasts.
 
     Args:
@@ -181,15 +181,15 @@ def fetched_router(uri: str) -> Iterator[Path]:
         MissingExtraError: MLflow is not installed.
     """
     require_extra("mlflow", purpose=f"Loading {uri}")
-    store = store_uri()
-    file = sqlite_file(store)
+    store = find_store()
+    file = find_sqlite_file(store)
     if file is not None and not file.is_file():  # MLflow would make an empty one
         raise ArtifactError(
-            f"No router at {uri}: there is no MLflow store at {shown_uri(store)}. Name yours in "
+            f"No router at {uri}: there is no MLflow store at {mask_uri(store)}. Name yours in "
             f"{STORE_VARIABLE}."
         )
     with TemporaryDirectory(prefix="graphrouter-") as folder:
-        yield _router_folder(_download(uri, store, Path(folder)), uri)
+        yield _find_router_folder(_download(uri, store, Path(folder)), uri)
 
 
 def _download(uri: str, store: str, folder: Path) -> Path:
@@ -198,17 +198,17 @@ def _download(uri: str, store: str, folder: Path) -> Path:
         from mlflow.exceptions import MlflowException
 
         try:
-            with using_store(store):
+            with use_store(store):
                 return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder)))
         except (MlflowException, OSError) as error:
-            reason = reason_of(error, store)
+            reason = explain_error(error, store)
     raise ArtifactError(
-        f"No router at {uri} in {shown_uri(store)}: {reason.rstrip('.')}. Name another, or set "
+        f"No router at {uri} in {mask_uri(store)}: {reason.rstrip('.')}. Name another, or set "
         f"{STORE_VARIABLE}."
     )
 
 
-def _router_folder(fetched: Path, uri: str) -> Path:
+def _find_router_folder(fetched: Path, uri: str) -> Path:
     """The artifact in what was fetched: the folder itself, or what a registered model carries."""
     file = fetched / _MODEL_FILE
     if not file.is_file():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphrouter import __version__
 from graphrouter.tracking.answers import ALWAYS_KNOWN, COLUMNS, LIST_PARAMS, PARAMS
-from graphrouter.tracking.mlflow_store import ROUTER, using_store
+from graphrouter.tracking.mlflow_store import ROUTER, use_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,7 +22,7 @@ EXAMPLE_PROMPT = "Translate 'good morning' into French."
 _SECONDS_TO_REGISTER = 30
 
 
-def router_signature() -> ModelSignature:
+def build_signature() -> ModelSignature:
     """What the model takes (`prompt`, perhaps `task`, `PARAMS`) and gives (`COLUMNS`)."""
     from mlflow.models import ModelSignature
     from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
@@ -67,7 +67,7 @@ def _log_model(run: TrackedRun, artifact: Path, model_id: str, name: str) -> str
     import pandas as pd
 
     # Standard error is where MLflow prints that it has registered a model.
-    with using_store(run.uri), redirect_stderr(io.StringIO()):
+    with use_store(run.uri), redirect_stderr(io.StringIO()):
         info: Any = mlflow.models.Model.log(
             artifact_path=None,
             flavor=mlflow.pyfunc,
@@ -77,7 +77,7 @@ def _log_model(run: TrackedRun, artifact: Path, model_id: str, name: str) -> str
             await_registration_for=_SECONDS_TO_REGISTER,
             python_model=str(CODE),
             artifacts={ROUTER: str(artifact)},
-            signature=router_signature(),
+            signature=build_signature(),
             input_example=(pd.DataFrame({"prompt": [EXAMPLE_PROMPT]}), {"cost_weight": 0.3}),
             # Given, so that nothing is guessed by importing and freezing.
             pip_requirements=[f"graphrouter=={__version__}"],

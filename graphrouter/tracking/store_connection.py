@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 from graphrouter.exceptions import MissingExtraError
 from graphrouter.extras import require_extra
 from graphrouter.tracking.mlflow_store import (
+    explain_error,
+    find_sqlite_file,
+    find_store,
     is_no_answer,
+    mask_uri,
     quiet_mlflow,
-    reason_of,
-    shown_uri,
-    sqlite_file,
-    store_uri,
 )
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ class Connection:
         """A connection that is on where the store answers and has the experiment, or has made it.
 
         Args:
-            uri: As in `store_uri`.
+            uri: As in `find_store`.
             experiment: Its name.
 
         Raises:
             ConfigError: The URI is a folder.
         """
-        connection = cls(store_uri(uri), experiment)
+        connection = cls(find_store(uri), experiment)
         try:
             require_extra("mlflow", purpose="Tracking")
         except MissingExtraError as error:
@@ -83,14 +83,14 @@ class Connection:
             if self.is_on:
                 _logger.warning(
                     "MLflow failed, and the run is tracked no further: %s",
-                    reason_of(error, self.uri),
+                    explain_error(error, self.uri),
                 )
             self.is_on = False
         return None
 
     def location(self, run_id: str) -> str:
         """Where to look at a run, in words."""
-        uri = shown_uri(self.uri)
+        uri = mask_uri(self.uri)
         if self.uri.startswith("http"):
             return f"{uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{run_id}"
         return f"{run_id} in {uri} (to see it: mlflow ui --backend-store-uri {uri})"
@@ -103,11 +103,11 @@ class Connection:
             return str(known.experiment_id)
         from mlflow.exceptions import MlflowException
 
-        file = sqlite_file(self.uri)
+        file = find_sqlite_file(self.uri)
         place = (
             None
             if file is None
-            else (file.parent / _ARTIFACTS / _folder_name(self.experiment)).as_uri()
+            else (file.parent / _ARTIFACTS / _make_folder_name(self.experiment)).as_uri()
         )
         try:
             return client.create_experiment(self.experiment, artifact_location=place)
@@ -129,7 +129,7 @@ def _check_database(uri: str) -> None:
         return
     import sqlalchemy
 
-    file = sqlite_file(uri)
+    file = find_sqlite_file(uri)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
     engine = sqlalchemy.create_engine(uri)
@@ -139,7 +139,7 @@ def _check_database(uri: str) -> None:
         engine.dispose()
 
 
-def _folder_name(experiment: str) -> str:
+def _make_folder_name(experiment: str) -> str:
     """A name that is safe as that of one folder."""
     return (
         "".join(c if c.isalnum() or c in "-_." else "_" for c in experiment).strip(".")

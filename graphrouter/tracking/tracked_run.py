@@ -91,7 +91,9 @@ class TrackedRun:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log settings; None is written as YAML does, `null`, and very long texts are cut."""
-        from_text = {_key(name): _text(value)[:_PARAM_CHARS] for name, value in params.items()}
+        from_text = {
+            _clean_key(name): _to_text(value)[:_PARAM_CHARS] for name, value in params.items()
+        }
 
         def log(client: MlflowClient) -> None:
             from mlflow.entities import Param
@@ -110,9 +112,11 @@ class TrackedRun:
             step: Which epoch they are of.
         """
         known = {
-            _key(name): float(value) for name, value in metrics.items() if math.isfinite(value)
+            _clean_key(name): float(value)
+            for name, value in metrics.items()
+            if math.isfinite(value)
         }
-        now = _now_ms()
+        now = _read_clock_ms()
 
         def log(client: MlflowClient) -> None:
             from mlflow.entities import Metric
@@ -131,7 +135,7 @@ class TrackedRun:
 
             client.log_batch(
                 self.run_id,
-                tags=[RunTag(_key(name), value[:_TAG_CHARS]) for name, value in tags.items()],
+                tags=[RunTag(_clean_key(name), value[:_TAG_CHARS]) for name, value in tags.items()],
             )
 
         self.attempt(log)
@@ -210,7 +214,7 @@ def open_run(tracking: Tracking | None, name: str, *, command: str = "") -> Trac
 
 
 def _start_run(connection: Connection, name: str, tags: Mapping[str, str]) -> TrackedRun:
-    everywhere = {_USER: _user(), "graphrouter.version": __version__}
+    everywhere = {_USER: _find_user(), "graphrouter.version": __version__}
     started = connection.attempt(
         lambda client: client.create_run(
             connection.experiment_id, tags={**everywhere, **tags}, run_name=name
@@ -219,19 +223,19 @@ def _start_run(connection: Connection, name: str, tags: Mapping[str, str]) -> Tr
     return TrackedRun(connection, "" if started is None else started.info.run_id, name)
 
 
-def _key(name: str) -> str:
+def _clean_key(name: str) -> str:
     """The name as MLflow takes it: without odd characters, and with no way out of a folder."""
     parts = [part for part in _FORBIDDEN.sub("_", name).split("/") if part.strip(". ")]
     return "/".join(parts)[:_KEY_CHARS] or "_"
 
 
-def _text(value: Any) -> str:
+def _to_text(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
-def _now_ms() -> int:
+def _read_clock_ms() -> int:
     return int(1000 * time.time())
 
 
-def _user() -> str:
+def _find_user() -> str:
     return os.environ.get("USER") or os.environ.get("USERNAME") or "unknown"

@@ -10,7 +10,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from graphrouter.artifact import read_manifest
-from graphrouter.config import TrainConfig, valid_keys
+from graphrouter.config import TrainConfig, list_keys
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.tracking.mlflow_store import ARTIFACT
 from graphrouter.tracking.registered_model import register_router
@@ -42,11 +42,11 @@ class EpochMetrics(Callback):
             )
 
 
-def flat_settings(config: TrainConfig) -> dict[str, Any]:
+def flatten_settings(config: TrainConfig) -> dict[str, Any]:
     """The settings by dotted name.
 
     Example:
-        >>> flat = flat_settings(TrainConfig(seed=3))
+        >>> flat = flatten_settings(TrainConfig(seed=3))
         >>> flat["seed"], "training.max_epochs" in flat
         (3, True)
     """
@@ -58,7 +58,7 @@ def flat_settings(config: TrainConfig) -> dict[str, Any]:
             found = found[part]
         return found
 
-    return {key: value(key) for key in valid_keys()}
+    return {key: value(key) for key in list_keys()}
 
 
 def log_setup(
@@ -84,7 +84,7 @@ def log_setup(
     named = {"name": dataset.name, "fingerprint": dataset.fingerprint}
     run.set_tags({"router": router, **{f"dataset.{key}": value for key, value in named.items()}})
     data = {f"dataset.{key}": value for key, value in {**named, **sizes}.items()}
-    run.log_params({"router": router, **flat_settings(config), **data})
+    run.log_params({"router": router, **flatten_settings(config), **data})
 
 
 def log_result(

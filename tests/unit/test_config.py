@@ -15,9 +15,9 @@ from graphrouter.config import (
     Settings,
     TrainConfig,
     TrainingConfig,
+    list_keys,
     load_config,
     parse_config,
-    valid_keys,
 )
 from graphrouter.exceptions import ConfigError
 from graphrouter.policy import Policy
@@ -48,7 +48,7 @@ def test_every_setting_is_described_and_refuses_unknown_names() -> None:
 
 
 def test_valid_keys_are_all_leaves_in_order() -> None:
-    assert list(valid_keys()) == list(leaves(TrainConfig().model_dump()))
+    assert list(list_keys()) == list(leaves(TrainConfig().model_dump()))
 
 
 def test_settings_cannot_be_changed() -> None:

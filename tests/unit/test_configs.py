@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from graphrouter.bench.tuning.search_space import default_space, load_space, space_yaml
-from graphrouter.cli.demo import demo_config
-from graphrouter.cli.settings import settings_yaml
+from graphrouter.cli.demo import make_demo_config
+from graphrouter.cli.settings import format_settings
 from graphrouter.config import TrainConfig, load_config, parse_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -32,7 +32,7 @@ def test_every_file_parses_and_explains_itself(path: Path) -> None:
 
 def test_default_lists_every_setting_as_the_package_has_it() -> None:
     text = (CONFIGS / "default.yaml").read_text(encoding="utf-8")
-    assert text == settings_yaml(TrainConfig()), (
+    assert text == format_settings(TrainConfig()), (
         "write it again with: graphrouter config > configs/default.yaml"
     )
 
@@ -45,7 +45,7 @@ def test_search_space_is_the_default_one_as_the_package_has_it() -> None:
 
 
 def test_demo_file_is_what_the_demo_uses() -> None:
-    assert load_config(CONFIGS / "demo.yaml") == demo_config()
+    assert load_config(CONFIGS / "demo.yaml") == make_demo_config()
 
 
 def test_settings_yaml_reads_back_as_the_same_settings() -> None:
@@ -58,8 +58,8 @@ def test_settings_yaml_reads_back_as_the_same_settings() -> None:
             "split.by=model",
         ]
     )
-    assert parse_config(yaml.safe_load(settings_yaml(config))) == config
+    assert parse_config(yaml.safe_load(format_settings(config))) == config
 
 
 def test_every_line_of_settings_yaml_has_a_comment() -> None:
-    assert all("# " in line for line in settings_yaml(TrainConfig()).splitlines())
+    assert all("# " in line for line in format_settings(TrainConfig()).splitlines())

@@ -9,11 +9,11 @@ import typer
 from pydantic import Field
 
 from graphrouter.cli.console import console
-from graphrouter.cli.policy_options import with_policy_options
+from graphrouter.cli.policy_options import add_policy_options
 from graphrouter.exceptions import PolicyError
 from graphrouter.policy import PRESETS, Policy, PresetName, parse_policy
 from graphrouter.policy_settings import list_settings
-from graphrouter.tracking.answers import LIST_PARAMS, PARAMS, params_of
+from graphrouter.tracking.answers import LIST_PARAMS, PARAMS, list_params
 
 
 class Wider(Policy):
@@ -64,7 +64,7 @@ def test_options_have_the_names_that_people_know() -> None:
 def test_a_further_setting_needs_a_field_and_nothing_else(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    single, lists = params_of(list_settings(Wider))
+    single, lists = list_params(list_settings(Wider))
     assert single["max_words"] == "long"
     assert lists["regions"] == "string"
 
@@ -84,7 +84,7 @@ def test_a_further_setting_needs_a_field_and_nothing_else(
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setattr(console, "_width", 100)
     app = typer.Typer()
-    app.command()(with_policy_options(show, kind=Wider))
+    app.command()(add_policy_options(show, kind=Wider))
     app(["--help"], standalone_mode=False)
     shown = capsys.readouterr().out
     assert "--max-words" in shown

@@ -60,7 +60,7 @@ def evaluate_held_out(
     Args:
         router: Whom to judge.
         data: Where the outcomes are; the data that it was trained on, or other data.
-        side: Which queries of its split; see `held_out_queries`.
+        side: Which queries of its split; see `choose_held_out`.
         baselines: Names of whom to compare with; best_single and task_mean always stand there.
             rasch and knn join them without a choice.
         num_draws: Bootstrap draws.
@@ -89,7 +89,7 @@ def collect_held_out(
     """
     tell = tell or _keep_silent
     warn_of_unknown_models(router, data)
-    query_ids = held_out_queries(router, data, side)
+    query_ids = choose_held_out(router, data, side)
     fitted, left_out = _fit(router, data, baselines, seed, tell)
     tasks = data.queries.set_index("query_id").loc[list(query_ids), "task"]
     tell(f"Asking for {len(query_ids):,} queries")
@@ -121,7 +121,7 @@ def _fit(
     from graphrouter.config import TrainConfig
     from graphrouter.router.training_view import TrainingView
 
-    seen, division = baseline_data(router, data)
+    seen, division = choose_baseline_data(router, data)
     kinds = find_baselines([*ALWAYS, *(QUICK if names is None else names)])
     view = TrainingView.of(seen, TrainConfig(seed=seed), split=division, encoder=router.encoder)
     fitted, left_out = {}, {}
@@ -134,7 +134,7 @@ def _fit(
     return fitted, left_out
 
 
-def held_out_queries(
+def choose_held_out(
     router: GraphRouter, data: RoutingDataset, side: Side = "test"
 ) -> tuple[str, ...]:
     """Ids of the queries to evaluate on.
@@ -150,7 +150,9 @@ def held_out_queries(
     if data.fingerprint == router.provenance.fingerprint:
         return split.test if is_test else split.validation
     ids = data.queries["query_id"].tolist()
-    chosen = _unseen(router, data) if is_test else tuple(sorted(set(ids) & set(split.validation)))
+    chosen = (
+        _find_unseen(router, data) if is_test else tuple(sorted(set(ids) & set(split.validation)))
+    )
     if not chosen:
         what = "new to it" if is_test else "a validation query of it"
         raise DataError(
@@ -179,14 +181,14 @@ def warn_of_unknown_models(router: GraphRouter, data: RoutingDataset) -> None:
     if len(unknown) == len(data.pool):
         raise DataError(
             f"The router knows none of the {len(unknown)} models of {data.name!r} "
-            f"({_few(unknown)}); its pool has "
-            f"{_few(router.models)}. Evaluate it on outcomes of its own models."
+            f"({_name_few(unknown)}); its pool has "
+            f"{_name_few(router.models)}. Evaluate it on outcomes of its own models."
         )
     if unknown:
-        _logger.warning("Left out, since the router does not know them: %s.", _few(unknown))
+        _logger.warning("Left out, since the router does not know them: %s.", _name_few(unknown))
 
 
-def baseline_data(router: GraphRouter, data: RoutingDataset) -> tuple[RoutingDataset, Split]:
+def choose_baseline_data(router: GraphRouter, data: RoutingDataset) -> tuple[RoutingDataset, Split]:
     """What to fit baselines on, and how it is divided: what the router itself has learned from.
 
     That is the data when it is the router's own. Otherwise it is the support kept in the artifact,
@@ -210,7 +212,7 @@ def baseline_data(router: GraphRouter, data: RoutingDataset) -> tuple[RoutingDat
     return seen, Split(train=tuple(support.queries["query_id"]), validation=(), test=())
 
 
-def _unseen(router: GraphRouter, data: RoutingDataset) -> tuple[str, ...]:
+def _find_unseen(router: GraphRouter, data: RoutingDataset) -> tuple[str, ...]:
     """Queries whose prompt the router has neither trained nor validated on.
 
     Ids such as 1, 2, 3 occur everywhere.
@@ -222,5 +224,5 @@ def _unseen(router: GraphRouter, data: RoutingDataset) -> tuple[str, ...]:
     return tuple(sorted(query for query, prompt in pairs if prompt_key(prompt) not in seen))
 
 
-def _few(names: list[str] | tuple[str, ...]) -> str:
+def _name_few(names: list[str] | tuple[str, ...]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -21,9 +21,9 @@ from pydantic.fields import FieldInfo
 from graphrouter.config import (
     Settings,
     TrainConfig,
+    list_keys,
     parse_config,
     read_yaml,
-    valid_keys,
 )
 from graphrouter.documented_model import first_problem
 from graphrouter.exceptions import ConfigError
@@ -373,7 +373,7 @@ def _field(key: str, source: str) -> FieldInfo:
     Raises:
         ConfigError: There is no such setting.
     """
-    known = list(valid_keys())
+    known = list(list_keys())
     if key not in known:
         below = [name for name in known if name.startswith(f"{key}.")]
         if below:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from graphrouter.cli import demo as demo_module
-from graphrouter.cli.demo import demo_config
+from graphrouter.cli.demo import make_demo_config
 from graphrouter.config import TrainConfig
 from graphrouter.data import load_dataset
 from graphrouter.policy import PRESETS
@@ -24,7 +24,7 @@ def small(monkeypatch: pytest.MonkeyPatch, fast_config: TrainConfig) -> None:
     monkeypatch.setattr(demo_module, "NUM_MODELS", 4)
     monkeypatch.setattr(demo_module, "_NUM_DRAWS", 20)
     monkeypatch.setattr(
-        demo_module, "demo_config", lambda seed: fast_config.model_copy(update={"seed": seed})
+        demo_module, "make_demo_config", lambda seed: fast_config.model_copy(update={"seed": seed})
     )
 
 
@@ -75,7 +75,7 @@ def test_refuses_a_place_with_other_files(
 
 
 def test_the_seed_is_used() -> None:
-    assert demo_config(4).seed == 4
+    assert make_demo_config(4).seed == 4
 
 
 @pytest.mark.slow

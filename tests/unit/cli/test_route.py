@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphrouter.bench.simulate.simulation import Simulation
-from graphrouter.cli.render import one_line, show_decision, usd_form
+from graphrouter.cli.render import choose_usd_form, shorten, show_decision
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset
 from graphrouter.decision import Candidate, Decision, Evidence
@@ -192,21 +192,21 @@ def test_risk_and_a_safe_model(invoke: Invoke, artifact: Path, router: GraphRout
 def test_dollars_are_comparable_and_never_scientific(
     values: list[float | None], shown: list[str]
 ) -> None:
-    form = usd_form(values)
+    form = choose_usd_form(values)
     assert [format(value, form) for value in values if value] == shown
 
 
 @given(st.text(), st.integers(min_value=8, max_value=80))
 def test_one_line_is_printable_and_short(text: str, width: int) -> None:
-    shown = one_line(text, width)
+    shown = shorten(text, width)
     assert len(shown) <= width
     assert shown.isprintable()
 
 
 def test_one_line_marks_what_was_cut() -> None:
-    assert one_line("a  b\x1b[31m\nc", 20) == "a b [31m c"
-    assert one_line("abcdefghij", 8) == "abcde..."
-    assert one_line("x" + " " * 1000, 8) == "x..."
+    assert shorten("a  b\x1b[31m\nc", 20) == "a b [31m c"
+    assert shorten("abcdefghij", 8) == "abcde..."
+    assert shorten("x" + " " * 1000, 8) == "x..."
 
 
 def decision_with(effects: dict[str, float]) -> Decision:

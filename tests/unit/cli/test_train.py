@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from graphrouter.bench.simulate.simulation import Simulation
-from graphrouter.cli.train import _calibration_in_words
+from graphrouter.cli.train import _describe_calibration
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.loading import load_router
 from graphrouter.training import checkpoints as checkpoints_module
@@ -63,7 +63,7 @@ def test_json_is_all_that_standard_output_gets(
 
 def test_a_correction_is_told_with_what_it_is_worth() -> None:
     metrics = {"ece_before": 0.0312, "ece_after": 0.0177, "log_loss_calibrated": 0.4821}
-    told = _calibration_in_words(metrics, is_identity=False)
+    told = _describe_calibration(metrics, is_identity=False)
     assert told == "expected calibration error 0.0312, corrected 0.0177; log loss corrected 0.4821"
 
 

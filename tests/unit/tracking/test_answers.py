@@ -18,7 +18,7 @@ from graphrouter.tracking.answers import (
     LIST_PARAMS,
     PARAMS,
     answer,
-    policy_of,
+    read_policy,
 )
 from graphrouter.types import Queries
 
@@ -58,16 +58,12 @@ def test_what_cannot_be_predicted_is_null_in_json(
 ) -> None:
     predictions = router.predict(PROMPTS)
     predictions.cost_usd[0] = np.nan
-    monkeypatch.setattr(GraphRouter, "_assess", _assessed_with(router, predictions))
+    forecast = router._forecast(Queries.of(PROMPTS))._replace(predictions=predictions)
+    monkeypatch.setattr(GraphRouter, "_forecast", lambda self, queries: forecast)
     found = answer(router, pd.DataFrame({"prompt": PROMPTS}), {"preset": "performance_first"})
     rows = json.loads(json.dumps(found.to_dict(orient="records"), allow_nan=False))
     assert [row["cost_usd"] is None for row in rows] == [True, False]
     assert all(row[name] is not None for row in rows for name in ALWAYS_KNOWN)
-
-
-def _assessed_with(router: GraphRouter, predictions: Any) -> Any:
-    assessed = router._assess(Queries.of(PROMPTS))._replace(predictions=predictions)
-    return lambda self, queries: assessed
 
 
 def test_no_prompts_no_rows(router: GraphRouter) -> None:
@@ -78,12 +74,12 @@ def test_no_prompts_no_rows(router: GraphRouter) -> None:
 
 def test_parameters_are_a_policy() -> None:
     absent = {**dict.fromkeys(PARAMS), **{name: [] for name in LIST_PARAMS}}
-    assert policy_of({}) == policy_of(absent) == Policy()
-    assert not policy_of(absent).model_fields_set
-    assert policy_of({**absent, "cost_weight": 0.3, "excluded": np.array(["nano"])}) == Policy(
+    assert read_policy({}) == read_policy(absent) == Policy()
+    assert not read_policy(absent).model_fields_set
+    assert read_policy({**absent, "cost_weight": 0.3, "excluded": np.array(["nano"])}) == Policy(
         cost_weight=0.3, excluded=("nano",)
     )
-    assert policy_of({"preset": "cost_first", "fallback": "nano"}) == Policy(
+    assert read_policy({"preset": "cost_first", "fallback": "nano"}) == Policy(
         effect_weight=0.2, cost_weight=0.8, fallback="nano"
     )
 
@@ -109,4 +105,4 @@ def test_parameters_are_all_settings_of_a_policy() -> None:
 )
 def test_bad_parameters_are_named(params: dict[str, Any], message: str) -> None:
     with pytest.raises(PolicyError, match=message):
-        policy_of(params)
+        read_policy(params)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import graphrouter as gr
-from graphrouter.cli.options import tracking_of
+from graphrouter.cli.options import read_tracking
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.tracking import Tracking
 
@@ -209,11 +209,11 @@ def test_bad_options_are_one_line_before_the_work(
 
 
 def test_any_of_the_options_asks_for_tracking() -> None:
-    assert tracking_of(False, None, None) is None
-    assert tracking_of(True, None, None) == Tracking(None, "graphrouter")
-    assert tracking_of(False, "http://host", None) == Tracking("http://host", "graphrouter")
-    assert tracking_of(False, None, "mine") == Tracking(None, "mine")
-    assert tracking_of(False, None, None, "mine") == Tracking(None, "graphrouter")
+    assert read_tracking(False, None, None) is None
+    assert read_tracking(True, None, None) == Tracking(None, "graphrouter")
+    assert read_tracking(False, "http://host", None) == Tracking("http://host", "graphrouter")
+    assert read_tracking(False, None, "mine") == Tracking(None, "mine")
+    assert read_tracking(False, None, None, "mine") == Tracking(None, "graphrouter")
 
 
 def test_nothing_imports_mlflow_unasked() -> None:

@@ -13,7 +13,7 @@ from graphrouter.bench.evaluation import METRICS, Evaluation
 from graphrouter.bench.evaluation.bootstrap import Interval
 from graphrouter.bench.evaluation.results import Coverage, SettingResult
 from graphrouter.tracking import TrackedRun
-from graphrouter.tracking.evaluation_log import log_benchmark, log_evaluation, router_metrics
+from graphrouter.tracking.evaluation_log import collect_metrics, log_benchmark, log_evaluation
 
 Logged = Callable[[], list[Any]]
 
@@ -40,7 +40,7 @@ def report(tmp_path: Path) -> Path:
 def test_metrics_are_named_by_setting() -> None:
     known = {
         name: value
-        for name, value in router_metrics(evaluation(), "knn").items()
+        for name, value in collect_metrics(evaluation(), "knn").items()
         if not math.isnan(value)
     }
     assert known == {"task_known/log_loss": 0.5}

@@ -12,9 +12,9 @@ import pytest
 from graphrouter.bench.baselines import fit_baselines
 from graphrouter.bench.evaluation.held_out import (
     Side,
-    baseline_data,
+    choose_baseline_data,
+    choose_held_out,
     collect_held_out,
-    held_out_queries,
     warn_of_unknown_models,
 )
 from graphrouter.bench.simulate.simulation import Simulation, simulate
@@ -64,8 +64,8 @@ def test_on_its_own_data_the_sides_are_those_of_the_split(
     router: GraphRouter, simulation: Simulation
 ) -> None:
     split = router.provenance.split
-    assert held_out_queries(router, simulation.data, "test") == split.test
-    assert held_out_queries(router, simulation.data, "validation") == split.validation
+    assert choose_held_out(router, simulation.data, "test") == split.test
+    assert choose_held_out(router, simulation.data, "validation") == split.validation
 
 
 def test_on_grown_data_all_that_is_new_counts(
@@ -80,14 +80,14 @@ def test_on_grown_data_all_that_is_new_counts(
     )
     grown = changed(data, queries=pd.concat([data.queries, copies, new], ignore_index=True))
     with caplog.at_level(logging.WARNING):
-        chosen = held_out_queries(router, grown, "test")
+        chosen = choose_held_out(router, grown, "test")
     assert set(chosen) == {
         *split.test,
         "new0",
         "new1",
     }  # neither known ids nor known prompts under other ids
     assert "evaluating on its 32 queries that are new to the artifact" in caplog.text
-    assert held_out_queries(router, grown, "validation") == split.validation
+    assert choose_held_out(router, grown, "validation") == split.validation
 
 
 def test_ids_of_another_world_say_nothing(router: GraphRouter) -> None:
@@ -95,7 +95,7 @@ def test_ids_of_another_world_say_nothing(router: GraphRouter) -> None:
         num_queries=150, num_models=4, seed=2
     ).data  # numbers its queries in the same way
     seen = set(router.support.queries["prompt"])
-    chosen = held_out_queries(router, other, "test")
+    chosen = choose_held_out(router, other, "test")
     assert set(chosen) == set(other.queries["query_id"][~other.queries["prompt"].isin(seen)])
     assert len(chosen) > 140
 
@@ -106,9 +106,9 @@ def test_nothing_left_is_an_error(router: GraphRouter, simulation: Simulation) -
         data, queries=data.queries[data.queries["query_id"].isin(router.provenance.split.train)]
     )
     with pytest.raises(DataError, match="none of its 105 queries is new to it"):
-        held_out_queries(router, seen, "test")
+        choose_held_out(router, seen, "test")
     with pytest.raises(DataError, match="a validation query of it"):
-        held_out_queries(router, seen, "validation")
+        choose_held_out(router, seen, "validation")
 
 
 def test_unknown_models_are_left_out_with_a_warning(
@@ -136,7 +136,10 @@ def test_references_learn_the_same_from_the_support(
     test_only = changed(data, queries=data.queries[data.queries["query_id"].isin(split.test)])
     from_support, from_data = (
         fit_baselines(seen, ["rasch"], split=division, encoder=router.encoder)
-        for seen, division in (baseline_data(router, test_only), baseline_data(router, data))
+        for seen, division in (
+            choose_baseline_data(router, test_only),
+            choose_baseline_data(router, data),
+        )
     )
     rows = data.queries[data.queries["query_id"].isin(split.test)]
     for name, baseline in from_data.items():
