@@ -29,8 +29,8 @@ def read_table(file: Path) -> pd.DataFrame:
     readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}
     if file.suffix not in readers:
         raise DataError(
-            f"{file} has the suffix {file.suffix!r}; expected {_name_suffixes()}. Save the table in "
-            "one of these formats."
+            f"{file} has the suffix {file.suffix!r}; expected {_name_suffixes()}. Save the table "
+            "in one of these formats."
         )
     if not file.is_file():
         raise DataError(
@@ -114,8 +114,8 @@ def write_table(frame: pd.DataFrame, file: Path) -> None:
     """
     if file.suffix.removeprefix(".") not in FORMATS:
         raise DataError(
-            f"{file} has the suffix {file.suffix!r}; expected {_name_suffixes()}. Choose one of these "
-            "formats."
+            f"{file} has the suffix {file.suffix!r}; expected {_name_suffixes()}. Choose one of "
+            "these formats."
         )
     if file.suffix == ".parquet":
         frame.to_parquet(file, index=False)

@@ -1,5 +1,6 @@
-"""The baselines: every other way to route that graphrouter is compared with, behind one
-protocol.
+"""The baselines: every other way to route that graphrouter is compared with.
+
+All of them stand behind one protocol.
 """
 
 from graphrouter.bench.baselines.baseline import Baseline, TextBaseline

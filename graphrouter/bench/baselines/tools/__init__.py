@@ -1,5 +1,6 @@
-"""What several baselines share: means, clusters, amounts, rising curves, and places for models that
-come later.
+"""What several baselines share.
+
+Means, clusters, amounts, rising curves, and places for models that come later.
 """
 
 from graphrouter.bench.baselines.tools.clusters import find_centres, group_means, nearest_centre
