@@ -1,8 +1,8 @@
-"""What is predicted for a pair, as channels of one tensor: from outcomes to channels and back.
+"""What is predicted for a pair, as channels of one tensor, and the way from outcomes to channels.
 
 Channel 0 is the effect (Bernoulli). The others are logarithms, standardised over training rows
 (log-normal): input tokens, spend (output tokens, or cost where tokens do not explain it) and
-latency.
+latency. The way back is `nn.forecaster.decode_channels`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.types import FloatArray
 
 CHANNELS = ("effect", "input_tokens", "spend", "latency")
 EFFECT, INPUT_TOKENS, SPEND, LATENCY = range(4)
@@ -23,10 +23,7 @@ PRICE_COLUMNS = ("input_usd_per_mtok", "output_usd_per_mtok")
 """Columns of an outcome frame with the list prices of the model when it was recorded, US dollars
 per million tokens."""
 
-_MAX_LOG_SCALE = 1.5  # a log-normal with a larger spread has a mean that says nothing
 _FREE_USD = 1e-9
-_CHARS_A_TOKEN = 4.0
-_MOST_CHARS_A_TOKEN = 8.0
 
 
 class SpendUnit(StrEnum):
@@ -45,7 +42,7 @@ class SpendUnit(StrEnum):
 
 @dataclass(frozen=True)
 class ChannelScaler:
-    """Maps outcomes to channels and predicted channels back to tokens, dollars and seconds.
+    """Maps outcomes to channels; what it holds also maps predicted channels back.
 
     Fitted on training rows. Outcomes come as a frame with the columns `effect`, `cost_usd`,
     `input_tokens`, `output_tokens`, `latency_s` and `PRICE_COLUMNS`; NaN = not recorded.
@@ -79,65 +76,6 @@ class ChannelScaler:
         raw = _raw_channels(outcomes, self.spend_unit)
         channels: FloatArray = (raw - self.mean[:, None]) / self.scale[:, None]
         return channels
-
-    def decode(
-        self,
-        models: tuple[str, ...],
-        location: FloatArray,
-        log_scale: FloatArray,
-        *,
-        prices: FloatArray,
-        num_chars: FloatArray,
-    ) -> Predictions:
-        """Expected effect, tokens, cost and latency.
-
-        Args:
-            models: Names of the columns.
-            location: (NUM_CHANNELS, num_queries, num_models): effect probability, then means of
-                standardised logarithms.
-            log_scale: (NUM_CHANNELS, num_queries, num_models): logarithm of the standard deviation;
-                ignored for the effect.
-            prices: (2, num_models) input and output US dollars per million tokens, NaN = not known.
-            num_chars: (num_queries,) length of the prompts. Where input tokens were never observed
-                they are estimated from it; and a prompt far longer than any seen is charged for its
-                length.
-        """
-        expected = [
-            self._expectation(channel, location, log_scale) for channel in range(NUM_CHANNELS)
-        ]
-        length = np.broadcast_to(num_chars[:, None], location.shape[1:])
-        seen = self.observed[INPUT_TOKENS]
-        input_tokens = (
-            np.maximum(expected[INPUT_TOKENS], length / _MOST_CHARS_A_TOKEN)
-            if seen
-            else length / _CHARS_A_TOKEN
-        )
-        spend = expected[SPEND]
-        output_tokens = (
-            spend if self.spend_unit is SpendUnit.TOKENS else np.full_like(spend, np.nan)
-        )
-        cost = _cost_usd(self.spend_unit, input_tokens, spend, prices)
-        return Predictions(
-            models=models,
-            effect=location[EFFECT],
-            cost_usd=cost,
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            latency_s=expected[LATENCY],
-        )
-
-    def _expectation(self, channel: int, location: FloatArray, log_scale: FloatArray) -> FloatArray:
-        """Mean of the log-normal, exp(mu + sigma^2 / 2): what a call costs on average, not at the
-        median.
-        """
-        if not self.observed[channel]:
-            return np.full_like(location[channel], np.nan)
-        sigma = np.minimum(np.exp(log_scale[channel]) * self.scale[channel], _MAX_LOG_SCALE)
-        # Nothing much beyond what training rows held: a linear extrapolation of a logarithm can
-        # reach any sum.
-        mu = self.mean[channel] + self.scale[channel] * np.clip(location[channel], -6, 6)
-        expectation: FloatArray = np.exp(mu + sigma**2 / 2)
-        return expectation
 
 
 def choose_spend_unit(outcomes: pd.DataFrame) -> SpendUnit:
@@ -190,17 +128,3 @@ def _usd_per_token(outcomes: pd.DataFrame) -> FloatArray:
 def _numbers(outcomes: pd.DataFrame, *columns: str) -> list[FloatArray]:
     """Columns as arrays, (num_outcomes,) each."""
     return [outcomes[column].to_numpy(float) for column in columns]
-
-
-def _cost_usd(
-    unit: SpendUnit, input_tokens: FloatArray, spend: FloatArray, prices: FloatArray
-) -> FloatArray:
-    """Expected US dollars: (num_queries, num_models), NaN = cannot be predicted."""
-    input_price, output_price = prices
-    cost: FloatArray = {
-        SpendUnit.TOKENS: (input_tokens * input_price + spend * output_price) / 1e6,
-        SpendUnit.PRICE: spend * (input_price + output_price) / 2e6,
-        SpendUnit.USD: spend,
-        SpendUnit.NONE: np.full_like(spend, np.nan),
-    }[unit]
-    return cost

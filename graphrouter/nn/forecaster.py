@@ -14,7 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphrouter.features.channels import EFFECT, ChannelScaler
+from graphrouter.features.channels import (
+    EFFECT,
+    INPUT_TOKENS,
+    LATENCY,
+    NUM_CHANNELS,
+    SPEND,
+    ChannelScaler,
+    SpendUnit,
+)
 from graphrouter.features.prompts import find_nearest
 from graphrouter.graph.routing_graph import Targets
 from graphrouter.nn.network import RoutingGNN
@@ -28,6 +36,9 @@ Z_80 = 1.2815515655446004
 DEFAULT_FLOOR = 0.05
 """Standard deviation of an effect logit, in logits, where everything about the model is known."""
 _QUERIES_AT_ONCE = 64
+_MAX_LOG_SCALE = 1.5  # a log-normal with a larger spread has a mean that says nothing
+_CHARS_A_TOKEN = 4.0
+_MOST_CHARS_A_TOKEN = 8.0
 
 
 @dataclass(frozen=True)
@@ -257,7 +268,8 @@ class Forecaster:
         calibrated = self.calibration.apply(scored, task)
         location = calibrated.location.clone()
         location[EFFECT] = torch.sigmoid(location[EFFECT])
-        predictions = self.channels.decode(
+        predictions = decode_channels(
+            self.channels,
             pool.names,
             location.numpy(),
             calibrated.log_scale.numpy(),
@@ -275,3 +287,69 @@ class Forecaster:
         ends = none if self.interval else None
         predictions = Predictions.from_arrays(pool.names, none, effect_low=ends, effect_high=ends)
         return Forecast(predictions, torch.zeros(0, 0, dtype=torch.int64), torch.zeros(0, 0))
+
+
+def decode_channels(
+    scaler: ChannelScaler,
+    models: tuple[str, ...],
+    location: FloatArray,
+    log_scale: FloatArray,
+    *,
+    prices: FloatArray,
+    num_chars: FloatArray,
+) -> Predictions:
+    """Expected effect, tokens, cost and latency: the way back from `ChannelScaler.encode`.
+
+    Args:
+        scaler: Means and scales of the channels.
+        models: Names of the columns.
+        location: (NUM_CHANNELS, num_queries, num_models): effect probability, then means of
+            standardised logarithms.
+        log_scale: (NUM_CHANNELS, num_queries, num_models): logarithm of the standard deviation;
+            ignored for the effect.
+        prices: (2, num_models) input and output US dollars per million tokens, NaN = not known.
+        num_chars: (num_queries,) length of the prompts. Where input tokens were never observed they
+            are estimated from it; and a prompt far longer than any seen is charged for its length.
+    """
+    expected = [
+        _expect_amount(scaler, channel, location[channel], log_scale[channel])
+        for channel in range(NUM_CHANNELS)
+    ]
+    length = np.broadcast_to(num_chars[:, None], location.shape[1:])
+    if scaler.observed[INPUT_TOKENS]:
+        input_tokens = np.maximum(expected[INPUT_TOKENS], length / _MOST_CHARS_A_TOKEN)
+    else:
+        input_tokens = length / _CHARS_A_TOKEN
+    spend, unit = expected[SPEND], scaler.spend_unit
+    input_price, output_price = prices
+    cost_usd = {
+        SpendUnit.TOKENS: (input_tokens * input_price + spend * output_price) / 1e6,
+        SpendUnit.PRICE: spend * (input_price + output_price) / 2e6,
+        SpendUnit.USD: spend,
+        SpendUnit.NONE: np.full_like(spend, np.nan),
+    }[unit]
+    return Predictions(
+        models=models,
+        effect=location[EFFECT],
+        cost_usd=cost_usd,
+        input_tokens=input_tokens,
+        output_tokens=spend if unit is SpendUnit.TOKENS else np.full_like(spend, np.nan),
+        latency_s=expected[LATENCY],
+    )
+
+
+def _expect_amount(
+    scaler: ChannelScaler, channel: int, location: FloatArray, log_scale: FloatArray
+) -> FloatArray:
+    """Mean of the log-normal, exp(mu + sigma^2 / 2): what a call costs on average.
+
+    Not at the median.
+    """
+    if not scaler.observed[channel]:
+        return np.full_like(location, np.nan)
+    sigma = np.minimum(np.exp(log_scale) * scaler.scale[channel], _MAX_LOG_SCALE)
+    # Nothing much beyond what training rows held: a linear extrapolation of a logarithm can reach
+    # any sum.
+    mu = scaler.mean[channel] + scaler.scale[channel] * np.clip(location, -6, 6)
+    expectation: FloatArray = np.exp(mu + sigma**2 / 2)
+    return expectation

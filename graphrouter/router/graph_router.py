@@ -22,7 +22,7 @@ from graphrouter.features.channels import SpendUnit
 from graphrouter.features.prompts import prompt_chars, surface_features
 from graphrouter.features.tables import encode_outcomes, positions_of
 from graphrouter.graph.builder import build_graph
-from graphrouter.nn.forecaster import EffectCalibration, EncodedQueries, Forecast
+from graphrouter.nn.forecaster import EffectCalibration, EncodedQueries, Forecast, Forecaster
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.state import SupportState
 from graphrouter.policy import CostScale, Policy
@@ -71,6 +71,7 @@ class GraphRouter(ChangeableRouter):
         provenance: Provenance,
         encoder: TextEncoder,
         *,
+        forecaster: Forecaster | None = None,
         state: SupportState | None = None,
     ) -> None:
         """A router of its parts; users call `fit` or `load_router`.
@@ -80,6 +81,7 @@ class GraphRouter(ChangeableRouter):
             support: What the router has seen.
             provenance: Where it comes from.
             encoder: Of the prompts; the one that the features of the support come from.
+            forecaster: What reads the network, where that is made already.
             state: What the network makes of the support, where that is known already.
         """
         self.learned = learned
@@ -89,7 +91,10 @@ class GraphRouter(ChangeableRouter):
         self.pool = support.pool
         _ = self.pool.prices  # worked out now, once for all queries
         self.cost_scale: CostScale = learned.transforms.cost
-        self._state = _encode(learned, support) if state is None else state
+        self._forecaster = forecaster or Forecaster.in_double(
+            learned.net, learned.transforms.channels, learned.calibration, learned.interval
+        )
+        self._state = state or _encode(self._forecaster, learned, support)
         self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
 
     def __repr__(self) -> str:
@@ -171,7 +176,7 @@ class GraphRouter(ChangeableRouter):
             UnknownModelError: The pool has no such model.
             DataError: `n` is below 1, or larger than the number of prompts that are left.
         """
-        base = self.learned.forecaster.net.base
+        base = self._forecaster.net.base
         return suggest_probes(self.support, base, self._state, n, model=model)
 
     def evaluate(
@@ -260,7 +265,7 @@ class GraphRouter(ChangeableRouter):
             num_chars=torch.from_numpy(prompt_chars(surface)),
         )
         with cpu_threads(1):
-            return self.learned.forecaster.forecast_queries(
+            return self._forecaster.forecast_queries(
                 self._state, encoded, self.pool, self.learned.config.graph.num_neighbours
             )
 
@@ -296,6 +301,7 @@ class GraphRouter(ChangeableRouter):
             support,
             self.provenance.after(made, support),
             self.encoder,
+            forecaster=self._forecaster,
             state=self._state if keeps_state else None,
         )
 
@@ -344,7 +350,7 @@ class _SolvedQueries:
 
 
 @torch.inference_mode()
-def _encode(learned: Learned, support: Support) -> SupportState:
+def _encode(forecaster: Forecaster, learned: Learned, support: Support) -> SupportState:
     """The cached state of a support, in double precision."""
     position = positions_of(support.outcomes["query_id"], support.queries["query_id"].tolist())
     model = positions_of(support.outcomes["model"], support.pool.names)
@@ -357,4 +363,4 @@ def _encode(learned: Learned, support: Support) -> SupportState:
         target_tasks=torch.empty(0, dtype=torch.int64),
         num_neighbours=learned.config.graph.num_neighbours,
     )
-    return learned.forecaster.net.encode_support(graph.double())
+    return forecaster.net.encode_support(graph.double())

@@ -20,8 +20,12 @@ from graphrouter.documented_model import first_problem
 from graphrouter.encoders import TextEncoder, restore_encoder
 from graphrouter.exceptions import ArtifactError
 from graphrouter.features.channels import ChannelScaler, SpendUnit
-from graphrouter.features.tables import FittedTransforms, RawFeatures, positions_of
-from graphrouter.features.transforms import FeatureTransform
+from graphrouter.features.tables import (
+    FeatureTransform,
+    FittedTransforms,
+    RawFeatures,
+    positions_of,
+)
 from graphrouter.nn.composition import compose_network
 from graphrouter.nn.forecaster import EffectCalibration, EffectInterval
 from graphrouter.nn.network import FeatureSizes, RoutingGNN

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Literal
 
 import pandas as pd
@@ -14,7 +13,7 @@ from graphrouter.config import TrainConfig
 from graphrouter.data import Split
 from graphrouter.data.splits import prompt_key
 from graphrouter.features.tables import FittedTransforms, RawFeatures
-from graphrouter.nn.forecaster import EffectCalibration, EffectInterval, Forecaster
+from graphrouter.nn.forecaster import EffectCalibration, EffectInterval
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.pool import ModelPool
 
@@ -57,13 +56,6 @@ class Learned:
     """What validation outcomes correct in its effects."""
     interval: EffectInterval
     """How sure the network is of a calibrated effect, calibrated on models left out."""
-
-    @cached_property
-    def forecaster(self) -> Forecaster:
-        """What reads the network, in double precision."""
-        return Forecaster.in_double(
-            self.net, self.transforms.channels, self.calibration, self.interval
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.channels import ChannelScaler
 from graphrouter.features.tables import (
+    FeatureTransform,
     FittedTransforms,
     NodeTable,
     RawFeatures,
@@ -24,7 +25,6 @@ from graphrouter.features.tables import (
     positions_of,
     with_prices,
 )
-from graphrouter.features.transforms import FeatureTransform
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.types import IntArray

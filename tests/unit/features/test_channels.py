@@ -27,6 +27,7 @@ from graphrouter.features.channels import (
     choose_spend_unit,
 )
 from graphrouter.features.tables import with_prices
+from graphrouter.nn.forecaster import decode_channels
 from graphrouter.types import FloatArray, Predictions
 
 NAN = float("nan")
@@ -70,8 +71,13 @@ def decoded(
     """Predictions of a network that is sure of `channels`, as a grid whose row i is outcome i under
     either model."""
     location = np.repeat(np.nan_to_num(channels)[:, :, None], 2, axis=2)
-    return scaler.decode(
-        MODELS, location, np.full_like(location, log_scale), prices=prices, num_chars=np.zeros(4)
+    return decode_channels(
+        scaler,
+        MODELS,
+        location,
+        np.full_like(location, log_scale),
+        prices=prices,
+        num_chars=np.zeros(4),
     )
 
 
@@ -233,7 +239,8 @@ def single(
     """Predictions of one pair, all channels of which have the same location and scale; prices 3 and
     5."""
     shape = (NUM_CHANNELS, 1, 1)
-    return scaler.decode(
+    return decode_channels(
+        scaler,
         ("nano",),
         np.full(shape, location),
         np.full(shape, log_scale),

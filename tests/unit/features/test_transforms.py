@@ -21,8 +21,7 @@ from graphrouter.features.prompts import (
     prompt_chars,
     surface_features,
 )
-from graphrouter.features.tables import FittedTransforms
-from graphrouter.features.transforms import FeatureTransform
+from graphrouter.features.tables import FeatureTransform, FittedTransforms
 from graphrouter.training.prepare import prepare
 
 NAN = float("nan")
