@@ -36,33 +36,25 @@ def list_models(artifact: options.Artifact, as_json: options.Json = False) -> No
     Example: graphrouter pool list artifacts/demo/router
     """
     router = load_graph_router(artifact)
-    known = (
-        router.support.outcomes.groupby("model")["effect"]
-        .agg(["size", "mean"])
-        .reindex(list(router.models))
-    )
+    known = router.count_outcomes()
+    rows = list(zip(router.pool, known["num_outcomes"], known["mean_effect"], strict=True))
     if as_json:
-        rows = zip(router.pool, known["size"].fillna(0), known["mean"], strict=True)
         print_json(
             [
-                {
-                    **_to_plain_card(card),
-                    "num_outcomes": int(size),
-                    "mean_effect": None if mean != mean else float(mean),
-                }
-                for card, size, mean in rows
+                {**_to_plain_card(card), "num_outcomes": int(count), "mean_effect": float(mean)}
+                for card, count, mean in rows
             ]
         )
         return
     table = make_table(
         f"Pool of {artifact}", "model", "USD/M tokens in", "out", "outcomes", "mean effect"
     )
-    for card, size, mean in zip(router.pool, known["size"].fillna(0), known["mean"], strict=True):
+    for card, count, mean in rows:
         prices = (
             format_number(price, ".2f")
             for price in (card.input_usd_per_mtok, card.output_usd_per_mtok)
         )
-        table.add_row(card.model, *prices, f"{int(size):,}", format_number(mean, ".3f"))
+        table.add_row(card.model, *prices, f"{count:,}", format_number(mean, ".3f"))
     show_table(table)
 
 

@@ -42,6 +42,21 @@ class ChangeableRouter(Router):
             keeps_state: Nothing changes that the network reads.
         """
 
+    def count_outcomes(self) -> pd.DataFrame:
+        """What is known of each model, in pool order: `model`, `num_outcomes`, `mean_effect`.
+
+        The mean is NaN for a model without outcomes.
+        """
+        known = self.support.outcomes.groupby("model")["effect"].agg(["size", "mean"])
+        rows = known.reindex(list(self.models))
+        return pd.DataFrame(
+            {
+                "model": list(self.models),
+                "num_outcomes": rows["size"].fillna(0).astype(int).to_numpy(),
+                "mean_effect": rows["mean"].to_numpy(),
+            }
+        )
+
     def add_models(
         self, cards: Sequence[ModelCard], *, outcomes: pd.DataFrame | None = None
     ) -> Self:

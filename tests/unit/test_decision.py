@@ -1,14 +1,379 @@
-"""What a decision tells: of its candidates, of the chosen model, and as plain JSON."""
+"""From predictions to a choice, and what is told of it.
+
+Utilities by hand, every reason to reject, explicit ends when nobody satisfies, plain JSON.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from graphrouter.decision import Candidate, Decision, Evidence
+from graphrouter.decision import Candidate, Decision, Evidence, PolicyContext, decide
+from graphrouter.exceptions import PolicyError, UnknownModelError
+from graphrouter.policy import PRESETS, CostScale, Policy
+from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.types import Predictions
+
+NAN = float("nan")
+SCALE = CostScale(0.0, 0.1)
+EFFECT = [0.9, 0.6, 0.5]
+COST = [0.1, 0.02, 0.0]
+LATENCY = [8.0, 2.0, 1.0]
+
+
+def pool_of(*cards: dict[str, Any]) -> ModelPool:
+    given = [*cards, {}, {}, {}][:3]
+    return ModelPool.of(
+        ModelCard.model_validate({"model": name, **card})
+        for name, card in zip(("grand", "mid", "nano"), given, strict=True)
+    )
+
+
+def choose(
+    policy: Policy,
+    *,
+    effect: list[float] = EFFECT,
+    cost: list[float] = COST,
+    latency: list[float] = LATENCY,
+    tokens: tuple[list[float], list[float]] = ([NAN] * 3, [NAN] * 3),
+    pool: ModelPool | None = None,
+    scale: CostScale = SCALE,
+    low: list[float] | None = None,
+    high: list[float] | None = None,
+    **evidence: tuple[Evidence, ...],
+) -> Decision:
+    """The decision among grand (0.9, 0.10 USD, 8 s), mid (0.6, 0.02 USD, 2 s) and nano (0.5, free,
+    1 s)."""
+    predictions = Predictions.from_arrays(
+        ("grand", "mid", "nano"),
+        np.array([effect]),
+        cost_usd=np.array([cost]),
+        latency_s=np.array([latency]),
+        input_tokens=np.array([tokens[0]]),
+        output_tokens=np.array([tokens[1]]),
+        effect_low=None if low is None else np.array([low]),
+        effect_high=None if high is None else np.array([high]),
+    )
+    return decide(policy, predictions, 0, PolicyContext(pool or pool_of(), scale), **evidence)
+
+
+def utilities(decision: Decision) -> dict[str, float | None]:
+    return {candidate.model: candidate.utility for candidate in decision.candidates}
+
+
+def test_weights_by_hand() -> None:
+    decision = choose(Policy(effect_weight=0.7, cost_weight=0.3))
+    assert utilities(decision) == pytest.approx(
+        {"grand": 0.63 - 0.3, "mid": 0.42 - 0.06, "nano": 0.35}
+    )
+    assert [candidate.model for candidate in decision.candidates] == ["mid", "nano", "grand"]
+    assert (decision.model, decision.effect, decision.cost_usd, decision.latency_s) == (
+        "mid",
+        0.6,
+        0.02,
+        2.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("preset", "weights", "chosen"),
+    [
+        ("performance_first", (1.0, 0.0), "grand"),
+        ("balanced", (0.5, 0.5), "nano"),
+        ("cost_first", (0.2, 0.8), "nano"),
+    ],
+)
+def test_presets(preset: Any, weights: tuple[float, float], chosen: str) -> None:
+    policy = Policy.preset(preset)
+    assert (policy.effect_weight, policy.cost_weight) == weights == PRESETS[preset]
+    assert choose(policy).model == chosen
+
+
+def test_usd_per_effect_by_hand() -> None:
+    decision = choose(Policy(usd_per_effect=0.25))
+    assert utilities(decision) == pytest.approx(
+        {"grand": 0.9 - 0.4, "mid": 0.6 - 0.08, "nano": 0.5}
+    )
+    assert decision.model == "mid"
+    assert choose(Policy(usd_per_effect=1.0)).model == "grand"
+    assert choose(Policy(usd_per_effect=0.1)).model == "nano"
+
+
+@pytest.mark.parametrize(
+    ("least", "chosen"), [(0.0, "nano"), (0.5, "nano"), (0.55, "mid"), (0.6, "mid"), (0.7, "grand")]
+)
+def test_min_effect_takes_the_cheapest_that_reaches_it(least: float, chosen: str) -> None:
+    assert choose(Policy(min_effect=least)).model == chosen
+
+
+def test_min_effect_goes_before_the_weights() -> None:
+    assert choose(Policy(effect_weight=1, cost_weight=0, min_effect=0.55)).model == "mid"
+
+
+CAPABLE = {"tools": True, "vision": True, "json": True}
+REJECTIONS = [
+    ({"allowed": ("mid", "nano")}, {}, "not in allowed"),
+    ({"excluded": ("grand",)}, {}, "in excluded"),
+    ({"requires": ("tools",)}, {}, "card does not state tools"),
+    (
+        {"requires": ("json", "vision")},
+        {"vision": False, "json": True},
+        "card does not state vision",
+    ),
+    ({}, {"context_tokens": 100}, "context of 100 tokens is shorter than the 101 expected"),
+    ({"max_cost_usd": 0.05}, {}, "cost 0.100000 USD above 0.05"),
+    ({"min_effect": 0.95}, {}, "effect 0.900 below 0.95"),
+    ({"max_latency_s": 5}, {}, "latency 8.00 s above 5"),
+]
+
+
+@pytest.mark.parametrize(
+    ("settings", "card", "reason"), REJECTIONS, ids=[reason for _, _, reason in REJECTIONS]
+)
+def test_every_reason_to_reject(
+    settings: dict[str, Any], card: dict[str, Any], reason: str
+) -> None:
+    decision = choose(
+        Policy(cost_weight=0.0, **settings),
+        effect=[0.9, 0.96, 0.5],
+        tokens=([60.0, 60.0, NAN], [41.0, NAN, NAN]),
+        pool=pool_of(card, {**CAPABLE, "context_tokens": 60}, {"context_tokens": 1}),
+    )
+    assert decision.rejected["grand"] == reason
+    assert decision.model == "mid"
+    rejected = next(candidate for candidate in decision.candidates if candidate.model == "grand")
+    assert rejected.utility is None
+    assert rejected.effect == 0.9
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"max_cost_usd": 1.0}, {"min_effect": 0.1}, {"usd_per_effect": 1.0}]
+)
+def test_an_unknown_cost_rules_out_where_cost_counts(settings: dict[str, Any]) -> None:
+    decision = choose(Policy(**settings), cost=[NAN, 0.02, 0.03])
+    assert decision.rejected == {"grand": "cost unknown"}
+    assert next(c for c in decision.candidates if c.model == "grand").cost_usd is None
+
+
+def test_an_unknown_cost_does_not_matter_where_cost_does_not_count() -> None:
+    decision = choose(Policy(cost_weight=0.0), cost=[NAN] * 3, scale=CostScale(NAN, NAN))
+    assert decision.model == "grand"
+    assert decision.cost_usd is None
+
+
+def test_an_unknown_latency_rules_out_where_a_limit_is_set() -> None:
+    policy = Policy(cost_weight=0.0, max_latency_s=100)
+    assert choose(policy, latency=[NAN, 2.0, 1.0]).rejected == {"grand": "latency unknown"}
+
+
+def test_limits_are_inclusive() -> None:
+    policy = Policy(cost_weight=0.0, max_cost_usd=0.1, max_latency_s=8, min_effect=0.9)
+    assert (
+        choose(policy, tokens=([60.0] * 3, [40.0] * 3), pool=pool_of({"context_tokens": 100})).model
+        == "grand"
+    )
+
+
+LOW, HIGH = [0.4, 0.55, 0.45], [0.95, 0.65, 0.97]
+
+
+def choose_with_ends(policy: Policy, **given: Any) -> Decision:
+    """The decision where grand has 0.4 to 0.95, mid 0.55 to 0.65 and nano 0.45 to 0.97."""
+    return choose(policy, low=LOW, high=HIGH, **given)
+
+
+@pytest.mark.parametrize(
+    ("risk", "chosen"), [("lower", "mid"), ("expected", "grand"), ("upper", "nano")]
+)
+def test_risk_says_which_effect_counts(risk: Any, chosen: str) -> None:
+    decision = choose_with_ends(Policy(cost_weight=0.0, risk=risk))
+    assert decision.model == chosen
+    counted = {"lower": LOW, "expected": EFFECT, "upper": HIGH}[risk]
+    assert utilities(decision) == pytest.approx(
+        dict(zip(("grand", "mid", "nano"), counted, strict=True))
+    )
+    assert (
+        decision.effect == dict(zip(("grand", "mid", "nano"), EFFECT, strict=True))[chosen]
+    )  # what is expected stays
+
+
+def test_risk_counts_in_every_kind_of_utility() -> None:
+    assert utilities(choose_with_ends(Policy(cost_weight=0.5, risk="lower")))[
+        "grand"
+    ] == pytest.approx(0.5 * 0.4 - 0.5)
+    assert utilities(choose_with_ends(Policy(usd_per_effect=0.25, risk="upper")))[
+        "grand"
+    ] == pytest.approx(0.95 - 0.4)
+    decision = choose_with_ends(Policy(min_effect=0.5, risk="lower"))
+    assert decision.model == "mid"
+    assert decision.rejected == {
+        "grand": "lower end of effect 0.400 below 0.5",
+        "nano": "lower end of effect 0.450 below 0.5",
+    }
+    assert choose_with_ends(Policy(min_effect=0.96, risk="upper")).model == "nano"
+
+
+def test_the_decision_and_its_candidates_carry_the_intervals() -> None:
+    decision = choose_with_ends(Policy(cost_weight=0.0))
+    assert (decision.effect_low, decision.effect_high) == (0.4, 0.95)
+    assert {c.model: (c.effect_low, c.effect_high) for c in decision.candidates}["nano"] == (
+        0.45,
+        0.97,
+    )
+    bare = choose(Policy(cost_weight=0.0))
+    assert (bare.effect_low, bare.candidates[0].effect_high, bare.candidates[0].doubt) == (
+        None,
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [({"risk": "lower"}, "risk = lower"), ({"safe_model": "mid"}, "a safe model")],
+)
+def test_a_router_without_intervals_cannot_weigh_them(settings: dict[str, Any], what: str) -> None:
+    with pytest.raises(
+        PolicyError,
+        match=f"The policy asks for {what}, but this router does not say how sure it is",
+    ):
+        choose(Policy(cost_weight=0.0, **settings))
+
+
+@pytest.mark.parametrize(
+    ("doubt", "chosen"), [(0.54, "mid"), (0.56, "grand"), (1.0, "grand"), (0.0, "mid")]
+)
+def test_too_much_doubt_takes_the_safe_model(doubt: float, chosen: str) -> None:
+    decision = choose_with_ends(Policy(cost_weight=0.0, safe_model="mid", max_doubt=doubt))
+    assert (decision.model, decision.used_safe_model) == (chosen, chosen == "mid")
+    assert decision.candidates[0].model == "grand"  # the ranking stays
+    assert (decision.effect, decision.effect_low) == (
+        (0.6, 0.55) if chosen == "mid" else (0.9, 0.4)
+    )
+    assert not decision.used_fallback
+
+
+def test_the_safe_model_must_satisfy_the_policy_itself() -> None:
+    decision = choose_with_ends(Policy(cost_weight=0.0, safe_model="mid", min_effect=0.7))
+    assert (decision.model, decision.used_safe_model) == ("grand", False)
+    assert not choose_with_ends(
+        Policy(cost_weight=0.0, safe_model="grand")
+    ).used_safe_model  # it is the best anyway
+    decision = choose_with_ends(Policy(min_effect=1.0, safe_model="mid", fallback="nano"))
+    assert (decision.model, decision.used_fallback, decision.used_safe_model) == (
+        "nano",
+        True,
+        False,
+    )
+
+
+def test_nobody_satisfies_names_the_reasons() -> None:
+    with pytest.raises(PolicyError) as caught:
+        choose(Policy(allowed=("grand", "mid"), max_cost_usd=0.01))
+    assert str(caught.value) == (
+        "No model satisfies the policy (grand: cost 0.100000 USD above 0.01; mid: cost 0.020000 "
+        "USD above 0.01; "
+        "nano: not in allowed). Loosen the policy, or name a fallback model."
+    )
+
+
+def test_a_long_list_of_reasons_is_cut() -> None:
+    names = tuple(f"m{i}" for i in range(8))
+    predictions = Predictions.from_arrays(names, np.full((1, 8), 0.5), cost_usd=np.ones((1, 8)))
+    context = PolicyContext(ModelPool.of(ModelCard(model=name) for name in names), SCALE)
+    with pytest.raises(PolicyError, match="m4: effect 0.500 below 0.9; and 3 more"):
+        decide(Policy(min_effect=0.9), predictions, 0, context)
+
+
+def test_a_router_that_cannot_predict_cost_says_what_to_do() -> None:
+    with pytest.raises(
+        PolicyError, match="this router cannot predict any.* Use the preset performance_first"
+    ):
+        choose(Policy(), cost=[NAN] * 3)
+
+
+def test_the_fallback_is_taken_and_marked() -> None:
+    decision = choose(Policy(min_effect=1.0, fallback="nano"))
+    assert (decision.model, decision.used_fallback) == ("nano", True)
+    assert decision.effect == 0.5
+    assert set(decision.rejected) == {"grand", "mid", "nano"}
+
+
+def test_the_fallback_is_not_needed_when_somebody_satisfies() -> None:
+    decision = choose(Policy(max_cost_usd=0.05, fallback="grand"))
+    assert (decision.model, decision.used_fallback) == ("nano", False)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"allowed": ("grnd",)}, {"excluded": ("grnd",)}, {"fallback": "grnd"}, {"safe_model": "grnd"}],
+)
+def test_an_unknown_name_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(
+        UnknownModelError, match="names 'grnd', which is not in the pool: grand, mid, nano"
+    ):
+        choose_with_ends(Policy(**settings))
+
+
+def test_nothing_allowed_is_an_explicit_end() -> None:
+    with pytest.raises(PolicyError, match="nano: not in allowed"):
+        choose(Policy(allowed=()))
+
+
+def test_ties_go_to_the_cheaper_then_the_better_then_the_earlier() -> None:
+    performance = Policy.preset("performance_first")
+    assert choose(performance, effect=[0.5] * 3, cost=[0.3, 0.1, 0.2]).model == "mid"
+    assert choose(performance, effect=[0.5] * 3, cost=[NAN, 0.1, 0.1]).model == "mid"
+    assert choose(performance, effect=[0.5] * 3, cost=[0.1] * 3).model == "grand"
+    assert choose(Policy(min_effect=0.1), effect=[0.5, 0.6, 0.4], cost=[0.1] * 3).model == "mid"
+    assert (
+        choose(Policy(effect_weight=0, cost_weight=1), effect=[0.5, 0.6, 0.4], cost=[0.1] * 3).model
+        == "mid"
+    )
+
+
+def test_rejected_models_come_last_and_the_better_first() -> None:
+    decision = choose(Policy(max_cost_usd=0.0))
+    assert [candidate.model for candidate in decision.candidates] == ["nano", "grand", "mid"]
+
+
+def test_the_decision_carries_its_policy_and_evidence() -> None:
+    evidence = (Evidence("q", "1 + 1?", None, 0.9, {"mid": 1.0}),)
+    decision = choose(Policy(cost_weight=0.3, excluded=("grand",)), evidence=evidence)
+    assert decision.evidence == evidence
+    assert decision.policy == {"effect_weight": 0.7, "cost_weight": 0.3, "excluded": ["grand"]}
+    json.dumps(decision.policy, allow_nan=False)
+
+
+@given(
+    effect=st.lists(st.floats(0, 1), min_size=3, max_size=3),
+    cost=st.lists(st.one_of(st.just(NAN), st.floats(0, 10)), min_size=3, max_size=3),
+    cost_weight=st.floats(0, 1),
+    most=st.one_of(st.none(), st.floats(0, 10)),
+)
+def test_the_choice_is_the_best_of_those_in_the_running(
+    effect: list[float], cost: list[float], cost_weight: float, most: float | None
+) -> None:
+    try:
+        decision = choose(
+            Policy(cost_weight=cost_weight, max_cost_usd=most), effect=effect, cost=cost
+        )
+    except PolicyError:
+        # cost_weight may round to nothing of a weight, but an unknown cost or a broken limit must
+        # be the reason
+        assert all(np.isnan(usd) or (most is not None and usd > most) for usd in cost)
+        return
+    running = [candidate for candidate in decision.candidates if candidate.rejected is None]
+    assert decision.model == running[0].model
+    assert all(candidate.utility is not None for candidate in running)
+    assert running == sorted(running, key=lambda candidate: -(candidate.utility or 0.0))
+    assert {candidate.model for candidate in decision.candidates} == {"grand", "mid", "nano"}
 
 
 @pytest.fixture

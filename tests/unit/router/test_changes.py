@@ -82,6 +82,19 @@ def test_a_card_alone_makes_a_candidate_and_moves_nobody(
     assert NEW not in trained.models, "the old router stays as it was"
 
 
+def test_what_is_known_of_each_model_can_be_counted(
+    trained: gr.GraphRouter, card: gr.ModelCard
+) -> None:
+    known = trained.add_model(card).count_outcomes().set_index("model")
+    assert known.index.tolist() == [*trained.models, NEW]
+    assert known.loc[NEW, "num_outcomes"] == 0
+    assert np.isnan(known.loc[NEW, "mean_effect"])
+    first = trained.models[0]
+    theirs = trained.support.outcomes.query("model == @first")["effect"]
+    assert known.loc[first, "num_outcomes"] == len(theirs)
+    assert known.loc[first, "mean_effect"] == theirs.mean()
+
+
 def test_outcomes_sharpen_the_newcomer_and_hardly_move_the_others(
     trained: gr.GraphRouter,
     card: gr.ModelCard,
