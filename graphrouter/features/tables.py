@@ -189,9 +189,7 @@ class RecordedEdges(OutcomeEdges):
 
 @dataclass(frozen=True)
 class RawFeatures:
-    """Features before any fitted transform: what an artifact keeps of its support, pool and
-    tasks.
-    """
+    """Features before any fitted transform: what an artifact keeps."""
 
     prompts: Float32Array
     """(num_queries, dimension) embeddings."""

@@ -1,4 +1,4 @@
-"""The heterogeneous graph: the one builder, the leakage check, the networkx view."""
+"""The graph: its typed form, the one builder, its exports, and the leakage check."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
     from graphrouter.graph.builder import build_graph
+    from graphrouter.graph.export import from_hetero, to_hetero
     from graphrouter.graph.inspect import (
         GraphSummary,
         LeakageReport,
@@ -21,16 +22,20 @@ if TYPE_CHECKING:
         to_networkx,
         write_graphml,
     )
+    from graphrouter.graph.routing_graph import RoutingGraph
 
 __all__ = [
     "GraphSummary",
     "LeakageReport",
+    "RoutingGraph",
     "build_graph",
     "check_no_leakage",
+    "from_hetero",
     "project_on_families",
     "project_on_tasks",
     "report_leakage",
     "summarise_graph",
+    "to_hetero",
     "to_networkx",
     "write_graphml",
 ]
@@ -38,12 +43,15 @@ __all__ = [
 _MODULE_OF = {
     "GraphSummary": "graphrouter.graph.inspect",
     "LeakageReport": "graphrouter.graph.inspect",
+    "RoutingGraph": "graphrouter.graph.routing_graph",
     "build_graph": "graphrouter.graph.builder",
     "check_no_leakage": "graphrouter.graph.leakage",
+    "from_hetero": "graphrouter.graph.export",
     "project_on_families": "graphrouter.graph.project",
     "project_on_tasks": "graphrouter.graph.project",
     "report_leakage": "graphrouter.graph.inspect",
     "summarise_graph": "graphrouter.graph.inspect",
+    "to_hetero": "graphrouter.graph.export",
     "to_networkx": "graphrouter.graph.project",
     "write_graphml": "graphrouter.graph.project",
 }

@@ -27,7 +27,7 @@ _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def to_networkx(data: RoutingDataset) -> nx.DiGraph[str]:
-    """The graph of a dataset: every task, query and model is a node, every membership and every outcome an edge.
+    """The graph of a dataset: nodes are tasks, queries, models; edges memberships and outcomes.
 
     Nodes have `kind` (task, query or model) and `label` (the id), queries `prompt` (its first 200
     characters) and `num_chars`, models what their card states. Edges have `kind`: `in` (query to
@@ -75,7 +75,9 @@ def to_networkx(data: RoutingDataset) -> nx.DiGraph[str]:
 
 
 def project_on_families(data: RoutingDataset) -> nx.Graph[str]:
-    """Models and their families: an edge for every model whose family is stated and that has outcomes.
+    """Models and their families.
+
+    There is an edge for every model whose family is stated and that has outcomes.
 
     Nodes have `kind` (family or model), `label`, `num_outcomes` and, with outcomes, `mean_effect`;
     edges `mean_effect`, `num_outcomes` and `weight`, which is `num_outcomes`. A model of no stated
@@ -105,7 +107,7 @@ def project_on_tasks(data: RoutingDataset) -> nx.Graph[str]:
 
 
 def write_graphml(graph: nx.Graph[str] | nx.DiGraph[str], file: Path) -> None:
-    """Writes a graph to a GraphML file that networkx, Gephi, Cytoscape and their like read.
+    """Write a graph to a GraphML file that networkx, Gephi, Cytoscape and their like read.
 
     Characters that XML forbids (most control characters) are replaced with U+FFFD.
 

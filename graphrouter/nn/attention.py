@@ -7,8 +7,10 @@ from typing import ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from graphrouter.features.tables import OutcomeEdges
 from graphrouter.graph.routing_graph import Targets
 from graphrouter.nn.layers import PositiveParameter, masses, normalise
+from graphrouter.nn.rasch import BaseState
 from graphrouter.nn.state import SupportMessages, SupportState
 
 
@@ -92,8 +94,7 @@ class PathAttention(nn.Module):
         attention = weight.transpose(1, 2) * reliability.unsqueeze(-1)  # (C, B, K, H)
         carried = (attention * surprise.unsqueeze(-1)).sum(2)
         shrunk = carried / (attention.sum(2) + self.surprise_mass().unsqueeze(1))
-        # The spread is of all K neighbours alike: how much easiness varies around here, and not what
-        # it is.
+        # All K neighbours count alike in the spread: how much easiness varies here, not what it is.
         flat = reliability[0] / reliability[0].sum(1, keepdim=True).clamp_min(1e-6)
         centre = (flat * surprise[0]).sum(1, keepdim=True)
         spread = ((flat * (surprise[0] - centre) ** 2).sum(1) + 1e-6).sqrt()
@@ -218,11 +219,25 @@ class TaskAttention(nn.Module):
         return torch.cat([belief, belief.new_zeros(belief.shape[0], 1)], dim=1), log_belief
 
 
+def collect_messages(base: BaseState, edges: OutcomeEdges) -> SupportMessages:
+    """The messages of a support.
+
+    Args:
+        base: Of the support, with its edges.
+        edges: Its outcomes, sorted by query.
+    """
+    counts = torch.bincount(edges.query, minlength=base.surprise.shape[1])
+    row_start = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    return SupportMessages(
+        edges.model, row_start, torch.cat([base.residual, base.curvature]).T.contiguous()
+    )
+
+
 def spread_rows(messages: SupportMessages, rows: Tensor, num_models: int) -> Tensor:
     """Residuals and information of some support queries: (num_rows, M, 2 C).
 
-    0 where a model did not answer, which adds nothing to either sum. Outcomes are kept as edges, and
-    only the rows that a message needs are spread out.
+    0 where a model did not answer, which adds nothing to either sum. Outcomes are kept as edges,
+    and only the rows that a message needs are spread out.
 
     Args:
         messages: Of the support.

@@ -79,9 +79,7 @@ def list_structural(net: nn.Module) -> frozenset[str]:
 
 
 def zero_linear(in_features: int, out_features: int) -> nn.Linear:
-    """A linear layer that starts at zero: a part that adds nothing until training finds a use for
-    it.
-    """
+    """A linear layer that starts at zero, and adds nothing until training finds a use for it."""
     layer = nn.Linear(in_features, out_features)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -89,7 +87,9 @@ def zero_linear(in_features: int, out_features: int) -> nn.Linear:
 
 
 def channel_mean(logit: Tensor) -> Tensor:
-    """Expected value of each channel: a probability for the effect, the argument itself for the logarithmic channels.
+    """Expected value of each channel.
+
+    A probability for the effect, the argument itself for the logarithmic channels.
 
     Args:
         logit: (NUM_CHANNELS, ...).
@@ -98,7 +98,10 @@ def channel_mean(logit: Tensor) -> Tensor:
 
 
 def channel_curvature(mean: Tensor) -> Tensor:
-    """Fisher information of one outcome in each channel: p (1 - p) for the effect, 1 for the standardised logarithms.
+    """Fisher information of one outcome in each channel.
+
+    p (1 - p) for the effect, 1 for the standardised logarithms: what a Bernoulli logit and the mean
+    of a normal distribution of variance 1 have.
 
     Args:
         mean: (NUM_CHANNELS, ...) from `channel_mean`.
@@ -121,9 +124,7 @@ def segment_sum(values: Tensor, index: Tensor, size: int) -> Tensor:
 
 
 def masses(effect: float | Sequence[float], others: float) -> Tensor:
-    """Initial prior masses by channel: (NUM_CHANNELS, 1), or (NUM_CHANNELS, n) for n values of the
-    effect.
-    """
+    """Initial prior masses by channel: (NUM_CHANNELS, n) for n values of the effect."""
     row = torch.as_tensor(
         [effect] if isinstance(effect, float) else list(effect), dtype=torch.float32
     )

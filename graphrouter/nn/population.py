@@ -1,4 +1,4 @@
-"""What the pool knows of a model before the model has answered much: how models vary together, and what their cards say.
+"""What the pool knows of a model before it has answered much: how models vary, what cards say.
 
 A model's level in each task is centre + basis @ factors. The factors of a model have a prior mean
 and variance from a Gaussian process over the cards of the other models, and a model may also be
@@ -60,7 +60,10 @@ class Population(NamedTuple):
         sloped: Tensor,
         sloped_square: Tensor,
     ) -> Likelihood:
-        """Of the factors, from sums over the outcomes of each model, where a query may have a slope along the first factor.
+        """Of the factors, from sums over the outcomes of each model.
+
+        A query may have a slope along the first factor: the slope adds to the first entry of what
+        an outcome says about the factors, hence the cross terms.
 
         Args:
             step: (C, T + 1, M) sum of the residuals.
@@ -107,10 +110,10 @@ class Posterior(NamedTuple):
 
 
 def card_likeness(text: Tensor, card: Tensor, is_known: Tensor) -> Tensor:
-    """Likeness of models by what is said of them: (M, M), positive semi-definite, diagonal at least about 1.
+    """Likeness of models by what is said of them: (M, M), positive semi-definite.
 
-    The sum of three kernels: cosine of the descriptions, linear and Gaussian in the numbers. A
-    model of which little is said is like nobody.
+    Its diagonal is at least about 1. The sum of three kernels: cosine of the descriptions, linear
+    and Gaussian in the numbers. A model of which little is said is like nobody.
 
     Args:
         text: (M, dimension) centred unit embeddings of descriptions, zero rows where there is none.
@@ -127,6 +130,8 @@ def card_likeness(text: Tensor, card: Tensor, is_known: Tensor) -> Tensor:
     kernel = (
         text @ text.T + product + torch.exp(product - (norm.unsqueeze(0) + norm.unsqueeze(1)) / 2)
     )
+    # In units of a typical known model, so that a share of it is a share of the variance between
+    # models; a card that says little gets the rest of its variance as its own.
     typical = kernel.diagonal()[is_known].mean() if is_known.any() else kernel.new_ones(())
     kernel = kernel / typical
     return kernel + torch.diag((1 - kernel.diagonal()).clamp_min(0))
@@ -151,7 +156,7 @@ class NoLikeness(nn.Module):
 def population_prior(
     level: Tensor, information: Tensor, likeness: Tensor, ability_mass: Tensor
 ) -> Population:
-    """The prior that the levels of a pool make: principal components of the levels, and what cards say about each.
+    """The prior that the levels of a pool make: their principal components, and what cards say.
 
     The covariance between tasks is that of the models, each counted by how well it is known, with a
     few models' worth of what the prior mass of abilities stands for. Without a gradient: what is
@@ -203,6 +208,7 @@ def from_the_others(scores: Tensor, precision: Tensor, likeness: Tensor) -> tupl
         likeness: (M, M).
     """
     dtype = scores.dtype
+    # Cholesky factors of kernels of near copies need double precision.
     scores, precision, likeness = scores.double(), precision.double(), likeness.double()
     root = precision.sqrt()
     own = torch.eye(likeness.shape[0], dtype=likeness.dtype, device=likeness.device)
@@ -214,12 +220,14 @@ def from_the_others(scores: Tensor, precision: Tensor, likeness: Tensor) -> tupl
         fitted = torch.linalg.solve_triangular(factor, (root * scores).unsqueeze(-1), upper=False)
         mean = (half.mT @ fitted).squeeze(-1)
         variance = (kernel.diagonal() - half.square().sum(-2)).clamp_min(_JITTER)
+        # Dividing a normal likelihood out of a normal posterior subtracts precisions.
         others = (1 / variance - precision).clamp_min(1 / kernel.diagonal())
         means.append((mean / variance - precision * scores) / others)
         variances.append(1 / others)
         likelihoods.append(
             -0.5 * fitted.square().sum((-2, -1)) - factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         )
+    # Not the best share but all of them: a pool of a few models cannot tell which is right.
     belief = torch.softmax(torch.stack(likelihoods), dim=0).unsqueeze(-1)
     average = (belief * torch.stack(means)).sum(0)
     spread = (belief * (torch.stack(variances) + (torch.stack(means) - average).square())).sum(0)
@@ -229,7 +237,7 @@ def from_the_others(scores: Tensor, precision: Tensor, likeness: Tensor) -> tupl
 def factor_posterior(
     prior: Population, factors: Tensor, likelihood: Likelihood, weight: Tensor
 ) -> Posterior:
-    """The factors of each model under a mixture of priors: what its card says, or much like one of the known models.
+    """The factors of each model: as its card says, or much like one of the known models.
 
     All components are expanded at the same place to second order, so that the mixture is in closed
     form. For a model with many outcomes they all agree.
@@ -255,12 +263,14 @@ def factor_posterior(
     ).sum(-1)  # (C, M, M)
     share = (weight / weight.sum(1, keepdim=True).clamp_min(_JITTER)).unsqueeze(1)
     evidence = models.evidence + share.clamp_min(_JITTER).log() - 0.5 * CARD_TEMPER * from_card
+    # A model is not much like itself, nor like one that nothing is known of.
     itself = torch.eye(weight.shape[1], dtype=torch.bool, device=weight.device)
     evidence = evidence.masked_fill(itself | (share == 0), -torch.inf)
 
     belief = torch.softmax(torch.cat([card.evidence, evidence], dim=2), dim=2)
     move = torch.cat([card.move, models.move], dim=2)
     mean = torch.einsum("cmn,cmnf->cmf", belief, move)
+    # Variance of a mixture: of its components, and of the distance between them.
     off = move - mean.unsqueeze(2)
     in_card = belief[:, :, :1].unsqueeze(-1)
     covariance = in_card * card.covariance + (1 - in_card) * models.covariance

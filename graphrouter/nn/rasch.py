@@ -24,7 +24,7 @@ from graphrouter.nn.population import (
 )
 
 _MAX_STEP = 3.0
-"""Longest Newton step, in logits or standard deviations: far from the mode the second order lies."""
+"""Longest Newton step, in logits or standard deviations: far from the mode it leads astray."""
 
 
 class BaseState(NamedTuple):
@@ -125,6 +125,7 @@ class QuerySlopes(nn.Module):
             outcomes.sum_by_query(step),
             outcomes.sum_by_query(information) + self.mass(),
         )
+        # Without the outcome itself, or it would explain itself away as a telling query.
         edge = (outcomes.spread_queries(total) - step) / (
             outcomes.spread_queries(weight) - information
         )
@@ -241,6 +242,8 @@ class RaschBase(nn.Module):
         ability, skill = outcomes.zeros[:, :1], outcomes.zeros
         for _ in range(self.num_rounds):
             queries = self._ease(outcomes, ability + skill, queries)
+            # Ability takes what is common to all tasks, skill then what is left in each: at once
+            # both would take the same.
             step, information = outcomes.sum_steps(ability + skill, queries.easiness)
             ability = ability + _newton(
                 step.sum(1, True),
@@ -272,9 +275,12 @@ class RaschBase(nn.Module):
         prior: Population,
         slope: Tensor,
     ) -> tuple[_Queries, Posterior, Tensor, Tensor]:
-        """Queries, the factors, what each model has of its own, and the variance of that, (C, T +
-        1, M) each.
+        """Queries, factors, and what each model has of its own with its variance.
+
+        The last two are (C, T + 1, M) each.
         """
+        # From where the first rounds ended: few rounds then suffice, and a model that is well known
+        # stays where it is.
         factors, mass = prior.scores, self.skill_mass().unsqueeze(2)
         own = _tasks_only(level - prior.level(factors))
 
@@ -304,6 +310,8 @@ class RaschBase(nn.Module):
             )
             step, information = map(outcomes.sum_by_cell, compare())
             own = own + _tasks_only(_newton(step, information, mass, own))
+        # How well a model is known says how likely others are to be much like it: that is counted,
+        # and must not be moved by the loss.
         information = outcomes.sum_by_cell(compare()[1])
         known = information.sum(1).detach()
         posterior = factor_posterior(
@@ -328,6 +336,7 @@ class RaschBase(nn.Module):
         self, easiness: Tensor, reliability: Tensor, task: Tensor, num_tasks: int
     ) -> Tensor:
         """Mean easiness of each task, shrunk to the overall mean: (C, T + 1)."""
+        # A query that hardly anybody answered says little of its task.
         overall = (easiness * reliability).sum(1, keepdim=True) / reliability.sum(
             1, keepdim=True
         ).clamp_min(1e-6)

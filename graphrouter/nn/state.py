@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from graphrouter.features.tables import OutcomeEdges
 from graphrouter.nn.rasch import BaseState
 
 
@@ -57,17 +55,3 @@ class SupportState(NamedTuple):
     """(T,) number of support queries of each task."""
     channel_scale: Tensor
     """(C, 1) natural logarithms a unit of each channel."""
-
-
-def collect_messages(base: BaseState, edges: OutcomeEdges) -> SupportMessages:
-    """The messages of a support.
-
-    Args:
-        base: Of the support, with its edges.
-        edges: Its outcomes, sorted by query.
-    """
-    counts = torch.bincount(edges.query, minlength=base.surprise.shape[1])
-    row_start = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    return SupportMessages(
-        edges.model, row_start, torch.cat([base.residual, base.curvature]).T.contiguous()
-    )

@@ -26,9 +26,8 @@ from graphrouter.features.tables import (
     RawFeatures,
     positions_of,
 )
-from graphrouter.nn.composition import compose_network
 from graphrouter.nn.forecaster import EffectCalibration, EffectInterval
-from graphrouter.nn.network import FeatureSizes, RoutingGNN
+from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.migrations import migrate_contents

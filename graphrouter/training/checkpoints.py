@@ -1,5 +1,6 @@
-"""The folder of an unfinished run: whose it is, whether it can go on, and files that are whole or
-not there.
+"""The folder of an unfinished run: whose it is, and whether it can go on.
+
+Its files are whole, or not there.
 """
 
 from __future__ import annotations
@@ -39,14 +40,15 @@ class ResumePoint(NamedTuple):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and moves it there whole: a kill in mid-write leaves the
-    one before.
+    """Writes a checkpoint beside its place and moves it there whole.
+
+    A kill in mid-write leaves the one before.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Nothing; the checkpoint lies at `path` afterwards."""
+        """Write the checkpoint to `path`, whole or not at all."""
         partial = Path(f"{path}.partial")
         super().save_checkpoint(checkpoint, partial, storage_options)
         partial.replace(path)
@@ -103,8 +105,9 @@ def claim_folder(folder: Path, tables: TrainingTables, config: TrainConfig) -> R
 
 
 def run_identity(tables: TrainingTables, config: TrainConfig) -> str:
-    """A hash of everything that a run depends on: settings, release, and every number that it
-    learns from, in order.
+    """A hash of everything that a run depends on, in order.
+
+    That is settings, release, and every number that it learns from.
     """
     digest = hashlib.sha256(
         f"{graphrouter.__version__} {torch.__version__} {config.model_dump_json()}".encode()
@@ -116,7 +119,7 @@ def run_identity(tables: TrainingTables, config: TrainConfig) -> str:
 
 
 def discard_run(work_dir: Path) -> None:
-    """Removes the checkpoints of a finished run."""
+    """Remove the checkpoints of a finished run."""
     shutil.rmtree(work_dir, ignore_errors=True)
 
 
@@ -149,9 +152,7 @@ def _resume_point(folder: Path) -> ResumePoint | None:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a checkpoint, which is a ZIP file, is complete and every byte of it is as it was
-    written.
-    """
+    """Whether a checkpoint, which is a ZIP file, is complete and as it was written."""
     if not path.is_file() or not zipfile.is_zipfile(path):
         return False
     try:

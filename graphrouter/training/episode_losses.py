@@ -101,9 +101,9 @@ def soft_regret(
 ) -> Tensor:
     """Mean regret of a soft choice against the best observed model of each query.
 
-    The choice is softmax(expected utility / temperature). Only observed pairs take part; where any cost of a query is known, only pairs with a known cost
-    do, and where none is, cost does not count. Costs enter as recorded: this loss teaches
-    differences of effect.
+    The choice is softmax(expected utility / temperature). Only observed pairs take part; where any
+    cost of a query is known, only pairs with a known cost do, and where none is, cost does not
+    count. Costs enter as recorded: this loss teaches differences of effect.
 
     Args:
         predictions: Of the episode.

@@ -19,9 +19,8 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from graphrouter.config import TrainConfig
 from graphrouter.exceptions import ConfigError, TrainingError
-from graphrouter.nn.composition import compose_network
 from graphrouter.nn.layers import cpu_threads
-from graphrouter.nn.network import FeatureSizes, RoutingGNN
+from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
 from graphrouter.training.checkpoints import (
     BEST,
     OBJECTIVE,
@@ -30,9 +29,8 @@ from graphrouter.training.checkpoints import (
     claim_folder,
     load_checkpoint,
 )
-from graphrouter.training.datamodule import EpisodeDataModule
 from graphrouter.training.episodes import steps_per_epoch
-from graphrouter.training.module import RoutingModule
+from graphrouter.training.module import EpisodeDataModule, RoutingModule
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.training.progress import TrainingBar
 
@@ -118,7 +116,8 @@ def fit_network(
                     ckpt_path=None if resume is None else resume.path,
                     weights_only=True,
                 )
-            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # what weights that are not finite end in
+            # What weights that are not finite end in.
+            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
                 raise _diverged("weights are no longer finite") from error
         checkpoint = load_checkpoint(folder, BEST)
         module.load_state_dict(checkpoint["state_dict"])
@@ -180,8 +179,10 @@ def _trainer(
 
 
 def _accelerator(config: TrainConfig) -> str:
-    """`gpu` or `cpu`. Lightning's own choice would take Apple's MPS, which has no double precision
-    for the validation figures.
+    """`gpu` or `cpu`.
+
+    Lightning's own choice would take Apple's MPS, which has no double precision for the validation
+    figures.
     """
     wanted = config.training.accelerator
     return ("gpu" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
@@ -195,9 +196,7 @@ def _deterministic(config: TrainConfig) -> bool | Literal["warn"]:
 def _validate(
     module: RoutingModule, tables: TrainingTables, config: TrainConfig
 ) -> dict[str, float]:
-    """Validation figures of the module as it is, on one device: `log_loss`, `reward`,
-    `objective`.
-    """
+    """`log_loss`, `reward` and `objective` of the module as it is, on one device."""
     trainer = L.Trainer(
         accelerator=_accelerator(config),
         devices=1,
@@ -213,8 +212,9 @@ def _validate(
 
 @contextmanager
 def _own_torch_state() -> Iterator[None]:
-    """Gives the process back its random state and its choice of algorithms, both of which a trainer
-    sets for all of torch.
+    """Give the process back its random state and its choice of algorithms.
+
+    A trainer sets both for all of torch.
     """
     enabled, warn_only = (
         torch.are_deterministic_algorithms_enabled(),
@@ -239,8 +239,9 @@ def _folder(work_dir: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Keeps Lightning's advice on workers, devices and loggers away: one progress bar is what the
-    user asked for.
+    """Keep Lightning's advice on workers, devices and loggers away.
+
+    One progress bar is what the user asked for.
     """
     names = (
         "lightning.pytorch.utilities.rank_zero",

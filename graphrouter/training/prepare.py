@@ -120,8 +120,9 @@ def _families(data: RoutingDataset, pool: ModelPool) -> IntArray:
 
 
 def training_tasks(data: RoutingDataset, split: Split) -> pd.DataFrame:
-    """`task` and `description` of the tasks that training queries have, in the order of the task
-    table.
+    """The tasks that training queries have, in the order of the task table.
+
+    Columns `task` and `description`.
     """
     present = data.queries.loc[data.queries["query_id"].isin(split.train), "task"].dropna().unique()
     return data.tasks.loc[data.tasks["task"].isin(present), ["task", "description"]].reset_index(
@@ -130,8 +131,9 @@ def training_tasks(data: RoutingDataset, split: Split) -> pd.DataFrame:
 
 
 def _outcomes_in_order(data: RoutingDataset, query_ids: list[str], pool: ModelPool) -> pd.DataFrame:
-    """Outcomes of the queries and of the pool, in the order of both: shuffled rows are the same
-    data and give the same router.
+    """Outcomes of the queries and of the pool, in the order of both.
+
+    So shuffled rows are the same data and give the same router.
     """
     outcomes = data.outcomes[
         data.outcomes["query_id"].isin(query_ids) & data.outcomes["model"].isin(pool.names)

@@ -12,8 +12,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 
 class TrainingBar(Callback):
-    """A bar over all episodes on standard error: training loss, then log loss and reward of the
-    last validation.
+    """A bar over all episodes on standard error.
+
+    It shows the training loss, then log loss and reward of the last validation.
     """
 
     def __init__(self) -> None:
@@ -21,7 +22,7 @@ class TrainingBar(Callback):
         self._progress: Progress | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Shows the bar, where a resumed run left off.
+        """Show the bar, where a resumed run left off.
 
         Only the first of several processes has one.
         """
@@ -47,7 +48,7 @@ class TrainingBar(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Moves the bar."""
+        """Move the bar."""
         if self._progress is not None:
             description = describe_metrics(trainer.callback_metrics)
             self._progress.update(
@@ -55,13 +56,13 @@ class TrainingBar(Callback):
             )
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Takes the bar away."""
+        """Take the bar away."""
         self._stop()
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Takes the bar away, so that an error does not land in it."""
+        """Take the bar away, so that an error does not land in it."""
         self._stop()
 
     def _stop(self) -> None:

@@ -1,4 +1,4 @@
-"""The typed graph as HeteroData and back: nothing is lost, and nothing but declared stores is there."""
+"""The typed graph as HeteroData and back: nothing is lost, and only declared stores are there."""
 
 from __future__ import annotations
 

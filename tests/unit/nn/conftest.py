@@ -12,8 +12,7 @@ from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.features.tables import NodeTable, RecordedEdges
 from graphrouter.graph.builder import build_graph
 from graphrouter.graph.routing_graph import RoutingGraph
-from graphrouter.nn.composition import compose_network
-from graphrouter.nn.network import FeatureSizes, RoutingGNN
+from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
 
 NUM_SUPPORT, NUM_TARGETS, NUM_MODELS, NUM_TASKS = 40, 6, 5, 3
 SIZES = FeatureSizes(principal=8, text=12, card=4)

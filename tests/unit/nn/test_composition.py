@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from graphrouter.config import NetworkConfig, Part
 from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.attention import PathAttention, PathMessages
-from graphrouter.nn.composition import compose_network, compose_parts
 from graphrouter.nn.layers import list_structural
-from graphrouter.nn.network import RoutingGNN
+from graphrouter.nn.network import RoutingGNN, compose_network, compose_parts
 from tests.unit.nn.conftest import NUM_MODELS, NUM_TARGETS, SIZES
 
 MakeGraph = Callable[..., RoutingGraph]

@@ -13,8 +13,7 @@ from graphrouter.config import NetworkConfig, Part
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 from graphrouter.features.tables import RecordedEdges
 from graphrouter.graph.routing_graph import RoutingGraph
-from graphrouter.nn.composition import compose_network
-from graphrouter.nn.network import RoutingGNN
+from graphrouter.nn.network import RoutingGNN, compose_network
 from tests.unit.nn.conftest import (
     NUM_MODELS,
     NUM_SUPPORT,
