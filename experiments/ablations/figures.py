@@ -10,7 +10,13 @@ import numpy as np
 from experiments.quality.differences import difference, title_of
 from graphrouter.bench.evaluation.benchmark import MAIN
 from graphrouter.bench.evaluation.evaluate import ORACLE
-from graphrouter.bench.evaluation.report.plots import BLUE, Figure, base_axis, base_layout, plain
+from graphrouter.bench.evaluation.report.plots import (
+    BLUE,
+    Figure,
+    build_axis,
+    build_layout,
+    escape_html,
+)
 from graphrouter.bench.evaluation.results import Evaluation, SettingName
 
 _COLORS = ("#0b5394", "#d9730d", "#2e7d32", "#7b3fa0", "#a61c3c", "#00838f", "#8d6e00", "#455a64")
@@ -41,15 +47,15 @@ def bar_figure(
         for i, found in enumerate(known)
     ]
     height = max(_LEAST_HEIGHT, 120 + _BAR_HEIGHT * len(variants) * (len(known) + 1))
-    base = base_layout(height=height)
+    base = build_layout(height=height)
     return {
         "data": traces[::-1],
         "layout": {
             **base,
             "barmode": "group",
             "legend": {**base["legend"], "traceorder": "reversed"},
-            "xaxis": {**base_axis(f"difference in {title_of(metric)}"), "zeroline": True},
-            "yaxis": {**base_axis(""), "type": "category"},
+            "xaxis": {**build_axis(f"difference in {title_of(metric)}"), "zeroline": True},
+            "yaxis": {**build_axis(""), "type": "category"},
         },
     }
 
@@ -61,8 +67,8 @@ def _bars(
     return {
         "type": "bar",
         "orientation": "h",
-        "name": plain(found.dataset),
-        "y": [plain(variant) for variant in variants],
+        "name": escape_html(found.dataset),
+        "y": [escape_html(variant) for variant in variants],
         "x": [_number(each.value) for each in differences],
         "error_x": {
             "type": "data",
@@ -95,7 +101,7 @@ def curve_figure(
         if name != ORACLE
         and all(name in found.settings[setting].routers for found in known.values())
     ]
-    base = base_layout(height=_CURVE_HEIGHT)
+    base = build_layout(height=_CURVE_HEIGHT)
     return {
         "data": [_line(known, setting, metric, name, rank) for rank, name in enumerate(routers)][
             ::-1
@@ -105,11 +111,11 @@ def curve_figure(
             "legend": {**base["legend"], "traceorder": "reversed"},
             # Categories: `all` is no number.
             "xaxis": {
-                **base_axis("training and validation queries"),
+                **build_axis("training and validation queries"),
                 "type": "category",
                 "categoryarray": list(known),
             },
-            "yaxis": base_axis(title_of(metric)),
+            "yaxis": build_axis(title_of(metric)),
         },
     }
 
@@ -121,7 +127,7 @@ def _line(
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": plain(name),
+        "name": escape_html(name),
         "x": list(known),
         "y": [
             _number(found.settings[setting].routers[name][metric].value) for found in known.values()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.ablations.studies import CURVES, FEW, SIZES, STUDIES
-from graphrouter.bench.evaluation.newcomers.shots import shot_label
+from graphrouter.bench.evaluation.newcomers.shots import name_shot
 from graphrouter.bench.evaluation.results import Evaluation
 
 RESULTS = Path(__file__).parent / "results"
@@ -47,7 +47,7 @@ class Ablations:
 def load_results(folder: Path = RESULTS) -> Ablations:
     """The evaluations in the folder."""
     studies = {study: _read(sorted(folder.glob(f"{study}-*.json"))) for study in STUDIES}
-    labels = [shot_label(size) for size in SIZES]
+    labels = [name_shot(size) for size in SIZES]
     curves: dict[str, dict[str, Evaluation]] = {}
     for label in labels:
         for found in _read(sorted(folder.glob(f"{CURVES}-*-{label}.json"))):

@@ -22,16 +22,16 @@ from experiments.ablations.cells import AblationCell, run_ablation
 from experiments.ablations.studies import CURVES, SIZES, STUDIES, Variant, check_studies, routers_at
 from experiments.quality.differences import SHOWN
 from experiments.quality.variants import override_words
-from graphrouter.bench.evaluation.benchmark import MAIN, CellResult, Plan, collect, lacking
+from graphrouter.bench.evaluation.benchmark import MAIN, CellResult, Plan, collect, find_missing
 from graphrouter.bench.evaluation.grid import (
     CELLS,
     keep_embeddings,
     open_cells,
     read_datasets,
     run_cells,
-    seeded,
+    set_seeds,
 )
-from graphrouter.bench.evaluation.newcomers.shots import shot_label
+from graphrouter.bench.evaluation.newcomers.shots import name_shot
 from graphrouter.bench.evaluation.results import Evaluation, Figures, SettingResult
 from graphrouter.config import TrainConfig, load_config
 from graphrouter.data import RoutingDataset, split_dataset
@@ -64,7 +64,7 @@ def plan_study(
             continue
         for size in _sizes(data, load_config(overrides=words)):
             everyone = dict.fromkeys(routers_at(size), Variant())
-            name = f"{CURVES}-{data.name}-{shot_label(size)}"
+            name = f"{CURVES}-{data.name}-{name_shot(size)}"
             plans[name] = _plan(
                 place, data, everyone, folder, size=size, num_seeds=num_seeds, words=words
             )
@@ -83,7 +83,7 @@ def _plan(
 ) -> Plan:
     def config(variant: Variant, seed: int) -> TrainConfig:
         settings = load_config(overrides=[*words, *override_words(variant.settings)])
-        return seeded(keep_embeddings(settings, folder), seed)
+        return set_seeds(keep_embeddings(settings, folder), seed)
 
     cells = tuple(
         AblationCell(
@@ -122,7 +122,7 @@ def run_plans(plans: Mapping[str, Plan], *, jobs: int) -> None:
         run_cells(cells, run_ablation, CellResult, num_processes=jobs), 1
     ):
         said = result.message or f"{result.fit_s:.0f} s"
-        size = shot_label(cell.num_queries)
+        size = name_shot(cell.num_queries)
         print(
             f"{number} of {len(cells)}: {cell.name} seed {cell.seed} {cell.router} ({size}): "
             f"{result.status}, {said}",
@@ -135,7 +135,7 @@ def write_plans(plans: Mapping[str, Plan], folder: Path, *, num_draws: int = 100
     everywhere."""
     files = []
     for name, plan in plans.items():
-        for reason in lacking(plan).values():
+        for reason in find_missing(plan).values():
             print(f"No figures for {name}: {reason}", file=sys.stderr)
         for found in collect(plan, num_draws=num_draws):
             files.append(folder / f"{name}.json")

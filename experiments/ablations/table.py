@@ -18,7 +18,7 @@ from experiments.ablations.results import RESULTS, Ablations, load_results
 from experiments.quality.differences import SETTINGS, SHOWN, difference, head, show, title_of
 from graphrouter.bench.evaluation.benchmark import MAIN
 from graphrouter.bench.evaluation.bootstrap import Interval
-from graphrouter.bench.evaluation.conclusion import cascades_among, mark_of
+from graphrouter.bench.evaluation.conclusion import find_cascades, find_mark
 from graphrouter.bench.evaluation.evaluate import ORACLE
 from graphrouter.bench.evaluation.families import METRICS
 from graphrouter.bench.evaluation.results import Evaluation, SettingName
@@ -171,7 +171,7 @@ def _figure(found: Evaluation, setting: SettingName, router: str, metric: str) -
 
 
 def _mark(found: Evaluation, setting: SettingName, router: str, metric: str) -> str:
-    return mark_of(found.settings[setting].paired[router][metric], METRICS[metric])
+    return find_mark(found.settings[setting].paired[router][metric], METRICS[metric])
 
 
 def _few(few: Mapping[str, Evaluation], setting: SettingName, title: str) -> Iterator[str]:
@@ -187,7 +187,7 @@ def _few(few: Mapping[str, Evaluation], setting: SettingName, title: str) -> Ite
 
 def _against_all(found: Evaluation, setting: SettingName, metric: str) -> str:
     routers = found.settings[setting].routers
-    excluded = {MAIN, ORACLE, *cascades_among(routers)}
+    excluded = {MAIN, ORACLE, *find_cascades(routers)}
     rivals = {
         name: by[metric].value
         for name, by in routers.items()

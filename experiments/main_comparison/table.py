@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from graphrouter.bench.evaluation.conclusion import cascades_among, conclude, mark_of
+from graphrouter.bench.evaluation.conclusion import conclude, find_cascades, find_mark
 from graphrouter.bench.evaluation.families import METRICS
 from graphrouter.bench.evaluation.results import Evaluation, SettingName
 
@@ -63,13 +63,13 @@ def figure(found: Evaluation, setting: SettingName, router: str, metric: str) ->
     text = f"{value:.4f}"
     if router not in result.paired or router == "oracle":
         return text
-    return f"{text} {SIGNS[mark_of(result.paired[router][metric], METRICS[metric])]}"
+    return f"{text} {SIGNS[find_mark(result.paired[router][metric], METRICS[metric])]}"
 
 
 def rivals(found: Evaluation, setting: SettingName, metric: str) -> list[str]:
     """Baselines with a figure that see no outcome of a test query, the best first."""
     result = found.settings[setting]
-    excluded = {found.router, "oracle", *cascades_among(result.routers)}
+    excluded = {found.router, "oracle", *find_cascades(result.routers)}
     known = [
         name
         for name, by in result.routers.items()
@@ -128,7 +128,7 @@ def _table(setting: SettingName, title: str, metric: str) -> Iterator[str]:
 
 def _counts(found: Evaluation, setting: SettingName, metric: str, names: list[str]) -> str:
     marks = [
-        mark_of(found.settings[setting].paired[name][metric], METRICS[metric]) for name in names
+        find_mark(found.settings[setting].paired[name][metric], METRICS[metric]) for name in names
     ]
     return " / ".join(str(marks.count(mark)) for mark in ("better", "", "worse"))
 

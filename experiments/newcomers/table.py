@@ -14,13 +14,13 @@ import numpy as np
 
 from graphrouter.bench.evaluation.benchmark.benchmark_cells import MAIN
 from graphrouter.bench.evaluation.newcomers.newcomer_cells import RETRAINED, SUGGESTED
-from graphrouter.bench.evaluation.newcomers.newcomer_results import NewcomerEvaluation, verdict
+from graphrouter.bench.evaluation.newcomers.newcomer_results import NewcomerEvaluation, give_verdict
 from graphrouter.bench.evaluation.newcomers.newcomer_tables import (
     LEARNED,
     LOG_LOSS,
     MEASURES,
     Measure,
-    mark_of,
+    find_mark,
 )
 
 RESULTS = Path(__file__).parent / "results"
@@ -67,7 +67,7 @@ def page() -> Iterator[str]:
         yield f"\n## {found.dataset}\n"
         yield (
             f"{found.num_queries:,} test queries a split, {found.num_models} models. "
-            f"**{verdict(found)}**\n"
+            f"**{give_verdict(found)}**\n"
         )
         yield f"{LOG_LOSS.title} (lower is better):\n"
         yield from _table(found, LOG_LOSS, found.routers)
@@ -94,7 +94,7 @@ def _table(found: NewcomerEvaluation, measure: Measure, names: Iterable[str]) ->
                 and measure is not LEARNED
             )
             cells.append(
-                f"{text} {SIGNS[mark_of(found, name, label, measure)]}" if is_compared else text
+                f"{text} {SIGNS[find_mark(found, name, label, measure)]}" if is_compared else text
             )
         yield f"| {name} | {' | '.join(cells)} |"
 

@@ -43,7 +43,7 @@ from graphrouter.bench.evaluation.grid import (
     keep_embeddings,
     prepare_split,
     read_datasets,
-    seeded,
+    set_seeds,
 )
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.bench.evaluation.routing_measures import measure_frontier, measure_rewards
@@ -182,7 +182,7 @@ def measure_dataset(
     settings = keep_embeddings(config, folder)
     cells = tuple(
         VariantCell(
-            place, data.name, data.fingerprint, MAIN, seeded(settings, seed), folder / CELLS
+            place, data.name, data.fingerprint, MAIN, set_seeds(settings, seed), folder / CELLS
         )
         for seed in range(num_seeds)
     )

@@ -30,7 +30,7 @@ from graphrouter.bench.evaluation.benchmark import (
     CellResult,
     Plan,
     collect,
-    lacking,
+    find_missing,
 )
 from graphrouter.bench.evaluation.evaluate import score_runs
 from graphrouter.bench.evaluation.grid import (
@@ -40,7 +40,7 @@ from graphrouter.bench.evaluation.grid import (
     open_cells,
     read_datasets,
     run_cells,
-    seeded,
+    set_seeds,
 )
 from graphrouter.bench.evaluation.results import Evaluation
 from graphrouter.config import TrainConfig
@@ -90,7 +90,9 @@ def _plan(
 ) -> Plan:
     [(place, data)] = read_datasets([place]).items()
     cells = tuple(
-        VariantCell(place, data.name, data.fingerprint, name, seeded(config, seed), folder / CELLS)
+        VariantCell(
+            place, data.name, data.fingerprint, name, set_seeds(config, seed), folder / CELLS
+        )
         for seed in seeds
         for name, config in settings.items()
     )
@@ -114,7 +116,9 @@ def run_plans(plans: Sequence[Plan], *, jobs: int) -> None:
 def judge_plans(name: str, plans: Sequence[Plan]) -> Evaluation | None:
     """The figures over all splits of a dataset; None where `graphrouter` itself failed on one of
     them, which is told."""
-    missing = [f"{split}: {reason}" for plan in plans for split, reason in lacking(plan).items()]
+    missing = [
+        f"{split}: {reason}" for plan in plans for split, reason in find_missing(plan).items()
+    ]
     if missing:
         print(f"No figures for {name}: {missing[0]}", file=sys.stderr)
         return None

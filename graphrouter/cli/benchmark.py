@@ -89,7 +89,7 @@ def benchmark(
     with show_working("Loading libraries"):
         from graphrouter.bench.evaluation.benchmark import (
             collect,
-            lacking,
+            find_missing,
             plan_benchmark,
             write_results,
         )
@@ -116,7 +116,7 @@ def benchmark(
         tracking, f"benchmark {', '.join(plan.names.values())}", command="benchmark"
     ) as tracked:
         _run(plan, out, jobs)
-        missing = lacking(plan)
+        missing = find_missing(plan)
         if len(missing) == len(plan.names):
             print_error(_explain_no_result(missing))
             raise typer.Exit(1)

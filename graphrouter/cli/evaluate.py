@@ -149,11 +149,11 @@ def evaluate(
 
 
 def _perturb(router: GraphRouter, seed_run: SeedRun, *, draws: int, seed: int) -> RobustnessReport:
-    from graphrouter.bench.evaluation.robustness import easy_queries, measure_robustness
+    from graphrouter.bench.evaluation.robustness import find_easy_queries, measure_robustness
 
     evaluation_set = seed_run.evaluation_set
     with show_working("Perturbing the prompts"):
-        easy = easy_queries(evaluation_set.observed.effect, evaluation_set.observed.cost_usd)
+        easy = find_easy_queries(evaluation_set.observed.effect, evaluation_set.observed.cost_usd)
         return measure_robustness(
             router,
             evaluation_set.prompts,

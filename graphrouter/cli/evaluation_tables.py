@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphrouter.bench.evaluation import METRICS, Evaluation, build_table
+from graphrouter.bench.evaluation.conclusion import Mark, find_mark
 from graphrouter.bench.evaluation.families import Metric
 from graphrouter.bench.evaluation.results import SettingName, SettingResult
-from graphrouter.bench.evaluation.table import Mark, mark_of
 from graphrouter.cli.console import console
 from graphrouter.cli.render import format_number, make_table, say, show_table
 
@@ -122,7 +122,7 @@ def _format_figure(result: SettingResult, name: str, metric: Metric) -> Text:
     if not np.isfinite(value):
         return Text("- ")
     difference = result.paired.get(name, {}).get(metric.name)
-    mark = "" if difference is None else mark_of(difference, metric)
+    mark = "" if difference is None else find_mark(difference, metric)
     text = format(value, ".1%" if metric.is_share else ".4f")
     return Text(f"{text}{'*' if mark else ' '}", style=_STYLES[mark])
 

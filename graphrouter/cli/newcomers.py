@@ -101,10 +101,10 @@ def benchmark_newcomers(
     with show_working("Loading libraries"):
         from graphrouter.bench.evaluation.newcomers import (
             collect,
-            failures,
+            find_failures,
+            give_verdict,
             parse_shots,
             plan_newcomers,
-            verdict,
         )
         from graphrouter.config import load_config
 
@@ -124,7 +124,7 @@ def benchmark_newcomers(
         )
     out.mkdir(parents=True, exist_ok=True)
     _run(plan, out, jobs)
-    reason = failures(plan).get("graphrouter")
+    reason = find_failures(plan).get("graphrouter")
     if reason is not None:
         print_error(
             f"graphrouter has no result: {reason.rstrip('.')}. Mend that, and run the same "
@@ -153,7 +153,7 @@ def benchmark_newcomers(
         print_json(found.to_json())
         return
     _show(found)
-    say(verdict(found), style="bold")
+    say(give_verdict(found), style="bold")
     say()
     for file in files:
         say_line(f"Wrote {file}")
@@ -195,11 +195,11 @@ def _show(found: NewcomerEvaluation) -> None:
 
     As many side by side as fit.
     """
-    from graphrouter.bench.evaluation.newcomers.newcomer_tables import LOG_LOSS, title_of
+    from graphrouter.bench.evaluation.newcomers.newcomer_tables import LOG_LOSS, choose_title
 
     splits = f"{len(found.seeds)} {'seed' if len(found.seeds) == 1 else 'seeds'}"
     title = (
-        f"{found.dataset}: {title_of(LOG_LOSS, found).lower()} after k outcomes, "
+        f"{found.dataset}: {choose_title(LOG_LOSS, found).lower()} after k outcomes, "
         f"{found.num_queries:,} test queries, {splits}"
     )
     at_once = max(1, (console.width - max(map(len, found.routers)) - 1) // _CHARS_A_FIGURE)
@@ -220,13 +220,13 @@ def _show(found: NewcomerEvaluation) -> None:
 
 
 def _show_shots(found: NewcomerEvaluation, labels: Sequence[str], title: str) -> None:
-    from graphrouter.bench.evaluation.newcomers.newcomer_tables import LOG_LOSS, mark_of
+    from graphrouter.bench.evaluation.newcomers.newcomer_tables import LOG_LOSS, find_mark
 
     table = make_table(title, "", *(f"{label} " for label in labels))
     table.columns[0].no_wrap = True
     for name in found.routers:
         figures = [found.figure(name, label, "log_loss").value for label in labels]
-        marks = [_MARKS[mark_of(found, name, label, LOG_LOSS)] for label in labels]
+        marks = [_MARKS[find_mark(found, name, label, LOG_LOSS)] for label in labels]
         cells = [
             f"{format_number(value, '.3f')}{mark}"
             for value, mark in zip(figures, marks, strict=True)

@@ -135,12 +135,12 @@ def tune(
     tracking = options.read_tracking(track, tracking_uri, experiment)
     with show_working("Loading libraries"):
         from graphrouter.bench.tuning.study import open_study
-        from graphrouter.bench.tuning.study_storage import sqlite_address
-        from graphrouter.bench.tuning.tuning_run import summarize, why_nothing
+        from graphrouter.bench.tuning.study_storage import build_sqlite_address
+        from graphrouter.bench.tuning.tuning_run import explain_failure, summarize
     plan = _plan(data, objective, space, config, overrides, is_shown=not as_json)
     if storage is None:
         out.mkdir(parents=True, exist_ok=True)
-    address = storage or sqlite_address(out / STUDY)
+    address = storage or build_sqlite_address(out / STUDY)
     opened = open_study(plan, storage=address, name=study or plan.data.dataset.name, seed=seed)
     words = ["tune", data, "--trials", str(trials), "--objective", objective, "--seed", str(seed)]
     words += [] if space is None else ["--space", str(space)]
@@ -157,7 +157,7 @@ def tune(
     else:
         show_result(result, files, out, data)
     if result.chosen is None:
-        print_error(why_nothing(result))
+        print_error(explain_failure(result))
         raise typer.Exit(1)
 
 
@@ -173,11 +173,11 @@ def _plan(
     """What the study is about; what can be refused is looked at before the data is read."""
     from graphrouter.bench.tuning.objectives import find_objectives
     from graphrouter.bench.tuning.plan import plan_tuning
-    from graphrouter.bench.tuning.search_space import default_space, load_space
+    from graphrouter.bench.tuning.search_space import build_default_space, load_space
     from graphrouter.config import load_config
 
     names = [each.name for each in find_objectives([word.strip() for word in objective.split(",")])]
-    chosen = default_space() if space is None else load_space(space)
+    chosen = build_default_space() if space is None else load_space(space)
     settings = load_config(config, overrides or [])
     chosen.start(settings)
     dataset, split = load_and_split(data, settings)
@@ -210,11 +210,11 @@ def _run(
     """Run trials until there are enough, with a progress bar, and tell each failure."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from graphrouter.bench.tuning.study import records_of
-    from graphrouter.bench.tuning.study_storage import shown
+    from graphrouter.bench.tuning.study import read_records
+    from graphrouter.bench.tuning.study_storage import hide_password
     from graphrouter.bench.tuning.trial_worker import run_trials
 
-    earlier = len(records_of(study, plan))
+    earlier = len(read_records(study, plan))
     if earlier:
         error_console.out(
             f"{earlier} of {max(num_trials, earlier)} trials are done already.", highlight=False
@@ -233,7 +233,7 @@ def _run(
             with guard_output():
                 for record in run_trials(study, plan, num_trials=num_trials):
                     bar.update(
-                        task, completed=len(records_of(study, plan)), description=_tell(record)
+                        task, completed=len(read_records(study, plan)), description=_tell(record)
                     )
                     _log_trial(tracked, record)
                     if record.state == "failed":
@@ -242,7 +242,7 @@ def _run(
                         )
     except KeyboardInterrupt:
         error_console.out(
-            f"What is finished is kept in {shown(address)}; the same command goes on from there.",
+            f"What is finished is kept in {hide_password(address)}; the same command goes on from there.",
             highlight=False,
         )
         raise
@@ -303,7 +303,7 @@ def _log_end(tracked: TrackedRun, result: TuningResult, files: list[Path]) -> No
 def _list_space(wanted: bool) -> None:
     if not wanted:
         return
-    from graphrouter.bench.tuning.search_space import default_space, space_yaml
+    from graphrouter.bench.tuning.search_space import build_default_space, write_space_yaml
 
-    console.out(space_yaml(default_space()).rstrip("\n"), highlight=False)
+    console.out(write_space_yaml(build_default_space()).rstrip("\n"), highlight=False)
     raise typer.Exit

@@ -25,8 +25,8 @@ import yaml
 import graphrouter as gr
 from graphrouter.bench.baselines import BASELINES, QUICK
 from graphrouter.bench.evaluation import METRICS
-from graphrouter.bench.evaluation.benchmark import Plan, results_table
-from graphrouter.bench.evaluation.benchmark.benchmark_run import cells_table
+from graphrouter.bench.evaluation.benchmark import Plan, build_results_table
+from graphrouter.bench.evaluation.benchmark.benchmark_run import build_cells_table
 from graphrouter.cli.app import app, run
 from graphrouter.config import TrainConfig, parse_config
 from graphrouter.data.columns import TABLES, list_columns
@@ -271,7 +271,7 @@ def test_commands_options_and_names_exist(page: Path) -> None:
         ("docs/baselines.md", {*BASELINES}),
         (
             "docs/benchmark.md",
-            {*results_table([]).columns, *cells_table(Plan((), {}, ROOT)).columns},
+            {*build_results_table([]).columns, *build_cells_table(Plan((), {}, ROOT)).columns},
         ),
         ("docs/artifact.md", {"manifest.json"}),
     ],

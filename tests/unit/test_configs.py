@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from graphrouter.bench.tuning.search_space import default_space, load_space, space_yaml
+from graphrouter.bench.tuning.search_space import build_default_space, load_space, write_space_yaml
 from graphrouter.cli.demo import make_demo_config
 from graphrouter.cli.settings import format_settings
 from graphrouter.config import TrainConfig, load_config, parse_config
@@ -38,8 +38,8 @@ def test_default_lists_every_setting_as_the_package_has_it() -> None:
 
 
 def test_search_space_is_the_default_one_as_the_package_has_it() -> None:
-    assert load_space(SPACE) == default_space()
-    assert SPACE.read_text(encoding="utf-8") == space_yaml(default_space()), (
+    assert load_space(SPACE) == build_default_space()
+    assert SPACE.read_text(encoding="utf-8") == write_space_yaml(build_default_space()), (
         "write it again with: graphrouter tune --list-space > configs/search_space.yaml"
     )
 

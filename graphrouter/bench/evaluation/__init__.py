@@ -7,7 +7,7 @@ from graphrouter.bench.evaluation.families import METRICS
 from graphrouter.bench.evaluation.hulls import area_log, upper_hull
 from graphrouter.bench.evaluation.results import Evaluation, SettingResult
 from graphrouter.bench.evaluation.robustness import RobustnessReport, measure_robustness
-from graphrouter.bench.evaluation.table import Table, build_table, verdict
+from graphrouter.bench.evaluation.table import Table, build_table, give_verdict
 
 __all__ = [
     "METRICS",
@@ -22,8 +22,8 @@ __all__ = [
     "collect_outputs",
     "conclude",
     "evaluate",
+    "give_verdict",
     "measure_robustness",
     "score_runs",
     "upper_hull",
-    "verdict",
 ]

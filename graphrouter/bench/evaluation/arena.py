@@ -20,7 +20,7 @@ CHEAPEST_USD, DEAREST_USD = 0.0044, 200.0
 _TOLERANCE = 1e-9
 NUM_OPTIMALITY_PARTS = 6
 _SOLVABLE, _OPTIMAL, _EFFECT, _BEST_EFFECT, _LEAST_USD, _USD = range(NUM_OPTIMALITY_PARTS)
-"""Columns of `optimality_parts`."""
+"""Columns of `collect_optimality_parts`."""
 
 
 def cost_score(cost_usd: FloatArray) -> FloatArray:
@@ -50,7 +50,7 @@ def arena_score(effect: FloatArray, cost_usd: FloatArray) -> FloatArray:
     return np.where(below == 0, 0.0, divide((1 + BETA) * effect * cheap, below))
 
 
-def optimality_parts(
+def collect_optimality_parts(
     effect: FloatArray,
     cost_usd: FloatArray,
     answered: BoolArray,

@@ -51,7 +51,7 @@ class Conclusion:
         return " ".join((self.sentence, *self.details))
 
 
-def mark_of(difference: Interval, metric: Metric) -> Mark:
+def find_mark(difference: Interval, metric: Metric) -> Mark:
     """Whether a difference is surely better, surely worse, or neither.
 
     The difference is the evaluated router minus a baseline.
@@ -66,12 +66,12 @@ def mark_of(difference: Interval, metric: Metric) -> Mark:
     return "better" if (difference.high < 0) == metric.lower_is_better else "worse"
 
 
-def cascades_among(names: Collection[str]) -> frozenset[str]:
+def find_cascades(names: Collection[str]) -> frozenset[str]:
     """Those of the names that are cascades: they look at answers of the models that they call."""
     return frozenset(name for name in names if name in BASELINES and BASELINES[name].reads_answers)
 
 
-def routing_metrics(result: SettingResult, router: str) -> tuple[str, ...]:
+def list_routing_metrics(result: SettingResult, router: str) -> tuple[str, ...]:
     """Names of the metrics by which the router's choices are measured.
 
     Empty when it has no figure for any.
@@ -100,12 +100,12 @@ def conclude(
     result, router = evaluation.settings[setting], evaluation.router
     excluded = {
         ORACLE,
-        *(cascades_among(result.paired) if sees_outcomes is None else sees_outcomes),
+        *(find_cascades(result.paired) if sees_outcomes is None else sees_outcomes),
     }
     rivals = [name for name in result.paired if name not in excluded]
     if not rivals:
         return Conclusion("open", f"{router} was compared with no baseline.")
-    compared = _Compared(result, router, rivals, PREDICTION, routing_metrics(result, router))
+    compared = _Compared(result, router, rivals, PREDICTION, list_routing_metrics(result, router))
     alternatives = [name for name in rivals if compared.is_equal(name)]
     found = _use_baseline(compared, alternatives) if alternatives else _use_router(compared)
     left_out = [name for name in result.paired if name in excluded - {ORACLE}]
@@ -113,19 +113,19 @@ def conclude(
         return found
     note = (
         f"Not counted, since {'it looks' if len(left_out) == 1 else 'they look'} at answers: "
-        f"{listed(left_out)}."
+        f"{join_names(left_out)}."
     )
     return Conclusion(found.kind, found.sentence, (*found.details, note), found.recommended)
 
 
-def listed(names: Sequence[str], *, at_most: int | None = NUM_NAMED) -> str:
+def join_names(names: Sequence[str], *, at_most: int | None = NUM_NAMED) -> str:
     """The names in one phrase.
 
     Of many, the first few and the count of at least two more. None for `at_most` names them all.
 
     Example:
-        >>> listed(["knn"]), listed(["knn", "rasch"]), listed(["a", "b", "c", "d"], at_most=2)
-        ('knn', 'knn and rasch', 'a, b and 2 more')
+        >>> join_names(["knn", "rasch"]), join_names(["a", "b", "c", "d"], at_most=2)
+        ('knn and rasch', 'a, b and 2 more')
     """
     shown = (
         list(names)
@@ -153,7 +153,7 @@ class _Compared(NamedTuple):
         None when none of them is known for both.
         """
         known = [m for m in metrics if np.isfinite(self.result.paired[name][m].value)]
-        marks = {mark_of(self.result.paired[name][m], METRICS[m]) for m in known} - {""}
+        marks = {find_mark(self.result.paired[name][m], METRICS[m]) for m in known} - {""}
         if not known:
             return None
         return marks.pop() if len(marks) == 1 else ""
@@ -227,7 +227,7 @@ def _use_baseline(compared: _Compared, alternatives: list[str]) -> Conclusion:
         details.append(f"{alternatives[0]} is simpler still and not beaten either.")
     others = [name for name in alternatives if name not in (chosen, alternatives[0])]
     if others:
-        details.append(f"Not beaten either: {listed(others)}.")
+        details.append(f"Not beaten either: {join_names(others)}.")
     return Conclusion("use_baseline", sentence, (*details, *_counts(compared)), chosen)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import numpy as np
 
 from graphrouter.bench.baselines.methods.cascades import Cascade
-from graphrouter.bench.evaluation.frontier import replay_trade_offs
+from graphrouter.bench.evaluation.frontier import list_replay_trade_offs
 from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
 from graphrouter.bench.observations import Observations
 from graphrouter.exceptions import DataError
@@ -99,7 +99,7 @@ class EvaluationSet:
     def _replay(self, router: Cascade, queries: Queries) -> Replayed:
         replays = [
             router.replay(queries, self.observed, trade_off=float(trade_off))
-            for trade_off in replay_trade_offs(self.cost_scale)
+            for trade_off in list_replay_trade_offs(self.cost_scale)
         ]
         cost, effect = (
             np.column_stack([getattr(collect_choices, part) for collect_choices in replays])

@@ -69,10 +69,10 @@ def sweep_frontier(
     pairs = np.isfinite(observed.effect) & np.isfinite(observed.cost_usd)
     divisor = num_queries if num_queries else np.nan
     cost, effect = sweep.cost_usd.sum(axis=0) / divisor, sweep.effect.sum(axis=0) / divisor
-    return Frontier(trade_off_grid(cost_scale), cost, effect, num_queries, int(pairs.sum()))
+    return Frontier(build_trade_off_grid(cost_scale), cost, effect, num_queries, int(pairs.sum()))
 
 
-def trade_off_grid(cost_scale: CostScale) -> FloatArray:
+def build_trade_off_grid(cost_scale: CostScale) -> FloatArray:
     """Trade-offs from 0 to infinity in effect per US dollar, (NUM_SWEPT,).
 
     They are dense where choices change.
@@ -85,17 +85,17 @@ def trade_off_grid(cost_scale: CostScale) -> FloatArray:
     return np.concatenate([[0.0], np.geomspace(0.01 / high, 10.0 / low, NUM_TRADE_OFFS), [np.inf]])
 
 
-def replay_trade_offs(cost_scale: CostScale) -> FloatArray:
+def list_replay_trade_offs(cost_scale: CostScale) -> FloatArray:
     """Trade-offs that a cascade is replayed at, (NUM_SWEPT + num_presets,).
 
-    Those of `trade_off_grid`, then the equivalents of the presets in order.
+    Those of `build_trade_off_grid`, then the equivalents of the presets in order.
 
     A preset weighs scaled cost; for costs within the bounds of the scale it ranks as the trade-off
     cost_weight / (effect_weight * (high_usd - low_usd)) does. Where no training outcome has a cost
     all are 0, since nothing can be weighed.
 
     Example:
-        >>> trade_offs = replay_trade_offs(CostScale(0.0, 0.5))
+        >>> trade_offs = list_replay_trade_offs(CostScale(0.0, 0.5))
         >>> len(trade_offs), trade_offs[-3:].tolist()  # performance_first, balanced, cost_first
         (53, [0.0, 2.0, 8.0])
     """
@@ -107,7 +107,7 @@ def replay_trade_offs(cost_scale: CostScale) -> FloatArray:
         cost_weight / (effect_weight * width) if width > 0 else 0.0
         for effect_weight, cost_weight in PRESETS.values()
     ]
-    return np.concatenate([trade_off_grid(cost_scale), presets])
+    return np.concatenate([build_trade_off_grid(cost_scale), presets])
 
 
 def sweep_output(
@@ -129,7 +129,7 @@ def sweep_output(
     replayed = output.replayed
     if replayed is not None:
         return Sweep(replayed.cost_usd[:, which], replayed.effect[:, which], replayed.answered)
-    return sweep_predictions(output.predictions, observed, trade_off_grid(cost_scale)[which])
+    return sweep_predictions(output.predictions, observed, build_trade_off_grid(cost_scale)[which])
 
 
 def sweep_predictions(

@@ -52,20 +52,21 @@ class FromSums(Generic[Made]):
         return lambda sums: read(self(sums))
 
 
-def mean_of_pairs(values: FloatArray) -> Statistic:
+def average_pairs(values: FloatArray) -> Statistic:
     """The mean over all entries that are not NaN of an array with a row a query."""
     values = values.reshape(len(values), -1)
     return Statistic(
-        np.column_stack([np.nansum(values, axis=1), np.isfinite(values).sum(axis=1)]), ratio_of_two
+        np.column_stack([np.nansum(values, axis=1), np.isfinite(values).sum(axis=1)]),
+        divide_first_two,
     )
 
 
-def ratio_of_two(sums: FloatArray) -> FloatArray:
+def divide_first_two(sums: FloatArray) -> FloatArray:
     """The first sum over the second, (num_draws,)."""
     return divide(sums[:, 0], sums[:, 1])
 
 
-def means_of_sums(sums: FloatArray) -> FloatArray:
+def divide_by_count(sums: FloatArray) -> FloatArray:
     """Every sum over the first one, which counts the queries.
 
     From (num_draws, num_parts) to (num_draws, num_parts - 1).
@@ -73,7 +74,7 @@ def means_of_sums(sums: FloatArray) -> FloatArray:
     return divide(sums[:, 1:], np.broadcast_to(sums[:, :1], sums[:, 1:].shape))
 
 
-def why_no_costs(evaluation_set: EvaluationSet) -> str | None:
+def explain_no_costs(evaluation_set: EvaluationSet) -> str | None:
     """Why nothing that weighs cost can be measured; None when it can."""
     if not evaluation_set.cost_scale.is_known:
         return "no training outcome has a cost"

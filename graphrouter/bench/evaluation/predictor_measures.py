@@ -6,7 +6,7 @@ import numpy as np
 
 from graphrouter.bench.evaluation.bootstrap import Statistic
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
-from graphrouter.bench.evaluation.measures import Measures, mean_of_pairs
+from graphrouter.bench.evaluation.measures import Measures, average_pairs
 from graphrouter.bench.evaluation.metrics import (
     brier_of_pairs,
     kendall_tau_of_queries,
@@ -29,10 +29,10 @@ def measure_effect(
         evaluation_set.observed.effect,
     )
     return {
-        "log_loss": mean_of_pairs(log_loss_of_pairs(expected, observed)),
-        "brier": mean_of_pairs(brier_of_pairs(expected, observed)),
+        "log_loss": average_pairs(log_loss_of_pairs(expected, observed)),
+        "brier": average_pairs(brier_of_pairs(expected, observed)),
         "ece": Statistic(calibration_sums(expected, observed), calibration_error_of_sums),
-        "kendall_tau": mean_of_pairs(kendall_tau_of_queries(expected, observed)),
+        "kendall_tau": average_pairs(kendall_tau_of_queries(expected, observed)),
     }
 
 
@@ -47,7 +47,7 @@ def measure_log_rmse(
 ) -> Measures:
     """Root mean square error of the log of a predicted amount."""
     expected = np.where(usable, getattr(predictions, quantity), np.nan)
-    squares = mean_of_pairs(
+    squares = average_pairs(
         log_error_of_pairs(expected, getattr(evaluation_set.observed, quantity), floor=floor) ** 2
     )
     return {name: Statistic(squares.parts, lambda sums: np.sqrt(squares.finish(sums)))}

@@ -21,14 +21,14 @@ class References(NamedTuple):
     """(num_queries,) effect of the best observed model."""
 
 
-def references(effect: FloatArray) -> References:
+def find_references(effect: FloatArray) -> References:
     """Effect of random choice and of the oracle among the observed models.
 
     Args:
         effect: (num_queries, num_models), in [0, 1], NaN = not observed.
 
     Example:
-        >>> found = references(np.array([[1.0, 0.0], [0.5, np.nan]]))
+        >>> found = find_references(np.array([[1.0, 0.0], [0.5, np.nan]]))
         >>> found.random.tolist(), found.oracle.tolist()
         ([0.5, 0.5], [1.0, 0.5])
     """

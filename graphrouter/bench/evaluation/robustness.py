@@ -128,7 +128,7 @@ class RobustnessReport:
         }
 
 
-def easy_queries(effect: FloatArray, cost_usd: FloatArray) -> BoolArray:
+def find_easy_queries(effect: FloatArray, cost_usd: FloatArray) -> BoolArray:
     """Which queries the cheapest model solved, (num_queries,).
 
     Sending these to a dear model is waste.
@@ -145,7 +145,7 @@ def easy_queries(effect: FloatArray, cost_usd: FloatArray) -> BoolArray:
 
     Example:
         >>> effect = np.array([[1.0, 1.0], [0.0, 1.0], [np.nan, 1.0]])
-        >>> easy_queries(effect, np.array([[0.1, 0.9], [0.1, 0.9], [np.nan, 0.9]])).tolist()
+        >>> find_easy_queries(effect, np.array([[0.1, 0.9], [0.1, 0.9], [np.nan, 0.9]])).tolist()
         [True, False, False]
     """
     if effect.ndim != 2 or effect.shape != cost_usd.shape:
@@ -181,7 +181,7 @@ def measure_robustness(
         queries: Prompts, or `Queries`; best ones that the router was not fitted on.
         tasks: Task of each prompt where known.
         policy: The weights, or `usd_per_effect`; without it, those that `Router.route` takes.
-        is_easy: (num_queries,) queries that the cheapest model solves, as `easy_queries` finds
+        is_easy: (num_queries,) queries that the cheapest model solves, as `find_easy_queries` finds
             them.
         seed: Of the perturbations and of the bootstrap.
         num_draws: Bootstrap draws of prompts, equal texts together; 0 gives undefined intervals.

@@ -28,13 +28,13 @@ from graphrouter.bench.evaluation.measures import (
     FromSums,
     Measures,
     Unmeasured,
-    means_of_sums,
-    ratio_of_two,
-    why_no_costs,
+    divide_by_count,
+    divide_first_two,
+    explain_no_costs,
 )
 from graphrouter.bench.evaluation.relative import (
     entropy_of_counts,
-    references,
+    find_references,
     relative_gain,
     relative_gap,
 )
@@ -76,15 +76,15 @@ def choose_by_preset(
             output.replayed.cost_usd[:, column],
             output.replayed.answered,
         )
-    chooser = Chooser.among_observed(output.predictions, *weighed(evaluation_set, preset))
-    utility = preset_utility(evaluation_set, output, preset)
+    chooser = Chooser.among_observed(output.predictions, *select_weighed(evaluation_set, preset))
+    utility = compute_preset_utility(evaluation_set, output, preset)
     effect, cost = chooser.collect(
         utility, evaluation_set.observed.effect, evaluation_set.observed.cost_usd
     )
     return Chosen(effect, cost, chooser.has_choice)
 
 
-def preset_utility(
+def compute_preset_utility(
     evaluation_set: EvaluationSet, output: RouterOutput, preset: PresetName
 ) -> FloatArray:
     """What the router maximises in a preset, (num_queries, num_models); NaN = unknown."""
@@ -96,7 +96,7 @@ def preset_utility(
     )
 
 
-def weighed(evaluation_set: EvaluationSet, preset: PresetName) -> tuple[FloatArray, ...]:
+def select_weighed(evaluation_set: EvaluationSet, preset: PresetName) -> tuple[FloatArray, ...]:
     """What must have been observed of a pair that the preset may choose.
 
     (num_queries, num_models) each.
@@ -114,7 +114,7 @@ def measure_rewards(evaluation_set: EvaluationSet, output: RouterOutput) -> Meas
     measures: dict[str, Statistic | Unmeasured] = {}
     for preset in PRESETS:
         policy = Policy.preset(preset)
-        reason = why_no_costs(evaluation_set) if policy.needs_cost else None
+        reason = explain_no_costs(evaluation_set) if policy.needs_cost else None
         if reason is not None:
             measures[f"reward_{preset}"] = Unmeasured(reason)
             continue
@@ -125,7 +125,7 @@ def measure_rewards(evaluation_set: EvaluationSet, output: RouterOutput) -> Meas
             0.0,
         )
         measures[f"reward_{preset}"] = Statistic(
-            np.column_stack([reward, chosen.answered]), ratio_of_two
+            np.column_stack([reward, chosen.answered]), divide_first_two
         )
     return measures
 
@@ -168,7 +168,7 @@ OF_FRONTIER: dict[str, Callable[[FrontierDraws], FloatArray]] = {
 
 def measure_frontier(evaluation_set: EvaluationSet, output: RouterOutput) -> Measures:
     """All figures of the frontier."""
-    reason = why_no_costs(evaluation_set)
+    reason = explain_no_costs(evaluation_set)
     if reason is not None or evaluation_set.best_single is None:
         return {name: Unmeasured(reason or NEEDS_BEST_SINGLE) for name in OF_FRONTIER}
     sweep = sweep_output(output, evaluation_set.observed, cost_scale=evaluation_set.cost_scale)
@@ -188,7 +188,7 @@ def measure_frontier(evaluation_set: EvaluationSet, output: RouterOutput) -> Mea
 
 def _frontier_draws(sums: FloatArray) -> FrontierDraws:
     """From sums in the column order of `measure_frontier`."""
-    means = means_of_sums(sums)
+    means = divide_by_count(sums)
     best_usd, cheapest_usd, best_effect, cheapest_effect, dearest_usd = means[:, :5].T
     cost, effect = np.split(means[:, 5:], 2, axis=1)
     hull = upper_hull(
@@ -202,7 +202,7 @@ def measure_gains(evaluation_set: EvaluationSet, output: RouterOutput) -> Measur
     chosen = choose_by_preset(evaluation_set, output, "performance_first")
     random, oracle = (
         np.where(chosen.answered, values, 0)
-        for values in references(evaluation_set.observed.effect)
+        for values in find_references(evaluation_set.observed.effect)
     )
     parts = np.column_stack([chosen.effect, random, oracle])
     measures: dict[str, Statistic | Unmeasured] = {
@@ -233,7 +233,7 @@ def measure_spread(evaluation_set: EvaluationSet, output: RouterOutput) -> Measu
     if output.replayed is not None:
         return {"choice_entropy": Unmeasured("a cascade calls several models for a query")}
     chooser = Chooser.among_observed(output.predictions, evaluation_set.observed.effect)
-    columns = chooser.choose(preset_utility(evaluation_set, output, "performance_first"))
+    columns = chooser.choose(compute_preset_utility(evaluation_set, output, "performance_first"))
     return {
         "choice_entropy": Statistic(
             np.eye(len(evaluation_set.models))[columns] * chooser.has_choice[:, None],
@@ -265,10 +265,10 @@ def measure_two_models(evaluation_set: EvaluationSet, output: RouterOutput) -> M
         return {name: Unmeasured(reason) for name in OF_CALL_CURVE}
     expected, observed = output.predictions.effect, evaluation_set.observed.effect
     margin = expected[:, pair.strong] - expected[:, pair.weak]
-    parts = two_models.curve_parts(
+    parts = two_models.collect_curve_parts(
         margin, weak=observed[:, pair.weak], strong=observed[:, pair.strong]
     )
-    curve = FromSums(two_models.curve_of_sums)
+    curve = FromSums(two_models.build_curve)
     return {name: Statistic(parts, curve.figure(read)) for name, read in OF_CALL_CURVE.items()}
 
 
@@ -285,11 +285,11 @@ OF_ARENA: dict[str, Callable[[FloatArray], FloatArray]] = {
 
 def measure_arena(evaluation_set: EvaluationSet, output: RouterOutput) -> Measures:
     """RouterArena's score and its optimality parts at the choices of the balanced preset."""
-    reason = why_no_costs(evaluation_set)
+    reason = explain_no_costs(evaluation_set)
     if reason is not None:
         return {name: Unmeasured(reason) for name in OF_ARENA}
     chosen, observed = choose_by_preset(evaluation_set, output, "balanced"), evaluation_set.observed
-    optimality = arena.optimality_parts(
+    optimality = arena.collect_optimality_parts(
         chosen.effect,
         chosen.cost_usd,
         chosen.answered,
@@ -311,7 +311,7 @@ def measure_joint(
         evaluation_set: The queries and what was observed of them.
         outputs: Those compared, by name; the oracle, which nobody reaches, is not one of them.
     """
-    reason = why_no_costs(evaluation_set)
+    reason = explain_no_costs(evaluation_set)
     if reason is not None or evaluation_set.best_single is None:
         return {name: {"pareto_dist": Unmeasured(reason or NEEDS_BEST_SINGLE)} for name in outputs}
     blocks = []
@@ -338,8 +338,8 @@ def _joint_distances(sums: FloatArray, num_outputs: int) -> FloatArray:
     From sums of `measure_joint`.
     """
     width = 1 + 2 * len(JOINT_POINTS)
-    blocks = [means_of_sums(sums[:, i * width : (i + 1) * width]) for i in range(num_outputs)]
-    singles = means_of_sums(sums[:, num_outputs * width :])
+    blocks = [divide_by_count(sums[:, i * width : (i + 1) * width]) for i in range(num_outputs)]
+    singles = divide_by_count(sums[:, num_outputs * width :])
     points = [np.split(block, 2, axis=1) for block in [*blocks, singles]]
     hull = upper_hull(*(np.hstack([point[axis] for point in points]) for axis in (0, 1)))
     distances = [

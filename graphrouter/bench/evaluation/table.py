@@ -11,11 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphrouter.bench.evaluation.bootstrap import Interval
-from graphrouter.bench.evaluation.conclusion import Mark, conclude, listed, mark_of
+from graphrouter.bench.evaluation.conclusion import Mark, conclude, find_mark, join_names
 from graphrouter.bench.evaluation.families import METRICS, Metric
 from graphrouter.bench.evaluation.results import Evaluation, SettingName, SettingResult
-
-__all__ = ["Cell", "Mark", "Row", "Table", "build_table", "explain_gaps", "mark_of", "verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +101,11 @@ def build_table(
         metrics=tuple(shown),
         rows=tuple(rows),
         notes=_notes(evaluation, result, [metric for metric in wanted if metric not in shown]),
-        verdict=verdict(evaluation, setting=setting),
+        verdict=give_verdict(evaluation, setting=setting),
     )
 
 
-def verdict(
+def give_verdict(
     evaluation: Evaluation,
     *,
     setting: SettingName = "task_known",
@@ -138,7 +136,7 @@ def explain_gaps(result: SettingResult, metrics: Sequence[Metric]) -> tuple[str,
             titles = tuple(title for title, its_reason in reasons.items() if its_reason == reason)
             alike.setdefault((reason, titles), []).append(name)
     return tuple(
-        f"No {listed(titles, at_most=None)} for {listed(names, at_most=None)}: {reason}."
+        f"No {join_names(titles, at_most=None)} for {join_names(names, at_most=None)}: {reason}."
         for (reason, titles), names in alike.items()
     )
 
@@ -150,7 +148,7 @@ def _cell(result: SettingResult, name: str, metric: Metric) -> Cell:
     if difference is None or not np.isfinite(difference.value):
         return Cell(value, interval, number=found.value)
     text = " ".join(_figure(difference, metric, sign="+")).rstrip()
-    return Cell(value, interval, text, mark_of(difference, metric), found.value)
+    return Cell(value, interval, text, find_mark(difference, metric), found.value)
 
 
 def _figure(interval: Interval, metric: Metric, *, sign: str = "") -> tuple[str, str]:
@@ -180,5 +178,5 @@ def _notes(evaluation: Evaluation, result: SettingResult, hidden: list[Metric]) 
     }
     for reason in sorted(set(reasons.values())):
         titles = [title for title, its_reason in reasons.items() if its_reason == reason]
-        notes.append(f"Not shown: {listed(titles, at_most=None)} ({reason}).")
+        notes.append(f"Not shown: {join_names(titles, at_most=None)} ({reason}).")
     return tuple(notes)

@@ -55,7 +55,7 @@ def pick_pair(best_single: Predictions) -> ModelPair | None:
     return ModelPair(strong, weak) if np.isfinite(others[weak]) else None
 
 
-def curve_parts(
+def collect_curve_parts(
     margin: FloatArray, *, weak: FloatArray, strong: FloatArray, num_steps: int = NUM_STEPS
 ) -> FloatArray:
     """What each query adds to the curve, (num_queries, 1 + 2 * num_steps).
@@ -89,8 +89,11 @@ def curve_parts(
     return parts
 
 
-def curve_of_sums(sums: FloatArray) -> CallCurve:
-    """The curve from sums of `curve_parts`, (..., 1 + 2 * num_steps); NaN without any query."""
+def build_curve(sums: FloatArray) -> CallCurve:
+    """The curve from sums of `collect_curve_parts`, (..., 1 + 2 * num_steps).
+
+    NaN without any query.
+    """
     weak, (count, gain) = sums[..., :1], np.split(sums[..., 1:], 2, axis=-1)
     start = np.zeros(weak.shape)
     calls, total = (

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graphrouter.bench.tuning.objectives import Objective, find_objectives
-from graphrouter.bench.tuning.search_space import SearchSpace, Value, default_space
+from graphrouter.bench.tuning.search_space import SearchSpace, Value, build_default_space
 from graphrouter.bench.tuning.tuning_data import TuningData
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, split_dataset
@@ -65,7 +65,7 @@ def plan_tuning(
             "several workers on one study."
         )
     wanted = find_objectives(objectives)
-    chosen = space or default_space()
+    chosen = space or build_default_space()
     start = chosen.start(settings)
     prepared = TuningData(data, split or split_dataset(data, settings.split), settings)
     prepared.prepare(settings.encoder)

@@ -67,12 +67,12 @@ class TrialSeededSampler(BaseSampler):
         self._tpe.after_trial(study, trial, state, values)
 
 
-def distributions_of(space: SearchSpace) -> dict[str, BaseDistribution]:
+def build_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     """The space in Optuna's terms.
 
     Example:
         >>> from graphrouter.bench.tuning.search_space import FloatRange
-        >>> distributions_of(SearchSpace.of({"network.dropout": FloatRange(low=0.1, high=0.5)}))
+        >>> build_distributions(SearchSpace.of({"network.dropout": FloatRange(low=0.1, high=0.5)}))
         {'network.dropout': FloatDistribution(high=0.5, log=False, low=0.1, step=None)}
     """
     return {key: _distribution(each) for key, each in space.ranges.items()}

@@ -206,7 +206,7 @@ class SearchSpace:
         return {key: each.model_dump(mode="json") for key, each in self.ranges.items()}
 
 
-def default_space() -> SearchSpace:
+def build_default_space() -> SearchSpace:
     """What is tuned unless told otherwise.
 
     Settings that may matter from one dataset to the next, within reasonable bounds.
@@ -216,7 +216,7 @@ def default_space() -> SearchSpace:
     badly; and `hide_task` decides for which of two settings the network is trained.
 
     Example:
-        >>> len(default_space().ranges)
+        >>> len(build_default_space().ranges)
         12
     """
     return SearchSpace.of(
@@ -270,7 +270,7 @@ def parse_space(values: Any, *, source: str = "search space") -> SearchSpace:
     )
 
 
-def space_yaml(space: SearchSpace) -> str:
+def write_space_yaml(space: SearchSpace) -> str:
     """The space as YAML with a comment on every line; reading it gives the same space."""
     return "\n".join([_HEADER, *_lines(space)]) + "\n"
 

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from graphrouter import __version__
 from graphrouter.bench.tuning.plan import TuningPlan
 from graphrouter.bench.tuning.sampling import TrialSeededSampler
-from graphrouter.bench.tuning.study_storage import open_storage, shown
+from graphrouter.bench.tuning.study_storage import hide_password, open_storage
 from graphrouter.bench.tuning.trial_records import EpochFigures, TrialRecord
 from graphrouter.bench.tuning.trial_records import TrialState as State
 from graphrouter.exceptions import ConfigError
@@ -63,7 +63,7 @@ def open_study(plan: TuningPlan, *, storage: str | None, name: str, seed: int) -
         ConfigError: The storage cannot be opened, or the study of that name is about something
             else.
     """
-    with quiet_optuna():
+    with silence_optuna():
         place = open_storage(storage)
         sampler = TrialSeededSampler(seed)
         pruner = MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARM_UP_EPOCHS)
@@ -80,14 +80,16 @@ def open_study(plan: TuningPlan, *, storage: str | None, name: str, seed: int) -
             study = optuna.load_study(
                 study_name=name, storage=place, sampler=sampler, pruner=pruner
             )
-            _check_identity(study, plan, shown(storage))
+            _check_identity(study, plan, hide_password(storage))
         else:
             study.enqueue_trial(dict(plan.start), user_attrs={IS_START: True})
-            study.set_user_attr(IDENTITY, identity_of(plan))  # last: with it the study is whole
+            study.set_user_attr(
+                IDENTITY, describe_identity(plan)
+            )  # last: with it the study is whole
     return study
 
 
-def identity_of(plan: TuningPlan) -> dict[str, Any]:
+def describe_identity(plan: TuningPlan) -> dict[str, Any]:
     """All that the values of a study depend on, as plain values."""
     split = [plan.data.split.train, plan.data.split.validation, plan.data.split.held_out_models]
     return {
@@ -110,7 +112,7 @@ def _check_identity(study: Study, plan: TuningPlan, place: str) -> None:
             f"{where} was not made by graphrouter tune, or not to its end. Choose another name "
             "for the study."
         )
-    difference = _first_difference(_flat(identity_of(plan)), _flat(theirs))
+    difference = _first_difference(_flat(describe_identity(plan)), _flat(theirs))
     if difference is not None:
         raise ConfigError(
             f"{where} is about something else: {difference}. Its trials cannot be compared with "
@@ -142,17 +144,17 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def records_of(study: Study, plan: TuningPlan) -> tuple[TrialRecord, ...]:
+def read_records(study: Study, plan: TuningPlan) -> tuple[TrialRecord, ...]:
     """The finished trials, those of other workers too, without those that were given up."""
     trials = (
         trial
         for trial in study.get_trials(deepcopy=False)
         if trial.state in _STATES and not is_given_up(trial)
     )
-    return tuple(record_of(trial, plan) for trial in trials)
+    return tuple(read_record(trial, plan) for trial in trials)
 
 
-def record_of(trial: FrozenTrial, plan: TuningPlan) -> TrialRecord:
+def read_record(trial: FrozenTrial, plan: TuningPlan) -> TrialRecord:
     """A finished trial as plain values."""
     values = trial.values if trial.state == TrialState.COMPLETE else ()
     attributes = trial.user_attrs
@@ -174,7 +176,7 @@ def is_given_up(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.FAIL and MESSAGE not in trial.user_attrs
 
 
-def num_begun(study: Study, *, before: int | None = None) -> int:
+def count_begun(study: Study, *, before: int | None = None) -> int:
     """How many trials have begun or ended and count.
 
     `before`: those with a smaller number, those that wait too.
@@ -185,7 +187,7 @@ def num_begun(study: Study, *, before: int | None = None) -> int:
     return sum(trial.number < before for trial in trials)
 
 
-def num_running(study: Study) -> int:
+def count_running(study: Study) -> int:
     """How many trials are running, here or elsewhere."""
     return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
@@ -221,7 +223,7 @@ def give_up_lost(study: Study) -> None:
 
 
 @contextmanager
-def quiet_optuna() -> Iterator[None]:
+def silence_optuna() -> Iterator[None]:
     """Keeps Optuna's line for every trial away: whoever runs trials says what there is to say."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -231,7 +233,7 @@ def quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(level)
 
 
-def importances_of(study: Study, plan: TuningPlan) -> dict[str, dict[str, float]]:
+def measure_importances(study: Study, plan: TuningPlan) -> dict[str, dict[str, float]]:
     """Share of each setting in the variance of each objective over the space, largest first.
 
     None with too few trials.

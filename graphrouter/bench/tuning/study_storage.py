@@ -50,7 +50,7 @@ def open_storage(address: str | None) -> BaseStorage:
         return _open_database(url)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise ConfigError(
-            f"The storage {shown(address)} needs a driver that is not there: "
+            f"The storage {hide_password(address)} needs a driver that is not there: "
             f"{_first_line(error)}. {_EXPECTED}"
         ) from None
     except (DBAPIError, RuntimeError) as error:
@@ -58,15 +58,15 @@ def open_storage(address: str | None) -> BaseStorage:
             error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
         )
         raise ConfigError(
-            f"The storage {shown(address)} cannot be opened: {reason}. {_EXPECTED}"
+            f"The storage {hide_password(address)} cannot be opened: {reason}. {_EXPECTED}"
         ) from None
 
 
-def sqlite_address(file: Path) -> str:
+def build_sqlite_address(file: Path) -> str:
     """The address of a database in one file.
 
     Example:
-        >>> sqlite_address(Path("tuning/study.sqlite3"))
+        >>> build_sqlite_address(Path("tuning/study.sqlite3"))
         'sqlite:///tuning/study.sqlite3'
     """
     return URL.create(
@@ -74,11 +74,11 @@ def sqlite_address(file: Path) -> str:
     ).render_as_string()  # odd characters of the path are quoted
 
 
-def shown(address: str | None) -> str:
+def hide_password(address: str | None) -> str:
     """The address as people may read it: without a password.
 
     Example:
-        >>> shown("postgresql://me:secret@host/studies")
+        >>> hide_password("postgresql://me:secret@host/studies")
         'postgresql://me:***@host/studies'
     """
     if address is None:

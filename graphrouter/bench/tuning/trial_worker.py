@@ -16,19 +16,19 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from optuna_integration import PyTorchLightningPruningCallback  # type: ignore[import-untyped]
 
 from graphrouter.bench.tuning.plan import TuningPlan
-from graphrouter.bench.tuning.sampling import distributions_of
+from graphrouter.bench.tuning.sampling import build_distributions
 from graphrouter.bench.tuning.study import (
     EPOCHS,
     IS_START,
     MESSAGE,
     METRICS,
     SEEN_AT,
+    count_begun,
     drop,
     give_up,
     give_up_lost,
-    num_begun,
-    quiet_optuna,
-    record_of,
+    read_record,
+    silence_optuna,
 )
 from graphrouter.bench.tuning.trial_records import EpochFigures, TrialRecord
 from graphrouter.exceptions import ConfigError, EncoderError, TrainingError
@@ -69,7 +69,7 @@ def run_trials(study: Study, plan: TuningPlan, *, num_trials: int) -> Iterator[T
         num_trials: How many trials the study shall have, those of earlier runs included.
     """
     while True:
-        with quiet_optuna():
+        with silence_optuna():
             record = _run_next(study, plan, num_trials)
         if record is None:
             return
@@ -79,17 +79,17 @@ def run_trials(study: Study, plan: TuningPlan, *, num_trials: int) -> Iterator[T
 def _run_next(study: Study, plan: TuningPlan, num_trials: int) -> TrialRecord | None:
     """The next trial, finished; None when all have begun."""
     give_up_lost(study)
-    if num_begun(study) >= num_trials:
+    if count_begun(study) >= num_trials:
         return None
-    trial = study.ask(distributions_of(plan.space))
+    trial = study.ask(build_distributions(plan.space))
     if (
-        num_begun(study, before=trial.number) >= num_trials
+        count_begun(study, before=trial.number) >= num_trials
     ):  # another worker has begun the last one at the same moment
         drop(study, trial.number)
         return None
     with _alive(trial):
         _run(study, trial, plan)
-    return record_of(_frozen(study, trial), plan)
+    return read_record(_frozen(study, trial), plan)
 
 
 def _frozen(study: Study, trial: Trial) -> FrozenTrial:

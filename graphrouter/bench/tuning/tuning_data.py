@@ -12,7 +12,7 @@ import torch
 from graphrouter.bench.baselines.methods.means import BestSingle
 from graphrouter.bench.evaluation.bootstrap import Statistic
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet, align
-from graphrouter.bench.evaluation.measures import why_no_costs
+from graphrouter.bench.evaluation.measures import explain_no_costs
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.bench.evaluation.routing_measures import measure_frontier
 from graphrouter.config import EncoderConfig, TrainConfig
@@ -99,7 +99,7 @@ class TuningData:
         Raises:
             NotApplicableError: No costs are recorded, or best single and cheapest model are one.
         """
-        reason = why_no_costs(self.evaluation_set)
+        reason = explain_no_costs(self.evaluation_set)
         if reason is not None:
             raise NotApplicableError(
                 f"The objective area needs recorded costs: {reason} in {self.dataset.name!r}. "

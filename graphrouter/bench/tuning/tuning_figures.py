@@ -10,9 +10,9 @@ from graphrouter.bench.evaluation.report.plots import (
     GREY,
     INK,
     Figure,
-    base_axis,
-    base_layout,
-    plain,
+    build_axis,
+    build_layout,
+    escape_html,
 )
 from graphrouter.bench.tuning.objectives import Objective
 from graphrouter.bench.tuning.search_space import Choice, Range, Value
@@ -24,7 +24,7 @@ _PALE = (0xD5, 0xDA, 0xE1)
 _STRONG = (0x0B, 0x53, 0x94)
 
 
-def history_figure(result: TuningResult, objective: Objective) -> Figure:
+def draw_history(result: TuningResult, objective: Objective) -> Figure:
     """The value of each trial in order, and the best so far."""
     done = result.completed
     values = [trial.values[objective.name] for trial in done]
@@ -43,14 +43,14 @@ def history_figure(result: TuningResult, objective: Objective) -> Figure:
     }
     points = _points(done, "trials", x=numbers, y=values, texts=_texts(result, done))
     layout = {
-        **base_layout(height=_HEIGHT),
-        "xaxis": base_axis("trial"),
-        "yaxis": base_axis(f"validation {objective.title}"),
+        **build_layout(height=_HEIGHT),
+        "xaxis": build_axis("trial"),
+        "yaxis": build_axis(f"validation {objective.title}"),
     }
     return {"data": [line, points, *_marked(result, "number", objective)], "layout": layout}
 
 
-def front_figure(result: TuningResult) -> Figure:
+def draw_front(result: TuningResult) -> Figure:
     """The first two objectives against each other, the Pareto front as a line."""
     across, up = result.objectives[:2]
     front = sorted(result.front, key=lambda trial: trial.values[across.name])
@@ -69,38 +69,38 @@ def front_figure(result: TuningResult) -> Figure:
         f"{each.title} {'↓' if each.direction == 'minimize' else '↑'}" for each in (across, up)
     ]
     layout = {
-        **base_layout(height=_HEIGHT),
-        "xaxis": base_axis(titles[0]),
-        "yaxis": base_axis(titles[1]),
+        **build_layout(height=_HEIGHT),
+        "xaxis": build_axis(titles[0]),
+        "yaxis": build_axis(titles[1]),
     }
     return {"data": [line, points, *_marked(result, across.name, up)], "layout": layout}
 
 
-def importance_figure(shares: Mapping[str, float]) -> Figure:
+def draw_importances(shares: Mapping[str, float]) -> Figure:
     """Share of each setting, the largest on top."""
     names = list(shares)[::-1]
     bars = {
         "type": "bar",
         "orientation": "h",
         "x": [round(shares[name], 4) for name in names],
-        "y": [plain(name) for name in names],
+        "y": [escape_html(name) for name in names],
         "marker": {"color": BLUE},
         "hovertemplate": "%{y}: %{x:.0%}<extra></extra>",
     }
     height = 120 + 26 * len(names)
-    axis = {**base_axis("share of the variance between trials"), "tickformat": ".0%"}
+    axis = {**build_axis("share of the variance between trials"), "tickformat": ".0%"}
     return {
         "data": [bars],
         "layout": {
-            **base_layout(height=height),
+            **build_layout(height=height),
             "xaxis": axis,
-            "yaxis": base_axis(""),
+            "yaxis": build_axis(""),
             "showlegend": False,
         },
     }
 
 
-def parallel_figure(result: TuningResult, objective: Objective) -> Figure:
+def draw_parallel(result: TuningResult, objective: Objective) -> Figure:
     """A line a trial through the values of its settings; the last axis is the objective.
 
     The better, the darker and the higher.
@@ -126,14 +126,14 @@ def parallel_figure(result: TuningResult, objective: Objective) -> Figure:
     ends = [(_end(each, 0), _end(each, -1)) for each in result.space.ranges.values()]
     ends.append((f"{values[0]:.4f}", f"{values[-1]:.4f}"))
     axis = {
-        **base_axis(""),
+        **build_axis(""),
         "type": "category",
         "tickangle": -35,
         "range": [-0.5, len(names) - 0.5],
     }
     hidden = {"visible": False, "range": [-0.12, 1.12]}
     layout = {
-        **base_layout(height=_HEIGHT + 80),
+        **build_layout(height=_HEIGHT + 80),
         "xaxis": axis,
         "yaxis": hidden,
         "showlegend": False,
@@ -191,7 +191,7 @@ def _end(values: Range, position: int) -> str:
 def _end_labels(ends: Sequence[tuple[str, str]]) -> list[Figure]:
     font = {"size": 10, "color": GREY}
     return [
-        {"x": at, "y": height, "text": plain(text), "showarrow": False, "font": font}
+        {"x": at, "y": height, "text": escape_html(text), "showarrow": False, "font": font}
         for at, (low, high) in enumerate(ends)
         for height, text in ((-0.07, low), (1.07, high))
     ]
@@ -252,18 +252,21 @@ def _texts(result: TuningResult, trials: Sequence[TrialRecord]) -> list[str]:
             [
                 f"trial {trial.number}{f' ({result.start_name})' if trial.is_start else ''}",
                 *(f"{each.title} {trial.values[each.name]:.4f}" for each in result.objectives),
-                *(plain(f"{key} {value_text(value)}") for key, value in trial.params.items()),
+                *(
+                    escape_html(f"{key} {format_value(value)}")
+                    for key, value in trial.params.items()
+                ),
             ]
         )
         for trial in trials
     ]
 
 
-def value_text(value: Value) -> str:
+def format_value(value: Value) -> str:
     """The value of a setting, a fraction with four significant digits.
 
     Example:
-        >>> value_text(0.00123456), value_text(64), value_text(None)
+        >>> format_value(0.00123456), format_value(64), format_value(None)
         ('0.001235', '64', 'null')
     """
     if value is None:

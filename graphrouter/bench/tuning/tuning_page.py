@@ -11,11 +11,11 @@ from graphrouter.bench.evaluation.report.plots import Figure
 from graphrouter.bench.evaluation.table import Cell
 from graphrouter.bench.tuning.trial_records import TrialRecord
 from graphrouter.bench.tuning.tuning_figures import (
-    front_figure,
-    history_figure,
-    importance_figure,
-    parallel_figure,
-    value_text,
+    draw_front,
+    draw_history,
+    draw_importances,
+    draw_parallel,
+    format_value,
 )
 from graphrouter.bench.tuning.tuning_result import TuningResult
 
@@ -35,7 +35,8 @@ def render_tuning_html(result: TuningResult, *, command: str) -> str:
         command: What was run to get it.
     """
     plots = [
-        (name, title, embed(figure)) for name, (title, figure) in tuning_figures(result).items()
+        (name, title, embed(figure))
+        for name, (title, figure) in draw_tuning_figures(result).items()
     ]
     values = {
         "title": f"{result.dataset}: settings tuned",
@@ -48,38 +49,42 @@ def render_tuning_html(result: TuningResult, *, command: str) -> str:
             *([] if result.importances else ["Too few trials to say which settings matter."]),
         ],
         "grids": [
-            trial_grid(result),
-            *([failure_grid(result)] if any(trial.message for trial in result.trials) else []),
+            build_trial_grid(result),
+            *(
+                [build_failure_grid(result)]
+                if any(trial.message for trial in result.trials)
+                else []
+            ),
         ],
     }
     return render_page(_TEMPLATE, values, package="graphrouter.bench.tuning", has_plots=bool(plots))
 
 
-def tuning_figures(result: TuningResult) -> dict[str, tuple[str, Figure]]:
+def draw_tuning_figures(result: TuningResult) -> dict[str, tuple[str, Figure]]:
     """Title and figure of each plot, by name; none without trials that have values."""
     if not result.completed:
         return {}
     figures = {}
     if len(result.objectives) > 1:
-        figures["front"] = ("Pareto front", front_figure(result))
+        figures["front"] = ("Pareto front", draw_front(result))
     for each in result.objectives:
-        figures[f"history-{each.name}"] = (f"Trials: {each.title}", history_figure(result, each))
+        figures[f"history-{each.name}"] = (f"Trials: {each.title}", draw_history(result, each))
     for each in result.objectives:
         if each.name in result.importances:
             title = f"Which settings matter: {each.title}"
             figures[f"importance-{each.name}"] = (
                 title,
-                importance_figure(result.importances[each.name]),
+                draw_importances(result.importances[each.name]),
             )
     for each in result.objectives:
         figures[f"parallel-{each.name}"] = (
             f"Settings of all trials: {each.title}",
-            parallel_figure(result, each),
+            draw_parallel(result, each),
         )
     return figures
 
 
-def trial_grid(result: TuningResult) -> Grid:
+def build_trial_grid(result: TuningResult) -> Grid:
     """All trials with what they set and reached; the chosen one is marked."""
     keys = list(result.space.ranges)
     names = tuple(key.rpartition(".")[2] for key in keys)
@@ -100,7 +105,7 @@ def trial_grid(result: TuningResult) -> Grid:
     return Grid("All trials", columns, rows, num_text_columns=2)
 
 
-def failure_grid(result: TuningResult) -> Grid:
+def build_failure_grid(result: TuningResult) -> Grid:
     """Why trials failed."""
     rows = tuple(
         GridRow((Cell(str(trial.number)), Cell(trial.message)))
@@ -119,7 +124,7 @@ def _setting(trial: TrialRecord, key: str) -> Cell:
         return Cell("-")
     value = trial.params[key]
     return Cell(
-        value_text(value), number=float(value) if isinstance(value, int | float) else float("nan")
+        format_value(value), number=float(value) if isinstance(value, int | float) else float("nan")
     )
 
 

@@ -84,29 +84,29 @@ def tune(
             on_trial(record)
     result = summarize(opened, plan, storage=storage)
     if result.chosen is None:
-        raise TrainingError(why_nothing(result))
+        raise TrainingError(explain_failure(result))
     return result
 
 
 def summarize(study: Study, plan: TuningPlan, *, storage: str | None) -> TuningResult:
     """What the study has found so far."""
-    from graphrouter.bench.tuning.study import importances_of, num_running, records_of
-    from graphrouter.bench.tuning.study_storage import shown
+    from graphrouter.bench.tuning.study import count_running, measure_importances, read_records
+    from graphrouter.bench.tuning.study_storage import hide_password
 
     return TuningResult(
         dataset=plan.data.dataset.name,
         study=study.study_name,
-        storage=shown(storage),
+        storage=hide_password(storage),
         objectives=plan.objectives,
         space=plan.space,
         start_config=plan.config,
-        trials=records_of(study, plan),
-        num_running=num_running(study),
-        importances=importances_of(study, plan),
+        trials=read_records(study, plan),
+        num_running=count_running(study),
+        importances=measure_importances(study, plan),
     )
 
 
-def why_nothing(result: TuningResult) -> str:
+def explain_failure(result: TuningResult) -> str:
     """Why no trial has values, for a result without any."""
     if not result.trials:
         return (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from graphrouter.bench.tuning import trial_worker
-from graphrouter.bench.tuning.search_space import default_space, parse_space
+from graphrouter.bench.tuning.search_space import build_default_space, parse_space
 from graphrouter.config import load_config
 from graphrouter.exceptions import TrainingError
 from graphrouter.training.fit import fit_network
@@ -124,7 +124,7 @@ def test_the_default_space_can_be_listed(invoke: Invoke) -> None:
 
     status, shown, _ = invoke("tune", "--list-space")
     assert status == 0
-    assert parse_space(yaml.safe_load(shown)) == default_space()
+    assert parse_space(yaml.safe_load(shown)) == build_default_space()
 
 
 def test_another_place_for_study_and_report(

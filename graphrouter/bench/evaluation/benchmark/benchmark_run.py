@@ -79,7 +79,7 @@ def plan_benchmark(
             data.name,
             data.fingerprint,
             router,
-            grid.seeded(settings, seed),
+            grid.set_seeds(settings, seed),
             folder / grid.CELLS,
         )
         for place, data in datasets_by_place.items()
@@ -158,24 +158,24 @@ class BenchmarkResult:
     """Everybody's predictions in every split, for reports."""
 
 
-def lacking(plan: Plan) -> dict[str, str]:
+def find_missing(plan: Plan) -> dict[str, str]:
     """Datasets, by name, on which the graph router itself has no result, and why."""
-    reasons = {name: _failures(plan, place).get(MAIN) for place, name in plan.names.items()}
+    reasons = {name: _find_failures(plan, place).get(MAIN) for place, name in plan.names.items()}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def collect(plan: Plan, *, num_draws: int = 1000) -> Iterator[BenchmarkResult]:
-    """The figures of each dataset, but for those that are `lacking`.
+    """The figures of each dataset, but for those that are `find_missing`.
 
     A router that failed in any split is left out and named.
     """
-    skipped = lacking(plan)
+    skipped = find_missing(plan)
     for place, name in plan.names.items():
         if name in skipped:
             continue
-        failed = _failures(plan, place)
+        failed = _find_failures(plan, place)
         runs = tuple(
-            _seed_run(
+            _build_seed_run(
                 cell,
                 [each for each in plan.cells if each.data == place and each.seed == cell.seed],
                 failed,
@@ -188,11 +188,13 @@ def collect(plan: Plan, *, num_draws: int = 1000) -> Iterator[BenchmarkResult]:
         )
 
 
-def _failures(plan: Plan, place: str) -> dict[str, str]:
-    return grid.failures(cell for cell in plan.cells if cell.data == place)
+def _find_failures(plan: Plan, place: str) -> dict[str, str]:
+    return grid.find_failures(cell for cell in plan.cells if cell.data == place)
 
 
-def _seed_run(head: GridCell, cells: Sequence[GridCell], failed: Mapping[str, str]) -> SeedRun:
+def _build_seed_run(
+    head: GridCell, cells: Sequence[GridCell], failed: Mapping[str, str]
+) -> SeedRun:
     """Those of the cells whose router failed nowhere, on the split of the first."""
     prepared = grid.prepare_split(head)
     found = {cell.router: CellResult.load(cell.file) for cell in cells if cell.router not in failed}
@@ -219,8 +221,8 @@ def write_results(results: Sequence[BenchmarkResult], plan: Plan) -> list[Path]:
         replace_file(file, partial(write_json, result.evaluation.to_json()))
         files.append(file)
     tables = {
-        "results": results_table([result.evaluation for result in results]),
-        "cells": cells_table(plan),
+        "results": build_results_table([result.evaluation for result in results]),
+        "cells": build_cells_table(plan),
     }
     for name, table in tables.items():
         file = plan.folder / f"{name}.parquet"
@@ -229,7 +231,7 @@ def write_results(results: Sequence[BenchmarkResult], plan: Plan) -> list[Path]:
     return files
 
 
-def results_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
+def build_results_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
     """One row a (dataset, setting, router, metric): value, interval and paired difference."""
     rows = []
     for found in evaluations:
@@ -254,7 +256,7 @@ def results_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[4:], "float64"))
 
 
-def cells_table(plan: Plan) -> pd.DataFrame:
+def build_cells_table(plan: Plan) -> pd.DataFrame:
     """One row a cell that was run: dataset, seed, router, status, message, fit_s, predict_s."""
     rows = []
     for cell in plan.cells:

@@ -7,8 +7,8 @@ from graphrouter.bench.evaluation.grid.cell_files import (
     read_cell,
     write_cell,
 )
-from graphrouter.bench.evaluation.grid.cell_work import failures, finish, open_cells, run_cells
-from graphrouter.bench.evaluation.grid.grid_cell import GridCell, seeded
+from graphrouter.bench.evaluation.grid.cell_work import find_failures, finish, open_cells, run_cells
+from graphrouter.bench.evaluation.grid.grid_cell import GridCell, set_seeds
 from graphrouter.bench.evaluation.grid.grid_folder import (
     CELLS,
     check_folder,
@@ -25,7 +25,7 @@ __all__ = [
     "Status",
     "StoredCell",
     "check_folder",
-    "failures",
+    "find_failures",
     "finish",
     "keep_embeddings",
     "open_cells",
@@ -33,6 +33,6 @@ __all__ = [
     "read_cell",
     "read_datasets",
     "run_cells",
-    "seeded",
+    "set_seeds",
     "write_cell",
 ]

@@ -78,7 +78,7 @@ def finish(
     return result
 
 
-def failures(cells: Iterable[GridCell]) -> dict[str, str]:
+def find_failures(cells: Iterable[GridCell]) -> dict[str, str]:
     """Why a router has no figures, by name: it lacks any of the cells."""
     reasons: dict[str, str] = {}
     for cell in cells:

@@ -23,7 +23,7 @@ class GridCell:
     What else a result depends on, a subclass adds as fields and names in `circumstances`.
 
     Example:
-        >>> config = seeded(TrainConfig(), 1)
+        >>> config = set_seeds(TrainConfig(), 1)
         >>> name, fingerprint = "simulated", "0123456789ab"
         >>> cell = GridCell("simulated", name, fingerprint, "graphrouter", config, Path("cells"))
         >>> cell.seed, cell.file.parent.as_posix()
@@ -39,7 +39,7 @@ class GridCell:
     router: str
     """The router: the name that the figures stand under."""
     config: TrainConfig
-    """Settings of this seed: see `seeded`."""
+    """Settings of this seed: see `set_seeds`."""
     folder: Path
     """Where the cells of the grid are kept."""
 
@@ -77,11 +77,11 @@ class GridCell:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def seeded(config: TrainConfig, seed: int) -> TrainConfig:
+def set_seeds(config: TrainConfig, seed: int) -> TrainConfig:
     """The settings of one seed: it divides the data, and seeds whatever the router draws.
 
     Example:
-        >>> config = seeded(TrainConfig(), 3)
+        >>> config = set_seeds(TrainConfig(), 3)
         >>> config.seed, config.split.seed
         (3, 3)
     """

@@ -40,7 +40,7 @@ class PreparedSplit:
         has_task = any(task is not None for task in self.evaluation_set.tasks)
         return ("task_known", "task_hidden") if has_task else ("task_hidden",)
 
-    def evaluation_set_on(self, query_ids: Sequence[str]) -> EvaluationSet:
+    def build_evaluation_set(self, query_ids: Sequence[str]) -> EvaluationSet:
         """The evaluation set of some of the test queries.
 
         With the same costs to scale by and the same best single model.

@@ -14,12 +14,12 @@ from graphrouter.bench.evaluation.newcomers.newcomer_page import (
     render_newcomers_html,
     render_newcomers_markdown,
 )
-from graphrouter.bench.evaluation.newcomers.newcomer_results import NewcomerEvaluation, verdict
+from graphrouter.bench.evaluation.newcomers.newcomer_results import NewcomerEvaluation, give_verdict
 from graphrouter.bench.evaluation.newcomers.newcomer_run import (
     DEFAULT_ROUTERS,
     NewcomerPlan,
     collect,
-    failures,
+    find_failures,
     open_cells,
     plan_newcomers,
     run_cells,
@@ -37,12 +37,12 @@ __all__ = [
     "NewcomerPlan",
     "NewcomerResult",
     "collect",
-    "failures",
+    "find_failures",
+    "give_verdict",
     "open_cells",
     "parse_shots",
     "plan_newcomers",
     "render_newcomers_html",
     "render_newcomers_markdown",
     "run_cells",
-    "verdict",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrouter.bench.evaluation.benchmark.benchmark_cells import MAIN
-from graphrouter.bench.evaluation.grid import GridCell, GridResult, read_cell, seeded, write_cell
+from graphrouter.bench.evaluation.grid import GridCell, GridResult, read_cell, set_seeds, write_cell
 from graphrouter.bench.evaluation.newcomers.shots import Shots
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.config import TrainConfig
@@ -68,7 +68,7 @@ class NewcomerCell(GridCell):
             name,
             fingerprint,
             router,
-            seeded(config, seed),
+            set_seeds(config, seed),
             folder,
             hold_out,
             share,

@@ -12,17 +12,17 @@ from graphrouter.bench.evaluation.newcomers.newcomer_tables import (
     LOG_LOSS,
     TRAFFIC,
     Measure,
-    oracle_traffic,
-    title_of,
+    choose_title,
+    read_oracle_traffic,
 )
 from graphrouter.bench.evaluation.report.plots import (
     BLUE,
     GREY,
     INK,
     Figure,
-    base_axis,
-    base_layout,
-    plain,
+    build_axis,
+    build_layout,
+    escape_html,
 )
 
 _HEIGHT = 480
@@ -30,7 +30,7 @@ _COLORS = ("#d9730d", "#2e7d32", "#7b3fa0", "#a61c3c", "#00838f", "#8d6e00", "#4
 _DASHES = ("dash", "dot", "dashdot", "longdash")
 
 
-def curve_figures(found: NewcomerEvaluation) -> dict[str, Figure]:
+def draw_curves(found: NewcomerEvaluation) -> dict[str, Figure]:
     """Log loss, learned share with intervals, and traffic, over the number of outcomes.
 
     The learned share is that of the graph routers alone.
@@ -42,7 +42,7 @@ def curve_figures(found: NewcomerEvaluation) -> dict[str, Figure]:
     }
     if found.hold_out == "models":
         traffic = _figure(found, TRAFFIC, list(found.routers), with_intervals=False)
-        traffic["data"].append(_level(found, "oracle", oracle_traffic(found).value))
+        traffic["data"].append(_level(found, "oracle", read_oracle_traffic(found).value))
         figures[TRAFFIC.name] = traffic
     return figures
 
@@ -51,8 +51,8 @@ def _figure(
     found: NewcomerEvaluation, measure: Measure, names: list[str], *, with_intervals: bool
 ) -> Figure:
     lines = [_line(found, measure, name, with_intervals=with_intervals) for name in names]
-    base = base_layout(height=_HEIGHT)
-    outcomes = base_axis(
+    base = build_layout(height=_HEIGHT)
+    outcomes = build_axis(
         "outcomes of each newcomer"
         if found.hold_out == "models"
         else "solved queries of the new task"
@@ -65,7 +65,7 @@ def _figure(
             # Categories: numbers of outcomes lie orders of magnitude apart, and `all` is no number.
             "xaxis": {**outcomes, "type": "category", "categoryarray": list(found.labels)},
             "yaxis": {
-                **base_axis(title_of(measure, found)),
+                **build_axis(choose_title(measure, found)),
                 **({"tickformat": ".0%"} if measure.is_share else {}),
             },
         },
@@ -79,12 +79,12 @@ def _line(
     trace: Figure = {
         "type": "scatter",
         "mode": "lines" if name == RETRAINED else "lines+markers",
-        "name": plain(name),
+        "name": escape_html(name),
         "x": list(found.labels),
         "y": [_number(each.value) for each in intervals],
         "customdata": [[_number(each.low), _number(each.high)] for each in intervals],
         "hovertemplate": (
-            f"{plain(name)}<br>k = %{{x}}: %{{y:{measure.form}}}<br>"
+            f"{escape_html(name)}<br>k = %{{x}}: %{{y:{measure.form}}}<br>"
             f"[%{{customdata[0]:{measure.form}}}, %{{customdata[1]:{measure.form}}}]<extra></extra>"
         ),
         "line": _style(found, name),

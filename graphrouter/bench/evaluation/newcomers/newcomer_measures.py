@@ -9,17 +9,17 @@ from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.measures import (
     Measures,
     Unmeasured,
-    mean_of_pairs,
-    ratio_of_two,
-    why_no_costs,
+    average_pairs,
+    divide_first_two,
+    explain_no_costs,
 )
 from graphrouter.bench.evaluation.metrics import brier_of_pairs
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.bench.evaluation.routing_measures import (
+    compute_preset_utility,
     measure_frontier,
     measure_rewards,
-    preset_utility,
-    weighed,
+    select_weighed,
 )
 from graphrouter.policy import PRESETS, PresetName
 from graphrouter.training.effect_scores import divide, log_loss_of_pairs
@@ -39,7 +39,7 @@ time."""
 _PARTIAL = Unmeasured("it predicts the effect of some pairs only")
 
 
-def measure(
+def measure_newcomers(
     evaluation_set: EvaluationSet,
     output: RouterOutput,
     is_scored: BoolArray,
@@ -68,7 +68,9 @@ def measure(
     }
 
 
-def coverage(evaluation_set: EvaluationSet, output: RouterOutput, is_scored: BoolArray) -> float:
+def measure_coverage(
+    evaluation_set: EvaluationSet, output: RouterOutput, is_scored: BoolArray
+) -> float:
     """The share of the intervals of expected effect that hold.
 
     Those of every scored model on all queries, and on those of each task.
@@ -97,7 +99,9 @@ def coverage(evaluation_set: EvaluationSet, output: RouterOutput, is_scored: Boo
     return float(held.mean()) if held.size else float("nan")
 
 
-def traffic_share(utility: FloatArray, allowed: BoolArray, is_newcomer: BoolArray) -> Statistic:
+def measure_traffic_share(
+    utility: FloatArray, allowed: BoolArray, is_newcomer: BoolArray
+) -> Statistic:
     """The share of queries that go to newcomers; models of equal utility share a query evenly.
 
     Args:
@@ -109,17 +113,20 @@ def traffic_share(utility: FloatArray, allowed: BoolArray, is_newcomer: BoolArra
 
     Example:
         >>> utility = np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.1]])
-        >>> share = traffic_share(utility, np.ones((3, 2), dtype=bool), np.array([True, False]))
+        >>> allowed, is_newcomer = np.ones((3, 2), dtype=bool), np.array([True, False])
+        >>> share = measure_traffic_share(utility, allowed, is_newcomer)
         >>> round(float(share.finish(share.parts.sum(axis=0, keepdims=True))[0]), 3)
         0.833
     """
     known = np.where(allowed, np.nan_to_num(utility, nan=-np.finfo(np.float64).max), -np.inf)
     best = allowed & (known == known.max(axis=1, keepdims=True))
     share = (best & is_newcomer).sum(axis=1) / np.maximum(best.sum(axis=1), 1)
-    return Statistic(np.column_stack([share, allowed.any(axis=1)]).astype(np.float64), ratio_of_two)
+    return Statistic(
+        np.column_stack([share, allowed.any(axis=1)]).astype(np.float64), divide_first_two
+    )
 
 
-def learned_share(start: Sampled, reached: Sampled, retrained: Sampled) -> Sampled:
+def measure_learned_share(start: Sampled, reached: Sampled, retrained: Sampled) -> Sampled:
     """(L_start - L_reached) / (L_start - L_retrained), from 0 to 1.
 
     0 as far as the start, 1 as far as with everything in training.
@@ -151,8 +158,8 @@ def _losses(evaluation_set: EvaluationSet, output: RouterOutput, is_scored: Bool
     ).all():  # figures on pairs that a router picks itself compare with nobody else's
         return dict.fromkeys(LOSSES, _PARTIAL)
     return {
-        "log_loss": mean_of_pairs(log_loss_of_pairs(expected, observed)),
-        "brier": mean_of_pairs(brier_of_pairs(expected, observed)),
+        "log_loss": average_pairs(log_loss_of_pairs(expected, observed)),
+        "brier": average_pairs(brier_of_pairs(expected, observed)),
     }
 
 
@@ -163,10 +170,14 @@ def _traffic(
 
     Where nothing has a cost, by effect alone.
     """
-    preset: PresetName = "balanced" if why_no_costs(evaluation_set) is None else "performance_first"
-    allowed = np.asarray(np.isfinite(np.stack(weighed(evaluation_set, preset))).all(axis=0))
+    preset: PresetName = (
+        "balanced" if explain_no_costs(evaluation_set) is None else "performance_first"
+    )
+    allowed = np.asarray(np.isfinite(np.stack(select_weighed(evaluation_set, preset))).all(axis=0))
     return {
-        name: traffic_share(preset_utility(evaluation_set, chooser, preset), allowed, is_newcomer)
+        name: measure_traffic_share(
+            compute_preset_utility(evaluation_set, chooser, preset), allowed, is_newcomer
+        )
         for name, chooser in zip(
             TRAFFIC, (output, RouterOutput(evaluation_set.observed.to_predictions())), strict=True
         )

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from graphrouter import __version__
-from graphrouter.bench.evaluation.newcomers.newcomer_figures import curve_figures
-from graphrouter.bench.evaluation.newcomers.newcomer_results import NewcomerEvaluation, verdict
+from graphrouter.bench.evaluation.newcomers.newcomer_figures import draw_curves
+from graphrouter.bench.evaluation.newcomers.newcomer_results import NewcomerEvaluation, give_verdict
 from graphrouter.bench.evaluation.newcomers.newcomer_tables import (
     MEASURES,
     NOTE,
-    newcomer_grids,
-    title_of,
+    build_newcomer_grids,
+    choose_title,
 )
 from graphrouter.bench.evaluation.report.html_page import embed, render_page
-from graphrouter.bench.evaluation.report.markdown import escape_text, table_lines
+from graphrouter.bench.evaluation.report.markdown import escape_text, list_table_lines
 
 _TEMPLATE = "newcomers.html.jinja"
 
@@ -24,16 +24,16 @@ def render_newcomers_html(found: NewcomerEvaluation, *, command: str) -> str:
         found: What the comparison found.
         command: What was run to get it.
     """
-    titles = {measure.name: title_of(measure, found) for measure in MEASURES}
+    titles = {measure.name: choose_title(measure, found) for measure in MEASURES}
     values = {
         "title": _title(found),
-        "verdict": verdict(found),
+        "verdict": give_verdict(found),
         "facts": _facts(found, command),
         "plots": [
-            (name, titles[name], embed(figure)) for name, figure in curve_figures(found).items()
+            (name, titles[name], embed(figure)) for name, figure in draw_curves(found).items()
         ],
         "note": NOTE,
-        "grids": newcomer_grids(found),
+        "grids": build_newcomer_grids(found),
         "failed": found.failed,
     }
     return render_page(_TEMPLATE, values, package="graphrouter.bench.evaluation.newcomers")
@@ -48,13 +48,13 @@ def render_newcomers_markdown(found: NewcomerEvaluation, *, command: str) -> str
     lines = [
         f"# {escape_text(_title(found))}",
         "",
-        f"**{escape_text(verdict(found))}**",
+        f"**{escape_text(give_verdict(found))}**",
         "",
         "; ".join(facts) + ".",
         "",
     ]
-    for grid in newcomer_grids(found):
-        lines += [f"## {escape_text(grid.caption)}", "", *table_lines(grid)]
+    for grid in build_newcomer_grids(found):
+        lines += [f"## {escape_text(grid.caption)}", "", *list_table_lines(grid)]
     lines += [escape_text(NOTE), ""]
     lines += [
         f"Not among them: {escape_text(f'{name} ({reason})')}"

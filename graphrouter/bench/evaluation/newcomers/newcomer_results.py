@@ -11,7 +11,7 @@ import numpy as np
 from graphrouter.bench.evaluation.benchmark.benchmark_cells import MAIN
 from graphrouter.bench.evaluation.bootstrap import UNDEFINED, Interval
 from graphrouter.bench.evaluation.newcomers.newcomer_cells import RETRAINED, SUGGESTED, HoldOut
-from graphrouter.bench.evaluation.newcomers.shots import ALL, Shots, parse_shots, shot_label
+from graphrouter.bench.evaluation.newcomers.shots import ALL, Shots, name_shot, parse_shots
 
 Curves = Mapping[str, Mapping[str, Mapping[str, Interval]]]
 """Interval by router, then by shot, then by metric."""
@@ -47,7 +47,7 @@ class NewcomerEvaluation:
     @property
     def labels(self) -> tuple[str, ...]:
         """The shots as tables call them."""
-        return tuple(shot_label(shot) for shot in self.shots)
+        return tuple(name_shot(shot) for shot in self.shots)
 
     @property
     def baselines(self) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ class NewcomerEvaluation:
         )
 
 
-def verdict(found: NewcomerEvaluation) -> str:
+def give_verdict(found: NewcomerEvaluation) -> str:
     """In plain words, whether the graph router knows newcomers better than all baselines.
 
     And how much it has learned of them.

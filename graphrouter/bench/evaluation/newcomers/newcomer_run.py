@@ -100,7 +100,7 @@ def plan_newcomers(
     dataset = load_dataset(data)
     cells = []
     for seed in range(num_seeds):
-        split = split_dataset(dataset, grid.seeded(settings, seed).split)
+        split = split_dataset(dataset, grid.set_seeds(settings, seed).split)
         tasks: list[str | None] = (
             [None]
             if hold_out == "models"
@@ -178,17 +178,17 @@ def run_cells(
     return grid.run_cells(cells, run_cell, NewcomerResult, num_processes=num_processes)
 
 
-def failures(plan: NewcomerPlan) -> dict[str, str]:
+def find_failures(plan: NewcomerPlan) -> dict[str, str]:
     """Why a router has no figures, by name; it is left out when it lacks any of its cells."""
-    return grid.failures(plan.cells)
+    return grid.find_failures(plan.cells)
 
 
 def collect(plan: NewcomerPlan, *, num_draws: int = 1000) -> NewcomerEvaluation:
     """The figures of everybody who has a result for every seed and task.
 
-    The graph router must have them: see `failures`.
+    The graph router must have them: see `find_failures`.
     """
-    failed = failures(plan)
+    failed = find_failures(plan)
     heads = [cell for cell in plan.cells if cell.router == MAIN]  # one a run
     prepared_splits = [prepare_newcomers(cell) for cell in heads]
     held_out: dict[int, tuple[str, ...]] = {}
@@ -199,7 +199,7 @@ def collect(plan: NewcomerPlan, *, num_draws: int = 1000) -> NewcomerEvaluation:
         )
     ids = [prepared.evaluation_set.query_ids for prepared in prepared_splits]
     runs = (
-        _seed_run(plan, cell, prepared, failed)
+        _build_run(plan, cell, prepared, failed)
         for cell, prepared in zip(heads, prepared_splits, strict=True)
     )
     figures, paired = score_newcomers(runs, ids, shots=plan.shots, num_draws=num_draws)
@@ -218,7 +218,7 @@ def collect(plan: NewcomerPlan, *, num_draws: int = 1000) -> NewcomerEvaluation:
     )
 
 
-def _seed_run(
+def _build_run(
     plan: NewcomerPlan, head: NewcomerCell, prepared: NewcomerSplit, failed: Mapping[str, str]
 ) -> NewcomerRun:
     outputs: dict[OutputKey, RouterOutput] = {}

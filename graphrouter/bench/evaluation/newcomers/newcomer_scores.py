@@ -29,11 +29,11 @@ from graphrouter.bench.evaluation.newcomers.newcomer_measures import (
     COVERAGE,
     LOSSES,
     MEASURED,
-    coverage,
-    learned_share,
-    measure,
+    measure_coverage,
+    measure_learned_share,
+    measure_newcomers,
 )
-from graphrouter.bench.evaluation.newcomers.shots import ALL, Shots, shot_label
+from graphrouter.bench.evaluation.newcomers.shots import ALL, Shots, name_shot
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.types import BoolArray
 
@@ -80,7 +80,7 @@ def score_newcomers(
         key: {metric: average([each[key][metric] for each in found]) for metric in figures}
         for key, figures in found[0].items()
     }
-    labels = [shot_label(shot) for shot in shots]
+    labels = [name_shot(shot) for shot in shots]
     everyone = _at_every_shot(means, labels)
     figures = {key: _figures(everyone, key) for key in everyone}
     return figures, {key: _differences(everyone, key) for key in everyone if key[0] != MAIN}
@@ -90,7 +90,7 @@ def _measure_run(run: NewcomerRun, resampling: Resampling, number: int) -> Found
     blocks = list(resampling.counts(number))  # the same draws for everybody
     found: Found = {}
     for key, output in run.outputs.items():
-        measures = measure(
+        measures = measure_newcomers(
             run.evaluation_set, output, run.is_scored, has_newcomers=run.has_newcomers
         )
         statistics = {
@@ -101,7 +101,7 @@ def _measure_run(run: NewcomerRun, resampling: Resampling, number: int) -> Found
         found[key] = {name: samples.get(name, undefined) for name in MEASURED}
         if run.has_newcomers:
             found[key][COVERAGE] = undefined._replace(
-                value=coverage(run.evaluation_set, output, run.is_scored)
+                value=measure_coverage(run.evaluation_set, output, run.is_scored)
             )
     return found
 
@@ -130,7 +130,7 @@ def _figures(everyone: Found, key: OutputKey) -> dict[str, Interval]:
     start = everyone.get((REFERENCE, "0"))
     figures = {metric: sampled.interval() for metric, sampled in mine.items()}
     if start is not None and retrained is not None:
-        figures["learned_share"] = learned_share(
+        figures["learned_share"] = measure_learned_share(
             start["log_loss"], mine["log_loss"], retrained["log_loss"]
         ).interval()
     if retrained is not None:

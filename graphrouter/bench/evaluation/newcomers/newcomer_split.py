@@ -11,7 +11,7 @@ import pandas as pd
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.grid import PreparedSplit, prepare_split
 from graphrouter.bench.evaluation.newcomers.newcomer_cells import HoldOut, NewcomerCell
-from graphrouter.bench.evaluation.newcomers.shots import first_of_each, shuffle
+from graphrouter.bench.evaluation.newcomers.shots import shuffle, take_first_of_each
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.data.splits import hold_out_models
 from graphrouter.exceptions import DataError
@@ -66,7 +66,9 @@ class NewcomerSplit:
 
         None for none at all.
         """
-        return first_of_each(self.newcomers, shot, by="task" if self.task is not None else "model")
+        return take_first_of_each(
+            self.newcomers, shot, by="task" if self.task is not None else "model"
+        )
 
 
 def pick_tasks(data: RoutingDataset, split: Split, *, seed: int, most: int) -> list[str]:
@@ -119,7 +121,7 @@ def _prepare(
             tuple(i for i in ids if i not in theirs) for ids in (full.train, full.validation)
         )
         split = replace(full, train=train, validation=validation)
-        evaluation_set = whole.evaluation_set_on([i for i in full.test if i in theirs])
+        evaluation_set = whole.build_evaluation_set([i for i in full.test if i in theirs])
     newcomers = _newcomer_outcomes(dataset, full, models, task, seed=seed)
     view = TrainingView.of(known, whole.view.config, split=split, encoder=whole.view.encoder)
     return NewcomerSplit(whole.view, view, models, task, evaluation_set, newcomers)

@@ -11,10 +11,11 @@ import numpy as np
 
 from graphrouter.bench.evaluation.benchmark.benchmark_cells import MAIN
 from graphrouter.bench.evaluation.bootstrap import UNDEFINED, Interval
+from graphrouter.bench.evaluation.conclusion import Mark
 from graphrouter.bench.evaluation.newcomers.newcomer_measures import COVERAGE
 from graphrouter.bench.evaluation.newcomers.newcomer_results import NewcomerEvaluation
 from graphrouter.bench.evaluation.report.grids import Grid, GridRow
-from graphrouter.bench.evaluation.table import Cell, Mark
+from graphrouter.bench.evaluation.table import Cell
 
 NOTE = (
     "In brackets 95 % bootstrap intervals over the test queries. ▲ graphrouter is surely better "
@@ -54,7 +55,7 @@ MEASURES = (
 )
 
 
-def title_of(measure: Measure, found: NewcomerEvaluation) -> str:
+def choose_title(measure: Measure, found: NewcomerEvaluation) -> str:
     """The title, in the words of what was held out."""
     return (
         measure.title
@@ -63,12 +64,12 @@ def title_of(measure: Measure, found: NewcomerEvaluation) -> str:
     )
 
 
-def newcomer_grids(found: NewcomerEvaluation) -> list[Grid]:
+def build_newcomer_grids(found: NewcomerEvaluation) -> list[Grid]:
     """One table a metric; those that nobody has a figure for are left out."""
     return [_grid(found, measure) for measure in MEASURES if _is_known(found, measure)]
 
 
-def oracle_traffic(found: NewcomerEvaluation) -> Interval:
+def read_oracle_traffic(found: NewcomerEvaluation) -> Interval:
     """What the oracle sends to newcomers; the same for every router and shot."""
     return found.figure(MAIN, "0", ORACLE_TRAFFIC)
 
@@ -90,9 +91,11 @@ def _grid(found: NewcomerEvaluation, measure: Measure) -> Grid:
         for name in found.routers
     )
     columns = ("router", *(f"k = {label}" for label in found.labels))
-    oracle = oracle_traffic(found)
+    oracle = read_oracle_traffic(found)
     notes = (f"The oracle sends {oracle.value:.1%} to newcomers.",) if measure == TRAFFIC else ()
-    return Grid(title_of(measure, found), columns, rows, is_folded=measure != LOG_LOSS, notes=notes)
+    return Grid(
+        choose_title(measure, found), columns, rows, is_folded=measure != LOG_LOSS, notes=notes
+    )
 
 
 def _cell(found: NewcomerEvaluation, name: str, label: str, measure: Measure) -> Cell:
@@ -107,12 +110,12 @@ def _cell(found: NewcomerEvaluation, name: str, label: str, measure: Measure) ->
     return Cell(
         format(figure.value, measure.form),
         ends,
-        mark=mark_of(found, name, label, measure),
+        mark=find_mark(found, name, label, measure),
         number=figure.value,
     )
 
 
-def mark_of(found: NewcomerEvaluation, name: str, label: str, measure: Measure) -> Mark:
+def find_mark(found: NewcomerEvaluation, name: str, label: str, measure: Measure) -> Mark:
     """Whether graphrouter is surely better or worse than this router after as many outcomes."""
     difference = found.paired.get(name, {}).get(label, {}).get(measure.name, UNDEFINED)
     if not difference.excludes_zero:

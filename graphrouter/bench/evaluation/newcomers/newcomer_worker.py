@@ -22,7 +22,7 @@ from graphrouter.bench.evaluation.newcomers.newcomer_cells import (
     OutputKey,
 )
 from graphrouter.bench.evaluation.newcomers.newcomer_split import NewcomerSplit, prepare_newcomers
-from graphrouter.bench.evaluation.newcomers.shots import shot_label
+from graphrouter.bench.evaluation.newcomers.shots import name_shot
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.data import Split
 from graphrouter.data.splits import prompt_key
@@ -60,7 +60,7 @@ def _join_and_ask(cell: NewcomerCell, prepared: NewcomerSplit) -> NewcomerResult
     for name, shot, make in joins:
         start = time.perf_counter()
         router = make()
-        label = shot_label(shot)
+        label = name_shot(shot)
         join_s[f"{name}@{label}"] = time.perf_counter() - start
         outputs[name, label] = _ask(router, prepared, name)
     return NewcomerResult("done", "", fit_s, join_s, outputs)
@@ -90,7 +90,7 @@ def _prepare(cell: NewcomerCell, prepared: NewcomerSplit) -> list[_Join]:
         for shot, each in shown.items()
     ]
     if isinstance(router, GraphRouter):
-        chosen = suggested_outcomes(router, prepared, [shot for shot in cell.shots if shot])
+        chosen = collect_suggested(router, prepared, [shot for shot in cell.shots if shot])
         joins += [
             _Join(SUGGESTED, shot, partial(_add_models, router, prepared, each))
             for shot, each in chosen.items()
@@ -142,7 +142,7 @@ def _refit(kind: type[Router], prepared: NewcomerSplit, outcomes: pd.DataFrame |
     return kind.fit(prepared.view, split=wider)
 
 
-def suggested_outcomes(
+def collect_suggested(
     router: GraphRouter, prepared: NewcomerSplit, counts: Sequence[int]
 ) -> dict[int, pd.DataFrame | None]:
     """Outcomes on the probes that the router suggests for each newcomer, by how many were wanted.

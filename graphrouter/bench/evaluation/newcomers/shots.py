@@ -41,7 +41,7 @@ def parse_shots(text: str) -> Shots:
     return (*numbers, *((None,) if ALL in words else ()))
 
 
-def shot_label(shot: int | None) -> str:
+def name_shot(shot: int | None) -> str:
     """How files and tables call a number of outcomes."""
     return ALL if shot is None else str(shot)
 
@@ -64,7 +64,7 @@ def shuffle(names: Sequence[str], *, seed: int, whose: str = "") -> list[str]:
     )
 
 
-def first_of_each(outcomes: pd.DataFrame, shot: int | None, *, by: str) -> pd.DataFrame | None:
+def take_first_of_each(outcomes: pd.DataFrame, shot: int | None, *, by: str) -> pd.DataFrame | None:
     """The first `shot` distinct values of `query_id` of each `by`, with all their rows, in order.
 
     None without any row.

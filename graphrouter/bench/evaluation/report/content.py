@@ -11,14 +11,14 @@ from graphrouter import __version__
 from graphrouter.bench.evaluation.conclusion import Conclusion, conclude
 from graphrouter.bench.evaluation.evaluate import BEST_SINGLE, ORACLE, SeedRun
 from graphrouter.bench.evaluation.families import METRICS
-from graphrouter.bench.evaluation.measures import why_no_costs
+from graphrouter.bench.evaluation.measures import explain_no_costs
 from graphrouter.bench.evaluation.report.breakdown import PresetBreakdown, break_down
 from graphrouter.bench.evaluation.report.curves import (
     Frontiers,
     ReliabilityCurve,
+    explain_no_frontier,
     trace_frontiers,
     trace_reliability,
-    why_no_frontier,
 )
 from graphrouter.bench.evaluation.report.lost_queries import (
     Example,
@@ -137,7 +137,7 @@ def _section(runs: Sequence[SeedRun], evaluation: Evaluation, setting: SettingNa
     cascades = [name for name, output in outputs.items() if output.replayed is not None]
     conclusion = conclude(evaluation, setting=setting, sees_outcomes=cascades)
     presets: tuple[PresetName, ...] = ("performance_first", "balanced")
-    if any(why_no_costs(each.evaluation_set) is not None for each in runs):
+    if any(explain_no_costs(each.evaluation_set) is not None for each in runs):
         presets = presets[:1]
     rivals = _rivals(evaluation, setting, presets[-1], cascades)
     single = [BEST_SINGLE] if BEST_SINGLE in outputs else []
@@ -154,7 +154,7 @@ def _section(runs: Sequence[SeedRun], evaluation: Evaluation, setting: SettingNa
             router, (*ALWAYS_SHOWN, conclusion.recommended, *rivals), tuple(outputs)
         ),
         frontiers=trace_frontiers(runs, setting),
-        why_no_frontier=why_no_frontier(runs),
+        why_no_frontier=explain_no_frontier(runs),
         reliability=trace_reliability(runs, setting),
         headline=build_table(evaluation, setting=setting, metrics=HEADLINE),
         others=build_table(evaluation, setting=setting, metrics=others),

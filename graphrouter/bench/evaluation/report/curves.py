@@ -10,7 +10,7 @@ import numpy as np
 from graphrouter.bench.evaluation.evaluate import ORACLE, SeedRun
 from graphrouter.bench.evaluation.frontier import Sweep, sweep_output, sweep_predictions
 from graphrouter.bench.evaluation.hulls import Hull, effect_at, upper_hull
-from graphrouter.bench.evaluation.measures import why_no_costs
+from graphrouter.bench.evaluation.measures import explain_no_costs
 from graphrouter.bench.evaluation.metrics import reliability_bins
 from graphrouter.bench.evaluation.results import SettingName
 from graphrouter.bench.evaluation.router_output import RouterOutput
@@ -79,7 +79,7 @@ class ReliabilityCurve:
     """Pairs in each bin; over several runs, of all of them together."""
 
 
-def why_no_frontier(runs: Sequence[SeedRun]) -> str | None:
+def explain_no_frontier(runs: Sequence[SeedRun]) -> str | None:
     """Why there is no frontier to show; None when there is one."""
     trials = [each.evaluation_set for each in runs]
     if any(evaluation_set.best_single is None for evaluation_set in trials):
@@ -88,7 +88,7 @@ def why_no_frontier(runs: Sequence[SeedRun]) -> str | None:
         (
             reason
             for evaluation_set in trials
-            if (reason := why_no_costs(evaluation_set)) is not None
+            if (reason := explain_no_costs(evaluation_set)) is not None
         ),
         None,
     )
@@ -99,7 +99,7 @@ def trace_frontiers(runs: Sequence[SeedRun], setting: SettingName) -> Frontiers 
 
     None where nothing has a cost.
     """
-    if why_no_frontier(runs) is not None:
+    if explain_no_frontier(runs) is not None:
         return None
     ends = np.mean([_best_and_cheapest(each) for each in runs], axis=0)
     curves = []
@@ -165,7 +165,7 @@ def _points(run: SeedRun, setting: SettingName, name: str) -> FloatArray:
 def _best_and_cheapest(run: SeedRun) -> FloatArray:
     """Mean cost and effect, (2, 2), of the best single and the cheapest model by training means."""
     evaluation_set = run.evaluation_set
-    if evaluation_set.best_single is None:  # `trace_frontiers` has asked `why_no_frontier`
+    if evaluation_set.best_single is None:  # `trace_frontiers` has asked `explain_no_frontier`
         return np.full((2, 2), np.nan)
     return _means(
         sweep_predictions(

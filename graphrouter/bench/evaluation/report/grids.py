@@ -43,7 +43,7 @@ class Grid:
     notes: tuple[str, ...] = ()
 
 
-def figure_grid(
+def build_figure_grid(
     table: Table,
     *,
     caption: str,
@@ -65,7 +65,9 @@ def figure_grid(
     return Grid(caption, ("router", *columns), rows, is_folded=is_folded)
 
 
-def frontier_grid(frontiers: Frontiers, *, router: str, sees_outcomes: Collection[str]) -> Grid:
+def build_frontier_grid(
+    frontiers: Frontiers, *, router: str, sees_outcomes: Collection[str]
+) -> Grid:
     """Mean effect that each router reaches at a few costs, evenly spaced over log cost."""
     high = frontiers.high_usd
     low = max(frontiers.low_usd, high / 1e4)  # as `area_log` does for a free model
@@ -81,10 +83,10 @@ def frontier_grid(frontiers: Frontiers, *, router: str, sees_outcomes: Collectio
         for curve in frontiers.curves
     )
     caption = "Mean effect at a mean cost a query"
-    return Grid(caption, ("router", *(usd(cost) for cost in costs)), rows, is_folded=True)
+    return Grid(caption, ("router", *(format_usd(cost) for cost in costs)), rows, is_folded=True)
 
 
-def single_model_grid(frontiers: Frontiers) -> Grid:
+def build_single_model_grid(frontiers: Frontiers) -> Grid:
     """What each model brings by itself."""
     rows = tuple(
         GridRow(
@@ -105,7 +107,7 @@ def single_model_grid(frontiers: Frontiers) -> Grid:
     return Grid(caption, columns, rows, is_folded=True, notes=(note,))
 
 
-def reliability_grid(curves: Iterable[ReliabilityCurve], *, shown: Collection[str]) -> Grid:
+def build_reliability_grid(curves: Iterable[ReliabilityCurve], *, shown: Collection[str]) -> Grid:
     """Bins of the expected effect of the routers that are shown from the start."""
     rows = tuple(
         GridRow(
@@ -130,7 +132,7 @@ def reliability_grid(curves: Iterable[ReliabilityCurve], *, shown: Collection[st
     )
 
 
-def task_grid(breakdown: PresetBreakdown, *, router: str) -> Grid:
+def build_task_grid(breakdown: PresetBreakdown, *, router: str) -> Grid:
     """Effect and cost of each task: the router, best single, the oracle."""
     has_single = any(row.best_single is not None for row in breakdown.tasks)
     names = (router, *(("best single",) if has_single else ()), "oracle")
@@ -156,7 +158,7 @@ def task_grid(breakdown: PresetBreakdown, *, router: str) -> Grid:
     )
 
 
-def chosen_grid(breakdown: PresetBreakdown, *, router: str) -> Grid:
+def build_chosen_grid(breakdown: PresetBreakdown, *, router: str) -> Grid:
     """What each model is used for: the share of the traffic and what it brings there."""
     columns = (
         "model",
@@ -186,7 +188,7 @@ def chosen_grid(breakdown: PresetBreakdown, *, router: str) -> Grid:
     )
 
 
-def loss_grid(losses: Sequence[GroupLoss]) -> Grid:
+def build_loss_grid(losses: Sequence[GroupLoss]) -> Grid:
     """Where a baseline has more reward, the largest total first."""
     rows = tuple(
         GridRow(
@@ -216,7 +218,7 @@ def loss_grid(losses: Sequence[GroupLoss]) -> Grid:
     return Grid("Reward lost to a baseline", columns, rows, num_text_columns=2, notes=rest)
 
 
-def example_grid(examples: Sequence[Example]) -> Grid:
+def build_example_grid(examples: Sequence[Example]) -> Grid:
     """Queries on which another model did better."""
     rows = tuple(
         GridRow(
@@ -248,24 +250,24 @@ def example_grid(examples: Sequence[Example]) -> Grid:
     return Grid("Queries on which another model did better", columns, rows, num_text_columns=5)
 
 
-def failed_grid(failed: Mapping[str, str]) -> Grid:
+def build_failed_grid(failed: Mapping[str, str]) -> Grid:
     """Routers without results."""
     rows = tuple(GridRow((Cell(name), Cell(reason))) for name, reason in failed.items())
     return Grid("Routers that failed", ("router", "reason"), rows, num_text_columns=2)
 
 
-def usd(amount: float) -> str:
+def format_usd(amount: float) -> str:
     """US dollars with three digits that count, never in powers of ten.
 
     Example:
-        >>> usd(0.0000123456), usd(2.5), usd(0.0)
+        >>> format_usd(0.0000123456), format_usd(2.5), format_usd(0.0)
         ('$0.0000123', '$2.5', '$0')
     """
     return f"${np.format_float_positional(amount, precision=3, fractional=False, trim='-')}"
 
 
 def _usd(amount: float) -> Cell:
-    return Cell(usd(amount), number=amount) if np.isfinite(amount) else _NOTHING
+    return Cell(format_usd(amount), number=amount) if np.isfinite(amount) else _NOTHING
 
 
 def _number(value: float, form: str) -> Cell:

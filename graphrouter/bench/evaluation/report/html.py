@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from graphrouter.bench.evaluation.report.content import Report, Section
 from graphrouter.bench.evaluation.report.html_page import embed, render_page
-from graphrouter.bench.evaluation.report.layout import Block, lay_out, section_title
-from graphrouter.bench.evaluation.report.report_figures import frontier_figure, reliability_figure
+from graphrouter.bench.evaluation.report.layout import Block, lay_out, name_section
+from graphrouter.bench.evaluation.report.report_figures import draw_frontier, draw_reliability
 
 _TEMPLATE = "report.html.jinja"
 
@@ -39,7 +39,7 @@ def _parts(report: Report, number: int) -> list[_Part]:
     return [
         _Part(
             anchor=f"d{number}-{section.setting}",
-            title=section_title(report, section),
+            title=name_section(report, section),
             section=section,
             blocks=lay_out(report, section),
             plots=_plots(section),
@@ -51,7 +51,7 @@ def _parts(report: Report, number: int) -> list[_Part]:
 def _plots(section: Section) -> dict[str, str]:
     plots = {}
     if section.frontiers is not None:
-        plots["frontier"] = embed(frontier_figure(section, section.frontiers))
+        plots["frontier"] = embed(draw_frontier(section, section.frontiers))
     if section.reliability:
-        plots["reliability"] = embed(reliability_figure(section))
+        plots["reliability"] = embed(draw_reliability(section))
     return plots

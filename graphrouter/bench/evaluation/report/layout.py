@@ -9,15 +9,15 @@ from graphrouter.bench.evaluation.report.content import Report, Section
 from graphrouter.bench.evaluation.report.grids import (
     OUTCOME_MARK,
     Grid,
-    chosen_grid,
-    example_grid,
-    failed_grid,
-    figure_grid,
-    frontier_grid,
-    loss_grid,
-    reliability_grid,
-    single_model_grid,
-    task_grid,
+    build_chosen_grid,
+    build_example_grid,
+    build_failed_grid,
+    build_figure_grid,
+    build_frontier_grid,
+    build_loss_grid,
+    build_reliability_grid,
+    build_single_model_grid,
+    build_task_grid,
 )
 
 SETTING_TITLES = {"task_known": "task known", "task_hidden": "task hidden"}
@@ -38,7 +38,7 @@ class Block:
     notes: tuple[str, ...] = ()
 
 
-def section_title(report: Report, section: Section) -> str:
+def name_section(report: Report, section: Section) -> str:
     """Dataset and setting."""
     return f"{report.dataset}, {SETTING_TITLES[section.setting]}"
 
@@ -52,7 +52,7 @@ def lay_out(report: Report, section: Section) -> tuple[Block, ...]:
         _breakdown(report, section),
         _losses(report, section),
         _examples(report, section),
-        *((Block("Failed", grids=(failed_grid(report.failed),)),) if report.failed else ()),
+        *((Block("Failed", grids=(build_failed_grid(report.failed),)),) if report.failed else ()),
     )
 
 
@@ -68,8 +68,8 @@ def _frontier(report: Report, section: Section) -> Block:
     )
     sees, router = section.sees_outcomes, report.router
     grids = (
-        frontier_grid(section.frontiers, router=router, sees_outcomes=sees),
-        single_model_grid(section.frontiers),
+        build_frontier_grid(section.frontiers, router=router, sees_outcomes=sees),
+        build_single_model_grid(section.frontiers),
     )
     return Block("Effect against cost", (text,), "frontier", grids, _outcome_notes(section))
 
@@ -84,8 +84,10 @@ def _figures(report: Report, section: Section) -> Block:
     )
     sees, router = section.sees_outcomes, report.router
     grids = (
-        figure_grid(section.headline, caption="Main figures", router=router, sees_outcomes=sees),
-        figure_grid(
+        build_figure_grid(
+            section.headline, caption="Main figures", router=router, sees_outcomes=sees
+        ),
+        build_figure_grid(
             section.others,
             caption="All other figures",
             router=router,
@@ -115,7 +117,7 @@ def _reliability(section: Section) -> Block:
         "Reliability",
         (text,),
         "reliability",
-        (reliability_grid(section.reliability, shown=section.shown_first),),
+        (build_reliability_grid(section.reliability, shown=section.shown_first),),
     )
 
 
@@ -126,7 +128,7 @@ def _breakdown(report: Report, section: Section) -> Block:
     grids = tuple(
         grid(each, router=report.router)
         for each in section.breakdowns
-        for grid in (task_grid, chosen_grid)
+        for grid in (build_task_grid, build_chosen_grid)
     )
     return Block("By task and by model chosen", (text,), grids=grids)
 
@@ -151,7 +153,7 @@ def _losses(report: Report, section: Section) -> Block:
         "luck. Groups of fewer than "
         "ten queries have no interval."
     )
-    return Block(title, (text,), grids=(loss_grid(section.losses),))
+    return Block(title, (text,), grids=(build_loss_grid(section.losses),))
 
 
 def _examples(report: Report, section: Section) -> Block:
@@ -165,7 +167,7 @@ def _examples(report: Report, section: Section) -> Block:
         "choice; of equals, those that "
         "most models get right."
     )
-    return Block("Examples", (text,), grids=(example_grid(section.examples),))
+    return Block("Examples", (text,), grids=(build_example_grid(section.examples),))
 
 
 def _outcome_notes(section: Section) -> tuple[str, ...]:

@@ -14,12 +14,12 @@ from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.report.preset_choices import (
     NameArray,
     PresetChoices,
-    answered_rows,
     choose,
+    find_answered_rows,
 )
 from graphrouter.bench.evaluation.results import SettingName
 from graphrouter.bench.evaluation.router_output import RouterOutput
-from graphrouter.bench.evaluation.routing_measures import weighed
+from graphrouter.bench.evaluation.routing_measures import select_weighed
 from graphrouter.policy import PresetName
 from graphrouter.types import BoolArray, FloatArray
 
@@ -154,7 +154,7 @@ def _misses(
     evaluation_set: EvaluationSet, output: RouterOutput, preset: PresetName
 ) -> Iterator[_Miss]:
     """The queries on which the router's choice did worse than another model, in their order."""
-    rows = answered_rows(evaluation_set, preset)
+    rows = find_answered_rows(evaluation_set, preset)
     mine, ideal = (
         choose(evaluation_set, output, preset, rows),
         choose(
@@ -162,7 +162,7 @@ def _misses(
         ),
     )
     open_to_choice: BoolArray = np.asarray(
-        np.isfinite(np.stack(weighed(evaluation_set, preset))).all(axis=0)
+        np.isfinite(np.stack(select_weighed(evaluation_set, preset))).all(axis=0)
     )
     for i, row in enumerate(rows.tolist()):
         effect, cost = (

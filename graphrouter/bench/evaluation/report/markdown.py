@@ -8,7 +8,7 @@ from html import escape
 
 from graphrouter.bench.evaluation.report.content import Report, Section
 from graphrouter.bench.evaluation.report.grids import Grid, GridRow
-from graphrouter.bench.evaluation.report.layout import lay_out, section_title
+from graphrouter.bench.evaluation.report.layout import lay_out, name_section
 from graphrouter.bench.evaluation.table import Cell
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
@@ -38,7 +38,7 @@ def escape_text(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", escape(" ".join(text.split()), quote=False))
 
 
-def table_lines(grid: Grid) -> Iterator[str]:
+def list_table_lines(grid: Grid) -> Iterator[str]:
     """The table and its notes, without its caption; an empty line behind each."""
     text = grid.num_text_columns
     yield _line([escape_text(title) for title in grid.columns])
@@ -54,7 +54,7 @@ def _contents(reports: Sequence[Report]) -> Iterator[str]:
         for section in report.sections:
             title, sentence = (
                 escape_text(text)
-                for text in (section_title(report, section), section.conclusion.sentence)
+                for text in (name_section(report, section), section.conclusion.sentence)
             )
             yield f"- [{title}](#{_anchor(section, number)}): {sentence}"
 
@@ -72,7 +72,7 @@ def _section(report: Report, section: Section, number: int) -> Iterator[str]:
     yield from (
         f'<a id="{_anchor(section, number)}"></a>',
         "",
-        f"### {escape_text(section_title(report, section))}",
+        f"### {escape_text(name_section(report, section))}",
         "",
     )
     yield from (f"**{escape_text(section.conclusion.sentence)}**", "")
@@ -81,7 +81,7 @@ def _section(report: Report, section: Section, number: int) -> Iterator[str]:
         yield from (f"#### {escape_text(block.title)}", "")
         yield from _paragraphs(block.text)
         for grid in block.grids:
-            yield from (f"{escape_text(grid.caption)}:", "", *table_lines(grid))
+            yield from (f"{escape_text(grid.caption)}:", "", *list_table_lines(grid))
         yield from _paragraphs(block.notes)
 
 

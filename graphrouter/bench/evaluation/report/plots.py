@@ -10,7 +10,7 @@ BLUE, INK, GREY = "#0b5394", "#1c2430", "#8a919c"
 """Of the evaluated router, of texts, and of what stands back."""
 
 
-def base_layout(*, height: int) -> Figure:
+def build_layout(*, height: int) -> Figure:
     """Fonts, margins and background of a figure of this height in pixels."""
     return {
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
@@ -23,7 +23,7 @@ def base_layout(*, height: int) -> Figure:
     }
 
 
-def base_axis(title: str) -> Figure:
+def build_axis(title: str) -> Figure:
     """An axis with this title."""
     return {
         "title": {"text": title},
@@ -34,11 +34,11 @@ def base_axis(title: str) -> Figure:
     }
 
 
-def plain(text: str) -> str:
+def escape_html(text: str) -> str:
     """The text as plotly shows it literally: it renders a subset of HTML.
 
     Example:
-        >>> plain("gpt<b>4")
+        >>> escape_html("gpt<b>4")
         'gpt&lt;b&gt;4'
     """
     return escape(text, quote=False)

@@ -17,7 +17,7 @@ from graphrouter.bench.evaluation.evaluate import ORACLE, SeedRun
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.results import SettingName
 from graphrouter.bench.evaluation.router_output import RouterOutput
-from graphrouter.bench.evaluation.routing_measures import preset_utility, weighed
+from graphrouter.bench.evaluation.routing_measures import compute_preset_utility, select_weighed
 from graphrouter.policy import Policy, PresetName
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
@@ -63,7 +63,7 @@ def collect_choices(
 
     The oracle may be among them, a cascade may not.
     """
-    answered = [answered_rows(each.evaluation_set, preset) for each in runs]
+    answered = [find_answered_rows(each.evaluation_set, preset) for each in runs]
     ids = [
         np.array(each.evaluation_set.query_ids)[rows]
         for each, rows in zip(runs, answered, strict=True)
@@ -94,8 +94,8 @@ def choose(
 ) -> Choices:
     """What the router chooses for the given rows, each with something to choose from."""
     policy, observed = Policy.preset(preset), evaluation_set.observed
-    chooser = Chooser.among_observed(output.predictions, *weighed(evaluation_set, preset))
-    columns = chooser.choose(preset_utility(evaluation_set, output, preset))[rows]
+    chooser = Chooser.among_observed(output.predictions, *select_weighed(evaluation_set, preset))
+    columns = chooser.choose(compute_preset_utility(evaluation_set, output, preset))[rows]
     effect, cost = observed.effect[rows, columns], observed.cost_usd[rows, columns]
     return Choices(
         np.array(evaluation_set.models)[columns],
@@ -105,9 +105,9 @@ def choose(
     )
 
 
-def answered_rows(evaluation_set: EvaluationSet, preset: PresetName) -> IntArray:
+def find_answered_rows(evaluation_set: EvaluationSet, preset: PresetName) -> IntArray:
     """Rows with something to choose from, (num_rows,)."""
     known: BoolArray = np.asarray(
-        np.isfinite(np.stack(weighed(evaluation_set, preset))).all(axis=0)
+        np.isfinite(np.stack(select_weighed(evaluation_set, preset))).all(axis=0)
     )
     return np.flatnonzero(known.any(axis=1))

@@ -16,16 +16,16 @@ import numpy as np
 from graphrouter.bench.evaluation.evaluate import ORACLE
 from graphrouter.bench.evaluation.report.content import Section
 from graphrouter.bench.evaluation.report.curves import FrontierCurve, Frontiers, ReliabilityCurve
-from graphrouter.bench.evaluation.report.grids import usd
+from graphrouter.bench.evaluation.report.grids import format_usd
 from graphrouter.bench.evaluation.report.labels import Point, place_labels
 from graphrouter.bench.evaluation.report.plots import (
     BLUE,
     GREY,
     INK,
     Figure,
-    base_axis,
-    base_layout,
-    plain,
+    build_axis,
+    build_layout,
+    escape_html,
 )
 from graphrouter.types import FloatArray
 
@@ -37,7 +37,7 @@ _NUM_SAMPLES = 80
 _LARGEST_LOG_RANGE = 4.0  # powers of ten left of the dearest point: a free model has no logarithm
 
 
-def frontier_figure(section: Section, frontiers: Frontiers) -> Figure:
+def draw_frontier(section: Section, frontiers: Frontiers) -> Figure:
     """Mean cost against mean effect: a line a router, a labelled point a model."""
     low, high = _cost_range(frontiers)
     samples = np.geomspace(low, high, _NUM_SAMPLES)
@@ -49,9 +49,9 @@ def frontier_figure(section: Section, frontiers: Frontiers) -> Figure:
     margin = max(0.05 * (top - bottom), 0.01)
     axes = _Axes(math.log10(low), math.log10(high), bottom - margin, top + margin)
     return {
-        "data": [_model_trace(frontiers, low), *_judged_on_top(lines)],
+        "data": [_model_trace(frontiers, low), *_sort_evaluated_last(lines)],
         "layout": {
-            **base_layout(height=PLOT_HEIGHT + 80),
+            **build_layout(height=PLOT_HEIGHT + 80),
             "xaxis": _cost_axis(axes.left, axes.right),
             "yaxis": _axis("mean effect", [axes.bottom, axes.top]),
             "annotations": _model_labels(
@@ -62,7 +62,7 @@ def frontier_figure(section: Section, frontiers: Frontiers) -> Figure:
     }
 
 
-def reliability_figure(section: Section) -> Figure:
+def draw_reliability(section: Section) -> Figure:
     """Expected against observed effect; the evaluated router's pairs in each bin below."""
     lines = [_reliability_line(curve, section) for curve in section.reliability]
     diagonal = {
@@ -87,9 +87,9 @@ def reliability_figure(section: Section) -> Figure:
         "showlegend": False,
     }
     return {
-        "data": [diagonal, *_judged_on_top(lines), bars],
+        "data": [diagonal, *_sort_evaluated_last(lines), bars],
         "layout": {
-            **base_layout(height=PLOT_HEIGHT + 80),
+            **build_layout(height=PLOT_HEIGHT + 80),
             "xaxis": {**_axis("expected effect", [-0.02, 1.02]), "anchor": "y2"},
             "yaxis": {**_axis("observed effect", [-0.03, 1.03]), "domain": [0.26, 1]},
             "yaxis2": {**_axis("pairs", None), "domain": [0, 0.18], "nticks": 3},
@@ -101,17 +101,17 @@ def _line(name: str, points: tuple[list[float], list[float]], section: Section) 
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": plain(name) + (" †" if name in section.sees_outcomes else ""),
+        "name": escape_html(name) + (" †" if name in section.sees_outcomes else ""),
         "x": points[0],
         "y": points[1],
-        "customdata": [usd(cost) for cost in points[0]],
-        "hovertemplate": f"{plain(name)}<br>%{{customdata}} a query<br>effect "
+        "customdata": [format_usd(cost) for cost in points[0]],
+        "hovertemplate": f"{escape_html(name)}<br>%{{customdata}} a query<br>effect "
         f"%{{y:.3f}}<extra></extra>",
         **_style(name, section),
     }
 
 
-def _judged_on_top(lines: list[Figure]) -> list[Figure]:
+def _sort_evaluated_last(lines: list[Figure]) -> list[Figure]:
     """The lines in drawing order, the evaluated router last; the legend keeps their order."""
     ranked = [{**line, "legendrank": rank} for rank, line in enumerate(lines)]
     return [*ranked[1:], *ranked[:1]]
@@ -164,7 +164,9 @@ def _model_trace(frontiers: Frontiers, low: float) -> Figure:
         "name": "single models",
         "x": [max(point.cost_usd, low) for point in frontiers.models],
         "y": [point.effect for point in frontiers.models],
-        "customdata": [[plain(point.model), usd(point.cost_usd)] for point in frontiers.models],
+        "customdata": [
+            [escape_html(point.model), format_usd(point.cost_usd)] for point in frontiers.models
+        ],
         "marker": {"color": "#ffffff", "size": 8, "line": {"color": INK, "width": 1.5}},
         "hovertemplate": "%{customdata[0]}<br>%{customdata[1]} a query<br>effect "
         "%{y:.3f}<extra></extra>",
@@ -206,7 +208,7 @@ def _model_labels(frontiers: Frontiers, axes: _Axes, *, lines: Sequence[Figure])
             "y": point.effect,
             "ax": offset.x,
             "ay": offset.y,
-            "text": plain(point.model),
+            "text": escape_html(point.model),
             "font": {"size": 11, "color": "#444b57"},
             "showarrow": True,
             "arrowhead": 0,
@@ -244,7 +246,7 @@ def _reliability_line(curve: ReliabilityCurve, section: Section) -> Figure:
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": plain(curve.router),
+        "name": escape_html(curve.router),
         "marker": {
             "size": [round(4 + 7 * math.sqrt(count / most), 1) for count in curve.count]
         },  # the eye weighs them
@@ -252,7 +254,7 @@ def _reliability_line(curve: ReliabilityCurve, section: Section) -> Figure:
         "y": list(curve.observed),
         "customdata": list(curve.count),
         "hovertemplate": (
-            f"{plain(curve.router)}<br>expected %{{x:.3f}}, observed "
+            f"{escape_html(curve.router)}<br>expected %{{x:.3f}}, observed "
             f"%{{y:.3f}}<br>%{{customdata:,}} pairs<extra></extra>"
         ),
         **_style(curve.router, section),
@@ -275,10 +277,10 @@ def _cost_axis(left: float, right: float) -> Figure:
         **_axis("mean cost a query, US dollars (log scale)", [left, right]),
         "type": "log",
         "tickvals": inside,
-        "ticktext": [usd(tick) for tick in inside],
+        "ticktext": [format_usd(tick) for tick in inside],
     }
 
 
 def _axis(title: str, extent: list[float] | None) -> Figure:
-    axis = base_axis(title)
+    axis = build_axis(title)
     return axis if extent is None else {**axis, "range": extent}

@@ -64,7 +64,7 @@ def optimality(
     chosen, paid = (
         np.where(answered, np.nan_to_num(values[rows, choices]), 0) for values in (effect, cost)
     )
-    sums = arena.optimality_parts(
+    sums = arena.collect_optimality_parts(
         chosen, paid, answered, observed_effect=effect, observed_usd=cost
     ).sum(axis=0)
     return (

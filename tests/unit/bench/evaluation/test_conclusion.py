@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graphrouter.bench.evaluation.bootstrap import UNDEFINED, Interval
-from graphrouter.bench.evaluation.conclusion import cascades_among, conclude
+from graphrouter.bench.evaluation.conclusion import conclude, find_cascades
 from graphrouter.bench.evaluation.families import METRICS
 from graphrouter.bench.evaluation.results import Coverage, Evaluation, SettingResult
 
@@ -183,4 +183,4 @@ def test_without_shared_figures_there_is_nothing_to_say() -> None:
 
 
 def test_the_catalogue_knows_its_cascades() -> None:
-    assert cascades_among(["knn", "best_single", "no_such_router"]) == frozenset()
+    assert find_cascades(["knn", "best_single", "no_such_router"]) == frozenset()

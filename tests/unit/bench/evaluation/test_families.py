@@ -24,7 +24,11 @@ from graphrouter.bench.evaluation.families import (
     Unmeasured,
     measure_joint,
 )
-from graphrouter.bench.evaluation.frontier import replay_trade_offs, sweep_frontier, sweep_output
+from graphrouter.bench.evaluation.frontier import (
+    list_replay_trade_offs,
+    sweep_frontier,
+    sweep_output,
+)
 from graphrouter.bench.evaluation.hulls import effect_at, upper_hull
 from graphrouter.bench.evaluation.measures import FromSums
 from graphrouter.bench.evaluation.metrics import kendall_tau, log_rmse
@@ -310,7 +314,7 @@ def replay(evaluation_set: EvaluationSet, output: RouterOutput) -> RouterOutput:
         )
     cost = np.column_stack([sweep.cost_usd, *(pair[0] for pair in extra)])
     effect = np.column_stack([sweep.effect, *(pair[1] for pair in extra)])
-    assert cost.shape[1] == len(replay_trade_offs(evaluation_set.cost_scale))
+    assert cost.shape[1] == len(list_replay_trade_offs(evaluation_set.cost_scale))
     return RouterOutput(
         predictions(np.full(observed.effect.shape, NAN)), Replayed(cost, effect, sweep.counts)
     )

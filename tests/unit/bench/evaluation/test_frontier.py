@@ -13,11 +13,11 @@ from graphrouter.bench.evaluation.choices import Chooser
 from graphrouter.bench.evaluation.frontier import (
     NUM_SWEPT,
     Frontier,
-    replay_trade_offs,
+    build_trade_off_grid,
+    list_replay_trade_offs,
     sweep_frontier,
     sweep_output,
     sweep_singles,
-    trade_off_grid,
 )
 from graphrouter.bench.evaluation.hulls import effect_at
 from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
@@ -71,11 +71,11 @@ def test_a_query_without_a_choice_adds_nothing() -> None:
 
 
 def test_grid_has_both_ends_and_rises() -> None:
-    grid = trade_off_grid(SCALE)
+    grid = build_trade_off_grid(SCALE)
     assert grid[0] == 0
     assert math.isinf(grid[-1])
     assert (np.diff(grid[:-1]) > 0).all()
-    assert np.isfinite(trade_off_grid(CostScale(0.0, 0.0))[:-1]).all()  # all models are free
+    assert np.isfinite(build_trade_off_grid(CostScale(0.0, 0.0))[:-1]).all()  # all models are free
 
 
 def test_sweep_by_hand() -> None:
@@ -161,8 +161,8 @@ def test_replay_trade_offs_choose_as_the_presets_do() -> None:
     """Within the bounds of the scale, effect - trade_off * cost ranks any two models as the
     preset's utility does."""
     scale = CostScale(0.2, 0.7)
-    trade_offs = replay_trade_offs(scale)
-    assert trade_offs[:NUM_SWEPT].tolist() == trade_off_grid(scale).tolist()
+    trade_offs = list_replay_trade_offs(scale)
+    assert trade_offs[:NUM_SWEPT].tolist() == build_trade_off_grid(scale).tolist()
     rng = np.random.default_rng(0)
     effect, cost = rng.random((200, 3)), rng.uniform(0.2, 0.7, (200, 3))
     for preset, trade_off in zip(PRESETS, trade_offs[NUM_SWEPT:], strict=True):
@@ -171,8 +171,8 @@ def test_replay_trade_offs_choose_as_the_presets_do() -> None:
 
 
 def test_replay_trade_offs_without_a_price_of_anything() -> None:
-    assert replay_trade_offs(CostScale(NAN, NAN)).tolist() == [0.0] * (NUM_SWEPT + 3)
-    assert replay_trade_offs(CostScale(0.5, 0.5))[NUM_SWEPT:].tolist() == [0, 0, 0]
+    assert list_replay_trade_offs(CostScale(NAN, NAN)).tolist() == [0.0] * (NUM_SWEPT + 3)
+    assert list_replay_trade_offs(CostScale(0.5, 0.5))[NUM_SWEPT:].tolist() == [0, 0, 0]
 
 
 def test_a_cascade_that_calls_one_model_sweeps_like_that_router() -> None:

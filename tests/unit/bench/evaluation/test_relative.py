@@ -13,7 +13,7 @@ from scipy.stats import entropy
 
 from graphrouter.bench.evaluation.relative import (
     entropy_of_counts,
-    references,
+    find_references,
     relative_gain,
     relative_gap,
 )
@@ -23,7 +23,7 @@ NAN = float("nan")
 
 
 def test_references_look_at_the_observed_models_alone() -> None:
-    found = references(np.array([[1.0, 0.0, NAN], [NAN, 0.25, 0.75], [NAN, NAN, NAN]]))
+    found = find_references(np.array([[1.0, 0.0, NAN], [NAN, 0.25, 0.75], [NAN, NAN, NAN]]))
     np.testing.assert_array_equal(found.random, [0.5, 0.5, NAN])
     np.testing.assert_array_equal(found.oracle, [1.0, 0.75, NAN])
 
@@ -32,7 +32,7 @@ def test_random_choice_agrees_with_drawing_models_at_random() -> None:
     rng = np.random.default_rng(0)
     effect = rng.random((50, 4))
     drawn = [effect[np.arange(50), rng.integers(4, size=50)].mean() for _ in range(4000)]
-    assert references(effect).random.mean() == pytest.approx(np.mean(drawn), abs=0.003)
+    assert find_references(effect).random.mean() == pytest.approx(np.mean(drawn), abs=0.003)
 
 
 def test_gains_by_hand() -> None:
@@ -53,7 +53,7 @@ def test_nothing_is_relative_to_zero() -> None:
     st.lists(st.integers(0, 2), min_size=5, max_size=5),
 )
 def test_the_oracle_is_never_beaten(effect: FloatArray, choices: list[int]) -> None:
-    chosen, found = effect[np.arange(5), choices], references(effect)
+    chosen, found = effect[np.arange(5), choices], find_references(effect)
     assert (found.oracle >= chosen).all()
     assert (found.oracle >= found.random - 1e-12).all()
     if found.oracle.sum() > 0:

@@ -19,7 +19,7 @@ from graphrouter.bench.evaluation.perturbations import PERTURBATIONS, Perturbati
 from graphrouter.bench.evaluation.robustness import (
     ChoiceShift,
     RobustnessReport,
-    easy_queries,
+    find_easy_queries,
     measure_robustness,
 )
 from graphrouter.bench.simulate.simulation import simulate
@@ -384,17 +384,17 @@ def test_easy_is_what_the_cheapest_model_solved() -> None:
     cost = np.array([[0.3, 0.2, NAN], [0.1, 0.1, NAN], [0.5, NAN, NAN], [NAN, 0.1, NAN]])
     # Mean costs: 0.3, 0.133, unknown: the second model. It solved queries 1 and 3 and was not run
     # on 2.
-    assert easy_queries(effect, cost).tolist() == [False, True, False, True]
+    assert find_easy_queries(effect, cost).tolist() == [False, True, False, True]
 
 
 def test_nothing_is_known_to_be_easy_without_costs() -> None:
-    assert easy_queries(np.ones((3, 2)), np.full((3, 2), NAN)).tolist() == [False] * 3
+    assert find_easy_queries(np.ones((3, 2)), np.full((3, 2), NAN)).tolist() == [False] * 3
 
 
 @pytest.mark.parametrize("cost", [np.ones((2, 2)), np.ones(3)])
 def test_easy_refuses_other_shapes(cost: FloatArray) -> None:
     with pytest.raises(DataError, match="for both"):
-        easy_queries(np.ones((3, 2)), cost)
+        find_easy_queries(np.ones((3, 2)), cost)
 
 
 def test_interval_is_that_of_a_share_of_independent_queries() -> None:

@@ -7,10 +7,10 @@ import math
 import pytest
 
 from graphrouter.bench.evaluation.bootstrap import UNDEFINED, Interval
-from graphrouter.bench.evaluation.conclusion import conclude
+from graphrouter.bench.evaluation.conclusion import conclude, find_mark
 from graphrouter.bench.evaluation.families import METRICS
 from graphrouter.bench.evaluation.results import Coverage, Evaluation, SettingResult
-from graphrouter.bench.evaluation.table import build_table, explain_gaps, mark_of, verdict
+from graphrouter.bench.evaluation.table import build_table, explain_gaps, give_verdict
 
 SURE_LESS, SURE_MORE, UNSURE = (
     Interval(-0.02, -0.03, -0.01),
@@ -102,7 +102,7 @@ def test_columns_can_be_chosen() -> None:
     ],
 )
 def test_marks_know_which_way_is_better(difference: Interval, metric: str, expected: str) -> None:
-    assert mark_of(difference, METRICS[metric]) == expected
+    assert find_mark(difference, METRICS[metric]) == expected
 
 
 def test_gaps_are_explained_once_for_all_that_share_them() -> None:
@@ -119,4 +119,4 @@ def test_gaps_are_explained_once_for_all_that_share_them() -> None:
 
 def test_the_verdict_is_the_conclusion_in_one_line() -> None:
     found = evaluation({"graphrouter": 0.45, "knn": 0.47}, {"knn": SURE_LESS})
-    assert verdict(found) == conclude(found).text
+    assert give_verdict(found) == conclude(found).text

@@ -16,9 +16,9 @@ from graphrouter.bench.evaluation.two_models import (
     CallCurve,
     ModelPair,
     apgr,
+    build_curve,
+    collect_curve_parts,
     cpt,
-    curve_of_sums,
-    curve_parts,
     pgr,
     pick_pair,
 )
@@ -30,8 +30,8 @@ NAN = float("nan")
 def curve_of(
     margin: FloatArray, weak: FloatArray, strong: FloatArray, *, num_steps: int = NUM_STEPS
 ) -> CallCurve:
-    return curve_of_sums(
-        curve_parts(margin, weak=weak, strong=strong, num_steps=num_steps).sum(axis=0)
+    return build_curve(
+        collect_curve_parts(margin, weak=weak, strong=strong, num_steps=num_steps).sum(axis=0)
     )
 
 
@@ -116,7 +116,7 @@ def test_only_queries_with_both_outcomes_count() -> None:
         np.array([0.0, 0.5, NAN]),
         np.array([1.0, 0.5, 1.0]),
     )
-    np.testing.assert_array_equal(curve_parts(margin, weak=weak, strong=strong)[2], 0)
+    np.testing.assert_array_equal(collect_curve_parts(margin, weak=weak, strong=strong)[2], 0)
     left = curve_of(margin, weak, strong)
     right = curve_of(margin[:2], weak[:2], strong[:2])
     for one, other in zip(left, right, strict=True):
@@ -137,11 +137,11 @@ def test_a_strong_model_that_is_not_better_has_no_gap() -> None:
 
 def test_many_curves_are_each_the_single_one() -> None:
     margin, weak, strong = random_case(0, num_queries=40)
-    parts = curve_parts(margin, weak=weak, strong=strong)
+    parts = collect_curve_parts(margin, weak=weak, strong=strong)
     sums = np.random.default_rng(0).integers(0, 3, (30, 40)) @ parts
-    together = curve_of_sums(sums)
+    together = build_curve(sums)
     for i in range(30):
-        single = curve_of_sums(sums[i])
+        single = build_curve(sums[i])
         for figure in (pgr, apgr, lambda curve: cpt(curve, 0.8)):
             np.testing.assert_allclose(figure(together)[i], figure(single), rtol=1e-12)
 

@@ -16,18 +16,18 @@ from graphrouter.bench.tuning.search_space import (
     FloatRange,
     IntRange,
     SearchSpace,
-    default_space,
+    build_default_space,
     describe,
     load_space,
     parse_space,
-    space_yaml,
+    write_space_yaml,
 )
 from graphrouter.config import TrainConfig, list_keys, load_config
 from graphrouter.exceptions import ConfigError
 
 
 def test_the_default_space_holds_the_default_settings() -> None:
-    space = default_space()
+    space = build_default_space()
     start = space.start(TrainConfig())
     assert start["training.learning_rate"] == TrainConfig().training.learning_rate
     assert set(start) == set(space.ranges) <= set(list_keys())
@@ -44,9 +44,9 @@ def test_yaml_reads_back_as_the_same_space() -> None:
             "training.weight_decay": FloatRange(low=1e-7, high=1e-2, log=True),
         }
     )
-    assert parse_space(yaml.safe_load(space_yaml(space))) == space
+    assert parse_space(yaml.safe_load(write_space_yaml(space))) == space
     assert parse_space(space.to_json()) == space
-    assert all("# " in line for line in space_yaml(space).splitlines())
+    assert all("# " in line for line in write_space_yaml(space).splitlines())
 
 
 def test_numbers_in_scientific_notation_are_numbers() -> None:
@@ -173,7 +173,7 @@ def test_a_start_outside_of_the_space_is_refused() -> None:
         match=r"training.batch_queries = 32 lies outside of the search space \(128 to 512 in "
         r"steps of 128\)",
     ):
-        default_space().start(config)
+        build_default_space().start(config)
 
 
 def test_settings_that_cannot_be_tuned_exist() -> None:

@@ -15,10 +15,16 @@ import graphrouter as gr
 from graphrouter.bench.tuning import study as study_module
 from graphrouter.bench.tuning import trial_worker
 from graphrouter.bench.tuning.plan import TuningPlan, plan_tuning
-from graphrouter.bench.tuning.sampling import distributions_of
+from graphrouter.bench.tuning.sampling import build_distributions
 from graphrouter.bench.tuning.search_space import FloatRange, SearchSpace
-from graphrouter.bench.tuning.study import LOST_AFTER_S, SEEN_AT, num_begun, open_study, records_of
-from graphrouter.bench.tuning.study_storage import sqlite_address
+from graphrouter.bench.tuning.study import (
+    LOST_AFTER_S,
+    SEEN_AT,
+    count_begun,
+    open_study,
+    read_records,
+)
+from graphrouter.bench.tuning.study_storage import build_sqlite_address
 from graphrouter.bench.tuning.trial_worker import run_trials
 from graphrouter.exceptions import ConfigError
 
@@ -36,7 +42,7 @@ def open_in_memory(plan: TuningPlan) -> optuna.Study:
 class TestIdentity:
     @pytest.fixture
     def kept(self, plan: TuningPlan, tmp_path: Path) -> str:
-        address = sqlite_address(tmp_path / "study.sqlite3")
+        address = build_sqlite_address(tmp_path / "study.sqlite3")
         open_study(plan, storage=address, name="mine", seed=0)
         return address
 
@@ -111,21 +117,21 @@ class TestCounting:
     ) -> None:
         calls = train_as(loss_of)
         study = open_in_memory(plan)
-        lost = study.ask(distributions_of(plan.space))
+        lost = study.ask(build_distributions(plan.space))
         lost.set_user_attr(SEEN_AT, time.time() - LOST_AFTER_S - 1)
         records = list(run_trials(study, plan, num_trials=2))
         assert "Trial 0 is lost" in caplog.text
         assert calls[0] == plan.config, "the lost trial was the one to start from"
         assert [record.is_start for record in records] == [True, False]
-        assert len(records_of(study, plan)) == 2
+        assert len(read_records(study, plan)) == 2
 
     def test_the_trial_of_a_living_worker_counts(self, plan: TuningPlan, train_as: TrainAs) -> None:
         train_as(loss_of)
         study = open_in_memory(plan)
-        elsewhere = study.ask(distributions_of(plan.space))
+        elsewhere = study.ask(build_distributions(plan.space))
         elsewhere.set_user_attr(SEEN_AT, time.time() - LOST_AFTER_S / 2)
         assert len(list(run_trials(study, plan, num_trials=3))) == 2
-        assert num_begun(study) == 3
+        assert count_begun(study) == 3
 
     def test_two_workers_that_begin_the_last_trial_at_once_leave_one(
         self, plan: TuningPlan, train_as: TrainAs, monkeypatch: pytest.MonkeyPatch
@@ -135,13 +141,13 @@ class TestCounting:
         ask = study.ask
 
         def ask_after_another(*args: object) -> optuna.Trial:
-            ask(distributions_of(plan.space))  # another worker, which counted before we began
+            ask(build_distributions(plan.space))  # another worker, which counted before we began
             return ask(*args)  # type: ignore[arg-type]
 
         monkeypatch.setattr(study, "ask", ask_after_another)
         assert list(run_trials(study, plan, num_trials=1)) == []
         assert calls == []
-        assert num_begun(study) == 1
+        assert count_begun(study) == 1
 
     def test_a_trial_says_that_it_is_alive(
         self, plan: TuningPlan, train_as: TrainAs, monkeypatch: pytest.MonkeyPatch
@@ -198,7 +204,7 @@ class TestPruning:
             "complete",
             "complete",
         ]
-        assert [set(record.values) for record in records_of(study, plan)] == [set(objectives)] * 2
+        assert [set(record.values) for record in read_records(study, plan)] == [set(objectives)] * 2
 
 
 def test_the_level_of_optunas_messages_is_given_back(plan: TuningPlan, train_as: TrainAs) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import optuna
 import pytest
 
-from graphrouter.bench.tuning.study_storage import open_storage, shown, sqlite_address
+from graphrouter.bench.tuning.study_storage import build_sqlite_address, hide_password, open_storage
 from graphrouter.exceptions import ConfigError
 
 
 @pytest.mark.parametrize("name", ["study.sqlite3", "with space.db", "100%25?x=1#{y}.db"])
 def test_a_database_file_keeps_a_study(tmp_path: Path, name: str) -> None:
-    address = sqlite_address(tmp_path / name)
+    address = build_sqlite_address(tmp_path / name)
     optuna.create_study(storage=open_storage(address), study_name="mine")
     assert optuna.get_all_study_names(open_storage(address)) == ["mine"]
     assert (tmp_path / name).is_file()
@@ -23,7 +23,7 @@ def test_a_journal_keeps_a_study(tmp_path: Path) -> None:
     address = f"journal:{tmp_path / 'study.log'}"
     optuna.create_study(storage=open_storage(address), study_name="mine")
     assert optuna.get_all_study_names(open_storage(address)) == ["mine"]
-    assert shown(address) == address
+    assert hide_password(address) == address
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,16 @@ from graphrouter.bench.tuning.objectives import find_objectives
 from graphrouter.bench.tuning.search_space import Choice, FloatRange, IntRange, SearchSpace
 from graphrouter.bench.tuning.trial_records import TrialRecord
 from graphrouter.bench.tuning.tuning_figures import (
-    front_figure,
-    history_figure,
-    importance_figure,
-    parallel_figure,
+    draw_front,
+    draw_history,
+    draw_importances,
+    draw_parallel,
 )
-from graphrouter.bench.tuning.tuning_page import render_tuning_html, trial_grid, tuning_figures
+from graphrouter.bench.tuning.tuning_page import (
+    build_trial_grid,
+    draw_tuning_figures,
+    render_tuning_html,
+)
 from graphrouter.bench.tuning.tuning_result import TuningResult
 from graphrouter.config import TrainConfig
 
@@ -65,7 +69,7 @@ def found() -> TuningResult:
 
 
 def test_every_figure_is_one_that_plotly_knows(found: TuningResult) -> None:
-    figures = tuning_figures(found)
+    figures = draw_tuning_figures(found)
     assert list(figures) == [
         "front",
         "history-log_loss",
@@ -83,25 +87,25 @@ def test_history_shows_values_and_the_best_so_far(found: TuningResult) -> None:
     for objective, best in zip(
         found.objectives, ([0.5, 0.4, 0.4, 0.4], [0.6, 0.7, 0.8, 0.8]), strict=True
     ):
-        line, points, start, chosen = history_figure(found, objective)["data"]
+        line, points, start, chosen = draw_history(found, objective)["data"]
         assert line["y"] == best
         assert points["y"] == [each.values[objective.name] for each in found.completed]
         assert (start["x"], chosen["x"]) == ([0], [1])
 
 
 def test_the_front_is_a_line_from_left_to_right(found: TuningResult) -> None:
-    line, points, *_ = front_figure(found)["data"]
+    line, points, *_ = draw_front(found)["data"]
     assert (line["x"], line["y"]) == ([0.4, 0.6], [0.7, 0.8])
     assert len(points["x"]) == 4
 
 
 def test_the_most_important_setting_stands_on_top() -> None:
-    (bars,) = importance_figure({"network.width": 0.7, "encoder.path": 0.3})["data"]
+    (bars,) = draw_importances({"network.width": 0.7, "encoder.path": 0.3})["data"]
     assert bars["y"][-1] == "network.width"  # plotly draws from below
 
 
 def test_parallel_lines_run_from_end_to_end(found: TuningResult) -> None:
-    figure = parallel_figure(found, found.objectives[0])
+    figure = draw_parallel(found, found.objectives[0])
     worst, *_, best = figure["data"]
     assert worst["y"] == [
         0.0,
@@ -125,13 +129,13 @@ def test_equal_values_make_figures_too() -> None:
     result = TuningResult(
         "world", "mine", "", find_objectives(["log_loss"]), SPACE, TrainConfig(), same
     )
-    figures = [go.Figure(figure) for _, figure in tuning_figures(result).values()]
+    figures = [go.Figure(figure) for _, figure in draw_tuning_figures(result).values()]
     assert figures
     assert all(len(figure.data) > 0 for figure in figures)
 
 
 def test_all_trials_stand_in_the_table(found: TuningResult) -> None:
-    grid = trial_grid(found)
+    grid = build_trial_grid(found)
     assert grid.columns == (
         "trial",
         "state",

@@ -11,7 +11,7 @@ import pytest
 import graphrouter as gr
 from graphrouter.bench.tuning import TrialRecord, tune
 from graphrouter.bench.tuning.search_space import Choice, FloatRange, SearchSpace
-from graphrouter.bench.tuning.study_storage import sqlite_address
+from graphrouter.bench.tuning.study_storage import build_sqlite_address
 from graphrouter.exceptions import (
     ConfigError,
     DataError,
@@ -93,7 +93,7 @@ def test_a_study_that_goes_on_ends_as_one_that_was_not_interrupted(
     tmp_path: Path,
 ) -> None:
     calls = train_as(loss_of)
-    kept = sqlite_address(tmp_path / "with space" / "study.sqlite3")
+    kept = build_sqlite_address(tmp_path / "with space" / "study.sqlite3")
     (tmp_path / "with space").mkdir()
     whole = tune(data, config, num_trials=14, space=space, seed=5)
     assert len(calls) == 14
@@ -211,7 +211,7 @@ def test_a_fault_of_the_program_ends_the_study_and_leaves_nothing_running(
     train_as: TrainAs,
     tmp_path: Path,
 ) -> None:
-    kept = sqlite_address(tmp_path / "study.sqlite3")
+    kept = build_sqlite_address(tmp_path / "study.sqlite3")
 
     def break_down(settings: gr.TrainConfig) -> dict[str, float]:
         raise ZeroDivisionError("broken on purpose")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import graphrouter as gr
-from graphrouter.bench.tuning.study_storage import sqlite_address
+from graphrouter.bench.tuning.study_storage import build_sqlite_address
 
 NUM_TRIALS = 6
 WORKER = """
@@ -51,7 +51,7 @@ print(json.dumps({"mine": numbers, "params": params}))
 def test_two_processes_share_a_study(tmp_path: Path, kind: str) -> None:
     gr.simulate(num_queries=120, num_models=4, seed=3).data.save(tmp_path / "world")
     storage = (
-        sqlite_address(tmp_path / "study.sqlite3")
+        build_sqlite_address(tmp_path / "study.sqlite3")
         if kind == "sqlite"
         else f"journal:{tmp_path / 'study.log'}"
     )

@@ -20,11 +20,11 @@ from graphrouter.bench.evaluation.benchmark import (
     MAIN,
     CellResult,
     Plan,
+    build_results_table,
     collect,
-    lacking,
+    find_missing,
     open_cells,
     plan_benchmark,
-    results_table,
     run_cells,
     write_results,
 )
@@ -189,7 +189,9 @@ def test_without_the_graph_router_a_dataset_is_lacking(
     prepared = plan(world, tmp_path, ["knn"], seeds=1)
     assert finish(prepared)[0, MAIN] == "failed"
     assert list(collect(prepared)) == []
-    assert lacking(prepared) == {"world": "failed on seed 0: ZeroDivisionError: division by zero"}
+    assert find_missing(prepared) == {
+        "world": "failed on seed 0: ZeroDivisionError: division by zero"
+    }
 
 
 def test_written_results_hold_every_figure(world: Path, tmp_path: Path) -> None:
@@ -201,7 +203,7 @@ def test_written_results_hold_every_figure(world: Path, tmp_path: Path) -> None:
     plain = json.loads(files[0].read_text())
     assert plain == results[0].evaluation.to_json()
     table = pd.read_parquet(files[1])
-    assert len(table) == len(results_table([results[0].evaluation])) == 2 * 5 * len(METRICS)
+    assert len(table) == len(build_results_table([results[0].evaluation])) == 2 * 5 * len(METRICS)
     row = table[
         (table.setting == "task_known") & (table.router == "knn") & (table.metric == "log_loss")
     ].iloc[0]

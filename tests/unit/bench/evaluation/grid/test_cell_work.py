@@ -17,7 +17,7 @@ from graphrouter.bench.evaluation.grid import (
     CELLS,
     GridCell,
     GridResult,
-    failures,
+    find_failures,
     finish,
     open_cells,
     prepare_split,
@@ -25,7 +25,7 @@ from graphrouter.bench.evaluation.grid import (
     read_cell,
     read_datasets,
     run_cells,
-    seeded,
+    set_seeds,
     write_cell,
 )
 from graphrouter.config import TrainConfig
@@ -46,7 +46,7 @@ class Length(GridResult):
 
 def cells_of(folder: Path, *routers: str, num_seeds: int = 1) -> list[GridCell]:
     return [
-        GridCell("nowhere", "names", "0" * 16, router, seeded(TrainConfig(), seed), folder)
+        GridCell("nowhere", "names", "0" * 16, router, set_seeds(TrainConfig(), seed), folder)
         for seed in range(num_seeds)
         for router in routers
     ]
@@ -99,7 +99,7 @@ def test_a_damaged_result_is_run_again(tmp_path: Path) -> None:
 def test_why_a_router_has_no_figures_is_its_first_trouble(tmp_path: Path) -> None:
     cells = cells_of(tmp_path, "knn", "cannot", "breaks", num_seeds=2)
     run_all([cell for cell in cells if (cell.router, cell.seed) != ("knn", 1)])
-    assert failures(cells) == {
+    assert find_failures(cells) == {
         "cannot": "not applicable: it has no name",
         "breaks": "failed on seed 0: ZeroDivisionError: on two lines",
         "knn": "seed 1 was not run",
@@ -114,7 +114,7 @@ def test_a_process_that_dies_is_kept_as_a_failure(tmp_path: Path) -> None:
         "rasch": "done",
         "dies": "failed",
     }
-    assert failures(cells) == {
+    assert find_failures(cells) == {
         "dies": "failed on seed 0: its process died, perhaps for want of memory"
     }
 
@@ -173,7 +173,7 @@ def test_a_study_of_settings_needs_its_cells_and_what_to_fit_alone(tmp_path: Pat
             data.name,
             data.fingerprint,
             name,
-            seeded(gr.load_config(overrides=words), seed),
+            set_seeds(gr.load_config(overrides=words), seed),
             tmp_path / CELLS,
         )
         for place, data in datasets.items()
@@ -206,14 +206,14 @@ def test_the_cells_of_a_split_share_one_bench(tmp_path: Path) -> None:
         overrides=["encoder.name=hashing", "encoder.dimension=64", "network.width=16"]
     )
     first, same, other = (
-        GridCell(place, "world", "0" * 16, "graphrouter", seeded(settings, seed), tmp_path)
+        GridCell(place, "world", "0" * 16, "graphrouter", set_seeds(settings, seed), tmp_path)
         for settings, seed in ((config, 0), (wider, 0), (config, 1))
     )
     prepared = prepare_split(first)
     assert prepare_split(same) is prepared
     assert set(prepared.evaluation_set.query_ids) == set(prepared.split.test)
     some = sorted(prepared.split.test)[:5]
-    smaller = prepared.evaluation_set_on(some)
+    smaller = prepared.build_evaluation_set(some)
     assert smaller.query_ids == tuple(some)
     assert smaller.cost_scale == prepared.evaluation_set.cost_scale
     np.testing.assert_array_equal(

@@ -14,7 +14,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.bench.evaluation.benchmark import Cell
-from graphrouter.bench.evaluation.grid import GridCell, seeded
+from graphrouter.bench.evaluation.grid import GridCell, set_seeds
 from graphrouter.bench.evaluation.newcomers import RETRAINED, NewcomerCell
 from graphrouter.config import TrainConfig
 
@@ -34,7 +34,12 @@ class Warmer(GridCell):
 
 def grid_cell(**changed: Any) -> GridCell:
     cell = GridCell(
-        "data/world", "world", FINGERPRINT, "graphrouter", seeded(TrainConfig(), 1), Path("cells")
+        "data/world",
+        "world",
+        FINGERPRINT,
+        "graphrouter",
+        set_seeds(TrainConfig(), 1),
+        Path("cells"),
     )
     return replace(cell, **changed)
 
@@ -76,7 +81,9 @@ def plain(seed: int, *, with_network: bool = True) -> dict[str, Any]:
 
 @pytest.mark.parametrize("router", ["graphrouter", "knn"])
 def test_the_cells_of_an_older_benchmark_are_found(router: str) -> None:
-    cell = Cell("data/world", "world", FINGERPRINT, router, seeded(TrainConfig(), 1), Path("cells"))
+    cell = Cell(
+        "data/world", "world", FINGERPRINT, router, set_seeds(TrainConfig(), 1), Path("cells")
+    )
     assert cell.file == named(router, 1, [plain(1, with_network=router == "graphrouter")])
 
 
@@ -103,15 +110,15 @@ def test_every_circumstance_has_a_file_of_its_own() -> None:
         "world",
         FINGERPRINT,
         "graphrouter",
-        seeded(TrainConfig(), 1),
+        set_seeds(TrainConfig(), 1),
         Path("cells"),
     )
     files = [
         grid_cell().file,
         grid_cell(fingerprint="f" * 16).file,
         grid_cell(router="no_ability").file,
-        grid_cell(config=seeded(TrainConfig(), 2)).file,
-        grid_cell(config=seeded(wider, 1)).file,
+        grid_cell(config=set_seeds(TrainConfig(), 2)).file,
+        grid_cell(config=set_seeds(wider, 1)).file,
         Warmer(*common).file,
         Warmer(*common, temperature=1.0).file,
     ]
@@ -120,14 +127,14 @@ def test_every_circumstance_has_a_file_of_its_own() -> None:
 
 def test_the_cache_of_embeddings_and_the_place_of_the_data_change_no_name() -> None:
     encoder = TrainConfig().encoder.model_copy(update={"cache_dir": "elsewhere"})
-    moved = seeded(TrainConfig(encoder=encoder), 1)
+    moved = set_seeds(TrainConfig(encoder=encoder), 1)
     assert grid_cell(config=moved, data="other/world").file == grid_cell().file
 
 
 def test_a_seed_leaves_the_other_settings_alone() -> None:
     config = gr.load_config(overrides=["split.test=0.3", "training.max_epochs=2"])
     assert (
-        seeded(config, 4).model_dump()
+        set_seeds(config, 4).model_dump()
         == gr.load_config(
             overrides=["split.test=0.3", "training.max_epochs=2", "seed=4", "split.seed=4"]
         ).model_dump()

@@ -13,10 +13,10 @@ from graphrouter.bench.evaluation.measures import Measures, Unmeasured
 from graphrouter.bench.evaluation.newcomers.newcomer_measures import (
     MEASURED,
     TRAFFIC,
-    coverage,
-    learned_share,
-    measure,
-    traffic_share,
+    measure_coverage,
+    measure_learned_share,
+    measure_newcomers,
+    measure_traffic_share,
 )
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.policy import CostScale
@@ -57,7 +57,7 @@ def value(measures: Measures, name: str) -> float:
 
 
 def test_losses_are_those_of_newcomers_alone() -> None:
-    found = measure(
+    found = measure_newcomers(
         evaluation_set(), output([[0.5, 0.8], [0.5, 0.4], [0.5, 0.9]]), IS_NEW, has_newcomers=True
     )
     assert value(found, "log_loss") == pytest.approx(-(np.log(0.8) + np.log(0.6)) / 2)
@@ -66,14 +66,14 @@ def test_losses_are_those_of_newcomers_alone() -> None:
 
 
 def test_whoever_leaves_out_a_newcomer_has_no_loss() -> None:
-    found = measure(
+    found = measure_newcomers(
         evaluation_set(),
         output([[0.5, np.nan], [0.5, 0.4], [0.5, 0.9]]),
         IS_NEW,
         has_newcomers=True,
     )
     assert isinstance(found["log_loss"], Unmeasured)
-    seen = measure(
+    seen = measure_newcomers(
         evaluation_set(),
         output([[np.nan, 0.8], [0.5, 0.4], [0.5, np.nan]]),
         IS_NEW,
@@ -84,7 +84,7 @@ def test_whoever_leaves_out_a_newcomer_has_no_loss() -> None:
 
 def test_rewards_and_traffic_are_those_of_choices_among_old_and_new() -> None:
     outputs = output([[0.2, 0.9], [0.9, 0.2], [0.5, 0.9]], np.tile([0.1, 0.1], (3, 1)))
-    found = measure(evaluation_set(), outputs, IS_NEW, has_newcomers=True)
+    found = measure_newcomers(evaluation_set(), outputs, IS_NEW, has_newcomers=True)
     assert value(found, "reward_performance_first") == pytest.approx((1 + 1 + 0) / 3)
     assert value(found, "newcomer_traffic") == pytest.approx(
         1 / 3
@@ -94,7 +94,7 @@ def test_rewards_and_traffic_are_those_of_choices_among_old_and_new() -> None:
 
 def test_without_costs_traffic_follows_effect_and_ties_are_shared() -> None:
     unknown = np.full(EFFECT.shape, np.nan)
-    found = measure(
+    found = measure_newcomers(
         evaluation_set(cost_usd=unknown),
         output([[0.2, 0.9], [0.9, 0.2], [0.5, 0.9]]),
         IS_NEW,
@@ -121,7 +121,7 @@ def test_coverage_by_hand() -> None:
         outputs = Predictions.from_arrays(
             MODELS, expected, effect_low=expected - half, effect_high=expected + half
         )
-        return coverage(asked, RouterOutput(outputs), IS_NEW)
+        return measure_coverage(asked, RouterOutput(outputs), IS_NEW)
 
     assert shown(0.0) == pytest.approx(
         2 / 3
@@ -129,9 +129,9 @@ def test_coverage_by_hand() -> None:
     assert shown(0.25) == pytest.approx(2 / 3)  # 0.25 and 0.14 together are 0.29
     assert shown(0.27) == 1.0
     assert np.isnan(
-        coverage(asked, RouterOutput(Predictions.from_arrays(MODELS, expected)), IS_NEW)
+        measure_coverage(asked, RouterOutput(Predictions.from_arrays(MODELS, expected)), IS_NEW)
     )
-    assert np.isnan(coverage(evaluation_set(), output([[0.5, 0.5]] * 3), IS_NEW))
+    assert np.isnan(measure_coverage(evaluation_set(), output([[0.5, 0.5]] * 3), IS_NEW))
 
 
 def test_a_few_outcomes_are_not_compared_with_intervals() -> None:
@@ -140,12 +140,12 @@ def test_a_few_outcomes_are_not_compared_with_intervals() -> None:
         MODELS, observed / 2, effect_low=observed / 4, effect_high=observed
     )
     assert np.isnan(
-        coverage(evaluation_set(observed, np.ones((14, 2))), RouterOutput(outputs), IS_NEW)
+        measure_coverage(evaluation_set(observed, np.ones((14, 2))), RouterOutput(outputs), IS_NEW)
     )
 
 
 def test_there_is_no_traffic_to_newcomers_where_a_task_is_held_out() -> None:
-    found = measure(
+    found = measure_newcomers(
         evaluation_set(), output([[0.5, 0.8]] * 3), np.array([True, True]), has_newcomers=False
     )
     assert all(isinstance(found[name], Unmeasured) for name in TRAFFIC)
@@ -154,15 +154,15 @@ def test_there_is_no_traffic_to_newcomers_where_a_task_is_held_out() -> None:
 def test_unknown_utility_is_taken_only_without_another() -> None:
     utility = np.array([[np.nan, -5.0], [np.nan, 0.0], [0.3, 0.1]])
     allowed = np.array([[True, True], [True, False], [False, False]])
-    share = traffic_share(utility, allowed, IS_NEW)
+    share = measure_traffic_share(utility, allowed, IS_NEW)
     assert share.parts.tolist() == [[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]]
 
 
 def test_learned_share_is_a_ratio_of_means() -> None:
     start, retrained = Sampled(0.6, np.array([0.6, 0.5])), Sampled(0.4, np.array([0.4, 0.5]))
-    share = learned_share(start, Sampled(0.5, np.array([0.45, 0.45])), retrained)
+    share = measure_learned_share(start, Sampled(0.5, np.array([0.45, 0.45])), retrained)
     assert share.value == pytest.approx(0.5)
     assert share.draws[0] == pytest.approx(0.75)
     assert np.isnan(share.draws[1])  # the retrained router is no better than the start
-    assert learned_share(start, start, retrained).value == 0
-    assert learned_share(start, retrained, retrained).value == 1
+    assert measure_learned_share(start, start, retrained).value == 0
+    assert measure_learned_share(start, retrained, retrained).value == 1

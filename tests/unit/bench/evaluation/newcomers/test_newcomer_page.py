@@ -9,14 +9,19 @@ import plotly.graph_objects as go
 import pytest
 
 from graphrouter.bench.evaluation.bootstrap import UNDEFINED, Interval
-from graphrouter.bench.evaluation.newcomers import RETRAINED, SUGGESTED, NewcomerEvaluation, verdict
+from graphrouter.bench.evaluation.newcomers import (
+    RETRAINED,
+    SUGGESTED,
+    NewcomerEvaluation,
+    give_verdict,
+)
 from graphrouter.bench.evaluation.newcomers.newcomer_cells import HoldOut
-from graphrouter.bench.evaluation.newcomers.newcomer_figures import curve_figures
+from graphrouter.bench.evaluation.newcomers.newcomer_figures import draw_curves
 from graphrouter.bench.evaluation.newcomers.newcomer_page import (
     render_newcomers_html,
     render_newcomers_markdown,
 )
-from graphrouter.bench.evaluation.newcomers.newcomer_tables import newcomer_grids
+from graphrouter.bench.evaluation.newcomers.newcomer_tables import build_newcomer_grids
 
 LABELS = ("0", "5", "all")
 
@@ -92,7 +97,7 @@ def test_the_page_brings_everything_along_and_escapes_names() -> None:
 
 
 def test_curves_have_a_point_a_shot_and_shares_have_intervals() -> None:
-    figures = curve_figures(GOOD)
+    figures = draw_curves(GOOD)
     assert list(figures) == ["log_loss", "learned_share", "newcomer_traffic"]
     lines = {line["name"]: line for line in figures["log_loss"]["data"]}
     assert lines["graphrouter"]["x"] == list(LABELS)
@@ -105,8 +110,8 @@ def test_curves_have_a_point_a_shot_and_shares_have_intervals() -> None:
 
 def test_a_held_out_task_has_no_traffic() -> None:
     found = found_of({"graphrouter": (0.6, 0.5, 0.4), "rasch": (0.7, 0.6, 0.5)}, hold_out="tasks")
-    assert list(curve_figures(found)) == ["log_loss", "learned_share"]
-    assert "on the new task" in newcomer_grids(found)[0].caption
+    assert list(draw_curves(found)) == ["log_loss", "learned_share"]
+    assert "on the new task" in build_newcomer_grids(found)[0].caption
 
 
 def test_markdown_has_a_row_a_router_and_marks_what_is_sure() -> None:
@@ -120,7 +125,7 @@ def test_markdown_has_a_row_a_router_and_marks_what_is_sure() -> None:
 
 
 def test_the_verdict_says_where_nobody_is_beaten_and_what_was_learned() -> None:
-    assert verdict(GOOD) == (
+    assert give_verdict(GOOD) == (
         "graphrouter predicts newcomers surely better than all baselines with 0, 5 outcomes. Not "
         "beaten, with all outcomes: "
         "rasch. Of what a new training would teach it has learned 25% with no outcome, 50% with 5 "
@@ -128,7 +133,7 @@ def test_the_verdict_says_where_nobody_is_beaten_and_what_was_learned() -> None:
         "75% with all outcomes."
     )
     bad = found_of({"graphrouter": (0.7, 0.7, 0.7), "rasch": (0.6, 0.6, 0.7)})
-    assert verdict(bad).startswith(
+    assert give_verdict(bad).startswith(
         "graphrouter is never surely better than all baselines on newcomers. Not beaten, with no "
         "outcome: rasch; 5 outcomes: "
     )
@@ -136,6 +141,6 @@ def test_the_verdict_says_where_nobody_is_beaten_and_what_was_learned() -> None:
         {"graphrouter": (0.5, 0.5, 0.5), "rasch": (0.6, 0.6, 0.7), "knn": (0.9, 0.9, 0.9)},
         hold_out="tasks",
     )
-    assert verdict(best).startswith(
+    assert give_verdict(best).startswith(
         "After every number of outcomes graphrouter predicts the new task surely better than all 2"
     )

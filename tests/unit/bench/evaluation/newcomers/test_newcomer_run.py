@@ -21,14 +21,14 @@ from graphrouter.bench.evaluation.newcomers import (
     NewcomerPlan,
     NewcomerResult,
     collect,
-    failures,
+    find_failures,
+    give_verdict,
     open_cells,
     plan_newcomers,
     run_cells,
-    verdict,
 )
 from graphrouter.bench.evaluation.newcomers.newcomer_split import prepare_newcomers
-from graphrouter.bench.evaluation.newcomers.newcomer_worker import suggested_outcomes
+from graphrouter.bench.evaluation.newcomers.newcomer_worker import collect_suggested
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset
@@ -88,7 +88,7 @@ def test_the_json_is_plain_and_says_what_was_held_out(done: NewcomerPlan) -> Non
     assert plain["shots"] == ["0", "5", "10", "all"]
     assert plain["held_out"] == {str(seed): list(models) for seed, models in found.held_out.items()}
     assert set(plain["routers"]["rasch"]["5"]["log_loss"]) == {"value", "low", "high"}
-    assert "graphrouter" in verdict(found)
+    assert "graphrouter" in give_verdict(found)
 
 
 def test_nothing_is_run_twice_and_more_seeds_add_cells(
@@ -175,7 +175,7 @@ def test_suggested_outcomes_are_enough_recorded_and_begin_alike(
     prepared = prepare_newcomers(cell)
     router = GraphRouter.fit(prepared.view, quick)
     most = prepared.newcomers["model"].value_counts()
-    shown = suggested_outcomes(router, prepared, [2, 4, 1000])
+    shown = collect_suggested(router, prepared, [2, 4, 1000])
     for count, frame in shown.items():
         assert frame is not None
         assert not frame.duplicated(["query_id", "model"]).any()
@@ -188,7 +188,7 @@ def test_suggested_outcomes_are_enough_recorded_and_begin_alike(
             frame.loc[frame["model"] == model, "query_id"].tolist() for frame in (few, many)
         )
         assert set(short) <= set(long)
-    assert suggested_outcomes(router, prepared, []) == {}
+    assert collect_suggested(router, prepared, []) == {}
 
 
 def test_a_task_is_held_out_and_joins(world: Path, quick: TrainConfig, tmp_path: Path) -> None:
@@ -232,13 +232,13 @@ def test_a_router_that_fails_or_cannot_is_named_and_the_rest_stands(
     plan = plan_of(world, tmp_path, quick)
     for _ in run_cells(open_cells(plan), num_processes=1):
         pass
-    assert failures(plan) == {
+    assert find_failures(plan) == {
         "task_mean": "failed on seed 0: ZeroDivisionError: broken on purpose",
         "rasch": "not applicable: rasch is closed",
     }
     found = collect(plan, num_draws=30)
     assert list(found.routers) == ["graphrouter", SUGGESTED, RETRAINED]
-    assert verdict(found) == "There is no baseline to compare with."
+    assert give_verdict(found) == "There is no baseline to compare with."
     assert [cell.router for cell in open_cells(plan)] == [
         "task_mean"
     ]  # what does not apply will not apply the next time

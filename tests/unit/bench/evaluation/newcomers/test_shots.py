@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from graphrouter.bench.evaluation.newcomers.shots import (
     DEFAULT_SHOTS,
-    first_of_each,
+    name_shot,
     parse_shots,
-    shot_label,
     shuffle,
+    take_first_of_each,
 )
 from graphrouter.exceptions import ConfigError
 
@@ -20,7 +20,7 @@ from graphrouter.exceptions import ConfigError
 def test_written_and_read_back() -> None:
     assert parse_shots("0,5,10,20,50,100,all") == DEFAULT_SHOTS
     assert parse_shots("all, 7,3,7") == (0, 3, 7, None)
-    assert [shot_label(shot) for shot in parse_shots("all,3")] == ["0", "3", "all"]
+    assert [name_shot(shot) for shot in parse_shots("all,3")] == ["0", "3", "all"]
 
 
 @pytest.mark.parametrize("text", ["", "5,,10", "-1", "1.5", "most", "²"])
@@ -59,11 +59,11 @@ def test_orders_of_seeds_and_owners_differ() -> None:
 def test_first_of_each_counts_distinct_queries_of_each_owner() -> None:
     rows = [("q1", "a"), ("q2", "a"), ("q1", "b"), ("q1", "a"), ("q3", "a")]
     outcomes = pd.DataFrame(rows, columns=["query_id", "model"])
-    shown = first_of_each(outcomes, 2, by="model")
+    shown = take_first_of_each(outcomes, 2, by="model")
     assert shown is not None
     assert list(zip(shown["query_id"], shown["model"], strict=True)) == rows[:4]
-    everything = first_of_each(outcomes, None, by="model")
+    everything = take_first_of_each(outcomes, None, by="model")
     assert everything is not None
     assert len(everything) == 5
-    assert first_of_each(outcomes, 0, by="model") is None
-    assert first_of_each(outcomes.head(0), None, by="model") is None
+    assert take_first_of_each(outcomes, 0, by="model") is None
+    assert take_first_of_each(outcomes.head(0), None, by="model") is None

@@ -8,9 +8,9 @@ import pytest
 
 from graphrouter.bench.evaluation.report.curves import (
     FrontierCurve,
+    explain_no_frontier,
     trace_frontiers,
     trace_reliability,
-    why_no_frontier,
 )
 from graphrouter.policy import CostScale
 from tests.unit.bench.evaluation.report.conftest import Judged, predictions, tiny_round
@@ -81,15 +81,15 @@ def test_rounds_are_averaged_point_by_point() -> None:
 
 def test_why_there_is_no_frontier() -> None:
     with_single = {"graphrouter": BEST_SINGLE, "best_single": BEST_SINGLE}
-    assert why_no_frontier([tiny_round(OBSERVED, with_single)]) is None
+    assert explain_no_frontier([tiny_round(OBSERVED, with_single)]) is None
     assert (
-        why_no_frontier([tiny_round(OBSERVED, {"graphrouter": BEST_SINGLE})])
+        explain_no_frontier([tiny_round(OBSERVED, {"graphrouter": BEST_SINGLE})])
         == "needs the baseline best_single"
     )
     free = tiny_round(
         predictions([[1, 0]]), with_single, cost_scale=CostScale(float("nan"), float("nan"))
     )
-    assert why_no_frontier([free]) == "no training outcome has a cost"
+    assert explain_no_frontier([free]) == "no training outcome has a cost"
     assert trace_frontiers([free], "task_hidden") is None
 
 

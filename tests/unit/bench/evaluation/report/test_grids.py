@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graphrouter.bench.evaluation.report.curves import FrontierCurve, Frontiers
-from graphrouter.bench.evaluation.report.grids import frontier_grid, usd
+from graphrouter.bench.evaluation.report.grids import build_frontier_grid, format_usd
 
 
 @pytest.mark.parametrize(
@@ -19,12 +19,12 @@ from graphrouter.bench.evaluation.report.grids import frontier_grid, usd
     ],
 )
 def test_dollars_have_three_digits_that_count(amount: float, text: str) -> None:
-    assert usd(amount) == text
+    assert format_usd(amount) == text
 
 
 def test_the_frontier_is_read_at_levels_evenly_spaced_over_log_cost() -> None:
     curve = FrontierCurve("graphrouter", (0.001, 1.0), (0.2, 0.8))
-    grid = frontier_grid(
+    grid = build_frontier_grid(
         Frontiers((curve,), (), 0.001, 1.0), router="graphrouter", sees_outcomes=()
     )
     assert grid.columns == (
@@ -52,7 +52,7 @@ def test_the_frontier_is_read_at_levels_evenly_spaced_over_log_cost() -> None:
 
 def test_a_router_dearer_than_the_level_reaches_nothing_there() -> None:
     curve = FrontierCurve("cascade", (0.5,), (0.8,))
-    grid = frontier_grid(
+    grid = build_frontier_grid(
         Frontiers((curve,), (), 0.001, 1.0), router="graphrouter", sees_outcomes=("cascade",)
     )
     assert [cell.value for cell in grid.rows[0].cells] == [

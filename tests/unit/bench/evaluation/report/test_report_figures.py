@@ -11,7 +11,7 @@ import pytest
 from graphrouter.bench.evaluation.report import build_report
 from graphrouter.bench.evaluation.report.content import Section
 from graphrouter.bench.evaluation.report.curves import FrontierCurve, Frontiers, ModelPoint
-from graphrouter.bench.evaluation.report.report_figures import frontier_figure, reliability_figure
+from graphrouter.bench.evaluation.report.report_figures import draw_frontier, draw_reliability
 from tests.unit.bench.evaluation.report.conftest import HOSTILE, Judged
 
 
@@ -22,14 +22,14 @@ def section(judged: Judged) -> Section:
 
 def test_plotly_accepts_both_figures(section: Section) -> None:
     assert section.frontiers is not None
-    for figure in (frontier_figure(section, section.frontiers), reliability_figure(section)):
+    for figure in (draw_frontier(section, section.frontiers), draw_reliability(section)):
         go.Figure(figure)  # raises on a property that it does not know
         json.dumps(figure, allow_nan=False)
 
 
 def test_the_frontier_shows_everybody_and_every_model(section: Section) -> None:
     assert section.frontiers is not None
-    figure = frontier_figure(section, section.frontiers)
+    figure = draw_frontier(section, section.frontiers)
     points, *lines = figure["data"]
     assert len(points["x"]) == 6
     visible = {line["name"]: line["visible"] for line in lines}
@@ -52,7 +52,7 @@ def test_free_models_stand_at_the_left_edge_of_the_log_axis(section: Section) ->
     frontiers = Frontiers(
         (curve,), (ModelPoint("free", 0.0, 0.3, 1.0), ModelPoint("dear", 0.2, 0.8, 1.0)), 0.0, 0.3
     )
-    figure = frontier_figure(section, frontiers)
+    figure = draw_frontier(section, frontiers)
     left = 10 ** figure["layout"]["xaxis"]["range"][0]
     assert min(figure["data"][0]["x"]) == pytest.approx(left)
     assert min(figure["data"][1]["x"]) > 0
@@ -62,7 +62,7 @@ def test_free_models_stand_at_the_left_edge_of_the_log_axis(section: Section) ->
         0.0,
         0.0,
     )
-    go.Figure(frontier_figure(section, all_free))
+    go.Figure(draw_frontier(section, all_free))
 
 
 def test_names_are_shown_literally(section: Section) -> None:
@@ -73,8 +73,8 @@ def test_names_are_shown_literally(section: Section) -> None:
     reliability = (dataclasses.replace(section.reliability[0], router=HOSTILE),)
     texts = json.dumps(
         [
-            frontier_figure(section, frontiers),
-            reliability_figure(dataclasses.replace(section, reliability=reliability)),
+            draw_frontier(section, frontiers),
+            draw_reliability(dataclasses.replace(section, reliability=reliability)),
         ]
     )
     assert HOSTILE not in texts
