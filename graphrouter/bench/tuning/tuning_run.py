@@ -45,7 +45,7 @@ def tune(
         num_trials: How many trials the study shall have, those of earlier runs and of other workers
             included.
         objectives: One or more of `log_loss`, `reward` and `area`, on validation queries.
-        space: What may change; `default_space()` without it.
+        space: What may change; `build_default_space()` without it.
         split: Which queries train and validate; drawn by `config.split` without it.
         storage: Where the study is kept, so that it can go on and that many workers can share it:
             the URL of a database, or `journal:FILE`. In the memory of this process without it.

@@ -13,8 +13,8 @@ import pytest
 
 from graphrouter.bench.baselines import BASELINES
 from graphrouter.bench.evaluation.grid import prepared_split
-from graphrouter.data import RoutingDataset
 from graphrouter.router.graph_router import GraphRouter
+from graphrouter.router.training_view import TrainingView
 
 Invoke = Callable[..., tuple[int, str, str]]
 
@@ -136,9 +136,9 @@ def test_a_dataset_without_the_graph_router_costs_the_others_nothing(
     fit = GraphRouter.fit.__func__  # type: ignore[attr-defined]
 
     def fails_on_other(
-        cls: type, data: RoutingDataset, *args: object, **kwargs: object
+        cls: type, data: TrainingView, *args: object, **kwargs: object
     ) -> GraphRouter:
-        if data.name == "other":
+        if data.data.name == "other":
             raise ZeroDivisionError("no luck")
         return fit(cls, data, *args, **kwargs)
 
