@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 import graphrouter as gr
+from graphrouter.data import Split
 from graphrouter.encoders import TextEncoder
 from graphrouter.policy import CostScale
 from graphrouter.router import Router, TrainingView
@@ -25,7 +26,7 @@ class MeanRouter(Router):
         data: gr.RoutingDataset | TrainingView,
         config: gr.TrainConfig | None = None,
         *,
-        split: gr.Split | None = None,
+        split: Split | None = None,
         encoder: TextEncoder | None = None,
         progress: bool = False,
     ) -> Self:
@@ -46,5 +47,4 @@ checks = check_router(MeanRouter)  # or a ConformanceError that names the broken
 print(f"{len(checks)} checks   {checks[0]} to {checks[-1]}")
 router = MeanRouter.fit(gr.simulate(num_queries=200).data)
 decision = router.route("Add 3 and 4.", policy=gr.Policy(cost_weight=0))
-print(f"chosen      {decision.model}")
-print(f"expected    {decision.effect:.2f}")
+print(f"chosen      {decision.model}\nexpected    {decision.effect:.2f}")

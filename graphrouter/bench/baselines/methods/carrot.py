@@ -47,7 +47,7 @@ class CarrotKNN(NearestNeighbours):
         >>> data = gr.simulate(num_queries=60, num_models=3).data
         >>> router = CarrotKNN.fit(data, encoder=HashingEncoder(64))
         >>> router.k, router.cost_k
-        (32, 32)
+        (2, 4)
     """
 
     name: ClassVar[str] = "carrot_knn"

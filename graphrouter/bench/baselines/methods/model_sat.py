@@ -51,11 +51,13 @@ class ModelSAT(TextBaseline):
     Example:
         >>> import graphrouter as gr
         >>> from graphrouter.encoders.hashing import HashingEncoder
+        >>> from graphrouter.types import Queries
         >>> data = gr.simulate(num_queries=60, num_models=3).data
         >>> router = ModelSAT.fit(data, encoder=HashingEncoder(64))
-        >>> newcomer = router.success(learning.questions, router.capability.mean(axis=0, keepdims=True))
-        >>> newcomer.shape
-        (60, 1)
+        >>> asked = Questions.of(Queries.of(["Add 2 and 2.", "Hello."]), router.encoder)
+        >>> newcomer = router.capability.mean(axis=0, keepdims=True)
+        >>> router.success(asked, newcomer).shape
+        (2, 1)
     """
 
     name: ClassVar[str] = "model_sat"

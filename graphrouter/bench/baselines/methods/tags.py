@@ -97,8 +97,8 @@ class MixLLM(TextBaseline):
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
         >>> router = MixLLM.fit(data, encoder=HashingEncoder(64))
-        >>> router.bonus_weight, router.weights.shape  # without validation rows no bonus; 1 + 6 + 32 features
-        (0.0, (39, 3))
+        >>> router.weights.shape  # a constant, 6 tags and 30 principal directions; 3 models
+        (37, 3)
     """
 
     name: ClassVar[str] = "mix_llm"

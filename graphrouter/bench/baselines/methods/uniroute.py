@@ -47,7 +47,7 @@ class UniRouteKMeans(TextBaseline):
         >>> data = gr.simulate(num_queries=60, num_models=3).data
         >>> router = UniRouteKMeans.fit(data, encoder=HashingEncoder(64))
         >>> router.errors.shape
-        (32, 3)
+        (42, 3)
     """
 
     name: ClassVar[str] = "uniroute_kmeans"
