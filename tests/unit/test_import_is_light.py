@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import graphrouter as gr
 
 HEAVY = (
@@ -93,7 +91,6 @@ def test_a_public_name_loads_only_what_it_needs() -> None:
     assert loaded_by("import graphrouter; graphrouter.Policy").isdisjoint(HEAVY)
 
 
-@pytest.mark.xfail(reason="graph/builder.py still imports torch_geometric", strict=False)
 def test_serving_loads_nothing_of_training_or_of_the_bench(tmp_path: Path) -> None:
     settings = ["training.max_epochs=1", "training.steps_per_epoch=1", "encoder.name=hashing"]
     data = gr.simulate(num_queries=60, num_models=3).data
