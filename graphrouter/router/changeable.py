@@ -11,9 +11,11 @@ from typing import Self
 
 import pandas as pd
 
+from graphrouter.config import TrainConfig
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError, UnknownModelError
 from graphrouter.features.channels import SpendUnit
+from graphrouter.nn.forecaster import EffectCalibration
 from graphrouter.pool import ModelCard, parse_card
 from graphrouter.router import changes
 from graphrouter.router.protocol import Router, check_frame
@@ -31,6 +33,26 @@ class ChangeableRouter(Router):
     support: Support
     provenance: Provenance
     encoder: TextEncoder
+
+    @property
+    def config(self) -> TrainConfig:
+        """The settings that the router was trained with."""
+        return self.learned.config
+
+    @property
+    def spend_unit(self) -> SpendUnit:
+        """What its costs are computed from."""
+        return self.learned.transforms.channels.spend_unit
+
+    @property
+    def calibration(self) -> EffectCalibration:
+        """What validation outcomes correct in its effects; the identity where nothing is."""
+        return self.learned.calibration
+
+    @property
+    def num_solved_queries(self) -> int:
+        """Number of solved queries that predictions draw on."""
+        return len(self.support.queries)
 
     @abstractmethod
     def _exchange_support(self, support: Support, *made: Change, keeps_state: bool = False) -> Self:
@@ -209,7 +231,7 @@ class ChangeableRouter(Router):
             NotApplicableError: The router has learned dollars without list prices: no price enters
                 its costs.
         """
-        if self.learned.transforms.channels.spend_unit is SpendUnit.USD:
+        if self.spend_unit is SpendUnit.USD:
             raise NotApplicableError(
                 "The costs of this router come from recorded dollars alone, without list prices; "
                 "a price would change nothing. "

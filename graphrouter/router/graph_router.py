@@ -18,16 +18,14 @@ from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.decision import Decision, Evidence, decide
 from graphrouter.encoders import TextEncoder
-from graphrouter.features.channels import SpendUnit
 from graphrouter.features.prompts import prompt_chars, surface_features
 from graphrouter.features.tables import encode_outcomes, positions_of
 from graphrouter.graph.builder import build_graph
-from graphrouter.nn.forecaster import EffectCalibration, EncodedQueries, Forecast, Forecaster
+from graphrouter.nn.forecaster import EncodedQueries, Forecast, Forecaster
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.state import SupportState
 from graphrouter.policy import CostScale, Policy
 from graphrouter.router.changeable import ChangeableRouter
-from graphrouter.router.probes import suggest_probes
 from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.router.support import Change, Learned, Provenance, Support
 from graphrouter.router.training_view import TrainingView
@@ -176,6 +174,9 @@ class GraphRouter(ChangeableRouter):
             UnknownModelError: The pool has no such model.
             DataError: `n` is below 1, or larger than the number of prompts that are left.
         """
+        # Here and not above: it loads parts of SciPy, a tenth of the time that a load takes.
+        from graphrouter.router.probes import suggest_probes
+
         base = self._forecaster.net.base
         return suggest_probes(self.support, base, self._state, n, model=model)
 
@@ -268,26 +269,6 @@ class GraphRouter(ChangeableRouter):
             return self._forecaster.forecast_queries(
                 self._state, encoded, self.pool, self.learned.config.graph.num_neighbours
             )
-
-    @property
-    def config(self) -> TrainConfig:
-        """The settings that the router was trained with."""
-        return self.learned.config
-
-    @property
-    def spend_unit(self) -> SpendUnit:
-        """What its costs are computed from."""
-        return self.learned.transforms.channels.spend_unit
-
-    @property
-    def calibration(self) -> EffectCalibration:
-        """What validation outcomes correct in its effects; the identity where nothing is."""
-        return self.learned.calibration
-
-    @property
-    def num_solved_queries(self) -> int:
-        """Number of solved queries that predictions draw on."""
-        return len(self.support.queries)
 
     @cached_property
     def _solved(self) -> _SolvedQueries:
