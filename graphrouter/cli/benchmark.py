@@ -72,7 +72,7 @@ def benchmark(
 ) -> None:
     """Compare the graph router with every baseline on the same splits, embeddings and trade-offs.
 
-    Each router is fitted on training queries, tuned on validation queries and judged on test
+    Each router is fitted on training queries, tuned on validation queries and evaluated on test
     queries: once with the tasks given, once with the tasks hidden. What is finished is kept in OUT:
     the same command goes on after an interruption. A router that fails is reported, and the others
     go on.

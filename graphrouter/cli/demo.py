@@ -157,7 +157,7 @@ def _show_evaluation(
 
 
 def _show_gain(router: GraphRouter, best_single: Router, simulation: Simulation) -> None:
-    """Judge the choices by the truth, which only a simulation knows."""
+    """Compare the choices with the truth, which only a simulation knows."""
     from graphrouter.bench.evaluation.truth import measure_gain
 
     table = make_table(

@@ -176,7 +176,7 @@ def show_robustness(report: RobustnessReport) -> None:
         )
     for note in _note_shifts(report):
         say(note, style="dim")
-    for sentence in _judge_shifts(report, noise, easy if report.num_easy else additions):
+    for sentence in _sum_up_shifts(report, noise, easy if report.num_easy else additions):
         say(sentence, style="bold")
     say()
 
@@ -222,7 +222,7 @@ def _note_shifts(report: RobustnessReport) -> list[str]:
     return notes
 
 
-def _judge_shifts(
+def _sum_up_shifts(
     report: RobustnessReport, noise: Mapping[str, ChoiceShift], additions: Mapping[str, ChoiceShift]
 ) -> list[str]:
     """The score, the worst noise and the worst addition in words.

@@ -1,4 +1,4 @@
-"""Which queries a router may honestly be judged on, and how it does there beside baselines.
+"""Which queries a router may honestly be evaluated on, and how it does there beside baselines.
 
 Baselines learn from what the router itself has learned from, and from nothing else.
 """
@@ -58,7 +58,7 @@ def evaluate_held_out(
     `GraphRouter.evaluate` is this function.
 
     Args:
-        router: Whom to judge.
+        router: The router to evaluate.
         data: Where the outcomes are; the data that it was trained on, or other data.
         side: Which queries of its split; see `choose_held_out`.
         baselines: Names of whom to compare with; best_single and task_mean always stand there.

@@ -136,11 +136,11 @@ def test_a_dataset_without_the_graph_router_costs_the_others_nothing(
     fit = GraphRouter.fit.__func__  # type: ignore[attr-defined]
 
     def fails_on_other(
-        cls: type, data: TrainingView, *args: object, **kwargs: object
+        cls: type, view: TrainingView, *args: object, **kwargs: object
     ) -> GraphRouter:
-        if data.data.name == "other":
+        if view.data.name == "other":
             raise ZeroDivisionError("no luck")
-        return fit(cls, data, *args, **kwargs)
+        return fit(cls, view, *args, **kwargs)
 
     monkeypatch.setattr(GraphRouter, "fit", classmethod(fails_on_other))
     words = (*few, "--out", tmp_path / "out")

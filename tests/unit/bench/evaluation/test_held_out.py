@@ -1,4 +1,4 @@
-"""On which queries a router may be judged, and what its baselines learn from."""
+"""On which queries a router may be evaluated, and what its baselines learn from."""
 
 from __future__ import annotations
 
