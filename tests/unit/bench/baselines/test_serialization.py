@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +15,11 @@ from graphrouter.artifact import MANIFEST, ArtifactContents, read_artifact, writ
 from graphrouter.bench.baselines import BASELINES, LearningData
 from graphrouter.bench.baselines.methods.means import BestSingle
 from graphrouter.bench.baselines.methods.neighbours import NearestNeighbours
+from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.encoders.text_encoder import unit_rows
 from graphrouter.exceptions import ArtifactError, EncoderError
+from graphrouter.types import ObservedOutcomes
 
 PROMPTS = ["Translate 'tree' into German.", "", "Add 3 and 4."]
 
@@ -49,6 +52,23 @@ def test_unknown_costs_survive(tmp_path: Path) -> None:
     loaded = BestSingle.load(tmp_path / "a")
     assert not loaded.cost_scale.is_known
     assert np.isnan(loaded.predict(["x"]).cost_usd).all()
+
+
+def test_a_table_of_means_is_read_that_an_older_release_kept_as_predictions(
+    tmp_path: Path, learning: LearningData
+) -> None:
+    """It had two more fields, the ends of an interval, which were never filled."""
+    router = NearestNeighbours.learn(learning)
+    router.save(tmp_path / "a")
+    contents = read_artifact(tmp_path / "a")
+    fields = dict(contents.manifest["fields"])
+    for name in ("outcomes", "means"):
+        fields[name] = {**fields[name], "effect_low": None, "effect_high": None}
+    manifest = {**contents.manifest, "fields": fields}
+    write_artifact(tmp_path / "a", dataclasses.replace(contents, manifest=manifest))
+    loaded = NearestNeighbours.load(tmp_path / "a")
+    assert (type(loaded.outcomes), type(loaded.means)) == (ObservedOutcomes, MeanTable)
+    np.testing.assert_array_equal(loaded.predict(PROMPTS).effect, router.predict(PROMPTS).effect)
 
 
 def test_no_pickle_and_plain_json(tmp_path: Path, learning: LearningData) -> None:

@@ -22,7 +22,7 @@ from graphrouter.bench.evaluation.frontier import (
 from graphrouter.bench.evaluation.hulls import effect_at
 from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
 from graphrouter.policy import PRESETS, CostScale, Policy
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.types import FloatArray, ObservedOutcomes, Predictions
 
 NAN = float("nan")
 SCALE = CostScale(0.01, 1.0)
@@ -34,7 +34,12 @@ def predictions(effect: FloatArray, cost: FloatArray) -> Predictions:
     )
 
 
-def frontier_of(predicted: Predictions, observed: Predictions) -> Frontier:
+def outcomes(effect: FloatArray, cost: FloatArray) -> ObservedOutcomes:
+    names = predictions(effect, cost).models
+    return ObservedOutcomes.from_arrays(names, effect, cost_usd=cost)
+
+
+def frontier_of(predicted: Predictions, observed: ObservedOutcomes) -> Frontier:
     return sweep_frontier(RouterOutput(predicted), observed, cost_scale=SCALE)
 
 
@@ -81,7 +86,7 @@ def test_grid_has_both_ends_and_rises() -> None:
 def test_sweep_by_hand() -> None:
     """Cheap 0.01 USD with effect 0.4, dear 1 USD with 0.9: between trade-off 0 and infinity the
     choice flips once."""
-    observed = predictions(
+    observed = outcomes(
         np.array([[0.0, 1.0], [1.0, 1.0], [0.0, NAN], [NAN, NAN]]),
         np.array([[0.01, 1.0], [0.01, 1.0], [0.01, 1.0], [0.01, 1.0]]),
     )
@@ -102,7 +107,7 @@ def test_sweep_by_hand() -> None:
 
 def test_a_constant_router_has_a_constant_frontier() -> None:
     rng = np.random.default_rng(0)
-    observed = predictions(rng.random((20, 4)), rng.random((20, 4)))
+    observed = outcomes(rng.random((20, 4)), rng.random((20, 4)))
     constant = predictions(np.full((20, 4), 0.5), np.full((20, 4), 0.1))
     frontier = frontier_of(constant, observed)
     assert np.ptp(frontier.cost_usd) == 0
@@ -112,7 +117,7 @@ def test_a_constant_router_has_a_constant_frontier() -> None:
 
 def test_a_router_without_costs_follows_effect_everywhere() -> None:
     rng = np.random.default_rng(0)
-    observed = predictions(rng.random((20, 4)), rng.random((20, 4)))
+    observed = outcomes(rng.random((20, 4)), rng.random((20, 4)))
     predicted = Predictions.from_arrays(observed.models, rng.random((20, 4)))
     frontier = frontier_of(predicted, observed)
     assert np.ptp(frontier.cost_usd) == 0
@@ -142,9 +147,9 @@ def test_a_dominated_model_never_lowers_the_hull(seed: int) -> None:
 def test_the_oracle_is_above_at_every_trade_off(seed: int) -> None:
     rng = np.random.default_rng(seed)
     effect = np.where(rng.random((15, 4)) < 0.3, NAN, rng.integers(0, 2, (15, 4)).astype(float))
-    observed = predictions(effect, rng.uniform(0.01, 1, (15, 4)))
+    observed = outcomes(effect, rng.uniform(0.01, 1, (15, 4)))
     router = predictions(rng.random((15, 4)), rng.uniform(0.01, 1, (15, 4)))
-    best, other = (frontier_of(each, observed) for each in (observed, router))
+    best, other = (frontier_of(each, observed) for each in (observed.to_predictions(), router))
     if best.num_queries == 0:
         return
     finite = best.trade_offs[:-1]
@@ -178,7 +183,7 @@ def test_replay_trade_offs_without_a_price_of_anything() -> None:
 def test_a_cascade_that_calls_one_model_sweeps_like_that_router() -> None:
     rng = np.random.default_rng(0)
     effect = np.where(rng.random((20, 4)) < 0.5, NAN, rng.random((20, 4)))
-    observed = predictions(effect, rng.uniform(0.01, 1, (20, 4)))
+    observed = outcomes(effect, rng.uniform(0.01, 1, (20, 4)))
     router = predictions(rng.random((20, 4)), rng.uniform(0.01, 1, (20, 4)))
     direct = sweep_output(RouterOutput(router), observed, cost_scale=SCALE)
     presets = np.zeros((20, 3))  # not looked at
@@ -202,7 +207,7 @@ def test_a_cascade_that_calls_one_model_sweeps_like_that_router() -> None:
 
 
 def test_single_models_give_way_to_the_best_where_they_were_not_run() -> None:
-    observed = predictions(
+    observed = outcomes(
         np.array([[0.1, 0.2, NAN], [NAN, NAN, 0.6], [NAN, NAN, NAN]]),
         np.array([[1.0, 2.0, 3.0]] * 3),
     )
