@@ -60,7 +60,7 @@ class ChannelScaler:
     def fit(cls, outcomes: pd.DataFrame) -> ChannelScaler:
         """The scaler of training outcomes."""
         unit = choose_spend_unit(outcomes)
-        raw = _raw_channels(outcomes, unit)
+        raw = _take_logarithms(outcomes, unit)
         mean, scale = np.zeros(NUM_CHANNELS), np.ones(NUM_CHANNELS)
         observed = [True]
         for channel in range(1, NUM_CHANNELS):
@@ -73,7 +73,7 @@ class ChannelScaler:
 
     def encode(self, outcomes: pd.DataFrame) -> FloatArray:
         """Channels of outcomes: (NUM_CHANNELS, num_outcomes), NaN = not observed."""
-        raw = _raw_channels(outcomes, self.spend_unit)
+        raw = _take_logarithms(outcomes, self.spend_unit)
         channels: FloatArray = (raw - self.mean[:, None]) / self.scale[:, None]
         return channels
 
@@ -84,9 +84,9 @@ def choose_spend_unit(outcomes: pd.DataFrame) -> SpendUnit:
     Tokens, if they and the prices reproduce the recorded costs (median error at most 10 %) or no
     cost is recorded; otherwise the cost over the model's price; otherwise the cost.
     """
-    input_tokens, output_tokens = _numbers(outcomes, "input_tokens", "output_tokens")
-    input_price, output_price = _numbers(outcomes, *PRICE_COLUMNS)
-    (cost,) = _numbers(outcomes, "cost_usd")
+    input_tokens, output_tokens = _read_columns(outcomes, "input_tokens", "output_tokens")
+    input_price, output_price = _read_columns(outcomes, *PRICE_COLUMNS)
+    (cost,) = _read_columns(outcomes, "cost_usd")
     tokens, costed = np.isfinite(output_tokens), np.isfinite(cost)
     priced = np.isfinite(input_price) & np.isfinite(output_price)
     both = costed & tokens & priced & np.isfinite(input_tokens)
@@ -102,14 +102,14 @@ def choose_spend_unit(outcomes: pd.DataFrame) -> SpendUnit:
     return SpendUnit.USD
 
 
-def _raw_channels(outcomes: pd.DataFrame, unit: SpendUnit) -> FloatArray:
+def _take_logarithms(outcomes: pd.DataFrame, unit: SpendUnit) -> FloatArray:
     """The channels before they are standardised: (NUM_CHANNELS, num_outcomes)."""
-    effect, cost, prompt, answer, latency = _numbers(
+    effect, cost, prompt, answer, latency = _read_columns(
         outcomes, "effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"
     )
     spend = {
         SpendUnit.TOKENS: np.log(np.maximum(answer, 1.0)),
-        SpendUnit.PRICE: np.log(np.maximum(cost, _FREE_USD)) - np.log(_usd_per_token(outcomes)),
+        SpendUnit.PRICE: np.log(np.maximum(cost, _FREE_USD)) - np.log(_average_price(outcomes)),
         SpendUnit.USD: np.log(np.maximum(cost, _FREE_USD)),
         SpendUnit.NONE: np.full_like(effect, np.nan),
     }[unit]
@@ -118,13 +118,13 @@ def _raw_channels(outcomes: pd.DataFrame, unit: SpendUnit) -> FloatArray:
     )
 
 
-def _usd_per_token(outcomes: pd.DataFrame) -> FloatArray:
+def _average_price(outcomes: pd.DataFrame) -> FloatArray:
     """Mean price of a token of each outcome's model, NaN where free or not known: (n,)."""
-    input_price, output_price = _numbers(outcomes, *PRICE_COLUMNS)
+    input_price, output_price = _read_columns(outcomes, *PRICE_COLUMNS)
     mean_price = (input_price + output_price) / 2e6
     return np.where(mean_price > 0, mean_price, np.nan)
 
 
-def _numbers(outcomes: pd.DataFrame, *columns: str) -> list[FloatArray]:
+def _read_columns(outcomes: pd.DataFrame, *columns: str) -> list[FloatArray]:
     """Columns as arrays, (num_outcomes,) each."""
     return [outcomes[column].to_numpy(float) for column in columns]

@@ -259,7 +259,7 @@ def encode_raw(
     return RawFeatures(
         prompts=encoder.encode(prompts, progress=progress),
         surface=surface_features(prompts),
-        query_task=positions_of(queries["task"], tasks["task"].tolist()),
+        query_task=find_positions(queries["task"], tasks["task"].tolist()),
         descriptions=_encode_present(encoder, [card.description for card in pool]),
         cards=card_features(pool),
         tasks=_encode_present(
@@ -268,12 +268,12 @@ def encode_raw(
     )
 
 
-def with_prices(outcomes: pd.DataFrame, pool: ModelPool) -> pd.DataFrame:
+def add_prices(outcomes: pd.DataFrame, pool: ModelPool) -> pd.DataFrame:
     """The outcomes with the prices that their models have now, as columns.
 
     They are kept with the outcome: what a cost meant does not change with a price.
     """
-    prices = pool.prices[:, positions_of(outcomes["model"], pool.names)]
+    prices = pool.prices[:, find_positions(outcomes["model"], pool.names)]
     return outcomes.assign(**dict(zip(PRICE_COLUMNS, prices, strict=True)))
 
 
@@ -297,7 +297,7 @@ def encode_outcomes(
     )
 
 
-def positions_of(values: pd.Series[Any], names: Sequence[str]) -> IntArray:
+def find_positions(values: pd.Series[Any], names: Sequence[str]) -> IntArray:
     """Position of each value among `names`, -1 where it is not among them: (num_values,)."""
     return np.asarray(pd.Index(names).get_indexer(pd.Index(values)), dtype=np.int64)
 

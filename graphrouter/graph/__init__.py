@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from graphrouter.graph.builder import build_graph
     from graphrouter.graph.export import from_hetero, to_hetero
     from graphrouter.graph.inspect import (
         GraphSummary,
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
         to_networkx,
         write_graphml,
     )
-    from graphrouter.graph.routing_graph import RoutingGraph
+    from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 
 __all__ = [
     "GraphSummary",
@@ -44,7 +43,7 @@ _MODULE_OF = {
     "GraphSummary": "graphrouter.graph.inspect",
     "LeakageReport": "graphrouter.graph.inspect",
     "RoutingGraph": "graphrouter.graph.routing_graph",
-    "build_graph": "graphrouter.graph.builder",
+    "build_graph": "graphrouter.graph.routing_graph",
     "check_no_leakage": "graphrouter.graph.leakage",
     "from_hetero": "graphrouter.graph.export",
     "project_on_families": "graphrouter.graph.project",

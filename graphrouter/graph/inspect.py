@@ -120,7 +120,7 @@ def summarise_graph(data: RoutingDataset, *, num_neighbours: int) -> GraphSummar
     """
     queries, num_queries, num_models = data.queries, len(data.queries), len(data.models)
     answers = np.bincount(data.pair_positions[0], minlength=num_queries)
-    tasks, models = _task_coverage(data), _model_coverage(data)
+    tasks, models = _count_tasks(data), _count_models(data)
     alone = (answers == 0) & queries["task"].isna().to_numpy(dtype=bool)
     return GraphSummary(
         name=data.name,
@@ -140,7 +140,7 @@ def summarise_graph(data: RoutingDataset, *, num_neighbours: int) -> GraphSummar
             models=tuple(model.model for model in models if model.num_outcomes == 0),
         ),
         num_queries_without_outcomes=int((answers == 0).sum()),
-        num_outcome_components=_num_outcome_components(data),
+        num_outcome_components=_count_components(data),
     )
 
 
@@ -175,7 +175,7 @@ def report_leakage(graph: HeteroData, data: RoutingDataset, split: Split) -> Lea
 
     messages = list_codes(graph[ANSWERED_BY].edge_index, graph["query"].position)
     supervised = list_codes(graph[SUPERVISED].edge_label_index, graph["target"].position)
-    hidden = _hidden_pairs(data, split, seen_models)
+    hidden = _list_hidden_pairs(data, split, seen_models)
     num_supervised_messages, num_hidden_messages = (
         int(np.isin(pairs, messages).sum()) for pairs in (supervised, hidden)
     )
@@ -209,7 +209,7 @@ def report_leakage(graph: HeteroData, data: RoutingDataset, split: Split) -> Lea
     )
 
 
-def _hidden_pairs(data: RoutingDataset, split: Split, seen_models: BoolArray) -> IntArray:
+def _list_hidden_pairs(data: RoutingDataset, split: Split, seen_models: BoolArray) -> IntArray:
     """Code (query row * num_models + model row) of each outcome that training must not see."""
     rows, columns = data.pair_positions
     is_test = data.queries["query_id"].isin(split.test).to_numpy(dtype=bool)
@@ -218,15 +218,15 @@ def _hidden_pairs(data: RoutingDataset, split: Split, seen_models: BoolArray) ->
     )
 
 
-def _task_coverage(data: RoutingDataset) -> tuple[TaskCoverage, ...]:
+def _count_tasks(data: RoutingDataset) -> tuple[TaskCoverage, ...]:
     names: list[str | None] = [*data.tasks["task"]]
-    position = _task_positions(data)
+    position = _find_task_positions(data)
     if (position < 0).any():
         names.append(None)
         position = np.where(position < 0, len(names) - 1, position)
     rows, columns = data.pair_positions
     num_queries = np.bincount(position, minlength=len(names))
-    answered = _cross_counts(position[rows], columns, len(names), len(data.models))
+    answered = _count_pairs(position[rows], columns, len(names), len(data.models))
     return tuple(
         TaskCoverage(
             task=name,
@@ -241,11 +241,11 @@ def _task_coverage(data: RoutingDataset) -> tuple[TaskCoverage, ...]:
     )
 
 
-def _model_coverage(data: RoutingDataset) -> tuple[ModelCoverage, ...]:
+def _count_models(data: RoutingDataset) -> tuple[ModelCoverage, ...]:
     rows, columns = data.pair_positions
-    task = _task_positions(data)[rows]
+    task = _find_task_positions(data)[rows]
     counts = np.bincount(columns, minlength=len(data.models))
-    in_task = _cross_counts(task[task >= 0], columns[task >= 0], len(data.tasks), len(data.models))
+    in_task = _count_pairs(task[task >= 0], columns[task >= 0], len(data.tasks), len(data.models))
     return tuple(
         ModelCoverage(
             model=card.model,
@@ -258,20 +258,20 @@ def _model_coverage(data: RoutingDataset) -> tuple[ModelCoverage, ...]:
     )
 
 
-def _task_positions(data: RoutingDataset) -> IntArray:
+def _find_task_positions(data: RoutingDataset) -> IntArray:
     """Row in `tasks` of each query's task, -1 = unknown: (num_queries,)."""
     return np.asarray(
         pd.Index(data.tasks["task"]).get_indexer(pd.Index(data.queries["task"])), dtype=np.int64
     )
 
 
-def _cross_counts(first: IntArray, second: IntArray, num_first: int, num_second: int) -> IntArray:
+def _count_pairs(first: IntArray, second: IntArray, num_first: int, num_second: int) -> IntArray:
     """How often each pair of positions occurs: (num_first, num_second)."""
     counts = np.bincount(first * num_second + second, minlength=num_first * num_second)
     return np.asarray(counts, dtype=np.int64).reshape(num_first, num_second)
 
 
-def _num_outcome_components(data: RoutingDataset) -> int:
+def _count_components(data: RoutingDataset) -> int:
     """Connected parts of queries and models that have outcomes."""
     rows, columns = data.pair_positions
     size = len(data.queries) + len(data.models)

@@ -42,14 +42,14 @@ def to_networkx(data: RoutingDataset) -> nx.DiGraph[str]:
     graph: nx.DiGraph[str] = nx.DiGraph(name=data.name)
     for task, description in zip(data.tasks["task"], data.tasks["description"], strict=True):
         graph.add_node(
-            f"task:{task}", kind="task", label=task, **_known({"description": description})
+            f"task:{task}", kind="task", label=task, **_drop_unknown({"description": description})
         )
     for card in data.pool:
         graph.add_node(
             f"model:{card.model}",
             kind="model",
             label=card.model,
-            **_known(_card_attributes(card.model_dump())),
+            **_drop_unknown(_list_card_attributes(card.model_dump())),
         )
     queries = data.queries
     for query, task, prompt in zip(
@@ -69,7 +69,7 @@ def to_networkx(data: RoutingDataset) -> nx.DiGraph[str]:
     for query, model, observed in zip(
         outcomes["query_id"], outcomes["model"], numbers, strict=True
     ):
-        attributes = _known(dict(zip(_OUTCOME_COLUMNS, observed, strict=True)))
+        attributes = _drop_unknown(dict(zip(_OUTCOME_COLUMNS, observed, strict=True)))
         graph.add_edge(f"query:{query}", f"model:{model}", kind="answered_by", **attributes)
     return graph
 
@@ -85,7 +85,7 @@ def project_on_families(data: RoutingDataset) -> nx.Graph[str]:
     """
     family_of = dict(zip(data.models["model"], data.models["family"], strict=True))
     groups = data.outcomes["model"].map(family_of)
-    return _projection(
+    return _project(
         data, "family", groups, names=list(dict.fromkeys(data.models["family"].dropna()))
     )
 
@@ -103,7 +103,7 @@ def project_on_tasks(data: RoutingDataset) -> nx.Graph[str]:
     """
     task_of_query = data.queries["task"].to_numpy(dtype=object)
     groups = pd.Series(task_of_query[data.pair_positions[0]], index=data.outcomes.index)
-    return _projection(data, "task", groups, names=list(data.tasks["task"]))
+    return _project(data, "task", groups, names=list(data.tasks["task"]))
 
 
 def write_graphml(graph: nx.Graph[str] | nx.DiGraph[str], file: Path) -> None:
@@ -114,12 +114,12 @@ def write_graphml(graph: nx.Graph[str] | nx.DiGraph[str], file: Path) -> None:
     Raises:
         DataError: The file cannot be written.
     """
-    clean = nx.relabel_nodes(graph, {node: _xml_text(node) for node in graph}, copy=True)
-    clean.graph.update({key: _xml_text(value) for key, value in clean.graph.items()})
+    clean = nx.relabel_nodes(graph, {node: _clean_text(node) for node in graph}, copy=True)
+    clean.graph.update({key: _clean_text(value) for key, value in clean.graph.items()})
     for _, attributes in clean.nodes(data=True):
-        attributes.update(_xml_attributes(attributes))
+        attributes.update(_clean_attributes(attributes))
     for _, _, attributes in clean.edges(data=True):
-        attributes.update(_xml_attributes(attributes))
+        attributes.update(_clean_attributes(attributes))
     try:
         nx.write_graphml(clean, file)
     except OSError as error:
@@ -129,7 +129,7 @@ def write_graphml(graph: nx.Graph[str] | nx.DiGraph[str], file: Path) -> None:
         ) from None
 
 
-def _projection(
+def _project(
     data: RoutingDataset,
     kind: Literal["family", "task"],
     group_of_outcome: pd.Series[Any],
@@ -148,7 +148,7 @@ def _projection(
         (kind, "group", names),
         ("model", "model", list(data.pool.names)),
     ):
-        effects = _mean_effects(frame, column)
+        effects = _average_effects(frame, column)
         for label in labels:
             graph.add_node(
                 f"{node_kind}:{label}",
@@ -156,14 +156,14 @@ def _projection(
                 label=label,
                 **effects.get(label, {"num_outcomes": 0}),
             )
-    for (group, model), attributes in _mean_effects(frame, ["group", "model"]).items():
+    for (group, model), attributes in _average_effects(frame, ["group", "model"]).items():
         graph.add_edge(
             f"{kind}:{group}", f"model:{model}", **attributes, weight=attributes["num_outcomes"]
         )
     return graph
 
 
-def _mean_effects(frame: pd.DataFrame, by: str | list[str]) -> dict[Any, Attributes]:
+def _average_effects(frame: pd.DataFrame, by: str | list[str]) -> dict[Any, Attributes]:
     """`num_outcomes` and `mean_effect` of each group that has outcomes.
 
     Rows of no group do not count.
@@ -176,7 +176,7 @@ def _mean_effects(frame: pd.DataFrame, by: str | list[str]) -> dict[Any, Attribu
     }
 
 
-def _card_attributes(card: Mapping[str, Any]) -> dict[str, Any]:
+def _list_card_attributes(card: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "json" if name == "json_output" else name: value
         for name, value in card.items()
@@ -184,14 +184,16 @@ def _card_attributes(card: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _known(values: Mapping[str, Any]) -> Attributes:
+def _drop_unknown(values: Mapping[str, Any]) -> Attributes:
     """The values that are neither None nor NaN."""
     return {name: value for name, value in values.items() if value is not None and value == value}
 
 
-def _xml_attributes(attributes: Mapping[str, Any]) -> Attributes:
-    return {name: _xml_text(value) for name, value in attributes.items() if isinstance(value, str)}
+def _clean_attributes(attributes: Mapping[str, Any]) -> Attributes:
+    return {
+        name: _clean_text(value) for name, value in attributes.items() if isinstance(value, str)
+    }
 
 
-def _xml_text(text: str) -> str:
+def _clean_text(text: str) -> str:
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\r", "\n"))

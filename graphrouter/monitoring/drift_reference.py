@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from graphrouter.data.splits import prompt_key
-from graphrouter.features.tables import positions_of
+from graphrouter.features.tables import find_positions
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.support import Support
 from graphrouter.types import BoolArray, FloatArray
@@ -75,8 +75,8 @@ def _predicted(router: GraphRouter, taken: BoolArray) -> pd.DataFrame:
     expected = weaker.predict(asked["prompt"].tolist(), tasks=tasks).effect
     outcomes = support.outcomes[support.outcomes["query_id"].isin(ids)]
     rows, columns = (
-        positions_of(outcomes["query_id"], ids),
-        positions_of(outcomes["model"], router.models),
+        find_positions(outcomes["query_id"], ids),
+        find_positions(outcomes["model"], router.models),
     )
     return outcomes[["query_id", "model", "effect"]].assign(expected=expected[rows, columns])
 

@@ -10,7 +10,7 @@ import pandas as pd
 from graphrouter.data import RoutingDataset
 from graphrouter.data.splits import prompt_key
 from graphrouter.exceptions import DataError
-from graphrouter.features.tables import positions_of
+from graphrouter.features.tables import find_positions
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router
 
@@ -108,8 +108,8 @@ def add_expected(router: Router, rows: pd.DataFrame) -> pd.DataFrame:
     tasks = [task if isinstance(task, str) else None for task in asked["task"]]
     effect = router.predict(asked["prompt"].tolist(), tasks=tasks).effect
     places = (
-        positions_of(rows["query"], asked["query"].tolist()),
-        positions_of(rows["model"], router.models),
+        find_positions(rows["query"], asked["query"].tolist()),
+        find_positions(rows["model"], router.models),
     )
     repeated = rows["old"].notna()
     return rows.assign(

@@ -76,7 +76,7 @@ class PathAttention(nn.Module):
             targets: The same targets, with their similar support queries.
             task_share: (B, T + 1) belief over tasks, rows sum to 1; index T = unknown.
         """
-        weight = self._weights(state, query, targets, task_share)
+        weight = self._weigh(state, query, targets, task_share)
         base, num_models = state.base, len(state.model)
         # Targets share neighbours: each row is spread out once, however many targets it is near.
         rows, position = torch.unique(targets.neighbours, return_inverse=True)
@@ -106,7 +106,7 @@ class PathAttention(nn.Module):
         """Unit vectors in the learned metric, shape of `query` (n, W)."""
         return normalise(self.metric(query))
 
-    def _weights(
+    def _weigh(
         self, state: SupportState, query: Tensor, targets: Targets, task_share: Tensor
     ) -> Tensor:
         """Unnormalised attention, in (0, e^4]: (B, H, K).

@@ -78,7 +78,7 @@ def list_structural(net: nn.Module) -> frozenset[str]:
     return frozenset(names)
 
 
-def zero_linear(in_features: int, out_features: int) -> nn.Linear:
+def make_zero_linear(in_features: int, out_features: int) -> nn.Linear:
     """A linear layer that starts at zero, and adds nothing until training finds a use for it."""
     layer = nn.Linear(in_features, out_features)
     nn.init.zeros_(layer.weight)
@@ -110,7 +110,7 @@ def channel_curvature(mean: Tensor) -> Tensor:
     return torch.cat([probability * (1 - probability), torch.ones_like(mean[EFFECT + 1 :])])
 
 
-def segment_sum(values: Tensor, index: Tensor, size: int) -> Tensor:
+def sum_segments(values: Tensor, index: Tensor, size: int) -> Tensor:
     """Sums of edge values by segment: (channels, size).
 
     Channels come first because summing along the last axis is four times faster on CPU.
@@ -131,7 +131,7 @@ def masses(effect: float | Sequence[float], others: float) -> Tensor:
     return torch.stack([row, *[torch.full_like(row, others)] * 3])
 
 
-def unit_variance(text: Tensor) -> Tensor:
+def scale_to_unit_variance(text: Tensor) -> Tensor:
     """Unit vectors (n, dimension) scaled so that their components have about unit variance.
 
     Zero rows stay zero.

@@ -25,7 +25,12 @@ from graphrouter.nn.attention import (
     TaskAttention,
     collect_messages,
 )
-from graphrouter.nn.layers import FeatureEncoder, segment_sum, unit_variance, zero_linear
+from graphrouter.nn.layers import (
+    FeatureEncoder,
+    make_zero_linear,
+    scale_to_unit_variance,
+    sum_segments,
+)
 from graphrouter.nn.population import CardLikeness, NoLikeness
 from graphrouter.nn.rasch import NoQuerySlopes, QuerySlopes, RaschBase
 from graphrouter.nn.readout import (
@@ -147,9 +152,13 @@ class RoutingGNN(nn.Module):
         query = self.query_encoder(principal)
         # The mark of a missing description: a zero row could as well be a text of no direction.
         model = self.model_encoder(
-            unit_variance(graph.model_text), graph.model_card, _is_absent(graph.model_text)
+            scale_to_unit_variance(graph.model_text),
+            graph.model_card,
+            _mark_absent(graph.model_text),
         )
-        task = self.task_encoder(unit_variance(graph.task_text), _is_absent(graph.task_text))
+        task = self.task_encoder(
+            scale_to_unit_variance(graph.task_text), _mark_absent(graph.task_text)
+        )
 
         is_known = torch.bincount(graph.outcomes.model, minlength=num_models) > 0
         likeness = self.likeness(graph.model_text, graph.model_card, is_known)
@@ -157,7 +166,7 @@ class RoutingGNN(nn.Module):
         messages = collect_messages(base, graph.outcomes)
         profile = self.profile(messages, principal, num_models)
         # A task is also what its queries are like; those of unknown task (index T) make none.
-        prototype = segment_sum(query.T, task_of_query, num_tasks + 1)[:, :num_tasks].T
+        prototype = sum_segments(query.T, task_of_query, num_tasks + 1)[:, :num_tasks].T
         count = torch.bincount(task_of_query, minlength=num_tasks + 1)[:num_tasks].to(query.dtype)
         return SupportState(
             base=base.without_edges(),
@@ -238,7 +247,7 @@ def compose_parts(
         channel_scale,
         slopes=choose("query_slopes", QuerySlopes(), NoQuerySlopes()),
     )
-    profile_to_model = zero_linear(sizes.principal, width)
+    profile_to_model = make_zero_linear(sizes.principal, width)
     task_to_query = nn.Linear(2 * width, width)
     task_attention = TaskAttention(width)
     hears_residuals = "similar_residuals" not in config.leave_out
@@ -270,6 +279,6 @@ def compose_parts(
     )
 
 
-def _is_absent(text: Tensor) -> Tensor:
+def _mark_absent(text: Tensor) -> Tensor:
     """1 for a zero row, else 0: (n, 1)."""
     return (text.abs().sum(1, keepdim=True) == 0).to(text.dtype)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from graphrouter.features.tables import OutcomeEdges
-from graphrouter.nn.layers import channel_curvature, channel_mean, segment_sum
+from graphrouter.nn.layers import channel_curvature, channel_mean, sum_segments
 
 _MAX_LOGIT = 12.0
 """Beyond it the information of an outcome is below 1e-5, and a Newton step would leap."""
@@ -82,12 +82,12 @@ class SupportOutcomes:
 
     def sum_by_query(self, values: Tensor) -> Tensor:
         """Sums of edge values by support query: (C, S)."""
-        return segment_sum(values, self.query, self.task.shape[0])
+        return sum_segments(values, self.query, self.task.shape[0])
 
     def sum_by_cell(self, values: Tensor) -> Tensor:
         """Sums of edge values by cell: (C, T + 1, M)."""
         size = (self.num_tasks + 1) * self.num_models
-        return segment_sum(values, self._cell, size).view(-1, self.num_tasks + 1, self.num_models)
+        return sum_segments(values, self._cell, size).view(-1, self.num_tasks + 1, self.num_models)
 
     def sum_steps(
         self, level: Tensor, easiness: Tensor, tilt: Tensor | None = None

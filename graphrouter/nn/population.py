@@ -109,7 +109,7 @@ class Posterior(NamedTuple):
     """(C, M, F, F)."""
 
 
-def card_likeness(text: Tensor, card: Tensor, is_known: Tensor) -> Tensor:
+def compare_cards(text: Tensor, card: Tensor, is_known: Tensor) -> Tensor:
     """Likeness of models by what is said of them: (M, M), positive semi-definite.
 
     Its diagonal is at least about 1. The sum of three kernels: cosine of the descriptions, linear
@@ -141,19 +141,19 @@ class CardLikeness(nn.Module):
     """Models are alike as far as their cards say so."""
 
     def forward(self, text: Tensor, card: Tensor, is_known: Tensor) -> Tensor:
-        """Likeness (M, M); arguments of `card_likeness`."""
-        return card_likeness(text, card, is_known)
+        """Likeness (M, M); arguments of `compare_cards`."""
+        return compare_cards(text, card, is_known)
 
 
 class NoLikeness(nn.Module):
     """No model is like another: takes the place of `CardLikeness` where cards are left out."""
 
     def forward(self, text: Tensor, card: Tensor, is_known: Tensor) -> Tensor:
-        """The identity (M, M); arguments of `card_likeness`."""
+        """The identity (M, M); arguments of `compare_cards`."""
         return torch.eye(text.shape[0], dtype=text.dtype, device=text.device)
 
 
-def population_prior(
+def estimate_prior(
     level: Tensor, information: Tensor, likeness: Tensor, ability_mass: Tensor
 ) -> Population:
     """The prior that the levels of a pool make: their principal components, and what cards say.
@@ -165,7 +165,7 @@ def population_prior(
     Args:
         level: (C, T + 1, M) ability + skill, shrunk.
         information: (C, T + 1, M) Fisher information behind each level.
-        likeness: (M, M) from `card_likeness`.
+        likeness: (M, M) from `compare_cards`.
         ability_mass: (C, 1) prior mass of abilities.
     """
     known = information.sum(1)
@@ -190,12 +190,14 @@ def population_prior(
         _JITTER
     ).unsqueeze(2)
     precision = torch.einsum("ctf,ctm->cfm", basis.square(), information)
-    mean, variance = from_the_others(scores, precision, likeness)
+    mean, variance = predict_from_others(scores, precision, likeness)
     basis = torch.where(has_outcomes, basis, basis[:, -1:])
     return Population(centre, basis, mean, variance, scores)
 
 
-def from_the_others(scores: Tensor, precision: Tensor, likeness: Tensor) -> tuple[Tensor, Tensor]:
+def predict_from_others(
+    scores: Tensor, precision: Tensor, likeness: Tensor
+) -> tuple[Tensor, Tensor]:
     """What cards and the other models say about each score: mean and variance, (C, F, M) each.
 
     Gaussian process regression (Rasmussen and Williams 2006, section 2.2) with each model's own
@@ -234,7 +236,7 @@ def from_the_others(scores: Tensor, precision: Tensor, likeness: Tensor) -> tupl
     return average.to(dtype), spread.clamp_min(_LEAST_VARIANCE).to(dtype)
 
 
-def factor_posterior(
+def update_factors(
     prior: Population, factors: Tensor, likelihood: Likelihood, weight: Tensor
 ) -> Posterior:
     """The factors of each model: as its card says, or much like one of the known models.
@@ -243,7 +245,7 @@ def factor_posterior(
     form. For a model with many outcomes they all agree.
 
     Args:
-        prior: From `population_prior`.
+        prior: From `estimate_prior`.
         factors: (C, F, M) where the likelihood is expanded.
         likelihood: There.
         weight: (C, M) how well each model is known, in [0, 1].

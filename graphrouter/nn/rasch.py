@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.features.tables import OutcomeEdges
-from graphrouter.nn.layers import PositiveParameter, masses, segment_sum
+from graphrouter.nn.layers import PositiveParameter, masses, sum_segments
 from graphrouter.nn.outcomes import SupportOutcomes, estimate_excess
 from graphrouter.nn.population import (
     Likelihood,
     Population,
     Posterior,
-    factor_posterior,
-    population_prior,
+    estimate_prior,
+    update_factors,
 )
 
 _MAX_STEP = 3.0
@@ -203,10 +203,10 @@ class RaschBase(nn.Module):
             likeness: (M, M) of the models, by their cards.
         """
         outcomes = SupportOutcomes(edges, task, num_tasks, likeness.shape[0])
-        queries, level = self._first_rounds(outcomes)
-        prior = self._prior(outcomes, queries, level, likeness)
+        queries, level = self._run_first_rounds(outcomes)
+        prior = self._estimate_prior(outcomes, queries, level, likeness)
         slopes = self.slopes(outcomes, queries.easiness, level, prior.scores[:, 0])
-        queries, posterior, own, own_variance = self._second_rounds(
+        queries, posterior, own, own_variance = self._run_second_rounds(
             outcomes, queries, level, prior, slopes.edge
         )
         level = prior.level(posterior.factors) + own
@@ -219,7 +219,7 @@ class RaschBase(nn.Module):
             ability=level[:, -1],
             ability_information=information.sum(1),
             skill=level - level[:, -1:],
-            skill_information=_tasks_only(information),
+            skill_information=_clear_unknown(information),
             own_variance=own_variance,
             variance=shared + own_variance,
             factors=posterior.factors,
@@ -234,40 +234,40 @@ class RaschBase(nn.Module):
             excess=estimate_excess(outcomes, residual, self.channel_scale),
         )
 
-    def _first_rounds(self, outcomes: SupportOutcomes) -> tuple[_Queries, Tensor]:
+    def _run_first_rounds(self, outcomes: SupportOutcomes) -> tuple[_Queries, Tensor]:
         """Queries, and levels (C, T + 1, M), each model shrunk to the mean of all."""
         level = outcomes.mean_level.expand(-1, outcomes.num_tasks + 1)
         easiness = level[:, outcomes.task]
         queries = _Queries(easiness, level, torch.zeros_like(easiness))
         ability, skill = outcomes.zeros[:, :1], outcomes.zeros
         for _ in range(self.num_rounds):
-            queries = self._ease(outcomes, ability + skill, queries)
+            queries = self._step_easiness(outcomes, ability + skill, queries)
             # Ability takes what is common to all tasks, skill then what is left in each: at once
             # both would take the same.
             step, information = outcomes.sum_steps(ability + skill, queries.easiness)
-            ability = ability + _newton(
+            ability = ability + _step_to_mode(
                 step.sum(1, True),
                 information.sum(1, True),
                 self.ability_mass().unsqueeze(2),
                 ability,
             )
             step, information = outcomes.sum_steps(ability + skill, queries.easiness)
-            skill = skill + _tasks_only(
-                _newton(step, information, self.skill_mass().unsqueeze(2), skill)
+            skill = skill + _clear_unknown(
+                _step_to_mode(step, information, self.skill_mass().unsqueeze(2), skill)
             )
         return queries, ability + skill
 
-    def _prior(
+    def _estimate_prior(
         self, outcomes: SupportOutcomes, queries: _Queries, level: Tensor, likeness: Tensor
     ) -> Population:
         """What the levels of all models say about each."""
         _, information = outcomes.sum_steps(level, queries.easiness)
-        prior = population_prior(
+        prior = estimate_prior(
             level.detach(), information.detach(), likeness, self.ability_mass().detach()
         )
         return prior._replace(variance=prior.variance / self.prior_mass().unsqueeze(1))
 
-    def _second_rounds(
+    def _run_second_rounds(
         self,
         outcomes: SupportOutcomes,
         queries: _Queries,
@@ -282,7 +282,7 @@ class RaschBase(nn.Module):
         # From where the first rounds ended: few rounds then suffice, and a model that is well known
         # stays where it is.
         factors, mass = prior.scores, self.skill_mass().unsqueeze(2)
-        own = _tasks_only(level - prior.level(factors))
+        own = _clear_unknown(level - prior.level(factors))
 
         def compare() -> tuple[Tensor, Tensor]:
             tilt = slope * outcomes.spread_models(factors[:, 0])
@@ -299,7 +299,7 @@ class RaschBase(nn.Module):
             )
 
         for _ in range(self.num_rounds):
-            queries = self._ease(
+            queries = self._step_easiness(
                 outcomes,
                 prior.level(factors) + own,
                 queries,
@@ -309,17 +309,17 @@ class RaschBase(nn.Module):
                 -_MAX_STEP, _MAX_STEP
             )
             step, information = map(outcomes.sum_by_cell, compare())
-            own = own + _tasks_only(_newton(step, information, mass, own))
+            own = own + _clear_unknown(_step_to_mode(step, information, mass, own))
         # How well a model is known says how likely others are to be much like it: that is counted,
         # and must not be moved by the loss.
         information = outcomes.sum_by_cell(compare()[1])
         known = information.sum(1).detach()
-        posterior = factor_posterior(
+        posterior = update_factors(
             prior, factors, likelihood(), known / (known + self.ability_mass().detach())
         )
-        return queries, posterior, own, _tasks_only(1 / (information + mass))
+        return queries, posterior, own, _clear_unknown(1 / (information + mass))
 
-    def _ease(
+    def _step_easiness(
         self, outcomes: SupportOutcomes, level: Tensor, before: _Queries, tilt: Tensor | None = None
     ) -> _Queries:
         """One Newton step of the easiness of all queries."""
@@ -327,12 +327,12 @@ class RaschBase(nn.Module):
         step, information = outcomes.sum_by_query(residual), outcomes.sum_by_query(curvature)
         mass = self.easiness_mass()
         surprise = before.easiness - before.task_easiness[:, outcomes.task]
-        easiness = before.easiness + _newton(step, information, mass, surprise)
+        easiness = before.easiness + _step_to_mode(step, information, mass, surprise)
         reliability = information / (information + mass)
-        by_task = self._task_easiness(easiness, reliability, outcomes.task, outcomes.num_tasks)
+        by_task = self._average_tasks(easiness, reliability, outcomes.task, outcomes.num_tasks)
         return _Queries(easiness, by_task, reliability)
 
-    def _task_easiness(
+    def _average_tasks(
         self, easiness: Tensor, reliability: Tensor, task: Tensor, num_tasks: int
     ) -> Tensor:
         """Mean easiness of each task, shrunk to the overall mean: (C, T + 1)."""
@@ -340,13 +340,13 @@ class RaschBase(nn.Module):
         overall = (easiness * reliability).sum(1, keepdim=True) / reliability.sum(
             1, keepdim=True
         ).clamp_min(1e-6)
-        total = segment_sum(easiness * reliability, task, num_tasks + 1)
-        weight = segment_sum(reliability, task, num_tasks + 1)
+        total = sum_segments(easiness * reliability, task, num_tasks + 1)
+        weight = sum_segments(reliability, task, num_tasks + 1)
         mean = (total + self.task_mass() * overall) / (weight + self.task_mass())
         return torch.cat([mean[:, :num_tasks], overall], dim=1)
 
 
-def _newton(step: Tensor, information: Tensor, mass: Tensor, distance: Tensor) -> Tensor:
+def _step_to_mode(step: Tensor, information: Tensor, mass: Tensor, distance: Tensor) -> Tensor:
     """A Newton step towards the posterior mode.
 
     `distance` is how far the estimate is from its prior mean.
@@ -354,6 +354,6 @@ def _newton(step: Tensor, information: Tensor, mass: Tensor, distance: Tensor) -
     return ((step - mass * distance) / (information + mass)).clamp(-_MAX_STEP, _MAX_STEP)
 
 
-def _tasks_only(by_cell: Tensor) -> Tensor:
+def _clear_unknown(by_cell: Tensor) -> Tensor:
     """(C, T + 1, M) with zeros at index T: nothing is special about queries of unknown task."""
     return torch.cat([by_cell[:, :-1], torch.zeros_like(by_cell[:, -1:])], dim=1)

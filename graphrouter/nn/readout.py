@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 from graphrouter.nn.attention import PathMessages
-from graphrouter.nn.layers import PositiveParameter, zero_linear
+from graphrouter.nn.layers import PositiveParameter, make_zero_linear
 from graphrouter.nn.state import SupportState
 
 NUM_AMOUNTS = NUM_CHANNELS - 1
@@ -69,7 +69,7 @@ class Doubt(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.scale = PositiveParameter(1.0)
-        self.by_query = zero_linear(width, 1)
+        self.by_query = make_zero_linear(width, 1)
 
     def forward(self, spread: Tensor, target: Tensor) -> Tensor:
         """Standard deviation of the easiness in logits, (B,), >= 0.
@@ -112,7 +112,7 @@ class AmountPerceptron(nn.Module):
             nn.GELU(),
             nn.Dropout(dropout),
         )
-        self.out = zero_linear(hidden, 2 * NUM_AMOUNTS)
+        self.out = make_zero_linear(hidden, 2 * NUM_AMOUNTS)
 
     def forward(
         self,
@@ -223,7 +223,9 @@ class PairReadout(nn.Module):
             state, target, additive, match, paths, task_share
         ).chunk(2)
         amounts = additive[EFFECT + 1 :] + shift
-        log_spread = (_log_spread(state) + log_spread).clamp(_LEAST_LOG_SPREAD, _LARGEST_LOG_SPREAD)
+        log_spread = (_spread_by_model(state) + log_spread).clamp(
+            _LEAST_LOG_SPREAD, _LARGEST_LOG_SPREAD
+        )
         return torch.cat([effect.unsqueeze(0), amounts]), torch.cat(
             [log_unknown.unsqueeze(0), log_spread]
         )
@@ -246,7 +248,7 @@ def _soften(logit: Tensor, doubt: Tensor, variance: Tensor) -> tuple[Tensor, Ten
     return effect, 0.5 * (variance / doubtful).clamp_min(1e-12).log()
 
 
-def _log_spread(state: SupportState) -> Tensor:
+def _spread_by_model(state: SupportState) -> Tensor:
     """Log deviation, in units of the channel, that gives amounts their mean: (C - 1, 1, M).
 
     For the log-normal, log(mean) - mean(log) = sigma^2 / 2; `excess` is the left side.

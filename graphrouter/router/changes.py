@@ -15,7 +15,7 @@ from graphrouter.data import RoutingDataset
 from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
-from graphrouter.features.tables import RawFeatures, encode_raw, positions_of, with_prices
+from graphrouter.features.tables import RawFeatures, add_prices, encode_raw, find_positions
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.protocol import check_card, pool_with
 from graphrouter.router.support import Support
@@ -128,7 +128,7 @@ def add_task(
     raw = dataclasses.replace(
         support.raw,
         tasks=np.concatenate([support.raw.tasks, fresh.tasks]),
-        query_task=positions_of(support.queries["task"], tasks["task"].tolist()),
+        query_task=find_positions(support.queries["task"], tasks["task"].tolist()),
     )
     return dataclasses.replace(support, tasks=tasks, raw=raw)
 
@@ -179,7 +179,7 @@ def add_examples(
             f"a query has one task. Leave it out, or add its outcomes without the task {task!r}."
         )
     queries = support.queries.assign(task=support.queries["task"].mask(is_asked, task))
-    query_task = positions_of(queries["task"], support.tasks["task"].tolist())
+    query_task = find_positions(queries["task"], support.tasks["task"].tolist())
     joined = dataclasses.replace(
         support, queries=queries, raw=dataclasses.replace(support.raw, query_task=query_task)
     )
@@ -236,7 +236,7 @@ def add_outcomes(
             columns=["prompt", "task", "answer"], errors="ignore"
         ),
     )
-    fresh = with_prices(checked.outcomes, support.pool)[support.outcomes.columns.tolist()]
+    fresh = add_prices(checked.outcomes, support.pool)[support.outcomes.columns.tolist()]
     keys = ["query_id", "model"]
     replaced = pd.MultiIndex.from_frame(support.outcomes[keys]).isin(
         pd.MultiIndex.from_frame(fresh[keys])

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
-from graphrouter.features.tables import with_prices
+from graphrouter.features.tables import add_prices
 from graphrouter.router.support import Learned, Provenance, Support
 from graphrouter.router.training_view import TrainingView
 from graphrouter.training.calibration import fit_calibration
 from graphrouter.training.fit import fit_network
 from graphrouter.training.intervals import fit_effect_interval
-from graphrouter.training.prepare import TrainingTables, prepare, training_tasks
+from graphrouter.training.prepare import TrainingTables, prepare, select_training_tasks
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -74,8 +74,8 @@ def _training_support(data: RoutingDataset, split: Split, tables: TrainingTables
     ].reset_index(drop=True)
     return Support(
         pool=tables.pool,
-        tasks=training_tasks(data, split),
+        tasks=select_training_tasks(data, split),
         queries=data.queries.set_index("query_id").loc[ids, ["task", "prompt"]].reset_index(),
-        outcomes=with_prices(theirs, tables.pool),
+        outcomes=add_prices(theirs, tables.pool),
         raw=tables.raw.head(len(ids)),
     )

@@ -19,8 +19,8 @@ from graphrouter.data import RoutingDataset, Split
 from graphrouter.decision import Decision, Evidence, decide
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.prompts import prompt_chars, surface_features
-from graphrouter.features.tables import encode_outcomes, positions_of
-from graphrouter.graph.builder import build_graph
+from graphrouter.features.tables import encode_outcomes, find_positions
+from graphrouter.graph.routing_graph import build_graph
 from graphrouter.nn.forecaster import EncodedQueries, Forecast, Forecaster
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.state import SupportState
@@ -333,8 +333,8 @@ class _SolvedQueries:
 @torch.inference_mode()
 def _encode(forecaster: Forecaster, learned: Learned, support: Support) -> SupportState:
     """The cached state of a support, in double precision."""
-    position = positions_of(support.outcomes["query_id"], support.queries["query_id"].tolist())
-    model = positions_of(support.outcomes["model"], support.pool.names)
+    position = find_positions(support.outcomes["query_id"], support.queries["query_id"].tolist())
+    model = find_positions(support.outcomes["model"], support.pool.names)
     edges = encode_outcomes(position, model, support.outcomes, learned.transforms)
     graph = build_graph(
         support.raw.to_nodes(learned.transforms.features),

@@ -24,7 +24,7 @@ from graphrouter.features.tables import (
     FeatureTransform,
     FittedTransforms,
     RawFeatures,
-    positions_of,
+    find_positions,
 )
 from graphrouter.nn.forecaster import EffectCalibration, EffectInterval
 from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
@@ -185,7 +185,7 @@ def _read_support(contents: ArtifactContents) -> Support:
     raw = RawFeatures(
         prompts=_to_matrix(queries["embedding"]),
         surface=_to_matrix(queries["surface"]),
-        query_task=positions_of(queries["task"], tasks["task"].tolist()),
+        query_task=find_positions(queries["task"], tasks["task"].tolist()),
         descriptions=_to_matrix(tables["pool"]["embedding"]),
         cards=np.stack(tables["pool"]["numbers"].to_list()),
         tasks=_to_matrix(tasks["embedding"], width=contents.manifest["encoder"]["dimension"]),

@@ -54,7 +54,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         partial.replace(path)
 
 
-def checkpoint_callbacks(folder: Path) -> list[ModelCheckpoint]:
+def make_checkpoint_callbacks(folder: Path) -> list[ModelCheckpoint]:
     """Writers of the best and of the last checkpoint, in the order in which they must run.
 
     Both write at the end of the training epoch, when it counts as done and early stopping has had
@@ -86,11 +86,11 @@ def claim_folder(folder: Path, tables: TrainingTables, config: TrainConfig) -> R
 
     None, and a cleared folder, where there is none to go on with.
     """
-    identity = run_identity(tables, config)
+    identity = hash_run(tables, config)
     run_file = folder / RUN_FILE
     if run_file.is_file():
         if _read_identity(run_file) == identity:
-            point = _resume_point(folder)
+            point = _find_resume_point(folder)
             if point is not None:
                 _logger.info("Going on with the interrupted run in %s.", folder)
                 return point
@@ -104,7 +104,7 @@ def claim_folder(folder: Path, tables: TrainingTables, config: TrainConfig) -> R
     return None
 
 
-def run_identity(tables: TrainingTables, config: TrainConfig) -> str:
+def hash_run(tables: TrainingTables, config: TrainConfig) -> str:
     """A hash of everything that a run depends on, in order.
 
     That is settings, release, and every number that it learns from.
@@ -112,7 +112,7 @@ def run_identity(tables: TrainingTables, config: TrainConfig) -> str:
     digest = hashlib.sha256(
         f"{graphrouter.__version__} {torch.__version__} {config.model_dump_json()}".encode()
     )
-    for name, tensor in _tensors(tables):
+    for name, tensor in _list_tensors(tables):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()
@@ -123,7 +123,7 @@ def discard_run(work_dir: Path) -> None:
     shutil.rmtree(work_dir, ignore_errors=True)
 
 
-def _tensors(tables: TrainingTables) -> Iterator[tuple[str, Tensor]]:
+def _list_tensors(tables: TrainingTables) -> Iterator[tuple[str, Tensor]]:
     for part in (tables.nodes, tables.train, tables.validation, tables):
         for field in fields(part):
             value = getattr(part, field.name)
@@ -139,7 +139,7 @@ def _read_identity(run_file: Path) -> str | None:
     return identity
 
 
-def _resume_point(folder: Path) -> ResumePoint | None:
+def _find_resume_point(folder: Path) -> ResumePoint | None:
     best, last = folder / f"{BEST}.ckpt", folder / f"{LAST}.ckpt"
     if not last.is_file():  # interrupted in the first epoch
         return None

@@ -11,9 +11,9 @@ from torch_geometric.data import HeteroData
 
 from graphrouter.config import TrainConfig, TrainingConfig
 from graphrouter.features.tables import NodeTable, RecordedEdges
-from graphrouter.graph.builder import build_graph
 from graphrouter.graph.export import to_hetero
 from graphrouter.graph.leakage import check_no_leakage
+from graphrouter.graph.routing_graph import build_graph
 from graphrouter.training.prepare import TrainingTables
 
 
@@ -31,7 +31,7 @@ def draw_episode(
     shuffled = tables.train_queries[
         torch.randperm(tables.train_queries.numel(), generator=generator)
     ]
-    num_targets = _num_targets(shuffled.numel(), settings)
+    num_targets = _count_targets(shuffled.numel(), settings)
     targets, rest = shuffled[:num_targets], shuffled[num_targets:]
     rest = thin_out_tasks(
         rest, tables, settings.newcomer_share, settings.newcomer_max_shots, generator
@@ -74,11 +74,11 @@ def steps_per_epoch(num_queries: int, settings: TrainingConfig) -> int:
         [9, 9, 25]
     """
     visits_an_epoch = settings.max_visits / settings.max_epochs
-    wanted = math.ceil(visits_an_epoch * num_queries / _num_targets(num_queries, settings))
+    wanted = math.ceil(visits_an_epoch * num_queries / _count_targets(num_queries, settings))
     return max(1, min(settings.steps_per_epoch, wanted))
 
 
-def _num_targets(num_queries: int, settings: TrainingConfig) -> int:
+def _count_targets(num_queries: int, settings: TrainingConfig) -> int:
     """Target queries of an episode: at most a quarter of all, so that a support is left."""
     return max(1, min(settings.batch_queries, num_queries // 4))
 
@@ -132,7 +132,7 @@ def thin_out_models(
     is_newcomer = (torch.rand(num_models, generator=generator) < share)[tables.model_family]
     shots = _draw_shots(num_models, max_shots, generator)
     keep = ~is_newcomer[support.model] | (
-        _random_rank(support.model, generator) < shots[support.model]
+        _draw_ranks(support.model, generator) < shots[support.model]
     )
     return support.take(keep) if keep.any() else support
 
@@ -153,7 +153,7 @@ def thin_out_tasks(
     is_newcomer = torch.rand(num_tasks + 1, generator=generator) < share
     is_newcomer[0] = False
     shots = _draw_shots(num_tasks + 1, max_shots, generator)
-    keep = ~is_newcomer[task] | (_random_rank(task, generator) < shots[task])
+    keep = ~is_newcomer[task] | (_draw_ranks(task, generator) < shots[task])
     return queries[keep] if keep.any() else queries
 
 
@@ -164,7 +164,7 @@ def _draw_shots(size: int, largest: int, generator: torch.Generator) -> Tensor:
     )
 
 
-def _random_rank(group: Tensor, generator: torch.Generator) -> Tensor:
+def _draw_ranks(group: Tensor, generator: torch.Generator) -> Tensor:
     """Place of each entry in a random order of its group, from 0: (n,), as `group` int64."""
     order = torch.argsort(torch.rand(group.numel(), generator=generator))
     together = order[torch.argsort(group[order], stable=True)]

@@ -25,9 +25,9 @@ from graphrouter.training.checkpoints import (
     BEST,
     OBJECTIVE,
     AtomicCheckpointIO,
-    checkpoint_callbacks,
     claim_folder,
     load_checkpoint,
+    make_checkpoint_callbacks,
 )
 from graphrouter.training.episodes import steps_per_epoch
 from graphrouter.training.module import EpisodeDataModule, RoutingModule
@@ -50,11 +50,11 @@ def build_network(tables: TrainingTables, config: TrainConfig) -> RoutingGNN:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return compose_network(
-            config.network, feature_sizes(tables), tables.transforms.channels.scale.tolist()
+            config.network, measure_features(tables), tables.transforms.channels.scale.tolist()
         )
 
 
-def feature_sizes(tables: TrainingTables) -> FeatureSizes:
+def measure_features(tables: TrainingTables) -> FeatureSizes:
     """Widths of the node features of the tables."""
     nodes = tables.nodes
     return FeatureSizes(
@@ -91,7 +91,7 @@ def fit_network(
     """
     _check_accelerator(config)
     threads = cpu_threads(config.training.num_threads)
-    with _folder(work_dir) as folder, _own_torch_state(), threads, _quiet_lightning():
+    with _open_folder(work_dir) as folder, _keep_torch_state(), threads, _silence_lightning():
         resume = claim_folder(folder, tables, config)
         net = build_network(tables, config)
         transforms, num_steps = (
@@ -107,7 +107,7 @@ def fit_network(
             num_steps=num_steps * config.training.max_epochs,
         )
         if resume is None or not resume.is_over:
-            trainer = _trainer(config, folder, progress=progress, callbacks=callbacks)
+            trainer = _make_trainer(config, folder, progress=progress, callbacks=callbacks)
             data = EpisodeDataModule(tables, config)
             try:
                 trainer.fit(
@@ -118,7 +118,7 @@ def fit_network(
                 )
             # What weights that are not finite end in.
             except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-                raise _diverged("weights are no longer finite") from error
+                raise _explain_divergence("weights are no longer finite") from error
         checkpoint = load_checkpoint(folder, BEST)
         module.load_state_dict(checkpoint["state_dict"])
         metrics = _validate(module, tables, config)
@@ -131,10 +131,10 @@ def _check_finite(net: RoutingGNN, metrics: dict[str, float]) -> None:
     if not all(math.isfinite(value) for value in metrics.values()) or not all(
         p.isfinite().all() for p in net.parameters()
     ):
-        raise _diverged(f"the best validation log loss is {metrics['log_loss']}")
+        raise _explain_divergence(f"the best validation log loss is {metrics['log_loss']}")
 
 
-def _diverged(what: str) -> TrainingError:
+def _explain_divergence(what: str) -> TrainingError:
     return TrainingError(
         f"Training diverged: {what}. "
         "Lower training.learning_rate or training.structural_speed, or go back to the default "
@@ -149,7 +149,7 @@ def _check_accelerator(config: TrainConfig) -> None:
         )
 
 
-def _trainer(
+def _make_trainer(
     config: TrainConfig, folder: Path, *, progress: bool, callbacks: Sequence[Callback]
 ) -> L.Trainer:
     settings = config.training
@@ -160,13 +160,13 @@ def _trainer(
     # Processes are spawned and not launched again as scripts: what follows training must run once.
     several = DDPStrategy(start_method="spawn", find_unused_parameters=True)
     return L.Trainer(
-        accelerator=_accelerator(config),
+        accelerator=_choose_accelerator(config),
         devices=settings.devices,
         strategy=several if settings.devices > 1 else "auto",
         max_epochs=settings.max_epochs,
         gradient_clip_val=settings.gradient_clip,
-        deterministic=_deterministic(config),
-        callbacks=[stop, *bar, *callbacks, *checkpoint_callbacks(folder)],
+        deterministic=_choose_determinism(config),
+        callbacks=[stop, *bar, *callbacks, *make_checkpoint_callbacks(folder)],
         plugins=[AtomicCheckpointIO()],
         default_root_dir=folder,
         logger=False,
@@ -178,7 +178,7 @@ def _trainer(
     )
 
 
-def _accelerator(config: TrainConfig) -> str:
+def _choose_accelerator(config: TrainConfig) -> str:
     """`gpu` or `cpu`.
 
     Lightning's own choice would take Apple's MPS, which has no double precision for the validation
@@ -188,9 +188,9 @@ def _accelerator(config: TrainConfig) -> str:
     return ("gpu" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
 
 
-def _deterministic(config: TrainConfig) -> bool | Literal["warn"]:
+def _choose_determinism(config: TrainConfig) -> bool | Literal["warn"]:
     """On CPU every operation repeats to the bit; on a GPU some have no such version."""
-    return True if _accelerator(config) == "cpu" else "warn"
+    return True if _choose_accelerator(config) == "cpu" else "warn"
 
 
 def _validate(
@@ -198,9 +198,9 @@ def _validate(
 ) -> dict[str, float]:
     """`log_loss`, `reward` and `objective` of the module as it is, on one device."""
     trainer = L.Trainer(
-        accelerator=_accelerator(config),
+        accelerator=_choose_accelerator(config),
         devices=1,
-        deterministic=_deterministic(config),
+        deterministic=_choose_determinism(config),
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -211,7 +211,7 @@ def _validate(
 
 
 @contextmanager
-def _own_torch_state() -> Iterator[None]:
+def _keep_torch_state() -> Iterator[None]:
     """Give the process back its random state and its choice of algorithms.
 
     A trainer sets both for all of torch.
@@ -228,7 +228,7 @@ def _own_torch_state() -> Iterator[None]:
 
 
 @contextmanager
-def _folder(work_dir: Path | None) -> Iterator[Path]:
+def _open_folder(work_dir: Path | None) -> Iterator[Path]:
     if work_dir is not None:
         work_dir.mkdir(parents=True, exist_ok=True)
         yield work_dir
@@ -238,7 +238,7 @@ def _folder(work_dir: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _quiet_lightning() -> Iterator[None]:
+def _silence_lightning() -> Iterator[None]:
     """Keep Lightning's advice on workers, devices and loggers away.
 
     One progress bar is what the user asked for.

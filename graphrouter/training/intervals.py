@@ -16,7 +16,7 @@ from torch import Tensor
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT
 from graphrouter.features.tables import RecordedEdges
-from graphrouter.graph.builder import build_graph
+from graphrouter.graph.routing_graph import build_graph
 from graphrouter.nn.forecaster import Z_80, EffectCalibration, EffectInterval
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import RoutingGNN

@@ -20,10 +20,10 @@ from graphrouter.features.tables import (
     NodeTable,
     RawFeatures,
     RecordedEdges,
+    add_prices,
     encode_outcomes,
     encode_raw,
-    positions_of,
-    with_prices,
+    find_positions,
 )
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
@@ -67,10 +67,10 @@ def prepare(
     pool = ModelPool.of(card for card in data.pool if card.model not in set(split.held_out_models))
     ids = [*split.train, *split.validation]
     queries = data.queries.set_index("query_id").loc[ids]
-    tasks = training_tasks(data, split)
+    tasks = select_training_tasks(data, split)
     raw = encode_raw(encoder, queries, pool, tasks, progress=progress)
-    outcomes = _outcomes_in_order(data, ids, pool)
-    position = positions_of(outcomes["query_id"], ids)
+    outcomes = _order_outcomes(data, ids, pool)
+    position = find_positions(outcomes["query_id"], ids)
     is_train = position < len(split.train)
     for side, count in (("training", is_train.sum()), ("validation", (~is_train).sum())):
         if count == 0:
@@ -78,7 +78,7 @@ def prepare(
                 f"No {side} query of {data.name!r} has an outcome of a model of the pool. Divide "
                 "the queries another way."
             )
-    priced = with_prices(outcomes, pool)
+    priced = add_prices(outcomes, pool)
     train_rows = slice(0, len(split.train))
     transforms = FittedTransforms(
         features=FeatureTransform.fit(
@@ -92,7 +92,7 @@ def prepare(
         cost=CostScale.fit(priced.loc[is_train, "cost_usd"].to_numpy(float)),
     )
     edges = encode_outcomes(
-        position, positions_of(outcomes["model"], pool.names), priced, transforms
+        position, find_positions(outcomes["model"], pool.names), priced, transforms
     )
     mask = torch.from_numpy(is_train)
     return TrainingTables(
@@ -107,11 +107,11 @@ def prepare(
             pd.factorize(queries["prompt"].map(prompt_key))[0].astype(np.int64)
         ),
         pool=pool,
-        model_family=torch.from_numpy(_families(data, pool)),
+        model_family=torch.from_numpy(_number_families(data, pool)),
     )
 
 
-def _families(data: RoutingDataset, pool: ModelPool) -> IntArray:
+def _number_families(data: RoutingDataset, pool: ModelPool) -> IntArray:
     """Number of each model's family: (num_models,)."""
     family_of = dict(zip(data.models["model"], group_families(data.models), strict=True))
     return np.asarray(
@@ -119,7 +119,7 @@ def _families(data: RoutingDataset, pool: ModelPool) -> IntArray:
     )
 
 
-def training_tasks(data: RoutingDataset, split: Split) -> pd.DataFrame:
+def select_training_tasks(data: RoutingDataset, split: Split) -> pd.DataFrame:
     """The tasks that training queries have, in the order of the task table.
 
     Columns `task` and `description`.
@@ -130,7 +130,7 @@ def training_tasks(data: RoutingDataset, split: Split) -> pd.DataFrame:
     )
 
 
-def _outcomes_in_order(data: RoutingDataset, query_ids: list[str], pool: ModelPool) -> pd.DataFrame:
+def _order_outcomes(data: RoutingDataset, query_ids: list[str], pool: ModelPool) -> pd.DataFrame:
     """Outcomes of the queries and of the pool, in the order of both.
 
     So shuffled rows are the same data and give the same router.
@@ -139,6 +139,9 @@ def _outcomes_in_order(data: RoutingDataset, query_ids: list[str], pool: ModelPo
         data.outcomes["query_id"].isin(query_ids) & data.outcomes["model"].isin(pool.names)
     ]
     order = np.lexsort(
-        (positions_of(outcomes["model"], pool.names), positions_of(outcomes["query_id"], query_ids))
+        (
+            find_positions(outcomes["model"], pool.names),
+            find_positions(outcomes["query_id"], query_ids),
+        )
     )
     return outcomes.iloc[order]

@@ -26,7 +26,7 @@ from graphrouter.features.channels import (
     SpendUnit,
     choose_spend_unit,
 )
-from graphrouter.features.tables import with_prices
+from graphrouter.features.tables import add_prices
 from graphrouter.nn.forecaster import decode_channels
 from graphrouter.types import FloatArray, Predictions
 
@@ -141,7 +141,7 @@ def test_the_spend_channel_of_real_outcomes(
 ) -> None:
     data = load_dataset(shared_data(name))
     train = data.outcomes["query_id"].isin(split_dataset(data, SplitConfig()).train)
-    assert choose_spend_unit(with_prices(data.outcomes[train], data.pool)) is expected
+    assert choose_spend_unit(add_prices(data.outcomes[train], data.pool)) is expected
 
 
 def test_channels_by_hand() -> None:

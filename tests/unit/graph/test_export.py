@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from graphrouter.features.tables import NodeTable, RecordedEdges
-from graphrouter.graph.builder import build_graph
 from graphrouter.graph.export import (
     ANSWERED_BY,
     EDGE_TYPES,
@@ -21,7 +20,7 @@ from graphrouter.graph.export import (
     from_hetero,
     to_hetero,
 )
-from graphrouter.graph.routing_graph import RoutingGraph
+from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 
 MakeNodes = Callable[..., NodeTable]
 MakeEdges = Callable[..., RecordedEdges]

@@ -10,8 +10,7 @@ import torch
 from graphrouter.config import NetworkConfig
 from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.features.tables import NodeTable, RecordedEdges
-from graphrouter.graph.builder import build_graph
-from graphrouter.graph.routing_graph import RoutingGraph
+from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
 
 NUM_SUPPORT, NUM_TARGETS, NUM_MODELS, NUM_TASKS = 40, 6, 5, 3

@@ -21,10 +21,10 @@ from graphrouter.nn.population import (
     RESEMBLANCE_VARIANCE,
     Likelihood,
     Population,
-    card_likeness,
-    factor_posterior,
-    from_the_others,
-    population_prior,
+    compare_cards,
+    estimate_prior,
+    predict_from_others,
+    update_factors,
 )
 
 
@@ -51,7 +51,7 @@ class TestCardLikeness:
             _text(0, 3),
             torch.tensor([[1.0, -1.0], [2.0, float("nan")], [9.0, 0.5]], dtype=torch.float64),
         )
-        received = card_likeness(text, _cards(numbers), ALL[:3])
+        received = compare_cards(text, _cards(numbers), ALL[:3])
         x = np.array([[1.0, -1.0], [2.0, 0.0], [3.0, 0.5]])  # missing = 0, at most 3
         expected = np.empty((3, 3))
         for i in range(3):
@@ -72,7 +72,7 @@ class TestCardLikeness:
         text, numbers = _text(seed, 5), 2 * _draw(seed + 1, 5, 3)
         text[:blank], numbers[:blank] = 0.0, torch.nan
         numbers[_draw(seed + 2, 5, 3) > 0.8] = torch.nan
-        received = card_likeness(text, _cards(numbers), torch.arange(5) >= 5 - known)
+        received = compare_cards(text, _cards(numbers), torch.arange(5) >= 5 - known)
         torch.testing.assert_close(received, received.T, rtol=0, atol=1e-14)
         assert torch.linalg.eigvalsh(received).min() > -1e-10
         assert received.diagonal().min() > 1 - 1e-12
@@ -81,7 +81,7 @@ class TestCardLikeness:
         text, numbers = _text(3, 5), 1.5 * _draw(4, 5, 3)
         text[4], numbers[4] = 0.0, torch.nan
         text[1], numbers[1] = text[0], numbers[0]
-        received = card_likeness(text, _cards(numbers), ALL)
+        received = compare_cards(text, _cards(numbers), ALL)
         assert received[0, 1] == pytest.approx(float(received[0, 0]))
         assert received[4, 4] == 1.0
         # What remains is that its numbers might be the mean ones: less than a third of what it is
@@ -96,17 +96,17 @@ class TestCardLikeness:
         other = numbers.clone()
         other[3:, 1] = torch.tensor([2.0, -2.0])
         without = numbers[:, [0, 2]]
-        received = [card_likeness(text, _cards(n), is_known) for n in (numbers, other, without)]
+        received = [compare_cards(text, _cards(n), is_known) for n in (numbers, other, without)]
         assert torch.equal(received[0], received[1])
         torch.testing.assert_close(received[0], received[2], rtol=0, atol=1e-12)
-        heard = card_likeness(text, _cards(other), ALL)
+        heard = compare_cards(text, _cards(other), ALL)
         assert not torch.allclose(heard, received[1])
 
     def test_a_newcomer_does_not_change_how_others_are_alike(self) -> None:
         text, numbers = _text(7, 5), _draw(8, 5, 3)
         is_known = torch.arange(5) < 4
-        larger = card_likeness(text, _cards(numbers), is_known)
-        smaller = card_likeness(text[:4], _cards(numbers[:4]), is_known[:4])
+        larger = compare_cards(text, _cards(numbers), is_known)
+        smaller = compare_cards(text[:4], _cards(numbers[:4]), is_known[:4])
         torch.testing.assert_close(larger[:4, :4], smaller, rtol=0, atol=1e-14)
 
 
@@ -124,7 +124,7 @@ def _world(seed: int, num_models: int = 7) -> tuple[Tensor, Tensor, Tensor]:
     """Scores and precisions (1, 2, M) of models, some of which nothing is known of, and their
     likeness."""
     numbers = _draw(seed, num_models, 2)
-    likeness = card_likeness(
+    likeness = compare_cards(
         _text(seed + 1, num_models), _cards(numbers), torch.ones(num_models, dtype=torch.bool)
     )
     precision = 5 * _draw(seed + 2, 1, 2, num_models).square() + 0.1
@@ -139,7 +139,7 @@ class TestFromTheOthers:
     ) -> None:
         monkeypatch.setattr(population, "CARD_SHARES", (share,))
         scores, precision, likeness = _world(10)
-        mean, variance = from_the_others(scores, precision, likeness)
+        mean, variance = predict_from_others(scores, precision, likeness)
         kernel = share * likeness.numpy() + (1 - share) * np.eye(7)
         with np.errstate(divide="ignore"):
             noise = 1 / precision.numpy()
@@ -155,7 +155,7 @@ class TestFromTheOthers:
 
     def test_shares_are_averaged_by_marginal_likelihood(self) -> None:
         scores, precision, likeness = _world(20)
-        mean, variance = from_the_others(scores, precision, likeness)
+        mean, variance = predict_from_others(scores, precision, likeness)
         for factor in range(2):
             y, noise = scores[0, factor].numpy(), 1 / precision[0, factor, :6].numpy()
             logs, each = [], []
@@ -183,32 +183,32 @@ class TestFromTheOthers:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(population, "CARD_SHARES", (0.0,))
-        mean, variance = from_the_others(*_world(30))
+        mean, variance = predict_from_others(*_world(30))
         assert mean.abs().max() < 1e-12
         torch.testing.assert_close(variance, torch.ones_like(variance), rtol=0, atol=1e-12)
 
     def test_a_model_of_which_nothing_is_known_changes_nothing_for_the_others(self) -> None:
         scores, precision, likeness = _world(40)
         scores[0, :, -1] = 100.0  # of precision 0: means nothing
-        larger = from_the_others(scores, precision, likeness)
-        smaller = from_the_others(scores[:, :, :-1], precision[:, :, :-1], likeness[:-1, :-1])
+        larger = predict_from_others(scores, precision, likeness)
+        smaller = predict_from_others(scores[:, :, :-1], precision[:, :, :-1], likeness[:-1, :-1])
         for some, same in zip(larger, smaller, strict=True):
             torch.testing.assert_close(some[:, :, :-1], same, rtol=0, atol=1e-12)
 
     def test_cards_that_explain_the_scores_are_believed_and_others_are_not(self) -> None:
         numbers = torch.linspace(-2, 2, 21, dtype=torch.float64).unsqueeze(1)
-        likeness = card_likeness(
+        likeness = compare_cards(
             torch.zeros(21, 4, dtype=torch.float64),
             _cards(numbers),
             torch.ones(21, dtype=torch.bool),
         )
         explained = (numbers[:, 0] / numbers.std()).view(1, 1, -1)
         precision = torch.full_like(explained, 100.0)
-        mean, variance = from_the_others(explained, precision, likeness)
+        mean, variance = predict_from_others(explained, precision, likeness)
         assert (mean - explained).abs().max() < 0.5
         assert variance.median() < 0.5
         by_chance = explained[:, :, torch.randperm(21, generator=torch.Generator().manual_seed(0))]
-        mean, variance = from_the_others(by_chance, precision, likeness)
+        mean, variance = predict_from_others(by_chance, precision, likeness)
         assert mean.abs().mean() < 0.3
         assert variance.median() > 0.7
 
@@ -228,7 +228,7 @@ class TestPopulationPrior:
     def test_the_basis_reproduces_the_weighted_covariance_and_the_scores_the_levels(self) -> None:
         level = _levels(0, 3, 30)
         information = _draw(2, 1, 4, 30).square() + 0.5
-        prior = population_prior(level, information, torch.eye(30).double(), self.mass)
+        prior = estimate_prior(level, information, torch.eye(30).double(), self.mass)
         known = information[0].sum(0).numpy()
         weight, x = known / (known + 2.0), level[0].numpy()
         centre = (x * weight).sum(1) / weight.sum()
@@ -241,7 +241,7 @@ class TestPopulationPrior:
         torch.testing.assert_close(prior.level(prior.scores), level, rtol=0, atol=1e-6)
 
     def test_factors_come_by_falling_variance_and_are_orthogonal(self) -> None:
-        prior = population_prior(
+        prior = estimate_prior(
             _levels(5, 4, 40), torch.ones(1, 5, 40).double(), torch.eye(40).double(), self.mass
         )
         products = prior.basis[0].T @ prior.basis[0]
@@ -249,7 +249,7 @@ class TestPopulationPrior:
         assert (products.diagonal().diff() <= 0).all()
 
     def test_there_are_no_more_factors_than_can_be_told_apart(self) -> None:
-        prior = population_prior(
+        prior = estimate_prior(
             _levels(6, 19, 40), torch.ones(1, 20, 40).double(), torch.eye(40).double(), self.mass
         )
         assert prior.basis.shape == (1, 20, population.MAX_FACTORS)
@@ -262,7 +262,7 @@ class TestPopulationPrior:
 
     def test_directions_without_variance_are_zero(self) -> None:
         level = _draw(7, 1, 1, 12).expand(1, 4, 12)  # equally strong in all tasks
-        prior = population_prior(
+        prior = estimate_prior(
             level, torch.ones(1, 4, 12).double(), torch.eye(12).double(), self.mass
         )
         assert prior.basis[0, :, 0].abs().min() > 0.3
@@ -273,9 +273,9 @@ class TestPopulationPrior:
     def test_a_model_of_which_nothing_is_known_changes_nothing_for_the_others(self) -> None:
         level, information = _levels(8, 3, 9), _draw(9, 1, 4, 9).square()
         information[:, :, -1] = 0.0
-        likeness = card_likeness(_text(1, 9), _cards(_draw(2, 9, 2)), torch.arange(9) < 8)
-        larger = population_prior(level, information, likeness, self.mass)
-        smaller = population_prior(
+        likeness = compare_cards(_text(1, 9), _cards(_draw(2, 9, 2)), torch.arange(9) < 8)
+        larger = estimate_prior(level, information, likeness, self.mass)
+        smaller = estimate_prior(
             level[:, :, :-1], information[:, :, :-1], likeness[:-1, :-1], self.mass
         )
         for name in ("centre", "basis"):
@@ -289,7 +289,7 @@ class TestPopulationPrior:
 
     def test_without_any_outcome_it_is_finite_and_says_nothing(self) -> None:
         nothing = torch.zeros(1, 3, 4).double()
-        prior = population_prior(nothing, nothing, torch.eye(4).double(), self.mass)
+        prior = estimate_prior(nothing, nothing, torch.eye(4).double(), self.mass)
         assert all(part.isfinite().all() for part in prior)
         assert (prior.centre == 0).all()
         torch.testing.assert_close(prior.variance, torch.ones_like(prior.variance))
@@ -367,7 +367,7 @@ class TestFactorPosterior:
     ) -> None:
         here = 0.4
         factors = torch.full((1, 1, 3), here, dtype=torch.float64)
-        received = factor_posterior(
+        received = update_factors(
             self.prior, factors, _likelihood([gradient, 0, 0], [information, 0, 0]), self.weight
         )
 
@@ -396,7 +396,7 @@ class TestFactorPosterior:
 
     def test_a_model_with_many_outcomes_stays_where_they_are(self) -> None:
         factors = torch.tensor([[[3.0, -2.5, 0.7]]], dtype=torch.float64)
-        received = factor_posterior(
+        received = update_factors(
             self.prior, factors, _likelihood([0.0] * 3, [1e5] * 3), self.weight
         )
         torch.testing.assert_close(received.factors, factors, rtol=0, atol=1e-3)
@@ -407,19 +407,19 @@ class TestFactorPosterior:
     def test_only_known_models_are_resembled_and_none_resembles_itself(self) -> None:
         factors = torch.zeros(1, 1, 3).double()
         nothing = _likelihood([0.0] * 3, [0.0] * 3)
-        alone = factor_posterior(
+        alone = update_factors(
             self.prior, factors, nothing, torch.tensor([[0.9, 0.0, 0.0]]).double()
         )
         assert float(alone.factors[0, 0, 0]) == pytest.approx(
             0.8
         )  # the one known model: nobody else to be like
         assert float(alone.covariance[0, 0, 0, 0]) == pytest.approx(0.5)
-        nobody = factor_posterior(self.prior, factors, nothing, torch.zeros(1, 3).double())
+        nobody = update_factors(self.prior, factors, nothing, torch.zeros(1, 3).double())
         torch.testing.assert_close(nobody.factors, self.prior.mean)
         torch.testing.assert_close(nobody.covariance.flatten(), self.prior.variance.flatten())
 
     def test_covariances_of_several_factors_are_positive_definite(self) -> None:
-        prior = population_prior(
+        prior = estimate_prior(
             _levels(3, 4, 10),
             torch.ones(1, 5, 10).double(),
             torch.eye(10).double(),
@@ -428,7 +428,7 @@ class TestFactorPosterior:
         size = prior.basis.shape[2]
         root = _draw(4, 1, 10, size, size)
         likelihood = Likelihood(_draw(5, 1, 10, size), root @ root.mT)
-        received = factor_posterior(
+        received = update_factors(
             prior, prior.scores, likelihood, torch.full((1, 10), 0.8).double()
         )
         torch.testing.assert_close(received.covariance, received.covariance.mT)

@@ -13,7 +13,7 @@ from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.features.tables import OutcomeEdges
 from graphrouter.nn import rasch as base_module
 from graphrouter.nn.outcomes import SupportOutcomes
-from graphrouter.nn.population import Likelihood, Population, Posterior, card_likeness
+from graphrouter.nn.population import Likelihood, Population, Posterior, compare_cards
 from graphrouter.nn.rasch import BaseState, RaschBase
 
 MANY_ROUNDS, ROUNDS = 60, NetworkConfig().base_rounds
@@ -75,7 +75,7 @@ def _random_effects(num_queries: int, num_models: int, seed: int = 0) -> Tensor:
 def test_after_enough_rounds_levels_of_each_model_by_itself_are_stationary() -> None:
     effect, task = _random_effects(200, 6), torch.arange(200) % 2
     base, outcomes = _base(), SupportOutcomes(_edges(effect), task, 2, 6)
-    queries, level = base._first_rounds(outcomes)
+    queries, level = base._run_first_rounds(outcomes)
     step, _ = outcomes.sum_steps(level, queries.easiness)
     ability, skill = level[0, -1], level[0, :2] - level[0, -1]
     assert (step[0].sum(0) - base.ability_mass()[0] * ability).abs().max() < 0.05
@@ -94,7 +94,7 @@ def test_after_enough_rounds_factors_and_what_is_a_models_own_are_stationary(
         left.append(prior.newton_step(factors, likelihood))
         return Posterior(factors, torch.zeros_like(likelihood.information))
 
-    monkeypatch.setattr(base_module, "factor_posterior", keep_the_mode)
+    monkeypatch.setattr(base_module, "update_factors", keep_the_mode)
     effect, task, base = _random_effects(200, 6), torch.arange(200) % 2, _base(slopes=False)
     state = _run(effect, task, num_tasks=2, base=base)
     assert left[0][0].abs().max() < 0.05
@@ -189,7 +189,7 @@ def _by_card(number: Tensor, is_known: Tensor) -> Tensor:
     """Likeness of models whose cards state one number."""
     scaled = (number - number[is_known].mean()) / number[is_known].std()
     card = torch.stack([scaled, torch.zeros_like(scaled)], dim=1)
-    return card_likeness(torch.zeros(len(number), 4).double(), card, is_known)
+    return compare_cards(torch.zeros(len(number), 4).double(), card, is_known)
 
 
 def _without(effect: Tensor, model: int, *, num_kept: int = 0) -> Tensor:

@@ -16,7 +16,7 @@ import graphrouter as gr
 from graphrouter.encoders import create_encoder
 from graphrouter.exceptions import ConfigError, TrainingError
 from graphrouter.nn.layers import list_structural
-from graphrouter.training.checkpoints import LAST, load_checkpoint, run_identity
+from graphrouter.training.checkpoints import LAST, hash_run, load_checkpoint
 from graphrouter.training.fit import build_network, fit_network
 from graphrouter.training.module import preset_reward
 from graphrouter.training.prepare import TrainingTables, prepare
@@ -202,17 +202,17 @@ class TestResume:
     def test_other_rows_or_another_order_are_another_run(
         self, tables: TrainingTables, config: gr.TrainConfig
     ) -> None:
-        identity = run_identity(tables, config)
+        identity = hash_run(tables, config)
         fewer = dataclasses.replace(
             tables, train=tables.train.take(torch.arange(len(tables.train.query) - 1))
         )
         swapped = dataclasses.replace(
             tables, train_queries=tables.validation_queries, validation_queries=tables.train_queries
         )
-        others = [run_identity(fewer, config), run_identity(swapped, config)]
-        others.append(run_identity(tables, config.model_copy(update={"seed": 1})))
+        others = [hash_run(fewer, config), hash_run(swapped, config)]
+        others.append(hash_run(tables, config.model_copy(update={"seed": 1})))
         assert len({identity, *others}) == 4
-        assert run_identity(tables, config) == identity
+        assert hash_run(tables, config) == identity
 
     @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut short"])
     @pytest.mark.parametrize("file", ["last.ckpt", "best.ckpt", "run.json"])

@@ -11,8 +11,7 @@ import torch
 from graphrouter.exceptions import LeakageError
 from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.features.tables import NodeTable, RecordedEdges
-from graphrouter.graph.builder import build_graph
-from graphrouter.graph.routing_graph import RoutingGraph
+from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 
 MakeNodes = Callable[..., NodeTable]
 MakeEdges = Callable[..., RecordedEdges]
