@@ -14,19 +14,6 @@ MOST_LINES = 400
 FEWEST_LINES = 40
 ENTRIES = ("__init__.py", "__main__.py")
 
-TO_SPLIT: set[str] = {
-    "graphrouter/bench/baselines/methods/domains.py",
-    "graphrouter/bench/baselines/methods/item_response.py",
-    "graphrouter/bench/baselines/methods/tags.py",
-    "graphrouter/config.py",
-    "graphrouter/nn/rasch.py",
-}
-"""Files that are still too long; to be empty."""
-TO_MERGE: set[str] = set()
-"""Crumbs that still lie about; to be empty."""
-TO_RENAME: set[str] = {"rasch.py"}
-"""File names that still stand twice; to be empty."""
-
 
 @cache
 def imports() -> grimp.ImportGraph:
@@ -50,7 +37,7 @@ def files() -> list[str]:
 
 def test_no_file_is_too_long() -> None:
     too_long = {file for file in files() if num_lines(file) > MOST_LINES}
-    assert too_long <= TO_SPLIT, (
+    assert too_long == set(), (
         f"longer than {MOST_LINES} lines, so two jobs are in it: split {sorted(too_long)}"
     )
 
@@ -64,7 +51,7 @@ def test_there_are_no_crumbs() -> None:
         users = {user for user in users if file_of(user) != str(Path(file).parent / ENTRIES[0])}
         if not file.endswith(ENTRIES) and num_lines(file) < FEWEST_LINES and len(users) == 1:
             crumbs[file] = file_of(users.pop())
-    assert set(crumbs) <= TO_MERGE, f"small, and used by one file: merge it into that one {crumbs}"
+    assert crumbs == {}, f"small, and used by one file: merge it into that one {crumbs}"
 
 
 def test_a_file_name_tells_its_job_without_its_folder() -> None:
@@ -78,7 +65,7 @@ def test_a_file_name_tells_its_job_without_its_folder() -> None:
         for name, there in places.items()
         if len([file for file in there if not file.startswith("graphrouter/cli/")]) > 1
     }
-    assert set(twice) <= TO_RENAME, f"rename all but one of each: {twice}"
+    assert twice == {}, f"rename all but one of each: {twice}"
 
 
 def test_no_ring_of_imports() -> None:

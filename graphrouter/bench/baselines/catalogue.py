@@ -23,19 +23,20 @@ from graphrouter.bench.baselines.methods.hybrid_llm import (
     HybridLLMProbabilistic,
     HybridLLMTransformed,
 )
+from graphrouter.bench.baselines.methods.identity_vectors import IdentityVectors
 from graphrouter.bench.baselines.methods.item_response import (
-    IdentityVectors,
     MultidimensionalIRT,
     TwoParameterIRT,
 )
 from graphrouter.bench.baselines.methods.means import BestSingle, RaschRouter, TaskMean
+from graphrouter.bench.baselines.methods.mix_llm import MixLLM
 from graphrouter.bench.baselines.methods.model_sat import ModelSAT
 from graphrouter.bench.baselines.methods.neighbours import NearestNeighbours
 from graphrouter.bench.baselines.methods.paper import PaperGraphRouter, PaperGraphRouterTies
 from graphrouter.bench.baselines.methods.regressors import MLP, Linear, LinearSVM
 from graphrouter.bench.baselines.methods.router_dc import RouterDC
 from graphrouter.bench.baselines.methods.smoothie import Smoothie
-from graphrouter.bench.baselines.methods.tags import MixLLM, TagRouter
+from graphrouter.bench.baselines.methods.tags import TagRouter
 from graphrouter.bench.baselines.methods.trees import BoostedTrees
 from graphrouter.bench.baselines.methods.tryage import Tryage
 from graphrouter.bench.baselines.methods.uniroute import UniRouteKMeans, UniRouteLearnedMap

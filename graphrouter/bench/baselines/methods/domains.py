@@ -12,89 +12,20 @@ from typing import ClassVar, NamedTuple, Self
 import numpy as np
 
 from graphrouter.bench.baselines.baseline import TextBaseline
-from graphrouter.bench.baselines.learning import LearningData, Questions, positions_in
+from graphrouter.bench.baselines.learning import LearningData, Questions
+from graphrouter.bench.baselines.methods.categories import Categories
 from graphrouter.bench.baselines.tools.levels import amounts_in_cells, with_new_columns
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.newcomers import NewModels
 from graphrouter.bench.baselines.tools.placement import place_in_cells
 from graphrouter.bench.baselines.tools.shrinkage import task_means
-from graphrouter.bench.baselines.tools.vectors import similarities
 from graphrouter.exceptions import PolicyError
-from graphrouter.extras import require_extra
 from graphrouter.types import QUANTITIES, FloatArray, IntArray
 
-NUM_CLUSTERS = 16
-"""Categories where the data has fewer than two tasks."""
-INVERSE_PENALTY = 10.0
-"""scikit-learn's C of the classifier, on vectors of unit length."""
 CONFIDENCES = (0.3, 0.0, 0.5, 0.7)
 """Smallest probabilities of a category to choose from; below it a prompt is in the general
 category."""
 GENERAL = "general"
-
-
-class Categories(NamedTuple):
-    """Linear scores of the categories of prompts: tasks by multinomial logistic regression, else
-    k-means clusters.
-    """
-
-    tasks: tuple[str, ...]
-    """The task that each category is; empty where the categories are clusters."""
-    weights: FloatArray
-    """(num_categories, dimension)."""
-    intercepts: FloatArray
-    """(num_categories,)."""
-
-    @classmethod
-    def fit(cls, data: LearningData) -> Self:
-        """The categories of the training rows: their tasks, or clusters where fewer than two tasks
-        are known.
-        """
-        tasks, index = data.tasks
-        if len(tasks) < 2:
-            centres = data.centres(NUM_CLUSTERS)
-            return cls(
-                (), centres, -0.5 * np.sum(centres**2, axis=1)
-            )  # the scores are `closeness` to the centres
-        weights, intercepts = _fit_logistic(data.questions.vectors[index >= 0], index[index >= 0])
-        return cls(tasks, weights, intercepts)
-
-    @property
-    def num_categories(self) -> int:
-        """Number of categories."""
-        return len(self.intercepts)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Name of each category."""
-        return self.tasks or tuple(f"cluster {i}" for i in range(self.num_categories))
-
-    def scores(self, vectors: FloatArray) -> FloatArray:
-        """Log odds (tasks) or closeness (clusters), up to a constant of the query: (num_queries,
-        num_categories).
-        """
-        if len(vectors) == 0:
-            return np.empty((0, self.num_categories))
-        return np.vstack(list(similarities(vectors, self.weights))) + self.intercepts
-
-    def of(self, questions: Questions) -> IntArray:
-        """Category of each query, (num_queries,): its task where known, the most probable one where
-        not.
-        """
-        known = positions_in(self.tasks, questions.tasks)
-        return np.where(
-            known >= 0, known, np.argmax(self.scores(questions.vectors), axis=1)
-        ).astype(np.int64)
-
-    def confidence(self, questions: Questions) -> FloatArray:
-        """Probability of the category that `of` gives, (num_queries,): 1 for a known task, and for
-        clusters.
-        """
-        if not self.tasks:
-            return np.ones(len(questions))
-        scores = self.scores(questions.vectors)
-        top = 1.0 / np.exp(scores - scores.max(axis=1, keepdims=True)).sum(axis=1)
-        return np.where(positions_in(self.tasks, questions.tasks) >= 0, 1.0, np.round(top, 9))
 
 
 @dataclass(frozen=True, eq=False)
@@ -385,27 +316,3 @@ def _rows(categories: Categories, min_confidence: float, questions: Questions) -
 
 def _without_tasks(questions: Questions) -> Questions:
     return replace(questions, queries=questions.queries.without_tasks())
-
-
-def _fit_logistic(vectors: FloatArray, label: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Weights (num_labels, dimension) and intercepts (num_labels,) of a multinomial logistic
-    regression.
-    """
-    require_extra("bench", "sklearn", purpose="A logistic regression")
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    with warnings.catch_warnings():
-        # Only the most probable category is used, and that settles long before the last digit of
-        # the weights.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = LogisticRegression(C=INVERSE_PENALTY, max_iter=200, tol=1e-3).fit(vectors, label)
-    weights, intercepts = (
-        np.asarray(fitted.coef_, dtype=np.float64),
-        np.asarray(fitted.intercept_, dtype=np.float64),
-    )
-    if len(weights) == 1:  # two labels: scikit-learn keeps the log odds of the second one alone
-        return np.vstack([np.zeros_like(weights), weights]), np.concatenate([[0.0], intercepts])
-    return weights, intercepts

@@ -23,7 +23,7 @@ from graphrouter.bench.baselines.tools.placement import (
     place_in_cells,
     shrunk_to_pool,
 )
-from graphrouter.bench.baselines.tools.rasch import fit_rasch
+from graphrouter.bench.baselines.tools.rasch_fit import fit_rasch
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
 from graphrouter.bench.baselines.tools.shrinkage import task_means, task_totals
 from graphrouter.types import QUANTITIES, FloatArray, IntArray, Predictions, Queries

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphrouter.bench.baselines.tools.rasch import ABILITY_SD
+from graphrouter.bench.baselines.tools.rasch_fit import ABILITY_SD
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
 from graphrouter.bench.baselines.tools.shrinkage import PRIOR_OUTCOMES, shrunk_mean, task_totals
 from graphrouter.types import FloatArray, IntArray

@@ -66,7 +66,10 @@ def test_order_files_give_prompts_and_names(tmp_path: Path, outcomes_of: Any) ->
 def test_a_question_of_several_variants_is_averaged(
     tmp_path: Path, outcomes_of: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rows = "1,0,logic,1,Why?,nano\n1,0,logic_hard,0,Why?,nano\n1,0,logic_easy,1,Why?,nano\n1,1,logic,1,Why?,grand\n"
+    rows = (
+        "1,0,logic,1,Why?,nano\n1,0,logic_hard,0,Why?,nano\n"
+        "1,0,logic_easy,1,Why?,nano\n1,1,logic,1,Why?,grand\n"
+    )
     write(tmp_path, train=HEADER + rows)
     with caplog.at_level(logging.WARNING):
         data = read_embedllm(tmp_path)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import graphrouter as gr
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions
+from graphrouter.bench.baselines.methods.categories import Categories
 from graphrouter.bench.baselines.methods.domains import (
-    Categories,
     CompositionOfExperts,
     MoDEM,
     solve_assignment,

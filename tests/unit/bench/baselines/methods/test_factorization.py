@@ -25,8 +25,8 @@ from graphrouter.bench.baselines.methods.factorization import (
     noisy,
     seen_models,
 )
+from graphrouter.bench.baselines.methods.identity_vectors import IdentityVectors
 from graphrouter.bench.baselines.methods.item_response import (
-    IdentityVectors,
     MultidimensionalIRT,
     TwoParameterIRT,
 )

@@ -10,11 +10,10 @@ import pytest
 
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions
+from graphrouter.bench.baselines.methods.identity_vectors import IdentityVectors, identity_vectors
 from graphrouter.bench.baselines.methods.item_response import (
-    IdentityVectors,
     MultidimensionalIRT,
     TwoParameterIRT,
-    identity_vectors,
 )
 from graphrouter.types import Queries
 from tests.unit.bench.baselines.worlds import learning, two_kinds

@@ -16,7 +16,7 @@ from graphrouter.bench.baselines.methods.means import (
     TaskMean,
     TaskTableRouter,
 )
-from graphrouter.bench.baselines.tools.rasch import fit_rasch
+from graphrouter.bench.baselines.tools.rasch_fit import fit_rasch
 from graphrouter.bench.observations import Observations
 from graphrouter.data import RoutingDataset, load_dataset
 from graphrouter.encoders.hashing import HashingEncoder

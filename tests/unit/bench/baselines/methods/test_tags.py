@@ -11,14 +11,9 @@ import pytest
 import graphrouter as gr
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData
-from graphrouter.bench.baselines.methods import tags
-from graphrouter.bench.baselines.methods.tags import (
-    Keywords,
-    MixLLM,
-    TagRouter,
-    TagSpace,
-    solve_designs,
-)
+from graphrouter.bench.baselines.methods import mix_llm
+from graphrouter.bench.baselines.methods.mix_llm import MixLLM, TagSpace, solve_designs
+from graphrouter.bench.baselines.methods.tags import Keywords, TagRouter
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.training.effect_scores import log_loss
 
@@ -105,7 +100,7 @@ def test_the_bonus_is_larger_where_less_was_seen() -> None:
 def test_the_upper_bound_by_hand(
     specialists: LearningData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tags, "SETTINGS", ((30.0, 2.0),))
+    monkeypatch.setattr(mix_llm, "SETTINGS", ((30.0, 2.0),))
     router = MixLLM.learn(specialists)
     assert router.inverse is not None
     x = router.space.features(specialists.questions.vectors[3:4])[0]
