@@ -113,7 +113,7 @@ def run_plans(plans: Sequence[Plan], *, jobs: int) -> None:
         )
 
 
-def judge_plans(name: str, plans: Sequence[Plan]) -> Evaluation | None:
+def score_plans(name: str, plans: Sequence[Plan]) -> Evaluation | None:
     """The figures over all splits of a dataset; None where `graphrouter` itself failed on one of
     them, which is told."""
     missing = [
@@ -179,7 +179,7 @@ def mean_seconds(plans: Sequence[Plan]) -> dict[str, float]:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Runs, judges and prints."""
+    """Runs, scores and prints."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -209,8 +209,8 @@ def main(words: Sequence[str] | None = None) -> None:
         sys.exit(f"Error: {error}")
     every = [plan for each in plans.values() for plan in each]
     run_plans(every, jobs=arguments.jobs)
-    judged = [judge_plans(name, each) for name, each in plans.items()]
-    evaluations = [found for found in judged if found is not None]
+    scored = [score_plans(name, each) for name, each in plans.items()]
+    evaluations = [found for found in scored if found is not None]
     suffix = f"-{DEVELOPMENT}" if arguments.development else ""
     for found in evaluations:
         replace_file(

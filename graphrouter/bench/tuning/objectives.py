@@ -1,4 +1,4 @@
-"""What a trial is judged by: figures on validation queries."""
+"""What a trial is measured by: figures on validation queries."""
 
 from __future__ import annotations
 

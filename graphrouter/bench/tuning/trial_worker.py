@@ -1,4 +1,4 @@
-"""The trials of one worker: train, judge on validation queries, tell the study."""
+"""The trials of one worker: train, measure on validation queries, tell the study."""
 
 from __future__ import annotations
 

@@ -74,11 +74,11 @@ def draw_reliability(section: Section) -> Figure:
         "hoverinfo": "skip",
         "showlegend": False,
     }
-    judged = section.reliability[0]
+    evaluated = section.reliability[0]
     bars = {
         "type": "bar",
-        "x": list(judged.expected),
-        "y": list(judged.count),
+        "x": list(evaluated.expected),
+        "y": list(evaluated.count),
         "width": 0.04,
         "yaxis": "y2",
         "marker": {"color": _COLORS[0], "opacity": 0.6},

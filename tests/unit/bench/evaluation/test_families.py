@@ -49,7 +49,7 @@ def predictions(effect: FloatArray, cost: FloatArray | None = None) -> Predictio
     )
 
 
-def trial_of(
+def evaluation_set_of(
     effect: FloatArray,
     cost: FloatArray | None = None,
     *,
@@ -86,7 +86,7 @@ def random_case(
     router = predictions(
         rng.uniform(0.05, 0.95, (queries, models)), rng.uniform(0.01, 1, (queries, models))
     )
-    return trial_of(effect, cost, training=training), RouterOutput(router)
+    return evaluation_set_of(effect, cost, training=training), RouterOutput(router)
 
 
 def values_of(measures: Measures) -> dict[str, float]:
@@ -149,7 +149,7 @@ def test_figures_by_hand() -> None:
     effect = np.array([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
     cost = np.tile([0.1, 0.5], (4, 1))
     training = predictions(np.array([[0.5, 0.75]]), np.array([[0.1, 0.5]]))
-    evaluation_set = trial_of(effect, cost, training=training, scale=CostScale(0.1, 0.5))
+    evaluation_set = evaluation_set_of(effect, cost, training=training, scale=CostScale(0.1, 0.5))
     found = measure_all(evaluation_set, RouterOutput(predictions(np.clip(effect, 0.1, 0.9), cost)))
     # Hull: (0.1, 0.5) and (0.3, 1.0); the most accurate single model is m1: (0.5, 0.75).
     assert found["peak_effect"] == 1.0
@@ -178,10 +178,10 @@ def test_figures_by_hand() -> None:
 def test_the_reference_of_qnc_is_the_model_that_training_picked() -> None:
     """On these queries m0 costs USD 0.2 and solves half, m1 costs USD 0.4 and solves all."""
     effect, cost = np.array([[1.0, 1.0], [0.0, 1.0]]), np.tile([0.2, 0.4], (2, 1))
-    cheap = trial_of(
+    cheap = evaluation_set_of(
         effect, cost, training=predictions(np.array([[0.9, 0.5]]), np.array([[0.2, 0.4]]))
     )
-    dear = trial_of(
+    dear = evaluation_set_of(
         effect, cost, training=predictions(np.array([[0.5, 0.9]]), np.array([[0.2, 0.4]]))
     )
     assert measure_all(cheap, oracle_of(cheap))["qnc"] == pytest.approx(1.0)
@@ -195,7 +195,7 @@ def test_the_reference_of_qnc_is_the_model_that_training_picked() -> None:
 def test_entropy_of_choices_by_hand() -> None:
     """Three queries go to m0 and one to m1; a constant router spreads nothing."""
     effect, cost = np.ones((4, 2)), np.full((4, 2), 0.1)
-    evaluation_set = trial_of(
+    evaluation_set = evaluation_set_of(
         effect, cost, training=predictions(np.array([[0.9, 0.5]]), np.array([[0.1, 0.1]]))
     )
     spread = RouterOutput(predictions(np.array([[0.9, 0.1]] * 3 + [[0.1, 0.9]]), cost))
@@ -275,7 +275,7 @@ def test_reasons() -> None:
     assert not {"gain_at_random", "gap_at_oracle", "reward_balanced", "arena_score"} & set(
         without_single
     )
-    free = trial_of(
+    free = evaluation_set_of(
         evaluation_set.observed.effect,
         training=predictions(np.array([[0.1, 0.2, 0.3, 0.4]])),
         scale=CostScale(NAN, NAN),
@@ -351,7 +351,7 @@ def test_queries_that_a_cascade_could_not_answer_do_not_count() -> None:
     )
     left = measure_all(evaluation_set, RouterOutput(output.predictions, part))
     observed = evaluation_set.observed
-    fewer = trial_of(
+    fewer = evaluation_set_of(
         observed.effect[:15],
         observed.cost_usd[:15],
         training=predictions(

@@ -24,7 +24,7 @@ SHOTS = (0, 5, 10, None)
 NUM = 24
 
 
-def round_of(losses: Mapping[OutputKey, float], *, seed: int = 0, num: int = NUM) -> NewcomerRun:
+def run_of(losses: Mapping[OutputKey, float], *, seed: int = 0, num: int = NUM) -> NewcomerRun:
     """A run in which the newcomer solves everything, and each entry expects it to with the chance
     that has the given loss."""
     ids = tuple(f"q{seed}-{i}" for i in range(num))
@@ -62,7 +62,7 @@ FIRST: dict[OutputKey, float] = {
 
 
 def test_figures_and_differences() -> None:
-    found = round_of(FIRST)
+    found = run_of(FIRST)
     figures, paired = score_newcomers(
         [found], [found.evaluation_set.query_ids], shots=SHOTS, num_draws=50
     )
@@ -83,7 +83,7 @@ def test_figures_and_differences() -> None:
 
 
 def test_retrained_stands_everywhere_and_suggestions_only_matter_in_between() -> None:
-    found = round_of(FIRST)
+    found = run_of(FIRST)
     figures, _ = score_newcomers(
         [found], [found.evaluation_set.query_ids], shots=SHOTS, num_draws=50
     )
@@ -97,9 +97,9 @@ def test_retrained_stands_everywhere_and_suggestions_only_matter_in_between() ->
     assert TWICE not in figures[SUGGESTED, "10"]  # nobody was shown 20
 
 
-def test_rounds_are_averaged_and_the_share_is_a_ratio_of_averages() -> None:
+def test_runs_are_averaged_and_the_share_is_a_ratio_of_averages() -> None:
     second = {**FIRST, ("graphrouter", "5"): 0.2, (RETRAINED, "all"): 0.6, ("rasch", "0"): 0.8}
-    runs = [round_of(FIRST), round_of(second, seed=1)]
+    runs = [run_of(FIRST), run_of(second, seed=1)]
     figures, _ = score_newcomers(
         runs, [each.evaluation_set.query_ids for each in runs], shots=SHOTS, num_draws=50
     )
@@ -110,7 +110,7 @@ def test_rounds_are_averaged_and_the_share_is_a_ratio_of_averages() -> None:
 
 
 def test_without_reference_or_suggestions_the_rest_stands() -> None:
-    found = round_of(
+    found = run_of(
         {key: loss for key, loss in FIRST.items() if key[0] in ("graphrouter", RETRAINED)}
     )
     figures, _ = score_newcomers(
@@ -121,7 +121,7 @@ def test_without_reference_or_suggestions_the_rest_stands() -> None:
 
 
 def test_a_handful_of_queries_has_no_interval() -> None:
-    found = round_of(FIRST, num=9)
+    found = run_of(FIRST, num=9)
     figures, _ = score_newcomers(
         [found], [found.evaluation_set.query_ids], shots=SHOTS, num_draws=50
     )

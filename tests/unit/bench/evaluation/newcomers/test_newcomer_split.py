@@ -53,8 +53,8 @@ def test_held_out_models_are_in_nothing_that_is_fitted(
     )  # everybody is evaluated among all models
     assert [
         name
-        for name, judged in zip(prepared.evaluation_set.models, prepared.is_scored, strict=True)
-        if judged
+        for name, scored in zip(prepared.evaluation_set.models, prepared.is_scored, strict=True)
+        if scored
     ] == list(prepared.models)
 
 

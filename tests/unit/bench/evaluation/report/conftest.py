@@ -25,7 +25,7 @@ HOSTILE = "<script>alert(1)</script>"
 Matrix = Sequence[Sequence[float]]
 
 
-class Judged(NamedTuple):
+class Scored(NamedTuple):
     """What a report is made of."""
 
     runs: list[SeedRun]
@@ -41,7 +41,7 @@ def predictions(effect: Matrix, cost_usd: Matrix | None = None) -> Predictions:
     return Predictions.from_arrays(tuple("abcdefgh"[: array.shape[1]]), array, cost_usd=cost)
 
 
-def tiny_round(
+def tiny_run(
     observed: Predictions,
     outputs: Mapping[str, Predictions],
     *,
@@ -76,7 +76,7 @@ def simulated(
     num_queries: int,
     seeds: Sequence[int],
     edit: Callable[[gr.RoutingDataset], Any] | None = None,
-) -> Judged:
+) -> Scored:
     """Runs on simulated data in which nearest neighbours play the part of graphrouter."""
     data = gr.simulate(num_queries=num_queries, num_models=6).data
     if edit is not None:
@@ -87,10 +87,10 @@ def simulated(
         view = TrainingView.of(data, split=split, encoder=HashingEncoder(64))
         scale = view.derive(LearningData.of_view).cost_scale
         baselines = dict(fit_baselines(view, ["frugal_gpt"] if scale.is_known else ["rasch"]))
-        judged = fit_baselines(view, ["knn"])["knn"]
+        scored = fit_baselines(view, ["knn"])["knn"]
         runs.append(
             collect_outputs(
-                judged,
+                scored,
                 data,
                 split.test,
                 baselines=baselines,
@@ -98,17 +98,17 @@ def simulated(
                 seed=seed,
             )
         )
-    return Judged(runs, score_runs(runs, dataset=data.name, num_draws=50))
+    return Scored(runs, score_runs(runs, dataset=data.name, num_draws=50))
 
 
 @pytest.fixture(scope="session")
-def judged() -> Judged:
+def scored() -> Scored:
     """Two splits of simulated data, a cascade among the baselines."""
     return simulated(num_queries=150, seeds=(0, 1))
 
 
 @pytest.fixture(scope="session")
-def hostile() -> Judged:
+def hostile() -> Scored:
     """Data whose prompts, tasks, models and name try to break out of the page."""
 
     def poison(data: gr.RoutingDataset) -> gr.RoutingDataset:
@@ -133,7 +133,7 @@ def hostile() -> Judged:
 
 
 @pytest.fixture(scope="session")
-def without_costs() -> Judged:
+def without_costs() -> Scored:
     """Data in which nothing has a cost."""
 
     def strip(data: gr.RoutingDataset) -> gr.RoutingDataset:

@@ -6,7 +6,7 @@ import math
 
 from graphrouter.bench.evaluation.report.breakdown import break_down
 from graphrouter.bench.evaluation.report.preset_choices import collect_choices
-from tests.unit.bench.evaluation.report.conftest import predictions, tiny_round
+from tests.unit.bench.evaluation.report.conftest import predictions, tiny_run
 
 NAN = float("nan")
 OBSERVED = predictions(
@@ -16,7 +16,7 @@ ALWAYS_A, ALWAYS_B = (
     predictions([[1.0, 0.0]] * 4, [[0.1, 0.5]] * 4),
     predictions([[0.0, 1.0]] * 4, [[0.1, 0.5]] * 4),
 )
-ROUND = tiny_round(
+ROUND = tiny_run(
     OBSERVED,
     {"graphrouter": ALWAYS_A, "best_single": ALWAYS_B},
     tasks=["math", "math", None, "math"],
@@ -60,7 +60,7 @@ def test_where_cost_weighs_only_costed_pairs_are_chosen() -> None:
     assert all(math.isnan(row.best_single_share) for row in found.models)
 
 
-def test_rounds_count_together() -> None:
+def test_runs_count_together() -> None:
     made = collect_choices(
         [ROUND, ROUND], "task_hidden", "performance_first", names=["graphrouter", "oracle"]
     )

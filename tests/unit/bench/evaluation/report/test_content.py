@@ -11,11 +11,11 @@ from graphrouter.bench.evaluation.families import METRICS
 from graphrouter.bench.evaluation.report import build_report
 from graphrouter.bench.evaluation.report.content import HEADLINE
 from graphrouter.exceptions import DataError
-from tests.unit.bench.evaluation.report.conftest import Judged
+from tests.unit.bench.evaluation.report.conftest import Scored
 
 
-def test_every_setting_has_its_section(judged: Judged) -> None:
-    report = build_report(judged.runs, judged.evaluation)
+def test_every_setting_has_its_section(scored: Scored) -> None:
+    report = build_report(scored.runs, scored.evaluation)
     assert [section.setting for section in report.sections] == ["task_known", "task_hidden"]
     assert (report.router, report.num_splits) == ("graphrouter", 2)
     for section in report.sections:
@@ -36,29 +36,29 @@ def test_every_setting_has_its_section(judged: Judged) -> None:
         assert "frugal_gpt" not in section.rivals
 
 
-def test_both_tables_together_show_every_known_metric_once(judged: Judged) -> None:
-    section = build_report(judged.runs, judged.evaluation).sections[0]
+def test_both_tables_together_show_every_known_metric_once(scored: Scored) -> None:
+    section = build_report(scored.runs, scored.evaluation).sections[0]
     first, second = (
         [metric.name for metric in table.metrics] for table in (section.headline, section.others)
     )
     assert set(first) <= set(HEADLINE)
     assert not set(first) & set(second)
-    figures = judged.evaluation.settings["task_known"].routers.values()
+    figures = scored.evaluation.settings["task_known"].routers.values()
     known = {name for name in METRICS if any(by[name].value == by[name].value for by in figures)}
     assert set(first) | set(second) == known
 
 
-def test_missing_figures_are_explained(judged: Judged) -> None:
-    section = build_report(judged.runs, judged.evaluation).sections[0]
+def test_missing_figures_are_explained(scored: Scored) -> None:
+    section = build_report(scored.runs, scored.evaluation).sections[0]
     assert any("log loss" in note and "frugal_gpt" in note for note in section.gaps)
 
 
-def test_the_basis_names_what_the_caller_gives_and_nothing_from_the_clock(judged: Judged) -> None:
-    plain = build_report(judged.runs, judged.evaluation)
+def test_the_basis_names_what_the_caller_gives_and_nothing_from_the_clock(scored: Scored) -> None:
+    plain = build_report(scored.runs, scored.evaluation)
     assert "date" not in plain.basis
     assert "command" not in plain.basis
     dated = build_report(
-        judged.runs, judged.evaluation, date="2026-01-31", command="graphrouter benchmark world"
+        scored.runs, scored.evaluation, date="2026-01-31", command="graphrouter benchmark world"
     )
     assert dated.basis["date"] == "2026-01-31"
     assert dated.basis["command"] == "graphrouter benchmark world"
@@ -67,12 +67,12 @@ def test_the_basis_names_what_the_caller_gives_and_nothing_from_the_clock(judged
     assert dated.basis["queries"].endswith("a split")
 
 
-def test_the_same_rounds_give_the_same_report(judged: Judged) -> None:
-    first, second = (repr(build_report(judged.runs, judged.evaluation)) for _ in range(2))
+def test_the_same_runs_give_the_same_report(scored: Scored) -> None:
+    first, second = (repr(build_report(scored.runs, scored.evaluation)) for _ in range(2))
     assert first == second
 
 
-def test_without_costs_effect_alone_is_reported(without_costs: Judged) -> None:
+def test_without_costs_effect_alone_is_reported(without_costs: Scored) -> None:
     section = build_report(without_costs.runs, without_costs.evaluation).sections[0]
     assert section.frontiers is None
     assert section.why_no_frontier == "no training outcome has a cost"
@@ -84,15 +84,15 @@ def test_without_costs_effect_alone_is_reported(without_costs: Judged) -> None:
     ]
 
 
-def test_failed_routers_are_kept(judged: Judged) -> None:
-    evaluation = dataclasses.replace(judged.evaluation, failed={"svm": "out of memory"})
-    assert build_report(judged.runs, evaluation).failed == {"svm": "out of memory"}
+def test_failed_routers_are_kept(scored: Scored) -> None:
+    evaluation = dataclasses.replace(scored.evaluation, failed={"svm": "out of memory"})
+    assert build_report(scored.runs, evaluation).failed == {"svm": "out of memory"}
 
 
-def test_an_evaluation_of_other_rounds_is_refused(judged: Judged) -> None:
+def test_an_evaluation_of_other_runs_is_refused(scored: Scored) -> None:
     with pytest.raises(
         DataError, match="expected the evaluation that `score_runs` makes of these runs"
     ):
-        build_report(judged.runs[:1], judged.evaluation)
+        build_report(scored.runs[:1], scored.evaluation)
     with pytest.raises(DataError, match="the runs have"):
-        build_report([], judged.evaluation)
+        build_report([], scored.evaluation)

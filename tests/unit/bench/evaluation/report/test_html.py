@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from graphrouter.bench.evaluation.report import build_report, render_html
-from tests.unit.bench.evaluation.report.conftest import HOSTILE, Judged
+from tests.unit.bench.evaluation.report.conftest import HOSTILE, Scored
 
 
 class Page(HTMLParser):
@@ -53,13 +53,13 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(judged: Judged) -> Page:
-    report = build_report(judged.runs, judged.evaluation, date="2026-01-31")
+def page(scored: Scored) -> Page:
+    report = build_report(scored.runs, scored.evaluation, date="2026-01-31")
     return Page(render_html([report, report]))
 
 
 @pytest.fixture(scope="module")
-def evil(hostile: Judged) -> Page:
+def evil(hostile: Scored) -> Page:
     return Page(
         render_html([build_report(hostile.runs, hostile.evaluation, command=f"run {HOSTILE}")])
     )
@@ -155,7 +155,7 @@ def test_figures_cannot_end_their_element(evil: Page) -> None:
     assert all("<" not in text for text in data)
 
 
-def test_without_costs_the_page_says_why_there_is_no_frontier(without_costs: Judged) -> None:
+def test_without_costs_the_page_says_why_there_is_no_frontier(without_costs: Scored) -> None:
     page = Page(render_html([build_report(without_costs.runs, without_costs.evaluation)]))
     assert "No frontier: no training outcome has a cost." in "".join(page.texts)
     assert all("frontier" not in (attributes.get("id") or "") for _, attributes in page.elements)

@@ -9,7 +9,7 @@ import pytest
 
 from graphrouter.bench.evaluation.report.lost_queries import find_examples, find_losses, shorten
 from graphrouter.bench.evaluation.report.preset_choices import collect_choices
-from tests.unit.bench.evaluation.report.conftest import predictions, tiny_round
+from tests.unit.bench.evaluation.report.conftest import predictions, tiny_run
 
 NAN = float("nan")
 ALWAYS_A, ALWAYS_B = (
@@ -21,7 +21,7 @@ COSTS = [[0.1, 0.5]] * 4
 
 def test_losses_by_task_and_by_model_largest_total_first() -> None:
     observed = predictions([[0, 1], [0, 1], [0, 1], [1, 0]], COSTS)
-    run = tiny_round(
+    run = tiny_run(
         observed,
         {"graphrouter": ALWAYS_A, "best_single": ALWAYS_B},
         tasks=["code", "code", "math", "facts"],
@@ -46,7 +46,7 @@ def test_the_interval_counts_queries_not_choices() -> None:
     solved[:, 1] = np.maximum(solved[:, 1], solved[:, 0])  # b is never worse
     observed = predictions(solved.tolist(), [[0.1, 0.5]] * 50)
     a, b = predictions([[1.0, 0.0]] * 50), predictions([[0.0, 1.0]] * 50)
-    run = tiny_round(observed, {"graphrouter": a, "best_single": b})
+    run = tiny_run(observed, {"graphrouter": a, "best_single": b})
     losses = []
     for runs in ([run], [run] * 4):
         made = collect_choices(
@@ -66,7 +66,7 @@ def test_a_router_does_not_lose_to_its_equal() -> None:
     observed = predictions([[0, 1], [1, 0]], COSTS[:2])
     same = predictions([[1.0, 0.0]] * 2, COSTS[:2])
     made = collect_choices(
-        [tiny_round(observed, {"graphrouter": same, "knn": same})],
+        [tiny_run(observed, {"graphrouter": same, "knn": same})],
         "task_hidden",
         "balanced",
         names=["graphrouter", "knn"],
@@ -80,7 +80,7 @@ def test_examples_are_the_worst_misses_the_easy_ones_first() -> None:
         [[0.1, 0.5, 0.2], [0.1, 0.5, 0.2], [0.1, 0.5, 0.2], [0.1, 0.5, NAN], [0.1, 0.5, 0.2]],
     )
     always_a = predictions([[1.0, 0.0, 0.0]] * 5, [[0.1, 0.5, 0.2]] * 5)
-    run = tiny_round(observed, {"graphrouter": always_a}, tasks=["t", "t", None, "t", "t"])
+    run = tiny_run(observed, {"graphrouter": always_a}, tasks=["t", "t", None, "t", "t"])
     found = find_examples([run, run], "task_hidden", "performance_first", router="graphrouter")
     assert [each.query_id for each in found] == ["q1", "q2", "q3"]
     easy, lonely, half = found
@@ -99,7 +99,7 @@ def test_examples_are_the_worst_misses_the_easy_ones_first() -> None:
 
 
 def test_without_costs_the_first_of_the_best_models_is_named() -> None:
-    run = tiny_round(predictions([[0, 1, 1]]), {"graphrouter": predictions([[1.0, 0.0, 0.0]])})
+    run = tiny_run(predictions([[0, 1, 1]]), {"graphrouter": predictions([[1.0, 0.0, 0.0]])})
     (example,) = find_examples([run], "task_hidden", "performance_first", router="graphrouter")
     assert example.solver == "b"
 

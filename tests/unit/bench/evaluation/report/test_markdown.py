@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from graphrouter.bench.evaluation.report import Report, build_report, render_markdown
 from graphrouter.bench.evaluation.report.layout import lay_out
 from graphrouter.bench.evaluation.report.markdown import escape_text
-from tests.unit.bench.evaluation.report.conftest import Judged
+from tests.unit.bench.evaluation.report.conftest import Scored
 
 _BAR = re.compile(r"(?<!\\)\|")
 
 
 @pytest.fixture(scope="module")
-def report(judged: Judged) -> Report:
-    return build_report(judged.runs, judged.evaluation, date="2026-01-31")
+def report(scored: Scored) -> Report:
+    return build_report(scored.runs, scored.evaluation, date="2026-01-31")
 
 
 def tables(markdown: str) -> list[list[str]]:
@@ -54,7 +54,7 @@ def test_contents_verdict_and_frontier_levels(report: Report) -> None:
     assert header.startswith("| router | $")
 
 
-def test_hostile_texts_stay_text(hostile: Judged) -> None:
+def test_hostile_texts_stay_text(hostile: Scored) -> None:
     text = render_markdown([build_report(hostile.runs, hostile.evaluation)])
     assert "<script" not in text
     assert "</title" not in text

@@ -12,12 +12,12 @@ from graphrouter.bench.evaluation.report import build_report
 from graphrouter.bench.evaluation.report.content import Section
 from graphrouter.bench.evaluation.report.curves import FrontierCurve, Frontiers, ModelPoint
 from graphrouter.bench.evaluation.report.report_figures import draw_frontier, draw_reliability
-from tests.unit.bench.evaluation.report.conftest import HOSTILE, Judged
+from tests.unit.bench.evaluation.report.conftest import HOSTILE, Scored
 
 
 @pytest.fixture(scope="module")
-def section(judged: Judged) -> Section:
-    return build_report(judged.runs, judged.evaluation).sections[0]
+def section(scored: Scored) -> Section:
+    return build_report(scored.runs, scored.evaluation).sections[0]
 
 
 def test_plotly_accepts_both_figures(section: Section) -> None:
