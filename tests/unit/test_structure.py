@@ -6,8 +6,11 @@ import tomllib
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import grimp
+
+from graphrouter.extras import EXTRAS
 
 ROOT = Path(__file__).parents[2]
 MOST_LINES = 400
@@ -79,18 +82,30 @@ def test_no_ring_of_imports() -> None:
         if package in graph.find_modules_directly_imported_by(module)
     ]
     assert rings == [], "one of the two takes the name from the module that defines it instead"
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
-        "importlinter"
-    ]["contracts"]
-    ring = next(contract for contract in contracts if contract["type"] == "acyclic_siblings")
+    ring = contract("No ring among the modules of any package")
     assert (ring["ancestors"], ring.get("skip_descendants")) == (["graphrouter"], None)
 
 
 def test_the_wings_are_the_top_level() -> None:
-    """A new file or folder at the top has its place in the layers, or import-linter refuses it."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
-        "importlinter"
-    ]["contracts"]
-    layers = next(contract for contract in contracts if contract["type"] == "layers")["layers"]
+    """A new file or folder at the top has its place in the layers, and in one wing."""
+    layers = contract("Imports go downward only")["layers"]
     top = {module.split(".")[1] for module in imports().modules if "." in module} - {"__main__"}
     assert top == set(layers)
+    product = contract(
+        "The product imports nothing of the bench, of operations or of the command line"
+    )
+    listed = product["source_modules"] + product["forbidden_modules"]
+    assert sorted(listed) == sorted(f"graphrouter.{layer}" for layer in layers)
+
+
+def test_the_libraries_of_every_extra_are_held_apart() -> None:
+    extra = contract("The core imports no library of an extra")
+    libraries = {module for modules in EXTRAS.values() for module in modules}
+    assert set(extra["forbidden_modules"]) == libraries
+
+
+def contract(name: str) -> dict[str, Any]:
+    """One of the contracts that `make check` holds."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    return next(found for found in contracts if found["name"] == name)
