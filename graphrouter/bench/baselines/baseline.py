@@ -16,7 +16,7 @@ from graphrouter.artifact import artifact_folder
 from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.serialization import read_fields, write_fields
 from graphrouter.bench.baselines.tools.amounts import Amounts
-from graphrouter.bench.baselines.tools.newcomers import NewModels
+from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.policy import CostScale
@@ -183,7 +183,7 @@ class TextBaseline(Baseline):
         regression a model.
         """
         if len(queries) == 0:
-            return nothing(self.pool)
+            return predict_nothing(self.pool)
         questions = Questions.of(queries, self.encoder)
         effect = np.clip(self.effect(questions), EFFECT_MARGIN, 1 - EFFECT_MARGIN)
         return Predictions(self.pool.names, effect, *self.predict_amounts(questions))
@@ -194,7 +194,7 @@ class TextBaseline(Baseline):
         """
         return self.amounts.predict(questions.vectors, questions.prompts)
 
-    def _joined(self, new: NewModels, questions: Questions) -> Self:
+    def _join_pool(self, new: NewModels, questions: Questions) -> Self:
         """This router with the wider pool and its amounts.
 
         What the method itself knows of the new models is still to come.
@@ -220,6 +220,6 @@ class TextBaseline(Baseline):
         )
 
 
-def nothing(pool: ModelPool) -> Predictions:
+def predict_nothing(pool: ModelPool) -> Predictions:
     """Predictions for no query."""
     return Predictions(pool.names, *(np.empty((0, len(pool))) for _ in QUANTITIES))

@@ -13,8 +13,8 @@ import numpy as np
 
 from graphrouter.bench.baselines.tools.amounts import Amounts
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
-from graphrouter.bench.baselines.tools.shrinkage import model_means
-from graphrouter.bench.baselines.tools.vectors import unit_vectors
+from graphrouter.bench.baselines.tools.shrinkage import average_by_model
+from graphrouter.bench.baselines.tools.vectors import scale_to_unit
 from graphrouter.bench.observations import Observations
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
@@ -43,7 +43,7 @@ class Questions:
         """The queries with their embeddings."""
         if len(queries) == 0:
             return cls(np.empty((0, encoder.dimension)), queries)
-        return cls(unit_vectors(encoder.encode(list(queries.prompts))), queries)
+        return cls(scale_to_unit(encoder.encode(list(queries.prompts))), queries)
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -117,8 +117,8 @@ class LearningData:
             held,
             encoder,
             seed,
-            _task_texts(data),
-            _answer_texts(data, train_ids, held_out_models),
+            _read_task_texts(data),
+            _read_answer_texts(data, train_ids, held_out_models),
         )
 
     @classmethod
@@ -163,7 +163,7 @@ class LearningData:
     @cached_property
     def means(self) -> MeanTable:
         """One row: mean of each model in training, its effect shrunk towards the pool's mean."""
-        return model_means(self.outcomes)
+        return average_by_model(self.outcomes)
 
     @cached_property
     def tasks(self) -> tuple[tuple[str, ...], IntArray]:
@@ -245,14 +245,14 @@ class LearningData:
         return score(self.held_questions), self.validation.outcomes.effect
 
 
-def _task_texts(data: RoutingDataset) -> dict[str, str]:
+def _read_task_texts(data: RoutingDataset) -> dict[str, str]:
     described = data.tasks[data.tasks["description"].notna()]
     return dict(
         zip(described["task"].astype(str), described["description"].astype(str), strict=True)
     )
 
 
-def _answer_texts(
+def _read_answer_texts(
     data: RoutingDataset, query_ids: Sequence[str], held_out_models: Collection[str]
 ) -> tuple[tuple[str | None, ...], ...] | None:
     """The recorded answers, a row a query, in pool order; None when there are none."""
@@ -273,10 +273,10 @@ def number_tasks(tasks: Sequence[str | None]) -> tuple[tuple[str, ...], IntArray
     unknown.
     """
     names = tuple(sorted({task for task in tasks if task is not None}))
-    return names, positions_in(names, tasks)
+    return names, find_positions(names, tasks)
 
 
-def positions_in(names: Sequence[str], tasks: Sequence[str | None]) -> IntArray:
+def find_positions(names: Sequence[str], tasks: Sequence[str | None]) -> IntArray:
     """Position of each task in `names`, (num_queries,); -1 for an unknown one."""
     index: dict[str | None, int] = {name: i for i, name in enumerate(names)}
     return np.array([index.get(task, -1) for task in tasks], dtype=np.int64)

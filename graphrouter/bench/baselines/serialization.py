@@ -37,7 +37,9 @@ def write_fields(router: Any, folder: Path) -> None:
         ArtifactError: `folder` is something else than a new or empty folder or an older artifact.
     """
     arrays: _Arrays = {}
-    fields = {name: _encode(getattr(router, name), name, arrays) for name in _hints(type(router))}
+    fields = {
+        name: _encode(getattr(router, name), name, arrays) for name in _read_hints(type(router))
+    }
     manifest = {"kind": KIND, "baseline": router.name, "fields": fields}
     tensors = {
         name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()
@@ -67,7 +69,7 @@ def read_fields(
     try:
         return {
             name: reader.decode(manifest["fields"][name], hint, name)
-            for name, hint in _hints(kind).items()
+            for name, hint in _read_hints(kind).items()
         }
     except (
         KeyError,
@@ -80,7 +82,7 @@ def read_fields(
         ) from error
 
 
-def _hints(kind: type[Any]) -> dict[str, Any]:
+def _read_hints(kind: type[Any]) -> dict[str, Any]:
     """Type of each field of a dataclass or named tuple, in their order."""
     hints = typing.get_type_hints(kind)
     names = (
@@ -111,7 +113,7 @@ def _encode(value: Any, path: str, arrays: _Arrays) -> Any:
     if hasattr(value, "_fields") or dataclasses.is_dataclass(value):
         return {
             name: _encode(getattr(value, name), f"{path}.{name}", arrays)
-            for name in _hints(type(value))
+            for name in _read_hints(type(value))
         }
     config: EncoderConfig | None = getattr(value, "config", None)
     return {  # all that is left is a text encoder
@@ -170,6 +172,6 @@ class _Reader:
         return hint(
             **{
                 name: self.decode(stored[name], kind, f"{path}.{name}")
-                for name, kind in _hints(hint).items()
+                for name, kind in _read_hints(hint).items()
             }
         )

@@ -12,10 +12,14 @@ import numpy as np
 
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions
-from graphrouter.bench.baselines.tools.clusters import closeness, group_means, nearest_centre
-from graphrouter.bench.baselines.tools.levels import amounts_in_cells
+from graphrouter.bench.baselines.tools.clusters import (
+    average_by_group,
+    find_nearest_centre,
+    measure_closeness,
+)
+from graphrouter.bench.baselines.tools.levels import place_amounts_in_cells
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
-from graphrouter.bench.baselines.tools.newcomers import NewModels
+from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.bench.baselines.tools.placement import place_in_cells
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve
 from graphrouter.types import QUANTITIES, FloatArray
@@ -72,13 +76,13 @@ class Avengers(TextBaseline):
     @classmethod
     def _of(cls, data: LearningData, setting: tuple[int, int]) -> Self:
         centres = data.centres(setting[0])
-        cluster = nearest_centre(data.questions.vectors, centres)
-        accuracy = group_means(
+        cluster = find_nearest_centre(data.questions.vectors, centres)
+        accuracy = average_by_group(
             data.outcomes.effect, cluster, data.means.effect[0], num_groups=len(centres)
         )
-        scores, near = reciprocal_ranks(accuracy), min(setting[1], len(centres))
+        scores, near = rank_reciprocally(accuracy), min(setting[1], len(centres))
         curve = EffectCurve.fit(
-            *data.judged(lambda q: np.log(near_shares(q.vectors, centres, near) @ scores))
+            *data.judged(lambda q: np.log(share_among_near(q.vectors, centres, near) @ scores))
         )
         return cls(
             data.pool, data.cost_scale, data.encoder, data.amounts, centres, scores, near, curve
@@ -89,7 +93,7 @@ class Avengers(TextBaseline):
         num_models).
         """
         return self.curve.apply(
-            np.log(near_shares(questions.vectors, self.centres, self.num_near) @ self.scores)
+            np.log(share_among_near(questions.vectors, self.centres, self.num_near) @ self.scores)
         )
 
 
@@ -134,34 +138,34 @@ class AvengersPro(TextBaseline):
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect: mean accuracy in the near clusters, (num_queries, num_models)."""
-        return self._mean_of(questions, 0)
+        return self._average(questions, 0)
 
     def predict_amounts(self, questions: Questions) -> list[FloatArray]:
         """Expected cost, input tokens, output tokens and latency: their means in the near
         clusters.
         """
-        return [self._mean_of(questions, i) for i in range(1, len(QUANTITIES))]
+        return [self._average(questions, i) for i in range(1, len(QUANTITIES))]
 
     def _extend(self, new: NewModels) -> Self:
         """The newcomer's means a cluster, shrunk to the pool's there at the model's own level."""
         questions = Questions.of(new.queries, self.encoder)
-        cluster = nearest_centre(questions.vectors, self.centres)
+        cluster = find_nearest_centre(questions.vectors, self.centres)
         effect = place_in_cells(self.means[0].mean(axis=1), cluster, new.effect)
-        amounts = amounts_in_cells(MeanTable(self.models, *self.means), cluster, new)
+        amounts = place_amounts_in_cells(MeanTable(self.models, *self.means), cluster, new)
         means = np.concatenate([self.means, np.concatenate([effect[None], amounts])], axis=2)
-        return replace(self._joined(new, questions), means=means)
+        return replace(self._join_pool(new, questions), means=means)
 
-    def _mean_of(self, questions: Questions, quantity: int) -> FloatArray:
+    def _average(self, questions: Questions, quantity: int) -> FloatArray:
         return np.asarray(
-            near_shares(questions.vectors, self.centres, self.num_near) @ self.means[quantity]
+            share_among_near(questions.vectors, self.centres, self.num_near) @ self.means[quantity]
         )
 
 
-def near_shares(vectors: FloatArray, centres: FloatArray, num_near: int) -> FloatArray:
+def share_among_near(vectors: FloatArray, centres: FloatArray, num_near: int) -> FloatArray:
     """Weight of each cluster for each query, (num_queries, num_clusters): a softmax over the
     nearest, 0 for the others.
     """
-    close = closeness(vectors, centres)
+    close = measure_closeness(vectors, centres)
     near = np.argsort(-close, axis=1, kind="stable")[:, :num_near]  # the earlier of equals
     weight = np.exp(
         SHARPNESS * (np.take_along_axis(close, near, axis=1) - close.max(axis=1, keepdims=True))
@@ -171,7 +175,7 @@ def near_shares(vectors: FloatArray, centres: FloatArray, num_near: int) -> Floa
     return shares
 
 
-def reciprocal_ranks(accuracy: FloatArray) -> FloatArray:
+def rank_reciprocally(accuracy: FloatArray) -> FloatArray:
     """1 / rank of each model in each row of (num_clusters, num_models), the best one first.
 
     Equals in pool order.
@@ -187,7 +191,7 @@ def reciprocal_ranks(accuracy: FloatArray) -> FloatArray:
 
 def _cluster_means(data: LearningData, centres: FloatArray) -> Iterator[FloatArray]:
     """Mean of each quantity in each cluster, (num_clusters, num_models) each."""
-    cluster = nearest_centre(data.questions.vectors, centres)
+    cluster = find_nearest_centre(data.questions.vectors, centres)
     for name in QUANTITIES:
         values, prior = getattr(data.outcomes, name), getattr(data.means, name)[0]
-        yield group_means(values, cluster, prior, num_groups=len(centres))
+        yield average_by_group(values, cluster, prior, num_groups=len(centres))

@@ -11,7 +11,7 @@ import numpy as np
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve
-from graphrouter.bench.baselines.tools.vectors import similarities
+from graphrouter.bench.baselines.tools.vectors import measure_similarities
 from graphrouter.types import FloatArray
 
 RIDGE = 1.0
@@ -55,8 +55,8 @@ class SimilarityWeighted(TextBaseline):
         """The router that the training rows make; nothing is tuned."""
         effect = data.outcomes.effect
         start = np.zeros(effect.shape[1])
-        strength = bradley_terry(
-            _wins(np.ones((1, len(effect))), effect), start, rounds=START_ROUNDS
+        strength = fit_bradley_terry(
+            _count_wins(np.ones((1, len(effect))), effect), start, rounds=START_ROUNDS
         )[0]
         flat = EffectCurve(0.0, 0.0)
         router = cls(
@@ -83,15 +83,15 @@ class SimilarityWeighted(TextBaseline):
         return self.curve.apply(self.score(questions))
 
     def _strengths(self, vectors: FloatArray) -> Iterator[FloatArray]:
-        for similarity in similarities(vectors, self.embeddings):
-            yield bradley_terry(
-                _wins(similarity_weights(similarity), self.observed),
+        for similarity in measure_similarities(vectors, self.embeddings):
+            yield fit_bradley_terry(
+                _count_wins(weigh_by_similarity(similarity), self.observed),
                 self.strength,
                 rounds=QUERY_ROUNDS,
             )
 
 
-def similarity_weights(similarity: FloatArray) -> FloatArray:
+def weigh_by_similarity(similarity: FloatArray) -> FloatArray:
     """Weights 10 * 10^(s / largest s) of the training queries, divided by 100 so that the nearest one weighs 1.
 
     Args:
@@ -110,7 +110,7 @@ def similarity_weights(similarity: FloatArray) -> FloatArray:
     return np.asarray(10.0 ** (ratio - 1.0))
 
 
-def bradley_terry(wins: FloatArray, start: FloatArray, *, rounds: int) -> FloatArray:
+def fit_bradley_terry(wins: FloatArray, start: FloatArray, *, rounds: int) -> FloatArray:
     """Strengths (num_queries, num_models) of the highest posterior under `P(i beats j) = sigmoid(s_i - s_j)`, by Newton's method.
 
     Bradley and Terry, "Rank analysis of incomplete block designs" (1952), with a normal prior on
@@ -140,7 +140,7 @@ def bradley_terry(wins: FloatArray, start: FloatArray, *, rounds: int) -> FloatA
     return np.asarray(strength)
 
 
-def _wins(weights: FloatArray, effect: FloatArray) -> FloatArray:
+def _count_wins(weights: FloatArray, effect: FloatArray) -> FloatArray:
     """Weighted wins (num_queries, num_models, num_models) of the row's model over the column's.
 
     A tie is half a win each.

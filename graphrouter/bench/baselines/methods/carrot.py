@@ -14,13 +14,13 @@ from graphrouter.bench.baselines.methods.neighbours import NearestNeighbours
 from graphrouter.bench.baselines.methods.own_neighbours import OwnRows
 from graphrouter.bench.baselines.methods.regressors import (
     LinearMap,
-    best_effect_map,
-    inside,
-    ridge_map,
-    ridge_maps,
-    wider_map,
+    fit_best_effect_map,
+    fit_ridge_map,
+    fit_ridge_maps,
+    keep_inside,
+    widen_map,
 )
-from graphrouter.bench.baselines.tools.newcomers import NewModels
+from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.training.effect_scores import log_loss
 from graphrouter.types import QUANTITIES, FloatArray
 
@@ -80,10 +80,10 @@ class CarrotKNN(NearestNeighbours):
         held, scale = data.validation.outcomes, data.means.cost_usd
         near = np.vstack(list(router._neighbours(data.held_questions.vectors, candidates[-1])))
         effect_losses = [
-            log_loss(router._mean_of("effect", near[:, :k]), held.effect) for k in candidates
+            log_loss(router._average("effect", near[:, :k]), held.effect) for k in candidates
         ]
         cost_losses = [
-            _squared_error(router._mean_of("cost_usd", near[:, :k]), held.cost_usd, scale)
+            _squared_error(router._average("cost_usd", near[:, :k]), held.cost_usd, scale)
             for k in candidates
         ]
         return replace(
@@ -124,7 +124,7 @@ class CarrotLinear(TextBaseline):
         """The router that the training rows make, each penalty with the lowest loss on the
         validation rows.
         """
-        effects, penalty = best_effect_map(data)
+        effects, penalty = fit_best_effect_map(data)
         return cls(
             data.pool,
             data.cost_scale,
@@ -137,7 +137,7 @@ class CarrotLinear(TextBaseline):
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
-        return inside(self.effects.apply(questions.vectors))
+        return keep_inside(self.effects.apply(questions.vectors))
 
     def predict_amounts(self, questions: Questions) -> list[FloatArray]:
         """Expected cost by its own regression.
@@ -152,8 +152,8 @@ class CarrotLinear(TextBaseline):
         model's own level on.
         """
         questions = Questions.of(new.queries, self.encoder)
-        joined = self._joined(new, questions)
-        effects = wider_map(self.effects, questions.vectors, new.effect, penalty=self.penalty)
+        joined = self._join_pool(new, questions)
+        effects = widen_map(self.effects, questions.vectors, new.effect, penalty=self.penalty)
         level = joined.amounts.levels[0, len(self.pool) :]
         relative = np.nan_to_num(self.costs.weights / self.costs.intercept)[
             :, np.isfinite(self.costs.intercept)
@@ -163,7 +163,7 @@ class CarrotLinear(TextBaseline):
         )
         start = LinearMap(self.costs.centre, shape * level, level)
         residual = new.outcomes.cost_usd - start.apply(questions.vectors)
-        left = ridge_map(
+        left = fit_ridge_map(
             questions.vectors, residual, penalty=self.cost_penalty, centre=self.costs.centre
         )
         costs = self.costs.beside(
@@ -176,7 +176,7 @@ class CarrotLinear(TextBaseline):
 def _cost_map(data: LearningData) -> tuple[LinearMap, float, FloatArray]:
     """The regression of costs in US dollars, its penalty, and the range of each model's costs."""
     costs, mean = data.outcomes.cost_usd, data.means.cost_usd[0]
-    maps = ridge_maps(data.questions.vectors, costs, mean, penalties=COST_PENALTIES)
+    maps = fit_ridge_maps(data.questions.vectors, costs, mean, penalties=COST_PENALTIES)
     known = np.isfinite(costs)
     bounds = np.stack(
         [np.where(known, costs, np.inf).min(axis=0), np.where(known, costs, -np.inf).max(axis=0)]

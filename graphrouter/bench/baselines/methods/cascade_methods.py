@@ -17,20 +17,20 @@ from graphrouter.bench.baselines.methods.cascades import (
     Cascade,
     Recorded,
     Replay,
-    best_point,
     call_in_turn,
-    callable_outcomes,
-    shortlist,
-    worth,
+    find_best_point,
+    pick_shortlist,
+    take_callable_outcomes,
+    weigh_cost,
 )
 from graphrouter.bench.baselines.methods.judges import (
     ERROR_RATE,
     NUM_VOTES,
-    judge_errs,
-    simulated_score,
-    simulated_votes,
+    simulate_errors,
+    simulate_score,
+    simulate_votes,
 )
-from graphrouter.bench.baselines.tools.shrinkage import shrunk_mean
+from graphrouter.bench.baselines.tools.shrinkage import shrink_mean
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
 SHORTLIST = 8
@@ -52,7 +52,7 @@ class FrugalGPT(Cascade):
     original the scorer is a DistilBERT that reads query and answer; here its score is the recorded
     effect plus Gaussian noise (`SCORE_NOISE`), drawn from seed, prompt and model. That is an
     assumption which favours the cascade. The original prunes chains by how much answers differ;
-    here by `shortlist`. Prompt adaptation and the completion cache are left out.
+    here by `pick_shortlist`. Prompt adaptation and the completion cache are left out.
 
     Example:
         >>> import graphrouter as gr
@@ -86,12 +86,15 @@ class FrugalGPT(Cascade):
         Raises:
             NotApplicableError: No training outcome has a cost.
         """
-        recorded, models = callable_outcomes(data, cls.name), shortlist(data.means, SHORTLIST)
-        score = simulated_score(recorded, data.pool.names, models, seed=data.seed)
+        recorded, models = (
+            take_callable_outcomes(data, cls.name),
+            pick_shortlist(data.means, SHORTLIST),
+        )
+        score = simulate_score(recorded, data.pool.names, models, seed=data.seed)
         chains, thresholds, means = [], [], []
         for chain, limits in _frugal_points(recorded, models):
-            run = _last(recorded, chain, score[:, chain] >= np.array([*limits, -np.inf]))
-            means.append(_mean_of(run, _complete(recorded, chain), data))
+            run = _run_chain(recorded, chain, score[:, chain] >= np.array([*limits, -np.inf]))
+            means.append(_average(run, _find_complete(recorded, chain), data))
             gap = LONGEST_CHAIN - len(chain)
             chains.append([*chain, *[-1] * gap])
             thresholds.append([*limits, *[np.nan] * gap])
@@ -104,11 +107,11 @@ class FrugalGPT(Cascade):
 
         It sees the outcomes of the models that it calls.
         """
-        point = best_point(self.effect, self.cost_usd, trade_off)
+        point = find_best_point(self.effect, self.cost_usd, trade_off)
         chain = self.chains[point][self.chains[point] >= 0]
-        score = simulated_score(recorded, self.pool.names, chain, seed=self.seed)
+        score = simulate_score(recorded, self.pool.names, chain, seed=self.seed)
         limits = np.append(self.thresholds[point, : len(chain) - 1], -np.inf)
-        return _last(recorded, chain.tolist(), score[:, chain] >= limits)
+        return _run_chain(recorded, chain.tolist(), score[:, chain] >= limits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,12 +156,12 @@ class AutoMix(Cascade):
             NotApplicableError: No training outcome has a cost.
         """
         recorded, models = (
-            callable_outcomes(data, cls.name),
-            shortlist(data.means, SHORTLIST).tolist(),
+            take_callable_outcomes(data, cls.name),
+            pick_shortlist(data.means, SHORTLIST).tolist(),
         )
-        votes = simulated_votes(recorded, data.pool.names, seed=data.seed)
+        votes = simulate_votes(recorded, data.pool.names, seed=data.seed)
         pairs = [(model, -1) for model in models]
-        pairs += [pair for pair in combinations(models, 2) if _complete(recorded, pair).any()]
+        pairs += [pair for pair in combinations(models, 2) if _find_complete(recorded, pair).any()]
         tables = [_vote_table(data, recorded, votes, small, large) for small, large in pairs]
         first, second = np.array(pairs, dtype=np.int64).T
         columns = (np.array(column) for column in zip(*tables, strict=True))
@@ -169,21 +172,19 @@ class AutoMix(Cascade):
 
         It sees the outcomes of the models that it calls.
         """
-        asks = worth(self.asked_effect, self.asked_usd, trade_off) > worth(
+        asks = weigh_cost(self.asked_effect, self.asked_usd, trade_off) > weigh_cost(
             self.kept_effect, np.zeros(()), trade_off
         )
         asks &= self.large[:, None] >= 0
         effect = np.sum(self.share * np.where(asks, self.asked_effect, self.kept_effect), axis=1)
         cost = self.small_usd + np.sum(self.share * np.where(asks, self.asked_usd, 0.0), axis=1)
-        pair = best_point(effect, cost, trade_off)
+        pair = find_best_point(effect, cost, trade_off)
         small, large = int(self.small[pair]), int(self.large[pair])
         if large < 0:
-            return _last(recorded, [small], np.ones((len(recorded.prompts), 1), dtype=bool))
-        votes = simulated_votes(recorded, self.pool.names, seed=self.seed, columns=[small])[
-            :, small
-        ]
+            return _run_chain(recorded, [small], np.ones((len(recorded.prompts), 1), dtype=bool))
+        votes = simulate_votes(recorded, self.pool.names, seed=self.seed, columns=[small])[:, small]
         accepted = np.column_stack([~asks[pair][votes], np.ones(len(votes), dtype=bool)])
-        run = _last(recorded, [small, large], accepted)
+        run = _run_chain(recorded, [small, large], accepted)
         verification = np.nan_to_num(recorded.cost_usd[:, small])
         return run._replace(cost_usd=run.cost_usd + verification)
 
@@ -219,18 +220,20 @@ class RouterBenchCascade(Cascade):
         Raises:
             NotApplicableError: No training outcome has a cost.
         """
-        recorded = callable_outcomes(data, cls.name)
+        recorded = take_callable_outcomes(data, cls.name)
         cost = data.means.cost_usd[0]
         chain = np.array(
             [i for i in np.argsort(cost, kind="stable") if np.isfinite(cost[i])], dtype=np.int64
         )
-        wrong = judge_errs(recorded, data.pool.names, chain, error_rate=ERROR_RATE, seed=data.seed)
+        wrong = simulate_errors(
+            recorded, data.pool.names, chain, error_rate=ERROR_RATE, seed=data.seed
+        )
         means = []
         for threshold in QUALITY_THRESHOLDS:
             accepted = (recorded.effect[:, chain] >= threshold) ^ wrong
             means.append(
                 [
-                    _mean_of(run, run.answered, data)
+                    _average(run, run.answered, data)
                     for run in call_in_turn(recorded, chain.tolist(), accepted)
                 ]
             )
@@ -245,14 +248,15 @@ class RouterBenchCascade(Cascade):
         It sees the outcomes of the models that it calls.
         """
         threshold, last = np.unravel_index(
-            best_point(self.effect.ravel(), self.cost_usd.ravel(), trade_off), self.effect.shape
+            find_best_point(self.effect.ravel(), self.cost_usd.ravel(), trade_off),
+            self.effect.shape,
         )
         chain = self.chain[: int(last) + 1]
-        wrong = judge_errs(
+        wrong = simulate_errors(
             recorded, self.pool.names, chain, error_rate=self.error_rate, seed=self.seed
         )
         accepted = (recorded.effect[:, chain] >= QUALITY_THRESHOLDS[int(threshold)]) ^ wrong
-        return _last(recorded, chain.tolist(), accepted)
+        return _run_chain(recorded, chain.tolist(), accepted)
 
 
 def _frugal_points(
@@ -263,7 +267,7 @@ def _frugal_points(
     """
     for length in range(1, min(LONGEST_CHAIN, len(models)) + 1):
         for chain in combinations(models.tolist(), length):
-            if _complete(recorded, chain).any():
+            if _find_complete(recorded, chain).any():
                 for limits in product(THRESHOLDS, repeat=length - 1):
                     yield list(chain), limits
 
@@ -275,50 +279,50 @@ def _vote_table(
 
     See the fields of `AutoMix`.
     """
-    rows = _complete(recorded, [small] if large < 0 else [small, large])
+    rows = _find_complete(recorded, [small] if large < 0 else [small, large])
     count = np.bincount(votes[rows, small], minlength=NUM_VOTES + 1).astype(np.float64)
-    kept = _by_votes(
+    kept = _average_by_votes(
         recorded.effect[rows, small], votes[rows, small], count, data.means.effect[0, small]
     )
     small_usd = float(recorded.cost_usd[rows, small].mean())
     share = count / count.sum()
     if large < 0:
         return share, kept, kept, np.zeros_like(kept), small_usd
-    asked = _by_votes(
+    asked = _average_by_votes(
         recorded.effect[rows, large], votes[rows, small], count, data.means.effect[0, large]
     )
-    usd = _by_votes(
+    usd = _average_by_votes(
         recorded.cost_usd[rows, large], votes[rows, small], count, data.means.cost_usd[0, large]
     )
     return share, kept, asked, usd, 2 * small_usd
 
 
-def _by_votes(
+def _average_by_votes(
     values: FloatArray, votes: IntArray, count: FloatArray, prior: FloatArray
 ) -> FloatArray:
     """Mean of the values for each number of votes, (NUM_VOTES + 1,), shrunk to the prior."""
     total = np.bincount(votes, weights=values, minlength=NUM_VOTES + 1).astype(np.float64)
-    return shrunk_mean(total, count, prior)
+    return shrink_mean(total, count, prior)
 
 
-def _complete(recorded: Recorded, chain: Sequence[int]) -> BoolArray:
+def _find_complete(recorded: Recorded, chain: Sequence[int]) -> BoolArray:
     """Rows on which the whole chain was recorded, (num_queries,): all chains are compared as if
     nothing were missing.
     """
     return np.asarray(np.isfinite(recorded.effect[:, list(chain)]).all(axis=1))
 
 
-def _last(recorded: Recorded, chain: list[int], accepted: BoolArray) -> Replay:
+def _run_chain(recorded: Recorded, chain: list[int], accepted: BoolArray) -> Replay:
     """What was paid and got after the whole chain."""
     *_, run = call_in_turn(recorded, chain, accepted)
     return run
 
 
-def _mean_of(run: Replay, rows: BoolArray, data: LearningData) -> tuple[float, float]:
+def _average(run: Replay, rows: BoolArray, data: LearningData) -> tuple[float, float]:
     """Mean effect and cost of some rows.
 
     The effect is shrunk to the pool's, so that a few lucky rows count little.
     """
     count = np.asarray(rows.sum(), dtype=np.float64)
-    effect = shrunk_mean(run.effect[rows].sum(), count, np.asarray(data.means.effect.mean()))
+    effect = shrink_mean(run.effect[rows].sum(), count, np.asarray(data.means.effect.mean()))
     return float(effect), float(run.cost_usd[rows].mean())

@@ -140,7 +140,7 @@ class Cascade(Baseline):
         if run.answered.all():
             return run
         liking = np.nan_to_num(
-            worth(self.expected.effect[0], self.expected.cost_usd[0], trade_off), nan=-np.inf
+            weigh_cost(self.expected.effect[0], self.expected.cost_usd[0], trade_off), nan=-np.inf
         )
         order = np.lexsort(
             (-self.expected.effect[0], -liking)
@@ -148,17 +148,17 @@ class Cascade(Baseline):
         return _call_first(recorded, order, run)
 
 
-def worth(effect: FloatArray, cost_usd: FloatArray, trade_off: float) -> FloatArray:
+def weigh_cost(effect: FloatArray, cost_usd: FloatArray, trade_off: float) -> FloatArray:
     """`effect - trade_off * cost_usd`, or `-cost_usd` when only cost counts; any shape."""
     return -cost_usd if np.isinf(trade_off) else effect - trade_off * cost_usd
 
 
-def best_point(effect: FloatArray, cost_usd: FloatArray, trade_off: float) -> int:
+def find_best_point(effect: FloatArray, cost_usd: FloatArray, trade_off: float) -> int:
     """Number of the operating point (num_points,) that is worth most.
 
     Among equals the better one, then the first.
     """
-    value = worth(effect, cost_usd, trade_off)
+    value = weigh_cost(effect, cost_usd, trade_off)
     return int(np.lexsort((-effect, -value))[0])
 
 
@@ -183,7 +183,7 @@ def call_in_turn(recorded: Recorded, chain: Sequence[int], accepted: BoolArray) 
         yield Replay(cost, effect, answered)
 
 
-def shortlist(means: MeanTable, size: int) -> IntArray:
+def pick_shortlist(means: MeanTable, size: int) -> IntArray:
     """Columns of at most `size` models worth a place in a chain, the cheapest first.
 
     First those that no cheaper model beats (of more than fit, every n-th, both ends included), then
@@ -208,7 +208,7 @@ def shortlist(means: MeanTable, size: int) -> IntArray:
     return np.array([model for model in by_cost if model in chosen], dtype=np.int64)
 
 
-def callable_outcomes(data: LearningData, who: str) -> Recorded:
+def take_callable_outcomes(data: LearningData, who: str) -> Recorded:
     """The training outcomes that a cascade can be fitted on.
 
     Raises:

@@ -6,8 +6,8 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from graphrouter.bench.baselines.learning import LearningData, Questions, positions_in
-from graphrouter.bench.baselines.tools.vectors import similarities
+from graphrouter.bench.baselines.learning import LearningData, Questions, find_positions
+from graphrouter.bench.baselines.tools.vectors import measure_similarities
 from graphrouter.extras import require_extra
 from graphrouter.types import FloatArray, IntArray
 
@@ -39,7 +39,7 @@ class Categories(NamedTuple):
             centres = data.centres(NUM_CLUSTERS)
             return cls(
                 (), centres, -0.5 * np.sum(centres**2, axis=1)
-            )  # the scores are `closeness` to the centres
+            )  # the scores are `measure_closeness` to the centres
         weights, intercepts = _fit_logistic(data.questions.vectors[index >= 0], index[index >= 0])
         return cls(tasks, weights, intercepts)
 
@@ -59,13 +59,13 @@ class Categories(NamedTuple):
         """
         if len(vectors) == 0:
             return np.empty((0, self.num_categories))
-        return np.vstack(list(similarities(vectors, self.weights))) + self.intercepts
+        return np.vstack(list(measure_similarities(vectors, self.weights))) + self.intercepts
 
     def of(self, questions: Questions) -> IntArray:
         """Category of each query, (num_queries,): its task where known, the most probable one where
         not.
         """
-        known = positions_in(self.tasks, questions.tasks)
+        known = find_positions(self.tasks, questions.tasks)
         return np.where(
             known >= 0, known, np.argmax(self.scores(questions.vectors), axis=1)
         ).astype(np.int64)
@@ -78,7 +78,7 @@ class Categories(NamedTuple):
             return np.ones(len(questions))
         scores = self.scores(questions.vectors)
         top = 1.0 / np.exp(scores - scores.max(axis=1, keepdims=True)).sum(axis=1)
-        return np.where(positions_in(self.tasks, questions.tasks) >= 0, 1.0, np.round(top, 9))
+        return np.where(find_positions(self.tasks, questions.tasks) >= 0, 1.0, np.round(top, 9))
 
 
 def _fit_logistic(vectors: FloatArray, label: IntArray) -> tuple[FloatArray, FloatArray]:

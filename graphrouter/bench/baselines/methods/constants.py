@@ -11,10 +11,10 @@ import numpy as np
 
 from graphrouter.bench.baselines.baseline import Baseline
 from graphrouter.bench.baselines.learning import LearningData
-from graphrouter.bench.baselines.tools.draws import pair_draws
-from graphrouter.bench.baselines.tools.levels import AMOUNTS, place_levels, stacked
+from graphrouter.bench.baselines.tools.draws import draw_for_pairs
+from graphrouter.bench.baselines.tools.levels import AMOUNTS, place_levels, stack_amounts
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
-from graphrouter.bench.baselines.tools.newcomers import NewModels, beside
+from graphrouter.bench.baselines.tools.new_models import NewModels, join_columns
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.pool import ModelPool
 from graphrouter.types import QUANTITIES, FloatArray, IntArray, Predictions, Queries
@@ -45,7 +45,7 @@ class IndifferentRouter(Baseline):
         columns = (
             np.repeat(getattr(self.mean, name)[:, :1], new.num_new, axis=1) for name in QUANTITIES
         )
-        return beside(self.mean, MeanTable(new.outcomes.models, *columns))
+        return join_columns(self.mean, MeanTable(new.outcomes.models, *columns))
 
     @abstractmethod
     def rank(self, prompts: Sequence[str]) -> IntArray:
@@ -82,14 +82,14 @@ class RandomRouter(IndifferentRouter):
     @classmethod
     def learn(cls, data: LearningData) -> Self:
         """The router; nothing is learned but the pool's means."""
-        return cls(data.pool, data.cost_scale, pool_mean(data.means), data.seed)
+        return cls(data.pool, data.cost_scale, average_pool(data.means), data.seed)
 
     def rank(self, prompts: Sequence[str]) -> IntArray:
         """A permutation for each prompt, (num_queries, num_models).
 
         Equal prompts get the same one.
         """
-        draws = pair_draws(prompts, self.pool.names, seed=self.seed, purpose="random router")
+        draws = draw_for_pairs(prompts, self.pool.names, seed=self.seed, purpose="random router")
         return np.asarray(np.argsort(np.argsort(draws, axis=1), axis=1), dtype=np.int64)
 
     def _extend(self, new: NewModels) -> Self:
@@ -121,7 +121,7 @@ class PriceRouter(IndifferentRouter):
             NotApplicableError: There is neither a cost nor a price.
         """
         by_list_price = not np.isfinite(data.means.cost_usd).any()
-        prices = _list_prices(data.pool) if by_list_price else data.means.cost_usd[0]
+        prices = _sum_list_prices(data.pool) if by_list_price else data.means.cost_usd[0]
         if not np.isfinite(prices).any():
             raise NotApplicableError(
                 f"{cls.name} needs costs or prices: no training outcome has a cost_usd and no "
@@ -129,12 +129,12 @@ class PriceRouter(IndifferentRouter):
                 "Add cost_usd to the outcomes, or input_usd_per_mtok and output_usd_per_mtok to "
                 "the models."
             )
-        return cls(data.pool, data.cost_scale, pool_mean(data.means), prices, by_list_price)
+        return cls(data.pool, data.cost_scale, average_pool(data.means), prices, by_list_price)
 
     @property
     def order(self) -> IntArray:
         """(num_models,) place of each model, num_models - 1 = favourite."""
-        return _places(self.sign * self.prices)
+        return _rank_places(self.sign * self.prices)
 
     def rank(self, prompts: Sequence[str]) -> IntArray:
         """The same places for every prompt, (num_queries, num_models)."""
@@ -145,10 +145,10 @@ class PriceRouter(IndifferentRouter):
 
         Or its list price.
         """
-        prices = _list_prices(new.pool)[len(self.pool) :]
+        prices = _sum_list_prices(new.pool)[len(self.pool) :]
         if not self.by_list_price:
             levels = np.vstack([self.prices, np.full((len(AMOUNTS) - 1, len(self.pool)), np.nan)])
-            prices = place_levels(levels, stacked(new.outcomes), new)[0]
+            prices = place_levels(levels, stack_amounts(new.outcomes), new)[0]
         return replace(
             self,
             pool=new.pool,
@@ -186,7 +186,7 @@ class LargestPrice(PriceRouter):
     sign: ClassVar[int] = 1
 
 
-def pool_mean(means: MeanTable) -> MeanTable:
+def average_pool(means: MeanTable) -> MeanTable:
     """One row with the mean over the models of every quantity in each column.
 
     NaN where it is known of no model.
@@ -204,14 +204,14 @@ def pool_mean(means: MeanTable) -> MeanTable:
     return MeanTable(means.models, *rows)
 
 
-def _list_prices(pool: ModelPool) -> FloatArray:
+def _sum_list_prices(pool: ModelPool) -> FloatArray:
     """(num_models,) sum of the prices of a million prompt and a million completion tokens, NaN =
     not known.
     """
     return np.asarray(pool.prices.sum(axis=0))
 
 
-def _places(liking: FloatArray) -> IntArray:
+def _rank_places(liking: FloatArray) -> IntArray:
     """Place of each model by how much it is liked, the most liked highest.
 
     NaN lowest, the earlier of equals higher.

@@ -14,11 +14,11 @@ import numpy as np
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.methods.categories import Categories
-from graphrouter.bench.baselines.tools.levels import amounts_in_cells, with_new_columns
+from graphrouter.bench.baselines.tools.levels import add_model_columns, place_amounts_in_cells
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
-from graphrouter.bench.baselines.tools.newcomers import NewModels
+from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.bench.baselines.tools.placement import place_in_cells
-from graphrouter.bench.baselines.tools.shrinkage import task_means
+from graphrouter.bench.baselines.tools.shrinkage import average_by_task
 from graphrouter.exceptions import PolicyError
 from graphrouter.types import QUANTITIES, FloatArray, IntArray
 
@@ -51,7 +51,7 @@ class MoDEM(TextBaseline):
     def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make; nothing is tuned."""
         categories = Categories.fit(data)
-        table = task_means(
+        table = average_by_task(
             data.outcomes, categories.of(data.questions), num_tasks=categories.num_categories
         )
         rows = table.take(rows=np.arange(categories.num_categories))
@@ -77,8 +77,8 @@ class MoDEM(TextBaseline):
         """The newcomer's means a domain, shrunk to the pool's there at the model's own level."""
         questions = Questions.of(new.queries, self.encoder)
         return replace(
-            self._joined(new, questions),
-            table=_wider_table(self.table, self.categories.of(questions), new),
+            self._join_pool(new, questions),
+            table=widen_table(self.table, self.categories.of(questions), new),
         )
 
 
@@ -135,7 +135,7 @@ class CompositionOfExperts(TextBaseline):
         validation log loss.
         """
         categories = Categories.fit(data)
-        table = task_means(
+        table = average_by_task(
             data.outcomes, categories.of(data.questions), num_tasks=categories.num_categories
         )
 
@@ -188,8 +188,8 @@ class CompositionOfExperts(TextBaseline):
         """The newcomer's means a category, shrunk to the pool's there at the model's own level."""
         questions = Questions.of(new.queries, self.encoder)
         return replace(
-            self._joined(new, questions),
-            table=_wider_table(self.table, self.categories.of(questions), new),
+            self._join_pool(new, questions),
+            table=widen_table(self.table, self.categories.of(questions), new),
         )
 
     def assign(self, budget_usd: float) -> Assignment:
@@ -299,10 +299,10 @@ def solve_assignment(
     return choice, 1.0 / effect_per_usd if effect_per_usd > 0 else math.inf
 
 
-def _wider_table(table: MeanTable, cell: IntArray, new: NewModels) -> MeanTable:
+def widen_table(table: MeanTable, cell: IntArray, new: NewModels) -> MeanTable:
     """The table with the new models; `cell` (num_queries,) is the row of each of their queries."""
     effect = place_in_cells(table.effect.mean(axis=1), cell, new.effect)
-    return with_new_columns(table, effect, amounts_in_cells(table, cell, new), new)
+    return add_model_columns(table, effect, place_amounts_in_cells(table, cell, new), new)
 
 
 def _rows(categories: Categories, min_confidence: float, questions: Questions) -> IntArray:

@@ -63,18 +63,18 @@ class EmbedLLM(TextBaseline):
         """The router that the training rows make, with the weight decay of the lowest validation
         log loss.
         """
-        train = cache(lambda decay: cls._trained(data, decay))
+        train = cache(lambda decay: cls._train(data, decay))
         return train(data.choose(EMBED_DECAYS, lambda decay: train(decay).effect))
 
     @classmethod
-    def _trained(cls, data: LearningData, decay: float) -> Self:
+    def _train(cls, data: LearningData, decay: float) -> Self:
         generator = torch.Generator().manual_seed(data.seed)
         inputs = data.questions.vectors.shape[1] + 1
-        models = gaussian((len(data.pool), EMBED_DIMENSION), 1.0, generator)
-        projection = gaussian((inputs, EMBED_DIMENSION), (3 * inputs) ** -0.5, generator)
+        models = draw_gaussian((len(data.pool), EMBED_DIMENSION), 1.0, generator)
+        projection = draw_gaussian((inputs, EMBED_DIMENSION), (3 * inputs) ** -0.5, generator)
         head, bias = (
-            gaussian((EMBED_DIMENSION,), EMBED_DIMENSION**-0.5, generator),
-            constant(mean_logit(data)),
+            draw_gaussian((EMBED_DIMENSION,), EMBED_DIMENSION**-0.5, generator),
+            make_scalar(take_mean_logit(data)),
         )
         descend(
             data,
@@ -83,13 +83,13 @@ class EmbedLLM(TextBaseline):
             settings=replace(EMBED_SETTINGS, weight_decay=decay),
             noise_sd=EMBED_NOISE_SD,
         )
-        vectors = fill_unseen(numbers(models * head), seen_models(data))
+        vectors = fill_unseen(to_numbers(models * head), find_seen_models(data))
         return cls(
             data.pool,
             data.cost_scale,
             data.encoder,
             data.amounts,
-            numbers(projection),
+            to_numbers(projection),
             vectors,
             bias.item(),
         )
@@ -97,7 +97,7 @@ class EmbedLLM(TextBaseline):
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         return sigmoid(
-            with_constant(questions.vectors) @ self.projection @ self.model_vectors.T + self.bias
+            add_constant(questions.vectors) @ self.projection @ self.model_vectors.T + self.bias
         )
 
 
@@ -130,16 +130,16 @@ class MatrixFactorization(TextBaseline):
         """The router that the training rows make, with the training noise of the lowest validation
         log loss.
         """
-        train = cache(lambda noise_sd: cls._trained(data, noise_sd))
+        train = cache(lambda noise_sd: cls._train(data, noise_sd))
         return train(data.choose(MF_NOISE_SDS, lambda noise_sd: train(noise_sd).effect))
 
     @classmethod
-    def _trained(cls, data: LearningData, noise_sd: float) -> Self:
+    def _train(cls, data: LearningData, noise_sd: float) -> Self:
         generator = torch.Generator().manual_seed(data.seed)
         inputs = data.questions.vectors.shape[1] + 1
-        models = gaussian((len(data.pool), MF_DIMENSION), 1.0, generator)
-        projection = gaussian((inputs, MF_DIMENSION), (3 * inputs) ** -0.5, generator)
-        head = gaussian((MF_DIMENSION,), MF_DIMENSION**-0.5, generator)
+        models = draw_gaussian((len(data.pool), MF_DIMENSION), 1.0, generator)
+        projection = draw_gaussian((inputs, MF_DIMENSION), (3 * inputs) ** -0.5, generator)
+        head = draw_gaussian((MF_DIMENSION,), MF_DIMENSION**-0.5, generator)
         normalize = torch.nn.functional.normalize
 
         def loss(q: Tensor, pairs: Tensor) -> Tensor:
@@ -149,27 +149,29 @@ class MatrixFactorization(TextBaseline):
                 scores[rows, loser] - scores[rows, winner]
             ).sum() / max(1, len(pairs))
 
-        vectors, effect = tensors(data.questions, data.outcomes.effect)
-        held_vectors, held_effect = held_tensors(data)
+        vectors, effect = to_tensors(data.questions, data.outcomes.effect)
+        held_vectors, held_effect = to_held_tensors(data)
         held_pairs = draw_pairs(held_effect, MF_PAIRS_PER_QUERY, generator)
         minimise(
             [models, projection, head],
             lambda rows: loss(
-                noisy(vectors[rows], noise_sd), draw_pairs(effect[rows], MF_PAIRS_PER_QUERY)
+                add_noise(vectors[rows], noise_sd), draw_pairs(effect[rows], MF_PAIRS_PER_QUERY)
             ),
             num_rows=len(vectors),
             seed=data.seed,
             held_loss=(lambda: loss(held_vectors, held_pairs)) if len(held_pairs) else None,
-            settings=paced(MF_SETTINGS, len(vectors)),
+            settings=pace_descent(MF_SETTINGS, len(vectors)),
         )
-        factors = fill_unseen(numbers(normalize(models) * head), seen_models(data))
+        factors = fill_unseen(to_numbers(normalize(models) * head), find_seen_models(data))
         shared = (data.pool, data.cost_scale, data.encoder, data.amounts)
-        router = cls(*shared, numbers(projection), factors, EffectCurve(0.0, 0.0))
+        router = cls(*shared, to_numbers(projection), factors, EffectCurve(0.0, 0.0))
         return replace(router, curve=EffectCurve.fit(*data.judged(router.score)))
 
     def score(self, questions: Questions) -> FloatArray:
         """Log odds of winning against an average model of the pool, (num_queries, num_models)."""
-        return centred(with_constant(questions.vectors) @ self.projection @ self.model_vectors.T)
+        return subtract_query_mean(
+            add_constant(questions.vectors) @ self.projection @ self.model_vectors.T
+        )
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
@@ -221,23 +223,23 @@ def descend(
         settings: How to descend.
         noise_sd: Deviation of the noise on each coordinate of the embedding, in training only.
     """
-    vectors, effect = tensors(data.questions, data.outcomes.effect)
-    held = held_tensors(data)
+    vectors, effect = to_tensors(data.questions, data.outcomes.effect)
+    held = to_held_tensors(data)
 
     def held_loss() -> Tensor:
         return cross_entropy(logits(held[0]), held[1])
 
     minimise(
         parameters,
-        lambda rows: cross_entropy(logits(noisy(vectors[rows], noise_sd)), effect[rows]),
+        lambda rows: cross_entropy(logits(add_noise(vectors[rows], noise_sd)), effect[rows]),
         num_rows=len(vectors),
         seed=data.seed,
         held_loss=held_loss if bool(torch.isfinite(held[1]).any()) else None,
-        settings=paced(settings, len(vectors)),
+        settings=pace_descent(settings, len(vectors)),
     )
 
 
-def paced(settings: Descent, num_rows: int) -> Descent:
+def pace_descent(settings: Descent, num_rows: int) -> Descent:
     """The settings with batches small enough for about 16 steps an epoch: few rows need as many steps as many do.
 
     Example:
@@ -249,7 +251,7 @@ def paced(settings: Descent, num_rows: int) -> Descent:
     )
 
 
-def noisy(vectors: Tensor, noise_sd: float) -> Tensor:
+def add_noise(vectors: Tensor, noise_sd: float) -> Tensor:
     """The embeddings with noise on every coordinate but the constant, the last one."""
     if noise_sd == 0:
         return vectors
@@ -258,52 +260,52 @@ def noisy(vectors: Tensor, noise_sd: float) -> Tensor:
     return vectors + noise
 
 
-def tensors(questions: Questions, effect: FloatArray) -> tuple[Tensor, Tensor]:
+def to_tensors(questions: Questions, effect: FloatArray) -> tuple[Tensor, Tensor]:
     """Embeddings with a constant (num_queries, dimension + 1) and effects (num_queries,
     num_models), float32.
     """
-    return torch.from_numpy(with_constant(questions.vectors)).float(), torch.from_numpy(
+    return torch.from_numpy(add_constant(questions.vectors)).float(), torch.from_numpy(
         effect
     ).float()
 
 
-def held_tensors(data: LearningData) -> tuple[Tensor, Tensor]:
+def to_held_tensors(data: LearningData) -> tuple[Tensor, Tensor]:
     """Embeddings with a constant and effects of the validation rows, float32.
 
     No rows where there is nothing to validate on.
     """
     if data.validation is None or data.held_questions is None:
         return torch.empty(0, data.questions.vectors.shape[1] + 1), torch.empty(0, len(data.pool))
-    return tensors(data.held_questions, data.validation.outcomes.effect)
+    return to_tensors(data.held_questions, data.validation.outcomes.effect)
 
 
-def with_constant(vectors: FloatArray) -> FloatArray:
+def add_constant(vectors: FloatArray) -> FloatArray:
     """The vectors with a last coordinate of 1, (num_queries, dimension + 1)."""
     return np.column_stack([vectors, np.ones(len(vectors))])
 
 
-def gaussian(shape: tuple[int, ...], sd: float, generator: torch.Generator) -> Tensor:
+def draw_gaussian(shape: tuple[int, ...], sd: float, generator: torch.Generator) -> Tensor:
     """A leaf tensor of normal numbers of mean 0."""
     return (torch.randn(shape, generator=generator) * sd).requires_grad_()
 
 
-def constant(value: float) -> Tensor:
+def make_scalar(value: float) -> Tensor:
     """A scalar leaf tensor."""
     return torch.tensor(value, dtype=torch.float32, requires_grad=True)
 
 
-def numbers(values: Tensor) -> FloatArray:
+def to_numbers(values: Tensor) -> FloatArray:
     """The values in double precision."""
     return np.asarray(values.detach().double().numpy())
 
 
-def mean_logit(data: LearningData) -> float:
+def take_mean_logit(data: LearningData) -> float:
     """Log odds of success of the average model on the average query."""
     mean = float(np.mean(data.means.effect))
     return float(np.log(mean / (1 - mean)))
 
 
-def seen_models(data: LearningData) -> BoolArray:
+def find_seen_models(data: LearningData) -> BoolArray:
     """(num_models,) whether the model has an outcome in training."""
     return np.asarray(np.isfinite(data.outcomes.effect).any(axis=0))
 
@@ -317,6 +319,6 @@ def fill_unseen(values: FloatArray, seen: BoolArray) -> FloatArray:
     return np.where(seen.reshape(-1, *[1] * (values.ndim - 1)), values, mean)
 
 
-def centred(score: FloatArray) -> FloatArray:
+def subtract_query_mean(score: FloatArray) -> FloatArray:
     """Scores (num_queries, num_models) minus the mean of their query."""
     return np.asarray(score - score.mean(axis=1, keepdims=True))

@@ -14,12 +14,12 @@ from graphrouter.bench.baselines.methods.perceptron import (
     Examples,
     Perceptron,
     fit_perceptron,
-    log_odds,
+    take_log_odds,
 )
 from graphrouter.bench.baselines.tools.gradient import Descent
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
 from graphrouter.bench.baselines.tools.shrinkage import PRIOR_OUTCOMES
-from graphrouter.bench.baselines.tools.vectors import largest, similarities
+from graphrouter.bench.baselines.tools.vectors import find_largest, measure_similarities
 from graphrouter.policy import Policy
 from graphrouter.types import FloatArray, IntArray
 
@@ -55,7 +55,7 @@ class HybridLLM(TextBaseline):
     """A classifier tells the probability p that the small model's answer is no worse than the large one's.
 
     The original is given its two models. Here the large one is the best single, the small one the
-    cheaper model with the best balanced reward in training (`small_and_large`); nobody else is
+    cheaper model with the best balanced reward in training (`pick_small_and_large`); nobody else is
     chosen, and there is nothing to decide where no model is cheaper than the best. The original
     sends a query to the small model where p is above a threshold. Here the large model has its mean
     effect on every query, and the small one that mean plus a rising straight line in p, which is
@@ -94,19 +94,21 @@ class HybridLLM(TextBaseline):
     @classmethod
     def learn(cls, data: LearningData) -> Self:
         """The router that the training rows make."""
-        small, large = small_and_large(data)
+        small, large = pick_small_and_large(data)
         shortfall = data.outcomes.effect[:, large] - data.outcomes.effect[:, small]
         both = np.isfinite(shortfall)
         vectors = data.questions.vectors[both]
-        labels, tolerance = cls.labels(shortfall[both], _near(vectors))
-        classifier = _classifier(
-            Examples(vectors, labels[:, None]), _held(data, small, large, tolerance), seed=data.seed
+        labels, tolerance = cls.labels(shortfall[both], _find_near(vectors))
+        classifier = _fit_classifier(
+            Examples(vectors, labels[:, None]),
+            _take_held(data, small, large, tolerance),
+            seed=data.seed,
         )
         probability, observed = data.judged(
             lambda questions: sigmoid(classifier.apply(questions.vectors))
         )
         means = data.means.effect[0]
-        gain = _line(
+        gain = _fit_line(
             probability[:, 0],
             observed[:, small] - observed[:, large],
             prior=float(means[small] - means[large]),
@@ -190,7 +192,7 @@ class HybridLLMTransformed(HybridLLM):
         candidates = [
             (np.round(shortfall, 9) <= np.round(t, 9))[near].mean(axis=1) for t in TOLERANCES
         ]
-        best = int(np.argmax(np.round([mean_difference(labels) for labels in candidates], 12)))
+        best = int(np.argmax(np.round([average_difference(labels) for labels in candidates], 12)))
         return candidates[best], float(np.round(TOLERANCES[best], 9))
 
 
@@ -208,7 +210,7 @@ def bend(effect: FloatArray) -> FloatArray:
     return np.where(effect < EDGE, low, np.where(effect > 1 - EDGE, high, effect))
 
 
-def mean_difference(values: FloatArray) -> float:
+def average_difference(values: FloatArray) -> float:
     """Mean absolute difference of all ordered pairs of (num_values,), 0 without any value.
 
     Example:
@@ -221,7 +223,7 @@ def mean_difference(values: FloatArray) -> float:
     return float(2 * np.sum((2 * rank - len(values) + 1) * np.sort(values)) / len(values) ** 2)
 
 
-def small_and_large(data: LearningData) -> tuple[int, int]:
+def pick_small_and_large(data: LearningData) -> tuple[int, int]:
     """Columns of a small and of the best model, among those with outcomes.
 
     The same column twice where nobody is smaller.
@@ -250,16 +252,20 @@ def small_and_large(data: LearningData) -> tuple[int, int]:
     return large, large
 
 
-def _near(vectors: FloatArray) -> IntArray:
+def _find_near(vectors: FloatArray) -> IntArray:
     """Rows of the most similar of (num_queries, dimension) vectors to each of them, (num_queries,
     at most NUM_RESPONSES).
     """
     k = min(NUM_RESPONSES, len(vectors))
-    rows = [largest(row, k) for similarity in similarities(vectors, vectors) for row in similarity]
+    rows = [
+        find_largest(row, k)
+        for similarity in measure_similarities(vectors, vectors)
+        for row in similarity
+    ]
     return np.stack(rows) if rows else np.empty((0, 1), dtype=np.int64)
 
 
-def _held(data: LearningData, small: int, large: int, tolerance: float) -> Examples | None:
+def _take_held(data: LearningData, small: int, large: int, tolerance: float) -> Examples | None:
     """Validation rows that both models answered, labelled by their own outcomes.
 
     None without any.
@@ -275,13 +281,15 @@ def _held(data: LearningData, small: int, large: int, tolerance: float) -> Examp
     return Examples(data.held_questions.vectors[both], labels[:, None])
 
 
-def _classifier(examples: Examples, held: Examples | None, *, seed: int) -> Perceptron:
+def _fit_classifier(examples: Examples, held: Examples | None, *, seed: int) -> Perceptron:
     """The classifier of the lowest validation loss.
 
     Without training rows, one that says one half.
     """
     rows = len(examples.targets)
-    start = log_odds((examples.targets.sum(axis=0) + 0.5) / (rows + 1.0)) if rows else np.zeros(1)
+    start = (
+        take_log_odds((examples.targets.sum(axis=0) + 0.5) / (rows + 1.0)) if rows else np.zeros(1)
+    )
     if rows == 0:
         return Perceptron((np.zeros((examples.inputs.shape[1], 1)),), (start[None, :],))
     sizes = HIDDEN if held is not None else HIDDEN[:1]
@@ -292,7 +300,7 @@ def _classifier(examples: Examples, held: Examples | None, *, seed: int) -> Perc
     return min(fits, key=lambda fit: fit[1])[0]
 
 
-def _line(probability: FloatArray, gain: FloatArray, *, prior: float) -> Line:
+def _fit_line(probability: FloatArray, gain: FloatArray, *, prior: float) -> Line:
     """The line through (probability, gain), least squares, its mean shrunk towards `prior` and its slope slightly towards 0.
 
     Args:

@@ -12,20 +12,20 @@ import torch
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.methods.factorization import (
-    constant,
+    add_constant,
     descend,
+    draw_gaussian,
     fill_unseen,
-    gaussian,
-    mean_logit,
-    numbers,
-    seen_models,
-    with_constant,
+    find_seen_models,
+    make_scalar,
+    take_mean_logit,
+    to_numbers,
 )
 from graphrouter.bench.baselines.methods.item_response import SETTINGS
 from graphrouter.bench.baselines.tools.amounts import Amounts
-from graphrouter.bench.baselines.tools.newcomers import NewModels
+from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
-from graphrouter.bench.baselines.tools.shrinkage import shrunk_mean
+from graphrouter.bench.baselines.tools.shrinkage import shrink_mean
 from graphrouter.bench.baselines.tools.vectors import CHUNK_QUERIES
 from graphrouter.types import FloatArray
 
@@ -73,20 +73,22 @@ class IdentityVectors(TextBaseline):
         """The router that the training rows make, with the weight decay of the lowest validation
         log loss.
         """
-        identities = identity_vectors(data)
-        train = cache(lambda decay: cls._trained(data, identities, decay))
+        identities = fit_identity_vectors(data)
+        train = cache(lambda decay: cls._train(data, identities, decay))
         return train(data.choose(SCORER_DECAYS, lambda decay: train(decay).effect))
 
     @classmethod
-    def _trained(cls, data: LearningData, identities: Identities, decay: float) -> Self:
+    def _train(cls, data: LearningData, identities: Identities, decay: float) -> Self:
         identity = identities.vectors
         generator = torch.Generator().manual_seed(data.seed)
         known = torch.from_numpy(identity).float()
-        query = gaussian((data.questions.vectors.shape[1] + 1, SCORER_WIDTH), 1.0, generator)
-        model = gaussian((identity.shape[1], SCORER_WIDTH), identity.shape[1] ** -0.5, generator)
+        query = draw_gaussian((data.questions.vectors.shape[1] + 1, SCORER_WIDTH), 1.0, generator)
+        model = draw_gaussian(
+            (identity.shape[1], SCORER_WIDTH), identity.shape[1] ** -0.5, generator
+        )
         output, bias = (
-            gaussian((SCORER_WIDTH,), SCORER_WIDTH**-0.5, generator),
-            constant(mean_logit(data)),
+            draw_gaussian((SCORER_WIDTH,), SCORER_WIDTH**-0.5, generator),
+            make_scalar(take_mean_logit(data)),
         )
         descend(
             data,
@@ -94,7 +96,7 @@ class IdentityVectors(TextBaseline):
             lambda q: torch.relu((q @ query)[:, None, :] + known @ model) @ output + bias,
             settings=replace(SETTINGS, weight_decay=decay),
         )
-        weights = (numbers(query), numbers(model), numbers(output))
+        weights = (to_numbers(query), to_numbers(model), to_numbers(output))
         return cls(
             data.pool,
             data.cost_scale,
@@ -110,7 +112,7 @@ class IdentityVectors(TextBaseline):
         shift = self.identity @ self.identity_weights
         starts = range(0, len(questions), CHUNK_QUERIES)
         parts = [
-            with_constant(questions.vectors[i : i + CHUNK_QUERIES]) @ self.query_weights
+            add_constant(questions.vectors[i : i + CHUNK_QUERIES]) @ self.query_weights
             for i in starts
         ]
         logits = [
@@ -133,7 +135,9 @@ class IdentityVectors(TextBaseline):
             new.effect - self.pool_effect(questions)[:, None] - (features @ self.centre)[:, None]
         )
         identity = _ridge_identities(features, beyond) / self.spread
-        return replace(self._joined(new, questions), identity=np.vstack([self.identity, identity]))
+        return replace(
+            self._join_pool(new, questions), identity=np.vstack([self.identity, identity])
+        )
 
 
 class Identities(NamedTuple):
@@ -147,13 +151,13 @@ class Identities(NamedTuple):
     """(at most 8,) what they were divided by."""
 
 
-def identity_vectors(data: LearningData) -> Identities:
+def fit_identity_vectors(data: LearningData) -> Identities:
     """The identities of the models from their training outcomes."""
     effect = data.outcomes.effect
     answered = np.isfinite(effect)
     # One outcome's worth of the overall mean: a prompt that a single model answered still tells
     # something about it.
-    expected = shrunk_mean(
+    expected = shrink_mean(
         np.nansum(effect, axis=1),
         answered.sum(axis=1).astype(float),
         np.asarray(data.means.effect.mean()),
@@ -162,7 +166,7 @@ def identity_vectors(data: LearningData) -> Identities:
     identity = _ridge_identities(
         _quiz_features(data.questions.vectors, data.amounts), effect - expected[:, None]
     )
-    seen = seen_models(data)
+    seen = find_seen_models(data)
     if not seen.any():
         return Identities(
             np.zeros_like(identity), np.zeros(identity.shape[1]), np.ones(identity.shape[1])

@@ -14,19 +14,19 @@ import torch
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.methods.factorization import (
+    add_constant,
     descend,
+    draw_gaussian,
     fill_unseen,
-    gaussian,
-    mean_logit,
-    numbers,
-    seen_models,
-    with_constant,
+    find_seen_models,
+    take_mean_logit,
+    to_numbers,
 )
 from graphrouter.bench.baselines.tools.gradient import Descent
-from graphrouter.bench.baselines.tools.newcomers import NewModels
-from graphrouter.bench.baselines.tools.placement import most_probable
+from graphrouter.bench.baselines.tools.new_models import NewModels
+from graphrouter.bench.baselines.tools.placement import fit_most_probable
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
-from graphrouter.bench.baselines.tools.vectors import largest, similarities
+from graphrouter.bench.baselines.tools.vectors import find_largest, measure_similarities
 from graphrouter.types import FloatArray
 
 DECAYS = (0.1, 1.0)
@@ -72,17 +72,17 @@ class TwoParameterIRT(TextBaseline):
         """The router that the training rows make, with the weight decay of the lowest validation
         log loss.
         """
-        train = cache(lambda decay: cls._trained(data, decay))
+        train = cache(lambda decay: cls._train(data, decay))
         return train(data.choose(DECAYS, lambda decay: train(decay).effect))
 
     @classmethod
-    def _trained(cls, data: LearningData, decay: float) -> Self:
+    def _train(cls, data: LearningData, decay: float) -> Self:
         inputs = data.questions.vectors.shape[1] + 1
-        ability = torch.from_numpy(_start_ability(data)).float().requires_grad_()
+        ability = torch.from_numpy(start_abilities(data)).float().requires_grad_()
         a, b = torch.zeros(inputs), torch.zeros(inputs)
         a[-1], b[-1] = (
             float(np.log(np.e - 1)),
-            -mean_logit(data),
+            -take_mean_logit(data),
         )  # softplus of the first is 1: the Rasch model to start from
         parameters = [a.requires_grad_(), b.requires_grad_(), ability]
         descend(
@@ -91,16 +91,22 @@ class TwoParameterIRT(TextBaseline):
             lambda q: torch.nn.functional.softplus(q @ a)[:, None] * ability - (q @ b)[:, None],
             settings=replace(SETTINGS, weight_decay=decay),
         )
-        known = fill_unseen(numbers(ability), seen_models(data))
+        known = fill_unseen(to_numbers(ability), find_seen_models(data))
         return cls(
-            data.pool, data.cost_scale, data.encoder, data.amounts, numbers(a), numbers(b), known
+            data.pool,
+            data.cost_scale,
+            data.encoder,
+            data.amounts,
+            to_numbers(a),
+            to_numbers(b),
+            known,
         )
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
-        q = with_constant(questions.vectors)
+        q = add_constant(questions.vectors)
         return sigmoid(
-            _softplus(q @ self.discrimination)[:, None] * self.ability
+            softplus(q @ self.discrimination)[:, None] * self.ability
             - (q @ self.difficulty)[:, None]
         )
 
@@ -109,11 +115,11 @@ class TwoParameterIRT(TextBaseline):
         fitted to the pool's.
         """
         questions = Questions.of(new.queries, self.encoder)
-        q = with_constant(questions.vectors)
-        asked = _softplus(q @ self.discrimination)[:, None]
-        ability = new_abilities(self.ability[:, None], asked, q @ self.difficulty, new.effect)
+        q = add_constant(questions.vectors)
+        asked = softplus(q @ self.discrimination)[:, None]
+        ability = place_abilities(self.ability[:, None], asked, q @ self.difficulty, new.effect)
         return replace(
-            self._joined(new, questions), ability=np.concatenate([self.ability, ability[:, 0]])
+            self._join_pool(new, questions), ability=np.concatenate([self.ability, ability[:, 0]])
         )
 
 
@@ -150,7 +156,7 @@ class MultidimensionalIRT(TextBaseline):
         """The router that the training rows make, with the decay and then the warm-up of the lowest
         validation log loss.
         """
-        train = cache(lambda decay: cls._trained(data, decay))
+        train = cache(lambda decay: cls._train(data, decay))
         router = train(data.choose(DECAYS, lambda decay: train(decay).effect))
         return replace(
             router,
@@ -160,29 +166,29 @@ class MultidimensionalIRT(TextBaseline):
         )
 
     @classmethod
-    def _trained(cls, data: LearningData, decay: float) -> Self:
+    def _train(cls, data: LearningData, decay: float) -> Self:
         generator = torch.Generator().manual_seed(data.seed)
         inputs = data.questions.vectors.shape[1] + 1
-        a = gaussian((inputs, NUM_SKILLS), 0.1, generator)
-        noise = gaussian((len(data.pool), NUM_SKILLS), 0.1, generator)
-        start = torch.from_numpy(_start_ability(data)).float()[:, None] / (
+        a = draw_gaussian((inputs, NUM_SKILLS), 0.1, generator)
+        noise = draw_gaussian((len(data.pool), NUM_SKILLS), 0.1, generator)
+        start = torch.from_numpy(start_abilities(data)).float()[:, None] / (
             NUM_SKILLS * np.log(2.0)
         )  # softplus(0) = log 2
         ability = (noise.detach() + start).requires_grad_()
         b = torch.zeros(inputs)
-        b[-1] = -mean_logit(data)
+        b[-1] = -take_mean_logit(data)
         descend(
             data,
             [a, b.requires_grad_(), ability],
             lambda q: torch.nn.functional.softplus(q @ a) @ ability.T - (q @ b)[:, None],
             settings=replace(SETTINGS, weight_decay=decay),
         )
-        known = fill_unseen(numbers(ability), seen_models(data))
+        known = fill_unseen(to_numbers(ability), find_seen_models(data))
         shared = (data.pool, data.cost_scale, data.encoder, data.amounts)
         return cls(
             *shared,
-            numbers(a),
-            numbers(b),
+            to_numbers(a),
+            to_numbers(b),
             known,
             data.questions.vectors,
             warm_share=WARM_SHARES[0],
@@ -190,9 +196,9 @@ class MultidimensionalIRT(TextBaseline):
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
-        q = with_constant(self._warmed(questions.vectors))
+        q = add_constant(self._warm_up(questions.vectors))
         return sigmoid(
-            _softplus(q @ self.discrimination) @ self.ability.T - (q @ self.difficulty)[:, None]
+            softplus(q @ self.discrimination) @ self.ability.T - (q @ self.difficulty)[:, None]
         )
 
     def _extend(self, new: NewModels) -> Self:
@@ -200,26 +206,30 @@ class MultidimensionalIRT(TextBaseline):
         fitted to the pool's.
         """
         questions = Questions.of(new.queries, self.encoder)
-        q = with_constant(self._warmed(questions.vectors))
-        asked = _softplus(q @ self.discrimination)
-        ability = new_abilities(self.ability, asked, q @ self.difficulty, new.effect)
-        return replace(self._joined(new, questions), ability=np.vstack([self.ability, ability]))
+        q = add_constant(self._warm_up(questions.vectors))
+        asked = softplus(q @ self.discrimination)
+        ability = place_abilities(self.ability, asked, q @ self.difficulty, new.effect)
+        return replace(self._join_pool(new, questions), ability=np.vstack([self.ability, ability]))
 
-    def _warmed(self, vectors: FloatArray) -> FloatArray:
+    def _warm_up(self, vectors: FloatArray) -> FloatArray:
         """The embeddings (num_queries, dimension), averaged with those of the nearest training
         queries.
         """
         if self.warm_share == 0 or len(vectors) == 0:
             return vectors
         k = min(WARM_NEIGHBOURS, len(self.embeddings))
-        chunks = similarities(vectors, self.embeddings)
+        chunks = measure_similarities(vectors, self.embeddings)
         near = np.vstack(
-            [self.embeddings[largest(row, k)].mean(axis=0) for chunk in chunks for row in chunk]
+            [
+                self.embeddings[find_largest(row, k)].mean(axis=0)
+                for chunk in chunks
+                for row in chunk
+            ]
         )
         return (1 - self.warm_share) * vectors + self.warm_share * near
 
 
-def new_abilities(
+def place_abilities(
     pool: FloatArray, asked: FloatArray, difficulty: FloatArray, effect: FloatArray
 ) -> FloatArray:
     """Most probable abilities of new models, (num_new, num_skills).
@@ -239,14 +249,15 @@ def new_abilities(
     covariance = (pool - mean).T @ (pool - mean) / max(1, len(pool) - 1)
     slack = max(ABILITY_SLACK * float(np.trace(covariance)) / len(mean), SMALLEST_VARIANCE)
     precision = np.linalg.inv(covariance + slack * np.eye(len(mean)))
-    return most_probable(asked, -difficulty, effect, mean=mean, precision=precision)
+    return fit_most_probable(asked, -difficulty, effect, mean=mean, precision=precision)
 
 
-def _start_ability(data: LearningData) -> FloatArray:
+def start_abilities(data: LearningData) -> FloatArray:
     """(num_models,) log odds of the models' mean effects, beyond those of the average."""
     mean = data.means.effect[0]
-    return np.asarray(np.log(mean / (1 - mean)) - mean_logit(data))
+    return np.asarray(np.log(mean / (1 - mean)) - take_mean_logit(data))
 
 
-def _softplus(values: FloatArray) -> FloatArray:
+def softplus(values: FloatArray) -> FloatArray:
+    """log(1 + exp(value)), any shape, without overflow."""
     return np.asarray(np.logaddexp(0.0, values))

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from graphrouter.bench.baselines.methods.cascades import Recorded
-from graphrouter.bench.baselines.tools.draws import pair_draws
+from graphrouter.bench.baselines.tools.draws import draw_for_pairs
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
 SCORE_NOISE = 0.85
@@ -24,7 +24,7 @@ ERROR_RATE = 0.2
 a judge as the other two."""
 
 
-def simulated_score(
+def simulate_score(
     recorded: Recorded, models: tuple[str, ...], columns: IntArray, *, seed: int
 ) -> FloatArray:
     """Score of each answer, (num_queries, num_models): recorded effect plus noise.
@@ -32,14 +32,14 @@ def simulated_score(
     NaN in all but the given columns.
     """
     score = np.full(recorded.effect.shape, np.nan)
-    draws = pair_draws(
+    draws = draw_for_pairs(
         recorded.prompts, [models[i] for i in columns], seed=seed, purpose="answer score"
     )
     score[:, columns] = recorded.effect[:, columns] + SCORE_NOISE * ndtri(draws)
     return score
 
 
-def simulated_votes(
+def simulate_votes(
     recorded: Recorded, models: tuple[str, ...], *, seed: int, columns: list[int] | None = None
 ) -> IntArray:
     """Favourable votes on each answer, (num_queries, num_models) from 0 to NUM_VOTES.
@@ -55,21 +55,21 @@ def simulated_votes(
     weights = np.arange(1, NUM_VOTES + 2) / np.arange(1, NUM_VOTES + 2).sum()
     up_to = np.cumsum(np.stack([weights[::-1], weights]), axis=1)[:, :-1]
     is_right = (
-        pair_draws(recorded.prompts, names, seed=seed, purpose="answer truth")
+        draw_for_pairs(recorded.prompts, names, seed=seed, purpose="answer truth")
         < recorded.effect[:, taken]
     )
-    draw = pair_draws(recorded.prompts, names, seed=seed, purpose="verifier votes")
+    draw = draw_for_pairs(recorded.prompts, names, seed=seed, purpose="verifier votes")
     votes = np.zeros(recorded.effect.shape, dtype=np.int64)
     counted = np.where(is_right, np.searchsorted(up_to[1], draw), np.searchsorted(up_to[0], draw))
     votes[:, taken] = np.where(np.isfinite(recorded.effect[:, taken]), counted, 0)
     return votes
 
 
-def judge_errs(
+def simulate_errors(
     recorded: Recorded, models: tuple[str, ...], columns: IntArray, *, error_rate: float, seed: int
 ) -> BoolArray:
     """Whether the judge is wrong about each answer, (num_queries, len(columns))."""
     names = [models[i] for i in columns]
     return np.asarray(
-        pair_draws(recorded.prompts, names, seed=seed, purpose="judge error") < error_rate
+        draw_for_pairs(recorded.prompts, names, seed=seed, purpose="judge error") < error_rate
     )

@@ -14,18 +14,18 @@ import numpy as np
 
 from graphrouter.bench.baselines.baseline import Baseline
 from graphrouter.bench.baselines.learning import LearningData
-from graphrouter.bench.baselines.tools.levels import amounts_in_cells, with_new_columns
+from graphrouter.bench.baselines.tools.levels import add_model_columns, place_amounts_in_cells
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
-from graphrouter.bench.baselines.tools.newcomers import NewModels
+from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.bench.baselines.tools.placement import (
-    moved,
-    offsets,
+    apply_offset,
+    fit_offsets,
     place_in_cells,
-    shrunk_to_pool,
+    shrink_to_pool,
 )
 from graphrouter.bench.baselines.tools.rasch_fit import fit_rasch
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
-from graphrouter.bench.baselines.tools.shrinkage import task_means, task_totals
+from graphrouter.bench.baselines.tools.shrinkage import average_by_task, sum_by_task
 from graphrouter.types import QUANTITIES, FloatArray, IntArray, Predictions, Queries
 
 
@@ -63,9 +63,9 @@ class TaskTableRouter(Baseline):
         """This router with the new models' effects (num_rows, num_new) and amounts as further
         columns.
         """
-        amounts = amounts_in_cells(self.table, self._rows(new.queries), new)
+        amounts = place_amounts_in_cells(self.table, self._rows(new.queries), new)
         return replace(
-            self, pool=new.pool, table=with_new_columns(self.table, effect, amounts, new)
+            self, pool=new.pool, table=add_model_columns(self.table, effect, amounts, new)
         )
 
 
@@ -101,7 +101,7 @@ class BestSingle(TaskTableRouter):
     def _extend(self, new: NewModels) -> Self:
         """Mean effect, shrunk to the mean of the pool's means."""
         return self._with_columns(
-            new, shrunk_to_pool(new.effect, float(self.table.effect.mean()))[None, :]
+            new, shrink_to_pool(new.effect, float(self.table.effect.mean()))[None, :]
         )
 
 
@@ -126,7 +126,7 @@ class TaskMean(TaskTableRouter):
             data.pool,
             data.cost_scale,
             tasks,
-            task_means(data.outcomes, task_index, num_tasks=len(tasks)),
+            average_by_task(data.outcomes, task_index, num_tasks=len(tasks)),
         )
 
     def _extend(self, new: NewModels) -> Self:
@@ -168,10 +168,10 @@ class RaschRouter(TaskTableRouter):
         Models without outcomes get an average ability and no cost.
         """
         tasks, task_index = data.tasks
-        means = task_means(data.outcomes, task_index, num_tasks=len(tasks))
+        means = average_by_task(data.outcomes, task_index, num_tasks=len(tasks))
         # Queries without a task are one more group: they still tell how able the models are.
         group = np.where(task_index < 0, len(tasks), task_index)
-        total, count = task_totals(data.outcomes.effect, group, num_tasks=len(tasks) + 1)
+        total, count = sum_by_task(data.outcomes.effect, group, num_tasks=len(tasks) + 1)
         fitted = fit_rasch(total, count)
         share = np.bincount(group, minlength=len(tasks) + 1) / len(group)
         probability = fitted.probability
@@ -192,6 +192,6 @@ class RaschRouter(TaskTableRouter):
         tasks as fitted.
         """
         known = sigmoid(self.easiness)
-        ability = offsets(known[self._rows(new.queries)], new.effect)
-        probability = moved(known, ability)
+        ability = fit_offsets(known[self._rows(new.queries)], new.effect)
+        probability = apply_offset(known, ability)
         return self._with_columns(new, np.vstack([probability[:-1], self.shares @ probability]))

@@ -11,10 +11,10 @@ import numpy as np
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.tools.amounts import Amounts
-from graphrouter.bench.baselines.tools.clusters import nearest_centre
-from graphrouter.bench.baselines.tools.newcomers import NewModels
+from graphrouter.bench.baselines.tools.clusters import find_nearest_centre
+from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve
-from graphrouter.bench.baselines.tools.shrinkage import shrunk_mean
+from graphrouter.bench.baselines.tools.shrinkage import shrink_mean
 from graphrouter.types import FloatArray
 
 NUM_TAGS = 32
@@ -46,7 +46,7 @@ class TagSpace(NamedTuple):
 
     def marks(self, vectors: FloatArray) -> FloatArray:
         """(num_queries, num_tags), 1 for the tag of the query."""
-        return np.eye(len(self.centres))[nearest_centre(vectors, self.centres)]
+        return np.eye(len(self.centres))[find_nearest_centre(vectors, self.centres)]
 
     def enhanced(self, vectors: FloatArray) -> FloatArray:
         """(num_queries, dimension + num_tags): the vectors with their marks."""
@@ -148,7 +148,7 @@ class MixLLM(TextBaseline):
         """
         return self.amounts.predict(self.space.enhanced(questions.vectors), questions.prompts)
 
-    def _joined(self, new: NewModels, questions: Questions) -> Self:
+    def _join_pool(self, new: NewModels, questions: Questions) -> Self:
         """As for all, but on the tag-enhanced embedding."""
         vectors = self.space.enhanced(questions.vectors)
         return replace(
@@ -166,7 +166,7 @@ class MixLLM(TextBaseline):
             self.weights.mean(axis=1, keepdims=True),
         )
         expected = self.model_effect.mean() + features @ start
-        level = shrunk_mean(
+        level = shrink_mean(
             np.nansum(new.effect - expected, axis=0), new.counts, np.zeros(new.num_new)
         )
         weights, inverse = solve_designs(features, new.effect - expected - level, self.penalty)
@@ -177,7 +177,7 @@ class MixLLM(TextBaseline):
                 [wider, np.where((new.counts > 0)[:, None, None], inverse, unseen)]
             )
         return replace(
-            self._joined(new, questions),
+            self._join_pool(new, questions),
             model_effect=np.concatenate([self.model_effect, self.model_effect.mean() + level]),
             weights=np.hstack([self.weights, start + weights]),
             inverse=wider,

@@ -13,20 +13,20 @@ import numpy as np
 from torch import Tensor
 
 from graphrouter.bench.baselines.baseline import TextBaseline
-from graphrouter.bench.baselines.learning import LearningData, Questions, positions_in
+from graphrouter.bench.baselines.learning import LearningData, Questions, find_positions
 from graphrouter.bench.baselines.methods.perceptron import (
     Perceptron,
-    as_perceptron,
-    as_tensor,
-    fitting,
-    log_odds,
+    adapt_descent,
     run_layers,
     start_layers,
+    take_log_odds,
+    to_leaf_tensor,
+    to_perceptron,
 )
-from graphrouter.bench.baselines.methods.regressors import held_examples
-from graphrouter.bench.baselines.tools.clusters import group_means, nearest_centre
+from graphrouter.bench.baselines.methods.regressors import take_held_examples
+from graphrouter.bench.baselines.tools.clusters import average_by_group, find_nearest_centre
 from graphrouter.bench.baselines.tools.gradient import Descent, cross_entropy, minimise
-from graphrouter.bench.baselines.tools.newcomers import NewModels
+from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.bench.baselines.tools.placement import place_in_cells
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
 from graphrouter.types import FloatArray, IntArray
@@ -91,7 +91,7 @@ class ModelSAT(TextBaseline):
         """
         probe, tasks, centres = _probes(data)
         num_probes = len(tasks) or len(centres)
-        means = group_means(
+        means = average_by_group(
             data.outcomes.effect, probe, data.means.effect[0], num_groups=num_probes
         )
         capability = np.ascontiguousarray(
@@ -102,7 +102,7 @@ class ModelSAT(TextBaseline):
         )
         centre = capability.mean(axis=0)
         spread = max(float((capability - centre).std()), 1e-3)
-        net = _train(data, (capability - centre) / spread, log_odds(capability @ share))
+        net = _train(data, (capability - centre) / spread, take_log_odds(capability @ share))
         common = (data.pool, data.cost_scale, data.encoder, data.amounts)
         return cls(*common, capability, tasks, centres, share, centre, spread, net)
 
@@ -119,8 +119,8 @@ class ModelSAT(TextBaseline):
                 field of this name.
         """
         scaled = (capability - self.centre) / self.spread
-        residual = pair_outputs(self.net.weights, self.net.biases, questions.vectors, scaled)
-        return sigmoid(log_odds(capability @ self.share) + residual)
+        residual = run_pairs(self.net.weights, self.net.biases, questions.vectors, scaled)
+        return sigmoid(take_log_odds(capability @ self.share) + residual)
 
     def _extend(self, new: NewModels) -> Self:
         """The newcomers' accuracies on the probes, shrunk to the pool's there, moved by the model's
@@ -134,11 +134,11 @@ class ModelSAT(TextBaseline):
         probe = _probe_of(questions, self.tasks, self.centres)
         capability = place_in_cells(profile, np.where(probe < 0, len(mean), probe), new.effect)[:-1]
         return replace(
-            self._joined(new, questions), capability=np.vstack([self.capability, capability.T])
+            self._join_pool(new, questions), capability=np.vstack([self.capability, capability.T])
         )
 
 
-def pair_outputs(weights: Sequence[A], biases: Sequence[A], vectors: A, capability: A) -> A:
+def run_pairs(weights: Sequence[A], biases: Sequence[A], vectors: A, capability: A) -> A:
     """Output of the layers for every (query, model) pair, (num_queries, num_models).
 
     The first layer is applied to queries and to models apart and then added: that is the layer on
@@ -169,9 +169,9 @@ def _probe_of(questions: Questions, tasks: tuple[str, ...], centres: FloatArray)
     -1 for a query of no known task where probes are tasks.
     """
     return (
-        positions_in(tasks, questions.tasks)
+        find_positions(tasks, questions.tasks)
         if tasks
-        else nearest_centre(questions.vectors, centres)
+        else find_nearest_centre(questions.vectors, centres)
     )
 
 
@@ -185,16 +185,16 @@ def _train(data: LearningData, capability: FloatArray, base: FloatArray) -> Perc
     """
     sizes = [data.questions.vectors.shape[1] + capability.shape[1], *HIDDEN]
     weights, biases = start_layers(sizes, np.zeros(1), seed=data.seed)
-    models, start = as_tensor(capability), as_tensor(base)
-    vectors, effect = as_tensor(data.questions.vectors), as_tensor(data.outcomes.effect)
+    models, start = to_leaf_tensor(capability), to_leaf_tensor(base)
+    vectors, effect = to_leaf_tensor(data.questions.vectors), to_leaf_tensor(data.outcomes.effect)
 
     def loss(inputs: Tensor, targets: Tensor) -> Tensor:
-        return cross_entropy(start + pair_outputs(weights, biases, inputs, models), targets)
+        return cross_entropy(start + run_pairs(weights, biases, inputs, models), targets)
 
     held_loss = None
-    held = held_examples(data)
+    held = take_held_examples(data)
     if held is not None:
-        held_vectors, held_effect = as_tensor(held.inputs), as_tensor(held.targets)
+        held_vectors, held_effect = to_leaf_tensor(held.inputs), to_leaf_tensor(held.targets)
 
         def held_loss() -> Tensor:
             return loss(held_vectors, held_effect)
@@ -205,6 +205,6 @@ def _train(data: LearningData, capability: FloatArray, base: FloatArray) -> Perc
         num_rows=len(vectors),
         seed=data.seed,
         held_loss=held_loss,
-        settings=fitting(DESCENT, num_rows=len(vectors), validated=held is not None),
+        settings=adapt_descent(DESCENT, num_rows=len(vectors), validated=held is not None),
     )
-    return as_perceptron(weights, biases)
+    return to_perceptron(weights, biases)

@@ -8,13 +8,13 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from graphrouter.bench.baselines.baseline import Baseline, nothing
+from graphrouter.bench.baselines.baseline import Baseline, predict_nothing
 from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.methods.own_neighbours import OwnRows, PoolView
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
-from graphrouter.bench.baselines.tools.newcomers import NewModels, beside
-from graphrouter.bench.baselines.tools.shrinkage import shrunk_mean
-from graphrouter.bench.baselines.tools.vectors import largest, similarities
+from graphrouter.bench.baselines.tools.new_models import NewModels, join_columns
+from graphrouter.bench.baselines.tools.shrinkage import shrink_mean
+from graphrouter.bench.baselines.tools.vectors import find_largest, measure_similarities
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.pool import ModelPool
 from graphrouter.training.effect_scores import log_loss
@@ -93,14 +93,14 @@ class NearestNeighbours(Baseline):
         training queries.
         """
         if len(queries) == 0:
-            return nothing(self.pool)
+            return predict_nothing(self.pool)
         vectors = Questions.of(queries, self.encoder).vectors
         fitted = self._fitted(vectors)
         if len(self.pool) == len(fitted.models):
             return fitted
         view, (k, *_, amount_k) = PoolView.of(fitted, self.means), self._used_k
         amounts = self.own.amounts(vectors, view, k=amount_k)
-        return beside(
+        return join_columns(
             fitted,
             Predictions(
                 self.models[len(fitted.models) :], self.own.effect(vectors, view, k=k), *amounts
@@ -116,7 +116,7 @@ class NearestNeighbours(Baseline):
         """Expectations for the models that were fitted, from the k nearest training queries."""
         used = self._used_k
         chunks = [
-            [self._mean_of(name, near[:, :k]) for name, k in zip(QUANTITIES, used, strict=True)]
+            [self._average(name, near[:, :k]) for name, k in zip(QUANTITIES, used, strict=True)]
             for near in self._neighbours(vectors, max(used))
         ]
         return Predictions(
@@ -132,7 +132,7 @@ class NearestNeighbours(Baseline):
         fitted = (
             self._fitted(vectors)
             if len(vectors)
-            else nothing(ModelPool.of(self.pool.cards[: len(self.outcomes.models)]))
+            else predict_nothing(ModelPool.of(self.pool.cards[: len(self.outcomes.models)]))
         )
         own = self.own.joined(vectors, PoolView.of(fitted, self.means), self.means, new)
         return replace(self, pool=new.pool, own=own)
@@ -144,24 +144,24 @@ class NearestNeighbours(Baseline):
         """
         candidates = sorted({min(k, len(self.embeddings)) for k in CANDIDATE_K})
         near = np.vstack(list(self._neighbours(questions.vectors, candidates[-1])))
-        losses = [log_loss(self._mean_of("effect", near[:, :k]), observed) for k in candidates]
+        losses = [log_loss(self._average("effect", near[:, :k]), observed) for k in candidates]
         return candidates[int(np.argmin(np.nan_to_num(losses, nan=np.inf)))]
 
     def _neighbours(self, vectors: FloatArray, k: int) -> Iterator[IntArray]:
         """Training rows of the k nearest queries, nearest first, (chunk, k), for one chunk of
         queries after the other.
         """
-        for similarity in similarities(vectors, self.embeddings):
-            yield np.stack([largest(row, k) for row in similarity])
+        for similarity in measure_similarities(vectors, self.embeddings):
+            yield np.stack([find_largest(row, k) for row in similarity])
 
-    def _mean_of(self, name: str, near: IntArray) -> FloatArray:
+    def _average(self, name: str, near: IntArray) -> FloatArray:
         """Shrunk mean over the neighbours' outcomes, (chunk, num_models).
 
         NaN for what was never observed of a model.
         """
         values = getattr(self.outcomes, name)[near]
         count = np.isfinite(values).sum(axis=1).astype(float)
-        return shrunk_mean(
+        return shrink_mean(
             np.nansum(values, axis=1),
             count,
             getattr(self.means, name),

@@ -12,12 +12,22 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from graphrouter.bench.baselines.tools.levels import AMOUNTS, geometric_mean, place_levels, stacked
+from graphrouter.bench.baselines.tools.levels import (
+    AMOUNTS,
+    place_levels,
+    stack_amounts,
+    take_geometric_mean,
+)
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
-from graphrouter.bench.baselines.tools.newcomers import NewModels
-from graphrouter.bench.baselines.tools.placement import MARGIN, beyond, moved, offsets
-from graphrouter.bench.baselines.tools.shrinkage import shrunk_mean
-from graphrouter.bench.baselines.tools.vectors import largest, similarities
+from graphrouter.bench.baselines.tools.new_models import NewModels
+from graphrouter.bench.baselines.tools.placement import (
+    MARGIN,
+    apply_offset,
+    fit_offsets,
+    subtract_offset,
+)
+from graphrouter.bench.baselines.tools.shrinkage import shrink_mean
+from graphrouter.bench.baselines.tools.vectors import find_largest, measure_similarities
 from graphrouter.types import FloatArray, IntArray, Predictions
 
 
@@ -35,7 +45,7 @@ class PoolView(NamedTuple):
         """The view of predictions for the fitted models (num_queries, num_fitted), whose means are
         one row.
         """
-        ratio = geometric_mean(stacked(expected) / stacked(means), axis=2)
+        ratio = take_geometric_mean(stack_amounts(expected) / stack_amounts(means), axis=2)
         return cls(
             np.clip(expected.effect, MARGIN, 1 - MARGIN).mean(axis=1),
             np.where(np.isnan(ratio), 1.0, ratio),
@@ -72,12 +82,12 @@ class OwnRows(NamedTuple):
             means: One row: mean of each fitted model.
             new: The new models.
         """
-        offset = offsets(view.effect, new.effect)
-        relative = stacked(new.outcomes) / view.ratio[:, :, None]
-        levels = np.hstack([stacked(means)[:, 0], self.level])
+        offset = fit_offsets(view.effect, new.effect)
+        relative = stack_amounts(new.outcomes) / view.ratio[:, :, None]
+        levels = np.hstack([stack_amounts(means)[:, 0], self.level])
         return type(self)(
             np.vstack([self.embeddings, vectors]),
-            _below_and_beside(self.residual, beyond(view.effect, offset, new.effect)),
+            _below_and_beside(self.residual, subtract_offset(view.effect, offset, new.effect)),
             np.stack(
                 [_below_and_beside(*pair) for pair in zip(self.relative, relative, strict=True)]
             ),
@@ -90,11 +100,11 @@ class OwnRows(NamedTuple):
         mean residual nearby.
         """
         nearby = [
-            shrunk_mean(*_sums(self.residual[:, model], near), np.zeros(1))
+            shrink_mean(*_sums(self.residual[:, model], near), np.zeros(1))
             for model, near in self._near(vectors, k)
         ]
         return np.clip(
-            moved(view.effect, self.offset) + np.stack(nearby, axis=1), MARGIN, 1 - MARGIN
+            apply_offset(view.effect, self.offset) + np.stack(nearby, axis=1), MARGIN, 1 - MARGIN
         )
 
     def amounts(self, vectors: FloatArray, view: PoolView, *, k: int) -> list[FloatArray]:
@@ -105,7 +115,7 @@ class OwnRows(NamedTuple):
         expected = []
         for ratio, relative, level in zip(view.ratio, self.relative, self.level, strict=True):
             nearby = [
-                shrunk_mean(*_sums(relative[:, model], near), level[model], prior_outcomes=1.0)
+                shrink_mean(*_sums(relative[:, model], near), level[model], prior_outcomes=1.0)
                 for model, near in found
             ]
             expected.append(ratio[:, None] * np.stack(nearby, axis=1))
@@ -115,10 +125,12 @@ class OwnRows(NamedTuple):
         """Each model with the rows of its k nearest prompts, (num_queries, at most k)."""
         own = [np.flatnonzero(np.isfinite(column)) for column in self.residual.T]
         near: list[list[IntArray]] = [[] for _ in own]
-        for similarity in similarities(vectors, self.embeddings):
+        for similarity in measure_similarities(vectors, self.embeddings):
             for rows, found in zip(own, near, strict=True):
                 size = min(k, len(rows))
-                found.extend(rows[largest(row[rows], size)] if size else rows for row in similarity)
+                found.extend(
+                    rows[find_largest(row[rows], size)] if size else rows for row in similarity
+                )
         return [(model, np.stack(found)) for model, found in enumerate(near)]
 
 

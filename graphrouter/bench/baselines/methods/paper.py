@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from graphrouter.bench.baselines.baseline import TextBaseline
-from graphrouter.bench.baselines.learning import LearningData, Questions, positions_in
+from graphrouter.bench.baselines.learning import LearningData, Questions, find_positions
 from graphrouter.bench.baselines.methods.paper_graph import GraphMaker, PaperGraph
 from graphrouter.bench.baselines.methods.paper_nets import WIDTH, PaperNets, edge_logits, edge_loss
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve
@@ -139,7 +139,7 @@ class PaperGraphRouter(TextBaseline):
 
         The logit is linear in the query, and the states of models do not depend on it.
         """
-        rows = positions_in(self.tasks, questions.tasks)  # -1, the last row, is "task unknown"
+        rows = find_positions(self.tasks, questions.tasks)  # -1, the last row, is "task unknown"
         parts = [
             self.task_states[:, rows],
             np.matmul(questions.vectors, self.query_weights) + self.query_bias,

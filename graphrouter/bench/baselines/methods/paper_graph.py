@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphrouter.bench.baselines.learning import LearningData, Questions, positions_in
-from graphrouter.bench.baselines.tools.vectors import unit_vectors
+from graphrouter.bench.baselines.learning import LearningData, Questions, find_positions
+from graphrouter.bench.baselines.tools.vectors import scale_to_unit
 from graphrouter.bench.observations import Observations
 from graphrouter.policy import PRESETS
 from graphrouter.types import FloatArray, IntArray
@@ -99,17 +99,17 @@ class GraphMaker:
         )
         task_vectors = np.zeros((len(names) + 1, data.encoder.dimension))
         if names:
-            task_vectors[:-1] = unit_vectors(
+            task_vectors[:-1] = scale_to_unit(
                 data.encoder.encode([data.task_texts.get(name, name) for name in names])
             )
-        models = unit_vectors(
+        models = scale_to_unit(
             data.encoder.encode([card.description or card.model for card in data.pool])
         )
         return cls(names, task_vectors, models, low, high, mean, share_ties)
 
     def graph(self, rows: Observations, questions: Questions) -> PaperGraph:
         """The nodes and edges of these rows, in single precision."""
-        index = positions_in(self.tasks, questions.tasks)
+        index = find_positions(self.tasks, questions.tasks)
         effect = rows.outcomes.effect
         there = np.isfinite(effect)
         scaled = _scale(rows.outcomes.cost_usd, index, self.low_usd, self.high_usd)

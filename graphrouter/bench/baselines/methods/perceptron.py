@@ -73,7 +73,7 @@ def fit_perceptron(
         hidden: Units of each hidden layer.
         held: Validation rows, to stop early on.
         seed: Seed of the first weights and of the order of the rows.
-        settings: How to descend; see `fitting` for what the number of rows changes.
+        settings: How to descend; see `adapt_descent` for what the number of rows changes.
         separate: A network of its own for each output; otherwise they share the hidden layers.
         loss: From outputs and targets, both (batch, num_outputs), to a mean over the targets that
             are not NaN.
@@ -81,10 +81,10 @@ def fit_perceptron(
     weights, biases = start_layers(
         [examples.inputs.shape[1], *hidden], start, seed=seed, separate=separate
     )
-    inputs, targets = as_tensor(examples.inputs), as_tensor(examples.targets)
+    inputs, targets = to_leaf_tensor(examples.inputs), to_leaf_tensor(examples.targets)
     held_loss = None
     if held is not None:
-        held_inputs, held_targets = as_tensor(held.inputs), as_tensor(held.targets)
+        held_inputs, held_targets = to_leaf_tensor(held.inputs), to_leaf_tensor(held.targets)
 
         def held_loss() -> Tensor:
             return loss(run_layers(weights, biases, held_inputs), held_targets)
@@ -95,12 +95,12 @@ def fit_perceptron(
         num_rows=len(inputs),
         seed=seed,
         held_loss=held_loss,
-        settings=fitting(settings, num_rows=len(inputs), validated=held is not None),
+        settings=adapt_descent(settings, num_rows=len(inputs), validated=held is not None),
     )
-    return as_perceptron(weights, biases), reached
+    return to_perceptron(weights, biases), reached
 
 
-def fitting(settings: Descent, *, num_rows: int, validated: bool) -> Descent:
+def adapt_descent(settings: Descent, *, num_rows: int, validated: bool) -> Descent:
     """The settings for so many rows: smaller batches where there are few, few epochs where no
     validation rows end them.
     """
@@ -147,13 +147,13 @@ def start_layers(
         )
         biases.append(torch.zeros((*copies, 1, outputs)))
     weights.append(torch.zeros((*copies, sizes[-1], num_outputs)))
-    biases.append(as_tensor(start).reshape((*copies, 1, num_outputs)).clone())
+    biases.append(to_leaf_tensor(start).reshape((*copies, 1, num_outputs)).clone())
     return [weight.requires_grad_() for weight in weights], [
         bias.requires_grad_() for bias in biases
     ]
 
 
-def as_perceptron(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Perceptron:
+def to_perceptron(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Perceptron:
     """The layers as arrays in double precision: then a row's outputs do not depend on the rows
     beside it.
     """
@@ -164,12 +164,12 @@ def as_perceptron(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Percep
     return Perceptron(arrays[0], arrays[1])
 
 
-def as_tensor(values: FloatArray) -> Tensor:
+def to_leaf_tensor(values: FloatArray) -> Tensor:
     """The values in single precision, for training."""
     return torch.from_numpy(np.asarray(values, dtype=np.float32))
 
 
-def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+def measure_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean squared error over the observed targets.
 
     `targets` is NaN where nothing was observed, 0 without any.
@@ -180,6 +180,6 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     return torch.nn.functional.mse_loss(outputs[known], targets[known])
 
 
-def log_odds(probability: FloatArray) -> FloatArray:
+def take_log_odds(probability: FloatArray) -> FloatArray:
     """log(p / (1 - p)) of probabilities inside (0, 1), any shape."""
     return np.asarray(np.log(probability) - np.log1p(-probability), dtype=np.float64)

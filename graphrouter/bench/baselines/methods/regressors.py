@@ -16,10 +16,10 @@ from graphrouter.bench.baselines.methods.perceptron import (
     Examples,
     Perceptron,
     fit_perceptron,
-    log_odds,
+    take_log_odds,
 )
 from graphrouter.bench.baselines.tools.gradient import Descent
-from graphrouter.bench.baselines.tools.newcomers import NewModels
+from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve, sigmoid
 from graphrouter.bench.baselines.tools.shrinkage import PRIOR_OUTCOMES
 from graphrouter.extras import require_extra
@@ -92,17 +92,19 @@ class Linear(TextBaseline):
         """The router that the training rows make, with the penalty of the lowest log loss on the
         validation rows.
         """
-        return cls(data.pool, data.cost_scale, data.encoder, data.amounts, *best_effect_map(data))
+        return cls(
+            data.pool, data.cost_scale, data.encoder, data.amounts, *fit_best_effect_map(data)
+        )
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
-        return inside(self.effects.apply(questions.vectors))
+        return keep_inside(self.effects.apply(questions.vectors))
 
     def _extend(self, new: NewModels) -> Self:
-        """A column more, from the pool's mean regression on; see `wider_map`."""
+        """A column more, from the pool's mean regression on; see `widen_map`."""
         questions = Questions.of(new.queries, self.encoder)
-        effects = wider_map(self.effects, questions.vectors, new.effect, penalty=self.penalty)
-        return replace(self._joined(new, questions), effects=effects)
+        effects = widen_map(self.effects, questions.vectors, new.effect, penalty=self.penalty)
+        return replace(self._join_pool(new, questions), effects=effects)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +162,9 @@ class MLP(TextBaseline):
         """
         nets, _ = fit_perceptron(
             Examples(data.questions.vectors, data.outcomes.effect),
-            log_odds(data.means.effect[0]),
+            take_log_odds(data.means.effect[0]),
             hidden=HIDDEN,
-            held=held_examples(data),
+            held=take_held_examples(data),
             seed=data.seed,
             separate=True,
             settings=DESCENT,
@@ -174,7 +176,7 @@ class MLP(TextBaseline):
         return sigmoid(self.nets.apply(questions.vectors))
 
 
-def ridge_maps(
+def fit_ridge_maps(
     vectors: FloatArray,
     targets: FloatArray,
     prior: FloatArray,
@@ -205,18 +207,18 @@ def ridge_maps(
     return [LinearMap(centre, weights[1:], weights[0] + prior) for weights in solved]
 
 
-def ridge_map(
+def fit_ridge_map(
     vectors: FloatArray, targets: FloatArray, *, penalty: float, centre: FloatArray
 ) -> LinearMap:
     """The ridge regression of each model's targets (num_rows, num_models), NaN = not observed,
     around an expectation of 0.
     """
-    return ridge_maps(
+    return fit_ridge_maps(
         vectors, targets, np.zeros(targets.shape[1]), penalties=[penalty], centre=centre
     )[0]
 
 
-def wider_map(
+def widen_map(
     effects: LinearMap, vectors: FloatArray, effect: FloatArray, *, penalty: float
 ) -> LinearMap:
     """The regression with new models on its right: the mean of the columns, plus a ridge regression of what is beyond that.
@@ -232,24 +234,27 @@ def wider_map(
         effects.weights.mean(axis=1, keepdims=True),
         effects.intercept.mean(keepdims=True),
     )
-    left = ridge_map(vectors, effect - start.apply(vectors), penalty=penalty, centre=effects.centre)
+    left = fit_ridge_map(
+        vectors, effect - start.apply(vectors), penalty=penalty, centre=effects.centre
+    )
     return effects.beside(
         LinearMap(start.centre, start.weights + left.weights, start.intercept + left.intercept)
     )
 
 
-def best_effect_map(data: LearningData) -> tuple[LinearMap, float]:
+def fit_best_effect_map(data: LearningData) -> tuple[LinearMap, float]:
     """The ridge regression of effects with the penalty of the lowest log loss on the validation
     rows, and that penalty.
     """
-    maps = ridge_maps(data.questions.vectors, data.outcomes.effect, data.means.effect[0])
+    maps = fit_ridge_maps(data.questions.vectors, data.outcomes.effect, data.means.effect[0])
     chosen = data.choose(
-        range(len(PENALTIES)), lambda i: lambda questions: inside(maps[i].apply(questions.vectors))
+        range(len(PENALTIES)),
+        lambda i: lambda questions: keep_inside(maps[i].apply(questions.vectors)),
     )
     return maps[chosen], PENALTIES[chosen]
 
 
-def held_examples(data: LearningData) -> Examples | None:
+def take_held_examples(data: LearningData) -> Examples | None:
     """Embeddings and effects of the validation rows, None without any outcome among them."""
     if (
         data.validation is None
@@ -260,7 +265,7 @@ def held_examples(data: LearningData) -> Examples | None:
     return Examples(data.held_questions.vectors, data.validation.outcomes.effect)
 
 
-def inside(effect: FloatArray) -> FloatArray:
+def keep_inside(effect: FloatArray) -> FloatArray:
     """The effects, any shape, kept inside (0, 1)."""
     return np.clip(effect, EFFECT_MARGIN, 1 - EFFECT_MARGIN)
 

@@ -13,17 +13,17 @@ from torch import Tensor
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.methods.factorization import (
-    centred,
+    add_constant,
+    draw_gaussian,
     fill_unseen,
-    gaussian,
-    held_tensors,
-    numbers,
-    paced,
-    seen_models,
-    tensors,
-    with_constant,
+    find_seen_models,
+    pace_descent,
+    subtract_query_mean,
+    to_held_tensors,
+    to_numbers,
+    to_tensors,
 )
-from graphrouter.bench.baselines.tools.clusters import nearest_centre
+from graphrouter.bench.baselines.tools.clusters import find_nearest_centre
 from graphrouter.bench.baselines.tools.gradient import Descent, minimise
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve
 from graphrouter.types import FloatArray
@@ -91,20 +91,20 @@ class RouterDC(TextBaseline):
         """The router that the training rows make, with the balance of the lowest validation log
         loss.
         """
-        train = cache(lambda balance: cls._trained(data, balance))
+        train = cache(lambda balance: cls._train(data, balance))
         return train(data.choose(CANDIDATES, lambda balance: train(balance).effect))
 
     @classmethod
-    def _trained(cls, data: LearningData, balance: Balance) -> Self:
+    def _train(cls, data: LearningData, balance: Balance) -> Self:
         generator = torch.Generator().manual_seed(data.seed)
         inputs = data.questions.vectors.shape[1] + 1
-        projection = gaussian((inputs, DIMENSION), inputs**-0.5, generator)
-        models = gaussian((len(data.pool), DIMENSION), 1.0, generator)
-        vectors, effect = tensors(data.questions, data.outcomes.effect)
-        held_vectors, held_effect = held_tensors(data)
-        held = contrasts(held_effect, generator)
+        projection = draw_gaussian((inputs, DIMENSION), inputs**-0.5, generator)
+        models = draw_gaussian((len(data.pool), DIMENSION), 1.0, generator)
+        vectors, effect = to_tensors(data.questions, data.outcomes.effect)
+        held_vectors, held_effect = to_held_tensors(data)
+        held = draw_contrasts(held_effect, generator)
         cluster = torch.from_numpy(
-            nearest_centre(data.questions.vectors, data.centres(NUM_CLUSTERS))
+            find_nearest_centre(data.questions.vectors, data.centres(NUM_CLUSTERS))
         )
 
         def to_models(query: Tensor, chosen: Contrasts) -> Tensor:
@@ -113,7 +113,7 @@ class RouterDC(TextBaseline):
         def loss(rows: Tensor) -> Tensor:
             query = _unit(vectors[rows] @ projection)
             return to_models(
-                query, contrasts(effect[rows])
+                query, draw_contrasts(effect[rows])
             ) + balance.sample_weight * sample_sample_loss(query, cluster[rows])
 
         minimise(
@@ -124,25 +124,25 @@ class RouterDC(TextBaseline):
             held_loss=(lambda: to_models(_unit(held_vectors @ projection), held))
             if bool(held.against.any())
             else None,
-            settings=paced(SETTINGS, len(vectors)),
+            settings=pace_descent(SETTINGS, len(vectors)),
         )
-        known = fill_unseen(numbers(_unit(models)), seen_models(data))
+        known = fill_unseen(to_numbers(_unit(models)), find_seen_models(data))
         shared = (data.pool, data.cost_scale, data.encoder, data.amounts)
-        router = cls(*shared, numbers(projection), known, EffectCurve(0.0, 0.0))
+        router = cls(*shared, to_numbers(projection), known, EffectCurve(0.0, 0.0))
         return replace(router, curve=EffectCurve.fit(*data.judged(router.score)))
 
     def score(self, questions: Questions) -> FloatArray:
         """Cosine to each model beyond the query's mean, (num_queries, num_models)."""
-        query = with_constant(questions.vectors) @ self.projection
+        query = add_constant(questions.vectors) @ self.projection
         query = query / np.maximum(np.linalg.norm(query, axis=1, keepdims=True), 1e-12)
-        return centred(query @ self.model_vectors.T)
+        return subtract_query_mean(query @ self.model_vectors.T)
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         return self.curve.apply(self.score(questions))
 
 
-def contrasts(effect: Tensor, generator: torch.Generator | None = None) -> Contrasts:
+def draw_contrasts(effect: Tensor, generator: torch.Generator | None = None) -> Contrasts:
     """The best and the worst models of each query, equal ones in random order.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions
-from graphrouter.bench.baselines.tools.vectors import largest, similarities
+from graphrouter.bench.baselines.tools.vectors import find_largest, measure_similarities
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.types import FloatArray
 
@@ -44,7 +44,7 @@ class Smoothie(TextBaseline):
     vectors: FloatArray
     """(num_train, dimension) unit vectors of the training prompts."""
     errors: FloatArray
-    """(num_train, num_models) error of each answer, see `answer_errors`; NaN = it cannot be
+    """(num_train, num_models) error of each answer, see `estimate_answer_errors`; NaN = it cannot be
     told."""
     answer_dimension: int
     """Length of the answers' embeddings."""
@@ -60,7 +60,7 @@ class Smoothie(TextBaseline):
             raise NotApplicableError(
                 "smoothie needs the texts of answers; add a column answer to the outcomes."
             )
-        errors = answer_errors(data.answers)
+        errors = estimate_answer_errors(data.answers)
         if not np.isfinite(errors).any():
             raise NotApplicableError(
                 "smoothie needs queries with recorded answers of at least three models; found none."
@@ -95,15 +95,15 @@ class Smoothie(TextBaseline):
         k = min(NUM_NEIGHBOURS, len(self.vectors))
         overall = _mean_known(self.errors, axis=0)
         local = [
-            _mean_known(self.errors[np.stack([largest(row, k) for row in similarity])], axis=1)
-            for similarity in similarities(questions.vectors, self.vectors)
+            _mean_known(self.errors[np.stack([find_largest(row, k) for row in similarity])], axis=1)
+            for similarity in measure_similarities(questions.vectors, self.vectors)
         ]
         error = np.where(np.isfinite(np.vstack(local)), np.vstack(local), overall)
         floor = _LEAST_SHARE * max(float(np.nanmedian(overall)), 1e-12)
         return np.asarray(self.answer_dimension / (2 * np.maximum(error, floor)))
 
 
-def answer_errors(answers: FloatArray) -> FloatArray:
+def estimate_answer_errors(answers: FloatArray) -> FloatArray:
     """Estimated squared distance of each answer from the best one, (num_queries, num_models).
 
     May be below 0 by noise.

@@ -13,10 +13,15 @@ import numpy as np
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.methods.categories import Categories
-from graphrouter.bench.baselines.tools.newcomers import NewModels
-from graphrouter.bench.baselines.tools.placement import MARGIN, beyond, moved, offsets
+from graphrouter.bench.baselines.tools.new_models import NewModels
+from graphrouter.bench.baselines.tools.placement import (
+    MARGIN,
+    apply_offset,
+    fit_offsets,
+    subtract_offset,
+)
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve
-from graphrouter.bench.baselines.tools.shrinkage import shrunk_mean
+from graphrouter.bench.baselines.tools.shrinkage import shrink_mean
 from graphrouter.types import FloatArray
 
 NUM_KEYWORDS = (10, 5, 20)
@@ -39,7 +44,7 @@ class Keywords(NamedTuple):
     @classmethod
     def fit(cls, prompts: Sequence[str]) -> Self:
         """The words that stand in some of the prompts but not in most."""
-        seen = Counter(word for prompt in prompts for word in set(_words(prompt)))
+        seen = Counter(word for prompt in prompts for word in set(_find_words(prompt)))
         most = max(MIN_QUERIES, int(MAX_SHARE * len(prompts)))
         usable = [(word, count) for word, count in seen.items() if MIN_QUERIES <= count <= most]
         kept = sorted(sorted(usable, key=lambda item: (-item[1], item[0]))[:MAX_WORDS])
@@ -53,7 +58,7 @@ class Keywords(NamedTuple):
         position = {word: i for i, word in enumerate(self.words)}
         found = []
         for prompt in prompts:
-            counts = Counter(position[word] for word in _words(prompt) if word in position)
+            counts = Counter(position[word] for word in _find_words(prompt) if word in position)
             weight = {i: (1.0 + np.log(count)) * self.rarity[i] for i, count in counts.items()}
             found.append(sorted(weight, key=lambda i: (-weight[i], i))[:num_keywords])
         return found
@@ -114,7 +119,7 @@ class TagRouter(TextBaseline):
         marks = _tag_marks(categories, keywords, data.questions, num_keywords)
         total = marks.T @ np.nan_to_num(data.outcomes.effect)
         count = marks.T @ np.isfinite(data.outcomes.effect).astype(np.float64)
-        scores = shrunk_mean(total, count, data.means.effect[0])
+        scores = shrink_mean(total, count, data.means.effect[0])
         judged = data.judged(
             lambda q: _mean_score(_tag_marks(categories, keywords, q, num_keywords), scores)
         )
@@ -137,22 +142,22 @@ class TagRouter(TextBaseline):
         """
         questions = Questions.of(new.queries, self.encoder)
         expected, profile = self.pool_effect(questions), self.scores.mean(axis=1)
-        offset = offsets(expected, new.effect)
-        scores = moved(profile, offset)
+        offset = fit_offsets(expected, new.effect)
+        scores = apply_offset(profile, offset)
         if len(questions):
             marks = _tag_marks(self.categories, self.keywords, questions, self.num_keywords)
-            left = beyond(expected, offset, new.effect)
+            left = subtract_offset(expected, offset, new.effect)
             count = marks.T @ np.isfinite(left).astype(np.float64)
-            scores = scores + shrunk_mean(
+            scores = scores + shrink_mean(
                 marks.T @ np.nan_to_num(left), count, np.zeros(new.num_new)
             )
         return replace(
-            self._joined(new, questions),
+            self._join_pool(new, questions),
             scores=np.hstack([self.scores, np.clip(scores, MARGIN, 1 - MARGIN)]),
         )
 
 
-def _words(prompt: str) -> list[str]:
+def _find_words(prompt: str) -> list[str]:
     return _WORD.findall(prompt.lower())
 
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions
-from graphrouter.bench.baselines.methods.perceptron import log_odds
+from graphrouter.bench.baselines.methods.perceptron import take_log_odds
 from graphrouter.bench.baselines.tools.amounts import Amounts
-from graphrouter.bench.baselines.tools.newcomers import NewModels
-from graphrouter.bench.baselines.tools.placement import shrunk_to_pool
+from graphrouter.bench.baselines.tools.new_models import NewModels
+from graphrouter.bench.baselines.tools.placement import shrink_to_pool
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.extras import require_extra
@@ -82,11 +82,14 @@ class BoostedTrees(TextBaseline):
         """The router that the training rows make, each model's number of trees chosen on its
         validation rows.
         """
-        start = log_odds(data.means.effect[0])
-        features = _features(data.questions, data.amounts)
+        start = take_log_odds(data.means.effect[0])
+        features = _make_features(data.questions, data.amounts)
         held = None
         if data.validation is not None and data.held_questions is not None:
-            held = _features(data.held_questions, data.amounts), data.validation.outcomes.effect
+            held = (
+                _make_features(data.held_questions, data.amounts),
+                data.validation.outcomes.effect,
+            )
         trees = []
         for model, effect in enumerate(data.outcomes.effect.T):
             model_held = None if held is None else (held[0], held[1][:, model])
@@ -104,7 +107,7 @@ class BoostedTrees(TextBaseline):
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
-        features = _features(questions, self.amounts)
+        features = _make_features(questions, self.amounts)
         logit = np.tile(self.start, (len(questions), 1))
         for model, booster in self._boosters.items():
             logit[:, model] += np.asarray(booster.predict(features, raw_score=True, num_threads=1))
@@ -119,8 +122,8 @@ class BoostedTrees(TextBaseline):
         bear.
         """
         questions = Questions.of(new.queries, self.encoder)
-        start = log_odds(shrunk_to_pool(new.effect, float(sigmoid(self.start).mean())))
-        features = _features(questions, self.amounts)
+        start = take_log_odds(shrink_to_pool(new.effect, float(sigmoid(self.start).mean())))
+        features = _make_features(questions, self.amounts)
         sizes = [booster.num_trees() for booster in self._boosters.values()] or [DEFAULT_ROUNDS]
         rounds = (
             np.clip(new.counts // OUTCOMES_A_TREE, 1, max(1, np.median(sizes))).astype(int).tolist()
@@ -130,7 +133,7 @@ class BoostedTrees(TextBaseline):
             _grow(features, effect, level, held=None, seed=0, rounds=most)
             for effect, level, most in columns
         ]
-        joined = self._joined(new, questions)
+        joined = self._join_pool(new, questions)
         return replace(
             joined, start=np.concatenate([self.start, start]), trees=(*self.trees, *trees)
         )
@@ -142,7 +145,7 @@ class BoostedTrees(TextBaseline):
         return {model: make(model_str=text) for model, text in enumerate(self.trees) if text}
 
 
-def _features(questions: Questions, amounts: Amounts) -> FloatArray:
+def _make_features(questions: Questions, amounts: Amounts) -> FloatArray:
     """(num_queries, 1 + num_directions): log length, principal coordinates as the cost predictor has them.
 
     Rounded far above the error of a matrix product, so that no tree sends a prompt to another leaf

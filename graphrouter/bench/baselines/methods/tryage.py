@@ -14,10 +14,10 @@ from graphrouter.bench.baselines.methods.perceptron import (
     Examples,
     Perceptron,
     fit_perceptron,
-    log_odds,
-    squared_error,
+    measure_squared_error,
+    take_log_odds,
 )
-from graphrouter.bench.baselines.methods.regressors import held_examples
+from graphrouter.bench.baselines.methods.regressors import take_held_examples
 from graphrouter.bench.baselines.tools.gradient import Descent
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
 from graphrouter.types import FloatArray
@@ -60,10 +60,10 @@ class Tryage(TextBaseline):
         """The router that the training rows make, from the epoch of the lowest squared error on the
         validation rows.
         """
-        held = held_examples(data)
+        held = take_held_examples(data)
         losses, _ = fit_perceptron(
             Examples(data.questions.vectors, 1 - data.outcomes.effect),
-            log_odds(1 - data.means.effect[0]),
+            take_log_odds(1 - data.means.effect[0]),
             hidden=HIDDEN,
             held=None if held is None else Examples(held.inputs, 1 - held.targets),
             seed=data.seed,
@@ -81,4 +81,4 @@ def _squared_error(log_odds_of_loss: Tensor, loss: Tensor) -> Tensor:
     """What the network is trained to make small, as in the original: mean squared error of the
     predicted losses.
     """
-    return squared_error(torch.sigmoid(log_odds_of_loss), loss)
+    return measure_squared_error(torch.sigmoid(log_odds_of_loss), loss)

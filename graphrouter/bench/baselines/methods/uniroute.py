@@ -13,8 +13,12 @@ import numpy as np
 
 from graphrouter.bench.baselines.baseline import EFFECT_MARGIN, TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions
-from graphrouter.bench.baselines.tools.clusters import closeness, group_means, nearest_centre
-from graphrouter.bench.baselines.tools.newcomers import NewModels
+from graphrouter.bench.baselines.tools.clusters import (
+    average_by_group,
+    find_nearest_centre,
+    measure_closeness,
+)
+from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.bench.baselines.tools.placement import place_in_cells
 from graphrouter.types import FloatArray
 
@@ -77,20 +81,20 @@ class UniRouteKMeans(TextBaseline):
             data.encoder,
             data.amounts,
             centres,
-            cluster_errors(data, centres),
+            measure_cluster_errors(data, centres),
         )
 
     def effect(self, questions: Questions) -> FloatArray:
         """Expected effect: one minus the error in the nearest cluster, (num_queries,
         num_models).
         """
-        return 1.0 - self.errors[nearest_centre(questions.vectors, self.centres)]
+        return 1.0 - self.errors[find_nearest_centre(questions.vectors, self.centres)]
 
     def _extend(self, new: NewModels) -> Self:
-        """The newcomer's errors a cluster; see `new_errors`."""
+        """The newcomer's errors a cluster; see `place_errors`."""
         questions = Questions.of(new.queries, self.encoder)
-        errors = new_errors(self.errors, self.centres, questions, new)
-        return replace(self._joined(new, questions), errors=np.hstack([self.errors, errors]))
+        errors = place_errors(self.errors, self.centres, questions, new)
+        return replace(self._join_pool(new, questions), errors=np.hstack([self.errors, errors]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +144,7 @@ class UniRouteLearnedMap(TextBaseline):
     @classmethod
     def _of(cls, data: LearningData, num_clusters: int) -> Self:
         centres = data.centres(num_clusters)
-        errors = cluster_errors(data, centres)
+        errors = measure_cluster_errors(data, centres)
         return cls(
             data.pool,
             data.cost_scale,
@@ -160,27 +164,27 @@ class UniRouteLearnedMap(TextBaseline):
         return np.asarray(share / share.sum(axis=1, keepdims=True) @ (1.0 - self.errors))
 
     def _extend(self, new: NewModels) -> Self:
-        """The newcomer's errors a k-means cluster, see `new_errors`.
+        """The newcomer's errors a k-means cluster, see `place_errors`.
 
         The map stays as it was learned.
         """
         questions = Questions.of(new.queries, self.encoder)
-        errors = new_errors(self.errors, self.centres, questions, new)
-        return replace(self._joined(new, questions), errors=np.hstack([self.errors, errors]))
+        errors = place_errors(self.errors, self.centres, questions, new)
+        return replace(self._join_pool(new, questions), errors=np.hstack([self.errors, errors]))
 
 
-def cluster_errors(data: LearningData, centres: FloatArray) -> FloatArray:
+def measure_cluster_errors(data: LearningData, centres: FloatArray) -> FloatArray:
     """Mean of 1 - effect of each (cluster, model) in training, shrunk to the model's mean:
     (num_clusters, num_models).
     """
-    cluster = nearest_centre(data.questions.vectors, centres)
-    means = group_means(
+    cluster = find_nearest_centre(data.questions.vectors, centres)
+    means = average_by_group(
         data.outcomes.effect, cluster, data.means.effect[0], num_groups=len(centres)
     )
     return np.asarray(1.0 - np.clip(means, EFFECT_MARGIN, 1 - EFFECT_MARGIN))
 
 
-def new_errors(
+def place_errors(
     errors: FloatArray, centres: FloatArray, questions: Questions, new: NewModels
 ) -> FloatArray:
     """Mean of 1 - effect of each new model in each cluster, shrunk to the pool's mean there, moved by the model's offset.
@@ -195,7 +199,9 @@ def new_errors(
         (num_clusters, num_new), inside (0, 1).
     """
     profile = 1.0 - errors.mean(axis=1)
-    return 1.0 - place_in_cells(profile, nearest_centre(questions.vectors, centres), new.effect)
+    return 1.0 - place_in_cells(
+        profile, find_nearest_centre(questions.vectors, centres), new.effect
+    )
 
 
 def _learn_map(
@@ -208,7 +214,7 @@ def _learn_map(
 
     weights = torch.tensor(START_SHARPNESS * centres.T, dtype=torch.float32, requires_grad=True)
     # The closeness of the zero vector to each centre: what does not depend on the prompt.
-    start = START_SHARPNESS * closeness(np.zeros((1, centres.shape[1])), centres)[0]
+    start = START_SHARPNESS * measure_closeness(np.zeros((1, centres.shape[1])), centres)[0]
     intercepts = torch.tensor(start, dtype=torch.float32, requires_grad=True)
     solved = torch.tensor(1.0 - errors, dtype=torch.float32)
 

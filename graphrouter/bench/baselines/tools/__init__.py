@@ -3,6 +3,10 @@
 Means, clusters, amounts, rising curves, and places for models that come later.
 """
 
-from graphrouter.bench.baselines.tools.clusters import find_centres, group_means, nearest_centre
+from graphrouter.bench.baselines.tools.clusters import (
+    average_by_group,
+    find_centres,
+    find_nearest_centre,
+)
 
-__all__ = ["find_centres", "group_means", "nearest_centre"]
+__all__ = ["average_by_group", "find_centres", "find_nearest_centre"]

@@ -17,11 +17,11 @@ from graphrouter.bench.baselines.tools.levels import (
     AMOUNTS,
     FLOORS,
     LEVEL_OUTCOMES,
-    geometric_mean,
-    promised_cost,
-    stacked,
+    price_by_list,
+    stack_amounts,
+    take_geometric_mean,
 )
-from graphrouter.bench.baselines.tools.newcomers import NewModels
+from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.types import FloatArray, ObservedOutcomes
 
 NUM_DIRECTIONS = 32
@@ -89,7 +89,7 @@ class Amounts:
         directions = np.ascontiguousarray(
             axes[:rank].T * scale
         )  # as it comes back from a file: products round alike
-        features = _features(vectors, prompts, centre, directions)
+        features = _make_features(vectors, prompts, centre, directions)
         length = float(features[:, 1].mean())
         fits = [
             cls(centre, directions, *_solve(features, outcomes, penalty), length)
@@ -104,7 +104,7 @@ class Amounts:
 
         NaN for what was never observed.
         """
-        features = _features(vectors, prompts, self.centre, self.directions)
+        features = _make_features(vectors, prompts, self.centre, self.directions)
         return [self._amount(features, i) for i in range(len(AMOUNTS))]
 
     def extended(self, vectors: FloatArray, prompts: Sequence[str], new: NewModels) -> Self:
@@ -119,18 +119,18 @@ class Amounts:
             prompts: The prompts.
             new: The new models.
         """
-        features = _features(vectors, prompts, self.centre, self.directions)
-        observed = stacked(new.outcomes)
-        typical = self._typical
+        features = _make_features(vectors, prompts, self.centre, self.directions)
+        observed = stack_amounts(new.outcomes)
+        typical = self._describe_typical
         levels = self.levels
-        promised = np.repeat(geometric_mean(levels, axis=1)[:, None], new.num_new, axis=1)
+        promised = np.repeat(take_geometric_mean(levels, axis=1)[:, None], new.num_new, axis=1)
         start = [_mean_coefficients(weights) for weights in self.weights]
         fits = [
             _regress(features, typical, *each)
             for each in zip(observed, start, promised, strict=True)
         ]
         # The promise of the cost follows from the tokens.
-        priced = promised_cost(levels, np.stack([fit.level for fit in fits]), new)
+        priced = price_by_list(levels, np.stack([fit.level for fit in fits]), new)
         fits[0] = _regress(features, typical, observed[0], start[0], priced)
         return replace(
             self,
@@ -142,10 +142,12 @@ class Amounts:
     @property
     def levels(self) -> FloatArray:
         """(4, num_models) expected amounts of a typical prompt; NaN for what was never observed."""
-        return np.asarray(np.exp(np.einsum("f,afm->am", self._typical, self.weights)) * self.factor)
+        return np.asarray(
+            np.exp(np.einsum("f,afm->am", self._describe_typical, self.weights)) * self.factor
+        )
 
     @property
-    def _typical(self) -> FloatArray:
+    def _describe_typical(self) -> FloatArray:
         return np.array([1.0, self.log_length, *np.zeros(self.directions.shape[1])])
 
     def _new_bounds(self, levels: FloatArray, fits: list[_Fit], observed: FloatArray) -> FloatArray:
@@ -199,7 +201,7 @@ class _Fit(NamedTuple):
     """(num_new,) expected amount of a typical prompt; NaN = nothing is known of it."""
 
 
-def _features(
+def _make_features(
     vectors: FloatArray, prompts: Sequence[str], centre: FloatArray, directions: FloatArray
 ) -> FloatArray:
     """(num_queries, 2 + num_directions): one, log length, principal coordinates."""

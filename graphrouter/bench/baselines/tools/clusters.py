@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphrouter.bench.baselines.tools.shrinkage import PRIOR_OUTCOMES, shrunk_mean, task_totals
-from graphrouter.bench.baselines.tools.vectors import similarities
+from graphrouter.bench.baselines.tools.shrinkage import PRIOR_OUTCOMES, shrink_mean, sum_by_task
+from graphrouter.bench.baselines.tools.vectors import measure_similarities
 from graphrouter.extras import require_extra
 from graphrouter.types import FloatArray, IntArray
 
@@ -31,23 +31,23 @@ def find_centres(vectors: FloatArray, num_clusters: int, *, seed: int) -> FloatA
     return np.asarray(fitted.cluster_centers_, dtype=np.float64)
 
 
-def closeness(vectors: FloatArray, centres: FloatArray) -> FloatArray:
+def measure_closeness(vectors: FloatArray, centres: FloatArray) -> FloatArray:
     """Minus half the squared distance of each query to each centre, plus a constant of the query:
     (num_queries, num_centres).
     """
     if len(vectors) == 0:
         return np.empty((0, len(centres)))
     return np.asarray(
-        np.vstack(list(similarities(vectors, centres))) - 0.5 * np.sum(centres**2, axis=1)
+        np.vstack(list(measure_similarities(vectors, centres))) - 0.5 * np.sum(centres**2, axis=1)
     )
 
 
-def nearest_centre(vectors: FloatArray, centres: FloatArray) -> IntArray:
+def find_nearest_centre(vectors: FloatArray, centres: FloatArray) -> IntArray:
     """Number of the nearest centre, (num_queries,); the earlier of equals."""
-    return np.asarray(np.argmax(closeness(vectors, centres), axis=1), dtype=np.int64)
+    return np.asarray(np.argmax(measure_closeness(vectors, centres), axis=1), dtype=np.int64)
 
 
-def group_means(
+def average_by_group(
     values: FloatArray,
     group: IntArray,
     prior: FloatArray,
@@ -64,5 +64,5 @@ def group_means(
         num_groups: Number of groups.
         prior_outcomes: How many outcomes the prior counts for.
     """
-    total, count = task_totals(values, group, num_tasks=num_groups)
-    return shrunk_mean(total, count, prior, prior_outcomes=prior_outcomes)
+    total, count = sum_by_task(values, group, num_tasks=num_groups)
+    return shrink_mean(total, count, prior, prior_outcomes=prior_outcomes)

@@ -15,7 +15,7 @@ from graphrouter.types import FloatArray
 _Words = NDArray[np.uint64]
 
 
-def pair_draws(
+def draw_for_pairs(
     prompts: Sequence[str], models: Sequence[str], *, seed: int, purpose: str
 ) -> FloatArray:
     """Uniform draws inside (0, 1), (num_prompts, num_models).
@@ -28,15 +28,15 @@ def pair_draws(
         >>> bool((draws[1:] == pair_draws(["b"], ["nano", "grand"], seed=0, purpose="example")).all())
         True
     """
-    of_prompt = _words(prompts)[:, None]
-    of_model = _words([f"{seed}/{purpose}/{model}" for model in models])[None, :]
+    of_prompt = _find_words(prompts)[:, None]
+    of_model = _find_words([f"{seed}/{purpose}/{model}" for model in models])[None, :]
     # 53 bits are what a double holds; the half keeps the draws off 0 and 1.
     return np.asarray(
         ((_scatter(of_prompt ^ of_model) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
     )
 
 
-def _words(texts: Sequence[str]) -> _Words:
+def _find_words(texts: Sequence[str]) -> _Words:
     """A word of 64 bits for each text; equal texts get the same."""
     digests = (
         blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
-from graphrouter.bench.baselines.tools.newcomers import NewModels, beside
-from graphrouter.bench.baselines.tools.shrinkage import shrunk_mean, task_totals
+from graphrouter.bench.baselines.tools.new_models import NewModels, join_columns
+from graphrouter.bench.baselines.tools.shrinkage import shrink_mean, sum_by_task
 from graphrouter.types import QUANTITIES, FloatArray, IntArray, QuantityArrays
 
 AMOUNTS = QUANTITIES[1:]
@@ -25,12 +25,12 @@ FLOORS = {"cost_usd": 1e-9, "input_tokens": 1.0, "output_tokens": 1.0, "latency_
 """Smaller amounts count as this much: a free call has no logarithm."""
 
 
-def stacked(amounts: QuantityArrays) -> FloatArray:
+def stack_amounts(amounts: QuantityArrays) -> FloatArray:
     """The amounts, (4, num_rows, num_models), each at least its floor; NaN = not known."""
     return np.stack([np.maximum(getattr(amounts, name), FLOORS[name]) for name in AMOUNTS])
 
 
-def geometric_mean(values: FloatArray, *, axis: int) -> FloatArray:
+def take_geometric_mean(values: FloatArray, *, axis: int) -> FloatArray:
     """Geometric mean along an axis over what is not NaN; NaN without any."""
     known = np.isfinite(values)
     total = np.log(np.where(known, values, 1.0)).sum(axis=axis)
@@ -50,15 +50,15 @@ def place_levels(levels: FloatArray, relative: FloatArray, new: NewModels) -> Fl
         new: The new models.
     """
     total, count = np.nansum(relative, axis=1), np.isfinite(relative).sum(axis=1).astype(np.float64)
-    promised = np.repeat(geometric_mean(levels, axis=1)[:, None], new.num_new, axis=1)
-    placed = _placed(total, count, promised)
-    promised[0] = promised_cost(
+    promised = np.repeat(take_geometric_mean(levels, axis=1)[:, None], new.num_new, axis=1)
+    placed = _place(total, count, promised)
+    promised[0] = price_by_list(
         levels, placed, new
     )  # it follows from the tokens, so those come first
-    return _placed(total, count, promised)
+    return _place(total, count, promised)
 
 
-def _placed(total: FloatArray, count: FloatArray, promised: FloatArray) -> FloatArray:
+def _place(total: FloatArray, count: FloatArray, promised: FloatArray) -> FloatArray:
     """Shrunk means, same shape.
 
     Plain ones where nothing is promised, NaN where nothing was observed either.
@@ -67,11 +67,11 @@ def _placed(total: FloatArray, count: FloatArray, promised: FloatArray) -> Float
     return np.where(
         np.isnan(promised),
         plain,
-        shrunk_mean(total, count, promised, prior_outcomes=LEVEL_OUTCOMES),
+        shrink_mean(total, count, promised, prior_outcomes=LEVEL_OUTCOMES),
     )
 
 
-def promised_cost(levels: FloatArray, new_levels: FloatArray, new: NewModels) -> FloatArray:
+def price_by_list(levels: FloatArray, new_levels: FloatArray, new: NewModels) -> FloatArray:
     """Cost of a typical query by list price alone, (num_new,) in US dollars.
 
     NaN where prices or the pool's costs are not known.
@@ -101,7 +101,7 @@ def promised_cost(levels: FloatArray, new_levels: FloatArray, new: NewModels) ->
     return np.where(np.isnan(promised), np.nan, np.maximum(promised, FLOORS["cost_usd"]))
 
 
-def amounts_in_cells(table: MeanTable, cell: IntArray, new: NewModels) -> FloatArray:
+def place_amounts_in_cells(table: MeanTable, cell: IntArray, new: NewModels) -> FloatArray:
     """Expected amounts of the new models in each cell (task, cluster), (4, num_cells, num_new).
 
     The pool's profile over the cells, scaled to the model's level, is what the means in the cells
@@ -112,23 +112,23 @@ def amounts_in_cells(table: MeanTable, cell: IntArray, new: NewModels) -> FloatA
         cell: (num_queries,) cell of each of the new models' queries.
         new: The new models.
     """
-    amounts = stacked(table)
-    levels = geometric_mean(amounts, axis=1)
-    profile = geometric_mean(amounts / levels[:, None, :], axis=2)
+    amounts = stack_amounts(table)
+    levels = take_geometric_mean(amounts, axis=1)
+    profile = take_geometric_mean(amounts / levels[:, None, :], axis=2)
     profile = np.where(np.isnan(profile), 1.0, profile)
-    relative = stacked(new.outcomes) / profile[:, cell, None]
+    relative = stack_amounts(new.outcomes) / profile[:, cell, None]
     placed = place_levels(levels, relative, new)
     cells = []
     for row, level, shape in zip(relative, placed, profile, strict=True):
-        total, count = task_totals(row, cell, num_tasks=len(shape))
-        cells.append(shape[:, None] * shrunk_mean(total, count, level))
+        total, count = sum_by_task(row, cell, num_tasks=len(shape))
+        cells.append(shape[:, None] * shrink_mean(total, count, level))
     return np.stack(cells)
 
 
-def with_new_columns(
+def add_model_columns(
     table: MeanTable, effect: FloatArray, amounts: FloatArray, new: NewModels
 ) -> MeanTable:
     """The table with columns of new models: `effect` (num_rows, num_new) and `amounts` (4,
     num_rows, num_new).
     """
-    return beside(table, MeanTable(new.outcomes.models, effect, *amounts))
+    return join_columns(table, MeanTable(new.outcomes.models, effect, *amounts))

@@ -14,7 +14,7 @@ import numpy as np
 
 from graphrouter.bench.baselines.tools.rasch_fit import ABILITY_SD
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
-from graphrouter.bench.baselines.tools.shrinkage import PRIOR_OUTCOMES, shrunk_mean, task_totals
+from graphrouter.bench.baselines.tools.shrinkage import PRIOR_OUTCOMES, shrink_mean, sum_by_task
 from graphrouter.types import FloatArray, IntArray
 
 MARGIN = 1e-4
@@ -23,13 +23,13 @@ _MAX_ROUNDS = 50
 _MAX_STEP = 2.0
 
 
-def log_odds_inside(effect: FloatArray) -> FloatArray:
+def take_log_odds_inside(effect: FloatArray) -> FloatArray:
     """log(p / (1 - p)) of effects that are first kept off 0 and 1, any shape."""
     inside = np.clip(effect, MARGIN, 1 - MARGIN)
     return np.asarray(np.log(inside) - np.log1p(-inside))
 
 
-def most_probable(
+def fit_most_probable(
     features: FloatArray,
     start: FloatArray,
     effect: FloatArray,
@@ -69,7 +69,7 @@ def most_probable(
     return theta
 
 
-def offsets(expected: FloatArray, effect: FloatArray) -> FloatArray:
+def fit_offsets(expected: FloatArray, effect: FloatArray) -> FloatArray:
     """How much better each new model is than the pool, (num_new,) in logits; 0 without outcomes.
 
     Args:
@@ -78,19 +78,19 @@ def offsets(expected: FloatArray, effect: FloatArray) -> FloatArray:
     """
     prior = np.full((1, 1), ABILITY_SD**-2)
     ones = np.ones((len(effect), 1))
-    return most_probable(
-        ones, log_odds_inside(expected), effect, mean=np.zeros(1), precision=prior
+    return fit_most_probable(
+        ones, take_log_odds_inside(expected), effect, mean=np.zeros(1), precision=prior
     )[:, 0]
 
 
-def moved(expected: FloatArray, offset: FloatArray) -> FloatArray:
+def apply_offset(expected: FloatArray, offset: FloatArray) -> FloatArray:
     """What the pool achieves, (num_queries,), moved by each model's offset (num_new,):
     (num_queries, num_new).
     """
-    return sigmoid(log_odds_inside(expected)[:, None] + offset)
+    return sigmoid(take_log_odds_inside(expected)[:, None] + offset)
 
 
-def beyond(expected: FloatArray, offset: FloatArray, effect: FloatArray) -> FloatArray:
+def subtract_offset(expected: FloatArray, offset: FloatArray, effect: FloatArray) -> FloatArray:
     """What the offset leaves of each outcome, (num_queries, num_new), NaN = not observed.
 
     Its mean is 0 for each model.
@@ -98,7 +98,7 @@ def beyond(expected: FloatArray, offset: FloatArray, effect: FloatArray) -> Floa
     The offset stops short of the outcomes' level, by the pull of its prior. The rest of the level
     is no matter of any one cluster, so it is taken off: counted again it would undo the prior.
     """
-    left = effect - moved(expected, offset)
+    left = effect - apply_offset(expected, offset)
     count = np.isfinite(left).sum(axis=0)
     return np.asarray(left - np.nansum(left, axis=0) / np.maximum(count, 1))
 
@@ -111,13 +111,15 @@ def place_in_cells(profile: FloatArray, cell: IntArray, effect: FloatArray) -> F
         cell: (num_queries,) cell of each query.
         effect: (num_queries, num_new), NaN = not observed.
     """
-    offset = offsets(profile[cell], effect)
-    total, count = task_totals(beyond(profile[cell], offset, effect), cell, num_tasks=len(profile))
-    placed = moved(profile, offset) + shrunk_mean(total, count, np.zeros(effect.shape[1]))
+    offset = fit_offsets(profile[cell], effect)
+    total, count = sum_by_task(
+        subtract_offset(profile[cell], offset, effect), cell, num_tasks=len(profile)
+    )
+    placed = apply_offset(profile, offset) + shrink_mean(total, count, np.zeros(effect.shape[1]))
     return np.clip(placed, MARGIN, 1 - MARGIN)
 
 
-def shrunk_to_pool(effect: FloatArray, pool_mean: float) -> FloatArray:
+def shrink_to_pool(effect: FloatArray, pool_mean: float) -> FloatArray:
     """Mean effect of each new model, shrunk to the pool's as in fitting: (num_new,).
 
     Args:
@@ -125,6 +127,6 @@ def shrunk_to_pool(effect: FloatArray, pool_mean: float) -> FloatArray:
         pool_mean: Mean of the pool's model means, inside (0, 1).
     """
     count = np.isfinite(effect).sum(axis=0).astype(np.float64)
-    return shrunk_mean(
+    return shrink_mean(
         np.nansum(effect, axis=0), count, np.asarray(pool_mean), prior_outcomes=PRIOR_OUTCOMES
     )

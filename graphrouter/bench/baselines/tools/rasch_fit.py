@@ -33,7 +33,7 @@ class RaschFit:
     @property
     def probability(self) -> FloatArray:
         """(num_groups, num_models) expected effect, strictly inside (0, 1)."""
-        return _sigmoid(self.intercept + self.easiness[:, None] + self.ability[None, :])
+        return _apply_sigmoid(self.intercept + self.easiness[:, None] + self.ability[None, :])
 
 
 def fit_rasch(
@@ -92,7 +92,7 @@ def _derivatives(
     easinesses).
     """
     num_models = total.shape[1]
-    probability = _sigmoid(_logits(theta, num_models))
+    probability = _apply_sigmoid(_logits(theta, num_models))
     residual, weight = total - count * probability, count * probability * (1 - probability)
     gradient = (
         np.concatenate([[residual.sum()], residual.sum(axis=0), residual.sum(axis=1)])
@@ -109,5 +109,5 @@ def _derivatives(
     return gradient, hessian
 
 
-def _sigmoid(logits: FloatArray) -> FloatArray:
+def _apply_sigmoid(logits: FloatArray) -> FloatArray:
     return np.asarray(expit(logits), dtype=np.float64)

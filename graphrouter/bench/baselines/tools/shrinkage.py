@@ -12,7 +12,7 @@ PRIOR_OUTCOMES = 5.0
 task."""
 
 
-def shrunk_mean(
+def shrink_mean(
     total: FloatArray,
     count: FloatArray,
     prior: FloatArray,
@@ -30,7 +30,9 @@ def shrunk_mean(
     return np.asarray((total + prior_outcomes * prior) / (count + prior_outcomes), dtype=np.float64)
 
 
-def model_means(outcomes: ObservedOutcomes, *, prior_outcomes: float = PRIOR_OUTCOMES) -> MeanTable:
+def average_by_model(
+    outcomes: ObservedOutcomes, *, prior_outcomes: float = PRIOR_OUTCOMES
+) -> MeanTable:
     """Mean of every quantity for each model, one row.
 
     Effect is shrunk to the pool's mean and lies strictly inside (0, 1). The others are plain means:
@@ -40,17 +42,17 @@ def model_means(outcomes: ObservedOutcomes, *, prior_outcomes: float = PRIOR_OUT
     # One half of a success and one half of a failure keep a pool that always fails or always
     # succeeds off 0 and 1.
     pool_mean = (np.nansum(outcomes.effect) + 0.5) / (seen.sum() + 1.0)
-    effect = shrunk_mean(
+    effect = shrink_mean(
         np.nansum(outcomes.effect, axis=0),
         seen.sum(axis=0).astype(float),
         np.asarray(pool_mean),
         prior_outcomes=prior_outcomes,
     )
-    others = [_plain_mean(getattr(outcomes, name)) for name in QUANTITIES[1:]]
+    others = [_take_plain_mean(getattr(outcomes, name)) for name in QUANTITIES[1:]]
     return MeanTable(outcomes.models, *(row[None, :] for row in (effect, *others)))
 
 
-def task_means(
+def average_by_task(
     outcomes: ObservedOutcomes,
     task_index: IntArray,
     *,
@@ -68,18 +70,18 @@ def task_means(
     Returns:
         num_tasks + 1 rows; the last one holds the models' means, for queries of unknown task.
     """
-    means = model_means(outcomes, prior_outcomes=prior_outcomes)
+    means = average_by_model(outcomes, prior_outcomes=prior_outcomes)
     tables = []
     for name in QUANTITIES:
-        total, count = task_totals(getattr(outcomes, name), task_index, num_tasks=num_tasks)
+        total, count = sum_by_task(getattr(outcomes, name), task_index, num_tasks=num_tasks)
         prior = getattr(means, name)
         tables.append(
-            np.vstack([shrunk_mean(total, count, prior, prior_outcomes=prior_outcomes), prior])
+            np.vstack([shrink_mean(total, count, prior, prior_outcomes=prior_outcomes), prior])
         )
     return MeanTable(outcomes.models, *tables)
 
 
-def task_totals(
+def sum_by_task(
     values: FloatArray, task_index: IntArray, *, num_tasks: int
 ) -> tuple[FloatArray, FloatArray]:
     """Sum and number of the observed values of each (task, model), each (num_tasks, num_models).
@@ -97,7 +99,7 @@ def task_totals(
     return total, count
 
 
-def _plain_mean(values: FloatArray) -> FloatArray:
+def _take_plain_mean(values: FloatArray) -> FloatArray:
     count = np.isfinite(values).sum(axis=0)
     mean = np.full(values.shape[1], np.nan)
     np.divide(np.nansum(values, axis=0), count, out=mean, where=count > 0)

@@ -14,7 +14,7 @@ from graphrouter.types import FloatArray, IntArray
 CHUNK_QUERIES = 256
 
 
-def unit_vectors(embeddings: object) -> FloatArray:
+def scale_to_unit(embeddings: object) -> FloatArray:
     """The rows (num_texts, dimension) in double precision and of unit length.
 
     A row of zeros stays as it is.
@@ -24,7 +24,7 @@ def unit_vectors(embeddings: object) -> FloatArray:
     return np.asarray(vectors / np.maximum(norm, 1e-12))  # an empty prompt may have a zero vector
 
 
-def similarities(vectors: FloatArray, others: FloatArray) -> Iterator[FloatArray]:
+def measure_similarities(vectors: FloatArray, others: FloatArray) -> Iterator[FloatArray]:
     """Inner products (chunk, num_others) of one chunk of the rows of `vectors` after the other.
 
     A matrix product rounds differently for different numbers of rows. Rounding far above that error
@@ -34,7 +34,7 @@ def similarities(vectors: FloatArray, others: FloatArray) -> Iterator[FloatArray
         yield np.round(vectors[start : start + CHUNK_QUERIES] @ others.T, 10)
 
 
-def largest(row: FloatArray, k: int) -> IntArray:
+def find_largest(row: FloatArray, k: int) -> IntArray:
     """Positions of the k largest values of (num_values,), largest first, the earlier of equals
     first.
     """

@@ -7,7 +7,12 @@ import pandas as pd
 import pytest
 
 import graphrouter as gr
-from graphrouter.bench.baselines.learning import LearningData, Questions, number_tasks, positions_in
+from graphrouter.bench.baselines.learning import (
+    LearningData,
+    Questions,
+    find_positions,
+    number_tasks,
+)
 from graphrouter.config import SplitConfig
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.exceptions import DataError
@@ -122,7 +127,7 @@ def test_number_tasks() -> None:
     names, index = number_tasks(["b", None, "a", "b"])
     assert names == ("a", "b")
     assert index.tolist() == [1, -1, 0, 1]
-    assert positions_in(names, ["c", "a", None]).tolist() == [-1, 0, -1]
+    assert find_positions(names, ["c", "a", None]).tolist() == [-1, 0, -1]
 
 
 def test_log_loss_by_hand() -> None:

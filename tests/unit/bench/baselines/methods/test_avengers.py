@@ -18,8 +18,8 @@ from graphrouter.bench.baselines.methods.avengers import (
     SHARPNESS,
     Avengers,
     AvengersPro,
-    near_shares,
-    reciprocal_ranks,
+    rank_reciprocally,
+    share_among_near,
 )
 from graphrouter.encoders.hashing import HashingEncoder
 
@@ -67,17 +67,19 @@ def specialists() -> LearningData:
 
 def test_weights_of_the_near_clusters() -> None:
     query = np.array([[0.8, 0.6]])
-    np.testing.assert_array_equal(near_shares(query, CENTRES, 1), [[1.0, 0.0, 0.0]])
+    np.testing.assert_array_equal(share_among_near(query, CENTRES, 1), [[1.0, 0.0, 0.0]])
     closeness = np.array([0.8 - 0.5, 0.6 - 0.5])
     weight = np.exp(SHARPNESS * closeness)
-    np.testing.assert_allclose(near_shares(query, CENTRES, 2), [[*(weight / weight.sum()), 0.0]])
+    np.testing.assert_allclose(
+        share_among_near(query, CENTRES, 2), [[*(weight / weight.sum()), 0.0]]
+    )
 
 
 @given(st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_weights_sum_to_one_over_the_nearest(num_near: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     vectors, centres = rng.normal(size=(6, 3)), rng.normal(size=(5, 3))
-    shares = near_shares(vectors, centres, num_near)
+    shares = share_among_near(vectors, centres, num_near)
     np.testing.assert_allclose(shares.sum(axis=1), 1.0)
     assert ((shares > 0).sum(axis=1) <= num_near).all()
     nearest = np.argmin(((vectors[:, None] - centres) ** 2).sum(axis=2), axis=1)
@@ -86,7 +88,7 @@ def test_weights_sum_to_one_over_the_nearest(num_near: int, seed: int) -> None:
 
 def test_ranks_of_equals_follow_the_pool() -> None:
     np.testing.assert_allclose(
-        reciprocal_ranks(np.array([[0.5, 0.9, 0.5, 0.1]])), [[1 / 2, 1, 1 / 3, 1 / 4]]
+        rank_reciprocally(np.array([[0.5, 0.9, 0.5, 0.1]])), [[1 / 2, 1, 1 / 3, 1 / 4]]
     )
 
 
@@ -104,7 +106,7 @@ def test_the_best_ranked_model_of_the_cluster_is_chosen(specialists: LearningDat
 def test_pro_predicts_cluster_means_of_effect_and_cost(specialists: LearningData) -> None:
     router = AvengersPro.learn(specialists)
     predictions = router.predict(["0"])
-    share = near_shares(np.array([[1.0, 0.0]]), CENTRES[:2], 2)[0]
+    share = share_among_near(np.array([[1.0, 0.0]]), CENTRES[:2], 2)[0]
     prior = specialists.means.effect[0, 0]
     expected = share @ [(20 + 5 * prior) / 25, 5 * prior / 25]
     assert predictions.effect[0, 0] == pytest.approx(expected)

@@ -17,8 +17,8 @@ from graphrouter.bench.baselines.methods.bradley_terry import (
     RIDGE,
     START_ROUNDS,
     SimilarityWeighted,
-    bradley_terry,
-    similarity_weights,
+    fit_bradley_terry,
+    weigh_by_similarity,
 )
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.types import Queries
@@ -50,7 +50,7 @@ def test_a_query_has_the_strengths_of_the_weighted_logistic_regression() -> None
     data = learning(prompts, effect)
     router = SimilarityWeighted.learn(data)
     questions = Questions.of(Queries.of(["topic1 word3", "topic2", ""]), data.encoder)
-    weights = similarity_weights(questions.vectors @ data.questions.vectors.T)
+    weights = weigh_by_similarity(questions.vectors @ data.questions.vectors.T)
     expected = [logistic_strengths(effect, row) for row in weights]
     np.testing.assert_allclose(router.score(questions), expected, atol=1e-4)
     np.testing.assert_allclose(
@@ -59,14 +59,14 @@ def test_a_query_has_the_strengths_of_the_weighted_logistic_regression() -> None
 
 
 def test_weights_span_a_factor_of_ten() -> None:
-    weights = similarity_weights(np.array([[0.5, 0.25, 0.0, -0.5]]))
+    weights = weigh_by_similarity(np.array([[0.5, 0.25, 0.0, -0.5]]))
     np.testing.assert_allclose(weights, [[1.0, 10**-0.5, 0.1, 0.01]])
 
 
 def test_two_models_are_at_the_maximum_of_their_posterior() -> None:
     """7 wins to 3: with strengths s and -s, 7 - 10 sigmoid(2 s) = s."""
     wins = np.array([[[0.0, 7.0], [3.0, 0.0]]])
-    strength = bradley_terry(wins, np.zeros(2), rounds=START_ROUNDS)[0]
+    strength = fit_bradley_terry(wins, np.zeros(2), rounds=START_ROUNDS)[0]
     assert strength[0] == pytest.approx(-strength[1])
     assert 7 - 10 / (1 + np.exp(-2 * strength[0])) == pytest.approx(strength[0], abs=1e-9)
 
@@ -75,7 +75,7 @@ def test_two_models_are_at_the_maximum_of_their_posterior() -> None:
 def test_strengths_sum_to_nothing_and_follow_the_residuals(counts: list[int]) -> None:
     wins = np.zeros((1, 4, 4))
     wins[0][~np.eye(4, dtype=bool)] = counts
-    strength = bradley_terry(wins, np.zeros(4), rounds=START_ROUNDS)[0]
+    strength = fit_bradley_terry(wins, np.zeros(4), rounds=START_ROUNDS)[0]
     expected = 1 / (1 + np.exp(strength[None, :] - strength[:, None]))
     residual = (wins[0] - (wins[0] + wins[0].T) * expected).sum(axis=1)
     np.testing.assert_allclose(residual, RIDGE * strength, atol=1e-7)
@@ -88,9 +88,9 @@ def test_a_few_steps_from_the_common_strengths_are_enough() -> None:
         np.array([[[0, 90], [10, 0]]], dtype=float),
         np.array([[[0, 5], [95, 0]]], dtype=float),
     )
-    start = bradley_terry(common, np.zeros(2), rounds=START_ROUNDS)[0]
-    reached = bradley_terry(local, start, rounds=QUERY_ROUNDS)
-    np.testing.assert_allclose(reached, bradley_terry(local, np.zeros(2), rounds=50), atol=1e-6)
+    start = fit_bradley_terry(common, np.zeros(2), rounds=START_ROUNDS)[0]
+    reached = fit_bradley_terry(local, start, rounds=QUERY_ROUNDS)
+    np.testing.assert_allclose(reached, fit_bradley_terry(local, np.zeros(2), rounds=50), atol=1e-6)
 
 
 def test_similar_queries_decide_between_equal_models() -> None:

@@ -16,14 +16,14 @@ from graphrouter.bench.baselines.methods.cascade_methods import (
     FrugalGPT,
     RouterBenchCascade,
 )
-from graphrouter.bench.baselines.methods.cascades import Recorded, best_point
+from graphrouter.bench.baselines.methods.cascades import Recorded, find_best_point
 from graphrouter.bench.baselines.methods.judges import (
     NUM_VOTES,
-    judge_errs,
-    simulated_score,
-    simulated_votes,
+    simulate_errors,
+    simulate_score,
+    simulate_votes,
 )
-from graphrouter.bench.baselines.tools.shrinkage import shrunk_mean
+from graphrouter.bench.baselines.tools.shrinkage import shrink_mean
 from graphrouter.encoders.hashing import HashingEncoder
 
 NAMES = ("small", "large")
@@ -51,12 +51,12 @@ def right_and_wrong() -> Recorded:
 
 def test_the_judges_are_as_good_as_stated() -> None:
     recorded, both = right_and_wrong(), np.array([0, 1])
-    score = simulated_score(recorded, NAMES, both, seed=0)
+    score = simulate_score(recorded, NAMES, both, seed=0)
     np.testing.assert_allclose(score.mean(axis=0), [1, 0], atol=0.03)
     np.testing.assert_allclose(score.std(axis=0), 0.85, atol=0.02)
     assert (score[:, 0] > score[:, 1]).mean() == pytest.approx(0.80, abs=0.01)
 
-    votes = simulated_votes(recorded, NAMES, seed=0)
+    votes = simulate_votes(recorded, NAMES, seed=0)
     shares = np.bincount(votes[:, 0], minlength=NUM_VOTES + 1) / len(MANY)
     np.testing.assert_allclose(shares, np.arange(1, 10) / 45, atol=0.012)
     assert votes[:, 0].mean() / NUM_VOTES == pytest.approx(2 / 3, abs=0.01)
@@ -64,27 +64,27 @@ def test_the_judges_are_as_good_as_stated() -> None:
     ahead = (votes[:, 0] > votes[:, 1]).mean() + (votes[:, 0] == votes[:, 1]).mean() / 2
     assert ahead == pytest.approx(0.80, abs=0.01)
 
-    wrong = judge_errs(recorded, NAMES, both, error_rate=0.2, seed=0)
+    wrong = simulate_errors(recorded, NAMES, both, error_rate=0.2, seed=0)
     np.testing.assert_allclose(wrong.mean(axis=0), 0.2, atol=0.012)
 
 
 def test_the_judges_see_one_pair_at_a_time() -> None:
     recorded = Recorded(("x", "y"), np.array([[0.0, np.nan], [0.3, 1.0]]), np.ones((2, 2)))
     alone = Recorded(("y",), recorded.effect[1:], recorded.cost_usd[1:])
-    score = simulated_score(recorded, NAMES, np.array([1]), seed=3)
+    score = simulate_score(recorded, NAMES, np.array([1]), seed=3)
     assert np.isnan(score[:, 0]).all()
     assert np.isnan(score[0, 1])
-    assert simulated_score(alone, NAMES, np.array([1]), seed=3)[0, 1] == score[1, 1]
-    votes = simulated_votes(recorded, NAMES, seed=3)
+    assert simulate_score(alone, NAMES, np.array([1]), seed=3)[0, 1] == score[1, 1]
+    votes = simulate_votes(recorded, NAMES, seed=3)
     assert votes[0, 1] == 0
     np.testing.assert_array_equal(
-        simulated_votes(alone, NAMES, seed=3, columns=[1])[0], [0, votes[1, 1]]
+        simulate_votes(alone, NAMES, seed=3, columns=[1])[0], [0, votes[1, 1]]
     )
 
 
 def test_a_soft_effect_is_the_chance_of_being_right() -> None:
     effect = np.full((len(MANY), 2), 0.25)
-    votes = simulated_votes(Recorded(MANY, effect, np.ones_like(effect)), NAMES, seed=0)
+    votes = simulate_votes(Recorded(MANY, effect, np.ones_like(effect)), NAMES, seed=0)
     assert votes.mean() / NUM_VOTES == pytest.approx(0.25 * 2 / 3 + 0.75 / 3, abs=0.01)
 
 
@@ -94,10 +94,8 @@ def test_frugal_gpt_query_by_query(
 ) -> None:
     router = FrugalGPT.learn(learning)
     run = router.call(recorded, trade_off)
-    point = best_point(router.effect, router.cost_usd, trade_off)
-    score = simulated_score(
-        recorded, router.models, np.arange(len(router.models)), seed=router.seed
-    )
+    point = find_best_point(router.effect, router.cost_usd, trade_off)
+    score = simulate_score(recorded, router.models, np.arange(len(router.models)), seed=router.seed)
     for i in range(len(recorded.prompts)):
         cost, effect = 0.0, 0.0
         for model, limit in zip(
@@ -113,7 +111,7 @@ def test_frugal_gpt_query_by_query(
         axis=1
     )
     assert router.cost_usd[point] == pytest.approx(run.cost_usd[rows].mean())
-    shrunk = shrunk_mean(run.effect[rows].sum(), rows.sum(), learning.means.effect.mean())
+    shrunk = shrink_mean(run.effect[rows].sum(), rows.sum(), learning.means.effect.mean())
     assert router.effect[point] == pytest.approx(float(shrunk))
 
 
@@ -144,7 +142,7 @@ def test_auto_mix_weighs_each_number_of_votes(learning: LearningData) -> None:
     recorded = Recorded(
         MANY[:500], effect, np.where(np.isnan(effect), np.nan, [0.01, 0.1, 9, 9, 9, 9])
     )
-    votes = simulated_votes(recorded, pair.models, seed=pair.seed)[:, 0]
+    votes = simulate_votes(recorded, pair.models, seed=pair.seed)[:, 0]
     for trade_off, most_votes in ((0.0, 4), (2.0, 3), (5.0, 0), (np.inf, -1)):
         run = pair.call(recorded, trade_off)
         asked = votes <= most_votes
@@ -158,7 +156,7 @@ def test_auto_mix_counts_votes_in_training(learning: LearningData, recorded: Rec
     assert lone.any()
     assert (~lone).any()
     np.testing.assert_allclose(router.share.sum(axis=1), 1)
-    votes = simulated_votes(recorded, router.models, seed=router.seed)
+    votes = simulate_votes(recorded, router.models, seed=router.seed)
     i = int(np.flatnonzero(~lone)[0])
     small, large = router.small[i], router.large[i]
     rows = np.isfinite(recorded.effect[:, [small, large]]).all(axis=1)
@@ -186,10 +184,10 @@ def test_routerbench_cascade_query_by_query(
     router = RouterBenchCascade.learn(learning)
     assert router.chain.tolist() == np.argsort(learning.means.cost_usd[0]).tolist()
     run = router.call(recorded, trade_off)
-    point = best_point(router.effect.ravel(), router.cost_usd.ravel(), trade_off)
+    point = find_best_point(router.effect.ravel(), router.cost_usd.ravel(), trade_off)
     threshold, last = divmod(point, router.effect.shape[1])
     chain = router.chain[: last + 1]
-    wrong = judge_errs(recorded, router.models, chain, error_rate=0.2, seed=router.seed)
+    wrong = simulate_errors(recorded, router.models, chain, error_rate=0.2, seed=router.seed)
     for i in range(len(recorded.prompts)):
         cost, effect = 0.0, 0.0
         for position, model in enumerate(chain):

@@ -20,9 +20,9 @@ from graphrouter.bench.baselines.methods.cascades import (
     Cascade,
     Recorded,
     Replay,
-    best_point,
     call_in_turn,
-    shortlist,
+    find_best_point,
+    pick_shortlist,
 )
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.exceptions import DataError, NotApplicableError, PolicyError
@@ -98,18 +98,18 @@ def test_shortlist_keeps_the_efficient_and_fills_with_the_best_others() -> None:
         np.array([[1.0, 2.0, 3.0, 9.0, 4.0, NAN]]),
         "abcdef",
     )
-    assert shortlist(means, 3).tolist() == [0, 1, 3]
-    assert shortlist(means, 4).tolist() == [0, 1, 2, 3]
-    assert shortlist(means, 99).tolist() == [0, 1, 2, 4, 3]
-    assert shortlist(means, 2).tolist() == [0, 3]
+    assert pick_shortlist(means, 3).tolist() == [0, 1, 3]
+    assert pick_shortlist(means, 4).tolist() == [0, 1, 2, 3]
+    assert pick_shortlist(means, 99).tolist() == [0, 1, 2, 4, 3]
+    assert pick_shortlist(means, 2).tolist() == [0, 3]
 
 
 def test_best_point_over_the_trade_offs() -> None:
     effect, cost = np.array([0.9, 0.5, 0.9, 0.6]), np.array([3.0, 1.0, 2.0, 1.0])
-    assert best_point(effect, cost, 0.0) == 0
-    assert best_point(effect, cost, 0.1) == 2
-    assert best_point(effect, cost, 10.0) == 3
-    assert best_point(effect, cost, np.inf) == 3
+    assert find_best_point(effect, cost, 0.0) == 0
+    assert find_best_point(effect, cost, 0.1) == 2
+    assert find_best_point(effect, cost, 10.0) == 3
+    assert find_best_point(effect, cost, np.inf) == 3
 
 
 @pytest.mark.parametrize("name", [kind.name for kind in CASCADES])

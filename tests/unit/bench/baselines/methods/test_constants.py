@@ -15,7 +15,7 @@ from graphrouter.bench.baselines.methods.constants import (
     IndifferentRouter,
     LargestPrice,
     RandomRouter,
-    pool_mean,
+    average_pool,
 )
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.exceptions import NotApplicableError
@@ -144,6 +144,6 @@ def test_traces_fit_in_when_all_outcomes_agree(
 
 
 def test_pool_mean_skips_what_is_unknown(costed: LearningData) -> None:
-    mean = pool_mean(costed.means)
+    mean = average_pool(costed.means)
     assert mean.models == costed.pool.names
     assert len(np.unique(mean.cost_usd)) == 1

@@ -19,11 +19,11 @@ from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.methods.factorization import (
     EmbedLLM,
     MatrixFactorization,
-    centred,
+    add_noise,
     draw_pairs,
     fill_unseen,
-    noisy,
-    seen_models,
+    find_seen_models,
+    subtract_query_mean,
 )
 from graphrouter.bench.baselines.methods.identity_vectors import IdentityVectors
 from graphrouter.bench.baselines.methods.item_response import (
@@ -97,10 +97,10 @@ def test_embed_llm_is_a_product_of_the_model_and_the_projected_query() -> None:
 
 def test_noise_spares_the_constant_and_none_changes_nothing() -> None:
     vectors = torch.ones(50, 5)
-    assert torch.equal(noisy(vectors, 0.0), vectors)
+    assert torch.equal(add_noise(vectors, 0.0), vectors)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        moved = noisy(vectors, 0.05)
+        moved = add_noise(vectors, 0.05)
     assert torch.equal(moved[:, -1], vectors[:, -1])
     assert float((moved - vectors)[:, :-1].std()) == pytest.approx(0.05, rel=0.2)
 
@@ -157,9 +157,9 @@ def test_unseen_rows_get_the_mean() -> None:
     np.testing.assert_array_equal(filled, [[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]])
     np.testing.assert_array_equal(fill_unseen(values, np.zeros(3, dtype=bool)), np.zeros((3, 2)))
     np.testing.assert_array_equal(
-        centred(np.array([[1.0, 3.0], [5.0, 5.0]])), [[-1.0, 1.0], [0.0, 0.0]]
+        subtract_query_mean(np.array([[1.0, 3.0], [5.0, 5.0]])), [[-1.0, 1.0], [0.0, 0.0]]
     )
-    assert seen_models(specialists()).tolist() == [True, True, True, False]
+    assert find_seen_models(specialists()).tolist() == [True, True, True, False]
 
 
 @pytest.mark.parametrize("kind", TRAINED)

@@ -18,9 +18,9 @@ from graphrouter.bench.baselines.methods.hybrid_llm import (
     HybridLLMDeterministic,
     HybridLLMProbabilistic,
     HybridLLMTransformed,
+    average_difference,
     bend,
-    mean_difference,
-    small_and_large,
+    pick_small_and_large,
 )
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
 from graphrouter.encoders.hashing import HashingEncoder
@@ -128,7 +128,7 @@ def test_labels_by_hand() -> None:
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_mean_difference_is_that_of_all_pairs(values: list[float]) -> None:
     array = np.array(values)
-    assert mean_difference(array) == pytest.approx(
+    assert average_difference(array) == pytest.approx(
         np.abs(array[:, None] - array[None, :]).mean(), abs=1e-12
     )
 
@@ -168,12 +168,12 @@ def pool_of(*, costs: bool, prices: bool) -> LearningData:
 
 
 def test_the_cheapest_by_cost_else_by_price_else_by_effect() -> None:
-    assert small_and_large(pool_of(costs=False, prices=False)) == (0, 2)
-    assert small_and_large(pool_of(costs=False, prices=True)) == (
+    assert pick_small_and_large(pool_of(costs=False, prices=False)) == (0, 2)
+    assert pick_small_and_large(pool_of(costs=False, prices=True)) == (
         1,
         2,
     )  # `new` is cheaper, but was never run
-    assert small_and_large(pool_of(costs=True, prices=True)) == (2, 2)
+    assert pick_small_and_large(pool_of(costs=True, prices=True)) == (2, 2)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,7 +10,10 @@ import pytest
 
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions
-from graphrouter.bench.baselines.methods.identity_vectors import IdentityVectors, identity_vectors
+from graphrouter.bench.baselines.methods.identity_vectors import (
+    IdentityVectors,
+    fit_identity_vectors,
+)
 from graphrouter.bench.baselines.methods.item_response import (
     MultidimensionalIRT,
     TwoParameterIRT,
@@ -104,7 +107,7 @@ def test_identity_is_what_the_quiz_shows() -> None:
     run."""
     odd = (np.arange(100) % 2).astype(float)
     data = learning(two_kinds(100), np.column_stack([odd, odd, 1 - odd, np.full(100, NAN)]))
-    identity = identity_vectors(data).vectors
+    identity = fit_identity_vectors(data).vectors
     np.testing.assert_allclose(identity[0], identity[1], atol=1e-9)
     assert np.abs(identity[0] - identity[2]).max() > 1
     np.testing.assert_allclose(identity[3], 0, atol=1e-9)
@@ -113,13 +116,13 @@ def test_identity_is_what_the_quiz_shows() -> None:
 
 
 def test_identity_is_what_a_model_does_beyond_the_mean_of_the_prompts() -> None:
-    identity = identity_vectors(specialists()).vectors
+    identity = fit_identity_vectors(specialists()).vectors
     np.testing.assert_allclose(identity.mean(axis=0), 0.0, atol=1e-9)
     same = np.tile([[1.0], [0.0]], (40, 3))
     np.testing.assert_allclose(
-        identity_vectors(learning(two_kinds(80), same)).vectors, 0.0, atol=1e-9
+        fit_identity_vectors(learning(two_kinds(80), same)).vectors, 0.0, atol=1e-9
     )  # nobody stands out
     twins = np.column_stack([np.arange(80) % 2] * 2 + [1 - np.arange(80) % 2]).astype(float)
-    first, second, other = identity_vectors(learning(two_kinds(80), twins)).vectors
+    first, second, other = fit_identity_vectors(learning(two_kinds(80), twins)).vectors
     np.testing.assert_allclose(first, second)
     assert np.abs(first - other).max() > 1.0

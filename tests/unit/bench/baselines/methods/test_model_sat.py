@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from graphrouter.bench.baselines.learning import LearningData, Questions
-from graphrouter.bench.baselines.methods.model_sat import ModelSAT, pair_outputs
+from graphrouter.bench.baselines.methods.model_sat import ModelSAT, run_pairs
 from graphrouter.bench.baselines.methods.perceptron import Perceptron
 from graphrouter.types import Queries
 
@@ -75,7 +75,7 @@ def test_layers_on_both_halves_are_the_layers_on_the_whole() -> None:
         (rng.normal(size=(1, 4)), rng.normal(size=(1, 1))),
     )
     vectors, capability = rng.normal(size=(6, 3)), rng.normal(size=(2, 2))
-    pairs = pair_outputs(net.weights, net.biases, vectors, capability)
+    pairs = run_pairs(net.weights, net.biases, vectors, capability)
     assert pairs.shape == (6, 2)
     for model in range(2):
         whole = np.column_stack([vectors, np.tile(capability[model], (6, 1))])

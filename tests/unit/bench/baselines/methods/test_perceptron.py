@@ -9,14 +9,14 @@ from graphrouter.bench.baselines.methods.perceptron import (
     UNVALIDATED_EPOCHS,
     Examples,
     Perceptron,
-    as_perceptron,
-    as_tensor,
+    adapt_descent,
     fit_perceptron,
-    fitting,
-    log_odds,
+    measure_squared_error,
     run_layers,
-    squared_error,
     start_layers,
+    take_log_odds,
+    to_leaf_tensor,
+    to_perceptron,
 )
 from graphrouter.bench.baselines.tools.gradient import Descent
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
@@ -50,7 +50,7 @@ def test_networks_side_by_side_are_each_their_own() -> None:
 def test_untrained_layers_say_the_start() -> None:
     start = np.array([0.5, -1.0, 2.0])
     for separate in (False, True):
-        net = as_perceptron(*start_layers([2, 8, 4], start, seed=0, separate=separate))
+        net = to_perceptron(*start_layers([2, 8, 4], start, seed=0, separate=separate))
         np.testing.assert_allclose(net.apply(CORNERS), np.tile(start, (4, 1)))
         assert np.abs(net.weights[0]).max() > 0.1
 
@@ -58,8 +58,8 @@ def test_untrained_layers_say_the_start() -> None:
 def test_training_and_prediction_run_the_same_layers() -> None:
     weights, biases = start_layers([2, 8], np.zeros(3), seed=1)
     weights[-1] = torch.ones_like(weights[-1])
-    in_torch = run_layers(weights, biases, as_tensor(CORNERS)).detach().numpy()
-    np.testing.assert_allclose(as_perceptron(weights, biases).apply(CORNERS), in_torch, rtol=1e-5)
+    in_torch = run_layers(weights, biases, to_leaf_tensor(CORNERS)).detach().numpy()
+    np.testing.assert_allclose(to_perceptron(weights, biases).apply(CORNERS), in_torch, rtol=1e-5)
 
 
 def test_learns_exclusive_or() -> None:
@@ -112,21 +112,25 @@ def test_the_same_seed_gives_the_same_network() -> None:
 
 def test_batches_follow_the_number_of_rows() -> None:
     settings = Descent(batch_size=256, max_epochs=60)
-    sizes = [fitting(settings, num_rows=n, validated=True).batch_size for n in (3, 800, 100_000)]
+    sizes = [
+        adapt_descent(settings, num_rows=n, validated=True).batch_size for n in (3, 800, 100_000)
+    ]
     assert sizes == [16, 50, 256]
-    assert fitting(settings, num_rows=3, validated=True).max_epochs == 60
-    assert fitting(settings, num_rows=3, validated=False).max_epochs == UNVALIDATED_EPOCHS
+    assert adapt_descent(settings, num_rows=3, validated=True).max_epochs == 60
+    assert adapt_descent(settings, num_rows=3, validated=False).max_epochs == UNVALIDATED_EPOCHS
 
 
 def test_squared_error_skips_what_was_not_observed() -> None:
     outputs = torch.tensor([[1.0, 5.0], [3.0, 0.0]])
     assert (
-        squared_error(outputs, torch.tensor([[0.0, float("nan")], [1.0, float("nan")]])).item()
+        measure_squared_error(
+            outputs, torch.tensor([[0.0, float("nan")], [1.0, float("nan")]])
+        ).item()
         == 2.5
     )
-    assert squared_error(outputs, torch.full((2, 2), float("nan"))).item() == 0.0
+    assert measure_squared_error(outputs, torch.full((2, 2), float("nan"))).item() == 0.0
 
 
 def test_log_odds_undo_the_sigmoid() -> None:
     logit = np.array([-3.0, 0.0, 2.0])
-    np.testing.assert_allclose(log_odds(sigmoid(logit)), logit)
+    np.testing.assert_allclose(take_log_odds(sigmoid(logit)), logit)

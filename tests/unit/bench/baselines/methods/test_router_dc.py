@@ -13,7 +13,7 @@ from graphrouter.bench.baselines.methods.router_dc import (
     NUM_OTHERS,
     Contrasts,
     RouterDC,
-    contrasts,
+    draw_contrasts,
     sample_llm_loss,
     sample_sample_loss,
 )
@@ -79,7 +79,7 @@ def test_score_is_a_cosine_beyond_the_query_mean() -> None:
 
 
 def test_contrasts_are_the_three_best_against_the_three_worst() -> None:
-    chosen = contrasts(torch.tensor([[0.1, 0.9, 0.5, 0.8, 0.0, 0.7, 0.2]]))
+    chosen = draw_contrasts(torch.tensor([[0.1, 0.9, 0.5, 0.8, 0.0, 0.7, 0.2]]))
     assert chosen.positive.tolist() == [[1, 3, 5]]
     assert chosen.negative.tolist() == [[4, 0, 6]]
     assert bool(chosen.against.all())
@@ -88,7 +88,7 @@ def test_contrasts_are_the_three_best_against_the_three_worst() -> None:
 def test_only_observed_models_that_did_worse_count() -> None:
     """Of three models one failed, one solved it, one is unknown; then all solved it; then nothing
     is known."""
-    chosen = contrasts(torch.tensor([[0.0, 1.0, NAN], [1.0, 1.0, 1.0], [NAN, NAN, NAN]]))
+    chosen = draw_contrasts(torch.tensor([[0.0, 1.0, NAN], [1.0, 1.0, 1.0], [NAN, NAN, NAN]]))
     pairs = [
         (row, int(chosen.positive[row, i]), int(chosen.negative[row, j]))
         for row, i, j in torch.nonzero(chosen.against).tolist()
@@ -99,7 +99,7 @@ def test_only_observed_models_that_did_worse_count() -> None:
 def test_equal_models_take_turns() -> None:
     effect = torch.ones(200, 5)
     effect[:, 4] = 0
-    chosen = contrasts(effect, torch.Generator().manual_seed(0))
+    chosen = draw_contrasts(effect, torch.Generator().manual_seed(0))
     share = torch.bincount(chosen.positive.flatten(), minlength=5) / 200
     np.testing.assert_allclose(share, [0.75, 0.75, 0.75, 0.75, 0.0], atol=0.12)
 

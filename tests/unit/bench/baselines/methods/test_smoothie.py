@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 
 import graphrouter as gr
 from graphrouter.bench.baselines.learning import LearningData
-from graphrouter.bench.baselines.methods.smoothie import NUM_NEIGHBOURS, Smoothie, answer_errors
+from graphrouter.bench.baselines.methods.smoothie import (
+    NUM_NEIGHBOURS,
+    Smoothie,
+    estimate_answer_errors,
+)
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.types import FloatArray
@@ -72,7 +76,7 @@ def test_errors_are_means_over_all_triples(seed: int, num_models: int, missing: 
     rng = np.random.default_rng(seed)
     answers = rng.normal(size=(3, num_models, 2))
     answers[rng.random((3, num_models)) < missing] = np.nan
-    np.testing.assert_allclose(answer_errors(answers), by_triples(answers), atol=1e-9)
+    np.testing.assert_allclose(estimate_answer_errors(answers), by_triples(answers), atol=1e-9)
 
 
 def test_theta_is_recovered() -> None:
@@ -81,7 +85,7 @@ def test_theta_is_recovered() -> None:
     prompts = [f"prompt {i}" for i in range(400)]
     answers = world(np.random.default_rng(0), SPREADS, 400)
     np.testing.assert_allclose(
-        answer_errors(answers).mean(axis=0), 8 * SPREADS**2, rtol=0.25, atol=0.05
+        estimate_answer_errors(answers).mean(axis=0), 8 * SPREADS**2, rtol=0.25, atol=0.05
     )
     router = Smoothie.learn(learn(answers, prompts, 4))
     pooled = Smoothie(

@@ -13,7 +13,7 @@ import graphrouter as gr
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData
 from graphrouter.bench.baselines.methods.uniroute import UniRouteKMeans, UniRouteLearnedMap
-from graphrouter.bench.baselines.tools.clusters import nearest_centre
+from graphrouter.bench.baselines.tools.clusters import find_nearest_centre
 from graphrouter.training.effect_scores import log_loss
 
 ROUTERS: tuple[type[TextBaseline], ...] = (UniRouteKMeans, UniRouteLearnedMap)
@@ -66,9 +66,9 @@ def specialists() -> LearningData:
 
 def test_errors_of_a_cluster_are_shrunk_means(specialists: LearningData) -> None:
     router = UniRouteKMeans.learn(specialists)
-    cluster = nearest_centre(specialists.questions.vectors, router.centres)
+    cluster = find_nearest_centre(specialists.questions.vectors, router.centres)
     mean_a = specialists.means.effect[0, 0]
-    inside = cluster == nearest_centre(specialists.questions.vectors[:1], router.centres)[0]
+    inside = cluster == find_nearest_centre(specialists.questions.vectors[:1], router.centres)[0]
     assert specialists.train.outcomes.effect[inside, 0].all()  # the clusters are pure
     expected = (inside.sum() + 5 * mean_a) / (inside.sum() + 5)
     assert router.predict(["1"]).effect[0, 0] == pytest.approx(expected)

@@ -7,7 +7,7 @@ import pytest
 
 from graphrouter.bench.baselines.tools.amounts import Amounts
 from graphrouter.bench.baselines.tools.levels import AMOUNTS
-from graphrouter.bench.baselines.tools.vectors import unit_vectors
+from graphrouter.bench.baselines.tools.vectors import scale_to_unit
 from graphrouter.types import FloatArray, Predictions
 
 
@@ -15,7 +15,7 @@ def world(num_queries: int, *, seed: int = 0) -> tuple[FloatArray, list[str], Pr
     """Input tokens follow the prompt's length, cost and output tokens its direction; the second
     model costs ten times as much."""
     rng = np.random.default_rng(seed)
-    vectors = unit_vectors(rng.normal(size=(num_queries, 12)))
+    vectors = scale_to_unit(rng.normal(size=(num_queries, 12)))
     prompts = ["x" * int(n) for n in rng.integers(10, 2000, size=num_queries)]
     length = np.array([len(prompt) for prompt in prompts], dtype=float)
     kind = np.exp(2 * vectors[:, 0])

@@ -11,14 +11,14 @@ import pytest
 from graphrouter.bench.baselines.tools.amounts import Amounts
 from graphrouter.bench.baselines.tools.levels import (
     LEVEL_OUTCOMES,
-    amounts_in_cells,
-    geometric_mean,
+    place_amounts_in_cells,
     place_levels,
-    promised_cost,
-    stacked,
+    price_by_list,
+    stack_amounts,
+    take_geometric_mean,
 )
-from graphrouter.bench.baselines.tools.newcomers import NewModels
-from graphrouter.bench.baselines.tools.vectors import unit_vectors
+from graphrouter.bench.baselines.tools.new_models import NewModels
+from graphrouter.bench.baselines.tools.vectors import scale_to_unit
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import FloatArray, Predictions
 
@@ -52,7 +52,7 @@ def test_cost_is_the_pools_tokens_times_the_prices() -> None:
     at half of the price."""
     old = levels(tokens=(100.0, 100.0), cost=(4e-4, 4e-3))
     new = joining(card("half", 0.5), card("unpriced"))
-    promised = promised_cost(old, np.full((4, 2), 100.0), new)
+    promised = price_by_list(old, np.full((4, 2), 100.0), new)
     np.testing.assert_allclose(promised, [2e-4, NAN])
 
 
@@ -61,21 +61,21 @@ def test_cost_goes_by_price_alone_where_tokens_tell_nothing() -> None:
     times apart."""
     old = levels(tokens=(1000.0, 100.0), cost=(2e-3, 2e-2))
     np.testing.assert_allclose(
-        promised_cost(old, np.full((4, 1), 300.0), joining(card("four", 4.0))), [8e-3]
+        price_by_list(old, np.full((4, 1), 300.0), joining(card("four", 4.0))), [8e-3]
     )
     np.testing.assert_allclose(
-        promised_cost(levels(cost=(2e-3, 2e-2)), np.full((4, 1), NAN), joining(card("four", 4.0))),
+        price_by_list(levels(cost=(2e-3, 2e-2)), np.full((4, 1), NAN), joining(card("four", 4.0))),
         [8e-3],
     )
 
 
 def test_without_costs_in_the_pool_nothing_is_promised() -> None:
     assert np.isnan(
-        promised_cost(
+        price_by_list(
             levels(tokens=(100.0, 100.0)), np.full((4, 1), 100.0), joining(card("four", 4.0))
         )
     ).all()
-    assert promised_cost(levels(cost=(1.0, 1.0)), np.full((4, 1), NAN), joining(card("free", 0.0)))[
+    assert price_by_list(levels(cost=(1.0, 1.0)), np.full((4, 1), NAN), joining(card("free", 0.0)))[
         0
     ] == pytest.approx(1e-9)
 
@@ -83,7 +83,7 @@ def test_without_costs_in_the_pool_nothing_is_promised() -> None:
 def test_levels_are_shrunk_to_the_promise() -> None:
     frame = calls("four", output_tokens=[300.0, 500.0], latency_s=[1.0, 3.0])
     new = joining(card("four", 4.0), outcomes=frame)
-    placed = place_levels(levels(tokens=(50.0, 200.0)), stacked(new.outcomes), new)[:, 0]
+    placed = place_levels(levels(tokens=(50.0, 200.0)), stack_amounts(new.outcomes), new)[:, 0]
     shrunk = (800.0 + LEVEL_OUTCOMES * 100.0) / (
         2 + LEVEL_OUTCOMES
     )  # the pool's geometric mean is 100
@@ -97,25 +97,25 @@ def test_cells_follow_the_pools_profile() -> None:
     both."""
     output = np.array([[10.0, 20.0], [40.0, 80.0]])
     table = Predictions.from_arrays(("one", "ten"), np.full((2, 2), 0.5), output_tokens=output)
-    blind = amounts_in_cells(table, np.empty(0, dtype=int), joining(card("new")))
+    blind = place_amounts_in_cells(table, np.empty(0, dtype=int), joining(card("new")))
     np.testing.assert_allclose(blind[2, :, 0], [np.sqrt(200.0), np.sqrt(3200.0)])
     assert np.isnan(blind[[0, 1, 3]]).all()
     new = joining(card("new"), outcomes=calls("new", output_tokens=[1.0, 1.0]))
-    informed = amounts_in_cells(table, np.array([0, 0]), new)
+    informed = place_amounts_in_cells(table, np.array([0, 0]), new)
     assert informed[2, 0, 0] < blind[2, 0, 0]
     assert informed[2, 1, 0] < blind[2, 1, 0]
 
 
 def test_geometric_means_skip_what_is_not_known() -> None:
     np.testing.assert_allclose(
-        geometric_mean(np.array([[1.0, 4.0, NAN], [NAN, NAN, NAN]]), axis=1), [2.0, NAN]
+        take_geometric_mean(np.array([[1.0, 4.0, NAN], [NAN, NAN, NAN]]), axis=1), [2.0, NAN]
     )
 
 
 def regression_world(num_queries: int) -> tuple[FloatArray, list[str], FloatArray]:
     """Vectors, prompts, and output tokens that follow the first direction."""
     rng = np.random.default_rng(0)
-    vectors = unit_vectors(rng.normal(size=(num_queries, 8)))
+    vectors = scale_to_unit(rng.normal(size=(num_queries, 8)))
     tokens = 100 * np.exp(2 * vectors[:, 0] + rng.normal(0, 0.1, num_queries))
     return vectors, [f"prompt {i}" for i in range(num_queries)], tokens
 

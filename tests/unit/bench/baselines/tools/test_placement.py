@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphrouter.bench.baselines.tools.placement import (
-    beyond,
-    most_probable,
-    moved,
-    offsets,
+    apply_offset,
+    fit_most_probable,
+    fit_offsets,
     place_in_cells,
-    shrunk_to_pool,
+    shrink_to_pool,
+    subtract_offset,
 )
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
 
@@ -27,7 +27,7 @@ def test_the_most_probable_parameters_balance_likelihood_and_prior() -> None:
     effect = np.column_stack([rng.random(40) < 0.7, np.full(40, NAN), rng.random(40)]).astype(float)
     effect[::3, 0] = NAN
     mean, precision = np.array([0.5, -1.0, 0.0]), np.diag([1.0, 4.0, 0.5])
-    theta = most_probable(features, start, effect, mean=mean, precision=precision)
+    theta = fit_most_probable(features, start, effect, mean=mean, precision=precision)
     for model in (0, 2):
         known = np.isfinite(effect[:, model])
         residual = effect[known, model] - sigmoid(start[known] + features[known] @ theta[model])
@@ -38,7 +38,7 @@ def test_the_most_probable_parameters_balance_likelihood_and_prior() -> None:
 
 
 def test_an_extreme_start_is_no_trap() -> None:
-    theta = most_probable(
+    theta = fit_most_probable(
         np.full((50, 1), 30.0),
         np.full(50, -40.0),
         np.ones((50, 1)),
@@ -53,25 +53,25 @@ def test_an_offset_counts_relative_to_how_hard_the_queries_are() -> None:
     """Half of the queries solved is much where the pool solves few, little where it solves most,
     and one outcome says little."""
     half = np.array([[1.0], [0.0]] * 50)
-    hard, even, easy = (float(offsets(np.full(100, p), half)[0]) for p in (0.1, 0.5, 0.9))
+    hard, even, easy = (float(fit_offsets(np.full(100, p), half)[0]) for p in (0.1, 0.5, 0.9))
     assert hard == pytest.approx(-easy, abs=1e-9)
     assert hard > 1.5
     assert even == pytest.approx(0.0, abs=1e-9)
-    few, many = offsets(np.full(3, 0.5), np.array([[1.0, 1.0], [NAN, 1.0], [NAN, 1.0]]))
+    few, many = fit_offsets(np.full(3, 0.5), np.array([[1.0, 1.0], [NAN, 1.0], [NAN, 1.0]]))
     assert 0 < few < many
-    assert offsets(np.empty(0), np.empty((0, 2))).tolist() == [0.0, 0.0]
+    assert fit_offsets(np.empty(0), np.empty((0, 2))).tolist() == [0.0, 0.0]
 
 
 def test_the_pool_is_moved_in_logits() -> None:
     np.testing.assert_allclose(
-        moved(np.array([0.5, 0.2]), np.array([0.0, np.log(4.0)])), [[0.5, 0.8], [0.2, 0.5]]
+        apply_offset(np.array([0.5, 0.2]), np.array([0.0, np.log(4.0)])), [[0.5, 0.8], [0.2, 0.5]]
     )
 
 
 def test_nothing_of_the_level_is_left_beyond_the_offset() -> None:
     effect = np.array([[1.0, NAN], [1.0, 0.0], [0.0, NAN]])
     expected = np.array([0.3, 0.5, 0.7])
-    left = beyond(expected, offsets(expected, effect), effect)
+    left = subtract_offset(expected, fit_offsets(expected, effect), effect)
     np.testing.assert_allclose(np.nansum(left, axis=0), 0.0, atol=1e-12)
     np.testing.assert_array_equal(np.isnan(left), np.isnan(effect))
     assert left[0, 0] > left[1, 0] > left[2, 0]  # solved though hard, solved, failed though easy
@@ -117,5 +117,5 @@ def test_placed_effects_stay_inside(rows: list[tuple[int, float]], profile: list
 
 def test_means_are_shrunk_to_the_pools() -> None:
     np.testing.assert_allclose(
-        shrunk_to_pool(np.array([[1.0, NAN], [1.0, NAN]]), 0.4), [(2 + 5 * 0.4) / 7, 0.4]
+        shrink_to_pool(np.array([[1.0, NAN], [1.0, NAN]]), 0.4), [(2 + 5 * 0.4) / 7, 0.4]
     )

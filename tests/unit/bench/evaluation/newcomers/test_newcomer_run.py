@@ -14,7 +14,7 @@ import pytest
 import graphrouter as gr
 from graphrouter.bench.baselines import BASELINES
 from graphrouter.bench.baselines.methods.means import RaschRouter, TaskMean
-from graphrouter.bench.baselines.tools.newcomers import NewModels
+from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.bench.evaluation.newcomers import (
     RETRAINED,
     SUGGESTED,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from graphrouter.bench.baselines.tools.newcomers import NewModels, beside
+from graphrouter.bench.baselines.tools.new_models import NewModels, join_columns
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import Predictions, Queries
@@ -87,7 +87,7 @@ def test_outcomes_of_models_without_a_card(stranger: str | None) -> None:
 
 def test_tables_stand_side_by_side() -> None:
     left = Predictions.from_arrays(("a",), np.array([[0.1]]), cost_usd=np.array([[1.0]]))
-    both = beside(left, Predictions.from_arrays(("b",), np.array([[0.2]])))
+    both = join_columns(left, Predictions.from_arrays(("b",), np.array([[0.2]])))
     assert both.models == ("a", "b")
     np.testing.assert_array_equal(both.effect, [[0.1, 0.2]])
     np.testing.assert_array_equal(both.cost_usd, [[1.0, np.nan]])

@@ -64,7 +64,7 @@ class NewModels:
         names = tuple(card.model for card in cards)
         if outcomes is None:
             return cls(wider, Queries.of([]), ObservedOutcomes.none(names))
-        return cls(wider, *_observed(outcomes, wider, names))
+        return cls(wider, *_read_outcomes(outcomes, wider, names))
 
     @property
     def num_new(self) -> int:
@@ -82,13 +82,13 @@ class NewModels:
         return np.asarray(np.isfinite(self.effect).sum(axis=0), dtype=np.float64)
 
 
-def beside(table: Arrays, columns: Arrays) -> Arrays:
+def join_columns(table: Arrays, columns: Arrays) -> Arrays:
     """The table with further columns on its right; both have the same rows."""
     joined = (np.hstack([getattr(table, name), getattr(columns, name)]) for name in QUANTITIES)
     return type(table)((*table.models, *columns.models), *joined)
 
 
-def _observed(
+def _read_outcomes(
     outcomes: pd.DataFrame, wider: ModelPool, names: tuple[str, ...]
 ) -> tuple[Queries, ObservedOutcomes]:
     """Queries and outcomes; see the fields of `NewModels`."""
@@ -97,7 +97,7 @@ def _observed(
     from graphrouter.data import RoutingDataset
 
     _check_columns(outcomes, names)
-    ids = _query_ids(outcomes)
+    ids = _number_queries(outcomes)
     frame = outcomes.reset_index(drop=True).assign(query_id=ids)
     first = frame.drop_duplicates("query_id")
     data = RoutingDataset.from_frames(
@@ -157,7 +157,7 @@ def _check_columns(outcomes: pd.DataFrame, names: tuple[str, ...]) -> None:
         )
 
 
-def _query_ids(outcomes: pd.DataFrame) -> list[str]:
+def _number_queries(outcomes: pd.DataFrame) -> list[str]:
     """An id for each row: equal prompts of one task are one query, unless the rows have ids that
     tell them apart.
     """
