@@ -18,8 +18,8 @@ class PositiveParameter(nn.Module):
     """A learned tensor that stays above zero: prior masses, sharpness, scales.
 
     Example:
-        >>> float(PositiveParameter(2.0)())
-        2.0
+        >>> PositiveParameter(1.0)().item()
+        1.0
     """
 
     structural: ClassVar[tuple[str, ...]] = ("log",)
