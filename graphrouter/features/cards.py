@@ -44,7 +44,7 @@ class StatedInWords(NamedTuple):
     """As a year with a fraction."""
 
 
-def card_features(cards: Iterable[ModelCard]) -> FloatArray:
+def read_cards(cards: Iterable[ModelCard]) -> FloatArray:
     """Numbers of each card before scaling: (num_models, len(CARD_NAMES)).
 
     Logarithms, a year, 0/1 flags; NaN = not stated.
@@ -79,16 +79,18 @@ def read_words(card: ModelCard) -> StatedInWords:
     as_written = f"{card.model} {card.description or ''}"
     name, description = _SEPARATORS.sub(" ", card.model), card.description or ""
     return StatedInWords(
-        _context(f"{name} {description}"), _size(name) or _size(description), _released(as_written)
+        _find_context(f"{name} {description}"),
+        _find_size(name) or _find_size(description),
+        _find_release(as_written),
     )
 
 
-def _context(text: str) -> float | None:
+def _find_context(text: str) -> float | None:
     found = _CONTEXT.search(text)
     return None if found is None else float(found[1]) * {"k": 1e3, "m": 1e6}[found[2].lower()]
 
 
-def _size(text: str) -> float | None:
+def _find_size(text: str) -> float | None:
     """Number of parameters; the largest of several sizes, and of experts all together.
 
     A mixture has more parameters than it uses. A size in the name is the model's own; a description
@@ -103,7 +105,7 @@ def _size(text: str) -> float | None:
     )
 
 
-def _released(text: str) -> float | None:
+def _find_release(text: str) -> float | None:
     month = _MONTH.search(text)
     if month is not None:
         return int(month[2]) + _SHORT.index(month[1][:3].lower()) / 12

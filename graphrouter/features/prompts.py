@@ -68,22 +68,22 @@ class PromptTransform:
 
         Args:
             embeddings: (num_queries, dimension) unit embeddings.
-            surface: (num_queries, num_surface) from `surface_features`.
+            surface: (num_queries, num_surface) from `read_surface`.
         """
-        mean = mean_of_present(embeddings)
-        surface_mean, surface_scale = column_moments(surface.astype(np.float64))
+        mean = average_present(embeddings)
+        surface_mean, surface_scale = measure_columns(surface.astype(np.float64))
         coordinates = KernelCoordinates.fit(
-            unit_vectors(embeddings - mean), _scaled(surface, surface_mean, surface_scale)
+            scale_to_unit(embeddings - mean), _scale_surface(surface, surface_mean, surface_scale)
         )
         return cls(mean, surface_mean, surface_scale, coordinates)
 
     def text(self, embeddings: Float32Array) -> Float32Array:
         """Centred unit embeddings: (num_queries, dimension)."""
-        return unit_vectors(embeddings - self.mean)
+        return scale_to_unit(embeddings - self.mean)
 
     def surface(self, raw: Float32Array) -> Float32Array:
         """Scaled surface features, clipped to [-5, 5]: (num_queries, num_surface)."""
-        return _scaled(raw, self.surface_mean, self.surface_scale)
+        return _scale_surface(raw, self.surface_mean, self.surface_scale)
 
     def principal(self, embeddings: Float32Array, raw_surface: Float32Array) -> Float32Array:
         """Prompts in decorrelated coordinates, by falling variance: (num_queries, NUM_PRINCIPAL).
@@ -94,18 +94,18 @@ class PromptTransform:
         return self.coordinates.of(self.text(embeddings), self.surface(raw_surface))
 
 
-def surface_features(prompts: Sequence[str]) -> Float32Array:
+def read_surface(prompts: Sequence[str]) -> Float32Array:
     """What can be read off a prompt without understanding it.
 
     (num_prompts, len(SURFACE_NAMES)), all >= 0, no NaN. Lengths are those of the whole text; shares
     and marks come from its first 20,000 characters.
     """
-    return np.array([_surface(prompt) for prompt in prompts], dtype=np.float32).reshape(
+    return np.array([_read_one_surface(prompt) for prompt in prompts], dtype=np.float32).reshape(
         len(prompts), len(SURFACE_NAMES)
     )
 
 
-def _surface(prompt: str) -> list[float]:
+def _read_one_surface(prompt: str) -> list[float]:
     text = prompt[:_SCAN_CHARS]
     chars = max(len(text), 1)
     words = text.split()
@@ -124,7 +124,7 @@ def _surface(prompt: str) -> list[float]:
     ]
 
 
-def prompt_chars(surface: Float32Array) -> FloatArray:
+def count_chars(surface: Float32Array) -> FloatArray:
     """Length of each prompt in characters, from raw surface features: (num_prompts,)."""
     chars: FloatArray = np.expm1(surface[:, SURFACE_NAMES.index("log_chars")].astype(np.float64))
     return chars
@@ -155,12 +155,12 @@ class KernelCoordinates(NamedTuple):
         """
         rows = np.sort(np.random.default_rng(0).permutation(len(text))[:NUM_LANDMARKS])
         to_features, scale = (
-            _whitening(kernel(text[rows], surface[rows], text[rows], surface[rows])),
+            _find_whitening(compute_kernel(text[rows], surface[rows], text[rows], surface[rows])),
             np.sqrt(text.shape[1]),
         )
-        features = kernel(text, surface, text[rows], surface[rows]) @ to_features * scale
+        features = compute_kernel(text, surface, text[rows], surface[rows]) @ to_features * scale
         middle = features.mean(axis=0)
-        basis = _leading_directions(features - middle)
+        basis = _find_directions(features - middle)
         return cls(
             text[rows],
             surface[rows],
@@ -182,13 +182,13 @@ class KernelCoordinates(NamedTuple):
         )
         # One product a row: a matrix product may round a row differently in another batch.
         rows = [
-            kernel(text[i : i + 1], surface[i : i + 1], *landmarks)[0] @ basis - mean
+            compute_kernel(text[i : i + 1], surface[i : i + 1], *landmarks)[0] @ basis - mean
             for i in range(len(text))
         ]
         return np.array(rows, dtype=np.float32).reshape(len(text), len(mean))
 
 
-def kernel(
+def compute_kernel(
     text: Float32Array,
     surface: Float32Array,
     other_text: Float32Array | FloatArray,
@@ -206,7 +206,7 @@ def kernel(
     Example:
         >>> text = np.array([[1.0, 0.0], [-1.0, 0.0]], dtype=np.float32)
         >>> surface = np.zeros((2, 11), dtype=np.float32)
-        >>> kernel(text[:1], surface[:1], text, surface).round(3).tolist()
+        >>> compute_kernel(text[:1], surface[:1], text, surface).round(3).tolist()
         [[1.0, 0.018]]
     """
     cosine = text.astype(np.float64) @ np.asarray(other_text, dtype=np.float64).T
@@ -218,7 +218,7 @@ def kernel(
     return alike
 
 
-def _whitening(gram: FloatArray) -> FloatArray:
+def _find_whitening(gram: FloatArray) -> FloatArray:
     """W with gram = (gram W)(gram W)^T: (num_landmarks, rank)."""
     values, vectors = np.linalg.eigh(gram)
     kept = values > _SMALLEST * values.max()
@@ -226,7 +226,7 @@ def _whitening(gram: FloatArray) -> FloatArray:
     return white
 
 
-def _leading_directions(centred: FloatArray) -> FloatArray:
+def _find_directions(centred: FloatArray) -> FloatArray:
     """Leading eigenvectors of the covariance: (num_features, NUM_PRINCIPAL).
 
     Columns beyond the rank are zero.
@@ -260,12 +260,12 @@ def find_nearest(targets: Tensor, support: Tensor, num_neighbours: int) -> tuple
     return torch.cat([part.indices for part in found]), torch.cat([part.values for part in found])
 
 
-def _scaled(raw: Float32Array, mean: Float32Array, scale: Float32Array) -> Float32Array:
+def _scale_surface(raw: Float32Array, mean: Float32Array, scale: Float32Array) -> Float32Array:
     scaled: Float32Array = np.clip((raw - mean) / scale, -5, 5).astype(np.float32)
     return scaled
 
 
-def column_moments(values: FloatArray) -> tuple[Float32Array, Float32Array]:
+def measure_columns(values: FloatArray) -> tuple[Float32Array, Float32Array]:
     """Column means and standard deviations that skip NaN.
 
     0 and 1 for a column without values or without spread.
@@ -278,7 +278,7 @@ def column_moments(values: FloatArray) -> tuple[Float32Array, Float32Array]:
     return mean.astype(np.float32), scale.astype(np.float32)
 
 
-def mean_of_present(embeddings: Float32Array) -> Float32Array:
+def average_present(embeddings: Float32Array) -> Float32Array:
     """Mean (dimension,) of the rows (n, dimension) that are not all zero; zero without any."""
     present = np.abs(embeddings).sum(axis=1) > 0
     if not present.any():
@@ -287,7 +287,7 @@ def mean_of_present(embeddings: Float32Array) -> Float32Array:
     return mean
 
 
-def unit_vectors(vectors: Float32Array) -> Float32Array:
+def scale_to_unit(vectors: Float32Array) -> Float32Array:
     """Rows scaled to length 1, each by itself, so that a row does not depend on the others."""
     norms = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
     unit: Float32Array = (vectors / np.maximum(norms, 1e-9)).astype(np.float32)

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 
 from graphrouter.encoders import TextEncoder
-from graphrouter.features.cards import card_features
+from graphrouter.features.cards import read_cards
 from graphrouter.features.channels import PRICE_COLUMNS, ChannelScaler
 from graphrouter.features.prompts import (
     Float32Array,
     KernelCoordinates,
     PromptTransform,
-    column_moments,
-    mean_of_present,
-    prompt_chars,
-    surface_features,
-    unit_vectors,
+    average_present,
+    count_chars,
+    measure_columns,
+    read_surface,
+    scale_to_unit,
 )
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
@@ -61,17 +61,17 @@ class FeatureTransform:
 
         Args:
             prompts: (num_queries, dimension) unit embeddings of training prompts.
-            surface: (num_queries, num_surface) from `surface_features`.
+            surface: (num_queries, num_surface) from `read_surface`.
             descriptions: (num_models, dimension) embeddings; all-zero rows (no description) are
                 skipped.
-            cards: (num_models, num_card) from `card_features`, NaN = not stated.
+            cards: (num_models, num_card) from `read_cards`, NaN = not stated.
             tasks: (num_tasks, dimension) embeddings; all-zero rows are skipped.
         """
-        card_mean, card_scale = column_moments(cards)
+        card_mean, card_scale = measure_columns(cards)
         return cls(
             prompts=PromptTransform.fit(prompts, surface),
-            description_mean=mean_of_present(descriptions),
-            task_mean=mean_of_present(tasks),
+            description_mean=average_present(descriptions),
+            task_mean=average_present(tasks),
             card_mean=card_mean,
             card_scale=card_scale,
         )
@@ -112,14 +112,14 @@ class FeatureTransform:
 
         A zero row where there is none: (num_models, dimension).
         """
-        return _centred_where_present(embeddings, self.description_mean)
+        return _centre_present(embeddings, self.description_mean)
 
     def tasks(self, embeddings: Float32Array) -> Float32Array:
         """Centred unit embeddings of task descriptions.
 
         A zero row where there is none: (num_tasks, dimension).
         """
-        return _centred_where_present(embeddings, self.task_mean)
+        return _centre_present(embeddings, self.task_mean)
 
     def cards(self, raw: FloatArray) -> Float32Array:
         """Scaled card numbers, then missing marks: (num_models, 2 * num_card).
@@ -221,7 +221,7 @@ class RawFeatures:
             query_principal=torch.from_numpy(
                 transform.prompts.principal(self.prompts, self.surface)
             ),
-            query_chars=torch.from_numpy(prompt_chars(self.surface).astype(np.float32)),
+            query_chars=torch.from_numpy(count_chars(self.surface).astype(np.float32)),
             query_task=torch.from_numpy(self.query_task),
             model_text=torch.from_numpy(transform.descriptions(self.descriptions)),
             model_card=torch.from_numpy(transform.cards(self.cards)),
@@ -258,10 +258,10 @@ def encode_raw(
     prompts = queries["prompt"].tolist()
     return RawFeatures(
         prompts=encoder.encode(prompts, progress=progress),
-        surface=surface_features(prompts),
+        surface=read_surface(prompts),
         query_task=find_positions(queries["task"], tasks["task"].tolist()),
         descriptions=_encode_present(encoder, [card.description for card in pool]),
-        cards=card_features(pool),
+        cards=read_cards(pool),
         tasks=_encode_present(
             encoder, [None if pd.isna(text) else str(text) for text in tasks["description"]]
         ),
@@ -311,6 +311,6 @@ def _encode_present(encoder: TextEncoder, texts: list[str | None]) -> Float32Arr
     return vectors
 
 
-def _centred_where_present(embeddings: Float32Array, mean: Float32Array) -> Float32Array:
+def _centre_present(embeddings: Float32Array, mean: Float32Array) -> Float32Array:
     present = np.abs(embeddings).sum(axis=1, keepdims=True) > 0
-    return np.where(present, unit_vectors(embeddings - mean), np.float32(0.0)).astype(np.float32)
+    return np.where(present, scale_to_unit(embeddings - mean), np.float32(0.0)).astype(np.float32)

@@ -18,7 +18,7 @@ from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.decision import Decision, Evidence, decide
 from graphrouter.encoders import TextEncoder
-from graphrouter.features.prompts import prompt_chars, surface_features
+from graphrouter.features.prompts import count_chars, read_surface
 from graphrouter.features.tables import encode_outcomes, find_positions
 from graphrouter.graph.routing_graph import build_graph
 from graphrouter.nn.forecaster import EncodedQueries, Forecast, Forecaster
@@ -254,7 +254,7 @@ class GraphRouter(ChangeableRouter):
 
     def _forecast(self, queries: Queries) -> Forecast:
         texts = list(queries.prompts)
-        embeddings, surface = self.encoder.encode(texts), surface_features(texts)
+        embeddings, surface = self.encoder.encode(texts), read_surface(texts)
         transform = self.learned.transforms.features.prompts
         encoded = EncodedQueries(
             text=torch.from_numpy(transform.text(embeddings)).double(),
@@ -263,7 +263,7 @@ class GraphRouter(ChangeableRouter):
                 [-1 if name is None else self._tasks.get(name, -1) for name in queries.tasks],
                 dtype=torch.int64,
             ),
-            num_chars=torch.from_numpy(prompt_chars(surface)),
+            num_chars=torch.from_numpy(count_chars(surface)),
         )
         with cpu_threads(1):
             return self._forecaster.forecast_queries(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphrouter.features.cards import CARD_NAMES, StatedInWords, card_features, read_words
+from graphrouter.features.cards import CARD_NAMES, StatedInWords, read_cards, read_words
 from graphrouter.pool import ModelCard
 
 NAN = float("nan")
@@ -157,8 +157,8 @@ def test_any_size_and_context_come_back(number: int, unit: str, context: int) ->
 
 def test_a_card_that_says_nothing_has_no_numbers() -> None:
     assert words() == StatedInWords(None, None, None)
-    assert np.isnan(card_features([ModelCard(model="bare")])).all()
-    assert card_features([]).shape == (0, len(CARD_NAMES))
+    assert np.isnan(read_cards([ModelCard(model="bare")])).all()
+    assert read_cards([]).shape == (0, len(CARD_NAMES))
 
 
 def test_card_features_are_logarithms_a_year_and_flags_with_nan_for_what_is_not_stated() -> None:
@@ -193,14 +193,14 @@ def test_card_features_are_logarithms_a_year_and_flags_with_nan_for_what_is_not_
         0,
         NAN,
     ]
-    assert card_features([card])[0] == pytest.approx(expected, nan_ok=True)
+    assert read_cards([card])[0] == pytest.approx(expected, nan_ok=True)
 
 
 def test_fields_win_over_words_and_words_fill_empty_fields() -> None:
     text = "A 70B model with 128K context."
     stated = ModelCard(model="a", description=text, num_params=8e9, context_tokens=4000)
     silent = ModelCard(model="b", description=text)
-    received = card_features([stated, silent])[
+    received = read_cards([stated, silent])[
         :, [CARD_NAMES.index("context_tokens"), CARD_NAMES.index("num_params")]
     ]
     assert np.exp(received) == pytest.approx(np.array([[4000, 8e9], [128e3, 70e9]]))

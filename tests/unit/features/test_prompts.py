@@ -8,7 +8,12 @@ import torch
 from torch import Tensor
 
 from graphrouter.features import prompts
-from graphrouter.features.prompts import NUM_PRINCIPAL, KernelCoordinates, find_nearest, kernel
+from graphrouter.features.prompts import (
+    NUM_PRINCIPAL,
+    KernelCoordinates,
+    compute_kernel,
+    find_nearest,
+)
 
 RNG = np.random.default_rng(5)
 SURFACE = RNG.normal(size=(60, 11)).astype(np.float32)
@@ -19,17 +24,17 @@ TEXT /= np.linalg.norm(TEXT, axis=1, keepdims=True)
 def test_alike_are_prompts_whose_text_and_whose_surface_are_alike() -> None:
     one = np.ones((1, 11), dtype=np.float32)
     text = np.array([[1.0, 0.0]], dtype=np.float32)
-    assert kernel(text, one, text, one).item() == pytest.approx(1.0)
-    assert kernel(text, one, text[:, ::-1], one).item() == pytest.approx(np.exp(-2.0))
-    assert kernel(text, one, text, -one).item() == pytest.approx(
+    assert compute_kernel(text, one, text, one).item() == pytest.approx(1.0)
+    assert compute_kernel(text, one, text[:, ::-1], one).item() == pytest.approx(np.exp(-2.0))
+    assert compute_kernel(text, one, text, -one).item() == pytest.approx(
         np.exp(-2.0)
     )  # squared distance 44, twice 11
-    assert kernel(text, one, text[:, ::-1], -one).item() == pytest.approx(np.exp(-4.0))
+    assert compute_kernel(text, one, text[:, ::-1], -one).item() == pytest.approx(np.exp(-4.0))
 
 
 def test_products_of_coordinates_are_the_centred_kernel() -> None:
     found = KernelCoordinates.fit(TEXT, SURFACE).of(TEXT, SURFACE).astype(np.float64)
-    alike = kernel(TEXT, SURFACE, TEXT, SURFACE)
+    alike = compute_kernel(TEXT, SURFACE, TEXT, SURFACE)
     centre = np.eye(60) - 1 / 60
     assert found @ found.T == pytest.approx(32 * centre @ alike @ centre, abs=2e-4)
 

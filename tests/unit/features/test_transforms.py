@@ -18,8 +18,8 @@ from graphrouter.features.cards import CARD_NAMES
 from graphrouter.features.prompts import (
     NUM_PRINCIPAL,
     SURFACE_NAMES,
-    prompt_chars,
-    surface_features,
+    count_chars,
+    read_surface,
 )
 from graphrouter.features.tables import FeatureTransform, FittedTransforms
 from graphrouter.training.prepare import prepare
@@ -28,7 +28,7 @@ NAN = float("nan")
 
 
 def surface_of(prompt: str) -> dict[str, float]:
-    return dict(zip(SURFACE_NAMES, surface_features([prompt])[0].tolist(), strict=True))
+    return dict(zip(SURFACE_NAMES, read_surface([prompt])[0].tolist(), strict=True))
 
 
 def test_surface_features_by_hand() -> None:
@@ -50,8 +50,8 @@ def test_surface_features_by_hand() -> None:
 
 
 def test_an_empty_prompt_has_no_features() -> None:
-    assert surface_features([""]).tolist() == [[0.0] * len(SURFACE_NAMES)]
-    assert surface_features([]).shape == (0, len(SURFACE_NAMES))
+    assert read_surface([""]).tolist() == [[0.0] * len(SURFACE_NAMES)]
+    assert read_surface([]).shape == (0, len(SURFACE_NAMES))
 
 
 def test_lengths_are_of_the_whole_text_and_scanning_stops_early() -> None:
@@ -70,7 +70,7 @@ def test_half_a_surrogate_pair_is_a_character_like_others() -> None:
 
 def test_prompt_chars_undoes_the_logarithm() -> None:
     prompts = ["", "a", "x" * 1234]
-    assert prompt_chars(surface_features(prompts)) == pytest.approx([0, 1, 1234], rel=1e-5)
+    assert count_chars(read_surface(prompts)) == pytest.approx([0, 1, 1234], rel=1e-5)
 
 
 def random_rows(rng: np.random.Generator, count: int, dimension: int) -> np.ndarray:
