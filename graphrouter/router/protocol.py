@@ -288,7 +288,7 @@ def pool_with(pool: ModelPool, cards: Sequence[ModelCard]) -> ModelPool:
 
 
 def check_card(card: ModelCard) -> None:
-    """Nothing.
+    """Refuse what is no card.
 
     Raises:
         DataError: It is something else than a card.
@@ -301,7 +301,7 @@ def check_card(card: ModelCard) -> None:
 
 
 def check_frame(outcomes: pd.DataFrame) -> None:
-    """Nothing.
+    """Refuse outcomes that are no table.
 
     Raises:
         DataError: It is something else than a pandas frame.

@@ -1,4 +1,4 @@
-"""What routers are fitted on: a dataset with its split, settings and text encoder, shared by many fits."""
+"""What routers are fitted on: a dataset with its split, settings and text encoder."""
 
 from __future__ import annotations
 

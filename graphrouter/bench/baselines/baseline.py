@@ -1,6 +1,4 @@
-"""The protocol of baselines: a router that is fitted on `LearningData` and can be saved and loaded
-like any other.
-"""
+"""What baselines share: they learn from `LearningData`, are saved and loaded like any router."""
 
 from __future__ import annotations
 
@@ -136,7 +134,7 @@ class Baseline(Router):
         )
 
     def save(self, folder: str | Path) -> None:
-        """Nothing; the router lies in `folder` afterwards, written atomically and without pickle.
+        """Write the router to `folder`, atomically and without pickle.
 
         Raises:
             ArtifactError: `folder` is something else than a new or empty folder or an older
@@ -179,9 +177,7 @@ class TextBaseline(Baseline):
         """
 
     def _predict(self, queries: Queries) -> Predictions:
-        """Expected effect by the method, expected cost, tokens and latency by a log-linear
-        regression a model.
-        """
+        """Expected effect by the method; the amounts by a log-linear regression a model."""
         if len(queries) == 0:
             return predict_nothing(self.pool)
         questions = Questions.of(queries, self.encoder)
@@ -189,9 +185,7 @@ class TextBaseline(Baseline):
         return Predictions(self.pool.names, effect, *self.predict_amounts(questions))
 
     def predict_amounts(self, questions: Questions) -> list[FloatArray]:
-        """Expected cost, input tokens, output tokens and latency, (num_queries, num_models)
-        each.
-        """
+        """Expected cost, input and output tokens and latency, (num_queries, num_models) each."""
         return self.amounts.predict(questions.vectors, questions.prompts)
 
     def _join_pool(self, new: NewModels, questions: Questions) -> Self:
@@ -210,8 +204,9 @@ class TextBaseline(Baseline):
         )
 
     def pool_effect(self, questions: Questions) -> FloatArray:
-        """Mean expected effect of the pool's models, (num_queries,) inside (0, 1): how hard the
-        method finds each query.
+        """Mean expected effect of the pool's models, (num_queries,) inside (0, 1).
+
+        It tells how hard the method finds each query.
         """
         if len(questions) == 0:
             return np.empty(0)

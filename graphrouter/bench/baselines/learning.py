@@ -1,5 +1,6 @@
-"""What baselines are fitted on: training and validation rows as arrays, with what most of them need
-computed once.
+"""What baselines are fitted on: training and validation rows as arrays.
+
+What most of them need is computed once.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ class LearningData:
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
         >>> ids = data.queries["query_id"].tolist()
-        >>> learning = LearningData.of(data, ids[:50], encoder=HashingEncoder(64), validation_ids=ids[50:])
+        >>> encoder, held = HashingEncoder(64), ids[50:]
+        >>> learning = LearningData.of(data, ids[:50], encoder=encoder, validation_ids=held)
         >>> learning.train.outcomes.effect.shape, learning.questions.vectors.shape
         ((50, 3), (50, 64))
     """
@@ -167,15 +169,17 @@ class LearningData:
 
     @cached_property
     def tasks(self) -> tuple[tuple[str, ...], IntArray]:
-        """The training tasks, sorted, and the number of each training query's task, (num_train,)
-        with -1 = unknown.
+        """The training tasks, sorted, and each query's task among them, (num_train,).
+
+        -1 = unknown.
         """
         return number_tasks(self.train.tasks)
 
     @cached_property
     def answers(self) -> FloatArray | None:
-        """Embeddings of the answers to the training queries, (num_train, num_models, dimension),
-        NaN = not recorded.
+        """Embeddings of the answers to the training queries, NaN = not recorded.
+
+        (num_train, num_models, dimension); None where the data has no answers.
         """
         if self.answer_texts is None:
             return None
@@ -207,9 +211,7 @@ class LearningData:
         )
 
     def centres(self, num_clusters: int) -> FloatArray:
-        """Centres of a k-means clustering of the training prompts, (at most num_clusters,
-        dimension).
-        """
+        """Centres of k-means clusters of the prompts, (at most num_clusters, dimension)."""
         from graphrouter.bench.baselines.tools.clusters import find_centres
 
         wanted = min(num_clusters, len(self.questions))
@@ -237,8 +239,9 @@ class LearningData:
         return candidates[int(np.argmin(np.nan_to_num(losses, nan=np.inf)))]
 
     def judged(self, score: Callable[[Questions], FloatArray]) -> tuple[FloatArray, FloatArray]:
-        """Scores and observed effects of rows to calibrate on: validation rows, or training rows
-        without any.
+        """Scores and observed effects of the rows to calibrate on.
+
+        Those are the validation rows, or the training rows where there are none.
         """
         if self.validation is None or self.held_questions is None:
             return score(self.questions), self.outcomes.effect
@@ -269,9 +272,7 @@ def _read_answer_texts(
 
 
 def number_tasks(tasks: Sequence[str | None]) -> tuple[tuple[str, ...], IntArray]:
-    """The task names, sorted, and the number of each query's task, (num_queries,) with -1 =
-    unknown.
-    """
+    """The task names, sorted, and the number of each query's task, (num_queries,), -1 = unknown."""
     names = tuple(sorted({task for task in tasks if task is not None}))
     return names, find_positions(names, tasks)
 

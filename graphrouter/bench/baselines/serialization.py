@@ -126,8 +126,9 @@ def _encode(value: Any, path: str, arrays: _Arrays) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class _Reader:
-    """Values from plain JSON and arrays, by the type that a field declares: a file cannot name a
-    type of its own.
+    """Values from plain JSON and arrays, by the type that a field declares.
+
+    A file cannot name a type of its own.
     """
 
     arrays: _Arrays

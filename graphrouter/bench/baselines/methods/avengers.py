@@ -1,6 +1,4 @@
-"""The Avengers: what each model achieved in the clusters of training prompts that lie nearest to
-the prompt.
-"""
+"""The Avengers: what each model achieved in the clusters of prompts nearest to the query."""
 
 from __future__ import annotations
 
@@ -68,8 +66,9 @@ class Avengers(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, its setting that of the lowest validation log
-        loss.
+        """The router that the training rows make.
+
+        Its setting is that of the lowest validation log loss.
         """
         return cls._of(data, data.choose(SETTINGS, lambda setting: cls._of(data, setting).effect))
 
@@ -89,9 +88,7 @@ class Avengers(TextBaseline):
         )
 
     def effect(self, questions: Questions) -> FloatArray:
-        """Expected effect by the mean reciprocal rank in the near clusters, (num_queries,
-        num_models).
-        """
+        """Mean reciprocal rank in the near clusters, as an effect: (num_queries, num_models)."""
         return self.curve.apply(
             np.log(share_among_near(questions.vectors, self.centres, self.num_near) @ self.scores)
         )
@@ -99,7 +96,9 @@ class Avengers(TextBaseline):
 
 @dataclass(frozen=True, eq=False)
 class AvengersPro(TextBaseline):
-    """Mean accuracy and mean cost of each model over the near clusters, weighted by a softmax of the closeness.
+    """Mean accuracy and cost of each model over the near clusters, weighted by closeness.
+
+    The weights are a softmax.
 
     The original adds the two within a cluster: alpha * minmax(accuracy) + (1 - alpha) * (1 - cost /
     largest cost). Policies weigh effect against cost outside of the predictor here, and scale cost
@@ -122,8 +121,9 @@ class AvengersPro(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, its setting that of the lowest validation log
-        loss.
+        """The router that the training rows make.
+
+        Its setting is that of the lowest validation log loss.
         """
         return cls._of(
             data, data.choose(SETTINGS_PRO, lambda setting: cls._of(data, setting).effect)
@@ -141,9 +141,7 @@ class AvengersPro(TextBaseline):
         return self._average(questions, 0)
 
     def predict_amounts(self, questions: Questions) -> list[FloatArray]:
-        """Expected cost, input tokens, output tokens and latency: their means in the near
-        clusters.
-        """
+        """Expected cost, input tokens, output tokens and latency: means in the near clusters."""
         return [self._average(questions, i) for i in range(1, len(QUANTITIES))]
 
     def _extend(self, new: NewModels) -> Self:
@@ -162,8 +160,9 @@ class AvengersPro(TextBaseline):
 
 
 def share_among_near(vectors: FloatArray, centres: FloatArray, num_near: int) -> FloatArray:
-    """Weight of each cluster for each query, (num_queries, num_clusters): a softmax over the
-    nearest, 0 for the others.
+    """Weight of each cluster for each query, (num_queries, num_clusters).
+
+    A softmax over the nearest, 0 for the others.
     """
     close = measure_closeness(vectors, centres)
     near = np.argsort(-close, axis=1, kind="stable")[:, :num_near]  # the earlier of equals
@@ -181,7 +180,7 @@ def rank_reciprocally(accuracy: FloatArray) -> FloatArray:
     Equals in pool order.
 
     Example:
-        >>> reciprocal_ranks(np.array([[0.2, 0.9, 0.9]])).round(2).tolist()
+        >>> rank_reciprocally(np.array([[0.2, 0.9, 0.9]])).round(2).tolist()
         [[0.33, 1.0, 0.5]]
     """
     # Rounded: equal accuracies differ in the last digit when they were summed in another order.

@@ -27,7 +27,9 @@ _MAX_CELLS = 4_000_000
 
 @dataclass(frozen=True, eq=False)
 class SimilarityWeighted(TextBaseline):
-    """A Bradley-Terry model of who beats whom, fitted anew for each query: training queries like it weigh up to ten times more.
+    """A Bradley-Terry model of who beats whom, fitted anew for each query.
+
+    Training queries like it weigh up to ten times more.
 
     A training query of cosine similarity s weighs 10 * 10^(s / largest s). Two models that answered
     it are one comparison: a win for the one of the higher effect, half a win each when equal. The
@@ -92,7 +94,9 @@ class SimilarityWeighted(TextBaseline):
 
 
 def weigh_by_similarity(similarity: FloatArray) -> FloatArray:
-    """Weights 10 * 10^(s / largest s) of the training queries, divided by 100 so that the nearest one weighs 1.
+    """Weights 10 * 10^(s / largest s) of the training queries, divided by 100.
+
+    The nearest one then weighs 1.
 
     Args:
         similarity: (num_queries, num_train) cosine similarities.
@@ -101,7 +105,7 @@ def weigh_by_similarity(similarity: FloatArray) -> FloatArray:
         Same shape; all 1 for a query that resembles no training query at all.
 
     Example:
-        >>> similarity_weights(np.array([[0.8, 0.4, 0.0], [0.0, 0.0, -0.2]])).round(3)
+        >>> weigh_by_similarity(np.array([[0.8, 0.4, 0.0], [0.0, 0.0, -0.2]])).round(3)
         array([[1.   , 0.316, 0.1  ],
                [1.   , 1.   , 1.   ]])
     """
@@ -111,7 +115,9 @@ def weigh_by_similarity(similarity: FloatArray) -> FloatArray:
 
 
 def fit_bradley_terry(wins: FloatArray, start: FloatArray, *, rounds: int) -> FloatArray:
-    """Strengths (num_queries, num_models) of the highest posterior under `P(i beats j) = sigmoid(s_i - s_j)`, by Newton's method.
+    """Strengths (num_queries, num_models) of the highest posterior, by Newton's method.
+
+    The model is `P(i beats j) = sigmoid(s_i - s_j)`.
 
     Bradley and Terry, "Rank analysis of incomplete block designs" (1952), with a normal prior on
     the strengths.

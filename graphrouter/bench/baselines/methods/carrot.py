@@ -35,7 +35,7 @@ COST_PENALTIES = (30.0, 3.0, 300.0)
 
 @dataclass(frozen=True, eq=False)
 class CarrotKNN(NearestNeighbours):
-    """Effect and cost of each model are means over nearest training queries, with a number of neighbours for either.
+    """Means over nearest training queries, with a number of neighbours for effect and cost each.
 
     The plug-in rule argmax (1 - mu) effect - mu cost is `Policy` with `cost_weight` = mu. The
     original chooses the numbers of neighbours by cross-validation; here they come from the
@@ -58,8 +58,9 @@ class CarrotKNN(NearestNeighbours):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, each k with the lowest loss on the validation
-        rows.
+        """The router that the training rows make.
+
+        Each k is that of the lowest loss on the validation rows.
         """
         vectors = data.questions.vectors
         k, none = min(CARROT_DEFAULT_K, len(vectors)), OwnRows.none(vectors.shape[1])
@@ -121,8 +122,9 @@ class CarrotLinear(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, each penalty with the lowest loss on the
-        validation rows.
+        """The router that the training rows make.
+
+        Each penalty is that of the lowest loss on the validation rows.
         """
         effects, penalty = fit_best_effect_map(data)
         return cls(
@@ -148,8 +150,9 @@ class CarrotLinear(TextBaseline):
         return [cost, *super().predict_amounts(questions)[1:]]
 
     def _extend(self, new: NewModels) -> Self:
-        """A column more for effect, as in `Linear`, and for cost: from the pool's mean map at the
-        model's own level on.
+        """A column more for effect, as in `Linear`, and one for cost.
+
+        Cost starts from the pool's mean map at the model's own level.
         """
         questions = Questions.of(new.queries, self.encoder)
         joined = self._join_pool(new, questions)

@@ -61,8 +61,8 @@ class FrugalGPT(Cascade):
         >>> data = gr.simulate(num_queries=60, num_models=3).data
         >>> router = FrugalGPT.fit(data, encoder=HashingEncoder(64))
         >>> seen = Observations.of(data, data.queries["query_id"].tolist())
-        >>> dear, cheap = (router.replay(seen.queries, seen.outcomes, trade_off=t) for t in (0, 1e9))
-        >>> bool(dear.cost_usd.sum() > cheap.cost_usd.sum())
+        >>> runs = [router.replay(seen.queries, seen.outcomes, trade_off=t) for t in (0, 1e9)]
+        >>> bool(runs[0].cost_usd.sum() > runs[1].cost_usd.sum())
         True
     """
 
@@ -191,7 +191,9 @@ class AutoMix(Cascade):
 
 @dataclass(frozen=True, eq=False)
 class RouterBenchCascade(Cascade):
-    """All models in turn, the cheapest first, until a judge calls an answer good or the budget of a query is spent.
+    """All models in turn, the cheapest first, until a judge is content or the budget is spent.
+
+    The budget is that of a query.
 
     The judge compares the recorded effect with a threshold and is wrong in `ERROR_RATE` of the
     cases (drawn from seed, prompt and model), as in RouterBench's own simulation; that is an
@@ -262,9 +264,7 @@ class RouterBenchCascade(Cascade):
 def _frugal_points(
     recorded: Recorded, models: IntArray
 ) -> Iterator[tuple[list[int], tuple[float, ...]]]:
-    """Every chain of ascending cost that can be tried, with every combination of thresholds, the
-    shortest first.
-    """
+    """Every chain of ascending cost with every combination of thresholds, the shortest first."""
     for length in range(1, min(LONGEST_CHAIN, len(models)) + 1):
         for chain in combinations(models.tolist(), length):
             if _find_complete(recorded, chain).any():
@@ -306,8 +306,9 @@ def _average_by_votes(
 
 
 def _find_complete(recorded: Recorded, chain: Sequence[int]) -> BoolArray:
-    """Rows on which the whole chain was recorded, (num_queries,): all chains are compared as if
-    nothing were missing.
+    """Rows on which the whole chain was recorded, (num_queries,).
+
+    All chains are compared as if nothing were missing.
     """
     return np.asarray(np.isfinite(recorded.effect[:, list(chain)]).all(axis=1))
 

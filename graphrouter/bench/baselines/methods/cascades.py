@@ -1,4 +1,4 @@
-"""What cascades share: they call models in turn, look at each answer, and stop when a judge is content.
+"""What cascades share: they call models in turn and stop when a judge is content.
 
 A cascade cannot be judged by predictions, so it is replayed on recorded outcomes: `replay` may look
 at the outcomes of the models that it calls, and pays for every call. Real cascades read the answer;
@@ -43,8 +43,9 @@ class Replay(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """Outcomes that a cascade may call up: pairs whose effect and cost were both recorded, NaN in
-    both elsewhere.
+    """Outcomes that a cascade may call up: pairs whose effect and cost were both recorded.
+
+    NaN in both elsewhere.
     """
 
     prompts: tuple[str, ...]
@@ -99,8 +100,9 @@ class Cascade(Baseline):
 
     @abstractmethod
     def call(self, recorded: Recorded, trade_off: float) -> Replay:
-        """What the cascade pays and gets at its operating point for the trade-off, outcomes of
-        called models seen.
+        """What the cascade pays and gets at its operating point for the trade-off.
+
+        It sees the outcomes of the models that it calls.
         """
 
     def _predict(self, queries: Queries) -> Predictions:
@@ -223,8 +225,9 @@ def take_callable_outcomes(data: LearningData, who: str) -> Recorded:
 
 
 def _call_first(recorded: Recorded, order: IntArray, run: Replay) -> Replay:
-    """`run`, with one call of the first model of `order` that was recorded where nobody has
-    answered yet.
+    """`run`, with one more call where nobody has answered yet.
+
+    It goes to the first model of `order` that was recorded.
     """
     there = np.isfinite(recorded.effect[:, order])
     model = order[np.argmax(there, axis=1)]

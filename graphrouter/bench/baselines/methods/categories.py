@@ -18,8 +18,9 @@ INVERSE_PENALTY = 10.0
 
 
 class Categories(NamedTuple):
-    """Linear scores of the categories of prompts: tasks by multinomial logistic regression, else
-    k-means clusters.
+    """Linear scores of the categories of prompts: tasks, else clusters.
+
+    Tasks by multinomial logistic regression, clusters by k-means.
     """
 
     tasks: tuple[str, ...]
@@ -31,8 +32,9 @@ class Categories(NamedTuple):
 
     @classmethod
     def fit(cls, data: LearningData) -> Self:
-        """The categories of the training rows: their tasks, or clusters where fewer than two tasks
-        are known.
+        """The categories of the training rows: their tasks, or clusters.
+
+        Clusters where fewer than two tasks are known.
         """
         tasks, index = data.tasks
         if len(tasks) < 2:
@@ -54,25 +56,25 @@ class Categories(NamedTuple):
         return self.tasks or tuple(f"cluster {i}" for i in range(self.num_categories))
 
     def scores(self, vectors: FloatArray) -> FloatArray:
-        """Log odds (tasks) or closeness (clusters), up to a constant of the query: (num_queries,
-        num_categories).
+        """Log odds (tasks) or closeness (clusters), (num_queries, num_categories).
+
+        Up to a constant of the query.
         """
         if len(vectors) == 0:
             return np.empty((0, self.num_categories))
         return np.vstack(list(measure_similarities(vectors, self.weights))) + self.intercepts
 
     def of(self, questions: Questions) -> IntArray:
-        """Category of each query, (num_queries,): its task where known, the most probable one where
-        not.
-        """
+        """Category of each query, (num_queries,): its task, else the most probable one."""
         known = find_positions(self.tasks, questions.tasks)
         return np.where(
             known >= 0, known, np.argmax(self.scores(questions.vectors), axis=1)
         ).astype(np.int64)
 
     def confidence(self, questions: Questions) -> FloatArray:
-        """Probability of the category that `of` gives, (num_queries,): 1 for a known task, and for
-        clusters.
+        """Probability of the category that `of` gives, (num_queries,).
+
+        1 for a known task, and for clusters.
         """
         if not self.tasks:
             return np.ones(len(questions))
@@ -82,8 +84,9 @@ class Categories(NamedTuple):
 
 
 def _fit_logistic(vectors: FloatArray, label: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Weights (num_labels, dimension) and intercepts (num_labels,) of a multinomial logistic
-    regression.
+    """Weights (num_labels, dimension) and intercepts (num_labels,) of a logistic regression.
+
+    It is multinomial.
     """
     require_extra("bench", "sklearn", purpose="A logistic regression")
     import warnings

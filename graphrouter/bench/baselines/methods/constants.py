@@ -49,9 +49,7 @@ class IndifferentRouter(Baseline):
 
     @abstractmethod
     def rank(self, prompts: Sequence[str]) -> IntArray:
-        """Place of each model, (num_queries, num_models), from 0 = last to num_models - 1 =
-        favourite.
-        """
+        """Place of each model, (num_queries, num_models): 0 = last, num_models - 1 = favourite."""
 
     def _predict(self, queries: Queries) -> Predictions:
         """The pool's mean for every model, and a trace of the ranking in the effect."""
@@ -62,7 +60,9 @@ class IndifferentRouter(Baseline):
 
 @dataclass(frozen=True, eq=False)
 class RandomRouter(IndifferentRouter):
-    """A random model for every prompt: its ranking is drawn from seed, prompt and the models' names.
+    """A random model for every prompt.
+
+    Its ranking is drawn from seed, prompt and the models' names.
 
     Example:
         >>> import graphrouter as gr
@@ -205,9 +205,7 @@ def average_pool(means: MeanTable) -> MeanTable:
 
 
 def _sum_list_prices(pool: ModelPool) -> FloatArray:
-    """(num_models,) sum of the prices of a million prompt and a million completion tokens, NaN =
-    not known.
-    """
+    """Price of a million prompt and a million completion tokens, (num_models,), NaN = not known."""
     return np.asarray(pool.prices.sum(axis=0))
 
 

@@ -1,6 +1,4 @@
-"""Routers that name the kind of a prompt first and then look up what each model achieved on that
-kind.
-"""
+"""Routers that name the kind of a prompt, and look up what each model achieved on that kind."""
 
 from __future__ import annotations
 
@@ -67,9 +65,7 @@ class MoDEM(TextBaseline):
         return self.table.effect[self.categories.of(questions)]
 
     def predict_amounts(self, questions: Questions) -> list[FloatArray]:
-        """Expected cost, input tokens, output tokens and latency: the means in the prompt's
-        domain.
-        """
+        """Expected cost, input tokens, output tokens and latency: means in the prompt's domain."""
         rows = self.categories.of(questions)
         return [getattr(self.table, name)[rows] for name in QUANTITIES[1:]]
 
@@ -131,8 +127,9 @@ class CompositionOfExperts(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, with the confidence limit of the lowest
-        validation log loss.
+        """The router that the training rows make.
+
+        Its confidence limit is that of the lowest validation log loss.
         """
         categories = Categories.fit(data)
         table = average_by_task(
@@ -178,9 +175,7 @@ class CompositionOfExperts(TextBaseline):
         return self.table.effect[_rows(self.categories, self.min_confidence, questions)]
 
     def predict_amounts(self, questions: Questions) -> list[FloatArray]:
-        """Expected cost, input tokens, output tokens and latency: the means in the prompt's
-        category.
-        """
+        """Expected cost, input tokens, output tokens and latency: means in its category."""
         rows = _rows(self.categories, self.min_confidence, questions)
         return [getattr(self.table, name)[rows] for name in QUANTITIES[1:]]
 
@@ -193,7 +188,9 @@ class CompositionOfExperts(TextBaseline):
         )
 
     def assign(self, budget_usd: float) -> Assignment:
-        """The model of each category that brings the highest expected effect for at most `budget_usd` a query on average.
+        """The model of each category that brings the highest expected effect under a budget.
+
+        At most `budget_usd` a query are spent on average.
 
         Models whose cost was never observed are not assigned.
 
@@ -231,7 +228,7 @@ class CompositionOfExperts(TextBaseline):
 def solve_assignment(
     effect: FloatArray, cost_usd: FloatArray, shares: FloatArray, *, budget_usd: float
 ) -> tuple[IntArray, float]:
-    """The column of each row that maximises the mean effect under a budget, and the shadow price of that budget.
+    """The columns that maximise the mean effect under a budget, and its shadow price.
 
     maximise sum_c s_c sum_m x_cm effect_cm, subject to sum_c s_c sum_m x_cm cost_cm <= budget,
     sum_m x_cm = 1, x binary: the category-to-expert programme of Composition of Experts (arXiv

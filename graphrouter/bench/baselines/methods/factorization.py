@@ -38,7 +38,7 @@ STEPS_PER_EPOCH = 16
 
 @dataclass(frozen=True, eq=False)
 class EmbedLLM(TextBaseline):
-    """Success of a model on a query from the product of a model vector and the projected query: `linear(p_m * W q)`.
+    """Success from the product of a model vector and the projected query: `linear(p_m * W q)`.
 
     All of it is trained at once on who solved what, by cross entropy, with noise on the query
     embedding in training only. Two class logits and their difference are the same thing, so there
@@ -60,8 +60,9 @@ class EmbedLLM(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, with the weight decay of the lowest validation
-        log loss.
+        """The router that the training rows make.
+
+        Its weight decay is that of the lowest validation log loss.
         """
         train = cache(lambda decay: cls._train(data, decay))
         return train(data.choose(EMBED_DECAYS, lambda decay: train(decay).effect))
@@ -103,7 +104,9 @@ class EmbedLLM(TextBaseline):
 
 @dataclass(frozen=True, eq=False)
 class MatrixFactorization(TextBaseline):
-    """Who beats whom from a bilinear score `w (v_m * W q)` with model vectors of unit length, trained on comparisons.
+    """Who beats whom from a bilinear score `w (v_m * W q)`, trained on comparisons.
+
+    Model vectors have unit length.
 
     A comparison is two models that answered the same query with different effects; the winner's
     score should be higher (logistic loss). A few of a query's comparisons are drawn at random in
@@ -127,8 +130,9 @@ class MatrixFactorization(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, with the training noise of the lowest validation
-        log loss.
+        """The router that the training rows make.
+
+        Its training noise is that of the lowest validation log loss.
         """
         train = cache(lambda noise_sd: cls._train(data, noise_sd))
         return train(data.choose(MF_NOISE_SDS, lambda noise_sd: train(noise_sd).effect))
@@ -213,7 +217,9 @@ def descend(
     settings: Descent,
     noise_sd: float = 0.0,
 ) -> None:
-    """Nothing; the parameters fit the training outcomes by cross entropy, stopped early on the validation outcomes.
+    """Fit the parameters to the training outcomes by cross entropy.
+
+    The descent is stopped early on the validation outcomes.
 
     Args:
         data: Training and validation rows.
@@ -240,10 +246,12 @@ def descend(
 
 
 def pace_descent(settings: Descent, num_rows: int) -> Descent:
-    """The settings with batches small enough for about 16 steps an epoch: few rows need as many steps as many do.
+    """The settings with batches small enough for about 16 steps an epoch.
+
+    Few rows need as many steps as many do.
 
     Example:
-        >>> paced(Descent(), 100).batch_size, paced(Descent(), 10_000).batch_size
+        >>> pace_descent(Descent(), 100).batch_size, pace_descent(Descent(), 10_000).batch_size
         (8, 256)
     """
     return replace(
@@ -261,8 +269,9 @@ def add_noise(vectors: Tensor, noise_sd: float) -> Tensor:
 
 
 def to_tensors(questions: Questions, effect: FloatArray) -> tuple[Tensor, Tensor]:
-    """Embeddings with a constant (num_queries, dimension + 1) and effects (num_queries,
-    num_models), float32.
+    """Embeddings with a constant (num_queries, dimension + 1), and effects, float32.
+
+    Effects are (num_queries, num_models), NaN = not observed.
     """
     return torch.from_numpy(add_constant(questions.vectors)).float(), torch.from_numpy(
         effect

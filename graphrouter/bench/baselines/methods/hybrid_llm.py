@@ -52,7 +52,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class HybridLLM(TextBaseline):
-    """A classifier tells the probability p that the small model's answer is no worse than the large one's.
+    """A classifier tells the probability p that the small model does as well as the large one.
 
     The original is given its two models. Here the large one is the best single, the small one the
     cheaper model with the best balanced reward in training (`pick_small_and_large`); nobody else is
@@ -168,14 +168,17 @@ class HybridLLMProbabilistic(HybridLLM):
 
 
 class HybridLLMTransformed(HybridLLM):
-    """HybridLLM with labels that forgive the small model a shortfall, where it would otherwise almost never be good enough.
+    """HybridLLM with labels that forgive the small model a shortfall.
+
+    Otherwise it would almost never be good enough.
 
     The shortfall that is tolerated spreads the probabilistic labels most. Among effects of 0 and 1
     there is none between, and the labels are the probabilistic ones.
 
     Example:
         >>> shortfall = np.array([0.3, 0.3, 0.6, 0.6])
-        >>> labels, tolerance = HybridLLMTransformed.labels(shortfall, np.array([[0], [1], [2], [3]]))
+        >>> near = np.array([[0], [1], [2], [3]])
+        >>> labels, tolerance = HybridLLMTransformed.labels(shortfall, near)
         >>> labels.tolist(), tolerance
         ([1.0, 1.0, 0.0, 0.0], 0.3)
     """
@@ -214,7 +217,7 @@ def average_difference(values: FloatArray) -> float:
     """Mean absolute difference of all ordered pairs of (num_values,), 0 without any value.
 
     Example:
-        >>> mean_difference(np.array([0.0, 1.0]))
+        >>> average_difference(np.array([0.0, 1.0]))
         0.5
     """
     if len(values) == 0:
@@ -253,8 +256,9 @@ def pick_small_and_large(data: LearningData) -> tuple[int, int]:
 
 
 def _find_near(vectors: FloatArray) -> IntArray:
-    """Rows of the most similar of (num_queries, dimension) vectors to each of them, (num_queries,
-    at most NUM_RESPONSES).
+    """Rows of the most similar vectors to each of (num_queries, dimension) vectors.
+
+    (num_queries, at most NUM_RESPONSES).
     """
     k = min(NUM_RESPONSES, len(vectors))
     rows = [
@@ -301,7 +305,9 @@ def _fit_classifier(examples: Examples, held: Examples | None, *, seed: int) -> 
 
 
 def _fit_line(probability: FloatArray, gain: FloatArray, *, prior: float) -> Line:
-    """The line through (probability, gain), least squares, its mean shrunk towards `prior` and its slope slightly towards 0.
+    """The line through (probability, gain) by least squares.
+
+    Its mean is shrunk towards `prior`, its slope slightly towards 0.
 
     Args:
         probability: (num_queries,) that the small model is good enough.

@@ -38,7 +38,9 @@ SCORER_DECAYS = (1.0, 0.1, 3.0)
 
 @dataclass(frozen=True, eq=False)
 class IdentityVectors(TextBaseline):
-    """Success from the query's embedding and the model's identity vector, by a small network that all models share.
+    """Success from the query's embedding and the model's identity vector, by one small network.
+
+    All models share the network.
 
     The identity of a model comes from its outcomes: a ridge regression of what it did, beyond what
     the prompt's mean promises, on the principal directions of the prompts. The network knows a
@@ -70,8 +72,9 @@ class IdentityVectors(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, with the weight decay of the lowest validation
-        log loss.
+        """The router that the training rows make.
+
+        Its weight decay is that of the lowest validation log loss.
         """
         identities = fit_identity_vectors(data)
         train = cache(lambda decay: cls._train(data, identities, decay))
@@ -177,16 +180,18 @@ def fit_identity_vectors(data: LearningData) -> Identities:
 
 
 def _quiz_features(vectors: FloatArray, amounts: Amounts) -> FloatArray:
-    """(num_queries, identity dimension): one, principal coordinates as the cost predictor has
-    them.
+    """(num_queries, identity dimension): one, then principal coordinates.
+
+    The coordinates are those of the cost predictor.
     """
     directions = amounts.directions[:, : IDENTITY_DIMENSION - 1]
     return np.column_stack([np.ones(len(vectors)), (vectors - amounts.centre) @ directions])
 
 
 def _ridge_identities(features: FloatArray, beyond: FloatArray) -> FloatArray:
-    """Ridge coefficients (num_models, identity dimension) of what each model did beyond
-    expectation, NaN = not observed.
+    """Ridge coefficients (num_models, identity dimension) of what is beyond expectation.
+
+    NaN = not observed.
     """
     answered = np.isfinite(beyond).astype(np.float64)
     gram = np.einsum("qi,qm,qj->mij", features, answered, features, optimize=True)

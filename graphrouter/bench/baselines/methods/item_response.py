@@ -1,5 +1,6 @@
-"""Item response theory: ability of the model against difficulty and discrimination of the query,
-both read from its text.
+"""Item response theory: ability of the model against difficulty of the query.
+
+Difficulty and discrimination are read from the query's text.
 """
 
 from __future__ import annotations
@@ -69,8 +70,9 @@ class TwoParameterIRT(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, with the weight decay of the lowest validation
-        log loss.
+        """The router that the training rows make.
+
+        Its weight decay is that of the lowest validation log loss.
         """
         train = cache(lambda decay: cls._train(data, decay))
         return train(data.choose(DECAYS, lambda decay: train(decay).effect))
@@ -111,8 +113,9 @@ class TwoParameterIRT(TextBaseline):
         )
 
     def _extend(self, new: NewModels) -> Self:
-        """The most probable ability, given discriminations and difficulties, under a normal prior
-        fitted to the pool's.
+        """The most probable ability, given discriminations and difficulties.
+
+        Its prior is a normal one, fitted to the pool's abilities.
         """
         questions = Questions.of(new.queries, self.encoder)
         q = add_constant(questions.vectors)
@@ -125,7 +128,9 @@ class TwoParameterIRT(TextBaseline):
 
 @dataclass(frozen=True, eq=False)
 class MultidimensionalIRT(TextBaseline):
-    """The multidimensional model, `sigmoid(a(q) . theta_m - b(q))` with a >= 0: a query asks for some of 25 skills.
+    """The multidimensional model, `sigmoid(a(q) . theta_m - b(q))` with a >= 0.
+
+    A query asks for some of 25 skills.
 
     Discriminations (softplus) and difficulty are linear in the text embedding. At prediction a
     query is warmed up: its embedding is averaged with the mean of the nearest training queries,
@@ -153,8 +158,9 @@ class MultidimensionalIRT(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, with the decay and then the warm-up of the lowest
-        validation log loss.
+        """The router that the training rows make.
+
+        Decay, and then warm-up, are those of the lowest validation log loss.
         """
         train = cache(lambda decay: cls._train(data, decay))
         router = train(data.choose(DECAYS, lambda decay: train(decay).effect))
@@ -202,8 +208,9 @@ class MultidimensionalIRT(TextBaseline):
         )
 
     def _extend(self, new: NewModels) -> Self:
-        """The most probable abilities, given discriminations and difficulties, under a normal prior
-        fitted to the pool's.
+        """The most probable abilities, given discriminations and difficulties.
+
+        Their prior is a normal one, fitted to the pool's abilities.
         """
         questions = Questions.of(new.queries, self.encoder)
         q = add_constant(self._warm_up(questions.vectors))
@@ -212,9 +219,7 @@ class MultidimensionalIRT(TextBaseline):
         return replace(self._join_pool(new, questions), ability=np.vstack([self.ability, ability]))
 
     def _warm_up(self, vectors: FloatArray) -> FloatArray:
-        """The embeddings (num_queries, dimension), averaged with those of the nearest training
-        queries.
-        """
+        """The embeddings (num_queries, dimension), averaged with those of near training queries."""
         if self.warm_share == 0 or len(vectors) == 0:
             return vectors
         k = min(WARM_NEIGHBOURS, len(self.embeddings))

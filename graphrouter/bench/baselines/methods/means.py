@@ -44,9 +44,7 @@ class TaskTableRouter(Baseline):
         return self.tasks or None
 
     def _predict(self, queries: Queries) -> Predictions:
-        """Expected effect, cost, tokens and latency of every model: the row of each prompt's
-        task.
-        """
+        """Expected effect, cost, tokens and latency: the row of each prompt's task."""
         return self.table.look_up(self._rows(queries))
 
     @cached_property
@@ -60,9 +58,7 @@ class TaskTableRouter(Baseline):
         )
 
     def _with_columns(self, new: NewModels, effect: FloatArray) -> Self:
-        """This router with the new models' effects (num_rows, num_new) and amounts as further
-        columns.
-        """
+        """This router with columns for new models: effects (num_rows, num_new) and amounts."""
         amounts = place_amounts_in_cells(self.table, self._rows(new.queries), new)
         return replace(
             self, pool=new.pool, table=add_model_columns(self.table, effect, amounts, new)
@@ -106,8 +102,9 @@ class BestSingle(TaskTableRouter):
 
 
 class TaskMean(TaskTableRouter):
-    """Mean effect and cost of each (task, model), shrunk to the model's mean: the best model of
-    each task.
+    """Mean effect and cost of each (task, model): the best model of each task.
+
+    Means are shrunk to the model's mean.
     """
 
     name: ClassVar[str] = "task_mean"
@@ -130,8 +127,9 @@ class TaskMean(TaskTableRouter):
         )
 
     def _extend(self, new: NewModels) -> Self:
-        """Task means, shrunk to the pool's moved by the model's offset: a flat mean would forget
-        what tasks are hard.
+        """Task means, shrunk to the pool's moved by the model's offset.
+
+        A flat mean would forget which tasks are hard.
         """
         return self._with_columns(
             new, place_in_cells(self.table.effect.mean(axis=1), self._rows(new.queries), new.effect)
@@ -188,9 +186,7 @@ class RaschRouter(TaskTableRouter):
         )
 
     def _extend(self, new: NewModels) -> Self:
-        """The most probable ability under the prior that all abilities have, the easiness of the
-        tasks as fitted.
-        """
+        """The most probable ability under the prior of all abilities; easiness stays as fitted."""
         known = sigmoid(self.easiness)
         ability = fit_offsets(known[self._rows(new.queries)], new.effect)
         probability = apply_offset(known, ability)

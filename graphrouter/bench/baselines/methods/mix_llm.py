@@ -65,7 +65,7 @@ class TagSpace(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class MixLLM(TextBaseline):
-    """Predicts quality and cost of each model from a tag-enhanced embedding, and adds a bonus for what is uncertain.
+    """A regression of quality a model on a tag-enhanced embedding, and a bonus for uncertainty.
 
     One ridge regression a model predicts the deviation from the model's mean effect. With the
     design matrix A = X^T X + penalty of a model, the upper confidence bound is x^T A^-1 X^T y +
@@ -75,10 +75,10 @@ class MixLLM(TextBaseline):
     models share A and the bonus ranks nobody. Cost, tokens and latency are log-linear regressions
     on the same embedding.
 
-    Left out: the online updates, for the same reason; the latency penalty, which policies have;
-    InsTag's tags and the encoder that is fine-tuned on them (a tag is a cluster of prompts here);
-    random forests in place of ridge. The embedding is reduced to principal directions, so that a
-    design matrix a model can be saved.
+    Left out: the online updates, for the same reason; the penalty for latency, in whose place a
+    policy has no more than a limit (`max_latency_s`); InsTag's tags and the encoder that is
+    fine-tuned on them (a tag is a cluster of prompts here); random forests in place of ridge. The
+    embedding is reduced to principal directions, so that a design matrix a model can be saved.
 
     Example:
         >>> import graphrouter as gr
@@ -109,8 +109,9 @@ class MixLLM(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, its setting that of the lowest validation log
-        loss.
+        """The router that the training rows make.
+
+        Its setting is that of the lowest validation log loss.
         """
         space = TagSpace.fit(data)
         features, amounts = space.features(data.questions.vectors), _tagged_amounts(data, space)
@@ -143,9 +144,7 @@ class MixLLM(TextBaseline):
         return self.curve.apply(self._bound(questions))
 
     def predict_amounts(self, questions: Questions) -> list[FloatArray]:
-        """Expected cost, input tokens, output tokens and latency, from the tag-enhanced
-        embedding.
-        """
+        """Expected cost, tokens and latency, from the tag-enhanced embedding."""
         return self.amounts.predict(self.space.enhanced(questions.vectors), questions.prompts)
 
     def _join_pool(self, new: NewModels, questions: Questions) -> Self:
@@ -197,7 +196,9 @@ class MixLLM(TextBaseline):
 def solve_designs(
     features: FloatArray, deviation: FloatArray, penalty: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Ridge weights (num_features, num_models) and inverse design matrices (num_models, num_features, num_features).
+    """Ridge weights (num_features, num_models) and inverse design matrices.
+
+    The latter are (num_models, num_features, num_features).
 
     Args:
         features: (num_queries, num_features).

@@ -40,7 +40,7 @@ DESCENT = Descent(patience=3)
 
 @dataclass(frozen=True, eq=False)
 class ModelSAT(TextBaseline):
-    """A perceptron on a model's accuracies over the probes and on the query's embedding predicts success.
+    """Success from a model's accuracies over probes and the query's embedding, by a perceptron.
 
     Probes are the training tasks, or clusters of the training queries where there are fewer than
     two tasks. The network knows a model by its accuracies alone: a newcomer needs no more than
@@ -86,8 +86,9 @@ class ModelSAT(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, from the epoch of the lowest log loss on the
-        validation rows.
+        """The router that the training rows make.
+
+        It is that of the epoch with the lowest log loss on the validation rows.
         """
         probe, tasks, centres = _probes(data)
         num_probes = len(tasks) or len(centres)
@@ -111,7 +112,9 @@ class ModelSAT(TextBaseline):
         return self.success(questions, self.capability)
 
     def success(self, questions: Questions, capability: FloatArray) -> FloatArray:
-        """Expected effect, (num_queries, num_models) in (0, 1), of models known by their capabilities alone.
+        """Expected effect, (num_queries, num_models) in (0, 1).
+
+        Of models known by their capabilities alone.
 
         Args:
             questions: The queries.
@@ -123,8 +126,9 @@ class ModelSAT(TextBaseline):
         return sigmoid(take_log_odds(capability @ self.share) + residual)
 
     def _extend(self, new: NewModels) -> Self:
-        """The newcomers' accuracies on the probes, shrunk to the pool's there, moved by the model's
-        offset; the network stays.
+        """The newcomers' accuracies on the probes; the network stays.
+
+        They are shrunk to the pool's there, moved by the model's offset.
         """
         questions = Questions.of(new.queries, self.encoder)
         mean = self.capability.mean(axis=0)
@@ -151,8 +155,9 @@ def run_pairs(weights: Sequence[A], biases: Sequence[A], vectors: A, capability:
 
 
 def _probes(data: LearningData) -> tuple[IntArray, tuple[str, ...], FloatArray]:
-    """Number of each training query's probe, (num_train,) with -1 = none, and the tasks or the
-    centres that the probes are.
+    """Number of each training query's probe, (num_train,), -1 = none, and what the probes are.
+
+    They are tasks, or the centres of clusters.
     """
     tasks, _ = data.tasks
     by_task = len(tasks) >= 2

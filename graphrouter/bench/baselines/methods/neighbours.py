@@ -67,8 +67,9 @@ class NearestNeighbours(Baseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, with the k of the lowest log loss on the
-        validation rows.
+        """The router that the training rows make.
+
+        Its k is that of the lowest log loss on the validation rows.
         """
         vectors = data.questions.vectors
         none = OwnRows.none(vectors.shape[1])
@@ -89,9 +90,7 @@ class NearestNeighbours(Baseline):
         )
 
     def _predict(self, queries: Queries) -> Predictions:
-        """Expected effect, cost, tokens and latency of every model: shrunk means over the k nearest
-        training queries.
-        """
+        """Expected effect, cost, tokens and latency: shrunk means over the k nearest queries."""
         if len(queries) == 0:
             return predict_nothing(self.pool)
         vectors = Questions.of(queries, self.encoder).vectors
@@ -148,8 +147,9 @@ class NearestNeighbours(Baseline):
         return candidates[int(np.argmin(np.nan_to_num(losses, nan=np.inf)))]
 
     def _neighbours(self, vectors: FloatArray, k: int) -> Iterator[IntArray]:
-        """Training rows of the k nearest queries, nearest first, (chunk, k), for one chunk of
-        queries after the other.
+        """Training rows of the k nearest queries, nearest first, (chunk, k).
+
+        One chunk of queries after the other.
         """
         for similarity in measure_similarities(vectors, self.embeddings):
             yield np.stack([find_largest(row, k) for row in similarity])

@@ -1,4 +1,6 @@
-"""Nearest neighbours of models that joined later: each looks among the prompts that it answered itself.
+"""Nearest neighbours of models that joined later.
+
+Each looks among the prompts that it answered itself.
 
 A newcomer answered other prompts than the models before it, and few of them. Among the neighbours
 that those share hardly one would be its own, and its own would push theirs aside. So every newcomer
@@ -42,8 +44,9 @@ class PoolView(NamedTuple):
 
     @classmethod
     def of(cls, expected: Predictions, means: MeanTable) -> Self:
-        """The view of predictions for the fitted models (num_queries, num_fitted), whose means are
-        one row.
+        """The view of predictions for the fitted models, (num_queries, num_fitted).
+
+        Their means are one row.
         """
         ratio = take_geometric_mean(stack_amounts(expected) / stack_amounts(means), axis=2)
         return cls(
@@ -96,8 +99,9 @@ class OwnRows(NamedTuple):
         )
 
     def effect(self, vectors: FloatArray, view: PoolView, *, k: int) -> FloatArray:
-        """Expected effect (num_queries, num_new): the pool's, moved by the offset, plus the shrunk
-        mean residual nearby.
+        """Expected effect (num_queries, num_new): the pool's, moved, plus the mean residual nearby.
+
+        The residual is shrunk.
         """
         nearby = [
             shrink_mean(*_sums(self.residual[:, model], near), np.zeros(1))
@@ -108,8 +112,9 @@ class OwnRows(NamedTuple):
         )
 
     def amounts(self, vectors: FloatArray, view: PoolView, *, k: int) -> list[FloatArray]:
-        """Expected amounts, (num_queries, num_new) each: the mean relative amount nearby, times the
-        pool's ratio.
+        """Expected amounts, (num_queries, num_new) each.
+
+        The mean relative amount nearby, times the pool's ratio.
         """
         found = list(self._near(vectors, k))
         expected = []

@@ -1,6 +1,4 @@
-"""The GraphRouter that was published, as its code has it: what ours claims to improve on, measured
-and not claimed.
-"""
+"""The published GraphRouter, as its code has it: what ours claims to improve on, measured."""
 
 from __future__ import annotations
 
@@ -123,19 +121,20 @@ class PaperGraphRouter(TextBaseline):
         return self.tasks or None
 
     def effect(self, questions: Questions) -> FloatArray:
-        """Calibrated score of the performance-first net, (num_queries, num_models) inside (0,
-        1).
-        """
+        """Calibrated score of the performance-first net, (num_queries, num_models) in (0, 1)."""
         return self.curve.apply(self.preset_scores(questions)["performance_first"])
 
     def preset_utilities(self, queries: Queries) -> Mapping[PresetName, FloatArray] | None:
-        """Logit of each preset's net, by which the published router chooses: (num_queries,
-        num_models).
+        """Logit of each preset's net, (num_queries, num_models).
+
+        The published router chooses by it.
         """
         return self.preset_scores(Questions.of(queries, self.encoder))
 
     def preset_scores(self, questions: Questions) -> dict[PresetName, FloatArray]:
-        """Logit of each preset's net, (num_queries, num_models): the published router takes the largest.
+        """Logit of each preset's net, (num_queries, num_models).
+
+        The published router takes the largest.
 
         The logit is linear in the query, and the states of models do not depend on it.
         """
@@ -151,7 +150,7 @@ class PaperGraphRouter(TextBaseline):
 
 
 class PaperGraphRouterTies(PaperGraphRouter):
-    """The published GraphRouter with one trap mended: all models that tie for the best utility are labelled.
+    """The published GraphRouter with one trap mended: all models that tie are labelled.
 
     LLMRouterBench compares GraphRouter in this form. With effects of 0 and 1 most queries have many
     best models, and the published labels are then the first of them in the pool; all else is as in
@@ -166,7 +165,9 @@ class PaperGraphRouterTies(PaperGraphRouter):
 
 
 def train_nets(train: PaperGraph, held: PaperGraph | None, *, seed: int) -> PaperNets:
-    """Nets in evaluation mode, one a preset, each as it was when its choices for the validation queries had the best macro F1.
+    """Nets in evaluation mode, one a preset.
+
+    Each is as it was when its choices for the validation queries had the best macro F1.
 
     Raises:
         TrainingError: The loss is no longer finite.
@@ -204,8 +205,9 @@ def train_nets(train: PaperGraph, held: PaperGraph | None, *, seed: int) -> Pape
 
 
 def _macro_f1(nets: PaperNets, train: PaperGraph, held: PaperGraph) -> FloatArray:
-    """Macro F1 of each preset's choices for the validation queries, (num_presets,), among their
-    observed models.
+    """Macro F1 of each preset's choices for the validation queries, (num_presets,).
+
+    They choose among the observed models.
     """
     with torch.no_grad():
         states = nets(train, train.edge[None])[1]

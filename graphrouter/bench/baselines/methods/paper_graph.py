@@ -1,6 +1,4 @@
-"""The graph of the published GraphRouter: what its nodes and edges carry, from training and
-validation rows.
-"""
+"""The graph of the published GraphRouter: what nodes and edges carry, from the learning rows."""
 
 from __future__ import annotations
 

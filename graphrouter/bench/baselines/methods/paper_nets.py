@@ -59,8 +59,9 @@ class PresetNorm(nn.Module):
         self.register_buffer("variance", torch.ones(num_presets, 1, 1, WIDTH))
 
     def forward(self, queries: Tensor, models: Tensor) -> tuple[Tensor, Tensor]:
-        """Both, normalised: (P, 1 or K, Q, WIDTH) and (P, K, M, WIDTH) for K masks give (P, K, ...)
-        each.
+        """Both, normalised.
+
+        (P, 1 or K, Q, WIDTH) and (P, K, M, WIDTH) for K masks give (P, K, ...) each.
         """
         mean, variance = self.mean, self.variance
         if self.training:
@@ -84,8 +85,9 @@ class PresetNorm(nn.Module):
 
 
 class PresetConv(nn.Module):
-    """`GeneralConv(WIDTH, WIDTH, in_edge_channels=3)` on a bipartite graph: sum aggregation, no
-    attention, self-loop as is.
+    """`GeneralConv(WIDTH, WIDTH, in_edge_channels=3)` on a bipartite graph.
+
+    Sum aggregation, no attention, self-loop as is.
     """
 
     def __init__(self, num_presets: int) -> None:
@@ -132,7 +134,7 @@ class PaperNets(nn.Module):
         )
 
     def forward(self, graph: PaperGraph, visible: Tensor) -> tuple[Tensor, Tensor]:
-        """Input states of the queries, (P, Q, WIDTH), and final states of the models, (P, K, M, WIDTH).
+        """Input states of queries, (P, Q, WIDTH), and final ones of models, (P, K, M, WIDTH).
 
         Args:
             graph: Queries, models and all edges.
@@ -151,14 +153,15 @@ class PaperNets(nn.Module):
 
 
 def edge_logits(inputs: Tensor, models: Tensor) -> Tensor:
-    """Logits (P, K, M, Q) from query inputs (P, Q, WIDTH) and model states (P, K, M, WIDTH): mean
-    over the channels.
+    """Logits (P, K, M, Q): mean over the channels.
+
+    From query inputs (P, Q, WIDTH) and model states (P, K, M, WIDTH).
     """
     return torch.matmul(models, inputs[:, None].transpose(2, 3)) / WIDTH
 
 
 def edge_loss(logits: Tensor, label: Tensor, predicted: Tensor) -> Tensor:
-    """Binary cross entropy, mean over the predicted edges of a mask and over the masks, summed over the presets.
+    """Binary cross entropy: mean over predicted edges and masks, summed over the presets.
 
     Args:
         logits: (P, K, M, Q).

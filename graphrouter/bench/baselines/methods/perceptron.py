@@ -22,10 +22,11 @@ UNVALIDATED_EPOCHS = 8
 
 
 class Perceptron(NamedTuple):
-    """Linear layers with ReLU between them: one network, or as many side by side as there are outputs.
+    """Linear layers with ReLU between them: one network, or one for each output.
 
     Example:
-        >>> net = Perceptron((np.array([[1.0, -1.0]]), np.array([[2.0], [3.0]])), (np.zeros((1, 2)), np.array([[0.5]])))
+        >>> weights = (np.array([[1.0, -1.0]]), np.array([[2.0], [3.0]]))
+        >>> net = Perceptron(weights, (np.zeros((1, 2)), np.array([[0.5]])))
         >>> net.apply(np.array([[1.0], [-1.0]])).tolist()
         [[2.5], [3.5]]
     """
@@ -101,8 +102,9 @@ def fit_perceptron(
 
 
 def adapt_descent(settings: Descent, *, num_rows: int, validated: bool) -> Descent:
-    """The settings for so many rows: smaller batches where there are few, few epochs where no
-    validation rows end them.
+    """The settings for so many rows.
+
+    Smaller batches where there are few, few epochs where no validation rows end them.
     """
     batch_size = max(MIN_BATCH, min(settings.batch_size, num_rows // MIN_BATCH))
     return replace(
@@ -154,8 +156,9 @@ def start_layers(
 
 
 def to_perceptron(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Perceptron:
-    """The layers as arrays in double precision: then a row's outputs do not depend on the rows
-    beside it.
+    """The layers as arrays in double precision.
+
+    Then a row's outputs do not depend on the rows beside it.
     """
     arrays = [
         tuple(tensor.detach().numpy().astype(np.float64) for tensor in tensors)

@@ -1,6 +1,4 @@
-"""One regression a model on the text embedding: ridge, linear support vector machine, multilayer
-perceptron.
-"""
+"""One regression a model on the text embedding: ridge, linear support vectors, perceptron."""
 
 from __future__ import annotations
 
@@ -89,8 +87,9 @@ class Linear(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, with the penalty of the lowest log loss on the
-        validation rows.
+        """The router that the training rows make.
+
+        Its penalty is that of the lowest log loss on the validation rows.
         """
         return cls(
             data.pool, data.cost_scale, data.encoder, data.amounts, *fit_best_effect_map(data)
@@ -126,8 +125,9 @@ class LinearSVM(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, with the setting of the lowest log loss on the
-        validation rows.
+        """The router that the training rows make.
+
+        Its setting is that of the lowest log loss on the validation rows.
         """
         settings = SVM_SETTINGS if data.validation is not None else SVM_SETTINGS[:1]
         common = (data.pool, data.cost_scale, data.encoder, data.amounts)
@@ -142,7 +142,7 @@ class LinearSVM(TextBaseline):
 
 @dataclass(frozen=True, eq=False)
 class MLP(TextBaseline):
-    """A perceptron with three hidden layers of 100 units for each model, from the text embedding to its effect.
+    """A perceptron a model, three hidden layers of 100 units, from the embedding to the effect.
 
     All networks descend side by side, and stop together, on validation rows. The outcome is a
     chance of success, so they are fitted by cross entropy instead of squared error, and an
@@ -157,8 +157,9 @@ class MLP(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, from the epoch of the lowest log loss on the
-        validation rows.
+        """The router that the training rows make.
+
+        It is that of the epoch with the lowest log loss on the validation rows.
         """
         nets, _ = fit_perceptron(
             Examples(data.questions.vectors, data.outcomes.effect),
@@ -210,8 +211,9 @@ def fit_ridge_maps(
 def fit_ridge_map(
     vectors: FloatArray, targets: FloatArray, *, penalty: float, centre: FloatArray
 ) -> LinearMap:
-    """The ridge regression of each model's targets (num_rows, num_models), NaN = not observed,
-    around an expectation of 0.
+    """The ridge regression of each model's targets, around an expectation of 0.
+
+    Targets are (num_rows, num_models), NaN = not observed.
     """
     return fit_ridge_maps(
         vectors, targets, np.zeros(targets.shape[1]), penalties=[penalty], centre=centre
@@ -221,7 +223,9 @@ def fit_ridge_map(
 def widen_map(
     effects: LinearMap, vectors: FloatArray, effect: FloatArray, *, penalty: float
 ) -> LinearMap:
-    """The regression with new models on its right: the mean of the columns, plus a ridge regression of what is beyond that.
+    """The regression with new models on its right.
+
+    The mean of the columns, plus a ridge regression of what is beyond that.
 
     Args:
         effects: The regression of the models that were there.
@@ -243,8 +247,9 @@ def widen_map(
 
 
 def fit_best_effect_map(data: LearningData) -> tuple[LinearMap, float]:
-    """The ridge regression of effects with the penalty of the lowest log loss on the validation
-    rows, and that penalty.
+    """The ridge regression of effects, and its penalty.
+
+    The penalty is that of the lowest log loss on the validation rows.
     """
     maps = fit_ridge_maps(data.questions.vectors, data.outcomes.effect, data.means.effect[0])
     chosen = data.choose(
@@ -271,8 +276,9 @@ def keep_inside(effect: FloatArray) -> FloatArray:
 
 
 def _columns_alike(known: BoolArray) -> list[tuple[BoolArray, IntArray]]:
-    """Models that were observed on the same rows share a solution: (rows, models) of each such
-    group.
+    """(rows, models) of each group of models that were observed on the same rows.
+
+    They share a solution.
     """
     groups: dict[bytes, list[int]] = {}
     for model, column in enumerate(known.T):
@@ -283,8 +289,9 @@ def _columns_alike(known: BoolArray) -> list[tuple[BoolArray, IntArray]]:
 def _support_vectors(
     data: LearningData, c: float, loss: _SvmLoss
 ) -> tuple[LinearMap, EffectCurve, FloatArray]:
-    """Scores by the regression of every model, the curve from scores to effects, effects where
-    there is no regression.
+    """Scores by the regression of every model, and the curve from scores to effects.
+
+    With effects where there is no regression.
     """
     require_extra("bench", "sklearn", purpose="A support vector machine")
     from sklearn.svm import LinearSVR

@@ -64,7 +64,9 @@ class Contrasts(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RouterDC(TextBaseline):
-    """Cosine between the projected query and a vector a model, trained by a sample-LLM and a sample-sample contrastive loss.
+    """Cosine between the projected query and a vector a model, trained by contrastive losses.
+
+    There are two: sample-LLM and sample-sample.
 
     A query is pulled to each of its three best models and pushed from its three worst, and pulled
     to a query of its k-means cluster and pushed from three of others. A worse model counts only
@@ -88,8 +90,9 @@ class RouterDC(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, with the balance of the lowest validation log
-        loss.
+        """The router that the training rows make.
+
+        Its balance is that of the lowest validation log loss.
         """
         train = cache(lambda balance: cls._train(data, balance))
         return train(data.choose(CANDIDATES, lambda balance: train(balance).effect))
@@ -164,7 +167,9 @@ def draw_contrasts(effect: Tensor, generator: torch.Generator | None = None) -> 
 
 
 def sample_llm_loss(similarity: Tensor, chosen: Contrasts) -> Tensor:
-    """Mean over the queries of the sum over the positives of -log softmax(positive; positive, negatives).
+    """Mean over the queries of the sum over positives of -log softmax(positive).
+
+    The softmax is over the positive and the negatives.
 
     The sample-LLM contrastive loss of RouterDC. A positive without any worse model adds nothing.
 
@@ -179,7 +184,9 @@ def sample_llm_loss(similarity: Tensor, chosen: Contrasts) -> Tensor:
 
 
 def sample_sample_loss(query: Tensor, cluster: Tensor) -> Tensor:
-    """Mean over the queries of -log softmax(a query of the same cluster; that one, queries of other clusters).
+    """Mean over the queries of -log softmax(a query of the same cluster).
+
+    The softmax is over that one and queries of other clusters.
 
     The sample-sample contrastive loss of RouterDC; 0 where all queries lie in one cluster.
 

@@ -26,7 +26,9 @@ below."""
 
 @dataclass(frozen=True, eq=False)
 class Smoothie(TextBaseline):
-    """Quality theta of each model from the distances between answer embeddings, averaged over the nearest training queries.
+    """Quality theta of each model from the distances between answer embeddings.
+
+    It is averaged over the nearest training queries.
 
     If every answer is the unknown best one plus independent noise, three distances tell the noise
     of each model. The effect that is returned is `theta / (theta + median theta of the pool)`: it
@@ -44,8 +46,8 @@ class Smoothie(TextBaseline):
     vectors: FloatArray
     """(num_train, dimension) unit vectors of the training prompts."""
     errors: FloatArray
-    """(num_train, num_models) error of each answer, see `estimate_answer_errors`; NaN = it cannot be
-    told."""
+    """(num_train, num_models) error of each answer, see `estimate_answer_errors`; NaN = it cannot
+    be told."""
     answer_dimension: int
     """Length of the answers' embeddings."""
 
@@ -120,7 +122,7 @@ def estimate_answer_errors(answers: FloatArray) -> FloatArray:
         NaN for an answer that was not recorded, and where fewer than three were.
 
     Example:
-        >>> answer_errors(np.array([[[0.0, 3.0], [0.0, 0.0], [4.0, 0.0]]])).tolist()
+        >>> estimate_answer_errors(np.array([[[0.0, 3.0], [0.0, 0.0], [4.0, 0.0]]])).tolist()
         [[9.0, 0.0, 16.0]]
     """
     there = np.asarray(np.isfinite(answers).all(axis=2))

@@ -52,9 +52,7 @@ class Keywords(NamedTuple):
         return cls(tuple(word for word, _ in kept), rarity)
 
     def of(self, prompts: Sequence[str], num_keywords: int) -> list[list[int]]:
-        """Numbers of at most `num_keywords` words of each prompt: those with the highest tf-idf,
-        the highest first.
-        """
+        """Numbers of at most `num_keywords` words of each prompt: the highest tf-idf first."""
         position = {word: i for i, word in enumerate(self.words)}
         found = []
         for prompt in prompts:
@@ -83,7 +81,8 @@ class TagRouter(TextBaseline):
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
         >>> router = TagRouter.fit(data, encoder=HashingEncoder(64))
-        >>> router.scores.shape == (len(router.keywords.words) + router.categories.num_categories, 3)
+        >>> num_tags = len(router.keywords.words) + router.categories.num_categories
+        >>> router.scores.shape == (num_tags, 3)
         True
     """
 
@@ -103,8 +102,9 @@ class TagRouter(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, with the number of keywords of the lowest
-        validation log loss.
+        """The router that the training rows make.
+
+        Its number of keywords is that of the lowest validation log loss.
         """
         categories, keywords = Categories.fit(data), Keywords.fit(data.questions.prompts)
         num_keywords = data.choose(
@@ -137,8 +137,9 @@ class TagRouter(TextBaseline):
         return self.curve.apply(_mean_score(marks, self.scores))
 
     def _extend(self, new: NewModels) -> Self:
-        """The newcomers' scores by tag, shrunk to the pool's mean scores moved by the model's
-        offset.
+        """The newcomers' scores by tag.
+
+        They are shrunk to the pool's mean scores, moved by the model's offset.
         """
         questions = Questions.of(new.queries, self.encoder)
         expected, profile = self.pool_effect(questions), self.scores.mean(axis=1)

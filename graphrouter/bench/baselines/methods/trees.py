@@ -51,7 +51,7 @@ _Held = tuple[FloatArray, FloatArray]
 
 @dataclass(frozen=True, eq=False)
 class BoostedTrees(TextBaseline):
-    """Boosted trees for each model, on prompt length and the principal directions of the text embedding.
+    """Boosted trees a model, on prompt length and principal directions of the embedding.
 
     The trees correct the log odds of the model's mean effect, by cross entropy, until its
     validation loss no longer falls. Studies that list boosted trees among their baselines feed them
@@ -62,7 +62,8 @@ class BoostedTrees(TextBaseline):
         >>> import graphrouter as gr
         >>> from graphrouter.encoders.hashing import HashingEncoder
         >>> data = gr.simulate(num_queries=60, num_models=3).data
-        >>> BoostedTrees.fit(data, encoder=HashingEncoder(64)).predict(["Add 2 and 2."]).effect.shape
+        >>> router = BoostedTrees.fit(data, encoder=HashingEncoder(64))
+        >>> router.predict(["Add 2 and 2."]).effect.shape
         (1, 3)
     """
 
@@ -79,8 +80,9 @@ class BoostedTrees(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, each model's number of trees chosen on its
-        validation rows.
+        """The router that the training rows make.
+
+        Each model's number of trees is chosen on its validation rows.
         """
         start = take_log_odds(data.means.effect[0])
         features = _make_features(data.questions, data.amounts)
@@ -146,7 +148,9 @@ class BoostedTrees(TextBaseline):
 
 
 def _make_features(questions: Questions, amounts: Amounts) -> FloatArray:
-    """(num_queries, 1 + num_directions): log length, principal coordinates as the cost predictor has them.
+    """(num_queries, 1 + num_directions): log length, then principal coordinates.
+
+    The coordinates are those of the cost predictor.
 
     Rounded far above the error of a matrix product, so that no tree sends a prompt to another leaf
     among other batch mates.

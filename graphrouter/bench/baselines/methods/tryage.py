@@ -30,12 +30,12 @@ DESCENT = Descent(patience=3)
 class Tryage(TextBaseline):
     """A perceptron predicts each model's loss on the prompt.
 
-    The user's constraints are added as penalties.
-
     The loss is 1 - effect here: what the original predicts, the masked-token loss of BERT-like
-    experts, is not recorded for language models behind an API. Its constraint penalties, a weight
-    times a function of the model such as its size or price, are what `Policy` subtracts from the
-    effect. The network reads a fixed text embedding instead of being a fine-tuned BERT.
+    experts, is not recorded for language models behind an API. The original adds a penalty for each
+    constraint of the user: a weight times a function of the model, such as its size, its recency or
+    its price. Here a `Policy` subtracts cost alone; of a penalty by anything else nothing is left,
+    though limits can rule models out. The network reads a fixed text embedding instead of being a
+    fine-tuned BERT.
 
     Example:
         >>> import graphrouter as gr
@@ -57,8 +57,9 @@ class Tryage(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, from the epoch of the lowest squared error on the
-        validation rows.
+        """The router that the training rows make.
+
+        It is that of the epoch with the lowest squared error on the validation rows.
         """
         held = take_held_examples(data)
         losses, _ = fit_perceptron(
@@ -78,7 +79,5 @@ class Tryage(TextBaseline):
 
 
 def _squared_error(log_odds_of_loss: Tensor, loss: Tensor) -> Tensor:
-    """What the network is trained to make small, as in the original: mean squared error of the
-    predicted losses.
-    """
+    """What training makes small, as in the original: mean squared error of predicted losses."""
     return measure_squared_error(torch.sigmoid(log_odds_of_loss), loss)

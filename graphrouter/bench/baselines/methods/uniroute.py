@@ -65,8 +65,9 @@ class UniRouteKMeans(TextBaseline):
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
-        """The router that the training rows make, with the number of clusters of the lowest
-        validation log loss.
+        """The router that the training rows make.
+
+        Its number of clusters is that of the lowest validation log loss.
         """
         return cls._of(
             data, data.choose(NUM_CLUSTERS, lambda num_clusters: cls._of(data, num_clusters).effect)
@@ -85,9 +86,7 @@ class UniRouteKMeans(TextBaseline):
         )
 
     def effect(self, questions: Questions) -> FloatArray:
-        """Expected effect: one minus the error in the nearest cluster, (num_queries,
-        num_models).
-        """
+        """One minus the error in the nearest cluster, (num_queries, num_models)."""
         return 1.0 - self.errors[find_nearest_centre(questions.vectors, self.centres)]
 
     def _extend(self, new: NewModels) -> Self:
@@ -156,9 +155,7 @@ class UniRouteLearnedMap(TextBaseline):
         )
 
     def effect(self, questions: Questions) -> FloatArray:
-        """Expected effect: the clusters' effects, weighted by the map, (num_queries,
-        num_models).
-        """
+        """Expected effect: clusters' effects, weighted by the map, (num_queries, num_models)."""
         logits = questions.vectors @ self.weights + self.intercepts
         share = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(share / share.sum(axis=1, keepdims=True) @ (1.0 - self.errors))
@@ -174,8 +171,9 @@ class UniRouteLearnedMap(TextBaseline):
 
 
 def measure_cluster_errors(data: LearningData, centres: FloatArray) -> FloatArray:
-    """Mean of 1 - effect of each (cluster, model) in training, shrunk to the model's mean:
-    (num_clusters, num_models).
+    """Mean of 1 - effect of each (cluster, model) in training, (num_clusters, num_models).
+
+    Shrunk to the model's mean.
     """
     cluster = find_nearest_centre(data.questions.vectors, centres)
     means = average_by_group(
@@ -187,7 +185,9 @@ def measure_cluster_errors(data: LearningData, centres: FloatArray) -> FloatArra
 def place_errors(
     errors: FloatArray, centres: FloatArray, questions: Questions, new: NewModels
 ) -> FloatArray:
-    """Mean of 1 - effect of each new model in each cluster, shrunk to the pool's mean there, moved by the model's offset.
+    """Mean of 1 - effect of each new model in each cluster.
+
+    It is shrunk to the pool's mean there, moved by the model's offset.
 
     Args:
         errors: (num_clusters, num_models) of the pool.

@@ -1,4 +1,6 @@
-"""Expected cost, tokens and latency for baselines that have no predictor of their own: a log-linear regression a model.
+"""Expected cost, tokens and latency for baselines that have no predictor of their own.
+
+A log-linear regression a model.
 
 Every router that is compared needs costs to trade against, and few publications say how to get
 them. All baselines without a method of their own share this one, so that none of them wins or loses
@@ -37,7 +39,7 @@ _Rows = tuple[FloatArray, Sequence[str], ObservedOutcomes]
 
 @dataclass(frozen=True, eq=False)
 class Amounts:
-    """One ridge regression for each (quantity, model), on prompt length and the principal directions of the prompts.
+    """A ridge regression for each (quantity, model), on prompt length and principal directions.
 
     The logarithm is what is fitted; the exponential is scaled so that the training mean comes out
     (Duan, "Smearing Estimate", 1983, with one factor a model), and kept inside the range that was
@@ -151,8 +153,9 @@ class Amounts:
         return np.array([1.0, self.log_length, *np.zeros(self.directions.shape[1])])
 
     def _new_bounds(self, levels: FloatArray, fits: list[_Fit], observed: FloatArray) -> FloatArray:
-        """(4, 2, num_new) range of each amount: the widest of the pool, scaled to the model's
-        level, and what was observed.
+        """(4, 2, num_new) range of each amount.
+
+        The widest of the pool, scaled to the model's level, and what was observed.
         """
         relative = self.bounds / levels[:, None, :]
         level = np.stack([fit.level for fit in fits])

@@ -13,8 +13,9 @@ _MAX_ROUNDS = 50
 
 
 def find_centres(vectors: FloatArray, num_clusters: int, *, seed: int) -> FloatArray:
-    """Centres (num_clusters, dimension) of a k-means clustering of unit vectors (num_texts,
-    dimension).
+    """Centres (num_clusters, dimension) of k-means clusters of unit vectors.
+
+    The vectors are (num_texts, dimension).
     """
     require_extra("bench", "sklearn", purpose="Clustering prompts")
     import warnings
@@ -32,8 +33,9 @@ def find_centres(vectors: FloatArray, num_clusters: int, *, seed: int) -> FloatA
 
 
 def measure_closeness(vectors: FloatArray, centres: FloatArray) -> FloatArray:
-    """Minus half the squared distance of each query to each centre, plus a constant of the query:
-    (num_queries, num_centres).
+    """Minus half the squared distance of each query to each centre, (num_queries, num_centres).
+
+    Plus a constant of the query.
     """
     if len(vectors) == 0:
         return np.empty((0, len(centres)))

@@ -1,5 +1,6 @@
-"""Random numbers that belong to a (prompt, model) pair: the same alone and in a batch, today and
-after loading.
+"""Random numbers that belong to a (prompt, model) pair.
+
+They are the same alone and in a batch, today and after loading.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ def draw_for_pairs(
     on the rest of the pool.
 
     Example:
-        >>> draws = pair_draws(["a", "b"], ["nano", "grand"], seed=0, purpose="example")
-        >>> bool((draws[1:] == pair_draws(["b"], ["nano", "grand"], seed=0, purpose="example")).all())
+        >>> models = ["nano", "grand"]
+        >>> draws = draw_for_pairs(["a", "b"], models, seed=0, purpose="example")
+        >>> alone = draw_for_pairs(["b"], models, seed=0, purpose="example")
+        >>> bool((draws[1:] == alone).all())
         True
     """
     of_prompt = _find_words(prompts)[:, None]
@@ -45,8 +48,9 @@ def _find_words(texts: Sequence[str]) -> _Words:
 
 
 def _scatter(words: _Words) -> _Words:
-    """The words, every bit mixed into every other (the finaliser of SplitMix64; Steele, Lea, Flood,
-    2014).
+    """The words, every bit mixed into every other.
+
+    The finaliser of SplitMix64 (Steele, Lea, Flood, 2014).
     """
     mixed = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

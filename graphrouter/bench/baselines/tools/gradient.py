@@ -1,5 +1,6 @@
-"""Gradient descent for the baselines that learn by it: AdamW, early stopping on validation rows,
-one thread.
+"""Gradient descent for the baselines that learn by it.
+
+AdamW, early stopping on validation rows, one thread.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What calls of a new model cost and how long they are: its level from its own calls, shrunk to what the pool leads to expect.
+"""What calls of a new model cost and how long they are.
+
+Its level from its own calls, shrunk to what the pool leads to expect.
 
 A level is what an amount (see `amounts.AMOUNTS`) is on a typical query. How the amount varies
 around it, query by query, a new model takes from the pool. Where nothing was observed, tokens and
@@ -128,7 +130,8 @@ def place_amounts_in_cells(table: MeanTable, cell: IntArray, new: NewModels) -> 
 def add_model_columns(
     table: MeanTable, effect: FloatArray, amounts: FloatArray, new: NewModels
 ) -> MeanTable:
-    """The table with columns of new models: `effect` (num_rows, num_new) and `amounts` (4,
-    num_rows, num_new).
+    """The table with columns of new models: `effect` (num_rows, num_new) and amounts.
+
+    `amounts` is (4, num_rows, num_new).
     """
     return join_columns(table, MeanTable(new.outcomes.models, effect, *amounts))

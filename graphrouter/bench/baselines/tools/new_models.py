@@ -1,5 +1,6 @@
-"""New models as baselines see them: cards and outcomes in one checked form that every method
-extends itself by.
+"""New models as baselines see them: cards and outcomes in one checked form.
+
+Every method extends itself by it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class NewModels:
     Example:
         >>> import pandas as pd
         >>> outcomes = pd.DataFrame({"model": ["new"], "prompt": ["1 + 1?"], "effect": [1.0]})
-        >>> new = NewModels.of(ModelPool.of([ModelCard(model="old")]), [ModelCard(model="new")], outcomes)
+        >>> pool = ModelPool.of([ModelCard(model="old")])
+        >>> new = NewModels.of(pool, [ModelCard(model="new")], outcomes)
         >>> new.pool.names, new.effect.tolist()
         (('old', 'new'), [[1.0]])
     """
@@ -114,7 +116,7 @@ def _read_outcomes(
 
 
 def _check_columns(outcomes: pd.DataFrame, names: tuple[str, ...]) -> None:
-    """Nothing; there are rows, and they say of which model they are and on which prompt."""
+    """Refuse outcomes without rows, or that do not say of which model and on which prompt."""
     check_frame(outcomes)
     if outcomes.empty:
         raise DataError(
@@ -158,8 +160,9 @@ def _check_columns(outcomes: pd.DataFrame, names: tuple[str, ...]) -> None:
 
 
 def _number_queries(outcomes: pd.DataFrame) -> list[str]:
-    """An id for each row: equal prompts of one task are one query, unless the rows have ids that
-    tell them apart.
+    """An id for each row: equal prompts of one task are one query.
+
+    Unless the rows have ids that tell them apart.
     """
     given = [
         outcomes[name].tolist() if name in outcomes.columns else [None] * len(outcomes)

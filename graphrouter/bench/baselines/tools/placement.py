@@ -1,4 +1,6 @@
-"""Where a new model stands: its own parameters from its outcomes, with everything that was fitted before kept fixed.
+"""Where a new model stands: its own parameters from its outcomes.
+
+Everything that was fitted before stays.
 
 All methods share one idea of what to expect of a newcomer. Unknown, it is what the pool is on
 average, query for query. Known by some outcomes, that is moved by one offset in logits, the most
@@ -37,7 +39,9 @@ def fit_most_probable(
     mean: FloatArray,
     precision: FloatArray,
 ) -> FloatArray:
-    """Parameters (num_new, num_features) of the highest posterior under `P(success) = sigmoid(start + features . theta)`.
+    """Parameters (num_new, num_features) of the highest posterior.
+
+    The model is `P(success) = sigmoid(start + features . theta)`.
 
     Newton's method for a logistic likelihood with a normal prior; soft effects are allowed.
 
@@ -49,8 +53,9 @@ def fit_most_probable(
         precision: (num_features, num_features) inverse covariance of the prior.
 
     Example:
-        >>> theta = most_probable(np.ones((2, 1)), np.zeros(2), np.array([[1.0], [1.0]]), mean=np.zeros(1), precision=np.eye(1))
-        >>> theta.round(2).tolist()  # twice the residual 1 - sigmoid(theta) is the pull of the prior, theta
+        >>> prior = {"mean": np.zeros(1), "precision": np.eye(1)}
+        >>> theta = fit_most_probable(np.ones((2, 1)), np.zeros(2), np.ones((2, 1)), **prior)
+        >>> theta.round(2).tolist()  # twice the residual 1 - sigmoid(theta) is the prior's pull
         [[0.67]]
     """
     theta = np.tile(mean, (effect.shape[1], 1)).astype(np.float64)
@@ -84,8 +89,9 @@ def fit_offsets(expected: FloatArray, effect: FloatArray) -> FloatArray:
 
 
 def apply_offset(expected: FloatArray, offset: FloatArray) -> FloatArray:
-    """What the pool achieves, (num_queries,), moved by each model's offset (num_new,):
-    (num_queries, num_new).
+    """What the pool achieves, moved by each model's offset: (num_queries, num_new).
+
+    From (num_queries,) and (num_new,).
     """
     return sigmoid(take_log_odds_inside(expected)[:, None] + offset)
 
@@ -104,7 +110,9 @@ def subtract_offset(expected: FloatArray, offset: FloatArray, effect: FloatArray
 
 
 def place_in_cells(profile: FloatArray, cell: IntArray, effect: FloatArray) -> FloatArray:
-    """Expected effect of each new model in each cell (task, cluster, tag), (num_cells, num_new) inside (0, 1).
+    """Expected effect of each new model in each cell, (num_cells, num_new) inside (0, 1).
+
+    A cell is a task, a cluster or a tag.
 
     Args:
         profile: (num_cells,) mean effect of the pool in each cell.

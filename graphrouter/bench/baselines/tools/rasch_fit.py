@@ -88,8 +88,9 @@ def _log_posterior(
 def _derivatives(
     theta: FloatArray, total: FloatArray, count: FloatArray, precision: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Gradient of the log posterior and its negative Hessian, for (intercept, abilities,
-    easinesses).
+    """Gradient of the log posterior, and its negative Hessian.
+
+    For (intercept, abilities, easinesses).
     """
     num_models = total.shape[1]
     probability = _apply_sigmoid(_logits(theta, num_models))

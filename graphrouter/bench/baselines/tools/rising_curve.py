@@ -14,13 +14,16 @@ _MAX_ROUNDS = 100
 
 
 class EffectCurve(NamedTuple):
-    """`sigmoid(slope * score + intercept)`, fitted on validation rows (Platt, "Probabilistic Outputs for SVMs", 1999).
+    """`sigmoid(slope * score + intercept)`, fitted on validation rows.
+
+    Platt, "Probabilistic Outputs for SVMs" (1999).
 
     The slope is never below 0, so the ranking stays the router's own; a score that carries no
     signal gives a constant.
 
     Example:
-        >>> curve = EffectCurve.fit(np.array([[0.0, 1.0, 2.0, 3.0]]), np.array([[0.0, 0.0, 1.0, 1.0]]))
+        >>> score, effect = np.array([[0.0, 1.0, 2.0, 3.0]]), np.array([[0.0, 0.0, 1.0, 1.0]])
+        >>> curve = EffectCurve.fit(score, effect)
         >>> curve.slope > 0
         True
     """

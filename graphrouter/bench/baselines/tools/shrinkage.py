@@ -19,7 +19,9 @@ def shrink_mean(
     *,
     prior_outcomes: float = PRIOR_OUTCOMES,
 ) -> FloatArray:
-    """Means of `count` outcomes that sum to `total`, with `prior` counted as `prior_outcomes` more outcomes.
+    """Means of `count` outcomes that sum to `total`, and of a prior.
+
+    `prior` counts as `prior_outcomes` more outcomes.
 
     Args:
         total: Sums of what was observed, any shape.

@@ -35,8 +35,9 @@ def measure_similarities(vectors: FloatArray, others: FloatArray) -> Iterator[Fl
 
 
 def find_largest(row: FloatArray, k: int) -> IntArray:
-    """Positions of the k largest values of (num_values,), largest first, the earlier of equals
-    first.
+    """Positions of the k largest values of (num_values,), largest first.
+
+    Of equals, the earlier first.
     """
     smallest = np.partition(row, len(row) - k)[len(row) - k]
     reached = np.flatnonzero(row >= smallest)

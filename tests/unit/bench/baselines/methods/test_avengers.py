@@ -41,7 +41,8 @@ class AngleEncoder:
 
 @pytest.fixture
 def specialists() -> LearningData:
-    """Twenty prompts near 0 degrees, which `a` solves for 1 cent, twenty near 90, which `b` solves for 5; `c` fails at 2 cents.
+    """Twenty prompts near 0 degrees, which `a` solves for 1 cent, twenty near 90, which `b` solves
+    for 5; `c` fails at 2 cents.
 
     `a` costs 3 cents where it fails. The centres are given, so that cluster 0 holds the first
     twenty and cluster 1 the others.
