@@ -170,7 +170,7 @@ class TextBaseline(Baseline):
     amounts: Amounts
 
     @abstractmethod
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in [0, 1].
 
         NaN for a model that the method never chooses.
@@ -181,7 +181,7 @@ class TextBaseline(Baseline):
         if len(queries) == 0:
             return predict_nothing(self.pool)
         questions = Questions.of(queries, self.encoder)
-        effect = np.clip(self.effect(questions), EFFECT_MARGIN, 1 - EFFECT_MARGIN)
+        effect = np.clip(self.predict_effect(questions), EFFECT_MARGIN, 1 - EFFECT_MARGIN)
         return Predictions(self.pool.names, effect, *self.predict_amounts(questions))
 
     def predict_amounts(self, questions: Questions) -> list[FloatArray]:
@@ -211,7 +211,7 @@ class TextBaseline(Baseline):
         if len(questions) == 0:
             return np.empty(0)
         return np.asarray(
-            np.clip(self.effect(questions), EFFECT_MARGIN, 1 - EFFECT_MARGIN).mean(axis=1)
+            np.clip(self.predict_effect(questions), EFFECT_MARGIN, 1 - EFFECT_MARGIN).mean(axis=1)
         )
 
 

@@ -210,7 +210,7 @@ class LearningData:
             held=(self.held_questions.vectors, self.held_questions.prompts, held.outcomes),
         )
 
-    def centres(self, num_clusters: int) -> FloatArray:
+    def find_centres(self, num_clusters: int) -> FloatArray:
         """Centres of k-means clusters of the prompts, (at most num_clusters, dimension)."""
         from graphrouter.bench.baselines.tools.clusters import find_centres
 
@@ -238,7 +238,9 @@ class LearningData:
         ]
         return candidates[int(np.argmin(np.nan_to_num(losses, nan=np.inf)))]
 
-    def judged(self, score: Callable[[Questions], FloatArray]) -> tuple[FloatArray, FloatArray]:
+    def score_held_rows(
+        self, score: Callable[[Questions], FloatArray]
+    ) -> tuple[FloatArray, FloatArray]:
         """Scores and observed effects of the rows to calibrate on.
 
         Those are the validation rows, or the training rows where there are none.

@@ -70,24 +70,28 @@ class Avengers(TextBaseline):
 
         Its setting is that of the lowest validation log loss.
         """
-        return cls._of(data, data.choose(SETTINGS, lambda setting: cls._of(data, setting).effect))
+        return cls._of(
+            data, data.choose(SETTINGS, lambda setting: cls._of(data, setting).predict_effect)
+        )
 
     @classmethod
     def _of(cls, data: LearningData, setting: tuple[int, int]) -> Self:
-        centres = data.centres(setting[0])
+        centres = data.find_centres(setting[0])
         cluster = find_nearest_centre(data.questions.vectors, centres)
         accuracy = average_by_group(
             data.outcomes.effect, cluster, data.means.effect[0], num_groups=len(centres)
         )
         scores, near = rank_reciprocally(accuracy), min(setting[1], len(centres))
         curve = EffectCurve.fit(
-            *data.judged(lambda q: np.log(share_among_near(q.vectors, centres, near) @ scores))
+            *data.score_held_rows(
+                lambda q: np.log(share_among_near(q.vectors, centres, near) @ scores)
+            )
         )
         return cls(
             data.pool, data.cost_scale, data.encoder, data.amounts, centres, scores, near, curve
         )
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Mean reciprocal rank in the near clusters, as an effect: (num_queries, num_models)."""
         return self.curve.apply(
             np.log(share_among_near(questions.vectors, self.centres, self.num_near) @ self.scores)
@@ -126,17 +130,17 @@ class AvengersPro(TextBaseline):
         Its setting is that of the lowest validation log loss.
         """
         return cls._of(
-            data, data.choose(SETTINGS_PRO, lambda setting: cls._of(data, setting).effect)
+            data, data.choose(SETTINGS_PRO, lambda setting: cls._of(data, setting).predict_effect)
         )
 
     @classmethod
     def _of(cls, data: LearningData, setting: tuple[int, int]) -> Self:
-        centres = data.centres(setting[0])
+        centres = data.find_centres(setting[0])
         means = np.stack(list(_cluster_means(data, centres)))
         near = min(setting[1], len(centres))
         return cls(data.pool, data.cost_scale, data.encoder, data.amounts, centres, means, near)
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect: mean accuracy in the near clusters, (num_queries, num_models)."""
         return self._average(questions, 0)
 

@@ -71,7 +71,7 @@ class SimilarityWeighted(TextBaseline):
             strength,
             flat,
         )
-        return replace(router, curve=EffectCurve.fit(*data.judged(router.score)))
+        return replace(router, curve=EffectCurve.fit(*data.score_held_rows(router.score)))
 
     def score(self, questions: Questions) -> FloatArray:
         """Strengths, (num_queries, num_models), in logits of beating an average model.
@@ -80,7 +80,7 @@ class SimilarityWeighted(TextBaseline):
         """
         return np.vstack(list(self._strengths(questions.vectors)))
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         return self.curve.apply(self.score(questions))
 

@@ -137,7 +137,7 @@ class CarrotLinear(TextBaseline):
             *_cost_map(data),
         )
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         return keep_inside(self.effects.apply(questions.vectors))
 

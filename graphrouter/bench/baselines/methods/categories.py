@@ -38,7 +38,7 @@ class Categories(NamedTuple):
         """
         tasks, index = data.tasks
         if len(tasks) < 2:
-            centres = data.centres(NUM_CLUSTERS)
+            centres = data.find_centres(NUM_CLUSTERS)
             return cls(
                 (), centres, -0.5 * np.sum(centres**2, axis=1)
             )  # the scores are `measure_closeness` to the centres

@@ -60,7 +60,7 @@ class MoDEM(TextBaseline):
         """Tasks seen in training; None where there were too few to tell apart."""
         return self.categories.tasks or None
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect: the mean in the prompt's domain, (num_queries, num_models)."""
         return self.table.effect[self.categories.of(questions)]
 
@@ -138,7 +138,7 @@ class CompositionOfExperts(TextBaseline):
 
         def hidden(min_confidence: float) -> Callable[[Questions], FloatArray]:
             router = cls._of(data, categories, table, min_confidence)
-            return lambda questions: router.effect(_without_tasks(questions))
+            return lambda questions: router.predict_effect(_without_tasks(questions))
 
         return cls._of(data, categories, table, data.choose(CONFIDENCES, hidden))
 
@@ -170,7 +170,7 @@ class CompositionOfExperts(TextBaseline):
         """Tasks seen in training; None where there were too few to tell apart."""
         return self.categories.tasks or None
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect: the mean in the prompt's category, (num_queries, num_models)."""
         return self.table.effect[_rows(self.categories, self.min_confidence, questions)]
 

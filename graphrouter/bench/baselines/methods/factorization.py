@@ -65,7 +65,7 @@ class EmbedLLM(TextBaseline):
         Its weight decay is that of the lowest validation log loss.
         """
         train = cache(lambda decay: cls._train(data, decay))
-        return train(data.choose(EMBED_DECAYS, lambda decay: train(decay).effect))
+        return train(data.choose(EMBED_DECAYS, lambda decay: train(decay).predict_effect))
 
     @classmethod
     def _train(cls, data: LearningData, decay: float) -> Self:
@@ -95,7 +95,7 @@ class EmbedLLM(TextBaseline):
             bias.item(),
         )
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         return sigmoid(
             add_constant(questions.vectors) @ self.projection @ self.model_vectors.T + self.bias
@@ -135,7 +135,7 @@ class MatrixFactorization(TextBaseline):
         Its training noise is that of the lowest validation log loss.
         """
         train = cache(lambda noise_sd: cls._train(data, noise_sd))
-        return train(data.choose(MF_NOISE_SDS, lambda noise_sd: train(noise_sd).effect))
+        return train(data.choose(MF_NOISE_SDS, lambda noise_sd: train(noise_sd).predict_effect))
 
     @classmethod
     def _train(cls, data: LearningData, noise_sd: float) -> Self:
@@ -169,7 +169,7 @@ class MatrixFactorization(TextBaseline):
         factors = fill_unseen(to_numbers(normalize(models) * head), find_seen_models(data))
         shared = (data.pool, data.cost_scale, data.encoder, data.amounts)
         router = cls(*shared, to_numbers(projection), factors, EffectCurve(0.0, 0.0))
-        return replace(router, curve=EffectCurve.fit(*data.judged(router.score)))
+        return replace(router, curve=EffectCurve.fit(*data.score_held_rows(router.score)))
 
     def score(self, questions: Questions) -> FloatArray:
         """Log odds of winning against an average model of the pool, (num_queries, num_models)."""
@@ -177,7 +177,7 @@ class MatrixFactorization(TextBaseline):
             add_constant(questions.vectors) @ self.projection @ self.model_vectors.T
         )
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         return self.curve.apply(self.score(questions))
 

@@ -104,7 +104,7 @@ class HybridLLM(TextBaseline):
             _take_held(data, small, large, tolerance),
             seed=data.seed,
         )
-        probability, observed = data.judged(
+        probability, observed = data.score_held_rows(
             lambda questions: sigmoid(classifier.apply(questions.vectors))
         )
         means = data.means.effect[0]
@@ -116,7 +116,7 @@ class HybridLLM(TextBaseline):
         common = (data.pool, data.cost_scale, data.encoder, data.amounts)
         return cls(*common, small, large, float(means[large]), classifier, gain)
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1).
 
         NaN for all but the small and the large model.

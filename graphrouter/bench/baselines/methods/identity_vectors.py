@@ -78,7 +78,7 @@ class IdentityVectors(TextBaseline):
         """
         identities = fit_identity_vectors(data)
         train = cache(lambda decay: cls._train(data, identities, decay))
-        return train(data.choose(SCORER_DECAYS, lambda decay: train(decay).effect))
+        return train(data.choose(SCORER_DECAYS, lambda decay: train(decay).predict_effect))
 
     @classmethod
     def _train(cls, data: LearningData, identities: Identities, decay: float) -> Self:
@@ -110,7 +110,7 @@ class IdentityVectors(TextBaseline):
             bias.item(),
         )
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         shift = self.identity @ self.identity_weights
         starts = range(0, len(questions), CHUNK_QUERIES)

@@ -75,7 +75,7 @@ class TwoParameterIRT(TextBaseline):
         Its weight decay is that of the lowest validation log loss.
         """
         train = cache(lambda decay: cls._train(data, decay))
-        return train(data.choose(DECAYS, lambda decay: train(decay).effect))
+        return train(data.choose(DECAYS, lambda decay: train(decay).predict_effect))
 
     @classmethod
     def _train(cls, data: LearningData, decay: float) -> Self:
@@ -104,7 +104,7 @@ class TwoParameterIRT(TextBaseline):
             known,
         )
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         q = add_constant(questions.vectors)
         return sigmoid(
@@ -163,11 +163,11 @@ class MultidimensionalIRT(TextBaseline):
         Decay, and then warm-up, are those of the lowest validation log loss.
         """
         train = cache(lambda decay: cls._train(data, decay))
-        router = train(data.choose(DECAYS, lambda decay: train(decay).effect))
+        router = train(data.choose(DECAYS, lambda decay: train(decay).predict_effect))
         return replace(
             router,
             warm_share=data.choose(
-                WARM_SHARES, lambda share: replace(router, warm_share=share).effect
+                WARM_SHARES, lambda share: replace(router, warm_share=share).predict_effect
             ),
         )
 
@@ -200,7 +200,7 @@ class MultidimensionalIRT(TextBaseline):
             warm_share=WARM_SHARES[0],
         )
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         q = add_constant(self._warm_up(questions.vectors))
         return sigmoid(

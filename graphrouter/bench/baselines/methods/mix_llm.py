@@ -42,7 +42,7 @@ class TagSpace(NamedTuple):
         mean = vectors.mean(axis=0)
         rank = min(NUM_DIRECTIONS, vectors.shape[1], max(1, len(vectors) // 10))
         *_, axes = np.linalg.svd(vectors - mean, full_matrices=False)
-        return cls(data.centres(NUM_TAGS), mean, np.ascontiguousarray(axes[:rank].T))
+        return cls(data.find_centres(NUM_TAGS), mean, np.ascontiguousarray(axes[:rank].T))
 
     def marks(self, vectors: FloatArray) -> FloatArray:
         """(num_queries, num_tags), 1 for the tag of the query."""
@@ -119,7 +119,9 @@ class MixLLM(TextBaseline):
         design = cache(lambda penalty: solve_designs(features, deviation, penalty))
         penalty, bonus_weight = data.choose(
             SETTINGS,
-            lambda setting: cls._of(data, space, amounts, design(setting[0]), setting).effect,
+            lambda setting: (
+                cls._of(data, space, amounts, design(setting[0]), setting).predict_effect
+            ),
         )
         return cls._of(data, space, amounts, design(penalty), (penalty, bonus_weight))
 
@@ -137,9 +139,9 @@ class MixLLM(TextBaseline):
         router = cls(
             data.pool, data.cost_scale, data.encoder, amounts, *learned, curve=EffectCurve(1.0, 0.0)
         )
-        return replace(router, curve=EffectCurve.fit(*data.judged(router._bound)))
+        return replace(router, curve=EffectCurve.fit(*data.score_held_rows(router._bound)))
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect by the upper confidence bound, (num_queries, num_models)."""
         return self.curve.apply(self._bound(questions))
 

@@ -107,7 +107,7 @@ class ModelSAT(TextBaseline):
         common = (data.pool, data.cost_scale, data.encoder, data.amounts)
         return cls(*common, capability, tasks, centres, share, centre, spread, net)
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         return self.success(questions, self.capability)
 
@@ -162,7 +162,9 @@ def _probes(data: LearningData) -> tuple[IntArray, tuple[str, ...], FloatArray]:
     tasks, _ = data.tasks
     by_task = len(tasks) >= 2
     centres = (
-        np.empty((0, data.questions.vectors.shape[1])) if by_task else data.centres(NUM_CLUSTERS)
+        np.empty((0, data.questions.vectors.shape[1]))
+        if by_task
+        else data.find_centres(NUM_CLUSTERS)
     )
     names = tasks if by_task else ()
     return _probe_of(data.questions, names, centres), names, centres

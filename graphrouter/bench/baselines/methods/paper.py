@@ -111,7 +111,9 @@ class PaperGraphRouter(TextBaseline):
             EffectCurve(0.0, 0.0),
         )
         curve = EffectCurve.fit(
-            *data.judged(lambda questions: router.preset_scores(questions)["performance_first"])
+            *data.score_held_rows(
+                lambda questions: router.preset_scores(questions)["performance_first"]
+            )
         )
         return replace(router, curve=curve)
 
@@ -120,7 +122,7 @@ class PaperGraphRouter(TextBaseline):
         """Tasks seen in training; None where there were too few to tell apart."""
         return self.tasks or None
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Calibrated score of the performance-first net, (num_queries, num_models) in (0, 1)."""
         return self.curve.apply(self.preset_scores(questions)["performance_first"])
 

@@ -95,7 +95,7 @@ class Linear(TextBaseline):
             data.pool, data.cost_scale, data.encoder, data.amounts, *fit_best_effect_map(data)
         )
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         return keep_inside(self.effects.apply(questions.vectors))
 
@@ -132,9 +132,9 @@ class LinearSVM(TextBaseline):
         settings = SVM_SETTINGS if data.validation is not None else SVM_SETTINGS[:1]
         common = (data.pool, data.cost_scale, data.encoder, data.amounts)
         fits = [cls(*common, *_support_vectors(data, c, loss)) for c, loss in settings]
-        return fits[data.choose(range(len(fits)), lambda i: fits[i].effect)]
+        return fits[data.choose(range(len(fits)), lambda i: fits[i].predict_effect)]
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         expected = self.curve.apply(self.scores.apply(questions.vectors))
         return np.where(np.isnan(self.fallback), expected, self.fallback)
@@ -172,7 +172,7 @@ class MLP(TextBaseline):
         )
         return cls(data.pool, data.cost_scale, data.encoder, data.amounts, nets)
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         return sigmoid(self.nets.apply(questions.vectors))
 
@@ -316,5 +316,7 @@ def _support_vectors(
         regressor.fit(vectors[known] - centre, effect[known, model])
         weights[:, model], intercept[model] = regressor.coef_, regressor.intercept_.item()
     scores = LinearMap(centre, weights, intercept)
-    curve = EffectCurve.fit(*data.judged(lambda questions: scores.apply(questions.vectors)))
+    curve = EffectCurve.fit(
+        *data.score_held_rows(lambda questions: scores.apply(questions.vectors))
+    )
     return scores, curve, np.where(seen, np.nan, data.means.effect[0])

@@ -95,7 +95,7 @@ class RouterDC(TextBaseline):
         Its balance is that of the lowest validation log loss.
         """
         train = cache(lambda balance: cls._train(data, balance))
-        return train(data.choose(CANDIDATES, lambda balance: train(balance).effect))
+        return train(data.choose(CANDIDATES, lambda balance: train(balance).predict_effect))
 
     @classmethod
     def _train(cls, data: LearningData, balance: Balance) -> Self:
@@ -107,7 +107,7 @@ class RouterDC(TextBaseline):
         held_vectors, held_effect = to_held_tensors(data)
         held = draw_contrasts(held_effect, generator)
         cluster = torch.from_numpy(
-            find_nearest_centre(data.questions.vectors, data.centres(NUM_CLUSTERS))
+            find_nearest_centre(data.questions.vectors, data.find_centres(NUM_CLUSTERS))
         )
 
         def to_models(query: Tensor, chosen: Contrasts) -> Tensor:
@@ -132,7 +132,7 @@ class RouterDC(TextBaseline):
         known = fill_unseen(to_numbers(_unit(models)), find_seen_models(data))
         shared = (data.pool, data.cost_scale, data.encoder, data.amounts)
         router = cls(*shared, to_numbers(projection), known, EffectCurve(0.0, 0.0))
-        return replace(router, curve=EffectCurve.fit(*data.judged(router.score)))
+        return replace(router, curve=EffectCurve.fit(*data.score_held_rows(router.score)))
 
     def score(self, questions: Questions) -> FloatArray:
         """Cosine to each model beyond the query's mean, (num_queries, num_models)."""
@@ -140,7 +140,7 @@ class RouterDC(TextBaseline):
         query = query / np.maximum(np.linalg.norm(query, axis=1, keepdims=True), 1e-12)
         return subtract_query_mean(query @ self.model_vectors.T)
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         return self.curve.apply(self.score(questions))
 

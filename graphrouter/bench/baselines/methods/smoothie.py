@@ -77,7 +77,7 @@ class Smoothie(TextBaseline):
             data.answers.shape[2],
         )
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Share of theta against the pool's median, (num_queries, num_models) inside (0, 1).
 
         No chance of success.

@@ -108,7 +108,7 @@ class TagRouter(TextBaseline):
         """
         categories, keywords = Categories.fit(data), Keywords.fit(data.questions.prompts)
         num_keywords = data.choose(
-            NUM_KEYWORDS, lambda most: cls._of(data, categories, keywords, most).effect
+            NUM_KEYWORDS, lambda most: cls._of(data, categories, keywords, most).predict_effect
         )
         return cls._of(data, categories, keywords, num_keywords)
 
@@ -120,7 +120,7 @@ class TagRouter(TextBaseline):
         total = marks.T @ np.nan_to_num(data.outcomes.effect)
         count = marks.T @ np.isfinite(data.outcomes.effect).astype(np.float64)
         scores = shrink_mean(total, count, data.means.effect[0])
-        judged = data.judged(
+        judged = data.score_held_rows(
             lambda q: _mean_score(_tag_marks(categories, keywords, q, num_keywords), scores)
         )
         learned = (categories, keywords, scores, num_keywords, EffectCurve.fit(*judged))
@@ -131,7 +131,7 @@ class TagRouter(TextBaseline):
         """Tasks seen in training; None where there were too few to tell apart."""
         return self.categories.tasks or None
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect by the mean score of the prompt's tags, (num_queries, num_models)."""
         marks = _tag_marks(self.categories, self.keywords, questions, self.num_keywords)
         return self.curve.apply(_mean_score(marks, self.scores))

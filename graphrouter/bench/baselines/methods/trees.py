@@ -107,7 +107,7 @@ class BoostedTrees(TextBaseline):
             )
         return cls(data.pool, data.cost_scale, data.encoder, data.amounts, start, tuple(trees))
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
         features = _make_features(questions, self.amounts)
         logit = np.tile(self.start, (len(questions), 1))

@@ -73,7 +73,7 @@ class Tryage(TextBaseline):
         )
         return cls(data.pool, data.cost_scale, data.encoder, data.amounts, losses)
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, 1 - expected loss, (num_queries, num_models) in (0, 1)."""
         return 1 - sigmoid(self.losses.apply(questions.vectors))
 

@@ -70,12 +70,15 @@ class UniRouteKMeans(TextBaseline):
         Its number of clusters is that of the lowest validation log loss.
         """
         return cls._of(
-            data, data.choose(NUM_CLUSTERS, lambda num_clusters: cls._of(data, num_clusters).effect)
+            data,
+            data.choose(
+                NUM_CLUSTERS, lambda num_clusters: cls._of(data, num_clusters).predict_effect
+            ),
         )
 
     @classmethod
     def _of(cls, data: LearningData, num_clusters: int) -> Self:
-        centres = data.centres(num_clusters)
+        centres = data.find_centres(num_clusters)
         return cls(
             data.pool,
             data.cost_scale,
@@ -85,7 +88,7 @@ class UniRouteKMeans(TextBaseline):
             measure_cluster_errors(data, centres),
         )
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """One minus the error in the nearest cluster, (num_queries, num_models)."""
         return 1.0 - self.errors[find_nearest_centre(questions.vectors, self.centres)]
 
@@ -133,7 +136,7 @@ class UniRouteLearnedMap(TextBaseline):
 
         def effect_of(num_clusters: int) -> Callable[[Questions], FloatArray]:
             learned[num_clusters] = cls._of(data, num_clusters)
-            return learned[num_clusters].effect
+            return learned[num_clusters].predict_effect
 
         chosen = data.choose(NUM_CLUSTERS_MAP, effect_of)
         return learned.get(chosen) or cls._of(
@@ -142,7 +145,7 @@ class UniRouteLearnedMap(TextBaseline):
 
     @classmethod
     def _of(cls, data: LearningData, num_clusters: int) -> Self:
-        centres = data.centres(num_clusters)
+        centres = data.find_centres(num_clusters)
         errors = measure_cluster_errors(data, centres)
         return cls(
             data.pool,
@@ -154,7 +157,7 @@ class UniRouteLearnedMap(TextBaseline):
             centres,
         )
 
-    def effect(self, questions: Questions) -> FloatArray:
+    def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect: clusters' effects, weighted by the map, (num_queries, num_models)."""
         logits = questions.vectors @ self.weights + self.intercepts
         share = np.exp(logits - logits.max(axis=1, keepdims=True))

@@ -75,8 +75,8 @@ def test_calibration_rows_are_the_validation_rows(data: gr.RoutingDataset) -> No
         return np.zeros((len(questions), 4))
 
     learning = LearningData.of(data, ids[:90], encoder=ENCODER, validation_ids=ids[90:])
-    assert learning.judged(score)[1].shape == (30, 4)
-    assert LearningData.of(data, ids, encoder=ENCODER).judged(score)[1].shape == (120, 4)
+    assert learning.score_held_rows(score)[1].shape == (30, 4)
+    assert LearningData.of(data, ids, encoder=ENCODER).score_held_rows(score)[1].shape == (120, 4)
 
 
 def test_answers_are_embedded_where_they_were_recorded() -> None:
@@ -109,11 +109,12 @@ def test_data_without_answers_has_none(data: gr.RoutingDataset) -> None:
 def test_clusters_are_found_once_and_by_the_seed(data: gr.RoutingDataset) -> None:
     ids = data.queries["query_id"].tolist()
     learning = LearningData.of(data, ids, encoder=ENCODER, seed=1)
-    assert learning.centres(4) is learning.centres(4)
+    assert learning.find_centres(4) is learning.find_centres(4)
     np.testing.assert_array_equal(
-        learning.centres(4), LearningData.of(data, ids, encoder=ENCODER, seed=1).centres(4)
+        learning.find_centres(4),
+        LearningData.of(data, ids, encoder=ENCODER, seed=1).find_centres(4),
     )
-    assert LearningData.of(data, ids[:3], encoder=ENCODER).centres(50).shape == (3, 64)
+    assert LearningData.of(data, ids[:3], encoder=ENCODER).find_centres(50).shape == (3, 64)
 
 
 def test_refuses_no_and_unknown_queries(data: gr.RoutingDataset) -> None:

@@ -92,7 +92,9 @@ def test_embed_llm_is_a_product_of_the_model_and_the_projected_query() -> None:
     questions = Questions.of(Queries.of(["poem"]), data.encoder)
     q = questions.vectors[0] @ projection[:64] + projection[64]
     logit = (vectors * q).sum(axis=1) + 0.5
-    np.testing.assert_allclose(router.effect(questions)[0], 1 / (1 + np.exp(-logit)), rtol=1e-12)
+    np.testing.assert_allclose(
+        router.predict_effect(questions)[0], 1 / (1 + np.exp(-logit)), rtol=1e-12
+    )
 
 
 def test_noise_spares_the_constant_and_none_changes_nothing() -> None:
@@ -118,7 +120,9 @@ def test_matrix_factorisation_scores_are_log_odds_between_models() -> None:
     )
     questions = Questions.of(Queries.of(["poem"]), data.encoder)
     np.testing.assert_allclose(router.score(questions), [[1.8, -0.2, -2.2, 0.6]])
-    np.testing.assert_allclose(router.effect(questions), 1 / (1 + np.exp([[-1.8, 0.2, 2.2, -0.6]])))
+    np.testing.assert_allclose(
+        router.predict_effect(questions), 1 / (1 + np.exp([[-1.8, 0.2, 2.2, -0.6]]))
+    )
 
 
 def test_matrix_factorisation_learns_from_comparisons_alone() -> None:

@@ -76,7 +76,7 @@ def test_a_policy_is_a_threshold_on_the_probability(
     probability = sigmoid(router.classifier.apply(uneven.questions.vectors))[:, 0]
     costs = np.tile([COSTS[name] for name in router.models], (len(probability), 1))
     predictions = Predictions.from_arrays(
-        router.models, router.effect(uneven.questions), cost_usd=costs
+        router.models, router.predict_effect(uneven.questions), cost_usd=costs
     )
     shares = []
     for weight in np.linspace(0.05, 0.95, 10):

@@ -98,8 +98,10 @@ def test_warm_up_averages_with_the_five_nearest_training_queries() -> None:
     )
     warmed = Questions(0.7 * questions.vectors + 0.3 * near, questions.queries)
     cold, warm = replace(router, warm_share=0.0), replace(router, warm_share=0.3)
-    np.testing.assert_allclose(warm.effect(questions), cold.effect(warmed), rtol=1e-10)
-    assert not np.allclose(warm.effect(questions), cold.effect(questions))
+    np.testing.assert_allclose(
+        warm.predict_effect(questions), cold.predict_effect(warmed), rtol=1e-10
+    )
+    assert not np.allclose(warm.predict_effect(questions), cold.predict_effect(questions))
 
 
 def test_identity_is_what_the_quiz_shows() -> None:

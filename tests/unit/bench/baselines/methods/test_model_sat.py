@@ -61,7 +61,7 @@ def test_a_newcomer_needs_only_its_accuracies(
 
 def test_overfits(schools: LearningData, topic_prompts: list[str]) -> None:
     router = ModelSAT.learn(schools)
-    error = np.abs(router.effect(schools.questions) - schools.outcomes.effect)[:, :6]
+    error = np.abs(router.predict_effect(schools.questions) - schools.outcomes.effect)[:, :6]
     assert error.mean() < 0.1
     best_at_sum, best_at_poem = router.predict(topic_prompts).effect.argmax(axis=1)
     assert router.models[best_at_sum] in ADDERS

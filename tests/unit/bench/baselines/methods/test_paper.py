@@ -240,7 +240,7 @@ def test_serving_equals_the_nets() -> None:
     assert list(scores) == ["performance_first", "balanced", "cost_first"]
     for preset, score in enumerate(scores.values()):
         np.testing.assert_allclose(score, expected[preset].T, rtol=1e-4, atol=1e-4)
-    effect = router.effect(learning.held_questions)
+    effect = router.predict_effect(learning.held_questions)
     np.testing.assert_allclose(effect, router.curve.apply(scores["performance_first"]))
 
 

@@ -90,7 +90,9 @@ def test_specialists_are_told_by_the_text(
 @pytest.mark.parametrize("kind", REGRESSORS)
 def test_overfits(kind: type[TextBaseline], specialists: LearningData) -> None:
     router = kind.learn(specialists)
-    error = np.abs(router.effect(specialists.questions) - specialists.outcomes.effect)[:, :3]
+    error = np.abs(router.predict_effect(specialists.questions) - specialists.outcomes.effect)[
+        :, :3
+    ]
     assert np.nanmean(error) < 0.2
 
 

@@ -74,7 +74,7 @@ def test_score_is_a_cosine_beyond_the_query_mean() -> None:
     cosine = np.array([0.6, 0.8, -0.6])
     np.testing.assert_allclose(router.score(questions)[0], cosine - cosine.mean())
     np.testing.assert_allclose(
-        router.effect(questions)[0], 1 / (1 + np.exp(-2 * (cosine - cosine.mean())))
+        router.predict_effect(questions)[0], 1 / (1 + np.exp(-2 * (cosine - cosine.mean())))
     )
 
 

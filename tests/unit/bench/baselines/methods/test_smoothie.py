@@ -124,7 +124,7 @@ def test_effects_rank_as_theta_with_one_half_in_the_middle() -> None:
     prompts = [f"prompt {i}" for i in range(50)]
     learning = learn(world(np.random.default_rng(0), np.array([0.2, 0.5, 0.9]), 50), prompts, 3)
     router = Smoothie.learn(learning)
-    effect, theta = router.effect(learning.questions), router.theta(learning.questions)
+    effect, theta = router.predict_effect(learning.questions), router.theta(learning.questions)
     np.testing.assert_array_equal(np.argsort(effect, axis=1), np.argsort(theta, axis=1))
     np.testing.assert_allclose(np.median(effect, axis=1), 0.5)
 

@@ -65,7 +65,7 @@ def test_each_subject_gets_its_specialist(
     effect = router.predict(["which river today", "describe loop again"]).effect
     assert effect[:, :2].argmax(axis=1).tolist() == [0, 1]
     assert (
-        log_loss(router.effect(specialists.questions), specialists.outcomes.effect) < 0.45
+        log_loss(router.predict_effect(specialists.questions), specialists.outcomes.effect) < 0.45
     )  # a coin has 0.69
     assert (
         abs(effect[0, 2] - specialists.means.effect[0, 2]) < 0.1

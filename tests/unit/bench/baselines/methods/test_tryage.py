@@ -25,12 +25,12 @@ def test_predicts_the_loss_of_each_model(
 def test_effect_is_one_minus_loss(specialists: LearningData) -> None:
     router = Tryage.learn(specialists)
     loss = sigmoid(router.losses.apply(specialists.questions.vectors))
-    np.testing.assert_allclose(router.effect(specialists.questions), 1 - loss)
+    np.testing.assert_allclose(router.predict_effect(specialists.questions), 1 - loss)
 
 
 def test_overfits(specialists: LearningData) -> None:
     router = Tryage.learn(specialists)
-    error = np.abs(router.effect(specialists.questions) - specialists.outcomes.effect)
+    error = np.abs(router.predict_effect(specialists.questions) - specialists.outcomes.effect)
     assert np.nanmean(error) < 0.1
 
 
@@ -49,7 +49,9 @@ def test_the_seed_decides(specialists: LearningData) -> None:
         LearningData(specialists.train, specialists.validation, specialists.encoder, seed)
         for seed in (0, 1)
     )
-    effect = Tryage.learn(specialists).effect(specialists.questions)
-    np.testing.assert_array_equal(Tryage.learn(again).effect(specialists.questions), effect)
-    assert not np.array_equal(Tryage.learn(other).effect(specialists.questions), effect)
-    assert effect == pytest.approx(Tryage.learn(other).effect(specialists.questions), abs=0.3)
+    effect = Tryage.learn(specialists).predict_effect(specialists.questions)
+    np.testing.assert_array_equal(Tryage.learn(again).predict_effect(specialists.questions), effect)
+    assert not np.array_equal(Tryage.learn(other).predict_effect(specialists.questions), effect)
+    assert effect == pytest.approx(
+        Tryage.learn(other).predict_effect(specialists.questions), abs=0.3
+    )

@@ -116,10 +116,15 @@ def test_the_learned_map_moves_a_border_that_k_means_draws_wrongly() -> None:
     )
     learned = UniRouteLearnedMap.learn(data)
     hard = UniRouteKMeans(
-        data.pool, data.cost_scale, data.encoder, data.amounts, data.centres(32), learned.errors
+        data.pool,
+        data.cost_scale,
+        data.encoder,
+        data.amounts,
+        data.find_centres(32),
+        learned.errors,
     )
     assert data.held_questions is not None
-    effects = [router.effect(data.held_questions) for router in (learned, hard)]
+    effects = [router.predict_effect(data.held_questions) for router in (learned, hard)]
     ours, theirs = (log_loss(effect, data.validation.outcomes.effect) for effect in effects)
     assert ours < theirs - 0.02
 
@@ -127,7 +132,7 @@ def test_the_learned_map_moves_a_border_that_k_means_draws_wrongly() -> None:
 def test_the_learned_map_fits_what_it_is_trained_on(specialists: LearningData) -> None:
     alone = LearningData(specialists.train, None, specialists.encoder)
     router = UniRouteLearnedMap.learn(alone)
-    assert log_loss(router.effect(alone.questions), alone.outcomes.effect) < 0.25
+    assert log_loss(router.predict_effect(alone.questions), alone.outcomes.effect) < 0.25
 
 
 @pytest.mark.parametrize("kind", ROUTERS)
