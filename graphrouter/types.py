@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,15 +30,11 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 Quantity = Literal["effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"]
-QUANTITIES: tuple[Quantity, ...] = (
-    "effect",
-    "cost_usd",
-    "input_tokens",
-    "output_tokens",
-    "latency_s",
-)
+QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 """What is observed and predicted of a (query, model) pair, in the order of the array fields."""
 _ENDS = ("effect_low", "effect_high")
+_Known = dict[Quantity, FloatArray | None]
+"""Arrays by name, None for those that are not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +191,13 @@ class QuantityArrays:
         latency_s: FloatArray | None = None,
     ) -> Self:
         """The given arrays; every quantity that is not given is NaN."""
-        others = (cost_usd, input_tokens, output_tokens, latency_s)
-        filled = (np.full(effect.shape, np.nan) if known is None else known for known in others)
-        return cls(models, effect, *filled)
+        known: _Known = {
+            "cost_usd": cost_usd,
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
+            "latency_s": latency_s,
+        }
+        return cls(models=models, effect=effect, **_fill_unknown(known, effect))
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,11 +279,19 @@ class Predictions(QuantityArrays):
 
         Every other quantity is NaN, the interval None.
         """
-        others = (cost_usd, input_tokens, output_tokens, latency_s)
-        cost, prompt, answer, latency = (
-            np.full(effect.shape, np.nan) if known is None else known for known in others
+        known: _Known = {
+            "cost_usd": cost_usd,
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
+            "latency_s": latency_s,
+        }
+        return cls(
+            models=models,
+            effect=effect,
+            **_fill_unknown(known, effect),
+            effect_low=effect_low,
+            effect_high=effect_high,
         )
-        return cls(models, effect, cost, prompt, answer, latency, effect_low, effect_high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,3 +321,11 @@ class ObservedOutcomes(QuantityArrays):
     def mask(self) -> BoolArray:
         """(num_queries, num_models), True where the effect was observed."""
         return np.isfinite(self.effect)
+
+
+def _fill_unknown(known: _Known, effect: FloatArray) -> dict[str, FloatArray]:
+    """The arrays by name, all NaN where none is given. By name, so that no order is to be kept."""
+    return {
+        name: np.full(effect.shape, np.nan) if values is None else values
+        for name, values in known.items()
+    }

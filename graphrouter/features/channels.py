@@ -16,8 +16,8 @@ import pandas as pd
 from graphrouter.types import FloatArray
 
 CHANNELS = ("effect", "input_tokens", "spend", "latency")
-EFFECT, INPUT_TOKENS, SPEND, LATENCY = range(4)
 NUM_CHANNELS = len(CHANNELS)
+EFFECT, INPUT_TOKENS, SPEND, LATENCY = range(NUM_CHANNELS)
 
 PRICE_COLUMNS = ("input_usd_per_mtok", "output_usd_per_mtok")
 """Columns of an outcome frame with the list prices of the model when it was recorded, US dollars
@@ -113,9 +113,13 @@ def _take_logarithms(outcomes: pd.DataFrame, unit: SpendUnit) -> FloatArray:
         SpendUnit.USD: np.log(np.maximum(cost, _FREE_USD)),
         SpendUnit.NONE: np.full_like(effect, np.nan),
     }[unit]
-    return np.stack(
-        [effect, np.log(np.maximum(prompt, 1.0)), spend, np.log(np.maximum(latency, 1e-4))]
-    )
+    by_channel = {
+        "effect": effect,
+        "input_tokens": np.log(np.maximum(prompt, 1.0)),
+        "spend": spend,
+        "latency": np.log(np.maximum(latency, 1e-4)),
+    }
+    return np.stack([by_channel[channel] for channel in CHANNELS])
 
 
 def _average_price(outcomes: pd.DataFrame) -> FloatArray:

@@ -17,12 +17,12 @@ import networkx as nx
 import pandas as pd
 
 from graphrouter.data import RoutingDataset
+from graphrouter.data.columns import OUTCOME_NUMBERS
 from graphrouter.exceptions import DataError
 
 Attributes: TypeAlias = dict[str, str | float | int | bool]
 
 _PROMPT_CHARS = 200
-_OUTCOME_COLUMNS = ("effect", "cost_usd", "input_tokens", "output_tokens", "latency_s")
 _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -65,11 +65,11 @@ def to_networkx(data: RoutingDataset) -> nx.DiGraph[str]:
         if isinstance(task, str):
             graph.add_edge(f"query:{query}", f"task:{task}", kind="in")
     outcomes = data.outcomes
-    numbers = zip(*(outcomes[column].tolist() for column in _OUTCOME_COLUMNS), strict=True)
+    numbers = zip(*(outcomes[column].tolist() for column in OUTCOME_NUMBERS), strict=True)
     for query, model, observed in zip(
         outcomes["query_id"], outcomes["model"], numbers, strict=True
     ):
-        attributes = _drop_unknown(dict(zip(_OUTCOME_COLUMNS, observed, strict=True)))
+        attributes = _drop_unknown(dict(zip(OUTCOME_NUMBERS, observed, strict=True)))
         graph.add_edge(f"query:{query}", f"model:{model}", kind="answered_by", **attributes)
     return graph
 

@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.features.tables import OutcomeEdges
 from graphrouter.graph.routing_graph import Targets
 from graphrouter.nn.layers import PositiveParameter, masses, normalise
@@ -54,7 +55,7 @@ class PathAttention(nn.Module):
         "surprise_mix",
     )
 
-    def __init__(self, num_channels: int, width: int, num_heads: int) -> None:
+    def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
         self.sharpness = PositiveParameter(torch.linspace(1.0, 16.0, num_heads))
         self.metric = nn.Linear(width, width, bias=False)
@@ -62,8 +63,8 @@ class PathAttention(nn.Module):
         self.same_task = nn.Parameter(torch.full((num_heads,), 1.2))
         self.path_mass = PositiveParameter(masses([2.5] * num_heads, 3.0).unsqueeze(-1))
         self.surprise_mass = PositiveParameter(masses([2.0] * num_heads, 2.0))
-        self.path_mix = nn.Parameter(torch.full((num_channels, num_heads, 1), 0.6 / num_heads))
-        self.surprise_mix = nn.Parameter(torch.full((num_channels, num_heads), 1.3 / num_heads))
+        self.path_mix = nn.Parameter(torch.full((NUM_CHANNELS, num_heads, 1), 0.6 / num_heads))
+        self.surprise_mix = nn.Parameter(torch.full((NUM_CHANNELS, num_heads), 1.3 / num_heads))
 
     def forward(
         self, state: SupportState, query: Tensor, targets: Targets, task_share: Tensor

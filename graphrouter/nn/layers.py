@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from graphrouter.features.channels import EFFECT
+from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 
 
 class PositiveParameter(nn.Module):
@@ -128,7 +128,7 @@ def masses(effect: float | Sequence[float], others: float) -> Tensor:
     row = torch.as_tensor(
         [effect] if isinstance(effect, float) else list(effect), dtype=torch.float32
     )
-    return torch.stack([row, *[torch.full_like(row, others)] * 3])
+    return torch.stack([row, *[torch.full_like(row, others)] * (NUM_CHANNELS - 1)])
 
 
 def scale_to_unit_variance(text: Tensor) -> Tensor:

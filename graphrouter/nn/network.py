@@ -252,9 +252,7 @@ def compose_parts(
     task_attention = TaskAttention(width)
     hears_residuals = "similar_residuals" not in config.leave_out
     attention = PathAttention if hears_residuals else SurpriseAttention
-    path_attention: PathAttention | NoPathAttention = attention(
-        NUM_CHANNELS, width, config.num_heads
-    )
+    path_attention: PathAttention | NoPathAttention = attention(width, config.num_heads)
     if "similar_queries" in config.leave_out:
         path_attention = NoPathAttention()
     perceptron = AmountPerceptron(width, config.hidden, dropout)

@@ -11,6 +11,7 @@ import pandas as pd
 from graphrouter.bench.simulate import simulate
 from graphrouter.config import TrainConfig, load_config
 from graphrouter.data import RoutingDataset
+from graphrouter.data.columns import OUTCOME_NUMBERS
 from graphrouter.pool import ModelCard
 from graphrouter.router.training_view import TrainingView
 
@@ -65,8 +66,8 @@ class CheckData:
         shuffled = np.random.default_rng(0).permutation(outcomes.loc[rows, "cost_usd"].to_numpy())
         outcomes.loc[rows, "effect"] = 1 - outcomes.loc[rows, "effect"]
         outcomes.loc[rows, "cost_usd"] = shuffled * 7
-        for column in ("input_tokens", "output_tokens", "latency_s"):
-            outcomes.loc[rows, column] = np.nan
+        others = [name for name in OUTCOME_NUMBERS if name not in ("effect", "cost_usd")]
+        outcomes.loc[rows, others] = np.nan
         outcomes.loc[rows, "answer"] = "something else"
         return TrainingView.of(_with_outcomes(data, outcomes), self.config)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from graphrouter.config import SplitConfig
 from graphrouter.data import load_dataset, split_dataset
+from graphrouter.data.columns import OUTCOME_NUMBERS
 from graphrouter.features.channels import (
     CHANNELS,
     EFFECT,
@@ -51,10 +52,7 @@ def columns(*, priced: bool = True, **known: FloatArray | list[float]) -> pd.Dat
     return pd.DataFrame(
         {
             "effect": [1.0, 0.0, 0.25, 1.0],
-            "cost_usd": column("cost_usd"),
-            "input_tokens": column("input_tokens"),
-            "output_tokens": column("output_tokens"),
-            "latency_s": column("latency_s"),
+            **{name: column(name) for name in OUTCOME_NUMBERS if name != "effect"},
             PRICE_COLUMNS[0]: prices[0],
             PRICE_COLUMNS[1]: prices[1],
         }

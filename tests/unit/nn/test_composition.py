@@ -107,7 +107,7 @@ def test_a_part_of_ones_own_goes_in_without_touching_the_network(make_graph: Mak
 
     torch.manual_seed(0)
     parts = compose_parts(_config(), SIZES)
-    louder = Louder(4, 8, 2)
+    louder = Louder(8, 2)
     louder.load_state_dict(parts.path_attention.state_dict())
     graph = make_graph()
     before = RoutingGNN(parts, SIZES).double().eval()(graph).location

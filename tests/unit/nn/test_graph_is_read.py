@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrouter.exceptions import LeakageError
+from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.features.prompts import find_nearest
 from graphrouter.graph.export import (
     ANSWERED_BY,
@@ -94,7 +95,7 @@ def _results(net: RoutingGNN, data: HeteroData) -> dict[str, Tensor]:
         Labels.of(graph),
         supervision.true_task,
         supervision.trade_off,
-        scale=(1.0, 1.0, 1.0, 1.0),
+        scale=[1.0] * NUM_CHANNELS,
     )
     prompts = torch.nn.functional.normalize(torch.randn(3, graph.query_text.shape[1]).double())
     try:

@@ -48,7 +48,7 @@ def test_the_mean_level_starts_from_half_an_outcome_of_either_kind(
     outcomes: SupportOutcomes,
 ) -> None:
     level = outcomes.mean_level.flatten().tolist()
-    assert level == pytest.approx([math.log(2.5 / 1.5), 0.0, 0.0, 0.0])
+    assert level == pytest.approx([math.log(2.5 / 1.5), *[0.0] * (NUM_CHANNELS - 1)])
 
 
 def test_the_excess_is_that_of_the_pool_where_a_model_has_no_amounts(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from graphrouter.features.channels import EFFECT, SPEND
+from graphrouter.features.channels import EFFECT, NUM_CHANNELS, SPEND
 from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.rasch import RaschBase
@@ -86,7 +86,9 @@ def test_a_spread_gives_amounts_the_mean_that_they_have() -> None:
     support = make_outcomes(generator, torch.arange(NUM_SUPPORT), NUM_MODELS, density=1.0)
     scale, centre = amounts.log().std(), amounts.log().mean()
     support.channels[SPEND] = ((amounts.log() - centre) / scale).expand(-1, NUM_MODELS).flatten()
-    state = RaschBase(4, (1.0, 1.0, float(scale), 1.0))
+    channel_scale = [1.0] * NUM_CHANNELS
+    channel_scale[SPEND] = float(scale)
+    state = RaschBase(4, channel_scale)
     with torch.no_grad():
         state.easiness_mass.log.fill_(9.0)  # no query explains its own amounts
         found = state(

@@ -125,6 +125,20 @@ def test_all_losses_have_gradients_where_labels_are_missing() -> None:
     assert float(losses.task) == 0
 
 
+def test_every_channel_learns_from_its_labels() -> None:
+    predictions = _predictions([[0.3, -0.2]])
+    predictions.location.requires_grad_()
+    losses = episode_losses(
+        predictions,
+        _labels([[1.0, 0.0]], others=1.0),
+        torch.tensor([-1]),
+        torch.zeros(1),
+        scale=[1.0] * NUM_CHANNELS,
+    )
+    sum(losses).backward()
+    assert (predictions.location.grad != 0).all()
+
+
 def test_a_model_whose_cost_is_not_known_is_not_free() -> None:
     labels = _labels([[1.0, 1.0]], cost=[[NAN, 0.4]])
     sure_of_the_costed_one = _predictions([[-9.0, 9.0]])

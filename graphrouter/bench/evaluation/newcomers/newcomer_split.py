@@ -13,13 +13,14 @@ from graphrouter.bench.evaluation.grid import PreparedSplit, prepare_split
 from graphrouter.bench.evaluation.newcomers.newcomer_cells import HoldOut, NewcomerCell
 from graphrouter.bench.evaluation.newcomers.shots import shuffle, take_first_of_each
 from graphrouter.data import RoutingDataset, Split
+from graphrouter.data.columns import OUTCOME_NUMBERS
 from graphrouter.data.splits import hold_out_models
 from graphrouter.exceptions import DataError
 from graphrouter.pool import ModelCard
 from graphrouter.router.training_view import TrainingView
 from graphrouter.types import BoolArray
 
-_SHOWN = ["query_id", "model", "effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"]
+_SHOWN = ["query_id", "model", *OUTCOME_NUMBERS]
 
 
 @dataclass(frozen=True, eq=False)
