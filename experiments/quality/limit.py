@@ -98,7 +98,10 @@ def measure_split(prepared: PreparedSplit, output: Mapping[str, RouterOutput]) -
         output: The graph router in each setting.
     """
     evaluation_set, companions = prepared.evaluation_set, Companions.fit(prepared)
-    effect, level = evaluation_set.observed.effect, companions.levels.of(evaluation_set.tasks)
+    effect, level = (
+        evaluation_set.observed.effect,
+        companions.levels.of(evaluation_set.queries.tasks),
+    )
     rest = effect - level
     found = dict(variance_shares(effect, level)._asdict())
     found |= {
@@ -135,7 +138,7 @@ def _choose(
     """What choices among one half of the pool reach, when the outcomes of the other half are known
     or not."""
     columns = np.flatnonzero(half)
-    level = companions.levels.of(evaluation_set.tasks)
+    level = companions.levels.of(evaluation_set.queries.tasks)
     expected = np.clip(
         level + given_others(evaluation_set.observed.effect - level, companions.covariance, half),
         0,

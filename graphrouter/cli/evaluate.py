@@ -156,8 +156,7 @@ def _perturb(router: GraphRouter, seed_run: SeedRun, *, draws: int, seed: int) -
         easy = find_easy_queries(evaluation_set.observed.effect, evaluation_set.observed.cost_usd)
         return measure_robustness(
             router,
-            evaluation_set.prompts,
-            tasks=evaluation_set.tasks,
+            evaluation_set.queries,
             is_easy=easy,
             seed=seed,
             num_draws=draws,

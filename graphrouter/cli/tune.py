@@ -242,7 +242,8 @@ def _run(
                         )
     except KeyboardInterrupt:
         error_console.out(
-            f"What is finished is kept in {hide_password(address)}; the same command goes on from there.",
+            f"What is finished is kept in {hide_password(address)}; "
+            "the same command goes on from there.",
             highlight=False,
         )
         raise

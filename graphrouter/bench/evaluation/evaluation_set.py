@@ -29,8 +29,7 @@ class EvaluationSet:
 
     models: tuple[str, ...]
     query_ids: tuple[str, ...]
-    prompts: tuple[str, ...]
-    tasks: tuple[str | None, ...]
+    queries: Queries
     observed: ObservedOutcomes
     """Outcomes of the queries, a column a model."""
     cost_scale: CostScale
@@ -73,7 +72,7 @@ class EvaluationSet:
         baseline = None
         if best_single is not None:  # it looks at neither prompt nor task
             baseline = align(best_single.predict(seen.queries), shared, owner="best_single")
-        return cls(shared, seen.query_ids, seen.prompts, seen.tasks, observed, cost_scale, baseline)
+        return cls(shared, seen.query_ids, seen.queries, observed, cost_scale, baseline)
 
     def collect_output(self, router: Router, *, task_known: bool, name: str) -> RouterOutput:
         """What the router says of these queries, with the queries' tasks given or hidden.
@@ -81,9 +80,7 @@ class EvaluationSet:
         A cascade is asked what it reaches at every trade-off; it sees the outcomes of the models
         that it calls, of no others.
         """
-        queries = Queries(self.prompts, self.tasks)
-        if not task_known:
-            queries = queries.without_tasks()
+        queries = self.queries if task_known else self.queries.without_tasks()
         predictions = align(router.predict(queries), self.models, owner=name)
         if isinstance(router, Cascade):
             return RouterOutput(predictions, replayed=self._replay(router, queries))
@@ -102,7 +99,7 @@ class EvaluationSet:
             for trade_off in list_replay_trade_offs(self.cost_scale)
         ]
         cost, effect = (
-            np.column_stack([getattr(collect_choices, part) for collect_choices in replays])
+            np.column_stack([getattr(replay, part) for replay in replays])
             for part in ("cost_usd", "effect")
         )
         return Replayed(cost, effect, replays[0].answered)

@@ -37,7 +37,7 @@ class PreparedSplit:
     @property
     def settings(self) -> tuple[SettingName, ...]:
         """Both settings; one, when no test query has a task."""
-        has_task = any(task is not None for task in self.evaluation_set.tasks)
+        has_task = any(task is not None for task in self.evaluation_set.queries.tasks)
         return ("task_known", "task_hidden") if has_task else ("task_hidden",)
 
     def build_evaluation_set(self, query_ids: Sequence[str]) -> EvaluationSet:

@@ -91,7 +91,7 @@ def measure_coverage(
     cells = Cells.of(
         evaluation_set.observed.effect[:, theirs],
         expected.effect[:, theirs],
-        group_queries(evaluation_set.tasks),
+        group_queries(evaluation_set.queries.tasks),
     )
     held = cells.check_coverage(expected.effect_low[:, theirs], expected.effect_high[:, theirs])[
         cells.is_counted

@@ -177,8 +177,8 @@ def _misses(
         num_run = int(np.isfinite(effect).sum())
         example = Example(
             query_id=evaluation_set.query_ids[row],
-            task=evaluation_set.tasks[row],
-            prompt=shorten(evaluation_set.prompts[row]),
+            task=evaluation_set.queries.tasks[row],
+            prompt=shorten(evaluation_set.queries.prompts[row]),
             model=str(mine.model[i]),
             effect=float(mine.effect[i]),
             solver=evaluation_set.models[cheapest],

@@ -69,7 +69,7 @@ def collect_choices(
         for each, rows in zip(runs, answered, strict=True)
     ]
     tasks = [
-        np.array([task or UNKNOWN_TASK for task in each.evaluation_set.tasks])[rows]
+        np.array([task or UNKNOWN_TASK for task in each.evaluation_set.queries.tasks])[rows]
         for each, rows in zip(runs, answered, strict=True)
     ]
     choices = {}

@@ -36,7 +36,7 @@ from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
 from graphrouter.bench.evaluation.routing_measures import JOINT_POINTS
 from graphrouter.policy import PRESETS, CostScale, Policy
 from graphrouter.training.effect_scores import expected_calibration_error
-from graphrouter.types import FloatArray, ObservedOutcomes, Predictions
+from graphrouter.types import FloatArray, ObservedOutcomes, Predictions, Queries
 
 NAN = float("nan")
 SCALE = CostScale(0.01, 1.0)
@@ -67,8 +67,7 @@ def evaluation_set_of(
     return EvaluationSet(
         models=models,
         query_ids=names,
-        prompts=names,
-        tasks=(None,) * len(names),
+        queries=Queries.of(names),
         observed=ObservedOutcomes.from_arrays(models, effect, cost_usd=cost),
         cost_scale=scale,
         best_single=single,

@@ -41,10 +41,8 @@ def test_predictions_are_those_of_the_router(
         tuning_data.evaluation_set,
         task_known=task_known,
     )
-    expected = router.predict(
-        tuning_data.evaluation_set.prompts,
-        tasks=tuning_data.evaluation_set.tasks if task_known else None,
-    )
+    queries = tuning_data.evaluation_set.queries
+    expected = router.predict(queries if task_known else queries.without_tasks())
     assert found.models == expected.models
     for name in ("effect", "cost_usd"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-4)

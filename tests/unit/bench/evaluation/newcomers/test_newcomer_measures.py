@@ -20,7 +20,7 @@ from graphrouter.bench.evaluation.newcomers.newcomer_measures import (
 )
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.policy import CostScale
-from graphrouter.types import FloatArray, ObservedOutcomes, Predictions
+from graphrouter.types import FloatArray, ObservedOutcomes, Predictions, Queries
 
 MODELS = ("old", "new")
 EFFECT = np.array([[1.0, 1.0], [1.0, 0.0], [0.0, np.nan]])
@@ -38,8 +38,7 @@ def evaluation_set(effect: FloatArray = EFFECT, cost_usd: FloatArray = COST) -> 
     return EvaluationSet(
         models=MODELS,
         query_ids=ids,
-        prompts=ids,
-        tasks=(None,) * len(ids),
+        queries=Queries.of(ids),
         observed=ObservedOutcomes.from_arrays(MODELS, effect, cost_usd=cost_usd),
         cost_scale=CostScale.fit(cost_usd),
         best_single=best,
@@ -112,9 +111,9 @@ def test_coverage_by_hand() -> None:
     observed = np.column_stack(
         [np.ones(60), np.r_[np.ones(24), np.zeros(16), np.ones(4), np.zeros(16)]]
     )
-    asked = dataclasses.replace(
-        evaluation_set(observed, np.ones((60, 2))), tasks=("a",) * 40 + ("b",) * 20
-    )
+    asked = evaluation_set(observed, np.ones((60, 2)))
+    of_task = Queries.of(asked.queries.prompts, ("a",) * 40 + ("b",) * 20)
+    asked = dataclasses.replace(asked, queries=of_task)
     expected = np.full((60, 2), 0.5)
 
     def shown(half: float) -> float:

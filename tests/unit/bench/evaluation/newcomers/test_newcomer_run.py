@@ -147,9 +147,7 @@ def test_what_is_judged_is_what_the_router_said(done: NewcomerPlan) -> None:
     prepared = prepare_newcomers(cell)
     router = RaschRouter.fit(prepared.view).add_models(prepared.cards, outcomes=prepared.shown(5))
     columns = [router.models.index(model) for model in prepared.models]
-    expected = router.predict(
-        prepared.evaluation_set.prompts, tasks=prepared.evaluation_set.tasks
-    ).effect[:, columns]
+    expected = router.predict(prepared.evaluation_set.queries).effect[:, columns]
     alone = dataclasses.replace(done, cells=tuple(cell for cell in done.cells if cell.seed == 0))
     observed = prepared.evaluation_set.observed.effect[:, prepared.is_scored]
     assert collect(alone, num_draws=10).figure("rasch", "5", "log_loss").value == pytest.approx(

@@ -17,7 +17,7 @@ from graphrouter.bench.evaluation.newcomers.newcomer_scores import (
 )
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.policy import CostScale
-from graphrouter.types import ObservedOutcomes, Predictions
+from graphrouter.types import ObservedOutcomes, Predictions, Queries
 
 MODELS = ("old", "other", "new")
 SHOTS = (0, 5, 10, None)
@@ -40,8 +40,7 @@ def run_of(losses: Mapping[OutputKey, float], *, seed: int = 0, num: int = NUM) 
     evaluation_set = EvaluationSet(
         MODELS,
         ids,
-        ids,
-        (None,) * num,
+        Queries.of(ids),
         observed,
         CostScale.fit(observed.cost_usd),
         observed.to_predictions(),

@@ -19,7 +19,7 @@ from graphrouter.data import split_dataset
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.policy import CostScale
 from graphrouter.router.training_view import TrainingView
-from graphrouter.types import ObservedOutcomes, Predictions
+from graphrouter.types import ObservedOutcomes, Predictions, Queries
 
 HOSTILE = "<script>alert(1)</script>"
 Matrix = Sequence[Sequence[float]]
@@ -56,8 +56,7 @@ def tiny_run(
     evaluation_set = EvaluationSet(
         models=observed.models,
         query_ids=ids,
-        prompts=tuple(prompts or (f"prompt of {query_id}" for query_id in ids)),
-        tasks=tuple(tasks or [None] * len(ids)),
+        queries=Queries.of(prompts or [f"prompt of {query_id}" for query_id in ids], tasks or None),
         observed=ObservedOutcomes.from_arrays(
             observed.models, observed.effect, cost_usd=observed.cost_usd
         ),
