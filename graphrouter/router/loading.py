@@ -24,9 +24,8 @@ def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> Ro
     Example:
         >>> import graphrouter as gr
         >>> from tempfile import TemporaryDirectory
-        >>> quick = ["training.max_epochs=1", "training.steps_per_epoch=1"]
-        >>> data = gr.simulate(num_queries=60).data
-        >>> router = gr.GraphRouter.fit(data, gr.load_config(overrides=quick))
+        >>> quick = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=1"])
+        >>> router = gr.GraphRouter.fit(gr.simulate(num_queries=60).data, quick)
         >>> with TemporaryDirectory() as folder:
         ...     router.save(folder)
         ...     load_router(folder).models == router.models
