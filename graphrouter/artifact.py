@@ -4,7 +4,7 @@ No pickle, nothing half-written, nothing silently edited.
 
 Files carry their checksum in their name and the manifest names them. Writing adds the new files
 beside the old ones and then replaces the manifest in one atomic step: a crash at any moment leaves
-either the old artifact or the new one, whole.
+either the old artifact or the new one, whole. What older formats become is in `router.migrations`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from graphrouter.exceptions import ArtifactError
-from graphrouter.wings import REGISTRY_SCHEMES, load_part
+from graphrouter.upward_imports import REGISTRY_SCHEMES, load_part
 
 __all__ = [
     "FORMAT_VERSION",

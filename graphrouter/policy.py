@@ -1,8 +1,8 @@
-"""What to optimise and what to respect when a query is routed.
+"""What to maximise (`Policy.utility`) and what to respect when a query is routed.
 
 Policies stand outside the network, so one artifact serves every trade-off. `Policy` is the one
 place where settings are written down: the options of the command line, the parameters of a
-registered model and the parser of plain values are made from its fields.
+registered model and the parser of plain values are made from its fields. `decision` applies them.
 """
 
 from __future__ import annotations
@@ -263,9 +263,7 @@ class Policy(DocumentedModel):
             return -cost_usd
         if self.usd_per_effect is not None:
             return effect - cost_usd / self.usd_per_effect
-        if self.cost_weight == 0:
-            return self.effect_weight * effect
-        return self.effect_weight * effect - self.cost_weight * scale.scale(cost_usd)
+        return weigh(effect, scale.scale(cost_usd), self.effect_weight, self.cost_weight)
 
     def describe(self) -> str:
         """The policy in words: what it maximises, then what it respects.
@@ -303,6 +301,27 @@ class Policy(DocumentedModel):
 
 PRESET = "preset"
 """Name of a preset among plain values, in the place of the two weights."""
+
+
+def weigh(
+    effect: FloatArray, scaled_cost: FloatArray, effect_weight: float, cost_weight: float
+) -> FloatArray:
+    """The reward of the GraphRouter paper: effect_weight * effect - cost_weight * scaled cost.
+
+    Args:
+        effect: In [0, 1], any shape; NaN = unknown.
+        scaled_cost: In [0, 1], same shape; an unknown one (NaN) counts only where cost does.
+        effect_weight: At least 0.
+        cost_weight: At least 0.
+
+    Example:
+        >>> import numpy as np
+        >>> weigh(np.array([0.9, 0.9]), np.array([0.5, np.nan]), 0.5, 0.5).tolist()
+        [0.2, nan]
+    """
+    if cost_weight == 0:
+        return effect_weight * effect
+    return effect_weight * effect - cost_weight * scaled_cost
 
 
 def parse_policy(values: Mapping[str, Any], kind: type[Policy] = Policy) -> Policy:

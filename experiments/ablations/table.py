@@ -20,7 +20,7 @@ from graphrouter.bench.evaluation.benchmark import MAIN
 from graphrouter.bench.evaluation.bootstrap import Interval
 from graphrouter.bench.evaluation.conclusion import find_cascades, find_mark
 from graphrouter.bench.evaluation.evaluate import ORACLE
-from graphrouter.bench.evaluation.families import METRICS
+from graphrouter.bench.evaluation.metric_catalogue import METRICS
 from graphrouter.bench.evaluation.results import Evaluation, SettingName
 
 TITLES = {

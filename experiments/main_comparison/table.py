@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from graphrouter.bench.evaluation.conclusion import conclude, find_cascades, find_mark
-from graphrouter.bench.evaluation.families import METRICS
+from graphrouter.bench.evaluation.metric_catalogue import METRICS
 from graphrouter.bench.evaluation.results import Evaluation, SettingName
 
 HERE = Path(__file__).parent

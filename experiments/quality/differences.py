@@ -9,7 +9,7 @@ import numpy as np
 
 from graphrouter.bench.evaluation.benchmark import MAIN
 from graphrouter.bench.evaluation.bootstrap import UNDEFINED, Interval
-from graphrouter.bench.evaluation.families import METRICS
+from graphrouter.bench.evaluation.metric_catalogue import METRICS
 from graphrouter.bench.evaluation.results import Evaluation, SettingName
 
 SHOWN = ("log_loss", "area_log", "reward_performance_first", "reward_balanced", "reward_cost_first")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from experiments.quality.differences import head
 from experiments.quality.limit import CHOOSERS, MEASURES, NUM_DIVISIONS
-from graphrouter.bench.evaluation.families import METRICS
+from graphrouter.bench.evaluation.metric_catalogue import METRICS
 
 RESULTS = Path(__file__).parent / "results"
 INTRODUCTION = """# Better settings, and how good anyone can get

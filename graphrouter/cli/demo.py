@@ -158,7 +158,7 @@ def _show_evaluation(
 
 def _show_gain(router: GraphRouter, best_single: Router, simulation: Simulation) -> None:
     """Compare the choices with the truth, which only a simulation knows."""
-    from graphrouter.bench.evaluation.truth import measure_gain
+    from graphrouter.bench.evaluation.possible_gain import measure_gain
 
     table = make_table(
         "By the truth: mean reward a query, all models open to everyone",

@@ -10,7 +10,7 @@ import numpy as np
 
 from graphrouter.bench.evaluation import METRICS, Evaluation, build_table
 from graphrouter.bench.evaluation.conclusion import Mark, find_mark
-from graphrouter.bench.evaluation.families import Metric
+from graphrouter.bench.evaluation.metric_catalogue import Metric
 from graphrouter.bench.evaluation.results import SettingName, SettingResult
 from graphrouter.cli.console import console
 from graphrouter.cli.render import format_number, make_table, say, show_table

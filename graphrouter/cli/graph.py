@@ -73,7 +73,7 @@ def inspect(
     from graphrouter.data.readers import load_dataset
     from graphrouter.exceptions import DataError
     from graphrouter.graph.inspect import summarise_graph
-    from graphrouter.graph.project import project_on_families, project_on_tasks
+    from graphrouter.graph.projections import project_on_families, project_on_tasks
 
     settings = load_config(config, overrides or ())
     dataset = load_dataset(data)
@@ -134,7 +134,7 @@ def _as_json(
 
 
 def _export(data: RoutingDataset, projected: nx.Graph[str] | None, file: Path) -> None:
-    from graphrouter.graph.project import to_networkx, write_graphml
+    from graphrouter.graph.projections import to_networkx, write_graphml
 
     with error_console.status("Writing GraphML"):
         graph = to_networkx(data) if projected is None else projected

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from graphrouter.pool import ModelCard
-    from graphrouter.router.support import Change
+    from graphrouter.router.parts import Change
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -8,7 +8,7 @@ from graphrouter.data.columns import REQUIRED, TABLES, TableName
 from graphrouter.data.schema import RoutingDataset, build_dataset
 from graphrouter.data.table_files import FORMATS, read_table
 from graphrouter.exceptions import DataError
-from graphrouter.wings import load_part
+from graphrouter.upward_imports import load_part
 
 SIMULATED = "simulated"
 """The dataset name that stands for the simulated default."""

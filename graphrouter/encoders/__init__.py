@@ -1,6 +1,8 @@
 """Text encoders behind one protocol: `create_encoder` gives the one that the settings name.
 
-Importing this package loads no encoder library; constructing an encoder loads its own.
+Importing this package loads no encoder library; constructing an encoder loads its own. The
+default, WordLlama, stands beside the protocol in `text_encoder`. A new one is a file here, a line
+in `create_encoder`, and a name in `config.EncoderConfig`.
 """
 
 from __future__ import annotations

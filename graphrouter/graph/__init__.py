@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from graphrouter.graph.export import from_hetero, to_hetero
+    from graphrouter.graph.hetero_data import from_hetero, to_hetero
     from graphrouter.graph.inspect import (
         GraphSummary,
         LeakageReport,
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         summarise_graph,
     )
     from graphrouter.graph.leakage import check_no_leakage
-    from graphrouter.graph.project import (
+    from graphrouter.graph.projections import (
         project_on_families,
         project_on_tasks,
         to_networkx,
@@ -45,13 +45,13 @@ _MODULE_OF = {
     "RoutingGraph": "graphrouter.graph.routing_graph",
     "build_graph": "graphrouter.graph.routing_graph",
     "check_no_leakage": "graphrouter.graph.leakage",
-    "from_hetero": "graphrouter.graph.export",
-    "project_on_families": "graphrouter.graph.project",
-    "project_on_tasks": "graphrouter.graph.project",
+    "from_hetero": "graphrouter.graph.hetero_data",
+    "project_on_families": "graphrouter.graph.projections",
+    "project_on_tasks": "graphrouter.graph.projections",
     "report_leakage": "graphrouter.graph.inspect",
     "summarise_graph": "graphrouter.graph.inspect",
-    "to_hetero": "graphrouter.graph.export",
-    "to_networkx": "graphrouter.graph.project",
-    "write_graphml": "graphrouter.graph.project",
+    "to_hetero": "graphrouter.graph.hetero_data",
+    "to_networkx": "graphrouter.graph.projections",
+    "write_graphml": "graphrouter.graph.projections",
 }
 __getattr__, __dir__ = load_lazily(__name__, _MODULE_OF)

@@ -13,7 +13,7 @@ from torch_geometric.data import HeteroData
 
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.exceptions import LeakageError
-from graphrouter.graph.export import (
+from graphrouter.graph.hetero_data import (
     ANSWERED_BY,
     QUERY_IN_TASK,
     SIMILAR_TO,

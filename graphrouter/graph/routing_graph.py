@@ -1,6 +1,6 @@
 """The typed graph: all that the network reads, a field each, and the function that builds it.
 
-There is one such function, for training episodes, validation and serving alike. `graph.export`
+There is one such function, for training episodes, validation and serving alike. `graph.hetero_data`
 turns the graph into `HeteroData` and back, for training, looking at and other tools.
 """
 

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 
 from graphrouter.monitoring.drift_reference import Calibration
 from graphrouter.monitoring.drift_report import Comparison, DriftReport, ModelCheck, Verdict
-from graphrouter.monitoring.step_down import Chance, adjust_p_values
+from graphrouter.monitoring.p_values import Chance, adjust_p_values
 from graphrouter.types import FloatArray, IntArray
 
 FEWEST_OUTCOMES = 20

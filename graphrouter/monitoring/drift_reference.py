@@ -15,7 +15,7 @@ import pandas as pd
 from graphrouter.data.splits import prompt_key
 from graphrouter.features.tables import find_positions
 from graphrouter.router.graph_router import GraphRouter
-from graphrouter.router.support import Support
+from graphrouter.router.parts import Support
 from graphrouter.types import BoolArray, FloatArray
 
 NUM_FOLDS = 4

@@ -9,8 +9,8 @@ from graphrouter.lazy import load_lazily
 if TYPE_CHECKING:
     from graphrouter.router.graph_router import GraphRouter
     from graphrouter.router.loading import load_router
+    from graphrouter.router.parts import Change, Provenance
     from graphrouter.router.protocol import Router
-    from graphrouter.router.support import Change, Provenance
     from graphrouter.router.training_view import TrainingView
 
 __all__ = [
@@ -23,9 +23,9 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "Change": "graphrouter.router.support",
+    "Change": "graphrouter.router.parts",
     "GraphRouter": "graphrouter.router.graph_router",
-    "Provenance": "graphrouter.router.support",
+    "Provenance": "graphrouter.router.parts",
     "Router": "graphrouter.router.protocol",
     "TrainingView": "graphrouter.router.training_view",
     "load_router": "graphrouter.router.loading",

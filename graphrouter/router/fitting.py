@@ -10,12 +10,12 @@ from graphrouter.data import RoutingDataset, Split
 from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.tables import add_prices
-from graphrouter.router.support import Learned, Provenance, Support
+from graphrouter.router.parts import Learned, Provenance, Support
 from graphrouter.router.training_view import TrainingView
 from graphrouter.training.calibration import fit_calibration
-from graphrouter.training.fit import fit_network
-from graphrouter.training.intervals import fit_effect_interval
+from graphrouter.training.effect_intervals import fit_effect_interval
 from graphrouter.training.prepare import TrainingTables, prepare, select_training_tasks
+from graphrouter.training.trainer import fit_network
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback

@@ -25,12 +25,12 @@ from graphrouter.nn.forecaster import EncodedQueries, Forecast, Forecaster
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.state import SupportState
 from graphrouter.policy import CostScale, Policy
-from graphrouter.router.changeable import ChangeableRouter
+from graphrouter.router.parts import Change, Learned, Provenance, Support
+from graphrouter.router.pool_changes import ChangeableRouter
 from graphrouter.router.storage import read_parts, save_parts
-from graphrouter.router.support import Change, Learned, Provenance, Support
 from graphrouter.router.training_view import TrainingView
 from graphrouter.types import Predictions, Queries
-from graphrouter.wings import load_part
+from graphrouter.upward_imports import load_part
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback

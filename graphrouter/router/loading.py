@@ -9,7 +9,7 @@ from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import ArtifactError
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router
-from graphrouter.wings import load_part
+from graphrouter.upward_imports import load_part
 
 
 def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> Router:
@@ -24,8 +24,8 @@ def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> Ro
     Example:
         >>> import graphrouter as gr
         >>> from tempfile import TemporaryDirectory
-        >>> quick = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=1"])
-        >>> router = gr.GraphRouter.fit(gr.simulate(num_queries=60).data, quick)
+        >>> few = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=1"])
+        >>> router = gr.GraphRouter.fit(gr.simulate(num_queries=60).data, few)
         >>> with TemporaryDirectory() as folder:
         ...     router.save(folder)
         ...     load_router(folder).models == router.models

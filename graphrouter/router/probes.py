@@ -19,7 +19,7 @@ from graphrouter.exceptions import DataError
 from graphrouter.features.channels import EFFECT
 from graphrouter.nn.rasch import RaschBase
 from graphrouter.nn.state import SupportState
-from graphrouter.router.support import Support
+from graphrouter.router.parts import Support
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
 _COLUMNS = ["query_id", "task", "prompt"]

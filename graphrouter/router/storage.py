@@ -31,7 +31,7 @@ from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.migrations import migrate_contents
-from graphrouter.router.support import Change, Learned, Provenance, Support
+from graphrouter.router.parts import Change, Learned, Provenance, Support
 
 _KIND = "graphrouter"
 _SPLIT_NAMES = ("train", "validation", "test")

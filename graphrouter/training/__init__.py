@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from graphrouter.training.fit import FittedNetwork, fit_network
+    from graphrouter.training.trainer import FittedNetwork, fit_network
 
 __all__ = [
     "FittedNetwork",
@@ -15,7 +15,7 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "FittedNetwork": "graphrouter.training.fit",
-    "fit_network": "graphrouter.training.fit",
+    "FittedNetwork": "graphrouter.training.trainer",
+    "fit_network": "graphrouter.training.trainer",
 }
 __getattr__, __dir__ = load_lazily(__name__, _MODULE_OF)

@@ -17,7 +17,7 @@ from scipy.special import expit
 
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT
-from graphrouter.graph.export import from_hetero
+from graphrouter.graph.hetero_data import from_hetero
 from graphrouter.nn.forecaster import EffectCalibration, LogitLine
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import RoutingGNN

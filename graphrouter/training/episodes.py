@@ -1,4 +1,8 @@
-"""Episodes: target queries, a support that excludes them, and models that play the newcomer."""
+"""What is drawn in a training step: an episode.
+
+Target queries, a support that excludes them, models and tasks that play the newcomer, tasks and
+descriptions that hide, and the trade-offs of the losses.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from torch_geometric.data import HeteroData
 
 from graphrouter.config import TrainConfig, TrainingConfig
 from graphrouter.features.tables import NodeTable, RecordedEdges
-from graphrouter.graph.export import to_hetero
+from graphrouter.graph.hetero_data import to_hetero
 from graphrouter.graph.leakage import check_no_leakage
 from graphrouter.graph.routing_graph import build_graph
 from graphrouter.training.prepare import TrainingTables

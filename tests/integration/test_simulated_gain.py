@@ -7,7 +7,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.bench.baselines.methods.means import BestSingle
-from graphrouter.bench.evaluation.truth import measure_gain
+from graphrouter.bench.evaluation.possible_gain import measure_gain
 
 
 def _share(seed: int, config: gr.TrainConfig, *, task_known: bool) -> float:

@@ -3,8 +3,8 @@
 from graphrouter.bench.evaluation.bootstrap import Interval
 from graphrouter.bench.evaluation.conclusion import Conclusion, conclude
 from graphrouter.bench.evaluation.evaluate import collect_outputs, evaluate, score_runs
-from graphrouter.bench.evaluation.families import METRICS
 from graphrouter.bench.evaluation.hulls import area_log, upper_hull
+from graphrouter.bench.evaluation.metric_catalogue import METRICS
 from graphrouter.bench.evaluation.results import Evaluation, SettingResult
 from graphrouter.bench.evaluation.robustness import RobustnessReport, measure_robustness
 from graphrouter.bench.evaluation.table import Table, build_table, give_verdict

@@ -19,7 +19,7 @@ import numpy as np
 from graphrouter.bench.baselines import BASELINES
 from graphrouter.bench.evaluation.bootstrap import Interval
 from graphrouter.bench.evaluation.evaluate import ORACLE
-from graphrouter.bench.evaluation.families import METRICS, Metric
+from graphrouter.bench.evaluation.metric_catalogue import METRICS, Metric
 from graphrouter.bench.evaluation.results import Evaluation, SettingName, SettingResult
 
 Mark = Literal["better", "worse", ""]

@@ -18,7 +18,7 @@ from graphrouter.bench.evaluation.bootstrap import (
     bootstrap,
 )
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
-from graphrouter.bench.evaluation.families import (
+from graphrouter.bench.evaluation.metric_catalogue import (
     FAMILIES,
     METRICS,
     Measures,

@@ -7,7 +7,7 @@ import numpy as np
 from graphrouter.bench.evaluation.bootstrap import Statistic
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.measures import Measures, average_pairs
-from graphrouter.bench.evaluation.metrics import (
+from graphrouter.bench.evaluation.prediction_errors import (
     brier_of_pairs,
     kendall_tau_of_queries,
     log_error_of_pairs,

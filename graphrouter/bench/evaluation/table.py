@@ -12,7 +12,7 @@ import numpy as np
 
 from graphrouter.bench.evaluation.bootstrap import Interval
 from graphrouter.bench.evaluation.conclusion import Mark, conclude, find_mark, join_names
-from graphrouter.bench.evaluation.families import METRICS, Metric
+from graphrouter.bench.evaluation.metric_catalogue import METRICS, Metric
 from graphrouter.bench.evaluation.results import Evaluation, SettingName, SettingResult
 
 

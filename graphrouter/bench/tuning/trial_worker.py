@@ -32,7 +32,7 @@ from graphrouter.bench.tuning.study import (
 )
 from graphrouter.bench.tuning.trial_records import EpochFigures, TrialRecord
 from graphrouter.exceptions import ConfigError, EncoderError, TrainingError
-from graphrouter.training.fit import fit_network
+from graphrouter.training.trainer import fit_network
 
 HEARTBEAT_S = 30.0
 """How often a worker says that its trial is alive."""

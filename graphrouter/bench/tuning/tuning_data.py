@@ -19,7 +19,7 @@ from graphrouter.config import EncoderConfig, TrainConfig
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.encoders import TextEncoder, create_encoder
 from graphrouter.exceptions import NotApplicableError
-from graphrouter.graph.export import from_hetero
+from graphrouter.graph.hetero_data import from_hetero
 from graphrouter.nn.forecaster import Forecaster
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import RoutingGNN

@@ -12,7 +12,7 @@ from graphrouter.bench.tuning import trial_worker
 from graphrouter.bench.tuning.search_space import build_default_space, parse_space
 from graphrouter.config import load_config
 from graphrouter.exceptions import TrainingError
-from graphrouter.training.fit import fit_network
+from graphrouter.training.trainer import fit_network
 
 Invoke = Callable[..., tuple[int, str, str]]
 SPACE = "network.dropout: {low: 0.0, high: 0.5}\nnetwork.width: {low: 16, high: 32, step: 16}\n"

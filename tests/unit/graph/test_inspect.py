@@ -20,7 +20,7 @@ from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, load_dataset, split_dataset
 from graphrouter.encoders import HashingEncoder
 from graphrouter.exceptions import DataError, LeakageError
-from graphrouter.graph.export import ANSWERED_BY
+from graphrouter.graph.hetero_data import ANSWERED_BY
 from graphrouter.graph.inspect import (
     IsolatedNodes,
     ModelCoverage,
@@ -28,7 +28,7 @@ from graphrouter.graph.inspect import (
     report_leakage,
     summarise_graph,
 )
-from graphrouter.graph.project import (
+from graphrouter.graph.projections import (
     project_on_families,
     project_on_tasks,
     to_networkx,

@@ -16,7 +16,7 @@ from graphrouter.data import split_dataset
 from graphrouter.encoders import HashingEncoder
 from graphrouter.exceptions import LeakageError
 from graphrouter.features.tables import NodeTable, RecordedEdges
-from graphrouter.graph.export import ANSWERED_BY, SUPERVISED, to_hetero
+from graphrouter.graph.hetero_data import ANSWERED_BY, SUPERVISED, to_hetero
 from graphrouter.graph.leakage import check_no_leakage
 from graphrouter.graph.routing_graph import build_graph
 from graphrouter.training.episodes import draw_episode, validation_graph

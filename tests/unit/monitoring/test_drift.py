@@ -16,7 +16,7 @@ from graphrouter.monitoring.drift import check_drift
 from graphrouter.monitoring.drift_cells import FEWEST_OUTCOMES
 from graphrouter.monitoring.drift_reference import Calibration, predict_held_back
 from graphrouter.monitoring.drift_report import DriftReport
-from graphrouter.monitoring.step_down import Chance, adjust_p_values, find_common_shift
+from graphrouter.monitoring.p_values import Chance, adjust_p_values, find_common_shift
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool, parse_card
 from graphrouter.router.graph_router import GraphRouter

@@ -15,7 +15,7 @@ from torch_geometric.data import HeteroData
 from graphrouter.exceptions import LeakageError
 from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.features.prompts import find_nearest
-from graphrouter.graph.export import (
+from graphrouter.graph.hetero_data import (
     ANSWERED_BY,
     QUERY_IN_TASK,
     SIMILAR_TO,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import graphrouter as gr
 from graphrouter.encoders import create_encoder
-from graphrouter.graph.export import ANSWERED_BY, SUPERVISED, TARGET_IN_TASK, from_hetero
+from graphrouter.graph.hetero_data import ANSWERED_BY, SUPERVISED, TARGET_IN_TASK, from_hetero
 from graphrouter.graph.leakage import check_no_leakage
 from graphrouter.training.episode_losses import Labels
 from graphrouter.training.episodes import (

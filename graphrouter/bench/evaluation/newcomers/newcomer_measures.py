@@ -13,7 +13,7 @@ from graphrouter.bench.evaluation.measures import (
     divide_first_two,
     explain_no_costs,
 )
-from graphrouter.bench.evaluation.metrics import brier_of_pairs
+from graphrouter.bench.evaluation.prediction_errors import brier_of_pairs
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.bench.evaluation.routing_measures import (
     compute_preset_utility,
@@ -22,8 +22,8 @@ from graphrouter.bench.evaluation.routing_measures import (
     select_weighed,
 )
 from graphrouter.policy import PRESETS, PresetName
+from graphrouter.training.effect_intervals import Cells, group_queries
 from graphrouter.training.effect_scores import divide, log_loss_of_pairs
-from graphrouter.training.intervals import Cells, group_queries
 from graphrouter.types import BoolArray, FloatArray
 
 LOSSES = ("log_loss", "brier")

@@ -10,8 +10,8 @@ import numpy as np
 from graphrouter import __version__
 from graphrouter.bench.evaluation.conclusion import Conclusion, conclude
 from graphrouter.bench.evaluation.evaluate import BEST_SINGLE, ORACLE, SeedRun
-from graphrouter.bench.evaluation.families import METRICS
 from graphrouter.bench.evaluation.measures import explain_no_costs
+from graphrouter.bench.evaluation.metric_catalogue import METRICS
 from graphrouter.bench.evaluation.report.breakdown import PresetBreakdown, break_down
 from graphrouter.bench.evaluation.report.curves import (
     Frontiers,

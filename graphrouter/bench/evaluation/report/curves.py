@@ -11,7 +11,7 @@ from graphrouter.bench.evaluation.evaluate import ORACLE, SeedRun
 from graphrouter.bench.evaluation.frontier import Sweep, sweep_output, sweep_predictions
 from graphrouter.bench.evaluation.hulls import Hull, effect_at, upper_hull
 from graphrouter.bench.evaluation.measures import explain_no_costs
-from graphrouter.bench.evaluation.metrics import reliability_bins
+from graphrouter.bench.evaluation.prediction_errors import reliability_bins
 from graphrouter.bench.evaluation.results import SettingName
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.bench.evaluation.routing_measures import NEEDS_BEST_SINGLE

@@ -6,7 +6,7 @@ import pytest
 
 from graphrouter.bench.evaluation.bootstrap import UNDEFINED, Interval
 from graphrouter.bench.evaluation.conclusion import conclude, find_cascades
-from graphrouter.bench.evaluation.families import METRICS
+from graphrouter.bench.evaluation.metric_catalogue import METRICS
 from graphrouter.bench.evaluation.results import Coverage, Evaluation, SettingResult
 
 SURE_LESS, SURE_MORE, UNSURE = (

@@ -8,7 +8,7 @@ import pytest
 
 from graphrouter.bench.evaluation.bootstrap import UNDEFINED, Interval
 from graphrouter.bench.evaluation.conclusion import conclude, find_mark
-from graphrouter.bench.evaluation.families import METRICS
+from graphrouter.bench.evaluation.metric_catalogue import METRICS
 from graphrouter.bench.evaluation.results import Coverage, Evaluation, SettingResult
 from graphrouter.bench.evaluation.table import build_table, explain_gaps, give_verdict
 

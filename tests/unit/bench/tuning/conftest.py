@@ -10,7 +10,7 @@ import graphrouter as gr
 from graphrouter.bench.tuning import trial_worker
 from graphrouter.bench.tuning.plan import TuningPlan, plan_tuning
 from graphrouter.bench.tuning.search_space import FloatRange, IntRange, SearchSpace
-from graphrouter.training.fit import FittedNetwork
+from graphrouter.training.trainer import FittedNetwork
 
 FAST = (
     "encoder.name=hashing",

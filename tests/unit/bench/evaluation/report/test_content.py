@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from graphrouter import __version__
-from graphrouter.bench.evaluation.families import METRICS
+from graphrouter.bench.evaluation.metric_catalogue import METRICS
 from graphrouter.bench.evaluation.report import build_report
 from graphrouter.bench.evaluation.report.content import HEADLINE
 from graphrouter.exceptions import DataError

@@ -17,8 +17,8 @@ from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.tables import RawFeatures, add_prices, encode_raw, find_positions
 from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.router.parts import Support
 from graphrouter.router.protocol import check_card, pool_with
-from graphrouter.router.support import Support
 
 _NO_QUERIES = pd.DataFrame({"task": pd.Series(dtype="str"), "prompt": pd.Series(dtype="str")})
 FEWEST_MODELS = 2

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from graphrouter.features.tables import NodeTable, RecordedEdges
-from graphrouter.graph.export import (
+from graphrouter.graph.hetero_data import (
     ANSWERED_BY,
     EDGE_TYPES,
     QUERY_IN_TASK,

@@ -30,7 +30,7 @@ from graphrouter.training.checkpoints import (
     make_checkpoint_callbacks,
 )
 from graphrouter.training.episodes import steps_per_epoch
-from graphrouter.training.module import EpisodeDataModule, RoutingModule
+from graphrouter.training.lightning_module import EpisodeDataModule, RoutingModule
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.training.progress import TrainingBar
 

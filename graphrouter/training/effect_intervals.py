@@ -1,4 +1,7 @@
-"""How sure the graph router is of an expected effect, calibrated on families of models left out."""
+"""How sure the graph router is of an expected effect, calibrated on families of models left out.
+
+What is fitted here, an `EffectInterval`, is applied in `nn.forecaster`.
+"""
 
 from __future__ import annotations
 

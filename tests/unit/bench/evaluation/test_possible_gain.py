@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from graphrouter.bench.evaluation.truth import PossibleGain, measure_gain
+from graphrouter.bench.evaluation.possible_gain import PossibleGain, measure_gain
 from graphrouter.bench.simulate.simulation import Simulation, simulate
 from graphrouter.policy import CostScale, Policy
 from graphrouter.router.protocol import Router

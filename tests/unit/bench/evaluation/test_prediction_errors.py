@@ -14,7 +14,7 @@ from scipy.stats import kendalltau
 from sklearn.metrics import brier_score_loss, root_mean_squared_error
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from graphrouter.bench.evaluation import metrics
+from graphrouter.bench.evaluation import prediction_errors
 from graphrouter.training import effect_scores
 from graphrouter.types import FloatArray
 
@@ -37,22 +37,22 @@ def test_certain_mistakes_cost_a_finite_log_loss() -> None:
 
 
 def test_brier_by_hand() -> None:
-    assert metrics.brier(np.array([0.8, 0.3, 0.5]), np.array([1.0, 0.5, NAN])) == pytest.approx(
-        (0.04 + 0.04) / 2
-    )
+    assert prediction_errors.brier(
+        np.array([0.8, 0.3, 0.5]), np.array([1.0, 0.5, NAN])
+    ) == pytest.approx((0.04 + 0.04) / 2)
 
 
 def test_log_rmse_by_hand() -> None:
     predicted, observed = np.array([2.0, 1.0, 5.0]), np.array([1.0, 4.0, NAN])
-    assert metrics.log_rmse(predicted, observed) == pytest.approx(
+    assert prediction_errors.log_rmse(predicted, observed) == pytest.approx(
         math.sqrt((math.log(2) ** 2 + math.log(4) ** 2) / 2)
     )
 
 
 def test_log_rmse_counts_nothing_as_the_floor() -> None:
-    assert metrics.log_rmse(np.array([1e-3]), np.array([0.0]), floor=1e-6) == pytest.approx(
-        math.log(1000)
-    )
+    assert prediction_errors.log_rmse(
+        np.array([1e-3]), np.array([0.0]), floor=1e-6
+    ) == pytest.approx(math.log(1000))
 
 
 def test_calibration_error_by_hand() -> None:
@@ -79,12 +79,12 @@ def test_against_scikit_learn() -> None:
     assert effect_scores.log_loss(probability, effect) == pytest.approx(
         sklearn_log_loss(effect[known], probability[known])
     )
-    assert metrics.brier(probability, effect) == pytest.approx(
+    assert prediction_errors.brier(probability, effect) == pytest.approx(
         brier_score_loss(effect[known], probability[known])
     )
     amounts = rng.lognormal(size=(2, 50, 6))
     expected = root_mean_squared_error(np.log(amounts[1]).ravel(), np.log(amounts[0]).ravel())
-    assert metrics.log_rmse(amounts[0], amounts[1]) == pytest.approx(expected)
+    assert prediction_errors.log_rmse(amounts[0], amounts[1]) == pytest.approx(expected)
 
 
 def test_reliability_bins_by_hand() -> None:
@@ -92,11 +92,11 @@ def test_reliability_bins_by_hand() -> None:
         np.array([[0.1, 0.3], [0.9, 1.0], [0.7, 0.5]]),
         np.array([[0.0, 1.0], [1.0, 1.0], [NAN, 0.25]]),
     )
-    bins = metrics.reliability_bins(probability, effect, num_bins=3)
+    bins = prediction_errors.reliability_bins(probability, effect, num_bins=3)
     np.testing.assert_allclose(bins.expected, [0.2, 0.5, 0.95])
     np.testing.assert_allclose(bins.observed, [0.5, 0.25, 1.0])
     assert bins.num_pairs.tolist() == [2, 1, 2]
-    empty = metrics.reliability_bins(np.array([0.1]), np.array([1.0]), num_bins=2)
+    empty = prediction_errors.reliability_bins(np.array([0.1]), np.array([1.0]), num_bins=2)
     np.testing.assert_array_equal(empty.observed, [1.0, NAN])
 
 
@@ -108,7 +108,7 @@ def test_calibration_error_is_the_mean_gap_of_the_reliability_bins() -> None:
     assert effect_scores.expected_calibration_error(probability, effect) == pytest.approx(
         sum(gaps) / 400
     )
-    bins = metrics.reliability_bins(probability, effect)
+    bins = prediction_errors.reliability_bins(probability, effect)
     gap = np.average(np.abs(bins.expected - bins.observed), weights=bins.num_pairs)
     assert effect_scores.expected_calibration_error(probability, effect) == pytest.approx(gap)
 
@@ -120,13 +120,13 @@ def test_kendall_tau_against_scipy(seed: int) -> None:
     predicted[rng.random(predicted.shape) < 0.1] = NAN
     observed[rng.random(observed.shape) < 0.2] = NAN
     observed[0], observed[1] = NAN, 1.0
-    found = metrics.kendall_tau_of_queries(predicted, observed)
+    found = prediction_errors.kendall_tau_of_queries(predicted, observed)
     for tau, first, second in zip(found, predicted, observed, strict=True):
         known = np.isfinite(first) & np.isfinite(second)
         defined = len(set(first[known])) > 1 and len(set(second[known])) > 1
         expected = kendalltau(first[known], second[known]).statistic if defined else NAN
         assert tau == pytest.approx(expected, nan_ok=True)
-    assert metrics.kendall_tau(predicted, observed) == pytest.approx(np.nanmean(found))
+    assert prediction_errors.kendall_tau(predicted, observed) == pytest.approx(np.nanmean(found))
 
 
 def test_kendall_tau_by_hand() -> None:
@@ -135,7 +135,7 @@ def test_kendall_tau_by_hand() -> None:
     predicted = np.array([[0.1, 0.2, 0.3]] * 3)
     observed = np.array([[0.0, 0.5, 1.0], [1.0, 0.5, 0.0], [0.0, 0.0, 1.0]])
     np.testing.assert_allclose(
-        metrics.kendall_tau_of_queries(predicted, observed), [1, -1, 2 / math.sqrt(6)]
+        prediction_errors.kendall_tau_of_queries(predicted, observed), [1, -1, 2 / math.sqrt(6)]
     )
 
 
@@ -143,10 +143,10 @@ def test_nothing_observed_is_nan() -> None:
     probability, effect = np.full((2, 2), 0.5), np.full((2, 2), NAN)
     for metric in (
         effect_scores.log_loss,
-        metrics.brier,
+        prediction_errors.brier,
         effect_scores.expected_calibration_error,
-        metrics.log_rmse,
-        metrics.kendall_tau,
+        prediction_errors.log_rmse,
+        prediction_errors.kendall_tau,
     ):
         assert math.isnan(metric(probability, effect))
 
@@ -156,9 +156,9 @@ def test_nothing_observed_is_nan() -> None:
 def test_order_changes_nothing(probability: FloatArray, effect: FloatArray) -> None:
     for metric in (
         effect_scores.log_loss,
-        metrics.brier,
+        prediction_errors.brier,
         effect_scores.expected_calibration_error,
-        metrics.kendall_tau,
+        prediction_errors.kendall_tau,
     ):
         forwards, backwards = (
             metric(probability, effect),
@@ -172,7 +172,7 @@ def test_order_changes_nothing(probability: FloatArray, effect: FloatArray) -> N
 def test_ranges(probability: FloatArray, effect: FloatArray) -> None:
     if np.isnan(effect).all():
         return
-    assert 0 <= metrics.brier(probability, effect) <= 1
+    assert 0 <= prediction_errors.brier(probability, effect) <= 1
     assert -1e-12 <= effect_scores.expected_calibration_error(probability, effect) <= 1 + 1e-12
     assert effect_scores.log_loss(probability, effect) >= 0
 
@@ -185,6 +185,6 @@ def test_the_mean_is_the_best_constant(effect: FloatArray, constant: float) -> N
         return
     mean = np.full(effect.shape, known.mean())
     other = np.full(effect.shape, constant)
-    assert metrics.brier(mean, effect) <= metrics.brier(other, effect) + 1e-12
+    assert prediction_errors.brier(mean, effect) <= prediction_errors.brier(other, effect) + 1e-12
     assert effect_scores.log_loss(mean, effect) <= effect_scores.log_loss(other, effect) + 1e-5
     assert effect_scores.expected_calibration_error(mean, effect) == pytest.approx(0, abs=1e-9)

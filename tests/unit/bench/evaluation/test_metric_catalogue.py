@@ -16,14 +16,6 @@ from scipy.spatial import ConvexHull
 
 from graphrouter.bench.evaluation.bootstrap import Statistic
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
-from graphrouter.bench.evaluation.families import (
-    FAMILIES,
-    JOINT_METRICS,
-    METRICS,
-    Measures,
-    Unmeasured,
-    measure_joint,
-)
 from graphrouter.bench.evaluation.frontier import (
     list_replay_trade_offs,
     sweep_frontier,
@@ -31,7 +23,15 @@ from graphrouter.bench.evaluation.frontier import (
 )
 from graphrouter.bench.evaluation.hulls import effect_at, upper_hull
 from graphrouter.bench.evaluation.measures import FromSums
-from graphrouter.bench.evaluation.metrics import kendall_tau, log_rmse
+from graphrouter.bench.evaluation.metric_catalogue import (
+    FAMILIES,
+    JOINT_METRICS,
+    METRICS,
+    Measures,
+    Unmeasured,
+    measure_joint,
+)
+from graphrouter.bench.evaluation.prediction_errors import kendall_tau, log_rmse
 from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
 from graphrouter.bench.evaluation.routing_measures import JOINT_POINTS
 from graphrouter.policy import PRESETS, CostScale, Policy

@@ -13,13 +13,13 @@ from torch_geometric.data import HeteroData
 
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT, ChannelScaler
-from graphrouter.graph.export import from_hetero
+from graphrouter.graph.hetero_data import from_hetero
 from graphrouter.graph.routing_graph import Targets
 from graphrouter.nn.forecaster import Forecaster
 from graphrouter.nn.layers import list_structural
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import PairPredictions
-from graphrouter.policy import PRESETS, CostScale
+from graphrouter.policy import PRESETS, CostScale, weigh
 from graphrouter.pool import ModelPool
 from graphrouter.training.episode_losses import Labels, effect_log_loss, episode_losses
 from graphrouter.training.episodes import draw_episode, steps_per_epoch, validation_graph
@@ -242,12 +242,8 @@ def preset_reward(
 
     All arrays are (num_queries, num_models); costs are scaled to [0, 1]; NaN = unknown.
     """
-    expected, observed = effect_weight * expected_effect, effect_weight * effect
-    if cost_weight > 0:
-        expected, observed = (
-            expected - cost_weight * expected_cost,
-            observed - cost_weight * scaled_cost,
-        )
+    expected = weigh(expected_effect, expected_cost, effect_weight, cost_weight)
+    observed = weigh(effect, scaled_cost, effect_weight, cost_weight)
     scorable = np.isfinite(expected) & np.isfinite(observed)
     rows = scorable.any(axis=1)
     if not rows.any():

@@ -15,8 +15,7 @@ from graphrouter.features.channels import EFFECT
 from graphrouter.nn.forecaster import DEFAULT_FLOOR, EffectInterval
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import PairPredictions
-from graphrouter.training.fit import build_network
-from graphrouter.training.intervals import (
+from graphrouter.training.effect_intervals import (
     Cells,
     LeaveOutStudy,
     _calibrate,
@@ -25,6 +24,7 @@ from graphrouter.training.intervals import (
     group_queries,
 )
 from graphrouter.training.prepare import TrainingTables, prepare
+from graphrouter.training.trainer import build_network
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ from graphrouter.exceptions import DataError, NotApplicableError, UnknownModelEr
 from graphrouter.features.channels import SpendUnit
 from graphrouter.nn.forecaster import EffectCalibration
 from graphrouter.pool import ModelCard, parse_card
-from graphrouter.router import changes
+from graphrouter.router import support_changes
+from graphrouter.router.parts import Change, Learned, Provenance, Support
 from graphrouter.router.protocol import Router, check_frame
-from graphrouter.router.support import Change, Learned, Provenance, Support
 
 
 class ChangeableRouter(Router):
@@ -107,7 +107,7 @@ class ChangeableRouter(Router):
             >>> len(router.pool), router.add_models(cards).models[-2:]
             (3, ('fresh', 'fresher'))
         """
-        wider = changes.add_models(self.support, cards, self.encoder)
+        wider = support_changes.add_models(self.support, cards, self.encoder)
         if outcomes is not None:
             _check_has_models(outcomes)
             names = [card.model for card in cards]
@@ -117,7 +117,7 @@ class ChangeableRouter(Router):
                     f"The outcomes are of {others[0]!r} too; expected outcomes of "
                     f"{', '.join(names)} alone."
                 )
-            wider = changes.add_outcomes(wider, outcomes, self.encoder)
+            wider = support_changes.add_outcomes(wider, outcomes, self.encoder)
         added = wider.outcomes["model"].value_counts()
         made = (
             Change.now("add_model", model=card.model, num_outcomes=int(added.get(card.model, 0)))
@@ -141,11 +141,11 @@ class ChangeableRouter(Router):
         _check_has_models(outcomes)
         if replace:
             kept = self.provenance.split.train
-            support = changes.replace_outcomes(
+            support = support_changes.replace_outcomes(
                 self.support, outcomes, self.encoder, kept_queries=kept
             )
         else:
-            support = changes.add_outcomes(self.support, outcomes, self.encoder)
+            support = support_changes.add_outcomes(self.support, outcomes, self.encoder)
         models = sorted(set(outcomes["model"].astype("str")))
         change = Change.now(
             "replace_outcomes" if replace else "add_outcomes",
@@ -183,12 +183,12 @@ class ChangeableRouter(Router):
                 "Fit it again on data with a column task."
             )
         reads = bool(self.learned.transforms.features.tasks(self.support.raw.tasks).any())
-        wider = changes.add_task(
+        wider = support_changes.add_task(
             self.support, task, self.encoder, description=description, reads_descriptions=reads
         )
         if examples is not None:
             _check_has_models(examples)
-            wider = changes.add_examples(wider, task, examples, self.encoder)
+            wider = support_changes.add_examples(wider, task, examples, self.encoder)
         change = Change.now(
             "add_task", task=task, num_outcomes=0 if examples is None else len(examples)
         )
@@ -201,7 +201,7 @@ class ChangeableRouter(Router):
             UnknownModelError: The pool has no such model.
             DataError: Too few models would be left.
         """
-        smaller = changes.remove_model(
+        smaller = support_changes.remove_model(
             self.support, model, kept_queries=self.provenance.split.train
         )
         return self._exchange_support(smaller, Change.now("remove_model", model=model))
@@ -212,7 +212,7 @@ class ChangeableRouter(Router):
         Raises:
             UnknownModelError: The pool has no model of that name.
         """
-        support = changes.replace_card(self.support, card, self.encoder)
+        support = support_changes.replace_card(self.support, card, self.encoder)
         return self._exchange_support(support, Change.now("update_card", model=card.model))
 
     def set_price(
@@ -243,7 +243,7 @@ class ChangeableRouter(Router):
         }
         card = parse_card({**self.pool[model].model_dump(by_alias=True), **prices})
         return self._exchange_support(
-            changes.replace_price(self.support, card),
+            support_changes.replace_price(self.support, card),
             Change.now("set_price", model=model),
             keeps_state=True,  # the network does not read prices
         )

@@ -17,10 +17,10 @@ from graphrouter.encoders import create_encoder
 from graphrouter.exceptions import ConfigError, TrainingError
 from graphrouter.nn.layers import list_structural
 from graphrouter.training.checkpoints import LAST, hash_run, load_checkpoint
-from graphrouter.training.fit import build_network, fit_network
-from graphrouter.training.module import preset_reward
+from graphrouter.training.lightning_module import preset_reward
 from graphrouter.training.prepare import TrainingTables, prepare
 from graphrouter.training.progress import describe_metrics
+from graphrouter.training.trainer import build_network, fit_network
 
 
 def test_two_runs_are_bit_identical_and_another_seed_is_not(
