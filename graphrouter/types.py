@@ -96,6 +96,24 @@ class Queries:
             )
         return cls(prompts, tuple(tasks))
 
+    @classmethod
+    def of_frame(cls, frame: pd.DataFrame) -> Queries:
+        """The queries of a table: its column `prompt`, and perhaps `task`.
+
+        A task that is empty or no text is unknown.
+
+        Raises:
+            DataError: A prompt is no text.
+
+        Example:
+            >>> import pandas as pd
+            >>> Queries.of_frame(pd.DataFrame({"prompt": ["Hello"], "task": [np.nan]})).tasks
+            (None,)
+        """
+        tasks = frame["task"].tolist() if "task" in frame.columns else [None] * len(frame)
+        known = [task if isinstance(task, str) and task else None for task in tasks]
+        return cls.of(frame["prompt"].tolist(), known)
+
     def __len__(self) -> int:
         """Number of queries."""
         return len(self.prompts)

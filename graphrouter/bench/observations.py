@@ -53,10 +53,7 @@ class Observations:
         return cls(
             pool=data.pool,
             query_ids=tuple(query_ids),
-            queries=Queries(
-                prompts=tuple(rows["prompt"]),
-                tasks=tuple(task if isinstance(task, str) else None for task in rows["task"]),
-            ),
+            queries=Queries.of_frame(rows),
             outcomes=ObservedOutcomes(data.pool.names, *matrices),
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphrouter.exceptions import DataError
+from graphrouter.types import Queries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +21,7 @@ class QueryList:
     """Queries to predict for."""
 
     ids: list[str]
-    prompts: list[str]
-    tasks: list[str | None]
+    queries: Queries
 
 
 def read_queries(file: Path) -> QueryList:
@@ -53,25 +53,20 @@ def read_queries(file: Path) -> QueryList:
                 "the ids distinct."
             )
         ids = parsed.tolist()
-    tasks: list[str | None] = [None] * len(frame)
     if "task" in frame.columns:
-        tasks = [
-            task if isinstance(task, str) else None
-            for task in parse_texts(frame["task"], file.name, "task")
-        ]
-    return QueryList(ids, _check_prompts(frame["prompt"], file.name), tasks)
+        frame = frame.assign(task=parse_texts(frame["task"], file.name, "task"))
+    _check_prompts(frame["prompt"], file.name)
+    return QueryList(ids, Queries.of_frame(frame))
 
 
-def _check_prompts(column: pd.Series, source: str) -> list[str]:
-    """The prompts; an empty text is allowed, a missing one is not."""
-    values = column.tolist()
-    for row, value in enumerate(values):
+def _check_prompts(column: pd.Series, source: str) -> None:
+    """Refuse a missing prompt, by its row; an empty text is allowed."""
+    for row, value in enumerate(column.tolist()):
         if not isinstance(value, str):
             raise DataError(
                 f"{source}, row {row + 1}: prompt is {value!r}; expected text. Write one, or "
                 "delete the row."
             )
-    return values
 
 
 def read_card(file: Path) -> ModelCard:

@@ -61,7 +61,7 @@ def predict(
 
     wanted = read_queries(queries)
     router = load_any_router(artifact)
-    warn_of_unknown_tasks(router, wanted.tasks)
+    warn_of_unknown_tasks(router, wanted.queries.tasks)
     table = predict_table(router, wanted)
     replace_file(out, partial(write_table, table))
     say_line(
@@ -77,7 +77,7 @@ def predict_table(router: Router, queries: QueryList) -> pd.DataFrame:
     starts = range(0, len(queries.ids), _QUERIES_AT_ONCE)
     parts = []
     for start in track(starts, "Predicting"):
-        rows = slice(start, start + _QUERIES_AT_ONCE)
-        predictions = router.predict(queries.prompts[rows], tasks=queries.tasks[rows])
-        parts.append(predictions.to_frame(queries.ids[rows]))
+        rows = range(len(queries.ids))[start : start + _QUERIES_AT_ONCE]
+        predictions = router.predict(queries.queries.take(rows))
+        parts.append(predictions.to_frame([queries.ids[row] for row in rows]))
     return pd.concat(parts, ignore_index=True)

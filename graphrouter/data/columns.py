@@ -12,6 +12,8 @@ TableName = Literal["queries", "models", "outcomes", "tasks"]
 SplitName = Literal["train", "validation", "test"]
 
 TABLES: tuple[TableName, ...] = ("queries", "models", "outcomes", "tasks")
+OPTIONAL_TABLES: tuple[TableName, ...] = ("tasks",)
+"""Tables that a dataset may come without."""
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 REQUIRED: dict[TableName, tuple[str, ...]] = {
@@ -32,8 +34,13 @@ TEXTS: dict[TableName, tuple[str, ...]] = {
     "outcomes": (),
     "tasks": ("description",),
 }
-OPTIONAL_TEXT: dict[TableName, str] = {"queries": "split", "outcomes": "answer"}
-"""A text column that a table has only when it was given: the side of a query, and what a model
+OPTIONAL_TEXTS: dict[TableName, tuple[str, ...]] = {
+    "queries": ("split",),
+    "models": (),
+    "outcomes": ("answer",),
+    "tasks": (),
+}
+"""Text columns that a table has only when they were given: the side of a query, and what a model
 answered."""
 CAPABILITIES: tuple[str, ...] = ("tools", "vision", "json")
 
@@ -84,6 +91,5 @@ def list_columns(table: TableName) -> tuple[str, ...]:
     named = [*REQUIRED[table], *TEXTS[table], *(column.name for column in NUMBERS[table])]
     if table == "models":
         named += CAPABILITIES
-    if table in OPTIONAL_TEXT:
-        named.append(OPTIONAL_TEXT[table])
+    named += OPTIONAL_TEXTS[table]
     return tuple(dict.fromkeys(named))

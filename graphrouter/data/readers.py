@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from graphrouter.data.columns import REQUIRED, TABLES, TableName
+from graphrouter.data.columns import OPTIONAL_TABLES, REQUIRED, TABLES, TableName
 from graphrouter.data.schema import RoutingDataset, build_dataset
 from graphrouter.data.table_files import FORMATS, read_table
 from graphrouter.exceptions import DataError
@@ -60,7 +60,7 @@ def _find_table(folder: Path, table: TableName) -> Path | None:
         raise DataError(
             f"{folder} holds {names}, so it is unclear which one counts. Keep one of them."
         )
-    if not found and table != "tasks":
+    if not found and table not in OPTIONAL_TABLES:
         there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
         raise DataError(
             f"{folder} has no {table} table (found: {there}). "

@@ -20,6 +20,7 @@ from graphrouter.data.columns import (
     CAPABILITIES,
     KEYS,
     NUMBERS,
+    OPTIONAL_TABLES,
     REQUIRED,
     SPLITS,
     TABLES,
@@ -55,7 +56,7 @@ def normalise_frames(
     raw = {
         name: _check_columns(frames.get(name), name, source[name])
         for name in TABLES
-        if name != "tasks"
+        if name not in OPTIONAL_TABLES
     }
     queries = _clean_queries(raw["queries"], source["queries"])
     models = _clean_models(raw["models"], source["models"])

@@ -27,7 +27,7 @@ from graphrouter.features.prompts import (
 )
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
-from graphrouter.types import FloatArray, IntArray
+from graphrouter.types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +133,10 @@ class FeatureTransform:
         return np.concatenate([scaled, missing], axis=1).astype(np.float32)
 
 
+_QUERY_FEATURES = ("prompts", "surface", "query_task")
+"""Those of `RawFeatures` that have a row a query."""
+
+
 @dataclass(frozen=True)
 class NodeTable:
     """Features of all nodes that a graph may draw from. Rows are positions.
@@ -204,15 +208,16 @@ class RawFeatures:
     tasks: Float32Array
     """(num_tasks, dimension), a zero row = no description."""
 
-    def head(self, num_queries: int) -> RawFeatures:
-        """The same features with the first queries alone."""
-        first = slice(0, num_queries)
+    def take_queries(self, rows: BoolArray | slice) -> RawFeatures:
+        """The same features with some of the queries alone."""
         return dataclasses.replace(
-            self,
-            prompts=self.prompts[first],
-            surface=self.surface[first],
-            query_task=self.query_task[first],
+            self, **{name: getattr(self, name)[rows] for name in _QUERY_FEATURES}
         )
+
+    def add_queries(self, new: RawFeatures) -> RawFeatures:
+        """The same features with the queries of `new` after its own."""
+        parts = {name: [getattr(self, name), getattr(new, name)] for name in _QUERY_FEATURES}
+        return dataclasses.replace(self, **{name: np.concatenate(parts[name]) for name in parts})
 
     def to_nodes(self, transform: FeatureTransform) -> NodeTable:
         """The node table under a fitted transform."""

@@ -5,7 +5,6 @@ A test of new outcomes must allow for it.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from graphrouter.data.splits import prompt_key
 from graphrouter.features.tables import find_positions
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.parts import Support
-from graphrouter.types import BoolArray, FloatArray
+from graphrouter.types import BoolArray, FloatArray, Queries
 
 NUM_FOLDS = 4
 MOST_QUERIES = 2000
@@ -57,22 +56,15 @@ def _predicted(router: GraphRouter, taken: BoolArray) -> pd.DataFrame:
     support = router.support
     asked = support.queries[taken]
     ids = asked["query_id"].tolist()
-    raw = support.raw
     rest = Support(
         pool=support.pool,
         tasks=support.tasks,
         queries=support.queries[~taken].reset_index(drop=True),
         outcomes=support.outcomes[~support.outcomes["query_id"].isin(ids)].reset_index(drop=True),
-        raw=dataclasses.replace(
-            raw,
-            prompts=raw.prompts[~taken],
-            surface=raw.surface[~taken],
-            query_task=raw.query_task[~taken],
-        ),
+        raw=support.raw.take_queries(~taken),
     )
-    tasks = [None if pd.isna(task) else str(task) for task in asked["task"]]
     weaker = GraphRouter(router.learned, rest, router.provenance, router.encoder)
-    expected = weaker.predict(asked["prompt"].tolist(), tasks=tasks).effect
+    expected = weaker.predict(Queries.of_frame(asked)).effect
     outcomes = support.outcomes[support.outcomes["query_id"].isin(ids)]
     rows, columns = (
         find_positions(outcomes["query_id"], ids),

@@ -13,6 +13,7 @@ from graphrouter.exceptions import DataError
 from graphrouter.features.tables import find_positions
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router
+from graphrouter.types import Queries
 
 NO_TASK = ""
 """Stands for an unknown task; no task can have this name."""
@@ -105,8 +106,7 @@ def _queries_of(outcomes: pd.DataFrame, known: pd.DataFrame, source: str) -> pd.
 def add_expected(router: Router, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with `expected` effect, `repeated` or not, and the task as text (empty: unknown)."""
     asked = rows.drop_duplicates("query")
-    tasks = [task if isinstance(task, str) else None for task in asked["task"]]
-    effect = router.predict(asked["prompt"].tolist(), tasks=tasks).effect
+    effect = router.predict(Queries.of_frame(asked)).effect
     places = (
         find_positions(rows["query"], asked["query"].tolist()),
         find_positions(rows["model"], router.models),

@@ -246,7 +246,13 @@ class Forecaster:
         predictions, found = [], []
         for some in queries.split(_QUERIES_AT_ONCE):
             similar = find_nearest(some.text, state.query_text, num_neighbours)
-            targets = Targets(some.principal, some.task, *similar, some.num_chars)
+            targets = Targets(
+                principal=some.principal,
+                task=some.task,
+                neighbours=similar[0],
+                cosine=similar[1],
+                num_chars=some.num_chars,
+            )
             predictions.append(
                 self.read(self.net.score(state, targets), some.task, pool, some.num_chars.numpy())
             )

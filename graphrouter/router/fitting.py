@@ -77,5 +77,5 @@ def _training_support(data: RoutingDataset, split: Split, tables: TrainingTables
         tasks=select_training_tasks(data, split),
         queries=data.queries.set_index("query_id").loc[ids, ["task", "prompt"]].reset_index(),
         outcomes=add_prices(theirs, tables.pool),
-        raw=tables.raw.head(len(ids)),
+        raw=tables.raw.take_queries(slice(len(ids))),
     )

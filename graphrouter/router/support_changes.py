@@ -305,14 +305,10 @@ def _drop_idle_queries(support: Support, kept_queries: Collection[str]) -> Suppo
     # isin of pandas takes half a second on 100,000 outcomes
     wanted = {*kept_queries, *support.outcomes["query_id"].unique()}
     stays = np.array([query in wanted for query in support.queries["query_id"]], dtype=bool)
-    raw = dataclasses.replace(
-        support.raw,
-        prompts=support.raw.prompts[stays],
-        surface=support.raw.surface[stays],
-        query_task=support.raw.query_task[stays],
-    )
     return dataclasses.replace(
-        support, queries=support.queries[stays].reset_index(drop=True), raw=raw
+        support,
+        queries=support.queries[stays].reset_index(drop=True),
+        raw=support.raw.take_queries(stays),
     )
 
 
@@ -350,9 +346,4 @@ def _extend_features(support: Support, new: pd.DataFrame, encoder: TextEncoder) 
     if new.empty:
         return support.raw
     fresh = encode_raw(encoder, new, ModelPool.of(()), support.tasks)
-    return dataclasses.replace(
-        support.raw,
-        prompts=np.concatenate([support.raw.prompts, fresh.prompts]),
-        surface=np.concatenate([support.raw.surface, fresh.surface]),
-        query_task=np.concatenate([support.raw.query_task, fresh.query_task]),
-    )
+    return support.raw.add_queries(fresh)

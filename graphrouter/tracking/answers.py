@@ -12,6 +12,7 @@ from graphrouter.decision import Decision
 from graphrouter.policy import Policy, parse_policy
 from graphrouter.policy_settings import PolicySetting, list_settings
 from graphrouter.router.protocol import Router
+from graphrouter.types import Queries
 
 _MLFLOW_TYPES = {str: "string", float: "double", int: "long", bool: "boolean"}
 
@@ -60,12 +61,7 @@ def answer(router: Router, frame: pd.DataFrame, params: Mapping[str, Any]) -> pd
     Raises:
         PolicyError: A parameter is not accepted, or nobody satisfies the policy.
     """
-    tasks: list[str | None] = [None] * len(frame)
-    if "task" in frame.columns:
-        tasks = [task if isinstance(task, str) and task else None for task in frame["task"]]
-    decisions = router.route_batch(
-        frame["prompt"].tolist(), tasks=tasks, policy=read_policy(params)
-    )
+    decisions = router.route_batch(Queries.of_frame(frame), policy=read_policy(params))
     rows = pd.DataFrame([_make_row(decision) for decision in decisions], columns=list(COLUMNS))
     # NaN would stand as such in the JSON of MLflow's server, which is no JSON then.
     return rows.astype(object).where(rows.notna(), None) if rows.isna().to_numpy().any() else rows

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from graphrouter.exceptions import DataError
@@ -165,6 +166,14 @@ def test_queries_are_prompts_with_what_is_known_of_them() -> None:
 def test_what_cannot_be_asked_is_refused(prompts: Any, tasks: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         Queries.of(prompts, tasks)
+
+
+def test_queries_of_a_table_are_asked_with_the_tasks_that_are_known() -> None:
+    table = pd.DataFrame({"prompt": ["a", "", "c", "d"], "task": ["t", None, NAN, ""]})
+    assert Queries.of_frame(table) == Queries.of(["a", "", "c", "d"], ["t", None, None, None])
+    assert Queries.of_frame(table[["prompt"]]) == Queries.of(["a", "", "c", "d"])
+    with pytest.raises(DataError, match=r"prompts\[1\] is a float; expected a string"):
+        Queries.of_frame(pd.DataFrame({"prompt": ["a", NAN]}))
 
 
 def test_a_further_fact_about_a_query_needs_a_field_and_nothing_else() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from graphrouter.policy import CostScale, Policy
 from graphrouter.router.protocol import Router
-from graphrouter.types import FloatArray
+from graphrouter.types import FloatArray, Queries
 
 if TYPE_CHECKING:
     from graphrouter.bench.simulate.simulation import Simulation
@@ -63,8 +63,10 @@ def measure_gain(
         cost_scale: Scale of the rewards, fitted on training outcomes.
         task_known: Tell the router the task of each query.
     """
-    queries = simulation.data.queries.set_index("query_id").loc[list(query_ids)]
-    prompts, tasks = queries["prompt"].tolist(), queries["task"].tolist() if task_known else None
+    table = simulation.data.queries.set_index("query_id").loc[list(query_ids)]
+    queries = Queries.of_frame(table)
+    if not task_known:
+        queries = queries.without_tasks()
     row_of = {query: row for row, query in enumerate(simulation.truth.query_ids)}
     rows = np.array([row_of[query] for query in query_ids])
     reward = policy.utility(
@@ -72,7 +74,7 @@ def measure_gain(
     )
 
     def reached(chooser: Router) -> float:
-        expected = chooser.predict(prompts, tasks=tasks)
+        expected = chooser.predict(queries)
         columns = [simulation.truth.models.index(model) for model in expected.models]
         return _mean_of_choices(
             policy.utility(expected.effect, expected.cost_usd, cost_scale), reward[:, columns]

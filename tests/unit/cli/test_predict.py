@@ -17,6 +17,7 @@ from graphrouter.data.table_files import read_table, write_table
 from graphrouter.exceptions import DataError
 from graphrouter.files import replace_file
 from graphrouter.router.graph_router import GraphRouter
+from graphrouter.types import Queries
 
 Invoke = Callable[..., tuple[int, str, str]]
 COLUMNS = [
@@ -60,11 +61,7 @@ def test_every_format_holds_what_the_router_predicts(
 def test_queries_without_ids_are_numbered_from_1(tmp_path: Path) -> None:
     (tmp_path / "q.csv").write_text("prompt\nfirst\n\nNA\n", encoding="utf-8")
     queries = read_queries(tmp_path / "q.csv")
-    assert (queries.ids, queries.prompts, queries.tasks) == (
-        ["1", "2"],
-        ["first", "NA"],
-        [None, None],
-    )
+    assert queries == QueryList(["1", "2"], Queries(("first", "NA"), (None, None)))
 
 
 def test_a_long_list_gives_the_scores_of_single_queries(
@@ -72,7 +69,7 @@ def test_a_long_list_gives_the_scores_of_single_queries(
 ) -> None:
     monkeypatch.setattr(predict_module, "_QUERIES_AT_ONCE", 7)
     prompts = simulation.data.queries["prompt"].tolist()[:20]
-    queries = QueryList([str(i) for i in range(20)], prompts, [None] * 20)
+    queries = QueryList([str(i) for i in range(20)], Queries.of(prompts))
     table = predict_table(router, queries)
     expected = np.concatenate([router.predict([prompt]).effect for prompt in prompts])
     np.testing.assert_allclose(table["effect"].to_numpy().reshape(20, -1), expected, atol=1e-6)

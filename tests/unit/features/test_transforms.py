@@ -21,7 +21,7 @@ from graphrouter.features.prompts import (
     count_chars,
     read_surface,
 )
-from graphrouter.features.tables import FeatureTransform, FittedTransforms
+from graphrouter.features.tables import FeatureTransform, FittedTransforms, encode_raw
 from graphrouter.training.prepare import prepare
 
 NAN = float("nan")
@@ -201,6 +201,20 @@ def test_surface_features_are_clipped(transform: FeatureTransform) -> None:
     assert (
         transform.prompts.surface(np.full((1, len(SURFACE_NAMES)), 1e6, dtype=np.float32)) == 5
     ).all()
+
+
+def test_queries_are_taken_and_added_with_all_their_features() -> None:
+    data = simulate(num_queries=20, num_models=3).data
+    raw = encode_raw(HashingEncoder(8), data.queries, data.pool, data.tasks)
+    is_even = np.arange(20) % 2 == 0
+    again = raw.take_queries(is_even).add_queries(raw.take_queries(~is_even))
+    order = np.concatenate([np.flatnonzero(is_even), np.flatnonzero(~is_even)])
+    for field in dataclasses.fields(raw):
+        whole = getattr(raw, field.name)
+        per_query = len(whole) == 20
+        expected = whole[order] if per_query else whole
+        assert np.array_equal(getattr(again, field.name), expected, equal_nan=True)
+    assert len(raw.take_queries(slice(3)).query_task) == 3
 
 
 def fitted(data: RoutingDataset, split: Split) -> FittedTransforms:

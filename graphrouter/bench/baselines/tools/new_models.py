@@ -111,8 +111,7 @@ def _read_outcomes(
     )
     columns = [wider.index[name] for name in names]
     matrices = (data.outcome_matrix(name)[:, columns] for name in QUANTITIES)
-    tasks = tuple(task if isinstance(task, str) else None for task in data.queries["task"])
-    return Queries(tuple(data.queries["prompt"]), tasks), ObservedOutcomes(names, *matrices)
+    return Queries.of_frame(data.queries), ObservedOutcomes(names, *matrices)
 
 
 def _check_columns(outcomes: pd.DataFrame, names: tuple[str, ...]) -> None:
