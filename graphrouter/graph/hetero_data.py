@@ -69,9 +69,15 @@ def from_hetero(data: HeteroData) -> RoutingGraph:
     """The typed graph that `to_hetero` exported, on the device where its tensors are.
 
     Example:
-        >>> import inspect
-        >>> list(inspect.signature(from_hetero).parameters)
-        ['data']
+        >>> from graphrouter.features.tables import NodeTable
+        >>> from graphrouter.graph.routing_graph import build_graph
+        >>> text, none, one = torch.eye(3), torch.zeros(3).long(), torch.tensor([0])
+        >>> nodes = NodeTable(text, text, torch.ones(3), none, text, text, text)
+        >>> edges = OutcomeEdges(one, one, torch.ones(4, 1))
+        >>> places = {"support_queries": one, "target_queries": one + 1, "target_tasks": one}
+        >>> graph = build_graph(nodes, support=edges, num_neighbours=1, **places)
+        >>> torch.equal(from_hetero(to_hetero(graph)).targets.cosine, graph.targets.cosine)
+        True
     """
     query, target = data["query"], data["target"]
     answered, similar = data[ANSWERED_BY], data[SIMILAR_TO]
