@@ -5,7 +5,7 @@ A test of new outcomes must allow for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,6 @@ import pandas as pd
 from graphrouter.data.splits import prompt_key
 from graphrouter.features.tables import find_positions
 from graphrouter.router.graph_router import GraphRouter
-from graphrouter.router.parts import Support
 from graphrouter.types import BoolArray, FloatArray, Queries
 
 NUM_FOLDS = 4
@@ -56,9 +55,8 @@ def _predicted(router: GraphRouter, taken: BoolArray) -> pd.DataFrame:
     support = router.support
     asked = support.queries[taken]
     ids = asked["query_id"].tolist()
-    rest = Support(
-        pool=support.pool,
-        tasks=support.tasks,
+    rest = replace(
+        support,
         queries=support.queries[~taken].reset_index(drop=True),
         outcomes=support.outcomes[~support.outcomes["query_id"].isin(ids)].reset_index(drop=True),
         raw=support.raw.take_queries(~taken),

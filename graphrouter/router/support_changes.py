@@ -244,9 +244,8 @@ def add_outcomes(
     queries = pd.concat(
         [known, checked.queries.iloc[len(known) :][known.columns.tolist()]], ignore_index=True
     )
-    return Support(
-        pool=support.pool,
-        tasks=support.tasks,
+    return dataclasses.replace(
+        support,
         queries=queries,
         outcomes=pd.concat([support.outcomes[~replaced], fresh], ignore_index=True),
         raw=_extend_features(support, queries.iloc[len(known) :], encoder),
