@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self, get_args
 
@@ -80,6 +80,15 @@ class Queries:
             raise DataError(
                 "prompts is a single string; expected a sequence of strings. For one prompt pass "
                 "[prompt]."
+            )
+        if not isinstance(queries, Iterable) or isinstance(queries, Mapping):
+            raise DataError(
+                f"prompts is a {type(queries).__name__}; expected a sequence of strings or Queries."
+            )
+        if hasattr(queries, "columns"):  # iterating over a frame gives the names of its columns
+            raise DataError(
+                "prompts is a frame; expected a sequence of strings. Pass Queries.of_frame(frame), "
+                "which reads its columns prompt and task."
             )
         prompts = tuple(queries)
         wrong = next((i for i, prompt in enumerate(prompts) if not isinstance(prompt, str)), None)
@@ -259,6 +268,9 @@ class Predictions(QuantityArrays):
         Columns: `query_id`, `model`, `effect`, `effect_low`, `effect_high`, `cost_usd`,
         `input_tokens`, `output_tokens`, `latency_s`. Queries without ids are numbered from 1.
 
+        Raises:
+            DataError: There is not one id a query.
+
         Example:
             >>> predictions = Predictions.from_arrays(("nano", "grand"), np.array([[0.4, 0.9]]))
             >>> predictions.to_frame()["effect"].tolist()
@@ -266,6 +278,11 @@ class Predictions(QuantityArrays):
         """
         import pandas as pd  # here, so that what decides alone need not load it
 
+        if query_ids is not None and (isinstance(query_ids, str) or len(query_ids) != len(self)):
+            raise DataError(
+                f"query_ids has {len(query_ids)} entries for {len(self)} queries; expected a "
+                "sequence with one id a query."
+            )
         ids = [str(i + 1) for i in range(len(self))] if query_ids is None else list(query_ids)
         effect, *others = QUANTITIES
         unknown = np.full(self.effect.shape, np.nan)

@@ -39,14 +39,19 @@ def check_router(kind: type[Router], config: TrainConfig | None = None) -> tuple
         config: Settings of the fits; without them, those of a very short training.
 
     Raises:
-        ConformanceError: A promise is broken. The message names the first, and says what was
-            promised and what happened; `failures` has the messages of all.
+        ConformanceError: `kind` is no class of routers, or a promise is broken. The message names
+            the first, and says what was promised and what happened; `failures` has all messages.
 
     Example:
         >>> from graphrouter.bench.baselines import find_router
         >>> "batch_mates" in check_router(find_router("task_mean"))
         True
     """
+    if not (isinstance(kind, type) and issubclass(kind, Router)):
+        raise ConformanceError(
+            f"check_router received {kind!r}; expected a class that inherits graphrouter.router."
+            "Router, such as find_router('knn')."
+        )
     checked = CheckedRouter(kind, CheckData(config))
     checks, failures = conformance_checks(kind), []
     for check in checks:

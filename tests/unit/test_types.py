@@ -197,3 +197,23 @@ def test_predictions_as_a_frame_have_one_row_a_pair() -> None:
     assert frame.dtypes["query_id"] == "str"
     numbered = Predictions.from_arrays(("nano",), effect[:, :1]).to_frame()
     assert numbered["query_id"].tolist() == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (pd.DataFrame({"prompt": ["a"]}), r"prompts is a frame; .* Pass Queries.of_frame\(frame\)"),
+        ({"a": 1}, "prompts is a dict; expected a sequence of strings"),
+        (3, "prompts is a int; expected a sequence of strings"),
+    ],
+)
+def test_what_only_looks_like_prompts_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Queries.of(given)
+
+
+@pytest.mark.parametrize("ids", [["a"], "ab", ["a", "b", "c"]])
+def test_a_frame_of_predictions_wants_an_id_a_query(ids: Any) -> None:
+    predictions = Predictions.from_arrays(("nano",), np.array([[0.4], [0.9]]))
+    with pytest.raises(DataError, match="for 2 queries; expected a sequence with one id a query"):
+        predictions.to_frame(ids)

@@ -129,6 +129,10 @@ def find_baselines(names: Iterable[str]) -> list[type[Baseline]]:
     Raises:
         ConfigError: There is no baseline of such a name.
     """
+    if isinstance(names, str):
+        raise ConfigError(
+            f"baselines is the string {names!r}; expected a sequence, such as [{names!r}]."
+        )
     wanted = set(names)
     unknown = sorted(wanted - set(BASELINES))
     if unknown:

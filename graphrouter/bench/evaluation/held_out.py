@@ -8,19 +8,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from graphrouter.bench.evaluation.evaluate import SeedRun, collect_outputs, score_runs
 from graphrouter.bench.evaluation.results import Evaluation
-from graphrouter.exceptions import DataError, NotApplicableError
+from graphrouter.data import RoutingDataset
+from graphrouter.exceptions import ConfigError, DataError, NotApplicableError
 
 if TYPE_CHECKING:
     from graphrouter.bench.baselines import Baseline
-    from graphrouter.data import RoutingDataset, Split
+    from graphrouter.data import Split
     from graphrouter.router.graph_router import GraphRouter
 
 Side = Literal["validation", "test"]
 """Queries that training has not learned from; early stopping has seen those of validation."""
+FEWEST_DRAWS = 10
+"""With fewer bootstrap draws an interval says nothing."""
 Tell = Callable[[str], object]
 """Is told in a few words what is worked at, for a progress display."""
 
@@ -67,9 +70,13 @@ def evaluate_held_out(
         seed: Seed of the bootstrap and of what baselines draw.
 
     Raises:
-        ConfigError: There is no baseline of such a name.
+        ConfigError: There is no such side or baseline, or there are too few draws.
         DataError: No query is left, or the router knows none of the models.
     """
+    if num_draws < FEWEST_DRAWS:
+        raise ConfigError(
+            f"num_draws is {num_draws}; expected at least {FEWEST_DRAWS} for intervals to rest on."
+        )
     collected = collect_held_out(router, data, side=side, baselines=baselines, seed=seed)
     return collected.score(num_draws=num_draws, seed=seed)
 
@@ -88,6 +95,13 @@ def collect_held_out(
     Arguments and errors are those of `evaluate_held_out`.
     """
     tell = tell or _keep_silent
+    if side not in get_args(Side):
+        raise ConfigError(f"side is {side!r}; expected one of {', '.join(get_args(Side))}.")
+    if not isinstance(data, RoutingDataset):
+        raise DataError(
+            f"evaluate received a {type(data).__name__}; expected a dataset. Load one with "
+            "graphrouter.load_dataset(PATH)."
+        )
     warn_of_unknown_models(router, data)
     query_ids = choose_held_out(router, data, side)
     fitted, left_out = _fit(router, data, baselines, seed, tell)

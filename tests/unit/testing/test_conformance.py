@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -273,3 +273,9 @@ def test_all_failures_are_kept() -> None:
 def test_a_method_that_looks_at_the_prompt_passes_too() -> None:
     assert isinstance(CheckedRouter(NearestNeighbours, DATA).router, NearestNeighbours)
     assert first_broken(NearestNeighbours) == first_broken(RandomRouter) == ""
+
+
+@pytest.mark.parametrize("given", ["knn", int, object()])
+def test_what_is_no_class_of_routers_is_refused(given: Any) -> None:
+    with pytest.raises(ConformanceError, match="expected a class that inherits"):
+        check_router(given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -178,3 +178,23 @@ def test_the_command_has_the_same_sides() -> None:
     assert str(get_args(Side)).strip("()") in str(evaluate.__annotations__["split"]).replace(
         '"', "'"
     )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"side": "train"}, "side is 'train'; expected one of validation, test"),
+        ({"num_draws": 0}, "num_draws is 0; expected at least 10"),
+        ({"baselines": "knn"}, r"the string 'knn'; expected a sequence, such as \['knn'\]"),
+    ],
+)
+def test_bad_arguments_end_in_one_line(
+    router: GraphRouter, simulation: Simulation, wrong: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        router.evaluate(simulation.data, **wrong)
+
+
+def test_what_is_no_dataset_is_refused(router: GraphRouter) -> None:
+    with pytest.raises(DataError, match="evaluate received a str; expected a dataset"):
+        router.evaluate("world")  # type: ignore[arg-type]
