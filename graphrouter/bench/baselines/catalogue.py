@@ -105,7 +105,7 @@ def fit_baselines(
         ConfigError: There is no baseline of such a name.
         NotApplicableError: A method needs something that the data does not have.
     """
-    kinds = find_baselines([*ALWAYS, *names])
+    kinds = find_baselines(names, beside=ALWAYS)
     view = TrainingView.of(data, config, split=split, encoder=encoder)
     return {kind.name: kind.fit(view) for kind in kinds}
 
@@ -123,17 +123,21 @@ def find_router(name: str) -> type[Router]:
     return GraphRouter if name == GraphRouter.name else find_baselines([name])[0]
 
 
-def find_baselines(names: Iterable[str]) -> list[type[Baseline]]:
+def find_baselines(names: Iterable[str], *, beside: Iterable[str] = ()) -> list[type[Baseline]]:
     """The classes of the named baselines, in table order.
 
+    Args:
+        names: As in `BASELINES`, each at most once in the result.
+        beside: Names of more, such as `ALWAYS`.
+
     Raises:
-        ConfigError: There is no baseline of such a name.
+        ConfigError: There is no baseline of such a name, or a single string is given.
     """
     if isinstance(names, str):
         raise ConfigError(
             f"baselines is the string {names!r}; expected a sequence, such as [{names!r}]."
         )
-    wanted = set(names)
+    wanted = {*beside, *names}
     unknown = sorted(wanted - set(BASELINES))
     if unknown:
         near = difflib.get_close_matches(unknown[0], BASELINES, n=1)

@@ -136,7 +136,7 @@ def _fit(
     from graphrouter.router.training_view import TrainingView
 
     seen, division = choose_baseline_data(router, data)
-    kinds = find_baselines([*ALWAYS, *(QUICK if names is None else names)])
+    kinds = find_baselines(QUICK if names is None else names, beside=ALWAYS)
     view = TrainingView.of(seen, TrainConfig(seed=seed), split=division, encoder=router.encoder)
     fitted, left_out = {}, {}
     for number, kind in enumerate(kinds, start=1):
