@@ -70,7 +70,7 @@ def plan_benchmark(
         )
     grid.check_folder(folder)
     wanted = [name for name in (BASELINES if routers is None else routers) if name != MAIN]
-    everybody = [MAIN, *(kind.name for kind in find_baselines([*ALWAYS, *wanted]))]
+    everybody = [MAIN, *(kind.name for kind in find_baselines(wanted, beside=ALWAYS))]
     settings = grid.keep_embeddings(config, folder)
     datasets_by_place = grid.read_datasets(datasets)
     cells = tuple(
