@@ -7,6 +7,8 @@ in `create_encoder`, and a name in `config.EncoderConfig`.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from graphrouter.config import EncoderConfig
 from graphrouter.encoders.cache import CachedEncoder
 from graphrouter.encoders.hashing import HashingEncoder
@@ -104,4 +106,6 @@ def _bare_encoder(config: EncoderConfig) -> TextEncoder:
         )
     if config.name == "hashing":
         return HashingEncoder(config.dimension, max_chars=config.max_chars)
-    return WordLlamaEncoder(config.dimension, max_chars=config.max_chars)
+    if config.name == "wordllama":
+        return WordLlamaEncoder(config.dimension, max_chars=config.max_chars)
+    assert_never(config.name)  # a name in the settings that nothing is made of
