@@ -176,6 +176,29 @@ def test_plain_values_make_the_policy() -> None:
         parse_policy({"max_latency_s": -1.0})
 
 
+OTHERS = {
+    "effect_weight": 0.9,
+    "cost_weight": 0.9,
+    "usd_per_effect": 0.1,
+    "max_cost_usd": 0.1,
+    "min_effect": 0.7,
+    "max_latency_s": 3,
+    "allowed": ("a",),
+    "excluded": ("a",),
+    "requires": ("json",),
+    "risk": "lower",
+    "safe_model": "a",
+    "max_doubt": 0.7,
+}
+"""A value of each setting but the fallback, which is for when no words of a policy were kept."""
+
+
+@pytest.mark.parametrize("name", sorted({*Policy.model_fields} - {"fallback"}))
+def test_every_setting_is_said_in_words(name: str) -> None:
+    rest: dict[str, Any] = {"safe_model": "a"} if name == "max_doubt" else {}
+    assert Policy(**{name: OTHERS[name], **rest}).describe() != Policy(**rest).describe()
+
+
 def test_policies_in_words() -> None:
     assert (
         Policy(min_effect=0.8).describe()
