@@ -1,11 +1,14 @@
-"""What can be added without touching the package, and that no other test shows.
+"""What CONTRIBUTING.md says of adding things is so: its table names files and tests that exist.
 
-A channel, a metric, a command, and a fact about a query on its way to the router.
+Shown here is what can be added without touching the package, and that no other test shows: a
+channel, a metric, a command, and a fact about a query on its way to the router.
 """
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +32,7 @@ from graphrouter.router import TrainingView
 from graphrouter.types import BoolArray, Predictions, Queries
 
 ROOT = Path(__file__).resolve().parents[2]
+HEADING = "## To add ..., touch these files"
 
 ONE_CHANNEL_MORE = """
 import sys
@@ -135,3 +139,38 @@ def test_a_fact_about_a_query_reaches_the_router(monkeypatch: pytest.MonkeyPatch
     router.predict(asked)
     router.route_batch(asked, policy=gr.Policy(cost_weight=0))
     assert received == [asked, asked]
+
+
+def read_table() -> list[tuple[str, str, str]]:
+    """The rows of the table: what is added, what is touched, what shows it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert HEADING in text
+    section = text.split(HEADING, 1)[1].split("\n## ", 1)[0]
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in re.findall(r"^\|.+$", section, re.M)]
+    assert [cell.strip() for cell in rows[0]] == ["to add", "touch", "shown by"]
+    return [(each[0].strip(), each[1], each[2]) for each in rows[2:]]
+
+
+def test_the_table_has_a_row_for_each_point() -> None:
+    added = " ".join(name for name, _, _ in read_table())
+    points = ("encoder", "baseline", "channel", "node type", "policy setting", "metric", "command")
+    assert all(point in added for point in points)
+
+
+def test_every_file_of_the_table_exists() -> None:
+    for name, touched, shown in read_table():
+        files = re.findall(r"`([\w./-]+\.(?:py|md|yaml))`", touched)
+        assert files, f"{name}: no file is named"
+        for file in files + re.findall(r"`([\w./-]+\.(?:py|md))(?:::[\w:]+)?`", shown):
+            assert (ROOT / file).is_file(), f"{name}: {file} is not there"
+
+
+def test_every_row_names_a_test_that_exists() -> None:
+    for name, _, shown in read_table():
+        tests = re.findall(r"`(tests/[\w/]+\.py)(?:::([\w:]+))?`", shown)
+        assert tests, f"{name}: no test is named"
+        for file, wanted in tests:
+            tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+            for part in wanted.split("::") if wanted else ():
+                bodies = [node for node in ast.walk(tree) if getattr(node, "name", None) == part]
+                assert bodies, f"{name}: {file} has no {part}"
