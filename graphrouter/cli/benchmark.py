@@ -20,6 +20,7 @@ from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, write_json
 
 if TYPE_CHECKING:
+    from graphrouter.bench.baselines import Baseline
     from graphrouter.bench.evaluation.benchmark import BenchmarkResult, Plan
 
 HEADLINE = (
@@ -185,7 +186,7 @@ def _list(wanted: bool) -> None:
     table = make_table("Baselines", "name", "what it does", "source", text_columns=3)
     table.columns[0].no_wrap = True  # names are copied
     for name, kind in BASELINES.items():
-        table.add_row(name, (kind.__doc__ or "").strip().partition("\n")[0], kind.source)
+        table.add_row(name, _describe(kind), kind.source)
     show_table(table)
     raise typer.Exit
 
@@ -197,3 +198,10 @@ def _explain_no_result(missing: Mapping[str, str]) -> str:
         f"graphrouter has no result on {name!r}: {reason.rstrip('.')}{more}. Mend that, and "
         "run the same command again."
     )
+
+
+def _describe(kind: type[Baseline]) -> str:
+    """What a method is: the first sentence of its class, and the next where that is a short one."""
+    first, *rest = (kind.__doc__ or "").strip().split("\n\n")
+    is_short = bool(rest) and "\n" not in rest[0].strip()
+    return f"{first} {rest[0].strip()}" if is_short else first

@@ -33,7 +33,7 @@ def check_no_leakage(data: HeteroData) -> None:
         source, relation, destination = kind
         if "edge_index" not in data[kind] or data[kind].num_edges == 0:
             continue
-        if kind in ((ANSWERED_BY), SUPERVISED):
+        if kind in (ANSWERED_BY, SUPERVISED):
             _check_apart(
                 labels, _list_pairs(data, kind, "edge_index", num_models), relation, num_models
             )

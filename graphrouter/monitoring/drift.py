@@ -4,7 +4,7 @@ A model's observed effects are compared with the expected ones, over all tasks a
 Three things also move the difference when nothing has changed, and the test allows for each.
 Predictions are off on average, by model and by task: the outcomes that the router knows tell how
 far (`drift_reference`). Prompts of a batch can be harder than they look, for all models alike: the
-shift that the models have in common is taken off (`step_down`). And the more models and tasks are
+shift that the models have in common is taken off (`p_values`). And the more models and tasks are
 looked at, the more look odd: p-values are adjusted, so that a report without a change names any
 model at all with a chance of at most `level`.
 """

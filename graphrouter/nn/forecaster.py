@@ -144,7 +144,7 @@ class EffectInterval:
 
     The interval is about what the model achieves on average on queries like this one, as far as the
     model is not known; it is not about the single outcome, which is mostly 0 or 1.
-    `training.intervals` fits it.
+    `training.effect_intervals` fits it.
 
     Example:
         >>> location, spread = torch.zeros(1, 2), torch.tensor([[0.1, 1.0]])

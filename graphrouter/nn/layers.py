@@ -59,7 +59,8 @@ def list_structural(net: nn.Module) -> frozenset[str]:
     """Names of the parameters of a network that its modules declare to be structural.
 
     Structural are the few numbers that govern the closed-form parts: prior masses, kernels,
-    mixtures, scales. They learn faster than weights and do not decay (see `training.module`). A
+    mixtures, scales. They learn faster than weights and do not decay (see
+    `training.lightning_module`). A
     module names those among its own parameters in a class attribute `structural`; what no module
     names counts as a weight.
 

@@ -25,8 +25,8 @@ from graphrouter.router.protocol import Router, check_frame
 class ChangeableRouter(Router):
     """A router whose support can be exchanged; what it has learned stays.
 
-    The support after a change is computed in `router.changes`; here stands what users may ask for,
-    and what is noted of it.
+    The support after a change is computed in `router.support_changes`; here stands what users may
+    ask for, and what is noted of it.
     """
 
     learned: Learned
@@ -48,11 +48,6 @@ class ChangeableRouter(Router):
     def calibration(self) -> EffectCalibration:
         """What validation outcomes correct in its effects; the identity where nothing is."""
         return self.learned.calibration
-
-    @property
-    def num_solved_queries(self) -> int:
-        """Number of solved queries that predictions draw on."""
-        return len(self.support.queries)
 
     @abstractmethod
     def _exchange_support(self, support: Support, *made: Change, keeps_state: bool = False) -> Self:

@@ -39,6 +39,10 @@ class TrainingView:
     encoder: TextEncoder
     progress: bool = False
     """Whether fits show progress bars."""
+    is_split_given: bool = False
+    """Whether the split was handed in; one that was drawn follows the settings."""
+    is_encoder_given: bool = False
+    """Whether the text encoder was handed in; one that was made follows the settings."""
     _derived: dict[Callable[[TrainingView], Any], Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -56,8 +60,9 @@ class TrainingView:
         Args:
             data: A dataset, or a view of one.
             config: All settings; without it those of the view, or the defaults.
-            split: Without it that of the view, or one drawn by `config.split`.
-            encoder: Without it that of the view, or the one that `config.encoder` names.
+            split: Without it one drawn by `config.split`; a view keeps one that it was given.
+            encoder: Without it the one that `config.encoder` names; a view keeps one that it was
+                given.
             progress: Show progress bars.
 
         Raises:
@@ -65,6 +70,8 @@ class TrainingView:
             ConfigError: The settings of the text encoder do not go together.
             EncoderError: The text encoder cannot be loaded, or is none.
         """
+        if encoder is not None:
+            check_is_encoder(encoder)
         if isinstance(data, TrainingView):
             return data._under(config or data.config, split, encoder, progress=progress)
         if not isinstance(data, RoutingDataset):
@@ -72,8 +79,6 @@ class TrainingView:
                 f"fit received a {type(data).__name__}; expected a dataset. Load one with "
                 "graphrouter.load_dataset(PATH)."
             )
-        if encoder is not None:
-            check_is_encoder(encoder)
         settings = config or TrainConfig()
         return cls(
             data,
@@ -81,6 +86,8 @@ class TrainingView:
             split or split_dataset(data, settings.split),
             encoder or create_encoder(settings.encoder),
             progress,
+            is_split_given=split is not None,
+            is_encoder_given=encoder is not None,
         )
 
     def derive(self, make: Callable[[TrainingView], T]) -> T:
@@ -104,9 +111,11 @@ class TrainingView:
         progress: bool,
     ) -> TrainingView:
         """This view under other settings; what these do not change stays as it was given."""
-        if split is None and config.split != self.config.split:
+        has_split = self.is_split_given or split is not None
+        has_encoder = self.is_encoder_given or encoder is not None
+        if not has_split and config.split != self.config.split:
             split = split_dataset(self.data, config.split)
-        if encoder is None and config.encoder != self.config.encoder:
+        if not has_encoder and config.encoder != self.config.encoder:
             encoder = create_encoder(config.encoder)
         same_rows = split is None and encoder is None and config.seed == self.config.seed
         return replace(
@@ -115,5 +124,7 @@ class TrainingView:
             split=split or self.split,
             encoder=encoder or self.encoder,
             progress=progress or self.progress,
+            is_split_given=has_split,
+            is_encoder_given=has_encoder,
             _derived=self._derived if same_rows else {},
         )

@@ -21,6 +21,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 import graphrouter
+from graphrouter.artifact import FORMAT_VERSION
 from graphrouter.config import TrainConfig
 from graphrouter.training.prepare import TrainingTables
 
@@ -107,11 +108,11 @@ def claim_folder(folder: Path, tables: TrainingTables, config: TrainConfig) -> R
 def hash_run(tables: TrainingTables, config: TrainConfig) -> str:
     """A hash of everything that a run depends on, in order.
 
-    That is settings, release, and every number that it learns from.
+    That is settings, release, the names of the weights (which the format of artifacts stands for),
+    and every number that it learns from.
     """
-    digest = hashlib.sha256(
-        f"{graphrouter.__version__} {torch.__version__} {config.model_dump_json()}".encode()
-    )
+    release = f"{graphrouter.__version__} {FORMAT_VERSION} {torch.__version__}"
+    digest = hashlib.sha256(f"{release} {config.model_dump_json()}".encode())
     for name, tensor in _list_tensors(tables):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().numpy().tobytes())

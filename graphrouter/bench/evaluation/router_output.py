@@ -11,7 +11,7 @@ from graphrouter.types import BoolArray, FloatArray, Predictions
 
 
 class Replayed(NamedTuple):
-    """What a cascade reaches on the evaluated queries, at each of `replay_trade_offs`."""
+    """What a cascade reaches on the evaluated queries, at each of `list_replay_trade_offs`."""
 
     cost_usd: FloatArray
     """(num_queries, num_trade_offs) US dollars of all calls of a query together."""

@@ -9,7 +9,7 @@ import graphrouter as gr
 from graphrouter.bench.baselines import BASELINES, LearningData
 from graphrouter.config import EncoderConfig, SplitConfig, TrainingConfig
 from graphrouter.encoders.hashing import HashingEncoder
-from graphrouter.exceptions import DataError, NotApplicableError
+from graphrouter.exceptions import DataError, EncoderError, NotApplicableError
 from graphrouter.router import fitting
 from graphrouter.router.protocol import Router
 from graphrouter.router.training_view import TrainingView
@@ -100,3 +100,21 @@ def test_many_fits_read_the_texts_once(
 def test_a_class_that_cannot_be_fitted_says_so(data: gr.RoutingDataset) -> None:
     with pytest.raises(NotApplicableError, match="A Router cannot be fitted"):
         Router.fit(data)
+
+
+def test_what_was_given_stays_and_what_was_drawn_follows_the_settings(
+    data: gr.RoutingDataset,
+) -> None:
+    given, drawn = gr.split_dataset(data, SplitConfig(seed=7)), HASHING.split
+    other = HASHING.model_copy(update={"split": SplitConfig(seed=3), "encoder": EncoderConfig()})
+    mine = HashingEncoder(32)
+    kept = TrainingView.of(TrainingView.of(data, HASHING, split=given, encoder=mine), other)
+    assert (kept.split, kept.encoder) == (given, mine)
+    followed = TrainingView.of(TrainingView.of(data, HASHING), other)
+    assert followed.split == gr.split_dataset(data, other.split) != gr.split_dataset(data, drawn)
+    assert followed.encoder.id == "wordllama/l2_supercat"
+
+
+def test_a_text_encoder_that_is_none_is_refused_by_a_view_too(data: gr.RoutingDataset) -> None:
+    with pytest.raises(EncoderError, match="object"):
+        TrainingView.of(TrainingView.of(data, HASHING), encoder=object())  # type: ignore[arg-type]

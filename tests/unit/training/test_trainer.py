@@ -16,6 +16,7 @@ import graphrouter as gr
 from graphrouter.encoders import create_encoder
 from graphrouter.exceptions import ConfigError, TrainingError
 from graphrouter.nn.layers import list_structural
+from graphrouter.training import checkpoints
 from graphrouter.training.checkpoints import LAST, hash_run, load_checkpoint
 from graphrouter.training.lightning_module import preset_reward
 from graphrouter.training.prepare import TrainingTables, prepare
@@ -200,7 +201,7 @@ class TestResume:
         assert load_checkpoint(tmp_path, LAST)["epoch"] == 3
 
     def test_other_rows_or_another_order_are_another_run(
-        self, tables: TrainingTables, config: gr.TrainConfig
+        self, tables: TrainingTables, config: gr.TrainConfig, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         identity = hash_run(tables, config)
         fewer = dataclasses.replace(
@@ -213,6 +214,9 @@ class TestResume:
         others.append(hash_run(tables, config.model_copy(update={"seed": 1})))
         assert len({identity, *others}) == 4
         assert hash_run(tables, config) == identity
+        # Weights of an older format have other names: such a run starts over.
+        monkeypatch.setattr(checkpoints, "FORMAT_VERSION", 3)
+        assert hash_run(tables, config) != identity
 
     @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut short"])
     @pytest.mark.parametrize("file", ["last.ckpt", "best.ckpt", "run.json"])

@@ -4,7 +4,7 @@ Everything that was fitted before stays.
 
 All methods share one idea of what to expect of a newcomer. Unknown, it is what the pool is on
 average, query for query. Known by some outcomes, that is moved by one offset in logits, the most
-probable one under a normal prior (`rasch.ABILITY_SD`). Only what is left beyond that offset is
+probable one under a normal prior (`rasch_fit.ABILITY_SD`). Only what is left beyond that offset is
 counted by task, by cluster or by neighbourhood, and shrunk there as it was in fitting. A newcomer
 with twenty outcomes has one or two in a cluster: shrunk to its flat mean, as models with thousands
 are, it would lose what the pool knows about how hard each cluster is.
