@@ -16,7 +16,7 @@ from typing import Any
 
 
 def take(files: Sequence[Path], folder: Path) -> None:
-    """Nothing; each file lies in `folder` under its name, rounded."""
+    """Write each file to `folder` under its name, its figures rounded."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         plain = _rounded(json.loads(file.read_text(encoding="utf-8")))

@@ -110,7 +110,7 @@ def _sizes(data: RoutingDataset, config: TrainConfig) -> list[int | None]:
 
 
 def run_plans(plans: Mapping[str, Plan], *, jobs: int) -> None:
-    """Nothing; all cells have a result afterwards. What is done is told on standard error."""
+    """Run the cells that have no result yet; what is done is told on standard error."""
     wanted = {
         cell.file: cell
         for plan in plans.values()

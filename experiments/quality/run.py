@@ -100,7 +100,7 @@ def _plan(
 
 
 def run_plans(plans: Sequence[Plan], *, jobs: int) -> None:
-    """Nothing; all cells have a result afterwards. What is done is told on standard error."""
+    """Run the cells that have no result yet; what is done is told on standard error."""
     cells: list[GridCell] = open_cells(cell for plan in plans for cell in plan.cells)
     for number, (cell, result) in enumerate(
         run_cells(cells, run_variant, CellResult, num_processes=jobs), 1

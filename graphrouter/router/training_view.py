@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, split_dataset
 from graphrouter.encoders import TextEncoder, check_is_encoder, create_encoder
-from graphrouter.exceptions import DataError
+from graphrouter.exceptions import ConfigError, DataError
 
 T = TypeVar("T")
 
@@ -67,11 +67,17 @@ class TrainingView:
 
         Raises:
             DataError: `data` is neither, or has too few queries to split.
-            ConfigError: The settings of the text encoder do not go together.
+            ConfigError: `config` holds no settings, or those of the text encoder do not go
+                together.
             EncoderError: The text encoder cannot be loaded, or is none.
         """
         if encoder is not None:
             check_is_encoder(encoder)
+        if config is not None and not isinstance(config, TrainConfig):
+            raise ConfigError(
+                f"config is a {type(config).__name__}; expected a TrainConfig. Make one with "
+                "graphrouter.load_config(PATH, overrides=[...])."
+            )
         if isinstance(data, TrainingView):
             return data._under(config or data.config, split, encoder, progress=progress)
         if not isinstance(data, RoutingDataset):

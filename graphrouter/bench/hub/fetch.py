@@ -232,4 +232,4 @@ def _make_result(source: _Source, *, num_downloaded: int) -> FetchResult:
 
 
 def _ignore(path: str, there: int, total: int) -> None:
-    """Nothing: nobody watches."""
+    """Ignore how far it is: nobody watches."""

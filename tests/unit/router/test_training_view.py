@@ -9,7 +9,7 @@ import graphrouter as gr
 from graphrouter.bench.baselines import BASELINES, LearningData
 from graphrouter.config import EncoderConfig, SplitConfig, TrainingConfig
 from graphrouter.encoders.hashing import HashingEncoder
-from graphrouter.exceptions import DataError, EncoderError, NotApplicableError
+from graphrouter.exceptions import ConfigError, DataError, EncoderError, NotApplicableError
 from graphrouter.router import fitting
 from graphrouter.router.protocol import Router
 from graphrouter.router.training_view import TrainingView
@@ -118,3 +118,9 @@ def test_what_was_given_stays_and_what_was_drawn_follows_the_settings(
 def test_a_text_encoder_that_is_none_is_refused_by_a_view_too(data: gr.RoutingDataset) -> None:
     with pytest.raises(EncoderError, match="object"):
         TrainingView.of(TrainingView.of(data, HASHING), encoder=object())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [{"seed": 1}, "configs/fast.yaml"])
+def test_settings_of_another_type_are_refused(data: gr.RoutingDataset, given: object) -> None:
+    with pytest.raises(ConfigError, match="expected a TrainConfig. Make one with"):
+        TrainingView.of(data, given)  # type: ignore[arg-type]

@@ -136,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(rest[:breaks_after])
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the tests look at the requests themselves."""
+        """Stay silent: the tests look at the requests themselves."""
 
 
 @pytest.fixture
