@@ -39,10 +39,11 @@ __all__ = [
     "write_artifact",
 ]
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """1 and 2: with another network; they are not read any more: train again. 3: weights of a graph
-router under other names; it is read, and converted by `router.migrations`."""
-READABLE_VERSIONS = (3, FORMAT_VERSION)
+router under other names. 4: without what the manifest names since. Both are read, and converted by
+`router.migrations`."""
+READABLE_VERSIONS = (3, 4, FORMAT_VERSION)
 MANIFEST = "manifest.json"
 BASELINE = "baseline"
 """Kind of the artifacts of baselines; a graph router is of kind graphrouter."""
@@ -234,7 +235,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         is_newer = isinstance(version, int) and version > FORMAT_VERSION
         raise ArtifactError(
             f"The artifact at {folder} has format version {version}; this release reads versions "
-            f"{' and '.join(map(str, READABLE_VERSIONS))}. "
+            f"{', '.join(map(str, READABLE_VERSIONS[:-1]))} and {FORMAT_VERSION}. "
             + (
                 "Upgrade graphrouter, or train it again with this release."
                 if is_newer

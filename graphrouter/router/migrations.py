@@ -1,13 +1,15 @@
 """Artifacts of older formats, brought to the present one as they are read; nothing is rewritten.
 
 Format 3 named the parameters of the network by where they were used; since format 4 they stand in
-the part that owns them, and a part that is left out owns none.
+the part that owns them, and a part that is left out owns none. Format 5 holds more in the manifest
+and in the tables; what an older artifact lacks gets the value that changes nothing.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -47,17 +49,31 @@ def migrate_contents(contents: ArtifactContents) -> ArtifactContents:
     """The contents of a graph router's artifact as the present format has them.
 
     Args:
-        contents: Of format 3 or of the present one, which is returned as it is.
+        contents: Of format 3, 4 or the present one, which is returned as it is.
     """
-    if contents.manifest["format_version"] == FORMAT_VERSION:
-        return contents
+    while (version := contents.manifest["format_version"]) < FORMAT_VERSION:
+        contents = _STEPS[version](contents)
+        manifest = {**contents.manifest, "format_version": version + 1}
+        contents = dataclasses.replace(contents, manifest=manifest)
+    return contents
+
+
+def _own_weights(contents: ArtifactContents) -> ArtifactContents:
+    """Step 3 to 4: the weights under the names of the parts that own them."""
     left_out = contents.manifest["config"]["network"].get("leave_out", ())
-    tensors = {
-        **contents.tensors,
-        "weights": rename_weights(contents.tensors["weights"], left_out),
-    }
-    manifest = {**contents.manifest, "format_version": FORMAT_VERSION}
-    return dataclasses.replace(contents, manifest=manifest, tensors=tensors)
+    weights = rename_weights(contents.tensors["weights"], left_out)
+    return dataclasses.replace(contents, tensors={**contents.tensors, "weights": weights})
+
+
+def _add_defaults(contents: ArtifactContents) -> ArtifactContents:
+    """Step 4 to 5: what artifacts hold since then, with the values that change nothing."""
+    defaults: dict[str, Any] = {}  # by key of the manifest
+    manifest = {**defaults, **contents.manifest}
+    return dataclasses.replace(contents, manifest=manifest)
+
+
+_STEPS = {3: _own_weights, 4: _add_defaults}
+"""What brings an artifact to the next format, by the format that it has."""
 
 
 def rename_weights(weights: Mapping[str, Tensor], left_out: Iterable[str]) -> dict[str, Tensor]:

@@ -109,6 +109,7 @@ def read_parts(
             "by: graphrouter benchmark DATA."
         )
     contents = migrate_contents(contents)
+    manifest = contents.manifest
     try:
         config = TrainConfig.model_validate(manifest["config"])
     except ValidationError as error:

@@ -170,9 +170,9 @@ def test_what_is_no_artifact_is_refused(tmp_path: Path) -> None:
     ("version", "remedy"),
     [
         (2, "Train"),
-        (5, "Upgrade graphrouter, or train"),
+        (6, "Upgrade graphrouter, or train"),
         (99, "Upgrade"),
-        ("4", "Train"),
+        ("5", "Train"),
         (None, "Train"),
     ],
 )
@@ -183,7 +183,7 @@ def test_another_format_version_is_refused(folder: Path, version: object, remedy
     (folder / MANIFEST).write_bytes(artifact._encode_manifest(manifest))
     with pytest.raises(
         ArtifactError,
-        match=f"format version {version}; this release reads versions 3 and 4. {remedy}",
+        match=f"format version {version}; this release reads versions 3, 4 and 5. {remedy}",
     ):
         read_artifact(folder)
 

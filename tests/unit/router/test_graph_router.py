@@ -333,7 +333,7 @@ class TestSaveAndLoad:
     ) -> None:
         router.save(tmp_path / "a")
         manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
-        assert manifest["format_version"] == 4
+        assert manifest["format_version"] == 5
         assert manifest["effect_interval"] == dataclasses.asdict(router.learned.interval)
         assert manifest["dataset"]["fingerprint"] == data.fingerprint
         assert manifest["encoder"] == {

@@ -1,6 +1,7 @@
 """Artifacts that an older release wrote: they load, and predict what it predicted.
 
-`tests/data/format3` was written by the release before format 4, with its predictions.
+`tests/data/format3` was written by the release before format 4, `tests/data/format4` by the one
+before format 5, each with its predictions.
 """
 
 from __future__ import annotations
@@ -18,39 +19,61 @@ import graphrouter as gr
 from graphrouter.artifact import FORMAT_VERSION, read_artifact
 from graphrouter.router.migrations import migrate_contents, rename_weights
 
-FOLDER = Path(__file__).parents[2] / "data" / "format3"
-RECORDED: dict[str, Any] = json.loads((FOLDER / "predictions.json").read_text(encoding="utf-8"))
+DATA = Path(__file__).parents[2] / "data"
+RECORDED: dict[int, dict[str, Any]] = {
+    version: json.loads((DATA / f"format{version}" / "predictions.json").read_text("utf-8"))
+    for version in (3, 4)
+}
+ARTIFACTS = [(version, name) for version, found in RECORDED.items() for name in found["routers"]]
+GRAPH_ROUTERS = [(version, name) for version, name in ARTIFACTS if "graph" in name]
 
 
 def _bytes_in(folder: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
 
 
-@pytest.mark.parametrize("name", RECORDED["routers"])
-def test_an_artifact_of_format_3_predicts_what_it_predicted(name: str) -> None:
-    before = _bytes_in(FOLDER / name)
-    router = gr.load_router(FOLDER / name)
-    recorded = RECORDED["routers"][name]
+@pytest.mark.parametrize(("version", "name"), ARTIFACTS)
+def test_an_older_artifact_predicts_what_it_predicted(version: int, name: str) -> None:
+    folder = DATA / f"format{version}" / name
+    before = _bytes_in(folder)
+    assert json.loads((folder / "manifest.json").read_bytes())["format_version"] == version
+    router = gr.load_router(folder)
+    recorded = RECORDED[version]["routers"][name]
     assert list(router.models) == recorded["models"]
-    received = router.predict(RECORDED["prompts"], tasks=RECORDED["tasks"])
+    received = router.predict(RECORDED[version]["prompts"], tasks=RECORDED[version]["tasks"])
     for field, rows in recorded["predictions"].items():
         expected = np.array(rows, dtype=float)
         np.testing.assert_allclose(getattr(received, field), expected, rtol=1e-12, atol=1e-12)
-    assert _bytes_in(FOLDER / name) == before, "reading writes nothing"
+    assert _bytes_in(folder) == before, "reading writes nothing"
 
 
-@pytest.mark.parametrize("name", [name for name in RECORDED["routers"] if "graph" in name])
-def test_saved_again_it_is_of_the_present_format(name: str, tmp_path: Path) -> None:
-    router = gr.load_router(FOLDER / name)
+@pytest.mark.parametrize(("version", "name"), GRAPH_ROUTERS)
+def test_saved_again_it_is_of_the_present_format(version: int, name: str, tmp_path: Path) -> None:
+    router = gr.load_router(DATA / f"format{version}" / name)
     router.save(tmp_path / "again")
     assert read_artifact(tmp_path / "again").manifest["format_version"] == FORMAT_VERSION
     again = gr.load_router(tmp_path / "again")
-    received, expected = (r.predict(RECORDED["prompts"]).effect for r in (again, router))
+    received, expected = (r.predict(RECORDED[version]["prompts"]).effect for r in (again, router))
     assert (received == expected).all()
 
 
+@pytest.mark.parametrize(("version", "name"), GRAPH_ROUTERS)
+def test_an_older_one_lacks_nothing_of_the_present_format(
+    version: int, name: str, tmp_path: Path
+) -> None:
+    folder = DATA / f"format{version}" / name
+    migrated = migrate_contents(read_artifact(folder))
+    gr.load_router(folder).save(tmp_path / "new")
+    new = read_artifact(tmp_path / "new")
+    assert set(migrated.manifest) == set(new.manifest)
+    for table, frame in new.tables.items():
+        assert list(migrated.tables[table]) == list(frame)
+    for group, tensors in new.tensors.items():
+        assert set(migrated.tensors[group]) == set(tensors)
+
+
 def test_contents_of_the_present_format_are_left_alone(tmp_path: Path) -> None:
-    gr.load_router(FOLDER / "graphrouter").save(tmp_path / "new")
+    gr.load_router(DATA / "format4" / "graphrouter").save(tmp_path / "new")
     contents = read_artifact(tmp_path / "new")
     assert migrate_contents(contents) is contents
 
