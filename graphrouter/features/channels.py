@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from graphrouter.types import FloatArray
+from graphrouter.types import BoolArray, FloatArray
 
 CHANNELS = ("effect", "input_tokens", "spend", "latency")
 NUM_CHANNELS = len(CHANNELS)
@@ -38,6 +39,41 @@ class SpendUnit(StrEnum):
     """Cost in US dollars: there are no prices."""
     NONE = "none"
     """Nothing was recorded; cost cannot be predicted."""
+
+
+class Tariff(NamedTuple):
+    """What channels cost: cost = input tokens x `input_usd` + spend x `spend_usd`. M models.
+
+    Example:
+        >>> tariff = Tariff.of_list_prices(SpendUnit.TOKENS, np.array([[3.0], [15.0]]))
+        >>> round(float(100 * tariff.input_usd[0] + 20 * tariff.spend_usd[0]), 6)
+        0.0006
+    """
+
+    input_usd: FloatArray
+    """(M,) US dollars an input token; NaN = not known."""
+    spend_usd: FloatArray
+    """(M,) US dollars a unit of the spend channel; NaN = not known."""
+    counts_tokens: BoolArray
+    """(M,) whether a unit of spend is an output token."""
+
+    @classmethod
+    def of_list_prices(cls, unit: SpendUnit, prices: FloatArray) -> Tariff:
+        """What is charged by list prices alone.
+
+        Args:
+            unit: Of the spend channel.
+            prices: (2, M) input and output US dollars per million tokens, NaN = not known.
+        """
+        input_price, output_price = prices / 1e6
+        nothing = np.zeros_like(input_price)
+        input_usd, spend_usd = {
+            SpendUnit.TOKENS: (input_price, output_price),
+            SpendUnit.PRICE: (nothing, (input_price + output_price) / 2),
+            SpendUnit.USD: (nothing, nothing + 1.0),
+            SpendUnit.NONE: (nothing, nothing + np.nan),
+        }[unit]
+        return cls(input_usd, spend_usd, np.full(nothing.shape, unit is SpendUnit.TOKENS))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from graphrouter.features.channels import (
     NUM_CHANNELS,
     SPEND,
     ChannelScaler,
-    SpendUnit,
+    Tariff,
 )
 from graphrouter.features.prompts import find_nearest
 from graphrouter.graph.routing_graph import Targets
@@ -231,7 +231,12 @@ class Forecaster:
 
     @torch.inference_mode()
     def forecast_queries(
-        self, state: SupportState, queries: EncodedQueries, pool: ModelPool, num_neighbours: int
+        self,
+        state: SupportState,
+        queries: EncodedQueries,
+        pool: ModelPool,
+        num_neighbours: int,
+        tariff: Tariff | None = None,
     ) -> Forecast:
         """What is expected of every model on each query, and the queries it rests on.
 
@@ -240,6 +245,7 @@ class Forecaster:
             queries: To be predicted, of the same precision.
             pool: The models of the support.
             num_neighbours: Similar support queries to look up a query.
+            tariff: As in `read`.
         """
         if queries.task.numel() == 0:
             return self._forecast_nothing(pool)
@@ -254,14 +260,21 @@ class Forecaster:
                 num_chars=some.num_chars,
             )
             predictions.append(
-                self.read(self.net.score(state, targets), some.task, pool, some.num_chars.numpy())
+                self.read(
+                    self.net.score(state, targets), some.task, pool, some.num_chars.numpy(), tariff
+                )
             )
             found.append(similar)
         neighbours, cosine = (torch.cat(column) for column in zip(*found, strict=True))
         return Forecast(Predictions.concatenate(predictions), neighbours, cosine)
 
     def read(
-        self, scored: PairPredictions, task: Tensor, pool: ModelPool, num_chars: FloatArray
+        self,
+        scored: PairPredictions,
+        task: Tensor,
+        pool: ModelPool,
+        num_chars: FloatArray,
+        tariff: Tariff | None = None,
     ) -> Predictions:
         """What the scores mean: expected effect, tokens, cost and latency of each pair.
 
@@ -270,6 +283,7 @@ class Forecaster:
             task: (B,) int64 position of the task, -1 = unknown.
             pool: The models that were scored, for their names and prices.
             num_chars: (B,) length of the prompts in characters.
+            tariff: What the models charge; by list prices alone without it.
         """
         calibrated = self.calibration.apply(scored, task)
         location = calibrated.location.clone()
@@ -279,7 +293,7 @@ class Forecaster:
             pool.names,
             location.numpy(),
             calibrated.log_scale.numpy(),
-            prices=pool.prices,
+            tariff=tariff or Tariff.of_list_prices(self.channels.spend_unit, pool.prices),
             num_chars=num_chars,
         )
         if self.interval is None:
@@ -301,7 +315,7 @@ def decode_channels(
     location: FloatArray,
     log_scale: FloatArray,
     *,
-    prices: FloatArray,
+    tariff: Tariff,
     num_chars: FloatArray,
 ) -> Predictions:
     """Expected effect, tokens, cost and latency: the way back from `ChannelScaler.encode`.
@@ -313,7 +327,7 @@ def decode_channels(
             standardised logarithms.
         log_scale: (NUM_CHANNELS, num_queries, num_models): logarithm of the standard deviation;
             ignored for the effect.
-        prices: (2, num_models) input and output US dollars per million tokens, NaN = not known.
+        tariff: What the models charge.
         num_chars: (num_queries,) length of the prompts. Where input tokens were never observed they
             are estimated from it; and a prompt far longer than any seen is charged for its length.
     """
@@ -326,20 +340,15 @@ def decode_channels(
         input_tokens = np.maximum(expected[INPUT_TOKENS], length / _MOST_CHARS_A_TOKEN)
     else:
         input_tokens = length / _CHARS_A_TOKEN
-    spend, unit = expected[SPEND], scaler.spend_unit
-    input_price, output_price = prices
-    cost_usd = {
-        SpendUnit.TOKENS: (input_tokens * input_price + spend * output_price) / 1e6,
-        SpendUnit.PRICE: spend * (input_price + output_price) / 2e6,
-        SpendUnit.USD: spend,
-        SpendUnit.NONE: np.full_like(spend, np.nan),
-    }[unit]
+    spend = expected[SPEND]
+    # Of a free model nothing needs to be known: 0 times NaN is not 0.
+    charged = np.where(tariff.spend_usd == 0, 0.0, spend * tariff.spend_usd)
     return Predictions(
         models=models,
         effect=location[EFFECT],
-        cost_usd=cost_usd,
+        cost_usd=input_tokens * tariff.input_usd + charged,
         input_tokens=input_tokens,
-        output_tokens=spend if unit is SpendUnit.TOKENS else np.full_like(spend, np.nan),
+        output_tokens=np.where(tariff.counts_tokens, spend, np.nan),
         latency_s=expected[LATENCY],
     )
 

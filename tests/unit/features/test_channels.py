@@ -25,6 +25,7 @@ from graphrouter.features.channels import (
     SPEND,
     ChannelScaler,
     SpendUnit,
+    Tariff,
     choose_spend_unit,
 )
 from graphrouter.features.tables import add_prices
@@ -74,7 +75,7 @@ def decoded(
         MODELS,
         location,
         np.full_like(location, log_scale),
-        prices=prices,
+        tariff=Tariff.of_list_prices(scaler.spend_unit, prices),
         num_chars=np.zeros(4),
     )
 
@@ -242,7 +243,7 @@ def single(
         ("nano",),
         np.full(shape, location),
         np.full(shape, log_scale),
-        prices=np.array([[3.0], [5.0]]),
+        tariff=Tariff.of_list_prices(scaler.spend_unit, np.array([[3.0], [5.0]])),
         num_chars=np.array([num_chars]),
     )
 
