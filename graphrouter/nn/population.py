@@ -3,6 +3,10 @@
 A model's level in each task is centre + basis @ factors. The factors of a model have a prior mean
 and variance from a Gaussian process over the cards of the other models, and a model may also be
 much like one of them.
+
+Whatever is decomposed here is decomposed in double precision, in the smaller of tasks and models,
+and is positive definite by its form: a pool of two models over many tasks has a covariance of rank
+two, of which single precision finds no eigenvectors.
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from graphrouter.exceptions import TrainingError
 
 MAX_FACTORS = 8
 CARD_SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
@@ -26,7 +32,10 @@ CARD_TEMPER = 0.3
 themselves than they should."""
 _MAX_CARD = 3.0
 _LEAST_VARIANCE = 0.02
-_LEAST_FACTOR = 1e-4  # of the largest eigenvalue
+_LEAST_FACTOR = 1e-4
+"""Share of the largest eigenvalue below which a direction counts as one in which models do not
+vary. In double precision an eigenvalue is known to 1e-16 of the largest, so what passes is no
+rounding."""
 _JITTER = 1e-9
 
 
@@ -70,25 +79,36 @@ class Population(NamedTuple):
             information: (C, T + 1, M) sum of the Fisher information.
             sloped_step: (C, M) sum of slope x residual.
             sloped: (C, T + 1, M) sum of slope x information.
-            sloped_square: (C, M) sum of slope^2 x information.
+            sloped_square: (C, T + 1, M) sum of slope^2 x information.
         """
+        dtype = step.dtype
+        # Outcomes of many queries add up to information that dwarfs the prior: what rounding takes
+        # away from sums in single precision must not make the matrix indefinite.
+        information, sloped, sloped_square = (
+            sums.double() for sums in (information, sloped, sloped_square)
+        )
+        # By the inequality of Cauchy and Schwarz, which rounded sums need not keep.
+        least = sloped.square() / information.clamp_min(_JITTER)
+        sloped_square = torch.maximum(sloped_square, least).sum(1)
+        basis = self.basis.double()
         gradient = torch.einsum("ctf,ctm->cmf", self.basis, step)
-        matrix = torch.einsum("ctf,ctg,ctm->cmfg", self.basis, self.basis, information)
-        cross = torch.einsum("ctf,ctm->cmf", self.basis, sloped)
-        first = torch.zeros_like(gradient[0, 0])
+        matrix = torch.einsum("ctf,ctg,ctm->cmfg", basis, basis, information)
+        cross = torch.einsum("ctf,ctm->cmf", basis, sloped)
+        first = torch.zeros_like(cross[0, 0])
         first[0] = 1.0
         corner = cross.unsqueeze(-1) * first
         matrix = (
             matrix + corner + corner.mT + sloped_square[..., None, None] * torch.outer(first, first)
         )
-        return Likelihood(gradient + sloped_step.unsqueeze(-1) * first, matrix)
+        return Likelihood(gradient + sloped_step.unsqueeze(-1) * first.to(dtype), matrix)
 
     def newton_step(self, factors: Tensor, likelihood: Likelihood) -> Tensor:
         """How far the posterior mode is from `factors`, to second order: (C, F, M)."""
         pull = (likelihood.gradient - ((factors - self.mean) / self.variance).mT).unsqueeze(-1)
-        total = likelihood.information + torch.diag_embed(1 / self.variance.mT)
-        step: Tensor = torch.linalg.solve(total, pull).squeeze(-1).mT
-        return step
+        total = likelihood.information + torch.diag_embed(1 / self.variance.double().mT)
+        factor = factorise(total, "the Newton step of the models' factors")
+        step: Tensor = torch.cholesky_solve(pull.double(), factor).squeeze(-1).mT
+        return step.to(factors.dtype)
 
 
 class Likelihood(NamedTuple):
@@ -97,7 +117,7 @@ class Likelihood(NamedTuple):
     gradient: Tensor
     """(C, M, F)."""
     information: Tensor
-    """(C, M, F, F)."""
+    """(C, M, F, F) positive semi-definite, in double precision."""
 
 
 class Posterior(NamedTuple):
@@ -177,15 +197,8 @@ def estimate_prior(
     count = weight.sum(1)[:, None, None]
     centre = (level * weight.unsqueeze(1)).sum(2) / (count[:, :, 0] + _JITTER)
     deviation = level - centre.unsqueeze(2)
-    moments = torch.einsum("ctm,csm->cts", deviation * weight.unsqueeze(1), deviation)
-    promised = PSEUDO_MODELS / ability_mass.unsqueeze(2)  # all tasks together
-    counted = (has_outcomes & has_outcomes.mT).to(level.dtype)
-    values, vectors = torch.linalg.eigh(counted * (moments + promised) / (count + PSEUDO_MODELS))
-    size = min(level.shape[1], MAX_FACTORS)
-    values, directions = values.flip(1)[:, :size], vectors.flip(2)[:, :, :size]
-    # Where models do not vary, directions are arbitrary: they must not matter.
-    scale = torch.where(values > _LEAST_FACTOR * values[:, :1], values, 0.0).sqrt()
-    basis = directions * scale.unsqueeze(1)
+    basis, scale = _find_directions(deviation, weight, ability_mass, has_outcomes)
+    basis, scale = basis.to(level.dtype), scale.to(level.dtype)
     scores = torch.einsum("ctf,ctm->cfm", basis, deviation) / scale.square().clamp_min(
         _JITTER
     ).unsqueeze(2)
@@ -193,6 +206,46 @@ def estimate_prior(
     mean, variance = predict_from_others(scores, precision, likeness)
     basis = torch.where(has_outcomes, basis, basis[:, -1:])
     return Population(centre, basis, mean, variance, scores)
+
+
+def _find_directions(
+    deviation: Tensor, weight: Tensor, ability_mass: Tensor, has_outcomes: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Principal components of the levels of a pool, in double precision.
+
+    The basis is (C, T + 1, F), and its columns are as long as `scale` says, (C, F): the largest
+    first, zero for directions in which models do not vary. These are arbitrary, and must not
+    matter.
+
+    The covariance A A' / n and the matrix A' A / n have the same eigenvalues except zeros, and A
+    maps the eigenvectors of the one to those of the other. So the smaller is decomposed: that of
+    the tasks, or that of the models.
+
+    Args:
+        deviation: (C, T + 1, M) of the levels from their mean.
+        weight: (C, M) how well each model is known.
+        ability_mass: (C, 1) prior mass of abilities.
+        has_outcomes: (C, T + 1, 1) whether a task has a row of its own.
+    """
+    deviation, weight, mass = deviation.double(), weight.double(), ability_mass.double()
+    promised = (PSEUDO_MODELS / mass).sqrt().unsqueeze(2)  # all tasks together, a column of A
+    columns = torch.cat(
+        [deviation * weight.sqrt().unsqueeze(1), promised.expand(-1, deviation.shape[1], 1)], dim=2
+    )
+    count = (weight.sum(1) + PSEUDO_MODELS)[:, None, None]
+    columns = columns * has_outcomes / count.sqrt()
+    num_rows, num_columns = columns.shape[1:]
+    size, found = min(num_rows, MAX_FACTORS), min(num_rows, num_columns, MAX_FACTORS)
+    what = "how levels vary together"
+    if num_rows <= num_columns:
+        values, vectors = _decompose(columns @ columns.mT, what)
+    else:
+        values, vectors = _decompose(columns.mT @ columns, what)
+    values, vectors = values.flip(1)[:, :found], vectors.flip(2)[:, :, :found]
+    scale = torch.where(values > _LEAST_FACTOR * values[:, :1], values, 0.0).sqrt().unsqueeze(1)
+    basis = vectors * scale if num_rows <= num_columns else (columns @ vectors) * (scale > 0)
+    missing = (0, size - found)
+    return nn.functional.pad(basis, missing), nn.functional.pad(scale.squeeze(1), missing)
 
 
 def predict_from_others(
@@ -217,15 +270,24 @@ def predict_from_others(
     means, variances, likelihoods = [], [], []
     for share in CARD_SHARES:
         kernel = share * likeness + (1 - share) * own
-        factor = torch.linalg.cholesky(own + root.unsqueeze(-1) * kernel * root.unsqueeze(-2))
-        half = torch.linalg.solve_triangular(factor, root.unsqueeze(-1) * kernel, upper=False)
-        fitted = torch.linalg.solve_triangular(factor, (root * scores).unsqueeze(-1), upper=False)
-        mean = (half.mT @ fitted).squeeze(-1)
-        variance = (kernel.diagonal() - half.square().sum(-2)).clamp_min(_JITTER)
-        # Dividing a normal likelihood out of a normal posterior subtracts precisions.
-        others = (1 / variance - precision).clamp_min(1 / kernel.diagonal())
-        means.append((mean / variance - precision * scores) / others)
-        variances.append(1 / others)
+        # Its eigenvalues are 1 and more: no precision is too large, and none too small.
+        factor = factorise(
+            own + root.unsqueeze(-1) * kernel * root.unsqueeze(-2), "what cards say of the models"
+        )
+        inverse = torch.linalg.solve_triangular(factor, own, upper=False)
+        half = inverse @ (root.unsqueeze(-1) * kernel)
+        fitted = inverse @ (root * scores).unsqueeze(-1)
+        mean, variance = _leave_out(
+            scores,
+            precision,
+            # Of the posterior: from the prior down, and from the model's own noise up.
+            (half.mT @ fitted).squeeze(-1),
+            kernel.diagonal() - half.square().sum(-2),
+            pull=(inverse.mT @ fitted).squeeze(-1),
+            left=inverse.square().sum(-2),
+        )
+        means.append(mean)
+        variances.append(torch.minimum(variance, kernel.diagonal()))
         likelihoods.append(
             -0.5 * fitted.square().sum((-2, -1)) - factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         )
@@ -234,6 +296,38 @@ def predict_from_others(
     average = (belief * torch.stack(means)).sum(0)
     spread = (belief * (torch.stack(variances) + (torch.stack(means) - average).square())).sum(0)
     return average.to(dtype), spread.clamp_min(_LEAST_VARIANCE).to(dtype)
+
+
+def _leave_out(
+    scores: Tensor,
+    precision: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    *,
+    pull: Tensor,
+    left: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Mean and variance that the posterior of each score has without the score itself.
+
+    Precisions could be subtracted; but of a model that is known well the rest is lost in rounding.
+    So where its own score says more than half, the form of Rasmussen and Williams (2006, equation
+    5.12) is used, which divides by the precision, and elsewhere the one that does not. All arguments
+    are (C, F, M).
+
+    Args:
+        scores: Of the models.
+        precision: Of each score, >= 0.
+        mean: Of the posterior.
+        variance: Of the posterior.
+        pull: B^-1 R scores, where R is the root of the precision and B = 1 + R kernel R.
+        left: Diagonal of B^-1: the share of the posterior that is not the model's own score.
+    """
+    root, own = precision.sqrt().clamp_min(_JITTER), precision.clamp_min(_JITTER)
+    known_well = left < 0.5
+    without = torch.where(
+        known_well, scores - pull / (root * left), (mean - (1 - left) * scores) / left
+    )
+    return without, torch.where(known_well, (1 - left) / own, variance) / left
 
 
 def update_factors(
@@ -250,14 +344,14 @@ def update_factors(
         likelihood: There.
         weight: (C, M) how well each model is known, in [0, 1].
     """
-    here, by_card = factors.mT, prior.mean.mT  # (C, M, F)
-    precision = 1 / prior.variance.mT
-    card = _expand(likelihood, torch.diag_embed(precision), (by_card - here).unsqueeze(2))
-    centres = (1 - RESEMBLANCE_VARIANCE) ** 0.5 * prior.scores.mT
-    alike = torch.eye(here.shape[2], dtype=here.dtype, device=here.device) / RESEMBLANCE_VARIANCE
+    dtype = factors.dtype
+    here, by_card = factors.double().mT, prior.mean.double().mT  # (C, M, F)
+    precision, weight = 1 / prior.variance.double().mT, weight.double()
+    card = _expand(likelihood, precision, (by_card - here).unsqueeze(2))
+    centres = (1 - RESEMBLANCE_VARIANCE) ** 0.5 * prior.scores.double().mT
     models = _expand(
         likelihood,
-        alike.expand_as(likelihood.information),
+        torch.full_like(precision, 1 / RESEMBLANCE_VARIANCE),
         centres.unsqueeze(1) - here.unsqueeze(2),
     )
     from_card = (
@@ -277,7 +371,7 @@ def update_factors(
     in_card = belief[:, :, :1].unsqueeze(-1)
     covariance = in_card * card.covariance + (1 - in_card) * models.covariance
     covariance = covariance + torch.einsum("cmn,cmnf,cmng->cmfg", belief, off, off)
-    return Posterior((here + mean).mT, covariance)
+    return Posterior((here + mean).mT.to(dtype), covariance.to(dtype))
 
 
 class _Components(NamedTuple):
@@ -292,13 +386,52 @@ class _Components(NamedTuple):
 
 
 def _expand(likelihood: Likelihood, precision: Tensor, distance: Tensor) -> _Components:
-    """Components of prior precision (C, M, F, F) whose means are at `distance` (C, M, N, F)."""
-    total = likelihood.information + precision
-    covariance = torch.linalg.inv(total)
-    pull = distance @ precision
-    push = likelihood.gradient.unsqueeze(2) + pull
+    """Components of prior precisions (C, M, F) whose means are at `distance` (C, M, N, F)."""
+    total = likelihood.information + torch.diag_embed(precision)
+    factor = factorise(total, "the posterior of the models' factors")
+    covariance = torch.cholesky_inverse(factor)
+    pull = distance * precision.unsqueeze(2)
+    push = likelihood.gradient.double().unsqueeze(2) + pull
     move = push @ covariance
-    scale = 0.5 * (torch.logdet(precision) - torch.logdet(total)).unsqueeze(-1)
+    # Half the logarithms of the determinants of prior and posterior precision.
+    scale = 0.5 * precision.log().sum(-1) - factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     return _Components(
-        scale + 0.5 * (push * move).sum(-1) - 0.5 * (pull * distance).sum(-1), move, covariance
+        scale.unsqueeze(-1) + 0.5 * (push * move).sum(-1) - 0.5 * (pull * distance).sum(-1),
+        move,
+        covariance,
+    )
+
+
+def factorise(matrix: Tensor, what: str) -> Tensor:
+    """Lower Cholesky factors of positive definite matrices (..., n, n).
+
+    Args:
+        matrix: In double precision.
+        what: The part of the network that asks, for the message.
+
+    Raises:
+        TrainingError: A matrix is not positive definite, or holds numbers that are not finite.
+    """
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if failed.any():
+        raise _explain_failure(matrix, what)
+    return factor
+
+
+def _decompose(matrix: Tensor, what: str) -> tuple[Tensor, Tensor]:
+    """Eigenvalues (..., n), ascending, and eigenvectors (..., n, n); as `factorise`."""
+    try:
+        values, vectors = torch.linalg.eigh(matrix)
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise _explain_failure(matrix, what) from error
+    return values, vectors
+
+
+def _explain_failure(matrix: Tensor, what: str) -> TrainingError:
+    """Which part failed, on what: a message of its own for numbers that are not finite."""
+    shape, off = " x ".join(map(str, matrix.shape)), int((~matrix.isfinite()).sum())
+    held = f"{off} of its numbers are not finite" if off else "all of its numbers are finite"
+    return TrainingError(
+        f"The network cannot compute {what}: a matrix of {shape} (channels first) has no "
+        f"decomposition, {held}."
     )

@@ -298,7 +298,7 @@ class RaschBase(nn.Module):
                 outcomes.sum_by_cell(curvature),
                 outcomes.sum_by_cell(residual * slope).sum(1),
                 outcomes.sum_by_cell(curvature * slope),
-                outcomes.sum_by_cell(curvature * slope.square()).sum(1),
+                outcomes.sum_by_cell(curvature * slope.square()),
             )
 
         for _ in range(self.num_rounds):

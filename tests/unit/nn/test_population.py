@@ -341,7 +341,7 @@ class TestLikelihood:
             blank + 1,
             blank,
         )
-        received = prior.likelihood(sums[0], sums[1], sums[2].sum(1), sums[3], sums[4].sum(1))
+        received = prior.likelihood(sums[0], sums[1], sums[2].sum(1), sums[3], sums[4])
         assert received.gradient[0].numpy() == pytest.approx(gradient, abs=1e-12)
         assert received.information[0].numpy() == pytest.approx(information, abs=1e-12)
 
