@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from graphrouter.exceptions import TrainingError
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 
 
@@ -143,6 +144,42 @@ def scale_to_unit_variance(text: Tensor) -> Tensor:
 def normalise(vectors: Tensor) -> Tensor:
     """Rows of length 1: same shape."""
     return F.normalize(vectors, dim=-1, eps=1e-6)
+
+
+def factorise(matrix: Tensor, what: str) -> Tensor:
+    """Lower Cholesky factors of positive definite matrices (..., n, n).
+
+    Args:
+        matrix: In double precision.
+        what: The part of the network that asks, for the message.
+
+    Raises:
+        TrainingError: A matrix is not positive definite, or holds numbers that are not finite.
+    """
+    factor: Tensor
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if failed.any():
+        raise _explain_failure(matrix, what)
+    return factor
+
+
+def decompose(matrix: Tensor, what: str) -> tuple[Tensor, Tensor]:
+    """Eigenvalues (..., n), ascending, and eigenvectors (..., n, n); as `factorise`."""
+    try:
+        values, vectors = torch.linalg.eigh(matrix)
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise _explain_failure(matrix, what) from error
+    return values, vectors
+
+
+def _explain_failure(matrix: Tensor, what: str) -> TrainingError:
+    """Which part failed, on what: a message of its own for numbers that are not finite."""
+    shape, off = " x ".join(map(str, matrix.shape)), int((~matrix.isfinite()).sum())
+    held = f"{off} of its numbers are not finite" if off else "all of its numbers are finite"
+    return TrainingError(
+        f"The network cannot compute {what}: a matrix of {shape} (channels first) has no "
+        f"decomposition, {held}."
+    )
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from graphrouter.exceptions import TrainingError
+from graphrouter.nn.layers import decompose, factorise
 
 MAX_FACTORS = 8
 CARD_SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
@@ -236,14 +236,12 @@ def _find_directions(
     columns = columns * has_outcomes / count.sqrt()
     num_rows, num_columns = columns.shape[1:]
     size, found = min(num_rows, MAX_FACTORS), min(num_rows, num_columns, MAX_FACTORS)
-    what = "how levels vary together"
-    if num_rows <= num_columns:
-        values, vectors = _decompose(columns @ columns.mT, what)
-    else:
-        values, vectors = _decompose(columns.mT @ columns, what)
+    few_tasks = num_rows <= num_columns
+    smaller = columns @ columns.mT if few_tasks else columns.mT @ columns
+    values, vectors = decompose(smaller, "how levels vary together")
     values, vectors = values.flip(1)[:, :found], vectors.flip(2)[:, :, :found]
     scale = torch.where(values > _LEAST_FACTOR * values[:, :1], values, 0.0).sqrt().unsqueeze(1)
-    basis = vectors * scale if num_rows <= num_columns else (columns @ vectors) * (scale > 0)
+    basis = vectors * scale if few_tasks else (columns @ vectors) * (scale > 0)
     missing = (0, size - found)
     return nn.functional.pad(basis, missing), nn.functional.pad(scale.squeeze(1), missing)
 
@@ -311,8 +309,8 @@ def _leave_out(
 
     Precisions could be subtracted; but of a model that is known well the rest is lost in rounding.
     So where its own score says more than half, the form of Rasmussen and Williams (2006, equation
-    5.12) is used, which divides by the precision, and elsewhere the one that does not. All arguments
-    are (C, F, M).
+    5.12) is used, which divides by the precision, and elsewhere the one that does not. All
+    arguments are (C, F, M).
 
     Args:
         scores: Of the models.
@@ -399,39 +397,4 @@ def _expand(likelihood: Likelihood, precision: Tensor, distance: Tensor) -> _Com
         scale.unsqueeze(-1) + 0.5 * (push * move).sum(-1) - 0.5 * (pull * distance).sum(-1),
         move,
         covariance,
-    )
-
-
-def factorise(matrix: Tensor, what: str) -> Tensor:
-    """Lower Cholesky factors of positive definite matrices (..., n, n).
-
-    Args:
-        matrix: In double precision.
-        what: The part of the network that asks, for the message.
-
-    Raises:
-        TrainingError: A matrix is not positive definite, or holds numbers that are not finite.
-    """
-    factor, failed = torch.linalg.cholesky_ex(matrix)
-    if failed.any():
-        raise _explain_failure(matrix, what)
-    return factor
-
-
-def _decompose(matrix: Tensor, what: str) -> tuple[Tensor, Tensor]:
-    """Eigenvalues (..., n), ascending, and eigenvectors (..., n, n); as `factorise`."""
-    try:
-        values, vectors = torch.linalg.eigh(matrix)
-    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-        raise _explain_failure(matrix, what) from error
-    return values, vectors
-
-
-def _explain_failure(matrix: Tensor, what: str) -> TrainingError:
-    """Which part failed, on what: a message of its own for numbers that are not finite."""
-    shape, off = " x ".join(map(str, matrix.shape)), int((~matrix.isfinite()).sum())
-    held = f"{off} of its numbers are not finite" if off else "all of its numbers are finite"
-    return TrainingError(
-        f"The network cannot compute {what}: a matrix of {shape} (channels first) has no "
-        f"decomposition, {held}."
     )
