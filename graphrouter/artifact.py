@@ -29,6 +29,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from graphrouter.exceptions import ArtifactError
+from graphrouter.files import to_path
 from graphrouter.upward_imports import REGISTRY_SCHEMES, load_part
 
 __all__ = [
@@ -102,7 +103,7 @@ def artifact_folder(place: str | Path) -> Iterator[Path]:
         MissingExtraError: It lies in MLflow, which is not installed.
     """
     if not is_registry_uri(place):
-        yield Path(place)
+        yield to_path(place, "an artifact", ArtifactError)
         return
     with load_part("mlflow_store").fetch_router(str(place)) as folder:
         yield folder

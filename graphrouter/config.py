@@ -5,23 +5,19 @@ Unknown keys are refused with the nearest valid name; a field's description is i
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import (
-    BaseModel,
     Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
-from graphrouter.documented_model import DocumentedModel, first_problem
+from graphrouter.documented_model import DocumentedModel, list_fields, suggest_field
 from graphrouter.exceptions import ConfigError
+from graphrouter.files import to_path
 
 __all__ = [
     "EncoderConfig",
@@ -37,17 +33,6 @@ __all__ = [
 
 class Settings(DocumentedModel):
     """A group of settings."""
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
-        # pydantic would read `true` as the number 1
-        if (
-            isinstance(value, bool)
-            and cls.model_fields[str(info.field_name)].annotation is not bool
-        ):
-            raise ValueError("expected a number, a word or null, neither true nor false")
-        return value
 
 
 class EncoderConfig(Settings):
@@ -223,16 +208,6 @@ class TrainConfig(Settings):
     training: TrainingConfig = Field(default_factory=TrainingConfig, description="Training.")
 
 
-def list_keys(config: type[BaseModel] = TrainConfig, prefix: str = "") -> Iterator[str]:
-    """Dotted names of all settings below `config`, in order."""
-    for name, field in config.model_fields.items():
-        annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield from list_keys(annotation, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
-
-
 def parse_config(values: dict[str, Any], *, source: str = "configuration") -> TrainConfig:
     """The settings in a nested mapping, defaults filled in.
 
@@ -240,18 +215,7 @@ def parse_config(values: dict[str, Any], *, source: str = "configuration") -> Tr
         ConfigError: An unknown key (the message names the nearest valid one) or a value out of
             range.
     """
-    try:
-        return TrainConfig.model_validate(values)
-    except ValidationError as error:
-        problem = first_problem(error)
-        if problem.is_unknown:
-            raise ConfigError(
-                f"{source}: unknown setting {problem.key!r}. {_suggest(problem.key)}"
-            ) from None
-        raise ConfigError(
-            f"{source}: {problem.key or 'settings'} = {problem.received!r} is not accepted: "
-            f"{problem.message}."
-        ) from None
+    return TrainConfig.parse(values, source=source)
 
 
 def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -> TrainConfig:
@@ -265,7 +229,11 @@ def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -
         ConfigError: The file is missing or no YAML mapping, or a setting is not accepted.
     """
     values: Any = (
-        {} if path is None else read_yaml(Path(path), missing=f"No configuration file at {path}.")
+        {}
+        if path is None
+        else read_yaml(
+            to_path(path, "settings", ConfigError), missing=f"No configuration file at {path}."
+        )
     )
     source = "--set" if path is None else str(path)
     if not isinstance(values, dict):
@@ -323,8 +291,8 @@ def _parse_value(override: str, text: str) -> Any:
 
 
 def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
-    if key not in set(list_keys()):
-        raise ConfigError(f"--set: unknown setting {key!r}. {_suggest(key)}")
+    if key not in set(list_fields(TrainConfig)):
+        raise ConfigError(f"--set: unknown setting {key!r}. {suggest_field(key, TrainConfig)}")
     *groups, name = key.split(".")
     for group in groups:
         nested = values.setdefault(group, {})
@@ -334,21 +302,3 @@ def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
             )
         values = nested
     values[name] = value
-
-
-def _suggest(key: str) -> str:
-    """What to write in place of an unknown key."""
-    names = list(list_keys())
-    group, _, last = key.rpartition(".")
-    groups = list(dict.fromkeys(name.partition(".")[0] for name in names if "." in name))
-    if key in groups:
-        return f"It is a group: {', '.join(name for name in names if name.startswith(f'{key}.'))}."
-    by_last = {name.rpartition(".")[2]: name for name in reversed(names)}
-    if last in by_last:  # the right name in the wrong group, or with no group
-        return f"Did you mean {by_last[last]!r}?"
-    close = difflib.get_close_matches(key, groups, n=1, cutoff=0.75) if not group else []
-    close = close or difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-    close = close or [
-        by_last[name] for name in difflib.get_close_matches(last, list(by_last), n=1, cutoff=0.5)
-    ]
-    return f"Did you mean {close[0]!r}?" if close else f"Valid settings: {', '.join(names)}."

@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import difflib
+import reprlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+
+from graphrouter.exceptions import ConfigError, GraphRouterError
+
+if TYPE_CHECKING:  # pydantic has no public name for it
+    from pydantic._internal._model_construction import ModelMetaclass as _ModelMetaclass
+else:
+    _ModelMetaclass = type(BaseModel)
 
 
-class DocumentedModel(BaseModel):
-    """A frozen set of named values that refuses unknown names; its help describes every field."""
+class _RefusingClass(_ModelMetaclass):
+    """Turns what pydantic refuses of a call into the class's own error.
+
+    In the call and not in `__init__`: pydantic calls an `__init__` of one's own for nested values
+    too, and their error would lose where it stands.
+    """
+
+    def __call__(cls: type[DocumentedModel], *args: object, **values: Any) -> Any:  # type: ignore[misc]  # noqa: N805
+        if args:
+            raise cls.refusal(
+                f"{cls.__name__} received {_shorten(args[0])} without a name; expected values by "
+                f"name, such as {cls.__name__}({next(iter(list_fields(cls)))}=...)."
+            )
+        try:
+            return super().__call__(**values)  # type: ignore[misc]
+        except ValidationError as error:
+            raise cls.refusal(explain_refusal(error, cls, source=cls.__name__)) from None
+
+
+class DocumentedModel(BaseModel, metaclass=_RefusingClass):
+    """A frozen set of named values that refuses unknown names; its help describes every field.
+
+    Built by a call or by `parse`, it raises `refusal` with one line; pydantic's own methods, such
+    as `model_validate`, raise pydantic's `ValidationError`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    refusal: ClassVar[type[GraphRouterError]] = ConfigError
+    """The error of what is not accepted."""
+    noun: ClassVar[str] = "setting"
+    """What a field is called in messages."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -31,6 +69,54 @@ class DocumentedModel(BaseModel):
                 ]
             )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        # pydantic would read `true` as the number 1
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and bool not in (annotation, *get_args(annotation)):
+            raise ValueError("expected a number, a word or null, neither true nor false")
+        return value
+
+    @classmethod
+    def parse(cls, values: Any, *, source: str) -> Self:
+        """The values of a mapping, checked.
+
+        Args:
+            values: By the names of the fields.
+            source: Where they come from, for messages.
+
+        Raises:
+            GraphRouterError: `refusal` of the class: `values` is no mapping, a name is unknown or
+                missing, or a value is not accepted.
+        """
+        if not isinstance(values, Mapping):
+            raise cls.refusal(
+                f"{source}: received {_shorten(values)}; expected a mapping of {cls.noun}s."
+            )
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise cls.refusal(explain_refusal(error, cls, source=source)) from None
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields changed; unlike pydantic's, it checks what is changed.
+
+        Raises:
+            GraphRouterError: `refusal` of the class: a name is unknown, or a value is not accepted.
+        """
+        if update is None:
+            return super().model_copy(deep=deep)
+        names = {name: field.alias or name for name, field in type(self).model_fields.items()}
+        given = {name: getattr(self, name) for name in self.model_fields_set} | dict(update)
+        return type(self)(**{names.get(name, name): value for name, value in given.items()})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise self.refusal(
+            f"{type(self).__name__}.{name} cannot be changed: the value is frozen. Make another "
+            f"with model_copy(update={{{name!r}: ...}})."
+        )
+
 
 class Problem(NamedTuple):
     """The first thing that a settings class refused."""
@@ -41,6 +127,8 @@ class Problem(NamedTuple):
     message: str
     is_unknown: bool
     """Whether there is no such setting."""
+    is_missing: bool
+    """Whether a setting without a default was not given."""
 
 
 def first_problem(error: ValidationError) -> Problem:
@@ -52,4 +140,55 @@ def first_problem(error: ValidationError) -> Problem:
         first["input"],
         first["msg"].removeprefix("Value error, "),
         first["type"] == "extra_forbidden",
+        first["type"] == "missing",
     )
+
+
+def explain_refusal(error: ValidationError, kind: type[DocumentedModel], *, source: str) -> str:
+    """The first thing that was refused, in one line, with the nearest name for an unknown one."""
+    problem = first_problem(error)
+    if problem.is_unknown:
+        return f"{source}: unknown {kind.noun} {problem.key!r}. {suggest_field(problem.key, kind)}"
+    if problem.is_missing:
+        return f"{source}: the {kind.noun} {problem.key!r} is missing; it has no default."
+    if not problem.key:
+        return f"{source}: {problem.message}."
+    return (
+        f"{source}: {problem.key} = {_shorten(problem.received)} is not accepted: "
+        f"{problem.message}."
+    )
+
+
+def list_fields(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Dotted names of all fields of a class and of the groups in it, in order."""
+    for name, field in kind.model_fields.items():
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, BaseModel):
+            yield from list_fields(group, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{field.alias or name}"
+
+
+def suggest_field(key: str, kind: type[DocumentedModel]) -> str:
+    """What to write in place of an unknown name, a sentence."""
+    names = list(list_fields(kind))
+    group, _, last = key.rpartition(".")
+    groups = list(dict.fromkeys(name.partition(".")[0] for name in names if "." in name))
+    if key in groups:
+        return f"It is a group: {', '.join(name for name in names if name.startswith(f'{key}.'))}."
+    by_last = {name.rpartition(".")[2]: name for name in reversed(names)}
+    if last in by_last:  # the right name in the wrong group, or with no group
+        return f"Did you mean {by_last[last]!r}?"
+    close = difflib.get_close_matches(key, groups, n=1, cutoff=0.75) if not group else []
+    close = close or difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    close = close or [
+        by_last[name] for name in difflib.get_close_matches(last, list(by_last), n=1, cutoff=0.5)
+    ]
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"{kind.noun.capitalize()}s: {', '.join(names)}."
+
+
+def _shorten(value: object) -> str:
+    """The value as Python writes it, cut in the middle where it is long."""
+    return reprlib.repr(value)

@@ -33,8 +33,8 @@ __all__ = [
 class GraphRouterError(Exception):
     """Root of all errors that graphrouter raises on purpose: catch this one to catch them all.
 
-    The settings classes (`Policy`, `ModelCard`, `TrainConfig`), when built directly, raise
-    pydantic's `ValidationError` instead; `load_config` turns that into a `ConfigError`.
+    Pydantic's own methods of the settings classes (`Policy.model_validate` and its kin) raise
+    pydantic's `ValidationError` instead; a call such as `Policy(cost_weight=2)` does not.
 
     Example:
         >>> from graphrouter import load_config

@@ -10,6 +10,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from graphrouter.exceptions import GraphRouterError
+
+
+def to_path(value: str | Path, what: str, error: type[GraphRouterError]) -> Path:
+    """The path that a caller named.
+
+    Args:
+        value: What was received in the place of a path.
+        what: What lies there, for the message, such as "an artifact".
+        error: What to raise.
+
+    Raises:
+        GraphRouterError: `error`: it is no path.
+    """
+    if not isinstance(value, str | Path) or "\0" in str(value):
+        raise error(f"{value!r} stands for the path of {what}; expected a text or a pathlib.Path.")
+    return Path(value)
+
 
 def replace_file(file: Path, write: Callable[[Path], None]) -> None:
     """Let `write` write `file`, whole or not at all.

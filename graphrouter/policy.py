@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from graphrouter.documented_model import DocumentedModel, first_problem
+from graphrouter.documented_model import DocumentedModel
 from graphrouter.exceptions import PolicyError
 from graphrouter.types import FloatArray
 
@@ -106,6 +106,7 @@ class Policy(DocumentedModel):
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
+    refusal = PolicyError
 
     effect_weight: float = Field(
         0.5,
@@ -225,7 +226,7 @@ class Policy(DocumentedModel):
     @classmethod
     def preset(cls, name: PresetName) -> Policy:
         """One of the three presets of the GraphRouter paper."""
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise PolicyError(f"Unknown preset {name!r}. Presets: {', '.join(PRESETS)}.")
         effect, cost = PRESETS[name]
         return cls(effect_weight=effect, cost_weight=cost)
@@ -339,6 +340,10 @@ def parse_policy(values: Mapping[str, Any], kind: type[Policy] = Policy) -> Poli
     Raises:
         PolicyError: An unknown setting, one that is not accepted, or a preset beside a weight.
     """
+    if not isinstance(values, Mapping):
+        raise PolicyError(
+            f"A policy was to be made of a {type(values).__name__}; expected a mapping of settings."
+        )
     given = {name: value for name, value in values.items() if not _is_absent(value)}
     preset = given.pop(PRESET, None)
     if preset is not None:
@@ -349,16 +354,7 @@ def parse_policy(values: Mapping[str, Any], kind: type[Policy] = Policy) -> Poli
                 f"The preset {preset!r} and {weights[0]} both set the weights; give one of them."
             )
         given |= {"effect_weight": chosen.effect_weight, "cost_weight": chosen.cost_weight}
-    try:
-        return kind.model_validate(given)
-    except ValidationError as error:
-        problem = first_problem(error)
-        if problem.is_unknown:
-            raise PolicyError(
-                f"Unknown policy setting {problem.key!r}. Settings: {', '.join(kind.model_fields)}."
-            ) from None
-        where = f"{problem.key} = {problem.received!r}: " if problem.key else ""
-        raise PolicyError(f"Policy: {where}{problem.message}.") from None
+    return kind.parse(given, source=kind.__name__)
 
 
 def _is_absent(value: Any) -> bool:

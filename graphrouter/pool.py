@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from graphrouter.documented_model import DocumentedModel, first_problem
+from graphrouter.documented_model import DocumentedModel
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.types import FloatArray
 
@@ -29,6 +29,9 @@ class ModelCard(DocumentedModel):
         >>> ModelCard(model="nano", description="Small fast model.", **prices).has_price
         True
     """
+
+    refusal = DataError
+    noun = "field"
 
     model: str = Field(min_length=1, description="Unique name of the model in the pool.")
     description: str | None = Field(
@@ -118,6 +121,11 @@ class ModelPool:
         Raises:
             UnknownModelError: The pool has no such model.
         """
+        if not isinstance(model, str):
+            raise UnknownModelError(
+                f"A {type(model).__name__} stands for a model; expected its name. The pool has: "
+                f"{', '.join(self.names)}."
+            )
         if model not in self.index:
             raise UnknownModelError(
                 f"Unknown model {model!r}. The pool has: {', '.join(self.names)}."
@@ -140,18 +148,4 @@ def parse_card(values: dict[str, Any], *, source: str = "card") -> ModelCard:
     Raises:
         DataError: A field is unknown, missing or not accepted.
     """
-    try:
-        return ModelCard.model_validate(values)
-    except ValidationError as error:
-        problem = first_problem(error)
-        if problem.is_unknown:
-            known = ", ".join(field.alias or name for name, field in ModelCard.model_fields.items())
-            raise DataError(f"{source}: unknown field {problem.key!r}. Fields: {known}.") from None
-        if problem.key not in values:
-            raise DataError(
-                f"{source}: the field {problem.key!r} is missing; expected at least a name of the "
-                "model."
-            ) from None
-        raise DataError(
-            f"{source}: {problem.key} = {problem.received!r} is not accepted: {problem.message}."
-        ) from None
+    return ModelCard.parse(values, source=source)

@@ -55,6 +55,27 @@ class Queries:
     tasks: tuple[str | None, ...]
     """Task of each query, None where unknown."""
 
+    def __post_init__(self) -> None:
+        for name in ("prompts", "tasks"):
+            if not isinstance(getattr(self, name), tuple):
+                raise DataError(
+                    f"Queries.{name} is a {type(getattr(self, name)).__name__}; expected a tuple. "
+                    "Queries.of makes one of any sequence."
+                )
+        for name, values in (("prompts", self.prompts), ("tasks", self.tasks)):
+            may_be_none = name == "tasks"
+            for i, value in enumerate(values):
+                if not isinstance(value, str) and not (may_be_none and value is None):
+                    raise DataError(
+                        f"{name}[{i}] is a {type(value).__name__}; expected a string"
+                        f"{', None where unknown' if may_be_none else ''}."
+                    )
+        if len(self.tasks) != len(self.prompts):
+            raise DataError(
+                f"tasks has {len(self.tasks)} entries for {len(self.prompts)} prompts; expected "
+                "one a prompt, None where unknown."
+            )
+
     @classmethod
     def of(
         cls, queries: Queries | Sequence[str], tasks: Sequence[str | None] | None = None
@@ -91,17 +112,12 @@ class Queries:
                 "which reads its columns prompt and task."
             )
         prompts = tuple(queries)
-        wrong = next((i for i, prompt in enumerate(prompts) if not isinstance(prompt, str)), None)
-        if wrong is not None:
-            raise DataError(
-                f"prompts[{wrong}] is a {type(prompts[wrong]).__name__}; expected a string."
-            )
         if tasks is None:
             return cls(prompts, (None,) * len(prompts))
-        if isinstance(tasks, str) or len(tasks) != len(prompts):
+        if isinstance(tasks, str) or not isinstance(tasks, Iterable):
             raise DataError(
-                f"tasks has {len(tasks)} entries for {len(prompts)} prompts; expected one a "
-                "prompt, None where unknown."
+                f"tasks is a {type(tasks).__name__}; expected a sequence with one task a prompt, "
+                "None where unknown."
             )
         return cls(prompts, tuple(tasks))
 

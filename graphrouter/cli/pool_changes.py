@@ -11,7 +11,7 @@ from graphrouter.cli import options
 from graphrouter.cli.inputs import read_card, read_outcomes
 from graphrouter.cli.progress import show_working
 from graphrouter.cli.render import say_line
-from graphrouter.cli.routers import load_graph_router, save_router, warn_of_unknown_tasks
+from graphrouter.cli.routers import load_graph_router, save_router
 from graphrouter.exceptions import DataError
 
 if TYPE_CHECKING:
@@ -98,10 +98,6 @@ def add(
         notes += [note] if note else []
     graded = None if outcomes is None else _name_model(wanted.model, read_outcomes(outcomes))
     router = load_graph_router(artifact)
-    if graded is not None and "task" in graded.columns:
-        warn_of_unknown_tasks(
-            router, [task for task in graded["task"] if isinstance(task, str) and task.strip()]
-        )
     with show_working("Placing the model"):
         if wanted.model not in router.pool.index:
             changed = router.add_model(wanted, outcomes=graded)

@@ -13,7 +13,7 @@ from graphrouter.cli.inputs import QueryList, read_queries
 from graphrouter.cli.outputs import TABLES, check_target
 from graphrouter.cli.progress import track
 from graphrouter.cli.render import say_line
-from graphrouter.cli.routers import load_any_router, warn_of_unknown_tasks
+from graphrouter.cli.routers import load_any_router
 from graphrouter.exceptions import DataError
 from graphrouter.files import replace_file
 
@@ -61,7 +61,6 @@ def predict(
 
     wanted = read_queries(queries)
     router = load_any_router(artifact)
-    warn_of_unknown_tasks(router, wanted.queries.tasks)
     table = predict_table(router, wanted)
     replace_file(out, partial(write_table, table))
     say_line(

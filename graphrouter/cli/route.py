@@ -11,7 +11,7 @@ from graphrouter.cli import options
 from graphrouter.cli.console import print_json
 from graphrouter.cli.policy_options import add_policy_options
 from graphrouter.cli.render import show_decision
-from graphrouter.cli.routers import load_any_router, resolve_policy, warn_of_unknown_tasks
+from graphrouter.cli.routers import load_any_router, resolve_policy
 from graphrouter.policy import Policy
 
 
@@ -42,7 +42,6 @@ def route(
     text = sys.stdin.read() if prompt == "-" else prompt
 
     router = load_any_router(artifact)
-    warn_of_unknown_tasks(router, [task])
     chosen = resolve_policy(policy, router)
     decision = router.route(text, task=task, policy=chosen)
     if as_json:

@@ -1,10 +1,8 @@
-"""Routers as commands take them: loaded, warned of what they do not know, saved."""
+"""Routers as commands take them: loaded, and saved."""
 
 from __future__ import annotations
 
-import difflib
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,23 +50,6 @@ def save_router(router: GraphRouter, out: Path, what: str) -> None:
     router.save(out)
     say(f"{what}.")
     say_line(f"Artifact    {out}")
-
-
-def warn_of_unknown_tasks(router: Router, tasks: Sequence[str | None]) -> None:
-    """Warn once of each task that the router has never seen, and name the nearest it knows."""
-    known = router.known_tasks
-    if known is None:
-        return
-    for task in dict.fromkeys(task for task in tasks if task is not None and task not in known):
-        near = difflib.get_close_matches(task, known, n=1)
-        hint = (
-            f"Did you mean {near[0]!r}?"
-            if near
-            else f"Known tasks: {', '.join(known[:8])}{', ...' if known[8:] else '.'}"
-        )
-        _logger.warning(
-            "The router has never seen the task %r, which counts as unknown. %s", task, hint
-        )
 
 
 def resolve_policy(policy: Policy, router: Router) -> Policy:

@@ -8,6 +8,7 @@ from graphrouter.data.columns import OPTIONAL_TABLES, REQUIRED, TABLES, TableNam
 from graphrouter.data.schema import RoutingDataset, build_dataset
 from graphrouter.data.table_files import FORMATS, read_table
 from graphrouter.exceptions import DataError
+from graphrouter.files import to_path
 from graphrouter.upward_imports import load_part
 
 SIMULATED = "simulated"
@@ -37,7 +38,7 @@ def load_dataset(source: str | Path) -> RoutingDataset:
     if source == SIMULATED:
         simulated: RoutingDataset = load_part("simulate").simulate().data
         return simulated
-    folder = Path(source)
+    folder = to_path(source, "a dataset", DataError)
     if not folder.is_dir():
         what = f"{folder} is a file" if folder.exists() else f"There is no folder {folder}"
         raise DataError(

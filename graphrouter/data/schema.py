@@ -16,6 +16,7 @@ from graphrouter.data.columns import KEYS, OUTCOME_NUMBERS, TABLES, TableName, l
 from graphrouter.data.table_files import TableFormat, write_tables
 from graphrouter.data.validation import normalise_frames, pair_positions
 from graphrouter.exceptions import DataError
+from graphrouter.files import to_path
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import FloatArray, IntArray
 
@@ -178,7 +179,11 @@ class RoutingDataset:
             DataError: The folder holds one of the tables in another format, or the format is
                 unknown.
         """
-        write_tables({table: getattr(self, table) for table in TABLES}, Path(folder), format=format)
+        write_tables(
+            {table: getattr(self, table) for table in TABLES},
+            to_path(folder, "a dataset", DataError),
+            format=format,
+        )
 
     def _query_positions(self, query_ids: Sequence[str]) -> IntArray:
         known = pd.Index(self.queries["query_id"])

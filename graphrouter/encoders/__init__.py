@@ -20,6 +20,7 @@ from graphrouter.encoders.text_encoder import (
     check_is_encoder,
     clip_text,
     describe_encoder,
+    encode_texts,
 )
 from graphrouter.exceptions import ConfigError, EncoderError
 
@@ -33,6 +34,7 @@ __all__ = [
     "check_is_encoder",
     "clip_text",
     "create_encoder",
+    "encode_texts",
     "restore_encoder",
 ]
 

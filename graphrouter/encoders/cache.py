@@ -20,6 +20,7 @@ from graphrouter.encoders.text_encoder import (
     Embeddings,
     TextEncoder,
     clip_texts,
+    encode_texts,
     iterate_batches,
 )
 from graphrouter.exceptions import EncoderError
@@ -88,7 +89,9 @@ class CachedEncoder:
         for part in iterate_batches(len(missing), _TEXTS_A_COMMIT, progress=progress):
             batch = missing[part]
             fresh = dict(
-                zip(batch, self._encoder.encode([text_of[key] for key in batch]), strict=True)
+                zip(
+                    batch, encode_texts(self._encoder, [text_of[key] for key in batch]), strict=True
+                )
             )
             self._write(fresh)  # by parts: an interrupted run keeps what it has paid for
             known.update(fresh)

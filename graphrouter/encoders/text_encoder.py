@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrouter.config import EncoderConfig
-from graphrouter.exceptions import ConfigError, DataError, EncoderError
+from graphrouter.exceptions import ConfigError, DataError, EncoderError, GraphRouterError
 
 Embeddings = NDArray[np.float32]
 
@@ -78,6 +78,42 @@ def check_is_encoder(encoder: object) -> None:
             f"The text encoder is a {type(encoder).__name__} without {', '.join(missing)}; "
             f"expected an object with {', '.join(promised)} (see graphrouter.encoders.TextEncoder)."
         )
+
+
+def encode_texts(
+    encoder: TextEncoder, texts: Sequence[str], *, progress: bool = False
+) -> Embeddings:
+    """What the encoder makes of the texts, held to the contract of `TextEncoder.encode`.
+
+    Raises:
+        EncoderError: It raised an error, or made something else than finite numbers of the promised
+            shape.
+    """
+    expected = (len(texts), encoder.dimension)
+    name = type(encoder).__name__
+    try:
+        vectors = encoder.encode(texts, progress=True) if progress else encoder.encode(texts)
+        found = np.asarray(vectors, dtype=np.float32)
+    except GraphRouterError:
+        raise
+    except Exception as error:  # whatever the code of others raises
+        raise EncoderError(
+            f"The text encoder {name} failed on {len(texts)} texts: {type(error).__name__}: "
+            f"{' '.join(str(error).split())}. Expected float32 vectors of shape {expected} from "
+            "encode(texts, *, progress=False)."
+        ) from error
+    if found.shape != expected:
+        raise EncoderError(
+            f"The text encoder {name} gave vectors of shape {found.shape}; expected "
+            f"(num_texts, dimension) = {expected}."
+        )
+    if not np.isfinite(found).all():
+        row = int((~np.isfinite(found).all(axis=1)).argmax())
+        raise EncoderError(
+            f"The text encoder {name} gave a vector that is not finite for text {row} of "
+            f"{len(texts)}; expected finite numbers, all 0 for a text without any token."
+        )
+    return found
 
 
 def check_encoder(encoder: TextEncoder, *, id: str, revision: str, dimension: int) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from graphrouter.encoders import TextEncoder
+from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.features.cards import read_cards
 from graphrouter.features.channels import PRICE_COLUMNS, ChannelScaler
 from graphrouter.features.prompts import (
@@ -262,7 +262,7 @@ def encode_raw(
     """
     prompts = queries["prompt"].tolist()
     return RawFeatures(
-        prompts=encoder.encode(prompts, progress=progress),
+        prompts=encode_texts(encoder, prompts, progress=progress),
         surface=read_surface(prompts),
         query_task=find_positions(queries["task"], tasks["task"].tolist()),
         descriptions=_encode_present(encoder, [card.description for card in pool]),
@@ -312,7 +312,7 @@ def _encode_present(encoder: TextEncoder, texts: list[str | None]) -> Float32Arr
     vectors = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
     present = [i for i, text in enumerate(texts) if text]
     if present:
-        vectors[present] = encoder.encode([texts[i] or "" for i in present])
+        vectors[present] = encode_texts(encoder, [texts[i] or "" for i in present])
     return vectors
 
 

@@ -17,9 +17,11 @@ from graphrouter.artifact import artifact_folder
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.decision import Decision, Evidence, decide
-from graphrouter.encoders import TextEncoder
+from graphrouter.encoders import TextEncoder, encode_texts
+from graphrouter.exceptions import ArtifactError
 from graphrouter.features.prompts import count_chars, read_surface
 from graphrouter.features.tables import encode_outcomes, find_positions
+from graphrouter.files import to_path
 from graphrouter.graph.routing_graph import build_graph
 from graphrouter.nn.forecaster import EncodedQueries, Forecast, Forecaster
 from graphrouter.nn.layers import cpu_threads
@@ -228,7 +230,13 @@ class GraphRouter(ChangeableRouter):
             ArtifactError: `folder` is something else than a new or empty folder or an older
                 artifact.
         """
-        save_parts(Path(folder), self.learned, self.support, self.provenance, self.encoder)
+        save_parts(
+            to_path(folder, "an artifact", ArtifactError),
+            self.learned,
+            self.support,
+            self.provenance,
+            self.encoder,
+        )
 
     @classmethod
     def load(cls, folder: str | Path, *, encoder: TextEncoder | None = None) -> GraphRouter:
@@ -254,7 +262,7 @@ class GraphRouter(ChangeableRouter):
 
     def _forecast(self, queries: Queries) -> Forecast:
         texts = list(queries.prompts)
-        embeddings, surface = self.encoder.encode(texts), read_surface(texts)
+        embeddings, surface = encode_texts(self.encoder, texts), read_surface(texts)
         transform = self.learned.transforms.features.prompts
         encoded = EncodedQueries(
             text=torch.from_numpy(transform.text(embeddings)).double(),

@@ -112,6 +112,7 @@ class ChangeableRouter(Router):
                     f"The outcomes are of {others[0]!r} too; expected outcomes of "
                     f"{', '.join(names)} alone."
                 )
+            self._warn_of_their_tasks(outcomes)
             wider = support_changes.add_outcomes(wider, outcomes, self.encoder)
         added = wider.outcomes["model"].value_counts()
         made = (
@@ -119,6 +120,11 @@ class ChangeableRouter(Router):
             for card in cards
         )
         return self._exchange_support(wider, *made)
+
+    def _warn_of_their_tasks(self, outcomes: pd.DataFrame) -> None:
+        if "task" in outcomes.columns:
+            named = (task for task in outcomes["task"] if isinstance(task, str) and task.strip())
+            self.warn_of_unknown_tasks(named)
 
     def add_outcomes(self, outcomes: pd.DataFrame, *, replace: bool = False) -> Self:
         """A new router that knows more outcomes, of any models of the pool.
@@ -134,6 +140,7 @@ class ChangeableRouter(Router):
             DataError: The outcomes break the contract, or name an unknown model or query.
         """
         _check_has_models(outcomes)
+        self._warn_of_their_tasks(outcomes)
         if replace:
             kept = self.provenance.split.train
             support = support_changes.replace_outcomes(
@@ -236,6 +243,12 @@ class ChangeableRouter(Router):
             "input_usd_per_mtok": input_usd_per_mtok,
             "output_usd_per_mtok": output_usd_per_mtok,
         }
+        for name, price in prices.items():
+            if price is None:
+                raise DataError(
+                    f"{name} is None; expected US dollars per million tokens. To forget a price "
+                    "use update_card."
+                )
         card = parse_card({**self.pool[model].model_dump(by_alias=True), **prices})
         return self._exchange_support(
             support_changes.replace_price(self.support, card),

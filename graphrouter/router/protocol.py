@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -15,12 +17,16 @@ from graphrouter.policy import CostScale, Policy, PresetName
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import FloatArray, Predictions, Queries
 
+_logger = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from graphrouter.config import TrainConfig
     from graphrouter.data import RoutingDataset, Split
     from graphrouter.router.training_view import TrainingView
+
+_MOST_TASKS_WARNED_OF = 100
 
 
 class Router(ABC):
@@ -103,12 +109,14 @@ class Router(ABC):
         Args:
             queries: Prompts, of which an empty text is allowed, or `Queries`.
             tasks: Task of each prompt where known, None where not; without it, no task is known.
-                A task that the router has never seen counts as unknown.
+                A task that the router has never seen counts as unknown, and is warned of once.
 
         Raises:
             DataError: The queries are not what `Queries.of` takes.
         """
-        return self._predict(Queries.of(queries, tasks))
+        asked = Queries.of(queries, tasks)
+        self.warn_of_unknown_tasks(asked.tasks)
+        return self._predict(asked)
 
     @abstractmethod
     def _predict(self, queries: Queries) -> Predictions:
@@ -150,6 +158,34 @@ class Router(ABC):
         """The tasks that the router can tell apart; None for one that does not look at tasks."""
         return None
 
+    def warn_of_unknown_tasks(self, tasks: Iterable[str | None]) -> None:
+        """Log a warning for each task that the router has never seen, with the nearest it knows.
+
+        Once a task and router, and of the first 100 alone: a server would say it at every call.
+        """
+        known = self.known_tasks
+        if known is None:
+            return
+        for task in dict.fromkeys(tasks):
+            if task is None or task in known or task in self._tasks_warned_of:
+                continue
+            if len(self._tasks_warned_of) == _MOST_TASKS_WARNED_OF:
+                return
+            self._tasks_warned_of.add(task)
+            near = difflib.get_close_matches(task, known, n=1)
+            hint = (
+                f"Did you mean {near[0]!r}?"
+                if near
+                else f"Known tasks: {', '.join(known[:8])}{', ...' if known[8:] else '.'}"
+            )
+            _logger.warning(
+                "The router has never seen the task %r, which counts as unknown. %s", task, hint
+            )
+
+    @cached_property
+    def _tasks_warned_of(self) -> set[str]:
+        return set()
+
     @cached_property
     def policy_context(self) -> PolicyContext:
         """What policies need to know of this router."""
@@ -186,7 +222,9 @@ class Router(ABC):
             DataError: The queries are not what `Queries.of` takes.
             PolicyError: Nobody satisfies the policy and it names no fallback.
         """
-        return self._decide(Queries.of(queries, tasks), policy or Policy())
+        asked = Queries.of(queries, tasks)
+        self.warn_of_unknown_tasks(asked.tasks)
+        return self._decide(asked, Policy() if policy is None else policy)
 
     def _decide(self, queries: Queries, policy: Policy) -> list[Decision]:
         """What `route_batch` gives back; for routers that know more than they predict."""

@@ -78,6 +78,11 @@ class TrainingView:
                 f"config is a {type(config).__name__}; expected a TrainConfig. Make one with "
                 "graphrouter.load_config(PATH, overrides=[...])."
             )
+        if split is not None and not isinstance(split, Split):
+            raise DataError(
+                f"split is a {type(split).__name__}; expected a Split. Make one with "
+                "graphrouter.split_dataset(data, config.split)."
+            )
         if isinstance(data, TrainingView):
             return data._under(config or data.config, split, encoder, progress=progress)
         if not isinstance(data, RoutingDataset):

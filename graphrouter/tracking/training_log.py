@@ -10,8 +10,9 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from graphrouter.artifact import read_manifest
-from graphrouter.config import TrainConfig, list_keys
+from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split
+from graphrouter.documented_model import list_fields
 from graphrouter.tracking.mlflow_store import ARTIFACT
 from graphrouter.tracking.registered_model import register_router
 
@@ -58,7 +59,7 @@ def flatten_settings(config: TrainConfig) -> dict[str, Any]:
             found = found[part]
         return found
 
-    return {key: value(key) for key in list_keys()}
+    return {key: value(key) for key in list_fields(TrainConfig)}
 
 
 def log_setup(

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from graphrouter.exceptions import PolicyError
 from graphrouter.policy import CostScale, Policy, parse_policy
@@ -51,9 +50,12 @@ def test_one_weight_completes_the_other(
     [
         (
             {"cost_wieght": 1},
-            "Unknown policy setting 'cost_wieght'. Settings: effect_weight, cost_weight,",
+            "Policy: unknown setting 'cost_wieght'. Did you mean 'cost_weight'?",
         ),
-        ({"cost_weight": -1}, "cost_weight = -1: Input should be greater than or equal to 0"),
+        (
+            {"cost_weight": -1},
+            "cost_weight = -1 is not accepted: Input should be greater",
+        ),
         ({"cost_weight": "much"}, "cost_weight = 'much'"),
         ({"cost_weight": float("inf")}, "cost_weight = inf"),
         ({"effect_weight": NAN}, "effect_weight = nan"),
@@ -80,7 +82,7 @@ def test_a_policy_that_makes_no_sense_is_refused(values: dict[str, Any], message
 
 
 def test_a_policy_cannot_be_changed() -> None:
-    with pytest.raises(ValidationError, match="frozen"):
+    with pytest.raises(PolicyError, match="frozen"):
         Policy().cost_weight = 1.0  # type: ignore[misc]
 
 
@@ -138,7 +140,10 @@ def test_scaled_costs_lie_in_the_unit_interval_and_keep_their_order(
         ({"cost_weight": 3}, "leaves no weight for effect_weight"),
         ({"fallback": "a", "excluded": ("a",)}, "is excluded"),
         ({"min_effect": 0.5, "usd_per_effect": 1.0}, "set one of the two"),
-        ({"risk": "high"}, "risk = 'high': Input should be 'lower', 'expected' or 'upper'"),
+        (
+            {"risk": "high"},
+            "risk = 'high' is not accepted: Input should be 'lower'",
+        ),
         ({"max_doubt": 0.2}, "max_doubt says when a safe model is taken, and there is none"),
         ({"safe_model": "a", "max_doubt": 1.2}, "max_doubt = 1.2"),
         ({"safe_model": "a", "excluded": ("a",)}, "the safe model 'a' is excluded"),

@@ -73,7 +73,7 @@ def test_a_further_setting_needs_a_field_and_nothing_else(
     )
     with pytest.raises(PolicyError, match="max_words = 0"):
         parse_policy({"max_words": 0}, Wider)
-    with pytest.raises(PolicyError, match="Unknown policy setting 'max_words'"):
+    with pytest.raises(PolicyError, match="Policy: unknown setting 'max_words'"):
         parse_policy({"max_words": 5})
 
     received: list[Policy] = []

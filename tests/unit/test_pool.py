@@ -60,7 +60,7 @@ def test_json_is_the_public_name_of_the_capability() -> None:
 
 
 def test_a_card_cannot_be_changed() -> None:
-    with pytest.raises(ValidationError, match="frozen"):
+    with pytest.raises(DataError, match="frozen"):
         ModelCard(model="x").model = "y"  # type: ignore[misc]
 
 
@@ -104,6 +104,6 @@ def test_a_blank_name_is_refused(name: str) -> None:
 def test_a_missing_name_is_named() -> None:
     with pytest.raises(
         DataError,
-        match=r"^mine.yaml: the field 'model' is missing; expected at least a name of the model\.$",
+        match=r"^mine.yaml: the field 'model' is missing; it has no default\.$",
     ):
         parse_card({"description": "A model."}, source="mine.yaml")

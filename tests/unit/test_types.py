@@ -159,7 +159,7 @@ def test_queries_are_prompts_with_what_is_known_of_them() -> None:
         ("a", None, r"prompts is a single string; expected a sequence of strings. For one prompt"),
         (["a", 3], None, r"prompts\[1\] is a int; expected a string"),
         (["a", "b"], ["t"], r"tasks has 1 entries for 2 prompts; expected one a prompt"),
-        (["a", "b"], "tt", r"tasks has 2 entries for 2 prompts"),
+        (["a", "b"], "tt", r"tasks is a str; expected a sequence"),
         (Queries.of(["a"]), ["t"], r"tasks were given beside Queries"),
     ],
 )
@@ -217,3 +217,19 @@ def test_a_frame_of_predictions_wants_an_id_a_query(ids: Any) -> None:
     predictions = Predictions.from_arrays(("nano",), np.array([[0.4], [0.9]]))
     with pytest.raises(DataError, match="for 2 queries; expected a sequence with one id a query"):
         predictions.to_frame(ids)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Queries(("a",), ("b", "c")), "tasks has 2 entries for 1 prompts"),
+        (lambda: Queries(["a"], ["b"]), r"Queries.prompts is a list; expected a tuple"),
+        (lambda: Queries.of(["a"], [3]), r"tasks\[0\] is a int; expected a string, None where"),
+        (lambda: Queries.of(["a"], [float("nan")]), r"tasks\[0\] is a float"),
+        (lambda: Queries.of(["a"], 3), "tasks is a int; expected a sequence"),
+        (lambda: Queries.of(["a", None]), r"prompts\[1\] is a NoneType; expected a string\."),
+    ],
+)
+def test_queries_that_are_none_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        make()

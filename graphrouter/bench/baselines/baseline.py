@@ -16,7 +16,8 @@ from graphrouter.bench.baselines.serialization import read_fields, write_fields
 from graphrouter.bench.baselines.tools.amounts import Amounts
 from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.encoders.text_encoder import TextEncoder
-from graphrouter.exceptions import NotApplicableError
+from graphrouter.exceptions import ArtifactError, NotApplicableError
+from graphrouter.files import to_path
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.protocol import Router
@@ -140,7 +141,7 @@ class Baseline(Router):
             ArtifactError: `folder` is something else than a new or empty folder or an older
                 artifact.
         """
-        write_fields(self, Path(folder))
+        write_fields(self, to_path(folder, "an artifact", ArtifactError))
 
     @classmethod
     def load(cls, folder: str | Path, *, encoder: TextEncoder | None = None) -> Self:

@@ -120,6 +120,8 @@ def find_router(name: str) -> type[Router]:
     Raises:
         ConfigError: There is no router of such a name.
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"A {type(name).__name__} stands for a router; expected its name.")
     return GraphRouter if name == GraphRouter.name else find_baselines([name])[0]
 
 

@@ -17,6 +17,7 @@ from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.shrinkage import average_by_model
 from graphrouter.bench.baselines.tools.vectors import scale_to_unit
 from graphrouter.bench.observations import Observations
+from graphrouter.encoders import encode_texts
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.training.effect_scores import log_loss
@@ -44,7 +45,7 @@ class Questions:
         """The queries with their embeddings."""
         if len(queries) == 0:
             return cls(np.empty((0, encoder.dimension)), queries)
-        return cls(scale_to_unit(encoder.encode(list(queries.prompts))), queries)
+        return cls(scale_to_unit(encode_texts(encoder, list(queries.prompts))), queries)
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -187,7 +188,7 @@ class LearningData:
         row_of: dict[str | None, int] = {text: i for i, text in enumerate(texts)}
         vectors = np.vstack(
             [
-                self.encoder.encode(texts).astype(np.float64),
+                encode_texts(self.encoder, texts).astype(np.float64),
                 np.full((1, self.encoder.dimension), np.nan),
             ]
         )

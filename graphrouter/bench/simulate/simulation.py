@@ -143,6 +143,11 @@ def simulate(
 
 
 def _check_arguments(num_queries: int, num_models: int, *, seed: int, missing: float) -> None:
+    for name, value in (("num_queries", num_queries), ("num_models", num_models), ("seed", seed)):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ConfigError(f"{name} is {value!r}; expected a whole number.")
+    if not isinstance(missing, int | float):
+        raise ConfigError(f"missing is {missing!r}; expected a share from 0 to below 1.")
     if num_queries < 1:
         raise ConfigError(f"num_queries is {num_queries}; expected at least 1.")
     if not 2 <= num_models <= MAX_MODELS:

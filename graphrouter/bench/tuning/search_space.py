@@ -21,11 +21,10 @@ from pydantic.fields import FieldInfo
 from graphrouter.config import (
     Settings,
     TrainConfig,
-    list_keys,
     parse_config,
     read_yaml,
 )
-from graphrouter.documented_model import first_problem
+from graphrouter.documented_model import first_problem, list_fields
 from graphrouter.exceptions import ConfigError
 
 Value = str | int | float | None
@@ -373,7 +372,7 @@ def _field(key: str, source: str) -> FieldInfo:
     Raises:
         ConfigError: There is no such setting.
     """
-    known = list(list_keys())
+    known = list(list_fields(TrainConfig))
     if key not in known:
         below = [name for name in known if name.startswith(f"{key}.")]
         if below:

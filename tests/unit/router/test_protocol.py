@@ -102,3 +102,41 @@ def test_prompts_become_queries_once() -> None:
     with pytest.raises(DataError, match="tasks has 1 entries for 2 prompts"):
         router.route_batch(["a", "b"], tasks=["t"])
     assert len(router.asked) == 3
+
+
+class Knowing(Fixed):
+    """Knows two tasks."""
+
+    @property
+    def known_tasks(self) -> tuple[str, ...]:
+        return ("coding", "translation")
+
+
+def test_an_unknown_task_is_warned_of_once_with_the_nearest_that_is_known(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    router = Knowing()
+    router.predict(["a", "b"], tasks=["codng", "codng"])
+    router.route("a", task="codng", policy=EFFECT_ALONE)
+    router.route("a", task="coding", policy=EFFECT_ALONE)
+    router.route_batch(["a", "b"], tasks=[None, "haiku"], policy=EFFECT_ALONE)
+    assert [record.getMessage() for record in caplog.records] == [
+        "The router has never seen the task 'codng', which counts as unknown. Did you mean "
+        "'coding'?",
+        "The router has never seen the task 'haiku', which counts as unknown. Known tasks: coding, "
+        "translation.",
+    ]
+
+
+def test_a_server_does_not_fill_its_log_with_unknown_tasks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    router = Knowing()
+    for number in range(150):
+        router.route("a", task=f"made up {number}", policy=EFFECT_ALONE)
+    assert len(caplog.records) == 100
+
+
+def test_a_router_that_reads_no_tasks_warns_of_none(caplog: pytest.LogCaptureFixture) -> None:
+    Fixed().route("a", task="coding", policy=EFFECT_ALONE)
+    assert not caplog.records

@@ -100,7 +100,7 @@ def test_parameters_are_all_settings_of_a_policy() -> None:
             "'balanced' and cost_weight both set the weights",
         ),
         ({"min_effect": 2.0}, "min_effect = 2.0"),
-        ({"wait": 3}, "Unknown policy setting 'wait'"),
+        ({"wait": 3}, "Policy: unknown setting 'wait'"),
     ],
 )
 def test_bad_parameters_are_named(params: dict[str, Any], message: str) -> None:

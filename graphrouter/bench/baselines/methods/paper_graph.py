@@ -12,6 +12,7 @@ from torch import Tensor
 from graphrouter.bench.baselines.learning import LearningData, Questions, find_positions
 from graphrouter.bench.baselines.tools.vectors import scale_to_unit
 from graphrouter.bench.observations import Observations
+from graphrouter.encoders import encode_texts
 from graphrouter.policy import PRESETS
 from graphrouter.types import FloatArray, IntArray
 
@@ -98,10 +99,10 @@ class GraphMaker:
         task_vectors = np.zeros((len(names) + 1, data.encoder.dimension))
         if names:
             task_vectors[:-1] = scale_to_unit(
-                data.encoder.encode([data.task_texts.get(name, name) for name in names])
+                encode_texts(data.encoder, [data.task_texts.get(name, name) for name in names])
             )
         models = scale_to_unit(
-            data.encoder.encode([card.description or card.model for card in data.pool])
+            encode_texts(data.encoder, [card.description or card.model for card in data.pool])
         )
         return cls(names, task_vectors, models, low, high, mean, share_ties)
 
