@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from graphrouter.exceptions import GraphRouterError
 
-
-def to_path(value: str | Path, what: str, error: type[GraphRouterError]) -> Path:
+def to_path(value: str | Path, what: str, error: type[Exception]) -> Path:
     """The path that a caller named.
 
     Args:
@@ -22,7 +20,7 @@ def to_path(value: str | Path, what: str, error: type[GraphRouterError]) -> Path
         error: What to raise.
 
     Raises:
-        GraphRouterError: `error`: it is no path.
+        Exception: `error`: it is no path.
     """
     if not isinstance(value, str | Path) or "\0" in str(value):
         raise error(f"{value!r} stands for the path of {what}; expected a text or a pathlib.Path.")
