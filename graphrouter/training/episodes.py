@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +21,23 @@ from graphrouter.graph.leakage import check_no_leakage
 from graphrouter.graph.routing_graph import build_graph
 from graphrouter.training.prepare import TrainingTables
 
+_MOST_DRAWS = 20
+"""Draws of an episode until its pool says something. With one family or one task, which is a
+newcomer or not, one in five fails, and one in 10^14 fails so often."""
+
+
+class _Draw(NamedTuple):
+    """Who asks and who answers in an episode."""
+
+    targets: Tensor
+    """(B,) queries to predict."""
+    support_queries: Tensor
+    """(S,) queries whose outcomes are known, none of the targets nor a copy of one."""
+    support: RecordedEdges
+    """Their outcomes, of a newcomer only some."""
+    has_pool: bool
+    """Whether the support has an outcome of a model, and in a task, that is no newcomer."""
+
 
 def draw_episode(
     tables: TrainingTables, config: TrainConfig, generator: torch.Generator
@@ -30,37 +48,66 @@ def draw_episode(
     some tasks play the newcomer: in the support such a model keeps only k outcomes, such a task
     only k queries, k log-uniform from 0. Some models and tasks hide their description; some targets
     hide their task. All random numbers come from `generator`.
+
+    A newcomer is new to a pool. Of two models both play it in an episode of twenty-five, and then
+    the pool says nothing: such an episode is drawn again.
     """
     settings = config.training
-    shuffled = tables.train_queries[
-        torch.randperm(tables.train_queries.numel(), generator=generator)
-    ]
-    num_targets = _count_targets(shuffled.numel(), settings)
-    targets, rest = shuffled[:num_targets], shuffled[num_targets:]
-    rest = thin_out_tasks(
-        rest, tables, settings.newcomer_share, settings.newcomer_max_shots, generator
-    )
-    # A copy of a target in the support would give its outcomes away; at prediction there is none.
-    rest = rest[~torch.isin(tables.prompt_group[rest], tables.prompt_group[targets])]
-    support_queries = rest[: settings.support_queries]
-    support = select_edges(tables.train, support_queries, tables.nodes)
-    support = thin_out_models(
-        support, tables, settings.newcomer_share, settings.newcomer_max_shots, generator
-    )
+    draw = _draw_pool(tables, settings, generator)
+    num_targets = draw.targets.numel()
     hidden = torch.rand(num_targets, generator=generator) < settings.hide_task
     graph = build_graph(
         hide_descriptions(tables.nodes, settings.hide_description, generator),
-        support=support,
-        support_queries=support_queries,
-        target_queries=targets,
-        target_tasks=torch.where(hidden, -1, tables.nodes.query_task[targets]),
+        support=draw.support,
+        support_queries=draw.support_queries,
+        target_queries=draw.targets,
+        target_tasks=torch.where(hidden, -1, tables.nodes.query_task[draw.targets]),
         num_neighbours=config.graph.num_neighbours,
-        labels=select_edges(tables.train, targets, tables.nodes),
+        labels=select_edges(tables.train, draw.targets, tables.nodes),
         trade_off=torch.rand(num_targets, generator=generator) ** 2 * 2,
     )
     episode = to_hetero(graph)
     check_no_leakage(episode)
     return episode
+
+
+def _draw_pool(
+    tables: TrainingTables, settings: TrainingConfig, generator: torch.Generator
+) -> _Draw:
+    """The first of some draws in which the pool says something, else one without newcomers."""
+    for _ in range(_MOST_DRAWS):
+        draw = _draw_once(tables, settings, settings.newcomer_share, generator)
+        if draw.has_pool:
+            return draw
+    return _draw_once(tables, settings, 0.0, generator)
+
+
+def _draw_once(
+    tables: TrainingTables, settings: TrainingConfig, share: float, generator: torch.Generator
+) -> _Draw:
+    """A draw in which that share of the families and of the tasks plays the newcomer."""
+    shuffled = tables.train_queries[
+        torch.randperm(tables.train_queries.numel(), generator=generator)
+    ]
+    num_targets, most = _count_targets(shuffled.numel(), settings), settings.newcomer_max_shots
+    targets, rest = shuffled[:num_targets], shuffled[num_targets:]
+    kept = thin_out_tasks(rest, tables, share, most, generator)
+    task_of = tables.nodes.query_task + 1  # 0 = unknown
+    is_old_task = _find_unchanged(task_of[rest], task_of[kept])
+    # A copy of a target in the support would give its outcomes away; at prediction there is none.
+    kept = kept[~torch.isin(tables.prompt_group[kept], tables.prompt_group[targets])]
+    support_queries = kept[: settings.support_queries]
+    every = select_edges(tables.train, support_queries, tables.nodes)
+    support = thin_out_models(every, tables, share, most, generator)
+    is_old_model = _find_unchanged(every.model, support.model)
+    is_old = is_old_model[support.model] & is_old_task[task_of[support.query]]
+    return _Draw(targets, support_queries, support, has_pool=bool(is_old.any()))
+
+
+def _find_unchanged(before: Tensor, after: Tensor) -> Tensor:
+    """Which groups have as many entries as before, by number of the group: bool."""
+    size = int(before.max()) + 1 if before.numel() else 0
+    return torch.bincount(before, minlength=size) == torch.bincount(after, minlength=size)
 
 
 def steps_per_epoch(num_queries: int, settings: TrainingConfig) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import lightning as L
 import numpy as np
@@ -12,19 +13,29 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torch_geometric.data import HeteroData
 
 from graphrouter.config import TrainConfig
+from graphrouter.exceptions import TrainingError
 from graphrouter.features.channels import EFFECT, ChannelScaler
 from graphrouter.graph.hetero_data import from_hetero
-from graphrouter.graph.routing_graph import Targets
+from graphrouter.graph.routing_graph import RoutingGraph, Targets
 from graphrouter.nn.forecaster import Forecaster
 from graphrouter.nn.layers import list_structural
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.policy import PRESETS, CostScale, weigh
 from graphrouter.pool import ModelPool
-from graphrouter.training.episode_losses import Labels, effect_log_loss, episode_losses
+from graphrouter.training.episode_losses import (
+    EpisodeLosses,
+    Labels,
+    effect_log_loss,
+    episode_losses,
+)
 from graphrouter.training.episodes import draw_episode, steps_per_epoch, validation_graph
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.types import FloatArray
+
+_LARGEST_WEIGHT = 30.0
+"""Beyond it a weight has diverged. Masses and kernels are learned as logarithms, which start from
+below 7; layers start from below 1."""
 
 
 class EpisodeDataset(Dataset[HeteroData]):
@@ -156,8 +167,10 @@ class RoutingModule(L.LightningModule):
         graph = from_hetero(batch)
         if graph.supervision is None:
             raise ValueError("An episode without labels: build its graph with `labels`.")
+        with self._name_failures(graph, f"training step {self.global_step + 1}"):
+            predictions = self.net(graph)
         losses = episode_losses(
-            self.net(graph),
+            predictions,
             Labels.of(graph),
             graph.supervision.true_task,
             graph.supervision.trade_off,
@@ -170,18 +183,42 @@ class RoutingModule(L.LightningModule):
             + settings.task_weight * losses.task
             + settings.decision_weight * losses.regret
         )
+        with self._name_failures(graph, f"training step {self.global_step + 1}"):
+            _check_losses(losses)
         self.log("train/effect", losses.effect.detach(), batch_size=1)
         return total
 
     def validation_step(self, batch: HeteroData, batch_idx: int) -> None:
         """Log what the validation queries of one setting (task known or hidden) say."""
         graph = from_hetero(batch)
-        predictions = self.net.score_in_parts(self.net.encode_support(graph), graph.targets)
-        labels = Labels.of(graph)
-        log_loss = effect_log_loss(predictions, labels).cpu().double()
+        with self._name_failures(graph, "the validation"):
+            predictions = self.net.score_in_parts(self.net.encode_support(graph), graph.targets)
+            labels = Labels.of(graph)
+            log_loss = effect_log_loss(predictions, labels).cpu().double()
+            if not torch.isfinite(log_loss):
+                raise TrainingError("The log loss is not finite.")
         reward = self._mean_reward(predictions, graph.targets, labels)
         for name, value in (("log_loss", log_loss), ("reward", reward), ("objective", log_loss)):
             self.log(f"val/{name}", value, on_epoch=True, batch_size=1, sync_dist=True)
+
+    @contextmanager
+    def _name_failures(self, graph: RoutingGraph, where: str) -> Iterator[None]:
+        """Say of a computation that failed whether weights or the pool are to blame.
+
+        Raises:
+            TrainingError: In place of that of a part of the network.
+        """
+        try:
+            yield
+        except TrainingError as error:
+            wild = describe_wild_weights(self.net)
+            if wild is not None:
+                raise explain_divergence(f"{wild} at {where}") from error
+            raise TrainingError(
+                f"{error} It happened in {where}, where the weights are as they should be; "
+                f"{_describe_pool(graph, self.pool)}. Please report this pool. Another seed draws "
+                "other episodes: set seed."
+            ) from error
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with a short warm-up and cosine decay.
@@ -226,6 +263,42 @@ class RoutingModule(L.LightningModule):
         ]
         known = [reward for reward in rewards if reward is not None]
         return float(np.mean(known)) if known else 0.0
+
+
+def describe_wild_weights(net: torch.nn.Module) -> str | None:
+    """The first weight that is not finite or is out of all proportion, None without one."""
+    for name, parameter in net.named_parameters():
+        largest = float(parameter.detach().abs().max())
+        if not largest <= _LARGEST_WEIGHT:  # NaN too
+            return f"a weight of {name} is {largest:.3g}"
+    return None
+
+
+def explain_divergence(what: str) -> TrainingError:
+    """The error of a training whose weights went astray."""
+    return TrainingError(
+        f"Training diverged: {what}. "
+        "Lower training.learning_rate or training.structural_speed, or go back to the default "
+        "settings."
+    )
+
+
+def _check_losses(losses: EpisodeLosses) -> None:
+    """Refuse losses that are not finite, by name."""
+    off = [name for name, loss in losses._asdict().items() if not torch.isfinite(loss)]
+    if off:
+        raise TrainingError(f"The loss of {', '.join(off)} is not finite.")
+
+
+def _describe_pool(graph: RoutingGraph, pool: ModelPool) -> str:
+    """What the support held: 'the support held 3 outcomes: small 2, large 1'."""
+    counts = torch.bincount(graph.outcomes.model.cpu(), minlength=len(pool)).tolist()
+    named = [f"{name} {count}" for name, count in zip(pool.names, counts, strict=True)]
+    more = f" and {len(named) - 5} more models" if len(named) > 5 else ""
+    return (
+        f"the support held {sum(counts)} outcomes on {len(graph.query_text)} queries of "
+        f"{len(graph.task_text)} tasks: {', '.join(named[:5])}{more}"
+    )
 
 
 def preset_reward(

@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.strategies import DDPStrategy
 
 from graphrouter.config import TrainConfig
-from graphrouter.exceptions import ConfigError, TrainingError
+from graphrouter.exceptions import ConfigError
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
 from graphrouter.training.checkpoints import (
@@ -30,7 +30,11 @@ from graphrouter.training.checkpoints import (
     make_checkpoint_callbacks,
 )
 from graphrouter.training.episodes import steps_per_epoch
-from graphrouter.training.lightning_module import EpisodeDataModule, RoutingModule
+from graphrouter.training.lightning_module import (
+    EpisodeDataModule,
+    RoutingModule,
+    explain_divergence,
+)
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.training.progress import TrainingBar
 
@@ -87,7 +91,8 @@ def fit_network(
 
     Raises:
         ConfigError: The accelerator asked for is not there.
-        TrainingError: The weights or the validation figures are no longer finite.
+        TrainingError: The weights or the validation figures are no longer finite, or the network
+            cannot compute something of a pool; the message says which and where.
     """
     _check_accelerator(config)
     threads = cpu_threads(config.training.num_threads)
@@ -109,16 +114,12 @@ def fit_network(
         if resume is None or not resume.is_over:
             trainer = _make_trainer(config, folder, progress=progress, callbacks=callbacks)
             data = EpisodeDataModule(tables, config)
-            try:
-                trainer.fit(
-                    module,
-                    datamodule=data,
-                    ckpt_path=None if resume is None else resume.path,
-                    weights_only=True,
-                )
-            # What weights that are not finite end in.
-            except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
-                raise _explain_divergence("weights are no longer finite") from error
+            trainer.fit(
+                module,
+                datamodule=data,
+                ckpt_path=None if resume is None else resume.path,
+                weights_only=True,
+            )
         checkpoint = load_checkpoint(folder, BEST)
         module.load_state_dict(checkpoint["state_dict"])
         metrics = _validate(module, tables, config)
@@ -131,15 +132,7 @@ def _check_finite(net: RoutingGNN, metrics: dict[str, float]) -> None:
     if not all(math.isfinite(value) for value in metrics.values()) or not all(
         p.isfinite().all() for p in net.parameters()
     ):
-        raise _explain_divergence(f"the best validation log loss is {metrics['log_loss']}")
-
-
-def _explain_divergence(what: str) -> TrainingError:
-    return TrainingError(
-        f"Training diverged: {what}. "
-        "Lower training.learning_rate or training.structural_speed, or go back to the default "
-        "settings."
-    )
+        raise explain_divergence(f"the best validation log loss is {metrics['log_loss']}")
 
 
 def _check_accelerator(config: TrainConfig) -> None:
