@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphrouter.policy import Policy
     from graphrouter.pool import ModelCard
     from graphrouter.router.graph_router import GraphRouter
-    from graphrouter.router.loading import load_router
+    from graphrouter.router.loading import change_router, load_router
     from graphrouter.types import Predictions
 
 __version__ = "0.1.0"
@@ -34,6 +34,7 @@ __all__ = [
     "Predictions",
     "RoutingDataset",
     "TrainConfig",
+    "change_router",
     "load_config",
     "load_dataset",
     "load_router",
@@ -50,6 +51,7 @@ _MODULE_OF = {
     "Predictions": "graphrouter.types",
     "RoutingDataset": "graphrouter.data.schema",
     "TrainConfig": "graphrouter.config",
+    "change_router": "graphrouter.router.loading",
     "load_config": "graphrouter.config",
     "load_dataset": "graphrouter.data.readers",
     "load_router": "graphrouter.router.loading",

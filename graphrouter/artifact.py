@@ -1,58 +1,79 @@
 """A saved router: a folder of JSON, safetensors and Parquet.
 
-No pickle, nothing half-written, nothing silently edited.
+No pickle, nothing half-written, nothing silently edited or lost.
 
-Files carry their checksum in their name and the manifest names them. Writing adds the new files
-beside the old ones and then replaces the manifest in one atomic step: a crash at any moment leaves
-either the old artifact or the new one, whole. What older formats become is in `router.migrations`.
+Files carry their checksum in their name and the manifest names them. Writing takes the lock of the
+folder, adds the new files beside the old ones and then replaces the manifest in one atomic step: a
+crash at any moment leaves either the old artifact or the new one, whole. The last few versions stay
+in the folder. Reading takes no lock. What older formats become is in `router.migrations`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
+import logging
 import os
 import platform
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
-import safetensors
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from graphrouter.artifact_files import (
+    MANIFEST,
+    FileEntry,
+    decode_file,
+    encode_table,
+    make_entry,
+    read_entries,
+    read_file,
+    write_durably,
+)
+from graphrouter.artifact_manifest import (
+    FORMAT_VERSION,
+    KEPT_VERSIONS,
+    OWN,
+    Lineage,
+    UnreadableFormatError,
+    Version,
+    encode_manifest,
+    is_same,
+    list_versions,
+    read_manifest,
+    replace_manifest,
+    strip_manifest,
+)
 from graphrouter.exceptions import ArtifactError
 from graphrouter.files import to_path
+from graphrouter.locks import HELD, LOCK, WAIT_S, lock_folder
 from graphrouter.upward_imports import REGISTRY_SCHEMES, load_part
 
 __all__ = [
     "FORMAT_VERSION",
+    "KEPT_VERSIONS",
     "ArtifactContents",
+    "Lineage",
+    "Version",
+    "copy_artifact",
+    "list_versions",
+    "lock_artifact",
     "read_artifact",
     "read_manifest",
+    "restore_version",
     "write_artifact",
 ]
 
-FORMAT_VERSION = 5
-"""1 and 2: with another network; they are not read any more: train again. 3: weights of a graph
-router under other names. 4: without what the manifest names since. Both are read, and converted by
-`router.migrations`."""
-READABLE_VERSIONS = (3, 4, FORMAT_VERSION)
-MANIFEST = "manifest.json"
 BASELINE = "baseline"
 """Kind of the artifacts of baselines; a graph router is of kind graphrouter."""
 
-_SUFFIXES = {"tensors": ".safetensors", "tables": ".parquet"}
-_OWN = re.compile(
-    r".+\.[0-9a-f]{12}\.(safetensors|parquet)|\..+\.partial"
-)  # what write_artifact itself puts beside the manifest
+_LOCKS = (LOCK, HELD)
+_TRIES = 5
+T = TypeVar("T")
 _LIBRARIES = (
     "torch",
     "torch-geometric",
@@ -63,6 +84,7 @@ _LIBRARIES = (
     "safetensors",
     "wordllama",
 )
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,8 +92,8 @@ class ArtifactContents:
     """What an artifact holds."""
 
     manifest: Mapping[str, Any]
-    """Plain JSON values; `files`, `libraries`, `format_version` and `checksum` are added when it is
-    written."""
+    """Plain JSON values; `files`, `libraries`, `format_version`, `previous` and `checksum` are
+    added when it is written."""
     tensors: Mapping[str, Mapping[str, Tensor]]
     """Groups of tensors by name, one safetensors file a group."""
     tables: Mapping[str, pd.DataFrame]
@@ -109,52 +131,113 @@ def artifact_folder(place: str | Path) -> Iterator[Path]:
         yield folder
 
 
-def write_artifact(folder: Path, contents: ArtifactContents) -> None:
-    """Write the artifact to `folder`.
+@contextmanager
+def lock_artifact(folder: Path, *, wait_s: float = WAIT_S) -> Iterator[None]:
+    """Keep all others from changing the artifact at `folder` for as long as the context lasts.
+
+    What is read inside is what will be changed.
+
+    Raises:
+        ArtifactError: There is no artifact, or none that this release reads.
+        BusyError: Another process is changing it, and did not end in time.
+    """
+    if is_registry_uri(folder):
+        raise ArtifactError(
+            f"{folder} is a version in MLflow, which stays as it is. Load it, and save the changed "
+            "router to a folder."
+        )
+    read_manifest(folder)  # no lock where there is nothing to change
+    with lock_folder(folder, wait_s=wait_s):
+        yield
+
+
+def write_artifact(
+    folder: Path,
+    contents: ArtifactContents,
+    *,
+    lineage: Lineage | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write the artifact to `folder`; what was there stays as an older version.
+
+    Args:
+        folder: Where.
+        contents: What.
+        lineage: Of the router; it learns where the router lies now.
+        overwrite: Also put it in the place of changes that it does not come from.
 
     Raises:
         ArtifactError: `folder` is a file, or a folder with something else in it, such as a router
-            of another kind.
+            of another kind, or a version that came after the one that the router comes from.
+        BusyError: Another process is changing the artifact, and did not end in time.
     """
     check_writable(folder)
-    _check_kind(folder, contents.manifest)
-    folder.mkdir(parents=True, exist_ok=True)
-    blobs = {
-        name: save_tensors({k: t.contiguous() for k, t in group.items()})
-        for name, group in contents.tensors.items()
-    }
+    blobs: dict[FileEntry, bytes] = {}
     files = {}
-    for kind, named in (
-        ("tensors", blobs),
-        ("tables", {name: _encode_parquet(table) for name, table in contents.tables.items()}),
-    ):
-        for name, blob in named.items():
-            digest = hashlib.sha256(blob).hexdigest()
-            file = f"{name}.{digest[:12]}{_SUFFIXES[kind]}"
-            _write_durably(folder / file, blob)
-            files[name] = {"kind": kind, "file": file, "sha256": digest, "num_bytes": len(blob)}
+    for name, group in contents.tensors.items():
+        blob = save_tensors({k: t.contiguous() for k, t in group.items()})
+        files[name] = make_entry("tensors", name, blob)
+        blobs[files[name]] = blob
+    for name, table in contents.tables.items():
+        blob = encode_table(table)
+        files[name] = make_entry("tables", name, blob)
+        blobs[files[name]] = blob
     manifest = {
         **contents.manifest,
         "format_version": FORMAT_VERSION,
-        "files": files,
+        "files": {name: entry._asdict() for name, entry in files.items()},
         "libraries": _list_library_versions(),
     }
-    manifest["checksum"] = _checksum_manifest(manifest)
-    _write_durably(folder / MANIFEST, _encode_manifest(manifest))
-    _sweep(folder, keep={MANIFEST, *(str(entry["file"]) for entry in files.values())})
+    with lock_folder(folder):
+        check_writable(folder)
+        there = _read_present(folder)
+        if there is not None:
+            _check_kind(folder, there, manifest)
+            if not overwrite and lineage is not None:
+                _check_lineage(folder, there, lineage)
+        if there is None or not is_same(there, manifest):
+            for entry, blob in blobs.items():
+                write_durably(folder / entry.file, blob)
+            there = replace_manifest(folder, manifest, there)
+        if lineage is not None:
+            lineage.note(folder, str(there["checksum"]))
 
 
-def _check_kind(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Check that no router of another kind would be lost."""
+def _read_present(folder: Path) -> dict[str, Any] | None:
+    """The manifest that is to be replaced; None where there is none that could be lost.
+
+    Raises:
+        ArtifactError: It is of a format that another release reads.
+    """
+    if not (folder / MANIFEST).exists():
+        return None
     try:
-        there = read_manifest(folder)
-    except ArtifactError:  # none, or one that nobody can read any more
-        return
+        return read_manifest(folder)
+    except UnreadableFormatError:
+        raise
+    except ArtifactError as error:
+        _logger.warning("What was at %s is replaced, since nobody could read it: %s", folder, error)
+        return None
+
+
+def _check_kind(folder: Path, there: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+    """Check that no router of another kind would be replaced."""
     old, new = (said.get("baseline", said.get("kind")) for said in (there, manifest))
     if old != new:
         raise ArtifactError(
             f"Cannot write the artifact: {folder} holds a {old!r}, which a {new!r} would replace. "
             "Name another."
+        )
+
+
+def _check_lineage(folder: Path, there: Mapping[str, Any], lineage: Lineage) -> None:
+    """Check that no change would be lost that was made after the router was read or saved."""
+    known = lineage.find(folder)
+    if known and there["checksum"] not in known:
+        raise ArtifactError(
+            f"Cannot write the artifact: {folder} was changed after this router was read from it "
+            "or saved there, and the change would be lost. Make yours again on what is there now, "
+            "by graphrouter.change_router, or save with overwrite=True."
         )
 
 
@@ -171,7 +254,7 @@ def check_writable(folder: Path) -> None:
         )
     is_new = folder.is_dir() and not (folder / MANIFEST).is_file()
     if is_new and any(
-        not _OWN.fullmatch(path.name) for path in folder.iterdir()
+        not OWN.fullmatch(path.name) and path.name not in _LOCKS for path in folder.iterdir()
     ):  # an interrupted first write may be repeated
         raise ArtifactError(
             f"Cannot write the artifact: {folder} holds other files. Name a new or empty folder, "
@@ -190,129 +273,80 @@ def check_writable(folder: Path) -> None:
 def read_artifact(folder: Path) -> ArtifactContents:
     """The contents of an artifact, every byte checked.
 
+    Others may change it meanwhile: what is read is one version, whole.
+
     Raises:
         ArtifactError: There is no artifact, or it is damaged, edited, incomplete or of another
             format version.
     """
-    manifest = read_manifest(folder)
+    return _read_version(folder, lambda manifest: _read_files(folder, manifest))
+
+
+def _read_version(folder: Path, read: Callable[[Mapping[str, Any]], T]) -> T:
+    """What `read` makes of one version, while others may sweep its files for newer ones."""
+    for _ in range(_TRIES):
+        manifest = read_manifest(folder)
+        try:
+            return read(manifest)
+        except ArtifactError:
+            if read_manifest(folder)["checksum"] == manifest["checksum"]:
+                raise
+    with lock_folder(folder):  # it is changed faster than it can be read
+        return read(read_manifest(folder))
+
+
+def _read_files(folder: Path, manifest: Mapping[str, Any]) -> ArtifactContents:
     tensors: dict[str, dict[str, Tensor]] = {}
     tables: dict[str, pd.DataFrame] = {}
-    for name, entry in manifest["files"].items():
-        blob = _read_checked(folder / entry["file"], entry)
-        try:
-            if entry["kind"] == "tensors":
-                tensors[name] = load_tensors(blob)
-            else:
-                tables[name] = pd.read_parquet(io.BytesIO(blob))
-        except (safetensors.SafetensorError, OSError, ValueError) as error:
-            raise ArtifactError(
-                f"{folder / entry['file']} cannot be read: {error}. Train again, or restore a copy."
-            ) from error
+    for name, entry in read_entries(manifest, folder / MANIFEST).items():
+        found = decode_file(read_file(folder, entry), entry, folder)
+        if isinstance(found, pd.DataFrame):
+            tables[name] = found
+        else:
+            tensors[name] = found
     return ArtifactContents(manifest=manifest, tensors=tensors, tables=tables)
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of an artifact, checked.
+def restore_version(folder: Path, name: str) -> None:
+    """Make an older version the present one; what was the present one stays as an older one.
+
+    Args:
+        folder: The artifact.
+        name: Of the version, or the beginning of it.
 
     Raises:
-        ArtifactError: As `read_artifact`.
+        ArtifactError: It has no such version, or that one is damaged.
+        BusyError: Another process is changing the artifact, and did not end in time.
     """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise ArtifactError(
-            f"No artifact at {folder}: {MANIFEST} is missing. Make one with: graphrouter train "
-            f"DATA --out {folder}"
-        )
-    try:
-        raw = path.read_bytes()
-        manifest = json.loads(raw.decode())
-    except ValueError as error:
-        raise ArtifactError(
-            f"{path} is no valid JSON ({error}): the artifact is damaged. Train again, or restore "
-            "a copy."
-        ) from None
-    version = manifest.get("format_version") if isinstance(manifest, dict) else None
-    if version not in READABLE_VERSIONS:
-        is_newer = isinstance(version, int) and version > FORMAT_VERSION
-        raise ArtifactError(
-            f"The artifact at {folder} has format version {version}; this release reads versions "
-            f"{', '.join(map(str, READABLE_VERSIONS[:-1]))} and {FORMAT_VERSION}. "
-            + (
-                "Upgrade graphrouter, or train it again with this release."
-                if is_newer
-                else "Train it again with this release."
+    read_manifest(folder)  # no lock where there is no artifact
+    with lock_folder(folder):
+        present, *older = list_versions(folder)
+        found = [version for version in older if name and version.name.startswith(name)]
+        if len(found) != 1:
+            names = ", ".join(version.name for version in older) or "none"
+            raise ArtifactError(
+                f"{folder} has {'several older versions' if found else 'no older version'} "
+                f"{name!r}; expected one of: {names}."
             )
-        )
-    # The bytes too: white space, 1E-05 for 1e-05 and their like change no value and so no checksum
-    # of values.
-    if manifest.get("checksum") != _checksum_manifest(manifest) or raw != _encode_manifest(
-        manifest
-    ):
-        raise ArtifactError(
-            f"{path} was changed after it was written: its checksum does not match. Train again, "
-            "or restore a copy."
-        )
-    return dict(manifest)
+        _read_files(folder, found[0].manifest)  # it is whole
+        replace_manifest(folder, strip_manifest(found[0].manifest), present.manifest)
 
 
-def _encode_manifest(manifest: Mapping[str, Any]) -> bytes:
-    return json.dumps(manifest, indent=2, sort_keys=True).encode()
+def copy_artifact(folder: Path, target: Path) -> None:
+    """Write the present version of an artifact, and nothing else, to a new or empty folder.
 
+    Raises:
+        ArtifactError: As `read_artifact` and `write_artifact`.
+    """
+    check_writable(target)
 
-def _checksum_manifest(manifest: Mapping[str, Any]) -> str:
-    text = json.dumps(
-        {k: v for k, v in manifest.items() if k != "checksum"},
-        sort_keys=True,
-        separators=(",", ":"),
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
+    def copy(manifest: Mapping[str, Any]) -> None:
+        for entry in read_entries(manifest, folder / MANIFEST).values():
+            write_durably(target / entry.file, read_file(folder, entry))
+        write_durably(target / MANIFEST, encode_manifest(manifest))
 
-
-def _read_checked(path: Path, entry: Mapping[str, Any]) -> bytes:
-    if not path.is_file():
-        raise ArtifactError(
-            f"The artifact is incomplete: {path} is missing. Train again, or restore a copy."
-        )
-    blob = path.read_bytes()
-    if len(blob) != entry["num_bytes"]:
-        raise ArtifactError(
-            f"{path} is truncated: {len(blob)} bytes, expected {entry['num_bytes']}. Train again, "
-            "or restore a copy."
-        )
-    if hashlib.sha256(blob).hexdigest() != entry["sha256"]:
-        raise ArtifactError(
-            f"{path} was changed after it was written: its checksum does not match. Train again, "
-            "or restore a copy."
-        )
-    return blob
-
-
-def _encode_parquet(table: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False)
-    return buffer.getvalue()
-
-
-def _write_durably(path: Path, blob: bytes) -> None:
-    """Write a file so that it is there whole, or not at all, also after a power cut."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as stream:
-        stream.write(blob)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _sweep(folder: Path, *, keep: set[str]) -> None:
-    """Remove the files of older versions of this artifact and of interrupted writes."""
-    for path in folder.iterdir():
-        if path.name not in keep and _OWN.fullmatch(path.name):
-            path.unlink(missing_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
+    _read_version(folder, copy)
 
 
 def _list_library_versions() -> dict[str, str]:

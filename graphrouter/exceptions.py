@@ -5,6 +5,7 @@ GraphRouterError
 ├── ConfigError(ValueError)        a setting that does not exist or is out of range
 ├── EncoderError(RuntimeError)     a text encoder that cannot be loaded or does not match
 ├── ArtifactError(RuntimeError)    a saved router that is damaged, edited or too new
+├── BusyError(RuntimeError)        a folder that another process is changing
 ├── PolicyError(ValueError)        a policy that contradicts itself or that nobody satisfies
 ├── UnknownModelError(KeyError)    a model that is not in the pool
 ├── TrainingError(RuntimeError)    a training that diverged
@@ -16,6 +17,7 @@ GraphRouterError
 
 __all__ = [
     "ArtifactError",
+    "BusyError",
     "ConfigError",
     "ConformanceError",
     "DataError",
@@ -67,6 +69,10 @@ class EncoderError(GraphRouterError, RuntimeError):
 
 class ArtifactError(GraphRouterError, RuntimeError):
     """A saved router that is damaged, edited, incomplete or too new for this release."""
+
+
+class BusyError(GraphRouterError, RuntimeError):
+    """A folder that another process is changing; the message names it."""
 
 
 class PolicyError(GraphRouterError, ValueError):

@@ -33,6 +33,7 @@ from graphrouter.cli import (
     settings,
     train,
     tune,
+    versions,
 )
 from graphrouter.cli.console import WarningHandler, console, error_console, print_error
 from graphrouter.exceptions import GraphRouterError
@@ -54,6 +55,7 @@ app.command()(newcomers.benchmark_newcomers)
 app.command()(route.route)
 app.command()(predict.predict)
 app.command()(settings.config)
+app.command()(versions.versions)
 app.add_typer(data.app, name="data")
 app.add_typer(export.app, name="export")
 app.add_typer(graph.app, name="graph")

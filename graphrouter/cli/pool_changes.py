@@ -11,7 +11,7 @@ from graphrouter.cli import options
 from graphrouter.cli.inputs import read_card, read_outcomes
 from graphrouter.cli.progress import show_working
 from graphrouter.cli.render import say_line
-from graphrouter.cli.routers import load_graph_router, save_router
+from graphrouter.cli.routers import open_to_change, save_router
 from graphrouter.exceptions import DataError
 
 if TYPE_CHECKING:
@@ -97,26 +97,26 @@ def add(
         wanted, note = _fill_prices(wanted, listed_as)
         notes += [note] if note else []
     graded = None if outcomes is None else _name_model(wanted.model, read_outcomes(outcomes))
-    router = load_graph_router(artifact)
-    with show_working("Placing the model"):
-        if wanted.model not in router.pool.index:
-            changed = router.add_model(wanted, outcomes=graded)
-        else:
-            there = router.pool[wanted.model]
-            differences = _list_differences(there, wanted)
-            changed = router.update_card(_update(there, wanted)) if differences else router
-            notes += differences
-            if graded is not None:
-                changed = changed.add_outcomes(graded, replace=replace)
-    count = 0 if graded is None else len(graded)
-    forgotten = (
-        "; older ones are forgotten" if replace and wanted.model in router.pool.index else ""
-    )
-    what = (
-        f"{wanted.model} is in the pool of {len(changed.pool)} models, with {count:,} new "
-        f"outcomes{forgotten}"
-    )
-    save_router(changed, out or artifact, what)
+    with open_to_change(artifact, out) as router:
+        with show_working("Placing the model"):
+            if wanted.model not in router.pool.index:
+                changed = router.add_model(wanted, outcomes=graded)
+            else:
+                there = router.pool[wanted.model]
+                differences = _list_differences(there, wanted)
+                changed = router.update_card(_update(there, wanted)) if differences else router
+                notes += differences
+                if graded is not None:
+                    changed = changed.add_outcomes(graded, replace=replace)
+        count = 0 if graded is None else len(graded)
+        forgotten = (
+            "; older ones are forgotten" if replace and wanted.model in router.pool.index else ""
+        )
+        what = (
+            f"{wanted.model} is in the pool of {len(changed.pool)} models, with {count:,} new "
+            f"outcomes{forgotten}"
+        )
+        save_router(changed, out or artifact, what)
     for line in notes:
         say_line(line)
 
@@ -166,15 +166,15 @@ def add_task(
     --examples graded.csv
     """
     graded = None if examples is None else read_outcomes(examples)
-    router = load_graph_router(artifact)
-    with show_working("Placing the task"):
-        changed = router.add_task(task, description=description, examples=graded)
-    count = 0 if graded is None else len(graded)
-    save_router(
-        changed,
-        out or artifact,
-        f"{task} is one of {len(changed.known_tasks)} tasks, with {count:,} new outcomes",
-    )
+    with open_to_change(artifact, out) as router:
+        with show_working("Placing the task"):
+            changed = router.add_task(task, description=description, examples=graded)
+        count = 0 if graded is None else len(graded)
+        save_router(
+            changed,
+            out or artifact,
+            f"{task} is one of {len(changed.known_tasks)} tasks, with {count:,} new outcomes",
+        )
 
 
 def remove(artifact: options.Artifact, model: Model, out: Out = None) -> None:
@@ -182,10 +182,10 @@ def remove(artifact: options.Artifact, model: Model, out: Out = None) -> None:
 
     Example: graphrouter pool remove artifacts/mine old-model
     """
-    changed = load_graph_router(artifact).remove_model(model)
-    save_router(
-        changed, out or artifact, f"{model} is out of the pool; {len(changed.pool)} models are left"
-    )
+    with open_to_change(artifact, out) as router:
+        changed = router.remove_model(model)
+        what = f"{model} is out of the pool; {len(changed.pool)} models are left"
+        save_router(changed, out or artifact, what)
 
 
 def set_price(
@@ -208,12 +208,14 @@ def set_price(
     Example: graphrouter pool set-price artifacts/mine tarn-grand --input 1.5 --output 6
     """
     prices = {"input_usd_per_mtok": input_usd_per_mtok, "output_usd_per_mtok": output_usd_per_mtok}
-    changed = load_graph_router(artifact).set_price(model, **prices)
-    save_router(
-        changed,
-        out or artifact,
-        f"{model} costs {input_usd_per_mtok:g} and {output_usd_per_mtok:g} USD per million tokens",
-    )
+    with open_to_change(artifact, out) as router:
+        changed = router.set_price(model, **prices)
+        save_router(
+            changed,
+            out or artifact,
+            f"{model} costs {input_usd_per_mtok:g} and {output_usd_per_mtok:g} USD per million "
+            "tokens",
+        )
 
 
 def _fill_prices(card: ModelCard, listed_as: str | None) -> tuple[ModelCard, str]:

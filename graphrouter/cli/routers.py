@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +37,32 @@ def load_graph_router(artifact: Path) -> GraphRouter:
         return GraphRouter.load(artifact)
 
 
+@contextmanager
+def open_to_change(artifact: Path, out: Path | None) -> Iterator[GraphRouter]:
+    """The graph router to change and to save in `out`, or where it lies.
+
+    While it is changed where it lies, nobody else changes it.
+
+    Raises:
+        ArtifactError: There is none, or it lies in MLflow, where a version is never changed, and no
+            folder is named.
+        BusyError: Another process is changing it, and did not end in time.
+    """
+    with show_working("Loading libraries"):
+        from graphrouter.artifact import is_registry_uri, lock_artifact
+        from graphrouter.router.graph_router import GraphRouter  # noqa: F401 - before others wait
+
+    if out is None and is_registry_uri(artifact):
+        raise ArtifactError(
+            f"{artifact} is a version in MLflow, which stays as it is. Name a folder with --out."
+        )
+    in_place = out is None or (
+        not is_registry_uri(artifact) and out.resolve() == artifact.resolve()
+    )
+    with lock_artifact(artifact) if in_place else nullcontext():
+        yield load_graph_router(artifact)
+
+
 def save_router(router: GraphRouter, out: Path, what: str) -> None:
     """Write the router to `out`, and say what was done and where it lies.
 
@@ -50,6 +79,19 @@ def save_router(router: GraphRouter, out: Path, what: str) -> None:
     router.save(out)
     say(f"{what}.")
     say_line(f"Artifact    {out}")
+    say_kept(out)
+
+
+def say_kept(out: Path) -> None:
+    """Write which version the artifact at `out` had before, where it had one."""
+    from graphrouter.artifact import list_versions
+
+    _, *older = list_versions(out)
+    if older:
+        say_line(
+            f"Kept        what was there before, as version {older[0].name}; see: "
+            f"graphrouter versions {shlex.quote(str(out))}"
+        )
 
 
 def resolve_policy(policy: Policy, router: Router) -> Policy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
@@ -15,8 +16,9 @@ from graphrouter.cli import options
 from graphrouter.cli.console import error_console, print_json
 from graphrouter.cli.progress import begin_run, guard_output, show_working
 from graphrouter.cli.render import say, say_line
+from graphrouter.cli.routers import say_kept
 from graphrouter.cli.settings import ConfigFile, Overrides
-from graphrouter.exceptions import ArtifactError
+from graphrouter.exceptions import ArtifactError, BusyError
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -86,9 +88,10 @@ def train(
 ) -> None:
     """Train a router on the training queries of DATA and save it as an artifact.
 
-    Checkpoints lie in ARTIFACT.training until the run is done. All settings: graphrouter config.
-    Where a benchmark says that a simpler router does as well, --router makes an artifact of that
-    one; route and predict take either.
+    What was at ARTIFACT stays there as an older version, see: graphrouter versions. Checkpoints lie
+    in ARTIFACT.training until the run is done. All settings: graphrouter config. Where a benchmark
+    says that a simpler router does as well, --router makes an artifact of that one; route and
+    predict take either.
 
     Example: graphrouter train simulated --out artifacts/mine --set training.max_epochs=5
     """
@@ -142,9 +145,11 @@ def check_places(out: Path, *, fresh: bool) -> Path:
 
     Raises:
         ArtifactError: One of the two folders holds something else.
+        BusyError: Another training is going on there.
     """
     with show_working("Loading libraries"):
         from graphrouter.artifact import check_writable
+        from graphrouter.locks import HELD, LOCK, lock_folder
         from graphrouter.training.checkpoints import RUN_FILE, discard_run
 
     check_writable(out)
@@ -153,14 +158,19 @@ def check_places(out: Path, *, fresh: bool) -> Path:
     if (
         work_dir.exists()
         and not (work_dir / RUN_FILE).is_file()
-        and (not work_dir.is_dir() or any(work_dir.iterdir()))
+        and (
+            not work_dir.is_dir()
+            or any(path.name not in (LOCK, HELD) for path in work_dir.iterdir())
+        )
     ):
         raise ArtifactError(
             f"{work_dir} is needed for checkpoints but holds something else. Move it away, or "
             "choose another --out."
         )
-    if fresh:
-        discard_run(work_dir)
+    if work_dir.is_dir():
+        with lock_folder(work_dir, wait_s=0):  # said now, and not when the data is read
+            if fresh:
+                discard_run(work_dir)
     return work_dir
 
 
@@ -201,7 +211,8 @@ def train_router(
             callbacks=callbacks,
         )
     router.save(out)
-    discard_run(work_dir)  # only now: whatever stops the saving does not cost the training
+    with suppress(BusyError):  # somebody else has begun there
+        discard_run(work_dir)  # only now: whatever stops the saving does not cost the training
     return TrainingRun(router, time.perf_counter() - start, router.provenance.metrics)
 
 
@@ -260,12 +271,14 @@ def show_data(dataset: RoutingDataset, split: Split) -> None:
 
 def show_run(run: TrainingRun[Any], out: Path) -> None:
     """Write what training reached and where the artifact lies."""
+    from graphrouter.artifact import read_manifest
+
     metrics = run.metrics
     best = f", best after epoch {metrics['best_epoch']:.0f}" if "best_epoch" in metrics else ""
     shown = ", ".join(
         f"{title} {metrics[name]:.4f}" for name, title in SHOWN_METRICS.items() if name in metrics
     )
-    num_bytes = sum(path.stat().st_size for path in out.iterdir() if path.is_file())
+    num_bytes = sum(entry["num_bytes"] for entry in read_manifest(out)["files"].values())
     say(f"Trained     in {run.seconds:.0f} s{best}")
     say(f"Validation  {shown}")
     say(
@@ -274,6 +287,7 @@ def show_run(run: TrainingRun[Any], out: Path) -> None:
     )
     say(f"Cost        {SPEND_IN_WORDS[run.router.spend_unit.value]}")
     say_line(f"Artifact    {out} ({num_bytes / 1e6:.1f} MB)")
+    say_kept(out)
 
 
 def _describe_calibration(metrics: Mapping[str, float], *, is_identity: bool) -> str:
@@ -299,6 +313,7 @@ def _show_baseline(run: TrainingRun[Any], out: Path) -> None:
             "benchmark replays the cascade"
         )
     say_line(f"Artifact    {out}")
+    say_kept(out)
 
 
 def _report(

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from graphrouter.artifact import artifact_folder
+from graphrouter.artifact import Lineage, artifact_folder
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.decision import Decision, Evidence, decide
@@ -223,20 +223,24 @@ class GraphRouter(ChangeableRouter):
             self, data, side=side, baselines=baselines, num_draws=num_draws, seed=seed
         )
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write the router to `folder`, atomically and without pickle.
+
+        What was there stays as an older version of the artifact, see `graphrouter versions`.
+
+        Args:
+            folder: Where.
+            overwrite: Also put it in the place of changes that others made after this router was
+                read from `folder` or saved there.
 
         Raises:
             ArtifactError: `folder` is something else than a new or empty folder or an older
-                artifact.
+                artifact, or would lose changes of others.
+            BusyError: Another process is changing the artifact, and did not end in time.
         """
-        save_parts(
-            to_path(folder, "an artifact", ArtifactError),
-            self.learned,
-            self.support,
-            self.provenance,
-            self.encoder,
-        )
+        place = to_path(folder, "an artifact", ArtifactError)
+        parts = (self.learned, self.support, self.provenance, self.encoder)
+        save_parts(place, parts, self.lineage, overwrite=overwrite)
 
     @classmethod
     def load(cls, folder: str | Path, *, encoder: TextEncoder | None = None) -> GraphRouter:
@@ -252,8 +256,11 @@ class GraphRouter(ChangeableRouter):
                 or it holds a baseline.
             EncoderError: The text encoder is not the one that the router was trained with.
         """
+        lineage = Lineage()
         with artifact_folder(folder) as found:
-            return cls(*read_parts(found, encoder=encoder))
+            router = cls(*read_parts(found, lineage, encoder=encoder))
+        router.lineage.follow(lineage)
+        return router
 
     @property
     def known_tasks(self) -> tuple[str, ...]:
@@ -285,7 +292,7 @@ class GraphRouter(ChangeableRouter):
     def _exchange_support(
         self, support: Support, *made: Change, keeps_state: bool = False
     ) -> GraphRouter:
-        return GraphRouter(
+        changed = GraphRouter(
             self.learned,
             support,
             self.provenance.after(made, support),
@@ -293,6 +300,8 @@ class GraphRouter(ChangeableRouter):
             forecaster=self._forecaster,
             state=self._state if keeps_state else None,
         )
+        changed.lineage.follow(self.lineage)
+        return changed
 
 
 @dataclass(frozen=True)

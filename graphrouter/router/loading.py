@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from graphrouter.artifact import BASELINE, artifact_folder, read_manifest
+from graphrouter.artifact import BASELINE, artifact_folder, lock_artifact, read_manifest
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import ArtifactError
+from graphrouter.files import to_path
+from graphrouter.locks import WAIT_S
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router
 from graphrouter.upward_imports import load_part
@@ -49,3 +53,44 @@ def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> Ro
                 "Load it with the class that saved it."
             )
         return baselines[name].load(found, encoder=encoder)
+
+
+def change_router(
+    folder: str | Path,
+    change: Callable[[Any], Router],
+    *,
+    encoder: TextEncoder | None = None,
+    wait_s: float = WAIT_S,
+) -> Router:
+    """Read the router at `folder`, change it, save it there, and return the changed router.
+
+    Nobody else changes the artifact meanwhile, in whatever process, so no change is lost. Others go
+    on reading it. The artifact stays as it is where `change` raises.
+
+    Args:
+        folder: The artifact.
+        change: The changed router of the one that lies there now.
+        encoder: As in `load_router`.
+        wait_s: How long to wait for others who are changing it.
+
+    Example:
+        >>> import graphrouter as gr
+        >>> from tempfile import TemporaryDirectory
+        >>> few = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=1"])
+        >>> router = gr.GraphRouter.fit(gr.simulate(num_queries=60, num_models=3).data, few)
+        >>> with TemporaryDirectory() as folder:
+        ...     router.save(folder)
+        ...     card = gr.ModelCard(model="new")
+        ...     changed = gr.change_router(folder, lambda router: router.add_model(card))
+        ...     gr.load_router(folder).models[-1]
+        'new'
+
+    Raises:
+        ArtifactError: As `load_router`, or it lies in MLflow, where a version is never changed.
+        BusyError: Another process is changing the artifact, and did not end in time.
+    """
+    place = to_path(folder, "an artifact", ArtifactError)
+    with lock_artifact(place, wait_s=wait_s):
+        changed = change(load_router(place, encoder=encoder))
+        changed.save(place)
+    return changed

@@ -67,7 +67,7 @@ def _own_weights(contents: ArtifactContents) -> ArtifactContents:
 
 def _add_defaults(contents: ArtifactContents) -> ArtifactContents:
     """Step 4 to 5: what artifacts hold since then, with the values that change nothing."""
-    defaults: dict[str, Any] = {}  # by key of the manifest
+    defaults: dict[str, Any] = {"previous": None}  # by key of the manifest
     manifest = {**defaults, **contents.manifest}
     return dataclasses.replace(contents, manifest=manifest)
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from graphrouter.artifact import Lineage
 from graphrouter.decision import Decision, PolicyContext, decide
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError
@@ -122,12 +123,20 @@ class Router(ABC):
     def _predict(self, queries: Queries) -> Predictions:
         """What `predict` gives back; each kind of router says how."""
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write the router to `folder`, atomically and without pickle.
+
+        What was there stays as an older version of the artifact, see `graphrouter versions`.
+
+        Args:
+            folder: Where.
+            overwrite: Also put it in the place of changes that others made after this router was
+                read from `folder` or saved there.
 
         Raises:
             ArtifactError: `folder` is something else than a new or empty folder or an older
-                artifact.
+                artifact, or would lose changes of others.
+            BusyError: Another process is changing the artifact, and did not end in time.
             NotApplicableError: Routers of this class cannot be saved.
         """
         raise NotApplicableError(f"A {type(self).__name__} cannot be saved: its class has no save.")
@@ -185,6 +194,11 @@ class Router(ABC):
     @cached_property
     def _tasks_warned_of(self) -> set[str]:
         return set()
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        """Where it lies or was read from, so that `save` sees whether others have changed that."""
+        return Lineage()
 
     @cached_property
     def policy_context(self) -> PolicyContext:

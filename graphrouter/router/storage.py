@@ -13,12 +13,12 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from graphrouter.artifact import ArtifactContents, read_artifact, write_artifact
+from graphrouter.artifact import ArtifactContents, Lineage, read_artifact, write_artifact
 from graphrouter.config import TrainConfig
 from graphrouter.data import Split
 from graphrouter.documented_model import first_problem
 from graphrouter.encoders import TextEncoder, restore_encoder
-from graphrouter.exceptions import ArtifactError
+from graphrouter.exceptions import ArtifactError, GraphRouterError
 from graphrouter.features.channels import ChannelScaler, SpendUnit
 from graphrouter.features.tables import (
     FeatureTransform,
@@ -38,13 +38,18 @@ _SPLIT_NAMES = ("train", "validation", "test")
 
 
 def save_parts(
-    folder: Path, learned: Learned, support: Support, provenance: Provenance, encoder: TextEncoder
+    folder: Path,
+    parts: tuple[Learned, Support, Provenance, TextEncoder],
+    lineage: Lineage,
+    *,
+    overwrite: bool = False,
 ) -> None:
-    """Write the parts of a router to `folder`.
+    """Write the parts of a router to `folder`; see `write_artifact`.
 
     Raises:
         ArtifactError: `folder` is something else than a new or empty folder or an older artifact.
     """
+    learned, support, provenance, encoder = parts
     scaler = learned.transforms.channels
     manifest = {
         "kind": _KIND,
@@ -88,13 +93,19 @@ def save_parts(
         "split": _tabulate_split(provenance.split),
         "seen_prompts": pd.DataFrame({"prompt_key": sorted(provenance.seen_prompts)}, dtype="str"),
     }
-    write_artifact(folder, ArtifactContents(manifest, tensors, tables))
+    contents = ArtifactContents(manifest, tensors, tables)
+    write_artifact(folder, contents, lineage=lineage, overwrite=overwrite)
 
 
 def read_parts(
-    folder: Path, *, encoder: TextEncoder | None = None
+    folder: Path, lineage: Lineage, *, encoder: TextEncoder | None = None
 ) -> tuple[Learned, Support, Provenance, TextEncoder]:
     """The parts of the router saved in `folder`, and its text encoder.
+
+    Args:
+        folder: The artifact.
+        lineage: Learns which version of the artifact it was.
+        encoder: To use in place of the one that the settings make.
 
     Raises:
         ArtifactError: There is no artifact, or it is damaged, edited, or not a graph router.
@@ -108,7 +119,21 @@ def read_parts(
             f"The artifact at {folder} is a {what!r}; expected {_KIND!r}. Baselines are compared "
             "by: graphrouter benchmark DATA."
         )
-    contents = migrate_contents(contents)
+    lineage.note(folder, str(manifest["checksum"]))
+    try:
+        return _decode_parts(folder, migrate_contents(contents), encoder)
+    except GraphRouterError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        # A part that another release names or shapes differently, or that somebody made up.
+        raise ArtifactError(
+            f"The artifact at {folder} is not of this release ({error}). Train again."
+        ) from error
+
+
+def _decode_parts(
+    folder: Path, contents: ArtifactContents, encoder: TextEncoder | None
+) -> tuple[Learned, Support, Provenance, TextEncoder]:
     manifest = contents.manifest
     try:
         config = TrainConfig.model_validate(manifest["config"])
@@ -120,22 +145,14 @@ def read_parts(
             "Train again."
         ) from None
     text_encoder = restore_encoder(encoder, config.encoder, **manifest["encoder"])
-    try:
-        support = _read_support(contents)
-        learned = Learned(
-            net=_read_network(contents, config),
-            transforms=_read_transforms(contents),
-            config=config,
-            calibration=EffectCalibration.from_dict(manifest["effect_calibration"]),
-            interval=EffectInterval(**manifest["effect_interval"]),
-        )
-        provenance = _read_provenance(contents)
-    except (KeyError, TypeError, RuntimeError) as error:
-        # A part that another release names or shapes differently.
-        raise ArtifactError(
-            f"The artifact at {folder} is not of this release ({error}). Train again."
-        ) from error
-    return learned, support, provenance, text_encoder
+    learned = Learned(
+        net=_read_network(contents, config),
+        transforms=_read_transforms(contents),
+        config=config,
+        calibration=EffectCalibration.from_dict(manifest["effect_calibration"]),
+        interval=EffectInterval(**manifest["effect_interval"]),
+    )
+    return learned, _read_support(contents), _read_provenance(contents), text_encoder
 
 
 def _read_provenance(contents: ArtifactContents) -> Provenance:

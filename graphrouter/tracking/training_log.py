@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from graphrouter.artifact import read_manifest
+from graphrouter.artifact import copy_artifact, read_manifest
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.documented_model import list_fields
@@ -110,6 +111,10 @@ def log_result(
     run.log_metrics(
         {**{f"final/{name}": value for name, value in metrics.items()}, "seconds": seconds}
     )
-    run.set_tags({"artifact.checksum": str(read_manifest(artifact)["checksum"])})
-    run.log_files(artifact, folder=ARTIFACT)
-    return None if register is None else register_router(run, artifact, name=register)
+    # A copy: without older versions, and whole, whoever changes the artifact meanwhile.
+    with TemporaryDirectory(prefix="graphrouter-") as folder:
+        copy = Path(folder) / artifact.resolve().name
+        copy_artifact(artifact, copy)
+        run.set_tags({"artifact.checksum": str(read_manifest(copy)["checksum"])})
+        run.log_files(copy, folder=ARTIFACT)
+        return None if register is None else register_router(run, copy, name=register)

@@ -23,6 +23,7 @@ from torch import Tensor
 import graphrouter
 from graphrouter.artifact import FORMAT_VERSION
 from graphrouter.config import TrainConfig
+from graphrouter.locks import lock_folder
 from graphrouter.training.prepare import TrainingTables
 
 _logger = logging.getLogger(__name__)
@@ -120,8 +121,14 @@ def hash_run(tables: TrainingTables, config: TrainConfig) -> str:
 
 
 def discard_run(work_dir: Path) -> None:
-    """Remove the checkpoints of a finished run."""
-    shutil.rmtree(work_dir, ignore_errors=True)
+    """Remove the checkpoints of a finished run.
+
+    Raises:
+        BusyError: A training is going on there.
+    """
+    if work_dir.is_dir():
+        with lock_folder(work_dir, wait_s=0):
+            shutil.rmtree(work_dir, ignore_errors=True)
 
 
 def _list_tensors(tables: TrainingTables) -> Iterator[tuple[str, Tensor]]:

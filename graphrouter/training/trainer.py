@@ -19,6 +19,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from graphrouter.config import TrainConfig
 from graphrouter.exceptions import ConfigError
+from graphrouter.locks import lock_folder
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
 from graphrouter.training.checkpoints import (
@@ -223,8 +224,8 @@ def _keep_torch_state() -> Iterator[None]:
 @contextmanager
 def _open_folder(work_dir: Path | None) -> Iterator[Path]:
     if work_dir is not None:
-        work_dir.mkdir(parents=True, exist_ok=True)
-        yield work_dir
+        with lock_folder(work_dir, wait_s=0):  # two trainings would mix up their checkpoints
+            yield work_dir
         return
     with tempfile.TemporaryDirectory(prefix="graphrouter-") as name:
         yield Path(name)

@@ -19,16 +19,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphrouter
-from graphrouter import artifact
+from graphrouter import artifact, artifact_manifest
 from graphrouter.artifact import (
     FORMAT_VERSION,
+    KEPT_VERSIONS,
     MANIFEST,
     ArtifactContents,
     check_writable,
+    list_versions,
     read_artifact,
     read_manifest,
     write_artifact,
 )
+from graphrouter.artifact_manifest import checksum_manifest, encode_manifest
 from graphrouter.exceptions import ArtifactError
 
 
@@ -103,13 +106,20 @@ def test_the_manifest_says_what_is_needed_to_judge_the_artifact(folder: Path) ->
         assert (folder / entry["file"]).stat().st_size == entry["num_bytes"]
 
 
-def test_writing_again_sweeps_the_old_files(folder: Path) -> None:
-    before = {file.name for file in folder.iterdir()}
-    write_artifact(folder, contents_of(1))
-    assert_holds(folder, 1)
-    after = {file.name for file in folder.iterdir()}
-    assert len(after) == len(before)
-    assert len(before & after) == 3  # the manifest and the two files that are equal
+def files_of_versions(folder: Path) -> set[str]:
+    """What the manifests of all versions name, and they themselves."""
+    versions = list_versions(folder)
+    files = {entry["file"] for each in versions for entry in each.manifest["files"].values()}
+    return files | {MANIFEST, *(f"manifest.{each.name}.json" for each in versions[1:])}
+
+
+def test_writing_again_keeps_the_last_few_versions_and_sweeps_the_rest(folder: Path) -> None:
+    for seed in range(1, KEPT_VERSIONS + 3):
+        write_artifact(folder, contents_of(seed))
+        assert_holds(folder, seed)
+        kept = [version.manifest["seed"] for version in list_versions(folder)]
+        assert kept == list(range(seed, max(-1, seed - KEPT_VERSIONS - 1), -1))
+        assert {file.name for file in folder.iterdir()} == files_of_versions(folder)
 
 
 def test_writing_the_same_again_changes_nothing(folder: Path) -> None:
@@ -179,8 +189,8 @@ def test_what_is_no_artifact_is_refused(tmp_path: Path) -> None:
 def test_another_format_version_is_refused(folder: Path, version: object, remedy: str) -> None:
     manifest = json.loads((folder / MANIFEST).read_bytes())
     manifest["format_version"] = version
-    manifest["checksum"] = artifact._checksum_manifest(manifest)
-    (folder / MANIFEST).write_bytes(artifact._encode_manifest(manifest))
+    manifest["checksum"] = checksum_manifest(manifest)
+    (folder / MANIFEST).write_bytes(encode_manifest(manifest))
     with pytest.raises(
         ArtifactError,
         match=f"format version {version}; this release reads versions 3, 4 and 5. {remedy}",
@@ -286,8 +296,8 @@ def crash_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
     """Lets the n-th call (from 0) of a step of writing fail; every call before it is real."""
 
     def arm(step: str, number: int) -> None:
-        place: Any = artifact if step == "_write_durably" else os
-        real = getattr(place, step)
+        places: list[Any] = [artifact, artifact_manifest] if step == "write_durably" else [os]
+        real = getattr(places[0], step)
         calls = iter(range(1000))
 
         def fail(*args: Any) -> Any:
@@ -295,20 +305,25 @@ def crash_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
                 raise CrashError
             return real(*args)
 
-        monkeypatch.setattr(place, step, fail)
+        for place in places:
+            monkeypatch.setattr(place, step, fail)
 
     return arm
 
 
 NUM_WRITES = 5  # two groups of tensors, two tables, the manifest
-CRASHES = [
-    *[("_write_durably", number) for number in range(NUM_WRITES)],
-    *[("replace", number) for number in range(NUM_WRITES)],
-    *[("fsync", number) for number in range(2 * NUM_WRITES)],
-]
 
 
-@pytest.mark.parametrize(("step", "number"), CRASHES)
+def list_crashes(num_writes: int) -> list[tuple[str, int]]:
+    return [
+        *[("write_durably", number) for number in range(num_writes)],
+        *[("replace", number) for number in range(num_writes)],
+        *[("fsync", number) for number in range(2 * num_writes)],
+    ]
+
+
+# Once more for the old manifest, which stays.
+@pytest.mark.parametrize(("step", "number"), list_crashes(NUM_WRITES + 1))
 def test_a_crash_leaves_the_old_artifact_or_the_new_one(
     folder: Path,
     crash_at: Callable[[str, int], None],
@@ -320,14 +335,19 @@ def test_a_crash_leaves_the_old_artifact_or_the_new_one(
     with pytest.raises(CrashError):
         write_artifact(folder, contents_of(1))
     monkeypatch.undo()
-    done = (step, number) == ("fsync", 2 * NUM_WRITES - 1)  # the manifest was already in its place
+    done = (step, number) == ("fsync", 2 * NUM_WRITES + 1)  # the manifest was already in its place
     assert_holds(folder, 1 if done else 0)
     write_artifact(folder, contents_of(2))
     assert_holds(folder, 2)
-    assert len(list(folder.iterdir())) == NUM_WRITES  # what the crash left is swept
+    assert [each.manifest["seed"] for each in list_versions(folder)] == (
+        [2, 1, 0] if done else [2, 0]
+    )
+    assert {file.name for file in folder.iterdir()} == files_of_versions(folder), (
+        "the rest is swept"
+    )
 
 
-@pytest.mark.parametrize(("step", "number"), CRASHES[:-1])
+@pytest.mark.parametrize(("step", "number"), list_crashes(NUM_WRITES)[:-1])
 def test_a_crash_of_the_first_write_leaves_no_artifact_and_can_be_repeated(
     tmp_path: Path,
     crash_at: Callable[[str, int], None],
@@ -349,14 +369,17 @@ def test_a_crash_of_the_first_write_leaves_no_artifact_and_can_be_repeated(
 def test_a_crash_while_sweeping_leaves_the_new_artifact(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for seed in range(1, KEPT_VERSIONS + 1):
+        write_artifact(folder, contents_of(seed))
+
     def fail(*args: Any, **kwargs: Any) -> None:
         raise CrashError
 
     monkeypatch.setattr(Path, "unlink", fail)
     with pytest.raises(CrashError):
-        write_artifact(folder, contents_of(1))
+        write_artifact(folder, contents_of(KEPT_VERSIONS + 1))
     monkeypatch.undo()
-    assert_holds(folder, 1)
+    assert_holds(folder, KEPT_VERSIONS + 1)
 
 
 def test_the_files_are_json_safetensors_and_parquet_and_no_pickle(blobs: dict[str, bytes]) -> None:

@@ -15,6 +15,7 @@ BUILT_IN = {
     "ConfigError": ValueError,
     "EncoderError": RuntimeError,
     "ArtifactError": RuntimeError,
+    "BusyError": RuntimeError,
     "PolicyError": ValueError,
     "UnknownModelError": KeyError,
     "TrainingError": RuntimeError,

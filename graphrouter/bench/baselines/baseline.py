@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from graphrouter.artifact import artifact_folder
+from graphrouter.artifact import Lineage, artifact_folder
 from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.serialization import read_fields, write_fields
 from graphrouter.bench.baselines.tools.amounts import Amounts
@@ -126,7 +126,9 @@ class Baseline(Router):
                 f"{self.name} cannot take in a model without being fitted again: fit it again "
                 "with the model's outcomes."
             )
-        return self._extend(NewModels.of(self.pool, cards, outcomes))
+        extended = self._extend(NewModels.of(self.pool, cards, outcomes))
+        extended.lineage.follow(self.lineage)
+        return extended
 
     def _extend(self, new: NewModels) -> Self:
         """This baseline with the new models; methods that can add a column say how."""
@@ -134,14 +136,23 @@ class Baseline(Router):
             f"{self.name} declares can_extend but has no rule for new models; define _extend."
         )
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write the router to `folder`, atomically and without pickle.
+
+        What was there stays as an older version of the artifact, see `graphrouter versions`.
+
+        Args:
+            folder: Where.
+            overwrite: Also put it in the place of changes that others made after this router was
+                read from `folder` or saved there.
 
         Raises:
             ArtifactError: `folder` is something else than a new or empty folder or an older
-                artifact.
+                artifact, or would lose changes of others.
+            BusyError: Another process is changing the artifact, and did not end in time.
         """
-        write_fields(self, to_path(folder, "an artifact", ArtifactError))
+        place = to_path(folder, "an artifact", ArtifactError)
+        write_fields(self, place, self.lineage, overwrite=overwrite)
 
     @classmethod
     def load(cls, folder: str | Path, *, encoder: TextEncoder | None = None) -> Self:
@@ -156,8 +167,11 @@ class Baseline(Router):
             ArtifactError: There is no artifact, it is damaged, or it holds another router.
             EncoderError: The text encoder is not the one that the router was fitted with.
         """
+        lineage = Lineage()
         with artifact_folder(folder) as found:
-            return cls(**read_fields(cls, found, encoder=encoder))
+            router = cls(**read_fields(cls, found, lineage, encoder=encoder))
+        router.lineage.follow(lineage)
+        return router
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,24 +14,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 
 from graphrouter.artifact import BASELINE as KIND
-from graphrouter.artifact import ArtifactContents, read_artifact, write_artifact
+from graphrouter.artifact import ArtifactContents, Lineage, read_artifact, write_artifact
 from graphrouter.config import EncoderConfig
 from graphrouter.encoders import TextEncoder, restore_encoder
-from graphrouter.exceptions import ArtifactError
+from graphrouter.exceptions import ArtifactError, GraphRouterError
 from graphrouter.pool import ModelCard, ModelPool
 
 _Arrays = dict[str, np.ndarray[Any, Any]]
 
 
-def write_fields(router: Any, folder: Path) -> None:
-    """Write the fields of a baseline to `folder`.
+def write_fields(router: Any, folder: Path, lineage: Lineage, *, overwrite: bool = False) -> None:
+    """Write the fields of a baseline to `folder`; see `write_artifact`.
 
     Args:
         router: A dataclass with a `name`.
         folder: Where.
+        lineage: Of the router.
+        overwrite: Also in the place of changes that it does not come from.
 
     Raises:
         ArtifactError: `folder` is something else than a new or empty folder or an older artifact.
@@ -44,13 +45,20 @@ def write_fields(router: Any, folder: Path) -> None:
     tensors = {
         name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()
     }
-    write_artifact(folder, ArtifactContents(manifest, {"arrays": tensors} if tensors else {}, {}))
+    contents = ArtifactContents(manifest, {"arrays": tensors} if tensors else {}, {})
+    write_artifact(folder, contents, lineage=lineage, overwrite=overwrite)
 
 
 def read_fields(
-    kind: type[Any], folder: Path, *, encoder: TextEncoder | None = None
+    kind: type[Any], folder: Path, lineage: Lineage, *, encoder: TextEncoder | None = None
 ) -> dict[str, Any]:
     """The fields of the baseline of class `kind` that was saved in `folder`, by name.
+
+    Args:
+        kind: Its class.
+        folder: The artifact.
+        lineage: Learns which version of the artifact it was.
+        encoder: To use in place of the one that the artifact names.
 
     Raises:
         ArtifactError: There is no artifact, it is damaged, or it holds another router.
@@ -64,6 +72,7 @@ def read_fields(
             f"The artifact at {folder} is a {what!r}; expected {kind.name!r}. Load it with "
             "load_router."
         )
+    lineage.note(folder, str(manifest["checksum"]))
     arrays = {name: tensor.numpy() for name, tensor in contents.tensors.get("arrays", {}).items()}
     reader = _Reader(arrays, encoder)
     try:
@@ -71,12 +80,10 @@ def read_fields(
             name: reader.decode(manifest["fields"][name], hint, name)
             for name, hint in _read_hints(kind).items()
         }
-    except (
-        KeyError,
-        TypeError,
-        IndexError,
-        ValidationError,
-    ) as error:  # a field that another release names or shapes otherwise
+    except GraphRouterError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        # A field that another release names or shapes otherwise, or that somebody made up.
         raise ArtifactError(
             f"The artifact at {folder} is not of this release ({error}). Fit the router again."
         ) from error
