@@ -163,11 +163,12 @@ def _run(plan: Plan, out: Path, jobs: int | None) -> None:
 
 def _show(results: Sequence[BenchmarkResult]) -> None:
     from graphrouter.bench.evaluation.conclusion import conclude
-    from graphrouter.cli.evaluation_tables import show_evaluation
+    from graphrouter.cli.evaluation_tables import show_evaluation, show_verdicts
 
     for result in results:
         for setting in result.evaluation.settings:
             show_evaluation(result.evaluation, setting, metrics=HEADLINE)
+        show_verdicts(result.evaluation)
         for router, reason in result.evaluation.failed.items():
             say_line(f"Not among them: {router} ({reason})")
         for name in {

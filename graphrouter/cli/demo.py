@@ -135,7 +135,7 @@ def _show_evaluation(
 ) -> None:
     from graphrouter.bench.baselines import fit_baselines
     from graphrouter.bench.evaluation import evaluate
-    from graphrouter.cli.evaluation_tables import show_evaluation
+    from graphrouter.cli.evaluation_tables import show_evaluation, show_verdicts
     from graphrouter.config import TrainConfig
 
     split = router.provenance.split
@@ -153,6 +153,7 @@ def _show_evaluation(
             seed=seed,
         )
     show_evaluation(found, "task_known", metrics=SHOWN_METRICS)
+    show_verdicts(found, ["task_known"])
     _show_gain(router, baselines["best_single"], simulation)
 
 

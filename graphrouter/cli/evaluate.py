@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,16 @@ from graphrouter.cli.progress import begin_run, show_working
 from graphrouter.cli.render import say_line
 from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, write_json
+
+SHOWN_METRICS = (
+    "log_loss",
+    "ece",
+    "reward_performance_first",
+    "reward_balanced",
+    "reward_cost_first",
+    "area_log",
+)
+"""Two figures of the predictions, four of the choices; `--all` shows every metric."""
 
 if TYPE_CHECKING:
     from graphrouter.bench.evaluation import Evaluation
@@ -63,6 +74,9 @@ def evaluate(
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Show every figure with its 95 % interval.")
     ] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Show all figures, not the six that matter first.")
+    ] = False,
     draws: options.Draws = 1000,
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Seed of the bootstrap and of what baselines draw.")
@@ -73,9 +87,9 @@ def evaluate(
 ) -> None:
     """Compare an artifact with baselines and the oracle on the test queries of its split.
 
-    Once with the tasks of the queries known, once hidden. On other data than the artifact was
-    trained on, all queries count that are new to it. Over several splits and datasets: graphrouter
-    benchmark.
+    First the verdict, then six figures (--all shows more): once with the tasks of the queries
+    known, once hidden. On other data than the artifact was trained on, all queries count that are
+    new to it. Over several splits and datasets: graphrouter benchmark.
 
     Example: graphrouter evaluate artifacts/demo/router artifacts/demo/data --baselines rasch --json
     figures.json
@@ -129,7 +143,7 @@ def evaluate(
         if report is not None:
             figures["robustness"] = report.to_json()
         if not only_json:
-            _show(found, report, intervals=intervals)
+            _show(found, report, metrics=None if show_all else SHOWN_METRICS, intervals=intervals)
         if target is not None:
             replace_file(target, partial(write_json, figures))
             say_line(f"Wrote all figures to {target}")
@@ -183,11 +197,18 @@ def _log(
         log_evaluation(run, found, params=settings, files=[*files, Path(folder) / "figures.json"])
 
 
-def _show(found: Evaluation, report: RobustnessReport | None, *, intervals: bool) -> None:
-    from graphrouter.cli.evaluation_tables import show_evaluation, show_robustness
+def _show(
+    found: Evaluation,
+    report: RobustnessReport | None,
+    *,
+    metrics: Sequence[str] | None,
+    intervals: bool,
+) -> None:
+    from graphrouter.cli.evaluation_tables import show_evaluation, show_robustness, show_verdicts
 
+    show_verdicts(found)
     for setting in found.settings:
-        show_evaluation(found, setting, intervals=intervals)
+        show_evaluation(found, setting, metrics=metrics, intervals=intervals)
     for name, reason in found.failed.items():
         say_line(f"Not among them: {name} ({reason})")
     if report is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphrouter.bench.evaluation import METRICS, Evaluation, build_table
-from graphrouter.bench.evaluation.conclusion import Mark, find_mark
+from graphrouter.bench.evaluation.conclusion import Mark, conclude, find_mark
 from graphrouter.bench.evaluation.metric_catalogue import Metric
 from graphrouter.bench.evaluation.results import SettingName, SettingResult
 from graphrouter.cli.console import console
@@ -38,7 +39,7 @@ def show_evaluation(
     metrics: Sequence[str] | None = None,
     intervals: bool = False,
 ) -> None:
-    """Write the figures of one setting, what they rest on, and the verdict.
+    """Write the figures of one setting, and what they rest on.
 
     Args:
         evaluation: What was found.
@@ -58,7 +59,24 @@ def show_evaluation(
         )
     for note in (first_note, *content.notes[1:]):
         say(note, style="dim")
-    say(content.verdict, style="bold")
+    say()
+
+
+def show_verdicts(evaluation: Evaluation, settings: Sequence[SettingName] | None = None) -> None:
+    """Write what to use, a line for each setting; one line where they say the same.
+
+    Args:
+        evaluation: What was found.
+        settings: Which of its settings to speak of; all by default.
+    """
+    found = [
+        conclude(evaluation, setting=setting)
+        for setting in (evaluation.settings if settings is None else settings)
+    ]
+    if len(found) > 1 and len({(each.sentence, each.details) for each in found}) == 1:
+        found = [replace(found[0], applies="With and without the task of a prompt")]
+    for conclusion in found:
+        say(conclusion.text, style="bold")
     say()
 
 

@@ -5,20 +5,21 @@ and `reward_balanced` (does it route better?); without costs the reward of perfo
 in for the latter two. A baseline is *beaten* in one of the two respects when the evaluated router
 is surely better there: an interval excludes zero in its favour, and none to its disadvantage.
 Baselines stand in the order of their simplicity, as in the catalogue, so the first that is not
-beaten is the simplest to use.
+beaten is the simplest to use. Where queries have the outcomes of one model only, choices cannot be
+compared: the verdict is then on predictions alone, and recommends nobody.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from graphrouter.bench.baselines import BASELINES
 from graphrouter.bench.evaluation.bootstrap import Interval
-from graphrouter.bench.evaluation.evaluate import ORACLE
+from graphrouter.bench.evaluation.evaluate import FEWEST_QUERIES, ORACLE
 from graphrouter.bench.evaluation.metric_catalogue import METRICS, Metric
 from graphrouter.bench.evaluation.results import Evaluation, SettingName, SettingResult
 
@@ -29,6 +30,12 @@ ROUTING_WITHOUT_COST = ("reward_performance_first",)
 NEGLIGIBLE, NEGLIGIBLE_SHARE = 5e-5, 5e-4
 """Smaller differences show as 0: four digits, or a tenth of a per cent."""
 _RESPECT = {"predicts": "prediction", "routes": "choice"}
+_APPLIES: Mapping[SettingName, str] = {
+    "task_known": "Where you name the task of each prompt",
+    "task_hidden": "Where you do not name tasks",
+}
+SPARSE_SHARE = 0.9
+"""With a smaller share of queries on which choices can differ, a verdict says so."""
 NUM_NAMED = 4
 """Of a longer list of routers only so many are named."""
 
@@ -39,16 +46,19 @@ class Conclusion:
 
     kind: Literal["use_router", "use_baseline", "mixed", "open"]
     """`mixed`: better in one respect, not in the other. `open`: there was nothing to compare
-    with."""
+    with, or choices cannot be compared."""
     sentence: str
     details: tuple[str, ...] = ()
     recommended: str | None = None
     """The baseline that does instead; None where none does."""
+    applies: str = ""
+    """When it applies, where there are two settings; empty where there is one."""
 
     @property
     def text(self) -> str:
         """All of it in one line."""
-        return " ".join((self.sentence, *self.details))
+        said = " ".join((self.sentence, *self.details))
+        return f"{self.applies}: {said}" if self.applies else said
 
 
 def find_mark(difference: Interval, metric: Metric) -> Mark:
@@ -102,20 +112,37 @@ def conclude(
         ORACLE,
         *(find_cascades(result.paired) if sees_outcomes is None else sees_outcomes),
     }
-    rivals = [name for name in result.paired if name not in excluded]
+    rivals = [name for name in result.paired if name not in excluded | set(result.same_as)]
     if not rivals:
         return Conclusion("open", f"{router} was compared with no baseline.")
-    compared = _Compared(result, router, rivals, PREDICTION, list_routing_metrics(result, router))
+    num_comparable = evaluation.coverage.num_comparable_queries
+    can_choose = num_comparable >= FEWEST_QUERIES
+    routing = list_routing_metrics(result, router) if can_choose else ()
+    compared = _Compared(result, router, rivals, PREDICTION, routing)
     alternatives = [name for name in rivals if compared.is_equal(name)]
-    found = _use_baseline(compared, alternatives) if alternatives else _use_router(compared)
+    if not can_choose:
+        found = _judge_predictions(compared, evaluation)
+    elif alternatives:
+        found = _use_baseline(compared, alternatives)
+    else:
+        found = _use_router(compared)
+    details = list(found.details)
+    if can_choose and num_comparable < SPARSE_SHARE * evaluation.num_queries:
+        details.append(
+            f"Choices differ on {num_comparable:,} of {evaluation.num_queries:,} queries only: the "
+            "others have the outcome of one model."
+        )
+    for name in dict.fromkeys(result.same_as.values()):
+        twins = [name, *(twin for twin, first in result.same_as.items() if first == name)]
+        details.append(f"One method here, counted once: {join_names(twins, at_most=None)}.")
     left_out = [name for name in result.paired if name in excluded - {ORACLE}]
-    if not left_out:
-        return found
-    note = (
-        f"Not counted, since {'it looks' if len(left_out) == 1 else 'they look'} at answers: "
-        f"{join_names(left_out)}."
-    )
-    return Conclusion(found.kind, found.sentence, (*found.details, note), found.recommended)
+    if left_out:
+        details.append(
+            f"Not counted, since {'it looks' if len(left_out) == 1 else 'they look'} at answers: "
+            f"{join_names(left_out)}."
+        )
+    applies = _APPLIES[setting] if len(evaluation.settings) > 1 else ""
+    return replace(found, details=tuple(details), applies=applies)
 
 
 def join_names(names: Sequence[str], *, at_most: int | None = NUM_NAMED) -> str:
@@ -174,6 +201,15 @@ class _Compared(NamedTuple):
         needed = stands[1] if self.routing else stands[0]
         return needed is not None and "better" not in stands
 
+    def leads(self, name: str, metrics: Sequence[str]) -> bool:
+        """True when the router's figure is better than a rival's by every known metric."""
+        known = [m for m in metrics if np.isfinite(self.result.paired[name][m].value)]
+        return bool(known) and all(
+            (self.result.paired[name][m].value < 0) == METRICS[m].lower_is_better
+            and self.result.paired[name][m].value != 0
+            for m in known
+        )
+
     def figures(self, name: str, metrics: Sequence[str]) -> str:
         """The router's figures against the rival's, as in "log loss 0.4500 against 0.4700".
 
@@ -192,6 +228,25 @@ class _Compared(NamedTuple):
         return min(
             self.rivals, key=lambda name: figures[name] if np.isfinite(figures[name]) else np.inf
         )
+
+
+def _judge_predictions(compared: _Compared, evaluation: Evaluation) -> Conclusion:
+    """The verdict where queries have the outcomes of one model each: on predictions alone."""
+    num, num_queries = evaluation.coverage.num_comparable_queries, evaluation.num_queries
+    why = (
+        f"Choices cannot be compared: {num:,} of {num_queries:,} queries have outcomes of two "
+        f"models or more (at least {FEWEST_QUERIES} are needed), and on the others every choice "
+        "earns the same."
+    )
+    if all(compared.stand(name, compared.prediction) is None for name in compared.rivals):
+        return Conclusion("open", why)
+    unbeaten = compared.unbeaten(compared.prediction)
+    clause = (
+        _clause(compared, "predicts", compared.prediction, unbeaten)
+        if unbeaten
+        else f"predicts better than every baseline{_in_brackets(_nearest(compared, PREDICTION))}"
+    )
+    return Conclusion("open", why, (f"{compared.router} {clause}.", *_counts(compared)))
 
 
 def _use_baseline(compared: _Compared, alternatives: list[str]) -> Conclusion:
@@ -278,16 +333,19 @@ def _nearest(compared: _Compared, metrics: Sequence[str]) -> str:
 def _clause(compared: _Compared, verb: str, metrics: Sequence[str], unbeaten: list[str]) -> str:
     """What the router does not do better, and than whom.
 
-    Those that are surely better come first, else the simplest.
+    Those that are surely better come first, then those with a better figure, then the simplest.
     """
     winners = compared.winners(metrics, unbeaten)
-    named = (winners or unbeaten)[0]
+    # "No better" must be true of the one that is named: those that are ahead, if only by chance,
+    # come before those that are behind, if only by chance.
+    ahead = winners or [name for name in unbeaten if not compared.leads(name, metrics)]
+    named = (ahead or unbeaten)[0]
     more = len(winners or unbeaten) - 1
     others = f" and {more} more" if more else ""
-    return (
-        f"{verb} {'worse' if winners else 'no better'} than "
-        f"{named}{others}{_in_brackets(compared.figures(named, metrics))}"
-    )
+    figures = _in_brackets(compared.figures(named, metrics))
+    if compared.leads(named, metrics):
+        return f"does not surely {verb.removesuffix('s')} better than {named}{others}{figures}"
+    return f"{verb} {'worse' if winners else 'no better'} than {named}{others}{figures}"
 
 
 def _counts(compared: _Compared) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ from graphrouter.bench.evaluation.metric_catalogue import (
     measure_joint,
 )
 from graphrouter.bench.evaluation.results import Coverage, Evaluation, SettingName, SettingResult
-from graphrouter.bench.evaluation.router_output import RouterOutput
+from graphrouter.bench.evaluation.router_output import RouterOutput, find_same_outputs
 from graphrouter.exceptions import DataError
 from graphrouter.policy import CostScale
 from graphrouter.router.protocol import Router
@@ -40,6 +40,7 @@ ORACLE = "oracle"
 FEWEST_QUERIES = 10
 """With fewer distinct queries no interval is given."""
 _PARTIAL = "it predicts the effect of some models only"
+_NO_CHOICE = "no query has outcomes of two models, so every choice earns the same"
 _UNDEFINED_DRAWS = "the queries do not determine it"
 
 
@@ -172,7 +173,7 @@ def score_runs(
         coverage=Coverage(
             *(
                 _mean([getattr(c, part) for c in coverages])
-                for part in ("num_pairs", "num_costed_queries", "num_costed_pairs")
+                for part in (each.name for each in fields(Coverage))
             )
         ),
         settings={setting: _score_setting(runs, setting, resampling) for setting in shared},
@@ -222,6 +223,7 @@ def _score_setting(
             )
             for name in names
         },
+        same_as=find_same_outputs([each.outputs[setting] for each in runs]),
     )
 
 
@@ -230,6 +232,8 @@ def _plan(evaluation_set: EvaluationSet, outputs: Mapping[str, RouterOutput]) ->
     for family in FAMILIES:
         _plan_family(plan, family, evaluation_set, outputs)
     joint = measure_joint(evaluation_set, outputs)
+    if not evaluation_set.can_compare_choices:
+        joint = {name: {m: Unmeasured(_NO_CHOICE) for m in by} for name, by in joint.items()}
     first = next(iter(outputs))
     for name, measures in joint.items():
         plan.values.update({(name, metric): item for metric, item in measures.items()})
@@ -256,7 +260,9 @@ def _plan_family(
         name: _measure(family, evaluation_set, each) for name, each in outputs.items()
     }
     measured[ORACLE] = family.without("the oracle predicts what it is judged by")
-    if family.quantity is None:
+    if family.quantity is None and not evaluation_set.can_compare_choices:
+        measured = {name: family.without(_NO_CHOICE) for name in measured}
+    elif family.quantity is None:
         measured[ORACLE] = _measure(
             family, evaluation_set, RouterOutput(evaluation_set.observed.to_predictions())
         )
@@ -267,7 +273,7 @@ def _plan_family(
         is_partial = (
             family.quantity == "effect"
             and name != ORACLE
-            and not _predicts_all(evaluation_set, outputs[name])
+            and not evaluation_set.is_covered_by(outputs[name])
         )
         shown = family.without(_PARTIAL) if is_partial else measures
         plan.values.update({(name, metric): item for metric, item in shown.items()})
@@ -278,17 +284,6 @@ def _plan_family(
                 family, evaluation_set, outputs[first], outputs[other], mine=mine, theirs=theirs
             )
         plan.pairs.update({(other, metric): (mine[metric], theirs[metric]) for metric in mine})
-
-
-def _predicts_all(evaluation_set: EvaluationSet, output: RouterOutput) -> bool:
-    """Whether an effect is expected of every pair that was observed.
-
-    So it counts for a cascade, which is not scored by pairs.
-    """
-    observed = np.isfinite(evaluation_set.observed.effect)
-    return output.replayed is not None or bool(
-        np.isfinite(output.predictions.effect[observed]).all()
-    )
 
 
 def _measure(family: MetricFamily, evaluation_set: EvaluationSet, output: RouterOutput) -> Measures:
@@ -390,7 +385,12 @@ def _reasons(values: Mapping[str, Sequence[Sampled | Unmeasured]]) -> dict[str, 
 def _coverage(evaluation_set: EvaluationSet) -> Coverage:
     effect = np.isfinite(evaluation_set.observed.effect)
     costed = effect & np.isfinite(evaluation_set.observed.cost_usd)
-    return Coverage(int(effect.sum()), int(costed.any(axis=1).sum()), int(costed.sum()))
+    return Coverage(
+        num_pairs=int(effect.sum()),
+        num_costed_queries=int(costed.any(axis=1).sum()),
+        num_costed_pairs=int(costed.sum()),
+        num_comparable_queries=int((effect.sum(axis=1) >= 2).sum()),
+    )
 
 
 def _mean(counts: Sequence[int]) -> int:

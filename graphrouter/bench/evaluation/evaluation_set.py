@@ -74,6 +74,20 @@ class EvaluationSet:
             baseline = align(best_single.predict(seen.queries), shared, owner="best_single")
         return cls(shared, seen.query_ids, seen.queries, observed, cost_scale, baseline)
 
+    @property
+    def can_compare_choices(self) -> bool:
+        """Whether any query has the outcomes of two models, so that a choice can matter."""
+        return bool((self.observed.mask.sum(axis=1) >= 2).any())
+
+    def is_covered_by(self, output: RouterOutput) -> bool:
+        """Whether an effect is expected of every pair that was observed.
+
+        So it counts for a cascade, which is not scored by pairs.
+        """
+        return output.replayed is not None or bool(
+            np.isfinite(output.predictions.effect[self.observed.mask]).all()
+        )
+
     def collect_output(self, router: Router, *, task_known: bool, name: str) -> RouterOutput:
         """What the router says of these queries, with the queries' tasks given or hidden.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -27,6 +27,9 @@ class Coverage:
     num_costed_pairs: int
     """Pairs whose effect and cost were observed: the frontier and the other rewards choose among
     them."""
+    num_comparable_queries: int
+    """Queries with observed effects of at least two models: on the others every router, best
+    single and oracle too, can only take the one answer that there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,9 @@ class SettingResult:
     and pairs."""
     unmeasured: Mapping[str, Mapping[str, str]]
     """Why a figure is undefined, by router and metric."""
+    same_as: Mapping[str, str] = field(default_factory=dict)
+    """Baselines that say the same of every query as one before them, and that one: they are one
+    method on this data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +74,12 @@ class Evaluation:
             "num_queries": self.num_queries,
             "num_models": self.num_models,
             "seeds": list(self.seeds),
+            "coverage": asdict(self.coverage),
             "settings": {
                 name: {
                     "routers": _plain(result.routers, "value"),
                     "paired": _plain(result.paired, "diff"),
+                    "same_as": dict(result.same_as),
                 }
                 for name, result in self.settings.items()
             },
@@ -80,10 +88,13 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
-        """What `to_json` wrote. It holds neither coverage nor reasons: these are zero and empty."""
+        """What `to_json` wrote. It holds no reasons, and older files no coverage: empty and 0."""
         settings: dict[SettingName, SettingResult] = {
             name: SettingResult(
-                _figures(found["routers"], "value"), _figures(found["paired"], "diff"), {}
+                _figures(found["routers"], "value"),
+                _figures(found["paired"], "diff"),
+                {},
+                dict(found.get("same_as", {})),
             )
             for name, found in plain["settings"].items()
         }
@@ -93,10 +104,13 @@ class Evaluation:
             num_queries=plain["num_queries"],
             num_models=plain["num_models"],
             seeds=tuple(plain["seeds"]),
-            coverage=Coverage(0, 0, 0),
+            coverage=Coverage(**plain.get("coverage", dict.fromkeys(_COVERAGE, 0))),
             settings=settings,
             failed=dict(plain.get("failed", {})),
         )
+
+
+_COVERAGE = tuple(each.name for each in fields(Coverage))
 
 
 def _figures(plain: Mapping[str, Mapping[str, Mapping[str, float | None]]], key: str) -> Figures:

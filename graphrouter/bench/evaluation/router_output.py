@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
 
 from graphrouter.policy import PresetName
 from graphrouter.types import BoolArray, FloatArray, Predictions
@@ -33,3 +35,33 @@ class RouterOutput:
     preset_utilities: Mapping[PresetName, FloatArray] | None = None
     """(num_queries, num_models) what to maximise in each preset, for a router that was trained for
     the presets; else its predictions and the policy of the preset decide."""
+
+
+def find_same_outputs(outputs: Sequence[Mapping[str, RouterOutput]]) -> dict[str, str]:
+    """Baselines that say what one before them says, in every run, to rounding."""
+    _, *names = outputs[0]
+    same: dict[str, str] = {}
+    for i, name in enumerate(names):
+        for earlier in names[:i]:
+            if earlier not in same and all(
+                _say_the_same(each[name], each[earlier]) for each in outputs
+            ):
+                same[name] = earlier
+                break
+    return same
+
+
+def _say_the_same(one: RouterOutput, other: RouterOutput) -> bool:
+    """Whether two routers predict the same effects and costs and have no rule of their own."""
+    if any(each.replayed is not None or each.preset_utilities is not None for each in (one, other)):
+        return False
+    return all(
+        np.allclose(
+            getattr(one.predictions, quantity),
+            getattr(other.predictions, quantity),
+            rtol=1e-9,
+            atol=1e-12,
+            equal_nan=True,
+        )
+        for quantity in ("effect", "cost_usd")
+    )

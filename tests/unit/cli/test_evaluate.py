@@ -41,7 +41,7 @@ def changed(
 def test_both_settings_are_shown_with_a_verdict(
     invoke: Invoke, artifact: Path, world: Path
 ) -> None:
-    status, shown, errors = invoke("evaluate", artifact, world, *DRAWS)
+    status, shown, errors = invoke("evaluate", artifact, world, *DRAWS, "--all")
     assert (status, errors) == (0, "")
     for setting in ("task known", "task hidden"):
         assert f"world: 30 queries, 4 models, {setting}" in shown
@@ -58,6 +58,19 @@ def test_both_settings_are_shown_with_a_verdict(
     for line in shown.splitlines():
         assert len(line) <= 120
     assert shown.count("graphrouter") >= 4, "each setting ends in a verdict"
+
+
+def test_the_verdict_comes_first_then_six_figures(
+    invoke: Invoke, artifact: Path, world: Path
+) -> None:
+    status, shown, errors = invoke("evaluate", artifact, world, *DRAWS)
+    assert (status, errors) == (0, "")
+    first, _, rest = shown.partition("world: 30 queries")
+    assert first.startswith(("Where you name the task", "With and without the task"))
+    assert len(shown.splitlines()) < 60
+    for text in ("log loss", "calibration error", "balanced reward", "area"):
+        assert text in rest
+    assert "cost saved" not in shown
 
 
 def test_json_goes_to_a_file_or_is_all_there_is(
@@ -112,7 +125,15 @@ def test_robustness_and_a_report_on_request(
     assert "<html" in page.read_text()
     assert "log loss" in page.with_suffix(".md").read_text()
     found = json.loads(invoke(*words[:-2], "--json", "-")[1])
-    assert set(found) == {"dataset", "num_queries", "num_models", "seeds", "settings", "robustness"}
+    assert set(found) == {
+        "dataset",
+        "num_queries",
+        "num_models",
+        "seeds",
+        "coverage",
+        "settings",
+        "robustness",
+    }
     assert 0 <= found["robustness"]["score"]["value"] <= 1
 
 

@@ -27,7 +27,7 @@ def evaluation(dataset: str = "world") -> Evaluation:
     routers = {"graphrouter": figures(0.4), "knn": figures(0.5)}
     setting = SettingResult(routers, {"knn": figures(-0.1)}, {})
     return Evaluation(
-        "graphrouter", dataset, 30, 4, (0, 1), Coverage(120, 30, 120), {"task_known": setting}
+        "graphrouter", dataset, 30, 4, (0, 1), Coverage(120, 30, 120, 30), {"task_known": setting}
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from graphrouter.bench.evaluation.bootstrap import UNDEFINED, Interval
@@ -19,7 +21,13 @@ Differences = dict[str, tuple[Interval, Interval, Interval]]
 BEATEN, EQUAL = (SURE_LESS, SURE_MORE, SURE_MORE), (UNSURE, UNSURE, UNSURE)
 
 
-def evaluation(differences: Differences, *, has_costs: bool = True) -> Evaluation:
+def evaluation(
+    differences: Differences,
+    *,
+    has_costs: bool = True,
+    num_comparable: int = 10,
+    same_as: dict[str, str] | None = None,
+) -> Evaluation:
     """An evaluation in which graphrouter has a log loss of 0.5, an area of 0.7 and a reward of
     0.4."""
     names = (
@@ -42,9 +50,15 @@ def evaluation(differences: Differences, *, has_costs: bool = True) -> Evaluatio
     }
     for name, by_metric in paired.items():
         routers[name] = complete({m: Interval(mine[m] - by_metric[m].value, 0, 1) for m in mine})
-    result = SettingResult(routers, paired, {name: {} for name in routers})
+    result = SettingResult(routers, paired, {name: {} for name in routers}, same_as or {})
     return Evaluation(
-        "graphrouter", "tiny", 10, 3, (0,), Coverage(30, 5, 12), {"task_known": result}
+        "graphrouter",
+        "tiny",
+        10,
+        3,
+        (0,),
+        Coverage(30, 5, 12, num_comparable),
+        {"task_known": result},
     )
 
 
@@ -103,8 +117,8 @@ def test_better_predictions_may_route_no_better() -> None:
     assert found.sentence == (
         "graphrouter predicts better than every baseline (log loss 0.5000 against 0.5200 of the "
         "next, best_single), "
-        "but routes no better than knn and 1 more (area 0.7000 against 0.6990, balanced reward "
-        "0.4000 against 0.3990)."
+        "but does not surely route better than knn and 1 more (area 0.7000 against 0.6990, "
+        "balanced reward 0.4000 against 0.3990)."
     )
 
 
@@ -124,7 +138,7 @@ def test_better_in_one_respect_each() -> None:
         "No baseline is a match for graphrouter in both respects, but it predicts no better than "
         "svm"
     )
-    assert "routes no better than knn" in found.sentence
+    assert "does not surely route better than knn" in found.sentence
 
 
 def test_better_routing_may_come_with_no_better_predictions() -> None:
@@ -138,7 +152,10 @@ def test_better_routing_may_come_with_no_better_predictions() -> None:
 
 def test_without_costs_the_reward_of_performance_first_counts() -> None:
     found = conclude(evaluation({"knn": (SURE_LESS, UNSURE, UNSURE)}, has_costs=False))
-    assert "routes no better than knn (performance reward 0.7000 against 0.6990)" in found.sentence
+    assert (
+        "does not surely route better than knn (performance reward 0.7000 against 0.6990)"
+        in found.sentence
+    )
 
 
 def test_routers_that_see_outcomes_are_never_recommended() -> None:
@@ -184,3 +201,61 @@ def test_without_shared_figures_there_is_nothing_to_say() -> None:
 
 def test_the_catalogue_knows_its_cascades() -> None:
     assert find_cascades(["knn", "best_single", "no_such_router"]) == frozenset()
+
+
+def test_no_better_is_said_of_those_that_are_ahead_alone() -> None:
+    behind = (SURE_LESS, UNSURE, UNSURE)
+    ahead = (SURE_LESS, Interval(-0.001, -0.01, 0.01), UNSURE)
+    found = conclude(evaluation({"knn": behind, "svm": ahead}))
+    assert "but routes no better than svm and 1 more (area 0.7000 against 0.7010" in found.sentence
+    found = conclude(evaluation({"knn": behind}))
+    assert "but does not surely route better than knn (area 0.7000 against 0.69" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("differences", "said"),
+    [
+        ({"knn": BEATEN}, "graphrouter predicts better than every baseline (log loss 0.5000"),
+        ({"knn": (SURE_MORE, UNSURE, UNSURE)}, "graphrouter predicts worse than knn (log loss"),
+        ({"knn": EQUAL}, "graphrouter predicts no better than knn (log loss 0.5000 against 0.49"),
+    ],
+)
+def test_where_choices_cannot_be_compared_nobody_is_recommended_for_them(
+    differences: Differences, said: str
+) -> None:
+    found = conclude(evaluation(differences, num_comparable=9))
+    assert (found.kind, found.recommended) == ("open", None)
+    assert found.sentence == (
+        "Choices cannot be compared: 9 of 10 queries have outcomes of two models or more (at least "
+        "10 are needed), and on the others every choice earns the same."
+    )
+    assert found.details[0].startswith(said)
+    assert "rout" not in found.details[0].replace("graphrouter", "")
+
+
+def test_a_verdict_on_few_queries_with_a_choice_says_on_how_many() -> None:
+    sparse = replace(evaluation({"knn": BEATEN}), num_queries=100)
+    assert conclude(sparse).details == (
+        "Choices differ on 10 of 100 queries only: the others have the outcome of one model.",
+    )
+
+
+def test_baselines_that_are_one_method_are_counted_once() -> None:
+    names = ["best_single", "task_mean", "modem", "composition_of_experts", "knn", "svm", "mlp"]
+    differences: Differences = dict.fromkeys(names, (SURE_LESS, UNSURE, UNSURE))
+    same_as = {"modem": "task_mean", "composition_of_experts": "task_mean"}
+    found = conclude(evaluation(differences, same_as=same_as))
+    assert "better than best_single and 4 more" in found.sentence
+    assert "Of 5 baselines, graphrouter predicts surely better than 5" in found.text
+    assert found.details[-1] == (
+        "One method here, counted once: task_mean, modem and composition_of_experts."
+    )
+
+
+def test_each_of_two_verdicts_says_when_it_applies() -> None:
+    one = evaluation({"knn": BEATEN})
+    [result] = one.settings.values()
+    both = replace(one, settings={"task_known": result, "task_hidden": result})
+    assert conclude(one).applies == ""
+    assert conclude(both).text.startswith("Where you name the task of each prompt: Use graphrouter")
+    assert conclude(both, setting="task_hidden").text.startswith("Where you do not name tasks: Use")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from graphrouter.bench.baselines import LearningData, fit_baselines
 from graphrouter.bench.baselines.methods.means import BestSingle, TaskMean
-from graphrouter.bench.evaluation import METRICS, Evaluation, evaluate
+from graphrouter.bench.evaluation import METRICS, Evaluation, conclude, evaluate
 from graphrouter.config import EncoderConfig, SplitConfig
 from graphrouter.data import RoutingDataset, load_dataset, split_dataset
 from graphrouter.encoders import create_encoder
@@ -214,7 +214,14 @@ def test_json_has_exactly_the_agreed_form() -> None:
         best_single=BestSingle.learn(LearningData.of(data, ids(data), encoder=ENCODER)),
     )
     plain = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert set(plain) == {"dataset", "num_queries", "num_models", "seeds", "settings"}
+    assert set(plain) == {
+        "dataset",
+        "num_queries",
+        "num_models",
+        "seeds",
+        "coverage",
+        "settings",
+    }
     assert (plain["dataset"], plain["num_queries"], plain["num_models"], plain["seeds"]) == (
         "tiny",
         30,
@@ -223,7 +230,7 @@ def test_json_has_exactly_the_agreed_form() -> None:
     )
     assert set(plain["settings"]) == {"task_known", "task_hidden"}
     for result in plain["settings"].values():
-        assert set(result) == {"routers", "paired"}
+        assert set(result) == {"routers", "paired", "same_as"}
         assert set(result["routers"]) == {"graphrouter", "best_single", "oracle"}
         assert set(result["paired"]) == {"best_single", "oracle"}
         for figures in result["routers"].values():
@@ -237,6 +244,8 @@ def test_json_has_exactly_the_agreed_form() -> None:
         "low": None,
         "high": None,
     }
+    assert plain["coverage"]["num_comparable_queries"] > 0
+    assert Evaluation.from_json(plain).coverage == found.coverage
     assert set(METRICS) >= AGREED
     again = Evaluation.from_json(plain)
     assert again.to_json() == plain
@@ -462,3 +471,41 @@ def test_real_data(shared_data: Callable[[str], Path], name: str) -> None:
         result.routers["oracle"]["reward_performance_first"].value
         > result.routers["knn"]["reward_performance_first"].value
     )
+
+
+def one_answer_a_query(data: RoutingDataset) -> RoutingDataset:
+    """The data with the first outcome of each query alone."""
+    return RoutingDataset.from_frames(
+        queries=data.queries,
+        models=data.models,
+        outcomes=data.outcomes.drop_duplicates("query_id"),
+        tasks=data.tasks,
+        name=data.name,
+    )
+
+
+def test_where_every_query_has_one_answer_choices_are_not_measured() -> None:
+    data, router = random_case(0)
+    data = one_answer_a_query(data)
+    learned = LearningData.of(data, ids(data), encoder=ENCODER)
+    found = run(data, router, best_single=BestSingle.learn(learned))
+    assert found.coverage.num_comparable_queries == 0
+    for result in found.settings.values():
+        for name, figures in result.routers.items():
+            for metric, figure in figures.items():
+                if METRICS[metric].group == "routing":
+                    assert math.isnan(figure.value), (name, metric)
+        assert "every choice earns the same" in result.unmeasured["graphrouter"]["gap_at_oracle"]
+        assert math.isfinite(result.paired["best_single"]["log_loss"].value)
+    verdict = conclude(found)
+    assert (verdict.kind, verdict.recommended) == ("open", None)
+    assert verdict.sentence.startswith("Choices cannot be compared: 0 of ")
+    assert "predicts" in verdict.details[0]
+
+
+def test_routers_that_say_the_same_are_found() -> None:
+    data, router = random_case(0)
+    learned = LearningData.of(data, ids(data), encoder=ENCODER)
+    single, mean = BestSingle.learn(learned), TaskMean.learn(learned)
+    found = run(data, router, best_single=single, task_mean=mean, twin=mean, other=single)
+    assert found.settings["task_known"].same_as == {"twin": "task_mean", "other": "best_single"}

@@ -58,7 +58,7 @@ def evaluation(
         10,
         3,
         (0,),
-        Coverage(30, 5, 12),
+        Coverage(30, 5, 12, 10),
         {"task_known": result, "task_hidden": result},
     )
 
