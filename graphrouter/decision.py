@@ -261,6 +261,8 @@ class _Estimate(NamedTuple):
     cost_usd: float | None
     tokens: float
     """Prompt plus completion, as far as known."""
+    most_tokens: float
+    """The same with the cautious end of the prompt."""
     output_tokens: float | None
     latency_s: float | None
     effect_low: float | None
@@ -283,6 +285,8 @@ def _read_estimates(policy: Policy, predictions: Predictions, row: int) -> list[
         [None] * len(effect) if ends is None else ends[row].tolist()
         for ends in (predictions.effect_low, predictions.effect_high)
     )
+    cautious = predictions.most_input_tokens
+    most = prompt if cautious is None else np.fmax(cautious, predictions.input_tokens)[row].tolist()
     counted = {"lower": low, "expected": effect, "upper": high}[policy.risk]
     return [
         _Estimate(
@@ -291,6 +295,7 @@ def _read_estimates(policy: Policy, predictions: Predictions, row: int) -> list[
             counted[i],
             cost[i],
             (prompt[i] or 0.0) + (answer[i] or 0.0),
+            (most[i] or 0.0) + (answer[i] or 0.0),
             answer[i],
             latency[i],
             low[i],
@@ -331,10 +336,11 @@ def _reject(policy: Policy, estimate: _Estimate, card: ModelCard) -> str | None:
     for capability in policy.requires:
         if not card.has_capability(capability):
             return f"card does not state {capability}"
-    if card.context_tokens is not None and estimate.tokens > card.context_tokens:
+    if card.context_tokens is not None and estimate.most_tokens > card.context_tokens:
         return (
             f"context of {card.context_tokens} tokens is shorter than the "
-            f"{estimate.tokens:.0f} expected"
+            f"{estimate.most_tokens:.0f} that prompt and answer may take "
+            f"({estimate.tokens:.0f} expected)"
         )
     return _reject_cost(policy, estimate) or _reject_latency(policy, estimate)
 

@@ -33,6 +33,7 @@ Quantity = Literal["effect", "cost_usd", "input_tokens", "output_tokens", "laten
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 """What is observed and predicted of a (query, model) pair, in the order of the array fields."""
 _ENDS = ("effect_low", "effect_high")
+_OPTIONAL = (*_ENDS, "most_input_tokens")
 _Known = dict[Quantity, FloatArray | None]
 """Arrays by name, None for those that are not given."""
 
@@ -265,6 +266,9 @@ class Predictions(QuantityArrays):
     effect_high: FloatArray | None = None
     """(num_queries, num_models), upper end of the same interval, in [`effect`, 1]; None with
     `effect_low`."""
+    most_input_tokens: FloatArray | None = None
+    """(num_queries, num_models), cautious end of `input_tokens`, >= it: nine of ten prompts have no
+    more. Limits of the context are held against it. None for a router that gives none."""
 
     def __post_init__(self) -> None:
         # By name: a dataclass with slots is built anew, so super() would miss it.
@@ -276,7 +280,7 @@ class Predictions(QuantityArrays):
 
     @property
     def _filled(self) -> tuple[str, ...]:
-        return (*QUANTITIES, *(end for end in _ENDS if getattr(self, end) is not None))
+        return (*QUANTITIES, *(name for name in _OPTIONAL if getattr(self, name) is not None))
 
     def to_frame(self, query_ids: Sequence[str] | None = None) -> pd.DataFrame:
         """One row a (query, model) pair, query by query; NaN where nothing can be predicted.

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -25,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphrouter.types import FloatArray
+from graphrouter.types import FloatArray, IntArray
 
 Float32Array = NDArray[np.float32]
 
@@ -33,6 +34,11 @@ SURFACE_NAMES = (
     "log_chars", "log_words", "log_lines", "digit_share", "upper_share", "punctuation_share",
     "non_ascii_share", "code_marks", "math_marks", "question_marks", "mean_word_length",
 )  # fmt: skip
+
+KINDS = ("letters", "capitals", "digits", "marks", "gaps", "padding", "cjk", "other")
+"""Kinds of characters: Latin letters; A to Z; digits; punctuation and marks of code; the first white space
+after something else; white space after white space; Chinese, Japanese and Korean; the rest."""
+NUM_KINDS = len(KINDS)
 
 NUM_PRINCIPAL = 128
 NUM_LANDMARKS = 512
@@ -44,6 +50,22 @@ _SCAN_CHARS = 20_000
 _CODE = re.compile(r"[{};]|=>|==|\bdef\b|\breturn\b|\bimport\b|\bclass\b|\bfunction\b|```")
 _MATH = re.compile(r"[=+*/^<>\\]|\$")
 _PUNCTUATION = re.compile(r"[^\w\s]")
+_GAP = KINDS.index("gaps")
+_RANGES = {
+    "marks": [(0x00, 0x7F), (0x80, 0xBF), (0xD7, 0xD7), (0xF7, 0xF7), (0x2000, 0x206F)],
+    "letters": [(0x41, 0x5A), (0x61, 0x7A), (0xAA, 0xAA), (0xBA, 0xBA), (0xC0, 0xD6), (0xD8, 0xF6),
+                (0xF8, 0x24F), (0x1E00, 0x1EFF)],
+    "capitals": [(0x41, 0x5A)],
+    "digits": [(0x30, 0x39)],
+    "gaps": [(0x09, 0x0D), (0x1C, 0x20), (0x85, 0x85), (0xA0, 0xA0), (0x2000, 0x200A),
+             (0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000)],
+    "cjk": [(0x1100, 0x11FF), (0x2E80, 0x2FFF), (0x3001, 0x9FFF), (0xAC00, 0xD7FF),
+            (0xF900, 0xFAFF), (0xFE30, 0xFE4F), (0xFF00, 0xFFEF), (0x20000, 0x3FFFF)],
+}  # fmt: skip
+"""First and last code point; a later entry overrules an earlier one."""
+_TAKE_OVER = 4.0
+"""Of a prompt a third longer than usual the rates say all."""
+_Z_90 = 1.2815515655446004
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +146,106 @@ def _read_one_surface(prompt: str) -> list[float]:
     ]
 
 
-def count_chars(surface: Float32Array) -> FloatArray:
-    """Length of each prompt in characters, from raw surface features: (num_prompts,)."""
-    chars: FloatArray = np.expm1(surface[:, SURFACE_NAMES.index("log_chars")].astype(np.float64))
-    return chars
+def count_chars(prompts: Sequence[str]) -> Float32Array:
+    """Characters of each prompt by kind: (num_prompts, NUM_KINDS), in the order of `KINDS`.
+
+    Of the whole text, whatever an encoder reads of it.
+
+    Example:
+        >>> count_chars(["x = 10;\\n\\n你好"])[0].astype(int).tolist()
+        [1, 0, 2, 2, 3, 1, 2, 0]
+    """
+    counts = np.zeros((len(prompts), NUM_KINDS), dtype=np.float32)
+    kind_of = _tabulate_kinds()
+    for row, prompt in zip(counts, prompts, strict=True):
+        points = (
+            np.frombuffer(prompt.encode("ascii"), dtype=np.uint8)
+            if prompt.isascii()
+            else np.frombuffer(prompt.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        )
+        kind = kind_of[points]
+        row[:] = np.bincount(kind, minlength=NUM_KINDS)
+        white = kind == _GAP
+        padding = np.count_nonzero(white[1:] & white[:-1])  # white space after white space
+        row[_GAP] -= padding
+        row[_GAP + 1] = padding
+    return counts
+
+
+@cache
+def _tabulate_kinds() -> NDArray[np.uint8]:
+    """Kind of each code point, white space as gaps: (0x110000,)."""
+    table = np.full(0x110000, KINDS.index("other"), dtype=np.uint8)
+    for kind, ranges in _RANGES.items():
+        for first, last in ranges:
+            table[first : last + 1] = KINDS.index(kind)
+    return table
+
+
+class TokenEstimate(NamedTuple):
+    """Tokens of prompts, for B prompts and M models."""
+
+    tokens: FloatArray
+    """(B, M) expected."""
+    cautious: FloatArray
+    """(B, M) upper end: nine of ten prompts have no more."""
+    beyond: FloatArray
+    """(B, M) tokens by which the text is longer than any that was counted, >= 0."""
+
+
+class TokenRates(NamedTuple):
+    """From the characters of a prompt to tokens, for M models and T tasks.
+
+    tokens = offset + characters of each kind x rate. `features.channels.fit_token_rates` fits it.
+    """
+
+    rates: FloatArray
+    """(M, NUM_KINDS) tokens a character, >= 0."""
+    doubt: FloatArray
+    """(M, NUM_KINDS, NUM_KINDS) covariance of the rates."""
+    offset: FloatArray
+    """(T + 1, M) tokens beside the text, >= 0: chat template, system prompt, examples that are not
+    in the prompt; the last row for an unknown task."""
+    spread: FloatArray
+    """(M,) standard deviation of tokens beside the rates, as a share of the tokens."""
+    pooled: FloatArray
+    """(NUM_KINDS,) tokens a character, over models."""
+    most: FloatArray
+    """(NUM_KINDS,) most characters of each kind in a prompt whose tokens were counted."""
+    usual: float
+    """Tokens of the text, at the pooled rates, that nine of ten such prompts do not exceed."""
+    longest: float
+    """Tokens of the longest such text, at the pooled rates."""
+
+    def estimate(
+        self, num_chars: FloatArray, task: IntArray, expected: FloatArray
+    ) -> TokenEstimate:
+        """Tokens of prompts: what the network expects among prompts like those counted, else rates.
+
+        A network sees few long prompts, and beyond them its estimate stands still. So the rates
+        take over, in logarithms and without a step, from the length that nine of ten prompts do
+        not exceed to a third more, and where a kind of characters comes in numbers never seen.
+
+        Args:
+            num_chars: (B, NUM_KINDS) from `count_chars`.
+            task: (B,) position of the task, -1 = unknown.
+            expected: (B, M) tokens that the network expects; NaN = it cannot say.
+        """
+        chars = num_chars[:, None, :]  # one product a row: a row by itself is rounded the same
+        pooled = np.maximum((num_chars * self.pooled).sum(axis=1), 1e-9)
+        text = (chars * self.rates).sum(axis=2)
+        counted = np.maximum(self.offset[task] + text, 1e-9)
+        unseen = (np.maximum(num_chars - self.most, 0) * self.pooled).sum(axis=1) / pooled
+        longer = 1 - self.usual / pooled
+        far = np.clip(_TAKE_OVER * np.maximum(longer, unseen), 0, 1)[:, None]
+        known = np.where(np.isnan(expected), counted, np.maximum(expected, 1e-9))
+        tokens = known * (counted / known) ** far
+        doubt = ((chars[..., None] * self.doubt).sum(axis=2) * chars).sum(axis=2)
+        return TokenEstimate(
+            tokens,
+            tokens + _Z_90 * np.sqrt(doubt + (self.spread * tokens) ** 2),
+            text * np.maximum(1 - self.longest / pooled, 0)[:, None],
+        )
 
 
 class KernelCoordinates(NamedTuple):

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.features.cards import read_cards
-from graphrouter.features.channels import PRICE_COLUMNS, ChannelScaler
+from graphrouter.features.channels import PRICE_COLUMNS, ChannelScaler, fit_token_rates
 from graphrouter.features.prompts import (
     Float32Array,
     KernelCoordinates,
     PromptTransform,
+    TokenRates,
     average_present,
     count_chars,
     measure_columns,
@@ -133,7 +134,7 @@ class FeatureTransform:
         return np.concatenate([scaled, missing], axis=1).astype(np.float32)
 
 
-_QUERY_FEATURES = ("prompts", "surface", "query_task")
+_QUERY_FEATURES = ("prompts", "surface", "num_chars", "query_task")
 """Those of `RawFeatures` that have a row a query."""
 
 
@@ -150,7 +151,7 @@ class NodeTable:
     """(num_queries, num_principal) float32, text and surface features in decorrelated
     coordinates."""
     query_chars: Tensor
-    """(num_queries,) float32 length of the prompt in characters."""
+    """(num_queries, NUM_KINDS) float32 characters of the prompt by kind."""
     query_task: Tensor
     """(num_queries,) int64 position in the task table, -1 = unknown."""
     model_text: Tensor
@@ -199,6 +200,8 @@ class RawFeatures:
     """(num_queries, dimension) embeddings."""
     surface: Float32Array
     """(num_queries, num_surface)."""
+    num_chars: Float32Array
+    """(num_queries, NUM_KINDS) characters of the prompts by kind."""
     query_task: IntArray
     """(num_queries,) position in the task table, -1 = unknown."""
     descriptions: Float32Array
@@ -219,6 +222,24 @@ class RawFeatures:
         parts = {name: [getattr(self, name), getattr(new, name)] for name in _QUERY_FEATURES}
         return dataclasses.replace(self, **{name: np.concatenate(parts[name]) for name in parts})
 
+    def count_tokens(self, query: IntArray, model: IntArray, outcomes: pd.DataFrame) -> TokenRates:
+        """How many tokens the models count in a text.
+
+        Args:
+            query: (E,) position of each outcome's query.
+            model: (E,) position of its model.
+            outcomes: E rows with the column `input_tokens`.
+        """
+        return fit_token_rates(
+            self.num_chars.astype(np.float64),
+            self.query_task,
+            query,
+            model,
+            outcomes["input_tokens"].to_numpy(float),
+            num_models=len(self.cards),
+            num_tasks=len(self.tasks),
+        )
+
     def to_nodes(self, transform: FeatureTransform) -> NodeTable:
         """The node table under a fitted transform."""
         return NodeTable(
@@ -226,7 +247,7 @@ class RawFeatures:
             query_principal=torch.from_numpy(
                 transform.prompts.principal(self.prompts, self.surface)
             ),
-            query_chars=torch.from_numpy(count_chars(self.surface).astype(np.float32)),
+            query_chars=torch.from_numpy(self.num_chars),
             query_task=torch.from_numpy(self.query_task),
             model_text=torch.from_numpy(transform.descriptions(self.descriptions)),
             model_card=torch.from_numpy(transform.cards(self.cards)),
@@ -264,6 +285,7 @@ def encode_raw(
     return RawFeatures(
         prompts=encode_texts(encoder, prompts, progress=progress),
         surface=read_surface(prompts),
+        num_chars=count_chars(prompts),
         query_task=find_positions(queries["task"], tasks["task"].tolist()),
         descriptions=_encode_present(encoder, [card.description for card in pool]),
         cards=read_cards(pool),

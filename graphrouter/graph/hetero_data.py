@@ -72,7 +72,7 @@ def from_hetero(data: HeteroData) -> RoutingGraph:
         >>> from graphrouter.features.tables import NodeTable
         >>> from graphrouter.graph.routing_graph import build_graph
         >>> text, none, one = torch.eye(3), torch.zeros(3).long(), torch.tensor([0])
-        >>> nodes = NodeTable(text, text, torch.ones(3), none, text, text, text)
+        >>> nodes = NodeTable(text, text, torch.ones(3, 7), none, text, text, text)
         >>> edges = OutcomeEdges(one, one, torch.ones(4, 1))
         >>> places = {"support_queries": one, "target_queries": one + 1, "target_tasks": one}
         >>> graph = build_graph(nodes, support=edges, num_neighbours=1, **places)

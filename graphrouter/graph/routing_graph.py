@@ -33,7 +33,7 @@ class Targets:
     cosine: Tensor
     """(B, K) similarity of the embeddings, in [-1, 1]."""
     num_chars: Tensor
-    """(B,) length of the prompt in characters, by which a long prompt is charged."""
+    """(B, NUM_KINDS) characters of the prompt by kind, by which a long prompt is charged."""
 
     def split(self, size: int) -> list[Targets]:
         """The same targets in parts of at most `size`."""
@@ -73,7 +73,7 @@ class RoutingGraph:
 
     Example:
         >>> text = torch.eye(3)
-        >>> nodes = NodeTable(text, text, torch.ones(3), torch.zeros(3).long(), text, text, text)
+        >>> nodes = NodeTable(text, text, torch.ones(3, 7), torch.zeros(3).long(), text, text, text)
         >>> edges = OutcomeEdges(torch.tensor([0]), torch.tensor([2]), torch.ones(4, 1))
         >>> graph = build_graph(
         ...     nodes,

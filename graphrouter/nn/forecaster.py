@@ -6,8 +6,9 @@ Serving, the reward that validation watches and the tuning of settings all read 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -23,7 +24,7 @@ from graphrouter.features.channels import (
     ChannelScaler,
     Tariff,
 )
-from graphrouter.features.prompts import find_nearest
+from graphrouter.features.prompts import TokenEstimate, TokenRates, find_nearest
 from graphrouter.graph.routing_graph import Targets
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import PairPredictions
@@ -37,8 +38,6 @@ DEFAULT_FLOOR = 0.05
 """Standard deviation of an effect logit, in logits, where everything about the model is known."""
 _QUERIES_AT_ONCE = 64
 _MAX_LOG_SCALE = 1.5  # a log-normal with a larger spread has a mean that says nothing
-_CHARS_A_TOKEN = 4.0
-_MOST_CHARS_A_TOKEN = 8.0
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ class EncodedQueries(NamedTuple):
     task: Tensor
     """(B,) int64 position of the task, -1 = unknown."""
     num_chars: Tensor
-    """(B,) float64 length of the prompt in characters."""
+    """(B, NUM_KINDS) float64 characters of the prompt by kind."""
 
     def split(self, size: int) -> list[EncodedQueries]:
         """The same queries in parts of at most `size`, at least one part."""
@@ -236,6 +235,7 @@ class Forecaster:
         queries: EncodedQueries,
         pool: ModelPool,
         num_neighbours: int,
+        tokens: TokenRates,
         tariff: Tariff | None = None,
     ) -> Forecast:
         """What is expected of every model on each query, and the queries it rests on.
@@ -245,6 +245,7 @@ class Forecaster:
             queries: To be predicted, of the same precision.
             pool: The models of the support.
             num_neighbours: Similar support queries to look up a query.
+            tokens: From characters to tokens, for the models of the pool.
             tariff: As in `read`.
         """
         if queries.task.numel() == 0:
@@ -260,9 +261,7 @@ class Forecaster:
                 num_chars=some.num_chars,
             )
             predictions.append(
-                self.read(
-                    self.net.score(state, targets), some.task, pool, some.num_chars.numpy(), tariff
-                )
+                self.read(self.net.score(state, targets), targets, pool, tokens, tariff)
             )
             found.append(similar)
         neighbours, cosine = (torch.cat(column) for column in zip(*found, strict=True))
@@ -271,20 +270,21 @@ class Forecaster:
     def read(
         self,
         scored: PairPredictions,
-        task: Tensor,
+        targets: Targets,
         pool: ModelPool,
-        num_chars: FloatArray,
+        tokens: TokenRates,
         tariff: Tariff | None = None,
     ) -> Predictions:
         """What the scores mean: expected effect, tokens, cost and latency of each pair.
 
         Args:
             scored: What the network says of B queries, on CPU.
-            task: (B,) int64 position of the task, -1 = unknown.
+            targets: The queries.
             pool: The models that were scored, for their names and prices.
-            num_chars: (B,) length of the prompts in characters.
+            tokens: From characters to tokens, for the same models.
             tariff: What the models charge; by list prices alone without it.
         """
+        task, num_chars = targets.task.cpu(), targets.num_chars.cpu().double().numpy()
         calibrated = self.calibration.apply(scored, task)
         location = calibrated.location.clone()
         location[EFFECT] = torch.sigmoid(location[EFFECT])
@@ -294,7 +294,7 @@ class Forecaster:
             location.numpy(),
             calibrated.log_scale.numpy(),
             tariff=tariff or Tariff.of_list_prices(self.channels.spend_unit, pool.prices),
-            num_chars=num_chars,
+            count_tokens=partial(tokens.estimate, num_chars, task.numpy()),
         )
         if self.interval is None:
             return predictions
@@ -316,7 +316,7 @@ def decode_channels(
     log_scale: FloatArray,
     *,
     tariff: Tariff,
-    num_chars: FloatArray,
+    count_tokens: Callable[[FloatArray], TokenEstimate],
 ) -> Predictions:
     """Expected effect, tokens, cost and latency: the way back from `ChannelScaler.encode`.
 
@@ -328,21 +328,18 @@ def decode_channels(
         log_scale: (NUM_CHANNELS, num_queries, num_models): logarithm of the standard deviation;
             ignored for the effect.
         tariff: What the models charge.
-        num_chars: (num_queries,) length of the prompts. Where input tokens were never observed they
-            are estimated from it; and a prompt far longer than any seen is charged for its length.
+        count_tokens: Prompt tokens of the same pairs, from what the network expects of them, NaN
+            where it cannot say; see `TokenRates.estimate`.
     """
     expected = [
         _expect_amount(scaler, channel, location[channel], log_scale[channel])
         for channel in range(NUM_CHANNELS)
     ]
-    length = np.broadcast_to(num_chars[:, None], location.shape[1:])
-    if scaler.observed[INPUT_TOKENS]:
-        input_tokens = np.maximum(expected[INPUT_TOKENS], length / _MOST_CHARS_A_TOKEN)
-    else:
-        input_tokens = length / _CHARS_A_TOKEN
+    input_tokens, most_input_tokens, beyond = count_tokens(expected[INPUT_TOKENS])
     spend = expected[SPEND]
     # Of a free model nothing needs to be known: 0 times NaN is not 0.
     charged = np.where(tariff.spend_usd == 0, 0.0, spend * tariff.spend_usd)
+    charged = charged + beyond * tariff.beyond_usd
     return Predictions(
         models=models,
         effect=location[EFFECT],
@@ -350,6 +347,7 @@ def decode_channels(
         input_tokens=input_tokens,
         output_tokens=np.where(tariff.counts_tokens, spend, np.nan),
         latency_s=expected[LATENCY],
+        most_input_tokens=most_input_tokens,
     )
 
 

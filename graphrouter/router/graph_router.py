@@ -95,6 +95,7 @@ class GraphRouter(ChangeableRouter):
             learned.net, learned.transforms.channels, learned.calibration, learned.interval
         )
         self._state = state or _encode(self._forecaster, learned, support)
+        self._tokens = support.count_tokens()
         self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
 
     def __repr__(self) -> str:
@@ -278,11 +279,15 @@ class GraphRouter(ChangeableRouter):
                 [-1 if name is None else self._tasks.get(name, -1) for name in queries.tasks],
                 dtype=torch.int64,
             ),
-            num_chars=torch.from_numpy(count_chars(surface)),
+            num_chars=torch.from_numpy(count_chars(texts)).double(),
         )
         with cpu_threads(1):
             return self._forecaster.forecast_queries(
-                self._state, encoded, self.pool, self.learned.config.graph.num_neighbours
+                self._state,
+                encoded,
+                self.pool,
+                self.learned.config.graph.num_neighbours,
+                self._tokens,
             )
 
     @cached_property

@@ -12,7 +12,8 @@ import pandas as pd
 from graphrouter.config import TrainConfig
 from graphrouter.data import Split
 from graphrouter.data.splits import prompt_key
-from graphrouter.features.tables import FittedTransforms, RawFeatures
+from graphrouter.features.prompts import TokenRates
+from graphrouter.features.tables import FittedTransforms, RawFeatures, find_positions
 from graphrouter.nn.forecaster import EffectCalibration, EffectInterval
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.pool import ModelPool
@@ -43,6 +44,12 @@ class Support:
     `output_usd_per_mtok`."""
     raw: RawFeatures
     """Embeddings and raw numbers of queries, models and tasks."""
+
+    def count_tokens(self) -> TokenRates:
+        """How many tokens the models of the pool count in a text, by these outcomes."""
+        query = find_positions(self.outcomes["query_id"], self.queries["query_id"].tolist())
+        model = find_positions(self.outcomes["model"], self.pool.names)
+        return self.raw.count_tokens(query, model, self.outcomes)
 
 
 @dataclass(frozen=True, eq=False)

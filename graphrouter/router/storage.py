@@ -20,6 +20,7 @@ from graphrouter.documented_model import first_problem
 from graphrouter.encoders import TextEncoder, restore_encoder
 from graphrouter.exceptions import ArtifactError, GraphRouterError
 from graphrouter.features.channels import ChannelScaler, SpendUnit
+from graphrouter.features.prompts import count_chars
 from graphrouter.features.tables import (
     FeatureTransform,
     FittedTransforms,
@@ -203,6 +204,7 @@ def _read_support(contents: ArtifactContents) -> Support:
     raw = RawFeatures(
         prompts=_to_matrix(queries["embedding"]),
         surface=_to_matrix(queries["surface"]),
+        num_chars=count_chars(queries["prompt"].tolist()),
         query_task=find_positions(queries["task"], tasks["task"].tolist()),
         descriptions=_to_matrix(tables["pool"]["embedding"]),
         cards=np.stack(tables["pool"]["numbers"].to_list()),

@@ -15,6 +15,7 @@ from torch_geometric.data import HeteroData
 from graphrouter.config import TrainConfig
 from graphrouter.exceptions import TrainingError
 from graphrouter.features.channels import EFFECT, ChannelScaler
+from graphrouter.features.prompts import TokenRates
 from graphrouter.graph.hetero_data import from_hetero
 from graphrouter.graph.routing_graph import RoutingGraph, Targets
 from graphrouter.nn.forecaster import Forecaster
@@ -134,6 +135,7 @@ class RoutingModule(L.LightningModule):
         channels: ChannelScaler,
         cost: CostScale,
         pool: ModelPool,
+        tokens: TokenRates,
         *,
         num_steps: int,
     ) -> None:
@@ -145,6 +147,7 @@ class RoutingModule(L.LightningModule):
             channels: Maps channels to tokens and dollars.
             cost: Maps dollars to [0, 1].
             pool: The models of the episodes.
+            tokens: From characters to tokens, for these models.
             num_steps: Optimiser steps until the learning rate is back at 0.
         """
         super().__init__()
@@ -153,6 +156,7 @@ class RoutingModule(L.LightningModule):
         self.channels = channels
         self.cost = cost
         self.pool = pool
+        self.tokens = tokens
         self.num_steps = num_steps
 
     def on_train_batch_start(self, batch: HeteroData, batch_idx: int) -> None:
@@ -252,8 +256,7 @@ class RoutingModule(L.LightningModule):
         """
         forecaster = Forecaster(self.net, self.channels)
         precise = PairPredictions(*(part.cpu().double() for part in predictions))
-        num_chars = targets.num_chars.cpu().double().numpy()
-        expected = forecaster.read(precise, targets.task.cpu(), self.pool, num_chars)
+        expected = forecaster.read(precise, targets, self.pool, self.tokens)
         effect = labels.channels[EFFECT].cpu().double().numpy()
         scaled_cost = labels.scaled_cost.cpu().double().numpy()
         expected_cost = self.cost.scale(expected.cost_usd)

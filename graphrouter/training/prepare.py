@@ -14,6 +14,7 @@ from graphrouter.data.splits import check_split, group_families, prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.channels import ChannelScaler
+from graphrouter.features.prompts import TokenRates
 from graphrouter.features.tables import (
     FeatureTransform,
     FittedTransforms,
@@ -43,6 +44,8 @@ class TrainingTables:
     """(num_train,) int64 positions in the node table."""
     validation_queries: Tensor
     """(num_validation,) int64 positions in the node table."""
+    tokens: TokenRates
+    """From characters to tokens, by training outcomes."""
     prompt_group: Tensor
     """(num_queries,) int64, equal for queries with the same prompt."""
     pool: ModelPool
@@ -91,9 +94,8 @@ def prepare(
         channels=ChannelScaler.fit(priced[is_train]),
         cost=CostScale.fit(priced.loc[is_train, "cost_usd"].to_numpy(float)),
     )
-    edges = encode_outcomes(
-        position, find_positions(outcomes["model"], pool.names), priced, transforms
-    )
+    model = find_positions(outcomes["model"], pool.names)
+    edges = encode_outcomes(position, model, priced, transforms)
     mask = torch.from_numpy(is_train)
     return TrainingTables(
         nodes=raw.to_nodes(transforms.features),
@@ -103,6 +105,7 @@ def prepare(
         validation=edges.take(~mask),
         train_queries=torch.arange(len(split.train)),
         validation_queries=torch.arange(len(split.train), len(ids)),
+        tokens=raw.count_tokens(position[is_train], model[is_train], priced[is_train]),
         prompt_group=torch.from_numpy(
             pd.factorize(queries["prompt"].map(prompt_key))[0].astype(np.int64)
         ),

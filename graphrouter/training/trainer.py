@@ -110,6 +110,7 @@ def fit_network(
             transforms.channels,
             transforms.cost,
             tables.pool,
+            tables.tokens,
             num_steps=num_steps * config.training.max_epochs,
         )
         if resume is None or not resume.is_over:

@@ -126,7 +126,11 @@ REJECTIONS = [
         {"vision": False, "json": True},
         "card does not state vision",
     ),
-    ({}, {"context_tokens": 100}, "context of 100 tokens is shorter than the 101 expected"),
+    (
+        {},
+        {"context_tokens": 100},
+        "context of 100 tokens is shorter than the 101 that prompt and answer may take (101 expected)",
+    ),
     ({"max_cost_usd": 0.05}, {}, "cost 0.100000 USD above 0.05"),
     ({"min_effect": 0.95}, {}, "effect 0.900 below 0.95"),
     ({"max_latency_s": 5}, {}, "latency 8.00 s above 5"),

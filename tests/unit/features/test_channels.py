@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from graphrouter.features.channels import (
     Tariff,
     choose_spend_unit,
 )
+from graphrouter.features.prompts import TokenEstimate
 from graphrouter.features.tables import add_prices
 from graphrouter.nn.forecaster import decode_channels
 from graphrouter.types import FloatArray, Predictions
@@ -60,6 +62,11 @@ def columns(*, priced: bool = True, **known: FloatArray | list[float]) -> pd.Dat
     )
 
 
+def as_expected(tokens: FloatArray, *, beyond: float = 0.0) -> TokenEstimate:
+    """Prompts like those counted: as many tokens as the network expects."""
+    return TokenEstimate(tokens, 1.5 * tokens, np.full_like(tokens, beyond))
+
+
 def decoded(
     scaler: ChannelScaler,
     channels: FloatArray,
@@ -76,7 +83,7 @@ def decoded(
         location,
         np.full_like(location, log_scale),
         tariff=Tariff.of_list_prices(scaler.spend_unit, prices),
-        num_chars=np.zeros(4),
+        count_tokens=as_expected,
     )
 
 
@@ -233,7 +240,11 @@ def scaler_of(
 
 
 def single(
-    location: float, log_scale: float, scaler: ChannelScaler, *, num_chars: float = 0.0
+    location: float,
+    log_scale: float,
+    scaler: ChannelScaler,
+    *,
+    count_tokens: Callable[[FloatArray], TokenEstimate] = as_expected,
 ) -> Predictions:
     """Predictions of one pair, all channels of which have the same location and scale; prices 3 and
     5."""
@@ -244,7 +255,7 @@ def single(
         np.full(shape, location),
         np.full(shape, log_scale),
         tariff=Tariff.of_list_prices(scaler.spend_unit, np.array([[3.0], [5.0]])),
-        num_chars=np.array([num_chars]),
+        count_tokens=count_tokens,
     )
 
 
@@ -283,20 +294,30 @@ def test_a_wild_network_cannot_predict_a_wild_sum() -> None:
     )
 
 
-def test_channels_never_observed_are_unknown_and_prompt_tokens_come_from_the_length() -> None:
-    received = single(0.3, 0.0, scaler_of(SpendUnit.TOKENS, observed=False), num_chars=400.0)
+def test_channels_never_observed_are_unknown_and_prompt_tokens_come_from_the_text() -> None:
+    def count(tokens: FloatArray) -> TokenEstimate:
+        assert np.isnan(tokens).all()
+        return TokenEstimate(*np.array([[[100.0]], [[130.0]], [[0.0]]]))
+
+    received = single(0.3, 0.0, scaler_of(SpendUnit.TOKENS, observed=False), count_tokens=count)
     assert math.isnan(received.cost_usd.item())
     assert math.isnan(received.latency_s.item())
-    assert received.input_tokens.item() == 100.0  # four characters a token
+    assert received.input_tokens.item() == 100.0
+    assert received.most_input_tokens is not None
+    assert received.most_input_tokens.item() == 130.0
 
 
-def test_a_prompt_far_longer_than_any_seen_is_charged_for_its_length() -> None:
-    short, long = (
-        single(0.0, -np.inf, scaler_of(SpendUnit.TOKENS), num_chars=n).input_tokens.item()
-        for n in (10.0, 1e6)
-    )
-    assert short == pytest.approx(math.exp(2))
-    assert long == 125_000.0
+def test_what_a_prompt_is_longer_than_any_seen_is_charged_by_the_token() -> None:
+    longer = partial(as_expected, beyond=1e6)
+    usual = single(0.0, -np.inf, scaler_of(SpendUnit.PRICE)).cost_usd.item()
+    long = single(0.0, -np.inf, scaler_of(SpendUnit.PRICE), count_tokens=longer).cost_usd.item()
+    assert long == pytest.approx(usual + 3.0)  # a million tokens at 3 USD
+    # Tokens hold them already, and dollars without prices cannot say.
+    for unit in (SpendUnit.TOKENS, SpendUnit.USD):
+        assert (
+            single(0.0, -np.inf, scaler_of(unit), count_tokens=longer).cost_usd
+            == single(0.0, -np.inf, scaler_of(unit)).cost_usd
+        )
 
 
 def test_zero_tokens_and_zero_latency_are_observed() -> None:

@@ -18,7 +18,6 @@ from graphrouter.features.cards import CARD_NAMES
 from graphrouter.features.prompts import (
     NUM_PRINCIPAL,
     SURFACE_NAMES,
-    count_chars,
     read_surface,
 )
 from graphrouter.features.tables import FeatureTransform, FittedTransforms, encode_raw
@@ -66,11 +65,6 @@ def test_lengths_are_of_the_whole_text_and_scanning_stops_early() -> None:
 
 def test_half_a_surrogate_pair_is_a_character_like_others() -> None:
     assert surface_of("a\ud800")["non_ascii_share"] == 0.5
-
-
-def test_prompt_chars_undoes_the_logarithm() -> None:
-    prompts = ["", "a", "x" * 1234]
-    assert count_chars(read_surface(prompts)) == pytest.approx([0, 1, 1234], rel=1e-5)
 
 
 def random_rows(rng: np.random.Generator, count: int, dimension: int) -> np.ndarray:

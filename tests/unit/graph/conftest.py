@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from graphrouter.features.channels import NUM_CHANNELS
+from graphrouter.features.prompts import NUM_KINDS
 from graphrouter.features.tables import NodeTable, RecordedEdges
 
 MakeNodes = Callable[..., NodeTable]
@@ -22,7 +23,7 @@ def _nodes(
     return NodeTable(
         query_text=text,
         query_principal=torch.randn(num_queries, 5, generator=generator),
-        query_chars=torch.arange(num_queries, dtype=torch.float32),
+        query_chars=torch.arange(num_queries, dtype=torch.float32)[:, None].expand(-1, NUM_KINDS),
         query_task=torch.arange(num_queries) % num_tasks,
         model_text=torch.randn(num_models, 4, generator=generator),
         model_card=torch.randn(num_models, 6, generator=generator),
@@ -40,7 +41,7 @@ def _edges(pairs: list[tuple[int, int]], effect: list[float] | None = None) -> R
 
 @pytest.fixture(scope="session")
 def make_nodes() -> MakeNodes:
-    """Node tables of random features; `query_chars` of a query is its position."""
+    """Node tables of random features; `query_chars` of a query are its position."""
     return _nodes
 
 

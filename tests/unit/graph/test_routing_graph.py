@@ -36,7 +36,7 @@ def test_query_nodes_are_the_support_then_the_targets_in_the_order_given(
 ) -> None:
     nodes = make_nodes(5)
     assert (graph.origin.query.tolist(), graph.origin.target.tolist()) == ([4, 1], [3, 0])
-    assert graph.targets.num_chars.tolist() == [3, 0]
+    assert graph.targets.num_chars[:, 0].tolist() == [3, 0]
     assert torch.equal(graph.query_text, nodes.query_text[[4, 1]])
     assert torch.equal(graph.query_principal, nodes.query_principal[[4, 1]])
     assert torch.equal(graph.targets.principal, nodes.query_principal[[3, 0]])

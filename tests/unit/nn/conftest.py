@@ -9,6 +9,7 @@ import torch
 
 from graphrouter.config import NetworkConfig
 from graphrouter.features.channels import NUM_CHANNELS
+from graphrouter.features.prompts import NUM_KINDS
 from graphrouter.features.tables import NodeTable, RecordedEdges
 from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
@@ -27,7 +28,7 @@ def make_nodes(generator: torch.Generator, *, num_models: int = NUM_MODELS) -> N
     return NodeTable(
         query_text=_unit(draw(num_queries, SIZES.text)),
         query_principal=draw(num_queries, SIZES.principal),
-        query_chars=torch.full((num_queries,), 100.0),
+        query_chars=torch.full((num_queries, NUM_KINDS), 100.0),
         query_task=torch.randint(0, NUM_TASKS, (num_queries,), generator=generator),
         model_text=_unit(draw(num_models, SIZES.text)),
         model_card=draw(num_models, SIZES.card),

@@ -15,8 +15,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit
 
-from graphrouter.features.channels import EFFECT, NUM_CHANNELS, ChannelScaler, SpendUnit
-from graphrouter.graph.routing_graph import RoutingGraph
+from graphrouter.features.channels import (
+    EFFECT,
+    NUM_CHANNELS,
+    ChannelScaler,
+    SpendUnit,
+    fit_token_rates,
+)
+from graphrouter.features.prompts import NUM_KINDS, TokenRates
+from graphrouter.graph.routing_graph import RoutingGraph, Targets
 from graphrouter.nn.forecaster import (
     Z_80,
     EffectCalibration,
@@ -45,14 +52,32 @@ def pool_of(num_models: int) -> ModelPool:
     )
 
 
+def tokens_of(num_models: int) -> TokenRates:
+    """Rates that leave prompts of any length to the network."""
+    none = np.zeros(0, dtype=np.int64)
+    rates = fit_token_rates(
+        np.ones((1, NUM_KINDS)),
+        np.zeros(1, dtype=np.int64),
+        none,
+        none,
+        np.zeros(0),
+        num_models=num_models,
+        num_tasks=5,
+    )
+    return rates._replace(most=np.full(NUM_KINDS, np.inf), usual=np.inf, longest=np.inf)
+
+
 class TestForecaster:
     def test_scores_are_calibrated_decoded_and_given_an_interval(self, net: RoutingGNN) -> None:
         location = torch.zeros(NUM_CHANNELS, 2, 3, dtype=torch.float64)
         location[EFFECT] = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.5, 0.0]])
         log_scale = torch.full_like(location, -20.0)
         scored = PairPredictions(location, log_scale, torch.zeros(2, 1))
-        task, chars = torch.tensor([0, -1]), np.array([8.0, 8.0])
-        plain = Forecaster(net, CHANNELS).read(scored, task, pool_of(3), chars)
+        nothing = torch.zeros(2, 1)
+        targets = Targets(
+            nothing, torch.tensor([0, -1]), nothing, nothing, torch.ones(2, NUM_KINDS)
+        )
+        plain = Forecaster(net, CHANNELS).read(scored, targets, pool_of(3), tokens_of(3))
         np.testing.assert_allclose(plain.effect, expit(location[EFFECT].numpy()), atol=1e-15)
         assert plain.models == ("model-0", "model-1", "model-2")
         np.testing.assert_allclose(plain.output_tokens, math.exp(5), rtol=1e-9)
@@ -60,7 +85,7 @@ class TestForecaster:
         assert np.isnan(plain.latency_s).all()
         assert plain.effect_low is None
         reader = Forecaster(net, CHANNELS, DISTORTED, EffectInterval(1.0, 0.3))
-        found = reader.read(scored, task, pool_of(3), chars)
+        found = reader.read(scored, targets, pool_of(3), tokens_of(3))
         logits = np.array([[0.2, -0.3, -0.8], [4.3, 1.3, 0.3]])
         np.testing.assert_allclose(found.effect, expit(logits), atol=1e-12)
         np.testing.assert_allclose(found.effect_low, expit(logits - Z_80 * 0.3), atol=1e-12)
@@ -83,15 +108,15 @@ class TestForecaster:
             text.repeat(repeat, 1),
             graph.targets.principal.repeat(repeat, 1),
             torch.arange(len(text) * repeat) % (len(state.task) + 1) - 1,
-            torch.full((len(text) * repeat,), 100.0, dtype=torch.float64),
+            torch.full((len(text) * repeat, NUM_KINDS), 100.0, dtype=torch.float64),
         )
-        pool = pool_of(len(state.model))
-        together = forecaster.forecast_queries(state, queries, pool, 8)
+        pool, tokens = pool_of(len(state.model)), tokens_of(len(state.model))
+        together = forecaster.forecast_queries(state, queries, pool, 8, tokens)
         assert len(together.predictions) == len(queries.task)
         assert together.neighbours.shape == (len(queries.task), 8)
         for i in (0, 7, 65):
             alone = EncodedQueries(*(column[i : i + 1] for column in queries))
-            found = forecaster.forecast_queries(state, alone, pool, 8)
+            found = forecaster.forecast_queries(state, alone, pool, 8, tokens)
             for name in ("effect", "cost_usd", "effect_low", "effect_high"):
                 np.testing.assert_allclose(
                     getattr(found.predictions, name)[0],
@@ -111,9 +136,10 @@ class TestForecaster:
             graph.query_text[:0],
             graph.query_principal[:0],
             torch.zeros(0, dtype=torch.int64),
-            torch.zeros(0, dtype=torch.float64),
+            torch.zeros(0, NUM_KINDS, dtype=torch.float64),
         )
-        found = forecaster.forecast_queries(state, queries, pool_of(len(state.model)), 8)
+        count = len(state.model)
+        found = forecaster.forecast_queries(state, queries, pool_of(count), 8, tokens_of(count))
         assert found.predictions.effect.shape == (0, len(state.model))
         assert found.predictions.effect_low is not None
         assert found.neighbours.shape[0] == 0
