@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -215,10 +216,10 @@ def fit_token_rates(
         num_models: M.
         num_tasks: T.
     """
-    known = np.flatnonzero(np.isfinite(tokens))
-    distinct = np.unique(query[known])
+    known, every = np.flatnonzero(np.isfinite(tokens)), np.arange(num_models + 1)
+    answered, distinct = np.unique(query), np.unique(query[known])
     known = known[np.lexsort((tokens[known], query[known], model[known]))]  # any order: same bits
-    ends = np.searchsorted(model[known], np.arange(num_models + 1))
+    ends = np.searchsorted(model[known], every)
     known = known[_spread_rows(ends, _MOST_ROWS)]
     query, model, tokens = query[known], model[known], tokens[known]
     chars, group = num_chars[query], task[query] % (num_tasks + 1)
@@ -226,7 +227,7 @@ def fit_token_rates(
     x, y = _take_differences(chars, tokens, scale, model * (num_tasks + 1) + group, model)
     # Models that read one prompt count it much alike.
     copies = max(len(query), 1) / max(len(np.unique(query)), 1)
-    ends = np.searchsorted(model, np.arange(num_models + 1))
+    ends = np.searchsorted(model, every)
     own_rows = {i: slice(*ends[i : i + 2]) for i in range(num_models) if ends[i] < ends[i + 1]}
     ratio = np.ones(num_models)
     for _ in range(_RATIO_ROUNDS):
@@ -237,7 +238,7 @@ def fit_token_rates(
         told = (spread / _RATIO_DOUBT) ** 2
         for one, own in own_rows.items():
             likely = x[own] @ pooled
-            ratio[one] = max((likely @ y[own] + told) / (likely @ likely + told), 0.1)
+            ratio[one] = max(float((likely @ y[own] + told) / (likely @ likely + told)), 0.1)
     rates, doubts = np.tile(pooled, (num_models, 1)), np.tile(doubt, (num_models, 1, 1))
     spreads, offset = np.full(num_models, spread), np.full((num_tasks + 1, num_models), np.nan)
     for one, own in own_rows.items():
@@ -245,7 +246,7 @@ def fit_token_rates(
         apart = doubt + np.diag((_MODEL_DOUBT * start + 0.003) ** 2)
         rates[one], doubts[one], spreads[one] = _fit_ridge(x[own], y[own], start, apart)
         rest, weight = tokens[own] - chars[own] @ rates[one], scale[own] ** 2
-        level = max((weight @ rest) / weight.sum(), 0.0)
+        level = max(float(weight @ rest / weight.sum()), 0.0)
         sums = np.bincount(group[own], weight * (rest - level), num_tasks + 1)
         shrunk = sums / (np.bincount(group[own], weight, num_tasks + 1) + 2 * weight.mean())
         offset[:, one] = np.maximum(level + shrunk, 0.0)
@@ -261,15 +262,15 @@ def fit_token_rates(
         pooled=pooled,
         most=num_chars[distinct].max(axis=0, initial=0.0),
         usual=float(np.quantile(text, 0.9)) if text.size else 0.0,
-        longest=float(text.max(initial=0.0)),
+        longest=float((num_chars[answered] @ pooled).max(initial=0.0)),
     )
 
 
 def _spread_rows(ends: IntArray, most: int) -> IntArray:
-    """Positions of at most `most` rows of each group, evenly spread; group i is ends[i : i + 2]."""
+    """Positions of at most `most` rows a group, evenly spread; group i begins at ends[i]."""
     chosen = [
         np.unique(np.linspace(first, last - 1, min(last - first, most)).astype(np.int64))
-        for first, last in zip(ends[:-1], ends[1:], strict=True)
+        for first, last in pairwise(ends)
     ]
     return np.concatenate([np.zeros(0, dtype=np.int64), *chosen])
 

@@ -36,10 +36,9 @@ SURFACE_NAMES = (
 )  # fmt: skip
 
 KINDS = ("letters", "capitals", "digits", "marks", "gaps", "padding", "cjk", "other")
-"""Kinds of characters: Latin letters; A to Z; digits; punctuation and marks of code; the first white space
-after something else; white space after white space; Chinese, Japanese and Korean; the rest."""
+"""Kinds of characters: Latin letters; A to Z; digits; punctuation and marks of code; white space,
+that after other white space apart; Chinese, Japanese and Korean; the rest."""
 NUM_KINDS = len(KINDS)
-
 NUM_PRINCIPAL = 128
 NUM_LANDMARKS = 512
 SHARPNESS = 2.0
@@ -63,8 +62,7 @@ _RANGES = {
             (0xF900, 0xFAFF), (0xFE30, 0xFE4F), (0xFF00, 0xFFEF), (0x20000, 0x3FFFF)],
 }  # fmt: skip
 """First and last code point; a later entry overrules an earlier one."""
-_TAKE_OVER = 4.0
-"""Of a prompt a third longer than usual the rates say all."""
+_TAKE_OVER = 4.0  # of a prompt a third longer than usual the rates say all
 _Z_90 = 1.2815515655446004
 
 
@@ -149,26 +147,18 @@ def _read_one_surface(prompt: str) -> list[float]:
 def count_chars(prompts: Sequence[str]) -> Float32Array:
     """Characters of each prompt by kind: (num_prompts, NUM_KINDS), in the order of `KINDS`.
 
-    Of the whole text, whatever an encoder reads of it.
-
     Example:
-        >>> count_chars(["x = 10;\\n\\n你好"])[0].astype(int).tolist()
+        >>> count_chars(["x = 10;  你好"])[0].astype(int).tolist()
         [1, 0, 2, 2, 3, 1, 2, 0]
     """
-    counts = np.zeros((len(prompts), NUM_KINDS), dtype=np.float32)
-    kind_of = _tabulate_kinds()
+    counts, kind_of = np.zeros((len(prompts), NUM_KINDS), dtype=np.float32), _tabulate_kinds()
     for row, prompt in zip(counts, prompts, strict=True):
-        points = (
-            np.frombuffer(prompt.encode("ascii"), dtype=np.uint8)
-            if prompt.isascii()
-            else np.frombuffer(prompt.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-        )
-        kind = kind_of[points]
+        code, width = ("ascii", "u1") if prompt.isascii() else ("utf-32-le", "<u4")
+        kind = kind_of[np.frombuffer(prompt.encode(code, "surrogatepass"), dtype=width)]
         row[:] = np.bincount(kind, minlength=NUM_KINDS)
         white = kind == _GAP
-        padding = np.count_nonzero(white[1:] & white[:-1])  # white space after white space
-        row[_GAP] -= padding
-        row[_GAP + 1] = padding
+        row[_GAP + 1] = np.count_nonzero(white[1:] & white[:-1])
+        row[_GAP] -= row[_GAP + 1]
     return counts
 
 
@@ -190,13 +180,13 @@ class TokenEstimate(NamedTuple):
     cautious: FloatArray
     """(B, M) upper end: nine of ten prompts have no more."""
     beyond: FloatArray
-    """(B, M) tokens by which the text is longer than any that was counted, >= 0."""
+    """(B, M) tokens by which the text is longer than any that a model has answered, >= 0."""
 
 
 class TokenRates(NamedTuple):
-    """From the characters of a prompt to tokens, for M models and T tasks.
+    """Tokens = offset + characters of each kind x rate, for M models and T tasks.
 
-    tokens = offset + characters of each kind x rate. `features.channels.fit_token_rates` fits it.
+    `features.channels.fit_token_rates` fits it.
     """
 
     rates: FloatArray
@@ -215,16 +205,15 @@ class TokenRates(NamedTuple):
     usual: float
     """Tokens of the text, at the pooled rates, that nine of ten such prompts do not exceed."""
     longest: float
-    """Tokens of the longest such text, at the pooled rates."""
+    """Tokens of the longest text that a model has answered, at the pooled rates."""
 
     def estimate(
         self, num_chars: FloatArray, task: IntArray, expected: FloatArray
     ) -> TokenEstimate:
         """Tokens of prompts: what the network expects among prompts like those counted, else rates.
 
-        A network sees few long prompts, and beyond them its estimate stands still. So the rates
-        take over, in logarithms and without a step, from the length that nine of ten prompts do
-        not exceed to a third more, and where a kind of characters comes in numbers never seen.
+        Beyond them a network's estimate stands still. So the rates take over, without a step, from
+        the length that nine of ten do not exceed, and where a kind comes in numbers never seen.
 
         Args:
             num_chars: (B, NUM_KINDS) from `count_chars`.
@@ -236,8 +225,7 @@ class TokenRates(NamedTuple):
         text = (chars * self.rates).sum(axis=2)
         counted = np.maximum(self.offset[task] + text, 1e-9)
         unseen = (np.maximum(num_chars - self.most, 0) * self.pooled).sum(axis=1) / pooled
-        longer = 1 - self.usual / pooled
-        far = np.clip(_TAKE_OVER * np.maximum(longer, unseen), 0, 1)[:, None]
+        far = np.clip(_TAKE_OVER * np.maximum(1 - self.usual / pooled, unseen), 0, 1)[:, None]
         known = np.where(np.isnan(expected), counted, np.maximum(expected, 1e-9))
         tokens = known * (counted / known) ** far
         doubt = ((chars[..., None] * self.doubt).sum(axis=2) * chars).sum(axis=2)

@@ -129,7 +129,8 @@ REJECTIONS = [
     (
         {},
         {"context_tokens": 100},
-        "context of 100 tokens is shorter than the 101 that prompt and answer may take (101 expected)",
+        "context of 100 tokens is shorter than the 101 that prompt and answer may take (101 "
+        "expected)",
     ),
     ({"max_cost_usd": 0.05}, {}, "cost 0.100000 USD above 0.05"),
     ({"min_effect": 0.95}, {}, "effect 0.900 below 0.95"),

@@ -64,7 +64,8 @@ def columns(*, priced: bool = True, **known: FloatArray | list[float]) -> pd.Dat
 
 def as_expected(tokens: FloatArray, *, beyond: float = 0.0) -> TokenEstimate:
     """Prompts like those counted: as many tokens as the network expects."""
-    return TokenEstimate(tokens, 1.5 * tokens, np.full_like(tokens, beyond))
+    known = np.nan_to_num(tokens)
+    return TokenEstimate(known, 1.5 * known, np.full_like(known, beyond))
 
 
 def decoded(

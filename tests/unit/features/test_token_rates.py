@@ -22,7 +22,7 @@ from graphrouter.types import FloatArray
 NAN = float("nan")
 LONGEST = 660
 """Characters of the longest training prompt."""
-HANZI = "的一是不了人我在有他这为之大来以个中上们到说国和地也子时道出而要于就下得可你年生自会那后能对着事其"
+HANZI = "的一是不了人我在有他这为之大来以个中上们到说国和地也子时道出而要于就下得"
 CODE = inspect.getsource(inspect) + inspect.getsource(random)
 WORDS = " ".join(simulate(num_queries=200, seed=0).data.queries["prompt"]).split()
 
@@ -33,7 +33,7 @@ def english(rng: random.Random, length: int) -> str:
 
 def chinese(rng: random.Random, length: int) -> str:
     clauses = ("".join(rng.choices(HANZI, k=rng.randint(6, 20))) for _ in range(length // 6 + 1))
-    return rng.choice("，。；？").join(clauses)[:length]
+    return rng.choice("、。").join(clauses)[:length]
 
 
 def code(rng: random.Random, length: int) -> str:
