@@ -231,8 +231,8 @@ def _fill_prices(card: ModelCard, listed_as: str | None) -> tuple[ModelCard, str
     )
     return (
         filled,
-        f"Prices      {prices}; what the card left open is that of {listed.name} in the list of "
-        "genai-prices",
+        f"Prices      {prices}; what the card left open is that of {listed.name} in the list "
+        f"{listed.source}",
     )
 
 

@@ -120,7 +120,7 @@ def test_prices_are_filled_in_where_the_card_has_none(
     stated.write_text("model: quite-unlisted\ninput_usd_per_mtok: 1\noutput_usd_per_mtok: 2\n")
     status, shown, errors = invoke("pool", "add", mine, bare, "--fill-prices")
     assert (status, errors) == (0, "")
-    assert "that of openai/gpt-4o-mini in the list of genai-prices" in shown
+    assert "that of openai/gpt-4o-mini in the list genai-prices" in shown
     assert invoke("pool", "add", mine, named, "--listed-as", "openai/gpt-4o-mini")[0] == 0
     assert "Prices" not in invoke("pool", "add", mine, stated, "--fill-prices")[1]
     pool = GraphRouter.load(mine).pool
