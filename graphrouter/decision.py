@@ -106,8 +106,10 @@ class Decision:
     effect_high: float | None = None
     """Upper end of the same interval."""
     used_safe_model: bool = False
-    """True when too little was known of the best candidate and the policy's safe model was taken in
-    its place."""
+    """True when too little was known of the best candidate, or the prompt was too unfamiliar, and
+    the policy's safe model was taken in its place."""
+    familiarity: float | None = None
+    """`Predictions.familiarity` of the query; None for a router that does not tell."""
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, as `graphrouter route --json` prints them; NaN becomes None.
@@ -169,6 +171,12 @@ def decide(
             "estimates. "
             "Use a router of kind graphrouter, or drop risk and safe_model."
         )
+    familiarity = None if predictions.familiarity is None else float(predictions.familiarity[row])
+    if policy.min_familiarity and familiarity is None:
+        raise PolicyError(
+            "The policy asks for min_familiarity, but this router does not say how familiar a "
+            "prompt is. Use a router of kind graphrouter, or drop min_familiarity."
+        )
     candidates = _rank(policy, predictions, row, context)
     chosen, used_fallback = candidates[0], False
     if chosen.rejected is not None:
@@ -176,7 +184,7 @@ def decide(
             raise PolicyError(_explain_nobody(candidates))
         used_fallback = True
         chosen = next(c for c in candidates if c.model == policy.fallback)
-    safe = None if used_fallback else _take_safe(policy, chosen, candidates)
+    safe = None if used_fallback else _take_safe(policy, chosen, candidates, familiarity)
     chosen = safe or chosen
     return Decision(
         model=chosen.model,
@@ -189,6 +197,7 @@ def decide(
         effect_low=chosen.effect_low,
         effect_high=chosen.effect_high,
         used_safe_model=safe is not None,
+        familiarity=familiarity,
     )
 
 
@@ -219,18 +228,15 @@ def _rank(
 
 
 def _take_safe(
-    policy: Policy, chosen: Candidate, candidates: tuple[Candidate, ...]
+    policy: Policy, chosen: Candidate, rest: tuple[Candidate, ...], familiarity: float | None
 ) -> Candidate | None:
-    """The safe model where too little is known of the chosen one; None where it is ruled out."""
-    if (
-        policy.safe_model in (None, chosen.model)
-        or chosen.doubt is None
-        or chosen.doubt <= policy.max_doubt
-    ):
+    """The safe model where too little is known; None where it is ruled out, or enough is known."""
+    if policy.safe_model in (None, chosen.model):
         return None
-    return next(
-        (c for c in candidates if c.model == policy.safe_model and c.rejected is None), None
-    )
+    is_doubtful = chosen.doubt is not None and chosen.doubt > policy.max_doubt
+    is_unfamiliar = familiarity is not None and familiarity < policy.min_familiarity
+    safe = (c for c in rest if c.model == policy.safe_model and c.rejected is None)
+    return next(safe, None) if is_doubtful or is_unfamiliar else None
 
 
 def _order(

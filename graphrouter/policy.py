@@ -155,6 +155,13 @@ class Policy(DocumentedModel):
         description="Width of the interval of effect above which the safe model is taken; 0.3 "
         "by default.",
     )
+    min_familiarity: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Familiarity of the prompt below which the safe model is taken; 0, never, by "
+        "default.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -202,11 +209,12 @@ class Policy(DocumentedModel):
     @model_validator(mode="after")
     def _has_a_safe_model_to_take(self) -> Policy:
         if self.safe_model is None:
-            if "max_doubt" in self.model_fields_set:
-                raise ValueError(
-                    "max_doubt says when a safe model is taken, and there is none; set safe_model "
-                    "too"
-                )
+            for name in ("max_doubt", "min_familiarity"):
+                if name in self.model_fields_set:
+                    raise ValueError(
+                        f"{name} says when a safe model is taken, and there is none; set "
+                        "safe_model too"
+                    )
             return self
         if self.safe_model in self.excluded or self.safe_model not in (
             self.allowed or (self.safe_model,)
@@ -281,6 +289,9 @@ class Policy(DocumentedModel):
             f"with {', '.join(self.requires)}" if self.requires else "",
             f"{self.safe_model} where the interval of the best is wider than {self.max_doubt:g}"
             if self.safe_model
+            else "",
+            f"{self.safe_model} where the familiarity is below {self.min_familiarity:g}"
+            if self.min_familiarity
             else "",
         ]
         return "; ".join([self._describe_goal(), *(limit for limit in limits if limit)])

@@ -33,7 +33,7 @@ Quantity = Literal["effect", "cost_usd", "input_tokens", "output_tokens", "laten
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 """What is observed and predicted of a (query, model) pair, in the order of the array fields."""
 _ENDS = ("effect_low", "effect_high")
-_OPTIONAL = (*_ENDS, "most_input_tokens")
+_OPTIONAL = (*_ENDS, "most_input_tokens", "familiarity")
 _Known = dict[Quantity, FloatArray | None]
 """Arrays by name, None for those that are not given."""
 
@@ -164,6 +164,8 @@ class QuantityArrays:
     """
 
     _row_word: ClassVar[str] = "num_queries"
+    _of_rows: ClassVar[tuple[str, ...]] = ()
+    """Names of the fields that hold one value a row."""
 
     models: tuple[str, ...]
     """Names of the columns."""
@@ -179,14 +181,13 @@ class QuantityArrays:
     """(num_rows, num_models), seconds to the end of the answer, >= 0."""
 
     def __post_init__(self) -> None:
-        expected = (self.effect.shape[0], len(self.models))
         for name in self._filled:
-            received = getattr(self, name).shape
+            received, is_of_rows = getattr(self, name).shape, name in self._of_rows
+            expected = (len(self), len(self.models))[: 1 if is_of_rows else 2]
             if received != expected:
-                raise ValueError(
-                    f"{type(self).__name__}.{name} has shape {received}; expected "
-                    f"({self._row_word}, num_models) = {expected}."
-                )
+                words = f"({self._row_word},{'' if is_of_rows else ' num_models'}) = {expected}"
+                where = f"{type(self).__name__}.{name}"
+                raise ValueError(f"{where} has shape {received}; expected {words}.")
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -220,7 +221,10 @@ class QuantityArrays:
         """
         chosen = np.arange(len(self)) if rows is None else rows
         order = np.arange(len(self.models)) if columns is None else columns
-        fields = {name: getattr(self, name)[np.ix_(chosen, order)] for name in self._filled}
+        fields = {
+            name: getattr(self, name)[chosen if name in self._of_rows else np.ix_(chosen, order)]
+            for name in self._filled
+        }
         return type(self)(models=tuple(self.models[i] for i in order.tolist()), **fields)
 
     @classmethod
@@ -259,6 +263,8 @@ class Predictions(QuantityArrays):
         True
     """
 
+    _of_rows: ClassVar[tuple[str, ...]] = ("familiarity",)
+
     effect_low: FloatArray | None = None
     """(num_queries, num_models), lower end of an 80 % interval of the expected effect, in [0,
     `effect`]: of what the model achieves on average on queries like this one, not of a single
@@ -269,6 +275,9 @@ class Predictions(QuantityArrays):
     most_input_tokens: FloatArray | None = None
     """(num_queries, num_models), cautious end of `input_tokens`, >= it: nine of ten prompts have no
     more. Limits of the context are held against it. None for a router that gives none."""
+    familiarity: FloatArray | None = None
+    """(num_queries,) share of solved prompts that are no nearer to others: near 0 for a prompt like
+    none seen. None for a router that does not tell."""
 
     def __post_init__(self) -> None:
         # By name: a dataclass with slots is built anew, so super() would miss it.
@@ -286,7 +295,8 @@ class Predictions(QuantityArrays):
         """One row a (query, model) pair, query by query; NaN where nothing can be predicted.
 
         Columns: `query_id`, `model`, `effect`, `effect_low`, `effect_high`, `cost_usd`,
-        `input_tokens`, `output_tokens`, `latency_s`. Queries without ids are numbered from 1.
+        `input_tokens`, `output_tokens`, `latency_s`, and `familiarity`, which is the same in all
+        rows of a query. Queries without ids are numbered from 1.
 
         Raises:
             DataError: There is not one id a query.
@@ -307,6 +317,7 @@ class Predictions(QuantityArrays):
         effect, *others = QUANTITIES
         unknown = np.full(self.effect.shape, np.nan)
         columns = {name: getattr(self, name) for name in (effect, *_ENDS, *others)}
+        of_query = np.full(len(self), np.nan) if self.familiarity is None else self.familiarity
         return pd.DataFrame(
             {
                 "query_id": pd.Series(
@@ -314,6 +325,7 @@ class Predictions(QuantityArrays):
                 ),
                 "model": pd.Series(list(self.models) * len(self), dtype="str"),
                 **{k: (unknown if v is None else v).ravel() for k, v in columns.items()},
+                "familiarity": np.repeat(of_query, len(self.models)),
             }
         )
 
@@ -329,10 +341,11 @@ class Predictions(QuantityArrays):
         latency_s: FloatArray | None = None,
         effect_low: FloatArray | None = None,
         effect_high: FloatArray | None = None,
+        familiarity: FloatArray | None = None,
     ) -> Self:
         """Predictions from `effect` and whatever else is known.
 
-        Every other quantity is NaN, the interval None.
+        Every other quantity is NaN, the rest None.
         """
         known: _Known = {
             "cost_usd": cost_usd,
@@ -346,6 +359,7 @@ class Predictions(QuantityArrays):
             **_fill_unknown(known, effect),
             effect_low=effect_low,
             effect_high=effect_high,
+            familiarity=familiarity,
         )
 
 

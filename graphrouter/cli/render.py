@@ -12,6 +12,9 @@ from graphrouter.decision import Candidate, Decision, Evidence
 if TYPE_CHECKING:
     from rich.table import Table
 
+UNFAMILIAR = 0.05
+"""Familiarity below which a person is told that a prompt is unlike the solved ones: of more prompts
+of the kinds solved about one in twenty is."""
 SOLVED = 0.5
 """Effect from which a query counts as solved in what is shown of evidence."""
 NO_COST = (
@@ -96,17 +99,16 @@ def show_decision(decision: Decision, policy: str, *, top: int) -> None:
     say(shorten(decision.model, 100), style="bold")
     say(f"  {_describe_expectation(chosen)}")
     say(f"  policy: {policy}")
+    if decision.familiarity is not None:
+        warning = ": unlike the solved prompts" if decision.familiarity < UNFAMILIAR else ""
+        say(f"  familiarity {decision.familiarity:.2f}{warning}")
     if decision.used_fallback:
         say(
             f"  This is the fallback: no model satisfies the policy ({chosen.model}: "
             f"{chosen.rejected})."
         )
     if decision.used_safe_model:
-        first = decision.candidates[0]
-        say(
-            f"  This is the safe model: too little is known of {shorten(first.model, 60)}, "
-            f"{format_effect(first)}."
-        )
+        say(f"  This is the safe model: {_say_why_safe(decision)}.")
     say()
     _show_candidates(decision, top)
     if decision.evidence:
@@ -127,6 +129,14 @@ def format_effect(candidate: Candidate) -> str:
         else f" ({candidate.effect_low:.2f}-{candidate.effect_high:.2f})"
     )
     return f"{candidate.effect:.3f}{ends}"
+
+
+def _say_why_safe(decision: Decision) -> str:
+    """Why the first candidate was not taken."""
+    least, first = decision.policy.get("min_familiarity", 0.0), decision.candidates[0]
+    if decision.familiarity is not None and decision.familiarity < least:
+        return f"the prompt is less familiar than {least:g}"
+    return f"too little is known of {shorten(first.model, 60)}, {format_effect(first)}"
 
 
 def _describe_expectation(chosen: Candidate) -> str:

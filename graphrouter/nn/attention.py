@@ -1,18 +1,26 @@
-"""Messages along target - similar query - model paths, and attention over tasks."""
+"""Messages along target - similar query - model paths, attention over tasks, familiarity."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from graphrouter.features.channels import NUM_CHANNELS
+from graphrouter.features.prompts import SHARPNESS, find_nearest
 from graphrouter.features.tables import OutcomeEdges
 from graphrouter.graph.routing_graph import Targets
 from graphrouter.nn.layers import PositiveParameter, masses, normalise
 from graphrouter.nn.rasch import BaseState
 from graphrouter.nn.state import SupportMessages, SupportState
+
+_NUM_NEAREST = 5
+"""Nearness is averaged over so many solved prompts: one alone may be near by chance."""
+_MOST_COMPARED = 512
+"""So many solved prompts, drawn at random, say how near to the others is usual."""
 
 
 class PathMessages(NamedTuple):
@@ -254,3 +262,81 @@ def spread_rows(messages: SupportMessages, rows: Tensor, num_models: int) -> Ten
     flat = values.new_zeros(rows.numel() * num_models, values.shape[1])
     cell = row * num_models + messages.model[edge]
     return flat.index_copy(0, cell, values).view(rows.numel(), num_models, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Familiarity:
+    """How near prompts are to solved ones, measured by how near those are to each other.
+
+    Nearness is the mean kernel of text and surface to the nearest solved prompts. A prompt's
+    familiarity is its rank among those of solved prompts, each compared with the others: about
+    uniform on [0, 1] for more prompts of the same kinds, however many were solved, and 0 for a
+    prompt that is further off than all of them. It is a conformal p-value (Vovk, Gammerman and
+    Shafer, 2005). S support queries.
+    """
+
+    surface: Tensor
+    """(S, num_surface) float64 scaled surface features."""
+    is_solved: Tensor
+    """(S,) bool: some model has answered."""
+    num_nearest: int
+    """How many solved prompts a nearness is averaged over, at least 1."""
+    usual: Tensor
+    """(n,) float64 nearness of solved prompts to the others, ascending; empty below two."""
+
+    @classmethod
+    def of(cls, text: Tensor, surface: Tensor, is_solved: Tensor, num_neighbours: int) -> Self:
+        """The familiarity that a support gives.
+
+        Args:
+            text: (S, dimension) float64 centred unit embeddings.
+            surface: (S, num_surface) scaled surface features.
+            is_solved: (S,) bool; a query that nobody answered makes nothing familiar.
+            num_neighbours: Similar support queries that are looked up for a query.
+
+        Example:
+            >>> text, surface = torch.eye(3, dtype=torch.float64), torch.zeros(3, 11)
+            >>> known = Familiarity.of(text, surface, torch.ones(3, dtype=torch.bool), 2)
+            >>> similar = find_nearest(text[:1], text, 2)
+            >>> known.rank(surface[:1], *similar).tolist()
+            [1.0]
+        """
+        solved = torch.nonzero(is_solved).squeeze(1)
+        drawn = np.random.default_rng(0).permutation(len(solved))[:_MOST_COMPARED]
+        rows = solved[torch.from_numpy(np.sort(drawn))]
+        found = cls(
+            surface.double(),
+            is_solved,
+            max(1, min(_NUM_NEAREST, len(solved) - 1, num_neighbours)),
+            torch.zeros(0, dtype=torch.float64),
+        )
+        if len(rows) < 2:
+            return found
+        neighbours, cosine = find_nearest(text[rows], text, num_neighbours + 1)
+        # By its number: among equals the prompt itself need not come first.
+        others = cosine.masked_fill(neighbours == rows.unsqueeze(1), -torch.inf)
+        usual = found._measure_nearness(found.surface[rows], neighbours, others)
+        return replace(found, usual=usual.sort().values)
+
+    def rank(self, surface: Tensor, neighbours: Tensor, cosine: Tensor) -> Tensor:
+        """Familiarity of prompts, (B,) float64 in [0, 1], each by itself.
+
+        0 where fewer than two prompts were solved.
+
+        Args:
+            surface: (B, num_surface) scaled surface features.
+            neighbours: (B, K) positions of similar support queries.
+            cosine: (B, K) their similarities.
+        """
+        if not len(self.usual):
+            return torch.zeros(len(surface), dtype=torch.float64)
+        nearness = self._measure_nearness(surface.double(), neighbours, cosine)
+        return torch.searchsorted(self.usual, nearness, right=True).double() / len(self.usual)
+
+    def _measure_nearness(self, surface: Tensor, neighbours: Tensor, cosine: Tensor) -> Tensor:
+        """Mean kernel to the nearest solved prompts, (B,)."""
+        apart = (surface.unsqueeze(1) - self.surface[neighbours]).square().sum(2)
+        kernel = (SHARPNESS * (cosine.double() - 1) - apart / (2 * surface.shape[1])).exp()
+        nearest = (kernel * self.is_solved[neighbours]).topk(self.num_nearest, dim=1).values
+        # Rounded, so that equals stay equal whatever batch they are in.
+        return torch.round(nearest.mean(1), decimals=10)

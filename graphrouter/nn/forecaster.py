@@ -26,6 +26,7 @@ from graphrouter.features.channels import (
 )
 from graphrouter.features.prompts import TokenEstimate, TokenRates, find_nearest
 from graphrouter.graph.routing_graph import Targets
+from graphrouter.nn.attention import Familiarity
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.nn.state import SupportState
@@ -182,6 +183,8 @@ class EncodedQueries(NamedTuple):
     """(B,) int64 position of the task, -1 = unknown."""
     num_chars: Tensor
     """(B, NUM_KINDS) float64 characters of the prompt by kind."""
+    surface: Tensor
+    """(B, num_surface) scaled surface features."""
 
     def split(self, size: int) -> list[EncodedQueries]:
         """The same queries in parts of at most `size`, at least one part."""
@@ -237,6 +240,8 @@ class Forecaster:
         num_neighbours: int,
         tokens: TokenRates,
         tariff: Tariff | None = None,
+        *,
+        familiarity: Familiarity | None = None,
     ) -> Forecast:
         """What is expected of every model on each query, and the queries it rests on.
 
@@ -247,10 +252,11 @@ class Forecaster:
             num_neighbours: Similar support queries to look up a query.
             tokens: From characters to tokens, for the models of the pool.
             tariff: As in `read`.
+            familiarity: Of the support; predictions do not tell how familiar a query is without it.
         """
         if queries.task.numel() == 0:
             return self._forecast_nothing(pool)
-        predictions, found = [], []
+        predictions, found, ranks = [], [], []
         for some in queries.split(_QUERIES_AT_ONCE):
             similar = find_nearest(some.text, state.query_text, num_neighbours)
             targets = Targets(
@@ -264,8 +270,14 @@ class Forecaster:
                 self.read(self.net.score(state, targets), targets, pool, tokens, tariff)
             )
             found.append(similar)
+            if familiarity is not None:
+                ranks.append(familiarity.rank(some.surface, *similar))
         neighbours, cosine = (torch.cat(column) for column in zip(*found, strict=True))
-        return Forecast(Predictions.concatenate(predictions), neighbours, cosine)
+        known = replace(
+            Predictions.concatenate(predictions),
+            familiarity=torch.cat(ranks).numpy() if ranks else None,
+        )
+        return Forecast(known, neighbours, cosine)
 
     def read(
         self,
@@ -305,7 +317,9 @@ class Forecaster:
         """The forecast of no query."""
         none = np.zeros((0, len(pool)))
         ends = none if self.interval else None
-        predictions = Predictions.from_arrays(pool.names, none, effect_low=ends, effect_high=ends)
+        predictions = Predictions.from_arrays(
+            pool.names, none, effect_low=ends, effect_high=ends, familiarity=none[:, 0]
+        )
         return Forecast(predictions, torch.zeros(0, 0, dtype=torch.int64), torch.zeros(0, 0))
 
 

@@ -23,6 +23,7 @@ from graphrouter.features.prompts import count_chars, read_surface
 from graphrouter.features.tables import encode_outcomes, find_positions
 from graphrouter.files import to_path
 from graphrouter.graph.routing_graph import build_graph
+from graphrouter.nn.attention import Familiarity
 from graphrouter.nn.forecaster import EncodedQueries, Forecast, Forecaster
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.state import SupportState
@@ -61,6 +62,7 @@ class GraphRouter(ChangeableRouter):
     can_predict_cost: ClassVar[bool] = True
     can_save: ClassVar[bool] = True
     has_intervals: ClassVar[bool] = True
+    tells_familiarity: ClassVar[bool] = True
     reads_tasks: ClassVar[bool] = True
     shares_outcomes: ClassVar[bool] = True
 
@@ -73,6 +75,7 @@ class GraphRouter(ChangeableRouter):
         *,
         forecaster: Forecaster | None = None,
         state: SupportState | None = None,
+        familiarity: Familiarity | None = None,
     ) -> None:
         """A router of its parts; users call `fit` or `load_router`.
 
@@ -83,6 +86,7 @@ class GraphRouter(ChangeableRouter):
             encoder: Of the prompts; the one that the features of the support come from.
             forecaster: What reads the network, where that is made already.
             state: What the network makes of the support, where that is known already.
+            familiarity: How near to each other its prompts are, where that is known already.
         """
         self.learned = learned
         self.support = support
@@ -96,6 +100,7 @@ class GraphRouter(ChangeableRouter):
         )
         self._state = state or _encode(self._forecaster, learned, support)
         self._tokens = support.count_tokens()
+        self._familiarity = familiarity or _compare_solved(self._state, learned, support)
         self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
 
     def __repr__(self) -> str:
@@ -280,6 +285,7 @@ class GraphRouter(ChangeableRouter):
                 dtype=torch.int64,
             ),
             num_chars=torch.from_numpy(count_chars(texts)).double(),
+            surface=torch.from_numpy(transform.surface(surface)).double(),
         )
         with cpu_threads(1):
             return self._forecaster.forecast_queries(
@@ -288,6 +294,7 @@ class GraphRouter(ChangeableRouter):
                 self.pool,
                 self.learned.config.graph.num_neighbours,
                 self._tokens,
+                familiarity=self._familiarity,
             )
 
     @cached_property
@@ -304,6 +311,7 @@ class GraphRouter(ChangeableRouter):
             self.encoder,
             forecaster=self._forecaster,
             state=self._state if keeps_state else None,
+            familiarity=self._familiarity if keeps_state else None,
         )
         changed.lineage.follow(self.lineage)
         return changed
@@ -367,3 +375,16 @@ def _encode(forecaster: Forecaster, learned: Learned, support: Support) -> Suppo
         num_neighbours=learned.config.graph.num_neighbours,
     )
     return forecaster.net.encode_support(graph.double())
+
+
+@torch.inference_mode()
+def _compare_solved(state: SupportState, learned: Learned, support: Support) -> Familiarity:
+    """How near the solved prompts of a support are to each other."""
+    surface = learned.transforms.features.prompts.surface(support.raw.surface)
+    with cpu_threads(1):
+        return Familiarity.of(
+            state.query_text,
+            torch.from_numpy(surface).double(),
+            state.messages.row_start.diff() > 0,
+            learned.config.graph.num_neighbours,
+        )

@@ -49,6 +49,8 @@ class Router(ABC):
     """Whether `save` and `load` work."""
     has_intervals: ClassVar[bool] = False
     """Whether predictions carry intervals of the effect."""
+    tells_familiarity: ClassVar[bool] = False
+    """Whether predictions say how near a query is to solved ones."""
     covers_pool: ClassVar[bool] = True
     """Whether it expects an effect of every model; False for a method that chooses among a few."""
     learns_effects: ClassVar[bool] = True

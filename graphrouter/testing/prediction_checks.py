@@ -24,6 +24,8 @@ FLAGS = tuple(
     name for name, hint in inspect.get_annotations(Router).items() if hint == "ClassVar[bool]"
 )
 """Names of what a class of routers declares."""
+UNSEEN_SCRIPT = "请用简单的语言解释量子力学中的不确定性原理并举一个例子。"
+"""A prompt like none that check data hold."""
 TRACE = 8e-6
 """How far the effects of a router with `ranks_pool` may lie apart: a millionth a rank."""
 
@@ -75,6 +77,33 @@ def check_intervals(checked: CheckedRouter) -> None:
     if low is not None and high is not None:
         inside = (low >= 0) & (low <= found.effect) & (found.effect <= high) & (high <= 1)
         expect(inside.all(), "an effect lies outside its interval, or the interval outside [0, 1].")
+
+
+def check_familiarity(checked: CheckedRouter) -> None:
+    """Each query has one in [0, 1], alone as among others, where the class declares it, only there.
+
+    A prompt that was solved is more familiar than one like none seen.
+    """
+    found, tells = checked.predictions.familiarity, checked.kind.tells_familiarity
+    expect(
+        (found is not None) == tells,
+        f"tells_familiarity is {tells}, and familiarity is {'None' if found is None else 'given'}.",
+    )
+    if found is None:
+        return
+    expect(found.shape == (len(PROMPTS),), f"familiarity has shape {found.shape}.")
+    expect(((found >= 0) & (found <= 1)).all(), "a familiarity lies outside [0, 1].")
+    for i, prompt in enumerate(PROMPTS):
+        alone = checked.router.predict([prompt]).familiarity
+        same = alone is not None and np.allclose(alone, found[i], rtol=0, atol=1e-9)
+        expect(same, f"familiarity is {alone} alone and {found[i]} among others.")
+    view = checked.data.view
+    solved = view.data.queries.set_index("query_id").loc[list(view.split.train), "prompt"].iloc[0]
+    both = checked.router.predict([solved, UNSEEN_SCRIPT]).familiarity
+    expect(
+        both is not None and both[0] > both[1],
+        f"familiarity is {both} for a solved prompt and one in a script that was never seen.",
+    )
 
 
 def check_same_answer(checked: CheckedRouter) -> None:
@@ -196,6 +225,7 @@ PREDICTION_CHECKS = (
     Check.of(check_declarations),
     Check.of(check_shapes_and_ranges),
     Check.of(check_intervals),
+    Check.of(check_familiarity),
     Check.of(check_same_answer),
     Check.of(check_batch_mates),
     Check.of(check_queries),

@@ -42,6 +42,7 @@ COLUMNS = {
     "output_tokens": "double",
     "latency_s": "double",
     "used_fallback": "boolean",
+    "familiarity": "double",
 }
 """Columns of the answer with MLflow's names of their types."""
 ALWAYS_KNOWN = ("model", "effect", "used_fallback")
@@ -98,4 +99,5 @@ def _make_row(decision: Decision) -> dict[str, Any]:
         "output_tokens": chosen.output_tokens,
         "latency_s": decision.latency_s,
         "used_fallback": decision.used_fallback,
+        "familiarity": decision.familiarity,
     }

@@ -46,6 +46,7 @@ def choose(
     scale: CostScale = SCALE,
     low: list[float] | None = None,
     high: list[float] | None = None,
+    familiarity: float | None = None,
     **evidence: tuple[Evidence, ...],
 ) -> Decision:
     """The decision among grand (0.9, 0.10 USD, 8 s), mid (0.6, 0.02 USD, 2 s) and nano (0.5, free,
@@ -59,6 +60,7 @@ def choose(
         output_tokens=np.array([tokens[1]]),
         effect_low=None if low is None else np.array([low]),
         effect_high=None if high is None else np.array([high]),
+        familiarity=None if familiarity is None else np.array([familiarity]),
     )
     return decide(policy, predictions, 0, PolicyContext(pool or pool_of(), scale), **evidence)
 
@@ -262,6 +264,24 @@ def test_too_much_doubt_takes_the_safe_model(doubt: float, chosen: str) -> None:
         (0.6, 0.55) if chosen == "mid" else (0.9, 0.4)
     )
     assert not decision.used_fallback
+
+
+@pytest.mark.parametrize(
+    ("familiarity", "chosen"), [(0.04, "mid"), (0.05, "grand"), (1.0, "grand")]
+)
+def test_too_little_familiarity_takes_the_safe_model(familiarity: float, chosen: str) -> None:
+    policy = Policy(cost_weight=0.0, safe_model="mid", max_doubt=1, min_familiarity=0.05)
+    decision = choose_with_ends(policy, familiarity=familiarity)
+    assert (decision.model, decision.used_safe_model) == (chosen, chosen == "mid")
+    assert decision.to_dict()["familiarity"] == decision.familiarity == familiarity
+    assert decision.candidates[0].model == "grand"  # the ranking stays
+
+
+def test_a_router_that_knows_no_familiarity_cannot_ask_for_some() -> None:
+    policy = Policy(cost_weight=0.0, safe_model="mid", min_familiarity=0.1)
+    with pytest.raises(PolicyError, match="this router does not say how familiar a prompt is"):
+        choose_with_ends(policy)
+    assert choose_with_ends(Policy(cost_weight=0.0)).to_dict()["familiarity"] is None
 
 
 def test_the_safe_model_must_satisfy_the_policy_itself() -> None:

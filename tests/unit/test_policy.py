@@ -194,13 +194,14 @@ OTHERS = {
     "risk": "lower",
     "safe_model": "a",
     "max_doubt": 0.7,
+    "min_familiarity": 0.7,
 }
 """A value of each setting but the fallback, which is for when no words of a policy were kept."""
 
 
 @pytest.mark.parametrize("name", sorted({*Policy.model_fields} - {"fallback"}))
 def test_every_setting_is_said_in_words(name: str) -> None:
-    rest: dict[str, Any] = {"safe_model": "a"} if name == "max_doubt" else {}
+    rest: dict[str, Any] = {"safe_model": "a"} if name in ("max_doubt", "min_familiarity") else {}
     assert Policy(**{name: OTHERS[name], **rest}).describe() != Policy(**rest).describe()
 
 

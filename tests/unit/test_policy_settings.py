@@ -52,6 +52,7 @@ def test_options_have_the_names_that_people_know() -> None:
         "--risk",
         "--safe-model",
         "--max-doubt",
+        "--min-familiarity",
     ]
     metavars = {setting.name: setting.option.metavar for setting in list_settings()}
     assert metavars["preset"] == "NAME"

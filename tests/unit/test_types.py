@@ -87,6 +87,26 @@ def test_intervals_are_there_whole_or_not_at_all() -> None:
         Predictions.from_arrays(("a", "b"), effect, effect_low=effect, effect_high=matrix(2, 3))
 
 
+def test_familiarity_is_a_value_a_query() -> None:
+    effect, known = matrix(3, 2), np.array([0.2, 0.4, 0.6])
+    found = Predictions.from_arrays(("a", "b"), effect, familiarity=known)
+    some = found.take(rows=np.array([2, 0]), columns=np.array([1]))
+    assert some.familiarity is not None
+    assert some.familiarity.tolist() == [0.6, 0.2]
+    assert found.to_frame()["familiarity"].tolist() == [0.2, 0.2, 0.4, 0.4, 0.6, 0.6]
+    joined = Predictions.concatenate([found, some.take(columns=np.array([0, 0]))])
+    assert joined.familiarity is not None
+    assert joined.familiarity.tolist() == [0.2, 0.4, 0.6, 0.6, 0.2]
+    bare = Predictions.from_arrays(("a", "b"), effect)
+    assert bare.familiarity is None
+    assert bare.to_frame()["familiarity"].isna().all()
+    assert Predictions.concatenate([found, bare]).familiarity is None
+    with pytest.raises(
+        ValueError, match=r"familiarity has shape \(2,\); expected \(num_queries,\)"
+    ):
+        Predictions.from_arrays(("a", "b"), effect, familiarity=known[:2])
+
+
 def test_concatenate_keeps_intervals_that_all_parts_have() -> None:
     first, second = with_ends(matrix(1, 2)), with_ends(matrix(2, 2, start=5))
     joined = Predictions.concatenate([first, second])

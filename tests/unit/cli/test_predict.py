@@ -30,6 +30,7 @@ COLUMNS = [
     "input_tokens",
     "output_tokens",
     "latency_s",
+    "familiarity",
 ]
 
 
@@ -51,7 +52,11 @@ def test_every_format_holds_what_the_router_predicts(
     assert table["query_id"].tolist() == ["b"] * 4 + ["a"] * 4
     assert table["model"].tolist() == list(router.models) * 2
     expected = router.predict(["Who, then?", ""], tasks=["facts", None])
-    for name in COLUMNS[2:]:
+    assert expected.familiarity is not None
+    assert (
+        table["familiarity"].astype(float).tolist() == np.repeat(expected.familiarity, 4).tolist()
+    )
+    for name in COLUMNS[2:-1]:
         np.testing.assert_allclose(
             table[name].astype(float), getattr(expected, name).ravel(), rtol=1e-9
         )

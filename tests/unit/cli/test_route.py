@@ -174,6 +174,15 @@ def test_risk_and_a_safe_model(invoke: Invoke, artifact: Path, router: GraphRout
     low, effect, high = ends[safe]
     assert f"{effect:.3f} ({low:.2f}-{high:.2f})" in shown
     assert "effect (80 %)" in shown
+    assert f"familiarity {found['familiarity']:.2f}" in shown
+    status, shown, _ = invoke(
+        "route", artifact, "请用简单的语言解释量子力学中的不确定性原理。", *words,
+        "--safe-model", safe, "--min-familiarity", 0.05, "--max-doubt", 1,
+    )  # fmt: skip
+    assert status == 0
+    assert shown.startswith(f"{safe}\n")
+    assert "familiarity 0.00: unlike the solved prompts" in shown
+    assert "This is the safe model: the prompt is less familiar than 0.05." in shown
     status, shown, errors = invoke("route", artifact, PROMPT, "--risk", "high")
     assert (status, shown) == (2, "")
     assert "'lower', 'expected', 'upper'" in errors

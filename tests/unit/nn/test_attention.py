@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from graphrouter.features.prompts import find_nearest
 from graphrouter.graph.routing_graph import RoutingGraph
+from graphrouter.nn.attention import Familiarity
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.state import SupportState
 from tests.unit.nn.conftest import NUM_TARGETS, NUM_TASKS
@@ -122,3 +124,59 @@ def test_what_attention_says_does_not_depend_on_the_name(
         _believe(net, state, graph, task)[1] for task in (KNOWN, torch.full_like(KNOWN, -1))
     )
     torch.testing.assert_close(named, hidden, rtol=0, atol=0)
+
+
+class TestFamiliarity:
+    """The rank of nearness among solved prompts."""
+
+    def known(self, num: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+        rng = torch.Generator().manual_seed(seed)
+        text = torch.nn.functional.normalize(
+            torch.randn(num, 8, generator=rng, dtype=torch.float64) + 2, dim=1
+        )
+        return text, torch.randn(num, 11, generator=rng, dtype=torch.float64)
+
+    def rank(
+        self, solved: tuple[torch.Tensor, torch.Tensor], asked: tuple[torch.Tensor, torch.Tensor]
+    ) -> torch.Tensor:
+        everyone = torch.ones(len(solved[0]), dtype=torch.bool)
+        familiarity = Familiarity.of(*solved, everyone, 16)
+        return familiarity.rank(asked[1], *find_nearest(asked[0], solved[0], 16))
+
+    @pytest.mark.parametrize("num", [30, 200, 700])
+    def test_it_is_uniform_on_more_prompts_of_a_kind_however_many_were_solved(
+        self, num: int
+    ) -> None:
+        text, surface = self.known(num + 400)
+        found = self.rank((text[:num], surface[:num]), (text[num:], surface[num:]))
+        assert found.mean().item() == pytest.approx(0.5, abs=0.12)
+        assert (found < 0.2).double().mean().item() == pytest.approx(0.2, abs=0.12)
+
+    def test_what_is_further_off_than_all_solved_prompts_has_none(self) -> None:
+        solved = self.known(100)
+        assert self.rank(solved, (-solved[0][:3], solved[1][:3] + 9)).tolist() == [0.0] * 3
+
+    def test_a_surface_like_none_seen_is_strange_whatever_the_text(self) -> None:
+        text, surface = self.known(100)
+        assert self.rank((text, surface), (text[:3], surface[:3] + 5)).tolist() == [0.0] * 3
+
+    @pytest.mark.parametrize("num", [0, 1])
+    def test_below_two_solved_prompts_nothing_is_familiar(self, num: int) -> None:
+        text, surface = self.known(5)
+        solved = torch.arange(5) < num
+        familiarity = Familiarity.of(text, surface, solved, 16)
+        similar = find_nearest(text[:2], text, 16)
+        assert familiarity.rank(surface[:2], *similar).tolist() == [0.0, 0.0]
+
+    def test_prompts_that_nobody_answered_make_nothing_familiar(self) -> None:
+        text, surface = self.known(100)
+        text[50:] = -text[50:]
+        solved = torch.arange(100) < 50
+        familiarity = Familiarity.of(text, surface, solved, 16)
+        asked = (text[50:53], surface[50:53])
+        assert familiarity.rank(asked[1], *find_nearest(asked[0], text, 16)).max() == 0
+
+    def test_copies_among_the_solved_do_not_count_as_themselves(self) -> None:
+        text, surface = self.known(60)
+        doubled = (torch.cat([text, text]), torch.cat([surface, surface]))
+        assert self.rank(doubled, (text[:5], surface[:5])).min() > 0

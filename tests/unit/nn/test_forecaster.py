@@ -24,6 +24,7 @@ from graphrouter.features.channels import (
 )
 from graphrouter.features.prompts import NUM_KINDS, TokenRates
 from graphrouter.graph.routing_graph import RoutingGraph, Targets
+from graphrouter.nn.attention import Familiarity
 from graphrouter.nn.forecaster import (
     Z_80,
     EffectCalibration,
@@ -109,15 +110,20 @@ class TestForecaster:
             graph.targets.principal.repeat(repeat, 1),
             torch.arange(len(text) * repeat) % (len(state.task) + 1) - 1,
             torch.full((len(text) * repeat, NUM_KINDS), 100.0, dtype=torch.float64),
+            torch.randn(len(text), 11, dtype=torch.float64).repeat(repeat, 1),
+        )
+        surface = torch.zeros(len(state.query_text), 11)
+        known = Familiarity.of(
+            state.query_text, surface, torch.ones(len(surface), dtype=torch.bool), 8
         )
         pool, tokens = pool_of(len(state.model)), tokens_of(len(state.model))
-        together = forecaster.forecast_queries(state, queries, pool, 8, tokens)
+        together = forecaster.forecast_queries(state, queries, pool, 8, tokens, familiarity=known)
         assert len(together.predictions) == len(queries.task)
         assert together.neighbours.shape == (len(queries.task), 8)
         for i in (0, 7, 65):
             alone = EncodedQueries(*(column[i : i + 1] for column in queries))
-            found = forecaster.forecast_queries(state, alone, pool, 8, tokens)
-            for name in ("effect", "cost_usd", "effect_low", "effect_high"):
+            found = forecaster.forecast_queries(state, alone, pool, 8, tokens, familiarity=known)
+            for name in ("effect", "cost_usd", "effect_low", "effect_high", "familiarity"):
                 np.testing.assert_allclose(
                     getattr(found.predictions, name)[0],
                     getattr(together.predictions, name)[i],
@@ -137,6 +143,7 @@ class TestForecaster:
             graph.query_principal[:0],
             torch.zeros(0, dtype=torch.int64),
             torch.zeros(0, NUM_KINDS, dtype=torch.float64),
+            torch.zeros(0, 11, dtype=torch.float64),
         )
         count = len(state.model)
         found = forecaster.forecast_queries(state, queries, pool_of(count), 8, tokens_of(count))

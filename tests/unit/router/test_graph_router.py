@@ -153,6 +153,57 @@ class TestOwnEncoder:
             gr.GraphRouter.fit(data, quick_config, encoder="wordllama")  # type: ignore[arg-type]
 
 
+STRANGE = {
+    "Chinese": "请用简单的语言解释量子力学中的不确定性原理并举一个例子说明。",
+    "Arabic": "ما هي عاصمة فرنسا؟ اشرح باختصار كيف نشأت المدينة.",
+    "Russian": "Сколько будет семнадцать плюс двадцать пять? Объясни решение.",
+    "noise": "".join(chr(33 + (7 * i * i + 31 * i) % 94) for i in range(400)),
+    "bytes": bytes(range(1, 256)).decode("latin-1") * 2,
+}
+"""Prompts like none of the English ones that the simulation writes."""
+
+
+def familiarity_of(router: gr.GraphRouter, prompts: list[str]) -> list[float]:
+    found = router.predict(prompts).familiarity
+    assert found is not None
+    return [float(value) for value in found]
+
+
+class TestFamiliarity:
+    @pytest.mark.parametrize("kind", sorted(STRANGE))
+    def test_a_prompt_like_none_seen_is_not_familiar(
+        self, router: gr.GraphRouter, kind: str
+    ) -> None:
+        assert familiarity_of(router, [STRANGE[kind]])[0] < 0.02
+        assert router.route(STRANGE[kind]).familiarity == familiarity_of(router, [STRANGE[kind]])[0]
+
+    def test_solved_prompts_are_familiar_and_more_of_their_kind_are_as_usual(
+        self, router: gr.GraphRouter, data: gr.RoutingDataset
+    ) -> None:
+        solved = familiarity_of(router, router.support.queries["prompt"].tolist())
+        assert np.mean(solved) > 0.7
+        split = router.provenance.split
+        unseen = data.queries.set_index("query_id")["prompt"]
+        new = familiarity_of(router, unseen.loc[[*split.validation, *split.test]].tolist())
+        assert 0.35 < np.mean(new) < 0.65
+        assert 0.1 < np.mean(np.array(new) < 0.3) < 0.5
+
+    def test_outcomes_on_strange_prompts_make_them_familiar(self, router: gr.GraphRouter) -> None:
+        prompts = [f"{STRANGE['Chinese']} ({i})" for i in range(12)]
+        rows = pd.DataFrame({"model": router.models[0], "prompt": prompts[:-1], "effect": 1.0})
+        met = router.add_outcomes(rows)
+        assert familiarity_of(router, prompts[-1:])[0] < 0.02
+        assert familiarity_of(met, prompts[-1:])[0] > 0.2
+        # Only what was answered counts.
+        again = met.add_model(gr.ModelCard(model="late"))
+        assert familiarity_of(again, prompts[-1:]) == familiarity_of(met, prompts[-1:])
+
+    def test_it_does_not_depend_on_the_queries_beside_it(self, router: gr.GraphRouter) -> None:
+        prompts = [*PROMPTS, *STRANGE.values()]
+        together = familiarity_of(router, prompts)
+        assert [familiarity_of(router, [prompt])[0] for prompt in prompts] == together
+
+
 class TestIntervals:
     def test_the_expected_effect_lies_in_its_interval(self, router: gr.GraphRouter) -> None:
         found = router.predict(PROMPTS)

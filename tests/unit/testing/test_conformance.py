@@ -101,6 +101,17 @@ class Unsure(MeanEffect):
     has_intervals = True
 
 
+class Stranger(MeanEffect):
+    tells_familiarity = True
+
+
+class Blinkered(MeanEffect):
+    tells_familiarity = True
+
+    def _predict(self, queries: Queries) -> Predictions:
+        return replace(super()._predict(queries), familiarity=np.full(len(queries), 0.5))
+
+
 class Restless(MeanEffect):
     draws = count()
 
@@ -227,6 +238,8 @@ class Open(MeanEffect):
         (Sparse, "shapes_and_ranges", "covers_pool is False, and 0 effects are NaN"),
         (Costless, "shapes_and_ranges", "can_predict_cost, and a cost is negative or NaN"),
         (Unsure, "intervals", "has_intervals is True, and effect_low is None"),
+        (Stranger, "familiarity", "tells_familiarity is True, and familiarity is None"),
+        (Blinkered, "familiarity", "for a solved prompt and one in a script that was never seen"),
         (Restless, "same_answer", "effect differs by"),
         (Sociable, "batch_mates", "effect alone differs by"),
         (Talkative, "no_query", "IndexError: no query"),
