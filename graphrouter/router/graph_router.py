@@ -20,7 +20,7 @@ from graphrouter.decision import Decision, Evidence, decide
 from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.exceptions import ArtifactError
 from graphrouter.features.prompts import count_chars, read_surface
-from graphrouter.features.tables import encode_outcomes, find_positions
+from graphrouter.features.tables import encode_outcomes, find_positions, reprice_scale
 from graphrouter.files import to_path
 from graphrouter.graph.routing_graph import build_graph
 from graphrouter.nn.attention import Familiarity
@@ -94,7 +94,9 @@ class GraphRouter(ChangeableRouter):
         self.encoder = encoder
         self.pool = support.pool
         _ = self.pool.prices  # worked out now, once for all queries
-        self.cost_scale: CostScale = learned.transforms.cost
+        self.cost_scale: CostScale = reprice_scale(
+            learned.transforms.cost, support.outcomes, self.pool
+        )
         self._forecaster = forecaster or Forecaster.in_double(
             learned.net, learned.transforms.channels, learned.calibration, learned.interval
         )

@@ -1,0 +1,119 @@
+"""The scale of costs follows prices: what everybody's price does alike changes no choice."""
+
+from __future__ import annotations
+
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import graphrouter as gr
+from graphrouter.features.channels import PRICE_COLUMNS
+from graphrouter.features.tables import reprice_scale
+from graphrouter.policy import PRESETS, CostScale, PresetName
+from graphrouter.pool import ModelPool
+
+NAN = float("nan")
+
+
+def at_prices(router: gr.GraphRouter, factors: dict[str, float]) -> gr.GraphRouter:
+    """The router with the prices of some models multiplied."""
+
+    def change(changed: gr.GraphRouter, model: str) -> gr.GraphRouter:
+        card = router.pool[model]
+        assert card.input_usd_per_mtok is not None
+        assert card.output_usd_per_mtok is not None
+        return changed.set_price(
+            model,
+            input_usd_per_mtok=card.input_usd_per_mtok * factors[model],
+            output_usd_per_mtok=card.output_usd_per_mtok * factors[model],
+        )
+
+    return reduce(change, factors, router)
+
+
+def choices(router: gr.GraphRouter, prompts: list[str], preset: PresetName) -> list[str]:
+    policy = gr.Policy.preset(preset)
+    return [decision.model for decision in router.route_batch(prompts, policy=policy)]
+
+
+@pytest.mark.parametrize("factor", [0.1, 1000.0])
+def test_a_factor_on_all_prices_changes_no_choice(
+    router: gr.GraphRouter, data: gr.RoutingDataset, factor: float
+) -> None:
+    prompts = data.queries["prompt"].tolist()
+    changed = at_prices(router, dict.fromkeys(router.models, factor))
+    np.testing.assert_allclose(changed.cost_scale, np.array(router.cost_scale) * factor)
+    kinds = set()
+    for preset in PRESETS:
+        received = choices(changed, prompts, preset)
+        assert received == choices(router, prompts, preset)
+        kinds.add(tuple(received))
+    assert len(kinds) == len(PRESETS)
+
+
+def test_the_scale_stays_where_prices_do_and_when_models_come_or_go(
+    router: gr.GraphRouter, tmp_path: Path
+) -> None:
+    learned = router.learned.transforms.cost
+    assert router.cost_scale == learned
+    first = router.models[0]
+    dear = gr.ModelCard(model="dear", input_usd_per_mtok=1e4, output_usd_per_mtok=1e4)
+    assert router.add_model(dear).cost_scale == learned
+    assert router.remove_model(first).cost_scale == learned
+    same = at_prices(router, {first: 1.0})
+    assert same.cost_scale == learned
+    there_and_back = at_prices(at_prices(router, {first: 4.0}), {first: 0.25})
+    assert there_and_back.cost_scale == learned
+    changed = at_prices(router, {first: 4.0})
+    changed.save(tmp_path / "changed")
+    assert gr.load_router(tmp_path / "changed").cost_scale == changed.cost_scale
+
+
+def test_one_price_moves_the_scale_as_far_as_it_moves_the_percentiles() -> None:
+    cheap, dear = np.arange(1, 100) / 1e6, np.array([0.5])
+    frame = pd.DataFrame(
+        {
+            "model": ["cheap"] * 99 + ["dear"],
+            "cost_usd": [*cheap, *dear],
+            "input_tokens": NAN,
+            "output_tokens": NAN,
+            PRICE_COLUMNS[0]: [1.0] * 99 + [10.0],
+            PRICE_COLUMNS[1]: [1.0] * 99 + [10.0],
+        }
+    )
+    fitted = CostScale.fit(frame["cost_usd"].to_numpy(float))
+
+    def repriced(cheap_usd: float, dear_usd: float) -> CostScale:
+        pool = ModelPool.of(
+            gr.ModelCard(model=name, input_usd_per_mtok=usd, output_usd_per_mtok=usd)
+            for name, usd in (("cheap", cheap_usd), ("dear", dear_usd))
+        )
+        return reprice_scale(fitted, frame, pool)
+
+    assert repriced(1.0, 10.0) == fitted
+    expected = CostScale.fit(np.array([*(2 * cheap), *dear]))
+    np.testing.assert_allclose(repriced(2.0, 10.0), expected)
+    assert repriced(1.0, 1e-3).low_usd < fitted.low_usd * 1.001
+
+
+def test_costs_are_repriced_by_their_tokens_and_dollars_without_prices_stay() -> None:
+    frame = pd.DataFrame(
+        {
+            "model": ["a", "a", "unpriced", "free"],
+            "cost_usd": [1.0, 1.0, 1.0, 1.0],
+            "input_tokens": [100.0, 0.0, 10.0, 10.0],
+            "output_tokens": [0.0, 100.0, 10.0, 10.0],
+            PRICE_COLUMNS[0]: [1.0, 1.0, NAN, 0.0],
+            PRICE_COLUMNS[1]: [2.0, 2.0, NAN, 0.0],
+        }
+    )
+    pool = ModelPool.of(
+        gr.ModelCard(model=name, input_usd_per_mtok=prompt, output_usd_per_mtok=answer)
+        for name, prompt, answer in (("a", 3.0, 2.0), ("unpriced", 5.0, 5.0), ("free", 7.0, 7.0))
+    )
+    found = reprice_scale(CostScale(1.0, 1.0), frame, pool)
+    assert found == pytest.approx(CostScale.fit(np.array([3.0, 1.0, 1.0, 1.0])))
+    assert not reprice_scale(CostScale(NAN, NAN), frame, pool).is_known
