@@ -18,6 +18,7 @@ from pydantic import (
 from graphrouter.documented_model import DocumentedModel, list_fields, suggest_field
 from graphrouter.exceptions import ConfigError
 from graphrouter.files import to_path
+from graphrouter.text_files import read_plain_file
 
 __all__ = [
     "EncoderConfig",
@@ -262,14 +263,7 @@ def read_yaml(path: Path, *, missing: str) -> Any:
     """
     if not path.is_file():
         raise ConfigError(missing)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8."
-        ) from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is no valid YAML: {error}") from None
+    values = read_plain_file(path, refuse=ConfigError)
     return {} if values is None else values
 
 

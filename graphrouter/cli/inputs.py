@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphrouter.exceptions import DataError
 from graphrouter.types import Queries
@@ -31,84 +30,79 @@ def read_queries(file: Path) -> QueryList:
         DataError: The file is missing, no table, empty, without prompts, or has the same query_id
             twice.
     """
-    from graphrouter.data.table_files import read_table
-    from graphrouter.data.values import parse_ids, parse_texts
+    from graphrouter.data.new_outcomes import read_query_file
 
-    frame = read_table(file)
-    if "prompt" not in frame.columns:
-        there = ", ".join(str(name) for name in frame.columns) or "none"
-        raise DataError(
-            f"{file} has no column prompt (columns: {there}). Rename the column that holds the "
-            "prompts."
-        )
-    if frame.empty:
-        raise DataError(f"{file} holds no queries; expected at least one row.")
-    ids = [str(row + 1) for row in range(len(frame))]
-    if "query_id" in frame.columns:
-        parsed = parse_ids(frame["query_id"], file.name, "query_id")
-        if parsed.duplicated().any():
-            row = int(parsed.duplicated().to_numpy().argmax())
-            raise DataError(
-                f"{file.name}, row {row + 1}: query_id {parsed.iloc[row]!r} occurs before. Make "
-                "the ids distinct."
-            )
-        ids = parsed.tolist()
-    if "task" in frame.columns:
-        frame = frame.assign(task=parse_texts(frame["task"], file.name, "task"))
-    _check_prompts(frame["prompt"], file.name)
-    return QueryList(ids, Queries.of_frame(frame))
-
-
-def _check_prompts(column: pd.Series, source: str) -> None:
-    """Refuse a missing prompt, by its row; an empty text is allowed."""
-    for row, value in enumerate(column.tolist()):
-        if not isinstance(value, str):
-            raise DataError(
-                f"{source}, row {row + 1}: prompt is {value!r}; expected text. Write one, or "
-                "delete the row."
-            )
+    frame = read_query_file(file)
+    return QueryList(frame["query_id"].tolist(), Queries.of_frame(frame))
 
 
 def read_card(file: Path) -> ModelCard:
-    """The card in a file.
+    """The card in a file; numbers and capabilities may be written as a table has them.
 
     Raises:
         DataError: There is no such file, it is no mapping, or a field is not accepted.
     """
-    import yaml
-
     from graphrouter.pool import parse_card
+    from graphrouter.text_files import read_plain_file
 
     if not file.is_file():
         raise DataError(
             f"There is no file {file}; expected a card as .yaml or .json, with model, description "
             "and prices."
         )
-    try:
-        text = file.read_text(encoding="utf-8")
-        values = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{file} cannot be read ({reason}). Write it as YAML or JSON.") from None
+    values = read_plain_file(file)
     if not isinstance(values, dict):
         raise DataError(
             f"{file} holds a {type(values).__name__}; expected fields: model, description, "
             "prices, ..."
         )
-    return parse_card(values, source=file.name)
+    return parse_card(_read_words(values, file.name), source=file.name)
 
 
-def read_outcomes(file: Path) -> pd.DataFrame:
-    """The outcomes in a file, numbers read from text."""
+def _read_words(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """The fields, with numbers and capabilities in place of words for them."""
     import pandas as pd
 
-    from graphrouter.data.table_files import read_table
+    from graphrouter.data.columns import CAPABILITIES, NUMBERS
+    from graphrouter.data.number_columns import parse_number_column
+    from graphrouter.data.values import parse_flags
 
-    table = read_table(file)
-    if "effect" not in table.columns:
-        there = ", ".join(str(name) for name in table.columns) or "none"
+    read = dict(values)
+    for column in NUMBERS["models"]:
+        if isinstance(values.get(column.name), str):
+            cell = pd.DataFrame({column.name: [values[column.name]]}, dtype=object)
+            number = float(parse_number_column(cell, column, source)[0])
+            whole = int(number) if number.is_integer() else number
+            read[column.name] = None if number != number else whole
+    for name in CAPABILITIES:
+        if isinstance(values.get(name), str):
+            word = pd.Series([values[name]], dtype=object)
+            read[name] = parse_flags(word, source, name).iloc[0]
+    return read
+
+
+def read_outcomes(file: Path, *, model: str | None = None) -> pd.DataFrame:
+    """The outcomes in a file, checked and clean.
+
+    Args:
+        file: A table with effect, query_id or prompt, and model.
+        model: Whose outcomes they are, where the file does not have to say it.
+
+    Raises:
+        DataError: The file cannot be read, a value breaks the contract, or some outcomes are of
+            another model.
+    """
+    from graphrouter.data.new_outcomes import read_new_outcomes, read_outcome_file
+
+    table = read_outcome_file(file)
+    if model is None:
+        return read_new_outcomes(table, file.name)
+    if "model" not in table.columns:
+        table = table.assign(model=model)
+    graded = read_new_outcomes(table, file.name, models=[model])
+    others = sorted(set(graded["model"]) - {model})
+    if others:
         raise DataError(
-            f"{file} has no column effect (columns: {there}). Add your grade of each answer, from "
-            "0 to 1."
+            f"The outcomes are of {others[0]!r} too; expected outcomes of {model!r} alone."
         )
-    return pd.DataFrame(table)
+    return graded

@@ -12,11 +12,8 @@ from graphrouter.cli.inputs import read_card, read_outcomes
 from graphrouter.cli.progress import show_working
 from graphrouter.cli.render import say_line
 from graphrouter.cli.routers import open_to_change, save_router
-from graphrouter.exceptions import DataError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from graphrouter.pool import ModelCard
 
 Model = Annotated[
@@ -96,7 +93,7 @@ def add(
     if fill_prices or listed_as is not None:
         wanted, note = _fill_prices(wanted, listed_as)
         notes += [note] if note else []
-    graded = None if outcomes is None else _name_model(wanted.model, read_outcomes(outcomes))
+    graded = None if outcomes is None else read_outcomes(outcomes, model=wanted.model)
     with open_to_change(artifact, out) as router:
         with show_working("Placing the model"):
             if wanted.model not in router.pool.index:
@@ -234,21 +231,3 @@ def _fill_prices(card: ModelCard, listed_as: str | None) -> tuple[ModelCard, str
         f"Prices      {prices}; what the card left open is that of {listed.name} in the list "
         f"{listed.source}",
     )
-
-
-def _name_model(model: str, graded: pd.DataFrame) -> pd.DataFrame:
-    """The outcomes with the name of the model.
-
-    Raises:
-        DataError: They are of another model.
-    """
-    others = (
-        sorted(set(graded["model"].dropna().astype("str")) - {model})
-        if "model" in graded.columns
-        else []
-    )
-    if others:
-        raise DataError(
-            f"The outcomes are of {others[0]!r} too; expected outcomes of {model!r} alone."
-        )
-    return graded.assign(model=model)

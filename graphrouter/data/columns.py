@@ -59,6 +59,11 @@ class NumberColumn:
     """A missing value is refused as well."""
 
     @property
+    def is_share(self) -> bool:
+        """Whether the values are shares from 0 to 1."""
+        return self.at_most == 1
+
+    @property
     def expected(self) -> str:
         """The accepted range in words."""
         if self.at_most < float("inf"):
@@ -83,6 +88,8 @@ NUMBERS: dict[TableName, tuple[NumberColumn, ...]] = {
     ),
     "tasks": (),
 }
+NUM_RUNS = NumberColumn("num_runs", "runs that the row is the mean of", positive=True)
+"""Stands in outcomes that were averaged, and is absent where every row is one run."""
 OUTCOME_NUMBERS: tuple[str, ...] = tuple(column.name for column in NUMBERS["outcomes"])
 
 
@@ -92,4 +99,6 @@ def list_columns(table: TableName) -> tuple[str, ...]:
     if table == "models":
         named += CAPABILITIES
     named += OPTIONAL_TEXTS[table]
+    if table == "outcomes":
+        named.append(NUM_RUNS.name)
     return tuple(dict.fromkeys(named))

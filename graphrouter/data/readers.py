@@ -6,7 +6,7 @@ from pathlib import Path
 
 from graphrouter.data.columns import OPTIONAL_TABLES, REQUIRED, TABLES, TableName
 from graphrouter.data.schema import RoutingDataset, build_dataset
-from graphrouter.data.table_files import FORMATS, read_table
+from graphrouter.data.table_files import READABLE_SUFFIXES, read_table
 from graphrouter.exceptions import DataError
 from graphrouter.files import to_path
 from graphrouter.upward_imports import load_part
@@ -52,9 +52,9 @@ def load_dataset(source: str | Path) -> RoutingDataset:
 
 def _find_table(folder: Path, table: TableName) -> Path | None:
     found = [
-        folder / f"{table}.{format}"
-        for format in FORMATS
-        if (folder / f"{table}.{format}").is_file()
+        folder / f"{table}{suffix}"
+        for suffix in READABLE_SUFFIXES
+        if (folder / f"{table}{suffix}").is_file()
     ]
     if len(found) > 1:
         names = " and ".join(file.name for file in found)

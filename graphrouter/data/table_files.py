@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-import warnings
+import logging
+import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import pandas as pd
 import pyarrow
 
+from graphrouter.data.values import make_row_error
 from graphrouter.exceptions import DataError
+from graphrouter.text_files import parse_json, read_text_file
+
+logger = logging.getLogger(__name__)
 
 TableFormat = Literal["parquet", "csv", "jsonl"]
 FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
+READABLE_SUFFIXES: dict[str, TableFormat] = {
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".csv.gz": "csv",
+    ".tsv": "csv",
+    ".tsv.gz": "csv",
+    ".jsonl": "jsonl",
+    ".jsonl.gz": "jsonl",
+}
+"""What a table that is read may be called; the formats without .gz are written as well."""
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def read_table(file: Path) -> pd.DataFrame:
     """The table in one file, as it stands there: nothing but the format is checked.
 
-    CSV comes in as text.
+    CSV comes in as text. It may be divided by commas, semicolons, tabs or bars. Text may be packed
+    by gzip.
 
     Raises:
         DataError: There is no such file, its suffix is unknown or it cannot be read.
     """
-    readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}
-    if file.suffix not in readers:
+    kind = find_format(file)
+    if kind is None:
         raise DataError(
             f"{file} has the suffix {file.suffix!r}; expected {_name_suffixes()}. Save the table "
             "in one of these formats."
@@ -37,73 +56,175 @@ def read_table(file: Path) -> pd.DataFrame:
             f"{file} is {'a folder' if file.is_dir() else 'not there'}; expected a table as a file."
         )
     try:
-        return readers[file.suffix](file)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{file.name} is not UTF-8 text (byte {error.start}: {error.reason}). Save it as UTF-8."
-        ) from None
+        if kind == "parquet":
+            return _read_parquet(file)
+        text = read_text_file(file)
     except OSError as error:
         raise DataError(f"{file.name} cannot be read: {_join_lines(error)}.") from None
+    return _read_jsonl(text, file.name) if kind == "jsonl" else _read_csv(text, file.name)
+
+
+def find_format(file: Path) -> TableFormat | None:
+    """The format that the name of a file tells, packed or not; None where it tells none.
+
+    Example:
+        >>> find_format(Path("outcomes.csv.gz")), find_format(Path("outcomes.xlsx"))
+        ('csv', None)
+    """
+    return next(
+        (kind for suffix, kind in READABLE_SUFFIXES.items() if file.name.endswith(suffix)), None
+    )
 
 
 def _read_parquet(file: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(file)
-    except pyarrow.ArrowException as error:
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{file.name} holds a text that is not UTF-8 ({error.reason}). Write it again."
+        ) from None
+    except (pyarrow.ArrowException, ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{file.name} is no readable Parquet file: {_join_lines(error)}. Write it again."
         ) from None
 
 
-def _read_csv(file: Path) -> pd.DataFrame:
+def _read_csv(text: str, name: str) -> pd.DataFrame:
     # Everything comes in as text: an id such as 001 and a prompt such as NA survive; validation
-    # parses the numbers.
+    # parses the numbers. The reader is Python's own, since that of pandas cuts a text at a NUL,
+    # renames a column that stands there twice, and fills up a row that was cut.
+    lines = io.StringIO(text, newline="")
+    first = _read_first_line(lines)
+    if first.lower().startswith("sep=") and len(first) == len("sep=;"):  # as Excel writes it
+        separator, first = first[-1], _read_first_line(lines, skip=1)
+    else:
+        lines.seek(0)
+        separator = _find_separator(first)
+    if not first.strip():
+        raise DataError(f"{name} is empty; expected a header line with the column names.")
+    is_spaced = _has_space_after_each(first, separator)
+    before = csv.field_size_limit(sys.maxsize)  # prompts of megabytes occur
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=is_spaced, strict=True)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                file, dtype="str", keep_default_na=False, index_col=False, encoding="utf-8-sig"
-            )
-    except pd.errors.EmptyDataError:
+        header = next(row for row in reader if row)
+        rows = [row for row in reader if row and not _is_blank_line(row, len(header))]
+    except csv.Error as error:
         raise DataError(
-            f"{file.name} is empty; expected a header line with the column names."
+            f"{name}, line {reader.line_num}: no valid CSV ({_join_lines(error)}). Quote texts "
+            "that hold quotes, commas or line breaks, and double the quotes in them."
         ) from None
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise DataError(
-            f"{file.name} is no valid CSV: {_join_lines(error)}. Quote texts that hold commas or "
-            "line breaks."
-        ) from None
+    finally:
+        csv.field_size_limit(before)
+    _tell_how_read(name, separator, is_spaced=is_spaced)
+    return _fill_columns(header, rows, name)
 
 
-def _read_jsonl(file: Path) -> pd.DataFrame:
+def _read_first_line(lines: io.StringIO, *, skip: int = 0) -> str:
+    """The first line that is not blank, behind `skip` lines; reading goes on at its begin."""
+    lines.seek(0)
+    for _ in range(skip):
+        lines.readline()
+    while True:
+        begin = lines.tell()
+        line = lines.readline()
+        if line.strip() or not line:
+            lines.seek(begin)
+            return line.rstrip("\r\n")
+
+
+def _find_separator(header: str) -> str:
+    """What divides the columns: the comma where there is one, else the most frequent of the others.
+
+    Quoted names do not count.
+    """
+    bare = re.sub(r'"[^"]*"', "", header)
+    if "," in bare:
+        return ","
+    return max(_SEPARATORS, key=bare.count)
+
+
+def _has_space_after_each(header: str, separator: str) -> bool:
+    """Whether a blank follows each separator of the header, as people type it."""
+    after = header.split(separator)[1:]
+    return bool(after) and all(name.startswith(" ") for name in after)
+
+
+def _tell_how_read(name: str, separator: str, *, is_spaced: bool) -> None:
+    if separator != "," and not (separator == "\t" and ".tsv" in name):
+        logger.warning("%s is divided by %s, and was read so.", name, _SEPARATORS[separator])
+    if is_spaced:
+        logger.warning("%s has a blank after each separator, which was left out.", name)
+
+
+def _fill_columns(header: list[str], rows: list[list[str]], name: str) -> pd.DataFrame:
+    """The rows as a frame of text, in which cells that a row lacks at its end are empty."""
+    wide = [number for number, row in enumerate(rows) if len(row) > len(header)]
+    if wide:
+        raise make_row_error(
+            name,
+            wide,
+            f"no valid CSV: {len(rows[wide[0]])} cells for {len(header)} columns",
+            "Quote texts that hold commas or line breaks.",
+        )
+    short = [number for number, row in enumerate(rows) if len(row) < len(header)]
+    if short:
+        logger.warning(
+            "%s: %d rows lack cells at their end, the first is row %d; they were read as empty. "
+            "Look whether the file was cut.",
+            name,
+            len(short),
+            short[0] + 1,
+        )
+        for number in short:
+            rows[number] += [""] * (len(header) - len(rows[number]))
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
+    kept = [  # a separator at the end of every line is no column
+        pd.Series(cells, dtype="str", name=title)
+        for title, cells in zip(header, columns, strict=True)
+        if title.strip() or any(cells)
+    ]
+    return pd.concat(kept, axis=1)
+
+
+def _is_blank_line(row: list[str], num_columns: int) -> bool:
+    return num_columns > 1 and len(row) == 1 and not row[0].strip()
+
+
+def _read_jsonl(text: str, name: str) -> pd.DataFrame:
+    if text.lstrip().startswith("["):
+        records = _read_json_array(text, name)
+        if records is not None:
+            return pd.DataFrame(records, dtype=object)
     records = []
-    with file.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line, parse_constant=_parse_constant)
-            except json.JSONDecodeError as error:
-                raise DataError(
-                    f"{file.name}, line {number}: no valid JSON ({error.msg}). Write one object a "
-                    "line."
-                ) from None
-            if not isinstance(record, dict):
-                raise DataError(
-                    f"{file.name}, line {number}: a {type(record).__name__}; expected an object, "
-                    "one a line."
-                )
-            records.append(record)
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = parse_json(line)
+        except ValueError as error:
+            reason = getattr(error, "msg", str(error))
+            raise DataError(
+                f"{name}, line {number}: no valid JSON ({reason}). Write one object a line."
+            ) from None
+        if not isinstance(record, dict):
+            raise DataError(
+                f"{name}, line {number}: a {type(record).__name__}; expected an object, one a line."
+            )
+        records.append(record)
     # object: a column with a gap must not turn its whole numbers into floats
     return pd.DataFrame(records, dtype=object)
 
 
-def _parse_constant(name: str) -> str | float:
-    """NaN as the word, which validation refuses by row and column.
-
-    Infinities as numbers, which it refuses as well.
-    """
-    return name if name == "NaN" else float(name)
+def _read_json_array(text: str, name: str) -> list[dict[str, Any]] | None:
+    """The objects of a file that is one JSON list; None where it is something else."""
+    try:
+        found = parse_json(text)
+    except ValueError:
+        return None
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        return None
+    logger.warning("%s is one JSON list, not an object a line, and was read as such.", name)
+    return found
 
 
 def write_table(frame: pd.DataFrame, file: Path) -> None:

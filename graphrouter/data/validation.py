@@ -19,19 +19,31 @@ import pandas as pd
 from graphrouter.data.columns import (
     CAPABILITIES,
     KEYS,
+    NUM_RUNS,
     NUMBERS,
     OPTIONAL_TABLES,
     REQUIRED,
     SPLITS,
     TABLES,
     TEXTS,
-    NumberColumn,
     TableName,
     list_columns,
 )
-from graphrouter.data.values import parse_flags, parse_ids, parse_numbers, parse_texts
+from graphrouter.data.number_columns import parse_number_column
+from graphrouter.data.repeats import average_repeats
+from graphrouter.data.values import (
+    make_row_error,
+    match_ids,
+    parse_flags,
+    parse_ids,
+    parse_optional_ids,
+    parse_prompts,
+    parse_texts,
+    refuse_half_characters,
+    tidy_columns,
+)
 from graphrouter.exceptions import DataError
-from graphrouter.types import BoolArray, FloatArray, IntArray
+from graphrouter.types import FloatArray, IntArray
 
 logger = logging.getLogger(__name__)
 
@@ -78,30 +90,15 @@ def pair_positions(
 
 
 def _check_columns(frame: pd.DataFrame | None, table: TableName, source: str) -> pd.DataFrame:
-    if not isinstance(frame, pd.DataFrame):
-        received = "nothing" if frame is None else f"a {type(frame).__name__}"
-        raise DataError(
-            f"{source}: received {received}; expected a pandas DataFrame with "
-            f"{', '.join(REQUIRED[table])}."
-        )
-    for column in REQUIRED[table]:
-        if column not in frame.columns:
-            found = ", ".join(str(name) for name in frame.columns) or "none"
-            hint = (
-                " Leave it empty where the task is unknown."
-                if column == "task" and table == "queries"
-                else ""
-            )
-            raise DataError(
-                f"{source}: column {column!r} is missing (found: {found}). Add it, or rename the "
-                f"column meant.{hint}"
-            )
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
-        raise DataError(f"{source}: column {twice[0]!r} occurs more than once. Keep one of them.")
+    try:
+        tidy = tidy_columns(frame, source, required=REQUIRED[table])
+    except DataError as error:
+        if table == "queries" and "column 'task' is missing" in str(error):
+            raise DataError(f"{error} Leave it empty where the task is unknown.") from None
+        raise
     if table in ("models", "outcomes"):  # the other tables carry metadata of their own
-        _warn_of_near_misses(frame, table, source)
-    return frame.reset_index(drop=True)
+        _warn_of_near_misses(tidy, table, source)
+    return tidy
 
 
 def _warn_of_near_misses(frame: pd.DataFrame, table: TableName, source: str) -> None:
@@ -126,77 +123,45 @@ def _clean_queries(raw: pd.DataFrame, source: str) -> pd.DataFrame:
         raise DataError(f"{source}: there are no rows; expected one a query.")
     frame = raw.copy()
     frame["query_id"] = parse_ids(raw["query_id"], source, "query_id")
-    frame["task"] = parse_texts(raw["task"], source, "task")
-    frame["prompt"] = _clean_prompts(raw["prompt"], source)
+    frame["task"] = parse_optional_ids(raw["task"], source, "task")
+    frame["prompt"] = parse_prompts(raw["prompt"], source)
+    for name in frame.columns.difference(list(list_columns("queries"))):  # metadata is saved too
+        refuse_half_characters(frame[name].tolist(), source, str(name))
     _refuse_duplicates(frame, "queries", source)
     if "split" in raw.columns:
         frame = _check_split_column(frame, source)
     return frame
 
 
-def _clean_prompts(column: pd.Series, source: str) -> pd.Series:
-    # Prompts are taken as they are, so a missing one and one that is no text are both mistakes.
-    wrong = np.fromiter(
-        (not isinstance(value, str) for value in column), dtype=bool, count=len(column)
-    )
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise DataError(
-            f"{source}, row {row + 1}: prompt is {column.iloc[row]!r}; expected text. Write the "
-            "prompt, or delete the row."
-        )
-    broken = np.fromiter((_is_no_unicode(value) for value in column), dtype=bool, count=len(column))
-    if broken.any():
-        row = int(np.argmax(broken))
-        raise DataError(
-            f"{source}, row {row + 1}: prompt holds half of a character "
-            f"({ascii(column.iloc[row])[:60]}), "
-            "which is no valid Unicode. Write the text again with errors='replace'."
-        )
-    prompts = column.astype("str")
-    empty = (prompts.str.strip() == "").to_numpy(dtype=bool)
-    if empty.any():
-        row = int(np.argmax(empty))
-        raise DataError(
-            f"{source}, row {row + 1}: prompt is empty ({prompts.iloc[row]!r}). Write the prompt, "
-            "or delete the row."
-        )
-    return prompts
-
-
-def _is_no_unicode(text: str) -> bool:
-    """Whether the text holds a lone surrogate, as JSON escapes of cut strings do."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
 def _check_split_column(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     split = parse_texts(frame["split"], source, "split")
     if split.isna().all():
         return frame.drop(columns="split")
-    wrong = ~split.isin(SPLITS).to_numpy(dtype=bool)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        received = "empty" if pd.isna(split.iloc[row]) else repr(split.iloc[row])
-        mending = "Name one in every row, or drop the column to have the queries divided for you."
-        raise DataError(
-            f"{source}, row {row + 1}: split is {received}; expected train, validation or test. "
-            f"{mending}"
+    split = split.str.strip()
+    wrong = np.flatnonzero(~split.isin(SPLITS).to_numpy(dtype=bool))
+    if len(wrong):
+        first = split.iloc[wrong[0]]
+        raise make_row_error(
+            source,
+            wrong.tolist(),
+            f"split is {'empty' if pd.isna(first) else repr(first)}; expected train, validation or "
+            "test",
+            "Name one in every row, or drop the column to have the queries divided for you.",
         )
     prompts = frame["prompt"].str.strip()
     twice = prompts.duplicated(keep=False).to_numpy(dtype=bool)
     first = split[twice].groupby(prompts[twice]).transform("first")
     conflict = (split[twice] != first).to_numpy(dtype=bool)
     if conflict.any():
-        row = int(np.flatnonzero(twice)[np.argmax(conflict)])
+        rows = np.flatnonzero(twice)[conflict]
+        row = int(rows[0])
         other = int(np.argmax((prompts == prompts.iloc[row]).to_numpy(dtype=bool)))
-        raise DataError(
-            f"{source}, row {row + 1}: the prompt {_shorten(prompts.iloc[row])} is in split "
-            f"{split.iloc[row]!r}, "
-            f"but in {split.iloc[other]!r} in row {other + 1}. Keep it on one side."
+        raise make_row_error(
+            source,
+            rows.tolist(),
+            f"the prompt {_shorten(prompts.iloc[row])} is in split {split.iloc[row]!r}, "
+            f"but in {split.iloc[other]!r} in row {other + 1}",
+            "Keep it on one side.",
         )
     return frame.assign(split=split)
 
@@ -205,6 +170,8 @@ def _clean_models(raw: pd.DataFrame, source: str) -> pd.DataFrame:
     frame = raw.copy()
     frame["model"] = parse_ids(raw["model"], source, "model")
     _refuse_duplicates(frame, "models", source)
+    for name in frame.columns.difference(list(list_columns("models"))):
+        refuse_half_characters(frame[name].tolist(), source, str(name))
     if len(frame) < 2:
         raise DataError(
             f"{source}: there are {len(frame)} models; routing needs at least 2. Add the models "
@@ -217,7 +184,7 @@ def _clean_models(raw: pd.DataFrame, source: str) -> pd.DataFrame:
             else _make_blank_texts(len(raw))
         )
     for column in NUMBERS["models"]:
-        frame[column.name] = _clean_numbers(raw, column, source)
+        frame[column.name] = parse_number_column(raw, column, source)
     for name in CAPABILITIES:
         stated = raw[name] if name in raw.columns else pd.Series([None] * len(raw), dtype=object)
         frame[name] = parse_flags(stated, source, name)
@@ -260,27 +227,31 @@ def _clean_outcomes(
             f"{name}: there are no rows; expected at least one outcome (query_id, model, effect)."
         )
     frame = pd.DataFrame({key: parse_ids(raw[key], name, key) for key in KEYS["outcomes"]})
+    frame["query_id"] = match_ids(frame["query_id"], queries["query_id"], name, "query_id")
+    frame["model"] = match_ids(frame["model"], models["model"], name, "model")
     rows, columns = pair_positions(frame, queries, models)
-    for key, positions, table in (("query_id", rows, "queries"), ("model", columns, "models")):
-        if (positions < 0).any():
-            row = int(np.argmax(positions < 0))
-            where = source["queries"] if table == "queries" else source["models"]
-            near = (
-                _suggest_nearest(str(frame[key].iloc[row]), models["model"])
-                if table == "models"
-                else ""
+    tables: tuple[TableName, TableName] = ("queries", "models")
+    for key, positions, table in zip(KEYS["outcomes"], (rows, columns), tables, strict=True):
+        unknown = np.flatnonzero(positions < 0)
+        if len(unknown):
+            received = str(frame[key].iloc[unknown[0]])
+            near = _suggest_nearest(received, models["model"]) if table == "models" else ""
+            raise make_row_error(
+                name,
+                unknown.tolist(),
+                f"{key} {received!r} is not in {source[table]}",
+                f"{near}Add it there, or delete the row.",
             )
-            received = repr(frame[key].iloc[row])
-            raise DataError(
-                f"{name}, row {row + 1}: {key} {received} is not in {where}.{near} Add it there, "
-                "or delete the row."
-            )
-    _refuse_duplicates(frame, "outcomes", name, codes=rows * len(models) + columns)
-    for column in NUMBERS["outcomes"]:
-        frame[column.name] = _clean_numbers(raw, column, name)
-    frame["cost_usd"] = _fill_cost(frame, models, columns)
+    for column in (*NUMBERS["outcomes"], NUM_RUNS):
+        if column is not NUM_RUNS or NUM_RUNS.name in raw.columns:
+            frame[column.name] = parse_number_column(raw, column, name)
     if "answer" in raw.columns:
         frame["answer"] = parse_texts(raw["answer"], name, "answer")
+    codes = pd.Series(rows * len(models) + columns)
+    if codes.duplicated().any():
+        frame = average_repeats(frame, source=name)
+        columns = pair_positions(frame, queries, models)[1]
+    frame["cost_usd"] = _fill_cost(frame, models, columns)
     return frame
 
 
@@ -298,48 +269,18 @@ def _fill_cost(outcomes: pd.DataFrame, models: pd.DataFrame, columns: IntArray) 
     return filled
 
 
-def _clean_numbers(raw: pd.DataFrame, column: NumberColumn, source: str) -> FloatArray:
-    """Values of a column of numbers, (num_rows,), NaN = not known; an absent column is all NaN."""
-    if column.name not in raw.columns:
-        return np.full(len(raw), np.nan)
-    values = parse_numbers(raw[column.name], source, column.name)
-    low = values <= 0 if column.positive else values < 0
-    wrong: BoolArray = low | (values > column.at_most) | np.isinf(values)
-    if column.required:
-        wrong |= np.isnan(values)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        if np.isnan(values[row]):
-            raise DataError(
-                f"{source}, row {row + 1}: {column.name} is missing. Delete the row: a pair that "
-                "was not run has no row."
-            )
-        mending = (
-            "Correct it."
-            if column.required
-            else "Correct it, or leave it empty where it is unknown."
-        )
-        raise DataError(
-            f"{source}, row {row + 1}: {column.name} is {values[row]:g}; expected "
-            f"{column.expected} ({column.what}). {mending}"
-        )
-    return values
-
-
-def _refuse_duplicates(
-    frame: pd.DataFrame, table: TableName, source: str, *, codes: IntArray | None = None
-) -> None:
+def _refuse_duplicates(frame: pd.DataFrame, table: TableName, source: str) -> None:
     keys = list(KEYS[table])
-    twice = (frame.duplicated(keys) if codes is None else pd.Series(codes).duplicated()).to_numpy(
-        dtype=bool
-    )
-    if twice.any():
-        row = int(np.argmax(twice))
+    twice = np.flatnonzero(frame.duplicated(keys).to_numpy(dtype=bool))
+    if len(twice):
+        row = int(twice[0])
         same = (frame[keys] == frame[keys].iloc[row]).all(axis=1).to_numpy(dtype=bool)
         shown = ", ".join(f"{key} {frame[key].iloc[row]!r}" for key in keys)
-        raise DataError(
-            f"{source}, row {row + 1}: {shown} occurs already in row {int(np.argmax(same)) + 1}. "
-            "Keep one of the two rows."
+        raise make_row_error(
+            source,
+            twice.tolist(),
+            f"{shown} occurs already in row {int(np.argmax(same)) + 1}",
+            "Keep one of the two rows.",
         )
 
 
@@ -349,7 +290,7 @@ def _make_blank_texts(length: int) -> pd.Series:
 
 def _suggest_nearest(received: str, known: pd.Series) -> str:
     close = difflib.get_close_matches(received, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    return f"Did you mean {close[0]!r}? " if close else ""
 
 
 def _shorten(text: str) -> str:

@@ -1,21 +1,30 @@
-"""Parses single columns, from whatever a file format made of them.
+"""Parses single columns, from whatever a file format or a program made of them.
 
-Ids, texts, numbers and flags.
+Ids, texts, prompts and flags; numbers are in `number_columns`. What can be meant in one way alone
+is read, and the log says that it was. Everything else is refused: the message names the first row,
+and all rows that are like it.
 """
 
 from __future__ import annotations
 
+import logging
 import numbers
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from graphrouter.exceptions import DataError
-from graphrouter.types import FloatArray
+from graphrouter.text_files import JsonNaN, has_half_character
+
+logger = logging.getLogger(__name__)
 
 MISSING_WORDS = frozenset({"", "nan", "na", "n/a", "<na>", "null", "none"})
 """What may stand for a missing number or flag in a text file, in lower case."""
+MOST_ROWS = 10
+"""So many rows a message names."""
 _FLAGS = {
     "true": True,
     "yes": True,
@@ -26,33 +35,160 @@ _FLAGS = {
     "0": False,
     "0.0": False,
 }
+_WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
+
+
+def make_row_error(source: str, rows: Sequence[int], problem: str, mending: str) -> DataError:
+    """An error about rows: the problem is that of the first, the others are named and counted.
+
+    Args:
+        source: The table.
+        rows: Positions from 0, at least one.
+        problem: What is wrong in the first row.
+        mending: What to do about it.
+
+    Example:
+        >>> str(make_row_error("models.csv", [1, 3], "model is empty", "Write one."))
+        'models.csv, row 2: model is empty. Write one. 2 rows are like it: 2, 4.'
+    """
+    text = f"{source}, row {rows[0] + 1}: {problem}. {mending}"
+    if len(rows) > 1:
+        shown = ", ".join(str(row + 1) for row in rows[:MOST_ROWS])
+        more = ", ..." if len(rows) > MOST_ROWS else ""
+        text += f" {len(rows):,} rows are like it: {shown}{more}."
+    return DataError(text)
+
+
+def tidy_columns(frame: Any, source: str, *, required: Iterable[str]) -> pd.DataFrame:
+    """The frame with columns named without outer blanks and rows numbered from 0.
+
+    Raises:
+        DataError: It is no frame, lacks a required column, or has one twice.
+    """
+    wanted = tuple(required)
+    if not isinstance(frame, pd.DataFrame):
+        received = "nothing" if frame is None else f"a {type(frame).__name__}"
+        raise DataError(
+            f"{source}: received {received}; expected a pandas DataFrame with {', '.join(wanted)}."
+        )
+    names = [name.strip() if isinstance(name, str) else name for name in frame.columns]
+    if names != list(frame.columns):
+        logger.warning("%s: blanks around the names of columns were taken off.", source)
+    tidy = frame.reset_index(drop=True)
+    tidy.columns = pd.Index(names, dtype=object)
+    broken = [name for name in names if isinstance(name, str) and has_half_character(name)]
+    if broken:
+        raise DataError(
+            f"{source}: the name of the column {broken[0]!a} holds half of a character, which "
+            "is no valid Unicode. Rename it."
+        )
+    twice = tidy.columns[tidy.columns.duplicated()]
+    if len(twice):
+        raise DataError(f"{source}: column {twice[0]!r} occurs more than once. Keep one of them.")
+    for column in wanted:
+        if column not in names:
+            raise DataError(_describe_missing_column(column, names, source))
+    return tidy
+
+
+def _describe_missing_column(column: str, names: list[Any], source: str) -> str:
+    found = ", ".join(ascii(name) if name != name else str(name) for name in names) or "none"
+    cause = ""
+    if len(names) == 1 and re.search(r"[;\t|]", str(names[0])):
+        cause = " The columns seem to be divided by another character than a comma."
+    elif names and all(re.fullmatch(r"\d+(\.\d+)?", str(name).strip()) for name in names):
+        cause = " The line with the names of the columns seems to be missing."
+    elif other := [name for name in names if str(name).lower() == column]:
+        cause = f" Names are written in lower case: {other[0]!r} is {column!r}."
+    return (
+        f"{source}: column {column!r} is missing (found: {found}). Add it, or rename the column "
+        f"meant.{cause}"
+    )
 
 
 def parse_ids(column: pd.Series, source: str, name: str) -> pd.Series:
-    """The column as text, every value present.
+    """The column as text, every value present, without outer blanks.
 
     Whole numbers lose the `.0` that a missing neighbour gave them.
 
     Raises:
-        DataError: An id is missing or empty.
+        DataError: An id is missing, empty or no text and no number.
     """
-    texts = (
-        column
-        if isinstance(column.dtype, pd.StringDtype)
-        else column.map(_write_id, na_action="ignore")
-    )
-    texts = texts.astype("str")
-    wrong = (texts.isna() | (texts.str.strip() == "")).to_numpy(dtype=bool)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise DataError(
-            f"{source}, row {row + 1}: {name} is empty; expected a name. Write one, or delete the "
-            "row."
+    texts = parse_optional_ids(column, source, name)
+    wrong = np.flatnonzero(texts.isna().to_numpy(dtype=bool))
+    if len(wrong):
+        raise make_row_error(
+            source,
+            wrong.tolist(),
+            f"{name} is empty; expected a name",
+            "Write one, or delete the row.",
         )
-    return texts.reset_index(drop=True)
+    return texts
 
 
-def _write_id(value: Any) -> str:
+def parse_optional_ids(column: pd.Series, source: str, name: str) -> pd.Series:
+    """As `parse_ids`, with NaN where there is none."""
+    texts = parse_texts(column, source, name)
+    stripped = texts.str.strip()
+    changed = int((stripped != texts).to_numpy(dtype=bool)[texts.notna()].sum())
+    if changed:
+        logger.warning("%s: %s: blanks around %d names were taken off.", source, name, changed)
+    return stripped
+
+
+def match_ids(received: pd.Series, known: Iterable[str], source: str, name: str) -> pd.Series:
+    """The ids as they are known, where they differ from a known one in how a number is written.
+
+    A spreadsheet makes `1` of `01`, and a gap in the column makes `1.0` of it. An id that is known
+    as it stands stays, and so does one that could be several.
+
+    Args:
+        received: Ids, NaN = none.
+        known: Ids that there are.
+        source: The table, for the log.
+        name: The column, for the log.
+
+    Example:
+        >>> match_ids(pd.Series(["7.0", "8"]), ["07", "8", "9"], "outcomes", "query_id").tolist()
+        ['07', '8']
+    """
+    there = pd.Index(known)
+    unknown = (~received.isin(there) & received.notna()).to_numpy(dtype=bool)
+    if not unknown.any():
+        return received
+    written: dict[str, list[str]] = {}
+    for identity in there:
+        if _WHOLE.fullmatch(identity):
+            written.setdefault(_write_plainly(identity), []).append(identity)
+    found = {
+        identity: ways[0]
+        for identity in dict.fromkeys(received[unknown])
+        if _WHOLE.fullmatch(identity)
+        and len(ways := written.get(_write_plainly(identity), [])) == 1
+    }
+    if found:
+        first = next(iter(found))
+        logger.warning(
+            "%s: %s: %d ids are written in another way than where they are defined (%r for %r), "
+            "and were read as those.",
+            source,
+            name,
+            len(found),
+            first,
+            found[first],
+        )
+    return received.map(lambda identity: found.get(identity, identity), na_action="ignore").astype(
+        "str"
+    )
+
+
+def _write_plainly(identity: str) -> str:
+    whole = identity.partition(".")[0]
+    sign = "-" if whole.startswith("-") else ""
+    return sign + (whole.lstrip("+-").lstrip("0") or "0")
+
+
+def _write_text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
@@ -62,54 +198,90 @@ def parse_texts(column: pd.Series, source: str, name: str) -> pd.Series:
     """The column as text, NaN where it is missing or blank.
 
     Raises:
-        DataError: A value is neither text nor a number (a list, a mapping).
+        DataError: A value is neither text nor a number (a list, a mapping), or holds half of a
+            character.
     """
     if not isinstance(column.dtype, pd.StringDtype):
-        missing = column.isna().to_numpy(dtype=bool)
-        for row in np.flatnonzero(~missing):
-            value = column.iloc[row]
-            if not isinstance(value, str | numbers.Number):
-                raise DataError(
-                    f"{source}, row {row + 1}: {name} is {value!r}; expected text. Write it as "
-                    "one piece of text."
-                )
-        column = column.map(_write_id, na_action="ignore")
-    texts = column.astype("str").reset_index(drop=True)
-    return texts.where(texts.str.strip() != "")
+        values = column.astype(object)
+        missing = values.isna().to_numpy(dtype=bool)
+        wrong = [
+            row
+            for row, value in enumerate(values.tolist())
+            if not missing[row] and not isinstance(value, str | numbers.Number)
+        ]
+        if wrong:
+            raise make_row_error(
+                source,
+                wrong,
+                f"{name} is {_show(values.iloc[wrong[0]])}; expected text",
+                "Write it as one piece of text.",
+            )
+        nans = sum(isinstance(value, JsonNaN) for value in values)
+        if nans:
+            logger.warning("%s: %s: NaN in %d rows was read as empty.", source, name, nans)
+        texts = [None if gap else _write_text(x) for x, gap in zip(values, missing, strict=True)]
+        refuse_half_characters(texts, source, name)
+        column = pd.Series(texts, dtype="str")
+    else:
+        refuse_half_characters(column.tolist(), source, name)
+    plain = column.astype("str").reset_index(drop=True)
+    return plain.where(plain.str.strip() != "")
 
 
-def parse_numbers(column: pd.Series, source: str, name: str) -> FloatArray:
-    """The column as (num_rows,) float64, NaN where it is missing.
+def parse_prompts(
+    column: pd.Series, source: str, *, empty_mending: str | None = "Write the prompt"
+) -> pd.Series:
+    """The column of prompts as it stands.
 
-    Text such as "0.5" is read as CSV has it.
-
-    An empty cell, NA or null is a value that was not recorded. The word nan is the result of a
-    calculation that failed, and is refused; in a frame, where NaN is how pandas marks a missing
-    value, it is taken as such.
+    Args:
+        column: Texts.
+        source: The table.
+        empty_mending: What to do about an empty one; None where empty ones are allowed.
 
     Raises:
-        DataError: A value is no number, or the word nan.
+        DataError: A prompt is missing, no text, empty, or holds half of a character.
     """
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    values = np.full(len(column), np.nan)
-    for row, value in enumerate(column.tolist()):
-        word = value.strip().lower() if isinstance(value, str) else None
-        if word == "nan":
-            raise DataError(
-                f"{source}, row {row + 1}: {name} is {value!r}. Leave it empty where nothing was "
-                "recorded."
-            )
-        if value is None or value is pd.NA or word in MISSING_WORDS:
-            continue
-        try:
-            values[row] = float(value)
-        except (TypeError, ValueError):
-            raise DataError(
-                f"{source}, row {row + 1}: {name} is {value!r}, which is no number. Write a plain "
-                "number, or leave it empty."
-            ) from None
-    return values
+    values = column.tolist()
+    wrong = [row for row, value in enumerate(values) if not isinstance(value, str)]
+    if wrong:
+        raise make_row_error(
+            source,
+            wrong,
+            f"prompt is {_show(values[wrong[0]])}; expected text",
+            "Write the prompt, or delete the row.",
+        )
+    refuse_half_characters(values, source, "prompt")
+    prompts = column.astype("str").reset_index(drop=True)
+    empty = np.flatnonzero((prompts.str.strip() == "").to_numpy(dtype=bool))
+    if len(empty) and empty_mending is not None:
+        raise make_row_error(
+            source,
+            empty.tolist(),
+            f"prompt is empty ({prompts.iloc[empty[0]]!r})",
+            f"{empty_mending}, or delete the row.",
+        )
+    return prompts
+
+
+def refuse_half_characters(values: Sequence[Any], source: str, name: str) -> None:
+    """Check that no text holds half of a character, as JSON escapes of cut strings do.
+
+    Raises:
+        DataError: One does.
+    """
+    broken = [
+        row
+        for row, value in enumerate(values)
+        if isinstance(value, str) and not value.isascii() and has_half_character(value)
+    ]
+    if broken:
+        raise make_row_error(
+            source,
+            broken,
+            f"{name} holds half of a character ({ascii(values[broken[0]])[:60]}), which is no "
+            "valid Unicode",
+            "Write the text again with errors='replace'.",
+        )
 
 
 def parse_flags(column: pd.Series, source: str, name: str) -> pd.Series:
@@ -119,15 +291,26 @@ def parse_flags(column: pd.Series, source: str, name: str) -> pd.Series:
         DataError: A value is neither a truth value nor a word for one.
     """
     flags: list[bool | None] = []
-    for row, value in enumerate(column.tolist()):
+    wrong = []
+    values = column.tolist()
+    for row, value in enumerate(values):
         text = str(value).strip().lower()
         if value is None or text in MISSING_WORDS:
             flags.append(None)
         elif text in _FLAGS:
             flags.append(_FLAGS[text])
         else:
-            raise DataError(
-                f"{source}, row {row + 1}: {name} is {value!r}; expected true, false or nothing. "
-                "Write one of them."
-            )
+            wrong.append(row)
+    if wrong:
+        raise make_row_error(
+            source,
+            wrong,
+            f"{name} is {_show(values[wrong[0]])}; expected true, false or nothing",
+            "Write one of them.",
+        )
     return pd.Series(flags, dtype=object)
+
+
+def _show(value: Any) -> str:
+    shown = ascii(value) if isinstance(value, str) and has_half_character(value) else repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
-from graphrouter.data import RoutingDataset
+from graphrouter.data.new_outcomes import read_new_outcomes
+from graphrouter.data.repeats import average_repeats
 from graphrouter.data.splits import prompt_key
+from graphrouter.data.values import make_row_error
 from graphrouter.exceptions import DataError
 from graphrouter.features.tables import find_positions
 from graphrouter.router.graph_router import GraphRouter
@@ -24,45 +24,29 @@ def read_outcomes(router: Router, outcomes: pd.DataFrame, source: str) -> pd.Dat
 
     Model, query (a key of its prompt), task, prompt, effect, `in_support`, and `old` (NaN = none).
     """
-    for column in ("model", "effect"):
-        if column not in outcomes.columns:
-            there = ", ".join(map(str, outcomes.columns)) or "none"
-            raise DataError(
-                f"{source} has no column {column} (columns: {there}); expected model, effect and "
-                "prompt or query_id."
-            )
-    if outcomes.empty:
-        raise DataError(
-            f"{source} has no rows; expected outcomes of the router's models (model, effect, "
-            "prompt)."
-        )
-    unknown = ~outcomes["model"].isin(router.models).to_numpy(dtype=bool)
-    if unknown.any():
-        row, pool = int(np.argmax(unknown)), ", ".join(router.models)
-        raise DataError(
-            f"{source}, row {row + 1}: model {outcomes['model'].iloc[row]!r} is not in the pool, "
-            f"which has: {pool}."
-        )
     known = (
         router.support.queries
         if isinstance(router, GraphRouter)
         else pd.DataFrame(columns=["query_id", "task", "prompt"])
     )
-    asked = _queries_of(outcomes, known, source)
-    pairs = pd.DataFrame({"model": outcomes["model"].to_numpy(), "query": asked["query"]})
-    if pairs.duplicated().any():
-        row = int(np.argmax(pairs.duplicated()))
-        first = int(np.argmax((pairs == pairs.iloc[row]).all(axis=1)))
-        raise DataError(
-            f"{source}, row {row + 1}: {pairs['model'].iloc[row]!r} has an outcome on this prompt "
-            f"in row {first + 1} already. "
-            "Keep one of the two rows."
+    clean = read_new_outcomes(outcomes, source, models=router.models, query_ids=known["query_id"])
+    unknown = np.flatnonzero(~clean["model"].isin(router.models).to_numpy(dtype=bool))
+    if len(unknown):
+        pool = ", ".join(router.models)
+        raise make_row_error(
+            source,
+            unknown.tolist(),
+            f"model {clean['model'].iloc[unknown[0]]!r} is not in the pool, which has: {pool}",
+            "Leave the row out, or add the model first.",
         )
-    checked = RoutingDataset.from_frames(
-        queries=asked.drop_duplicates("query").rename(columns={"query": "query_id"}),
-        models=pd.DataFrame([card.model_dump(by_alias=True) for card in router.pool]),
-        outcomes=outcomes[["model", "effect"]].assign(query_id=asked["query"].to_numpy()),
-    )
+    asked = _queries_of(clean, known, source)
+    graded = clean[["model", "effect"]].assign(query_id=asked["query"])
+    if "num_runs" in clean.columns:
+        graded["num_runs"] = clean["num_runs"]
+    if graded.duplicated(["query_id", "model"]).any():
+        graded = average_repeats(graded, source=source)
+    asked = asked.drop_duplicates("query").set_index("query").loc[graded["query_id"]].reset_index()
+    pairs = pd.DataFrame({"query": graded["query_id"], "model": graded["model"]})
     old = pd.Series(dtype=float)
     if isinstance(router, GraphRouter):
         keys = known.set_index("query_id")["prompt"].map(prompt_key)
@@ -70,9 +54,9 @@ def read_outcomes(router: Router, outcomes: pd.DataFrame, source: str) -> pd.Dat
         old = theirs["effect"].groupby([theirs["query_id"].map(keys), theirs["model"]]).mean()
     return asked.assign(
         model=pairs["model"],
-        effect=checked.outcomes["effect"].to_numpy(),
+        effect=graded["effect"].to_numpy(),
         in_support=asked["query"].isin(set(known["prompt"].map(prompt_key))),
-        old=old.reindex(pd.MultiIndex.from_frame(pairs[["query", "model"]])).to_numpy(dtype=float),
+        old=old.reindex(pd.MultiIndex.from_frame(pairs)).to_numpy(dtype=float),
     )
 
 
@@ -80,23 +64,18 @@ def _queries_of(outcomes: pd.DataFrame, known: pd.DataFrame, source: str) -> pd.
     """Query (a key of its prompt), task (None = unknown) and prompt of each outcome."""
     texts = dict(zip(known["query_id"], known["prompt"], strict=True))
     tasks = dict(zip(known["query_id"], known["task"], strict=True))
-    empty: list[Any] = [None] * len(outcomes)
-    given = [
-        outcomes[name].tolist() if name in outcomes.columns else empty
-        for name in ("query_id", "task", "prompt")
-    ]
+    given = outcomes[["query_id", "task", "prompt"]].astype(object)
     asked = []
-    for row, (identity, task, prompt) in enumerate(zip(*given, strict=True), start=1):
-        query = None if pd.isna(identity) else str(identity)
-        text = prompt if isinstance(prompt, str) and prompt.strip() else texts.get(query)
+    for row, (query, task, prompt) in enumerate(given.itertuples(index=False, name=None), start=1):
+        text = prompt if isinstance(prompt, str) else texts.get(query)
         if text is None:
             received = (
-                "neither query_id nor prompt"
-                if query is None
-                else f"query_id {query!r}, which the router does not know"
+                f"query_id {query!r}, which the router does not know"
+                if isinstance(query, str)
+                else "neither query_id nor prompt"
             )
             raise DataError(f"{source}, row {row}: {received}. Give the prompt of the query.")
-        named = task if isinstance(task, str) and task.strip() else tasks.get(query)
+        named = task if isinstance(task, str) else tasks.get(query)
         asked.append((prompt_key(text), named if isinstance(named, str) else None, text))
     table = pd.DataFrame(asked, columns=["query", "task", "prompt"])
     # One prompt, one task: a row without the task shares it with the others.

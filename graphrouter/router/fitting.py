@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphrouter.data import RoutingDataset, Split
+from graphrouter.data.repeats import merge_repeated_prompts
 from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.tables import add_prices
@@ -72,10 +73,17 @@ def _training_support(data: RoutingDataset, split: Split, tables: TrainingTables
     theirs = outcomes[
         outcomes["query_id"].isin(ids) & outcomes["model"].isin(tables.pool.names)
     ].reset_index(drop=True)
+    queries = data.queries.set_index("query_id").loc[ids, ["task", "prompt"]].reset_index()
+    raw, priced = tables.raw.take_queries(slice(len(ids))), add_prices(theirs, tables.pool)
+    if "num_runs" not in priced.columns:
+        priced["num_runs"] = 1.0
+    if queries["prompt"].str.strip().duplicated().any():
+        stays, priced = merge_repeated_prompts(queries, priced)
+        queries, raw = queries[stays].reset_index(drop=True), raw.take_queries(stays)
     return Support(
         pool=tables.pool,
         tasks=select_training_tasks(data, split),
-        queries=data.queries.set_index("query_id").loc[ids, ["task", "prompt"]].reset_index(),
-        outcomes=add_prices(theirs, tables.pool),
-        raw=tables.raw.take_queries(slice(len(ids))),
+        queries=queries,
+        outcomes=priced,
+        raw=raw,
     )

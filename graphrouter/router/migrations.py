@@ -69,7 +69,9 @@ def _add_defaults(contents: ArtifactContents) -> ArtifactContents:
     """Step 4 to 5: what artifacts hold since then, with the values that change nothing."""
     defaults: dict[str, Any] = {"previous": None}  # by key of the manifest
     manifest = {**defaults, **contents.manifest}
-    return dataclasses.replace(contents, manifest=manifest)
+    outcomes = contents.tables["support_outcomes"].assign(num_runs=1.0)  # each was one run
+    tables = {**contents.tables, "support_outcomes": outcomes}
+    return dataclasses.replace(contents, manifest=manifest, tables=tables)
 
 
 _STEPS = {3: _own_weights, 4: _add_defaults}

@@ -40,8 +40,8 @@ class Support:
     """Columns `query_id`, `task`, `prompt`, one row a support query, in the order of `raw`."""
     outcomes: pd.DataFrame
     """Columns `query_id`, `model`, `effect`, `cost_usd`, `input_tokens`, `output_tokens`,
-    `latency_s`, and the prices of the model when it was recorded, `input_usd_per_mtok` and
-    `output_usd_per_mtok`."""
+    `latency_s`, the prices of the model when it was recorded, `input_usd_per_mtok` and
+    `output_usd_per_mtok`, and `num_runs`, the runs that it is the mean of."""
     raw: RawFeatures
     """Embeddings and raw numbers of queries, models and tasks."""
 

@@ -106,7 +106,8 @@ class ChangeableRouter(Router):
         if outcomes is not None:
             _check_has_models(outcomes)
             names = [card.model for card in cards]
-            others = sorted(set(outcomes["model"].dropna().astype("str")) - set(names))
+            outcomes = support_changes.read_outcomes(wider, outcomes, "outcomes")
+            others = sorted(set(outcomes["model"]) - set(names))
             if others:
                 raise UnknownModelError(
                     f"The outcomes are of {others[0]!r} too; expected outcomes of "
@@ -129,7 +130,8 @@ class ChangeableRouter(Router):
     def add_outcomes(self, outcomes: pd.DataFrame, *, replace: bool = False) -> Self:
         """A new router that knows more outcomes, of any models of the pool.
 
-        Of a pair that was known the new one counts.
+        Repeats of a (query, model) pair are averaged, also with outcomes that were known: what a
+        new one weighs is one run.
 
         Args:
             outcomes: As in `add_models`.
@@ -140,6 +142,7 @@ class ChangeableRouter(Router):
             DataError: The outcomes break the contract, or name an unknown model or query.
         """
         _check_has_models(outcomes)
+        outcomes = support_changes.read_outcomes(self.support, outcomes, "outcomes")
         self._warn_of_their_tasks(outcomes)
         if replace:
             kept = self.provenance.split.train
@@ -148,7 +151,7 @@ class ChangeableRouter(Router):
             )
         else:
             support = support_changes.add_outcomes(self.support, outcomes, self.encoder)
-        models = sorted(set(outcomes["model"].astype("str")))
+        models = sorted(set(outcomes["model"]))
         change = Change.now(
             "replace_outcomes" if replace else "add_outcomes",
             model=models[0] if len(models) == 1 else "",

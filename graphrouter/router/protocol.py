@@ -298,15 +298,16 @@ class Router(ABC):
         if outcomes is None:
             return self.add_models([card])
         check_frame(outcomes)
-        theirs = (
-            sorted(set(map(str, outcomes["model"])) - {card.model})
-            if "model" in outcomes.columns
-            else []
-        )
-        if theirs:
-            raise DataError(
-                f"The outcomes are of {theirs[0]!r} too; expected outcomes of {card.model!r} alone."
-            )
+        if "model" in outcomes.columns:
+            from graphrouter.data.new_outcomes import read_new_outcomes  # needs pandas
+
+            outcomes = read_new_outcomes(outcomes, "outcomes", models=[card.model])
+            theirs = sorted(set(outcomes["model"]) - {card.model})
+            if theirs:
+                raise DataError(
+                    f"The outcomes are of {theirs[0]!r} too; expected outcomes of {card.model!r} "
+                    "alone."
+                )
         return self.add_models([card], outcomes=outcomes.assign(model=card.model))
 
 

@@ -11,8 +11,11 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pandas as pd
 
-from graphrouter.data import RoutingDataset
+from graphrouter.data.new_outcomes import read_new_outcomes
+from graphrouter.data.repeats import count_runs, join_outcomes
+from graphrouter.data.schema import build_dataset
 from graphrouter.data.splits import prompt_key
+from graphrouter.data.values import refuse_half_characters
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.tables import RawFeatures, add_prices, encode_raw, find_positions
@@ -116,6 +119,8 @@ def add_task(
     """
     if not isinstance(task, str) or not task.strip():
         raise DataError(f"The task is named {task!r}; expected a name that is not blank.")
+    refuse_half_characters([task], "the new task", "its name")
+    refuse_half_characters([description], "the new task", "its description")
     if task in set(support.tasks["task"]):
         raise DataError(
             f"The router knows a task {task!r} already. Add outcomes to it, or choose another name."
@@ -149,23 +154,14 @@ def add_examples(
     Raises:
         DataError: An example is of another task, or the table breaks the contract of outcomes.
     """
-    if examples.empty:
-        raise DataError(
-            "examples has no rows; expected at least one outcome (model, effect, and prompt). "
-            "Leave it out instead."
-        )
-    named = (
-        examples["task"].dropna().astype("str")
-        if "task" in examples.columns
-        else pd.Series(dtype="str")
-    )
-    others = sorted(set(named[named.str.strip() != ""]) - {task})
+    clean = read_outcomes(support, examples, "examples")
+    others = sorted(set(clean["task"].dropna()) - {task})
     if others:
         raise DataError(
             f"examples names the task {others[0]!r} too; expected queries of {task!r} alone. "
             "Leave the others out."
         )
-    mine = examples.assign(task=task)
+    mine = clean.assign(task=task)
     asked, _ = _identify_queries(support, mine, "examples")
     is_asked = support.queries["query_id"].isin(asked)
     elsewhere = support.queries[
@@ -200,21 +196,22 @@ def replace_outcomes(
     Raises:
         DataError: As in `add_outcomes`.
     """
-    stale = support.outcomes["model"].isin(set(outcomes["model"].astype("str")))
+    clean = read_outcomes(support, outcomes, "outcomes")
+    stale = support.outcomes["model"].isin(set(clean["model"]))
     emptied = dataclasses.replace(support, outcomes=support.outcomes[~stale].reset_index(drop=True))
-    return _drop_idle_queries(add_outcomes(emptied, outcomes, encoder), kept_queries)
+    return _drop_idle_queries(add_outcomes(emptied, clean, encoder), kept_queries)
 
 
 def add_outcomes(
     support: Support, outcomes: pd.DataFrame, encoder: TextEncoder, *, source: str = "outcomes"
 ) -> Support:
-    """The support with more outcomes; of a pair that was there already, the new outcome counts.
+    """The support with more outcomes; repeats of a pair are averaged, also with older ones.
 
     Args:
         support: What there is.
-        outcomes: Columns `model` and `effect`, perhaps `cost_usd`, `input_tokens`, `output_tokens`
-            and `latency_s`, and of the query its `query_id` where the support has it, else its
-            `prompt` and perhaps `task`.
+        outcomes: Columns `model` and `effect`, perhaps `cost_usd`, `input_tokens`, `output_tokens`,
+            `latency_s` and `num_runs`, and of the query its `query_id` where the support has it,
+            else its `prompt` and perhaps `task`.
         encoder: Encodes prompts that are new.
         source: What to call the outcomes in messages.
 
@@ -222,73 +219,80 @@ def add_outcomes(
         DataError: The table is empty, names a model or a query that is unknown, or breaks the
             contract of outcomes.
     """
-    if outcomes.empty:
-        raise DataError(
-            f"{source} has no rows; expected at least one outcome (model, effect, and query_id or "
-            "prompt)."
-        )
-    asked, new = _identify_queries(support, outcomes, source)
+    clean = read_outcomes(support, outcomes, source)
+    asked, new = _identify_queries(support, clean, source)
     known = support.queries[["query_id", "task", "prompt"]]
-    checked = RoutingDataset.from_frames(
-        queries=pd.concat([known, new], ignore_index=True),
-        models=pd.DataFrame([card.model_dump(by_alias=True) for card in support.pool]),
-        outcomes=outcomes.assign(query_id=asked).drop(
-            columns=["prompt", "task", "answer"], errors="ignore"
-        ),
+    checked = build_dataset(
+        {
+            "queries": pd.concat([known, new], ignore_index=True),
+            "models": pd.DataFrame([card.model_dump(by_alias=True) for card in support.pool]),
+            "outcomes": clean.assign(query_id=asked).drop(columns=["prompt", "task"]),
+        },
+        name=source,
+        sources={"outcomes": source, "models": "the pool"},
     )
-    fresh = add_prices(checked.outcomes, support.pool)[support.outcomes.columns.tolist()]
-    keys = ["query_id", "model"]
-    replaced = pd.MultiIndex.from_frame(support.outcomes[keys]).isin(
-        pd.MultiIndex.from_frame(fresh[keys])
-    )
+    fresh = add_prices(checked.outcomes, support.pool)
+    fresh = fresh.assign(num_runs=count_runs(fresh))[support.outcomes.columns.tolist()]
     queries = pd.concat(
         [known, checked.queries.iloc[len(known) :][known.columns.tolist()]], ignore_index=True
     )
     return dataclasses.replace(
         support,
         queries=queries,
-        outcomes=pd.concat([support.outcomes[~replaced], fresh], ignore_index=True),
+        outcomes=join_outcomes(support.outcomes, fresh, source=source),
         raw=_extend_features(support, queries.iloc[len(known) :], encoder),
+    )
+
+
+def read_outcomes(support: Support, outcomes: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The outcomes, checked and clean; models and queries are named as in the support.
+
+    Raises:
+        DataError: The table has no rows, or breaks the contract of outcomes.
+    """
+    return read_new_outcomes(
+        outcomes, source, models=support.pool.names, query_ids=support.queries["query_id"]
     )
 
 
 def _identify_queries(
     support: Support, outcomes: pd.DataFrame, source: str
 ) -> tuple[list[str], pd.DataFrame]:
-    """The query id of each outcome, and the queries among them that the support does not have."""
-    ids = (
-        outcomes["query_id"].tolist() if "query_id" in outcomes.columns else [None] * len(outcomes)
-    )
-    prompts = (
-        outcomes["prompt"].tolist() if "prompt" in outcomes.columns else [None] * len(outcomes)
-    )
-    tasks = outcomes["task"].tolist() if "task" in outcomes.columns else [None] * len(outcomes)
-    there = set(support.queries["query_id"])
-    by_prompt = dict(
-        zip(map(prompt_key, support.queries["prompt"]), support.queries["query_id"], strict=True)
-    )
+    """The query id of each outcome, and the queries among them that the support does not have.
+
+    A prompt is the same query under any id; of two that differ in their task, that of the task.
+    """
+    there = support.queries
+    known = set(there["query_id"])
+    keys = [prompt_key(prompt) for prompt in there["prompt"]]
+    rows = list(zip(keys, there["task"], there["query_id"], strict=True))
+    by_prompt = {key: query for key, _, query in reversed(rows)}
+    by_task = {(key, task): query for key, task, query in reversed(rows)}
     asked: list[str] = []
     new: dict[str, tuple[str, str | None, str]] = {}
-    for row, (given, prompt, task) in enumerate(zip(ids, prompts, tasks, strict=True), start=1):
-        has_prompt, has_id = (
-            isinstance(prompt, str) and bool(prompt.strip()),
-            not pd.isna(given) and str(given).strip() != "",
-        )
+    named = outcomes[["query_id", "prompt", "task"]].astype(object)
+    for row, (given, prompt, task) in enumerate(named.itertuples(index=False, name=None), start=1):
+        has_id, has_prompt, has_task = (isinstance(x, str) for x in (given, prompt, task))
         if has_prompt:
             key = prompt_key(prompt)
-            if has_id and str(given) in there and by_prompt.get(key) is None:
+            if has_id and given in known and key not in by_prompt:
                 raise DataError(
                     f"{source}, row {row}: the router knows query_id {given!r} with another "
                     "prompt. "
                     "Give the prompt as it was, or another query_id."
                 )
-            query = by_prompt.setdefault(
-                key, str(given) if has_id and str(given) not in there else f"added-{key}"
-            )
-            if query not in there:
-                new.setdefault(query, (query, task if isinstance(task, str) else None, prompt))
-        elif has_id and str(given) in there:
-            query = str(given)
+            if has_id and key not in by_prompt and given in new:
+                raise DataError(
+                    f"{source}, row {row}: query_id {given!r} has another prompt than in a row "
+                    "before. Give each prompt an id of its own, or none."
+                )
+            fresh = given if has_id and given not in known else f"added-{key}"
+            query = by_task.get((key, task)) or by_prompt.setdefault(key, fresh)
+            if query not in known:
+                first = new.get(query, (query, None, prompt))
+                new[query] = (query, first[1] or (task if has_task else None), first[2])
+        elif has_id and (given in known or given in new):
+            query = given
         else:
             received = f"query_id {given!r}" if has_id else "neither query_id nor prompt"
             raise DataError(

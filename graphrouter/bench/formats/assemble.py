@@ -10,6 +10,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ import numpy as np
 import pandas as pd
 
 from graphrouter.data.columns import NUMBERS, OUTCOME_NUMBERS, SPLITS
+from graphrouter.data.number_columns import check_range, parse_numbers
 from graphrouter.data.schema import RoutingDataset
-from graphrouter.data.values import parse_numbers
 from graphrouter.exceptions import DataError
+from graphrouter.text_files import JsonNaN
 from graphrouter.types import BoolArray, FloatArray
 
 logger = logging.getLogger(__name__)
-_RANGES = {column.name: column for column in NUMBERS["outcomes"]}
-_TRUTHS: dict[str, float] = {"true": 1.0, "false": 0.0}
+_RANGES = {column.name: replace(column, required=False) for column in NUMBERS["outcomes"]}
+"""A score that is missing is no outcome, and no mistake."""
 
 
 def assemble(
@@ -96,19 +98,10 @@ def parse_outcome_numbers(
     Raises:
         DataError: A value is no number, or out of range; the message names the file and the row.
     """
-    plain = [
-        _TRUTHS.get(value.strip().lower(), value) if isinstance(value, str) else value
-        for value in column
-    ]
-    values = parse_numbers(pd.Series(plain, dtype=object), str(file), called or field)
-    wrong = (values < 0) | (values > _RANGES[field].at_most) | np.isinf(values)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise DataError(
-            f"{file}, row {row + 1}: {called or field} is {values[row]:g}; expected "
-            f"{_RANGES[field].expected} "
-            f"({_RANGES[field].what}). Rescale or correct it in the source."
-        )
+    name = called or field
+    cells = [None if isinstance(value, JsonNaN) else value for value in column]
+    values = parse_numbers(pd.Series(cells, dtype=object), str(file), name, meaning=_RANGES[field])
+    check_range(values, _RANGES[field], str(file), name)
     return values
 
 

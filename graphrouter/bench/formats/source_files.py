@@ -19,6 +19,7 @@ from graphrouter.bench.hub.sources import SOURCE_FILE
 from graphrouter.data.columns import SplitName
 from graphrouter.data.table_files import read_table
 from graphrouter.exceptions import DataError
+from graphrouter.text_files import parse_json, read_text_file
 
 PICKLES = (".pkl", ".pickle")
 _CSV_BLOCK_BYTES = 1 << 26
@@ -178,17 +179,14 @@ def read_json(file: Path) -> Any:
     Raises:
         DataError: It is no JSON, or no UTF-8.
     """
+    text = read_text_file(file)
     try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{file} is not UTF-8 text (byte {error.start}: {error.reason}). Save it as UTF-8."
-        ) from None
+        return parse_json(text)
     except json.JSONDecodeError as error:
-        raise DataError(
-            f"{file}, line {error.lineno}: no valid JSON ({error.msg}). Write or download the "
-            "file again."
-        ) from None
+        where, reason = f"{file}, line {error.lineno}", error.msg
+    except ValueError as error:
+        where, reason = str(file), str(error)
+    raise DataError(f"{where}: no valid JSON ({reason}). Write or download the file again.")
 
 
 def read_json_objects(value: Any, file: Path) -> list[dict[str, Any]]:

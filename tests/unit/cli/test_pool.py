@@ -209,10 +209,13 @@ def test_bad_input_is_one_line_and_changes_nothing(
         (("add", mine, tmp_path / "nameless.yaml"), "model"),
         (("add", mine, tmp_path / "negative.yaml"), "greater than or equal to 0"),
         (("add", mine, tmp_path / "list.json"), "holds a list"),
-        (("add", mine, tmp_path / "broken.json"), "cannot be read"),
+        (("add", mine, tmp_path / "broken.json"), "no valid JSON"),
         (("add", mine, tmp_path / "nowhere.yaml"), "There is no file"),
         (("add", mine, card, "--outcomes", tmp_path / "empty.csv"), "no rows"),
-        (("add", mine, card, "--outcomes", tmp_path / "no_effect.csv"), "no column effect"),
+        (
+            ("add", mine, card, "--outcomes", tmp_path / "no_effect.csv"),
+            "column 'effect' is missing",
+        ),
         (("add", mine, card, "--outcomes", tmp_path / "wrong.csv"), "effect is 1.3"),
         (
             ("add", mine, card, "--outcomes", tmp_path / "word.csv"),
@@ -244,7 +247,10 @@ def test_bad_input_is_one_line_and_changes_nothing(
             ("add-task", mine, "haiku", "--examples", tmp_path / "empty.csv"),
             "expected model, effect",
         ),
-        (("add-task", mine, "haiku", "--examples", tmp_path / "no_effect.csv"), "no column effect"),
+        (
+            ("add-task", mine, "haiku", "--examples", tmp_path / "no_effect.csv"),
+            "column 'effect' is missing",
+        ),
         (
             ("add-task", mine, "haiku", "--examples", tmp_path / "examples.csv"),
             "names the task 'other' too",

@@ -108,7 +108,7 @@ def test_no_effects_and_no_file(
     status, _, error = invoke(
         "pool", "check", artifact, _write(graded.drop(columns="effect"), tmp_path)
     )
-    assert (status, "has no column effect" in error) == (2, True)
+    assert (status, "column 'effect' is missing" in error) == (2, True)
     status, _, error = invoke("pool", "check", artifact, tmp_path / "none.csv")
     assert (status, error.count("\n")) == (2, 1)
     status, _, error = invoke("pool", "check", artifact, _write(graded.head(0), tmp_path))

@@ -83,7 +83,7 @@ def test_a_long_list_gives_the_scores_of_single_queries(
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("q.csv", "query_id,text\na,hello\n", "no column prompt (columns: query_id, text)"),
+        ("q.csv", "query_id,text\na,hello\n", "column 'prompt' is missing (found: query_id, text)"),
         ("q.csv", "prompt\n", "holds no queries"),
         ("q.csv", "", "is empty"),
         ("q.csv", "query_id,prompt\na,x\na,y\n", "row 2: query_id 'a' occurs before"),

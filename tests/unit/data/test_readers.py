@@ -97,10 +97,8 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
 
 
 def test_messages_name_the_file(tmp_path: Path) -> None:
-    folder = write_csv(tmp_path, outcomes="query_id,model,effect\n001,7,1\n001,7,0\n")
-    with pytest.raises(
-        DataError, match=r"^outcomes\.csv, row 2: query_id '001', model '7' occurs already in row 1"
-    ):
+    folder = write_csv(tmp_path, outcomes="query_id,model,effect\n001,7,1\n001,8,0\n")
+    with pytest.raises(DataError, match=r"^outcomes\.csv, row 2: model '8' is not in models\.csv"):
         load_dataset(folder)
 
 
@@ -108,7 +106,11 @@ def test_messages_name_the_file(tmp_path: Path) -> None:
     ("name", "content", "expected"),
     [
         ("models.csv", b"", "models.csv is empty; expected a header line"),
-        ("models.csv", b"model,tools\n7,true,extra,more\n", "models.csv is no valid CSV"),
+        (
+            "models.csv",
+            b"model,tools\n7,true,extra,more\n",
+            "models.csv, row 1: no valid CSV: 4 cells",
+        ),
         ("models.csv", b"model\n\xff\xfe\n", "models.csv is not UTF-8 text"),
         ("models.jsonl", b'{"model": "7"}\n{"model": }\n', "models.jsonl, line 2: no valid JSON"),
         (

@@ -71,13 +71,6 @@ def message(frames: dict[str, Any]) -> str:
         ),
         ("outcomes", 2, "query_id", "999", "row 3: query_id '999' is not in queries table"),
         ("outcomes", 2, "query_id", None, "row 3: query_id is empty"),
-        (
-            "outcomes",
-            2,
-            "query_id",
-            "001",
-            "row 3: query_id '001', model 'nano' occurs already in row 1",
-        ),
         ("models", 1, "model", "nano", "models table, row 2: model 'nano' occurs already in row 1"),
         ("models", 1, "model", " ", "models table, row 2: model is empty"),
         ("models", 0, "input_usd_per_mtok", -2, "models table, row 1: input_usd_per_mtok is -2"),

@@ -96,77 +96,65 @@ def _read_outcomes(
     """Queries and outcomes; see the fields of `NewModels`."""
     import pandas as pd  # a router that only predicts needs no tables
 
-    from graphrouter.data import RoutingDataset
+    from graphrouter.data.schema import build_dataset
 
-    _check_columns(outcomes, names)
-    ids = _number_queries(outcomes)
-    frame = outcomes.reset_index(drop=True).assign(query_id=ids)
+    clean = _check_rows(outcomes, names)
+    ids = _number_queries(clean)
+    frame = clean.assign(query_id=ids)
     first = frame.drop_duplicates("query_id")
-    data = RoutingDataset.from_frames(
-        queries=pd.DataFrame(
-            {"query_id": first["query_id"], "task": first.get("task"), "prompt": first["prompt"]}
-        ),
-        models=pd.DataFrame([card.model_dump(by_alias=True) for card in wider]),
-        outcomes=frame.drop(columns=["prompt", "task", "answer"], errors="ignore"),
+    data = build_dataset(
+        {
+            "queries": first[["query_id", "task", "prompt"]],
+            "models": pd.DataFrame([card.model_dump(by_alias=True) for card in wider]),
+            "outcomes": frame.drop(columns=["prompt", "task"]),
+        },
+        name="outcomes",
+        sources={"outcomes": "outcomes"},
     )
     columns = [wider.index[name] for name in names]
     matrices = (data.outcome_matrix(name)[:, columns] for name in QUANTITIES)
     return Queries.of_frame(data.queries), ObservedOutcomes(names, *matrices)
 
 
-def _check_columns(outcomes: pd.DataFrame, names: tuple[str, ...]) -> None:
-    """Refuse outcomes without rows, or that do not say of which model and on which prompt."""
+def _check_rows(outcomes: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
+    """The outcomes, clean; refuses those that do not say of which model and on which prompt."""
+    from graphrouter.data.new_outcomes import read_new_outcomes
+    from graphrouter.data.values import make_row_error
+
     check_frame(outcomes)
     if outcomes.empty:
         raise DataError(
             "outcomes has no rows; expected at least one outcome. Leave outcomes out where "
             "nothing was observed."
         )
-    missing = [column for column in ("model", "effect", "prompt") if column not in outcomes.columns]
-    if missing:
+    clean = read_new_outcomes(outcomes, "outcomes", models=names)
+    blank = clean["prompt"].isna().to_numpy(dtype=bool).nonzero()[0]
+    if len(blank) == len(clean):
         found = ", ".join(map(str, outcomes.columns))
-        why = (
-            " Baselines keep no prompts, so a query_id alone tells them nothing."
-            if missing == ["prompt"]
-            else ""
-        )
         raise DataError(
-            f"outcomes: column {missing[0]!r} is missing (found: {found}). Add it.{why}"
+            f"outcomes: column 'prompt' is missing (found: {found}). Add it. Baselines keep no "
+            "prompts, so a query_id alone tells them nothing."
         )
-    blank = next(
-        (
-            row
-            for row, text in enumerate(outcomes["prompt"])
-            if not isinstance(text, str) or not text.strip()
-        ),
-        None,
-    )
-    if blank is not None:
-        received = outcomes["prompt"].iloc[blank]
-        raise DataError(
-            f"outcomes, row {blank + 1}: prompt is {received!r}; expected text. Write the prompt, "
-            "or delete the row."
+    if len(blank):
+        raise make_row_error(
+            "outcomes",
+            blank.tolist(),
+            "prompt is empty; expected text",
+            "Write the prompt, or delete the row.",
         )
-    stranger = next(
-        (row for row, model in enumerate(outcomes["model"]) if str(model) not in names), None
-    )
-    if stranger is not None:
+    strangers = (~clean["model"].isin(names)).to_numpy(dtype=bool).nonzero()[0]
+    if len(strangers):
+        row = int(strangers[0])
         raise UnknownModelError(
-            f"outcomes, row {stranger + 1}: model {outcomes['model'].iloc[stranger]!r} is not "
+            f"outcomes, row {row + 1}: model {clean['model'].iloc[row]!r} is not "
             "among the models to add "
             f"({', '.join(names)}). Give its card too, or delete the row."
         )
+    return clean
 
 
 def _number_queries(outcomes: pd.DataFrame) -> list[str]:
-    """An id for each row: equal prompts of one task are one query.
-
-    Unless the rows have ids that tell them apart.
-    """
-    given = [
-        outcomes[name].tolist() if name in outcomes.columns else [None] * len(outcomes)
-        for name in ("query_id", "task")
-    ]
-    number: dict[tuple[str, str, str], str] = {}
-    keys = zip(map(str, given[0]), map(str, given[1]), map(str, outcomes["prompt"]), strict=True)
+    """An id for each row: equal prompts of one task are one query, whatever their ids."""
+    number: dict[tuple[str, str], str] = {}
+    keys = zip(map(str, outcomes["task"]), outcomes["prompt"].str.strip(), strict=True)
     return [number.setdefault(key, f"query {len(number) + 1}") for key in keys]

@@ -105,7 +105,10 @@ def test_a_test_question_that_was_trained_on_is_left_out(
             HEADER + "1,0,a,1,One?,nano\n1,1,a,2,One?,grand\n",
             "train.csv, row 2: label is 2; expected a number from 0 to 1",
         ),
-        (HEADER + "1,0,a,yes,One?,nano\n", "train.csv, row 1: label is 'yes', which is no number"),
+        (
+            HEADER + "1,0,a,maybe,One?,nano\n",
+            "train.csv, row 1: label is 'maybe', which is no number",
+        ),
         (
             "prompt_id,model_id,prompt\n1,0,a\n",
             "train.csv: 'label' is missing (found: model_id, prompt, prompt_id)",

@@ -1,0 +1,135 @@
+"""The border of tables that come in after training: outcomes of a pool, and prompts to predict.
+
+They pass the checks of a dataset, in Python as from a file, before anyone looks at a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from graphrouter.data.columns import NUM_RUNS, NUMBERS
+from graphrouter.data.number_columns import parse_number_column
+from graphrouter.data.table_files import read_table
+from graphrouter.data.values import (
+    make_row_error,
+    match_ids,
+    parse_ids,
+    parse_optional_ids,
+    parse_prompts,
+    refuse_half_characters,
+    tidy_columns,
+)
+from graphrouter.exceptions import DataError
+
+_GRADE = "Add your grade of each answer, from 0 to 1."
+
+
+def read_new_outcomes(
+    outcomes: pd.DataFrame,
+    source: str,
+    *,
+    models: Iterable[str] = (),
+    query_ids: Iterable[str] = (),
+) -> pd.DataFrame:
+    """The outcomes with clean columns, all there: model, query_id, task, prompt and numbers.
+
+    Ids, tasks and prompts that are not stated are NaN. `num_runs` is there where it was given. A
+    table that went through here comes out of it the same, and nothing is said a second time.
+
+    Args:
+        outcomes: Columns `model`, `effect`, and `query_id` or `prompt`; perhaps more.
+        source: What to call the table in messages.
+        models: Names that a model may be meant by, where it is written in another way.
+        query_ids: The same for ids of queries.
+
+    Raises:
+        DataError: The table has no rows, lacks a column, or a value breaks the contract.
+
+    Example:
+        >>> rows = [{"model": "nano", "query_id": 7.0, "effect": "pass"}]
+        >>> found = read_new_outcomes(pd.DataFrame(rows), "outcomes", query_ids=["07"])
+        >>> found[["query_id", "effect"]].values.tolist()
+        [['07', 1.0]]
+    """
+    raw = tidy_columns(outcomes, source, required=("model", "effect"))
+    if raw.empty:
+        raise DataError(
+            f"{source} has no rows; expected at least one outcome (model, effect, and query_id or "
+            "prompt)."
+        )
+    clean = pd.DataFrame({"model": parse_ids(raw["model"], source, "model")})
+    clean["model"] = match_ids(clean["model"], models, source, "model")
+    blank = pd.Series([None] * len(raw), dtype="str")
+    stated = raw.get("query_id")
+    ids = blank if stated is None else parse_optional_ids(stated, source, "query_id")
+    clean["query_id"] = match_ids(ids, query_ids, source, "query_id")
+    clean["task"] = parse_optional_ids(raw["task"], source, "task") if "task" in raw else blank
+    clean["prompt"] = _read_prompts(raw["prompt"], source) if "prompt" in raw else blank
+    for column in (*NUMBERS["outcomes"], NUM_RUNS):
+        if column is not NUM_RUNS or NUM_RUNS.name in raw.columns:
+            clean[column.name] = parse_number_column(raw, column, source)
+    return clean
+
+
+def _read_prompts(column: pd.Series, source: str) -> pd.Series:
+    """Prompts as they stand, NaN where there is none."""
+    values = column.astype(object).where(column.notna(), None).tolist()
+    wrong = [row for row, value in enumerate(values) if not isinstance(value, str | None)]
+    if wrong:
+        raise make_row_error(
+            source,
+            wrong,
+            f"prompt is {values[wrong[0]]!r}; expected text",
+            "Write the prompt, or leave it empty where query_id says which query it is.",
+        )
+    refuse_half_characters(values, source, "prompt")
+    texts = pd.Series(values, dtype="str")
+    return texts.where(texts.str.strip() != "")
+
+
+def read_outcome_file(file: Path) -> pd.DataFrame:
+    """The outcomes in a file as they stand there, with an effect at least.
+
+    Raises:
+        DataError: It cannot be read, or has no effect.
+    """
+    table = read_table(file)
+    try:
+        return tidy_columns(table, file.name, required=("effect",))
+    except DataError as error:
+        if "column 'effect' is missing" in str(error):
+            raise DataError(f"{error} {_GRADE}") from None
+        raise
+
+
+def read_query_file(file: Path) -> pd.DataFrame:
+    """The queries in a file: query_id (numbered from 1 where there is none), task and prompt.
+
+    A prompt may be empty here: whatever a user sends is predicted for.
+
+    Raises:
+        DataError: It cannot be read, has no rows or prompts, or the same query_id twice.
+    """
+    raw = tidy_columns(read_table(file), file.name, required=("prompt",))
+    if raw.empty:
+        raise DataError(f"{file} holds no queries; expected at least one row.")
+    clean = pd.DataFrame(
+        {"query_id": pd.Series([str(row + 1) for row in range(len(raw))], dtype="str")}
+    )
+    if "query_id" in raw.columns:
+        clean["query_id"] = parse_ids(raw["query_id"], file.name, "query_id")
+        twice = clean["query_id"].duplicated().to_numpy(dtype=bool).nonzero()[0]
+        if len(twice):
+            raise make_row_error(
+                file.name,
+                twice.tolist(),
+                f"query_id {clean['query_id'].iloc[twice[0]]!r} occurs before",
+                "Make the ids distinct.",
+            )
+    clean["prompt"] = parse_prompts(raw["prompt"], file.name, empty_mending=None)
+    if "task" in raw.columns:
+        clean["task"] = parse_optional_ids(raw["task"], file.name, "task")
+    return clean
