@@ -245,7 +245,7 @@ def test_bad_input_is_one_line_and_changes_nothing(
         (("add-task", mine, " "), "expected a name that is not blank"),
         (
             ("add-task", mine, "haiku", "--examples", tmp_path / "empty.csv"),
-            "expected model, effect",
+            "column 'model' is missing",
         ),
         (
             ("add-task", mine, "haiku", "--examples", tmp_path / "no_effect.csv"),
