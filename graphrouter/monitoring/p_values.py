@@ -38,8 +38,13 @@ class Chance:
 
     @classmethod
     def of(cls, covariance: FloatArray, *, num_draws: int = NUM_DRAWS, seed: int = 0) -> Chance:
-        """Normal draws of a positive definite covariance (num_means, num_means)."""
-        root = np.linalg.cholesky(covariance)
+        """Normal draws of a positive semi-definite covariance (num_means, num_means)."""
+        try:
+            root = np.linalg.cholesky(covariance)
+        except np.linalg.LinAlgError:
+            # Means that move together leave it singular, and rounding then puts it below.
+            values, vectors = np.linalg.eigh(covariance)
+            root = vectors * np.sqrt(np.maximum(values, 0.0))
         return cls(
             np.random.default_rng(seed).standard_normal((num_draws, len(covariance))) @ root.T
         )

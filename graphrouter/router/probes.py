@@ -170,14 +170,15 @@ def choose_probes(design: ProbeDesign, num: int, *, candidates: IntArray) -> Int
         # 1950).
         direction = covariance @ features[best]
         shrinkage = information[best] / (1 + information[best] * variance[best])
-        overlap = shrinkage * (features @ direction)
+        along = features @ direction
+        overlap = shrinkage * along
         pull = moments @ direction
         weight = (
             weight
             - 2 * overlap * (features @ (covariance @ pull))
             + overlap**2 * float(direction @ pull)
         )
-        variance = variance - overlap**2 / shrinkage
+        variance = variance - overlap * along
         covariance = covariance - shrinkage * np.outer(direction, direction)
     return chosen
 

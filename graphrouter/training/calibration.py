@@ -48,6 +48,7 @@ _MOST_STEPS = 100
 _LONGEST_STEP = 0.5
 _TOLERANCE = 1e-8
 _NUM_FOLDS = 10
+_LEAST_SPREAD = 1e-12  # of logits, as a share of their mean square
 
 
 class FittedCalibration(NamedTuple):
@@ -252,11 +253,20 @@ def design_effect(
         logit: (n,) what the network said.
         query: (n,) whose outcomes these are, each number from 0 up at least once.
     """
-    design = np.stack([np.ones_like(logit), logit])
-    scores = np.stack([np.bincount(query, weights=residual * column) for column in design])
+    total = float(weight.sum())
+    if total <= 0:  # every expectation is 0 or 1
+        return 1.0
+    # Around the mean logit H is diagonal, and the trace stays what it is. Logits that are all alike
+    # have no slope; what is left of one is rounding.
+    centred = logit - float(weight @ logit) / total
+    information = np.array([total, float(weight @ centred**2)])
+    scores = np.stack(
+        [np.bincount(query, weights=residual * column) for column in (np.ones_like(logit), centred)]
+    )
     scores -= scores.mean(axis=1, keepdims=True)  # what is wrong everywhere is no noise
-    information = (weight * design) @ design.T
-    return max(1.0, float(np.trace(np.linalg.pinv(information) @ scores @ scores.T)) / 2)
+    has_slope = np.array([True, information[1] > _LEAST_SPREAD * float(weight @ logit**2)])
+    share = (scores[has_slope] ** 2).sum(axis=1) / information[has_slope]
+    return max(1.0, float(share.sum()) / 2)
 
 
 def _tasks_with_offset(task: IntArray) -> IntArray:

@@ -222,6 +222,12 @@ def test_common_shift_by_hand() -> None:
     )
 
 
+def test_means_that_always_move_together_are_drawn_together() -> None:
+    together = Chance.of(np.full((3, 3), 0.25)).draws
+    assert together.std(axis=0) == pytest.approx([0.5] * 3, rel=0.05)
+    assert together[:, 1:] == pytest.approx(together[:, :2], abs=1e-7)
+
+
 def test_adjusted_p_values_hold_the_rate_for_all_tests_together() -> None:
     draws = Chance.of(np.eye(5) + 0.5, seed=1).draws
     fresh = Chance.of(np.eye(5) + 0.5, num_draws=400, seed=2).draws

@@ -8,11 +8,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 from torch import Tensor
 
+from graphrouter.exceptions import TrainingError
 from graphrouter.nn import population
 from graphrouter.nn.population import (
     CARD_SHARES,
@@ -293,6 +294,115 @@ class TestPopulationPrior:
         assert all(part.isfinite().all() for part in prior)
         assert (prior.centre == 0).all()
         torch.testing.assert_close(prior.variance, torch.ones_like(prior.variance))
+
+
+def _two_models(num_tasks: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Levels and information (1, T + 1, 2) of two models with two and seven outcomes."""
+    generator = torch.Generator().manual_seed(seed)
+    information = torch.zeros(1, num_tasks + 1, 2)
+    task = torch.randperm(num_tasks, generator=generator)[:9]
+    information[0, task[:2], 0] = information[0, task[2:], 1] = 1.0
+    level = torch.randn(1, 1, 2, generator=generator).repeat(1, num_tasks + 1, 1)
+    level[0, task] += 0.3 * torch.randn(9, 2, generator=generator) * information[0, task]
+    return (level * 100).round() / 100, information
+
+
+class TestDegeneratePools:
+    @settings(max_examples=40, deadline=None)
+    @given(num_tasks=st.integers(30, 100), seed=st.integers(0, 1000))
+    @example(num_tasks=58, seed=0)
+    @example(num_tasks=37, seed=370)
+    def test_two_models_over_many_tasks_have_a_prior_in_single_precision(
+        self, num_tasks: int, seed: int
+    ) -> None:
+        level, information = _two_models(num_tasks, seed)
+        likeness, mass = torch.eye(2), torch.tensor([[2.0]])
+        single = estimate_prior(level, information, likeness, mass)
+        double = estimate_prior(
+            level.double(), information.double(), likeness.double(), mass.double()
+        )
+        assert single.basis.shape == (1, num_tasks + 1, population.MAX_FACTORS)
+        torch.testing.assert_close(
+            (single.basis @ single.basis.mT).double(),
+            double.basis @ double.basis.mT,
+            rtol=0,
+            atol=1e-4,
+        )
+        assert all(part.isfinite().all() for part in single)
+
+    @pytest.mark.parametrize("num_models", [2, 4, 5, 12])
+    def test_the_smaller_of_tasks_and_models_gives_the_covariance_of_both(
+        self, num_models: int
+    ) -> None:
+        level, information = _levels(3, 4, num_models), _draw(4, 1, 5, num_models).square()
+        information[:, 1] = 0.0  # a task that nobody has answered
+        mass = torch.tensor([[2.0]], dtype=torch.float64)
+        prior = estimate_prior(level, information, torch.eye(num_models).double(), mass)
+        known, rows = information[0].sum(0), [0, 2, 3, 4]
+        weight, x = known / (known + 2.0), level[0, rows]
+        off = x - (x * weight).sum(1, keepdim=True) / weight.sum()
+        expected = ((off * weight) @ off.T + PSEUDO_MODELS / 2.0) / (weight.sum() + PSEUDO_MODELS)
+        values, vectors = torch.linalg.eigh(expected)
+        values = torch.where(values > 1e-4 * values[-1], values, 0.0)
+        received = prior.basis[0, rows] @ prior.basis[0, rows].T
+        torch.testing.assert_close(
+            received, vectors @ torch.diag(values) @ vectors.T, rtol=0, atol=1e-8
+        )
+
+    @pytest.mark.parametrize("precision", [0.0, 1e-8, 1.0, 1e4, 1e8, 1e12])
+    def test_a_model_is_predicted_by_the_others_however_well_it_is_known(
+        self, precision: float
+    ) -> None:
+        scores, likeness = _draw(0, 1, 1, 5), torch.full((5, 5), 0.4).double()
+        likeness.fill_diagonal_(1.0)
+        known = torch.full((1, 1, 5), 3.0).double()
+        known[..., 0] = precision
+        mean, variance = predict_from_others(scores, known, likeness)
+        # The same without its own score: how likely each share is then comes from all models.
+        means, variances, evidence = [], [], []
+        for share in CARD_SHARES:
+            kernel = (share * likeness + (1 - share) * torch.eye(5)).numpy()
+            noisy = kernel[1:, 1:] + np.eye(4) / 3.0
+            gain = np.linalg.solve(noisy, kernel[1:, 0])
+            means.append(float(gain @ scores[0, 0, 1:].numpy()))
+            variances.append(1.0 - float(gain @ kernel[1:, 0]))
+            rows = slice(0 if precision else 1, None)
+            noise = np.diag(1 / known[0, 0].numpy()[rows])
+            evidence.append(
+                multivariate_normal(cov=kernel[rows, rows] + noise).logpdf(
+                    scores[0, 0].numpy()[rows]
+                )
+            )
+        belief = np.exp(np.array(evidence) - max(evidence))
+        belief /= belief.sum()
+        expected = float(belief @ means)
+        spread = float(belief @ (np.array(variances) + (np.array(means) - expected) ** 2))
+        assert float(mean[0, 0, 0]) == pytest.approx(expected, abs=1e-6)
+        assert float(variance[0, 0, 0]) == pytest.approx(spread, abs=1e-6)
+
+    def test_sums_that_rounding_made_impossible_still_have_a_posterior(self) -> None:
+        """A million outcomes of one slope: the mean square is the square of the mean, at least."""
+        blank = torch.zeros(1, 2, 1)
+        prior = Population(
+            torch.zeros(1, 2), torch.tensor([[[1.0, 1e-3]] * 2]), blank, blank + 1, blank
+        )
+        sums = [torch.full((1, 2, 1), value) for value in (1e6, 1e6)]
+        likelihood = prior.likelihood(
+            torch.zeros(1, 2, 1), sums[0], torch.zeros(1, 1), sums[1], 0.99 * sums[1]
+        )
+        assert torch.linalg.eigvalsh(likelihood.information).min() > -1e-6
+        assert prior.newton_step(blank, likelihood).isfinite().all()
+        posterior = update_factors(prior, blank, likelihood, torch.ones(1, 1))
+        assert posterior.factors.isfinite().all()
+        assert (torch.linalg.eigvalsh(posterior.covariance) > 0).all()
+
+    def test_a_failure_names_its_place_and_the_shape(self) -> None:
+        level = torch.full((4, 3, 2), float("nan"))
+        with pytest.raises(TrainingError, match="how levels vary together: a matrix of 4 x 3 x 3"):
+            estimate_prior(level, torch.ones(4, 3, 2), torch.eye(2), torch.ones(4, 1))
+        scores = torch.zeros(4, 3, 2)
+        with pytest.raises(TrainingError, match="what cards say .* 4 of its numbers are not"):
+            predict_from_others(scores[:1, :1], scores[:1, :1] + torch.nan, torch.eye(2))
 
 
 def _prior(*, mean: list[float], variance: list[float], scores: list[float]) -> Population:

@@ -15,6 +15,7 @@ import graphrouter as gr
 from graphrouter.encoders import create_encoder
 from graphrouter.graph.hetero_data import ANSWERED_BY, SUPERVISED, TARGET_IN_TASK, from_hetero
 from graphrouter.graph.leakage import check_no_leakage
+from graphrouter.pool import ModelPool
 from graphrouter.training.episode_losses import Labels
 from graphrouter.training.episodes import (
     _draw_shots,
@@ -157,6 +158,52 @@ def test_neither_models_nor_tasks_leave_an_empty_support(tables: TrainingTables)
     for seed in range(20):
         assert thin_out_models(tables.train, tables, 1.0, 1, _generator(seed)).model.numel() > 0
         assert thin_out_tasks(tables.train_queries, tables, 1.0, 1, _generator(seed)).numel() > 0
+
+
+def _first_two_models(tables: TrainingTables, family: list[int]) -> TrainingTables:
+    """The tables with two models, of these families."""
+    pool = ModelPool.of(list(tables.pool)[:2])
+    train, validation = (edges.take(edges.model < 2) for edges in (tables.train, tables.validation))
+    nodes = dataclasses.replace(
+        tables.nodes,
+        model_text=tables.nodes.model_text[:2],
+        model_card=tables.nodes.model_card[:2],
+    )
+    return dataclasses.replace(
+        tables,
+        pool=pool,
+        nodes=nodes,
+        train=train,
+        validation=validation,
+        model_family=torch.tensor(family),
+    )
+
+
+@pytest.mark.parametrize("family", [[0, 1], [0, 0]])
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_no_episode_has_newcomers_alone(
+    tables: TrainingTables, config: gr.TrainConfig, family: list[int], share: float
+) -> None:
+    two = _first_two_models(tables, family)
+    settings = config.training.model_copy(update={"newcomer_share": share, "newcomer_max_shots": 5})
+    wild = config.model_copy(update={"training": settings})
+    seen = set()
+    for seed in range(20):
+        episode = draw_episode(two, wild, _generator(seed))
+        answers = torch.bincount(episode[ANSWERED_BY].edge_index[1], minlength=2)
+        assert answers.max() > 5, "somebody is no newcomer"
+        seen.add(bool(answers.min() <= 5))
+    # One family plays the newcomer as a whole, and so never; at a share of 1 nobody is left.
+    assert seen == ({False, True} if family == [0, 1] and share < 1 else {False})
+
+
+def test_a_single_task_is_no_newcomer(tables: TrainingTables, config: gr.TrainConfig) -> None:
+    task = torch.zeros_like(tables.nodes.query_task)
+    one = dataclasses.replace(tables, nodes=dataclasses.replace(tables.nodes, query_task=task))
+    settings = config.training.model_copy(update={"newcomer_share": 0.5, "newcomer_max_shots": 1})
+    wild = config.model_copy(update={"training": settings})
+    for seed in range(10):
+        assert draw_episode(one, wild, _generator(seed))["query"].x.shape[0] > 10
 
 
 def test_shots_span_orders_of_magnitude() -> None:

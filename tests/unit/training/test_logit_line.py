@@ -166,3 +166,13 @@ def test_one_logit_for_all_leaves_a_finite_line() -> None:
     assert math.isfinite(line.intercept)
     assert line.intercept > 0
     assert line.slope == 1
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-12, 1e-9])
+def test_logits_that_are_all_alike_have_no_slope(spread: float) -> None:
+    generator = np.random.default_rng(0)
+    logit = 1.5 + spread * generator.standard_normal(60)
+    residual, query = generator.standard_normal(60), np.arange(60) // 3
+    intercept = float((np.bincount(query, weights=residual - residual.mean()) ** 2).sum())
+    received = design_effect(residual, np.full(60, 0.2), logit, query)
+    assert received == pytest.approx(max(1.0, intercept / 12.0 / 2))

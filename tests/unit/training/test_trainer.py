@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from lightning.pytorch.callbacks import Callback
 import graphrouter as gr
 from graphrouter.encoders import create_encoder
 from graphrouter.exceptions import ConfigError, TrainingError
+from graphrouter.nn import population
 from graphrouter.nn.layers import list_structural
-from graphrouter.training import checkpoints
+from graphrouter.training import checkpoints, lightning_module
 from graphrouter.training.checkpoints import LAST, hash_run, load_checkpoint
 from graphrouter.training.lightning_module import preset_reward
 from graphrouter.training.prepare import TrainingTables, prepare
@@ -247,6 +249,35 @@ def test_a_training_that_diverges_is_refused(
     wild = config.model_copy(update={"training": config.training.model_copy(update=changes)})
     with pytest.raises(TrainingError, match="learning_rate"):
         fit_network(tables, wild)
+
+
+def test_a_training_that_fails_on_a_pool_says_where_and_blames_no_setting(
+    tables: TrainingTables, config: gr.TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise TrainingError("The network cannot compute the thing.")
+
+    monkeypatch.setattr(population, "decompose", fail)
+    with pytest.raises(TrainingError, match="cannot compute the thing") as caught:
+        fit_network(tables, config)
+    message = str(caught.value)
+    assert "in training step 1, where the weights are as they should be" in message
+    assert re.search(r"the support held \d+ outcomes on \d+ queries of \d+ tasks: \S+ \d+", message)
+    assert "and 1 more models" in message
+    assert "learning_rate" not in message
+
+
+def test_a_loss_that_is_not_finite_is_refused_at_once_and_named(
+    tables: TrainingTables, config: gr.TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = lightning_module.episode_losses
+    monkeypatch.setattr(
+        lightning_module,
+        "episode_losses",
+        lambda *args, **options: whole(*args, **options)._replace(latency=torch.tensor(torch.nan)),
+    )
+    with pytest.raises(TrainingError, match="The loss of latency is not finite.* training step 1"):
+        fit_network(tables, config)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
