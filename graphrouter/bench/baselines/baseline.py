@@ -201,7 +201,7 @@ class TextBaseline(Baseline):
 
     def predict_amounts(self, questions: Questions) -> list[FloatArray]:
         """Expected cost, input and output tokens and latency, (num_queries, num_models) each."""
-        return self.amounts.predict(questions.vectors, questions.prompts)
+        return self.amounts.predict(questions.vectors, questions.prompts, prices=self.pool.prices)
 
     def _join_pool(self, new: NewModels, questions: Questions) -> Self:
         """This router with the wider pool and its amounts.

@@ -181,5 +181,6 @@ class _Reader:
             **{
                 name: self.decode(stored[name], kind, f"{path}.{name}")
                 for name, kind in _read_hints(hint).items()
+                if name in stored or not hasattr(hint, name)  # an earlier release had it not
             }
         )

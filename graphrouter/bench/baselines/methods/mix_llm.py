@@ -147,7 +147,9 @@ class MixLLM(TextBaseline):
 
     def predict_amounts(self, questions: Questions) -> list[FloatArray]:
         """Expected cost, tokens and latency, from the tag-enhanced embedding."""
-        return self.amounts.predict(self.space.enhanced(questions.vectors), questions.prompts)
+        return self.amounts.predict(
+            self.space.enhanced(questions.vectors), questions.prompts, prices=self.pool.prices
+        )
 
     def _join_pool(self, new: NewModels, questions: Questions) -> Self:
         """As for all, but on the tag-enhanced embedding."""

@@ -24,6 +24,8 @@ from graphrouter.bench.baselines.tools.levels import (
     take_geometric_mean,
 )
 from graphrouter.bench.baselines.tools.new_models import NewModels
+from graphrouter.features.channels import fit_token_rates
+from graphrouter.features.prompts import TokenRates, count_chars
 from graphrouter.types import FloatArray, ObservedOutcomes
 
 NUM_DIRECTIONS = 32
@@ -60,6 +62,9 @@ class Amounts:
     log_length: float
     """Mean log length of the training prompts: a typical prompt has that and no principal
     coordinate."""
+    tokens: TokenRates | None = None
+    """From characters to prompt tokens, for what a prompt is longer than any that was seen; None in
+    an artifact of an earlier release, which stays within the range it observed."""
 
     @classmethod
     def fit(
@@ -97,17 +102,31 @@ class Amounts:
             cls(centre, directions, *_solve(features, outcomes, penalty), length)
             for penalty in PENALTIES[: 1 if held is None else 3]
         ]
-        if held is None:
-            return fits[0]
-        return min(fits, key=lambda fit: fit._log_error(*held))
+        best = fits[0] if held is None else min(fits, key=lambda fit: fit._log_error(*held))
+        return replace(best, tokens=_rate_tokens(prompts, outcomes.input_tokens))
 
-    def predict(self, vectors: FloatArray, prompts: Sequence[str]) -> list[FloatArray]:
+    def predict(
+        self, vectors: FloatArray, prompts: Sequence[str], *, prices: FloatArray | None = None
+    ) -> list[FloatArray]:
         """Expected amounts in the order of `AMOUNTS`, (num_queries, num_models) each.
 
         NaN for what was never observed.
+
+        Args:
+            vectors: (num_queries, dimension) text embeddings of unit length.
+            prompts: The prompts.
+            prices: (2, num_models) input and output US dollars per million tokens, by which what a
+                prompt has beyond those seen is charged; nothing is charged without.
         """
         features = _make_features(vectors, prompts, self.centre, self.directions)
-        return [self._amount(features, i) for i in range(len(AMOUNTS))]
+        cost, expected, *others = (self._amount(features, i) for i in range(len(AMOUNTS)))
+        if self.tokens is None:
+            return [cost, expected, *others]
+        nowhere = np.full(len(prompts), -1)
+        found = self.tokens.estimate(count_chars(prompts).astype(np.float64), nowhere, expected)
+        if prices is not None:
+            cost = cost + found.beyond * np.nan_to_num(prices[0]) / 1e6
+        return [cost, expected + found.beyond, *others]
 
     def extended(self, vectors: FloatArray, prompts: Sequence[str], new: NewModels) -> Self:
         """The predictor with new models.
@@ -139,6 +158,7 @@ class Amounts:
             weights=np.concatenate([self.weights, np.stack([fit.weights for fit in fits])], axis=2),
             factor=np.hstack([self.factor, np.stack([fit.factor for fit in fits])]),
             bounds=np.concatenate([self.bounds, self._new_bounds(levels, fits, observed)], axis=2),
+            tokens=self.tokens and _add_models(self.tokens, new.num_new),
         )
 
     @property
@@ -191,6 +211,35 @@ class Amounts:
                     float(np.mean((np.log(predicted[known]) - np.log(observed[known])) ** 2))
                 )
         return float(np.mean(errors)) if errors else 0.0
+
+
+def _rate_tokens(prompts: Sequence[str], tokens: FloatArray) -> TokenRates:
+    """From characters to tokens, by the prompt tokens (num_prompts, num_models) that were seen."""
+    query, model = np.nonzero(np.isfinite(tokens))
+    return fit_token_rates(
+        count_chars(prompts).astype(np.float64),
+        np.full(len(prompts), -1),
+        query,
+        model,
+        tokens[query, model],
+        num_models=tokens.shape[1],
+        num_tasks=0,
+    )
+
+
+def _add_models(rates: TokenRates, num_new: int) -> TokenRates:
+    """The rates with new models, which are as the mean of the others."""
+
+    def widen(part: FloatArray) -> FloatArray:
+        mean = part.mean(axis=0, keepdims=True)
+        return np.concatenate([part, np.repeat(mean, num_new, axis=0)])
+
+    return rates._replace(
+        rates=widen(rates.rates),
+        doubt=widen(rates.doubt),
+        offset=widen(rates.offset.T).T,
+        spread=widen(rates.spread),
+    )
 
 
 class _Fit(NamedTuple):

@@ -8,7 +8,7 @@ import pytest
 from graphrouter.bench.baselines.tools.amounts import Amounts
 from graphrouter.bench.baselines.tools.levels import AMOUNTS
 from graphrouter.bench.baselines.tools.vectors import scale_to_unit
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.types import FloatArray, ObservedOutcomes, Predictions
 
 
 def world(num_queries: int, *, seed: int = 0) -> tuple[FloatArray, list[str], Predictions]:
@@ -107,3 +107,19 @@ def test_free_calls_have_a_floor() -> None:
     np.testing.assert_allclose(
         Amounts.fit(vectors, prompts, free).predict(vectors, prompts)[0], 1e-9
     )
+
+
+def test_prompts_far_longer_than_those_seen_are_counted_and_charged_by_the_token() -> None:
+    prompts = ["word " * n for n in range(1, 101)]
+    vectors = np.tile(np.eye(4)[0], (100, 1))
+    tokens = np.array([[n + 5.0, 2.0 * n] for n in range(1, 101)])
+    prices = np.array([[10.0, 1.0], [0.0, 0.0]])
+    outcomes = ObservedOutcomes.from_arrays(
+        ("a", "b"), np.ones((100, 2)), input_tokens=tokens, cost_usd=tokens * prices[0] / 1e6
+    )
+    amounts = Amounts.fit(vectors, prompts, outcomes)
+    for times in (10, 100):
+        cost, counted, *_ = amounts.predict(vectors[:1], ["word " * 100 * times], prices=prices)
+        true = np.array([100 * times + 5, 200 * times])
+        np.testing.assert_allclose(counted[0], true, rtol=0.1)
+        np.testing.assert_allclose(cost[0], true * prices[0] / 1e6, rtol=0.1)
