@@ -77,7 +77,7 @@ class ModelCard(DocumentedModel):
         return value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelPool:
     """The candidate models in a fixed order, with unique names."""
 
@@ -140,6 +140,10 @@ class ModelPool:
 
     def __len__(self) -> int:
         return len(self.cards)
+
+    def __repr__(self) -> str:
+        more = ", ..." if len(self) > 5 else ""
+        return f"ModelPool({len(self)} models: {', '.join(self.names[:5])}{more})"
 
 
 def parse_card(values: dict[str, Any], *, source: str = "card") -> ModelCard:

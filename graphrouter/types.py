@@ -1,4 +1,4 @@
-"""Hand-offs between the parts: what routers are asked, predict, and what was observed."""
+"""Hand-offs between the parts: what routers are asked, and what they predict."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrouter.exceptions import DataError
+from graphrouter.notebook import cut_text, render_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,6 @@ __all__ = [
     "BoolArray",
     "FloatArray",
     "IntArray",
-    "ObservedOutcomes",
     "Predictions",
     "Quantity",
     "Queries",
@@ -38,7 +38,7 @@ _Known = dict[Quantity, FloatArray | None]
 """Arrays by name, None for those that are not given."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Queries:
     """What routers are asked: prompts, and what is known of each.
 
@@ -57,19 +57,17 @@ class Queries:
     """Task of each query, None where unknown."""
 
     def __post_init__(self) -> None:
-        for name in ("prompts", "tasks"):
-            if not isinstance(getattr(self, name), tuple):
+        for name, optional in (("prompts", ""), ("tasks", ", None where unknown")):
+            values = getattr(self, name)
+            if not isinstance(values, tuple):
                 raise DataError(
-                    f"Queries.{name} is a {type(getattr(self, name)).__name__}; expected a tuple. "
-                    "Queries.of makes one of any sequence."
+                    f"Queries.{name} is a {type(values).__name__}; expected a tuple. Queries.of "
+                    "makes one of any sequence."
                 )
-        for name, values in (("prompts", self.prompts), ("tasks", self.tasks)):
-            may_be_none = name == "tasks"
             for i, value in enumerate(values):
-                if not isinstance(value, str) and not (may_be_none and value is None):
+                if not isinstance(value, str) and (value is not None or not optional):
                     raise DataError(
-                        f"{name}[{i}] is a {type(value).__name__}; expected a string"
-                        f"{', None where unknown' if may_be_none else ''}."
+                        f"{name}[{i}] is a {type(value).__name__}; expected a string{optional}."
                     )
         if len(self.tasks) != len(self.prompts):
             raise DataError(
@@ -144,6 +142,11 @@ class Queries:
         """Number of queries."""
         return len(self.prompts)
 
+    def __repr__(self) -> str:
+        shown = ", ".join(repr(cut_text(prompt, 40)) for prompt in self.prompts[:2])
+        more = ", ..." if len(self) > 2 else ""
+        return f"{type(self).__name__}({len(self)} queries: {shown}{more})"
+
     def take(self, rows: Iterable[int]) -> Self:
         """The queries of the given numbers, in the order given."""
         chosen = [int(row) for row in rows]
@@ -155,7 +158,7 @@ class Queries:
         return replace(self, tasks=(None,) * len(self))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class QuantityArrays:
     """One array for each of `QUANTITIES`: what predictions, observed outcomes and means share.
 
@@ -192,6 +195,11 @@ class QuantityArrays:
     def __len__(self) -> int:
         """Number of rows."""
         return int(self.effect.shape[0])
+
+    def __repr__(self) -> str:
+        known = [name for name in self._filled if np.isfinite(getattr(self, name)).any()]
+        what = ", ".join(known) or "nothing known"
+        return f"{type(self).__name__}({len(self)} x {len(self.models)} models: {what})"
 
     @property
     def _filled(self) -> tuple[str, ...]:
@@ -248,7 +256,7 @@ class QuantityArrays:
         return cls(models=models, effect=effect, **_fill_unknown(known, effect))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Predictions(QuantityArrays):
     """What a router expects of every (query, model) pair.
 
@@ -290,6 +298,11 @@ class Predictions(QuantityArrays):
     @property
     def _filled(self) -> tuple[str, ...]:
         return (*QUANTITIES, *(name for name in _OPTIONAL if getattr(self, name) is not None))
+
+    def _repr_html_(self) -> str:
+        means = self.to_frame().drop(columns="query_id").groupby("model", sort=False).mean()
+        rows = means.reset_index().itertuples(index=False)
+        return render_table(f"{self!r}, means", ("model", *means.columns), rows)
 
     def to_frame(self, query_ids: Sequence[str] | None = None) -> pd.DataFrame:
         """One row a (query, model) pair, query by query; NaN where nothing can be predicted.
@@ -361,35 +374,6 @@ class Predictions(QuantityArrays):
             effect_high=effect_high,
             familiarity=familiarity,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class ObservedOutcomes(QuantityArrays):
-    """What was observed of every (query, model) pair, apart from what a router forecasts.
-
-    Rows are queries, columns are `models`. NaN means "not observed": the model was not run on the
-    query, or nobody wrote the quantity down. It never means 0, nor that a forecast failed.
-
-    Example:
-        >>> effect = np.array([[1.0, np.nan], [0.0, 1.0]])
-        >>> outcomes = ObservedOutcomes.from_arrays(("nano", "grand"), effect)
-        >>> outcomes.mask.tolist()
-        [[True, False], [True, True]]
-    """
-
-    @classmethod
-    def none(cls, models: tuple[str, ...]) -> Self:
-        """Outcomes of no query."""
-        return cls(models, *(np.empty((0, len(models))) for _ in QUANTITIES))
-
-    def to_predictions(self) -> Predictions:
-        """What an oracle forecasts: every outcome as it was observed, the others not at all."""
-        return Predictions(self.models, *(getattr(self, name) for name in QUANTITIES))
-
-    @property
-    def mask(self) -> BoolArray:
-        """(num_queries, num_models), True where the effect was observed."""
-        return np.isfinite(self.effect)
 
 
 def _fill_unknown(known: _Known, effect: FloatArray) -> dict[str, FloatArray]:

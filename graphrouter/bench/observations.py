@@ -4,16 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from graphrouter.exceptions import DataError
 from graphrouter.pool import ModelPool
-from graphrouter.types import QUANTITIES, ObservedOutcomes, Queries
+from graphrouter.types import QUANTITIES, BoolArray, Predictions, QuantityArrays, Queries
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ObservedOutcomes(QuantityArrays):
+    """What was observed of every (query, model) pair, apart from what a router forecasts.
+
+    Rows are queries, columns are `models`. NaN means "not observed": the model was not run on the
+    query, or nobody wrote the quantity down. It never means 0, nor that a forecast failed.
+
+    Example:
+        >>> effect = np.array([[1.0, np.nan], [0.0, 1.0]])
+        >>> outcomes = ObservedOutcomes.from_arrays(("nano", "grand"), effect)
+        >>> outcomes.mask.tolist()
+        [[True, False], [True, True]]
+    """
+
+    @classmethod
+    def none(cls, models: tuple[str, ...]) -> Self:
+        """Outcomes of no query."""
+        return cls(models, *(np.empty((0, len(models))) for _ in QUANTITIES))
+
+    def to_predictions(self) -> Predictions:
+        """What an oracle forecasts: every outcome as it was observed, the others not at all."""
+        return Predictions(self.models, *(getattr(self, name) for name in QUANTITIES))
+
+    @property
+    def mask(self) -> BoolArray:
+        """(num_queries, num_models), True where the effect was observed."""
+        return np.isfinite(self.effect)
 
 
 @dataclass(frozen=True)

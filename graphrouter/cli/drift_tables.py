@@ -4,33 +4,44 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphrouter.cli.console import console
 from graphrouter.cli.render import format_number, make_table, say, shorten, show_table
 
 if TYPE_CHECKING:
     from graphrouter.monitoring.drift_report import Comparison, DriftReport, ModelCheck
 
 _TASKS_SHOWN = 3
-_COLUMNS = ("outcomes", "expected", "observed", "difference", "interval", "p")
+_COLUMNS = ("outcomes", "expected", "observed", "difference", "p")
+_INTERVAL = "interval"
+_WIDE = 110
+"""Characters of a terminal from which there is room for the interval of a difference too."""
+_SHORT = {"changed": "CHANGED", "as expected": "as expected", "too few to tell": "too few"}
 
 
 def show_drift(report: DriftReport) -> None:
     """Write which models were checked, which tasks were off for all of them, and what to do."""
-    table = make_table("Observed and expected effect", "model", *_COLUMNS)
-    table.add_column("verdict", overflow="fold")
+    columns = (*_COLUMNS, *([_INTERVAL] if console.width >= _WIDE else []))
+    # Verdicts are short words before the figures, so that they are read whole at any width; what
+    # changed, and on which tasks, follows in sentences.
+    table = make_table("Observed and expected effect", "model", "verdict", *columns, text_columns=2)
+    table.columns[1].no_wrap = True
     for check in report.models:
         table.add_row(
             shorten(check.model, 60),
+            _SHORT[check.verdict],
             *_format_cells(check.overall),
-            _put_in_words(check),
             style="bold" if check.model in report.changed else None,
         )
     show_table(table)
+    for check in report.models:
+        if check.verdict == "changed":
+            say(f"{shorten(check.model, 60)} {_put_in_words(check)}.", style="bold")
     off = [task for task in report.tasks if task.verdict == "changed"]
     if off:
         tasks = make_table(
             "Tasks that were off for the models together: look at the prompts and the grades",
             "task",
-            *_COLUMNS,
+            *columns,
         )
         for task in off:
             tasks.add_row(shorten(task.name or "no task", 60), *_format_cells(task))
@@ -47,13 +58,12 @@ def _format_cells(found: Comparison) -> list[str]:
         format_number(found.observed, ".3f"),
         format_number(found.difference, "+.3f"),
     )
-    return [f"{found.num_outcomes:,}", *figures, interval, format_number(found.p_value, ".3f")]
+    cells = [f"{found.num_outcomes:,}", *figures, format_number(found.p_value, ".3f")]
+    return [*cells, interval] if console.width >= _WIDE else cells
 
 
 def _put_in_words(check: ModelCheck) -> str:
-    """The verdict on a model, with the direction and the tasks of a change."""
-    if check.verdict != "changed":
-        return check.verdict
+    """In what a model has changed: the direction, and on which tasks."""
     named = sorted(check.changed_tasks, key=lambda task: task.p_value)
     parts = [_name_direction(check.overall)] if check.overall.verdict == "changed" else []
     parts += [
@@ -61,7 +71,7 @@ def _put_in_words(check: ModelCheck) -> str:
         for task in named[:_TASKS_SHOWN]
     ]
     more = f" and {len(named) - _TASKS_SHOWN} more tasks" if len(named) > _TASKS_SHOWN else ""
-    return f"changed: {', '.join(parts)}{more}"
+    return f"is {', '.join(parts)}{more}"
 
 
 def _name_direction(found: Comparison) -> str:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from graphrouter.pool import ModelCard
     from graphrouter.router.parts import Change
 
+STATUS_CHANGED = 3
+"""Exit status of `pool check` when a model has changed; failures have others."""
+
 app = typer.Typer(
     no_args_is_help=True,
     help="Show and change the models of a trained router; nothing is trained again.",
@@ -182,6 +185,9 @@ def check(
     that get a verdict, about two hundred find a change of 0.15 in effect. Prompts that were harder
     than they look for all models alike count for none.
 
+    Exit status 3 says that a model has changed, so that a scheduled check can raise an alarm; 0
+    that none has, 2 that the input is bad.
+
     Example: graphrouter pool check artifacts/mine graded.csv
     """
     graded = read_outcomes(outcomes)
@@ -196,3 +202,5 @@ def check(
         print_json(report.to_json())
     else:
         show_drift(report)
+    if report.changed:
+        raise typer.Exit(STATUS_CHANGED)

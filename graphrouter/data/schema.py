@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,11 +18,12 @@ from graphrouter.data.table_files import TableFormat, write_tables
 from graphrouter.data.validation import normalise_frames, pair_positions
 from graphrouter.exceptions import DataError
 from graphrouter.files import to_path
+from graphrouter.notebook import render_table
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import FloatArray, IntArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RoutingDataset:
     """Queries, models and what is known of their pairs.
 
@@ -51,6 +53,21 @@ class RoutingDataset:
     recorded). A pair that was not run has no row."""
     tasks: pd.DataFrame
     """task, description (NaN = none); a row for every task of `queries`."""
+
+    def __repr__(self) -> str:
+        return (
+            f"RoutingDataset({self.name!r}: {len(self.queries):,} queries, {len(self.models):,} "
+            f"models, {len(self.outcomes):,} outcomes, {len(self.tasks):,} tasks)"
+        )
+
+    def _repr_html_(self) -> str:
+        by_model = self.outcomes.groupby("model")
+        found = by_model.agg(number=("effect", "size"), effect=("effect", "mean"))
+        rows = (
+            (model, int(found["number"].get(model, 0)), float(found["effect"].get(model, math.nan)))
+            for model in self.models["model"]
+        )
+        return render_table(repr(self), ("model", "outcomes", "mean effect"), rows)
 
     @classmethod
     def from_frames(

@@ -31,7 +31,7 @@ _SEPARATORS = ("-", "_", " ", ":", "@")
 """What stands between the name of a model and that of a mode or variant of it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Split:
     """Who stands on which side.
 
@@ -43,6 +43,13 @@ class Split:
     test: tuple[str, ...]
     held_out_models: tuple[str, ...] = ()
     """In pool order; empty unless models are held out."""
+
+    def __repr__(self) -> str:
+        held_out = f", {len(self.held_out_models)} models held out" if self.held_out_models else ""
+        return (
+            f"Split({len(self.train)} train, {len(self.validation)} validation, {len(self.test)} "
+            f"test{held_out})"
+        )
 
 
 def split_dataset(data: RoutingDataset, config: SplitConfig) -> Split:

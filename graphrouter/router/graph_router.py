@@ -107,8 +107,9 @@ class GraphRouter(ChangeableRouter):
 
     def __repr__(self) -> str:
         return (
-            f"GraphRouter({len(self.pool)} models, {len(self.support.queries)} solved queries "
-            f"of {self.provenance.dataset!r})"
+            f"GraphRouter({len(self.pool)} models, {len(self.support.outcomes):,} outcomes on "
+            f"{self.support.outcomes['query_id'].nunique():,} queries of "
+            f"{self.provenance.dataset!r})"
         )
 
     @classmethod

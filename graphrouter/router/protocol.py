@@ -14,6 +14,7 @@ from graphrouter.artifact import Lineage
 from graphrouter.decision import Decision, PolicyContext, decide
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError
+from graphrouter.notebook import render_table
 from graphrouter.policy import CostScale, Policy, PresetName
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import FloatArray, Predictions, Queries
@@ -72,6 +73,23 @@ class Router(ABC):
 
     pool: ModelPool
     cost_scale: CostScale
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        """Keep the short repr: a dataclass would make one that prints every array."""
+        super().__init_subclass__(**kwargs)
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.pool)} models)"
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (card.model, card.input_usd_per_mtok, card.output_usd_per_mtok, card.description)
+            for card in self.pool
+        )
+        columns = ("model", "USD per million tokens in", "out", "description")
+        return render_table(repr(self), columns, rows)
 
     @classmethod
     def fit(

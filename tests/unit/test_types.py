@@ -10,13 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.exceptions import DataError
-from graphrouter.types import (
-    QUANTITIES,
-    ObservedOutcomes,
-    Predictions,
-    Queries,
-)
+from graphrouter.types import QUANTITIES, Predictions, Queries
 
 NAN = float("nan")
 

@@ -16,12 +16,12 @@ from graphrouter.bench.baselines.tools.amounts import Amounts
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.shrinkage import average_by_model
 from graphrouter.bench.baselines.tools.vectors import scale_to_unit
-from graphrouter.bench.observations import Observations
+from graphrouter.bench.observations import Observations, ObservedOutcomes
 from graphrouter.encoders import encode_texts
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.training.effect_scores import log_loss
-from graphrouter.types import FloatArray, IntArray, ObservedOutcomes, Queries
+from graphrouter.types import FloatArray, IntArray, Queries
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset

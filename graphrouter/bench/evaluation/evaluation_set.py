@@ -11,11 +11,11 @@ import numpy as np
 from graphrouter.bench.baselines.methods.cascades import Cascade
 from graphrouter.bench.evaluation.frontier import list_replay_trade_offs
 from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
-from graphrouter.bench.observations import Observations
+from graphrouter.bench.observations import Observations, ObservedOutcomes
 from graphrouter.exceptions import DataError
 from graphrouter.policy import CostScale
 from graphrouter.router.protocol import Router
-from graphrouter.types import ObservedOutcomes, Predictions, QuantityArrays, Queries
+from graphrouter.types import Predictions, QuantityArrays, Queries
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset

@@ -20,8 +20,9 @@ import numpy as np
 from graphrouter.bench.evaluation.choices import Chooser
 from graphrouter.bench.evaluation.hulls import LARGEST_COST_RATIO, Hull, upper_hull
 from graphrouter.bench.evaluation.router_output import RouterOutput
+from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.policy import PRESETS, CostScale
-from graphrouter.types import BoolArray, FloatArray, IntArray, ObservedOutcomes, Predictions
+from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
 
 NUM_TRADE_OFFS = 48
 NUM_SWEPT = NUM_TRADE_OFFS + 2

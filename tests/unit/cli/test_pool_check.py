@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from graphrouter.bench.simulate.simulation import Simulation
+from graphrouter.cli.console import console
 from graphrouter.router.graph_router import GraphRouter
 from tests.unit.cli.conftest import Invoke
 
@@ -44,14 +45,33 @@ def test_a_changed_model_is_named_with_what_to_do(
     best = str(graded.groupby("model")["effect"].mean().idxmax())
     broken = graded.assign(effect=graded["effect"].mask(graded["model"] == best, 0.0))
     status, shown, _ = invoke("pool", "check", artifact, _write(broken, tmp_path))
-    assert status == 0
-    assert "changed: worse" in shown
+    assert status == 3
+    assert f"{best} is worse" in shown
     assert f"Changed: {best}." in shown
     assert "--outcomes FILE --replace" in " ".join(shown.split())
     status, shown, _ = invoke("pool", "check", artifact, _write(broken, tmp_path), "--json")
-    assert status == 0
+    assert status == 3
     assert json.loads(shown)["changed"] == [best]
     assert [row["model"] for row in json.loads(shown)["models"]] == list(router.models)
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_verdicts_are_read_whole_at_any_width(
+    width: int,
+    artifact: Path,
+    graded: pd.DataFrame,
+    tmp_path: Path,
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    best = str(graded.groupby("model")["effect"].mean().idxmax())
+    broken = graded.assign(effect=graded["effect"].mask(graded["model"] == best, 0.0))
+    monkeypatch.setattr(console, "width", width)
+    _, shown, _ = invoke("pool", "check", artifact, _write(broken, tmp_path))
+    assert all(len(line.rstrip()) <= width for line in shown.splitlines())
+    rows = [line for line in shown.splitlines() if " CHANGED " in line]
+    assert len(rows) == 1, "a word of a verdict is never broken"
+    assert ("interval" in shown) == (width == 140)
 
 
 def test_few_outcomes_and_a_single_model_are_said_so(

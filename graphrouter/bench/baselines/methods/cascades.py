@@ -19,16 +19,10 @@ import numpy as np
 from graphrouter.bench.baselines.baseline import Baseline
 from graphrouter.bench.baselines.learning import LearningData
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
+from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.exceptions import DataError, NotApplicableError, PolicyError
 from graphrouter.pool import ModelPool
-from graphrouter.types import (
-    BoolArray,
-    FloatArray,
-    IntArray,
-    ObservedOutcomes,
-    Predictions,
-    Queries,
-)
+from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions, Queries
 
 
 class Replay(NamedTuple):

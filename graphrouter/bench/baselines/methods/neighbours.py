@@ -15,17 +15,11 @@ from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.new_models import NewModels, join_columns
 from graphrouter.bench.baselines.tools.shrinkage import shrink_mean
 from graphrouter.bench.baselines.tools.vectors import find_largest, measure_similarities
+from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.pool import ModelPool
 from graphrouter.training.effect_scores import log_loss
-from graphrouter.types import (
-    QUANTITIES,
-    FloatArray,
-    IntArray,
-    ObservedOutcomes,
-    Predictions,
-    Queries,
-)
+from graphrouter.types import QUANTITIES, FloatArray, IntArray, Predictions, Queries
 
 CANDIDATE_K = (5, 10, 20, 40, 100)
 """Numbers of neighbours to choose from, as in RouterBench."""

@@ -24,9 +24,10 @@ from graphrouter.bench.baselines.tools.levels import (
     take_geometric_mean,
 )
 from graphrouter.bench.baselines.tools.new_models import NewModels
+from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.features.channels import fit_token_rates
 from graphrouter.features.prompts import TokenRates, count_chars
-from graphrouter.types import FloatArray, ObservedOutcomes
+from graphrouter.types import FloatArray
 
 NUM_DIRECTIONS = 32
 PENALTIES = (30.0, 3.0, 300.0)

@@ -11,16 +11,11 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 
+from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.protocol import check_frame, pool_with
-from graphrouter.types import (
-    QUANTITIES,
-    FloatArray,
-    ObservedOutcomes,
-    QuantityArrays,
-    Queries,
-)
+from graphrouter.types import QUANTITIES, FloatArray, QuantityArrays, Queries
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
-from graphrouter.types import QUANTITIES, FloatArray, IntArray, ObservedOutcomes
+from graphrouter.bench.observations import ObservedOutcomes
+from graphrouter.types import QUANTITIES, FloatArray, IntArray
 
 PRIOR_OUTCOMES = 5.0
 """How many outcomes a prior mean counts for: one lucky outcome must not make the best model of a

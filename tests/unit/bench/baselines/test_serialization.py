@@ -16,10 +16,10 @@ from graphrouter.bench.baselines import BASELINES, LearningData
 from graphrouter.bench.baselines.methods.means import BestSingle
 from graphrouter.bench.baselines.methods.neighbours import NearestNeighbours
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
+from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.encoders.text_encoder import unit_rows
 from graphrouter.exceptions import ArtifactError, EncoderError
-from graphrouter.types import ObservedOutcomes
 
 PROMPTS = ["Translate 'tree' into German.", "", "Add 3 and 4."]
 

@@ -21,8 +21,9 @@ from graphrouter.bench.evaluation.frontier import (
 )
 from graphrouter.bench.evaluation.hulls import effect_at
 from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
+from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.policy import PRESETS, CostScale, Policy
-from graphrouter.types import FloatArray, ObservedOutcomes, Predictions
+from graphrouter.types import FloatArray, Predictions
 
 NAN = float("nan")
 SCALE = CostScale(0.01, 1.0)

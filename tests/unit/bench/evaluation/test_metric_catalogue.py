@@ -34,9 +34,10 @@ from graphrouter.bench.evaluation.metric_catalogue import (
 from graphrouter.bench.evaluation.prediction_errors import kendall_tau, log_rmse
 from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
 from graphrouter.bench.evaluation.routing_measures import JOINT_POINTS
+from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.policy import PRESETS, CostScale, Policy
 from graphrouter.training.effect_scores import expected_calibration_error
-from graphrouter.types import FloatArray, ObservedOutcomes, Predictions, Queries
+from graphrouter.types import FloatArray, Predictions, Queries
 
 NAN = float("nan")
 SCALE = CostScale(0.01, 1.0)

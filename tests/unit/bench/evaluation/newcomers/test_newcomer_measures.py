@@ -19,8 +19,9 @@ from graphrouter.bench.evaluation.newcomers.newcomer_measures import (
     measure_traffic_share,
 )
 from graphrouter.bench.evaluation.router_output import RouterOutput
+from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.policy import CostScale
-from graphrouter.types import FloatArray, ObservedOutcomes, Predictions, Queries
+from graphrouter.types import FloatArray, Predictions, Queries
 
 MODELS = ("old", "new")
 EFFECT = np.array([[1.0, 1.0], [1.0, 0.0], [0.0, np.nan]])

@@ -16,8 +16,9 @@ from graphrouter.bench.evaluation.newcomers.newcomer_scores import (
     score_newcomers,
 )
 from graphrouter.bench.evaluation.router_output import RouterOutput
+from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.policy import CostScale
-from graphrouter.types import ObservedOutcomes, Predictions, Queries
+from graphrouter.types import Predictions, Queries
 
 MODELS = ("old", "other", "new")
 SHOTS = (0, 5, 10, None)

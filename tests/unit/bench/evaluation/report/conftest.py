@@ -15,11 +15,12 @@ from graphrouter.bench.evaluation.evaluate import SeedRun, collect_outputs, scor
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.results import Evaluation
 from graphrouter.bench.evaluation.router_output import RouterOutput
+from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.data import split_dataset
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.policy import CostScale
 from graphrouter.router.training_view import TrainingView
-from graphrouter.types import ObservedOutcomes, Predictions, Queries
+from graphrouter.types import Predictions, Queries
 
 HOSTILE = "<script>alert(1)</script>"
 Matrix = Sequence[Sequence[float]]
