@@ -7,10 +7,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check format clean
+.PHONY: help install demo test test-all test-kernels test-lowest check format clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 install: .venv/.installed  ## create .venv with everything that development needs
 
@@ -23,6 +23,9 @@ test: .venv/.installed  ## run the fast tests
 test-all: .venv/.installed  ## run every test
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadscope
 
+test-kernels: .venv/.installed  ## is what is promised to the bit so on every kernel of OpenBLAS?
+	.ci/kernels
+
 check: .venv/.installed  ## lint, format, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -33,8 +36,11 @@ format: .venv/.installed  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+test-lowest: .venv-lowest/.installed  ## run a part of the tests with the lowest versions that pyproject.toml allows
+	$(TEST_ENV) .venv-lowest/bin/python -m pytest -m "not slow" -n 2 --dist loadscope tests/unit/data tests/unit/features tests/unit/nn tests/unit/router tests/unit/cli/test_train.py
+
 clean:  ## remove the environment, caches and what runs have written
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist artifacts runs lightning_logs mlflow.db* mlartifacts tuning
+	rm -rf .venv .venv-lowest .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist artifacts runs lightning_logs mlflow.db* mlartifacts tuning
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -48,4 +54,11 @@ clean:  ## remove the environment, caches and what runs have written
 
 .venv/.installed: .venv/.installed-core
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv-lowest/.installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip --disable-pip-version-check install --quiet $(TORCH)
+	.venv-lowest/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-lowest.txt \
+		--editable '.[bench,sentence-transformers,tune,mlflow]' pytest pytest-timeout pytest-xdist hypothesis
 	@touch $@

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphrouter.forks import keep_forks_alive
 from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
@@ -58,4 +59,5 @@ _MODULE_OF = {
     "simulate": "graphrouter.bench.simulate.simulation",
     "split_dataset": "graphrouter.data.splits",
 }
+keep_forks_alive()
 __getattr__, __dir__ = load_lazily(__name__, _MODULE_OF)

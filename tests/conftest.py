@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# At a desk every run draws new examples; in CI a change is judged by the same ones each time.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# How long an example takes says how busy the machine is, not whether the code is right, so no
+# property test has a time limit; pytest's own, of minutes, ends one that hangs. At a desk every run
+# draws new examples; in CI a change is judged by the same ones each time.
+settings.register_profile("desk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", parent=settings.get_profile("desk"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

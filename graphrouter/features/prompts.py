@@ -281,9 +281,13 @@ class KernelCoordinates(NamedTuple):
             text: (num_queries, dimension) centred unit embeddings.
             surface: (num_queries, num_surface) scaled surface features.
         """
+        # Stored row after row, whatever fitting left: a product rounds by the order in memory.
         landmarks, basis, mean = (
-            (self.landmark_text.astype(np.float64), self.landmark_surface.astype(np.float64)),
-            self.basis.astype(np.float64),
+            (
+                self.landmark_text.astype(np.float64, order="C"),
+                self.landmark_surface.astype(np.float64, order="C"),
+            ),
+            self.basis.astype(np.float64, order="C"),
             self.mean.astype(np.float64),
         )
         # One product a row: a matrix product may round a row differently in another batch.

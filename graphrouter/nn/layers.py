@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from graphrouter import forks
 from graphrouter.exceptions import TrainingError
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 
@@ -189,8 +190,10 @@ def cpu_threads(count: int) -> Iterator[None]:
     The tensors of one query or one episode are small. One thread loses little on an idle machine;
     several wait for each other at every operation, which on a busy machine costs a factor of five
     in training and of fifty for a single query. It also keeps sums in one order, whatever the
-    number of cores.
+    number of cores. A forked process stays on the one thread that it has.
     """
+    if forks.threads_are_lost:
+        count = 1
     before = torch.get_num_threads()
     if before == count:
         yield

@@ -11,6 +11,7 @@ from graphrouter.data.repeats import merge_repeated_prompts
 from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.tables import add_prices
+from graphrouter.nn.layers import cpu_threads
 from graphrouter.router.parts import Learned, Provenance, Support
 from graphrouter.router.training_view import TrainingView
 from graphrouter.training.calibration import fit_calibration
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
 
 
+@cpu_threads(1)
 def fit_parts(
     view: TrainingView,
     *,

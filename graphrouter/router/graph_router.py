@@ -363,6 +363,7 @@ class _SolvedQueries:
         )
 
 
+@cpu_threads(1)
 @torch.inference_mode()
 def _encode(forecaster: Forecaster, learned: Learned, support: Support) -> SupportState:
     """The cached state of a support, in double precision."""

@@ -142,6 +142,11 @@ def _check_accelerator(config: TrainConfig) -> None:
         raise ConfigError(
             "training.accelerator = gpu, but torch finds no CUDA device here. Use auto or cpu."
         )
+    if config.training.accelerator == "gpu" and _is_lost_to_a_fork():
+        raise ConfigError(
+            "training.accelerator = gpu, but this process was forked from one that had used CUDA, "
+            "and CUDA does not survive a fork. Start it with the method spawn, or use cpu."
+        )
 
 
 def _make_trainer(
@@ -180,7 +185,13 @@ def _choose_accelerator(config: TrainConfig) -> str:
     figures.
     """
     wanted = config.training.accelerator
-    return ("gpu" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+    can_use_gpu = torch.cuda.is_available() and not _is_lost_to_a_fork()
+    return ("gpu" if can_use_gpu else "cpu") if wanted == "auto" else wanted
+
+
+def _is_lost_to_a_fork() -> bool:
+    """Whether CUDA was in use before this process was forked, after which it never is again."""
+    return bool(getattr(torch.cuda, "_is_in_bad_fork", bool)())
 
 
 def _choose_determinism(config: TrainConfig) -> bool | Literal["warn"]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from functools import cache
+from itertools import chain
 
+import numpy as np
 import pytest
+import torch
 
 from graphrouter.bench.baselines import BASELINES, find_router
 from graphrouter.bench.baselines.methods import paper
+from graphrouter.pool import ModelCard
+from graphrouter.router.graph_router import GraphRouter
 from graphrouter.testing import Check, CheckData, CheckedRouter, conformance_checks
 
 NAMES = ("graphrouter", *BASELINES)
@@ -43,6 +49,38 @@ def checked(name: str) -> CheckedRouter:
 )
 def test_router_keeps_its_promises(name: str, check: Check) -> None:
     check.run(checked(name))
+
+
+def arrays_in(value: object) -> Iterator[np.ndarray]:
+    """Every array and tensor that an object holds, at any depth."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, torch.Tensor):
+        yield value.detach().numpy()
+    elif isinstance(value, torch.nn.Module):
+        for tensor in value.state_dict().values():
+            yield tensor.numpy()
+    elif isinstance(value, dict):
+        yield from chain.from_iterable(map(arrays_in, value.values()))
+    elif isinstance(value, tuple):
+        yield from chain.from_iterable(map(arrays_in, value))
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from arrays_in(getattr(value, field.name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_fitted_lies_in_memory_as_what_is_loaded(name: str) -> None:
+    """Row after row: otherwise products round differently after loading, on some processors."""
+    router = checked(name).router
+    routers: list[object] = [router]
+    if isinstance(router, GraphRouter):
+        routers = [(router.learned, router.support)]
+    elif router.can_extend:
+        routers.append(router.add_models([ModelCard(model="newcomer")]))
+    for one in routers:
+        found = list(arrays_in(one))
+        assert all(array.flags.c_contiguous for array in found)
 
 
 def test_every_check_is_one_that_some_router_runs_through() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from graphrouter.artifact import Lineage, artifact_folder
 from graphrouter.bench.baselines.learning import LearningData, Questions
-from graphrouter.bench.baselines.serialization import read_fields, write_fields
+from graphrouter.bench.baselines.serialization import arrange_in_rows, read_fields, write_fields
 from graphrouter.bench.baselines.tools.amounts import Amounts
 from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.encoders.text_encoder import TextEncoder
@@ -49,6 +49,12 @@ class Baseline(Router):
 
     pool: ModelPool
     cost_scale: CostScale
+
+    def __post_init__(self) -> None:
+        """Store what was learned as loading will, so that both predict the same to the bit."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            object.__setattr__(self, field.name, arrange_in_rows(value))
 
     @classmethod
     def fit(

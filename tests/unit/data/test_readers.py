@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from graphrouter.bench.simulate import Simulation
@@ -39,16 +39,17 @@ def test_a_world_survives_each_format_bit_for_bit(
     assert load_dataset(tmp_path).fingerprint == world.data.fingerprint
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     prompts=st.lists(
-        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1),
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
         min_size=1,
         max_size=5,
     ),
     cost=st.floats(0, 1e6),
     format=st.sampled_from(FORMATS),
 )
+@example(prompts=["before\x00after"], cost=0.0, format="csv")  # cut by the CSV reader of pandas 3.0
 def test_any_prompt_and_cost_survive(prompts: list[str], cost: float, format: Format) -> None:
     prompts = [f"x{prompt}" for prompt in prompts]
     data = RoutingDataset.from_frames(

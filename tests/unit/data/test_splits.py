@@ -53,7 +53,7 @@ def test_allocate_by_hand() -> None:
     assert allocate([10, 10], 0.3, 1) in ([1, 0], [0, 1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     tasks=st.lists(st.sampled_from(["a", "b", "c", None]), min_size=4, max_size=80),
     validation=st.floats(0.05, 0.4),
@@ -81,7 +81,7 @@ def test_every_query_is_on_one_side_and_the_shares_are_right(
         assert abs(len(of_task & set(split.test)) - test * len(of_task)) < 2
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(order=st.permutations(range(30)), by=st.sampled_from(["query", "task", "model"]))
 def test_the_order_of_rows_does_not_matter(order: list[int], by: str) -> None:
     data = dataset([f"t{i % 5}" for i in range(30)], families=("x", "x", "y", None))

@@ -65,7 +65,7 @@ class TestCardLikeness:
         np.fill_diagonal(expected, np.maximum(np.diag(expected), 1.0))
         assert received.numpy() == pytest.approx(expected, abs=1e-12)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(seed=st.integers(0, 10_000), blank=st.integers(0, 5), known=st.integers(0, 5))
     def test_it_is_positive_semi_definite_with_a_diagonal_of_at_least_one(
         self, seed: int, blank: int, known: int

@@ -324,7 +324,7 @@ def test_queries_that_tell_models_apart_have_higher_slopes_than_coin_flips(seed:
     assert slope[is_telling].mean() > 0 > slope[~is_telling].mean()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000))
 def test_permuting_the_models_permutes_what_is_said_of_them(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

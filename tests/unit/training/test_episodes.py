@@ -43,7 +43,7 @@ def test_the_same_generator_state_draws_the_same_episode(
     assert not torch.equal(first["query"].text, other["query"].text)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000))
 def test_no_draw_leaks(tables: TrainingTables, config: gr.TrainConfig, seed: int) -> None:
     graph = draw_episode(tables, config, _generator(seed))

@@ -307,7 +307,7 @@ def test_the_task_is_hidden_from_all_in_one_setting() -> None:
     assert list(only.settings) == ["task_hidden"]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_the_oracle_is_never_beaten_in_reward(seed: int) -> None:
     data, router = random_case(seed)
@@ -321,7 +321,7 @@ def test_the_oracle_is_never_beaten_in_reward(seed: int) -> None:
             )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000))
 def test_permuting_models_or_queries_changes_nothing(seed: int) -> None:
     data, router = random_case(seed)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graphrouter.bench.evaluation.choices import Chooser
@@ -126,7 +126,6 @@ def test_a_router_without_costs_follows_effect_everywhere() -> None:
     assert frontier.effect[0] == pytest.approx(observed.effect[np.arange(20), chosen].mean())
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000))
 def test_a_dominated_model_never_lowers_the_hull(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -143,7 +142,6 @@ def test_a_dominated_model_never_lowers_the_hull(seed: int) -> None:
     assert (effect_at(after.hull, grid) >= effect_at(before.hull, grid) - 1e-9).all()
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000))
 def test_the_oracle_is_above_at_every_trade_off(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -150,7 +150,6 @@ def test_figures_of_many_hulls_are_each_the_single_one(seed: int) -> None:
     assert np.isfinite(together).sum(axis=1).min() >= 5
 
 
-@settings(deadline=None)
 @given(points, st.tuples(st.floats(0.01, 10), st.floats(0, 1)))
 def test_one_more_point_never_lowers_the_hull(
     pairs: list[tuple[float, float]], extra: tuple[float, float]
@@ -160,7 +159,6 @@ def test_one_more_point_never_lowers_the_hull(
     assert (after >= before - 1e-9).all()
 
 
-@settings(deadline=None)
 @given(points)
 def test_hull_is_above_every_point_rising_and_concave(pairs: list[tuple[float, float]]) -> None:
     hull = hull_of(pairs)
@@ -173,7 +171,6 @@ def test_hull_is_above_every_point_rising_and_concave(pairs: list[tuple[float, f
     assert (effect_at(hull, middle) >= np.array(chords) - 1e-9).all()
 
 
-@settings(deadline=None)
 @given(points, st.randoms(use_true_random=False))
 def test_the_order_of_points_changes_nothing(
     pairs: list[tuple[float, float]], random: object
@@ -239,7 +236,7 @@ def test_two_corners_that_all_but_coincide_keep_their_digits() -> None:
     assert mean_effect_over_log_cost(hull, 0.01, 2.0) == pytest.approx(1.0)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(points, st.floats(0.01, 1), st.floats(2, 20))
 def test_areas_agree_with_numeric_integration(
     pairs: list[tuple[float, float]], low: float, high: float
@@ -341,7 +338,6 @@ def test_pareto_dist_by_hand() -> None:
     assert distance == pytest.approx((0.1 + 0.2) / 4)
 
 
-@settings(deadline=None)
 @given(points)
 def test_nobody_is_above_the_joint_hull(pairs: list[tuple[float, float]]) -> None:
     hull = hull_of(pairs)

@@ -373,7 +373,7 @@ def test_queries_that_a_cascade_could_not_answer_do_not_count() -> None:
 # --- properties
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_the_oracle_is_never_beaten(seed: int) -> None:
     evaluation_set, output = random_case(
@@ -399,7 +399,7 @@ def test_the_oracle_is_never_beaten(seed: int) -> None:
         assert math.isnan(router[name]) or router[name] <= 1 + 1e-9
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_permuting_models_or_queries_changes_nothing(seed: int) -> None:
     evaluation_set, output = random_case(seed)
@@ -423,7 +423,7 @@ def test_permuting_models_or_queries_changes_nothing(seed: int) -> None:
         assert second[name] == pytest.approx(first[name], abs=1e-9, nan_ok=True), name
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_one_more_contender_never_brings_another_nearer_to_the_joint_frontier(seed: int) -> None:
     evaluation_set, output = random_case(seed)

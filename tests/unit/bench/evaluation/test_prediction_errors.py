@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import kendalltau
@@ -151,7 +151,6 @@ def test_nothing_observed_is_nan() -> None:
         assert math.isnan(metric(probability, effect))
 
 
-@settings(deadline=None)
 @given(probabilities, effects)
 def test_order_changes_nothing(probability: FloatArray, effect: FloatArray) -> None:
     for metric in (
@@ -167,7 +166,6 @@ def test_order_changes_nothing(probability: FloatArray, effect: FloatArray) -> N
         assert forwards == pytest.approx(backwards, nan_ok=True)
 
 
-@settings(deadline=None)
 @given(probabilities, effects)
 def test_ranges(probability: FloatArray, effect: FloatArray) -> None:
     if np.isnan(effect).all():
@@ -177,7 +175,6 @@ def test_ranges(probability: FloatArray, effect: FloatArray) -> None:
     assert effect_scores.log_loss(probability, effect) >= 0
 
 
-@settings(deadline=None)
 @given(effects, st.floats(0, 1))
 def test_the_mean_is_the_best_constant(effect: FloatArray, constant: float) -> None:
     known = effect[np.isfinite(effect)]

@@ -263,7 +263,7 @@ def test_same_seed_same_report_other_seed_another(
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.text(max_size=40), st.booleans()), min_size=1, max_size=8), st.data())
 def test_order_of_the_prompts_does_not_matter(
     rows: list[tuple[str, bool]], data: st.DataObject
@@ -287,7 +287,7 @@ def test_order_of_the_prompts_does_not_matter(
     np.testing.assert_allclose(reports[0].score, reports[1].score)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=8))
 def test_shares_are_shares(lengths: list[int]) -> None:
     report = measure_robustness(LengthRouter(), of_length(*lengths), num_draws=10)

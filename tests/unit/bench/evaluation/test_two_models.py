@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import auc
 
@@ -146,7 +146,6 @@ def test_many_curves_are_each_the_single_one() -> None:
             np.testing.assert_allclose(figure(together)[i], figure(single), rtol=1e-12)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_the_oracle_is_never_beaten(seed: int) -> None:
     margin, weak, strong = random_case(seed)
@@ -159,7 +158,6 @@ def test_the_oracle_is_never_beaten(seed: int) -> None:
         assert cpt(oracle, 0.5) <= cpt(router, 0.5) + 1e-9
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_the_order_of_queries_changes_nothing(seed: int) -> None:
     case = random_case(seed, num_queries=30)

@@ -159,7 +159,7 @@ def brute_force(effect: FloatArray, cost: FloatArray, shares: FloatArray, budget
     return best
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 4), st.integers(1, 4), st.floats(0, 1.2), st.integers(0, 2**32 - 1))
 def test_the_programme_finds_what_trying_all_finds(
     num_categories: int, num_models: int, depth: float, seed: int
@@ -179,7 +179,7 @@ def test_the_programme_finds_what_trying_all_finds(
     assert price > 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(1e-4, 10), st.integers(0, 2**32 - 1))
 def test_a_price_for_money_reproduces_the_assignment(usd_per_effect: float, seed: int) -> None:
     """What the policy's argmax spends is a budget for which its own choices are the programme's."""
