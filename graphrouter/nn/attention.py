@@ -19,8 +19,20 @@ from graphrouter.nn.state import SupportMessages, SupportState
 
 _NUM_NEAREST = 5
 """Nearness is averaged over so many solved prompts: one alone may be near by chance."""
+_STRANGE = 0.01
+"""Strange begins beyond so small a familiarity."""
 _MOST_COMPARED = 512
 """So many solved prompts, drawn at random, say how near to the others is usual."""
+
+
+class Met(NamedTuple):
+    """How queries compare with the solved ones. B queries."""
+
+    familiarity: Tensor
+    """(B,) in [0, 1]; see `Familiarity`."""
+    strangeness: Tensor
+    """(B,) in [0, 1]: 0 where a query is not further off than 1 in 100 solved ones is from the
+    others, 1 where it has nothing in common with any. It goes on where familiarity is 0."""
 
 
 class PathMessages(NamedTuple):
@@ -328,10 +340,17 @@ class Familiarity:
             neighbours: (B, K) positions of similar support queries.
             cosine: (B, K) their similarities.
         """
+        return self.meet(surface, neighbours, cosine).familiarity
+
+    def meet(self, surface: Tensor, neighbours: Tensor, cosine: Tensor) -> Met:
+        """Familiarity of prompts, and how strange they are beyond that; arguments of `rank`."""
         if not len(self.usual):
-            return torch.zeros(len(surface), dtype=torch.float64)
+            nothing = torch.zeros(len(surface), dtype=torch.float64)
+            return Met(nothing, nothing + 1)
         nearness = self._measure_nearness(surface.double(), neighbours, cosine)
-        return torch.searchsorted(self.usual, nearness, right=True).double() / len(self.usual)
+        rank = torch.searchsorted(self.usual, nearness, right=True).double() / len(self.usual)
+        least = self.usual[int(_STRANGE * len(self.usual))].clamp_min(1e-9)
+        return Met(rank, (1 - nearness / least).clamp(0, 1))
 
     def _measure_nearness(self, surface: Tensor, neighbours: Tensor, cosine: Tensor) -> Tensor:
         """Mean kernel to the nearest solved prompts, (B,)."""

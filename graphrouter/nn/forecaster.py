@@ -28,15 +28,11 @@ from graphrouter.features.prompts import TokenEstimate, TokenRates, find_nearest
 from graphrouter.graph.routing_graph import Targets
 from graphrouter.nn.attention import Familiarity
 from graphrouter.nn.network import RoutingGNN
-from graphrouter.nn.readout import PairPredictions
+from graphrouter.nn.readout import EffectInterval, PairPredictions, TaskDoubt
 from graphrouter.nn.state import SupportState
 from graphrouter.pool import ModelPool
 from graphrouter.types import FloatArray, Predictions
 
-Z_80 = 1.2815515655446004
-"""Standard deviations on either side that hold 80 % of a normal distribution."""
-DEFAULT_FLOOR = 0.05
-"""Standard deviation of an effect logit, in logits, where everything about the model is known."""
 _QUERIES_AT_ONCE = 64
 _MAX_LOG_SCALE = 1.5  # a log-normal with a larger spread has a mean that says nothing
 
@@ -138,40 +134,6 @@ class EffectCalibration:
         return scored._replace(location=location, log_scale=log_scale)
 
 
-@dataclass(frozen=True)
-class EffectInterval:
-    """From what the network says of a pair to an 80 % interval of the expected effect.
-
-    The interval is about what the model achieves on average on queries like this one, as far as the
-    model is not known; it is not about the single outcome, which is mostly 0 or 1.
-    `training.effect_intervals` fits it.
-
-    Example:
-        >>> location, spread = torch.zeros(1, 2), torch.tensor([[0.1, 1.0]])
-        >>> low, high = EffectInterval().bounds(location, spread.log())
-        >>> [round(width, 2) for width in (high - low)[0].tolist()]
-        [0.07, 0.57]
-    """
-
-    scale: float = 1.0
-    """Factor of the standard deviation that the network gives, > 0."""
-    floor: float = DEFAULT_FLOOR
-    """Standard deviation in logits that stays when the network has no doubt left, >= 0."""
-
-    def bounds(self, location: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
-        """Both ends, in [0, 1]; sigmoid(location) is never outside.
-
-        Args:
-            location: (num_queries, num_models) effect logit.
-            log_scale: (num_queries, num_models) logarithm of its standard deviation.
-        """
-        half = Z_80 * ((self.scale * log_scale.exp()).square() + self.floor**2).sqrt()
-        middle = torch.sigmoid(location)
-        return torch.minimum(torch.sigmoid(location - half), middle), torch.maximum(
-            torch.sigmoid(location + half), middle
-        )
-
-
 class EncodedQueries(NamedTuple):
     """Queries as the network reads them, before similar ones are looked up. B queries."""
 
@@ -266,12 +228,13 @@ class Forecaster:
                 cosine=similar[1],
                 num_chars=some.num_chars,
             )
-            predictions.append(
-                self.read(self.net.score(state, targets), targets, pool, tokens, tariff)
-            )
-            found.append(similar)
+            scored, doubt = self.net.score(state, targets), None
             if familiarity is not None:
-                ranks.append(familiarity.rank(some.surface, *similar))
+                met = familiarity.meet(some.surface, *similar)
+                doubt = TaskDoubt.of(state, scored.task_share, some.task, met)
+                ranks.append(met.familiarity)
+            predictions.append(self.read(scored, targets, pool, tokens, tariff, doubt))
+            found.append(similar)
         neighbours, cosine = (torch.cat(column) for column in zip(*found, strict=True))
         known = replace(
             Predictions.concatenate(predictions),
@@ -286,6 +249,7 @@ class Forecaster:
         pool: ModelPool,
         tokens: TokenRates,
         tariff: Tariff | None = None,
+        doubt: TaskDoubt | None = None,
     ) -> Predictions:
         """What the scores mean: expected effect, tokens, cost and latency of each pair.
 
@@ -295,9 +259,11 @@ class Forecaster:
             pool: The models that were scored, for their names and prices.
             tokens: From characters to tokens, for the same models.
             tariff: What the models charge; by list prices alone without it.
+            doubt: About the tasks of the queries; none without it.
         """
         task, num_chars = targets.task.cpu(), targets.num_chars.cpu().double().numpy()
-        calibrated = self.calibration.apply(scored, task)
+        drawn = (self.interval or EffectInterval()).draw_together(scored, doubt)
+        calibrated = self.calibration.apply(drawn, task)
         location = calibrated.location.clone()
         location[EFFECT] = torch.sigmoid(location[EFFECT])
         predictions = decode_channels(
@@ -310,7 +276,9 @@ class Forecaster:
         )
         if self.interval is None:
             return predictions
-        low, high = self.interval.bounds(calibrated.location[EFFECT], calibrated.log_scale[EFFECT])
+        low, high = self.interval.bounds(
+            calibrated.location[EFFECT], calibrated.log_scale[EFFECT], doubt
+        )
         return replace(predictions, effect_low=low.numpy(), effect_high=high.numpy())
 
     def _forecast_nothing(self, pool: ModelPool) -> Forecast:

@@ -142,6 +142,7 @@ class RoutingGNN(nn.Module):
             torch.cat([part.location for part in parts], dim=1),
             torch.cat([part.log_scale for part in parts], dim=1),
             torch.cat([part.log_task for part in parts]),
+            torch.cat([part.task_share for part in parts]),
         )
 
     def encode_support(self, graph: RoutingGraph) -> SupportState:
@@ -204,7 +205,7 @@ class RoutingGNN(nn.Module):
         location, log_scale = self.readout(
             state, in_task, easiness, paths, share, targets.principal
         )
-        return PairPredictions(location, log_scale, log_task)
+        return PairPredictions(location, log_scale, log_task, share)
 
 
 def compose_network(

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
-from graphrouter.nn.attention import PathMessages
+from graphrouter.nn.attention import Met, PathMessages
 from graphrouter.nn.layers import PositiveParameter, make_zero_linear
 from graphrouter.nn.state import SupportState
 
+Z_80 = 1.2815515655446004
+"""Standard deviations on either side that hold 80 % of a normal distribution."""
+DEFAULT_FLOOR = 0.05
+"""Standard deviation of an effect logit, in logits, where everything about the model is known."""
+_UNUSUAL = 0.1
+"""Familiarity below which a prompt of unknown task counts, by and by, as one of a task not seen."""
+_PRIOR_TASKS, _PRIOR_VARIANCE = 2.0, 1.0
+"""How much effect logits vary between tasks, in so many tasks' worth of doubt."""
 NUM_AMOUNTS = NUM_CHANNELS - 1
 _LEAST_LOG_SPREAD, _LARGEST_LOG_SPREAD = -6.0, 2.0
 _HALF_KNOWN = 5.0
@@ -33,6 +42,8 @@ class PairPredictions(NamedTuple):
     model is not known."""
     log_task: Tensor
     """(B, T) log-probabilities of tasks by attention alone, for the task loss."""
+    task_share: Tensor
+    """(B, T + 1) belief over tasks, index T = none of them."""
 
 
 class TextEasiness(nn.Module):
@@ -255,3 +266,104 @@ def _spread_by_model(state: SupportState) -> Tensor:
     """
     variance = 2 * state.base.excess[EFFECT + 1 :] / state.channel_scale[EFFECT + 1 :].square()
     return 0.5 * variance.log().unsqueeze(1)
+
+
+class TaskDoubt(NamedTuple):
+    """What it means for effects that a query may be of a task not seen. B queries, M models.
+
+    All in logits.
+    """
+
+    shift: Tensor
+    """(B, M) from where the belief over tasks puts the effect towards the mean over all tasks."""
+    variance: Tensor
+    """(B, M) of the effect over the tasks that the query may be of."""
+    strange: Tensor
+    """(B, M) the part of the variance that softens the effect: of strange queries alone."""
+
+    @classmethod
+    def of(cls, state: SupportState, share: Tensor, task: Tensor, met: Met) -> Self:
+        """The doubt about queries of the support.
+
+        A query of unknown task is perhaps of a task not seen, the more the less familiar it is; and
+        a new task differs from the others as they differ from each other. A task that is named is
+        believed, unless the query is strange.
+
+        Args:
+            state: Cached support.
+            share: (B, T + 1) belief over tasks.
+            task: (B,) int64 task that is named, -1 = unknown.
+            met: How the queries compare with the solved ones.
+        """
+        level = state.base.task_easiness[EFFECT].unsqueeze(1) + state.base.skill[EFFECT]
+        believed = share @ level
+        between = (share @ level.square() - believed.square()).clamp_min(0)
+        seen = level[:-1][state.task_size > 0]
+        mean = seen.mean(0) if len(seen) else level[-1]
+        prior = _PRIOR_TASKS * _PRIOR_VARIANCE + (seen - mean).square().sum(0)
+        variance = prior / (_PRIOR_TASKS + max(len(seen) - 1, 0))
+        named = share.gather(1, task.clamp_min(0).unsqueeze(1)).squeeze(1)
+        trust = torch.where(task >= 0, named, 0.0)
+        unusual = (1 - met.familiarity / _UNUSUAL).clamp(0, 1)
+        new = (trust * met.strangeness + (1 - trust) * unusual).unsqueeze(1)
+        strange = ((1 - trust) * met.strangeness).unsqueeze(1)
+        return cls(
+            strange * (mean - believed),
+            (1 - new) * between + new * variance,
+            strange * variance,
+        )
+
+
+@dataclass(frozen=True)
+class EffectInterval:
+    """From what the network says of a pair to an 80 % interval of the expected effect.
+
+    The interval is about what the model achieves on average on queries like this one, as far as the
+    model is not known; it is not about the single outcome, which is mostly 0 or 1.
+    `training.effect_intervals` fits it.
+
+    Example:
+        >>> location, spread = torch.zeros(1, 2), torch.tensor([[0.1, 1.0]])
+        >>> low, high = EffectInterval().bounds(location, spread.log())
+        >>> [round(width, 2) for width in (high - low)[0].tolist()]
+        [0.07, 0.57]
+    """
+
+    scale: float = 1.0
+    """Factor of the standard deviation that the network gives, > 0."""
+    floor: float = DEFAULT_FLOOR
+    """Standard deviation in logits that stays when the network has no doubt left, >= 0."""
+    novelty: float = 0.0
+    """Factor of the standard deviation between the tasks that a query may be of, >= 0. With 0, as
+    for artifacts that were made before it was there, unfamiliar queries are like all others."""
+
+    def bounds(
+        self, location: Tensor, log_scale: Tensor, doubt: TaskDoubt | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Both ends, in [0, 1]; sigmoid(location) is never outside.
+
+        Args:
+            location: (num_queries, num_models) effect logit.
+            log_scale: (num_queries, num_models) logarithm of its standard deviation.
+            doubt: About the tasks of the queries; none without it.
+        """
+        variance = (self.scale * log_scale.exp()).square() + self.floor**2
+        if doubt is not None:
+            variance = variance + self.novelty**2 * doubt.variance
+        half = Z_80 * variance.sqrt()
+        middle = torch.sigmoid(location)
+        return torch.minimum(torch.sigmoid(location - half), middle), torch.maximum(
+            torch.sigmoid(location + half), middle
+        )
+
+    def draw_together(self, scored: PairPredictions, doubt: TaskDoubt | None) -> PairPredictions:
+        """The predictions, the effect logits of strange queries nearer to each other.
+
+        They go to the mean over tasks, and are softened as all that is uncertain is.
+        """
+        if doubt is None or self.novelty == 0:
+            return scored
+        location = scored.location.clone()
+        softened = 1 + math.pi / 8 * self.novelty**2 * doubt.strange
+        location[EFFECT] = (location[EFFECT] + doubt.shift) / softened.sqrt()
+        return scored._replace(location=location)

@@ -14,8 +14,9 @@ from graphrouter.data import Split
 from graphrouter.data.splits import prompt_key
 from graphrouter.features.prompts import TokenRates
 from graphrouter.features.tables import FittedTransforms, RawFeatures, find_positions
-from graphrouter.nn.forecaster import EffectCalibration, EffectInterval
+from graphrouter.nn.forecaster import EffectCalibration
 from graphrouter.nn.network import RoutingGNN
+from graphrouter.nn.readout import EffectInterval
 from graphrouter.pool import ModelPool
 
 ChangeName = Literal[

@@ -27,8 +27,9 @@ from graphrouter.features.tables import (
     RawFeatures,
     find_positions,
 )
-from graphrouter.nn.forecaster import EffectCalibration, EffectInterval
+from graphrouter.nn.forecaster import EffectCalibration
 from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
+from graphrouter.nn.readout import EffectInterval
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.migrations import migrate_contents

@@ -1,4 +1,7 @@
-"""How sure the graph router is of an expected effect, calibrated on families of models left out.
+"""How sure the graph router is of an expected effect, calibrated on what was left out.
+
+Families of models are left out to see how wide it is for a newcomer, whole tasks to see how wide it
+is for prompts of a task not seen.
 
 What is fitted here, an `EffectInterval`, is applied in `nn.forecaster`.
 """
@@ -19,118 +22,37 @@ from torch import Tensor
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT
 from graphrouter.features.tables import RecordedEdges
-from graphrouter.graph.routing_graph import build_graph
-from graphrouter.nn.forecaster import Z_80, EffectCalibration, EffectInterval
+from graphrouter.graph.routing_graph import RoutingGraph, build_graph
+from graphrouter.nn.attention import Familiarity
+from graphrouter.nn.forecaster import EffectCalibration
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import RoutingGNN
-from graphrouter.nn.readout import PairPredictions
+from graphrouter.nn.readout import Z_80, EffectInterval, PairPredictions, TaskDoubt
+from graphrouter.nn.state import SupportState
+from graphrouter.training.effect_scores import FEWEST_OUTCOMES, Cells, group_queries
 from graphrouter.training.episodes import select_edges
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
 COVERAGE = 0.8
-FEWEST_OUTCOMES = 15
-"""A mean over fewer outcomes says too little to be compared with an interval."""
 SHOTS = (0, 5, 20, 100)
 """How many outcomes the models keep that are left out."""
 PRIOR_MODELS = 20.0
 """How many models' worth of evidence says that the network's own standard deviations are right."""
+PRIOR_TASKS = 5.0
+"""How many tasks' worth of evidence says that a new task differs from the others as they do."""
 _NUM_FOLDS = 4
+_NUM_TASK_FOLDS = 5
+_MOST_TASKS = 20
+_MOST_OF_TASK = 40
+_FEWEST_TASKS = 3
+_NUM_CLUSTERS = 8
 _MOST_TARGETS = 400
 _MOST_SUPPORT = 4096
+NOVELTY = 1.0
+"""A new task differs from the others as they differ from each other, unless there is evidence."""
 _SCALES = tuple(np.geomspace(0.25, 4.0, 41).tolist())
 _FLOORS = tuple(np.linspace(0.0, 0.6, 25).tolist())
-
-
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """Models on groups of queries, as means: what was observed and what was expected.
-
-    G groups, B queries, M models.
-
-    What is not known of a model is the same for all of its queries; so the interval of a cell runs
-    from the mean of the lower ends to that of the upper ends. The observed mean has a sampling
-    noise of its own, which must not pass for ignorance.
-    """
-
-    share: FloatArray
-    """(G, B) what each query counts for in the sums of a group: 1 or 0."""
-    is_observed: BoolArray
-    """(B, M)."""
-    num_outcomes: FloatArray
-    """(G, M)."""
-    observed: FloatArray
-    """(G, M) mean observed effect; NaN without an outcome."""
-    expected: FloatArray
-    """(G, M) mean expected effect of the pairs that were observed."""
-    noise: FloatArray
-    """(G, M) standard deviation of the observed mean around the true one: sqrt(sum p (1 - p)) /
-    count."""
-
-    @classmethod
-    def of(cls, observed: FloatArray, expected: FloatArray, groups: BoolArray) -> Cells:
-        """The cells of outcomes and of what was expected.
-
-        Args:
-            observed: (B, M) effects, NaN where not observed.
-            expected: (B, M) expected effects.
-            groups: (G, B) which queries are in each group.
-
-        Example:
-            >>> effect = np.array([[1.0], [0.0], [np.nan]])
-            >>> expected = np.array([[0.5], [0.5], [0.9]])
-            >>> cells = Cells.of(effect, expected, np.ones((1, 3), dtype=bool))
-            >>> cells.num_outcomes.item(), cells.observed.item(), round(cells.noise.item(), 3)
-            (2.0, 0.5, 0.354)
-        """
-        share, known = groups.astype(np.float64), np.isfinite(observed)
-        count = share @ known
-        some = np.where(count > 0, count, np.nan)
-        variance = share @ np.where(known, expected * (1 - expected), 0.0)
-        reached, promised = (
-            share @ np.where(known, values, 0.0) / some for values in (observed, expected)
-        )
-        return cls(share, known, count, reached, promised, np.sqrt(variance) / some)
-
-    @property
-    def is_counted(self) -> BoolArray:
-        """(G, M) enough outcomes to compare."""
-        return self.num_outcomes >= FEWEST_OUTCOMES
-
-    def average_ends(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Means of the ends (B, M) of the pairs that were observed: (G, M) each."""
-        some = np.where(self.num_outcomes > 0, self.num_outcomes, np.nan)
-        lower, upper = (
-            self.share @ np.where(self.is_observed, each, 0.0) / some for each in (low, high)
-        )
-        return lower, upper
-
-    def check_coverage(self, low: FloatArray, high: FloatArray) -> BoolArray:
-        """(G, M) whether the observed mean lies in the interval.
-
-        Its sampling noise is added in quadrature to either half-width.
-        """
-        lower, upper = self.average_ends(low, high)
-        noise = Z_80 * self.noise
-        below, above = (
-            np.hypot(self.expected - lower, noise),
-            np.hypot(upper - self.expected, noise),
-        )
-        return (self.observed >= self.expected - below) & (self.observed <= self.expected + above)
-
-
-def group_queries(tasks: Sequence[object]) -> BoolArray:
-    """Masks of all queries, then of each task where there are several: (num_groups, num_queries).
-
-    None and -1 = unknown.
-
-    Example:
-        >>> group_queries(["law", None, "maths"]).astype(int).tolist()
-        [[1, 1, 1], [1, 0, 0], [0, 0, 1]]
-    """
-    named = list(dict.fromkeys(task for task in tasks if task is not None and task != -1))
-    of_task = [[task == name for task in tasks] for name in named] if len(named) > 1 else []
-    return np.array([[True] * len(tasks), *of_task], dtype=bool)
 
 
 def fit_effect_interval(
@@ -140,10 +62,12 @@ def fit_effect_interval(
     *,
     calibration: EffectCalibration | None = None,
 ) -> EffectInterval:
-    """Scale and floor with which 80 % of the intervals hold; nothing is trained.
+    """Scale, floor and novelty with which 80 % of the intervals hold; nothing is trained.
 
-    They come from families of training models left out. The models of a fold keep 0, 5, 20 or 100
-    random outcomes, and are predicted on validation queries of known task. Where there is little to
+    Scale and floor come from families of training models left out. The models of a fold keep 0, 5,
+    20 or 100 random outcomes, and are predicted on validation queries of known task. Novelty comes
+    from whole tasks left out, or clusters of prompts where there are hardly any tasks: their
+    queries leave the support and are predicted as queries of unknown task. Where there is little to
     compare, the interval stays near that of the network itself. The same tables and settings give
     the same interval.
 
@@ -161,15 +85,22 @@ def fit_effect_interval(
         folds = _draw_folds(tables.model_family.numpy(), rng)
         as_newcomers = [study.forecast_left_out(folds, shots) for shots in SHOTS]
         well_known = [study.forecast_left_out(np.zeros_like(folds), len(study.rank))]
+        unseen = study.forecast_new_tasks(rng)
     default = EffectInterval()
     scale, trust = _calibrate(as_newcomers, _SCALES, lambda value: EffectInterval(scale=value))
     chosen = math.exp(trust * math.log(scale) + (1 - trust) * math.log(default.scale))
     floor, trust = _calibrate(well_known, _FLOORS, lambda value: EffectInterval(chosen, value))
-    return EffectInterval(chosen, trust * floor + (1 - trust) * default.floor)
+    floor = trust * floor + (1 - trust) * default.floor
+    if unseen is None:
+        return EffectInterval(chosen, floor, NOVELTY)
+    novelty, trust = _calibrate(
+        [unseen], _SCALES, lambda value: EffectInterval(chosen, floor, value), of_tasks=True
+    )
+    return EffectInterval(chosen, floor, math.exp(trust * math.log(novelty / NOVELTY)) * NOVELTY)
 
 
 class LeftOutForecast(NamedTuple):
-    """What is expected of models that keep few outcomes, on validation queries.
+    """What is expected where models keep few outcomes, or tasks no queries.
 
     B queries, M models.
     """
@@ -179,10 +110,11 @@ class LeftOutForecast(NamedTuple):
     """(B, M)."""
     log_scale: Tensor
     """(B, M)."""
+    doubt: TaskDoubt | None = None
 
     def check_coverage(self, interval: EffectInterval) -> BoolArray:
         """(G, M) whether each cell lies in its interval."""
-        low, high = interval.bounds(self.location, self.log_scale)
+        low, high = interval.bounds(self.location, self.log_scale, self.doubt)
         return self.cells.check_coverage(low.numpy(), high.numpy())
 
     @property
@@ -271,35 +203,128 @@ class LeaveOutStudy:
             if not keep.any():
                 observed[:, mine] = np.nan
                 continue
-            scored = self._score(self.support.take(torch.from_numpy(keep)))
+            tasks = self.tables.nodes.query_task[self.targets]
+            scored, _, _ = self._score(
+                self.support.take(torch.from_numpy(keep)), self.support_queries, self.targets, tasks
+            )
             columns = torch.from_numpy(np.flatnonzero(mine))
+            calibrated = self.calibration.apply(scored, tasks)
             location[:, columns], log_scale[:, columns] = (
-                part[EFFECT][:, columns].double() for part in scored[:2]
+                part[EFFECT][:, columns].double() for part in calibrated[:2]
             )
         groups = group_queries(self.tables.nodes.query_task[self.targets].tolist())
         return LeftOutForecast(
             Cells.of(observed, torch.sigmoid(location).numpy(), groups), location, log_scale
         )
 
-    def _score(self, support: RecordedEdges) -> PairPredictions:
-        tasks = self.tables.nodes.query_task[self.targets]
+    def forecast_new_tasks(self, rng: np.random.Generator) -> LeftOutForecast | None:
+        """What is expected of every model on queries of tasks that have left the support.
+
+        None where there are too few queries to leave some out.
+
+        Args:
+            rng: Draws the tasks and their queries, at most 20 and 40 of each.
+        """
+        kind = _sort_queries(self.tables, self.support_queries)
+        names, counts = np.unique(kind[kind >= 0], return_counts=True)
+        drawn = rng.permutation(names[counts >= FEWEST_OUTCOMES])[:_MOST_TASKS]
+        if len(names) < 2 or not len(drawn):
+            return None
+        parts, of_targets, positions = [], [], []
+        for some in (drawn[fold::_NUM_TASK_FOLDS] for fold in range(_NUM_TASK_FOLDS)):
+            rows = [rng.permutation(np.flatnonzero(kind == name))[:_MOST_OF_TASK] for name in some]
+            if not rows:
+                continue
+            asked = self.support_queries[torch.from_numpy(np.concatenate(rows))]
+            stays = torch.from_numpy(~np.isin(kind, some))
+            rest = self.support_queries[stays & ~self._has_prompt_of(asked)]
+            edges = select_edges(self.tables.train, rest, self.tables.nodes)
+            scored, state, graph = self._score(edges, rest, asked, torch.full_like(asked, -1))
+            doubt = self._doubt_tasks(scored, state, graph)
+            met = EffectInterval(novelty=NOVELTY).draw_together(scored, doubt)
+            parts.append((self.calibration.apply(met, graph.targets.task), doubt))
+            of_targets += [name for name, mine in zip(some, rows, strict=True) for _ in mine]
+            positions.append(asked)
+        location = torch.cat([scored.location[EFFECT] for scored, _ in parts]).double()
+        observed = _tabulate_effects(self.tables.train, torch.cat(positions), location.shape[1])
+        groups = np.array(of_targets)[None, :] == drawn[:, None]
+        return LeftOutForecast(
+            Cells.of(observed, torch.sigmoid(location).numpy(), groups),
+            location,
+            torch.cat([scored.log_scale[EFFECT] for scored, _ in parts]).double(),
+            TaskDoubt(*map(torch.cat, zip(*(doubt for _, doubt in parts), strict=True))),
+        )
+
+    def _has_prompt_of(self, queries: Tensor) -> Tensor:
+        """(S,) which support queries have the prompt of one of the queries."""
+        group = self.tables.prompt_group
+        return torch.isin(group[self.support_queries], group[queries])
+
+    def _score(
+        self, support: RecordedEdges, support_queries: Tensor, targets: Tensor, tasks: Tensor
+    ) -> tuple[PairPredictions, SupportState, RoutingGraph]:
+        """Predictions before their calibration, and what they were made of."""
         graph = build_graph(
             self.tables.nodes,
             support=support,
-            support_queries=self.support_queries,
-            target_queries=self.targets,
+            support_queries=support_queries,
+            target_queries=targets,
             target_tasks=tasks,
             num_neighbours=self.num_neighbours,
         )
-        return self.calibration.apply(
-            self.net.score_in_parts(self.net.encode_support(graph), graph.targets), tasks
+        state = self.net.encode_support(graph)
+        scored = self.net.score_in_parts(state, graph.targets)
+        return scored, state, graph
+
+    def _doubt_tasks(
+        self, scored: PairPredictions, state: SupportState, graph: RoutingGraph
+    ) -> TaskDoubt:
+        """The doubt about the tasks of the targets of a graph."""
+        prompts = self.tables.transforms.features.prompts
+        surface = torch.from_numpy(prompts.surface(self.tables.raw.surface))
+        known = Familiarity.of(
+            graph.query_text.double(),
+            surface[graph.origin.query],
+            state.messages.row_start.diff() > 0,
+            self.num_neighbours,
         )
+        targets = graph.targets
+        met = known.meet(surface[graph.origin.target], targets.neighbours, targets.cosine)
+        return TaskDoubt.of(state, scored.task_share, targets.task, met)
+
+
+def _sort_queries(tables: TrainingTables, queries: Tensor) -> IntArray:
+    """The kind of each query, -1 = none: its task, or where there are hardly any, a cluster."""
+    task = tables.nodes.query_task[queries].numpy()
+    if len(np.unique(task[task >= 0])) >= _FEWEST_TASKS:
+        return np.asarray(task, dtype=np.int64)
+    number = min(_NUM_CLUSTERS, len(queries) // _MOST_OF_TASK)
+    if number < 2:
+        return np.full(len(queries), -1, dtype=np.int64)
+    from scipy.cluster.vq import kmeans2  # here: most data have tasks
+
+    points = tables.nodes.query_principal[queries].double().numpy()
+    return np.asarray(kmeans2(points, number, minit="++", seed=0)[1], dtype=np.int64)
+
+
+def _tabulate_effects(edges: RecordedEdges, queries: Tensor, num_models: int) -> FloatArray:
+    """Observed effects (num_queries, num_models), NaN where not observed."""
+    row_of = np.full(int(max(queries.max(), edges.query.max())) + 1, -1)
+    row_of[queries.numpy()] = np.arange(len(queries))
+    row = row_of[edges.query.numpy()]
+    observed = np.full((len(queries), num_models), np.nan)
+    observed[row[row >= 0], edges.model.numpy()[row >= 0]] = edges.channels[EFFECT].numpy()[
+        row >= 0
+    ]
+    return observed
 
 
 def _calibrate(
     forecasts: Sequence[LeftOutForecast],
     values: Sequence[float],
     make: Callable[[float], EffectInterval],
+    *,
+    of_tasks: bool = False,
 ) -> tuple[float, float]:
     """The smallest value with which 80 % of the cells are covered, or else the largest.
 
@@ -309,14 +334,16 @@ def _calibrate(
         forecasts: Of the same models.
         values: In ascending order.
         make: The interval of a value.
+        of_tasks: Tasks are what was left out, and not models.
     """
     weights = [forecast.weight for forecast in forecasts]
     total = sum(float(weight.sum()) for weight in weights)
     # The cells of a model err together, and so do its forecasts: all of them together count as one
-    # model at most.
-    num_cells = sum(forecast.cells.is_counted.sum(axis=0) for forecast in forecasts)
-    num_models = float(
-        (sum(weight.sum(axis=0) for weight in weights) / np.maximum(num_cells, 1)).sum()
+    # model at most. Where a task was left out, all models are off on it together.
+    axis, prior = (1, PRIOR_TASKS) if of_tasks else (0, PRIOR_MODELS)
+    num_cells = sum(forecast.cells.is_counted.sum(axis=axis) for forecast in forecasts)
+    evidence = float(
+        (sum(weight.sum(axis=axis) for weight in weights) / np.maximum(num_cells, 1)).sum()
     )
     for value in values:
         held = sum(
@@ -325,7 +352,7 @@ def _calibrate(
         )
         if held >= COVERAGE * total:
             break
-    return value, num_models / (num_models + PRIOR_MODELS)
+    return value, evidence / (evidence + prior)
 
 
 def _draw_folds(family: IntArray, rng: np.random.Generator) -> IntArray:

@@ -211,6 +211,31 @@ class TestIntervals:
         assert ((low >= 0) & (low <= found.effect) & (found.effect <= high) & (high <= 1)).all()
         assert ends_of(router.predict([]))[0].shape == (0, 5)
 
+    @pytest.mark.parametrize("kind", sorted(STRANGE))
+    def test_a_strange_prompt_is_in_doubt(
+        self, router: gr.GraphRouter, data: gr.RoutingDataset, kind: str
+    ) -> None:
+        usual = data.queries.set_index("query_id").loc[list(router.provenance.split.test)]
+        for tasks, known in ((None, None), (usual["task"].tolist(), [usual["task"].iloc[0]])):
+            low, high = ends_of(router.predict(usual["prompt"].tolist(), tasks=tasks))
+            strange = ends_of(router.predict([STRANGE[kind]], tasks=known))
+            assert (strange[1] - strange[0]).mean() > 1.2 * (high - low).mean()
+
+    def test_familiar_prompts_are_expected_what_they_were(self, router: gr.GraphRouter) -> None:
+        before = dataclasses.replace(
+            router.learned, interval=dataclasses.replace(router.learned.interval, novelty=0.0)
+        )
+        old = gr.GraphRouter(before, router.support, router.provenance, router.encoder)
+        prompts = router.support.queries["prompt"].tolist()
+        met, as_before = router.predict(prompts), old.predict(prompts)
+        np.testing.assert_array_equal(met.effect, as_before.effect)
+        strange = list(STRANGE.values())
+        assert not np.array_equal(router.predict(strange).effect, old.predict(strange).effect)
+        np.testing.assert_array_equal(  # a task that is named is believed
+            router.predict(strange, tasks=[router.known_tasks[0]] * len(strange)).cost_usd,
+            old.predict(strange, tasks=[router.known_tasks[0]] * len(strange)).cost_usd,
+        )
+
     def test_a_newcomer_is_in_doubt_and_outcomes_take_the_doubt_away(
         self, others: gr.GraphRouter, card: gr.ModelCard, theirs: pd.DataFrame
     ) -> None:
@@ -246,12 +271,13 @@ class TestIntervals:
     ) -> None:
         met = others.add_model(gr.ModelCard(model="blank"))
         safe = others.models[0]
-        prompts = data.queries["prompt"].tolist()
-        low, high = ends_of(met.predict(prompts))
+        # With their tasks: where a task has to be guessed, that alone is a doubt about every model.
+        prompts, tasks = data.queries["prompt"].tolist(), data.queries["task"].tolist()
+        low, high = ends_of(met.predict(prompts, tasks=tasks))
         width = high - low
         limit = float((width[:, :-1].max() + width[:, -1].min()) / 2)
         eager = gr.Policy(cost_weight=0.0, risk="upper", safe_model=safe, max_doubt=limit)
-        decisions = met.route_batch(prompts, policy=eager)
+        decisions = met.route_batch(prompts, tasks=tasks, policy=eager)
         wanted = [met.models.index(decision.candidates[0].model) for decision in decisions]
         too_doubtful = [bool(width[row, model] > limit) for row, model in enumerate(wanted)]
         blank = [
@@ -259,7 +285,7 @@ class TestIntervals:
             for doubtful, model in zip(too_doubtful, wanted, strict=True)
             if met.models[model] == "blank"
         ]
-        assert sum(blank) > 0.9 * len(blank) > 0, "nobody is known as little as the newcomer"
+        assert sum(blank) > 0.8 * len(blank) > 0, "nobody is known as little as the newcomer"
         assert [decision.used_safe_model for decision in decisions] == too_doubtful
         assert all(
             decision.model == safe

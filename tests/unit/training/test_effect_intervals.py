@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,17 +13,18 @@ import torch
 import graphrouter as gr
 from graphrouter.encoders import create_encoder
 from graphrouter.features.channels import EFFECT
-from graphrouter.nn.forecaster import DEFAULT_FLOOR, EffectInterval
 from graphrouter.nn.network import RoutingGNN
-from graphrouter.nn.readout import PairPredictions
+from graphrouter.nn.readout import DEFAULT_FLOOR, EffectInterval, PairPredictions
 from graphrouter.training.effect_intervals import (
-    Cells,
+    NOVELTY,
     LeaveOutStudy,
+    LeftOutForecast,
     _calibrate,
     _draw_folds,
+    _sort_queries,
     fit_effect_interval,
-    group_queries,
 )
+from graphrouter.training.effect_scores import Cells, group_queries
 from graphrouter.training.prepare import TrainingTables, prepare
 from graphrouter.training.trainer import build_network
 
@@ -174,7 +176,7 @@ class TestCalibration:
         small = tables_of(gr.simulate(num_queries=40, num_models=num_models, seed=1).data, config)
         found = fit_effect_interval(build_network(small, config).eval(), small, config)
         assert found == EffectInterval(
-            1.0, DEFAULT_FLOOR
+            1.0, DEFAULT_FLOOR, NOVELTY
         )  # four validation queries: no mean is worth a comparison
 
     def test_models_without_an_outcome_are_no_obstacle(self, config: gr.TrainConfig) -> None:
@@ -190,3 +192,104 @@ class TestCalibration:
         found = fit_effect_interval(build_network(lonely, config).eval(), lonely, config)
         assert math.isfinite(found.scale)
         assert math.isfinite(found.floor)
+
+
+class TestNewTasks:
+    """Whole tasks leave the support, and what is expected on their queries is held against them."""
+
+    @pytest.fixture
+    def study(
+        self, net: RoutingGNN, tables: TrainingTables, config: gr.TrainConfig
+    ) -> LeaveOutStudy:
+        return LeaveOutStudy.of(net, tables, config, np.random.default_rng(0))
+
+    def forecast(self, study: LeaveOutStudy) -> LeftOutForecast:
+        with torch.inference_mode():
+            found = study.forecast_new_tasks(np.random.default_rng(1))
+        assert found is not None
+        return found
+
+    def test_a_task_that_has_left_has_no_say_in_what_is_expected_on_it(
+        self, study: LeaveOutStudy, tables: TrainingTables
+    ) -> None:
+        before = self.forecast(study)
+        task = tables.nodes.query_task[tables.train.query]
+        train = dataclasses.replace(tables.train, channels=tables.train.channels.clone())
+        first = int(task.min().clamp_min(0))
+        train.channels[EFFECT, task == first] = 1 - train.channels[EFFECT, task == first]
+        other = dataclasses.replace(study, tables=dataclasses.replace(tables, train=train))
+        after = self.forecast(other)
+        flipped = ~np.isclose(after.cells.observed, before.cells.observed, equal_nan=True)
+        mine = before.cells.share[flipped.any(axis=1)].astype(bool)
+        assert len(mine) == 1  # the outcomes of one task changed
+        np.testing.assert_array_equal(after.location[mine[0]], before.location[mine[0]])
+        assert not np.allclose(after.location[~mine[0]], before.location[~mine[0]])
+
+    def test_the_interval_is_wide_enough_for_four_in_five_tasks_left_out(
+        self, study: LeaveOutStudy
+    ) -> None:
+        found = self.forecast(study)
+        novelties = np.geomspace(0.05, 20, 200).tolist()
+        chosen, trust = _calibrate(
+            [found], novelties, lambda value: EffectInterval(novelty=value), of_tasks=True
+        )
+        shares = [
+            float((found.weight * found.check_coverage(EffectInterval(novelty=each))).sum())
+            / float(found.weight.sum())
+            for each in (0.0, 0.95 * chosen, chosen)
+        ]
+        assert shares[0] < 0.8 <= shares[2]
+        assert shares[1] < 0.8
+        assert 0 < trust < len(found.cells.share) / (len(found.cells.share) + 5)
+
+    def test_without_tasks_clusters_of_prompts_are_left_out(
+        self, tables: TrainingTables, config: gr.TrainConfig
+    ) -> None:
+        nodes = dataclasses.replace(
+            tables.nodes, query_task=torch.full_like(tables.nodes.query_task, -1)
+        )
+        bare = dataclasses.replace(tables, nodes=nodes)
+        kind = _sort_queries(bare, tables.train_queries)
+        assert len(np.unique(kind)) > 1
+        np.testing.assert_array_equal(kind, _sort_queries(bare, tables.train_queries))
+        found = fit_effect_interval(build_network(bare, config).eval(), bare, config)
+        assert 0.2 < found.novelty < 5
+
+    def test_few_queries_leave_nothing_out(self, config: gr.TrainConfig) -> None:
+        small = tables_of(gr.simulate(num_queries=40, num_models=3, seed=1).data, config)
+        net = build_network(small, config).eval()
+        study = LeaveOutStudy.of(net, small, config, np.random.default_rng(0))
+        with torch.inference_mode():
+            assert study.forecast_new_tasks(np.random.default_rng(0)) is None
+
+
+DATA = Path(__file__).parents[4].parent / "shared" / "data"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason="the shared data are not here")
+def test_intervals_hold_on_real_tasks_that_nobody_was_trained_on() -> None:
+    held = []
+    for name in ("bfcl_v1", "helm_mmlu"):
+        data = gr.load_dataset(DATA / name)
+        tasks = sorted(data.queries["task"].dropna().unique())
+        for fold in range(3):
+            is_left = data.queries["task"].isin(tasks[fold::3]).to_numpy()
+            ids = data.queries["query_id"].to_numpy()
+            rest = np.random.default_rng(fold).permutation(ids[~is_left])
+            split = gr.Split(
+                train=tuple(rest[len(rest) // 10 :]),
+                validation=tuple(rest[: len(rest) // 10]),
+                test=tuple(ids[is_left]),
+            )
+            quick = ["training.max_epochs=2", "training.steps_per_epoch=8"]
+            router = gr.GraphRouter.fit(data, gr.load_config(overrides=quick), split=split)
+            theirs = data.queries[is_left]
+            found = router.predict(theirs["prompt"].tolist())
+            assert found.effect_low is not None
+            assert found.effect_high is not None
+            observed = data.outcome_matrix("effect")[is_left]
+            cells = Cells.of(observed, found.effect, group_queries(theirs["task"].tolist()))
+            counted = cells.is_counted & (np.arange(len(cells.share)) > 0)[:, None]
+            held.append(cells.check_coverage(found.effect_low, found.effect_high)[counted].mean())
+    assert 0.65 < np.mean(held) < 0.9

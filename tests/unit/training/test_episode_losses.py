@@ -27,7 +27,10 @@ def _predictions(
     location = torch.full((NUM_CHANNELS, *logit.shape), others)
     location[0] = logit
     return PairPredictions(
-        location, torch.full_like(location, log_scale), torch.zeros(len(effect_logit), 0)
+        location,
+        torch.full_like(location, log_scale),
+        torch.zeros(len(effect_logit), 0),
+        torch.ones(len(effect_logit), 1),
     )
 
 

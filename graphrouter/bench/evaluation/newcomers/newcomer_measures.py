@@ -22,8 +22,7 @@ from graphrouter.bench.evaluation.routing_measures import (
     select_weighed,
 )
 from graphrouter.policy import PRESETS, PresetName
-from graphrouter.training.effect_intervals import Cells, group_queries
-from graphrouter.training.effect_scores import divide, log_loss_of_pairs
+from graphrouter.training.effect_scores import Cells, divide, group_queries, log_loss_of_pairs
 from graphrouter.types import BoolArray, FloatArray
 
 LOSSES = ("log_loss", "brier")
