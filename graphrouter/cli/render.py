@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from graphrouter.cli.console import console
-from graphrouter.decision import Candidate, Decision, Evidence
+from graphrouter.decision import SOLVED, Candidate, Decision, Evidence
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 UNFAMILIAR = 0.05
 """Familiarity below which a person is told that a prompt is unlike the solved ones: of more prompts
 of the kinds solved about one in twenty is."""
-SOLVED = 0.5
-"""Effect from which a query counts as solved in what is shown of evidence."""
 NO_COST = (
     "cost unknown: the outcomes that this router learned from carry neither cost nor tokens "
     "with prices"

@@ -16,7 +16,7 @@ from torch import Tensor
 from graphrouter.artifact import Lineage, artifact_folder
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split
-from graphrouter.decision import Decision, Evidence, decide
+from graphrouter.decision import Decision, Evidence
 from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.exceptions import ArtifactError
 from graphrouter.features.prompts import count_chars, read_surface
@@ -32,6 +32,7 @@ from graphrouter.router.parts import Change, Learned, Provenance, Support
 from graphrouter.router.pool_changes import ChangeableRouter
 from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.router.training_view import TrainingView
+from graphrouter.selection import decide
 from graphrouter.types import Predictions, Queries
 from graphrouter.upward_imports import load_part
 

@@ -6,17 +6,18 @@ import difflib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from graphrouter.artifact import Lineage
-from graphrouter.decision import Decision, PolicyContext, decide
+from graphrouter.decision import Decision
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError
 from graphrouter.notebook import render_table
 from graphrouter.policy import CostScale, Policy, PresetName
 from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.selection import PolicyContext, decide
 from graphrouter.types import FloatArray, Predictions, Queries
 
 _logger = logging.getLogger(__name__)
@@ -258,7 +259,7 @@ class Router(ABC):
         """
         asked = Queries.of(queries, tasks)
         self.warn_of_unknown_tasks(asked.tasks)
-        return self._decide(asked, Policy() if policy is None else policy)
+        return self._decide(asked, _make_default_policy() if policy is None else policy)
 
     def _decide(self, queries: Queries, policy: Policy) -> list[Decision]:
         """What `route_batch` gives back; for routers that know more than they predict."""
@@ -327,6 +328,12 @@ class Router(ABC):
                     "alone."
                 )
         return self.add_models([card], outcomes=outcomes.assign(model=card.model))
+
+
+@cache
+def _make_default_policy() -> Policy:
+    """What a query is routed by where the caller names nothing; checked once."""
+    return Policy()
 
 
 def pool_with(pool: ModelPool, cards: Sequence[ModelCard]) -> ModelPool:

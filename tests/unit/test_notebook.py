@@ -104,3 +104,13 @@ def test_a_dataset_a_split_and_a_pool_are_a_line(data: gr.RoutingDataset) -> Non
         assert "\n" not in repr(value)
     assert repr(split) == "Split(56 train, 8 validation, 16 test)"
     assert read(data._repr_html_()).num_rows == 4
+
+
+def test_a_decision_is_a_line_and_a_table(router: gr.GraphRouter) -> None:
+    decision = router.route(LONG)
+    assert repr(decision).startswith(f"Decision({decision.model!r}, effect={decision.effect:.3f} [")
+    assert repr(decision).endswith("3 candidates, 0 rejected)")
+    assert len(repr(decision)) < 200
+    assert len(repr(decision.evidence[0])) < 200
+    assert all(model in decision._repr_html_() for model in router.models)
+    read(decision._repr_html_())

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphrouter.decision import Candidate, Decision, Evidence, PolicyContext, decide
+from graphrouter.decision import Candidate, Decision, Evidence
 from graphrouter.exceptions import PolicyError, UnknownModelError
 from graphrouter.policy import PRESETS, CostScale, Policy
 from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.selection import PolicyContext, decide
 from graphrouter.types import Predictions
 
 NAN = float("nan")
