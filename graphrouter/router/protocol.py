@@ -6,7 +6,7 @@ import difflib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from graphrouter.router.training_view import TrainingView
 
 _MOST_TASKS_WARNED_OF = 100
+_BALANCED = Policy()
+"""What a query is routed by where the caller names nothing."""
 
 
 class Router(ABC):
@@ -259,7 +261,7 @@ class Router(ABC):
         """
         asked = Queries.of(queries, tasks)
         self.warn_of_unknown_tasks(asked.tasks)
-        return self._decide(asked, _make_default_policy() if policy is None else policy)
+        return self._decide(asked, _BALANCED if policy is None else policy)
 
     def _decide(self, queries: Queries, policy: Policy) -> list[Decision]:
         """What `route_batch` gives back; for routers that know more than they predict."""
@@ -328,12 +330,6 @@ class Router(ABC):
                     "alone."
                 )
         return self.add_models([card], outcomes=outcomes.assign(model=card.model))
-
-
-@cache
-def _make_default_policy() -> Policy:
-    """What a query is routed by where the caller names nothing; checked once."""
-    return Policy()
 
 
 def pool_with(pool: ModelPool, cards: Sequence[ModelCard]) -> ModelPool:
