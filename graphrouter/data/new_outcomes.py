@@ -68,6 +68,14 @@ def read_new_outcomes(
     clean["query_id"] = match_ids(ids, query_ids, source, "query_id")
     clean["task"] = parse_optional_ids(raw["task"], source, "task") if "task" in raw else blank
     clean["prompt"] = _read_prompts(raw["prompt"], source) if "prompt" in raw else blank
+    unasked = (clean["query_id"].isna() & clean["prompt"].isna()).to_numpy(dtype=bool).nonzero()[0]
+    if len(unasked):
+        raise make_row_error(
+            source,
+            unasked.tolist(),
+            "neither query_id nor prompt",
+            "Give the prompt of the query, or delete the row.",
+        )
     for column in (*NUMBERS["outcomes"], NUM_RUNS):
         if column is not NUM_RUNS or NUM_RUNS.name in raw.columns:
             clean[column.name] = parse_number_column(raw, column, source)

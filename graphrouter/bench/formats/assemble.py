@@ -19,6 +19,7 @@ import pandas as pd
 
 from graphrouter.data.columns import NUMBERS, OUTCOME_NUMBERS, SPLITS
 from graphrouter.data.number_columns import check_range, parse_numbers
+from graphrouter.data.repeats import average_repeats
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
 from graphrouter.text_files import JsonNaN
@@ -65,7 +66,8 @@ def assemble(
     runs = _average_runs(
         observed.assign(
             query_id=queries["query_id"].to_numpy()[observed["query"].to_numpy(dtype=np.int64)]
-        )
+        ),
+        name,
     )
     wanted = queries[kept]
     if (
@@ -214,18 +216,8 @@ def _put_on_one_side(queries: pd.DataFrame) -> BoolArray:
     return first
 
 
-def _average_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a (query, model) pair: means over its runs.
-
-    A number is averaged over the runs that recorded it.
-    """
+def _average_runs(runs: pd.DataFrame, source: str) -> pd.DataFrame:
+    """One row a (query, model) pair, by the one rule for repeats."""
     keys = ["query_id", "model"]
-    numbers = [column for column in OUTCOME_NUMBERS if column in runs.columns]
-    if not runs.duplicated(keys).any():
-        return runs[[*keys, *numbers]]
-    means = runs.groupby(keys, sort=False, as_index=False)[numbers].mean()
-    logger.warning(
-        "%d runs repeat a (query, model) pair; the outcomes of a pair are averaged.",
-        len(runs) - len(means),
-    )
-    return means
+    kept = runs[[*keys, *(column for column in OUTCOME_NUMBERS if column in runs.columns)]]
+    return average_repeats(kept, source=source) if runs.duplicated(keys).any() else kept

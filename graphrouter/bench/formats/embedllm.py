@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from graphrouter.bench.formats.assemble import assemble, parse_outcome_numbers, parse_prompts
+from graphrouter.bench.formats.left_out import tell_unread
 from graphrouter.bench.formats.source_files import (
     find_files,
     find_split_in_name,
@@ -76,6 +77,7 @@ def _read_labels(file: Path) -> pd.DataFrame:
     """
     there = read_column_names(file)
     require_columns(there, ("prompt_id", "model_id", "label"), file, form=_FORM)
+    tell_unread(there, (), file)
     texts = [column for column in ("model_name", "category", "prompt") if column in there]
     rows = read_columns(
         file, ["prompt_id", "model_id", "label", *texts], repeated=["prompt_id", "model_id", *texts]

@@ -6,9 +6,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from graphrouter.bench.formats.assemble import assemble, parse_outcome_numbers, parse_prompts
+from graphrouter.bench.formats.left_out import (
+    FAILURE_FIELDS,
+    find_failed,
+    tell_failed,
+    tell_unread,
+)
 from graphrouter.bench.formats.source_files import (
     find_files,
     find_split_in_name,
@@ -18,6 +25,7 @@ from graphrouter.bench.formats.source_files import (
 )
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
+from graphrouter.types import FloatArray
 
 _FORM = "LLMRouter's routing data as .jsonl"
 _NEEDED = ("task_name", "query", "model_name", "performance")
@@ -52,7 +60,7 @@ def read_llmrouter(source: Path) -> RoutingDataset:
         DataError: No file has the form, a key is missing, or a value is out of range.
     """
     files = find_files(source, (".jsonl",), wanted=_FORM)
-    frames = {file: read_rows(file, (*_NEEDED, *_NUMBERS, "embedding_id")) for file in files}
+    frames = {file: read_rows(file) for file in files}
     if source.is_dir():
         frames = {file: frame for file, frame in frames.items() if "model_name" in frame.columns}
         if not frames:
@@ -96,12 +104,20 @@ def _read_rows(file: Path, frame: pd.DataFrame) -> pd.DataFrame:
             "prompt": parse_prompts(frame["query"]),
             "embedding_id": frame["embedding_id"] if "embedding_id" in frame.columns else None,
             "model": frame["model_name"],
-            "effect": parse_outcome_numbers(
-                frame["performance"], file, "effect", called="performance"
-            ),
+            "effect": _read_effect(frame, file),
             **numbers,
         }
     )
+
+
+def _read_effect(frame: pd.DataFrame, file: Path) -> FloatArray:
+    """The grade of each row, NaN where there is none, or where the call failed."""
+    told = [name for name in (*FAILURE_FIELDS, "response") if name in frame.columns]
+    failed = find_failed(frame[told].to_dict(orient="records"), answer="response")
+    tell_failed(failed, file)
+    tell_unread(frame.columns, FAILURE_FIELDS, file)
+    score = parse_outcome_numbers(frame["performance"], file, "effect", called="performance")
+    return np.where(failed, np.nan, score)
 
 
 def _read_candidates(folder: Path) -> pd.DataFrame | None:

@@ -10,6 +10,7 @@ import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from graphrouter.bench.formats.assemble import (
@@ -17,6 +18,12 @@ from graphrouter.bench.formats.assemble import (
     drop_free_models,
     parse_outcome_numbers,
     parse_prompts,
+)
+from graphrouter.bench.formats.left_out import (
+    FAILURE_FIELDS,
+    find_failed,
+    tell_failed,
+    tell_unread,
 )
 from graphrouter.bench.formats.source_files import (
     find_files,
@@ -47,13 +54,13 @@ class _Run(NamedTuple):
 def read_llmrouterbench(source: Path) -> RoutingDataset:
     """The dataset in LLMRouterBench's result files.
 
-    `score` becomes effect (null = no outcome), `cost` cost_usd, `prompt_tokens` and
-    `completion_tokens` the token counts, the dataset the task, `origin_query` (or `prompt`, where
-    that is empty) the prompt. A query is told by dataset, split and index. Several runs of a model
-    are averaged; runs marked `demo` are left out. Costs of a model that are 0 in every record, and
-    token counts of 0, count as not recorded. The folder <split> names a variant of the benchmark,
-    so it is kept as metadata (`source_split`) and divides nothing. Answers and references are left
-    out.
+    `score` becomes effect (null = no outcome; a call that failed is none either), `cost` cost_usd,
+    `prompt_tokens` and `completion_tokens` the token counts, the dataset the task, `origin_query`
+    (or `prompt`, where that is empty) the prompt. A query is told by dataset, split and index.
+    Several runs of a model are averaged; runs marked `demo` are left out. Costs of a model that are
+    0 in every record, and token counts of 0, count as not recorded. The folder <split> names a
+    variant of the benchmark, so it is kept as metadata (`source_split`) and divides nothing.
+    Answers and references are left out.
 
     Args:
         source: The folder `results/bench`, one above or below it, or one result file.
@@ -122,9 +129,15 @@ def _read_file(
         for key, name in _NUMBERS.items()
     }
     outcomes = pd.DataFrame({"model": run.model, **numbers})
-    outcomes["effect"] = parse_outcome_numbers(
+    score = parse_outcome_numbers(
         [record["score"] for record in records], file, "effect", called="score"
     )
+    failed = find_failed(records, answer="raw_output")
+    tell_failed(failed, file)
+    for part in (records, [record.get("extra_fields") for record in records]):
+        fields = {name for row in part if isinstance(row, dict) for name in row}
+        tell_unread(fields, FAILURE_FIELDS, file)
+    outcomes["effect"] = np.where(failed, np.nan, score)
     tokens = outcomes[["input_tokens", "output_tokens"]]
     outcomes[["input_tokens", "output_tokens"]] = tokens.where(tokens > 0)
     return outcomes.assign(query=pd.Series(keys, dtype=object))

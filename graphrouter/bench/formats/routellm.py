@@ -8,7 +8,13 @@ import numpy as np
 import pandas as pd
 
 from graphrouter.bench.formats.assemble import assemble, parse_outcome_numbers, parse_prompts
-from graphrouter.bench.formats.source_files import find_files, read_rows, require_columns
+from graphrouter.bench.formats.left_out import tell_unread
+from graphrouter.bench.formats.source_files import (
+    find_files,
+    read_column_names,
+    read_rows,
+    require_columns,
+)
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
 from graphrouter.types import FloatArray
@@ -63,6 +69,8 @@ def _read_battles(file: Path) -> pd.DataFrame:
 
     The share is 1 where a won, 0.5 for a tie and 0 where it lost.
     """
+    if file.suffix in (".parquet", ".csv"):
+        tell_unread(read_column_names(file), (), file)
     rows = read_rows(file, ("prompt", "model_a", "model_b", "winner", *_MARKS))
     require_columns(rows.columns, ("prompt", "model_a", "model_b"), file, form=_FORM)
     for row, (a, b) in enumerate(zip(rows["model_a"], rows["model_b"], strict=True), start=1):

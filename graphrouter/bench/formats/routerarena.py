@@ -5,7 +5,7 @@ Prediction files of routers, beside the queries, prices and router configs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,19 @@ import numpy as np
 import pandas as pd
 
 from graphrouter.bench.formats.assemble import assemble, parse_outcome_numbers, parse_prompts
+from graphrouter.bench.formats.left_out import find_failed, tell_failed, tell_unread
 from graphrouter.bench.formats.source_files import find_files, read_json, read_json_objects
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
+from graphrouter.types import FloatArray
 
+logger = logging.getLogger(__name__)
 _FORM = (
     "RouterArena prediction files (.json lists of objects with 'global index', 'prompt' and "
     "'prediction')"
 )
+_ANSWERED_BY = ("model_used", "llm_selected")
+_READ = ("success", "error", "total_tokens", *_ANSWERED_BY)
 _PERTURBED = "robustness"
 """Word in the names of files whose prompts are perturbed copies of others."""
 _PRICES = {
@@ -44,8 +49,10 @@ class _Found:
 def read_routerarena(source: Path) -> RoutingDataset:
     """The dataset in RouterArena's prediction files.
 
-    An entry is one answer of the model in `prediction`: `accuracy` becomes effect (null = not
-    graded, no outcome), `cost` cost_usd, `generated_result.token_usage` the token counts.
+    An entry is one answer of the model in `generated_result.model_used`, or of that in `prediction`
+    where it is not stated: `accuracy` becomes effect (null = not graded, no outcome), `cost`
+    cost_usd, `generated_result.token_usage` the token counts. What `total_tokens` has beyond both
+    is reasoning, and counts as completion. A call with `success: false` is no outcome.
     RouterArena writes cost 0 where it knows no price, so 0 counts as not recorded. Entries for the
     optimality metrics are outcomes like the others. `global index` is the query and, without its
     number, the task. Answers are left out, and so are files of perturbed prompts (`robustness` in
@@ -158,31 +165,90 @@ def _read_outcomes(
                     f"{file}, row {row}: {key!r} is missing or empty. Expected {_FORM}."
                 )
     _add_prompts(prompts, file, indices, [entry["prompt"] for entry in entries])
-    usage = list(_read_token_usage(entries))
+    results = [_keep_object(entry.get("generated_result")) for entry in entries]
+    failed = find_failed(results)
+    tell_failed(failed, file)
+    for part in (entries, results):
+        tell_unread({name for row in part for name in row}, _READ, file)
     cost = parse_outcome_numbers(
         [entry.get("cost") for entry in entries], file, "cost_usd", called="cost"
     )
-    return pd.DataFrame(
+    effect = parse_outcome_numbers(
+        [entry.get("accuracy") for entry in entries], file, "effect", called="accuracy"
+    )
+    outcomes = pd.DataFrame(
         {
             "query": indices,
-            "model": [str(entry["prediction"]) for entry in entries],
-            "effect": parse_outcome_numbers(
-                [entry.get("accuracy") for entry in entries], file, "effect", called="accuracy"
-            ),
+            "model": _find_who_answered(entries, results, file),
+            "effect": np.where(failed, np.nan, effect),
             "cost_usd": np.where(cost > 0, cost, np.nan),
-            **{
-                name: parse_outcome_numbers([tokens.get(name) for tokens in usage], file, name)
-                for name in ("input_tokens", "output_tokens")
-            },
         }
     )
+    return outcomes.assign(**_read_tokens(results, file, is_costed=bool((cost > 0).any())))
 
 
-def _read_token_usage(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for entry in entries:
-        result = entry.get("generated_result")
-        usage = result.get("token_usage") if isinstance(result, dict) else None
-        yield usage if isinstance(usage, dict) else {}
+def _keep_object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _find_who_answered(
+    entries: list[dict[str, Any]], results: list[dict[str, Any]], file: Path
+) -> list[str]:
+    """The model of each answer: `model_used` where it is stated, else the one that was predicted.
+
+    A router may predict one model and another one answer, as when the first cannot be reached.
+    """
+    predicted = [str(entry["prediction"]) for entry in entries]
+    answered = []
+    for entry, result, model in zip(entries, results, predicted, strict=True):
+        stated = (row.get(name) for row in (result, entry) for name in _ANSWERED_BY)
+        answered.append(next((name for name in stated if isinstance(name, str) and name), model))
+    others = [pair for pair in zip(predicted, answered, strict=True) if pair[0] != pair[1]]
+    if others:
+        logger.warning(
+            "%s: %d answers are of another model than the one that was predicted (%r for %r), and "
+            "count for the model that answered.",
+            file.name,
+            len(others),
+            others[0][1],
+            others[0][0],
+        )
+    return answered
+
+
+def _read_tokens(
+    results: list[dict[str, Any]], file: Path, *, is_costed: bool
+) -> dict[str, FloatArray]:
+    """Tokens of prompt and completion; what the total has beyond both is hidden reasoning.
+
+    Providers bill that as completion. 0 tokens of prompt and completion are none that were counted.
+    """
+    usage = [_keep_object(result.get("token_usage")) for result in results]
+    read = {
+        field: parse_outcome_numbers([row.get(field) for row in usage], file, name, called=field)
+        for field, name in (
+            ("input_tokens", "input_tokens"),
+            ("output_tokens", "output_tokens"),
+            ("total_tokens", "output_tokens"),
+        )
+    }
+    prompt, completion, total = read.values()
+    counted = ~((prompt == 0) & (completion == 0))
+    hidden = np.where(np.isnan(total), 0, total - prompt - completion)
+    has_hidden = counted & (hidden > 0)
+    if has_hidden.any():
+        logger.warning(
+            "%s: %d answers have more total_tokens than prompt and completion, up to %d; these are "
+            "reasoning, and count as completion.%s",
+            file.name,
+            int(has_hidden.sum()),
+            int(hidden[has_hidden].max()),
+            " The costs stated stay as they are." if is_costed else "",
+        )
+    return {
+        "input_tokens": np.where(counted, prompt, np.nan),
+        "output_tokens": np.where(counted, completion + np.where(has_hidden, hidden, 0), np.nan),
+    }
 
 
 def _make_cards(found: _Found, answered: pd.Series) -> pd.DataFrame:

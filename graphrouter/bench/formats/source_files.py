@@ -155,8 +155,8 @@ def read_columns(
     return frame
 
 
-def read_rows(file: Path, columns: Collection[str]) -> pd.DataFrame:
-    """Those of the columns that are there.
+def read_rows(file: Path, columns: Collection[str] | None = None) -> pd.DataFrame:
+    """Those of the columns that are there; all of them where none are named.
 
     Of a .parquet, .csv or .jsonl file, or of a .json file that holds a list of objects.
 
@@ -164,13 +164,14 @@ def read_rows(file: Path, columns: Collection[str]) -> pd.DataFrame:
         DataError: The file cannot be read.
     """
     if file.suffix in (".parquet", ".csv"):
-        return read_columns(file, [name for name in read_column_names(file) if name in columns])
+        there = read_column_names(file)
+        return read_columns(file, [name for name in there if columns is None or name in columns])
     rows = (
         read_table(file)
         if file.suffix == ".jsonl"
         else pd.DataFrame(read_json_objects(read_json(file), file), dtype=object)
     )
-    return rows[[name for name in rows.columns if name in columns]]
+    return rows if columns is None else rows[[name for name in rows.columns if name in columns]]
 
 
 def read_json(file: Path) -> Any:

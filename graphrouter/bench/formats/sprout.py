@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from graphrouter.bench.formats.assemble import assemble, parse_outcome_numbers, parse_prompts
+from graphrouter.bench.formats.left_out import tell_unread
 from graphrouter.bench.formats.source_files import (
     find_files,
     find_split_in_name,
@@ -77,6 +78,8 @@ def _read_file(file: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     split = find_split_in_name(file)
     if split is not None:
         queries["split"] = split
+    inner = {name for model in models for name in _list_fields(file, model)}
+    tell_unread({*columns, *inner}, (), file)
     runs = []
     for model in models:
         cells = [cell if isinstance(cell, dict) else {} for cell in frame[model]]
@@ -109,6 +112,11 @@ def _list_models(file: Path) -> list[str]:
             "column a model."
         )
     return models
+
+
+def _list_fields(file: Path, model: str) -> list[str]:
+    """What the struct of a model holds."""
+    return [field.name for field in parquet.read_schema(file).field(model).type]
 
 
 def _add_ids(queries: pd.DataFrame) -> pd.DataFrame:

@@ -87,9 +87,9 @@ def test_what_was_averaged_is_said(invoke: Invoke, labels: Path, tmp_path: Path)
     )
     assert status == 0
     assert "3 outcomes (mean effect 0.500" in shown
-    assert (
-        errors
-        == "Warning: 1 runs repeat a (query, model) pair; the outcomes of a pair are averaged.\n"
+    assert errors == (
+        "Warning: embedllm: 1 rows repeat a (query, model) pair; they were averaged, and 3 pairs "
+        "are left.\n"
     )
 
 

@@ -122,14 +122,15 @@ def _check_rows(outcomes: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
             "outcomes has no rows; expected at least one outcome. Leave outcomes out where "
             "nothing was observed."
         )
-    clean = read_new_outcomes(outcomes, "outcomes", models=names)
-    blank = clean["prompt"].isna().to_numpy(dtype=bool).nonzero()[0]
-    if len(blank) == len(clean):
+    named = {str(name).strip() for name in outcomes.columns}
+    if {"model", "effect"} <= named and "prompt" not in named:
         found = ", ".join(map(str, outcomes.columns))
         raise DataError(
             f"outcomes: column 'prompt' is missing (found: {found}). Add it. Baselines keep no "
             "prompts, so a query_id alone tells them nothing."
         )
+    clean = read_new_outcomes(outcomes, "outcomes", models=names)
+    blank = clean["prompt"].isna().to_numpy(dtype=bool).nonzero()[0]
     if len(blank):
         raise make_row_error(
             "outcomes",

@@ -76,7 +76,7 @@ def test_a_question_of_several_variants_is_averaged(
     assert outcomes_of(data) == {("1", "nano"): (pytest.approx(2 / 3),), ("1", "grand"): (1.0,)}
     assert data.queries["task"].tolist() == ["logic"]
     assert caplog.messages == [
-        "2 runs repeat a (query, model) pair; the outcomes of a pair are averaged."
+        "embedllm: 2 rows repeat a (query, model) pair; they were averaged, and 2 pairs are left."
     ]
 
 

@@ -62,7 +62,7 @@ def test_a_winner_in_marks(
         data = read_routellm(tmp_path)
     assert outcomes_of(data) == expected()
     assert caplog.messages == [
-        "1 runs repeat a (query, model) pair; the outcomes of a pair are averaged."
+        "routellm: 1 rows repeat a (query, model) pair; they were averaged, and 7 pairs are left."
     ]
 
 
