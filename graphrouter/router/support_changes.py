@@ -15,13 +15,13 @@ from graphrouter.data.new_outcomes import read_new_outcomes
 from graphrouter.data.repeats import count_runs, join_outcomes
 from graphrouter.data.schema import build_dataset
 from graphrouter.data.splits import prompt_key
-from graphrouter.data.values import refuse_half_characters
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.tables import RawFeatures, add_prices, encode_raw, find_positions
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.parts import Support
 from graphrouter.router.protocol import check_card, pool_with
+from graphrouter.text_files import has_half_character
 
 _NO_QUERIES = pd.DataFrame({"task": pd.Series(dtype="str"), "prompt": pd.Series(dtype="str")})
 FEWEST_MODELS = 2
@@ -119,8 +119,12 @@ def add_task(
     """
     if not isinstance(task, str) or not task.strip():
         raise DataError(f"The task is named {task!r}; expected a name that is not blank.")
-    refuse_half_characters([task], "the new task", "its name")
-    refuse_half_characters([description], "the new task", "its description")
+    for what, text in (("name", task), ("description", description or "")):
+        if has_half_character(text):
+            raise DataError(
+                f"The {what} of the task holds half of a character ({ascii(text)[:60]}), which is "
+                "no valid Unicode. Write it again with errors='replace'."
+            )
     if task in set(support.tasks["task"]):
         raise DataError(
             f"The router knows a task {task!r} already. Add outcomes to it, or choose another name."
