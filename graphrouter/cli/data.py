@@ -124,6 +124,7 @@ def _show_overview(summary: DatasetSummary) -> None:
         if summary.split is None
         else ", ".join(f"{count:,} {side}" for side, count in summary.split.items())
     )
+    has_repeats = summary.num_runs > summary.num_outcomes
     rows = {
         "queries": f"{summary.num_queries:,} ({summary.num_queries_without_task:,} without task, "
         f"{summary.num_queries_without_outcomes:,} without outcomes, "
@@ -131,7 +132,8 @@ def _show_overview(summary: DatasetSummary) -> None:
         "models": f"{summary.num_models} ({summary.num_priced_models} with prices, "
         f"{summary.num_described_models} with description, {summary.num_models_without_outcomes} "
         "without outcomes)",
-        "outcomes": f"{summary.num_outcomes:,} ({summary.density:.1%} of all pairs)",
+        "outcomes": f"{summary.num_outcomes:,} ({summary.density:.1%} of all pairs"
+        + (f", means of {summary.num_runs:,} runs)" if has_repeats else ")"),
         "mean effect": f"{summary.mean_effect:.3f}",
         "observed": f"cost {summary.share_with_cost:.0%}, output tokens "
         f"{summary.share_with_output_tokens:.0%}, "

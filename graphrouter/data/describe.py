@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from graphrouter.data.columns import SPLITS
+from graphrouter.data.repeats import count_runs
 from graphrouter.data.schema import RoutingDataset
 
 
@@ -62,6 +63,8 @@ class DatasetSummary:
     num_models: int
     num_tasks: int
     num_outcomes: int
+    num_runs: int
+    """Runs that the outcomes are the means of; more than the outcomes where runs were repeated."""
     density: float
     """Share of all (query, model) pairs that were run."""
     mean_effect: float
@@ -108,6 +111,7 @@ def describe_dataset(data: RoutingDataset) -> DatasetSummary:
         num_models=len(models),
         num_tasks=len(data.tasks),
         num_outcomes=len(outcomes),
+        num_runs=round(float(count_runs(outcomes).sum())),
         density=len(outcomes) / (len(queries) * len(models)),
         mean_effect=float(outcomes["effect"].mean()),
         share_with_cost=observed["cost_usd"],

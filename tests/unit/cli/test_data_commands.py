@@ -62,7 +62,7 @@ def test_validate_lets_the_mistake_through_to_the_root_command(tmp_path: Path) -
     simulate(40).data.save(tmp_path, format="csv")
     outcomes = tmp_path / "outcomes.csv"
     lines = outcomes.read_text().splitlines()
-    outcomes.write_text("\n".join([*lines, lines[1]]) + "\n")
+    outcomes.write_text("\n".join([*lines, "nowhere" + lines[1]]) + "\n")
     result = runner.invoke(app, ["validate", str(tmp_path)])
     assert isinstance(result.exception, DataError)
     assert "outcomes.csv, row 409" in str(result.exception)

@@ -85,3 +85,10 @@ def test_the_world_is_described(world: Simulation) -> None:
     assert summary.density == pytest.approx(0.85)
     assert [task.num_queries for task in summary.tasks] == [240] * 10
     assert sum(model.num_outcomes for model in summary.models) == summary.num_outcomes
+
+
+def test_runs_that_were_averaged_are_counted(frames: dict[str, pd.DataFrame]) -> None:
+    assert describe_dataset(RoutingDataset.from_frames(**frames)).num_runs == 4
+    frames["outcomes"] = pd.concat([frames["outcomes"], frames["outcomes"].head(3)])
+    summary = describe_dataset(RoutingDataset.from_frames(**frames))
+    assert (summary.num_outcomes, summary.num_runs) == (4, 7)
