@@ -50,8 +50,8 @@ class SpendUnit(StrEnum):
     TOKENS = "tokens"
     """Output tokens; cost = (input tokens x input price + output tokens x output price) / 1e6."""
     PRICE = "price"
-    """Cost in US dollars divided by the model's mean price a token: tokens do not explain the
-    recorded cost."""
+    """Cost in US dollars divided by the model's mean price a token: tokens were not recorded, or do
+    not explain the recorded cost."""
     USD = "usd"
     """Cost in US dollars: there are no prices."""
     NONE = "none"
@@ -115,7 +115,8 @@ class ChannelScaler:
 
     @classmethod
     def fit(cls, outcomes: pd.DataFrame) -> ChannelScaler:
-        """The scaler of training outcomes."""
+        """The scaler of training outcomes, which name their `model` too."""
+        outcomes = outcomes.assign(cost_usd=outcomes["cost_usd"].where(outcomes["cost_usd"] > 0))
         unit = choose_spend_unit(outcomes)
         raw = _take_logarithms(outcomes, unit)
         mean, scale = np.zeros(NUM_CHANNELS), np.ones(NUM_CHANNELS)
@@ -134,34 +135,50 @@ class ChannelScaler:
         channels: FloatArray = (raw - self.mean[:, None]) / self.scale[:, None]
         return channels
 
+    def price_typical_call(self, prices: FloatArray) -> FloatArray:
+        """US dollars of a call whose spend is the typical one of training rows: (n,).
+
+        Args:
+            prices: (2, n) input and output US dollars per million tokens.
+        """
+        observed = self.observed[INPUT_TOKENS:LATENCY]
+        prompt, spend = np.exp(self.mean[[INPUT_TOKENS, SPEND]]) * observed
+        cost: FloatArray = {
+            SpendUnit.TOKENS: (prompt * prices[0] + spend * prices[1]) / 1e6,
+            SpendUnit.PRICE: spend * prices.mean(axis=0) / 1e6,
+        }.get(self.spend_unit, np.full(prices.shape[1], spend))
+        return cost
+
 
 def choose_spend_unit(outcomes: pd.DataFrame) -> SpendUnit:
     """What the spend channel should hold for these outcomes, a frame as in `ChannelScaler`.
 
-    Tokens, if they and the prices reproduce the recorded costs (median error at most 10 %) or no
-    cost is recorded; otherwise the cost over the model's price; otherwise the cost.
+    Tokens, if they and the prices reproduce the recorded costs up to a ratio a model (median error
+    at most 10 %) or no cost is recorded; otherwise the cost over the model's price; otherwise the
+    cost. A cost of 0 says nothing of that.
     """
-    input_tokens, output_tokens = _read_columns(outcomes, "input_tokens", "output_tokens")
-    input_price, output_price = _read_columns(outcomes, *PRICE_COLUMNS)
-    (cost,) = _read_columns(outcomes, "cost_usd")
-    tokens, costed = np.isfinite(output_tokens), np.isfinite(cost)
-    priced = np.isfinite(input_price) & np.isfinite(output_price)
-    both = costed & tokens & priced & np.isfinite(input_tokens)
-    if both.mean() >= 0.5 * costed.mean() and both.any():
-        computed = (input_tokens * input_price + output_tokens * output_price)[both] / 1e6
-        error = np.abs(computed - cost[both]) / np.maximum(cost[both], _FREE_USD)
+    input_tokens, output_tokens = read_columns(outcomes, "input_tokens", "output_tokens")
+    input_price, output_price = read_columns(outcomes, *PRICE_COLUMNS)
+    (cost,) = read_columns(outcomes, "cost_usd")
+    costed, priced = cost > 0, input_price + output_price > 0
+    computed = (input_tokens * input_price + output_tokens * output_price) / 1e6
+    both = costed & (computed > 0)
+    if both.any() and both.mean() >= 0.5 * costed.mean():
+        model = pd.factorize(outcomes["model"][both])[0]
+        billed, expected = (np.bincount(model, amount[both]) for amount in (cost, computed))
+        error = np.abs((billed / expected)[model] * computed[both] / cost[both] - 1)
         if np.median(error) <= 0.1:
             return SpendUnit.TOKENS
     if not costed.any():
-        return SpendUnit.TOKENS if tokens.any() else SpendUnit.NONE
-    if (costed & priced & (input_price + output_price > 0)).mean() >= 0.5 * costed.mean():
+        return SpendUnit.TOKENS if np.isfinite(output_tokens).any() else SpendUnit.NONE
+    if (costed & priced).mean() >= 0.5 * costed.mean():
         return SpendUnit.PRICE
     return SpendUnit.USD
 
 
 def _take_logarithms(outcomes: pd.DataFrame, unit: SpendUnit) -> FloatArray:
     """The channels before they are standardised: (NUM_CHANNELS, num_outcomes)."""
-    effect, cost, prompt, answer, latency = _read_columns(
+    effect, cost, prompt, answer, latency = read_columns(
         outcomes, "effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"
     )
     spend = {
@@ -181,12 +198,12 @@ def _take_logarithms(outcomes: pd.DataFrame, unit: SpendUnit) -> FloatArray:
 
 def _average_price(outcomes: pd.DataFrame) -> FloatArray:
     """Mean price of a token of each outcome's model, NaN where free or not known: (n,)."""
-    input_price, output_price = _read_columns(outcomes, *PRICE_COLUMNS)
+    input_price, output_price = read_columns(outcomes, *PRICE_COLUMNS)
     mean_price = (input_price + output_price) / 2e6
     return np.where(mean_price > 0, mean_price, np.nan)
 
 
-def _read_columns(outcomes: pd.DataFrame, *columns: str) -> list[FloatArray]:
+def read_columns(outcomes: pd.DataFrame, *columns: str) -> list[FloatArray]:
     """Columns as arrays, (num_outcomes,) each."""
     return [outcomes[column].to_numpy(float) for column in columns]
 

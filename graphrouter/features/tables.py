@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from graphrouter.encoders import TextEncoder, encode_texts
+from graphrouter.features.bills import Bills, hide_suspect_zeros
 from graphrouter.features.cards import read_cards
 from graphrouter.features.channels import PRICE_COLUMNS, ChannelScaler, fit_token_rates
 from graphrouter.features.prompts import (
@@ -342,7 +343,11 @@ def reprice_scale(scale: CostScale, outcomes: pd.DataFrame, pool: ModelPool) -> 
 
 
 def encode_outcomes(
-    query: IntArray, model: IntArray, outcomes: pd.DataFrame, transforms: FittedTransforms
+    query: IntArray,
+    model: IntArray,
+    outcomes: pd.DataFrame,
+    transforms: FittedTransforms,
+    bills: Bills,
 ) -> RecordedEdges:
     """Outcomes as edges between positions of the node table and of the pool.
 
@@ -351,12 +356,14 @@ def encode_outcomes(
         model: (E,) position of its model.
         outcomes: E rows with the columns that `ChannelScaler` reads.
         transforms: Fitted on training rows.
+        bills: Of the pool's training outcomes.
     """
-    cost = transforms.cost.scale(outcomes["cost_usd"].to_numpy(float))
+    shown = hide_suspect_zeros(outcomes, trusted=bills.old_models)
+    cost = transforms.cost.scale(shown["cost_usd"].to_numpy(float))
     return RecordedEdges(
         query=torch.from_numpy(query),
         model=torch.from_numpy(model),
-        channels=torch.from_numpy(transforms.channels.encode(outcomes).astype(np.float32)),
+        channels=torch.from_numpy(bills.encode(shown).astype(np.float32)),
         scaled_cost=torch.from_numpy(cost.astype(np.float32)),
     )
 

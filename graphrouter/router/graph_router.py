@@ -19,6 +19,7 @@ from graphrouter.data import RoutingDataset, Split
 from graphrouter.decision import Decision, Evidence
 from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.exceptions import ArtifactError
+from graphrouter.features.bills import Bills
 from graphrouter.features.prompts import count_chars, read_surface
 from graphrouter.features.tables import encode_outcomes, find_positions, reprice_scale
 from graphrouter.files import to_path
@@ -101,7 +102,14 @@ class GraphRouter(ChangeableRouter):
         self._forecaster = forecaster or Forecaster.in_double(
             learned.net, learned.transforms.channels, learned.calibration, learned.interval
         )
-        self._state = state or _encode(self._forecaster, learned, support)
+        self.bills = Bills.read(
+            support.outcomes,
+            support.pool.names,
+            learned.transforms.channels,
+            old_models=support.old_models,
+        )
+        self._tariff = self.bills.charge(self.pool.prices)
+        self._state = state or _encode(self._forecaster, learned, support, self.bills)
         self._tokens = support.count_tokens()
         self._familiarity = familiarity or _compare_solved(self._state, learned, support)
         self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
@@ -298,6 +306,7 @@ class GraphRouter(ChangeableRouter):
                 self.pool,
                 self.learned.config.graph.num_neighbours,
                 self._tokens,
+                self._tariff,
                 familiarity=self._familiarity,
             )
 
@@ -366,11 +375,13 @@ class _SolvedQueries:
 
 @cpu_threads(1)
 @torch.inference_mode()
-def _encode(forecaster: Forecaster, learned: Learned, support: Support) -> SupportState:
+def _encode(
+    forecaster: Forecaster, learned: Learned, support: Support, bills: Bills
+) -> SupportState:
     """The cached state of a support, in double precision."""
     position = find_positions(support.outcomes["query_id"], support.queries["query_id"].tolist())
     model = find_positions(support.outcomes["model"], support.pool.names)
-    edges = encode_outcomes(position, model, support.outcomes, learned.transforms)
+    edges = encode_outcomes(position, model, support.outcomes, learned.transforms, bills)
     graph = build_graph(
         support.raw.to_nodes(learned.transforms.features),
         support=edges,

@@ -67,7 +67,10 @@ def _own_weights(contents: ArtifactContents) -> ArtifactContents:
 
 def _add_defaults(contents: ArtifactContents) -> ArtifactContents:
     """Step 4 to 5: what artifacts hold since then, with the values that change nothing."""
-    defaults: dict[str, Any] = {"previous": None}  # by key of the manifest
+    defaults: dict[str, Any] = {  # by key of the manifest
+        "previous": None,
+        "models_before_bills": sorted(contents.tables["pool"]["model"]),
+    }
     manifest = {**defaults, **contents.manifest}
     outcomes = contents.tables["support_outcomes"].assign(num_runs=1.0)  # each was one run
     tables = {**contents.tables, "support_outcomes": outcomes}

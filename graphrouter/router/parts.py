@@ -45,6 +45,9 @@ class Support:
     `output_usd_per_mtok`, and `num_runs`, the runs that it is the mean of."""
     raw: RawFeatures
     """Embeddings and raw numbers of queries, models and tasks."""
+    old_models: frozenset[str] = frozenset()
+    """Models of an artifact before format 5 of which no outcome has come since: their costs are
+    read as that release read them."""
 
     def count_tokens(self) -> TokenRates:
         """How many tokens the models of the pool count in a text, by these outcomes."""

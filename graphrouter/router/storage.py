@@ -71,6 +71,7 @@ def save_parts(
         "cost_scale": [_to_json_number(bound) for bound in learned.transforms.cost],
         "metrics": provenance.metrics,
         "changes": [dataclasses.asdict(change) for change in provenance.changes],
+        "models_before_bills": sorted(support.old_models),
         "num_queries": len(support.queries),
         "num_models": len(support.pool),
         "num_outcomes": len(support.outcomes),
@@ -217,6 +218,7 @@ def _read_support(contents: ArtifactContents) -> Support:
         queries=queries[["query_id", "task", "prompt"]],
         outcomes=tables["support_outcomes"],
         raw=raw,
+        old_models=frozenset(contents.manifest["models_before_bills"]),
     )
 
 

@@ -90,7 +90,13 @@ def remove_model(support: Support, model: str, *, kept_queries: Collection[str])
     )
     pool = ModelPool.of(card for card in support.pool if card.model != model)
     outcomes = support.outcomes[support.outcomes["model"] != model].reset_index(drop=True)
-    smaller = dataclasses.replace(support, pool=pool, outcomes=outcomes, raw=raw)
+    smaller = dataclasses.replace(
+        support,
+        pool=pool,
+        outcomes=outcomes,
+        raw=raw,
+        old_models=support.old_models - {model},
+    )
     return _drop_idle_queries(smaller, kept_queries)
 
 
@@ -244,6 +250,7 @@ def add_outcomes(
         support,
         queries=queries,
         outcomes=join_outcomes(support.outcomes, fresh, source=source),
+        old_models=support.old_models - set(fresh["model"]),
         raw=_extend_features(support, queries.iloc[len(known) :], encoder),
     )
 

@@ -14,7 +14,7 @@ from torch_geometric.data import HeteroData
 
 from graphrouter.config import TrainConfig
 from graphrouter.exceptions import TrainingError
-from graphrouter.features.channels import EFFECT, ChannelScaler
+from graphrouter.features.channels import EFFECT, ChannelScaler, Tariff
 from graphrouter.features.prompts import TokenRates
 from graphrouter.graph.hetero_data import from_hetero
 from graphrouter.graph.routing_graph import RoutingGraph, Targets
@@ -136,6 +136,7 @@ class RoutingModule(L.LightningModule):
         cost: CostScale,
         pool: ModelPool,
         tokens: TokenRates,
+        tariff: Tariff,
         *,
         num_steps: int,
     ) -> None:
@@ -148,6 +149,7 @@ class RoutingModule(L.LightningModule):
             cost: Maps dollars to [0, 1].
             pool: The models of the episodes.
             tokens: From characters to tokens, for these models.
+            tariff: What they charge.
             num_steps: Optimiser steps until the learning rate is back at 0.
         """
         super().__init__()
@@ -157,6 +159,7 @@ class RoutingModule(L.LightningModule):
         self.cost = cost
         self.pool = pool
         self.tokens = tokens
+        self.tariff = tariff
         self.num_steps = num_steps
 
     def on_train_batch_start(self, batch: HeteroData, batch_idx: int) -> None:
@@ -256,7 +259,7 @@ class RoutingModule(L.LightningModule):
         """
         forecaster = Forecaster(self.net, self.channels)
         precise = PairPredictions(*(part.cpu().double() for part in predictions))
-        expected = forecaster.read(precise, targets, self.pool, self.tokens)
+        expected = forecaster.read(precise, targets, self.pool, self.tokens, self.tariff)
         effect = labels.channels[EFFECT].cpu().double().numpy()
         scaled_cost = labels.scaled_cost.cpu().double().numpy()
         expected_cost = self.cost.scale(expected.cost_usd)

@@ -13,7 +13,8 @@ from graphrouter.data import RoutingDataset, Split
 from graphrouter.data.splits import check_split, group_families, prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
-from graphrouter.features.channels import ChannelScaler
+from graphrouter.features.bills import Bills, hide_suspect_zeros
+from graphrouter.features.channels import ChannelScaler, Tariff
 from graphrouter.features.prompts import TokenRates
 from graphrouter.features.tables import (
     FeatureTransform,
@@ -49,6 +50,8 @@ class TrainingTables:
     prompt_group: Tensor
     """(num_queries,) int64, equal for queries with the same prompt."""
     pool: ModelPool
+    tariff: Tariff
+    """What its models charge, by their training outcomes."""
     model_family: Tensor
     """(num_models,) int64, equal for models of one family, below num_models."""
 
@@ -81,7 +84,7 @@ def prepare(
                 f"No {side} query of {data.name!r} has an outcome of a model of the pool. Divide "
                 "the queries another way."
             )
-    priced = add_prices(outcomes, pool)
+    priced = hide_suspect_zeros(add_prices(outcomes, pool))
     train_rows = slice(0, len(split.train))
     transforms = FittedTransforms(
         features=FeatureTransform.fit(
@@ -95,7 +98,8 @@ def prepare(
         cost=CostScale.fit(priced.loc[is_train, "cost_usd"].to_numpy(float)),
     )
     model = find_positions(outcomes["model"], pool.names)
-    edges = encode_outcomes(position, model, priced, transforms)
+    bills = Bills.read(priced[is_train], pool.names, transforms.channels)
+    edges = encode_outcomes(position, model, priced, transforms, bills)
     mask = torch.from_numpy(is_train)
     return TrainingTables(
         nodes=raw.to_nodes(transforms.features),
@@ -110,6 +114,7 @@ def prepare(
             pd.factorize(queries["prompt"].map(prompt_key))[0].astype(np.int64)
         ),
         pool=pool,
+        tariff=bills.charge(pool.prices),
         model_family=torch.from_numpy(_number_families(data, pool)),
     )
 

@@ -111,6 +111,7 @@ def fit_network(
             transforms.cost,
             tables.pool,
             tables.tokens,
+            tables.tariff,
             num_steps=num_steps * config.training.max_epochs,
         )
         if resume is None or not resume.is_over:

@@ -156,7 +156,7 @@ def predict_validation(
     with cpu_threads(config.training.num_threads):
         state = forecaster.net.encode_support(graph)
         scored = forecaster.net.score_in_parts(state, targets)
-    expected = forecaster.read(scored, targets, tables.pool, tables.tokens)
+    expected = forecaster.read(scored, targets, tables.pool, tables.tokens, tables.tariff)
     row_of = {query: row for row, query in enumerate(split.validation)}
     rows = np.array([row_of[query] for query in evaluation_set.query_ids])
     return align(expected.take(rows=rows), evaluation_set.models, owner="the network")

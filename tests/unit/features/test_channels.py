@@ -54,6 +54,7 @@ def columns(*, priced: bool = True, **known: FloatArray | list[float]) -> pd.Dat
     prices = PRICES[:, MODEL] if priced else np.full((2, 4), NAN)
     return pd.DataFrame(
         {
+            "model": [MODELS[i] for i in MODEL],
             "effect": [1.0, 0.0, 0.25, 1.0],
             **{name: column(name) for name in OUTCOME_NUMBERS if name != "effect"},
             PRICE_COLUMNS[0]: prices[0],
@@ -104,7 +105,9 @@ def test_the_spend_channel_holds_tokens_when_they_and_the_prices_explain_the_cos
     [
         (columns(**TOKENS), SpendUnit.TOKENS),
         (columns(priced=False, **TOKENS), SpendUnit.TOKENS),
-        (columns(**TOKENS, cost_usd=COST * 1.5), SpendUnit.PRICE),
+        (columns(**TOKENS, cost_usd=COST * 1.5), SpendUnit.TOKENS),
+        (columns(**TOKENS, cost_usd=COST * [1, 3, 4, 0.2]), SpendUnit.PRICE),
+        (columns(**TOKENS, cost_usd=[COST[0], 0, COST[2], 0]), SpendUnit.TOKENS),
         (columns(cost_usd=COST), SpendUnit.PRICE),
         (columns(output_tokens=TOKENS["output_tokens"], cost_usd=COST), SpendUnit.PRICE),
         (columns(priced=False, cost_usd=COST), SpendUnit.USD),
@@ -115,7 +118,9 @@ def test_the_spend_channel_holds_tokens_when_they_and_the_prices_explain_the_cos
     ids=[
         "tokens, no cost",
         "tokens, no prices",
+        "a bill in a fixed ratio to tokens and prices",
         "tokens that do not explain the cost",
+        "zeros say nothing",
         "cost and prices",
         "cost, prices, no prompt tokens",
         "cost alone",

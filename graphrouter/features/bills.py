@@ -1,0 +1,354 @@
+"""What recorded dollars say of a model beside its tokens and its list price.
+
+A bill need not be tokens times price: discounts for cached prompts, hidden reasoning, hardware of
+one's own. `Bills` learns by how much, from the outcomes of the support, in closed form: a newcomer
+has it as soon as it has outcomes, and nothing is trained again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from graphrouter.features.channels import (
+    PRICE_COLUMNS,
+    SPEND,
+    ChannelScaler,
+    SpendUnit,
+    Tariff,
+    read_columns,
+)
+from graphrouter.types import BoolArray, FloatArray, IntArray
+
+LISTED, PLAIN = range(2)
+"""Outcomes recorded while the model had a list price above 0, and the others."""
+_ROW_VARIANCE = 0.25
+"""Of one bill's ratio to what was computed; counts as much as one outcome."""
+_WORTH_SAYING = np.log(1.1)
+"""Of the logarithm of a ratio; below it tokens and price explain the bill."""
+_ZEROS = ("cost_usd", "input_tokens", "output_tokens", "latency_s")
+_PRICE_SHAPE = 4.0
+"""Price of an output token over that of an input token, where no model of the pool has both."""
+
+
+def hide_suspect_zeros(outcomes: pd.DataFrame, *, trusted: Collection[str] = ()) -> pd.DataFrame:
+    """The outcomes in which a 0 that cannot be meant counts as not recorded: NaN takes its place.
+
+    Logs write 0 for what they do not know, such as the usage of a streamed answer. Suspect are a
+    cost of 0 beside positive costs of the same model, input tokens and latencies of 0, and output
+    tokens of 0 of a model that also scored above 0 with none, or had no input tokens either. A
+    model whose costs are all 0 is free.
+
+    Args:
+        outcomes: With the columns `model`, `effect`, `cost_usd`, `input_tokens`, `output_tokens`
+            and `latency_s`; left as it is.
+        trusted: Models whose zeros stay.
+
+    Example:
+        >>> costs = pd.DataFrame({"model": ["a", "a", "b"], "cost_usd": [0.0, 0.2, 0.0]})
+        >>> others = dict.fromkeys(["effect", "input_tokens", "output_tokens", "latency_s"], 1.0)
+        >>> hide_suspect_zeros(costs.assign(**others))["cost_usd"].tolist()
+        [nan, 0.2, 0.0]
+    """
+    effect, cost, prompt, answer, latency = read_columns(
+        outcomes, "effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"
+    )
+    if not any((column == 0).any() for column in (cost, prompt, answer, latency)):
+        return outcomes
+    model, names = pd.factorize(outcomes["model"])
+    doubted = ~np.isin(np.asarray(names, dtype=object), list(trusted))[model]
+    impossible = (answer == 0) & ((effect > 0) | (prompt == 0))
+    suspect = {
+        "cost_usd": (cost == 0) & np.isin(model, model[cost > 0]),
+        "input_tokens": prompt == 0,
+        "output_tokens": (answer == 0) & np.isin(model, model[impossible]),
+        "latency_s": latency == 0,
+    }
+    hidden = {name: outcomes[name].mask(rows & doubted) for name, rows in suspect.items()}
+    return outcomes.assign(**hidden)
+
+
+@dataclass(frozen=True, eq=False)
+class Bills:
+    """What the recorded dollars of M models say, in two groups: `LISTED` and `PLAIN` outcomes.
+
+    A model has a ratio of bill to list price, 1 as far as tokens and price explain the bill; a new
+    price is multiplied by it. A model that was billed without a list price (none is known, or it is
+    0) is charged what its calls came to, until it has one. Zeros that cannot be meant are left out,
+    see `hide_suspect_zeros`; costs of 0 beside a list price do not make a model free.
+    """
+
+    scaler: ChannelScaler
+    models: tuple[str, ...]
+    old_models: frozenset[str]
+    """Those that came with an older artifact: read as they were, by list prices alone."""
+    nominal: FloatArray
+    """(2,) prices that stand in for those that `PLAIN` outcomes lack."""
+    by_tokens: FloatArray
+    """(2, M) logarithm of bill over tokens times price; NaN where no bill tells."""
+    by_dollars: FloatArray
+    """(2, M) logarithm of the typical bill over the price of a typical call; 0 where the spend
+    channel holds that itself, NaN where no bill tells."""
+    reads_dollars: BoolArray
+    """(M,) whether the spend of a model is read from its dollars though that of others is tokens,
+    since most of its bills came without tokens."""
+    list_then: FloatArray
+    """(2, M) mean list prices of its outcomes that had one; NaN without any."""
+    has_computed: BoolArray
+    """(M,) models some of whose outcomes have tokens and a list price."""
+    num_billed: IntArray
+    """(M,) outcomes with a cost above 0."""
+    num_zero: IntArray
+    """(M,) outcomes with a cost of 0."""
+    num_hidden: dict[str, IntArray]
+    """(M,) zeros that are left out, by column."""
+    mean_usd: FloatArray
+    """(M,) mean of the costs above 0; NaN without any."""
+
+    @classmethod
+    def read(
+        cls,
+        outcomes: pd.DataFrame,
+        models: Sequence[str],
+        scaler: ChannelScaler,
+        *,
+        old_models: Collection[str] = (),
+    ) -> Bills:
+        """What outcomes say.
+
+        Args:
+            outcomes: Of these models, as in `ChannelScaler`.
+            models: Their names.
+            scaler: Fitted on training rows.
+            old_models: Those of an older artifact of which no outcome has come since.
+        """
+        unit = scaler.spend_unit
+        shown = hide_suspect_zeros(outcomes, trusted=old_models)
+        nominal = _find_nominal_prices(np.stack(read_columns(outcomes, *PRICE_COLUMNS)))
+        rows = _Rows.of(shown, models, nominal)
+        billed = rows.cost > 0
+        typical = scaler.price_typical_call(rows.prices)
+        by_dollars = rows.average(billed, np.log(np.where(billed, rows.cost / typical, 1.0)))
+        count = rows.add_up(billed)
+        if unit is SpendUnit.TOKENS:
+            chance = scaler.scale[SPEND] ** 2 / np.maximum(count[LISTED], 1)
+            by_dollars[LISTED] = _shrink(by_dollars[LISTED], chance)
+        else:
+            by_dollars[LISTED if unit is SpendUnit.PRICE else slice(None)] *= 0.0
+        num_billed = count.sum(axis=0)
+        with_tokens = rows.add_up(billed & np.isfinite(rows.computed)).sum(axis=0)
+        listed = rows.group == LISTED
+        return cls(
+            scaler=scaler,
+            models=tuple(models),
+            old_models=frozenset(old_models),
+            nominal=nominal,
+            by_tokens=rows.compare(billed & (rows.computed > 0)),
+            by_dollars=by_dollars,
+            reads_dollars=(unit is SpendUnit.TOKENS)
+            & (2 * with_tokens < num_billed)
+            & ~np.isin(np.array(models, dtype=object), list(old_models)),
+            list_then=np.stack([rows.average(listed, price)[LISTED] for price in rows.prices]),
+            has_computed=rows.add_up(rows.computed > 0)[LISTED] > 0,
+            num_billed=num_billed.astype(np.int64),
+            num_zero=rows.count_all((outcomes["cost_usd"] == 0).to_numpy()),
+            num_hidden={
+                name: rows.count_all((outcomes[name].notna() & shown[name].isna()).to_numpy())
+                for name in _ZEROS
+            },
+            mean_usd=rows.add_up(billed, rows.cost).sum(axis=0)
+            / np.where(num_billed > 0, num_billed, np.nan),
+        )
+
+    def encode(self, outcomes: pd.DataFrame) -> FloatArray:
+        """Channels of outcomes of these models: (NUM_CHANNELS, num_outcomes), NaN = not observed.
+
+        As `ChannelScaler.encode`; but where the spend of a model is read from dollars, it counts
+        from the model's typical bill.
+
+        Args:
+            outcomes: After `hide_suspect_zeros`.
+        """
+        unit = self.scaler.spend_unit
+        channels = self.scaler.encode(outcomes)
+        rows = _Rows.of(outcomes, self.models, self.nominal)
+        usd = rows.cost
+        if unit is not SpendUnit.TOKENS:  # what was not billed, but has tokens and a price
+            listed_usd = rows.computed * np.exp(np.nan_to_num(self.by_tokens[LISTED]))[rows.model]
+            usd = np.where(usd > 0, usd, np.where(rows.group == LISTED, listed_usd, np.nan))
+        usd = np.where(usd > 0, usd, np.nan)
+        typical = self.scaler.price_typical_call(rows.prices)
+        relative = np.log(usd / typical) - np.nan_to_num(self.by_dollars)[rows.group, rows.model]
+        chosen = self.reads_dollars if unit is SpendUnit.TOKENS else ~self.reads_dollars
+        by_dollars = (chosen & ~self._is_old)[rows.model] & (unit is not SpendUnit.NONE)
+        channels[SPEND] = np.where(by_dollars, relative / self.scaler.scale[SPEND], channels[SPEND])
+        return channels
+
+    def charge(self, prices: FloatArray) -> Tariff:
+        """What the models charge when these are their list prices.
+
+        Args:
+            prices: (2, M) input and output US dollars per million tokens, NaN = not known.
+        """
+        unit = self.scaler.spend_unit
+        by_list = Tariff.of_list_prices(unit, prices)
+        in_tokens = (unit is SpendUnit.TOKENS) & ~self.reads_dollars
+        log_ratio = np.where(in_tokens, self.by_tokens, self.by_dollars)
+        has_price, is_zero = prices.sum(axis=0) > 0, prices.sum(axis=0) == 0
+        is_plain = ~has_price & np.isfinite(log_ratio[PLAIN])
+        is_free = ~has_price & ~is_plain & (is_zero | self._was_free)
+        has_lost_price = ~has_price & ~is_plain & ~is_free
+        choices = [is_plain, is_free, has_lost_price]
+        stand_ins = [self.nominal[:, None], np.zeros((2, 1)), self.list_then]
+        prices = np.select(choices, stand_ins, prices)
+        ratio = np.exp(np.nan_to_num(np.where(is_plain, log_ratio[PLAIN], log_ratio[LISTED])))
+        by_call = self.scaler.price_typical_call(prices) * ratio
+        input_usd, spend_usd = np.where(
+            in_tokens,
+            prices * ratio / 1e6,
+            np.stack([0 * ratio, by_call / np.exp(self.scaler.mean[SPEND])]),
+        )
+        if unit is SpendUnit.USD:  # a change since is all that a list price says of dollars
+            change = np.where(has_price, prices.sum(axis=0) / self.list_then.sum(axis=0), 1.0)
+            known = np.isfinite(self.by_dollars).any(axis=0) | self.has_computed
+            spend_usd = np.where(known, np.nan_to_num(change, nan=1.0), np.nan)
+        spend_usd = np.where(is_free, 0.0, np.nan if unit is SpendUnit.NONE else spend_usd)
+        holds_prompt = ~in_tokens & (unit in (SpendUnit.TOKENS, SpendUnit.PRICE))
+        mine = Tariff(
+            input_usd=np.where(is_free, 0.0, input_usd),
+            spend_usd=spend_usd,
+            counts_tokens=by_list.counts_tokens & in_tokens,
+            beyond_usd=np.where(holds_prompt, prices[0] * ratio / 1e6, 0.0),
+        )
+        return Tariff(*(np.where(self._is_old, *pair) for pair in zip(by_list, mine, strict=True)))
+
+    def describe(self, prices: FloatArray) -> dict[str, tuple[str, ...]]:
+        """What is corrected and left out of each model, in words; models without are absent.
+
+        Args:
+            prices: As in `charge`.
+        """
+        tariff = self.charge(prices)
+        found = {
+            name: tuple(self._describe(i, prices, tariff)) for i, name in enumerate(self.models)
+        }
+        return {name: said for name, said in found.items() if said}
+
+    def _describe(self, i: int, prices: FloatArray, tariff: Tariff) -> Iterator[str]:
+        if self._is_old[i]:
+            return
+        num_billed, num_zero = int(self.num_billed[i]), int(self.num_zero[i])
+        has_price = prices[:, i].sum() > 0
+        log_ratio = self.by_dollars if self.reads_dollars[i] else self.by_tokens
+        if has_price and np.abs(log_ratio[LISTED, i]) > _WORTH_SAYING:
+            ratio = np.exp(log_ratio[LISTED, i])
+            yield f"billed {ratio:.3g} x list price ({num_billed:,} outcomes)"
+        elif not has_price and num_billed and tariff.spend_usd[i] > 0:
+            yield (
+                f"billed {self.mean_usd[i]:.3g} USD a call without a list price "
+                f"({num_billed:,} outcomes): that is charged"
+            )
+        if num_zero and not num_billed and not self._was_free[i]:
+            yield (
+                f"all {num_zero:,} costs are 0 beside a list price: the list price is charged; "
+                "set it to 0 if the model is free"
+            )
+        for column, count in self.num_hidden.items():
+            if count[i]:
+                yield f"{column} of 0 is left out: {count[i]:,} outcomes"
+        if np.isnan(tariff.spend_usd[i]) and self.scaler.spend_unit is not SpendUnit.NONE:
+            yield "cost unknown: neither a list price nor a bill"
+
+    @property
+    def _is_old(self) -> BoolArray:
+        """(M,)."""
+        return np.array([name in self.old_models for name in self.models], dtype=bool)
+
+    @property
+    def _was_free(self) -> BoolArray:
+        """(M,) models all of whose costs are 0, recorded without a list price."""
+        free: BoolArray = (self.num_zero > 0) & (self.num_billed == 0) & np.isnan(self.list_then[0])
+        return free
+
+
+class _Rows(NamedTuple):
+    """Outcomes as what they were billed and what tokens and prices come to. N rows, M models."""
+
+    num_models: int
+    model: IntArray
+    """(N,) position."""
+    cost: FloatArray
+    """(N,) US dollars; NaN = not recorded."""
+    prices: FloatArray
+    """(2, N) list prices when it was recorded; nominal ones for rows of the group `PLAIN`."""
+    computed: FloatArray
+    """(N,) US dollars by tokens and prices; NaN where tokens were not recorded."""
+    group: IntArray
+    """(N,) `LISTED` or `PLAIN`."""
+
+    @classmethod
+    def of(cls, outcomes: pd.DataFrame, models: Sequence[str], nominal: FloatArray) -> _Rows:
+        """The rows of outcomes of these models; `nominal` is (2,) prices."""
+        cost, prompt, answer = read_columns(outcomes, "cost_usd", "input_tokens", "output_tokens")
+        prices = np.stack(read_columns(outcomes, *PRICE_COLUMNS))
+        group = np.where(prices.sum(axis=0) > 0, LISTED, PLAIN)
+        prices = np.where(group == LISTED, prices, nominal[:, None])
+        model = np.asarray(pd.Index(models).get_indexer(pd.Index(outcomes["model"])), np.int64)
+        computed = (prompt * prices[0] + answer * prices[1]) / 1e6
+        return cls(len(models), model, cost, prices, computed, group)
+
+    def add_up(self, rows: BoolArray, values: FloatArray | None = None) -> FloatArray:
+        """Sum of values (N,), or number, of the rows of each group of each model: (2, M)."""
+        cell = self.group[rows] * self.num_models + self.model[rows]
+        weights = None if values is None else values[rows]
+        total = np.bincount(cell, weights, minlength=2 * self.num_models)
+        return total.reshape(2, -1).astype(np.float64)
+
+    def count_all(self, rows: BoolArray) -> IntArray:
+        """Number of the rows of each model: (M,)."""
+        count: IntArray = self.add_up(rows).sum(axis=0).astype(np.int64)
+        return count
+
+    def average(self, rows: BoolArray, values: FloatArray) -> FloatArray:
+        """Mean of values (N,) over the rows of each group of each model: (2, M), NaN for none."""
+        count = self.add_up(rows)
+        return self.add_up(rows, values) / np.where(count > 0, count, np.nan)
+
+    def compare(self, rows: BoolArray) -> FloatArray:
+        """Logarithm of all that was billed over all that was computed: (2, M), NaN without rows.
+
+        With a list price, shrunk to 0 as far as a mean of so many bills varies by chance.
+        """
+        count, scale = self.add_up(rows), self.average(rows, self.computed)
+        ratio = self.average(rows, self.cost) / np.where(scale > 0, scale, np.nan)
+        missed = self.cost - ratio[self.group, self.model] * self.computed
+        spread = self.average(rows, missed**2) / (ratio * scale) ** 2
+        variance = (count * spread + _ROW_VARIANCE) / (count + 1) / np.maximum(count, 1)
+        log_ratio = np.log(ratio)
+        return np.stack([_shrink(log_ratio[LISTED], variance[LISTED]), log_ratio[PLAIN]])
+
+
+def _shrink(log_ratio: FloatArray, variance: FloatArray) -> FloatArray:
+    """Logarithms of ratios drawn to 0 (James and Stein, 1961), any shape; NaN stays.
+
+    The prior around 0 has the variance that makes what was seen likeliest. So what chance explains
+    goes, and a ratio far from 1 stays as it is.
+    """
+    square = np.square(log_ratio)
+    excess = np.maximum(square - variance, 0.0)
+    return log_ratio * np.divide(excess, square, where=square > 0, out=np.zeros_like(square))
+
+
+def _find_nominal_prices(prices: FloatArray) -> FloatArray:
+    """Prices (2,) to count tokens with where there is no list price, in the shape of the pool's.
+
+    Args:
+        prices: (2, n) list prices, NaN = not known.
+    """
+    both = (prices > 0).all(axis=0)
+    shape = np.median(prices[1, both] / prices[0, both]) if both.any() else _PRICE_SHAPE
+    return np.array([1.0, float(shape)])
