@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import graphrouter as gr
+from graphrouter.data import Split
 from graphrouter.encoders import create_encoder
 from graphrouter.features.channels import EFFECT
 from graphrouter.nn.network import RoutingGNN
@@ -277,7 +278,7 @@ def test_intervals_hold_on_real_tasks_that_nobody_was_trained_on() -> None:
             is_left = data.queries["task"].isin(tasks[fold::3]).to_numpy()
             ids = data.queries["query_id"].to_numpy()
             rest = np.random.default_rng(fold).permutation(ids[~is_left])
-            split = gr.Split(
+            split = Split(
                 train=tuple(rest[len(rest) // 10 :]),
                 validation=tuple(rest[: len(rest) // 10]),
                 test=tuple(ids[is_left]),
