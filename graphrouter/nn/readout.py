@@ -277,9 +277,11 @@ class TaskDoubt(NamedTuple):
     shift: Tensor
     """(B, M) from where the belief over tasks puts the effect towards the mean over all tasks."""
     variance: Tensor
-    """(B, M) of the effect over the tasks that the query may be of."""
+    """(B, M) of the effect over the tasks that the query may be of, as far as it is not strange."""
     strange: Tensor
-    """(B, M) the part of the variance that softens the effect: of strange queries alone."""
+    """(B, M) variance that comes on top where a query is strange: that between all tasks."""
+    softening: Tensor
+    """(B, M) the part of `strange` where the task is unknown, which softens the effect."""
 
     @classmethod
     def of(cls, state: SupportState, share: Tensor, task: Tensor, met: Met) -> Self:
@@ -305,12 +307,14 @@ class TaskDoubt(NamedTuple):
         named = share.gather(1, task.clamp_min(0).unsqueeze(1)).squeeze(1)
         trust = torch.where(task >= 0, named, 0.0)
         unusual = (1 - met.familiarity / _UNUSUAL).clamp(0, 1)
-        new = (trust * met.strangeness + (1 - trust) * unusual).unsqueeze(1)
-        strange = ((1 - trust) * met.strangeness).unsqueeze(1)
+        new = ((1 - trust) * unusual).unsqueeze(1)
+        strange = met.strangeness.unsqueeze(1)
+        lost = ((1 - trust) * met.strangeness).unsqueeze(1)
         return cls(
-            strange * (mean - believed),
-            (1 - new) * between + new * variance,
+            lost * (mean - believed),
+            (1 - strange) * ((1 - new) * between + new * variance),
             strange * variance,
+            lost * variance,
         )
 
 
@@ -348,8 +352,8 @@ class EffectInterval:
             doubt: About the tasks of the queries; none without it.
         """
         variance = (self.scale * log_scale.exp()).square() + self.floor**2
-        if doubt is not None:
-            variance = variance + self.novelty**2 * doubt.variance
+        if doubt is not None and self.novelty > 0:
+            variance = variance + self.novelty**2 * doubt.variance + doubt.strange
         half = Z_80 * variance.sqrt()
         middle = torch.sigmoid(location)
         return torch.minimum(torch.sigmoid(location - half), middle), torch.maximum(
@@ -364,6 +368,6 @@ class EffectInterval:
         if doubt is None or self.novelty == 0:
             return scored
         location = scored.location.clone()
-        softened = 1 + math.pi / 8 * self.novelty**2 * doubt.strange
+        softened = 1 + math.pi / 8 * doubt.softening
         location[EFFECT] = (location[EFFECT] + doubt.shift) / softened.sqrt()
         return scored._replace(location=location)

@@ -10,9 +10,10 @@ import torch
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS, SPEND
 from graphrouter.graph.routing_graph import RoutingGraph
+from graphrouter.nn.attention import Met
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.rasch import RaschBase
-from graphrouter.nn.readout import PairPredictions
+from graphrouter.nn.readout import EffectInterval, PairPredictions, TaskDoubt
 from graphrouter.nn.state import SupportState
 from tests.unit.nn.conftest import NUM_MODELS, NUM_SUPPORT, make_nodes, make_outcomes
 
@@ -97,3 +98,58 @@ def test_a_spread_gives_amounts_the_mean_that_they_have() -> None:
     level = found.ability[SPEND] + found.skill[SPEND, 0] + found.task_easiness[SPEND, 0]
     expected = torch.exp(centre + scale * level + found.excess[SPEND])
     torch.testing.assert_close(expected, amounts.mean().expand(NUM_MODELS), rtol=0.02, atol=0)
+
+
+def test_doubt_about_the_task_by_hand(
+    uncorrected: RoutingGNN, make_graph: Callable[..., RoutingGraph]
+) -> None:
+    state = uncorrected.encode_support(make_graph())
+    skill, easiness = torch.zeros_like(state.base.skill), torch.zeros_like(state.base.task_easiness)
+    num_tasks = len(state.task)
+    easiness[EFFECT, :num_tasks] = torch.arange(num_tasks) * 2.0
+    state = state._replace(
+        base=state.base._replace(skill=skill, task_easiness=easiness),
+        task_size=torch.ones_like(state.task_size),
+    )
+    share = torch.zeros(4, num_tasks + 1, dtype=torch.float64)
+    share[:, 0] = share[:, 1] = 0.5
+    share[3] = torch.nn.functional.one_hot(torch.tensor(0), num_tasks + 1)
+    task = torch.tensor([-1, -1, -1, 0])  # familiar, unfamiliar, strange, strange but named
+    met = Met(torch.tensor([0.5, 0.05, 0.0, 0.0]), torch.tensor([0.0, 0.0, 1.0, 1.0]))
+    doubt = TaskDoubt.of(state, share, task, met)
+    mean = num_tasks - 1.0
+    between = sum((2.0 * t - mean) ** 2 for t in range(num_tasks))
+    apart = (2.0 + between) / (2 + num_tasks - 1)
+    assert doubt.variance[:, 0].tolist() == pytest.approx([1.0, 0.5 + 0.5 * apart, 0.0, 0.0])
+    assert doubt.strange[:, 0].tolist() == pytest.approx([0.0, 0.0, apart, apart])
+    assert doubt.softening[:, 0].tolist() == pytest.approx([0.0, 0.0, apart, 0.0])
+    assert doubt.shift[:, 0].tolist() == pytest.approx([0.0, 0.0, mean - 1.0, 0.0])
+    location = torch.zeros(NUM_CHANNELS, 4, NUM_MODELS, dtype=torch.float64)
+    scored = PairPredictions(location, location - 9, torch.zeros(4, num_tasks), share)
+    assert EffectInterval().draw_together(scored, doubt) is scored
+    drawn = EffectInterval(novelty=2.0).draw_together(scored, doubt).location[EFFECT, :, 0]
+    softened = (mean - 1.0) / math.sqrt(1 + math.pi / 8 * apart)
+    assert drawn.tolist() == pytest.approx([0.0, 0.0, softened, 0.0])
+    low, high = EffectInterval(1.0, 0.0, 2.0).bounds(location[0], location[0] - 9, doubt)
+    width = (torch.logit(high) - torch.logit(low))[:, 0] / (2 * 1.2815515655)
+    assert width.square().tolist() == pytest.approx([4.0, 2 + 2 * apart, apart, apart], rel=1e-3)
+    bare = EffectInterval(1.0, 0.0).bounds(location[0], location[0] - 9)
+    same = EffectInterval(1.0, 0.0).bounds(location[0], location[0] - 9, doubt)
+    assert torch.equal(bare[0], same[0])  # an artifact from before predicts as it did
+
+
+def test_without_tasks_a_new_one_is_taken_to_be_as_far_off_as_is_usual(
+    uncorrected: RoutingGNN, make_graph: Callable[..., RoutingGraph]
+) -> None:
+    state = uncorrected.encode_support(make_graph())
+    state = state._replace(
+        base=state.base._replace(
+            skill=state.base.skill[:, -1:], task_easiness=state.base.task_easiness[:, -1:]
+        ),
+        task_size=state.task_size[:0],
+    )
+    met = Met(torch.tensor([0.5, 0.0]), torch.tensor([0.0, 1.0]))
+    doubt = TaskDoubt.of(state, torch.ones(2, 1, dtype=torch.float64), torch.tensor([-1, -1]), met)
+    assert doubt.strange[:, 0].tolist() == [0.0, 1.0]
+    assert doubt.variance[0, 0].item() == pytest.approx(0.0, abs=1e-4)
+    assert doubt.shift.abs().max().item() == 0.0
