@@ -63,13 +63,15 @@ def list_models(artifact: options.Artifact, as_json: options.Json = False) -> No
 
 @app.command()
 def show(artifact: options.Artifact, model: pool_changes.Model) -> None:
-    """Show the card of a model, and what was changed of it after training.
+    """Show the card of a model, how its bills differ, and what was changed of it after training.
 
     Example: graphrouter pool show artifacts/demo/router tarn-grand
     """
     router = load_graph_router(artifact)
     for name, value in _to_plain_card(router.pool[model]).items():
         say_line(f"{name}: {value}")
+    for note in router.bills.describe(router.pool.prices).get(model, ()):
+        say_line(f"costs: {note}")
     for change in router.provenance.changes:
         if change.model in ("", model):
             say_line(f"{change.at}  {_describe(change)}")

@@ -286,6 +286,9 @@ def show_run(run: TrainingRun[Any], out: Path) -> None:
         f"{_describe_calibration(metrics, is_identity=run.router.calibration.is_identity)}"
     )
     say(f"Cost        {SPEND_IN_WORDS[run.router.spend_unit.value]}")
+    for model, notes in run.router.bills.describe(run.router.pool.prices).items():
+        for note in notes:
+            say_line(f"            model {model}: {note}")
     say_line(f"Artifact    {out} ({num_bytes / 1e6:.1f} MB)")
     say_kept(out)
 
