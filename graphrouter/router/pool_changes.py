@@ -9,11 +9,13 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Self
 
+import numpy as np
 import pandas as pd
 
 from graphrouter.config import TrainConfig
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError, UnknownModelError
+from graphrouter.features.bills import Bills
 from graphrouter.features.channels import SpendUnit
 from graphrouter.nn.forecaster import EffectCalibration
 from graphrouter.pool import ModelCard, parse_card
@@ -33,6 +35,8 @@ class ChangeableRouter(Router):
     support: Support
     provenance: Provenance
     encoder: TextEncoder
+    bills: Bills
+    """What its models are billed beside list prices, and what was left out: `bills.describe`."""
 
     @property
     def config(self) -> TrainConfig:
@@ -236,7 +240,8 @@ class ChangeableRouter(Router):
             NotApplicableError: The router has learned dollars without list prices: no price enters
                 its costs.
         """
-        if self.spend_unit is SpendUnit.USD:
+        had_price = np.isfinite(self.bills.list_then[0, self.pool.position(model)])
+        if self.spend_unit is SpendUnit.USD and not had_price:
             raise NotApplicableError(
                 "The costs of this router come from recorded dollars alone, without list prices; "
                 "a price would change nothing. "
