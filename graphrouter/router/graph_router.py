@@ -95,19 +95,13 @@ class GraphRouter(ChangeableRouter):
         self.provenance = provenance
         self.encoder = encoder
         self.pool = support.pool
-        _ = self.pool.prices  # worked out now, once for all queries
         self.cost_scale: CostScale = reprice_scale(
             learned.transforms.cost, support.outcomes, self.pool
         )
         self._forecaster = forecaster or Forecaster.in_double(
             learned.net, learned.transforms.channels, learned.calibration, learned.interval
         )
-        self.bills = Bills.read(
-            support.outcomes,
-            support.pool.names,
-            learned.transforms.channels,
-            old_models=support.old_models,
-        )
+        self.bills = support.read_bills(learned.transforms.channels)
         self._tariff = self.bills.charge(self.pool.prices)
         self._state = state or _encode(self._forecaster, learned, support, self.bills)
         self._tokens = support.count_tokens()

@@ -12,6 +12,8 @@ import pandas as pd
 from graphrouter.config import TrainConfig
 from graphrouter.data import Split
 from graphrouter.data.splits import prompt_key
+from graphrouter.features.bills import Bills
+from graphrouter.features.channels import ChannelScaler
 from graphrouter.features.prompts import TokenRates
 from graphrouter.features.tables import FittedTransforms, RawFeatures, find_positions
 from graphrouter.nn.forecaster import EffectCalibration
@@ -48,6 +50,11 @@ class Support:
     old_models: frozenset[str] = frozenset()
     """Models of an artifact before format 5 of which no outcome has come since: their costs are
     read as that release read them."""
+
+    def read_bills(self, scaler: ChannelScaler) -> Bills:
+        """What its outcomes say of the bills of its models, with a scaler of training rows."""
+        names, old = self.pool.names, self.old_models
+        return Bills.read(self.outcomes, names, scaler, old_models=old)
 
     def count_tokens(self) -> TokenRates:
         """How many tokens the models of the pool count in a text, by these outcomes."""
