@@ -71,7 +71,7 @@ class EvaluationSet:
             )
         baseline = None
         if best_single is not None:  # it looks at neither prompt nor task
-            baseline = align(best_single.predict(seen.queries), shared, owner="best_single")
+            baseline = align(best_single._predict(seen.queries), shared, owner="best_single")
         return cls(shared, seen.query_ids, seen.queries, observed, cost_scale, baseline)
 
     @property
@@ -95,7 +95,8 @@ class EvaluationSet:
         that it calls, of no others.
         """
         queries = self.queries if task_known else self.queries.without_tasks()
-        predictions = align(router.predict(queries), self.models, owner=name)
+        # Not `predict`: of a task that is held out nobody needs to be told that it is unknown.
+        predictions = align(router._predict(queries), self.models, owner=name)
         if isinstance(router, Cascade):
             return RouterOutput(predictions, replayed=self._replay(router, queries))
         utilities = router.preset_utilities(queries)

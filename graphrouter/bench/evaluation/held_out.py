@@ -106,6 +106,7 @@ def collect_held_out(
     query_ids = choose_held_out(router, data, side)
     fitted, left_out = _fit(router, data, baselines, seed, tell)
     tasks = data.queries.set_index("query_id").loc[list(query_ids), "task"]
+    router.warn_of_unknown_tasks(task for task in tasks if isinstance(task, str))
     tell(f"Asking for {len(query_ids):,} queries")
     run = collect_outputs(
         router,

@@ -74,21 +74,26 @@ class Evaluation:
             "num_queries": self.num_queries,
             "num_models": self.num_models,
             "seeds": list(self.seeds),
-            "coverage": asdict(self.coverage),
             "settings": {
                 name: {
                     "routers": _plain(result.routers, "value"),
                     "paired": _plain(result.paired, "diff"),
-                    "same_as": dict(result.same_as),
+                    **({"same_as": dict(result.same_as)} if result.same_as else {}),
                 }
                 for name, result in self.settings.items()
             },
         }
+        if self.coverage.num_pairs:  # 0 where it was read from a file that did not hold it
+            plain["coverage"] = asdict(self.coverage)
         return {**plain, "failed": dict(self.failed)} if self.failed else plain
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
-        """What `to_json` wrote. It holds no reasons, and older files no coverage: empty and 0."""
+        """What `to_json` wrote. It holds no reasons; older files no coverage, which is then 0.
+
+        Choices could be compared in older files: they are of complete data.
+        """
+        unknown = {**dict.fromkeys(_COVERAGE, 0), "num_comparable_queries": plain["num_queries"]}
         settings: dict[SettingName, SettingResult] = {
             name: SettingResult(
                 _figures(found["routers"], "value"),
@@ -104,7 +109,7 @@ class Evaluation:
             num_queries=plain["num_queries"],
             num_models=plain["num_models"],
             seeds=tuple(plain["seeds"]),
-            coverage=Coverage(**plain.get("coverage", dict.fromkeys(_COVERAGE, 0))),
+            coverage=Coverage(**plain.get("coverage", unknown)),
             settings=settings,
             failed=dict(plain.get("failed", {})),
         )

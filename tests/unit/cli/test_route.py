@@ -56,7 +56,7 @@ def test_json_is_the_decision(invoke: Invoke, artifact: Path, router: GraphRoute
     assert found["policy"] == {"effect_weight": 0.2, "cost_weight": 0.8}
 
 
-@pytest.mark.parametrize("text", ["", "one\ntwo\n", "x" * 1_000_000])
+@pytest.mark.parametrize("text", ["", "one\ntwo\n", "x" * 100_000])
 def test_a_prompt_from_standard_input(
     invoke: Invoke, artifact: Path, router: GraphRouter, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
@@ -64,6 +64,15 @@ def test_a_prompt_from_standard_input(
     status, shown, _ = invoke("route", artifact, "-", "--json")
     assert status == 0
     assert json.loads(shown)["effect"] == pytest.approx(router.route(text).effect, abs=1e-9)
+
+
+def test_a_prompt_that_no_context_holds_is_refused(
+    invoke: Invoke, artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("x" * 10_000_000))
+    status, shown, errors = invoke("route", artifact, "-")
+    assert (status, shown, errors.count("\n")) == (2, "", 1)
+    assert "context of" in errors
 
 
 def test_top_limits_what_is_shown(invoke: Invoke, artifact: Path) -> None:

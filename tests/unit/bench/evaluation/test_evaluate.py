@@ -230,7 +230,7 @@ def test_json_has_exactly_the_agreed_form() -> None:
     )
     assert set(plain["settings"]) == {"task_known", "task_hidden"}
     for result in plain["settings"].values():
-        assert set(result) == {"routers", "paired", "same_as"}
+        assert set(result) == {"routers", "paired"}
         assert set(result["routers"]) == {"graphrouter", "best_single", "oracle"}
         assert set(result["paired"]) == {"best_single", "oracle"}
         for figures in result["routers"].values():

@@ -185,7 +185,7 @@ def test_settings_that_cannot_be_tuned_exist() -> None:
     ("content", "message"),
     [
         (None, "No search space at"),
-        (b"\xff\xfe", "is not UTF-8 text"),
+        (b"a: \xe9", "is not UTF-8 text"),
         (b"a: [", "is no valid YAML"),
         (b"", "is empty"),
         (b"network.width: 3", "is no range"),

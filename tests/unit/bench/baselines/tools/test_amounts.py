@@ -8,7 +8,8 @@ import pytest
 from graphrouter.bench.baselines.tools.amounts import Amounts
 from graphrouter.bench.baselines.tools.levels import AMOUNTS
 from graphrouter.bench.baselines.tools.vectors import scale_to_unit
-from graphrouter.types import FloatArray, ObservedOutcomes, Predictions
+from graphrouter.bench.observations import ObservedOutcomes
+from graphrouter.types import FloatArray, Predictions
 
 
 def world(num_queries: int, *, seed: int = 0) -> tuple[FloatArray, list[str], Predictions]:

@@ -32,11 +32,13 @@ def test_columns_follow_the_cards_and_equal_prompts_are_one_query() -> None:
     assert np.isnan(new.outcomes.latency_s).all()
 
 
-def test_ids_and_tasks_tell_equal_prompts_apart() -> None:
-    assert len(NewModels.of(POOL, CARDS, frame(prompt="x", query_id=["1", "1", "2"])).queries) == 2
+def test_tasks_tell_equal_prompts_apart_and_other_repeats_are_averaged() -> None:
     assert len(NewModels.of(POOL, CARDS, frame(prompt="x", task=["s", "s", "t"])).queries) == 2
-    with pytest.raises(DataError, match="already"):
-        NewModels.of(POOL, CARDS, frame(prompt="x"))  # `a` answered x twice
+    twice = frame(prompt="x", query_id=["1", "1", "2"])  # `a` answered x twice, under two ids
+    for repeated in (twice, twice.drop(columns="query_id")):
+        new = NewModels.of(POOL, CARDS, repeated)
+        assert len(new.queries) == 1
+        assert new.outcomes.effect[0, new.outcomes.models.index("a")] == 0.75  # of 1 and 0.5
 
 
 def test_without_outcomes_there_are_no_queries() -> None:
@@ -64,11 +66,11 @@ def test_cards_that_cannot_join(cards: Any, message: str) -> None:
         (frame().head(0), "no rows"),
         (frame().drop(columns="prompt"), "'prompt' is missing.*Baselines keep no prompts"),
         (frame().drop(columns="effect"), "'effect' is missing"),
-        (frame(effect=[1.0, 2.0, 0.0]), "outcomes table, row 2: effect is 2"),
-        (frame(effect=[1.0, np.nan, 0.0]), "outcomes table, row 2: effect is missing"),
-        (frame(cost_usd=[0.1, 0.1, -1.0]), "outcomes table, row 3: cost_usd is -1"),
-        (frame(prompt=["x", "x", None]), "outcomes, row 3: prompt is (None|nan)"),
-        (frame(prompt=["x", "x", " "]), "outcomes, row 3: prompt is ' '"),
+        (frame(effect=[1.0, 2.0, 0.0]), "outcomes, row 2: effect is 2"),
+        (frame(effect=[1.0, np.nan, 0.0]), "outcomes, row 2: effect is missing"),
+        (frame(cost_usd=[0.1, 0.1, -1.0]), "outcomes, row 3: cost_usd is -1"),
+        (frame(prompt=["x", "x", None]), "outcomes, row 3: neither query_id nor prompt"),
+        (frame(prompt=["x", "x", " "]), "outcomes, row 3: neither query_id nor prompt"),
     ],
 )
 def test_outcomes_that_break_the_contract(outcomes: pd.DataFrame, message: str) -> None:
@@ -76,13 +78,18 @@ def test_outcomes_that_break_the_contract(outcomes: pd.DataFrame, message: str) 
         NewModels.of(POOL, CARDS, outcomes)
 
 
-@pytest.mark.parametrize("stranger", ["old", "c", None])
-def test_outcomes_of_models_without_a_card(stranger: str | None) -> None:
+@pytest.mark.parametrize("stranger", ["old", "c"])
+def test_outcomes_of_models_without_a_card(stranger: str) -> None:
     with pytest.raises(
         UnknownModelError,
         match=r"outcomes, row 3: model .* is not among the models to add \(b, a\)",
     ):
         NewModels.of(POOL, CARDS, frame(model=["a", "b", stranger]))
+
+
+def test_an_outcome_of_nobody_is_refused() -> None:
+    with pytest.raises(DataError, match="outcomes, row 3: model is empty; expected a name"):
+        NewModels.of(POOL, CARDS, frame(model=["a", "b", None]))
 
 
 def test_tables_stand_side_by_side() -> None:
