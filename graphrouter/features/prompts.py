@@ -36,8 +36,8 @@ SURFACE_NAMES = (
 )  # fmt: skip
 
 KINDS = ("letters", "capitals", "digits", "marks", "gaps", "padding", "cjk", "other")
-"""Kinds of characters: Latin letters; A to Z; digits; punctuation and marks of code; white space,
-that after other white space apart; Chinese, Japanese and Korean; the rest."""
+"""Latin letters; A to Z; digits; punctuation and code; white space, and that after other white
+space; Chinese, Japanese and Korean; the rest."""
 NUM_KINDS = len(KINDS)
 NUM_PRINCIPAL = 128
 NUM_LANDMARKS = 512
@@ -156,8 +156,7 @@ def count_chars(prompts: Sequence[str]) -> Float32Array:
         code, width = ("ascii", "u1") if prompt.isascii() else ("utf-32-le", "<u4")
         kind = kind_of[np.frombuffer(prompt.encode(code, "surrogatepass"), dtype=width)]
         row[:] = np.bincount(kind, minlength=NUM_KINDS)
-        white = kind == _GAP
-        row[_GAP + 1] = np.count_nonzero(white[1:] & white[:-1])
+        row[_GAP + 1] = np.count_nonzero((kind[1:] == _GAP) & (kind[:-1] == _GAP))
         row[_GAP] -= row[_GAP + 1]
     return counts
 
@@ -194,10 +193,9 @@ class TokenRates(NamedTuple):
     doubt: FloatArray
     """(M, NUM_KINDS, NUM_KINDS) covariance of the rates."""
     offset: FloatArray
-    """(T + 1, M) tokens beside the text, >= 0: chat template, system prompt, examples that are not
-    in the prompt; the last row for an unknown task."""
+    """(T + 1, M) tokens beside the text, >= 0, such as a system prompt; last row: unknown task."""
     spread: FloatArray
-    """(M,) standard deviation of tokens beside the rates, as a share of the tokens."""
+    """(M,) standard deviation beside the rates, as a share of the tokens."""
     pooled: FloatArray
     """(NUM_KINDS,) tokens a character, over models."""
     most: FloatArray
@@ -229,11 +227,9 @@ class TokenRates(NamedTuple):
         known = np.where(np.isnan(expected), counted, np.maximum(expected, 1e-9))
         tokens = known * (counted / known) ** far
         doubt = ((chars[..., None] * self.doubt).sum(axis=2) * chars).sum(axis=2)
-        return TokenEstimate(
-            tokens,
-            tokens + _Z_90 * np.sqrt(doubt + (self.spread * tokens) ** 2),
-            text * np.maximum(1 - self.longest / pooled, 0)[:, None],
-        )
+        cautious = tokens + _Z_90 * np.sqrt(doubt + (self.spread * tokens) ** 2)
+        beyond = text * np.maximum(1 - self.longest / pooled, 0)[:, None]
+        return TokenEstimate(tokens, cautious, beyond)
 
 
 class KernelCoordinates(NamedTuple):
