@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -38,6 +38,7 @@ from graphrouter.artifact_manifest import (
     FORMAT_VERSION,
     KEPT_VERSIONS,
     OWN,
+    READABLE_VERSIONS,
     Lineage,
     UnreadableFormatError,
     Version,
@@ -270,29 +271,39 @@ def check_writable(folder: Path) -> None:
         )
 
 
-def read_artifact(folder: Path) -> ArtifactContents:
+def read_artifact(
+    folder: Path, *, formats: Collection[int] = READABLE_VERSIONS
+) -> ArtifactContents:
     """The contents of an artifact, every byte checked.
 
     Others may change it meanwhile: what is read is one version, whole.
+
+    Args:
+        folder: The artifact.
+        formats: What its format may be.
 
     Raises:
         ArtifactError: There is no artifact, or it is damaged, edited, incomplete or of another
             format version.
     """
-    return _read_version(folder, lambda manifest: _read_files(folder, manifest))
+    return _read_version(folder, lambda manifest: _read_files(folder, manifest), formats)
 
 
-def _read_version(folder: Path, read: Callable[[Mapping[str, Any]], T]) -> T:
+def _read_version(
+    folder: Path,
+    read: Callable[[Mapping[str, Any]], T],
+    formats: Collection[int] = READABLE_VERSIONS,
+) -> T:
     """What `read` makes of one version, while others may sweep its files for newer ones."""
     for _ in range(_TRIES):
-        manifest = read_manifest(folder)
+        manifest = read_manifest(folder, formats=formats)
         try:
             return read(manifest)
         except ArtifactError:
-            if read_manifest(folder)["checksum"] == manifest["checksum"]:
+            if read_manifest(folder, formats=formats)["checksum"] == manifest["checksum"]:
                 raise
     with lock_folder(folder):  # it is changed faster than it can be read
-        return read(read_manifest(folder))
+        return read(read_manifest(folder, formats=formats))
 
 
 def _read_files(folder: Path, manifest: Mapping[str, Any]) -> ArtifactContents:

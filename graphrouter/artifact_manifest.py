@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +20,9 @@ from graphrouter.artifact_files import MANIFEST, parse_manifest, read_entries, w
 from graphrouter.exceptions import ArtifactError
 
 FORMAT_VERSION = 5
-"""1 and 2: with another network; they are not read any more: train again. 3: weights of a graph
-router under other names. 4: without what the manifest names since. Both are read, and converted by
-`router.migrations`."""
+"""1 and 2: with another network; `router.refitting` trains it again on what they hold. 3: weights
+of a graph router under other names. 4: without what the manifest names since. Both are read, and
+converted by `router.migrations`."""
 READABLE_VERSIONS = (3, 4, FORMAT_VERSION)
 KEPT_VERSIONS = 3
 """How many versions before the present one an artifact keeps."""
@@ -80,24 +81,23 @@ class Lineage:
         return found
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path, *, formats: Collection[int] = READABLE_VERSIONS) -> dict[str, Any]:
     """The manifest of an artifact, checked.
+
+    Args:
+        folder: The artifact.
+        formats: What its format may be.
 
     Raises:
         ArtifactError: As `read_artifact`.
     """
     manifest, raw = parse_manifest(folder)
     version = manifest.get("format_version")
-    if version not in READABLE_VERSIONS:
-        is_newer = isinstance(version, int) and version > FORMAT_VERSION
+    if not isinstance(version, int) or version not in formats:
         raise UnreadableFormatError(
             f"The artifact at {folder} has format version {version}; this release reads versions "
             f"{', '.join(map(str, READABLE_VERSIONS[:-1]))} and {FORMAT_VERSION}. "
-            + (
-                "Upgrade graphrouter, or train it again with this release."
-                if is_newer
-                else "Train it again with this release."
-            )
+            f"{_find_remedy(folder, version)}"
         )
     # The bytes too: white space, 1E-05 for 1e-05 and their like change no value and so no checksum
     # of values.
@@ -108,6 +108,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     read_entries(manifest, folder / MANIFEST)
     return manifest
+
+
+def _find_remedy(folder: Path, version: Any) -> str:
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        return "Upgrade graphrouter, or train it again with this release."
+    if isinstance(version, int) and 0 < version < READABLE_VERSIONS[0]:
+        return (
+            "Train it again on what it holds: graphrouter migrate "
+            f"{shlex.quote(str(folder))} --out NEW"
+        )
+    return "Train it again with this release."
 
 
 def list_versions(folder: Path) -> list[Version]:

@@ -26,6 +26,7 @@ from graphrouter.cli import (
     evaluate,
     export,
     graph,
+    migrate,
     newcomers,
     pool,
     predict,
@@ -56,6 +57,7 @@ app.command()(route.route)
 app.command()(predict.predict)
 app.command()(settings.config)
 app.command()(versions.versions)
+app.command()(migrate.migrate)
 app.add_typer(data.app, name="data")
 app.add_typer(export.app, name="export")
 app.add_typer(graph.app, name="graph")

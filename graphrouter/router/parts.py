@@ -29,6 +29,7 @@ ChangeName = Literal[
     "add_outcomes",
     "replace_outcomes",
     "add_task",
+    "migrate",
 ]
 
 

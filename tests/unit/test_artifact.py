@@ -179,7 +179,8 @@ def test_what_is_no_artifact_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "remedy"),
     [
-        (2, "Train"),
+        (2, "Train it again on what it holds: graphrouter migrate .* --out NEW"),
+        (0, "Train it again with"),
         (6, "Upgrade graphrouter, or train"),
         (99, "Upgrade"),
         ("5", "Train"),
