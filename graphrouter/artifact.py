@@ -51,7 +51,7 @@ from graphrouter.artifact_manifest import (
 )
 from graphrouter.exceptions import ArtifactError
 from graphrouter.files import to_path
-from graphrouter.locks import HELD, LOCK, WAIT_S, lock_folder
+from graphrouter.locks import LOCK_FILES, WAIT_S, lock_folder
 from graphrouter.upward_imports import REGISTRY_SCHEMES, load_part
 
 __all__ = [
@@ -72,7 +72,6 @@ __all__ = [
 BASELINE = "baseline"
 """Kind of the artifacts of baselines; a graph router is of kind graphrouter."""
 
-_LOCKS = (LOCK, HELD)
 _TRIES = 5
 T = TypeVar("T")
 _LIBRARIES = (
@@ -255,7 +254,7 @@ def check_writable(folder: Path) -> None:
         )
     is_new = folder.is_dir() and not (folder / MANIFEST).is_file()
     if is_new and any(
-        not OWN.fullmatch(path.name) and path.name not in _LOCKS for path in folder.iterdir()
+        not OWN.fullmatch(path.name) and path.name not in LOCK_FILES for path in folder.iterdir()
     ):  # an interrupted first write may be repeated
         raise ArtifactError(
             f"Cannot write the artifact: {folder} holds other files. Name a new or empty folder, "

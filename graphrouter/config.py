@@ -17,7 +17,7 @@ from pydantic import (
 
 from graphrouter.documented_model import DocumentedModel, list_fields, suggest_field
 from graphrouter.exceptions import ConfigError
-from graphrouter.files import to_path
+from graphrouter.files import parse_yaml, to_path
 from graphrouter.text_files import read_plain_file
 
 __all__ = [
@@ -269,7 +269,7 @@ def read_yaml(path: Path, *, missing: str) -> Any:
 
 def _parse_value(override: str, text: str) -> Any:
     try:
-        value = yaml.safe_load(text)
+        value = parse_yaml(text)
     except yaml.YAMLError:
         raise ConfigError(
             f"--set {override!r}: the value is no valid YAML. Put it in quotes, for example "

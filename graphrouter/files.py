@@ -8,7 +8,12 @@ import math
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from yaml import SafeLoader
+
+_MOST_VALUES = 100_000
 
 
 def to_path(value: str | Path, what: str, error: type[Exception]) -> Path:
@@ -50,6 +55,45 @@ def write_json(value: Any, file: Path) -> None:
     file.write_text(
         json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
     )
+
+
+def parse_yaml(text: str, loader: type[SafeLoader] | None = None) -> Any:
+    """What the text holds, as `yaml.safe_load` reads it.
+
+    Args:
+        text: YAML.
+        loader: Refuses more than `SafeLoader` does.
+
+    Raises:
+        YAMLError: It is no valid YAML, or so deep, or with aliases that unfold to so many values,
+            that nobody means it.
+
+    Example:
+        >>> parse_yaml("network: {width: 64}")
+        {'network': {'width': 64}}
+    """
+    import yaml
+
+    try:
+        value = yaml.load(text, loader or yaml.SafeLoader)
+        if _count_values(value, {}) > _MOST_VALUES:
+            raise yaml.YAMLError(f"it unfolds to more than {_MOST_VALUES:,} values")
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
+    except ValueError as error:  # a date that there is not, a number of thousands of digits
+        raise yaml.YAMLError(str(error)) from None
+    return value
+
+
+def _count_values(value: Any, known: dict[int, float]) -> float:
+    """How many values there are when every alias is written out; infinite for one of itself."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = math.inf
+        items = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_count_values(item, known) for item in items)
+    return known[id(value)]
 
 
 def to_plain(value: Any) -> Any:

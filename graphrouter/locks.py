@@ -25,6 +25,8 @@ from typing import Any
 from graphrouter.exceptions import BusyError
 
 LOCK, HELD = ".lock", ".lock.held"
+LOCK_FILES = (LOCK, HELD)
+"""What may lie in a folder that nobody has written to yet."""
 WAIT_S = 300.0
 """How long a change waits for another one: many times as long as the slowest takes."""
 

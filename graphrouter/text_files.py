@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from graphrouter.exceptions import DataError, GraphRouterError
+from graphrouter.files import parse_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +179,7 @@ def read_plain_file(file: Path, *, refuse: type[GraphRouterError] = DataError) -
     text = read_text_file(file, refuse=refuse)
     is_json = file.suffix == ".json"
     try:
-        value = parse_json(text) if is_json else yaml.load(text, _SafeLoader)
+        value = parse_json(text) if is_json else parse_yaml(text, _SafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split()) or "nested too deeply"
         kind = "JSON" if is_json else "YAML"

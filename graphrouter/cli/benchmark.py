@@ -18,6 +18,7 @@ from graphrouter.cli.render import say, say_line
 from graphrouter.cli.settings import ConfigFile, Overrides
 from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, write_json
+from graphrouter.locks import lock_folder
 
 if TYPE_CHECKING:
     from graphrouter.bench.baselines import Baseline
@@ -123,13 +124,15 @@ def benchmark(
             raise typer.Exit(1)
         with show_working("Resampling the test queries"):
             results = list(collect(plan, num_draws=draws))
-        files = write_results(results, plan)
         figures = [result.evaluation.to_json() for result in results]
         shown = figures[0] if len(figures) == 1 else figures
-        if json_target is not None:
-            replace_file(json_target, partial(write_json, shown))
-            files.append(json_target)
-        files += write_reports([(r.runs, r.evaluation) for r in results], page, command=command)
+        runs = [(result.runs, result.evaluation) for result in results]
+        with lock_folder(out):  # of two at once, the files of one, not some of each
+            files = write_results(results, plan)
+            if json_target is not None:
+                replace_file(json_target, partial(write_json, shown))
+                files.append(json_target)
+            files += write_reports(runs, page, command=command)
         if tracked.is_on:
             from graphrouter.tracking.evaluation_log import log_benchmark
             from graphrouter.tracking.training_log import flatten_settings

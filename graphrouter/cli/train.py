@@ -149,7 +149,7 @@ def check_places(out: Path, *, fresh: bool) -> Path:
     """
     with show_working("Loading libraries"):
         from graphrouter.artifact import check_writable
-        from graphrouter.locks import HELD, LOCK, lock_folder
+        from graphrouter.locks import LOCK_FILES, lock_folder
         from graphrouter.training.checkpoints import RUN_FILE, discard_run
 
     check_writable(out)
@@ -159,8 +159,7 @@ def check_places(out: Path, *, fresh: bool) -> Path:
         work_dir.exists()
         and not (work_dir / RUN_FILE).is_file()
         and (
-            not work_dir.is_dir()
-            or any(path.name not in (LOCK, HELD) for path in work_dir.iterdir())
+            not work_dir.is_dir() or any(path.name not in LOCK_FILES for path in work_dir.iterdir())
         )
     ):
         raise ArtifactError(

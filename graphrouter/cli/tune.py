@@ -16,6 +16,7 @@ from graphrouter.cli.train import GRAPH_ROUTER, load_and_split, show_data
 from graphrouter.cli.tuning_result import BEST, REPORT, TRIALS, show_result, write_result
 from graphrouter.exceptions import DataError
 from graphrouter.extras import require_extra
+from graphrouter.locks import LOCK_FILES, lock_folder
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -148,9 +149,10 @@ def tune(
     with begin_run(tracking, f"tune {plan.data.dataset.name}", command="tune") as tracked:
         _log_start(tracked, plan, command)
         _run(opened, plan, trials, address=address, tracked=tracked)
-        with show_working("Comparing the trials"):
-            result = summarize(opened, plan, storage=address)
-        files = write_result(result, out, page, command=command)
+        with lock_folder(out):  # of several workers, the last one to write has read the study last
+            with show_working("Comparing the trials"):
+                result = summarize(opened, plan, storage=address)
+            files = write_result(result, out, page, command=command)
         _log_end(tracked, result, files)
     if as_json:
         print_json(result.to_json())
@@ -195,7 +197,7 @@ def check_folder(out: Path) -> None:
     """
     if (
         out.is_dir()
-        and any(out.iterdir())
+        and any(path.name not in LOCK_FILES for path in out.iterdir())
         and not any((out / name).is_file() for name in (STUDY, TRIALS))
     ):
         raise DataError(

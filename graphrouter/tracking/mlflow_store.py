@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from graphrouter.exceptions import ArtifactError, ConfigError
 from graphrouter.extras import require_extra
+from graphrouter.files import parse_yaml
 
 if TYPE_CHECKING:
     from mlflow.utils.logging_utils import MlflowLoggingStream
@@ -215,11 +216,16 @@ def _find_router_folder(fetched: Path, uri: str) -> Path:
         return fetched
     import yaml
 
-    flavors = yaml.safe_load(file.read_text(encoding="utf-8")).get("flavors", {})
-    carried = flavors.get("python_function", {}).get("artifacts", {}).get(ROUTER)
-    if carried is None:
+    try:
+        found = parse_yaml(file.read_text(encoding="utf-8"))
+        carried = found["flavors"]["python_function"]["artifacts"][ROUTER]
+        place: Path = fetched / carried["path"]
+        is_inside = place.resolve().is_relative_to(fetched.resolve())
+    except (yaml.YAMLError, ValueError, KeyError, TypeError):
+        is_inside = False
+    if not is_inside:
         raise ArtifactError(
             f"The model at {uri} is no router. Register one with: graphrouter train DATA "
             "--register NAME ..."
         )
-    return fetched / str(carried["path"])
+    return place

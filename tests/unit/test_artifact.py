@@ -253,7 +253,7 @@ def test_an_edit_that_keeps_every_value_is_refused_too(
 
 
 @given(choice=st.integers(0, 3), where=st.floats(0, 1, exclude_max=True), mask=st.integers(1, 255))
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_any_changed_byte_of_any_file_is_refused(
     tmp_path_factory: pytest.TempPathFactory,
     blobs: dict[str, bytes],

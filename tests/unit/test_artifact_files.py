@@ -168,14 +168,14 @@ def to_parquet(table: pa.Table) -> bytes:
 def test_a_table_that_unfolds_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(artifact_files, "_SPARE_BYTES", 2**20)
     bombs = {
-        "rows": pa.table({"a": pa.nulls(50_000_000, pa.int8())}),
-        "zeros": pa.table({"a": np.zeros(4_000_000)}),
-        "texts": pa.table({"a": pa.array(["x" * 100_000] * 5_000).dictionary_encode()}),
-        "list": pa.table({"a": pa.array([np.zeros(2_000_000)])}),
+        "rows": pa.table({"a": pa.nulls(5_000_000, pa.int8())}),
+        "zeros": pa.table({"a": np.zeros(1_000_000)}),
+        "texts": pa.table({"a": pa.array(["x" * 100_000] * 200).dictionary_encode()}),
+        "list": pa.table({"a": pa.array([np.zeros(1_000_000)])}),
     }
     for name, table in bombs.items():
         blob = to_parquet(table)
-        assert len(blob) < 100_000, name
+        assert len(blob) < 50_000, name
         put(folder, "tables", "pool", blob)
         with pytest.raises(ArtifactError, match="would take .* bytes of memory; expected at most"):
             read_artifact(folder)
@@ -218,7 +218,7 @@ def find_error(call: Callable[[], object]) -> str | None:
 
 
 @pytest.mark.parametrize("name", ["graphrouter", "knn"])
-@pytest.mark.parametrize("value", [None, [], "text", {}, 3])
+@pytest.mark.parametrize("value", [None, [], {"a": 3}])
 def test_a_router_of_made_up_parts_is_refused(tmp_path: Path, name: str, value: object) -> None:
     folder = tmp_path / name
     shutil.copytree(ROUTERS / name, folder)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from graphrouter.bench.hub.sources import PUBLIC, SOURCE_FILE, RemoteFile
 from graphrouter.exceptions import DataError
 from graphrouter.extras import require_extra
+from graphrouter.locks import LOCK_FILES, lock_folder
 
 if TYPE_CHECKING:
     from graphrouter.bench.hub.client import HubClient
@@ -104,10 +105,11 @@ def fetch_dataset(
     ) as hub:
         source = recorded or _find_source(hub, PUBLIC[name].wanted, revision)
         folder.mkdir(parents=True, exist_ok=True)
-        _write_source(source, folder)
-        missing = [file for file in source.files if not _is_complete(folder / file.path, file)]
-        for file in missing:
-            _download(hub, file, source.commit, folder / file.path, progress or _ignore)
+        with lock_folder(folder, wait_s=0):  # two would write to one file
+            _write_source(source, folder)
+            missing = [file for file in source.files if not _is_complete(folder / file.path, file)]
+            for file in missing:
+                _download(hub, file, source.commit, folder / file.path, progress or _ignore)
     return _make_result(source, num_downloaded=len(missing))
 
 
@@ -134,7 +136,9 @@ def _read_source(folder: Path, repo: str, revision: str) -> _Source | None:
     Raises:
         DataError: The folder holds something else, or another commit.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if not folder.exists() or (
+        folder.is_dir() and all(path.name in LOCK_FILES for path in folder.iterdir())
+    ):
         return None
     record = folder / SOURCE_FILE
     if not record.is_file():

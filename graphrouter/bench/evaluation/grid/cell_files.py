@@ -85,6 +85,7 @@ def read_cell(file: Path, *, with_arrays: bool = True) -> StoredCell | None:
             metadata = stored.metadata()
             names = [name for name in stored.keys() if name != _MARK] if with_arrays else []  # noqa: SIM118 - no dict
             arrays = {name: stored.get_tensor(name) for name in names}
-    except (FileNotFoundError, SafetensorError):
+        told, models = json.loads(metadata[_MARK]), tuple(json.loads(metadata["models"]))
+    except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
         return None
-    return StoredCell(json.loads(metadata[_MARK]), tuple(json.loads(metadata["models"])), arrays)
+    return StoredCell(told, models, arrays)
