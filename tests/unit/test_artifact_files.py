@@ -170,7 +170,7 @@ def test_a_table_that_unfolds_is_refused(folder: Path, monkeypatch: pytest.Monke
     bombs = {
         "rows": pa.table({"a": pa.nulls(5_000_000, pa.int8())}),
         "zeros": pa.table({"a": np.zeros(1_000_000)}),
-        "texts": pa.table({"a": pa.array(["x" * 100_000] * 200).dictionary_encode()}),
+        "texts": pa.table({"a": ["x" * 100_000] * 200}),
         "list": pa.table({"a": pa.array([np.zeros(1_000_000)])}),
     }
     for name, table in bombs.items():
