@@ -94,6 +94,7 @@ class GraphConfig(Settings):
 Part = Literal[
     "cards",
     "query_slopes",
+    "text_prior",
     "text_easiness",
     "profile",
     "similar_queries",

@@ -12,6 +12,7 @@ from graphrouter.cli.convert import Format, convert, fetch
 from graphrouter.exceptions import DataError
 
 if TYPE_CHECKING:
+    from graphrouter.data.assignment import Assignment
     from graphrouter.data.describe import DatasetSummary
 
 app = typer.Typer(no_args_is_help=True, help="Make, fetch, convert, check and describe datasets.")
@@ -108,11 +109,23 @@ def describe(
     _show_overview(summary)
     _show_tasks(summary)
     _show_models(summary)
+    if summary.assignment.depends_on_prompt:
+        error_console.print(summary.assignment.describe(), highlight=False, markup=False)
     if summary.share_with_cost == 0:
         error_console.print(
             "No outcome has a cost or tokens with prices: policies can weigh effect only.",
             highlight=False,
         )
+
+
+def _describe_assignment(found: Assignment) -> str:
+    """Who was asked what, in a few words."""
+    if found.share_explained is None:
+        return "every model on every query"
+    once = f"{found.share_answered_once:.0%} of the queries have one outcome"
+    if not found.depends_on_prompt:
+        return f"models at random, as far as prompts tell; {once}"
+    return f"models by the prompt, which tells {found.share_explained:.0%} of it; {once}"
 
 
 def _show_overview(summary: DatasetSummary) -> None:
@@ -140,6 +153,7 @@ def _show_overview(summary: DatasetSummary) -> None:
         f"latency {summary.share_with_latency:.0%}",
         "prompt length": f"{chars.min:,} to {chars.max:,} characters, median {chars.median:,.0f}, "
         f"95 % below {chars.p95:,.0f}",
+        "asked": _describe_assignment(summary.assignment),
         "split column": split,
         "fingerprint": summary.fingerprint[:16],
     }

@@ -16,7 +16,7 @@ from graphrouter.cli.outputs import PAGES, check_target, check_targets, write_re
 from graphrouter.cli.progress import begin_run, show_working
 from graphrouter.cli.render import say_line
 from graphrouter.extras import require_extra
-from graphrouter.files import replace_file, write_json
+from graphrouter.files import replace_file, to_plain, write_json
 
 SHOWN_METRICS = (
     "log_loss",
@@ -104,6 +104,7 @@ def evaluate(
     from graphrouter.bench.baselines.catalogue import ALWAYS, QUICK
     from graphrouter.bench.evaluation.held_out import collect_held_out
     from graphrouter.data import load_dataset
+    from graphrouter.data.assignment import warn_of_assignment
     from graphrouter.router.graph_router import GraphRouter
 
     names = options.read_names(baselines)
@@ -111,6 +112,7 @@ def evaluate(
         require_extra("bench", purpose="A report, or a baseline beyond the quick ones,")
     with show_working("Reading the data and the router"):
         dataset, router = load_dataset(data), GraphRouter.load(artifact)
+    assignment = warn_of_assignment(dataset)
     words = [
         "evaluate",
         str(artifact),
@@ -139,7 +141,7 @@ def evaluate(
         with show_working(f"Resampling {len(seed_run.evaluation_set.query_ids):,} queries"):
             found = collected.score(num_draws=draws, seed=seed)
         report = _perturb(router, seed_run, draws=draws, seed=seed) if robustness else None
-        figures = found.to_json()
+        figures = {**found.to_json(), "assignment": to_plain(assignment)}
         if report is not None:
             figures["robustness"] = report.to_json()
         if not only_json:

@@ -180,9 +180,11 @@ def load_and_split(data: str, settings: TrainConfig) -> tuple[RoutingDataset, Sp
         DataError: The dataset breaks the contract, or is too small to divide.
     """
     from graphrouter.data import load_dataset, split_dataset
+    from graphrouter.data.assignment import warn_of_assignment
 
     with show_working("Reading the data"):
         dataset = load_dataset(data)
+        warn_of_assignment(dataset)
         return dataset, split_dataset(dataset, settings.split)
 
 

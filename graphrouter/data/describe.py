@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from graphrouter.data.assignment import Assignment, measure_assignment
 from graphrouter.data.columns import SPLITS
 from graphrouter.data.repeats import count_runs
 from graphrouter.data.schema import RoutingDataset
@@ -81,6 +82,8 @@ class DatasetSummary:
     prompt_chars: PromptLengths
     split: dict[str, int] | None
     """Queries on each side of the `split` column; None when there is no such column."""
+    assignment: Assignment
+    """How far a prompt decides which models answered it."""
     tasks: tuple[TaskSummary, ...]
     models: tuple[ModelSummary, ...]
 
@@ -130,6 +133,7 @@ def describe_dataset(data: RoutingDataset) -> DatasetSummary:
             int(chars.max()),
         ),
         split=_count_sides(queries),
+        assignment=measure_assignment(data),
         tasks=_summarise_tasks(data),
         models=_summarise_models(data),
     )

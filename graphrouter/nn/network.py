@@ -43,7 +43,7 @@ from graphrouter.nn.readout import (
     PairReadout,
     TextEasiness,
 )
-from graphrouter.nn.regressions import EasinessSlope, NoEasinessSlope, NoProfile, Profile
+from graphrouter.nn.regressions import EasinessSlope, NoEasinessSlope, NoProfile, Profile, TextPrior
 from graphrouter.nn.state import SupportState
 
 _NO_SCALE = (1.0,) * NUM_CHANNELS
@@ -163,7 +163,7 @@ class RoutingGNN(nn.Module):
 
         is_known = torch.bincount(graph.outcomes.model, minlength=num_models) > 0
         likeness = self.likeness(graph.model_text, graph.model_card, is_known)
-        base = self.base(graph.outcomes, task_of_query, num_tasks, likeness)
+        base = self.base(graph.outcomes, task_of_query, num_tasks, likeness, principal)
         messages = collect_messages(base, graph.outcomes)
         profile = self.profile(messages, principal, num_models)
         # A task is also what its queries are like; those of unknown task (index T) make none.
@@ -247,6 +247,7 @@ def compose_parts(
         config.base_rounds,
         channel_scale,
         slopes=choose("query_slopes", QuerySlopes(), NoQuerySlopes()),
+        text_prior=None if "text_prior" in config.leave_out else TextPrior(),
     )
     profile_to_model = make_zero_linear(sizes.principal, width)
     task_to_query = nn.Linear(2 * width, width)

@@ -5,6 +5,8 @@ A cell is a (task, model) pair; index T of the task axis stands for "task unknow
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,17 @@ _MAX_RATIO = 4.0
 mean."""
 _EXCESS_MASS = 10.0
 _SMALLEST_EXCESS = 1e-4
+
+
+class EasinessStart(NamedTuple):
+    """Where the rounds of the base start, and what texts promise. See `regressions.TextPrior`."""
+
+    ability: Tensor
+    """(C, 1, M)."""
+    easiness: Tensor
+    """(C, S)."""
+    text: Tensor
+    """(C, S) what its text adds to the easiness of each query."""
 
 
 class SupportOutcomes:

@@ -92,6 +92,8 @@ class _Queries(NamedTuple):
     """(C, T + 1)."""
     reliability: Tensor
     """(C, S)."""
+    text: Tensor | None = None
+    """(C, S) what the text of each query adds to its easiness; None where texts are not asked."""
 
 
 class _Slopes(NamedTuple):
@@ -171,6 +173,7 @@ class RaschBase(nn.Module):
         channel_scale: Sequence[float] = (1.0,) * NUM_CHANNELS,
         *,
         slopes: nn.Module | None = None,
+        text_prior: nn.Module | None = None,
     ) -> None:
         """A base with the default masses.
 
@@ -179,6 +182,7 @@ class RaschBase(nn.Module):
             channel_scale: (C,) natural logarithms a unit of each channel.
             slopes: Which support queries tell models apart better than others: `QuerySlopes`
                 without it, or another module with the same call.
+            text_prior: What texts promise of queries: a `regressions.TextPrior`; nothing without.
         """
         super().__init__()
         self.num_rounds = num_rounds
@@ -191,11 +195,17 @@ class RaschBase(nn.Module):
         self.skill_mass = PositiveParameter(masses(4.0, 4.0))
         self.easiness_mass = PositiveParameter(masses(0.5, 1.0))
         self.slopes = QuerySlopes() if slopes is None else slopes
+        self.text_prior = text_prior
         self.task_mass = PositiveParameter(masses(2.0, 2.0))
         self.prior_mass = PositiveParameter(masses(1.0, 1.0))
 
     def forward(
-        self, edges: OutcomeEdges, task: Tensor, num_tasks: int, likeness: Tensor
+        self,
+        edges: OutcomeEdges,
+        task: Tensor,
+        num_tasks: int,
+        likeness: Tensor,
+        principal: Tensor | None = None,
     ) -> BaseState:
         """The state of the base.
 
@@ -204,9 +214,10 @@ class RaschBase(nn.Module):
             task: (S,) int64 task of each support query; num_tasks = unknown.
             num_tasks: T.
             likeness: (M, M) of the models, by their cards.
+            principal: (S, P) coordinates of the support queries; read where texts are asked.
         """
         outcomes = SupportOutcomes(edges, task, num_tasks, likeness.shape[0])
-        queries, level = self._run_first_rounds(outcomes)
+        queries, level = self._run_first_rounds(outcomes, principal)
         prior = self._estimate_prior(outcomes, queries, level, likeness)
         slopes = self.slopes(outcomes, queries.easiness, level, prior.scores[:, 0])
         queries, posterior, own, own_variance = self._run_second_rounds(
@@ -237,12 +248,21 @@ class RaschBase(nn.Module):
             excess=estimate_excess(outcomes, residual, self.channel_scale),
         )
 
-    def _run_first_rounds(self, outcomes: SupportOutcomes) -> tuple[_Queries, Tensor]:
+    def _run_first_rounds(
+        self, outcomes: SupportOutcomes, principal: Tensor | None = None
+    ) -> tuple[_Queries, Tensor]:
         """Queries, and levels (C, T + 1, M), each model shrunk to the mean of all."""
         level = outcomes.mean_level.expand(-1, outcomes.num_tasks + 1)
         easiness = level[:, outcomes.task]
         queries = _Queries(easiness, level, torch.zeros_like(easiness))
         ability, skill = outcomes.zeros[:, :1], outcomes.zeros
+        if self.text_prior is not None and principal is not None:
+            masses = self.ability_mass(), self.task_mass(), self.easiness_mass()
+            start = self.text_prior(outcomes, principal, *masses)
+            ability = start.ability
+            information = outcomes.sum_by_query(outcomes.compare(ability, start.easiness)[1])
+            reliability = information / (information + self.easiness_mass())
+            queries = self._centre(outcomes, start.easiness, reliability, start.text)
         for _ in range(self.num_rounds):
             queries = self._step_easiness(outcomes, ability + skill, queries)
             # Ability takes what is common to all tasks, skill then what is left in each: at once
@@ -330,15 +350,30 @@ class RaschBase(nn.Module):
         step, information = outcomes.sum_by_query(residual), outcomes.sum_by_query(curvature)
         mass = self.easiness_mass()
         surprise = before.easiness - before.task_easiness[:, outcomes.task]
+        if before.text is not None:
+            # The prior mean of a query is that of its task and of its text: an answer by itself
+            # does not say whether the query was easy or the model able.
+            by_task = self._average_tasks(before.text, before.reliability, outcomes)
+            surprise = surprise - (before.text - by_task[:, outcomes.task])
         easiness = before.easiness + _step_to_mode(step, information, mass, surprise)
-        reliability = information / (information + mass)
-        by_task = self._average_tasks(easiness, reliability, outcomes.task, outcomes.num_tasks)
-        return _Queries(easiness, by_task, reliability)
+        return self._centre(outcomes, easiness, information / (information + mass), before.text)
+
+    def _centre(
+        self,
+        outcomes: SupportOutcomes,
+        easiness: Tensor,
+        reliability: Tensor,
+        text: Tensor | None,
+    ) -> _Queries:
+        """The queries, with the mean easiness of each task."""
+        by_task = self._average_tasks(easiness, reliability, outcomes)
+        return _Queries(easiness, by_task, reliability, text)
 
     def _average_tasks(
-        self, easiness: Tensor, reliability: Tensor, task: Tensor, num_tasks: int
+        self, easiness: Tensor, reliability: Tensor, outcomes: SupportOutcomes
     ) -> Tensor:
         """Mean easiness of each task, shrunk to the overall mean: (C, T + 1)."""
+        task, num_tasks = outcomes.task, outcomes.num_tasks
         # A query that hardly anybody answered says little of its task.
         overall = (easiness * reliability).sum(1, keepdim=True) / reliability.sum(
             1, keepdim=True

@@ -1,22 +1,42 @@
 """Ridge regressions inside the graph: what the text of a query says about models and easiness.
 
-Each is one Newton step a coordinate: the principal coordinates are decorrelated, so the information
-matrix is close to diagonal. They have a closed form over a support that excludes the targets, so
-they cannot learn them by heart.
+The profile and the slope are one Newton step a coordinate: the principal coordinates are
+decorrelated, so the information matrix is close to diagonal. They have a closed form over a support
+that excludes the targets, so they cannot learn them by heart. `TextPrior` solves for all at once.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.nn.attention import spread_rows
-from graphrouter.nn.layers import PositiveParameter, masses
+from graphrouter.nn.layers import (
+    PositiveParameter,
+    channel_curvature,
+    channel_mean,
+    factorise,
+    masses,
+    sum_segments,
+)
+from graphrouter.nn.outcomes import EasinessStart, SupportOutcomes
 from graphrouter.nn.rasch import BaseState
 from graphrouter.nn.state import SupportMessages
 
 _ROWS_AT_ONCE = 2048
+_TEXT_VARIANCES = (0.1, 0.5, 2.0)
+"""Variances of the easiness, in squared logits, that texts may explain; beside none at all."""
+_SPECTRA = (0, 1, 2)
+"""How a coordinate's share of that variance falls with its own: not, as fast, or twice as fast."""
+_NEWTON_STEPS = 3
+_OVERALL_PRECISION = 0.01
+"""Of the mean easiness around that of all outcomes: hardly held."""
+_LEAST_SPREAD = 1e-9
+"""Of a coordinate, beside the widest: one that is the same for all queries explains nothing."""
+_MAX_LOGIT = 8.0
 
 
 class Profile(nn.Module):
@@ -84,3 +104,152 @@ class NoEasinessSlope(nn.Module):
     def forward(self, base: BaseState, principal: Tensor) -> Tensor:
         """Zeros (C, P); arguments of `EasinessSlope`."""
         return principal.new_zeros(NUM_CHANNELS, principal.shape[1])
+
+
+class TextPrior(nn.Module):
+    """What text and task promise of the easiness of support queries, given who answered them.
+
+    A query that was answered once says little by itself: the model may be able, or the query easy.
+    Where somebody who looked at the difficulty chose the model, levels that take each answer for
+    themselves mistake the one for the other: a strong model looks weak since it was sent the hard
+    prompts. So abilities, tasks and texts are solved for together, and the easiness that is the
+    query's own is integrated out:
+
+        logit = ability + overall + task + text . slopes + own,    own ~ N(0, 1 / easiness mass)
+
+    by Newton's method on the marginal of `own` (Laplace), as generalised linear mixed models are
+    fitted (Breslow and Clayton 1993, section 2). How much texts may explain, and whether wide
+    coordinates explain more than narrow ones, is averaged by marginal likelihood over a small grid,
+    which also holds "nothing". There is nothing to train, and no gradient goes through.
+    """
+
+    def forward(
+        self,
+        outcomes: SupportOutcomes,
+        principal: Tensor,
+        ability_mass: Tensor,
+        task_mass: Tensor,
+        easiness_mass: Tensor,
+    ) -> EasinessStart:
+        """Where the rounds of the base start.
+
+        Args:
+            outcomes: Of the support.
+            principal: (S, P) coordinates of the support queries.
+            ability_mass: (C, 1) prior precision of an ability.
+            task_mass: (C, 1) prior mass of a task's mean, in queries that are fully known.
+            easiness_mass: (C, 1) prior precision of the easiness that is a query's own.
+        """
+        with torch.no_grad():
+            own = easiness_mass.detach().double()
+            text = principal.detach().double()
+            in_task = nn.functional.one_hot(outcomes.task, outcomes.num_tasks + 1)
+            known_task = in_task[:, : outcomes.num_tasks].double()
+            design = torch.cat([torch.ones_like(text[:, :1]), known_task, text], 1)
+            num_models, num_fixed = outcomes.num_models, 1 + outcomes.num_tasks
+            precision = torch.cat(
+                [
+                    ability_mass.detach().double().expand(-1, num_models),
+                    torch.full_like(own, _OVERALL_PRECISION),
+                    (own * task_mass.detach().double()).expand(-1, outcomes.num_tasks),
+                ],
+                1,
+            )
+            centre = outcomes.mean_level.double()
+            weights = text.new_zeros(len(own), num_models + design.shape[1])
+            weights[:, num_models] = centre[:, 0]
+            for _ in range(_NEWTON_STEPS):
+                equations = _collect_equations(outcomes, design, weights, centre, own)
+                weights = _average_solutions(equations, precision, _list_text_precisions(text))
+                weights[:, num_models] += centre[:, 0]
+            easiness = weights[:, num_models:] @ design.mT
+            promised = weights[:, num_models + num_fixed :] @ text.mT
+            ability = weights[:, None, :num_models]
+            return EasinessStart(
+                *(part.to(principal.dtype) for part in (ability, easiness, promised))
+            )
+
+
+class _Equations(NamedTuple):
+    """Normal equations of one Newton step, the queries' own easiness integrated out. D unknowns."""
+
+    matrix: Tensor
+    """(C, D, D)."""
+    vector: Tensor
+    """(C, D)."""
+    square: Tensor
+    """(C,) weighted square of what is to be explained."""
+    num_outcomes: Tensor
+    """(C,), at least 1."""
+
+
+def _collect_equations(
+    outcomes: SupportOutcomes, design: Tensor, weights: Tensor, centre: Tensor, own: Tensor
+) -> _Equations:
+    """The equations at given weights, around the centre (C, 1); own (C, 1), design (S, D - M)."""
+    num_models, num_queries = outcomes.num_models, len(design)
+    fitted = outcomes.spread_models(weights[:, :num_models]) + outcomes.spread_queries(
+        weights[:, num_models:] @ design.mT
+    )
+    mean = channel_mean(fitted.clamp(-_MAX_LOGIT, _MAX_LOGIT))
+    observed, value = outcomes.observed.double(), outcomes.value.double()
+    curvature = channel_curvature(mean) * observed
+    aim = curvature * (fitted - centre) + (value - mean) * observed
+    information, by_query = outcomes.sum_by_query(curvature), outcomes.sum_by_query(aim)
+    left = own / (information + own)  # of what a query's answers say, beside its own easiness
+    by_model = sum_segments(aim, outcomes.model, num_models)
+    pair = outcomes.query * num_models + outcomes.model
+    matrices, vectors = [], []
+    for channel in range(len(own)):  # one at a time: the table of pairs may be large
+        table = sum_segments(curvature[channel : channel + 1], pair, num_queries * num_models)
+        table = table.view(num_queries, num_models)
+        shared = 1 / (information[channel] + own[channel])
+        top = torch.diag(table.sum(0)) - (table * shared[:, None]).mT @ table
+        side = (table * left[channel, :, None]).mT @ design
+        bottom = (design * (information[channel] * left[channel])[:, None]).mT @ design
+        matrices.append(torch.cat([torch.cat([top, side], 1), torch.cat([side.mT, bottom], 1)]))
+        ability = by_model[channel] - table.mT @ (by_query[channel] * shared)
+        vectors.append(torch.cat([ability, design.mT @ (by_query[channel] * left[channel])]))
+    square = (aim.square() / curvature.clamp_min(1e-12)).sum(1)
+    explained = (by_query.square() / (information + own)).sum(1)
+    count = observed.sum(1).clamp_min(1)
+    return _Equations(torch.stack(matrices), torch.stack(vectors), square - explained, count)
+
+
+def _list_text_precisions(text: Tensor) -> list[Tensor]:
+    """Prior precisions (P,) of the slopes, one for each entry of the grid; none without texts."""
+    spread = text.square().mean(0)
+    if not bool(spread.max() > 0):
+        return []
+    spread = spread.clamp_min(_LEAST_SPREAD * float(spread.max()))
+    return [
+        spread.pow(1 + power).sum() / (variance * spread.pow(power))
+        for variance in _TEXT_VARIANCES
+        for power in _SPECTRA
+    ]
+
+
+def _average_solutions(
+    equations: _Equations, precision: Tensor, text_precisions: list[Tensor]
+) -> Tensor:
+    """The posterior means (C, D), averaged over the grid by marginal likelihood."""
+    num_all, num_fixed = equations.vector.shape[1], precision.shape[1]
+    solutions, evidence = [], []
+    for text_precision in (None, *text_precisions):
+        size = num_fixed if text_precision is None else num_all
+        prior = precision
+        if text_precision is not None:
+            prior = torch.cat([precision, text_precision.expand(len(precision), -1)], 1)
+        matrix = equations.matrix[:, :size, :size] + torch.diag_embed(prior)
+        factor = factorise(matrix, "the joint easiness of texts and tasks")
+        half = torch.linalg.solve_triangular(factor, equations.vector[:, :size, None], upper=False)
+        solution = torch.linalg.solve_triangular(factor.mT, half, upper=True).squeeze(2)
+        solutions.append(nn.functional.pad(solution, (0, num_all - size)))
+        gained = half.square().sum((1, 2))
+        volume = 0.5 * prior.log().sum(1) - factor.diagonal(dim1=1, dim2=2).log().sum(1)
+        # The variance of a logit is known; that of a logarithmic amount is what is left over.
+        left = (equations.square - gained).clamp_min(1e-9)
+        fit = torch.cat([0.5 * gained[:1], -0.5 * equations.num_outcomes[1:] * left[1:].log()])
+        evidence.append(fit + volume)
+    belief = torch.softmax(torch.stack(evidence), 0)
+    return (belief.unsqueeze(2) * torch.stack(solutions)).sum(0)

@@ -72,6 +72,11 @@ def _add_defaults(contents: ArtifactContents) -> ArtifactContents:
         "models_before_bills": sorted(contents.tables["pool"]["model"]),
     }
     manifest = {**defaults, **contents.manifest}
+    config = manifest["config"]
+    network = config["network"]
+    # Trained without it, and predicting as before.
+    network = {**network, "leave_out": sorted({*network.get("leave_out", ()), "text_prior"})}
+    manifest["config"] = {**config, "network": network}
     outcomes = contents.tables["support_outcomes"].assign(num_runs=1.0)  # each was one run
     tables = {**contents.tables, "support_outcomes": outcomes}
     return dataclasses.replace(contents, manifest=manifest, tables=tables)

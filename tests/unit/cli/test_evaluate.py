@@ -132,6 +132,7 @@ def test_robustness_and_a_report_on_request(
         "seeds",
         "coverage",
         "settings",
+        "assignment",
         "robustness",
     }
     assert 0 <= found["robustness"]["score"]["value"] <= 1
