@@ -285,8 +285,13 @@ class TestIntervals:
             for doubtful, model in zip(too_doubtful, wanted, strict=True)
             if met.models[model] == "blank"
         ]
-        assert sum(blank) > 0.8 * len(blank) > 0, "nobody is known as little as the newcomer"
-        assert [decision.used_safe_model for decision in decisions] == too_doubtful
+        assert sum(blank) > 0.9 * len(blank) > 0, "nobody is known as little as the newcomer"
+        # Where the safe model is the first candidate itself, nothing is taken in its place.
+        replaced = [
+            doubtful and met.models[model] != safe
+            for doubtful, model in zip(too_doubtful, wanted, strict=True)
+        ]
+        assert [decision.used_safe_model for decision in decisions] == replaced
         assert all(
             decision.model == safe
             for decision, doubtful in zip(decisions, too_doubtful, strict=True)
