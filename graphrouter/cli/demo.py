@@ -229,11 +229,11 @@ def _show_next(data_dir: Path, artifact: Path) -> None:
     say_line(f"  artifact  {artifact}")
     say("What to do next", style="bold cyan")
     for command in (
-        f"graphrouter route {router} 'Translate good morning into French.' --preset cost_first",
+        f"graphrouter route {router} 'Say good morning in French.' \\\n      --preset cost_first",
         f"graphrouter evaluate {router} {data} --intervals",
-        f"graphrouter predict {router} {data}/queries.parquet --out "
-        f"{shlex.quote(str(artifact.parent / 'predictions.csv'))}",
-        "graphrouter train YOUR_DATA --out artifacts/mine   # tables as graphrouter data validate "
-        "wants them",
+        f"graphrouter predict {router} \\\n"
+        f"      {data}/queries.parquet --out {shlex.quote(str(artifact.parent / 'predictions.csv'))}",
+        "graphrouter data validate YOUR_DATA",
+        "graphrouter train YOUR_DATA --out artifacts/mine",
     ):
         say_line(f"  {command}")

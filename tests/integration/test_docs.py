@@ -160,8 +160,21 @@ def check_session(text: str, where: str) -> None:
         assert done.stdout == expected, f"{where}: {command}"
 
 
+def check_leftovers(place: Path) -> None:
+    """What a walk through a page leaves in the clone is ignored by git."""
+    left = [
+        f"{path.name}/" if path.is_dir() else path.name  # git takes a name for that of a file
+        for path in sorted(place.iterdir())
+        if path.name not in ("configs", "data")
+    ]
+    words = ["git", "-C", str(ROOT), "check-ignore", "--no-index", *left]
+    ignored = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert set(left) - set(ignored.stdout.splitlines()) == set(), "name it in .gitignore"
+
+
 def test_readme_runs_and_leaves_what_the_docs_start_from(place: Path) -> None:
     run_blocks(ROOT / "README.md")
+    check_leftovers(place)
     assert len(gr.load_dataset("world").queries) == 300
     assert len(gr.load_router("artifacts/mine").models) == 12
 

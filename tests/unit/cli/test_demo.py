@@ -41,9 +41,13 @@ def test_goes_the_whole_way_and_its_next_commands_work(
         assert shown.count(preset) >= 4  # the truth's table, and three prompts
     assert "share of the gain" in shown
     commands = [
-        shlex.split(line) for line in shown.splitlines() if line.startswith("  graphrouter ")
+        shlex.split(line)
+        for line in shown.replace("\\\n", "").splitlines()
+        if line.startswith("  graphrouter ")
     ]
-    assert [words[1] for words in commands] == ["route", "evaluate", "predict", "train"]
+    assert [words[1] for words in commands] == ["route", "evaluate", "predict", "data", "train"]
+    shown_next = shown.partition("What to do next")[2].splitlines()
+    assert all(len(line) <= 80 for line in shown_next), "copied as they stand"
     for words in commands[:3]:
         status, _, errors = invoke(*words[1:])
         assert (status, errors) == (0, ""), words
