@@ -35,9 +35,7 @@ def main() -> None:
     """Measures and prints one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("artifact")
-    parser.add_argument(
-        "data", help="dataset whose test prompts are routed; all where it has none of them"
-    )
+    parser.add_argument("data", help="whose test prompts are routed, or all prompts")
     parser.add_argument("--routes", type=int, default=300)
     arguments = parser.parse_args()
 

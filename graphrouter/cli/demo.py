@@ -224,6 +224,7 @@ def _compare_with_truth(
 
 def _show_next(data_dir: Path, artifact: Path) -> None:
     data, router = shlex.quote(str(data_dir)), shlex.quote(str(artifact))
+    predictions = shlex.quote(str(artifact.parent / "predictions.csv"))
     say("Where it lies", style="bold cyan")
     say_line(f"  data      {data_dir}")
     say_line(f"  artifact  {artifact}")
@@ -231,8 +232,7 @@ def _show_next(data_dir: Path, artifact: Path) -> None:
     for command in (
         f"graphrouter route {router} 'Say good morning in French.' \\\n      --preset cost_first",
         f"graphrouter evaluate {router} {data} --intervals",
-        f"graphrouter predict {router} \\\n"
-        f"      {data}/queries.parquet --out {shlex.quote(str(artifact.parent / 'predictions.csv'))}",
+        f"graphrouter predict {router} \\\n      {data}/queries.parquet --out {predictions}",
         "graphrouter data validate YOUR_DATA",
         "graphrouter train YOUR_DATA --out artifacts/mine",
     ):
