@@ -287,11 +287,16 @@ def show_run(run: TrainingRun[Any], out: Path) -> None:
         f"{_describe_calibration(metrics, is_identity=run.router.calibration.is_identity)}"
     )
     say(f"Cost        {SPEND_IN_WORDS[run.router.spend_unit.value]}")
-    for model, notes in run.router.bills.describe(run.router.pool.prices).items():
+    for model, notes in _describe_bills(run.router).items():
         for note in notes:
             say_line(f"            model {model}: {note}")
     say_line(f"Artifact    {out} ({num_bytes / 1e6:.1f} MB)")
     say_kept(out)
+
+
+def _describe_bills(router: GraphRouter) -> dict[str, tuple[str, ...]]:
+    """What is corrected and left out of the costs of each model; models without are absent."""
+    return router.bills.describe(router.pool.prices)
 
 
 def _describe_calibration(metrics: Mapping[str, float], *, is_identity: bool) -> str:
@@ -334,6 +339,10 @@ def _report(
             name: len(getattr(split, name)) for name in ("train", "validation", "test")
         },
         "num_models": len(run.router.pool),
-        **({"metrics": run.metrics} if is_graph_router else {}),
+        **(
+            {"metrics": run.metrics, "bills": _describe_bills(run.router)}
+            if is_graph_router
+            else {}
+        ),
         "seconds": round(run.seconds, 2),
     }

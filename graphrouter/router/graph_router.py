@@ -96,7 +96,7 @@ class GraphRouter(ChangeableRouter):
         self.encoder = encoder
         self.pool = support.pool
         self.cost_scale: CostScale = reprice_scale(
-            learned.transforms.cost, support.outcomes, self.pool
+            learned.transforms.cost, support.read_outcomes(), self.pool
         )
         self._forecaster = forecaster or Forecaster.in_double(
             learned.net, learned.transforms.channels, learned.calibration, learned.interval

@@ -12,7 +12,7 @@ import pandas as pd
 from graphrouter.config import TrainConfig
 from graphrouter.data import Split
 from graphrouter.data.splits import prompt_key
-from graphrouter.features.bills import Bills
+from graphrouter.features.bills import Bills, hide_suspect_zeros
 from graphrouter.features.channels import ChannelScaler
 from graphrouter.features.prompts import TokenRates
 from graphrouter.features.tables import FittedTransforms, RawFeatures, find_positions
@@ -52,6 +52,10 @@ class Support:
     """Models of an artifact before format 5 of which no outcome has come since: their costs are
     read as that release read them."""
 
+    def read_outcomes(self) -> pd.DataFrame:
+        """Its outcomes, in which a 0 that cannot be meant counts as not recorded."""
+        return hide_suspect_zeros(self.outcomes, trusted=self.old_models)
+
     def read_bills(self, scaler: ChannelScaler) -> Bills:
         """What its outcomes say of the bills of its models, with a scaler of training rows."""
         names, old = self.pool.names, self.old_models
@@ -61,7 +65,7 @@ class Support:
         """How many tokens the models of the pool count in a text, by these outcomes."""
         query = find_positions(self.outcomes["query_id"], self.queries["query_id"].tolist())
         model = find_positions(self.outcomes["model"], self.pool.names)
-        return self.raw.count_tokens(query, model, self.outcomes)
+        return self.raw.count_tokens(query, model, self.read_outcomes())
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import graphrouter as gr
 from graphrouter.bench.simulate.simulation import Simulation
 from graphrouter.cli.train import _describe_calibration
 from graphrouter.router.graph_router import GraphRouter
@@ -59,6 +60,32 @@ def test_json_is_all_that_standard_output_gets(
     assert report["artifact"] == str(tmp_path / "a")
     assert report["metrics"] == GraphRouter.load(tmp_path / "a").provenance.metrics
     assert {"ece_before", "ece_after", "log_loss_calibrated"} < set(report["metrics"])
+    assert report["bills"] == {}
+
+
+def test_zeros_and_bills_beside_the_list_price_are_said_by_train_and_pool_show(
+    invoke: Invoke, simulation: Simulation, fast_options: list[str], tmp_path: Path
+) -> None:
+    data, outcomes = simulation.data, simulation.data.outcomes.copy()
+    odd = data.pool.names[0]
+    rows = outcomes.index[outcomes["model"] == odd]
+    outcomes.loc[rows, "cost_usd"] *= 7.7
+    outcomes.loc[rows[::3], "cost_usd"] = 0.0
+    gr.RoutingDataset.from_frames(
+        queries=data.queries, models=data.models, outcomes=outcomes, tasks=data.tasks
+    ).save(tmp_path / "data")
+    out = tmp_path / "a"
+    words = ("train", tmp_path / "data", "--out", out, *fast_options, "--json")
+    status, shown, _ = invoke(*words)
+    assert status == 0
+    notes = json.loads(shown)["bills"]
+    assert list(notes) == [odd]
+    assert notes[odd][0].startswith("billed 7.7 x list price")
+    assert notes[odd][1].startswith("cost_usd of 0 is left out")
+    status, shown, _ = invoke("pool", "show", out, odd)
+    assert status == 0
+    for note in notes[odd]:
+        assert note in shown
 
 
 def test_a_correction_is_told_with_what_it_is_worth() -> None:

@@ -117,3 +117,26 @@ def test_costs_are_repriced_by_their_tokens_and_dollars_without_prices_stay() ->
     found = reprice_scale(CostScale(1.0, 1.0), frame, pool)
     assert found == pytest.approx(CostScale.fit(np.array([3.0, 1.0, 1.0, 1.0])))
     assert not reprice_scale(CostScale(NAN, NAN), frame, pool).is_known
+
+
+def test_zeros_that_cannot_be_meant_move_neither_the_scale_nor_the_tokens_of_a_text(
+    data: gr.RoutingDataset, quick_config: gr.TrainConfig
+) -> None:
+    doubted = np.random.default_rng(0).random(len(data.outcomes)) < 0.4
+
+    def train_on(unknown: float) -> gr.GraphRouter:
+        outcomes = data.outcomes.copy()
+        columns = ["cost_usd", "input_tokens"]
+        outcomes.loc[doubted, columns] = unknown
+        changed = gr.RoutingDataset.from_frames(
+            queries=data.queries, models=data.models, outcomes=outcomes, tasks=data.tasks
+        )
+        return gr.GraphRouter.fit(changed, quick_config)
+
+    zeros, gaps = train_on(0.0), train_on(NAN)
+    doubled = (at_prices(each, dict.fromkeys(each.models, 2.0)) for each in (zeros, gaps))
+    np.testing.assert_array_equal(*(each.cost_scale for each in doubled))
+    prompts = [prompt * 30 for prompt in data.queries["prompt"].head(5)]
+    received, expected = (each.predict(prompts) for each in (zeros, gaps))
+    np.testing.assert_array_equal(received.input_tokens, expected.input_tokens)
+    np.testing.assert_array_equal(received.cost_usd, expected.cost_usd)
