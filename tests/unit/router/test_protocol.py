@@ -63,9 +63,8 @@ def test_one_model_is_added_as_several_are() -> None:
 
 def test_outcomes_of_another_model_are_refused() -> None:
     with pytest.raises(DataError, match=r"outcomes are of 'c' too; expected outcomes of 'b' alone"):
-        Open().add_model(
-            ModelCard(model="b"), outcomes=pd.DataFrame({"model": ["b", "c"], "effect": [1.0, 0.0]})
-        )
+        theirs = {"model": ["b", "c"], "prompt": ["x", "y"], "effect": [1.0, 0.0]}
+        Open().add_model(ModelCard(model="b"), outcomes=pd.DataFrame(theirs))
 
 
 class Listening(Fixed):

@@ -196,7 +196,7 @@ class TestResume:
     def test_the_last_epoch_is_kept_also_when_it_is_not_the_best(
         self, tables: TrainingTables, config: gr.TrainConfig, tmp_path: Path
     ) -> None:
-        changes = {"patience": 9, "max_epochs": 4, "learning_rate": 0.08, "structural_speed": 1.0}
+        changes = {"patience": 9, "max_epochs": 4, "learning_rate": 0.02, "structural_speed": 1.0}
         worse = config.model_copy(update={"training": config.training.model_copy(update=changes)})
         metrics = fit_network(tables, worse, work_dir=tmp_path).metrics
         assert metrics["best_epoch"] < 4
