@@ -62,8 +62,8 @@ def test_one_model_is_added_as_several_are() -> None:
 
 
 def test_outcomes_of_another_model_are_refused() -> None:
+    theirs = {"model": ["b", "c"], "prompt": ["x", "y"], "effect": [1.0, 0.0]}
     with pytest.raises(DataError, match=r"outcomes are of 'c' too; expected outcomes of 'b' alone"):
-        theirs = {"model": ["b", "c"], "prompt": ["x", "y"], "effect": [1.0, 0.0]}
         Open().add_model(ModelCard(model="b"), outcomes=pd.DataFrame(theirs))
 
 
