@@ -31,8 +31,9 @@ from graphrouter.nn.layers import (
     scale_to_unit_variance,
     sum_segments,
 )
+from graphrouter.nn.outcomes import NoQuerySlopes, QuerySlopes
 from graphrouter.nn.population import CardLikeness, NoLikeness
-from graphrouter.nn.rasch import NoQuerySlopes, QuerySlopes, RaschBase
+from graphrouter.nn.rasch import RaschBase
 from graphrouter.nn.readout import (
     AmountPerceptron,
     Doubt,

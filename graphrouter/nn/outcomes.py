@@ -8,11 +8,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from graphrouter.features.tables import OutcomeEdges
-from graphrouter.nn.layers import channel_curvature, channel_mean, sum_segments
+from graphrouter.nn.layers import (
+    PositiveParameter,
+    channel_curvature,
+    channel_mean,
+    masses,
+    sum_segments,
+)
 
+MAX_STEP = 3.0
+"""Longest Newton step, in logits or standard deviations: far from the mode it leads astray."""
 _MAX_LOGIT = 12.0
 """Beyond it the information of an outcome is below 1e-5, and a Newton step would leap."""
 _MAX_RATIO = 4.0
@@ -108,6 +116,78 @@ class SupportOutcomes:
         """Residuals and information by cell, (C, T + 1, M) each; arguments as in `compare`."""
         residual, curvature = self.compare(level, easiness, tilt)
         return self.sum_by_cell(residual), self.sum_by_cell(curvature)
+
+
+class Slopes(NamedTuple):
+    """How much more than its task a query tells strong models from weak ones."""
+
+    query: Tensor
+    """(C, S) by all models that answered."""
+    edge: Tensor
+    """(C, E) by the other models: a slope that has seen an outcome must not explain it."""
+
+
+class QuerySlopes(nn.Module):
+    """Slopes of support queries along the first factor of the models (Birnbaum 1968)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mass = PositiveParameter(masses(2.0, 8.0))
+
+    def forward(
+        self, outcomes: SupportOutcomes, easiness: Tensor, level: Tensor, leading: Tensor
+    ) -> Slopes:
+        """One Newton step from no slopes at all.
+
+        Args:
+            outcomes: Of the support.
+            easiness: (C, S) of the support queries.
+            level: (C, T + 1, M) of the models.
+            leading: (C, M) first factor of each model.
+        """
+        residual, curvature = outcomes.compare(level, easiness)
+        strength = outcomes.spread_models(leading)
+        step, information = residual * strength, curvature * strength.square()
+        total, weight = (
+            outcomes.sum_by_query(step),
+            outcomes.sum_by_query(information) + self.mass(),
+        )
+        # Without the outcome itself, or it would explain itself away as a telling query.
+        edge = (outcomes.spread_queries(total) - step) / (
+            outcomes.spread_queries(weight) - information
+        )
+        return Slopes((total / weight).clamp(-MAX_STEP, MAX_STEP), edge.clamp(-MAX_STEP, MAX_STEP))
+
+
+class NoQuerySlopes(nn.Module):
+    """All queries tell models apart alike: takes the place of `QuerySlopes` where left out."""
+
+    def forward(
+        self, outcomes: SupportOutcomes, easiness: Tensor, level: Tensor, leading: Tensor
+    ) -> Slopes:
+        """Zeros; arguments of `QuerySlopes`."""
+        return Slopes(torch.zeros_like(easiness), torch.zeros_like(outcomes.value))
+
+
+def split_common(
+    ability: Tensor, skill: Tensor, information: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What models have in common in each task, (C, T + 1), and what is left of their levels.
+
+    Levels plus easiness stay the same where the common part is added to the easiness of queries.
+
+    Args:
+        ability: (C, 1, M) of the models.
+        skill: (C, T + 1, M) of the models in each task, 0 at index T.
+        information: (C, T + 1, M) by which the models count.
+    """
+    overall = information.sum(1, keepdim=True)
+    of_all = (overall * ability).sum(2, True) / overall.sum(2, True).clamp_min(1e-6)
+    of_task = (information * skill).sum(2, True) / information.sum(2, True).clamp_min(1e-6)
+    # Nothing is special about queries of unknown task: their skills are 0, and stay so.
+    of_task = torch.cat([of_task[:, :-1], torch.zeros_like(of_task[:, -1:])], dim=1)
+    left = torch.cat([skill[:, :-1] - of_task[:, :-1], skill[:, -1:]], dim=1)
+    return (of_all + of_task).squeeze(2), ability - of_all, left
 
 
 def estimate_excess(outcomes: SupportOutcomes, residual: Tensor, channel_scale: Tensor) -> Tensor:

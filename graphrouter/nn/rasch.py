@@ -17,7 +17,13 @@ from torch import Tensor, nn
 from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.features.tables import OutcomeEdges
 from graphrouter.nn.layers import PositiveParameter, masses, sum_segments
-from graphrouter.nn.outcomes import SupportOutcomes, estimate_excess
+from graphrouter.nn.outcomes import (
+    MAX_STEP,
+    QuerySlopes,
+    SupportOutcomes,
+    estimate_excess,
+    split_common,
+)
 from graphrouter.nn.population import (
     Likelihood,
     Population,
@@ -25,9 +31,6 @@ from graphrouter.nn.population import (
     estimate_prior,
     update_factors,
 )
-
-_MAX_STEP = 3.0
-"""Longest Newton step, in logits or standard deviations: far from the mode it leads astray."""
 
 
 class BaseState(NamedTuple):
@@ -94,59 +97,8 @@ class _Queries(NamedTuple):
     """(C, S)."""
     text: Tensor | None = None
     """(C, S) what the text of each query adds to its easiness; None where texts are not asked."""
-
-
-class _Slopes(NamedTuple):
-    """How much more than its task a query tells strong models from weak ones."""
-
-    query: Tensor
-    """(C, S) by all models that answered."""
-    edge: Tensor
-    """(C, E) by the other models: a slope that has seen an outcome must not explain it."""
-
-
-class QuerySlopes(nn.Module):
-    """Slopes of support queries along the first factor of the models (Birnbaum 1968)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mass = PositiveParameter(masses(2.0, 8.0))
-
-    def forward(
-        self, outcomes: SupportOutcomes, easiness: Tensor, level: Tensor, leading: Tensor
-    ) -> _Slopes:
-        """One Newton step from no slopes at all.
-
-        Args:
-            outcomes: Of the support.
-            easiness: (C, S) of the support queries.
-            level: (C, T + 1, M) of the models.
-            leading: (C, M) first factor of each model.
-        """
-        residual, curvature = outcomes.compare(level, easiness)
-        strength = outcomes.spread_models(leading)
-        step, information = residual * strength, curvature * strength.square()
-        total, weight = (
-            outcomes.sum_by_query(step),
-            outcomes.sum_by_query(information) + self.mass(),
-        )
-        # Without the outcome itself, or it would explain itself away as a telling query.
-        edge = (outcomes.spread_queries(total) - step) / (
-            outcomes.spread_queries(weight) - information
-        )
-        return _Slopes(
-            (total / weight).clamp(-_MAX_STEP, _MAX_STEP), edge.clamp(-_MAX_STEP, _MAX_STEP)
-        )
-
-
-class NoQuerySlopes(nn.Module):
-    """All queries tell models apart alike: takes the place of `QuerySlopes` where left out."""
-
-    def forward(
-        self, outcomes: SupportOutcomes, easiness: Tensor, level: Tensor, leading: Tensor
-    ) -> _Slopes:
-        """Zeros; arguments of `QuerySlopes`."""
-        return _Slopes(torch.zeros_like(easiness), torch.zeros_like(outcomes.value))
+    promised: Tensor | None = None
+    """(C, S) the same around the mean of the task."""
 
 
 class RaschBase(nn.Module):
@@ -262,7 +214,7 @@ class RaschBase(nn.Module):
             ability = start.ability
             information = outcomes.sum_by_query(outcomes.compare(ability, start.easiness)[1])
             reliability = information / (information + self.easiness_mass())
-            queries = self._centre(outcomes, start.easiness, reliability, start.text)
+            queries = self._centre(outcomes, start.easiness, reliability, reliability, start.text)
         for _ in range(self.num_rounds):
             queries = self._step_easiness(outcomes, ability + skill, queries)
             # Ability takes what is common to all tasks, skill then what is left in each: at once
@@ -278,6 +230,14 @@ class RaschBase(nn.Module):
             skill = skill + _clear_unknown(
                 _step_to_mode(step, information, self.skill_mass().unsqueeze(2), skill)
             )
+            if queries.text is not None:
+                # The common part belongs to the queries: models would draw it to 0, each as far as
+                # it is known, and one that was hardly run in an easy task would fall behind.
+                common, ability, skill = split_common(ability, skill, information)
+                queries = queries._replace(
+                    easiness=queries.easiness + common[:, outcomes.task],
+                    task_easiness=queries.task_easiness + common,
+                )
         return queries, ability + skill
 
     def _estimate_prior(
@@ -328,9 +288,7 @@ class RaschBase(nn.Module):
                 queries,
                 slope * outcomes.spread_models(factors[:, 0]),
             )
-            factors = factors + prior.newton_step(factors, likelihood()).clamp(
-                -_MAX_STEP, _MAX_STEP
-            )
+            factors = factors + prior.newton_step(factors, likelihood()).clamp(-MAX_STEP, MAX_STEP)
             step, information = map(outcomes.sum_by_cell, compare())
             own = own + _clear_unknown(_step_to_mode(step, information, mass, own))
         # How well a model is known says how likely others are to be much like it: that is counted,
@@ -349,38 +307,44 @@ class RaschBase(nn.Module):
         residual, curvature = outcomes.compare(level, before.easiness, tilt)
         step, information = outcomes.sum_by_query(residual), outcomes.sum_by_query(curvature)
         mass = self.easiness_mass()
-        surprise = before.easiness - before.task_easiness[:, outcomes.task]
-        if before.text is not None:
-            # The prior mean of a query is that of its task and of its text: an answer by itself
-            # does not say whether the query was easy or the model able.
-            by_task = self._average_tasks(before.text, before.reliability, outcomes)
-            surprise = surprise - (before.text - by_task[:, outcomes.task])
+        expected = before.task_easiness[:, outcomes.task]
+        if before.promised is not None:
+            expected = expected + before.promised
+        surprise = before.easiness - expected
         easiness = before.easiness + _step_to_mode(step, information, mass, surprise)
-        return self._centre(outcomes, easiness, information / (information + mass), before.text)
+        reliability = weight = information / (information + mass)
+        if before.text is not None:
+            # At what was expected of the query: at what its answer made of it a wrong answer would
+            # weigh more than a right one, and the means of tasks would sink with every round.
+            at_expected = outcomes.sum_by_query(outcomes.compare(level, expected, tilt)[1])
+            weight = at_expected / (at_expected + mass)
+        return self._centre(outcomes, easiness, reliability, weight, before.text)
 
     def _centre(
         self,
         outcomes: SupportOutcomes,
         easiness: Tensor,
         reliability: Tensor,
+        weight: Tensor,
         text: Tensor | None,
     ) -> _Queries:
-        """The queries, with the mean easiness of each task."""
-        by_task = self._average_tasks(easiness, reliability, outcomes)
-        return _Queries(easiness, by_task, reliability, text)
+        """The queries around the mean easiness of each task, in which each has a weight (C, S)."""
+        by_task = self._average_tasks(easiness, weight, outcomes)
+        if text is None:
+            return _Queries(easiness, by_task, reliability)
+        promised = text - self._average_tasks(text, weight, outcomes)[:, outcomes.task]
+        return _Queries(easiness, by_task, reliability, text, promised)
 
-    def _average_tasks(
-        self, easiness: Tensor, reliability: Tensor, outcomes: SupportOutcomes
-    ) -> Tensor:
+    def _average_tasks(self, easiness: Tensor, weight: Tensor, outcomes: SupportOutcomes) -> Tensor:
         """Mean easiness of each task, shrunk to the overall mean: (C, T + 1)."""
         task, num_tasks = outcomes.task, outcomes.num_tasks
         # A query that hardly anybody answered says little of its task.
-        overall = (easiness * reliability).sum(1, keepdim=True) / reliability.sum(
-            1, keepdim=True
-        ).clamp_min(1e-6)
-        total = sum_segments(easiness * reliability, task, num_tasks + 1)
-        weight = sum_segments(reliability, task, num_tasks + 1)
-        mean = (total + self.task_mass() * overall) / (weight + self.task_mass())
+        overall = (easiness * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp_min(
+            1e-6
+        )
+        total = sum_segments(easiness * weight, task, num_tasks + 1)
+        mass = sum_segments(weight, task, num_tasks + 1)
+        mean = (total + self.task_mass() * overall) / (mass + self.task_mass())
         return torch.cat([mean[:, :num_tasks], overall], dim=1)
 
 
@@ -389,7 +353,7 @@ def _step_to_mode(step: Tensor, information: Tensor, mass: Tensor, distance: Ten
 
     `distance` is how far the estimate is from its prior mean.
     """
-    return ((step - mass * distance) / (information + mass)).clamp(-_MAX_STEP, _MAX_STEP)
+    return ((step - mass * distance) / (information + mass)).clamp(-MAX_STEP, MAX_STEP)
 
 
 def _clear_unknown(by_cell: Tensor) -> Tensor:

@@ -34,6 +34,10 @@ _SPECTRA = (0, 1, 2)
 _NEWTON_STEPS = 3
 _OVERALL_PRECISION = 0.01
 """Of the mean easiness around that of all outcomes: hardly held."""
+_ASKED_PRECISION = 0.1
+"""Of what a predicted share of a model, in standard deviations, may say of the easiness."""
+_LEAST_TOLD = 0.05
+"""A share whose prediction varies less, as by chance, counts by as much less."""
 _LEAST_SPREAD = 1e-9
 """Of a coordinate, beside the widest: one that is the same for all queries explains nothing."""
 _MAX_LOGIT = 8.0
@@ -115,7 +119,8 @@ class TextPrior(nn.Module):
     prompts. So abilities, tasks and texts are solved for together, and the easiness that is the
     query's own is integrated out:
 
-        logit = ability + overall + task + text . slopes + own,    own ~ N(0, 1 / easiness mass)
+        logit = ability + overall + task + asked . weights + text . slopes + own,
+        own ~ N(0, 1 / easiness mass), asked = what task and text tell of who was asked
 
     by Newton's method on the marginal of `own` (Laplace), as generalised linear mixed models are
     fitted (Breslow and Clayton 1993, section 2). How much texts may explain, and whether wide
@@ -145,13 +150,15 @@ class TextPrior(nn.Module):
             text = principal.detach().double()
             in_task = nn.functional.one_hot(outcomes.task, outcomes.num_tasks + 1)
             known_task = in_task[:, : outcomes.num_tasks].double()
-            design = torch.cat([torch.ones_like(text[:, :1]), known_task, text], 1)
-            num_models, num_fixed = outcomes.num_models, 1 + outcomes.num_tasks
+            asked = _predict_asked(outcomes, torch.cat([known_task, text], 1))
+            design = torch.cat([torch.ones_like(text[:, :1]), known_task, asked, text], 1)
+            num_models, by_task = outcomes.num_models, 1 + outcomes.num_tasks
             precision = torch.cat(
                 [
                     ability_mass.detach().double().expand(-1, num_models),
                     torch.full_like(own, _OVERALL_PRECISION),
                     (own * task_mass.detach().double()).expand(-1, outcomes.num_tasks),
+                    torch.full_like(own, _ASKED_PRECISION).expand(-1, asked.shape[1]),
                 ],
                 1,
             )
@@ -163,7 +170,7 @@ class TextPrior(nn.Module):
                 weights = _average_solutions(equations, precision, _list_text_precisions(text))
                 weights[:, num_models] += centre[:, 0]
             easiness = weights[:, num_models:] @ design.mT
-            promised = weights[:, num_models + num_fixed :] @ text.mT
+            promised = weights[:, num_models + by_task :] @ design[:, by_task:].mT
             ability = weights[:, None, :num_models]
             return EasinessStart(
                 *(part.to(principal.dtype) for part in (ability, easiness, promised))
@@ -253,3 +260,32 @@ def _average_solutions(
         evidence.append(fit + volume)
     belief = torch.softmax(torch.stack(evidence), 0)
     return (belief.unsqueeze(2) * torch.stack(solutions)).sum(0)
+
+
+def _predict_asked(outcomes: SupportOutcomes, features: Tensor) -> Tensor:
+    """What text and task tell of who was asked: (S, M), in standard deviations.
+
+    Where somebody chose the model by the prompt, slopes that are drawn to 0 leave a part of the
+    difficulty to the models that were sent it. What predicts the model takes that part
+    (regularisation-induced confounding: Hahn, Murray and Carvalho 2020, section 5). Constant, and
+    without effect, where all models answered all queries.
+
+    Args:
+        outcomes: Of the support.
+        features: (S, D) of the queries.
+    """
+    share = sum_segments(
+        torch.ones_like(outcomes.value[:1], dtype=features.dtype),
+        outcomes.query * outcomes.num_models + outcomes.model,
+        len(features) * outcomes.num_models,
+    ).view(len(features), outcomes.num_models)
+    share = share / share.sum(1, keepdim=True).clamp_min(1)
+    centred = features - features.mean(0)
+    spread = centred.square().mean(0).sqrt()
+    scaled = centred / spread.clamp_min(1e-6 * float(spread.max().clamp_min(1e-12)))
+    num_features = scaled.shape[1]
+    matrix = scaled.mT @ scaled + num_features * torch.eye(num_features, dtype=scaled.dtype)
+    factor = factorise(matrix, "what tells who was asked")
+    weights = torch.cholesky_solve(scaled.mT @ (share - share.mean(0)), factor)
+    told = scaled @ weights
+    return told / told.square().mean(0).sqrt().clamp_min(_LEAST_TOLD)

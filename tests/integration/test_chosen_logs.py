@@ -11,9 +11,11 @@ from graphrouter.types import Queries
 from tests.unit.bench.simulate.chosen_logs import Tasks, make_chosen_logs
 
 
-def find_better(router: gr.GraphRouter, tasks: Tasks) -> tuple[float, float]:
+def find_better(
+    router: gr.GraphRouter, tasks: Tasks, *, many_forms: bool = False
+) -> tuple[float, float]:
     """Share of new easy and of new hard prompts on which `strong` is expected above `weak`."""
-    data, hard = make_chosen_logs(99, tasks=tasks, num_queries=300)
+    data, hard = make_chosen_logs(99, tasks=tasks, num_queries=300, many_forms=many_forms)
     effect = router.predict(Queries.of_frame(data.queries)).effect
     better = effect[:, router.models.index("strong")] > effect[:, router.models.index("weak")]
     return float(better[~hard].mean()), float(better[hard].mean())
@@ -40,6 +42,28 @@ def test_the_stronger_model_is_found_although_it_was_sent_the_hard_prompts(
     few = gr.load_config(overrides=["training.max_epochs=2"])
     easy, hard = find_better(gr.GraphRouter.fit(data, few), tasks)
     assert easy > 0.9
+    assert hard > 0.9
+
+
+def find_in_many_forms(seed: int, tasks: Tasks) -> tuple[float, float]:
+    data, _ = make_chosen_logs(seed, tasks=tasks, many_forms=True)
+    few = gr.load_config(overrides=["training.max_epochs=2", f"seed={seed}"])
+    return find_better(gr.GraphRouter.fit(data, few), tasks, many_forms=True)
+
+
+def test_it_is_found_too_where_prompts_of_a_kind_have_no_words_in_common() -> None:
+    easy, hard = find_in_many_forms(0, "kind")
+    assert easy > 0.9
+    assert hard > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("tasks", ["none", "kind", "one"])
+def test_on_average_it_is_found_where_prompts_have_no_words_in_common(tasks: Tasks) -> None:
+    # Where chance has left no difference in the logs nobody can find it: hence the mean.
+    easy, hard = np.mean([find_in_many_forms(seed, tasks) for seed in range(6)], axis=0)
+    assert easy > 0.75
     assert hard > 0.9
 
 

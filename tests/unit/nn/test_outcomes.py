@@ -9,7 +9,7 @@ import torch
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS, SPEND
 from graphrouter.features.tables import OutcomeEdges
-from graphrouter.nn.outcomes import SupportOutcomes, estimate_excess
+from graphrouter.nn.outcomes import SupportOutcomes, estimate_excess, split_common
 
 NAN = float("nan")
 
@@ -59,3 +59,18 @@ def test_the_excess_is_that_of_the_pool_where_a_model_has_no_amounts(
     excess = estimate_excess(outcomes, residual, torch.ones(NUM_CHANNELS, 1))
     pool = math.log(math.cosh(0.5))
     assert excess[SPEND].tolist() == pytest.approx([pool, pool])
+
+
+def test_what_models_have_in_common_moves_to_the_queries() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ability, skill, information = (
+        torch.rand(NUM_CHANNELS, tasks, 5, generator=generator, dtype=torch.float64)
+        for tasks in (1, 4, 4)
+    )
+    skill[:, -1] = 0
+    common, left_ability, left_skill = split_common(ability, skill, information)
+    moved = common.unsqueeze(2) + left_ability + left_skill
+    torch.testing.assert_close(moved, ability + skill)
+    assert not left_skill[:, -1].any()
+    for task in range(3):
+        assert (information * left_skill)[:, task].sum(1).abs().max() < 1e-12
