@@ -66,6 +66,8 @@ def _log_model(run: TrackedRun, artifact: Path, model_id: str, name: str) -> str
     import mlflow
     import pandas as pd
 
+    # Of objects: MLflow compares names with numbers, which strings of pandas 3.0 do not allow.
+    example = pd.DataFrame([[EXAMPLE_PROMPT]], columns=pd.Index(["prompt"], dtype=object))
     # Standard error is where MLflow prints that it has registered a model.
     with use_store(run.uri), redirect_stderr(io.StringIO()):
         info: Any = mlflow.models.Model.log(
@@ -78,7 +80,7 @@ def _log_model(run: TrackedRun, artifact: Path, model_id: str, name: str) -> str
             python_model=str(CODE),
             artifacts={ROUTER: str(artifact)},
             signature=build_signature(),
-            input_example=(pd.DataFrame({"prompt": [EXAMPLE_PROMPT]}), {"cost_weight": 0.3}),
+            input_example=(example, {"cost_weight": 0.3}),
             # Given, so that nothing is guessed by importing and freezing.
             pip_requirements=[f"graphrouter=={__version__}"],
         )

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from graphrouter.bench.baselines.methods.trees import load_lightgbm
 from graphrouter.bench.baselines.tools.clusters import find_centres
@@ -19,9 +21,8 @@ from graphrouter.bench.hub import fetch_dataset
 from graphrouter.exceptions import MissingExtraError
 from graphrouter.extras import EXTRAS, is_installed, require_extra
 
-PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))[
-    "project"
-]
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def names_of(requirements: list[str]) -> set[str]:
@@ -50,6 +51,21 @@ def test_modules_belong_to_the_packages_that_are_named() -> None:
     for packages in EXTRAS.values():
         for module, package in packages.items():
             assert package.lower() in {name.lower() for name in owners[module]}
+
+
+@pytest.mark.parametrize("part", ["dependencies", *EXTRAS])
+def test_the_lowest_versions_that_are_tried_are_those_that_are_allowed(part: str) -> None:
+    text = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8")
+    pins = [line.split("==") for line in text.splitlines() if not line.startswith("#")]
+    pinned = {canonicalize_name(name): Version(version) for name, version in pins}
+    wanted = PROJECT.get(part) or PROJECT["optional-dependencies"][part]
+    for line in wanted:
+        if line.startswith("graphrouter["):
+            continue
+        name, _, lowest = line.partition(">=")
+        assert pinned[canonicalize_name(name)].release == Version(lowest).release + (0,) * (
+            len(pinned[canonicalize_name(name)].release) - len(Version(lowest).release)
+        ), line
 
 
 def test_what_is_there_passes() -> None:
