@@ -136,7 +136,7 @@ class Bills:
         count = rows.add_up(billed)
         if unit is SpendUnit.TOKENS:
             chance = scaler.scale[SPEND] ** 2 / np.maximum(count[LISTED], 1)
-            by_dollars[LISTED] = _shrink(by_dollars[LISTED], chance)
+            by_dollars[LISTED] = shrink_log_ratio(by_dollars[LISTED], chance)
         else:
             by_dollars[LISTED if unit is SpendUnit.PRICE else slice(None)] *= 0.0
         num_billed = count.sum(axis=0)
@@ -329,10 +329,10 @@ class _Rows(NamedTuple):
         spread = self.average(rows, missed**2) / (ratio * scale) ** 2
         variance = (count * spread + _ROW_VARIANCE) / (count + 1) / np.maximum(count, 1)
         log_ratio = np.log(ratio)
-        return np.stack([_shrink(log_ratio[LISTED], variance[LISTED]), log_ratio[PLAIN]])
+        return np.stack([shrink_log_ratio(log_ratio[LISTED], variance[LISTED]), log_ratio[PLAIN]])
 
 
-def _shrink(log_ratio: FloatArray, variance: FloatArray) -> FloatArray:
+def shrink_log_ratio(log_ratio: FloatArray, variance: FloatArray) -> FloatArray:
     """Logarithms of ratios drawn to 0 (James and Stein, 1961), any shape; NaN stays.
 
     The prior around 0 has the variance that makes what was seen likeliest. So what chance explains

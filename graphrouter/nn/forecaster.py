@@ -6,7 +6,7 @@ Serving, the reward that validation watches and the tuning of settings all read 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, Self
@@ -34,6 +34,8 @@ from graphrouter.pool import ModelPool
 from graphrouter.types import FloatArray, Predictions
 
 _QUERIES_AT_ONCE = 64
+CALIBRATED = (SPEND, LATENCY)
+"""Channels whose means are calibrated; tokens of a prompt follow from its characters."""
 _MAX_LOG_SCALE = 1.5  # a log-normal with a larger spread has a mean that says nothing
 
 
@@ -134,6 +136,35 @@ class EffectCalibration:
         return scored._replace(location=location, log_scale=log_scale)
 
 
+@dataclass(frozen=True)
+class AmountCalibration:
+    """What expected spends and latencies are multiplied by; nothing as it stands.
+
+    A network of logarithms, with a spread, has the mean of the amounts right on average over models
+    at best, and it is the mean that is paid (Duan 1983). `training.calibration` fits it.
+
+    Example:
+        >>> AmountCalibration((0.0, 0.1), {"a": (0.2, 0.3)}).shift(("a", "newcomer")).tolist()
+        [[0.2, 0.0], [0.3, 0.1]]
+    """
+
+    common: tuple[float, ...] = (0.0,) * len(CALIBRATED)
+    """Natural logarithms of the factors of a model that was not trained on, one a channel of
+    `CALIBRATED`."""
+    by_model: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Those of the models that were."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The calibration that `dataclasses.asdict` took apart, JSON in between or not."""
+        own = {name: tuple(each) for name, each in values["by_model"].items()}
+        return cls(tuple(values["common"]), own)
+
+    def shift(self, models: Sequence[str]) -> FloatArray:
+        """Natural logarithms of the factors: (len(CALIBRATED), num_models)."""
+        return np.array([self.by_model.get(name, self.common) for name in models]).T
+
+
 class EncodedQueries(NamedTuple):
     """Queries as the network reads them, before similar ones are looked up. B queries."""
 
@@ -177,6 +208,8 @@ class Forecaster:
     """What corrects the effects; nothing by default."""
     interval: EffectInterval | None = None
     """How wide the interval of an effect is; None for predictions without intervals."""
+    amounts: AmountCalibration = field(default_factory=AmountCalibration)
+    """What corrects the amounts; nothing by default."""
 
     @classmethod
     def in_double(
@@ -185,13 +218,15 @@ class Forecaster:
         channels: ChannelScaler,
         calibration: EffectCalibration | None = None,
         interval: EffectInterval | None = None,
+        amounts: AmountCalibration | None = None,
     ) -> Forecaster:
         """A forecaster that computes in double precision, with a copy of the network.
 
         In double precision a score does not depend on the batch that it is computed in.
         """
         precise = copy.deepcopy(net).double().eval()
-        return cls(precise, channels, calibration or EffectCalibration(), interval)
+        effects, amounts = calibration or EffectCalibration(), amounts or AmountCalibration()
+        return cls(precise, channels, effects, interval, amounts)
 
     @torch.inference_mode()
     def forecast_queries(
@@ -273,6 +308,7 @@ class Forecaster:
             calibrated.log_scale.numpy(),
             tariff=tariff or Tariff.of_list_prices(self.channels.spend_unit, pool.prices),
             count_tokens=partial(tokens.estimate, num_chars, task.numpy()),
+            amounts=self.amounts,
         )
         if self.interval is None:
             return predictions
@@ -299,6 +335,7 @@ def decode_channels(
     *,
     tariff: Tariff,
     count_tokens: Callable[[FloatArray], TokenEstimate],
+    amounts: AmountCalibration | None = None,
 ) -> Predictions:
     """Expected effect, tokens, cost and latency: the way back from `ChannelScaler.encode`.
 
@@ -312,11 +349,15 @@ def decode_channels(
         tariff: What the models charge.
         count_tokens: Prompt tokens of the same pairs, from what the network expects of them, NaN
             where it cannot say; see `TokenRates.estimate`.
+        amounts: What expected amounts are multiplied by; nothing without it.
     """
     expected = [
-        _expect_amount(scaler, channel, location[channel], log_scale[channel])
+        expect_amount(scaler, channel, location[channel], log_scale[channel])
         for channel in range(NUM_CHANNELS)
     ]
+    if amounts is not None:
+        for channel, shift in zip(CALIBRATED, amounts.shift(models), strict=True):
+            expected[channel] = expected[channel] * np.exp(shift)
     input_tokens, most_input_tokens, beyond = count_tokens(expected[INPUT_TOKENS])
     spend = expected[SPEND]
     # Of a free model nothing needs to be known: 0 times NaN is not 0.
@@ -333,7 +374,7 @@ def decode_channels(
     )
 
 
-def _expect_amount(
+def expect_amount(
     scaler: ChannelScaler, channel: int, location: FloatArray, log_scale: FloatArray
 ) -> FloatArray:
     """Mean of the log-normal, exp(mu + sigma^2 / 2): what a call costs on average.

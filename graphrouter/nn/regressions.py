@@ -283,8 +283,9 @@ def _predict_asked(outcomes: SupportOutcomes, features: Tensor) -> Tensor:
     centred = features - features.mean(0)
     spread = centred.square().mean(0).sqrt()
     scaled = centred / spread.clamp_min(1e-6 * float(spread.max().clamp_min(1e-12)))
-    num_features = scaled.shape[1]
-    matrix = scaled.mT @ scaled + num_features * torch.eye(num_features, dtype=scaled.dtype)
+    # A ridge of one query's worth a feature; a task without queries is none.
+    ridge = float((spread > 0).sum()) + 1e-9
+    matrix = scaled.mT @ scaled + ridge * torch.eye(len(spread), dtype=scaled.dtype)
     factor = factorise(matrix, "what tells who was asked")
     weights = torch.cholesky_solve(scaled.mT @ (share - share.mean(0)), factor)
     told = scaled @ weights

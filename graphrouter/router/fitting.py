@@ -46,13 +46,14 @@ def fit_parts(
     fitted = fit_network(
         tables, config, work_dir=folder, progress=view.progress, callbacks=callbacks
     )
-    calibration, gained = fit_calibration(fitted.net, tables, config)
+    (calibration, gained), amounts = fit_calibration(fitted.net, tables, config)
     learned = Learned(
         net=fitted.net,
         transforms=tables.transforms,
         config=config,
         calibration=calibration,
         interval=fit_effect_interval(fitted.net, tables, config, calibration=calibration),
+        amounts=amounts,
     )
     prompts = data.queries.set_index("query_id")["prompt"]
     seen = frozenset(

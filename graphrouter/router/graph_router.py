@@ -98,9 +98,7 @@ class GraphRouter(ChangeableRouter):
         self.cost_scale: CostScale = reprice_scale(
             learned.transforms.cost, support.read_outcomes(), self.pool
         )
-        self._forecaster = forecaster or Forecaster.in_double(
-            learned.net, learned.transforms.channels, learned.calibration, learned.interval
-        )
+        self._forecaster = forecaster or learned.make_forecaster()
         self.bills = support.read_bills(learned.transforms.channels)
         self._tariff = self.bills.charge(self.pool.prices)
         self._state = state or _encode(self._forecaster, learned, support, self.bills)

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from graphrouter.artifact import FORMAT_VERSION, ArtifactContents
+from graphrouter.nn.forecaster import AmountCalibration
 
 _MOVED = {
     "slope_scale": "text_easiness.scale",
@@ -69,6 +70,7 @@ def _add_defaults(contents: ArtifactContents) -> ArtifactContents:
     """Step 4 to 5: what artifacts hold since then, with the values that change nothing."""
     defaults: dict[str, Any] = {  # by key of the manifest
         "previous": None,
+        "amount_calibration": dataclasses.asdict(AmountCalibration()),
         "models_before_bills": sorted(contents.tables["pool"]["model"]),
     }
     manifest = {**defaults, **contents.manifest}

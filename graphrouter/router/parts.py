@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -16,7 +16,7 @@ from graphrouter.features.bills import Bills, hide_suspect_zeros
 from graphrouter.features.channels import ChannelScaler
 from graphrouter.features.prompts import TokenRates
 from graphrouter.features.tables import FittedTransforms, RawFeatures, find_positions
-from graphrouter.nn.forecaster import EffectCalibration
+from graphrouter.nn.forecaster import AmountCalibration, EffectCalibration, Forecaster
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import EffectInterval
 from graphrouter.pool import ModelPool
@@ -79,6 +79,14 @@ class Learned:
     """What validation outcomes correct in its effects."""
     interval: EffectInterval
     """How sure the network is of a calibrated effect, calibrated on models left out."""
+    amounts: AmountCalibration = field(default_factory=AmountCalibration)
+    """What validation outcomes correct in its amounts."""
+
+    def make_forecaster(self) -> Forecaster:
+        """What reads the network, in double precision."""
+        return Forecaster.in_double(
+            self.net, self.transforms.channels, self.calibration, self.interval, self.amounts
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from graphrouter.features.tables import (
     RawFeatures,
     find_positions,
 )
-from graphrouter.nn.forecaster import EffectCalibration
+from graphrouter.nn.forecaster import AmountCalibration, EffectCalibration
 from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
 from graphrouter.nn.readout import EffectInterval
 from graphrouter.policy import CostScale
@@ -68,6 +68,7 @@ def save_parts(
         },
         "effect_calibration": dataclasses.asdict(learned.calibration),
         "effect_interval": dataclasses.asdict(learned.interval),
+        "amount_calibration": dataclasses.asdict(learned.amounts),
         "cost_scale": [_to_json_number(bound) for bound in learned.transforms.cost],
         "metrics": provenance.metrics,
         "changes": [dataclasses.asdict(change) for change in provenance.changes],
@@ -154,6 +155,7 @@ def _decode_parts(
         config=config,
         calibration=EffectCalibration.from_dict(manifest["effect_calibration"]),
         interval=EffectInterval(**manifest["effect_interval"]),
+        amounts=AmountCalibration.from_dict(manifest["amount_calibration"]),
     )
     return learned, _read_support(contents), _read_provenance(contents), text_encoder
 

@@ -1,7 +1,8 @@
-"""Expected effects that come true on average: what validation outcomes correct in effect logits.
+"""Expected effects and amounts that come true on average: what validation outcomes correct.
 
-The correction is a line through the logits, the same for all models (`EffectCalibration`). It is
-fitted to outcomes that come in queries, and taken only where it helps out of fold.
+The correction of effect logits is a line, the same for all models (`EffectCalibration`). It is
+fitted to outcomes that come in queries, and taken only where it helps out of fold. Amounts are
+multiplied by a factor a model (`AmountCalibration`).
 """
 
 from __future__ import annotations
@@ -16,11 +17,19 @@ import torch
 from scipy.special import expit
 
 from graphrouter.config import TrainConfig
-from graphrouter.features.channels import EFFECT
+from graphrouter.features.bills import shrink_log_ratio
+from graphrouter.features.channels import EFFECT, ChannelScaler
 from graphrouter.graph.hetero_data import from_hetero
-from graphrouter.nn.forecaster import EffectCalibration, LogitLine
+from graphrouter.nn.forecaster import (
+    CALIBRATED,
+    AmountCalibration,
+    EffectCalibration,
+    LogitLine,
+    expect_amount,
+)
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import RoutingGNN
+from graphrouter.nn.readout import PairPredictions
 from graphrouter.training.effect_scores import (
     expected_calibration_error,
     log_loss_of_pairs,
@@ -43,6 +52,8 @@ PRIOR_SCALE = 0.05
 """
 FEWEST_OF_TASK = 20
 """Below this many queries a task has no offset."""
+AMOUNT_VARIANCE = 1.0
+"""Of one amount over what was expected of it; counts as much as one outcome."""
 _FREEDOM = 4.0
 _MOST_STEPS = 100
 _LONGEST_STEP = 0.5
@@ -100,10 +111,10 @@ class FittedLine(NamedTuple):
 
 def fit_calibration(
     net: RoutingGNN, tables: TrainingTables, config: TrainConfig
-) -> FittedCalibration:
-    """The correction that validation outcomes call for, or none.
+) -> tuple[FittedCalibration, AmountCalibration]:
+    """The corrections of effects and of amounts that validation outcomes call for, or none.
 
-    Nothing is trained. The same input gives the same correction.
+    Nothing is trained. The same input gives the same corrections.
 
     Args:
         net: Trained, on CPU.
@@ -113,17 +124,87 @@ def fit_calibration(
     with cpu_threads(1), torch.inference_mode():
         graph = from_hetero(validation_graph(tables, config, task_known=True))
         state, targets = net.encode_support(graph), graph.targets
-        observed = Labels.of(graph).channels[EFFECT].double().numpy()
-        unknown = torch.full_like(targets.task, -1)
+        labels = Labels.of(graph).channels.double().numpy()
+        unknown = dataclasses.replace(targets, task=torch.full_like(targets.task, -1))
+        known, guessed = (net.score_in_parts(state, asked) for asked in (targets, unknown))
         named, hidden = (
             ValidationLogits(
-                net.score_in_parts(state, asked).location[EFFECT].double().numpy(),
-                observed,
-                asked.task.numpy(),
+                scored.location[EFFECT].double().numpy(), labels[EFFECT], asked.task.numpy()
             )
-            for asked in (targets, dataclasses.replace(targets, task=unknown))
+            for scored, asked in ((known, targets), (guessed, unknown))
         )
-    return calibrate(named, hidden, num_tasks=tables.nodes.task_text.shape[0], seed=config.seed)
+        amounts = calibrate_amounts(known, labels, tables.transforms.channels, tables.pool.names)
+    num_tasks = tables.nodes.task_text.shape[0]
+    return calibrate(named, hidden, num_tasks=num_tasks, seed=config.seed), amounts
+
+
+def calibrate_amounts(
+    scored: PairPredictions, labels: FloatArray, scaler: ChannelScaler, models: Sequence[str]
+) -> AmountCalibration:
+    """The factors that bring the sum of what was expected to that of what was recorded.
+
+    Args:
+        scored: Of validation queries.
+        labels: (C, B, M) standardised channels, NaN = not observed.
+        scaler: Of the channels.
+        models: Names of the columns.
+    """
+    common, own = [], []
+    for channel in CALIBRATED:
+        location, log_scale, observed = (
+            part[channel]
+            for part in (
+                scored.location.double().numpy(),
+                scored.log_scale.double().numpy(),
+                labels,
+            )
+        )
+        mean, scale = scaler.mean[channel], scaler.scale[channel]
+        factors = _compare_sums(
+            expect_amount(scaler, channel, location, log_scale), np.exp(mean + scale * observed)
+        )
+        common.append(factors[0])
+        own.append(factors[1])
+    by_model = {
+        name: tuple(each) for name, each in zip(models, np.transpose(own).tolist(), strict=True)
+    }
+    return AmountCalibration(tuple(common), by_model)
+
+
+def _compare_sums(expected: FloatArray, recorded: FloatArray) -> tuple[float, FloatArray]:
+    """Logarithms of recorded over expected sums: common to all models, and of each (M,).
+
+    A random-effects mean (DerSimonian and Laird 1986), drawn to 0 as far as chance explains it; a
+    model's own is drawn to that mean. So few outcomes, or a sum that one dear call makes up, move
+    little.
+
+    Args:
+        expected: (B, M) amounts.
+        recorded: (B, M) amounts, NaN = not observed.
+    """
+    known = np.isfinite(recorded) & np.isfinite(expected)
+    count = known.sum(axis=0)
+    told = count > 0
+    own = np.zeros(len(count))
+    if not told.any():
+        return 0.0, own
+    expected, recorded = (
+        np.where(known, expected, 0.0)[:, told],
+        np.where(known, recorded, 0.0)[:, told],
+    )
+    count, total = count[told], recorded.sum(axis=0)
+    ratio = total / expected.sum(axis=0)
+    spread = count * ((recorded - ratio * expected) ** 2).sum(axis=0) / total**2
+    variance = (count * spread + AMOUNT_VARIANCE) / (count + 1) / count
+    weight, log_ratio = 1 / variance, np.log(ratio)
+    heterogeneity = weight @ (log_ratio - weight @ log_ratio / weight.sum()) ** 2
+    freedom = weight.sum() - weight @ weight / weight.sum()
+    between = max(0.0, heterogeneity - (len(weight) - 1)) / freedom if len(weight) > 1 else 0.0
+    weight = 1 / (variance + between)
+    common = shrink_log_ratio(weight @ log_ratio / weight.sum(), 1 / weight.sum())
+    own += common
+    own[told] += between * weight * (log_ratio - common)
+    return float(common), own
 
 
 def calibrate(

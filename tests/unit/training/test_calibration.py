@@ -148,8 +148,8 @@ def test_a_network_that_exaggerates_is_corrected(
         return found._replace(location=found.location * 4)
 
     monkeypatch.setattr(net, "score_in_parts", exaggerate)
-    first = fit_calibration(net, tables, config)
-    assert first == fit_calibration(net, tables, config)
+    first, amounts = fit_calibration(net, tables, config)
+    assert (first, amounts) == fit_calibration(net, tables, config)
     assert first.calibration.task_known.slope < 0.7
     assert first.calibration.task_hidden.slope < 0.7
     assert first.metrics["ece_after"] < first.metrics["ece_before"]
