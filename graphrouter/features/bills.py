@@ -30,6 +30,9 @@ _ROW_VARIANCE = 0.25
 """Of one bill's ratio to what was computed; counts as much as one outcome."""
 _WORTH_SAYING = np.log(1.1)
 """Of the logarithm of a ratio; below it tokens and price explain the bill."""
+_MOST_IN_CHANNEL = 2.0
+"""Of the logarithm of a bill over the price of a typical call: what is beyond would be drawn to
+what the models of such cards cost."""
 _ZEROS = ("cost_usd", "input_tokens", "output_tokens", "latency_s")
 _PRICE_SHAPE = 4.0
 """Price of an output token over that of an input token, where no model of the pool has both."""
@@ -91,8 +94,8 @@ class Bills:
     by_tokens: FloatArray
     """(2, M) logarithm of bill over tokens times price; NaN where no bill tells."""
     by_dollars: FloatArray
-    """(2, M) logarithm of the typical bill over the price of a typical call; 0 where the spend
-    channel holds that itself, NaN where no bill tells."""
+    """(2, M) logarithm of the typical bill over the price of a typical call, as far as the spend
+    channel does not hold that itself; NaN where no bill tells."""
     reads_dollars: BoolArray
     """(M,) whether the spend of a model is read from its dollars though that of others is tokens,
     since most of its bills came without tokens."""
@@ -137,8 +140,10 @@ class Bills:
         if unit is SpendUnit.TOKENS:
             chance = scaler.scale[SPEND] ** 2 / np.maximum(count[LISTED], 1)
             by_dollars[LISTED] = shrink_log_ratio(by_dollars[LISTED], chance)
+        elif unit is SpendUnit.PRICE:
+            by_dollars[LISTED] -= by_dollars[LISTED].clip(-_MOST_IN_CHANNEL, _MOST_IN_CHANNEL)
         else:
-            by_dollars[LISTED if unit is SpendUnit.PRICE else slice(None)] *= 0.0
+            by_dollars *= 0.0
         num_billed = count.sum(axis=0)
         with_tokens = rows.add_up(billed & np.isfinite(rows.computed)).sum(axis=0)
         listed = rows.group == LISTED

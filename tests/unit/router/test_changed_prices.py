@@ -140,3 +140,49 @@ def test_zeros_that_cannot_be_meant_move_neither_the_scale_nor_the_tokens_of_a_t
     received, expected = (each.predict(prompts) for each in (zeros, gaps))
     np.testing.assert_array_equal(received.input_tokens, expected.input_tokens)
     np.testing.assert_array_equal(received.cost_usd, expected.cost_usd)
+
+
+class TestPoolsOfDollars:
+    """Costs were recorded without tokens."""
+
+    def train_on_dollars(
+        self, data: gr.RoutingDataset, config: gr.TrainConfig, *, unpriced: list[str]
+    ) -> gr.GraphRouter:
+        """A router on the dollars alone; some models have no list price."""
+        models = data.models.copy()
+        models.loc[models["model"].isin(unpriced), list(PRICE_COLUMNS)] = NAN
+        outcomes = data.outcomes.drop(columns=["input_tokens", "output_tokens"])
+        return gr.GraphRouter.fit(
+            gr.RoutingDataset.from_frames(
+                queries=data.queries, models=models, outcomes=outcomes, tasks=data.tasks
+            ),
+            config,
+        )
+
+    @pytest.mark.parametrize(("num_unpriced", "unit"), [(0, "price"), (3, "usd")])
+    def test_a_price_change_scales_the_dollars_of_a_model_that_had_one(
+        self,
+        data: gr.RoutingDataset,
+        quick_config: gr.TrainConfig,
+        num_unpriced: int,
+        unit: str,
+    ) -> None:
+        names = data.models["model"].tolist()
+        last = names[len(names) - num_unpriced :]
+        router = self.train_on_dollars(data, quick_config, unpriced=last)
+        assert router.spend_unit.value == unit
+        prompts = data.queries["prompt"].head(20).tolist()
+        before, after = (
+            each.predict(prompts).cost_usd for each in (router, at_prices(router, {names[0]: 3.0}))
+        )
+        np.testing.assert_allclose(after[:, 0], 3 * before[:, 0])
+        np.testing.assert_array_equal(after[:, 1:], before[:, 1:])
+
+    def test_a_price_where_there_was_none_is_refused(
+        self, data: gr.RoutingDataset, quick_config: gr.TrainConfig
+    ) -> None:
+        names = data.models["model"].tolist()
+        router = self.train_on_dollars(data, quick_config, unpriced=names)
+        assert router.spend_unit.value == "usd"
+        with pytest.raises(gr.GraphRouterError, match="a price would change nothing"):
+            router.set_price(names[0], input_usd_per_mtok=1.0, output_usd_per_mtok=1.0)
