@@ -53,8 +53,9 @@ def test_the_same_seed_gives_the_same_draws_and_blocks_do_not_matter() -> None:
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
-    np.testing.assert_array_equal(
-        bootstrap([statistic], num_draws=120, seed=0)[0].draws, first[:120]
+    # The last block is smaller, and a product of matrices may round by the number of its rows.
+    np.testing.assert_allclose(
+        bootstrap([statistic], num_draws=120, seed=0)[0].draws, first[:120], rtol=1e-12
     )
 
 

@@ -215,7 +215,8 @@ def test_router_that_does_not_read_the_prompt_never_flips(
     for result in report.results.values():
         shift = result.all
         assert shift.flip_share == shift.dearer_share == shift.effect_change == (0.0, 0.0, 0.0)
-        assert shift.cost_ratio == (1.0, 1.0, 1.0)
+        # Two columns of one product of matrices, which may round each its own way.
+        assert shift.cost_ratio == pytest.approx((1.0, 1.0, 1.0), abs=1e-12)
 
 
 def test_tasks_reach_the_router(learning: LearningData, prompts: list[str]) -> None:

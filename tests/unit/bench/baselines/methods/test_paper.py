@@ -262,7 +262,8 @@ def test_an_unknown_task_is_a_zero_vector() -> None:
     effect = router.preset_scores(
         Questions.of(Queries.of(["a"] * 3, [None, "never seen", known]), learning.encoder)
     )["balanced"]
-    np.testing.assert_array_equal(effect[0], effect[1])
+    # Equal rows of one product of matrices: where a row stands may change how it is rounded.
+    np.testing.assert_allclose(effect[0], effect[1], rtol=0, atol=1e-9)
     assert (effect[0] != effect[2]).any()
 
 
