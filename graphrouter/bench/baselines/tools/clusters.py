@@ -22,8 +22,10 @@ def find_centres(vectors: FloatArray, num_clusters: int, *, seed: int) -> FloatA
 
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits  # it comes with scikit-learn
 
-    with warnings.catch_warnings():
+    # On one thread: several add up in the order in which they end.
+    with warnings.catch_warnings(), threadpool_limits(1):
         # Fewer distinct prompts than clusters: the empty ones attract nobody.
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted = KMeans(num_clusters, n_init=3, max_iter=_MAX_ROUNDS, random_state=seed).fit(
