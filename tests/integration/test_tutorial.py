@@ -66,5 +66,4 @@ def test_outcomes_tell_more_than_the_card(printed: list[str]) -> None:
     assert shares[0] == 0  # a cautious estimate is nowhere the highest
     assert min(shares[1:]) > 0
     assert max(abs(figure - true[0]) for figure in expected[1:]) < abs(expected[0] - true[0])
-    assert min(reached[1:]) >= reached[0]
-    assert max(reached[1:]) > reached[0]
+    assert min(reached[1:]) > reached[0]
