@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from graphrouter.features.channels import NUM_CHANNELS
+from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 from graphrouter.nn.attention import spread_rows
 from graphrouter.nn.layers import (
     PositiveParameter,
@@ -165,10 +165,13 @@ class TextPrior(nn.Module):
             centre = outcomes.mean_level.double()
             weights = text.new_zeros(len(own), num_models + design.shape[1])
             weights[:, num_models] = centre[:, 0]
-            for _ in range(_NEWTON_STEPS):
-                equations = _collect_equations(outcomes, design, weights, centre, own)
-                weights = _average_solutions(equations, precision, _list_text_precisions(text))
-                weights[:, num_models] += centre[:, 0]
+            grid, effect = _list_text_precisions(text), slice(EFFECT, EFFECT + 1)
+            # Amounts are linear: their first step is their last.
+            for channels in (slice(None), *[effect] * (_NEWTON_STEPS - 1)):
+                equations = _collect_equations(outcomes, design, weights, centre, own, channels)
+                found = _average_solutions(equations, precision[channels], grid)
+                found[:, num_models] += centre[channels, 0]
+                weights[channels] = found
             easiness = weights[:, num_models:] @ design.mT
             promised = weights[:, num_models + by_task :] @ design[:, by_task:].mT
             ability = weights[:, None, :num_models]
@@ -191,15 +194,24 @@ class _Equations(NamedTuple):
 
 
 def _collect_equations(
-    outcomes: SupportOutcomes, design: Tensor, weights: Tensor, centre: Tensor, own: Tensor
+    outcomes: SupportOutcomes,
+    design: Tensor,
+    weights: Tensor,
+    centre: Tensor,
+    own: Tensor,
+    channels: slice,
 ) -> _Equations:
-    """The equations at given weights, around the centre (C, 1); own (C, 1), design (S, D - M)."""
+    """The equations of some channels at given weights (C, D), around the centre (C, 1).
+
+    The others are own (C, 1) and design (S, D - M).
+    """
     num_models, num_queries = outcomes.num_models, len(design)
+    weights, centre, own = weights[channels], centre[channels], own[channels]
     fitted = outcomes.spread_models(weights[:, :num_models]) + outcomes.spread_queries(
         weights[:, num_models:] @ design.mT
     )
     mean = channel_mean(fitted.clamp(-_MAX_LOGIT, _MAX_LOGIT))
-    observed, value = outcomes.observed.double(), outcomes.value.double()
+    observed, value = outcomes.observed[channels].double(), outcomes.value[channels].double()
     curvature = channel_curvature(mean) * observed
     aim = curvature * (fitted - centre) + (value - mean) * observed
     information, by_query = outcomes.sum_by_query(curvature), outcomes.sum_by_query(aim)

@@ -20,6 +20,8 @@ SPEND_UNITS = {
     "bfcl_v1": SpendUnit.TOKENS,
     "routerbench_subset": SpendUnit.PRICE,
     "llmrouter_default": SpendUnit.NONE,
+    "helm_mmlu": SpendUnit.TOKENS,
+    "reasoning_gym": SpendUnit.TOKENS,
 }
 
 
