@@ -18,11 +18,9 @@ from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.decision import Decision, Evidence
 from graphrouter.encoders import TextEncoder, encode_texts
-from graphrouter.exceptions import ArtifactError
 from graphrouter.features.bills import Bills
 from graphrouter.features.prompts import count_chars, read_surface
 from graphrouter.features.tables import encode_outcomes, find_positions, reprice_scale
-from graphrouter.files import to_path
 from graphrouter.graph.routing_graph import build_graph
 from graphrouter.nn.attention import Familiarity
 from graphrouter.nn.forecaster import EncodedQueries, Forecast, Forecaster
@@ -233,24 +231,9 @@ class GraphRouter(ChangeableRouter):
             self, data, side=side, baselines=baselines, num_draws=num_draws, seed=seed
         )
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Write the router to `folder`, atomically and without pickle.
-
-        What was there stays as an older version of the artifact, see `graphrouter versions`.
-
-        Args:
-            folder: Where.
-            overwrite: Also put it in the place of changes that others made after this router was
-                read from `folder` or saved there.
-
-        Raises:
-            ArtifactError: `folder` is something else than a new or empty folder or an older
-                artifact, or would lose changes of others.
-            BusyError: Another process is changing the artifact, and did not end in time.
-        """
-        place = to_path(folder, "an artifact", ArtifactError)
+    def _save(self, folder: Path, *, overwrite: bool) -> None:
         parts = (self.learned, self.support, self.provenance, self.encoder)
-        save_parts(place, parts, self.lineage, overwrite=overwrite)
+        save_parts(folder, parts, self.lineage, overwrite=overwrite)
 
     @classmethod
     def load(cls, folder: str | Path, *, encoder: TextEncoder | None = None) -> GraphRouter:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from graphrouter.artifact import Lineage
 from graphrouter.decision import Decision
 from graphrouter.encoders.text_encoder import TextEncoder
-from graphrouter.exceptions import DataError, NotApplicableError
+from graphrouter.exceptions import ArtifactError, DataError, NotApplicableError
+from graphrouter.files import to_path
 from graphrouter.notebook import render_table
 from graphrouter.policy import CostScale, Policy, PresetName
 from graphrouter.pool import ModelCard, ModelPool
@@ -162,7 +163,11 @@ class Router(ABC):
             BusyError: Another process is changing the artifact, and did not end in time.
             NotApplicableError: Routers of this class cannot be saved.
         """
-        raise NotApplicableError(f"A {type(self).__name__} cannot be saved: its class has no save.")
+        self._save(to_path(folder, "an artifact", ArtifactError), overwrite=overwrite)
+
+    def _save(self, folder: Path, *, overwrite: bool) -> None:
+        """What `save` does; each kind of router says how."""
+        raise NotApplicableError(f"A {type(self).__name__} cannot be saved: its class has no rule.")
 
     @classmethod
     def load(cls, folder: str | Path, *, encoder: TextEncoder | None = None) -> Self:

@@ -16,8 +16,7 @@ from graphrouter.bench.baselines.serialization import arrange_in_rows, read_fiel
 from graphrouter.bench.baselines.tools.amounts import Amounts
 from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.encoders.text_encoder import TextEncoder
-from graphrouter.exceptions import ArtifactError, NotApplicableError
-from graphrouter.files import to_path
+from graphrouter.exceptions import NotApplicableError
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.protocol import Router
@@ -142,23 +141,8 @@ class Baseline(Router):
             f"{self.name} declares can_extend but has no rule for new models; define _extend."
         )
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Write the router to `folder`, atomically and without pickle.
-
-        What was there stays as an older version of the artifact, see `graphrouter versions`.
-
-        Args:
-            folder: Where.
-            overwrite: Also put it in the place of changes that others made after this router was
-                read from `folder` or saved there.
-
-        Raises:
-            ArtifactError: `folder` is something else than a new or empty folder or an older
-                artifact, or would lose changes of others.
-            BusyError: Another process is changing the artifact, and did not end in time.
-        """
-        place = to_path(folder, "an artifact", ArtifactError)
-        write_fields(self, place, self.lineage, overwrite=overwrite)
+    def _save(self, folder: Path, *, overwrite: bool) -> None:
+        write_fields(self, folder, self.lineage, overwrite=overwrite)
 
     @classmethod
     def load(cls, folder: str | Path, *, encoder: TextEncoder | None = None) -> Self:
