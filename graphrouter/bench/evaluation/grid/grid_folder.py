@@ -8,6 +8,7 @@ from pathlib import Path
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, load_dataset
 from graphrouter.exceptions import DataError
+from graphrouter.locks import LOCK_FILES
 
 CELLS = "cells"
 """Name of the folder with a file for each result."""
@@ -49,7 +50,9 @@ def check_folder(folder: Path) -> None:
     Raises:
         DataError: It holds something else.
     """
-    if folder.is_dir() and not (folder / CELLS).is_dir() and any(folder.iterdir()):
+    if not folder.is_dir() or (folder / CELLS).is_dir():
+        return
+    if any(path.name not in LOCK_FILES for path in folder.iterdir()):
         raise DataError(
             f"{folder} holds other files than those of a benchmark. Name a new folder, or an "
             "earlier benchmark."
