@@ -282,6 +282,8 @@ class TaskDoubt(NamedTuple):
     """(B, M) variance that comes on top where a query is strange: that between all tasks."""
     softening: Tensor
     """(B, M) the part of `strange` where the task is unknown, which softens the effect."""
+    strangeness: Tensor
+    """(B, 1) in [0, 1]."""
 
     @classmethod
     def of(cls, state: SupportState, share: Tensor, task: Tensor, met: Met) -> Self:
@@ -315,6 +317,7 @@ class TaskDoubt(NamedTuple):
             (1 - strange) * ((1 - new) * between + new * variance),
             strange * variance,
             lost * variance,
+            strange,
         )
 
 
@@ -353,7 +356,9 @@ class EffectInterval:
         """
         variance = (self.scale * log_scale.exp()).square() + self.floor**2
         if doubt is not None and self.novelty > 0:
-            variance = variance + self.novelty**2 * doubt.variance + doubt.strange
+            # Novelty makes up for texts that mislead; of a strange one hardly anything is believed.
+            factor = self.novelty ** (2 * (1 - doubt.strangeness))
+            variance = variance + factor * doubt.variance + doubt.strange
         half = Z_80 * variance.sqrt()
         middle = torch.sigmoid(location)
         return torch.minimum(torch.sigmoid(location - half), middle), torch.maximum(
