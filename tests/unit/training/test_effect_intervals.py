@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -267,15 +268,14 @@ class TestNewTasks:
             assert study.forecast_new_tasks(np.random.default_rng(0)) is None
 
 
-DATA = Path(__file__).parents[4].parent / "shared" / "data"
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(not DATA.is_dir(), reason="the shared data are not here")
-def test_intervals_hold_on_real_tasks_that_nobody_was_trained_on() -> None:
+@pytest.mark.timeout(1200)
+def test_intervals_hold_on_real_tasks_that_nobody_was_trained_on(
+    shared_data: Callable[[str], Path],
+) -> None:
     held = []
     for name in ("bfcl_v1", "helm_mmlu"):
-        data = gr.load_dataset(DATA / name)
+        data = gr.load_dataset(shared_data(name))
         tasks = sorted(data.queries["task"].dropna().unique())
         for fold in range(3):
             is_left = data.queries["task"].isin(tasks[fold::3]).to_numpy()
