@@ -52,7 +52,7 @@ PRIOR_SCALE = 0.05
 """
 FEWEST_OF_TASK = 20
 """Below this many queries a task has no offset."""
-AMOUNT_VARIANCE = 1.0
+_AMOUNT_VARIANCE = 1.0
 """Of one amount over what was expected of it; counts as much as one outcome."""
 _FREEDOM = 4.0
 _MOST_STEPS = 100
@@ -144,31 +144,19 @@ def calibrate_amounts(
     """The factors that bring the sum of what was expected to that of what was recorded.
 
     Args:
-        scored: Of validation queries.
+        scored: Of B validation queries and M models.
         labels: (C, B, M) standardised channels, NaN = not observed.
-        scaler: Of the channels.
-        models: Names of the columns.
+        scaler: Of the C channels.
+        models: (M,) names of the columns.
     """
-    common, own = [], []
+    factors = []
     for channel in CALIBRATED:
-        location, log_scale, observed = (
-            part[channel]
-            for part in (
-                scored.location.double().numpy(),
-                scored.log_scale.double().numpy(),
-                labels,
-            )
-        )
-        mean, scale = scaler.mean[channel], scaler.scale[channel]
-        factors = _compare_sums(
-            expect_amount(scaler, channel, location, log_scale), np.exp(mean + scale * observed)
-        )
-        common.append(factors[0])
-        own.append(factors[1])
-    by_model = {
-        name: tuple(each) for name, each in zip(models, np.transpose(own).tolist(), strict=True)
-    }
-    return AmountCalibration(tuple(common), by_model)
+        location, log_scale = (part[channel].double().numpy() for part in scored[:2])
+        recorded = np.exp(scaler.mean[channel] + scaler.scale[channel] * labels[channel])
+        factors.append(_compare_sums(expect_amount(scaler, channel, location, log_scale), recorded))
+    common, own = zip(*factors, strict=True)
+    by_model = dict(zip(models, map(tuple, np.transpose(own).tolist()), strict=True))
+    return AmountCalibration(common, by_model)
 
 
 def _compare_sums(expected: FloatArray, recorded: FloatArray) -> tuple[float, FloatArray]:
@@ -195,7 +183,7 @@ def _compare_sums(expected: FloatArray, recorded: FloatArray) -> tuple[float, Fl
     count, total = count[told], recorded.sum(axis=0)
     ratio = total / expected.sum(axis=0)
     spread = count * ((recorded - ratio * expected) ** 2).sum(axis=0) / total**2
-    variance = (count * spread + AMOUNT_VARIANCE) / (count + 1) / count
+    variance = (count * spread + _AMOUNT_VARIANCE) / (count + 1) / count
     weight, log_ratio = 1 / variance, np.log(ratio)
     heterogeneity = weight @ (log_ratio - weight @ log_ratio / weight.sum()) ** 2
     freedom = weight.sum() - weight @ weight / weight.sum()
