@@ -105,6 +105,8 @@ def add(
                 notes += differences
                 if graded is not None:
                     changed = changed.add_outcomes(graded, replace=replace)
+        bills = changed.bills.describe(changed.pool.prices).get(wanted.model, ())
+        notes += [f"costs: {note}" for note in bills]
         count = 0 if graded is None else len(graded)
         forgotten = (
             "; older ones are forgotten" if replace and wanted.model in router.pool.index else ""

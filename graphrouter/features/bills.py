@@ -266,7 +266,12 @@ class Bills:
             if count[i]:
                 yield f"{column} of 0 is left out: {count[i]:,} outcomes"
         if np.isnan(tariff.spend_usd[i]) and self.scaler.spend_unit is not SpendUnit.NONE:
-            yield "cost unknown: neither a list price nor a bill"
+            lacking = np.array(PRICE_COLUMNS)[np.isnan(prices[:, i])]
+            price = lacking[0] if len(lacking) == 1 else "a list price"
+            if self.scaler.spend_unit is SpendUnit.USD:
+                yield "cost unknown: no bill, and in this pool dollars are learned from bills alone"
+            else:
+                yield f"cost unknown: neither {price} nor a bill"
 
     @property
     def _is_old(self) -> BoolArray:

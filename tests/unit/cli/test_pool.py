@@ -56,6 +56,17 @@ def test_add_list_show_price_remove(invoke: Invoke, mine: Path, card: Path, tmp_
     assert "4 models are left" in shown
 
 
+def test_a_newcomer_whose_cost_is_unknown_is_said_to_be_one(
+    invoke: Invoke, mine: Path, tmp_path: Path
+) -> None:
+    half = tmp_path / "half.yaml"
+    half.write_text("model: half\ninput_usd_per_mtok: 1\n")
+    for words in (("pool", "add", mine, half), ("pool", "show", mine, "half")):
+        status, shown, _ = invoke(*words)
+        assert status == 0
+        assert "costs: cost unknown: neither output_usd_per_mtok nor a bill" in shown
+
+
 def test_the_original_stays_where_another_place_is_named(
     invoke: Invoke, artifact: Path, card: Path, tmp_path: Path
 ) -> None:

@@ -126,6 +126,24 @@ def test_a_model_with_neither_price_nor_bill_stays_unknown_and_is_named() -> Non
     assert bills.describe(prices) == {"odd": ("cost unknown: neither a list price nor a bill",)}
 
 
+def test_the_price_that_is_lacking_beside_the_other_is_named() -> None:
+    bills, prices, _ = read(make_outcomes("odd", (3.0, NAN)).assign(cost_usd=NAN))
+    said = bills.describe(prices)["odd"]
+    assert said == ("cost unknown: neither output_usd_per_mtok nor a bill",)
+
+
+def test_without_a_bill_in_a_pool_of_dollars_a_list_price_does_not_help() -> None:
+    rest = pd.concat(REST).assign(**dict.fromkeys([*PRICE_COLUMNS, "output_tokens"], NAN))
+    scaler = ChannelScaler.fit(rest)
+    assert scaler.spend_unit is SpendUnit.USD
+    odd = make_outcomes("odd", (3.0, 15.0)).assign(cost_usd=NAN, output_tokens=NAN)
+    models, prices = ["nano", "grand", "odd"], np.array([[NAN, NAN, 3.0], [NAN, NAN, 15.0]])
+    bills = Bills.read(pd.concat([rest, odd], ignore_index=True), models, scaler)
+    assert np.isnan(bills.charge(prices).spend_usd[2])
+    (said,) = bills.describe(prices)["odd"]
+    assert said == "cost unknown: no bill, and in this pool dollars are learned from bills alone"
+
+
 def test_models_of_an_older_artifact_are_read_as_they_were() -> None:
     mine = make_outcomes("odd", (3.0, 15.0), factor=7.7)
     _, prices, outcomes = read(mine)
