@@ -89,8 +89,10 @@ def fit_effect_interval(
         as_newcomers = [study.forecast_left_out(folds, shots) for shots in SHOTS]
         well_known = [study.forecast_left_out(np.zeros_like(folds), len(study.rank))]
         # The network has learned from the tasks that are left out of the support; what is expected
-        # on others may be further off, as it is by a network that has learned from none.
-        untrained = dataclasses.replace(study, net=build_network(tables, config).eval())
+        # on others may be further off, as it is by a network that has learned from none, and whose
+        # logits the calibration does not correct.
+        blank = build_network(tables, config).eval()
+        untrained = dataclasses.replace(study, net=blank, calibration=EffectCalibration())
         unseen = [each.forecast_new_tasks(rng) for each in (study, untrained)]
     default = EffectInterval()
     scale, trust = _calibrate(as_newcomers, _SCALES, lambda value: EffectInterval(scale=value))
