@@ -38,7 +38,7 @@ class EasinessStart(NamedTuple):
     easiness: Tensor
     """(C, S)."""
     text: Tensor
-    """(C, S) what its text adds to the easiness of each query."""
+    """(C, S) what its text, and what tells who was asked, add to the easiness of each query."""
 
 
 class SupportOutcomes:

@@ -96,7 +96,8 @@ class _Queries(NamedTuple):
     reliability: Tensor
     """(C, S)."""
     text: Tensor | None = None
-    """(C, S) what the text of each query adds to its easiness; None where texts are not asked."""
+    """(C, S) what its text, and what tells who was asked, add to the easiness of each query; None
+    where texts are not asked."""
     promised: Tensor | None = None
     """(C, S) the same around the mean of the task."""
 

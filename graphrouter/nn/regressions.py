@@ -152,7 +152,7 @@ class TextPrior(nn.Module):
             known_task = in_task[:, : outcomes.num_tasks].double()
             asked = _predict_asked(outcomes, torch.cat([known_task, text], 1))
             design = torch.cat([torch.ones_like(text[:, :1]), known_task, asked, text], 1)
-            num_models, by_task = outcomes.num_models, 1 + outcomes.num_tasks
+            num_models, first_asked = outcomes.num_models, 1 + outcomes.num_tasks
             precision = torch.cat(
                 [
                     ability_mass.detach().double().expand(-1, num_models),
@@ -173,7 +173,7 @@ class TextPrior(nn.Module):
                 found[:, num_models] += centre[channels, 0]
                 weights[channels] = found
             easiness = weights[:, num_models:] @ design.mT
-            promised = weights[:, num_models + by_task :] @ design[:, by_task:].mT
+            promised = weights[:, num_models + first_asked :] @ design[:, first_asked:].mT
             ability = weights[:, None, :num_models]
             return EasinessStart(
                 *(part.to(principal.dtype) for part in (ability, easiness, promised))
@@ -275,7 +275,7 @@ def _average_solutions(
 
 
 def _predict_asked(outcomes: SupportOutcomes, features: Tensor) -> Tensor:
-    """What text and task tell of who was asked: (S, M), in standard deviations.
+    """What text and task tell of who was asked, by ridge regression: (S, M), about 1 wide.
 
     Where somebody chose the model by the prompt, slopes that are drawn to 0 leave a part of the
     difficulty to the models that were sent it. What predicts the model takes that part
