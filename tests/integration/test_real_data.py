@@ -23,13 +23,9 @@ SPEND_UNITS = {
     "helm_mmlu": SpendUnit.TOKENS,
     "reasoning_gym": SpendUnit.TOKENS,
 }
-LARGEST = ("zeroeval", "mmlu_pro")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow if name in LARGEST else ()) for name in SPEND_UNITS],
-)
+@pytest.mark.parametrize("name", SPEND_UNITS)
 def test_every_dataset_trains_evaluates_and_routes(
     name: str, shared_data: Callable[[str], Path], tmp_path: Path
 ) -> None:
