@@ -46,6 +46,7 @@ from graphrouter.nn.readout import (
 )
 from graphrouter.nn.regressions import EasinessSlope, NoEasinessSlope, NoProfile, Profile, TextPrior
 from graphrouter.nn.state import SupportState
+from graphrouter.nn.text_skills import TextSkills
 
 _NO_SCALE = (1.0,) * NUM_CHANNELS
 
@@ -167,6 +168,8 @@ class RoutingGNN(nn.Module):
         base = self.base(graph.outcomes, task_of_query, num_tasks, likeness, principal)
         messages = collect_messages(base, graph.outcomes)
         profile = self.profile(messages, principal, num_models)
+        if len(base.text_slopes):
+            profile = torch.cat([base.text_slopes, profile[len(base.text_slopes) :]])
         # A task is also what its queries are like; those of unknown task (index T) make none.
         prototype = sum_segments(query.T, task_of_query, num_tasks + 1)[:, :num_tasks].T
         count = torch.bincount(task_of_query, minlength=num_tasks + 1)[:num_tasks].to(query.dtype)
@@ -249,6 +252,7 @@ def compose_parts(
         channel_scale,
         slopes=choose("query_slopes", QuerySlopes(), NoQuerySlopes()),
         text_prior=None if "text_prior" in config.leave_out else TextPrior(),
+        text_skills=None if {"profile", "text_skills"} & {*config.leave_out} else TextSkills(),
     )
     profile_to_model = make_zero_linear(sizes.principal, width)
     task_to_query = nn.Linear(2 * width, width)

@@ -31,6 +31,7 @@ from graphrouter.nn.population import (
     estimate_prior,
     update_factors,
 )
+from graphrouter.nn.text_skills import promise_levels
 
 
 class BaseState(NamedTuple):
@@ -73,6 +74,9 @@ class BaseState(NamedTuple):
     """(C, E) outcome minus expected outcome, 0 where not observed."""
     curvature: Tensor
     """(C, E) Fisher information of each outcome, 0 where not observed."""
+    text_slopes: Tensor
+    """(1, M, P) of the effect: on which kinds of queries a model is better than its level. (0, M, 0)
+    where skills are not solved for together with texts."""
     excess: Tensor
     """(C, M) logarithm of the mean of each model's amounts over their geometric mean, > 0; means
     nothing for the effect."""
@@ -127,6 +131,7 @@ class RaschBase(nn.Module):
         *,
         slopes: nn.Module | None = None,
         text_prior: nn.Module | None = None,
+        text_skills: nn.Module | None = None,
     ) -> None:
         """A base with the default masses.
 
@@ -136,6 +141,8 @@ class RaschBase(nn.Module):
             slopes: Which support queries tell models apart better than others: `QuerySlopes`
                 without it, or another module with the same call.
             text_prior: What texts promise of queries: a `regressions.TextPrior`; nothing without.
+            text_skills: What texts say of models, beside their skills: `text_skills.TextSkills`;
+                skills are then as the rounds left them.
         """
         super().__init__()
         self.num_rounds = num_rounds
@@ -149,6 +156,7 @@ class RaschBase(nn.Module):
         self.easiness_mass = PositiveParameter(masses(0.5, 1.0))
         self.slopes = QuerySlopes() if slopes is None else slopes
         self.text_prior = text_prior
+        self.text_skills = text_skills
         self.task_mass = PositiveParameter(masses(2.0, 2.0))
         self.prior_mass = PositiveParameter(masses(1.0, 1.0))
 
@@ -177,9 +185,19 @@ class RaschBase(nn.Module):
             outcomes, queries, level, prior, slopes.edge
         )
         level = prior.level(posterior.factors) + own
-        # Slopes place models; what they explain stays in the residuals, for the messages along
-        # paths.
-        residual, curvature = outcomes.compare(level, queries.easiness)
+        tilt, text_slopes = None, level.new_zeros(0, outcomes.num_models, 0)
+        if self.text_skills is not None and principal is not None:
+            known = outcomes.sum_by_cell(outcomes.compare(level, queries.easiness)[1])
+            levels = prior.level(prior.mean), prior.level(posterior.factors)
+            promised = promise_levels(*levels, known)
+            solved = self.text_skills(
+                outcomes, principal, queries.easiness, level, promised, self.easiness_mass()
+            )
+            level, text_slopes = solved.level, solved.slopes
+            tilt = solved.tilt(outcomes, principal)
+        # Slopes of queries place models; what they explain stays in the residuals, for the messages
+        # along paths.
+        residual, curvature = outcomes.compare(level, queries.easiness, tilt)
         information = outcomes.sum_by_cell(curvature)
         shared = torch.einsum("ctf,ctg,cmfg->ctm", prior.basis, prior.basis, posterior.covariance)
         return BaseState(
@@ -198,6 +216,7 @@ class RaschBase(nn.Module):
             reliability=queries.reliability,
             residual=residual,
             curvature=curvature,
+            text_slopes=text_slopes,
             excess=estimate_excess(outcomes, residual, self.channel_scale),
         )
 

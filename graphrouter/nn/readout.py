@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 from graphrouter.nn.attention import Met, PathMessages
-from graphrouter.nn.layers import PositiveParameter, make_zero_linear
+from graphrouter.nn.layers import PositiveParameter, make_zero_linear, masses
 from graphrouter.nn.state import SupportState
 
 Z_80 = 1.2815515655446004
@@ -198,7 +198,8 @@ class PairReadout(nn.Module):
             doubt: `Doubt`, or another module with the same call.
         """
         super().__init__()
-        self.profile_scale = nn.Parameter(torch.full((NUM_CHANNELS, 1, 1), 0.8))
+        # Slopes that were solved for with the skills are believed, steps on what is left not quite.
+        self.profile_scale = nn.Parameter(masses(1.0, 0.8).unsqueeze(-1))
         self.perceptron = perceptron
         self.doubt = doubt
 

@@ -1,0 +1,243 @@
+"""What the text of a query says about each model, solved for together with its skills in tasks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from graphrouter.features.channels import EFFECT
+from graphrouter.nn.layers import factorise
+from graphrouter.nn.outcomes import SupportOutcomes
+
+_VARIANCES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+"""Variances, in squared logits, that skills a task and texts may have: a grid of both."""
+_MOST_ASKED = 16
+"""So many of the best known models say which variances are likely."""
+_LEAST_BELIEF = 1e-3
+"""Grid points that are believed less are left out."""
+_LEAST_DISPERSION, _MOST_DISPERSION = 0.05, 2.0
+_WELL_KNOWN = 30.0
+"""Fisher information of a model, in its outcomes, that weighs as much as the pool: about 150
+outcomes."""
+
+
+class TextSkills(nn.Module):
+    """Skills a task and slopes along the text, one joint regression a model.
+
+    Where tasks are many and small, a skill a task is mostly noise, and a regression on what it
+    leaves finds nothing more. So both are solved for at once, around what the pool promises:
+
+        logit = ability + easiness + promised[task] + own[task] + slopes . text,
+        own ~ N(0, a) in each task,  slopes . text ~ N(0, b) on an average query,
+
+    by one Newton step from where the rounds of the base ended. The easiness of each query is
+    profiled out of the information, and outcomes vary by a dispersion that the support shows
+    (McCullagh and Nelder 1989, section 4.5): means of several answers vary less than single ones.
+    The variances a and b are the pool's own, averaged over a grid by marginal likelihood. There is
+    nothing to train, and no gradient goes through.
+    """
+
+    def forward(
+        self,
+        outcomes: SupportOutcomes,
+        principal: Tensor,
+        easiness: Tensor,
+        level: Tensor,
+        promised: Tensor,
+        easiness_mass: Tensor,
+    ) -> SolvedSkills:
+        """The skills and slopes of the effect.
+
+        Args:
+            outcomes: Of the support.
+            principal: (S, P) coordinates of the support queries.
+            easiness: (C, S) of the support queries.
+            level: (C, T + 1, M) of the models, where the step starts.
+            promised: (C, T + 1, M) what the pool says of each model; see `promise_levels`.
+            easiness_mass: (C, 1) prior precision of the easiness that is a query's own.
+        """
+        ability = level[EFFECT, -1:]
+        aim = promised[EFFECT] - promised[EFFECT, -1:] + ability
+        with torch.no_grad():
+            step, information = _profile_out(outcomes, easiness, level, easiness_mass)
+            text = principal.double()
+            scale = text.square().sum(1).mean().sqrt().clamp_min(1e-12)
+            lead = (level[EFFECT] - aim).double()[outcomes.task[outcomes.query], outcomes.model]
+            equations = _collect_equations(
+                outcomes, text / scale, information, step + information * lead
+            )
+            own, slopes = (part.to(level.dtype) for part in _average_solutions(equations))
+        skilled = torch.cat([aim[:-1] + own.mT, ability])
+        return SolvedSkills(
+            torch.cat([skilled.unsqueeze(0), level[EFFECT + 1 :]]),
+            (slopes / scale).to(principal.dtype).unsqueeze(0),
+        )
+
+
+class SolvedSkills(NamedTuple):
+    """C channels, T tasks, M models, P coordinates."""
+
+    level: Tensor
+    """(C, T + 1, M) of the models; channels that were not solved for as they were."""
+    slopes: Tensor
+    """(1, M, P) of each model along the principal coordinates, for the effect."""
+
+    def tilt(self, outcomes: SupportOutcomes, principal: Tensor) -> Tensor:
+        """What the slopes add to the logit of each outcome: (C, E)."""
+        [of_effect] = self.slopes
+        effect = (principal @ of_effect.mT)[outcomes.query, outcomes.model]
+        rest = effect.new_zeros(len(self.level) - 1, len(effect))
+        return torch.cat([effect.unsqueeze(0), rest])
+
+
+def promise_levels(by_others: Tensor, by_all: Tensor, information: Tensor) -> Tensor:
+    """What the pool promises of the level of each model in each task: (C, T + 1, M).
+
+    A model that is well known must not promise itself what its own outcomes said: they would count
+    twice. One that is hardly known has its place in the pool from the few that it has.
+
+    Args:
+        by_others: (C, T + 1, M) levels by the cards and the other models.
+        by_all: (C, T + 1, M) levels by its own outcomes too.
+        information: (C, T + 1, M) Fisher information of its outcomes.
+    """
+    known = information.sum(1, keepdim=True)
+    share = _WELL_KNOWN / (_WELL_KNOWN + known)
+    return share * by_all + (1 - share) * by_others
+
+
+class _Equations(NamedTuple):
+    """Normal equations of each model: of its skills in T tasks, and of its P slopes."""
+
+    tasks: Tensor
+    """(M, T) diagonal: no query is of two tasks."""
+    cross: Tensor
+    """(M, T, P)."""
+    texts: Tensor
+    """(M, P, P)."""
+    task_aim: Tensor
+    """(M, T)."""
+    text_aim: Tensor
+    """(M, P)."""
+
+    def of(self, models: Tensor) -> _Equations:
+        """Those of some models."""
+        return _Equations(*(part[models] for part in self))
+
+
+def _profile_out(
+    outcomes: SupportOutcomes, easiness: Tensor, level: Tensor, easiness_mass: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Residual and information of each outcome, (E,) each, over the dispersion.
+
+    A query's easiness is fitted to its outcomes, which takes a part of what each says about its
+    model: of var(residual) = (1/information + 1/mass of all together)^-1, the diagonal.
+    """
+    residual, information = (
+        part[EFFECT].double() for part in outcomes.compare(level.detach(), easiness.detach())
+    )
+    total = outcomes.sum_by_query(information.unsqueeze(0))[0][outcomes.query]
+    left = information * (1 - information / (total + easiness_mass[EFFECT].double()))
+    dispersion = (residual.square().sum() / left.sum().clamp_min(1e-12)).clamp(
+        _LEAST_DISPERSION, _MOST_DISPERSION
+    )
+    return residual / dispersion, left / dispersion
+
+
+def _collect_equations(
+    outcomes: SupportOutcomes, text: Tensor, information: Tensor, aim: Tensor
+) -> _Equations:
+    """The equations of skills and slopes with the text (S, P) of each query.
+
+    Args:
+        outcomes: Of the support.
+        text: (S, P).
+        information: (E,).
+        aim: (E,) information x what is to be explained.
+    """
+    order = torch.argsort(outcomes.model, stable=True)
+    counts = torch.bincount(outcomes.model, minlength=outcomes.num_models).tolist()
+    num_rows = outcomes.num_tasks + 1
+    rows_of_models = []
+    for edges in order.split(counts):
+        query, weight = outcomes.query[edges], information[edges]
+        task, rows = outcomes.task[query], text[query]
+        weighted = rows * weight.unsqueeze(1)
+        sums = torch.cat([weight.unsqueeze(1), aim[edges].unsqueeze(1), weighted], 1)
+        # Queries of unknown task are of none: the last row is left out.
+        by_task = text.new_zeros(num_rows, sums.shape[1]).index_add(0, task, sums)[:-1]
+        rows_of_models.append(
+            (by_task[:, 0], by_task[:, 2:], weighted.mT @ rows, by_task[:, 1], aim[edges] @ rows)
+        )
+    return _Equations(*(torch.stack(part) for part in zip(*rows_of_models, strict=True)))
+
+
+def _average_solutions(equations: _Equations) -> tuple[Tensor, Tensor]:
+    """Skills (M, T) and slopes (M, P): posterior means, averaged over the grid by evidence."""
+    known = equations.texts.diagonal(dim1=1, dim2=2).sum(1)
+    best = equations.of(torch.argsort(known, descending=True, stable=True)[:_MOST_ASKED])
+    evidence = torch.stack(
+        [
+            each.evidence(variance).sum()
+            for each in (_without_tasks(best, of_tasks) for of_tasks in _VARIANCES)
+            for variance in _VARIANCES
+        ]
+    )
+    belief = torch.softmax(evidence, 0)
+    belief = torch.where(belief < _LEAST_BELIEF, 0.0, belief)
+    belief = (belief / belief.sum()).view(len(_VARIANCES), -1)
+    own, slopes = torch.zeros_like(equations.task_aim), torch.zeros_like(equations.text_aim)
+    for i, of_tasks in enumerate(_VARIANCES):
+        if not belief[i].any():
+            continue
+        reduced = _without_tasks(equations, of_tasks)
+        mean = sum(
+            weight * reduced.solve(variance)
+            for weight, variance in zip(belief[i].tolist(), _VARIANCES, strict=True)
+            if weight > 0
+        )
+        left = belief[i].sum() * equations.task_aim
+        own = own + reduced.shrinkage * (left - (equations.cross @ mean.unsqueeze(2)).squeeze(2))
+        slopes = slopes + mean
+    return own, slopes
+
+
+class _TextEquations(NamedTuple):
+    """Equations of the slopes alone, the skills integrated out."""
+
+    matrix: Tensor
+    """(M, P, P)."""
+    aim: Tensor
+    """(M, P)."""
+    shrinkage: Tensor
+    """(M, T) posterior variance of each skill, slopes given."""
+    gained: Tensor
+    """(M,) log marginal likelihood of the skills without slopes."""
+
+    def _factorise(self, variance: float) -> Tensor:
+        own = torch.eye(self.matrix.shape[1], dtype=self.matrix.dtype, device=self.matrix.device)
+        return factorise(own + variance * self.matrix, "what texts say of the models")
+
+    def evidence(self, variance: float) -> Tensor:
+        """Log marginal likelihood (M,), up to a constant."""
+        factor = self._factorise(variance)
+        half = torch.linalg.solve_triangular(factor, self.aim.unsqueeze(2), upper=False)
+        volume = factor.diagonal(dim1=1, dim2=2).log().sum(1)
+        return self.gained + 0.5 * variance * half.square().sum((1, 2)) - volume
+
+    def solve(self, variance: float) -> Tensor:
+        """Posterior means of the slopes (M, P)."""
+        solved = torch.cholesky_solve(self.aim.unsqueeze(2), self._factorise(variance))
+        return variance * solved.squeeze(2)
+
+
+def _without_tasks(equations: _Equations, variance: float) -> _TextEquations:
+    """The equations of the slopes where skills have this variance (a Schur complement)."""
+    inflation = 1 + variance * equations.tasks
+    shrinkage = variance / inflation
+    shrunk = shrinkage.unsqueeze(2) * equations.cross
+    aim = equations.text_aim - (shrunk.mT @ equations.task_aim.unsqueeze(2)).squeeze(2)
+    gained = (shrinkage * equations.task_aim.square() - inflation.log()).sum(1) / 2
+    return _TextEquations(equations.texts - equations.cross.mT @ shrunk, aim, shrinkage, gained)
