@@ -75,8 +75,8 @@ class BaseState(NamedTuple):
     curvature: Tensor
     """(C, E) Fisher information of each outcome, 0 where not observed."""
     text_slopes: Tensor
-    """(1, M, P) of the effect: on which kinds of queries a model is better than its level. (0, M, 0)
-    where skills are not solved for together with texts."""
+    """(1, M, P) of the effect: on which kinds of queries a model is better than its level.
+    (0, M, 0) where skills are not solved for together with texts."""
     excess: Tensor
     """(C, M) logarithm of the mean of each model's amounts over their geometric mean, > 0; means
     nothing for the effect."""

@@ -161,7 +161,7 @@ def _collect_equations(
     counts = torch.bincount(outcomes.model, minlength=outcomes.num_models).tolist()
     num_rows = outcomes.num_tasks + 1
     rows_of_models = []
-    for edges in order.split(counts):
+    for edges in torch.split(order, counts):
         query, weight = outcomes.query[edges], information[edges]
         task, rows = outcomes.task[query], text[query]
         weighted = rows * weight.unsqueeze(1)
@@ -229,8 +229,9 @@ class _TextEquations(NamedTuple):
 
     def solve(self, variance: float) -> Tensor:
         """Posterior means of the slopes (M, P)."""
-        solved = torch.cholesky_solve(self.aim.unsqueeze(2), self._factorise(variance))
-        return variance * solved.squeeze(2)
+        aim = variance * self.aim.unsqueeze(2)
+        mean: Tensor = torch.cholesky_solve(aim, self._factorise(variance)).squeeze(2)
+        return mean
 
 
 def _without_tasks(equations: _Equations, variance: float) -> _TextEquations:

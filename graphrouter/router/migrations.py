@@ -2,7 +2,8 @@
 
 Format 3 named the parameters of the network by where they were used; since format 4 they stand in
 the part that owns them, and a part that is left out owns none. Format 5 holds more in the manifest
-and in the tables; what an older artifact lacks gets the value that changes nothing.
+and in the tables; what an older artifact lacks gets the value that changes nothing. The network of
+format 6 has one part more, without which older ones were trained and go on predicting.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from graphrouter.artifact import FORMAT_VERSION, ArtifactContents
+from graphrouter.config import Part
 from graphrouter.nn.forecaster import AmountCalibration
 
 _MOVED = {
@@ -50,7 +52,7 @@ def migrate_contents(contents: ArtifactContents) -> ArtifactContents:
     """The contents of a graph router's artifact as the present format has them.
 
     Args:
-        contents: Of format 3, 4 or the present one, which is returned as it is.
+        contents: Of format 3, 4, 5 or the present one, which is returned as it is.
     """
     while (version := contents.manifest["format_version"]) < FORMAT_VERSION:
         contents = _STEPS[version](contents)
@@ -73,18 +75,26 @@ def _add_defaults(contents: ArtifactContents) -> ArtifactContents:
         "amount_calibration": dataclasses.asdict(AmountCalibration()),
         "models_before_bills": sorted(contents.tables["pool"]["model"]),
     }
-    manifest = {**defaults, **contents.manifest}
-    config = manifest["config"]
-    network = config["network"]
-    # Trained without it, and predicting as before.
-    network = {**network, "leave_out": sorted({*network.get("leave_out", ()), "text_prior"})}
-    manifest["config"] = {**config, "network": network}
+    manifest = _leave_out({**defaults, **contents.manifest}, "text_prior")
     outcomes = contents.tables["support_outcomes"].assign(num_runs=1.0)  # each was one run
     tables = {**contents.tables, "support_outcomes": outcomes}
     return dataclasses.replace(contents, manifest=manifest, tables=tables)
 
 
-_STEPS = {3: _own_weights, 4: _add_defaults}
+def _solve_apart(contents: ArtifactContents) -> ArtifactContents:
+    """Step 5 to 6: skills and texts one after the other, as the network was trained."""
+    return dataclasses.replace(contents, manifest=_leave_out(contents.manifest, "text_skills"))
+
+
+def _leave_out(manifest: Mapping[str, Any], part: Part) -> dict[str, Any]:
+    """The manifest of a network without a part: trained without it, and predicting as before."""
+    config = manifest["config"]
+    left_out = sorted({*config["network"].get("leave_out", ()), part})
+    network = {**config["network"], "leave_out": left_out}
+    return {**manifest, "config": {**config, "network": network}}
+
+
+_STEPS = {3: _own_weights, 4: _add_defaults, 5: _solve_apart}
 """What brings an artifact to the next format, by the format that it has."""
 
 

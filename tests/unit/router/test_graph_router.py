@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import graphrouter as gr
-from graphrouter.artifact import ArtifactContents, read_artifact, write_artifact
+from graphrouter.artifact import FORMAT_VERSION, ArtifactContents, read_artifact, write_artifact
 from graphrouter.encoders import HashingEncoder
 from graphrouter.encoders.text_encoder import unit_rows
 from graphrouter.exceptions import ArtifactError, DataError, EncoderError, PolicyError
@@ -416,7 +416,7 @@ class TestSaveAndLoad:
     ) -> None:
         router.save(tmp_path / "a")
         manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
-        assert manifest["format_version"] == 5
+        assert manifest["format_version"] == FORMAT_VERSION
         assert manifest["effect_interval"] == dataclasses.asdict(router.learned.interval)
         assert manifest["dataset"]["fingerprint"] == data.fingerprint
         assert manifest["encoder"] == {

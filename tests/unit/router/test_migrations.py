@@ -1,7 +1,6 @@
 """Artifacts that an older release wrote: they load, and predict what it predicted.
 
-`tests/data/format3` was written by the release before format 4, `tests/data/format4` by the one
-before format 5, each with its predictions.
+`tests/data/formatN` was written by the release before format N + 1, with its predictions.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from graphrouter.router.migrations import migrate_contents, rename_weights
 DATA = Path(__file__).parents[2] / "data"
 RECORDED: dict[int, dict[str, Any]] = {
     version: json.loads((DATA / f"format{version}" / "predictions.json").read_text("utf-8"))
-    for version in (3, 4)
+    for version in (3, 4, 5)
 }
 ARTIFACTS = [(version, name) for version, found in RECORDED.items() for name in found["routers"]]
 GRAPH_ROUTERS = [(version, name) for version, name in ARTIFACTS if "graph" in name]
@@ -73,7 +72,7 @@ def test_an_older_one_lacks_nothing_of_the_present_format(
 
 
 def test_contents_of_the_present_format_are_left_alone(tmp_path: Path) -> None:
-    gr.load_router(DATA / "format4" / "graphrouter").save(tmp_path / "new")
+    gr.load_router(DATA / "format5" / "graphrouter").save(tmp_path / "new")
     contents = read_artifact(tmp_path / "new")
     assert migrate_contents(contents) is contents
 
