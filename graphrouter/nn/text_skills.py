@@ -225,7 +225,8 @@ class _TextEquations(NamedTuple):
         factor = self._factorise(variance)
         half = torch.linalg.solve_triangular(factor, self.aim.unsqueeze(2), upper=False)
         volume = factor.diagonal(dim1=1, dim2=2).log().sum(1)
-        return self.gained + 0.5 * variance * half.square().sum((1, 2)) - volume
+        explained: Tensor = 0.5 * variance * half.square().sum((1, 2))
+        return self.gained + explained - volume
 
     def solve(self, variance: float) -> Tensor:
         """Posterior means of the slopes (M, P)."""
