@@ -11,9 +11,9 @@ from graphrouter.features.channels import EFFECT
 from graphrouter.nn.layers import factorise
 from graphrouter.nn.outcomes import SupportOutcomes
 
-_VARIANCES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+_VARIANCES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 """Variances, in squared logits, that skills a task and texts may have: a grid of both."""
-_MOST_ASKED = 16
+_MOST_ASKED = 8
 """So many of the best known models say which variances are likely."""
 _LEAST_BELIEF = 1e-3
 """Grid points that are believed less are left out."""
@@ -62,11 +62,10 @@ class TextSkills(nn.Module):
         aim = promised[EFFECT] - promised[EFFECT, -1:] + ability
         with torch.no_grad():
             step, information = _profile_out(outcomes, easiness, level, easiness_mass)
-            text = principal.double()
-            scale = text.square().sum(1).mean().sqrt().clamp_min(1e-12)
+            scale = principal.square().sum(1).mean().sqrt().clamp_min(1e-12)
             lead = (level[EFFECT] - aim).double()[outcomes.task[outcomes.query], outcomes.model]
             equations = _collect_equations(
-                outcomes, text / scale, information, step + information * lead
+                outcomes, principal / scale, information, step + information * lead
             )
             own, slopes = (part.to(level.dtype) for part in _average_solutions(equations))
         skilled = torch.cat([aim[:-1] + own.mT, ability])
@@ -157,6 +156,8 @@ def _collect_equations(
         information: (E,).
         aim: (E,) information x what is to be explained.
     """
+    # Sums in the precision of the text: in training these products are half of the work.
+    information, aim = information.to(text.dtype), aim.to(text.dtype)
     order = torch.argsort(outcomes.model, stable=True)
     counts = torch.bincount(outcomes.model, minlength=outcomes.num_models).tolist()
     num_rows = outcomes.num_tasks + 1
@@ -171,7 +172,7 @@ def _collect_equations(
         rows_of_models.append(
             (by_task[:, 0], by_task[:, 2:], weighted.mT @ rows, by_task[:, 1], aim[edges] @ rows)
         )
-    return _Equations(*(torch.stack(part) for part in zip(*rows_of_models, strict=True)))
+    return _Equations(*(torch.stack(part).double() for part in zip(*rows_of_models, strict=True)))
 
 
 def _average_solutions(equations: _Equations) -> tuple[Tensor, Tensor]:
