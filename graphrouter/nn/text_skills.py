@@ -15,6 +15,8 @@ _VARIANCES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 """Variances, in squared logits, that skills a task and texts may have: a grid of both."""
 _MOST_ASKED = 8
 """So many of the best known models say which variances are likely."""
+_MOST_COORDINATES = 32
+"""So many coordinates, the widest, say it: the others hold little of the text."""
 _LEAST_BELIEF = 1e-3
 """Grid points that are believed less are left out."""
 _LEAST_DISPERSION, _MOST_DISPERSION = 0.05, 2.0
@@ -121,9 +123,16 @@ class _Equations(NamedTuple):
     text_aim: Tensor
     """(M, P)."""
 
-    def of(self, models: Tensor) -> _Equations:
-        """Those of some models."""
-        return _Equations(*(part[models] for part in self))
+    def take(self, models: Tensor, num_coordinates: int) -> _Equations:
+        """Those of some models, along the first coordinates alone."""
+        num = num_coordinates
+        return _Equations(
+            self.tasks[models],
+            self.cross[models, :, :num],
+            self.texts[models, :num, :num],
+            self.task_aim[models],
+            self.text_aim[models, :num],
+        )
 
 
 def _profile_out(
@@ -178,11 +187,12 @@ def _collect_equations(
 def _average_solutions(equations: _Equations) -> tuple[Tensor, Tensor]:
     """Skills (M, T) and slopes (M, P): posterior means, averaged over the grid by evidence."""
     known = equations.texts.diagonal(dim1=1, dim2=2).sum(1)
-    best = equations.of(torch.argsort(known, descending=True, stable=True)[:_MOST_ASKED])
+    best = torch.argsort(known, descending=True, stable=True)[:_MOST_ASKED]
+    asked = equations.take(best, _MOST_COORDINATES)
     evidence = torch.stack(
         [
             each.evidence(variance).sum()
-            for each in (_without_tasks(best, of_tasks) for of_tasks in _VARIANCES)
+            for each in (_without_tasks(asked, of_tasks) for of_tasks in _VARIANCES)
             for variance in _VARIANCES
         ]
     )
