@@ -136,7 +136,12 @@ class TrainingConfig(Settings):
         10.0, gt=0, description="Learning rate of prior masses, kernels and mixtures, relative."
     )
     weight_decay: float = Field(1e-2, ge=0, description="Weight decay of AdamW.")
-    max_epochs: int = Field(12, ge=1, description="Most epochs; an epoch ends with a validation.")
+    max_epochs: int = Field(
+        12,
+        ge=0,
+        description="Most epochs; an epoch ends with a validation. 0: nothing is trained, and the "
+        "network predicts from its start values.",
+    )
     steps_per_epoch: int = Field(25, ge=1, description="Most episodes in an epoch.")
     max_visits: int = Field(
         25,
@@ -209,6 +214,16 @@ class TrainConfig(Settings):
     graph: GraphConfig = Field(default_factory=GraphConfig, description="Graph.")
     network: NetworkConfig = Field(default_factory=NetworkConfig, description="Network.")
     training: TrainingConfig = Field(default_factory=TrainingConfig, description="Training.")
+
+    def without_training(self) -> TrainConfig:
+        """The same settings, but nothing is trained: the network predicts from its start values.
+
+        Example:
+            >>> TrainConfig().without_training().training.max_epochs
+            0
+        """
+        training = self.training.model_copy(update={"max_epochs": 0})
+        return self.model_copy(update={"training": training})
 
 
 def parse_config(values: dict[str, Any], *, source: str = "configuration") -> TrainConfig:

@@ -80,6 +80,14 @@ def train(
             help="graphrouter, or a baseline such as knn; the names: graphrouter benchmark --list.",
         ),
     ] = GRAPH_ROUTER,
+    instant: Annotated[
+        bool,
+        typer.Option(
+            "--instant",
+            help="Train nothing: predict from the start values, ready in seconds. As --set "
+            "training.max_epochs=0.",
+        ),
+    ] = False,
     as_json: options.Json = False,
     track: options.Track = False,
     tracking_uri: options.TrackingUri = None,
@@ -101,6 +109,7 @@ def train(
     settings = load_config(
         config, [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
     )
+    settings = settings.without_training() if instant else settings
     if router != GRAPH_ROUTER:
         from graphrouter.bench.baselines.catalogue import find_baselines
 
@@ -275,17 +284,23 @@ def show_run(run: TrainingRun[Any], out: Path) -> None:
     from graphrouter.artifact import read_manifest
 
     metrics = run.metrics
+    is_trained = run.router.learned.config.training.max_epochs > 0
     best = f", best after epoch {metrics['best_epoch']:.0f}" if "best_epoch" in metrics else ""
+    if is_trained and metrics.get("best_epoch") == 0:
+        best = ", but not surely better than the start values, which stay"
     shown = ", ".join(
         f"{title} {metrics[name]:.4f}" for name, title in SHOWN_METRICS.items() if name in metrics
     )
     num_bytes = sum(entry["num_bytes"] for entry in read_manifest(out)["files"].values())
-    say(f"Trained     in {run.seconds:.0f} s{best}")
-    say(f"Validation  {shown}")
-    say(
-        "Calibration "
-        f"{_describe_calibration(metrics, is_identity=run.router.calibration.is_identity)}"
-    )
+    if is_trained:
+        say(f"Trained     in {run.seconds:.0f} s{best}")
+    else:
+        say(f"Instant     in {run.seconds:.1f} s: nothing trained, intervals not calibrated")
+    if shown:
+        say(f"Validation  {shown}")
+    if "ece_before" in metrics:
+        is_identity = run.router.calibration.is_identity
+        say(f"Calibration {_describe_calibration(metrics, is_identity=is_identity)}")
     say(f"Cost        {SPEND_IN_WORDS[run.router.spend_unit.value]}")
     for model, notes in _describe_bills(run.router).items():
         for note in notes:

@@ -1,5 +1,6 @@
 """Datasets: the tables, their checks, readers and splits."""
 
+from graphrouter.data.answers import read_answers
 from graphrouter.data.assignment import Assignment, measure_assignment
 from graphrouter.data.describe import DatasetSummary, describe_dataset
 from graphrouter.data.readers import load_dataset
@@ -16,6 +17,7 @@ __all__ = [
     "hold_out_models",
     "load_dataset",
     "measure_assignment",
+    "read_answers",
     "read_table",
     "split_dataset",
     "write_table",

@@ -185,12 +185,12 @@ def allocate(
 
 
 def check_split(data: RoutingDataset, split: Split) -> None:
-    """Check that `split` divides queries of `data`, with enough of them on each side.
+    """Check that `split` divides queries of `data`, with enough of them to learn from.
 
-    Enough to train and to validate on; no query is on two sides.
+    No query is on two sides.
 
     Raises:
-        DataError: A query is unknown or on two sides, or a side has too few.
+        DataError: A query is unknown or on two sides, or there are fewer than 2 training queries.
     """
     sides = {"train": split.train, "validation": split.validation, "test": split.test}
     known = set(data.queries["query_id"])
@@ -208,11 +208,10 @@ def check_split(data: RoutingDataset, split: Split) -> None:
                     "expected one side."
                 )
             place[query] = side
-    if len(split.train) < 2 or not split.validation:
-        received = f"{len(split.train)} training and {len(split.validation)} validation queries"
+    if len(split.train) < MIN_TRAIN:
         raise DataError(
-            f"The split has {received}; expected at least 2 and 1. Give more queries, or other "
-            "shares."
+            f"The split has {len(split.train)} training queries; expected at least {MIN_TRAIN}. "
+            "Give more queries, or other shares."
         )
 
 

@@ -11,13 +11,15 @@ from graphrouter.data.repeats import merge_repeated_prompts
 from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.tables import add_prices
+from graphrouter.nn.forecaster import AmountCalibration, EffectCalibration
 from graphrouter.nn.layers import cpu_threads
+from graphrouter.nn.readout import EffectInterval
 from graphrouter.router.parts import Learned, Provenance, Support
 from graphrouter.router.training_view import TrainingView
 from graphrouter.training.calibration import fit_calibration
-from graphrouter.training.effect_intervals import fit_effect_interval
+from graphrouter.training.effect_intervals import NOVELTY, fit_effect_interval
 from graphrouter.training.prepare import TrainingTables, prepare, select_training_tasks
-from graphrouter.training.trainer import fit_network
+from graphrouter.training.start import build_network
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -42,24 +44,32 @@ def fit_parts(
     """
     data, config, division = view.data, view.config, view.split
     tables = view.derive(training_tables)
-    folder = None if work_dir is None else Path(work_dir)
-    fitted = fit_network(
-        tables, config, work_dir=folder, progress=view.progress, callbacks=callbacks
-    )
-    (calibration, gained), amounts = fit_calibration(fitted.net, tables, config)
-    learned = Learned(
-        net=fitted.net,
-        transforms=tables.transforms,
-        config=config,
-        calibration=calibration,
-        interval=fit_effect_interval(fitted.net, tables, config, calibration=calibration),
-        amounts=amounts,
-    )
+    is_trained = config.training.max_epochs > 0
+    if is_trained:
+        # Here: it loads Lightning and PyTorch Geometric, which start values do not need.
+        from graphrouter.training.trainer import fit_network
+
+        folder = None if work_dir is None else Path(work_dir)
+        fitted = fit_network(
+            tables, config, work_dir=folder, progress=view.progress, callbacks=callbacks
+        )
+        net, metrics = fitted.net, fitted.metrics
+    else:
+        net, metrics = build_network(tables, config).eval(), {"best_epoch": 0.0}
+    calibration, amounts = EffectCalibration(), AmountCalibration()
+    if len(tables.validation_queries):
+        (calibration, gained), amounts = fit_calibration(net, tables, config)
+        metrics = metrics | gained
+    # Models and tasks are left out one after the other: longer than all the rest of a start.
+    interval = EffectInterval(novelty=NOVELTY)
+    if is_trained:
+        interval = fit_effect_interval(net, tables, config, calibration=calibration)
+    learned = Learned(net, tables.transforms, config, calibration, interval, amounts)
     prompts = data.queries.set_index("query_id")["prompt"]
     seen = frozenset(
         prompt_key(prompt) for prompt in prompts.loc[[*division.train, *division.validation]]
     )
-    provenance = Provenance(data.name, data.fingerprint, division, seen, fitted.metrics | gained)
+    provenance = Provenance(data.name, data.fingerprint, division, seen, metrics)
     return learned, _training_support(data, division, tables), provenance, view.encoder
 
 

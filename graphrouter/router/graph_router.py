@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from graphrouter.artifact import Lineage, artifact_folder
 from graphrouter.config import TrainConfig
-from graphrouter.data import RoutingDataset, Split
+from graphrouter.data import RoutingDataset, Split, read_answers
 from graphrouter.decision import Decision, Evidence
 from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.features.bills import Bills
@@ -30,7 +30,7 @@ from graphrouter.policy import CostScale, Policy
 from graphrouter.router.parts import Change, Learned, Provenance, Support
 from graphrouter.router.pool_changes import ChangeableRouter
 from graphrouter.router.storage import read_parts, save_parts
-from graphrouter.router.training_view import TrainingView
+from graphrouter.router.training_view import Answers, TrainingView
 from graphrouter.selection import decide
 from graphrouter.types import Predictions, Queries
 from graphrouter.upward_imports import load_part
@@ -114,7 +114,7 @@ class GraphRouter(ChangeableRouter):
     @classmethod
     def fit(
         cls,
-        data: RoutingDataset | TrainingView,
+        data: RoutingDataset | TrainingView | Answers,
         config: TrainConfig | None = None,
         *,
         split: Split | None = None,
@@ -122,12 +122,14 @@ class GraphRouter(ChangeableRouter):
         work_dir: str | Path | None = None,
         progress: bool = False,
         callbacks: Sequence[Callback] = (),
+        instant: bool = False,
     ) -> GraphRouter:
         """A router trained on the training queries of `data`; its test queries are not looked at.
 
         Args:
             data: Outcomes to learn from; a `TrainingView` where several routers are fitted on the
-                same data.
+                same data. Or one flat table of answers, a data frame or a mapping of columns:
+                prompt, model, effect, perhaps task, cost (US dollars) and tokens.
             config: All settings; without it those of the view, or the defaults.
             split: Which queries train, validate and test; drawn by `config.split` without it.
             encoder: Text encoder to use in place of the one that `config.encoder` names; give the
@@ -137,14 +139,29 @@ class GraphRouter(ChangeableRouter):
                 router is saved.
             progress: Show progress bars.
             callbacks: Lightning callbacks that watch the training, such as a tracker.
+            instant: Train nothing: the network predicts from its start values and what it solves
+                for in closed form, within seconds. Its intervals are not calibrated. Of a table of
+                answers every row counts then, none is kept for a test.
 
         Raises:
             DataError: There are too few queries to split.
+
+        Example:
+            >>> import graphrouter as gr
+            >>> answers = {"prompt": ["1 + 1?", "1 + 1?", "Hi.", "Hi."], "model": ["a", "b"] * 2}
+            >>> router = gr.GraphRouter.fit({**answers, "effect": [0, 1, 1, 1]}, instant=True)
+            >>> router.route("2 + 2?").model
+            'b'
         """
         # Training loads Lightning and PyTorch Geometric, a second that serving should not pay.
         from graphrouter.router.fitting import fit_parts
 
+        if instant and isinstance(data, pd.DataFrame | Mapping):
+            data = read_answers(data)
+            split = split or Split(tuple(sorted(data.queries["query_id"])), (), ())
         view = TrainingView.of(data, config, split=split, encoder=encoder, progress=progress)
+        if instant:
+            view = TrainingView.of(view, view.config.without_training())
         return cls(*fit_parts(view, work_dir=work_dir, callbacks=callbacks))
 
     def _predict(self, queries: Queries) -> Predictions:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import pandas as pd
+
 from graphrouter.config import TrainConfig
-from graphrouter.data import RoutingDataset, Split, split_dataset
+from graphrouter.data import RoutingDataset, Split, read_answers, split_dataset
 from graphrouter.encoders import TextEncoder, check_is_encoder, create_encoder
 from graphrouter.exceptions import ConfigError, DataError
 
 T = TypeVar("T")
+Answers = pd.DataFrame | Mapping[str, Any]
+"""One flat table of answers; see `data.read_answers`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +52,7 @@ class TrainingView:
     @classmethod
     def of(
         cls,
-        data: RoutingDataset | TrainingView,
+        data: RoutingDataset | TrainingView | Answers,
         config: TrainConfig | None = None,
         *,
         split: Split | None = None,
@@ -58,7 +62,7 @@ class TrainingView:
         """The view of a dataset, or a view with something else put in place of its own.
 
         Args:
-            data: A dataset, or a view of one.
+            data: A dataset, a view of one, or one table of answers; see `data.read_answers`.
             config: All settings; without it those of the view, or the defaults.
             split: Without it one drawn by `config.split`; a view keeps one that it was given.
             encoder: Without it the one that `config.encoder` names; a view keeps one that it was
@@ -85,10 +89,12 @@ class TrainingView:
             )
         if isinstance(data, TrainingView):
             return data._under(config or data.config, split, encoder, progress=progress)
+        if isinstance(data, pd.DataFrame | Mapping):
+            data = read_answers(data)
         if not isinstance(data, RoutingDataset):
             raise DataError(
-                f"fit received a {type(data).__name__}; expected a dataset. Load one with "
-                "graphrouter.load_dataset(PATH)."
+                f"fit received a {type(data).__name__}; expected a dataset, or a table of answers. "
+                "Load one with graphrouter.load_dataset(PATH)."
             )
         settings = config or TrainConfig()
         return cls(

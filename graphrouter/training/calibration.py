@@ -7,19 +7,16 @@ multiplied by a factor a model (`AmountCalibration`).
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from scipy.special import expit
 
 from graphrouter.config import TrainConfig
 from graphrouter.features.bills import shrink_log_ratio
 from graphrouter.features.channels import EFFECT, ChannelScaler
-from graphrouter.graph.hetero_data import from_hetero
 from graphrouter.nn.forecaster import (
     CALIBRATED,
     AmountCalibration,
@@ -27,7 +24,6 @@ from graphrouter.nn.forecaster import (
     LogitLine,
     expect_amount,
 )
-from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.training.effect_scores import (
@@ -35,9 +31,8 @@ from graphrouter.training.effect_scores import (
     log_loss_of_pairs,
     mean_of_known,
 )
-from graphrouter.training.episode_losses import Labels
-from graphrouter.training.episodes import validation_graph
 from graphrouter.training.prepare import TrainingTables
+from graphrouter.training.start import score_validation
 from graphrouter.types import FloatArray, IntArray
 
 NEEDED_ERRORS = 1.0
@@ -121,20 +116,16 @@ def fit_calibration(
         tables: What it was trained on.
         config: Its settings.
     """
-    with cpu_threads(1), torch.inference_mode():
-        graph = from_hetero(validation_graph(tables, config, task_known=True))
-        state, targets = net.encode_support(graph), graph.targets
-        labels = Labels.of(graph).channels.double().numpy()
-        unknown = dataclasses.replace(targets, task=torch.full_like(targets.task, -1))
-        known, guessed = (net.score_in_parts(state, asked) for asked in (targets, unknown))
-        named, hidden = (
-            ValidationLogits(
-                scored.location[EFFECT].double().numpy(), labels[EFFECT], asked.task.numpy()
-            )
-            for scored, asked in ((known, targets), (guessed, unknown))
-        )
-        amounts = calibrate_amounts(known, labels, tables.transforms.channels, tables.pool.names)
+    scores = score_validation(net, tables, config)
+    unknown = np.full_like(scores.task, -1)
+    named, hidden = (
+        ValidationLogits(scored.location[EFFECT].double().numpy(), scores.labels[EFFECT], asked)
+        for scored, asked in ((scores.named, scores.task), (scores.hidden, unknown))
+    )
     num_tasks = tables.nodes.task_text.shape[0]
+    amounts = calibrate_amounts(
+        scores.named, scores.labels, tables.transforms.channels, tables.pool.names
+    )
     return calibrate(named, hidden, num_tasks=num_tasks, seed=config.seed), amounts
 
 

@@ -32,7 +32,7 @@ from graphrouter.nn.state import SupportState
 from graphrouter.training.effect_scores import FEWEST_OUTCOMES, Cells, group_queries
 from graphrouter.training.episodes import select_edges
 from graphrouter.training.prepare import TrainingTables
-from graphrouter.training.trainer import build_network
+from graphrouter.training.start import build_network
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
 COVERAGE = 0.8

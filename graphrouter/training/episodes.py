@@ -18,7 +18,7 @@ from graphrouter.config import TrainConfig, TrainingConfig
 from graphrouter.features.tables import NodeTable, RecordedEdges
 from graphrouter.graph.hetero_data import to_hetero
 from graphrouter.graph.leakage import check_no_leakage
-from graphrouter.graph.routing_graph import build_graph
+from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 from graphrouter.training.prepare import TrainingTables
 
 _MOST_DRAWS = 20
@@ -134,9 +134,9 @@ def _count_targets(num_queries: int, settings: TrainingConfig) -> int:
     return max(1, min(settings.batch_queries, num_queries // 4))
 
 
-def validation_graph(
-    tables: TrainingTables, config: TrainConfig, *, task_known: bool
-) -> HeteroData:
+def support_graph(
+    tables: TrainingTables, config: TrainConfig, *, task_known: bool = True
+) -> RoutingGraph:
     """The graph of all training queries as support and the validation queries as targets.
 
     Args:
@@ -146,7 +146,7 @@ def validation_graph(
     """
     targets = tables.validation_queries
     true_task = tables.nodes.query_task[targets]
-    graph = build_graph(
+    return build_graph(
         tables.nodes,
         support=tables.train,
         support_queries=tables.train_queries,
@@ -155,7 +155,13 @@ def validation_graph(
         num_neighbours=config.graph.num_neighbours,
         labels=tables.validation,
     )
-    data = to_hetero(graph)
+
+
+def validation_graph(
+    tables: TrainingTables, config: TrainConfig, *, task_known: bool
+) -> HeteroData:
+    """The graph of `support_graph` for PyTorch Geometric; arguments as there."""
+    data = to_hetero(support_graph(tables, config, task_known=task_known))
     check_no_leakage(data)
     return data
 

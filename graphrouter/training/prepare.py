@@ -78,8 +78,9 @@ def prepare(
     outcomes = _order_outcomes(data, ids, pool)
     position = find_positions(outcomes["query_id"], ids)
     is_train = position < len(split.train)
-    for side, count in (("training", is_train.sum()), ("validation", (~is_train).sum())):
-        if count == 0:
+    sides = {"training": (split.train, is_train), "validation": (split.validation, ~is_train)}
+    for side, (theirs, has_outcome) in sides.items():
+        if theirs and not has_outcome.any():
             raise DataError(
                 f"No {side} query of {data.name!r} has an outcome of a model of the pool. Divide "
                 "the queries another way."

@@ -18,10 +18,10 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.strategies import DDPStrategy
 
 from graphrouter.config import TrainConfig
-from graphrouter.exceptions import ConfigError
+from graphrouter.exceptions import ConfigError, DataError
 from graphrouter.locks import lock_folder
 from graphrouter.nn.layers import cpu_threads
-from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
+from graphrouter.nn.network import RoutingGNN
 from graphrouter.training.checkpoints import (
     BEST,
     OBJECTIVE,
@@ -38,6 +38,7 @@ from graphrouter.training.lightning_module import (
 )
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.training.progress import TrainingBar
+from graphrouter.training.start import beats_start, build_network, score_validation
 
 
 @dataclass(frozen=True)
@@ -47,24 +48,7 @@ class FittedNetwork:
     net: RoutingGNN
     metrics: dict[str, float]
     """`log_loss`, `reward` and `objective` on validation queries at the best epoch, and its number
-    as `best_epoch`."""
-
-
-def build_network(tables: TrainingTables, config: TrainConfig) -> RoutingGNN:
-    """An untrained network for the tables, weights drawn from `config.seed`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        return compose_network(
-            config.network, measure_features(tables), tables.transforms.channels.scale.tolist()
-        )
-
-
-def measure_features(tables: TrainingTables) -> FeatureSizes:
-    """Widths of the node features of the tables."""
-    nodes = tables.nodes
-    return FeatureSizes(
-        nodes.query_principal.shape[1], nodes.model_text.shape[1], nodes.model_card.shape[1]
-    )
+    as `best_epoch`: 0 where no epoch surely predicts better than the start values, which stay."""
 
 
 def fit_network(
@@ -92,10 +76,16 @@ def fit_network(
 
     Raises:
         ConfigError: The accelerator asked for is not there.
+        DataError: There are no validation queries.
         TrainingError: The weights or the validation figures are no longer finite, or the network
             cannot compute something of a pool; the message says which and where.
     """
     _check_accelerator(config)
+    if not len(tables.validation_queries):
+        raise DataError(
+            "There are no validation queries, and training is stopped by them. Give a split with "
+            "some, or train nothing: instant=True, or training.max_epochs=0."
+        )
     threads = cpu_threads(config.training.num_threads)
     with _open_folder(work_dir) as folder, _keep_torch_state(), threads, _silence_lightning():
         resume = claim_folder(folder, tables, config)
@@ -125,10 +115,19 @@ def fit_network(
             )
         checkpoint = load_checkpoint(folder, BEST)
         module.load_state_dict(checkpoint["state_dict"])
-        metrics = _validate(module, tables, config)
-        metrics["best_epoch"] = float(checkpoint["epoch"] + 1)
+        best_epoch = float(checkpoint["epoch"] + 1)
+        if not _is_worth_it(net, tables, config):
+            net.load_state_dict(build_network(tables, config).state_dict())
+            best_epoch = 0.0
+        metrics = {**_validate(module, tables, config), "best_epoch": best_epoch}
     _check_finite(net, metrics)
     return FittedNetwork(net=net.cpu().eval(), metrics=metrics)
+
+
+def _is_worth_it(net: RoutingGNN, tables: TrainingTables, config: TrainConfig) -> bool:
+    """Whether the trained network surely predicts better than its start values."""
+    trained, start = net.cpu().eval(), build_network(tables, config).eval()
+    return beats_start(*(score_validation(each, tables, config) for each in (trained, start)))
 
 
 def _check_finite(net: RoutingGNN, metrics: dict[str, float]) -> None:

@@ -25,7 +25,7 @@ from graphrouter.training.calibration import (
 from graphrouter.training.effect_intervals import fit_effect_interval
 from graphrouter.training.effect_scores import expected_calibration_error, log_loss
 from graphrouter.training.prepare import TrainingTables, prepare
-from graphrouter.training.trainer import build_network
+from graphrouter.training.start import build_network
 
 DISTORTED = EffectCalibration(LogitLine(-0.4, 0.5), LogitLine(0.3, 2.0), (0.1, -0.2))
 

@@ -28,7 +28,7 @@ from graphrouter.training.effect_intervals import (
 )
 from graphrouter.training.effect_scores import Cells, group_queries
 from graphrouter.training.prepare import TrainingTables, prepare
-from graphrouter.training.trainer import build_network
+from graphrouter.training.start import build_network
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ from graphrouter.training.checkpoints import LAST, hash_run, load_checkpoint
 from graphrouter.training.lightning_module import preset_reward
 from graphrouter.training.prepare import TrainingTables, prepare
 from graphrouter.training.progress import describe_metrics
-from graphrouter.training.trainer import build_network, fit_network
+from graphrouter.training.start import build_network
+from graphrouter.training.trainer import fit_network
 
 
 def test_two_runs_are_bit_identical_and_another_seed_is_not(
