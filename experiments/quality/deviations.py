@@ -1,68 +1,22 @@
-"""What routing lives on: how a model departs from its task and from the query.
+"""How much of the deviations of one model follows from those of the others on the same query.
 
-From its level in the task, and from the ease of the query for everyone.
-
-An outcome is written as level + ease + deviation. The level belongs to the model in the task, the
-ease is the mean of what is left over the models that answered the query, and the deviation is the
-rest: only it tells one model from another on a single query.
+Levels and deviations are those of `graphrouter.bench.evaluation.deviations`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import combinations_with_replacement
 from typing import NamedTuple
 
 import numpy as np
 
+from graphrouter.bench.evaluation.deviations import centred
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
-_ROUNDS = 20
-_LEVEL_MASS = 5.0
-"""Outcomes of a task that weigh as much as the model's level over all tasks."""
 _COVARIANCE_ROUNDS = 10
 MASSES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """Queries that the structureless covariance may weigh."""
-
-
-@dataclass(frozen=True)
-class Levels:
-    """What each model reaches in each task, fitted on training rows."""
-
-    overall: FloatArray
-    """(num_models,) over all tasks, as if everyone had answered the same queries."""
-    by_task: dict[str | None, FloatArray]
-    """(num_models,) each; shrunk towards `overall`, shifted to the ease of the task."""
-
-    @classmethod
-    def fit(cls, effect: FloatArray, tasks: Sequence[str | None]) -> Levels:
-        """The levels of training rows.
-
-        Args:
-            effect: (num_queries, num_models), NaN = not observed.
-            tasks: Task of each query, None = unknown.
-        """
-        overall = np.nan_to_num(_mean(effect, axis=0), nan=float(np.nanmean(effect)))
-        for _ in range(_ROUNDS):
-            ease = _mean(effect - overall, axis=1)
-            ease -= np.nanmean(ease)
-            fitted = _mean(effect - ease[:, None], axis=0)
-            overall = np.where(np.isfinite(fitted), fitted, overall)
-        ease = _mean(effect - overall, axis=1)
-        by_task = {}
-        for task in dict.fromkeys(tasks):
-            rows = np.array([each == task for each in tasks])
-            shift = np.nanmean(ease[rows])
-            own = effect[rows] - ease[rows, None]
-            known = np.isfinite(own)
-            pulled = np.where(known, own, 0).sum(axis=0) + _LEVEL_MASS * overall
-            by_task[task] = pulled / (known.sum(axis=0) + _LEVEL_MASS) + shift
-        return cls(overall, by_task)
-
-    def of(self, tasks: Sequence[str | None]) -> FloatArray:
-        """The level of every model on queries of the given tasks, (num_queries, num_models)."""
-        return np.array([self.by_task.get(task, self.overall) for task in tasks])
 
 
 class VarianceShares(NamedTuple):
@@ -84,25 +38,6 @@ def variance_shares(effect: FloatArray, level: FloatArray) -> VarianceShares:
     total = _squares(effect - np.nanmean(effect))
     rest, deviation = _squares(effect - level), _squares(centred(effect - level))
     return VarianceShares(1 - rest / total, (rest - deviation) / total, deviation / total)
-
-
-def centred(rest: FloatArray) -> FloatArray:
-    """What is left when the mean over the observed models of each query is taken off, same shape
-    and NaN."""
-    return np.asarray(rest - _mean(rest, axis=1)[:, None])
-
-
-def share_predicted(rest: FloatArray, predicted: FloatArray) -> float:
-    """Share of the deviations that follows from other models' outcomes on the very same query.
-
-    At most 1, negative where it does harm.
-
-    Args:
-        rest: (num_queries, num_models) outcome minus level, NaN = not observed.
-        predicted: The same of the prediction; what it says of the query as a whole does not count.
-    """
-    known = np.where(np.isfinite(rest), predicted, np.nan)
-    return 1 - _squares(centred(rest) - centred(known)) / _squares(centred(rest))
 
 
 def fit_scatter(rest: FloatArray) -> FloatArray:
@@ -227,14 +162,6 @@ def _patterns(rest: FloatArray) -> Iterator[tuple[IntArray, BoolArray]]:
     for number, known in enumerate(observed):
         if known.any():
             yield np.flatnonzero(group.ravel() == number), known
-
-
-def _mean(values: FloatArray, *, axis: int) -> FloatArray:
-    """Mean of the known values; NaN where there is none."""
-    known = np.isfinite(values)
-    count = known.sum(axis=axis)
-    total = np.where(known, values, 0.0).sum(axis=axis)
-    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
 
 
 def _squares(values: FloatArray) -> float:

@@ -23,11 +23,9 @@ import numpy as np
 
 from experiments.quality.deviations import (
     MASSES,
-    Levels,
     fit_scatter,
     given_others,
     share_given_others,
-    share_predicted,
     shrunk,
     variance_shares,
 )
@@ -36,6 +34,7 @@ from experiments.quality.variants import VariantCell
 from graphrouter.bench.baselines import LearningData
 from graphrouter.bench.evaluation.benchmark import MAIN, CellResult, Plan
 from graphrouter.bench.evaluation.bootstrap import Statistic
+from graphrouter.bench.evaluation.deviations import Levels, share_predicted
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.grid import (
     CELLS,
@@ -153,6 +152,7 @@ def _choose(
         models=tuple(np.array(evaluation_set.models)[columns]),
         observed=evaluation_set.observed.take(columns=columns),
         best_single=None if single is None else single.take(columns=columns),
+        level=level[:, columns],
     )
     choosers: dict[str, Predictions | None] = dict(
         zip(CHOOSERS, (single, router.predictions, told, evaluation_set.observed), strict=True)

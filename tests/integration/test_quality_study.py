@@ -16,12 +16,9 @@ from experiments.quality import limit, run
 from experiments.quality.development import development_data, development_split, save_development
 from experiments.quality.deviations import (
     MASSES,
-    Levels,
-    centred,
     fit_scatter,
     given_others,
     share_given_others,
-    share_predicted,
     shrunk,
     variance_shares,
 )
@@ -30,6 +27,7 @@ from experiments.quality.page import limit_lines, page
 from experiments.quality.variants import VariantCell, read_variants
 from graphrouter.bench.evaluation.benchmark import Cell
 from graphrouter.bench.evaluation.bootstrap import Interval
+from graphrouter.bench.evaluation.deviations import Levels, centred, share_predicted
 from graphrouter.bench.evaluation.grid import prepared_split
 from graphrouter.bench.evaluation.results import Evaluation
 from graphrouter.config import SplitConfig, TrainConfig

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import numpy as np
 
 from graphrouter.bench.baselines.methods.cascades import Cascade
+from graphrouter.bench.evaluation.deviations import Levels
 from graphrouter.bench.evaluation.frontier import list_replay_trade_offs
 from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
 from graphrouter.bench.observations import Observations, ObservedOutcomes
 from graphrouter.exceptions import DataError
 from graphrouter.policy import CostScale
 from graphrouter.router.protocol import Router
-from graphrouter.types import Predictions, QuantityArrays, Queries
+from graphrouter.types import FloatArray, Predictions, QuantityArrays, Queries
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset
@@ -36,6 +37,9 @@ class EvaluationSet:
     """Fitted on training outcomes."""
     best_single: Predictions | None
     """What the best single baseline predicts for these queries; None without that baseline."""
+    level: FloatArray | None = None
+    """(num_queries, num_models) effect that each model reaches in the task of the query, fitted on
+    other queries (see `Levels`); None where no other query has an outcome."""
 
     @classmethod
     def of(
@@ -46,10 +50,18 @@ class EvaluationSet:
         models: Sequence[str],
         best_single: Router | None,
         cost_scale: CostScale,
+        level_ids: Sequence[str] | None = None,
     ) -> Self:
         """The evaluation set of the models that a router knows on the given queries.
 
-        The order of the ids does not matter.
+        Args:
+            data: Where the outcomes are.
+            query_ids: The evaluated queries; their order does not matter.
+            models: Models of the router; those that the dataset has are evaluated.
+            best_single: The baseline of that name; None without it.
+            cost_scale: Scale of the rewards, fitted on training outcomes.
+            level_ids: Queries to fit the levels of the models on; those of them that are evaluated
+                are left out. All queries of the dataset by default.
 
         Raises:
             DataError: The router shares no model with the dataset, or nothing was observed.
@@ -72,12 +84,16 @@ class EvaluationSet:
         baseline = None
         if best_single is not None:  # it looks at neither prompt nor task
             baseline = align(best_single._predict(seen.queries), shared, owner="best_single")
-        return cls(shared, seen.query_ids, seen.queries, observed, cost_scale, baseline)
+        ids = data.queries["query_id"].tolist() if level_ids is None else level_ids
+        evaluated = set(seen.query_ids)
+        others = [query for query in ids if query not in evaluated]
+        level = _fit_level(data, others, models=shared, tasks=seen.queries.tasks)
+        return cls(shared, seen.query_ids, seen.queries, observed, cost_scale, baseline, level)
 
     @property
     def can_compare_choices(self) -> bool:
         """Whether any query has the outcomes of two models, so that a choice can matter."""
-        return bool((self.observed.mask.sum(axis=1) >= 2).any())
+        return bool((np.isfinite(self.observed.effect).sum(axis=1) >= 2).any())
 
     def is_covered_by(self, output: RouterOutput) -> bool:
         """Whether an effect is expected of every pair that was observed.
@@ -133,6 +149,25 @@ def align(arrays: Arrays, models: tuple[str, ...], *, owner: str) -> Arrays:
             "fit it on the same pool."
         )
     return arrays.take(columns=np.array([arrays.models.index(model) for model in models]))
+
+
+def _fit_level(
+    data: RoutingDataset,
+    query_ids: Sequence[str],
+    *,
+    models: tuple[str, ...],
+    tasks: Sequence[str | None],
+) -> FloatArray | None:
+    """The level of every model on queries of the given tasks, (num_queries, num_models).
+
+    Fitted on the queries of the given ids; None where none of these has an outcome.
+    """
+    columns = [data.pool.names.index(model) for model in models]
+    effect = data.outcome_matrix("effect", query_ids=query_ids)[:, columns]
+    if not np.isfinite(effect).any():
+        return None
+    rows = data.queries.set_index("query_id").loc[list(query_ids)]
+    return Levels.fit(effect, Queries.of_frame(rows).tasks).of(tasks)
 
 
 def _few(names: tuple[str, ...]) -> str:

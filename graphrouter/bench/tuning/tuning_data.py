@@ -126,6 +126,7 @@ class TuningData:
             ],
             best_single=best_single,
             cost_scale=best_single.cost_scale,
+            level_ids=self.split.train,
         )
 
 

@@ -80,4 +80,5 @@ def _evaluation_set(view: TrainingView, query_ids: Sequence[str]) -> EvaluationS
         models=view.data.pool.names,
         best_single=best_single,
         cost_scale=best_single.cost_scale,
+        level_ids=(*view.split.train, *view.split.validation),
     )
