@@ -9,7 +9,6 @@ import numpy as np
 
 from experiments.quality.differences import difference, title_of
 from graphrouter.bench.evaluation.benchmark import MAIN
-from graphrouter.bench.evaluation.evaluate import ORACLE
 from graphrouter.bench.evaluation.report.plots import (
     BLUE,
     Figure,
@@ -18,6 +17,7 @@ from graphrouter.bench.evaluation.report.plots import (
     escape_html,
 )
 from graphrouter.bench.evaluation.results import Evaluation, SettingName
+from graphrouter.bench.evaluation.router_output import ORACLE
 
 _COLORS = ("#0b5394", "#d9730d", "#2e7d32", "#7b3fa0", "#a61c3c", "#00838f", "#8d6e00", "#455a64")
 _DASHES = ("dash", "dot", "dashdot", "longdash")

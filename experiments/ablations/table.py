@@ -19,9 +19,9 @@ from experiments.quality.differences import SETTINGS, SHOWN, difference, head, s
 from graphrouter.bench.evaluation.benchmark import MAIN
 from graphrouter.bench.evaluation.bootstrap import Interval
 from graphrouter.bench.evaluation.conclusion import find_cascades, find_mark
-from graphrouter.bench.evaluation.evaluate import ORACLE
 from graphrouter.bench.evaluation.metric_catalogue import METRICS
 from graphrouter.bench.evaluation.results import Evaluation, SettingName
+from graphrouter.bench.evaluation.router_output import ORACLE
 
 TITLES = {
     "parts": "Parts of the network",

@@ -12,8 +12,8 @@ import yaml
 
 from graphrouter.bench.baselines import BASELINES
 from graphrouter.bench.evaluation.benchmark import MAIN, CellResult, fit_and_ask
-from graphrouter.bench.evaluation.evaluate import ORACLE
 from graphrouter.bench.evaluation.grid import GridCell, PreparedSplit
+from graphrouter.bench.evaluation.router_output import ORACLE
 from graphrouter.config import TrainConfig, load_config
 from graphrouter.exceptions import ConfigError
 from graphrouter.router.graph_router import GraphRouter

@@ -25,6 +25,7 @@ from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.measures import Measures, average_pairs
 from graphrouter.bench.evaluation.metric_catalogue import FAMILIES, METRICS, Metric, MetricFamily
 from graphrouter.bench.evaluation.router_output import RouterOutput
+from graphrouter.bench.evaluation.run_statistics import collect_statistics
 from graphrouter.cli import app as app_module
 from graphrouter.exceptions import DataError
 from graphrouter.policy import CostScale
@@ -78,7 +79,7 @@ def test_a_family_of_metrics_is_measured_sampled_and_shown(monkeypatch: pytest.M
 
     metric = Metric("worst_error", "worst error", "predictor", lower_is_better=True)
     family = MetricFamily((metric,), measure_worst_pair, "effect")
-    reader = sys.modules[evaluate.__module__]
+    reader = sys.modules[collect_statistics.__module__]
     monkeypatch.setattr(reader, "FAMILIES", (*FAMILIES, family))
     monkeypatch.setitem(METRICS, metric.name, metric)
 

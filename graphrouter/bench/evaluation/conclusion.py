@@ -19,9 +19,10 @@ import numpy as np
 
 from graphrouter.bench.baselines import BASELINES
 from graphrouter.bench.evaluation.bootstrap import Interval
-from graphrouter.bench.evaluation.evaluate import FEWEST_QUERIES, ORACLE
+from graphrouter.bench.evaluation.evaluate import FEWEST_QUERIES
 from graphrouter.bench.evaluation.metric_catalogue import METRICS, Metric
 from graphrouter.bench.evaluation.results import Evaluation, SettingName, SettingResult
+from graphrouter.bench.evaluation.router_output import ORACLE
 
 Mark = Literal["better", "worse", ""]
 PREDICTION = ("log_loss",)

@@ -18,16 +18,10 @@ from graphrouter.bench.evaluation.bootstrap import (
     bootstrap,
 )
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
-from graphrouter.bench.evaluation.metric_catalogue import (
-    FAMILIES,
-    METRICS,
-    Measures,
-    MetricFamily,
-    Unmeasured,
-    measure_joint,
-)
+from graphrouter.bench.evaluation.metric_catalogue import METRICS, Unmeasured
 from graphrouter.bench.evaluation.results import Coverage, Evaluation, SettingName, SettingResult
-from graphrouter.bench.evaluation.router_output import RouterOutput, find_same_outputs
+from graphrouter.bench.evaluation.router_output import ORACLE, RouterOutput, find_same_outputs
+from graphrouter.bench.evaluation.run_statistics import RunStatistics, collect_statistics
 from graphrouter.exceptions import DataError
 from graphrouter.policy import CostScale
 from graphrouter.router.protocol import Router
@@ -36,11 +30,8 @@ if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset
 
 BEST_SINGLE = "best_single"
-ORACLE = "oracle"
 FEWEST_QUERIES = 10
 """With fewer distinct queries no interval is given."""
-_PARTIAL = "it predicts the effect of some models only"
-_NO_CHOICE = "no query has outcomes of two models, so every choice earns the same"
 _UNDEFINED_DRAWS = "the queries do not determine it"
 
 
@@ -71,7 +62,7 @@ def evaluate(
 
     Args:
         router: The router to evaluate; its models that the dataset has are evaluated.
-        data: Where the outcomes of the queries are.
+        data: Where the outcomes of the queries are, and of others, which tell the levels of models.
         query_ids: Queries that no router was fitted on.
         baselines: Routers to compare with, by name. Frontier metrics need one that is called
             best_single.
@@ -107,10 +98,12 @@ def collect_outputs(
     task_known: bool = True,
     seed: int = 0,
     name: str = "graphrouter",
+    level_ids: Sequence[str] | None = None,
 ) -> SeedRun:
     """The router and its baselines on the given queries, ready to be scored.
 
-    Arguments and errors are those of `evaluate`.
+    `level_ids` are the queries to fit the levels of the models on, all that are not evaluated by
+    default; the other arguments and errors are those of `evaluate`.
     """
     if name == ORACLE or ORACLE in baselines or name in baselines:
         raise DataError(
@@ -119,7 +112,12 @@ def collect_outputs(
         )
     best_single = baselines.get(BEST_SINGLE)
     evaluation_set = EvaluationSet.of(
-        data, query_ids, models=router.models, best_single=best_single, cost_scale=cost_scale
+        data,
+        query_ids,
+        models=router.models,
+        best_single=best_single,
+        cost_scale=cost_scale,
+        level_ids=level_ids,
     )
     settings: tuple[SettingName, ...] = (
         ("task_known", "task_hidden") if task_known else ("task_hidden",)
@@ -181,15 +179,6 @@ def score_runs(
     )
 
 
-class _Plan(NamedTuple):
-    """The statistics of one run in one setting, before they are resampled."""
-
-    values: dict[tuple[str, str], Statistic | Unmeasured]
-    """By (router, metric)."""
-    pairs: dict[tuple[str, str], tuple[Statistic | Unmeasured, Statistic | Unmeasured]]
-    """Evaluated router and other, by (other, metric), on the pairs that both predict."""
-
-
 class _Found(NamedTuple):
     """Figures of one run, or why there is none."""
 
@@ -202,7 +191,7 @@ def _score_setting(
 ) -> SettingResult:
     names = [*runs[0].outputs[setting], ORACLE]
     found = [
-        _resample(_plan(each.evaluation_set, each.outputs[setting]), resampling, i)
+        _resample(collect_statistics(each.evaluation_set, each.outputs[setting]), resampling, i)
         for i, each in enumerate(runs)
     ]
     values = {key: _over_runs([each.values[key] for each in found]) for key in found[0].values}
@@ -227,106 +216,11 @@ def _score_setting(
     )
 
 
-def _plan(evaluation_set: EvaluationSet, outputs: Mapping[str, RouterOutput]) -> _Plan:
-    plan = _Plan({}, {})
-    for family in FAMILIES:
-        _plan_family(plan, family, evaluation_set, outputs)
-    joint = measure_joint(evaluation_set, outputs)
-    if not evaluation_set.can_compare_choices:
-        joint = {name: {m: Unmeasured(_NO_CHOICE) for m in by} for name, by in joint.items()}
-    first = next(iter(outputs))
-    for name, measures in joint.items():
-        plan.values.update({(name, metric): item for metric, item in measures.items()})
-        if name != first:
-            plan.pairs.update(
-                {(name, metric): (joint[first][metric], item) for metric, item in measures.items()}
-            )
-    nothing = {
-        metric: Unmeasured("the oracle is no part of the joint frontier") for metric in joint[first]
-    }
-    plan.values.update({(ORACLE, metric): item for metric, item in nothing.items()})
-    plan.pairs.update({(ORACLE, metric): (item, item) for metric, item in nothing.items()})
-    return plan
-
-
-def _plan_family(
-    plan: _Plan,
-    family: MetricFamily,
-    evaluation_set: EvaluationSet,
-    outputs: Mapping[str, RouterOutput],
-) -> None:
-    """Adds the statistics of one family to the plan."""
-    measured: dict[str, Measures] = {
-        name: _measure(family, evaluation_set, each) for name, each in outputs.items()
-    }
-    measured[ORACLE] = family.without("the oracle predicts what it is judged by")
-    if family.quantity is None and not evaluation_set.can_compare_choices:
-        measured = {name: family.without(_NO_CHOICE) for name in measured}
-    elif family.quantity is None:
-        measured[ORACLE] = _measure(
-            family, evaluation_set, RouterOutput(evaluation_set.observed.to_predictions())
-        )
-    first, *others = measured
-    for name, measures in measured.items():
-        # Pairs that a router picks for itself are not the pairs of all others; it is compared on
-        # them, but has no figure.
-        is_partial = (
-            family.quantity == "effect"
-            and name != ORACLE
-            and not evaluation_set.is_covered_by(outputs[name])
-        )
-        shown = family.without(_PARTIAL) if is_partial else measures
-        plan.values.update({(name, metric): item for metric, item in shown.items()})
-    for other in others:
-        mine, theirs = measured[first], measured[other]
-        if family.quantity is not None and other != ORACLE:
-            mine, theirs = _on_shared_pairs(
-                family, evaluation_set, outputs[first], outputs[other], mine=mine, theirs=theirs
-            )
-        plan.pairs.update({(other, metric): (mine[metric], theirs[metric]) for metric in mine})
-
-
-def _measure(family: MetricFamily, evaluation_set: EvaluationSet, output: RouterOutput) -> Measures:
-    usable = family.usable(evaluation_set, output)
-    if usable.any():
-        return family.measure(evaluation_set, output, usable)
-    observed = np.isfinite(getattr(evaluation_set.observed, str(family.quantity))).any()
-    return family.without(f"no {family.quantity} was {'predicted' if observed else 'observed'}")
-
-
-def _on_shared_pairs(
-    family: MetricFamily,
-    evaluation_set: EvaluationSet,
-    first: RouterOutput,
-    other: RouterOutput,
-    *,
-    mine: Measures,
-    theirs: Measures,
-) -> tuple[Measures, Measures]:
-    """The measures of two routers on the pairs that both predict.
-
-    As they are when both predict the same pairs.
-    """
-    first_usable, other_usable = (
-        family.usable(evaluation_set, first),
-        family.usable(evaluation_set, other),
-    )
-    shared = first_usable & other_usable
-    if not shared.any():
-        nothing = family.without(f"no pair with {family.quantity} predicted by both")
-        return nothing, nothing
-    if not np.array_equal(shared, first_usable):
-        mine = family.measure(evaluation_set, first, shared)
-    if not np.array_equal(shared, other_usable):
-        theirs = family.measure(evaluation_set, other, shared)
-    return mine, theirs
-
-
-def _resample(plan: _Plan, resampling: Resampling, evaluation_set: int) -> _Found:
-    needed = {id(item): item for item in plan.values.values() if isinstance(item, Statistic)}
+def _resample(collected: RunStatistics, resampling: Resampling, evaluation_set: int) -> _Found:
+    needed = {id(item): item for item in collected.values.values() if isinstance(item, Statistic)}
     needed |= {
         id(item): item
-        for pair in plan.pairs.values()
+        for pair in collected.pairs.values()
         for item in pair
         if isinstance(item, Statistic)
     }
@@ -340,8 +234,8 @@ def _resample(plan: _Plan, resampling: Resampling, evaluation_set: int) -> _Foun
         return item if isinstance(item, Unmeasured) else samples[id(item)]
 
     return _Found(
-        {key: sampled(item) for key, item in plan.values.items()},
-        {key: (sampled(mine), sampled(theirs)) for key, (mine, theirs) in plan.pairs.items()},
+        {key: sampled(item) for key, item in collected.values.items()},
+        {key: (sampled(mine), sampled(theirs)) for key, (mine, theirs) in collected.pairs.items()},
     )
 
 

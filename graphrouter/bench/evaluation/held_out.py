@@ -116,6 +116,7 @@ def collect_held_out(
         cost_scale=router.cost_scale,
         task_known=bool(tasks.notna().any()),
         seed=router.config.split.seed,
+        level_ids=_choose_level_rows(router, data),
     )
     return HeldOutRun(run, left_out, data.name)
 
@@ -225,6 +226,17 @@ def choose_baseline_data(router: GraphRouter, data: RoutingDataset) -> tuple[Rou
         name=router.provenance.dataset,
     )
     return seen, Split(train=tuple(support.queries["query_id"]), validation=(), test=())
+
+
+def _choose_level_rows(router: GraphRouter, data: RoutingDataset) -> tuple[str, ...] | None:
+    """Queries to fit the levels of models on: in the router's own data none of the test side.
+
+    None, which stands for all that are not evaluated, in other data.
+    """
+    if data.fingerprint != router.provenance.fingerprint:
+        return None
+    split = router.provenance.split
+    return (*split.train, *split.validation)
 
 
 def _find_unseen(router: GraphRouter, data: RoutingDataset) -> tuple[str, ...]:

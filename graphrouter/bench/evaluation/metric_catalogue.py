@@ -9,7 +9,7 @@ would have chosen (see `choices`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -18,13 +18,20 @@ import numpy as np
 
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.measures import Measures, Unmeasured
-from graphrouter.bench.evaluation.predictor_measures import measure_effect, measure_log_rmse
+from graphrouter.bench.evaluation.predictor_measures import (
+    CASCADE_PREDICTS_NOTHING,
+    NO_DEVIATION,
+    measure_additions,
+    measure_deviation,
+    measure_effect,
+    measure_log_rmse,
+)
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.bench.evaluation.routing_measures import (
     measure_arena,
     measure_frontier,
     measure_gains,
-    measure_joint,
+    measure_joint_frontier,
     measure_rewards,
     measure_spread,
     measure_two_models,
@@ -34,8 +41,12 @@ from graphrouter.types import BoolArray, FloatArray, Predictions, Quantity
 
 __all__ = [
     "FAMILIES",
+    "JOINT_FAMILIES",
     "JOINT_METRICS",
     "METRICS",
+    "NO_CHOICE",
+    "ORACLE_PREDICTS_NOTHING",
+    "JointFamily",
     "Measures",
     "Metric",
     "MetricFamily",
@@ -43,7 +54,8 @@ __all__ = [
     "measure_joint",
 ]
 
-CASCADE_PREDICTS_NOTHING = "a cascade looks at answers; it predicts nothing beforehand"
+ORACLE_PREDICTS_NOTHING = "the oracle predicts what it is judged by"
+NO_CHOICE = "no query has outcomes of two models, so every choice earns the same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +115,31 @@ class MetricFamily:
         return {metric.name: Unmeasured(reason) for metric in self.metrics}
 
 
+@dataclass(frozen=True, slots=True)
+class JointFamily:
+    """Metrics that need everybody who is compared, measured together."""
+
+    metrics: tuple[Metric, ...]
+    collect: Callable[[EvaluationSet, Mapping[str, RouterOutput]], dict[str, Measures]]
+    """From evaluation set and router outputs, the evaluated one first, to the measures of each."""
+    why_no_oracle: str
+    """Why the oracle, which is not among the outputs, has none of these metrics."""
+    quantity: Quantity | None = None
+    """The predicted quantity that the family measures; None for a family of choices."""
+
+    def measure(
+        self, evaluation_set: EvaluationSet, outputs: Mapping[str, RouterOutput]
+    ) -> dict[str, Measures]:
+        """Every metric of the family, by router; the arguments are those of `measure_joint`."""
+        if self.quantity is None and not evaluation_set.can_compare_choices:
+            return {name: self.without(NO_CHOICE) for name in outputs}
+        return self.collect(evaluation_set, outputs)
+
+    def without(self, reason: str) -> Measures:
+        """No values, for this reason."""
+        return {metric.name: Unmeasured(reason) for metric in self.metrics}
+
+
 def _predictor_family(
     quantity: Quantity,
     collect: Callable[[EvaluationSet, Predictions, BoolArray], Measures],
@@ -145,6 +182,17 @@ FAMILIES: tuple[MetricFamily, ...] = (
             "Kendall's tau",
             "predictor",
             when_undefined="no query has both better and worse models",
+        ),
+    ),
+    _predictor_family(
+        "effect",
+        measure_deviation,
+        Metric(
+            "deviation_r2",
+            "deviation R2",
+            "predictor",
+            is_headline=True,
+            when_undefined=NO_DEVIATION,
         ),
     ),
     _choice_family(
@@ -223,8 +271,29 @@ FAMILIES: tuple[MetricFamily, ...] = (
     _log_rmse_family("log_rmse_tokens", "log-RMSE tokens", "output_tokens", floor=1.0),
     _log_rmse_family("log_rmse_latency", "log-RMSE latency", "latency_s", floor=1e-3),
 )
-JOINT_METRICS: tuple[Metric, ...] = (
-    Metric("pareto_dist", "distance to the frontier of all", lower_is_better=True),
+JOINT_FAMILIES: tuple[JointFamily, ...] = (
+    JointFamily(
+        (Metric("pareto_dist", "distance to the frontier of all", lower_is_better=True),),
+        measure_joint_frontier,
+        "the oracle is no part of the joint frontier",
+    ),
+    JointFamily(
+        (
+            Metric(
+                "added_deviation_r2",
+                "deviation R2 it adds",
+                "predictor",
+                when_undefined=NO_DEVIATION,
+            ),
+            Metric("added_log_loss", "log loss it saves", "predictor"),
+        ),
+        measure_additions,
+        ORACLE_PREDICTS_NOTHING,
+        "effect",
+    ),
+)
+JOINT_METRICS: tuple[Metric, ...] = tuple(
+    metric for family in JOINT_FAMILIES for metric in family.metrics
 )
 """Metrics that need everybody who is compared: see `measure_joint`."""
 METRICS: dict[str, Metric] = {
@@ -233,3 +302,20 @@ METRICS: dict[str, Metric] = {
     for metric in metrics
 }
 """Every metric by name, in table order."""
+
+
+def measure_joint(
+    evaluation_set: EvaluationSet, outputs: Mapping[str, RouterOutput]
+) -> dict[str, Measures]:
+    """Every joint metric, by router.
+
+    Args:
+        evaluation_set: The queries and what was observed of them.
+        outputs: Those compared, by name, the evaluated one first; the oracle, which nobody reaches,
+            is not one of them.
+    """
+    found = [family.measure(evaluation_set, outputs) for family in JOINT_FAMILIES]
+    return {
+        name: {metric: item for each in found for metric, item in each[name].items()}
+        for name in outputs
+    }

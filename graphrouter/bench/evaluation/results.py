@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 import numpy as np
 
-from graphrouter.bench.evaluation.bootstrap import Interval
+from graphrouter.bench.evaluation.bootstrap import UNDEFINED, Interval
+from graphrouter.bench.evaluation.metric_catalogue import METRICS
 
 SettingName = Literal["task_known", "task_hidden"]
 Figures = Mapping[str, Mapping[str, Interval]]
@@ -89,16 +90,17 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
-        """What `to_json` wrote. It holds no reasons; older files no coverage, which is then 0.
+        """What `to_json` wrote.
 
-        Choices could be compared in older files: they are of complete data.
+        It holds no reasons. Older files hold no coverage, which is then 0, and lack newer metrics,
+        which are then undefined. Choices could be compared in them: they are of complete data.
         """
         unknown = {**dict.fromkeys(_COVERAGE, 0), "num_comparable_queries": plain["num_queries"]}
         settings: dict[SettingName, SettingResult] = {
             name: SettingResult(
                 _figures(found["routers"], "value"),
                 _figures(found["paired"], "diff"),
-                {},
+                {router: _find_missing(figures) for router, figures in found["routers"].items()},
                 dict(found.get("same_as", {})),
             )
             for name, found in plain["settings"].items()
@@ -115,6 +117,7 @@ class Evaluation:
         )
 
 
+_NOT_IN_FILE = "the results were written before it was measured"
 _COVERAGE = tuple(each.name for each in fields(Coverage))
 
 
@@ -124,11 +127,19 @@ def _figures(plain: Mapping[str, Mapping[str, Mapping[str, float | None]]], key:
 
     return {
         router: {
-            metric: Interval(*(number(figure[part]) for part in (key, "low", "high")))
-            for metric, figure in by_metric.items()
+            **dict.fromkeys(METRICS, UNDEFINED),
+            **{
+                metric: Interval(*(number(figure[part]) for part in (key, "low", "high")))
+                for metric, figure in by_metric.items()
+            },
         }
         for router, by_metric in plain.items()
     }
+
+
+def _find_missing(figures: Collection[str]) -> dict[str, str]:
+    """Why metrics that a file does not hold have no value, by metric."""
+    return dict.fromkeys([name for name in METRICS if name not in figures], _NOT_IN_FILE)
 
 
 def _plain(figures: Figures, key: str) -> dict[str, dict[str, dict[str, float | None]]]:

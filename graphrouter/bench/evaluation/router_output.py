@@ -11,6 +11,9 @@ import numpy as np
 from graphrouter.policy import PresetName
 from graphrouter.types import BoolArray, FloatArray, Predictions
 
+ORACLE = "oracle"
+"""Name of the one that predicts the observed outcomes themselves."""
+
 
 class Replayed(NamedTuple):
     """What a cascade reaches on the evaluated queries, at each of `list_replay_trade_offs`."""

@@ -300,12 +300,10 @@ def measure_arena(evaluation_set: EvaluationSet, output: RouterOutput) -> Measur
     return {name: Statistic(parts, finish) for name, finish in OF_ARENA.items()}
 
 
-def measure_joint(
+def measure_joint_frontier(
     evaluation_set: EvaluationSet, outputs: Mapping[str, RouterOutput]
 ) -> dict[str, Measures]:
-    """Measures that need everybody, by router: the distance to the joint frontier.
-
-    It is the frontier of all routers and single models.
+    """The distance to the joint frontier, that of all routers and single models, by router.
 
     Args:
         evaluation_set: The queries and what was observed of them.
@@ -335,7 +333,7 @@ def measure_joint(
 def _joint_distances(sums: FloatArray, num_outputs: int) -> FloatArray:
     """Distance of each router to the joint frontier, (num_draws, num_outputs).
 
-    From sums of `measure_joint`.
+    From sums of `measure_joint_frontier`.
     """
     width = 1 + 2 * len(JOINT_POINTS)
     blocks = [divide_by_count(sums[:, i * width : (i + 1) * width]) for i in range(num_outputs)]

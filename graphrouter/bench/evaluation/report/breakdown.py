@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphrouter.bench.evaluation.evaluate import BEST_SINGLE, ORACLE
+from graphrouter.bench.evaluation.evaluate import BEST_SINGLE
 from graphrouter.bench.evaluation.report.preset_choices import Choices, PresetChoices
+from graphrouter.bench.evaluation.router_output import ORACLE
 from graphrouter.policy import PresetName
 from graphrouter.types import BoolArray
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphrouter import __version__
 from graphrouter.bench.evaluation.conclusion import Conclusion, conclude
-from graphrouter.bench.evaluation.evaluate import BEST_SINGLE, ORACLE, SeedRun
+from graphrouter.bench.evaluation.evaluate import BEST_SINGLE, SeedRun
 from graphrouter.bench.evaluation.measures import explain_no_costs
 from graphrouter.bench.evaluation.metric_catalogue import METRICS
 from graphrouter.bench.evaluation.report.breakdown import PresetBreakdown, break_down
@@ -28,6 +28,7 @@ from graphrouter.bench.evaluation.report.lost_queries import (
 )
 from graphrouter.bench.evaluation.report.preset_choices import collect_choices
 from graphrouter.bench.evaluation.results import Evaluation, SettingName
+from graphrouter.bench.evaluation.router_output import ORACLE
 from graphrouter.bench.evaluation.table import Table, build_table, explain_gaps
 from graphrouter.exceptions import DataError
 from graphrouter.policy import PresetName

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphrouter.bench.evaluation.evaluate import ORACLE, SeedRun
+from graphrouter.bench.evaluation.evaluate import SeedRun
 from graphrouter.bench.evaluation.frontier import Sweep, sweep_output, sweep_predictions
 from graphrouter.bench.evaluation.hulls import Hull, effect_at, upper_hull
 from graphrouter.bench.evaluation.measures import explain_no_costs
 from graphrouter.bench.evaluation.prediction_errors import reliability_bins
 from graphrouter.bench.evaluation.results import SettingName
-from graphrouter.bench.evaluation.router_output import RouterOutput
+from graphrouter.bench.evaluation.router_output import ORACLE, RouterOutput
 from graphrouter.bench.evaluation.routing_measures import NEEDS_BEST_SINGLE
 from graphrouter.types import FloatArray
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrouter.bench.evaluation.choices import Chooser
-from graphrouter.bench.evaluation.evaluate import ORACLE, SeedRun
+from graphrouter.bench.evaluation.evaluate import SeedRun
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.results import SettingName
-from graphrouter.bench.evaluation.router_output import RouterOutput
+from graphrouter.bench.evaluation.router_output import ORACLE, RouterOutput
 from graphrouter.bench.evaluation.routing_measures import compute_preset_utility, select_weighed
 from graphrouter.policy import Policy, PresetName
 from graphrouter.types import BoolArray, FloatArray, IntArray

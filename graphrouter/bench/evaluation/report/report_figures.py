@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graphrouter.bench.evaluation.evaluate import ORACLE
 from graphrouter.bench.evaluation.report.content import Section
 from graphrouter.bench.evaluation.report.curves import FrontierCurve, Frontiers, ReliabilityCurve
 from graphrouter.bench.evaluation.report.grids import format_usd
@@ -27,6 +26,7 @@ from graphrouter.bench.evaluation.report.plots import (
     build_layout,
     escape_html,
 )
+from graphrouter.bench.evaluation.router_output import ORACLE
 from graphrouter.types import FloatArray
 
 PLOT_WIDTH, PLOT_HEIGHT = 860, 460

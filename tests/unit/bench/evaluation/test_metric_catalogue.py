@@ -56,6 +56,7 @@ def evaluation_set_of(
     *,
     training: Predictions | None = None,
     scale: CostScale = SCALE,
+    level: FloatArray | None = None,
 ) -> EvaluationSet:
     """An evaluation set on these outcomes; `training` holds the training means in one row."""
     names = tuple(f"q{i:03}" for i in range(len(effect)))
@@ -72,6 +73,7 @@ def evaluation_set_of(
         observed=ObservedOutcomes.from_arrays(models, effect, cost_usd=cost),
         cost_scale=scale,
         best_single=single,
+        level=level,
     )
 
 
@@ -86,7 +88,8 @@ def random_case(
     router = predictions(
         rng.uniform(0.05, 0.95, (queries, models)), rng.uniform(0.01, 1, (queries, models))
     )
-    return evaluation_set_of(effect, cost, training=training), RouterOutput(router)
+    level = rng.uniform(0.2, 0.8, (queries, models))
+    return evaluation_set_of(effect, cost, training=training, level=level), RouterOutput(router)
 
 
 def values_of(measures: Measures) -> dict[str, float]:
@@ -132,6 +135,7 @@ def test_every_metric_is_measured_once_and_described() -> None:
     assert [name for name in METRICS if f"`{name}`" not in page] == []
     assert {metric.name for metric in METRICS.values() if metric.group == "predictor"} == {
         *("log_loss", "brier", "ece", "kendall_tau"),
+        *("deviation_r2", "added_deviation_r2", "added_log_loss"),
         *("log_rmse_cost", "log_rmse_tokens", "log_rmse_latency"),
     }
 
@@ -410,10 +414,12 @@ def test_permuting_models_or_queries_changes_nothing(seed: int) -> None:
         return predictions(values.effect[rows][:, columns], values.cost_usd[rows][:, columns])
 
     assert evaluation_set.best_single is not None
+    assert evaluation_set.level is not None
     other = replace(
         evaluation_set,
         observed=shuffled(evaluation_set.observed),
         best_single=shuffled(evaluation_set.best_single),
+        level=evaluation_set.level[rows][:, columns],
     )
     first, second = (
         measure_all(evaluation_set, output),
