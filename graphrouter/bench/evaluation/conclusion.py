@@ -6,7 +6,8 @@ in for the latter two. A baseline is *beaten* in one of the two respects when th
 is surely better there: an interval excludes zero in its favour, and none to its disadvantage.
 Baselines stand in the order of their simplicity, as in the catalogue, so the first that is not
 beaten is the simplest to use. Where queries have the outcomes of one model only, choices cannot be
-compared: the verdict is then on predictions alone, and recommends nobody.
+compared: the verdict is then on predictions alone, and recommends nobody. Where a baseline surely
+knows something that the router misses, a further sentence says so (see `additions`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from graphrouter.bench.baselines import BASELINES
+from graphrouter.bench.evaluation.additions import find_additions, say_what_is_left
 from graphrouter.bench.evaluation.bootstrap import Interval
 from graphrouter.bench.evaluation.evaluate import FEWEST_QUERIES
 from graphrouter.bench.evaluation.metric_catalogue import METRICS, Metric
@@ -82,6 +84,17 @@ def find_cascades(names: Collection[str]) -> frozenset[str]:
     return frozenset(name for name in names if name in BASELINES and BASELINES[name].reads_answers)
 
 
+def list_rivals(result: SettingResult, sees_outcomes: Collection[str]) -> list[str]:
+    """Baselines that could be used instead, simplest first: each method once.
+
+    Args:
+        result: Figures of one setting.
+        sees_outcomes: Routers that look at outcomes, besides the oracle.
+    """
+    excluded = {ORACLE, *sees_outcomes, *result.same_as}
+    return [name for name in result.paired if name not in excluded]
+
+
 def list_routing_metrics(result: SettingResult, router: str) -> tuple[str, ...]:
     """Names of the metrics by which the router's choices are measured.
 
@@ -113,7 +126,7 @@ def conclude(
         ORACLE,
         *(find_cascades(result.paired) if sees_outcomes is None else sees_outcomes),
     }
-    rivals = [name for name in result.paired if name not in excluded | set(result.same_as)]
+    rivals = list_rivals(result, excluded)
     if not rivals:
         return Conclusion("open", f"{router} was compared with no baseline.")
     num_comparable = evaluation.coverage.num_comparable_queries
@@ -128,6 +141,9 @@ def conclude(
     else:
         found = _use_router(compared)
     details = list(found.details)
+    left = say_what_is_left(router, find_additions(result, router, rivals)) if can_choose else None
+    if left is not None:
+        details.append(left)
     if can_choose and num_comparable < SPARSE_SHARE * evaluation.num_queries:
         details.append(
             f"Choices differ on {num_comparable:,} of {evaluation.num_queries:,} queries only: the "

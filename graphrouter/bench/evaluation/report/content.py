@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphrouter import __version__
-from graphrouter.bench.evaluation.conclusion import Conclusion, conclude
+from graphrouter.bench.evaluation.additions import (
+    Addition,
+    find_additions,
+    say_nothing_is_left,
+    say_what_is_left,
+)
+from graphrouter.bench.evaluation.conclusion import Conclusion, conclude, list_rivals
 from graphrouter.bench.evaluation.evaluate import BEST_SINGLE, SeedRun
 from graphrouter.bench.evaluation.measures import explain_no_costs
 from graphrouter.bench.evaluation.metric_catalogue import METRICS
@@ -27,7 +33,7 @@ from graphrouter.bench.evaluation.report.lost_queries import (
     find_losses,
 )
 from graphrouter.bench.evaluation.report.preset_choices import collect_choices
-from graphrouter.bench.evaluation.results import Evaluation, SettingName
+from graphrouter.bench.evaluation.results import Evaluation, SettingName, SettingResult
 from graphrouter.bench.evaluation.router_output import ORACLE
 from graphrouter.bench.evaluation.table import Table, build_table, explain_gaps
 from graphrouter.exceptions import DataError
@@ -64,6 +70,10 @@ class Section:
     others: Table
     gaps: tuple[str, ...]
     """Why single figures are missing."""
+    additions: tuple[Addition, ...]
+    """What each baseline that has a figure would add."""
+    what_is_left: str
+    """The same in a sentence, or why it was not measured."""
     breakdowns: tuple[PresetBreakdown, ...]
     """Of performance_first, and of balanced where there are costs."""
     loss_preset: PresetName
@@ -147,6 +157,8 @@ def _section(runs: Sequence[SeedRun], evaluation: Evaluation, setting: SettingNa
         for preset in presets
     ]
     others = [name for name in METRICS if name not in HEADLINE]
+    baselines = list_rivals(result, cascades)
+    additions = find_additions(result, router, baselines)
     return Section(
         setting=setting,
         conclusion=conclusion,
@@ -160,12 +172,25 @@ def _section(runs: Sequence[SeedRun], evaluation: Evaluation, setting: SettingNa
         headline=build_table(evaluation, setting=setting, metrics=HEADLINE),
         others=build_table(evaluation, setting=setting, metrics=others),
         gaps=explain_gaps(result, list(METRICS.values())),
+        additions=additions,
+        what_is_left=(
+            say_what_is_left(router, additions) or say_nothing_is_left(router, additions)
+            if additions
+            else _explain_no_additions(result, baselines)
+        ),
         breakdowns=tuple(break_down(each, router=router) for each in made),
         loss_preset=presets[-1],
         rivals=rivals,
         losses=find_losses(made[-1], router=router, rivals=rivals),
         examples=find_examples(runs, setting, presets[-1], router=router),
     )
+
+
+def _explain_no_additions(result: SettingResult, baselines: Sequence[str]) -> str:
+    """Why nothing is known of what the baselines would add."""
+    reasons = [result.unmeasured[name].get("added_deviation_r2") for name in baselines]
+    said = next((reason for reason in reasons if reason is not None), "there is no baseline")
+    return f"Not measured: {said}."
 
 
 def _rivals(

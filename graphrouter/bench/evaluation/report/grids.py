@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graphrouter.bench.evaluation.additions import Addition
+from graphrouter.bench.evaluation.bootstrap import Interval
+from graphrouter.bench.evaluation.conclusion import Mark
 from graphrouter.bench.evaluation.report.breakdown import PresetBreakdown, Reached
 from graphrouter.bench.evaluation.report.curves import Frontiers, ReliabilityCurve
 from graphrouter.bench.evaluation.report.lost_queries import Example, GroupLoss
@@ -132,6 +135,24 @@ def build_reliability_grid(curves: Iterable[ReliabilityCurve], *, shown: Collect
     )
 
 
+def build_addition_grid(additions: Sequence[Addition], *, router: str) -> Grid:
+    """What the evaluated router gains from each baseline when their deviations are averaged."""
+    rows = tuple(
+        GridRow(
+            (
+                Cell(each.router),
+                _interval(each.deviation_r2),
+                _interval(each.added_deviation_r2, mark="worse" if each.is_left else ""),
+                _number(each.share, "+.0%"),
+                _interval(each.added_log_loss),
+            )
+        )
+        for each in additions
+    )
+    columns = ("averaged with", "its deviation R2", "adds", f"of {router}'s", "log loss it saves")
+    return Grid("What each baseline would add", columns, rows)
+
+
 def build_task_grid(breakdown: PresetBreakdown, *, router: str) -> Grid:
     """Effect and cost of each task: the router, best single, the oracle."""
     has_single = any(row.best_single is not None for row in breakdown.tasks)
@@ -195,14 +216,7 @@ def build_loss_grid(losses: Sequence[GroupLoss]) -> Grid:
             (
                 Cell(f"{each.by}: {each.group}"),
                 Cell(each.against),
-                Cell(
-                    f"{each.loss.value:.4f}",
-                    f"[{each.loss.low:.4f}, {each.loss.high:.4f}]"
-                    if np.isfinite(each.loss.low)
-                    else "",
-                    mark="worse" if each.loss.excludes_zero else "",
-                    number=each.loss.value,
-                ),
+                _interval(each.loss, mark="worse" if each.loss.excludes_zero else ""),
                 _number(each.num_queries, ","),
                 _number(each.share, ".1%"),
             )
@@ -272,6 +286,14 @@ def _usd(amount: float) -> Cell:
 
 def _number(value: float, form: str) -> Cell:
     return Cell(format(value, form), number=value) if np.isfinite(value) else _NOTHING
+
+
+def _interval(interval: Interval, *, mark: Mark = "") -> Cell:
+    if not np.isfinite(interval.value):
+        return _NOTHING
+    has_ends = np.isfinite(interval.low)
+    ends = f"[{interval.low:.4f}, {interval.high:.4f}]" if has_ends else ""
+    return Cell(f"{interval.value:.4f}", ends, mark=mark, number=interval.value)
 
 
 def _reached(reached: Reached | None) -> tuple[Cell, Cell]:

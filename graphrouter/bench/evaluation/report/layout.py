@@ -9,6 +9,7 @@ from graphrouter.bench.evaluation.report.content import Report, Section
 from graphrouter.bench.evaluation.report.grids import (
     OUTCOME_MARK,
     Grid,
+    build_addition_grid,
     build_chosen_grid,
     build_example_grid,
     build_failed_grid,
@@ -48,6 +49,7 @@ def lay_out(report: Report, section: Section) -> tuple[Block, ...]:
     return (
         _frontier(report, section),
         _figures(report, section),
+        _additions(report, section),
         _reliability(section),
         _breakdown(report, section),
         _losses(report, section),
@@ -104,6 +106,22 @@ def _figures(report: Report, section: Section) -> Block:
         )
     )
     return Block("Figures", (text,), None, grids, tuple(notes))
+
+
+def _additions(report: Report, section: Section) -> Block:
+    title = "What is left"
+    if not section.additions:
+        return Block(title, (section.what_is_left,))
+    text = (
+        "What tells models apart on a prompt are deviations: what is left of an outcome without "
+        "the level of the model in the task and the ease of the prompt for all. Deviation R2 is "
+        f"the share of them that is predicted. Where the deviations of {report.router} are "
+        "averaged with those of a baseline, it gains what the baseline knows and it does not. "
+        "▼ marks what is surely left: an interval above zero, at least .0005 and a tenth of what "
+        f"{report.router} explains."
+    )
+    grid = build_addition_grid(section.additions, router=report.router)
+    return Block(title, (section.what_is_left, text), grids=(grid,))
 
 
 def _reliability(section: Section) -> Block:
