@@ -111,4 +111,8 @@ def _say_gain(share: float, together: float) -> str:
         return "be less wrong about"
     if math.isnan(share):
         return "explain some of"
-    return f"explain {100 * share:.0f} % more of" if share < 1 else f"explain {1 + share:.1f} times"
+    return (
+        f"explain {100 * share:.0f} % more of"
+        if share < 1
+        else f"explain {1 + share:.1f} times as much of"
+    )

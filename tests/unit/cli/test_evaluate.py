@@ -49,6 +49,7 @@ def test_both_settings_are_shown_with_a_verdict(
         "log loss",
         "balanced reward",
         "calibration error",
+        "deviation R2",
         "cost saved",
         "knn",
         "oracle",

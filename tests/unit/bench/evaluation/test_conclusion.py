@@ -6,6 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from graphrouter.bench.evaluation.additions import (
+    find_additions,
+    say_nothing_is_left,
+    say_what_is_left,
+)
 from graphrouter.bench.evaluation.bootstrap import UNDEFINED, Interval
 from graphrouter.bench.evaluation.conclusion import conclude, find_cascades
 from graphrouter.bench.evaluation.metric_catalogue import METRICS
@@ -259,3 +264,99 @@ def test_each_of_two_verdicts_says_when_it_applies() -> None:
     assert conclude(one).applies == ""
     assert conclude(both).text.startswith("Where you name the task of each prompt: Use graphrouter")
     assert conclude(both, setting="task_hidden").text.startswith("Where you do not name tasks: Use")
+
+
+# --- what is left
+
+
+def with_additions(
+    found: Evaluation, explained: float, additions: dict[str, tuple[float, float]]
+) -> Evaluation:
+    """The evaluation with a deviation R2 of graphrouter, and what baselines add (value, low)."""
+    result = found.settings["task_known"]
+    routers = {
+        name: {**by, "deviation_r2": Interval(explained, explained, explained)}
+        for name, by in result.routers.items()
+    }
+    for name, (value, low) in additions.items():
+        routers[name]["added_deviation_r2"] = Interval(value, low, 2 * value - low)
+    return replace(found, settings={"task_known": replace(result, routers=routers)})
+
+
+LEFT = (
+    "Something is left: averaged with knn, graphrouter would explain 12 % more of what tells "
+    "models apart on a prompt (deviation R2 0.0102 against 0.0091)."
+)
+
+
+def test_what_a_baseline_surely_adds_is_said_and_the_one_that_adds_most_named() -> None:
+    found = evaluation({"best_single": BEATEN, "knn": BEATEN, "svm": BEATEN, "mlp": BEATEN})
+    one = conclude(with_additions(found, 0.0091, {"knn": (0.0011, 0.0005), "svm": (0.002, -0.1)}))
+    assert (one.kind, one.details) == ("use_router", (LEFT,))
+    additions = {"knn": (0.0011, 0.0005), "svm": (0.001, 0.0001), "mlp": (0.00095, 0.0001)}
+    three = conclude(with_additions(found, 0.0091, additions))
+    assert three.details == (f"{LEFT} 2 other baselines would add too.",)
+
+
+@pytest.mark.parametrize(
+    ("explained", "added", "low"),
+    [
+        (0.0091, 0.0011, -0.0001),  # not sure
+        (0.0091, 0.0008, 0.0005),  # less than a tenth
+        (0.001, 0.0004, 0.0003),  # shows as next to nothing
+        (-0.001, 0.0004, 0.0003),
+        (0.0091, -0.002, -0.003),
+    ],
+)
+def test_what_is_little_or_unsure_is_not_said(explained: float, added: float, low: float) -> None:
+    found = evaluation({"best_single": BEATEN, "knn": BEATEN})
+    assert conclude(with_additions(found, explained, {"knn": (added, low)})).details == ()
+
+
+@pytest.mark.parametrize(
+    ("explained", "gain", "figures"),
+    [
+        (-0.01, "be less wrong about", "-0.0070 against -0.0100"),
+        (-0.001, "explain some of", "0.0020 against -0.0010"),
+        (0.002, "explain 2.5 times as much of", "0.0050 against 0.0020"),
+    ],
+)
+def test_a_router_that_explains_nothing_or_little_has_no_percentage(
+    explained: float, gain: str, figures: str
+) -> None:
+    found = evaluation({"best_single": BEATEN, "knn": BEATEN})
+    (detail,) = conclude(with_additions(found, explained, {"knn": (0.003, 0.002)})).details
+    assert detail == (
+        f"Something is left: averaged with knn, graphrouter would {gain} what tells models apart "
+        f"on a prompt (deviation R2 {figures})."
+    )
+
+
+def test_twins_cascades_and_those_without_a_figure_of_their_own_are_not_named() -> None:
+    differences = dict.fromkeys(("best_single", "twin", "frugal_gpt", "narrow"), BEATEN)
+    found = evaluation(differences, same_as={"twin": "best_single"})
+    adds = dict.fromkeys(("twin", "frugal_gpt", "narrow"), (0.01, 0.005))
+    found = with_additions(found, 0.0091, adds)
+    found.settings["task_known"].routers["narrow"]["deviation_r2"] = UNDEFINED  # type: ignore[index]
+    assert not any("Something is left" in detail for detail in conclude(found).details)
+
+
+def test_nothing_is_said_of_what_is_left_where_choices_cannot_be_compared() -> None:
+    found = evaluation({"best_single": BEATEN, "knn": BEATEN}, num_comparable=3)
+    found = with_additions(found, 0.0091, {"knn": (0.01, 0.005)})
+    assert "Something is left" not in conclude(found).text
+
+
+def test_the_report_says_that_nothing_is_left() -> None:
+    found = with_additions(evaluation({"knn": BEATEN}), 0.02, {"knn": (0.001, -0.001)})
+    result = found.settings["task_known"]
+    additions = find_additions(result, "graphrouter", ["knn"])
+    assert say_what_is_left("graphrouter", additions) is None
+    assert say_nothing_is_left("graphrouter", additions) == (
+        "No baseline surely adds to what graphrouter knows."
+    )
+    little = with_additions(evaluation({"knn": BEATEN}), 0.02, {"knn": (0.001, 0.0005)})
+    additions = find_additions(little.settings["task_known"], "graphrouter", ["knn"])
+    assert say_nothing_is_left("graphrouter", additions) == (
+        "No baseline surely adds much to what graphrouter knows."
+    )

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from graphrouter.bench.baselines import fit_baselines
+from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.held_out import (
     Side,
     choose_baseline_data,
@@ -198,3 +199,22 @@ def test_bad_arguments_end_in_one_line(
 def test_what_is_no_dataset_is_refused(router: GraphRouter) -> None:
     with pytest.raises(DataError, match="evaluate received a str; expected a dataset"):
         router.evaluate("world")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("side", get_args(Side))
+def test_levels_are_told_by_no_outcome_of_the_test_side(
+    router: GraphRouter, simulation: Simulation, side: Side
+) -> None:
+    data, split = simulation.data, router.provenance.split
+    found = collect_held_out(router, data, side=side, baselines=[]).run.evaluation_set
+    told = (*split.train, *split.validation) if side == "test" else split.train
+    expected = EvaluationSet.of(
+        data,
+        found.query_ids,
+        models=router.models,
+        best_single=None,
+        cost_scale=router.cost_scale,
+        level_ids=told,
+    )
+    assert found.level is not None
+    np.testing.assert_array_equal(found.level, expected.level)

@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 
 from graphrouter import __version__
+from graphrouter.bench.evaluation.evaluate import score_runs
 from graphrouter.bench.evaluation.metric_catalogue import METRICS
-from graphrouter.bench.evaluation.report import build_report
+from graphrouter.bench.evaluation.report import build_report, render_markdown
 from graphrouter.bench.evaluation.report.content import HEADLINE
 from graphrouter.exceptions import DataError
 from tests.unit.bench.evaluation.report.conftest import Scored
@@ -96,3 +97,33 @@ def test_an_evaluation_of_other_runs_is_refused(scored: Scored) -> None:
         build_report(scored.runs[:1], scored.evaluation)
     with pytest.raises(DataError, match="the runs have"):
         build_report([], scored.evaluation)
+
+
+def test_what_each_baseline_would_add_is_told_once_for_each_method(scored: Scored) -> None:
+    for section in build_report(scored.runs, scored.evaluation).sections:
+        result = scored.evaluation.settings[section.setting]
+        names = [each.router for each in section.additions]
+        assert names == [
+            name for name in result.paired if name not in {"oracle", "frugal_gpt", *result.same_as}
+        ]
+        assert section.what_is_left.startswith(("Something is left: ", "No baseline surely adds"))
+        is_left = any(each.is_left for each in section.additions)
+        assert is_left == (section.what_is_left in section.conclusion.details)
+
+
+def test_where_nothing_says_what_is_left_the_reason_stands_there(scored: Scored) -> None:
+    runs = [
+        dataclasses.replace(
+            each, evaluation_set=dataclasses.replace(each.evaluation_set, level=None)
+        )
+        for each in scored.runs
+    ]
+    evaluation = score_runs(runs, dataset="simulated", num_draws=20)
+    section = build_report(runs, evaluation).sections[0]
+    assert section.additions == ()
+    assert section.what_is_left == (
+        "Not measured: no query but the evaluated ones has an outcome to fit the levels of models "
+        "on."
+    )
+    text = render_markdown([build_report(runs, evaluation)])
+    assert "#### What is left\n\nNot measured" in text

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from graphrouter.bench.evaluation.additions import Addition
+from graphrouter.bench.evaluation.bootstrap import UNDEFINED, Interval
 from graphrouter.bench.evaluation.report.curves import FrontierCurve, Frontiers
-from graphrouter.bench.evaluation.report.grids import build_frontier_grid, format_usd
+from graphrouter.bench.evaluation.report.grids import (
+    build_addition_grid,
+    build_frontier_grid,
+    format_usd,
+)
 
 
 @pytest.mark.parametrize(
@@ -65,3 +71,16 @@ def test_a_router_dearer_than_the_level_reaches_nothing_there() -> None:
         "-",
         "0.800",
     ]
+
+
+def test_what_a_baseline_adds_has_its_interval_its_share_and_a_mark_where_it_is_left() -> None:
+    additions = (
+        Addition("knn", Interval(0.01, 0.0, 0.02), Interval(0.004, 0.003, 0.005), UNDEFINED, 0.02),
+        Addition("svm", Interval(0.01, 0.0, 0.02), Interval(0.001, -0.1, 0.1), UNDEFINED, -0.02),
+    )
+    grid = build_addition_grid(additions, router="graphrouter")
+    first, second = (row.cells for row in grid.rows)
+    assert [cell.value for cell in first] == ["knn", "0.0100", "0.0040", "+20%", "-"]
+    assert (first[2].interval, first[2].mark) == ("[0.0030, 0.0050]", "worse")
+    assert [cell.value for cell in second] == ["svm", "0.0100", "0.0010", "-", "-"]
+    assert second[2].mark == ""
