@@ -27,15 +27,21 @@ class Addition:
     """What the baseline explains by itself."""
     added_deviation_r2: Interval
     added_log_loss: Interval
-    explained: float
+    explained: Interval
     """Deviation R2 of the evaluated router."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the baseline, the router and both together have a figure."""
+        figures = (self.deviation_r2, self.added_deviation_r2, self.explained)
+        return all(math.isfinite(figure.value) for figure in figures)
 
     @property
     def share(self) -> float:
         """What is added, relative to what the router explains; NaN where it explains nothing."""
-        if not self.explained > 0:
+        if not self.explained.value > 0:
             return math.nan
-        return self.added_deviation_r2.value / self.explained
+        return self.added_deviation_r2.value / self.explained.value
 
     @property
     def is_sure(self) -> bool:
@@ -52,14 +58,14 @@ class Addition:
 def find_additions(
     result: SettingResult, router: str, baselines: Sequence[str]
 ) -> tuple[Addition, ...]:
-    """What each baseline that has a figure adds, in the given order.
+    """What each baseline adds, in the given order; those without a figure are left out.
 
     Args:
         result: Figures of one setting.
         router: The evaluated router.
         baselines: Whom to speak of, without cascades and without twins of one another.
     """
-    explained = result.routers[router]["deviation_r2"].value
+    explained = result.routers[router]["deviation_r2"]
     found = [
         Addition(
             name,
@@ -70,13 +76,9 @@ def find_additions(
         )
         for name in baselines
     ]
-    # A baseline that predicts some models only has no figure of its own: what it adds is to another
-    # figure of the router than the one that is shown.
-    return tuple(
-        each
-        for each in found
-        if math.isfinite(each.added_deviation_r2.value) and math.isfinite(each.deviation_r2.value)
-    )
+    # Who predicts some models only has no figure of its own: what is added there is added on other
+    # pairs than those that the figures are shown of.
+    return tuple(each for each in found if each.is_known)
 
 
 def say_what_is_left(router: str, additions: Sequence[Addition]) -> str | None:
@@ -88,11 +90,12 @@ def say_what_is_left(router: str, additions: Sequence[Addition]) -> str | None:
     if not left:
         return None
     most, *others = left
-    together = most.explained + most.added_deviation_r2.value
+    alone = most.explained.value
+    together = alone + most.added_deviation_r2.value
     said = (
         f"Something is left: averaged with {most.router}, {router} would "
         f"{_say_gain(most.share, together)} what tells models apart on a prompt (deviation R2 "
-        f"{together:.4f} against {most.explained:.4f})."
+        f"{together:.4f} against {alone:.4f})."
     )
     if not others:
         return said

@@ -176,7 +176,7 @@ def _section(runs: Sequence[SeedRun], evaluation: Evaluation, setting: SettingNa
         what_is_left=(
             say_what_is_left(router, additions) or say_nothing_is_left(router, additions)
             if additions
-            else _explain_no_additions(result, baselines)
+            else _explain_no_additions(result, router, baselines)
         ),
         breakdowns=tuple(break_down(each, router=router) for each in made),
         loss_preset=presets[-1],
@@ -186,9 +186,12 @@ def _section(runs: Sequence[SeedRun], evaluation: Evaluation, setting: SettingNa
     )
 
 
-def _explain_no_additions(result: SettingResult, baselines: Sequence[str]) -> str:
+def _explain_no_additions(result: SettingResult, router: str, baselines: Sequence[str]) -> str:
     """Why nothing is known of what the baselines would add."""
-    reasons = [result.unmeasured[name].get("added_deviation_r2") for name in baselines]
+    reasons = [
+        result.unmeasured[router].get("deviation_r2"),
+        *(result.unmeasured[name].get("added_deviation_r2") for name in baselines),
+    ]
     said = next((reason for reason in reasons if reason is not None), "there is no baseline")
     return f"Not measured: {said}."
 

@@ -136,7 +136,14 @@ def build_reliability_grid(curves: Iterable[ReliabilityCurve], *, shown: Collect
 
 
 def build_addition_grid(additions: Sequence[Addition], *, router: str) -> Grid:
-    """What the evaluated router gains from each baseline when their deviations are averaged."""
+    """What the evaluated router gains from each baseline when their deviations are averaged.
+
+    The router itself stands in the first row; there is at least one baseline.
+    """
+    own = GridRow(
+        (Cell(router), _interval(additions[0].explained), _NOTHING, _NOTHING, _NOTHING),
+        is_evaluated=True,
+    )
     rows = tuple(
         GridRow(
             (
@@ -149,8 +156,8 @@ def build_addition_grid(additions: Sequence[Addition], *, router: str) -> Grid:
         )
         for each in additions
     )
-    columns = ("averaged with", "its deviation R2", "adds", f"of {router}'s", "log loss it saves")
-    return Grid("What each baseline would add", columns, rows)
+    columns = ("router", "deviation R2", "adds to it", "relative to it", "saves log loss")
+    return Grid("What each baseline would add", columns, (own, *rows))
 
 
 def build_task_grid(breakdown: PresetBreakdown, *, router: str) -> Grid:

@@ -341,6 +341,12 @@ def test_twins_cascades_and_those_without_a_figure_of_their_own_are_not_named() 
     assert not any("Something is left" in detail for detail in conclude(found).details)
 
 
+def test_nothing_is_said_to_a_router_without_a_figure_of_its_own() -> None:
+    found = evaluation({"best_single": BEATEN, "knn": BEATEN})
+    partial = with_additions(found, float("nan"), {"knn": (0.01, 0.005)})
+    assert conclude(partial).details == ()
+
+
 def test_nothing_is_said_of_what_is_left_where_choices_cannot_be_compared() -> None:
     found = evaluation({"best_single": BEATEN, "knn": BEATEN}, num_comparable=3)
     found = with_additions(found, 0.0091, {"knn": (0.01, 0.005)})

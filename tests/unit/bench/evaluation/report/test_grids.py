@@ -74,12 +74,16 @@ def test_a_router_dearer_than_the_level_reaches_nothing_there() -> None:
 
 
 def test_what_a_baseline_adds_has_its_interval_its_share_and_a_mark_where_it_is_left() -> None:
+    own, much = Interval(0.01, 0.0, 0.02), Interval(0.004, 0.003, 0.005)
+    explained, nothing = Interval(0.02, 0.01, 0.03), Interval(-0.02, -0.03, -0.01)
     additions = (
-        Addition("knn", Interval(0.01, 0.0, 0.02), Interval(0.004, 0.003, 0.005), UNDEFINED, 0.02),
-        Addition("svm", Interval(0.01, 0.0, 0.02), Interval(0.001, -0.1, 0.1), UNDEFINED, -0.02),
+        Addition("knn", own, much, UNDEFINED, explained),
+        Addition("svm", own, Interval(0.001, -0.1, 0.1), UNDEFINED, nothing),
     )
     grid = build_addition_grid(additions, router="graphrouter")
-    first, second = (row.cells for row in grid.rows)
+    evaluated, first, second = (row.cells for row in grid.rows)
+    assert [row.is_evaluated for row in grid.rows] == [True, False, False]
+    assert [cell.value for cell in evaluated] == ["graphrouter", "0.0200", "-", "-", "-"]
     assert [cell.value for cell in first] == ["knn", "0.0100", "0.0040", "+20%", "-"]
     assert (first[2].interval, first[2].mark) == ("[0.0030, 0.0050]", "worse")
     assert [cell.value for cell in second] == ["svm", "0.0100", "0.0010", "-", "-"]
