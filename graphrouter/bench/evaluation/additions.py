@@ -1,7 +1,8 @@
 """What baselines have that the evaluated router misses: as figures, and in words.
 
 A baseline has something when the router explains surely more of the deviations once its own are
-averaged with those of the baseline (`added_deviation_r2`), and enough to be worth a word.
+averaged with those of the baseline (`added_deviation_r2`), enough to be worth a word, and its log
+loss does not surely rise by it.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ class Addition:
     @property
     def is_left(self) -> bool:
         """Whether the baseline surely adds something that is worth a word."""
-        is_enough = self.added_deviation_r2.value >= LEAST_ADDED
-        return self.is_sure and is_enough and (math.isnan(self.share) or self.share >= LEAST_SHARE)
+        is_enough = self.added_deviation_r2.value >= LEAST_ADDED and not self.share < LEAST_SHARE
+        return self.is_sure and is_enough and not self.added_log_loss.high < 0
 
 
 def find_additions(

@@ -332,6 +332,16 @@ def test_a_router_that_explains_nothing_or_little_has_no_percentage(
     )
 
 
+def test_what_makes_the_log_loss_surely_worse_is_nothing_that_was_left() -> None:
+    found = evaluation({"best_single": BEATEN, "knn": BEATEN})
+    found = with_additions(found, 0.0091, {"knn": (0.003, 0.002)})
+    of_knn = found.settings["task_known"].routers["knn"]
+    of_knn["added_log_loss"] = Interval(-0.01, -0.02, -0.001)  # type: ignore[index]
+    assert conclude(found).details == ()
+    of_knn["added_log_loss"] = Interval(-0.01, -0.02, 0.001)  # type: ignore[index]
+    assert "Something is left" in conclude(found).text
+
+
 def test_twins_cascades_and_those_without_a_figure_of_their_own_are_not_named() -> None:
     differences = dict.fromkeys(("best_single", "twin", "frugal_gpt", "narrow"), BEATEN)
     found = evaluation(differences, same_as={"twin": "best_single"})
