@@ -1,0 +1,77 @@
+"""One flat table of answers is a dataset."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from graphrouter.data import RoutingDataset, read_answers
+from graphrouter.exceptions import DataError
+
+ANSWERS: dict[str, list[Any]] = {
+    "prompt": ["1 + 1?", "1 + 1?", "Say hello.", "Say hello."],
+    "model": ["nano", "grand", "nano", "grand"],
+    "effect": [0, 1, 1, 0.5],
+}
+
+
+def test_a_mapping_and_a_frame_are_the_same_dataset_as_four_tables() -> None:
+    more = {**ANSWERS, "task": ["sums", "sums", None, None], "cost": [1e-5, 2e-5, None, 3e-5]}
+    found = read_answers(more)
+    queries = [("q0", "sums", "1 + 1?"), ("q1", None, "Say hello.")]
+    tables = RoutingDataset.from_frames(
+        queries=pd.DataFrame(queries, columns=["query_id", "task", "prompt"]),
+        models=pd.DataFrame({"model": ["nano", "grand"]}),
+        outcomes=pd.DataFrame(
+            {
+                "query_id": ["q0", "q0", "q1", "q1"],
+                "model": more["model"],
+                "effect": more["effect"],
+                "cost_usd": more["cost"],
+            }
+        ),
+        name="answers",
+    )
+    assert found.fingerprint == tables.fingerprint
+    assert read_answers(pd.DataFrame(more, index=[7, 7, 8, 9])).fingerprint == tables.fingerprint
+
+
+def test_numbers_have_short_names_and_long_ones() -> None:
+    short = read_answers({**ANSWERS, "tokens": [1, 2, 3, 4], "latency": [0.1] * 4})
+    long = read_answers({**ANSWERS, "output_tokens": [1, 2, 3, 4], "latency_s": [0.1] * 4})
+    assert short.fingerprint == long.fingerprint
+    assert short.outcomes["output_tokens"].tolist() == [1, 2, 3, 4]
+
+
+def test_a_model_that_answered_a_prompt_twice_has_the_mean() -> None:
+    found = read_answers({"prompt": ["a"] * 3, "model": ["m", "m", "n"], "effect": [0, 1, 1]})
+    assert found.outcomes[["effect", "num_runs"]].to_numpy().tolist() == [[0.5, 2.0], [1.0, 1.0]]
+
+
+def test_a_column_that_is_not_used_is_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        read_answers({**ANSWERS, "user": ["x"] * 4})
+    assert "answers: not used: column 'user'." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"effect": None}, "column 'effect' is missing"),
+        ({"effect": [0, 1, 1, 7]}, r"row 4: effect is 7.*from 0 to 1"),
+        ({"effect": [0, 1]}, "columns of one length: prompt, model, effect"),
+        ({"prompt": ["1 + 1?", None, "x", "y"]}, "row 2: prompt"),
+        ({"model": ["nano", "", "nano", "x"]}, "row 2: model"),
+        ({"task": ["a", "b", None, None]}, "row 2: task is 'b', and 'a' in a row before"),
+        ({"cost": [1] * 4, "cost_usd": [1] * 4}, "'cost' and 'cost_usd' are the same quantity"),
+        ({"prompt": [], "model": [], "effect": []}, "there are no rows"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(change: dict[str, Any], message: str) -> None:
+    wrong = {name: column for name, column in {**ANSWERS, **change}.items() if column is not None}
+    with pytest.raises(DataError, match=message) as caught:
+        read_answers(wrong)
+    assert "\n" not in str(caught.value)
