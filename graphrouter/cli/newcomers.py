@@ -22,7 +22,9 @@ from graphrouter.files import replace_file, write_json
 if TYPE_CHECKING:
     from graphrouter.bench.evaluation.newcomers import NewcomerEvaluation, NewcomerPlan
 
-_DEFAULT_ROUTERS = "task_mean,rasch,knn,uniroute_kmeans,uniroute_map,mirt,model_sat"
+_DEFAULT_ROUTERS = (
+    "task_mean,rasch,knn,uniroute_kmeans,uniroute_map,mirt,model_sat,graphrouter_paper"
+)
 _MARKS = {"better": "*", "worse": "!", "": " "}
 _CHARS_A_FIGURE = 8
 

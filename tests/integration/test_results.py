@@ -104,11 +104,13 @@ def test_newcomer_results_are_what_the_command_writes(name: str) -> None:
         "all",
     )
     assert not found.failed
+    # They are older than `add_models` of graphrouter_paper, whose figures stand in a table of their
+    # own: see `test_the_few_shot_table_has_everybody`.
     assert {
         "graphrouter",
         "graphrouter_suggested",
         "graphrouter_retrained",
-        *DEFAULT_ROUTERS,
+        *(name for name in DEFAULT_ROUTERS if name != "graphrouter_paper"),
     } == set(found.routers)
 
 

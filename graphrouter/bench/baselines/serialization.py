@@ -79,6 +79,8 @@ def read_fields(
         return {
             name: reader.decode(manifest["fields"][name], hint, name)
             for name, hint in _read_hints(kind).items()
+            if name in manifest["fields"]
+            or not hasattr(kind, name)  # an earlier release had it not
         }
     except GraphRouterError:
         raise

@@ -11,10 +11,24 @@ import torch
 
 from graphrouter.bench.baselines.baseline import TextBaseline
 from graphrouter.bench.baselines.learning import LearningData, Questions, find_positions
-from graphrouter.bench.baselines.methods.paper_graph import GraphMaker, PaperGraph
-from graphrouter.bench.baselines.methods.paper_nets import WIDTH, PaperNets, edge_logits, edge_loss
+from graphrouter.bench.baselines.methods.paper_graph import (
+    CostBounds,
+    GraphMaker,
+    PaperGraph,
+    describe_models,
+    edge_attributes,
+    mean_costs,
+)
+from graphrouter.bench.baselines.methods.paper_nets import (
+    WIDTH,
+    ModelSide,
+    PaperNets,
+    edge_logits,
+    edge_loss,
+)
+from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve
-from graphrouter.exceptions import TrainingError
+from graphrouter.exceptions import NotApplicableError, TrainingError
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.policy import PRESETS, PresetName
 from graphrouter.types import BoolArray, FloatArray, IntArray, Queries
@@ -30,6 +44,47 @@ of a minute on one core; a mask of a large graph is an average over many edges a
 VISIBLE_SHARE = 0.5
 STEPS_PER_CHECK = 10
 """Steps between two looks at the validation rows; the original looks after each."""
+
+
+@dataclass(frozen=True, eq=False)
+class JoiningRule:
+    """What makes the state of a model that joins the trained graph."""
+
+    costs: CostBounds
+    """Of the training rows: costs of newcomers are scaled by them."""
+    weights: dict[str, FloatArray]
+    """Parameters and running statistics of `ModelSide`, in double precision, by name."""
+
+    @classmethod
+    def of(cls, costs: CostBounds, side: ModelSide) -> Self:
+        """The rule of a trained network."""
+        return cls(costs, {name: value.numpy() for name, value in side.state_dict().items()})
+
+    def states(
+        self, inputs: FloatArray, descriptions: FloatArray, new: NewModels, task: IntArray
+    ) -> FloatArray:
+        """Final states of new models, (num_presets, num_new, 16).
+
+        They are those of the whole graph with the newcomers' nodes and edges in it.
+
+        Args:
+            inputs: (num_presets, num_queries, 16) input states of the newcomers' queries.
+            descriptions: (num_new, dimension) embeddings of their descriptions.
+            new: The new models.
+            task: (num_queries,) number of each query's task, -1 = unknown.
+        """
+        with torch.device("meta"):  # nothing is drawn: every value is put in its place below
+            side = ModelSide(len(inputs), descriptions.shape[1])
+        stored = {name: torch.from_numpy(value) for name, value in self.weights.items()}
+        side.load_state_dict(stored, assign=True)
+        scaled = self.costs.scale(new.outcomes.cost_usd, task)
+        mean_cost = mean_costs(scaled, self.costs.pool)
+        attributes = edge_attributes(new.outcomes, task, self.costs, mean_cost)
+        edges = new.outcomes.mask.T.astype(np.float64)
+        parts = (inputs, descriptions, _round(attributes.transpose(0, 1, 3, 2)), edges[None])
+        with torch.no_grad(), cpu_threads(1):
+            made = side.eval()(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))
+        return np.asarray(made[:, 0].numpy())
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +109,12 @@ class PaperGraphRouter(TextBaseline):
     - fewer masks a step on large graphs (`EDGES_PER_STEP`), fewer looks at the validation rows
     (`STEPS_PER_CHECK`).
 
+    A model joins as a node with its description and, for each of its outcomes, an edge, as in the
+    few-shot setting of the paper. Messages go from queries to models alone and the batch norm
+    stands still after training, so what `add_models` gives is what the trained network says of the
+    whole graph with the newcomer in it, and the other models keep theirs. Messages are summed: with
+    few outcomes the state of a newcomer is unlike any that was trained.
+
     A net knows a single trade-off. The expected effect is the calibrated score of the
     performance-first net, costs are those of `Amounts`, so that any policy can be asked.
     `preset_utilities` gives what the published router chooses by; rewards are measured on that.
@@ -63,6 +124,7 @@ class PaperGraphRouter(TextBaseline):
     source: ClassVar[str] = (
         "GraphRouter (Feng, Shen, You; arXiv 2410.03834, ICLR 2025), as its published code has it"
     )
+    can_extend: ClassVar[bool] = True
     reads_tasks: ClassVar[bool] = True
     share_ties: ClassVar[bool] = False
 
@@ -79,6 +141,8 @@ class PaperGraphRouter(TextBaseline):
     """(num_presets, num_models, 16) final states, all training and validation edges visible."""
     curve: EffectCurve
     """From the performance-first net's logit to effect."""
+    joining: JoiningRule | None = None
+    """None in an artifact of an earlier release, which takes in no model."""
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
@@ -97,7 +161,7 @@ class PaperGraphRouter(TextBaseline):
         seen = (train if held is None else train.join(held)).double()
         with torch.no_grad(), cpu_threads(1):
             states = nets(seen, seen.edge[None])[1][:, 0].numpy()
-            task_states = nets.task(torch.from_numpy(maker.task_vectors)).numpy()
+            task_states = nets.task(seen.task).numpy()
         router = cls(
             data.pool,
             data.cost_scale,
@@ -109,6 +173,7 @@ class PaperGraphRouter(TextBaseline):
             nets.query.bias.detach().numpy(),
             states,
             EffectCurve(0.0, 0.0),
+            JoiningRule.of(maker.costs, nets.models),
         )
         curve = EffectCurve.fit(
             *data.score_held_rows(
@@ -140,15 +205,37 @@ class PaperGraphRouter(TextBaseline):
 
         The logit is linear in the query, and the states of models do not depend on it.
         """
-        rows = find_positions(self.tasks, questions.tasks)  # -1, the last row, is "task unknown"
-        parts = [
-            self.task_states[:, rows],
-            np.matmul(questions.vectors, self.query_weights) + self.query_bias,
-        ]
-        logits = (
-            np.matmul(np.concatenate(parts, axis=2), self.model_states.transpose(0, 2, 1)) / WIDTH
-        )
+        inputs = self._query_states(questions)
+        logits = np.matmul(inputs, self.model_states.transpose(0, 2, 1)) / WIDTH
         return dict(zip(PRESETS, logits, strict=True))
+
+    def _query_states(self, questions: Questions) -> FloatArray:
+        """Input states of query nodes, (num_presets, num_queries, 16): of task, then of query."""
+        rows = find_positions(self.tasks, questions.tasks)  # -1, the last row, is "task unknown"
+        own = np.matmul(questions.vectors, self.query_weights) + self.query_bias
+        return np.concatenate([self.task_states[:, rows], own], axis=2)
+
+    def _extend(self, new: NewModels) -> Self:
+        """The newcomers' nodes get their descriptions and edges; the networks stay.
+
+        What goes into the graph is rounded to single precision, as it is in fitting.
+        """
+        if self.joining is None:
+            raise NotApplicableError(
+                f"This {self.name} comes from an artifact of an earlier release, which lacks what "
+                "makes the state of a new model: fit it again."
+            )
+        questions = Questions.of(new.queries, self.encoder)
+        states = self.joining.states(
+            self._query_states(replace(questions, vectors=_round(questions.vectors))),
+            _round(describe_models(self.encoder, new.pool.cards[-new.num_new :])),
+            new,
+            find_positions(self.tasks, questions.tasks),
+        )
+        return replace(
+            self._join_pool(new, questions),
+            model_states=np.concatenate([self.model_states, states], axis=1),
+        )
 
 
 class PaperGraphRouterTies(PaperGraphRouter):
@@ -164,6 +251,11 @@ class PaperGraphRouterTies(PaperGraphRouter):
         "GraphRouter (arXiv 2410.03834) as patched by LLMRouterBench (arXiv 2601.07206)"
     )
     share_ties: ClassVar[bool] = True
+
+
+def _round(values: FloatArray) -> FloatArray:
+    """The values in single precision, as double ones again."""
+    return values.astype(np.float32).astype(np.float64)
 
 
 def train_nets(train: PaperGraph, held: PaperGraph | None, *, seed: int) -> PaperNets:

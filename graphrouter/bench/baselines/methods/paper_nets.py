@@ -115,6 +115,43 @@ class PresetConv(nn.Module):
         return models + mapped + degree * constant
 
 
+class ModelSide(nn.Module):
+    """What makes the states of model nodes, once for each preset.
+
+    That is all of the network but the layers that make query nodes. No message goes to a query and
+    none from one model to another, so that in evaluation mode, where batch norm stands still, the
+    state of a model depends on its description, on its own edges and on the queries at their other
+    end, and on nothing else.
+    """
+
+    def __init__(self, num_presets: int, dimension: int) -> None:
+        super().__init__()
+        self.model = PresetLinear(num_presets, dimension, WIDTH)
+        self.attribute = PresetLinear(num_presets, NUM_ATTRIBUTES, NUM_ATTRIBUTES)
+        self.convs = nn.ModuleList([PresetConv(num_presets), PresetConv(num_presets)])
+        self.norms = nn.ModuleList([PresetNorm(num_presets), PresetNorm(num_presets)])
+
+    def forward(
+        self, inputs: Tensor, descriptions: Tensor, attributes: Tensor, visible: Tensor
+    ) -> Tensor:
+        """Final states of models, (P, K, M, WIDTH).
+
+        Args:
+            inputs: (P, Q, WIDTH) input states of queries.
+            descriptions: (M, D) embedding of each model's description.
+            attributes: (P, 3, M, Q) of all edges; 0 where there is none.
+            visible: (K, M, Q) 1 for an edge that messages may use, else 0, for each of K masks.
+        """
+        mapped = F.relu(self.attribute.columns(attributes.flatten(2))).view(attributes.shape)
+        summed = torch.einsum("kmq,pcmq->pkmc", visible, mapped)
+        queries, models = inputs[:, None], self.model(descriptions)[:, None]
+        models = self.convs[0](queries, models, summed, visible)
+        queries, models = (F.relu(states) for states in self.norms[0](queries, models))
+        models = self.convs[1](queries, models, summed, visible)
+        final: Tensor = self.norms[1](queries, models)[1]
+        return final
+
+
 class PaperNets(nn.Module):
     """The published network, once for each preset."""
 
@@ -122,10 +159,7 @@ class PaperNets(nn.Module):
         super().__init__()
         self.task = PresetLinear(num_presets, dimension, HALF_WIDTH)
         self.query = PresetLinear(num_presets, dimension, HALF_WIDTH)
-        self.model = PresetLinear(num_presets, dimension, WIDTH)
-        self.attribute = PresetLinear(num_presets, NUM_ATTRIBUTES, NUM_ATTRIBUTES)
-        self.convs = nn.ModuleList([PresetConv(num_presets), PresetConv(num_presets)])
-        self.norms = nn.ModuleList([PresetNorm(num_presets), PresetNorm(num_presets)])
+        self.models = ModelSide(num_presets, dimension)
 
     def query_states(self, graph: PaperGraph) -> Tensor:
         """Input states of query nodes, (P, Q, WIDTH): task's part, then query's part."""
@@ -141,15 +175,7 @@ class PaperNets(nn.Module):
             visible: (K, M, Q) 1 for an edge that messages may use, else 0, for each of K masks.
         """
         inputs = self.query_states(graph)
-        attributes = F.relu(self.attribute.columns(graph.attributes.flatten(2))).view(
-            graph.attributes.shape
-        )
-        summed = torch.einsum("kmq,pcmq->pkmc", visible, attributes)
-        queries, models = inputs[:, None], self.model(graph.model)[:, None]
-        models = self.convs[0](queries, models, summed, visible)
-        queries, models = (F.relu(states) for states in self.norms[0](queries, models))
-        models = self.convs[1](queries, models, summed, visible)
-        return inputs, self.norms[1](queries, models)[1]
+        return inputs, self.models(inputs, graph.model, graph.attributes, visible)
 
 
 def edge_logits(inputs: Tensor, models: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from graphrouter.bench.evaluation.grid import GridCell, GridResult, read_cell, s
 from graphrouter.bench.evaluation.newcomers.shots import Shots
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.config import TrainConfig
+from graphrouter.policy import PRESETS, PresetName
 from graphrouter.types import FloatArray, Predictions
 
 SUGGESTED = "graphrouter_suggested"
@@ -100,8 +101,9 @@ class NewcomerResult(GridResult):
     join_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds in which the newcomers joined, by `NAME@SHOT`."""
     outputs: Mapping[OutputKey, RouterOutput] | None = None
-    """Expected effect, where known with its interval, and cost of all test queries, in the order of
-    their ids, and all models, in the order of the dataset."""
+    """Expected effect, where known with its interval, cost, and what is maximised in each preset
+    where that is no policy, of all test queries, in the order of their ids, and all models, in the
+    order of the dataset."""
 
     def save(self, file: Path) -> None:
         """Write the result to `file`, whole or not at all.
@@ -118,6 +120,8 @@ class NewcomerResult(GridResult):
                 values = getattr(output.predictions, end)
                 if values is not None:
                     arrays[f"{name}@{shot}.{end}"] = values.astype(np.float32)
+            for preset, utility in (output.preset_utilities or {}).items():
+                arrays[f"{name}@{shot}.preset.{preset}"] = utility.astype(np.float32)
         told = {
             "status": self.status,
             "message": self.message,
@@ -137,7 +141,10 @@ class NewcomerResult(GridResult):
             return None
         arrays = {key: array.astype(np.float64) for key, array in stored.arrays.items()}
         outputs = {
-            _key(key): RouterOutput(_predictions(stored.models, _stem(key), arrays))
+            _key(key): RouterOutput(
+                _predictions(stored.models, _stem(key), arrays),
+                preset_utilities=_utilities(_stem(key), arrays),
+            )
             for key in arrays
             if key.endswith(".effect")
         }
@@ -152,6 +159,13 @@ def _predictions(
     return Predictions.from_arrays(
         models, effect, cost_usd=cost_usd, effect_low=low, effect_high=high
     )
+
+
+def _utilities(
+    stem: str, arrays: Mapping[str, FloatArray]
+) -> Mapping[PresetName, FloatArray] | None:
+    found = {preset: arrays.get(f"{stem}.preset.{preset}") for preset in PRESETS}
+    return {preset: each for preset, each in found.items() if each is not None} or None
 
 
 def _stem(key: str) -> str:

@@ -43,6 +43,7 @@ DEFAULT_ROUTERS = (
     "uniroute_map",
     "mirt",
     "model_sat",
+    "graphrouter_paper",
 )
 """Routers that are compared unless others are named."""
 
@@ -245,7 +246,7 @@ def _rows(everyone: Sequence[str], wanted: Sequence[str]) -> IntArray:
 
 
 def _take(output: RouterOutput, rows: IntArray) -> RouterOutput:
-    """The answers for some of the queries."""
+    """The answers of the retrained graph router for some of the queries."""
     return RouterOutput(output.predictions.take(rows=rows))
 
 

@@ -68,7 +68,7 @@ def _join_and_ask(cell: NewcomerCell, prepared: NewcomerSplit) -> NewcomerResult
 
 def _ask(router: Router, prepared: NewcomerSplit, name: str) -> RouterOutput:
     output = prepared.evaluation_set.collect_output(router, task_known=True, name=name)
-    if output.replayed is not None or output.preset_utilities is not None:
+    if output.replayed is not None:
         raise NotApplicableError(
             "it predicts no effect that a policy could weigh, so nothing of newcomers can be "
             "compared"

@@ -4,6 +4,7 @@ what it must learn."""
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from torch_geometric.nn import GeneralConv
 
 import graphrouter as gr
+from graphrouter.artifact import read_artifact, write_artifact
 from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.methods import paper
 from graphrouter.bench.baselines.methods.paper import (
@@ -21,9 +23,16 @@ from graphrouter.bench.baselines.methods.paper import (
     PaperGraphRouterTies,
     train_nets,
 )
-from graphrouter.bench.baselines.methods.paper_graph import GraphMaker, PaperGraph, labels
+from graphrouter.bench.baselines.methods.paper_graph import (
+    GraphMaker,
+    PaperGraph,
+    describe_models,
+    labels,
+)
 from graphrouter.bench.baselines.methods.paper_nets import PaperNets, edge_logits, edge_loss
+from graphrouter.bench.observations import Observations
 from graphrouter.encoders.hashing import HashingEncoder
+from graphrouter.exceptions import GraphRouterError, NotApplicableError
 from graphrouter.types import Queries
 
 PRESET = 1
@@ -61,16 +70,16 @@ class PublishedNet(nn.Module):
         pairs = [
             (self.task, nets.task),
             (self.query, nets.query),
-            (self.model, nets.model),
-            (self.attribute, nets.attribute),
+            (self.model, nets.models.model),
+            (self.attribute, nets.models.attribute),
         ]
-        for mine, theirs in zip(self.convs, nets.convs, strict=True):
+        for mine, theirs in zip(self.convs, nets.models.convs, strict=True):
             pairs += [(mine.lin_msg, theirs.message), (mine.lin_edge, theirs.edge)]
         with torch.no_grad():
             for mine, theirs in pairs:
                 mine.weight.copy_(theirs.weight[PRESET].T)
                 mine.bias.copy_(theirs.bias[PRESET, 0])
-            for mine, theirs in zip(self.norms, nets.norms, strict=True):
+            for mine, theirs in zip(self.norms, nets.models.norms, strict=True):
                 mine.weight.copy_(theirs.weight[PRESET].flatten())
                 mine.bias.copy_(theirs.bias[PRESET].flatten())
 
@@ -96,7 +105,7 @@ def test_the_dense_nets_are_the_published_network() -> None:
     torch.manual_seed(1)
     graph, nets = random_graph(), PaperNets(3, 6)
     with torch.no_grad():
-        for norm in nets.norms:
+        for norm in nets.models.norms:
             norm.weight.uniform_(0.5, 1.5)
             norm.bias.uniform_(-1, 1)
     published = PublishedNet(nets, 6)
@@ -114,7 +123,7 @@ def test_the_dense_nets_are_the_published_network() -> None:
         losses.append(F.binary_cross_entropy(expected, graph.label[PRESET][predicted[mask] > 0]))
     alone = edge_loss(logits[PRESET : PRESET + 1], graph.label[PRESET : PRESET + 1], predicted)
     assert alone.item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
-    for mine, theirs in zip(nets.norms, published.norms, strict=True):
+    for mine, theirs in zip(nets.models.norms, published.norms, strict=True):
         np.testing.assert_allclose(
             mine.mean[PRESET].flatten(), theirs.running_mean, rtol=1e-4, atol=1e-5
         )
@@ -141,10 +150,10 @@ def test_the_gradients_are_those_of_the_published_network() -> None:
     for mine, theirs in [
         (nets.task, published.task),
         (nets.query, published.query),
-        (nets.model, published.model),
-        (nets.attribute, published.attribute),
-        (nets.convs[0].message, published.convs[0].lin_msg),
-        (nets.convs[1].edge, published.convs[1].lin_edge),
+        (nets.models.model, published.model),
+        (nets.models.attribute, published.attribute),
+        (nets.models.convs[0].message, published.convs[0].lin_msg),
+        (nets.models.convs[1].edge, published.convs[1].lin_edge),
     ]:
         np.testing.assert_allclose(
             mine.weight.grad[PRESET].T, theirs.weight.grad, rtol=1e-3, atol=1e-5
@@ -382,3 +391,165 @@ def test_tasks_are_read_by_their_description() -> None:
     np.testing.assert_allclose(
         maker.task_vectors[:2], HashingEncoder(64).encode(["Sums of numbers.", "t"]), atol=1e-6
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Joining:
+    """A router that two models are to join, and the networks that it was made of."""
+
+    router: PaperGraphRouter
+    nets: PaperNets
+    maker: GraphMaker
+    data: gr.RoutingDataset
+    """All models, the newcomers last."""
+    cards: tuple[gr.ModelCard, ...]
+    outcomes: pd.DataFrame
+    """What was observed of the newcomers, with prompts and tasks; one was never asked."""
+
+
+@pytest.fixture(scope="module")
+def joining() -> Joining:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paper, "NUM_STEPS", 30)
+        patch.setattr(paper, "NUM_MASKS", 2)
+        data = gr.simulate(num_queries=80, num_models=6, seed=4, missing=0.4).data
+        ids, names = data.queries["query_id"].tolist(), data.pool.names
+        few = LearningData.of(
+            data.select_models(names[:-2]),
+            ids[:45],
+            encoder=HashingEncoder(64),
+            validation_ids=ids[45:60],
+        )
+        assert few.validation is not None
+        assert few.held_questions is not None
+        router = PaperGraphRouter.learn(few)
+        maker = GraphMaker.of(few, share_ties=False)
+        parts = (
+            maker.graph(few.train, few.questions),
+            maker.graph(few.validation, few.held_questions),
+        )
+        nets = train_nets(*parts, seed=few.seed).double()
+    rows = data.outcomes[data.outcomes["model"] == names[-2]]
+    rows = rows[rows["query_id"].isin(ids[20:75])]  # known queries of both sides, and new ones
+    outcomes = rows.merge(data.queries[["query_id", "prompt", "task"]], on="query_id")
+    cards = tuple(data.pool[name] for name in names[-2:])
+    return Joining(router, nets, maker, data, cards, outcomes.drop(columns="query_id"))
+
+
+def whole_graph(case: Joining) -> PaperGraph:
+    """The graph that fitting would have made with the newcomers in it: the nodes and edges of
+    before, and those of the newcomers beside them."""
+    names = [card.model for card in case.cards]
+    data, ids = case.data, case.data.queries["query_id"].tolist()
+    old = ~data.outcomes["model"].isin(names) & data.outcomes["query_id"].isin(ids[:60])
+    new = (data.outcomes["model"] == names[0]) & data.outcomes["query_id"].isin(ids[20:75])
+    data = gr.RoutingDataset.from_frames(
+        queries=data.queries, models=data.models, outcomes=data.outcomes[old | new]
+    )
+    rows = Observations.of(data, ids[:75])
+    maker = dataclasses.replace(
+        case.maker,
+        model_vectors=np.vstack(
+            [case.maker.model_vectors, describe_models(case.router.encoder, case.cards)]
+        ),
+        mean_cost=np.append(case.maker.mean_cost, [0.0, 0.0]),
+    )
+    return maker.graph(rows, Questions.of(rows.queries, case.router.encoder)).double()
+
+
+def test_joining_is_the_trained_network_on_the_whole_graph(joining: Joining) -> None:
+    """The sums run over other numbers of rows, so they round otherwise: nothing else differs."""
+    router = joining.router
+    wider = router.add_models(joining.cards, outcomes=joining.outcomes)
+    graph = whole_graph(joining)
+    with torch.no_grad():
+        expected = joining.nets(graph, graph.edge[None])[1][:, 0]
+    np.testing.assert_allclose(wider.model_states, expected, rtol=0, atol=1e-10)
+    np.testing.assert_array_equal(wider.model_states[:, :-2], router.model_states)
+    prompts, tasks = joining.data.queries["prompt"].tolist(), joining.data.queries["task"].tolist()
+    asked = Queries.of(prompts, tasks)
+    before, after = router.preset_utilities(asked), wider.preset_utilities(asked)
+    assert before is not None
+    assert after is not None
+    for preset, logits in after.items():
+        np.testing.assert_allclose(logits[:, :-2], before[preset], rtol=0, atol=1e-12)
+    assert np.ptp(wider.predict(asked).effect[:, -2]) > 0
+
+
+def test_its_outcomes_and_its_description_both_count(joining: Joining) -> None:
+    router, (card, _) = joining.router, joining.cards
+    theirs = joining.outcomes.drop(columns="model")
+    blind, few, informed = (
+        router.add_model(card, outcomes=rows).model_states[:, -1]
+        for rows in (None, theirs.head(3), theirs)
+    )
+    other = card.model_copy(update={"description": "Writes poems about the sea."})
+    assert not np.allclose(blind, few)
+    assert not np.allclose(few, informed)
+    assert not np.allclose(router.add_model(other).model_states[:, -1], blind)
+    dear = theirs.assign(cost_usd=theirs["cost_usd"] * 3)
+    assert not np.allclose(router.add_model(card, outcomes=dear).model_states[:, -1], informed)
+
+
+def test_together_or_one_after_the_other_is_the_same(joining: Joining) -> None:
+    first, second = joining.cards
+    together = joining.router.add_models(joining.cards, outcomes=joining.outcomes)
+    one = joining.router.add_model(second).add_model(
+        first, outcomes=joining.outcomes.drop(columns="model")
+    )
+    np.testing.assert_allclose(
+        one.model_states[:, [-1, -2]], together.model_states[:, -2:], rtol=1e-9, atol=1e-9
+    )
+
+
+def test_a_missing_cost_is_the_newcomers_mean_or_the_pools(joining: Joining) -> None:
+    router, card = joining.router, joining.cards[0]
+    assert router.joining is not None
+    task = router.tasks[0]
+    low, high = router.joining.costs.low_usd[0], router.joining.costs.high_usd[0]
+
+    def states(*costs: float) -> np.ndarray:
+        rows = pd.DataFrame(
+            {
+                "prompt": ["x", "y"],
+                "task": task,
+                "effect": [1.0, 0.0],
+                "cost_usd": list(costs),
+            }
+        )
+        return router.add_model(card, outcomes=rows).model_states[:, -1]
+
+    some = low + 0.4 * (high - low)
+    np.testing.assert_allclose(states(some, np.nan), states(some, some), rtol=1e-9)
+    pool = low + router.joining.costs.pool * (high - low)
+    np.testing.assert_allclose(states(np.nan, np.nan), states(pool, pool), rtol=1e-9)
+
+
+def test_a_newcomer_that_breaks_the_contract_is_refused(joining: Joining) -> None:
+    router, (card, other) = joining.router, joining.cards
+    for cards, outcomes, saying in (
+        ([joining.data.pool[router.models[0]]], None, "already"),
+        ([card], joining.outcomes.assign(effect=7.0), "effect is 7"),
+        ([card], joining.outcomes.drop(columns="prompt"), "'prompt' is missing"),
+        ([other], joining.outcomes, "is not among the models to add"),
+    ):
+        with pytest.raises(GraphRouterError, match=saying):
+            router.add_models(cards, outcomes=outcomes)
+
+
+def test_an_artifact_of_an_earlier_release_predicts_and_takes_in_nobody(
+    joining: Joining, tmp_path: Path
+) -> None:
+    """It knows its own models as it did; nobody wrote down what makes the state of a new one."""
+    joining.router.save(tmp_path / "a")
+    contents = read_artifact(tmp_path / "a")
+    fields = {name: kept for name, kept in contents.manifest["fields"].items() if name != "joining"}
+    manifest = {**contents.manifest, "fields": fields}
+    write_artifact(tmp_path / "a", dataclasses.replace(contents, manifest=manifest))
+    loaded = PaperGraphRouter.load(tmp_path / "a")
+    prompts = joining.data.queries["prompt"].tolist()[:5]
+    np.testing.assert_array_equal(
+        loaded.predict(prompts).effect, joining.router.predict(prompts).effect
+    )
+    with pytest.raises(NotApplicableError, match="earlier release.*fit it again"):
+        loaded.add_models(joining.cards)

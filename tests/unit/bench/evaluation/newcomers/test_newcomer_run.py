@@ -13,7 +13,9 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.bench.baselines import BASELINES
+from graphrouter.bench.baselines.methods import paper
 from graphrouter.bench.baselines.methods.means import RaschRouter, TaskMean
+from graphrouter.bench.baselines.methods.paper import PaperGraphRouter
 from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.bench.evaluation.newcomers import (
     RETRAINED,
@@ -122,7 +124,8 @@ def test_results_come_back_in_single_precision_however_they_lie_in_memory(
     answer = RouterOutput(
         Predictions.from_arrays(
             ("a", "b", "c"), effect, cost_usd=np.where(effect > 0.5, np.nan, effect)
-        )
+        ),
+        preset_utilities={"balanced": 2 * effect},
     )
     result = NewcomerResult("done", "", 1.5, {"knn@5": 0.25}, {("knn", "5"): answer})
     result.save(tmp_path / "cell.safetensors")
@@ -132,7 +135,40 @@ def test_results_come_back_in_single_precision_however_they_lie_in_memory(
     assert (again.status, again.fit_s, again.join_s) == ("done", 1.5, {"knn@5": 0.25})
     found = again.outputs["knn", "5"].predictions
     assert found.effect.tolist() == effect.astype(np.float32).tolist()
+    utilities = again.outputs["knn", "5"].preset_utilities
+    assert utilities is not None
+    assert {preset: each.tolist() for preset, each in utilities.items()} == {
+        "balanced": (2 * effect).astype(np.float32).tolist()
+    }
     assert np.isnan(found.cost_usd).tolist() == [[False] * 3, [False, False, True]]
+
+
+def test_the_published_router_takes_part_and_is_rewarded_for_its_own_choices(
+    world: Path, quick: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It chooses by a net for each preset, newcomers among the others."""
+    monkeypatch.setattr(paper, "NUM_STEPS", 20)
+    plan = plan_newcomers(
+        str(world), tmp_path, routers=["graphrouter_paper"], config=quick, shots=(0, 5, None)
+    )
+    for _ in run_cells(open_cells(plan), num_processes=1):
+        pass
+    found = collect(plan, num_draws=10)
+    assert not found.failed
+    cell = next(cell for cell in plan.cells if cell.router == "graphrouter_paper")
+    prepared = prepare_newcomers(cell)
+    router = PaperGraphRouter.fit(prepared.view).add_models(
+        prepared.cards, outcomes=prepared.shown(5)
+    )
+    utilities = router.preset_utilities(prepared.evaluation_set.queries)
+    assert utilities is not None
+    columns = [router.models.index(model) for model in prepared.evaluation_set.models]
+    observed = prepared.evaluation_set.observed
+    seen = np.isfinite(observed.effect)
+    best = np.where(seen, utilities["performance_first"][:, columns], -np.inf).argmax(axis=1)
+    reached = observed.effect[np.arange(len(best)), best][seen.any(axis=1)]
+    figure = found.figure("graphrouter_paper", "5", "reward_performance_first")
+    assert figure.value == pytest.approx(reached.mean(), abs=1e-6)
 
 
 def test_a_damaged_or_absent_result_counts_as_not_there(done: NewcomerPlan, tmp_path: Path) -> None:
