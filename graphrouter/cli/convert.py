@@ -34,6 +34,7 @@ class SourceForm(StrEnum):
     """Whose form the source has; the names of `graphrouter.bench.formats.READERS`."""
 
     embedllm = "embedllm"
+    graphrouter_paper = "graphrouter_paper"
     llmrouter = "llmrouter"
     llmrouterbench = "llmrouterbench"
     routellm = "routellm"
@@ -70,6 +71,8 @@ def convert(
     What SOURCE is, by --from:
 
     - embedllm: a label file (.csv), or the folder with train.csv, val.csv and test.csv
+
+    - graphrouter_paper: router_data.csv, or the folder with it and LLM_Descriptions.json
 
     - llmrouter: a routing file (.jsonl), or the folder with such files and the candidates (.json)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from graphrouter.bench.formats.embedllm import read_embedllm
+from graphrouter.bench.formats.graphrouter_paper import read_graphrouter_paper
 from graphrouter.bench.formats.llmrouter import read_llmrouter
 from graphrouter.bench.formats.llmrouterbench import read_llmrouterbench
 from graphrouter.bench.formats.routellm import read_routellm
@@ -21,6 +22,7 @@ from graphrouter.exceptions import DataError
 
 READERS: dict[str, Callable[[Path], RoutingDataset]] = {
     "embedllm": read_embedllm,
+    "graphrouter_paper": read_graphrouter_paper,
     "llmrouter": read_llmrouter,
     "llmrouterbench": read_llmrouterbench,
     "routellm": read_routellm,
@@ -35,6 +37,7 @@ __all__ = [
     "READERS",
     "read_embedllm",
     "read_format",
+    "read_graphrouter_paper",
     "read_llmrouter",
     "read_llmrouterbench",
     "read_routellm",

@@ -36,6 +36,7 @@ def assemble(
     *,
     name: str,
     models: pd.DataFrame | None = None,
+    tasks: pd.DataFrame | None = None,
 ) -> RoutingDataset:
     """The dataset of what a reader found.
 
@@ -51,6 +52,7 @@ def assemble(
             = not recorded).
         name: Name of the dataset.
         models: Cards of the models; those without a row here get one of their name.
+        tasks: Descriptions of tasks.
 
     Raises:
         DataError: Nothing is left, or a table breaks the contract.
@@ -81,7 +83,9 @@ def assemble(
         if unknown
         else known
     )
-    return RoutingDataset.from_frames(queries=wanted, models=cards, outcomes=runs, name=name)
+    return RoutingDataset.from_frames(
+        queries=wanted, models=cards, outcomes=runs, tasks=tasks, name=name
+    )
 
 
 def parse_outcome_numbers(

@@ -85,7 +85,7 @@ def read_llmrouter(source: Path) -> RoutingDataset:
         queries,
         outcomes,
         name="llmrouter",
-        models=_read_candidates(source) if source.is_dir() else None,
+        models=read_candidates(source) if source.is_dir() else None,
     )
 
 
@@ -120,8 +120,16 @@ def _read_effect(frame: pd.DataFrame, file: Path) -> FloatArray:
     return np.where(failed, np.nan, score)
 
 
-def _read_candidates(folder: Path) -> pd.DataFrame | None:
-    """The cards of the first candidates file in the folder; None where there is none."""
+def read_candidates(folder: Path) -> pd.DataFrame | None:
+    """The cards of the first candidates file in the folder; None where there is none.
+
+    Args:
+        folder: Where a .json file may lie that maps names to `feature`, `input_price`,
+            `output_price` and `size`; GraphRouter's `LLM_Descriptions.json` has that form too.
+
+    Raises:
+        DataError: A file is no JSON, or a price is no price.
+    """
     for file in sorted(folder.rglob("*.json")):
         value = read_json(file)
         if _is_candidates(value):

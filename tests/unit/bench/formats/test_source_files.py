@@ -69,5 +69,7 @@ def test_every_reader_names_what_it_expects(tmp_path: Path, name: str) -> None:
 
 
 def test_an_unknown_form_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"Unknown format 'mine'. Formats: embedllm, llmrouter,"):
+    with pytest.raises(
+        DataError, match=r"Unknown format 'mine'. Formats: embedllm, graphrouter_paper,"
+    ):
         read_format("mine", tmp_path)
