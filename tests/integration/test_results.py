@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from graphrouter.bench.baselines import BASELINES
@@ -15,6 +16,7 @@ from graphrouter.bench.evaluation import METRICS
 from graphrouter.bench.evaluation.newcomers.newcomer_results import NewcomerEvaluation
 from graphrouter.bench.evaluation.newcomers.newcomer_run import DEFAULT_ROUTERS
 from graphrouter.bench.evaluation.results import Evaluation
+from graphrouter.policy import PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "experiments" / "main_comparison"
@@ -112,6 +114,23 @@ def test_newcomer_results_are_what_the_command_writes(name: str) -> None:
         "graphrouter_retrained",
         *(name for name in DEFAULT_ROUTERS if name != "graphrouter_paper"),
     } == set(found.routers)
+
+
+def test_the_few_shot_table_has_everybody() -> None:
+    """Who joins and who is trained again, with rewards in all presets and seconds."""
+    [file] = sorted((NEWCOMERS / "results").glob("*-few-shot.json"))
+    plain = json.loads(file.read_text(encoding="utf-8"))
+    found = NewcomerEvaluation.from_json(plain)
+    assert found.to_json() == plain
+    assert not found.failed
+    paper = ("graphrouter_paper", "graphrouter_paper_ties")
+    for name in ("graphrouter", *paper):
+        assert set(found.seconds[name]) == set(found.labels)
+        assert set(found.seconds[f"{name}_retrained"]) == {"all"}
+        for each in (name, f"{name}_retrained"):
+            for label in found.labels:
+                for preset in PRESETS:
+                    assert np.isfinite(found.figure(each, label, f"reward_{preset}").value)
 
 
 def test_figures_are_taken_with_six_digits(tmp_path: Path) -> None:

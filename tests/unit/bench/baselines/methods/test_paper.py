@@ -476,6 +476,20 @@ def test_joining_is_the_trained_network_on_the_whole_graph(joining: Joining) -> 
     assert np.ptp(wider.predict(asked).effect[:, -2]) > 0
 
 
+def test_a_twin_of_a_trained_model_gets_its_state(joining: Joining) -> None:
+    """The same description and the same outcomes under another name."""
+    data, router = joining.data, joining.router
+    name, ids = router.models[1], data.queries["query_id"].tolist()[:60]
+    rows = data.outcomes[(data.outcomes["model"] == name) & data.outcomes["query_id"].isin(ids)]
+    rows = rows.merge(data.queries[["query_id", "prompt", "task"]], on="query_id")
+    twin = data.pool[name].model_copy(
+        update={"model": "twin", "description": data.pool[name].description or name}
+    )
+    wider = router.add_model(twin, outcomes=rows.drop(columns=["query_id", "model"]))
+    states = wider.model_states
+    np.testing.assert_allclose(states[:, -1], states[:, 1], rtol=0, atol=1e-10)
+
+
 def test_its_outcomes_and_its_description_both_count(joining: Joining) -> None:
     router, (card, _) = joining.router, joining.cards
     theirs = joining.outcomes.drop(columns="model")
