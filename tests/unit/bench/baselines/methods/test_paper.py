@@ -4,6 +4,7 @@ what it must learn."""
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -549,6 +550,34 @@ def test_a_newcomer_that_breaks_the_contract_is_refused(joining: Joining) -> Non
     ):
         with pytest.raises(GraphRouterError, match=saying):
             router.add_models(cards, outcomes=outcomes)
+
+
+def test_real_models_join_and_move_nobody(
+    shared_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A family of real models, in its pool's own prompts, prices and gaps."""
+    monkeypatch.setattr(paper, "NUM_STEPS", 20)
+    monkeypatch.setattr(paper, "NUM_MASKS", 2)
+    data = gr.load_dataset(shared_data("reasoning_gym"))
+    data = data.select_queries(data.queries["query_id"].tolist()[::20])
+    ids, names = data.queries["query_id"].tolist(), data.pool.names
+    few = LearningData.of(
+        data.select_models(names[:-3]),
+        ids[:150],
+        encoder=HashingEncoder(64),
+        validation_ids=ids[150:],
+    )
+    router = PaperGraphRouter.learn(few)
+    rows = data.outcomes[data.outcomes["model"].isin(names[-3:])]
+    rows = rows.merge(data.queries[["query_id", "prompt", "task"]], on="query_id")
+    wider = router.add_models(
+        [data.pool[name] for name in names[-3:]], outcomes=rows.drop(columns="query_id")
+    )
+    asked = Queries.of(data.queries["prompt"].tolist(), data.queries["task"].tolist())
+    before, after = router.predict(asked), wider.predict(asked)
+    np.testing.assert_allclose(after.effect[:, :-3], before.effect, rtol=0, atol=1e-12)
+    assert np.isfinite(after.effect).all()
+    assert len({tuple(state) for state in wider.model_states[1, -3:].tolist()}) == 3
 
 
 def test_an_artifact_of_an_earlier_release_predicts_and_takes_in_nobody(
