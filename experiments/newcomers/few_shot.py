@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -68,10 +68,17 @@ def retrain(cell: NewcomerCell, prepared: NewcomerSplit) -> NewcomerResult:
     return retrain(cell, prepared)  # as it is read: in single precision, like all others
 
 
-def collect_runs(
-    plan: NewcomerPlan,
-) -> Iterator[tuple[NewcomerRun, NewcomerSplit, dict[str, dict[str, float]]]]:
-    """What everybody said on each split, and the seconds of it by router and number of outcomes."""
+class Said(NamedTuple):
+    """What everybody said on one split."""
+
+    run: NewcomerRun
+    held_out: tuple[str, ...]
+    seconds: dict[str, dict[str, float]]
+    """By router and number of outcomes: of joining, or of the new training."""
+
+
+def collect_runs(plan: NewcomerPlan) -> Iterator[Said]:
+    """What everybody said, split by split."""
     for head in (cell for cell in plan.cells if cell.router == MAIN):
         prepared = prepare_newcomers(head)
         outputs: dict[OutputKey, RouterOutput] = {}
@@ -88,7 +95,7 @@ def collect_runs(
         for name in map(name_retrained, PAPER):  # one training stands for every number of outcomes
             outputs |= {(name, name_shot(shot)): outputs[name, ALL] for shot in plan.shots}
         run = NewcomerRun(head.seed, prepared.evaluation_set, prepared.is_scored, True, outputs)
-        yield run, prepared, seconds
+        yield Said(run, prepared.models, seconds)
 
 
 def _results(cell: NewcomerCell, prepared: NewcomerSplit) -> Iterator[tuple[NewcomerResult, str]]:
@@ -105,15 +112,15 @@ def _results(cell: NewcomerCell, prepared: NewcomerSplit) -> Iterator[tuple[Newc
 def measure(plan: NewcomerPlan, *, num_draws: int = 1000) -> NewcomerEvaluation:
     """The figures of everybody."""
     found = list(collect_runs(plan))
-    runs = [run for run, _, _ in found]
+    runs = [said.run for said in found]
     ids = [run.evaluation_set.query_ids for run in runs]
     figures, paired = score_newcomers(runs, ids, shots=plan.shots, num_draws=num_draws)
-    times = [seconds for _, _, seconds in found]
+    times = [said.seconds for said in found]
     return NewcomerEvaluation(
         dataset=plan.dataset,
         seeds=tuple(run.seed for run in runs),
         hold_out=plan.hold_out,
-        held_out={run.seed: prepared.models for run, prepared, _ in found},
+        held_out={said.run.seed: said.held_out for said in found},
         num_queries=round(float(np.mean([len(each) for each in ids]))),
         num_models=len(runs[0].evaluation_set.models),
         shots=plan.shots,

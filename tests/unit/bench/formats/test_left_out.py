@@ -89,6 +89,18 @@ def test_llmrouter_takes_no_failed_call_for_a_wrong_answer(
             {"prompt_id": 1, "model_id": [0, 1], "label": 1, "prompt": "One?", "truncated": 1},
         ),
         (
+            "graphrouter_paper",
+            "router_data.csv",
+            {
+                "task_id": "sums",
+                "query": ["One?", "Two?"],
+                "llm": ["nano", "grand"],
+                "effect": 1,
+                "cost": 0.1,
+                "truncated": 1,
+            },
+        ),
+        (
             "routellm",
             "battles.csv",
             {
