@@ -45,10 +45,11 @@ SIZE = """
 ## Width, heads and rounds
 
 `variants/size.yaml` halves and doubles the width of the node states, takes fewer and more kernels
-of the path attention, and fewer and more Newton rounds of the Rasch base. On development splits of
-{datasets}: differences from graphrouter as it is (width 32, 4 kernels, 4 rounds), with 95 % paired
+of the path attention, and fewer and more Newton rounds of the Rasch base. Differences from
+graphrouter as it is (width 32, 4 kernels, 4 rounds) on development splits, with 95 % paired
 bootstrap intervals over test queries, and a star where they exclude zero; of twenty differences
-that are nothing, one has a star by chance.
+that are nothing, one has a star by chance. Splits:
+{datasets}.
 
     python -m experiments.quality.run experiments/quality/variants/size.yaml \\
         {folders} \\
@@ -108,7 +109,7 @@ def page() -> Iterator[str]:
 
 def size_lines(evaluations: Sequence[Evaluation]) -> Iterator[str]:
     """The section on the size of the network, from the evaluations of its variants."""
-    splits = [f"{found.dataset} ({len(found.seeds)})" for found in evaluations]
+    splits = [f"{len(found.seeds)} of {found.dataset}" for found in evaluations]
     folders = " ".join(f"DATA/{found.dataset}" for found in evaluations)
     yield SIZE.format(datasets=" and ".join(splits), folders=folders)
     yield "All datasets and settings together:\n"
