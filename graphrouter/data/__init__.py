@@ -1,8 +1,8 @@
 """Datasets: the tables, their checks, readers and splits."""
 
-from graphrouter.data.answers import read_answers
 from graphrouter.data.assignment import Assignment, measure_assignment
 from graphrouter.data.describe import DatasetSummary, describe_dataset
+from graphrouter.data.flat_table import read_answers
 from graphrouter.data.readers import load_dataset
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.data.splits import Split, hold_out_models, split_dataset

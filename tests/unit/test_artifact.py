@@ -181,7 +181,7 @@ def test_what_is_no_artifact_is_refused(tmp_path: Path) -> None:
     [
         (2, "Train it again on what it holds: graphrouter migrate .* --out NEW"),
         (0, "Train it again with"),
-        (6, "Upgrade graphrouter, or train"),
+        (FORMAT_VERSION + 1, "Upgrade graphrouter, or train"),
         (99, "Upgrade"),
         ("5", "Train"),
         (None, "Train"),
@@ -194,7 +194,7 @@ def test_another_format_version_is_refused(folder: Path, version: object, remedy
     (folder / MANIFEST).write_bytes(encode_manifest(manifest))
     with pytest.raises(
         ArtifactError,
-        match=f"format version {version}; this release reads versions 3, 4 and 5. {remedy}",
+        match=f"format version {version}; this release reads versions 3, 4, 5 and 6. {remedy}",
     ):
         read_artifact(folder)
 

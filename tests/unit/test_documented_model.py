@@ -41,7 +41,7 @@ from graphrouter.pool import ModelCard
             ConfigError,
             "TrainConfig: unknown setting 'epochs'. Did you mean 'training.max_epochs'?",
         ),
-        (TrainConfig, {"training": {"max_epochs": 0}}, ConfigError, "training.max_epochs = 0 is"),
+        (TrainConfig, {"training": {"max_epochs": -1}}, ConfigError, "training.max_epochs = -1 is"),
         (EncoderConfig, {"name": "bert"}, ConfigError, "EncoderConfig: name = 'bert' is not"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from graphrouter.bench.evaluation.bootstrap import Interval
 from graphrouter.bench.evaluation.conclusion import Conclusion, conclude
+from graphrouter.bench.evaluation.deviations import average_deviations, share_predicted
 from graphrouter.bench.evaluation.evaluate import collect_outputs, evaluate, score_runs
 from graphrouter.bench.evaluation.hulls import area_log, upper_hull
 from graphrouter.bench.evaluation.metric_catalogue import METRICS
@@ -18,6 +19,7 @@ __all__ = [
     "SettingResult",
     "Table",
     "area_log",
+    "average_deviations",
     "build_table",
     "collect_outputs",
     "conclude",
@@ -25,5 +27,6 @@ __all__ = [
     "give_verdict",
     "measure_robustness",
     "score_runs",
+    "share_predicted",
     "upper_hull",
 ]

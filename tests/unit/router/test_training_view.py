@@ -40,8 +40,8 @@ def test_what_is_left_out_comes_from_the_settings(data: gr.RoutingDataset) -> No
 
 
 def test_something_else_than_a_dataset_is_refused() -> None:
-    with pytest.raises(DataError, match="fit received a dict; expected a dataset"):
-        TrainingView.of({})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="fit received a list; expected a dataset, or a"):
+        TrainingView.of([])  # type: ignore[arg-type]
 
 
 def test_a_thing_is_made_once_a_view(data: gr.RoutingDataset) -> None:

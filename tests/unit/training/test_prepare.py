@@ -77,8 +77,11 @@ BAD_SPLITS: dict[str, tuple[Callable[[Split], Split], str]] = {
         lambda s: dataclasses.replace(s, test=("nobody",)),
         "names the query 'nobody' in test",
     ),
-    "no validation": (lambda s: dataclasses.replace(s, validation=()), "0 validation queries"),
-    "one to train on": (lambda s: dataclasses.replace(s, train=s.train[:1]), "1 training and"),
+    "no validation": (lambda s: dataclasses.replace(s, validation=()), "no validation queries"),
+    "one to train on": (
+        lambda s: dataclasses.replace(s, train=s.train[:1]),
+        "has 1 training quer",
+    ),
 }
 
 

@@ -18,7 +18,7 @@ from graphrouter.encoders import create_encoder
 from graphrouter.exceptions import ConfigError, TrainingError
 from graphrouter.nn import population
 from graphrouter.nn.layers import list_structural
-from graphrouter.training import checkpoints, lightning_module
+from graphrouter.training import checkpoints, lightning_module, trainer
 from graphrouter.training.checkpoints import LAST, hash_run, load_checkpoint
 from graphrouter.training.lightning_module import preset_reward
 from graphrouter.training.prepare import TrainingTables, prepare
@@ -43,7 +43,10 @@ def test_two_runs_are_bit_identical_and_another_seed_is_not(
     )
 
 
-def test_callbacks_see_every_epoch(tables: TrainingTables, config: gr.TrainConfig) -> None:
+def test_callbacks_see_every_epoch(
+    tables: TrainingTables, config: gr.TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "beats_start", lambda trained, start: True)
     seen: list[float] = []
 
     class Watch(Callback):
@@ -144,7 +147,10 @@ def test_it_learns_which_model_solves_which_kind_of_prompt() -> None:
 
 
 @pytest.mark.slow
-def test_several_processes_train_together(tables: TrainingTables, config: gr.TrainConfig) -> None:
+def test_several_processes_train_together(
+    tables: TrainingTables, config: gr.TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "beats_start", lambda trained, start: True)
     settings = config.model_copy(
         update={"training": config.training.model_copy(update={"accelerator": "cpu", "devices": 2})}
     )
