@@ -287,7 +287,7 @@ def show_run(run: TrainingRun[Any], out: Path) -> None:
     is_trained = run.router.learned.config.training.max_epochs > 0
     best = f", best after epoch {metrics['best_epoch']:.0f}" if "best_epoch" in metrics else ""
     if is_trained and metrics.get("best_epoch") == 0:
-        best = ", but not surely better than the start values, which stay"
+        best = ", but no better than the start values, which stay"
     shown = ", ".join(
         f"{title} {metrics[name]:.4f}" for name, title in SHOWN_METRICS.items() if name in metrics
     )

