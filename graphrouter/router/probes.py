@@ -23,6 +23,9 @@ from graphrouter.router.parts import Support
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
 _COLUMNS = ["query_id", "task", "prompt"]
+_AMONG = 3
+"""Each probe is the best of so many, drawn at random of one task. What seems to tell most of all
+is, by and large, what is overestimated most."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,12 @@ def suggest_probes(
             f"prompts of the support{whose}. "
             "Ask for as many, or add outcomes on other prompts."
         )
-    chosen = choose_probes(derive_design(base, state, place), num, candidates=open_rows)
+    chosen = choose_probes(
+        derive_design(base, state, place),
+        num,
+        candidates=open_rows,
+        sample=FairSample(state.task_of_query.numpy()[open_rows], _AMONG),
+    )
     return support.queries[_COLUMNS].iloc[chosen].reset_index(drop=True)
 
 
@@ -139,7 +147,41 @@ def outcome_information(logit: FloatArray, easiness_variance: FloatArray) -> Flo
     return np.asarray(information / (1 + information * easiness_variance))
 
 
-def choose_probes(design: ProbeDesign, num: int, *, candidates: IntArray) -> IntArray:
+class FairSample:
+    """Which candidates a step looks at: a few random ones of the task that is asked least.
+
+    Least for its share of the candidates (proportional allocation: Cochran 1977, section 5.5), so
+    that the outcomes are a fair sample of what the model will be asked. The same candidates in the
+    same order of steps give the same draws.
+    """
+
+    def __init__(self, task: IntArray, among: int) -> None:
+        """A sample of which nothing is drawn yet.
+
+        Args:
+            task: (num_candidates,) int64 >= 0 of each candidate.
+            among: Most candidates that a step looks at.
+        """
+        self._task, self._among = task, among
+        self._share = np.bincount(task) / len(task)
+        self._asked = np.zeros(len(self._share))
+        self._rng = np.random.default_rng(len(task))
+
+    def draw(self, is_free: BoolArray) -> BoolArray:
+        """The candidates of the next step, at least one where any is free: (num_candidates,)."""
+        has_free = np.bincount(self._task[is_free], minlength=len(self._share)) > 0
+        wanted = self._share * (self._asked.sum() + 1) - self._asked
+        task = int(np.argmax(np.where(has_free, wanted, -np.inf)))
+        self._asked[task] += 1
+        is_drawn = np.zeros_like(is_free)
+        theirs = np.flatnonzero(is_free & (self._task == task))
+        is_drawn[self._rng.permutation(theirs)[: self._among]] = True
+        return is_drawn
+
+
+def choose_probes(
+    design: ProbeDesign, num: int, *, candidates: IntArray, sample: FairSample | None = None
+) -> IntArray:
     """Positions of the `num` queries that tell most, most useful first, each at most once.
 
     Each step takes the query that lowers the expected excess log loss on new queries like those of
@@ -151,6 +193,7 @@ def choose_probes(design: ProbeDesign, num: int, *, candidates: IntArray) -> Int
         design: The features, what an outcome tells, and what is known.
         num: At most the number of candidates.
         candidates: Positions of queries to choose from; of equal ones the first is taken.
+        sample: Which of them each step looks at; at all by default.
     """
     moments = (design.typical.T * design.information) @ design.typical / len(design.typical)
     covariance = design.covariance
@@ -164,7 +207,8 @@ def choose_probes(design: ProbeDesign, num: int, *, candidates: IntArray) -> Int
     chosen = np.empty(num, dtype=np.int64)
     for step in range(num):
         gain = information * weight / (1 + information * variance)
-        best = int(np.argmax(np.where(is_free, gain, -np.inf)))
+        is_drawn = is_free if sample is None else sample.draw(is_free)
+        best = int(np.argmax(np.where(is_drawn, gain, -np.inf)))
         chosen[step], is_free[best] = candidates[best], False
         # One more outcome changes the covariance by a matrix of rank one (Sherman and Morrison
         # 1950).

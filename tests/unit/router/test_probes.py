@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 
 import graphrouter as gr
 from graphrouter.exceptions import DataError, UnknownModelError
-from graphrouter.router.probes import ProbeDesign, choose_probes, derive_design, outcome_information
+from graphrouter.router.probes import (
+    FairSample,
+    ProbeDesign,
+    choose_probes,
+    derive_design,
+    outcome_information,
+)
 
 
 def by_task(
@@ -82,6 +88,38 @@ def test_fewer_probes_are_the_first_of_more(design: ProbeDesign, num: int) -> No
     num = min(num, len(every))
     most = choose_probes(design, len(every), candidates=every)
     np.testing.assert_array_equal(choose_probes(design, num, candidates=every), most[:num])
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(1, 5))
+def test_a_fair_sample_asks_every_task_by_its_share(tasks: list[int], among: int) -> None:
+    task = np.array(tasks)
+    is_free = np.ones(len(task), dtype=bool)
+    sample, again = FairSample(task, among), FairSample(task, among)
+    share = np.bincount(task) / len(task)
+    asked = np.zeros(len(share))
+    for step in range(1, len(task) + 1):
+        is_drawn = sample.draw(is_free)
+        np.testing.assert_array_equal(again.draw(is_free), is_drawn)
+        assert 1 <= is_drawn.sum() <= among
+        assert (is_free | ~is_drawn).all()
+        assert len(set(task[is_drawn])) == 1
+        first = int(np.flatnonzero(is_drawn)[0])
+        is_free[first] = False
+        asked[task[first]] += 1
+        assert np.abs(asked - share * step).max() < len(share)
+    assert not is_free.any()
+
+
+@given(designs(), st.integers(1, 12))
+def test_fewer_fairly_sampled_probes_are_the_first_of_more(design: ProbeDesign, num: int) -> None:
+    every = np.arange(len(design.features))
+    task, num = every % 2, min(num, len(every))
+    most, fewer = (
+        choose_probes(design, count, candidates=every, sample=FairSample(task, 3))
+        for count in (len(every), num)
+    )
+    np.testing.assert_array_equal(fewer, most[:num])
+    assert sorted(most) == every.tolist()
 
 
 @given(designs())
