@@ -186,9 +186,9 @@ class GraphRouter(ChangeableRouter):
         ]
 
     def suggest_probes(self, n: int, *, model: str | None = None) -> pd.DataFrame:
-        """The `n` queries to run on a newcomer so that their outcomes tell most.
+        """The `n` queries to run on a newcomer: a fair sample over tasks, of each telling ones.
 
-        Columns `query_id`, `task`, `prompt`, in order of usefulness. Give their outcomes to
+        Columns `query_id`, `task`, `prompt`, in the order to run them. Give their outcomes to
         `add_model` or `add_outcomes`.
 
         Args:

@@ -1,6 +1,6 @@
-"""Which prompts to run on a newcomer so that few outcomes tell most.
+"""Which prompts to run on a newcomer so that few outcomes tell much, and are a fair sample.
 
-A greedy Bayesian experimental design.
+A greedy Bayesian experimental design on random prompts of tasks that come by their share.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ProbeDesign:
 def suggest_probes(
     support: Support, base: RaschBase, state: SupportState, num: int, model: str | None = None
 ) -> pd.DataFrame:
-    """Queries of the support to run on a model, the most useful first.
+    """Queries of the support to run on a model, in the order to run them.
 
     Columns `query_id`, `task`, `prompt`. The first n of more probes are the n probes. No prompt
     occurs twice, nor one that the model has answered.
