@@ -286,7 +286,9 @@ class TestIntervals:
             for doubtful, model in zip(too_doubtful, wanted, strict=True)
             if met.models[model] == "blank"
         ]
-        assert sum(blank) == sum(too_doubtful) > 0.5 * len(blank)
+        # On most prompts it is too doubtful; those that it leads are easy, and intervals narrow.
+        assert (width[:, -1] > limit).mean() > 0.5
+        assert sum(blank) == sum(too_doubtful) > 0.25 * len(blank)
         # Where the safe model is the first candidate itself, nothing is taken in its place.
         replaced = [
             doubtful and met.models[model] != safe
