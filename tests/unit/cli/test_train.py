@@ -50,6 +50,21 @@ def test_writes_an_artifact_and_says_what_to_do_next(
     assert [path.name for path in out.parent.iterdir()] == ["mine"]  # no checkpoints are left
 
 
+def test_instant_trains_nothing_and_says_so(
+    invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "instant"
+    status, shown, errors = invoke("train", world, "--out", out, "--instant", *fast_options)
+    assert (status, errors) == (0, "")
+    assert "nothing trained, intervals not calibrated" in shown
+    assert "Trained" not in shown
+    router = GraphRouter.load(out)
+    assert router.learned.config.training.max_epochs == 0
+    assert router.provenance.metrics["best_epoch"] == 0
+    status, shown, errors = invoke("route", out, "Translate into French: good morning.")
+    assert (status, errors) == (0, "")
+
+
 def test_json_is_all_that_standard_output_gets(
     invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path
 ) -> None:
