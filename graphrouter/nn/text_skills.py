@@ -38,7 +38,7 @@ class TextSkills(nn.Module):
     profiled out of the information, and outcomes vary by a dispersion that the support shows
     (McCullagh and Nelder 1989, section 4.5): means of several answers vary less than single ones.
     The variances a and b are the pool's own, averaged over a grid by marginal likelihood. There is
-    nothing to train, and no gradient goes through.
+    nothing to train, and no gradient goes through but that of ability and promise.
     """
 
     def forward(
