@@ -17,8 +17,6 @@ _MOST_ASKED = 8
 """So many of the best known models say which variances are likely."""
 _MOST_COORDINATES = 32
 """So many coordinates, the widest, say it: the others hold little of the text."""
-_LEAST_BELIEF = 1e-3
-"""Grid points that are believed less are left out."""
 _LEAST_DISPERSION, _MOST_DISPERSION = 0.05, 2.0
 _WELL_KNOWN = 30.0
 """Fisher information of a model, in its outcomes, that weighs as much as the pool: about 150
@@ -37,7 +35,7 @@ class TextSkills(nn.Module):
     by one Newton step from where the rounds of the base ended. The easiness of each query is
     profiled out of the information, and outcomes vary by a dispersion that the support shows
     (McCullagh and Nelder 1989, section 4.5): means of several answers vary less than single ones.
-    The variances a and b are the pool's own, averaged over a grid by marginal likelihood. There is
+    The variances a and b are the pool's own: means over a grid by marginal likelihood. There is
     nothing to train, and no gradient goes through but that of ability and promise.
     """
 
@@ -69,7 +67,7 @@ class TextSkills(nn.Module):
             equations = _collect_equations(
                 outcomes, principal / scale, information, step + information * lead
             )
-            own, slopes = (part.to(level.dtype) for part in _average_solutions(equations))
+            own, slopes = (part.to(level.dtype) for part in _solve(equations))
         skilled = torch.cat([aim[:-1] + own.mT, ability])
         return SolvedSkills(
             torch.cat([skilled.unsqueeze(0), level[EFFECT + 1 :]]),
@@ -184,35 +182,32 @@ def _collect_equations(
     return _Equations(*(torch.stack(part).double() for part in zip(*rows_of_models, strict=True)))
 
 
-def _average_solutions(equations: _Equations) -> tuple[Tensor, Tensor]:
-    """Skills (M, T) and slopes (M, P): posterior means, averaged over the grid by evidence."""
+def _solve(equations: _Equations) -> tuple[Tensor, Tensor]:
+    """Skills (M, T) and slopes (M, P): posterior means, at the variances that the pool shows."""
+    of_tasks, of_texts = _find_variances(equations)
+    reduced = _without_tasks(equations, of_tasks)
+    matrix = reduced.matrix * of_texts
+    factor = factorise(matrix + _identity(matrix), "what texts say of the models")
+    slopes = torch.cholesky_solve(of_texts * reduced.aim.unsqueeze(2), factor)
+    told = (equations.cross @ slopes).squeeze(2)
+    return reduced.shrinkage * (equations.task_aim - told), slopes.squeeze(2)
+
+
+def _find_variances(equations: _Equations) -> tuple[float, float]:
+    """Variances of skills and of what texts say: means over the grid by marginal likelihood.
+
+    Those of the best known models, along the widest coordinates (Rasmussen and Williams 2006,
+    equation 2.30).
+    """
     known = equations.texts.diagonal(dim1=1, dim2=2).sum(1)
     best = torch.argsort(known, descending=True, stable=True)[:_MOST_ASKED]
     asked = equations.take(best, _MOST_COORDINATES)
+    variances = known.new_tensor(_VARIANCES)
     evidence = torch.stack(
-        [
-            each.evidence(variance).sum()
-            for each in (_without_tasks(asked, of_tasks) for of_tasks in _VARIANCES)
-            for variance in _VARIANCES
-        ]
+        [_without_tasks(asked, of_tasks).evidence(variances) for of_tasks in _VARIANCES]
     )
-    belief = torch.softmax(evidence, 0)
-    belief = torch.where(belief < _LEAST_BELIEF, 0.0, belief)
-    belief = (belief / belief.sum()).view(len(_VARIANCES), -1)
-    own, slopes = torch.zeros_like(equations.task_aim), torch.zeros_like(equations.text_aim)
-    for i, of_tasks in enumerate(_VARIANCES):
-        if not belief[i].any():
-            continue
-        reduced = _without_tasks(equations, of_tasks)
-        mean = sum(
-            weight * reduced.solve(variance)
-            for weight, variance in zip(belief[i].tolist(), _VARIANCES, strict=True)
-            if weight > 0
-        )
-        left = belief[i].sum() * equations.task_aim
-        own = own + reduced.shrinkage * (left - (equations.cross @ mean.unsqueeze(2)).squeeze(2))
-        slopes = slopes + mean
-    return own, slopes
+    belief = torch.softmax(evidence.flatten(), 0).view_as(evidence)
+    return float(belief.sum(1) @ variances), float(belief.sum(0) @ variances)
 
 
 class _TextEquations(NamedTuple):
@@ -227,23 +222,17 @@ class _TextEquations(NamedTuple):
     gained: Tensor
     """(M,) log marginal likelihood of the skills without slopes."""
 
-    def _factorise(self, variance: float) -> Tensor:
-        own = torch.eye(self.matrix.shape[1], dtype=self.matrix.dtype, device=self.matrix.device)
-        return factorise(own + variance * self.matrix, "what texts say of the models")
-
-    def evidence(self, variance: float) -> Tensor:
-        """Log marginal likelihood (M,), up to a constant."""
-        factor = self._factorise(variance)
-        half = torch.linalg.solve_triangular(factor, self.aim.unsqueeze(2), upper=False)
-        volume = factor.diagonal(dim1=1, dim2=2).log().sum(1)
-        explained: Tensor = 0.5 * variance * half.square().sum((1, 2))
-        return self.gained + explained - volume
-
-    def solve(self, variance: float) -> Tensor:
-        """Posterior means of the slopes (M, P)."""
-        aim = variance * self.aim.unsqueeze(2)
-        mean: Tensor = torch.cholesky_solve(aim, self._factorise(variance)).squeeze(2)
-        return mean
+    def evidence(self, variances: Tensor) -> Tensor:
+        """Log marginal likelihood of all models at each variance (V,): (V,), up to a constant."""
+        scale = variances[:, None, None, None]
+        matrix = scale * self.matrix
+        factor = factorise(matrix + _identity(matrix), "what texts say of the models")
+        half = torch.linalg.solve_triangular(
+            factor, scale.sqrt() * self.aim.unsqueeze(2), upper=False
+        )
+        volume = factor.diagonal(dim1=2, dim2=3).log().sum(2)
+        found: Tensor = (self.gained + half.square().sum((2, 3)) / 2 - volume).sum(1)
+        return found
 
 
 def _without_tasks(equations: _Equations, variance: float) -> _TextEquations:
@@ -254,3 +243,8 @@ def _without_tasks(equations: _Equations, variance: float) -> _TextEquations:
     aim = equations.text_aim - (shrunk.mT @ equations.task_aim.unsqueeze(2)).squeeze(2)
     gained = (shrinkage * equations.task_aim.square() - inflation.log()).sum(1) / 2
     return _TextEquations(equations.texts - equations.cross.mT @ shrunk, aim, shrinkage, gained)
+
+
+def _identity(matrix: Tensor) -> Tensor:
+    """(n, n) for matrices (..., n, n), of their precision and device."""
+    return torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
