@@ -22,7 +22,7 @@ app.command()(fetch)
 
 DATA_HELP = (
     "Folder with queries, models, outcomes (and perhaps tasks) as .parquet, .csv or "
-    ".jsonl; or the name simulated."
+    ".jsonl; or one such file with prompt, model and effect in a row; or the name simulated."
 )
 
 

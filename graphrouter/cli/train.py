@@ -18,7 +18,7 @@ from graphrouter.cli.progress import begin_run, guard_output, show_working
 from graphrouter.cli.render import say, say_line
 from graphrouter.cli.routers import say_kept
 from graphrouter.cli.settings import ConfigFile, Overrides
-from graphrouter.exceptions import ArtifactError, BusyError
+from graphrouter.exceptions import ArtifactError, BusyError, ConfigError
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -109,6 +109,11 @@ def train(
     settings = load_config(
         config, [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
     )
+    if instant and router != GRAPH_ROUTER:
+        raise ConfigError(
+            f"--instant and --router {router} do not go together: baselines are fitted as they "
+            "are. Leave one of them out."
+        )
     settings = settings.without_training() if instant else settings
     if router != GRAPH_ROUTER:
         from graphrouter.bench.baselines.catalogue import find_baselines

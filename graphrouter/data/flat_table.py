@@ -9,21 +9,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from graphrouter.data.columns import NUM_RUNS, OUTCOME_NUMBERS
+from graphrouter.data.columns import NUM_RUNS, OUTCOME_NUMBERS, TableName
 from graphrouter.data.schema import RoutingDataset, build_dataset
-from graphrouter.data.values import make_row_error, parse_optional_ids, parse_prompts, tidy_columns
+from graphrouter.data.values import (
+    make_row_error,
+    parse_ids,
+    parse_optional_ids,
+    parse_prompts,
+    tidy_columns,
+)
 from graphrouter.exceptions import DataError
+from graphrouter.types import IntArray
 
 logger = logging.getLogger(__name__)
 
 SHORT_NAMES = {"cost": "cost_usd", "tokens": "output_tokens", "latency": "latency_s"}
 """What columns may be called for short, and what they are in the tables of a dataset."""
-_SOURCE = "answers"
 _REQUIRED = ("prompt", "model", "effect")
 
 
 def read_answers(
-    answers: pd.DataFrame | Mapping[str, Any], *, name: str = "answers"
+    answers: pd.DataFrame | Mapping[str, Any], *, name: str = "answers", source: str = "answers"
 ) -> RoutingDataset:
     """A dataset of one flat table, a row an answer.
 
@@ -32,6 +38,7 @@ def read_answers(
             (US dollars), `tokens` (of the answer), `latency` (seconds), and any other number of an
             outcome by its own name. A data frame, or a mapping of columns.
         name: Of the dataset.
+        source: What to call the table in messages.
 
     Raises:
         DataError: It is no table, a column is missing, a prompt has two tasks, or a value breaks
@@ -42,39 +49,51 @@ def read_answers(
         >>> read_answers({**answers, "effect": [0, 1, 1], "cost": [0.1, 0.2, 0.1]})
         RoutingDataset('answers': 2 queries, 2 models, 3 outcomes, 0 tasks)
     """
-    frame = tidy_columns(_make_frame(answers), _SOURCE, required=_REQUIRED)
-    frame = _name_in_full(frame)
+    frame = _name_in_full(
+        tidy_columns(_make_frame(answers, source), source, required=_REQUIRED), source
+    )
     unused = [each for each in frame.columns if each not in _known_columns()]
     if unused:
-        logger.warning("%s: not used: column %s.", _SOURCE, ", ".join(map(repr, unused)))
+        logger.warning("%s: not used: column %s.", source, ", ".join(map(repr, unused)))
     if frame.empty:
-        raise DataError(f"{_SOURCE}: there are no rows; expected one an answer.")
-    prompt = parse_prompts(frame["prompt"], _SOURCE)
-    number, prompts = pd.factorize(prompt)
+        raise DataError(f"{source}: there are no rows; expected one an answer.")
+    frame["model"] = parse_ids(frame["model"], source, "model")
+    number, prompts = pd.factorize(parse_prompts(frame["prompt"], source))
     task = pd.Series([None] * len(frame), dtype="str")
     if "task" in frame:
-        task = parse_optional_ids(frame["task"], _SOURCE, "task")
+        task = parse_optional_ids(frame["task"], source, "task")
     ids = np.array([f"q{i}" for i in range(len(prompts))], dtype=object)
-    outcomes = frame.drop(columns=["prompt", "task"], errors="ignore").assign(query_id=ids[number])
-    queries = pd.DataFrame(
-        {"query_id": ids, "task": _one_task_each(task, number), "prompt": prompts}
-    )
-    models = pd.DataFrame({"model": frame["model"].drop_duplicates()})
-    return build_dataset(
-        {"queries": queries, "models": models, "outcomes": outcomes, "tasks": None},
-        name=name,
-        sources=dict.fromkeys(("queries", "models", "outcomes", "tasks"), _SOURCE),
-    )
+    of_prompt = _one_task_each(task, number, source)
+    frames: dict[TableName, pd.DataFrame | None] = {
+        "queries": pd.DataFrame({"query_id": ids, "task": of_prompt, "prompt": prompts}),
+        "models": pd.DataFrame({"model": frame["model"].drop_duplicates()}),
+        "outcomes": frame.drop(columns=["prompt", "task"], errors="ignore").assign(
+            query_id=ids[number]
+        ),
+        "tasks": None,
+    }
+    return build_dataset(frames, name=name, sources=dict.fromkeys(frames, source))
 
 
-def _make_frame(answers: pd.DataFrame | Mapping[str, Any]) -> pd.DataFrame:
+def is_flat(frame: pd.DataFrame) -> bool:
+    """Whether a table holds answers, by the names of its columns."""
+    return {*_REQUIRED} <= {str(column).strip() for column in frame.columns}
+
+
+def _make_frame(answers: pd.DataFrame | Mapping[str, Any], source: str) -> pd.DataFrame:
     if isinstance(answers, pd.DataFrame):
         return answers.reset_index(drop=True)
+    words = [name for name, column in answers.items() if isinstance(column, str | float | int)]
+    if words:
+        raise DataError(
+            f"{source}: column {words[0]!r} is {answers[words[0]]!r}; expected a list, an entry an "
+            "answer."
+        )
     try:
         return pd.DataFrame(dict(answers))
     except ValueError as error:
         raise DataError(
-            f"{_SOURCE}: {error}. Expected columns of one length: {', '.join(_REQUIRED)}."
+            f"{source}: {error}. Expected columns of one length: {', '.join(_REQUIRED)}."
         ) from error
 
 
@@ -82,7 +101,7 @@ def _known_columns() -> tuple[str, ...]:
     return (*_REQUIRED, "task", *OUTCOME_NUMBERS, NUM_RUNS.name)
 
 
-def _name_in_full(frame: pd.DataFrame) -> pd.DataFrame:
+def _name_in_full(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     """Columns by the names of the contract.
 
     Raises:
@@ -91,13 +110,13 @@ def _name_in_full(frame: pd.DataFrame) -> pd.DataFrame:
     twice = [short for short, full in SHORT_NAMES.items() if {short, full} <= {*frame.columns}]
     if twice:
         raise DataError(
-            f"{_SOURCE}: columns {twice[0]!r} and {SHORT_NAMES[twice[0]]!r} are the same quantity; "
+            f"{source}: columns {twice[0]!r} and {SHORT_NAMES[twice[0]]!r} are the same quantity; "
             "expected one of them. Drop the other."
         )
     return frame.rename(columns=SHORT_NAMES)
 
 
-def _one_task_each(task: pd.Series, number: np.ndarray) -> pd.Series:
+def _one_task_each(task: pd.Series, number: IntArray, source: str) -> pd.Series:
     """The task of each prompt, NaN = unknown.
 
     Raises:
@@ -109,7 +128,7 @@ def _one_task_each(task: pd.Series, number: np.ndarray) -> pd.Series:
     if len(wrong):
         row = wrong[0]
         raise make_row_error(
-            _SOURCE,
+            source,
             wrong.tolist(),
             f"task is {task[row]!r}, and {first[row]!r} in a row before with the same prompt",
             "Give a prompt one task.",

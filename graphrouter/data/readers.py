@@ -1,12 +1,13 @@
-"""Reads dataset folders: one file a table, as Parquet, CSV or JSON Lines."""
+"""Reads datasets: a folder of one file a table, or one flat table of answers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from graphrouter.data.columns import OPTIONAL_TABLES, REQUIRED, TABLES, TableName
+from graphrouter.data.flat_table import is_flat, read_answers
 from graphrouter.data.schema import RoutingDataset, build_dataset
-from graphrouter.data.table_files import READABLE_SUFFIXES, read_table
+from graphrouter.data.table_files import READABLE_SUFFIXES, find_format, read_table
 from graphrouter.exceptions import DataError
 from graphrouter.files import to_path
 from graphrouter.upward_imports import load_part
@@ -16,12 +17,12 @@ SIMULATED = "simulated"
 
 
 def load_dataset(source: str | Path) -> RoutingDataset:
-    """The dataset in a folder, or the simulated default for the name "simulated".
+    """The dataset in a folder or in one file, or the simulated default for the name "simulated".
 
     Args:
         source: A folder with `queries`, `models`, `outcomes` and perhaps `tasks`, each as .parquet,
             .csv or .jsonl. Other files are ignored. A folder that is itself called simulated is
-            read as "./simulated".
+            read as "./simulated". Or one file with a row an answer: see `read_answers`.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -39,6 +40,8 @@ def load_dataset(source: str | Path) -> RoutingDataset:
         simulated: RoutingDataset = load_part("simulate").simulate().data
         return simulated
     folder = to_path(source, "a dataset", DataError)
+    if folder.is_file() and find_format(folder) is not None:
+        return _read_flat(folder)
     if not folder.is_dir():
         what = f"{folder} is a file" if folder.exists() else f"There is no folder {folder}"
         raise DataError(
@@ -48,6 +51,16 @@ def load_dataset(source: str | Path) -> RoutingDataset:
     frames = {table: None if file is None else read_table(file) for table, file in files.items()}
     sources = {table: table if file is None else file.name for table, file in files.items()}
     return build_dataset(frames, name=folder.resolve().name, sources=sources)
+
+
+def _read_flat(file: Path) -> RoutingDataset:
+    frame = read_table(file)
+    if not is_flat(frame):
+        raise DataError(
+            f"{file} is a file. Give a folder with {_describe_wanted()}, the name {SIMULATED!r}, "
+            "or a file with the columns prompt, model and effect: one row an answer."
+        )
+    return read_answers(frame, name=file.name.split(".")[0] or file.name, source=file.name)
 
 
 def _find_table(folder: Path, table: TableName) -> Path | None:

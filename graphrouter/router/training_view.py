@@ -93,8 +93,9 @@ class TrainingView:
             data = read_answers(data)
         if not isinstance(data, RoutingDataset):
             raise DataError(
-                f"fit received a {type(data).__name__}; expected a dataset, or a table of answers. "
-                "Load one with graphrouter.load_dataset(PATH)."
+                f"fit received a {type(data).__name__}; expected a dataset, or a table of answers "
+                "(a data frame, or a mapping of the columns prompt, model and effect). Load a "
+                "dataset with graphrouter.load_dataset(PATH)."
             )
         settings = config or TrainConfig()
         return cls(

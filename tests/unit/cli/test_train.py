@@ -65,6 +65,14 @@ def test_instant_trains_nothing_and_says_so(
     assert (status, errors) == (0, "")
 
 
+def test_a_baseline_is_not_instant(invoke: Invoke, world: Path, tmp_path: Path) -> None:
+    status, _, errors = invoke(
+        "train", world, "--out", tmp_path / "a", "--instant", "--router", "knn"
+    )
+    assert status == 2
+    assert "--instant and --router knn do not go together" in errors
+
+
 def test_json_is_all_that_standard_output_gets(
     invoke: Invoke, world: Path, fast_options: list[str], tmp_path: Path
 ) -> None:

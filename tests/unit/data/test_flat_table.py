@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from graphrouter.data import RoutingDataset, read_answers
+from graphrouter.data import RoutingDataset, load_dataset, read_answers, write_table
 from graphrouter.exceptions import DataError
 
 ANSWERS: dict[str, list[Any]] = {
@@ -51,6 +52,28 @@ def test_a_model_that_answered_a_prompt_twice_has_the_mean() -> None:
     assert found.outcomes[["effect", "num_runs"]].to_numpy().tolist() == [[0.5, 2.0], [1.0, 1.0]]
 
 
+def test_blanks_around_names_of_models_are_one_model() -> None:
+    found = read_answers({**ANSWERS, "model": ["nano", "grand", " nano", "grand "]})
+    assert found.models["model"].tolist() == ["nano", "grand"]
+
+
+@pytest.mark.parametrize("name", ["logs.csv", "logs.jsonl", "logs.parquet"])
+def test_one_file_of_answers_is_a_dataset(tmp_path: Path, name: str) -> None:
+    write_table(pd.DataFrame(ANSWERS), tmp_path / name)
+    found = load_dataset(tmp_path / name)
+    assert (found.name, found.fingerprint) == (
+        "logs",
+        read_answers(ANSWERS, name="logs").fingerprint,
+    )
+    wrong = pd.DataFrame({**ANSWERS, "effect": [0, 1, 1, 7]})
+    write_table(wrong, tmp_path / name)
+    with pytest.raises(DataError, match=f"{name}, row 4: effect is 7"):
+        load_dataset(tmp_path / name)
+    write_table(wrong.drop(columns="effect"), tmp_path / name)
+    with pytest.raises(DataError, match="a file with the columns prompt, model and effect"):
+        load_dataset(tmp_path / name)
+
+
 def test_a_column_that_is_not_used_is_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         read_answers({**ANSWERS, "user": ["x"] * 4})
@@ -63,6 +86,7 @@ def test_a_column_that_is_not_used_is_said_to_be(caplog: pytest.LogCaptureFixtur
         ({"effect": None}, "column 'effect' is missing"),
         ({"effect": [0, 1, 1, 7]}, r"row 4: effect is 7.*from 0 to 1"),
         ({"effect": [0, 1]}, "columns of one length: prompt, model, effect"),
+        ({"model": "nano"}, "column 'model' is 'nano'; expected a list, an entry an answer"),
         ({"prompt": ["1 + 1?", None, "x", "y"]}, "row 2: prompt"),
         ({"model": ["nano", "", "nano", "x"]}, "row 2: model"),
         ({"task": ["a", "b", None, None]}, "row 2: task is 'b', and 'a' in a row before"),
