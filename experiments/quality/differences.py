@@ -54,6 +54,19 @@ def title_of(metric: str) -> str:
     return f"{METRICS[metric].title} {'↓' if METRICS[metric].lower_is_better else '↑'}"
 
 
+def dataset_tables(found: Evaluation, *, heading: str) -> Iterator[str]:
+    """The lines of one dataset, a table a setting.
+
+    Args:
+        found: Its evaluation.
+        heading: Of each table, with `{what}` for the dataset and the setting.
+    """
+    for setting, title in SETTINGS.items():
+        if setting in found.settings:
+            yield heading.format(what=f"{found.dataset}, {title}")
+            yield from setting_table(found, setting)
+
+
 def setting_table(
     found: Evaluation, setting: SettingName, metrics: Sequence[str] = SHOWN
 ) -> Iterator[str]:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from experiments.quality.differences import SETTINGS, head, setting_table, summary_table
+from experiments.quality.differences import dataset_tables, head, summary_table
 from experiments.quality.limit import CHOOSERS, MEASURES, NUM_DIVISIONS
 from graphrouter.bench.evaluation.metric_catalogue import METRICS
 from graphrouter.bench.evaluation.results import Evaluation
@@ -115,10 +115,7 @@ def size_lines(evaluations: Sequence[Evaluation]) -> Iterator[str]:
     yield "All datasets and settings together:\n"
     yield from summary_table(evaluations)
     for found in evaluations:
-        for setting, title in SETTINGS.items():
-            if setting in found.settings:
-                yield f"\n{found.dataset}, {title}:\n"
-                yield from setting_table(found, setting)
+        yield from dataset_tables(found, heading="\n{what}:\n")
 
 
 def limit_lines(

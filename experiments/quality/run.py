@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.quality.development import save_development
-from experiments.quality.differences import SETTINGS, SHOWN, setting_table, summary_table
+from experiments.quality.differences import dataset_tables, summary_table
 from experiments.quality.variants import VariantCell, read_variants, run_variant
 from graphrouter.bench.baselines.catalogue import find_baselines
 from graphrouter.bench.evaluation.benchmark import (
@@ -158,10 +158,7 @@ def report(evaluations: Sequence[Evaluation], seconds: Mapping[str, float]) -> I
     yield "## All datasets and settings\n"
     yield from summary_table(evaluations)
     for found in evaluations:
-        for setting, title in SETTINGS.items():
-            if setting in found.settings:
-                yield f"\n## {found.dataset}, {title}\n"
-                yield from setting_table(found, setting, SHOWN)
+        yield from dataset_tables(found, heading="\n## {what}\n")
         for router, reason in found.failed.items():
             yield f"\nNot among them: {router} ({reason})"
     times = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())

@@ -79,8 +79,8 @@ def read_fields(
         return {
             name: reader.decode(manifest["fields"][name], hint, name)
             for name, hint in _read_hints(kind).items()
-            if name in manifest["fields"]
-            or not hasattr(kind, name)  # an earlier release had it not
+            # What an earlier release did not write has the default of the class.
+            if name in manifest["fields"] or not hasattr(kind, name)
         }
     except GraphRouterError:
         raise
