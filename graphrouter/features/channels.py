@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from graphrouter.features.prompts import NUM_KINDS, TokenRates
-from graphrouter.types import BoolArray, FloatArray, IntArray
+from graphrouter.types import BoolArray, FloatArray
 
 CHANNELS = ("effect", "input_tokens", "spend", "latency")
 NUM_CHANNELS = len(CHANNELS)
@@ -26,21 +24,6 @@ PRICE_COLUMNS = ("input_usd_per_mtok", "output_usd_per_mtok")
 """Columns of an outcome frame with the list prices of the model when it was recorded, US dollars
 per million tokens."""
 
-PRIOR_RATES = np.array([0.21, 0.35, 0.5, 0.75, 0.3, 0.1, 1.0, 0.7])
-"""Tokens a character of each of `prompts.KINDS` where nothing was counted. English comes out at 4.2
-characters a token (OpenAI's help pages say about 4), code at about 3. A Chinese character took 1.03
-tokens of cl100k_base and 0.73 of o200k_base in OpenAI's example of May 2024; DeepSeek counts 0.6,
-tokenizers made for English count 1 to 2. Digits come one to three a token. Other scripts: from 0.4
-(Cyrillic) to more than 1 (Devanagari, emoji)."""
-_PRIOR_DOUBT = np.array([0.25, 0.5, 0.5, 0.3, 0.5, 1.0, 0.35, 0.5])
-"""Standard deviation of the same between tokenizers and texts, as a share."""
-_MODEL_DOUBT = 0.15
-"""Standard deviation of a model's rates around the pool's times its ratio, as a share."""
-_RATIO_DOUBT = 0.3
-_RATIO_ROUNDS = 3
-_MOST_ROWS = 1000
-"""Of a model; more would say the rates no better."""
-_TEMPLATE_TOKENS = 10.0
 _FREE_USD = 1e-9
 
 
@@ -206,134 +189,3 @@ def _average_price(outcomes: pd.DataFrame) -> FloatArray:
 def read_columns(outcomes: pd.DataFrame, *columns: str) -> list[FloatArray]:
     """Columns as arrays, (num_outcomes,) each."""
     return [outcomes[column].to_numpy(float) for column in columns]
-
-
-def fit_token_rates(
-    num_chars: FloatArray,
-    task: IntArray,
-    query: IntArray,
-    model: IntArray,
-    tokens: FloatArray,
-    *,
-    num_models: int,
-    num_tasks: int,
-) -> TokenRates:
-    """Tokens a character of each kind, from prompts whose tokens were counted.
-
-    A ridge regression (Hoerl and Kennard, 1970) of the pool, drawn to `PRIOR_RATES`, and one a
-    model, drawn to a ratio of the model times the pool's. Errors count relative to the length, and
-    only differences within a task: a task may have examples that its prompts do not show.
-
-    Args:
-        num_chars: (Q, NUM_KINDS) characters of the prompts.
-        task: (Q,) position of each prompt's task, -1 = unknown.
-        query: (E,) prompt of each outcome.
-        model: (E,) model of each outcome.
-        tokens: (E,) prompt tokens, NaN = not counted.
-        num_models: M.
-        num_tasks: T.
-    """
-    known, every = np.flatnonzero(np.isfinite(tokens)), np.arange(num_models + 1)
-    answered, distinct = np.unique(query), np.unique(query[known])
-    known = known[np.lexsort((tokens[known], query[known], model[known]))]  # any order: same bits
-    ends = np.searchsorted(model[known], every)
-    known = known[_spread_rows(ends, _MOST_ROWS)]
-    query, model, tokens = query[known], model[known], tokens[known]
-    chars, group = num_chars[query], task[query] % (num_tasks + 1)
-    scale = 1 / (chars @ PRIOR_RATES + _TEMPLATE_TOKENS)
-    x, y = _take_differences(chars, tokens, scale, model * (num_tasks + 1) + group, model)
-    # Models that read one prompt count it much alike.
-    copies = max(len(query), 1) / max(len(np.unique(query)), 1)
-    ends = np.searchsorted(model, every)
-    own_rows = {i: slice(*ends[i : i + 2]) for i in range(num_models) if ends[i] < ends[i + 1]}
-    ratio = np.ones(num_models)
-    for _ in range(_RATIO_ROUNDS):
-        doubt = np.diag((_PRIOR_DOUBT * PRIOR_RATES) ** 2)
-        pooled, doubt, spread = _fit_ridge(
-            x * ratio[model, None], y, PRIOR_RATES, doubt, copies=copies
-        )
-        told = (spread / _RATIO_DOUBT) ** 2
-        for one, own in own_rows.items():
-            likely = x[own] @ pooled
-            ratio[one] = max(float((likely @ y[own] + told) / (likely @ likely + told)), 0.1)
-    rates, doubts = np.tile(pooled, (num_models, 1)), np.tile(doubt, (num_models, 1, 1))
-    spreads, offset = np.full(num_models, spread), np.full((num_tasks + 1, num_models), np.nan)
-    for one, own in own_rows.items():
-        start = ratio[one] * pooled
-        apart = doubt + np.diag((_MODEL_DOUBT * start + 0.003) ** 2)
-        rates[one], doubts[one], spreads[one] = _fit_ridge(x[own], y[own], start, apart)
-        rest, weight = tokens[own] - chars[own] @ rates[one], scale[own] ** 2
-        level = max(float(weight @ rest / weight.sum()), 0.0)
-        sums = np.bincount(group[own], weight * (rest - level), num_tasks + 1)
-        shrunk = sums / (np.bincount(group[own], weight, num_tasks + 1) + 2 * weight.mean())
-        offset[:, one] = np.maximum(level + shrunk, 0.0)
-        offset[num_tasks, one] = level
-    others = np.isnan(offset).all(axis=0)
-    offset[:, others] = offset[:, ~others].mean(axis=1, keepdims=True) if len(query) else 0.0
-    text = num_chars[distinct] @ pooled
-    return TokenRates(
-        rates=rates,
-        doubt=doubts,
-        offset=offset,
-        spread=spreads,
-        pooled=pooled,
-        most=num_chars[distinct].max(axis=0, initial=0.0),
-        usual=float(np.quantile(text, 0.9)) if text.size else 0.0,
-        longest=float((num_chars[answered] @ pooled).max(initial=0.0)),
-    )
-
-
-def _spread_rows(ends: IntArray, most: int) -> IntArray:
-    """Positions of at most `most` rows a group, evenly spread; group i begins at ends[i]."""
-    chosen = [
-        np.unique(np.linspace(first, last - 1, min(last - first, most)).astype(np.int64))
-        for first, last in pairwise(ends)
-    ]
-    return np.concatenate([np.zeros(0, dtype=np.int64), *chosen])
-
-
-def _take_differences(
-    chars: FloatArray, tokens: FloatArray, scale: FloatArray, group: IntArray, wider: IntArray
-) -> tuple[FloatArray, FloatArray]:
-    """Characters and tokens less their means in a group, times `scale`: (E, NUM_KINDS) and (E,).
-
-    Rows of a group of fewer than three are compared with all such of the wider group.
-    """
-    group = np.unique(group, return_inverse=True)[1]
-    lonely = np.bincount(group)[group] < 3 if group.size else group > 0
-    group = np.unique(np.where(lonely, -1 - wider, group), return_inverse=True)[1]
-    columns = np.column_stack([chars, tokens])
-    weight = np.bincount(group, scale**2)
-    for column in columns.T:
-        column -= (np.bincount(group, scale**2 * column) / weight)[group]
-    columns *= scale[:, None]
-    return columns[:, :-1], columns[:, -1]
-
-
-def _fit_ridge(
-    x: FloatArray, y: FloatArray, start: FloatArray, doubt: FloatArray, *, copies: float = 1.0
-) -> tuple[FloatArray, FloatArray, float]:
-    """Rates >= 0 around `start`, their covariance, and the spread of what they leave.
-
-    Args:
-        x: (n, NUM_KINDS).
-        y: (n,).
-        start: (NUM_KINDS,) what is expected before.
-        doubt: (NUM_KINDS, NUM_KINDS) covariance of the same.
-        copies: Rows that say the same.
-    """
-    told, square, spread = np.linalg.inv(doubt), x.T @ x / copies, 0.1
-    for _ in range(3):
-        precision = square / spread**2 + told
-        free = np.ones(NUM_KINDS, dtype=bool)
-        rates = np.zeros(NUM_KINDS)
-        while free.any():
-            right = (x.T @ y / copies / spread**2 + told @ start)[free]
-            rates[free] = np.linalg.solve(precision[np.ix_(free, free)], right)
-            if (rates >= 0).all():
-                break
-            free &= rates > 0
-            rates[~free] = 0.0
-        left = y - x @ rates
-        spread = max(float(np.sqrt((left @ left + 0.1) / (len(y) + 10))), 0.02)
-    return rates, np.linalg.inv(precision), spread

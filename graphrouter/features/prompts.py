@@ -18,7 +18,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -26,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graphrouter.types import FloatArray, IntArray
+from graphrouter.types import FloatArray
 
 Float32Array = NDArray[np.float32]
 
@@ -35,10 +34,6 @@ SURFACE_NAMES = (
     "non_ascii_share", "code_marks", "math_marks", "question_marks", "mean_word_length",
 )  # fmt: skip
 
-KINDS = ("letters", "capitals", "digits", "marks", "gaps", "padding", "cjk", "other")
-"""Latin letters; A to Z; digits; punctuation and code; white space, and that after other white
-space; Chinese, Japanese and Korean; the rest."""
-NUM_KINDS = len(KINDS)
 NUM_PRINCIPAL = 128
 NUM_LANDMARKS = 512
 SHARPNESS = 2.0
@@ -49,21 +44,6 @@ _SCAN_CHARS = 20_000
 _CODE = re.compile(r"[{};]|=>|==|\bdef\b|\breturn\b|\bimport\b|\bclass\b|\bfunction\b|```")
 _MATH = re.compile(r"[=+*/^<>\\]|\$")
 _PUNCTUATION = re.compile(r"[^\w\s]")
-_GAP = KINDS.index("gaps")
-_RANGES = {
-    "marks": [(0x00, 0x7F), (0x80, 0xBF), (0xD7, 0xD7), (0xF7, 0xF7), (0x2000, 0x206F)],
-    "letters": [(0x41, 0x5A), (0x61, 0x7A), (0xAA, 0xAA), (0xBA, 0xBA), (0xC0, 0xD6), (0xD8, 0xF6),
-                (0xF8, 0x24F), (0x1E00, 0x1EFF)],
-    "capitals": [(0x41, 0x5A)],
-    "digits": [(0x30, 0x39)],
-    "gaps": [(0x09, 0x0D), (0x1C, 0x20), (0x85, 0x85), (0xA0, 0xA0), (0x2000, 0x200A),
-             (0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000)],
-    "cjk": [(0x1100, 0x11FF), (0x2E80, 0x2FFF), (0x3001, 0x9FFF), (0xAC00, 0xD7FF),
-            (0xF900, 0xFAFF), (0xFE30, 0xFE4F), (0xFF00, 0xFFEF), (0x20000, 0x3FFFF)],
-}  # fmt: skip
-"""First and last code point; a later entry overrules an earlier one."""
-_TAKE_OVER = 4.0  # of a prompt a third longer than usual the rates say all
-_Z_90 = 1.2815515655446004
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,94 +122,6 @@ def _read_one_surface(prompt: str) -> list[float]:
         float(np.log1p(text.count("?"))),
         float(np.log1p(sum(map(len, words)) / max(len(words), 1))),
     ]
-
-
-def count_chars(prompts: Sequence[str]) -> Float32Array:
-    """Characters of each prompt by kind: (num_prompts, NUM_KINDS), in the order of `KINDS`.
-
-    Example:
-        >>> count_chars(["x = 10;  你好"])[0].astype(int).tolist()
-        [1, 0, 2, 2, 3, 1, 2, 0]
-    """
-    counts, kind_of = np.zeros((len(prompts), NUM_KINDS), dtype=np.float32), _tabulate_kinds()
-    for row, prompt in zip(counts, prompts, strict=True):
-        code, width = ("ascii", "u1") if prompt.isascii() else ("utf-32-le", "<u4")
-        kind = kind_of[np.frombuffer(prompt.encode(code, "surrogatepass"), dtype=width)]
-        row[:] = np.bincount(kind, minlength=NUM_KINDS)
-        row[_GAP + 1] = np.count_nonzero((kind[1:] == _GAP) & (kind[:-1] == _GAP))
-        row[_GAP] -= row[_GAP + 1]
-    return counts
-
-
-@cache
-def _tabulate_kinds() -> NDArray[np.uint8]:
-    """Kind of each code point, white space as gaps: (0x110000,)."""
-    table = np.full(0x110000, KINDS.index("other"), dtype=np.uint8)
-    for kind, ranges in _RANGES.items():
-        for first, last in ranges:
-            table[first : last + 1] = KINDS.index(kind)
-    return table
-
-
-class TokenEstimate(NamedTuple):
-    """Tokens of prompts, for B prompts and M models."""
-
-    tokens: FloatArray
-    """(B, M) expected."""
-    cautious: FloatArray
-    """(B, M) upper end: nine of ten prompts have no more."""
-    beyond: FloatArray
-    """(B, M) tokens by which the text is longer than any that a model has answered, >= 0."""
-
-
-class TokenRates(NamedTuple):
-    """Tokens = offset + characters of each kind x rate, for M models and T tasks.
-
-    `features.channels.fit_token_rates` fits it.
-    """
-
-    rates: FloatArray
-    """(M, NUM_KINDS) tokens a character, >= 0."""
-    doubt: FloatArray
-    """(M, NUM_KINDS, NUM_KINDS) covariance of the rates."""
-    offset: FloatArray
-    """(T + 1, M) tokens beside the text, >= 0, such as a system prompt; last row: unknown task."""
-    spread: FloatArray
-    """(M,) standard deviation beside the rates, as a share of the tokens."""
-    pooled: FloatArray
-    """(NUM_KINDS,) tokens a character, over models."""
-    most: FloatArray
-    """(NUM_KINDS,) most characters of each kind in a prompt whose tokens were counted."""
-    usual: float
-    """Tokens of the text, at the pooled rates, that nine of ten such prompts do not exceed."""
-    longest: float
-    """Tokens of the longest text that a model has answered, at the pooled rates."""
-
-    def estimate(
-        self, num_chars: FloatArray, task: IntArray, expected: FloatArray
-    ) -> TokenEstimate:
-        """Tokens of prompts: what the network expects among prompts like those counted, else rates.
-
-        Beyond them a network's estimate stands still. So the rates take over, without a step, from
-        the length that nine of ten do not exceed, and where a kind comes in numbers never seen.
-
-        Args:
-            num_chars: (B, NUM_KINDS) from `count_chars`.
-            task: (B,) position of the task, -1 = unknown.
-            expected: (B, M) tokens that the network expects; NaN = it cannot say.
-        """
-        chars = num_chars[:, None, :]  # one product a row: a row by itself is rounded the same
-        pooled = np.maximum((num_chars * self.pooled).sum(axis=1), 1e-9)
-        text = (chars * self.rates).sum(axis=2)
-        counted = np.maximum(self.offset[task] + text, 1e-9)
-        unseen = (np.maximum(num_chars - self.most, 0) * self.pooled).sum(axis=1) / pooled
-        far = np.clip(_TAKE_OVER * np.maximum(1 - self.usual / pooled, unseen), 0, 1)[:, None]
-        known = np.where(np.isnan(expected), counted, np.maximum(expected, 1e-9))
-        tokens = known * (counted / known) ** far
-        doubt = ((chars[..., None] * self.doubt).sum(axis=2) * chars).sum(axis=2)
-        cautious = tokens + _Z_90 * np.sqrt(doubt + (self.spread * tokens) ** 2)
-        beyond = text * np.maximum(1 - self.longest / pooled, 0)[:, None]
-        return TokenEstimate(tokens, cautious, beyond)
 
 
 class KernelCoordinates(NamedTuple):

@@ -15,18 +15,17 @@ from torch import Tensor
 from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.features.bills import Bills, hide_suspect_zeros
 from graphrouter.features.cards import read_cards
-from graphrouter.features.channels import PRICE_COLUMNS, ChannelScaler, fit_token_rates
+from graphrouter.features.channels import PRICE_COLUMNS, ChannelScaler
 from graphrouter.features.prompts import (
     Float32Array,
     KernelCoordinates,
     PromptTransform,
-    TokenRates,
     average_present,
-    count_chars,
     measure_columns,
     read_surface,
     scale_to_unit,
 )
+from graphrouter.features.token_rates import TokenRates, count_chars, fit_token_rates
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.types import BoolArray, FloatArray, IntArray

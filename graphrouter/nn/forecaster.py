@@ -24,7 +24,8 @@ from graphrouter.features.channels import (
     ChannelScaler,
     Tariff,
 )
-from graphrouter.features.prompts import TokenEstimate, TokenRates, find_nearest
+from graphrouter.features.prompts import find_nearest
+from graphrouter.features.token_rates import TokenEstimate, TokenRates
 from graphrouter.graph.routing_graph import Targets
 from graphrouter.nn.attention import Familiarity
 from graphrouter.nn.network import RoutingGNN
@@ -35,7 +36,7 @@ from graphrouter.types import FloatArray, Predictions
 
 _QUERIES_AT_ONCE = 64
 CALIBRATED = (SPEND, LATENCY)
-"""Channels whose means are calibrated; tokens of a prompt follow from its characters."""
+"""Channels whose means are calibrated; tokens of a prompt are weighed against its characters."""
 _MAX_LOG_SCALE = 1.5  # a log-normal with a larger spread has a mean that says nothing
 
 
@@ -138,7 +139,7 @@ class EffectCalibration:
 
 @dataclass(frozen=True)
 class AmountCalibration:
-    """What expected spends and latencies are multiplied by; nothing as it stands.
+    """What corrects expected amounts; nothing as it stands.
 
     A network of logarithms, with a spread, has the mean of the amounts right on average over models
     at best, and it is the mean that is paid (Duan 1983). `training.calibration` fits it.
@@ -153,12 +154,15 @@ class AmountCalibration:
     `CALIBRATED`."""
     by_model: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Those of the models that were."""
+    token_trust: float = 0.0
+    """Weight, in [0, 1], of the tokens that a prompt's characters promise, against those that the
+    network expects."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The calibration that `dataclasses.asdict` took apart, JSON in between or not."""
         own = {name: tuple(each) for name, each in values["by_model"].items()}
-        return cls(tuple(values["common"]), own)
+        return cls(tuple(values["common"]), own, values.get("token_trust", 0.0))
 
     def shift(self, models: Sequence[str]) -> FloatArray:
         """Natural logarithms of the factors: (len(CALIBRATED), num_models)."""
@@ -297,6 +301,7 @@ class Forecaster:
             doubt: About the tasks of the queries; none without it.
         """
         task, num_chars = targets.task.cpu(), targets.num_chars.cpu().double().numpy()
+        task_share = scored.task_share.cpu().double().numpy()
         drawn = (self.interval or EffectInterval()).draw_together(scored, doubt)
         calibrated = self.calibration.apply(drawn, task)
         location = calibrated.location.clone()
@@ -307,7 +312,9 @@ class Forecaster:
             location.numpy(),
             calibrated.log_scale.numpy(),
             tariff=tariff or Tariff.of_list_prices(self.channels.spend_unit, pool.prices),
-            count_tokens=partial(tokens.estimate, num_chars, task.numpy()),
+            count_tokens=partial(
+                tokens.estimate, num_chars, task_share, trust=self.amounts.token_trust
+            ),
             amounts=self.amounts,
         )
         if self.interval is None:

@@ -16,6 +16,7 @@ from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.readout import EffectInterval
 from graphrouter.router.parts import Learned, Provenance, Support
 from graphrouter.router.training_view import TrainingView
+from graphrouter.training.amount_calibration import EVEN_TRUST
 from graphrouter.training.calibration import fit_calibration
 from graphrouter.training.effect_intervals import NOVELTY, fit_effect_interval
 from graphrouter.training.prepare import TrainingTables, prepare, select_training_tasks
@@ -56,7 +57,7 @@ def fit_parts(
         net, metrics = fitted.net, fitted.metrics
     else:
         net, metrics = build_network(tables, config).eval(), {"best_epoch": 0.0}
-    calibration, amounts = EffectCalibration(), AmountCalibration()
+    calibration, amounts = EffectCalibration(), AmountCalibration(token_trust=EVEN_TRUST)
     if len(tables.validation_queries):
         (calibration, gained), amounts = fit_calibration(net, tables, config)
         metrics = metrics | gained

@@ -19,8 +19,9 @@ from graphrouter.data import RoutingDataset, Split, read_answers
 from graphrouter.decision import Decision, Evidence
 from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.features.bills import Bills
-from graphrouter.features.prompts import count_chars, read_surface
+from graphrouter.features.prompts import read_surface
 from graphrouter.features.tables import encode_outcomes, find_positions, reprice_scale
+from graphrouter.features.token_rates import count_chars
 from graphrouter.graph.routing_graph import build_graph
 from graphrouter.nn.attention import Familiarity
 from graphrouter.nn.forecaster import EncodedQueries, Forecast, Forecaster

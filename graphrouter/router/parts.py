@@ -14,8 +14,8 @@ from graphrouter.data import Split
 from graphrouter.data.splits import prompt_key
 from graphrouter.features.bills import Bills, hide_suspect_zeros
 from graphrouter.features.channels import ChannelScaler
-from graphrouter.features.prompts import TokenRates
 from graphrouter.features.tables import FittedTransforms, RawFeatures, find_positions
+from graphrouter.features.token_rates import TokenRates
 from graphrouter.nn.forecaster import AmountCalibration, EffectCalibration, Forecaster
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import EffectInterval

@@ -20,13 +20,13 @@ from graphrouter.documented_model import first_problem
 from graphrouter.encoders import TextEncoder, restore_encoder
 from graphrouter.exceptions import ArtifactError, GraphRouterError
 from graphrouter.features.channels import ChannelScaler, SpendUnit
-from graphrouter.features.prompts import count_chars
 from graphrouter.features.tables import (
     FeatureTransform,
     FittedTransforms,
     RawFeatures,
     find_positions,
 )
+from graphrouter.features.token_rates import count_chars
 from graphrouter.nn.forecaster import AmountCalibration, EffectCalibration
 from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
 from graphrouter.nn.readout import EffectInterval

@@ -1,8 +1,8 @@
-"""Expected effects and amounts that come true on average: what validation outcomes correct.
+"""Expected effects that come true on average: what validation outcomes correct.
 
 The correction of effect logits is a line, the same for all models (`EffectCalibration`). It is
 fitted to outcomes that come in queries, and taken only where it helps out of fold. Amounts are
-multiplied by a factor a model (`AmountCalibration`).
+corrected beside it, see `training.amount_calibration`.
 """
 
 from __future__ import annotations
@@ -15,17 +15,10 @@ import numpy as np
 from scipy.special import expit
 
 from graphrouter.config import TrainConfig
-from graphrouter.features.bills import shrink_log_ratio
-from graphrouter.features.channels import EFFECT, ChannelScaler
-from graphrouter.nn.forecaster import (
-    CALIBRATED,
-    AmountCalibration,
-    EffectCalibration,
-    LogitLine,
-    expect_amount,
-)
+from graphrouter.features.channels import EFFECT
+from graphrouter.nn.forecaster import AmountCalibration, EffectCalibration, LogitLine
 from graphrouter.nn.network import RoutingGNN
-from graphrouter.nn.readout import PairPredictions
+from graphrouter.training.amount_calibration import fit_amounts
 from graphrouter.training.effect_scores import (
     expected_calibration_error,
     log_loss_of_pairs,
@@ -47,8 +40,6 @@ PRIOR_SCALE = 0.05
 """
 FEWEST_OF_TASK = 20
 """Below this many queries a task has no offset."""
-_AMOUNT_VARIANCE = 1.0
-"""Of one amount over what was expected of it; counts as much as one outcome."""
 _FREEDOM = 4.0
 _MOST_STEPS = 100
 _LONGEST_STEP = 0.5
@@ -123,67 +114,8 @@ def fit_calibration(
         for scored, asked in ((scores.named, scores.task), (scores.hidden, unknown))
     )
     num_tasks = tables.nodes.task_text.shape[0]
-    amounts = calibrate_amounts(
-        scores.named, scores.labels, tables.transforms.channels, tables.pool.names
-    )
+    amounts = fit_amounts(scores.named, scores.labels, tables)
     return calibrate(named, hidden, num_tasks=num_tasks, seed=config.seed), amounts
-
-
-def calibrate_amounts(
-    scored: PairPredictions, labels: FloatArray, scaler: ChannelScaler, models: Sequence[str]
-) -> AmountCalibration:
-    """The factors that bring the sum of what was expected to that of what was recorded.
-
-    Args:
-        scored: Of B validation queries and M models.
-        labels: (C, B, M) standardised channels, NaN = not observed.
-        scaler: Of the C channels.
-        models: (M,) names of the columns.
-    """
-    factors = []
-    for channel in CALIBRATED:
-        location, log_scale = (part[channel].double().numpy() for part in scored[:2])
-        recorded = np.exp(scaler.mean[channel] + scaler.scale[channel] * labels[channel])
-        factors.append(_compare_sums(expect_amount(scaler, channel, location, log_scale), recorded))
-    common, own = zip(*factors, strict=True)
-    by_model = dict(zip(models, map(tuple, np.transpose(own).tolist()), strict=True))
-    return AmountCalibration(common, by_model)
-
-
-def _compare_sums(expected: FloatArray, recorded: FloatArray) -> tuple[float, FloatArray]:
-    """Logarithms of recorded over expected sums: common to all models, and of each (M,).
-
-    A random-effects mean (DerSimonian and Laird 1986), drawn to 0 as far as chance explains it; a
-    model's own is drawn to that mean. So few outcomes, or a sum that one dear call makes up, move
-    little.
-
-    Args:
-        expected: (B, M) amounts.
-        recorded: (B, M) amounts, NaN = not observed.
-    """
-    known = np.isfinite(recorded) & np.isfinite(expected)
-    count = known.sum(axis=0)
-    told = count > 0
-    own = np.zeros(len(count))
-    if not told.any():
-        return 0.0, own
-    expected, recorded = (
-        np.where(known, expected, 0.0)[:, told],
-        np.where(known, recorded, 0.0)[:, told],
-    )
-    count, total = count[told], recorded.sum(axis=0)
-    ratio = total / expected.sum(axis=0)
-    spread = count * ((recorded - ratio * expected) ** 2).sum(axis=0) / total**2
-    variance = (count * spread + _AMOUNT_VARIANCE) / (count + 1) / count
-    weight, log_ratio = 1 / variance, np.log(ratio)
-    heterogeneity = weight @ (log_ratio - weight @ log_ratio / weight.sum()) ** 2
-    freedom = weight.sum() - weight @ weight / weight.sum()
-    between = max(0.0, heterogeneity - (len(weight) - 1)) / freedom if len(weight) > 1 else 0.0
-    weight = 1 / (variance + between)
-    common = shrink_log_ratio(weight @ log_ratio / weight.sum(), 1 / weight.sum())
-    own += common
-    own[told] += between * weight * (log_ratio - common)
-    return float(common), own
 
 
 def calibrate(

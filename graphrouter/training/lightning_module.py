@@ -15,7 +15,7 @@ from torch_geometric.data import HeteroData
 from graphrouter.config import TrainConfig
 from graphrouter.exceptions import TrainingError
 from graphrouter.features.channels import EFFECT, ChannelScaler, Tariff
-from graphrouter.features.prompts import TokenRates
+from graphrouter.features.token_rates import TokenRates
 from graphrouter.graph.hetero_data import from_hetero
 from graphrouter.graph.routing_graph import RoutingGraph, Targets
 from graphrouter.nn.forecaster import Forecaster

@@ -15,7 +15,6 @@ from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.bills import Bills, hide_suspect_zeros
 from graphrouter.features.channels import ChannelScaler, Tariff
-from graphrouter.features.prompts import TokenRates
 from graphrouter.features.tables import (
     FeatureTransform,
     FittedTransforms,
@@ -27,6 +26,7 @@ from graphrouter.features.tables import (
     encode_raw,
     find_positions,
 )
+from graphrouter.features.token_rates import TokenRates
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.types import IntArray

@@ -29,8 +29,8 @@ from graphrouter.features.channels import (
     Tariff,
     choose_spend_unit,
 )
-from graphrouter.features.prompts import TokenEstimate
 from graphrouter.features.tables import add_prices
+from graphrouter.features.token_rates import TokenEstimate
 from graphrouter.nn.forecaster import decode_channels
 from graphrouter.types import FloatArray, Predictions
 

@@ -15,8 +15,14 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from graphrouter.bench.simulate import simulate
-from graphrouter.features.channels import PRIOR_RATES, fit_token_rates
-from graphrouter.features.prompts import KINDS, NUM_KINDS, TokenRates, count_chars
+from graphrouter.features.token_rates import (
+    KINDS,
+    NUM_KINDS,
+    PRIOR_RATES,
+    TokenRates,
+    count_chars,
+    fit_token_rates,
+)
 from graphrouter.types import FloatArray
 
 NAN = float("nan")
@@ -68,11 +74,14 @@ def learned(
     )
 
 
-def counted(rates: TokenRates, prompt: str, *, expected: float = NAN, task: int = -1) -> FloatArray:
+def counted(
+    rates: TokenRates, prompt: str, *, expected: float = NAN, task: int = -1, trust: float = 0.0
+) -> FloatArray:
     found = rates.estimate(
         count_chars([prompt]).astype(np.float64),
-        np.array([task]),
+        np.eye(len(rates.offset))[[task]],
         np.full((1, len(rates.rates)), expected),
+        trust=trust,
     )
     return found.tokens[0]
 
@@ -134,7 +143,7 @@ class TestReach:
                 true = sum(count(prompt) + 12 for prompt in asked)
                 received = rates.estimate(
                     count_chars(asked).astype(np.float64),
-                    np.full(repeat, -1),
+                    np.tile([0.0, 1.0], (repeat, 1)),
                     np.full((repeat, 1), NAN),
                 )
                 assert received.tokens.sum() / true == pytest.approx(1, abs=0.25), (script, times)
@@ -145,6 +154,9 @@ class TestReach:
         rates = learned(prompts, np.array([[n + 5.0] for n in range(1, 101)]))
         assert counted(rates, "word " * 60, expected=70.0).item() == 70.0
         assert counted(rates, "word " * 1000, expected=70.0).item() == pytest.approx(1005, rel=0.02)
+        # A mean of logarithms of what it expects and of what the characters promise.
+        half = counted(rates, "word " * 60, expected=260.0, trust=0.5).item()
+        assert half == pytest.approx(np.sqrt(65 * 260), rel=0.02)
         # A short prompt in a script never seen is another kind of prompt.
         assert counted(rates, "的" * 60, expected=20.0).item() == pytest.approx(60, rel=0.25)
         # No step on the way.
@@ -153,6 +165,19 @@ class TestReach:
         )
         assert (np.diff(lengths) >= 0).all()
         assert np.diff(lengths).max() < 4
+
+    def test_of_an_unknown_task_what_is_beside_the_text_is_that_of_the_likely_ones(self) -> None:
+        prompts = ["word " * n for n in range(1, 51)] * 2
+        task = [0] * 50 + [1] * 50
+        tokens = [[n + (100.0 if task[i] else 4.0)] for i, n in enumerate([*range(1, 51)] * 2)]
+        rates = learned(prompts, np.array(tokens), task=task, num_tasks=2)
+        chars = count_chars(["word " * 20] * 3).astype(np.float64)
+        first, second, between = rates.count_characters(
+            chars, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
+        )[:, 0]
+        assert first == pytest.approx(24, rel=0.1)
+        assert second == pytest.approx(120, rel=0.1)
+        assert between == pytest.approx((first + second) / 2)
 
     def test_a_longer_prompt_never_has_fewer_tokens_beyond_the_range(self) -> None:
         rates = learned(["a b c"] * 4, np.array([[5.0]] * 4))
@@ -235,7 +260,7 @@ class TestRates:
         assert (rates.rates >= 0).all()
         found = rates.estimate(
             count_chars(["", "a" * 10**6]).astype(np.float64),
-            np.array([-1, 0]),
+            np.eye(2),
             np.array([[NAN, 3.0]] * 2),
         )
         for part in found:

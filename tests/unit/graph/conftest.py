@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from graphrouter.features.channels import NUM_CHANNELS
-from graphrouter.features.prompts import NUM_KINDS
 from graphrouter.features.tables import NodeTable, RecordedEdges
+from graphrouter.features.token_rates import NUM_KINDS
 
 MakeNodes = Callable[..., NodeTable]
 MakeEdges = Callable[..., RecordedEdges]

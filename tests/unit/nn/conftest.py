@@ -9,8 +9,8 @@ import torch
 
 from graphrouter.config import NetworkConfig
 from graphrouter.features.channels import NUM_CHANNELS
-from graphrouter.features.prompts import NUM_KINDS
 from graphrouter.features.tables import NodeTable, RecordedEdges
+from graphrouter.features.token_rates import NUM_KINDS
 from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
 

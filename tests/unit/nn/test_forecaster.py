@@ -15,14 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit
 
-from graphrouter.features.channels import (
-    EFFECT,
-    NUM_CHANNELS,
-    ChannelScaler,
-    SpendUnit,
-    fit_token_rates,
-)
-from graphrouter.features.prompts import NUM_KINDS, TokenRates
+from graphrouter.features.channels import EFFECT, NUM_CHANNELS, ChannelScaler, SpendUnit
+from graphrouter.features.token_rates import NUM_KINDS, TokenRates, fit_token_rates
 from graphrouter.graph.routing_graph import RoutingGraph, Targets
 from graphrouter.nn.attention import Familiarity
 from graphrouter.nn.forecaster import (
@@ -36,7 +30,7 @@ from graphrouter.nn.readout import Z_80, EffectInterval, PairPredictions
 from graphrouter.pool import ModelCard, ModelPool
 
 DISTORTED = EffectCalibration(LogitLine(-0.4, 0.5), LogitLine(0.3, 2.0), (0.1, -0.2))
-NO_SHARE = torch.ones(2, 1)
+NO_SHARE = torch.tensor([[0.0, 0.0, 0.0, 1.0]] * 2)
 CHANNELS = ChannelScaler(
     spend_unit=SpendUnit.TOKENS,
     mean=np.array([0.0, 4.0, 5.0, 0.0]),
@@ -62,7 +56,7 @@ def tokens_of(num_models: int) -> TokenRates:
         none,
         np.zeros(0),
         num_models=num_models,
-        num_tasks=5,
+        num_tasks=3,
     )
     return rates._replace(most=np.full(NUM_KINDS, np.inf), usual=np.inf, longest=np.inf)
 

@@ -11,10 +11,17 @@ import pytest
 import torch
 
 import graphrouter as gr
-from graphrouter.features.channels import LATENCY, NUM_CHANNELS, SPEND, ChannelScaler, SpendUnit
+from graphrouter.features.channels import (
+    INPUT_TOKENS,
+    LATENCY,
+    NUM_CHANNELS,
+    SPEND,
+    ChannelScaler,
+    SpendUnit,
+)
 from graphrouter.nn.forecaster import AmountCalibration, expect_amount
 from graphrouter.nn.readout import PairPredictions
-from graphrouter.training.calibration import calibrate_amounts
+from graphrouter.training.amount_calibration import EVEN_TRUST, calibrate_amounts, weigh_counts
 from graphrouter.types import FloatArray
 
 NAMES = ("a", "b", "c", "d")
@@ -103,6 +110,34 @@ def test_one_model_alone() -> None:
     scored = PairPredictions(whole.location[..., :1], whole.log_scale[..., :1], *whole[2:])
     found = calibrate_amounts(scored, record(scored, np.array([2.0])), SCALER, ("a",))
     np.testing.assert_allclose(np.exp(found.shift(("a", "new"))), 2.0, rtol=0.1)
+
+
+class TestWeighCounts:
+    """Counted tokens and those that the network expects, each as far off as it is."""
+
+    @pytest.mark.parametrize(
+        ("off_network", "off_counted", "best"),
+        [(0.3, 0.0, 1.0), (0.0, 0.3, 0.0), (0.3, 0.3, 0.5), (0.4, 0.2, 0.8)],
+    )
+    def test_by_what_each_misses(self, off_network: float, off_counted: float, best: float) -> None:
+        scored, rng = make_scored(400), np.random.default_rng(1)
+        location, log_scale = (part[INPUT_TOKENS].double().numpy() for part in scored[:2])
+        expected = expect_amount(SCALER, INPUT_TOKENS, location, log_scale)
+        # Independent errors: the best weight is in proportion to the other's variance.
+        true = expected * np.exp(off_network * rng.standard_normal(expected.shape))
+        counted = true * np.exp(off_counted * rng.standard_normal(expected.shape))
+        labels = np.full(tuple(scored.location.shape), np.nan)
+        mean, scale = SCALER.mean[INPUT_TOKENS], SCALER.scale[INPUT_TOKENS]
+        labels[INPUT_TOKENS] = (np.log(true) - mean) / scale
+        assert weigh_counts(scored, counted, labels, SCALER) == pytest.approx(best, abs=0.05)
+        labels[:, 1:] = np.nan  # one query says little
+        assert weigh_counts(scored, counted, labels, SCALER) == pytest.approx(EVEN_TRUST, abs=0.1)
+
+    def test_nothing_recorded(self) -> None:
+        scored = make_scored(10)
+        labels = np.full(tuple(scored.location.shape), np.nan)
+        counted = np.full(labels.shape[1:], 9.0)
+        assert weigh_counts(scored, counted, labels, SCALER) == EVEN_TRUST
 
 
 def test_a_router_multiplies_and_keeps_its_factors(router: gr.GraphRouter, tmp_path: Path) -> None:

@@ -25,8 +25,7 @@ from graphrouter.bench.baselines.tools.levels import (
 )
 from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.bench.observations import ObservedOutcomes
-from graphrouter.features.channels import fit_token_rates
-from graphrouter.features.prompts import TokenRates, count_chars
+from graphrouter.features.token_rates import TokenRates, count_chars, fit_token_rates
 from graphrouter.types import FloatArray
 
 NUM_DIRECTIONS = 32
@@ -123,7 +122,7 @@ class Amounts:
         cost, expected, *others = (self._amount(features, i) for i in range(len(AMOUNTS)))
         if self.tokens is None:
             return [cost, expected, *others]
-        nowhere = np.full(len(prompts), -1)
+        nowhere = np.ones((len(prompts), 1))
         found = self.tokens.estimate(count_chars(prompts).astype(np.float64), nowhere, expected)
         if prices is not None:
             cost = cost + found.beyond * np.nan_to_num(prices[0]) / 1e6
