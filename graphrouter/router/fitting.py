@@ -11,12 +11,10 @@ from graphrouter.data.repeats import merge_repeated_prompts
 from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.tables import add_prices
-from graphrouter.nn.forecaster import AmountCalibration, EffectCalibration
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.readout import EffectInterval
 from graphrouter.router.parts import Learned, Provenance, Support
 from graphrouter.router.training_view import TrainingView
-from graphrouter.training.amount_calibration import EVEN_TRUST
 from graphrouter.training.calibration import fit_calibration
 from graphrouter.training.effect_intervals import NOVELTY, fit_effect_interval
 from graphrouter.training.prepare import TrainingTables, prepare, select_training_tasks
@@ -57,10 +55,8 @@ def fit_parts(
         net, metrics = fitted.net, fitted.metrics
     else:
         net, metrics = build_network(tables, config).eval(), {"best_epoch": 0.0}
-    calibration, amounts = EffectCalibration(), AmountCalibration(token_trust=EVEN_TRUST)
-    if len(tables.validation_queries):
-        (calibration, gained), amounts = fit_calibration(net, tables, config)
-        metrics = metrics | gained
+    (calibration, gained), amounts = fit_calibration(net, tables, config)
+    metrics = metrics | gained
     # Models and tasks are left out one after the other: longer than all the rest of a start.
     interval = EffectInterval(novelty=NOVELTY)
     if is_trained:

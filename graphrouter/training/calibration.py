@@ -15,23 +15,22 @@ import numpy as np
 from scipy.special import expit
 
 from graphrouter.config import TrainConfig
-from graphrouter.features.channels import EFFECT
 from graphrouter.nn.forecaster import AmountCalibration, EffectCalibration, LogitLine
 from graphrouter.nn.network import RoutingGNN
-from graphrouter.training.amount_calibration import fit_amounts
+from graphrouter.training.amount_calibration import EVEN_TRUST, fit_amounts
 from graphrouter.training.effect_scores import (
     expected_calibration_error,
     log_loss_of_pairs,
     mean_of_known,
 )
 from graphrouter.training.prepare import TrainingTables
-from graphrouter.training.start import score_validation
-from graphrouter.types import FloatArray, IntArray
+from graphrouter.training.start import HeldEffects, score_crosswise, score_validation
+from graphrouter.types import BoolArray, FloatArray, IntArray
 
 NEEDED_ERRORS = 1.0
 """So many standard errors the log loss must fall, out of fold, before anything is corrected."""
 FEWEST_QUERIES = 50
-"""Below this many validation queries nothing is corrected: neither the correction nor its noise can
+"""Below this many queries nothing is corrected: neither the correction nor its noise can
 be told."""
 PRIOR_SCALE = 0.05
 """How far a trained network is typically off, in logits, and as a share of the slope.
@@ -57,29 +56,6 @@ class FittedCalibration(NamedTuple):
     `log_loss_calibrated`. Where nothing is corrected, after is as before."""
 
 
-class ValidationLogits(NamedTuple):
-    """What the network said of validation queries in one setting, and what came out.
-
-    B queries, M models.
-    """
-
-    logit: FloatArray
-    """(B, M) effect logit."""
-    observed: FloatArray
-    """(B, M) effect in [0, 1], NaN where not observed."""
-    task: IntArray
-    """(B,) position of the task, -1 = unknown."""
-
-    def take(self, rows: IntArray) -> ValidationLogits:
-        """Some of the queries."""
-        return ValidationLogits(self.logit[rows], self.observed[rows], self.task[rows])
-
-    @property
-    def is_observed(self) -> IntArray:
-        """(n,) positions of the queries with an outcome."""
-        return np.flatnonzero(np.isfinite(self.observed).any(axis=1))
-
-
 class FittedLine(NamedTuple):
     """A line, and offsets for the tasks."""
 
@@ -87,7 +63,7 @@ class FittedLine(NamedTuple):
     offsets: tuple[float, ...] = ()
     """One a task, or none."""
 
-    def correct(self, setting: ValidationLogits) -> FloatArray:
+    def correct(self, setting: HeldEffects) -> FloatArray:
         """Corrected logits, (B, M)."""
         level = np.full(len(setting.task), self.line.intercept)
         if self.offsets:
@@ -98,28 +74,45 @@ class FittedLine(NamedTuple):
 def fit_calibration(
     net: RoutingGNN, tables: TrainingTables, config: TrainConfig
 ) -> tuple[FittedCalibration, AmountCalibration]:
-    """The corrections of effects and of amounts that validation outcomes call for, or none.
+    """The corrections of effects and of amounts that outcomes call for, or none.
+
+    Amounts are corrected by validation queries. Effects by them and by training queries that the
+    network scores crosswise: these are many more, and what start values and closed forms say of
+    them is as new as what they say of others. A network that was trained on them has seen their
+    outcomes as targets; its corrections came out the same with them and without (experiments/LOG).
 
     Nothing is trained. The same input gives the same corrections.
 
     Args:
-        net: Trained, on CPU.
+        net: On CPU.
         tables: What it was trained on.
         config: Its settings.
     """
-    scores = score_validation(net, tables, config)
-    unknown = np.full_like(scores.task, -1)
-    named, hidden = (
-        ValidationLogits(scored.location[EFFECT].double().numpy(), scores.labels[EFFECT], asked)
-        for scored, asked in ((scores.named, scores.task), (scores.hidden, unknown))
+    halves = score_crosswise(net, tables, config)
+    amounts, held = AmountCalibration(token_trust=EVEN_TRUST), halves
+    if len(tables.validation_queries):
+        scores = score_validation(net, tables, config)
+        amounts, held = fit_amounts(scores.named, scores.labels, tables), [scores, *halves]
+    if not held:
+        return FittedCalibration(EffectCalibration(), {}), amounts
+    named, hidden = map(HeldEffects.join, zip(*(each.effects for each in held), strict=True))
+    calibration = calibrate(
+        named,
+        hidden,
+        num_tasks=tables.nodes.task_text.shape[0],
+        seed=config.seed,
+        num_measured=len(tables.validation_queries),
     )
-    num_tasks = tables.nodes.task_text.shape[0]
-    amounts = fit_amounts(scores.named, scores.labels, tables)
-    return calibrate(named, hidden, num_tasks=num_tasks, seed=config.seed), amounts
+    return calibration, amounts
 
 
 def calibrate(
-    named: ValidationLogits, hidden: ValidationLogits, *, num_tasks: int, seed: int = 0
+    named: HeldEffects,
+    hidden: HeldEffects,
+    *,
+    num_tasks: int,
+    seed: int = 0,
+    num_measured: int | None = None,
 ) -> FittedCalibration:
     """The correction for two settings of the same queries, and what it is worth.
 
@@ -131,14 +124,19 @@ def calibrate(
         hidden: The same queries, tasks hidden.
         num_tasks: Tasks of the training.
         seed: Of the folds.
+        num_measured: So many of the first queries, the validation queries, count in the figures;
+            all by default.
     """
+    is_measured = np.arange(len(hidden.task)) < (
+        len(hidden.task) if num_measured is None else num_measured
+    )
     folds = np.random.default_rng(seed).permutation(len(hidden.task)) % _NUM_FOLDS
     rows = [np.intersect1d(named.is_observed, np.flatnonzero(named.task >= 0)), hidden.is_observed]
     fitted = [
-        _fit_if_it_helps(setting.take(some), folds[some], num_tasks)
+        _fit_if_it_helps(setting.take(some), folds[some], num_tasks, is_measured[some])
         for setting, some in zip((named, hidden), rows, strict=True)
     ]
-    held = [each for each, some in zip(fitted, rows, strict=True) if len(some)]
+    held = [each for each, some in zip(fitted, rows, strict=True) if is_measured[some].any()]
     metrics = (
         {name: float(np.mean([each.metrics[name] for each in held])) for name in held[0].metrics}
         if held
@@ -157,7 +155,9 @@ class _CheckedLine(NamedTuple):
     metrics: dict[str, float]
 
 
-def _fit_if_it_helps(setting: ValidationLogits, folds: IntArray, num_tasks: int) -> _CheckedLine:
+def _fit_if_it_helps(
+    setting: HeldEffects, folds: IntArray, num_tasks: int, is_measured: BoolArray
+) -> _CheckedLine:
     """The fit on all queries, where it helps; else none.
 
     It helps where fits on the other folds lower the log loss by more than its standard error: the
@@ -165,8 +165,12 @@ def _fit_if_it_helps(setting: ValidationLogits, folds: IntArray, num_tasks: int)
     outcomes come together.
     """
     before = expit(setting.logit)
+    measured = setting.observed[is_measured]
+    as_it_was = _CheckedLine(
+        FittedLine(), _measure(before[is_measured], before[is_measured], measured)
+    )
     if len(setting.task) < FEWEST_QUERIES:
-        return _CheckedLine(FittedLine(), _measure(before, before, setting.observed))
+        return as_it_was
     after = np.empty_like(before)
     for fold in range(_NUM_FOLDS):
         mine, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
@@ -176,8 +180,9 @@ def _fit_if_it_helps(setting: ValidationLogits, folds: IntArray, num_tasks: int)
         axis=1,
     )
     if gain.sum() <= NEEDED_ERRORS * math.sqrt(len(gain)) * gain.std():
-        return _CheckedLine(FittedLine(), _measure(before, before, setting.observed))
-    return _CheckedLine(fit_line(setting, num_tasks), _measure(before, after, setting.observed))
+        return as_it_was
+    metrics = _measure(before[is_measured], after[is_measured], measured)
+    return _CheckedLine(fit_line(setting, num_tasks), metrics)
 
 
 def _measure(before: FloatArray, after: FloatArray, observed: FloatArray) -> dict[str, float]:
@@ -188,7 +193,7 @@ def _measure(before: FloatArray, after: FloatArray, observed: FloatArray) -> dic
     }
 
 
-def fit_line(setting: ValidationLogits, num_tasks: int) -> FittedLine:
+def fit_line(setting: HeldEffects, num_tasks: int) -> FittedLine:
     """The penalised maximum likelihood, by Fisher scoring.
 
     Student t priors of scale `PRIOR_SCALE` hold the intercept, the offsets and the logarithm of the

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,21 +16,56 @@ import torch
 
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT
+from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.training.effect_scores import log_loss_of_pairs
 from graphrouter.training.episode_losses import Labels
-from graphrouter.training.episodes import support_graph
+from graphrouter.training.episodes import select_edges, support_graph
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.types import FloatArray, IntArray
 
 FEWEST_QUERIES = 50
-"""With fewer validation queries training must surely help; with more it need not do harm."""
+"""With fewer validation queries training must surely help; with more it need not do harm. With
+fewer training queries none is scored crosswise."""
+MOST_CROSSED = 4096
+"""So many training queries say how well calibrated a network is; more would say it no better."""
 
 
-class ValidationScores(NamedTuple):
-    """What a network says of the validation queries. B queries, M models, C channels."""
+class HeldEffects(NamedTuple):
+    """What a network says of the effects of held queries in one setting, and what came out.
+
+    B queries, M models.
+    """
+
+    logit: FloatArray
+    """(B, M) effect logit."""
+    observed: FloatArray
+    """(B, M) effect in [0, 1], NaN where not observed."""
+    task: IntArray
+    """(B,) position of the task, -1 = unknown."""
+
+    @classmethod
+    def join(cls, parts: Sequence[HeldEffects]) -> HeldEffects:
+        """The queries of all parts, one part after the other."""
+        return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def take(self, rows: IntArray) -> HeldEffects:
+        """Some of the queries."""
+        return HeldEffects(self.logit[rows], self.observed[rows], self.task[rows])
+
+    @property
+    def is_observed(self) -> IntArray:
+        """(n,) positions of the queries with an outcome."""
+        return np.flatnonzero(np.isfinite(self.observed).any(axis=1))
+
+
+class HeldScores(NamedTuple):
+    """What a network says of queries whose outcomes it does not see.
+
+    B queries, M models, C channels.
+    """
 
     named: PairPredictions
     """With the tasks that the queries have."""
@@ -39,6 +75,18 @@ class ValidationScores(NamedTuple):
     """(C, B, M) standardised outcomes, NaN = not observed."""
     task: IntArray
     """(B,) position of the task, -1 = unknown."""
+
+    @property
+    def effects(self) -> tuple[HeldEffects, HeldEffects]:
+        """The effects, with the tasks that the queries have and with their tasks hidden."""
+        named, hidden = (
+            HeldEffects(scored.location[EFFECT].double().numpy(), self.labels[EFFECT], task)
+            for scored, task in (
+                (self.named, self.task),
+                (self.hidden, np.full_like(self.task, -1)),
+            )
+        )
+        return named, hidden
 
     def measure_losses(self) -> FloatArray:
         """(B,) what each query adds to the log loss, a mean over pairs and settings."""
@@ -68,20 +116,54 @@ def measure_features(tables: TrainingTables) -> FeatureSizes:
     )
 
 
-def score_validation(
-    net: RoutingGNN, tables: TrainingTables, config: TrainConfig
-) -> ValidationScores:
+def score_validation(net: RoutingGNN, tables: TrainingTables, config: TrainConfig) -> HeldScores:
     """What a network on CPU says of the validation queries by all training outcomes."""
+    return _score(net, support_graph(tables, config))
+
+
+def score_crosswise(
+    net: RoutingGNN, tables: TrainingTables, config: TrainConfig
+) -> list[HeldScores]:
+    """What a network on CPU says of training queries, each half by the outcomes of the other.
+
+    Two-fold cross-fitting: no query is scored by its own outcomes, nor by those of a copy of its
+    prompt. At most `MOST_CROSSED` queries are scored, drawn by `config.seed`; none where there are
+    fewer than `FEWEST_QUERIES`, whose halves say little.
+    """
+    if len(tables.train_queries) < FEWEST_QUERIES:
+        return []
+    rng = np.random.default_rng(config.seed)
+    queries, group = tables.train_queries, tables.prompt_group[tables.train_queries].numpy()
+    half = torch.from_numpy(rng.permutation(group.max() + 1)[group] % 2)
+    is_scored = torch.from_numpy(rng.permutation(len(queries)) < MOST_CROSSED)
+    halves = []
+    for side in (0, 1):
+        support, targets = queries[half != side], queries[(half == side) & is_scored]
+        if len(support) and len(targets):
+            graph = build_graph(
+                tables.nodes,
+                support=select_edges(tables.train, support, tables.nodes),
+                support_queries=support,
+                target_queries=targets,
+                target_tasks=tables.nodes.query_task[targets],
+                num_neighbours=config.graph.num_neighbours,
+                labels=select_edges(tables.train, targets, tables.nodes),
+            )
+            halves.append(_score(net, graph))
+    return halves
+
+
+def _score(net: RoutingGNN, graph: RoutingGraph) -> HeldScores:
+    """What a network on CPU says of the targets of a graph, with their tasks and without."""
     with cpu_threads(1), torch.inference_mode():
-        graph = support_graph(tables, config)
         state, targets = net.encode_support(graph), graph.targets
         unknown = dataclasses.replace(targets, task=torch.full_like(targets.task, -1))
         named, hidden = (net.score_in_parts(state, asked) for asked in (targets, unknown))
     labels = Labels.of(graph).channels.double().numpy()
-    return ValidationScores(named, hidden, labels, targets.task.numpy())
+    return HeldScores(named, hidden, labels, targets.task.numpy())
 
 
-def beats_start(trained: ValidationScores, start: ValidationScores) -> bool:
+def beats_start(trained: HeldScores, start: HeldScores) -> bool:
     """Whether training has lowered the validation log loss.
 
     Of few queries it must do so by more than its standard error: the one-standard-error rule

@@ -17,7 +17,7 @@ from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.router.fitting import training_tables
 from graphrouter.router.training_view import TrainingView
-from graphrouter.training.start import ValidationScores, beats_start, build_network
+from graphrouter.training.start import HeldScores, beats_start, build_network
 from graphrouter.training.trainer import fit_network
 
 HASHING = ["encoder.name=hashing", "encoder.dimension=32"]
@@ -85,7 +85,7 @@ def test_training_needs_validation_queries_and_says_what_does_not(data: gr.Routi
     instant = gr.GraphRouter.fit(
         data, gr.load_config(overrides=HASHING), split=everything, instant=True
     )
-    assert instant.calibration.is_identity
+    assert "ece_before" not in instant.provenance.metrics  # nothing to measure it on
 
 
 def test_training_that_does_not_surely_help_leaves_the_start(data: gr.RoutingDataset) -> None:
@@ -98,13 +98,13 @@ def test_training_that_does_not_surely_help_leaves_the_start(data: gr.RoutingDat
     assert all(torch.equal(weight, start[name]) for name, weight in fitted.net.state_dict().items())
 
 
-def make_scores(logit: np.ndarray, observed: np.ndarray) -> ValidationScores:
+def make_scores(logit: np.ndarray, observed: np.ndarray) -> HeldScores:
     location = torch.zeros(NUM_CHANNELS, *logit.shape)
     location[EFFECT] = torch.from_numpy(logit)
     scored = PairPredictions(location, location, location[0], location[0])
     labels = np.full((NUM_CHANNELS, *observed.shape), np.nan)
     labels[EFFECT] = observed
-    return ValidationScores(scored, scored, labels, np.zeros(len(observed), dtype=np.int64))
+    return HeldScores(scored, scored, labels, np.zeros(len(observed), dtype=np.int64))
 
 
 def test_a_gain_counts_and_of_few_queries_one_beyond_its_standard_error() -> None:

@@ -18,14 +18,13 @@ from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.training.calibration import (
     FEWEST_QUERIES,
-    ValidationLogits,
     calibrate,
     fit_calibration,
 )
 from graphrouter.training.effect_intervals import fit_effect_interval
 from graphrouter.training.effect_scores import expected_calibration_error, log_loss
 from graphrouter.training.prepare import TrainingTables, prepare
-from graphrouter.training.start import build_network
+from graphrouter.training.start import HeldEffects, build_network
 
 DISTORTED = EffectCalibration(LogitLine(-0.4, 0.5), LogitLine(0.3, 2.0), (0.1, -0.2))
 
@@ -37,14 +36,14 @@ def settings(
     hidden: float = 1.0,
     num_tasks: int = 2,
     seed: int = 0,
-) -> tuple[ValidationLogits, ValidationLogits]:
+) -> tuple[HeldEffects, HeldEffects]:
     """The same queries with tasks known and hidden, by a network whose logits are the true ones
     over the given slopes."""
     rng = np.random.default_rng(seed)
     truth = rng.normal(0, 1.5, (num_queries, 1)) + rng.normal(0, 1, (num_queries, 6))
     observed = (rng.random(truth.shape) < expit(truth)).astype(float)
     task = np.arange(num_queries) % num_tasks
-    return ValidationLogits(truth / known, observed, task), ValidationLogits(
+    return HeldEffects(truth / known, observed, task), HeldEffects(
         truth / hidden, observed, np.full(num_queries, -1)
     )
 
@@ -102,7 +101,7 @@ class TestCalibrate:
     def test_queries_without_an_outcome_are_not_asked(self) -> None:
         named, hidden = settings(200, known=0.4, hidden=0.4)
         empty = [
-            ValidationLogits(setting.logit[:60], np.full((60, 6), np.nan), setting.task[:60])
+            HeldEffects(setting.logit[:60], np.full((60, 6), np.nan), setting.task[:60])
             for setting in (named, hidden)
         ]
         assert calibrate(empty[0], empty[1], num_tasks=2) == (EffectCalibration(), {})

@@ -10,7 +10,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import t
 
-from graphrouter.training.calibration import PRIOR_SCALE, ValidationLogits, design_effect, fit_line
+from graphrouter.training.calibration import PRIOR_SCALE, design_effect, fit_line
+from graphrouter.training.start import HeldEffects
 
 
 def simulated(
@@ -22,7 +23,7 @@ def simulated(
     shared: float = 0.0,
     num_models: int = 8,
     seed: int = 0,
-) -> ValidationLogits:
+) -> HeldEffects:
     """Outcomes of probability sigmoid(intercept + offset of the task + slope * logit).
 
     A share of the queries have one outcome for all models.
@@ -42,7 +43,7 @@ def simulated(
     truth = intercept + np.asarray(by_task or (0.0,))[task][:, None] + slope * logits
     own, common = rng.random(truth.shape), rng.random((num_queries, 1))
     die = np.where(rng.random((num_queries, 1)) < shared, common, own)
-    return ValidationLogits(logits, (die < expit(truth)).astype(float), task)
+    return HeldEffects(logits, (die < expit(truth)).astype(float), task)
 
 
 def test_a_known_distortion_is_found() -> None:
@@ -99,10 +100,10 @@ def test_missing_outcomes_are_no_outcomes() -> None:
     setting = simulated(400, intercept=0.3, slope=0.8)
     gaps = np.random.default_rng(1).random(setting.observed.shape) < 0.5
     gaps[:, 0] = False
-    holes = ValidationLogits(
+    holes = HeldEffects(
         np.where(gaps, 5.0, setting.logit), np.where(gaps, np.nan, setting.observed), setting.task
     )
-    other = ValidationLogits(np.where(gaps, -5.0, setting.logit), holes.observed, setting.task)
+    other = HeldEffects(np.where(gaps, -5.0, setting.logit), holes.observed, setting.task)
     assert fit_line(holes, 1) == fit_line(other, 1)
     assert fit_line(holes, 1) != fit_line(setting, 1)
 
@@ -128,7 +129,7 @@ def test_outcomes_that_come_together_count_less() -> None:
 
 def test_a_copy_of_every_model_adds_nothing() -> None:
     setting = simulated(300, intercept=0.3, slope=0.7, num_models=3, shared=0.5)
-    twice = ValidationLogits(np.tile(setting.logit, 2), np.tile(setting.observed, 2), setting.task)
+    twice = HeldEffects(np.tile(setting.logit, 2), np.tile(setting.observed, 2), setting.task)
     first, second = fit_line(setting, 1).line, fit_line(twice, 1).line
     assert first.intercept == pytest.approx(second.intercept, abs=1e-6)
     assert first.slope == pytest.approx(second.slope, abs=1e-6)
@@ -136,7 +137,7 @@ def test_a_copy_of_every_model_adds_nothing() -> None:
 
 def test_soft_effects_count_as_probabilities() -> None:
     logits = np.random.default_rng(0).normal(0, 2, (4000, 6))
-    soft = ValidationLogits(logits, expit(-0.2 + 0.7 * logits), np.zeros(4000, dtype=np.int64))
+    soft = HeldEffects(logits, expit(-0.2 + 0.7 * logits), np.zeros(4000, dtype=np.int64))
     line = fit_line(soft, 1).line
     assert line.intercept == pytest.approx(-0.2, abs=0.02)
     assert line.slope == pytest.approx(0.7, abs=0.01)
@@ -147,7 +148,7 @@ def test_a_network_that_knows_nothing_ends_in_the_mean(solved: float) -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 3, (1500, 6))
     line = fit_line(
-        ValidationLogits(
+        HeldEffects(
             logits,
             (rng.random(logits.shape) < solved).astype(float),
             np.zeros(1500, dtype=np.int64),
@@ -159,7 +160,7 @@ def test_a_network_that_knows_nothing_ends_in_the_mean(solved: float) -> None:
 
 
 def test_one_logit_for_all_leaves_a_finite_line() -> None:
-    setting = ValidationLogits(
+    setting = HeldEffects(
         np.full((100, 4), logit(0.5)), np.ones((100, 4)), np.zeros(100, dtype=np.int64)
     )
     line = fit_line(setting, 1).line
