@@ -114,6 +114,10 @@ class Decision:
     the policy's safe model was taken in its place."""
     familiarity: float | None = None
     """`Predictions.familiarity` of the query; None for a router that does not tell."""
+    deviation_share: float = 1.0
+    """Share that counted of what text and similar queries say of each model beyond its level in the
+    task: 0.5 for a mean with the choice by levels, 0 for that choice alone. Below 1 only where held
+    queries showed when the router was fitted that less is surely better."""
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, as `graphrouter route --json` prints them; NaN becomes None.

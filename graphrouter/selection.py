@@ -30,6 +30,8 @@ class PolicyContext:
 
     pool: ModelPool
     scale: CostScale
+    deviation_share: float = 1.0
+    """As in `Decision`."""
 
     @cached_property
     def names(self) -> dict[str, None]:
@@ -91,6 +93,7 @@ def decide(
         effect_high=chosen.effect_high,
         used_safe_model=safe is not None,
         familiarity=familiarity,
+        deviation_share=context.deviation_share,
     )
 
 

@@ -100,6 +100,8 @@ def show_decision(decision: Decision, policy: str, *, top: int) -> None:
     if decision.familiarity is not None:
         warning = ": unlike the solved prompts" if decision.familiarity < UNFAMILIAR else ""
         say(f"  familiarity {decision.familiarity:.2f}{warning}")
+    if decision.deviation_share < 1:
+        say(f"  {describe_share(decision.deviation_share)}")
     if decision.used_fallback:
         say(
             f"  This is the fallback: no model satisfies the policy ({chosen.model}: "
@@ -111,6 +113,23 @@ def show_decision(decision: Decision, policy: str, *, top: int) -> None:
     _show_candidates(decision, top)
     if decision.evidence:
         _show_evidence(decision)
+
+
+def describe_share(share: float) -> str:
+    """What it means that not all is believed of what texts say of models.
+
+    Example:
+        >>> describe_share(0.0)
+        "by the models' levels in the task alone: held queries showed that texts mislead here"
+    """
+    if share == 0:
+        return (
+            "by the models' levels in the task alone: held queries showed that texts mislead here"
+        )
+    return (
+        "half by the models' levels in the task: held queries showed that texts say less here "
+        "than they seem to"
+    )
 
 
 def format_effect(candidate: Candidate) -> str:

@@ -15,7 +15,7 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.console import error_console, print_json
 from graphrouter.cli.progress import begin_run, guard_output, show_working
-from graphrouter.cli.render import say, say_line
+from graphrouter.cli.render import describe_share, say, say_line
 from graphrouter.cli.routers import say_kept
 from graphrouter.cli.settings import ConfigFile, Overrides
 from graphrouter.exceptions import ArtifactError, BusyError, ConfigError
@@ -306,6 +306,9 @@ def show_run(run: TrainingRun[Any], out: Path) -> None:
     if "ece_before" in metrics:
         is_identity = run.router.calibration.is_identity
         say(f"Calibration {_describe_calibration(metrics, is_identity=is_identity)}")
+    share = run.router.policy_context.deviation_share
+    if share < 1:
+        say_line(f"Choices     {describe_share(share)}")
     say(f"Cost        {SPEND_IN_WORDS[run.router.spend_unit.value]}")
     for model, notes in _describe_bills(run.router).items():
         for note in notes:

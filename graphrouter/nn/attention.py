@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from graphrouter.features.channels import NUM_CHANNELS
+from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 from graphrouter.features.prompts import SHARPNESS, find_nearest
 from graphrouter.features.tables import OutcomeEdges
 from graphrouter.graph.routing_graph import Targets
@@ -123,6 +123,11 @@ class PathAttention(nn.Module):
             residual, evidence, (self.surprise_mix.unsqueeze(1) * shrunk).sum(2), spread
         )
 
+    @torch.no_grad()
+    def scale_residuals(self, share: float) -> None:
+        """Multiply what is said of models, for the effect."""
+        self.path_mix[EFFECT] *= share
+
     def key(self, query: Tensor) -> Tensor:
         """Unit vectors in the learned metric, shape of `query` (n, W)."""
         return normalise(self.metric(query))
@@ -169,6 +174,9 @@ class NoPathAttention(nn.Module):
     ) -> PathMessages:
         """Messages that say nothing; arguments as in `PathAttention`."""
         return PathMessages.without_neighbours(state, query.shape[0])
+
+    def scale_residuals(self, share: float) -> None:
+        """Nothing is said of models."""
 
     def key(self, query: Tensor) -> Tensor:
         """Keys of no width, (n, 0): nobody asks for them."""

@@ -145,6 +145,7 @@ class RoutingGNN(nn.Module):
             torch.cat([part.log_scale for part in parts], dim=1),
             torch.cat([part.log_task for part in parts]),
             torch.cat([part.task_share for part in parts]),
+            torch.cat([part.deviation for part in parts]),
         )
 
     def encode_support(self, graph: RoutingGraph) -> SupportState:
@@ -206,10 +207,20 @@ class RoutingGNN(nn.Module):
         # Index T, "none of the tasks", has no state to add.
         context = share[:, : len(state.task)] @ torch.cat([state.task, state.prototype], dim=1)
         in_task = query + self.task_to_query(context)
-        location, log_scale = self.readout(
+        location, log_scale, deviation = self.readout(
             state, in_task, easiness, paths, share, targets.principal
         )
-        return PairPredictions(location, log_scale, log_task, share)
+        return PairPredictions(location, log_scale, log_task, share, deviation)
+
+    @torch.no_grad()
+    def scale_deviations(self, share: float) -> None:
+        """Believe so much of what text and similar queries say of models beyond their levels.
+
+        Args:
+            share: In [0, 1], of what is believed now.
+        """
+        self.readout.profile_scale[EFFECT] *= share
+        self.path_attention.scale_residuals(share)
 
 
 def compose_network(

@@ -44,6 +44,9 @@ class PairPredictions(NamedTuple):
     """(B, T) log-probabilities of tasks by attention alone, for the task loss."""
     task_share: Tensor
     """(B, T + 1) belief over tasks, index T = none of them."""
+    deviation: Tensor
+    """(B, M) the part of the effect logit that text and similar queries say of each model on this
+    very query, beyond its level."""
 
 
 class TextEasiness(nn.Module):
@@ -211,8 +214,8 @@ class PairReadout(nn.Module):
         paths: PathMessages,
         task_share: Tensor,
         principal: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Location and log scale of every pair, each (C, B, M).
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Location and log scale of every pair (C, B, M), and the deviation (B, M) in the first.
 
         Args:
             state: Cached support.
@@ -229,8 +232,9 @@ class PairReadout(nn.Module):
         additive = (
             base.ability.unsqueeze(1) + skill + easiness.unsqueeze(2) + paths.residual + match
         )
-        doubt = self.doubt(paths.spread, target)
-        effect, log_unknown = _soften(additive[EFFECT], doubt, task_share @ base.variance[EFFECT])
+        doubt, variance = self.doubt(paths.spread, target), task_share @ base.variance[EFFECT]
+        effect, log_unknown = _soften(additive[EFFECT], doubt, variance)
+        deviation, _ = _soften((paths.residual + match)[EFFECT], doubt, variance)
         shift, log_spread = self.perceptron(
             state, target, additive, match, paths, task_share
         ).chunk(2)
@@ -238,8 +242,10 @@ class PairReadout(nn.Module):
         log_spread = (_spread_by_model(state) + log_spread).clamp(
             _LEAST_LOG_SPREAD, _LARGEST_LOG_SPREAD
         )
-        return torch.cat([effect.unsqueeze(0), amounts]), torch.cat(
-            [log_unknown.unsqueeze(0), log_spread]
+        return (
+            torch.cat([effect.unsqueeze(0), amounts]),
+            torch.cat([log_unknown.unsqueeze(0), log_spread]),
+            deviation,
         )
 
 

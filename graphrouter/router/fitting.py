@@ -13,7 +13,7 @@ from graphrouter.encoders import TextEncoder
 from graphrouter.features.tables import add_prices
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.readout import EffectInterval
-from graphrouter.router.parts import Learned, Provenance, Support
+from graphrouter.router.parts import DEVIATION_SHARE, Learned, Provenance, Support
 from graphrouter.router.training_view import TrainingView
 from graphrouter.training.calibration import fit_calibration
 from graphrouter.training.effect_intervals import NOVELTY, fit_effect_interval
@@ -55,8 +55,9 @@ def fit_parts(
         net, metrics = fitted.net, fitted.metrics
     else:
         net, metrics = build_network(tables, config).eval(), {"best_epoch": 0.0}
-    (calibration, gained), amounts = fit_calibration(net, tables, config)
-    metrics = metrics | gained
+    (calibration, gained, share), amounts = fit_calibration(net, tables, config)
+    net.scale_deviations(share)
+    metrics = metrics | gained | {DEVIATION_SHARE: share}
     # Models and tasks are left out one after the other: longer than all the rest of a start.
     interval = EffectInterval(novelty=NOVELTY)
     if is_trained:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pandas as pd
 import torch
-from torch import Tensor
 
 from graphrouter.artifact import Lineage, artifact_folder
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, read_answers
-from graphrouter.decision import Decision, Evidence
+from graphrouter.decision import Decision
 from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.features.bills import Bills
 from graphrouter.features.prompts import read_surface
@@ -28,18 +25,17 @@ from graphrouter.nn.forecaster import EncodedQueries, Forecast, Forecaster
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.state import SupportState
 from graphrouter.policy import CostScale, Policy
-from graphrouter.router.parts import Change, Learned, Provenance, Support
+from graphrouter.router.parts import DEVIATION_SHARE, Change, Learned, Provenance, Support
 from graphrouter.router.pool_changes import ChangeableRouter
+from graphrouter.router.solved_queries import SolvedQueries
 from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.router.training_view import Answers, TrainingView
-from graphrouter.selection import decide
+from graphrouter.selection import PolicyContext, decide
 from graphrouter.types import Predictions, Queries
 from graphrouter.upward_imports import load_part
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
-
-_NUM_EVIDENCE = 5
 
 
 class GraphRouter(ChangeableRouter):
@@ -186,6 +182,12 @@ class GraphRouter(ChangeableRouter):
             for i in range(len(predictions))
         ]
 
+    @cached_property
+    def policy_context(self) -> PolicyContext:
+        """What policies need to know of this router."""
+        share = self.provenance.metrics.get(DEVIATION_SHARE, 1.0)
+        return PolicyContext(self.pool, self.cost_scale, share)
+
     def suggest_probes(self, n: int, *, model: str | None = None) -> pd.DataFrame:
         """The `n` queries to run on a newcomer: a fair sample over tasks, of each telling ones.
 
@@ -304,8 +306,8 @@ class GraphRouter(ChangeableRouter):
             )
 
     @cached_property
-    def _solved(self) -> _SolvedQueries:
-        return _SolvedQueries.of(self.support)
+    def _solved(self) -> SolvedQueries:
+        return SolvedQueries.of(self.support)
 
     def _exchange_support(
         self, support: Support, *made: Change, keeps_state: bool = False
@@ -321,49 +323,6 @@ class GraphRouter(ChangeableRouter):
         )
         changed.lineage.follow(self.lineage)
         return changed
-
-
-@dataclass(frozen=True)
-class _SolvedQueries:
-    """The solved queries of a support by position, ready to be quoted as evidence."""
-
-    query_ids: list[str]
-    prompts: list[str]
-    tasks: list[str | None]
-    effects: dict[str, dict[str, float]]
-    """Observed effects by query and model; a query that nobody has answered is absent."""
-
-    @classmethod
-    def of(cls, support: Support) -> _SolvedQueries:
-        """The queries of a support."""
-        effects: dict[str, dict[str, float]] = {}
-        columns = (support.outcomes[name].tolist() for name in ("query_id", "model", "effect"))
-        for query, model, effect in zip(*columns, strict=True):
-            effects.setdefault(query, {})[model] = effect
-        tasks = [None if pd.isna(task) else str(task) for task in support.queries["task"]]
-        return cls(
-            support.queries["query_id"].tolist(), support.queries["prompt"].tolist(), tasks, effects
-        )
-
-    def quote(self, query: Tensor, cosine: Tensor) -> tuple[Evidence, ...]:
-        """The first few of the similar queries that any model has answered.
-
-        Args:
-            query: (K,) positions in the support, most similar first.
-            cosine: (K,) their similarities.
-        """
-        pairs = zip(query.tolist(), cosine.tolist(), strict=True)
-        answered = ((j, cosine) for j, cosine in pairs if self.query_ids[j] in self.effects)
-        return tuple(
-            Evidence(
-                self.query_ids[j],
-                self.prompts[j],
-                self.tasks[j],
-                cosine,
-                self.effects[self.query_ids[j]],
-            )
-            for j, cosine in islice(answered, _NUM_EVIDENCE)
-        )
 
 
 @cpu_threads(1)

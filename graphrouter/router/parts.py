@@ -33,6 +33,11 @@ ChangeName = Literal[
 ]
 
 
+DEVIATION_SHARE = "deviation_share"
+"""Name of the metric that says how much is believed of what texts say of models; see
+`Decision.deviation_share`."""
+
+
 @dataclass(frozen=True, eq=False)
 class Support:
     """What the router has seen: solved queries, their outcomes, and the features of all nodes."""

@@ -18,6 +18,7 @@ from graphrouter.config import TrainConfig
 from graphrouter.nn.forecaster import AmountCalibration, EffectCalibration, LogitLine
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.training.amount_calibration import EVEN_TRUST, fit_amounts
+from graphrouter.training.deviation_share import choose_share
 from graphrouter.training.effect_scores import (
     expected_calibration_error,
     log_loss_of_pairs,
@@ -54,6 +55,8 @@ class FittedCalibration(NamedTuple):
     metrics: dict[str, float]
     """Means of both settings on validation queries, out of fold: `ece_before`, `ece_after`,
     `log_loss_calibrated`. Where nothing is corrected, after is as before."""
+    deviation_share: float = 1.0
+    """How much of the network's deviations is to be believed; the calibration is for that."""
 
 
 class FittedLine(NamedTuple):
@@ -95,7 +98,9 @@ def fit_calibration(
         amounts, held = fit_amounts(scores.named, scores.labels, tables), [scores, *halves]
     if not held:
         return FittedCalibration(EffectCalibration(), {}), amounts
-    named, hidden = map(HeldEffects.join, zip(*(each.effects for each in held), strict=True))
+    share = choose_share(held)
+    effects = [each.with_share(share).effects for each in held]
+    named, hidden = map(HeldEffects.join, zip(*effects, strict=True))
     calibration = calibrate(
         named,
         hidden,
@@ -103,7 +108,7 @@ def fit_calibration(
         seed=config.seed,
         num_measured=len(tables.validation_queries),
     )
-    return calibration, amounts
+    return calibration._replace(deviation_share=share), amounts
 
 
 def calibrate(

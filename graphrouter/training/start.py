@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT
@@ -88,15 +89,22 @@ class HeldScores(NamedTuple):
         )
         return named, hidden
 
+    def with_share(self, share: float) -> HeldScores:
+        """What it says where only so much of the deviations is believed."""
+        return self._replace(named=_believe(self.named, share), hidden=_believe(self.hidden, share))
+
     def measure_losses(self) -> FloatArray:
-        """(B,) what each query adds to the log loss, a mean over pairs and settings."""
-        observed = self.labels[EFFECT]
+        """(B,) log loss of each query, summed over its outcomes, a mean of both settings."""
         losses = [
-            log_loss_of_pairs(torch.sigmoid(scored.location[EFFECT]).double().numpy(), observed)
-            for scored in (self.named, self.hidden)
+            log_loss_of_pairs(expit(setting.logit), setting.observed) for setting in self.effects
         ]
-        of_query: FloatArray = np.nansum(losses, axis=(0, 2))
-        return np.asarray(of_query / (2 * max(np.isfinite(observed).sum(), 1)))
+        return np.asarray(np.nansum(losses, axis=(0, 2)) / 2)
+
+
+def _believe(scored: PairPredictions, share: float) -> PairPredictions:
+    location, lost = scored.location.clone(), (1 - share) * scored.deviation
+    location[EFFECT] -= lost
+    return scored._replace(location=location, deviation=scored.deviation - lost)
 
 
 def build_network(tables: TrainingTables, config: TrainConfig) -> RoutingGNN:

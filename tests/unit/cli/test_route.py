@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from collections.abc import Callable
@@ -233,6 +234,20 @@ def decision_with(effects: dict[str, float]) -> Decision:
     )
     evidence = (Evidence("q", "a [bold]prompt[/bold]", None, 0.5, effects),)
     return Decision("[red]a", 0.5, None, candidates, evidence)
+
+
+@pytest.mark.parametrize(
+    ("share", "line"),
+    [(1.0, ""), (0.5, "half by the models' levels"), (0.0, "by the models' levels in the task")],
+)
+def test_a_choice_by_levels_says_so(
+    capsys: pytest.CaptureFixture[str], share: float, line: str
+) -> None:
+    decision = dataclasses.replace(decision_with({"b": 1.0}), deviation_share=share)
+    show_decision(decision, "anything", top=3)
+    shown = capsys.readouterr().out
+    assert line in shown
+    assert ("levels" in shown) == (share < 1)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from graphrouter.nn.readout import Z_80, EffectInterval, PairPredictions
 from graphrouter.pool import ModelCard, ModelPool
 
 DISTORTED = EffectCalibration(LogitLine(-0.4, 0.5), LogitLine(0.3, 2.0), (0.1, -0.2))
+NOTHING = torch.zeros(2, 3)
 NO_SHARE = torch.tensor([[0.0, 0.0, 0.0, 1.0]] * 2)
 CHANNELS = ChannelScaler(
     spend_unit=SpendUnit.TOKENS,
@@ -66,7 +67,7 @@ class TestForecaster:
         location = torch.zeros(NUM_CHANNELS, 2, 3, dtype=torch.float64)
         location[EFFECT] = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.5, 0.0]])
         log_scale = torch.full_like(location, -20.0)
-        scored = PairPredictions(location, log_scale, torch.zeros(2, 1), NO_SHARE)
+        scored = PairPredictions(location, log_scale, torch.zeros(2, 1), NO_SHARE, NOTHING)
         nothing = torch.zeros(2, 1)
         targets = Targets(
             nothing, torch.tensor([0, -1]), nothing, nothing, torch.ones(2, NUM_KINDS)
@@ -152,7 +153,7 @@ class TestEffectCalibration:
         location[EFFECT] = torch.tensor([1.0, -2.0])
         location[EFFECT + 1] = 7.0
         found = DISTORTED.apply(
-            PairPredictions(location, log_scale, torch.zeros(4, 3), NO_SHARE), task
+            PairPredictions(location, log_scale, torch.zeros(4, 3), NO_SHARE, NOTHING), task
         )
         expected = [
             [0.2, -1.3],
@@ -170,7 +171,7 @@ class TestEffectCalibration:
 
     def test_the_identity_changes_no_bit(self) -> None:
         scored = PairPredictions(
-            torch.rand(4, 3, 2), torch.rand(4, 3, 2), torch.zeros(3, 2), NO_SHARE
+            torch.rand(4, 3, 2), torch.rand(4, 3, 2), torch.zeros(3, 2), NO_SHARE, NOTHING
         )
         assert EffectCalibration().apply(scored, torch.tensor([0, 1, -1])) is scored
 
@@ -187,7 +188,9 @@ class TestEffectCalibration:
             LogitLine(intercept, slope), LogitLine(-intercept, 1 / slope), (offset,)
         )
         location = torch.from_numpy(logits).expand(4, 3, 5)
-        scored = PairPredictions(location, torch.zeros(4, 3, 5), torch.zeros(3, 1), NO_SHARE)
+        scored = PairPredictions(
+            location, torch.zeros(4, 3, 5), torch.zeros(3, 1), NO_SHARE, NOTHING
+        )
         found = calibration.apply(scored, torch.tensor([0, 3, -1])).location[EFFECT].numpy()
         best = np.take_along_axis(found, logits.argmax(axis=1)[:, None], axis=1)[:, 0]
         np.testing.assert_array_equal(best, found.max(axis=1))

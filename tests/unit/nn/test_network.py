@@ -54,6 +54,24 @@ def test_a_target_does_not_depend_on_the_other_targets(
     torch.testing.assert_close(shuffled, together[:, order], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("left_out", [(), ("similar_queries",), ("profile",)])
+@pytest.mark.parametrize("share", [0.5, 0.0])
+def test_less_of_the_deviations_is_believed(
+    make_graph: MakeGraph, left_out: tuple[Part, ...], share: float
+) -> None:
+    net = compose_network(NetworkConfig(leave_out=left_out), SIZES).double().eval()
+    graph = make_graph()
+    before = net(graph)
+    assert (before.deviation.abs().max() > 0) == (left_out != ("similar_queries", "profile"))
+    net.scale_deviations(share)
+    after = net(graph)
+    torch.testing.assert_close(after.deviation, share * before.deviation)
+    torch.testing.assert_close(
+        after.location[EFFECT], before.location[EFFECT] - (1 - share) * before.deviation
+    )
+    torch.testing.assert_close(after.location[1:], before.location[1:], rtol=0, atol=0)
+
+
 def test_permuting_the_models_permutes_the_predictions(
     net: RoutingGNN, make_graph: MakeGraph
 ) -> None:

@@ -125,7 +125,9 @@ def test_doubt_about_the_task_by_hand(
     assert doubt.softening[:, 0].tolist() == pytest.approx([0.0, 0.0, apart, 0.0])
     assert doubt.shift[:, 0].tolist() == pytest.approx([0.0, 0.0, mean - 1.0, 0.0])
     location = torch.zeros(NUM_CHANNELS, 4, NUM_MODELS, dtype=torch.float64)
-    scored = PairPredictions(location, location - 9, torch.zeros(4, num_tasks), share)
+    scored = PairPredictions(
+        location, location - 9, torch.zeros(4, num_tasks), share, location[EFFECT]
+    )
     assert EffectInterval().draw_together(scored, doubt) is scored
     drawn = EffectInterval(novelty=2.0).draw_together(scored, doubt).location[EFFECT, :, 0]
     softened = (mean - 1.0) / math.sqrt(1 + math.pi / 8 * apart)

@@ -37,7 +37,7 @@ def make_scored(num_queries: int) -> PairPredictions:
     shape = (NUM_CHANNELS, num_queries, len(NAMES))
     location = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 0.3
     nothing = torch.zeros(num_queries, 1)
-    return PairPredictions(location, torch.full(shape, -0.7), nothing, nothing)
+    return PairPredictions(location, torch.full(shape, -0.7), nothing, nothing, nothing)
 
 
 def record(

@@ -31,6 +31,7 @@ def _predictions(
         torch.full_like(location, log_scale),
         torch.zeros(len(effect_logit), 0),
         torch.ones(len(effect_logit), 1),
+        torch.zeros_like(location[0]),
     )
 
 
