@@ -3,7 +3,7 @@ intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -96,15 +96,23 @@ def summary_table(
     for variant in variants:
         yield (
             f"| {variant} | "
-            f"{' | '.join(_summary(evaluations, variant, metric) for metric in metrics)} |"
+            f"{' | '.join(summarise(evaluations, variant, metric) for metric in metrics)} |"
         )
 
 
-def _summary(evaluations: Sequence[Evaluation], variant: str, metric: str) -> str:
+def summarise(
+    evaluations: Sequence[Evaluation],
+    variant: str,
+    metric: str,
+    settings: Collection[SettingName] = tuple(SETTINGS),
+) -> str:
+    """Mean difference over datasets and settings, and in how many of them it is surely better or
+    worse."""
     found = [
         difference(each, setting, variant, metric)
         for each in evaluations
         for setting in each.settings
+        if setting in settings
     ]
     known = [each for each in found if np.isfinite(each.value)]
     if not known:

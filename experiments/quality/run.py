@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -99,11 +99,22 @@ def _plan(
     return Plan(cells, {place: data.name}, folder)
 
 
-def run_plans(plans: Sequence[Plan], *, jobs: int) -> None:
-    """Run the cells that have no result yet; what is done is told on standard error."""
+def run_plans(
+    plans: Sequence[Plan],
+    *,
+    jobs: int,
+    work: Callable[[GridCell], CellResult] = run_variant,
+) -> None:
+    """Run the cells that have no result yet; what is done is told on standard error.
+
+    Args:
+        plans: Whose cells.
+        jobs: Cells at once.
+        work: Makes the result of a cell; a function at the top of a module.
+    """
     cells: list[GridCell] = open_cells(cell for plan in plans for cell in plan.cells)
     for number, (cell, result) in enumerate(
-        run_cells(cells, run_variant, CellResult, num_processes=jobs), 1
+        run_cells(cells, work, CellResult, num_processes=jobs), 1
     ):
         said = result.message or f"{result.fit_s:.0f} s"
         print(
