@@ -121,7 +121,7 @@ def report(
             cells = [_both(found, name, metric) for name in others]
             yield f"| {found.dataset} | {plain} | {' | '.join(cells)} |"
     for found in evaluations:
-        yield from dataset_tables(found, heading="\n## {what}\n")
+        yield from dataset_tables(found, heading="\n### {what}\n", metrics=SHOWN)
 
 
 def _both(found: Evaluation, variant: str, metric: str) -> str:

@@ -54,17 +54,20 @@ def title_of(metric: str) -> str:
     return f"{METRICS[metric].title} {'↓' if METRICS[metric].lower_is_better else '↑'}"
 
 
-def dataset_tables(found: Evaluation, *, heading: str) -> Iterator[str]:
+def dataset_tables(
+    found: Evaluation, *, heading: str, metrics: Sequence[str] = SHOWN
+) -> Iterator[str]:
     """The lines of one dataset, a table a setting.
 
     Args:
         found: Its evaluation.
         heading: Of each table, with `{what}` for the dataset and the setting.
+        metrics: Columns.
     """
     for setting, title in SETTINGS.items():
         if setting in found.settings:
             yield heading.format(what=f"{found.dataset}, {title}")
-            yield from setting_table(found, setting)
+            yield from setting_table(found, setting, metrics)
 
 
 def setting_table(
