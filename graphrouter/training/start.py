@@ -30,7 +30,7 @@ from graphrouter.types import FloatArray, IntArray
 FEWEST_QUERIES = 50
 """With fewer validation queries training must surely help; with more it need not do harm. With
 fewer training queries none is scored crosswise."""
-MOST_CROSSED = 4096
+MOST_CROSSED = 2048
 """So many training queries say how well calibrated a network is; more would say it no better."""
 
 
