@@ -275,12 +275,14 @@ def _average_solutions(
 
 
 def _predict_asked(outcomes: SupportOutcomes, features: Tensor) -> Tensor:
-    """What text and task tell of who was asked, by ridge regression: (S, M), about 1 wide.
+    """What text and task tell of who was asked, by ridge regression: (S, M), at most 1 wide.
 
     Where somebody chose the model by the prompt, slopes that are drawn to 0 leave a part of the
     difficulty to the models that were sent it. What predicts the model takes that part
-    (regularisation-induced confounding: Hahn, Murray and Carvalho 2020, section 5). Constant, and
-    without effect, where all models answered all queries.
+    (regularisation-induced confounding: Hahn, Murray and Carvalho 2020, section 5). Each query is
+    predicted by the others, and what is told is as wide as the share of its variance that is told
+    that way: where models were asked at random, it is nothing, and does not take their abilities
+    for itself. Constant, and without effect, where all models answered all queries.
 
     Args:
         outcomes: Of the support.
@@ -299,6 +301,13 @@ def _predict_asked(outcomes: SupportOutcomes, features: Tensor) -> Tensor:
     ridge = float((spread > 0).sum()) + 1e-9
     matrix = scaled.mT @ scaled + ridge * torch.eye(len(spread), dtype=scaled.dtype)
     factor = factorise(matrix, "what tells who was asked")
-    weights = torch.cholesky_solve(scaled.mT @ (share - share.mean(0)), factor)
-    told = scaled @ weights
-    return told / told.square().mean(0).sqrt().clamp_min(_LEAST_TOLD)
+    asked = share - share.mean(0)
+    told = scaled @ torch.cholesky_solve(scaled.mT @ asked, factor)
+    # Leave-one-out residuals of a ridge regression (Allen 1974), the mean left out too.
+    half = torch.linalg.solve_triangular(factor, scaled.mT, upper=False)
+    leverage = (half.square().sum(0) + 1 / len(features)).clamp_max(1 - 1e-6).unsqueeze(1)
+    missed = (asked - told) / (1 - leverage)
+    foretold = asked - missed
+    skill = 1 - missed.square().sum(0) / asked.square().sum(0).clamp_min(1e-12)
+    width = foretold.square().mean(0).sqrt().clamp_min(_LEAST_TOLD)
+    return foretold / width * skill.clamp_min(0).sqrt()
