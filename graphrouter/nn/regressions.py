@@ -310,4 +310,5 @@ def _predict_asked(outcomes: SupportOutcomes, features: Tensor) -> Tensor:
     foretold = asked - missed
     skill = 1 - missed.square().sum(0) / asked.square().sum(0).clamp_min(1e-12)
     width = foretold.square().mean(0).sqrt().clamp_min(_LEAST_TOLD)
-    return foretold / width * skill.clamp_min(0).sqrt()
+    told_of: Tensor = foretold / width * skill.clamp_min(0).sqrt()
+    return told_of

@@ -69,3 +69,23 @@ def test_who_was_asked_says_nothing_where_all_were_asked_all() -> None:
     assert float((found.ability[EFFECT, 0, 0] - found.ability[EFFECT, 0, 1]).abs()) < 1e-9
     turned = torch.linalg.qr(torch.randn(8, 8, dtype=torch.float64))[0]
     assert torch.isfinite(start(both, principal @ turned).easiness).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_few_queries_asked_at_random_each_model_keeps_what_it_reached(seed: int) -> None:
+    # 8 answers a model, each to a query of its own, and more coordinates than queries can fill: a
+    # regression of who was asked fits these very queries, and must not be believed.
+    generator = torch.Generator().manual_seed(seed)
+    num_models, num_queries = 10, 80
+    model = torch.arange(num_queries) % num_models
+    channels = torch.full((NUM_CHANNELS, num_queries), torch.nan, dtype=torch.float64)
+    channels[EFFECT] = (
+        torch.rand(num_queries, generator=generator) < torch.where(model < 5, 0.9, 0.2)
+    ).double()
+    principal = torch.randn(num_queries, 100, generator=generator, dtype=torch.float64)
+    edges = OutcomeEdges(torch.arange(num_queries), model, channels)
+    outcomes = SupportOutcomes(edges, torch.zeros(num_queries).long(), 1, num_models)
+    ability = start(outcomes, principal).ability[EFFECT, 0]
+    assert float(ability[:5].mean() - ability[5:].mean()) > 1.5  # 2.9 logits without shrinkage
+    won = torch.stack([outcomes.value[EFFECT, model == i].mean() for i in range(num_models)])
+    assert np.corrcoef(ability.numpy(), won.numpy())[0, 1] > 0.95
