@@ -9,6 +9,7 @@ import typer
 
 from graphrouter.cli.console import console, error_console, print_json
 from graphrouter.cli.convert import Format, convert, fetch
+from graphrouter.cli.render import describe_missing
 from graphrouter.exceptions import DataError
 
 if TYPE_CHECKING:
@@ -99,10 +100,11 @@ def describe(
 
     Example: graphrouter data describe data/simulated --json
     """
-    from graphrouter.data.describe import describe_dataset
+    from graphrouter.data.describe import count_missing_outcomes, describe_dataset
     from graphrouter.data.readers import load_dataset
 
-    summary = describe_dataset(load_dataset(data))
+    dataset = load_dataset(data)
+    summary = describe_dataset(dataset)
     if as_json:
         print_json(summary)
         return
@@ -111,6 +113,11 @@ def describe(
     _show_models(summary)
     if summary.assignment.depends_on_prompt:
         error_console.print(summary.assignment.describe(), highlight=False, markup=False)
+    if summary.num_missing_outcomes:
+        missing = count_missing_outcomes(dataset)
+        error_console.print(
+            describe_missing(missing, summary.num_models), highlight=False, markup=False
+        )
     if summary.share_with_cost == 0:
         error_console.print(
             "No outcome has a cost or tokens with prices: policies can weigh effect only.",

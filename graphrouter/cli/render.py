@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from graphrouter.cli.console import console
@@ -129,6 +129,28 @@ def describe_share(share: float) -> str:
     return (
         "half by the models' levels in the task: held queries showed that texts say less here "
         "than they seem to"
+    )
+
+
+def describe_missing(missing: Mapping[str, int], num_models: int) -> str:
+    """How many graded answers are missing, and of whom.
+
+    Args:
+        missing: From `data.describe.count_missing_outcomes`, not empty.
+        num_models: Of the dataset.
+
+    Example:
+        >>> describe_missing({"nano": 12, "grand": 3}, 5)
+        '15 graded answers are missing until each model has 20: nano 12, grand 3 (2 of 5 models)'
+    """
+    from graphrouter.data.describe import ENOUGH_OUTCOMES
+
+    first = sorted(missing.items(), key=lambda item: -item[1])[:3]
+    named = ", ".join(f"{shorten(model, 40)} {count}" for model, count in first)
+    more = ", ..." if len(missing) > len(first) else ""
+    return (
+        f"{sum(missing.values()):,} graded answers are missing until each model has "
+        f"{ENOUGH_OUTCOMES}: {named}{more} ({len(missing)} of {num_models} models)"
     )
 
 

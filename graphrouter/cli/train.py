@@ -15,7 +15,7 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.console import error_console, print_json
 from graphrouter.cli.progress import begin_run, guard_output, show_working
-from graphrouter.cli.render import describe_share, say, say_line
+from graphrouter.cli.render import describe_missing, describe_share, say, say_line
 from graphrouter.cli.routers import say_kept
 from graphrouter.cli.settings import ConfigFile, Overrides
 from graphrouter.exceptions import ArtifactError, BusyError, ConfigError
@@ -268,6 +268,8 @@ def fit_baseline(
 
 def show_data(dataset: RoutingDataset, split: Split) -> None:
     """Write what is learned from."""
+    from graphrouter.data.describe import count_missing_outcomes
+
     queries = f"{len(dataset.queries):,} queries of {len(dataset.tasks)} tasks"
     say(f"Data        {dataset.name}")
     say(f"            {queries}, {len(dataset.models)} models, {len(dataset.outcomes):,} outcomes")
@@ -280,6 +282,9 @@ def show_data(dataset: RoutingDataset, split: Split) -> None:
             f"Note        with fewer than {SMALL} training queries there is little to learn, and "
             "little to check it with"
         )
+    missing = count_missing_outcomes(dataset, [*split.train, *split.validation])
+    if missing:
+        say_line(f"Note        {describe_missing(missing, len(dataset.models))}")
     if split.held_out_models:
         say(f"Held out    {len(split.held_out_models)} models: {', '.join(split.held_out_models)}")
 

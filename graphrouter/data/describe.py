@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,10 @@ from graphrouter.data.assignment import Assignment, measure_assignment
 from graphrouter.data.columns import SPLITS
 from graphrouter.data.repeats import count_runs
 from graphrouter.data.schema import RoutingDataset
+
+ENOUGH_OUTCOMES = 20
+"""With so many graded answers of each model choices are no worse than those of simple baselines, on
+average of the sets in experiments/few_outcomes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ class DatasetSummary:
     num_priced_models: int
     num_described_models: int
     num_models_without_outcomes: int
+    num_missing_outcomes: int
+    """Graded answers that are missing until each model has `ENOUGH_OUTCOMES`."""
     num_queries_without_outcomes: int
     num_queries_without_task: int
     num_duplicate_prompts: int
@@ -123,6 +130,7 @@ def describe_dataset(data: RoutingDataset) -> DatasetSummary:
         num_priced_models=int(prices.notna().all(axis=1).sum()),
         num_described_models=int(models["description"].notna().sum()),
         num_models_without_outcomes=len(models) - len(np.unique(columns)),
+        num_missing_outcomes=sum(count_missing_outcomes(data).values()),
         num_queries_without_outcomes=len(queries) - len(np.unique(rows)),
         num_queries_without_task=int(queries["task"].isna().sum()),
         num_duplicate_prompts=int(queries["prompt"].str.strip().duplicated().sum()),
@@ -137,6 +145,36 @@ def describe_dataset(data: RoutingDataset) -> DatasetSummary:
         tasks=_summarise_tasks(data),
         models=_summarise_models(data),
     )
+
+
+def count_missing_outcomes(
+    data: RoutingDataset, query_ids: Collection[str] | None = None
+) -> dict[str, int]:
+    """Graded answers that each model lacks until it has `ENOUGH_OUTCOMES`.
+
+    Models with enough are left out.
+
+    Args:
+        data: The dataset.
+        query_ids: The queries that count; all by default.
+
+    Example:
+        >>> from graphrouter.bench.simulate import simulate
+        >>> data = simulate(num_queries=60, num_models=3).data
+        >>> count_missing_outcomes(data)
+        {}
+        >>> sorted(count_missing_outcomes(data, data.queries["query_id"][:1]).values())[-1]
+        20
+    """
+    outcomes = data.outcomes
+    if query_ids is not None:
+        outcomes = outcomes[outcomes["query_id"].isin(set(query_ids))]
+    counts = outcomes["model"].value_counts().reindex(data.models["model"], fill_value=0)
+    return {
+        str(model): ENOUGH_OUTCOMES - int(count)
+        for model, count in counts.items()
+        if count < ENOUGH_OUTCOMES
+    }
 
 
 def _count_sides(queries: pd.DataFrame) -> dict[str, int] | None:

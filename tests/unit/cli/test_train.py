@@ -111,6 +111,23 @@ def test_zeros_and_bills_beside_the_list_price_are_said_by_train_and_pool_show(
         assert note in shown
 
 
+def test_few_graded_answers_are_told(
+    invoke: Invoke, simulation: Simulation, tmp_path: Path
+) -> None:
+    data = simulation.data
+    few = data.select_queries(data.queries["query_id"].tolist()[:30])
+    few.save(tmp_path / "data")
+    status, shown, _ = invoke("train", tmp_path / "data", "--out", tmp_path / "a", "--instant")
+    assert status == 0
+    [line] = [line for line in shown.splitlines() if "graded answers are missing" in line]
+    split = load_router(tmp_path / "a").provenance.split
+    shown_queries = {*split.train, *split.validation}
+    counts = few.outcomes.loc[few.outcomes["query_id"].isin(shown_queries), "model"].value_counts()
+    missing = (20 - counts).clip(lower=0).sum()
+    assert missing > 0
+    assert line.startswith(f"Note        {missing} graded answers are missing")
+
+
 def test_a_correction_is_told_with_what_it_is_worth() -> None:
     metrics = {"ece_before": 0.0312, "ece_after": 0.0177, "log_loss_calibrated": 0.4821}
     told = _describe_calibration(metrics, is_identity=False)
