@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments.choices.table import page
 from graphrouter.bench.baselines import BASELINES
 from graphrouter.bench.evaluation import METRICS
 from graphrouter.bench.evaluation.newcomers.newcomer_results import NewcomerEvaluation
@@ -25,6 +26,7 @@ RESULTS = sorted((FOLDER / "results").glob("*.json"))
 
 MEASURED_SINCE = {"deviation_r2", "added_deviation_r2", "added_log_loss"}
 """Metrics that are younger than the committed results: undefined there."""
+CHOICES = ROOT / "experiments" / "choices"
 NEWCOMERS = ROOT / "experiments" / "newcomers"
 
 
@@ -41,6 +43,11 @@ def test_the_readme_shows_the_committed_results() -> None:
 
 def test_the_results_page_is_up_to_date() -> None:
     assert (FOLDER / "README.md").read_text(encoding="utf-8").strip() == _printed()
+
+
+def test_the_page_of_choices_is_up_to_date() -> None:
+    written = (CHOICES / "README.md").read_text(encoding="utf-8")
+    assert written.strip() == "\n".join(page()).strip()
 
 
 @pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)
