@@ -95,6 +95,7 @@ Part = Literal[
     "cards",
     "query_slopes",
     "text_prior",
+    "foretold_asking",
     "text_skills",
     "text_easiness",
     "profile",

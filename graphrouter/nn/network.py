@@ -262,7 +262,9 @@ def compose_parts(
         config.base_rounds,
         channel_scale,
         slopes=choose("query_slopes", QuerySlopes(), NoQuerySlopes()),
-        text_prior=None if "text_prior" in config.leave_out else TextPrior(),
+        text_prior=None
+        if "text_prior" in config.leave_out
+        else TextPrior(is_foretold="foretold_asking" not in config.leave_out),
         text_skills=None if {"profile", "text_skills"} & {*config.leave_out} else TextSkills(),
     )
     profile_to_model = make_zero_linear(sizes.principal, width)

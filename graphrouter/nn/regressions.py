@@ -128,6 +128,16 @@ class TextPrior(nn.Module):
     which also holds "nothing". There is nothing to train, and no gradient goes through.
     """
 
+    def __init__(self, *, is_foretold: bool = True) -> None:
+        """A prior.
+
+        Args:
+            is_foretold: Whether who was asked counts as far as other queries foretell it, or as a
+                regression fits it.
+        """
+        super().__init__()
+        self.is_foretold = is_foretold
+
     def forward(
         self,
         outcomes: SupportOutcomes,
@@ -150,7 +160,8 @@ class TextPrior(nn.Module):
             text = principal.detach().double()
             in_task = nn.functional.one_hot(outcomes.task, outcomes.num_tasks + 1)
             known_task = in_task[:, : outcomes.num_tasks].double()
-            asked = _predict_asked(outcomes, torch.cat([known_task, text], 1))
+            features = torch.cat([known_task, text], 1)
+            asked = _predict_asked(outcomes, features, is_foretold=self.is_foretold)
             design = torch.cat([torch.ones_like(text[:, :1]), known_task, asked, text], 1)
             num_models, first_asked = outcomes.num_models, 1 + outcomes.num_tasks
             precision = torch.cat(
@@ -274,7 +285,7 @@ def _average_solutions(
     return (belief.unsqueeze(2) * torch.stack(solutions)).sum(0)
 
 
-def _predict_asked(outcomes: SupportOutcomes, features: Tensor) -> Tensor:
+def _predict_asked(outcomes: SupportOutcomes, features: Tensor, *, is_foretold: bool) -> Tensor:
     """What text and task tell of who was asked, by ridge regression: (S, M), at most 1 wide.
 
     Where somebody chose the model by the prompt, slopes that are drawn to 0 leave a part of the
@@ -287,6 +298,7 @@ def _predict_asked(outcomes: SupportOutcomes, features: Tensor) -> Tensor:
     Args:
         outcomes: Of the support.
         features: (S, D) of the queries.
+        is_foretold: False for what the regression fits, full width.
     """
     share = sum_segments(
         torch.ones_like(outcomes.value[:1], dtype=features.dtype),
@@ -303,6 +315,8 @@ def _predict_asked(outcomes: SupportOutcomes, features: Tensor) -> Tensor:
     factor = factorise(matrix, "what tells who was asked")
     asked = share - share.mean(0)
     told = scaled @ torch.cholesky_solve(scaled.mT @ asked, factor)
+    if not is_foretold:
+        return told / told.square().mean(0).sqrt().clamp_min(_LEAST_TOLD)
     # Leave-one-out residuals of a ridge regression (Allen 1974), the mean left out too.
     half = torch.linalg.solve_triangular(factor, scaled.mT, upper=False)
     leverage = (half.square().sum(0) + 1 / len(features)).clamp_max(1 - 1e-6).unsqueeze(1)

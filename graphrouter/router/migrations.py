@@ -82,8 +82,9 @@ def _add_defaults(contents: ArtifactContents) -> ArtifactContents:
 
 
 def _solve_apart(contents: ArtifactContents) -> ArtifactContents:
-    """Step 5 to 6: skills and texts one after the other, as the network was trained."""
-    return dataclasses.replace(contents, manifest=_leave_out(contents.manifest, "text_skills"))
+    """Step 5 to 6: skills and texts one after the other, and who was asked as it was fitted."""
+    manifest = _leave_out(_leave_out(contents.manifest, "text_skills"), "foretold_asking")
+    return dataclasses.replace(contents, manifest=manifest)
 
 
 def _leave_out(manifest: Mapping[str, Any], part: Part) -> dict[str, Any]:

@@ -87,7 +87,13 @@ def test_parts_that_stay_start_from_the_same_weights(part: Part) -> None:
     without = compose_network(_config(part), SIZES).state_dict()
     assert without.keys() <= whole.keys()
     assert all(torch.equal(weight, whole[name]) for name, weight in without.items())
-    owns_none = part in ("cards", "similar_residuals", "text_prior", "text_skills")
+    owns_none = part in (
+        "cards",
+        "similar_residuals",
+        "text_prior",
+        "text_skills",
+        "foretold_asking",
+    )
     assert (without.keys() == whole.keys()) == owns_none
 
 
