@@ -140,8 +140,8 @@ def describe_missing(missing: Mapping[str, int], num_models: int) -> str:
         num_models: Of the dataset.
 
     Example:
-        >>> describe_missing({"nano": 12, "grand": 3}, 5)
-        '15 graded answers are missing until each model has 20: nano 12, grand 3 (2 of 5 models)'
+        >>> describe_missing({"nano": 7, "grand": 3}, 5)
+        '10 graded answers are missing until each model has 8: nano 7, grand 3 (2 of 5 models)'
     """
     from graphrouter.data.describe import ENOUGH_OUTCOMES
 

@@ -90,16 +90,16 @@ def test_describe_writes_only_json(tmp_path: Path) -> None:
 def test_describe_says_how_many_graded_answers_are_missing(tmp_path: Path) -> None:
     table = pd.DataFrame(
         {
-            "prompt": [f"Question {i}?" for i in range(25)] + [f"Question {i}?" for i in range(18)],
-            "model": ["nano"] * 25 + ["grand"] * 18,
-            "effect": [1.0] * 43,
+            "prompt": [f"Question {i}?" for i in range(25)] + [f"Question {i}?" for i in range(6)],
+            "model": ["nano"] * 25 + ["grand"] * 6,
+            "effect": [1.0] * 31,
         }
     )
     table.to_csv(tmp_path / "answers.csv", index=False)
     file = str(tmp_path / "answers.csv")
     result = runner.invoke(app, ["describe", file], env={"COLUMNS": "120"})
     assert result.exit_code == 0, result.output
-    told = "2 graded answers are missing until each model has 20: grand 2 (1 of 2 models)"
+    told = "2 graded answers are missing until each model has 8: grand 2 (1 of 2 models)"
     assert told in " ".join(result.stderr.split())
     result = runner.invoke(app, ["describe", file, "--json"])
     assert json.loads(result.stdout)["num_missing_outcomes"] == 2

@@ -66,7 +66,7 @@ def test_gaps_are_counted(small: RoutingDataset) -> None:
         summary.num_models_without_outcomes,
         summary.num_duplicate_prompts,
     ) == (1, 1, 1)
-    assert summary.num_missing_outcomes == 18 + 18 + 20
+    assert summary.num_missing_outcomes == 6 + 6 + 8
     assert (summary.models[2].num_outcomes, summary.models[2].mean_effect) == (0, None)
     assert (summary.tasks[1].task, summary.tasks[1].num_queries, summary.tasks[1].density) == (
         "unused",
