@@ -18,6 +18,7 @@ from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.training.calibration import (
     FEWEST_QUERIES,
+    FittedCalibration,
     calibrate,
     fit_calibration,
 )
@@ -57,7 +58,7 @@ class TestCalibrate:
 
     def test_a_network_that_is_too_sure_is_corrected(self) -> None:
         named, hidden = settings(1500, known=0.5, hidden=0.5)
-        calibration, metrics = calibrate(named, hidden, num_tasks=2)
+        calibration, metrics, _ = calibrate(named, hidden, num_tasks=2)
         for line in (calibration.task_known, calibration.task_hidden):
             assert line.slope == pytest.approx(0.5, abs=0.05)
             assert line.intercept == pytest.approx(0, abs=0.1)
@@ -69,7 +70,7 @@ class TestCalibrate:
 
     def test_each_setting_has_a_line_of_its_own(self) -> None:
         named, hidden = settings(800, hidden=0.5)
-        calibration, metrics = calibrate(named, hidden, num_tasks=2)
+        calibration, metrics, _ = calibrate(named, hidden, num_tasks=2)
         assert calibration.task_known == LogitLine()
         assert calibration.offsets == ()
         assert calibration.task_hidden.slope < 0.65
@@ -82,7 +83,7 @@ class TestCalibrate:
 
     def test_the_gain_is_judged_out_of_fold(self) -> None:
         named, hidden = settings(1500, known=0.5, hidden=0.5)
-        calibration, metrics = calibrate(named, hidden, num_tasks=2)
+        calibration, metrics, _ = calibrate(named, hidden, num_tasks=2)
         level, slope = (
             part.numpy()[:, None] for part in calibration.lines(torch.from_numpy(named.task))
         )
@@ -104,11 +105,13 @@ class TestCalibrate:
             HeldEffects(setting.logit[:60], np.full((60, 6), np.nan), setting.task[:60])
             for setting in (named, hidden)
         ]
-        assert calibrate(empty[0], empty[1], num_tasks=2) == (EffectCalibration(), {})
+        assert calibrate(empty[0], empty[1], num_tasks=2) == FittedCalibration(
+            EffectCalibration(), {}
+        )
 
     def test_without_tasks_only_the_hidden_setting_is_judged(self) -> None:
         _, hidden = settings(400, hidden=0.5)
-        calibration, metrics = calibrate(hidden, hidden, num_tasks=0)
+        calibration, metrics, _ = calibrate(hidden, hidden, num_tasks=0)
         assert calibration.task_known == LogitLine()
         assert calibration.task_hidden.slope < 0.75
         assert metrics["ece_before"] == pytest.approx(
@@ -116,7 +119,7 @@ class TestCalibrate:
         )
 
     def test_a_single_task_needs_no_offset(self) -> None:
-        calibration, _ = calibrate(*settings(400, known=0.5, hidden=0.5, num_tasks=1), num_tasks=1)
+        calibration, *_ = calibrate(*settings(400, known=0.5, hidden=0.5, num_tasks=1), num_tasks=1)
         assert calibration.task_known.slope < 0.75
         assert calibration.offsets == ()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from graphrouter.bench.evaluation import evaluate
 from graphrouter.bench.tuning.tuning_data import TuningData, predict_validation
 from graphrouter.config import EncoderConfig
 from graphrouter.exceptions import NotApplicableError
+from graphrouter.nn.forecaster import AmountCalibration
+from graphrouter.training.amount_calibration import EVEN_TRUST
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +24,11 @@ def split(data: gr.RoutingDataset, config: gr.TrainConfig) -> object:
 
 @pytest.fixture(scope="module")
 def router(data: gr.RoutingDataset, config: gr.TrainConfig) -> gr.GraphRouter:
-    return gr.GraphRouter.fit(data, config)
+    """As it is before validation queries say how far characters tell the tokens of a prompt."""
+    fitted = gr.GraphRouter.fit(data, config)
+    amounts = AmountCalibration(token_trust=EVEN_TRUST)
+    learned = dataclasses.replace(fitted.learned, amounts=amounts)
+    return gr.GraphRouter(learned, fitted.support, fitted.provenance, fitted.encoder)
 
 
 @pytest.fixture(scope="module")
