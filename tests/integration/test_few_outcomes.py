@@ -13,7 +13,7 @@ from graphrouter.data import RoutingDataset
 
 @pytest.fixture(scope="module")
 def data() -> RoutingDataset:
-    return gr.simulate(num_queries=120, num_models=3, seed=0).data
+    return gr.simulate(num_queries=80, num_models=3, seed=0).data
 
 
 @pytest.mark.parametrize("kind", ["same", "own"])

@@ -13,8 +13,8 @@ from pathlib import Path
 _TRAIN = """
 import json, sys
 import graphrouter as gr
-data = gr.simulate(num_queries=240, num_models=5, seed=1).data
-settings = ["training.max_epochs=6", "training.steps_per_epoch=4", "training.patience=6"]
+data = gr.simulate(num_queries=120, num_models=4, seed=1).data
+settings = ["training.max_epochs=4", "training.steps_per_epoch=4", "training.patience=4"]
 config = gr.load_config(overrides=settings)
 router = gr.GraphRouter.fit(data, config, work_dir=sys.argv[1])
 predictions = router.predict(["How many legs have 3 cats?", "Translate 'tree'."])
