@@ -14,8 +14,8 @@ from graphrouter.data.repeats import count_runs
 from graphrouter.data.schema import RoutingDataset
 
 ENOUGH_OUTCOMES = 8
-"""With so many graded answers of each model predictions and choices beat simple baselines, on
-average of the sets in experiments/few_outcomes."""
+"""With so many graded answers of each model log loss and area are better than those of ten
+baselines on the same rows, on average of the sets in experiments/few_outcomes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,11 +115,15 @@ class TokenRates(NamedTuple):
 
     def count_characters(self, num_chars: FloatArray, task_share: FloatArray) -> FloatArray:
         """Tokens of prompts by their characters alone: (B, M) > 0; arguments of `estimate`."""
+        return self._add_offset(self._count_text(num_chars), task_share)
+
+    def _count_text(self, num_chars: FloatArray) -> FloatArray:
         # One product a row: a row by itself is rounded the same.
-        text = (num_chars[:, None, :] * self.rates).sum(axis=2)
-        beside = [share @ self.offset for share in task_share]
-        counted: FloatArray = np.maximum(text + np.array(beside).reshape(text.shape), 1e-9)
-        return counted
+        return np.asarray((num_chars[:, None, :] * self.rates).sum(axis=2))
+
+    def _add_offset(self, text: FloatArray, task_share: FloatArray) -> FloatArray:
+        beside = np.array([share @ self.offset for share in task_share]).reshape(text.shape)
+        return np.asarray(np.maximum(text + beside, 1e-9))
 
     def estimate(
         self,
@@ -139,12 +143,12 @@ class TokenRates(NamedTuple):
             task_share: (B, T + 1) belief over tasks, last column: none of them.
             expected: (B, M) tokens that the network expects; NaN = it cannot say.
             trust: Weight of the rates, in [0, 1], where they do not take over; the mean is that of
-                logarithms. See `training.calibration.weigh_counts`.
+                logarithms. See `training.amount_calibration.weigh_counts`.
         """
         chars = num_chars[:, None, :]
         pooled = np.maximum((num_chars * self.pooled).sum(axis=1), 1e-9)
-        text = (chars * self.rates).sum(axis=2)
-        counted = self.count_characters(num_chars, task_share)
+        text = self._count_text(num_chars)
+        counted = self._add_offset(text, task_share)
         unseen = (np.maximum(num_chars - self.most, 0) * self.pooled).sum(axis=1) / pooled
         far = np.clip(_TAKE_OVER * np.maximum(1 - self.usual / pooled, unseen), 0, 1)[:, None]
         known = np.where(np.isnan(expected), counted, np.maximum(expected, 1e-9))

@@ -142,7 +142,7 @@ class AmountCalibration:
     """What corrects expected amounts; nothing as it stands.
 
     A network of logarithms, with a spread, has the mean of the amounts right on average over models
-    at best, and it is the mean that is paid (Duan 1983). `training.calibration` fits it.
+    at best, and it is the mean that is paid (Duan 1983). `training.amount_calibration` fits it.
 
     Example:
         >>> AmountCalibration((0.0, 0.1), {"a": (0.2, 0.3)}).shift(("a", "newcomer")).tolist()

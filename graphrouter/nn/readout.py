@@ -233,8 +233,10 @@ class PairReadout(nn.Module):
             base.ability.unsqueeze(1) + skill + easiness.unsqueeze(2) + paths.residual + match
         )
         doubt, variance = self.doubt(paths.spread, target), task_share @ base.variance[EFFECT]
-        effect, log_unknown = _soften(additive[EFFECT], doubt, variance)
-        deviation, _ = _soften((paths.residual + match)[EFFECT], doubt, variance)
+        own = paths.residual[EFFECT] + match[EFFECT]
+        (effect, deviation), log_unknown = _soften(
+            torch.stack([additive[EFFECT], own]), doubt, variance
+        )
         shift, log_spread = self.perceptron(
             state, target, additive, match, paths, task_share
         ).chunk(2)
@@ -250,13 +252,13 @@ class PairReadout(nn.Module):
 
 
 def _soften(logit: Tensor, doubt: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """The effect logit under doubt, and the log deviation of what is not known of the model.
+    """Effect logits under doubt, and the log deviation (B, M) of what is not known of the model.
 
-    Both are (B, M). A logit with an uncertain easiness or level is a mixture over it:
+    A logit with an uncertain easiness or level is a mixture over it:
     E[sigmoid(x + e)] ~ sigmoid(x / sqrt(1 + pi s^2 / 8)) (MacKay 1992).
 
     Args:
-        logit: (B, M) with all that is uncertain at its mean.
+        logit: (..., B, M) with all that is uncertain at its mean.
         doubt: (B,) standard deviation of the easiness.
         variance: (B, M) of the level of each model in the tasks that are believed in.
     """

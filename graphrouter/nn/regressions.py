@@ -38,6 +38,8 @@ _ASKED_PRECISION = 0.1
 """Of what a predicted share of a model, in standard deviations, may say of the easiness."""
 _LEAST_TOLD = 0.05
 """A share whose prediction varies less, as by chance, counts by as much less."""
+_ROUNDING = 1e-12
+"""Shares of who was asked that differ by less are all the same."""
 _LEAST_SPREAD = 1e-9
 """Of a coordinate, beside the widest: one that is the same for all queries explains nothing."""
 _MAX_LOGIT = 8.0
@@ -306,6 +308,9 @@ def _predict_asked(outcomes: SupportOutcomes, features: Tensor, *, is_foretold: 
         len(features) * outcomes.num_models,
     ).view(len(features), outcomes.num_models)
     share = share / share.sum(1, keepdim=True).clamp_min(1)
+    asked = share - share.mean(0)
+    if not bool((asked.abs() > _ROUNDING).any()):
+        return torch.zeros_like(asked)
     centred = features - features.mean(0)
     spread = centred.square().mean(0).sqrt()
     scaled = centred / spread.clamp_min(1e-6 * float(spread.max().clamp_min(1e-12)))
@@ -313,7 +318,6 @@ def _predict_asked(outcomes: SupportOutcomes, features: Tensor, *, is_foretold: 
     ridge = float((spread > 0).sum()) + 1e-9
     matrix = scaled.mT @ scaled + ridge * torch.eye(len(spread), dtype=scaled.dtype)
     factor = factorise(matrix, "what tells who was asked")
-    asked = share - share.mean(0)
     told = scaled @ torch.cholesky_solve(scaled.mT @ asked, factor)
     if not is_foretold:
         return told / told.square().mean(0).sqrt().clamp_min(_LEAST_TOLD)
@@ -324,5 +328,4 @@ def _predict_asked(outcomes: SupportOutcomes, features: Tensor, *, is_foretold: 
     foretold = asked - missed
     skill = 1 - missed.square().sum(0) / asked.square().sum(0).clamp_min(1e-12)
     width = foretold.square().mean(0).sqrt().clamp_min(_LEAST_TOLD)
-    told_of: Tensor = foretold / width * skill.clamp_min(0).sqrt()
-    return told_of
+    return torch.as_tensor(foretold / width * skill.clamp_min(0).sqrt())
