@@ -134,8 +134,8 @@ class TextPrior(nn.Module):
         """A prior.
 
         Args:
-            is_foretold: Whether who was asked counts as far as other queries foretell it, or as a
-                regression fits it.
+            is_foretold: Whether who was asked counts as far as other queries foretell it, or in
+                full.
         """
         super().__init__()
         self.is_foretold = is_foretold
@@ -292,15 +292,15 @@ def _predict_asked(outcomes: SupportOutcomes, features: Tensor, *, is_foretold: 
 
     Where somebody chose the model by the prompt, slopes that are drawn to 0 leave a part of the
     difficulty to the models that were sent it. What predicts the model takes that part
-    (regularisation-induced confounding: Hahn, Murray and Carvalho 2020, section 5). Each query is
-    predicted by the others, and what is told is as wide as the share of its variance that is told
-    that way: where models were asked at random, it is nothing, and does not take their abilities
-    for itself. Constant, and without effect, where all models answered all queries.
+    (regularisation-induced confounding: Hahn, Murray and Carvalho 2020, section 5). It is as wide
+    as the share of who was asked that the other queries foretell: where models were asked at
+    random it is nothing, and does not take their abilities for itself. Zero where all models
+    answered all queries.
 
     Args:
         outcomes: Of the support.
         features: (S, D) of the queries.
-        is_foretold: False for what the regression fits, full width.
+        is_foretold: False for the full width, whatever is foretold.
     """
     share = sum_segments(
         torch.ones_like(outcomes.value[:1], dtype=features.dtype),
@@ -319,13 +319,12 @@ def _predict_asked(outcomes: SupportOutcomes, features: Tensor, *, is_foretold: 
     matrix = scaled.mT @ scaled + ridge * torch.eye(len(spread), dtype=scaled.dtype)
     factor = factorise(matrix, "what tells who was asked")
     told = scaled @ torch.cholesky_solve(scaled.mT @ asked, factor)
+    unit = told / told.square().mean(0).sqrt().clamp_min(_LEAST_TOLD)
     if not is_foretold:
-        return told / told.square().mean(0).sqrt().clamp_min(_LEAST_TOLD)
+        return unit
     # Leave-one-out residuals of a ridge regression (Allen 1974), the mean left out too.
     half = torch.linalg.solve_triangular(factor, scaled.mT, upper=False)
     leverage = (half.square().sum(0) + 1 / len(features)).clamp_max(1 - 1e-6).unsqueeze(1)
     missed = (asked - told) / (1 - leverage)
-    foretold = asked - missed
-    skill = 1 - missed.square().sum(0) / asked.square().sum(0).clamp_min(1e-12)
-    width = foretold.square().mean(0).sqrt().clamp_min(_LEAST_TOLD)
-    return torch.as_tensor(foretold / width * skill.clamp_min(0).sqrt())
+    foretold = 1 - missed.square().sum(0) / asked.square().sum(0).clamp_min(1e-12)
+    return torch.as_tensor(unit * foretold.clamp_min(0).sqrt())

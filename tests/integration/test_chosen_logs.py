@@ -45,6 +45,11 @@ def test_the_stronger_model_is_found_although_it_was_sent_the_hard_prompts(
     assert hard > 0.9
 
 
+def test_it_is_found_where_hardly_a_trace_is_left_and_nothing_is_trained() -> None:
+    data, _ = make_chosen_logs(2)
+    assert find_better(gr.GraphRouter.fit(data, instant=True), "one")[0] > 0.9
+
+
 def find_in_many_forms(seed: int, tasks: Tasks) -> tuple[float, float]:
     data, _ = make_chosen_logs(seed, tasks=tasks, many_forms=True)
     few = gr.load_config(overrides=["training.max_epochs=2", f"seed={seed}"])
