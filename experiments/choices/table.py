@@ -36,10 +36,10 @@ INTRODUCTION = """# Choices
 Does the graph router choose better than simple methods, and does any of them know something that it
 does not? Default settings, test rows of {num_seeds} splits a set, made by
 
-    graphrouter benchmark DATA/NAME --seeds {num_seeds} --out RUN \\
-        --config experiments/main_comparison/config.yaml \\
-        --routers rasch,knn,carrot_linear,linear,uniroute_map,avengers_pro,embed_llm,tryage,gbt,\
-    graphrouter_paper_ties
+    ROUTERS=rasch,knn,carrot_linear,linear,uniroute_map,avengers_pro,embed_llm
+    ROUTERS=$ROUTERS,tryage,gbt,graphrouter_paper_ties
+    graphrouter benchmark DATA/NAME --seeds {num_seeds} --out RUN --routers $ROUTERS \\
+        --config experiments/main_comparison/config.yaml
     python experiments/take.py RUN/*.json experiments/choices/results
     python -m experiments.choices.table > experiments/choices/README.md
 

@@ -147,7 +147,7 @@ def describe_missing(missing: Mapping[str, int], num_models: int) -> str:
 
     first = sorted(missing.items(), key=lambda item: -item[1])[:3]
     named = ", ".join(f"{shorten(model, 40)} {count}" for model, count in first)
-    more = ", ..." if len(missing) > len(first) else ""
+    more = f" and {len(missing) - len(first)} more" if len(missing) > len(first) else ""
     return (
         f"{sum(missing.values()):,} graded answers are missing until each model has "
         f"{ENOUGH_OUTCOMES}: {named}{more} ({len(missing)} of {num_models} models)"

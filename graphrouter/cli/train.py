@@ -284,7 +284,8 @@ def show_data(dataset: RoutingDataset, split: Split) -> None:
         )
     missing = count_missing_outcomes(dataset, [*split.train, *split.validation])
     if missing:
-        say_line(f"Note        {describe_missing(missing, len(dataset.models))}")
+        told = describe_missing(missing, len(dataset.models))
+        say_line(f"Note        {told}, test queries not counted")
     if split.held_out_models:
         say(f"Held out    {len(split.held_out_models)} models: {', '.join(split.held_out_models)}")
 

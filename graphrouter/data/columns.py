@@ -91,6 +91,8 @@ NUMBERS: dict[TableName, tuple[NumberColumn, ...]] = {
 NUM_RUNS = NumberColumn("num_runs", "runs that the row is the mean of", positive=True)
 """Stands in outcomes that were averaged, and is absent where every row is one run."""
 OUTCOME_NUMBERS: tuple[str, ...] = tuple(column.name for column in NUMBERS["outcomes"])
+SHORT_NAMES = {"cost": "cost_usd", "tokens": "output_tokens", "latency": "latency_s"}
+"""What columns of outcomes may be called for short where a table is not one of a dataset's four."""
 
 
 def list_columns(table: TableName) -> tuple[str, ...]:

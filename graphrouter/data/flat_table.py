@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from graphrouter.data.columns import NUM_RUNS, OUTCOME_NUMBERS, TableName
 from graphrouter.data.schema import RoutingDataset, build_dataset
 from graphrouter.data.values import (
     make_row_error,
+    name_in_full,
     parse_ids,
     parse_optional_ids,
     parse_prompts,
@@ -21,10 +21,6 @@ from graphrouter.data.values import (
 from graphrouter.exceptions import DataError
 from graphrouter.types import IntArray
 
-logger = logging.getLogger(__name__)
-
-SHORT_NAMES = {"cost": "cost_usd", "tokens": "output_tokens", "latency": "latency_s"}
-"""What columns may be called for short, and what they are in the tables of a dataset."""
 _REQUIRED = ("prompt", "model", "effect")
 
 
@@ -49,12 +45,8 @@ def read_answers(
         >>> read_answers({**answers, "effect": [0, 1, 1], "cost": [0.1, 0.2, 0.1]})
         RoutingDataset('answers': 2 queries, 2 models, 3 outcomes, 0 tasks)
     """
-    frame = _name_in_full(
-        tidy_columns(_make_frame(answers, source), source, required=_REQUIRED), source
-    )
-    unused = [each for each in frame.columns if each not in _known_columns()]
-    if unused:
-        logger.warning("%s: not used: column %s.", source, ", ".join(map(repr, unused)))
+    tidy = tidy_columns(_make_frame(answers, source), source, required=_REQUIRED)
+    frame = name_in_full(tidy, source, known=(*_REQUIRED, "task", *OUTCOME_NUMBERS, NUM_RUNS.name))
     if frame.empty:
         raise DataError(f"{source}: there are no rows; expected one an answer.")
     frame["model"] = parse_ids(frame["model"], source, "model")
@@ -75,9 +67,10 @@ def read_answers(
     return build_dataset(frames, name=name, sources=dict.fromkeys(frames, source))
 
 
-def is_flat(frame: pd.DataFrame) -> bool:
-    """Whether a table holds answers, by the names of its columns."""
-    return {*_REQUIRED} <= {str(column).strip() for column in frame.columns}
+def find_absent(frame: pd.DataFrame) -> tuple[str, ...]:
+    """The columns that a table of answers must have and this one has not."""
+    there = {str(column).strip() for column in frame.columns}
+    return tuple(column for column in _REQUIRED if column not in there)
 
 
 def _make_frame(answers: pd.DataFrame | Mapping[str, Any], source: str) -> pd.DataFrame:
@@ -95,25 +88,6 @@ def _make_frame(answers: pd.DataFrame | Mapping[str, Any], source: str) -> pd.Da
         raise DataError(
             f"{source}: {error}. Expected columns of one length: {', '.join(_REQUIRED)}."
         ) from error
-
-
-def _known_columns() -> tuple[str, ...]:
-    return (*_REQUIRED, "task", *OUTCOME_NUMBERS, NUM_RUNS.name)
-
-
-def _name_in_full(frame: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Columns by the names of the contract.
-
-    Raises:
-        DataError: One is there under both of its names.
-    """
-    twice = [short for short, full in SHORT_NAMES.items() if {short, full} <= {*frame.columns}]
-    if twice:
-        raise DataError(
-            f"{source}: columns {twice[0]!r} and {SHORT_NAMES[twice[0]]!r} are the same quantity; "
-            "expected one of them. Drop the other."
-        )
-    return frame.rename(columns=SHORT_NAMES)
 
 
 def _one_task_each(task: pd.Series, number: IntArray, source: str) -> pd.Series:

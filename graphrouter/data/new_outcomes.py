@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from graphrouter.data.columns import NUM_RUNS, NUMBERS
+from graphrouter.data.columns import NUM_RUNS, NUMBERS, list_columns
 from graphrouter.data.number_columns import parse_number_column
 from graphrouter.data.table_files import read_table
 from graphrouter.data.values import (
     make_row_error,
     match_ids,
+    name_in_full,
     parse_ids,
     parse_optional_ids,
     parse_prompts,
@@ -24,6 +25,7 @@ from graphrouter.data.values import (
 )
 from graphrouter.exceptions import DataError
 
+_KNOWN = (*list_columns("outcomes"), "task", "prompt")
 _GRADE = "Add your grade of each answer, from 0 to 1."
 
 
@@ -40,7 +42,8 @@ def read_new_outcomes(
     table that went through here comes out of it the same, and nothing is said a second time.
 
     Args:
-        outcomes: Columns `model`, `effect`, and `query_id` or `prompt`; perhaps more.
+        outcomes: Columns `model`, `effect`, and `query_id` or `prompt`; perhaps `task`, `cost`,
+            `tokens`, `latency`, and other numbers of an outcome by their own names.
         source: What to call the table in messages.
         models: Names that a model may be meant by, where it is written in another way.
         query_ids: The same for ids of queries.
@@ -54,7 +57,8 @@ def read_new_outcomes(
         >>> found[["query_id", "effect"]].values.tolist()
         [['07', 1.0]]
     """
-    raw = tidy_columns(outcomes, source, required=("model", "effect"))
+    tidy = tidy_columns(outcomes, source, required=("model", "effect"))
+    raw = name_in_full(tidy, source, known=_KNOWN)
     if raw.empty:
         raise DataError(
             f"{source} has no rows; expected at least one outcome (model, effect, and query_id or "

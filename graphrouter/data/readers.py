@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from graphrouter.data.columns import OPTIONAL_TABLES, REQUIRED, TABLES, TableName
-from graphrouter.data.flat_table import is_flat, read_answers
+from graphrouter.data.flat_table import find_absent, read_answers
 from graphrouter.data.schema import RoutingDataset, build_dataset
 from graphrouter.data.table_files import READABLE_SUFFIXES, find_format, read_table
 from graphrouter.exceptions import DataError
@@ -55,10 +55,12 @@ def load_dataset(source: str | Path) -> RoutingDataset:
 
 def _read_flat(file: Path) -> RoutingDataset:
     frame = read_table(file)
-    if not is_flat(frame):
+    missing = find_absent(frame)
+    if missing:
         raise DataError(
             f"{file} is a file. Give a folder with {_describe_wanted()}, the name {SIMULATED!r}, "
-            "or a file with the columns prompt, model and effect: one row an answer."
+            "or a file with the columns prompt, model and effect: one row an answer. This one has "
+            f"no {' and no '.join(missing)}."
         )
     return read_answers(frame, name=file.name.split(".")[0] or file.name, source=file.name)
 

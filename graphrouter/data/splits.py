@@ -210,7 +210,8 @@ def check_split(data: RoutingDataset, split: Split) -> None:
             place[query] = side
     if len(split.train) < MIN_TRAIN:
         raise DataError(
-            f"The split has {len(split.train)} training queries; expected at least {MIN_TRAIN}. "
+            f"The split has {len(split.train)} training quer"
+            f"{'y' if len(split.train) == 1 else 'ies'}; expected at least {MIN_TRAIN}. "
             "Give more queries, or other shares."
         )
 

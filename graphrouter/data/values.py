@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import numbers
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from graphrouter.data.columns import SHORT_NAMES
 from graphrouter.exceptions import DataError
 from graphrouter.text_files import JsonNaN, has_half_character
 
@@ -89,6 +90,37 @@ def tidy_columns(frame: Any, source: str, *, required: Iterable[str]) -> pd.Data
         if column not in names:
             raise DataError(_describe_missing_column(column, names, source))
     return tidy
+
+
+def name_in_full(frame: pd.DataFrame, source: str, *, known: Collection[str]) -> pd.DataFrame:
+    """The tidy frame with the columns of `SHORT_NAMES` by the names of the contract.
+
+    The log names every other column that is not known.
+
+    Args:
+        frame: A table of outcomes from `tidy_columns`.
+        source: What to call it in messages.
+        known: Columns that are used.
+
+    Raises:
+        DataError: One is there under both of its names.
+
+    Example:
+        >>> short = pd.DataFrame({"effect": [1.0], "cost": [0.1]})
+        >>> name_in_full(short, "answers", known=["effect", "cost_usd"]).columns.tolist()
+        ['effect', 'cost_usd']
+    """
+    twice = [short for short, full in SHORT_NAMES.items() if {short, full} <= {*frame.columns}]
+    if twice:
+        raise DataError(
+            f"{source}: columns {twice[0]!r} and {SHORT_NAMES[twice[0]]!r} are the same quantity; "
+            "expected one of them. Drop the other."
+        )
+    full = frame.rename(columns=SHORT_NAMES)
+    unused = [column for column in full.columns if column not in known]
+    if unused:
+        logger.warning("%s: not used: column %s.", source, ", ".join(map(repr, unused)))
+    return full
 
 
 def _describe_missing_column(column: str, names: list[Any], source: str) -> str:

@@ -176,8 +176,10 @@ def beats_start(trained: HeldScores, start: HeldScores) -> bool:
 
     Of few queries it must do so by more than its standard error: the one-standard-error rule
     (Breiman et al., 1984, section 3.4.3) on paired differences of queries, whose outcomes come
-    together. Training a little hardly ever does harm where there is much to learn from.
+    together; one query has none, and says nothing. Training a little hardly ever does harm where
+    there is much to learn from.
     """
     gain = start.measure_losses() - trained.measure_losses()
-    error = math.sqrt(len(gain)) * gain.std() if len(gain) < FEWEST_QUERIES else 0.0
-    return bool(gain.sum() > error)
+    if len(gain) >= FEWEST_QUERIES:
+        return bool(gain.sum() > 0)
+    return len(gain) > 1 and bool(gain.sum() > math.sqrt(len(gain)) * gain.std(ddof=1))

@@ -121,6 +121,8 @@ def test_a_gain_counts_and_of_few_queries_one_beyond_its_standard_error() -> Non
         trained, start = (make_scores(x[:num], solved[:num]) for x in (mixed, solved))
         assert (start.measure_losses() - trained.measure_losses()).sum() > 0
         assert beats_start(trained, start) == beats
+    # One query, however much better, says nothing; two that agree do.
+    assert not beats_start(*(make_scores(x[:1], solved[:1]) for x in (mixed, solved)))
     few = make_scores(np.full((2, 3), 1.386), observed[:2])
     assert few.measure_losses().sum() == pytest.approx(
         -np.where(observed[:2] == 1, np.log(0.8), np.log(0.2)).sum(), abs=6e-3

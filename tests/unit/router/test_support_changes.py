@@ -133,6 +133,24 @@ def test_adding_and_removing_gives_back_the_router_that_was_there(
     pd.testing.assert_frame_equal(back.support.outcomes, trained.support.outcomes)
 
 
+def test_outcomes_may_have_short_names_and_what_is_not_used_is_said(
+    trained: gr.GraphRouter,
+    graded: pd.DataFrame,
+    whole: gr.RoutingDataset,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fresh = with_prompts(graded, whole).assign(model=trained.models[0])
+    short = {"cost_usd": "cost", "output_tokens": "tokens", "latency_s": "latency"}
+    wide, narrow = (trained.add_outcomes(table) for table in (fresh, fresh.rename(columns=short)))
+    pd.testing.assert_frame_equal(wide.support.outcomes, narrow.support.outcomes)
+    assert narrow.support.outcomes["cost_usd"].iloc[-1] == fresh["cost_usd"].iloc[-1]
+    assert not caplog.text
+    trained.add_outcomes(fresh.assign(usd=1.0))
+    assert caplog.text.count("not used: column 'usd'.") == 1
+    with pytest.raises(DataError, match="'cost' and 'cost_usd' are the same quantity"):
+        trained.add_outcomes(fresh.assign(cost=1.0))
+
+
 def test_outcomes_at_once_and_later_are_the_same(
     trained: gr.GraphRouter, card: gr.ModelCard, graded: pd.DataFrame, prompts: list[str]
 ) -> None:
