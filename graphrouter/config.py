@@ -97,6 +97,7 @@ Part = Literal[
     "text_prior",
     "foretold_asking",
     "text_skills",
+    "task_discriminant",
     "text_easiness",
     "profile",
     "similar_queries",

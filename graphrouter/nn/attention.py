@@ -1,4 +1,4 @@
-"""Messages along target - similar query - model paths, attention over tasks, familiarity."""
+"""Messages along target - similar query - model paths, and familiarity."""
 
 from __future__ import annotations
 
@@ -181,71 +181,6 @@ class NoPathAttention(nn.Module):
     def key(self, query: Tensor) -> Tensor:
         """Keys of no width, (n, 0): nobody asks for them."""
         return query[:, :0]
-
-
-class TaskAttention(nn.Module):
-    """Belief over tasks: what is named, and attention over the task nodes.
-
-    Where the task is known, it counts the more the more queries it has.
-
-    A task with few queries in the support says little by itself; what similar tasks say then counts
-    as well. Evidence is the likeness to each task's description and to the mean of its queries, the
-    tasks of similar queries, and where the target's task is known, the likeness of its description
-    to theirs.
-    """
-
-    structural: ClassVar[tuple[str, ...]] = ("vote",)
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.query = nn.Linear(width, width)
-        self.prototype_scale = PositiveParameter(5.0)
-        self.description_scale = PositiveParameter(1.0)
-        self.vote = nn.Parameter(torch.tensor(1.0))
-        self.vote_sharpness = PositiveParameter(13.0)
-        self.kin_scale = PositiveParameter(3.0)
-        self.task_mass = PositiveParameter(3.0)
-
-    def forward(
-        self, state: SupportState, query: Tensor, targets: Targets
-    ) -> tuple[Tensor, Tensor]:
-        """Belief over tasks.
-
-        Args:
-            state: Cached support.
-            query: (B, W) states of the targets.
-            targets: The same targets, with their similar support queries and their tasks.
-
-        Returns:
-            The belief (B, T + 1), rows sum to 1, index T = "none" (all of it when there are no
-            tasks); and the log-probabilities (B, T) that attention alone gives, for the task loss;
-            minus infinity for a task without support queries.
-        """
-        num_tasks, task = len(state.task), targets.task
-        if num_tasks == 0:
-            return query.new_ones(query.shape[0], 1), query.new_zeros(query.shape[0], 0)
-        asked = normalise(self.query(query))
-        likeness = self.prototype_scale() * asked @ normalise(self.query(state.prototype)).T
-        likeness = likeness + self.description_scale() * asked @ normalise(state.task).T
-        share = torch.softmax(self.vote_sharpness() * targets.cosine, dim=1)
-        votes = query.new_zeros(query.shape[0], num_tasks + 1)
-        votes = votes.scatter_add(1, state.task_of_query[targets.neighbours], share)[:, :num_tasks]
-        # Nothing is known of a task without queries: believing in it would say nothing about the
-        # target.
-        is_empty = (state.task_size == 0) & (state.task_size > 0).any()
-        # 0.01: a task that no neighbour has is unlikely, and not impossible.
-        evidence = (likeness + self.vote * (votes + 0.01).log()).masked_fill(is_empty, -torch.inf)
-        log_belief = torch.log_softmax(evidence, dim=1)
-        kin = state.task_likeness[task.clamp_min(0)]
-        others = torch.softmax(
-            torch.where((task >= 0).unsqueeze(1), evidence + self.kin_scale() * kin, evidence),
-            dim=1,
-        )
-        named = torch.nn.functional.one_hot(task.clamp_min(0), num_tasks).to(query.dtype)
-        size = state.task_size[task.clamp_min(0)]
-        certain = torch.where(task >= 0, size / (size + self.task_mass()), 0.0).unsqueeze(1)
-        belief = certain * named + (1 - certain) * others
-        return torch.cat([belief, belief.new_zeros(belief.shape[0], 1)], dim=1), log_belief
 
 
 def collect_messages(base: BaseState, edges: OutcomeEdges) -> SupportMessages:

@@ -22,7 +22,6 @@ from graphrouter.nn.attention import (
     PathAttention,
     PathMessages,
     SurpriseAttention,
-    TaskAttention,
     collect_messages,
 )
 from graphrouter.nn.layers import (
@@ -46,6 +45,7 @@ from graphrouter.nn.readout import (
 )
 from graphrouter.nn.regressions import EasinessSlope, NoEasinessSlope, NoProfile, Profile, TextPrior
 from graphrouter.nn.state import SupportState
+from graphrouter.nn.task_belief import TaskAttention, TaskBelief, TaskDiscriminant
 from graphrouter.nn.text_skills import TextSkills
 
 _NO_SCALE = (1.0,) * NUM_CHANNELS
@@ -87,7 +87,7 @@ class NetworkParts:
     """Profile of the effect (M, P) to what it adds to the states of models (M, W)."""
     task_to_query: nn.Module
     """States and prototypes of the tasks believed in (B, 2 W) to what they add to targets."""
-    task_attention: TaskAttention
+    task_attention: TaskBelief
     """Belief over tasks."""
     path_attention: PathAttention | NoPathAttention
     """What similar queries say."""
@@ -186,6 +186,9 @@ class RoutingGNN(nn.Module):
             task=task,
             prototype=prototype / count.clamp_min(1).unsqueeze(1),
             task_likeness=graph.task_text @ graph.task_text.T,
+            task_evidence=self.task_attention.solve(
+                principal, graph.query_text, task_of_query, num_tasks
+            ),
             task_size=count,
             channel_scale=self.base.channel_scale.to(principal.dtype),
         )
@@ -269,7 +272,9 @@ def compose_parts(
     )
     profile_to_model = make_zero_linear(sizes.principal, width)
     task_to_query = nn.Linear(2 * width, width)
-    task_attention = TaskAttention(width)
+    task_belief: TaskBelief = TaskAttention(width)
+    if "task_discriminant" not in config.leave_out:
+        task_belief = TaskDiscriminant()
     hears_residuals = "similar_residuals" not in config.leave_out
     attention = PathAttention if hears_residuals else SurpriseAttention
     path_attention: PathAttention | NoPathAttention = attention(width, config.num_heads)
@@ -288,7 +293,7 @@ def compose_parts(
         easiness_slope=choose("text_easiness", EasinessSlope(), NoEasinessSlope()),
         profile_to_model=profile_to_model,
         task_to_query=task_to_query,
-        task_attention=task_attention,
+        task_attention=task_belief,
         path_attention=path_attention,
         readout=PairReadout(
             perceptron=choose("perceptron", perceptron, NoPerceptron()),

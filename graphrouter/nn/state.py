@@ -23,6 +23,17 @@ class SupportMessages(NamedTuple):
     """(E, 2 C) residuals, then Fisher information; 0 where a channel was not observed."""
 
 
+class TaskEvidence(NamedTuple):
+    """How tasks are told apart by a prompt. T tasks, P coordinates."""
+
+    slope: Tensor
+    """(T, P) log evidence for each task along the principal coordinates."""
+    intercept: Tensor
+    """(T,) the same at their origin."""
+    vote_weight: Tensor
+    """() weight of the logarithm of what similar queries vote for, >= 0."""
+
+
 class SupportState(NamedTuple):
     """Cached states of models, tasks and support queries.
 
@@ -51,6 +62,8 @@ class SupportState(NamedTuple):
     """(T, W) mean state of each task's support queries; zero for a task without any."""
     task_likeness: Tensor
     """(T, T) cosine of the descriptions; 0 where one is missing."""
+    task_evidence: TaskEvidence | None
+    """None where the network learns to tell tasks apart."""
     task_size: Tensor
     """(T,) number of support queries of each task."""
     channel_scale: Tensor

@@ -2,8 +2,8 @@
 
 Format 3 named the parameters of the network by where they were used; since format 4 they stand in
 the part that owns them, and a part that is left out owns none. Format 5 holds more in the manifest
-and in the tables; what an older artifact lacks gets the value that changes nothing. The network of
-format 6 has one part more, without which older ones were trained and go on predicting.
+and in the tables; what an older artifact lacks gets the value that changes nothing. The networks of
+formats 6 and 7 have one part more each, without which older ones were trained and go on predicting.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def migrate_contents(contents: ArtifactContents) -> ArtifactContents:
     """The contents of a graph router's artifact as the present format has them.
 
     Args:
-        contents: Of format 3, 4, 5 or the present one, which is returned as it is.
+        contents: Of format 3, 4, 5, 6 or the present one, which is returned as it is.
     """
     while (version := contents.manifest["format_version"]) < FORMAT_VERSION:
         contents = _STEPS[version](contents)
@@ -87,6 +87,13 @@ def _solve_apart(contents: ArtifactContents) -> ArtifactContents:
     return dataclasses.replace(contents, manifest=manifest)
 
 
+def _attend_to_tasks(contents: ArtifactContents) -> ArtifactContents:
+    """Step 6 to 7: tasks are told apart as it was learned."""
+    return dataclasses.replace(
+        contents, manifest=_leave_out(contents.manifest, "task_discriminant")
+    )
+
+
 def _leave_out(manifest: Mapping[str, Any], part: Part) -> dict[str, Any]:
     """The manifest of a network without a part: trained without it, and predicting as before."""
     config = manifest["config"]
@@ -95,7 +102,7 @@ def _leave_out(manifest: Mapping[str, Any], part: Part) -> dict[str, Any]:
     return {**manifest, "config": {**config, "network": network}}
 
 
-_STEPS = {3: _own_weights, 4: _add_defaults, 5: _solve_apart}
+_STEPS = {3: _own_weights, 4: _add_defaults, 5: _solve_apart, 6: _attend_to_tasks}
 """What brings an artifact to the next format, by the format that it has."""
 
 

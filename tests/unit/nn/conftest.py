@@ -25,11 +25,13 @@ def _unit(rows: torch.Tensor) -> torch.Tensor:
 def make_nodes(generator: torch.Generator, *, num_models: int = NUM_MODELS) -> NodeTable:
     num_queries = NUM_SUPPORT + NUM_TARGETS
     draw = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
+    text, principal = draw(num_queries, SIZES.text), draw(num_queries, SIZES.principal)
+    task = torch.randint(0, NUM_TASKS, (num_queries,), generator=generator)
     return NodeTable(
-        query_text=_unit(draw(num_queries, SIZES.text)),
-        query_principal=draw(num_queries, SIZES.principal),
+        query_text=_unit(text + torch.eye(NUM_TASKS, SIZES.text)[task]),  # prompts tell their task
+        query_principal=principal + torch.eye(NUM_TASKS, SIZES.principal)[task],
         query_chars=torch.full((num_queries, NUM_KINDS), 100.0),
-        query_task=torch.randint(0, NUM_TASKS, (num_queries,), generator=generator),
+        query_task=task,
         model_text=_unit(draw(num_models, SIZES.text)),
         model_card=draw(num_models, SIZES.card),
         task_text=_unit(draw(NUM_TASKS, SIZES.text)),

@@ -32,7 +32,7 @@ from graphrouter.training.episode_losses import Labels, episode_losses
 PREDICTION, SEARCH, LOSS, COST, LEAKAGE = "prediction", "search", "loss", "cost", "leakage"
 
 READ_BY = {
-    ("query", "text"): SEARCH,  # which support queries a new prompt resembles
+    ("query", "text"): PREDICTION,  # what votes of similar queries say of a task, too
     ("query", "x"): PREDICTION,
     ("query", "position"): LEAKAGE,
     ("target", "x"): PREDICTION,

@@ -157,7 +157,9 @@ def _left_out(net: RoutingGNN, parts: tuple[Part, ...]) -> RoutingGNN:
     config = NetworkConfig(width=8, hidden=16, num_heads=2, leave_out=parts)
     smaller = compose_network(config, SIZES).double().eval()
     weights = net.state_dict()
-    smaller.load_state_dict({name: weights[name] for name in smaller.state_dict()})
+    smaller.load_state_dict(
+        {**smaller.state_dict(), **{n: weights[n] for n in weights if n in smaller.state_dict()}}
+    )
     return smaller
 
 

@@ -21,7 +21,7 @@ from graphrouter.router.migrations import migrate_contents, rename_weights
 DATA = Path(__file__).parents[2] / "data"
 RECORDED: dict[int, dict[str, Any]] = {
     version: json.loads((DATA / f"format{version}" / "predictions.json").read_text("utf-8"))
-    for version in (3, 4, 5)
+    for version in (3, 4, 5, 6)
 }
 ARTIFACTS = [(version, name) for version, found in RECORDED.items() for name in found["routers"]]
 GRAPH_ROUTERS = [(version, name) for version, name in ARTIFACTS if "graph" in name]

@@ -1,0 +1,325 @@
+"""Belief over tasks: what is named, what a prompt is like, and the tasks of similar queries."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from graphrouter.features.prompts import find_nearest
+from graphrouter.graph.routing_graph import Targets
+from graphrouter.nn.layers import PositiveParameter, factorise, normalise
+from graphrouter.nn.state import SupportState, TaskEvidence
+
+_LEAST_VOTE = 0.01
+"""A task that no neighbour has is unlikely, and not impossible."""
+_RIDGES = (0.003, 0.03, 0.3, 3.0)
+"""What may be added to the covariance within tasks, as shares of its mean variance."""
+_LEAST_SHRUNK, _MOST_SHRUNK = 1e-3, 10.0
+"""Queries that the mean of all may count for in the mean of a task."""
+_MOST_ASKED = 256
+"""So many support queries, evenly spread, say how far evidence is to be believed."""
+_NUM_NEIGHBOURS = 64
+_USUAL_WEIGHT = (0.3, 0.5)
+"""Weights of discriminant and votes where nothing says better."""
+_NEWTON_STEPS = 12
+
+
+class TaskBelief(nn.Module):
+    """Belief over tasks.
+
+    Where the task is known, it counts the more the more queries it has: a task with few queries in
+    the support says little by itself, and what similar tasks say then counts as well. Evidence
+    is what the prompt says, and where the target's task is known, the likeness of its description
+    to those of the others.
+    """
+
+    structural: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vote_sharpness = PositiveParameter(13.0)
+        self.kin_scale = PositiveParameter(3.0)
+        self.task_mass = PositiveParameter(3.0)
+
+    def solve(
+        self, principal: Tensor, text: Tensor, task_of_query: Tensor, num_tasks: int
+    ) -> TaskEvidence | None:
+        """What the support says of how tasks are told apart; None where nothing is solved for.
+
+        Args:
+            principal: (S, P) coordinates of the support queries.
+            text: (S, dimension) their centred unit embeddings.
+            task_of_query: (S,) int64, num_tasks = unknown.
+            num_tasks: T.
+        """
+        raise NotImplementedError
+
+    def weigh(self, state: SupportState, query: Tensor, targets: Targets, votes: Tensor) -> Tensor:
+        """Log evidence for each task, up to a constant a target: (B, T).
+
+        Args:
+            state: Cached support.
+            query: (B, W) states of the targets.
+            targets: The same targets.
+            votes: (B, T) logarithm of the share of similar queries that are of each task.
+        """
+        raise NotImplementedError
+
+    def forward(
+        self, state: SupportState, query: Tensor, targets: Targets
+    ) -> tuple[Tensor, Tensor]:
+        """Belief over tasks.
+
+        Args:
+            state: Cached support.
+            query: (B, W) states of the targets.
+            targets: The same targets, with their similar support queries and their tasks.
+
+        Returns:
+            The belief (B, T + 1), rows sum to 1, index T = "none" (all of it when there are no
+            tasks); and the log-probabilities (B, T) that the prompt alone gives, for the task loss;
+            minus infinity for a task without support queries.
+        """
+        num_tasks, task = len(state.task), targets.task
+        if num_tasks == 0:
+            return query.new_ones(query.shape[0], 1), query.new_zeros(query.shape[0], 0)
+        votes = self._count_votes(
+            targets.cosine, state.task_of_query[targets.neighbours], num_tasks
+        ).to(query.dtype)
+        # Nothing is known of a task without queries: believing in it would say nothing about the
+        # target.
+        is_empty = (state.task_size == 0) & (state.task_size > 0).any()
+        evidence = self.weigh(state, query, targets, votes).masked_fill(is_empty, -torch.inf)
+        log_belief = torch.log_softmax(evidence, dim=1)
+        kin = state.task_likeness[task.clamp_min(0)]
+        others = torch.softmax(
+            torch.where((task >= 0).unsqueeze(1), evidence + self.kin_scale() * kin, evidence),
+            dim=1,
+        )
+        named = torch.nn.functional.one_hot(task.clamp_min(0), num_tasks).to(query.dtype)
+        size = state.task_size[task.clamp_min(0)]
+        certain = torch.where(task >= 0, size / (size + self.task_mass()), 0.0).unsqueeze(1)
+        belief = certain * named + (1 - certain) * others
+        return torch.cat([belief, belief.new_zeros(belief.shape[0], 1)], dim=1), log_belief
+
+    def _count_votes(self, cosine: Tensor, task: Tensor, num_tasks: int) -> Tensor:
+        """Logarithm of the share of similar queries (B, K) that are of each task: (B, T)."""
+        share = torch.softmax(self.vote_sharpness() * cosine, dim=1)
+        votes = share.new_zeros(len(share), num_tasks + 1).scatter_add(1, task, share)
+        return (votes[:, :num_tasks] + _LEAST_VOTE).log()
+
+
+class TaskAttention(TaskBelief):
+    """Attention over the task nodes, learned, beside the votes.
+
+    Evidence is the likeness to each task's description and to the mean of its queries. Takes the
+    place of `TaskDiscriminant` where the part `task_discriminant` is left out.
+    """
+
+    structural: ClassVar[tuple[str, ...]] = ("vote",)
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, width)
+        self.prototype_scale = PositiveParameter(5.0)
+        self.description_scale = PositiveParameter(1.0)
+        self.vote = nn.Parameter(torch.tensor(1.0))
+
+    def solve(self, principal: Tensor, text: Tensor, task_of_query: Tensor, num_tasks: int) -> None:
+        """Nothing."""
+
+    def weigh(self, state: SupportState, query: Tensor, targets: Targets, votes: Tensor) -> Tensor:
+        """Arguments as in `TaskBelief.weigh`."""
+        asked = normalise(self.query(query))
+        likeness = self.prototype_scale() * asked @ normalise(self.query(state.prototype)).T
+        likeness = likeness + self.description_scale() * asked @ normalise(state.task).T
+        evidence: Tensor = likeness + self.vote * votes
+        return evidence
+
+
+class TaskDiscriminant(TaskBelief):
+    """Linear discriminant analysis of the prompts in each task (Fisher 1936), beside the votes.
+
+    Prompts of a task are normal around a mean of their own, with one covariance for all tasks. A
+    ridge keeps the covariance from being the sample's, means of few queries are drawn to the mean
+    of all as far as the means of tasks lie together (Efron and Morris 1973). Normal densities of
+    many coordinates are too sure of themselves, and votes hold some of the same evidence: so both
+    are weighted, as a logarithmic pool (Genest and Zidek 1986), by the likelihood of the tasks of
+    support queries, each left out. All of it is solved for in the graph; nothing is trained but the
+    sharpness of votes.
+    """
+
+    def solve(
+        self, principal: Tensor, text: Tensor, task_of_query: Tensor, num_tasks: int
+    ) -> TaskEvidence:
+        """Arguments as in `TaskBelief.solve`."""
+        with torch.no_grad():
+            rows = torch.nonzero(task_of_query < num_tasks).squeeze(1)
+            # Tasks without queries are not in question: the others are told apart as without them.
+            there, task = torch.unique(task_of_query[rows], return_inverse=True)
+            slope = principal.new_zeros(num_tasks, principal.shape[1])
+            intercept, weight = slope.new_zeros(num_tasks), torch.tensor(_USUAL_WEIGHT).double()
+            if len(there) > 1:
+                sample = _Sample(principal.double()[rows], task, len(there))
+                asked = sample.draw(_MOST_ASKED)
+                votes = self._vote_left_out(text, task_of_query, rows[asked], there)
+                best, weight = _find_weights(sample, asked, votes, weight)
+                lines = (weight[0] * part for part in best.lines)
+                slope[there], intercept[there] = (part.to(slope.dtype) for part in lines)
+            return TaskEvidence(slope, intercept, weight[1].to(slope.dtype))
+
+    def weigh(self, state: SupportState, query: Tensor, targets: Targets, votes: Tensor) -> Tensor:
+        """Arguments as in `TaskBelief.weigh`."""
+        solved = state.task_evidence
+        assert solved is not None, "the state is of another network"
+        likely = targets.principal @ solved.slope.T + solved.intercept
+        return likely + solved.vote_weight * votes
+
+    def _vote_left_out(self, text: Tensor, task: Tensor, rows: Tensor, there: Tensor) -> Tensor:
+        """Votes of similar queries for support queries, each left out: (n, len(there))."""
+        neighbours, cosine = find_nearest(text[rows], text, _NUM_NEIGHBOURS + 1)
+        others = cosine.masked_fill(neighbours == rows.unsqueeze(1), -torch.inf)
+        votes = self._count_votes(others, task[neighbours], int(task.max()) + 1)
+        return votes[:, there].double()
+
+
+class _Sample:
+    """Coordinates of queries whose tasks are known. n queries, P coordinates, T tasks."""
+
+    def __init__(self, values: Tensor, task: Tensor, num_tasks: int) -> None:
+        """Means and covariance.
+
+        Args:
+            values: (n, P) float64.
+            task: (n,) int64.
+            num_tasks: T, each with a query.
+        """
+        self.values, self.task = values, task
+        self.size = torch.bincount(task, minlength=num_tasks).double()
+        self.centre = values.mean(0)
+        sums = values.new_zeros(num_tasks, values.shape[1]).index_add(0, task, values)
+        self.mean = sums / self.size.unsqueeze(1)
+        self.apart = values - self.mean[task]
+        self.scatter = self.apart.T @ self.apart
+
+    def draw(self, most: int) -> Tensor:
+        """Rows of at most `most` queries, evenly spread, that are not the only one of a task."""
+        rows = torch.nonzero(self.size[self.task] > 1).squeeze(1)
+        chosen = torch.linspace(0, len(rows) - 1, min(len(rows), most), dtype=torch.float64)
+        return rows[chosen.long()]
+
+    def fit(self, ridge: float) -> _Discriminant:
+        """The discriminant with a share of the mean variance added to every variance."""
+        num_coordinates = len(self.scatter)
+        floor = max(float(self.scatter.diagonal().mean()), 1e-9 * len(self.values))
+        eye = torch.eye(num_coordinates, dtype=torch.float64)
+        factor = factorise((self.scatter + ridge * floor * eye) / len(self.values), "task")
+        return _Discriminant(self, factor)
+
+
+class _Discriminant:
+    """A sample seen so that the covariance within tasks is about 1 in every direction."""
+
+    def __init__(self, sample: _Sample, factor: Tensor) -> None:
+        """Means of the tasks, drawn to the mean of all.
+
+        Args:
+            sample: The queries.
+            factor: (P, P) Cholesky factor of their covariance within tasks.
+        """
+        self.sample, self.factor = sample, factor
+        self.apart, mean = self._whiten(sample.apart), self._whiten(sample.mean - sample.centre)
+        num, num_tasks = len(sample.task), len(sample.size)
+        within = self.apart.square().sum() / max(num - num_tasks, 1)
+        between = (sample.size * mean.square().sum(1)).sum() / num - within * num_tasks / num
+        ratio = float(within / between.clamp_min(1e-12))
+        self.shrunk = min(max(ratio, _LEAST_SHRUNK), _MOST_SHRUNK)
+        self.mean = mean * (sample.size / (sample.size + self.shrunk)).unsqueeze(1)
+        self.log_share = ((sample.size + 1) / (num + num_tasks)).log()
+
+    def _whiten(self, values: Tensor) -> Tensor:
+        white: Tensor = torch.linalg.solve_triangular(self.factor, values.T, upper=False).T
+        return white
+
+    @property
+    def lines(self) -> tuple[Tensor, Tensor]:
+        """Log density of each task up to what tasks share, linear in a prompt: (T, P) and (T,)."""
+        slope = torch.linalg.solve_triangular(self.factor.T, self.mean.T, upper=True).T
+        level = self.log_share - self.mean.square().sum(1) / 2 - slope @ self.sample.centre
+        return slope, level
+
+    def score_left_out(self, rows: Tensor) -> Tensor:
+        """Log density of each task at some of the queries, each left out: (n, T).
+
+        Its own task has another mean then, and the covariance loses its residual (a rank-one change
+        of the inverse, Sherman and Morrison 1950).
+        """
+        task, size = self.sample.task[rows], self.sample.size[self.sample.task[rows]]
+        values = self._whiten(self.sample.values[rows] - self.sample.centre)
+        own = ((size + self.shrunk).unsqueeze(1) * self.mean[task] - values) / (
+            size - 1 + self.shrunk
+        ).unsqueeze(1)
+        away = values.unsqueeze(1) - self.mean  # (n, T, P)
+        every = torch.arange(len(rows))
+        away[every, task] = values - own
+        residual = self.apart[rows]
+        share = torch.where(size > 1, size / (size - 1).clamp_min(1), 0.0) / len(self.sample.task)
+        left = (1 - share * residual.square().sum(1)).clamp_min(1e-6)
+        along = torch.einsum("ntp,np->nt", away, residual)
+        distance = away.square().sum(2) + (share / left).unsqueeze(1) * along.square()
+        log_share = self.log_share.repeat(len(rows), 1)
+        log_share[every, task] += (size / (size + 1)).log()
+        return log_share - distance / 2
+
+
+def _find_weights(
+    sample: _Sample, asked: Tensor, votes: Tensor, usual: Tensor
+) -> tuple[_Discriminant, Tensor]:
+    """The discriminant that makes the tasks of the asked queries likeliest, and the weights (2,).
+
+    Args:
+        sample: All queries.
+        asked: (n,) rows of those that are left out.
+        votes: (n, T) of similar queries.
+        usual: (2,) weights where nothing says better.
+    """
+    task, fits = sample.task[asked], [sample.fit(ridge) for ridge in _RIDGES]
+    scores = [fit.score_left_out(asked).unsqueeze(0) for fit in fits]
+    found = [_log_likelihood(each, task, _weigh_evidence(each, task, usual[:1])) for each in scores]
+    best = max(range(len(fits)), key=found.__getitem__)
+    both = torch.cat([scores[best], votes.unsqueeze(0)])
+    return fits[best], _weigh_evidence(both, task, usual)
+
+
+def _weigh_evidence(evidence: Tensor, task: Tensor, usual: Tensor) -> Tensor:
+    """Weights >= 0 of log evidence, (k,), by penalised likelihood: a convex problem.
+
+    Args:
+        evidence: (k, n, T) of each kind.
+        task: (n,) what is true.
+        usual: (k,) weights where nothing says better; as large a change costs half a nat.
+    """
+    weight, every = usual.clone(), torch.arange(len(task))
+    for _ in range(_NEWTON_STEPS):
+        belief = torch.softmax(torch.einsum("k,knt->nt", weight, evidence), dim=1)
+        mean = torch.einsum("nt,knt->kn", belief, evidence)
+        off = evidence - mean.unsqueeze(2)
+        gradient = (mean - evidence[:, every, task]).sum(1) + (weight - usual) / usual.square()
+        curved = torch.einsum("nt,knt,lnt->kl", belief, off, off) + torch.diag(usual.pow(-2))
+        is_free = (weight > 0) | (gradient < 0)
+        curved = torch.where(is_free.unsqueeze(0) & is_free.unsqueeze(1), curved, 0.0)
+        curved = curved + torch.diag((~is_free).double())
+        step = torch.linalg.solve(curved, torch.where(is_free, gradient, 0.0))
+        # Far from the minimum a Newton step leaps; no weight is more than halved or doubled.
+        limit = weight / 2 + 0.01 * usual
+        weight = (weight - step.clamp(-2 * limit, limit)).clamp_min(0)
+        weight = torch.where(weight < 1e-3 * usual, 0.0, weight)
+    return weight
+
+
+def _log_likelihood(evidence: Tensor, task: Tensor, weight: Tensor) -> float:
+    """Log-likelihood of the true tasks; arguments as in `_weigh_evidence`."""
+    belief = torch.log_softmax(torch.einsum("k,knt->nt", weight, evidence), dim=1)
+    return float(belief[torch.arange(len(task)), task].sum())
