@@ -201,8 +201,8 @@ class _Sample:
         self.centre = values.mean(0)
         sums = values.new_zeros(num_tasks, values.shape[1]).index_add(0, task, values)
         self.mean = sums / self.size.unsqueeze(1)
-        self.apart = values - self.mean[task]
-        self.scatter = self.apart.T @ self.apart
+        apart = values - self.mean[task]
+        self.scatter = apart.T @ apart
 
     def draw(self, most: int) -> Tensor:
         """Rows of at most `most` queries, evenly spread, that are not the only one of a task."""
@@ -230,9 +230,9 @@ class _Discriminant:
             factor: (P, P) Cholesky factor of their covariance within tasks.
         """
         self.sample, self.factor = sample, factor
-        self.apart, mean = self._whiten(sample.apart), self._whiten(sample.mean - sample.centre)
+        mean = self._whiten(sample.mean - sample.centre)
         num, num_tasks = len(sample.task), len(sample.size)
-        within = self.apart.square().sum() / max(num - num_tasks, 1)
+        within = self._whiten(self._whiten(sample.scatter).T).trace() / max(num - num_tasks, 1)
         between = (sample.size * mean.square().sum(1)).sum() / num - within * num_tasks / num
         ratio = float(within / between.clamp_min(1e-12))
         self.shrunk = min(max(ratio, _LEAST_SHRUNK), _MOST_SHRUNK)
@@ -264,7 +264,7 @@ class _Discriminant:
         away = values.unsqueeze(1) - self.mean  # (n, T, P)
         every = torch.arange(len(rows))
         away[every, task] = values - own
-        residual = self.apart[rows]
+        residual = self._whiten(self.sample.values[rows] - self.sample.mean[task])
         share = torch.where(size > 1, size / (size - 1).clamp_min(1), 0.0) / len(self.sample.task)
         left = (1 - share * residual.square().sum(1)).clamp_min(1e-6)
         along = torch.einsum("ntp,np->nt", away, residual)
