@@ -222,14 +222,16 @@ class Bills:
             known = np.isfinite(self.by_dollars).any(axis=0) | self.has_computed
             spend_usd = np.where(known, np.nan_to_num(change, nan=1.0), np.nan)
         spend_usd = np.where(is_free, 0.0, np.nan if unit is SpendUnit.NONE else spend_usd)
-        holds_prompt = ~in_tokens & (unit in (SpendUnit.TOKENS, SpendUnit.PRICE))
+        # Nominal prices say nothing of what a longer prompt costs.
+        holds_prompt = self.holds_prompt & (unit is not SpendUnit.USD) & ~is_plain
         mine = Tariff(
             input_usd=np.where(is_free, 0.0, input_usd),
             spend_usd=spend_usd,
             counts_tokens=by_list.counts_tokens & in_tokens,
             beyond_usd=np.where(holds_prompt, prices[0] * ratio / 1e6, 0.0),
         )
-        return Tariff(*(np.where(self._is_old, *pair) for pair in zip(by_list, mine, strict=True)))
+        either = (np.where(self._is_old, *pair) for pair in zip(by_list[:4], mine[:4], strict=True))
+        return Tariff._make((*either, None, None))
 
     def describe(self, prices: FloatArray) -> dict[str, tuple[str, ...]]:
         """What is corrected and left out of each model, in words; models without are absent.
@@ -272,6 +274,12 @@ class Bills:
                 yield "cost unknown: no bill, and in this pool dollars are learned from bills alone"
             else:
                 yield f"cost unknown: neither {price} nor a bill"
+
+    @property
+    def holds_prompt(self) -> BoolArray:
+        """(M,) models whose spend is that of the whole call, its prompt included."""
+        by_unit = self.scaler.spend_unit in (SpendUnit.PRICE, SpendUnit.USD)
+        return (self.reads_dollars | by_unit) & ~self._is_old
 
     @property
     def _is_old(self) -> BoolArray:
@@ -335,8 +343,10 @@ class _Rows(NamedTuple):
         """
         count, scale = self.add_up(rows), self.average(rows, self.computed)
         ratio = self.average(rows, self.cost) / np.where(scale > 0, scale, np.nan)
-        missed = self.cost - ratio[self.group, self.model] * self.computed
-        spread = self.average(rows, missed**2) / (ratio * scale) ** 2
+        expected = ratio[self.group, self.model] * self.computed
+        # Divided before it is squared: the square of a tiny cost is 0.
+        missed = (self.cost - expected) / (ratio * scale)[self.group, self.model]
+        spread = self.average(rows, missed**2)
         variance = (count * spread + _ROW_VARIANCE) / (count + 1) / np.maximum(count, 1)
         log_ratio = np.log(ratio)
         return np.stack([shrink_log_ratio(log_ratio[LISTED], variance[LISTED]), log_ratio[PLAIN]])

@@ -2,7 +2,7 @@
 
 Channel 0 is the effect (Bernoulli). The others are logarithms, standardised over training rows
 (log-normal): input tokens, spend (output tokens, or cost where tokens do not explain it) and
-latency. The way back is `nn.forecaster.decode_channels`.
+latency. The way back is `nn.decoding.decode_channels`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from graphrouter.features.answer_tokens import AnswerTokens
+from graphrouter.features.text_spend import TextSpend
 from graphrouter.types import BoolArray, FloatArray
 
 CHANNELS = ("effect", "input_tokens", "spend", "latency")
@@ -44,6 +46,9 @@ class SpendUnit(StrEnum):
 class Tariff(NamedTuple):
     """What channels cost: cost = input tokens x `input_usd` + spend x `spend_usd`. M models.
 
+    And what spend says where it is no tokens: how it goes on with longer prompts, and how many
+    tokens the answer has.
+
     Example:
         >>> tariff = Tariff.of_list_prices(SpendUnit.TOKENS, np.array([[3.0], [15.0]]))
         >>> round(float(100 * tariff.input_usd[0] + 20 * tariff.spend_usd[0]), 6)
@@ -57,8 +62,12 @@ class Tariff(NamedTuple):
     counts_tokens: BoolArray
     """(M,) whether a unit of spend is an output token."""
     beyond_usd: FloatArray | float = 0.0
-    """(M,) US dollars a token by which a prompt is longer than any that spend was recorded of: for
-    spend that holds the prompt too."""
+    """(M,) US dollars a token by which a prompt is longer than any that spend was recorded of, by
+    list price: for spend that holds the prompt too and that `text` does not follow."""
+    text: TextSpend | None = None
+    """How spend that holds the prompt grows with it."""
+    answers: AnswerTokens | None = None
+    """Tokens of answers where a unit of spend is none; without it they are not known."""
 
     @classmethod
     def of_list_prices(cls, unit: SpendUnit, prices: FloatArray) -> Tariff:

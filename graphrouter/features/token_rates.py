@@ -149,14 +149,31 @@ class TokenRates(NamedTuple):
         pooled = np.maximum((num_chars * self.pooled).sum(axis=1), 1e-9)
         text = self._count_text(num_chars)
         counted = self._add_offset(text, task_share)
-        unseen = (np.maximum(num_chars - self.most, 0) * self.pooled).sum(axis=1) / pooled
-        far = np.clip(_TAKE_OVER * np.maximum(1 - self.usual / pooled, unseen), 0, 1)[:, None]
+        far = measure_overstep(num_chars, self.pooled, self.most, self.usual)[:, None]
         known = np.where(np.isnan(expected), counted, np.maximum(expected, 1e-9))
         tokens = known * (counted / known) ** np.maximum(far, trust)
         doubt = ((chars[..., None] * self.doubt).sum(axis=2) * chars).sum(axis=2)
         cautious = tokens + _Z_90 * np.sqrt(doubt + (self.spread * tokens) ** 2)
         beyond = text * np.maximum(1 - self.longest / pooled, 0)[:, None]
         return TokenEstimate(tokens, cautious, beyond)
+
+
+def measure_overstep(
+    num_chars: FloatArray, pooled: FloatArray, most: FloatArray, usual: float
+) -> FloatArray:
+    """How far prompts are beyond those seen, in [0, 1]: 0 among them, 1 beyond: (B,).
+
+    From the length that nine of ten do not exceed on, and where a kind comes in numbers never seen.
+
+    Args:
+        num_chars: (B, NUM_KINDS) characters of the prompts.
+        pooled: (NUM_KINDS,) tokens a character.
+        most: (NUM_KINDS,) most characters of each kind in a prompt seen.
+        usual: Tokens of the text that nine of ten do not exceed.
+    """
+    tokens = np.maximum((num_chars * pooled).sum(axis=1), 1e-9)
+    unseen = (np.maximum(num_chars - most, 0) * pooled).sum(axis=1) / tokens
+    return np.asarray(np.clip(_TAKE_OVER * np.maximum(1 - usual / tokens, unseen), 0, 1))
 
 
 def fit_token_rates(
@@ -192,7 +209,7 @@ def fit_token_rates(
     query, model, tokens = query[known], model[known], tokens[known]
     chars, group = num_chars[query], task[query] % (num_tasks + 1)
     scale = 1 / (chars @ PRIOR_RATES + _TEMPLATE_TOKENS)
-    x, y = _take_differences(chars, tokens, scale, model * (num_tasks + 1) + group, model)
+    x, y = take_differences(chars, tokens, scale, model * (num_tasks + 1) + group, model)
     # Models that read one prompt count it much alike.
     copies = max(len(query), 1) / max(len(np.unique(query)), 1)
     ends = np.searchsorted(model, every)
@@ -243,7 +260,7 @@ def _spread_rows(ends: IntArray, most: int) -> IntArray:
     return np.concatenate([np.zeros(0, dtype=np.int64), *chosen])
 
 
-def _take_differences(
+def take_differences(
     chars: FloatArray, tokens: FloatArray, scale: FloatArray, group: IntArray, wider: IntArray
 ) -> tuple[FloatArray, FloatArray]:
     """Characters and tokens less their means in a group, times `scale`: (E, NUM_KINDS) and (E,).

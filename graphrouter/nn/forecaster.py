@@ -6,7 +6,7 @@ Serving, the reward that validation watches and the tuning of settings all read 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, Self
@@ -15,29 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphrouter.features.channels import (
-    EFFECT,
-    INPUT_TOKENS,
-    LATENCY,
-    NUM_CHANNELS,
-    SPEND,
-    ChannelScaler,
-    Tariff,
-)
+from graphrouter.features.channels import EFFECT, ChannelScaler, Tariff
 from graphrouter.features.prompts import find_nearest
-from graphrouter.features.token_rates import TokenEstimate, TokenRates
+from graphrouter.features.token_rates import TokenRates
 from graphrouter.graph.routing_graph import Targets
 from graphrouter.nn.attention import Familiarity
+from graphrouter.nn.decoding import AmountCalibration, decode_channels
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import EffectInterval, PairPredictions, TaskDoubt
 from graphrouter.nn.state import SupportState
 from graphrouter.pool import ModelPool
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.types import Predictions
 
 _QUERIES_AT_ONCE = 64
-CALIBRATED = (SPEND, LATENCY)
-"""Channels whose means are calibrated; tokens of a prompt are weighed against its characters."""
-_MAX_LOG_SCALE = 1.5  # a log-normal with a larger spread has a mean that says nothing
 
 
 @dataclass(frozen=True)
@@ -135,38 +125,6 @@ class EffectCalibration:
         location[EFFECT] = level + slope * location[EFFECT]
         log_scale[EFFECT] = log_scale[EFFECT] + slope.log()
         return scored._replace(location=location, log_scale=log_scale)
-
-
-@dataclass(frozen=True)
-class AmountCalibration:
-    """What corrects expected amounts; nothing as it stands.
-
-    A network of logarithms, with a spread, has the mean of the amounts right on average over models
-    at best, and it is the mean that is paid (Duan 1983). `training.amount_calibration` fits it.
-
-    Example:
-        >>> AmountCalibration((0.0, 0.1), {"a": (0.2, 0.3)}).shift(("a", "newcomer")).tolist()
-        [[0.2, 0.0], [0.3, 0.1]]
-    """
-
-    common: tuple[float, ...] = (0.0,) * len(CALIBRATED)
-    """Natural logarithms of the factors of a model that was not trained on, one a channel of
-    `CALIBRATED`."""
-    by_model: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """Those of the models that were."""
-    token_trust: float = 0.0
-    """Weight, in [0, 1], of the tokens that a prompt's characters promise, against those that the
-    network expects."""
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The calibration that `dataclasses.asdict` took apart, JSON in between or not."""
-        own = {name: tuple(each) for name, each in values["by_model"].items()}
-        return cls(tuple(values["common"]), own, values.get("token_trust", 0.0))
-
-    def shift(self, models: Sequence[str]) -> FloatArray:
-        """Natural logarithms of the factors: (len(CALIBRATED), num_models)."""
-        return np.array([self.by_model.get(name, self.common) for name in models]).T
 
 
 class EncodedQueries(NamedTuple):
@@ -316,6 +274,8 @@ class Forecaster:
                 tokens.estimate, num_chars, task_share, trust=self.amounts.token_trust
             ),
             amounts=self.amounts,
+            num_chars=num_chars,
+            task_share=task_share,
         )
         if self.interval is None:
             return predictions
@@ -332,67 +292,3 @@ class Forecaster:
             pool.names, none, effect_low=ends, effect_high=ends, familiarity=none[:, 0]
         )
         return Forecast(predictions, torch.zeros(0, 0, dtype=torch.int64), torch.zeros(0, 0))
-
-
-def decode_channels(
-    scaler: ChannelScaler,
-    models: tuple[str, ...],
-    location: FloatArray,
-    log_scale: FloatArray,
-    *,
-    tariff: Tariff,
-    count_tokens: Callable[[FloatArray], TokenEstimate],
-    amounts: AmountCalibration | None = None,
-) -> Predictions:
-    """Expected effect, tokens, cost and latency: the way back from `ChannelScaler.encode`.
-
-    Args:
-        scaler: Means and scales of the channels.
-        models: Names of the columns.
-        location: (NUM_CHANNELS, num_queries, num_models): effect probability, then means of
-            standardised logarithms.
-        log_scale: (NUM_CHANNELS, num_queries, num_models): logarithm of the standard deviation;
-            ignored for the effect.
-        tariff: What the models charge.
-        count_tokens: Prompt tokens of the same pairs, from what the network expects of them, NaN
-            where it cannot say; see `TokenRates.estimate`.
-        amounts: What expected amounts are multiplied by; nothing without it.
-    """
-    expected = [
-        expect_amount(scaler, channel, location[channel], log_scale[channel])
-        for channel in range(NUM_CHANNELS)
-    ]
-    if amounts is not None:
-        for channel, shift in zip(CALIBRATED, amounts.shift(models), strict=True):
-            expected[channel] = expected[channel] * np.exp(shift)
-    input_tokens, most_input_tokens, beyond = count_tokens(expected[INPUT_TOKENS])
-    spend = expected[SPEND]
-    # Of a free model nothing needs to be known: 0 times NaN is not 0.
-    charged = np.where(tariff.spend_usd == 0, 0.0, spend * tariff.spend_usd)
-    charged = charged + beyond * tariff.beyond_usd
-    return Predictions(
-        models=models,
-        effect=location[EFFECT],
-        cost_usd=input_tokens * tariff.input_usd + charged,
-        input_tokens=input_tokens,
-        output_tokens=np.where(tariff.counts_tokens, spend, np.nan),
-        latency_s=expected[LATENCY],
-        most_input_tokens=most_input_tokens,
-    )
-
-
-def expect_amount(
-    scaler: ChannelScaler, channel: int, location: FloatArray, log_scale: FloatArray
-) -> FloatArray:
-    """Mean of the log-normal, exp(mu + sigma^2 / 2): what a call costs on average.
-
-    Not at the median.
-    """
-    if not scaler.observed[channel]:
-        return np.full_like(location, np.nan)
-    sigma = np.minimum(np.exp(log_scale) * scaler.scale[channel], _MAX_LOG_SCALE)
-    # Nothing much beyond what training rows held: a linear extrapolation of a logarithm can reach
-    # any sum.
-    mu = scaler.mean[channel] + scaler.scale[channel] * np.clip(location, -6, 6)
-    expectation: FloatArray = np.exp(mu + sigma**2 / 2)
-    return expectation

@@ -95,9 +95,9 @@ class GraphRouter(ChangeableRouter):
         )
         self._forecaster = forecaster or learned.make_forecaster()
         self.bills = support.read_bills(learned.transforms.channels)
-        self._tariff = self.bills.charge(self.pool.prices)
         self._state = state or _encode(self._forecaster, learned, support, self.bills)
         self._tokens = support.count_tokens()
+        self._tariff = support.read_tariff(self.bills, self._tokens)
         self._familiarity = familiarity or _compare_solved(self._state, learned, support)
         self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
 

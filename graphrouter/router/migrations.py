@@ -16,7 +16,7 @@ from torch import Tensor
 
 from graphrouter.artifact import FORMAT_VERSION, ArtifactContents
 from graphrouter.config import Part
-from graphrouter.nn.forecaster import AmountCalibration
+from graphrouter.nn.decoding import AmountCalibration
 
 _MOVED = {
     "slope_scale": "text_easiness.scale",

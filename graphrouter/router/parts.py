@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Literal
 
 import pandas as pd
@@ -13,13 +14,16 @@ from graphrouter.config import TrainConfig
 from graphrouter.data import Split
 from graphrouter.data.splits import prompt_key
 from graphrouter.features.bills import Bills, hide_suspect_zeros
-from graphrouter.features.channels import ChannelScaler
+from graphrouter.features.channels import ChannelScaler, Tariff
 from graphrouter.features.tables import FittedTransforms, RawFeatures, find_positions
+from graphrouter.features.tariffs import read_tariff
 from graphrouter.features.token_rates import TokenRates
-from graphrouter.nn.forecaster import AmountCalibration, EffectCalibration, Forecaster
+from graphrouter.nn.decoding import AmountCalibration
+from graphrouter.nn.forecaster import EffectCalibration, Forecaster
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import EffectInterval
 from graphrouter.pool import ModelPool
+from graphrouter.types import IntArray
 
 ChangeName = Literal[
     "add_model",
@@ -68,9 +72,23 @@ class Support:
 
     def count_tokens(self) -> TokenRates:
         """How many tokens the models of the pool count in a text, by these outcomes."""
+        return self.raw.count_tokens(*self._positions, self.read_outcomes())
+
+    def read_tariff(self, bills: Bills, tokens: TokenRates) -> Tariff:
+        """What its models charge at the prices that they have now.
+
+        Args:
+            bills: From `read_bills`.
+            tokens: From `count_tokens`.
+        """
+        prices, outcomes = self.pool.prices, self.read_outcomes()
+        return read_tariff(bills, prices, self.raw, *self._positions, outcomes, tokens)
+
+    @cached_property
+    def _positions(self) -> tuple[IntArray, IntArray]:
+        """(E,) positions of the outcomes' queries, and of their models."""
         query = find_positions(self.outcomes["query_id"], self.queries["query_id"].tolist())
-        model = find_positions(self.outcomes["model"], self.pool.names)
-        return self.raw.count_tokens(query, model, self.read_outcomes())
+        return query, find_positions(self.outcomes["model"], self.pool.names)
 
 
 @dataclass(frozen=True, eq=False)

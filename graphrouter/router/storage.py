@@ -27,7 +27,8 @@ from graphrouter.features.tables import (
     find_positions,
 )
 from graphrouter.features.token_rates import count_chars
-from graphrouter.nn.forecaster import AmountCalibration, EffectCalibration
+from graphrouter.nn.decoding import AmountCalibration
+from graphrouter.nn.forecaster import EffectCalibration
 from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
 from graphrouter.nn.readout import EffectInterval
 from graphrouter.policy import CostScale

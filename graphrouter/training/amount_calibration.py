@@ -13,36 +13,51 @@ import numpy as np
 
 from graphrouter.features.bills import shrink_log_ratio
 from graphrouter.features.channels import INPUT_TOKENS, ChannelScaler
-from graphrouter.nn.forecaster import CALIBRATED, AmountCalibration, expect_amount
+from graphrouter.nn.decoding import CALIBRATED, AmountCalibration, expect_amount
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.training.prepare import TrainingTables
+from graphrouter.training.start import HeldScores
 from graphrouter.types import FloatArray
 
 EVEN_TRUST = 0.5
-"""Weight of the counted tokens where no validation query tells."""
+"""Weight of the counted tokens where no held query tells."""
+_NETWORK_SPREAD = 0.2
+"""Standard deviation of the logarithm of tokens around what start values expect: .10 to .25 on five
+real sets (experiments/LOG.md)."""
 _TRUSTING_QUERIES = 10.0
 """So many queries' worth of belief in `EVEN_TRUST`."""
 _AMOUNT_VARIANCE = 1.0
 """Of one amount over what was expected of it; counts as much as one outcome."""
 
 
-def fit_amounts(
-    scored: PairPredictions, labels: FloatArray, tables: TrainingTables
-) -> AmountCalibration:
+def fit_amounts(held: HeldScores, tables: TrainingTables) -> AmountCalibration:
     """The corrections of amounts that validation outcomes call for.
 
     Args:
-        scored: Of the B validation queries and M models of the tables.
-        labels: (C, B, M) standardised channels, NaN = not observed.
+        held: The validation queries.
         tables: What the network was trained on.
     """
-    scaler = tables.transforms.channels
-    num_chars = tables.nodes.query_chars[tables.validation_queries].double().numpy()
-    counted = tables.tokens.count_characters(num_chars, scored.task_share.double().numpy())
-    return dataclasses.replace(
-        calibrate_amounts(scored, labels, scaler, tables.pool.names),
-        token_trust=weigh_counts(scored, counted, labels, scaler),
+    scaler, names = tables.transforms.channels, tables.pool.names
+    factors = calibrate_amounts(held.named, held.labels, scaler, names)
+    return dataclasses.replace(factors, token_trust=trust_counts([held], tables))
+
+
+def trust_counts(held: Sequence[HeldScores], tables: TrainingTables) -> float:
+    """The weight of tokens by characters, in [0, 1], against those that the network expects.
+
+    Args:
+        held: Queries whose outcomes the network does not see. Without any, what counts leave
+            unexplained is compared with what start values usually do.
+        tables: What the network was trained on.
+    """
+    if not held:
+        spread = float(np.median(tables.tokens.spread))
+        return _NETWORK_SPREAD**2 / (_NETWORK_SPREAD**2 + spread**2)
+    joined = HeldScores.join(held)
+    counted = tables.tokens.count_characters(
+        joined.num_chars, joined.named.task_share.double().numpy()
     )
+    return weigh_counts(joined.named, counted, joined.labels, tables.transforms.channels)
 
 
 def weigh_counts(
@@ -54,7 +69,7 @@ def weigh_counts(
     tokenizer makes of the characters is often known better, unless much is sent beside the text.
 
     Args:
-        scored: Of B validation queries and M models.
+        scored: Of B held queries and M models.
         counted: (B, M) tokens by the characters, > 0.
         labels: (C, B, M) standardised channels, NaN = not observed.
         scaler: Of the C channels.
@@ -115,7 +130,8 @@ def _compare_sums(expected: FloatArray, recorded: FloatArray) -> tuple[float, Fl
     )
     count, total = count[told], recorded.sum(axis=0)
     ratio = total / expected.sum(axis=0)
-    spread = count * ((recorded - ratio * expected) ** 2).sum(axis=0) / total**2
+    # Divided before it is squared: the square of a tiny cost is 0.
+    spread = count * (((recorded - ratio * expected) / total) ** 2).sum(axis=0)
     variance = (count * spread + _AMOUNT_VARIANCE) / (count + 1) / count
     weight, log_ratio = 1 / variance, np.log(ratio)
     heterogeneity = weight @ (log_ratio - weight @ log_ratio / weight.sum()) ** 2

@@ -15,9 +15,10 @@ import numpy as np
 from scipy.special import expit
 
 from graphrouter.config import TrainConfig
-from graphrouter.nn.forecaster import AmountCalibration, EffectCalibration, LogitLine
+from graphrouter.nn.decoding import AmountCalibration
+from graphrouter.nn.forecaster import EffectCalibration, LogitLine
 from graphrouter.nn.network import RoutingGNN
-from graphrouter.training.amount_calibration import EVEN_TRUST, fit_amounts
+from graphrouter.training.amount_calibration import fit_amounts, trust_counts
 from graphrouter.training.deviation_share import choose_share
 from graphrouter.training.effect_scores import (
     expected_calibration_error,
@@ -92,10 +93,10 @@ def fit_calibration(
         config: Its settings.
     """
     halves = score_crosswise(net, tables, config)
-    amounts, held = AmountCalibration(token_trust=EVEN_TRUST), halves
+    amounts, held = AmountCalibration(token_trust=trust_counts(halves, tables)), halves
     if len(tables.validation_queries):
         scores = score_validation(net, tables, config)
-        amounts, held = fit_amounts(scores.named, scores.labels, tables), [scores, *halves]
+        amounts, held = fit_amounts(scores, tables), [scores, *halves]
     if not held:
         return FittedCalibration(EffectCalibration(), {}), amounts
     share = choose_share(held)

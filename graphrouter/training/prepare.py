@@ -26,6 +26,7 @@ from graphrouter.features.tables import (
     encode_raw,
     find_positions,
 )
+from graphrouter.features.tariffs import read_tariff
 from graphrouter.features.token_rates import TokenRates
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
@@ -102,6 +103,8 @@ def prepare(
     bills = Bills.read(priced[is_train], pool.names, transforms.channels)
     edges = encode_outcomes(position, model, priced, transforms, bills)
     mask = torch.from_numpy(is_train)
+    train = (position[is_train], model[is_train], priced[is_train])
+    tokens = raw.count_tokens(*train)
     return TrainingTables(
         nodes=raw.to_nodes(transforms.features),
         raw=raw,
@@ -110,12 +113,12 @@ def prepare(
         validation=edges.take(~mask),
         train_queries=torch.arange(len(split.train)),
         validation_queries=torch.arange(len(split.train), len(ids)),
-        tokens=raw.count_tokens(position[is_train], model[is_train], priced[is_train]),
+        tokens=tokens,
         prompt_group=torch.from_numpy(
             pd.factorize(queries["prompt"].map(prompt_key))[0].astype(np.int64)
         ),
         pool=pool,
-        tariff=bills.charge(pool.prices),
+        tariff=read_tariff(bills, pool.prices, raw, *train, tokens),
         model_family=torch.from_numpy(_number_families(data, pool)),
     )
 

@@ -76,6 +76,20 @@ class HeldScores(NamedTuple):
     """(C, B, M) standardised outcomes, NaN = not observed."""
     task: IntArray
     """(B,) position of the task, -1 = unknown."""
+    num_chars: FloatArray
+    """(B, NUM_KINDS) characters of the prompts by kind."""
+
+    @classmethod
+    def join(cls, parts: Sequence[HeldScores]) -> HeldScores:
+        """The queries of all parts, one part after the other."""
+        named, hidden, labels, task, num_chars = zip(*parts, strict=True)
+        return cls(
+            _join_scores(named),
+            _join_scores(hidden),
+            np.concatenate(labels, axis=1),
+            np.concatenate(task),
+            np.concatenate(num_chars),
+        )
 
     @property
     def effects(self) -> tuple[HeldEffects, HeldEffects]:
@@ -99,6 +113,14 @@ class HeldScores(NamedTuple):
             log_loss_of_pairs(expit(setting.logit), setting.observed) for setting in self.effects
         ]
         return np.asarray(np.nansum(losses, axis=(0, 2)) / 2)
+
+
+def _join_scores(parts: Sequence[PairPredictions]) -> PairPredictions:
+    """What was said of the queries of all parts, which share their models and tasks."""
+    location, log_scale, *of_queries = zip(*parts, strict=True)
+    return PairPredictions(
+        torch.cat(location, dim=1), torch.cat(log_scale, dim=1), *map(torch.cat, of_queries)
+    )
 
 
 def _believe(scored: PairPredictions, share: float) -> PairPredictions:
@@ -168,7 +190,8 @@ def _score(net: RoutingGNN, graph: RoutingGraph) -> HeldScores:
         unknown = dataclasses.replace(targets, task=torch.full_like(targets.task, -1))
         named, hidden = (net.score_in_parts(state, asked) for asked in (targets, unknown))
     labels = Labels.of(graph).channels.double().numpy()
-    return HeldScores(named, hidden, labels, targets.task.numpy())
+    num_chars = targets.num_chars.double().numpy()
+    return HeldScores(named, hidden, labels, targets.task.numpy(), num_chars)
 
 
 def beats_start(trained: HeldScores, start: HeldScores) -> bool:

@@ -20,7 +20,8 @@ from graphrouter.data import RoutingDataset, Split
 from graphrouter.encoders import TextEncoder, create_encoder
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.graph.hetero_data import from_hetero
-from graphrouter.nn.forecaster import AmountCalibration, Forecaster
+from graphrouter.nn.decoding import AmountCalibration
+from graphrouter.nn.forecaster import Forecaster
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.training.amount_calibration import EVEN_TRUST

@@ -104,7 +104,8 @@ def make_scores(logit: np.ndarray, observed: np.ndarray) -> HeldScores:
     scored = PairPredictions(*[location] * 2, *[location[0]] * 3)
     labels = np.full((NUM_CHANNELS, *observed.shape), np.nan)
     labels[EFFECT] = observed
-    return HeldScores(scored, scored, labels, np.zeros(len(observed), dtype=np.int64))
+    no_chars = np.zeros((len(observed), 0))
+    return HeldScores(scored, scored, labels, np.zeros(len(observed), dtype=np.int64), no_chars)
 
 
 def test_a_gain_counts_and_of_few_queries_one_beyond_its_standard_error() -> None:

@@ -16,7 +16,7 @@ from graphrouter.nn.state import SupportState
 from graphrouter.router.fitting import training_tables
 from graphrouter.router.training_view import TrainingView
 from graphrouter.training import start
-from graphrouter.training.amount_calibration import EVEN_TRUST
+from graphrouter.training.amount_calibration import EVEN_TRUST, trust_counts
 from graphrouter.training.calibration import fit_calibration
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.training.start import HeldEffects, build_network, score_crosswise
@@ -97,4 +97,7 @@ def test_a_network_that_is_too_sure_is_corrected_by_training_queries(
     found, amounts = fit_calibration(net, alone, CONFIG)
     assert 0.15 < found.calibration.task_known.slope < 0.5
     assert found.metrics == {}  # nothing was held back to measure it on
-    assert amounts.token_trust == EVEN_TRUST
+    # What a prompt's characters promise is weighed by the same halves, and by few rows as well.
+    halves = score_crosswise(net, alone, CONFIG)
+    assert amounts.token_trust == trust_counts(halves, alone) != EVEN_TRUST
+    assert 0 < trust_counts([], alone) < 1

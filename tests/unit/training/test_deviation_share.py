@@ -32,7 +32,8 @@ def hold(true_share: float, *, num_queries: int = 800, seed: int = 0) -> HeldSco
     scored = PairPredictions(location, location, nothing, nothing, torch.from_numpy(deviation))
     labels = np.full((NUM_CHANNELS, *deviation.shape), np.nan)
     labels[EFFECT] = observed
-    return HeldScores(scored, scored, labels, np.zeros(num_queries, dtype=np.int64))
+    no_chars = np.zeros((num_queries, 0))
+    return HeldScores(scored, scored, labels, np.zeros(num_queries, dtype=np.int64), no_chars)
 
 
 @pytest.mark.parametrize(
