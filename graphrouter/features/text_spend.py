@@ -23,6 +23,8 @@ _USUAL_SPREAD, _LEAST_SPREAD = 0.1, 0.02
 """Standard deviation of spends around their line, as a share."""
 _SPREAD_ROWS = 10.0
 """So many outcomes' worth of belief in the usual spread."""
+_LIST_DOUBT = 0.3
+"""Standard deviation of what a token of the prompt is charged around its list price, as a share."""
 _TASK_ROWS = 2.0
 """So many outcomes' worth of belief that a task is like the others."""
 _FARTHEST = -30.0
@@ -60,6 +62,8 @@ class TextSpend(NamedTuple):
     """(M, NUM_KINDS) spend a character, >= 0."""
     beside: FloatArray
     """(T + 1, M) spend beside the text, >= 0, such as an answer; last row: unknown task."""
+    belief: FloatArray
+    """(M,) how surely the rate is told from 0, in [0, 1]."""
     follows: BoolArray
     """(M,) whether the spend of a model holds its prompts."""
     pooled: FloatArray
@@ -89,7 +93,7 @@ class TextSpend(NamedTuple):
         beside = np.array([share @ self.beside for share in task_share]).reshape(text.shape)
         line = np.maximum(beside + text, _LEAST)
         carried = expected + text * beyond
-        weight = far * text / line
+        weight = far * self.belief * text / line
         return np.where(self.follows, carried * (line / carried) ** weight, expected)
 
 
@@ -103,8 +107,8 @@ def fit_text_spend(
 ) -> TextSpend:
     """The lines that recorded spends show.
 
-    The rate is that of list prices where there are any. Others are a ridge regression (Hoerl and
-    Kennard, 1970) a model, of spends over the model's mean, drawn to that of the pool. Errors count
+    The rate is a ridge regression (Hoerl and Kennard, 1970) a model, of spends over the model's
+    mean, drawn to that of list prices where there are any, and to that of the pool. Errors count
     relative to the line, and only differences within a task: long prompts may be of a task with
     long answers. Where tokens of answers were recorded, their part is taken out first.
 
@@ -120,12 +124,13 @@ def fit_text_spend(
     told = count > 0
     mean = np.bincount(rows.model, rows.spend, len(follows)) / np.maximum(count, 1)
     text = (rows.num_chars * tokens.rates[rows.model]).sum(axis=1)
-    slope, scale, answer = np.zeros(len(follows)), np.ones(len(text)), _ANSWER_TOKENS
+    slope, belief = np.zeros(len(follows)), np.zeros(len(follows))
+    scale, answer = np.ones(len(text)), _ANSWER_TOKENS
     for _ in range(_ROUNDS if len(text) else 0):
         scale = (answer + text.mean()) / (answer + text)
-        pooled, slope = _fit_slopes(rows, text, rows.spend / mean[rows.model], scale, count)
+        pooled, slope, belief = _fit_slopes(rows, text, mean, listed, scale)
         answer = float(np.clip(1 / pooled - text.mean(), _LEAST_ANSWER, _LARGEST_ANSWER))
-    rate = np.where(np.isfinite(listed), listed, np.where(told, slope * mean, np.nan))
+    rate = np.where(told, slope * mean, listed)
     known = np.isfinite(rate)
     rate = np.where(known, rate, rate[known].mean() if known.any() else 0.0)
     rest = rows.spend - text * rate[rows.model]
@@ -135,6 +140,7 @@ def fit_text_spend(
     return TextSpend(
         rates=tokens.rates * rate[:, None],
         beside=beside,
+        belief=belief,
         follows=follows,
         pooled=tokens.pooled,
         most=rows.num_chars.max(axis=0, initial=0.0),
@@ -144,18 +150,21 @@ def fit_text_spend(
 
 
 def _fit_slopes(
-    rows: SpendRows, text: FloatArray, ratio: FloatArray, scale: FloatArray, count: IntArray
-) -> tuple[float, FloatArray]:
+    rows: SpendRows, text: FloatArray, mean: FloatArray, listed: FloatArray, scale: FloatArray
+) -> tuple[float, FloatArray, FloatArray]:
     """What a token of the text adds to spend over a model's mean: in the pool, and of each (M,).
+
+    And how surely the latter is told from 0, (M,) in [0, 1].
 
     Args:
         rows: E outcomes.
         text: (E,) tokens of their prompts.
-        ratio: (E,) spend over the model's mean.
+        mean: (M,) spend of each model.
+        listed: (M,) spend a token of the prompt by list prices, NaN = not known.
         scale: (E,) by what errors count.
-        count: (M,) outcomes of each model.
     """
-    num_models = len(count)
+    num_models, ratio = len(mean), rows.spend / mean[rows.model]
+    count = np.bincount(rows.model, minlength=num_models)
     counted = np.isfinite(rows.output_tokens)
     has_answers = (2 * np.bincount(rows.model, counted, num_models) >= count)[rows.model]
     used = counted | ~has_answers
@@ -185,8 +194,12 @@ def _fit_slopes(
     start = 1 / (_ANSWER_TOKENS + text.mean())
     pooled = (product.sum() + 1 / start) / (square.sum() + 1 / start**2)
     pooled = max(float(pooled), start / 1000)
-    spread = 1 / np.sqrt(square + 1 / pooled**2)
-    return pooled, _average_positive((product + 1 / pooled) * spread**2, spread)
+    has_list = np.isfinite(listed) & (mean > 0)
+    expected = np.divide(listed, mean, out=np.full(num_models, pooled), where=has_list)
+    doubt = np.where(has_list, _LIST_DOUBT, 1.0) * expected
+    spread = 1 / np.sqrt(square + 1 / doubt**2)
+    own = _average_positive((product + expected / doubt**2) * spread**2, spread)
+    return pooled, own, own**2 / (own**2 + spread**2)
 
 
 def _average_positive(mean: FloatArray, spread: FloatArray) -> FloatArray:

@@ -15,7 +15,9 @@ from graphrouter.types import FloatArray
 LONGEST = 660
 MODELS = {"nano": (0.1, 0.4, 100), "mid": (1.0, 4.0, 300), "reasoner": (2.0, 8.0, 2000)}
 """What a token of prompt and answer costs, in dollars per million, and tokens of an answer."""
-WORDS = [word.strip() for word in ["the", "a", "of", "house", "river", "explain", "sum", "every", "number", "green", "write", "short", "list", "city", "Paris", "7", "12", "why", "how", "sort", "code", "price", "train", "between", "window", "before", "mountain", "letter,", "question.", "answer?", "music"]]  # fmt: skip
+SENTENCES = """the a of house river explain sum every number green write short list city Paris 7 12
+why how sort code price train between window before mountain letter, question. answer? music"""
+WORDS = SENTENCES.split()
 
 
 def write(rng: random.Random, length: int) -> str:

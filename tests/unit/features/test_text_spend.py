@@ -114,13 +114,14 @@ class TestFit:
         np.testing.assert_allclose(told, 1, atol=0.1)
         assert np.abs(np.log(told)).max() < np.abs(np.log(untold)).max()
 
-    def test_a_list_price_is_taken_as_it_is(self) -> None:
+    @pytest.mark.parametrize("billed", [1.0, 0.0125])
+    def test_a_list_price_is_believed_unless_the_bills_say_other(self, billed: float) -> None:
         lengths = np.random.default_rng(0).uniform(20, 660, NUM)
-        same = np.zeros(NUM, dtype=np.int64)
-        rows = SpendRows(letters(lengths), same, same, bill(0.21 * lengths, 0), np.full(NUM, NAN))
-        follows, listed = np.ones(2, dtype=bool), np.array([3e-7, 5e-7])
+        same, spend = np.zeros(NUM, dtype=np.int64), billed * bill(0.21 * lengths, 0)
+        rows = SpendRows(letters(lengths), same, same, spend, np.full(NUM, NAN))
+        follows, listed = np.ones(2, dtype=bool), np.array([1e-7, 5e-7])
         fitted = fit_text_spend(rows, rates_of(2), follows=follows, listed=listed, num_tasks=1)
-        np.testing.assert_allclose(fitted.rates[:, 0], 0.21 * listed)
+        np.testing.assert_allclose(fitted.rates[:, 0], 0.21 * listed * [billed, 1], rtol=0.1)
         # A newcomer without outcomes has beside the text what the others have.
         assert fitted.beside[-1, 1] == fitted.beside[-1, 0]
 
