@@ -7,6 +7,7 @@ GraphRouterError
 ├── ArtifactError(RuntimeError)    a saved router that is damaged, edited or too new
 ├── BusyError(RuntimeError)        a folder that another process is changing
 ├── PolicyError(ValueError)        a policy that contradicts itself or that nobody satisfies
+├── PromiseError(ValueError)       a promise that graded queries do not support
 ├── UnknownModelError(KeyError)    a model that is not in the pool
 ├── TrainingError(RuntimeError)    a training that diverged
 ├── NotApplicableError(ValueError) a method that needs something which the data does not have
@@ -27,6 +28,7 @@ __all__ = [
     "MissingExtraError",
     "NotApplicableError",
     "PolicyError",
+    "PromiseError",
     "TrainingError",
     "UnknownModelError",
 ]
@@ -80,6 +82,15 @@ class PolicyError(GraphRouterError, ValueError):
 
     It needs what the router cannot predict, or excludes every model.
     """
+
+
+class PromiseError(GraphRouterError, ValueError):
+    """A promise that the graded queries at hand do not support."""
+
+    def __init__(self, message: str = "", *, num_queries: int | None = None) -> None:
+        super().__init__(*([message] if message else []))
+        self.num_queries = num_queries
+        """About how many graded queries it takes; None where more would not help either."""
 
 
 class UnknownModelError(GraphRouterError, KeyError):

@@ -30,6 +30,7 @@ from graphrouter.cli import (
     newcomers,
     pool,
     predict,
+    promise,
     route,
     settings,
     train,
@@ -55,6 +56,7 @@ app.command()(benchmark.benchmark)
 app.command()(newcomers.benchmark_newcomers)
 app.command()(route.route)
 app.command()(predict.predict)
+app.command()(promise.promise)
 app.command()(settings.config)
 app.command()(versions.versions)
 app.command()(migrate.migrate)

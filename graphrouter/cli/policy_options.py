@@ -6,15 +6,19 @@ import inspect
 from collections.abc import Callable
 from enum import StrEnum
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from graphrouter.exceptions import PolicyError
 from graphrouter.policy import Policy, parse_policy
 from graphrouter.policy_settings import PolicySetting, list_settings
 
+POLICY_FILES = (".yaml", ".yml", ".json")
 _PANEL = "Policy"
 _POLICY = "policy"
+_FILE = "policy_file"
 
 
 def add_policy_options(
@@ -22,7 +26,7 @@ def add_policy_options(
 ) -> Callable[..., None]:
     """The command with an option for each setting, in the place of its parameter `policy`.
 
-    It is called with the policy that the options make.
+    And with one for a file of settings. It is called with the policy that they make.
 
     Args:
         command: Has a keyword-only parameter `policy`.
@@ -37,12 +41,19 @@ def add_policy_options(
     @wraps(command)
     def run(**values: Any) -> None:
         given = {setting.name: _to_plain(values.pop(setting.name)) for setting in settings}
-        command(**values, policy=parse_policy(given, kind))
+        stored = _read_policy_file(values.pop(_FILE))
+        twice = [name for name in stored if given.get(name) is not None]
+        if twice:
+            raise PolicyError(
+                f"--policy sets {twice[0]}, and the options set it too; expected it once. Leave "
+                "one of the two out."
+            )
+        command(**values, policy=parse_policy({**given, **stored}, kind))
 
     parameters: list[inspect.Parameter] = []
     for parameter in own.parameters.values():
         if parameter.name == _POLICY:
-            parameters += [_make_parameter(setting) for setting in settings]
+            parameters += [_make_file_parameter(), *(_make_parameter(each) for each in settings)]
         else:
             parameters.append(parameter)
     # Typer reads the signature, not the code.
@@ -69,6 +80,43 @@ def _make_parameter(setting: PolicySetting) -> inspect.Parameter:
         default=None,
         annotation=Annotated[of_value | None, option],
     )
+
+
+def _make_file_parameter() -> inspect.Parameter:
+    """The parameter of a file that holds settings."""
+    option = typer.Option(
+        "--policy",
+        metavar="FILE",
+        help="Settings of a policy as .yaml or .json, such as graphrouter promise writes; options "
+        "add to them.",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    )
+    return inspect.Parameter(
+        _FILE,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[Path | None, option],
+    )
+
+
+def _read_policy_file(file: Path | None) -> dict[str, Any]:
+    """The settings in a file; none without a file.
+
+    Raises:
+        PolicyError: It is not there, or holds no settings.
+    """
+    if file is None:
+        return {}
+    from graphrouter.text_files import read_plain_file  # here: YAML
+
+    values = read_plain_file(file, refuse=PolicyError)
+    if not isinstance(values, dict):
+        raise PolicyError(
+            f"{file} holds a {type(values).__name__}; expected settings of a policy by their "
+            "names, such as cost_weight: 0.2."
+        )
+    return values
 
 
 def _to_plain(value: Any) -> Any:

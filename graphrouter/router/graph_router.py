@@ -27,6 +27,7 @@ from graphrouter.nn.state import SupportState
 from graphrouter.policy import CostScale, Policy
 from graphrouter.router.parts import DEVIATION_SHARE, Change, Learned, Provenance, Support
 from graphrouter.router.pool_changes import ChangeableRouter
+from graphrouter.router.promise import Promise, Wish
 from graphrouter.router.solved_queries import SolvedQueries
 from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.router.training_view import Answers, TrainingView
@@ -250,6 +251,42 @@ class GraphRouter(ChangeableRouter):
         return load_part("evaluation").evaluate_held_out(
             self, data, side=side, baselines=baselines, num_draws=num_draws, seed=seed
         )
+
+    def calibrate_policy(
+        self,
+        data: RoutingDataset,
+        *,
+        keep: float | None = None,
+        of: str | None = None,
+        confidence: float = 0.95,
+        max_mean_cost_usd: float | None = None,
+        beats: str | None = None,
+        within: Policy | None = None,
+        task_known: bool = True,
+    ) -> Promise:
+        """The cheapest trade-off that keeps a promise on held-out queries, with a guarantee.
+
+        By Learn then Test on queries of `data` that the router has not seen; docs/promises.md.
+
+        Args:
+            data: Graded queries, drawn as those to come.
+            keep: Share of the mean effect of `of` to keep; 0.99 where nothing else is asked for.
+            of: A model, or best_single: the best by what the router has learned from; the default.
+            confidence: Chance that all that is promised holds.
+            max_mean_cost_usd: Most US dollars a call on average.
+            beats: Model to beat at least as often as not.
+            within: Limits that every trade-off respects.
+            task_known: False where the tasks of the queries to come are not given.
+
+        Raises:
+            ConfigError: A share, confidence or budget is out of range.
+            DataError: There are no costs, or no query can be used.
+            PromiseError: The queries do not support the promise; it says how many would.
+        """
+        from graphrouter.router.policy_calibration import calibrate_policy  # loads parts of SciPy
+
+        wish = Wish.read(keep, of, confidence, max_mean_cost_usd=max_mean_cost_usd, beats=beats)
+        return calibrate_policy(self, data, wish, within=within, task_known=task_known)
 
     def _save(self, folder: Path, *, overwrite: bool) -> None:
         parts = (self.learned, self.support, self.provenance, self.encoder)

@@ -17,6 +17,7 @@ BUILT_IN = {
     "ArtifactError": RuntimeError,
     "BusyError": RuntimeError,
     "PolicyError": ValueError,
+    "PromiseError": ValueError,
     "UnknownModelError": KeyError,
     "TrainingError": RuntimeError,
     "NotApplicableError": ValueError,

@@ -18,15 +18,12 @@ from typing import NamedTuple
 import numpy as np
 
 from graphrouter.bench.evaluation.choices import Chooser
-from graphrouter.bench.evaluation.hulls import LARGEST_COST_RATIO, Hull, upper_hull
+from graphrouter.bench.evaluation.hulls import Hull, upper_hull
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.policy import PRESETS, CostScale
+from graphrouter.router.trade_offs import NUM_SWEPT, build_trade_off_grid
 from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
-
-NUM_TRADE_OFFS = 48
-NUM_SWEPT = NUM_TRADE_OFFS + 2
-"""Trade-offs of a sweep, both ends included."""
 
 
 class Frontier(NamedTuple):
@@ -71,19 +68,6 @@ def sweep_frontier(
     divisor = num_queries if num_queries else np.nan
     cost, effect = sweep.cost_usd.sum(axis=0) / divisor, sweep.effect.sum(axis=0) / divisor
     return Frontier(build_trade_off_grid(cost_scale), cost, effect, num_queries, int(pairs.sum()))
-
-
-def build_trade_off_grid(cost_scale: CostScale) -> FloatArray:
-    """Trade-offs from 0 to infinity in effect per US dollar, (NUM_SWEPT,).
-
-    They are dense where choices change.
-
-    From "the dearest call is worth 0.01 of effect" to "the cheapest call is worth 10", by the
-    training costs.
-    """
-    high = max(cost_scale.high_usd, 1e-9)
-    low = max(cost_scale.low_usd, high / LARGEST_COST_RATIO)
-    return np.concatenate([[0.0], np.geomspace(0.01 / high, 10.0 / low, NUM_TRADE_OFFS), [np.inf]])
 
 
 def list_replay_trade_offs(cost_scale: CostScale) -> FloatArray:

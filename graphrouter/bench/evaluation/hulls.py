@@ -16,12 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from graphrouter.bench.evaluation.relative import relative_gain
+from graphrouter.router.trade_offs import LARGEST_COST_RATIO
 from graphrouter.training.effect_scores import divide
 from graphrouter.types import FloatArray, IntArray
 
-LARGEST_COST_RATIO = 1e4
-"""The log range of `area_log` spans at most this ratio, so that a free model does not stretch it
-without end."""
 _TOLERANCE = 1e-9
 
 

@@ -18,7 +18,6 @@ from graphrouter.bench.evaluation.bootstrap import Statistic
 from graphrouter.bench.evaluation.choices import Chooser
 from graphrouter.bench.evaluation.evaluation_set import EvaluationSet
 from graphrouter.bench.evaluation.frontier import (
-    NUM_SWEPT,
     sweep_output,
     sweep_predictions,
     sweep_singles,
@@ -40,6 +39,7 @@ from graphrouter.bench.evaluation.relative import (
 )
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.policy import PRESETS, Policy, PresetName
+from graphrouter.router.trade_offs import NUM_SWEPT
 from graphrouter.training.effect_scores import divide
 from graphrouter.types import BoolArray, FloatArray
 

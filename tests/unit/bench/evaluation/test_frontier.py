@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 
 from graphrouter.bench.evaluation.choices import Chooser
 from graphrouter.bench.evaluation.frontier import (
-    NUM_SWEPT,
     Frontier,
-    build_trade_off_grid,
     list_replay_trade_offs,
     sweep_frontier,
     sweep_output,
@@ -23,6 +21,7 @@ from graphrouter.bench.evaluation.hulls import effect_at
 from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
 from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.policy import PRESETS, CostScale, Policy
+from graphrouter.router.trade_offs import NUM_SWEPT, build_trade_off_grid
 from graphrouter.types import FloatArray, Predictions
 
 NAN = float("nan")
