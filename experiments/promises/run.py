@@ -120,8 +120,8 @@ def _say_saving(name: str, graded: GradedTradeOffs, wish: Wish) -> str:
     try:
         found = find_promise(graded, wish)
     except PromiseError as error:
-        needed = "more would not help" if error.num_queries is None else f"{error.num_queries:,}"
-        return f"{start} refused; needs about {needed} | - |"
+        needed = "" if error.num_queries is None else f"; takes about {error.num_queries:,}"
+        return f"{start} refused{needed} | - |"
     return f"{start} {found.share:.1%} ({found.share_low:.1%}) | {found.saving:.1%} |"
 
 

@@ -93,7 +93,7 @@ def estimate_num_values(values: FloatArray, low: float, *, error: float) -> int 
 
     Example:
         >>> estimate_num_values(np.array([1.0, -0.9]), -1.0, error=0.05)
-        2232
+        2300
     """
     mean = float(values.mean())
     if not mean > 0:
@@ -101,6 +101,6 @@ def estimate_num_values(values: FloatArray, low: float, *, error: float) -> int 
     normal = NormalDist()
     distance = normal.inv_cdf(1 - error) + normal.inv_cdf(_POWER)
     by_variance = (distance * float(values.std()) / mean) ** 2
-    # Values that do not vary at all make the largest bet, and the capital grows by this factor.
+    # Bets have a largest stake: so many values it takes even of those that do not vary at all.
     by_range = math.log(1 / error) / math.log1p(_LARGEST_STAKE * mean / -low)
-    return math.ceil(max(by_variance, by_range))
+    return math.ceil(by_variance + by_range)

@@ -173,7 +173,7 @@ def _refuse(
     """The error that says what the queries show and how many would be enough."""
     sure = say_share(wish.confidence)
     if num_queries is None:
-        more = "More queries like these would not show it either; ask for less"
+        more = "They fall short of it themselves, so more need not show it either; ask for less"
     else:
         more = (
             f"To show it at a confidence of {sure} takes about "

@@ -170,6 +170,11 @@ class Promise:
             f"On {self.num_queries:,} graded queries: {reached}; {self.mean_cost_usd:.3g} USD a "
             f"call, {self.reference} {self.reference_cost_usd:.3g}: "
             f"{say_share(abs(self.saving))} {'less' if self.saving >= 0 else 'more'}.",
+            *(
+                [f"Always asking {self.reference} keeps all of its effect for less."]
+                if self.saving < 0
+                else []
+            ),
             *([f"Left out: {', '.join(left_out)}."] if left_out else []),
             "It holds for queries of the kinds that were graded, in the same proportions.",
         ]
