@@ -1,26 +1,29 @@
 """From predictions to a choice: whom a policy rules out and why, and whom it prefers.
 
-`decide` makes a `Decision`; the reasons to rule a model out are all in `_reject`.
+`decide` makes a `Decision` for one query, `list_choices` says what is left to choose from on many;
+the grounds to rule a model out stand in `rejections`.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
 from graphrouter.decision import Candidate, Decision, Evidence
 from graphrouter.exceptions import PolicyError, UnknownModelError
 from graphrouter.policy import CostScale, Policy
-from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.pool import ModelPool
+from graphrouter.rejections import list_grounds, read_estimates, tell_each
 from graphrouter.types import BoolArray, FloatArray, Predictions
 
 __all__ = [
+    "Choices",
     "PolicyContext",
     "decide",
+    "list_choices",
 ]
 
 
@@ -39,6 +42,19 @@ class PolicyContext:
         return dict.fromkeys(card.model for card in self.pool.cards)
 
 
+@dataclass(frozen=True)
+class Choices:
+    """What a policy leaves to choose from on each query of a batch."""
+
+    counted: FloatArray
+    """(num_queries, num_models), what counts as the effect: the expected one, or the end of its
+    interval that `Policy.risk` names."""
+    is_open: BoolArray
+    """(num_queries, num_models), whether the model may be taken; True at least once a row."""
+    used_fallback: BoolArray
+    """(num_queries,), whether nobody satisfied the policy, so that its fallback alone is open."""
+
+
 def decide(
     policy: Policy,
     predictions: Predictions,
@@ -46,37 +62,31 @@ def decide(
     context: PolicyContext,
     *,
     evidence: tuple[Evidence, ...] = (),
+    shadow_price: float | None = None,
 ) -> Decision:
     """The choice for one query: `row` of `predictions`.
+
+    Args:
+        policy: What to maximise and to respect.
+        predictions: What the router expects.
+        row: Which query.
+        context: What the policy needs to know of the router.
+        evidence: The solved queries that the predictions rest on.
+        shadow_price: Effect that a dollar is worth, where a budget over many queries says it:
+            effect - shadow_price * cost is maximised then, in place of what the policy weighs.
 
     Raises:
         PolicyError: Nobody satisfies the policy and it names no fallback.
         UnknownModelError: The policy names a model that is not in the pool.
     """
-    if not isinstance(policy, Policy):
-        raise PolicyError(
-            f"policy is a {type(policy).__name__}; expected a Policy, for example "
-            "Policy.preset('balanced')."
-        )
+    _check_policy(policy, predictions, context)
     policy = policy.resolve(context.scale)
-    if policy.needs_intervals and predictions.effect_low is None:
-        what = "a safe model" if policy.risk == "expected" else f"risk = {policy.risk}"
-        raise PolicyError(
-            f"The policy asks for {what}, but this router does not say how sure it is of its "
-            "estimates. "
-            "Use a router of kind graphrouter, or drop risk and safe_model."
-        )
     familiarity = None if predictions.familiarity is None else float(predictions.familiarity[row])
-    if policy.min_familiarity and familiarity is None:
-        raise PolicyError(
-            "The policy asks for min_familiarity, but this router does not say how familiar a "
-            "prompt is. Use a router of kind graphrouter, or drop min_familiarity."
-        )
-    candidates = _rank(policy, predictions, row, context)
+    candidates = _rank(policy, predictions, row, context, shadow_price)
     chosen, used_fallback = candidates[0], False
     if chosen.rejected is not None:
         if policy.fallback is None:
-            raise PolicyError(_explain_nobody(candidates))
+            raise PolicyError(_explain_nobody([(c.model, str(c.rejected)) for c in candidates]))
         used_fallback = True
         chosen = next(c for c in candidates if c.model == policy.fallback)
     safe = None if used_fallback else _take_safe(policy, chosen, candidates, familiarity)
@@ -97,27 +107,130 @@ def decide(
     )
 
 
+def list_choices(
+    policy: Policy,
+    predictions: Predictions,
+    context: PolicyContext,
+    *,
+    needs_cost: bool = False,
+    needs_latency: bool = False,
+) -> Choices:
+    """What the policy leaves to choose from on each query, whatever it maximises.
+
+    Where `decide` would take the safe model in the place of a candidate, that candidate is not
+    open and the safe model is.
+
+    Args:
+        policy: What to respect.
+        predictions: What the router expects.
+        context: What the policy needs to know of the router.
+        needs_cost: Rule out models whose cost is unknown.
+        needs_latency: Rule out models whose latency is unknown.
+
+    Raises:
+        PolicyError: On one of the queries nobody satisfies the policy and it names no fallback.
+        UnknownModelError: The policy names a model that is not in the pool.
+    """
+    _check_policy(policy, predictions, context)
+    estimates = read_estimates(policy, predictions, slice(None))
+    needs_cost = needs_cost or policy.max_cost_usd is not None
+    grounds = list_grounds(policy, estimates, context.pool, needs_cost, needs_latency)
+    is_open = ~np.logical_or.reduce(
+        [np.broadcast_to(ground.rules_out, estimates.effect.shape) for ground in grounds]
+    )
+    is_open &= ~np.isnan(estimates.counted)
+    used_fallback = ~is_open.any(axis=1)
+    if used_fallback.any():
+        if policy.fallback is None:
+            row = int(used_fallback.argmax())
+            reasons = tell_each(grounds, row, len(predictions.models))
+            told = [
+                (m, r or "effect unknown") for m, r in zip(predictions.models, reasons, strict=True)
+            ]
+            raise PolicyError(f"Query {row + 1} of {len(predictions)}: {_explain_nobody(told)}")
+        is_open[used_fallback, predictions.models.index(policy.fallback)] = True
+    if policy.safe_model is not None:
+        safe = predictions.models.index(policy.safe_model)
+        is_doubtful = estimates.doubt > policy.max_doubt
+        if predictions.familiarity is not None:
+            is_doubtful |= (predictions.familiarity < policy.min_familiarity)[:, None]
+        is_doubtful[:, safe] = False
+        is_open &= ~(is_doubtful & (is_open[:, safe] & ~used_fallback)[:, None])
+    return Choices(estimates.counted, is_open, used_fallback)
+
+
+def _check_policy(policy: Policy, predictions: Predictions, context: PolicyContext) -> None:
+    """Refuse what is no policy, or one that asks for more than the router knows or has."""
+    if not isinstance(policy, Policy):
+        raise PolicyError(
+            f"policy is a {type(policy).__name__}; expected a Policy, for example "
+            "Policy.preset('balanced')."
+        )
+    if policy.needs_intervals and predictions.effect_low is None:
+        what = "a safe model" if policy.risk == "expected" else f"risk = {policy.risk}"
+        raise PolicyError(
+            f"The policy asks for {what}, but this router does not say how sure it is of its "
+            "estimates. "
+            "Use a router of kind graphrouter, or drop risk and safe_model."
+        )
+    if policy.min_familiarity and predictions.familiarity is None:
+        raise PolicyError(
+            "The policy asks for min_familiarity, but this router does not say how familiar a "
+            "prompt is. Use a router of kind graphrouter, or drop min_familiarity."
+        )
+    named = (
+        *(policy.allowed or ()),
+        *policy.excluded,
+        *filter(None, (policy.fallback, policy.safe_model)),
+    )
+    for name in named:
+        if name not in context.names:
+            raise UnknownModelError(
+                f"The policy names {name!r}, which is not in the pool: {', '.join(context.names)}."
+            )
+
+
 def _rank(
-    policy: Policy, predictions: Predictions, row: int, context: PolicyContext
+    policy: Policy,
+    predictions: Predictions,
+    row: int,
+    context: PolicyContext,
+    shadow_price: float | None,
 ) -> tuple[Candidate, ...]:
     """Every model as the policy sees it, best first, the rejected ones last."""
-    estimates = _read_estimates(policy, predictions, row)
-    reasons = _reject_each(policy, estimates, context)
-    counted, cost = np.array([each.counted for each in estimates]), predictions.cost_usd[row]
-    utility = policy.utility(counted, cost, context.scale)
+    estimates = read_estimates(policy, predictions, slice(row, row + 1))
+    needs_cost = policy.needs_cost or shadow_price is not None
+    grounds = list_grounds(policy, estimates, context.pool, needs_cost)
+    reasons = tell_each(grounds, 0, len(predictions.models))
+    counted, cost = estimates.counted[0], estimates.cost_usd[0]
+    if shadow_price is None:
+        utility = policy.utility(counted, cost, context.scale)
+    else:
+        utility = counted - shadow_price * cost
     order = _order(utility, counted, cost, np.array([reason is None for reason in reasons]))
     utilities = utility.tolist()
+    effects = estimates.effect[0].tolist()
+    costs, tokens, latencies, lows, highs = (
+        [None] * len(effects) if values is None else _to_plain(values[0])
+        for values in (
+            estimates.cost_usd,
+            estimates.output_tokens,
+            estimates.latency_s,
+            estimates.effect_low,
+            estimates.effect_high,
+        )
+    )
     return tuple(
         Candidate(
-            model=estimates[i].model,
-            effect=estimates[i].effect,
-            cost_usd=estimates[i].cost_usd,
-            output_tokens=estimates[i].output_tokens,
-            latency_s=estimates[i].latency_s,
+            model=predictions.models[i],
+            effect=effects[i],
+            cost_usd=costs[i],
+            output_tokens=tokens[i],
+            latency_s=latencies[i],
             utility=utilities[i] if reasons[i] is None else None,
             rejected=reasons[i],
-            effect_low=estimates[i].effect_low,
-            effect_high=estimates[i].effect_high,
+            effect_low=lows[i],
+            effect_high=highs[i],
         )
         for i in order
     )
@@ -150,145 +263,24 @@ def _order(
     ]
 
 
-class _Estimate(NamedTuple):
-    """One model's predictions for one query, as plain numbers: a policy asks them one by one.
-
-    None = unknown.
-    """
-
-    model: str
-    effect: float
-    counted: float
-    """The end of the interval that counts as the effect, or the expected effect."""
-    cost_usd: float | None
-    tokens: float
-    """Prompt plus completion, as far as known."""
-    most_tokens: float
-    """The same with the cautious end of the prompt."""
-    output_tokens: float | None
-    latency_s: float | None
-    effect_low: float | None
-    effect_high: float | None
+def _to_plain(values: FloatArray) -> list[float | None]:
+    """The numbers, None where unknown."""
+    return [None if value != value else value for value in values.tolist()]
 
 
-def _read_estimates(policy: Policy, predictions: Predictions, row: int) -> list[_Estimate]:
-    """Plain predictions of each model, in pool order."""
-    effect = predictions.effect[row].tolist()
-    cost, prompt, answer, latency = (
-        [None if math.isnan(value) else value for value in values[row].tolist()]
-        for values in (
-            predictions.cost_usd,
-            predictions.input_tokens,
-            predictions.output_tokens,
-            predictions.latency_s,
-        )
-    )
-    low, high = (
-        [None] * len(effect) if ends is None else ends[row].tolist()
-        for ends in (predictions.effect_low, predictions.effect_high)
-    )
-    cautious = predictions.most_input_tokens
-    most = prompt if cautious is None else np.fmax(cautious, predictions.input_tokens)[row].tolist()
-    counted = {"lower": low, "expected": effect, "upper": high}[policy.risk]
-    return [
-        _Estimate(
-            model,
-            effect[i],
-            counted[i],
-            cost[i],
-            (prompt[i] or 0.0) + (answer[i] or 0.0),
-            (most[i] or 0.0) + (answer[i] or 0.0),
-            answer[i],
-            latency[i],
-            low[i],
-            high[i],
-        )
-        for i, model in enumerate(predictions.models)
-    ]
-
-
-def _reject_each(
-    policy: Policy, estimates: list[_Estimate], context: PolicyContext
-) -> list[str | None]:
-    """Why each model is ruled out, in pool order; None where it is not."""
-    named = (
-        *(policy.allowed or ()),
-        *policy.excluded,
-        *filter(None, (policy.fallback, policy.safe_model)),
-    )
-    for name in named:
-        if name not in context.names:
-            raise UnknownModelError(
-                f"The policy names {name!r}, which is not in the pool: {', '.join(context.names)}."
-            )
-    return [
-        _reject(policy, estimate, card)
-        for estimate, card in zip(estimates, context.pool.cards, strict=True)
-    ]
-
-
-def _reject(policy: Policy, estimate: _Estimate, card: ModelCard) -> str | None:
-    """Why the policy rules the model out; None where it does not."""
-    if math.isnan(estimate.effect):
-        return "effect unknown"
-    if policy.allowed is not None and card.model not in policy.allowed:
-        return "not in allowed"
-    if card.model in policy.excluded:
-        return "in excluded"
-    for capability in policy.requires:
-        if not card.has_capability(capability):
-            return f"card does not state {capability}"
-    if card.context_tokens is not None and estimate.most_tokens > card.context_tokens:
-        return (
-            f"context of {card.context_tokens} tokens is shorter than the "
-            f"{estimate.most_tokens:.0f} that prompt and answer may take "
-            f"({estimate.tokens:.0f} expected)"
-        )
-    return _reject_cost(policy, estimate) or _reject_latency(policy, estimate)
-
-
-def _reject_cost(policy: Policy, estimate: _Estimate) -> str | None:
-    if policy.needs_cost and estimate.cost_usd is None:
-        return "cost unknown"
-    if (
-        policy.max_cost_usd is not None
-        and estimate.cost_usd is not None
-        and estimate.cost_usd > policy.max_cost_usd
-    ):
-        return f"cost {estimate.cost_usd:.6f} USD above {policy.max_cost_usd:g}"
-    if policy.min_effect is not None and estimate.counted < policy.min_effect:
-        end = "" if policy.risk == "expected" else f"{policy.risk} end of "
-        return f"{end}effect {estimate.counted:.3f} below {policy.min_effect:g}"
-    return None
-
-
-def _reject_latency(policy: Policy, estimate: _Estimate) -> str | None:
-    if policy.max_latency_s is None:
-        return None
-    if estimate.latency_s is None:
-        return "latency unknown"
-    return (
-        f"latency {estimate.latency_s:.2f} s above {policy.max_latency_s:g}"
-        if estimate.latency_s > policy.max_latency_s
-        else None
-    )
-
-
-def _explain_nobody(candidates: tuple[Candidate, ...]) -> str:
-    reasons = [f"{c.model}: {c.rejected}" for c in candidates]
+def _explain_nobody(rejected: Sequence[tuple[str, str]]) -> str:
+    """Why nobody is left, from each model and its reason."""
+    reasons = [f"{model}: {reason}" for model, reason in rejected]
     shown = "; ".join(reasons[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
-    if (
-        "cost unknown"
-        in {c.rejected for c in candidates}
-        <= {"cost unknown", "not in allowed", "in excluded"}
-    ):
+    kinds = {reason for _, reason in rejected}
+    if "cost unknown" in kinds <= {"cost unknown", "not in allowed", "in excluded"}:
         return (
             "The policy weighs cost, but this router cannot predict any: its outcomes carried "
             "neither cost nor tokens. "
             "Use the preset performance_first, or train on outcomes with cost_usd or "
             "output_tokens and prices."
         )
-    if {c.rejected for c in candidates} == {"latency unknown"}:
+    if kinds == {"latency unknown"}:
         return (
             "The policy limits latency, but the router's outcomes carried none. Drop "
             "max_latency_s, or record latency_s."

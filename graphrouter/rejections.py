@@ -1,0 +1,165 @@
+"""Whom a policy rules out on a query, and why: one list of grounds, for a prompt as for a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from graphrouter.policy import Policy
+from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.types import BoolArray, FloatArray, Predictions
+
+__all__ = ["Estimates", "Ground", "list_grounds", "read_estimates", "tell_each"]
+
+
+class Estimates(NamedTuple):
+    """Predictions as a policy looks at them, each (num_queries, num_models); NaN = unknown."""
+
+    effect: FloatArray
+    counted: FloatArray
+    """The end of the interval that counts as the effect, or the expected effect."""
+    cost_usd: FloatArray
+    tokens: FloatArray
+    """Prompt plus completion, as far as known."""
+    most_tokens: FloatArray
+    """The same with the cautious end of the prompt."""
+    output_tokens: FloatArray
+    latency_s: FloatArray
+    effect_low: FloatArray | None
+    effect_high: FloatArray | None
+
+    @property
+    def doubt(self) -> FloatArray:
+        """Width of the interval of the expected effect; NaN without one."""
+        if self.effect_low is None or self.effect_high is None:
+            return np.full_like(self.effect, np.nan)
+        return self.effect_high - self.effect_low
+
+
+def read_estimates(policy: Policy, predictions: Predictions, rows: slice) -> Estimates:
+    """What the policy looks at of the given rows."""
+    effect, prompt = predictions.effect[rows], predictions.input_tokens[rows]
+    low, high = (
+        None if ends is None else ends[rows]
+        for ends in (predictions.effect_low, predictions.effect_high)
+    )
+    cautious = predictions.most_input_tokens
+    most = prompt if cautious is None else np.fmax(cautious[rows], prompt)
+    answer = predictions.output_tokens[rows]
+    known_answer = np.nan_to_num(answer)
+    counted = {"lower": low, "expected": effect, "upper": high}[policy.risk]
+    return Estimates(
+        effect,
+        effect if counted is None else counted,
+        predictions.cost_usd[rows],
+        np.nan_to_num(prompt) + known_answer,
+        np.nan_to_num(most) + known_answer,
+        answer,
+        predictions.latency_s[rows],
+        low,
+        high,
+    )
+
+
+class Ground(NamedTuple):
+    """One ground on which a policy rules models out."""
+
+    rules_out: BoolArray
+    """(num_queries, num_models), or (1, num_models) where all queries have it in common."""
+    tell: Callable[[int, int], str]
+    """The reason, for a row and a column that are ruled out."""
+
+
+def list_grounds(
+    policy: Policy,
+    estimates: Estimates,
+    pool: ModelPool,
+    needs_cost: bool,
+    needs_latency: bool = False,
+) -> list[Ground]:
+    """Whom the policy rules out and why; a model's reason is the first ground that it meets."""
+    cards = pool.cards
+    lengths = [np.inf if c.context_tokens is None else c.context_tokens for c in cards]
+
+    def ground_of(lacks: Callable[[ModelCard], bool], reason: str) -> Ground:
+        return Ground(np.array([[lacks(card) for card in cards]]), lambda _row, _column: reason)
+
+    grounds = [Ground(np.isnan(estimates.effect), lambda _row, _column: "effect unknown")]
+    allowed, excluded = policy.allowed, policy.excluded
+    if allowed is not None:
+        grounds.append(ground_of(lambda card: card.model not in allowed, "not in allowed"))
+    if excluded:
+        grounds.append(ground_of(lambda card: card.model in excluded, "in excluded"))
+    for capability in policy.requires:
+        grounds.append(
+            ground_of(
+                lambda card, capability=capability: not card.has_capability(capability),  # type: ignore[misc]
+                f"card does not state {capability}",
+            )
+        )
+    grounds.append(
+        Ground(
+            estimates.most_tokens > np.array(lengths, np.float64),
+            lambda row, column: (
+                f"context of {cards[column].context_tokens} tokens is shorter than the "
+                f"{estimates.most_tokens[row, column]:.0f} that prompt and answer may take "
+                f"({estimates.tokens[row, column]:.0f} expected)"
+            ),
+        )
+    )
+    return [
+        *grounds,
+        *_list_cost_grounds(policy, estimates, needs_cost),
+        *_list_latency_grounds(policy, estimates, needs_latency),
+    ]
+
+
+def _list_cost_grounds(policy: Policy, estimates: Estimates, needs_cost: bool) -> list[Ground]:
+    cost, counted, grounds = estimates.cost_usd, estimates.counted, []
+    if needs_cost:
+        grounds.append(Ground(np.isnan(cost), lambda _row, _column: "cost unknown"))
+    most, least = policy.max_cost_usd, policy.min_effect
+    if most is not None:
+        grounds.append(
+            Ground(
+                cost > most,
+                lambda row, column: f"cost {cost[row, column]:.6f} USD above {most:g}",
+            )
+        )
+    if least is not None:
+        end = "" if policy.risk == "expected" else f"{policy.risk} end of "
+        grounds.append(
+            Ground(
+                counted < least,
+                lambda row, column: f"{end}effect {counted[row, column]:.3f} below {least:g}",
+            )
+        )
+    return grounds
+
+
+def _list_latency_grounds(
+    policy: Policy, estimates: Estimates, needs_latency: bool
+) -> list[Ground]:
+    latency, most, grounds = estimates.latency_s, policy.max_latency_s, []
+    if needs_latency or most is not None:
+        grounds.append(Ground(np.isnan(latency), lambda _row, _column: "latency unknown"))
+    if most is not None:
+        grounds.append(
+            Ground(
+                latency > most,
+                lambda row, column: f"latency {latency[row, column]:.2f} s above {most:g}",
+            )
+        )
+    return grounds
+
+
+def tell_each(grounds: Sequence[Ground], row: int, num_models: int) -> list[str | None]:
+    """Why each model is ruled out on a query, in pool order; None where it is not."""
+    reasons: list[str | None] = [None] * num_models
+    for ground in reversed(grounds):  # so that the first of a model's grounds is the one that stays
+        of_row = ground.rules_out[row if len(ground.rules_out) > 1 else 0]
+        for column in of_row.nonzero()[0].tolist():
+            reasons[column] = ground.tell(row, column)
+    return reasons
