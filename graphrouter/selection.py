@@ -147,7 +147,8 @@ def list_choices(
             told = [
                 (m, r or "effect unknown") for m, r in zip(predictions.models, reasons, strict=True)
             ]
-            raise PolicyError(f"Query {row + 1} of {len(predictions)}: {_explain_nobody(told)}")
+            where = f"Query {row + 1} of {len(predictions)}: " if len(predictions) > 1 else ""
+            raise PolicyError(f"{where}{_explain_nobody(told)}")
         is_open[used_fallback, predictions.models.index(policy.fallback)] = True
     if policy.safe_model is not None:
         safe = predictions.models.index(policy.safe_model)

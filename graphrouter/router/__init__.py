@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
+    from graphrouter.batch_routing import BatchRouting
+    from graphrouter.router.budget_stream import BudgetController
     from graphrouter.router.graph_router import GraphRouter
     from graphrouter.router.loading import load_router
     from graphrouter.router.parts import Change, Provenance
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from graphrouter.router.training_view import TrainingView
 
 __all__ = [
+    "BatchRouting",
+    "BudgetController",
     "Change",
     "GraphRouter",
     "Provenance",
@@ -23,6 +27,8 @@ __all__ = [
 ]
 
 _MODULE_OF = {
+    "BatchRouting": "graphrouter.batch_routing",
+    "BudgetController": "graphrouter.router.budget_stream",
     "Change": "graphrouter.router.parts",
     "GraphRouter": "graphrouter.router.graph_router",
     "Provenance": "graphrouter.router.parts",

@@ -20,8 +20,9 @@ from graphrouter.features.channels import SpendUnit
 from graphrouter.nn.forecaster import EffectCalibration
 from graphrouter.pool import ModelCard, parse_card
 from graphrouter.router import support_changes
+from graphrouter.router.new_cards import check_frame
 from graphrouter.router.parts import Change, Learned, Provenance, Support
-from graphrouter.router.protocol import Router, check_frame
+from graphrouter.router.protocol import Router
 
 
 class ChangeableRouter(Router):

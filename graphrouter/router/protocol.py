@@ -8,9 +8,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, overload
 
 from graphrouter.artifact import Lineage
+from graphrouter.batch_routing import BatchLimits, BatchRouting, assign_batch
 from graphrouter.decision import Decision
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.exceptions import ArtifactError, DataError, NotApplicableError
@@ -18,6 +19,7 @@ from graphrouter.files import to_path
 from graphrouter.notebook import render_table
 from graphrouter.policy import CostScale, Policy, PresetName
 from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.router.new_cards import check_card, check_frame
 from graphrouter.selection import PolicyContext, decide
 from graphrouter.types import FloatArray, Predictions, Queries
 
@@ -246,27 +248,65 @@ class Router(ABC):
         """
         return self.route_batch([prompt], tasks=[task], policy=policy)[0]
 
+    @overload
     def route_batch(
         self,
         queries: Queries | Sequence[str],
         *,
         tasks: Sequence[str | None] | None = None,
         policy: Policy | None = None,
-    ) -> list[Decision]:
-        """Where to send each query; a decision does not depend on the other queries.
+    ) -> list[Decision]: ...
+
+    @overload
+    def route_batch(
+        self,
+        queries: Queries | Sequence[str],
+        *,
+        tasks: Sequence[str | None] | None = None,
+        policy: Policy | None = None,
+        budget_usd: float | None = None,
+        budget_s: float | None = None,
+        max_calls: Mapping[str, int] | None = None,
+    ) -> BatchRouting: ...
+
+    def route_batch(
+        self,
+        queries: Queries | Sequence[str],
+        *,
+        tasks: Sequence[str | None] | None = None,
+        policy: Policy | None = None,
+        budget_usd: float | None = None,
+        budget_s: float | None = None,
+        max_calls: Mapping[str, int] | None = None,
+    ) -> list[Decision] | BatchRouting:
+        """Where to send each query.
+
+        Without a budget or caps each query is decided by itself, and a decision does not depend on
+        the others. With one of them the batch is decided as a whole: the highest total effect that
+        fits, whatever the policy weighs; what the policy respects holds for every query.
 
         Args:
             queries: Prompts, or `Queries`.
             tasks: Task of each prompt where known, None where not.
             policy: What to choose by; see `route`.
+            budget_usd: Most expected US dollars of all calls together.
+            budget_s: Most expected seconds of all calls together, added up.
+            max_calls: Most calls of a model, by model; one that is not named has no cap.
 
         Raises:
             DataError: The queries are not what `Queries.of` takes.
-            PolicyError: Nobody satisfies the policy and it names no fallback.
+            PolicyError: Nobody satisfies the policy and it names no fallback; a budget or cap is no
+                such number, or not even the cheapest choices fit.
+            UnknownModelError: `max_calls` or the policy names a model that is not in the pool.
         """
         asked = Queries.of(queries, tasks)
         self.warn_of_unknown_tasks(asked.tasks)
-        return self._decide(asked, _BALANCED if policy is None else policy)
+        by = _BALANCED if policy is None else policy
+        limits = BatchLimits(budget_usd, budget_s, max_calls)
+        if limits.is_empty:
+            return self._decide(asked, by)
+        limits.check(self.models)  # before the predictions: they may take minutes
+        return assign_batch(by, self._predict(asked), self.policy_context, limits)
 
     def _decide(self, queries: Queries, policy: Policy) -> list[Decision]:
         """What `route_batch` gives back; for routers that know more than they predict."""
@@ -335,60 +375,3 @@ class Router(ABC):
                     "alone."
                 )
         return self.add_models([card], outcomes=outcomes.assign(model=card.model))
-
-
-def pool_with(pool: ModelPool, cards: Sequence[ModelCard]) -> ModelPool:
-    """The pool with more models at its end.
-
-    Raises:
-        DataError: There is no card, something else than cards, or a name is in the pool already or
-            on two of the cards.
-    """
-    if not isinstance(cards, Sequence) or isinstance(cards, str):
-        raise DataError(
-            f"add_models received a {type(cards).__name__}; expected a sequence of cards. For one "
-            "use add_model."
-        )
-    if not cards:
-        raise DataError("No card was given; expected at least one model to add.")
-    names = []
-    for card in cards:
-        check_card(card)
-        if card.model in pool.index:
-            raise DataError(
-                f"The pool has a model {card.model!r} already. Update its card, add outcomes to "
-                "it, or choose another name."
-            )
-        if card.model in names:
-            raise DataError(
-                f"Two cards are named {card.model!r}; expected a name for each model. Rename one "
-                "of them."
-            )
-        names.append(card.model)
-    return ModelPool.of([*pool, *cards])
-
-
-def check_card(card: ModelCard) -> None:
-    """Refuse what is no card.
-
-    Raises:
-        DataError: It is something else than a card.
-    """
-    if not isinstance(card, ModelCard):
-        raise DataError(
-            f"A {type(card).__name__} stands for a model; expected a "
-            "graphrouter.ModelCard(model=...)."
-        )
-
-
-def check_frame(outcomes: pd.DataFrame) -> None:
-    """Refuse outcomes that are no table.
-
-    Raises:
-        DataError: It is something else than a pandas frame.
-    """
-    if not hasattr(outcomes, "columns"):
-        raise DataError(
-            f"The outcomes are a {type(outcomes).__name__}; expected a pandas frame, one row an "
-            "outcome."
-        )

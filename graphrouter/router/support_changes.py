@@ -19,8 +19,8 @@ from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.tables import RawFeatures, add_prices, encode_raw, find_positions
 from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.router.new_cards import check_card, pool_with
 from graphrouter.router.parts import Support
-from graphrouter.router.protocol import check_card, pool_with
 from graphrouter.text_files import has_half_character
 
 _NO_QUERIES = pd.DataFrame({"task": pd.Series(dtype="str"), "prompt": pd.Series(dtype="str")})

@@ -14,7 +14,7 @@ import numpy as np
 from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.pool import ModelCard, ModelPool
-from graphrouter.router.protocol import check_frame, pool_with
+from graphrouter.router.new_cards import check_frame, pool_with
 from graphrouter.types import QUANTITIES, FloatArray, QuantityArrays, Queries
 
 if TYPE_CHECKING:
