@@ -20,6 +20,7 @@ import typer
 
 from graphrouter import __version__
 from graphrouter.cli import (
+    assign,
     benchmark,
     data,
     demo,
@@ -56,6 +57,7 @@ app.command()(benchmark.benchmark)
 app.command()(newcomers.benchmark_newcomers)
 app.command()(route.route)
 app.command()(predict.predict)
+app.command()(assign.assign)
 app.command()(promise.promise)
 app.command()(settings.config)
 app.command()(versions.versions)

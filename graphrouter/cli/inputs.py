@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
     from graphrouter.pool import ModelCard
 
+QUERIES_HELP = (
+    "Table with a column prompt, and perhaps query_id and task, as .parquet, .csv or .jsonl; or a "
+    ".txt with one prompt a line."
+)
+
 
 @dataclass(frozen=True)
 class QueryList:

@@ -21,13 +21,24 @@ PAGES = (".html", ".htm")
 TABLES = (".parquet", ".csv", ".jsonl")
 
 
-def check_target(file: Path, *, suffixes: tuple[str, ...] | None = None) -> None:
+def check_target(
+    file: Path, *, suffixes: tuple[str, ...] | None = None, source: Path | None = None
+) -> None:
     """Refuse a file that cannot be written; to be asked before the work, not after.
 
+    Args:
+        file: What is to be written.
+        suffixes: Those that are accepted; any without it.
+        source: The file with the queries, which must not be lost.
+
     Raises:
-        DataError: It is a folder, its suffix is not accepted, or its folder cannot be made or
-            written to.
+        DataError: It is a folder, its suffix is not accepted, its folder cannot be made or
+            written to, or it is the source.
     """
+    if source is not None and file.resolve() == source.resolve():
+        raise DataError(
+            f"--out {file} is the file with the queries, which would be lost. Name another file."
+        )
     if suffixes is not None and file.suffix not in suffixes:
         raise DataError(
             f"Cannot write {file}: the suffix {file.suffix!r} names no format. Use one of "

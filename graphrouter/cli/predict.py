@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphrouter.cli import options
-from graphrouter.cli.inputs import QueryList, read_queries
+from graphrouter.cli.inputs import QUERIES_HELP, QueryList, read_queries
 from graphrouter.cli.outputs import TABLES, check_target
 from graphrouter.cli.progress import track
 from graphrouter.cli.render import say_line
 from graphrouter.cli.routers import load_any_router
-from graphrouter.exceptions import DataError
 from graphrouter.files import replace_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from graphrouter.router.protocol import Router
+    from graphrouter.types import Predictions, Queries
 
 _QUERIES_AT_ONCE = 256
 
@@ -31,8 +32,7 @@ def predict(
         Path,
         typer.Argument(
             metavar="QUERIES",
-            help="Table with a column prompt, and perhaps query_id and task, as .parquet, .csv or "
-            ".jsonl.",
+            help=QUERIES_HELP,
             show_default=False,
         ),
     ],
@@ -52,11 +52,7 @@ def predict(
 
     Example: graphrouter predict artifacts/demo/router prompts.csv --out predictions.csv
     """
-    check_target(out, suffixes=TABLES)
-    if out.resolve() == queries.resolve():
-        raise DataError(
-            f"--out {out} is the file with the queries, which would be lost. Name another file."
-        )
+    check_target(out, suffixes=TABLES, source=queries)
 
     from graphrouter.data.table_files import write_table
 
@@ -74,10 +70,15 @@ def predict_table(router: Router, queries: QueryList) -> pd.DataFrame:
     """One row a (query, model) pair, query by query, with a progress bar for a long list."""
     import pandas as pd
 
-    starts = range(0, len(queries.ids), _QUERIES_AT_ONCE)
-    parts = []
-    for start in track(starts, "Predicting"):
-        rows = range(len(queries.ids))[start : start + _QUERIES_AT_ONCE]
-        predictions = router.predict(queries.queries.take(rows))
-        parts.append(predictions.to_frame([queries.ids[row] for row in rows]))
+    parts = [
+        predictions.to_frame([queries.ids[row] for row in rows])
+        for rows, predictions in predict_in_parts(router, queries.queries)
+    ]
     return pd.concat(parts, ignore_index=True)
+
+
+def predict_in_parts(router: Router, queries: Queries) -> Iterator[tuple[range, Predictions]]:
+    """Numbers of some queries and their predictions, with a progress bar for a long list."""
+    for start in track(range(0, len(queries), _QUERIES_AT_ONCE), "Predicting"):
+        rows = range(len(queries))[start : start + _QUERIES_AT_ONCE]
+        yield rows, router.predict(queries.take(rows))

@@ -5,6 +5,7 @@ They pass the checks of a dataset, in Python as from a file, before anyone looks
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from graphrouter.data.values import (
     tidy_columns,
 )
 from graphrouter.exceptions import DataError
+from graphrouter.text_files import read_text_file
 
 _KNOWN = (*list_columns("outcomes"), "task", "prompt")
 _GRADE = "Add your grade of each answer, from 0 to 1."
@@ -120,12 +122,17 @@ def read_outcome_file(file: Path) -> pd.DataFrame:
 def read_query_file(file: Path) -> pd.DataFrame:
     """The queries in a file: query_id (numbered from 1 where there is none), task and prompt.
 
-    A prompt may be empty here: whatever a user sends is predicted for.
+    A prompt may be empty here: whatever a user sends is predicted for. A .txt holds one prompt a
+    line; its empty lines are skipped.
 
     Raises:
         DataError: It cannot be read, has no rows or prompts, or the same query_id twice.
     """
-    raw = tidy_columns(read_table(file), file.name, required=("prompt",))
+    if file.suffix == ".txt":
+        lines = [line for line in re.split(r"\r\n|\r|\n", read_text_file(file)) if line.strip()]
+        raw = pd.DataFrame({"prompt": pd.Series(lines, dtype="object")})
+    else:
+        raw = tidy_columns(read_table(file), file.name, required=("prompt",))
     if raw.empty:
         raise DataError(f"{file} holds no queries; expected at least one row.")
     clean = pd.DataFrame(

@@ -32,6 +32,8 @@ _MEMORY = 0.98
 _PRIOR_CALLS = 5.0
 """Calls billed as expected that stand before the first bill."""
 
+_ROUNDING = 1e-9
+"""Share of what is left by which a call may exceed it: sums are rounded."""
 _DEVIATIONS = 3.0
 """How many standard deviations of the cheapest calls to come are held back beside their mean."""
 
@@ -106,7 +108,7 @@ class BudgetController:
         self._open: deque[float] = deque()
         self._open_usd = self._billed_usd = 0.0
         self._recent_billed = self._recent_expected = 0.0
-        self._worst: deque[float] = deque(maxlen=int(window))
+        self._bill_ratios: deque[float] = deque(maxlen=int(window))
 
     @property
     def spent_usd(self) -> float:
@@ -201,7 +203,7 @@ class BudgetController:
         self._recent_billed = _MEMORY * self._recent_billed + float(cost_usd)
         self._recent_expected = _MEMORY * self._recent_expected + expected
         if expected > 0:
-            self._worst.append(float(cost_usd) / expected)
+            self._bill_ratios.append(float(cost_usd) / expected)
 
     def _read(self, predictions: Predictions, context: PolicyContext) -> _Prompt:
         """What the prompt could spend, as the policy leaves it."""
@@ -218,18 +220,23 @@ class BudgetController:
 
     def _refuse_what_is_too_dear(self, cheapest_usd: float) -> None:
         """Refuse a prompt whose cheapest model what is left does not pay for."""
-        expected = cheapest_usd * max(1.0, self.bill_ratio)
-        if expected > self.left_usd:
+        most = cheapest_usd * self._worst_ratio
+        if most > self.left_usd * (1 + _ROUNDING):
             raise PolicyError(
                 f"{max(0.0, self.left_usd):.6g} USD of budget_usd = {self.budget_usd:g} are left "
                 f"after {self.num_routed:,} of {self.num_prompts:,} prompts, and the cheapest "
-                f"model that the policy leaves for this one takes {expected:.6g} USD. Start a "
+                f"model that the policy leaves for this one may take {most:.6g} USD. Start a "
                 "controller with a new budget."
             )
 
     def _expected_call(self) -> float:
         """Planned dollars of a call."""
         return self.budget_usd / self.num_prompts
+
+    @property
+    def _worst_ratio(self) -> float:
+        """The most that a bill of late exceeded what was expected, as a factor of at least 1."""
+        return max([1.0, *self._bill_ratios])
 
     @property
     def _num_to_come(self) -> int:
@@ -254,7 +261,10 @@ class BudgetController:
             return seen.cheapest_usd
         to_come = self._num_to_come - 1
         cheapest = np.array([each.cheapest_usd for each in self._window])
-        # A sum of so many draws lies this far above its mean once in hundreds of times.
-        reserve = to_come * cheapest.mean() + _DEVIATIONS * np.sqrt(to_come) * cheapest.std()
-        spare = self.left_usd - float(reserve) * max(1.0, self.bill_ratio)
-        return max(seen.cheapest_usd, spare / max([1.0, *self._worst]))
+        # A sum of so many draws lies this far above its mean once in hundreds of times; and one
+        # prompt as dear as any seen has to be paid for, however few are to come.
+        spread = max(1.0, self.bill_ratio) * _DEVIATIONS * np.sqrt(to_come) * cheapest.std()
+        mean = max(1.0, self.bill_ratio) * to_come * cheapest.mean()
+        dearest = self._worst_ratio * cheapest.max() if to_come else 0.0
+        spare = self.left_usd - float(mean + max(spread, dearest))
+        return max(seen.cheapest_usd, spare / self._worst_ratio)

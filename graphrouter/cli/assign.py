@@ -1,0 +1,169 @@
+"""`graphrouter assign`: a model for each prompt of a file, within a budget for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphrouter.batch_routing import BatchLimits, BatchRouting, assign_batch
+from graphrouter.cli import options
+from graphrouter.cli.console import console, error_console
+from graphrouter.cli.inputs import QUERIES_HELP, read_queries
+from graphrouter.cli.outputs import TABLES, check_target
+from graphrouter.cli.policy_options import add_policy_options
+from graphrouter.cli.predict import predict_in_parts
+from graphrouter.cli.progress import show_working
+from graphrouter.cli.routers import load_any_router
+from graphrouter.files import replace_file
+from graphrouter.policy import Policy
+from graphrouter.types import Predictions
+
+_PANEL = "Budget"
+_MOST_SHOWN = 8
+
+
+@add_policy_options
+def assign(
+    artifact: options.Artifact,
+    prompts: Annotated[
+        Path, typer.Argument(metavar="PROMPTS", help=QUERIES_HELP, show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="File to write, as .parquet, .csv or .jsonl; without it CSV on standard output.",
+            show_default=False,
+        ),
+    ] = None,
+    budget_usd: Annotated[
+        float | None,
+        typer.Option(
+            "--budget-usd",
+            help="Most expected US dollars of all calls together.",
+            rich_help_panel=_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    budget_s: Annotated[
+        float | None,
+        typer.Option(
+            "--budget-s",
+            help="Most expected seconds of all calls together, added up.",
+            rich_help_panel=_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    max_calls: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--max-calls",
+            metavar="MODEL=N",
+            help="Most calls of a model, such as tarn-grand=100. Repeat for more.",
+            rich_help_panel=_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    policy: Policy,
+) -> None:
+    """Choose a model for each prompt of a file, so that all calls together fit a budget.
+
+    The choices have the highest total effect that fits: money goes to the prompts on which it buys
+    the most. Name one limit or more of --budget-usd, --budget-s and --max-calls. What a policy
+    respects holds for every prompt (--max-cost-usd, --max-latency-s, --allow, --exclude, --require,
+    --min-effect, --fallback, --risk, --safe-model); weights, presets and --usd-per-effect do not
+    count, since the budget says what a dollar is worth.
+
+    One row a prompt. Columns: query_id, model, effect, cost_usd and latency_s (what is expected of
+    the call), used_fallback. Prompts without query_id are numbered from 1.
+
+    Told beside it: the shadow price, which is the effect that one more dollar would buy, and how
+    far the choices can be from the best there are.
+
+    Example: graphrouter assign artifacts/demo/router prompts.txt --budget-usd 2.50 --out
+    choices.csv
+    """
+    limits = BatchLimits(budget_usd, budget_s, _read_calls(max_calls or []) or None)
+    if limits.is_empty:
+        raise typer.BadParameter(
+            "no limit is given; expected --budget-usd, --budget-s or --max-calls, or more of them"
+        )
+    if out is not None:
+        check_target(out, suffixes=TABLES, source=prompts)
+    limits._replace(max_calls=None).check(())  # before the router: loading takes seconds
+
+    from graphrouter.data.table_files import write_table
+
+    wanted = read_queries(prompts)
+    router = load_any_router(artifact)
+    limits.check(router.models)
+    parts = [predictions for _, predictions in predict_in_parts(router, wanted.queries)]
+    with show_working("Assigning"):
+        chosen = assign_batch(policy, Predictions.concatenate(parts), router.policy_context, limits)
+    table = chosen.to_frame(wanted.ids)
+    if out is None:
+        console.out(table.to_csv(index=False), end="", highlight=False)
+    else:
+        replace_file(out, partial(write_table, table))
+    where = "standard output" if out is None else str(out)
+    # What goes on into a pipe is the table alone.
+    report = error_console if out is None else console
+    for line in (f"Wrote {len(chosen):,} choices to {where}", *describe_routing(chosen)):
+        report.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def describe_routing(chosen: BatchRouting) -> list[str]:
+    """What a batch gets for its budget, a line each."""
+    lines = [
+        f"Effect        {chosen.total_effect / len(chosen):.4f} a prompt, at most "
+        f"{chosen.gap / len(chosen):.2g} below the best that fits"
+    ]
+    if chosen.limits.budget_usd is not None:
+        lines.append(
+            f"Dollars       {chosen.total_cost_usd:.6g} of {chosen.limits.budget_usd:g}; "
+            + _describe_price(chosen.shadow_price or 0.0, "USD")
+        )
+        if chosen.shadow_price:
+            lines.append(
+                "Single prompt to be routed alike: graphrouter route ... --usd-per-effect "
+                f"{1 / chosen.shadow_price:.4g}"
+            )
+    if chosen.limits.budget_s is not None:
+        lines.append(
+            f"Seconds       {chosen.total_latency_s:.6g} of {chosen.limits.budget_s:g}; "
+            + _describe_price(chosen.shadow_price_s or 0.0, "s")
+        )
+    if chosen.used_fallback.any():
+        lines.append(f"Fallback      taken for {int(chosen.used_fallback.sum()):,} prompts")
+    calls = [f"{model} {count:,}" for model, count in chosen.num_calls.items()]
+    more = f", and {len(calls) - _MOST_SHOWN} more" if len(calls) > _MOST_SHOWN else ""
+    return [*lines, f"Calls         {', '.join(calls[:_MOST_SHOWN])}{more}"]
+
+
+def _describe_price(price: float, unit: str) -> str:
+    return f"one more {unit} would buy {price:.4g} effect" if price else "the budget does not bind"
+
+
+def _read_calls(texts: Sequence[str]) -> dict[str, int]:
+    """Most calls by model, from words like `tarn-grand=100`.
+
+    Raises:
+        BadParameter: A word has another form, or a model is named twice.
+    """
+    calls: dict[str, int] = {}
+    for text in texts:
+        model, sign, count = text.rpartition("=")
+        if not sign or not model or not count.strip().isdecimal():
+            raise typer.BadParameter(
+                f"--max-calls received {text!r}; expected a model and a whole number of calls, "
+                "such as tarn-grand=100"
+            )
+        if model in calls:
+            raise typer.BadParameter(f"--max-calls names {model!r} twice; expected each model once")
+        calls[model] = int(count)
+    return calls
