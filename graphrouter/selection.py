@@ -148,7 +148,7 @@ def list_choices(
                 (m, r or "effect unknown") for m, r in zip(predictions.models, reasons, strict=True)
             ]
             where = f"Query {row + 1} of {len(predictions)}: " if len(predictions) > 1 else ""
-            raise PolicyError(f"{where}{_explain_nobody(told)}")
+            raise PolicyError(f"{where}{_list_rejected(told)}")
         is_open[used_fallback, predictions.models.index(policy.fallback)] = True
     if policy.safe_model is not None:
         safe = predictions.models.index(policy.safe_model)
@@ -270,9 +270,7 @@ def _to_plain(values: FloatArray) -> list[float | None]:
 
 
 def _explain_nobody(rejected: Sequence[tuple[str, str]]) -> str:
-    """Why nobody is left, from each model and its reason."""
-    reasons = [f"{model}: {reason}" for model, reason in rejected]
-    shown = "; ".join(reasons[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
+    """Why nobody is left on a query, from each model and its reason."""
     kinds = {reason for _, reason in rejected}
     if "cost unknown" in kinds <= {"cost unknown", "not in allowed", "in excluded"}:
         return (
@@ -286,4 +284,11 @@ def _explain_nobody(rejected: Sequence[tuple[str, str]]) -> str:
             "The policy limits latency, but the router's outcomes carried none. Drop "
             "max_latency_s, or record latency_s."
         )
+    return _list_rejected(rejected)
+
+
+def _list_rejected(rejected: Sequence[tuple[str, str]]) -> str:
+    """The first few reasons, and what can be done."""
+    reasons = [f"{model}: {reason}" for model, reason in rejected]
+    shown = "; ".join(reasons[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
     return f"No model satisfies the policy ({shown}). Loosen the policy, or name a fallback model."

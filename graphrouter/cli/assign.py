@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -22,8 +23,11 @@ from graphrouter.files import replace_file
 from graphrouter.policy import Policy
 from graphrouter.types import Predictions
 
+_logger = logging.getLogger(__name__)
+
 _PANEL = "Budget"
 _MOST_SHOWN = 8
+_WEIGHTS = ("effect_weight", "cost_weight", "usd_per_effect")
 
 
 @add_policy_options
@@ -97,6 +101,8 @@ def assign(
         check_target(out, suffixes=TABLES, source=prompts)
     limits._replace(max_calls=None).check(())  # before the router: loading takes seconds
 
+    if policy.model_fields_set.intersection(_WEIGHTS):
+        _logger.warning("Weights and usd_per_effect do not count: the limits price a call.")
     from graphrouter.data.table_files import write_table
 
     wanted = read_queries(prompts)
