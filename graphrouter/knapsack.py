@@ -20,11 +20,12 @@ __all__ = ["Core", "HullSteps", "Solution", "finish", "list_hull_steps", "solve_
 
 _ROUNDING = 1e-12
 """Share of a budget by which sums may differ for the order in which they are added."""
-_CORES = (8, 32, 128, 400)
+_CORES = (8, 32, 128)
 """Queries that the search may change, in one try after another."""
-_MOST_STATES = 10_000
+_MOST_STATES = 4_000
 """States that the search keeps; with several limits so many numbers of what is used."""
 _MOST_OPTIONS = 8
+_MOST_CHANGES = 50
 
 
 class HullSteps(NamedTuple):
@@ -177,14 +178,15 @@ def finish(core: Core, effect: FloatArray) -> IntArray | None:
         effect: (num_queries, num_models).
     """
     columns, everyone = core.columns.copy(), np.arange(len(core.columns))
-    left = core.left
-    if len(left) == 1 and left[0] >= 0:
-        left = _fill_greedily(core, columns, effect)
-    gap, fits = np.inf, bool((left >= -_ROUNDING).all())
-    if fits:
-        gap = core.loss[everyone, columns].sum() + max(0.0, float(core.prices @ left))
     is_start = np.arange(core.loss.shape[1]) == core.columns[:, None]
     second = np.where(is_start, np.inf, core.loss).min(axis=1)
+    gap, fits = np.inf, bool((core.left >= -_ROUNDING).all())
+    if fits:
+        gap = core.loss[everyone, columns].sum() + max(0.0, float(core.prices @ core.left))
+        if len(core.left) == 1:
+            near = np.flatnonzero(second < gap)
+            columns[near], left = _fill_greedily(core, near, effect)
+            gap = core.loss[everyone, columns].sum() + max(0.0, float(core.prices[0]) * left)
     order = np.argsort(second, kind="stable")
     for size in _CORES:
         rows = order[:size]
@@ -199,21 +201,21 @@ def finish(core: Core, effect: FloatArray) -> IntArray | None:
     return columns if fits else None
 
 
-def _fill_greedily(core: Core, columns: IntArray, effect: FloatArray) -> FloatArray:
-    """What is left when the best single change that fits has been made again and again."""
-    rows, (usage,), is_open = np.arange(len(columns)), core.usage, np.isfinite(core.loss)
+def _fill_greedily(core: Core, rows: IntArray, effect: FloatArray) -> tuple[IntArray, float]:
+    """Columns of `rows` after the best single change that fits, again and again; what is left."""
+    columns, here = core.columns[rows], np.arange(len(rows))
+    is_open, usage, worth = np.isfinite(core.loss[rows]), core.usage[0][rows], effect[rows]
     left = float(core.left[0])
-    for _ in range(50):
-        # Only changes that cost more than what is in hand and fit: nothing else gains.
-        gain = np.where(is_open, effect - effect[rows, columns][:, None], 0.0)
-        more = usage - usage[rows, columns][:, None]
+    for _ in range(_MOST_CHANGES if len(rows) else 0):
+        gain = np.where(is_open, worth - worth[here, columns][:, None], 0.0)
+        more = usage - usage[here, columns][:, None]
         gain[~(more <= left)] = 0.0
         row, column = divmod(int(gain.argmax()), gain.shape[1])
         if not gain[row, column] > 0:
             break
         left -= float(more[row, column])
         columns[row] = column
-    return np.array([left])
+    return columns, left
 
 
 def _search(core: Core, rows: IntArray, gap: float) -> tuple[IntArray, float] | None:
