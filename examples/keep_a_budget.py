@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import graphrouter as gr
-from graphrouter.router import BudgetController
+from graphrouter.router import BudgetStream
 
 BUDGET_USD = 0.02
 
@@ -20,13 +20,13 @@ def main() -> None:
         f"{whole.total_cost_usd:.4f} USD; one more cent would buy {whole.shadow_price / 100:.1f}"
     )
 
-    controller = BudgetController(budget_usd=BUDGET_USD, num_prompts=len(prompts))
+    stream = BudgetStream(budget_usd=BUDGET_USD, num_prompts=len(prompts))
     effect = 0.0
     for prompt in prompts:
-        decision = controller.route(router, prompt)
+        decision = stream.route(router, prompt)
         effect += decision.effect
-        controller.record(decision.cost_usd * 1.1)  # here stands what the call was billed
-    print(f"stream:     effect {effect / 200:.2f} a prompt for {controller.spent_usd:.4f} USD")
+        stream.record(decision.cost_usd * 1.1)  # here stands what the call was billed
+    print(f"stream:     effect {effect / 200:.2f} a prompt for {stream.spent_usd:.4f} USD")
 
     expected = router.predict(prompts)
     fits = expected.cost_usd.sum(axis=0) <= BUDGET_USD

@@ -29,7 +29,7 @@ import graphrouter as gr
 from graphrouter.batch_routing import BatchLimits, BatchRouting, assign_batch
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
-from graphrouter.router import BudgetController
+from graphrouter.router import BudgetStream
 from graphrouter.selection import PolicyContext
 from graphrouter.types import FloatArray, IntArray, Predictions
 
@@ -178,7 +178,7 @@ def run_stream(world: World, bill_ratio: FloatArray, share: float = 0.2) -> dict
     known = Predictions.from_arrays(expected.models, expected.effect, cost_usd=billed)
     hindsight = World(known, world.context)
     budget, num_queries = hindsight.budget(share), len(expected)
-    controller = BudgetController(budget_usd=budget, num_prompts=num_queries)
+    controller = BudgetStream(budget_usd=budget, num_prompts=num_queries)
     effect, start = 0.0, time.perf_counter()
     for i in range(num_queries):
         decision = controller.choose(expected.take(rows=np.array([i])), world.context)

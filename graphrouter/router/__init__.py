@@ -8,7 +8,7 @@ from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
     from graphrouter.batch_routing import BatchRouting
-    from graphrouter.router.budget_stream import BudgetController
+    from graphrouter.router.budget_stream import BudgetStream
     from graphrouter.router.graph_router import GraphRouter
     from graphrouter.router.loading import load_router
     from graphrouter.router.parts import Change, Provenance
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BatchRouting",
-    "BudgetController",
+    "BudgetStream",
     "Change",
     "GraphRouter",
     "Provenance",
@@ -28,7 +28,7 @@ __all__ = [
 
 _MODULE_OF = {
     "BatchRouting": "graphrouter.batch_routing",
-    "BudgetController": "graphrouter.router.budget_stream",
+    "BudgetStream": "graphrouter.router.budget_stream",
     "Change": "graphrouter.router.parts",
     "GraphRouter": "graphrouter.router.graph_router",
     "Provenance": "graphrouter.router.parts",

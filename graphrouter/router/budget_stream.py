@@ -25,7 +25,7 @@ from graphrouter.router.protocol import Router
 from graphrouter.selection import PolicyContext, decide, list_choices
 from graphrouter.types import FloatArray, Predictions
 
-__all__ = ["BudgetController"]
+__all__ = ["BudgetStream"]
 
 _MEMORY = 0.98
 """Share of the weight of a bill that is left a bill later: the last fifty say how bills differ."""
@@ -47,7 +47,7 @@ class _Prompt(NamedTuple):
     """Effect a dollar of each step, falling."""
 
 
-class BudgetController:
+class BudgetStream:
     """Spends a budget over an expected number of prompts, without knowing them ahead.
 
     Each prompt goes to the model with the highest effect - shadow price * expected cost. What the
@@ -60,10 +60,10 @@ class BudgetController:
     Example:
         >>> import graphrouter as gr
         >>> router = gr.GraphRouter.fit(gr.simulate(num_queries=200, seed=0).data, instant=True)
-        >>> controller = BudgetController(budget_usd=0.002, num_prompts=2)
-        >>> decision = controller.route(router, "Add 3 and 4.")
-        >>> controller.record(0.0005)  # what it was billed; without it what was expected counts
-        >>> controller.spent_usd, controller.num_routed
+        >>> stream = BudgetStream(budget_usd=0.002, num_prompts=2)
+        >>> decision = stream.route(router, "Add 3 and 4.")
+        >>> stream.record(0.0005)  # what it was billed; without it what was expected counts
+        >>> stream.spent_usd, stream.num_routed
         (0.0005, 1)
     """
 
@@ -75,7 +75,7 @@ class BudgetController:
         policy: Policy | None = None,
         window: int = 256,
     ) -> None:
-        """A controller that has spent nothing.
+        """A stream that has spent nothing.
 
         Args:
             budget_usd: Most US dollars in all.
@@ -129,7 +129,7 @@ class BudgetController:
 
     def __repr__(self) -> str:
         return (
-            f"BudgetController({self.spent_usd:.6g} of {self.budget_usd:.6g} USD, "
+            f"BudgetStream({self.spent_usd:.6g} of {self.budget_usd:.6g} USD, "
             f"{self.num_routed:,} of {self.num_prompts:,} prompts, shadow price "
             f"{self.shadow_price:.3g})"
         )
@@ -226,7 +226,7 @@ class BudgetController:
                 f"{max(0.0, self.left_usd):.6g} USD of budget_usd = {self.budget_usd:g} are left "
                 f"after {self.num_routed:,} of {self.num_prompts:,} prompts, and the cheapest "
                 f"model that the policy leaves for this one may take {most:.6g} USD. Start a "
-                "controller with a new budget."
+                "stream with a new budget."
             )
 
     def _expected_call(self) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import graphrouter as gr
 from graphrouter.cli.app import run
 from graphrouter.data.table_files import read_table
-from graphrouter.router import BudgetController
+from graphrouter.router import BudgetStream
 
 
 def test_a_real_batch_keeps_its_budget_in_python_and_on_the_command_line(
@@ -32,7 +32,7 @@ def test_a_real_batch_keeps_its_budget_in_python_and_on_the_command_line(
     fits = np.sort(np.nansum(cost, axis=0)) <= budget
     assert chosen.total_effect > max(np.array(single)[fits])
 
-    controller = BudgetController(budget_usd=budget, num_prompts=len(prompts))
+    controller = BudgetStream(budget_usd=budget, num_prompts=len(prompts))
     effect = sum(controller.route(router, prompt).effect for prompt in prompts)
     assert 0.95 * budget <= controller.spent_usd <= budget
     assert effect >= 0.95 * chosen.total_effect

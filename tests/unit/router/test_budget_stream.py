@@ -11,7 +11,7 @@ from graphrouter.batch_routing import BatchLimits, assign_batch
 from graphrouter.exceptions import PolicyError
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelCard, ModelPool
-from graphrouter.router.budget_stream import BudgetController
+from graphrouter.router.budget_stream import BudgetStream
 from graphrouter.router.protocol import Router
 from graphrouter.selection import PolicyContext
 from graphrouter.types import FloatArray, Predictions, Queries
@@ -65,7 +65,7 @@ def make_stream(seed: int, drift: Drift = "none") -> Stream:
     )
 
 
-def spend(stream: Stream, controller: BudgetController, *, bills: bool = True) -> float:
+def spend(stream: Stream, controller: BudgetStream, *, bills: bool = True) -> float:
     """The total effect; every prompt is answered."""
     effect = 0.0
     for i in range(len(stream.effect)):
@@ -83,7 +83,7 @@ def test_a_shuffled_stream_ends_within_two_percent(seed: int) -> None:
     stream = make_stream(0)
     order = np.random.default_rng(seed).permutation(NUM_PROMPTS)
     shuffled = Stream(*(values[order] for values in stream))
-    controller = BudgetController(budget_usd=stream.budget_usd, num_prompts=NUM_PROMPTS)
+    controller = BudgetStream(budget_usd=stream.budget_usd, num_prompts=NUM_PROMPTS)
     effect = spend(shuffled, controller)
     assert 0.98 * controller.budget_usd <= controller.spent_usd <= controller.budget_usd
     hindsight = assign_batch(
@@ -99,7 +99,7 @@ def test_a_shuffled_stream_ends_within_two_percent(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_drift_is_followed_to_within_two_percent(drift: Drift, seed: int) -> None:
     stream = make_stream(seed, drift)
-    controller = BudgetController(budget_usd=stream.budget_usd, num_prompts=NUM_PROMPTS)
+    controller = BudgetStream(budget_usd=stream.budget_usd, num_prompts=NUM_PROMPTS)
     spend(stream, controller)
     assert 0.98 * controller.budget_usd <= controller.spent_usd <= controller.budget_usd
     if drift == "cost":
@@ -108,7 +108,7 @@ def test_a_drift_is_followed_to_within_two_percent(drift: Drift, seed: int) -> N
 
 def test_without_bills_what_was_expected_counts() -> None:
     stream = make_stream(1)._replace(bill_ratio=np.ones(NUM_PROMPTS))
-    controller = BudgetController(budget_usd=stream.budget_usd, num_prompts=NUM_PROMPTS)
+    controller = BudgetStream(budget_usd=stream.budget_usd, num_prompts=NUM_PROMPTS)
     spend(stream, controller, bills=False)
     assert 0.98 * controller.budget_usd <= controller.spent_usd <= controller.budget_usd
     assert controller.bill_ratio == 1.0
@@ -117,7 +117,7 @@ def test_without_bills_what_was_expected_counts() -> None:
 def test_a_budget_for_the_cheapest_alone_takes_those() -> None:
     stream = make_stream(2)
     budget = float(stream.cost_usd.min(axis=1).sum()) * 1.0001
-    controller = BudgetController(budget_usd=budget, num_prompts=NUM_PROMPTS)
+    controller = BudgetStream(budget_usd=budget, num_prompts=NUM_PROMPTS)
     cheapest = 0
     for i in range(NUM_PROMPTS // 2):
         decision = controller.choose(stream.at(i), CONTEXT)
@@ -127,7 +127,7 @@ def test_a_budget_for_the_cheapest_alone_takes_those() -> None:
 
 def test_a_large_budget_takes_the_best() -> None:
     stream = make_stream(3)
-    controller = BudgetController(budget_usd=1000.0, num_prompts=NUM_PROMPTS)
+    controller = BudgetStream(budget_usd=1000.0, num_prompts=NUM_PROMPTS)
     chosen = [controller.choose(stream.at(i), CONTEXT).effect for i in range(50)]
     assert chosen == stream.effect[:50].max(axis=1).tolist()
     assert controller.shadow_price == 0.0
@@ -135,7 +135,7 @@ def test_a_large_budget_takes_the_best() -> None:
 
 def test_what_is_spent_is_refused_and_says_how_much_is_left() -> None:
     stream = make_stream(4)
-    controller = BudgetController(
+    controller = BudgetStream(
         budget_usd=float(stream.cost_usd[0].min()) * 1.5, num_prompts=NUM_PROMPTS
     )
     assert controller.choose(stream.at(0), CONTEXT).cost_usd == stream.cost_usd[0].min()
@@ -146,7 +146,7 @@ def test_what_is_spent_is_refused_and_says_how_much_is_left() -> None:
 
 def test_prompts_beyond_those_expected_get_the_cheapest() -> None:
     stream = make_stream(5)
-    controller = BudgetController(budget_usd=1000.0, num_prompts=1)
+    controller = BudgetStream(budget_usd=1000.0, num_prompts=1)
     first, second = (controller.choose(stream.at(i), CONTEXT) for i in range(2))
     assert first.effect == stream.effect[0].max()
     assert second.cost_usd == stream.cost_usd[1].min()
@@ -154,7 +154,7 @@ def test_prompts_beyond_those_expected_get_the_cheapest() -> None:
 
 def test_a_policy_is_respected() -> None:
     stream, policy = make_stream(6), Policy(excluded=("m0", "m7"), min_effect=0.2, fallback="m6")
-    controller = BudgetController(budget_usd=1000.0, num_prompts=NUM_PROMPTS, policy=policy)
+    controller = BudgetStream(budget_usd=1000.0, num_prompts=NUM_PROMPTS, policy=policy)
     for i in range(100):
         decision = controller.choose(stream.at(i), CONTEXT)
         assert decision.model not in ("m0", "m7")
@@ -177,13 +177,13 @@ class Same(Router):
 
 
 def test_a_router_is_asked_prompt_by_prompt() -> None:
-    controller = BudgetController(budget_usd=1.0, num_prompts=2)
+    controller = BudgetStream(budget_usd=1.0, num_prompts=2)
     decision = controller.route(Same(), "Hello", task=None)
     assert decision.model in MODELS
     assert controller.spent_usd == decision.cost_usd
     controller.record(0.25)
     assert (controller.spent_usd, controller.left_usd) == (0.25, 0.75)
-    assert repr(controller).startswith("BudgetController(0.25 of 1 USD, 1 of 2 prompts, shadow")
+    assert repr(controller).startswith("BudgetStream(0.25 of 1 USD, 1 of 2 prompts, shadow")
 
 
 @pytest.mark.parametrize(
@@ -199,11 +199,11 @@ def test_a_router_is_asked_prompt_by_prompt() -> None:
 )
 def test_settings_that_cannot_be_meant(change: dict[str, Any], message: str) -> None:
     with pytest.raises(PolicyError, match=message):
-        BudgetController(**{"budget_usd": 1.0, "num_prompts": 10, **change})
+        BudgetStream(**{"budget_usd": 1.0, "num_prompts": 10, **change})
 
 
 def test_bills_that_cannot_be_meant() -> None:
-    controller = BudgetController(budget_usd=1.0, num_prompts=10)
+    controller = BudgetStream(budget_usd=1.0, num_prompts=10)
     with pytest.raises(PolicyError, match="every call has its bill already; expected one bill a"):
         controller.record(0.1)
     controller.choose(make_stream(8).at(0), CONTEXT)
@@ -212,14 +212,14 @@ def test_bills_that_cannot_be_meant() -> None:
 
 
 def test_unknown_costs_and_several_queries_are_refused() -> None:
-    controller = BudgetController(budget_usd=1.0, num_prompts=10, policy=Policy(fallback="m1"))
+    controller = BudgetStream(budget_usd=1.0, num_prompts=10, policy=Policy(fallback="m1"))
     effect, unknown = np.full((1, 8), 0.5), np.full((1, 8), np.nan)
     with pytest.raises(PolicyError, match="A budget needs costs, but this router cannot predict"):
         controller.choose(Predictions.from_arrays(MODELS, effect), CONTEXT)
     with pytest.raises(PolicyError, match="Predictions of 2 queries were received; expected those"):
         controller.choose(Predictions.from_arrays(MODELS, np.full((2, 8), 0.5)), CONTEXT)
     unknown[0, 0] = 0.5
-    strict = BudgetController(
+    strict = BudgetStream(
         budget_usd=1.0, num_prompts=10, policy=Policy(fallback="m1", excluded=("m0",))
     )
     with pytest.raises(PolicyError, match="The fallback 'm1' has an unknown cost"):
