@@ -39,7 +39,7 @@ say what a part is worth within seconds, and they are close to trained networks
 ([LOG](../LOG.md)). The perceptron starts at zero, so it buys nothing here; trained, it makes tokens
 of prompts better by up to a third before their characters are counted. Made by
 
-    python -m experiments.ablations.run parts,data,curves DATA/NAME [DATA/NAME ...] \\
+    python -m experiments.ablations.run parts,data DATA/NAME [DATA/NAME ...] \\
         --seeds {num_seeds} --set training.max_epochs=0 --out RUN
     python experiments/take.py RUN/*.json experiments/ablations/results
     python -m experiments.ablations.table > experiments/ablations/README.md
@@ -51,13 +51,15 @@ zero, or an area or reward below zero, is what the part buys. Of twenty differen
 nothing, one has a star by chance.
 
 `no_NAME` among the parts is `network.leave_out=[NAME]`, described in `graphrouter/config.py`;
-`no_part` leaves out all of them. Data is taken from the tables that a router is trained on, never
-from those that it is judged on: `no_task_nodes` empties the column task; `no_model_descriptions`
-and `no_task_descriptions` the descriptions; `no_card_numbers` prices, context, size and
-capabilities (costs are then learned in dollars, so figures that weigh cost change for that reason
-too); `nothing_but_names` descriptions and numbers, and a name may still state a size or a date.
-`no_similar_to_edges` leaves out both parts that read them. Without the edges answered_by nothing
-is known of any model but its card: see k = 0 in [newcomers](../newcomers/README.md)."""
+`no_part` leaves out all of them, and `no_task_discriminant` puts in its place an attention that
+would have to be trained: its part is smaller beside trained networks ([LOG](../LOG.md)). Data is
+taken from the tables that a router is trained on, never from those that it is judged on:
+`no_task_nodes` empties the column task; `no_model_descriptions` and `no_task_descriptions` the
+descriptions; `no_card_numbers` prices, context, size and capabilities (costs are then learned in
+dollars, so figures that weigh cost change for that reason too); `nothing_but_names` descriptions
+and numbers, and a name may still state a size or a date. `no_similar_to_edges` leaves out both
+parts that read them. Without the edges answered_by nothing is known of any model but its card: see
+k = 0 in [newcomers](../newcomers/README.md)."""
 CURVES_TEXT = """
 ## Learning curves
 
