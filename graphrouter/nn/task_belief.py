@@ -24,6 +24,7 @@ _NUM_NEIGHBOURS = 64
 _USUAL_WEIGHT = (0.3, 0.5)
 """Weights of discriminant and votes where nothing says better."""
 _NEWTON_STEPS = 12
+_TOLERANCE = 1e-3
 
 
 class TaskBelief(nn.Module):
@@ -258,17 +259,18 @@ class _Discriminant:
         """
         task, size = self.sample.task[rows], self.sample.size[self.sample.task[rows]]
         values = self._whiten(self.sample.values[rows] - self.sample.centre)
+        residual = self._whiten(self.sample.values[rows] - self.sample.mean[task])
         own = ((size + self.shrunk).unsqueeze(1) * self.mean[task] - values) / (
             size - 1 + self.shrunk
         ).unsqueeze(1)
-        away = values.unsqueeze(1) - self.mean  # (n, T, P)
-        every = torch.arange(len(rows))
-        away[every, task] = values - own
-        residual = self._whiten(self.sample.values[rows] - self.sample.mean[task])
+        away, every = values - own, torch.arange(len(rows))
+        square = values.square().sum(1, keepdim=True) - 2 * values @ self.mean.T
+        square = square + self.mean.square().sum(1)
+        along = (values * residual).sum(1, keepdim=True) - residual @ self.mean.T
+        square[every, task], along[every, task] = away.square().sum(1), (away * residual).sum(1)
         share = torch.where(size > 1, size / (size - 1).clamp_min(1), 0.0) / len(self.sample.task)
         left = (1 - share * residual.square().sum(1)).clamp_min(1e-6)
-        along = torch.einsum("ntp,np->nt", away, residual)
-        distance = away.square().sum(2) + (share / left).unsqueeze(1) * along.square()
+        distance = square + (share / left).unsqueeze(1) * along.square()
         log_share = self.log_share.repeat(len(rows), 1)
         log_share[every, task] += (size / (size + 1)).log()
         return log_share - distance / 2
@@ -286,40 +288,50 @@ def _find_weights(
         usual: (2,) weights where nothing says better.
     """
     task, fits = sample.task[asked], [sample.fit(ridge) for ridge in _RIDGES]
-    scores = [fit.score_left_out(asked).unsqueeze(0) for fit in fits]
-    found = [_log_likelihood(each, task, _weigh_evidence(each, task, usual[:1])) for each in scores]
-    best = max(range(len(fits)), key=found.__getitem__)
-    both = torch.cat([scores[best], votes.unsqueeze(0)])
+    scores = torch.stack([fit.score_left_out(asked) for fit in fits])
+    alone = scores.unsqueeze(1)
+    found = _log_likelihood(alone, task, _weigh_evidence(alone, task, usual[:1]))
+    best = int(found.argmax())
+    both = torch.stack([scores[best], votes])
     return fits[best], _weigh_evidence(both, task, usual)
 
 
 def _weigh_evidence(evidence: Tensor, task: Tensor, usual: Tensor) -> Tensor:
-    """Weights >= 0 of log evidence, (k,), by penalised likelihood: a convex problem.
+    """Weights >= 0 of log evidence, (..., k), by penalised likelihood: a convex problem.
 
     Args:
-        evidence: (k, n, T) of each kind.
+        evidence: (..., k, n, T) of each kind.
         task: (n,) what is true.
         usual: (k,) weights where nothing says better; as large a change costs half a nat.
     """
-    weight, every = usual.clone(), torch.arange(len(task))
+    weight, prior = usual.expand(*evidence.shape[:-3], -1), torch.diag(usual.pow(-2))
+    of_true = evidence[..., torch.arange(len(task)), task]
     for _ in range(_NEWTON_STEPS):
-        belief = torch.softmax(torch.einsum("k,knt->nt", weight, evidence), dim=1)
-        mean = torch.einsum("nt,knt->kn", belief, evidence)
-        off = evidence - mean.unsqueeze(2)
-        gradient = (mean - evidence[:, every, task]).sum(1) + (weight - usual) / usual.square()
-        curved = torch.einsum("nt,knt,lnt->kl", belief, off, off) + torch.diag(usual.pow(-2))
+        belief = torch.softmax(_add_up(weight, evidence), dim=-1).unsqueeze(-3)
+        mean = (belief * evidence).sum(-1)
+        off = evidence - mean.unsqueeze(-1)
+        gradient = (mean - of_true).sum(-1) + (weight - usual) / usual.square()
+        curved = ((belief * off).flatten(-2) @ off.flatten(-2).mT) + prior
         is_free = (weight > 0) | (gradient < 0)
-        curved = torch.where(is_free.unsqueeze(0) & is_free.unsqueeze(1), curved, 0.0)
-        curved = curved + torch.diag((~is_free).double())
+        curved = torch.where(is_free.unsqueeze(-1) & is_free.unsqueeze(-2), curved, 0.0)
+        curved = curved + torch.diag_embed((~is_free).to(curved.dtype))
         step = torch.linalg.solve(curved, torch.where(is_free, gradient, 0.0))
         # Far from the minimum a Newton step leaps; no weight is more than halved or doubled.
         limit = weight / 2 + 0.01 * usual
-        weight = (weight - step.clamp(-2 * limit, limit)).clamp_min(0)
+        step = torch.minimum(torch.maximum(step, -2 * limit), limit)
+        weight = (weight - step).clamp_min(0)
         weight = torch.where(weight < 1e-3 * usual, 0.0, weight)
+        if (step.abs() < _TOLERANCE * usual).all():
+            break
     return weight
 
 
-def _log_likelihood(evidence: Tensor, task: Tensor, weight: Tensor) -> float:
-    """Log-likelihood of the true tasks; arguments as in `_weigh_evidence`."""
-    belief = torch.log_softmax(torch.einsum("k,knt->nt", weight, evidence), dim=1)
-    return float(belief[torch.arange(len(task)), task].sum())
+def _log_likelihood(evidence: Tensor, task: Tensor, weight: Tensor) -> Tensor:
+    """Log-likelihood of the true tasks, (...,); arguments as in `_weigh_evidence`."""
+    belief = torch.log_softmax(_add_up(weight, evidence), dim=-1)
+    return belief[..., torch.arange(len(task)), task].sum(-1)
+
+
+def _add_up(weight: Tensor, evidence: Tensor) -> Tensor:
+    """The weighted sum of the kinds of evidence, (..., n, T)."""
+    return (weight.unsqueeze(-1).unsqueeze(-1) * evidence).sum(-3)

@@ -67,7 +67,7 @@ def test_weights_are_those_of_the_penalised_likelihood(apart: float) -> None:
 
     def measure(weight: Tensor) -> float:
         penalty = ((weight - usual) / usual).square().sum() / 2
-        return float(penalty) - _log_likelihood(evidence, task, weight)
+        return float(penalty - _log_likelihood(evidence, task, weight))
 
     best = minimize(
         lambda x: measure(torch.from_numpy(x)), usual.numpy(), bounds=[(0, None)] * 2, tol=1e-12
