@@ -24,6 +24,7 @@ QUICK = (
 )
 
 
+@pytest.mark.slow
 def test_it_measures_everybody_and_does_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 _TRAIN = """
 import json, sys
 import graphrouter as gr
@@ -39,6 +41,7 @@ def _finish(process: subprocess.Popen[str]) -> dict[str, object]:
     return result
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_figures_of_an_uninterrupted_one(tmp_path: Path) -> None:
     reference = _finish(_start(tmp_path / "whole"))
     killed = _start(tmp_path / "killed")

@@ -27,6 +27,7 @@ def _share(seed: int, config: gr.TrainConfig, *, task_known: bool) -> float:
     return gain.share
 
 
+@pytest.mark.slow
 def test_a_short_training_finds_most_of_the_gain() -> None:
     assert _share(7, gr.load_config(overrides=["training.max_epochs=2"]), task_known=True) >= 0.6
 
