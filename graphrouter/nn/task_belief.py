@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
@@ -27,7 +28,7 @@ _NEWTON_STEPS = 12
 _TOLERANCE = 1e-3
 
 
-class TaskBelief(nn.Module):
+class TaskBelief(nn.Module, ABC):
     """Belief over tasks.
 
     Where the task is known, it counts the more the more queries it has: a task with few queries in
@@ -44,6 +45,7 @@ class TaskBelief(nn.Module):
         self.kin_scale = PositiveParameter(3.0)
         self.task_mass = PositiveParameter(3.0)
 
+    @abstractmethod
     def solve(
         self, principal: Tensor, text: Tensor, task_of_query: Tensor, num_tasks: int
     ) -> TaskEvidence | None:
@@ -55,8 +57,8 @@ class TaskBelief(nn.Module):
             task_of_query: (S,) int64, num_tasks = unknown.
             num_tasks: T.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def weigh(self, state: SupportState, query: Tensor, targets: Targets, votes: Tensor) -> Tensor:
         """Log evidence for each task, up to a constant a target: (B, T).
 
@@ -66,7 +68,6 @@ class TaskBelief(nn.Module):
             targets: The same targets.
             votes: (B, T) logarithm of the share of similar queries that are of each task.
         """
-        raise NotImplementedError
 
     def forward(
         self, state: SupportState, query: Tensor, targets: Targets
@@ -288,12 +289,10 @@ def _find_weights(
         usual: (2,) weights where nothing says better.
     """
     task, fits = sample.task[asked], [sample.fit(ridge) for ridge in _RIDGES]
-    scores = torch.stack([fit.score_left_out(asked) for fit in fits])
-    alone = scores.unsqueeze(1)
-    found = _log_likelihood(alone, task, _weigh_evidence(alone, task, usual[:1]))
-    best = int(found.argmax())
-    both = torch.stack([scores[best], votes])
-    return fits[best], _weigh_evidence(both, task, usual)
+    both = torch.stack([torch.stack([fit.score_left_out(asked), votes]) for fit in fits])
+    weights = _weigh_evidence(both, task, usual)
+    best = int(_log_likelihood(both, task, weights).argmax())
+    return fits[best], weights[best]
 
 
 def _weigh_evidence(evidence: Tensor, task: Tensor, usual: Tensor) -> Tensor:

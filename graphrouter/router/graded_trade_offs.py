@@ -15,15 +15,13 @@ from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.features.bills import hide_suspect_zeros
 from graphrouter.policy import Policy
 from graphrouter.router.promise import BEST_SINGLE, Wish
+from graphrouter.router.shrunk_means import shrink_effects
 from graphrouter.router.trade_offs import list_trade_offs
 from graphrouter.selection import decide
 from graphrouter.types import BoolArray, FloatArray, IntArray, Queries
 
 if TYPE_CHECKING:
     from graphrouter.router.pool_changes import ChangeableRouter
-
-_PRIOR_OUTCOMES = 5.0
-"""Outcomes that the pool's mean counts for, as for the baseline best_single."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +148,7 @@ def _find_reference(router: ChangeableRouter, of: str, policy: Policy) -> str:
         return _check_model(router, of, "of")
     known = router.count_outcomes()
     count, mean = known["num_outcomes"].to_numpy(float), known["mean_effect"].to_numpy(float)
-    total = np.nan_to_num(mean) * count
-    prior = (total.sum() + 0.5) / (count.sum() + 1.0)
-    level = (total + _PRIOR_OUTCOMES * prior) / (count + _PRIOR_OUTCOMES)
+    level = shrink_effects(np.nan_to_num(mean) * count, count)
     may = [
         name in (policy.allowed or router.models) and name not in policy.excluded
         for name in router.models

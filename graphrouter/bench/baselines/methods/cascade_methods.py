@@ -30,7 +30,7 @@ from graphrouter.bench.baselines.methods.judges import (
     simulate_score,
     simulate_votes,
 )
-from graphrouter.bench.baselines.tools.shrinkage import shrink_mean
+from graphrouter.router.shrunk_means import shrink_mean
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
 SHORTLIST = 8

@@ -18,9 +18,9 @@ from graphrouter.bench.baselines.methods.perceptron import (
 )
 from graphrouter.bench.baselines.tools.gradient import Descent
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
-from graphrouter.bench.baselines.tools.shrinkage import PRIOR_OUTCOMES
 from graphrouter.bench.baselines.tools.vectors import find_largest, measure_similarities
 from graphrouter.policy import Policy
+from graphrouter.router.shrunk_means import PRIOR_OUTCOMES
 from graphrouter.types import FloatArray, IntArray
 
 HIDDEN: tuple[tuple[int, ...], ...] = ((), (64,))

@@ -25,8 +25,8 @@ from graphrouter.bench.baselines.methods.item_response import SETTINGS
 from graphrouter.bench.baselines.tools.amounts import Amounts
 from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
-from graphrouter.bench.baselines.tools.shrinkage import shrink_mean
 from graphrouter.bench.baselines.tools.vectors import CHUNK_QUERIES
+from graphrouter.router.shrunk_means import shrink_mean
 from graphrouter.types import FloatArray
 
 IDENTITY_DIMENSION = 8

@@ -14,7 +14,7 @@ from graphrouter.bench.baselines.tools.amounts import Amounts
 from graphrouter.bench.baselines.tools.clusters import find_nearest_centre
 from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve
-from graphrouter.bench.baselines.tools.shrinkage import shrink_mean
+from graphrouter.router.shrunk_means import shrink_mean
 from graphrouter.types import FloatArray
 
 NUM_TAGS = 32

@@ -13,11 +13,11 @@ from graphrouter.bench.baselines.learning import LearningData, Questions
 from graphrouter.bench.baselines.methods.own_neighbours import OwnRows, PoolView
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.new_models import NewModels, join_columns
-from graphrouter.bench.baselines.tools.shrinkage import shrink_mean
 from graphrouter.bench.baselines.tools.vectors import find_largest, measure_similarities
 from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.pool import ModelPool
+from graphrouter.router.shrunk_means import shrink_mean
 from graphrouter.training.effect_scores import log_loss
 from graphrouter.types import QUANTITIES, FloatArray, IntArray, Predictions, Queries
 

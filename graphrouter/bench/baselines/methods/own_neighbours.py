@@ -28,8 +28,8 @@ from graphrouter.bench.baselines.tools.placement import (
     fit_offsets,
     subtract_offset,
 )
-from graphrouter.bench.baselines.tools.shrinkage import shrink_mean
 from graphrouter.bench.baselines.tools.vectors import find_largest, measure_similarities
+from graphrouter.router.shrunk_means import shrink_mean
 from graphrouter.types import FloatArray, IntArray, Predictions
 
 

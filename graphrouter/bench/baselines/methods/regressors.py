@@ -19,8 +19,8 @@ from graphrouter.bench.baselines.methods.perceptron import (
 from graphrouter.bench.baselines.tools.gradient import Descent
 from graphrouter.bench.baselines.tools.new_models import NewModels
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve, sigmoid
-from graphrouter.bench.baselines.tools.shrinkage import PRIOR_OUTCOMES
 from graphrouter.extras import require_extra
+from graphrouter.router.shrunk_means import PRIOR_OUTCOMES
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
 PENALTIES = (30.0, 3.0, 10.0, 100.0, 300.0, 1000.0)

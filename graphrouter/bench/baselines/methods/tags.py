@@ -21,7 +21,7 @@ from graphrouter.bench.baselines.tools.placement import (
     subtract_offset,
 )
 from graphrouter.bench.baselines.tools.rising_curve import EffectCurve
-from graphrouter.bench.baselines.tools.shrinkage import shrink_mean
+from graphrouter.router.shrunk_means import shrink_mean
 from graphrouter.types import FloatArray
 
 NUM_KEYWORDS = (10, 5, 20)

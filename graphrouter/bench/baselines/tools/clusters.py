@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphrouter.bench.baselines.tools.shrinkage import PRIOR_OUTCOMES, shrink_mean, sum_by_task
+from graphrouter.bench.baselines.tools.shrinkage import sum_by_task
 from graphrouter.bench.baselines.tools.vectors import measure_similarities
 from graphrouter.extras import require_extra
+from graphrouter.router.shrunk_means import PRIOR_OUTCOMES, shrink_mean
 from graphrouter.types import FloatArray, IntArray
 
 _MAX_ROUNDS = 50

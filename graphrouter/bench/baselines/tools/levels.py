@@ -15,7 +15,8 @@ import numpy as np
 
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.baselines.tools.new_models import NewModels, join_columns
-from graphrouter.bench.baselines.tools.shrinkage import shrink_mean, sum_by_task
+from graphrouter.bench.baselines.tools.shrinkage import sum_by_task
+from graphrouter.router.shrunk_means import shrink_mean
 from graphrouter.types import QUANTITIES, FloatArray, IntArray, QuantityArrays
 
 AMOUNTS = QUANTITIES[1:]

@@ -16,7 +16,8 @@ import numpy as np
 
 from graphrouter.bench.baselines.tools.rasch_fit import ABILITY_SD
 from graphrouter.bench.baselines.tools.rising_curve import sigmoid
-from graphrouter.bench.baselines.tools.shrinkage import PRIOR_OUTCOMES, shrink_mean, sum_by_task
+from graphrouter.bench.baselines.tools.shrinkage import sum_by_task
+from graphrouter.router.shrunk_means import PRIOR_OUTCOMES, shrink_mean
 from graphrouter.types import FloatArray, IntArray
 
 MARGIN = 1e-4

@@ -6,31 +6,8 @@ import numpy as np
 
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.observations import ObservedOutcomes
+from graphrouter.router.shrunk_means import PRIOR_OUTCOMES, shrink_effects, shrink_mean
 from graphrouter.types import QUANTITIES, FloatArray, IntArray
-
-PRIOR_OUTCOMES = 5.0
-"""How many outcomes a prior mean counts for: one lucky outcome must not make the best model of a
-task."""
-
-
-def shrink_mean(
-    total: FloatArray,
-    count: FloatArray,
-    prior: FloatArray,
-    *,
-    prior_outcomes: float = PRIOR_OUTCOMES,
-) -> FloatArray:
-    """Means of `count` outcomes that sum to `total`, and of a prior.
-
-    `prior` counts as `prior_outcomes` more outcomes.
-
-    Args:
-        total: Sums of what was observed, any shape.
-        count: Numbers of outcomes, same shape.
-        prior: What to expect without outcomes, broadcast to the same shape; NaN gives NaN.
-        prior_outcomes: Weight of the prior, in outcomes.
-    """
-    return np.asarray((total + prior_outcomes * prior) / (count + prior_outcomes), dtype=np.float64)
 
 
 def average_by_model(
@@ -42,13 +19,9 @@ def average_by_model(
     a price level is no matter of luck, and a model without observed cost has NaN.
     """
     seen = np.isfinite(outcomes.effect)
-    # One half of a success and one half of a failure keep a pool that always fails or always
-    # succeeds off 0 and 1.
-    pool_mean = (np.nansum(outcomes.effect) + 0.5) / (seen.sum() + 1.0)
-    effect = shrink_mean(
+    effect = shrink_effects(
         np.nansum(outcomes.effect, axis=0),
         seen.sum(axis=0).astype(float),
-        np.asarray(pool_mean),
         prior_outcomes=prior_outcomes,
     )
     others = [_take_plain_mean(getattr(outcomes, name)) for name in QUANTITIES[1:]]

@@ -23,8 +23,8 @@ from graphrouter.bench.baselines.methods.judges import (
     simulate_score,
     simulate_votes,
 )
-from graphrouter.bench.baselines.tools.shrinkage import shrink_mean
 from graphrouter.encoders.hashing import HashingEncoder
+from graphrouter.router.shrunk_means import shrink_mean
 
 NAMES = ("small", "large")
 MANY = tuple(f"prompt {i}" for i in range(20_000))
