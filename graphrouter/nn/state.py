@@ -26,12 +26,16 @@ class SupportMessages(NamedTuple):
 class TaskEvidence(NamedTuple):
     """How tasks are told apart by a prompt. T tasks, P coordinates."""
 
-    slope: Tensor
-    """(T, P) log evidence for each task along the principal coordinates."""
-    intercept: Tensor
-    """(T,) the same at their origin."""
-    vote_weight: Tensor
-    """() weight of the logarithm of what similar queries vote for, >= 0."""
+    centre: Tensor
+    """(P,) mean of the principal coordinates."""
+    axes: Tensor
+    """(P, P): what is beside the centre, times these, varies by about 1 within a task."""
+    mean: Tensor
+    """(T, P) where the queries of each task lie along the axes; 0 for a task without any."""
+    reach: Tensor
+    """() squared distance from the mean of its task that is usual, > 0."""
+    weight: Tensor
+    """(2,) of the discriminant, and of the logarithm of what similar queries vote for, >= 0."""
 
 
 class SupportState(NamedTuple):

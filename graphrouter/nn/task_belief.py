@@ -22,9 +22,10 @@ _LEAST_SHRUNK, _MOST_SHRUNK = 1e-3, 10.0
 _MOST_ASKED = 256
 """So many support queries, evenly spread, say how far evidence is to be believed."""
 _NUM_NEIGHBOURS = 64
-_USUAL_WEIGHT = (0.3, 0.5)
+_USUAL_WEIGHT = (10.0, 0.5)
 """Weights of discriminant and votes where nothing says better."""
 _NEWTON_STEPS = 12
+_LEAST_REACH = 1e-6
 _TOLERANCE = 1e-3
 
 
@@ -144,12 +145,14 @@ class TaskAttention(TaskBelief):
 class TaskDiscriminant(TaskBelief):
     """Linear discriminant analysis of the prompts in each task (Fisher 1936), beside the votes.
 
-    Prompts of a task are normal around a mean of their own, with one covariance for all tasks. A
-    ridge keeps the covariance from being the sample's, means of few queries are drawn to the mean
-    of all as far as the means of tasks lie together (Efron and Morris 1973). Normal densities of
-    many coordinates are too sure of themselves, and votes hold some of the same evidence: so both
-    are weighted, as a logarithmic pool (Genest and Zidek 1986), by the likelihood of the tasks of
-    support queries, each left out. All of it is solved for in the graph; nothing is trained but the
+    Prompts of a task lie around a mean of their own, with one covariance for all tasks. A ridge
+    keeps the covariance from being the sample's, means of few queries are drawn to the mean of all
+    as far as the means of tasks lie together (Efron and Morris 1973). Their density has the tails
+    of a Student t distribution, which turn at the usual distance: a prompt that is far from every
+    task is not surely of the one that is a little nearer. Densities of many coordinates are too
+    sure of themselves all the same, and votes hold some of the same evidence: so both are weighted,
+    as a logarithmic pool (Genest and Zidek 1986), by the likelihood of the tasks of support
+    queries, each left out. All of it is solved for in the graph; nothing is trained but the
     sharpness of votes.
     """
 
@@ -161,23 +164,27 @@ class TaskDiscriminant(TaskBelief):
             rows = torch.nonzero(task_of_query < num_tasks).squeeze(1)
             # Tasks without queries are not in question: the others are told apart as without them.
             there, task = torch.unique(task_of_query[rows], return_inverse=True)
-            slope = principal.new_zeros(num_tasks, principal.shape[1])
-            intercept, weight = slope.new_zeros(num_tasks), torch.tensor(_USUAL_WEIGHT).double()
-            if len(there) > 1:
-                sample = _Sample(principal.double()[rows], task, len(there))
-                asked = sample.draw(_MOST_ASKED)
-                votes = self._vote_left_out(text, task_of_query, rows[asked], there)
-                best, weight = _find_weights(sample, asked, votes, weight)
-                lines = (weight[0] * part for part in best.lines)
-                slope[there], intercept[there] = (part.to(slope.dtype) for part in lines)
-            return TaskEvidence(slope, intercept, weight[1].to(slope.dtype))
+            usual = torch.tensor(_USUAL_WEIGHT, dtype=principal.dtype)
+            if len(there) < 2:
+                return _tell_nothing(num_tasks, principal.shape[1], usual)
+            sample = _Sample(principal.double()[rows], task, len(there))
+            asked = sample.draw(_MOST_ASKED)
+            votes = self._vote_left_out(text, task_of_query, rows[asked], there)
+            best, reach, weight = _find_weights(sample, asked, votes, usual.double())
+            found = _tell_nothing(num_tasks, principal.shape[1], weight.to(usual))
+            found.mean[there] = best.mean.to(usual)
+            return found._replace(
+                centre=sample.centre.to(usual), axes=best.axes.to(usual), reach=reach.to(usual)
+            )
 
     def weigh(self, state: SupportState, query: Tensor, targets: Targets, votes: Tensor) -> Tensor:
         """Arguments as in `TaskBelief.weigh`."""
         solved = state.task_evidence
         assert solved is not None, "the state is of another network"
-        likely = targets.principal @ solved.slope.T + solved.intercept
-        return likely + solved.vote_weight * votes
+        values = (targets.principal - solved.centre) @ solved.axes
+        distance = _measure_distances(values, solved.mean)
+        likely = _find_density(distance, solved.reach)
+        return solved.weight[0] * likely + solved.weight[1] * votes
 
     def _vote_left_out(self, text: Tensor, task: Tensor, rows: Tensor, there: Tensor) -> Tensor:
         """Votes of similar queries for support queries, each left out: (n, len(there))."""
@@ -239,21 +246,18 @@ class _Discriminant:
         ratio = float(within / between.clamp_min(1e-12))
         self.shrunk = min(max(ratio, _LEAST_SHRUNK), _MOST_SHRUNK)
         self.mean = mean * (sample.size / (sample.size + self.shrunk)).unsqueeze(1)
-        self.log_share = ((sample.size + 1) / (num + num_tasks)).log()
 
     def _whiten(self, values: Tensor) -> Tensor:
         white: Tensor = torch.linalg.solve_triangular(self.factor, values.T, upper=False).T
         return white
 
     @property
-    def lines(self) -> tuple[Tensor, Tensor]:
-        """Log density of each task up to what tasks share, linear in a prompt: (T, P) and (T,)."""
-        slope = torch.linalg.solve_triangular(self.factor.T, self.mean.T, upper=True).T
-        level = self.log_share - self.mean.square().sum(1) / 2 - slope @ self.sample.centre
-        return slope, level
+    def axes(self) -> Tensor:
+        """(P, P): rows of coordinates beside the centre, times these, are whitened."""
+        return self._whiten(torch.eye(len(self.factor), dtype=self.factor.dtype))
 
-    def score_left_out(self, rows: Tensor) -> Tensor:
-        """Log density of each task at some of the queries, each left out: (n, T).
+    def leave_out(self, rows: Tensor) -> Tensor:
+        """Squared distances of some queries from each task, each query left out: (n, T).
 
         Its own task has another mean then, and the covariance loses its residual (a rank-one change
         of the inverse, Sherman and Morrison 1950).
@@ -265,22 +269,43 @@ class _Discriminant:
             size - 1 + self.shrunk
         ).unsqueeze(1)
         away, every = values - own, torch.arange(len(rows))
-        square = values.square().sum(1, keepdim=True) - 2 * values @ self.mean.T
-        square = square + self.mean.square().sum(1)
+        square = _measure_distances(values, self.mean)
         along = (values * residual).sum(1, keepdim=True) - residual @ self.mean.T
         square[every, task], along[every, task] = away.square().sum(1), (away * residual).sum(1)
         share = torch.where(size > 1, size / (size - 1).clamp_min(1), 0.0) / len(self.sample.task)
         left = (1 - share * residual.square().sum(1)).clamp_min(1e-6)
-        distance = square + (share / left).unsqueeze(1) * along.square()
-        log_share = self.log_share.repeat(len(rows), 1)
-        log_share[every, task] += (size / (size + 1)).log()
-        return log_share - distance / 2
+        return square + (share / left).unsqueeze(1) * along.square()
+
+
+def _tell_nothing(num_tasks: int, num_coordinates: int, weight: Tensor) -> TaskEvidence:
+    """Evidence that is the same for every task and prompt."""
+    nothing = weight.new_zeros(num_tasks, num_coordinates)
+    return TaskEvidence(
+        centre=weight.new_zeros(num_coordinates),
+        axes=weight.new_zeros(num_coordinates, num_coordinates),
+        mean=nothing,
+        reach=weight.new_ones(()),
+        weight=weight,
+    )
+
+
+def _measure_distances(values: Tensor, mean: Tensor) -> Tensor:
+    """Squared distances of rows (n, P) from each mean (T, P): (n, T)."""
+    square = values.square().sum(1, keepdim=True) - 2 * values @ mean.T + mean.square().sum(1)
+    return square.clamp_min(0)
+
+
+def _find_density(distance: Tensor, reach: Tensor) -> Tensor:
+    """Logarithm of a Student t density at squared distances, up to a constant; turns at `reach`."""
+    return -torch.log1p(distance / reach) / 2
 
 
 def _find_weights(
     sample: _Sample, asked: Tensor, votes: Tensor, usual: Tensor
-) -> tuple[_Discriminant, Tensor]:
-    """The discriminant that makes the tasks of the asked queries likeliest, and the weights (2,).
+) -> tuple[_Discriminant, Tensor, Tensor]:
+    """The discriminant under which the tasks of the asked queries are likeliest.
+
+    And the usual squared distance from the mean of a task, (), and the weights, (2,).
 
     Args:
         sample: All queries.
@@ -288,11 +313,17 @@ def _find_weights(
         votes: (n, T) of similar queries.
         usual: (2,) weights where nothing says better.
     """
-    task, fits = sample.task[asked], [sample.fit(ridge) for ridge in _RIDGES]
-    both = torch.stack([torch.stack([fit.score_left_out(asked), votes]) for fit in fits])
-    weights = _weigh_evidence(both, task, usual)
-    best = int(_log_likelihood(both, task, weights).argmax())
-    return fits[best], weights[best]
+    task, every = sample.task[asked], torch.arange(len(asked))
+    fits, reaches, both = [sample.fit(ridge) for ridge in _RIDGES], [], []
+    for fit in fits:
+        distance = fit.leave_out(asked)
+        own = distance[every, task]
+        reaches.append((own.median() if len(own) else own.new_ones(())).clamp_min(_LEAST_REACH))
+        both.append(torch.stack([_find_density(distance, reaches[-1]), votes]))
+    evidence = torch.stack(both)
+    weights = _weigh_evidence(evidence, task, usual)
+    best = int(_log_likelihood(evidence, task, weights).argmax())
+    return fits[best], reaches[best], weights[best]
 
 
 def _weigh_evidence(evidence: Tensor, task: Tensor, usual: Tensor) -> Tensor:
