@@ -15,7 +15,13 @@ from graphrouter.exceptions import DataError, PolicyError, UnknownModelError
 from graphrouter.multipliers import Limit, find_least, solve_limits
 from graphrouter.notebook import render_table
 from graphrouter.policy import Policy
-from graphrouter.selection import Choices, PolicyContext, list_choices
+from graphrouter.selection import (
+    NO_COSTS,
+    NO_LATENCIES,
+    Choices,
+    PolicyContext,
+    list_choices,
+)
 from graphrouter.types import BoolArray, FloatArray, Predictions
 
 if TYPE_CHECKING:
@@ -285,14 +291,13 @@ def _check_known(predictions: Predictions, limits: BatchLimits) -> None:
         return
     if limits.budget_usd is not None and np.isnan(predictions.cost_usd).all():
         raise PolicyError(
-            "budget_usd needs costs, but this router cannot predict any: its outcomes carried "
-            "neither cost nor tokens. Train on outcomes with cost_usd, or with output_tokens and "
-            "prices, or limit max_calls instead."
+            f"budget_usd needs costs, but {NO_COSTS} Train on outcomes with cost_usd, or with "
+            "output_tokens and prices, or limit max_calls instead."
         )
     if limits.budget_s is not None and np.isnan(predictions.latency_s).all():
         raise PolicyError(
-            "budget_s needs latencies, but the router's outcomes carried none. Record latency_s, "
-            "or drop budget_s."
+            f"budget_s needs latencies, but {NO_LATENCIES} Train on outcomes with latency_s, or "
+            "drop budget_s."
         )
 
 

@@ -27,6 +27,14 @@ __all__ = [
 ]
 
 
+NO_COSTS = (
+    "this router cannot predict any: it was trained on outcomes without cost_usd, and without tokens "
+    "of models with a price."
+)
+NO_LATENCIES = "this router cannot predict any: it was trained on outcomes without latency_s."
+"""What messages say of a router; outcomes that are added later do not change it."""
+
+
 @dataclass(frozen=True)
 class PolicyContext:
     """What a policy needs besides the predictions; made once for a router, not for a prompt."""
@@ -86,7 +94,8 @@ def decide(
     chosen, used_fallback = candidates[0], False
     if chosen.rejected is not None:
         if policy.fallback is None:
-            raise PolicyError(_explain_nobody([(c.model, str(c.rejected)) for c in candidates]))
+            told = [(c.model, str(c.rejected)) for c in candidates]
+            raise PolicyError(_explain_nobody(told, predictions))
         used_fallback = True
         chosen = next(c for c in candidates if c.model == policy.fallback)
     safe = None if used_fallback else _take_safe(policy, chosen, candidates, familiarity)
@@ -148,7 +157,7 @@ def list_choices(
                 (m, r or "effect unknown") for m, r in zip(predictions.models, reasons, strict=True)
             ]
             where = f"Query {row + 1} of {len(predictions)}: " if len(predictions) > 1 else ""
-            raise PolicyError(f"{where}{_list_rejected(told)}")
+            raise PolicyError(f"{where}{_explain_nobody(told, predictions)}")
         is_open[used_fallback, predictions.models.index(policy.fallback)] = True
     if policy.safe_model is not None:
         safe = predictions.models.index(policy.safe_model)
@@ -269,20 +278,17 @@ def _to_plain(values: FloatArray) -> list[float | None]:
     return [None if value != value else value for value in values.tolist()]
 
 
-def _explain_nobody(rejected: Sequence[tuple[str, str]]) -> str:
+def _explain_nobody(rejected: Sequence[tuple[str, str]], predictions: Predictions) -> str:
     """Why nobody is left on a query, from each model and its reason."""
-    kinds = {reason for _, reason in rejected}
-    if "cost unknown" in kinds <= {"cost unknown", "not in allowed", "in excluded"}:
+    kinds = {reason for _, reason in rejected} - {"not in allowed", "in excluded"}
+    if kinds == {"cost unknown"} and np.isnan(predictions.cost_usd).all():
         return (
-            "The policy weighs cost, but this router cannot predict any: its outcomes carried "
-            "neither cost nor tokens. "
-            "Use the preset performance_first, or train on outcomes with cost_usd or "
-            "output_tokens and prices."
+            f"The policy weighs cost, but {NO_COSTS} Use the preset performance_first, or train on "
+            "outcomes with cost_usd, or with output_tokens and prices."
         )
-    if kinds == {"latency unknown"}:
+    if kinds == {"latency unknown"} and np.isnan(predictions.latency_s).all():
         return (
-            "The policy limits latency, but the router's outcomes carried none. Drop "
-            "max_latency_s, or record latency_s."
+            f"The policy limits latency, but {NO_LATENCIES} Drop max_latency_s, or train on them."
         )
     return _list_rejected(rejected)
 

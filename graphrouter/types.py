@@ -261,7 +261,7 @@ class Predictions(QuantityArrays):
     """What a router expects of every (query, model) pair.
 
     Rows are queries in the order asked, columns are `models`. NaN means "cannot be predicted",
-    never "free": a pool whose outcomes carried neither cost nor tokens has NaN in `cost_usd`.
+    never "free": a router trained without costs and tokens has NaN in `cost_usd`.
 
     Example:
         >>> predictions = Predictions.from_arrays(("nano", "grand"), np.array([[0.4, 0.9]]))

@@ -16,8 +16,8 @@ UNFAMILIAR = 0.05
 """Familiarity below which a person is told that a prompt is unlike the solved ones: of more prompts
 of the kinds solved about one in twenty is."""
 NO_COST = (
-    "cost unknown: the outcomes that this router learned from carry neither cost nor tokens "
-    "with prices"
+    "cost unknown: this router was trained on outcomes without cost_usd, and without tokens of "
+    "models with a price"
 )
 _NAMES_SHOWN = 3
 
@@ -95,7 +95,7 @@ def show_decision(decision: Decision, policy: str, *, top: int) -> None:
     """
     chosen = next(c for c in decision.candidates if c.model == decision.model)
     say(shorten(decision.model, 100), style="bold")
-    say(f"  {_describe_expectation(chosen)}")
+    say(f"  {_describe_expectation(chosen, decision.candidates)}")
     say(f"  policy: {policy}")
     if decision.familiarity is not None:
         warning = ": unlike the solved prompts" if decision.familiarity < UNFAMILIAR else ""
@@ -178,10 +178,11 @@ def _say_why_safe(decision: Decision) -> str:
     return f"too little is known of {shorten(first.model, 60)}, {format_effect(first)}"
 
 
-def _describe_expectation(chosen: Candidate) -> str:
+def _describe_expectation(chosen: Candidate, everyone: Sequence[Candidate]) -> str:
     parts = [f"expected effect {format_effect(chosen)}"]
     if chosen.cost_usd is None:
-        parts.append(NO_COST)
+        is_known = any(each.cost_usd is not None for each in everyone)
+        parts.append("cost unknown" if is_known else NO_COST)
     else:
         parts.append(f"{format(chosen.cost_usd, choose_usd_form([chosen.cost_usd]))} USD")
     if chosen.output_tokens is not None:

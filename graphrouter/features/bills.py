@@ -134,8 +134,7 @@ class Bills:
         nominal = _find_nominal_prices(np.stack(read_columns(outcomes, *PRICE_COLUMNS)))
         rows = _Rows.of(shown, models, nominal)
         billed = rows.cost > 0
-        typical = scaler.price_typical_call(rows.prices)
-        by_dollars = rows.average(billed, np.log(np.where(billed, rows.cost / typical, 1.0)))
+        by_dollars = rows.average(billed, rows.compare_with_typical(rows.cost, billed, scaler))
         count = rows.add_up(billed)
         if unit is SpendUnit.TOKENS:
             chance = scaler.scale[SPEND] ** 2 / np.maximum(count[LISTED], 1)
@@ -186,8 +185,8 @@ class Bills:
             listed_usd = rows.computed * np.exp(np.nan_to_num(self.by_tokens[LISTED]))[rows.model]
             usd = np.where(usd > 0, usd, np.where(rows.group == LISTED, listed_usd, np.nan))
         usd = np.where(usd > 0, usd, np.nan)
-        typical = self.scaler.price_typical_call(rows.prices)
-        relative = np.log(usd / typical) - np.nan_to_num(self.by_dollars)[rows.group, rows.model]
+        relative = rows.compare_with_typical(usd, usd > 0, self.scaler)
+        relative = relative - np.nan_to_num(self.by_dollars)[rows.group, rows.model]
         chosen = self.reads_dollars if unit is SpendUnit.TOKENS else ~self.reads_dollars
         by_dollars = (chosen & ~self._is_old)[rows.model] & (unit is not SpendUnit.NONE)
         channels[SPEND] = np.where(by_dollars, relative / self.scaler.scale[SPEND], channels[SPEND])
@@ -335,6 +334,17 @@ class _Rows(NamedTuple):
         """Mean of values (N,) over the rows of each group of each model: (2, M), NaN for none."""
         count = self.add_up(rows)
         return self.add_up(rows, values) / np.where(count > 0, count, np.nan)
+
+    def compare_with_typical(
+        self, usd: FloatArray, rows: BoolArray, scaler: ChannelScaler
+    ) -> FloatArray:
+        """Logarithm of dollars (N,) over the price of a typical call; NaN outside of `rows`.
+
+        NaN too where no call is typical, since nothing was spent in training.
+        """
+        typical = scaler.price_typical_call(self.prices)
+        rows = rows & (typical > 0)
+        return np.log(np.where(rows, usd, np.nan) / np.where(rows, typical, np.nan))
 
     def compare(self, rows: BoolArray) -> FloatArray:
         """Logarithm of all that was billed over all that was computed: (2, M), NaN without rows.

@@ -22,7 +22,7 @@ from graphrouter.exceptions import PolicyError
 from graphrouter.knapsack import list_hull_steps
 from graphrouter.policy import Policy
 from graphrouter.router.protocol import Router
-from graphrouter.selection import PolicyContext, decide, list_choices
+from graphrouter.selection import NO_COSTS, PolicyContext, decide, list_choices
 from graphrouter.types import FloatArray, Predictions
 
 __all__ = ["BudgetStream"]
@@ -168,8 +168,8 @@ class BudgetStream:
             )
         if np.isnan(predictions.cost_usd).all():
             raise PolicyError(
-                "A budget needs costs, but this router cannot predict any on this prompt. Train on "
-                "outcomes with cost_usd, or with output_tokens and prices."
+                f"budget_usd needs costs, but {NO_COSTS} Train on outcomes with cost_usd, or with "
+                "output_tokens and prices."
             )
         seen = self._read(predictions, context)
         self._refuse_what_is_too_dear(seen.cheapest_usd)

@@ -14,7 +14,7 @@ from graphrouter.config import TrainConfig
 from graphrouter.data import Split
 from graphrouter.data.splits import prompt_key
 from graphrouter.features.bills import Bills, hide_suspect_zeros
-from graphrouter.features.channels import ChannelScaler, Tariff
+from graphrouter.features.channels import LATENCY, ChannelScaler, SpendUnit, Tariff
 from graphrouter.features.tables import FittedTransforms, RawFeatures, find_positions
 from graphrouter.features.tariffs import read_tariff
 from graphrouter.features.token_rates import TokenRates
@@ -37,6 +37,7 @@ ChangeName = Literal[
 ]
 
 
+_SPEND_COLUMNS = ["cost_usd", "output_tokens"]
 DEVIATION_SHARE = "deviation_share"
 """Name of the metric that says how much is believed of what texts say of models; see
 `Decision.deviation_share`."""
@@ -104,6 +105,18 @@ class Learned:
     """How sure the network is of a calibrated effect, calibrated on models left out."""
     amounts: AmountCalibration = field(default_factory=AmountCalibration)
     """What validation outcomes correct in its amounts."""
+
+    @property
+    def columns_without_use(self) -> tuple[str, ...]:
+        """Columns of outcomes that came in no training row, so that nothing can be made of them.
+
+        Costs that were all 0 in training are no such column: then free models are known as free,
+        and those of others stay unknown.
+        """
+        channels, lost = self.transforms.channels, []
+        if channels.spend_unit is SpendUnit.NONE:
+            lost += ["output_tokens"] if self.transforms.cost.is_known else _SPEND_COLUMNS
+        return (*lost, *([] if channels.observed[LATENCY] else ["latency_s"]))
 
     def make_forecaster(self) -> Forecaster:
         """What reads the network, in double precision."""

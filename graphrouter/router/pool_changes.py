@@ -5,6 +5,7 @@ Each method gives back a new router and leaves the old one as it was.
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Self
@@ -23,6 +24,9 @@ from graphrouter.router import support_changes
 from graphrouter.router.new_cards import check_frame
 from graphrouter.router.parts import Change, Learned, Provenance, Support
 from graphrouter.router.protocol import Router
+from graphrouter.wording import agree, name_some
+
+_logger = logging.getLogger(__name__)
 
 
 class ChangeableRouter(Router):
@@ -109,16 +113,15 @@ class ChangeableRouter(Router):
         """
         wider = support_changes.add_models(self.support, cards, self.encoder)
         if outcomes is not None:
-            _check_has_models(outcomes)
             names = [card.model for card in cards]
-            outcomes = support_changes.read_outcomes(wider, outcomes, "outcomes")
+            outcomes = self._read_outcomes(wider, outcomes, "outcomes")
             others = sorted(set(outcomes["model"]) - set(names))
             if others:
                 raise UnknownModelError(
                     f"The outcomes are of {others[0]!r} too; expected outcomes of "
                     f"{', '.join(names)} alone."
                 )
-            self._warn_of_their_tasks(outcomes)
+            self.warn_of_unknown_tasks(outcomes["task"].dropna())
             wider = support_changes.add_outcomes(wider, outcomes, self.encoder)
         added = wider.outcomes["model"].value_counts()
         made = (
@@ -127,10 +130,41 @@ class ChangeableRouter(Router):
         )
         return self._exchange_support(wider, *made)
 
-    def _warn_of_their_tasks(self, outcomes: pd.DataFrame) -> None:
-        if "task" in outcomes.columns:
-            named = (task for task in outcomes["task"] if isinstance(task, str) and task.strip())
-            self.warn_of_unknown_tasks(named)
+    def _read_outcomes(self, support: Support, outcomes: pd.DataFrame, source: str) -> pd.DataFrame:
+        """The outcomes, checked and clean, without columns that the router has no use for.
+
+        A column that no training row had cannot be predicted, however much of it comes later; one
+        warning names those that are left out.
+        """
+        _check_has_models(outcomes)
+        clean = support_changes.read_outcomes(support, outcomes, source)
+        lost = [name for name in self.learned.columns_without_use if clean[name].notna().any()]
+        if lost:
+            _logger.warning(
+                "%s: the router was trained without %s, which cannot be predicted and %s left out. "
+                "Train again on all outcomes to have predictions of %s.",
+                source,
+                " and ".join(lost),
+                "is" if len(lost) == 1 else "are",
+                "it" if len(lost) == 1 else "them",
+            )
+        self._warn_of_first_bills(support, clean, source)
+        return clean.assign(**dict.fromkeys(lost, np.nan))
+
+    def _warn_of_first_bills(self, support: Support, outcomes: pd.DataFrame, source: str) -> None:
+        """Say that the cost of a paid model stays unknown where all costs of training were 0."""
+        paid = sorted(set(outcomes["model"][outcomes["cost_usd"] > 0]))
+        if (
+            paid
+            and self.spend_unit is SpendUnit.NONE
+            and "cost_usd" not in self.learned.columns_without_use
+        ):
+            _logger.warning(
+                "%s: the router was trained on costs of 0 alone, so what %s costs stays unknown. "
+                "Train again on all outcomes to have it predicted.",
+                source,
+                name_some(paid),
+            )
 
     def add_outcomes(self, outcomes: pd.DataFrame, *, replace: bool = False) -> Self:
         """A new router that knows more outcomes, of any models of the pool.
@@ -146,9 +180,8 @@ class ChangeableRouter(Router):
         Raises:
             DataError: The outcomes break the contract, or name an unknown model or query.
         """
-        _check_has_models(outcomes)
-        outcomes = support_changes.read_outcomes(self.support, outcomes, "outcomes")
-        self._warn_of_their_tasks(outcomes)
+        outcomes = self._read_outcomes(self.support, outcomes, "outcomes")
+        self.warn_of_unknown_tasks(outcomes["task"].dropna())
         if replace:
             kept = self.provenance.split.train
             support = support_changes.replace_outcomes(
@@ -197,7 +230,7 @@ class ChangeableRouter(Router):
             self.support, task, self.encoder, description=description, reads_descriptions=reads
         )
         if examples is not None:
-            _check_has_models(examples)
+            examples = self._read_outcomes(wider, examples, "examples")
             wider = support_changes.add_examples(wider, task, examples, self.encoder)
         change = Change.now(
             "add_task", task=task, num_outcomes=0 if examples is None else len(examples)

@@ -214,7 +214,7 @@ def test_bills_that_cannot_be_meant() -> None:
 def test_unknown_costs_and_several_queries_are_refused() -> None:
     controller = BudgetStream(budget_usd=1.0, num_prompts=10, policy=Policy(fallback="m1"))
     effect, unknown = np.full((1, 8), 0.5), np.full((1, 8), np.nan)
-    with pytest.raises(PolicyError, match="A budget needs costs, but this router cannot predict"):
+    with pytest.raises(PolicyError, match="budget_usd needs costs, but this router cannot predict"):
         controller.choose(Predictions.from_arrays(MODELS, effect), CONTEXT)
     with pytest.raises(PolicyError, match="Predictions of 2 queries were received; expected those"):
         controller.choose(Predictions.from_arrays(MODELS, np.full((2, 8), 0.5)), CONTEXT)

@@ -1,0 +1,63 @@
+"""Counts, names and amounts in messages: one way to write each of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from decimal import ROUND_CEILING, Context
+
+_DIGITS = 6
+
+
+def count_of(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where there is not one of it.
+
+    Args:
+        number: How many.
+        noun: In the singular, with or without words before it.
+
+    Example:
+        >>> count_of(1, "new outcome"), count_of(2_000, "query"), count_of(0, "prompt")
+        ('1 new outcome', '2,000 queries', '0 prompts')
+    """
+    return f"{number:,} {agree(number, noun)}"
+
+
+def agree(number: int, noun: str) -> str:
+    """The noun alone, in the plural where there is not one of it.
+
+    Example:
+        >>> agree(1, "task"), agree(3, "reply"), agree(3, "day")
+        ('task', 'replies', 'days')
+    """
+    if number == 1:
+        return noun
+    if noun.endswith("y") and noun[-2:-1] not in ("a", "e", "o", "u"):
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"
+
+
+def name_some(names: Sequence[str], most: int = 5) -> str:
+    """The first names, and how many more there are.
+
+    Example:
+        >>> name_some(["a", "b"]), name_some(["a", "b", "c", "d"], most=2)
+        ('a, b', 'a, b and 2 more')
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
+def round_up(amount: float) -> str:
+    """An amount in six digits that is not below it, so that who gives that much gives enough.
+
+    Example:
+        >>> round_up(0.12345649), round_up(0.5), round_up(1234567.2)
+        ('0.123457', '0.5', '1.23457e+06')
+    """
+    if not math.isfinite(amount):
+        return f"{amount:g}"
+    text = f"{amount:.{_DIGITS}g}"
+    if float(text) >= amount:
+        return text
+    return f"{float(Context(prec=_DIGITS, rounding=ROUND_CEILING).create_decimal(amount)):g}"
