@@ -23,6 +23,7 @@ from graphrouter.selection import (
     list_choices,
 )
 from graphrouter.types import BoolArray, FloatArray, Predictions
+from graphrouter.wording import count_of, round_up
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -339,20 +340,20 @@ def _check_cheapest(name: str, limit: Limit, is_open: BoolArray) -> None:
     least = float(np.where(is_open, limit.usage, np.inf).min(axis=1, initial=np.inf).sum())
     if least > limit.most * (1 + _ROUNDING):
         raise PolicyError(
-            f"{name} = {limit.most:g} is too low: the cheapest choices that the policy leaves for "
-            f"{len(is_open):,} queries take {least:.6g} {_UNITS[name]}. Raise it to at least that, "
-            "loosen the policy, or send fewer queries."
+            f"{name} = {limit.most:.15g} is too low: the cheapest choices that the policy leaves "
+            f"for {count_of(len(is_open), 'query')} take {round_up(least)} {_UNITS[name]}. Raise "
+            "it to at least that, loosen the policy, or send fewer queries."
         )
 
 
 def _say_what_it_takes(message: str, named: Mapping[str, Limit], is_open: BoolArray) -> str:
-    """The message, and the least of each budget at which the others can be kept."""
+    """The message, and for each budget what is enough with the others as they are."""
     told = []
-    for name in named.keys() & _UNITS.keys():
+    for name in [name for name in named if name in _UNITS]:
         others = [limit for other, limit in named.items() if other != name]
         least = find_least(named[name].usage, is_open, others)
         if math.isfinite(least):
-            told.append(f"{name} of at least {least:.6g}")
-    return (
-        f"{message} With the others as they are it takes {' or '.join(told)}." if told else message
-    )
+            told.append(f"{name} = {round_up(least)}")
+    if not told:
+        return message
+    return f"{message} With the others as they are {' or '.join(told)} is enough."

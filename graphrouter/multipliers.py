@@ -6,7 +6,7 @@ block of queries (Kelley 1960, "The Cutting-Plane Method for Solving Convex Prog
 SIAM 8(4); read from the other side that is the decomposition of Dantzig and Wolfe 1960). Every
 value of the dual is an upper bound on what any choice reaches. The linear programme over the models
 that are near the best at these prices then leaves at most one query a limit divided, and
-`knapsack.finish` settles those.
+`knapsack.finish` settles those. On small batches `branching` goes on to the exact choice.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from graphrouter.branching import Question, branch_and_bound
 from graphrouter.exceptions import PolicyError
 from graphrouter.knapsack import Core, Solution, finish, list_hull_steps, solve_one_budget
 from graphrouter.types import BoolArray, FloatArray, IntArray
@@ -30,6 +31,12 @@ _CLOSE = 1e-7
 _NEAR_SHARE = 0.05
 """Share of the queries that the linear programme may divide at first; four times as many in each
 further try."""
+_MOST_BRANCHED = 3_000
+"""Open (query, model) pairs up to which branch and bound goes on to the exact choice."""
+_ROUNDING = 1e-12
+"""Share of a limit by which sums may differ for the order in which they are added."""
+_MOST_SAVED = 2
+"""Limits, the first ones, by whose thriftiest choice a batch is saved for which none was found."""
 _FEW_PAIRS = 2_000
 """Open (query, model) pairs up to which it takes all of them at once."""
 
@@ -62,48 +69,87 @@ def solve_limits(effect: FloatArray, is_open: BoolArray, limits: Sequence[Limit]
         >>> solve_limits(effect, everything, [Limit(cost, 9.0), calls]).columns.tolist()
         [1, 0]
     """
+    found = _solve(effect, is_open, limits)
+    columns = found.columns
+    for i, limit in enumerate(limits[:_MOST_SAVED]):
+        if columns is None and found.bound > -np.inf:  # the thriftiest of one limit may fit
+            thrifty = _find_thriftiest(limit.usage, is_open, [*limits[:i], *limits[i + 1 :]])
+            if thrifty is not None and thrifty.total <= limit.most:
+                columns = thrifty.columns
+    if columns is None:
+        raise PolicyError(
+            "No choice was found that keeps all limits together, though each can be kept by "
+            "itself. Raise one of them."
+        )
+    return Solution(columns, found.prices, max(found.bound, _sum(effect, columns)))
+
+
+class _Found(NamedTuple):
+    """A solution, perhaps without one."""
+
+    columns: IntArray | None
+    """(num_queries,); None where no choice was found that keeps the limits."""
+    prices: FloatArray
+    bound: float
+    """Minus infinity where it is sure that none keeps them."""
+
+
+def _solve(effect: FloatArray, is_open: BoolArray, limits: Sequence[Limit]) -> _Found:
+    """The best choice that is found."""
     if not len(effect):
-        return Solution(np.zeros(0, np.int64), np.zeros(len(limits)), 0.0)
+        return _Found(np.zeros(0, np.int64), np.zeros(len(limits)), 0.0)
     if not limits:
         worth = np.where(is_open, effect, -np.inf)
-        return Solution(worth.argmax(axis=1), np.zeros(0), float(worth.max(axis=1).sum()))
+        return _Found(worth.argmax(axis=1), np.zeros(0), float(worth.max(axis=1).sum()))
     if len(limits) == 1:
-        return solve_one_budget(effect, limits[0].usage, is_open, limits[0].most)
+        return _Found(*solve_one_budget(effect, limits[0].usage, is_open, limits[0].most))
     units = np.array([limit.most if limit.most > 0 else 1.0 for limit in limits])
     usage = [
         np.where(is_open, limit.usage, 0.0) / unit
         for limit, unit in zip(limits, units, strict=True)
     ]
     most = np.array([limit.most for limit in limits]) / units
-    if _Dual(np.zeros_like(effect), is_open, usage, most).minimise(np.ones(len(limits))).bound < (
-        -1e-9
-    ):
-        raise PolicyError(_TOGETHER)
+    least = _Dual(np.zeros_like(effect), is_open, usage, most).minimise(np.ones(len(limits)))
+    if least.bound < -1e-9:
+        return _Found(None, np.zeros(len(limits)), -np.inf)
     slopes = [list_hull_steps(effect, each, is_open).slope for each in usage]
     ceiling = np.array([2 * slope.max(initial=0.5) for slope in slopes])
     prices, bound = _Dual(effect, is_open, usage, most).minimise(ceiling)
     columns = _round(effect, is_open, usage, most, prices)
-    if columns is None:
-        raise PolicyError(_TOGETHER)
-    return Solution(columns, prices / units, max(bound, _sum(effect, columns)))
+    if is_open.sum() <= _MOST_BRANCHED:
+        loss = -_take_off(effect, is_open, usage, prices)
+        loss -= loss.min(axis=1, keepdims=True)
+        question = Question(effect, np.stack(usage), most, loss, bound, _ROUNDING)
+        columns, bound = branch_and_bound(question, columns)
+    return _Found(columns, prices / units, bound)
 
 
-_TOGETHER = (
-    "No choice was found that keeps all limits together, though each can be kept by itself. Raise "
-    "one of them."
-)
+class _Thrifty(NamedTuple):
+    """The choice that uses the least of something, as near as it is found."""
+
+    columns: IntArray
+    """(num_queries,)."""
+    total: float
+    """What it uses."""
+
+
+def _find_thriftiest(
+    usage: FloatArray, is_open: BoolArray, limits: Sequence[Limit]
+) -> _Thrifty | None:
+    """The choice with the least total usage that keeps the limits; None where none was found."""
+    scale = float(usage.max(initial=0.0, where=is_open)) or 1.0
+    columns = _solve(np.where(is_open, -usage / scale, 0.0), is_open, limits).columns
+    return None if columns is None else _Thrifty(columns, _sum(usage, columns))
 
 
 def find_least(usage: FloatArray, is_open: BoolArray, limits: Sequence[Limit]) -> float:
-    """The least total usage of any choice that keeps the limits, from below.
+    """How much of `usage` is enough to keep the limits: the least total that was found.
 
-    Infinite where none keeps them.
+    With that much, and the same limits in the same order, `solve_limits` has a solution. Infinite
+    where no choice was found that keeps them.
     """
-    scale = float(usage.max(initial=0.0, where=is_open)) or 1.0
-    try:
-        return -scale * solve_limits(-usage / scale, is_open, limits).bound
-    except PolicyError:
-        return np.inf
+    found = _find_thriftiest(usage, is_open, limits)
+    return np.inf if found is None else found.total
 
 
 class _Prices(NamedTuple):

@@ -10,6 +10,7 @@ import numpy as np
 from graphrouter.policy import Policy
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import BoolArray, FloatArray, Predictions
+from graphrouter.wording import tell_apart
 
 __all__ = ["Estimates", "Ground", "list_grounds", "read_estimates", "tell_each"]
 
@@ -125,7 +126,9 @@ def _list_cost_grounds(policy: Policy, estimates: Estimates, needs_cost: bool) -
         grounds.append(
             Ground(
                 cost > most,
-                lambda row, column: f"cost {cost[row, column]:.6f} USD above {most:g}",
+                lambda row, column: (
+                    f"cost {tell_apart(cost[row, column], most, '.6f')} USD above {most:.15g}"
+                ),
             )
         )
     if least is not None:
@@ -133,7 +136,10 @@ def _list_cost_grounds(policy: Policy, estimates: Estimates, needs_cost: bool) -
         grounds.append(
             Ground(
                 counted < least,
-                lambda row, column: f"{end}effect {counted[row, column]:.3f} below {least:g}",
+                lambda row, column: (
+                    f"{end}effect {tell_apart(counted[row, column], least, '.3f')} below "
+                    f"{least:.15g}"
+                ),
             )
         )
     return grounds
@@ -149,7 +155,9 @@ def _list_latency_grounds(
         grounds.append(
             Ground(
                 latency > most,
-                lambda row, column: f"latency {latency[row, column]:.2f} s above {most:g}",
+                lambda row, column: (
+                    f"latency {tell_apart(latency[row, column], most, '.2f')} s above {most:.15g}"
+                ),
             )
         )
     return grounds

@@ -28,8 +28,8 @@ __all__ = [
 
 
 NO_COSTS = (
-    "this router cannot predict any: it was trained on outcomes without cost_usd, and without tokens "
-    "of models with a price."
+    "this router cannot predict any: it was trained on outcomes without cost_usd, and without "
+    "tokens of models with a price."
 )
 NO_LATENCIES = "this router cannot predict any: it was trained on outcomes without latency_s."
 """What messages say of a router; outcomes that are added later do not change it."""

@@ -48,6 +48,23 @@ def name_some(names: Sequence[str], most: int = 5) -> str:
     return f"{', '.join(names[:most])}{more}"
 
 
+def tell_apart(amount: float, limit: float, form: str) -> str:
+    """An amount in a form, or with all of its digits where the form would reach the limit.
+
+    Args:
+        amount: Above or below the limit.
+        limit: What it is compared with.
+        form: As `format` takes it.
+
+    Example:
+        >>> tell_apart(0.0041, 0.002, ".6f"), tell_apart(0.0000021, 0.000002, ".6f")
+        ('0.004100', '2.1e-06')
+    """
+    text = f"{amount:{form}}"
+    is_apart = (float(text) - limit) * (amount - limit) > 0
+    return text if is_apart else f"{amount:.15g}"
+
+
 def round_up(amount: float) -> str:
     """An amount in six digits that is not below it, so that who gives that much gives enough.
 

@@ -24,7 +24,7 @@ from graphrouter.router import support_changes
 from graphrouter.router.new_cards import check_frame
 from graphrouter.router.parts import Change, Learned, Provenance, Support
 from graphrouter.router.protocol import Router
-from graphrouter.wording import agree, name_some
+from graphrouter.wording import name_some
 
 _logger = logging.getLogger(__name__)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphrouter.batch_routing import BatchLimits, BatchRouting, assign_batch
@@ -196,7 +197,7 @@ def test_no_queries_make_no_choices() -> None:
         ),
         (
             {"budget_usd": 0.06, "max_calls": {"nano": 3}},
-            r"keeps all limits together.* it takes budget_usd of at least \d",
+            r"keeps all limits together.* With the others as they are budget_usd = \d\S+ is enough",
         ),
     ],
 )
@@ -205,11 +206,53 @@ def test_limits_that_cannot_be_meant_or_kept(limits: dict[str, Any], message: st
         assign(**limits)
 
 
-def test_what_it_takes_is_what_it_takes() -> None:
+@given(seed=st.integers(0, 2**32 - 1), num_queries=st.integers(1, 30))
+def test_who_raises_a_budget_to_what_is_said_has_enough(seed: int, num_queries: int) -> None:
+    expected = expect(num_queries, seed=seed)
     with pytest.raises(PolicyError) as told:
-        assign(budget_usd=0.001)
+        assign(expected=expected, budget_usd=1e-9)
     least = float(str(told.value).split(" take ")[1].split(" USD")[0])
-    assert set(assign(budget_usd=least * 1.00001).model) == {"nano"}
+    chosen = assign(expected=expected, budget_usd=least)
+    assert set(chosen.model) == {"nano"}
+    assert chosen.total_cost_usd <= least
+    assert least <= chosen.total_cost_usd * 1.00001
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num_queries=st.integers(2, 30),
+    shares=st.tuples(st.floats(0, 0.3), st.floats(0, 0.3)),
+    calls=st.integers(0, 10),
+)
+def test_what_is_said_to_be_enough_beside_other_limits_is_enough(
+    seed: int, num_queries: int, shares: tuple[float, float], calls: int
+) -> None:
+    """Dollars are cheap where seconds are many: each limit can be kept, both together often not."""
+    random = np.random.default_rng(seed)
+    expected = expect(num_queries, seed=seed, latency_s=random.random((num_queries, 3)) + 0.1)
+    limits: dict[str, Any] = {"max_calls": {"nano": calls}}
+    for (name, values), share in zip(
+        {"budget_usd": expected.cost_usd, "budget_s": expected.latency_s}.items(),
+        shares,
+        strict=True,
+    ):
+        low, high = values.min(axis=1).sum(), values.max(axis=1).sum()
+        limits[name] = float(low + share * (high - low))
+    try:
+        assign(expected=expected, **limits)
+    except PolicyError as error:
+        told = re.findall(r"(budget_\w+) = (\S+)(?= or | is enough)", str(error))
+        for name, amount in told:
+            chosen = assign(expected=expected, **{**limits, name: float(amount)})
+            assert chosen.num_calls.get("nano", 0) <= calls
+
+
+def test_a_budget_that_is_hardly_too_low_is_told_from_what_it_takes() -> None:
+    cost = np.array([[0.12345675, 1.0, 1.0]])
+    one = expect(1, cost_usd=cost)
+    with pytest.raises(PolicyError, match=r"budget_usd = 0.1234567 .* for 1 query take 0.123457 U"):
+        assign(expected=one, budget_usd=0.1234567)
 
 
 def test_an_unknown_model_is_named_with_the_nearest() -> None:

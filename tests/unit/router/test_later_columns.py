@@ -96,7 +96,8 @@ def test_after_free_calls_alone_a_paid_model_is_unknown_and_not_free(
     assert router.predict([PROMPT]).cost_usd.tolist() == [[0.0, 0.0]]
     wider = router.add_outcomes(make_outcomes("Say", "cost_usd"))
     cost = wider.predict([PROMPT]).cost_usd[0]
-    assert cost[0] == 0 and np.isnan(cost[1])
+    assert cost[0] == 0
+    assert np.isnan(cost[1])
     [said] = caplog.messages
     assert "trained on costs of 0 alone, so what paid costs stays unknown" in said
     caplog.clear()

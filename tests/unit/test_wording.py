@@ -1,0 +1,42 @@
+"""Counts, names and amounts in messages."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphrouter.wording import agree, count_of, name_some, round_up
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "expected"),
+    [
+        (0, "prompt", "0 prompts"),
+        (1, "new outcome", "1 new outcome"),
+        (1234, "graded query", "1,234 graded queries"),
+        (2, "family", "2 families"),
+        (2, "day", "2 days"),
+    ],
+)
+def test_a_noun_agrees_with_its_number(number: int, noun: str, expected: str) -> None:
+    assert count_of(number, noun) == expected
+    assert expected.endswith(agree(number, noun))
+
+
+def test_names_are_cut_after_a_few() -> None:
+    assert name_some(["a"]) == "a"
+    assert name_some(list("abcdef")) == "a, b, c, d, e and 1 more"
+
+
+@given(st.floats(1e-12, 1e12))
+def test_an_amount_is_never_rounded_below_itself(amount: float) -> None:
+    assert amount <= float(round_up(amount)) <= amount * 1.00001
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(0.0, "0"), (0.25, "0.25"), (float("inf"), "inf"), (-1.23456789, "-1.23456")],
+)
+def test_amounts_that_need_no_rounding_stay(amount: float, text: str) -> None:
+    assert round_up(amount) == text
