@@ -26,7 +26,7 @@ from graphrouter.training.effect_scores import (
     mean_of_known,
 )
 from graphrouter.training.prepare import TrainingTables
-from graphrouter.training.start import HeldEffects, score_crosswise, score_validation
+from graphrouter.training.start import HeldEffects, Solved, score_crosswise, score_validation
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
 NEEDED_ERRORS = 1.0
@@ -92,7 +92,7 @@ def fit_calibration(
         tables: What it was trained on.
         config: Its settings.
     """
-    halves = score_crosswise(net, tables, config)
+    halves = score_crosswise(net, Solved.of(tables), config)
     amounts, held = AmountCalibration(token_trust=trust_counts(halves, tables)), halves
     if len(tables.validation_queries):
         scores = score_validation(net, tables, config)

@@ -14,9 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy.special import expit
+from torch import Tensor
 
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT
+from graphrouter.features.tables import NodeTable, RecordedEdges
 from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
@@ -32,6 +34,22 @@ FEWEST_QUERIES = 50
 fewer training queries none is scored crosswise."""
 MOST_CROSSED = 2048
 """So many training queries say how well calibrated a network is; more would say it no better."""
+
+
+class Solved(NamedTuple):
+    """Queries and outcomes that a network may score crosswise."""
+
+    nodes: NodeTable
+    outcomes: RecordedEdges
+    queries: Tensor
+    """(S,) int64 positions in the node table."""
+    prompt_group: Tensor
+    """(num_queries,) int64 for every query of the node table, equal for those of one prompt."""
+
+    @classmethod
+    def of(cls, tables: TrainingTables) -> Solved:
+        """The training queries."""
+        return cls(tables.nodes, tables.train, tables.train_queries, tables.prompt_group)
 
 
 class HeldEffects(NamedTuple):
@@ -151,19 +169,18 @@ def score_validation(net: RoutingGNN, tables: TrainingTables, config: TrainConfi
     return _score(net, support_graph(tables, config))
 
 
-def score_crosswise(
-    net: RoutingGNN, tables: TrainingTables, config: TrainConfig
-) -> list[HeldScores]:
-    """What a network on CPU says of training queries, each half by the outcomes of the other.
+def score_crosswise(net: RoutingGNN, solved: Solved, config: TrainConfig) -> list[HeldScores]:
+    """What a network on CPU says of solved queries, each half by the outcomes of the other.
 
     Two-fold cross-fitting: no query is scored by its own outcomes, nor by those of a copy of its
     prompt. At most `MOST_CROSSED` queries are scored, drawn by `config.seed`; none where there are
     fewer than `FEWEST_QUERIES`, whose halves say little.
     """
-    if len(tables.train_queries) < FEWEST_QUERIES:
+    nodes, queries = solved.nodes, solved.queries
+    if len(queries) < FEWEST_QUERIES:
         return []
     rng = np.random.default_rng(config.seed)
-    queries, group = tables.train_queries, tables.prompt_group[tables.train_queries].numpy()
+    group = solved.prompt_group[queries].numpy()
     half = torch.from_numpy(rng.permutation(group.max() + 1)[group] % 2)
     is_scored = torch.from_numpy(rng.permutation(len(queries)) < MOST_CROSSED)
     halves = []
@@ -171,13 +188,13 @@ def score_crosswise(
         support, targets = queries[half != side], queries[(half == side) & is_scored]
         if len(support) and len(targets):
             graph = build_graph(
-                tables.nodes,
-                support=select_edges(tables.train, support, tables.nodes),
+                nodes,
+                support=select_edges(solved.outcomes, support, nodes),
                 support_queries=support,
                 target_queries=targets,
-                target_tasks=tables.nodes.query_task[targets],
+                target_tasks=nodes.query_task[targets],
                 num_neighbours=config.graph.num_neighbours,
-                labels=select_edges(tables.train, targets, tables.nodes),
+                labels=select_edges(solved.outcomes, targets, nodes),
             )
             halves.append(_score(net, graph))
     return halves

@@ -19,7 +19,7 @@ from graphrouter.training import start
 from graphrouter.training.amount_calibration import EVEN_TRUST, trust_counts
 from graphrouter.training.calibration import fit_calibration
 from graphrouter.training.prepare import TrainingTables
-from graphrouter.training.start import HeldEffects, build_network, score_crosswise
+from graphrouter.training.start import HeldEffects, Solved, build_network, score_crosswise
 
 CONFIG = gr.load_config(overrides=["encoder.name=hashing"])
 
@@ -31,7 +31,7 @@ def tables() -> TrainingTables:
 
 
 def score(tables: TrainingTables) -> HeldEffects:
-    halves = score_crosswise(build_network(tables, CONFIG).eval(), tables, CONFIG)
+    halves = score_crosswise(build_network(tables, CONFIG).eval(), Solved.of(tables), CONFIG)
     return HeldEffects.join([half.effects[0] for half in halves])
 
 
@@ -46,7 +46,7 @@ def test_every_training_query_is_scored_with_its_outcomes(tables: TrainingTables
 
 def test_the_outcomes_of_a_query_say_nothing_about_it(tables: TrainingTables) -> None:
     before = score(tables)
-    halves = score_crosswise(build_network(tables, CONFIG).eval(), tables, CONFIG)
+    halves = score_crosswise(build_network(tables, CONFIG).eval(), Solved.of(tables), CONFIG)
     first = len(halves[0].task)
     # Outcomes of the second half turned round: the first half, scored by them, is another one, and
     # the second is what it was.
@@ -65,7 +65,7 @@ def test_the_outcomes_of_a_query_say_nothing_about_it(tables: TrainingTables) ->
 
 def test_copies_of_a_prompt_are_in_one_half(tables: TrainingTables) -> None:
     same = dataclasses.replace(tables, prompt_group=torch.zeros_like(tables.prompt_group))
-    assert score_crosswise(build_network(same, CONFIG).eval(), same, CONFIG) == []
+    assert score_crosswise(build_network(same, CONFIG).eval(), Solved.of(same), CONFIG) == []
 
 
 def test_of_many_queries_some_are_scored(
@@ -79,7 +79,7 @@ def test_few_queries_are_not_divided(
     tables: TrainingTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(start, "FEWEST_QUERIES", 1000)
-    assert score_crosswise(build_network(tables, CONFIG).eval(), tables, CONFIG) == []
+    assert score_crosswise(build_network(tables, CONFIG).eval(), Solved.of(tables), CONFIG) == []
 
 
 def test_a_network_that_is_too_sure_is_corrected_by_training_queries(
@@ -98,6 +98,6 @@ def test_a_network_that_is_too_sure_is_corrected_by_training_queries(
     assert 0.15 < found.calibration.task_known.slope < 0.5
     assert found.metrics == {}  # nothing was held back to measure it on
     # What a prompt's characters promise is weighed by the same halves, and by few rows as well.
-    halves = score_crosswise(net, alone, CONFIG)
+    halves = score_crosswise(net, Solved.of(alone), CONFIG)
     assert amounts.token_trust == trust_counts(halves, alone) != EVEN_TRUST
     assert 0 < trust_counts([], alone) < 1

@@ -1,0 +1,133 @@
+"""What routers are asked: prompts, and what is known of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Self
+
+from graphrouter.exceptions import DataError
+from graphrouter.notebook import cut_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Queries:
+    """What routers are asked: prompts, and what is known of each.
+
+    One value goes from the caller to the method that predicts, so that a further fact about a
+    query is added here and nowhere on the way.
+
+    Example:
+        >>> queries = Queries.of(["Add 3 and 4.", "Hello"], tasks=["arithmetic", None])
+        >>> len(queries), queries.take([0]).tasks
+        (2, ('arithmetic',))
+    """
+
+    prompts: tuple[str, ...]
+    """An empty text is allowed."""
+    tasks: tuple[str | None, ...]
+    """Task of each query, None where unknown."""
+
+    def __post_init__(self) -> None:
+        for name, optional in (("prompts", ""), ("tasks", ", None where unknown")):
+            values = getattr(self, name)
+            if not isinstance(values, tuple):
+                raise DataError(
+                    f"Queries.{name} is a {type(values).__name__}; expected a tuple. Queries.of "
+                    "makes one of any sequence."
+                )
+            for i, value in enumerate(values):
+                if not isinstance(value, str) and (value is not None or not optional):
+                    raise DataError(
+                        f"{name}[{i}] is a {type(value).__name__}; expected a string{optional}."
+                    )
+        if len(self.tasks) != len(self.prompts):
+            raise DataError(
+                f"tasks has {len(self.tasks)} entries for {len(self.prompts)} prompts; expected "
+                "one a prompt, None where unknown."
+            )
+
+    @classmethod
+    def of(
+        cls, queries: Queries | Sequence[str], tasks: Sequence[str | None] | None = None
+    ) -> Queries:
+        """The queries, checked; those that are `Queries` already are given back as they are.
+
+        Args:
+            queries: Prompts, or queries with all that is known of them.
+            tasks: Task of each prompt, None where unknown; without it, no task is known.
+
+        Raises:
+            DataError: `queries` is a single string or holds something else than strings, the
+                lengths differ, or tasks are given beside `Queries`, which have their own.
+        """
+        if isinstance(queries, Queries):
+            if tasks is not None:
+                raise DataError(
+                    "tasks were given beside Queries, which have tasks of their own; expected one "
+                    "of the two. Pass Queries.of(prompts, tasks) alone."
+                )
+            return queries
+        if isinstance(queries, str):
+            raise DataError(
+                "prompts is a single string; expected a sequence of strings. For one prompt pass "
+                "[prompt]."
+            )
+        if not isinstance(queries, Iterable) or isinstance(queries, Mapping):
+            raise DataError(
+                f"prompts is a {type(queries).__name__}; expected a sequence of strings or Queries."
+            )
+        if hasattr(queries, "columns"):  # iterating over a frame gives the names of its columns
+            raise DataError(
+                "prompts is a frame; expected a sequence of strings. Pass Queries.of_frame(frame), "
+                "which reads its columns prompt and task."
+            )
+        prompts = tuple(queries)
+        if tasks is None:
+            return cls(prompts, (None,) * len(prompts))
+        if isinstance(tasks, str) or not isinstance(tasks, Iterable):
+            raise DataError(
+                f"tasks is a {type(tasks).__name__}; expected a sequence with one task a prompt, "
+                "None where unknown."
+            )
+        return cls(prompts, tuple(tasks))
+
+    @classmethod
+    def of_frame(cls, frame: pd.DataFrame) -> Queries:
+        """The queries of a table: its column `prompt`, and perhaps `task`.
+
+        A task that is empty or no text is unknown.
+
+        Raises:
+            DataError: A prompt is no text.
+
+        Example:
+            >>> import pandas as pd
+            >>> Queries.of_frame(pd.DataFrame({"prompt": ["Hello"], "task": [float("nan")]})).tasks
+            (None,)
+        """
+        tasks = frame["task"].tolist() if "task" in frame.columns else [None] * len(frame)
+        known = [task if isinstance(task, str) and task else None for task in tasks]
+        return cls.of(frame["prompt"].tolist(), known)
+
+    def __len__(self) -> int:
+        """Number of queries."""
+        return len(self.prompts)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(repr(cut_text(prompt, 40)) for prompt in self.prompts[:2])
+        more = ", ..." if len(self) > 2 else ""
+        return f"{type(self).__name__}({len(self)} queries: {shown}{more})"
+
+    def take(self, rows: Iterable[int]) -> Self:
+        """The queries of the given numbers, in the order given."""
+        chosen = [int(row) for row in rows]
+        columns = (getattr(self, fact.name) for fact in fields(self))
+        return type(self)(*(tuple(column[row] for row in chosen) for column in columns))
+
+    def without_tasks(self) -> Self:
+        """The same queries, their tasks hidden."""
+        return replace(self, tasks=(None,) * len(self))
