@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from graphrouter.data.splits import split_dataset
     from graphrouter.decision import Decision
     from graphrouter.exceptions import GraphRouterError
+    from graphrouter.grades import Grade, Judge
     from graphrouter.policy import Policy
     from graphrouter.pool import ModelCard
     from graphrouter.router.graph_router import GraphRouter
@@ -28,8 +29,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Decision",
+    "Grade",
     "GraphRouter",
     "GraphRouterError",
+    "Judge",
     "ModelCard",
     "Policy",
     "Predictions",
@@ -45,8 +48,10 @@ __all__ = [
 
 _MODULE_OF = {
     "Decision": "graphrouter.decision",
+    "Grade": "graphrouter.grades",
     "GraphRouter": "graphrouter.router.graph_router",
     "GraphRouterError": "graphrouter.exceptions",
+    "Judge": "graphrouter.grades",
     "ModelCard": "graphrouter.pool",
     "Policy": "graphrouter.policy",
     "Predictions": "graphrouter.types",

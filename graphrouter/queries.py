@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Self
 
 from graphrouter.exceptions import DataError
+from graphrouter.grades import Grade, KnownOutcomes, read_known
 from graphrouter.notebook import cut_text
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ class Queries:
     """An empty text is allowed."""
     tasks: tuple[str | None, ...]
     """Task of each query, None where unknown."""
+    known: tuple[KnownOutcomes, ...] = ()
+    """Grades of answers that models have given to the very query, by model; nothing is known of
+    any without it."""
 
     def __post_init__(self) -> None:
         for name, optional in (("prompts", ""), ("tasks", ", None where unknown")):
@@ -49,27 +53,42 @@ class Queries:
                 f"tasks has {len(self.tasks)} entries for {len(self.prompts)} prompts; expected "
                 "one a prompt, None where unknown."
             )
+        known = self.known or ({},) * len(self.prompts)
+        if len(known) != len(self.prompts):
+            raise DataError(
+                f"known has {len(known)} entries for {len(self.prompts)} prompts; expected one a "
+                "prompt, None where nothing is known."
+            )
+        read = tuple(read_known(each, f"known[{i}]") for i, each in enumerate(known))
+        object.__setattr__(self, "known", read)
 
     @classmethod
     def of(
-        cls, queries: Queries | Sequence[str], tasks: Sequence[str | None] | None = None
+        cls,
+        queries: Queries | Sequence[str],
+        tasks: Sequence[str | None] | None = None,
+        known: Sequence[Mapping[str, float | Grade] | None] | None = None,
     ) -> Queries:
         """The queries, checked; those that are `Queries` already are given back as they are.
 
         Args:
             queries: Prompts, or queries with all that is known of them.
             tasks: Task of each prompt, None where unknown; without it, no task is known.
+            known: Grades of answers to each prompt, by model: numbers in [0, 1], which count as
+                certain, or `Grade`; None where nothing is known.
 
         Raises:
             DataError: `queries` is a single string or holds something else than strings, the
-                lengths differ, or tasks are given beside `Queries`, which have their own.
+                lengths differ, a grade is none, or tasks or grades are given beside `Queries`,
+                which have their own.
         """
         if isinstance(queries, Queries):
-            if tasks is not None:
-                raise DataError(
-                    "tasks were given beside Queries, which have tasks of their own; expected one "
-                    "of the two. Pass Queries.of(prompts, tasks) alone."
-                )
+            for name, given in (("tasks", tasks), ("grades", known)):
+                if given is not None:
+                    raise DataError(
+                        f"{name} were given beside Queries, which have {name} of their own; "
+                        "expected one of the two. Pass Queries.of(prompts, tasks, known) alone."
+                    )
             return queries
         if isinstance(queries, str):
             raise DataError(
@@ -86,14 +105,15 @@ class Queries:
                 "which reads its columns prompt and task."
             )
         prompts = tuple(queries)
+        graded = _read_sequence(known)
         if tasks is None:
-            return cls(prompts, (None,) * len(prompts))
+            return cls(prompts, (None,) * len(prompts), graded)
         if isinstance(tasks, str) or not isinstance(tasks, Iterable):
             raise DataError(
                 f"tasks is a {type(tasks).__name__}; expected a sequence with one task a prompt, "
                 "None where unknown."
             )
-        return cls(prompts, tuple(tasks))
+        return cls(prompts, tuple(tasks), graded)
 
     @classmethod
     def of_frame(cls, frame: pd.DataFrame) -> Queries:
@@ -131,3 +151,21 @@ class Queries:
     def without_tasks(self) -> Self:
         """The same queries, their tasks hidden."""
         return replace(self, tasks=(None,) * len(self))
+
+    def with_known(self, known: Sequence[KnownOutcomes]) -> Self:
+        """The same queries, with grades of answers to each."""
+        return replace(self, known=tuple(known))
+
+
+def _read_sequence(
+    known: Sequence[Mapping[str, float | Grade] | None] | None,
+) -> tuple[KnownOutcomes, ...]:
+    """One entry a prompt, () where nothing is known of any."""
+    if known is None:
+        return ()
+    if isinstance(known, str | Mapping) or not isinstance(known, Iterable):
+        raise DataError(
+            f"known is a {type(known).__name__}; expected a sequence with one mapping from models "
+            "to grades a prompt, None where nothing is known. For one prompt pass [{...}]."
+        )
+    return tuple(read_known(each, f"known[{i}]") for i, each in enumerate(known))

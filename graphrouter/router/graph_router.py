@@ -15,20 +15,25 @@ from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, read_answers
 from graphrouter.decision import Decision
 from graphrouter.encoders import TextEncoder, encode_texts
-from graphrouter.features.bills import Bills
 from graphrouter.features.prompts import read_surface
-from graphrouter.features.tables import encode_outcomes, find_positions, reprice_scale
+from graphrouter.features.tables import reprice_scale
 from graphrouter.features.token_rates import count_chars
-from graphrouter.graph.routing_graph import build_graph
 from graphrouter.nn.attention import Familiarity
 from graphrouter.nn.forecaster import EncodedQueries, Forecast, Forecaster
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.state import SupportState
 from graphrouter.policy import CostScale, Policy
+from graphrouter.router.known_outcomes import tell_outcomes
+from graphrouter.router.outcome_covariance import OutcomeCovariance
 from graphrouter.router.parts import DEVIATION_SHARE, Change, Learned, Provenance, Support
 from graphrouter.router.pool_changes import ChangeableRouter
 from graphrouter.router.promise import Promise, Wish
 from graphrouter.router.solved_queries import SolvedQueries
+from graphrouter.router.states import (
+    compare_solved,
+    encode_state,
+    estimate_outcome_covariance,
+)
 from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.router.training_view import Answers, TrainingView
 from graphrouter.selection import PolicyContext, decide
@@ -62,6 +67,7 @@ class GraphRouter(ChangeableRouter):
     has_intervals: ClassVar[bool] = True
     tells_familiarity: ClassVar[bool] = True
     reads_tasks: ClassVar[bool] = True
+    reads_known: ClassVar[bool] = True
     shares_outcomes: ClassVar[bool] = True
 
     def __init__(
@@ -96,10 +102,10 @@ class GraphRouter(ChangeableRouter):
         )
         self._forecaster = forecaster or learned.make_forecaster()
         self.bills = support.read_bills(learned.transforms.channels)
-        self._state = state or _encode(self._forecaster, learned, support, self.bills)
+        self._state = state or encode_state(self._forecaster, learned, support, self.bills)
         self._tokens = support.count_tokens()
         self._tariff = support.read_tariff(self.bills, self._tokens)
-        self._familiarity = familiarity or _compare_solved(self._state, learned, support)
+        self._familiarity = familiarity or compare_solved(self._state, learned, support)
         self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
 
     def __repr__(self) -> str:
@@ -167,11 +173,27 @@ class GraphRouter(ChangeableRouter):
 
         A very long prompt is read at both ends.
         """
-        return self._forecast(queries).predictions
+        return self._tell(queries, self._forecast(queries).predictions)
+
+    def _tell(self, queries: Queries, predictions: Predictions) -> Predictions:
+        """The predictions, changed by what is known of answers to the very queries.
+
+        To the bit as they were where nothing is.
+        """
+        if not any(queries.known):
+            return predictions
+        named = [name is not None and name in self._tasks for name in queries.tasks]
+        return tell_outcomes(predictions, queries.known, named, self.outcome_covariance)
+
+    @cached_property
+    def outcome_covariance(self) -> OutcomeCovariance:
+        """What outcomes on one query have in common; found when it is first asked for."""
+        return estimate_outcome_covariance(self.learned, self.support, self.bills)
 
     def _decide(self, queries: Queries, policy: Policy) -> list[Decision]:
         """Where to send each query, with the most similar solved queries as evidence."""
-        predictions, neighbours, cosine = self._forecast(queries)
+        expected, neighbours, cosine = self._forecast(queries)
+        predictions = self._tell(queries, expected)
         return [
             decide(
                 policy,
@@ -360,36 +382,3 @@ class GraphRouter(ChangeableRouter):
         )
         changed.lineage.follow(self.lineage)
         return changed
-
-
-@cpu_threads(1)
-@torch.inference_mode()
-def _encode(
-    forecaster: Forecaster, learned: Learned, support: Support, bills: Bills
-) -> SupportState:
-    """The cached state of a support, in double precision."""
-    position = find_positions(support.outcomes["query_id"], support.queries["query_id"].tolist())
-    model = find_positions(support.outcomes["model"], support.pool.names)
-    edges = encode_outcomes(position, model, support.outcomes, learned.transforms, bills)
-    graph = build_graph(
-        support.raw.to_nodes(learned.transforms.features),
-        support=edges,
-        support_queries=torch.arange(len(support.queries)),
-        target_queries=torch.empty(0, dtype=torch.int64),
-        target_tasks=torch.empty(0, dtype=torch.int64),
-        num_neighbours=learned.config.graph.num_neighbours,
-    )
-    return forecaster.net.encode_support(graph.double())
-
-
-@torch.inference_mode()
-def _compare_solved(state: SupportState, learned: Learned, support: Support) -> Familiarity:
-    """How near the solved prompts of a support are to each other."""
-    surface = learned.transforms.features.prompts.surface(support.raw.surface)
-    with cpu_threads(1):
-        return Familiarity.of(
-            state.query_text,
-            torch.from_numpy(surface).double(),
-            state.messages.row_start.diff() > 0,
-            learned.config.graph.num_neighbours,
-        )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -16,14 +14,14 @@ from graphrouter.decision import Decision
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.exceptions import ArtifactError, DataError, NotApplicableError
 from graphrouter.files import to_path
+from graphrouter.grades import Grade
 from graphrouter.notebook import render_table
 from graphrouter.policy import CostScale, Policy, PresetName
 from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.router.asked import UnknownTasks, check_grades
 from graphrouter.router.new_cards import check_card, check_frame
 from graphrouter.selection import PolicyContext, decide
 from graphrouter.types import FloatArray, Predictions, Queries
-
-_logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset, Split
     from graphrouter.router.training_view import TrainingView
 
-_MOST_TASKS_WARNED_OF = 100
 _BALANCED = Policy()
 """What a query is routed by where the caller names nothing."""
 
@@ -74,6 +71,8 @@ class Router(ABC):
     """Whether `fit` refuses data without the texts of answers."""
     ranks_pool: ClassVar[bool] = False
     """Whether models differ by a trace of their rank alone, in which a newcomer takes a place."""
+    reads_known: ClassVar[bool] = False
+    """Whether grades of other models on the very query change predictions."""
     shares_outcomes: ClassVar[bool] = False
     """Whether the outcomes of a newcomer also move predictions for the other models."""
 
@@ -129,7 +128,11 @@ class Router(ABC):
         raise NotApplicableError(f"A {cls.__name__} cannot be fitted: its class has no fit.")
 
     def predict(
-        self, queries: Queries | Sequence[str], *, tasks: Sequence[str | None] | None = None
+        self,
+        queries: Queries | Sequence[str],
+        *,
+        tasks: Sequence[str | None] | None = None,
+        known: Sequence[Mapping[str, float | Grade] | None] | None = None,
     ) -> Predictions:
         """Expected effect, cost, tokens and latency of every model of the pool on each query.
 
@@ -137,13 +140,30 @@ class Router(ABC):
             queries: Prompts, of which an empty text is allowed, or `Queries`.
             tasks: Task of each prompt where known, None where not; without it, no task is known.
                 A task that the router has never seen counts as unknown, and is warned of once.
+            known: Grades of answers that models have given to each prompt, by model: a number in
+                [0, 1], or a `Grade` of a judge who may be wrong. The effect of a graded model is
+                then what the answer in hand is worth, and those of the others are what is expected
+                of them after it.
 
         Raises:
             DataError: The queries are not what `Queries.of` takes.
+            NotApplicableError: Grades are given, and the method learns nothing from them.
+            UnknownModelError: A grade is of a model that is not in the pool.
         """
-        asked = Queries.of(queries, tasks)
-        self.warn_of_unknown_tasks(asked.tasks)
+        asked = self._read_queries(queries, tasks, known)
         return self._predict(asked)
+
+    def _read_queries(
+        self,
+        queries: Queries | Sequence[str],
+        tasks: Sequence[str | None] | None,
+        known: Sequence[Mapping[str, float | Grade] | None] | None = None,
+    ) -> Queries:
+        """The queries, checked against what the router can do and knows."""
+        asked = Queries.of(queries, tasks, known)
+        self.warn_of_unknown_tasks(asked.tasks)
+        check_grades(asked, self)
+        return asked
 
     @abstractmethod
     def _predict(self, queries: Queries) -> Predictions:
@@ -202,28 +222,12 @@ class Router(ABC):
 
         Once a task and router, and of the first 100 alone: a server would say it at every call.
         """
-        known = self.known_tasks
-        if known is None:
-            return
-        for task in dict.fromkeys(tasks):
-            if task is None or task in known or task in self._tasks_warned_of:
-                continue
-            if len(self._tasks_warned_of) == _MOST_TASKS_WARNED_OF:
-                return
-            self._tasks_warned_of.add(task)
-            near = difflib.get_close_matches(task, known, n=1)
-            hint = (
-                f"Did you mean {near[0]!r}?"
-                if near
-                else f"Known tasks: {', '.join(known[:8])}{', ...' if known[8:] else '.'}"
-            )
-            _logger.warning(
-                "The router has never seen the task %r, which counts as unknown. %s", task, hint
-            )
+        if self.known_tasks is not None:
+            self._tasks_warned_of.warn(tasks, self.known_tasks)
 
     @cached_property
-    def _tasks_warned_of(self) -> set[str]:
-        return set()
+    def _tasks_warned_of(self) -> UnknownTasks:
+        return UnknownTasks()
 
     @cached_property
     def lineage(self) -> Lineage:
@@ -299,8 +303,7 @@ class Router(ABC):
                 such number, or not even the cheapest choices fit.
             UnknownModelError: `max_calls` or the policy names a model that is not in the pool.
         """
-        asked = Queries.of(queries, tasks)
-        self.warn_of_unknown_tasks(asked.tasks)
+        asked = self._read_queries(queries, tasks)
         by = _BALANCED if policy is None else policy
         limits = BatchLimits(budget_usd, budget_s, max_calls)
         if limits.is_empty:

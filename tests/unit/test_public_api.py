@@ -84,7 +84,7 @@ def test_dir_shows_public_names(package: str) -> None:
 
 def test_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
-        AttributeError, match=r"no attribute 'GraphRuoter'; it has Decision, GraphRouter,"
+        AttributeError, match=r"no attribute 'GraphRuoter'; it has Decision, Grade, GraphRouter,"
     ):
         _ = graphrouter.GraphRuoter
 

@@ -1,0 +1,72 @@
+"""What a router is asked, held against what it knows: tasks, and grades of answers."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from graphrouter.exceptions import NotApplicableError, UnknownModelError
+from graphrouter.types import Queries
+
+if TYPE_CHECKING:
+    from graphrouter.router.protocol import Router
+
+_logger = logging.getLogger(__name__)
+_MOST_TASKS_WARNED_OF = 100
+_MOST_SHOWN = 8
+
+
+class UnknownTasks:
+    """Warns of tasks that a router has never seen, once a task, and of the first 100 alone.
+
+    A server would say it at every call.
+    """
+
+    def __init__(self) -> None:
+        """Nobody is warned of yet."""
+        self._warned_of: set[str] = set()
+
+    def warn(self, tasks: Iterable[str | None], known: Sequence[str]) -> None:
+        """Log a warning for each of the tasks that is not known, with the nearest that is."""
+        for task in dict.fromkeys(tasks):
+            if task is None or task in known or task in self._warned_of:
+                continue
+            if len(self._warned_of) == _MOST_TASKS_WARNED_OF:
+                return
+            self._warned_of.add(task)
+            _logger.warning(
+                "The router has never seen the task %r, which counts as unknown. %s",
+                task,
+                _name_nearest(task, known, "Known tasks: "),
+            )
+
+
+def check_grades(asked: Queries, router: Router) -> None:
+    """Refuse grades that the router cannot read.
+
+    Raises:
+        NotApplicableError: The method learns nothing from them.
+        UnknownModelError: One is of a model that is not in the pool.
+    """
+    graded = {model for grades in asked.known for model in grades}
+    if graded and not router.reads_known:
+        raise NotApplicableError(
+            f"A {type(router).__name__} learns nothing from grades of other models on the same "
+            "query. Use a router of kind graphrouter, or leave out known."
+        )
+    for model in sorted(graded - set(router.models)):
+        raise UnknownModelError(
+            f"known has a grade of {model!r}, which is not in the pool. "
+            f"{_name_nearest(model, router.models, 'It has ')}"
+        )
+
+
+def _name_nearest(name: str, known: Sequence[str], listed: str) -> str:
+    """What may have been meant, else what there is."""
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"Did you mean {near[0]!r}?"
+    more = ", ..." if known[_MOST_SHOWN:] else "."
+    return f"{listed}{', '.join(known[:_MOST_SHOWN])}{more}"
