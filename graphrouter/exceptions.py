@@ -8,6 +8,7 @@ GraphRouterError
 ├── BusyError(RuntimeError)        a folder that another process is changing
 ├── PolicyError(ValueError)        a policy that contradicts itself or that nobody satisfies
 ├── PromiseError(ValueError)       a promise that graded queries do not support
+├── RunError(RuntimeError)         a model or a judge that was called failed
 ├── UnknownModelError(KeyError)    a model that is not in the pool
 ├── TrainingError(RuntimeError)    a training that diverged
 ├── NotApplicableError(ValueError) a method that needs something which the data does not have
@@ -29,6 +30,7 @@ __all__ = [
     "NotApplicableError",
     "PolicyError",
     "PromiseError",
+    "RunError",
     "TrainingError",
     "UnknownModelError",
 ]
@@ -91,6 +93,16 @@ class PromiseError(GraphRouterError, ValueError):
         super().__init__(*([message] if message else []))
         self.num_queries = num_queries
         """About how many graded queries it takes; None where those at hand fall short of it."""
+
+
+class RunError(GraphRouterError, RuntimeError):
+    """A model or a judge that was called failed, and nobody else could be asked.
+
+    Attributes:
+        run: What was called and paid until then.
+    """
+
+    run: object = None
 
 
 class UnknownModelError(GraphRouterError, KeyError):

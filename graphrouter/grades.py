@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graphrouter.exceptions import DataError
 
+FloatArray = NDArray[np.float64]
 _SLOPE_SCALE = 2.5
 """Usual size of a logistic slope along a standardised score (Gelman and others 2008)."""
 _NEWTON_STEPS = 50
@@ -21,8 +23,8 @@ class Grade:
     """What a judge said of one answer, and how often such a judge is wrong.
 
     Example:
-        >>> Grade(1.0).is_exact, Grade(1.0, hit_rate=0.9, false_alarm_rate=0.2).is_exact
-        (True, False)
+        >>> Grade(1.0, hit_rate=0.9, false_alarm_rate=0.3).believe(0.5)
+        0.75
     """
 
     effect: float
@@ -49,22 +51,15 @@ class Grade:
         """
         return value if isinstance(value, Grade) else cls(_check_share(where, value))
 
-    @property
-    def is_exact(self) -> bool:
-        """Whether the judge is never wrong."""
-        return self.hit_rate == 1 and self.false_alarm_rate == 0
-
     def believe(self, chance: float) -> float:
         """Expected effect of the answer that was graded, in [0, 1], by Bayes' rule.
 
         Args:
             chance: What was expected of it before, in [0, 1].
         """
-        if self.is_exact:
-            return self.effect
-        passed = _update(chance, self.hit_rate, self.false_alarm_rate)
-        failed = _update(chance, 1 - self.hit_rate, 1 - self.false_alarm_rate)
-        return self.effect * passed + (1 - self.effect) * failed
+        return float(
+            believe(*map(np.array, (chance, self.effect, self.hit_rate, self.false_alarm_rate)))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +184,31 @@ def read_known(known: object, where: str) -> KnownOutcomes:
     return {str(model): Grade.of(known[model], f"{where}[{model!r}]") for model in known}
 
 
-def _count_rates(passed: np.ndarray, effect: np.ndarray) -> tuple[float, float]:
+def believe(
+    chance: FloatArray, effect: FloatArray, hit_rate: FloatArray, false_alarm_rate: FloatArray
+) -> FloatArray:
+    """Expected effects of answers that were graded, by Bayes' rule, in [0, 1]; any shape.
+
+    Args:
+        chance: What was expected of each before, in [0, 1].
+        effect: The grade, in [0, 1].
+        hit_rate: Of its judge.
+        false_alarm_rate: Of its judge.
+    """
+    passed, failed = (
+        np.divide(
+            chance * right,
+            chance * right + (1 - chance) * wrong,
+            out=np.array(chance, dtype=np.float64),
+            where=chance * right + (1 - chance) * wrong > 0,
+        )
+        for right, wrong in ((hit_rate, false_alarm_rate), (1 - hit_rate, 1 - false_alarm_rate))
+    )
+    is_exact = (hit_rate == 1) & (false_alarm_rate == 0)
+    return np.where(is_exact, effect, effect * passed + (1 - effect) * failed)
+
+
+def _count_rates(passed: FloatArray, effect: FloatArray) -> tuple[float, float]:
     """Share of right and of wrong answers that passed."""
     rates = [
         float((passed * weight).sum() + 1) / float(weight.sum() + 2)
@@ -198,7 +217,7 @@ def _count_rates(passed: np.ndarray, effect: np.ndarray) -> tuple[float, float]:
     return max(rates), min(rates)
 
 
-def _fit_line(score: np.ndarray, effect: np.ndarray) -> tuple[float, float]:
+def _fit_line(score: FloatArray, effect: FloatArray) -> tuple[float, float]:
     """Slope and intercept of the log likelihood ratio along the score."""
     scale, middle = float(score.std()) or 1.0, float(score.mean())
     # One more answer each way at the mean score: all right or all wrong is never certain.
@@ -214,12 +233,6 @@ def _fit_line(score: np.ndarray, effect: np.ndarray) -> tuple[float, float]:
             break
     slope, base = float(weight[0]) / scale, float(effect.mean())
     return slope, float(weight[1]) - slope * middle - math.log(base / (1 - base))
-
-
-def _update(chance: float, if_right: float, if_wrong: float) -> float:
-    """Chance that an answer is right after something that is so likely if it is right or wrong."""
-    total = chance * if_right + (1 - chance) * if_wrong
-    return chance * if_right / total if total > 0 else chance
 
 
 def _is_number(value: object) -> bool:

@@ -23,11 +23,11 @@ from graphrouter.nn.forecaster import EncodedQueries, Forecast, Forecaster
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.state import SupportState
 from graphrouter.policy import CostScale, Policy
-from graphrouter.router.known_outcomes import tell_outcomes
 from graphrouter.router.outcome_covariance import OutcomeCovariance
 from graphrouter.router.parts import DEVIATION_SHARE, Change, Learned, Provenance, Support
 from graphrouter.router.pool_changes import ChangeableRouter
 from graphrouter.router.promise import Promise, Wish
+from graphrouter.router.sequential import SequentialRouter
 from graphrouter.router.solved_queries import SolvedQueries
 from graphrouter.router.states import (
     compare_solved,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
 
 
-class GraphRouter(ChangeableRouter):
+class GraphRouter(ChangeableRouter, SequentialRouter):
     """Predicts effect, cost and latency with a graph neural network over tasks, queries and models.
 
     States of the support are computed once; a query costs one text encoding, one neighbour search
@@ -67,7 +67,6 @@ class GraphRouter(ChangeableRouter):
     has_intervals: ClassVar[bool] = True
     tells_familiarity: ClassVar[bool] = True
     reads_tasks: ClassVar[bool] = True
-    reads_known: ClassVar[bool] = True
     shares_outcomes: ClassVar[bool] = True
 
     def __init__(
@@ -175,19 +174,9 @@ class GraphRouter(ChangeableRouter):
         """
         return self._tell(queries, self._forecast(queries).predictions)
 
-    def _tell(self, queries: Queries, predictions: Predictions) -> Predictions:
-        """The predictions, changed by what is known of answers to the very queries.
-
-        To the bit as they were where nothing is.
-        """
-        if not any(queries.known):
-            return predictions
-        named = [name is not None and name in self._tasks for name in queries.tasks]
-        return tell_outcomes(predictions, queries.known, named, self.outcome_covariance)
-
     @cached_property
     def outcome_covariance(self) -> OutcomeCovariance:
-        """What outcomes on one query have in common; found when it is first asked for."""
+        """What outcomes on one query have in common, found by the solved queries."""
         return estimate_outcome_covariance(self.learned, self.support, self.bills)
 
     def _decide(self, queries: Queries, policy: Policy) -> list[Decision]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from graphrouter.grades import Grade, KnownOutcomes
+from graphrouter.grades import Grade, KnownOutcomes, believe
 from graphrouter.router.outcome_covariance import OutcomeCovariance, condition
 from graphrouter.types import FloatArray, IntArray, Predictions
 
@@ -41,16 +41,13 @@ def tell_outcomes(
     column = {model: i for i, model in enumerate(predictions.models)}
     for rows, shared in _group(known, named, covariance):
         models = np.array([[column[name] for name in known[row]] for row in rows])
-        grades = [list(known[row].values()) for row in rows]
-        logit = _to_logit(predictions.effect[rows])
-        told = condition(logit, shared, models, *_spread(grades))
-        in_hand = [
-            [grade.believe(chance) for grade, chance in zip(*pair, strict=True)]
-            for pair in zip(grades, told.cavity.tolist(), strict=True)
-        ]
+        graded = spread([list(known[row].values()) for row in rows])
+        logit = to_logit(predictions.effect[rows])
+        told = condition(logit, shared, models, *graded)
+        in_hand = believe(told.cavity, *graded)
         for values in changed.values():
             # Ends of intervals stay about the effect, nearer to it as doubt has shrunk.
-            beside = (_to_logit(values[rows]) - logit) * told.shrunk
+            beside = (to_logit(values[rows]) - logit) * told.shrunk
             values[rows] = 1 / (1 + np.exp(-(told.logit + beside)))
             values[rows[:, None], models] = in_hand
     return replace(predictions, **changed)
@@ -68,7 +65,7 @@ def _group(
                 yield rows, shared
 
 
-def _spread(grades: Sequence[Sequence[Grade]]) -> tuple[FloatArray, FloatArray, FloatArray]:
+def spread(grades: Sequence[Sequence[Grade]]) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Effects, hit rates and false alarm rates, (B, K) each."""
     effect, hit_rate, false_alarm_rate = (
         np.array([[getattr(grade, name) for grade in row] for row in grades], dtype=np.float64)
@@ -77,7 +74,8 @@ def _spread(grades: Sequence[Sequence[Grade]]) -> tuple[FloatArray, FloatArray, 
     return effect, hit_rate, false_alarm_rate
 
 
-def _to_logit(chance: FloatArray) -> FloatArray:
+def to_logit(chance: FloatArray) -> FloatArray:
+    """Logits of chances, any shape, bounded."""
     with np.errstate(divide="ignore"):
         logit = np.log(chance) - np.log1p(-chance)
     return np.asarray(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT))

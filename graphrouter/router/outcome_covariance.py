@@ -38,14 +38,44 @@ class OutcomeCovariance(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What is expected of B queries after some outcomes on them are known. M models."""
+    """What is expected of B queries after K outcomes on each are known. M models."""
 
-    logit: FloatArray
-    """(B, M) effect logits."""
-    shrunk: FloatArray
-    """(B, M) standard deviation of a deviation, as a share of what it was; in (0, 1]."""
+    mean: FloatArray
+    """(B, M) mean of the effect logit."""
+    variance: FloatArray
+    """(B, M) its variance."""
+    prior: FloatArray
+    """(M,) its variance before anything was known."""
     cavity: FloatArray
     """(B, K) effect that the other outcomes of the query promise of each answer, in [0, 1]."""
+    to_all: FloatArray
+    """(B, K, M) covariance of the models that were graded with all."""
+    gain: FloatArray
+    """(B, K, M) what takes `to_all` from the covariance: it is that less `to_all' gain`."""
+
+    @property
+    def logit(self) -> FloatArray:
+        """(B, M) logit of the expected effect."""
+        return np.asarray(self.mean / np.sqrt(1 + PROBIT * self.variance))
+
+    @property
+    def shrunk(self) -> FloatArray:
+        """(B, M) standard deviation as a share of what it was, in (0, 1]."""
+        return np.asarray(np.sqrt(np.minimum(self.variance / self.prior, 1.0)))
+
+    def covariance_among(self, columns: IntArray, covariance: FloatArray) -> FloatArray:
+        """Covariances of some models, (B, L, L).
+
+        Args:
+            columns: (B, L) models of each query.
+            covariance: (M, M) before anything was known.
+        """
+        before = covariance[columns[:, :, None], columns[:, None, :]]
+        to, gain = (
+            np.take_along_axis(each, columns[:, None, :], axis=2)
+            for each in (self.to_all, self.gain)
+        )
+        return np.asarray(before - to.transpose(0, 2, 1) @ gain)
 
 
 def estimate_covariance(logit: FloatArray, observed: FloatArray) -> FloatArray:
@@ -113,7 +143,7 @@ def condition(
     value, eye = start.copy(), np.eye(column.shape[1])
     moving = np.arange(len(value))
     for _ in range(_NEWTON_STEPS):
-        score, weight = _differentiate(
+        score, weight = differentiate(
             value[moving], effect[moving], hit_rate[moving], false_alarm_rate[moving]
         )
         right = weight * (value[moving] - start[moving]) + score
@@ -124,19 +154,16 @@ def condition(
         moving = moving[longest[:, 0] > _TOLERANCE]
         if not len(moving):
             break
-    score, weight = _differentiate(value, effect, hit_rate, false_alarm_rate)
+    score, weight = differentiate(value, effect, hit_rate, false_alarm_rate)
     to_all = covariance[column]
-    kept = np.linalg.solve(eye + weight[:, :, None] * among, weight[:, :, None] * to_all)
-    variance = np.maximum(prior - (to_all * kept).sum(axis=1), 1e-12)
+    gain = np.linalg.solve(eye + weight[:, :, None] * among, weight[:, :, None] * to_all)
+    variance = np.asarray(np.maximum(prior - (to_all * gain).sum(axis=1), _LEAST_VARIANCE**2))
+    cavity = _leave_out(value, np.take_along_axis(variance, column, axis=1), score, weight)
     told = mean + _multiply(to_all.transpose(0, 2, 1), score)
-    return Told(
-        told / np.sqrt(1 + PROBIT * variance),
-        np.sqrt(np.minimum(variance / prior, 1.0)),
-        _leave_out(value, np.take_along_axis(variance, column, axis=1), score, weight),
-    )
+    return Told(told, variance, prior, cavity, to_all, np.asarray(gain, dtype=np.float64))
 
 
-def _differentiate(
+def differentiate(
     value: FloatArray, effect: FloatArray, hit_rate: FloatArray, false_alarm_rate: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """First derivative of the log-likelihood of grades along logits, and its expected curvature."""

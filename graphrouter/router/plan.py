@@ -1,0 +1,366 @@
+"""Whom to ask first about a prompt, and what to do after its answer was graded."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from graphrouter.exceptions import DataError, PolicyError, UnknownModelError
+from graphrouter.grades import Grade, Judge, KnownOutcomes, believe
+from graphrouter.policy import Policy
+from graphrouter.router.known_outcomes import spread, to_logit
+from graphrouter.router.lookahead import Outlook, Stakes, look_ahead
+from graphrouter.router.outcome_covariance import Told, condition
+from graphrouter.selection import PolicyContext, list_choices
+from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a sequence of calls may take at most."""
+
+    max_calls: int = 3
+    """>= 1."""
+    max_total_cost_usd: float | None = None
+    """US dollars of all calls and grades together, as expected before each; > 0."""
+    deadline_s: float | None = None
+    """Seconds of all calls one after the other, as expected before each; > 0."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.max_calls, bool) or not isinstance(self.max_calls, int):
+            raise PolicyError(f"max_calls is {self.max_calls!r}; expected a whole number from 1.")
+        if self.max_calls < 1:
+            raise PolicyError(f"max_calls is {self.max_calls}; expected at least 1.")
+        for name in ("max_total_cost_usd", "deadline_s"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise PolicyError(f"{name} is {value}; expected a number above 0.")
+
+
+class Option(NamedTuple):
+    """A model that may be asked next."""
+
+    model: str
+    effect: float
+    """Expected, in [0, 1], after all grades so far."""
+    cost_usd: float
+    """Expected US dollars of the call; NaN where unknown."""
+    value: float
+    """Of asking it next and going on as is best, in the unit of the policy's utility."""
+    is_graded: bool
+    """Whether its answer is worth a grade."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a plan is about; the same for all plans that follow from one another."""
+
+    prompt: str
+    policy: Policy
+    judge: Judge
+    judge_cost_usd: float
+    limits: Limits
+    predictions: Predictions
+    """Of the prompt, with nothing told; one row."""
+    covariance: FloatArray
+    """(M, M) of the models' outcomes on one query."""
+    context: PolicyContext
+
+
+@dataclass(frozen=True, repr=False)
+class Plan:
+    """Whom to ask next about a prompt, after what was called and graded so far.
+
+    A plan does not change; `after` and `failed` give the next one.
+
+    Example:
+        >>> import graphrouter as gr
+        >>> data = gr.simulate(num_queries=200, seed=0).data
+        >>> router = gr.GraphRouter.fit(data, instant=True)
+        >>> plan = router.plan("What is 3 + 4?", policy=gr.Policy.preset("performance_first"))
+        >>> plan.first in router.models
+        True
+        >>> plan.after(plan.first, 1.0).first is None  # a certain pass: nobody else is asked
+        True
+    """
+
+    asked: Asked
+    known: KnownOutcomes = field(default_factory=dict)
+    """Grades so far, by model."""
+    ungraded: tuple[str, ...] = ()
+    """Models whose answer is in hand without a grade."""
+    out: frozenset[str] = frozenset()
+    """Models that may not be asked any more: their call failed."""
+    num_calls: int = 0
+    """Calls so far, failed ones included."""
+    spent_usd: float = 0.0
+    """US dollars so far; what was expected where nothing else was said."""
+    spent_s: float = 0.0
+    """Seconds so far, in the same way."""
+
+    @property
+    def first(self) -> str | None:
+        """The model to ask next; None where it is best to stop."""
+        return self.options[0].model if self.options else None
+
+    @property
+    def is_graded(self) -> bool:
+        """Whether the answer of `first` is worth a grade."""
+        return bool(self.options) and self.options[0].is_graded
+
+    @property
+    def answer(self) -> str | None:
+        """The model whose answer in hand is expected to be best; None before the first answer."""
+        in_hand = self.in_hand
+        return max(in_hand, key=lambda model: in_hand[model]) if in_hand else None
+
+    @cached_property
+    def in_hand(self) -> dict[str, float]:
+        """Expected effect of each answer in hand, in [0, 1]."""
+        worth = dict(zip(self.known, self._believed.tolist(), strict=True))
+        for model in self.ungraded:
+            worth[model] = float(self._effect[self._columns[model]])
+        return worth
+
+    @cached_property
+    def options(self) -> tuple[Option, ...]:
+        """Models that are worth asking next, best first; empty where it is best to stop."""
+        if self.num_calls >= self.asked.limits.max_calls:
+            return ()
+        outlook = self._outlook
+        cost = self.asked.predictions.cost_usd[0]
+        options = [
+            Option(
+                self.asked.predictions.models[column],
+                float(self._effect[column]),
+                float(cost[column]),
+                float(value),
+                bool(is_graded),
+            )
+            for column, value, is_graded in zip(
+                outlook.candidate[0], outlook.value[0], outlook.is_graded[0], strict=True
+            )
+            if value > outlook.stop[0] and np.isfinite(value)
+        ]
+        return tuple(sorted(options, key=lambda option: -option.value))
+
+    @property
+    def value(self) -> float:
+        """Of going on as is best, in the unit of the policy's utility; spent money not counted.
+
+        Minus infinity where nobody may be asked and no answer is in hand.
+        """
+        return self.options[0].value if self.options else float(self._outlook.stop[0])
+
+    def after(
+        self,
+        model: str,
+        grade: float | Grade | None = None,
+        *,
+        cost_usd: float | None = None,
+        latency_s: float | None = None,
+    ) -> Plan:
+        """The plan once a model has answered.
+
+        Args:
+            model: Who; usually `first`.
+            grade: What the judge said, as `Judge.read` takes it, or a `Grade`; None without one.
+            cost_usd: What the call took; as was expected without it. A grade costs beside it what
+                was said of the judge.
+            latency_s: What the call took; as was expected without it.
+
+        Raises:
+            DataError: The grade is none, or the model has answered already.
+            UnknownModelError: There is no such model.
+        """
+        plan = self._pay(model, cost_usd, latency_s)
+        if grade is None:
+            return dataclasses.replace(plan, ungraded=(*self.ungraded, model))
+        read = grade if isinstance(grade, Grade) else self.asked.judge.read(grade)
+        spent = plan.spent_usd + self.asked.judge_cost_usd
+        return dataclasses.replace(plan, known={**self.known, model: read}, spent_usd=spent)
+
+    def failed(self, model: str, *, cost_usd: float = 0.0, latency_s: float | None = None) -> Plan:
+        """The plan once a call has brought no answer; the model is not asked again.
+
+        Args:
+            model: Who.
+            cost_usd: What was paid all the same.
+            latency_s: What the call took; as was expected without it.
+
+        Raises:
+            DataError: The model has answered already.
+            UnknownModelError: There is no such model.
+        """
+        return dataclasses.replace(self._pay(model, cost_usd, latency_s), out=self.out | {model})
+
+    def tree(self, depth: int = 3) -> str:
+        """What is asked, and what follows from a pass and a failure, drawn in text.
+
+        Args:
+            depth: Most calls in a row that are drawn, >= 1.
+        """
+        return "\n".join(self._draw(depth))
+
+    def __repr__(self) -> str:
+        if self.first is None:
+            worth = self.in_hand
+            kept = f"keep {self.answer} ({worth[self.answer]:.2f})" if self.answer else "nobody"
+            return f"Plan(stop: {kept}, {self.num_calls} called, {self.spent_usd:.3g} USD)"
+        look = ", grade it" if self.is_graded else ""
+        ahead = self.options[0]
+        return f"Plan(ask {ahead.model} ({ahead.effect:.2f}, {ahead.cost_usd:.3g} USD){look})"
+
+    def _draw(self, depth: int) -> list[str]:
+        if not self.options:
+            kept = self.answer
+            return [f"keep {kept} ({self.in_hand[kept]:.2f})" if kept else "nobody can be asked"]
+        ahead = self.options[0]
+        price = "" if np.isnan(ahead.cost_usd) else f", {ahead.cost_usd:.2g} USD"
+        lines = [f"ask {ahead.model} ({ahead.effect:.2f}{price})"]
+        if not ahead.is_graded:
+            return lines + _indent(self.after(ahead.model)._draw(1), "└─ ")
+        if depth <= 1:
+            return [*lines, "└─ grade it, and see"]
+        judge = self.asked.judge
+        passes = judge.false_alarm_rate + (judge.hit_rate - judge.false_alarm_rate) * ahead.effect
+        ends = (
+            ("├─ ", "pass", passes, Grade(1.0, judge.hit_rate, judge.false_alarm_rate)),
+            ("└─ ", "fail", 1 - passes, Grade(0.0, judge.hit_rate, judge.false_alarm_rate)),
+        )
+        for edge, word, chance, grade in ends:
+            first, *rest = self.after(ahead.model, grade)._draw(depth - 1)
+            lines += _indent([f"{word} ({chance:.0%}): {first}", *rest], edge)
+        return lines
+
+    def _pay(self, model: str, cost_usd: float | None, latency_s: float | None) -> Plan:
+        """This plan with one more call of a model paid."""
+        if model not in self._columns:
+            raise UnknownModelError(
+                f"{model!r} is not in the pool: {', '.join(self.asked.predictions.models)}."
+            )
+        if model in self.known or model in self.ungraded or model in self.out:
+            raise DataError(f"{model!r} was asked already; expected another model.")
+        column = self._columns[model]
+        took = (
+            float(np.nan_to_num(each[0, column])) if given is None else given
+            for each, given in (
+                (self.asked.predictions.cost_usd, cost_usd),
+                (self.asked.predictions.latency_s, latency_s),
+            )
+        )
+        usd, seconds = took
+        for name, value in (("cost_usd", usd), ("latency_s", seconds)):
+            if not 0 <= value < float("inf"):
+                raise DataError(f"{name} is {value}; expected a finite number of at least 0.")
+        return dataclasses.replace(
+            self,
+            num_calls=self.num_calls + 1,
+            spent_usd=self.spent_usd + usd,
+            spent_s=self.spent_s + seconds,
+        )
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        return {model: i for i, model in enumerate(self.asked.predictions.models)}
+
+    @cached_property
+    def _grades(self) -> tuple[IntArray, tuple[FloatArray, FloatArray, FloatArray]]:
+        """(1, K) columns of the models that were graded, and their grades."""
+        models = np.array([[self._columns[model] for model in self.known]], dtype=np.int64)
+        return models, spread([list(self.known.values())])
+
+    @cached_property
+    def _told(self) -> Told:
+        models, grades = self._grades
+        logit = to_logit(self.asked.predictions.effect)
+        return condition(logit, self.asked.covariance, models, *grades)
+
+    @cached_property
+    def _effect(self) -> FloatArray:
+        """(M,) expected of an answer of each model."""
+        return np.asarray(1 / (1 + np.exp(-self._told.logit[0])))
+
+    @cached_property
+    def _believed(self) -> FloatArray:
+        """(K,) of the answers that were graded."""
+        return np.asarray(believe(self._told.cavity, *self._grades[1])[0])
+
+    @cached_property
+    def _outlook(self) -> Outlook:
+        left = self.asked.limits.max_calls - self.num_calls
+        best = np.array([max(self.in_hand.values(), default=np.nan)])
+        stakes = self._count_stakes()
+        return look_ahead(self._told, self.asked.covariance, best, stakes, num_calls=max(left, 1))
+
+    def _count_stakes(self) -> Stakes:
+        """What calls and grades cost, in the unit of the policy's utility."""
+        asked, limits = self.asked, self.asked.limits
+        cost, latency = asked.predictions.cost_usd, asked.predictions.latency_s
+        zero, scale = np.zeros(1), asked.context.scale
+        nothing = asked.policy.utility(zero, zero, scale)
+        per_effect = float((asked.policy.utility(zero + 1, zero, scale) - nothing)[0])
+        price = nothing - asked.policy.utility(np.zeros_like(cost), cost, scale)
+        judged = float(
+            (nothing - asked.policy.utility(zero, zero + asked.judge_cost_usd, scale))[0]
+        )
+        closed = ~self._is_open
+        if limits.max_total_cost_usd is not None:
+            closed |= ~(self.spent_usd + cost <= limits.max_total_cost_usd)
+        if limits.deadline_s is not None:
+            closed |= ~(self.spent_s + latency <= limits.deadline_s)
+        for model in (*self.known, *self.ungraded, *self.out):
+            closed[0, self._columns[model]] = True
+        return Stakes(
+            per_effect,
+            np.where(closed, np.inf, price),
+            judged,
+            asked.judge.hit_rate,
+            asked.judge.false_alarm_rate,
+        )
+
+    @cached_property
+    def _is_open(self) -> BoolArray:
+        """(1, M) whom the policy lets be asked at all."""
+        asked = self.asked
+        choices = list_choices(
+            asked.policy,
+            asked.predictions,
+            asked.context,
+            needs_cost=asked.policy.needs_cost or asked.limits.max_total_cost_usd is not None,
+            needs_latency=asked.limits.deadline_s is not None,
+        )
+        return choices.is_open
+
+
+def check_policy(policy: Policy, judge_cost_usd: float) -> None:
+    """Refuse a policy that does not say what effect is worth against cost.
+
+    Raises:
+        PolicyError: It asks for the cheapest model above a bar, or looks at ends of intervals; or
+            the price of a grade is no such number.
+    """
+    if not isinstance(policy, Policy):
+        raise PolicyError(f"policy is a {type(policy).__name__}; expected a Policy.")
+    if not 0 <= judge_cost_usd < float("inf"):
+        raise PolicyError(f"judge_cost_usd is {judge_cost_usd}; expected a number of at least 0.")
+    for name, is_asked in (
+        ("min_effect", policy.min_effect is not None),
+        (f"risk = {policy.risk}", policy.risk != "expected"),
+        ("safe_model", policy.safe_model is not None),
+    ):
+        if is_asked:
+            raise PolicyError(
+                f"The policy asks for {name}, which says nothing of what a second call is worth; "
+                "expected weights of effect and cost, or usd_per_effect."
+            )
+
+
+def _indent(lines: list[str], edge: str) -> list[str]:
+    """Lines under an edge of a tree."""
+    first, *rest = lines
+    return [edge + first, *(("│  " if edge == "├─ " else "   ") + line for line in rest)]
