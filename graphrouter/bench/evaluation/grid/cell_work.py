@@ -11,7 +11,7 @@ import numpy as np
 
 from graphrouter.bench.evaluation.grid.cell_files import GridResult, Status, read_cell
 from graphrouter.bench.evaluation.grid.grid_cell import GridCell
-from graphrouter.bench.evaluation.grid.processes import spread
+from graphrouter.bench.processes import spread
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.nn.layers import cpu_threads
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from graphrouter.bench.evaluation.grid.processes import THREAD_VARIABLES, spread
+from graphrouter.bench.processes import THREAD_VARIABLES, spread
 
-ROOT = Path(__file__).resolve().parents[5]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def square_or_die(number: int) -> int:
@@ -76,8 +76,8 @@ def test_workers_end_with_their_parent() -> None:
     """Killed without a chance to clean up, a benchmark must not leave processes behind that hold
     its memory."""
     script = (
-        "from graphrouter.bench.evaluation.grid.processes import spread\n"
-        "from tests.unit.bench.evaluation.grid.test_processes import tell_pid_and_wait\n"
+        "from graphrouter.bench.processes import spread\n"
+        "from tests.unit.bench.test_processes import tell_pid_and_wait\n"
         "if __name__ == '__main__':\n"
         "    list(spread([1, 2], tell_pid_and_wait, num_processes=2))\n"
     )
