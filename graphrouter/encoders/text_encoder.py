@@ -6,8 +6,9 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -239,11 +240,9 @@ class WordLlamaEncoder:
         self.dimension = dimension
         self.config = EncoderConfig(name="wordllama", dimension=dimension, max_chars=max_chars)
         self._max_chars = max_chars
-        folder, model = _load_wordllama(dimension)
-        self.revision = _digest_wordllama(folder)
-        self._tokenizer = model.tokenizer
-        self._tokenizer.no_padding()  # each text keeps its own tokens, whatever its batch mates are
-        self._token_vectors: Embeddings = model.embedding
+        self.revision, self._tokenizer, self._token_vectors = _read_parts(
+            _find_wordllama(), dimension
+        )
 
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
         """Vectors (num_texts, dimension) of unit length, float32.
@@ -273,15 +272,44 @@ class WordLlamaEncoder:
         return summed
 
 
-def _load_wordllama(dimension: int) -> tuple[Path, Any]:
-    """The package's folder and WordLlama's model, read from there and nowhere else."""
-    try:
-        with _root_logger_untouched():
-            import wordllama
-        folder = Path(wordllama.__file__).parent
-        return folder, wordllama.WordLlama.load(
+class _Parts(NamedTuple):
+    """What an encoder reads of WordLlama; it changes none of it."""
+
+    revision: str
+    tokenizer: Any
+    token_vectors: Embeddings
+
+
+@lru_cache(maxsize=1)
+def _read_parts(folder: Path, dimension: int) -> _Parts:
+    """Read once: every router that is fitted or loaded in this process asks for the same."""
+    model = _load_wordllama(folder, dimension)
+    model.tokenizer.no_padding()  # each text keeps its own tokens, whatever its batch mates are
+    return _Parts(_digest_wordllama(folder), model.tokenizer, model.embedding)
+
+
+def _find_wordllama() -> Path:
+    """The package's folder."""
+    with _named_as_missing(), _root_logger_untouched():
+        import wordllama
+    return Path(wordllama.__file__).parent
+
+
+def _load_wordllama(folder: Path, dimension: int) -> Any:
+    """WordLlama's model, read from the package's folder and nowhere else."""
+    with _named_as_missing():
+        from wordllama import WordLlama
+
+        return WordLlama.load(
             _WORDLLAMA_CONFIG, cache_dir=folder, trunc_dim=dimension, disable_download=True
         )
+
+
+@contextmanager
+def _named_as_missing() -> Iterator[None]:
+    """Say of errors that they are about WordLlama's files, and how to mend that."""
+    try:
+        yield
     except (ImportError, OSError, ValueError) as error:
         raise EncoderError(
             f"The wordllama package cannot be loaded: {error}. Reinstall it with: pip install "

@@ -23,7 +23,8 @@ def encoder() -> WordLlamaEncoder:
 
 
 def test_agrees_with_wordllama_itself(encoder: WordLlamaEncoder) -> None:
-    folder, model = module._load_wordllama(256)
+    folder = module._find_wordllama()
+    model = module._load_wordllama(folder, 256)
     text = "What is the derivative of x squared? What is it at x = 3?"
     expected = model.embed(text, norm=True)[0]
     np.testing.assert_allclose(encoder.encode([text])[0], expected, atol=1e-6)
@@ -37,6 +38,11 @@ def test_smaller_dimensions_are_the_first_columns(encoder: WordLlamaEncoder) -> 
         small.encode(["Boil an egg."])[0], whole / np.linalg.norm(whole), atol=1e-6
     )
     assert small.revision == encoder.revision
+
+
+def test_encoders_of_a_process_share_what_they_read() -> None:
+    first, second = WordLlamaEncoder(64), WordLlamaEncoder(64, max_chars=500)
+    assert first._token_vectors is second._token_vectors
 
 
 def test_a_million_characters_cost_little(encoder: WordLlamaEncoder) -> None:
