@@ -12,6 +12,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -214,12 +215,8 @@ class LeaveOutStudy:
             if not keep.any():
                 observed[:, mine] = np.nan
                 continue
-            tasks = self.tables.nodes.query_task[self.targets]
-            scored, _, _ = self._score(
-                self.support.take(torch.from_numpy(keep)), self.support_queries, self.targets, tasks
-            )
+            calibrated = self._everything_kept if keep.all() else self._calibrate_kept(keep)
             columns = torch.from_numpy(np.flatnonzero(mine))
-            calibrated = self.calibration.apply(scored, tasks)
             location[:, columns], log_scale[:, columns] = (
                 part[EFFECT][:, columns].double() for part in calibrated[:2]
             )
@@ -265,6 +262,18 @@ class LeaveOutStudy:
             torch.cat([scored.log_scale[EFFECT] for scored, _ in parts]).double(),
             TaskDoubt(*map(torch.cat, zip(*(doubt for _, doubt in parts), strict=True))),
         )
+
+    @cached_property
+    def _everything_kept(self) -> PairPredictions:
+        """Of every fold whose models have no more outcomes than they may keep."""
+        return self._calibrate_kept(np.ones(len(self.rank), dtype=np.bool_))
+
+    def _calibrate_kept(self, keep: BoolArray) -> PairPredictions:
+        """What is expected of all models on the targets where some outcomes (E,) are kept."""
+        tasks = self.tables.nodes.query_task[self.targets]
+        support = self.support.take(torch.from_numpy(keep))
+        scored, _, _ = self._score(support, self.support_queries, self.targets, tasks)
+        return self.calibration.apply(scored, tasks)
 
     def _has_prompt_of(self, queries: Tensor) -> Tensor:
         """(S,) which support queries have the prompt of one of the queries."""

@@ -124,6 +124,26 @@ class TestCalibration:
             else (corrected.scale > 1.1 * honest.scale)
         )
 
+    def test_folds_that_keep_all_their_outcomes_are_scored_once(
+        self,
+        net: RoutingGNN,
+        tables: TrainingTables,
+        config: gr.TrainConfig,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        asked, encode = [], net.encode_support
+        monkeypatch.setattr(net, "encode_support", lambda graph: asked.append(1) or encode(graph))
+        folds = np.arange(len(tables.pool)) % 3
+        with torch.inference_mode():
+            study = LeaveOutStudy.of(net, tables, config, np.random.default_rng(0))
+            whole = study.forecast_left_out(folds, len(study.rank))
+            assert len(asked) == 1
+            one = study.forecast_left_out(np.zeros_like(folds), len(study.rank))
+            assert len(asked) == 1
+            study.forecast_left_out(folds, 1)
+        assert len(asked) == 4
+        torch.testing.assert_close(whole.location, one.location, rtol=0, atol=0)
+
     def test_the_calibrated_interval_covers_what_it_was_calibrated_on(
         self, net: RoutingGNN, tables: TrainingTables, config: gr.TrainConfig
     ) -> None:
