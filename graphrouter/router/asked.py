@@ -5,13 +5,9 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from graphrouter.exceptions import NotApplicableError, UnknownModelError
 from graphrouter.types import Queries
-
-if TYPE_CHECKING:
-    from graphrouter.router.protocol import Router
 
 _logger = logging.getLogger(__name__)
 _MOST_TASKS_WARNED_OF = 100
@@ -43,23 +39,29 @@ class UnknownTasks:
             )
 
 
-def check_grades(asked: Queries, router: Router) -> None:
-    """Refuse grades that the router cannot read.
+def check_grades(asked: Queries, models: Sequence[str], *, reader: str, reads_known: bool) -> None:
+    """Refuse grades that a router cannot read.
+
+    Args:
+        asked: What it is asked.
+        models: Its pool.
+        reader: What to call it in an error.
+        reads_known: Whether grades change what it predicts.
 
     Raises:
         NotApplicableError: The method learns nothing from them.
         UnknownModelError: One is of a model that is not in the pool.
     """
     graded = {model for grades in asked.known for model in grades}
-    if graded and not router.reads_known:
+    if graded and not reads_known:
         raise NotApplicableError(
-            f"A {type(router).__name__} learns nothing from grades of other models on the same "
+            f"A {reader} learns nothing from grades of other models on the same "
             "query. Use a router of kind graphrouter, or leave out known."
         )
-    for model in sorted(graded - set(router.models)):
+    for model in sorted(graded - set(models)):
         raise UnknownModelError(
             f"known has a grade of {model!r}, which is not in the pool. "
-            f"{_name_nearest(model, router.models, 'It has ')}"
+            f"{_name_nearest(model, models, 'It has ')}"
         )
 
 

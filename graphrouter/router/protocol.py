@@ -162,7 +162,8 @@ class Router(ABC):
         """The queries, checked against what the router can do and knows."""
         asked = Queries.of(queries, tasks, known)
         self.warn_of_unknown_tasks(asked.tasks)
-        check_grades(asked, self)
+        reader = type(self).__name__
+        check_grades(asked, self.models, reader=reader, reads_known=self.reads_known)
         return asked
 
     @abstractmethod
