@@ -33,7 +33,12 @@ def card(whole: gr.RoutingDataset) -> gr.ModelCard:
 def trained(whole: gr.RoutingDataset) -> gr.GraphRouter:
     others = [name for i, name in enumerate(whole.pool.names) if i != 2]
     config = gr.load_config(
-        overrides=["training.max_epochs=2", "encoder.name=hashing", "encoder.dimension=64"]
+        overrides=[
+            "training.max_epochs=1",
+            "training.steps_per_epoch=3",
+            "encoder.name=hashing",
+            "encoder.dimension=64",
+        ]
     )
     return gr.GraphRouter.fit(whole.select_models(others), config)
 
@@ -297,8 +302,8 @@ def test_models_join_together_as_one_by_one(
 ) -> None:
     twin = card.model_copy(update={"model": "twin", "description": "Another model."})
     one_by_one = trained.add_model(card, outcomes=graded).add_model(twin)
-    encode, times = graph._encode, []
-    monkeypatch.setattr(graph, "_encode", lambda *args: times.append(1) or encode(*args))
+    encode, times = graph.encode_state, []
+    monkeypatch.setattr(graph, "encode_state", lambda *args: times.append(1) or encode(*args))
     together = trained.add_models([card, twin], outcomes=graded.assign(model=NEW))
     assert len(times) == 1, "the support is encoded once"
     assert together.models == (*trained.models, NEW, "twin")
