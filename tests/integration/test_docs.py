@@ -31,6 +31,7 @@ from graphrouter.cli.app import app, run
 from graphrouter.config import TrainConfig, parse_config
 from graphrouter.data.columns import TABLES, list_columns
 from graphrouter.policy import PRESETS
+from graphrouter.training import lightning_module, trainer
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -96,8 +97,17 @@ def left_by_readme(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(params=["short", pytest.param("whole", marks=pytest.mark.slow)])
+def _epochs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epochs of two steps, for pages show how to train and not what comes of it; `make test-all`
+    has them as long as they are too."""
+    if request.param == "short":
+        for module in (lightning_module, trainer):
+            monkeypatch.setattr(module, "steps_per_epoch", lambda num_queries, settings: 2)
+
+
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _epochs: None) -> Path:
     """An empty working directory with a copy of the clone's folders that commands read, and the
     commands on the path."""
     for name in ("configs", "data"):
