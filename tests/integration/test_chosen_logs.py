@@ -50,14 +50,15 @@ def test_it_is_found_where_hardly_a_trace_is_left_and_nothing_is_trained() -> No
     assert find_better(gr.GraphRouter.fit(data, instant=True), "one")[0] > 0.9
 
 
-def find_in_many_forms(seed: int, tasks: Tasks) -> tuple[float, float]:
+def find_in_many_forms(seed: int, tasks: Tasks, *, instant: bool = False) -> tuple[float, float]:
     data, _ = make_chosen_logs(seed, tasks=tasks, many_forms=True)
     few = gr.load_config(overrides=["training.max_epochs=2", f"seed={seed}"])
-    return find_better(gr.GraphRouter.fit(data, few), tasks, many_forms=True)
+    return find_better(gr.GraphRouter.fit(data, few, instant=instant), tasks, many_forms=True)
 
 
-def test_it_is_found_too_where_prompts_of_a_kind_have_no_words_in_common() -> None:
-    easy, hard = find_in_many_forms(0, "kind")
+@pytest.mark.parametrize("instant", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_it_is_found_too_where_prompts_of_a_kind_have_no_words_in_common(instant: bool) -> None:
+    easy, hard = find_in_many_forms(0, "kind", instant=instant)
     assert easy > 0.9
     assert hard > 0.9
 
@@ -72,15 +73,19 @@ def test_on_average_it_is_found_where_prompts_have_no_words_in_common(tasks: Tas
     assert hard > 0.9
 
 
-def test_without_the_prior_of_texts_it_is_not_found() -> None:
+@pytest.mark.parametrize("epochs", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_without_the_prior_of_texts_it_is_not_found(epochs: int) -> None:
     data, _ = make_chosen_logs(0)
-    few = gr.load_config(overrides=["training.max_epochs=1", 'network.leave_out=["text_prior"]'])
+    few = gr.load_config(
+        overrides=[f"training.max_epochs={epochs}", 'network.leave_out=["text_prior"]']
+    )
     assert find_better(gr.GraphRouter.fit(data, few), "one")[0] < 0.5
 
 
-def test_a_newcomer_that_was_sent_the_hard_prompts_is_placed_by_its_worth() -> None:
+@pytest.mark.parametrize("epochs", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_newcomer_that_was_sent_the_hard_prompts_is_placed_by_its_worth(epochs: int) -> None:
     data, _ = make_chosen_logs(3, tasks="none")
-    few = gr.load_config(overrides=["training.max_epochs=2"])
+    few = gr.load_config(overrides=[f"training.max_epochs={epochs}"])
     router = gr.GraphRouter.fit(data, few)
     twin = data.outcomes[data.outcomes["model"] == "strong"].merge(data.queries, on="query_id")
     wider = router.add_model(

@@ -14,7 +14,12 @@ from graphrouter.exceptions import DataError, NotApplicableError
 
 NEW = "haiku"
 ABOUT = "Short poems in three lines about nature and seasons."
-CONFIG = ("training.max_epochs=2", "encoder.name=hashing", "encoder.dimension=64")
+CONFIG = (
+    "training.max_epochs=1",
+    "training.steps_per_epoch=3",
+    "encoder.name=hashing",
+    "encoder.dimension=64",
+)
 
 
 @pytest.fixture(scope="module")
@@ -176,9 +181,7 @@ def test_a_router_that_was_trained_without_tasks_says_so(whole: gr.RoutingDatase
     data = gr.RoutingDataset.from_frames(
         queries=queries, models=whole.models, outcomes=whole.outcomes
     )
-    router = gr.GraphRouter.fit(
-        data, gr.load_config(overrides=[*CONFIG, "training.steps_per_epoch=2"])
-    )
+    router = gr.GraphRouter.fit(data, gr.load_config(overrides=CONFIG))
     with pytest.raises(NotApplicableError, match="trained on queries without tasks"):
         router.add_task(NEW)
 
@@ -189,9 +192,7 @@ def test_a_description_is_not_read_by_a_network_that_never_saw_one(
     data = gr.RoutingDataset.from_frames(
         queries=whole.queries, models=whole.models, outcomes=whole.outcomes
     )
-    router = gr.GraphRouter.fit(
-        data, gr.load_config(overrides=[*CONFIG, "training.steps_per_epoch=2"])
-    )
+    router = gr.GraphRouter.fit(data, gr.load_config(overrides=CONFIG))
     tasks = [NEW] * 60
     described, plain = router.add_task(NEW, description=ABOUT), router.add_task(NEW)
     np.testing.assert_array_equal(
