@@ -12,27 +12,35 @@ if TYPE_CHECKING:
     from graphrouter.router.graph_router import GraphRouter
     from graphrouter.router.loading import load_router
     from graphrouter.router.parts import Change, Provenance
+    from graphrouter.router.plan import Plan
     from graphrouter.router.protocol import Router
+    from graphrouter.router.run import Answer, Run
     from graphrouter.router.training_view import TrainingView
 
 __all__ = [
+    "Answer",
     "BatchRouting",
     "BudgetStream",
     "Change",
     "GraphRouter",
+    "Plan",
     "Provenance",
     "Router",
+    "Run",
     "TrainingView",
     "load_router",
 ]
 
 _MODULE_OF = {
+    "Answer": "graphrouter.router.run",
     "BatchRouting": "graphrouter.batch_routing",
     "BudgetStream": "graphrouter.router.budget_stream",
     "Change": "graphrouter.router.parts",
     "GraphRouter": "graphrouter.router.graph_router",
+    "Plan": "graphrouter.router.plan",
     "Provenance": "graphrouter.router.parts",
     "Router": "graphrouter.router.protocol",
+    "Run": "graphrouter.router.run",
     "TrainingView": "graphrouter.router.training_view",
     "load_router": "graphrouter.router.loading",
 }

@@ -198,6 +198,10 @@ class Plan:
         """
         return dataclasses.replace(self._pay(model, cost_usd, latency_s), out=self.out | {model})
 
+    def expect_cost(self, model: str) -> float:
+        """Expected US dollars of a call of a model of the pool; 0 where unknown."""
+        return float(np.nan_to_num(self.asked.predictions.cost_usd[0, self._columns[model]]))
+
     def tree(self, depth: int = 3) -> str:
         """What is asked, and what follows from a pass and a failure, drawn in text.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, TypedDict, Unpack
 
 from graphrouter.grades import Judge
 from graphrouter.policy import Policy
@@ -12,7 +12,28 @@ from graphrouter.router.known_outcomes import tell_outcomes
 from graphrouter.router.outcome_covariance import OutcomeCovariance
 from graphrouter.router.plan import Asked, Limits, Plan, check_policy
 from graphrouter.router.protocol import Router
+from graphrouter.router.run import (
+    Ask,
+    AskLater,
+    JudgeAnswer,
+    JudgeLater,
+    Run,
+    check_retries,
+    run_plan,
+    run_plan_later,
+)
 from graphrouter.types import Predictions, Queries
+
+
+class PlanSettings(TypedDict, total=False):
+    """What `plan` may be told beside the prompt and the judge."""
+
+    task: str | None
+    policy: Policy | None
+    judge_cost_usd: float
+    max_calls: int
+    max_total_cost_usd: float | None
+    deadline_s: float | None
 
 
 class SequentialRouter(Router):
@@ -56,14 +77,14 @@ class SequentialRouter(Router):
                 such number.
         """
         limits = Limits(max_calls, max_total_cost_usd, deadline_s)
-        by = (policy or Policy()).resolve(self.cost_scale)
+        by = Policy() if policy is None else policy
         check_policy(by, judge_cost_usd)
         asked = self._read_queries([prompt], [task])
         shared = self.outcome_covariance
         return Plan(
             Asked(
                 prompt,
-                by,
+                by.resolve(self.cost_scale),
                 judge or Judge(),
                 judge_cost_usd,
                 limits,
@@ -71,6 +92,71 @@ class SequentialRouter(Router):
                 shared.named if self._knows_task(task) else shared.hidden,
                 self.policy_context,
             )
+        )
+
+    def run(
+        self,
+        prompt: str,
+        *,
+        ask: Ask,
+        judge: JudgeAnswer | None = None,
+        retries: int = 0,
+        reliability: Judge | None = None,
+        **settings: Unpack[PlanSettings],
+    ) -> Run:
+        """Ask models one after the other as the plan says, and keep the best answer.
+
+        A model whose call fails is asked again `retries` times, then left out, and the plan is made
+        anew. An error with an attribute `cost_usd` was billed all the same. With a deadline calls
+        run in a thread, and one that takes longer is given up; it cannot be stopped.
+
+        Args:
+            prompt: To be answered.
+            ask: Calls a model: (model, prompt) to a text, or an `Answer` that also says what the
+                call took.
+            judge: Grades an answer: (prompt, answer) to a number in [0, 1] or a `Grade`; without
+                one the model that is worth most is asked, and nobody else unless it fails.
+            retries: Further attempts of a call that failed, >= 0.
+            reliability: How often the judge is right, the `judge` of `plan`.
+            settings: `task`, `policy`, `judge_cost_usd`, `max_calls`, `max_total_cost_usd`,
+                `deadline_s` as in `plan`.
+
+        Raises:
+            PolicyError: As in `plan`.
+            RunError: No model answered, a call gave no answer, or the judge failed or gave no
+                grade; its attribute `run` keeps what was called and paid.
+
+        Example:
+            >>> import graphrouter as gr
+            >>> router = gr.GraphRouter.fit(gr.simulate(num_queries=200).data, instant=True)
+            >>> run = router.run(
+            ...     "What is 3 + 4?",
+            ...     ask=lambda model, prompt: "7",
+            ...     judge=lambda prompt, answer: float("7" in answer),
+            ... )
+            >>> run.answer, run.effect, len(run.outcomes)
+            ('7', 1.0, 1)
+        """
+        plan = self.plan(prompt, judge=_choose_judge(judge, reliability), **settings)
+        return run_plan(plan, ask, judge, task=settings.get("task"), retries=check_retries(retries))
+
+    async def arun(
+        self,
+        prompt: str,
+        *,
+        ask: AskLater,
+        judge: JudgeLater | None = None,
+        retries: int = 0,
+        reliability: Judge | None = None,
+        **settings: Unpack[PlanSettings],
+    ) -> Run:
+        """As `run`, with coroutines, of which one that is past its deadline is cancelled.
+
+        Arguments and errors are those of `run`.
+        """
+        plan = self.plan(prompt, judge=_choose_judge(judge, reliability), **settings)
+        return await run_plan_later(
+            plan, ask, judge, task=settings.get("task"), retries=check_retries(retries)
         )
 
     def _tell(self, queries: Queries, predictions: Predictions) -> Predictions:
@@ -85,3 +171,8 @@ class SequentialRouter(Router):
 
     def _knows_task(self, task: str | None) -> bool:
         return task is not None and task in (self.known_tasks or ())
+
+
+def _choose_judge(judge: object, reliability: Judge | None) -> Judge | None:
+    """Without anybody who grades, a judge who tells nothing: no second call is planned."""
+    return Judge(0.5, 0.5) if judge is None else reliability

@@ -1,0 +1,318 @@
+"""A plan carried out: models are asked, answers graded, and the best is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from graphrouter.exceptions import DataError, GraphRouterError, RunError
+from graphrouter.grades import Grade
+from graphrouter.router.plan import Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model has answered, and what that took where the caller knows."""
+
+    text: str
+    cost_usd: float | None = None
+    """US dollars of the call; what was expected without it."""
+    latency_s: float | None = None
+    """Seconds of the call; measured without it."""
+    input_tokens: float | None = None
+    output_tokens: float | None = None
+
+
+Ask = Callable[[str, str], str | Answer]
+"""(model, prompt) to an answer."""
+JudgeAnswer = Callable[[str, str], float | Grade]
+"""(prompt, answer) to a grade, as `Judge.read` takes it."""
+AskLater = Callable[[str, str], Awaitable[str | Answer]]
+JudgeLater = Callable[[str, str], Awaitable[float | Grade]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a model."""
+
+    model: str
+    cost_usd: float
+    """US dollars that it was charged."""
+    latency_s: float
+    """Seconds."""
+    answer: Answer | None = None
+    """None where it brought none."""
+    grade: Grade | None = None
+    """None where nobody looked."""
+    error: str = ""
+    """What went wrong with the call, or with its grade; empty where nothing did."""
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """What was called for a prompt, and the answer that was kept."""
+
+    plan: Plan
+    """After the last call."""
+    task: str | None = None
+    calls: tuple[Call, ...] = field(default=())
+    """In order."""
+
+    @property
+    def prompt(self) -> str:
+        """What was asked."""
+        return self.plan.asked.prompt
+
+    @property
+    def model(self) -> str | None:
+        """Whose answer was kept; None without any."""
+        return self.plan.answer
+
+    @property
+    def answer(self) -> str | None:
+        """The text of the answer that was kept; None without any."""
+        kept = (call.answer for call in self.calls if call.model == self.model and call.answer)
+        found = next(kept, None)
+        return None if found is None else found.text
+
+    @property
+    def effect(self) -> float:
+        """Expected effect of the answer that was kept, in [0, 1]; NaN without any."""
+        return float("nan") if self.model is None else self.plan.in_hand[self.model]
+
+    @property
+    def cost_usd(self) -> float:
+        """US dollars of all calls and grades, failed ones included."""
+        return self.plan.spent_usd
+
+    @property
+    def outcomes(self) -> pd.DataFrame:
+        """What was graded, as `add_outcomes` takes it, one row a grade.
+
+        Columns `prompt`, `task`, `model`, `effect` (the grade itself), `cost_usd`, `latency_s`,
+        `input_tokens`, `output_tokens`. Add those of judges that you trust: a router takes them for
+        true.
+        """
+        import pandas as pd  # here, so that what runs need not load it
+
+        return pd.DataFrame(
+            {
+                "prompt": self.prompt,
+                "task": self.task,
+                "model": call.model,
+                "effect": call.grade.effect,
+                "cost_usd": call.answer.cost_usd,
+                "latency_s": call.latency_s,
+                "input_tokens": call.answer.input_tokens,
+                "output_tokens": call.answer.output_tokens,
+            }
+            for call in self.calls
+            if call.grade is not None and call.answer is not None
+        )
+
+    def __repr__(self) -> str:
+        called = ", ".join(call.model for call in self.calls)
+        kept = f"kept {self.model} ({self.effect:.2f})" if self.model else "no answer"
+        return f"Run({kept}; called {called or 'nobody'}; {self.cost_usd:.3g} USD)"
+
+
+@dataclass(frozen=True)
+class _Request:
+    """Something to be called; its answer is sent back, or its error thrown in."""
+
+    model: str
+    answer: Answer | None = None
+    """To be graded; None where the model is to be asked."""
+    timeout_s: float | None = None
+
+
+_Steps = Generator[_Request, Any, Run]
+
+
+def run_plan(
+    plan: Plan, ask: Ask, judge: JudgeAnswer | None, *, task: str | None, retries: int
+) -> Run:
+    """Carry out a plan with functions that block; see `SequentialRouter.run`."""
+    steps, prompt = _carry_out(plan, judge is not None, task, retries), plan.asked.prompt
+    try:
+        request = next(steps)
+        while True:
+            try:
+                result = (
+                    _call_within(request.timeout_s, ask, request.model, prompt)
+                    if request.answer is None or judge is None
+                    else _call_within(request.timeout_s, judge, prompt, request.answer.text)
+                )
+            except Exception as error:
+                request = steps.throw(error)
+            else:
+                request = steps.send(result)
+    except StopIteration as end:
+        return _take_run(end)
+
+
+async def run_plan_later(
+    plan: Plan, ask: AskLater, judge: JudgeLater | None, *, task: str | None, retries: int
+) -> Run:
+    """Carry out a plan with coroutines; see `SequentialRouter.arun`."""
+    steps, prompt = _carry_out(plan, judge is not None, task, retries), plan.asked.prompt
+
+    try:
+        request = next(steps)
+        while True:
+            try:
+                called = (
+                    ask(request.model, prompt)
+                    if request.answer is None or judge is None
+                    else judge(prompt, request.answer.text)
+                )
+                result: Any = await asyncio.wait_for(called, request.timeout_s)
+            except Exception as error:
+                request = steps.throw(error)
+            else:
+                request = steps.send(result)
+    except StopIteration as end:
+        return _take_run(end)
+
+
+def _carry_out(plan: Plan, has_judge: bool, task: str | None, retries: int) -> _Steps:
+    """The calls of a plan, one after the other; both ways to call drive it."""
+    run = Run(plan, task)
+    while (model := run.plan.first) is not None:
+        looks = run.plan.is_graded and has_judge
+        answer, run = yield from _ask(run, model, retries)
+        if answer is None:
+            continue
+        last = run.calls[-1]
+        paid = {"cost_usd": last.cost_usd, "latency_s": last.latency_s}
+        if not looks:
+            run = dataclasses.replace(run, plan=run.plan.after(model, **paid))
+            break
+        try:
+            said = yield _Request(model, answer, _measure_left(run.plan, last.latency_s))
+            read = said if isinstance(said, Grade) else run.plan.asked.judge.read(said)
+        except Exception as error:
+            told = f"its grade failed: {_tell(error)}"
+            run = _note(run, dataclasses.replace(last, error=told), run.plan.after(model, **paid))
+            raise _fail(f"The judge of {model!r} failed: {_tell(error)}.", run) from error
+        graded = dataclasses.replace(last, grade=read)
+        run = _note(run, graded, run.plan.after(model, read, **paid))
+    if run.model is None:
+        told = "; ".join(f"{call.model}: {call.error}" for call in run.calls)
+        raise _fail(f"No model has answered ({told or 'nobody may be asked'}).", run)
+    return run
+
+
+def _ask(run: Run, model: str, retries: int) -> Generator[_Request, Any, tuple[Answer | None, Run]]:
+    """The answer of a model, asked again where it fails; the last call of the run holds it."""
+    cost, latency = 0.0, 0.0
+    for attempt in range(retries + 1):
+        start = time.monotonic()
+        try:
+            received = yield _Request(model, timeout_s=_measure_left(run.plan, latency))
+        except Exception as error:
+            took = time.monotonic() - start
+            cost += float(getattr(error, "cost_usd", 0.0) or 0.0)
+            latency += took
+            call = Call(model, cost, latency, error=_tell(error))
+            if attempt < retries and not isinstance(error, TimeoutError):
+                continue
+            spent = run.plan.failed(model, cost_usd=cost, latency_s=latency)
+            return None, dataclasses.replace(run, plan=spent, calls=(*run.calls, call))
+        answer = _read_answer(received, model, run)
+        latency += answer.latency_s if answer.latency_s is not None else time.monotonic() - start
+        expected = run.plan.expect_cost(model) if answer.cost_usd is None else answer.cost_usd
+        call = Call(model, cost + expected, latency, answer=answer)
+        return answer, dataclasses.replace(run, calls=(*run.calls, call))
+    raise AssertionError("a loop over at least one attempt ends by itself")
+
+
+def _read_answer(received: object, model: str, run: Run) -> Answer:
+    """What a model answered, checked."""
+    if isinstance(received, str):
+        return Answer(received)
+    if isinstance(received, Answer) and isinstance(received.text, str):
+        for name in ("cost_usd", "latency_s"):
+            value = getattr(received, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise _fail(f"{name} of the answer of {model!r} is {value}; expected >= 0.", run)
+        return received
+    raise _fail(
+        f"ask gave a {type(received).__name__} for {model!r}; expected a string or an Answer.", run
+    )
+
+
+def _measure_left(plan: Plan, since_s: float) -> float | None:
+    """Seconds until the deadline; None without one."""
+    deadline = plan.asked.limits.deadline_s
+    return None if deadline is None else max(deadline - plan.spent_s - since_s, 0.0)
+
+
+def _note(run: Run, call: Call, plan: Plan) -> Run:
+    """The run with another last call, and the plan after it."""
+    return dataclasses.replace(run, plan=plan, calls=(*run.calls[:-1], call))
+
+
+def _tell(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer before the deadline"
+    if isinstance(error, GraphRouterError):
+        return str(error).rstrip(".")
+    return f"{type(error).__name__}: {error}"
+
+
+def _fail(message: str, run: Run) -> RunError:
+    """An error that keeps what was called and paid."""
+    paid = f" Paid so far: {run.cost_usd:.6g} USD; the attribute run of this error has every call."
+    error = RunError(message + paid)
+    error.run = run
+    return error
+
+
+def _take_run(end: StopIteration) -> Run:
+    run = end.value
+    assert isinstance(run, Run)
+    return run
+
+
+def _call_within(timeout_s: float | None, function: Callable[..., Any], *args: str) -> Any:
+    """What a function gives, or TimeoutError; what is given up goes on in a thread of its own."""
+    if timeout_s is None:
+        return function(*args)
+    box: SimpleQueue[tuple[Any, Exception | None]] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            box.put((function(*args), None))
+        except Exception as error:
+            box.put((None, error))
+
+    # A daemon: a call that never ends must not keep the process from ending.
+    Thread(target=work, daemon=True).start()
+    try:
+        result, error = box.get(timeout=timeout_s)
+    except Empty:
+        raise TimeoutError from None
+    if error is not None:
+        raise error
+    return result
+
+
+def check_retries(retries: object) -> int:
+    """A whole number of at least 0.
+
+    Raises:
+        DataError: It is none.
+    """
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        raise DataError(f"retries is {retries!r}; expected a whole number from 0.")
+    return retries

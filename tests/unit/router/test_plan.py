@@ -1,0 +1,113 @@
+"""Whom to ask first and whom after a look at the answer."""
+
+from __future__ import annotations
+
+import pytest
+
+import graphrouter as gr
+from graphrouter.exceptions import DataError, PolicyError, UnknownModelError
+
+PROMPT = "Add 3 and 4."
+BEST = gr.Policy.preset("performance_first")
+
+
+def test_without_a_judge_who_tells_anything_the_plan_is_the_route(router: gr.GraphRouter) -> None:
+    for policy in (None, BEST, gr.Policy.preset("cost_first"), gr.Policy(usd_per_effect=0.01)):
+        plan = router.plan(PROMPT, policy=policy, judge=gr.Judge(0.5, 0.5))
+        assert plan.first == router.route(PROMPT, policy=policy).model
+        assert not plan.is_graded
+        last = plan.after(plan.first)
+        assert last.first is None
+        assert last.answer == plan.first
+
+
+def test_a_pass_ends_it_and_a_failure_asks_another(router: gr.GraphRouter) -> None:
+    plan = router.plan(PROMPT, policy=BEST)
+    assert plan.first is not None
+    assert plan.is_graded
+    passed, failed = plan.after(plan.first, 1.0), plan.after(plan.first, 0.0)
+    assert passed.first is None
+    assert passed.answer == plan.first
+    assert passed.in_hand == {plan.first: 1.0}
+    assert failed.first not in (None, plan.first)
+    assert failed.num_calls == 1
+    assert failed.spent_usd == pytest.approx(plan.expect_cost(plan.first))
+
+
+def test_a_plan_is_worth_more_than_one_call_and_less_with_a_worse_judge(
+    router: gr.GraphRouter,
+) -> None:
+    single = router.route(PROMPT, policy=BEST).effect
+    exact, good, none = (
+        router.plan(PROMPT, policy=BEST, judge=judge).value
+        for judge in (gr.Judge(), gr.Judge.of_auc(0.8), gr.Judge(0.5, 0.5))
+    )
+    assert exact > good > none
+    assert none == pytest.approx(single)
+
+
+def test_limits_are_kept(router: gr.GraphRouter) -> None:
+    plan = router.plan(PROMPT, policy=BEST, max_calls=1)
+    assert plan.first is not None
+    assert plan.after(plan.first, 0.0).first is None
+    dear = router.plan(PROMPT, policy=BEST, max_total_cost_usd=1.0)
+    price = {model: dear.expect_cost(model) for model in router.models}
+    cheap = sorted(price.values())[1] * 1.01
+    capped = router.plan(PROMPT, policy=BEST, max_total_cost_usd=cheap)
+    while capped.first is not None:
+        assert capped.spent_usd + price[capped.first] <= cheap
+        capped = capped.after(capped.first, 0.0)
+    only = router.plan(PROMPT, policy=BEST.model_copy(update={"allowed": router.models[:2]}))
+    asked = set()
+    while only.first is not None:
+        asked.add(only.first)
+        only = only.after(only.first, 0.0)
+    assert asked <= set(router.models[:2])
+
+
+def test_a_call_that_failed_is_not_repeated_and_is_paid(router: gr.GraphRouter) -> None:
+    plan = router.plan(PROMPT, policy=BEST)
+    assert plan.first is not None
+    after = plan.failed(plan.first, cost_usd=0.5, latency_s=2.0)
+    assert after.first not in (None, plan.first)
+    assert (after.spent_usd, after.spent_s, after.answer) == (0.5, 2.0, None)
+
+
+def test_a_tree_shows_passes_and_failures(router: gr.GraphRouter) -> None:
+    plan = router.plan(PROMPT, policy=BEST)
+    drawn = plan.tree(2)
+    assert drawn.splitlines()[0].startswith(f"ask {plan.first} (")
+    assert "├─ pass (" in drawn
+    assert "└─ fail (" in drawn
+    assert repr(plan).startswith("Plan(ask ")
+    assert plan.first is not None
+    assert repr(plan.after(plan.first, 1.0)).startswith("Plan(stop: keep ")
+
+
+def test_what_makes_no_plan_is_refused(router: gr.GraphRouter) -> None:
+    for policy, told in (
+        (gr.Policy(min_effect=0.5), "asks for min_effect"),
+        (gr.Policy(risk="lower"), "asks for risk = lower"),
+        ("balanced", "policy is a str"),
+    ):
+        with pytest.raises(PolicyError, match=told):
+            router.plan(PROMPT, policy=policy)  # type: ignore[arg-type]
+    for setting, value, told in (
+        ("max_calls", 0, "max_calls is 0"),
+        ("max_calls", 1.5, "max_calls is 1.5"),
+        ("max_total_cost_usd", -1.0, "max_total_cost_usd is -1.0"),
+        ("deadline_s", float("nan"), "deadline_s is nan"),
+        ("judge_cost_usd", -0.1, "judge_cost_usd is -0.1"),
+    ):
+        with pytest.raises(PolicyError, match=told):
+            router.plan(PROMPT, **{setting: value})  # type: ignore[arg-type]
+    plan = router.plan(PROMPT)
+    assert plan.first is not None
+    with pytest.raises(UnknownModelError, match="'nobody' is not in the pool"):
+        plan.after("nobody", 1.0)
+    with pytest.raises(DataError, match="the score is 7"):
+        plan.after(plan.first, 7)
+    with pytest.raises(DataError, match="was asked already"):
+        plan.after(plan.first, 0.0).after(plan.first, 0.0)
+    with pytest.raises(DataError, match="cost_usd is -1"):
+        plan.after(plan.first, 1.0, cost_usd=-1)

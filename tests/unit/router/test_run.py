@@ -1,0 +1,193 @@
+"""Plans carried out with the functions of a user."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+
+import graphrouter as gr
+from graphrouter.exceptions import DataError, RunError
+from graphrouter.router import Answer, Run
+
+PROMPT = "Add 3 and 4."
+BEST = gr.Policy.preset("performance_first")
+
+
+def _ask(model: str, prompt: str) -> Answer:
+    return Answer(f"{model}: 7", cost_usd=0.001, latency_s=0.5, output_tokens=3)
+
+
+def _never(prompt: str, answer: str) -> float:
+    return 0.0
+
+
+def _fail_run(call: Callable[[], object], told: str) -> Run:
+    with pytest.raises(RunError, match=told) as caught:
+        call()
+    assert isinstance(caught.value.run, Run)
+    return caught.value.run
+
+
+def test_a_pass_is_kept_and_told(router: gr.GraphRouter) -> None:
+    run = router.run(PROMPT, ask=_ask, judge=lambda prompt, answer: 1.0, policy=BEST)
+    assert (run.effect, len(run.calls)) == (1.0, 1)
+    assert run.answer == f"{run.model}: 7"
+    assert run.cost_usd == pytest.approx(0.001)
+    outcomes = run.outcomes
+    assert outcomes["effect"].tolist() == [1.0]
+    assert outcomes["output_tokens"].tolist() == [3]
+    wider = router.add_outcomes(outcomes)
+    assert len(wider.support.outcomes) == len(router.support.outcomes) + 1
+
+
+def test_failures_go_on_to_the_next_until_the_most_calls(router: gr.GraphRouter) -> None:
+    run = router.run(PROMPT, ask=_ask, judge=_never, policy=BEST, max_calls=2)
+    assert len(run.calls) == 2
+    assert run.cost_usd == pytest.approx(0.002)
+    assert run.plan.spent_s == pytest.approx(1.0)
+    assert run.model in {call.model for call in run.calls}
+    assert repr(run).startswith("Run(kept ")
+
+
+def test_without_a_judge_one_model_answers(router: gr.GraphRouter) -> None:
+    run = router.run(PROMPT, ask=lambda model, prompt: "7", policy=BEST)
+    assert run.model == router.route(PROMPT, policy=BEST).model
+    assert len(run.calls) == 1
+    assert run.outcomes.empty
+    assert run.cost_usd == pytest.approx(run.plan.expect_cost(run.model or ""))
+
+
+def test_a_call_that_fails_is_repeated_then_another_is_asked(router: gr.GraphRouter) -> None:
+    first = router.route(PROMPT, policy=BEST).model
+    asked = []
+
+    def ask(model: str, prompt: str) -> str:
+        asked.append(model)
+        if model == first:
+            error = ConnectionError("reset")
+            error.cost_usd = 0.25  # type: ignore[attr-defined]
+            raise error
+        return "7"
+
+    run = router.run(PROMPT, ask=ask, policy=BEST, retries=2)
+    assert asked == [first] * 3 + [run.model]
+    assert run.calls[0].error == "ConnectionError: reset"
+    assert run.calls[0].cost_usd == pytest.approx(0.75)  # it was billed each time
+    assert run.cost_usd > 0.75
+    flaky = iter([False, True])
+
+    def ask_again(model: str, prompt: str) -> str:
+        if not next(flaky):
+            raise ConnectionError
+        return "7"
+
+    assert router.run(PROMPT, ask=ask_again, policy=BEST, retries=1).model == first
+
+
+def test_when_nobody_answers_the_trace_keeps_what_was_paid(router: gr.GraphRouter) -> None:
+    def ask(model: str, prompt: str) -> str:
+        raise RuntimeError(f"{model} is down")
+
+    run = _fail_run(
+        lambda: router.run(PROMPT, ask=ask, policy=BEST), "No model has answered .* is down"
+    )
+    assert len(run.calls) == 3
+    assert run.model is None
+    assert run.answer is None
+
+
+@pytest.mark.parametrize(
+    ("judge", "told"),
+    [
+        (lambda prompt, answer: 7, "the score is 7"),
+        (lambda prompt, answer: None, "the score is None"),
+        (lambda prompt, answer: {}["x"], "KeyError: 'x'"),
+    ],
+)
+def test_a_judge_that_fails_ends_it_and_the_answer_is_kept(
+    router: gr.GraphRouter, judge: Callable[[str, str], float], told: str
+) -> None:
+    run = _fail_run(lambda: router.run(PROMPT, ask=_ask, judge=judge, policy=BEST), told)
+    assert run.cost_usd == pytest.approx(0.001)
+    assert run.answer is not None
+    assert told in run.calls[0].error
+
+
+def test_what_hangs_is_given_up_at_the_deadline(router: gr.GraphRouter) -> None:
+    stuck = threading.Event()
+
+    def hang(*_: str) -> float:
+        stuck.wait(60)
+        return 1.0
+
+    def answer(model: str, prompt: str) -> Answer:
+        return Answer("7", cost_usd=0.001, latency_s=0.0)
+
+    limits = {"deadline_s": 1000.0}
+    plan = router.plan(PROMPT, policy=BEST, **limits)  # type: ignore[arg-type]
+    first = plan.asked.predictions.latency_s[0]
+    deadline = float(first.max()) + 0.2
+    run = _fail_run(
+        lambda: router.run(PROMPT, ask=answer, judge=hang, policy=BEST, deadline_s=deadline),
+        "no answer before the deadline",
+    )
+    assert run.answer == "7"
+    stuck.set()
+
+
+@pytest.mark.parametrize("answer", [3, None, Answer("7", cost_usd=-1.0)])
+def test_what_is_no_answer_is_refused(router: gr.GraphRouter, answer: object) -> None:
+    _fail_run(
+        lambda: router.run(PROMPT, ask=lambda model, prompt: answer),  # type: ignore[arg-type, return-value]
+        "expected",
+    )
+
+
+def test_retries_are_a_number(router: gr.GraphRouter) -> None:
+    with pytest.raises(DataError, match="retries is -1"):
+        router.run(PROMPT, ask=_ask, retries=-1)
+
+
+def test_coroutines_do_the_same(router: gr.GraphRouter) -> None:
+    async def ask(model: str, prompt: str) -> Answer:
+        await asyncio.sleep(0)
+        return _ask(model, prompt)
+
+    async def judge(prompt: str, answer: str) -> float:
+        await asyncio.sleep(0)
+        return 0.0
+
+    async def ask_all() -> list[Run]:
+        return await asyncio.gather(
+            *(router.arun(PROMPT, ask=ask, judge=judge, policy=BEST) for _ in range(3))
+        )
+
+    blocking = router.run(PROMPT, ask=_ask, judge=_never, policy=BEST)
+    for run in asyncio.run(ask_all()):
+        assert run.calls == blocking.calls
+        assert run.model == blocking.model
+
+
+def test_a_cancelled_run_cancels_its_call(router: gr.GraphRouter) -> None:
+    cancelled = []
+
+    async def ask(model: str, prompt: str) -> str:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(model)
+            raise
+        return "7"
+
+    async def give_up() -> None:
+        task = asyncio.create_task(router.arun(PROMPT, ask=ask))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(give_up())
+    assert len(cancelled) == 1
