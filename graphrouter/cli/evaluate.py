@@ -71,6 +71,22 @@ def evaluate(
             help="Also measure how often the choice flips when prompts are perturbed.",
         ),
     ] = False,
+    sequential: Annotated[
+        bool,
+        typer.Option(
+            "--sequential",
+            help="Also replay plans of several calls, and all cascades, with one simulated judge.",
+        ),
+    ] = False,
+    judge: Annotated[
+        str,
+        typer.Option(
+            "--judge",
+            metavar="exact|auc:X",
+            help="Judge of --sequential: never wrong, or a right answer outscores a wrong one with "
+            "chance X.",
+        ),
+    ] = "auc:0.8",
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Show every figure with its 95 % interval.")
     ] = False,
@@ -125,6 +141,7 @@ def evaluate(
         str(seed),
     ]
     words += ["--draws", str(draws), *(["--robustness"] if robustness else [])]
+    words += ["--sequential", "--judge", judge] if sequential else []
     with begin_run(
         tracking, f"evaluate {artifact.name} on {dataset.name}", command="evaluate"
     ) as tracked:
@@ -135,6 +152,7 @@ def evaluate(
                 side=split,
                 baselines=names,
                 seed=seed,
+                judge=judge if sequential else None,
                 tell=lambda what: status.update(f"{what} ..."),
             )
         seed_run = collected.run

@@ -230,6 +230,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         baselines: Sequence[str] | None = None,
         num_draws: int = 1000,
         seed: int = 0,
+        judge: str | None = None,
     ) -> Any:
         """How well this router does, beside baselines and the oracle: an `Evaluation`.
 
@@ -245,9 +246,11 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
                 knn without a choice.
             num_draws: Bootstrap draws.
             seed: Seed of the bootstrap and of what baselines draw.
+            judge: Also replay plans of more than one call beside all cascades, with one simulated
+                judge: `exact`, or `auc:0.8`.
 
         Raises:
-            ConfigError: There is no baseline of such a name.
+            ConfigError: There is no baseline of such a name, or no such judge.
             DataError: No query is left, or the router knows none of the models.
 
         Example:
@@ -260,7 +263,13 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
             ['graphrouter', 'best_single', 'task_mean', 'rasch', 'oracle']
         """
         return load_part("evaluation").evaluate_held_out(
-            self, data, side=side, baselines=baselines, num_draws=num_draws, seed=seed
+            self,
+            data,
+            side=side,
+            baselines=baselines,
+            num_draws=num_draws,
+            seed=seed,
+            judge=judge,
         )
 
     def calibrate_policy(

@@ -67,7 +67,8 @@ _BY_NETWORKS = (
     PaperGraphRouterTies,
 )
 _OF_TWO_MODELS = (HybridLLMDeterministic, HybridLLMProbabilistic, HybridLLMTransformed)
-_BY_ANSWERS = (Smoothie, FrugalGPT, AutoMix, RouterBenchCascade)
+_CASCADES = (FrugalGPT, AutoMix, RouterBenchCascade)
+_BY_ANSWERS = (Smoothie, *_CASCADES)
 _CLASSES: tuple[type[Baseline], ...] = (
     *_CONSTANT,
     *_BY_TASK,
@@ -85,6 +86,8 @@ BASELINES: dict[str, type[Baseline]] = {kind.name: kind for kind in _CLASSES}
 simplest that will do."""
 ALWAYS = ("best_single", "task_mean")
 """These stand in every table, whatever was asked for."""
+CASCADES = tuple(kind.name for kind in _CASCADES)
+"""They call models in turn until a judge is content."""
 QUICK = ("best_single", "task_mean", "rasch", "knn")
 """The simple ones, fitted within a second: what `evaluate` compares with unless asked for more."""
 

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from graphrouter.bench.baselines import BASELINES
+from graphrouter.bench.baselines.methods.cascades import SEQUENTIAL
 from graphrouter.bench.evaluation.additions import find_additions, say_what_is_left
 from graphrouter.bench.evaluation.bootstrap import Interval
 from graphrouter.bench.evaluation.evaluate import FEWEST_QUERIES
@@ -80,8 +81,12 @@ def find_mark(difference: Interval, metric: Metric) -> Mark:
 
 
 def find_cascades(names: Collection[str]) -> frozenset[str]:
-    """Those of the names that are cascades: they look at answers of the models that they call."""
-    return frozenset(name for name in names if name in BASELINES and BASELINES[name].reads_answers)
+    """Those of the names that look at answers of the models that they call."""
+    return frozenset(
+        name
+        for name in names
+        if name == SEQUENTIAL or (name in BASELINES and BASELINES[name].reads_answers)
+    )
 
 
 def list_rivals(result: SettingResult, sees_outcomes: Collection[str]) -> list[str]:

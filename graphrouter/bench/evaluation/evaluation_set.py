@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 
-from graphrouter.bench.baselines.methods.cascades import Cascade
+from graphrouter.bench.baselines.methods.cascades import Replayable
 from graphrouter.bench.evaluation.deviations import Levels
 from graphrouter.bench.evaluation.frontier import list_replay_trade_offs
 from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
@@ -113,7 +113,7 @@ class EvaluationSet:
         queries = self.queries if task_known else self.queries.without_tasks()
         # Not `predict`: of a task that is held out nobody needs to be told that it is unknown.
         predictions = align(router._predict(queries), self.models, owner=name)
-        if isinstance(router, Cascade):
+        if isinstance(router, Replayable):
             return RouterOutput(predictions, replayed=self._replay(router, queries))
         utilities = router.preset_utilities(queries)
         if utilities is None:
@@ -124,7 +124,7 @@ class EvaluationSet:
             preset_utilities={preset: each[:, columns] for preset, each in utilities.items()},
         )
 
-    def _replay(self, router: Cascade, queries: Queries) -> Replayed:
+    def _replay(self, router: Replayable, queries: Queries) -> Replayed:
         replays = [
             router.replay(queries, self.observed, trade_off=float(trade_off))
             for trade_off in list_replay_trade_offs(self.cost_scale)

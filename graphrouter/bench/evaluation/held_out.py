@@ -16,9 +16,9 @@ from graphrouter.data import RoutingDataset
 from graphrouter.exceptions import ConfigError, DataError, NotApplicableError
 
 if TYPE_CHECKING:
-    from graphrouter.bench.baselines import Baseline
     from graphrouter.data import Split
     from graphrouter.router.graph_router import GraphRouter
+    from graphrouter.router.protocol import Router
 
 Side = Literal["validation", "test"]
 """Queries that training has not learned from; early stopping has seen those of validation."""
@@ -55,6 +55,7 @@ def evaluate_held_out(
     baselines: Iterable[str] | None = None,
     num_draws: int = 1000,
     seed: int = 0,
+    judge: str | None = None,
 ) -> Evaluation:
     """All metrics of the router, baselines and the oracle on queries it has not learned from.
 
@@ -68,16 +69,20 @@ def evaluate_held_out(
             rasch and knn join them without a choice.
         num_draws: Bootstrap draws.
         seed: Seed of the bootstrap and of what baselines draw.
+        judge: Also replay sequential routing beside all cascades with one simulated judge, `exact`
+            or `auc:0.8`, as `graphrouter_sequential`.
 
     Raises:
-        ConfigError: There is no such side or baseline, or there are too few draws.
+        ConfigError: There is no such side, baseline or judge, or there are too few draws.
         DataError: No query is left, or the router knows none of the models.
     """
     if num_draws < FEWEST_DRAWS:
         raise ConfigError(
             f"num_draws is {num_draws}; expected at least {FEWEST_DRAWS} for intervals to rest on."
         )
-    collected = collect_held_out(router, data, side=side, baselines=baselines, seed=seed)
+    collected = collect_held_out(
+        router, data, side=side, baselines=baselines, seed=seed, judge=judge
+    )
     return collected.score(num_draws=num_draws, seed=seed)
 
 
@@ -88,6 +93,7 @@ def collect_held_out(
     side: Side = "test",
     baselines: Iterable[str] | None = None,
     seed: int = 0,
+    judge: str | None = None,
     tell: Tell | None = None,
 ) -> HeldOutRun:
     """The router and its baselines on the queries of one side.
@@ -104,7 +110,7 @@ def collect_held_out(
         )
     warn_of_unknown_models(router, data)
     query_ids = choose_held_out(router, data, side)
-    fitted, left_out = _fit(router, data, baselines, seed, tell)
+    fitted, left_out = _fit(router, data, baselines, seed, tell, judge=judge)
     tasks = data.queries.set_index("query_id").loc[list(query_ids), "task"]
     router.warn_of_unknown_tasks(task for task in tasks if isinstance(task, str))
     tell(f"Asking for {len(query_ids):,} queries")
@@ -131,20 +137,36 @@ def _fit(
     names: Iterable[str] | None,
     seed: int,
     tell: Tell,
-) -> tuple[dict[str, Baseline], dict[str, str]]:
-    """The fitted baselines by name, and why others do not apply to the data."""
-    from graphrouter.bench.baselines.catalogue import ALWAYS, QUICK, find_baselines
+    *,
+    judge: str | None,
+) -> tuple[dict[str, Router], dict[str, str]]:
+    """The fitted baselines by name, and why others do not apply to the data.
+
+    With a judge all cascades are among them, fitted with it, and what plans of the router bring.
+    """
+    from graphrouter.bench.baselines.catalogue import ALWAYS, CASCADES, QUICK, find_baselines
+    from graphrouter.bench.baselines.methods.cascades import SEQUENTIAL, Cascade
+    from graphrouter.bench.evaluation.sequential import SequentialReplay, read_judge
     from graphrouter.config import TrainConfig
     from graphrouter.router.training_view import TrainingView
 
     seen, division = choose_baseline_data(router, data)
-    kinds = find_baselines(QUICK if names is None else names, beside=ALWAYS)
+    judge_auc = None if judge is None else read_judge(judge)
+    beside = ALWAYS if judge_auc is None else (*ALWAYS, *CASCADES)
+    kinds = find_baselines(QUICK if names is None else names, beside=beside)
     view = TrainingView.of(seen, TrainConfig(seed=seed), split=division, encoder=router.encoder)
-    fitted, left_out = {}, {}
+    fitted: dict[str, Router] = {}
+    left_out = {}
+    if judge_auc is not None:
+        fitted[SEQUENTIAL] = SequentialReplay(router, judge_auc, seed=seed)
     for number, kind in enumerate(kinds, start=1):
         tell(f"Fitting the baselines: {kind.name}, {number} of {len(kinds)}")
         try:
-            fitted[kind.name] = kind.fit(view)
+            fitted[kind.name] = (
+                kind.fit_with(view, judge_auc)
+                if judge_auc is not None and issubclass(kind, Cascade)
+                else kind.fit(view)
+            )
         except NotApplicableError as error:
             left_out[kind.name] = f"not applicable: {error}"
     return fitted, left_out

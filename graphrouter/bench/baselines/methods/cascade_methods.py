@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from graphrouter.bench.baselines.learning import LearningData
 from graphrouter.bench.baselines.methods.cascades import (
+    AS_PUBLISHED,
     Cascade,
     Recorded,
     Replay,
@@ -80,17 +81,13 @@ class FrugalGPT(Cascade):
     """(num_points,) mean US dollars a query on them."""
 
     @classmethod
-    def learn(cls, data: LearningData) -> Self:
-        """The cascade whose operating points were all tried on the training rows.
-
-        Raises:
-            NotApplicableError: No training outcome has a cost.
-        """
+    def learn_with(cls, data: LearningData, judge_auc: float) -> Self:
+        """The cascade whose operating points were all tried on the training rows."""
         recorded, models = (
             take_callable_outcomes(data, cls.name),
             pick_shortlist(data.means, SHORTLIST),
         )
-        score = simulate_score(recorded, data.pool.names, models, seed=data.seed)
+        score = simulate_score(recorded, data.pool.names, models, seed=data.seed, auc=judge_auc)
         chains, thresholds, means = [], [], []
         for chain, limits in _frugal_points(recorded, models):
             run = _run_chain(recorded, chain, score[:, chain] >= np.array([*limits, -np.inf]))
@@ -100,7 +97,9 @@ class FrugalGPT(Cascade):
             thresholds.append([*limits, *[np.nan] * gap])
         effect, cost = np.array(means).T
         points = np.array(chains, dtype=np.int64), np.array(thresholds, dtype=np.float64)
-        return cls(data.pool, data.cost_scale, data.means, data.seed, *points, effect, cost)
+        return cls(
+            data.pool, data.cost_scale, data.means, data.seed, judge_auc, *points, effect, cost
+        )
 
     def call(self, recorded: Recorded, trade_off: float) -> Replay:
         """What the best chain for the trade-off pays and gets.
@@ -109,7 +108,7 @@ class FrugalGPT(Cascade):
         """
         point = find_best_point(self.effect, self.cost_usd, trade_off)
         chain = self.chains[point][self.chains[point] >= 0]
-        score = simulate_score(recorded, self.pool.names, chain, seed=self.seed)
+        score = simulate_score(recorded, self.pool.names, chain, seed=self.seed, auc=self.judge_auc)
         limits = np.append(self.thresholds[point, : len(chain) - 1], -np.inf)
         return _run_chain(recorded, chain.tolist(), score[:, chain] >= limits)
 
@@ -149,23 +148,23 @@ class AutoMix(Cascade):
     """(num_pairs,) mean US dollars of the small model, verification included."""
 
     @classmethod
-    def learn(cls, data: LearningData) -> Self:
-        """The cascade of all pairs of the shortlist, and of each model alone.
-
-        Raises:
-            NotApplicableError: No training outcome has a cost.
-        """
+    def learn_with(cls, data: LearningData, judge_auc: float) -> Self:
+        """The cascade of all pairs of the shortlist, and of each model alone."""
         recorded, models = (
             take_callable_outcomes(data, cls.name),
             pick_shortlist(data.means, SHORTLIST).tolist(),
         )
-        votes = simulate_votes(recorded, data.pool.names, seed=data.seed)
+        votes = simulate_votes(recorded, data.pool.names, seed=data.seed, auc=judge_auc)
         pairs = [(model, -1) for model in models]
         pairs += [pair for pair in combinations(models, 2) if _find_complete(recorded, pair).any()]
-        tables = [_vote_table(data, recorded, votes, small, large) for small, large in pairs]
+        tables = [
+            _vote_table(data, recorded, votes, small, large, judge_auc) for small, large in pairs
+        ]
         first, second = np.array(pairs, dtype=np.int64).T
         columns = (np.array(column) for column in zip(*tables, strict=True))
-        return cls(data.pool, data.cost_scale, data.means, data.seed, first, second, *columns)
+        return cls(
+            data.pool, data.cost_scale, data.means, data.seed, judge_auc, first, second, *columns
+        )
 
     def call(self, recorded: Recorded, trade_off: float) -> Replay:
         """What the best pair for the trade-off pays and gets.
@@ -182,9 +181,13 @@ class AutoMix(Cascade):
         small, large = int(self.small[pair]), int(self.large[pair])
         if large < 0:
             return _run_chain(recorded, [small], np.ones((len(recorded.prompts), 1), dtype=bool))
-        votes = simulate_votes(recorded, self.pool.names, seed=self.seed, columns=[small])[:, small]
+        votes = simulate_votes(
+            recorded, self.pool.names, seed=self.seed, columns=[small], auc=self.judge_auc
+        )[:, small]
         accepted = np.column_stack([~asks[pair][votes], np.ones(len(votes), dtype=bool)])
         run = _run_chain(recorded, [small, large], accepted)
+        if self.judge_auc != AS_PUBLISHED:
+            return run
         verification = np.nan_to_num(recorded.cost_usd[:, small])
         return run._replace(cost_usd=run.cost_usd + verification)
 
@@ -216,23 +219,16 @@ class RouterBenchCascade(Cascade):
     """(num_thresholds, num_called) mean US dollars a query."""
 
     @classmethod
-    def learn(cls, data: LearningData) -> Self:
-        """The cascade whose thresholds and lengths were all tried on the training rows.
-
-        Raises:
-            NotApplicableError: No training outcome has a cost.
-        """
+    def learn_with(cls, data: LearningData, judge_auc: float) -> Self:
+        """The cascade whose thresholds and lengths were all tried on the training rows."""
         recorded = take_callable_outcomes(data, cls.name)
         cost = data.means.cost_usd[0]
         chain = np.array(
             [i for i in np.argsort(cost, kind="stable") if np.isfinite(cost[i])], dtype=np.int64
         )
-        wrong = simulate_errors(
-            recorded, data.pool.names, chain, error_rate=ERROR_RATE, seed=data.seed
-        )
-        means = []
+        means, judge = [], _Judge(data.seed, judge_auc, ERROR_RATE)
         for threshold in QUALITY_THRESHOLDS:
-            accepted = (recorded.effect[:, chain] >= threshold) ^ wrong
+            accepted = _accept(recorded, data.pool.names, chain, threshold, judge)
             means.append(
                 [
                     _average(run, run.answered, data)
@@ -241,7 +237,15 @@ class RouterBenchCascade(Cascade):
             )
         effect, usd = np.moveaxis(np.array(means), -1, 0)
         return cls(
-            data.pool, data.cost_scale, data.means, data.seed, chain, ERROR_RATE, effect, usd
+            data.pool,
+            data.cost_scale,
+            data.means,
+            data.seed,
+            judge_auc,
+            chain,
+            ERROR_RATE,
+            effect,
+            usd,
         )
 
     def call(self, recorded: Recorded, trade_off: float) -> Replay:
@@ -254,11 +258,31 @@ class RouterBenchCascade(Cascade):
             self.effect.shape,
         )
         chain = self.chain[: int(last) + 1]
-        wrong = simulate_errors(
-            recorded, self.pool.names, chain, error_rate=self.error_rate, seed=self.seed
+        bar, judge = (
+            QUALITY_THRESHOLDS[int(threshold)],
+            _Judge(self.seed, self.judge_auc, self.error_rate),
         )
-        accepted = (recorded.effect[:, chain] >= QUALITY_THRESHOLDS[int(threshold)]) ^ wrong
+        accepted = _accept(recorded, self.pool.names, chain, bar, judge)
         return _run_chain(recorded, chain.tolist(), accepted)
+
+
+class _Judge(NamedTuple):
+    """Of RouterBench's cascade."""
+
+    seed: int
+    auc: float
+    error_rate: float
+
+
+def _accept(
+    recorded: Recorded, models: tuple[str, ...], chain: IntArray, threshold: float, judge: _Judge
+) -> BoolArray:
+    """Whether RouterBench's judge is content with each answer, (num_queries, len(chain))."""
+    if judge.auc != AS_PUBLISHED:
+        score = simulate_score(recorded, models, chain, seed=judge.seed, auc=judge.auc)
+        return np.asarray(score[:, chain] >= threshold)
+    wrong = simulate_errors(recorded, models, chain, error_rate=judge.error_rate, seed=judge.seed)
+    return np.asarray((recorded.effect[:, chain] >= threshold) ^ wrong)
 
 
 def _frugal_points(
@@ -273,7 +297,12 @@ def _frugal_points(
 
 
 def _vote_table(
-    data: LearningData, recorded: Recorded, votes: IntArray, small: int, large: int
+    data: LearningData,
+    recorded: Recorded,
+    votes: IntArray,
+    small: int,
+    large: int,
+    judge_auc: float,
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]:
     """share, kept_effect, asked_effect, asked_usd and small_usd of a pair.
 
@@ -294,7 +323,8 @@ def _vote_table(
     usd = _average_by_votes(
         recorded.cost_usd[rows, large], votes[rows, small], count, data.means.cost_usd[0, large]
     )
-    return share, kept, asked, usd, 2 * small_usd
+    verified = 2 if judge_auc == AS_PUBLISHED else 1  # by the small model itself, or by the judge
+    return share, kept, asked, usd, verified * small_usd
 
 
 def _average_by_votes(

@@ -22,7 +22,14 @@ from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.exceptions import DataError, NotApplicableError, PolicyError
 from graphrouter.pool import ModelPool
+from graphrouter.router.protocol import Router
+from graphrouter.router.training_view import TrainingView
 from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions, Queries
+
+SEQUENTIAL = "graphrouter_sequential"
+"""Name of plans that are replayed beside cascades."""
+AS_PUBLISHED = 0.0
+"""In the place of the AUC of a judge: the one that a cascade was published with."""
 
 
 class Replay(NamedTuple):
@@ -77,20 +84,67 @@ class Recorded(NamedTuple):
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Cascade(Baseline):
-    """Calls models in turn. `predict` is what it expects before it calls anyone.
+class Replayable(Router):
+    """Calls models and looks at answers. `predict` is what it expects before it calls anyone.
 
     `replay` is what it reaches.
     """
 
     reads_answers: ClassVar[bool] = True
+
+    @abstractmethod
+    def replay(
+        self, queries: Queries | Sequence[str], observed: ObservedOutcomes, *, trade_off: float
+    ) -> Replay:
+        """What it pays and gets on each query; it SEES THE OUTCOMES of the models that it calls.
+
+        Args:
+            queries: Prompts, or `Queries`.
+            observed: What was recorded of them, (num_queries, num_models) each.
+            trade_off: Effect that one US dollar is worth: 0 = only effect counts, infinity = only
+                cost counts.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Cascade(Baseline, Replayable):
+    """Calls models in turn until a judge is content."""
+
     needs_costs: ClassVar[bool] = True
 
     expected: MeanTable
     """One row: mean of each model in training."""
     seed: int
     """Seed of the simulated judge."""
+    judge_auc: float
+    """How often it puts a right answer above a wrong one, in [0.5, 1]; 0 = as published."""
+
+    @classmethod
+    def fit_with(cls, view: TrainingView, judge_auc: float) -> Self:
+        """As `fit`, with another simulated judge; see `learn_with`."""
+        return cls.learn_with(view.derive(LearningData.of_view), judge_auc)
+
+    @classmethod
+    def learn(cls, data: LearningData) -> Self:
+        """The cascade with the judge that it was published with.
+
+        Raises:
+            NotApplicableError: No training outcome has a cost.
+        """
+        return cls.learn_with(data, AS_PUBLISHED)
+
+    @classmethod
+    @abstractmethod
+    def learn_with(cls, data: LearningData, judge_auc: float) -> Self:
+        """The cascade whose operating points were all tried on the training rows.
+
+        Args:
+            data: Training rows.
+            judge_auc: Of the simulated judge.
+
+        Raises:
+            NotApplicableError: No training outcome has a cost.
+        """
 
     @abstractmethod
     def call(self, recorded: Recorded, trade_off: float) -> Replay:
