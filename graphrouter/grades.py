@@ -112,6 +112,33 @@ class Judge:
         return cls(hit, 1 - hit, apart, -(apart**2) / 2)
 
     @classmethod
+    def parse(cls, text: str) -> Self:
+        """A judge in words: `exact`, `auc:0.8`, or `rates:0.9,0.2`, hit rate and false alarm rate.
+
+        Raises:
+            DataError: It is none of these.
+
+        Example:
+            >>> Judge.parse("rates:0.9,0.2")
+            Judge(hit_rate=0.9, false_alarm_rate=0.2, slope=None, intercept=0.0)
+        """
+        kind, _, numbers = text.partition(":")
+        try:
+            values = [float(number) for number in numbers.split(",")] if numbers else []
+        except ValueError:
+            values = [math.nan]
+        if (kind, len(values)) == ("exact", 0):
+            return cls()
+        if (kind, len(values)) == ("auc", 1):
+            return cls() if values[0] == 1 else cls.of_auc(values[0])
+        if (kind, len(values)) == ("rates", 2):
+            return cls(*values)
+        raise DataError(
+            f"The judge is {text!r}; expected exact, auc:0.8 (how often a right answer outscores a "
+            "wrong one), or rates:0.9,0.2 (how often right and wrong answers pass)."
+        )
+
+    @classmethod
     def fit(cls, scores: Sequence[float], effects: Sequence[float]) -> Self:
         """What a judge is worth, by answers of which both its score and the effect are known.
 

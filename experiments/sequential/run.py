@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,7 @@ def run(name: str, num_splits: int) -> dict[str, Any]:
 
 
 def _compare(runs: Sequence[Any], setting: str) -> dict[str, str]:
-    """Area of sequential routing against each other: better, worse or level, by paired intervals."""
-    from dataclasses import replace
-
+    """Area of sequential routing against each other, by paired intervals: +, - or =."""
     turned = [
         replace(
             each,
@@ -182,7 +181,7 @@ def report(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "\nMade by `python -m experiments.sequential.run DATA/...`; instant routers."
     for setting in ("task_known", "task_hidden"):
         yield f"\n## Area under the frontier, {setting.replace('_', ' ')}\n"
-        yield "Behind another's figure: `+` sequential routing is surely better, `-` surely worse.\n"
+        yield "Behind a figure: `+` sequential routing is surely better, `-` it is surely worse.\n"
         yield "| set | judge | one call | sequential | FrugalGPT | AutoMix | RouterBench |"
         yield "|---|---|---|---|---|---|---|"
         for name, figures in found.items():
@@ -211,12 +210,12 @@ def report(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             np.mean([split["deviations"][key] for split in figures["told"]])
             for key in ("before", "after", "linear")
         )
-        yield (
-            "| " + " | ".join([name, *cells, f"{before:.3f} to {after:.3f} ({linear:.3f})"]) + " |"
-        )
+        cells.append(f"{before:.3f} to {after:.3f} ({linear:.3f})")
+        yield "| " + " | ".join([name, *cells]) + " |"
     yield (
-        "\nDeviations: share of their variance that is explained before and after half of the pool is "
-        "told, and what a linear-Gaussian rule explains with the mass that is best on the same rows."
+        "\nDeviations: share of their variance that is explained before and after half of the pool "
+        "is told, and what a linear-Gaussian rule explains with the mass that is best on the same "
+        "rows."
     )
 
 

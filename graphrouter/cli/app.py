@@ -29,6 +29,7 @@ from graphrouter.cli import (
     graph,
     migrate,
     newcomers,
+    plan,
     pool,
     predict,
     promise,
@@ -56,6 +57,7 @@ app.command()(evaluate.evaluate)
 app.command()(benchmark.benchmark)
 app.command()(newcomers.benchmark_newcomers)
 app.command()(route.route)
+app.command()(plan.plan)
 app.command()(predict.predict)
 app.command()(assign.assign)
 app.command()(promise.promise)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -209,6 +209,26 @@ class Plan:
             depth: Most calls in a row that are drawn, >= 1.
         """
         return "\n".join(self._draw(depth))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: what to do next, what is in hand, and what was spent."""
+        return {
+            "first": self.first,
+            "is_graded": self.is_graded,
+            "answer": self.answer,
+            "value": self.value if np.isfinite(self.value) else None,
+            "in_hand": self.in_hand,
+            "options": [
+                {
+                    **option._asdict(),
+                    "cost_usd": None if np.isnan(option.cost_usd) else option.cost_usd,
+                }
+                for option in self.options
+            ],
+            "num_calls": self.num_calls,
+            "spent_usd": self.spent_usd,
+            "spent_s": self.spent_s,
+        }
 
     def __repr__(self) -> str:
         if self.first is None:

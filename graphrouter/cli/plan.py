@@ -1,0 +1,132 @@
+"""`graphrouter plan`: whom to ask first, and whom after a look at the answer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from graphrouter.cli import options
+from graphrouter.cli.console import print_json
+from graphrouter.cli.policy_options import add_policy_options
+from graphrouter.cli.render import say, say_line
+from graphrouter.cli.routers import load_graph_router, resolve_policy
+from graphrouter.exceptions import DataError
+from graphrouter.grades import Judge
+from graphrouter.policy import Policy
+
+_PANEL = "Plan"
+
+
+@add_policy_options
+def plan(
+    artifact: options.Artifact,
+    prompt: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROMPT", help="The query; - reads it from standard input.", show_default=False
+        ),
+    ],
+    task: Annotated[
+        str | None, typer.Option("--task", help="Task of the query, where you know it.")
+    ] = None,
+    *,
+    policy: Policy,
+    judge: Annotated[
+        str,
+        typer.Option(
+            "--judge",
+            metavar="exact|auc:X|rates:HIT,FALSE",
+            help="How far grades are right: always; a right answer outscores a wrong one with "
+            "chance X; or how often right and wrong answers pass.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = "exact",
+    judge_cost_usd: Annotated[
+        float,
+        typer.Option("--judge-cost-usd", help="US dollars a grade.", rich_help_panel=_PANEL),
+    ] = 0.0,
+    max_calls: Annotated[
+        int,
+        typer.Option(
+            "--max-calls", min=1, help="Most calls one after the other.", rich_help_panel=_PANEL
+        ),
+    ] = 3,
+    max_total_cost_usd: Annotated[
+        float | None,
+        typer.Option(
+            "--max-total-cost-usd",
+            help="Most expected US dollars of all calls and grades.",
+            rich_help_panel=_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    deadline_s: Annotated[
+        float | None,
+        typer.Option(
+            "--deadline-s",
+            help="Most expected seconds of all calls, one after the other.",
+            rich_help_panel=_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    graded: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--graded",
+            metavar="MODEL=GRADE",
+            help="An answer in hand and its grade, such as nano=0; repeat it for more.",
+            rich_help_panel=_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show whom to ask first about a prompt, and whom after its answer passed or failed.
+
+    A plan weighs "ask a cheap model, look, perhaps go on" against "ask a dear one at once". In
+    Python router.run carries it out.
+
+    Example: graphrouter plan artifacts/demo/router "Prove that 17 is prime." --judge auc:0.8
+    --preset performance_first
+    """
+    text = sys.stdin.read() if prompt == "-" else prompt
+    reliability = Judge.parse(judge)
+    grades = _read_grades(graded or ())
+    router = load_graph_router(artifact)
+    chosen = resolve_policy(policy, router)
+    found = router.plan(
+        text,
+        task=task,
+        policy=chosen,
+        judge=reliability,
+        judge_cost_usd=judge_cost_usd,
+        max_calls=max_calls,
+        max_total_cost_usd=max_total_cost_usd,
+        deadline_s=deadline_s,
+    )
+    for model, grade in grades:
+        found = found.after(model, grade)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    say(found.tree(max_calls))
+    say_line(f"policy: {chosen.describe()}; judge: {judge}")
+
+
+def _read_grades(texts: Sequence[str]) -> list[tuple[str, float]]:
+    """Models and grades of `MODEL=GRADE`."""
+    read = []
+    for text in texts:
+        model, _, grade = text.rpartition("=")
+        try:
+            read.append((model, float(grade)))
+        except ValueError:
+            read.append(("", 0.0))
+        if not read[-1][0]:
+            raise DataError(
+                f"--graded is {text!r}; expected MODEL=GRADE with a number, such as nano=0."
+            )
+    return read
