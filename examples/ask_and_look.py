@@ -14,7 +14,7 @@ PROMPT = "Translate into French: The museum opens at nine."
 
 def ask(model: str, prompt: str) -> Answer:
     """Stands for a call of a provider; only one model knows French here."""
-    knows_french = model == "juniper-180b"
+    knows_french = model == "juniper-30b"
     return Answer("Le musée ouvre à neuf heures." if knows_french else "Das Museum.", cost_usd=2e-4)
 
 

@@ -48,6 +48,9 @@ class Told(NamedTuple):
     """(M,) its variance before anything was known."""
     cavity: FloatArray
     """(B, K) effect that the other outcomes of the query promise of each answer, in [0, 1]."""
+    lift: FloatArray
+    """(B, K) by how much the logit of `cavity` moves for one unit of covariance with a model whose
+    log-likelihood gets a slope of 1."""
     to_all: FloatArray
     """(B, K, M) covariance of the models that were graded with all."""
     gain: FloatArray
@@ -158,9 +161,12 @@ def condition(
     to_all = covariance[column]
     gain = np.linalg.solve(eye + weight[:, :, None] * among, weight[:, :, None] * to_all)
     variance = np.asarray(np.maximum(prior - (to_all * gain).sum(axis=1), _LEAST_VARIANCE**2))
-    cavity = _leave_out(value, np.take_along_axis(variance, column, axis=1), score, weight)
+    own = np.take_along_axis(variance, column, axis=1)
+    left = 1 / np.maximum(1 / own - weight, 1e-12)
+    cavity = _leave_out(value, left, score)
+    lift = left / own / np.sqrt(1 + PROBIT * left)
     told = mean + _multiply(to_all.transpose(0, 2, 1), score)
-    return Told(told, variance, prior, cavity, to_all, np.asarray(gain, dtype=np.float64))
+    return Told(told, variance, prior, cavity, lift, to_all, np.asarray(gain, dtype=np.float64))
 
 
 def differentiate(
@@ -175,11 +181,14 @@ def differentiate(
     return (effect - passed) * rise / spread, rise**2 / spread
 
 
-def _leave_out(
-    value: FloatArray, variance: FloatArray, score: FloatArray, weight: FloatArray
-) -> FloatArray:
-    """The effect of each graded answer by all but its own grade (a cavity distribution)."""
-    left = 1 / np.maximum(1 / variance - weight, 1e-12)
+def _leave_out(value: FloatArray, left: FloatArray, score: FloatArray) -> FloatArray:
+    """The effect of each graded answer by all but its own grade (a cavity distribution).
+
+    Args:
+        value: (B, K) logits at the mode.
+        left: (B, K) variances without the own grade.
+        score: (B, K) slope of the log-likelihood of the own grade.
+    """
     logit = np.clip((value - score * left) / np.sqrt(1 + PROBIT * left), -_MOST_LOGIT, _MOST_LOGIT)
     return np.asarray(1 / (1 + np.exp(-logit)))
 

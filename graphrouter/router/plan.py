@@ -13,7 +13,7 @@ from graphrouter.exceptions import DataError, PolicyError, UnknownModelError
 from graphrouter.grades import Grade, Judge, KnownOutcomes, believe
 from graphrouter.policy import Policy
 from graphrouter.router.known_outcomes import spread, to_logit
-from graphrouter.router.lookahead import Outlook, Stakes, look_ahead
+from graphrouter.router.lookahead import Hand, Outlook, Stakes, look_ahead
 from graphrouter.router.outcome_covariance import Told, condition
 from graphrouter.selection import PolicyContext, list_choices
 from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
@@ -317,9 +317,11 @@ class Plan:
     @cached_property
     def _outlook(self) -> Outlook:
         left = self.asked.limits.max_calls - self.num_calls
-        best = np.array([max(self.in_hand.values(), default=np.nan)])
-        stakes = self._count_stakes()
-        return look_ahead(self._told, self.asked.covariance, best, stakes, num_calls=max(left, 1))
+        stakes, hand = self._count_stakes(), Hand(*self._grades)
+        floor = np.array([max((self.in_hand[m] for m in self.ungraded), default=np.nan)])
+        return look_ahead(
+            self._told, self.asked.covariance, hand, stakes, num_calls=max(left, 1), floor=floor
+        )
 
     def _count_stakes(self) -> Stakes:
         """What calls and grades cost, in the unit of the policy's utility."""

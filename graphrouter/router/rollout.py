@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from graphrouter.grades import believe
-from graphrouter.router.lookahead import Stakes, look_ahead
+from graphrouter.router.lookahead import Hand, Stakes, look_ahead
 from graphrouter.router.outcome_covariance import condition
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
@@ -53,14 +53,15 @@ def roll_out(
     for left in range(max_calls, 0, -1):
         told = condition(logit[going], covariance, column, *seen)
         in_hand = believe(told.cavity, *seen)
-        best = np.full(len(going), np.nan)
+        best = np.full(len(going), -np.inf)
         if column.shape[1]:
             best = in_hand.max(axis=1)
             answer[going] = np.take_along_axis(column, in_hand.argmax(axis=1)[:, None], axis=1)[
                 :, 0
             ]
         price = np.where(called[going], np.inf, stakes.price[going])
-        outlook = look_ahead(told, covariance, best, stakes._replace(price=price), num_calls=left)
+        hand = Hand(column, (seen[0], seen[1], seen[2]))
+        outlook = look_ahead(told, covariance, hand, stakes._replace(price=price), num_calls=left)
         first = outlook.value.argmax(axis=1)[:, None]
         model, looks = (
             np.take_along_axis(each, first, axis=1)[:, 0]

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
-from graphrouter.router.lookahead import Outlook, Stakes, look_ahead
+from graphrouter.router.lookahead import Hand, Outlook, Stakes, look_ahead
 from graphrouter.router.outcome_covariance import condition
 from graphrouter.router.rollout import roll_out
 from graphrouter.types import FloatArray, IntArray
 
+NOTHING = Hand(np.zeros((1, 0), int), (np.zeros((1, 0)),) * 3)
 ALONE = 1e-9
 """A covariance under which outcomes tell nothing of one another."""
 
@@ -32,7 +33,9 @@ def _look(
         logit(np.array([chance])), covariance, np.zeros((1, 0), int), *np.zeros((3, 1, 0))
     )
     stakes = Stakes(1.0, np.array([price]), judge_price, *rates)
-    outlook = look_ahead(told, covariance, np.array([best]), stakes, num_calls=num_calls)
+    outlook = look_ahead(
+        told, covariance, NOTHING, stakes, num_calls=num_calls, floor=np.array([best])
+    )
     values = dict(zip(outlook.candidate[0].tolist(), outlook.value[0].tolist(), strict=True))
     return values, outlook
 
@@ -111,9 +114,7 @@ def test_what_is_promised_comes_true(shared: float) -> None:
         return outcome[rows, columns], np.ones(len(rows)), np.zeros(len(rows))
 
     told = condition(logits[:1], covariance, np.zeros((1, 0), int), *np.zeros((3, 1, 0)))
-    ahead = look_ahead(
-        told, covariance, np.array([np.nan]), stakes._replace(price=price[:1]), num_calls=2
-    )
+    ahead = look_ahead(told, covariance, NOTHING, stakes._replace(price=price[:1]), num_calls=2)
     ran = roll_out(logits, covariance, stakes, grade, max_calls=2)
     got = outcome[np.arange(num), ran.answer].mean() - (ran.called * price).sum(1).mean()
     assert got == pytest.approx(float(ahead.value.max()), abs=0.015)
