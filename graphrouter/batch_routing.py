@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from graphrouter.exceptions import DataError, PolicyError, UnknownModelError
+from graphrouter.exceptions import DataError, PolicyError
+from graphrouter.moment import check_in_pool
 from graphrouter.multipliers import Limit, find_least, solve_limits
 from graphrouter.notebook import render_table
 from graphrouter.policy import Policy
@@ -67,12 +67,7 @@ class BatchLimits(NamedTuple):
                 "to the most calls of each, for example {'grand': 100}."
             )
         for model, calls in self.max_calls.items():
-            if model not in models:
-                near = difflib.get_close_matches(str(model), models, n=1)
-                hint = f"Did you mean {near[0]!r}?" if near else f"The pool: {', '.join(models)}."
-                raise UnknownModelError(
-                    f"max_calls names {model!r}, which is not in the pool. {hint}"
-                )
+            check_in_pool("max_calls", model, models)
             is_whole = isinstance(calls, int | np.integer) and not isinstance(calls, bool)
             if not is_whole or calls < 0:
                 raise PolicyError(
@@ -109,7 +104,8 @@ class BatchRouting:
     used_fallback: BoolArray
     """(num_queries,), whether nobody satisfied the policy and its fallback was taken."""
     total_effect: float
-    """Sum of what counts as the effect: the expected one, or the end that `Policy.risk` names."""
+    """Sum of what counts as the effect: the expected one, or the end that `Policy.risk` names,
+    less the penalties of the policy."""
     bound: float
     """No choice that fits has a higher total effect (by the dual of the relaxation)."""
     limits: BatchLimits
@@ -218,8 +214,9 @@ def assign_batch(
 ) -> BatchRouting:
     """The highest total effect within the limits, among what the policy leaves open.
 
-    Weights and `usd_per_effect` do not count: cost counts by the budget alone. See `multipliers`
-    and `knapsack` for how it is solved.
+    Weights, `usd_per_effect` and `usd_per_second` do not count: cost counts by the budget alone.
+    Penalties do, as effect that is taken off. See `multipliers` and `knapsack` for how it is
+    solved.
 
     Args:
         policy: What to respect on every query, and what counts as the effect.

@@ -13,10 +13,42 @@ __all__ = [
     "Candidate",
     "Decision",
     "Evidence",
+    "UtilityParts",
 ]
 
 SOLVED = 0.5
 """Effect from which a query counts as solved in what is shown of evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class UtilityParts:
+    """What a utility is made of: what effect brings, less what all else takes off.
+
+    Example:
+        >>> parts = UtilityParts(0.6, 0.05, 0.02, {"energy_wh": 0.01})
+        >>> round(parts.total, 6), str(parts)
+        (0.52, 'effect 0.6 - dollars 0.05 - seconds 0.02 - energy_wh 0.01')
+    """
+
+    effect: float
+    """What the effect brings, weighed."""
+    dollars: float = 0.0
+    """What the expected cost takes off."""
+    seconds: float = 0.0
+    """What waiting takes off, by `Policy.usd_per_second`."""
+    penalties: Mapping[str, float] = field(default_factory=dict)
+    """What each field of `Policy.penalties` takes off."""
+
+    @property
+    def total(self) -> float:
+        """The utility."""
+        return self.effect - self.dollars - self.seconds - sum(self.penalties.values())
+
+    def __str__(self) -> str:
+        taken = {"dollars": self.dollars, "seconds": self.seconds, **self.penalties}
+        return f"effect {self.effect:.3g}" + "".join(
+            f" - {name} {value:.3g}" for name, value in taken.items()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +68,8 @@ class Candidate:
     """Lower end of the 80 % interval of the expected effect; None for a router that gives none."""
     effect_high: float | None = None
     """Upper end of the same interval."""
+    parts: UtilityParts | None = None
+    """What the utility is made of; None for a rejected model."""
 
     @property
     def doubt(self) -> float | None:
@@ -119,6 +153,10 @@ class Decision:
     task: 0.5 for a mean with the choice by levels, 0 for that choice alone. Below 1 only where held
     queries showed when the router was fitted that less is surely better."""
 
+    parts: UtilityParts | None = None
+    """What the utility of the chosen model is made of: effect, dollars, seconds and penalties; None
+    where the policy ruled the model out, as it may the fallback."""
+
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, as `graphrouter route --json` prints them; NaN becomes None.
 
@@ -135,7 +173,10 @@ class Decision:
 
     @property
     def latency_s(self) -> float | None:
-        """Expected seconds to the end of the answer of the chosen model; None when unknown."""
+        """Expected seconds to the end of the answer of the chosen model; None when unknown.
+
+        With what the moment adds, `extra_latency_s`.
+        """
         return next(c.latency_s for c in self.candidates if c.model == self.model)
 
     def __repr__(self) -> str:
@@ -146,9 +187,13 @@ class Decision:
         )
         cost = "None" if self.cost_usd is None else f"{self.cost_usd:.3g}"
         near = "" if self.familiarity is None else f", familiarity={self.familiarity:.2f}"
+        counts_more = {"usd_per_second", "penalties"} & set(self.policy)
+        parts = (
+            f", utility={self.parts.total:.3g} ({self.parts})" if self.parts and counts_more else ""
+        )
         return (
-            f"Decision({self.model!r}, effect={self.effect:.3f}{ends}, cost_usd={cost}{near}, "
-            f"{len(self.candidates)} candidates, {len(self.rejected)} rejected)"
+            f"Decision({self.model!r}, effect={self.effect:.3f}{ends}, cost_usd={cost}"
+            f"{near}{parts}, {len(self.candidates)} candidates, {len(self.rejected)} rejected)"
         )
 
     def _repr_html_(self) -> str:

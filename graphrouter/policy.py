@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 
 from graphrouter.documented_model import DocumentedModel
 from graphrouter.exceptions import PolicyError
+from graphrouter.own_fields import OwnValue
+from graphrouter.policy_words import complete_weights, read_penalties, read_requirements
 from graphrouter.types import FloatArray
+from graphrouter.utility import PRESETS, Charges, CostScale, PresetName, UtilityArrays, weigh
 
 __all__ = [
     "PRESETS",
@@ -26,57 +29,11 @@ __all__ = [
     "PresetName",
     "Risk",
     "parse_policy",
+    "weigh",
 ]
 
-PresetName = Literal["performance_first", "balanced", "cost_first"]
 Risk = Literal["lower", "expected", "upper"]
 Capability = Literal["tools", "vision", "json"]
-PRESETS: dict[PresetName, tuple[float, float]] = {
-    "performance_first": (1.0, 0.0),
-    "balanced": (0.5, 0.5),
-    "cost_first": (0.2, 0.8),
-}
-"""(effect weight, cost weight) of each preset, from GraphRouter (Feng, Shen, You; ICLR 2025),
-section 4."""
-
-
-class CostScale(NamedTuple):
-    """Maps US dollars a call to [0, 1]; fitted on training outcomes, saved with the artifact.
-
-    A graph router moves it with the prices of its models (`features.tables.reprice_scale`). The
-    bounds are the 1st and the 99th percentile and not the extremes: a single runaway completion
-    would otherwise squeeze all other costs to zero and with them the meaning of the presets.
-    """
-
-    low_usd: float
-    high_usd: float
-
-    @classmethod
-    def fit(cls, cost_usd: FloatArray) -> CostScale:
-        """The scale of the observed costs (any shape; NaN is skipped).
-
-        NaN bounds when nothing was observed.
-        """
-        known = cost_usd[np.isfinite(cost_usd)]
-        if known.size == 0:
-            return cls(float("nan"), float("nan"))
-        low, high = np.quantile(known, [0.01, 0.99])
-        return cls(float(low), float(high))
-
-    @property
-    def is_known(self) -> bool:
-        """False when no training outcome carried a cost."""
-        return bool(np.isfinite(self.low_usd))
-
-    def scale(self, cost_usd: FloatArray) -> FloatArray:
-        """`cost_usd` (any shape) clipped to the bounds and mapped to [0, 1]; NaN stays NaN."""
-        if not self.is_known:
-            return np.full_like(cost_usd, np.nan)
-        width = self.high_usd - self.low_usd
-        if not width > 0:  # all costs equal
-            return np.where(np.isfinite(cost_usd), 0.0, np.nan)
-        scaled: FloatArray = (np.clip(cost_usd, self.low_usd, self.high_usd) - self.low_usd) / width
-        return scaled
 
 
 @dataclass(frozen=True)
@@ -122,6 +79,16 @@ class Policy(DocumentedModel):
     usd_per_effect: float | None = Field(
         None, gt=0, description="What one more solved query is worth, in US dollars."
     )
+    usd_per_second: float | None = Field(
+        None, ge=0, description="What a second to the end of the answer costs you, in US dollars."
+    )
+    penalties: Annotated[
+        dict[str, Annotated[float, Field(ge=0)]], OptionName("penalty", metavar="NAME=VALUE")
+    ] = Field(
+        {},
+        description="Effect that one unit of a numeric field of the card takes off, such as "
+        "energy_wh=0.02.",
+    )
     max_cost_usd: float | None = Field(None, ge=0, description="Most expected US dollars a call.")
     min_effect: float | None = Field(
         None, ge=0, le=1, description="Take the cheapest model with at least this expected effect."
@@ -135,8 +102,12 @@ class Policy(DocumentedModel):
     excluded: Annotated[tuple[str, ...], OptionName("exclude", metavar="MODEL")] = Field(
         (), description="Never these models."
     )
-    requires: Annotated[tuple[Capability, ...], OptionName("require")] = Field(
-        (), description="Capabilities that the card must state."
+    requires: Annotated[
+        tuple[str, ...] | dict[str, OwnValue], OptionName("require", metavar="NAME[=VALUE]")
+    ] = Field(
+        (),
+        description="What the card must state: tools, vision or json, or a field and its value, "
+        "such as region=eu.",
     )
     fallback: Annotated[str | None, OptionName(metavar="MODEL")] = Field(
         None, description="Model to take when nobody satisfies the policy; an error by default."
@@ -166,28 +137,15 @@ class Policy(DocumentedModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _complete_weights(cls, values: Any) -> Any:
+    def _read_words(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        given = {
-            name: values[name]
-            for name in ("effect_weight", "cost_weight")
-            if values.get(name) is not None
-        }
-        if len(given) != 1:
-            return values
-        [(name, text)] = given.items()
-        try:
-            weight = float(text)  # "0.3" too: what the field accepts must complete the other
-        except (TypeError, ValueError):
-            return values  # the field says what is wrong
-        other = "cost_weight" if name == "effect_weight" else "effect_weight"
-        if weight > 1:
-            raise ValueError(
-                f"{name} = {weight:g} leaves no weight for {other}; give both, or one between 0 "
-                "and 1"
-            )
-        return {**values, other: round(1 - weight, 12)} if weight >= 0 else values
+        read = complete_weights(values)
+        if read.get("requires") is not None:
+            read["requires"] = read_requirements(read["requires"], get_args(Capability))
+        if read.get("penalties") is not None:
+            read["penalties"] = read_penalties(read["penalties"])
+        return read
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Policy:
@@ -204,6 +162,26 @@ class Policy(DocumentedModel):
             raise ValueError(
                 "min_effect takes the cheapest model, usd_per_effect the best value; set one of "
                 "the two"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_weigh_what_it_counts(self) -> Policy:
+        is_weighed = self.usd_per_effect is None and self.min_effect is None
+        if self.usd_per_second is not None and is_weighed and self.cost_weight == 0:
+            raise ValueError(
+                "usd_per_second adds seconds to the dollars, and cost_weight = 0 lets no dollar "
+                "count; set a cost_weight above 0, or usd_per_effect"
+            )
+        if self.penalties and self.min_effect is not None:
+            raise ValueError(
+                "penalties take off effect, and min_effect takes the cheapest model; set one of "
+                "the two"
+            )
+        if self.penalties and is_weighed and self.effect_weight == 0:
+            raise ValueError(
+                "penalties take off effect, and effect_weight = 0 lets none count; set an "
+                "effect_weight above 0, or usd_per_effect"
             )
         return self
 
@@ -228,7 +206,8 @@ class Policy(DocumentedModel):
 
     def resolve(self, scale: CostScale) -> Policy:
         """This policy, or the same by effect alone where nobody chose weights or knows costs."""
-        if scale.is_known or {"effect_weight", "cost_weight"} & self.model_fields_set:
+        chosen = {"effect_weight", "cost_weight", "usd_per_second"} & self.model_fields_set
+        if scale.is_known or chosen:
             return self
         return self.model_copy(update={"effect_weight": 1.0, "cost_weight": 0.0})
 
@@ -262,18 +241,62 @@ class Policy(DocumentedModel):
             return True
         return self.cost_weight > 0
 
-    def utility(self, effect: FloatArray, cost_usd: FloatArray, scale: CostScale) -> FloatArray:
-        """What this policy maximises, same shape as `effect`.
+    @property
+    def requirements(self) -> dict[str, OwnValue]:
+        """What cards must state, by the names of their fields; a capability must be true.
 
-        NaN where a cost is needed and unknown.
-
-        The reward of an observed outcome is the same function of the observed effect and cost.
+        Example:
+            >>> Policy(requires=["tools", "region=eu"]).requirements
+            {'tools': True, 'region': 'eu'}
         """
+        asked = self.requires
+        return asked if isinstance(asked, dict) else dict.fromkeys(asked, True)
+
+    def utility(
+        self,
+        effect: FloatArray,
+        cost_usd: FloatArray,
+        scale: CostScale,
+        charges: Charges | None = None,
+    ) -> FloatArray:
+        """What this policy maximises, same shape as `effect`; see `split_utility`."""
+        return self.split_utility(effect, cost_usd, scale, charges).total
+
+    def split_utility(
+        self,
+        effect: FloatArray,
+        cost_usd: FloatArray,
+        scale: CostScale,
+        charges: Charges | None = None,
+    ) -> UtilityArrays:
+        """The parts of what this policy maximises, each in the shape of `effect`.
+
+        NaN where a cost, a latency or a penalised field is needed and unknown. The reward of an
+        observed outcome is the same function of what was observed. Seconds are counted as dollars,
+        at the same price in effect; under weights they are not clipped as scaled costs are.
+
+        Args:
+            effect: In [0, 1].
+            cost_usd: US dollars a call.
+            scale: Of the router.
+            charges: What `usd_per_second` and `penalties` count.
+        """
+        per_effect, dollars, per_usd = 1.0, cost_usd, 1.0
         if self.min_effect is not None:
-            return -cost_usd
-        if self.usd_per_effect is not None:
-            return effect - cost_usd / self.usd_per_effect
-        return weigh(effect, scale.scale(cost_usd), self.effect_weight, self.cost_weight)
+            effect = np.zeros_like(effect)
+        elif self.usd_per_effect is not None:
+            dollars, per_usd = cost_usd / self.usd_per_effect, 1 / self.usd_per_effect
+        else:
+            per_effect, effect = self.effect_weight, self.effect_weight * effect
+            counts, per_usd = self.cost_weight > 0, self.cost_weight / scale.width_usd
+            dollars = self.cost_weight * scale.scale(cost_usd) if counts else np.zeros_like(effect)
+        charged = Charges() if charges is None else charges
+        return UtilityArrays(
+            effect,
+            dollars,
+            charged.count_seconds(effect, per_usd, self.usd_per_second),
+            charged.count_penalties(effect, per_effect, self.penalties),
+        )
 
     def describe(self) -> str:
         """The policy in words: what it maximises, then what it respects.
@@ -283,11 +306,17 @@ class Policy(DocumentedModel):
             'the highest lower end of the effect; at most 2 s'
         """
         limits = [
+            f"a second costs {self.usd_per_second:g} USD"
+            if self.usd_per_second is not None
+            else "",
+            *(f"less {each:g} a unit of {name}" for name, each in self.penalties.items()),
             f"at most {self.max_cost_usd:g} USD a call" if self.max_cost_usd is not None else "",
             f"at most {self.max_latency_s:g} s" if self.max_latency_s is not None else "",
             f"only {', '.join(self.allowed)}" if self.allowed is not None else "",
             f"never {', '.join(self.excluded)}" if self.excluded else "",
-            f"with {', '.join(self.requires)}" if self.requires else "",
+            f"with {', '.join(map(_say_requirement, self.requirements.items()))}"
+            if self.requires
+            else "",
             f"{self.safe_model} where the interval of the best is wider than {self.max_doubt:g}"
             if self.safe_model
             else "",
@@ -311,30 +340,17 @@ class Policy(DocumentedModel):
         effect = f"{self.effect_weight:g} x {counted}"
         return f"the highest {effect} - {self.cost_weight:g} x scaled cost"
 
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())  # mappings have no hash of their own
+
+
+def _say_requirement(asked: tuple[str, OwnValue]) -> str:
+    name, value = asked
+    return name if value is True else f"{name} = {value}"
+
 
 PRESET = "preset"
 """Name of a preset among plain values, in the place of the two weights."""
-
-
-def weigh(
-    effect: FloatArray, scaled_cost: FloatArray, effect_weight: float, cost_weight: float
-) -> FloatArray:
-    """The reward of the GraphRouter paper: effect_weight * effect - cost_weight * scaled cost.
-
-    Args:
-        effect: In [0, 1], any shape; NaN = unknown.
-        scaled_cost: In [0, 1], same shape; an unknown one (NaN) counts only where cost does.
-        effect_weight: At least 0.
-        cost_weight: At least 0.
-
-    Example:
-        >>> import numpy as np
-        >>> weigh(np.array([0.9, 0.9]), np.array([0.5, np.nan]), 0.5, 0.5).tolist()
-        [0.2, nan]
-    """
-    if cost_weight == 0:
-        return effect_weight * effect
-    return effect_weight * effect - cost_weight * scaled_cost
 
 
 def parse_policy(values: Mapping[str, Any], kind: type[Policy] = Policy) -> Policy:

@@ -22,7 +22,8 @@ class PolicySetting:
     help: str
     """What it means, in one or two sentences."""
     kind: type
-    """Class of the value, of each value for a list: float, str, ..."""
+    """Class of the value, of each value for a list: float, str, ... A mapping is a list of words
+    such as NAME=VALUE."""
     choices: tuple[str, ...] = ()
     """The words that are accepted; empty where any value is."""
     is_list: bool = False
@@ -42,7 +43,7 @@ def list_settings(kind: type[Policy] = Policy) -> tuple[PolicySetting, ...]:
 
     Example:
         >>> [setting.option_name for setting in list_settings() if setting.is_list]
-        ['--allow', '--exclude', '--require']
+        ['--penalty', '--allow', '--exclude', '--require']
     """
     preset = PolicySetting(
         PRESET,
@@ -57,7 +58,7 @@ def list_settings(kind: type[Policy] = Policy) -> tuple[PolicySetting, ...]:
 def _read_field(name: str, info: FieldInfo) -> PolicySetting:
     """The setting that a field is; its annotation says the class and the words accepted."""
     of_value = _drop_none(info.annotation)
-    is_list = get_origin(of_value) is tuple
+    is_list = get_origin(of_value) in (tuple, dict)
     of_one = get_args(of_value)[0] if is_list else of_value
     choices = get_args(of_one) if get_origin(of_one) is Literal else ()
     named = [extra for extra in info.metadata if isinstance(extra, OptionName)]

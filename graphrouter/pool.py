@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from graphrouter.documented_model import DocumentedModel
 from graphrouter.exceptions import DataError, UnknownModelError
+from graphrouter.own_fields import OwnValue, check_own_fields
 from graphrouter.types import FloatArray
 
 __all__ = [
@@ -24,12 +25,21 @@ __all__ = [
 class ModelCard(DocumentedModel):
     """What is known of a candidate model without running it.
 
+    A card takes fields of your own beside those below, each one number, text, or true or false:
+    a region, a licence, watt hours a call, a score on a public benchmark. Numbers and truth values
+    tell a graph router which models are alike; `Policy` can require any field
+    (`requires={"region": "eu"}`) and count numbers against a model (`penalties`). A name that
+    reads like a slip of one below is refused.
+
     Example:
         >>> prices = {"input_usd_per_mtok": 0.1, "output_usd_per_mtok": 0.4}
         >>> ModelCard(model="nano", description="Small fast model.", **prices).has_price
         True
+        >>> ModelCard(model="nano", region="eu", energy_wh=0.3).own_fields
+        {'region': 'eu', 'energy_wh': 0.3}
     """
 
+    model_config = ConfigDict(extra="allow")
     refusal = DataError
     noun = "field"
 
@@ -56,6 +66,11 @@ class ModelCard(DocumentedModel):
     vision: bool | None = Field(None, description="Can read images.")
     json_output: bool | None = Field(None, alias="json", description="Can be held to JSON output.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_own_fields(cls, values: Any) -> Any:
+        return check_own_fields(values, cls) if isinstance(values, dict) else values
+
     @field_validator("model")
     @classmethod
     def _is_no_blank(cls, name: str) -> str:
@@ -67,6 +82,25 @@ class ModelCard(DocumentedModel):
     def has_price(self) -> bool:
         """True when both the prompt and the completion price are known."""
         return self.input_usd_per_mtok is not None and self.output_usd_per_mtok is not None
+
+    @property
+    def own_fields(self) -> dict[str, OwnValue]:
+        """The fields of the user's own, by name, in the order stated."""
+        return dict(self.model_extra or {})
+
+    def state_of(self, name: str) -> OwnValue | None:
+        """What the card states in a field, its own or the user's; None where nothing is stated.
+
+        Example:
+            >>> card = ModelCard(model="nano", json=True, region="eu")
+            >>> card.state_of("json"), card.state_of("region"), card.state_of("energy_wh")
+            (True, 'eu', None)
+        """
+        of_name = "json_output" if name == "json" else name
+        if of_name not in type(self).model_fields:
+            return (self.model_extra or {}).get(name)
+        value: OwnValue | None = getattr(self, of_name)
+        return value
 
     def has_capability(self, name: str) -> bool | None:
         """Whether the model has the capability `tools`, `vision` or `json`.
@@ -114,6 +148,30 @@ class ModelPool:
             [card.output_usd_per_mtok for card in self.cards],
         ]
         return np.array(rows, dtype=np.float64)
+
+    def amounts_of(self, field: str) -> FloatArray:
+        """A numeric field of all cards: (num_models,), true = 1, NaN = not stated, or no number.
+
+        Example:
+            >>> cards = [ModelCard(model="a", energy_wh=0.3), ModelCard(model="b")]
+            >>> ModelPool.of(cards).amounts_of("energy_wh").tolist()
+            [0.3, nan]
+        """
+        stated = [card.state_of(field) for card in self.cards]
+        return np.array(
+            [np.nan if v is None or isinstance(v, str) else float(v) for v in stated], np.float64
+        )
+
+    @cached_property
+    def fields_stated(self) -> tuple[str, ...]:
+        """Names of the fields that at least one card states, those of the users last."""
+        named: dict[str, None] = {}
+        for kind in (False, True):
+            for card in self.cards:
+                own = card.own_fields
+                stated = own if kind else card.model_dump(by_alias=True, exclude_none=True)
+                named |= dict.fromkeys(name for name in stated if kind or name not in own)
+        return tuple(named)
 
     def position(self, model: str) -> int:
         """Position of `model` in the pool.

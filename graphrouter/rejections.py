@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from graphrouter.own_fields import OwnValue, agrees
 from graphrouter.policy import Policy
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import BoolArray, FloatArray, Predictions
 from graphrouter.wording import tell_apart
 
-__all__ = ["Estimates", "Ground", "list_grounds", "read_estimates", "tell_each"]
+__all__ = ["Estimates", "Ground", "Needs", "list_grounds", "read_estimates", "tell_each"]
 
 
 class Estimates(NamedTuple):
@@ -73,14 +74,29 @@ class Ground(NamedTuple):
     """The reason, for a row and a column that are ruled out."""
 
 
+class Needs(NamedTuple):
+    """What must be known of a model, whatever a policy limits; unknown, it rules the model out."""
+
+    cost: bool = False
+    latency: bool = False
+
+
 def list_grounds(
     policy: Policy,
     estimates: Estimates,
     pool: ModelPool,
-    needs_cost: bool,
-    needs_latency: bool = False,
+    needs: Needs,
+    unavailable: Collection[str] = (),
 ) -> list[Ground]:
-    """Whom the policy rules out and why; a model's reason is the first ground that it meets."""
+    """Whom the policy rules out and why; a model's reason is the first ground that it meets.
+
+    Args:
+        policy: What to respect.
+        estimates: What the router expects.
+        pool: The cards.
+        needs: What must be known.
+        unavailable: Models that cannot be called at the moment.
+    """
     cards = pool.cards
     lengths = [np.inf if c.context_tokens is None else c.context_tokens for c in cards]
 
@@ -88,16 +104,19 @@ def list_grounds(
         return Ground(np.array([[lacks(card) for card in cards]]), lambda _row, _column: reason)
 
     grounds = [Ground(np.isnan(estimates.effect), lambda _row, _column: "effect unknown")]
+    if unavailable:
+        grounds.append(ground_of(lambda card: card.model in unavailable, "unavailable now"))
     allowed, excluded = policy.allowed, policy.excluded
     if allowed is not None:
         grounds.append(ground_of(lambda card: card.model not in allowed, "not in allowed"))
     if excluded:
         grounds.append(ground_of(lambda card: card.model in excluded, "in excluded"))
-    for capability in policy.requires:
+    grounds += [_require(cards, *asked) for asked in policy.requirements.items()]
+    for name in policy.penalties:  # what no card states never counts as 0
         grounds.append(
             ground_of(
-                lambda card, capability=capability: not card.has_capability(capability),  # type: ignore[misc]
-                f"card does not state {capability}",
+                lambda card, name=name: card.state_of(name) is None,  # type: ignore[misc]
+                f"card does not state {name}",
             )
         )
     grounds.append(
@@ -112,9 +131,22 @@ def list_grounds(
     )
     return [
         *grounds,
-        *_list_cost_grounds(policy, estimates, needs_cost),
-        *_list_latency_grounds(policy, estimates, needs_latency),
+        *_list_cost_grounds(policy, estimates, needs.cost),
+        *_list_latency_grounds(policy, estimates, needs.latency),
     ]
+
+
+def _require(cards: Sequence[ModelCard], name: str, wanted: OwnValue) -> Ground:
+    """The ground on which cards that state something else in a field, or nothing, are out."""
+    stated = [card.state_of(name) for card in cards]
+
+    def tell(_row: int, column: int) -> str:
+        value = stated[column]
+        if wanted is True or value is None:
+            return f"card does not state {name}"
+        return f"{name} is {value}, not {wanted}"
+
+    return Ground(np.array([[not agrees(value, wanted) for value in stated]]), tell)
 
 
 def _list_cost_grounds(policy: Policy, estimates: Estimates, needs_cost: bool) -> list[Ground]:

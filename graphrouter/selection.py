@@ -7,21 +7,25 @@ the grounds to rule a model out stand in `rejections`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from graphrouter.decision import Candidate, Decision, Evidence
+from graphrouter.decision import Candidate, Decision, Evidence, UtilityParts
 from graphrouter.exceptions import PolicyError, UnknownModelError
+from graphrouter.field_demands import check_demands, count_penalties, read_amounts
+from graphrouter.moment import Moment
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelPool
-from graphrouter.rejections import list_grounds, read_estimates, tell_each
+from graphrouter.rejections import Needs, list_grounds, read_estimates, tell_each
 from graphrouter.types import BoolArray, FloatArray, Predictions
+from graphrouter.utility import Charges, UtilityArrays
 
 __all__ = [
     "Choices",
     "PolicyContext",
+    "check_seconds",
     "decide",
     "list_choices",
 ]
@@ -43,6 +47,12 @@ class PolicyContext:
     scale: CostScale
     deviation_share: float = 1.0
     """As in `Decision`."""
+    unavailable: frozenset[str] = frozenset()
+    """Models that cannot be called at the moment."""
+
+    def at(self, moment: Moment) -> PolicyContext:
+        """The same with the models that cannot be called at a moment."""
+        return replace(self, unavailable=moment.unavailable) if moment.unavailable else self
 
     @cached_property
     def names(self) -> dict[str, None]:
@@ -56,7 +66,7 @@ class Choices:
 
     counted: FloatArray
     """(num_queries, num_models), what counts as the effect: the expected one, or the end of its
-    interval that `Policy.risk` names."""
+    interval that `Policy.risk` names, less the penalties."""
     is_open: BoolArray
     """(num_queries, num_models), whether the model may be taken; True at least once a row."""
     used_fallback: BoolArray
@@ -88,6 +98,8 @@ def decide(
         UnknownModelError: The policy names a model that is not in the pool.
     """
     _check_policy(policy, predictions, context)
+    if shadow_price is None:
+        check_seconds(policy, context.scale)
     policy = policy.resolve(context.scale)
     familiarity = None if predictions.familiarity is None else float(predictions.familiarity[row])
     candidates = _rank(policy, predictions, row, context, shadow_price)
@@ -96,6 +108,7 @@ def decide(
         if policy.fallback is None:
             told = [(c.model, str(c.rejected)) for c in candidates]
             raise PolicyError(_explain_nobody(told, predictions))
+        _check_fallback(policy.fallback, context)
         used_fallback = True
         chosen = next(c for c in candidates if c.model == policy.fallback)
     safe = None if used_fallback else _take_safe(policy, chosen, candidates, familiarity)
@@ -113,6 +126,7 @@ def decide(
         used_safe_model=safe is not None,
         familiarity=familiarity,
         deviation_share=context.deviation_share,
+        parts=chosen.parts,
     )
 
 
@@ -142,8 +156,8 @@ def list_choices(
     """
     _check_policy(policy, predictions, context)
     estimates = read_estimates(policy, predictions, slice(None))
-    needs_cost = needs_cost or policy.max_cost_usd is not None
-    grounds = list_grounds(policy, estimates, context.pool, needs_cost, needs_latency)
+    needs = Needs(needs_cost or policy.max_cost_usd is not None, needs_latency)
+    grounds = list_grounds(policy, estimates, context.pool, needs, context.unavailable)
     is_open = ~np.logical_or.reduce(
         [np.broadcast_to(ground.rules_out, estimates.effect.shape) for ground in grounds]
     )
@@ -158,6 +172,7 @@ def list_choices(
             ]
             where = f"Query {row + 1} of {len(predictions)}: " if len(predictions) > 1 else ""
             raise PolicyError(f"{where}{_explain_nobody(told, predictions)}")
+        _check_fallback(policy.fallback, context)
         is_open[used_fallback, predictions.models.index(policy.fallback)] = True
     if policy.safe_model is not None:
         safe = predictions.models.index(policy.safe_model)
@@ -166,7 +181,11 @@ def list_choices(
             is_doubtful |= (predictions.familiarity < policy.min_familiarity)[:, None]
         is_doubtful[:, safe] = False
         is_open &= ~(is_doubtful & (is_open[:, safe] & ~used_fallback)[:, None])
-    return Choices(estimates.counted, is_open, used_fallback)
+    counted = estimates.counted
+    if policy.penalties:
+        # A fallback that a card says nothing of is taken anyhow, so it has nothing to take off.
+        counted = counted - np.nan_to_num(count_penalties(policy, context.pool))
+    return Choices(counted, is_open, used_fallback)
 
 
 def _check_policy(policy: Policy, predictions: Predictions, context: PolicyContext) -> None:
@@ -198,6 +217,27 @@ def _check_policy(policy: Policy, predictions: Predictions, context: PolicyConte
             raise UnknownModelError(
                 f"The policy names {name!r}, which is not in the pool: {', '.join(context.names)}."
             )
+    check_demands(policy, context.pool)
+
+
+def _check_fallback(model: str, context: PolicyContext) -> None:
+    """Refuse to fall back on a model that cannot be called."""
+    if model in context.unavailable:
+        raise PolicyError(
+            f"No model satisfies the policy, and its fallback {model!r} is unavailable now. Loosen "
+            "the policy, or name another fallback."
+        )
+
+
+def check_seconds(policy: Policy, scale: CostScale) -> None:
+    """Refuse to weigh seconds as dollars where weights have no scale of dollars."""
+    is_weighed = policy.usd_per_effect is None and policy.min_effect is None
+    if policy.usd_per_second is not None and is_weighed and np.isnan(scale.width_usd):
+        raise PolicyError(
+            "usd_per_second counts seconds as dollars, and weights count dollars on the scale of "
+            "the router's costs, which are unknown or all equal. Say with usd_per_effect what one "
+            "more solved query is worth, or limit max_latency_s instead."
+        )
 
 
 def _rank(
@@ -209,14 +249,20 @@ def _rank(
 ) -> tuple[Candidate, ...]:
     """Every model as the policy sees it, best first, the rejected ones last."""
     estimates = read_estimates(policy, predictions, slice(row, row + 1))
-    needs_cost = policy.needs_cost or shadow_price is not None
-    grounds = list_grounds(policy, estimates, context.pool, needs_cost)
+    is_priced = shadow_price is not None
+    needs = Needs(
+        policy.needs_cost or is_priced, policy.usd_per_second is not None and not is_priced
+    )
+    grounds = list_grounds(policy, estimates, context.pool, needs, context.unavailable)
     reasons = tell_each(grounds, 0, len(predictions.models))
     counted, cost = estimates.counted[0], estimates.cost_usd[0]
+    charges = Charges(estimates.latency_s[0], read_amounts(policy, context.pool))
     if shadow_price is None:
-        utility = policy.utility(counted, cost, context.scale)
+        arrays = policy.split_utility(counted, cost, context.scale, charges)
     else:
-        utility = counted - shadow_price * cost
+        penalties = charges.count_penalties(counted, 1.0, policy.penalties)
+        arrays = UtilityArrays(counted, shadow_price * cost, np.zeros_like(counted), penalties)
+    utility, parts = arrays.total, _list_parts(arrays)
     order = _order(utility, counted, cost, np.array([reason is None for reason in reasons]))
     utilities = utility.tolist()
     effects = estimates.effect[0].tolist()
@@ -241,9 +287,22 @@ def _rank(
             rejected=reasons[i],
             effect_low=lows[i],
             effect_high=highs[i],
+            parts=parts[i] if reasons[i] is None else None,
         )
         for i in order
     )
+
+
+def _list_parts(arrays: UtilityArrays) -> list[UtilityParts]:
+    """The parts of the utility of each model, in pool order."""
+    rows = zip(
+        arrays.effect.tolist(), arrays.dollars.tolist(), arrays.seconds.tolist(), strict=True
+    )
+    penalties = {name: values.tolist() for name, values in arrays.penalties.items()}
+    return [
+        UtilityParts(*row, {name: values[i] for name, values in penalties.items()})
+        for i, row in enumerate(rows)
+    ]
 
 
 def _take_safe(
@@ -288,7 +347,8 @@ def _explain_nobody(rejected: Sequence[tuple[str, str]], predictions: Prediction
         )
     if kinds == {"latency unknown"} and np.isnan(predictions.latency_s).all():
         return (
-            f"The policy limits latency, but {NO_LATENCIES} Drop max_latency_s, or train on them."
+            f"The policy limits or counts latency, but {NO_LATENCIES} Drop max_latency_s and "
+            "usd_per_second, or train on them."
         )
     return _list_rejected(rejected)
 

@@ -15,19 +15,21 @@ from graphrouter.cli import options
 from graphrouter.cli.console import console, error_console
 from graphrouter.cli.inputs import QUERIES_HELP, read_queries
 from graphrouter.cli.outputs import TABLES, check_target
-from graphrouter.cli.policy_options import add_policy_options
+from graphrouter.cli.policy_options import MomentWords, add_policy_options
 from graphrouter.cli.predict import predict_in_parts
 from graphrouter.cli.progress import show_working
 from graphrouter.cli.routers import load_any_router
 from graphrouter.files import replace_file
+from graphrouter.moment import Moment
 from graphrouter.policy import Policy
+from graphrouter.policy_words import read_pairs
 from graphrouter.types import Predictions
 
 _logger = logging.getLogger(__name__)
 
 _PANEL = "Budget"
 _MOST_SHOWN = 8
-_WEIGHTS = ("effect_weight", "cost_weight", "usd_per_effect")
+_WEIGHTS = ("effect_weight", "cost_weight", "usd_per_effect", "usd_per_second")
 
 
 @add_policy_options
@@ -74,14 +76,16 @@ def assign(
     ] = None,
     *,
     policy: Policy,
+    moment: MomentWords,
 ) -> None:
     """Choose a model for each prompt of a file, so that all calls together fit a budget.
 
     The choices have the highest total effect that fits: money goes to the prompts on which it buys
     the most. Name one limit or more of --budget-usd, --budget-s and --max-calls. What a policy
     respects holds for every prompt (--max-cost-usd, --max-latency-s, --allow, --exclude, --require,
-    --min-effect, --fallback, --risk, --safe-model); weights, presets and --usd-per-effect do not
-    count, since the budget says what a dollar is worth.
+    --min-effect, --fallback, --risk, --safe-model, --unavailable), and --penalty takes off effect;
+    weights, presets, --usd-per-effect and --usd-per-second do not count, since the budget says what
+    a dollar is worth.
 
     One row a prompt. Columns: query_id, model, effect, cost_usd and latency_s (what is expected of
     the call), used_fallback. Prompts without query_id are numbered from 1.
@@ -102,15 +106,20 @@ def assign(
     limits._replace(max_calls=None).check(())  # before the router: loading takes seconds
 
     if policy.model_fields_set.intersection(_WEIGHTS):
-        _logger.warning("Weights and usd_per_effect do not count: the limits price a call.")
+        _logger.warning(
+            "Weights and usd_per_effect do not count, nor does usd_per_second: the limits price a "
+            "call."
+        )
     from graphrouter.data.table_files import write_table
 
     wanted = read_queries(prompts)
     router = load_any_router(artifact)
     limits.check(router.models)
+    now = Moment.of(**moment, models=router.models)
     parts = [predictions for _, predictions in predict_in_parts(router, wanted.queries)]
     with show_working("Assigning"):
-        chosen = assign_batch(policy, Predictions.concatenate(parts), router.policy_context, limits)
+        predictions = now.delay(Predictions.concatenate(parts))
+        chosen = assign_batch(policy, predictions, router.policy_context.at(now), limits)
     table = chosen.to_frame(wanted.ids)
     if out is None:
         console.out(table.to_csv(index=False), end="", highlight=False)
@@ -161,15 +170,13 @@ def _read_calls(texts: Sequence[str]) -> dict[str, int]:
     Raises:
         BadParameter: A word has another form, or a model is named twice.
     """
-    calls: dict[str, int] = {}
-    for text in texts:
-        model, sign, count = text.rpartition("=")
-        if not sign or not model or not count.strip().isdecimal():
-            raise typer.BadParameter(
-                f"--max-calls received {text!r}; expected a model and a whole number of calls, "
-                "such as tarn-grand=100"
-            )
-        if model in calls:
-            raise typer.BadParameter(f"--max-calls names {model!r} twice; expected each model once")
-        calls[model] = int(count)
-    return calls
+    expected = "a model and a whole number of calls, such as tarn-grand=100"
+    try:
+        pairs = read_pairs(texts, expected=expected, of_last=True)
+    except ValueError as error:
+        raise typer.BadParameter(f"--max-calls {error}") from None
+    for model, count in pairs.items():
+        if not count.isdecimal():
+            received = f"{model}={count}"
+            raise typer.BadParameter(f"--max-calls received {received!r}; expected {expected}")
+    return {model: int(count) for model, count in pairs.items()}

@@ -10,7 +10,7 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.outputs import check_target
-from graphrouter.cli.policy_options import add_policy_options
+from graphrouter.cli.policy_options import MomentWords, add_policy_options
 from graphrouter.cli.progress import track
 from graphrouter.cli.render import say_line
 from graphrouter.cli.routers import load_any_router, resolve_policy
@@ -64,6 +64,7 @@ def routerarena(
     ] = None,
     *,
     policy: Policy,
+    moment: MomentWords,
 ) -> None:
     """Write RouterArena's prediction file: the model chosen for each query, its task hidden.
 
@@ -92,7 +93,7 @@ def routerarena(
     asked = read_arena_queries(queries)
     router = load_any_router(artifact)
     chosen_policy = resolve_policy(policy, router)
-    chosen = choose_models(router, [query.prompt for query in asked], chosen_policy)
+    chosen = choose_models(router, [query.prompt for query in asked], chosen_policy, moment)
     replace_file(out, partial(write_json, make_prediction_entries(asked, chosen)))
     if config_out is not None:
         replace_file(
@@ -102,7 +103,9 @@ def routerarena(
     say_line(f"Wrote {len(asked):,} choices ({which}), {chosen_policy.describe()}, to {out}")
 
 
-def choose_models(router: Router, prompts: list[str], policy: Policy) -> list[str]:
+def choose_models(
+    router: Router, prompts: list[str], policy: Policy, moment: MomentWords
+) -> list[str]:
     """The model that the router chooses for each prompt, with a progress bar for a long list.
 
     Raises:
@@ -111,5 +114,7 @@ def choose_models(router: Router, prompts: list[str], policy: Policy) -> list[st
     chosen = []
     for start in track(range(0, len(prompts), _QUERIES_AT_ONCE), "Routing"):
         batch = prompts[start : start + _QUERIES_AT_ONCE]
-        chosen += [decision.model for decision in router.route_batch(batch, policy=policy)]
+        chosen += [
+            decision.model for decision in router.route_batch(batch, policy=policy, **moment)
+        ]
     return chosen

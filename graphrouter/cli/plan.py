@@ -10,7 +10,7 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.console import print_json
-from graphrouter.cli.policy_options import add_policy_options
+from graphrouter.cli.policy_options import MomentWords, add_policy_options
 from graphrouter.cli.render import say, say_line
 from graphrouter.cli.routers import load_graph_router, resolve_policy
 from graphrouter.exceptions import DataError
@@ -34,6 +34,7 @@ def plan(
     ] = None,
     *,
     policy: Policy,
+    moment: MomentWords,
     judge: Annotated[
         str,
         typer.Option(
@@ -106,6 +107,7 @@ def plan(
         max_calls=max_calls,
         max_total_cost_usd=max_total_cost_usd,
         deadline_s=deadline_s,
+        **moment,
     )
     for model, grade in grades:
         found = found.after(model, grade)

@@ -7,18 +7,21 @@ from collections.abc import Callable
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import typer
 
 from graphrouter.exceptions import PolicyError
 from graphrouter.policy import Policy, parse_policy
 from graphrouter.policy_settings import PolicySetting, list_settings
+from graphrouter.policy_words import read_pairs
 
 POLICY_FILES = (".yaml", ".yml", ".json")
 _PANEL = "Policy"
 _POLICY = "policy"
 _FILE = "policy_file"
+_MOMENT = "moment"
+_SECONDS = "a model and its seconds, such as tarn-grand=4"
 
 
 def add_policy_options(
@@ -26,10 +29,11 @@ def add_policy_options(
 ) -> Callable[..., None]:
     """The command with an option for each setting, in the place of its parameter `policy`.
 
-    And with one for a file of settings. It is called with the policy that they make.
+    And with one for a file of settings. It is called with the policy that they make. A command with
+    a parameter `moment` gets the options of what the moment brings as well.
 
     Args:
-        command: Has a keyword-only parameter `policy`.
+        command: Has a keyword-only parameter `policy`, and perhaps `moment`: a `MomentWords`.
         kind: The class of the policy, where it is one with more settings.
 
     Raises:
@@ -48,17 +52,78 @@ def add_policy_options(
                 f"--policy sets {twice[0]}, and the options set it too; expected it once. Leave "
                 "one of the two out."
             )
+        if _MOMENT in own.parameters:
+            values[_MOMENT] = _read_moment(*(values.pop(each.name) for each in _MOMENT_PARAMETERS))
         command(**values, policy=parse_policy({**given, **stored}, kind))
 
     parameters: list[inspect.Parameter] = []
     for parameter in own.parameters.values():
         if parameter.name == _POLICY:
             parameters += [_make_file_parameter(), *(_make_parameter(each) for each in settings)]
+        elif parameter.name == _MOMENT:
+            parameters += _MOMENT_PARAMETERS
         else:
             parameters.append(parameter)
     # Typer reads the signature, not the code.
     run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
     return run
+
+
+class MomentWords(TypedDict):
+    """What the moment brings, as arguments of `Router.route` and `Moment.of`."""
+
+    extra_latency_s: dict[str, float]
+    unavailable: list[str]
+
+
+def _make_moment_parameter(name: str, option: str, metavar: str, text: str) -> inspect.Parameter:
+    made = typer.Option(
+        option, metavar=metavar, help=text, rich_help_panel=_PANEL, show_default=False
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[list[str] | None, made],
+    )
+
+
+_MOMENT_PARAMETERS = (
+    _make_moment_parameter(
+        "extra_latency",
+        "--extra-latency",
+        "MODEL=S",
+        "Seconds that a model takes longer just now, such as tarn-grand=4. Repeat for more.",
+    ),
+    _make_moment_parameter(
+        "unavailable",
+        "--unavailable",
+        "MODEL",
+        "Model that cannot be called just now, as a fallback neither. Repeat for more.",
+    ),
+)
+
+
+def _read_moment(extra: list[str] | None, unavailable: list[str] | None) -> MomentWords:
+    """What the options say; whether seconds make sense and models are there, others check.
+
+    Raises:
+        PolicyError: A word is no MODEL=S.
+    """
+    try:
+        pairs = read_pairs(extra or (), expected=_SECONDS, of_last=True)
+    except ValueError as error:
+        raise PolicyError(f"--extra-latency {error}.") from None
+    seconds = {}
+    for model, text in pairs.items():
+        try:
+            seconds[model] = float(text)
+        except ValueError:
+            received = f"{model}={text}"
+            raise PolicyError(
+                f"--extra-latency received {received!r}; expected {_SECONDS}."
+            ) from None
+    return {"extra_latency_s": seconds, "unavailable": list(unavailable or ())}
 
 
 def _make_parameter(setting: PolicySetting) -> inspect.Parameter:

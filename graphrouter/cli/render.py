@@ -97,6 +97,8 @@ def show_decision(decision: Decision, policy: str, *, top: int) -> None:
     say(shorten(decision.model, 100), style="bold")
     say(f"  {_describe_expectation(chosen, decision.candidates)}")
     say(f"  policy: {policy}")
+    if decision.parts is not None and (decision.parts.seconds or decision.parts.penalties):
+        say(f"  utility {decision.parts.total:.4f}: {decision.parts}")
     if decision.familiarity is not None:
         warning = ": unlike the solved prompts" if decision.familiarity < UNFAMILIAR else ""
         say(f"  familiarity {decision.familiarity:.2f}{warning}")

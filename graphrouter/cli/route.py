@@ -9,7 +9,7 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.console import print_json
-from graphrouter.cli.policy_options import add_policy_options
+from graphrouter.cli.policy_options import MomentWords, add_policy_options
 from graphrouter.cli.render import show_decision
 from graphrouter.cli.routers import load_any_router, resolve_policy
 from graphrouter.policy import Policy
@@ -29,6 +29,7 @@ def route(
     ] = None,
     *,
     policy: Policy,
+    moment: MomentWords,
     top: Annotated[int, typer.Option("--top", min=1, help="Most candidates to show.")] = 10,
     as_json: options.Json = False,
 ) -> None:
@@ -43,7 +44,7 @@ def route(
 
     router = load_any_router(artifact)
     chosen = resolve_policy(policy, router)
-    decision = router.route(text, task=task, policy=chosen)
+    decision = router.route(text, task=task, policy=chosen, **moment)
     if as_json:
         print_json(decision.to_dict())
     else:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from graphrouter.data.columns import KEYS, OUTCOME_NUMBERS, TABLES, TableName, list_columns
+from graphrouter.data.own_columns import list_own_columns, list_own_numbers
 from graphrouter.data.table_files import TableFormat, write_tables
 from graphrouter.data.validation import normalise_frames, pair_positions
 from graphrouter.exceptions import DataError
@@ -46,7 +47,8 @@ class RoutingDataset:
     metadata."""
     models: pd.DataFrame
     """model, description, family, prices (US dollars per million tokens), context_tokens,
-    num_params, capabilities; NaN or None = not known."""
+    num_params, capabilities, and columns of your own, which become fields of the cards; NaN or
+    None = not known."""
     outcomes: pd.DataFrame
     """query_id, model, effect in [0, 1], and float64 cost_usd, input_tokens, output_tokens,
     latency_s (NaN = not observed). Where given, `answer` holds what the model said (NaN = not
@@ -94,7 +96,7 @@ class RoutingDataset:
     @cached_property
     def pool(self) -> ModelPool:
         """The cards of the models, in the order of the models table."""
-        known = list(list_columns("models"))
+        known = [*list_columns("models"), *list_own_columns(self.models)]
         return ModelPool.of(
             _make_card(dict(zip(known, row, strict=True)))
             for row in self.models[known].itertuples(index=False, name=None)
@@ -106,13 +108,15 @@ class RoutingDataset:
 
         The same for any row order and file format, another for any other value.
 
-        Metadata columns do not count, since nothing is learned from them.
+        Metadata columns do not count, since nothing is learned from them; numbers of the models
+        table do, since they are fields of the cards.
         """
         digest = hashlib.sha256()
         for table in TABLES:
             frame: pd.DataFrame = getattr(self, table)
             ordered = frame.sort_values(list(KEYS[table]), kind="stable")
-            for column in list_columns(table):
+            own = list_own_numbers(ordered) if table == "models" else []
+            for column in (*list_columns(table), *sorted(own)):
                 if column in ordered.columns:
                     digest.update(f"{table}.{column}:".encode() + _encode_column(ordered[column]))
         return digest.hexdigest()

@@ -30,6 +30,7 @@ from graphrouter.data.columns import (
     list_columns,
 )
 from graphrouter.data.number_columns import parse_number_column
+from graphrouter.data.own_columns import clean_own_column
 from graphrouter.data.repeats import average_repeats
 from graphrouter.data.values import (
     make_row_error,
@@ -43,6 +44,8 @@ from graphrouter.data.values import (
     tidy_columns,
 )
 from graphrouter.exceptions import DataError
+from graphrouter.own_fields import is_own_name
+from graphrouter.pool import ModelCard
 from graphrouter.types import FloatArray, IntArray
 
 logger = logging.getLogger(__name__)
@@ -105,6 +108,8 @@ def _warn_of_near_misses(frame: pd.DataFrame, table: TableName, source: str) -> 
     absent = [name for name in list_columns(table) if name not in frame.columns]
     for column in frame.columns.difference(list(list_columns(table))):
         name = str(column).lower()
+        if table == "models" and is_own_name(str(column), ModelCard):
+            continue
         close = difflib.get_close_matches(name, absent, n=1, cutoff=0.7)
         close = (
             close
@@ -172,6 +177,7 @@ def _clean_models(raw: pd.DataFrame, source: str) -> pd.DataFrame:
     _refuse_duplicates(frame, "models", source)
     for name in frame.columns.difference(list(list_columns("models"))):
         refuse_half_characters(frame[name].tolist(), source, str(name))
+        frame[name] = clean_own_column(frame[name], source)
     if len(frame) < 2:
         raise DataError(
             f"{source}: there are {len(frame)} models; routing needs at least 2. Add the models "

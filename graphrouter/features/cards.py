@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from graphrouter.pool import ModelCard
-from graphrouter.types import FloatArray
+from graphrouter.features.prompts import Float32Array, measure_columns
+from graphrouter.own_fields import OwnValue
+from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.types import BoolArray, FloatArray
 
 CARD_NAMES = (
     "input_usd_per_mtok", "output_usd_per_mtok", "context_tokens", "num_params", "released",
     "tools", "vision", "json",
 )  # fmt: skip
 
+_MOST = 5.0
+"""Standard deviations beyond which a number counts no further."""
+_FIRST_YEAR, _LAST_YEAR = 2000.0, 2100.0
 _LOWEST_PRICE = 1e-3  # USD per million tokens; stands for "free" on the log scale
 _MONTHS = (
     "january", "february", "march", "april", "may", "june",
@@ -50,7 +55,8 @@ def read_cards(cards: Iterable[ModelCard]) -> FloatArray:
     Logarithms, a year, 0/1 flags; NaN = not stated.
 
     Context and size are read from name and description where their fields are empty: users write "a
-    70B model with 128K context" more often than they fill in fields.
+    70B model with 128K context" more often than they fill in fields. A field of the user's own
+    named `released`, a year or a date, stands before what words say of it.
     """
     rows = []
     for card in cards:
@@ -61,11 +67,36 @@ def read_cards(cards: Iterable[ModelCard]) -> FloatArray:
         )
         numbers = [card.input_usd_per_mtok, card.output_usd_per_mtok, context, size]
         logs = [np.nan if n is None else float(np.log(max(n, _LOWEST_PRICE))) for n in numbers]
+        stated = card.own_fields.get("released")
+        released = words.released if stated is None else _read_release(stated)
         flags = [
             np.nan if f is None else float(f) for f in (card.tools, card.vision, card.json_output)
         ]
-        rows.append([*logs, np.nan if words.released is None else words.released, *flags])
+        rows.append([*logs, np.nan if released is None else released, *flags])
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(CARD_NAMES))
+
+
+def read_own_numbers(cards: Sequence[ModelCard], known: BoolArray) -> Float32Array:
+    """Numbers in the fields of the users' own: (num_models, 2 * num_own), then missing marks.
+
+    Fields in the order of their names, true = 1. Each is centred and scaled by the models that
+    outcomes are known of, so that a newcomer changes nothing for others, and clipped to [-5, 5]; 0
+    where it is not stated. A field that none of those states says nothing, and is left out. A
+    release date counts as the one that words may state; see `read_cards`.
+
+    Args:
+        cards: Of the pool.
+        known: (num_models,) models that outcomes are known of.
+    """
+    names = sorted({name for card in cards for name in card.own_fields} - {"released"})
+    pool = ModelPool.of(cards)
+    columns = (pool.amounts_of(name) for name in names)
+    stated = [column for column in columns if np.isfinite(column[known]).any()]
+    raw = np.column_stack([np.zeros((len(cards), 0)), *stated])
+    mean, scale = measure_columns(raw[known])
+    missing = np.isnan(raw)
+    scaled = np.clip((np.where(missing, mean, raw) - mean) / scale, -_MOST, _MOST)
+    return np.concatenate([scaled, missing], axis=1).astype(np.float32)
 
 
 def read_words(card: ModelCard) -> StatedInWords:
@@ -103,6 +134,16 @@ def _find_size(text: str) -> float | None:
         (float(found[1]) * (1e9 if found["b"] else 1e12) for found in _SIZE.finditer(text)),
         default=None,
     )
+
+
+def _read_release(stated: OwnValue) -> float | None:
+    """The year with a fraction that a field states; None where it is none."""
+    found = _find_release(stated) if isinstance(stated, str) else None
+    try:
+        year = float(stated) if found is None else found
+    except ValueError:
+        return None
+    return year if _FIRST_YEAR <= year < _LAST_YEAR else None
 
 
 def _find_release(text: str) -> float | None:

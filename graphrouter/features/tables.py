@@ -14,7 +14,7 @@ from torch import Tensor
 
 from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.features.bills import Bills, hide_suspect_zeros
-from graphrouter.features.cards import read_cards
+from graphrouter.features.cards import read_cards, read_own_numbers
 from graphrouter.features.channels import PRICE_COLUMNS, ChannelScaler
 from graphrouter.features.prompts import (
     Float32Array,
@@ -157,7 +157,8 @@ class NodeTable:
     model_text: Tensor
     """(num_models, dimension) float32, a zero row = no description."""
     model_card: Tensor
-    """(num_models, 2 * num_card) float32, scaled numbers and missing marks."""
+    """(num_models, 2 * num_card + 2 * num_own) float32: scaled numbers and missing marks, then the
+    same of the users' own fields."""
     task_text: Tensor
     """(num_tasks, dimension) float32, a zero row = no description."""
 
@@ -240,8 +241,21 @@ class RawFeatures:
             num_tasks=len(self.tasks),
         )
 
-    def to_nodes(self, transform: FeatureTransform) -> NodeTable:
-        """The node table under a fitted transform."""
+    def to_nodes(
+        self,
+        transform: FeatureTransform,
+        pool: ModelPool | None = None,
+        known: IntArray | None = None,
+    ) -> NodeTable:
+        """The node table under a transform that was fitted on training rows.
+
+        With `pool` the users' own fields of its cards are in it, and `known` holds positions of the
+        models that outcomes are known of.
+        """
+        cards = transform.cards(self.cards)
+        if pool is not None and known is not None:
+            own = read_own_numbers(pool.cards, np.isin(np.arange(len(pool)), known))
+            cards = np.concatenate([cards, own], axis=1)
         return NodeTable(
             query_text=torch.from_numpy(transform.prompts.text(self.prompts)),
             query_principal=torch.from_numpy(
@@ -250,7 +264,7 @@ class RawFeatures:
             query_chars=torch.from_numpy(self.num_chars),
             query_task=torch.from_numpy(self.query_task),
             model_text=torch.from_numpy(transform.descriptions(self.descriptions)),
-            model_card=torch.from_numpy(transform.cards(self.cards)),
+            model_card=torch.from_numpy(cards),
             task_text=torch.from_numpy(transform.tasks(self.tasks)),
         )
 

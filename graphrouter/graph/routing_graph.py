@@ -96,7 +96,8 @@ class RoutingGraph:
     model_text: Tensor
     """(M, dimension) embeddings of descriptions; a zero row = none."""
     model_card: Tensor
-    """(M, 2 * num_card) scaled numbers of the card, then missing marks."""
+    """(M, 2 * num_card + 2 * num_own) scaled numbers of the card, then missing marks; then the same
+    of the fields of the users' own, which the likeness of cards alone reads."""
     task_text: Tensor
     """(T, dimension) embeddings of descriptions; a zero row = none."""
     outcomes: OutcomeEdges

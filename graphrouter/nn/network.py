@@ -57,6 +57,7 @@ class FeatureSizes(NamedTuple):
     principal: int
     text: int
     card: int
+    """Of the numbers of every card and their missing marks, without fields of the users' own."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class RoutingGNN(nn.Module):
         # The mark of a missing description: a zero row could as well be a text of no direction.
         model = self.model_encoder(
             scale_to_unit_variance(graph.model_text),
-            graph.model_card,
+            graph.model_card[:, : self.sizes.card],
             _mark_absent(graph.model_text),
         )
         task = self.task_encoder(
@@ -165,7 +166,9 @@ class RoutingGNN(nn.Module):
         )
 
         is_known = torch.bincount(graph.outcomes.model, minlength=num_models) > 0
-        likeness = self.likeness(graph.model_text, graph.model_card, is_known)
+        likeness = self.likeness(
+            graph.model_text, _join_numbers(graph.model_card, self.sizes.card), is_known
+        )
         base = self.base(graph.outcomes, task_of_query, num_tasks, likeness, principal)
         messages = collect_messages(base, graph.outcomes)
         profile = self.profile(messages, principal, num_models)
@@ -305,3 +308,17 @@ def compose_parts(
 def _mark_absent(text: Tensor) -> Tensor:
     """1 for a zero row, else 0: (n, 1)."""
     return (text.abs().sum(1, keepdim=True) == 0).to(text.dtype)
+
+
+def _join_numbers(card: Tensor, size: int) -> Tensor:
+    """Numbers of cards, those in fields of the users' own behind, then all missing marks.
+
+    Args:
+        card: (M, size + 2 * num_own), as in a graph.
+        size: Of the numbers of every card with their marks.
+    """
+    if card.shape[1] == size:
+        return card
+    numbers, missing = card[:, :size].chunk(2, dim=1)
+    own, own_missing = card[:, size:].chunk(2, dim=1)
+    return torch.cat([numbers, own, missing, own_missing], dim=1)

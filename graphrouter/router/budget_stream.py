@@ -12,6 +12,7 @@ need a step size that suits the pool; this needs none.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from graphrouter.batch_routing import check_amount
 from graphrouter.decision import Decision
 from graphrouter.exceptions import PolicyError
 from graphrouter.knapsack import list_hull_steps
+from graphrouter.moment import Moment
 from graphrouter.policy import Policy
 from graphrouter.router.protocol import Router
 from graphrouter.selection import NO_COSTS, PolicyContext, decide, list_choices
@@ -134,7 +136,15 @@ class BudgetStream:
             f"{self.shadow_price:.3g})"
         )
 
-    def route(self, router: Router, prompt: str, *, task: str | None = None) -> Decision:
+    def route(
+        self,
+        router: Router,
+        prompt: str,
+        *,
+        task: str | None = None,
+        extra_latency_s: Mapping[str, float] | None = None,
+        unavailable: Iterable[str] | None = None,
+    ) -> Decision:
         """Where to send the next prompt; its expected cost counts as spent until `record`.
 
         The decision carries no evidence.
@@ -143,13 +153,17 @@ class BudgetStream:
             router: Predicts effect and cost.
             prompt: The text.
             task: Its task where known.
+            extra_latency_s: As in `Router.route`.
+            unavailable: As in `Router.route`.
 
         Raises:
             PolicyError: Nobody satisfies the policy, the router cannot predict the cost, or what is
                 left does not pay for the cheapest model.
+            UnknownModelError: One of the models named is not in the pool.
         """
-        predictions = router.predict([prompt], tasks=[task])
-        return self.choose(predictions, router.policy_context)
+        moment = Moment.of(extra_latency_s, unavailable, models=router.models)
+        predictions = moment.delay(router.predict([prompt], tasks=[task]))
+        return self.choose(predictions, router.policy_context.at(moment))
 
     def choose(self, predictions: Predictions, context: PolicyContext) -> Decision:
         """As `route`, for a prompt whose predictions are there already.

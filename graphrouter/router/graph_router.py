@@ -18,6 +18,7 @@ from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.features.prompts import read_surface
 from graphrouter.features.tables import reprice_scale
 from graphrouter.features.token_rates import count_chars
+from graphrouter.moment import Moment
 from graphrouter.nn.attention import Familiarity
 from graphrouter.nn.forecaster import EncodedQueries, Forecast, Forecaster
 from graphrouter.nn.layers import cpu_threads
@@ -179,16 +180,17 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         """What outcomes on one query have in common, found by the solved queries."""
         return estimate_outcome_covariance(self.learned, self.support, self.bills)
 
-    def _decide(self, queries: Queries, policy: Policy) -> list[Decision]:
+    def _decide(self, queries: Queries, policy: Policy, moment: Moment) -> list[Decision]:
         """Where to send each query, with the most similar solved queries as evidence."""
         expected, neighbours, cosine = self._forecast(queries)
-        predictions = self._tell(queries, expected)
+        predictions = moment.delay(self._tell(queries, expected))
+        context = self.policy_context.at(moment)
         return [
             decide(
                 policy,
                 predictions,
                 i,
-                self.policy_context,
+                context,
                 evidence=self._solved.quote(neighbours[i], cosine[i]),
             )
             for i in range(len(predictions))

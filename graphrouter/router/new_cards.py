@@ -67,3 +67,22 @@ def check_frame(outcomes: pd.DataFrame) -> None:
             f"The outcomes are a {type(outcomes).__name__}; expected a pandas frame, one row an "
             "outcome."
         )
+
+
+def read_outcomes_of(model: str, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Outcomes of one model, whose column `model` may be left out, with that column.
+
+    Raises:
+        DataError: They are no frame, break the contract, or some are of another model.
+    """
+    check_frame(outcomes)
+    if "model" in outcomes.columns:
+        from graphrouter.data.new_outcomes import read_new_outcomes  # needs pandas
+
+        outcomes = read_new_outcomes(outcomes, "outcomes", models=[model])
+        theirs = sorted(set(outcomes["model"]) - {model})
+        if theirs:
+            raise DataError(
+                f"The outcomes are of {theirs[0]!r} too; expected outcomes of {model!r} alone."
+            )
+    return outcomes.assign(model=model)

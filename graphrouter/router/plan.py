@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from graphrouter.exceptions import DataError, PolicyError, UnknownModelError
+from graphrouter.field_demands import read_amounts
 from graphrouter.grades import Grade, Judge, KnownOutcomes, believe
 from graphrouter.policy import Policy
 from graphrouter.router.known_outcomes import spread, to_logit
@@ -17,6 +18,7 @@ from graphrouter.router.lookahead import Hand, Outlook, Stakes, look_ahead
 from graphrouter.router.outcome_covariance import Told, condition
 from graphrouter.selection import PolicyContext, list_choices
 from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
+from graphrouter.utility import Charges
 
 
 @dataclass(frozen=True)
@@ -327,13 +329,14 @@ class Plan:
         """What calls and grades cost, in the unit of the policy's utility."""
         asked, limits = self.asked, self.asked.limits
         cost, latency = asked.predictions.cost_usd, asked.predictions.latency_s
-        zero, scale = np.zeros(1), asked.context.scale
-        nothing = asked.policy.utility(zero, zero, scale)
-        per_effect = float((asked.policy.utility(zero + 1, zero, scale) - nothing)[0])
-        price = nothing - asked.policy.utility(np.zeros_like(cost), cost, scale)
-        judged = float(
-            (nothing - asked.policy.utility(zero, zero + asked.judge_cost_usd, scale))[0]
-        )
+        zero, worth = np.zeros(1), partial(asked.policy.utility, scale=asked.context.scale)
+        free = Charges(zero, dict.fromkeys(asked.policy.penalties, zero))
+        nothing = worth(zero, zero, charges=free)
+        per_effect = float((worth(zero + 1, zero, charges=free) - nothing)[0])
+        # A call waits, and takes what its card says, each time.
+        charges = Charges(latency, read_amounts(asked.policy, asked.context.pool))
+        price = nothing - worth(np.zeros_like(cost), cost, charges=charges)
+        judged = float((nothing - worth(zero, zero + asked.judge_cost_usd, charges=free))[0])
         closed = ~self._is_open
         if limits.max_total_cost_usd is not None:
             closed |= ~(self.spent_usd + cost <= limits.max_total_cost_usd)
@@ -358,7 +361,8 @@ class Plan:
             asked.predictions,
             asked.context,
             needs_cost=asked.policy.needs_cost or asked.limits.max_total_cost_usd is not None,
-            needs_latency=asked.limits.deadline_s is not None,
+            needs_latency=asked.limits.deadline_s is not None
+            or asked.policy.usd_per_second is not None,
         )
         return choices.is_open
 

@@ -12,14 +12,15 @@ from graphrouter.artifact import Lineage
 from graphrouter.batch_routing import BatchLimits, BatchRouting, assign_batch
 from graphrouter.decision import Decision
 from graphrouter.encoders.text_encoder import TextEncoder
-from graphrouter.exceptions import ArtifactError, DataError, NotApplicableError
+from graphrouter.exceptions import ArtifactError, NotApplicableError
 from graphrouter.files import to_path
 from graphrouter.grades import Grade
+from graphrouter.moment import Moment
 from graphrouter.notebook import render_table
 from graphrouter.policy import CostScale, Policy, PresetName
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.asked import UnknownTasks, check_grades
-from graphrouter.router.new_cards import check_card, check_frame
+from graphrouter.router.new_cards import check_card, read_outcomes_of
 from graphrouter.selection import PolicyContext, decide
 from graphrouter.types import FloatArray, Predictions, Queries
 
@@ -241,17 +242,38 @@ class Router(ABC):
         return PolicyContext(pool=self.pool, scale=self.cost_scale)
 
     def route(
-        self, prompt: str, *, task: str | None = None, policy: Policy | None = None
+        self,
+        prompt: str,
+        *,
+        task: str | None = None,
+        policy: Policy | None = None,
+        extra_latency_s: Mapping[str, float] | None = None,
+        unavailable: Iterable[str] | None = None,
     ) -> Decision:
         """Where to send one prompt.
 
         Without a policy effect and cost weigh the same, as in the balanced preset; effect alone
         counts for a router whose outcomes carried no cost to weigh.
 
+        Args:
+            prompt: The text.
+            task: Its task where known.
+            policy: What to maximise and to respect.
+            extra_latency_s: Seconds, at least 0, that models take longer just now, by name.
+            unavailable: Models that cannot be called just now, as a fallback neither.
+
         Raises:
-            PolicyError: Nobody satisfies the policy and it names no fallback.
+            PolicyError: Nobody satisfies the policy and it names no fallback, or seconds are no
+                such number.
+            UnknownModelError: One of the models named is not in the pool.
         """
-        return self.route_batch([prompt], tasks=[task], policy=policy)[0]
+        return self.route_batch(
+            [prompt],
+            tasks=[task],
+            policy=policy,
+            extra_latency_s=extra_latency_s,
+            unavailable=unavailable,
+        )[0]
 
     @overload
     def route_batch(
@@ -260,6 +282,8 @@ class Router(ABC):
         *,
         tasks: Sequence[str | None] | None = None,
         policy: Policy | None = None,
+        extra_latency_s: Mapping[str, float] | None = None,
+        unavailable: Iterable[str] | None = None,
     ) -> list[Decision]: ...
 
     @overload
@@ -272,6 +296,8 @@ class Router(ABC):
         budget_usd: float | None = None,
         budget_s: float | None = None,
         max_calls: Mapping[str, int] | None = None,
+        extra_latency_s: Mapping[str, float] | None = None,
+        unavailable: Iterable[str] | None = None,
     ) -> BatchRouting: ...
 
     def route_batch(
@@ -283,6 +309,8 @@ class Router(ABC):
         budget_usd: float | None = None,
         budget_s: float | None = None,
         max_calls: Mapping[str, int] | None = None,
+        extra_latency_s: Mapping[str, float] | None = None,
+        unavailable: Iterable[str] | None = None,
     ) -> list[Decision] | BatchRouting:
         """Where to send each query.
 
@@ -297,27 +325,29 @@ class Router(ABC):
             budget_usd: Most expected US dollars of all calls together.
             budget_s: Most expected seconds of all calls together, added up.
             max_calls: Most calls of a model, by model; one that is not named has no cap.
+            extra_latency_s: As in `route`, for every query.
+            unavailable: As in `route`, for every query.
 
         Raises:
             DataError: The queries are not what `Queries.of` takes.
-            PolicyError: Nobody satisfies the policy and it names no fallback; a budget or cap is no
-                such number, or not even the cheapest choices fit.
-            UnknownModelError: `max_calls` or the policy names a model that is not in the pool.
+            PolicyError: Nobody satisfies the policy and it names no fallback; a budget, cap or
+                latency is no such number, or not even the cheapest choices fit.
+            UnknownModelError: An argument or the policy names a model that is not in the pool.
         """
         asked = self._read_queries(queries, tasks)
         by = _BALANCED if policy is None else policy
         limits = BatchLimits(budget_usd, budget_s, max_calls)
+        moment = Moment.of(extra_latency_s, unavailable, models=self.models)
         if limits.is_empty:
-            return self._decide(asked, by)
+            return self._decide(asked, by, moment)
         limits.check(self.models)  # before the predictions: they may take minutes
-        return assign_batch(by, self._predict(asked), self.policy_context, limits)
+        predictions = moment.delay(self._predict(asked))
+        return assign_batch(by, predictions, self.policy_context.at(moment), limits)
 
-    def _decide(self, queries: Queries, policy: Policy) -> list[Decision]:
+    def _decide(self, queries: Queries, policy: Policy, moment: Moment) -> list[Decision]:
         """What `route_batch` gives back; for routers that know more than they predict."""
-        predictions = self._predict(queries)
-        return [
-            decide(policy, predictions, i, self.policy_context) for i in range(len(predictions))
-        ]
+        predictions, context = moment.delay(self._predict(queries)), self.policy_context.at(moment)
+        return [decide(policy, predictions, i, context) for i in range(len(predictions))]
 
     def preset_utilities(self, queries: Queries) -> Mapping[PresetName, FloatArray] | None:
         """What the router maximises in each preset, (num_queries, num_models).
@@ -367,15 +397,4 @@ class Router(ABC):
         check_card(card)
         if outcomes is None:
             return self.add_models([card])
-        check_frame(outcomes)
-        if "model" in outcomes.columns:
-            from graphrouter.data.new_outcomes import read_new_outcomes  # needs pandas
-
-            outcomes = read_new_outcomes(outcomes, "outcomes", models=[card.model])
-            theirs = sorted(set(outcomes["model"]) - {card.model})
-            if theirs:
-                raise DataError(
-                    f"The outcomes are of {theirs[0]!r} too; expected outcomes of {card.model!r} "
-                    "alone."
-                )
-        return self.add_models([card], outcomes=outcomes.assign(model=card.model))
+        return self.add_models([card], outcomes=read_outcomes_of(card.model, outcomes))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import ClassVar, TypedDict, Unpack
 
 from graphrouter.grades import Judge
+from graphrouter.moment import Moment
 from graphrouter.policy import Policy
 from graphrouter.router.known_outcomes import tell_outcomes
 from graphrouter.router.outcome_covariance import OutcomeCovariance
@@ -22,6 +24,7 @@ from graphrouter.router.run import (
     run_plan,
     run_plan_later,
 )
+from graphrouter.selection import check_seconds
 from graphrouter.types import Predictions, Queries
 
 
@@ -34,6 +37,8 @@ class PlanSettings(TypedDict, total=False):
     max_calls: int
     max_total_cost_usd: float | None
     deadline_s: float | None
+    extra_latency_s: Mapping[str, float] | None
+    unavailable: Iterable[str] | None
 
 
 class SequentialRouter(Router):
@@ -57,6 +62,8 @@ class SequentialRouter(Router):
         max_calls: int = 3,
         max_total_cost_usd: float | None = None,
         deadline_s: float | None = None,
+        extra_latency_s: Mapping[str, float] | None = None,
+        unavailable: Iterable[str] | None = None,
     ) -> Plan:
         """Whom to ask first, and whom after a look at the answer, by expected value.
 
@@ -71,14 +78,19 @@ class SequentialRouter(Router):
             max_calls: Most calls one after the other, >= 1.
             max_total_cost_usd: Most US dollars of all calls and grades, as expected.
             deadline_s: Most seconds of all calls, as expected.
+            extra_latency_s: As in `route`.
+            unavailable: As in `route`.
 
         Raises:
             PolicyError: The policy does not weigh effect, or nobody satisfies it; or a limit is no
                 such number.
+            UnknownModelError: One of the models named is not in the pool.
         """
+        moment = Moment.of(extra_latency_s, unavailable, models=self.models)
         limits = Limits(max_calls, max_total_cost_usd, deadline_s)
         by = Policy() if policy is None else policy
         check_policy(by, judge_cost_usd)
+        check_seconds(by, self.cost_scale)
         asked = self._read_queries([prompt], [task])
         shared = self.outcome_covariance
         return Plan(
@@ -88,9 +100,9 @@ class SequentialRouter(Router):
                 judge or Judge(),
                 judge_cost_usd,
                 limits,
-                self._predict(asked),
+                moment.delay(self._predict(asked)),
                 shared.named if self._knows_task(task) else shared.hidden,
-                self.policy_context,
+                self.policy_context.at(moment),
             )
         )
 
@@ -119,7 +131,7 @@ class SequentialRouter(Router):
             retries: Further attempts of a call that failed, >= 0.
             reliability: How often the judge is right, the `judge` of `plan`.
             settings: `task`, `policy`, `judge_cost_usd`, `max_calls`, `max_total_cost_usd`,
-                `deadline_s` as in `plan`.
+                `deadline_s`, `extra_latency_s`, `unavailable` as in `plan`.
 
         Raises:
             PolicyError: As in `plan`.

@@ -100,4 +100,4 @@ def _read_graph(
     position = find_positions(support.outcomes["query_id"], support.queries["query_id"].tolist())
     model = find_positions(support.outcomes["model"], support.pool.names)
     edges = encode_outcomes(position, model, support.outcomes, learned.transforms, bills)
-    return support.raw.to_nodes(learned.transforms.features), edges
+    return support.raw.to_nodes(learned.transforms.features, support.pool, model), edges

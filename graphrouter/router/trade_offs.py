@@ -19,8 +19,10 @@ would do so without end."""
 NUM_TRADE_OFFS = 48
 NUM_SWEPT = NUM_TRADE_OFFS + 2
 """Trade-offs of a sweep, both ends included."""
-_GOALS = ("effect_weight", "cost_weight", "usd_per_effect", "min_effect")
-"""Settings that are a trade-off themselves."""
+_GOALS = (
+    "effect_weight", "cost_weight", "usd_per_effect", "usd_per_second", "penalties", "min_effect",
+)  # fmt: skip
+"""Settings that are a trade-off themselves, or part of one."""
 
 
 def build_trade_off_grid(cost_scale: CostScale) -> FloatArray:

@@ -106,7 +106,7 @@ def prepare(
     train = (position[is_train], model[is_train], priced[is_train])
     tokens = raw.count_tokens(*train)
     return TrainingTables(
-        nodes=raw.to_nodes(transforms.features),
+        nodes=raw.to_nodes(transforms.features, pool, model[is_train]),
         raw=raw,
         transforms=transforms,
         train=edges.take(mask),

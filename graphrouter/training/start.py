@@ -159,9 +159,8 @@ def build_network(tables: TrainingTables, config: TrainConfig) -> RoutingGNN:
 def measure_features(tables: TrainingTables) -> FeatureSizes:
     """Widths of the node features of the tables."""
     nodes = tables.nodes
-    return FeatureSizes(
-        nodes.query_principal.shape[1], nodes.model_text.shape[1], nodes.model_card.shape[1]
-    )
+    num_card = tables.raw.cards.shape[1]
+    return FeatureSizes(nodes.query_principal.shape[1], nodes.model_text.shape[1], 2 * num_card)
 
 
 def score_validation(net: RoutingGNN, tables: TrainingTables, config: TrainConfig) -> HeldScores:

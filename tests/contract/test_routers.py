@@ -13,6 +13,8 @@ import torch
 
 from graphrouter.bench.baselines import BASELINES, find_router
 from graphrouter.bench.baselines.methods import paper
+from graphrouter.exceptions import UnknownModelError
+from graphrouter.policy import Policy
 from graphrouter.pool import ModelCard
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.testing import Check, CheckData, CheckedRouter, conformance_checks
@@ -86,3 +88,18 @@ def test_what_was_fitted_lies_in_memory_as_what_is_loaded(name: str) -> None:
 def test_every_check_is_one_that_some_router_runs_through() -> None:
     run = {check.name for name in NAMES for check in conformance_checks(find_router(name))}
     assert run == {check.name for check in conformance_checks()} - {"no_saving"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_router_heeds_the_moment(name: str) -> None:
+    router, policy = checked(name).router, Policy(cost_weight=0)
+    usual = router.route("Add 3 and 4.", policy=policy)
+    without = router.route("Add 3 and 4.", policy=policy, unavailable={usual.model})
+    assert without.model != usual.model
+    assert without.rejected[usual.model] == "unavailable now"
+    slow = router.route("Add 3 and 4.", policy=policy, extra_latency_s={usual.model: 4})
+    assert slow.model == usual.model
+    if usual.latency_s is not None:
+        assert slow.latency_s == pytest.approx(usual.latency_s + 4)
+    with pytest.raises(UnknownModelError, match="unavailable names 'nobody'"):
+        router.route("Add 3 and 4.", unavailable={"nobody"})

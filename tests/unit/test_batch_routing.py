@@ -95,6 +95,7 @@ POLICIES = [
     Policy(allowed=("mid", "nano")),
     Policy(excluded=("nano",)),
     Policy(requires=("json",)),
+    Policy(requires={"json": True, "context_tokens": 8}, fallback="mid"),
     Policy(max_cost_usd=0.03, fallback="nano"),
     Policy(max_latency_s=2.5, fallback="mid"),
     Policy(min_effect=0.6, fallback="grand"),
@@ -285,3 +286,39 @@ def test_an_unknown_cost_is_never_free() -> None:
 def test_a_query_that_nobody_may_answer_is_named() -> None:
     with pytest.raises(PolicyError, match=r"Query \d+ of 40: No model satisfies the policy"):
         assign(Policy(min_effect=0.85), budget_usd=1.0)
+
+
+@given(seed=st.integers(0, 1000), rate=st.floats(0, 0.5), share=st.floats(0, 1))
+def test_penalties_come_off_the_effect_that_a_budget_buys(
+    seed: int, rate: float, share: float
+) -> None:
+    """As if the effects were less by what the cards say."""
+    watts, expected = np.array([2.0, 0.5, 0.1]), expect(10, seed=seed)
+    low, high = expected.cost_usd.min(axis=1).sum(), expected.cost_usd.max(axis=1).sum()
+    limits = BatchLimits(budget_usd=low + share * (high - low))
+    context = context_of(*({"energy_wh": each} for each in watts.tolist()))
+    policy = Policy(penalties={"energy_wh": rate})
+    chosen = assign_batch(policy, expected, context, limits)
+    less = Predictions.from_arrays(
+        NAMES, expected.effect - rate * watts, cost_usd=expected.cost_usd
+    )
+    alike = assign_batch(Policy(), less, context, limits)
+    assert chosen.model == alike.model
+    assert chosen.total_effect == pytest.approx(alike.total_effect)
+    assert chosen.bound == pytest.approx(alike.bound)
+    assert chosen.effect.sum() >= chosen.total_effect - 1e-9
+
+
+def test_a_budget_respects_fields_and_who_is_unavailable() -> None:
+    context = context_of({"region": "us"}, {"region": "eu"}, {"region": "eu"})
+    chosen = assign_batch(
+        Policy(requires={"region": "eu"}), expect(), context, BatchLimits(budget_usd=4)
+    )
+    assert set(chosen.model) == {"mid", "nano"}
+    out = PolicyContext(context.pool, SCALE, unavailable=frozenset({"mid"}))
+    only = assign_batch(Policy(requires={"region": "eu"}), expect(), out, BatchLimits(budget_usd=4))
+    assert set(only.model) == {"nano"}
+    with pytest.raises(PolicyError, match="its fallback 'mid' is unavailable now"):
+        assign_batch(
+            Policy(max_cost_usd=0, fallback="mid"), expect(), out, BatchLimits(budget_usd=4)
+        )

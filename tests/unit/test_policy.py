@@ -185,6 +185,8 @@ OTHERS = {
     "effect_weight": 0.9,
     "cost_weight": 0.9,
     "usd_per_effect": 0.1,
+    "usd_per_second": 0.01,
+    "penalties": {"energy_wh": 0.1},
     "max_cost_usd": 0.1,
     "min_effect": 0.7,
     "max_latency_s": 3,

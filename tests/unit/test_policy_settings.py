@@ -42,6 +42,8 @@ def test_options_have_the_names_that_people_know() -> None:
         "--effect-weight",
         "--cost-weight",
         "--usd-per-effect",
+        "--usd-per-second",
+        "--penalty",
         "--max-cost-usd",
         "--min-effect",
         "--max-latency-s",

@@ -446,3 +446,58 @@ def test_a_decision_is_plain_json() -> None:
     assert found["candidates"][0]["rejected"] == "effect unknown"
     assert found["evidence"][0]["effects"] == {"grand": 1.0}
     assert found["policy"] == {"allowed": ["grand"]}
+
+
+OWN = pool_of(
+    {"region": "us", "energy_wh": 2.0}, {"region": "eu", "energy_wh": 0.5}, {"region": "eu"}
+)
+
+
+def test_requirements_of_fields_and_penalties_of_unknown_amounts_rule_out() -> None:
+    decision = choose(Policy(requires={"region": "EU"}), pool=OWN)
+    assert decision.rejected == {"grand": "region is us, not EU"}
+    penalised = choose(Policy(penalties={"energy_wh": 0.01}), pool=OWN)
+    assert penalised.rejected == {"nano": "card does not state energy_wh"}
+    with pytest.raises(PolicyError, match="region is us, not ch"):
+        choose(Policy(requires={"region": "ch"}), pool=OWN)
+    with pytest.raises(PolicyError, match="'licence', which no card of the pool states"):
+        choose(Policy(requires={"licence": "mit"}, fallback="nano"), pool=OWN)
+
+
+def test_a_decision_says_what_its_utility_is_made_of() -> None:
+    policy = Policy(usd_per_effect=0.5, usd_per_second=0.01, penalties={"energy_wh": 0.1})
+    decision = choose(policy, pool=OWN)
+    assert decision.model == "mid"
+    assert decision.parts is not None
+    assert decision.parts.total == pytest.approx(decision.candidates[0].utility)
+    assert str(decision.parts) == "effect 0.6 - dollars 0.04 - seconds 0.04 - energy_wh 0.05"
+    assert f"utility=0.47 ({decision.parts})" in repr(decision)
+    plain = json.loads(json.dumps(decision.to_dict()))
+    expected = {"effect": 0.6, "dollars": 0.04, "seconds": 0.04, "penalties": {"energy_wh": 0.05}}
+    assert plain["parts"] == plain["candidates"][0]["parts"] == expected
+    assert [c["parts"] is None for c in plain["candidates"]] == [False, False, True]
+    assert "utility" not in repr(choose(Policy()))
+
+
+def test_seconds_need_a_latency_and_weights_a_scale() -> None:
+    waiting = Policy(usd_per_effect=0.5, usd_per_second=0.01)
+    assert choose(waiting, latency=[8.0, NAN, 1.0]).rejected == {"mid": "latency unknown"}
+    with pytest.raises(PolicyError, match="outcomes carried none. Drop max_latency_s and usd_per"):
+        choose(waiting, latency=[NAN] * 3)
+    for scale in (CostScale(NAN, NAN), CostScale(0.1, 0.1)):
+        with pytest.raises(PolicyError, match="unknown or all equal. Say with usd_per_effect"):
+            choose(Policy(usd_per_second=0.01), scale=scale)
+        assert choose(waiting, scale=scale).model == "grand"
+
+
+def test_who_is_unavailable_is_not_taken_as_a_fallback_either() -> None:
+    context = dataclasses.replace(PolicyContext(pool_of(), SCALE), unavailable=frozenset({"nano"}))
+    predictions = Predictions.from_arrays(
+        ("grand", "mid", "nano"), np.array([EFFECT]), cost_usd=np.array([COST])
+    )
+    decision = decide(Policy(usd_per_effect=0.1), predictions, 0, context)
+    assert decision.rejected == {"nano": "unavailable now"}
+    with pytest.raises(PolicyError, match="its fallback 'nano' is unavailable now"):
+        decide(Policy(max_cost_usd=0, fallback="nano"), predictions, 0, context)
+    safe = Policy(cost_weight=0, allowed=("grand", "nano"))
+    assert decide(safe, predictions, 0, context).model == "grand"

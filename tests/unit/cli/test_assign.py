@@ -84,6 +84,14 @@ def test_calls_and_policy_hold(
     status, _, errors = invoke("assign", artifact, file, *words, "--out", out)
     assert status == 0
     assert "Weights and usd_per_effect do not count" in errors
+    third = router.models[2]
+    assert invoke("assign", artifact, file, *words, "--unavailable", third, "--out", out)[0] == 0
+    assert third not in read_table(out)["model"].tolist()
+    now = ("--budget-s", "1", "--extra-latency", f"{first}=1e9", "--allow", first)
+    status, _, errors = invoke("assign", artifact, file, *now, "--out", out)
+    assert status == 2
+    assert "budget_s = 1 is too low: the cheapest choices" in errors
+    invoke("assign", artifact, file, *words, "--out", out)
     models = read_table(out)["model"].tolist()
     assert models.count(first) <= 3
     assert second not in models

@@ -199,7 +199,7 @@ def test_bad_input_is_one_line_and_changes_nothing(
 ) -> None:
     before = {path.name: path.read_bytes() for path in mine.iterdir()}
     bad = {
-        "unknown.yaml": "model: x\ncolour: red\n",
+        "unknown.yaml": "model: x\ndescripton: red\n",
         "nameless.yaml": "description: x\n",
         "negative.yaml": "model: x\ninput_usd_per_mtok: -1\n",
         "list.json": "[1]",
@@ -216,7 +216,10 @@ def test_bad_input_is_one_line_and_changes_nothing(
     (tmp_path / "examples.csv").write_text("model,prompt,task,effect\nsomebody,x,other,1\n")
     (tmp_path / "there.yaml").write_text(f"model: {router.models[0]}\n")
     for words, said in (
-        (("add", mine, tmp_path / "unknown.yaml"), "unknown field 'colour'"),
+        (
+            ("add", mine, tmp_path / "unknown.yaml"),
+            "unknown field 'descripton'. Did you mean 'description'?",
+        ),
         (("add", mine, tmp_path / "nameless.yaml"), "model"),
         (("add", mine, tmp_path / "negative.yaml"), "greater than or equal to 0"),
         (("add", mine, tmp_path / "list.json"), "holds a list"),
@@ -286,3 +289,22 @@ def test_bad_input_is_one_line_and_changes_nothing(
         assert said in errors
         assert errors.count("\n") == 1
     assert {path.name: path.read_bytes() for path in mine.iterdir()} == before
+
+
+def test_fields_of_ones_own_are_added_shown_and_kept(
+    invoke: Invoke, artifact: Path, router: GraphRouter, tmp_path: Path
+) -> None:
+    name = router.models[0]
+    stated, mine = tmp_path / "stated.yaml", tmp_path / "mine"
+    stated.write_text(f"model: {name}\nregion: eu\nenergy_wh: 2.5\n")
+    status, shown, errors = invoke("pool", "add", artifact, stated, "--out", mine)
+    assert (status, errors) == (0, "")
+    assert "region: None -> 'eu'" in shown
+    status, shown, _ = invoke("pool", "show", mine, name)
+    assert "region: eu" in shown
+    assert "energy_wh: 2.5" in shown
+    (tmp_path / "other.yaml").write_text(f"model: {name}\nregion: us\n")
+    status, shown, _ = invoke("pool", "add", mine, tmp_path / "other.yaml", "--out", mine)
+    assert status == 0
+    assert "region: 'eu' -> 'us'" in shown
+    assert "energy_wh: 2.5" in invoke("pool", "show", mine, name)[1]

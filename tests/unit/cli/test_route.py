@@ -290,3 +290,67 @@ def test_the_fallback_is_shown_even_below_the_top(
     assert "Candidates (2 of 4)" in shown
     assert "(d: no d)" in shown
     assert "no b" not in shown
+
+
+@pytest.fixture(scope="module")
+def stating(router: GraphRouter, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact whose cards state a region and watt hours; the last one only a region."""
+    changed = router
+    for i, card in enumerate(router.pool):
+        more = {"region": "eu" if i % 2 else "us", "energy_wh": 0.5 * (i + 1)}
+        more |= {"energy_wh": None} if i == len(router.pool) - 1 else {}
+        changed = changed.update_card(card.model_copy(update=more))
+    changed.save(folder := tmp_path_factory.mktemp("stating") / "artifact")
+    return folder
+
+
+def test_costs_beyond_dollars_and_the_moment(
+    invoke: Invoke, stating: Path, router: GraphRouter, tmp_path: Path
+) -> None:
+    first, second, third, last = router.models
+    words = ("--usd-per-effect", "0.1", "--usd-per-second", "0.001", "--penalty", "energy_wh=0.02")
+    now = ("--extra-latency", f"{first}=1000", "--unavailable", third)
+    status, shown, errors = invoke("route", stating, PROMPT, *words, *now, "--json")
+    assert (status, errors) == (0, "")
+    found = json.loads(shown)
+    assert found["model"] == second
+    assert found["parts"]["penalties"] == {"energy_wh": pytest.approx(0.02)}
+    assert found["parts"]["seconds"] > 0
+    rejected = {c["model"]: c["rejected"] for c in found["candidates"] if c["rejected"]}
+    assert rejected == {third: "unavailable now", last: "card does not state energy_wh"}
+    assert next(c["latency_s"] for c in found["candidates"] if c["model"] == first) > 1000
+
+    file = tmp_path / "policy.yaml"
+    file.write_text("usd_per_effect: 0.1\nusd_per_second: 0.001\npenalties: {energy_wh: 0.02}\n")
+    status, again, _ = invoke("route", stating, PROMPT, "--policy", file, *now, "--json")
+    assert json.loads(again) == found
+    shown = invoke("route", stating, PROMPT, *words, *now)[1]
+    assert "a second costs 0.001 USD; less 0.02 a unit of energy_wh" in shown
+    assert f"utility {found['candidates'][0]['utility']:.4f}: effect " in shown
+    status, shown, _ = invoke("route", stating, PROMPT, "--require", "region=eu", "--json")
+    assert status == 0
+    assert json.loads(shown)["model"] in (second, last)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--require", "regoin=eu"), "no card of the pool states; expected a field that one does."),
+        (("--require", "taste"), "requires.0 = 'taste' is not accepted"),
+        (("--penalty", "energy_wh"), "penalties received 'energy_wh'; expected NAME=VALUE"),
+        (("--penalty", "energy_wh=-1"), "penalties.energy_wh = '-1' is not accepted"),
+        (("--penalty", "watts=1"), "penalties names the field 'watts', which no card of the pool"),
+        (("--penalty", "region=1"), "states the text 'us' there; expected a number"),
+        (("--usd-per-second", "-1"), "usd_per_second = -1.0 is not accepted"),
+        (("--extra-latency", "grand"), "--extra-latency received 'grand'; expected a model and it"),
+        (("--extra-latency", "x=soon"), "--extra-latency received 'x=soon'; expected a model and"),
+        (("--extra-latency", "nobody=1"), "extra_latency_s names 'nobody', which is not in the po"),
+        (("--unavailable", "nobody"), "unavailable names 'nobody', which is not in the pool"),
+    ],
+)
+def test_bad_words_are_one_line(
+    invoke: Invoke, stating: Path, words: tuple[str, ...], message: str
+) -> None:
+    status, shown, errors = invoke("route", stating, PROMPT, *words)
+    assert (status, shown, errors.count("\n")) == (2, "", 1)
+    assert message in errors

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphrouter.features.cards import CARD_NAMES, StatedInWords, read_cards, read_words
+from graphrouter.features.cards import (
+    CARD_NAMES,
+    StatedInWords,
+    read_cards,
+    read_own_numbers,
+    read_words,
+)
 from graphrouter.pool import ModelCard
 
 NAN = float("nan")
@@ -220,3 +226,29 @@ def test_other_numbers_are_not_the_size_of_the_model(
     name: str, description: str, size: float | None
 ) -> None:
     assert read_words(ModelCard(model=name, description=description)).num_params == size
+
+
+def test_own_numbers_are_scaled_by_known_models_and_marked_where_missing() -> None:
+    stated = [{"mmlu": 60}, {"mmlu": 80, "fast": True}, {"region": "eu"}, {"mmlu": 1e6, "new": 3}]
+    cards = [ModelCard.model_validate({"model": f"m{i}", **own}) for i, own in enumerate(stated)]
+    known = np.array([True, True, True, False])
+    received = read_own_numbers(cards, known)
+    # fast and mmlu, then their marks; what the newcomer alone states says nothing, nor does text
+    assert received[:, :2].tolist() == [[0, -1], [0, 1], [0, 0], [0, 5]]
+    assert received[:, 2:].tolist() == [[1, 0], [0, 0], [1, 1], [1, 0]]
+    assert np.array_equal(read_own_numbers(cards[:3], known[:3]), received[:3])
+    bare = [ModelCard(model="a"), ModelCard.model_validate({"model": "b", "released": "2024-05"})]
+    assert read_own_numbers(bare, np.array([True, True])).shape == (2, 0)
+    assert read_own_numbers([], np.zeros(0, bool)).shape == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [("2024-05-31", 2024 + 4 / 12), (2023, 2023.0), ("May 2024", 2024 + 4 / 12), ("soon", NAN)],
+)
+def test_a_release_that_is_stated_goes_before_words(stated: object, expected: float) -> None:
+    card = ModelCard.model_validate(
+        {"model": "x", "description": "Released March 2020.", "released": stated}
+    )
+    received = read_cards([card])[0, CARD_NAMES.index("released")]
+    assert received == pytest.approx(expected, nan_ok=True)

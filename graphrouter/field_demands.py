@@ -1,0 +1,80 @@
+"""What a policy asks of the cards of a pool: whether they state it, and how much they state."""
+
+from __future__ import annotations
+
+import difflib
+
+import numpy as np
+
+from graphrouter.exceptions import PolicyError
+from graphrouter.policy import Policy
+from graphrouter.pool import ModelPool
+from graphrouter.types import FloatArray
+
+__all__ = ["check_demands", "read_amounts"]
+
+_CAPABILITIES = ("tools", "vision", "json")
+_PREDICTED = {
+    "cost_usd": "usd_per_effect and cost_weight count dollars",
+    "latency_s": "usd_per_second counts seconds",
+}
+"""What is predicted of a call and stands on no card, with the setting that counts it."""
+
+
+def check_demands(policy: Policy, pool: ModelPool) -> None:
+    """Refuse a policy that asks for a field that no card states, or penalises what is no amount.
+
+    Capabilities may be stated by nobody: then nobody satisfies the policy.
+
+    Raises:
+        PolicyError: It does.
+
+    Example:
+        >>> from graphrouter.pool import ModelCard
+        >>> check_demands(Policy(requires={"region": "eu"}), ModelPool.of(
+        ...     [ModelCard(model="a", region="us"), ModelCard(model="b")]))
+    """
+    for name in policy.requirements:
+        if name not in _CAPABILITIES:
+            _check_stated("requires", name, pool)
+    for name in policy.penalties:
+        _check_stated("penalties", name, pool)
+        for card in pool:
+            stated = card.state_of(name)
+            if isinstance(stated, str):
+                raise PolicyError(
+                    f"penalties counts {name!r}, and the card of {card.model!r} states the text "
+                    f"{stated!r} there; expected a number. Correct the card, or drop the penalty."
+                )
+            if stated is not None and stated < 0:
+                raise PolicyError(
+                    f"penalties counts {name!r}, and the card of {card.model!r} states "
+                    f"{stated:g}, which would be a reward; expected a number of at least 0. "
+                    "Correct the card, or penalise another field."
+                )
+
+
+def read_amounts(policy: Policy, pool: ModelPool) -> dict[str, FloatArray] | None:
+    """(num_models,) values of each penalised field, NaN = not stated; None without penalties."""
+    return {name: pool.amounts_of(name) for name in policy.penalties} or None
+
+
+def count_penalties(policy: Policy, pool: ModelPool) -> FloatArray:
+    """Effect that all penalties together take off each model: (num_models,); NaN = not stated."""
+    each = (rate * pool.amounts_of(name) for name, rate in policy.penalties.items())
+    return sum(each, np.zeros(len(pool)))
+
+
+def _check_stated(setting: str, name: str, pool: ModelPool) -> None:
+    if name in pool.fields_stated:
+        return
+    near = difflib.get_close_matches(name, pool.fields_stated, n=1)
+    stated = ", ".join(field for field in pool.fields_stated if field != "model") or "nothing"
+    hint = f"Did you mean {near[0]!r}?" if near else f"The cards state: {stated}."
+    if name in _PREDICTED:
+        hint = f"It is predicted for every call: {_PREDICTED[name]}."
+    raise PolicyError(
+        f"The policy's {setting} names the field {name!r}, which no card of the pool states; "
+        f"expected a field that one does. {hint} Add it with update_card (graphrouter pool add), "
+        f"or drop it from {setting}."
+    )

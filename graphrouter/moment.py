@@ -1,0 +1,93 @@
+"""What the moment brings to a choice: models that are slow just now, or cannot be called at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from graphrouter.exceptions import PolicyError, UnknownModelError
+from graphrouter.types import Predictions
+
+__all__ = ["Moment", "check_in_pool"]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Queues and outages at the time of a call; nothing of it is learned or kept.
+
+    Example:
+        >>> Moment.of({"nano": 4}, {"grand"}, models=("nano", "grand"))
+        Moment(extra_latency_s={'nano': 4.0}, unavailable=frozenset({'grand'}))
+    """
+
+    extra_latency_s: Mapping[str, float] = field(default_factory=dict)
+    """Seconds on top of the predicted ones, by model: to the first token and to the last."""
+    unavailable: frozenset[str] = frozenset()
+    """Models that cannot be called; they are ruled out, as a fallback too."""
+
+    @classmethod
+    def of(
+        cls,
+        extra_latency_s: Mapping[str, float] | None = None,
+        unavailable: Iterable[str] | None = None,
+        *,
+        models: Sequence[str],
+    ) -> Moment:
+        """The moment, checked.
+
+        Args:
+            extra_latency_s: Finite seconds of at least 0 by model; others have none.
+            unavailable: Names of models.
+            models: Of the pool.
+
+        Raises:
+            PolicyError: Seconds are no such number, or an argument has another form.
+            UnknownModelError: A model is not in the pool.
+        """
+        if not isinstance(extra_latency_s, Mapping | None):
+            raise PolicyError(
+                f"extra_latency_s is a {type(extra_latency_s).__name__}; expected a mapping from "
+                "models to seconds, for example {'grand': 4}."
+            )
+        if isinstance(unavailable, str) or not isinstance(unavailable, Iterable | None):
+            raise PolicyError(
+                f"unavailable is {unavailable!r}; expected names of models, such as {{'grand'}}."
+            )
+        extra, out = dict(extra_latency_s or {}), tuple(unavailable or ())
+        for model, seconds in extra.items():
+            check_in_pool("extra_latency_s", model, models)
+            is_number = isinstance(seconds, int | float | np.number)
+            is_number = is_number and not isinstance(seconds, bool)
+            if not is_number or not math.isfinite(seconds) or seconds < 0:
+                raise PolicyError(
+                    f"extra_latency_s[{model!r}] is {seconds!r}; expected a finite number of "
+                    "seconds of at least 0."
+                )
+        for model in out:
+            check_in_pool("unavailable", model, models)
+        return cls({model: float(s) for model, s in extra.items()}, frozenset(out))
+
+    def delay(self, predictions: Predictions) -> Predictions:
+        """The predictions with the extra seconds; unknown ones stay unknown."""
+        if not self.extra_latency_s:
+            return predictions
+        extra = np.array([self.extra_latency_s.get(model, 0.0) for model in predictions.models])
+        return dataclasses.replace(predictions, latency_s=predictions.latency_s + extra)
+
+
+def check_in_pool(argument: str, model: object, models: Sequence[str]) -> None:
+    """Refuse a name that is not in the pool.
+
+    Raises:
+        UnknownModelError: It is not; the message names the argument and the nearest model.
+    """
+    if isinstance(model, str) and model in models:
+        return
+    near = difflib.get_close_matches(str(model), models, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"The pool: {', '.join(models)}."
+    raise UnknownModelError(f"{argument} names {model!r}, which is not in the pool. {hint}")
