@@ -81,3 +81,20 @@ def test_training_reads_them(data: gr.RoutingDataset, quick_config: gr.TrainConf
     assert [card.own_fields["mmlu"] for card in router.pool] == [0, 1, 2, 3, 4]
     assert not np.array_equal(router.predict(PROMPTS).effect, plain.predict(PROMPTS).effect)
     assert len(router.add_outcomes(router.support.outcomes.head(3)).pool) == 5
+
+
+def test_a_plan_pays_for_seconds_and_penalties_of_every_call(stated: GraphRouter) -> None:
+    prompt, weights = PROMPTS[1], {"usd_per_effect": 0.05}
+    usual = stated.plan(prompt, policy=gr.Policy(**weights))
+    dear = stated.plan(prompt, policy=gr.Policy(**weights, penalties={"energy_wh": 0.2}))
+    assert usual.value > dear.value
+    assert len(dear.options) <= len(usual.options)
+    waiting = gr.Policy(**weights, usd_per_second=0.0001)
+    assert usual.value > stated.plan(prompt, policy=waiting).value > 0
+    assert usual.first is not None
+    slow = stated.plan(prompt, policy=waiting, extra_latency_s={usual.first: 1e6})
+    assert slow.first != usual.first
+    out = stated.plan(prompt, policy=gr.Policy(**weights), unavailable={usual.first})
+    assert usual.first not in [option.model for option in out.options]
+    none = stated.plan(prompt, policy=gr.Policy(**weights, penalties={"energy_wh": 0.0}))
+    assert none.value == pytest.approx(usual.value)
