@@ -24,8 +24,9 @@ import numpy as np
 import graphrouter as gr
 from experiments.quality.deviations import MASSES, fit_scatter, given_others, shrunk
 from graphrouter.bench.evaluation.deviations import Levels, centred
-from graphrouter.bench.evaluation.evaluate import score_runs
+from graphrouter.bench.evaluation.evaluate import SeedRun, score_runs
 from graphrouter.bench.evaluation.held_out import collect_held_out
+from graphrouter.bench.evaluation.results import SettingResult
 from graphrouter.bench.observations import Observations
 from graphrouter.data import RoutingDataset
 from graphrouter.grades import Grade
@@ -36,6 +37,7 @@ JUDGES = ("exact", "auc:0.9", "auc:0.8", "auc:0.7", "auc:0.5")
 METRICS = ("area_log", "reward_performance_first", "reward_balanced", "reward_cost_first")
 SHOWN = ("graphrouter_sequential", "frugal_gpt", "auto_mix", "routerbench_cascade")
 TOLD = (0, 1, 2, 3, "half")
+NUM_DRAWS = 400
 _NUM_HALVES = 4
 
 
@@ -52,13 +54,15 @@ def run(name: str, num_splits: int) -> dict[str, Any]:
             collect_held_out(router, data, judge=judge, baselines=[], seed=seed).run
             for seed, router in enumerate(routers)
         ]
-        found = score_runs(runs, dataset=data.name, num_draws=1000, seed=0)
+        found = score_runs(
+            [_put_first(each) for each in runs], dataset=data.name, num_draws=NUM_DRAWS, seed=0
+        )
         choices[judge] = {
             setting: {
                 router: {metric: figures[metric].value for metric in METRICS}
                 for router, figures in result.routers.items()
             }
-            | {"surely": _compare(runs, setting)}
+            | {"surely": _compare(result)}
             for setting, result in found.settings.items()
         }
         print(data.name, judge, flush=True)
@@ -66,21 +70,17 @@ def run(name: str, num_splits: int) -> dict[str, Any]:
     return {"choices": choices, "told": told}
 
 
-def _compare(runs: Sequence[Any], setting: str) -> dict[str, str]:
+def _put_first(run: SeedRun) -> SeedRun:
+    """The run with sequential routing as what is compared with the others."""
+    outputs = {
+        setting: dict(sorted(by_name.items(), key=lambda item: item[0] != SHOWN[0]))
+        for setting, by_name in run.outputs.items()
+    }
+    return replace(run, outputs=outputs)
+
+
+def _compare(result: SettingResult) -> dict[str, str]:
     """Area of sequential routing against each other, by paired intervals: +, - or =."""
-    turned = [
-        replace(
-            each,
-            outputs={
-                name: dict(
-                    sorted(outputs.items(), key=lambda item: item[0] != "graphrouter_sequential")
-                )
-                for name, outputs in each.outputs.items()
-            },
-        )
-        for each in runs
-    ]
-    result = score_runs(turned, dataset="", num_draws=1000, seed=0).settings[setting]
     marks = {}
     for name in ("graphrouter", *SHOWN[1:]):
         difference = result.paired[name]["area_log"]
