@@ -19,6 +19,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "plotly": "plotly",
             "sklearn": "scikit-learn",
         },
+        "judging": {"jsonschema": "jsonschema"},
         "mlflow": {"mlflow": "mlflow"},
         "sentence-transformers": {"sentence_transformers": "sentence-transformers"},
         "tune": {"optuna": "optuna", "optuna_integration": "optuna-integration"},

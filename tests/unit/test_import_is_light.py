@@ -44,6 +44,7 @@ LIGHT = (
     "encoders",
     "features",
     "graph",
+    "judging",
     "monitoring",
     "nn",
     "router",

@@ -1,0 +1,97 @@
+"""How far answers to one prompt agree, where nobody knows the right one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+from graphrouter.exceptions import DataError
+from graphrouter.judging.answer_parts import check_answer, find_final, plain_words
+
+Reader = Callable[[str], Hashable | None]
+"""An answer to what it says, the same for answers that agree; None where it says nothing."""
+
+
+def read_text(answer: str) -> str | None:
+    r"""The final part of an answer in plain words; None where it is empty.
+
+    What is boxed or stands behind "answer:", "the answer is" or "####", or else the last line,
+    without case, punctuation and spaces that do not count.
+
+    Raises:
+        DataError: The answer is no string.
+
+    Example:
+        >>> read_text("Let me see.\nThe answer is **Paris**."), read_text(" ")
+        ('paris', None)
+    """
+    return plain_words(find_final(check_answer(answer))) or None
+
+
+def agree(answers: Sequence[str], *, read: Reader = read_text) -> list[float]:
+    """For each answer the share of the others that say the same, in [0, 1].
+
+    The one with the largest share is that of a vote (self-consistency: Wang and others, arXiv
+    2203.11171). An answer that says nothing agrees with none.
+
+    Args:
+        answers: To one prompt, at least two, of one model or of several.
+        read: What an answer says: `read_text`, `read_number`, `read_choice`, or a function of your
+            own from a text to something that can be compared and hashed, or to None.
+
+    Raises:
+        DataError: There are fewer than two answers, or one is no string.
+
+    Example:
+        >>> from graphrouter.judging import read_number
+        >>> agree(["It is 4.", "Answer: 4.0", "5"], read=read_number)
+        [0.5, 0.5, 0.0]
+    """
+    said = [read(answer) for answer in _check_answers(answers, 2)]
+    votes = Counter(said)
+    return [0.0 if each is None else (votes[each] - 1) / (len(said) - 1) for each in said]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Score an answer by the share of other answers that say the same, in [0, 1].
+
+    Agreement is no proof: models err alike. How far it is to be believed, `graphrouter.Judge.fit`
+    finds out from answers that were graded.
+
+    Raises:
+        DataError: There are no other answers, or one is no string.
+
+    Example:
+        >>> judge = Agreement(["Answer: Paris", "It is Lyon.", "Paris"])
+        >>> round(judge("Capital of France?", "paris!"), 2)
+        0.67
+    """
+
+    answers: Sequence[str]
+    """Others' answers to the same prompt, at least one; without the one to be judged."""
+    read: Reader = read_text
+    """What an answer says; see `agree`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "answers", _check_answers(self.answers, 1))
+
+    def __call__(self, prompt: str, answer: str) -> float:
+        """Share of the other answers that say the same; 0.0 where this one says nothing."""
+        said = self.read(check_answer(answer))
+        if said is None:
+            return 0.0
+        return sum(self.read(other) == said for other in self.answers) / len(self.answers)
+
+
+def _check_answers(answers: object, fewest: int) -> tuple[str, ...]:
+    is_list = isinstance(answers, Sequence) and not isinstance(answers, str)
+    if not is_list or len(answers) < fewest:  # type: ignore[arg-type]
+        received = f"{len(answers)} of them" if is_list else f"a {type(answers).__name__}"  # type: ignore[arg-type]
+        raise DataError(
+            f"answers is {received}; expected a list of at least {fewest}, all to one prompt."
+        )
+    for answer in answers:  # type: ignore[attr-defined]
+        check_answer(answer)
+    return tuple(answers)  # type: ignore[arg-type]

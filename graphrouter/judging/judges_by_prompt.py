@@ -1,0 +1,91 @@
+"""One judge for many prompts, each with what is expected of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphrouter.exceptions import DataError, GraphRouterError
+from graphrouter.judging.answer_parts import AnswerJudge, shorten
+from graphrouter.wording import count_of
+
+
+@dataclass(frozen=True)
+class ByPrompt:
+    """Judge each answer by the judge of its prompt; `by_prompt` makes one.
+
+    Example:
+        >>> ByPrompt({"Ready?": lambda prompt, answer: float(answer == "yes")})("Ready?", "yes")
+        1.0
+    """
+
+    judges: Mapping[str, AnswerJudge]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.judges, Mapping) or not self.judges:
+            raise DataError(
+                f"judges is {shorten(repr(self.judges))}; expected a mapping from at least one "
+                "prompt to its judge."
+            )
+        for prompt, judge in self.judges.items():
+            if not isinstance(prompt, str) or not callable(judge):
+                raise DataError(
+                    f"Of the prompt {shorten(repr(prompt))} the judge is {shorten(repr(judge))}; "
+                    "expected a string and a function of prompt and answer. by_prompt(expected, "
+                    "make) makes the functions."
+                )
+        object.__setattr__(self, "judges", dict(self.judges))
+
+    def __call__(self, prompt: str, answer: str) -> float:
+        """The score in [0, 1] that the prompt's judge gives.
+
+        Raises:
+            DataError: No judge is known for the prompt.
+        """
+        judge = self.judges.get(prompt) if isinstance(prompt, str) else None
+        if judge is None:
+            raise DataError(self._explain(prompt))
+        return float(judge(prompt, answer))
+
+    def _explain(self, prompt: object) -> str:
+        text = shorten(prompt) if isinstance(prompt, str) else f"a {type(prompt).__name__}"
+        same = isinstance(prompt, str) and any(
+            prompt.split() == known.split() for known in self.judges
+        )
+        return (
+            f"Nothing is expected of the prompt {text}; expected one of the "
+            f"{count_of(len(self.judges), 'prompt')} that the judge has, letter for letter. "
+            + ("One differs in spaces alone." if same else "Add it to the mapping.")
+        )
+
+
+def by_prompt(
+    expected: Mapping[str, Any], make: Callable[[Any], AnswerJudge] | None = None
+) -> ByPrompt:
+    """One judge for many prompts.
+
+    Args:
+        expected: By prompt, what its judge is made of; without `make` the judges themselves.
+        make: The judge of what is expected, such as `NumericMatch`, or a function that sets
+            options: `lambda value: NumericMatch(value, tolerance=0.1)`.
+
+    Raises:
+        DataError: There are no prompts, or something expected makes no judge.
+
+    Example:
+        >>> from graphrouter.judging import NumericMatch
+        >>> judge = by_prompt({"2 + 2?": 4, "A third of 9?": 3}, NumericMatch)
+        >>> judge("2 + 2?", "It is 4."), judge("A third of 9?", "4")
+        (1.0, 0.0)
+    """
+    if make is None or not isinstance(expected, Mapping):
+        return ByPrompt(expected)
+    judges = {}
+    for prompt, value in expected.items():
+        try:
+            judges[prompt] = make(value)
+        except GraphRouterError as error:
+            error.args = (f"Of the prompt {shorten(str(prompt))}: {error}",)
+            raise
+    return ByPrompt(judges)

@@ -1,0 +1,56 @@
+"""Answers that say the same agree, whatever their words."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphrouter.exceptions import DataError
+from graphrouter.judging import Agreement, agree, read_choice, read_number, read_text
+
+
+def test_shares_of_the_others() -> None:
+    assert agree(["Paris", "paris.", "Lyon"]) == [0.5, 0.5, 0]
+    assert agree(["4", "Answer: 4.0", "It is 8/2", "5"], read=read_number) == pytest.approx(
+        [2 / 3, 2 / 3, 2 / 3, 0]
+    )
+    assert agree(["(B)", "Answer: B", "C"], read=partial(read_choice, choices="ABC")) == [
+        0.5,
+        0.5,
+        0,
+    ]
+
+
+def test_what_says_nothing_agrees_with_nothing() -> None:
+    assert agree(["", " ", "a"]) == [0, 0, 0]
+    assert Agreement(["", "a"])("?", "") == 0
+
+
+def test_the_judge_counts_others() -> None:
+    assert Agreement(["4", "4", "5", ""], read_number)("?", "It is 4.") == 0.5
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", ""]), min_size=2, max_size=8))
+def test_both_ways_agree(answers: list[str]) -> None:
+    shares = agree(answers)
+    for place, share in enumerate(shares):
+        others = answers[:place] + answers[place + 1 :]
+        assert Agreement(others)("?", answers[place]) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: agree(["a"]), "answers is 1 of them; expected a list of at least 2"),
+        (lambda: agree("ab"), "answers is a str"),
+        (lambda: Agreement([]), "at least 1"),
+        (lambda: agree(["a", None]), "The answer is a NoneType"),  # type: ignore[list-item]
+        (lambda: read_text(3), "The answer is a int"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_makes_no_sense_is_refused(call: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        call()  # type: ignore[operator]
