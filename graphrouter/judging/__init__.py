@@ -1,4 +1,4 @@
-"""Judges of answers that need no model: matches, JSON, agreement.
+"""Judges of answers that need no model: matches, JSON, tests of code, agreement.
 
 Each is called as `judge(prompt, answer)` and gives a score in [0, 1], as `router.run` takes it. How
 far a judge is to be believed, `graphrouter.Judge` says.
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphrouter.judging.exact_match import ExactMatch, RegexMatch
     from graphrouter.judging.judges_by_prompt import ByPrompt, by_prompt
     from graphrouter.judging.numeric_match import NumericMatch, read_number
+    from graphrouter.judging.passes_tests import PassesTests, list_protections
     from graphrouter.judging.schema_match import SchemaMatch
 
 __all__ = [
@@ -31,10 +32,12 @@ __all__ = [
     "ChoiceMatch",
     "ExactMatch",
     "NumericMatch",
+    "PassesTests",
     "RegexMatch",
     "SchemaMatch",
     "agree",
     "by_prompt",
+    "list_protections",
     "read_choice",
     "read_number",
     "read_text",
@@ -47,10 +50,12 @@ _MODULE_OF = {
     "ChoiceMatch": "graphrouter.judging.choice_match",
     "ExactMatch": "graphrouter.judging.exact_match",
     "NumericMatch": "graphrouter.judging.numeric_match",
+    "PassesTests": "graphrouter.judging.passes_tests",
     "RegexMatch": "graphrouter.judging.exact_match",
     "SchemaMatch": "graphrouter.judging.schema_match",
     "agree": "graphrouter.judging.agreement",
     "by_prompt": "graphrouter.judging.judges_by_prompt",
+    "list_protections": "graphrouter.judging.passes_tests",
     "read_choice": "graphrouter.judging.choice_match",
     "read_number": "graphrouter.judging.numeric_match",
     "read_text": "graphrouter.judging.agreement",
