@@ -9,12 +9,12 @@ from graphrouter.lazy import load_lazily
 if TYPE_CHECKING:
     from graphrouter.batch_routing import BatchRouting
     from graphrouter.router.budget_stream import BudgetStream
+    from graphrouter.router.call_plan import Plan
+    from graphrouter.router.call_run import Answer, Run
     from graphrouter.router.graph_router import GraphRouter
     from graphrouter.router.loading import load_router
     from graphrouter.router.parts import Change, Provenance
-    from graphrouter.router.plan import Plan
     from graphrouter.router.protocol import Router
-    from graphrouter.router.run import Answer, Run
     from graphrouter.router.training_view import TrainingView
 
 __all__ = [
@@ -32,15 +32,15 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "Answer": "graphrouter.router.run",
+    "Answer": "graphrouter.router.call_run",
     "BatchRouting": "graphrouter.batch_routing",
     "BudgetStream": "graphrouter.router.budget_stream",
     "Change": "graphrouter.router.parts",
     "GraphRouter": "graphrouter.router.graph_router",
-    "Plan": "graphrouter.router.plan",
+    "Plan": "graphrouter.router.call_plan",
     "Provenance": "graphrouter.router.parts",
     "Router": "graphrouter.router.protocol",
-    "Run": "graphrouter.router.run",
+    "Run": "graphrouter.router.call_run",
     "TrainingView": "graphrouter.router.training_view",
     "load_router": "graphrouter.router.loading",
 }

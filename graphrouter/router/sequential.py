@@ -10,11 +10,8 @@ from typing import ClassVar, TypedDict, Unpack
 from graphrouter.grades import Judge
 from graphrouter.moment import Moment
 from graphrouter.policy import Policy
-from graphrouter.router.known_outcomes import tell_outcomes
-from graphrouter.router.outcome_covariance import OutcomeCovariance
-from graphrouter.router.plan import Asked, Limits, Plan, check_policy
-from graphrouter.router.protocol import Router
-from graphrouter.router.run import (
+from graphrouter.router.call_plan import Asked, Limits, Plan, check_policy
+from graphrouter.router.call_run import (
     Ask,
     AskLater,
     JudgeAnswer,
@@ -24,6 +21,9 @@ from graphrouter.router.run import (
     run_plan,
     run_plan_later,
 )
+from graphrouter.router.known_outcomes import tell_outcomes
+from graphrouter.router.outcome_covariance import OutcomeCovariance
+from graphrouter.router.protocol import Router
 from graphrouter.selection import check_seconds
 from graphrouter.types import Predictions, Queries
 

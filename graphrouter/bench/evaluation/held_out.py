@@ -146,7 +146,7 @@ def _fit(
     """
     from graphrouter.bench.baselines.catalogue import ALWAYS, CASCADES, QUICK, find_baselines
     from graphrouter.bench.baselines.methods.cascades import SEQUENTIAL, Cascade
-    from graphrouter.bench.evaluation.sequential import SequentialReplay, read_judge
+    from graphrouter.bench.evaluation.sequential_replay import SequentialReplay, read_judge
     from graphrouter.config import TrainConfig
     from graphrouter.router.training_view import TrainingView
 

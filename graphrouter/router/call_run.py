@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphrouter.exceptions import DataError, GraphRouterError, RunError
 from graphrouter.grades import Grade
-from graphrouter.router.plan import Plan
+from graphrouter.router.call_plan import Plan
 
 if TYPE_CHECKING:
     import pandas as pd

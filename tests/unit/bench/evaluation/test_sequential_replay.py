@@ -7,7 +7,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.bench.baselines.methods.judges import find_noise, simulate_score
-from graphrouter.bench.evaluation.sequential import SequentialReplay, read_judge
+from graphrouter.bench.evaluation.sequential_replay import SequentialReplay, read_judge
 from graphrouter.bench.observations import Observations
 from graphrouter.exceptions import ConfigError
 
