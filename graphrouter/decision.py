@@ -70,6 +70,10 @@ class Candidate:
     """Upper end of the same interval."""
     parts: UtilityParts | None = None
     """What the utility is made of; None for a rejected model."""
+    ttft_s: float | None = None
+    """Expected seconds to the first token; None where none were logged."""
+    output_tokens_per_s: float | None = None
+    """Expected output tokens a second after the first; None where none were logged."""
 
     @property
     def doubt(self) -> float | None:
@@ -178,6 +182,11 @@ class Decision:
         With what the moment adds, `extra_latency_s`.
         """
         return next(c.latency_s for c in self.candidates if c.model == self.model)
+
+    @property
+    def ttft_s(self) -> float | None:
+        """Expected seconds to the first token of the chosen model, as `latency_s`."""
+        return next(c.ttft_s for c in self.candidates if c.model == self.model)
 
     def __repr__(self) -> str:
         ends = (

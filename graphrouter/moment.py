@@ -77,7 +77,10 @@ class Moment:
         if not self.extra_latency_s:
             return predictions
         extra = np.array([self.extra_latency_s.get(model, 0.0) for model in predictions.models])
-        return dataclasses.replace(predictions, latency_s=predictions.latency_s + extra)
+        later = {"latency_s": predictions.latency_s + extra}
+        if predictions.ttft_s is not None:
+            later["ttft_s"] = predictions.ttft_s + extra
+        return dataclasses.replace(predictions, **later)
 
 
 def check_in_pool(argument: str, model: object, models: Sequence[str]) -> None:

@@ -96,6 +96,9 @@ class Policy(DocumentedModel):
     max_latency_s: float | None = Field(
         None, gt=0, description="Most expected seconds to the end of the answer."
     )
+    max_ttft_s: float | None = Field(
+        None, gt=0, description="Most expected seconds to the first token of the answer."
+    )
     allowed: Annotated[tuple[str, ...] | None, OptionName("allow", metavar="MODEL")] = Field(
         None, description="Only these models; all by default."
     )
@@ -312,6 +315,7 @@ class Policy(DocumentedModel):
             *(f"less {each:g} a unit of {name}" for name, each in self.penalties.items()),
             f"at most {self.max_cost_usd:g} USD a call" if self.max_cost_usd is not None else "",
             f"at most {self.max_latency_s:g} s" if self.max_latency_s is not None else "",
+            f"first token within {self.max_ttft_s:g} s" if self.max_ttft_s is not None else "",
             f"only {', '.join(self.allowed)}" if self.allowed is not None else "",
             f"never {', '.join(self.excluded)}" if self.excluded else "",
             f"with {', '.join(map(_say_requirement, self.requirements.items()))}"

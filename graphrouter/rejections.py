@@ -29,6 +29,8 @@ class Estimates(NamedTuple):
     """The same with the cautious end of the prompt."""
     output_tokens: FloatArray
     latency_s: FloatArray
+    ttft_s: FloatArray | None
+    """None for a router without any."""
     effect_low: FloatArray | None
     effect_high: FloatArray | None
 
@@ -60,6 +62,7 @@ def read_estimates(policy: Policy, predictions: Predictions, rows: slice) -> Est
         np.nan_to_num(most) + known_answer,
         answer,
         predictions.latency_s[rows],
+        None if predictions.ttft_s is None else predictions.ttft_s[rows],
         low,
         high,
     )
@@ -189,6 +192,19 @@ def _list_latency_grounds(
                 latency > most,
                 lambda row, column: (
                     f"latency {tell_apart(latency[row, column], most, '.2f')} s above {most:.15g}"
+                ),
+            )
+        )
+    first, soonest = estimates.ttft_s, policy.max_ttft_s
+    if soonest is not None:
+        known = np.full_like(latency, np.nan) if first is None else first
+        grounds.append(Ground(np.isnan(known), lambda _row, _column: "first token unknown"))
+        grounds.append(
+            Ground(
+                known > soonest,
+                lambda row, column: (
+                    f"first token after {tell_apart(known[row, column], soonest, '.2f')} s, above "
+                    f"{soonest:g}"
                 ),
             )
         )

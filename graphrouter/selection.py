@@ -266,7 +266,8 @@ def _rank(
     order = _order(utility, counted, cost, np.array([reason is None for reason in reasons]))
     utilities = utility.tolist()
     effects = estimates.effect[0].tolist()
-    costs, tokens, latencies, lows, highs = (
+    rates = predictions.output_tokens_per_s
+    costs, tokens, latencies, lows, highs, firsts, speeds = (
         [None] * len(effects) if values is None else _to_plain(values[0])
         for values in (
             estimates.cost_usd,
@@ -274,6 +275,8 @@ def _rank(
             estimates.latency_s,
             estimates.effect_low,
             estimates.effect_high,
+            estimates.ttft_s,
+            None if rates is None else rates[row : row + 1],
         )
     )
     return tuple(
@@ -288,6 +291,8 @@ def _rank(
             effect_low=lows[i],
             effect_high=highs[i],
             parts=parts[i] if reasons[i] is None else None,
+            ttft_s=firsts[i],
+            output_tokens_per_s=speeds[i],
         )
         for i in order
     )
@@ -349,6 +354,11 @@ def _explain_nobody(rejected: Sequence[tuple[str, str]], predictions: Prediction
         return (
             f"The policy limits or counts latency, but {NO_LATENCIES} Drop max_latency_s and "
             "usd_per_second, or train on them."
+        )
+    if kinds == {"first token unknown"} and predictions.ttft_s is None:
+        return (
+            "The policy limits the time to the first token, but this router cannot predict any: it "
+            "was trained on outcomes without ttft_s. Drop max_ttft_s, or add outcomes with them."
         )
     return _list_rejected(rejected)
 

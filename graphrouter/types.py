@@ -34,7 +34,8 @@ Quantity = Literal["effect", "cost_usd", "input_tokens", "output_tokens", "laten
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 """What is observed and predicted of a (query, model) pair, in the order of the array fields."""
 _ENDS = ("effect_low", "effect_high")
-_OPTIONAL = (*_ENDS, "most_input_tokens", "familiarity")
+_SPEEDS = ("ttft_s", "output_tokens_per_s")
+_OPTIONAL = (*_ENDS, "most_input_tokens", "familiarity", *_SPEEDS)
 _Known = dict[Quantity, FloatArray | None]
 """Arrays by name, None for those that are not given."""
 
@@ -167,6 +168,12 @@ class Predictions(QuantityArrays):
     familiarity: FloatArray | None = None
     """(num_queries,) share of solved prompts that are no nearer to others: near 0 for a prompt like
     none seen. None for a router that does not tell."""
+    ttft_s: FloatArray | None = None
+    """(num_queries, num_models), expected seconds to the first token, > 0; NaN for a model of which
+    none were logged, None for a router without any."""
+    output_tokens_per_s: FloatArray | None = None
+    """(num_queries, num_models), expected output tokens a second after the first, > 0; NaN and None
+    as of `ttft_s`."""
 
     def __post_init__(self) -> None:
         # By name: a dataclass with slots is built anew, so super() would miss it.
@@ -189,8 +196,9 @@ class Predictions(QuantityArrays):
         """One row a (query, model) pair, query by query; NaN where nothing can be predicted.
 
         Columns: `query_id`, `model`, `effect`, `effect_low`, `effect_high`, `cost_usd`,
-        `input_tokens`, `output_tokens`, `latency_s`, and `familiarity`, which is the same in all
-        rows of a query. Queries without ids are numbered from 1.
+        `input_tokens`, `output_tokens`, `latency_s`, then `ttft_s` and `output_tokens_per_s` where
+        they were logged, and `familiarity`, which is the same in all rows of a query. Queries
+        without ids are numbered from 1.
 
         Raises:
             DataError: There is not one id a query.
@@ -210,7 +218,8 @@ class Predictions(QuantityArrays):
         ids = [str(i + 1) for i in range(len(self))] if query_ids is None else list(query_ids)
         effect, *others = QUANTITIES
         unknown = np.full(self.effect.shape, np.nan)
-        columns = {name: getattr(self, name) for name in (effect, *_ENDS, *others)}
+        logged = [name for name in _SPEEDS if getattr(self, name) is not None]
+        columns = {name: getattr(self, name) for name in (effect, *_ENDS, *others, *logged)}
         of_query = np.full(len(self), np.nan) if self.familiarity is None else self.familiarity
         return pd.DataFrame(
             {

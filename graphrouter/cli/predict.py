@@ -46,9 +46,10 @@ def predict(
     """Write what is expected of every model on every query: effect, cost, tokens, latency.
 
     One row a (query, model) pair. Columns: query_id, model, effect, effect_low and effect_high (an
-    80 % interval of the expected effect), cost_usd, input_tokens, output_tokens, latency_s, and
-    familiarity, which is the same in all rows of a query: near 0 for a prompt like none that was
-    solved. Empty means "cannot be predicted". Queries without query_id are numbered from 1.
+    80 % interval of the expected effect), cost_usd, input_tokens, output_tokens, latency_s, ttft_s
+    and output_tokens_per_s where they were logged, and familiarity, which is the same in all rows
+    of a query: near 0 for a prompt like none that was solved. Empty means "cannot be predicted".
+    Queries without query_id are numbered from 1.
 
     Example: graphrouter predict artifacts/demo/router prompts.csv --out predictions.csv
     """

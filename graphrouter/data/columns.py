@@ -90,6 +90,13 @@ NUMBERS: dict[TableName, tuple[NumberColumn, ...]] = {
 }
 NUM_RUNS = NumberColumn("num_runs", "runs that the row is the mean of", positive=True)
 """Stands in outcomes that were averaged, and is absent where every row is one run."""
+SPEEDS: tuple[NumberColumn, ...] = (
+    NumberColumn("ttft_s", "seconds to the first token of the answer"),
+    NumberColumn(
+        "output_tokens_per_s", "output tokens a second from the first to the last", positive=True
+    ),
+)
+"""Numbers of outcomes that are there only where they were logged."""
 OUTCOME_NUMBERS: tuple[str, ...] = tuple(column.name for column in NUMBERS["outcomes"])
 SHORT_NAMES = {"cost": "cost_usd", "tokens": "output_tokens", "latency": "latency_s"}
 """What columns of outcomes may be called for short where a table is not one of a dataset's four."""
@@ -102,5 +109,5 @@ def list_columns(table: TableName) -> tuple[str, ...]:
         named += CAPABILITIES
     named += OPTIONAL_TEXTS[table]
     if table == "outcomes":
-        named.append(NUM_RUNS.name)
+        named += [NUM_RUNS.name, *(column.name for column in SPEEDS)]
     return tuple(dict.fromkeys(named))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from graphrouter.data.columns import NUM_RUNS, OUTCOME_NUMBERS, TableName
+from graphrouter.data.columns import TableName, list_columns
 from graphrouter.data.schema import RoutingDataset, build_dataset
 from graphrouter.data.values import (
     make_row_error,
@@ -46,7 +46,7 @@ def read_answers(
         RoutingDataset('answers': 2 queries, 2 models, 3 outcomes, 0 tasks)
     """
     tidy = tidy_columns(_make_frame(answers, source), source, required=_REQUIRED)
-    frame = name_in_full(tidy, source, known=(*_REQUIRED, "task", *OUTCOME_NUMBERS, NUM_RUNS.name))
+    frame = name_in_full(tidy, source, known=(*list_columns("outcomes"), *_REQUIRED, "task"))
     if frame.empty:
         raise DataError(f"{source}: there are no rows; expected one an answer.")
     frame["model"] = parse_ids(frame["model"], source, "model")

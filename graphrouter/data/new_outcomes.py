@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from graphrouter.data.columns import NUM_RUNS, NUMBERS, list_columns
-from graphrouter.data.number_columns import parse_number_column
+from graphrouter.data.columns import list_columns
+from graphrouter.data.number_columns import parse_outcome_numbers
 from graphrouter.data.table_files import read_table
 from graphrouter.data.values import (
     make_row_error,
@@ -82,10 +82,7 @@ def read_new_outcomes(
             "neither query_id nor prompt",
             "Give the prompt of the query, or delete the row.",
         )
-    for column in (*NUMBERS["outcomes"], NUM_RUNS):
-        if column is not NUM_RUNS or NUM_RUNS.name in raw.columns:
-            clean[column.name] = parse_number_column(raw, column, source)
-    return clean
+    return clean.assign(**parse_outcome_numbers(raw, source))
 
 
 def _read_prompts(column: pd.Series, source: str) -> pd.Series:

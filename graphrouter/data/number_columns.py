@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from graphrouter.data.columns import NumberColumn
+from graphrouter.data.columns import NUM_RUNS, NUMBERS, SPEEDS, NumberColumn
 from graphrouter.data.values import MISSING_WORDS, make_row_error
 from graphrouter.text_files import JsonNaN
 from graphrouter.types import FloatArray
@@ -32,6 +32,8 @@ _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
 _GROUPED_BY_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+")
 _PERCENT_TOP = 100.0
 _MOST_CHARS = 60
+_LATE = 1.01
+"""Seconds are rounded: a little later than the last token is no other unit."""
 _PLAIN = "Write a plain number, or leave it empty."
 _AMBIGUOUS = "Write it without commas between thousands, and with a point before decimals."
 
@@ -70,6 +72,36 @@ def parse_number_column(raw: pd.DataFrame, column: NumberColumn, source: str) ->
         values = values / _PERCENT_TOP
     check_range(values, column, source, name)
     return values
+
+
+def parse_outcome_numbers(raw: pd.DataFrame, source: str) -> dict[str, FloatArray]:
+    """Every number of outcomes by its column, (num_rows,) each, NaN = not observed.
+
+    Runs and speeds are there only where they were given. A first token that came after the last is
+    warned of: one of the two is in another unit.
+
+    Args:
+        raw: The table.
+        source: The table, for messages.
+
+    Raises:
+        DataError: As `parse_number_column`.
+    """
+    given = [column for column in (NUM_RUNS, *SPEEDS) if column.name in raw.columns]
+    columns = (*NUMBERS["outcomes"], *given)
+    read = {column.name: parse_number_column(raw, column, source) for column in columns}
+    for column in SPEEDS:
+        if column.name in read and np.isnan(read[column.name]).all():
+            del read[column.name]
+    late = int((read["ttft_s"] > read["latency_s"] * _LATE).sum()) if "ttft_s" in read else 0
+    if late:
+        logger.warning(
+            "%s: in %d rows ttft_s is above latency_s: the first token came after the last. Are "
+            "both in seconds, from the start of the call?",
+            source,
+            late,
+        )
+    return read
 
 
 def check_range(values: FloatArray, column: NumberColumn, source: str, name: str) -> None:

@@ -11,11 +11,12 @@ import logging
 import numpy as np
 import pandas as pd
 
-from graphrouter.data.columns import KEYS, NUM_RUNS, OUTCOME_NUMBERS
+from graphrouter.data.columns import KEYS, NUM_RUNS, OUTCOME_NUMBERS, SPEEDS
 from graphrouter.types import BoolArray, FloatArray
 
 PRICES = ("input_usd_per_mtok", "output_usd_per_mtok")
 """Of the model when an outcome was recorded."""
+_SPEEDS = tuple(column.name for column in SPEEDS)
 logger = logging.getLogger(__name__)
 
 
@@ -43,7 +44,7 @@ def average_repeats(outcomes: pd.DataFrame, *, source: str | None) -> pd.DataFra
     pair = outcomes.groupby(keys, sort=False).ngroup().to_numpy(dtype=np.int64)
     num_pairs = int(pair.max()) + 1 if len(pair) else 0
     averaged = outcomes.groupby(keys, sort=False, as_index=False).first()[outcomes.columns.tolist()]
-    numbers = [name for name in OUTCOME_NUMBERS if name in outcomes.columns]
+    numbers = [name for name in (*OUTCOME_NUMBERS, *_SPEEDS) if name in outcomes.columns]
     for name in numbers:
         values = outcomes[name].to_numpy(dtype=np.float64)
         known = ~np.isnan(values)
@@ -82,10 +83,15 @@ def join_outcomes(old: pd.DataFrame, new: pd.DataFrame, *, source: str) -> pd.Da
 
     Args:
         old: Outcomes with `num_runs` and the prices they were recorded at; each pair once.
-        new: The same columns; each pair once.
+        new: The same columns; each pair once. Speeds may stand in one of the two alone.
         source: What to call the newer ones in the log.
     """
-    keys = list(KEYS["outcomes"])
+    keys, columns = list(KEYS["outcomes"]), old.columns.tolist()
+    more = [name for name in _SPEEDS if name in new.columns and name not in columns]
+    if more:
+        old = old.assign(**dict.fromkeys(more, np.nan))
+    if set(columns) - set(new.columns):  # speeds that the newer ones were not logged with
+        new = new.reindex(columns=[*columns, *more])
     was, now = old.set_index(keys), new.set_index(keys)
     common = now.index.intersection(was.index)
     if common.empty:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from graphrouter.data.columns import KEYS, OUTCOME_NUMBERS, TABLES, TableName, list_columns
+from graphrouter.data.columns import KEYS, OUTCOME_NUMBERS, SPEEDS, TABLES, TableName, list_columns
 from graphrouter.data.own_columns import list_own_columns, list_own_numbers
 from graphrouter.data.table_files import TableFormat, write_tables
 from graphrouter.data.validation import normalise_frames, pair_positions
@@ -52,7 +52,8 @@ class RoutingDataset:
     outcomes: pd.DataFrame
     """query_id, model, effect in [0, 1], and float64 cost_usd, input_tokens, output_tokens,
     latency_s (NaN = not observed). Where given, `answer` holds what the model said (NaN = not
-    recorded). A pair that was not run has no row."""
+    recorded), and `ttft_s` and `output_tokens_per_s` how fast it came. A pair that was not run has
+    no row."""
     tasks: pd.DataFrame
     """task, description (NaN = none); a row for every task of `queries`."""
 
@@ -172,7 +173,8 @@ class RoutingDataset:
         """One column of the outcomes as a matrix.
 
         Args:
-            column: effect, cost_usd, input_tokens, output_tokens or latency_s.
+            column: effect, cost_usd, input_tokens, output_tokens or latency_s, or ttft_s and
+                output_tokens_per_s where they were logged.
             query_ids: Rows wanted, in this order; all queries by default.
 
         Returns:
@@ -181,10 +183,14 @@ class RoutingDataset:
         Raises:
             DataError: The column or a query is unknown.
         """
-        if column not in OUTCOME_NUMBERS:
+        there = [
+            *OUTCOME_NUMBERS,
+            *(speed.name for speed in SPEEDS if speed.name in self.outcomes.columns),
+        ]
+        if column not in there:
             raise DataError(
                 f"outcome_matrix received the column {column!r}; expected one of "
-                f"{', '.join(OUTCOME_NUMBERS)}."
+                f"{', '.join(there)}."
             )
         matrix = np.full((len(self.queries), len(self.models)), np.nan)
         rows, columns = self.pair_positions

@@ -19,7 +19,6 @@ import pandas as pd
 from graphrouter.data.columns import (
     CAPABILITIES,
     KEYS,
-    NUM_RUNS,
     NUMBERS,
     OPTIONAL_TABLES,
     REQUIRED,
@@ -29,7 +28,7 @@ from graphrouter.data.columns import (
     TableName,
     list_columns,
 )
-from graphrouter.data.number_columns import parse_number_column
+from graphrouter.data.number_columns import parse_number_column, parse_outcome_numbers
 from graphrouter.data.own_columns import clean_own_column
 from graphrouter.data.repeats import average_repeats
 from graphrouter.data.values import (
@@ -248,9 +247,7 @@ def _clean_outcomes(
                 f"{key} {received!r} is not in {source[table]}",
                 f"{near}Add it there, or delete the row.",
             )
-    for column in (*NUMBERS["outcomes"], NUM_RUNS):
-        if column is not NUM_RUNS or NUM_RUNS.name in raw.columns:
-            frame[column.name] = parse_number_column(raw, column, name)
+    frame = frame.assign(**parse_outcome_numbers(raw, name))
     if "answer" in raw.columns:
         frame["answer"] = parse_texts(raw["answer"], name, "answer")
     codes = pd.Series(rows * len(models) + columns)

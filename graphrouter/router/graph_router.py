@@ -105,6 +105,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         self._state = state or encode_state(self._forecaster, learned, support, self.bills)
         self._tokens = support.count_tokens()
         self._tariff = support.read_tariff(self.bills, self._tokens)
+        self._speeds = support.read_speeds()
         self._familiarity = familiarity or compare_solved(self._state, learned, support)
         self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
 
@@ -354,7 +355,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
             surface=torch.from_numpy(transform.surface(surface)).double(),
         )
         with cpu_threads(1):
-            return self._forecaster.forecast_queries(
+            found = self._forecaster.forecast_queries(
                 self._state,
                 encoded,
                 self.pool,
@@ -363,6 +364,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
                 self._tariff,
                 familiarity=self._familiarity,
             )
+        return found._replace(predictions=self._speeds.add_to(found.predictions))
 
     @cached_property
     def _solved(self) -> SolvedQueries:

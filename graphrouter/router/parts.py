@@ -23,6 +23,7 @@ from graphrouter.nn.forecaster import EffectCalibration, Forecaster
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import EffectInterval
 from graphrouter.pool import ModelPool
+from graphrouter.router.speeds import Speeds
 from graphrouter.types import IntArray
 
 ChangeName = Literal[
@@ -55,7 +56,8 @@ class Support:
     outcomes: pd.DataFrame
     """Columns `query_id`, `model`, `effect`, `cost_usd`, `input_tokens`, `output_tokens`,
     `latency_s`, the prices of the model when it was recorded, `input_usd_per_mtok` and
-    `output_usd_per_mtok`, and `num_runs`, the runs that it is the mean of."""
+    `output_usd_per_mtok`, and `num_runs`, the runs that it is the mean of; `ttft_s` and
+    `output_tokens_per_s` where they were logged."""
     raw: RawFeatures
     """Embeddings and raw numbers of queries, models and tasks."""
     old_models: frozenset[str] = frozenset()
@@ -84,6 +86,10 @@ class Support:
         """
         prices, outcomes = self.pool.prices, self.read_outcomes()
         return read_tariff(bills, prices, self.raw, *self._positions, outcomes, tokens)
+
+    def read_speeds(self) -> Speeds:
+        """How fast the answers of its models come, where that was logged."""
+        return Speeds.fit(self.read_outcomes(), self._positions[1], len(self.pool))
 
     @cached_property
     def _positions(self) -> tuple[IntArray, IntArray]:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pandas as pd
 
+from graphrouter.data.columns import SPEEDS
 from graphrouter.data.new_outcomes import read_new_outcomes
 from graphrouter.data.repeats import count_runs, join_outcomes
 from graphrouter.data.schema import build_dataset
@@ -220,8 +221,8 @@ def add_outcomes(
     Args:
         support: What there is.
         outcomes: Columns `model` and `effect`, perhaps `cost_usd`, `input_tokens`, `output_tokens`,
-            `latency_s` and `num_runs`, and of the query its `query_id` where the support has it,
-            else its `prompt` and perhaps `task`.
+            `latency_s`, `num_runs`, `ttft_s`, `output_tokens_per_s`, and of the query its
+            `query_id` where the support has it, else its `prompt` and perhaps `task`.
         encoder: Encodes prompts that are new.
         source: What to call the outcomes in messages.
 
@@ -242,7 +243,9 @@ def add_outcomes(
         sources={"outcomes": source, "models": "the pool"},
     )
     fresh = add_prices(checked.outcomes, support.pool)
-    fresh = fresh.assign(num_runs=count_runs(fresh))[support.outcomes.columns.tolist()]
+    fresh = fresh.assign(num_runs=count_runs(fresh))
+    kept = [*support.outcomes.columns, *(speed.name for speed in SPEEDS)]
+    fresh = fresh[[name for name in dict.fromkeys(kept) if name in fresh.columns]]
     queries = pd.concat(
         [known, checked.queries.iloc[len(known) :][known.columns.tolist()]], ignore_index=True
     )

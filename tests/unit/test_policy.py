@@ -190,6 +190,7 @@ OTHERS = {
     "max_cost_usd": 0.1,
     "min_effect": 0.7,
     "max_latency_s": 3,
+    "max_ttft_s": 0.5,
     "allowed": ("a",),
     "excluded": ("a",),
     "requires": ("json",),

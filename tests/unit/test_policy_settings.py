@@ -47,6 +47,7 @@ def test_options_have_the_names_that_people_know() -> None:
         "--max-cost-usd",
         "--min-effect",
         "--max-latency-s",
+        "--max-ttft-s",
         "--allow",
         "--exclude",
         "--require",
