@@ -120,7 +120,7 @@ def test_a_command_has_options_errors_and_status_like_all_others(
     assert "graphrouter count --help" in capsys.readouterr().err
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class QueriesOfUsers(Queries):
     """Queries with one fact more."""
 

@@ -21,6 +21,7 @@ BUILT_IN = {
     "UnknownModelError": KeyError,
     "TrainingError": RuntimeError,
     "NotApplicableError": ValueError,
+    "RunError": RuntimeError,
     "LeakageError": AssertionError,
     "ConformanceError": AssertionError,
     "MissingExtraError": ImportError,
