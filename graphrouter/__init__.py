@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from graphrouter.pool import ModelCard
     from graphrouter.router.graph_router import GraphRouter
     from graphrouter.router.loading import change_router, load_router
+    from graphrouter.routes.named_routes import Routes
     from graphrouter.types import Predictions
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ __all__ = [
     "ModelCard",
     "Policy",
     "Predictions",
+    "Routes",
     "RoutingDataset",
     "TrainConfig",
     "change_router",
@@ -55,6 +57,7 @@ _MODULE_OF = {
     "ModelCard": "graphrouter.pool",
     "Policy": "graphrouter.policy",
     "Predictions": "graphrouter.types",
+    "Routes": "graphrouter.routes.named_routes",
     "RoutingDataset": "graphrouter.data.schema",
     "TrainConfig": "graphrouter.config",
     "change_router": "graphrouter.router.loading",

@@ -160,6 +160,12 @@ class Decision:
     parts: UtilityParts | None = None
     """What the utility of the chosen model is made of: effect, dollars, seconds and penalties; None
     where the policy ruled the model out, as it may the fallback."""
+    route: str | None = None
+    """The named route whose policy or models decided; None where the prompt is of none of them, or
+    no routes were given."""
+    route_confidence: float | None = None
+    """Probability, in [0, 1], that the prompt is of that route, or of none where `route` is None;
+    None where no routes were given."""
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, as `graphrouter route --json` prints them; NaN becomes None.

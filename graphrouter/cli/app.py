@@ -34,6 +34,7 @@ from graphrouter.cli import (
     predict,
     promise,
     route,
+    routes,
     settings,
     train,
     tune,
@@ -68,6 +69,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(export.app, name="export")
 app.add_typer(graph.app, name="graph")
 app.add_typer(pool.app, name="pool")
+app.add_typer(routes.app, name="routes")
 
 
 @dataclass

@@ -99,6 +99,9 @@ def show_decision(decision: Decision, policy: str, *, top: int) -> None:
     say(f"  policy: {policy}")
     if decision.parts is not None and (decision.parts.seconds or decision.parts.penalties):
         say(f"  utility {decision.parts.total:.4f}: {decision.parts}")
+    if decision.route_confidence is not None:
+        name = "none of them" if decision.route is None else shorten(decision.route, 60)
+        say(f"  route: {name} ({decision.route_confidence:.0%} sure)")
     if decision.familiarity is not None:
         warning = ": unlike the solved prompts" if decision.familiarity < UNFAMILIAR else ""
         say(f"  familiarity {decision.familiarity:.2f}{warning}")

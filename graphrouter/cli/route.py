@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +29,17 @@ def route(
         str | None, typer.Option("--task", help="Task of the query, where you know it.")
     ] = None,
     *,
+    routes_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--routes",
+            metavar="FILE",
+            help="Named routes as .yaml or .json, each with a policy or models of its own; the "
+            "options of the policy hold for prompts of none of them.",
+            rich_help_panel="Policy",
+            show_default=False,
+        ),
+    ] = None,
     policy: Policy,
     moment: MomentWords,
     top: Annotated[int, typer.Option("--top", min=1, help="Most candidates to show.")] = 10,
@@ -42,9 +54,16 @@ def route(
     """
     text = sys.stdin.read() if prompt == "-" else prompt
 
+    routes = None
+    if routes_file is not None:
+        from graphrouter.routes import Routes  # here: it encodes texts
+
+        routes = Routes.load(routes_file)
     router = load_any_router(artifact)
     chosen = resolve_policy(policy, router)
-    decision = router.route(text, task=task, policy=chosen, **moment)
+    decision = router.route(text, task=task, policy=chosen, routes=routes, **moment)
+    if routes is not None and decision.route is not None:
+        chosen = routes[decision.route].apply(chosen)
     if as_json:
         print_json(decision.to_dict())
     else:

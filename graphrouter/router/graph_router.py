@@ -37,6 +37,7 @@ from graphrouter.router.states import (
 )
 from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.router.training_view import Answers, TrainingView
+from graphrouter.routes.route_space import RouteSpace
 from graphrouter.selection import PolicyContext, decide
 from graphrouter.types import Predictions, Queries
 from graphrouter.upward_imports import load_part
@@ -181,21 +182,29 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         """What outcomes on one query have in common, found by the solved queries."""
         return estimate_outcome_covariance(self.learned, self.support, self.bills)
 
-    def _decide(self, queries: Queries, policy: Policy, moment: Moment) -> list[Decision]:
+    def _decide(
+        self, queries: Queries, policies: Sequence[Policy], moment: Moment
+    ) -> list[Decision]:
         """Where to send each query, with the most similar solved queries as evidence."""
         expected, neighbours, cosine = self._forecast(queries)
         predictions = moment.delay(self._tell(queries, expected))
         context = self.policy_context.at(moment)
         return [
             decide(
-                policy,
+                by,
                 predictions,
                 i,
                 context,
                 evidence=self._solved.quote(neighbours[i], cosine[i]),
             )
-            for i in range(len(predictions))
+            for i, by in enumerate(policies)
         ]
+
+    @cached_property
+    def _route_space(self) -> RouteSpace:
+        prompts, raw = self.learned.transforms.features.prompts, self.support.raw
+        solved = (raw.prompts, raw.surface, raw.query_task)
+        return RouteSpace(self.encoder, prompts, *solved, self.known_tasks, raw.tasks)
 
     @cached_property
     def policy_context(self) -> PolicyContext:

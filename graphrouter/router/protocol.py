@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self, overload
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from graphrouter.artifact import Lineage
-from graphrouter.batch_routing import BatchLimits, BatchRouting, assign_batch
-from graphrouter.decision import Decision
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.exceptions import ArtifactError, NotApplicableError
 from graphrouter.files import to_path
 from graphrouter.grades import Grade
-from graphrouter.moment import Moment
 from graphrouter.notebook import render_table
-from graphrouter.policy import CostScale, Policy, PresetName
+from graphrouter.policy import CostScale, PresetName
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.asked import UnknownTasks, check_grades
+from graphrouter.router.choosing import ChoosingRouter
 from graphrouter.router.new_cards import check_card, read_outcomes_of
-from graphrouter.selection import PolicyContext, decide
 from graphrouter.types import FloatArray, Predictions, Queries
 
 if TYPE_CHECKING:
@@ -31,11 +28,8 @@ if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset, Split
     from graphrouter.router.training_view import TrainingView
 
-_BALANCED = Policy()
-"""What a query is routed by where the caller names nothing."""
 
-
-class Router(ABC):
+class Router(ChoosingRouter):
     """Predicts effect and cost of every model on a query, and routes by a policy.
 
     A router is immutable. Predictions for a query do not depend on the other queries of a call.
@@ -235,119 +229,6 @@ class Router(ABC):
     def lineage(self) -> Lineage:
         """Where it lies or was read from, so that `save` sees whether others have changed that."""
         return Lineage()
-
-    @cached_property
-    def policy_context(self) -> PolicyContext:
-        """What policies need to know of this router."""
-        return PolicyContext(pool=self.pool, scale=self.cost_scale)
-
-    def route(
-        self,
-        prompt: str,
-        *,
-        task: str | None = None,
-        policy: Policy | None = None,
-        extra_latency_s: Mapping[str, float] | None = None,
-        unavailable: Iterable[str] | None = None,
-    ) -> Decision:
-        """Where to send one prompt.
-
-        Without a policy effect and cost weigh the same, as in the balanced preset; effect alone
-        counts for a router whose outcomes carried no cost to weigh.
-
-        Args:
-            prompt: The text.
-            task: Its task where known.
-            policy: What to maximise and to respect.
-            extra_latency_s: Seconds, at least 0, that models take longer just now, by name.
-            unavailable: Models that cannot be called just now, as a fallback neither.
-
-        Raises:
-            PolicyError: Nobody satisfies the policy and it names no fallback, or seconds are no
-                such number.
-            UnknownModelError: One of the models named is not in the pool.
-        """
-        return self.route_batch(
-            [prompt],
-            tasks=[task],
-            policy=policy,
-            extra_latency_s=extra_latency_s,
-            unavailable=unavailable,
-        )[0]
-
-    @overload
-    def route_batch(
-        self,
-        queries: Queries | Sequence[str],
-        *,
-        tasks: Sequence[str | None] | None = None,
-        policy: Policy | None = None,
-        extra_latency_s: Mapping[str, float] | None = None,
-        unavailable: Iterable[str] | None = None,
-    ) -> list[Decision]: ...
-
-    @overload
-    def route_batch(
-        self,
-        queries: Queries | Sequence[str],
-        *,
-        tasks: Sequence[str | None] | None = None,
-        policy: Policy | None = None,
-        budget_usd: float | None = None,
-        budget_s: float | None = None,
-        max_calls: Mapping[str, int] | None = None,
-        extra_latency_s: Mapping[str, float] | None = None,
-        unavailable: Iterable[str] | None = None,
-    ) -> BatchRouting: ...
-
-    def route_batch(
-        self,
-        queries: Queries | Sequence[str],
-        *,
-        tasks: Sequence[str | None] | None = None,
-        policy: Policy | None = None,
-        budget_usd: float | None = None,
-        budget_s: float | None = None,
-        max_calls: Mapping[str, int] | None = None,
-        extra_latency_s: Mapping[str, float] | None = None,
-        unavailable: Iterable[str] | None = None,
-    ) -> list[Decision] | BatchRouting:
-        """Where to send each query.
-
-        Without a budget or caps each query is decided by itself, and a decision does not depend on
-        the others. With one of them the batch is decided as a whole: the highest total effect that
-        fits, whatever the policy weighs; what the policy respects holds for every query.
-
-        Args:
-            queries: Prompts, or `Queries`.
-            tasks: Task of each prompt where known, None where not.
-            policy: What to choose by; see `route`.
-            budget_usd: Most expected US dollars of all calls together.
-            budget_s: Most expected seconds of all calls together, added up.
-            max_calls: Most calls of a model, by model; one that is not named has no cap.
-            extra_latency_s: As in `route`, for every query.
-            unavailable: As in `route`, for every query.
-
-        Raises:
-            DataError: The queries are not what `Queries.of` takes.
-            PolicyError: Nobody satisfies the policy and it names no fallback; a budget, cap or
-                latency is no such number, or not even the cheapest choices fit.
-            UnknownModelError: An argument or the policy names a model that is not in the pool.
-        """
-        asked = self._read_queries(queries, tasks)
-        by = _BALANCED if policy is None else policy
-        limits = BatchLimits(budget_usd, budget_s, max_calls)
-        moment = Moment.of(extra_latency_s, unavailable, models=self.models)
-        if limits.is_empty:
-            return self._decide(asked, by, moment)
-        limits.check(self.models)  # before the predictions: they may take minutes
-        predictions = moment.delay(self._predict(asked))
-        return assign_batch(by, predictions, self.policy_context.at(moment), limits)
-
-    def _decide(self, queries: Queries, policy: Policy, moment: Moment) -> list[Decision]:
-        """What `route_batch` gives back; for routers that know more than they predict."""
-        predictions, context = moment.delay(self._predict(queries)), self.policy_context.at(moment)
-        return [decide(policy, predictions, i, context) for i in range(len(predictions))]
 
     def preset_utilities(self, queries: Queries) -> Mapping[PresetName, FloatArray] | None:
         """What the router maximises in each preset, (num_queries, num_models).

@@ -1,8 +1,8 @@
 """README and docs say what is true: blocks run, links and paths lead somewhere, names exist.
 
 A fence is python, bash, console (commands after `$ ` and exactly what they print), csv (written to
-the file that the line above names), yaml (settings), text, mermaid or bibtex. A block that cannot
-run here has `<!-- not run: reason -->` on the line above.
+the file that the line above names), yaml (settings, or named routes), text, mermaid or bibtex. A
+block that cannot run here has `<!-- not run: reason -->` on the line above.
 """
 
 from __future__ import annotations
@@ -144,7 +144,11 @@ def run_blocks(page: Path) -> None:
             file.parent.mkdir(exist_ok=True)
             file.write_text(block.text, encoding="utf-8")
         elif block.language == "yaml":
-            parse_config(yaml.safe_load(block.text), source=where)
+            values = yaml.safe_load(block.text)
+            if "routes" in values:
+                gr.Routes(**values, source=where)
+            else:
+                parse_config(values, source=where)
 
 
 def run_command(command: str) -> int:

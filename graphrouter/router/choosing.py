@@ -1,0 +1,256 @@
+"""How a router chooses: by a policy, perhaps one for each named route, from what it predicts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, overload
+from weakref import WeakKeyDictionary
+
+from graphrouter.batch_routing import BatchLimits, BatchRouting, assign_batch
+from graphrouter.decision import Decision
+from graphrouter.exceptions import ConfigError, NotApplicableError, PolicyError
+from graphrouter.grades import Grade
+from graphrouter.moment import Moment
+from graphrouter.policy import CostScale, Policy
+from graphrouter.pool import ModelPool
+from graphrouter.selection import PolicyContext, decide
+from graphrouter.types import Predictions, Queries
+
+if TYPE_CHECKING:
+    from graphrouter.routes import RouteMatch, RouteMatcher, Routes, RouteSpace
+
+_BALANCED = Policy()
+"""What a query is routed by where the caller names nothing."""
+
+
+class ChoosingRouter(ABC):
+    """The part of a `Router` that chooses; what it predicts and knows is said by the rest of it."""
+
+    pool: ModelPool
+    cost_scale: CostScale
+
+    @property
+    @abstractmethod
+    def models(self) -> tuple[str, ...]:
+        """Names of the candidate models."""
+
+    @abstractmethod
+    def _read_queries(
+        self,
+        queries: Queries | Sequence[str],
+        tasks: Sequence[str | None] | None,
+        known: Sequence[Mapping[str, float | Grade] | None] | None = None,
+    ) -> Queries:
+        """The queries, checked against what the router can do and knows."""
+
+    @abstractmethod
+    def _predict(self, queries: Queries) -> Predictions:
+        """Expected effect, cost, tokens and latency."""
+
+    @cached_property
+    def policy_context(self) -> PolicyContext:
+        """What policies need to know of this router."""
+        return PolicyContext(pool=self.pool, scale=self.cost_scale)
+
+    def route(
+        self,
+        prompt: str,
+        *,
+        task: str | None = None,
+        policy: Policy | None = None,
+        extra_latency_s: Mapping[str, float] | None = None,
+        unavailable: Iterable[str] | None = None,
+        routes: Routes | None = None,
+    ) -> Decision:
+        """Where to send one prompt.
+
+        Without a policy effect and cost weigh the same, as in the balanced preset; effect alone
+        counts for a router whose outcomes carried no cost to weigh.
+
+        Args:
+            prompt: The text.
+            task: Its task where known.
+            policy: What to maximise and to respect.
+            extra_latency_s: Seconds, at least 0, that models take longer just now, by name.
+            unavailable: Models that cannot be called just now, as a fallback neither.
+            routes: Kinds of prompts with a policy or models of their own, see docs/routes.md. A
+                prompt that is of none of them is routed by `policy`.
+
+        Raises:
+            PolicyError: Nobody satisfies the policy and it names no fallback, or seconds are no
+                such number.
+            UnknownModelError: One of the models named is not in the pool.
+        """
+        return self.route_batch(
+            [prompt],
+            tasks=[task],
+            policy=policy,
+            extra_latency_s=extra_latency_s,
+            unavailable=unavailable,
+            routes=routes,
+        )[0]
+
+    @overload
+    def route_batch(
+        self,
+        queries: Queries | Sequence[str],
+        *,
+        tasks: Sequence[str | None] | None = None,
+        policy: Policy | None = None,
+        extra_latency_s: Mapping[str, float] | None = None,
+        unavailable: Iterable[str] | None = None,
+        routes: Routes | None = None,
+    ) -> list[Decision]: ...
+
+    @overload
+    def route_batch(
+        self,
+        queries: Queries | Sequence[str],
+        *,
+        tasks: Sequence[str | None] | None = None,
+        policy: Policy | None = None,
+        budget_usd: float | None = None,
+        budget_s: float | None = None,
+        max_calls: Mapping[str, int] | None = None,
+        extra_latency_s: Mapping[str, float] | None = None,
+        unavailable: Iterable[str] | None = None,
+    ) -> BatchRouting: ...
+
+    def route_batch(
+        self,
+        queries: Queries | Sequence[str],
+        *,
+        tasks: Sequence[str | None] | None = None,
+        policy: Policy | None = None,
+        budget_usd: float | None = None,
+        budget_s: float | None = None,
+        max_calls: Mapping[str, int] | None = None,
+        extra_latency_s: Mapping[str, float] | None = None,
+        unavailable: Iterable[str] | None = None,
+        routes: Routes | None = None,
+    ) -> list[Decision] | BatchRouting:
+        """Where to send each query.
+
+        Without a budget or caps each query is decided by itself, and a decision does not depend on
+        the others. With one of them the batch is decided as a whole: the highest total effect that
+        fits, whatever the policy weighs; what the policy respects holds for every query.
+
+        Args:
+            queries: Prompts, or `Queries`.
+            tasks: Task of each prompt where known, None where not.
+            policy: What to choose by; see `route`.
+            budget_usd: Most expected US dollars of all calls together.
+            budget_s: Most expected seconds of all calls together, added up.
+            max_calls: Most calls of a model, by model; one that is not named has no cap.
+            extra_latency_s: As in `route`, for every query.
+            unavailable: As in `route`, for every query.
+            routes: As in `route`; not together with a budget or caps.
+
+        Raises:
+            DataError: The queries are not what `Queries.of` takes.
+            PolicyError: Nobody satisfies the policy and it names no fallback; a budget, cap or
+                latency is no such number, or not even the cheapest choices fit.
+            UnknownModelError: An argument or the policy names a model that is not in the pool.
+        """
+        asked = self._read_queries(queries, tasks)
+        by = _BALANCED if policy is None else policy
+        limits = BatchLimits(budget_usd, budget_s, max_calls)
+        moment = Moment.of(extra_latency_s, unavailable, models=self.models)
+        if routes is not None:
+            return self._decide_by_route(asked, by, moment, limits, routes)
+        if limits.is_empty:
+            return self._decide(asked, [by] * len(asked), moment)
+        limits.check(self.models)  # before the predictions: they may take minutes
+        predictions = moment.delay(self._predict(asked))
+        return assign_batch(by, predictions, self.policy_context.at(moment), limits)
+
+    def match_routes(
+        self,
+        queries: Queries | Sequence[str],
+        routes: Routes,
+        *,
+        tasks: Sequence[str | None] | None = None,
+    ) -> list[RouteMatch]:
+        """The route of each query and how surely, without choosing a model.
+
+        Args:
+            queries: Prompts, or `Queries`.
+            routes: What to tell apart.
+            tasks: Task of each prompt where known, None where not.
+
+        Raises:
+            ConfigError: `routes` are no routes, or name a task that the router does not know.
+            NotApplicableError: The router has no text encoder.
+            UnknownModelError: A route names a model that is not in the pool.
+        """
+        asked = self._read_queries(queries, tasks)
+        return self.route_matcher(routes).match(asked.prompts, asked.tasks)
+
+    def route_matcher(self, routes: Routes) -> RouteMatcher:
+        """What finds the route of a prompt; made once for the same routes.
+
+        Raises:
+            ConfigError: `routes` are no routes, or name a task that the router does not know.
+            NotApplicableError: The router has no text encoder.
+            UnknownModelError: A route names a model that is not in the pool.
+        """
+        from graphrouter.routes import RouteMatcher, Routes  # here: who uses none pays nothing
+
+        if not isinstance(routes, Routes):
+            raise ConfigError(
+                f"routes is a {type(routes).__name__}; expected Routes, such as "
+                "Routes.load('routes.yaml')."
+            )
+        matcher = self._route_matchers.get(routes)
+        if matcher is None:
+            space = self._route_space
+            routes.check_against(self.models, space.tasks)
+            matcher = self._route_matchers[routes] = RouteMatcher(routes, space)
+        return matcher
+
+    @cached_property
+    def _route_matchers(self) -> WeakKeyDictionary[Routes, RouteMatcher]:
+        return WeakKeyDictionary()
+
+    @cached_property
+    def _route_space(self) -> RouteSpace:
+        """Where prompts are compared with routes; for routers that encode texts."""
+        raise NotApplicableError(
+            f"A {type(self).__name__} keeps no text encoder, so it cannot match routes. Use a "
+            "router of kind graphrouter, or leave out routes."
+        )
+
+    def _decide_by_route(
+        self,
+        queries: Queries,
+        policy: Policy,
+        moment: Moment,
+        limits: BatchLimits,
+        routes: Routes,
+    ) -> list[Decision]:
+        """Each query by the policy of its route, or by `policy` where it has none."""
+        if not limits.is_empty:
+            raise PolicyError(
+                "routes and a budget or caps over the batch were given; expected one of the two: "
+                "a budget is shared by one policy. Match first with match_routes, and give each "
+                "route a batch of its own."
+            )
+        matches = self.route_matcher(routes).match(queries.prompts, queries.tasks)
+        by_name: dict[str | None, Policy] = {None: policy}
+        for name in {match.route for match in matches if match.route is not None}:
+            by_name[name] = routes[name].apply(policy)
+        decided = self._decide(queries, [by_name[match.route] for match in matches], moment)
+        return [
+            replace(decision, route=match.route, route_confidence=match.confidence)
+            for decision, match in zip(decided, matches, strict=True)
+        ]
+
+    def _decide(
+        self, queries: Queries, policies: Sequence[Policy], moment: Moment
+    ) -> list[Decision]:
+        """Decisions by a policy a query; for routers that know more than they predict."""
+        predictions, context = moment.delay(self._predict(queries)), self.policy_context.at(moment)
+        return [decide(by, predictions, i, context) for i, by in enumerate(policies)]

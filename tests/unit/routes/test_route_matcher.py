@@ -1,0 +1,156 @@
+"""Matching: what decides, how surely, and that nothing depends on batch mates."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import graphrouter as gr
+from graphrouter.bench.baselines import find_router
+from graphrouter.exceptions import ConfigError, NotApplicableError, PolicyError, UnknownModelError
+from graphrouter.routes import check_routes
+from graphrouter.routes.route_matcher import _Evidence, _find_probabilities, _fit, _score
+
+PROMPTS = ["Translate into Italian: See you soon.", "Prove that 9 is odd.", "Hi!", ""]
+
+
+def test_the_route_decides_and_says_how_surely(router: gr.GraphRouter, routes: gr.Routes) -> None:
+    decisions = router.route_batch(PROMPTS, routes=routes)
+    assert [each.route for each in decisions[:2]] == ["translation", "proofs"]
+    assert decisions[0].model in router.models[:2]
+    assert decisions[1].model == router.models[1]
+    for decision in decisions:
+        assert decision.route_confidence is not None
+        assert 0 <= decision.route_confidence <= 1
+        assert decision.to_dict()["route"] == decision.route
+    match = router.match_routes(PROMPTS[:1], routes)[0]
+    assert sum(match.probabilities.values()) + match.none == pytest.approx(1)
+    assert (match.route, match.confidence) == ("translation", decisions[0].route_confidence)
+
+
+def test_a_prompt_of_none_is_routed_by_the_policy_of_the_caller(router: gr.GraphRouter) -> None:
+    rare = gr.Routes(
+        [{"name": "law", "description": "Contracts.", "model": router.models[0]}], none_share=0.999
+    )
+    policy = gr.Policy(cost_weight=0)
+    decision = router.route("Add 3 and 4.", policy=policy, routes=rare)
+    plain = router.route("Add 3 and 4.", policy=policy)
+    assert decision.route is None
+    assert decision.route_confidence is not None
+    assert decision.route_confidence > 0.5
+    assert dataclasses.replace(decision, route_confidence=None) == plain
+
+
+def test_alone_as_in_a_batch_and_again(router: gr.GraphRouter, routes: gr.Routes) -> None:
+    together = router.match_routes(PROMPTS, routes)
+    assert [router.match_routes([prompt], routes)[0] for prompt in PROMPTS] == together
+    assert router.match_routes(PROMPTS[::-1], routes) == together[::-1]
+    decided = router.route_batch(PROMPTS, routes=routes)
+    for prompt, decision in zip(PROMPTS, decided, strict=True):
+        alone = router.route(prompt, routes=routes)
+        for name in ("model", "route", "route_confidence", "policy"):
+            assert getattr(alone, name) == getattr(decision, name)
+    assert router.route_matcher(routes) is router.route_matcher(routes)
+
+
+def test_a_task_is_a_route(router: gr.GraphRouter) -> None:
+    task = router.known_tasks[0]
+    routes = gr.Routes(
+        [
+            {"name": "known", "task": task, "model": router.models[0]},
+            {"name": "law", "description": "Contracts.", "model": router.models[1]},
+        ]
+    )
+    queries = router.support.queries
+    prompts = queries["prompt"][queries["task"] == task].tolist()
+    matches = router.match_routes(prompts, routes)
+    assert np.mean([match.route == "known" for match in matches]) > 0.9
+    named = router.route("Hello", task=task, routes=routes)
+    assert (named.route, named.route_confidence) == ("known", 1.0)
+
+
+def test_examples_are_checked_left_out(router: gr.GraphRouter, routes: gr.Routes) -> None:
+    matcher = router.route_matcher(routes)
+    found = check_routes(matcher)
+    assert found.num_examples == 6
+    assert found.num_examples == sum(row.get(n, 0) for n, row in found.confusion.items()) + len(
+        found.missed
+    )
+    assert found.without_examples == ("talk",)
+    assert found.few_examples == ("translation", "proofs")
+    assert "Fewer than 5 examples: talk, translation and" in found.describe() or (
+        "Fewer than 5 examples: talk, translation, proofs" in found.describe()
+    )
+    # Left out is what a file without the example says of it, but for the calibration.
+    first = next(iter(routes))
+    less = gr.Routes(
+        [first.model_copy(update={"examples": first.examples[1:]}), *routes.routes[1:]]
+    )
+    other = router.route_matcher(less)
+    place = other.space.place(first.examples[:1])
+    expected = other._scale.apply(_score(place, other._means.measure(place)))[0, 0]
+    assert matcher._left_out.standard[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_descriptions_alone_are_less_sure(router: gr.GraphRouter) -> None:
+    words = [
+        {"name": "translation", "description": "Translate a sentence.", "policy": "balanced"},
+        {"name": "proofs", "description": "Prove a mathematical statement.", "policy": "balanced"},
+    ]  # fmt: skip
+    matches = router.match_routes(PROMPTS, gr.Routes(words))
+    assert [match.route for match in matches[2:]] == [None, None]
+    assert matches[0].confidence < 1 - 1e-3
+    assert matches[0].probabilities["translation"] > matches[0].probabilities["proofs"]
+    assert not check_routes(router.route_matcher(gr.Routes(words))).num_examples
+
+
+def test_one_route_alone(router: gr.GraphRouter, routes: gr.Routes) -> None:
+    alone = gr.Routes([routes["proofs"]])
+    found = router.match_routes(["Prove that 3 is prime.", "Dear Ms Ray, where is it?"], alone)
+    assert found[0].probabilities["proofs"] > found[1].probabilities["proofs"]
+
+
+def test_a_higher_share_of_none_asks_for_more(router: gr.GraphRouter, routes: gr.Routes) -> None:
+    strict = gr.Routes(routes.routes, none_share=0.99)
+    for loose, firm in zip(
+        router.match_routes(PROMPTS, routes), router.match_routes(PROMPTS, strict), strict=True
+    ):
+        assert firm.none > loose.none
+
+
+def test_the_fit_finds_the_minimum() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 200)
+    standard = rng.normal(size=(200, 2)) + 3 * (truth[:, None] == np.arange(2))
+    evidence = _Evidence(standard, np.full((200, 2), 0.8), truth, np.ones(200))
+
+    def loss(parameters: np.ndarray) -> float:
+        p = _find_probabilities(standard, evidence.weight, parameters, 0.5)
+        prior = np.square((parameters - [1.85, -3.5]) / [0.9, 1.5]).sum() / 2
+        return float(-np.log(p[np.arange(200), truth]).sum() + prior)
+
+    best = _fit(evidence)
+    for step in ([0.01, 0], [-0.01, 0], [0, 0.01], [0, -0.01]):
+        assert loss(best) <= loss(best + step)
+
+
+def test_what_is_refused(router: gr.GraphRouter, routes: gr.Routes) -> None:
+    with pytest.raises(ConfigError, match="routes is a list; expected Routes"):
+        router.route("Hi", routes=[{"name": "x"}])  # type: ignore[arg-type]
+    with pytest.raises(PolicyError, match="routes and a budget"):
+        router.route_batch(["Hi"], routes=routes, budget_usd=1.0)  # type: ignore[call-overload]
+    strange = gr.Routes([{"name": "x", "description": "y", "model": "nobody"}])
+    with pytest.raises(UnknownModelError, match="'x' names 'nobody'"):
+        router.route("Hi", routes=strange)
+    data = gr.simulate(num_queries=60, num_models=3, seed=0).data
+    with pytest.raises(NotApplicableError, match="cannot match routes"):
+        find_router("best_single").fit(data).route("Hi", routes=routes)
+
+
+def test_an_added_model_can_be_named(router: gr.GraphRouter) -> None:
+    wider = router.add_model(gr.ModelCard(model="fresh"))
+    routes = gr.Routes([{"name": "x", "examples": ["Say hello."], "model": "fresh"}])
+    policy = gr.Policy(cost_weight=0)
+    assert wider.route("Say hello.", policy=policy, routes=routes).model == "fresh"
