@@ -33,6 +33,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from graphrouter.routes.named_routes import Routes
+from graphrouter.routes.route_calibration import USUAL, Evidence, find_probabilities, fit_line
 from graphrouter.routes.route_space import RouteSpace
 from graphrouter.types import FloatArray, IntArray
 
@@ -40,17 +41,10 @@ _RHO = 0.1
 """Share of the variance of prompts that lies between kinds of prompts."""
 _DESCRIPTION = 0.5
 """Examples that a description counts for."""
-_USUAL = np.array([1.85, -3.5])
-_SPREAD = np.array([0.9, 1.5])
-"""Mean and standard deviation of the prior of a and b: as they came out on the tasks of six sets
-(experiments/routes)."""
 _SOLVED_SHARE = 0.2
 """What solved queries count for among what is of none; some of them may be of a route."""
 _PRIOR_EXAMPLES = 3.0
 """Examples that solved queries count for in how far prompts usually are from their route."""
-_LEAST_SLOPE = 0.1
-_NEWTON_STEPS = 50
-_TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,19 +139,6 @@ class _LeftOut(NamedTuple):
     """(n,) z, without the penalty of distance."""
 
 
-class _Evidence(NamedTuple):
-    """Rows whose route is known, or known to be none. n rows, R routes."""
-
-    standard: FloatArray
-    """(n, R) z; -inf for a route that is not in question."""
-    weight: FloatArray
-    """(n, R) w."""
-    route: IntArray
-    """(n,) the true one, R = none."""
-    mass: FloatArray
-    """(n,) what each row counts for."""
-
-
 class RouteMatcher:
     """Finds the route of prompts, for one set of routes and one router.
 
@@ -249,7 +230,7 @@ class RouteMatcher:
         """Probabilities of routes and none, (n, R + 1)."""
         parameters = np.array([self.slope, self.offset])
         share = self.routes.none_share
-        return _find_probabilities(standard, weight, parameters, share)
+        return find_probabilities(standard, weight, parameters, share)
 
     def _standardise(self, points: FloatArray) -> FloatArray:
         """Z of points (n, D), the penalty of distance taken off: (n, R)."""
@@ -283,23 +264,23 @@ class RouteMatcher:
         """A and b."""
         num, num_routes = len(self._examples), len(self.routes)
         if not num:
-            return float(_USUAL[0]), float(_USUAL[1])
+            return float(USUAL[0]), float(USUAL[1])
         standard, weight = self._score_left_out()
-        parts = [_Evidence(standard, weight, self._route_of, np.ones(num))]
+        parts = [Evidence(standard, weight, self._route_of, np.ones(num))]
         solved_mass = 1.0
         if num_routes > 1:  # without its own route an example is of none
             other = standard.copy()
             other[np.arange(num), self._route_of] = -np.inf
             none = np.full(num, num_routes)
-            parts.append(_Evidence(other, weight, none, np.full(num, 1 - _SOLVED_SHARE)))
+            parts.append(Evidence(other, weight, none, np.full(num, 1 - _SOLVED_SHARE)))
             solved_mass = _SOLVED_SHARE
         solved = self._standardise(self.space.background)
         number = max(len(solved), 1)
         mass = np.full(len(solved), solved_mass * num / number)
         solved_weight = np.tile(_weigh(self._num_examples), (len(solved), 1))
-        parts.append(_Evidence(solved, solved_weight, np.full(len(solved), num_routes), mass))
-        evidence = _Evidence(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-        slope, offset = _fit(evidence)
+        parts.append(Evidence(solved, solved_weight, np.full(len(solved), num_routes), mass))
+        evidence = Evidence(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        slope, offset = fit_line(evidence)
         return float(slope), float(offset)
 
 
@@ -340,62 +321,3 @@ def _weigh(num_examples: FloatArray) -> FloatArray:
     """w: how far the score of a route with so many examples can be believed, in [1/3, 1)."""
     weight: FloatArray = (num_examples + 1) / (num_examples + 3)
     return weight
-
-
-def _find_probabilities(
-    standard: FloatArray, weight: FloatArray, parameters: FloatArray, none_share: float
-) -> FloatArray:
-    """Softmax over routes and none, (n, R + 1); arguments as in `_Evidence`."""
-    prior = np.log((1 - none_share) / standard.shape[1])
-    logits = np.full((len(standard), standard.shape[1] + 1), np.log(none_share))
-    there = np.isfinite(standard)
-    kept = np.where(there, standard, 0.0)
-    score = prior + parameters[0] * weight * kept + parameters[1] * weight**2
-    logits[:, :-1] = np.where(there, score, -np.inf)
-    logits -= logits.max(axis=1, keepdims=True)
-    odds = np.exp(logits)
-    probability: FloatArray = odds / odds.sum(axis=1, keepdims=True)
-    return probability
-
-
-def _fit(evidence: _Evidence) -> FloatArray:
-    """A and b with the highest penalised likelihood: a convex problem in two numbers."""
-    there = np.isfinite(evidence.standard)
-    slopes = np.where(there, evidence.weight * np.where(there, evidence.standard, 0.0), 0.0)
-    features = np.zeros((2, len(slopes), slopes.shape[1] + 1))  # those of none are 0
-    features[0, :, :-1], features[1, :, :-1] = slopes, evidence.weight**2
-    rows = np.arange(len(slopes))
-    of_true = features[:, rows, evidence.route]
-    precision = np.diag(_SPREAD**-2.0)
-
-    def lose(parameters: FloatArray) -> tuple[float, FloatArray]:
-        probability = _find_probabilities(evidence.standard, evidence.weight, parameters, 0.5)
-        surprise = -np.log(np.maximum(probability[rows, evidence.route], 1e-300))
-        away = parameters - _USUAL
-        return float(evidence.mass @ surprise + away @ precision @ away / 2), probability
-
-    parameters = _USUAL.copy()
-    loss, probability = lose(parameters)
-    for _ in range(_NEWTON_STEPS):
-        mean = (features * probability).sum(axis=2)
-        gradient = (evidence.mass * (mean - of_true)).sum(axis=1) + precision @ (
-            parameters - _USUAL
-        )
-        off = features - mean[:, :, None]
-        curved = np.einsum("inr,jnr,nr,n->ij", off, off, probability, evidence.mass) + precision
-        step = np.linalg.solve(curved, gradient)
-        size = 1.0
-        while size > 1e-6:
-            tried = parameters - size * step
-            tried[0] = max(tried[0], _LEAST_SLOPE)
-            new_loss, new_probability = lose(tried)
-            if new_loss <= loss:
-                break
-            size /= 2
-        else:
-            break
-        is_done = loss - new_loss < _TOLERANCE
-        parameters, loss, probability = tried, new_loss, new_probability
-        if is_done:
-            break
-    return parameters

@@ -110,7 +110,7 @@ def _epochs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _epochs: None) -> Path:
     """An empty working directory with a copy of the clone's folders that commands read, and the
     commands on the path."""
-    for name in ("configs", "data"):
+    for name in ("configs", "data", "examples"):
         shutil.copytree(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")

@@ -11,7 +11,8 @@ import graphrouter as gr
 from graphrouter.bench.baselines import find_router
 from graphrouter.exceptions import ConfigError, NotApplicableError, PolicyError, UnknownModelError
 from graphrouter.routes import check_routes
-from graphrouter.routes.route_matcher import _Evidence, _find_probabilities, _fit, _score
+from graphrouter.routes.route_calibration import USUAL, Evidence, find_probabilities, fit_line
+from graphrouter.routes.route_matcher import _score
 
 PROMPTS = ["Translate into Italian: See you soon.", "Prove that 9 is odd.", "Hi!", ""]
 
@@ -100,8 +101,9 @@ def test_descriptions_alone_are_less_sure(router: gr.GraphRouter) -> None:
         {"name": "proofs", "description": "Prove a mathematical statement.", "policy": "balanced"},
     ]  # fmt: skip
     matches = router.match_routes(PROMPTS, gr.Routes(words))
-    assert [match.route for match in matches[2:]] == [None, None]
-    assert matches[0].confidence < 1 - 1e-3
+    assert all(match.confidence < 1 - 1e-3 for match in matches)
+    matcher = router.route_matcher(gr.Routes(words))
+    assert (matcher.slope, matcher.offset) == tuple(USUAL)  # nothing says better
     assert matches[0].probabilities["translation"] > matches[0].probabilities["proofs"]
     assert not check_routes(router.route_matcher(gr.Routes(words))).num_examples
 
@@ -124,14 +126,14 @@ def test_the_fit_finds_the_minimum() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 3, 200)
     standard = rng.normal(size=(200, 2)) + 3 * (truth[:, None] == np.arange(2))
-    evidence = _Evidence(standard, np.full((200, 2), 0.8), truth, np.ones(200))
+    evidence = Evidence(standard, np.full((200, 2), 0.8), truth, np.ones(200))
 
     def loss(parameters: np.ndarray) -> float:
-        p = _find_probabilities(standard, evidence.weight, parameters, 0.5)
+        p = find_probabilities(standard, evidence.weight, parameters, 0.5)
         prior = np.square((parameters - [1.85, -3.5]) / [0.9, 1.5]).sum() / 2
         return float(-np.log(p[np.arange(200), truth]).sum() + prior)
 
-    best = _fit(evidence)
+    best = fit_line(evidence)
     for step in ([0.01, 0], [-0.01, 0], [0, 0.01], [0, -0.01]):
         assert loss(best) <= loss(best + step)
 
