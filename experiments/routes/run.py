@@ -145,10 +145,12 @@ def judge_cosine(drawn: dict, encoder: Known, *, nearest_example: bool) -> dict[
     return {"accuracy": (best + len(near)) / len(height), "of_routes": first.mean()}
 
 
-def study(folder: Path, seeds: list[int], counts: list[int]) -> dict:
-    encoder, sets = Known(), {name: Set(folder / name) for name in SETS}
+def study(folder: Path, targets: Sequence[str], seeds: list[int], counts: list[int]) -> dict:
+    encoder = Known()
+    sets = {name: Set(folder / name) for name in dict.fromkeys((*SETS, *targets))}
     found = defaultdict(list)
-    for i, name in enumerate(SETS):
+    for name in targets:
+        i = SETS.index(name) if name in SETS else 0
         far = np.concatenate([s.prompts[:300] for other, s in sets.items() if other != name])
         for seed in seeds:
             for k in counts:
@@ -177,12 +179,13 @@ def show(found: dict) -> dict:
     told = {}
     for label, rows in found.items():
         keys = list(rows[0][1])
-        by_set = {n: [f for name, f in rows if name == n] for n in SETS}
+        names = list(dict.fromkeys(name for name, _ in rows))
+        by_set = {n: [f for name, f in rows if name == n] for n in names}
         mean = {
-            key: float(np.mean([np.mean([f[key] for f in by_set[n]]) for n in SETS]))
+            key: float(np.mean([np.mean([f[key] for f in by_set[n]]) for n in names]))
             for key in keys
         }
-        each = {n: float(np.mean([f["accuracy"] for f in by_set[n]])) for n in SETS}
+        each = {n: float(np.mean([f["accuracy"] for f in by_set[n]])) for n in names}
         told[label] = {**mean, "accuracy_by_set": each}
         line = " ".join(f"{key} {value:.3f}" for key, value in mean.items())
         print(f"{label:22} {line} | {' '.join(f'{value:.2f}' for value in each.values())}")
@@ -194,9 +197,10 @@ if __name__ == "__main__":
     parser.add_argument("data", type=Path)
     parser.add_argument("--seeds", default="10,11,12")
     parser.add_argument("--counts", default="0,3,10,30")
+    parser.add_argument("--only", help="one set in place of the six, perhaps none of them")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     numbers = [[int(word) for word in text.split(",")] for text in (given.seeds, given.counts)]
-    figures = show(study(given.data, *numbers))
+    figures = show(study(given.data, (given.only,) if given.only else SETS, *numbers))
     if given.out:
         given.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
