@@ -23,7 +23,7 @@ from graphrouter.selection import (
     list_choices,
 )
 from graphrouter.types import BoolArray, FloatArray, Predictions
-from graphrouter.wording import count_of, round_up
+from graphrouter.wording import count_of, name_some, round_up, show_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,8 +71,8 @@ class BatchLimits(NamedTuple):
             is_whole = isinstance(calls, int | np.integer) and not isinstance(calls, bool)
             if not is_whole or calls < 0:
                 raise PolicyError(
-                    f"max_calls[{model!r}] is {calls!r}; expected a whole number of calls of at "
-                    "least 0."
+                    f"max_calls[{model!r}] is {show_value(calls)}; expected a whole number of "
+                    "calls of at least 0."
                 )
 
 
@@ -89,7 +89,7 @@ class BatchRouting:
         ... )
         >>> context = PolicyContext(pool, CostScale(1.0, 2.0))
         >>> assign_batch(Policy(), expected, context, BatchLimits(budget_usd=3))
-        BatchRouting(2 queries: effect 0.55 a query, 3 of 3 USD, shadow price 0.3, gap 0)
+        BatchRouting(2 queries: effect 0.55 a query, 3 of 3 USD, shadow price 0.3, gap 0 a query)
     """
 
     model: tuple[str, ...]
@@ -174,14 +174,16 @@ class BatchRouting:
         )
 
     def __repr__(self) -> str:
-        mean = self.total_effect / len(self) if len(self) else math.nan
-        parts = [f"effect {mean:.3g} a query"]
+        if not len(self):
+            return "BatchRouting(no queries)"
+        parts = [f"effect {self.total_effect / len(self):.3g} a query"]
         if self.limits.budget_usd is not None:
             parts.append(f"{self.total_cost_usd:.6g} of {self.limits.budget_usd:.6g} USD")
             parts.append(f"shadow price {self.shadow_price:.3g}")
         if self.limits.budget_s is not None:
             parts.append(f"{self.total_latency_s:.6g} of {self.limits.budget_s:.6g} s")
-        return f"BatchRouting({len(self):,} queries: {', '.join(parts)}, gap {self.gap:.2g})"
+        parts.append(f"gap {self.gap / len(self):.2g} a query")
+        return f"BatchRouting({count_of(len(self), 'query')}: {', '.join(parts)})"
 
     def _repr_html_(self) -> str:
         rows = [
@@ -192,8 +194,13 @@ class BatchRouting:
         return render_table(repr(self), ("model", "queries", "mean effect", "cost_usd"), rows)
 
 
-def check_amount(name: str, value: float) -> None:
-    """Refuse a budget that is no number of at least 0.
+def check_amount(name: str, value: float, *, mending: str = "Leave it out for no limit.") -> None:
+    """Refuse an amount that is no number of at least 0.
+
+    Args:
+        name: What it is called.
+        value: What was received.
+        mending: What to do about it, a sentence.
 
     Raises:
         PolicyError: It is something else, negative, infinite or NaN.
@@ -204,8 +211,7 @@ def check_amount(name: str, value: float) -> None:
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or value < 0:
         raise PolicyError(
-            f"{name} is {value!r}; expected a finite number of at least 0. Leave it out for no "
-            "limit."
+            f"{name} is {show_value(value)}; expected a finite number of at least 0. {mending}"
         )
 
 
@@ -326,9 +332,9 @@ def _check_calls(models: Sequence[str], limits: BatchLimits, is_open: BoolArray)
         left = sum(int(caps[model]) for model in group)
         if bound > left:
             raise PolicyError(
-                f"max_calls allows {left:,} calls of {', '.join(group)}, and the policy leaves "
-                f"nothing else for {bound:,} of {len(is_open):,} queries. Raise max_calls to "
-                f"{bound:,} in all, or loosen the policy."
+                f"max_calls allows {count_of(left, 'call')} of {name_some(group)}, and the policy "
+                f"leaves nothing else for {bound:,} of {count_of(len(is_open), 'query')}. Raise "
+                f"max_calls to {bound:,} in all, or loosen the policy."
             )
 
 

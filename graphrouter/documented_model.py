@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import reprlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from graphrouter.exceptions import ConfigError, GraphRouterError
+from graphrouter.wording import show_value
 
 if TYPE_CHECKING:  # pydantic has no public name for it
     from pydantic._internal._model_construction import ModelMetaclass as _ModelMetaclass
@@ -27,7 +27,7 @@ class _RefusingClass(_ModelMetaclass):
     def __call__(cls: type[DocumentedModel], *args: object, **values: Any) -> Any:  # type: ignore[misc]  # noqa: N805
         if args:
             raise cls.refusal(
-                f"{cls.__name__} received {_shorten(args[0])} without a name; expected values by "
+                f"{cls.__name__} received {show_value(args[0])} without a name; expected values by "
                 f"name, such as {cls.__name__}({next(iter(list_fields(cls)))}=...)."
             )
         try:
@@ -92,7 +92,7 @@ class DocumentedModel(BaseModel, metaclass=_RefusingClass):
         """
         if not isinstance(values, Mapping):
             raise cls.refusal(
-                f"{source}: received {_shorten(values)}; expected a mapping of {cls.noun}s."
+                f"{source}: received {show_value(values)}; expected a mapping of {cls.noun}s."
             )
         try:
             return cls.model_validate(dict(values))
@@ -154,7 +154,7 @@ def explain_refusal(error: ValidationError, kind: type[DocumentedModel], *, sour
     if not problem.key:
         return f"{source}: {problem.message}."
     return (
-        f"{source}: {problem.key} = {_shorten(problem.received)} is not accepted: "
+        f"{source}: {problem.key} = {show_value(problem.received)} is not accepted: "
         f"{problem.message}."
     )
 
@@ -187,8 +187,3 @@ def suggest_field(key: str, kind: type[DocumentedModel]) -> str:
     if close:
         return f"Did you mean {close[0]!r}?"
     return f"{kind.noun.capitalize()}s: {', '.join(names)}."
-
-
-def _shorten(value: object) -> str:
-    """The value as Python writes it, cut in the middle where it is long."""
-    return reprlib.repr(value)

@@ -92,7 +92,7 @@ class PromiseError(GraphRouterError, ValueError):
     def __init__(self, message: str = "", *, num_queries: int | None = None) -> None:
         super().__init__(*([message] if message else []))
         self.num_queries = num_queries
-        """About how many graded queries it takes; None where those at hand fall short of it."""
+        """About how many graded queries it takes; None where those at hand do not exceed it."""
 
 
 class RunError(GraphRouterError, RuntimeError):

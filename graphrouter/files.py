@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphrouter.wording import show_value
+
 if TYPE_CHECKING:
     from yaml import SafeLoader
 
@@ -27,8 +29,10 @@ def to_path(value: str | Path, what: str, error: type[Exception]) -> Path:
     Raises:
         Exception: `error`: it is no path.
     """
-    if not isinstance(value, str | Path) or "\0" in str(value):
-        raise error(f"{value!r} stands for the path of {what}; expected a text or a pathlib.Path.")
+    if not isinstance(value, str | Path) or value == "" or "\0" in str(value):
+        raise error(
+            f"{show_value(value)} stands for the path of {what}; expected a text or a pathlib.Path."
+        )
     return Path(value)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from graphrouter.exceptions import PolicyError, UnknownModelError
 from graphrouter.types import Predictions
+from graphrouter.wording import name_some, show_value
 
 __all__ = ["Moment", "check_in_pool"]
 
@@ -92,5 +93,8 @@ def check_in_pool(argument: str, model: object, models: Sequence[str]) -> None:
     if isinstance(model, str) and model in models:
         return
     near = difflib.get_close_matches(str(model), models, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"The pool: {', '.join(models)}."
-    raise UnknownModelError(f"{argument} names {model!r}, which is not in the pool. {hint}")
+    pool = name_some(models, most=8)
+    hint = f"Did you mean {near[0]!r}?" if near else f"The pool: {pool}."
+    raise UnknownModelError(
+        f"{argument} names {show_value(model)}, which is not in the pool. {hint}"
+    )

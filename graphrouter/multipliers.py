@@ -37,6 +37,8 @@ _ROUNDING = 1e-12
 """Share of a limit by which sums may differ for the order in which they are added."""
 _MOST_SAVED = 2
 """Limits, the first ones, by whose thriftiest choice a batch is saved for which none was found."""
+_SMALL = 1e-6
+"""Share of the largest call below which a limit is no unit to count in."""
 _FEW_PAIRS = 2_000
 """Open (query, model) pairs up to which it takes all of them at once."""
 
@@ -103,7 +105,7 @@ def _solve(effect: FloatArray, is_open: BoolArray, limits: Sequence[Limit]) -> _
         return _Found(worth.argmax(axis=1), np.zeros(0), float(worth.max(axis=1).sum()))
     if len(limits) == 1:
         return _Found(*solve_one_budget(effect, limits[0].usage, is_open, limits[0].most))
-    units = np.array([limit.most if limit.most > 0 else 1.0 for limit in limits])
+    units = np.array([_choose_unit(limit, is_open) for limit in limits])
     usage = [
         np.where(is_open, limit.usage, 0.0) / unit
         for limit, unit in zip(limits, units, strict=True)
@@ -122,6 +124,12 @@ def _solve(effect: FloatArray, is_open: BoolArray, limits: Sequence[Limit]) -> _
         question = Question(effect, np.stack(usage), most, loss, bound, _ROUNDING)
         columns, bound = branch_and_bound(question, columns)
     return _Found(columns, prices / units, bound)
+
+
+def _choose_unit(limit: Limit, is_open: BoolArray) -> float:
+    """The limit itself, or where hardly any call fits it the largest call."""
+    largest = float(limit.usage.max(initial=0.0, where=is_open))
+    return limit.most if limit.most > _SMALL * largest else largest or 1.0
 
 
 class _Thrifty(NamedTuple):

@@ -17,9 +17,18 @@ from pydantic import ConfigDict, Field, model_validator
 from graphrouter.documented_model import DocumentedModel
 from graphrouter.exceptions import PolicyError
 from graphrouter.own_fields import OwnValue
-from graphrouter.policy_words import complete_weights, read_penalties, read_requirements
+from graphrouter.policy_words import (
+    RIVALS,
+    WEIGHTS,
+    check_one_goal,
+    complete_weights,
+    read_penalties,
+    read_preset,
+    read_requirements,
+)
 from graphrouter.types import FloatArray
 from graphrouter.utility import PRESETS, Charges, CostScale, PresetName, UtilityArrays, weigh
+from graphrouter.wording import name_some, show_value
 
 __all__ = [
     "PRESETS",
@@ -161,11 +170,7 @@ class Policy(DocumentedModel):
             raise ValueError(
                 f"the fallback {self.fallback!r} is excluded; name another, or do not exclude it"
             )
-        if self.min_effect is not None and self.usd_per_effect is not None:
-            raise ValueError(
-                "min_effect takes the cheapest model, usd_per_effect the best value; set one of "
-                "the two"
-            )
+        check_one_goal([*self._goals, *self.model_fields_set.intersection(WEIGHTS)])
         return self
 
     @model_validator(mode="after")
@@ -209,7 +214,7 @@ class Policy(DocumentedModel):
 
     def resolve(self, scale: CostScale) -> Policy:
         """This policy, or the same by effect alone where nobody chose weights or knows costs."""
-        chosen = {"effect_weight", "cost_weight", "usd_per_second"} & self.model_fields_set
+        chosen = {*WEIGHTS, *RIVALS, "usd_per_second"} & self.model_fields_set
         if scale.is_known or chosen:
             return self
         return self.model_copy(update={"effect_weight": 1.0, "cost_weight": 0.0})
@@ -218,15 +223,22 @@ class Policy(DocumentedModel):
     def preset(cls, name: PresetName) -> Policy:
         """One of the three presets of the GraphRouter paper."""
         if not isinstance(name, str) or name not in PRESETS:
-            raise PolicyError(f"Unknown preset {name!r}. Presets: {', '.join(PRESETS)}.")
+            raise PolicyError(f"Unknown preset {show_value(name)}. Presets: {', '.join(PRESETS)}.")
         effect, cost = PRESETS[name]
         return cls(effect_weight=effect, cost_weight=cost)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The weights and whatever else is set, as plain values."""
-        weights = {"effect_weight": self.effect_weight, "cost_weight": self.cost_weight}
-        return {**weights, **self.model_dump(exclude_defaults=True, mode="json")}
+        """The weights, where they count, and whatever else is set, as plain values."""
+        others = self.model_dump(exclude_defaults=True, mode="json")
+        if self._goals:
+            return others
+        return {"effect_weight": self.effect_weight, "cost_weight": self.cost_weight, **others}
+
+    @property
+    def _goals(self) -> list[str]:
+        """The settings that take the place of the weights; none where those count."""
+        return [name for name in RIVALS if getattr(self, name) is not None]
 
     @property
     def needs_intervals(self) -> bool:
@@ -316,8 +328,8 @@ class Policy(DocumentedModel):
             f"at most {self.max_cost_usd:g} USD a call" if self.max_cost_usd is not None else "",
             f"at most {self.max_latency_s:g} s" if self.max_latency_s is not None else "",
             f"first token within {self.max_ttft_s:g} s" if self.max_ttft_s is not None else "",
-            f"only {', '.join(self.allowed)}" if self.allowed is not None else "",
-            f"never {', '.join(self.excluded)}" if self.excluded else "",
+            f"only {name_some(self.allowed, most=8)}" if self.allowed is not None else "",
+            f"never {name_some(self.excluded, most=8)}" if self.excluded else "",
             f"with {', '.join(map(_say_requirement, self.requirements.items()))}"
             if self.requires
             else "",
@@ -353,40 +365,37 @@ def _say_requirement(asked: tuple[str, OwnValue]) -> str:
     return name if value is True else f"{name} = {value}"
 
 
-PRESET = "preset"
-"""Name of a preset among plain values, in the place of the two weights."""
-
-
-def parse_policy(values: Mapping[str, Any], kind: type[Policy] = Policy) -> Policy:
+def parse_policy(
+    values: Mapping[str, Any], kind: type[Policy] = Policy, *, source: str | None = None
+) -> Policy:
     """A policy from plain values (command line, HTTP, MLflow, YAML).
 
     Args:
         values: Settings by the names of the fields of `Policy`, and perhaps `preset` in the place
             of the weights. None and an empty list count as not given.
         kind: The class, where it is one with more settings.
+        source: What to call the values in messages; the name of the class without it.
 
     Example:
         >>> parse_policy({"preset": "cost_first", "fallback": None, "excluded": []}).cost_weight
         0.8
 
     Raises:
-        PolicyError: An unknown setting, one that is not accepted, or a preset beside a weight.
+        PolicyError: An unknown setting, one that is not accepted, or a preset beside a setting that
+            takes the place of its weights.
     """
+    source = source or kind.__name__
     if not isinstance(values, Mapping):
         raise PolicyError(
-            f"A policy was to be made of a {type(values).__name__}; expected a mapping of settings."
+            f"{source}: a policy was to be made of a {type(values).__name__}; expected a mapping "
+            "of settings."
         )
     given = {name: value for name, value in values.items() if not _is_absent(value)}
-    preset = given.pop(PRESET, None)
-    if preset is not None:
-        chosen = Policy.preset(preset)
-        weights = [name for name in ("effect_weight", "cost_weight") if name in given]
-        if weights:
-            raise PolicyError(
-                f"The preset {preset!r} and {weights[0]} both set the weights; give one of them."
-            )
-        given |= {"effect_weight": chosen.effect_weight, "cost_weight": chosen.cost_weight}
-    return kind.parse(given, source=kind.__name__)
+    try:
+        given = read_preset(given, PRESETS)
+    except ValueError as error:
+        raise PolicyError(f"{source}: {error}.") from None
+    return kind.parse(given, source=source)
 
 
 def _is_absent(value: Any) -> bool:

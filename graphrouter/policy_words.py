@@ -6,8 +6,80 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from graphrouter.own_fields import OwnValue, check_value
+from graphrouter.wording import show_value
 
-__all__ = ["complete_weights", "read_pairs", "read_penalties", "read_requirements"]
+__all__ = [
+    "PRESET",
+    "RIVALS",
+    "WEIGHTS",
+    "check_one_goal",
+    "complete_weights",
+    "read_pairs",
+    "read_penalties",
+    "read_preset",
+    "read_requirements",
+]
+
+
+PRESET = "preset"
+"""Name of a preset among plain values, in the place of the two weights."""
+WEIGHTS = ("effect_weight", "cost_weight")
+RIVALS = ("min_effect", "usd_per_effect")
+"""What is maximised in the place of the weights, the first that is set."""
+
+
+def check_one_goal(given: Collection[str]) -> None:
+    """Refuse two settings that both say what is maximised: one of them would not count.
+
+    Args:
+        given: Those of `WEIGHTS` and `RIVALS` that are set.
+
+    Raises:
+        ValueError: Both rivals are, or one beside a weight.
+
+    Example:
+        >>> check_one_goal(["effect_weight", "cost_weight"])
+    """
+    rivals = [name for name in RIVALS if name in given]
+    if len(rivals) == len(RIVALS):
+        raise ValueError(
+            "min_effect takes the cheapest model, usd_per_effect the best value; set one of the two"
+        )
+    if rivals and len(given) > len(rivals):
+        raise ValueError(
+            f"{rivals[0]} and the weights (effect_weight, cost_weight, or a preset) both say what "
+            "is maximised; set one of the two"
+        )
+
+
+def read_preset(
+    given: Mapping[str, Any], presets: Mapping[Any, tuple[float, float]]
+) -> dict[str, Any]:
+    """The settings, with weights in the place of a preset.
+
+    Args:
+        given: The settings that are given.
+        presets: Weights of effect and cost of each.
+
+    Raises:
+        ValueError: There is no such preset, or another setting says what is maximised too.
+
+    Example:
+        >>> read_preset({"preset": "balanced"}, {"balanced": (0.5, 0.5)})
+        {'effect_weight': 0.5, 'cost_weight': 0.5}
+    """
+    rest = dict(given)
+    preset = rest.pop(PRESET, None)
+    if preset is None:
+        return rest
+    if not isinstance(preset, str) or preset not in presets:
+        raise ValueError(f"unknown preset {show_value(preset)}. Presets: {', '.join(presets)}")
+    rival = next((name for name in (*WEIGHTS, *RIVALS) if name in rest), None)
+    if rival is not None:
+        raise ValueError(
+            f"the preset {preset!r} and {rival} both say what is maximised; give one of the two"
+        )
+    return {**rest, **dict(zip(WEIGHTS, presets[preset], strict=True))}
 
 
 def complete_weights(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,11 +92,7 @@ def complete_weights(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> complete_weights({"cost_weight": 0.3})
         {'cost_weight': 0.3, 'effect_weight': 0.7}
     """
-    given = {
-        name: values[name]
-        for name in ("effect_weight", "cost_weight")
-        if values.get(name) is not None
-    }
+    given = {name: values[name] for name in WEIGHTS if values.get(name) is not None}
     if len(given) != 1:
         return dict(values)
     [(name, text)] = given.items()

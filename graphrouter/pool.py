@@ -14,6 +14,7 @@ from graphrouter.documented_model import DocumentedModel
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.own_fields import OwnValue, check_own_fields
 from graphrouter.types import FloatArray
+from graphrouter.wording import name_some
 
 __all__ = [
     "ModelCard",
@@ -182,11 +183,11 @@ class ModelPool:
         if not isinstance(model, str):
             raise UnknownModelError(
                 f"A {type(model).__name__} stands for a model; expected its name. The pool has: "
-                f"{', '.join(self.names)}."
+                f"{name_some(self.names, most=8)}."
             )
         if model not in self.index:
             raise UnknownModelError(
-                f"Unknown model {model!r}. The pool has: {', '.join(self.names)}."
+                f"Unknown model {model!r}. The pool has: {name_some(self.names, most=8)}."
             )
         return self.index[model]
 

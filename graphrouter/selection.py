@@ -21,6 +21,7 @@ from graphrouter.pool import ModelPool
 from graphrouter.rejections import Needs, list_grounds, read_estimates, tell_each
 from graphrouter.types import BoolArray, FloatArray, Predictions
 from graphrouter.utility import Charges, UtilityArrays
+from graphrouter.wording import name_some
 
 __all__ = [
     "Choices",
@@ -210,12 +211,13 @@ def _check_policy(policy: Policy, predictions: Predictions, context: PolicyConte
     named = (
         *(policy.allowed or ()),
         *policy.excluded,
-        *filter(None, (policy.fallback, policy.safe_model)),
+        *(name for name in (policy.fallback, policy.safe_model) if name is not None),
     )
     for name in named:
         if name not in context.names:
             raise UnknownModelError(
-                f"The policy names {name!r}, which is not in the pool: {', '.join(context.names)}."
+                f"The policy names {name!r}, which is not in the pool: "
+                f"{name_some(list(context.names), most=8)}."
             )
     check_demands(policy, context.pool)
 

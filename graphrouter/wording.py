@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, Context
 
 _DIGITS = 6
+_MOST_SHOWN = 3
+_SHORT = reprlib.Repr()
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = _MOST_SHOWN
+_SHORT.maxdict = _MOST_SHOWN
+_SHORT.maxstring = _SHORT.maxother = 60
+_SHORT.maxlevel = 3
 
 
 def count_of(number: int, noun: str) -> str:
@@ -46,6 +53,18 @@ def name_some(names: Sequence[str], most: int = 5) -> str:
     """
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"
+
+
+def show_value(value: object) -> str:
+    """A value as Python writes it, cut where it is long; of a list the first few and a count.
+
+    Example:
+        >>> show_value(-1), show_value(["Hello."] * 1000)
+        ('-1', "['Hello.', 'Hello.', 'Hello.', ...] (1,000 in all)")
+    """
+    shown = _SHORT.repr(value)
+    is_cut = isinstance(value, list | tuple | set | frozenset | dict) and len(value) > _MOST_SHOWN
+    return f"{shown} ({len(value):,} in all)" if is_cut else shown  # type: ignore[arg-type]
 
 
 def tell_apart(amount: float, limit: float, form: str) -> str:

@@ -88,7 +88,8 @@ def assign(
     a dollar is worth.
 
     One row a prompt. Columns: query_id, model, effect, cost_usd and latency_s (what is expected of
-    the call), used_fallback. Prompts without query_id are numbered from 1.
+    the call), used_fallback. Prompts without query_id are numbered from 1; those of a .txt have
+    the number of their line.
 
     Told beside it: the shadow price, which is the effect that one more dollar would buy, and how
     far the choices can be from the best there are.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 QUERIES_HELP = (
     "Table with a column prompt, and perhaps query_id and task, as .parquet, .csv or .jsonl; or a "
-    ".txt with one prompt a line."
+    ".txt with one prompt a line, whose id is the number of the line."
 )
 
 

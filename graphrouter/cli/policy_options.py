@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypedDict
 
 import typer
 
-from graphrouter.exceptions import PolicyError
+from graphrouter.exceptions import PolicyError, UnknownModelError
 from graphrouter.policy import Policy, parse_policy
 from graphrouter.policy_settings import PolicySetting, list_settings
 from graphrouter.policy_words import read_pairs
@@ -22,6 +22,8 @@ _POLICY = "policy"
 _FILE = "policy_file"
 _MOMENT = "moment"
 _SECONDS = "a model and its seconds, such as tarn-grand=4"
+_OF_POLICY = "The policy "
+"""How messages begin that are about what a policy says."""
 
 
 def add_policy_options(
@@ -45,16 +47,16 @@ def add_policy_options(
     @wraps(command)
     def run(**values: Any) -> None:
         given = {setting.name: _to_plain(values.pop(setting.name)) for setting in settings}
-        stored = _read_policy_file(values.pop(_FILE))
-        twice = [name for name in stored if given.get(name) is not None]
-        if twice:
-            raise PolicyError(
-                f"--policy sets {twice[0]}, and the options set it too; expected it once. Leave "
-                "one of the two out."
-            )
+        file = values.pop(_FILE)
+        policy = _make_policy(given, file, kind)
         if _MOMENT in own.parameters:
             values[_MOMENT] = _read_moment(*(values.pop(each.name) for each in _MOMENT_PARAMETERS))
-        command(**values, policy=parse_policy({**given, **stored}, kind))
+        try:
+            command(**values, policy=policy)
+        except (PolicyError, UnknownModelError) as error:
+            if file is not None and str(error).startswith(_OF_POLICY):
+                raise type(error)(f"{file}: {error}") from None
+            raise
 
     parameters: list[inspect.Parameter] = []
     for parameter in own.parameters.values():
@@ -165,14 +167,35 @@ def _make_file_parameter() -> inspect.Parameter:
     )
 
 
-def _read_policy_file(file: Path | None) -> dict[str, Any]:
-    """The settings in a file; none without a file.
+def _make_policy(given: Mapping[str, Any], file: Path | None, kind: type[Policy]) -> Policy:
+    """The policy of the options, and of a file of settings where there is one.
+
+    Raises:
+        PolicyError: A setting is not accepted, set twice, or contradicts another; where it stands
+            in the file, the file is named.
+    """
+    if file is None:
+        return parse_policy(given, kind)
+    stored = _read_policy_file(file)
+    twice = [name for name in stored if given.get(name) is not None]
+    if twice:
+        raise PolicyError(
+            f"{file} sets {twice[0]}, and the options set it too; expected it once. Leave one of "
+            "the two out."
+        )
+    try:
+        return parse_policy({**given, **stored}, kind, source=f"{file} and the options")
+    except PolicyError:
+        parse_policy(stored, kind, source=str(file))  # what is wrong without options is of the file
+        raise
+
+
+def _read_policy_file(file: Path) -> dict[str, Any]:
+    """The settings in a file.
 
     Raises:
         PolicyError: It is not there, or holds no settings.
     """
-    if file is None:
-        return {}
     from graphrouter.text_files import read_plain_file  # here: YAML
 
     values = read_plain_file(file, refuse=PolicyError)

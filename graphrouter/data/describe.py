@@ -11,7 +11,7 @@ import pandas as pd
 from graphrouter.data.assignment import Assignment, measure_assignment
 from graphrouter.data.columns import SPLITS
 from graphrouter.data.repeats import count_runs
-from graphrouter.data.schema import RoutingDataset
+from graphrouter.data.schema import RoutingDataset, check_is_dataset
 
 ENOUGH_OUTCOMES = 8
 """With so many graded answers of each model log loss and area are better than those of ten
@@ -106,6 +106,7 @@ def describe_dataset(data: RoutingDataset) -> DatasetSummary:
         >>> summary.num_models, round(summary.density, 2)
         (12, 0.85)
     """
+    check_is_dataset(data, "describe_dataset")
     outcomes, queries, models = data.outcomes, data.queries, data.models
     rows, columns = data.pair_positions
     chars = queries["prompt"].str.len().to_numpy(dtype=np.int64)

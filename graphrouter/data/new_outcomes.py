@@ -120,14 +120,15 @@ def read_query_file(file: Path) -> pd.DataFrame:
     """The queries in a file: query_id (numbered from 1 where there is none), task and prompt.
 
     A prompt may be empty here: whatever a user sends is predicted for. A .txt holds one prompt a
-    line; its empty lines are skipped.
+    line, whose number is its id; blank lines are skipped, and their numbers with them.
 
     Raises:
         DataError: It cannot be read, has no rows or prompts, or the same query_id twice.
     """
     if file.suffix == ".txt":
-        lines = [line for line in re.split(r"\r\n|\r|\n", read_text_file(file)) if line.strip()]
-        raw = pd.DataFrame({"prompt": pd.Series(lines, dtype="object")})
+        lines = pd.Series(re.split(r"\r\n|\r|\n", read_text_file(file)), dtype="object")
+        raw = pd.DataFrame({"query_id": [str(i + 1) for i in range(len(lines))], "prompt": lines})
+        raw = raw[lines.str.strip() != ""].reset_index(drop=True)
     else:
         raw = tidy_columns(read_table(file), file.name, required=("prompt",))
     if raw.empty:

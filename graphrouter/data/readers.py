@@ -11,6 +11,7 @@ from graphrouter.data.table_files import READABLE_SUFFIXES, find_format, read_ta
 from graphrouter.exceptions import DataError
 from graphrouter.files import to_path
 from graphrouter.upward_imports import load_part
+from graphrouter.wording import name_some
 
 SIMULATED = "simulated"
 """The dataset name that stands for the simulated default."""
@@ -77,7 +78,7 @@ def _find_table(folder: Path, table: TableName) -> Path | None:
             f"{folder} holds {names}, so it is unclear which one counts. Keep one of them."
         )
     if not found and table not in OPTIONAL_TABLES:
-        there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        there = name_some(sorted(path.name for path in folder.iterdir()), most=10) or "nothing"
         raise DataError(
             f"{folder} has no {table} table (found: {there}). "
             f"Add {table}.parquet, {table}.csv or {table}.jsonl; required: "

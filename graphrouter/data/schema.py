@@ -22,6 +22,7 @@ from graphrouter.files import to_path
 from graphrouter.notebook import render_table
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import FloatArray, IntArray
+from graphrouter.wording import count_of, show_value
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -220,8 +221,8 @@ class RoutingDataset:
         if (positions < 0).any():
             unknown = query_ids[int(np.argmax(positions < 0))]
             raise DataError(
-                f"Unknown query id {unknown!r} in dataset {self.name!r} of {len(self.queries)} "
-                "queries."
+                f"Unknown query id {show_value(unknown)} in dataset {self.name!r} of "
+                f"{count_of(len(self.queries), 'query')}."
             )
         return positions
 
@@ -262,3 +263,20 @@ def _encode_column(column: pd.Series) -> bytes:
     return json.dumps(
         [None if value is None or value != value else value for value in column.tolist()]
     ).encode()
+
+
+def check_is_dataset(data: object, name: str) -> None:
+    """Refuse what is no dataset where `name`, a function, expects one.
+
+    Raises:
+        DataError: It is something else; says how to make one of it.
+    """
+    if isinstance(data, RoutingDataset):
+        return
+    is_table = isinstance(data, pd.DataFrame | Mapping)
+    mending = (
+        "Make one with graphrouter.data.read_answers(table)"
+        if is_table
+        else ("Load one with graphrouter.load_dataset(PATH)")
+    )
+    raise DataError(f"{name} received a {type(data).__name__}; expected a dataset. {mending}.")

@@ -19,6 +19,7 @@ from graphrouter.config import SplitConfig
 from graphrouter.data.columns import SPLITS
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
+from graphrouter.wording import name_some
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ def hold_out_models(data: RoutingDataset, share: float, *, seed: int) -> tuple[s
     target = max(1, round(share * len(names)))
     fitting = [family for family in order if sizes[family] <= most]
     if not fitting:
-        shown = ", ".join(f"{family} {size}" for family, size in sizes.items())
+        shown = name_some([f"{family} {size}" for family, size in sizes.items()])
         raise DataError(
             f"Too few models to hold a family out: {len(names)} models in {len(sizes)} families "
             f"({shown}), and 2 must stay for "

@@ -19,12 +19,14 @@ import pandas as pd
 from graphrouter.data.columns import SHORT_NAMES
 from graphrouter.exceptions import DataError
 from graphrouter.text_files import JsonNaN, has_half_character
+from graphrouter.wording import agree, name_some, show_value
 
 logger = logging.getLogger(__name__)
 
 MISSING_WORDS = frozenset({"", "nan", "na", "n/a", "<na>", "null", "none"})
 """What may stand for a missing number or flag in a text file, in lower case."""
 MOST_ROWS = 10
+_MOST_COLUMNS = 20
 """So many rows a message names."""
 _FLAGS = {
     "true": True,
@@ -119,12 +121,18 @@ def name_in_full(frame: pd.DataFrame, source: str, *, known: Collection[str]) ->
     full = frame.rename(columns=SHORT_NAMES)
     unused = [column for column in full.columns if column not in known]
     if unused:
-        logger.warning("%s: not used: column %s.", source, ", ".join(map(repr, unused)))
+        logger.warning(
+            "%s: not used: %s %s.",
+            source,
+            agree(len(unused), "column"),
+            name_some([show_value(name) for name in unused], most=_MOST_COLUMNS),
+        )
     return full
 
 
 def _describe_missing_column(column: str, names: list[Any], source: str) -> str:
-    found = ", ".join(ascii(name) if name != name else str(name) for name in names) or "none"
+    shown = [ascii(name) if name != name else str(name) for name in names]
+    found = name_some(shown, most=_MOST_COLUMNS) or "none"
     cause = ""
     if len(names) == 1 and re.search(r"[;\t|]", str(names[0])):
         cause = " The columns seem to be divided by another character than a comma."
@@ -132,6 +140,8 @@ def _describe_missing_column(column: str, names: list[Any], source: str) -> str:
         cause = " The line with the names of the columns seems to be missing."
     elif other := [name for name in names if str(name).lower() == column]:
         cause = f" Names are written in lower case: {other[0]!r} is {column!r}."
+    elif {"prompt", "model", "effect"} <= {*map(str, names)}:
+        cause = " One table with a row an answer is read by graphrouter.data.read_answers."
     return (
         f"{source}: column {column!r} is missing (found: {found}). Add it, or rename the column "
         f"meant.{cause}"

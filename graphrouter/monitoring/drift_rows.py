@@ -14,6 +14,7 @@ from graphrouter.features.tables import find_positions
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router
 from graphrouter.types import Queries
+from graphrouter.wording import name_some
 
 NO_TASK = ""
 """Stands for an unknown task; no task can have this name."""
@@ -32,7 +33,7 @@ def read_outcomes(router: Router, outcomes: pd.DataFrame, source: str) -> pd.Dat
     clean = read_new_outcomes(outcomes, source, models=router.models, query_ids=known["query_id"])
     unknown = np.flatnonzero(~clean["model"].isin(router.models).to_numpy(dtype=bool))
     if len(unknown):
-        pool = ", ".join(router.models)
+        pool = name_some(router.models, most=8)
         raise make_row_error(
             source,
             unknown.tolist(),

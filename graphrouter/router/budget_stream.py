@@ -26,6 +26,7 @@ from graphrouter.policy import Policy
 from graphrouter.router.protocol import Router
 from graphrouter.selection import NO_COSTS, PolicyContext, decide, list_choices
 from graphrouter.types import FloatArray, Predictions
+from graphrouter.wording import round_up, show_value
 
 __all__ = ["BudgetStream"]
 
@@ -90,10 +91,12 @@ class BudgetStream:
         Raises:
             PolicyError: One of them is not accepted.
         """
-        check_amount("budget_usd", budget_usd)
+        check_amount("budget_usd", budget_usd, mending="It is the US dollars of all prompts.")
         for name, value in (("num_prompts", num_prompts), ("window", window)):
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                raise PolicyError(f"{name} is {value!r}; expected a whole number of at least 1.")
+                raise PolicyError(
+                    f"{name} is {show_value(value)}; expected a whole number of at least 1."
+                )
         if policy is not None and not isinstance(policy, Policy):
             raise PolicyError(
                 f"policy is a {type(policy).__name__}; expected a Policy, for example "
@@ -205,7 +208,8 @@ class BudgetStream:
         Raises:
             PolicyError: It is no number of at least 0, or every call has its bill.
         """
-        check_amount("cost_usd", cost_usd)
+        mending = "Record the US dollars that the call was billed, 0 for a free one."
+        check_amount("cost_usd", cost_usd, mending=mending)
         if not self._open:
             raise PolicyError(
                 f"A bill of {cost_usd:g} USD was recorded, but every call has its bill already; "
@@ -239,7 +243,7 @@ class BudgetStream:
             raise PolicyError(
                 f"{max(0.0, self.left_usd):.6g} USD of budget_usd = {self.budget_usd:g} are left "
                 f"after {self.num_routed:,} of {self.num_prompts:,} prompts, and the cheapest "
-                f"model that the policy leaves for this one may take {most:.6g} USD. Start a "
+                f"model that the policy leaves for this one may take {round_up(most)} USD. Start a "
                 "stream with a new budget."
             )
 

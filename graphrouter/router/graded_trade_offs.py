@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from graphrouter.data import RoutingDataset
+from graphrouter.data.schema import check_is_dataset
 from graphrouter.data.splits import prompt_key
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.features.bills import hide_suspect_zeros
@@ -19,6 +20,7 @@ from graphrouter.router.shrunk_means import shrink_effects
 from graphrouter.router.trade_offs import list_trade_offs
 from graphrouter.selection import decide
 from graphrouter.types import BoolArray, FloatArray, IntArray, Queries
+from graphrouter.wording import name_some, show_value
 
 if TYPE_CHECKING:
     from graphrouter.router.pool_changes import ChangeableRouter
@@ -85,11 +87,7 @@ def grade_trade_offs(
         PolicyError: `within` names a trade-off itself, or rules every model out.
         UnknownModelError: A model is named that is not in the pool.
     """
-    if not isinstance(data, RoutingDataset):
-        raise DataError(
-            f"calibrate_policy received a {type(data).__name__}; expected a dataset of graded "
-            "queries. Load one with graphrouter.load_dataset(PATH)."
-        )
+    check_is_dataset(data, "calibrate_policy")
     if not router.cost_scale.is_known:
         raise DataError(
             "The router has learned from outcomes without costs, so it has no trade-off to offer. "
@@ -158,9 +156,9 @@ def _find_reference(router: ChangeableRouter, of: str, policy: Policy) -> str:
 
 def _check_model(router: ChangeableRouter, name: object, setting: str) -> str:
     if not isinstance(name, str) or name not in router.pool.index:
-        known = ", ".join(router.models[:8]) + (", ..." if len(router.models) > 8 else "")
+        known = name_some(router.models, most=8)
         raise UnknownModelError(
-            f"{setting} is {name!r}, which is not in the pool; expected "
+            f"{setting} is {show_value(name)}, which is not in the pool; expected "
             f"{'best_single or ' if setting == 'of' else ''}one of {known}."
         )
     return name

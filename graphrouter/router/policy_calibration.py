@@ -20,12 +20,15 @@ from graphrouter.policy import Policy
 from graphrouter.router.graded_trade_offs import GradedTradeOffs, grade_trade_offs
 from graphrouter.router.mean_tests import bet_on_means, compare_wins, estimate_num_values
 from graphrouter.router.promise import Promise, Wish, say_reference, say_share
-from graphrouter.types import BoolArray
+from graphrouter.types import BoolArray, FloatArray
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset
     from graphrouter.router.pool_changes import ChangeableRouter
 
+_TIE = 1e-12
+"""Mean of what queries are above a promise, below which it is 0 but for rounding."""
 _FINENESS = 200
 """Steps in which the lower bound of a share is looked for."""
 _logger = logging.getLogger(__name__)
@@ -116,7 +119,8 @@ def _test_share(graded: GradedTradeOffs, wish: Wish) -> BoolArray:
         graded,
         f"the trade-off by effect alone reached {say_share(share)} of the effect of "
         f"{say_reference(graded.reference, wish.of)}, and {say_share(keep)} is to be kept",
-        estimate_num_values(kept[:, 0], -keep, error=wish.error),
+        kept[:, 0],
+        -keep,
         wish,
     )
 
@@ -131,9 +135,10 @@ def _test_wins(graded: GradedTradeOffs, wish: Wish) -> BoolArray:
     wins, losses = counts[0]
     raise _refuse(
         graded,
-        f"the trade-off by effect alone won {wins:,} times against {wish.beats} and lost "
-        f"{losses:,} times",
-        estimate_num_values(sign, -1.0, error=wish.error),
+        f"the trade-off by effect alone won {count_of(wins, 'time')} against {wish.beats} and lost "
+        f"{count_of(losses, 'time')}",
+        sign,
+        -1.0,
         wish,
     )
 
@@ -162,26 +167,40 @@ def _test_cost(graded: GradedTradeOffs, wish: Wish) -> BoolArray:
         graded,
         f"the cheapest trade-off cost {graded.cost_usd[:, -1].mean():.3g} USD a call, and at most "
         f"{budget:g} is to be spent",
-        estimate_num_values(left[:, -1], low, error=wish.error),
+        left[:, -1],
+        low,
         wish,
     )
 
 
 def _refuse(
-    graded: GradedTradeOffs, what: str, num_queries: int | None, wish: Wish
+    graded: GradedTradeOffs, what: str, values: FloatArray, low: float, wish: Wish
 ) -> PromiseError:
-    """The error that says what the queries show and how many would be enough."""
+    """The error that says what the queries show and how many would be enough.
+
+    Args:
+        graded: The queries.
+        what: What was seen, and what is to be promised.
+        values: (num_queries,), by how much each query is above what is promised.
+        low: Smallest such value possible.
+        wish: What is to be promised.
+    """
     sure = say_share(wish.confidence)
-    if num_queries is None:
-        more = "They fall short of it themselves, so more need not show it either; ask for less"
+    num_queries = estimate_num_values(values, low, error=wish.error)
+    if num_queries is None or abs(values.mean()) < _TIE:
+        more = "They fall short of it themselves"
+        if abs(values.mean()) < _TIE:
+            more = "They meet it exactly, with nothing to spare"
+        more, num_queries = f"{more}, so more need not show it either; ask for less", None
     else:
+        num_queries = max(num_queries, len(graded) + 1)
         more = (
             f"To show it at a confidence of {sure} takes about "
-            f"{max(num_queries, len(graded) + 1):,} graded queries; grade more, or ask for less"
+            f"{count_of(num_queries, 'graded query')}; grade more, or ask for less"
         )
-        num_queries = max(num_queries, len(graded) + 1)
+    shown = f"{count_of(len(graded), 'graded query')} {'does' if len(graded) == 1 else 'do'}"
     return PromiseError(
-        f"The {len(graded):,} graded queries do not support the promise: {what}. {more}.",
+        f"The {shown} not support the promise: {what}. {more}.",
         num_queries=num_queries,
     )
 

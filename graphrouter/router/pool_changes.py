@@ -119,7 +119,7 @@ class ChangeableRouter(Router):
             if others:
                 raise UnknownModelError(
                     f"The outcomes are of {others[0]!r} too; expected outcomes of "
-                    f"{', '.join(names)} alone."
+                    f"{name_some(names)} alone."
                 )
             self.warn_of_unknown_tasks(outcomes["task"].dropna())
             wider = support_changes.add_outcomes(wider, outcomes, self.encoder)
@@ -307,7 +307,7 @@ def _check_has_models(outcomes: pd.DataFrame) -> None:
     """
     check_frame(outcomes)
     if "model" not in outcomes.columns:
-        there = ", ".join(str(name) for name in outcomes.columns) or "none"
+        there = name_some([str(name) for name in outcomes.columns], most=12) or "none"
         raise DataError(
             f"The outcomes have the columns {there}; expected model, effect and a query."
         )

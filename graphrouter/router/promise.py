@@ -9,6 +9,7 @@ from graphrouter.exceptions import ConfigError
 from graphrouter.files import to_plain
 from graphrouter.notebook import render_table
 from graphrouter.policy import Policy
+from graphrouter.wording import show_value
 
 BEST_SINGLE = "best_single"
 """Stands for the model with the best mean effect on what the router has learned from."""
@@ -50,20 +51,23 @@ class Wish:
             keep = _USUAL_SHARE
         if keep is not None and not (_is_number(keep) and 0 < keep <= 1):
             raise ConfigError(
-                f"keep is {keep!r}; expected the share of the reference's effect to keep, above 0 "
-                "and at most 1, such as 0.99."
+                f"keep is {show_value(keep)}; expected the share of the reference's effect to "
+                "keep, above 0 and at most 1, such as 0.99."
             )
         if not (_is_number(confidence) and 0 < confidence < 1):
             raise ConfigError(
-                f"confidence is {confidence!r}; expected a number between 0 and 1, such as 0.95."
+                f"confidence is {show_value(confidence)}; expected a number between 0 and 1, such "
+                "as 0.95."
             )
         if max_mean_cost_usd is not None and not (
             _is_number(max_mean_cost_usd) and 0 < max_mean_cost_usd < float("inf")
         ):
             raise ConfigError(
-                f"max_mean_cost_usd is {max_mean_cost_usd!r}; expected US dollars a call, above 0."
+                f"max_mean_cost_usd is {show_value(max_mean_cost_usd)}; expected US dollars a "
+                "call, above 0."
             )
-        return cls(keep, of or BEST_SINGLE, confidence, max_mean_cost_usd, beats)
+        of = BEST_SINGLE if of is None else of
+        return cls(keep, of, confidence, max_mean_cost_usd, beats)
 
     @property
     def error(self) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 
 from graphrouter.exceptions import PolicyError
 from graphrouter.policy import CostScale, Policy
+from graphrouter.policy_words import WEIGHTS
 from graphrouter.types import FloatArray
 
 LARGEST_COST_RATIO = 1e4
@@ -19,9 +20,7 @@ would do so without end."""
 NUM_TRADE_OFFS = 48
 NUM_SWEPT = NUM_TRADE_OFFS + 2
 """Trade-offs of a sweep, both ends included."""
-_GOALS = (
-    "effect_weight", "cost_weight", "usd_per_effect", "usd_per_second", "penalties", "min_effect",
-)  # fmt: skip
+_GOALS = (*WEIGHTS, "usd_per_effect", "usd_per_second", "penalties", "min_effect")
 """Settings that are a trade-off themselves, or part of one."""
 
 
@@ -78,8 +77,10 @@ def _read_limits(within: Policy | None) -> dict[str, Any]:
         )
     goals = [name for name in _GOALS if name in within.model_fields_set]
     if goals:
+        # One weight given is both weights set: which one was written is not known any more.
+        said = goals[0] if goals[0] not in WEIGHTS else f"the weights ({', '.join(WEIGHTS)})"
         raise PolicyError(
-            f"The policy sets {goals[0]}, and the trade-off is what is looked for; expected limits "
-            "alone. Leave it out."
+            f"The policy sets {said}, and the trade-off is what is looked for; expected limits "
+            "alone. Leave that out."
         )
     return {name: getattr(within, name) for name in within.model_fields_set}

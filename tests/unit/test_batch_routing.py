@@ -113,8 +113,9 @@ def test_what_a_policy_respects_holds_as_it_does_for_one_query(
 ) -> None:
     expected, context = expect(), context_of({"json": True, "context_tokens": 8}, {"json": True})
     chosen = assign_batch(policy, expected, context, BatchLimits(**limits))
+    by_effect = {} if policy.min_effect is not None else {"cost_weight": 0.0}
     for i, model in enumerate(chosen.model):
-        alone = decide(policy.model_copy(update={"cost_weight": 0.0}), expected, i, context)
+        alone = decide(policy.model_copy(update=by_effect), expected, i, context)
         assert chosen.used_fallback[i] == alone.used_fallback
         if chosen.used_fallback[i]:
             assert model == policy.fallback
@@ -176,6 +177,16 @@ def test_it_is_shown_in_a_line_and_in_a_notebook_as_a_table() -> None:
 def test_no_queries_make_no_choices() -> None:
     chosen = assign(expected=expect().take(rows=np.array([], dtype=np.int64)), budget_usd=1.0)
     assert (len(chosen), chosen.total_effect, chosen.gap) == (0, 0.0, 0.0)
+    assert repr(chosen) == "BatchRouting(no queries)"
+    assert "nan" not in chosen._repr_html_()
+
+
+def test_long_values_and_pools_are_cut_in_messages() -> None:
+    with pytest.raises(PolicyError, match=r"budget_usd is \['a', 'a', 'a', ...\] \(1,000 in all\)"):
+        assign(budget_usd=["a"] * 1000)
+    many = tuple(f"m{i}" for i in range(1000))
+    with pytest.raises(UnknownModelError, match="m7 and 992 more"):
+        BatchLimits(max_calls={"other": 1}).check(many)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import graphrouter as gr
 from graphrouter.bench.baselines import find_router
 from graphrouter.config import parse_config
+from graphrouter.data import describe_dataset
 from graphrouter.policy import parse_policy
 
 FAST = gr.load_config(
@@ -22,6 +24,10 @@ FAST = gr.load_config(
         "training.steps_per_epoch=1",
     ]
 )
+
+
+TABLES = ("queries", "models", "outcomes")
+ANSWERS = {"prompt": ["a", "a"], "model": ["x", "y"], "effect": [0, 1]}
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +46,18 @@ def router(data: gr.RoutingDataset) -> gr.GraphRouter:
         (lambda: gr.load_router(None), "None stands for the path of an artifact; expected a text"),  # type: ignore[arg-type]
         (lambda: gr.load_router("a\0b"), "stands for the path of an artifact"),
         (lambda: gr.load_dataset(None), "None stands for the path of a dataset"),  # type: ignore[arg-type]
+        (lambda: gr.load_router(""), "'' stands for the path of an artifact; expected a text"),
+        (
+            lambda: gr.load_dataset(["a"] * 1000),
+            r"\['a', 'a', 'a', ...\] \(1,000 in all\) stands for",
+        ),  # type: ignore[arg-type]
         (lambda: gr.load_config(3), "3 stands for the path of settings"),  # type: ignore[arg-type]
         (lambda: gr.simulate(num_queries="a"), "num_queries is 'a'; expected a whole number"),  # type: ignore[arg-type]
         (lambda: gr.simulate(num_models=2.5), r"num_models is 2\.5; expected a whole number"),  # type: ignore[arg-type]
         (lambda: gr.simulate(missing="all"), "missing is 'all'; expected a share"),  # type: ignore[arg-type]
         (lambda: find_router(3), "A int stands for a router; expected its name"),  # type: ignore[arg-type]
-        (lambda: parse_policy("x"), "A policy was to be made of a str; expected a mapping"),  # type: ignore[arg-type]
-        (lambda: parse_policy({"preset": ["balanced"]}), r"Unknown preset \['balanced'\]"),
+        (lambda: parse_policy("x"), "Policy: a policy was to be made of a str; expected a mapping"),  # type: ignore[arg-type]
+        (lambda: parse_policy({"preset": ["balanced"]}), r"unknown preset \['balanced'\]"),
         (
             lambda: parse_config([1]),
             r"configuration: received \[1\]; expected a mapping of settings",
@@ -73,6 +84,23 @@ def test_what_makes_no_sense_is_refused(call: Callable[[], object], message: str
         (lambda r: r.route(None), r"prompts\[0\] is a NoneType; expected a string"),
         (lambda r: r.route("a", policy={"cost_weight": 1}), "policy is a dict; expected a Policy"),
         (lambda r: r.route("a", policy=0), "policy is a int; expected a Policy"),
+        (lambda r: r.save(""), "'' stands for the path of an artifact"),
+        (
+            lambda r: r.route("a", policy=gr.Policy(fallback="")),
+            "The policy names '', which is not",
+        ),
+        (lambda r: r.route("a", policy=gr.Policy(safe_model="")), "The policy names '', which is"),
+        (
+            lambda r: r.calibrate_policy(pd.DataFrame({"prompt": ["a"]}), keep=0.9),
+            r"calibrate_policy received a DataFrame.* Make one with .*read_answers\(table\)",
+        ),
+        (lambda r: r.evaluate({"prompt": ["a"]}), "evaluate received a dict.* .*read_answers"),
+        (lambda r: r.evaluate("data"), "evaluate received a str.* Load one with .*load_dataset"),
+        (lambda _: describe_dataset(pd.DataFrame()), "describe_dataset received .*read_answers"),
+        (
+            lambda _: gr.RoutingDataset.from_frames(**dict.fromkeys(TABLES, pd.DataFrame(ANSWERS))),
+            "One table with a row an answer is read by graphrouter.data.read_answers",
+        ),
     ],
 )
 def test_a_router_refuses_what_makes_no_sense(

@@ -95,3 +95,13 @@ def test_limits_that_exclude_each_other_are_refused() -> None:
         solve_limits(np.full((4, 2), 0.5), everything, limits)
     assert find_least(cost, everything, [limits[1]]) == pytest.approx(36 - 8 * 0.125, abs=1.0)
     assert find_least(cost, everything, [Limit(seconds, 1.0), limits[1]]) == np.inf
+
+
+def test_a_limit_of_next_to_nothing_is_no_trouble() -> None:
+    effect, everything = np.array([[0.1, 0.5]]), np.ones((1, 2), dtype=bool)
+    limits = [
+        Limit(np.array([[1.0, 0.0]]), 0.0),
+        Limit(np.array([[0.3, 0.3]]), 0.3),
+        Limit(np.array([[0.4, 0.0]]), 5e-39),
+    ]
+    assert solve_limits(effect, everything, limits).columns.tolist() == [1]

@@ -140,6 +140,8 @@ def test_scaled_costs_lie_in_the_unit_interval_and_keep_their_order(
         ({"cost_weight": 3}, "leaves no weight for effect_weight"),
         ({"fallback": "a", "excluded": ("a",)}, "is excluded"),
         ({"min_effect": 0.5, "usd_per_effect": 1.0}, "set one of the two"),
+        ({"min_effect": 0.5, "cost_weight": 1.0}, "min_effect and the weights .* both say what"),
+        ({"usd_per_effect": 1, "effect_weight": 1}, "usd_per_effect and the weights .* both say"),
         (
             {"risk": "high"},
             "risk = 'high' is not accepted: Input should be 'lower'",
@@ -175,8 +177,9 @@ def test_plain_values_make_the_policy() -> None:
     assert parse_policy({"cost_weight": 0.3}) == Policy(effect_weight=0.7, cost_weight=0.3)
     assert parse_policy({"preset": None, "cost_weight": None, "allowed": []}) == Policy()
     assert not parse_policy({"cost_weight": None, "allowed": []}).model_fields_set
-    with pytest.raises(PolicyError, match="'balanced' and effect_weight both set the weights"):
-        parse_policy({"preset": "balanced", "effect_weight": 1.0})
+    for name in ("effect_weight", "cost_weight", "usd_per_effect", "min_effect"):
+        with pytest.raises(PolicyError, match=f"'balanced' and {name} both say what is maximised"):
+            parse_policy({"preset": "balanced", name: 1.0})
     with pytest.raises(PolicyError, match="max_latency_s"):
         parse_policy({"max_latency_s": -1.0})
 

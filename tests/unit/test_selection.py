@@ -115,10 +115,6 @@ def test_min_effect_takes_the_cheapest_that_reaches_it(least: float, chosen: str
     assert choose(Policy(min_effect=least)).model == chosen
 
 
-def test_min_effect_goes_before_the_weights() -> None:
-    assert choose(Policy(effect_weight=1, cost_weight=0, min_effect=0.55)).model == "mid"
-
-
 CAPABLE = {"tools": True, "vision": True, "json": True}
 REJECTIONS = [
     ({"allowed": ("mid", "nano")}, {}, "not in allowed"),
@@ -147,8 +143,9 @@ REJECTIONS = [
 def test_every_reason_to_reject(
     settings: dict[str, Any], card: dict[str, Any], reason: str
 ) -> None:
+    by_effect = {} if "min_effect" in settings else {"cost_weight": 0.0}
     decision = choose(
-        Policy(cost_weight=0.0, **settings),
+        Policy(**by_effect, **settings),
         effect=[0.9, 0.96, 0.5],
         tokens=([60.0, 60.0, NAN], [41.0, NAN, NAN]),
         pool=pool_of(card, {**CAPABLE, "context_tokens": 60}, {"context_tokens": 1}),
@@ -181,7 +178,7 @@ def test_an_unknown_latency_rules_out_where_a_limit_is_set() -> None:
 
 
 def test_limits_are_inclusive() -> None:
-    policy = Policy(cost_weight=0.0, max_cost_usd=0.1, max_latency_s=8, min_effect=0.9)
+    policy = Policy(max_cost_usd=0.1, max_latency_s=8, min_effect=0.9)
     assert (
         choose(policy, tokens=([60.0] * 3, [40.0] * 3), pool=pool_of({"context_tokens": 100})).model
         == "grand"
@@ -286,7 +283,7 @@ def test_a_router_that_knows_no_familiarity_cannot_ask_for_some() -> None:
 
 
 def test_the_safe_model_must_satisfy_the_policy_itself() -> None:
-    decision = choose_with_ends(Policy(cost_weight=0.0, safe_model="mid", min_effect=0.7))
+    decision = choose_with_ends(Policy(safe_model="mid", min_effect=0.7))
     assert (decision.model, decision.used_safe_model) == ("grand", False)
     assert not choose_with_ends(
         Policy(cost_weight=0.0, safe_model="grand")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphrouter.wording import agree, count_of, name_some, round_up
+from graphrouter.wording import agree, count_of, name_some, round_up, show_value, tell_apart
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,18 @@ def test_an_amount_is_never_rounded_below_itself(amount: float) -> None:
 )
 def test_amounts_that_need_no_rounding_stay(amount: float, text: str) -> None:
     assert round_up(amount) == text
+
+
+def test_long_values_are_cut() -> None:
+    assert len(show_value("x" * 1000)) == 60
+    assert show_value(["Say hello."] * 1000).endswith(", ...] (1,000 in all)")
+    assert show_value(("a", "b")) == "('a', 'b')"
+    assert len(show_value([["x" * 1000] * 1000] * 1000)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("amount", "limit", "text"),
+    [(0.8, 0.5, "0.800"), (0.7999999, 0.8, "0.7999999"), (0.80000001, 0.8, "0.80000001")],
+)
+def test_an_amount_stands_on_its_side_of_the_limit(amount: float, limit: float, text: str) -> None:
+    assert tell_apart(amount, limit, ".3f") == text

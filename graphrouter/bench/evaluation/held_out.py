@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from graphrouter.bench.evaluation.evaluate import SeedRun, collect_outputs, score_runs
 from graphrouter.bench.evaluation.results import Evaluation
 from graphrouter.data import RoutingDataset
+from graphrouter.data.schema import check_is_dataset
 from graphrouter.exceptions import ConfigError, DataError, NotApplicableError
 
 if TYPE_CHECKING:
@@ -103,11 +104,7 @@ def collect_held_out(
     tell = tell or _keep_silent
     if side not in get_args(Side):
         raise ConfigError(f"side is {side!r}; expected one of {', '.join(get_args(Side))}.")
-    if not isinstance(data, RoutingDataset):
-        raise DataError(
-            f"evaluate received a {type(data).__name__}; expected a dataset. Load one with "
-            "graphrouter.load_dataset(PATH)."
-        )
+    check_is_dataset(data, "evaluate")
     warn_of_unknown_models(router, data)
     query_ids = choose_held_out(router, data, side)
     fitted, left_out = _fit(router, data, baselines, seed, tell, judge=judge)

@@ -10,7 +10,8 @@ from graphrouter.bench.tuning.search_space import SearchSpace, Value, build_defa
 from graphrouter.bench.tuning.tuning_data import TuningData
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, split_dataset
-from graphrouter.exceptions import ConfigError, DataError
+from graphrouter.data.schema import check_is_dataset
+from graphrouter.exceptions import ConfigError
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +55,7 @@ def plan_tuning(
         NotApplicableError: The area is to be tuned, and there are no costs.
     """
     settings = config or TrainConfig()
-    if not isinstance(data, RoutingDataset):
-        raise DataError(
-            f"tune received a {type(data).__name__}; expected a dataset. Load one with "
-            "graphrouter.load_dataset(PATH)."
-        )
+    check_is_dataset(data, "tune")
     if settings.training.devices > 1:
         raise ConfigError(
             f"tune received training.devices = {settings.training.devices}; expected 1. Start "

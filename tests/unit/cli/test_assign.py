@@ -53,7 +53,8 @@ def test_every_format_holds_the_choices_of_the_router(
     assert "one more USD would buy" in shown or "does not bind" in shown
     table = read_table(out)
     assert list(table.columns) == COLUMNS
-    assert table["query_id"].tolist() == [str(i + 1) for i in range(40)]
+    step = 2 if source == ".txt" else 1  # every second line is blank
+    assert table["query_id"].tolist() == [str(step * i + 1) for i in range(40)]
     expected = router.route_batch(prompts, budget_usd=budget)
     assert table["model"].tolist() == list(expected.model)
     assert table["cost_usd"].astype(float).sum() <= budget * (1 + 1e-9)
@@ -140,3 +141,12 @@ def test_an_empty_text_file_holds_no_queries(
     status, _, errors = invoke("assign", artifact, tmp_path / "p.txt", "--budget-usd", 1)
     assert status == 2
     assert "holds no queries; expected at least one row" in errors
+
+
+def test_prompts_of_a_text_file_have_the_numbers_of_their_lines(
+    invoke: Invoke, artifact: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "p.txt").write_text("\nSay hello.\n\n  \nAdd 3 and 4.\n", encoding="utf-8")
+    status, shown, _ = invoke("assign", artifact, tmp_path / "p.txt", "--budget-usd", 1)
+    assert status == 0
+    assert pd.read_csv(io.StringIO(shown))["query_id"].tolist() == [2, 5]

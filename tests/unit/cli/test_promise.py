@@ -69,7 +69,10 @@ def test_json_is_the_promise(invoke: Invoke, place: Path, tmp_path: Path) -> Non
         (["--confidence", "1"], "confidence is 1.0; expected a number between 0 and 1"),
         (["--of", "nobody"], "of is 'nobody', which is not in the pool"),
         (["--beats", "nobody"], "beats is 'nobody', which is not in the pool"),
-        (["--preset", "balanced"], "sets effect_weight, and the trade-off is what is looked for"),
+        (
+            ["--preset", "balanced"],
+            "sets the weights (effect_weight, cost_weight), and the trade-off is what is looked for",
+        ),
         (["--keep", "1", "--confidence", "0.9999"], "graded queries do not support the promise"),
         (["--out", "policy.txt"], "the suffix '.txt' names no format. Use one of .yaml"),
     ],
@@ -83,7 +86,11 @@ def test_refusals_are_one_line(invoke: Invoke, place: Path, words: list[str], me
 @pytest.mark.parametrize(
     ("text", "words", "message"),
     [
-        ("usd_per_effect: 0.1", ["--usd-per-effect", "0.2"], "--policy sets usd_per_effect, and"),
+        (
+            "usd_per_effect: 0.1",
+            ["--usd-per-effect", "0.2"],
+            "policy.yaml sets usd_per_effect, and",
+        ),
         ("- 1", [], "holds a list; expected settings of a policy"),
         ("cost: 1", [], "unknown setting 'cost'"),
         ("cost_weight: 2", [], "leaves no weight for effect_weight"),

@@ -116,7 +116,7 @@ def test_nobody_satisfies_the_policy(invoke: Invoke, artifact: Path, router: Gra
         (["--exclude", "gpt-none"], "'gpt-none', which is not in the pool"),
         (["--min-effect", "1.5"], "min_effect = 1.5"),
         (["--preset", "cheap"], "'cheap' is not one of"),
-        (["--preset", "balanced", "--cost-weight", "1"], "both set the weights"),
+        (["--preset", "balanced", "--cost-weight", "1"], "both say what is maximised"),
         (["--effect-weight", "0", "--cost-weight", "0"], "both 0"),
     ],
 )
@@ -354,3 +354,62 @@ def test_bad_words_are_one_line(
     status, shown, errors = invoke("route", stating, PROMPT, *words)
     assert (status, shown, errors.count("\n")) == (2, "", 1)
     assert message in errors
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--usd-per-effect", "0.1", "--preset", "cost_first"),
+        ("--usd-per-effect", "0.1", "--cost-weight", "0.3"),
+        ("--min-effect", "0.1", "--effect-weight", "0.3"),
+        ("--min-effect", "0.1", "--preset", "balanced"),
+        ("--preset", "balanced", "--cost-weight", "0.3"),
+        ("--policy", "p.yaml", "--preset", "cost_first"),
+        ("--policy", "p.yaml", "--cost-weight", "0.3"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("command", ["route", "assign", "promise"])
+def test_two_settings_that_both_say_what_is_maximised_are_refused(
+    invoke: Invoke,
+    artifact: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    words: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("p.yaml").write_text("usd_per_effect: 0.01\n", encoding="utf-8")
+    rest = {"route": [PROMPT], "assign": ["p.txt", "--budget-usd", "1"], "promise": ["data"]}
+    status, shown, errors = invoke(command, artifact, *rest[command], *words)
+    assert (status, shown) == (2, "")
+    assert "both say what is maximised" in errors
+    assert ("p.yaml and the options: " in errors) == ("p.yaml" in words)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("usd_per_effect: -1\n", (), "p.yaml: usd_per_effect = -1 is not accepted"),
+        ("usd_per_efect: 1\n", (), "p.yaml: unknown setting 'usd_per_efect'. Did you mean"),
+        ("preset: cheap\n", (), "p.yaml: unknown preset 'cheap'"),
+        ("max_doubt: 0.2\n", (), "p.yaml: max_doubt says when a safe model is taken"),
+        ("usd_per_effect: 1\nmin_effect: 1\n", ("--allow", "x"), "p.yaml: min_effect takes"),
+        ("excluded: [nobody]\n", (), "p.yaml: The policy names 'nobody', which is not in the po"),
+        ("max_cost_usd: 1\n", ("--max-cost-usd", "2"), "p.yaml sets max_cost_usd, and the opti"),
+    ],
+)
+def test_what_is_wrong_in_a_file_of_settings_names_the_file(
+    invoke: Invoke,
+    artifact: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    options: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("p.yaml").write_text(text, encoding="utf-8")
+    status, shown, errors = invoke("route", artifact, PROMPT, "--policy", "p.yaml", *options)
+    assert (status, shown) == (2, "")
+    assert errors.startswith(f"Error: {message}")

@@ -224,3 +224,15 @@ def test_unknown_costs_and_several_queries_are_refused() -> None:
     )
     with pytest.raises(PolicyError, match="The fallback 'm1' has an unknown cost"):
         strict.choose(Predictions.from_arrays(MODELS, effect, cost_usd=unknown), CONTEXT)
+
+
+def test_a_bill_that_is_none_is_told_from_a_budget() -> None:
+    stream = BudgetStream(budget_usd=1.0, num_prompts=2)
+    said = "cost_usd is -1; expected a finite number of at least 0. Record the US dollars that the"
+    with pytest.raises(PolicyError, match=said) as told:
+        stream.record(-1)
+    assert "no limit" not in str(told.value)
+    with pytest.raises(PolicyError, match="budget_usd is -1.* It is the US dollars of all prompts"):
+        BudgetStream(budget_usd=-1, num_prompts=2)
+    with pytest.raises(PolicyError, match=r"num_prompts is \['x', .*1,000 in all"):
+        BudgetStream(budget_usd=1, num_prompts=["x"] * 1000)  # type: ignore[arg-type]

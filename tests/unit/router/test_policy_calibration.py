@@ -115,6 +115,24 @@ def test_a_router_that_falls_short_is_refused_without_a_number() -> None:
     assert caught.value.num_queries is None
 
 
+@pytest.mark.parametrize(
+    "wish",
+    [
+        Wish.read(1.0, None, 0.95),
+        Wish.read(None, None, 0.95, beats="grand"),
+        Wish.read(None, None, 0.95, max_mean_cost_usd=0.002),
+    ],
+    ids=["share", "wins", "cost"],
+)
+def test_queries_that_just_meet_a_promise_do_not_fall_short_of_it(wish: Wish) -> None:
+    graded = make_graded(300)
+    same, cost = np.repeat(graded.reference_effect[:, None], 50, axis=1), graded.cost_usd * 0
+    tied = replace(graded, effect=same, rival_effect=same[:, 0], cost_usd=cost + 0.002)
+    with pytest.raises(PromiseError, match="meet it exactly, with nothing to spare") as caught:
+        find_promise(tied, wish)
+    assert caught.value.num_queries is None
+
+
 def test_a_budget_alone_takes_the_best_that_keeps_to_it() -> None:
     found = find_promise(make_graded(2000), Wish.read(None, None, 0.95, max_mean_cost_usd=0.005))
     assert found.keep is None
@@ -308,6 +326,9 @@ def test_the_policy_goes_through_plain_values_and_routes(
         ({"max_mean_cost_usd": 0}, ConfigError, "max_mean_cost_usd is 0; expected US dollars"),
         ({"max_mean_cost_usd": float("inf")}, ConfigError, "max_mean_cost_usd is inf"),
         ({"of": "nobody"}, UnknownModelError, "of is 'nobody', .* best_single or one of"),
+        ({"of": ""}, UnknownModelError, "of is '', which is not in the pool"),
+        ({"beats": ""}, UnknownModelError, "beats is '', which is not in the pool"),
+        ({"of": ["a"] * 1000}, UnknownModelError, r"of is \['a', 'a', 'a', ...\] \(1,000 in all\)"),
         ({"beats": "nobody"}, UnknownModelError, "beats is 'nobody', which is not in the pool"),
         ({"beats": 3}, UnknownModelError, "beats is 3, which is not in the pool"),
         ({"within": gr.Policy(min_effect=0.5)}, PolicyError, "sets min_effect, .* limits alone"),

@@ -33,7 +33,7 @@ def test_all_of_them_respect_the_limits() -> None:
 @pytest.mark.parametrize(
     ("goal", "named"),
     [
-        (Policy(cost_weight=0.2), "effect_weight"),
+        (Policy(cost_weight=0.2), r"the weights \(effect_weight, cost_weight\)"),
         (Policy(usd_per_effect=0.1), "usd_per_effect"),
         (Policy(min_effect=0.9), "min_effect"),
     ],

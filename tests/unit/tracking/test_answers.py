@@ -97,7 +97,7 @@ def test_parameters_are_all_settings_of_a_policy() -> None:
         ),
         (
             {"preset": "balanced", "cost_weight": 0.0},
-            "'balanced' and cost_weight both set the weights",
+            "'balanced' and cost_weight both say what is maximised",
         ),
         ({"min_effect": 2.0}, "min_effect = 2.0"),
         ({"wait": 3}, "Policy: unknown setting 'wait'"),
