@@ -158,7 +158,8 @@ class BatchRouting:
 
         if query_ids is not None and (isinstance(query_ids, str) or len(query_ids) != len(self)):
             raise DataError(
-                f"query_ids has {len(query_ids)} entries for {len(self)} queries; expected a "
+                f"query_ids has {count_of(len(query_ids), 'entry')} for "
+                f"{count_of(len(self), 'query')}; expected a "
                 "sequence with one id a query."
             )
         ids = [str(i + 1) for i in range(len(self))] if query_ids is None else list(query_ids)

@@ -8,6 +8,7 @@ from typing import Any
 
 from graphrouter.files import to_plain
 from graphrouter.notebook import cut_text, render_table
+from graphrouter.wording import count_of
 
 __all__ = [
     "Candidate",
@@ -112,7 +113,7 @@ class Evidence:
         return (
             f"Evidence({self.query_id!r}, {cut_text(self.prompt, 60)!r}, "
             f"similarity={self.similarity:.3f}, solved by {len(self.solved_by)} of "
-            f"{len(self.effects)} models)"
+            f"{count_of(len(self.effects), 'model')})"
         )
 
 

@@ -22,8 +22,8 @@ from graphrouter.policy_words import (
     WEIGHTS,
     check_one_goal,
     complete_weights,
+    read_given,
     read_penalties,
-    read_preset,
     read_requirements,
 )
 from graphrouter.types import FloatArray
@@ -390,13 +390,8 @@ def parse_policy(
             f"{source}: a policy was to be made of a {type(values).__name__}; expected a mapping "
             "of settings."
         )
-    given = {name: value for name, value in values.items() if not _is_absent(value)}
     try:
-        given = read_preset(given, PRESETS)
+        given = read_given(values, PRESETS)
     except ValueError as error:
         raise PolicyError(f"{source}: {error}.") from None
     return kind.parse(given, source=source)
-
-
-def _is_absent(value: Any) -> bool:
-    return value is None or (isinstance(value, list | tuple) and not value)

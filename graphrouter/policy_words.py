@@ -14,9 +14,9 @@ __all__ = [
     "WEIGHTS",
     "check_one_goal",
     "complete_weights",
+    "read_given",
     "read_pairs",
     "read_penalties",
-    "read_preset",
     "read_requirements",
 ]
 
@@ -52,23 +52,23 @@ def check_one_goal(given: Collection[str]) -> None:
         )
 
 
-def read_preset(
-    given: Mapping[str, Any], presets: Mapping[Any, tuple[float, float]]
+def read_given(
+    values: Mapping[str, Any], presets: Mapping[Any, tuple[float, float]]
 ) -> dict[str, Any]:
-    """The settings, with weights in the place of a preset.
+    """The settings that are given, with weights in the place of a preset.
 
     Args:
-        given: The settings that are given.
+        values: By name; None and an empty list count as not given.
         presets: Weights of effect and cost of each.
 
     Raises:
         ValueError: There is no such preset, or another setting says what is maximised too.
 
     Example:
-        >>> read_preset({"preset": "balanced"}, {"balanced": (0.5, 0.5)})
+        >>> read_given({"preset": "balanced", "allowed": None}, {"balanced": (0.5, 0.5)})
         {'effect_weight': 0.5, 'cost_weight': 0.5}
     """
-    rest = dict(given)
+    rest = {name: value for name, value in values.items() if not _is_absent(value)}
     preset = rest.pop(PRESET, None)
     if preset is None:
         return rest
@@ -80,6 +80,10 @@ def read_preset(
             f"the preset {preset!r} and {rival} both say what is maximised; give one of the two"
         )
     return {**rest, **dict(zip(WEIGHTS, presets[preset], strict=True))}
+
+
+def _is_absent(value: Any) -> bool:
+    return value is None or (isinstance(value, list | tuple) and not value)
 
 
 def complete_weights(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from graphrouter.documented_model import DocumentedModel
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.own_fields import OwnValue, check_own_fields
 from graphrouter.types import FloatArray
-from graphrouter.wording import name_some
+from graphrouter.wording import count_of, name_some
 
 __all__ = [
     "ModelCard",
@@ -202,7 +202,7 @@ class ModelPool:
 
     def __repr__(self) -> str:
         more = ", ..." if len(self) > 5 else ""
-        return f"ModelPool({len(self)} models: {', '.join(self.names[:5])}{more})"
+        return f"ModelPool({count_of(len(self), 'model')}: {', '.join(self.names[:5])}{more})"
 
 
 def parse_card(values: dict[str, Any], *, source: str = "card") -> ModelCard:

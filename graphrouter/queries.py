@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from graphrouter.exceptions import DataError
 from graphrouter.grades import Grade, KnownOutcomes, read_known
 from graphrouter.notebook import cut_text
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,8 @@ class Queries:
                     )
         if len(self.tasks) != len(self.prompts):
             raise DataError(
-                f"tasks has {len(self.tasks)} entries for {len(self.prompts)} prompts; expected "
+                f"tasks has {count_of(len(self.tasks), 'entry')} for "
+                f"{count_of(len(self.prompts), 'prompt')}; expected "
                 "one a prompt, None where unknown."
             )
         known = self.known or ({},) * len(self.prompts)
@@ -140,7 +142,7 @@ class Queries:
     def __repr__(self) -> str:
         shown = ", ".join(repr(cut_text(prompt, 40)) for prompt in self.prompts[:2])
         more = ", ..." if len(self) > 2 else ""
-        return f"{type(self).__name__}({len(self)} queries: {shown}{more})"
+        return f"{type(self).__name__}({count_of(len(self), 'query')}: {shown}{more})"
 
     def take(self, rows: Iterable[int]) -> Self:
         """The queries of the given numbers, in the order given."""

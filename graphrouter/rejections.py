@@ -204,7 +204,7 @@ def _list_latency_grounds(
                 known > soonest,
                 lambda row, column: (
                     f"first token after {tell_apart(known[row, column], soonest, '.2f')} s, above "
-                    f"{soonest:g}"
+                    f"{soonest:.15g}"
                 ),
             )
         )

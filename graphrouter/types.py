@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from graphrouter.exceptions import DataError
 from graphrouter.notebook import render_table
 from graphrouter.queries import Queries
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +82,7 @@ class QuantityArrays:
     def __repr__(self) -> str:
         known = [name for name in self._filled if np.isfinite(getattr(self, name)).any()]
         what = ", ".join(known) or "nothing known"
-        return f"{type(self).__name__}({len(self)} x {len(self.models)} models: {what})"
+        return f"{type(self).__name__}({len(self)} x {count_of(len(self.models), 'model')}: {what})"
 
     @property
     def _filled(self) -> tuple[str, ...]:
@@ -212,7 +213,8 @@ class Predictions(QuantityArrays):
 
         if query_ids is not None and (isinstance(query_ids, str) or len(query_ids) != len(self)):
             raise DataError(
-                f"query_ids has {len(query_ids)} entries for {len(self)} queries; expected a "
+                f"query_ids has {count_of(len(query_ids), 'entry')} for "
+                f"{count_of(len(self), 'query')}; expected a "
                 "sequence with one id a query."
             )
         ids = [str(i + 1) for i in range(len(self))] if query_ids is None else list(query_ids)

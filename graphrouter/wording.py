@@ -16,18 +16,22 @@ _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 3
 
 
-def count_of(number: int, noun: str) -> str:
-    """A number with its noun, in the plural where there is not one of it.
+def count_of(number: int, noun: str, one: str = "", more: str = "") -> str:
+    """A number with its noun, in the plural where there is not one of it, and perhaps a verb.
 
     Args:
         number: How many.
         noun: In the singular, with or without words before it.
+        one: The verb of one.
+        more: The verb of more.
 
     Example:
         >>> count_of(1, "new outcome"), count_of(2_000, "query"), count_of(0, "prompt")
         ('1 new outcome', '2,000 queries', '0 prompts')
+        >>> count_of(1, "trial", "is", "are"), count_of(3, "trial", "is", "are")
+        ('1 trial is', '3 trials are')
     """
-    return f"{number:,} {agree(number, noun)}"
+    return f"{number:,} {agree(number, noun)} {one if number == 1 else more}".rstrip()
 
 
 def agree(number: int, noun: str) -> str:

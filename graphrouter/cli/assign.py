@@ -24,6 +24,7 @@ from graphrouter.moment import Moment
 from graphrouter.policy import Policy
 from graphrouter.policy_words import read_pairs
 from graphrouter.types import Predictions
+from graphrouter.wording import count_of
 
 _logger = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ def assign(
     where = "standard output" if out is None else str(out)
     # What goes on into a pipe is the table alone.
     report = error_console if out is None else console
-    for line in (f"Wrote {len(chosen):,} choices to {where}", *describe_routing(chosen)):
+    for line in (f"Wrote {count_of(len(chosen), 'choice')} to {where}", *describe_routing(chosen)):
         report.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -155,7 +156,9 @@ def describe_routing(chosen: BatchRouting) -> list[str]:
             + _describe_price(chosen.shadow_price_s or 0.0, "s")
         )
     if chosen.used_fallback.any():
-        lines.append(f"Fallback      taken for {int(chosen.used_fallback.sum()):,} prompts")
+        lines.append(
+            f"Fallback      taken for {count_of(int(chosen.used_fallback.sum()), 'prompt')}"
+        )
     calls = [f"{model} {count:,}" for model, count in chosen.num_calls.items()]
     more = f", and {len(calls) - _MOST_SHOWN} more" if len(calls) > _MOST_SHOWN else ""
     return [*lines, f"Calls         {', '.join(calls[:_MOST_SHOWN])}{more}"]

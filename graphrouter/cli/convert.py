@@ -16,6 +16,7 @@ from graphrouter.cli.outputs import check_target
 from graphrouter.cli.progress import show_working
 from graphrouter.cli.render import say, say_line
 from graphrouter.exceptions import DataError
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from graphrouter.bench.hub.fetch import Progress
@@ -100,8 +101,8 @@ def convert(
         dataset = read_format(form.value, source)
         _save_whole(dataset, out, format=format)
     counts = (
-        f"{len(dataset.queries):,} queries, {len(dataset.models)} models and "
-        f"{len(dataset.outcomes):,} outcomes"
+        f"{count_of(len(dataset.queries), 'query')}, {count_of(len(dataset.models), 'model')} and "
+        f"{count_of(len(dataset.outcomes), 'outcome')}"
     )
     with_cost = dataset.outcomes["cost_usd"].notna().mean()
     say_line(
@@ -151,7 +152,7 @@ def fetch(
         result = fetch_dataset(name, out, endpoint=endpoint, revision=revision, progress=progress)
     what = "already there" if result.num_downloaded == 0 else f"{result.num_downloaded} downloaded"
     say_line(
-        f"{result.repo} at {result.commit[:12]}: {result.num_files} files "
+        f"{result.repo} at {result.commit[:12]}: {count_of(result.num_files, 'file')} "
         f"({result.num_bytes / 1e6:,.1f} MB), {what}, in {out}"
     )
     say("\nNext:")

@@ -11,6 +11,7 @@ from graphrouter.cli.console import console, error_console, print_json
 from graphrouter.cli.convert import Format, convert, fetch
 from graphrouter.cli.render import describe_missing
 from graphrouter.exceptions import DataError
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from graphrouter.data.assignment import Assignment
@@ -61,7 +62,9 @@ def simulate(
     write_tables({"truth": simulation.truth.table}, out, format=format.value)
     num_outcomes = len(simulation.data.outcomes)
     console.print(
-        f"Wrote {queries:,} queries, {models} models and {num_outcomes:,} outcomes to", end=" "
+        f"Wrote {count_of(queries, 'query')}, {count_of(models, 'model')} and "
+        f"{count_of(num_outcomes, 'outcome')} to",
+        end=" ",
     )
     console.print(str(out), markup=False, highlight=False, soft_wrap=True)
 
@@ -78,11 +81,11 @@ def validate(data: Annotated[str, typer.Argument(help=DATA_HELP)]) -> None:
 
     dataset = load_dataset(data)
     counts = (
-        f"{len(dataset.queries):,} queries, {len(dataset.models)} models, "
-        f"{len(dataset.outcomes):,} outcomes"
+        f"{count_of(len(dataset.queries), 'query')}, {count_of(len(dataset.models), 'model')}, "
+        f"{count_of(len(dataset.outcomes), 'outcome')}"
     )
     console.print(
-        f"{data} is valid: {counts}, {len(dataset.tasks)} tasks.",
+        f"{data} is valid: {counts}, {count_of(len(dataset.tasks), 'task')}.",
         markup=False,
         highlight=False,
         soft_wrap=True,
@@ -153,7 +156,7 @@ def _show_overview(summary: DatasetSummary) -> None:
         f"{summary.num_described_models} with description, {summary.num_models_without_outcomes} "
         "without outcomes)",
         "outcomes": f"{summary.num_outcomes:,} ({summary.density:.1%} of all pairs"
-        + (f", means of {summary.num_runs:,} runs)" if has_repeats else ")"),
+        + (f", means of {count_of(summary.num_runs, 'run')})" if has_repeats else ")"),
         "mean effect": f"{summary.mean_effect:.3f}",
         "observed": f"cost {summary.share_with_cost:.0%}, output tokens "
         f"{summary.share_with_output_tokens:.0%}, "

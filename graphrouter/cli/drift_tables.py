@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from graphrouter.cli.console import console
 from graphrouter.cli.render import format_number, make_table, say, shorten, show_table
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from graphrouter.monitoring.drift_report import Comparison, DriftReport, ModelCheck
@@ -94,12 +95,14 @@ def _list_notes(report: DriftReport) -> list[str]:
         )
     if report.num_repeated:
         notes.append(
-            f"{report.num_repeated:,} outcomes were compared with an older outcome of the same "
+            f"{count_of(report.num_repeated, 'outcome', 'was', 'were')} compared with an older "
+            f"outcome of the same "
             "model on the same prompt."
         )
     if report.num_left_out:
         notes.append(
-            f"{report.num_left_out:,} outcomes were left out: the router knows their prompts from "
+            f"{count_of(report.num_left_out, 'outcome', 'was', 'were')} left out: the router knows "
+            f"their prompts from "
             "other models."
         )
     return notes

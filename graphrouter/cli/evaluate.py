@@ -17,6 +17,7 @@ from graphrouter.cli.progress import begin_run, show_working
 from graphrouter.cli.render import say_line
 from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, to_plain, write_json
+from graphrouter.wording import count_of
 
 SHOWN_METRICS = (
     "log_loss",
@@ -156,7 +157,9 @@ def evaluate(
                 tell=lambda what: status.update(f"{what} ..."),
             )
         seed_run = collected.run
-        with show_working(f"Resampling {len(seed_run.evaluation_set.query_ids):,} queries"):
+        with show_working(
+            f"Resampling {count_of(len(seed_run.evaluation_set.query_ids), 'query')}"
+        ):
             found = collected.score(num_draws=draws, seed=seed)
         report = _perturb(router, seed_run, draws=draws, seed=seed) if robustness else None
         figures = {**found.to_json(), "assignment": to_plain(assignment)}

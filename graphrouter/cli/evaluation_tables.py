@@ -15,6 +15,7 @@ from graphrouter.bench.evaluation.metric_catalogue import Metric
 from graphrouter.bench.evaluation.results import SettingName, SettingResult
 from graphrouter.cli.console import console
 from graphrouter.cli.render import format_number, make_table, say, show_table
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -190,7 +191,8 @@ def show_robustness(report: RobustnessReport) -> None:
     _show_shifts("Additions that try to raise the price", additions)
     if report.num_easy:
         _show_shifts(
-            f"The same on the {report.num_easy:,} prompts that the cheapest model solved", easy
+            f"The same on the {count_of(report.num_easy, 'prompt')} that the cheapest model solved",
+            easy,
         )
     for note in _note_shifts(report):
         say(note, style="dim")
@@ -226,7 +228,8 @@ def _format_percent(share: Interval) -> str:
 
 def _note_shifts(report: RobustnessReport) -> list[str]:
     notes = [
-        f"{report.num_queries:,} prompts; all figures are over those that a perturbation changed. "
+        f"{count_of(report.num_queries, 'prompt')}; all figures are over those that a "
+        f"perturbation changed. "
         "flip %: sent to another model. dearer %: to one of higher expected cost on the original "
         "prompt. "
         "effect: mean change, either way, of the expected effect of the model chosen first. "

@@ -17,6 +17,7 @@ from graphrouter.cli.routers import load_any_router, resolve_policy
 from graphrouter.exceptions import DataError
 from graphrouter.files import replace_file, write_json
 from graphrouter.policy import Policy
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from graphrouter.router.protocol import Router
@@ -100,7 +101,9 @@ def routerarena(
             config_out, partial(write_json, make_router_config(name or out.stem, router.models))
         )
     which = SIZES.get(len(asked), "no set of RouterArena's size")
-    say_line(f"Wrote {len(asked):,} choices ({which}), {chosen_policy.describe()}, to {out}")
+    say_line(
+        f"Wrote {count_of(len(asked), 'choice')} ({which}), {chosen_policy.describe()}, to {out}"
+    )
 
 
 def choose_models(

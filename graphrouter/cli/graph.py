@@ -11,6 +11,7 @@ import typer
 
 from graphrouter.cli.console import console, error_console, print_json
 from graphrouter.cli.options import Data, Json
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -139,7 +140,10 @@ def _export(data: RoutingDataset, projected: nx.Graph[str] | None, file: Path) -
     with error_console.status("Writing GraphML"):
         graph = to_networkx(data) if projected is None else projected
         write_graphml(graph, file)
-    counts = f"{graph.number_of_nodes():,} nodes and {graph.number_of_edges():,} edges"
+    counts = (
+        f"{count_of(graph.number_of_nodes(), 'node')} and "
+        f"{count_of(graph.number_of_edges(), 'edge')}"
+    )
     error_console.print(f"Wrote {counts} to {file}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -267,8 +271,8 @@ def _list_rows(graph: nx.Graph[str]) -> list[tuple[str, str, int, float]]:
 def _describe_size(graph: nx.Graph[str], group: str) -> str:
     kinds = [node["kind"] for _, node in graph.nodes(data=True)]
     counts = (
-        f"{kinds.count(group):,} x {kinds.count('model'):,} nodes, "
-        f"{graph.number_of_edges():,} edges"
+        f"{kinds.count(group):,} x {count_of(kinds.count('model'), 'node')}, "
+        f"{count_of(graph.number_of_edges(), 'edge')}"
     )
     return counts if group in kinds else f"{counts} (no model states its {group})"
 
@@ -295,11 +299,11 @@ def _describe_components(count: int) -> str:
 
 def _describe_leakage(report: LeakageReport) -> str:
     messages = (
-        f"{report.num_message_outcomes:,} outcomes of {report.num_support_queries:,} "
+        f"{count_of(report.num_message_outcomes, 'outcome')} of {report.num_support_queries:,} "
         "support queries"
     )
     supervised = (
-        f"{report.num_supervised_pairs:,} supervised pairs of "
+        f"{count_of(report.num_supervised_pairs, 'supervised pair')} of "
         f"{report.num_target_queries:,} target queries"
     )
     hidden = f"{report.num_hidden_outcomes:,} hidden outcomes (test queries, held-out models)"

@@ -12,6 +12,7 @@ from graphrouter.cli.progress import guard_output, show_working
 from graphrouter.cli.render import say, say_line
 from graphrouter.cli.routers import load_any_router, save_router
 from graphrouter.cli.settings import Overrides
+from graphrouter.wording import count_of
 
 
 def migrate(
@@ -51,6 +52,6 @@ def migrate(
     split = router.provenance.split
     say(
         f"Trained again on {len(split.train):,} of the queries that it holds, checked on "
-        f"{len(split.validation):,} others. Predictions differ from before."
+        f"{count_of(len(split.validation), 'other')}. Predictions differ from before."
     )
-    save_router(router, out, f"{len(router.pool)} models are in the pool")
+    save_router(router, out, f"{count_of(len(router.pool), 'model', 'is', 'are')} in the pool")

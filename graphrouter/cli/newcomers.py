@@ -18,6 +18,7 @@ from graphrouter.cli.render import format_number, make_table, say, say_line, sho
 from graphrouter.cli.settings import ConfigFile, Overrides
 from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, write_json
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from graphrouter.bench.evaluation.newcomers import NewcomerEvaluation, NewcomerPlan
@@ -202,7 +203,7 @@ def _show(found: NewcomerEvaluation) -> None:
     splits = f"{len(found.seeds)} {'seed' if len(found.seeds) == 1 else 'seeds'}"
     title = (
         f"{found.dataset}: {choose_title(LOG_LOSS, found).lower()} after k outcomes, "
-        f"{found.num_queries:,} test queries, {splits}"
+        f"{count_of(found.num_queries, 'test query')}, {splits}"
     )
     at_once = max(1, (console.width - max(map(len, found.routers)) - 1) // _CHARS_A_FIGURE)
     for start in range(0, len(found.labels), at_once):

@@ -16,6 +16,7 @@ from graphrouter.cli.progress import show_working
 from graphrouter.cli.render import format_number, make_table, say_line, shorten, show_table
 from graphrouter.cli.routers import load_graph_router
 from graphrouter.files import replace_file
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,7 @@ def _to_plain_card(card: ModelCard) -> dict[str, Any]:
 
 def _describe(change: Change) -> str:
     """What was changed, in words."""
-    outcomes = f", {change.num_outcomes:,} outcomes" if change.num_outcomes else ""
+    outcomes = f", {count_of(change.num_outcomes, 'outcome')}" if change.num_outcomes else ""
     return f"{change.what}{f' {change.task}' if change.task else ''}{outcomes}"
 
 
@@ -143,7 +144,8 @@ def suggest_probes(
         )
     elif out is not None:
         say_line(
-            f"Wrote {len(probes):,} prompts to {out}. Add a column effect with your grades, from "
+            f"Wrote {count_of(len(probes), 'prompt')} to {out}. Add a column effect with "
+            f"your grades, from "
             "0 to 1."
         )
     else:

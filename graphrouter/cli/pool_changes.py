@@ -12,6 +12,7 @@ from graphrouter.cli.inputs import read_card, read_outcomes
 from graphrouter.cli.progress import show_working
 from graphrouter.cli.render import say_line
 from graphrouter.cli.routers import open_to_change, save_router
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from graphrouter.pool import ModelCard
@@ -112,8 +113,8 @@ def add(
             "; older ones are forgotten" if replace and wanted.model in router.pool.index else ""
         )
         what = (
-            f"{wanted.model} is in the pool of {len(changed.pool)} models, with {count:,} new "
-            f"outcomes{forgotten}"
+            f"{wanted.model} is in the pool of {count_of(len(changed.pool), 'model')}, with "
+            f"{count_of(count, 'new outcome')}{forgotten}"
         )
         save_router(changed, out or artifact, what)
     for line in notes:
@@ -172,7 +173,8 @@ def add_task(
         save_router(
             changed,
             out or artifact,
-            f"{task} is one of {len(changed.known_tasks)} tasks, with {count:,} new outcomes",
+            f"{task} is one of {count_of(len(changed.known_tasks), 'task')}, with "
+            f"{count_of(count, 'new outcome')}",
         )
 
 
@@ -183,7 +185,9 @@ def remove(artifact: options.Artifact, model: Model, out: Out = None) -> None:
     """
     with open_to_change(artifact, out) as router:
         changed = router.remove_model(model)
-        what = f"{model} is out of the pool; {len(changed.pool)} models are left"
+        what = (
+            f"{model} is out of the pool; {count_of(len(changed.pool), 'model', 'is', 'are')} left"
+        )
         save_router(changed, out or artifact, what)
 
 

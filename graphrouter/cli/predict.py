@@ -16,6 +16,7 @@ from graphrouter.cli.progress import track
 from graphrouter.cli.render import say_line
 from graphrouter.cli.routers import load_any_router
 from graphrouter.files import replace_file
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,8 @@ def predict(
     table = predict_table(router, wanted)
     replace_file(out, partial(write_table, table))
     say_line(
-        f"Wrote {len(table):,} rows ({len(wanted.ids):,} queries x {len(router.models)} models) "
+        f"Wrote {count_of(len(table), 'row')} ({count_of(len(wanted.ids), 'query')} x "
+        f"{count_of(len(router.models), 'model')}) "
         f"to {out}"
     )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from graphrouter.cli.console import error_console
 from graphrouter.tracking import TrackedRun, Tracking, open_run
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -92,7 +93,8 @@ def follow_cells(
 
     if num_open < num_cells:
         error_console.out(
-            f"{num_cells - num_open} of {num_cells} cells are done already.", highlight=False
+            f"{num_cells - num_open} of {count_of(num_cells, 'cell')} done already.",
+            highlight=False,
         )
     columns = (
         TextColumn("{task.description}"),

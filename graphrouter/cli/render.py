@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphrouter.cli.console import console
 from graphrouter.decision import SOLVED, Candidate, Decision, Evidence
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -154,8 +155,9 @@ def describe_missing(missing: Mapping[str, int], num_models: int) -> str:
     named = ", ".join(f"{shorten(model, 40)} {count}" for model, count in first)
     more = f" and {len(missing) - len(first)} more" if len(missing) > len(first) else ""
     return (
-        f"{sum(missing.values()):,} graded answers are missing until each model has "
-        f"{ENOUGH_OUTCOMES}: {named}{more} ({len(missing)} of {num_models} models)"
+        f"{count_of(sum(missing.values()), 'graded answer', 'is', 'are')} missing until each "
+        "model has "
+        f"{ENOUGH_OUTCOMES}: {named}{more} ({len(missing)} of {count_of(num_models, 'model')})"
     )
 
 

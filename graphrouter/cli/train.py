@@ -19,6 +19,7 @@ from graphrouter.cli.render import describe_missing, describe_share, say, say_li
 from graphrouter.cli.routers import say_kept
 from graphrouter.cli.settings import ConfigFile, Overrides
 from graphrouter.exceptions import ArtifactError, BusyError, ConfigError
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -270,12 +271,15 @@ def show_data(dataset: RoutingDataset, split: Split) -> None:
     """Write what is learned from."""
     from graphrouter.data.describe import count_missing_outcomes
 
-    queries = f"{len(dataset.queries):,} queries of {len(dataset.tasks)} tasks"
+    queries = f"{count_of(len(dataset.queries), 'query')} of {count_of(len(dataset.tasks), 'task')}"
     say(f"Data        {dataset.name}")
-    say(f"            {queries}, {len(dataset.models)} models, {len(dataset.outcomes):,} outcomes")
+    say(
+        f"            {queries}, {count_of(len(dataset.models), 'model')}, "
+        f"{count_of(len(dataset.outcomes), 'outcome')}"
+    )
     say(
         f"Split       {len(split.train):,} train, {len(split.validation):,} validation, "
-        f"{len(split.test):,} test queries"
+        f"{count_of(len(split.test), 'test query')}"
     )
     if len(split.train) < SMALL:
         say(
@@ -287,7 +291,10 @@ def show_data(dataset: RoutingDataset, split: Split) -> None:
         told = describe_missing(missing, len(dataset.models))
         say_line(f"Note        {told}, test queries not counted")
     if split.held_out_models:
-        say(f"Held out    {len(split.held_out_models)} models: {', '.join(split.held_out_models)}")
+        say(
+            f"Held out    {count_of(len(split.held_out_models), 'model')}: "
+            f"{', '.join(split.held_out_models)}"
+        )
 
 
 def show_run(run: TrainingRun[Any], out: Path) -> None:

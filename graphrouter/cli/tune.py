@@ -17,6 +17,7 @@ from graphrouter.cli.tuning_result import BEST, REPORT, TRIALS, show_result, wri
 from graphrouter.exceptions import DataError
 from graphrouter.extras import require_extra
 from graphrouter.locks import LOCK_FILES, lock_folder
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -219,7 +220,8 @@ def _run(
     earlier = len(read_records(study, plan))
     if earlier:
         error_console.out(
-            f"{earlier} of {max(num_trials, earlier)} trials are done already.", highlight=False
+            f"{earlier} of {count_of(max(num_trials, earlier), 'trial')} done already.",
+            highlight=False,
         )
     columns = (
         TextColumn("{task.description}"),

@@ -12,6 +12,7 @@ from graphrouter.cli.outputs import write_texts
 from graphrouter.cli.render import format_number, make_table, say, say_line, show_table
 from graphrouter.cli.settings import format_settings
 from graphrouter.files import replace_file, write_json
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from graphrouter.bench.tuning import TuningResult
@@ -60,7 +61,9 @@ def show_result(result: TuningResult, files: Sequence[Path], out: Path, data: st
         _show_trials(result)
     if result.num_running:
         say(
-            f"{result.num_running} trials are still running elsewhere; the same command, later, "
+            f"{count_of(result.num_running, 'trial', 'is', 'are')} still running elsewhere; "
+            f"the same "
+            f"command, later, "
             "takes them in."
         )
     if result.chosen is not None:
@@ -93,7 +96,7 @@ def _show_trials(result: TuningResult) -> None:
         for rank, trial in enumerate(ranked)
         if rank < _SHOWN or trial in (result.chosen, result.start)
     ]
-    title = f"{len(shown)} of {len(result.trials)} trials, by {first.title}"
+    title = f"{len(shown)} of {count_of(len(result.trials), 'trial')}, by {first.title}"
     table = make_table(title, "trial", *(each.title for each in result.objectives), "seconds")
     for trial in shown:
         label = f"{trial.number}{f' ({result.start_name})' if trial.is_start else ''}"

@@ -12,6 +12,7 @@ from graphrouter.cli import options
 from graphrouter.cli.console import print_json
 from graphrouter.cli.render import make_table, say_line, show_table
 from graphrouter.exceptions import ArtifactError
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from graphrouter.artifact import Version
@@ -81,6 +82,7 @@ def _describe(manifest: Mapping[str, Any]) -> str:
     about = f" {last.get('model') or last.get('task') or ''}".rstrip()
     what = f"after {last['what']}{about}" if last else "as trained"
     return (
-        f"{manifest.get('num_models', 0)} models, {manifest.get('num_outcomes', 0):,} outcomes, "
+        f"{count_of(manifest.get('num_models', 0), 'model')}, "
+        f"{count_of(manifest.get('num_outcomes', 0), 'outcome')}, "
         f"{what}"
     )

@@ -13,6 +13,7 @@ import pandas as pd
 
 from graphrouter.data.columns import KEYS, NUM_RUNS, OUTCOME_NUMBERS, SPEEDS
 from graphrouter.types import BoolArray, FloatArray
+from graphrouter.wording import count_of
 
 PRICES = ("input_usd_per_mtok", "output_usd_per_mtok")
 """Of the model when an outcome was recorded."""
@@ -60,10 +61,10 @@ def average_repeats(outcomes: pd.DataFrame, *, source: str | None) -> pd.DataFra
     averaged[NUM_RUNS.name] = np.bincount(pair, weights=runs, minlength=num_pairs)
     if source is not None:
         logger.warning(
-            "%s: %d rows repeat a (query, model) pair; they were averaged, and %d pairs are left.",
+            "%s: %s a (query, model) pair; all of a pair were averaged, and %s left.",
             source,
-            len(outcomes) - num_pairs,
-            num_pairs,
+            count_of(len(outcomes) - num_pairs, "row", "repeats", "repeat"),
+            count_of(num_pairs, "pair", "is", "are"),
         )
     return averaged
 
@@ -140,8 +141,8 @@ def merge_repeated_prompts(
     if moved.duplicated(list(KEYS["outcomes"])).any():
         moved = average_repeats(moved, source=None)[moved.columns.tolist()]
     logger.warning(
-        "%d training queries repeat the prompt of another one; the router keeps it once, with the "
-        "outcomes of all, averaged.",
-        int((~stays).sum()),
+        "%s the prompt of another one; the router keeps it once, with the outcomes of all, "
+        "averaged.",
+        count_of(int((~stays).sum()), "training query", "repeats", "repeat"),
     )
     return stays, moved

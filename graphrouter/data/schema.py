@@ -60,8 +60,10 @@ class RoutingDataset:
 
     def __repr__(self) -> str:
         return (
-            f"RoutingDataset({self.name!r}: {len(self.queries):,} queries, {len(self.models):,} "
-            f"models, {len(self.outcomes):,} outcomes, {len(self.tasks):,} tasks)"
+            f"RoutingDataset({self.name!r}: {count_of(len(self.queries), 'query')}, "
+            f"{len(self.models):,} "
+            f"models, {count_of(len(self.outcomes), 'outcome')}, "
+            f"{count_of(len(self.tasks), 'task')})"
         )
 
     def _repr_html_(self) -> str:

@@ -19,7 +19,7 @@ from graphrouter.config import SplitConfig
 from graphrouter.data.columns import SPLITS
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
-from graphrouter.wording import name_some
+from graphrouter.wording import count_of, name_some
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,11 @@ class Split:
     """In pool order; empty unless models are held out."""
 
     def __repr__(self) -> str:
-        held_out = f", {len(self.held_out_models)} models held out" if self.held_out_models else ""
+        held_out = (
+            f", {count_of(len(self.held_out_models), 'model')} held out"
+            if self.held_out_models
+            else ""
+        )
         return (
             f"Split({len(self.train)} train, {len(self.validation)} validation, {len(self.test)} "
             f"test{held_out})"
@@ -116,7 +120,8 @@ def hold_out_models(data: RoutingDataset, share: float, *, seed: int) -> tuple[s
     if not fitting:
         shown = name_some([f"{family} {size}" for family, size in sizes.items()])
         raise DataError(
-            f"Too few models to hold a family out: {len(names)} models in {len(sizes)} families "
+            f"Too few models to hold a family out: {count_of(len(names), 'model')} in "
+            f"{count_of(len(sizes), 'family')} "
             f"({shown}), and 2 must stay for "
             "training. Add models of another family, or split by query."
         )
@@ -342,7 +347,9 @@ def _divide_tasks(groups: pd.DataFrame, queries: pd.DataFrame, config: SplitConf
     num_train = int((side == "train").sum())
     if num_train < MIN_TRAIN:
         raise DataError(
-            f"Only {num_train} queries remain to train on when whole tasks are held out. Split by "
+            f"Only {count_of(num_train, 'query', 'remains', 'remain')} to train on when "
+            f"whole tasks are "
+            f"held out. Split by "
             "query instead."
         )
     return _spread_sides(groups, side)

@@ -18,6 +18,7 @@ import pyarrow
 from graphrouter.data.values import make_row_error
 from graphrouter.exceptions import DataError
 from graphrouter.text_files import parse_json, read_text_file
+from graphrouter.wording import count_of
 
 logger = logging.getLogger(__name__)
 
@@ -163,16 +164,17 @@ def _fill_columns(header: list[str], rows: list[list[str]], name: str) -> pd.Dat
         raise make_row_error(
             name,
             wide,
-            f"no valid CSV: {len(rows[wide[0]])} cells for {len(header)} columns",
+            f"no valid CSV: {count_of(len(rows[wide[0]]), 'cell')} for "
+            f"{count_of(len(header), 'column')}",
             "Quote texts that hold commas or line breaks.",
         )
     short = [number for number, row in enumerate(rows) if len(row) < len(header)]
     if short:
         logger.warning(
-            "%s: %d rows lack cells at their end, the first is row %d; they were read as empty. "
-            "Look whether the file was cut.",
+            "%s: %s cells at the end, the first is row %d; those were read as empty. Look whether "
+            "the file was cut.",
             name,
-            len(short),
+            count_of(len(short), "row", "lacks", "lack"),
             short[0] + 1,
         )
         for number in short:

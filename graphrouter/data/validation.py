@@ -46,6 +46,7 @@ from graphrouter.exceptions import DataError
 from graphrouter.own_fields import is_own_name
 from graphrouter.pool import ModelCard
 from graphrouter.types import FloatArray, IntArray
+from graphrouter.wording import count_of
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +180,8 @@ def _clean_models(raw: pd.DataFrame, source: str) -> pd.DataFrame:
         frame[name] = clean_own_column(frame[name], source)
     if len(frame) < 2:
         raise DataError(
-            f"{source}: there are {len(frame)} models; routing needs at least 2. Add the models "
+            f"{source}: {count_of(len(frame), 'model', 'is', 'are')} there; routing needs at least "
+            f"2. Add the models "
             "to choose among."
         )
     for name in TEXTS["models"]:

@@ -19,7 +19,7 @@ import pandas as pd
 from graphrouter.data.columns import SHORT_NAMES
 from graphrouter.exceptions import DataError
 from graphrouter.text_files import JsonNaN, has_half_character
-from graphrouter.wording import agree, name_some, show_value
+from graphrouter.wording import agree, count_of, name_some, show_value
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def make_row_error(source: str, rows: Sequence[int], problem: str, mending: str)
     if len(rows) > 1:
         shown = ", ".join(str(row + 1) for row in rows[:MOST_ROWS])
         more = ", ..." if len(rows) > MOST_ROWS else ""
-        text += f" {len(rows):,} rows are like it: {shown}{more}."
+        text += f" {count_of(len(rows), 'row')} are like it: {shown}{more}."
     return DataError(text)
 
 
@@ -211,11 +211,10 @@ def match_ids(received: pd.Series, known: Iterable[str], source: str, name: str)
     if found:
         first = next(iter(found))
         logger.warning(
-            "%s: %s: %d ids are written in another way than where they are defined (%r for %r), "
-            "and were read as those.",
+            "%s: %s: %s in another way than where defined (%r for %r), and read as defined there.",
             source,
             name,
-            len(found),
+            count_of(len(found), "id", "is written", "are written"),
             first,
             found[first],
         )
@@ -260,7 +259,9 @@ def parse_texts(column: pd.Series, source: str, name: str) -> pd.Series:
             )
         nans = sum(isinstance(value, JsonNaN) for value in values)
         if nans:
-            logger.warning("%s: %s: NaN in %d rows was read as empty.", source, name, nans)
+            logger.warning(
+                "%s: %s: NaN in %s was read as empty.", source, name, count_of(nans, "row")
+            )
         texts = [None if gap else _write_text(x) for x, gap in zip(values, missing, strict=True)]
         refuse_half_characters(texts, source, name)
         column = pd.Series(texts, dtype="str")

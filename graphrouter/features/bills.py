@@ -23,6 +23,7 @@ from graphrouter.features.channels import (
     read_columns,
 )
 from graphrouter.types import BoolArray, FloatArray, IntArray
+from graphrouter.wording import count_of
 
 LISTED, PLAIN = range(2)
 """Outcomes recorded while the model had a list price above 0, and the others."""
@@ -252,11 +253,11 @@ class Bills:
         log_ratio = self.by_dollars if self.reads_dollars[i] else self.by_tokens
         if has_price and np.abs(log_ratio[LISTED, i]) > _WORTH_SAYING:
             ratio = np.exp(log_ratio[LISTED, i])
-            yield f"billed {ratio:.3g} x list price ({num_billed:,} outcomes)"
+            yield f"billed {ratio:.3g} x list price ({count_of(num_billed, 'outcome')})"
         elif not has_price and num_billed and tariff.spend_usd[i] > 0:
             yield (
                 f"billed {self.mean_usd[i]:.3g} USD a call without a list price "
-                f"({num_billed:,} outcomes): that is charged"
+                f"({count_of(num_billed, 'outcome')}): that is charged"
             )
         if num_zero and not num_billed and not self._was_free[i]:
             yield (
@@ -265,7 +266,7 @@ class Bills:
             )
         for column, count in self.num_hidden.items():
             if count[i]:
-                yield f"{column} of 0 is left out: {count[i]:,} outcomes"
+                yield f"{column} of 0 is left out: {count_of(count[i], 'outcome')}"
         if np.isnan(tariff.spend_usd[i]) and self.scaler.spend_unit is not SpendUnit.NONE:
             lacking = np.array(PRICE_COLUMNS)[np.isnan(prices[:, i])]
             price = lacking[0] if len(lacking) == 1 else "a list price"

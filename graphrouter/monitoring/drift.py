@@ -20,6 +20,7 @@ from graphrouter.monitoring.drift_report import DriftReport
 from graphrouter.monitoring.drift_rows import add_expected, read_outcomes
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router
+from graphrouter.wording import count_of
 
 
 def check_drift(
@@ -75,7 +76,8 @@ def check_drift(
     compared = add_expected(router, rows[~left_out].reset_index(drop=True))
     if compared.empty:
         raise DataError(
-            f"All {len(rows)} outcomes are on prompts that the router knows from other models, so "
+            f"All {count_of(len(rows), 'outcome', 'is', 'are')} on prompts that the router knows "
+            f"from other models, so "
             "that there is nothing to "
             "compare them with. Give outcomes on new prompts."
         )

@@ -26,7 +26,7 @@ from graphrouter.policy import Policy
 from graphrouter.router.protocol import Router
 from graphrouter.selection import NO_COSTS, PolicyContext, decide, list_choices
 from graphrouter.types import FloatArray, Predictions
-from graphrouter.wording import round_up, show_value
+from graphrouter.wording import count_of, round_up, show_value
 
 __all__ = ["BudgetStream"]
 
@@ -135,7 +135,7 @@ class BudgetStream:
     def __repr__(self) -> str:
         return (
             f"BudgetStream({self.spent_usd:.6g} of {self.budget_usd:.6g} USD, "
-            f"{self.num_routed:,} of {self.num_prompts:,} prompts, shadow price "
+            f"{self.num_routed:,} of {count_of(self.num_prompts, 'prompt')}, shadow price "
             f"{self.shadow_price:.3g})"
         )
 
@@ -180,7 +180,8 @@ class BudgetStream:
         """
         if len(predictions) != 1:
             raise PolicyError(
-                f"Predictions of {len(predictions)} queries were received; expected those of one. "
+                f"Predictions of {count_of(len(predictions), 'query')} were received; "
+                f"expected those of one. "
                 "For a batch use Router.route_batch(budget_usd=...)."
             )
         if np.isnan(predictions.cost_usd).all():
@@ -242,7 +243,8 @@ class BudgetStream:
         if most > self.left_usd * (1 + _ROUNDING):
             raise PolicyError(
                 f"{max(0.0, self.left_usd):.6g} USD of budget_usd = {self.budget_usd:g} are left "
-                f"after {self.num_routed:,} of {self.num_prompts:,} prompts, and the cheapest "
+                f"after {self.num_routed:,} of {count_of(self.num_prompts, 'prompt')}, and "
+                f"the cheapest "
                 f"model that the policy leaves for this one may take {round_up(most)} USD. Start a "
                 "stream with a new budget."
             )

@@ -20,7 +20,7 @@ from graphrouter.router.shrunk_means import shrink_effects
 from graphrouter.router.trade_offs import list_trade_offs
 from graphrouter.selection import decide
 from graphrouter.types import BoolArray, FloatArray, IntArray, Queries
-from graphrouter.wording import name_some, show_value
+from graphrouter.wording import count_of, name_some, show_value
 
 if TYPE_CHECKING:
     from graphrouter.router.pool_changes import ChangeableRouter
@@ -171,7 +171,8 @@ def _find_unseen(router: ChangeableRouter, data: RoutingDataset) -> list[str]:
     unseen = [query for query, prompt in pairs if prompt_key(prompt) not in seen]
     if not unseen:
         raise DataError(
-            f"The router has learned from all {len(queries):,} queries of {data.name!r}, and a "
+            f"The router has learned from all {count_of(len(queries), 'query')} of "
+            f"{data.name!r}, and a "
             "promise needs queries that it has not seen. Grade other queries, or train on a part."
         )
     return unseen

@@ -41,6 +41,7 @@ from graphrouter.routes.route_space import RouteSpace
 from graphrouter.selection import PolicyContext, decide
 from graphrouter.types import Predictions, Queries
 from graphrouter.upward_imports import load_part
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -112,8 +113,9 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
 
     def __repr__(self) -> str:
         return (
-            f"GraphRouter({len(self.pool)} models, {len(self.support.outcomes):,} outcomes on "
-            f"{self.support.outcomes['query_id'].nunique():,} queries of "
+            f"GraphRouter({count_of(len(self.pool), 'model')}, "
+            f"{count_of(len(self.support.outcomes), 'outcome')} on "
+            f"{count_of(self.support.outcomes['query_id'].nunique(), 'query')} of "
             f"{self.provenance.dataset!r})"
         )
 

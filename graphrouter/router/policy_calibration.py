@@ -75,7 +75,9 @@ def find_promise(graded: GradedTradeOffs, wish: Wish) -> Promise:
         affordable = _test_cost(graded, wish)
         if not (passed & affordable).any():
             raise PromiseError(
-                f"The {len(graded):,} graded queries support each promise, but no trade-off that "
+                f"The {count_of(len(graded), 'graded query', 'supports', 'support')} each "
+                f"promise, but no "
+                f"trade-off that "
                 "keeps both: those that keep the effect cost more than "
                 f"{wish.max_mean_cost_usd:g} USD a call. Ask for less of one, or grade more "
                 "queries."
@@ -198,7 +200,7 @@ def _refuse(
             f"To show it at a confidence of {sure} takes about "
             f"{count_of(num_queries, 'graded query')}; grade more, or ask for less"
         )
-    shown = f"{count_of(len(graded), 'graded query')} {'does' if len(graded) == 1 else 'do'}"
+    shown = count_of(len(graded), "graded query", "does", "do")
     return PromiseError(
         f"The {shown} not support the promise: {what}. {more}.",
         num_queries=num_queries,

@@ -9,7 +9,7 @@ from graphrouter.exceptions import ConfigError
 from graphrouter.files import to_plain
 from graphrouter.notebook import render_table
 from graphrouter.policy import Policy
-from graphrouter.wording import show_value
+from graphrouter.wording import count_of, show_value
 
 BEST_SINGLE = "best_single"
 """Stands for the model with the best mean effect on what the router has learned from."""
@@ -171,7 +171,8 @@ class Promise:
         lines = [
             f"{words}, {sure}.",
             f"Policy: {self.policy.describe()}.",
-            f"On {self.num_queries:,} graded queries: {reached}; {self.mean_cost_usd:.3g} USD a "
+            f"On {count_of(self.num_queries, 'graded query')}: {reached}; "
+            f"{self.mean_cost_usd:.3g} USD a "
             f"call, {self.reference} {self.reference_cost_usd:.3g}: "
             f"{say_share(abs(self.saving))} {'less' if self.saving >= 0 else 'more'}.",
             *(
@@ -193,7 +194,7 @@ class Promise:
         given = ", ".join(f"{k}={v!r}" for k, v in promised.items() if v is not None)
         return (
             f"Promise({given}, of {self.reference!r}, confidence={self.confidence:g}, "
-            f"saving={self.saving:.3f}, {self.num_queries:,} queries)"
+            f"saving={self.saving:.3f}, {count_of(self.num_queries, 'query')})"
         )
 
     def _repr_html_(self) -> str:

@@ -23,6 +23,7 @@ from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.new_cards import check_card, pool_with
 from graphrouter.router.parts import Support
 from graphrouter.text_files import has_half_character
+from graphrouter.wording import count_of
 
 _NO_QUERIES = pd.DataFrame({"task": pd.Series(dtype="str"), "prompt": pd.Series(dtype="str")})
 FEWEST_MODELS = 2
@@ -82,7 +83,8 @@ def remove_model(support: Support, model: str, *, kept_queries: Collection[str])
     place = support.pool.position(model)
     if len(support.pool) <= FEWEST_MODELS:
         raise DataError(
-            f"The pool has {len(support.pool)} models; routing needs at least {FEWEST_MODELS}. "
+            f"The pool has {count_of(len(support.pool), 'model')}; routing needs at least "
+            f"{FEWEST_MODELS}. "
             f"Add one before removing {model!r}."
         )
     others = np.arange(len(support.pool)) != place

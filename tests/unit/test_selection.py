@@ -498,3 +498,10 @@ def test_who_is_unavailable_is_not_taken_as_a_fallback_either() -> None:
         decide(Policy(max_cost_usd=0, fallback="nano"), predictions, 0, context)
     safe = Policy(cost_weight=0, allowed=("grand", "nano"))
     assert decide(safe, predictions, 0, context).model == "grand"
+
+
+def test_beyond_the_scale_dollars_count_for_usd_per_effect_alone() -> None:
+    """On a prompt on which all models are dearer than any call seen, weights see no cost."""
+    dear = [4.0, 2.0, 1.0]
+    assert choose(Policy.preset("balanced"), cost=dear, scale=CostScale(0.0, 0.1)).model == "grand"
+    assert choose(Policy(usd_per_effect=0.02), cost=dear).model == "nano"

@@ -26,6 +26,7 @@ from graphrouter.bench.evaluation.evaluate import FEWEST_QUERIES
 from graphrouter.bench.evaluation.metric_catalogue import METRICS, Metric
 from graphrouter.bench.evaluation.results import Evaluation, SettingName, SettingResult
 from graphrouter.bench.evaluation.router_output import ORACLE
+from graphrouter.wording import count_of
 
 Mark = Literal["better", "worse", ""]
 PREDICTION = ("log_loss",)
@@ -151,7 +152,8 @@ def conclude(
         details.append(left)
     if can_choose and num_comparable < SPARSE_SHARE * evaluation.num_queries:
         details.append(
-            f"Choices differ on {num_comparable:,} of {evaluation.num_queries:,} queries only: the "
+            f"Choices differ on {num_comparable:,} of "
+            f"{count_of(evaluation.num_queries, 'query')} only: the "
             "others have the outcome of one model."
         )
     for name in dict.fromkeys(result.same_as.values()):
@@ -256,7 +258,8 @@ def _judge_predictions(compared: _Compared, evaluation: Evaluation) -> Conclusio
     """The verdict where queries have the outcomes of one model each: on predictions alone."""
     num, num_queries = evaluation.coverage.num_comparable_queries, evaluation.num_queries
     why = (
-        f"Choices cannot be compared: {num:,} of {num_queries:,} queries have outcomes of two "
+        f"Choices cannot be compared: {num:,} of {count_of(num_queries, 'query')} have "
+        f"outcomes of two "
         f"models or more (at least {FEWEST_QUERIES} are needed), and on the others every choice "
         "earns the same."
     )

@@ -25,6 +25,7 @@ from graphrouter.bench.evaluation.run_statistics import RunStatistics, collect_s
 from graphrouter.exceptions import DataError
 from graphrouter.policy import CostScale
 from graphrouter.router.protocol import Router
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset
@@ -271,7 +272,9 @@ def _reasons(values: Mapping[str, Sequence[Sampled | Unmeasured]]) -> dict[str, 
         if item is not None:
             reasons[metric] = item.reason
         elif num_undefined:
-            where = f" in {num_undefined} of {len(items)} splits" if len(items) > 1 else ""
+            where = (
+                f" in {num_undefined} of {count_of(len(items), 'split')}" if len(items) > 1 else ""
+            )
             reasons[metric] = f"{METRICS[metric].when_undefined or _UNDEFINED_DRAWS}{where}"
     return reasons
 

@@ -17,6 +17,7 @@ from graphrouter.exceptions import DataError
 from graphrouter.policy import CostScale
 from graphrouter.router.protocol import Router
 from graphrouter.types import FloatArray, Predictions, QuantityArrays, Queries
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset
@@ -77,8 +78,8 @@ class EvaluationSet:
         observed = align(seen.outcomes, shared, owner="the dataset")
         if not np.isfinite(observed.effect).any():
             raise DataError(
-                f"None of the router's {len(shared)} models has an outcome on the "
-                f"{len(query_ids)} queries; "
+                f"None of the router's {count_of(len(shared), 'model')} has an outcome on the "
+                f"{count_of(len(query_ids), 'query')}; "
                 "expected at least one. Evaluate on queries with outcomes."
             )
         baseline = None
@@ -145,7 +146,8 @@ def align(arrays: Arrays, models: tuple[str, ...], *, owner: str) -> Arrays:
     missing = [model for model in models if model not in arrays.models]
     if missing:
         raise DataError(
-            f"{owner} does not predict {missing[0]!r} ({len(missing)} of {len(models)} models); "
+            f"{owner} does not predict {missing[0]!r} ({len(missing)} of "
+            f"{count_of(len(models), 'model')}); "
             "fit it on the same pool."
         )
     return arrays.take(columns=np.array([arrays.models.index(model) for model in models]))

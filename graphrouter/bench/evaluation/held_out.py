@@ -15,6 +15,7 @@ from graphrouter.bench.evaluation.results import Evaluation
 from graphrouter.data import RoutingDataset
 from graphrouter.data.schema import check_is_dataset
 from graphrouter.exceptions import ConfigError, DataError, NotApplicableError
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from graphrouter.data import Split
@@ -110,7 +111,7 @@ def collect_held_out(
     fitted, left_out = _fit(router, data, baselines, seed, tell, judge=judge)
     tasks = data.queries.set_index("query_id").loc[list(query_ids), "task"]
     router.warn_of_unknown_tasks(task for task in tasks if isinstance(task, str))
-    tell(f"Asking for {len(query_ids):,} queries")
+    tell(f"Asking for {count_of(len(query_ids), 'query')}")
     run = collect_outputs(
         router,
         data,
@@ -193,7 +194,8 @@ def choose_held_out(
         raise DataError(
             f"Nothing to evaluate on: {data.name!r} is not the data that the artifact was trained "
             "on "
-            f"({router.provenance.dataset!r}), and none of its {len(ids):,} queries is {what}. "
+            f"({router.provenance.dataset!r}), and none of its "
+            f"{count_of(len(ids), 'query')} is {what}. "
             "Give data with other queries, or train again."
         )
     _logger.warning(
@@ -215,7 +217,7 @@ def warn_of_unknown_models(router: GraphRouter, data: RoutingDataset) -> None:
     unknown = [model for model in data.pool.names if model not in router.pool.index]
     if len(unknown) == len(data.pool):
         raise DataError(
-            f"The router knows none of the {len(unknown)} models of {data.name!r} "
+            f"The router knows none of the {count_of(len(unknown), 'model')} of {data.name!r} "
             f"({_name_few(unknown)}); its pool has "
             f"{_name_few(router.models)}. Evaluate it on outcomes of its own models."
         )

@@ -14,6 +14,7 @@ from graphrouter.bench.evaluation.bootstrap import Interval
 from graphrouter.bench.evaluation.conclusion import Mark, conclude, find_mark, join_names
 from graphrouter.bench.evaluation.metric_catalogue import METRICS, Metric
 from graphrouter.bench.evaluation.results import Evaluation, SettingName, SettingResult
+from graphrouter.wording import count_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,8 @@ def build_table(
     ]
     state = "task known" if setting == "task_known" else "task hidden"
     return Table(
-        title=f"{evaluation.dataset}: {evaluation.num_queries} queries, {evaluation.num_models} "
+        title=f"{evaluation.dataset}: {count_of(evaluation.num_queries, 'query')}, "
+        f"{evaluation.num_models} "
         f"models, {state}",
         metrics=tuple(shown),
         rows=tuple(rows),
@@ -170,7 +172,7 @@ def _notes(evaluation: Evaluation, result: SettingResult, hidden: list[Metric]) 
         notes.append(
             f"What weighs cost rests on {coverage.num_costed_queries} of {evaluation.num_queries} "
             "queries "
-            f"and {coverage.num_costed_pairs} pairs whose cost was observed."
+            f"and {count_of(coverage.num_costed_pairs, 'pair')} whose cost was observed."
         )
     reasons = {
         metric.title: result.unmeasured[evaluation.router].get(metric.name, "undefined")

@@ -11,6 +11,7 @@ from graphrouter.bench.tuning.objectives import Objective
 from graphrouter.bench.tuning.search_space import SearchSpace
 from graphrouter.bench.tuning.trial_records import TrialRecord
 from graphrouter.config import TrainConfig
+from graphrouter.wording import count_of
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,9 @@ class TuningResult:
             for each in self.objectives
             if start.values[each.name] != chosen.values[each.name]
         )
-        return f"The best of {len(self.trials)} trials improves the validation {changes}."
+        return (
+            f"The best of {count_of(len(self.trials), 'trial')} improves the validation {changes}."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""

@@ -64,7 +64,7 @@ def test_figures_table_report_and_nothing_twice(
     status, again, errors = invoke(
         "benchmark", world, *few, "--seeds", 2, "--out", out, "--json", "-"
     )
-    assert (status, errors) == (0, "8 of 8 cells are done already.\n")
+    assert (status, errors) == (0, "8 of 8 cells done already.\n")
     assert json.loads(again) == plain
     assert {
         path: path.stat().st_mtime_ns for path in (out / "cells").rglob("*.safetensors")
@@ -110,7 +110,7 @@ def test_an_interrupted_run_says_how_to_go_on(
     prepared_split._prepare.cache_clear()
     status, _, errors = invoke("benchmark", world, *few, "--out", tmp_path / "out", "--json", "-")
     assert status == 0
-    assert errors == "3 of 4 cells are done already.\n"
+    assert errors == "3 of 4 cells done already.\n"
 
 
 def test_a_failing_router_is_named_and_the_rest_is_shown(

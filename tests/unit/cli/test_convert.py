@@ -88,8 +88,8 @@ def test_what_was_averaged_is_said(invoke: Invoke, labels: Path, tmp_path: Path)
     assert status == 0
     assert "3 outcomes (mean effect 0.500" in shown
     assert errors == (
-        "Warning: embedllm: 1 rows repeat a (query, model) pair; they were averaged, and 3 pairs "
-        "are left.\n"
+        "Warning: embedllm: 1 row repeats a (query, model) pair; all of a pair were averaged, and "
+        "3 pairs are left.\n"
     )
 
 

@@ -344,7 +344,7 @@ def test_repeats_are_averaged_by_every_command_that_takes_outcomes(
         ).to_csv(file, index=False)
         status, _, errors = run_on_file(command, file, invoke=invoke, mine=mine, model=known)
         assert status == 0, (command, errors)
-        assert "1 rows repeat a (query, model) pair; they were averaged" in errors
+        assert "1 row repeats a (query, model) pair; all of a pair were averaged" in errors
     there = GraphRouter.load(mine).support
     asked = there.queries.query("prompt == 'Say it again.'")
     assert len(asked) == 1

@@ -54,7 +54,7 @@ def test_table_verdict_files_and_nothing_twice(
         "rasch",
     ]
     status, again, errors = invoke("benchmark-newcomers", world, *few, "--out", out, "--json", "-")
-    assert (status, errors) == (0, "4 of 4 cells are done already.\n")
+    assert (status, errors) == (0, "4 of 4 cells done already.\n")
     assert json.loads(again) == plain
 
 

@@ -116,10 +116,10 @@ def test_replacing_forgets_what_was_known_of_the_model(
     assert invoke("pool", "add", mine, card, "--outcomes", old)[0] == 0
     status, shown, errors = invoke("pool", "add", mine, card, "--outcomes", new, "--replace")
     assert (status, errors) == (0, "")
-    assert "with 1 new outcomes; older ones are forgotten" in shown
+    assert "with 1 new outcome; older ones are forgotten" in shown
     listed = json.loads(invoke("pool", "list", mine, "--json")[1])[-1]
     assert (listed["model"], listed["num_outcomes"], listed["mean_effect"]) == ("fresh", 1, 0.0)
-    assert "replace_outcomes, 1 outcomes" in invoke("pool", "show", mine, "fresh")[1]
+    assert "replace_outcomes, 1 outcome" in invoke("pool", "show", mine, "fresh")[1]
 
 
 def test_prices_are_filled_in_where_the_card_has_none(

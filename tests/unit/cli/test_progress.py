@@ -18,7 +18,7 @@ def test_each_trouble_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     cells = [DONE, LACKING, LACKING._replace(seed=1), BROKEN, BROKEN._replace(seed=2)]
     follow_cells(cells, Path("out"), num_open=5, num_cells=7)
     assert capsys.readouterr().err.splitlines() == [
-        "2 of 7 cells are done already.",
+        "2 of 7 cells done already.",
         "smoothie cannot be used on world: no column answer.",
         "knn failed on world, seed 1: ZeroDivisionError: no luck",
         "knn failed on world, seed 2: ZeroDivisionError: no luck",

@@ -71,7 +71,7 @@ def test_json_is_the_promise(invoke: Invoke, place: Path, tmp_path: Path) -> Non
         (["--beats", "nobody"], "beats is 'nobody', which is not in the pool"),
         (
             ["--preset", "balanced"],
-            "sets the weights (effect_weight, cost_weight), and the trade-off is what is looked for",
+            "sets the weights (effect_weight, cost_weight), and the trade-off is what is",
         ),
         (["--keep", "1", "--confidence", "0.9999"], "graded queries do not support the promise"),
         (["--out", "policy.txt"], "the suffix '.txt' names no format. Use one of .yaml"),

@@ -42,7 +42,7 @@ def test_files_verdict_and_going_on(
     assert "0 (the given settings)" in shown
     assert f"--config {out / 'best.yaml'}" in shown
     status, shown, errors = invoke("tune", world, "--trials", 3, "--out", out, *few, "--json")
-    assert (status, errors) == (0, "2 of 3 trials are done already.\n")
+    assert (status, errors) == (0, "2 of 3 trials done already.\n")
     more = json.loads(shown)
     assert more == json.loads((out / "trials.json").read_text())
     assert more["trials"][:2] == plain["trials"]
@@ -95,7 +95,7 @@ def test_an_interrupted_study_says_how_to_go_on(
         "goes on from there." in errors
     )
     status, shown, errors = invoke(*words, "--json")
-    assert (status, errors) == (0, "1 of 3 trials are done already.\n")
+    assert (status, errors) == (0, "1 of 3 trials done already.\n")
     assert len(json.loads(shown)["trials"]) == 3
     assert len(calls) == 4
 
@@ -152,7 +152,7 @@ def test_another_place_for_study_and_report(
     status, again, errors = invoke(
         *words, "--out", tmp_path / "two", "--json"
     )  # another worker, another folder
-    assert (status, errors) == (0, "1 of 1 trials are done already.\n")
+    assert (status, errors) == (0, "1 of 1 trial done already.\n")
     assert json.loads(again) == json.loads(shown)
 
 

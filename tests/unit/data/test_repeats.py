@@ -23,8 +23,9 @@ def test_repeated_pairs_of_a_dataset_are_averaged_and_counted(
     assert (first["cost_usd"], first["num_runs"]) == (4, 3)  # over the runs that recorded it
     assert (second["effect"], second["cost_usd"], second["num_runs"]) == (0.5, 0.01, 2)
     assert data.outcomes["num_runs"].tolist()[2:] == [1, 1]
-    assert "3 rows repeat a (query, model) pair; they were averaged, and 4 pairs are left" in (
-        caplog.text
+    assert (
+        "3 rows repeat a (query, model) pair; all of a pair were averaged, and 4 pairs are left"
+        in (caplog.text)
     )
 
 

@@ -152,7 +152,7 @@ def test_too_little_to_divide() -> None:
     with pytest.raises(DataError, match="Too few tasks to hold whole ones out: 2"):
         split_dataset(dataset(["a", "b"] * 5), SplitConfig(by="task"))
     with pytest.raises(
-        DataError, match="Too few models to hold a family out: 3 models in 1 families"
+        DataError, match="Too few models to hold a family out: 3 models in 1 family"
     ):
         split_dataset(dataset(["a"] * 9, families=("x", "x", "x")), SplitConfig(by="model"))
     assert len(split_dataset(dataset(["a"] * 4), SplitConfig(validation=0.4, test=0.45)).train) == 2

@@ -125,7 +125,7 @@ def test_a_table_that_is_no_frame_is_refused(frames: Frames) -> None:
 
 
 def test_too_few_models_outcomes_and_queries(frames: Frames) -> None:
-    assert "there are 1 models; routing needs at least 2" in message(
+    assert "1 model is there; routing needs at least 2" in message(
         {**frames, "models": frames["models"].head(1)}
     )
     assert "outcomes table: there are no rows" in message(

@@ -110,7 +110,7 @@ def test_a_row_that_was_cut_is_said(tmp_path: Path, caplog: pytest.LogCaptureFix
     file = tmp_path / "table.csv"
     file.write_text("prompt,model,note,\na,nano,x,\nb,nano\n")
     assert read_table(file)["note"].tolist() == ["x", ""]
-    assert "1 rows lack cells at their end, the first is row 2" in caplog.text
+    assert "1 row lacks cells at the end, the first is row 2" in caplog.text
 
 
 def test_one_json_list_is_read_as_a_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -93,7 +93,7 @@ def test_parameters_are_all_settings_of_a_policy() -> None:
     [
         (
             {"preset": "cheap"},
-            "Unknown preset 'cheap'. Presets: performance_first, balanced, cost_first",
+            "unknown preset 'cheap'. Presets: performance_first, balanced, cost_first",
         ),
         (
             {"preset": "balanced", "cost_weight": 0.0},

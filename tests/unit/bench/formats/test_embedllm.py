@@ -76,7 +76,8 @@ def test_a_question_of_several_variants_is_averaged(
     assert outcomes_of(data) == {("1", "nano"): (pytest.approx(2 / 3),), ("1", "grand"): (1.0,)}
     assert data.queries["task"].tolist() == ["logic"]
     assert caplog.messages == [
-        "embedllm: 2 rows repeat a (query, model) pair; they were averaged, and 2 pairs are left."
+        "embedllm: 2 rows repeat a (query, model) pair; all of a pair were averaged, and 2 pairs "
+        "are left."
     ]
 
 

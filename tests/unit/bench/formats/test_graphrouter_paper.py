@@ -130,7 +130,7 @@ def test_nothing_is_dropped_in_silence(
     assert "2 of 6 rows have no effect and are no outcomes, the first is row 3" in said
     assert "1 tasks have more than one description (a); the first one counts" in said
     assert "1 queries have no prompt text and are left out" in said
-    assert "1 rows repeat a (query, model) pair; they were averaged" in said
+    assert "1 row repeats a (query, model) pair; all of a pair were averaged" in said
 
 
 @pytest.mark.parametrize(

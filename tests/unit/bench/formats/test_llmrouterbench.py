@@ -108,7 +108,7 @@ def test_runs_are_averaged_demos_left_out_and_free_models_have_no_cost(
     demo, free, repeated = caplog.messages
     assert demo.endswith("3.json is a demo run and is left out.")
     assert free == "1 models have cost 0 in every record (home-7b); their cost is left empty."
-    assert repeated.startswith("llmrouterbench: 1 rows repeat a (query, model) pair; they were ave")
+    assert repeated.startswith("llmrouterbench: 1 row repeats a (query, model) pair; all of a pair")
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,8 @@ def test_a_winner_in_marks(
         data = read_routellm(tmp_path)
     assert outcomes_of(data) == expected()
     assert caplog.messages == [
-        "routellm: 1 rows repeat a (query, model) pair; they were averaged, and 7 pairs are left."
+        "routellm: 1 row repeats a (query, model) pair; all of a pair were averaged, and 7 pairs "
+        "are left."
     ]
 
 
