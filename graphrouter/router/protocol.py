@@ -20,7 +20,6 @@ from graphrouter.router.asked import UnknownTasks, check_grades
 from graphrouter.router.choosing import ChoosingRouter
 from graphrouter.router.new_cards import check_card, read_outcomes_of
 from graphrouter.types import FloatArray, Predictions, Queries
-from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +81,7 @@ class Router(ChoosingRouter):
             cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({count_of(len(self.pool), 'model')})"
+        return f"{type(self).__name__}({len(self.pool)} models)"
 
     def _repr_html_(self) -> str:
         rows = (
