@@ -92,7 +92,7 @@ def test_queries_predictions_and_outcomes_are_a_line(router: gr.GraphRouter) -> 
     assert repr(predictions).startswith("Predictions(30 x 3 models: effect, cost_usd, ")
     assert read(predictions._repr_html_()).num_rows == 4
     nothing = ObservedOutcomes.none(("a",))
-    assert repr(nothing) == "ObservedOutcomes(0 x 1 models: nothing known)"
+    assert repr(nothing) == "ObservedOutcomes(0 x 1 model: nothing known)"
     some = Predictions.from_arrays(("a", "b"), np.array([[0.25, np.nan]]))
     assert "<td>a</td><td>0.25</td>" in some._repr_html_()
 

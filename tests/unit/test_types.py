@@ -174,7 +174,7 @@ def test_queries_are_prompts_with_what_is_known_of_them() -> None:
     [
         ("a", None, r"prompts is a single string; expected a sequence of strings. For one prompt"),
         (["a", 3], None, r"prompts\[1\] is a int; expected a string"),
-        (["a", "b"], ["t"], r"tasks has 1 entries for 2 prompts; expected one a prompt"),
+        (["a", "b"], ["t"], r"tasks has 1 entry for 2 prompts; expected one a prompt"),
         (["a", "b"], "tt", r"tasks is a str; expected a sequence"),
         (Queries.of(["a"]), ["t"], r"tasks were given beside Queries"),
     ],
@@ -238,7 +238,7 @@ def test_a_frame_of_predictions_wants_an_id_a_query(ids: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Queries(("a",), ("b", "c")), "tasks has 2 entries for 1 prompts"),
+        (lambda: Queries(("a",), ("b", "c")), "tasks has 2 entries for 1 prompt"),
         (lambda: Queries(["a"], ["b"]), r"Queries.prompts is a list; expected a tuple"),
         (lambda: Queries.of(["a"], [3]), r"tasks\[0\] is a int; expected a string, None where"),
         (lambda: Queries.of(["a"], [float("nan")]), r"tasks\[0\] is a float"),

@@ -98,7 +98,7 @@ def test_prompts_become_queries_once() -> None:
     ]
     with pytest.raises(DataError, match="single string"):
         router.predict("a")
-    with pytest.raises(DataError, match="tasks has 1 entries for 2 prompts"):
+    with pytest.raises(DataError, match="tasks has 1 entry for 2 prompts"):
         router.route_batch(["a", "b"], tasks=["t"])
     assert len(router.asked) == 3
 
