@@ -372,7 +372,7 @@ def test_bad_input_is_refused() -> None:
         measure_robustness(router, [])
     with pytest.raises(DataError, match="single string"):
         measure_robustness(router, "prompt")
-    with pytest.raises(DataError, match="2 entries for 1 prompts"):
+    with pytest.raises(DataError, match="2 entries for 1 prompt"):
         measure_robustness(router, ["a"], tasks=["t", "t"])
     with pytest.raises(DataError, match=r"is_easy has shape \(2,\) and type bool; expected \(1,\)"):
         measure_robustness(router, ["a"], is_easy=np.array([True, False]))
