@@ -178,7 +178,9 @@ def _log_loss(chance: FloatArray, effect: FloatArray) -> float:
 def report(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Tables in Markdown."""
     yield str(__doc__).split("Usage:")[0].strip().rstrip(".") + ", test queries."
+    splits = ", ".join(f"{name} {len(each['told'])}" for name, each in found.items())
     yield "\nMade by `python -m experiments.sequential.run DATA/...`; instant routers."
+    yield f"Splits: {splits}."
     for setting in ("task_known", "task_hidden"):
         yield f"\n## Area under the frontier, {setting.replace('_', ' ')}\n"
         yield "Behind a figure: `+` sequential routing is surely better, `-` it is surely worse.\n"
