@@ -103,8 +103,11 @@ def check_own_fields(values: Mapping[str, Any], kind: type[BaseModel]) -> dict[s
 
 
 def _check_name(name: str, kind: type[BaseModel], known: Collection[str]) -> None:
-    if not isinstance(name, str) or not name.strip():
-        raise ValueError(f"a field is named {name!r}; expected a name that is not blank")
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise ValueError(
+            f"a field is named {name!r}; expected a name that is not blank, of characters that can "
+            "be printed"
+        )
     meant = find_meant_field(name, known)
     if meant is not None:
         fields = ", ".join(field.alias or each for each, field in kind.model_fields.items())

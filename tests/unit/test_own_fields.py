@@ -58,6 +58,8 @@ def test_a_card_file_has_them_beside_the_others(tmp_path: Path) -> None:
         ("context_window", 8, "unknown field 'context_window'. Did you mean 'context_tokens'?"),
         ("Tools", True, "Did you mean 'tools'?"),
         (" ", 1, "a field is named ' '; expected a name that is not blank"),
+        ("=\x1e", 1, "of characters that can be printed"),
+        ("a\nb", 1, "of characters that can be printed"),
         ("a=b", 1, "no field of your own can be named 'a=b'"),
         ("model_copy", 1, "no field of your own can be named 'model_copy'"),
         ("energy_wh", float("nan"), "energy_wh = nan is not accepted: a field of your own holds"),
