@@ -179,7 +179,7 @@ def check_leftovers(place: Path) -> None:
     left = [
         f"{path.name}/" if path.is_dir() else path.name  # git takes a name for that of a file
         for path in sorted(place.iterdir())
-        if path.name not in ("configs", "data")
+        if path.name not in ("configs", "data", "examples")
     ]
     words = ["git", "-C", str(ROOT), "check-ignore", "--no-index", *left]
     ignored = subprocess.run(words, capture_output=True, text=True, check=False)

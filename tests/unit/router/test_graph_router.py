@@ -113,7 +113,7 @@ class TestPredict:
     def test_a_single_string_is_refused(self, router: gr.GraphRouter) -> None:
         with pytest.raises(DataError, match=r"\[prompt\]"):
             router.predict("hello")
-        with pytest.raises(DataError, match="2 entries for 1 prompts"):
+        with pytest.raises(DataError, match="2 entries for 1 prompt"):
             router.predict(["a"], tasks=["x", "y"])
         with pytest.raises(DataError, match=r"prompts\[1\] is a int"):
             router.predict(["a", 3])  # type: ignore[list-item]

@@ -27,7 +27,7 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "routes.yaml"
         ({**GOOD, "model": None, "models": []}, "models is empty"),
         ({**GOOD, "examples": ["x", " "]}, "example 2 is empty"),
         ({**GOOD, "examples": "x"}, "examples = 'x' is not accepted"),
-        ({**GOOD, "model": None, "policy": "cheap"}, "Unknown preset 'cheap'"),
+        ({**GOOD, "model": None, "policy": "cheap"}, "unknown preset 'cheap'"),
         ({**GOOD, "model": None, "policy": {"max_cost": 1}}, "Did you mean 'max_cost_usd'?"),
         (
             {**GOOD, "model": None, "policy": {"allowed": ["a"], "excluded": ["a"]}},
