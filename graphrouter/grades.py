@@ -16,6 +16,8 @@ FloatArray = NDArray[np.float64]
 _SLOPE_SCALE = 2.5
 """Usual size of a logistic slope along a standardised score (Gelman and others 2008)."""
 _NEWTON_STEPS = 50
+_LEAST_RATIO = 1e-9
+"""A log likelihood ratio that is not rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +145,9 @@ class Judge:
         """What a judge is worth, by answers of which both its score and the effect are known.
 
         Scores that are all 0 or 1 give rates, drawn to one half by one answer each way (the rule of
-        succession). Other scores give a logistic regression, its slope drawn to 0 (Gelman and
-        others 2008); where right answers score lower, a low score is good.
+        succession); a judge that passes wrong answers as often as right ones tells nothing. Other
+        scores give a logistic regression, its slope drawn to 0 (Gelman and others 2008); where
+        right answers score lower, a low score is good.
 
         Args:
             scores: What the judge said of each answer, any finite numbers.
@@ -153,7 +156,10 @@ class Judge:
         Raises:
             DataError: There are no such pairs, or a number is out of range.
         """
-        score, effect = (np.asarray(values, dtype=np.float64) for values in (scores, effects))
+        try:
+            score, effect = (np.asarray(values, dtype=np.float64) for values in (scores, effects))
+        except (TypeError, ValueError):
+            raise DataError("Scores and effects must be numbers, one of each an answer.") from None
         if score.ndim != 1 or score.shape != effect.shape or not len(score):
             raise DataError(
                 f"scores and effects have shapes {score.shape} and {effect.shape}; expected one of "
@@ -164,7 +170,7 @@ class Judge:
         if np.isin(score, (0, 1)).all():
             return cls(*_count_rates(score, effect))
         slope, intercept = _fit_line(score, effect)
-        passed = (slope * score + intercept > 0).astype(np.float64)
+        passed = (slope * score + intercept > _LEAST_RATIO).astype(np.float64)
         return cls(*_count_rates(passed, effect), slope, intercept)
 
     def read(self, score: float) -> Grade:
@@ -236,12 +242,15 @@ def believe(
 
 
 def _count_rates(passed: FloatArray, effect: FloatArray) -> tuple[float, float]:
-    """Share of right and of wrong answers that passed."""
-    rates = [
+    """Share of right and of wrong answers that passed; of all where passing tells nothing."""
+    hit, false = (
         float((passed * weight).sum() + 1) / float(weight.sum() + 2)
         for weight in (effect, 1 - effect)
-    ]
-    return max(rates), min(rates)
+    )
+    if hit > false:
+        return hit, false
+    pooled = float(passed.sum() + 1) / (len(passed) + 2)
+    return pooled, pooled
 
 
 def _fit_line(score: FloatArray, effect: FloatArray) -> tuple[float, float]:

@@ -354,8 +354,8 @@ def _explain_nobody(rejected: Sequence[tuple[str, str]], predictions: Prediction
         )
     if kinds == {"latency unknown"} and np.isnan(predictions.latency_s).all():
         return (
-            f"The policy limits or counts latency, but {NO_LATENCIES} Drop max_latency_s and "
-            "usd_per_second, or train on them."
+            f"Latency is limited or counted, but {NO_LATENCIES} Drop max_latency_s, "
+            "usd_per_second and deadline_s, or train on them."
         )
     if kinds == {"first token unknown"} and predictions.ttft_s is None:
         return (

@@ -80,14 +80,15 @@ def evaluate(
         ),
     ] = False,
     judge: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--judge",
             metavar="exact|auc:X",
-            help="Judge of --sequential: never wrong, or a right answer outscores a wrong one with "
-            "chance X.",
+            help="Judge of --sequential, which it implies: never wrong, or a right answer "
+            "outscores a wrong one with chance X; auc:0.8 by default.",
+            show_default=False,
         ),
-    ] = "auc:0.8",
+    ] = None,
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Show every figure with its 95 % interval.")
     ] = False,
@@ -111,6 +112,8 @@ def evaluate(
     Example: graphrouter evaluate artifacts/demo/router artifacts/demo/data --baselines rasch --json
     figures.json
     """
+    if sequential and judge is None:
+        judge = "auc:0.8"
     only_json = json_file == "-"
     target = None if json_file is None or only_json else Path(json_file)
     if html is not None:
@@ -120,11 +123,14 @@ def evaluate(
 
     from graphrouter.bench.baselines.catalogue import ALWAYS, QUICK
     from graphrouter.bench.evaluation.held_out import collect_held_out
+    from graphrouter.bench.evaluation.sequential_replay import read_judge
     from graphrouter.data import load_dataset
     from graphrouter.data.assignment import warn_of_assignment
     from graphrouter.router.graph_router import GraphRouter
 
     names = options.read_names(baselines)
+    if judge is not None:
+        read_judge(judge)  # before the data is read
     if html is not None or track or not set(names) <= {*ALWAYS, *QUICK}:
         require_extra("bench", purpose="A report, or a baseline beyond the quick ones,")
     with show_working("Reading the data and the router"):
@@ -142,7 +148,7 @@ def evaluate(
         str(seed),
     ]
     words += ["--draws", str(draws), *(["--robustness"] if robustness else [])]
-    words += ["--sequential", "--judge", judge] if sequential else []
+    words += ["--sequential", "--judge", judge] if judge is not None else []
     with begin_run(
         tracking, f"evaluate {artifact.name} on {dataset.name}", command="evaluate"
     ) as tracked:
@@ -153,7 +159,7 @@ def evaluate(
                 side=split,
                 baselines=names,
                 seed=seed,
-                judge=judge if sequential else None,
+                judge=judge,
                 tell=lambda what: status.update(f"{what} ..."),
             )
         seed_run = collected.run

@@ -16,8 +16,10 @@ from graphrouter.cli.routers import load_graph_router, resolve_policy
 from graphrouter.exceptions import DataError
 from graphrouter.grades import Judge
 from graphrouter.policy import Policy
+from graphrouter.policy_words import read_pairs
 
 _PANEL = "Plan"
+_GRADED = "MODEL=GRADE with a number in [0, 1], such as nano=0"
 
 
 @add_policy_options
@@ -109,7 +111,7 @@ def plan(
         deadline_s=deadline_s,
         **moment,
     )
-    for model, grade in grades:
+    for model, grade in grades.items():
         found = found.after(model, grade)
     if as_json:
         print_json(found.to_dict())
@@ -118,17 +120,23 @@ def plan(
     say_line(f"policy: {chosen.describe()}; judge: {judge}")
 
 
-def _read_grades(texts: Sequence[str]) -> list[tuple[str, float]]:
-    """Models and grades of `MODEL=GRADE`."""
-    read = []
-    for text in texts:
-        model, _, grade = text.rpartition("=")
-        try:
-            read.append((model, float(grade)))
-        except ValueError:
-            read.append(("", 0.0))
-        if not read[-1][0]:
-            raise DataError(
-                f"--graded is {text!r}; expected MODEL=GRADE with a number, such as nano=0."
-            )
-    return read
+def _read_grades(words: Sequence[str]) -> dict[str, float]:
+    """Grades by model, from words such as `nano=0`.
+
+    Raises:
+        DataError: A word has another form, or a model occurs twice.
+    """
+    grades = {}
+    try:
+        for model, text in read_pairs(words, expected=_GRADED, of_last=True).items():
+            grades[model] = _read_number(text, f"{model}={text}")
+    except ValueError as error:
+        raise DataError(f"--graded {error}.") from None
+    return grades
+
+
+def _read_number(text: str, word: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"received {word!r}; expected {_GRADED}") from None

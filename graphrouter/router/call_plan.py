@@ -11,36 +11,15 @@ import numpy as np
 
 from graphrouter.exceptions import DataError, PolicyError, UnknownModelError
 from graphrouter.field_demands import read_amounts
-from graphrouter.grades import Grade, Judge, KnownOutcomes, believe
-from graphrouter.policy import Policy
-from graphrouter.router.known_outcomes import spread, to_logit
+from graphrouter.grades import Grade, KnownOutcomes, believe
+from graphrouter.router.known_outcomes import spread
 from graphrouter.router.lookahead import Hand, Outlook, Stakes, look_ahead
-from graphrouter.router.outcome_covariance import Told, condition
-from graphrouter.selection import PolicyContext, list_choices
-from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
+from graphrouter.router.outcome_covariance import Told, condition, to_chance, to_logit
+from graphrouter.router.plan_terms import Asked
+from graphrouter.selection import list_choices
+from graphrouter.types import BoolArray, FloatArray, IntArray
 from graphrouter.utility import Charges
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a sequence of calls may take at most."""
-
-    max_calls: int = 3
-    """>= 1."""
-    max_total_cost_usd: float | None = None
-    """US dollars of all calls and grades together, as expected before each; > 0."""
-    deadline_s: float | None = None
-    """Seconds of all calls one after the other, as expected before each; > 0."""
-
-    def __post_init__(self) -> None:
-        if isinstance(self.max_calls, bool) or not isinstance(self.max_calls, int):
-            raise PolicyError(f"max_calls is {self.max_calls!r}; expected a whole number from 1.")
-        if self.max_calls < 1:
-            raise PolicyError(f"max_calls is {self.max_calls}; expected at least 1.")
-        for name in ("max_total_cost_usd", "deadline_s"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise PolicyError(f"{name} is {value}; expected a number above 0.")
+from graphrouter.wording import round_up
 
 
 class Option(NamedTuple):
@@ -55,22 +34,6 @@ class Option(NamedTuple):
     """Of asking it next and going on as is best, in the unit of the policy's utility."""
     is_graded: bool
     """Whether its answer is worth a grade."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a plan is about; the same for all plans that follow from one another."""
-
-    prompt: str
-    policy: Policy
-    judge: Judge
-    judge_cost_usd: float
-    limits: Limits
-    predictions: Predictions
-    """Of the prompt, with nothing told; one row."""
-    covariance: FloatArray
-    """(M, M) of the models' outcomes on one query."""
-    context: PolicyContext
 
 
 @dataclass(frozen=True, repr=False)
@@ -141,7 +104,7 @@ class Plan:
                 float(self._effect[column]),
                 float(cost[column]),
                 float(value),
-                bool(is_graded),
+                bool(is_graded) and self._affords_grade(float(cost[column])),
             )
             for column, value, is_graded in zip(
                 outlook.candidate[0], outlook.value[0], outlook.is_graded[0], strict=True
@@ -149,6 +112,11 @@ class Plan:
             if value > outlook.stop[0] and np.isfinite(value)
         ]
         return tuple(sorted(options, key=lambda option: -option.value))
+
+    def _affords_grade(self, cost_usd: float) -> bool:
+        """Whether a call and its grade fit what may be spent in all."""
+        most = self.asked.limits.max_total_cost_usd
+        return most is None or self.spent_usd + cost_usd + self.asked.judge_cost_usd <= most
 
     @property
     def value(self) -> float:
@@ -209,7 +177,12 @@ class Plan:
 
         Args:
             depth: Most calls in a row that are drawn, >= 1.
+
+        Raises:
+            DataError: The depth is no such number.
         """
+        if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+            raise DataError(f"depth is {depth!r}; expected a whole number from 1.")
         return "\n".join(self._draw(depth))
 
     def to_dict(self) -> dict[str, Any]:
@@ -309,7 +282,7 @@ class Plan:
     @cached_property
     def _effect(self) -> FloatArray:
         """(M,) expected of an answer of each model."""
-        return np.asarray(1 / (1 + np.exp(-self._told.logit[0])))
+        return to_chance(self._told.logit[0])
 
     @cached_property
     def _believed(self) -> FloatArray:
@@ -352,6 +325,27 @@ class Plan:
             asked.judge.false_alarm_rate,
         )
 
+    def check_start(self) -> Plan:
+        """This plan, where a first call fits the limits.
+
+        Raises:
+            PolicyError: None does; it says how much the least call takes.
+        """
+        if self.options:
+            return self
+        limits, predictions, told = self.asked.limits, self.asked.predictions, []
+        for name, most, takes in (
+            ("max_total_cost_usd", limits.max_total_cost_usd, predictions.cost_usd),
+            ("deadline_s", limits.deadline_s, predictions.latency_s),
+        ):
+            least = np.where(self._is_open, takes, np.inf).min()
+            if most is not None and not least <= most:
+                told.append(f"{name} is {most:g}, and the least call takes {round_up(least)}")
+        raise PolicyError(
+            f"Nobody can be asked: {'; '.join(told) or 'no call fits all limits'}. Raise the "
+            "limit, or let the policy allow other models."
+        )
+
     @cached_property
     def _is_open(self) -> BoolArray:
         """(1, M) whom the policy lets be asked at all."""
@@ -365,29 +359,6 @@ class Plan:
             or asked.policy.usd_per_second is not None,
         )
         return choices.is_open
-
-
-def check_policy(policy: Policy, judge_cost_usd: float) -> None:
-    """Refuse a policy that does not say what effect is worth against cost.
-
-    Raises:
-        PolicyError: It asks for the cheapest model above a bar, or looks at ends of intervals; or
-            the price of a grade is no such number.
-    """
-    if not isinstance(policy, Policy):
-        raise PolicyError(f"policy is a {type(policy).__name__}; expected a Policy.")
-    if not 0 <= judge_cost_usd < float("inf"):
-        raise PolicyError(f"judge_cost_usd is {judge_cost_usd}; expected a number of at least 0.")
-    for name, is_asked in (
-        ("min_effect", policy.min_effect is not None),
-        (f"risk = {policy.risk}", policy.risk != "expected"),
-        ("safe_model", policy.safe_model is not None),
-    ):
-        if is_asked:
-            raise PolicyError(
-                f"The policy asks for {name}, which says nothing of what a second call is worth; "
-                "expected weights of effect and cost, or usd_per_effect."
-            )
 
 
 def _indent(lines: list[str], edge: str) -> list[str]:

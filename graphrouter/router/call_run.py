@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import inspect
+import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, field
@@ -32,6 +35,8 @@ class Answer:
     output_tokens: float | None = None
 
 
+_logger = logging.getLogger(__name__)
+
 Ask = Callable[[str, str], str | Answer]
 """(model, prompt) to an answer."""
 JudgeAnswer = Callable[[str, str], float | Grade]
@@ -48,7 +53,7 @@ class Call:
     cost_usd: float
     """US dollars that it was charged."""
     latency_s: float
-    """Seconds."""
+    """Seconds, with those of attempts that failed before it."""
     answer: Answer | None = None
     """None where it brought none."""
     grade: Grade | None = None
@@ -111,7 +116,7 @@ class Run:
                 "model": call.model,
                 "effect": call.grade.effect,
                 "cost_usd": call.answer.cost_usd,
-                "latency_s": call.latency_s,
+                "latency_s": call.answer.latency_s,
                 "input_tokens": call.answer.input_tokens,
                 "output_tokens": call.answer.output_tokens,
             }
@@ -133,6 +138,13 @@ class _Request:
     answer: Answer | None = None
     """To be graded; None where the model is to be asked."""
     timeout_s: float | None = None
+
+
+@dataclass(frozen=True)
+class _NotAwaitable:
+    """What a function gave that is no coroutine."""
+
+    kind: str
 
 
 _Steps = Generator[_Request, Any, Run]
@@ -165,7 +177,6 @@ async def run_plan_later(
 ) -> Run:
     """Carry out a plan with coroutines; see `SequentialRouter.arun`."""
     steps, prompt = _carry_out(plan, judge is not None, task, retries), plan.asked.prompt
-
     try:
         request = next(steps)
         while True:
@@ -175,7 +186,11 @@ async def run_plan_later(
                     if request.answer is None or judge is None
                     else judge(prompt, request.answer.text)
                 )
-                result: Any = await asyncio.wait_for(called, request.timeout_s)
+                result: Any = (
+                    await asyncio.wait_for(called, request.timeout_s)
+                    if inspect.isawaitable(called)
+                    else _NotAwaitable(type(called).__name__)
+                )
             except Exception as error:
                 request = steps.throw(error)
             else:
@@ -198,12 +213,17 @@ def _carry_out(plan: Plan, has_judge: bool, task: str | None, retries: int) -> _
             run = dataclasses.replace(run, plan=run.plan.after(model, **paid))
             break
         try:
-            said = yield _Request(model, answer, _measure_left(run.plan, last.latency_s))
+            left = _measure_left(run.plan, last.latency_s)
+            start = time.monotonic()
+            said = yield _Request(model, answer, left)
+            if inspect.iscoroutine(said) or isinstance(said, _NotAwaitable):
+                raise DataError(_explain_kind("judge", said))
             read = said if isinstance(said, Grade) else run.plan.asked.judge.read(said)
         except Exception as error:
-            told = f"its grade failed: {_tell(error)}"
-            run = _note(run, dataclasses.replace(last, error=told), run.plan.after(model, **paid))
-            raise _fail(f"The judge of {model!r} failed: {_tell(error)}.", run) from error
+            told = _tell(error, is_late=_is_late(left, time.monotonic() - start))
+            failed = dataclasses.replace(last, error=f"its grade failed: {told}")
+            run = _note(run, failed, run.plan.after(model, **paid))
+            raise _fail(f"The judge of {model!r} failed: {told}.", run) from error
         graded = dataclasses.replace(last, grade=read)
         run = _note(run, graded, run.plan.after(model, read, **paid))
     if run.model is None:
@@ -216,39 +236,81 @@ def _ask(run: Run, model: str, retries: int) -> Generator[_Request, Any, tuple[A
     """The answer of a model, asked again where it fails; the last call of the run holds it."""
     cost, latency = 0.0, 0.0
     for attempt in range(retries + 1):
-        start = time.monotonic()
+        start, left = time.monotonic(), _measure_left(run.plan, latency)
         try:
-            received = yield _Request(model, timeout_s=_measure_left(run.plan, latency))
+            received = yield _Request(model, timeout_s=left)
         except Exception as error:
             took = time.monotonic() - start
-            cost += float(getattr(error, "cost_usd", 0.0) or 0.0)
             latency += took
-            call = Call(model, cost, latency, error=_tell(error))
-            if attempt < retries and not isinstance(error, TimeoutError):
+            is_late = _is_late(left, took)
+            cost += _read_bill(error)
+            call = Call(model, cost, latency, error=_tell(error, is_late=is_late))
+            if attempt < retries and not is_late:
                 continue
-            spent = run.plan.failed(model, cost_usd=cost, latency_s=latency)
-            return None, dataclasses.replace(run, plan=spent, calls=(*run.calls, call))
-        answer = _read_answer(received, model, run)
-        latency += answer.latency_s if answer.latency_s is not None else time.monotonic() - start
-        expected = run.plan.expect_cost(model) if answer.cost_usd is None else answer.cost_usd
-        call = Call(model, cost + expected, latency, answer=answer)
+            return None, _note_failure(run, call)
+        took = time.monotonic() - start
+        try:
+            answer = _read_answer(received, took)
+        except DataError as error:
+            call = Call(model, cost, latency + took, error=_tell(error))
+            told = f"The call of {model!r} failed: {call.error}."
+            raise _fail(told, _note_failure(run, call)) from None
+        usd = run.plan.expect_cost(model) if answer.cost_usd is None else answer.cost_usd
+        call = Call(model, cost + usd, latency + (answer.latency_s or 0.0), answer=answer)
         return answer, dataclasses.replace(run, calls=(*run.calls, call))
     raise AssertionError("a loop over at least one attempt ends by itself")
 
 
-def _read_answer(received: object, model: str, run: Run) -> Answer:
-    """What a model answered, checked."""
-    if isinstance(received, str):
-        return Answer(received)
-    if isinstance(received, Answer) and isinstance(received.text, str):
-        for name in ("cost_usd", "latency_s"):
-            value = getattr(received, name)
-            if value is not None and not 0 <= value < float("inf"):
-                raise _fail(f"{name} of the answer of {model!r} is {value}; expected >= 0.", run)
-        return received
-    raise _fail(
-        f"ask gave a {type(received).__name__} for {model!r}; expected a string or an Answer.", run
+def _note_failure(run: Run, call: Call) -> Run:
+    """The run after a call that brought no answer."""
+    paid = run.plan.failed(call.model, cost_usd=call.cost_usd, latency_s=call.latency_s)
+    return dataclasses.replace(run, plan=paid, calls=(*run.calls, call))
+
+
+def _read_bill(error: Exception) -> float:
+    """US dollars that a failed call was billed: `cost_usd` of its error, 0 without it."""
+    bill = getattr(error, "cost_usd", None)
+    if bill is None:
+        return 0.0
+    if isinstance(bill, int | float) and not isinstance(bill, bool) and 0 <= bill < math.inf:
+        return float(bill)
+    _logger.warning(
+        "cost_usd of the error of a call is %r; expected a number of at least 0. It counts as not "
+        "billed.",
+        bill,
     )
+    return 0.0
+
+
+def _read_answer(received: object, took_s: float) -> Answer:
+    """What a model answered, with the seconds that were measured where it says none.
+
+    Raises:
+        DataError: It is no answer, or an amount is no number of at least 0.
+    """
+    if isinstance(received, str):
+        return Answer(received, latency_s=took_s)
+    if not isinstance(received, Answer) or not isinstance(received.text, str):
+        raise DataError(_explain_kind("ask", received))
+    for name in ("cost_usd", "latency_s", "input_tokens", "output_tokens"):
+        value = getattr(received, name)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 <= value < math.inf):
+            raise DataError(f"{name} of its answer is {value!r}; expected a number of at least 0")
+    return (
+        dataclasses.replace(received, latency_s=took_s) if received.latency_s is None else received
+    )
+
+
+def _explain_kind(who: str, received: object) -> str:
+    """What a function should have given, and what it gave."""
+    if inspect.iscoroutine(received):
+        received.close()  # it is not waited for, and Python would warn of that
+        return f"{who} gave a coroutine; expected its result. Use arun for coroutines"
+    if isinstance(received, _NotAwaitable):
+        return f"{who} gave a {received.kind}; expected a coroutine. Use run for plain functions"
+    wanted = "a string or an Answer" if who == "ask" else "a number or a Grade"
+    return f"{who} gave a {type(received).__name__}; expected {wanted}"
 
 
 def _measure_left(plan: Plan, since_s: float) -> float | None:
@@ -262,8 +324,13 @@ def _note(run: Run, call: Call, plan: Plan) -> Run:
     return dataclasses.replace(run, plan=plan, calls=(*run.calls[:-1], call))
 
 
-def _tell(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
+def _is_late(left_s: float | None, took_s: float) -> bool:
+    """Whether what failed had all the time that there was."""
+    return left_s is not None and took_s >= left_s
+
+
+def _tell(error: BaseException, *, is_late: bool = False) -> str:
+    if is_late and isinstance(error, TimeoutError):
         return "no answer before the deadline"
     if isinstance(error, GraphRouterError):
         return str(error).rstrip(".")
@@ -307,12 +374,14 @@ def _call_within(timeout_s: float | None, function: Callable[..., Any], *args: s
     return result
 
 
-def check_retries(retries: object) -> int:
-    """A whole number of at least 0.
+def check_functions(ask: object, judge: object, retries: object) -> None:
+    """Refuse what cannot be called, and retries that are no whole number of at least 0.
 
     Raises:
-        DataError: It is none.
+        DataError: One of them is so.
     """
+    for name, function in (("ask", ask), ("judge", judge)):
+        if not callable(function) and not (name == "judge" and function is None):
+            raise DataError(f"{name} is a {type(function).__name__}; expected a function.")
     if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
         raise DataError(f"retries is {retries!r}; expected a whole number from 0.")
-    return retries

@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from graphrouter.grades import Grade, KnownOutcomes, believe
-from graphrouter.router.outcome_covariance import OutcomeCovariance, condition
+from graphrouter.router.outcome_covariance import OutcomeCovariance, condition, to_chance, to_logit
 from graphrouter.types import FloatArray, IntArray, Predictions
 
-_MOST_LOGIT = 30.0
 _EFFECTS = ("effect", "effect_low", "effect_high")
 
 
@@ -48,7 +47,7 @@ def tell_outcomes(
         for values in changed.values():
             # Ends of intervals stay about the effect, nearer to it as doubt has shrunk.
             beside = (to_logit(values[rows]) - logit) * told.shrunk
-            values[rows] = 1 / (1 + np.exp(-(told.logit + beside)))
+            values[rows] = to_chance(told.logit + beside)
             values[rows[:, None], models] = in_hand
     return replace(predictions, **changed)
 
@@ -72,10 +71,3 @@ def spread(grades: Sequence[Sequence[Grade]]) -> tuple[FloatArray, FloatArray, F
         for name in ("effect", "hit_rate", "false_alarm_rate")
     )
     return effect, hit_rate, false_alarm_rate
-
-
-def to_logit(chance: FloatArray) -> FloatArray:
-    """Logits of chances, any shape, bounded."""
-    with np.errstate(divide="ignore"):
-        logit = np.log(chance) - np.log1p(-chance)
-    return np.asarray(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from graphrouter.grades import believe
-from graphrouter.router.outcome_covariance import PROBIT, Told, differentiate
+from graphrouter.router.outcome_covariance import PROBIT, Told, differentiate, to_chance, to_logit
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
 MOST_CANDIDATES = 10
@@ -93,7 +93,7 @@ class _InHand(NamedTuple):
         if not moved.shape[1]:
             return np.asarray(best)
         grades = (_widen(each, moved.ndim) for each in self.grades)
-        worth = believe(_to_chance(_widen(self.logit, moved.ndim) + moved), *grades)
+        worth = believe(to_chance(_widen(self.logit, moved.ndim) + moved), *grades)
         return np.asarray(np.maximum(best, worth.max(axis=1)))
 
 
@@ -116,7 +116,7 @@ def look_ahead(
         num_calls: Most calls that are left, >= 1; two are looked at.
         floor: (B,) expected effect of the best answer without a grade; NaN or None without any.
     """
-    chance = _to_chance(told.logit)
+    chance = to_chance(told.logit)
     alone = stakes.per_effect * chance - stakes.price
     size = min(MOST_CANDIDATES, alone.shape[1])
     candidate = np.argsort(-alone, axis=1, kind="stable")[:, :size]
@@ -152,7 +152,7 @@ def _prepare(
     between = among[:, num_held:, num_held:]
     mean, price, chance = (
         np.take_along_axis(each, candidate, axis=1)
-        for each in (told.mean, stakes.price, _to_chance(told.logit))
+        for each in (told.mean, stakes.price, to_chance(told.logit))
     )
     steps = [_update(mean, between, grade, stakes) for grade in _GRADES]
     passes, _ = _grade(chance, stakes)
@@ -169,9 +169,8 @@ def _prepare(
         (passed[1], failed[1]),
         between / spread[:, :, None],
     )
-    cavity = np.clip(told.cavity, 1e-12, 1 - 1e-12)
     load = among[:, :num_held, num_held:] * told.lift[:, :, None]
-    return ahead, _InHand(np.log(cavity / (1 - cavity)), load, hand.grades, floor)
+    return ahead, _InHand(to_logit(told.cavity), load, hand.grades, floor)
 
 
 def _ask_once(
@@ -201,14 +200,13 @@ def _ask_twice(ahead: _Ahead, in_hand: _InHand, stakes: Stakes) -> FloatArray:
         blind = stakes.per_effect * np.maximum(best[:, :, None], chance) - price
         then, values = _grade(chance, stakes)
         seen = np.zeros_like(chance)
-        first = np.clip(ahead.chance, 1e-12, 1 - 1e-12)
         for passed, worth, score in zip(then, values, ahead.score, strict=True):
             # What the second grade tells of answers in hand, and of the first of the two.
             held = in_hand.find_best(
                 moved[:, :, :, None] + (in_hand.load * score[:, None, :])[:, :, None, :]
             )
-            shifted = np.log(first / (1 - first))[:, :, None] + ahead.between * score[:, None, :]
-            mine = believe(_to_chance(shifted), *map(np.asarray, (grade, *rates)))
+            shifted = to_logit(ahead.chance)[:, :, None] + ahead.between * score[:, None, :]
+            mine = believe(to_chance(shifted), *map(np.asarray, (grade, *rates)))
             seen += passed * np.maximum(np.maximum(held, mine), worth)
         then_value, _ = _choose_look(blind, stakes.per_effect * seen - price, stakes)
         expected += passes[number] * np.maximum(stakes.per_effect * best, then_value.max(axis=2))
@@ -251,11 +249,7 @@ def _update(
     moved = mean[:, None, :] + among * score[:, :, None]
     kept = (weight / (1 + weight * variance))[:, :, None]
     left = np.maximum(variance[:, None, :] - among**2 * kept, 0.0)
-    return score, _to_chance(moved / np.sqrt(1 + PROBIT * left))
-
-
-def _to_chance(logit: FloatArray) -> FloatArray:
-    return np.asarray(1 / (1 + np.exp(-logit)))
+    return score, to_chance(moved / np.sqrt(1 + PROBIT * left))
 
 
 def _widen(values: FloatArray, num_axes: int) -> FloatArray:

@@ -28,6 +28,18 @@ _LONGEST_STEP = 2.0
 _TOLERANCE = 1e-9
 
 
+def to_chance(logit: FloatArray) -> FloatArray:
+    """Sigmoid of logits, any shape; written out, since SciPy is a tenth of what a load takes."""
+    return np.asarray(1 / (1 + np.exp(-logit)))
+
+
+def to_logit(chance: FloatArray) -> FloatArray:
+    """Logits of chances in [0, 1], any shape, in [-30, 30]."""
+    with np.errstate(divide="ignore"):
+        logit = np.log(chance) - np.log1p(-chance)
+    return np.asarray(np.clip(logit, -_MOST_LOGIT, _MOST_LOGIT))
+
+
 class OutcomeCovariance(NamedTuple):
     """Covariances of the deviations of M models on one query, (M, M) float64, logits squared."""
 
@@ -95,7 +107,7 @@ def estimate_covariance(logit: FloatArray, observed: FloatArray) -> FloatArray:
         logit: (Q, M) effect logits of solved queries, each scored without its own outcomes.
         observed: (Q, M) effects in [0, 1], NaN where not observed.
     """
-    known, chance = np.isfinite(observed), 1 / (1 + np.exp(-logit))
+    known, chance = np.isfinite(observed), to_chance(logit)
     residual = np.where(known, observed - chance, 0.0)
     slope = np.where(known, chance * (1 - chance), 0.0)
     product, weight = residual.T @ residual, slope.T @ slope
@@ -173,8 +185,7 @@ def differentiate(
     value: FloatArray, effect: FloatArray, hit_rate: FloatArray, false_alarm_rate: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """First derivative of the log-likelihood of grades along logits, and its expected curvature."""
-    bounded = np.clip(value, -_MOST_LOGIT, _MOST_LOGIT)
-    chance = 1 / (1 + np.exp(-bounded))
+    chance = to_chance(np.clip(value, -_MOST_LOGIT, _MOST_LOGIT))
     rise = (hit_rate - false_alarm_rate) * chance * (1 - chance)
     passed = false_alarm_rate + (hit_rate - false_alarm_rate) * chance
     spread = np.maximum(passed * (1 - passed), 1e-300)
@@ -190,7 +201,7 @@ def _leave_out(value: FloatArray, left: FloatArray, score: FloatArray) -> FloatA
         score: (B, K) slope of the log-likelihood of the own grade.
     """
     logit = np.clip((value - score * left) / np.sqrt(1 + PROBIT * left), -_MOST_LOGIT, _MOST_LOGIT)
-    return np.asarray(1 / (1 + np.exp(-logit)))
+    return to_chance(logit)
 
 
 def _solve(matrix: FloatArray, right: FloatArray) -> FloatArray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphrouter.grades import believe
 from graphrouter.router.lookahead import Hand, Stakes, look_ahead
-from graphrouter.router.outcome_covariance import condition
+from graphrouter.router.outcome_covariance import condition, to_chance
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
 GradeAnswers = Callable[[IntArray, IntArray], tuple[FloatArray, FloatArray, FloatArray]]
@@ -70,7 +70,7 @@ def roll_out(
         goes_on = outlook.value.max(axis=1) > outlook.stop
         rows, model, looks = going[goes_on], model[goes_on], looks[goes_on]
         called[rows, model], graded[rows[looks], model[looks]] = True, True
-        promised = 1 / (1 + np.exp(-told.logit[goes_on, model]))
+        promised = to_chance(told.logit[goes_on, model])
         is_kept = ~looks & ~(promised <= best[goes_on])
         answer[rows[is_kept]] = model[is_kept]
         going = rows[looks]

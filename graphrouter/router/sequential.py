@@ -7,22 +7,24 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import ClassVar, TypedDict, Unpack
 
+from graphrouter.exceptions import DataError
 from graphrouter.grades import Judge
 from graphrouter.moment import Moment
 from graphrouter.policy import Policy
-from graphrouter.router.call_plan import Asked, Limits, Plan, check_policy
+from graphrouter.router.call_plan import Plan
 from graphrouter.router.call_run import (
     Ask,
     AskLater,
     JudgeAnswer,
     JudgeLater,
     Run,
-    check_retries,
+    check_functions,
     run_plan,
     run_plan_later,
 )
 from graphrouter.router.known_outcomes import tell_outcomes
 from graphrouter.router.outcome_covariance import OutcomeCovariance
+from graphrouter.router.plan_terms import Asked, Limits, check_settings
 from graphrouter.router.protocol import Router
 from graphrouter.selection import check_seconds
 from graphrouter.types import Predictions, Queries
@@ -82,18 +84,19 @@ class SequentialRouter(Router):
             unavailable: As in `route`.
 
         Raises:
-            PolicyError: The policy does not weigh effect, or nobody satisfies it; or a limit is no
-                such number.
+            DataError: The judge is none.
+            PolicyError: The policy does not weigh effect, or nobody satisfies it; a limit is no
+                such number, or not even one call fits it.
             UnknownModelError: One of the models named is not in the pool.
         """
         moment = Moment.of(extra_latency_s, unavailable, models=self.models)
         limits = Limits(max_calls, max_total_cost_usd, deadline_s)
         by = Policy() if policy is None else policy
-        check_policy(by, judge_cost_usd)
+        check_settings(by, Judge() if judge is None else judge, judge_cost_usd)
         check_seconds(by, self.cost_scale)
         asked = self._read_queries([prompt], [task])
         shared = self.outcome_covariance
-        return Plan(
+        plan = Plan(
             Asked(
                 prompt,
                 by.resolve(self.cost_scale),
@@ -105,6 +108,7 @@ class SequentialRouter(Router):
                 self.policy_context.at(moment),
             )
         )
+        return plan.check_start()
 
     def run(
         self,
@@ -134,6 +138,7 @@ class SequentialRouter(Router):
                 `deadline_s`, `extra_latency_s`, `unavailable` as in `plan`.
 
         Raises:
+            DataError: `ask` or `judge` is no function, or `retries` no such number.
             PolicyError: As in `plan`.
             RunError: No model answered, a call gave no answer, or the judge failed or gave no
                 grade; its attribute `run` keeps what was called and paid.
@@ -149,8 +154,9 @@ class SequentialRouter(Router):
             >>> run.answer, run.effect, len(run.outcomes)
             ('7', 1.0, 1)
         """
+        check_functions(ask, judge, retries)
         plan = self.plan(prompt, judge=_choose_judge(judge, reliability), **settings)
-        return run_plan(plan, ask, judge, task=settings.get("task"), retries=check_retries(retries))
+        return run_plan(plan, ask, judge, task=settings.get("task"), retries=retries)
 
     async def arun(
         self,
@@ -166,10 +172,9 @@ class SequentialRouter(Router):
 
         Arguments and errors are those of `run`.
         """
+        check_functions(ask, judge, retries)
         plan = self.plan(prompt, judge=_choose_judge(judge, reliability), **settings)
-        return await run_plan_later(
-            plan, ask, judge, task=settings.get("task"), retries=check_retries(retries)
-        )
+        return await run_plan_later(plan, ask, judge, task=settings.get("task"), retries=retries)
 
     def _tell(self, queries: Queries, predictions: Predictions) -> Predictions:
         """The predictions, changed by what is known of answers to the very queries.
@@ -186,5 +191,11 @@ class SequentialRouter(Router):
 
 
 def _choose_judge(judge: object, reliability: Judge | None) -> Judge | None:
-    """Without anybody who grades, a judge who tells nothing: no second call is planned."""
+    """Without anybody who grades, a judge who tells nothing: no second call is planned.
+
+    Raises:
+        DataError: Something is said of a judge who is not there.
+    """
+    if judge is None and reliability is not None:
+        raise DataError("reliability was given without judge; expected both, or neither.")
     return Judge(0.5, 0.5) if judge is None else reliability

@@ -62,6 +62,14 @@ def test_few_answers_say_little_of_a_judge() -> None:
     assert constant.read(0.4).believe(0.3) == pytest.approx(0.3, abs=0.02)
 
 
+def test_a_judge_that_is_no_better_than_a_coin_tells_nothing() -> None:
+    turned = Judge.fit([0, 1] * 50, [1, 0] * 50)  # passes what is wrong, and nothing else
+    assert turned.hit_rate == turned.false_alarm_rate
+    assert turned.read(1).believe(0.3) == pytest.approx(0.3)
+    always_right = Judge.fit([0.9, 0.8, 0.7], [1, 1, 1])
+    assert always_right.hit_rate == always_right.false_alarm_rate
+
+
 def test_a_score_is_as_likely_as_its_ratio_says() -> None:
     judge = Judge.of_auc(0.9)
     assert judge.slope is not None
@@ -86,6 +94,7 @@ def test_a_score_is_as_likely_as_its_ratio_says() -> None:
         (lambda: Judge.of_auc(0.3), "auc is 0.3"),
         (lambda: Judge.fit([], []), "at least one answer"),
         (lambda: Judge.fit([1.0], [1.0, 0.0]), "shapes"),
+        (lambda: Judge.fit(["good"], [1.0]), "must be numbers"),  # type: ignore[list-item]
         (lambda: Judge.fit([float("nan")], [1.0]), "finite numbers"),
         (lambda: Judge.fit([0.5], [2.0]), r"effects lie in \[0, 1\]"),
     ],

@@ -14,8 +14,9 @@ from graphrouter.bench.baselines.methods.judges import find_noise, simulate_scor
 from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.exceptions import ConfigError
 from graphrouter.grades import Judge
-from graphrouter.router.known_outcomes import spread, to_logit
+from graphrouter.router.known_outcomes import spread
 from graphrouter.router.lookahead import Stakes
+from graphrouter.router.outcome_covariance import to_logit
 from graphrouter.router.rollout import roll_out
 from graphrouter.types import FloatArray, IntArray, Predictions, Queries
 

@@ -65,6 +65,23 @@ def test_limits_are_kept(router: gr.GraphRouter) -> None:
     assert asked <= set(router.models[:2])
 
 
+def test_what_is_enough_by_the_message_is_enough(router: gr.GraphRouter) -> None:
+    with pytest.raises(PolicyError) as caught:
+        router.plan(PROMPT, policy=BEST, max_total_cost_usd=1e-12)
+    least = float(
+        str(caught.value).split("the least call takes ")[1].split(".  ")[0].split(". ")[0]
+    )
+    assert router.plan(PROMPT, policy=BEST, max_total_cost_usd=least).first is not None
+
+
+def test_a_grade_that_the_limit_does_not_pay_is_not_asked_for(router: gr.GraphRouter) -> None:
+    plan = router.plan(PROMPT, policy=BEST)
+    assert plan.is_graded
+    most = max(plan.expect_cost(model) for model in router.models) * 1.5
+    poor = router.plan(PROMPT, policy=BEST, max_total_cost_usd=most, judge_cost_usd=most)
+    assert not poor.is_graded
+
+
 def test_a_call_that_failed_is_not_repeated_and_is_paid(router: gr.GraphRouter) -> None:
     plan = router.plan(PROMPT, policy=BEST)
     assert plan.first is not None
@@ -96,13 +113,22 @@ def test_what_makes_no_plan_is_refused(router: gr.GraphRouter) -> None:
         ("max_calls", 0, "max_calls is 0"),
         ("max_calls", 1.5, "max_calls is 1.5"),
         ("max_total_cost_usd", -1.0, "max_total_cost_usd is -1.0"),
+        ("max_total_cost_usd", "1", "max_total_cost_usd is '1'"),
         ("deadline_s", float("nan"), "deadline_s is nan"),
         ("judge_cost_usd", -0.1, "judge_cost_usd is -0.1"),
+        ("judge_cost_usd", "free", "judge_cost_usd is 'free'"),
+        ("max_total_cost_usd", 1e-12, "max_total_cost_usd is 1e-12, and the least call takes"),
+        ("deadline_s", 0.0, "deadline_s is 0, and the least call takes"),
     ):
         with pytest.raises(PolicyError, match=told):
             router.plan(PROMPT, **{setting: value})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="right is a str; expected a graphrouter.Judge"):
+        router.plan(PROMPT, judge="exact")  # type: ignore[arg-type]
     plan = router.plan(PROMPT)
     assert plan.first is not None
+    for depth in (0, "deep"):
+        with pytest.raises(DataError, match="expected a whole number from 1"):
+            plan.tree(depth)  # type: ignore[arg-type]
     with pytest.raises(UnknownModelError, match="'nobody' is not in the pool"):
         plan.after("nobody", 1.0)
     with pytest.raises(DataError, match="the score is 7"):

@@ -138,17 +138,93 @@ def test_what_hangs_is_given_up_at_the_deadline(router: gr.GraphRouter) -> None:
     stuck.set()
 
 
-@pytest.mark.parametrize("answer", [3, None, Answer("7", cost_usd=-1.0)])
-def test_what_is_no_answer_is_refused(router: gr.GraphRouter, answer: object) -> None:
-    _fail_run(
+@pytest.mark.parametrize(
+    "answer",
+    [3, None, Answer("7", cost_usd=-1.0), Answer("7", output_tokens="many")],  # type: ignore[arg-type]
+)
+def test_what_is_no_answer_is_refused_and_stands_in_the_trace(
+    router: gr.GraphRouter, answer: object
+) -> None:
+    run = _fail_run(
         lambda: router.run(PROMPT, ask=lambda model, prompt: answer),  # type: ignore[arg-type, return-value]
         "expected",
     )
+    assert len(run.calls) == 1
+    assert "expected" in run.calls[0].error
 
 
-def test_retries_are_a_number(router: gr.GraphRouter) -> None:
+@pytest.mark.filterwarnings("error")
+def test_coroutines_and_functions_are_told_apart(router: gr.GraphRouter) -> None:
+    async def later(model: str, prompt: str) -> str:
+        return "7"
+
+    async def judge_later(prompt: str, answer: str) -> float:
+        return 1.0
+
+    _fail_run(lambda: router.run(PROMPT, ask=later), "Use arun for coroutines")  # type: ignore[arg-type]
+    _fail_run(
+        lambda: router.run(PROMPT, ask=_ask, judge=judge_later, policy=BEST),  # type: ignore[arg-type]
+        "Use arun for coroutines",
+    )
+    _fail_run(
+        lambda: asyncio.run(router.arun(PROMPT, ask=_ask)),  # type: ignore[arg-type]
+        "ask gave a Answer; expected a coroutine. Use run for plain functions",
+    )
+
+
+def test_a_timeout_of_the_provider_is_a_failure_like_others(router: gr.GraphRouter) -> None:
+    left = iter([TimeoutError("read timed out"), None])
+
+    def ask(model: str, prompt: str) -> str:
+        error = next(left)
+        if error is not None:
+            raise error
+        return "7"
+
+    assert router.run(PROMPT, ask=ask, policy=BEST, retries=1).answer == "7"
+
+    def never(model: str, prompt: str) -> str:
+        raise TimeoutError("read timed out")
+
+    _fail_run(lambda: router.run(PROMPT, ask=never, policy=BEST), "TimeoutError: read timed out")
+
+
+def test_seconds_of_failed_attempts_are_no_latency_of_the_answer(router: gr.GraphRouter) -> None:
+    left = iter([False, True])
+
+    def ask(model: str, prompt: str) -> Answer:
+        if not next(left):
+            threading.Event().wait(0.05)
+            raise ConnectionError
+        return Answer("7", latency_s=0.25)
+
+    run = router.run(PROMPT, ask=ask, judge=lambda prompt, answer: 1.0, policy=BEST, retries=1)
+    assert run.outcomes["latency_s"].tolist() == [0.25]
+    assert run.calls[0].latency_s > 0.25
+
+
+def test_a_bill_that_is_no_amount_is_told(
+    router: gr.GraphRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    def ask(model: str, prompt: str) -> str:
+        error = RuntimeError("down")
+        error.cost_usd = "much"  # type: ignore[attr-defined]
+        raise error
+
+    run = _fail_run(lambda: router.run(PROMPT, ask=ask, policy=BEST), "No model has answered")
+    assert run.cost_usd == 0
+    assert "cost_usd of the error of a call is 'much'" in caplog.text
+
+
+def test_what_cannot_be_called_is_refused(router: gr.GraphRouter) -> None:
     with pytest.raises(DataError, match="retries is -1"):
         router.run(PROMPT, ask=_ask, retries=-1)
+    with pytest.raises(DataError, match="ask is a NoneType; expected a function"):
+        router.run(PROMPT, ask=None)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="judge is a float; expected a function"):
+        router.run(PROMPT, ask=_ask, judge=1.0)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="reliability was given without judge"):
+        router.run(PROMPT, ask=_ask, reliability=gr.Judge(0.9, 0.1))
 
 
 def test_coroutines_do_the_same(router: gr.GraphRouter) -> None:
