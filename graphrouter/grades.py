@@ -145,9 +145,9 @@ class Judge:
         """What a judge is worth, by answers of which both its score and the effect are known.
 
         Scores that are all 0 or 1 give rates, drawn to one half by one answer each way (the rule of
-        succession); a judge that passes wrong answers as often as right ones tells nothing. Other
-        scores give a logistic regression, its slope drawn to 0 (Gelman and others 2008); where
-        right answers score lower, a low score is good.
+        succession). Other scores, and a judge that passes wrong answers more often than right ones,
+        give a logistic regression, its slope drawn to 0 (Gelman and others 2008); where right
+        answers score lower, a low score is good.
 
         Args:
             scores: What the judge said of each answer, any finite numbers.
@@ -167,11 +167,15 @@ class Judge:
             )
         if not np.isfinite(score).all() or not ((effect >= 0) & (effect <= 1)).all():
             raise DataError("Scores must be finite numbers, and effects lie in [0, 1].")
-        if np.isin(score, (0, 1)).all():
-            return cls(*_count_rates(score, effect))
+        hit, false = _count_rates(score, effect)
+        if np.isin(score, (0, 1)).all() and hit >= false:
+            return cls(hit, false)
         slope, intercept = _fit_line(score, effect)
         passed = (slope * score + intercept > _LEAST_RATIO).astype(np.float64)
-        return cls(*_count_rates(passed, effect), slope, intercept)
+        hit, false = _count_rates(passed, effect)
+        if hit < false:  # few answers, drawn to one half
+            hit = false = (hit + false) / 2
+        return cls(hit, false, slope, intercept)
 
     def read(self, score: float) -> Grade:
         """The grade that a score stands for.
@@ -242,15 +246,12 @@ def believe(
 
 
 def _count_rates(passed: FloatArray, effect: FloatArray) -> tuple[float, float]:
-    """Share of right and of wrong answers that passed; of all where passing tells nothing."""
+    """Share of right and of wrong answers that passed, drawn to one half."""
     hit, false = (
         float((passed * weight).sum() + 1) / float(weight.sum() + 2)
         for weight in (effect, 1 - effect)
     )
-    if hit > false:
-        return hit, false
-    pooled = float(passed.sum() + 1) / (len(passed) + 2)
-    return pooled, pooled
+    return hit, false
 
 
 def _fit_line(score: FloatArray, effect: FloatArray) -> tuple[float, float]:

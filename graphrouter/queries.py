@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Self
 
 from graphrouter.exceptions import DataError
@@ -32,7 +32,7 @@ class Queries:
     """An empty text is allowed."""
     tasks: tuple[str | None, ...]
     """Task of each query, None where unknown."""
-    known: tuple[KnownOutcomes, ...] = ()
+    known: tuple[KnownOutcomes, ...] = field(default=(), hash=False)
     """Grades of answers that models have given to the very query, by model; nothing is known of
     any without it."""
 
@@ -55,14 +55,18 @@ class Queries:
                 f"{count_of(len(self.prompts), 'prompt')}; expected "
                 "one a prompt, None where unknown."
             )
-        known = self.known or ({},) * len(self.prompts)
-        if len(known) != len(self.prompts):
+        if not self.known:
+            object.__setattr__(self, "known", ({},) * len(self.prompts))
+            return
+        if len(self.known) != len(self.prompts):
             raise DataError(
-                f"known has {len(known)} entries for {len(self.prompts)} prompts; expected one a "
-                "prompt, None where nothing is known."
+                f"known has {count_of(len(self.known), 'entry')} for "
+                f"{count_of(len(self.prompts), 'prompt')}; expected one a prompt, None where "
+                "nothing is known."
             )
-        read = tuple(read_known(each, f"known[{i}]") for i, each in enumerate(known))
-        object.__setattr__(self, "known", read)
+        if any(each != {} for each in self.known):
+            read = tuple(read_known(each, f"known[{i}]") for i, each in enumerate(self.known))
+            object.__setattr__(self, "known", read)
 
     @classmethod
     def of(
@@ -170,4 +174,4 @@ def _read_sequence(
             f"known is a {type(known).__name__}; expected a sequence with one mapping from models "
             "to grades a prompt, None where nothing is known. For one prompt pass [{...}]."
         )
-    return tuple(read_known(each, f"known[{i}]") for i, each in enumerate(known))
+    return tuple({} if each is None else each for each in known)  # type: ignore[misc]

@@ -296,7 +296,16 @@ def _measure_distances(values: Tensor, mean: Tensor) -> Tensor:
 
 
 def _find_density(distance: Tensor, reach: Tensor) -> Tensor:
-    """Logarithm of a Student t density at squared distances, up to a constant; turns at `reach`."""
+    """Logarithm of a density with the tails of a Student t, up to a constant and a factor.
+
+    log (1 + distance / reach)^(-1/2), the kernel of a t distribution (Lange, Little and Taylor
+    1989) whose exponent, of its freedom and the number of coordinates, is in the weight that is
+    found for it.
+
+    Args:
+        distance: Squared, any shape.
+        reach: () squared distance at which it turns.
+    """
     return -torch.log1p(distance / reach) / 2
 
 

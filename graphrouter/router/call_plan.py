@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from graphrouter.exceptions import DataError, PolicyError, UnknownModelError
-from graphrouter.field_demands import read_amounts
 from graphrouter.grades import Grade, KnownOutcomes, believe
 from graphrouter.router.known_outcomes import spread
 from graphrouter.router.lookahead import Hand, Outlook, Stakes, look_ahead
-from graphrouter.router.outcome_covariance import Told, condition, to_chance, to_logit
+from graphrouter.router.outcome_covariance import Told, condition, to_chance
 from graphrouter.router.plan_terms import Asked
-from graphrouter.selection import list_choices
-from graphrouter.types import BoolArray, FloatArray, IntArray
-from graphrouter.utility import Charges
+from graphrouter.types import FloatArray, IntArray
 from graphrouter.wording import round_up
 
 
@@ -36,7 +33,7 @@ class Option(NamedTuple):
     """Whether its answer is worth a grade."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Plan:
     """Whom to ask next about a prompt, after what was called and graded so far.
 
@@ -88,7 +85,7 @@ class Plan:
         """Expected effect of each answer in hand, in [0, 1]."""
         worth = dict(zip(self.known, self._believed.tolist(), strict=True))
         for model in self.ungraded:
-            worth[model] = float(self._effect[self._columns[model]])
+            worth[model] = float(self._effect[self.asked.columns[model]])
         return worth
 
     @cached_property
@@ -170,7 +167,7 @@ class Plan:
 
     def expect_cost(self, model: str) -> float:
         """Expected US dollars of a call of a model of the pool; 0 where unknown."""
-        return float(np.nan_to_num(self.asked.predictions.cost_usd[0, self._columns[model]]))
+        return float(np.nan_to_num(self.asked.predictions.cost_usd[0, self.asked.columns[model]]))
 
     def tree(self, depth: int = 3) -> str:
         """What is asked, and what follows from a pass and a failure, drawn in text.
@@ -238,13 +235,13 @@ class Plan:
 
     def _pay(self, model: str, cost_usd: float | None, latency_s: float | None) -> Plan:
         """This plan with one more call of a model paid."""
-        if model not in self._columns:
+        if model not in self.asked.columns:
             raise UnknownModelError(
                 f"{model!r} is not in the pool: {', '.join(self.asked.predictions.models)}."
             )
         if model in self.known or model in self.ungraded or model in self.out:
             raise DataError(f"{model!r} was asked already; expected another model.")
-        column = self._columns[model]
+        column = self.asked.columns[model]
         took = (
             float(np.nan_to_num(each[0, column])) if given is None else given
             for each, given in (
@@ -264,20 +261,15 @@ class Plan:
         )
 
     @cached_property
-    def _columns(self) -> dict[str, int]:
-        return {model: i for i, model in enumerate(self.asked.predictions.models)}
-
-    @cached_property
     def _grades(self) -> tuple[IntArray, tuple[FloatArray, FloatArray, FloatArray]]:
         """(1, K) columns of the models that were graded, and their grades."""
-        models = np.array([[self._columns[model] for model in self.known]], dtype=np.int64)
+        models = np.array([[self.asked.columns[model] for model in self.known]], dtype=np.int64)
         return models, spread([list(self.known.values())])
 
     @cached_property
     def _told(self) -> Told:
         models, grades = self._grades
-        logit = to_logit(self.asked.predictions.effect)
-        return condition(logit, self.asked.covariance, models, *grades)
+        return condition(self.asked.logit, self.asked.covariance, models, *grades)
 
     @cached_property
     def _effect(self) -> FloatArray:
@@ -299,30 +291,32 @@ class Plan:
         )
 
     def _count_stakes(self) -> Stakes:
-        """What calls and grades cost, in the unit of the policy's utility."""
-        asked, limits = self.asked, self.asked.limits
-        cost, latency = asked.predictions.cost_usd, asked.predictions.latency_s
-        zero, worth = np.zeros(1), partial(asked.policy.utility, scale=asked.context.scale)
-        free = Charges(zero, dict.fromkeys(asked.policy.penalties, zero))
-        nothing = worth(zero, zero, charges=free)
-        per_effect = float((worth(zero + 1, zero, charges=free) - nothing)[0])
-        # A call waits, and takes what its card says, each time.
-        charges = Charges(latency, read_amounts(asked.policy, asked.context.pool))
-        price = nothing - worth(np.zeros_like(cost), cost, charges=charges)
-        judged = float((nothing - worth(zero, zero + asked.judge_cost_usd, charges=free))[0])
-        closed = ~self._is_open
-        if limits.max_total_cost_usd is not None:
-            closed |= ~(self.spent_usd + cost <= limits.max_total_cost_usd)
-        if limits.deadline_s is not None:
-            closed |= ~(self.spent_s + latency <= limits.deadline_s)
+        """What calls and grades cost, and what may be asked within the limits."""
+        asked, limits, prices = self.asked, self.asked.limits, self.asked.prices
+        closed = ~asked.is_open
+        follows = np.ones((1, len(asked.columns), len(asked.columns)), dtype=bool)
+        for most, spent, takes, between in (
+            (
+                limits.max_total_cost_usd,
+                self.spent_usd,
+                asked.predictions.cost_usd,
+                asked.judge_cost_usd,
+            ),
+            (limits.deadline_s, self.spent_s, asked.predictions.latency_s, 0.0),
+        ):
+            if most is not None:
+                closed = closed | ~(spent + takes <= most)
+                both = takes[:, :, None] + takes[:, None, :]
+                follows &= spent + between + both <= most
         for model in (*self.known, *self.ungraded, *self.out):
-            closed[0, self._columns[model]] = True
+            closed[0, asked.columns[model]] = True
         return Stakes(
-            per_effect,
-            np.where(closed, np.inf, price),
-            judged,
+            prices.per_effect,
+            np.where(closed, np.inf, prices.call),
+            prices.grade,
             asked.judge.hit_rate,
             asked.judge.false_alarm_rate,
+            follows,
         )
 
     def check_start(self) -> Plan:
@@ -338,27 +332,13 @@ class Plan:
             ("max_total_cost_usd", limits.max_total_cost_usd, predictions.cost_usd),
             ("deadline_s", limits.deadline_s, predictions.latency_s),
         ):
-            least = np.where(self._is_open, takes, np.inf).min()
+            least = np.where(self.asked.is_open, takes, np.inf).min()
             if most is not None and not least <= most:
                 told.append(f"{name} is {most:g}, and the least call takes {round_up(least)}")
         raise PolicyError(
             f"Nobody can be asked: {'; '.join(told) or 'no call fits all limits'}. Raise the "
             "limit, or let the policy allow other models."
         )
-
-    @cached_property
-    def _is_open(self) -> BoolArray:
-        """(1, M) whom the policy lets be asked at all."""
-        asked = self.asked
-        choices = list_choices(
-            asked.policy,
-            asked.predictions,
-            asked.context,
-            needs_cost=asked.policy.needs_cost or asked.limits.max_total_cost_usd is not None,
-            needs_latency=asked.limits.deadline_s is not None
-            or asked.policy.usd_per_second is not None,
-        )
-        return choices.is_open
 
 
 def _indent(lines: list[str], edge: str) -> list[str]:

@@ -35,6 +35,17 @@ class Answer:
     output_tokens: float | None = None
 
 
+_OUTCOMES = (
+    "prompt",
+    "task",
+    "model",
+    "effect",
+    "cost_usd",
+    "latency_s",
+    "input_tokens",
+    "output_tokens",
+)
+_LATE = "no answer before the deadline"
 _logger = logging.getLogger(__name__)
 
 Ask = Callable[[str, str], str | Answer]
@@ -62,7 +73,7 @@ class Call:
     """What went wrong with the call, or with its grade; empty where nothing did."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Run:
     """What was called for a prompt, and the answer that was kept."""
 
@@ -109,7 +120,7 @@ class Run:
         """
         import pandas as pd  # here, so that what runs need not load it
 
-        return pd.DataFrame(
+        rows = (
             {
                 "prompt": self.prompt,
                 "task": self.task,
@@ -123,6 +134,7 @@ class Run:
             for call in self.calls
             if call.grade is not None and call.answer is not None
         )
+        return pd.DataFrame(rows, columns=list(_OUTCOMES))
 
     def __repr__(self) -> str:
         called = ", ".join(call.model for call in self.calls)
@@ -169,7 +181,8 @@ def run_plan(
             else:
                 request = steps.send(result)
     except StopIteration as end:
-        return _take_run(end)
+        run: Run = end.value
+        return run
 
 
 async def run_plan_later(
@@ -196,7 +209,8 @@ async def run_plan_later(
             else:
                 request = steps.send(result)
     except StopIteration as end:
-        return _take_run(end)
+        run: Run = end.value
+        return run
 
 
 def _carry_out(plan: Plan, has_judge: bool, task: str | None, retries: int) -> _Steps:
@@ -209,11 +223,11 @@ def _carry_out(plan: Plan, has_judge: bool, task: str | None, retries: int) -> _
             continue
         last = run.calls[-1]
         paid = {"cost_usd": last.cost_usd, "latency_s": last.latency_s}
-        if not looks:
+        left = _measure_left(run.plan, last.latency_s)
+        if not looks or left == 0:
             run = dataclasses.replace(run, plan=run.plan.after(model, **paid))
             break
         try:
-            left = _measure_left(run.plan, last.latency_s)
             start = time.monotonic()
             said = yield _Request(model, answer, left)
             if inspect.iscoroutine(said) or isinstance(said, _NotAwaitable):
@@ -237,6 +251,8 @@ def _ask(run: Run, model: str, retries: int) -> Generator[_Request, Any, tuple[A
     cost, latency = 0.0, 0.0
     for attempt in range(retries + 1):
         start, left = time.monotonic(), _measure_left(run.plan, latency)
+        if left == 0:
+            return None, _note_failure(run, Call(model, cost, latency, error=_LATE))
         try:
             received = yield _Request(model, timeout_s=left)
         except Exception as error:
@@ -331,7 +347,7 @@ def _is_late(left_s: float | None, took_s: float) -> bool:
 
 def _tell(error: BaseException, *, is_late: bool = False) -> str:
     if is_late and isinstance(error, TimeoutError):
-        return "no answer before the deadline"
+        return _LATE
     if isinstance(error, GraphRouterError):
         return str(error).rstrip(".")
     return f"{type(error).__name__}: {error}"
@@ -343,12 +359,6 @@ def _fail(message: str, run: Run) -> RunError:
     error = RunError(message + paid)
     error.run = run
     return error
-
-
-def _take_run(end: StopIteration) -> Run:
-    run = end.value
-    assert isinstance(run, Run)
-    return run
 
 
 def _call_within(timeout_s: float | None, function: Callable[..., Any], *args: str) -> Any:

@@ -23,8 +23,8 @@ def tell_outcomes(
     """The predictions for queries of which some answers are graded.
 
     The effect of a model that was graded is that of the answer in hand: the grade itself of a judge
-    who is never wrong. Rows of which nothing is known stay as they are, and rows do not influence
-    one another.
+    who is never wrong, and then its interval is a point. Rows of which nothing is known stay as
+    they are, and rows do not influence one another.
 
     Args:
         predictions: Of B queries, with nothing told.
@@ -43,12 +43,13 @@ def tell_outcomes(
         graded = spread([list(known[row].values()) for row in rows])
         logit = to_logit(predictions.effect[rows])
         told = condition(logit, shared, models, *graded)
-        in_hand = believe(told.cavity, *graded)
         for values in changed.values():
             # Ends of intervals stay about the effect, nearer to it as doubt has shrunk.
-            beside = (to_logit(values[rows]) - logit) * told.shrunk
-            values[rows] = to_chance(told.logit + beside)
-            values[rows[:, None], models] = in_hand
+            beside = to_logit(values[rows]) - logit
+            values[rows] = to_chance(told.logit + beside * told.shrunk)
+            # Of an answer in hand as much is doubted as its judge may err.
+            own = to_logit(told.cavity) + np.take_along_axis(beside, models, axis=1)
+            values[rows[:, None], models] = believe(to_chance(own), *graded)
     return replace(predictions, **changed)
 
 

@@ -27,7 +27,7 @@ class Stakes(NamedTuple):
     """What calls and grades cost, and what a judge is worth. B queries, M models."""
 
     per_effect: float
-    """What one unit of effect is worth, > 0; prices are in the same unit."""
+    """What one unit of effect is worth, >= 0; prices are in the same unit."""
     price: FloatArray
     """(B, M) of a call, >= 0; infinite for a model that may not be asked."""
     judge_price: float
@@ -35,6 +35,9 @@ class Stakes(NamedTuple):
     hit_rate: float
     """Of the judge; see `graphrouter.grades.Judge`."""
     false_alarm_rate: float
+    can_follow: BoolArray | None = None
+    """(B, M, M) whether a model may still be asked after another, the second axis, was; without it
+    after any."""
 
 
 class Hand(NamedTuple):
@@ -73,6 +76,9 @@ class _Ahead(NamedTuple):
     """(B, L, L) effect of each candidate after another, the second axis, passed or failed."""
     between: FloatArray
     """(B, L, L) by how much the logit of a candidate moves for one unit of the score of another."""
+    then: FloatArray
+    """(B, L, L) price of a candidate after another, the second axis; infinite where it may not
+    follow."""
 
 
 class _InHand(NamedTuple):
@@ -168,9 +174,19 @@ def _prepare(
         (passed[0], failed[0]),
         (passed[1], failed[1]),
         between / spread[:, :, None],
+        _price_second(price, candidate, stakes),
     )
     load = among[:, :num_held, num_held:] * told.lift[:, :, None]
     return ahead, _InHand(to_logit(told.cavity), load, hand.grades, floor)
+
+
+def _price_second(price: FloatArray, candidate: IntArray, stakes: Stakes) -> FloatArray:
+    """Price of each candidate as the second call, (B, L first, L second)."""
+    is_open = ~np.eye(candidate.shape[1], dtype=bool)[None]
+    if stakes.can_follow is not None:
+        rows = np.arange(len(candidate))[:, None, None]
+        is_open = is_open & stakes.can_follow[rows, candidate[:, :, None], candidate[:, None, :]]
+    return np.where(is_open, price[:, None, :], np.inf)
 
 
 def _ask_once(
@@ -189,8 +205,7 @@ def _ask_once(
 def _ask_twice(ahead: _Ahead, in_hand: _InHand, stakes: Stakes) -> FloatArray:
     """Value of asking each candidate, looking at its grade, and asking one more or none: (B, L)."""
     passes, worths = _grade(ahead.chance, stakes)
-    own = np.eye(ahead.chance.shape[1], dtype=bool)
-    price = np.where(own, np.inf, ahead.price[:, None, :])
+    price = ahead.then
     expected = np.zeros_like(ahead.chance)
     rates = stakes.hit_rate, stakes.false_alarm_rate
     for number, grade in enumerate(_GRADES):

@@ -101,7 +101,9 @@ def estimate_covariance(logit: FloatArray, observed: FloatArray) -> FloatArray:
     pairs (DerSimonian and Laird 1986). A model without outcomes shares with others what all do. To
     second order the slope of the sigmoid is smaller by sqrt(1 + v pi / 8), v the variance of the
     deviation, which is corrected for by the variance that was found to first order: large ones stay
-    too small, and the told outcomes are believed a little less than they could be.
+    too small, and the told outcomes are believed a little less than they could be. Outcomes of 0
+    and 1 do not show the variance that is a model's own, which acts as the noise of an outcome
+    does; its place is taken by what pairs usually differ by.
 
     Args:
         logit: (Q, M) effect logits of solved queries, each scored without its own outcomes.

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, partial
+from numbers import Integral
+from typing import NamedTuple
+
+import numpy as np
 
 from graphrouter.batch_routing import check_amount
 from graphrouter.exceptions import DataError, PolicyError
+from graphrouter.field_demands import read_amounts
 from graphrouter.grades import Judge
 from graphrouter.policy import Policy
-from graphrouter.selection import PolicyContext
-from graphrouter.types import FloatArray, Predictions
+from graphrouter.router.outcome_covariance import to_logit
+from graphrouter.selection import PolicyContext, list_choices
+from graphrouter.types import BoolArray, FloatArray, Predictions
+from graphrouter.utility import Charges
 
 
 @dataclass(frozen=True)
@@ -24,16 +32,26 @@ class Limits:
     """Seconds of all calls one after the other, as expected before each; >= 0."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.max_calls, bool) or not isinstance(self.max_calls, int):
+        is_whole = isinstance(self.max_calls, Integral) and not isinstance(self.max_calls, bool)
+        if not is_whole or self.max_calls < 1:
             raise PolicyError(f"max_calls is {self.max_calls!r}; expected a whole number from 1.")
-        if self.max_calls < 1:
-            raise PolicyError(f"max_calls is {self.max_calls}; expected at least 1.")
         for name in ("max_total_cost_usd", "deadline_s"):
             if getattr(self, name) is not None:
                 check_amount(name, getattr(self, name))
 
 
-@dataclass(frozen=True)
+class Prices(NamedTuple):
+    """In the unit of a policy's utility. M models."""
+
+    per_effect: float
+    """What one unit of effect is worth, >= 0."""
+    call: FloatArray
+    """(1, M) of a call of each."""
+    grade: float
+    """Of a grade."""
+
+
+@dataclass(frozen=True, eq=False)
 class Asked:
     """What a plan is about; the same for all plans that follow from one another."""
 
@@ -47,6 +65,50 @@ class Asked:
     covariance: FloatArray
     """(M, M) of the models' outcomes on one query."""
     context: PolicyContext
+
+    @cached_property
+    def columns(self) -> dict[str, int]:
+        """Number of each model."""
+        return {model: i for i, model in enumerate(self.predictions.models)}
+
+    @cached_property
+    def logit(self) -> FloatArray:
+        """(1, M) of the effects."""
+        return to_logit(self.predictions.effect)
+
+    @cached_property
+    def is_open(self) -> BoolArray:
+        """(1, M) whom the policy lets be asked at all.
+
+        Raises:
+            PolicyError: Nobody, and it names no fallback.
+            UnknownModelError: It names a model that is not in the pool.
+        """
+        choices = list_choices(
+            self.policy,
+            self.predictions,
+            self.context,
+            needs_cost=self.policy.needs_cost or self.limits.max_total_cost_usd is not None,
+            needs_latency=self.limits.deadline_s is not None
+            or self.policy.usd_per_second is not None,
+        )
+        return choices.is_open
+
+    @cached_property
+    def prices(self) -> Prices:
+        """What effect, calls and a grade are worth, in the unit of the policy's utility."""
+        cost, latency = self.predictions.cost_usd, self.predictions.latency_s
+        zero, worth = np.zeros(1), partial(self.policy.utility, scale=self.context.scale)
+        free = Charges(zero, dict.fromkeys(self.policy.penalties, zero))
+        nothing = worth(zero, zero, charges=free)
+        # A call waits, and takes what its card says, each time.
+        charges = Charges(latency, read_amounts(self.policy, self.context.pool))
+        call = nothing - worth(np.zeros_like(cost), cost, charges=charges)
+        return Prices(
+            float((worth(zero + 1, zero, charges=free) - nothing)[0]),
+            np.nan_to_num(call),  # unknown for a fallback alone, which is then the only choice
+            float((nothing - worth(zero, zero + self.judge_cost_usd, charges=free))[0]),
+        )
 
 
 def check_settings(policy: Policy, judge: Judge, judge_cost_usd: float) -> None:

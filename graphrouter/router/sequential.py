@@ -104,7 +104,7 @@ class SequentialRouter(Router):
                 judge_cost_usd,
                 limits,
                 moment.delay(self._predict(asked)),
-                shared.named if self._knows_task(task) else shared.hidden,
+                shared.named if self.knows_task(task) else shared.hidden,
                 self.policy_context.at(moment),
             )
         )
@@ -183,10 +183,11 @@ class SequentialRouter(Router):
         """
         if not any(queries.known):
             return predictions
-        named = [self._knows_task(task) for task in queries.tasks]
+        named = [self.knows_task(task) for task in queries.tasks]
         return tell_outcomes(predictions, queries.known, named, self.outcome_covariance)
 
-    def _knows_task(self, task: str | None) -> bool:
+    def knows_task(self, task: str | None) -> bool:
+        """Whether a query of that task counts as one whose task is named."""
         return task is not None and task in (self.known_tasks or ())
 
 

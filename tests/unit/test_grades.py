@@ -62,12 +62,15 @@ def test_few_answers_say_little_of_a_judge() -> None:
     assert constant.read(0.4).believe(0.3) == pytest.approx(0.3, abs=0.02)
 
 
-def test_a_judge_that_is_no_better_than_a_coin_tells_nothing() -> None:
-    turned = Judge.fit([0, 1] * 50, [1, 0] * 50)  # passes what is wrong, and nothing else
-    assert turned.hit_rate == turned.false_alarm_rate
-    assert turned.read(1).believe(0.3) == pytest.approx(0.3)
+def test_a_judge_that_passes_what_is_wrong_is_read_the_other_way() -> None:
+    turned = Judge.fit([0, 1] * 50, [1, 0] * 50)
+    assert turned.read(1).believe(0.5) < 0.1 < 0.9 < turned.read(0).believe(0.5)
+
+
+def test_a_judge_that_gives_all_the_same_tells_nothing() -> None:
     always_right = Judge.fit([0.9, 0.8, 0.7], [1, 1, 1])
     assert always_right.hit_rate == always_right.false_alarm_rate
+    assert always_right.read(0.9).believe(0.3) == pytest.approx(0.3)
 
 
 def test_a_score_is_as_likely_as_its_ratio_says() -> None:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from graphrouter.bench.baselines.methods.cascades import SEQUENTIAL, Recorded, Replay, Replayable
+from graphrouter.bench.baselines.methods.cascades import (
+    SEQUENTIAL,
+    Recorded,
+    Replay,
+    Replayable,
+    check_trade_off,
+)
 from graphrouter.bench.baselines.methods.judges import find_noise, simulate_score
 from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.exceptions import ConfigError
@@ -91,13 +97,16 @@ class SequentialReplay(Replayable):
     ) -> Replay:
         """As in `Replayable`."""
         asked = Queries.of(queries)
+        check_trade_off(trade_off)
         predictions = self._predict(asked)
         recorded = Recorded.of(self.pool, asked.prompts, observed)
         columns = np.arange(len(self.pool))
         names, auc = self.pool.names, self.judge_auc
         score = simulate_score(recorded, names, columns, seed=self.seed, auc=auc)
         only_cost = math.isinf(trade_off)
-        price = np.nan_to_num(predictions.cost_usd) * (1.0 if only_cost else trade_off)
+        # A cost that nobody can tell is no cost of 0; where cost does not count it does not matter.
+        cost = np.nan_to_num(predictions.cost_usd, nan=np.inf if trade_off > 0 else 0.0)
+        price = cost * (1.0 if only_cost else trade_off)
         price = np.where(np.isfinite(recorded.effect), price, np.inf)
         kept, called = np.full(len(asked), -1, dtype=np.int64), np.zeros(price.shape, dtype=bool)
         for rows, covariance in self._divide(asked):
@@ -109,9 +118,9 @@ class SequentialReplay(Replayable):
                 max_calls=min(self.max_calls, len(self.pool)),
             )
             kept[rows], called[rows] = ran.answer, ran.called
-        cost = np.where(called, np.nan_to_num(recorded.cost_usd), 0.0).sum(axis=1)
+        paid = np.where(called, np.nan_to_num(recorded.cost_usd), 0.0).sum(axis=1)
         effect = np.where(kept >= 0, recorded.effect[np.arange(len(kept)), kept], 0.0)
-        return Replay(cost, effect, kept >= 0)
+        return Replay(paid, effect, kept >= 0)
 
     @property
     def _rates(self) -> tuple[float, float]:
@@ -130,8 +139,8 @@ class SequentialReplay(Replayable):
 
     def _divide(self, asked: Queries) -> Iterator[tuple[IntArray, FloatArray]]:
         """Queries whose task is named, and the others, with their covariances."""
-        known, shared = set(self.router.known_tasks or ()), self.router.outcome_covariance
-        named = np.array([task in known for task in asked.tasks], dtype=bool)
+        shared = self.router.outcome_covariance
+        named = np.array([self.router.knows_task(task) for task in asked.tasks], dtype=bool)
         for rows, covariance in ((named, shared.named), (~named, shared.hidden)):
             if rows.any():
                 yield np.flatnonzero(rows), covariance

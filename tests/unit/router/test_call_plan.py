@@ -82,6 +82,32 @@ def test_a_grade_that_the_limit_does_not_pay_is_not_asked_for(router: gr.GraphRo
     assert not poor.is_graded
 
 
+def test_a_second_call_beyond_the_limit_is_not_counted_on(router: gr.GraphRouter) -> None:
+    price = sorted(router.plan(PROMPT, policy=BEST).expect_cost(model) for model in router.models)
+    plan = router.plan(PROMPT, policy=BEST, max_total_cost_usd=price[-1] * 1.0001)
+    best = router.route(PROMPT, policy=BEST)
+    assert plan.value >= best.effect - 1e-9  # asking the best at once is never given up for less
+
+
+def test_a_fallback_of_unknown_cost_is_planned() -> None:
+    answers = {
+        "prompt": [f"Question {i // 2}" for i in range(80)],
+        "model": ["paid", "unpaid"] * 40,
+        "effect": [1, 0, 1, 1] * 20,
+        "cost": [0.01, None] * 40,
+    }
+    router = gr.GraphRouter.fit(answers, instant=True)
+    policy = gr.Policy(max_cost_usd=1e-6, fallback="unpaid")
+    assert router.route("Question?", policy=policy).model == "unpaid"
+    assert router.plan("Question?", policy=policy).first == "unpaid"
+
+
+def test_plans_are_compared_by_identity(router: gr.GraphRouter) -> None:
+    one, other = (router.plan(PROMPT, policy=BEST) for _ in range(2))
+    assert one != other
+    assert len({one, other, one}) == 2
+
+
 def test_a_call_that_failed_is_not_repeated_and_is_paid(router: gr.GraphRouter) -> None:
     plan = router.plan(PROMPT, policy=BEST)
     assert plan.first is not None

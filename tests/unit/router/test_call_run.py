@@ -126,12 +126,12 @@ def test_what_hangs_is_given_up_at_the_deadline(router: gr.GraphRouter) -> None:
     def answer(model: str, prompt: str) -> Answer:
         return Answer("7", cost_usd=0.001, latency_s=0.0)
 
-    limits = {"deadline_s": 1000.0}
-    plan = router.plan(PROMPT, policy=BEST, **limits)  # type: ignore[arg-type]
-    first = plan.asked.predictions.latency_s[0]
-    deadline = float(first.max()) + 0.2
+    seconds = dict(zip(router.models, router.predict([PROMPT]).latency_s[0], strict=True))
+    fast = sorted(seconds, key=lambda model: seconds[model])[:2]
+    deadline = 1.05 * float(sum(seconds[model] for model in fast))  # room for a second call
+    policy = BEST.model_copy(update={"allowed": tuple(fast)})
     run = _fail_run(
-        lambda: router.run(PROMPT, ask=answer, judge=hang, policy=BEST, deadline_s=deadline),
+        lambda: router.run(PROMPT, ask=answer, judge=hang, policy=policy, deadline_s=deadline),
         "no answer before the deadline",
     )
     assert run.answer == "7"
@@ -225,6 +225,43 @@ def test_what_cannot_be_called_is_refused(router: gr.GraphRouter) -> None:
         router.run(PROMPT, ask=_ask, judge=1.0)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="reliability was given without judge"):
         router.run(PROMPT, ask=_ask, reliability=gr.Judge(0.9, 0.1))
+
+
+def test_an_answer_at_the_deadline_is_kept_without_a_grade(router: gr.GraphRouter) -> None:
+    def late(model: str, prompt: str) -> Answer:
+        return Answer("7", cost_usd=0.001, latency_s=1000.0)
+
+    def judge(prompt: str, answer: str) -> float:
+        raise AssertionError("there was no time left")
+
+    run = router.run(PROMPT, ask=late, judge=judge, policy=BEST, deadline_s=900.0)
+    assert run.answer == "7"
+    assert run.calls[0].grade is None
+
+
+def test_nobody_is_asked_when_no_time_is_left(router: gr.GraphRouter) -> None:
+    asked = []
+
+    def slow(model: str, prompt: str) -> str:
+        asked.append(model)
+        threading.Event().wait(0.3)
+        raise ConnectionError
+
+    waiting = router.predict([PROMPT]).latency_s[0]
+    run = _fail_run(
+        lambda: router.run(
+            PROMPT, ask=slow, policy=BEST, retries=5, deadline_s=float(waiting.min()) + 0.05
+        ),
+        "No model has answered",
+    )
+    assert len(asked) < 6 * len(router.models)
+    assert run.plan.spent_s > 0
+
+
+def test_a_run_without_grades_has_outcomes_of_no_rows(router: gr.GraphRouter) -> None:
+    run = router.run(PROMPT, ask=lambda model, prompt: "7", policy=BEST)
+    assert list(run.outcomes.columns)[:4] == ["prompt", "task", "model", "effect"]
+    assert len(run.outcomes) == 0
 
 
 def test_coroutines_do_the_same(router: gr.GraphRouter) -> None:

@@ -66,6 +66,19 @@ def test_a_judge_is_believed_as_far_as_it_is_right(router: gr.GraphRouter) -> No
     assert moved[-1] == pytest.approx(0, abs=1e-9)
 
 
+def test_an_answer_whose_judge_may_err_keeps_its_interval(router: gr.GraphRouter) -> None:
+    name = router.models[0]
+    plain = router.predict(PROMPTS[:1])
+    told = router.predict(PROMPTS[:1], known=[{name: gr.Grade(1.0, 0.6, 0.4)}])
+    for predictions in (plain, told):
+        assert predictions.effect_low is not None
+        assert predictions.effect_high is not None
+        assert (
+            predictions.effect_low[0, 0] < predictions.effect[0, 0] < predictions.effect_high[0, 0]
+        )
+    assert told.effect[0, 0] > plain.effect[0, 0]
+
+
 def test_a_newcomer_tells_and_is_told(router: gr.GraphRouter) -> None:
     wider = router.add_model(gr.ModelCard(model="newcomer"))
     plain = wider.predict(PROMPTS).effect
@@ -94,6 +107,7 @@ def test_queries_keep_what_is_known() -> None:
     assert asked.known == ({"m": gr.Grade(1.0)}, {})
     assert asked.take([1, 0]).known == ({}, {"m": gr.Grade(1.0)})
     assert asked.without_tasks().known == asked.known
+    assert len({asked, asked.take([0, 1]), Queries.of(["a", "b"])}) == 2
     assert Queries.of(["a"]).with_known([{"m": gr.Grade(0.0)}]).known == ({"m": gr.Grade(0.0)},)
 
 
@@ -101,7 +115,7 @@ def test_queries_keep_what_is_known() -> None:
     ("known", "told"),
     [
         ({"m": 1}, "known is a dict; expected a sequence"),
-        ([{"m": 1}, None], "known has 2 entries for 1 prompts"),
+        ([{"m": 1}, None], "known has 2 entries for 1 prompt"),
         ([3], r"known\[0\] is a int; expected a mapping"),
         ([{"m": 7}], r"known\[0\]\['m'\] is 7; expected a number in \[0, 1\]"),
         ([{"m": float("nan")}], r"known\[0\]\['m'\] is nan"),

@@ -9,7 +9,7 @@ from scipy.special import logit
 from graphrouter.router.lookahead import Hand, Outlook, Stakes, look_ahead
 from graphrouter.router.outcome_covariance import condition
 from graphrouter.router.rollout import roll_out
-from graphrouter.types import FloatArray, IntArray
+from graphrouter.types import BoolArray, FloatArray, IntArray
 
 NOTHING = Hand(np.zeros((1, 0), int), (np.zeros((1, 0)),) * 3)
 ALONE = 1e-9
@@ -25,6 +25,7 @@ def _look(
     rates: tuple[float, float] = (1.0, 0.0),
     judge_price: float = 0.0,
     num_calls: int = 2,
+    can_follow: BoolArray | None = None,
 ) -> tuple[dict[int, float], Outlook]:
     """Value of each model by its column, and the outlook, with nothing told."""
     size = len(chance)
@@ -32,7 +33,7 @@ def _look(
     told = condition(
         logit(np.array([chance])), covariance, np.zeros((1, 0), int), *np.zeros((3, 1, 0))
     )
-    stakes = Stakes(1.0, np.array([price]), judge_price, *rates)
+    stakes = Stakes(1.0, np.array([price]), judge_price, *rates, can_follow)
     outlook = look_ahead(
         told, covariance, NOTHING, stakes, num_calls=num_calls, floor=np.array([best])
     )
@@ -54,6 +55,13 @@ def test_two_independent_calls_are_worth_what_probability_says() -> None:
     # After the dear one the cheap one is worth asking in one case of ten.
     assert values[1] == pytest.approx(0.9 - 0.5 + 0.1 * 0.5, abs=1e-4)
     assert outlook.is_graded.all()
+
+
+def test_a_second_call_that_may_not_follow_is_not_counted_on() -> None:
+    never = np.zeros((1, 2, 2), dtype=bool)
+    values, outlook = _look([0.6, 0.9], [0.1, 0.5], can_follow=never)
+    assert values == pytest.approx({0: 0.5, 1: 0.4})
+    assert not outlook.is_graded.any()
 
 
 def test_what_outcomes_have_in_common_lowers_the_worth_of_a_second_call() -> None:

@@ -180,11 +180,7 @@ class Cascade(Baseline, Replayable):
             PolicyError: The trade-off is negative or NaN.
         """
         asked = Queries.of(queries)
-        if not trade_off >= 0:
-            raise PolicyError(
-                f"trade_off is {trade_off}; expected a number from 0 (only effect counts) to "
-                "infinity (only cost)."
-            )
+        check_trade_off(trade_off)
         recorded = Recorded.of(self.pool, asked.prompts, observed)
         run = self.call(recorded, trade_off)
         if run.answered.all():
@@ -196,6 +192,19 @@ class Cascade(Baseline, Replayable):
             (-self.expected.effect[0], -liking)
         )  # without an effect to weigh, the better of equals
         return _call_first(recorded, order, run)
+
+
+def check_trade_off(trade_off: float) -> None:
+    """Refuse a trade-off that is negative or NaN.
+
+    Raises:
+        PolicyError: It is so.
+    """
+    if not trade_off >= 0:
+        raise PolicyError(
+            f"trade_off is {trade_off}; expected a number from 0 (only effect counts) to infinity "
+            "(only cost)."
+        )
 
 
 def weigh_cost(effect: FloatArray, cost_usd: FloatArray, trade_off: float) -> FloatArray:
