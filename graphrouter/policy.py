@@ -22,6 +22,7 @@ from graphrouter.policy_words import (
     WEIGHTS,
     check_one_goal,
     complete_weights,
+    freeze,
     read_given,
     read_penalties,
     read_requirements,
@@ -357,7 +358,7 @@ class Policy(DocumentedModel):
         return f"the highest {effect} - {self.cost_weight:g} x scaled cost"
 
     def __hash__(self) -> int:
-        return hash(self.model_dump_json())  # mappings have no hash of their own
+        return hash(freeze(dict(self)))  # mappings have no hash of their own
 
 
 def _say_requirement(asked: tuple[str, OwnValue]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from graphrouter.own_fields import OwnValue, check_value
@@ -14,6 +14,7 @@ __all__ = [
     "WEIGHTS",
     "check_one_goal",
     "complete_weights",
+    "freeze",
     "read_given",
     "read_pairs",
     "read_penalties",
@@ -50,6 +51,20 @@ def check_one_goal(given: Collection[str]) -> None:
             f"{rivals[0]} and the weights (effect_weight, cost_weight, or a preset) both say what "
             "is maximised; set one of the two"
         )
+
+
+def freeze(value: Any) -> Hashable:
+    """A setting that has a hash, the same for equal ones: mappings in any order, 1 as 1.0.
+
+    Example:
+        >>> freeze({"a": 1, "b": [2]}) == freeze({"b": [2.0], "a": True})
+        True
+    """
+    if isinstance(value, Mapping):
+        return frozenset((name, freeze(each)) for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(freeze, value))
+    return frozenset(value) if isinstance(value, set) else value
 
 
 def read_given(

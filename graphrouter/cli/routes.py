@@ -84,6 +84,7 @@ def match(
     import pandas as pd
 
     from graphrouter.data.table_files import write_table
+    from graphrouter.routes.named_routes import NO_ROUTE
 
     wanted = read_queries(prompts)
     found = _load_matcher(artifact, routes).match(wanted.queries.prompts, wanted.queries.tasks)
@@ -92,7 +93,7 @@ def match(
             "query_id": wanted.ids,
             "route": [each.route for each in found],
             "confidence": [each.confidence for each in found],
-            "p_none": [each.none for each in found],
+            f"p_{NO_ROUTE}": [each.none for each in found],
             **{f"p_{n}": [each.probabilities[n] for each in found] for n in found[0].probabilities},
         }
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, overload
-from weakref import WeakKeyDictionary
 
 from graphrouter.batch_routing import BatchLimits, BatchRouting, assign_batch
 from graphrouter.decision import Decision
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 _BALANCED = Policy()
 """What a query is routed by where the caller names nothing."""
+_MOST_MATCHERS = 8
+"""Sets of routes whose matchers are kept; a server that reads its file again makes another set."""
 
 
 class ChoosingRouter(ABC):
@@ -190,30 +191,35 @@ class ChoosingRouter(ABC):
         return self.route_matcher(routes).match(asked.prompts, asked.tasks)
 
     def route_matcher(self, routes: Routes) -> RouteMatcher:
-        """What finds the route of a prompt; made once for the same routes.
+        """What finds the route of a prompt; made once for the same routes, the last eight of them.
 
         Raises:
             ConfigError: `routes` are no routes, or name a task that the router does not know.
             NotApplicableError: The router has no text encoder.
             UnknownModelError: A route names a model that is not in the pool.
         """
-        from graphrouter.routes import RouteMatcher, Routes  # here: who uses none pays nothing
+        from graphrouter.routes import Routes  # here: who uses none pays nothing
 
         if not isinstance(routes, Routes):
             raise ConfigError(
                 f"routes is a {type(routes).__name__}; expected Routes, such as "
                 "Routes.load('routes.yaml')."
             )
-        matcher = self._route_matchers.get(routes)
-        if matcher is None:
-            space = self._route_space
-            routes.check_against(self.models, space.tasks)
-            matcher = self._route_matchers[routes] = RouteMatcher(routes, space)
-        return matcher
+        return self._make_matcher(routes)
 
     @cached_property
-    def _route_matchers(self) -> WeakKeyDictionary[Routes, RouteMatcher]:
-        return WeakKeyDictionary()
+    def _make_matcher(self) -> Callable[[Routes], RouteMatcher]:
+        from graphrouter.routes import RouteMatcher
+
+        # Not the router itself: a router that holds what holds it would not be freed at once.
+        models, space = self.models, self._route_space
+
+        @lru_cache(maxsize=_MOST_MATCHERS)
+        def make(routes: Routes) -> RouteMatcher:
+            routes.check_against(models, space.tasks)
+            return RouteMatcher(routes, space)
+
+        return make
 
     @cached_property
     def _route_space(self) -> RouteSpace:

@@ -17,6 +17,8 @@ from graphrouter.policy import Policy, parse_policy
 from graphrouter.text_files import read_plain_file
 
 _ACTIONS = ("policy", "models", "model")
+NO_ROUTE = "none"
+"""What prompts of no route are called in tables, and therefore no route."""
 
 
 class Route(DocumentedModel):
@@ -29,7 +31,9 @@ class Route(DocumentedModel):
 
     noun: ClassVar[str] = "key"
 
-    name: str = Field(description="What the decision calls it; no two routes have one name.")
+    name: str = Field(
+        description="What the decision calls it; no two routes have one name, and none is 'none'."
+    )
     description: str = Field(
         "", description="The kind of prompt in words, such as domain and action."
     )
@@ -63,6 +67,11 @@ class Route(DocumentedModel):
     def _says_what_it_is_and_does(self) -> Route:
         if not self.name.strip():
             raise ValueError("the name is empty; expected a word such as 'contracts'")
+        if self.name.strip().casefold() == NO_ROUTE:
+            raise ValueError(
+                f"the name {self.name!r} stands for prompts of no route, as in the column "
+                f"p_{NO_ROUTE}; expected another, such as 'other'"
+            )
         if not (self.description.strip() or self.examples or self.task):
             raise ValueError(
                 "nothing says which prompts are meant; give a description, examples or a task"

@@ -29,6 +29,14 @@ def test_words_and_mappings_say_the_same() -> None:
     )
 
 
+def test_equal_policies_hash_alike_in_whatever_order_and_type_of_number() -> None:
+    one = Policy(penalties={"a": 0.1, "b": 0.2}, requires={"tools": True, "tier": 2})
+    other = Policy(penalties={"b": 0.2, "a": 0.1}, requires={"tier": 2.0, "tools": 1})
+    assert one == other
+    assert hash(one) == hash(other)
+    assert hash(one) != hash(Policy(penalties={"a": 0.1, "b": 0.3}))
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

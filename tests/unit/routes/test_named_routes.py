@@ -21,6 +21,7 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "routes.yaml"
         ({**GOOD, "desciption": "x"}, "route 'law': unknown key 'desciption'. Did you mean"),
         ({"description": "x", "model": "a"}, "route 1: the key 'name' is missing"),
         ({**GOOD, "name": " "}, "the name is empty"),
+        ({**GOOD, "name": "None "}, "the name 'None ' stands for prompts of no route"),
         ({"name": "law", "model": "a"}, "nothing says which prompts are meant"),
         ({**GOOD, "models": ["a"]}, "received models and model; expected exactly one"),
         ({"name": "law", "description": "x"}, "received none of them; expected exactly one"),

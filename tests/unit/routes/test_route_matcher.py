@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -54,6 +56,13 @@ def test_alone_as_in_a_batch_and_again(router: gr.GraphRouter, routes: gr.Routes
         for name in ("model", "route", "route_confidence", "policy"):
             assert getattr(alone, name) == getattr(decision, name)
     assert router.route_matcher(routes) is router.route_matcher(routes)
+
+
+def test_routes_that_are_gone_leave_nothing_behind(router: gr.GraphRouter) -> None:
+    words = {"name": "law", "description": "Contracts.", "model": router.models[0]}
+    made = [weakref.ref(router.route_matcher(gr.Routes([words]))) for _ in range(12)]
+    gc.collect()
+    assert sum(each() is not None for each in made) == 8
 
 
 def test_a_task_is_a_route(router: gr.GraphRouter) -> None:
