@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.types import FloatArray
 
 Float32Array = NDArray[np.float32]
@@ -92,6 +93,20 @@ class PromptTransform:
         does inside the graph.
         """
         return self.coordinates.of(self.text(embeddings), self.surface(raw_surface))
+
+
+class PromptReading(NamedTuple):
+    """Prompts as a text encoder and `read_surface` read them: done once, for all that needs it."""
+
+    embeddings: Float32Array
+    """(num_prompts, dimension) unit embeddings; a zero row = nothing to read."""
+    surface: Float32Array
+    """(num_prompts, num_surface)"""
+
+    @classmethod
+    def of(cls, prompts: Sequence[str], encoder: TextEncoder) -> Self:
+        """What an encoder and the surface say of prompts."""
+        return cls(encode_texts(encoder, list(prompts)), read_surface(prompts))
 
 
 def read_surface(prompts: Sequence[str]) -> Float32Array:

@@ -19,6 +19,7 @@ from graphrouter.selection import PolicyContext, decide
 from graphrouter.types import Predictions, Queries
 
 if TYPE_CHECKING:
+    from graphrouter.features.prompts import PromptReading
     from graphrouter.routes import RouteMatch, RouteMatcher, Routes, RouteSpace
 
 _BALANCED = Policy()
@@ -244,19 +245,33 @@ class ChoosingRouter(ABC):
                 "a budget is shared by one policy. Match first with match_routes, and give each "
                 "route a batch of its own."
             )
-        matches = self.route_matcher(routes).match(queries.prompts, queries.tasks)
+        matcher = self.route_matcher(routes)
+        reading = matcher.read(queries.prompts)
+        matches = matcher.match_reading(reading, queries.tasks)
         by_name: dict[str | None, Policy] = {None: policy}
         for name in {match.route for match in matches if match.route is not None}:
             by_name[name] = routes[name].apply(policy)
-        decided = self._decide(queries, [by_name[match.route] for match in matches], moment)
+        policies = [by_name[match.route] for match in matches]
+        decided = self._decide(queries, policies, moment, reading)
         return [
             replace(decision, route=match.route, route_confidence=match.confidence)
             for decision, match in zip(decided, matches, strict=True)
         ]
 
     def _decide(
-        self, queries: Queries, policies: Sequence[Policy], moment: Moment
+        self,
+        queries: Queries,
+        policies: Sequence[Policy],
+        moment: Moment,
+        reading: PromptReading | None = None,
     ) -> list[Decision]:
-        """Decisions by a policy a query; for routers that know more than they predict."""
+        """Decisions by a policy a query; for routers that know more than they predict.
+
+        Args:
+            queries: What to decide on.
+            policies: Of each.
+            moment: What holds for all of them.
+            reading: Of the prompts, where they were read for their routes.
+        """
         predictions, context = moment.delay(self._predict(queries)), self.policy_context.at(moment)
         return [decide(by, predictions, i, context) for i, by in enumerate(policies)]

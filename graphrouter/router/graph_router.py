@@ -14,8 +14,8 @@ from graphrouter.artifact import Lineage, artifact_folder
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, read_answers
 from graphrouter.decision import Decision
-from graphrouter.encoders import TextEncoder, encode_texts
-from graphrouter.features.prompts import read_surface
+from graphrouter.encoders import TextEncoder
+from graphrouter.features.prompts import PromptReading
 from graphrouter.features.tables import reprice_scale
 from graphrouter.features.token_rates import count_chars
 from graphrouter.moment import Moment
@@ -185,21 +185,20 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         return estimate_outcome_covariance(self.learned, self.support, self.bills)
 
     def _decide(
-        self, queries: Queries, policies: Sequence[Policy], moment: Moment
+        self,
+        queries: Queries,
+        policies: Sequence[Policy],
+        moment: Moment,
+        reading: PromptReading | None = None,
     ) -> list[Decision]:
         """Where to send each query, with the most similar solved queries as evidence."""
-        expected, neighbours, cosine = self._forecast(queries)
+        expected, neighbours, cosine = self._forecast(queries, reading)
         predictions = moment.delay(self._tell(queries, expected))
         context = self.policy_context.at(moment)
+        similar = map(self._solved.quote, neighbours, cosine)
         return [
-            decide(
-                by,
-                predictions,
-                i,
-                context,
-                evidence=self._solved.quote(neighbours[i], cosine[i]),
-            )
-            for i, by in enumerate(policies)
+            decide(by, predictions, i, context, evidence=evidence)
+            for i, (by, evidence) in enumerate(zip(policies, similar, strict=True))
         ]
 
     @cached_property
@@ -351,9 +350,8 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         """The tasks seen in training, and those added since."""
         return tuple(self._tasks)
 
-    def _forecast(self, queries: Queries) -> Forecast:
-        texts = list(queries.prompts)
-        embeddings, surface = encode_texts(self.encoder, texts), read_surface(texts)
+    def _forecast(self, queries: Queries, reading: PromptReading | None = None) -> Forecast:
+        embeddings, surface = reading or PromptReading.of(queries.prompts, self.encoder)
         transform = self.learned.transforms.features.prompts
         encoded = EncodedQueries(
             text=torch.from_numpy(transform.text(embeddings)).double(),
@@ -362,7 +360,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
                 [-1 if name is None else self._tasks.get(name, -1) for name in queries.tasks],
                 dtype=torch.int64,
             ),
-            num_chars=torch.from_numpy(count_chars(texts)).double(),
+            num_chars=torch.from_numpy(count_chars(queries.prompts)).double(),
             surface=torch.from_numpy(transform.surface(surface)).double(),
         )
         with cpu_threads(1):

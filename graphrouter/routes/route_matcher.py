@@ -32,6 +32,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from graphrouter.features.prompts import PromptReading
 from graphrouter.routes.named_routes import Routes
 from graphrouter.routes.route_calibration import USUAL, Evidence, find_probabilities, fit_line
 from graphrouter.routes.route_space import RouteSpace
@@ -183,9 +184,19 @@ class RouteMatcher:
             prompts: The texts.
             tasks: Task of each, None where unknown.
         """
+        return self.match_reading(self.read(prompts), tasks)
+
+    def read(self, prompts: Sequence[str]) -> PromptReading:
+        """The prompts as the router reads them, who may use it too."""
+        return PromptReading.of(prompts, self.space.encoder)
+
+    def match_reading(
+        self, reading: PromptReading, tasks: Sequence[str | None]
+    ) -> list[RouteMatch]:
+        """As `match`, of prompts that are read already."""
         probability = self._tell(
-            self._standardise(self.space.place(prompts)),
-            np.broadcast_to(_weigh(self._num_examples), (len(prompts), len(self.routes))),
+            self._standardise(self.space.place_reading(reading)),
+            np.broadcast_to(_weigh(self._num_examples), (len(tasks), len(self.routes))),
         )
         by_task = {r.task: i for i, r in reversed(list(enumerate(self.routes))) if r.task}
         found = []

@@ -9,13 +9,16 @@ from functools import cached_property
 import numpy as np
 
 from graphrouter.encoders import TextEncoder, encode_texts
-from graphrouter.features.prompts import Float32Array, PromptTransform, read_surface
+from graphrouter.features.prompts import SURFACE_NAMES, Float32Array, PromptReading, PromptTransform
 from graphrouter.types import FloatArray, IntArray
 
 _RIDGE = 3.0
 """Added to every variance, as a multiple of the mean variance."""
-_SURFACE_WEIGHT = 0.4 / np.sqrt(11)
-"""Weight of a scaled surface feature beside an embedding of length 1."""
+_SURFACE_LENGTH = 0.4
+"""Usual length of all scaled surface features together, beside an embedding of length 1; chosen as
+docs/routes.md says of the constants."""
+_SURFACE_WEIGHT = _SURFACE_LENGTH / np.sqrt(len(SURFACE_NAMES))
+"""Of one of them, whose variance is 1."""
 _MOST_COMPARED = 300
 """Solved queries, evenly spread, that say how any prompt scores."""
 _MOST_EXAMPLES = 100
@@ -47,8 +50,11 @@ class RouteSpace:
 
     def place(self, prompts: Sequence[str]) -> FloatArray:
         """Points of prompts, (num_prompts, D)."""
-        embeddings = encode_texts(self.encoder, list(prompts))
-        return self._whiten(self._weigh(embeddings, read_surface(prompts)))
+        return self.place_reading(PromptReading.of(prompts, self.encoder))
+
+    def place_reading(self, reading: PromptReading) -> FloatArray:
+        """Points of prompts that are read already, (num_prompts, D)."""
+        return self._whiten(self._weigh(*reading))
 
     def place_descriptions(self, texts: Sequence[str]) -> FloatArray:
         """Points of descriptions, (num_texts, D), whose surface says nothing of that of prompts."""

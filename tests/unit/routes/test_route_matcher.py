@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import gc
 import weakref
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 import graphrouter as gr
 from graphrouter.bench.baselines import find_router
+from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import ConfigError, NotApplicableError, PolicyError, UnknownModelError
 from graphrouter.routes import check_routes
 from graphrouter.routes.route_calibration import USUAL, Evidence, find_probabilities, fit_line
@@ -63,6 +65,22 @@ def test_routes_that_are_gone_leave_nothing_behind(router: gr.GraphRouter) -> No
     made = [weakref.ref(router.route_matcher(gr.Routes([words]))) for _ in range(12)]
     gc.collect()
     assert sum(each() is not None for each in made) == 8
+
+
+def test_a_prompt_is_read_once_for_route_and_prediction(
+    router: gr.GraphRouter, routes: gr.Routes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = router.route_batch(PROMPTS, routes=routes)
+    read: list[str] = []
+    encode = type(router.encoder).encode
+
+    def encode_and_count(self: TextEncoder, texts: Sequence[str]) -> np.ndarray:
+        read.extend(texts)
+        return encode(self, texts)
+
+    monkeypatch.setattr(type(router.encoder), "encode", encode_and_count)
+    assert router.route_batch(PROMPTS, routes=routes) == expected
+    assert read == PROMPTS
 
 
 def test_a_task_is_a_route(router: gr.GraphRouter) -> None:
