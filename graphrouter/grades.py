@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrouter.exceptions import DataError
+from graphrouter.wording import show_value
 
 FloatArray = NDArray[np.float64]
 _SLOPE_SCALE = 2.5
@@ -92,8 +93,9 @@ class Judge:
         _check_rates(self.hit_rate, self.false_alarm_rate)
         for name in ("slope", "intercept"):
             value = getattr(self, name)
-            if value is not None and not math.isfinite(value):
-                raise DataError(f"{name} is {value}; expected a finite number.")
+            is_left_out = name == "slope" and value is None
+            if not is_left_out and not (_is_number(value) and math.isfinite(value)):
+                raise DataError(f"{name} is {show_value(value)}; expected a finite number.")
 
     @classmethod
     def of_auc(cls, auc: float) -> Self:
@@ -104,11 +106,14 @@ class Judge:
 
         Args:
             auc: Chance in [0.5, 1) that a right answer outscores a wrong one.
+
+        Raises:
+            DataError: It is no such number.
         """
         from scipy.special import ndtr, ndtri  # here: what only predicts need not load it
 
-        if not 0.5 <= auc < 1:
-            raise DataError(f"auc is {auc}; expected a number in [0.5, 1).")
+        if not _is_number(auc) or not 0.5 <= auc < 1:
+            raise DataError(f"auc is {show_value(auc)}; expected a number in [0.5, 1).")
         apart = math.sqrt(2) * float(ndtri(auc))
         hit = float(ndtr(apart / 2))
         return cls(hit, 1 - hit, apart, -(apart**2) / 2)
@@ -124,7 +129,7 @@ class Judge:
             >>> Judge.parse("rates:0.9,0.2")
             Judge(hit_rate=0.9, false_alarm_rate=0.2, slope=None, intercept=0.0)
         """
-        kind, _, numbers = text.partition(":")
+        kind, _, numbers = text.partition(":") if isinstance(text, str) else ("", "", "")
         try:
             values = [float(number) for number in numbers.split(",")] if numbers else []
         except ValueError:
@@ -136,8 +141,8 @@ class Judge:
         if (kind, len(values)) == ("rates", 2):
             return cls(*values)
         raise DataError(
-            f"The judge is {text!r}; expected exact, auc:0.8 (how often a right answer outscores a "
-            "wrong one), or rates:0.9,0.2 (how often right and wrong answers pass)."
+            f"The judge is {show_value(text)}; expected exact, auc:0.8 (how often a right answer "
+            "outscores a wrong one), or rates:0.9,0.2 (how often right and wrong answers pass)."
         )
 
     @classmethod

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from graphrouter.exceptions import DataError
 from graphrouter.judging.answer_parts import check_answer, find_final, plain_words
+from graphrouter.wording import count_of, show_value
 
 Reader = Callable[[str], Hashable | None]
 """An answer to what it says, the same for answers that agree; None where it says nothing."""
@@ -41,14 +42,16 @@ def agree(answers: Sequence[str], *, read: Reader = read_text) -> list[float]:
             own from a text to something that can be compared and hashed, or to None.
 
     Raises:
-        DataError: There are fewer than two answers, or one is no string.
+        DataError: There are fewer than two answers, one is no string, or `read` is no such
+            function.
 
     Example:
         >>> from graphrouter.judging import read_number
         >>> agree(["It is 4.", "Answer: 4.0", "5"], read=read_number)
         [0.5, 0.5, 0.0]
     """
-    said = [read(answer) for answer in _check_answers(answers, 2)]
+    texts = _check_answers(answers, 2)
+    said = [_say(_check_reader(read), text) for text in texts]
     votes = Counter(said)
     return [0.0 if each is None else (votes[each] - 1) / (len(said) - 1) for each in said]
 
@@ -61,7 +64,7 @@ class Agreement:
     finds out from answers that were graded.
 
     Raises:
-        DataError: There are no other answers, or one is no string.
+        DataError: There are no other answers, one is no string, or `read` is no such function.
 
     Example:
         >>> judge = Agreement(["Answer: Paris", "It is Lyon.", "Paris"])
@@ -76,6 +79,7 @@ class Agreement:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "answers", _check_answers(self.answers, 1))
+        _check_reader(self.read)
 
     def __call__(self, prompt: str, answer: str) -> float:
         """Share of the other answers that say the same; 0.0 where this one says nothing."""
@@ -88,10 +92,32 @@ class Agreement:
 def _check_answers(answers: object, fewest: int) -> tuple[str, ...]:
     is_list = isinstance(answers, Sequence) and not isinstance(answers, str)
     if not is_list or len(answers) < fewest:  # type: ignore[arg-type]
-        received = f"{len(answers)} of them" if is_list else f"a {type(answers).__name__}"  # type: ignore[arg-type]
         raise DataError(
-            f"answers is {received}; expected a list of at least {fewest}, all to one prompt."
+            f"answers is {show_value(answers)}; expected a list of at least "
+            f"{count_of(fewest, 'answer')}, all to one prompt."
         )
     for answer in answers:  # type: ignore[attr-defined]
         check_answer(answer)
     return tuple(answers)  # type: ignore[arg-type]
+
+
+def _check_reader(read: object) -> Reader:
+    if not callable(read):
+        raise DataError(
+            f"read is {show_value(read)}; expected a function from an answer to what it says, such "
+            "as read_number, read_choice or read_text of graphrouter.judging."
+        )
+    return read
+
+
+def _say(read: Reader, answer: str) -> Hashable | None:
+    """What an answer says, by a function that may be anybody's."""
+    said = read(answer)
+    try:
+        hash(said)
+    except TypeError:
+        raise DataError(
+            f"read made {show_value(said)} of an answer; expected something that can be hashed, "
+            "such as a string, a number or a tuple of these, or None."
+        ) from None
+    return said

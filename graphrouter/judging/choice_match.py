@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 
 from graphrouter.exceptions import DataError
-from graphrouter.judging.answer_parts import check_answer, find_box, plain_words, shorten
+from graphrouter.judging.answer_parts import check_answer, find_box, plain_words
+from graphrouter.wording import show_value
 
 _TEX = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|boxed|fbox)\s*\{([^{}]*)\}")
 _MARKS = re.compile(r"[*_`$#>]+|\\[()\[\]]")
@@ -49,13 +50,14 @@ class ChoiceMatch:
     def __post_init__(self) -> None:
         labels = _check_labels(self.choices)
         texts = _check_texts(self.texts, labels)
-        wanted = (self.expected,) if isinstance(self.expected, str) else tuple(self.expected)
+        asked = (self.expected,) if isinstance(self.expected, str) else self.expected
+        wanted = tuple(asked) if isinstance(asked, Collection) else ()
         known = {label.casefold(): label for label in labels}
         if not wanted or not all(
             isinstance(label, str) and label.casefold() in known for label in wanted
         ):
             raise DataError(
-                f"expected is {shorten(repr(self.expected))}; expected one of the choices "
+                f"expected is {show_value(self.expected)}; expected one of the choices "
                 f"{', '.join(labels)}, or a list of those that are right together."
             )
         object.__setattr__(self, "expected", tuple(known[label.casefold()] for label in wanted))
@@ -231,7 +233,7 @@ def _check_labels(choices: object) -> tuple[str, ...]:
     is_text = all(isinstance(label, str) and label.strip() == label != "" for label in labels)
     if not is_text or len({str(label).casefold() for label in labels}) < max(len(labels), 2):
         raise DataError(
-            f"choices is {shorten(repr(choices))}; expected at least two labels that differ, such "
+            f"choices is {show_value(choices)}; expected at least two labels that differ, such "
             'as "ABCD" or ["1", "2", "3"].'
         )
     return labels
@@ -241,7 +243,7 @@ def _check_texts(texts: object, labels: tuple[str, ...]) -> tuple[str, ...]:
     found = tuple(texts) if isinstance(texts, Sequence) and not isinstance(texts, str) else None
     if found is None or not all(isinstance(text, str) for text in found):
         raise DataError(
-            f"texts is {shorten(repr(texts))}; expected what each of the options "
+            f"texts is {show_value(texts)}; expected what each of the options "
             f"{', '.join(labels)} says, as a list of strings in this order."
         )
     if found and len(found) != len(labels):

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from graphrouter.exceptions import DataError
 from graphrouter.judging.answer_parts import check_answer, find_final, plain_words, shorten
+from graphrouter.wording import show_value
 
 Part = Literal["whole", "final", "anywhere"]
 _SENTENCE_END = re.compile(r"[.!?](?:\s|$)")
@@ -46,12 +47,12 @@ class ExactMatch:
         texts = (self.expected,) if isinstance(self.expected, str) else self.expected
         if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
             raise DataError(
-                f"expected is {shorten(repr(self.expected))}; expected a string, or a list of "
+                f"expected is {show_value(self.expected)}; expected a string, or a list of "
                 "those that are all right. Numbers are for NumericMatch."
             )
         if not any(text.strip() for text in texts):
             raise DataError(
-                f"expected is {shorten(repr(self.expected))}, which an empty answer would match; "
+                f"expected is {show_value(self.expected)}, which an empty answer would match; "
                 "expected at least one text that is not empty."
             )
         if self.part not in get_args(Part):
@@ -110,7 +111,7 @@ class RegexMatch:
             text = self.pattern
         else:
             raise DataError(
-                f"pattern is {shorten(repr(self.pattern))}; expected a regular expression as a "
+                f"pattern is {show_value(self.pattern)}; expected a regular expression as a "
                 "string, or one that re.compile made of a string."
             )
         try:

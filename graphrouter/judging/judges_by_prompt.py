@@ -8,7 +8,7 @@ from typing import Any
 
 from graphrouter.exceptions import DataError, GraphRouterError
 from graphrouter.judging.answer_parts import AnswerJudge, shorten
-from graphrouter.wording import count_of
+from graphrouter.wording import count_of, show_value
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class ByPrompt:
     def __post_init__(self) -> None:
         if not isinstance(self.judges, Mapping) or not self.judges:
             raise DataError(
-                f"judges is {shorten(repr(self.judges))}; expected a mapping from at least one "
+                f"judges is {show_value(self.judges)}; expected a mapping from at least one "
                 "prompt to its judge."
             )
         for prompt, judge in self.judges.items():
             if not isinstance(prompt, str) or not callable(judge):
                 raise DataError(
-                    f"Of the prompt {shorten(repr(prompt))} the judge is {shorten(repr(judge))}; "
+                    f"Of the prompt {show_value(prompt)} the judge is {show_value(judge)}; "
                     "expected a string and a function of prompt and answer. by_prompt(expected, "
                     "make) makes the functions."
                 )
@@ -71,7 +71,8 @@ def by_prompt(
             options: `lambda value: NumericMatch(value, tolerance=0.1)`.
 
     Raises:
-        DataError: There are no prompts, or something expected makes no judge.
+        DataError: There are no prompts, `make` is no function, or something expected makes no
+            judge.
 
     Example:
         >>> from graphrouter.judging import NumericMatch
@@ -79,8 +80,18 @@ def by_prompt(
         >>> judge("2 + 2?", "It is 4."), judge("A third of 9?", "4")
         (1.0, 0.0)
     """
-    if make is None or not isinstance(expected, Mapping):
+    if not isinstance(expected, Mapping) or not expected:
+        raise DataError(
+            f"expected is {show_value(expected)}; expected a mapping from at least one prompt to "
+            "what its judge is made of."
+        )
+    if make is None:
         return ByPrompt(expected)
+    if not callable(make):
+        raise DataError(
+            f"make is {show_value(make)}; expected a function from what is expected of a prompt to "
+            "its judge, such as NumericMatch."
+        )
     judges = {}
     for prompt, value in expected.items():
         try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal, NamedTuple
 
 from graphrouter.exceptions import DataError
 from graphrouter.judging.answer_parts import check_answer, find_fences, shorten
 from graphrouter.judging.sandbox import ALL_PROTECTIONS, Task, run_sandboxed
+from graphrouter.wording import show_value
 
 _PYTHON = ("python", "py", "python3", "ipython")
 _LEAST_MEMORY_MB = 64
@@ -103,16 +104,17 @@ class PassesTests:
                 f"memory_mb is {self.memory_mb!r}; expected a whole number of MiB from "
                 f"{_LEAST_MEMORY_MB}."
             )
-        if isinstance(self.required, str) or not {*self.required} <= {*ALL_PROTECTIONS}:
+        is_list = isinstance(self.required, Collection) and not isinstance(self.required, str)
+        if not is_list or not all(name in ALL_PROTECTIONS for name in self.required):
             raise DataError(
-                f"required is {self.required!r}; expected a list of some of "
+                f"required is {show_value(self.required)}; expected a list of some of "
                 f"{', '.join(map(repr, ALL_PROTECTIONS))}."
             )
         object.__setattr__(self, "required", tuple(self.required))
         tests = (self.tests,) if isinstance(self.tests, str) else self.tests
         if not isinstance(tests, Sequence) or not all(isinstance(test, str) for test in tests):
             raise DataError(
-                f"tests is {shorten(repr(self.tests))}; expected Python code as a string, or a "
+                f"tests is {show_value(self.tests)}; expected Python code as a string, or a "
                 'list of such, as ["assert add(2, 3) == 5"].'
             )
         if not tests:

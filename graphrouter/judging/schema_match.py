@@ -10,7 +10,8 @@ from typing import Any
 
 from graphrouter.exceptions import DataError
 from graphrouter.extras import require_extra
-from graphrouter.judging.answer_parts import check_answer, find_fences, shorten
+from graphrouter.judging.answer_parts import check_answer, find_fences
+from graphrouter.wording import show_value
 
 _MOST_STARTS = 1000
 """Brackets of a text that are tried as the start of JSON."""
@@ -53,7 +54,7 @@ class SchemaMatch:
 
         if not isinstance(self.schema, Mapping | bool):
             raise DataError(
-                f"schema is {shorten(repr(self.schema))}; expected a JSON schema as a mapping, as "
+                f"schema is {show_value(self.schema)}; expected a JSON schema as a mapping, as "
                 '{"type": "object", "required": ["name"]}. json.loads makes one of a text.'
             )
         schema = self.schema if isinstance(self.schema, bool) else copy.deepcopy(dict(self.schema))

@@ -90,6 +90,11 @@ def test_a_score_is_as_likely_as_its_ratio_says() -> None:
         (lambda: Grade(1.0, 0.2, 0.8), "Turn its grades round"),
         (lambda: Judge(hit_rate=2.0), "hit_rate is 2.0"),
         (lambda: Judge(slope=float("inf")), "slope is inf"),
+        (lambda: Judge(slope="a"), "slope is 'a'; expected a finite number"),  # type: ignore[arg-type]
+        (lambda: Judge(intercept=None), "intercept is None; expected a finite number"),  # type: ignore[arg-type]
+        (lambda: Judge.parse(None), "The judge is None; expected exact, auc:0.8"),  # type: ignore[arg-type]
+        (lambda: Judge.parse(0.8), "The judge is 0.8; expected exact, auc:0.8"),  # type: ignore[arg-type]
+        (lambda: Judge.of_auc(None), "auc is None; expected a number in"),  # type: ignore[arg-type]
         (lambda: Judge().read(7), "the score is 7"),
         (lambda: Judge.of_auc(0.8).read(float("nan")), "gave nan; expected a finite number"),
         (lambda: Judge.of_auc(0.8).read("good"), "gave 'good'"),  # type: ignore[arg-type]

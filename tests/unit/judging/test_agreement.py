@@ -44,9 +44,13 @@ def test_both_ways_agree(answers: list[str]) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: agree(["a"]), "answers is 1 of them; expected a list of at least 2"),
-        (lambda: agree("ab"), "answers is a str"),
-        (lambda: Agreement([]), "at least 1"),
+        (lambda: agree(["a"]), r"answers is \['a'\]; expected a list of at least 2 answers"),
+        (lambda: agree("ab"), "answers is 'ab'"),
+        (lambda: Agreement([]), "at least 1 answer, all"),
+        (lambda: Agreement("number"), "answers is 'number'; expected a list of at least 1 answer"),
+        (lambda: Agreement(["4"], "number"), "read is 'number'; expected a function from an ans"),  # type: ignore[arg-type]
+        (lambda: agree(["4", "5"], read="number"), "read is 'number'; expected a function from"),  # type: ignore[arg-type]
+        (lambda: agree(["4", "5"], read=list), r"read made \['4'\] of an answer; expected someth"),
         (lambda: agree(["a", None]), "The answer is a NoneType"),  # type: ignore[list-item]
         (lambda: read_text(3), "The answer is a int"),  # type: ignore[arg-type]
     ],

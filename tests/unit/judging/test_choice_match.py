@@ -129,7 +129,9 @@ def test_every_label_in_every_shape(label: str, shape: str) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ChoiceMatch("E"), "expected is \"'E'\"; expected one of the choices A, B, C, D"),
+        (lambda: ChoiceMatch("E"), "expected is 'E'; expected one of the choices A, B, C, D"),
+        (lambda: ChoiceMatch(5), "expected is 5; expected one of the choices A, B, C, D, or a"),  # type: ignore[arg-type]
+        (lambda: ChoiceMatch(None), "expected is None; expected one of the choices A, B, C, D"),  # type: ignore[arg-type]
         (lambda: ChoiceMatch([]), "expected one of the choices"),
         (lambda: ChoiceMatch("A", "A"), "expected at least two labels that differ"),
         (lambda: ChoiceMatch("A", "Aa"), "expected at least two labels that differ"),

@@ -90,7 +90,7 @@ def test_no_text_breaks_the_readers(text: str) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ExactMatch(3), "expected is '3'; expected a string"),  # type: ignore[arg-type]
+        (lambda: ExactMatch(3), "expected is 3; expected a string"),  # type: ignore[arg-type]
         (lambda: ExactMatch([" "]), "which an empty answer would match"),
         (lambda: ExactMatch([]), "expected at least one text"),
         (lambda: ExactMatch("a", part="end"), "part is 'end'; expected 'whole'"),  # type: ignore[arg-type]

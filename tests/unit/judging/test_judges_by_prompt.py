@@ -32,6 +32,9 @@ def test_a_judge_can_be_sent_to_another_process() -> None:
         (lambda: by_prompt({"a b": 1}, NumericMatch)("a  b", "1"), "differs in spaces alone"),
         (lambda: by_prompt({"a?": "four"}, NumericMatch), "Of the prompt 'a.': expected is"),
         (lambda: by_prompt({}, NumericMatch), "at least one prompt"),
+        (lambda: by_prompt({"a?": 1}, 5), "make is 5; expected a function from what is expected"),  # type: ignore[arg-type]
+        (lambda: by_prompt(5, NumericMatch), "expected is 5; expected a mapping from at least"),  # type: ignore[arg-type]
+        (lambda: by_prompt(5), "expected is 5; expected a mapping from at least one prompt"),  # type: ignore[arg-type]
         (lambda: by_prompt([1], NumericMatch), "expected a mapping"),  # type: ignore[arg-type]
         (lambda: by_prompt({"a?": 1}), "expected a string and a function"),
         (lambda: by_prompt({"a?": 1}, NumericMatch)(None, "1"), "the prompt a NoneType"),  # type: ignore[arg-type]

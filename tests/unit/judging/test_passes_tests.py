@@ -185,6 +185,7 @@ def test_nothing_runs_where_a_protection_is_missing(monkeypatch: pytest.MonkeyPa
         (lambda: PassesTests(CHECK, timeout_s=0), "timeout_s is 0"),
         (lambda: PassesTests(CHECK, memory_mb=1), "memory_mb is 1; expected"),
         (lambda: PassesTests(CHECK, required="files"), "required is 'files'"),
+        (lambda: PassesTests(CHECK, required=5), "required is 5; expected a list of some"),  # type: ignore[arg-type]
         (lambda: PassesTests(CHECK, prelude="("), "prelude is"),
         (lambda: PassesTests(CHECK)("?", None), "The answer is a NoneType"),  # type: ignore[arg-type]
     ],
