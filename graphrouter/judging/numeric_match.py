@@ -10,8 +10,9 @@ from fractions import Fraction
 from typing import Literal, get_args
 
 from graphrouter.exceptions import DataError
-from graphrouter.judging.answer_parts import check_answer, find_box, find_marked, shorten
+from graphrouter.judging.answer_parts import check_answer, find_box, find_marked
 from graphrouter.judging.number_reading import Decimal, Number, find_numbers, write_plainly
+from graphrouter.wording import show_value
 
 Units = Literal["either", "applied", "ignored"]
 _IN_A_BOX = re.compile(
@@ -54,7 +55,8 @@ class NumericMatch:
     """What a percent sign, or a million, billion and so on behind a number does: `"applied"` reads
     45 % as 0.45, `"ignored"` as 45, `"either"` takes both for right."""
     decimal: Decimal = "."
-    """What stands before decimals; with `","`, 1.234,5 is read as 1234.5."""
+    """What stands before decimals, where thousands could be meant too: with `"."`, 1,234 is 1234
+    and 1.234 is 1.234; with `","` it is the other way round. All other forms are read alike."""
 
     def __post_init__(self) -> None:
         for name in ("tolerance", "relative"):
@@ -99,7 +101,7 @@ class NumericMatch:
             found = Number(Fraction(str(value)), Fraction(1), 0, 0)
         if found is None:
             raise DataError(
-                f"expected is {shorten(repr(value))}; expected a finite number, a text that holds "
+                f"expected is {show_value(value)}; expected a finite number, a text that holds "
                 "one, or a list of these. Texts are for ExactMatch."
             )
         return _read(found, self.units)
@@ -110,15 +112,22 @@ def read_number(
 ) -> Fraction | None:
     r"""The number that an answer comes to, exactly; None where it holds none.
 
-    Read are signs (also "minus 4"), thousands (1,234 and 1_234 and 1'234 and 12,34,567), decimals,
-    powers (3e8, 3 x 10^8, 2^10), fractions (3/4, 1 1/2, ½, `\frac{3}{4}`), money, percent, and
-    hundred to trillion behind digits. Not read are words ("four"), roots, multiples of pi, digits
-    within words (H2O), exponents of units (m^2), dates with slashes, and more than 400 digits.
+    Read are signs (also "minus 4"), thousands, decimals, powers (3e8, 3 x 10^8, 2^10), fractions
+    (3/4, 1 1/2, ½, `\frac{3}{4}`), money, percent, and hundred to trillion behind digits. Not read
+    are words ("four"), roots, multiples of pi, digits within words (H2O), exponents of units (m^2),
+    dates, and more than 400 digits.
+
+    Thousands are groups of three digits behind a comma, a point, an underscore, an apostrophe or a
+    space, thin or not (1,234 and 1_234 and 1'234 and 1 234), or of two as in India (12,34,567).
+    Decimals stand behind a point or a comma: 1,234.50 and 1.234,50 are one number, 1.234.567 is a
+    whole one, 0,5 is a half. `decimal` settles what could be either, 1,234 and 1.234. A space
+    before three digits always joins, so "on day 3 100 came" holds 3100; (3,4) and 1,2,3 are several
+    numbers; what is none of these, such as 12,34.56 and 1,234,56, is not read.
 
     Args:
         answer: Of a model.
         units: Whether 45 % is 0.45, and 2 million is 2,000,000.
-        decimal: What stands before decimals.
+        decimal: What stands before decimals, where thousands could be meant too.
 
     Raises:
         DataError: The answer is no string.
@@ -126,6 +135,10 @@ def read_number(
     Example:
         >>> read_number("So 3/4 of them, which is the answer: 75 %")
         Fraction(3, 4)
+        >>> read_number("1.234,50 EUR") == read_number("1 234.5") == Fraction("1234.5")
+        True
+        >>> read_number("1.234"), read_number("1.234", decimal=",")
+        (Fraction(617, 500), Fraction(1234, 1))
     """
     _check_choice("units", units, ("applied", "ignored"))
     _check_choice("decimal", decimal, get_args(Decimal))

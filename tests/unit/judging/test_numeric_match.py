@@ -74,6 +74,12 @@ def test_a_number_is_read(answer: str, value: float) -> None:
         r"\boxed{5x}",
         "12/05/2024",
         "192.168.0.1",
+        "12.05.2024",
+        "12,34.56",
+        "1,234,56",
+        "1,000,00",
+        r"\boxed{(3,4)}",
+        r"\boxed{\{1,5\}}",
         "3/0",
         "1e999999999",
         "9^999999",
@@ -110,9 +116,77 @@ def test_what_is_expected_may_be_text_several_or_of_numpy() -> None:
     assert NumericMatch(np.int64(3))("?", "3") == 1  # type: ignore[arg-type]
 
 
-def test_a_decimal_comma() -> None:
-    assert read_number("1.234,5", decimal=",") == Fraction("1234.5")
-    assert read_number("1 234,5", decimal=",") == Fraction("1234.5")
+@pytest.mark.parametrize("decimal", [".", ","])
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [
+        ("1 000", 1000),
+        ("The answer is 1 000.", 1000),
+        ("In all 1 000 000 people", 1000000),
+        (r"\boxed{12 345}", 12345),
+        ("1\N{THIN SPACE}000", 1000),
+        ("1\N{NO-BREAK SPACE}000,5", 1000.5),
+        (r"$1\,000\,000$", 1000000),
+        (r"1\ 000", 1000),
+        ("1_000", 1000),
+        ("1'234.50", 1234.5),
+        ("1\N{RIGHT SINGLE QUOTATION MARK}234,50", 1234.5),
+        ("1.234,50", 1234.5),
+        ("-1.234.567,89 EUR", -1234567.89),
+        ("\N{EURO SIGN} 1.234,5", 1234.5),
+        ("1,234.50", 1234.5),
+        ("1 234,50", 1234.5),
+        ("1 234.50", 1234.5),
+        ("1.234.567", 1234567),
+        ("1,234,567", 1234567),
+        ("12,34,567.8", 1234567.8),
+        ("1,5", 1.5),
+        ("1.5", 1.5),
+        ("0,125", 0.125),
+        ("0.125", 0.125),
+        ("3,14159", 3.14159),
+        ("1{,}5", 1.5),
+        (r"\frac{1,5}{2}", 0.75),
+        ("1,5e3", 1500),
+        ("2,5 million", 2500000),
+        ("1,2,3", 3),
+        ("1.5,2.5", 2.5),
+        (r"3\ 4", 4),
+        ("in 2023 100", 100),
+        ("1 100/200", 1.5),
+        ("1/2 100", 100),
+        ("on day 3 100 came", 3100),
+    ],
+)
+def test_thousands_and_decimals_that_are_clear(answer: str, value: float, decimal: str) -> None:
+    assert read_number(answer, decimal=decimal) == Fraction(str(value))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("answer", "with_point", "with_comma"),
+    [
+        ("1,234", "1234", "1.234"),
+        ("1.234", "1.234", "1234"),
+        ("100.000", "100", "100000"),
+        ("1{,}234", "1234", "1.234"),
+        ("The point is (3,4)", "4", "3.4"),
+    ],
+)
+def test_what_could_be_either_the_judge_is_told(
+    answer: str, with_point: str, with_comma: str
+) -> None:
+    assert read_number(answer) == Fraction(with_point)
+    assert read_number(answer, decimal=",") == Fraction(with_comma)
+    assert NumericMatch(float(with_point))("?", answer) == 1
+    assert NumericMatch(float(with_comma))("?", answer) == 0
+
+
+@given(st.integers(0, 10**9), st.sampled_from([", .", ". ,", "_ .", "  ,", "  ."]))
+def test_thousands_with_decimals_are_read_whatever_the_marks(cents: int, marks: str) -> None:
+    of_thousands, of_decimals = marks[0], marks[-1]
+    written = f"{cents // 100:,}".replace(",", of_thousands) + f"{of_decimals}{cents % 100:02}"
+    for decimal in (".", ","):
+        assert read_number(written, decimal=decimal) == Fraction(cents, 100)  # type: ignore[arg-type]
 
 
 @given(st.decimals(min_value=-(10**12), max_value=10**12, places=3))
@@ -129,7 +203,7 @@ def test_no_text_breaks_it(text: str) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: NumericMatch("four"), "expected is \"'four'\"; expected a finite number"),
+        (lambda: NumericMatch("four"), "expected is 'four'; expected a finite number"),
         (lambda: NumericMatch(float("nan")), "expected a finite number"),
         (lambda: NumericMatch(True), "expected a finite number"),
         (lambda: NumericMatch([]), "expected is empty"),
