@@ -10,6 +10,7 @@ GraphRouterError
 ├── PromiseError(ValueError)       a promise that graded queries do not support
 ├── RunError(RuntimeError)         a model or a judge that was called failed
 ├── UnknownModelError(KeyError)    a model that is not in the pool
+├── UnknownRouteError(KeyError)    a named route that is not there
 ├── TrainingError(RuntimeError)    a training that diverged
 ├── NotApplicableError(ValueError) a method that needs something which the data does not have
 ├── ConformanceError(AssertionError) a router that breaks a promise of its class
@@ -33,6 +34,7 @@ __all__ = [
     "RunError",
     "TrainingError",
     "UnknownModelError",
+    "UnknownRouteError",
 ]
 
 
@@ -107,6 +109,10 @@ class RunError(GraphRouterError, RuntimeError):
 
 class UnknownModelError(GraphRouterError, KeyError):
     """A model that is not in the pool."""
+
+
+class UnknownRouteError(GraphRouterError, KeyError):
+    """A named route that is not among those given."""
 
 
 class TrainingError(GraphRouterError, RuntimeError):

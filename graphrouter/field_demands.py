@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-
 import numpy as np
 
 from graphrouter.exceptions import PolicyError
 from graphrouter.policy import Policy
 from graphrouter.pool import ModelPool
 from graphrouter.types import FloatArray
+from graphrouter.wording import suggest
 
 __all__ = ["check_demands", "read_amounts"]
 
@@ -68,9 +67,8 @@ def count_penalties(policy: Policy, pool: ModelPool) -> FloatArray:
 def _check_stated(setting: str, name: str, pool: ModelPool) -> None:
     if name in pool.fields_stated:
         return
-    near = difflib.get_close_matches(name, pool.fields_stated, n=1)
-    stated = ", ".join(field for field in pool.fields_stated if field != "model") or "nothing"
-    hint = f"Did you mean {near[0]!r}?" if near else f"The cards state: {stated}."
+    stated = [field for field in pool.fields_stated if field != "model"]
+    hint = suggest(name, stated, "The cards state: ")
     if name in _PREDICTED:
         hint = f"It is predicted for every call: {_PREDICTED[name]}."
     raise PolicyError(

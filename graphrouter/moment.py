@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from graphrouter.exceptions import PolicyError, UnknownModelError
 from graphrouter.types import Predictions
-from graphrouter.wording import name_some, show_value
+from graphrouter.wording import show_value, suggest
 
 __all__ = ["Moment", "check_in_pool"]
 
@@ -84,17 +83,20 @@ class Moment:
         return dataclasses.replace(predictions, **later)
 
 
-def check_in_pool(argument: str, model: object, models: Sequence[str]) -> None:
+def check_in_pool(argument: str, model: object, models: Collection[str]) -> None:
     """Refuse a name that is not in the pool.
 
+    Args:
+        argument: Who names it.
+        model: What was named.
+        models: Of the pool.
+
     Raises:
-        UnknownModelError: It is not; the message names the argument and the nearest model.
+        UnknownModelError: It is not in it; the message tells the argument and the nearest model.
     """
     if isinstance(model, str) and model in models:
         return
-    near = difflib.get_close_matches(str(model), models, n=1)
-    pool = name_some(models, most=8)
-    hint = f"Did you mean {near[0]!r}?" if near else f"The pool: {pool}."
     raise UnknownModelError(
-        f"{argument} names {show_value(model)}, which is not in the pool. {hint}"
+        f"{argument} names {show_value(model)}, which is not in the pool. "
+        f"{suggest(model, models, 'The pool: ')}"
     )

@@ -14,7 +14,7 @@ from graphrouter.documented_model import DocumentedModel
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.own_fields import OwnValue, check_own_fields
 from graphrouter.types import FloatArray
-from graphrouter.wording import count_of, name_some
+from graphrouter.wording import count_of, name_some, suggest
 
 __all__ = [
     "ModelCard",
@@ -186,9 +186,8 @@ class ModelPool:
                 f"{name_some(self.names, most=8)}."
             )
         if model not in self.index:
-            raise UnknownModelError(
-                f"Unknown model {model!r}. The pool has: {name_some(self.names, most=8)}."
-            )
+            hint = suggest(model, self.names, "The pool has: ")
+            raise UnknownModelError(f"Unknown model {model!r}. {hint}")
         return self.index[model]
 
     def __getitem__(self, model: str) -> ModelCard:

@@ -13,15 +13,14 @@ from functools import cached_property
 import numpy as np
 
 from graphrouter.decision import Candidate, Decision, Evidence, UtilityParts
-from graphrouter.exceptions import PolicyError, UnknownModelError
+from graphrouter.exceptions import PolicyError
 from graphrouter.field_demands import check_demands, count_penalties, read_amounts
-from graphrouter.moment import Moment
+from graphrouter.moment import Moment, check_in_pool
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelPool
 from graphrouter.rejections import Needs, list_grounds, read_estimates, tell_each
 from graphrouter.types import BoolArray, FloatArray, Predictions
 from graphrouter.utility import Charges, UtilityArrays
-from graphrouter.wording import name_some
 
 __all__ = [
     "Choices",
@@ -214,11 +213,7 @@ def _check_policy(policy: Policy, predictions: Predictions, context: PolicyConte
         *(name for name in (policy.fallback, policy.safe_model) if name is not None),
     )
     for name in named:
-        if name not in context.names:
-            raise UnknownModelError(
-                f"The policy names {name!r}, which is not in the pool: "
-                f"{name_some(list(context.names), most=8)}."
-            )
+        check_in_pool("The policy", name, context.names)
     check_demands(policy, context.pool)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, Context
 
 _DIGITS = 6
@@ -57,6 +58,28 @@ def name_some(names: Sequence[str], most: int = 5) -> str:
     """
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"
+
+
+def suggest(name: object, known: Iterable[str], listed: str = "", *, most: int = 8) -> str:
+    """What may have been meant by a name that is not known, else what there is: a sentence.
+
+    Args:
+        name: What was received.
+        known: The names that there are.
+        listed: What stands before them where none is near; nothing is said then without it.
+        most: Names that are listed at most; the others are counted.
+
+    Example:
+        >>> suggest("grnd", ["grand", "nano"], "The pool: "), suggest("x", ["grand"], "The pool: ")
+        ("Did you mean 'grand'?", 'The pool: grand.')
+        >>> suggest("x", [], "It knows "), suggest("x", ["grand"])
+        ('It knows none.', '')
+    """
+    names = list(known)
+    near = difflib.get_close_matches(str(name), names, n=1)
+    if near:
+        return f"Did you mean {near[0]!r}?"
+    return f"{listed}{name_some(names, most=most) or 'none'}." if listed else ""
 
 
 def show_value(value: object) -> str:

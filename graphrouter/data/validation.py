@@ -46,7 +46,7 @@ from graphrouter.exceptions import DataError
 from graphrouter.own_fields import is_own_name
 from graphrouter.pool import ModelCard
 from graphrouter.types import FloatArray, IntArray
-from graphrouter.wording import count_of
+from graphrouter.wording import count_of, show_value, suggest
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ def _check_split_column(frame: pd.DataFrame, source: str) -> pd.DataFrame:
         raise make_row_error(
             source,
             rows.tolist(),
-            f"the prompt {_shorten(prompts.iloc[row])} is in split {split.iloc[row]!r}, "
+            f"the prompt {show_value(prompts.iloc[row])} is in split {split.iloc[row]!r}, "
             f"but in {split.iloc[other]!r} in row {other + 1}",
             "Keep it on one side.",
         )
@@ -242,12 +242,12 @@ def _clean_outcomes(
         unknown = np.flatnonzero(positions < 0)
         if len(unknown):
             received = str(frame[key].iloc[unknown[0]])
-            near = _suggest_nearest(received, models["model"]) if table == "models" else ""
+            near = suggest(received, models["model"]) if table == "models" else ""
             raise make_row_error(
                 name,
                 unknown.tolist(),
                 f"{key} {received!r} is not in {source[table]}",
-                f"{near}Add it there, or delete the row.",
+                f"{near} Add it there, or delete the row.".lstrip(),
             )
     frame = frame.assign(**parse_outcome_numbers(raw, name))
     if "answer" in raw.columns:
@@ -291,12 +291,3 @@ def _refuse_duplicates(frame: pd.DataFrame, table: TableName, source: str) -> No
 
 def _make_blank_texts(length: int) -> pd.Series:
     return pd.Series([np.nan] * length, dtype="str")
-
-
-def _suggest_nearest(received: str, known: pd.Series) -> str:
-    close = difflib.get_close_matches(received, list(known), n=1, cutoff=0.6)
-    return f"Did you mean {close[0]!r}? " if close else ""
-
-
-def _shorten(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")

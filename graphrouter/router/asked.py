@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Iterable, Sequence
 
-from graphrouter.exceptions import NotApplicableError, UnknownModelError
+from graphrouter.exceptions import NotApplicableError
+from graphrouter.moment import check_in_pool
 from graphrouter.types import Queries
+from graphrouter.wording import suggest
 
 _logger = logging.getLogger(__name__)
 _MOST_TASKS_WARNED_OF = 100
-_MOST_SHOWN = 8
 
 
 class UnknownTasks:
@@ -35,7 +35,7 @@ class UnknownTasks:
             _logger.warning(
                 "The router has never seen the task %r, which counts as unknown. %s",
                 task,
-                _name_nearest(task, known, "Known tasks: "),
+                suggest(task, known, "Known tasks: "),
             )
 
 
@@ -59,16 +59,4 @@ def check_grades(asked: Queries, models: Sequence[str], *, reader: str, reads_kn
             "query. Use a router of kind graphrouter, or leave out known."
         )
     for model in sorted(graded - set(models)):
-        raise UnknownModelError(
-            f"known has a grade of {model!r}, which is not in the pool. "
-            f"{_name_nearest(model, models, 'It has ')}"
-        )
-
-
-def _name_nearest(name: str, known: Sequence[str], listed: str) -> str:
-    """What may have been meant, else what there is."""
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"Did you mean {near[0]!r}?"
-    more = ", ..." if known[_MOST_SHOWN:] else "."
-    return f"{listed}{', '.join(known[:_MOST_SHOWN])}{more}"
+        check_in_pool("known", model, models)

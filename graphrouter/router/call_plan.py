@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphrouter.exceptions import DataError, PolicyError, UnknownModelError
+from graphrouter.exceptions import DataError, PolicyError
 from graphrouter.grades import Grade, KnownOutcomes, believe
+from graphrouter.moment import check_in_pool
 from graphrouter.router.known_outcomes import spread
 from graphrouter.router.lookahead import Hand, Outlook, Stakes, look_ahead
 from graphrouter.router.outcome_covariance import Told, condition, to_chance
@@ -166,7 +167,12 @@ class Plan:
         return dataclasses.replace(self._pay(model, cost_usd, latency_s), out=self.out | {model})
 
     def expect_cost(self, model: str) -> float:
-        """Expected US dollars of a call of a model of the pool; 0 where unknown."""
+        """Expected US dollars of a call of a model of the pool; 0 where unknown.
+
+        Raises:
+            UnknownModelError: There is no such model.
+        """
+        check_in_pool("The call", model, self.asked.columns)
         return float(np.nan_to_num(self.asked.predictions.cost_usd[0, self.asked.columns[model]]))
 
     def tree(self, depth: int = 3) -> str:
@@ -235,10 +241,7 @@ class Plan:
 
     def _pay(self, model: str, cost_usd: float | None, latency_s: float | None) -> Plan:
         """This plan with one more call of a model paid."""
-        if model not in self.asked.columns:
-            raise UnknownModelError(
-                f"{model!r} is not in the pool: {', '.join(self.asked.predictions.models)}."
-            )
+        check_in_pool("The call", model, self.asked.columns)
         if model in self.known or model in self.ungraded or model in self.out:
             raise DataError(f"{model!r} was asked already; expected another model.")
         column = self.asked.columns[model]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,12 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator, model_validator
 
 from graphrouter.documented_model import DocumentedModel
-from graphrouter.exceptions import ConfigError, PolicyError, UnknownModelError
+from graphrouter.exceptions import ConfigError, PolicyError, UnknownRouteError
 from graphrouter.files import replace_file, to_path
+from graphrouter.moment import check_in_pool
 from graphrouter.policy import Policy, parse_policy
 from graphrouter.text_files import read_plain_file
+from graphrouter.wording import show_value, suggest
 
 _ACTIONS = ("policy", "models", "model")
 NO_ROUTE = "none"
@@ -213,8 +214,7 @@ class Routes:
         known = ("routes", "none_share")
         for name in values:
             if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1)
-                hint = f"Did you mean {near[0]!r}?" if near else f"Keys: {', '.join(known)}."
+                hint = suggest(name, known, "Keys: ")
                 raise ConfigError(f"{path.name}: unknown key {name!r}. {hint}")
         share = values.get("none_share", 0.5)
         return cls(values.get("routes") or [], none_share=share, source=path.name)
@@ -245,12 +245,14 @@ class Routes:
         """The route of that name.
 
         Raises:
-            KeyError: There is none.
+            UnknownRouteError: There is none.
         """
         for route in self.routes:
             if route.name == name:
                 return route
-        raise KeyError(name)
+        raise UnknownRouteError(
+            f"No route has the name {show_value(name)}. {suggest(name, self.names, 'Routes: ')}"
+        )
 
     def __repr__(self) -> str:
         return f"Routes({', '.join(repr(name) for name in self.names)})"
@@ -269,15 +271,11 @@ class Routes:
         """
         for route in self.routes:
             for name in route.named_models:
-                if name not in models:
-                    raise UnknownModelError(
-                        f"The route {route.name!r} names {name!r}, which is not in the pool. "
-                        f"{_suggest(name, models, 'It has')}"
-                    )
+                check_in_pool(f"The route {route.name!r}", name, models)
             if route.task is not None and route.task not in tasks:
                 raise ConfigError(
                     f"The route {route.name!r} names the task {route.task!r}, which the router "
-                    f"does not know. {_suggest(route.task, tasks, 'It knows')}"
+                    f"does not know. {suggest(route.task, tasks, 'It knows ')}"
                 )
 
 
@@ -287,11 +285,3 @@ def _read_route(value: Any, number: int, source: str) -> Route:
     name = value.get("name") if isinstance(value, Mapping) else None
     which = f"route {name!r}" if isinstance(name, str) else f"route {number}"
     return Route.parse(value, source=f"{source}: {which}")
-
-
-def _suggest(name: str, known: Sequence[str], listed: str) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"Did you mean {near[0]!r}?"
-    more = ", ..." if len(known) > 8 else "."
-    return f"{listed} {', '.join(known[:8]) or 'none'}{more}"

@@ -19,6 +19,7 @@ BUILT_IN = {
     "PolicyError": ValueError,
     "PromiseError": ValueError,
     "UnknownModelError": KeyError,
+    "UnknownRouteError": KeyError,
     "TrainingError": RuntimeError,
     "NotApplicableError": ValueError,
     "RunError": RuntimeError,

@@ -83,11 +83,13 @@ def test_prices_are_nan_where_unknown_and_zero_where_free(pool: ModelPool) -> No
     assert ModelPool(()).prices.shape == (2, 0)
 
 
-def test_an_unknown_model_is_named_with_those_there_are(pool: ModelPool) -> None:
+def test_an_unknown_model_is_named_with_the_nearest_or_those_there_are(pool: ModelPool) -> None:
     with pytest.raises(UnknownModelError) as caught:
         pool["nnao"]
-    assert str(caught.value) == "Unknown model 'nnao'. The pool has: nano, half, bare."
+    assert str(caught.value) == "Unknown model 'nnao'. Did you mean 'nano'?"
     assert isinstance(caught.value, GraphRouterError)
+    with pytest.raises(UnknownModelError, match="'grnd'. The pool has: nano, half, bare."):
+        pool["grnd"]
 
 
 def test_a_name_may_occur_once() -> None:

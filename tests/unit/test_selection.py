@@ -339,7 +339,7 @@ def test_the_fallback_is_not_needed_when_somebody_satisfies() -> None:
 )
 def test_an_unknown_name_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(
-        UnknownModelError, match="names 'grnd', which is not in the pool: grand, mid, nano"
+        UnknownModelError, match="names 'grnd', which is not in the pool. Did you mean 'grand'"
     ):
         choose_with_ends(Policy(**settings))
 

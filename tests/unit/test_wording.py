@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphrouter.wording import agree, count_of, name_some, round_up, show_value, tell_apart
+from graphrouter.wording import (
+    agree,
+    count_of,
+    name_some,
+    round_up,
+    show_value,
+    suggest,
+    tell_apart,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +35,15 @@ def test_a_noun_agrees_with_its_number(number: int, noun: str, expected: str) ->
 def test_names_are_cut_after_a_few() -> None:
     assert name_some(["a"]) == "a"
     assert name_some(list("abcdef")) == "a, b, c, d, e and 1 more"
+
+
+def test_the_nearest_name_is_told_or_else_the_first_few() -> None:
+    known = [f"model-{letter}" for letter in "abcdefghij"]
+    assert suggest("modl-c", known, "It has ") == "Did you mean 'model-c'?"
+    listed = suggest("x", known, "It has ")
+    assert listed == f"It has {', '.join(known[:8])} and 2 more."
+    assert suggest(3, (), "It has ") == "It has none."
+    assert suggest("x", known) == ""
 
 
 @given(st.floats(1e-12, 1e12))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -44,6 +43,7 @@ from graphrouter.exceptions import ConfigError
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router
 from graphrouter.router.training_view import TrainingView
+from graphrouter.wording import suggest
 
 if TYPE_CHECKING:
     from graphrouter.config import TrainConfig
@@ -145,8 +145,7 @@ def find_baselines(names: Iterable[str], *, beside: Iterable[str] = ()) -> list[
     wanted = {*beside, *names}
     unknown = sorted(wanted - set(BASELINES))
     if unknown:
-        near = difflib.get_close_matches(unknown[0], BASELINES, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Baselines: {', '.join(BASELINES)}."
+        hint = suggest(unknown[0], BASELINES, "Baselines: ")
         raise ConfigError(
             f"Unknown baseline {unknown[0]!r}. {hint} All of them: graphrouter benchmark --list."
         )

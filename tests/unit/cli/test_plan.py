@@ -52,7 +52,7 @@ def test_shows_a_tree_and_goes_on_after_a_grade(invoke: Invoke, artifact: Path) 
         (("--graded", "nano"), "--graded received 'nano'; expected MODEL=GRADE"),
         (("--graded", "nano=good"), "--graded received 'nano=good'; expected MODEL=GRADE"),
         (("--graded", "nano=0", "--graded", "nano=1"), "names 'nano' twice"),
-        (("--graded", "nobody=1"), "'nobody' is not in the pool"),
+        (("--graded", "nobody=1"), "'nobody', which is not in the pool"),
         (("--max-total-cost-usd", "1e-12"), "Nobody can be asked: max_total_cost_usd is 1e-12"),
         (("--max-total-cost-usd", "-1"), "max_total_cost_usd is -1.0"),
         (("--min-effect", "0.5"), "asks for min_effect"),

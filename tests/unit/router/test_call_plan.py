@@ -155,7 +155,7 @@ def test_what_makes_no_plan_is_refused(router: gr.GraphRouter) -> None:
     for depth in (0, "deep"):
         with pytest.raises(DataError, match="expected a whole number from 1"):
             plan.tree(depth)  # type: ignore[arg-type]
-    with pytest.raises(UnknownModelError, match="'nobody' is not in the pool"):
+    with pytest.raises(UnknownModelError, match="'nobody', which is not in the pool. The pool: "):
         plan.after("nobody", 1.0)
     with pytest.raises(DataError, match="the score is 7"):
         plan.after(plan.first, 7)

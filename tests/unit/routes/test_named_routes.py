@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 import graphrouter as gr
-from graphrouter.exceptions import ConfigError, PolicyError, UnknownModelError
+from graphrouter.exceptions import (
+    ConfigError,
+    PolicyError,
+    UnknownModelError,
+    UnknownRouteError,
+)
 from graphrouter.routes import Route
 
 GOOD: dict[str, Any] = {"name": "law", "description": "Contracts.", "model": "grand"}
@@ -98,8 +103,10 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     bare = tmp_path / "list.json"
     bare.write_text('[{"name": "a", "description": "b", "model": "c"}]', encoding="utf-8")
     assert len(gr.Routes.load(bare)) == 1
-    with pytest.raises(KeyError):
-        routes["nobody"]
+    with pytest.raises(KeyError, match="No route has the name 'proof'. Did you mean 'proofs'?"):
+        routes["proof"]
+    with pytest.raises(UnknownRouteError, match="Routes: translation, proofs, letters."):
+        routes[0]  # type: ignore[index]
 
 
 def test_models_restrict_the_policy_of_the_caller_and_a_policy_takes_its_place() -> None:
