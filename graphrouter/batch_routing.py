@@ -14,6 +14,7 @@ from graphrouter.exceptions import DataError, PolicyError
 from graphrouter.moment import check_in_pool
 from graphrouter.multipliers import Limit, find_least, solve_limits
 from graphrouter.notebook import render_table
+from graphrouter.number_checks import is_amount, is_whole
 from graphrouter.policy import Policy
 from graphrouter.selection import (
     NO_COSTS,
@@ -68,8 +69,7 @@ class BatchLimits(NamedTuple):
             )
         for model, calls in self.max_calls.items():
             check_in_pool("max_calls", model, models)
-            is_whole = isinstance(calls, int | np.integer) and not isinstance(calls, bool)
-            if not is_whole or calls < 0:
+            if not is_whole(calls, least=0):
                 raise PolicyError(
                     f"max_calls[{model!r}] is {show_value(calls)}; expected a whole number of "
                     "calls of at least 0."
@@ -209,8 +209,7 @@ def check_amount(name: str, value: float, *, mending: str = "Leave it out for no
     Example:
         >>> check_amount("budget_usd", 2.5)
     """
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value < 0:
+    if not is_amount(value):
         raise PolicyError(
             f"{name} is {show_value(value)}; expected a finite number of at least 0. {mending}"
         )

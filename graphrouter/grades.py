@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphrouter.exceptions import DataError
+from graphrouter.number_checks import is_number
 from graphrouter.wording import show_value
 
 FloatArray = NDArray[np.float64]
@@ -94,7 +95,7 @@ class Judge:
         for name in ("slope", "intercept"):
             value = getattr(self, name)
             is_left_out = name == "slope" and value is None
-            if not is_left_out and not (_is_number(value) and math.isfinite(value)):
+            if not is_left_out and not (is_number(value) and math.isfinite(value)):
                 raise DataError(f"{name} is {show_value(value)}; expected a finite number.")
 
     @classmethod
@@ -112,7 +113,7 @@ class Judge:
         """
         from scipy.special import ndtr, ndtri  # here: what only predicts need not load it
 
-        if not _is_number(auc) or not 0.5 <= auc < 1:
+        if not is_number(auc) or not 0.5 <= auc < 1:
             raise DataError(f"auc is {show_value(auc)}; expected a number in [0.5, 1).")
         apart = math.sqrt(2) * float(ndtri(auc))
         hit = float(ndtr(apart / 2))
@@ -193,7 +194,7 @@ class Judge:
         """
         if self.slope is None:
             return Grade(_check_share("the score", score), self.hit_rate, self.false_alarm_rate)
-        if not _is_number(score) or not math.isfinite(score):
+        if not is_number(score) or not math.isfinite(score):
             raise DataError(f"The judge gave {score!r}; expected a finite number.")
         # As telling as a pass or a failure of a judge whose one rate is certain.
         ratio = math.exp(-abs(self.slope * score + self.intercept))
@@ -277,16 +278,12 @@ def _fit_line(score: FloatArray, effect: FloatArray) -> tuple[float, float]:
     return slope, float(weight[1]) - slope * middle - math.log(base / (1 - base))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-
-
 def _check_share(name: str, value: object) -> float:
     if isinstance(value, bool | np.bool_):
         return float(value)
-    if not _is_number(value) or not 0 <= float(value) <= 1:  # type: ignore[arg-type]
+    if not is_number(value) or not 0 <= value <= 1:
         raise DataError(f"{name} is {value!r}; expected a number in [0, 1].")
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def _check_rates(hit_rate: float, false_alarm_rate: float) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from graphrouter.exceptions import PolicyError, UnknownModelError
+from graphrouter.number_checks import is_amount
 from graphrouter.types import Predictions
 from graphrouter.wording import show_value, suggest
 
@@ -61,9 +61,7 @@ class Moment:
         extra, out = dict(extra_latency_s or {}), tuple(unavailable or ())
         for model, seconds in extra.items():
             check_in_pool("extra_latency_s", model, models)
-            is_number = isinstance(seconds, int | float | np.number)
-            is_number = is_number and not isinstance(seconds, bool)
-            if not is_number or not math.isfinite(seconds) or seconds < 0:
+            if not is_amount(seconds):
                 raise PolicyError(
                     f"extra_latency_s[{model!r}] is {seconds!r}; expected a finite number of "
                     "seconds of at least 0."

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from graphrouter.exceptions import DataError
+from graphrouter.grades import Grade
 
-AnswerJudge = Callable[[str, str], float]
-"""What `router.run` takes as `judge`: prompt and answer to a score in [0, 1]."""
+AnswerJudge = Callable[[str, str], float | Grade]
+"""What `router.run` takes as `judge`: prompt and answer to a score, in [0, 1] unless `reliability`
+has a slope, or to a `Grade`."""
 
 _FENCE = re.compile(
     r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.M | re.S
@@ -147,8 +149,3 @@ def _bare(text: str, place: int) -> str:
     if after.isdigit() and (before.isdigit() or (mark in "-." and not before.isalnum())):
         return mark
     return "" if mark in ".'\N{RIGHT SINGLE QUOTATION MARK}" else " "
-
-
-def shorten(text: str, most: int = 60) -> str:
-    """The repr of a text, cut to about as many characters as are named."""
-    return repr(text if len(text) <= most else f"{text[:most]}...")

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Literal, get_args
 
 from graphrouter.exceptions import DataError
-from graphrouter.judging.answer_parts import check_answer, find_final, plain_words, shorten
+from graphrouter.judging.answer_parts import check_answer, find_final, plain_words
 from graphrouter.wording import show_value
 
 Part = Literal["whole", "final", "anywhere"]
@@ -118,8 +118,8 @@ class RegexMatch:
             compiled = re.compile(text, flags)
         except re.error as error:
             raise DataError(
-                f"The pattern {shorten(text)} is no regular expression: {error}; expected one of "
-                "Python's re. re.escape makes one of a plain text."
+                f"The pattern {show_value(text)} is no regular expression: {error}; expected one "
+                "of Python's re. re.escape makes one of a plain text."
             ) from error
         object.__setattr__(self, "pattern", compiled)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphrouter.exceptions import DataError, GraphRouterError
-from graphrouter.judging.answer_parts import AnswerJudge, shorten
+from graphrouter.grades import Grade
+from graphrouter.judging.answer_parts import AnswerJudge
 from graphrouter.wording import count_of, show_value
 
 
@@ -37,8 +38,8 @@ class ByPrompt:
                 )
         object.__setattr__(self, "judges", dict(self.judges))
 
-    def __call__(self, prompt: str, answer: str) -> float:
-        """The score in [0, 1] that the prompt's judge gives.
+    def __call__(self, prompt: str, answer: str) -> float | Grade:
+        """The score in [0, 1] that the prompt's judge gives, or its `Grade`.
 
         Raises:
             DataError: No judge is known for the prompt.
@@ -46,10 +47,10 @@ class ByPrompt:
         judge = self.judges.get(prompt) if isinstance(prompt, str) else None
         if judge is None:
             raise DataError(self._explain(prompt))
-        return float(judge(prompt, answer))
+        return judge(prompt, answer)
 
     def _explain(self, prompt: object) -> str:
-        text = shorten(prompt) if isinstance(prompt, str) else f"a {type(prompt).__name__}"
+        text = show_value(prompt) if isinstance(prompt, str) else f"a {type(prompt).__name__}"
         same = isinstance(prompt, str) and any(
             prompt.split() == known.split() for known in self.judges
         )
@@ -97,6 +98,6 @@ def by_prompt(
         try:
             judges[prompt] = make(value)
         except GraphRouterError as error:
-            error.args = (f"Of the prompt {shorten(str(prompt))}: {error}",)
+            error.args = (f"Of the prompt {show_value(prompt)}: {error}",)
             raise
     return ByPrompt(judges)

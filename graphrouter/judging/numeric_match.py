@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import decimal
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
-from typing import Literal, get_args
+from typing import Literal, TypeGuard, get_args
 
 from graphrouter.exceptions import DataError
 from graphrouter.judging.answer_parts import check_answer, find_box, find_marked
 from graphrouter.judging.number_reading import Decimal, Number, find_numbers, write_plainly
+from graphrouter.number_checks import is_number
 from graphrouter.wording import show_value
 
 Units = Literal["either", "applied", "ignored"]
@@ -96,7 +98,7 @@ class NumericMatch:
         found = None
         if isinstance(value, str):
             found = _find_number(value, self.decimal)
-        elif _is_number(value) and math.isfinite(value):  # type: ignore[arg-type]
+        elif _is_number(value) and math.isfinite(value):
             # Through its digits: 0.1 is a tenth, as in the answer.
             found = Number(Fraction(str(value)), Fraction(1), 0, 0)
         if found is None:
@@ -178,11 +180,9 @@ def _read(number: Number, units: Units) -> list[Fraction]:
     return {"applied": [applied], "ignored": [ignored], "either": [applied, ignored]}[units]
 
 
-def _is_number(value: object) -> bool:
-    """Whether it is a real number of Python or NumPy, and no truth value."""
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        return False
-    return (not isinstance(value, complex) and not hasattr(value, "shape")) or value.shape == ()
+def _is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a number, exact ones of the standard library included."""
+    return isinstance(value, Fraction | decimal.Decimal) or is_number(value)
 
 
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:

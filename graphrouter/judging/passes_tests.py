@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal, NamedTuple
 
 from graphrouter.exceptions import DataError
-from graphrouter.judging.answer_parts import check_answer, find_fences, shorten
+from graphrouter.judging.answer_parts import check_answer, find_fences
 from graphrouter.judging.sandbox import ALL_PROTECTIONS, Task, run_sandboxed
+from graphrouter.number_checks import is_amount, is_whole
 from graphrouter.wording import show_value
 
 _PYTHON = ("python", "py", "python3", "ipython")
@@ -93,13 +93,9 @@ class PassesTests:
     def __post_init__(self) -> None:
         if self.language != "python":
             raise DataError(f"language is {self.language!r}; expected 'python', the only one yet.")
-        if not _is_real(self.timeout_s) or not 0 < self.timeout_s < math.inf:
+        if not is_amount(self.timeout_s) or not self.timeout_s:
             raise DataError(f"timeout_s is {self.timeout_s!r}; expected seconds above 0.")
-        if (
-            not isinstance(self.memory_mb, int)
-            or isinstance(self.memory_mb, bool)
-            or self.memory_mb < _LEAST_MEMORY_MB
-        ):
+        if not is_whole(self.memory_mb, least=_LEAST_MEMORY_MB):
             raise DataError(
                 f"memory_mb is {self.memory_mb!r}; expected a whole number of MiB from "
                 f"{_LEAST_MEMORY_MB}."
@@ -137,7 +133,7 @@ class PassesTests:
             tests=tests,
             prelude=self.prelude,
             timeout_s=float(self.timeout_s),
-            memory_mb=self.memory_mb,
+            memory_mb=int(self.memory_mb),
             required=self.required,
         )
         num_tests = sum(max(len(test.names), 1) for test in tests)
@@ -186,8 +182,8 @@ def _read_test(code: str, where: str) -> _Test:
             )
     if not functions and all(isinstance(node, _DEFINITIONS) for node in body):
         raise DataError(
-            f"{where} is {shorten(code)}, which checks nothing when it runs; expected an assert, a "
-            "call such as check(add), or functions named test_..."
+            f"{where} is {show_value(code)}, which checks nothing when it runs; expected an "
+            "assert, a call such as check(add), or functions named test_..."
         )
     return _Test(code, tuple(dict.fromkeys(node.name for node in functions)))
 
@@ -197,10 +193,6 @@ def _parse(code: object, where: str) -> ast.Module:
         return ast.parse(code)  # type: ignore[call-overload, no-any-return]
     except (SyntaxError, ValueError, TypeError) as error:
         raise DataError(
-            f"{where} is {shorten(str(code))}, which is no Python: {error}; expected code that "
+            f"{where} is {show_value(code)}, which is no Python: {error}; expected code that "
             "compiles."
         ) from error
-
-
-def _is_real(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

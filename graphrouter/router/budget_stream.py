@@ -22,6 +22,7 @@ from graphrouter.decision import Decision
 from graphrouter.exceptions import PolicyError
 from graphrouter.knapsack import list_hull_steps
 from graphrouter.moment import Moment
+from graphrouter.number_checks import is_whole
 from graphrouter.policy import Policy
 from graphrouter.router.protocol import Router
 from graphrouter.selection import NO_COSTS, PolicyContext, decide, list_choices
@@ -93,7 +94,7 @@ class BudgetStream:
         """
         check_amount("budget_usd", budget_usd, mending="It is the US dollars of all prompts.")
         for name, value in (("num_prompts", num_prompts), ("window", window)):
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+            if not is_whole(value, least=1):
                 raise PolicyError(
                     f"{name} is {show_value(value)}; expected a whole number of at least 1."
                 )

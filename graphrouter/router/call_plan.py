@@ -12,6 +12,7 @@ import numpy as np
 from graphrouter.exceptions import DataError, PolicyError
 from graphrouter.grades import Grade, KnownOutcomes, believe
 from graphrouter.moment import check_in_pool
+from graphrouter.number_checks import is_amount, is_whole
 from graphrouter.router.known_outcomes import spread
 from graphrouter.router.lookahead import Hand, Outlook, Stakes, look_ahead
 from graphrouter.router.outcome_covariance import Told, condition, to_chance
@@ -184,7 +185,7 @@ class Plan:
         Raises:
             DataError: The depth is no such number.
         """
-        if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+        if not is_whole(depth, least=1):
             raise DataError(f"depth is {depth!r}; expected a whole number from 1.")
         return "\n".join(self._draw(depth))
 
@@ -254,13 +255,13 @@ class Plan:
         )
         usd, seconds = took
         for name, value in (("cost_usd", usd), ("latency_s", seconds)):
-            if not 0 <= value < float("inf"):
-                raise DataError(f"{name} is {value}; expected a finite number of at least 0.")
+            if not is_amount(value):
+                raise DataError(f"{name} is {value!r}; expected a finite number of at least 0.")
         return dataclasses.replace(
             self,
             num_calls=self.num_calls + 1,
-            spent_usd=self.spent_usd + usd,
-            spent_s=self.spent_s + seconds,
+            spent_usd=self.spent_usd + float(usd),
+            spent_s=self.spent_s + float(seconds),
         )
 
     @cached_property

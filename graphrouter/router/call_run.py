@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import inspect
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from graphrouter.exceptions import DataError, GraphRouterError, RunError
 from graphrouter.grades import Grade
+from graphrouter.judging.answer_parts import AnswerJudge
+from graphrouter.number_checks import is_amount
 from graphrouter.router.call_plan import Plan
 
 if TYPE_CHECKING:
@@ -50,10 +51,9 @@ _logger = logging.getLogger(__name__)
 
 Ask = Callable[[str, str], str | Answer]
 """(model, prompt) to an answer."""
-JudgeAnswer = Callable[[str, str], float | Grade]
-"""(prompt, answer) to a grade, as `Judge.read` takes it."""
 AskLater = Callable[[str, str], Awaitable[str | Answer]]
 JudgeLater = Callable[[str, str], Awaitable[float | Grade]]
+"""As `Ask` and `AnswerJudge`, with coroutines."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ _Steps = Generator[_Request, Any, Run]
 
 
 def run_plan(
-    plan: Plan, ask: Ask, judge: JudgeAnswer | None, *, task: str | None, retries: int
+    plan: Plan, ask: Ask, judge: AnswerJudge | None, *, task: str | None, retries: int
 ) -> Run:
     """Carry out a plan with functions that block; see `SequentialRouter.run`."""
     steps, prompt = _carry_out(plan, judge is not None, task, retries), plan.asked.prompt
@@ -272,7 +272,8 @@ def _ask(run: Run, model: str, retries: int) -> Generator[_Request, Any, tuple[A
             told = f"The call of {model!r} failed: {call.error}."
             raise _fail(told, _note_failure(run, call)) from None
         usd = run.plan.expect_cost(model) if answer.cost_usd is None else answer.cost_usd
-        call = Call(model, cost + usd, latency + (answer.latency_s or 0.0), answer=answer)
+        seconds = float(answer.latency_s or 0.0)
+        call = Call(model, cost + float(usd), latency + seconds, answer=answer)
         return answer, dataclasses.replace(run, calls=(*run.calls, call))
     raise AssertionError("a loop over at least one attempt ends by itself")
 
@@ -288,7 +289,7 @@ def _read_bill(error: Exception) -> float:
     bill = getattr(error, "cost_usd", None)
     if bill is None:
         return 0.0
-    if isinstance(bill, int | float) and not isinstance(bill, bool) and 0 <= bill < math.inf:
+    if is_amount(bill):
         return float(bill)
     _logger.warning(
         "cost_usd of the error of a call is %r; expected a number of at least 0. It counts as not "
@@ -310,8 +311,7 @@ def _read_answer(received: object, took_s: float) -> Answer:
         raise DataError(_explain_kind("ask", received))
     for name in ("cost_usd", "latency_s", "input_tokens", "output_tokens"):
         value = getattr(received, name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (is_number and 0 <= value < math.inf):
+        if value is not None and not is_amount(value):
             raise DataError(f"{name} of its answer is {value!r}; expected a number of at least 0")
     return (
         dataclasses.replace(received, latency_s=took_s) if received.latency_s is None else received
@@ -382,16 +382,3 @@ def _call_within(timeout_s: float | None, function: Callable[..., Any], *args: s
     if error is not None:
         raise error
     return result
-
-
-def check_functions(ask: object, judge: object, retries: object) -> None:
-    """Refuse what cannot be called, and retries that are no whole number of at least 0.
-
-    Raises:
-        DataError: One of them is so.
-    """
-    for name, function in (("ask", ask), ("judge", judge)):
-        if not callable(function) and not (name == "judge" and function is None):
-            raise DataError(f"{name} is a {type(function).__name__}; expected a function.")
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        raise DataError(f"retries is {retries!r}; expected a whole number from 0.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, partial
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from graphrouter.batch_routing import check_amount
 from graphrouter.exceptions import DataError, PolicyError
 from graphrouter.field_demands import read_amounts
 from graphrouter.grades import Judge
+from graphrouter.number_checks import is_whole
 from graphrouter.policy import Policy
 from graphrouter.router.outcome_covariance import to_logit
 from graphrouter.selection import PolicyContext, list_choices
@@ -32,8 +32,7 @@ class Limits:
     """Seconds of all calls one after the other, as expected before each; >= 0."""
 
     def __post_init__(self) -> None:
-        is_whole = isinstance(self.max_calls, Integral) and not isinstance(self.max_calls, bool)
-        if not is_whole or self.max_calls < 1:
+        if not is_whole(self.max_calls, least=1):
             raise PolicyError(f"max_calls is {self.max_calls!r}; expected a whole number from 1.")
         for name in ("max_total_cost_usd", "deadline_s"):
             if getattr(self, name) is not None:

@@ -8,6 +8,7 @@ from typing import Any
 from graphrouter.exceptions import ConfigError
 from graphrouter.files import to_plain
 from graphrouter.notebook import render_table
+from graphrouter.number_checks import is_number
 from graphrouter.policy import Policy
 from graphrouter.wording import count_of, show_value
 
@@ -49,18 +50,18 @@ class Wish:
         """
         if keep is None and (of is not None or (max_mean_cost_usd is None and beats is None)):
             keep = _USUAL_SHARE
-        if keep is not None and not (_is_number(keep) and 0 < keep <= 1):
+        if keep is not None and not (is_number(keep) and 0 < keep <= 1):
             raise ConfigError(
                 f"keep is {show_value(keep)}; expected the share of the reference's effect to "
                 "keep, above 0 and at most 1, such as 0.99."
             )
-        if not (_is_number(confidence) and 0 < confidence < 1):
+        if not (is_number(confidence) and 0 < confidence < 1):
             raise ConfigError(
                 f"confidence is {show_value(confidence)}; expected a number between 0 and 1, such "
                 "as 0.95."
             )
         if max_mean_cost_usd is not None and not (
-            _is_number(max_mean_cost_usd) and 0 < max_mean_cost_usd < float("inf")
+            is_number(max_mean_cost_usd) and 0 < max_mean_cost_usd < float("inf")
         ):
             raise ConfigError(
                 f"max_mean_cost_usd is {show_value(max_mean_cost_usd)}; expected US dollars a "
@@ -226,7 +227,3 @@ def say_share(share: float) -> str:
         ('99 %', '98.77 %')
     """
     return f"{100 * share:.4g} %"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -9,16 +9,16 @@ from typing import ClassVar, TypedDict, Unpack
 
 from graphrouter.exceptions import DataError
 from graphrouter.grades import Judge
+from graphrouter.judging.answer_parts import AnswerJudge
 from graphrouter.moment import Moment
+from graphrouter.number_checks import is_whole
 from graphrouter.policy import Policy
 from graphrouter.router.call_plan import Plan
 from graphrouter.router.call_run import (
     Ask,
     AskLater,
-    JudgeAnswer,
     JudgeLater,
     Run,
-    check_functions,
     run_plan,
     run_plan_later,
 )
@@ -115,7 +115,7 @@ class SequentialRouter(Router):
         prompt: str,
         *,
         ask: Ask,
-        judge: JudgeAnswer | None = None,
+        judge: AnswerJudge | None = None,
         retries: int = 0,
         reliability: Judge | None = None,
         **settings: Unpack[PlanSettings],
@@ -154,7 +154,7 @@ class SequentialRouter(Router):
             >>> run.answer, run.effect, len(run.outcomes)
             ('7', 1.0, 1)
         """
-        check_functions(ask, judge, retries)
+        _check_functions(ask, judge, retries)
         plan = self.plan(prompt, judge=_choose_judge(judge, reliability), **settings)
         return run_plan(plan, ask, judge, task=settings.get("task"), retries=retries)
 
@@ -172,7 +172,7 @@ class SequentialRouter(Router):
 
         Arguments and errors are those of `run`.
         """
-        check_functions(ask, judge, retries)
+        _check_functions(ask, judge, retries)
         plan = self.plan(prompt, judge=_choose_judge(judge, reliability), **settings)
         return await run_plan_later(plan, ask, judge, task=settings.get("task"), retries=retries)
 
@@ -189,6 +189,24 @@ class SequentialRouter(Router):
     def knows_task(self, task: str | None) -> bool:
         """Whether a query of that task counts as one whose task is named."""
         return task is not None and task in (self.known_tasks or ())
+
+
+def _check_functions(ask: object, judge: object, retries: object) -> None:
+    """Refuse what cannot be called, and retries that are no whole number of at least 0.
+
+    Raises:
+        DataError: One of them is so.
+    """
+    for name, function in (("ask", ask), ("judge", judge)):
+        if name == "judge" and isinstance(function, Judge):
+            raise DataError(
+                "judge is a Judge, which says how often grades are right and gives none; expected "
+                "a function of prompt and answer. Give the Judge as reliability=."
+            )
+        if not callable(function) and not (name == "judge" and function is None):
+            raise DataError(f"{name} is a {type(function).__name__}; expected a function.")
+    if not is_whole(retries, least=0):
+        raise DataError(f"retries is {retries!r}; expected a whole number from 0.")
 
 
 def _choose_judge(judge: object, reliability: Judge | None) -> Judge | None:

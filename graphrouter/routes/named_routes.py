@@ -13,6 +13,7 @@ from graphrouter.documented_model import DocumentedModel
 from graphrouter.exceptions import ConfigError, PolicyError, UnknownRouteError
 from graphrouter.files import replace_file, to_path
 from graphrouter.moment import check_in_pool
+from graphrouter.number_checks import is_number
 from graphrouter.policy import Policy, parse_policy
 from graphrouter.text_files import read_plain_file
 from graphrouter.wording import show_value, suggest
@@ -173,11 +174,7 @@ class Routes:
             shown = what if isinstance(what, str) else type(what).__name__
             raise ConfigError(f"{source}: received {shown}; expected a list of routes.")
         read = tuple(_read_route(each, i, source) for i, each in enumerate(routes, start=1))
-        if (
-            isinstance(none_share, bool)
-            or not isinstance(none_share, int | float)
-            or not 0 < none_share < 1
-        ):
+        if not is_number(none_share) or not 0 < none_share < 1:
             raise ConfigError(
                 f"{source}: none_share = {none_share!r} is not accepted: expected a share of the "
                 "prompts, between 0 and 1."

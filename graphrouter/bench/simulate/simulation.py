@@ -16,6 +16,7 @@ from graphrouter.bench.simulate.prompts import TASKS, SimulatedQuery, compose_qu
 from graphrouter.bench.simulate.simulated_models import MAX_MODELS, SimulatedModels, make_models
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import ConfigError
+from graphrouter.number_checks import is_number, is_whole
 from graphrouter.types import BoolArray, FloatArray
 
 SHOWN_RANGE = 3.6
@@ -143,19 +144,15 @@ def simulate(
 
 
 def _check_arguments(num_queries: int, num_models: int, *, seed: int, missing: float) -> None:
-    for name, value in (("num_queries", num_queries), ("num_models", num_models), ("seed", seed)):
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise ConfigError(f"{name} is {value!r}; expected a whole number.")
-    if not isinstance(missing, int | float):
+    for name, value, least in (("num_queries", num_queries, 1), ("seed", seed, 0)):
+        if not is_whole(value, least=least):
+            raise ConfigError(f"{name} is {value!r}; expected a whole number of at least {least}.")
+    if not is_whole(num_models, least=2) or num_models > MAX_MODELS:
+        raise ConfigError(
+            f"num_models is {num_models!r}; expected a whole number from 2 to {MAX_MODELS}."
+        )
+    if not is_number(missing) or not 0 <= missing < 1:
         raise ConfigError(f"missing is {missing!r}; expected a share from 0 to below 1.")
-    if num_queries < 1:
-        raise ConfigError(f"num_queries is {num_queries}; expected at least 1.")
-    if not 2 <= num_models <= MAX_MODELS:
-        raise ConfigError(f"num_models is {num_models}; expected a number from 2 to {MAX_MODELS}.")
-    if seed < 0:
-        raise ConfigError(f"seed is {seed}; expected a number of at least 0.")
-    if not 0 <= missing < 1:
-        raise ConfigError(f"missing is {missing}; expected a share from 0 to below 1.")
 
 
 def _compute_success(

@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 from graphrouter.exceptions import DataError
+from graphrouter.grades import Grade
 from graphrouter.judging import ExactMatch, NumericMatch, by_prompt
 
 
@@ -15,6 +16,13 @@ def test_each_prompt_has_its_judge() -> None:
     assert [judge("a?", "1"), judge("b?", "1")] == [1, 0]
     mixed = by_prompt({"a?": NumericMatch(1), "b?": ExactMatch("x")})
     assert [mixed("a?", "1"), mixed("b?", "X")] == [1, 1]
+
+
+def test_a_judge_may_say_how_far_it_is_to_be_believed() -> None:
+    unsure = Grade(1.0, hit_rate=0.9, false_alarm_rate=0.3)
+    judge = by_prompt({"a?": lambda prompt, answer: unsure, "b?": NumericMatch(2)})
+    assert judge("a?", "1") is unsure
+    assert judge("b?", "2") == 1
 
 
 def test_a_judge_can_be_sent_to_another_process() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -114,6 +115,7 @@ def test_what_is_expected_may_be_text_several_or_of_numpy() -> None:
     assert NumericMatch([1, "2"])("?", "2") == 1
     assert NumericMatch(np.float64(0.5))("?", "1/2") == 1  # type: ignore[arg-type]
     assert NumericMatch(np.int64(3))("?", "3") == 1  # type: ignore[arg-type]
+    assert NumericMatch(Fraction(3, 4), tolerance=Decimal("0.01"))("?", "0.76") == 1  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("decimal", [".", ","])

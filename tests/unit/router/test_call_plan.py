@@ -161,5 +161,9 @@ def test_what_makes_no_plan_is_refused(router: gr.GraphRouter) -> None:
         plan.after(plan.first, 7)
     with pytest.raises(DataError, match="was asked already"):
         plan.after(plan.first, 0.0).after(plan.first, 0.0)
+    with pytest.raises(DataError, match="latency_s is 'long'; expected a finite number"):
+        plan.after(plan.first, 1.0, latency_s="long")  # type: ignore[arg-type]
+    with pytest.raises(UnknownModelError, match="The call names 'nobody'"):
+        plan.expect_cost("nobody")
     with pytest.raises(DataError, match="cost_usd is -1"):
         plan.after(plan.first, 1.0, cost_usd=-1)

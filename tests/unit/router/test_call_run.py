@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 import graphrouter as gr
@@ -216,6 +217,15 @@ def test_a_bill_that_is_no_amount_is_told(
     assert "cost_usd of the error of a call is 'much'" in caplog.text
 
 
+def test_amounts_of_numpy_count(router: gr.GraphRouter) -> None:
+    def ask(model: str, prompt: str) -> Answer:
+        return Answer("7", cost_usd=np.float32(0.5), latency_s=np.int64(2))  # type: ignore[arg-type]
+
+    run = router.run(PROMPT, ask=ask, policy=BEST)
+    assert (run.cost_usd, run.calls[0].latency_s) == (0.5, 2.0)
+    assert type(run.cost_usd) is type(run.calls[0].cost_usd) is float
+
+
 def test_what_cannot_be_called_is_refused(router: gr.GraphRouter) -> None:
     with pytest.raises(DataError, match="retries is -1"):
         router.run(PROMPT, ask=_ask, retries=-1)
@@ -223,6 +233,8 @@ def test_what_cannot_be_called_is_refused(router: gr.GraphRouter) -> None:
         router.run(PROMPT, ask=None)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="judge is a float; expected a function"):
         router.run(PROMPT, ask=_ask, judge=1.0)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="judge is a Judge.*Give the Judge as reliability="):
+        router.run(PROMPT, ask=_ask, judge=gr.Judge(0.9, 0.1))  # type: ignore[arg-type]
     with pytest.raises(DataError, match="reliability was given without judge"):
         router.run(PROMPT, ask=_ask, reliability=gr.Judge(0.9, 0.1))
 

@@ -79,7 +79,7 @@ def test_pools_of_other_sizes_share_their_first_models(world: Simulation, num_mo
     ("arguments", "expected"),
     [
         ({"num_queries": 0}, "num_queries is 0"),
-        ({"num_models": 1}, "num_models is 1; expected a number from 2 to 40"),
+        ({"num_models": 1}, "num_models is 1; expected a whole number from 2 to 40"),
         ({"num_models": 41}, "num_models is 41"),
         ({"missing": 1.0}, "missing is 1.0; expected a share"),
         ({"seed": -1}, "seed is -1"),
