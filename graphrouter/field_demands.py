@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from graphrouter.exceptions import PolicyError
+from graphrouter.own_fields import agrees
 from graphrouter.policy import Policy
-from graphrouter.pool import ModelPool
+from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import FloatArray
 from graphrouter.wording import suggest
 
@@ -20,10 +23,18 @@ _PREDICTED = {
 """What is predicted of a call and stands on no card, with the setting that counts it."""
 
 
-def check_demands(policy: Policy, pool: ModelPool) -> None:
+def check_demands(
+    policy: Policy, pool: ModelPool, unavailable: Collection[str] = frozenset()
+) -> None:
     """Refuse a policy that asks for a field that no card states, or penalises what is no amount.
 
-    Capabilities may be stated by nobody: then nobody satisfies the policy.
+    Capabilities may be stated by nobody: then nobody satisfies the policy. What the card of a model
+    states that cannot be taken anyhow is not looked at.
+
+    Args:
+        policy: What to maximise and to respect.
+        pool: The cards.
+        unavailable: Models that cannot be called at the moment.
 
     Raises:
         PolicyError: It does.
@@ -39,6 +50,8 @@ def check_demands(policy: Policy, pool: ModelPool) -> None:
     for name in policy.penalties:
         _check_stated("penalties", name, pool)
         for card in pool:
+            if card.model in unavailable or not _is_considered(policy, card):
+                continue
             stated = card.state_of(name)
             if isinstance(stated, str):
                 raise PolicyError(
@@ -51,6 +64,18 @@ def check_demands(policy: Policy, pool: ModelPool) -> None:
                     f"{stated:g}, which would be a reward; expected a number of at least 0. "
                     "Correct the card, or penalise another field."
                 )
+
+
+def _is_considered(policy: Policy, card: ModelCard) -> bool:
+    """Whether the model may be taken, as far as names and what the card states say."""
+    if card.model == policy.fallback:
+        return True
+    is_named = policy.allowed is None or card.model in policy.allowed
+    return (
+        is_named
+        and card.model not in policy.excluded
+        and all(agrees(card.state_of(name), want) for name, want in policy.requirements.items())
+    )
 
 
 def read_amounts(policy: Policy, pool: ModelPool) -> dict[str, FloatArray] | None:

@@ -145,11 +145,16 @@ def _require(cards: Sequence[ModelCard], name: str, wanted: OwnValue) -> Ground:
 
     def tell(_row: int, column: int) -> str:
         value = stated[column]
-        if wanted is True or value is None:
+        if value is None:
             return f"card does not state {name}"
-        return f"{name} is {value}, not {wanted}"
+        return f"{name} is {_say_value(value)}, not {_say_value(wanted)}"
 
     return Ground(np.array([[not agrees(value, wanted) for value in stated]]), tell)
+
+
+def _say_value(value: OwnValue) -> str:
+    """The value as a file of cards or a command line has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _list_cost_grounds(policy: Policy, estimates: Estimates, needs_cost: bool) -> list[Ground]:

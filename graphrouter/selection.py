@@ -214,7 +214,7 @@ def _check_policy(policy: Policy, predictions: Predictions, context: PolicyConte
     )
     for name in named:
         check_in_pool("The policy", name, context.names)
-    check_demands(policy, context.pool)
+    check_demands(policy, context.pool, context.unavailable)
 
 
 def _check_fallback(model: str, context: PolicyContext) -> None:

@@ -44,6 +44,37 @@ def test_what_cards_state_is_accepted() -> None:
     check_demands(Policy(requires=("tools",)), POOL)  # nobody has it: nobody satisfies the policy
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"excluded": ("odd",)},
+        {"allowed": ("fine",)},
+        {"requires": {"region": "us"}},
+        {"excluded": ("odd",), "fallback": "fine"},
+    ],
+)
+@pytest.mark.parametrize("field", ["energy_wh", "drift"])
+def test_what_the_card_of_a_model_states_that_is_out_blocks_nothing(
+    field: str, values: dict[str, Any]
+) -> None:
+    odd = {"model": "odd", "region": "eu", "energy_wh": "lots", "drift": -1}
+    fine = {"model": "fine", "region": "us", "energy_wh": 2, "drift": 1}
+    pool = ModelPool.of(map(parse_card, (odd, fine)))
+    check_demands(Policy(penalties={field: 0.1}, **values), pool)
+    with pytest.raises(PolicyError, match="the card of 'odd' states"):
+        check_demands(Policy(penalties={field: 0.1}), pool)
+
+
+def test_what_the_card_of_a_model_states_that_cannot_be_called_blocks_nothing() -> None:
+    check_demands(Policy(penalties={"drift": 0.1}), POOL, {"a"})
+
+
+def test_the_card_of_a_fallback_is_looked_at_since_it_may_be_taken() -> None:
+    policy = Policy(penalties={"drift": 0.1}, allowed=("b",), fallback="a")
+    with pytest.raises(PolicyError, match="the card of 'a' states -1"):
+        check_demands(policy, POOL)
+
+
 def test_amounts() -> None:
     assert read_amounts(Policy(), POOL) is None
     policy = Policy(penalties={"energy_wh": 0.1, "num_params": 1e-11})

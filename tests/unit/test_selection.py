@@ -123,8 +123,13 @@ REJECTIONS = [
     (
         {"requires": ("json", "vision")},
         {"vision": False, "json": True},
-        "card does not state vision",
+        "vision is false, not true",
     ),
+    ({"requires": ("vision",)}, {"json": True}, "card does not state vision"),
+    ({"requires": {"green": True}}, {"green": False}, "green is false, not true"),
+    ({"requires": {"green": True}}, {"green": "partly"}, "green is partly, not true"),
+    ({"requires": {"green": True}}, {"region": "eu"}, "card does not state green"),
+    ({"requires": {"green": "yes"}}, {"green": False}, "green is false, not yes"),
     (
         {},
         {"context_tokens": 100},
@@ -148,7 +153,7 @@ def test_every_reason_to_reject(
         Policy(**by_effect, **settings),
         effect=[0.9, 0.96, 0.5],
         tokens=([60.0, 60.0, NAN], [41.0, NAN, NAN]),
-        pool=pool_of(card, {**CAPABLE, "context_tokens": 60}, {"context_tokens": 1}),
+        pool=pool_of(card, {**CAPABLE, "context_tokens": 60, "green": True}, {"context_tokens": 1}),
     )
     assert decision.rejected["grand"] == reason
     assert decision.model == "mid"
