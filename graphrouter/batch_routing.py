@@ -16,13 +16,8 @@ from graphrouter.multipliers import Limit, find_least, solve_limits
 from graphrouter.notebook import render_table
 from graphrouter.number_checks import is_amount, is_whole
 from graphrouter.policy import Policy
-from graphrouter.selection import (
-    NO_COSTS,
-    NO_LATENCIES,
-    Choices,
-    PolicyContext,
-    list_choices,
-)
+from graphrouter.rejections import NO_COSTS, NO_LATENCIES
+from graphrouter.selection import Choices, PolicyContext, list_choices
 from graphrouter.types import BoolArray, FloatArray, Predictions
 from graphrouter.wording import count_of, name_some, round_up, show_value
 

@@ -7,13 +7,31 @@ from typing import NamedTuple
 
 import numpy as np
 
+from graphrouter.exceptions import PolicyError
 from graphrouter.own_fields import OwnValue, agrees
 from graphrouter.policy import Policy
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import BoolArray, FloatArray, Predictions
 from graphrouter.wording import tell_apart
 
-__all__ = ["Estimates", "Ground", "Needs", "list_grounds", "read_estimates", "tell_each"]
+__all__ = [
+    "Estimates",
+    "Ground",
+    "Needs",
+    "check_predictable",
+    "explain_nobody",
+    "list_grounds",
+    "read_estimates",
+    "tell_each",
+]
+
+NO_COSTS = (
+    "this router cannot predict any: it was trained on outcomes without cost_usd, and without "
+    "tokens of models with a price."
+)
+NO_LATENCIES = "this router cannot predict any: it was trained on outcomes without latency_s."
+"""What messages say of a router; outcomes that are added later do not change it."""
+_NOT_ALLOWED, _EXCLUDED = _BY_NAME = ("not in allowed", "in excluded")
 
 
 class Estimates(NamedTuple):
@@ -111,9 +129,9 @@ def list_grounds(
         grounds.append(ground_of(lambda card: card.model in unavailable, "unavailable now"))
     allowed, excluded = policy.allowed, policy.excluded
     if allowed is not None:
-        grounds.append(ground_of(lambda card: card.model not in allowed, "not in allowed"))
+        grounds.append(ground_of(lambda card: card.model not in allowed, _NOT_ALLOWED))
     if excluded:
-        grounds.append(ground_of(lambda card: card.model in excluded, "in excluded"))
+        grounds.append(ground_of(lambda card: card.model in excluded, _EXCLUDED))
     grounds += [_require(cards, *asked) for asked in policy.requirements.items()]
     for name in policy.penalties:  # what no card states never counts as 0
         grounds.append(
@@ -224,3 +242,59 @@ def tell_each(grounds: Sequence[Ground], row: int, num_models: int) -> list[str 
         for column in of_row.nonzero()[0].tolist():
             reasons[column] = ground.tell(row, column)
     return reasons
+
+
+def check_predictable(policy: Policy, predictions: Predictions, needs: Needs) -> None:
+    """Refuse a policy that counts or limits what the router expects of no model on any query.
+
+    Nobody can satisfy it, and a fallback would hide that.
+
+    Args:
+        policy: What to respect.
+        predictions: What the router expects.
+        needs: What must be known.
+
+    Raises:
+        PolicyError: It does.
+    """
+    if needs.cost and _is_unknown(predictions.cost_usd):
+        raise PolicyError(
+            f"The policy weighs cost, but {NO_COSTS} Use the preset performance_first, or train on "
+            "outcomes with cost_usd, or with output_tokens and prices."
+        )
+    if (needs.latency or policy.max_latency_s is not None) and _is_unknown(predictions.latency_s):
+        raise PolicyError(
+            f"Latency is limited or counted, but {NO_LATENCIES} Drop max_latency_s, "
+            "usd_per_second and deadline_s, or train on them."
+        )
+    if policy.max_ttft_s is not None and _is_unknown(predictions.ttft_s):
+        raise PolicyError(
+            "The policy limits the time to the first token, but this router cannot predict any: it "
+            "was trained on outcomes without ttft_s. Drop max_ttft_s, or add outcomes with them."
+        )
+
+
+def _is_unknown(amounts: FloatArray | None) -> bool:
+    """Whether no amount is known of any model, on any query."""
+    if amounts is None:
+        return True
+    # The first query alone, where that says it: this is asked for each query of a batch.
+    return bool(len(amounts) and np.isnan(amounts[0]).all() and np.isnan(amounts).all())
+
+
+def explain_nobody(rejected: Sequence[tuple[str, str]]) -> str:
+    """Why nobody is left on a query: the first few reasons, and what can be done.
+
+    Args:
+        rejected: Each model and its reason.
+
+    Example:
+        >>> explain_nobody([("nano", "not in allowed"), ("grand", "latency unknown")])
+        'No model satisfies the policy (grand: latency unknown; nano: not in allowed). Loosen the \
+policy, or name a fallback model.'
+    """
+    by_name = [each for each in rejected if each[1] in _BY_NAME]  # the caller's own words, so last
+    ordered = [each for each in rejected if each[1] not in _BY_NAME] + by_name
+    reasons = [f"{model}: {reason}" for model, reason in ordered]
+    shown = "; ".join(reasons[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
+    return f"No model satisfies the policy ({shown}). Loosen the policy, or name a fallback model."

@@ -6,7 +6,6 @@ the grounds to rule a model out stand in `rejections`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,7 +17,14 @@ from graphrouter.field_demands import check_demands, count_penalties, read_amoun
 from graphrouter.moment import Moment, check_in_pool
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelPool
-from graphrouter.rejections import Needs, list_grounds, read_estimates, tell_each
+from graphrouter.rejections import (
+    Needs,
+    check_predictable,
+    explain_nobody,
+    list_grounds,
+    read_estimates,
+    tell_each,
+)
 from graphrouter.types import BoolArray, FloatArray, Predictions
 from graphrouter.utility import Charges, UtilityArrays
 
@@ -29,14 +35,6 @@ __all__ = [
     "decide",
     "list_choices",
 ]
-
-
-NO_COSTS = (
-    "this router cannot predict any: it was trained on outcomes without cost_usd, and without "
-    "tokens of models with a price."
-)
-NO_LATENCIES = "this router cannot predict any: it was trained on outcomes without latency_s."
-"""What messages say of a router; outcomes that are added later do not change it."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +99,15 @@ def decide(
     if shadow_price is None:
         check_seconds(policy, context.scale)
     policy = policy.resolve(context.scale)
+    needs = _list_needs(policy, is_priced=shadow_price is not None)
+    check_predictable(policy, predictions, needs)
     familiarity = None if predictions.familiarity is None else float(predictions.familiarity[row])
-    candidates = _rank(policy, predictions, row, context, shadow_price)
+    candidates = _rank(policy, predictions, row, context, needs, shadow_price)
     chosen, used_fallback = candidates[0], False
     if chosen.rejected is not None:
         if policy.fallback is None:
             told = [(c.model, str(c.rejected)) for c in candidates]
-            raise PolicyError(_explain_nobody(told, predictions))
+            raise PolicyError(explain_nobody(told))
         _check_fallback(policy.fallback, context)
         used_fallback = True
         chosen = next(c for c in candidates if c.model == policy.fallback)
@@ -155,8 +155,9 @@ def list_choices(
         UnknownModelError: The policy names a model that is not in the pool.
     """
     _check_policy(policy, predictions, context)
-    estimates = read_estimates(policy, predictions, slice(None))
     needs = Needs(needs_cost or policy.max_cost_usd is not None, needs_latency)
+    check_predictable(policy, predictions, needs)
+    estimates = read_estimates(policy, predictions, slice(None))
     grounds = list_grounds(policy, estimates, context.pool, needs, context.unavailable)
     is_open = ~np.logical_or.reduce(
         [np.broadcast_to(ground.rules_out, estimates.effect.shape) for ground in grounds]
@@ -171,7 +172,7 @@ def list_choices(
                 (m, r or "effect unknown") for m, r in zip(predictions.models, reasons, strict=True)
             ]
             where = f"Query {row + 1} of {len(predictions)}: " if len(predictions) > 1 else ""
-            raise PolicyError(f"{where}{_explain_nobody(told, predictions)}")
+            raise PolicyError(f"{where}{explain_nobody(told)}")
         _check_fallback(policy.fallback, context)
         is_open[used_fallback, predictions.models.index(policy.fallback)] = True
     if policy.safe_model is not None:
@@ -237,19 +238,23 @@ def check_seconds(policy: Policy, scale: CostScale) -> None:
         )
 
 
+def _list_needs(policy: Policy, *, is_priced: bool) -> Needs:
+    """What must be known of a model; with a price of dollars no weight counts, nor do seconds."""
+    if is_priced:
+        return Needs(cost=True)
+    return Needs(policy.needs_cost, policy.usd_per_second is not None)
+
+
 def _rank(
     policy: Policy,
     predictions: Predictions,
     row: int,
     context: PolicyContext,
+    needs: Needs,
     shadow_price: float | None,
 ) -> tuple[Candidate, ...]:
     """Every model as the policy sees it, best first, the rejected ones last."""
     estimates = read_estimates(policy, predictions, slice(row, row + 1))
-    is_priced = shadow_price is not None
-    needs = Needs(
-        policy.needs_cost or is_priced, policy.usd_per_second is not None and not is_priced
-    )
     grounds = list_grounds(policy, estimates, context.pool, needs, context.unavailable)
     reasons = tell_each(grounds, 0, len(predictions.models))
     counted, cost = estimates.counted[0], estimates.cost_usd[0]
@@ -337,31 +342,3 @@ def _order(
 def _to_plain(values: FloatArray) -> list[float | None]:
     """The numbers, None where unknown."""
     return [None if value != value else value for value in values.tolist()]
-
-
-def _explain_nobody(rejected: Sequence[tuple[str, str]], predictions: Predictions) -> str:
-    """Why nobody is left on a query, from each model and its reason."""
-    kinds = {reason for _, reason in rejected} - {"not in allowed", "in excluded"}
-    if kinds == {"cost unknown"} and np.isnan(predictions.cost_usd).all():
-        return (
-            f"The policy weighs cost, but {NO_COSTS} Use the preset performance_first, or train on "
-            "outcomes with cost_usd, or with output_tokens and prices."
-        )
-    if kinds == {"latency unknown"} and np.isnan(predictions.latency_s).all():
-        return (
-            f"Latency is limited or counted, but {NO_LATENCIES} Drop max_latency_s, "
-            "usd_per_second and deadline_s, or train on them."
-        )
-    if kinds == {"first token unknown"} and predictions.ttft_s is None:
-        return (
-            "The policy limits the time to the first token, but this router cannot predict any: it "
-            "was trained on outcomes without ttft_s. Drop max_ttft_s, or add outcomes with them."
-        )
-    return _list_rejected(rejected)
-
-
-def _list_rejected(rejected: Sequence[tuple[str, str]]) -> str:
-    """The first few reasons, and what can be done."""
-    reasons = [f"{model}: {reason}" for model, reason in rejected]
-    shown = "; ".join(reasons[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
-    return f"No model satisfies the policy ({shown}). Loosen the policy, or name a fallback model."

@@ -24,8 +24,9 @@ from graphrouter.knapsack import list_hull_steps
 from graphrouter.moment import Moment
 from graphrouter.number_checks import is_whole
 from graphrouter.policy import Policy
+from graphrouter.rejections import NO_COSTS
 from graphrouter.router.protocol import Router
-from graphrouter.selection import NO_COSTS, PolicyContext, decide, list_choices
+from graphrouter.selection import PolicyContext, decide, list_choices
 from graphrouter.types import FloatArray, Predictions
 from graphrouter.wording import count_of, round_up, show_value
 

@@ -18,7 +18,7 @@ from graphrouter.decision import Candidate, Decision, Evidence
 from graphrouter.exceptions import PolicyError, UnknownModelError
 from graphrouter.policy import PRESETS, CostScale, Policy
 from graphrouter.pool import ModelCard, ModelPool
-from graphrouter.selection import PolicyContext, decide
+from graphrouter.selection import PolicyContext, decide, list_choices
 from graphrouter.types import Predictions
 
 NAN = float("nan")
@@ -311,6 +311,13 @@ def test_nobody_satisfies_names_the_reasons() -> None:
     )
 
 
+def test_reasons_that_the_policy_names_itself_come_last() -> None:
+    with pytest.raises(
+        PolicyError, match=r"\(nano: cost .* above 0.01; grand: not in allowed; mid"
+    ):
+        choose(Policy(allowed=("nano",), max_cost_usd=0.01), cost=[0.1, 0.02, 0.05])
+
+
 def test_a_long_list_of_reasons_is_cut() -> None:
     names = tuple(f"m{i}" for i in range(8))
     predictions = Predictions.from_arrays(names, np.full((1, 8), 0.5), cost_usd=np.ones((1, 8)))
@@ -324,6 +331,37 @@ def test_a_router_that_cannot_predict_cost_says_what_to_do() -> None:
         PolicyError, match="this router cannot predict any.* Use the preset performance_first"
     ):
         choose(Policy(), cost=[NAN] * 3)
+
+
+NOTHING = {"cost": [NAN] * 3, "latency": [NAN] * 3}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"cost_weight": 0, "max_ttft_s": 1}, "limits the time to the first token, but this rout"),
+        ({"cost_weight": 0, "max_latency_s": 5}, "Latency is limited or counted, but this router"),
+        ({"max_cost_usd": 1}, "The policy weighs cost, but this router cannot predict any"),
+        ({"min_effect": 0.1}, "The policy weighs cost, but this router cannot predict any"),
+    ],
+)
+def test_a_fallback_hides_nothing_that_was_never_logged(
+    settings: dict[str, Any], message: str
+) -> None:
+    policy = Policy(fallback="nano", **settings)
+    with pytest.raises(PolicyError, match=message):
+        choose(policy, **NOTHING)
+    if "min_effect" not in settings:  # in a batch a floor that weighs no cost
+        predictions = Predictions.from_arrays(("grand", "mid", "nano"), np.array([EFFECT] * 2))
+        with pytest.raises(PolicyError, match=message):
+            list_choices(policy, predictions, PolicyContext(pool_of(), SCALE))
+    assert choose(Policy(cost_weight=0, fallback="nano"), **NOTHING).model == "grand"
+
+
+def test_a_fallback_is_taken_where_a_latency_is_unknown_of_some_models() -> None:
+    policy = Policy(cost_weight=0, max_latency_s=1.5, allowed=("grand", "mid"), fallback="nano")
+    decision = choose(policy, latency=[NAN, 2.0, 1.0])
+    assert (decision.model, decision.used_fallback) == ("nano", True)
 
 
 def test_the_fallback_is_taken_and_marked() -> None:
