@@ -7,7 +7,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,7 +173,6 @@ def test_without_a_server_training_goes_on(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         uri = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    start = time.perf_counter()
     status, shown, errors = invoke(
         "train", world, "--out", "a", "--json", *fast_options, "--tracking-uri", uri
     )
@@ -184,7 +182,6 @@ def test_without_a_server_training_goes_on(
         errors
         == f"Warning: MLflow failed, and the run is tracked no further: no answer from {uri}\n"
     )
-    assert time.perf_counter() - start < 30
     assert len(GraphRouter.load(tmp_path / "a").models) == 4
 
 
