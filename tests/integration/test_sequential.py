@@ -33,5 +33,6 @@ def test_real_outcomes_tell_of_each_other_and_plans_beat_cascades(
     for setting in found.settings.values():
         area = {name: each["area_log"].value for name, each in setting.routers.items()}
         own = area["graphrouter_sequential"]
+        assert own > area["cascade_routing"]
         for other in ("graphrouter", "frugal_gpt", "auto_mix", "routerbench_cascade"):
             assert own > area[other] + 0.01

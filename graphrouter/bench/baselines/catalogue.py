@@ -14,6 +14,7 @@ from graphrouter.bench.baselines.methods.cascade_methods import (
     FrugalGPT,
     RouterBenchCascade,
 )
+from graphrouter.bench.baselines.methods.cascade_routing import CascadeRouting
 from graphrouter.bench.baselines.methods.constants import Cheapest, LargestPrice, RandomRouter
 from graphrouter.bench.baselines.methods.domains import CompositionOfExperts, MoDEM
 from graphrouter.bench.baselines.methods.factorization import EmbedLLM, MatrixFactorization
@@ -67,7 +68,7 @@ _BY_NETWORKS = (
     PaperGraphRouterTies,
 )
 _OF_TWO_MODELS = (HybridLLMDeterministic, HybridLLMProbabilistic, HybridLLMTransformed)
-_CASCADES = (FrugalGPT, AutoMix, RouterBenchCascade)
+_CASCADES = (FrugalGPT, AutoMix, RouterBenchCascade, CascadeRouting)
 _BY_ANSWERS = (Smoothie, *_CASCADES)
 _CLASSES: tuple[type[Baseline], ...] = (
     *_CONSTANT,

@@ -85,7 +85,9 @@ def test_evaluations_put_it_beside_cascades_with_the_same_judge(
 ) -> None:
     found = router.evaluate(world, baselines=["frugal_gpt"], judge="exact", num_draws=20)
     figures = found.settings["task_known"].routers
-    assert {NAME, "frugal_gpt", "auto_mix", "routerbench_cascade"} <= set(figures)
+    assert {NAME, "frugal_gpt", "auto_mix", "routerbench_cascade", "cascade_routing"} <= set(
+        figures
+    )
     reward = {name: each["reward_performance_first"].value for name, each in figures.items()}
     assert reward[NAME] > reward["graphrouter"]
     assert reward[NAME] <= reward["oracle"] + 1e-9

@@ -16,6 +16,7 @@ from graphrouter.bench.baselines.methods.cascade_methods import (
     FrugalGPT,
     RouterBenchCascade,
 )
+from graphrouter.bench.baselines.methods.cascade_routing import CascadeRouting
 from graphrouter.bench.baselines.methods.cascades import (
     Cascade,
     Recorded,
@@ -28,7 +29,8 @@ from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.exceptions import DataError, NotApplicableError, PolicyError
 from graphrouter.types import BoolArray, FloatArray, Predictions
 
-CASCADES = (FrugalGPT, AutoMix, RouterBenchCascade)
+IN_TURN = (FrugalGPT, AutoMix, RouterBenchCascade)
+CASCADES = (*IN_TURN, CascadeRouting)
 NAN = float("nan")
 
 
@@ -130,7 +132,7 @@ def test_operating_points_follow_the_trade_off(
     assert costs[-1] < 2 * cheapest
 
 
-@pytest.mark.parametrize("kind", [FrugalGPT, AutoMix])
+@pytest.mark.parametrize("kind", [FrugalGPT, AutoMix, CascadeRouting])
 def test_it_beats_every_single_model_by_looking_at_answers(kind: type[Cascade]) -> None:
     data = gr.simulate(num_queries=600, num_models=8, seed=2, missing=0.0).data
     learning = LearningData.of(
@@ -193,7 +195,7 @@ def test_gaps_go_to_the_next_and_to_whoever_is_there(kind: type[Cascade]) -> Non
         np.testing.assert_allclose(run.cost_usd, [0.2, 0.0, 0.0, 0.5])
 
 
-@pytest.mark.parametrize("kind", CASCADES)
+@pytest.mark.parametrize("kind", IN_TURN)
 def test_predict_is_the_training_mean(kind: type[Cascade], learning: LearningData) -> None:
     predicted = kind.learn(learning).predict(["x", ""], tasks=["t", None])
     np.testing.assert_array_equal(predicted.effect, np.repeat(learning.means.effect, 2, axis=0))
