@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphrouter.files import to_plain
 from graphrouter.notebook import cut_text, render_table
 from graphrouter.wording import count_of
+
+if TYPE_CHECKING:
+    from graphrouter.utility import UtilityArrays
 
 __all__ = [
     "Candidate",
@@ -69,12 +72,25 @@ class Candidate:
     """Lower end of the 80 % interval of the expected effect; None for a router that gives none."""
     effect_high: float | None = None
     """Upper end of the same interval."""
-    parts: UtilityParts | None = None
-    """What the utility is made of; None for a rejected model."""
     ttft_s: float | None = None
     """Expected seconds to the first token; None where none were logged."""
     output_tokens_per_s: float | None = None
     """Expected output tokens a second after the first; None where none were logged."""
+    _split: tuple[UtilityArrays, int] | None = field(default=None, repr=False, compare=False)
+    """The parts of all utilities, and the column of this model: what `parts` reads."""
+
+    @property
+    def parts(self) -> UtilityParts | None:
+        """What the utility is made of; None for a rejected model."""
+        if self._split is None:
+            return None
+        arrays, column = self._split
+        return UtilityParts(
+            float(arrays.effect[column]),
+            float(arrays.dollars[column]),
+            float(arrays.seconds[column]),
+            {name: float(values[column]) for name, values in arrays.penalties.items()},
+        )
 
     @property
     def doubt(self) -> float | None:
@@ -157,10 +173,6 @@ class Decision:
     """Share that counted of what text and similar queries say of each model beyond its level in the
     task: 0.5 for a mean with the choice by levels, 0 for that choice alone. Below 1 only where held
     queries showed when the router was fitted that less is surely better."""
-
-    parts: UtilityParts | None = None
-    """What the utility of the chosen model is made of: effect, dollars, seconds and penalties; None
-    where the policy ruled the model out, as it may the fallback."""
     route: str | None = None
     """The named route whose policy or models decided; None where the prompt is of none of them, or
     no routes were given."""
@@ -169,13 +181,26 @@ class Decision:
     None where no routes were given."""
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as plain values, as `graphrouter route --json` prints them; NaN becomes None.
+        """All fields and `parts` as plain values, as `graphrouter route --json` prints them.
+
+        NaN becomes None.
 
         Example:
             >>> Decision("nano", 0.6, None, candidates=()).to_dict()["model"]
             'nano'
         """
-        return {each.name: to_plain(getattr(self, each.name)) for each in fields(self)}
+        plain = {each.name: to_plain(getattr(self, each.name)) for each in fields(self)}
+        for candidate, row in zip(self.candidates, plain["candidates"], strict=True):
+            row["parts"] = to_plain(candidate.parts)
+        return {**plain, "parts": to_plain(self.parts)}
+
+    @property
+    def parts(self) -> UtilityParts | None:
+        """What the utility of the chosen model is made of: effect, dollars, seconds and penalties.
+
+        None where the policy ruled the model out, as it may the fallback.
+        """
+        return next((c.parts for c in self.candidates if c.model == self.model), None)
 
     @property
     def rejected(self) -> dict[str, str]:
@@ -204,9 +229,8 @@ class Decision:
         cost = "None" if self.cost_usd is None else f"{self.cost_usd:.3g}"
         near = "" if self.familiarity is None else f", familiarity={self.familiarity:.2f}"
         counts_more = {"usd_per_second", "penalties"} & set(self.policy)
-        parts = (
-            f", utility={self.parts.total:.3g} ({self.parts})" if self.parts and counts_more else ""
-        )
+        split = self.parts if counts_more else None
+        parts = f", utility={split.total:.3g} ({split})" if split else ""
         return (
             f"Decision({self.model!r}, effect={self.effect:.3f}{ends}, cost_usd={cost}"
             f"{near}{parts}, {len(self.candidates)} candidates, {len(self.rejected)} rejected)"

@@ -121,7 +121,9 @@ def to_plain(value: Any) -> Any:
         return to_plain(value.model_dump(mode="json", by_alias=True))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            each.name: to_plain(getattr(value, each.name)) for each in dataclasses.fields(value)
+            each.name: to_plain(getattr(value, each.name))
+            for each in dataclasses.fields(value)
+            if not each.name.startswith("_")
         }
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}

@@ -20,6 +20,7 @@ __all__ = [
     "Needs",
     "check_predictable",
     "explain_nobody",
+    "fill_unknown",
     "list_grounds",
     "read_estimates",
     "tell_each",
@@ -70,20 +71,25 @@ def read_estimates(policy: Policy, predictions: Predictions, rows: slice) -> Est
     cautious = predictions.most_input_tokens
     most = prompt if cautious is None else np.fmax(cautious[rows], prompt)
     answer = predictions.output_tokens[rows]
-    known_answer = np.nan_to_num(answer)
+    known_answer = fill_unknown(answer, 0)
     counted = {"lower": low, "expected": effect, "upper": high}[policy.risk]
     return Estimates(
         effect,
         effect if counted is None else counted,
         predictions.cost_usd[rows],
-        np.nan_to_num(prompt) + known_answer,
-        np.nan_to_num(most) + known_answer,
+        fill_unknown(prompt, 0) + known_answer,
+        fill_unknown(most, 0) + known_answer,
         answer,
         predictions.latency_s[rows],
         None if predictions.ttft_s is None else predictions.ttft_s[rows],
         low,
         high,
     )
+
+
+def fill_unknown(values: FloatArray, by: float) -> FloatArray:
+    """The values with a number in the place of NaN; a decision asks often, so not nan_to_num."""
+    return np.where(np.isnan(values), by, values)
 
 
 class Ground(NamedTuple):

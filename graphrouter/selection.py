@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from graphrouter.decision import Candidate, Decision, Evidence, UtilityParts
+from graphrouter.decision import Candidate, Decision, Evidence
 from graphrouter.exceptions import PolicyError
 from graphrouter.field_demands import check_demands, count_penalties, read_amounts
 from graphrouter.moment import Moment, check_in_pool
@@ -21,6 +21,7 @@ from graphrouter.rejections import (
     Needs,
     check_predictable,
     explain_nobody,
+    fill_unknown,
     list_grounds,
     read_estimates,
     tell_each,
@@ -126,7 +127,6 @@ def decide(
         used_safe_model=safe is not None,
         familiarity=familiarity,
         deviation_share=context.deviation_share,
-        parts=chosen.parts,
     )
 
 
@@ -257,14 +257,15 @@ def _rank(
     estimates = read_estimates(policy, predictions, slice(row, row + 1))
     grounds = list_grounds(policy, estimates, context.pool, needs, context.unavailable)
     reasons = tell_each(grounds, 0, len(predictions.models))
-    counted, cost = estimates.counted[0], estimates.cost_usd[0]
+    # A copy: candidates keep it, and should neither keep the batch nor change with it.
+    counted, cost = estimates.counted[0].copy(), estimates.cost_usd[0]
     charges = Charges(estimates.latency_s[0], read_amounts(policy, context.pool))
     if shadow_price is None:
         arrays = policy.split_utility(counted, cost, context.scale, charges)
     else:
         penalties = charges.count_penalties(counted, 1.0, policy.penalties)
         arrays = UtilityArrays(counted, shadow_price * cost, np.zeros_like(counted), penalties)
-    utility, parts = arrays.total, _list_parts(arrays)
+    utility = arrays.total
     order = _order(utility, counted, cost, np.array([reason is None for reason in reasons]))
     utilities = utility.tolist()
     effects = estimates.effect[0].tolist()
@@ -292,24 +293,12 @@ def _rank(
             rejected=reasons[i],
             effect_low=lows[i],
             effect_high=highs[i],
-            parts=parts[i] if reasons[i] is None else None,
             ttft_s=firsts[i],
             output_tokens_per_s=speeds[i],
+            _split=(arrays, i) if reasons[i] is None else None,
         )
         for i in order
     )
-
-
-def _list_parts(arrays: UtilityArrays) -> list[UtilityParts]:
-    """The parts of the utility of each model, in pool order."""
-    rows = zip(
-        arrays.effect.tolist(), arrays.dollars.tolist(), arrays.seconds.tolist(), strict=True
-    )
-    penalties = {name: values.tolist() for name, values in arrays.penalties.items()}
-    return [
-        UtilityParts(*row, {name: values[i] for name, values in penalties.items()})
-        for i, row in enumerate(rows)
-    ]
 
 
 def _take_safe(
@@ -331,8 +320,8 @@ def _order(
 
     Accepted before rejected, then by utility, then the cheaper, the better, and pool order.
     """
-    key_utility = np.where(accepted, np.nan_to_num(utility, nan=-np.inf), effect)
-    key_cost = np.nan_to_num(cost, nan=np.inf)
+    key_utility = np.where(accepted, fill_unknown(utility, -np.inf), effect)
+    key_cost = fill_unknown(cost, np.inf)
     return [
         int(i)
         for i in np.lexsort((np.arange(len(effect)), -effect, key_cost, -key_utility, ~accepted))

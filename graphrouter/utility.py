@@ -130,9 +130,10 @@ class UtilityArrays(NamedTuple):
     @property
     def total(self) -> FloatArray:
         """What is maximised."""
-        return np.asarray(
-            self.effect - self.dollars - self.seconds - sum(self.penalties.values()), np.float64
-        )
+        left = self.effect - self.dollars - self.seconds
+        if self.penalties:
+            left = left - sum(self.penalties.values())
+        return np.asarray(left, np.float64)
 
 
 def weigh(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphrouter.decision import Candidate, Decision, Evidence
+from graphrouter.decision import Candidate, Decision, Evidence, UtilityParts
 from graphrouter.exceptions import PolicyError, UnknownModelError
 from graphrouter.policy import PRESETS, CostScale, Policy
 from graphrouter.pool import ModelCard, ModelPool
@@ -481,7 +482,7 @@ def test_a_decision_is_plain_json() -> None:
     seen = Evidence("q1", "Hello", None, 0.5, {"grand": np.float64(1.0)})
     decision = Decision("grand", 0.9, None, (unknown,), (seen,), policy={"allowed": ("grand",)})
     found = json.loads(json.dumps(decision.to_dict(), allow_nan=False))
-    assert set(found) == {each.name for each in dataclasses.fields(Decision)}
+    assert set(found) == {"parts", *(each.name for each in dataclasses.fields(Decision))}
     assert found["candidates"][0]["effect"] is None
     assert found["candidates"][0]["rejected"] == "effect unknown"
     assert found["evidence"][0]["effects"] == {"grand": 1.0}
@@ -517,6 +518,34 @@ def test_a_decision_says_what_its_utility_is_made_of() -> None:
     assert plain["parts"] == plain["candidates"][0]["parts"] == expected
     assert [c["parts"] is None for c in plain["candidates"]] == [False, False, True]
     assert "utility" not in repr(choose(Policy()))
+
+
+def test_a_decision_makes_the_parts_of_a_utility_when_they_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[float] = []
+
+    def make(effect: float, *others: Any) -> UtilityParts:
+        made.append(effect)
+        return UtilityParts(effect, *others)
+
+    monkeypatch.setattr("graphrouter.decision.UtilityParts", make)
+    decision = choose(Policy())
+    assert (decision, made) == (choose(Policy()), [])
+    parts = decision.parts
+    assert parts is not None
+    assert made == [parts.effect]
+    assert pickle.loads(pickle.dumps(decision)).parts == parts
+
+
+def test_parts_do_not_change_with_the_predictions() -> None:
+    predictions = Predictions.from_arrays(
+        ("grand", "mid", "nano"), np.array([EFFECT]), cost_usd=np.array([COST])
+    )
+    decision = decide(Policy(usd_per_effect=0.5), predictions, 0, PolicyContext(pool_of(), SCALE))
+    before = str(decision.parts)
+    predictions.effect[:] = 0
+    assert str(decision.parts) == before
 
 
 def test_seconds_need_a_latency_and_weights_a_scale() -> None:

@@ -59,7 +59,7 @@ def test_what_cannot_be_predicted_is_null_in_json(
     predictions = router.predict(PROMPTS)
     predictions.cost_usd[0] = np.nan
     forecast = router._forecast(Queries.of(PROMPTS))._replace(predictions=predictions)
-    monkeypatch.setattr(GraphRouter, "_forecast", lambda self, queries: forecast)
+    monkeypatch.setattr(GraphRouter, "_forecast", lambda *_: forecast)
     found = answer(router, pd.DataFrame({"prompt": PROMPTS}), {"preset": "performance_first"})
     rows = json.loads(json.dumps(found.to_dict(orient="records"), allow_nan=False))
     assert [row["cost_usd"] is None for row in rows] == [True, False]
