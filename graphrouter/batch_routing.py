@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,8 +25,10 @@ from graphrouter.wording import count_of, name_some, round_up, show_value
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BatchLimits", "BatchRouting", "assign_batch", "check_amount"]
+__all__ = ["BatchLimits", "BatchRouting", "assign_batch", "check_amount", "warn_of_idle_prices"]
 
+_logger = logging.getLogger(__name__)
+_PRICES = ("effect_weight", "cost_weight", "usd_per_effect", "usd_per_second")
 _ROUNDING = 1e-9
 """Share of a budget by which the cheapest choices may exceed it: sums are rounded."""
 
@@ -210,14 +213,29 @@ def check_amount(name: str, value: float, *, mending: str = "Leave it out for no
         )
 
 
+def warn_of_idle_prices(policy: Policy) -> None:
+    """Log a warning where a policy says what a call is worth, beside a budget that says it too.
+
+    Args:
+        policy: What a batch or a stream with a budget respects.
+    """
+    idle = [name for name in _PRICES if name in policy.model_fields_set]
+    if idle:
+        _logger.warning(
+            "%s of the policy %s not count: a budget, or caps, say what a call is worth.",
+            " and ".join(idle),
+            "does" if len(idle) == 1 else "do",
+        )
+
+
 def assign_batch(
     policy: Policy, predictions: Predictions, context: PolicyContext, limits: BatchLimits
 ) -> BatchRouting:
     """The highest total effect within the limits, among what the policy leaves open.
 
-    Weights, `usd_per_effect` and `usd_per_second` do not count: cost counts by the budget alone.
-    Penalties do, as effect that is taken off. See `multipliers` and `knapsack` for how it is
-    solved.
+    Weights, `usd_per_effect` and `usd_per_second` do not count, and a warning says so: cost counts
+    by the budget alone. Penalties do, as effect that is taken off. See `multipliers` and `knapsack`
+    for how it is solved.
 
     Args:
         policy: What to respect on every query, and what counts as the effect.
@@ -238,6 +256,7 @@ def assign_batch(
         needs_cost=limits.budget_usd is not None,
         needs_latency=limits.budget_s is not None,
     )
+    warn_of_idle_prices(policy)
     _check_fallback(policy, predictions, limits, choices)
     _check_calls(predictions.models, limits, choices.is_open)
     named = _list_limits(predictions, limits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +14,9 @@ from graphrouter.number_checks import is_amount
 from graphrouter.types import Predictions
 from graphrouter.wording import show_value, suggest
 
-__all__ = ["Moment", "check_in_pool"]
+__all__ = ["Moment", "check_in_pool", "warn_of_idle_seconds"]
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,15 @@ class Moment:
         if predictions.ttft_s is not None:
             later["ttft_s"] = predictions.ttft_s + extra
         return dataclasses.replace(predictions, **later)
+
+
+def warn_of_idle_seconds() -> None:
+    """Log a warning that the seconds of a moment change no choice."""
+    _logger.warning(
+        "extra_latency_s changes no choice: nothing limits seconds (max_latency_s, max_ttft_s, "
+        "budget_s, deadline_s) or says what one costs (usd_per_second). What is expected has them, "
+        "no more."
+    )
 
 
 def check_in_pool(argument: str, model: object, models: Collection[str]) -> None:

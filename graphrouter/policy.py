@@ -8,7 +8,6 @@ registered model and the parser of plain values are made from its fields. `decis
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
@@ -18,8 +17,12 @@ from graphrouter.documented_model import DocumentedModel
 from graphrouter.exceptions import PolicyError
 from graphrouter.own_fields import OwnValue
 from graphrouter.policy_words import (
+    PRESET,
     RIVALS,
     WEIGHTS,
+    OptionName,
+    check_charges,
+    check_is_no_preset,
     check_one_goal,
     complete_weights,
     freeze,
@@ -44,16 +47,6 @@ __all__ = [
 
 Risk = Literal["lower", "expected", "upper"]
 Capability = Literal["tools", "vision", "json"]
-
-
-@dataclass(frozen=True)
-class OptionName:
-    """How a setting is named in a command line, where its field alone does not say it."""
-
-    name: str | None = None
-    """The option without its dashes; the name of the field by default."""
-    metavar: str | None = None
-    """What stands for the value in the help."""
 
 
 class Policy(DocumentedModel):
@@ -153,6 +146,7 @@ class Policy(DocumentedModel):
     def _read_words(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
+        check_is_no_preset(values)
         read = complete_weights(values)
         if read.get("requires") is not None:
             read["requires"] = read_requirements(read["requires"], get_args(Capability))
@@ -172,26 +166,7 @@ class Policy(DocumentedModel):
                 f"the fallback {self.fallback!r} is excluded; name another, or do not exclude it"
             )
         check_one_goal([*self._goals, *self.model_fields_set.intersection(WEIGHTS)])
-        return self
-
-    @model_validator(mode="after")
-    def _can_weigh_what_it_counts(self) -> Policy:
-        is_weighed = self.usd_per_effect is None and self.min_effect is None
-        if self.usd_per_second is not None and is_weighed and self.cost_weight == 0:
-            raise ValueError(
-                "usd_per_second adds seconds to the dollars, and cost_weight = 0 lets no dollar "
-                "count; set a cost_weight above 0, or usd_per_effect"
-            )
-        if self.penalties and self.min_effect is not None:
-            raise ValueError(
-                "penalties take off effect, and min_effect takes the cheapest model; set one of "
-                "the two"
-            )
-        if self.penalties and is_weighed and self.effect_weight == 0:
-            raise ValueError(
-                "penalties take off effect, and effect_weight = 0 lets none count; set an "
-                "effect_weight above 0, or usd_per_effect"
-            )
+        check_charges(dict(self), is_weighed=not self._goals)
         return self
 
     @model_validator(mode="after")
@@ -221,12 +196,24 @@ class Policy(DocumentedModel):
         return self.model_copy(update={"effect_weight": 1.0, "cost_weight": 0.0})
 
     @classmethod
-    def preset(cls, name: PresetName) -> Policy:
-        """One of the three presets of the GraphRouter paper."""
+    def preset(cls, name: PresetName, **settings: Any) -> Policy:
+        """One of the three presets of the GraphRouter paper.
+
+        Args:
+            name: Of the preset.
+            settings: Further fields by name, such as `max_cost_usd`; none of those that say what is
+                maximised, which the preset does.
+
+        Raises:
+            PolicyError: There is no such preset, or a setting is unknown or not accepted.
+
+        Example:
+            >>> Policy.preset("cost_first", max_cost_usd=0.01).max_cost_usd
+            0.01
+        """
         if not isinstance(name, str) or name not in PRESETS:
             raise PolicyError(f"Unknown preset {show_value(name)}. Presets: {', '.join(PRESETS)}.")
-        effect, cost = PRESETS[name]
-        return cls(effect_weight=effect, cost_weight=cost)
+        return parse_policy({PRESET: name, **settings}, cls)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -256,6 +243,16 @@ class Policy(DocumentedModel):
         ):
             return True
         return self.cost_weight > 0
+
+    @property
+    def limits_seconds(self) -> bool:
+        """True when a model is ruled out by how long it takes."""
+        return self.max_latency_s is not None or self.max_ttft_s is not None
+
+    @property
+    def counts_seconds(self) -> bool:
+        """True when the choice depends on how long a model takes."""
+        return bool(self.usd_per_second) or self.limits_seconds
 
     @property
     def requirements(self) -> dict[str, OwnValue]:

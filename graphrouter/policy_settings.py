@@ -8,8 +8,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from graphrouter.policy import PRESETS, OptionName, Policy
-from graphrouter.policy_words import PRESET
+from graphrouter.policy import PRESETS, Policy
+from graphrouter.policy_words import PRESET, OptionName
 
 __all__ = ["PolicySetting", "list_settings"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from graphrouter.own_fields import OwnValue, check_value
@@ -12,6 +13,9 @@ __all__ = [
     "PRESET",
     "RIVALS",
     "WEIGHTS",
+    "OptionName",
+    "check_charges",
+    "check_is_no_preset",
     "check_one_goal",
     "complete_weights",
     "freeze",
@@ -27,6 +31,56 @@ PRESET = "preset"
 WEIGHTS = ("effect_weight", "cost_weight")
 RIVALS = ("min_effect", "usd_per_effect")
 """What is maximised in the place of the weights, the first that is set."""
+
+
+@dataclass(frozen=True)
+class OptionName:
+    """How a setting is named in a command line, where its field alone does not say it."""
+
+    name: str | None = None
+    """The option without its dashes; the name of the field by default."""
+    metavar: str | None = None
+    """What stands for the value in the help."""
+
+
+def check_is_no_preset(values: Mapping[str, Any]) -> None:
+    """Refuse a preset among the fields of a policy, of which it is none.
+
+    Raises:
+        ValueError: There is one.
+    """
+    if PRESET in values:
+        raise ValueError(
+            f"preset = {show_value(values[PRESET])} is no field; expected "
+            f"Policy.preset({show_value(values[PRESET])}, ...) with the other settings, or "
+            "parse_policy"
+        )
+
+
+def check_charges(settings: Mapping[str, Any], *, is_weighed: bool) -> None:
+    """Refuse seconds where no dollar counts, and penalties where no effect does.
+
+    Args:
+        settings: All fields of a policy.
+        is_weighed: Whether the weights say what is maximised.
+
+    Raises:
+        ValueError: The policy counts such.
+    """
+    if settings["usd_per_second"] is not None and is_weighed and settings["cost_weight"] == 0:
+        raise ValueError(
+            "usd_per_second adds seconds to the dollars, and cost_weight = 0 lets no dollar "
+            "count; set a cost_weight above 0, or usd_per_effect"
+        )
+    if settings["penalties"] and settings["min_effect"] is not None:
+        raise ValueError(
+            "penalties take off effect, and min_effect takes the cheapest model; set one of the two"
+        )
+    if settings["penalties"] and is_weighed and settings["effect_weight"] == 0:
+        raise ValueError(
+            "penalties take off effect, and effect_weight = 0 lets none count; set an "
+            "effect_weight above 0, or usd_per_effect"
+        )
 
 
 def check_one_goal(given: Collection[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,17 +19,14 @@ from graphrouter.cli.predict import predict_in_parts
 from graphrouter.cli.progress import show_working
 from graphrouter.cli.routers import load_any_router
 from graphrouter.files import replace_file
-from graphrouter.moment import Moment
+from graphrouter.moment import Moment, warn_of_idle_seconds
 from graphrouter.policy import Policy
 from graphrouter.policy_words import read_pairs
 from graphrouter.types import Predictions
 from graphrouter.wording import count_of
 
-_logger = logging.getLogger(__name__)
-
 _PANEL = "Budget"
 _MOST_SHOWN = 8
-_WEIGHTS = ("effect_weight", "cost_weight", "usd_per_effect", "usd_per_second")
 
 
 @add_policy_options
@@ -107,17 +103,14 @@ def assign(
         check_target(out, suffixes=TABLES, source=prompts)
     limits._replace(max_calls=None).check(())  # before the router: loading takes seconds
 
-    if policy.model_fields_set.intersection(_WEIGHTS):
-        _logger.warning(
-            "Weights and usd_per_effect do not count, nor does usd_per_second: the limits price a "
-            "call."
-        )
     from graphrouter.data.table_files import write_table
 
     wanted = read_queries(prompts)
     router = load_any_router(artifact)
     limits.check(router.models)
     now = Moment.of(**moment, models=router.models)
+    if now.extra_latency_s and not policy.limits_seconds and budget_s is None:
+        warn_of_idle_seconds()
     parts = [predictions for _, predictions in predict_in_parts(router, wanted.queries)]
     with show_working("Assigning"):
         predictions = now.delay(Predictions.concatenate(parts))

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
-from graphrouter.batch_routing import check_amount
+from graphrouter.batch_routing import check_amount, warn_of_idle_prices
 from graphrouter.decision import Decision
 from graphrouter.exceptions import PolicyError
 from graphrouter.knapsack import list_hull_steps
-from graphrouter.moment import Moment
+from graphrouter.moment import Moment, warn_of_idle_seconds
 from graphrouter.number_checks import is_whole
 from graphrouter.policy import Policy
 from graphrouter.rejections import NO_COSTS
@@ -107,6 +108,7 @@ class BudgetStream:
         self.budget_usd = float(budget_usd)
         self.num_prompts = int(num_prompts)
         self.policy = Policy() if policy is None else policy
+        warn_of_idle_prices(self.policy)
         self.num_routed = 0
         """Prompts that were sent to a model so far."""
         self.shadow_price = 0.0
@@ -116,6 +118,7 @@ class BudgetStream:
         self._open_usd = self._billed_usd = 0.0
         self._recent_billed = self._recent_expected = 0.0
         self._bill_ratios: deque[float] = deque(maxlen=int(window))
+        self._warn_once_of_idle_seconds = cache(warn_of_idle_seconds)
 
     @property
     def spent_usd(self) -> float:
@@ -168,7 +171,10 @@ class BudgetStream:
         """
         moment = Moment.of(extra_latency_s, unavailable, models=router.models)
         predictions = moment.delay(router.predict([prompt], tasks=[task]))
-        return self.choose(predictions, router.policy_context.at(moment))
+        decision = self.choose(predictions, router.policy_context.at(moment))
+        if moment.extra_latency_s and not self.policy.limits_seconds:
+            self._warn_once_of_idle_seconds()
+        return decision
 
     def choose(self, predictions: Predictions, context: PolicyContext) -> Decision:
         """As `route`, for a prompt whose predictions are there already.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, overload
 
 from graphrouter.batch_routing import BatchLimits, BatchRouting, assign_batch
 from graphrouter.decision import Decision
 from graphrouter.exceptions import ConfigError, NotApplicableError, PolicyError
 from graphrouter.grades import Grade
-from graphrouter.moment import Moment
+from graphrouter.moment import Moment, warn_of_idle_seconds
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelPool
 from graphrouter.selection import PolicyContext, decide
@@ -76,7 +76,8 @@ class ChoosingRouter(ABC):
             prompt: The text.
             task: Its task where known.
             policy: What to maximise and to respect.
-            extra_latency_s: Seconds, at least 0, that models take longer just now, by name.
+            extra_latency_s: Seconds, at least 0, that models take longer just now, by name. A
+                warning says where they change no choice, since the policy looks at no seconds.
             unavailable: Models that cannot be called just now, as a fallback neither.
             routes: Kinds of prompts with a policy or models of their own, see docs/routes.md. A
                 prompt that is of none of them is routed by `policy`.
@@ -164,10 +165,14 @@ class ChoosingRouter(ABC):
         if routes is not None:
             return self._decide_by_route(asked, by, moment, limits, routes)
         if limits.is_empty:
-            return self._decide(asked, [by] * len(asked), moment)
+            decided = self._decide(asked, [by] * len(asked), moment)
+            self._note_seconds(moment, is_counted=by.counts_seconds)
+            return decided
         limits.check(self.models)  # before the predictions: they may take minutes
         predictions = moment.delay(self._predict(asked))
-        return assign_batch(by, predictions, self.policy_context.at(moment), limits)
+        assigned = assign_batch(by, predictions, self.policy_context.at(moment), limits)
+        self._note_seconds(moment, is_counted=by.limits_seconds or budget_s is not None)
+        return assigned
 
     def match_routes(
         self,
@@ -253,10 +258,21 @@ class ChoosingRouter(ABC):
             by_name[name] = routes[name].apply(policy)
         policies = [by_name[match.route] for match in matches]
         decided = self._decide(queries, policies, moment, reading)
+        every = (policy, *(route.policy for route in routes if route.policy is not None))
+        self._note_seconds(moment, is_counted=any(by.counts_seconds for by in every))
         return [
             replace(decision, route=match.route, route_confidence=match.confidence)
             for decision, match in zip(decided, matches, strict=True)
         ]
+
+    def _note_seconds(self, moment: Moment, *, is_counted: bool) -> None:
+        """Say once that seconds of the moment change no choice, where nothing counts any."""
+        if moment.extra_latency_s and not is_counted:
+            self._warn_once_of_idle_seconds()
+
+    @cached_property
+    def _warn_once_of_idle_seconds(self) -> Callable[[], None]:
+        return cache(warn_of_idle_seconds)  # a server would say it at every call
 
     def _decide(
         self,

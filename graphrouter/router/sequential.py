@@ -108,6 +108,7 @@ class SequentialRouter(Router):
                 self.policy_context.at(moment),
             )
         )
+        self._note_seconds(moment, is_counted=by.counts_seconds or deadline_s is not None)
         return plan.check_start()
 
     def run(

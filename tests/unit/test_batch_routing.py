@@ -299,6 +299,17 @@ def test_a_query_that_nobody_may_answer_is_named() -> None:
         assign(Policy(min_effect=0.85), budget_usd=1.0)
 
 
+def test_settings_that_a_budget_replaces_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    plain = assign(Policy(max_latency_s=100), budget_usd=1)
+    assert not caplog.messages
+    priced = assign(Policy(usd_per_effect=1, usd_per_second=9, max_latency_s=100), budget_usd=1)
+    assert priced.model == plain.model
+    assert caplog.messages == [
+        "usd_per_effect and usd_per_second of the policy do not count: a budget, or caps, say what "
+        "a call is worth."
+    ]
+
+
 @given(seed=st.integers(0, 1000), rate=st.floats(0, 0.5), share=st.floats(0, 1))
 def test_penalties_come_off_the_effect_that_a_budget_buys(
     seed: int, rate: float, share: float

@@ -23,6 +23,45 @@ def test_an_unknown_preset_is_named_with_those_there_are() -> None:
         match="Unknown preset 'cheap'. Presets: performance_first, balanced, cost_first.",
     ):
         Policy.preset("cheap")  # type: ignore[arg-type]
+    with pytest.raises(PolicyError, match="Unknown preset None. Presets: performance_first"):
+        Policy.preset(None)  # type: ignore[arg-type]
+
+
+def test_a_preset_takes_further_settings() -> None:
+    policy = Policy.preset("cost_first", max_cost_usd=0.01, requires=["tools"])
+    assert policy == parse_policy(
+        {"preset": "cost_first", "max_cost_usd": 0.01, "requires": ["tools"]}
+    )
+    assert (policy.effect_weight, policy.cost_weight, policy.max_cost_usd) == (0.2, 0.8, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"cost_weight": 1}, "the preset 'balanced' and cost_weight both say what is maximised"),
+        ({"usd_per_effect": 1}, "the preset 'balanced' and usd_per_effect both say what is max"),
+        (
+            {"min_effect": 1},
+            "the preset 'balanced' and min_effect both say what is maximised; give",
+        ),
+        ({"max_cost": 1}, "Policy: unknown setting 'max_cost'. Did you mean 'max_cost_usd'?"),
+        ({"max_cost_usd": "x"}, "Policy: max_cost_usd = 'x' is not accepted: "),
+    ],
+)
+def test_what_a_preset_does_not_take_is_told_in_one_line(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(PolicyError) as caught:
+        Policy.preset("balanced", **settings)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_preset_is_no_field() -> None:
+    with pytest.raises(
+        PolicyError, match=r"preset = 'balanced' is no field; expected Policy.prese"
+    ):
+        Policy(preset="balanced")  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_calls_and_policy_hold(
     words = ("--max-calls", f"{first}=3", "--exclude", second, "--cost-weight", "0.3")
     status, _, errors = invoke("assign", artifact, file, *words, "--out", out)
     assert status == 0
-    assert "Weights and usd_per_effect do not count" in errors
+    assert "effect_weight and cost_weight of the policy do not count: a budget, or" in errors
     third = router.models[2]
     assert invoke("assign", artifact, file, *words, "--unavailable", third, "--out", out)[0] == 0
     assert third not in read_table(out)["model"].tolist()

@@ -127,6 +127,16 @@ def test_a_tree_shows_passes_and_failures(router: gr.GraphRouter) -> None:
     assert repr(plan.after(plan.first, 1.0)).startswith("Plan(stop: keep ")
 
 
+def test_seconds_of_the_moment_that_change_no_plan_are_told(
+    router: gr.GraphRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    busy = {router.models[0]: 100.0}
+    router.plan("Add 3 and 4.", deadline_s=1000, extra_latency_s=busy)
+    assert not caplog.messages
+    router.plan("Add 3 and 4.", extra_latency_s=busy)
+    assert "extra_latency_s changes no choice" in caplog.text
+
+
 def test_what_makes_no_plan_is_refused(router: gr.GraphRouter) -> None:
     for policy, told in (
         (gr.Policy(min_effect=0.5), "asks for min_effect"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 from graphrouter.exceptions import DataError, NotApplicableError
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.router import BudgetStream
 from graphrouter.router.protocol import Router
 from graphrouter.types import Predictions, Queries
 
@@ -139,3 +141,65 @@ def test_a_server_does_not_fill_its_log_with_unknown_tasks(
 def test_a_router_that_reads_no_tasks_warns_of_none(caplog: pytest.LogCaptureFixture) -> None:
     Fixed().route("a", task="coding", policy=EFFECT_ALONE)
     assert not caplog.records
+
+
+class Timed(Fixed):
+    """Expects a second of everybody."""
+
+    def _predict(self, queries: Queries) -> Predictions:
+        shape = (len(queries), len(self.pool))
+        seconds, half = np.ones(shape), np.full(shape, 0.5)
+        return Predictions.from_arrays(self.models, half, cost_usd=half, latency_s=seconds)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"policy": EFFECT_ALONE},
+        {},
+        {"policy": Policy(usd_per_second=0)},
+        {"budget_usd": 1},
+        {"policy": Policy(usd_per_effect=1, usd_per_second=1), "budget_usd": 1},
+    ],
+)
+def test_seconds_of_the_moment_that_change_no_choice_are_told_once(
+    settings: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    router = Timed()
+    router.route_batch(["x"], **settings)
+    router.route_batch(["x"], unavailable=(), extra_latency_s={}, **settings)
+    assert "extra_latency_s" not in caplog.text
+    for _ in range(3):
+        router.route_batch(["x"], extra_latency_s={"a": 100}, **settings)
+    [said] = [each for each in caplog.messages if each.startswith("extra_latency_s changes no")]
+    assert "max_latency_s, max_ttft_s, budget_s, deadline_s" in said
+    assert "usd_per_second" in said
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"policy": Policy(usd_per_effect=1, usd_per_second=0.1)},
+        {"policy": Policy(max_latency_s=1000)},
+        {"budget_s": 1000},
+        {"policy": Policy(max_latency_s=1000), "budget_usd": 1},
+    ],
+)
+def test_seconds_of_the_moment_that_count_are_not_told(
+    settings: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    Timed().route_batch(["x"], extra_latency_s={"a": 100}, **settings)
+    assert not caplog.messages
+
+
+def test_a_stream_tells_what_its_budget_does_not_count(caplog: pytest.LogCaptureFixture) -> None:
+    stream = BudgetStream(budget_usd=9, num_prompts=9, policy=Policy(cost_weight=0.3))
+    for _ in range(2):
+        stream.route(Timed(), "x", extra_latency_s={"a": 100})
+    first, second = caplog.messages
+    assert first.startswith("effect_weight and cost_weight of the policy do not count")
+    assert second.startswith("extra_latency_s changes no choice")
+    caplog.clear()
+    quick = BudgetStream(budget_usd=9, num_prompts=9, policy=Policy(max_latency_s=1000))
+    quick.route(Timed(), "x", extra_latency_s={"a": 100})
+    assert not caplog.messages
