@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import get_args
 
 import numpy as np
 
 from graphrouter.exceptions import PolicyError
 from graphrouter.own_fields import agrees
-from graphrouter.policy import Policy
+from graphrouter.policy import Capability, Policy
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import FloatArray
+from graphrouter.utility import Charges
 from graphrouter.wording import suggest
 
-__all__ = ["check_demands", "read_amounts"]
+__all__ = ["check_demands", "count_penalties", "read_amounts"]
 
-_CAPABILITIES = ("tools", "vision", "json")
+_CAPABILITIES = get_args(Capability)
 _PREDICTED = {
     "cost_usd": "usd_per_effect and cost_weight count dollars",
     "latency_s": "usd_per_second counts seconds",
@@ -53,17 +55,17 @@ def check_demands(
             if card.model in unavailable or not _is_considered(policy, card):
                 continue
             stated = card.state_of(name)
-            if isinstance(stated, str):
-                raise PolicyError(
-                    f"penalties counts {name!r}, and the card of {card.model!r} states the text "
-                    f"{stated!r} there; expected a number. Correct the card, or drop the penalty."
-                )
-            if stated is not None and stated < 0:
-                raise PolicyError(
-                    f"penalties counts {name!r}, and the card of {card.model!r} states "
-                    f"{stated:g}, which would be a reward; expected a number of at least 0. "
-                    "Correct the card, or penalise another field."
-                )
+            if stated is None or (not isinstance(stated, str) and stated >= 0):
+                continue
+            what = (
+                f"the text {stated!r} there"
+                if isinstance(stated, str)
+                else f"{stated:g}, which would be a reward"
+            )
+            raise PolicyError(
+                f"penalties counts {name!r}, and the card of {card.model!r} states {what}; "
+                "expected a number of at least 0. Correct the card, or drop the penalty."
+            )
 
 
 def _is_considered(policy: Policy, card: ModelCard) -> bool:
@@ -85,8 +87,8 @@ def read_amounts(policy: Policy, pool: ModelPool) -> dict[str, FloatArray] | Non
 
 def count_penalties(policy: Policy, pool: ModelPool) -> FloatArray:
     """Effect that all penalties together take off each model: (num_models,); NaN = not stated."""
-    each = (rate * pool.amounts_of(name) for name, rate in policy.penalties.items())
-    return sum(each, np.zeros(len(pool)))
+    none, charges = np.zeros(len(pool)), Charges(amounts=read_amounts(policy, pool))
+    return sum(charges.count_penalties(none, 1.0, policy.penalties).values(), none)
 
 
 def _check_stated(setting: str, name: str, pool: ModelPool) -> None:

@@ -60,14 +60,8 @@ def find_meant_field(name: str, known: Collection[str]) -> str | None:
 
 def is_own_name(name: str, kind: type[BaseModel]) -> bool:
     """Whether a field of the user's own may have this name on cards of a class."""
-    known = {field.alias or each for each, field in kind.model_fields.items()}
-    return bool(
-        name.strip()
-        and "=" not in name
-        and name not in known
-        and not hasattr(kind, name)
-        and find_meant_field(name, known) is None
-    )
+    fields = _list_fields(kind)
+    return name not in fields and not _find_fault(name, kind, fields)
 
 
 def check_own_fields(values: Mapping[str, Any], kind: type[BaseModel]) -> dict[str, Any]:
@@ -81,14 +75,13 @@ def check_own_fields(values: Mapping[str, Any], kind: type[BaseModel]) -> dict[s
         ValueError: A name is a slip of a field or taken, or a value is neither a finite number,
             text, nor true or false.
     """
-    declared = {name: field.alias or name for name, field in kind.model_fields.items()}
-    known = set(declared.values())
-    clean = {}
+    known, clean = _list_fields(kind), {}
     for name, value in values.items():
         if name in known:
             clean[name] = value
             continue
-        _check_name(name, kind, known)
+        if fault := _find_fault(name, kind, known):
+            raise ValueError(fault)
         if value is not None and not (isinstance(value, str) and not value.strip()):
             try:
                 clean[name] = check_value(value)
@@ -102,25 +95,31 @@ def check_own_fields(values: Mapping[str, Any], kind: type[BaseModel]) -> dict[s
     return clean
 
 
-def _check_name(name: str, kind: type[BaseModel], known: Collection[str]) -> None:
+def _list_fields(kind: type[BaseModel]) -> tuple[str, ...]:
+    """The fields that every card of a class has, in order."""
+    return tuple(field.alias or name for name, field in kind.model_fields.items())
+
+
+def _find_fault(name: str, kind: type[BaseModel], fields: Collection[str]) -> str:
+    """Why no field of the user's own can have a name, in words; empty where one can."""
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        raise ValueError(
+        return (
             f"a field is named {name!r}; expected a name that is not blank, of characters that can "
             "be printed"
         )
-    meant = find_meant_field(name, known)
+    meant = find_meant_field(name, fields)
     if meant is not None:
-        fields = ", ".join(field.alias or each for each, field in kind.model_fields.items())
-        hint = f"Did you mean {meant!r}?" if meant else f"Fields: {fields}."
-        raise ValueError(
+        hint = f"Did you mean {meant!r}?" if meant else f"Fields: {', '.join(fields)}."
+        return (
             f"unknown field {name!r}. {hint} A field of your own needs a name less like those of "
             "a card"
         )
     if hasattr(kind, name) or "=" in name:
-        raise ValueError(
+        return (
             f"no field of your own can be named {name!r}, which has a meaning already; expected "
             f"another name, such as my_{name.replace('=', '_')}"
         )
+    return ""
 
 
 def check_value(value: Any) -> OwnValue:

@@ -83,6 +83,13 @@ def test_names_of_ones_own_are_taken(name: str) -> None:
     assert is_own_name(name, ModelCard)
 
 
+@pytest.mark.parametrize(
+    "name", ["Tools", "price", " ", "a\nb", "a=b", "model_copy", "description"]
+)
+def test_what_a_card_refuses_is_no_name_of_ones_own(name: str) -> None:
+    assert not is_own_name(name, ModelCard)
+
+
 def test_values() -> None:
     assert check_value(np.float64(0.5)) == 0.5
     assert check_value(np.bool_(True)) is True

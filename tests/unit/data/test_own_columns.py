@@ -39,7 +39,7 @@ def test_they_become_fields_of_the_cards_in_any_form(form: Any, tmp_path: Path) 
 
 
 def test_names_and_values_that_no_field_may_have_stay_metadata() -> None:
-    data = dataset(price=[1, 2], copy=[1, 2], tags=[["x"], ["y"]])
+    data = dataset(price=[1, 2], copy=[1, 2], tags=[["x"], ["y"]], **{"a\nb": [1, 2]})
     assert list_own_columns(data.models) == []
     assert [card.own_fields for card in data.pool] == [{}, {}]
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from graphrouter.bench.baselines.learning import LearningData
 from graphrouter.bench.baselines.methods.cascades import (
-    AS_PUBLISHED,
     Cascade,
     Recorded,
     Replay,
@@ -81,7 +80,7 @@ class FrugalGPT(Cascade):
     """(num_points,) mean US dollars a query on them."""
 
     @classmethod
-    def learn_with(cls, data: LearningData, judge_auc: float) -> Self:
+    def learn_with(cls, data: LearningData, judge_auc: float | None) -> Self:
         """The cascade whose operating points were all tried on the training rows."""
         recorded, models = (
             take_callable_outcomes(data, cls.name),
@@ -148,7 +147,7 @@ class AutoMix(Cascade):
     """(num_pairs,) mean US dollars of the small model, verification included."""
 
     @classmethod
-    def learn_with(cls, data: LearningData, judge_auc: float) -> Self:
+    def learn_with(cls, data: LearningData, judge_auc: float | None) -> Self:
         """The cascade of all pairs of the shortlist, and of each model alone."""
         recorded, models = (
             take_callable_outcomes(data, cls.name),
@@ -186,7 +185,7 @@ class AutoMix(Cascade):
         )[:, small]
         accepted = np.column_stack([~asks[pair][votes], np.ones(len(votes), dtype=bool)])
         run = _run_chain(recorded, [small, large], accepted)
-        if self.judge_auc != AS_PUBLISHED:
+        if self.judge_auc is not None:
             return run
         verification = np.nan_to_num(recorded.cost_usd[:, small])
         return run._replace(cost_usd=run.cost_usd + verification)
@@ -219,7 +218,7 @@ class RouterBenchCascade(Cascade):
     """(num_thresholds, num_called) mean US dollars a query."""
 
     @classmethod
-    def learn_with(cls, data: LearningData, judge_auc: float) -> Self:
+    def learn_with(cls, data: LearningData, judge_auc: float | None) -> Self:
         """The cascade whose thresholds and lengths were all tried on the training rows."""
         recorded = take_callable_outcomes(data, cls.name)
         cost = data.means.cost_usd[0]
@@ -270,7 +269,7 @@ class _Judge(NamedTuple):
     """Of RouterBench's cascade."""
 
     seed: int
-    auc: float
+    auc: float | None
     error_rate: float
 
 
@@ -278,7 +277,7 @@ def _accept(
     recorded: Recorded, models: tuple[str, ...], chain: IntArray, threshold: float, judge: _Judge
 ) -> BoolArray:
     """Whether RouterBench's judge is content with each answer, (num_queries, len(chain))."""
-    if judge.auc != AS_PUBLISHED:
+    if judge.auc is not None:
         score = simulate_score(recorded, models, chain, seed=judge.seed, auc=judge.auc)
         return np.asarray(score[:, chain] >= threshold)
     wrong = simulate_errors(recorded, models, chain, error_rate=judge.error_rate, seed=judge.seed)
@@ -302,7 +301,7 @@ def _vote_table(
     votes: IntArray,
     small: int,
     large: int,
-    judge_auc: float,
+    judge_auc: float | None,
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]:
     """share, kept_effect, asked_effect, asked_usd and small_usd of a pair.
 
@@ -323,7 +322,7 @@ def _vote_table(
     usd = _average_by_votes(
         recorded.cost_usd[rows, large], votes[rows, small], count, data.means.cost_usd[0, large]
     )
-    verified = 2 if judge_auc == AS_PUBLISHED else 1  # by the small model itself, or by the judge
+    verified = 2 if judge_auc is None else 1  # by the small model itself, or by the judge
     return share, kept, asked, usd, verified * small_usd
 
 

@@ -73,7 +73,7 @@ class CascadeRouting(Cascade):
     """(num_weighed,) standard deviation of what is seen around what was expected, >= 0."""
 
     @classmethod
-    def learn_with(cls, data: LearningData, judge_auc: float) -> Self:
+    def learn_with(cls, data: LearningData, judge_auc: float | None) -> Self:
         """The cascade whose expectations come from the training rows.
 
         What answers tell beyond expectation comes from the validation rows, where there are any.
@@ -178,7 +178,7 @@ class CascadeRouting(Cascade):
 
 
 def _weigh(
-    expected: FloatArray, score: FloatArray, effect: FloatArray, judge_auc: float
+    expected: FloatArray, score: FloatArray, effect: FloatArray, judge_auc: float | None
 ) -> FloatArray:
     """Chance that each answer is right, by what was expected and by its score; any shape.
 

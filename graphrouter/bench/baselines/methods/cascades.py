@@ -28,8 +28,6 @@ from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions, Quer
 
 SEQUENTIAL = "graphrouter_sequential"
 """Name of plans that are replayed beside cascades."""
-AS_PUBLISHED = 0.0
-"""In the place of the AUC of a judge: the one that a cascade was published with."""
 
 
 class Replay(NamedTuple):
@@ -116,8 +114,9 @@ class Cascade(Baseline, Replayable):
     """One row: mean of each model in training."""
     seed: int
     """Seed of the simulated judge."""
-    judge_auc: float
-    """How often it puts a right answer above a wrong one, in [0.5, 1]; 0 = as published."""
+    judge_auc: float | None
+    """How often it puts a right answer above a wrong one, in [0.5, 1]; None = the judge that the
+    cascade was published with."""
 
     @classmethod
     def fit_with(cls, view: TrainingView, judge_auc: float) -> Self:
@@ -131,16 +130,16 @@ class Cascade(Baseline, Replayable):
         Raises:
             NotApplicableError: No training outcome has a cost.
         """
-        return cls.learn_with(data, AS_PUBLISHED)
+        return cls.learn_with(data, None)
 
     @classmethod
     @abstractmethod
-    def learn_with(cls, data: LearningData, judge_auc: float) -> Self:
+    def learn_with(cls, data: LearningData, judge_auc: float | None) -> Self:
         """The cascade whose operating points were all tried on the training rows.
 
         Args:
             data: Training rows.
-            judge_auc: Of the simulated judge.
+            judge_auc: Of the simulated judge; None = as published.
 
         Raises:
             NotApplicableError: No training outcome has a cost.

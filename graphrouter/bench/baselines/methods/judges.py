@@ -13,7 +13,7 @@ import math
 import numpy as np
 from scipy.special import ndtri
 
-from graphrouter.bench.baselines.methods.cascades import AS_PUBLISHED, Recorded
+from graphrouter.bench.baselines.methods.cascades import Recorded
 from graphrouter.bench.baselines.tools.draws import draw_for_pairs
 from graphrouter.exceptions import ConfigError
 from graphrouter.types import BoolArray, FloatArray, IntArray
@@ -32,13 +32,13 @@ EXACT = 1.0
 """AUC of a judge who is never wrong."""
 
 
-def find_noise(auc: float) -> float:
+def find_noise(auc: float | None) -> float:
     """Standard deviation of a score around the recorded effect; infinite for a coin.
 
     A right answer outscores a wrong one with chance normal_cdf(1 / (noise * sqrt(2))).
 
     Args:
-        auc: In [0.5, 1], or `AS_PUBLISHED`.
+        auc: In [0.5, 1]; None = of the judge that FrugalGPT was published with.
 
     Raises:
         ConfigError: It is something else.
@@ -47,7 +47,7 @@ def find_noise(auc: float) -> float:
         >>> find_noise(1.0), round(find_noise(0.8), 3)
         (0.0, 0.84)
     """
-    if auc == AS_PUBLISHED:
+    if auc is None:
         return SCORE_NOISE
     if not 0.5 <= auc <= EXACT:
         raise ConfigError(f"The AUC of a judge is {auc}; expected a number from 0.5 to 1.")
@@ -61,7 +61,7 @@ def simulate_score(
     columns: IntArray,
     *,
     seed: int,
-    auc: float = AS_PUBLISHED,
+    auc: float | None = None,
 ) -> FloatArray:
     """Score of each answer, (num_queries, num_models): recorded effect plus noise.
 
@@ -87,7 +87,7 @@ def simulate_votes(
     *,
     seed: int,
     columns: list[int] | None = None,
-    auc: float = AS_PUBLISHED,
+    auc: float | None = None,
 ) -> IntArray:
     """Favourable votes on each answer, (num_queries, num_models) from 0 to NUM_VOTES.
 
@@ -99,7 +99,7 @@ def simulate_votes(
     """
     taken = list(range(len(models))) if columns is None else columns
     names = [models[i] for i in taken]
-    if auc != AS_PUBLISHED:
+    if auc is not None:
         score = simulate_score(recorded, models, np.array(taken), seed=seed, auc=auc)
         steps = np.floor((np.nan_to_num(score, nan=-1.0) + 0.5) / 2 * (NUM_VOTES + 1))
         return np.asarray(np.clip(steps, 0, NUM_VOTES).astype(np.int64))

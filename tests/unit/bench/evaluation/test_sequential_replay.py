@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import graphrouter as gr
-from graphrouter.bench.baselines.methods.judges import find_noise, simulate_score
+from graphrouter.bench.baselines.methods.judges import SCORE_NOISE, find_noise, simulate_score
 from graphrouter.bench.evaluation.sequential_replay import SequentialReplay, read_judge
 from graphrouter.bench.observations import Observations
 from graphrouter.exceptions import ConfigError
@@ -108,6 +108,9 @@ def test_scores_have_the_area_that_was_asked_for() -> None:
         measured = (right[:, None] > wrong[None, ::10]).mean()
         assert measured == pytest.approx(auc, abs=0.02)
     assert find_noise(0.5) == np.inf
+    assert find_noise(None) == SCORE_NOISE
+    with pytest.raises(ConfigError, match="AUC of a judge is 0"):
+        find_noise(0)
 
 
 @pytest.mark.parametrize("text", ["auc:0.2", "auc:", "good", "auc:1.5", "0.8"])
