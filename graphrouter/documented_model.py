@@ -153,9 +153,11 @@ def explain_refusal(error: ValidationError, kind: type[DocumentedModel], *, sour
         return f"{source}: the {kind.noun} {problem.key!r} is missing; it has no default."
     if not problem.key:
         return f"{source}: {problem.message}."
+    is_read = isinstance(problem.received, bool) and source != kind.__name__
+    hint = " YAML reads no, off, yes and on without quotes as that." if is_read else ""
     return (
         f"{source}: {problem.key} = {show_value(problem.received)} is not accepted: "
-        f"{problem.message}."
+        f"{problem.message}.{hint}"
     )
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "check_predictable",
     "explain_nobody",
     "fill_unknown",
+    "list_card_grounds",
     "list_grounds",
     "read_estimates",
     "tell_each",
@@ -126,11 +127,38 @@ def list_grounds(
     """
     cards = pool.cards
     lengths = [np.inf if c.context_tokens is None else c.context_tokens for c in cards]
+    is_too_long = Ground(
+        estimates.most_tokens > np.array(lengths, np.float64),
+        lambda row, column: (
+            f"context of {cards[column].context_tokens} tokens is shorter than the "
+            f"{estimates.most_tokens[row, column]:.0f} that prompt and answer may take "
+            f"({estimates.tokens[row, column]:.0f} expected)"
+        ),
+    )
+    return [
+        Ground(np.isnan(estimates.effect), lambda _row, _column: "effect unknown"),
+        *list_card_grounds(policy, pool, unavailable),
+        is_too_long,
+        *_list_cost_grounds(policy, estimates, needs.cost),
+        *_list_latency_grounds(policy, estimates, needs.latency),
+    ]
+
+
+def list_card_grounds(
+    policy: Policy, pool: ModelPool, unavailable: Collection[str] = ()
+) -> list[Ground]:
+    """The grounds that names and cards give, the same on any query.
+
+    Args:
+        policy: What to respect.
+        pool: The cards.
+        unavailable: Models that cannot be called at the moment.
+    """
+    cards, grounds = pool.cards, []
 
     def ground_of(lacks: Callable[[ModelCard], bool], reason: str) -> Ground:
         return Ground(np.array([[lacks(card) for card in cards]]), lambda _row, _column: reason)
 
-    grounds = [Ground(np.isnan(estimates.effect), lambda _row, _column: "effect unknown")]
     if unavailable:
         grounds.append(ground_of(lambda card: card.model in unavailable, "unavailable now"))
     allowed, excluded = policy.allowed, policy.excluded
@@ -146,21 +174,7 @@ def list_grounds(
                 f"card does not state {name}",
             )
         )
-    grounds.append(
-        Ground(
-            estimates.most_tokens > np.array(lengths, np.float64),
-            lambda row, column: (
-                f"context of {cards[column].context_tokens} tokens is shorter than the "
-                f"{estimates.most_tokens[row, column]:.0f} that prompt and answer may take "
-                f"({estimates.tokens[row, column]:.0f} expected)"
-            ),
-        )
-    )
-    return [
-        *grounds,
-        *_list_cost_grounds(policy, estimates, needs.cost),
-        *_list_latency_grounds(policy, estimates, needs.latency),
-    ]
+    return grounds
 
 
 def _require(cards: Sequence[ModelCard], name: str, wanted: OwnValue) -> Ground:

@@ -6,13 +6,15 @@ the grounds to rule a model out stand in `rejections`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from graphrouter.decision import Candidate, Decision, Evidence
-from graphrouter.exceptions import PolicyError
+from graphrouter.exceptions import PolicyError, UnknownModelError
 from graphrouter.field_demands import check_demands, count_penalties, read_amounts
 from graphrouter.moment import Moment, check_in_pool
 from graphrouter.policy import CostScale, Policy
@@ -22,6 +24,7 @@ from graphrouter.rejections import (
     check_predictable,
     explain_nobody,
     fill_unknown,
+    list_card_grounds,
     list_grounds,
     read_estimates,
     tell_each,
@@ -32,9 +35,11 @@ from graphrouter.utility import Charges, UtilityArrays
 __all__ = [
     "Choices",
     "PolicyContext",
+    "check_policy",
     "check_seconds",
     "decide",
     "list_choices",
+    "name_source",
 ]
 
 
@@ -80,6 +85,7 @@ def decide(
     *,
     evidence: tuple[Evidence, ...] = (),
     shadow_price: float | None = None,
+    source: str = "",
 ) -> Decision:
     """The choice for one query: `row` of `predictions`.
 
@@ -91,17 +97,19 @@ def decide(
         evidence: The solved queries that the predictions rest on.
         shadow_price: Effect that a dollar is worth, where a budget over many queries says it:
             effect - shadow_price * cost is maximised then, in place of what the policy weighs.
+        source: Where the policy stands, for messages; empty for one that the caller gave.
 
     Raises:
         PolicyError: Nobody satisfies the policy and it names no fallback.
         UnknownModelError: The policy names a model that is not in the pool.
     """
+    if source:
+        with name_source(source):
+            return decide(
+                policy, predictions, row, context, evidence=evidence, shadow_price=shadow_price
+            )
     _check_policy(policy, predictions, context)
-    if shadow_price is None:
-        check_seconds(policy, context.scale)
-    policy = policy.resolve(context.scale)
-    needs = _list_needs(policy, is_priced=shadow_price is not None)
-    check_predictable(policy, predictions, needs)
+    policy, needs = _resolve(policy, predictions, context, is_priced=shadow_price is not None)
     familiarity = None if predictions.familiarity is None else float(predictions.familiarity[row])
     candidates = _rank(policy, predictions, row, context, needs, shadow_price)
     chosen, used_fallback = candidates[0], False
@@ -189,6 +197,45 @@ def list_choices(
     return Choices(counted, is_open, used_fallback)
 
 
+def check_policy(policy: Policy, predictions: Predictions, context: PolicyContext) -> None:
+    """Refuse a policy by which a router can decide no query, whatever it is.
+
+    Args:
+        policy: What to maximise and to respect.
+        predictions: What the router expects of some query.
+        context: What the policy needs to know of the router.
+
+    Raises:
+        PolicyError: It asks for what no card states or the router never predicts, or names and
+            cards leave nobody and it names no fallback.
+        UnknownModelError: It names a model that is not in the pool.
+    """
+    _check_policy(policy, predictions, context)
+    _resolve(policy, predictions, context, is_priced=False)
+    grounds = list_card_grounds(policy, context.pool)
+    reasons = tell_each(grounds, 0, len(predictions.models))
+    told = [(m, r) for m, r in zip(predictions.models, reasons, strict=True) if r is not None]
+    if policy.fallback is None and len(told) == len(reasons):
+        raise PolicyError(explain_nobody(told))
+
+
+@contextmanager
+def name_source(source: str) -> Iterator[None]:
+    """Errors within say first where the policy stands.
+
+    Example:
+        >>> with name_source("mine.yaml: the route 'law'"):
+        ...     raise PolicyError("No model satisfies the policy.")
+        Traceback (most recent call last):
+        graphrouter.exceptions.PolicyError: mine.yaml: the route 'law': No model satisfies the \
+policy.
+    """
+    try:
+        yield
+    except (PolicyError, UnknownModelError) as error:
+        raise type(error)(f"{source}: {error}") from None
+
+
 def _check_policy(policy: Policy, predictions: Predictions, context: PolicyContext) -> None:
     """Refuse what is no policy, or one that asks for more than the router knows or has."""
     if not isinstance(policy, Policy):
@@ -238,11 +285,20 @@ def check_seconds(policy: Policy, scale: CostScale) -> None:
         )
 
 
-def _list_needs(policy: Policy, *, is_priced: bool) -> Needs:
-    """What must be known of a model; with a price of dollars no weight counts, nor do seconds."""
-    if is_priced:
-        return Needs(cost=True)
-    return Needs(policy.needs_cost, policy.usd_per_second is not None)
+def _resolve(
+    policy: Policy, predictions: Predictions, context: PolicyContext, *, is_priced: bool
+) -> tuple[Policy, Needs]:
+    """The policy as the router applies it, and what must be known of a model.
+
+    Where a budget says the price of a dollar, no weight counts, nor do seconds.
+    """
+    if not is_priced:
+        check_seconds(policy, context.scale)
+    policy = policy.resolve(context.scale)
+    counts = policy.usd_per_second is not None
+    needs = Needs(cost=True) if is_priced else Needs(policy.needs_cost, counts)
+    check_predictable(policy, predictions, needs)
+    return policy, needs
 
 
 def _rank(

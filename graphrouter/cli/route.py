@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,8 @@ from graphrouter.cli.policy_options import MomentWords, add_policy_options
 from graphrouter.cli.render import show_decision
 from graphrouter.cli.routers import load_any_router, resolve_policy
 from graphrouter.policy import Policy
+
+_logger = logging.getLogger(__name__)
 
 
 @add_policy_options
@@ -34,8 +37,9 @@ def route(
         typer.Option(
             "--routes",
             metavar="FILE",
-            help="Named routes as .yaml or .json, each with a policy or models of its own; the "
-            "options of the policy hold for prompts of none of them.",
+            help="Named routes as .yaml or .json. A prompt of a route with a policy is routed by "
+            "that alone, and the options of the policy do not count, which is told; one of a route "
+            "with models by the options, among those models; one of no route by the options.",
             rich_help_panel="Policy",
             show_default=False,
         ),
@@ -63,6 +67,13 @@ def route(
     chosen = resolve_policy(policy, router)
     decision = router.route(text, task=task, policy=chosen, routes=routes, **moment)
     if routes is not None and decision.route is not None:
+        if routes[decision.route].policy is not None and policy.model_fields_set:
+            _logger.warning(
+                "%s has a policy of its own, by which this prompt is routed; that of the options "
+                "does not count: %s.",
+                routes.locate(decision.route),
+                policy.describe(),
+            )
         chosen = routes[decision.route].apply(chosen)
     if as_json:
         print_json(decision.to_dict())

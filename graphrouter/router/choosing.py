@@ -15,7 +15,7 @@ from graphrouter.grades import Grade
 from graphrouter.moment import Moment, warn_of_idle_seconds
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelPool
-from graphrouter.selection import PolicyContext, decide
+from graphrouter.selection import PolicyContext, check_policy, decide, name_source
 from graphrouter.types import Predictions, Queries
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ class ChoosingRouter(ABC):
                 warning says where they change no choice, since the policy looks at no seconds.
             unavailable: Models that cannot be called just now, as a fallback neither.
             routes: Kinds of prompts with a policy or models of their own, see docs/routes.md. A
-                prompt that is of none of them is routed by `policy`.
+                policy of the route stands in the place of `policy`; models of the route are chosen
+                among by `policy`, as all are for a prompt of no route.
 
         Raises:
             PolicyError: Nobody satisfies the policy and it names no fallback, or seconds are no
@@ -191,6 +192,7 @@ class ChoosingRouter(ABC):
         Raises:
             ConfigError: `routes` are no routes, or name a task that the router does not know.
             NotApplicableError: The router has no text encoder.
+            PolicyError: The policy of a route can decide no prompt.
             UnknownModelError: A route names a model that is not in the pool.
         """
         asked = self._read_queries(queries, tasks)
@@ -202,6 +204,7 @@ class ChoosingRouter(ABC):
         Raises:
             ConfigError: `routes` are no routes, or name a task that the router does not know.
             NotApplicableError: The router has no text encoder.
+            PolicyError: The policy of a route can decide no prompt.
             UnknownModelError: A route names a model that is not in the pool.
         """
         from graphrouter.routes import Routes  # here: who uses none pays nothing
@@ -218,11 +221,16 @@ class ChoosingRouter(ABC):
         from graphrouter.routes import RouteMatcher
 
         # Not the router itself: a router that holds what holds it would not be freed at once.
-        models, space = self.models, self._route_space
+        models, space, context = self.models, self._route_space, self.policy_context
+        expected = self._predict(Queries.of([""]))  # says what is known of the models at all
 
         @lru_cache(maxsize=_MOST_MATCHERS)
         def make(routes: Routes) -> RouteMatcher:
             routes.check_against(models, space.tasks)
+            for route in routes:
+                if route.policy is not None:
+                    with name_source(routes.locate(route.name)):
+                        check_policy(route.policy, expected, context)
             return RouteMatcher(routes, space)
 
         return make
@@ -254,10 +262,14 @@ class ChoosingRouter(ABC):
         reading = matcher.read(queries.prompts)
         matches = matcher.match_reading(reading, queries.tasks)
         by_name: dict[str | None, Policy] = {None: policy}
+        sources: dict[str | None, str] = {None: ""}
         for name in {match.route for match in matches if match.route is not None}:
-            by_name[name] = routes[name].apply(policy)
+            with name_source(routes.source):
+                by_name[name] = routes[name].apply(policy)
+            sources[name] = routes.locate(name)
         policies = [by_name[match.route] for match in matches]
-        decided = self._decide(queries, policies, moment, reading)
+        told = [sources[match.route] for match in matches]
+        decided = self._decide(queries, policies, moment, reading, told)
         every = (policy, *(route.policy for route in routes if route.policy is not None))
         self._note_seconds(moment, is_counted=any(by.counts_seconds for by in every))
         return [
@@ -280,6 +292,7 @@ class ChoosingRouter(ABC):
         policies: Sequence[Policy],
         moment: Moment,
         reading: PromptReading | None = None,
+        sources: Sequence[str] = (),
     ) -> list[Decision]:
         """Decisions by a policy a query; for routers that know more than they predict.
 
@@ -288,6 +301,11 @@ class ChoosingRouter(ABC):
             policies: Of each.
             moment: What holds for all of them.
             reading: Of the prompts, where they were read for their routes.
+            sources: Where each policy stands, for messages; none where the caller gave them.
         """
         predictions, context = moment.delay(self._predict(queries)), self.policy_context.at(moment)
-        return [decide(by, predictions, i, context) for i, by in enumerate(policies)]
+        told = sources or [""] * len(policies)
+        return [
+            decide(by, predictions, i, context, source=source)
+            for i, (by, source) in enumerate(zip(policies, told, strict=True))
+        ]

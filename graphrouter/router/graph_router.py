@@ -190,15 +190,17 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         policies: Sequence[Policy],
         moment: Moment,
         reading: PromptReading | None = None,
+        sources: Sequence[str] = (),
     ) -> list[Decision]:
         """Where to send each query, with the most similar solved queries as evidence."""
         expected, neighbours, cosine = self._forecast(queries, reading)
         predictions = moment.delay(self._tell(queries, expected))
         context = self.policy_context.at(moment)
         similar = map(self._solved.quote, neighbours, cosine)
+        asked = zip(policies, similar, sources or [""] * len(policies), strict=True)
         return [
-            decide(by, predictions, i, context, evidence=evidence)
-            for i, (by, evidence) in enumerate(zip(policies, similar, strict=True))
+            decide(by, predictions, i, context, evidence=evidence, source=source)
+            for i, (by, evidence, source) in enumerate(asked)
         ]
 
     @cached_property

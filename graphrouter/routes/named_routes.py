@@ -61,7 +61,7 @@ class Route(DocumentedModel):
         if isinstance(value, str):  # the name of a preset alone
             value = {"preset": value}
         try:
-            return parse_policy(value)
+            return parse_policy(value, source="policy")
         except PolicyError as error:
             raise ValueError(str(error).rstrip(".")) from None
 
@@ -150,6 +150,8 @@ class Routes:
     routes: tuple[Route, ...]
     none_share: float = 0.5
     """Share of prompts that are expected to be of no route, in (0, 1)."""
+    source: str = "routes"
+    """Where they come from, for messages: the name of their file."""
 
     def __init__(
         self,
@@ -196,6 +198,7 @@ class Routes:
                 texts[text] = route.name
         object.__setattr__(self, "routes", read)
         object.__setattr__(self, "none_share", float(none_share))
+        object.__setattr__(self, "source", source)
 
     @classmethod
     def load(cls, file: str | Path) -> Routes:
@@ -268,12 +271,22 @@ class Routes:
         """
         for route in self.routes:
             for name in route.named_models:
-                check_in_pool(f"The route {route.name!r}", name, models)
+                check_in_pool(self.locate(route.name), name, models)
             if route.task is not None and route.task not in tasks:
                 raise ConfigError(
-                    f"The route {route.name!r} names the task {route.task!r}, which the router "
+                    f"{self.locate(route.name)} names the task {route.task!r}, which the router "
                     f"does not know. {suggest(route.task, tasks, 'It knows ')}"
                 )
+
+    def locate(self, name: str) -> str:
+        """Where a route stands, for messages.
+
+        Example:
+            >>> law = {"name": "law", "description": "Contracts.", "model": "grand"}
+            >>> Routes([law], source="mine.yaml").locate("law")
+            "mine.yaml: the route 'law'"
+        """
+        return f"{self.source}: the route {name!r}"
 
 
 def _read_route(value: Any, number: int, source: str) -> Route:

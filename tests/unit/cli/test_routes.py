@@ -40,6 +40,34 @@ def test_route_by_routes(invoke: Invoke, artifact: Path, file: Path, router: Gra
     assert json.loads(shown)["route_confidence"] is None
 
 
+def test_options_that_a_route_puts_aside_are_told(
+    invoke: Invoke, artifact: Path, tmp_path: Path, router: GraphRouter
+) -> None:
+    file = tmp_path / "routes.yaml"
+    file.write_text(
+        "none_share: 0.01\nroutes:\n"
+        "- {name: proofs, examples: [Prove that 17 is prime., Prove that 4 is even.], policy: "
+        "cost_first}\n"
+        f"- {{name: hello, examples: [Hello there, Hello you], models: [{router.models[0]}]}}\n",
+        encoding="utf-8",
+    )
+    options = ("--routes", file, "--max-latency-s", "900", "--cost-weight", "0")
+    status, shown, errors = invoke("route", artifact, "Prove that 17 is prime.", *options)
+    assert status == 0
+    assert errors == (
+        "Warning: routes.yaml: the route 'proofs' has a policy of its own, by which this prompt is "
+        "routed; that of the options does not count: the highest expected effect; at most 900 s.\n"
+    )
+    assert "policy: the highest 0.2 x effect - 0.8 x scaled cost\n" in shown
+    status, shown, errors = invoke("route", artifact, "Hello there", *options)
+    assert (status, errors) == (0, "")
+    assert f"at most 900 s; only {router.models[0]}" in shown
+    proofs = ("route", artifact, "Prove that 17 is prime.", "--routes", file)
+    assert invoke(*proofs)[2] == ""
+    help_text = " ".join(invoke("route", "--help")[1].replace("│", " ").split())
+    assert "the options of the policy do not count" in help_text
+
+
 def test_check_says_where_examples_go(invoke: Invoke, artifact: Path, file: Path) -> None:
     status, shown, errors = invoke("routes", "check", artifact, file)
     assert (status, errors) == (0, "")
@@ -77,4 +105,6 @@ def test_a_file_with_a_strange_model_is_one_line(
     more = (file,) if len(words) == 2 else ("Hi", "--routes", file)
     status, _, errors = invoke(*words, artifact, *more)
     assert status == 2
-    assert "The route 'a' names 'nobody', which is not in the pool." in " ".join(errors.split())
+    assert errors.startswith(
+        "Error: routes.yaml: the route 'a' names 'nobody', which is not in the pool."
+    )

@@ -109,6 +109,38 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         routes[0]  # type: ignore[index]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- {name: no, examples: [a], model: x}",
+        "- {name: a, examples: [a, no], model: x}",
+        "- {name: a, description: off, model: x}",
+        "- {name: a, examples: [b], model: on}",
+        "- {name: a, examples: [b], models: [yes]}",
+        "- {name: a, examples: [b], policy: {allowed: [no]}}",
+        "- {name: a, examples: [b], policy: {max_cost_usd: no}}",
+    ],
+)
+def test_a_word_that_yaml_reads_as_a_truth_value_is_refused_with_the_remedy(
+    text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        gr.Routes.load(tmp_path / "mine.yaml")
+    assert str(caught.value).startswith("mine.yaml: route ")
+    assert "YAML reads no, off, yes and on without quotes as that" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_truth_value_is_meant_where_a_card_states_one(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "- {name: a, examples: [b], policy: {requires: {green: no}}}", encoding="utf-8"
+    )
+    policy = gr.Routes.load(tmp_path / "mine.yaml")["a"].policy
+    assert policy is not None
+    assert policy.requirements == {"green": False}
+
+
 def test_models_restrict_the_policy_of_the_caller_and_a_policy_takes_its_place() -> None:
     by = gr.Policy(cost_weight=0, excluded=("b",))
     few = Route(name="x", description="y", models=("a", "b"))
@@ -126,9 +158,13 @@ def test_models_restrict_the_policy_of_the_caller_and_a_policy_takes_its_place()
 def test_names_that_the_router_does_not_have() -> None:
     routes = gr.Routes([GOOD, {"name": "b", "task": "math", "policy": {"fallback": "nano"}}])
     routes.check_against(["grand", "nano"], ["math"])
-    with pytest.raises(UnknownModelError, match="'law' names 'grand'.*Did you mean 'grand2'"):
+    with pytest.raises(
+        UnknownModelError, match="^routes: the route 'law' names 'grand'.*Did you mean 'grand2'"
+    ):
         routes.check_against(["grand2", "nano"], ["math"])
     with pytest.raises(UnknownModelError, match="'b' names 'nano'"):
         routes.check_against(["grand"], ["math"])
-    with pytest.raises(ConfigError, match="'b' names the task 'math'.*It knows none"):
+    with pytest.raises(
+        ConfigError, match="^routes: the route 'b' names the task 'math'.*It knows none"
+    ):
         routes.check_against(["grand", "nano"], [])

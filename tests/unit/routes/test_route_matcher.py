@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,6 +177,93 @@ def test_what_is_refused(router: gr.GraphRouter, routes: gr.Routes) -> None:
     data = gr.simulate(num_queries=60, num_models=3, seed=0).data
     with pytest.raises(NotApplicableError, match="cannot match routes"):
         find_router("best_single").fit(data).route("Hi", routes=routes)
+
+
+PROOFS = ("Prove that 17 is prime.", "Prove that 2n is even.", "Show that 1 + 1 = 2.")
+GREETINGS = ("Hello there", "Hello you", "Hi there")
+
+
+def make_routes(**action: Any) -> gr.Routes:
+    """Two routes of a file, the second of them for greetings."""
+    proofs = {"name": "proofs", "examples": list(PROOFS), "policy": "cost_first"}
+    hello = {"name": "hello", "examples": list(GREETINGS), **action}
+    return gr.Routes([proofs, hello], none_share=0.01, source="mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("policy", "error", "message"),
+    [
+        ({"fallback": "nobody"}, UnknownModelError, "names 'nobody', which is not in the pool."),
+        ({"allowed": ["nobody"]}, UnknownModelError, "names 'nobody', which is not in the pool."),
+        ({"requires": {"region": "eu"}}, PolicyError, "names the field 'region', which no card"),
+        ({"penalties": {"watts": 1}}, PolicyError, "names the field 'watts', which no card of"),
+        ({"penalties": {"family": 1}}, PolicyError, "states the text"),
+        ({"cost_weight": 0, "max_ttft_s": 1}, PolicyError, "limits the time to the first token"),
+        ({"allowed": []}, None, ""),
+        ({"requires": {"family": "none such"}}, PolicyError, "No model satisfies the policy ("),
+        ({"requires": {"family": "none such"}, "fallback": "MODEL"}, None, ""),
+        ({"max_cost_usd": 0}, None, ""),  # it is the prompt that has a cost
+    ],
+)
+def test_a_policy_that_can_decide_no_prompt_is_refused_with_its_route_and_file(
+    router: gr.GraphRouter, policy: dict[str, Any], error: type[Exception] | None, message: str
+) -> None:
+    if policy.get("fallback") == "MODEL":
+        policy = {**policy, "fallback": router.models[0]}
+    routes = make_routes(policy=policy)
+    calls = (
+        lambda: router.route("Prove that 19 is prime.", routes=routes),  # of another route
+        lambda: router.match_routes(["Hello there"], routes),
+        lambda: check_routes(router.route_matcher(routes)),
+    )
+    for call in calls:
+        if error is None:
+            call()
+            continue
+        with pytest.raises(error) as caught:
+            call()
+        assert str(caught.value).startswith("mine.yaml: the route 'hello'")
+        assert message in str(caught.value)
+
+
+def test_costs_and_seconds_that_were_never_logged_are_refused_with_route_and_file() -> None:
+    answers = {"prompt": ["1 + 1?", "1 + 1?", "Hi.", "Hi."], "model": ["a", "b"] * 2}
+    bare = gr.GraphRouter.fit({**answers, "effect": [0, 1, 1, 1]}, instant=True)
+    for policy, told in (
+        ({"usd_per_effect": 0.1}, "The policy weighs cost, but this router cannot predict any"),
+        ({"cost_weight": 0, "max_latency_s": 1}, "Latency is limited or counted, but this router"),
+        ({"usd_per_second": 1}, "usd_per_second counts seconds as dollars, and weights count"),
+    ):
+        routes = gr.Routes([{"name": "hello", "description": "Hi.", "policy": policy}])
+        with pytest.raises(PolicyError) as caught:
+            bare.route("1 + 1?", routes=routes)
+        assert str(caught.value).startswith(f"routes: the route 'hello': {told}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"unavailable": {"MODEL"}}, "No model satisfies the policy (MODEL: unavailable now; "),
+        ({"policy": gr.Policy(max_cost_usd=0)}, "No model satisfies the policy (MODEL: cost 0.0"),
+        ({"policy": gr.Policy(requires=["tools"])}, "(MODEL: tools is false, not true; "),
+    ],
+)
+def test_a_route_that_leads_nowhere_is_named(
+    router: gr.GraphRouter, settings: dict[str, Any], reason: str
+) -> None:
+    model = next(card.model for card in router.pool if card.tools is False)
+    if "unavailable" in settings:
+        settings = {"unavailable": {model}}
+    with pytest.raises(PolicyError) as caught:
+        router.route("Hello there", routes=make_routes(model=model), **settings)
+    told = reason.replace("MODEL", model)
+    assert str(caught.value).startswith("mine.yaml: the route 'hello': ")
+    assert told in str(caught.value)
+    excluded = gr.Policy(excluded=(model,))
+    with pytest.raises(PolicyError, match="^mine.yaml: The route 'hello' has .* allows none of th"):
+        router.route("Hello there", routes=make_routes(model=model), policy=excluded)
+    # Prompts of other routes are not concerned.
+    assert router.route("Prove that 19 is prime.", routes=make_routes(model=model), **settings)
 
 
 def test_an_added_model_can_be_named(router: gr.GraphRouter) -> None:
