@@ -271,7 +271,10 @@ class Bills:
             lacking = np.array(PRICE_COLUMNS)[np.isnan(prices[:, i])]
             price = lacking[0] if len(lacking) == 1 else "a list price"
             if self.scaler.spend_unit is SpendUnit.USD:
-                yield "cost unknown: no bill, and in this pool dollars are learned from bills alone"
+                yield (
+                    "cost unknown: no bill, and in this pool dollars are learned from bills alone"
+                    + (", not from its list price" if has_price else "")
+                )
             else:
                 yield f"cost unknown: neither {price} nor a bill"
 

@@ -27,6 +27,11 @@ from graphrouter.router.protocol import Router
 from graphrouter.wording import name_some
 
 _logger = logging.getLogger(__name__)
+_IDLE_PRICE = (
+    "the router has learned dollars from bills alone, without list prices, so a price enters no "
+    "cost. Add outcomes of the model with what its calls were billed (cost_usd), or fit the router "
+    "on data with the list prices of its models."
+)
 
 
 class ChangeableRouter(Router):
@@ -128,7 +133,9 @@ class ChangeableRouter(Router):
             Change.now("add_model", model=card.model, num_outcomes=int(added.get(card.model, 0)))
             for card in cards
         )
-        return self._exchange_support(wider, *made)
+        changed = self._exchange_support(wider, *made)
+        changed._warn_of_idle_prices([card.model for card in cards])
+        return changed
 
     def _read_outcomes(self, support: Support, outcomes: pd.DataFrame, source: str) -> pd.DataFrame:
         """The outcomes, checked and clean, without columns that the router has no use for.
@@ -165,6 +172,23 @@ class ChangeableRouter(Router):
                 source,
                 name_some(paid),
             )
+
+    def _reads_price(self, model: str) -> bool:
+        """Whether a list price of the model enters its cost.
+
+        Where dollars are learned from bills alone, it does only by what changed since a bill.
+        """
+        at, tariff = self.pool.position(model), self.bills.charge(self.pool.prices)
+        billed = np.isfinite(self.bills.list_then[0, at]) and np.isfinite(tariff.spend_usd[at])
+        return bool(billed) or self.spend_unit is not SpendUnit.USD
+
+    def _warn_of_idle_prices(self, models: Sequence[str]) -> None:
+        """Say which list prices that are stated enter no cost."""
+        prices = self.pool.prices
+        stated = [m for m in models if (prices[:, self.pool.position(m)] > 0).any()]
+        idle = [model for model in stated if not self._reads_price(model)]
+        if idle:
+            _logger.warning("%s: %s", name_some(idle), _IDLE_PRICE)
 
     def add_outcomes(self, outcomes: pd.DataFrame, *, replace: bool = False) -> Self:
         """A new router that knows more outcomes, of any models of the pool.
@@ -256,7 +280,10 @@ class ChangeableRouter(Router):
             UnknownModelError: The pool has no model of that name.
         """
         support = support_changes.replace_card(self.support, card, self.encoder)
-        return self._exchange_support(support, Change.now("update_card", model=card.model))
+        changed = self._exchange_support(support, Change.now("update_card", model=card.model))
+        if not np.array_equal(changed.pool.prices, self.pool.prices, equal_nan=True):
+            changed._warn_of_idle_prices([card.model])
+        return changed
 
     def set_price(
         self, model: str, *, input_usd_per_mtok: float, output_usd_per_mtok: float
@@ -271,16 +298,11 @@ class ChangeableRouter(Router):
         Raises:
             UnknownModelError: The pool has no such model.
             DataError: A price is negative or not finite.
-            NotApplicableError: The router has learned dollars without list prices: no price enters
-                its costs.
+            NotApplicableError: The router has learned dollars without list prices, and what the
+                model was billed came without one too: no price enters its cost.
         """
-        had_price = np.isfinite(self.bills.list_then[0, self.pool.position(model)])
-        if self.spend_unit is SpendUnit.USD and not had_price:
-            raise NotApplicableError(
-                "The costs of this router come from recorded dollars alone, without list prices; "
-                "a price would change nothing. "
-                "Add outcomes with the new cost_usd, or fit it on data with tokens or prices."
-            )
+        if not self._reads_price(model):
+            raise NotApplicableError(f"{model}: {_IDLE_PRICE}")
         prices = {
             "input_usd_per_mtok": input_usd_per_mtok,
             "output_usd_per_mtok": output_usd_per_mtok,

@@ -141,6 +141,11 @@ def test_without_a_bill_in_a_pool_of_dollars_a_list_price_does_not_help() -> Non
     bills = Bills.read(pd.concat([rest, odd], ignore_index=True), models, scaler)
     assert np.isnan(bills.charge(prices).spend_usd[2])
     (said,) = bills.describe(prices)["odd"]
+    assert said == (
+        "cost unknown: no bill, and in this pool dollars are learned from bills alone, not from "
+        "its list price"
+    )
+    (said,) = bills.describe(prices * np.nan)["odd"]
     assert said == "cost unknown: no bill, and in this pool dollars are learned from bills alone"
 
 

@@ -184,5 +184,43 @@ class TestPoolsOfDollars:
         names = data.models["model"].tolist()
         router = self.train_on_dollars(data, quick_config, unpriced=names)
         assert router.spend_unit.value == "usd"
-        with pytest.raises(gr.GraphRouterError, match="a price would change nothing"):
+        with pytest.raises(gr.GraphRouterError, match="a price enters no cost. Add outcomes of th"):
             router.set_price(names[0], input_usd_per_mtok=1.0, output_usd_per_mtok=1.0)
+
+    def test_a_newcomer_whose_price_enters_no_cost_is_told_and_what_helps_helps(
+        self,
+        data: gr.RoutingDataset,
+        quick_config: gr.TrainConfig,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        names = data.models["model"].tolist()
+        router = self.train_on_dollars(data, quick_config, unpriced=names)
+        prompts = data.queries["prompt"].head(20)
+        graded = pd.DataFrame({"model": "fresh", "prompt": prompts, "effect": 1.0})
+        priced = gr.ModelCard(model="fresh", input_usd_per_mtok=1.0, output_usd_per_mtok=2.0)
+        new_price = {"input_usd_per_mtok": 2.0, "output_usd_per_mtok": 4.0}
+
+        def cost_of(wider: gr.GraphRouter) -> float:
+            return float(wider.predict(["Add 3 and 4."]).cost_usd[0, -1])
+
+        plain = router.add_model(gr.ModelCard(model="fresh"))
+        assert not caplog.messages
+        for make in (
+            lambda: router.add_model(priced),
+            lambda: router.add_model(priced, outcomes=graded),
+            lambda: plain.update_card(priced),
+        ):
+            caplog.clear()
+            wider = make()
+            assert np.isnan(cost_of(wider))
+            [said] = caplog.messages
+            assert said.startswith("fresh: the router has learned dollars from bills alone")
+            with pytest.raises(gr.GraphRouterError, match="^fresh: the router has learned doll"):
+                wider.set_price("fresh", **new_price)
+        caplog.clear()
+        billed = router.add_model(priced).add_outcomes(graded.assign(cost_usd=0.002))
+        assert np.isfinite(cost_of(billed))
+        assert cost_of(billed.set_price("fresh", **new_price)) == pytest.approx(2 * cost_of(billed))
+        caplog.clear()
+        router.add_model(priced, outcomes=graded.assign(cost_usd=0.002))
+        assert not caplog.messages
