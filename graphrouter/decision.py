@@ -76,6 +76,9 @@ class Candidate:
     """Expected seconds to the first token; None where none were logged."""
     output_tokens_per_s: float | None = None
     """Expected output tokens a second after the first; None where none were logged."""
+    has_logged_latency: bool | None = None
+    """Whether a latency of the model itself was logged; where none was, `latency_s` is a guess by
+    the card and the other models. None for a router that does not tell."""
     _split: tuple[UtilityArrays, int] | None = field(default=None, repr=False, compare=False)
     """The parts of all utilities, and the column of this model: what `parts` reads."""
 

@@ -53,6 +53,8 @@ class PolicyContext:
     """As in `Decision`."""
     unavailable: frozenset[str] = frozenset()
     """Models that cannot be called at the moment."""
+    logged_latency: frozenset[str] | None = None
+    """Models of which a latency was logged; None where the router does not tell."""
 
     def at(self, moment: Moment) -> PolicyContext:
         """The same with the models that cannot be called at a moment."""
@@ -325,7 +327,7 @@ def _rank(
     order = _order(utility, counted, cost, np.array([reason is None for reason in reasons]))
     utilities = utility.tolist()
     effects = estimates.effect[0].tolist()
-    rates = predictions.output_tokens_per_s
+    rates, logged = predictions.output_tokens_per_s, context.logged_latency
     costs, tokens, latencies, lows, highs, firsts, speeds = (
         [None] * len(effects) if values is None else _to_plain(values[0])
         for values in (
@@ -351,6 +353,7 @@ def _rank(
             effect_high=highs[i],
             ttft_s=firsts[i],
             output_tokens_per_s=speeds[i],
+            has_logged_latency=None if logged is None else predictions.models[i] in logged,
             _split=(arrays, i) if reasons[i] is None else None,
         )
         for i in order

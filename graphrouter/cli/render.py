@@ -196,7 +196,8 @@ def _describe_expectation(chosen: Candidate, everyone: Sequence[Candidate]) -> s
         parts.append(f"{chosen.output_tokens:,.0f} tokens of answer")
     if chosen.latency_s is not None:
         first = "" if chosen.ttft_s is None else f" (first token after {chosen.ttft_s:.2f} s)"
-        parts.append(f"{chosen.latency_s:.1f} s{first}")
+        guess = "" if chosen.has_logged_latency in (None, True) else " (a guess: none was logged)"
+        parts.append(f"{chosen.latency_s:.1f} s{guess}{first}")
     elif chosen.ttft_s is not None:
         parts.append(f"first token after {chosen.ttft_s:.2f} s")
     if chosen.output_tokens_per_s is not None:

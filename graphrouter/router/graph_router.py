@@ -213,7 +213,8 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
     def policy_context(self) -> PolicyContext:
         """What policies need to know of this router."""
         share = self.provenance.metrics.get(DEVIATION_SHARE, 1.0)
-        return PolicyContext(self.pool, self.cost_scale, share)
+        logged = self.support.list_logged("latency_s")
+        return PolicyContext(self.pool, self.cost_scale, share, logged_latency=logged)
 
     def suggest_probes(self, n: int, *, model: str | None = None) -> pd.DataFrame:
         """The `n` queries to run on a newcomer: a fair sample over tasks, of each telling ones.

@@ -68,6 +68,11 @@ class Support:
         """Its outcomes, in which a 0 that cannot be meant counts as not recorded."""
         return hide_suspect_zeros(self.outcomes, trusted=self.old_models)
 
+    def list_logged(self, column: str) -> frozenset[str]:
+        """Models of which the column was recorded in at least one outcome."""
+        outcomes = self.read_outcomes()
+        return frozenset(outcomes["model"][outcomes[column].notna()])
+
     def read_bills(self, scaler: ChannelScaler) -> Bills:
         """What its outcomes say of the bills of its models, with a scaler of training rows."""
         names, old = self.pool.names, self.old_models

@@ -308,3 +308,13 @@ def test_fields_of_ones_own_are_added_shown_and_kept(
     assert status == 0
     assert "region: 'eu' -> 'us'" in shown
     assert "energy_wh: 2.5" in invoke("pool", "show", mine, name)[1]
+
+
+def test_a_latency_that_is_a_guess_is_said_to_be_one(
+    invoke: Invoke, mine: Path, card: Path, router: GraphRouter
+) -> None:
+    assert invoke("pool", "add", mine, card)[0] == 0
+    for model, is_guess in (("fresh", True), (router.models[0], False)):
+        status, shown, _ = invoke("route", mine, "Add 3 and 4.", "--allow", model)
+        assert status == 0
+        assert ("s (a guess: none was logged)" in shown) == is_guess

@@ -123,3 +123,26 @@ def test_tokens_after_costs_and_costs_after_tokens_are_of_use(
     billed = by_tokens.add_outcomes(make_outcomes("Say", "cost_usd"))
     assert billed.predict([PROMPT]).cost_usd[0].tolist() == pytest.approx([0.0, 0.001], rel=0.5)
     assert caplog.messages == []
+
+
+def test_a_latency_that_was_never_logged_of_a_model_is_said_to_be_a_guess(
+    bare: gr.GraphRouter,
+) -> None:
+    timed = make_outcomes("Add", "latency_s")
+    timed.loc[timed["model"] == "paid", "latency_s"] = np.nan
+    router = gr.GraphRouter.fit(timed, instant=True).add_model(gr.ModelCard(model="fresh"))
+    found = {c.model: c for c in router.route(PROMPT).candidates}
+    assert {name: c.has_logged_latency for name, c in found.items()} == {
+        "free": True,
+        "paid": False,
+        "fresh": False,
+    }
+    assert all(c.latency_s is not None for c in found.values())
+    plain = router.route(PROMPT).to_dict()["candidates"]
+    assert {c["model"]: c["has_logged_latency"] for c in plain}["paid"] is False
+    more = make_outcomes("Say", "latency_s")
+    wider = router.add_outcomes(more[more["model"] == "paid"])
+    found = {c.model: c for c in wider.route(PROMPT).candidates}
+    assert found["paid"].has_logged_latency is True
+    assert {c.latency_s for c in bare.route(PROMPT).candidates} == {None}
+    assert {c.has_logged_latency for c in bare.route(PROMPT).candidates} == {False}
