@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 
 from graphrouter.exceptions import PolicyError
-from graphrouter.own_fields import agrees
+from graphrouter.own_fields import OF_OUTCOMES, agrees
 from graphrouter.policy import Capability, Policy
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import FloatArray
@@ -96,10 +96,12 @@ def _check_stated(setting: str, name: str, pool: ModelPool) -> None:
         return
     stated = [field for field in pool.fields_stated if field != "model"]
     hint = suggest(name, stated, "The cards state: ")
+    mending = f"Add it with update_card (graphrouter pool add), or drop it from {setting}."
+    if name in OF_OUTCOMES:  # which no card can state
+        hint, mending = "It is known of a call and not of a model.", f"Drop it from {setting}."
     if name in _PREDICTED:
         hint = f"It is predicted for every call: {_PREDICTED[name]}."
     raise PolicyError(
         f"The policy's {setting} names the field {name!r}, which no card of the pool states; "
-        f"expected a field that one does. {hint} Add it with update_card (graphrouter pool add), "
-        f"or drop it from {setting}."
+        f"expected a field that one does. {hint} {mending}"
     )

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 __all__ = [
+    "OF_OUTCOMES",
     "OwnValue",
     "agrees",
     "check_own_fields",
@@ -29,6 +30,11 @@ _MEANT = {
     "price": "", "prices": "", "cost": "", "capabilities": "",
 }  # fmt: skip
 """What people call fields that a card has; "" where several are meant."""
+OF_OUTCOMES = (
+    "query_id", "effect", "cost_usd", "input_tokens", "output_tokens", "latency_s", "answer",
+    "num_runs", "ttft_s", "output_tokens_per_s", "prompt", "task",
+)  # fmt: skip
+"""What is observed or predicted of a call, so that no card states it."""
 _LEAST_LIKENESS = 0.8
 _LARGEST = sys.float_info.max
 _MOST_CHARS = 60
@@ -106,6 +112,12 @@ def _find_fault(name: str, kind: type[BaseModel], fields: Collection[str]) -> st
         return (
             f"a field is named {name!r}; expected a name that is not blank, of characters that can "
             "be printed"
+        )
+    if name.strip().casefold() in OF_OUTCOMES:
+        return (
+            f"no field of your own can be named {name!r}, which is a column of outcomes: it is "
+            f"known of a call and not of a model; expected another name, such as "
+            f"usual_{name.strip()}"
         )
     meant = find_meant_field(name, fields)
     if meant is not None:

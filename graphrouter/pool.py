@@ -19,6 +19,7 @@ from graphrouter.wording import count_of, name_some, suggest
 __all__ = [
     "ModelCard",
     "ModelPool",
+    "find_alike",
     "parse_card",
 ]
 
@@ -202,6 +203,24 @@ class ModelPool:
     def __repr__(self) -> str:
         more = ", ..." if len(self) > 5 else ""
         return f"ModelPool({count_of(len(self), 'model')}: {', '.join(self.names[:5])}{more})"
+
+
+def find_alike(names: Iterable[str]) -> dict[int, int]:
+    """Positions of names that differ from an earlier one by capitals and spaces alone, and of that.
+
+    Two models of such names would share what is known of one.
+
+    Example:
+        >>> find_alike(["gpt-4o", "nano", "GPT-4o ", "nano"])
+        {2: 0}
+    """
+    first: dict[str, tuple[int, str]] = {}
+    alike = {}
+    for i, name in enumerate(names):
+        place, earlier = first.setdefault("".join(name.split()).casefold(), (i, name))
+        if earlier != name:
+            alike[i] = place
+    return alike
 
 
 def parse_card(values: dict[str, Any], *, source: str = "card") -> ModelCard:

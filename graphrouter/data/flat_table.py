@@ -16,6 +16,7 @@ from graphrouter.data.values import (
     parse_ids,
     parse_optional_ids,
     parse_prompts,
+    refuse_alike,
     tidy_columns,
 )
 from graphrouter.exceptions import DataError
@@ -50,6 +51,7 @@ def read_answers(
     if frame.empty:
         raise DataError(f"{source}: there are no rows; expected one an answer.")
     frame["model"] = parse_ids(frame["model"], source, "model")
+    refuse_alike(frame["model"], source)
     number, prompts = pd.factorize(parse_prompts(frame["prompt"], source))
     task = pd.Series([None] * len(frame), dtype="str")
     if "task" in frame:

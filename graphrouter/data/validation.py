@@ -39,11 +39,12 @@ from graphrouter.data.values import (
     parse_optional_ids,
     parse_prompts,
     parse_texts,
+    refuse_alike,
     refuse_half_characters,
     tidy_columns,
 )
 from graphrouter.exceptions import DataError
-from graphrouter.own_fields import is_own_name
+from graphrouter.own_fields import OF_OUTCOMES, is_own_name
 from graphrouter.pool import ModelCard
 from graphrouter.types import FloatArray, IntArray
 from graphrouter.wording import count_of, show_value, suggest
@@ -110,6 +111,13 @@ def _warn_of_near_misses(frame: pd.DataFrame, table: TableName, source: str) -> 
         name = str(column).lower()
         if table == "models" and is_own_name(str(column), ModelCard):
             continue
+        if table == "models" and name in OF_OUTCOMES:
+            logger.warning(
+                "%s: column %r is not used, since it says something of a call and not of a model; "
+                "name it usual_%s to have it on the cards.",
+                *(source, column, name),
+            )
+            continue
         close = difflib.get_close_matches(name, absent, n=1, cutoff=0.7)
         close = (
             close
@@ -175,6 +183,7 @@ def _clean_models(raw: pd.DataFrame, source: str) -> pd.DataFrame:
     frame = raw.copy()
     frame["model"] = parse_ids(raw["model"], source, "model")
     _refuse_duplicates(frame, "models", source)
+    refuse_alike(frame["model"], source)
     for name in frame.columns.difference(list(list_columns("models"))):
         refuse_half_characters(frame[name].tolist(), source, str(name))
         frame[name] = clean_own_column(frame[name], source)

@@ -18,6 +18,7 @@ import pandas as pd
 
 from graphrouter.data.columns import SHORT_NAMES
 from graphrouter.exceptions import DataError
+from graphrouter.pool import find_alike
 from graphrouter.text_files import JsonNaN, has_half_character
 from graphrouter.wording import agree, count_of, name_some, show_value
 
@@ -166,6 +167,27 @@ def parse_ids(column: pd.Series, source: str, name: str) -> pd.Series:
             "Write one, or delete the row.",
         )
     return texts
+
+
+def refuse_alike(models: pd.Series, source: str) -> None:
+    """Refuse names of models that differ by capitals or spaces alone: they are hardly two models.
+
+    Raises:
+        DataError: There are such.
+    """
+    names = models.drop_duplicates().tolist()
+    alike = find_alike(names)
+    if not alike:
+        return
+    later, first = next((names[i], names[place]) for i, place in alike.items())
+    rows = np.flatnonzero((models == later).to_numpy(dtype=bool))
+    there = int(np.argmax((models == first).to_numpy(dtype=bool))) + 1
+    raise make_row_error(
+        source,
+        rows.tolist(),
+        f"model {later!r} differs from {first!r} in row {there} by capitals or spaces alone",
+        "Give both one name if they are one model, else names that differ more.",
+    )
 
 
 def parse_optional_ids(column: pd.Series, source: str, name: str) -> pd.Series:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from graphrouter.exceptions import DataError
-from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.pool import ModelCard, ModelPool, find_alike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +17,7 @@ def pool_with(pool: ModelPool, cards: Sequence[ModelCard]) -> ModelPool:
 
     Raises:
         DataError: There is no card, something else than cards, or a name is in the pool already or
-            on two of the cards.
+            on two of the cards, perhaps with other capitals or spaces.
     """
     if not isinstance(cards, Sequence) or isinstance(cards, str):
         raise DataError(
@@ -40,6 +40,15 @@ def pool_with(pool: ModelPool, cards: Sequence[ModelCard]) -> ModelPool:
                 "of them."
             )
         names.append(card.model)
+    every = [*pool.names, *names]
+    alike = [(i, place) for i, place in find_alike(every).items() if i >= len(pool)]
+    if alike:
+        i, place = alike[0]
+        raise DataError(
+            f"The name {every[i]!r} differs from {every[place]!r} by capitals or spaces alone; "
+            "expected names that differ more. If it is the same model, update its card, or add "
+            "outcomes to it."
+        )
     return ModelPool.of([*pool, *cards])
 
 

@@ -27,7 +27,15 @@ POOL = ModelPool.of(
         ({"requires": {"regoin": "eu"}}, "Did you mean 'region'?"),
         ({"requires": {"licence": "mit"}}, "The cards state: num_params, region, energy_wh, dri"),
         ({"penalties": {"watts": 1}}, "penalties names the field 'watts', which no card of the"),
-        ({"penalties": {"latency_s": 1}}, "It is predicted for every call: usd_per_second counts"),
+        (
+            {"penalties": {"latency_s": 1}},
+            "is predicted for every call: usd_per_second counts seconds. Drop it from penalties.",
+        ),
+        (
+            {"penalties": {"ttft_s": 1}},
+            "It is known of a call and not of a model. Drop it from penalties.",
+        ),
+        ({"penalties": {"watts": 1}}, "Add it with update_card (graphrouter pool add), or drop it"),
         ({"penalties": {"region": 1}}, "the card of 'a' states the text 'eu' there; expected a nu"),
         ({"penalties": {"drift": 1}}, "states -1, which would be a reward; expected a number of"),
     ],

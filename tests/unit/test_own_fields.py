@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphrouter.cli.inputs import read_card
+from graphrouter.data.columns import REQUIRED, list_columns
 from graphrouter.exceptions import DataError
-from graphrouter.own_fields import OwnValue, agrees, check_value, is_own_name
+from graphrouter.own_fields import OF_OUTCOMES, OwnValue, agrees, check_value, is_own_name
 from graphrouter.pool import ModelCard, ModelPool, parse_card
 
 OWN: dict[str, OwnValue] = {
@@ -62,6 +63,10 @@ def test_a_card_file_has_them_beside_the_others(tmp_path: Path) -> None:
         ("a\nb", 1, "of characters that can be printed"),
         ("a=b", 1, "no field of your own can be named 'a=b'"),
         ("model_copy", 1, "no field of your own can be named 'model_copy'"),
+        ("effect", 1, "no field of your own can be named 'effect', which is a column of outcomes"),
+        ("Latency_s", 1, "expected another name, such as usual_Latency_s"),
+        ("cost_usd", 1, "it is known of a call and not of a model"),
+        ("task", "law", "no field of your own can be named 'task'"),
         ("energy_wh", float("nan"), "energy_wh = nan is not accepted: a field of your own holds"),
         ("energy_wh", float("inf"), "one finite number, one text, or true or false"),
         ("energy_wh", 10**400, "one finite number"),
@@ -84,10 +89,17 @@ def test_names_of_ones_own_are_taken(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Tools", "price", " ", "a\nb", "a=b", "model_copy", "description"]
+    "name", ["Tools", "price", " ", "a\nb", "a=b", "model_copy", "description", *OF_OUTCOMES]
 )
 def test_what_a_card_refuses_is_no_name_of_ones_own(name: str) -> None:
     assert not is_own_name(name, ModelCard)
+
+
+def test_columns_of_outcomes_and_queries_are_all_listed() -> None:
+    named = {*list_columns("outcomes"), *REQUIRED["queries"]} - {"model"}
+    assert named == set(OF_OUTCOMES)
+    for name in OF_OUTCOMES:
+        assert is_own_name(f"usual_{name}", ModelCard)
 
 
 def test_values() -> None:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from graphrouter.exceptions import DataError, GraphRouterError, UnknownModelError
-from graphrouter.pool import ModelCard, ModelPool, parse_card
+from graphrouter.pool import ModelCard, ModelPool, find_alike, parse_card
 
 
 @pytest.fixture
@@ -95,6 +95,11 @@ def test_an_unknown_model_is_named_with_the_nearest_or_those_there_are(pool: Mod
 def test_a_name_may_occur_once() -> None:
     with pytest.raises(DataError, match="names 'b' more than once"):
         ModelPool.of([ModelCard(model="a"), ModelCard(model="b"), ModelCard(model="b")])
+
+
+def test_names_that_differ_by_capitals_or_spaces_alone_are_found() -> None:
+    names = ["gpt-4o", "Nano 2", "GPT-4o", "nano2", "gpt-4o", "gpt-4o-mini", " gpt-4o", "gpt_4o"]
+    assert find_alike(names) == {2: 0, 3: 1, 6: 0}
 
 
 @pytest.mark.parametrize("name", ["", "  ", "\t"])

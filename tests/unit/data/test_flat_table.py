@@ -47,6 +47,12 @@ def test_numbers_have_short_names_and_long_ones() -> None:
     assert short.outcomes["output_tokens"].tolist() == [1, 2, 3, 4]
 
 
+def test_a_model_that_is_written_in_two_ways_is_refused() -> None:
+    answers = {"prompt": ["a", "b", "c", "d"], "model": ["x", "Nano", "nano", "na no"]}
+    with pytest.raises(DataError, match=r"row 3: model 'nano' differs from 'Nano' in row 2 by cap"):
+        read_answers({**answers, "effect": [0, 1, 0, 1]})
+
+
 def test_a_model_that_answered_a_prompt_twice_has_the_mean() -> None:
     found = read_answers({"prompt": ["a"] * 3, "model": ["m", "m", "n"], "effect": [0, 1, 1]})
     assert found.outcomes[["effect", "num_runs"]].to_numpy().tolist() == [[0.5, 2.0], [1.0, 1.0]]

@@ -71,6 +71,14 @@ def message(frames: dict[str, Any]) -> str:
         ("outcomes", 2, "query_id", "999", "row 3: query_id '999' is not in queries table"),
         ("outcomes", 2, "query_id", None, "row 3: query_id is empty"),
         ("models", 1, "model", "nano", "models table, row 2: model 'nano' occurs already in row 1"),
+        (
+            "models",
+            1,
+            "model",
+            "NaNo",
+            "models table, row 2: model 'NaNo' differs from 'nano' in row 1 by capitals or spaces "
+            "alone. Give both one name if they are one model, else names that differ more.",
+        ),
         ("models", 1, "model", " ", "models table, row 2: model is empty"),
         ("models", 0, "input_usd_per_mtok", -2, "models table, row 1: input_usd_per_mtok is -2"),
         ("models", 0, "context_tokens", 0, "context_tokens is 0; expected a finite number above 0"),
@@ -165,6 +173,22 @@ def test_the_same_prompt_on_two_sides_is_refused(frames: Frames) -> None:
     assert "row 3: the prompt '1 + 1?' is in split 'test', but in 'train' in row 1" in text
     together = leaking.assign(split=["train", "test", "train"])
     assert len(RoutingDataset.from_frames(**{**frames, "queries": together}).queries) == 3
+
+
+def test_a_column_of_cards_that_is_of_calls_is_left_out_with_a_warning(
+    frames: Frames, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = frames["models"]
+    assert models is not None
+    data = RoutingDataset.from_frames(
+        **{**frames, "models": models.assign(effect=0.5, usual_latency_s=2.0)}
+    )
+    assert data.pool.cards[0].own_fields == {"usual_latency_s": 2.0}
+    [said] = [each for each in caplog.messages if "is not used" in each]
+    assert said == (
+        "models table: column 'effect' is not used, since it says something of a call and not of a "
+        "model; name it usual_effect to have it on the cards."
+    )
 
 
 def test_a_near_miss_of_a_column_is_pointed_out(

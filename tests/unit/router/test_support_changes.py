@@ -324,6 +324,16 @@ def test_a_router_takes_in_several_or_none(
         ([], None, "No card was given"),
         ([card, card], None, f"Two cards are named '{NEW}'"),
         ([card, trained.pool[trained.models[0]]], None, "already"),
+        (
+            [gr.ModelCard(model=trained.models[0].upper())],
+            None,
+            f"differs from '{trained.models[0]}' by capitals or spaces alone; expected names that",
+        ),
+        (
+            [card, gr.ModelCard(model=f"{NEW} ")],
+            None,
+            f"The name '{NEW} ' differs from '{NEW}' by capitals",
+        ),
         ([card], graded, "expected model, effect"),
         (card, None, "received a ModelCard; expected a sequence of cards"),
         ([card], graded.head(0).assign(model=NEW), "no rows"),
