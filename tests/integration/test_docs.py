@@ -23,6 +23,7 @@ import typer
 import yaml
 
 import graphrouter as gr
+from graphrouter import judging
 from graphrouter.bench.baselines import BASELINES, QUICK
 from graphrouter.bench.evaluation import METRICS
 from graphrouter.bench.evaluation.benchmark import Plan, build_results_table
@@ -301,6 +302,7 @@ def test_commands_options_and_names_exist(page: Path) -> None:
             {*build_results_table([]).columns, *build_cells_table(Plan((), {}, ROOT)).columns},
         ),
         ("docs/artifact.md", {"manifest.json"}),
+        ("docs/judges.md", {*judging.__all__}),
     ],
 )
 def test_page_names_everything(page: str, names: set[str]) -> None:
