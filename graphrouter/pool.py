@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from graphrouter.documented_model import DocumentedModel
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.own_fields import OwnValue, check_own_fields
+from graphrouter.siblings import complete, read_parameters
 from graphrouter.types import FloatArray
 from graphrouter.wording import count_of, name_some, suggest
 
@@ -64,6 +65,14 @@ class ModelCard(DocumentedModel):
     family: str | None = Field(
         None, description="Family name; splits by model keep a family together."
     )
+    base: str | None = Field(
+        None,
+        min_length=1,
+        description="The provider's model that this is a setting of; siblings share it.",
+    )
+    parameters: dict[str, Any] | None = Field(
+        None, description="What to send with a call, such as reasoning_effort."
+    )
     tools: bool | None = Field(None, description="Can call tools.")
     vision: bool | None = Field(None, description="Can read images.")
     json_output: bool | None = Field(None, alias="json", description="Can be held to JSON output.")
@@ -79,6 +88,23 @@ class ModelCard(DocumentedModel):
         if not name.strip():
             raise ValueError("expected a name that is not blank")
         return name
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _read_parameters(cls, value: Any) -> dict[str, Any] | None:
+        return read_parameters(value)
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What to send for an answer of this candidate: the provider's model and the parameters.
+
+        Example:
+            >>> ModelCard(model="x-high", base="x", parameters={"effort": "high"}).request
+            {'model': 'x', 'effort': 'high'}
+            >>> ModelCard(model="nano").request
+            {'model': 'nano'}
+        """
+        return {"model": self.base or self.model, **(self.parameters or {})}
 
     @property
     def has_price(self) -> bool:
@@ -101,8 +127,8 @@ class ModelCard(DocumentedModel):
         of_name = "json_output" if name == "json" else name
         if of_name not in type(self).model_fields:
             return (self.model_extra or {}).get(name)
-        value: OwnValue | None = getattr(self, of_name)
-        return value
+        value = getattr(self, of_name)
+        return None if isinstance(value, Mapping) else value
 
     def has_capability(self, name: str) -> bool | None:
         """Whether the model has the capability `tools`, `vision` or `json`.
@@ -131,6 +157,22 @@ class ModelPool:
     def of(cls, cards: Iterable[ModelCard]) -> ModelPool:
         """A pool of the cards, in the order given."""
         return cls(tuple(cards))
+
+    def joined_by(self, cards: Iterable[ModelCard]) -> ModelPool:
+        """The pool with more cards behind its own, which stay as they are.
+
+        A new card that is a setting of a model (`base`) takes over what it leaves empty and its
+        siblings state: description, family, prices, context and size.
+
+        Example:
+            >>> pool = ModelPool.of([ModelCard(model="x", context_tokens=8192)])
+            >>> pool.joined_by([ModelCard(model="x-high", base="x")])["x-high"].context_tokens
+            8192
+        """
+        everyone = (*self.cards, *cards)
+        taken = complete([card.model_dump(exclude_none=True) for card in everyone])
+        new = zip(everyone[len(self) :], taken[len(self) :], strict=True)
+        return ModelPool((*self.cards, *(card.model_copy(update=more) for card, more in new)))
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -33,6 +33,12 @@ def simulate(
     out: Annotated[Path, typer.Option("--out", help="Folder to write the tables to.")],
     queries: Annotated[int, typer.Option("--queries", min=1, help="Number of queries.")] = 2400,
     models: Annotated[int, typer.Option("--models", min=2, max=40, help="Number of models.")] = 12,
+    efforts: Annotated[
+        int,
+        typer.Option(
+            "--efforts", min=1, max=3, help="Settings of each model, by reasoning effort."
+        ),
+    ] = 1,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulated world.")] = 0,
     missing: Annotated[
         float,
@@ -57,12 +63,12 @@ def simulate(
             "folder."
         )
 
-    simulation = simulate_dataset(queries, models, seed=seed, missing=missing)
+    simulation = simulate_dataset(queries, models, seed=seed, missing=missing, num_efforts=efforts)
     simulation.data.save(out, format=format.value)
     write_tables({"truth": simulation.truth.table}, out, format=format.value)
     num_outcomes = len(simulation.data.outcomes)
     console.print(
-        f"Wrote {count_of(queries, 'query')}, {count_of(models, 'model')} and "
+        f"Wrote {count_of(queries, 'query')}, {count_of(len(simulation.data.models), 'model')} and "
         f"{count_of(num_outcomes, 'outcome')} to",
         end=" ",
     )

@@ -36,12 +36,12 @@ TEXTS: dict[TableName, tuple[str, ...]] = {
 }
 OPTIONAL_TEXTS: dict[TableName, tuple[str, ...]] = {
     "queries": ("split",),
-    "models": (),
+    "models": ("base", "parameters"),
     "outcomes": ("answer",),
     "tasks": (),
 }
-"""Text columns that a table has only when they were given: the side of a query, and what a model
-answered."""
+"""Text columns that a table has only when they were given: the side of a query, the model that a
+candidate is a setting of and what to send (JSON), and what a model answered."""
 CAPABILITIES: tuple[str, ...] = ("tools", "vision", "json")
 
 

@@ -48,8 +48,8 @@ class RoutingDataset:
     metadata."""
     models: pd.DataFrame
     """model, description, family, prices (US dollars per million tokens), context_tokens,
-    num_params, capabilities, and columns of your own, which become fields of the cards; NaN or
-    None = not known."""
+    num_params, capabilities, where given `base` and `parameters` (JSON text), and columns of your
+    own, which become fields of the cards; NaN or None = not known."""
     outcomes: pd.DataFrame
     """query_id, model, effect in [0, 1], and float64 cost_usd, input_tokens, output_tokens,
     latency_s (NaN = not observed). Where given, `answer` holds what the model said (NaN = not
@@ -100,7 +100,8 @@ class RoutingDataset:
     @cached_property
     def pool(self) -> ModelPool:
         """The cards of the models, in the order of the models table."""
-        known = [*list_columns("models"), *list_own_columns(self.models)]
+        known = [name for name in list_columns("models") if name in self.models.columns]
+        known += list_own_columns(self.models)
         return ModelPool.of(
             _make_card(dict(zip(known, row, strict=True)))
             for row in self.models[known].itertuples(index=False, name=None)

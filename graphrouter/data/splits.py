@@ -137,19 +137,20 @@ def hold_out_models(data: RoutingDataset, share: float, *, seed: int) -> tuple[s
 def group_families(models: pd.DataFrame) -> pd.Series[str]:
     """The family of each row of a models table.
 
-    Where the table names none, names tell: a model whose name continues that of another one after a
-    hyphen, underscore, space, colon or at sign is a mode or variant of it, and a note in brackets
-    at the end of a name does not count. So `x`, `x-FC` and `x (Prompt)` go together; `x-7b` and
-    `x-70b` do not.
+    Where the table names none, `base` tells, and else names do: a model whose name continues that
+    of another one after a hyphen, underscore, space, colon or at sign is a mode or variant of it,
+    and a note in brackets at the end of a name does not count. So `x`, `x-FC` and `x (Prompt)` go
+    together; `x-7b` and `x-70b` do not.
 
     Example:
         >>> names = ["gpt-4", "gpt-4-FC", "gpt-4o", "claude (FC)", "claude (Prompt)"]
         >>> group_families(pd.DataFrame({"model": names, "family": [None] * 5})).tolist()
         ['model gpt-4', 'model gpt-4', 'model gpt-4o', 'model claude', 'model claude']
     """
-    bare = {
-        name: _NOTE.sub("", name) or name for name in models.loc[models["family"].isna(), "model"]
-    }
+    unnamed = models[models["family"].isna()]
+    bases = unnamed["base"] if "base" in unnamed.columns else unnamed["model"]
+    shown = dict(zip(unnamed["model"], bases.fillna(unnamed["model"]), strict=True))
+    bare = {name: _NOTE.sub("", base) or base for name, base in shown.items()}
     roots: list[str] = []
     family_of: dict[str, str] = {}
     for name in sorted(

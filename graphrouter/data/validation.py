@@ -31,6 +31,7 @@ from graphrouter.data.columns import (
 from graphrouter.data.number_columns import parse_number_column, parse_outcome_numbers
 from graphrouter.data.own_columns import clean_own_column
 from graphrouter.data.repeats import average_repeats
+from graphrouter.data.sibling_columns import clean_siblings
 from graphrouter.data.values import (
     make_row_error,
     match_ids,
@@ -204,9 +205,9 @@ def _clean_models(raw: pd.DataFrame, source: str) -> pd.DataFrame:
     for name in CAPABILITIES:
         stated = raw[name] if name in raw.columns else pd.Series([None] * len(raw), dtype=object)
         frame[name] = parse_flags(stated, source, name)
-    return frame[
-        [*list_columns("models"), *(c for c in raw.columns if c not in list_columns("models"))]
-    ]
+    frame = clean_siblings(frame, source)
+    known = [name for name in list_columns("models") if name in frame.columns]
+    return frame[[*known, *(name for name in raw.columns if name not in known)]]
 
 
 def _clean_tasks(raw: pd.DataFrame | None, queries: pd.DataFrame, source: str) -> pd.DataFrame:

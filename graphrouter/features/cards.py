@@ -11,6 +11,7 @@ import numpy as np
 from graphrouter.features.prompts import Float32Array, measure_columns
 from graphrouter.own_fields import OwnValue
 from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.siblings import read_effort
 from graphrouter.types import BoolArray, FloatArray
 
 CARD_NAMES = (
@@ -79,7 +80,8 @@ def read_cards(cards: Iterable[ModelCard]) -> FloatArray:
 def read_own_numbers(cards: Sequence[ModelCard], known: BoolArray) -> Float32Array:
     """Numbers in the fields of the users' own: (num_models, 2 * num_own), then missing marks.
 
-    Fields in the order of their names, true = 1. Each is centred and scaled by the models that
+    Fields in the order of their names, true = 1, and last how hard the parameters make a model
+    think (`siblings.read_effort`). Each is centred and scaled by the models that
     outcomes are known of, so that a newcomer changes nothing for others, and clipped to [-5, 5]; 0
     where it is not stated. A field that none of those states says nothing, and is left out. A
     release date counts as the one that words may state; see `read_cards`.
@@ -90,7 +92,11 @@ def read_own_numbers(cards: Sequence[ModelCard], known: BoolArray) -> Float32Arr
     """
     names = sorted({name for card in cards for name in card.own_fields} - {"released"})
     pool = ModelPool.of(cards)
-    columns = (pool.amounts_of(name) for name in names)
+    efforts = [read_effort(card.parameters) for card in cards]
+    columns = [
+        *(pool.amounts_of(name) for name in names),
+        np.array([np.nan if effort is None else effort for effort in efforts], np.float64),
+    ]
     stated = [column for column in columns if np.isfinite(column[known]).any()]
     raw = np.column_stack([np.zeros((len(cards), 0)), *stated])
     mean, scale = measure_columns(raw[known])

@@ -107,7 +107,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         self._state = state or encode_state(self._forecaster, learned, support, self.bills)
         self._tokens = support.count_tokens()
         self._tariff = support.read_tariff(self.bills, self._tokens)
-        self._speeds = support.read_speeds()
+        self._speeds, self._effort_order = support.read_speeds(), support.order_efforts()
         self._familiarity = familiarity or compare_solved(self._state, learned, support)
         self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
 
@@ -376,7 +376,8 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
                 self._tariff,
                 familiarity=self._familiarity,
             )
-        return found._replace(predictions=self._speeds.add_to(found.predictions))
+        ordered = self._effort_order.keep(found.predictions)
+        return found._replace(predictions=self._speeds.add_to(ordered))
 
     @cached_property
     def _solved(self) -> SolvedQueries:

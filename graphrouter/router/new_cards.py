@@ -49,7 +49,7 @@ def pool_with(pool: ModelPool, cards: Sequence[ModelCard]) -> ModelPool:
             "expected names that differ more. If it is the same model, update its card, or add "
             "outcomes to it."
         )
-    return ModelPool.of([*pool, *cards])
+    return pool.joined_by(cards)
 
 
 def check_card(card: ModelCard) -> None:

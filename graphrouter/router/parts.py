@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from graphrouter.config import TrainConfig
@@ -23,6 +24,7 @@ from graphrouter.nn.forecaster import EffectCalibration, Forecaster
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import EffectInterval
 from graphrouter.pool import ModelPool
+from graphrouter.router.effort_order import EffortOrder
 from graphrouter.router.speeds import Speeds
 from graphrouter.types import IntArray
 
@@ -95,6 +97,12 @@ class Support:
     def read_speeds(self) -> Speeds:
         """How fast the answers of its models come, where that was logged."""
         return Speeds.fit(self.read_outcomes(), self._positions[1], len(self.pool))
+
+    def order_efforts(self) -> EffortOrder:
+        """What settings of one model promise of those whose amounts were never seen."""
+        seen = self.outcomes[["output_tokens", "latency_s", "cost_usd"]].notna().any(axis=1)
+        tried = self.outcomes["model"][seen]
+        return EffortOrder.of(self.pool, np.isin(self.pool.names, tried.unique()))
 
     @cached_property
     def _positions(self) -> tuple[IntArray, IntArray]:

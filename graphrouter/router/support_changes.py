@@ -48,9 +48,10 @@ def replace_card(support: Support, card: ModelCard, encoder: TextEncoder) -> Sup
         UnknownModelError: The pool has no model of that name.
     """
     check_card(card)
-    place = support.pool.position(card.model)
-    cards = [card if i == place else other for i, other in enumerate(support.pool)]
-    return _exchange_pool(support, ModelPool.of(cards), encoder, changed={card.model})
+    place, old = support.pool.position(card.model), support.pool.cards
+    *_, completed = ModelPool.of((*old[:place], *old[place + 1 :])).joined_by([card])
+    pool = ModelPool.of((*old[:place], completed, *old[place + 1 :]))
+    return _exchange_pool(support, pool, encoder, changed={card.model})
 
 
 def replace_price(support: Support, card: ModelCard) -> Support:

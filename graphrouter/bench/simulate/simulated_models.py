@@ -5,6 +5,7 @@ Made-up families with prices, skills, verbosity and speed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -42,6 +43,10 @@ class ModelSpec:
     tools: bool = False
     vision: bool = False
     json: bool = False
+    base: str | None = None
+    """The model that this is a setting of."""
+    parameters: Mapping[str, str] | None = None
+    """What makes it one."""
 
 
 # In an order in which any first few of them differ in price and skill.
@@ -173,6 +178,9 @@ class SimulatedModels:
             ]
         )
         frame["description"] = [self._describe(i) for i in range(len(self.specs))]
+        if self.specs[0].base is not None:
+            frame["base"] = [spec.base for spec in self.specs]
+            frame["parameters"] = [json.dumps(spec.parameters) for spec in self.specs]
         return frame
 
     def _describe(self, i: int) -> str:

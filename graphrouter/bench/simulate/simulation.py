@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from graphrouter.bench.simulate.efforts import WORDS, make_settings
 from graphrouter.bench.simulate.prompts import TASKS, SimulatedQuery, compose_queries
 from graphrouter.bench.simulate.simulated_models import MAX_MODELS, SimulatedModels, make_models
 from graphrouter.data.schema import RoutingDataset
@@ -75,7 +76,12 @@ class Simulation:
 
 
 def simulate(
-    num_queries: int = 2400, num_models: int = 12, *, seed: int = 0, missing: float = 0.15
+    num_queries: int = 2400,
+    num_models: int = 12,
+    *,
+    seed: int = 0,
+    missing: float = 0.15,
+    num_efforts: int = 1,
 ) -> Simulation:
     """A simulated dataset and its truth; the same arguments give the same values.
 
@@ -85,6 +91,8 @@ def simulate(
             are.
         seed: Seed of the world: prompts, skills and outcomes.
         missing: Share of the (query, model) pairs without an outcome, from 0 to below 1.
+        num_efforts: Settings of each model, from 1 to 3: with 3 there are three candidates a
+            model, of low, medium and high reasoning effort.
 
     Example:
         >>> simulation = simulate(num_queries=50, num_models=4)
@@ -95,9 +103,9 @@ def simulate(
         ConfigError: An argument is out of range.
         DataError: The templates cannot make so many distinct prompts.
     """
-    _check_arguments(num_queries, num_models, seed=seed, missing=missing)
+    _check_arguments(num_queries, num_models, seed=seed, missing=missing, num_efforts=num_efforts)
     queries = compose_queries(num_queries, np.random.default_rng([seed, 0]))
-    models = make_models(num_models, seed)
+    models = make_settings(make_models(num_models, seed), num_efforts, seed)
     rng = np.random.default_rng([seed, 3])
     ids = [f"q{number:05d}" for number in range(num_queries)]
 
@@ -143,7 +151,9 @@ def simulate(
     return Simulation(data=data, truth=truth)
 
 
-def _check_arguments(num_queries: int, num_models: int, *, seed: int, missing: float) -> None:
+def _check_arguments(
+    num_queries: int, num_models: int, *, seed: int, missing: float, num_efforts: int
+) -> None:
     for name, value, least in (("num_queries", num_queries, 1), ("seed", seed, 0)):
         if not is_whole(value, least=least):
             raise ConfigError(f"{name} is {value!r}; expected a whole number of at least {least}.")
@@ -153,6 +163,10 @@ def _check_arguments(num_queries: int, num_models: int, *, seed: int, missing: f
         )
     if not is_number(missing) or not 0 <= missing < 1:
         raise ConfigError(f"missing is {missing!r}; expected a share from 0 to below 1.")
+    if not is_whole(num_efforts, least=1) or num_efforts > len(WORDS):
+        raise ConfigError(
+            f"num_efforts is {num_efforts!r}; expected a whole number from 1 to {len(WORDS)}."
+        )
 
 
 def _compute_success(
