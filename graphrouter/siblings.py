@@ -7,8 +7,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from graphrouter.wording import show_value
-
 __all__ = ["EFFORTS", "complete", "group_by_base", "read_effort", "read_parameters"]
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -34,7 +32,6 @@ def read_parameters(value: Any) -> dict[str, Any] | None:
         >>> read_parameters('{"reasoning_effort": "high"}')
         {'reasoning_effort': 'high'}
     """
-    wanted = 'a mapping that JSON can say, such as {"reasoning_effort": "high"}'
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     try:
@@ -44,8 +41,10 @@ def read_parameters(value: Any) -> dict[str, Any] | None:
             return plain or None
     except (TypeError, ValueError, RecursionError):
         pass
-    hint = " The size of a model is num_params." if isinstance(value, int | float) else ""
-    raise ValueError(f"parameters is {show_value(value)}; expected {wanted}.{hint}")
+    hint = "; the size of a model is num_params" if isinstance(value, int | float) else ""
+    raise ValueError(
+        f'expected a mapping that JSON can say, such as {{"reasoning_effort": "high"}}{hint}'
+    )
 
 
 def read_effort(parameters: Mapping[str, Any] | None) -> float | None:

@@ -128,8 +128,9 @@ def _update(card: ModelCard, stated: ModelCard) -> ModelCard:
 
 def _list_differences(card: ModelCard, stated: ModelCard) -> list[str]:
     """A line for every field that an update changes."""
+    there = card.model_dump()
     pairs = (
-        (name, card.state_of(name), value)
+        (name, there.get(name), value)
         for name, value in stated.model_dump(exclude_unset=True).items()
     )
     return [f"{name}: {old!r} -> {new!r}" for name, old, new in pairs if old != new]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from graphrouter.data.values import make_row_error, parse_texts
 from graphrouter.siblings import complete, read_parameters
+from graphrouter.wording import show_value
 
 
 def clean_siblings(models: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -50,7 +51,8 @@ def _write_parameters(cell: Any, row: int, source: str) -> str | None:
         parameters = read_parameters(None if _is_blank(cell) else _without_gaps(cell))
     except ValueError as error:
         hint = "Leave it empty where nothing is to be sent."
-        raise make_row_error(source, [row], str(error), hint) from None
+        problem = f"parameters is {show_value(cell)}; {error}"
+        raise make_row_error(source, [row], problem, hint) from None
     return None if parameters is None else json.dumps(parameters)
 
 

@@ -19,6 +19,14 @@ FAMILY_SPREAD = 0.4
 """Deviation of a family's skill at one kind of content, in logits."""
 MODEL_SPREAD = 0.7
 """Deviation of a model's own skill at one kind of content, in logits."""
+EFFORTS = ("low", "medium", "high")
+"""Settings of a simulated model, the least effort first."""
+GAIN = 0.35
+"""Skill that a step of effort adds, in logits."""
+OWN_SPREAD = 0.1
+"""Deviation of the skill that a step adds to one kind of content, in logits."""
+LENGTHENING = 2.0
+"""How many times as many tokens a step of effort writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,3 +239,23 @@ def _make_release(base: ModelSpec, release: int, rng: np.random.Generator) -> Mo
         ability=base.ability + float(rng.normal(0.1, 0.3)),
         verbosity=base.verbosity * float(np.exp(rng.normal(0.0, 0.2))),
     )
+
+
+def make_settings(models: SimulatedModels, num_efforts: int, seed: int) -> SimulatedModels:
+    """Each model in that many settings, the least effort first; as they are for one.
+
+    A setting has the name, the prices and the speed of its model, more skill and longer answers.
+    """
+    if num_efforts == 1:
+        return models
+    specs, skills, wordiness = [], [], []
+    for number, spec in enumerate(models.specs):
+        rng = np.random.default_rng([seed, 4, number])
+        added = np.zeros(models.skill.shape[1])
+        for step, word in enumerate(EFFORTS[:num_efforts]):
+            named = replace(spec, model=f"{spec.model}-{word}", base=spec.model)
+            specs.append(replace(named, parameters={"reasoning_effort": word}))
+            skills.append(models.skill[number] + added)
+            wordiness.append(models.wordiness[number] + step * np.log(LENGTHENING))
+            added = added + rng.normal(GAIN, OWN_SPREAD, len(added))
+    return SimulatedModels(tuple(specs), np.array(skills), np.array(wordiness))

@@ -12,9 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from graphrouter.bench.simulate.efforts import WORDS, make_settings
 from graphrouter.bench.simulate.prompts import TASKS, SimulatedQuery, compose_queries
-from graphrouter.bench.simulate.simulated_models import MAX_MODELS, SimulatedModels, make_models
+from graphrouter.bench.simulate.simulated_models import (
+    EFFORTS,
+    MAX_MODELS,
+    SimulatedModels,
+    make_models,
+    make_settings,
+)
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import ConfigError
 from graphrouter.number_checks import is_number, is_whole
@@ -163,9 +168,9 @@ def _check_arguments(
         )
     if not is_number(missing) or not 0 <= missing < 1:
         raise ConfigError(f"missing is {missing!r}; expected a share from 0 to below 1.")
-    if not is_whole(num_efforts, least=1) or num_efforts > len(WORDS):
+    if not is_whole(num_efforts, least=1) or num_efforts > len(EFFORTS):
         raise ConfigError(
-            f"num_efforts is {num_efforts!r}; expected a whole number from 1 to {len(WORDS)}."
+            f"num_efforts is {num_efforts!r}; expected a whole number from 1 to {len(EFFORTS)}."
         )
 
 
