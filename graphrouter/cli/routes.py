@@ -17,7 +17,7 @@ from graphrouter.cli.routers import load_any_router
 from graphrouter.files import replace_file
 
 if TYPE_CHECKING:
-    from graphrouter.routes import RouteCheck, RouteMatcher
+    from graphrouter.routes import RouteCheck
 
 _NONE = "(none)"
 
@@ -43,13 +43,17 @@ def check(
 ) -> None:
     """Check a file of routes: where does each example go when its route does not know it?
 
+    And which routes leave no model for their own examples, by their policy or models?
+
     Exit status 2 where the file is not accepted, or names a model or a task that is not there.
 
     Example: graphrouter routes check artifacts/demo/router examples/routes.yaml
     """
-    from graphrouter.routes import check_routes
+    from graphrouter.routes import Routes, check_routes
 
-    found = check_routes(_load_matcher(artifact, routes))
+    wanted = Routes.load(routes)  # before the router: loading takes seconds
+    router = load_any_router(artifact)
+    found = check_routes(router.route_matcher(wanted), router=router)
     if as_json:
         print_json(found.to_dict())
     else:
@@ -84,10 +88,13 @@ def match(
     import pandas as pd
 
     from graphrouter.data.table_files import write_table
+    from graphrouter.routes import Routes
     from graphrouter.routes.named_routes import NO_ROUTE
 
     wanted = read_queries(prompts)
-    found = _load_matcher(artifact, routes).match(wanted.queries.prompts, wanted.queries.tasks)
+    named = Routes.load(routes)
+    matcher = load_any_router(artifact).route_matcher(named)
+    found = matcher.match(wanted.queries.prompts, wanted.queries.tasks)
     table = pd.DataFrame(
         {
             "query_id": wanted.ids,
@@ -102,14 +109,6 @@ def match(
         return
     replace_file(out, partial(write_table, table))
     say_line(f"Wrote the routes of {len(table):,} prompts to {out}")
-
-
-def _load_matcher(artifact: Path, file: Path) -> RouteMatcher:
-    """What finds routes, the file read before the router."""
-    from graphrouter.routes import Routes
-
-    routes = Routes.load(file)
-    return load_any_router(artifact).route_matcher(routes)
 
 
 def _show_check(found: RouteCheck, top: int) -> None:

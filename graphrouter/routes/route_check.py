@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from graphrouter.exceptions import DataError
+from graphrouter.decision import Decision
+from graphrouter.exceptions import DataError, PolicyError
+from graphrouter.policy import Policy
 from graphrouter.routes.named_routes import Routes
 from graphrouter.routes.route_matcher import RouteMatcher
 from graphrouter.wording import count_of, name_some
@@ -29,6 +32,17 @@ class MissedExample:
 
 
 @dataclass(frozen=True, slots=True)
+class UnservedRoute:
+    """A route whose own policy or models leave nobody for some of its examples."""
+
+    route: str
+    num_examples: int
+    """Examples for which nobody is left, at least one."""
+    reason: str
+    """Why, for the first of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class RouteCheck:
     """What the examples of routes say of them."""
 
@@ -40,6 +54,8 @@ class RouteCheck:
     """Routes that nothing but words or a task describes: nothing was checked of them."""
     few_examples: tuple[str, ...]
     """Routes with fewer than five examples of their own."""
+    unserved: tuple[UnservedRoute, ...] = ()
+    """Routes that leave no model for some of their examples; none where no router was asked."""
 
     @property
     def num_examples(self) -> int:
@@ -68,6 +84,11 @@ class RouteCheck:
         hardly = (*self.without_examples, *self.few_examples)
         if hardly:
             said.append(f"Fewer than {_FEW_EXAMPLES} examples: {name_some(hardly)}.")
+        said += [
+            f"The route {each.route!r} leaves no model for {each.num_examples:,} of its examples: "
+            f"{each.reason}"
+            for each in self.unserved
+        ]
         return " ".join(said)
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,14 +112,28 @@ class RouteCheck:
             ],
             "without_examples": list(self.without_examples),
             "few_examples": list(self.few_examples),
+            "unserved": [
+                {"route": each.route, "num_examples": each.num_examples, "reason": each.reason}
+                for each in self.unserved
+            ],
         }
 
 
-def check_routes(matcher: RouteMatcher) -> RouteCheck:
+class _Chooser(Protocol):
+    """A router."""
+
+    def route(self, prompt: str, *, policy: Policy | None = None) -> Decision:
+        """Where to send one prompt."""
+        ...
+
+
+def check_routes(matcher: RouteMatcher, *, router: _Chooser | None = None) -> RouteCheck:
     """Where each example goes when its route does not know it.
 
     Args:
         matcher: From `GraphRouter.route_matcher`.
+        router: Where given, each example is routed as its route says too, which shows limits that
+            leave no model.
 
     Raises:
         DataError: `matcher` is none.
@@ -123,4 +158,17 @@ def check_routes(matcher: RouteMatcher) -> RouteCheck:
         tuple(missed),
         tuple(name for name, number in counts.items() if number == 0),
         tuple(name for name, number in counts.items() if 0 < number < _FEW_EXAMPLES),
+        () if router is None else tuple(_find_unserved(routes, router)),
     )
+
+
+def _find_unserved(routes: Routes, router: _Chooser) -> Iterator[UnservedRoute]:
+    for route in routes:
+        reasons = []
+        for text in route.examples:
+            try:
+                router.route(text, policy=route.apply())
+            except PolicyError as error:
+                reasons.append(str(error))
+        if reasons:
+            yield UnservedRoute(route.name, len(reasons), reasons[0])

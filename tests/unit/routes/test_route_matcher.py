@@ -123,6 +123,19 @@ def test_examples_are_checked_left_out(router: gr.GraphRouter, routes: gr.Routes
     assert matcher._left_out.standard[0] == pytest.approx(expected, abs=1e-6)
 
 
+def test_limits_that_leave_no_model_for_examples_are_found(router: gr.GraphRouter) -> None:
+    free = make_routes(policy={"max_cost_usd": 0})
+    found = check_routes(router.route_matcher(free), router=router)
+    [unserved] = found.unserved
+    assert (unserved.route, unserved.num_examples) == ("hello", len(GREETINGS))
+    assert unserved.reason.startswith("No model satisfies the policy (")
+    assert "The route 'hello' leaves no model for 3 of its examples: No model" in found.describe()
+    assert found.to_dict()["unserved"][0]["num_examples"] == 3
+    assert not check_routes(router.route_matcher(free)).unserved
+    kept = make_routes(policy={"max_cost_usd": 0, "fallback": router.models[0]})
+    assert not check_routes(router.route_matcher(kept), router=router).unserved
+
+
 def test_descriptions_alone_are_less_sure(router: gr.GraphRouter) -> None:
     words = [
         {"name": "translation", "description": "Translate a sentence.", "policy": "balanced"},
