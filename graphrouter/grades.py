@@ -183,6 +183,19 @@ class Judge:
             hit = false = (hit + false) / 2
         return cls(hit, false, slope, intercept)
 
+    def expect_pass(self, chance: float) -> float:
+        """Chance that it passes an answer of that expected effect, both in [0, 1].
+
+        Example:
+            >>> Judge(0.75, 0.25).expect_pass(0.5)
+            0.5
+        """
+        return self.false_alarm_rate + (self.hit_rate - self.false_alarm_rate) * chance
+
+    def grade(self, effect: float) -> Grade:
+        """Its pass (1) or failure (0) of an answer."""
+        return Grade(effect, self.hit_rate, self.false_alarm_rate)
+
     def read(self, score: float) -> Grade:
         """The grade that a score stands for.
 

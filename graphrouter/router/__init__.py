@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from graphrouter.batch_routing import BatchRouting
     from graphrouter.router.budget_stream import BudgetStream
     from graphrouter.router.call_plan import Plan
-    from graphrouter.router.call_run import Answer, Run
     from graphrouter.router.graph_router import GraphRouter
     from graphrouter.router.loading import load_router
     from graphrouter.router.parts import Change, Provenance
     from graphrouter.router.protocol import Router
+    from graphrouter.router.run_records import Answer, Run
     from graphrouter.router.training_view import TrainingView
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "Answer": "graphrouter.router.call_run",
+    "Answer": "graphrouter.router.run_records",
     "BatchRouting": "graphrouter.batch_routing",
     "BudgetStream": "graphrouter.router.budget_stream",
     "Change": "graphrouter.router.parts",
@@ -40,7 +40,7 @@ _MODULE_OF = {
     "Plan": "graphrouter.router.call_plan",
     "Provenance": "graphrouter.router.parts",
     "Router": "graphrouter.router.protocol",
-    "Run": "graphrouter.router.call_run",
+    "Run": "graphrouter.router.run_records",
     "TrainingView": "graphrouter.router.training_view",
     "load_router": "graphrouter.router.loading",
 }

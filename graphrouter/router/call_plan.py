@@ -123,7 +123,12 @@ class Plan:
 
         Minus infinity where nobody may be asked and no answer is in hand.
         """
-        return self.options[0].value if self.options else float(self._outlook.stop[0])
+        return self.options[0].value if self.options else self.value_of_stopping
+
+    @property
+    def value_of_stopping(self) -> float:
+        """Of keeping the best answer in hand; minus infinity without any."""
+        return float(self._outlook.stop[0])
 
     def after(
         self,
@@ -230,10 +235,10 @@ class Plan:
         if depth <= 1:
             return [*lines, "└─ grade it, and see"]
         judge = self.asked.judge
-        passes = judge.false_alarm_rate + (judge.hit_rate - judge.false_alarm_rate) * ahead.effect
+        passes = judge.expect_pass(ahead.effect)
         ends = (
-            ("├─ ", "pass", passes, Grade(1.0, judge.hit_rate, judge.false_alarm_rate)),
-            ("└─ ", "fail", 1 - passes, Grade(0.0, judge.hit_rate, judge.false_alarm_rate)),
+            ("├─ ", "pass", passes, judge.grade(1.0)),
+            ("└─ ", "fail", 1 - passes, judge.grade(0.0)),
         )
         for edge, word, chance, grade in ends:
             first, *rest = self.after(ahead.model, grade)._draw(depth - 1)
@@ -310,7 +315,9 @@ class Plan:
         ):
             if most is not None:
                 closed = closed | ~(spent + takes <= most)
-                both = takes[:, :, None] + takes[:, None, :]
+                side_by_side = limits.at_once > 1 and most is limits.deadline_s
+                add = np.maximum if side_by_side else np.add
+                both = add(takes[:, :, None], takes[:, None, :])
                 follows &= spent + between + both <= most
         for model in (*self.known, *self.ungraded, *self.out):
             closed[0, asked.columns[model]] = True

@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import inspect
 import logging
-import time
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
-from threading import Thread
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from graphrouter.exceptions import DataError, GraphRouterError, RunError
-from graphrouter.grades import Grade
+from graphrouter.grades import Grade, Judge
 from graphrouter.judging.answer_parts import AnswerJudge
 from graphrouter.number_checks import is_amount
 from graphrouter.router.call_plan import Plan
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a model has answered, and what that took where the caller knows."""
-
-    text: str
-    cost_usd: float | None = None
-    """US dollars of the call; what was expected without it."""
-    latency_s: float | None = None
-    """Seconds of the call; measured without it."""
-    input_tokens: float | None = None
-    output_tokens: float | None = None
-
-
-_OUTCOMES = (
-    "prompt",
-    "task",
-    "model",
-    "effect",
-    "cost_usd",
-    "latency_s",
-    "input_tokens",
-    "output_tokens",
+from graphrouter.router.run_records import Answer, Call, Run
+from graphrouter.router.together import (
+    NotAwaitable,
+    Returned,
+    await_all,
+    call_all,
+    find_together,
 )
+
 _LATE = "no answer before the deadline"
 _logger = logging.getLogger(__name__)
 
@@ -56,232 +33,180 @@ JudgeLater = Callable[[str, str], Awaitable[float | Grade]]
 """As `Ask` and `AnswerJudge`, with coroutines."""
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call of a model."""
-
-    model: str
-    cost_usd: float
-    """US dollars that it was charged."""
-    latency_s: float
-    """Seconds, with those of attempts that failed before it."""
-    answer: Answer | None = None
-    """None where it brought none."""
-    grade: Grade | None = None
-    """None where nobody looked."""
-    error: str = ""
-    """What went wrong with the call, or with its grade; empty where nothing did."""
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Run:
-    """What was called for a prompt, and the answer that was kept."""
-
-    plan: Plan
-    """After the last call."""
-    task: str | None = None
-    calls: tuple[Call, ...] = field(default=())
-    """In order."""
-
-    @property
-    def prompt(self) -> str:
-        """What was asked."""
-        return self.plan.asked.prompt
-
-    @property
-    def model(self) -> str | None:
-        """Whose answer was kept; None without any."""
-        return self.plan.answer
-
-    @property
-    def answer(self) -> str | None:
-        """The text of the answer that was kept; None without any."""
-        kept = (call.answer for call in self.calls if call.model == self.model and call.answer)
-        found = next(kept, None)
-        return None if found is None else found.text
-
-    @property
-    def effect(self) -> float:
-        """Expected effect of the answer that was kept, in [0, 1]; NaN without any."""
-        return float("nan") if self.model is None else self.plan.in_hand[self.model]
-
-    @property
-    def cost_usd(self) -> float:
-        """US dollars of all calls and grades, failed ones included."""
-        return self.plan.spent_usd
-
-    @property
-    def outcomes(self) -> pd.DataFrame:
-        """What was graded, as `add_outcomes` takes it, one row a grade.
-
-        Columns `prompt`, `task`, `model`, `effect` (the grade itself), `cost_usd`, `latency_s`,
-        `input_tokens`, `output_tokens`. Add those of judges that you trust: a router takes them for
-        true.
-        """
-        import pandas as pd  # here, so that what runs need not load it
-
-        rows = (
-            {
-                "prompt": self.prompt,
-                "task": self.task,
-                "model": call.model,
-                "effect": call.grade.effect,
-                "cost_usd": call.answer.cost_usd,
-                "latency_s": call.answer.latency_s,
-                "input_tokens": call.answer.input_tokens,
-                "output_tokens": call.answer.output_tokens,
-            }
-            for call in self.calls
-            if call.grade is not None and call.answer is not None
-        )
-        return pd.DataFrame(rows, columns=list(_OUTCOMES))
-
-    def __repr__(self) -> str:
-        called = ", ".join(call.model for call in self.calls)
-        kept = f"kept {self.model} ({self.effect:.2f})" if self.model else "no answer"
-        return f"Run({kept}; called {called or 'nobody'}; {self.cost_usd:.3g} USD)"
-
-
-@dataclass(frozen=True)
-class _Request:
-    """Something to be called; its answer is sent back, or its error thrown in."""
+class _Request(NamedTuple):
+    """Something to be called."""
 
     model: str
     answer: Answer | None = None
     """To be graded; None where the model is to be asked."""
-    timeout_s: float | None = None
 
 
-@dataclass(frozen=True)
-class _NotAwaitable:
-    """What a function gave that is no coroutine."""
+class _Round(NamedTuple):
+    """What is called side by side; a `Returned` for each is sent back."""
 
-    kind: str
+    requests: tuple[_Request, ...]
+    timeout_s: float | None
 
 
-_Steps = Generator[_Request, Any, Run]
+class _Problem(NamedTuple):
+    """A grade that failed."""
+
+    model: str
+    told: str
+    error: Exception
+
+
+_Steps = Generator[_Round, list[Returned], Run]
+_Calls = Generator[_Round, list[Returned], tuple[Call, ...]]
 
 
 def run_plan(
-    plan: Plan, ask: Ask, judge: AnswerJudge | None, *, task: str | None, retries: int
+    plan: Plan,
+    ask: Ask,
+    judge: AnswerJudge | None,
+    *,
+    task: str | None,
+    retries: int,
 ) -> Run:
     """Carry out a plan with functions that block; see `SequentialRouter.run`."""
-    steps, prompt = _carry_out(plan, judge is not None, task, retries), plan.asked.prompt
+    steps = _carry_out(plan, judge is not None, task, retries)
     try:
-        request = next(steps)
+        asked = next(steps)
         while True:
-            try:
-                result = (
-                    _call_within(request.timeout_s, ask, request.model, prompt)
-                    if request.answer is None or judge is None
-                    else _call_within(request.timeout_s, judge, prompt, request.answer.text)
-                )
-            except Exception as error:
-                request = steps.throw(error)
-            else:
-                request = steps.send(result)
+            functions = _bind(asked, ask, judge, plan.asked.prompt)
+            asked = steps.send(call_all(functions, asked.timeout_s))
     except StopIteration as end:
         run: Run = end.value
         return run
 
 
 async def run_plan_later(
-    plan: Plan, ask: AskLater, judge: JudgeLater | None, *, task: str | None, retries: int
+    plan: Plan,
+    ask: AskLater,
+    judge: JudgeLater | None,
+    *,
+    task: str | None,
+    retries: int,
 ) -> Run:
     """Carry out a plan with coroutines; see `SequentialRouter.arun`."""
-    steps, prompt = _carry_out(plan, judge is not None, task, retries), plan.asked.prompt
+    steps = _carry_out(plan, judge is not None, task, retries)
     try:
-        request = next(steps)
+        asked = next(steps)
         while True:
-            try:
-                called = (
-                    ask(request.model, prompt)
-                    if request.answer is None or judge is None
-                    else judge(prompt, request.answer.text)
-                )
-                result: Any = (
-                    await asyncio.wait_for(called, request.timeout_s)
-                    if inspect.isawaitable(called)
-                    else _NotAwaitable(type(called).__name__)
-                )
-            except Exception as error:
-                request = steps.throw(error)
-            else:
-                request = steps.send(result)
+            functions = _bind(asked, ask, judge, plan.asked.prompt)
+            asked = steps.send(await await_all(functions, asked.timeout_s))
     except StopIteration as end:
         run: Run = end.value
         return run
 
 
+def _bind(
+    asked: _Round, ask: Callable[..., Any], judge: Callable[..., Any] | None, prompt: str
+) -> list[Callable[[], Any]]:
+    return [
+        partial(ask, request.model, prompt)
+        if request.answer is None or judge is None
+        else partial(judge, prompt, request.answer.text)
+        for request in asked.requests
+    ]
+
+
 def _carry_out(plan: Plan, has_judge: bool, task: str | None, retries: int) -> _Steps:
-    """The calls of a plan, one after the other; both ways to call drive it."""
-    run = Run(plan, task)
-    while (model := run.plan.first) is not None:
+    """The calls of a plan, one round after the other; both ways to call drive it."""
+    run, is_over = Run(plan, task), False
+    while run.plan.first is not None and not is_over:
         looks = run.plan.is_graded and has_judge
-        answer, run = yield from _ask(run, model, retries)
-        if answer is None:
-            continue
-        last = run.calls[-1]
-        paid = {"cost_usd": last.cost_usd, "latency_s": last.latency_s}
-        left = _measure_left(run.plan, last.latency_s)
-        if not looks or left == 0:
-            run = dataclasses.replace(run, plan=run.plan.after(model, **paid))
-            break
-        try:
-            start = time.monotonic()
-            said = yield _Request(model, answer, left)
-            if inspect.iscoroutine(said) or isinstance(said, _NotAwaitable):
-                raise DataError(_explain_kind("judge", said))
-            read = said if isinstance(said, Grade) else run.plan.asked.judge.read(said)
-        except Exception as error:
-            told = _tell(error, is_late=_is_late(left, time.monotonic() - start))
-            failed = dataclasses.replace(last, error=f"its grade failed: {told}")
-            run = _note(run, failed, run.plan.after(model, **paid))
+        models = find_together(run.plan) if looks else (run.plan.first,)
+        calls = yield from _ask(run, models, retries)
+        problem, wait_s = None, max(call.latency_s for call in calls)
+        for number, call in enumerate(calls):
+            took_s = 0.0 if number else wait_s  # what runs side by side is waited for once
+            paid = {"cost_usd": call.cost_usd, "latency_s": took_s}
+            if call.answer is None:
+                run = _note(run, call, run.plan.failed(call.model, **paid))
+            elif not looks or is_over or _measure_left(run.plan, took_s) == 0:
+                run, is_over = _note(run, call, run.plan.after(call.model, **paid)), True
+            else:
+                run, problem = yield from _grade(run, call, took_s)
+                is_over = problem is not None or run.plan.first is None
+        # Not before all calls of the round are noted: they were paid.
+        if problem is not None:
+            model, told, error = problem
             raise _fail(f"The judge of {model!r} failed: {told}.", run) from error
-        graded = dataclasses.replace(last, grade=read)
-        run = _note(run, graded, run.plan.after(model, read, **paid))
+        wrong = [call for call in calls if call.is_misused]
+        if wrong:
+            raise _fail(f"The call of {wrong[0].model!r} failed: {wrong[0].error}.", run)
     if run.model is None:
         told = "; ".join(f"{call.model}: {call.error}" for call in run.calls)
         raise _fail(f"No model has answered ({told or 'nobody may be asked'}).", run)
     return run
 
 
-def _ask(run: Run, model: str, retries: int) -> Generator[_Request, Any, tuple[Answer | None, Run]]:
-    """The answer of a model, asked again where it fails; the last call of the run holds it."""
-    cost, latency = 0.0, 0.0
-    for attempt in range(retries + 1):
-        start, left = time.monotonic(), _measure_left(run.plan, latency)
+def _grade(
+    run: Run, call: Call, took_s: float
+) -> Generator[_Round, list[Returned], tuple[Run, _Problem | None]]:
+    """The run with an answer that was graded, and what was wrong with the grade."""
+    left = _measure_left(run.plan, took_s)
+    (said,) = yield _Round((_Request(call.model, call.answer),), left)
+    paid = {"cost_usd": call.cost_usd, "latency_s": took_s}
+    try:
+        read = _read_grade(said, run.plan.asked.judge)
+    except Exception as error:
+        told = _tell(error, is_late=_is_late(left, said.took_s))
+        failed = dataclasses.replace(call, error=f"its grade failed: {told}")
+        problem = _Problem(call.model, told, error)
+        return _note(run, failed, run.plan.after(call.model, **paid)), problem
+    graded = dataclasses.replace(call, grade=read)
+    return _note(run, graded, run.plan.after(call.model, read, **paid)), None
+
+
+def _read_grade(said: Returned, judge: Judge) -> Grade:
+    """The grade that a judge gave; raises what it raised, and what it gave in place of one."""
+    if said.error is not None:
+        raise said.error
+    if inspect.iscoroutine(said.value) or isinstance(said.value, NotAwaitable):
+        raise DataError(_explain_kind("judge", said.value))
+    return said.value if isinstance(said.value, Grade) else judge.read(said.value)
+
+
+def _ask(run: Run, models: tuple[str, ...], retries: int) -> _Calls:
+    """A call of each model, side by side; those that fail are asked again."""
+    calls = {model: Call(model, 0.0, 0.0, error=_LATE) for model in models}
+    waiting = list(models)
+    for _ in range(retries + 1):
+        left = _measure_left(run.plan, max(calls[model].latency_s for model in waiting))
         if left == 0:
-            return None, _note_failure(run, Call(model, cost, latency, error=_LATE))
-        try:
-            received = yield _Request(model, timeout_s=left)
-        except Exception as error:
-            took = time.monotonic() - start
-            latency += took
-            is_late = _is_late(left, took)
-            cost += _read_bill(error)
-            call = Call(model, cost, latency, error=_tell(error, is_late=is_late))
-            if attempt < retries and not is_late:
-                continue
-            return None, _note_failure(run, call)
-        took = time.monotonic() - start
-        try:
-            answer = _read_answer(received, took)
-        except DataError as error:
-            call = Call(model, cost, latency + took, error=_tell(error))
-            told = f"The call of {model!r} failed: {call.error}."
-            raise _fail(told, _note_failure(run, call)) from None
-        usd = run.plan.expect_cost(model) if answer.cost_usd is None else answer.cost_usd
-        seconds = float(answer.latency_s or 0.0)
-        call = Call(model, cost + float(usd), latency + seconds, answer=answer)
-        return answer, dataclasses.replace(run, calls=(*run.calls, call))
-    raise AssertionError("a loop over at least one attempt ends by itself")
+            break
+        found = yield _Round(tuple(_Request(model) for model in waiting), left)
+        for model, returned in zip(tuple(waiting), found, strict=True):
+            calls[model] = _read_call(calls[model], returned, left, run.plan.expect_cost(model))
+            if calls[model].is_final:
+                waiting.remove(model)
+        if not waiting:
+            break
+    return tuple(calls.values())
 
 
-def _note_failure(run: Run, call: Call) -> Run:
-    """The run after a call that brought no answer."""
-    paid = run.plan.failed(call.model, cost_usd=call.cost_usd, latency_s=call.latency_s)
-    return dataclasses.replace(run, plan=paid, calls=(*run.calls, call))
+def _read_call(before: Call, returned: Returned, left_s: float | None, expected_usd: float) -> Call:
+    """A call after one more attempt, with what those before it took."""
+    cost, latency, error = before.cost_usd, before.latency_s, returned.error
+    if error is not None:
+        is_late = _is_late(left_s, returned.took_s)
+        return Call(
+            before.model,
+            cost + _read_bill(error),
+            latency + returned.took_s,
+            error=_tell(error, is_late=is_late),
+            is_final=is_late,
+        )
+    try:
+        answer = _read_answer(returned.value, returned.took_s)
+    except DataError as wrong:
+        took_s = latency + returned.took_s
+        return Call(before.model, cost, took_s, error=_tell(wrong), is_final=True, is_misused=True)
+    usd = expected_usd if answer.cost_usd is None else answer.cost_usd
+    seconds = latency + float(answer.latency_s or 0.0)
+    return Call(before.model, cost + float(usd), seconds, answer=answer, is_final=True)
 
 
 def _read_bill(error: Exception) -> float:
@@ -323,7 +248,7 @@ def _explain_kind(who: str, received: object) -> str:
     if inspect.iscoroutine(received):
         received.close()  # it is not waited for, and Python would warn of that
         return f"{who} gave a coroutine; expected its result. Use arun for coroutines"
-    if isinstance(received, _NotAwaitable):
+    if isinstance(received, NotAwaitable):
         return f"{who} gave a {received.kind}; expected a coroutine. Use run for plain functions"
     wanted = "a string or an Answer" if who == "ask" else "a number or a Grade"
     return f"{who} gave a {type(received).__name__}; expected {wanted}"
@@ -336,8 +261,8 @@ def _measure_left(plan: Plan, since_s: float) -> float | None:
 
 
 def _note(run: Run, call: Call, plan: Plan) -> Run:
-    """The run with another last call, and the plan after it."""
-    return dataclasses.replace(run, plan=plan, calls=(*run.calls[:-1], call))
+    """The run with one call more, and the plan after it."""
+    return dataclasses.replace(run, plan=plan, calls=(*run.calls, call))
 
 
 def _is_late(left_s: float | None, took_s: float) -> bool:
@@ -359,26 +284,3 @@ def _fail(message: str, run: Run) -> RunError:
     error = RunError(message + paid)
     error.run = run
     return error
-
-
-def _call_within(timeout_s: float | None, function: Callable[..., Any], *args: str) -> Any:
-    """What a function gives, or TimeoutError; what is given up goes on in a thread of its own."""
-    if timeout_s is None:
-        return function(*args)
-    box: SimpleQueue[tuple[Any, Exception | None]] = SimpleQueue()
-
-    def work() -> None:
-        try:
-            box.put((function(*args), None))
-        except Exception as error:
-            box.put((None, error))
-
-    # A daemon: a call that never ends must not keep the process from ending.
-    Thread(target=work, daemon=True).start()
-    try:
-        result, error = box.get(timeout=timeout_s)
-    except Empty:
-        raise TimeoutError from None
-    if error is not None:
-        raise error
-    return result

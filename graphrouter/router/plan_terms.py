@@ -30,10 +30,15 @@ class Limits:
     """US dollars of all calls and grades together, as expected before each; >= 0."""
     deadline_s: float | None = None
     """Seconds of all calls one after the other, as expected before each; >= 0."""
+    at_once: int = 1
+    """Calls side by side; >= 1."""
 
     def __post_init__(self) -> None:
-        if not is_whole(self.max_calls, least=1):
-            raise PolicyError(f"max_calls is {self.max_calls!r}; expected a whole number from 1.")
+        for name in ("max_calls", "at_once"):
+            if not is_whole(getattr(self, name), least=1):
+                raise PolicyError(
+                    f"{name} is {getattr(self, name)!r}; expected a whole number from 1."
+                )
         for name in ("max_total_cost_usd", "deadline_s"):
             if getattr(self, name) is not None:
                 check_amount(name, getattr(self, name))
@@ -48,6 +53,8 @@ class Prices(NamedTuple):
     """(1, M) of a call of each."""
     grade: float
     """Of a grade."""
+    second: float
+    """Of a second of waiting, counted in `call` as well."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +114,7 @@ class Asked:
             float((worth(zero + 1, zero, charges=free) - nothing)[0]),
             np.nan_to_num(call),  # unknown for a fallback alone, which is then the only choice
             float((nothing - worth(zero, zero + self.judge_cost_usd, charges=free))[0]),
+            float((nothing - worth(zero, zero, charges=free._replace(latency_s=zero + 1)))[0]),
         )
 
 

@@ -18,7 +18,6 @@ from graphrouter.router.call_run import (
     Ask,
     AskLater,
     JudgeLater,
-    Run,
     run_plan,
     run_plan_later,
 )
@@ -26,6 +25,7 @@ from graphrouter.router.known_outcomes import tell_outcomes
 from graphrouter.router.outcome_covariance import OutcomeCovariance
 from graphrouter.router.plan_terms import Asked, Limits, check_settings
 from graphrouter.router.protocol import Router
+from graphrouter.router.run_records import Run
 from graphrouter.selection import check_seconds
 from graphrouter.types import Predictions, Queries
 
@@ -39,6 +39,7 @@ class PlanSettings(TypedDict, total=False):
     max_calls: int
     max_total_cost_usd: float | None
     deadline_s: float | None
+    at_once: int
     extra_latency_s: Mapping[str, float] | None
     unavailable: Iterable[str] | None
 
@@ -64,6 +65,7 @@ class SequentialRouter(Router):
         max_calls: int = 3,
         max_total_cost_usd: float | None = None,
         deadline_s: float | None = None,
+        at_once: int = 1,
         extra_latency_s: Mapping[str, float] | None = None,
         unavailable: Iterable[str] | None = None,
     ) -> Plan:
@@ -80,6 +82,9 @@ class SequentialRouter(Router):
             max_calls: Most calls one after the other, >= 1.
             max_total_cost_usd: Most US dollars of all calls and grades, as expected.
             deadline_s: Most seconds of all calls, as expected.
+            at_once: Most calls side by side, >= 1. Where seconds count, by `usd_per_second` of the
+                policy or a deadline, `run` asks models that would be asked after a failure at once,
+                as far as that is worth their cost.
             extra_latency_s: As in `route`.
             unavailable: As in `route`.
 
@@ -90,7 +95,7 @@ class SequentialRouter(Router):
             UnknownModelError: One of the models named is not in the pool.
         """
         moment = Moment.of(extra_latency_s, unavailable, models=self.models)
-        limits = Limits(max_calls, max_total_cost_usd, deadline_s)
+        limits = Limits(max_calls, max_total_cost_usd, deadline_s, at_once)
         by = Policy() if policy is None else policy
         check_settings(by, Judge() if judge is None else judge, judge_cost_usd)
         check_seconds(by, self.cost_scale)
@@ -121,7 +126,7 @@ class SequentialRouter(Router):
         reliability: Judge | None = None,
         **settings: Unpack[PlanSettings],
     ) -> Run:
-        """Ask models one after the other as the plan says, and keep the best answer.
+        """Ask models as the plan says, one after the other, and keep the best answer.
 
         A model whose call fails is asked again `retries` times, then left out, and the plan is made
         anew. An error with an attribute `cost_usd` was billed all the same. With a deadline calls
@@ -136,7 +141,8 @@ class SequentialRouter(Router):
             retries: Further attempts of a call that failed, >= 0.
             reliability: How often the judge is right, the `judge` of `plan`.
             settings: `task`, `policy`, `judge_cost_usd`, `max_calls`, `max_total_cost_usd`,
-                `deadline_s`, `extra_latency_s`, `unavailable` as in `plan`.
+                `deadline_s`, `at_once`, `extra_latency_s`, `unavailable` as in `plan`. Several at
+                once are called in threads.
 
         Raises:
             DataError: `ask` or `judge` is no function, or `retries` no such number.
