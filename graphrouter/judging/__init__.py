@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from graphrouter.judging.agreement import Agreement, agree, read_text
+    from graphrouter.judging.agreement import Agreement, agree, read_text, vote
     from graphrouter.judging.answer_parts import AnswerJudge
     from graphrouter.judging.choice_match import ChoiceMatch, read_choice
     from graphrouter.judging.exact_match import ExactMatch, RegexMatch
@@ -41,6 +41,7 @@ __all__ = [
     "read_choice",
     "read_number",
     "read_text",
+    "vote",
 ]
 
 _MODULE_OF = {
@@ -59,5 +60,6 @@ _MODULE_OF = {
     "read_choice": "graphrouter.judging.choice_match",
     "read_number": "graphrouter.judging.numeric_match",
     "read_text": "graphrouter.judging.agreement",
+    "vote": "graphrouter.judging.agreement",
 }
 __getattr__, __dir__ = load_lazily(__name__, _MODULE_OF)

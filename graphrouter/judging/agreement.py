@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphrouter.exceptions import DataError
 from graphrouter.judging.answer_parts import check_answer, find_final, plain_words
+from graphrouter.number_checks import is_amount
 from graphrouter.wording import count_of, show_value
 
 Reader = Callable[[str], Hashable | None]
@@ -54,6 +55,53 @@ def agree(answers: Sequence[str], *, read: Reader = read_text) -> list[float]:
     said = [_say(_check_reader(read), text) for text in texts]
     votes = Counter(said)
     return [0.0 if each is None else (votes[each] - 1) / (len(said) - 1) for each in said]
+
+
+def vote(
+    answers: Mapping[str, str],
+    *,
+    weights: Mapping[str, float] | None = None,
+    read: Reader = read_text,
+) -> str | None:
+    """Whose answer a vote keeps: of those that say the same, the heaviest together.
+
+    Among these it is the one that weighs most, then the first. None where no answer says anything.
+
+    Args:
+        answers: By who gave them, all to one prompt, at least one.
+        weights: Of each, at least 0, such as its expected effect; all alike without them.
+        read: As for `agree`.
+
+    Raises:
+        DataError: There are no answers, one is no string, a weight is missing or no number of at
+            least 0, or `read` is no such function.
+
+    Example:
+        >>> answers = {"a": "Answer: 4", "b": "5", "c": "Answer: 4"}
+        >>> vote(answers, weights={"a": 0.3, "b": 0.5, "c": 0.4})
+        'c'
+    """
+    if not isinstance(answers, Mapping) or not answers:
+        raise DataError(
+            f"answers is {show_value(answers)}; expected a mapping from who answered to the answer."
+        )
+    heavy = dict.fromkeys(answers, 1.0) if weights is None else weights
+    for name in answers:
+        if not is_amount(heavy.get(name)):
+            raise DataError(
+                f"The weight of {name!r} is {show_value(heavy.get(name))}; expected a number of at "
+                "least 0 for everybody who answered."
+            )
+    read = _check_reader(read)
+    said = {name: _say(read, check_answer(answer)) for name, answer in answers.items()}
+    total: dict[Hashable, float] = {}
+    for name, each in said.items():
+        if each is not None:
+            total[each] = total.get(each, 0.0) + heavy[name]
+    if not total:
+        return None
+    kept = max(total, key=lambda each: total[each])
+    return max((name for name in said if said[name] == kept), key=lambda name: heavy[name])
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from graphrouter.exceptions import DataError, GraphRouterError, RunError
 from graphrouter.grades import Grade, Judge
+from graphrouter.judging.agreement import Reader
+from graphrouter.judging.agreement import vote as count_votes
 from graphrouter.judging.answer_parts import AnswerJudge
 from graphrouter.number_checks import is_amount
 from graphrouter.router.call_plan import Plan
@@ -21,6 +23,7 @@ from graphrouter.router.together import (
     await_all,
     call_all,
     find_together,
+    find_voters,
 )
 
 _LATE = "no answer before the deadline"
@@ -67,9 +70,10 @@ def run_plan(
     *,
     task: str | None,
     retries: int,
+    vote: Reader | None = None,
 ) -> Run:
     """Carry out a plan with functions that block; see `SequentialRouter.run`."""
-    steps = _carry_out(plan, judge is not None, task, retries)
+    steps = _start(plan, judge is not None, vote, task, retries)
     try:
         asked = next(steps)
         while True:
@@ -87,9 +91,10 @@ async def run_plan_later(
     *,
     task: str | None,
     retries: int,
+    vote: Reader | None = None,
 ) -> Run:
     """Carry out a plan with coroutines; see `SequentialRouter.arun`."""
-    steps = _carry_out(plan, judge is not None, task, retries)
+    steps = _start(plan, judge is not None, vote, task, retries)
     try:
         asked = next(steps)
         while True:
@@ -111,8 +116,37 @@ def _bind(
     ]
 
 
+def _start(
+    plan: Plan, has_judge: bool, vote: Reader | None, task: str | None, retries: int
+) -> _Steps:
+    """The steps that both ways to call drive."""
+    if vote is None:
+        return _carry_out(plan, has_judge, task, retries)
+    return _poll(plan, vote, task, retries)
+
+
+def _poll(plan: Plan, read: Reader, task: str | None, retries: int) -> _Steps:
+    """The models that are worth most, asked side by side, and what they agree on."""
+    run = Run(plan, task)
+    calls = yield from _ask(run, find_voters(plan), retries)
+    wait_s = max(call.latency_s for call in calls)
+    for number, call in enumerate(calls):
+        paid = {"cost_usd": call.cost_usd, "latency_s": 0.0 if number else wait_s}
+        is_there = call.answer is not None
+        after = run.plan.after if is_there else run.plan.failed
+        run = _note(run, call, after(call.model, **paid))
+    _check_kinds(run)
+    _check_answered(run)
+    answers = {call.model: call.answer.text for call in calls if call.answer is not None}
+    try:
+        voted = count_votes(answers, weights=run.plan.in_hand, read=read)
+    except Exception as error:
+        raise _fail(f"The vote failed: {_tell(error)}.", run) from error
+    return dataclasses.replace(run, voted=voted)
+
+
 def _carry_out(plan: Plan, has_judge: bool, task: str | None, retries: int) -> _Steps:
-    """The calls of a plan, one round after the other; both ways to call drive it."""
+    """The calls of a plan, one round after the other."""
     run, is_over = Run(plan, task), False
     while run.plan.first is not None and not is_over:
         looks = run.plan.is_graded and has_judge
@@ -133,13 +167,23 @@ def _carry_out(plan: Plan, has_judge: bool, task: str | None, retries: int) -> _
         if problem is not None:
             model, told, error = problem
             raise _fail(f"The judge of {model!r} failed: {told}.", run) from error
-        wrong = [call for call in calls if call.is_misused]
-        if wrong:
-            raise _fail(f"The call of {wrong[0].model!r} failed: {wrong[0].error}.", run)
+        _check_kinds(run)
+    _check_answered(run)
+    return run
+
+
+def _check_kinds(run: Run) -> None:
+    """Refuse what a call gave and is no answer."""
+    wrong = [call for call in run.calls if call.is_misused]
+    if wrong:
+        raise _fail(f"The call of {wrong[0].model!r} failed: {wrong[0].error}.", run)
+
+
+def _check_answered(run: Run) -> None:
+    """Refuse a run without any answer."""
     if run.model is None:
         told = "; ".join(f"{call.model}: {call.error}" for call in run.calls)
         raise _fail(f"No model has answered ({told or 'nobody may be asked'}).", run)
-    return run
 
 
 def _grade(

@@ -66,6 +66,8 @@ class Run:
     task: str | None = None
     calls: tuple[Call, ...] = field(default=())
     """In order."""
+    voted: str | None = None
+    """Whose answer a vote has kept; None without a vote."""
 
     @property
     def prompt(self) -> str:
@@ -75,7 +77,7 @@ class Run:
     @property
     def model(self) -> str | None:
         """Whose answer was kept; None without any."""
-        return self.plan.answer
+        return self.voted or self.plan.answer
 
     @property
     def answer(self) -> str | None:
@@ -86,7 +88,10 @@ class Run:
 
     @property
     def effect(self) -> float:
-        """Expected effect of the answer that was kept, in [0, 1]; NaN without any."""
+        """Expected effect of the answer that was kept, in [0, 1]; NaN without any.
+
+        That others agree is not counted: models err alike.
+        """
         return float("nan") if self.model is None else self.plan.in_hand[self.model]
 
     @property

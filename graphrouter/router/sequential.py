@@ -9,6 +9,7 @@ from typing import ClassVar, TypedDict, Unpack
 
 from graphrouter.exceptions import DataError
 from graphrouter.grades import Judge
+from graphrouter.judging.agreement import Reader
 from graphrouter.judging.answer_parts import AnswerJudge
 from graphrouter.moment import Moment
 from graphrouter.number_checks import is_whole
@@ -124,6 +125,7 @@ class SequentialRouter(Router):
         judge: AnswerJudge | None = None,
         retries: int = 0,
         reliability: Judge | None = None,
+        vote: Reader | None = None,
         **settings: Unpack[PlanSettings],
     ) -> Run:
         """Ask models as the plan says, one after the other, and keep the best answer.
@@ -140,6 +142,9 @@ class SequentialRouter(Router):
                 one the model that is worth most is asked, and nobody else unless it fails.
             retries: Further attempts of a call that failed, >= 0.
             reliability: How often the judge is right, the `judge` of `plan`.
+            vote: In place of a judge, what an answer says, such as `read_number` of
+                `graphrouter.judging`: the `at_once` models that are worth most are asked side by
+                side, and the answer is kept on which those of most expected effect together agree.
             settings: `task`, `policy`, `judge_cost_usd`, `max_calls`, `max_total_cost_usd`,
                 `deadline_s`, `at_once`, `extra_latency_s`, `unavailable` as in `plan`. Several at
                 once are called in threads.
@@ -162,8 +167,10 @@ class SequentialRouter(Router):
             ('7', 1.0, 1)
         """
         _check_functions(ask, judge, retries)
+        _check_vote(vote, judge, settings.get("at_once", 1))
         plan = self.plan(prompt, judge=_choose_judge(judge, reliability), **settings)
-        return run_plan(plan, ask, judge, task=settings.get("task"), retries=retries)
+        task = settings.get("task")
+        return run_plan(plan, ask, judge, task=task, retries=retries, vote=vote)
 
     async def arun(
         self,
@@ -173,6 +180,7 @@ class SequentialRouter(Router):
         judge: JudgeLater | None = None,
         retries: int = 0,
         reliability: Judge | None = None,
+        vote: Reader | None = None,
         **settings: Unpack[PlanSettings],
     ) -> Run:
         """As `run`, with coroutines, of which one that is past its deadline is cancelled.
@@ -180,8 +188,10 @@ class SequentialRouter(Router):
         Arguments and errors are those of `run`.
         """
         _check_functions(ask, judge, retries)
+        _check_vote(vote, judge, settings.get("at_once", 1))
         plan = self.plan(prompt, judge=_choose_judge(judge, reliability), **settings)
-        return await run_plan_later(plan, ask, judge, task=settings.get("task"), retries=retries)
+        task = settings.get("task")
+        return await run_plan_later(plan, ask, judge, task=task, retries=retries, vote=vote)
 
     def _tell(self, queries: Queries, predictions: Predictions) -> Predictions:
         """The predictions, changed by what is known of answers to the very queries.
@@ -214,6 +224,25 @@ def _check_functions(ask: object, judge: object, retries: object) -> None:
             raise DataError(f"{name} is a {type(function).__name__}; expected a function.")
     if not is_whole(retries, least=0):
         raise DataError(f"retries is {retries!r}; expected a whole number from 0.")
+
+
+def _check_vote(vote: object, judge: object, at_once: object) -> None:
+    """Refuse a vote that cannot be held.
+
+    Raises:
+        DataError: It reads no answers, there is a judge as well, or fewer than two are asked.
+    """
+    if vote is None:
+        return
+    if not callable(vote):
+        raise DataError(
+            f"vote is a {type(vote).__name__}; expected a function from an answer to what it says, "
+            "such as read_number, read_choice or read_text of graphrouter.judging."
+        )
+    if judge is not None:
+        raise DataError("vote and judge were given; expected one of the two.")
+    if not is_whole(at_once, least=2):
+        raise DataError(f"at_once is {at_once!r}; a vote needs at least 2 answers, better 3.")
 
 
 def _choose_judge(judge: object, reliability: Judge | None) -> Judge | None:

@@ -69,6 +69,22 @@ def find_together(plan: Plan) -> tuple[str, ...]:
     return tuple(models)
 
 
+def find_voters(plan: Plan) -> tuple[str, ...]:
+    """Whose answers are put to a vote: those worth most as the only call, within the limits.
+
+    Args:
+        plan: What is to be done next; its limits say how many at most.
+    """
+    limits, voters, spent = plan.asked.limits, list[str](), plan.spent_usd
+    for option in plan.options:
+        spent += float(np.nan_to_num(option.cost_usd))
+        most = limits.max_total_cost_usd
+        if len(voters) == min(limits.at_once, limits.max_calls) or (most and spent > most):
+            break
+        voters.append(option.model)
+    return tuple(voters)
+
+
 def _gain_in_time(plan: Plan, wait_s: float) -> float:
     """What asking `first` at once brings that asking it later cannot; 0 where there is time."""
     deadline = plan.asked.limits.deadline_s

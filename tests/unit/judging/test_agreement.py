@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphrouter.exceptions import DataError
-from graphrouter.judging import Agreement, agree, read_choice, read_number, read_text
+from graphrouter.judging import Agreement, agree, read_choice, read_number, read_text, vote
 
 
 def test_shares_of_the_others() -> None:
@@ -41,9 +41,23 @@ def test_both_ways_agree(answers: list[str]) -> None:
         assert Agreement(others)("?", answers[place]) == pytest.approx(share)
 
 
+def test_a_vote_keeps_what_weighs_most_together() -> None:
+    answers = {"a": "It is 4.", "b": "5", "c": "Answer: 4", "d": "no idea"}
+    assert vote(answers, read=read_number) == "a"
+    assert vote(answers, weights={"a": 1, "b": 3, "c": 1.5, "d": 9}, read=read_number) == "b"
+    assert vote(answers, weights={"a": 1, "b": 2, "c": 1.5, "d": 9}, read=read_number) == "c"
+    assert vote({"d": "no idea"}, read=read_number) is None
+    assert vote({"a": "x", "b": "y"}) == "a"
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: vote({}), r"answers is \{\}; expected a mapping from who answered"),
+        (lambda: vote(["4"]), "answers is .*; expected a mapping from who answered"),  # type: ignore[arg-type]
+        (lambda: vote({"a": "4"}, weights={"b": 1.0}), "The weight of 'a' is None"),
+        (lambda: vote({"a": "4"}, weights={"a": -1.0}), "The weight of 'a' is -1.0"),
+        (lambda: vote({"a": 4}), "The answer is a int"),  # type: ignore[dict-item]
         (lambda: agree(["a"]), r"answers is \['a'\]; expected a list of at least 2 answers"),
         (lambda: agree("ab"), "answers is 'ab'"),
         (lambda: Agreement([]), "at least 1 answer, all"),

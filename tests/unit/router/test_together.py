@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import graphrouter as gr
-from graphrouter.exceptions import PolicyError, RunError
+from graphrouter.exceptions import DataError, PolicyError, RunError
+from graphrouter.judging import read_number
 from graphrouter.router import Answer
 from graphrouter.router.together import NotAwaitable, await_all, call_all, find_together
 
@@ -196,6 +197,68 @@ def test_when_the_judge_fails_all_calls_of_the_round_are_in_the_trace(
     assert len(run.calls) == 3
     assert run.cost_usd == pytest.approx(0.003)
     assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_a_vote_weighs_what_models_agree_on(slow: gr.GraphRouter) -> None:
+    options = slow.plan(PROMPT, policy=PATIENT).options
+    best, *others = options[:5]
+    says = {best.model: "7"} | {option.model: f"It is {4 + 4}." for option in others}
+    assert best.effect < sum(option.effect for option in others)
+    run = slow.run(
+        PROMPT,
+        ask=lambda model, prompt: Answer(says[model], cost_usd=0.001, latency_s=0.5),
+        vote=read_number,
+        policy=PATIENT,
+        at_once=5,
+        max_calls=5,
+    )
+    kept = max(others, key=lambda option: option.effect)
+    assert (run.answer, run.model) == ("It is 8.", kept.model)
+    assert run.effect == pytest.approx(kept.effect)
+    assert (run.cost_usd, run.plan.spent_s) == (pytest.approx(0.005), pytest.approx(0.5))
+    assert run.outcomes.empty
+
+    async def ask(model: str, prompt: str) -> str:
+        return says[model]
+
+    later = slow.arun(PROMPT, ask=ask, vote=read_number, policy=PATIENT, at_once=2)
+    heavier = max(options[:2], key=lambda option: option.effect)
+    assert asyncio.run(later).model == heavier.model
+
+
+def test_a_vote_needs_no_everybody(slow: gr.GraphRouter) -> None:
+    best = slow.plan(PROMPT, policy=PATIENT).first
+
+    def ask(model: str, prompt: str) -> str:
+        if model == best:
+            raise ConnectionError("reset")
+        return "8"
+
+    run = slow.run(PROMPT, ask=ask, vote=read_number, policy=PATIENT, at_once=3)
+    assert (run.answer, len(run.calls)) == ("8", 3)
+    with pytest.raises(RunError, match="The vote failed: ZeroDivisionError") as caught:
+        slow.run(PROMPT, ask=reply, vote=lambda answer: 1 / 0, policy=PATIENT, at_once=2)
+    assert len(caught.value.run.calls) == 2
+    cheap = float(np.sort(slow.predict([PROMPT]).cost_usd[0])[0])
+    limited = slow.run(
+        PROMPT, ask=reply, vote=read_number, at_once=3, max_total_cost_usd=1.01 * cheap
+    )
+    assert len(limited.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"vote": "number", "at_once": 3}, "vote is a str; expected a function from an answer"),
+        ({"vote": read_number}, "at_once is 1; a vote needs at least 2"),
+        ({"vote": read_number, "judge": never, "at_once": 3}, "one of the two"),
+    ],
+)
+def test_votes_that_cannot_be_held_are_refused(
+    slow: gr.GraphRouter, more: dict[str, object], told: str
+) -> None:
+    with pytest.raises(DataError, match=told):
+        slow.run(PROMPT, ask=reply, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "2", None])
