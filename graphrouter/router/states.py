@@ -70,7 +70,7 @@ def estimate_outcome_covariance(
     Each is scored by the outcomes of others: as long as two computations of the state of half the
     support.
     """
-    from graphrouter.training.start import Solved, score_crosswise  # loads PyTorch Geometric
+    from graphrouter.training.start import Solved, score_crosswise  # of training: only when asked
 
     nodes, edges = _read_graph(learned, support, bills)
     group = pd.factorize(support.queries["prompt"].map(prompt_key))[0].astype(np.int64)

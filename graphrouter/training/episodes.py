@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
-from torch_geometric.data import HeteroData
 
 from graphrouter.config import TrainConfig, TrainingConfig
 from graphrouter.features.tables import NodeTable, RecordedEdges
-from graphrouter.graph.hetero_data import to_hetero
-from graphrouter.graph.leakage import check_no_leakage
 from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 from graphrouter.training.prepare import TrainingTables
+
+if TYPE_CHECKING:
+    from torch_geometric.data import HeteroData
 
 _MOST_DRAWS = 20
 """Draws of an episode until its pool says something. With one family or one task, which is a
@@ -66,9 +66,7 @@ def draw_episode(
         labels=select_edges(tables.train, draw.targets, tables.nodes),
         trade_off=torch.rand(num_targets, generator=generator) ** 2 * 2,
     )
-    episode = to_hetero(graph)
-    check_no_leakage(episode)
-    return episode
+    return _export(graph)
 
 
 def _draw_pool(
@@ -161,7 +159,17 @@ def validation_graph(
     tables: TrainingTables, config: TrainConfig, *, task_known: bool
 ) -> HeteroData:
     """The graph of `support_graph` for PyTorch Geometric; arguments as there."""
-    data = to_hetero(support_graph(tables, config, task_known=task_known))
+    return _export(support_graph(tables, config, task_known=task_known))
+
+
+def _export(graph: RoutingGraph) -> HeteroData:
+    """The graph for PyTorch Geometric, checked for leakage."""
+    # Here and not above: they load PyTorch Geometric, and routers that serve score solved queries
+    # crosswise on graphs of this module without it.
+    from graphrouter.graph.hetero_data import to_hetero
+    from graphrouter.graph.leakage import check_no_leakage
+
+    data = to_hetero(graph)
     check_no_leakage(data)
     return data
 

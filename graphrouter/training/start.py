@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.special import expit
 from torch import Tensor
 
 from graphrouter.config import TrainConfig
@@ -127,6 +126,8 @@ class HeldScores(NamedTuple):
 
     def measure_losses(self) -> FloatArray:
         """(B,) log loss of each query, summed over its outcomes, a mean of both settings."""
+        from scipy.special import expit  # a tenth of a second, which no serving router pays
+
         losses = [
             log_loss_of_pairs(expit(setting.logit), setting.observed) for setting in self.effects
         ]

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import graphrouter as gr
 
 HEAVY = (
@@ -25,11 +27,17 @@ OF_TRAINING_OR_BENCH = (
     "torch_geometric",
     "lightning",
     "pytorch_lightning",
+    "scipy",
     "sklearn",
+    "networkx",
+    "sympy",
     "lightgbm",
     "plotly",
+    "jinja2",
     "mlflow",
     "optuna",
+    "fastapi",
+    "uvicorn",
 )
 LIGHT = (
     "config",
@@ -53,6 +61,19 @@ LIGHT = (
     "cli.app",
 )
 """Modules and packages that importing alone costs little."""
+
+ASKED = (
+    "route('1 + 1?')",
+    "route('1 + 1?', policy=gr.Policy(cost_weight=0.3), task='facts')",
+    "predict(['1 + 1?', 'Hi.'])",
+    "route_batch(['1 + 1?', 'Hi.'], budget_usd=1.0)",
+    "set_price(first, input_usd_per_mtok=1.0, output_usd_per_mtok=2.0).route('Hi.')",
+    "add_model(gr.ModelCard(model='late')).route('Hi.')",
+    "remove_model(first).route('Hi.')",
+    "predict(['1 + 1?'], known=[{first: 1.0}])",
+    "plan('1 + 1?', policy=gr.Policy(usd_per_effect=0.01))",
+)
+"""What a router that serves is asked."""
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -92,12 +113,45 @@ def test_a_public_name_loads_only_what_it_needs() -> None:
     assert loaded_by("import graphrouter; graphrouter.Policy").isdisjoint(HEAVY)
 
 
-def test_serving_loads_nothing_of_training_or_of_the_bench(tmp_path: Path) -> None:
-    settings = ["training.max_epochs=1", "training.steps_per_epoch=1", "encoder.name=hashing"]
-    data = gr.simulate(num_queries=60, num_models=3).data
-    gr.GraphRouter.fit(data, gr.load_config(overrides=settings)).save(tmp_path / "router")
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A graph router of three models, in an artifact."""
+    folder = tmp_path_factory.mktemp("light") / "router"
+    data = gr.simulate(num_queries=120, num_models=3).data
+    config = gr.load_config(overrides=["encoder.name=hashing"])
+    gr.GraphRouter.fit(data, config, instant=True).save(folder)
+    return folder
+
+
+def test_serving_loads_nothing_of_training_or_of_the_bench(saved: Path) -> None:
+    code = (
+        "import sys\nimport graphrouter as gr\n"
+        f"router = gr.load_router({str(saved)!r})\nfirst = router.models[0]\n"
+        f"for asked in {ASKED}:\n"
+        "    eval('router.' + asked)\n"
+        f"    heavy = {{*{OF_TRAINING_OR_BENCH}}} & set(sys.modules)\n"
+        "    assert not heavy, f'{asked} loads {heavy}'\n"
+        "assert 'torch' in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", ["route", "predict"])
+def test_a_command_that_asks_loads_nothing_of_training_or_of_the_bench(
+    saved: Path, tmp_path: Path, command: str
+) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("1 + 1?\n")
+    asked = {
+        "route": ["route", str(saved), "1 + 1?", "--json"],
+        "predict": ["predict", str(saved), str(prompts), "--out", str(tmp_path / "out.csv")],
+    }
     loaded = loaded_by(
-        f"import graphrouter as gr; gr.load_router({str(tmp_path / 'router')!r}).route('1 + 1?')"
+        "from graphrouter.cli.app import run; import contextlib, io\n"
+        f"with contextlib.redirect_stdout(io.StringIO()): assert run({asked[command]!r}) == 0"
     )
     assert "torch" in loaded
     assert loaded.isdisjoint(OF_TRAINING_OR_BENCH)
