@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphrouter.router.call_plan import Plan
+from graphrouter.router.call_plan import Option, Plan
 
 
 class Returned(NamedTuple):
@@ -76,7 +76,12 @@ def find_voters(plan: Plan) -> tuple[str, ...]:
         plan: What is to be done next; its limits say how many at most.
     """
     limits, voters, spent = plan.asked.limits, list[str](), plan.spent_usd
-    for option in plan.options:
+    columns, prices = plan.asked.columns, plan.asked.prices
+
+    def weigh(option: Option) -> float:
+        return prices.per_effect * option.effect - float(prices.call[0, columns[option.model]])
+
+    for option in sorted(plan.options, key=weigh, reverse=True):
         spent += float(np.nan_to_num(option.cost_usd))
         most = limits.max_total_cost_usd
         if len(voters) == min(limits.at_once, limits.max_calls) or (most and spent > most):

@@ -200,7 +200,10 @@ def test_when_the_judge_fails_all_calls_of_the_round_are_in_the_trace(
 
 
 def test_a_vote_weighs_what_models_agree_on(slow: gr.GraphRouter) -> None:
-    options = slow.plan(PROMPT, policy=PATIENT).options
+    options = sorted(
+        slow.plan(PROMPT, policy=PATIENT).options,
+        key=lambda option: option.cost_usd - option.effect,
+    )
     best, *others = options[:5]
     says = {best.model: "7"} | {option.model: f"It is {4 + 4}." for option in others}
     assert best.effect < sum(option.effect for option in others)
