@@ -12,10 +12,10 @@ from graphrouter.cli.inputs import read_card, read_outcomes
 from graphrouter.cli.progress import show_working
 from graphrouter.cli.render import say_line
 from graphrouter.cli.routers import open_to_change, save_router
-from graphrouter.wording import count_of
+from graphrouter.wording import count_of, name_some
 
 if TYPE_CHECKING:
-    from graphrouter.pool import ModelCard
+    from graphrouter.pool import ModelCard, ModelPool
 
 Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="Name of a model of the pool.", show_default=False)
@@ -106,6 +106,7 @@ def add(
                 notes += differences
                 if graded is not None:
                     changed = changed.add_outcomes(graded, replace=replace)
+        notes += _name_siblings(changed.pool, wanted.model)
         bills = changed.bills.describe(changed.pool.prices).get(wanted.model, ())
         notes += [f"costs: {note}" for note in bills]
         count = 0 if graded is None else len(graded)
@@ -119,6 +120,16 @@ def add(
         save_router(changed, out or artifact, what)
     for line in notes:
         say_line(line)
+
+
+def _name_siblings(pool: ModelPool, model: str) -> list[str]:
+    """A line that names the other settings of a model's base, where its card names one."""
+    base = pool[model].base
+    if base is None:
+        return []
+    others = [card.model for card in pool if base in (card.base, card.model)]
+    shown = name_some([name for name in others if name != model])
+    return [f"siblings: {shown or f'none; nobody else is {base} or a setting of it'}"]
 
 
 def _update(card: ModelCard, stated: ModelCard) -> ModelCard:

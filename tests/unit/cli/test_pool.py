@@ -318,3 +318,24 @@ def test_a_latency_that_is_a_guess_is_said_to_be_one(
         status, shown, _ = invoke("route", mine, "Add 3 and 4.", "--allow", model)
         assert status == 0
         assert ("s (a guess: none was logged)" in shown) == is_guess
+
+
+def test_a_setting_names_its_siblings_and_shows_what_it_shares(
+    invoke: Invoke, mine: Path, router: GraphRouter, tmp_path: Path
+) -> None:
+    base, file = router.models[0], tmp_path / "setting.json"
+    setting = {"model": "setting", "base": base, "parameters": {"reasoning_effort": "high"}}
+    file.write_text(json.dumps(setting))
+    status, shown, errors = invoke("pool", "add", mine, file)
+    assert (status, errors) == (0, "")
+    assert f"siblings: {base}\n" in shown
+    card = json.loads(invoke("pool", "list", mine, "--json")[1])[-1]
+    assert card | setting == card
+    assert card["output_usd_per_mtok"] == router.pool[base].output_usd_per_mtok
+    assert "parameters: " not in invoke("pool", "add", mine, file)[1]  # nothing has changed
+    file.write_text(json.dumps(setting | {"model": "lonely", "base": "nobody"}))
+    assert "siblings: none; nobody else is nobody" in invoke("pool", "add", mine, file)[1]
+    file.write_text(json.dumps(setting | {"parameters": "high"}))
+    status, _, errors = invoke("pool", "add", mine, file)
+    assert status == 2
+    assert "parameters = 'high' is not accepted: expected a mapping" in errors
