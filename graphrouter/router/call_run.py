@@ -253,7 +253,7 @@ def _read_call(before: Call, returned: Returned, left_s: float | None, expected_
     return Call(before.model, cost + float(usd), seconds, answer=answer, is_final=True)
 
 
-def _read_bill(error: Exception) -> float:
+def _read_bill(error: BaseException) -> float:
     """US dollars that a failed call was billed: `cost_usd` of its error, 0 without it."""
     bill = getattr(error, "cost_usd", None)
     if bill is None:

@@ -19,7 +19,7 @@ class Returned(NamedTuple):
     """What a function gave, or the error that it raised."""
 
     value: Any
-    error: Exception | None
+    error: BaseException | None
     took_s: float
 
 
@@ -84,7 +84,9 @@ def find_voters(plan: Plan) -> tuple[str, ...]:
     for option in sorted(plan.options, key=weigh, reverse=True):
         spent += float(np.nan_to_num(option.cost_usd))
         most = limits.max_total_cost_usd
-        if len(voters) == min(limits.at_once, limits.max_calls) or (most and spent > most):
+        if len(voters) == min(limits.at_once, limits.max_calls) or (
+            most is not None and spent > most
+        ):
             break
         voters.append(option.model)
     return tuple(voters)
@@ -108,10 +110,16 @@ def call_all(functions: Sequence[Callable[[], Any]], timeout_s: float | None) ->
     if timeout_s is None and len(functions) == 1:
         return [_call(functions[0])]
     boxes = [SimpleQueue[Returned]() for _ in functions]
-    for function, box in zip(functions, boxes, strict=True):
+
+    def work(function: Callable[[], Any], box: SimpleQueue[Returned]) -> None:
+        try:
+            box.put(_call(function))
+        except BaseException as error:  # as SystemExit: raised where it is waited for
+            box.put(Returned(None, error, time.monotonic() - start))
+
+    for each in zip(functions, boxes, strict=True):
         # A daemon: a call that never ends must not keep the process from ending.
-        work = Thread(target=lambda f=function, b=box: b.put(_call(f)), daemon=True)
-        work.start()
+        Thread(target=work, args=each, daemon=True).start()
     found = []
     for box in boxes:
         left = None if timeout_s is None else max(timeout_s - (time.monotonic() - start), 0.0)
@@ -119,6 +127,9 @@ def call_all(functions: Sequence[Callable[[], Any]], timeout_s: float | None) ->
             found.append(box.get(timeout=left) if left != 0 else box.get_nowait())
         except Empty:
             found.append(Returned(None, TimeoutError(), time.monotonic() - start))
+    for returned in found:
+        if returned.error is not None and not isinstance(returned.error, Exception):
+            raise returned.error
     return found
 
 

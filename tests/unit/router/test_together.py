@@ -290,6 +290,15 @@ def test_what_takes_too_long_is_given_up_and_the_rest_is_there() -> None:
     assert waited[2].value == NotAwaitable("int")
 
 
+def test_the_end_of_the_process_is_not_swallowed_in_a_thread() -> None:
+    def leave() -> None:
+        raise SystemExit(3)
+
+    for timeout_s in (None, 30.0):
+        with pytest.raises(SystemExit):
+            call_all([leave, lambda: 1], timeout_s)
+
+
 def test_a_single_call_without_a_limit_stays_in_its_thread() -> None:
     assert call_all([threading.get_ident], None)[0].value == threading.get_ident()
     start = time.monotonic()
