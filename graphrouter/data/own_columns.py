@@ -1,14 +1,15 @@
-"""Columns of the models table beyond the contract: fields of the user's own on the cards."""
+"""Columns beyond the contract: fields of the user's own on cards, and his numbers of outcomes."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from graphrouter.data.columns import list_columns
+from graphrouter.data.columns import SHORT_NAMES, TABLES, list_columns
 from graphrouter.data.values import MISSING_WORDS, make_row_error
 from graphrouter.own_fields import is_own_name
 from graphrouter.pool import ModelCard
+from graphrouter.types import FloatArray
 
 _FLAGS = {"true": True, "false": False}
 
@@ -69,6 +70,46 @@ def list_own_numbers(models: pd.DataFrame) -> list[str]:
         for name in list_own_columns(models)
         if not any(isinstance(cell, str) for cell in models[name].dropna().tolist())
     ]
+
+
+def read_own_numbers(outcomes: pd.DataFrame) -> dict[str, FloatArray]:
+    """Columns of outcomes that are not of the contract and hold numbers alone, by name.
+
+    (num_outcomes,) each, NaN = not stated; true counts as 1, false as 0. Nothing is learned from
+    them. A column that is named like one of any table of the contract is none of these, nor is one
+    with a text or without any number.
+
+    Args:
+        outcomes: The table as it was received.
+
+    Example:
+        >>> raw = pd.DataFrame({"effect": [1, 0], "judge": ["0.8", ""], "note": ["a", "b"]})
+        >>> {name: values.tolist() for name, values in read_own_numbers(raw).items()}
+        {'judge': [0.8, nan]}
+    """
+    taken = {*SHORT_NAMES, *(name for table in TABLES for name in list_columns(table))}
+    found = {}
+    for name in outcomes.columns:
+        if not isinstance(name, str) or not name or name in taken:
+            continue
+        values = _read_numbers(outcomes[name])
+        if values is not None and not np.isnan(values).all():
+            found[name] = values
+    return found
+
+
+def _read_numbers(column: pd.Series) -> FloatArray | None:
+    """The column as numbers, NaN = not stated; None where a cell is something else."""
+    numbers = []
+    for raw in column.astype(object).tolist():  # of a column of texts the first one tells
+        cell = _read_cell(raw)
+        if cell is not None and not isinstance(cell, bool | int | float):
+            return None
+        try:
+            numbers.append(np.nan if cell is None else float(cell))
+        except OverflowError:  # a whole number of hundreds of digits
+            return None
+    return np.array(numbers, np.float64)
 
 
 def _read_cell(cell: object) -> object:

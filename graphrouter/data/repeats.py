@@ -7,6 +7,7 @@ A repeat is a second outcome of a model on a query. What an average rests on sta
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,9 @@ _SPEEDS = tuple(column.name for column in SPEEDS)
 logger = logging.getLogger(__name__)
 
 
-def average_repeats(outcomes: pd.DataFrame, *, source: str | None) -> pd.DataFrame:
+def average_repeats(
+    outcomes: pd.DataFrame, *, source: str | None, own: Iterable[str] = ()
+) -> pd.DataFrame:
     """One row a (query, model) pair, in the order in which pairs first occur.
 
     A number is the mean over the runs that recorded it, the same in whatever order they stand.
@@ -30,6 +33,7 @@ def average_repeats(outcomes: pd.DataFrame, *, source: str | None) -> pd.DataFra
     Args:
         outcomes: query_id, model, numbers, and perhaps `num_runs` (absent or NaN = one run).
         source: What to call the table in the log; None to say nothing.
+        own: Columns of numbers beyond the contract, which are averaged too.
 
     Returns:
         The outcomes with `num_runs`.
@@ -45,7 +49,7 @@ def average_repeats(outcomes: pd.DataFrame, *, source: str | None) -> pd.DataFra
     pair = outcomes.groupby(keys, sort=False).ngroup().to_numpy(dtype=np.int64)
     num_pairs = int(pair.max()) + 1 if len(pair) else 0
     averaged = outcomes.groupby(keys, sort=False, as_index=False).first()[outcomes.columns.tolist()]
-    numbers = [name for name in (*OUTCOME_NUMBERS, *_SPEEDS) if name in outcomes.columns]
+    numbers = [name for name in (*OUTCOME_NUMBERS, *_SPEEDS, *own) if name in outcomes.columns]
     for name in numbers:
         values = outcomes[name].to_numpy(dtype=np.float64)
         known = ~np.isnan(values)

@@ -53,8 +53,8 @@ class RoutingDataset:
     outcomes: pd.DataFrame
     """query_id, model, effect in [0, 1], and float64 cost_usd, input_tokens, output_tokens,
     latency_s (NaN = not observed). Where given, `answer` holds what the model said (NaN = not
-    recorded), and `ttft_s` and `output_tokens_per_s` how fast it came. A pair that was not run has
-    no row."""
+    recorded), and `ttft_s` and `output_tokens_per_s` how fast it came. Columns of numbers of the
+    user's own are kept as metadata (NaN = not stated). A pair that was not run has no row."""
     tasks: pd.DataFrame
     """task, description (NaN = none); a row for every task of `queries`."""
 

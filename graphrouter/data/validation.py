@@ -29,7 +29,7 @@ from graphrouter.data.columns import (
     list_columns,
 )
 from graphrouter.data.number_columns import parse_number_column, parse_outcome_numbers
-from graphrouter.data.own_columns import clean_own_column
+from graphrouter.data.own_columns import clean_own_column, read_own_numbers
 from graphrouter.data.repeats import average_repeats
 from graphrouter.data.sibling_columns import clean_siblings
 from graphrouter.data.values import (
@@ -107,29 +107,31 @@ def _check_columns(frame: pd.DataFrame | None, table: TableName, source: str) ->
 
 
 def _warn_of_near_misses(frame: pd.DataFrame, table: TableName, source: str) -> None:
-    absent = [name for name in list_columns(table) if name not in frame.columns]
     for column in frame.columns.difference(list(list_columns(table))):
         name = str(column).lower()
-        if table == "models" and is_own_name(str(column), ModelCard):
-            continue
-        if table == "models" and name in OF_OUTCOMES:
+        if table == "models" and name in OF_OUTCOMES and not is_own_name(str(column), ModelCard):
             logger.warning(
                 "%s: column %r is not used, since it says something of a call and not of a model; "
                 "name it usual_%s to have it on the cards.",
                 *(source, column, name),
             )
+    for column, meant in _list_near_misses(frame, table):
+        logger.warning("%s: column %r is not used; was %r meant?", source, column, meant)
+
+
+def _list_near_misses(frame: pd.DataFrame, table: TableName) -> list[tuple[object, str]]:
+    """Columns that look like one of the contract that is not there, with that one."""
+    absent = [name for name in list_columns(table) if name not in frame.columns]
+    found: list[tuple[object, str]] = []
+    for column in frame.columns.difference(list(list_columns(table))):
+        name = str(column).lower()
+        if table == "models" and (name in OF_OUTCOMES or is_own_name(str(column), ModelCard)):
             continue
-        close = difflib.get_close_matches(name, absent, n=1, cutoff=0.7)
-        close = (
-            close
-            or [
-                known
-                for known in absent
-                if name in known.split("_") or known.startswith(f"{name}_")
-            ][:1]
-        )
-        if close:
-            logger.warning("%s: column %r is not used; was %r meant?", source, column, close[0])
+        close = difflib.get_close_matches(name, absent, n=1, cutoff=0.7) or [
+            known for known in absent if name in known.split("_") or known.startswith(f"{name}_")
+        ]
+        found += [(column, known) for known in close[:1]]
+    return found
 
 
 def _clean_queries(raw: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -262,9 +264,12 @@ def _clean_outcomes(
     frame = frame.assign(**parse_outcome_numbers(raw, name))
     if "answer" in raw.columns:
         frame["answer"] = parse_texts(raw["answer"], name, "answer")
+    near = [column for column, _ in _list_near_misses(raw, "outcomes")]
+    own = read_own_numbers(raw.drop(columns=near))
+    frame = frame.assign(**own)
     codes = pd.Series(rows * len(models) + columns)
     if codes.duplicated().any():
-        frame = average_repeats(frame, source=name)
+        frame = average_repeats(frame, source=name, own=own)
         columns = pair_positions(frame, queries, models)[1]
     frame["cost_usd"] = _fill_cost(frame, models, columns)
     return frame

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphrouter.data import RoutingDataset, Split
+from graphrouter.data.columns import list_columns
 from graphrouter.data.repeats import merge_repeated_prompts
 from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
@@ -79,8 +80,9 @@ def training_tables(view: TrainingView) -> TrainingTables:
 def _training_support(data: RoutingDataset, split: Split, tables: TrainingTables) -> Support:
     """The training queries and what the models of the pool did on them."""
     ids = list(split.train)
-    # The texts of answers are not read: an artifact must not carry them along.
-    outcomes = data.outcomes.drop(columns="answer", errors="ignore")
+    # Texts of answers and numbers of the user's own are not read: no artifact carries them along.
+    read = [name for name in list_columns("outcomes") if name != "answer"]
+    outcomes = data.outcomes[[name for name in data.outcomes.columns if name in read]]
     theirs = outcomes[
         outcomes["query_id"].isin(ids) & outcomes["model"].isin(tables.pool.names)
     ].reset_index(drop=True)
