@@ -76,16 +76,17 @@ def evaluate(
         bool,
         typer.Option(
             "--sequential",
-            help="Also replay plans of several calls, and all cascades, with one simulated judge.",
+            help="Also replay plans of several calls, and all cascades, with one judge.",
         ),
     ] = False,
     judge: Annotated[
         str | None,
         typer.Option(
             "--judge",
-            metavar="exact|auc:X",
+            metavar="exact|auc:X|column:NAME",
             help="Judge of --sequential, which it implies: never wrong, or a right answer "
-            "outscores a wrong one with chance X; auc:0.8 by default.",
+            "outscores a wrong one with chance X, or what a real one said, from 0 to 1, in a column "
+            "of outcomes; auc:0.8 by default.",
             show_default=False,
         ),
     ] = None,
@@ -123,7 +124,7 @@ def evaluate(
 
     from graphrouter.bench.baselines.catalogue import ALWAYS, QUICK
     from graphrouter.bench.evaluation.held_out import collect_held_out
-    from graphrouter.bench.evaluation.sequential_replay import read_judge
+    from graphrouter.bench.evaluation.replay_judge import read_judge
     from graphrouter.data import load_dataset
     from graphrouter.data.assignment import warn_of_assignment
     from graphrouter.router.graph_router import GraphRouter

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,14 +116,14 @@ def _warn_of_near_misses(frame: pd.DataFrame, table: TableName, source: str) -> 
                 "name it usual_%s to have it on the cards.",
                 *(source, column, name),
             )
-    for column, meant in _list_near_misses(frame, table):
+    for column, meant in _find_near_misses(frame, table).items():
         logger.warning("%s: column %r is not used; was %r meant?", source, column, meant)
 
 
-def _list_near_misses(frame: pd.DataFrame, table: TableName) -> list[tuple[object, str]]:
-    """Columns that look like one of the contract that is not there, with that one."""
+def _find_near_misses(frame: pd.DataFrame, table: TableName) -> dict[Any, str]:
+    """Columns that look like one of the contract that is not there, and which."""
     absent = [name for name in list_columns(table) if name not in frame.columns]
-    found: list[tuple[object, str]] = []
+    found: dict[Any, str] = {}
     for column in frame.columns.difference(list(list_columns(table))):
         name = str(column).lower()
         if table == "models" and (name in OF_OUTCOMES or is_own_name(str(column), ModelCard)):
@@ -130,7 +131,8 @@ def _list_near_misses(frame: pd.DataFrame, table: TableName) -> list[tuple[objec
         close = difflib.get_close_matches(name, absent, n=1, cutoff=0.7) or [
             known for known in absent if name in known.split("_") or known.startswith(f"{name}_")
         ]
-        found += [(column, known) for known in close[:1]]
+        if close:
+            found[column] = close[0]
     return found
 
 
@@ -264,8 +266,7 @@ def _clean_outcomes(
     frame = frame.assign(**parse_outcome_numbers(raw, name))
     if "answer" in raw.columns:
         frame["answer"] = parse_texts(raw["answer"], name, "answer")
-    near = [column for column, _ in _list_near_misses(raw, "outcomes")]
-    own = read_own_numbers(raw.drop(columns=near))
+    own = read_own_numbers(raw.drop(columns=[*_find_near_misses(raw, "outcomes")]))
     frame = frame.assign(**own)
     codes = pd.Series(rows * len(models) + columns)
     if codes.duplicated().any():

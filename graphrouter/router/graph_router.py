@@ -262,8 +262,8 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
                 knn without a choice.
             num_draws: Bootstrap draws.
             seed: Seed of the bootstrap and of what baselines draw.
-            judge: Also replay plans of more than one call beside all cascades, with one simulated
-                judge: `exact`, or `auc:0.8`.
+            judge: Also replay plans of several calls and all cascades, with one judge: simulated,
+                `exact` or `auc:0.8`, or recorded, `column:NAME` of the outcomes of `data`.
 
         Raises:
             ConfigError: There is no baseline of such a name, or no such judge.

@@ -71,12 +71,14 @@ def evaluate_held_out(
             rasch and knn join them without a choice.
         num_draws: Bootstrap draws.
         seed: Seed of the bootstrap and of what baselines draw.
-        judge: Also replay sequential routing beside all cascades with one simulated judge, `exact`
-            or `auc:0.8`, as `graphrouter_sequential`.
+        judge: Also replay sequential routing beside all cascades with one judge, as
+            `graphrouter_sequential`: a simulated one, `exact` or `auc:0.8`, or `column:NAME`, which
+            holds what a real one said of each answer of `data`.
 
     Raises:
         ConfigError: There is no such side, baseline or judge, or there are too few draws.
-        DataError: No query is left, or the router knows none of the models.
+        DataError: No query is left, the router knows none of the models, or the column of a judge
+            is not there, holds no numbers in [0, 1] or too few of training answers.
     """
     if num_draws < FEWEST_DRAWS:
         raise ConfigError(
@@ -143,26 +145,30 @@ def _fit(
     With a judge all cascades are among them, fitted with it, and what plans of the router bring.
     """
     from graphrouter.bench.baselines.catalogue import ALWAYS, CASCADES, QUICK, find_baselines
+    from graphrouter.bench.baselines.learning import LearningData
     from graphrouter.bench.baselines.methods.cascades import SEQUENTIAL, Cascade
-    from graphrouter.bench.evaluation.sequential_replay import SequentialReplay, read_judge
+    from graphrouter.bench.evaluation.replay_judge import choose_judge
+    from graphrouter.bench.evaluation.sequential_replay import SequentialReplay
     from graphrouter.config import TrainConfig
     from graphrouter.router.training_view import TrainingView
 
     seen, division = choose_baseline_data(router, data)
-    judge_auc = None if judge is None else read_judge(judge)
-    beside = ALWAYS if judge_auc is None else (*ALWAYS, *CASCADES)
+    beside = ALWAYS if judge is None else (*ALWAYS, *CASCADES)
     kinds = find_baselines(QUICK if names is None else names, beside=beside)
     view = TrainingView.of(seen, TrainConfig(seed=seed), split=division, encoder=router.encoder)
     fitted: dict[str, Router] = {}
     left_out = {}
-    if judge_auc is not None:
-        fitted[SEQUENTIAL] = SequentialReplay(router, judge_auc, seed=seed)
+    looks = None
+    if judge is not None:
+        solved = view.derive(LearningData.of_view).train
+        looks = choose_judge(judge, data, solved, seed=seed)
+        fitted[SEQUENTIAL] = SequentialReplay(router, looks)
     for number, kind in enumerate(kinds, start=1):
         tell(f"Fitting the baselines: {kind.name}, {number} of {len(kinds)}")
         try:
             fitted[kind.name] = (
-                kind.fit_with(view, judge_auc)
-                if judge_auc is not None and issubclass(kind, Cascade)
+                kind.fit_with(view, looks)
+                if looks is not None and issubclass(kind, Cascade)
                 else kind.fit(view)
             )
         except NotApplicableError as error:

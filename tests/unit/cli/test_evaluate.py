@@ -199,3 +199,26 @@ def test_data_without_training_queries_and_tasks(
     assert errors.startswith("Warning: 'later' is not the data that the artifact was trained on")
     assert "later: 30 queries, 4 models, task hidden" in shown
     assert "task known" not in shown
+
+
+def test_a_column_of_outcomes_may_be_the_judge(
+    invoke: Invoke, artifact: Path, simulation: Simulation, tmp_path: Path
+) -> None:
+    data = simulation.data
+    outcomes = data.outcomes.assign(judge_score=0.2 + 0.6 * data.outcomes["effect"])
+    frames = {name: getattr(data, name) for name in ("queries", "models", "tasks")}
+    RoutingDataset.from_frames(**frames, outcomes=outcomes).save(tmp_path / "judged", format="csv")
+    told = ("--judge", "column:judge_score", "--json", "-", *DRAWS)
+    status, shown, errors = invoke("evaluate", artifact, tmp_path / "judged", *told)
+    assert (status, errors) == (0, "")
+    routers = json.loads(shown)["settings"]["task_known"]["routers"]
+    reward = {name: each["reward_performance_first"]["value"] for name, each in routers.items()}
+    assert reward["graphrouter_sequential"] > reward["graphrouter"]
+    for judge, said in (
+        ("column:judge_scor", "Did you mean 'judge_score'?"),
+        ("column:", "column:NAME, a column of the outcomes"),
+    ):
+        status, shown, errors = invoke("evaluate", artifact, tmp_path / "judged", "--judge", judge)
+        assert (status, shown) == (2, "")
+        assert said in errors
+        assert errors.count("\n") == 1

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, product
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from graphrouter.bench.baselines.learning import LearningData
+from graphrouter.bench.baselines.methods.answer_judges import AnswerJudge, SimulatedJudge
 from graphrouter.bench.baselines.methods.cascades import (
     Cascade,
-    Recorded,
-    Replay,
-    call_in_turn,
     find_best_point,
     pick_shortlist,
     take_callable_outcomes,
@@ -26,10 +25,11 @@ from graphrouter.bench.baselines.methods.cascades import (
 from graphrouter.bench.baselines.methods.judges import (
     ERROR_RATE,
     NUM_VOTES,
+    count_as_votes,
     simulate_errors,
-    simulate_score,
     simulate_votes,
 )
+from graphrouter.bench.baselines.methods.replays import Recorded, Replay, call_in_turn
 from graphrouter.router.shrunk_means import shrink_mean
 from graphrouter.types import BoolArray, FloatArray, IntArray
 
@@ -80,13 +80,14 @@ class FrugalGPT(Cascade):
     """(num_points,) mean US dollars a query on them."""
 
     @classmethod
-    def learn_with(cls, data: LearningData, judge_auc: float | None) -> Self:
+    def learn_with(cls, data: LearningData, judge: AnswerJudge | None) -> Self:
         """The cascade whose operating points were all tried on the training rows."""
         recorded, models = (
             take_callable_outcomes(data, cls.name),
             pick_shortlist(data.means, SHORTLIST),
         )
-        score = simulate_score(recorded, data.pool.names, models, seed=data.seed, auc=judge_auc)
+        scorer = judge or SimulatedJudge(data.seed, None)
+        score = scorer.score(recorded, data.pool.names, models)
         chains, thresholds, means = [], [], []
         for chain, limits in _frugal_points(recorded, models):
             run = _run_chain(recorded, chain, score[:, chain] >= np.array([*limits, -np.inf]))
@@ -95,9 +96,12 @@ class FrugalGPT(Cascade):
             chains.append([*chain, *[-1] * gap])
             thresholds.append([*limits, *[np.nan] * gap])
         effect, cost = np.array(means).T
-        points = np.array(chains, dtype=np.int64), np.array(thresholds, dtype=np.float64)
         return cls(
-            data.pool, data.cost_scale, data.means, data.seed, judge_auc, *points, effect, cost
+            **cls._keep_judge(data, judge),
+            chains=np.array(chains, dtype=np.int64),
+            thresholds=np.array(thresholds, dtype=np.float64),
+            effect=effect,
+            cost_usd=cost,
         )
 
     def call(self, recorded: Recorded, trade_off: float) -> Replay:
@@ -107,7 +111,8 @@ class FrugalGPT(Cascade):
         """
         point = find_best_point(self.effect, self.cost_usd, trade_off)
         chain = self.chains[point][self.chains[point] >= 0]
-        score = simulate_score(recorded, self.pool.names, chain, seed=self.seed, auc=self.judge_auc)
+        scorer = self.judge or SimulatedJudge(self.seed, None)
+        score = scorer.score(recorded, self.pool.names, chain)
         limits = np.append(self.thresholds[point, : len(chain) - 1], -np.inf)
         return _run_chain(recorded, chain.tolist(), score[:, chain] >= limits)
 
@@ -147,22 +152,33 @@ class AutoMix(Cascade):
     """(num_pairs,) mean US dollars of the small model, verification included."""
 
     @classmethod
-    def learn_with(cls, data: LearningData, judge_auc: float | None) -> Self:
+    def learn_with(cls, data: LearningData, judge: AnswerJudge | None) -> Self:
         """The cascade of all pairs of the shortlist, and of each model alone."""
         recorded, models = (
             take_callable_outcomes(data, cls.name),
             pick_shortlist(data.means, SHORTLIST).tolist(),
         )
-        votes = simulate_votes(recorded, data.pool.names, seed=data.seed, auc=judge_auc)
+        votes = _count_votes(recorded, data.pool.names, models, judge, seed=data.seed)
         pairs = [(model, -1) for model in models]
         pairs += [pair for pair in combinations(models, 2) if _find_complete(recorded, pair).any()]
+        # Verified by the small model itself, or for nothing by the judge that is given.
+        num_charged = 2 if judge is None else 1
         tables = [
-            _vote_table(data, recorded, votes, small, large, judge_auc) for small, large in pairs
+            _vote_table(data, recorded, votes, pair, num_charged=num_charged) for pair in pairs
         ]
         first, second = np.array(pairs, dtype=np.int64).T
-        columns = (np.array(column) for column in zip(*tables, strict=True))
+        share, kept, asked, asked_usd, small_usd = (
+            np.array(column) for column in zip(*tables, strict=True)
+        )
         return cls(
-            data.pool, data.cost_scale, data.means, data.seed, judge_auc, first, second, *columns
+            **cls._keep_judge(data, judge),
+            small=first,
+            large=second,
+            share=share,
+            kept_effect=kept,
+            asked_effect=asked,
+            asked_usd=asked_usd,
+            small_usd=small_usd,
         )
 
     def call(self, recorded: Recorded, trade_off: float) -> Replay:
@@ -180,12 +196,11 @@ class AutoMix(Cascade):
         small, large = int(self.small[pair]), int(self.large[pair])
         if large < 0:
             return _run_chain(recorded, [small], np.ones((len(recorded.prompts), 1), dtype=bool))
-        votes = simulate_votes(
-            recorded, self.pool.names, seed=self.seed, columns=[small], auc=self.judge_auc
-        )[:, small]
+        votes = _count_votes(recorded, self.pool.names, [small], self.judge, seed=self.seed)
+        votes = votes[:, small]
         accepted = np.column_stack([~asks[pair][votes], np.ones(len(votes), dtype=bool)])
         run = _run_chain(recorded, [small, large], accepted)
-        if self.judge_auc is not None:
+        if self.judge is not None:
             return run
         verification = np.nan_to_num(recorded.cost_usd[:, small])
         return run._replace(cost_usd=run.cost_usd + verification)
@@ -218,16 +233,17 @@ class RouterBenchCascade(Cascade):
     """(num_thresholds, num_called) mean US dollars a query."""
 
     @classmethod
-    def learn_with(cls, data: LearningData, judge_auc: float | None) -> Self:
+    def learn_with(cls, data: LearningData, judge: AnswerJudge | None) -> Self:
         """The cascade whose thresholds and lengths were all tried on the training rows."""
         recorded = take_callable_outcomes(data, cls.name)
         cost = data.means.cost_usd[0]
         chain = np.array(
             [i for i in np.argsort(cost, kind="stable") if np.isfinite(cost[i])], dtype=np.int64
         )
-        means, judge = [], _Judge(data.seed, judge_auc, ERROR_RATE)
+        means = []
+        content = partial(_accept, judge=judge, seed=data.seed, error_rate=ERROR_RATE)
         for threshold in QUALITY_THRESHOLDS:
-            accepted = _accept(recorded, data.pool.names, chain, threshold, judge)
+            accepted = content(recorded, data.pool.names, chain, threshold)
             means.append(
                 [
                     _average(run, run.answered, data)
@@ -236,15 +252,11 @@ class RouterBenchCascade(Cascade):
             )
         effect, usd = np.moveaxis(np.array(means), -1, 0)
         return cls(
-            data.pool,
-            data.cost_scale,
-            data.means,
-            data.seed,
-            judge_auc,
-            chain,
-            ERROR_RATE,
-            effect,
-            usd,
+            **cls._keep_judge(data, judge),
+            chain=chain,
+            error_rate=ERROR_RATE,
+            effect=effect,
+            cost_usd=usd,
         )
 
     def call(self, recorded: Recorded, trade_off: float) -> Replay:
@@ -257,31 +269,50 @@ class RouterBenchCascade(Cascade):
             self.effect.shape,
         )
         chain = self.chain[: int(last) + 1]
-        bar, judge = (
+        accepted = _accept(
+            recorded,
+            self.pool.names,
+            chain,
             QUALITY_THRESHOLDS[int(threshold)],
-            _Judge(self.seed, self.judge_auc, self.error_rate),
+            judge=self.judge,
+            seed=self.seed,
+            error_rate=self.error_rate,
         )
-        accepted = _accept(recorded, self.pool.names, chain, bar, judge)
         return _run_chain(recorded, chain.tolist(), accepted)
 
 
-class _Judge(NamedTuple):
-    """Of RouterBench's cascade."""
-
-    seed: int
-    auc: float | None
-    error_rate: float
-
-
 def _accept(
-    recorded: Recorded, models: tuple[str, ...], chain: IntArray, threshold: float, judge: _Judge
+    recorded: Recorded,
+    models: tuple[str, ...],
+    chain: IntArray,
+    threshold: float,
+    *,
+    judge: AnswerJudge | None,
+    seed: int,
+    error_rate: float,
 ) -> BoolArray:
-    """Whether RouterBench's judge is content with each answer, (num_queries, len(chain))."""
-    if judge.auc is not None:
-        score = simulate_score(recorded, models, chain, seed=judge.seed, auc=judge.auc)
-        return np.asarray(score[:, chain] >= threshold)
-    wrong = simulate_errors(recorded, models, chain, error_rate=judge.error_rate, seed=judge.seed)
+    """Whether RouterBench's judge, or the one given, is content with each answer.
+
+    (num_queries, len(chain)).
+    """
+    if judge is not None:
+        return np.asarray(judge.score(recorded, models, chain)[:, chain] >= threshold)
+    wrong = simulate_errors(recorded, models, chain, error_rate=error_rate, seed=seed)
     return np.asarray((recorded.effect[:, chain] >= threshold) ^ wrong)
+
+
+def _count_votes(
+    recorded: Recorded,
+    models: tuple[str, ...],
+    columns: list[int],
+    judge: AnswerJudge | None,
+    *,
+    seed: int,
+) -> IntArray:
+    """Favourable votes of AutoMix's verifier, or of the judge given, (num_queries, num_models)."""
+    if judge is not None:
+        return count_as_votes(judge.score(recorded, models, np.array(columns)))
+    return simulate_votes(recorded, models, seed=seed, columns=columns)
 
 
 def _frugal_points(
@@ -299,14 +330,15 @@ def _vote_table(
     data: LearningData,
     recorded: Recorded,
     votes: IntArray,
-    small: int,
-    large: int,
-    judge_auc: float | None,
+    pair: tuple[int, int],
+    *,
+    num_charged: int,
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]:
     """share, kept_effect, asked_effect, asked_usd and small_usd of a pair.
 
-    See the fields of `AutoMix`.
+    See the fields of `AutoMix`. An answer that is verified costs `num_charged` calls.
     """
+    small, large = pair
     rows = _find_complete(recorded, [small] if large < 0 else [small, large])
     count = np.bincount(votes[rows, small], minlength=NUM_VOTES + 1).astype(np.float64)
     kept = _average_by_votes(
@@ -322,8 +354,7 @@ def _vote_table(
     usd = _average_by_votes(
         recorded.cost_usd[rows, large], votes[rows, small], count, data.means.cost_usd[0, large]
     )
-    verified = 2 if judge_auc is None else 1  # by the small model itself, or by the judge
-    return share, kept, asked, usd, verified * small_usd
+    return share, kept, asked, usd, num_charged * small_usd
 
 
 def _average_by_votes(

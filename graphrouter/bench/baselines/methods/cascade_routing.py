@@ -9,22 +9,21 @@ from itertools import combinations
 from typing import ClassVar, Self
 
 import numpy as np
-from scipy.special import expit, logit, ndtr
+from scipy.special import ndtr
 
 from graphrouter.bench.baselines.learning import LearningData, Questions
+from graphrouter.bench.baselines.methods.answer_judges import AnswerJudge, SimulatedJudge
 from graphrouter.bench.baselines.methods.cascades import (
     Cascade,
-    Recorded,
-    Replay,
     pick_shortlist,
     take_callable_outcomes,
 )
-from graphrouter.bench.baselines.methods.judges import find_noise, simulate_score
 from graphrouter.bench.baselines.methods.regressors import (
     LinearMap,
     fit_best_effect_map,
     keep_inside,
 )
+from graphrouter.bench.baselines.methods.replays import Recorded, Replay
 from graphrouter.bench.baselines.tools.amounts import Amounts
 from graphrouter.encoders.text_encoder import TextEncoder
 from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions, Queries
@@ -54,9 +53,9 @@ class CascadeRouting(Cascade):
 
     Expectations are ridge regressions on the text embedding; costs, which the original looks up,
     are predicted by what all baselines share. The original adds noise to the recorded effect to
-    simulate a judge and regresses the effect on that. Here the score (`simulate_score`) is weighed
-    with the expectation by Bayes' rule, which is surer. That is an assumption which favours the
-    cascade. The original searches one price of effect for each step on training rows; here all
+    simulate a judge and regresses the effect on that. Here the score of the judge is weighed with
+    the expectation by Bayes' rule, which is surer. That is an assumption which favours the cascade.
+    The original searches one price of effect for each step on training rows; here all
     steps have that of the trade-off.
     """
 
@@ -73,7 +72,7 @@ class CascadeRouting(Cascade):
     """(num_weighed,) standard deviation of what is seen around what was expected, >= 0."""
 
     @classmethod
-    def learn_with(cls, data: LearningData, judge_auc: float | None) -> Self:
+    def learn_with(cls, data: LearningData, judge: AnswerJudge | None) -> Self:
         """The cascade whose expectations come from the training rows.
 
         What answers tell beyond expectation comes from the validation rows, where there are any.
@@ -86,22 +85,18 @@ class CascadeRouting(Cascade):
             seen, asked = data.validation, data.held_questions
         recorded = Recorded.of(data.pool, seen.prompts, seen.outcomes)
         expected = keep_inside(effects.apply(asked.vectors))[:, columns]
-        score = simulate_score(recorded, data.pool.names, columns, seed=data.seed, auc=judge_auc)
-        differ = _weigh(expected, score[:, columns], recorded.effect[:, columns], judge_auc)
-        differ -= expected
+        scorer = judge or SimulatedJudge(data.seed, None)
+        score = scorer.score(recorded, data.pool.names, columns)[:, columns]
+        differ = scorer.weigh(expected, score, recorded.effect[:, columns]) - expected
         count = np.isfinite(differ).sum(axis=0)
         doubt = np.sqrt(np.nansum(differ**2, axis=0) / np.maximum(count, 1))
         return cls(
-            data.pool,
-            data.cost_scale,
-            data.means,
-            data.seed,
-            judge_auc,
-            data.encoder,
-            data.amounts,
-            effects,
-            columns,
-            doubt,
+            **cls._keep_judge(data, judge),
+            encoder=data.encoder,
+            amounts=data.amounts,
+            effects=effects,
+            columns=columns,
+            doubt=doubt,
         )
 
     def _predict(self, queries: Queries) -> Predictions:
@@ -131,10 +126,9 @@ class CascadeRouting(Cascade):
         before = self._predict(Queries.of(recorded.prompts))
         expected, usd = before.effect[:, self.columns], before.cost_usd[:, self.columns]
         effect = recorded.effect[:, self.columns]
-        score = simulate_score(
-            recorded, self.pool.names, self.columns, seed=self.seed, auc=self.judge_auc
-        )[:, self.columns]
-        seen = _weigh(expected, score, effect, self.judge_auc)
+        scorer = self.judge or SimulatedJudge(self.seed, None)
+        score = scorer.score(recorded, self.pool.names, self.columns)[:, self.columns]
+        seen = scorer.weigh(expected, score, effect)
         worth, price = (0.0, usd) if math.isinf(trade_off) else (1.0, trade_off * usd)
         price = np.where(np.isfinite(effect), price, np.inf)
         called: BoolArray = np.zeros(effect.shape, dtype=bool)
@@ -175,20 +169,6 @@ class CascadeRouting(Cascade):
         cheapest = np.where(members[best], price, np.inf).argmin(axis=1)
         stay = in_hand if worth else np.minimum(in_hand, 0.0)
         return np.where(value.max(axis=1) > stay, cheapest, -1)
-
-
-def _weigh(
-    expected: FloatArray, score: FloatArray, effect: FloatArray, judge_auc: float | None
-) -> FloatArray:
-    """Chance that each answer is right, by what was expected and by its score; any shape.
-
-    The score of an answer is normal around 1 if it is right and around 0 if it is wrong.
-    """
-    noise = find_noise(judge_auc)
-    if noise == 0:
-        return effect.copy()
-    evidence = np.zeros_like(score) if math.isinf(noise) else (score - 0.5) / noise**2
-    return np.where(np.isfinite(effect), expit(logit(expected) + evidence), np.nan)
 
 
 def _list_sets(num_models: int, size: int) -> list[tuple[int, ...]]:

@@ -2,84 +2,38 @@
 
 A cascade cannot be judged by predictions, so it is replayed on recorded outcomes: `replay` may look
 at the outcomes of the models that it calls, and pays for every call. Real cascades read the answer;
-here there are no texts, so the judge is simulated from the recorded effect with a stated amount of
-error. That is an assumption, and it **favours cascades**: the judge is as good on every task and
-for every model, needs no training and costs nothing unless stated.
+here there are no texts. Where the scores of a real judge were recorded they are looked up; else the
+judge is simulated from the recorded effect with a stated amount of error. That is an assumption,
+and it **favours cascades**: such a judge is as good on every task and for every model. A judge
+costs nothing unless stated.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Self
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from graphrouter.bench.baselines.baseline import Baseline
 from graphrouter.bench.baselines.learning import LearningData
+from graphrouter.bench.baselines.methods.answer_judges import (
+    AnswerJudge,
+    RecordedJudge,
+    SimulatedJudge,
+)
+from graphrouter.bench.baselines.methods.replays import Recorded, Replay
 from graphrouter.bench.baselines.tools.mean_table import MeanTable
 from graphrouter.bench.observations import ObservedOutcomes
-from graphrouter.exceptions import DataError, NotApplicableError, PolicyError
-from graphrouter.pool import ModelPool
+from graphrouter.exceptions import NotApplicableError, PolicyError
 from graphrouter.router.protocol import Router
 from graphrouter.router.training_view import TrainingView
-from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions, Queries
+from graphrouter.types import FloatArray, IntArray, Predictions, Queries
 
 SEQUENTIAL = "graphrouter_sequential"
 """Name of plans that are replayed beside cascades."""
-
-
-class Replay(NamedTuple):
-    """What a cascade has paid and got on each query."""
-
-    cost_usd: FloatArray
-    """(num_queries,) US dollars of all calls together."""
-    effect: FloatArray
-    """(num_queries,) recorded effect of the answer that is kept."""
-    answered: BoolArray
-    """(num_queries,) False where no model could be called; cost and effect are then 0."""
-
-
-class Recorded(NamedTuple):
-    """Outcomes that a cascade may call up: pairs whose effect and cost were both recorded.
-
-    NaN in both elsewhere.
-    """
-
-    prompts: tuple[str, ...]
-    effect: FloatArray
-    """(num_queries, num_models), in pool order."""
-    cost_usd: FloatArray
-    """(num_queries, num_models)."""
-
-    @classmethod
-    def of(cls, pool: ModelPool, prompts: Sequence[str], observed: ObservedOutcomes) -> Self:
-        """The outcomes in pool order.
-
-        A model of the pool that `observed` does not name cannot be called.
-
-        Raises:
-            DataError: The numbers of prompts and of outcomes differ.
-        """
-        if len(prompts) != len(observed):
-            raise DataError(
-                f"observed has {len(observed)} rows for {len(prompts)} prompts; expected one row "
-                "a prompt."
-            )
-        effect, cost = np.full(
-            (2, len(pool), len(prompts)), np.nan
-        )  # by model: each is read as a whole
-        for column, name in enumerate(observed.models):
-            if name in pool.index:
-                effect[pool.index[name]], cost[pool.index[name]] = (
-                    observed.effect[:, column],
-                    observed.cost_usd[:, column],
-                )
-        known = np.isfinite(effect) & np.isfinite(cost)
-        return cls(
-            tuple(prompts), np.where(known, effect, np.nan).T, np.where(known, cost, np.nan).T
-        )
 
 
 class Replayable(Router):
@@ -116,12 +70,21 @@ class Cascade(Baseline, Replayable):
     """Seed of the simulated judge."""
     judge_auc: float | None
     """How often it puts a right answer above a wrong one, in [0.5, 1]; None = the judge that the
-    cascade was published with."""
+    cascade was published with, or a recorded one."""
+    recorded_judge: RecordedJudge | None = field(default=None, kw_only=True)
+    """The judge whose scores were recorded; None = a simulated one."""
+
+    @property
+    def judge(self) -> AnswerJudge | None:
+        """Who looks at answers; None = the judge that the cascade was published with."""
+        if self.recorded_judge is not None or self.judge_auc is None:
+            return self.recorded_judge
+        return SimulatedJudge(self.seed, self.judge_auc)
 
     @classmethod
-    def fit_with(cls, view: TrainingView, judge_auc: float) -> Self:
-        """As `fit`, with another simulated judge; see `learn_with`."""
-        return cls.learn_with(view.derive(LearningData.of_view), judge_auc)
+    def fit_with(cls, view: TrainingView, judge: AnswerJudge) -> Self:
+        """As `fit`, with another judge; see `learn_with`."""
+        return cls.learn_with(view.derive(LearningData.of_view), judge)
 
     @classmethod
     def learn(cls, data: LearningData) -> Self:
@@ -134,16 +97,24 @@ class Cascade(Baseline, Replayable):
 
     @classmethod
     @abstractmethod
-    def learn_with(cls, data: LearningData, judge_auc: float | None) -> Self:
+    def learn_with(cls, data: LearningData, judge: AnswerJudge | None) -> Self:
         """The cascade whose operating points were all tried on the training rows.
 
         Args:
             data: Training rows.
-            judge_auc: Of the simulated judge; None = as published.
+            judge: Who looks at answers; None = as published.
 
         Raises:
             NotApplicableError: No training outcome has a cost.
         """
+
+    @classmethod
+    def _keep_judge(cls, data: LearningData, judge: AnswerJudge | None) -> dict[str, Any]:
+        """The fields that tell pool, means and judge."""
+        shared = {"pool": data.pool, "cost_scale": data.cost_scale, "expected": data.means}
+        if isinstance(judge, SimulatedJudge):
+            return {**shared, "seed": judge.seed, "judge_auc": judge.auc}
+        return {**shared, "seed": data.seed, "judge_auc": None, "recorded_judge": judge}
 
     @abstractmethod
     def call(self, recorded: Recorded, trade_off: float) -> Replay:
@@ -218,27 +189,6 @@ def find_best_point(effect: FloatArray, cost_usd: FloatArray, trade_off: float) 
     """
     value = weigh_cost(effect, cost_usd, trade_off)
     return int(np.lexsort((-effect, -value))[0])
-
-
-def call_in_turn(recorded: Recorded, chain: Sequence[int], accepted: BoolArray) -> Iterator[Replay]:
-    """What was paid and got so far, after each model of the chain; the last answer is kept.
-
-    Args:
-        recorded: What can be called.
-        chain: Columns of the models, first to last.
-        accepted: (num_queries, len(chain)) whether the judge is content with that model's answer,
-            so that no other is called.
-    """
-    cost, effect = np.zeros((2, len(recorded.prompts)))
-    answered = np.zeros(len(recorded.prompts), dtype=bool)
-    waiting = ~answered
-    for position, model in enumerate(chain):
-        called = waiting & np.isfinite(recorded.effect[:, model])
-        cost = cost + np.where(called, recorded.cost_usd[:, model], 0.0)
-        effect = np.where(called, recorded.effect[:, model], effect)
-        answered = answered | called
-        waiting = waiting & ~(called & accepted[:, position])
-        yield Replay(cost, effect, answered)
 
 
 def pick_shortlist(means: MeanTable, size: int) -> IntArray:

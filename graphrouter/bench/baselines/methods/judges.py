@@ -13,7 +13,7 @@ import math
 import numpy as np
 from scipy.special import ndtri
 
-from graphrouter.bench.baselines.methods.cascades import Recorded
+from graphrouter.bench.baselines.methods.replays import Recorded
 from graphrouter.bench.baselines.tools.draws import draw_for_pairs
 from graphrouter.exceptions import ConfigError
 from graphrouter.types import BoolArray, FloatArray, IntArray
@@ -82,16 +82,11 @@ def simulate_score(
 
 
 def simulate_votes(
-    recorded: Recorded,
-    models: tuple[str, ...],
-    *,
-    seed: int,
-    columns: list[int] | None = None,
-    auc: float | None = None,
+    recorded: Recorded, models: tuple[str, ...], *, seed: int, columns: list[int] | None = None
 ) -> IntArray:
     """Favourable votes on each answer, (num_queries, num_models) from 0 to NUM_VOTES.
 
-    0 where nothing was recorded. With an AUC they are steps of the score between -0.5 and 1.5.
+    0 where nothing was recorded.
 
     With confidence from Beta(2, 1) the chance of v favourable votes is proportional to v + 1, with
     Beta(1, 2) to NUM_VOTES + 1 - v (the beta-binomial distribution); a soft effect is the chance
@@ -99,10 +94,6 @@ def simulate_votes(
     """
     taken = list(range(len(models))) if columns is None else columns
     names = [models[i] for i in taken]
-    if auc is not None:
-        score = simulate_score(recorded, models, np.array(taken), seed=seed, auc=auc)
-        steps = np.floor((np.nan_to_num(score, nan=-1.0) + 0.5) / 2 * (NUM_VOTES + 1))
-        return np.asarray(np.clip(steps, 0, NUM_VOTES).astype(np.int64))
     weights = np.arange(1, NUM_VOTES + 2) / np.arange(1, NUM_VOTES + 2).sum()
     up_to = np.cumsum(np.stack([weights[::-1], weights]), axis=1)[:, :-1]
     is_right = (
@@ -114,6 +105,15 @@ def simulate_votes(
     counted = np.where(is_right, np.searchsorted(up_to[1], draw), np.searchsorted(up_to[0], draw))
     votes[:, taken] = np.where(np.isfinite(recorded.effect[:, taken]), counted, 0)
     return votes
+
+
+def count_as_votes(score: FloatArray) -> IntArray:
+    """Scores as favourable votes from 0 to NUM_VOTES: steps between -0.5 and 1.5; any shape.
+
+    0 where there is no score.
+    """
+    steps = np.floor((np.nan_to_num(score, nan=-1.0) + 0.5) / 2 * (NUM_VOTES + 1))
+    return np.asarray(np.clip(steps, 0, NUM_VOTES).astype(np.int64))
 
 
 def simulate_errors(

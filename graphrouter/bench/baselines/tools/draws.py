@@ -31,16 +31,16 @@ def draw_for_pairs(
         >>> bool((draws[1:] == alone).all())
         True
     """
-    of_prompt = _find_words(prompts)[:, None]
-    of_model = _find_words([f"{seed}/{purpose}/{model}" for model in models])[None, :]
+    of_prompt = find_words(prompts)[:, None]
+    of_model = find_words([f"{seed}/{purpose}/{model}" for model in models])[None, :]
     # 53 bits are what a double holds; the half keeps the draws off 0 and 1.
     return np.asarray(
         ((_scatter(of_prompt ^ of_model) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
     )
 
 
-def _find_words(texts: Sequence[str]) -> _Words:
-    """A word of 64 bits for each text; equal texts get the same."""
+def find_words(texts: Sequence[str]) -> NDArray[np.uint64]:
+    """A word of 64 bits for each text, (num_texts,); equal texts get the same."""
     digests = (
         blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts
     )

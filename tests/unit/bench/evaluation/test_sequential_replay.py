@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import graphrouter as gr
+from graphrouter.bench.baselines.methods.answer_judges import SimulatedJudge
 from graphrouter.bench.baselines.methods.judges import SCORE_NOISE, find_noise, simulate_score
-from graphrouter.bench.evaluation.sequential_replay import SequentialReplay, read_judge
+from graphrouter.bench.evaluation.sequential_replay import SequentialReplay
 from graphrouter.bench.observations import Observations
 from graphrouter.exceptions import ConfigError
 
@@ -35,7 +36,7 @@ def seen(world: gr.RoutingDataset, router: gr.GraphRouter) -> Observations:
 def test_a_judge_that_tells_nothing_leaves_the_single_choice(
     router: gr.GraphRouter, seen: Observations
 ) -> None:
-    replay = SequentialReplay(router, 0.5)
+    replay = SequentialReplay(router, SimulatedJudge(0, 0.5))
     expected = router.predict(seen.queries)
     for trade_off in (0.0, 50.0):
         ran = replay.replay(seen.queries, seen.outcomes, trade_off=trade_off)
@@ -48,7 +49,7 @@ def test_a_judge_that_tells_nothing_leaves_the_single_choice(
 
 def test_a_better_judge_brings_more(router: gr.GraphRouter, seen: Observations) -> None:
     reached = [
-        SequentialReplay(router, auc)
+        SequentialReplay(router, SimulatedJudge(0, auc))
         .replay(seen.queries, seen.outcomes, trade_off=0.0)
         .effect.mean()
         for auc in (0.5, 0.8, 1.0)
@@ -59,7 +60,9 @@ def test_a_better_judge_brings_more(router: gr.GraphRouter, seen: Observations) 
 
 
 def test_only_cost_takes_the_cheapest(router: gr.GraphRouter, seen: Observations) -> None:
-    ran = SequentialReplay(router, 0.8).replay(seen.queries, seen.outcomes, trade_off=np.inf)
+    ran = SequentialReplay(router, SimulatedJudge(0, 0.8)).replay(
+        seen.queries, seen.outcomes, trade_off=np.inf
+    )
     cheapest = np.argmin(router.predict(seen.queries).cost_usd, axis=1)
     columns = [seen.outcomes.models.index(model) for model in router.models]
     cost = seen.outcomes.cost_usd[:, columns][np.arange(len(cheapest)), cheapest]
@@ -73,7 +76,9 @@ def test_what_was_not_recorded_is_not_called(router: gr.GraphRouter, seen: Obser
     from dataclasses import replace
 
     sparse = replace(seen.outcomes, effect=effect)
-    ran = SequentialReplay(router, 1.0).replay(seen.queries, sparse, trade_off=0.0)
+    ran = SequentialReplay(router, SimulatedJudge(0, 1.0)).replay(
+        seen.queries, sparse, trade_off=0.0
+    )
     assert not ran.answered[0]
     assert ran.answered[1:].all()
     assert np.array_equal(ran.effect[1:], effect[1:, 0])
@@ -96,7 +101,7 @@ def test_evaluations_put_it_beside_cascades_with_the_same_judge(
 
 
 def test_scores_have_the_area_that_was_asked_for() -> None:
-    from graphrouter.bench.baselines.methods.cascades import Recorded
+    from graphrouter.bench.baselines.methods.replays import Recorded
 
     effect = np.repeat([[1.0], [0.0]], 3000, axis=0)
     prompts = tuple(f"prompt {i}" for i in range(6000))
@@ -111,9 +116,3 @@ def test_scores_have_the_area_that_was_asked_for() -> None:
     assert find_noise(None) == SCORE_NOISE
     with pytest.raises(ConfigError, match="AUC of a judge is 0"):
         find_noise(0)
-
-
-@pytest.mark.parametrize("text", ["auc:0.2", "auc:", "good", "auc:1.5", "0.8"])
-def test_what_is_no_judge_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="expected exact, or auc:X"):
-        read_judge(text)

@@ -16,13 +16,14 @@ from graphrouter.bench.baselines.methods.cascade_methods import (
     FrugalGPT,
     RouterBenchCascade,
 )
-from graphrouter.bench.baselines.methods.cascades import Recorded, find_best_point
+from graphrouter.bench.baselines.methods.cascades import find_best_point
 from graphrouter.bench.baselines.methods.judges import (
     NUM_VOTES,
     simulate_errors,
     simulate_score,
     simulate_votes,
 )
+from graphrouter.bench.baselines.methods.replays import Recorded
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.router.shrunk_means import shrink_mean
 

@@ -8,14 +8,15 @@ from scipy.special import expit, logit
 
 import graphrouter as gr
 from graphrouter.bench.baselines.learning import LearningData
+from graphrouter.bench.baselines.methods.answer_judges import SimulatedJudge
 from graphrouter.bench.baselines.methods.cascade_routing import (
     MOST_CALLS,
     CascadeRouting,
     _expect_greatest,
     _list_sets,
 )
-from graphrouter.bench.baselines.methods.cascades import Recorded
 from graphrouter.bench.baselines.methods.judges import find_noise, simulate_score
+from graphrouter.bench.baselines.methods.replays import Recorded
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.types import FloatArray, Queries
 
@@ -54,7 +55,7 @@ def test_the_expected_greatest_is_that_of_a_simulation() -> None:
 def test_query_by_query(
     learning: LearningData, recorded: Recorded, auc: float, trade_off: float
 ) -> None:
-    router = CascadeRouting.learn_with(learning, auc)
+    router = CascadeRouting.learn_with(learning, SimulatedJudge(0, auc))
     run, before = router.call(recorded, trade_off), router.predict(recorded.prompts)
     score = simulate_score(recorded, router.models, np.arange(5), seed=router.seed, auc=auc)
     columns, num_calls = router.columns, []
@@ -87,7 +88,7 @@ def test_query_by_query(
 def test_with_a_coin_it_is_one_call_of_the_best_expectation(
     learning: LearningData, recorded: Recorded
 ) -> None:
-    router = CascadeRouting.learn_with(learning, 0.5)
+    router = CascadeRouting.learn_with(learning, SimulatedJudge(0, 0.5))
     np.testing.assert_allclose(router.doubt, 0, atol=1e-12)
     run, before = router.call(recorded, 30.0), router.predict(recorded.prompts)
     worth = np.where(np.isfinite(recorded.effect), before.effect - 30.0 * before.cost_usd, -np.inf)
@@ -98,7 +99,10 @@ def test_with_a_coin_it_is_one_call_of_the_best_expectation(
 
 
 def test_a_surer_judge_brings_more(learning: LearningData, recorded: Recorded) -> None:
-    runs = [CascadeRouting.learn_with(learning, auc).call(recorded, 0.0) for auc in (0.6, 0.8, 1)]
+    runs = [
+        CascadeRouting.learn_with(learning, SimulatedJudge(0, auc)).call(recorded, 0.0)
+        for auc in (0.6, 0.8, 1)
+    ]
     effects = [run.effect.mean() for run in runs]
     assert effects[0] < effects[1] < effects[2]
 

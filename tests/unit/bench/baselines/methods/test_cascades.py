@@ -19,12 +19,10 @@ from graphrouter.bench.baselines.methods.cascade_methods import (
 from graphrouter.bench.baselines.methods.cascade_routing import CascadeRouting
 from graphrouter.bench.baselines.methods.cascades import (
     Cascade,
-    Recorded,
-    Replay,
-    call_in_turn,
     find_best_point,
     pick_shortlist,
 )
+from graphrouter.bench.baselines.methods.replays import Recorded, Replay, call_in_turn
 from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.exceptions import DataError, NotApplicableError, PolicyError
 from graphrouter.types import BoolArray, FloatArray, Predictions
