@@ -85,8 +85,8 @@ def evaluate(
             "--judge",
             metavar="exact|auc:X|column:NAME",
             help="Judge of --sequential, which it implies: never wrong, or a right answer "
-            "outscores a wrong one with chance X, or what a real one said, from 0 to 1, in a column "
-            "of outcomes; auc:0.8 by default.",
+            "outscores a wrong one with chance X, or a real one, whose scores from 0 to 1 stand in "
+            "a column of the outcomes; auc:0.8 by default.",
             show_default=False,
         ),
     ] = None,
