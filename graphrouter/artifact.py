@@ -157,6 +157,7 @@ def write_artifact(
     *,
     lineage: Lineage | None = None,
     overwrite: bool = False,
+    sign: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> None:
     """Write the artifact to `folder`; what was there stays as an older version.
 
@@ -165,6 +166,7 @@ def write_artifact(
         contents: What.
         lineage: Of the router; it learns where the router lies now.
         overwrite: Also put it in the place of changes that it does not come from.
+        sign: The manifest with what is known once the digests of all files are.
 
     Raises:
         ArtifactError: `folder` is a file, or a folder with something else in it, such as a router
@@ -182,12 +184,14 @@ def write_artifact(
         blob = encode_table(table)
         files[name] = make_entry("tables", name, blob)
         blobs[files[name]] = blob
-    manifest = {
-        **contents.manifest,
-        "format_version": FORMAT_VERSION,
-        "files": {name: entry._asdict() for name, entry in files.items()},
-        "libraries": _list_library_versions(),
-    }
+    manifest = sign(
+        {
+            **contents.manifest,
+            "format_version": FORMAT_VERSION,
+            "files": {name: entry._asdict() for name, entry in files.items()},
+            "libraries": _list_library_versions(),
+        }
+    )
     with lock_folder(folder):
         check_writable(folder)
         there = _read_present(folder)

@@ -240,7 +240,14 @@ class Familiarity:
     """(n,) float64 nearness of solved prompts to the others, ascending; empty below two."""
 
     @classmethod
-    def of(cls, text: Tensor, surface: Tensor, is_solved: Tensor, num_neighbours: int) -> Self:
+    def of(
+        cls,
+        text: Tensor,
+        surface: Tensor,
+        is_solved: Tensor,
+        num_neighbours: int,
+        usual: Tensor | None = None,
+    ) -> Self:
         """The familiarity that a support gives.
 
         Args:
@@ -248,6 +255,7 @@ class Familiarity:
             surface: (S, num_surface) scaled surface features.
             is_solved: (S,) bool; a query that nobody answered makes nothing familiar.
             num_neighbours: Similar support queries that are looked up for a query.
+            usual: What its field of that name is, where it was found before.
 
         Example:
             >>> text, surface = torch.eye(3, dtype=torch.float64), torch.zeros(3, 11)
@@ -257,16 +265,16 @@ class Familiarity:
             [1.0]
         """
         solved = torch.nonzero(is_solved).squeeze(1)
-        drawn = np.random.default_rng(0).permutation(len(solved))[:_MOST_COMPARED]
-        rows = solved[torch.from_numpy(np.sort(drawn))]
         found = cls(
             surface.double(),
             is_solved,
             max(1, min(_NUM_NEAREST, len(solved) - 1, num_neighbours)),
-            torch.zeros(0, dtype=torch.float64),
+            torch.zeros(0, dtype=torch.float64) if usual is None else usual,
         )
-        if len(rows) < 2:
+        if len(solved) < 2 or usual is not None:
             return found
+        drawn = np.random.default_rng(0).permutation(len(solved))[:_MOST_COMPARED]
+        rows = solved[torch.from_numpy(np.sort(drawn))]
         neighbours, cosine = find_nearest(text[rows], text, num_neighbours + 1)
         # By its number: among equals the prompt itself need not come first.
         others = cosine.masked_fill(neighbours == rows.unsqueeze(1), -torch.inf)

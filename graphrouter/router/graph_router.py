@@ -19,10 +19,8 @@ from graphrouter.features.prompts import PromptReading
 from graphrouter.features.tables import reprice_scale
 from graphrouter.features.token_rates import count_chars
 from graphrouter.moment import Moment
-from graphrouter.nn.attention import Familiarity
 from graphrouter.nn.forecaster import EncodedQueries, Forecast, Forecaster
 from graphrouter.nn.layers import cpu_threads
-from graphrouter.nn.state import SupportState
 from graphrouter.policy import CostScale, Policy
 from graphrouter.router.outcome_covariance import OutcomeCovariance
 from graphrouter.router.parts import DEVIATION_SHARE, Change, Learned, Provenance, Support
@@ -30,11 +28,7 @@ from graphrouter.router.pool_changes import ChangeableRouter
 from graphrouter.router.promise import Promise, Wish
 from graphrouter.router.sequential import SequentialRouter
 from graphrouter.router.solved_queries import SolvedQueries
-from graphrouter.router.states import (
-    compare_solved,
-    encode_state,
-    estimate_outcome_covariance,
-)
+from graphrouter.router.states import States, estimate_outcome_covariance, make_states
 from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.router.training_view import Answers, TrainingView
 from graphrouter.routes.route_space import RouteSpace
@@ -80,8 +74,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         encoder: TextEncoder,
         *,
         forecaster: Forecaster | None = None,
-        state: SupportState | None = None,
-        familiarity: Familiarity | None = None,
+        states: States | None = None,
     ) -> None:
         """A router of its parts; users call `fit` or `load_router`.
 
@@ -91,8 +84,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
             provenance: Where it comes from.
             encoder: Of the prompts; the one that the features of the support come from.
             forecaster: What reads the network, where that is made already.
-            state: What the network makes of the support, where that is known already.
-            familiarity: How near to each other its prompts are, where that is known already.
+            states: What the network makes of the support, where that is known already.
         """
         self.learned = learned
         self.support = support
@@ -104,11 +96,10 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         )
         self._forecaster = forecaster or learned.make_forecaster()
         self.bills = support.read_bills(learned.transforms.channels)
-        self._state = state or encode_state(self._forecaster, learned, support, self.bills)
+        self._states = states or make_states(self._forecaster, learned, support, self.bills)
         self._tokens = support.count_tokens()
         self._tariff = support.read_tariff(self.bills, self._tokens)
         self._speeds, self._effort_order = support.read_speeds(), support.order_efforts()
-        self._familiarity = familiarity or compare_solved(self._state, learned, support)
         self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
 
     def __repr__(self) -> str:
@@ -236,7 +227,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         from graphrouter.router.probes import suggest_probes
 
         base = self._forecaster.net.base
-        return suggest_probes(self.support, base, self._state, n, model=model)
+        return suggest_probes(self.support, base, self._states.support, n, model=model)
 
     def evaluate(
         self,
@@ -326,7 +317,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
 
     def _save(self, folder: Path, *, overwrite: bool) -> None:
         parts = (self.learned, self.support, self.provenance, self.encoder)
-        save_parts(folder, parts, self.lineage, overwrite=overwrite)
+        save_parts(folder, parts, self._states, self.lineage, overwrite=overwrite)
 
     @classmethod
     def load(cls, folder: str | Path, *, encoder: TextEncoder | None = None) -> GraphRouter:
@@ -344,7 +335,8 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         """
         lineage = Lineage()
         with artifact_folder(folder) as found:
-            router = cls(*read_parts(found, lineage, encoder=encoder))
+            parts, states = read_parts(found, lineage, encoder=encoder)
+        router = cls(*parts, states=states)
         router.lineage.follow(lineage)
         return router
 
@@ -368,13 +360,13 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         )
         with cpu_threads(1):
             found = self._forecaster.forecast_queries(
-                self._state,
+                self._states.support,
                 encoded,
                 self.pool,
                 self.learned.config.graph.num_neighbours,
                 self._tokens,
                 self._tariff,
-                familiarity=self._familiarity,
+                familiarity=self._states.familiarity,
             )
         ordered = self._effort_order.keep(found.predictions)
         return found._replace(predictions=self._speeds.add_to(ordered))
@@ -392,8 +384,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
             self.provenance.after(made, support),
             self.encoder,
             forecaster=self._forecaster,
-            state=self._state if keeps_state else None,
-            familiarity=self._familiarity if keeps_state else None,
+            states=self._states if keeps_state else None,
         )
         changed.lineage.follow(self.lineage)
         return changed

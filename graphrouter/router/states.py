@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from graphrouter.data.splits import prompt_key
 from graphrouter.features.bills import Bills
@@ -31,12 +32,29 @@ if TYPE_CHECKING:
     from graphrouter.training.start import HeldEffects
 
 
+class States(NamedTuple):
+    """All that is computed once of a support, and that predictions rest on."""
+
+    support: SupportState
+    familiarity: Familiarity
+
+
+def make_states(forecaster: Forecaster, learned: Learned, support: Support, bills: Bills) -> States:
+    """The states of a support, in double precision."""
+    state = encode_state(forecaster, learned, support, bills)
+    return States(state, compare_solved(state, learned, support))
+
+
 @cpu_threads(1)
 @torch.inference_mode()
 def encode_state(
     forecaster: Forecaster, learned: Learned, support: Support, bills: Bills
 ) -> SupportState:
-    """The cached state of a support, in double precision."""
+    """The cached state of a support, in double precision.
+
+    Its arrays lie row after row in memory, as they do after saving and loading: then the same bits
+    come of them.
+    """
     nodes, edges = _read_graph(learned, support, bills)
     graph = build_graph(
         nodes,
@@ -46,12 +64,34 @@ def encode_state(
         target_tasks=torch.empty(0, dtype=torch.int64),
         num_neighbours=learned.config.graph.num_neighbours,
     )
-    return forecaster.net.encode_support(graph.double())
+    state: SupportState = _arrange_in_rows(forecaster.net.encode_support(graph.double()))
+    return state
+
+
+def _arrange_in_rows(part: Any) -> Any:
+    """The named tuple with every tensor in it, at any depth, laid out row after row."""
+    if isinstance(part, Tensor):
+        return part.clone(memory_format=torch.contiguous_format)
+    return None if part is None else part._make(map(_arrange_in_rows, part))
+
+
+def read_texts(learned: Learned, support: Support) -> Tensor:
+    """Centred unit embeddings of the support queries, (S, dimension) float64."""
+    return torch.from_numpy(learned.transforms.features.prompts.text(support.raw.prompts)).double()
 
 
 @torch.inference_mode()
-def compare_solved(state: SupportState, learned: Learned, support: Support) -> Familiarity:
-    """How near the solved prompts of a support are to each other."""
+def compare_solved(
+    state: SupportState, learned: Learned, support: Support, usual: Tensor | None = None
+) -> Familiarity:
+    """How near the solved prompts of a support are to each other.
+
+    Args:
+        state: Of the support.
+        learned: What training produced.
+        support: What the router has seen.
+        usual: What `Familiarity.usual` is, where that is known already.
+    """
     surface = learned.transforms.features.prompts.surface(support.raw.surface)
     with cpu_threads(1):
         return Familiarity.of(
@@ -59,6 +99,7 @@ def compare_solved(state: SupportState, learned: Learned, support: Support) -> F
             torch.from_numpy(surface).double(),
             state.messages.row_start.diff() > 0,
             learned.config.graph.num_neighbours,
+            usual,
         )
 
 

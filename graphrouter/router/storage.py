@@ -35,6 +35,11 @@ from graphrouter.policy import CostScale
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.migrations import migrate_contents
 from graphrouter.router.parts import Change, Learned, Provenance, Support
+from graphrouter.router.saved_states import GROUP, pack_states, read_states, sign_states
+from graphrouter.router.states import States
+
+Parts = tuple[Learned, Support, Provenance, TextEncoder]
+"""What a router is made of."""
 
 _KIND = "graphrouter"
 _SPLIT_NAMES = ("train", "validation", "test")
@@ -42,7 +47,8 @@ _SPLIT_NAMES = ("train", "validation", "test")
 
 def save_parts(
     folder: Path,
-    parts: tuple[Learned, Support, Provenance, TextEncoder],
+    parts: Parts,
+    states: States,
     lineage: Lineage,
     *,
     overwrite: bool = False,
@@ -85,6 +91,7 @@ def save_parts(
             name: torch.from_numpy(array)
             for name, array in learned.transforms.features.to_arrays().items()
         },
+        GROUP: pack_states(states),
     }
     tables = {
         "pool": _add_vectors(_tabulate_cards(support.pool), embedding=raw.descriptions).assign(
@@ -99,13 +106,13 @@ def save_parts(
         "seen_prompts": pd.DataFrame({"prompt_key": sorted(provenance.seen_prompts)}, dtype="str"),
     }
     contents = ArtifactContents(manifest, tensors, tables)
-    write_artifact(folder, contents, lineage=lineage, overwrite=overwrite)
+    write_artifact(folder, contents, lineage=lineage, overwrite=overwrite, sign=sign_states)
 
 
 def read_parts(
     folder: Path, lineage: Lineage, *, encoder: TextEncoder | None = None
-) -> tuple[Learned, Support, Provenance, TextEncoder]:
-    """The parts of the router saved in `folder`, and its text encoder.
+) -> tuple[Parts, States | None]:
+    """The parts of the router saved in `folder`, and its states where they can be used.
 
     Args:
         folder: The artifact.
@@ -126,7 +133,9 @@ def read_parts(
         )
     lineage.note(folder, str(manifest["checksum"]))
     try:
-        return _decode_parts(folder, migrate_contents(contents), encoder)
+        contents = migrate_contents(contents)
+        parts = _decode_parts(folder, contents, encoder)
+        return parts, read_states(folder, contents, *parts[:2])
     except GraphRouterError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -136,9 +145,7 @@ def read_parts(
         ) from error
 
 
-def _decode_parts(
-    folder: Path, contents: ArtifactContents, encoder: TextEncoder | None
-) -> tuple[Learned, Support, Provenance, TextEncoder]:
+def _decode_parts(folder: Path, contents: ArtifactContents, encoder: TextEncoder | None) -> Parts:
     manifest = contents.manifest
     try:
         config = TrainConfig.model_validate(manifest["config"])

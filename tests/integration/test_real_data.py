@@ -14,6 +14,7 @@ from graphrouter.bench.baselines import fit_baselines
 from graphrouter.bench.evaluation import evaluate
 from graphrouter.exceptions import PolicyError
 from graphrouter.features.channels import SpendUnit
+from graphrouter.router import saved_states
 
 SPEND_UNITS = {
     "zeroeval": SpendUnit.TOKENS,
@@ -99,3 +100,16 @@ def test_log_loss_beats_the_simple_predictors(
         for baseline in ("task_mean", "rasch", "knn"):
             difference = evaluation.settings[setting].paired[baseline]["log_loss"]  # type: ignore[index]
             assert difference.high < 0, f"{setting}, {baseline}: {difference}"
+
+
+def test_saved_states_predict_as_computed_ones(
+    shared_data: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = gr.load_dataset(shared_data("zeroeval"))
+    prompts = data.queries["prompt"].tolist()
+    gr.GraphRouter.fit(data, instant=True).save(tmp_path / "artifact")
+    saved = gr.load_router(tmp_path / "artifact").predict(prompts[::20])
+    monkeypatch.setattr(saved_states, "STATES_VERSION", 0)
+    computed = gr.load_router(tmp_path / "artifact").predict(prompts[::20])
+    for name in ("effect", "effect_low", "effect_high", "cost_usd", "familiarity"):
+        assert getattr(saved, name).tobytes() == getattr(computed, name).tobytes(), name

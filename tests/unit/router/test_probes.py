@@ -189,7 +189,7 @@ def test_suggestions_are_queries_of_the_support_over_all_tasks(router: gr.GraphR
 
 
 def test_the_design_is_the_base_of_the_router(router: gr.GraphRouter) -> None:
-    state, base = router._state, router._forecaster.net.base
+    state, base = router._states.support, router._forecaster.net.base
     num_factors = state.base.basis.shape[2]
     blank = derive_design(base, state, None)
     assert blank.features.shape == (len(router.support.queries), num_factors + len(state.task))

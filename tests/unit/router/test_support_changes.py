@@ -302,8 +302,8 @@ def test_models_join_together_as_one_by_one(
 ) -> None:
     twin = card.model_copy(update={"model": "twin", "description": "Another model."})
     one_by_one = trained.add_model(card, outcomes=graded).add_model(twin)
-    encode, times = graph.encode_state, []
-    monkeypatch.setattr(graph, "encode_state", lambda *args: times.append(1) or encode(*args))
+    make, times = graph.make_states, []
+    monkeypatch.setattr(graph, "make_states", lambda *args: times.append(1) or make(*args))
     together = trained.add_models([card, twin], outcomes=graded.assign(model=NEW))
     assert len(times) == 1, "the support is encoded once"
     assert together.models == (*trained.models, NEW, "twin")

@@ -1,0 +1,193 @@
+"""States in an artifact: what is derived from the support, kept for loading not to compute it.
+
+They are kept bit for bit, with a digest of all that they were made of. Where that does not agree
+with what lies beside them, or another release made them, they are computed anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphrouter.artifact import ArtifactContents
+from graphrouter.nn.rasch import BaseState
+from graphrouter.nn.state import SupportMessages, SupportState, TaskEvidence
+from graphrouter.router.parts import Learned, Support
+from graphrouter.router.states import States, compare_solved, read_texts
+
+GROUP = "states"
+"""Name of the group of tensors, and of the key of the manifest."""
+STATES_VERSION = 1
+"""To be raised with every change of code after which `make_states` gives other numbers or other
+fields: states that an older release saved are then computed anew."""
+
+_FILES = ("weights", "transforms", "pool", "tasks", "support_queries", "support_outcomes")
+_KEYS = ("config", "features", "spend_unit", "channels", "models_before_bills")
+"""What states are made of: files, and keys of the manifest."""
+_EVIDENCE, _MESSAGES, _USUAL = "task_evidence.", "messages.values.", "familiarity.usual"
+_POSITIONS = ("messages.model", "messages.row_start", "task_of_query")
+"""int64; all else is float64."""
+_NARROW = (torch.uint8, torch.int16, torch.int32, torch.float32)
+_logger = logging.getLogger(__name__)
+
+
+def pack_states(states: States) -> dict[str, Tensor]:
+    """The states as tensors by name, each as narrow as keeps its bits.
+
+    The embeddings of the prompts are not among them: they lie in the artifact already.
+    """
+    support = states.support
+    tensors = {
+        **{f"base.{name}": tensor for name, tensor in support.base._asdict().items()},
+        "messages.model": support.messages.model,
+        "messages.row_start": support.messages.row_start,
+        # By column: those of quantities that nobody logged hold next to nothing.
+        **{f"{_MESSAGES}{i}": column for i, column in enumerate(support.messages.values.T)},
+        **{name: part for name, part in support._asdict().items() if isinstance(part, Tensor)},
+        _USUAL: states.familiarity.usual,
+    }
+    if support.task_evidence is not None:
+        found = support.task_evidence._asdict()
+        tensors |= {f"{_EVIDENCE}{name}": tensor for name, tensor in found.items()}
+    del tensors["query_text"]
+    return {name: _narrow(tensor) for name, tensor in tensors.items()}
+
+
+def sign_states(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest, with what its states were made of.
+
+    Args:
+        manifest: With the entries of the files.
+    """
+    made_of = {name: manifest["files"][name]["sha256"] for name in _FILES}
+    made_of |= {key: manifest[key] for key in _KEYS}
+    text = json.dumps(made_of, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return {**manifest, GROUP: {"version": STATES_VERSION, "made_of": digest}}
+
+
+def read_states(
+    folder: Path, contents: ArtifactContents, learned: Learned, support: Support
+) -> States | None:
+    """The states that lie in an artifact; None where they have to be computed, which is logged.
+
+    Args:
+        folder: Where it lies, for messages.
+        contents: Of the artifact.
+        learned: What was read from it.
+        support: What was read from it.
+
+    Raises:
+        KeyError: A part of them is lacking.
+        ValueError: A part of them is of another shape, or names what is not in the support.
+    """
+    said, tensors = contents.manifest.get(GROUP), contents.tensors.get(GROUP)
+    if said is None or tensors is None:
+        _logger.info("%s holds no states: they are computed. Save it again to keep them.", folder)
+        return None
+    right = sign_states(contents.manifest)[GROUP]
+    if said.get("version") != right["version"]:
+        _logger.info(
+            "The states in %s are of version %s, and this release makes version %s: they are "
+            "computed anew. Save it again to keep them.",
+            folder,
+            said.get("version"),
+            right["version"],
+        )
+        return None
+    if said != right:
+        _logger.warning(
+            "The states in %s were made of other contents than lie beside them: they are computed "
+            "anew. Save it again to keep them.",
+            folder,
+        )
+        return None
+    state = _unpack_state(tensors, learned, support)
+    return States(state, compare_solved(state, learned, support, _widen(tensors, _USUAL)))
+
+
+def _unpack_state(
+    tensors: Mapping[str, Tensor], learned: Learned, support: Support
+) -> SupportState:
+    """The state of the support of its tensors."""
+    columns = sum(name.startswith(_MESSAGES) for name in tensors)
+    messages = SupportMessages(
+        _widen(tensors, "messages.model"),
+        _widen(tensors, "messages.row_start"),
+        torch.stack([_widen(tensors, f"{_MESSAGES}{i}") for i in range(columns)], dim=1),
+    )
+    evidence = [f"{_EVIDENCE}{name}" for name in TaskEvidence._fields]
+    parts: dict[str, Any] = {
+        "base": BaseState(*(_widen(tensors, f"base.{name}") for name in BaseState._fields)),
+        "messages": messages,
+        "query_text": read_texts(learned, support),
+        "task_evidence": TaskEvidence(*(_widen(tensors, name) for name in evidence))
+        if any(name in tensors for name in evidence)
+        else None,
+    }
+    for name in SupportState._fields:
+        if name not in parts:
+            parts[name] = _widen(tensors, name)
+    state = SupportState(**parts)
+    _check(state, support)
+    return state
+
+
+def _check(state: SupportState, support: Support) -> None:
+    """Check that a state is of a support of this size.
+
+    Raises:
+        ValueError: It is not.
+    """
+    num_queries, num_edges = len(support.queries), len(support.outcomes)
+    num_tasks, num_models = len(support.tasks), len(support.pool)
+    sizes = {
+        "messages.model": (state.messages.model.shape, (num_edges,)),
+        "messages.row_start": (state.messages.row_start.shape, (num_queries + 1,)),
+        "messages.values": (state.messages.values.shape[:1], (num_edges,)),
+        "key": (state.key.shape[:1], (num_queries,)),
+        "task_of_query": (state.task_of_query.shape, (num_queries,)),
+        "base.surprise": (state.base.surprise.shape[1:], (num_queries,)),
+        "base.skill": (state.base.skill.shape[1:], (num_tasks + 1, num_models)),
+        "model": (state.model.shape[:1], (num_models,)),
+        "task": (state.task.shape[:1], (num_tasks,)),
+    }
+    for name, (received, expected) in sizes.items():
+        if tuple(received) != expected:
+            raise ValueError(f"{name} in its states: {tuple(received)}, expected {expected}")
+    ends = state.messages.row_start[[0, -1]].tolist()
+    is_sound = (
+        ends == [0, num_edges]
+        and bool((state.messages.row_start.diff() >= 0).all())
+        and _lies_below(state.messages.model, num_models)
+        and _lies_below(state.task_of_query, num_tasks + 1)
+    )
+    if not is_sound:
+        raise ValueError("its states name queries, models or tasks that are not in its support")
+
+
+def _lies_below(positions: Tensor, size: int) -> bool:
+    return bool(((positions >= 0) & (positions < size)).all())
+
+
+def _narrow(tensor: Tensor) -> Tensor:
+    """The same numbers, bit for bit once widened, in fewer bytes where that can be."""
+    bits = tensor.contiguous().view(torch.int64)
+    for dtype in _NARROW:
+        narrow = tensor.to(dtype)
+        if torch.equal(narrow.to(tensor.dtype).contiguous().view(torch.int64), bits):
+            return narrow
+    return tensor
+
+
+def _widen(tensors: Mapping[str, Tensor], name: str) -> Tensor:
+    """A tensor as `make_states` gives it: in full precision, in memory of its own."""
+    dtype = torch.int64 if name in _POSITIONS else torch.float64
+    return torch.empty(tensors[name].shape, dtype=dtype).copy_(tensors[name])
