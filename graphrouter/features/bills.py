@@ -22,6 +22,7 @@ from graphrouter.features.channels import (
     Tariff,
     read_columns,
 )
+from graphrouter.features.positions import find_positions
 from graphrouter.types import BoolArray, FloatArray, IntArray
 from graphrouter.wording import count_of
 
@@ -318,7 +319,7 @@ class _Rows(NamedTuple):
         prices = np.stack(read_columns(outcomes, *PRICE_COLUMNS))
         group = np.where(prices.sum(axis=0) > 0, LISTED, PLAIN)
         prices = np.where(group == LISTED, prices, nominal[:, None])
-        model = np.asarray(pd.Index(models).get_indexer(pd.Index(outcomes["model"])), np.int64)
+        model = find_positions(outcomes["model"], models)
         computed = (prompt * prices[0] + answer * prices[1]) / 1e6
         return cls(len(models), model, cost, prices, computed, group)
 

@@ -41,6 +41,8 @@ SHARPNESS = 2.0
 _SMALLEST = 1e-6
 """Directions with less than this share of the largest variance are noise of the arithmetic."""
 _TARGETS_AT_ONCE = 1024
+_ROWS_AT_ONCE = 32
+"""Kernel values of so many prompts stay in the cache between one operation and the next."""
 _SCAN_CHARS = 20_000
 _CODE = re.compile(r"[{};]|=>|==|\bdef\b|\breturn\b|\bimport\b|\bclass\b|\bfunction\b|```")
 _MATH = re.compile(r"[=+*/^<>\\]|\$")
@@ -193,12 +195,14 @@ class KernelCoordinates(NamedTuple):
             self.basis.astype(np.float64, order="C"),
             self.mean.astype(np.float64),
         )
-        # One product a row: a matrix product may round a row differently in another batch.
-        rows = [
-            compute_kernel(text[i : i + 1], surface[i : i + 1], *landmarks)[0] @ basis - mean
-            for i in range(len(text))
-        ]
-        return np.array(rows, dtype=np.float32).reshape(len(text), len(mean))
+        found = np.empty((len(text), len(mean)), dtype=np.float32)
+        for first in range(0, len(text), _ROWS_AT_ONCE):
+            rows = slice(first, first + _ROWS_AT_ONCE)
+            # A stack of matrices of one row, multiplied one by one: a product of several rows at
+            # once may round a row differently in another batch.
+            alike = compute_kernel(text[rows, None], surface[rows, None], *landmarks)
+            found[rows] = (alike @ basis - mean)[:, 0]
+        return found
 
 
 def compute_kernel(
@@ -207,12 +211,12 @@ def compute_kernel(
     other_text: Float32Array | FloatArray,
     other_surface: Float32Array | FloatArray,
 ) -> FloatArray:
-    """How much alike prompts are, (num_rows, num_others) in (0, 1].
+    """How much alike prompts are, (..., num_rows, num_others) in (0, 1].
 
     Args:
-        text: (num_rows, dimension) centred unit embeddings; a zero row is like nothing in
+        text: (..., num_rows, dimension) centred unit embeddings; a zero row is like nothing in
             particular.
-        surface: (num_rows, num_surface) scaled surface features.
+        surface: (..., num_rows, num_surface) scaled surface features.
         other_text: (num_others, dimension).
         other_surface: (num_others, num_surface).
 
@@ -224,9 +228,9 @@ def compute_kernel(
     """
     cosine = text.astype(np.float64) @ np.asarray(other_text, dtype=np.float64).T
     near, far = surface.astype(np.float64), np.asarray(other_surface, dtype=np.float64)
-    distance = (near**2).sum(axis=1)[:, None] + (far**2).sum(axis=1) - 2 * near @ far.T
+    distance = (near**2).sum(axis=-1)[..., None] + (far**2).sum(axis=1) - 2 * near @ far.T
     alike: FloatArray = np.exp(
-        SHARPNESS * (cosine - 1) - np.maximum(distance, 0) / (2 * surface.shape[1])
+        SHARPNESS * (cosine - 1) - np.maximum(distance, 0) / (2 * surface.shape[-1])
     )
     return alike
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.features.bills import Bills, hide_suspect_zeros
 from graphrouter.features.cards import read_cards, read_own_numbers
 from graphrouter.features.channels import PRICE_COLUMNS, ChannelScaler
+from graphrouter.features.positions import find_positions as find_positions  # of tables too
 from graphrouter.features.prompts import (
     Float32Array,
     KernelCoordinates,
@@ -246,21 +247,23 @@ class RawFeatures:
         transform: FeatureTransform,
         pool: ModelPool | None = None,
         known: IntArray | None = None,
+        principal: Float32Array | None = None,
     ) -> NodeTable:
         """The node table under a transform that was fitted on training rows.
 
         With `pool` the users' own fields of its cards are in it, and `known` holds positions of the
-        models that outcomes are known of.
+        models that outcomes are known of. `principal` are the principal coordinates of the queries,
+        where they are computed already.
         """
+        if principal is None:
+            principal = transform.prompts.principal(self.prompts, self.surface)
         cards = transform.cards(self.cards)
         if pool is not None and known is not None:
             own = read_own_numbers(pool.cards, np.isin(np.arange(len(pool)), known))
             cards = np.concatenate([cards, own], axis=1)
         return NodeTable(
             query_text=torch.from_numpy(transform.prompts.text(self.prompts)),
-            query_principal=torch.from_numpy(
-                transform.prompts.principal(self.prompts, self.surface)
-            ),
+            query_principal=torch.from_numpy(principal),
             query_chars=torch.from_numpy(self.num_chars),
             query_task=torch.from_numpy(self.query_task),
             model_text=torch.from_numpy(transform.descriptions(self.descriptions)),
@@ -318,7 +321,9 @@ def add_prices(outcomes: pd.DataFrame, pool: ModelPool) -> pd.DataFrame:
     return outcomes.assign(**dict(zip(PRICE_COLUMNS, prices, strict=True)))
 
 
-def reprice_scale(scale: CostScale, outcomes: pd.DataFrame, pool: ModelPool) -> CostScale:
+def reprice_scale(
+    scale: CostScale, outcomes: pd.DataFrame, pool: ModelPool, model: IntArray | None = None
+) -> CostScale:
     """The cost scale at the prices of today; the same one where no price has changed.
 
     Both bounds move as the percentiles of the recorded costs do when each is charged at the prices
@@ -331,12 +336,14 @@ def reprice_scale(scale: CostScale, outcomes: pd.DataFrame, pool: ModelPool) -> 
         outcomes: Columns `model`, `cost_usd`, `input_tokens`, `output_tokens`, and the prices of
             the model when the cost was recorded.
         pool: The models at the prices of today.
+        model: (E,) position of each outcome's model, where it is known already.
     """
+    place = find_positions(outcomes["model"], pool.names) if model is None else model
     cost, prompt, answer = (
         outcomes[name].to_numpy(float) for name in ("cost_usd", "input_tokens", "output_tokens")
     )
     then = np.stack([outcomes[name].to_numpy(float) for name in PRICE_COLUMNS])
-    now = pool.prices[:, find_positions(outcomes["model"], pool.names)]
+    now = pool.prices[:, place]
     is_changed = ((then != now) & np.isfinite(then) & np.isfinite(now)).any(axis=0)
     costed = np.isfinite(cost)
     if not scale.is_known or not (is_changed & costed).any():
@@ -379,11 +386,6 @@ def encode_outcomes(
         channels=torch.from_numpy(bills.encode(shown).astype(np.float32)),
         scaled_cost=torch.from_numpy(cost.astype(np.float32)),
     )
-
-
-def find_positions(values: pd.Series[Any], names: Sequence[str]) -> IntArray:
-    """Position of each value among `names`, -1 where it is not among them: (num_values,)."""
-    return np.asarray(pd.Index(names).get_indexer(pd.Index(values)), dtype=np.int64)
 
 
 def _encode_present(encoder: TextEncoder, texts: list[str | None]) -> Float32Array:

@@ -16,7 +16,6 @@ from graphrouter.data import RoutingDataset, Split, read_answers
 from graphrouter.decision import Decision
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.prompts import PromptReading
-from graphrouter.features.tables import reprice_scale
 from graphrouter.features.token_rates import count_chars
 from graphrouter.moment import Moment
 from graphrouter.nn.forecaster import EncodedQueries, Forecast, Forecaster
@@ -91,9 +90,6 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         self.provenance = provenance
         self.encoder = encoder
         self.pool = support.pool
-        self.cost_scale: CostScale = reprice_scale(
-            learned.transforms.cost, support.read_outcomes(), self.pool
-        )
         self._forecaster = forecaster or learned.make_forecaster()
         self.bills = support.read_bills(learned.transforms.channels)
         self._states = states or make_states(self._forecaster, learned, support, self.bills)
@@ -169,6 +165,11 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         A very long prompt is read at both ends.
         """
         return self._tell(queries, self._forecast(queries).predictions)
+
+    @cached_property
+    def cost_scale(self) -> CostScale:  # type: ignore[override]  # of a class that holds it
+        """Bounds of the costs that policies weigh, at the prices of today."""
+        return self.support.reprice_scale(self.learned.transforms.cost)
 
     @cached_property
     def outcome_covariance(self) -> OutcomeCovariance:
@@ -381,7 +382,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         changed = GraphRouter(
             self.learned,
             support,
-            self.provenance.after(made, support),
+            self.provenance.after(made, support, self.support),
             self.encoder,
             forecaster=self._forecaster,
             states=self._states if keeps_state else None,

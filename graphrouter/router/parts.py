@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,17 +15,27 @@ from graphrouter.data import Split
 from graphrouter.data.splits import prompt_key
 from graphrouter.features.bills import Bills, hide_suspect_zeros
 from graphrouter.features.channels import LATENCY, ChannelScaler, SpendUnit, Tariff
-from graphrouter.features.tables import FittedTransforms, RawFeatures, find_positions
+from graphrouter.features.prompts import Float32Array, PromptTransform
+from graphrouter.features.tables import (
+    FeatureTransform,
+    FittedTransforms,
+    NodeTable,
+    RawFeatures,
+    find_positions,
+    reprice_scale,
+)
 from graphrouter.features.tariffs import read_tariff
 from graphrouter.features.token_rates import TokenRates
 from graphrouter.nn.decoding import AmountCalibration
 from graphrouter.nn.forecaster import EffectCalibration, Forecaster
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import EffectInterval
+from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.router.effort_order import EffortOrder
+from graphrouter.router.kept import Kept
 from graphrouter.router.speeds import Speeds
-from graphrouter.types import IntArray
+from graphrouter.types import BoolArray, IntArray
 
 ChangeName = Literal[
     "add_model",
@@ -44,6 +53,15 @@ _SPEND_COLUMNS = ["cost_usd", "output_tokens"]
 DEVIATION_SHARE = "deviation_share"
 """Name of the metric that says how much is believed of what texts say of models; see
 `Decision.deviation_share`."""
+
+
+class Positions(NamedTuple):
+    """Of E outcomes."""
+
+    query: IntArray
+    """(E,) of each outcome's query among the queries."""
+    model: IntArray
+    """(E,) of its model in the pool."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,24 +83,47 @@ class Support:
     old_models: frozenset[str] = frozenset()
     """Models of an artifact before format 5 of which no outcome has come since: their costs are
     read as that release read them."""
+    kept: Kept = field(default_factory=Kept, repr=False)
+    """What was computed of it, or of the supports that it comes from. A support that is made of
+    this one by `dataclasses.replace` starts with it, and computes anew what has changed."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kept", self.kept.copy())
 
     def read_outcomes(self) -> pd.DataFrame:
         """Its outcomes, in which a 0 that cannot be meant counts as not recorded."""
-        return hide_suspect_zeros(self.outcomes, trusted=self.old_models)
+        return self.kept.find(
+            "read_outcomes",
+            self._recorded,
+            lambda: hide_suspect_zeros(self.outcomes, trusted=self.old_models),
+        )
 
     def list_logged(self, column: str) -> frozenset[str]:
         """Models of which the column was recorded in at least one outcome."""
-        outcomes = self.read_outcomes()
-        return frozenset(outcomes["model"][outcomes[column].notna()])
+
+        def read() -> frozenset[str]:
+            outcomes = self.read_outcomes()
+            return frozenset(outcomes["model"][outcomes[column].notna()])
+
+        return self.kept.find(f"logged {column}", self._recorded, read)
 
     def read_bills(self, scaler: ChannelScaler) -> Bills:
         """What its outcomes say of the bills of its models, with a scaler of training rows."""
         names, old = self.pool.names, self.old_models
-        return Bills.read(self.outcomes, names, scaler, old_models=old)
+        return self.kept.find(
+            "bills",
+            (*self._recorded, names, scaler),
+            lambda: Bills.read(self.outcomes, names, scaler, old_models=old),
+        )
 
     def count_tokens(self) -> TokenRates:
         """How many tokens the models of the pool count in a text, by these outcomes."""
-        return self.raw.count_tokens(*self._positions, self.read_outcomes())
+        raw, places = self.raw, self.positions
+        return self.kept.find(
+            "tokens",
+            (*self._recorded, self.pool.names, raw.num_chars, raw.query_task, len(raw.tasks)),
+            lambda: raw.count_tokens(*places, self.read_outcomes()),
+        )
 
     def read_tariff(self, bills: Bills, tokens: TokenRates) -> Tariff:
         """What its models charge at the prices that they have now.
@@ -92,23 +133,81 @@ class Support:
             tokens: From `count_tokens`.
         """
         prices, outcomes = self.pool.prices, self.read_outcomes()
-        return read_tariff(bills, prices, self.raw, *self._positions, outcomes, tokens)
+        return read_tariff(bills, prices, self.raw, *self.positions, outcomes, tokens)
+
+    def reprice_scale(self, scale: CostScale) -> CostScale:
+        """A cost scale of training rows at the prices that its models have now."""
+        return reprice_scale(scale, self.read_outcomes(), self.pool, self.positions.model)
 
     def read_speeds(self) -> Speeds:
         """How fast the answers of its models come, where that was logged."""
-        return Speeds.fit(self.read_outcomes(), self._positions[1], len(self.pool))
+        names, of_model = self.pool.names, self.positions.model
+        return self.kept.find(
+            "speeds",
+            (*self._recorded, names),
+            lambda: Speeds.fit(self.read_outcomes(), of_model, len(names)),
+        )
 
     def order_efforts(self) -> EffortOrder:
         """What settings of one model promise of those whose amounts were never seen."""
-        seen = self.outcomes[["output_tokens", "latency_s", "cost_usd"]].notna().any(axis=1)
-        tried = self.outcomes["model"][seen]
-        return EffortOrder.of(self.pool, np.isin(self.pool.names, tried.unique()))
+        names = self.pool.names
 
-    @cached_property
-    def _positions(self) -> tuple[IntArray, IntArray]:
-        """(E,) positions of the outcomes' queries, and of their models."""
-        query = find_positions(self.outcomes["query_id"], self.queries["query_id"].tolist())
-        return query, find_positions(self.outcomes["model"], self.pool.names)
+        def find() -> BoolArray:
+            seen = self.outcomes[["output_tokens", "latency_s", "cost_usd"]].notna().any(axis=1)
+            return np.isin(np.arange(len(names)), self.positions.model[seen.to_numpy(dtype=bool)])
+
+        return EffortOrder.of(self.pool, self.kept.find("tried", (self.outcomes, names), find))
+
+    @property
+    def positions(self) -> Positions:
+        """Where the queries and the models of its outcomes stand."""
+        names = self.pool.names
+        return self.kept.find(
+            "positions",
+            (self.outcomes, self.queries, names),
+            lambda: Positions(
+                find_positions(self.outcomes["query_id"], self.queries["query_id"].tolist()),
+                find_positions(self.outcomes["model"], names),
+            ),
+        )
+
+    @property
+    def prompt_keys(self) -> list[str]:
+        """The `prompt_key` of each of its queries."""
+        prompts = self.queries["prompt"]
+        return self.kept.find(
+            "prompt_keys", (self.queries,), lambda: [prompt_key(prompt) for prompt in prompts]
+        )
+
+    def to_nodes(self, transform: FeatureTransform) -> NodeTable:
+        """Its nodes under a transform that was fitted on training rows."""
+        principal = self._find_principal(transform.prompts)
+        return self.raw.to_nodes(transform, self.pool, self.positions.model, principal)
+
+    def _find_principal(self, transform: PromptTransform) -> Float32Array:
+        """(num_queries, P) principal coordinates; those of a query are computed once."""
+        read = self.raw.prompts, self.raw.surface
+
+        def compute() -> Float32Array:
+            known = self.kept.latest("principal")
+            if known is None:
+                return transform.principal(*read)
+            (*before, of), rows = known
+            # Queries that come in stand behind those that were there.
+            rest = slice(len(rows), None)
+            is_longer = of is transform and all(
+                np.array_equal(old, new[: len(rows)]) for old, new in zip(before, read, strict=True)
+            )
+            if not is_longer:
+                return transform.principal(*read)
+            return np.concatenate([rows, transform.principal(*(part[rest] for part in read))])
+
+        return self.kept.find("principal", (*read, transform), compute)
+
+    @property
+    def _recorded(self) -> tuple[pd.DataFrame, frozenset[str]]:
+        """What says how its outcomes are to be read."""
+        return self.outcomes, self.old_models
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,10 +285,14 @@ class Provenance:
     changes: tuple[Change, ...] = ()
     """What was changed after training, in order."""
 
-    def after(self, made: Sequence[Change], support: Support) -> Provenance:
-        """The provenance once changes were made that lead to this support.
+    def after(
+        self, made: Sequence[Change], support: Support, before: Support | None = None
+    ) -> Provenance:
+        """The provenance once changes were made that lead from a support `before` to this one.
 
         Prompts that came with the changes count as seen from then on.
         """
-        seen = self.seen_prompts | frozenset(map(prompt_key, support.queries["prompt"]))
+        seen = self.seen_prompts
+        if before is None or before.queries is not support.queries:
+            seen = seen.union(support.prompt_keys)
         return replace(self, seen_prompts=seen, changes=(*self.changes, *made))

@@ -11,14 +11,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from graphrouter.data.splits import prompt_key
 from graphrouter.features.bills import Bills
-from graphrouter.features.tables import (
-    NodeTable,
-    RecordedEdges,
-    encode_outcomes,
-    find_positions,
-)
+from graphrouter.features.tables import NodeTable, RecordedEdges, encode_outcomes
 from graphrouter.graph.routing_graph import build_graph
 from graphrouter.nn.attention import Familiarity
 from graphrouter.nn.forecaster import Forecaster
@@ -92,15 +86,18 @@ def compare_solved(
         support: What the router has seen.
         usual: What `Familiarity.usual` is, where that is known already.
     """
-    surface = learned.transforms.features.prompts.surface(support.raw.surface)
-    with cpu_threads(1):
-        return Familiarity.of(
-            state.query_text,
-            torch.from_numpy(surface).double(),
-            state.messages.row_start.diff() > 0,
-            learned.config.graph.num_neighbours,
-            usual,
-        )
+    transform, raw = learned.transforms.features.prompts, support.raw
+    is_solved = state.messages.row_start.diff() > 0
+    num_neighbours = learned.config.graph.num_neighbours
+
+    def compare() -> Familiarity:
+        surface = torch.from_numpy(transform.surface(raw.surface)).double()
+        with cpu_threads(1):
+            return Familiarity.of(state.query_text, surface, is_solved, num_neighbours, usual)
+
+    solved = is_solved.numpy().tobytes()
+    parts = (raw.prompts, raw.surface, solved, transform, num_neighbours)
+    return support.kept.find("familiarity", parts, compare)
 
 
 def estimate_outcome_covariance(
@@ -114,7 +111,7 @@ def estimate_outcome_covariance(
     from graphrouter.training.start import Solved, score_crosswise  # of training: only when asked
 
     nodes, edges = _read_graph(learned, support, bills)
-    group = pd.factorize(support.queries["prompt"].map(prompt_key))[0].astype(np.int64)
+    group = pd.factorize(np.array(support.prompt_keys, dtype=object))[0].astype(np.int64)
     queries = torch.arange(len(support.queries))
     solved = Solved(nodes, edges, queries, torch.from_numpy(group))
     halves = [half.effects for half in score_crosswise(learned.net, solved, learned.config)]
@@ -138,7 +135,6 @@ def _read_graph(
     learned: Learned, support: Support, bills: Bills
 ) -> tuple[NodeTable, RecordedEdges]:
     """The nodes and the outcomes of a support."""
-    position = find_positions(support.outcomes["query_id"], support.queries["query_id"].tolist())
-    model = find_positions(support.outcomes["model"], support.pool.names)
-    edges = encode_outcomes(position, model, support.outcomes, learned.transforms, bills)
-    return support.raw.to_nodes(learned.transforms.features, support.pool, model), edges
+    shown = support.read_outcomes()
+    edges = encode_outcomes(*support.positions, shown, learned.transforms, bills)
+    return support.to_nodes(learned.transforms.features), edges

@@ -281,8 +281,7 @@ def _identify_queries(
     """
     there = support.queries
     known = set(there["query_id"])
-    keys = [prompt_key(prompt) for prompt in there["prompt"]]
-    rows = list(zip(keys, there["task"], there["query_id"], strict=True))
+    rows = list(zip(support.prompt_keys, there["task"], there["query_id"], strict=True))
     by_prompt = {key: query for key, _, query in reversed(rows)}
     by_task = {(key, task): query for key, task, query in reversed(rows)}
     asked: list[str] = []
@@ -325,6 +324,8 @@ def _drop_idle_queries(support: Support, kept_queries: Collection[str]) -> Suppo
     # isin of pandas takes half a second on 100,000 outcomes
     wanted = {*kept_queries, *support.outcomes["query_id"].unique()}
     stays = np.array([query in wanted for query in support.queries["query_id"]], dtype=bool)
+    if stays.all():
+        return support
     return dataclasses.replace(
         support,
         queries=support.queries[stays].reset_index(drop=True),

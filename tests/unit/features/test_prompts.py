@@ -89,3 +89,13 @@ def test_equal_prompts_have_equal_cosines_and_keep_their_places_in_any_batch() -
         alone = find_nearest(targets[i : i + 1], support, 12)
         assert torch.equal(alone[0][0], positions[i])
         assert torch.equal(alone[1][0], cosine[i])
+
+
+@pytest.mark.parametrize("num_rows", [1, 31, 32, 33, 107])
+def test_coordinates_are_the_same_bits_alone_and_in_blocks_of_any_size(num_rows: int) -> None:
+    coordinates = KernelCoordinates.fit(TEXT[:57], SURFACE[:57])
+    text, surface = np.tile(TEXT, (2, 1)), np.tile(SURFACE, (2, 1))
+    alone = [coordinates.of(text[i : i + 1], surface[i : i + 1]) for i in range(num_rows)]
+    together = coordinates.of(text[:num_rows], surface[:num_rows])
+    np.testing.assert_array_equal(together, np.concatenate(alone))
+    assert coordinates.of(text[:0], surface[:0]).shape == (0, together.shape[1])
