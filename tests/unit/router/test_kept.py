@@ -129,7 +129,7 @@ def refuse(*_: Any, **__: Any) -> Any:
 def test_a_price_computes_nothing_again(
     router: gr.GraphRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graph_router, "encode_state", refuse)
+    monkeypatch.setattr(graph_router, "make_states", refuse)
     monkeypatch.setattr(parts, "find_positions", refuse)
     monkeypatch.setattr(parts, "hide_suspect_zeros", refuse)
     monkeypatch.setattr(parts, "prompt_key", refuse)
