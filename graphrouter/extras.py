@@ -22,6 +22,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "judging": {"jsonschema": "jsonschema"},
         "mlflow": {"mlflow": "mlflow"},
         "sentence-transformers": {"sentence_transformers": "sentence-transformers"},
+        "serve": {"fastapi": "fastapi", "httpx2": "httpx2", "uvicorn": "uvicorn"},
         "tune": {"optuna": "optuna", "optuna_integration": "optuna-integration"},
     }
 )

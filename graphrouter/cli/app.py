@@ -35,6 +35,7 @@ from graphrouter.cli import (
     promise,
     route,
     routes,
+    serve,
     settings,
     train,
     tune,
@@ -61,6 +62,7 @@ app.command()(route.route)
 app.command()(plan.plan)
 app.command()(predict.predict)
 app.command()(assign.assign)
+app.command()(serve.serve)
 app.command()(promise.promise)
 app.command()(settings.config)
 app.command()(versions.versions)

@@ -1,8 +1,9 @@
 """README and docs say what is true: blocks run, links and paths lead somewhere, names exist.
 
 A fence is python, bash, console (commands after `$ ` and exactly what they print), csv (written to
-the file that the line above names), yaml (settings, or named routes), text, mermaid or bibtex. A
-block that cannot run here has `<!-- not run: reason -->` on the line above.
+the file that the line above names), yaml (written so too where a file is named, else settings or
+named routes), text, mermaid or bibtex. A block that cannot run here has `<!-- not run: reason -->`
+on the line above.
 """
 
 from __future__ import annotations
@@ -59,6 +60,12 @@ class Block:
     above: str
     """The last line that is not empty above the block."""
     line: int
+
+    @property
+    def file(self) -> str | None:
+        """What the line above names, which the block is written to; None without one."""
+        found = _FILE.fullmatch(self.above)
+        return found[1] if found else None
 
     @property
     def reason(self) -> str | None:
@@ -140,8 +147,9 @@ def run_blocks(page: Path) -> None:
                 assert run_command(command) == 0, f"{where}: {command}"
         elif block.language == "console":
             check_session(block.text, where)
-        elif block.language == "csv":
-            file = Path(_FILE.fullmatch(block.above)[1])  # type: ignore[index]
+        elif block.language == "csv" or (block.language == "yaml" and block.file):
+            assert block.file is not None, where
+            file = Path(block.file)
             file.parent.mkdir(exist_ok=True)
             file.write_text(block.text, encoding="utf-8")
         elif block.language == "yaml":

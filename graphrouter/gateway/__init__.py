@@ -1,0 +1,25 @@
+"""The gateway: routes the requests of any client of OpenAI's API.
+
+`load_upstreams` reads where candidates are served, `create_app` makes the ASGI application that
+`graphrouter serve` runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphrouter.lazy import load_lazily
+
+if TYPE_CHECKING:
+    from graphrouter.gateway.app import create_app
+    from graphrouter.gateway.upstreams import Deployment, Upstream, load_upstreams
+
+__all__ = ["Deployment", "Upstream", "create_app", "load_upstreams"]
+
+_MODULE_OF = {
+    "Deployment": "graphrouter.gateway.upstreams",
+    "Upstream": "graphrouter.gateway.upstreams",
+    "create_app": "graphrouter.gateway.app",
+    "load_upstreams": "graphrouter.gateway.upstreams",
+}
+__getattr__, __dir__ = load_lazily(__name__, _MODULE_OF)

@@ -1,0 +1,141 @@
+"""A router of a simulated world, and providers on loopback that answer as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+import graphrouter as gr
+from graphrouter.gateway import Deployment, create_app
+
+Serve = Callable[[Any], str]
+
+
+@pytest.fixture(scope="session")
+def router() -> gr.GraphRouter:
+    data = gr.simulate(num_queries=150, num_models=4, seed=1).data
+    return gr.GraphRouter.fit(
+        data, gr.load_config(overrides=["encoder.name=hashing"]), instant=True
+    )
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves ASGI applications on free ports of loopback; gives their addresses."""
+    servers: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def start(app: Any) -> str:
+        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive()
+            threading.Event().wait(0.01)
+        servers.append((server, thread))
+        port = server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}/v1"
+
+    yield start
+    for server, thread in servers:
+        server.should_exit = True
+        thread.join(10)
+
+
+@dataclass
+class Provider:
+    """What a provider was asked, and how it is to answer."""
+
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
+    statuses: dict[str, list[int]] = field(default_factory=dict)
+    """Of the next answers of a model, by its name at the provider; 200 after them."""
+    waits: dict[str, float] = field(default_factory=dict)
+    """Seconds before each answer of a model."""
+    retry_after: str | None = None
+    left: threading.Event = field(default_factory=threading.Event)
+    """Set when a client has left a stream."""
+
+    def make_app(self) -> FastAPI:
+        app = FastAPI()
+        app.add_api_route("/v1/chat/completions", self._answer, methods=["POST"])
+        return app
+
+    async def _answer(self, request: Request) -> Response:
+        body = await request.json()
+        self.asked.append(body)
+        self.headers.append(dict(request.headers))
+        await asyncio.sleep(self.waits.get(body["model"], 0.0))
+        waiting = self.statuses.get(body["model"], [])
+        status = waiting.pop(0) if waiting else 200
+        if status != 200:
+            told = {
+                "error": {"message": f"status {status}", "type": "x", "param": None, "code": "y"}
+            }
+            headers = {} if self.retry_after is None else {"retry-after": self.retry_after}
+            return JSONResponse(told, status, headers=headers)
+        text = f"{body['model']} answers."
+        if body.get("stream"):
+            return StreamingResponse(self._stream(body, text), media_type="text/event-stream")
+        message = {"role": "assistant", "content": text}
+        if body.get("tools"):
+            call = {"name": "add", "arguments": '{"a": 3}'}
+            message["tool_calls"] = [{"id": "call_1", "type": "function", "function": call}]
+        return JSONResponse(
+            {
+                "id": "chatcmpl-1",
+                "object": "chat.completion",
+                "created": 1,
+                "model": body["model"],
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+            }
+        )
+
+    async def _stream(self, body: dict[str, Any], text: str) -> AsyncIterator[str]:
+        try:
+            for word in [*text.split(), *["more"] * (10_000 if body.get("user") == "long" else 0)]:
+                delta = {"index": 0, "delta": {"content": word}, "finish_reason": None}
+                yield self._event(body, delta)
+                await asyncio.sleep(0.001 if body.get("user") == "long" else 0)
+                if body.get("user") == "broken":
+                    raise RuntimeError("gone")
+            yield self._event(body, {"index": 0, "delta": {}, "finish_reason": "stop"})
+            yield "data: [DONE]\n\n"
+        finally:
+            self.left.set()
+
+    def _event(self, body: dict[str, Any], choice: dict[str, Any]) -> str:
+        event = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1}
+        return f"data: {json.dumps(event | {'model': body['model'], 'choices': [choice]})}\n\n"
+
+
+@pytest.fixture
+def provider() -> Provider:
+    return Provider()
+
+
+@pytest.fixture
+def deployments(router: gr.GraphRouter, provider: Provider, serve: Serve) -> dict[str, Deployment]:
+    address = serve(provider.make_app())
+    return {
+        name: Deployment(
+            name, address, {"authorization": "Bearer key"}, {"model": f"at-{name}"}, 5, 1
+        )
+        for name in router.models
+    }
+
+
+@pytest.fixture
+def gateway(router: gr.GraphRouter, deployments: dict[str, Deployment], serve: Serve) -> str:
+    """Address of a gateway."""
+    return serve(create_app(router, deployments))

@@ -1,0 +1,99 @@
+"""The file of upstreams: addresses, keys, names at the provider, and what is refused."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+import graphrouter as gr
+from graphrouter.exceptions import ConfigError
+from graphrouter.gateway import Deployment, load_upstreams
+from graphrouter.pool import ModelPool
+
+POOL = ModelPool.of(
+    [
+        gr.ModelCard(model="nano"),
+        gr.ModelCard(model="grand-high", base="grand", parameters={"reasoning_effort": "high"}),
+    ]
+)
+KEYS = {"MINE": " secret\n"}
+
+
+def load(tmp_path: Path, text: str) -> dict[str, Deployment]:
+    file = tmp_path / "upstreams.yaml"
+    file.write_text(text)
+    return load_upstreams(file, POOL, KEYS)
+
+
+def test_own_settings_stand_before_defaults_and_the_card(tmp_path: Path) -> None:
+    found = load(
+        tmp_path,
+        """
+        defaults: {base_url: "http://127.0.0.1:1/v1/", api_key_env: MINE, parameters: {seed: 1}}
+        upstreams:
+          nano: {base_url: "https://example.com/v1", model: nano-2, timeout_s: 5, retries: 0}
+        """,
+    )
+    nano, grand = found["nano"], found["grand-high"]
+    assert (nano.address, nano.timeout_s, nano.retries) == ("https://example.com/v1", 5.0, 0)
+    assert nano.body == {"model": "nano-2", "seed": 1}
+    assert grand.address == "http://127.0.0.1:1/v1"
+    assert grand.body == {"model": "grand", "reasoning_effort": "high", "seed": 1}
+    assert grand.headers == {"authorization": "Bearer secret"}
+    assert "secret" not in repr(grand)
+
+
+def test_models_without_an_address_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        found = load(tmp_path, "upstreams: {nano: {base_url: 'http://127.0.0.1:1'}}")
+    assert list(found) == ["nano"]
+    assert found["nano"].headers == {}
+    assert "gives no address for grand-high; they are never chosen" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("5", "holds 5; expected a mapping with upstreams"),
+        ("upstrems: {}", "unknown key 'upstrems'. Did you mean 'upstreams'"),
+        ("upstreams: 5", "upstreams is 5; expected a mapping"),
+        ("upstreams: {}", "gives no model of the pool an address"),
+        ("upstreams: {nan: {}}", "'nan' is no model of the pool. Did you mean 'nano'"),
+        ("upstreams: {nano: 5}", "nano is 5; expected a mapping"),
+        ("upstreams: {nano: {}}", "nano: the setting 'base_url' is missing"),
+        (
+            "upstreams: {nano: {base_url: here}}",
+            "base_url = 'here' is not accepted: expected an",
+        ),
+        ("upstreams: {nano: {base_url: 'ftp://a/b'}}", "expected an address such as https"),
+        (
+            "upstreams: {nano: {base_url: 'http://a', api_key: x}}",
+            "unknown setting 'api_key'. Did you mean 'api_key_env'",
+        ),
+        (
+            "upstreams: {nano: {base_url: 'http://a', api_key_env: OTHER}}",
+            "nano: the environment variable OTHER holds no key",
+        ),
+        ("upstreams: {nano: {base_url: 'http://a', retries: -1}}", "retries = -1 is not accepted"),
+        ("upstreams: {nano: {base_url: 'http://a', timeout_s: 0}}", "timeout_s = 0 is not"),
+        (
+            "upstreams: {nano: {base_url: 'http://a', parameters: high}}",
+            "parameters = 'high' is not accepted: expected a mapping",
+        ),
+        ("upstreams: {nano: [}", "is no valid YAML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert told in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="none.yaml"):
+        load_upstreams(tmp_path / "none.yaml", POOL, KEYS)
