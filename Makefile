@@ -12,7 +12,7 @@ LOWEST_TESTS := $(addprefix tests/unit/,data features nn router test_border.py t
 	$(addprefix cli/test_,train.py data_commands.py pool.py route.py odd_files.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-kernels test-lowest check format clean
+.PHONY: help install demo bench test test-all test-kernels test-lowest check format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ test-all: .venv/.installed  ## run every test
 
 test-kernels: .venv/.installed  ## is what is promised to the bit so on every kernel of OpenBLAS?
 	.ci/kernels
+
+bench: .venv/.installed  ## how fast it loads, routes, learns and trains, as ratios: make bench ARGS="DATA --against OLD.json"
+	$(BIN)/python -m experiments.bench.run $(ARGS)
 
 check: .venv/.installed  ## lint, format, types and the direction of imports
 	$(BIN)/ruff check .

@@ -1,0 +1,156 @@
+"""Measures how fast a graph router loads, answers, learns and trains, and in how much memory.
+
+Usage:
+    python -m experiments.bench.run [DATA] [--artifact ARTIFACT] [--out FOLDER] [--against OLD.json]
+
+Without DATA it simulates a world. Because machines differ, and one machine from minute to minute,
+each figure is divided by a yardstick that was measured between its own repeats, on one thread:
+
+    imports            a fresh process that imports pandas and torch
+    encode + search    encoding the prompt alone, and the product of the embeddings of all solved
+                       queries with it, which an exact search must do at the least
+    encode + knn       encoding the prompt, and scikit-learn's exact kNN over the same embeddings,
+                       where scikit-learn is there
+    gram               the product of the embeddings of all solved queries with themselves, one
+                       entry a pair of coordinates
+
+Writes bench.json and bench.md to FOLDER. With --against it compares the ratios with those of an
+earlier bench.json, and ends with exit status 1 where one has more than doubled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from experiments.bench.report import BenchError, compare, read_result, render
+
+ROOT = Path(__file__).resolve().parents[2]
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+PEAK = """
+import pathlib, resource, sys
+said = pathlib.Path("/proc/self/status")
+if said.exists():  # what the system says of children counts their parent in
+    print(next(l for l in said.read_text().splitlines() if l.startswith("VmHWM")).split()[1])
+else:
+    unit = 1024 if sys.platform == "darwin" else 1
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit)
+"""
+IMPORTS = f"import pandas, torch\n{PEAK}"
+ANSWER = f"import sys\nimport graphrouter as gr\ngr.load_router(sys.argv[1]).route('Hi.')\n{PEAK}"
+
+
+def run_fresh(code: str, *arguments: str) -> tuple[float, float]:
+    """Seconds and peak MiB of a process of its own, from its start to its end."""
+    start = time.perf_counter()
+    said = _run([sys.executable, "-c", code, *arguments], capture_output=True).stdout
+    return time.perf_counter() - start, int(said.split()[-1]) / 1024
+
+
+def _run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    variables = {**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(paths)}
+    return subprocess.run(command, check=True, text=True, env=variables, **options)
+
+
+def measure_fresh(artifact: Path, repeats: int) -> dict[str, Any]:
+    """Loading in a fresh process to the first answer, beside imports alone."""
+    for code in (IMPORTS, ANSWER):  # what the disk has to read is read
+        run_fresh(code, str(artifact))
+    pairs = [(run_fresh(IMPORTS), run_fresh(ANSWER, str(artifact))) for _ in range(repeats)]
+    (floor_s, floor_mib), (answer_s, answer_mib) = (
+        [statistics.median(column) for column in zip(*side, strict=True)]
+        for side in zip(*pairs, strict=True)
+    )
+    return {
+        "load to first answer, s": {"value": answer_s, "over": {"imports": answer_s / floor_s}},
+        "peak memory, MiB": {"value": answer_mib, "over": {"imports": answer_mib / floor_mib}},
+    }
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """All figures."""
+    warm = folder / "warm.json"
+    words = [
+        *(["--data", str(options.data.resolve())] if options.data else []),
+        *(["--artifact", str(options.artifact.resolve())] if options.artifact else []),
+        *(f"--{name}={getattr(options, name)}" for name in ("queries", "models")),
+        *(f"--{name}={getattr(options, name)}" for name in ("routes", "steps")),
+    ]
+    module = "experiments.bench.warm"
+    _run([sys.executable, "-m", module, str(folder / "router"), str(warm), *words], cwd=ROOT)
+    found: dict[str, Any] = json.loads(warm.read_text(encoding="utf-8"))
+    artifact = options.artifact or folder / "router"
+    fresh = measure_fresh(artifact.resolve(), options.loads)
+    return {**found, "measures": {**fresh, **found["measures"]}}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """The exit status: 0, 1 where a ratio has more than doubled, or 2 for bad input.
+
+    Args:
+        words: Of the command line; those of the process without it.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("data", nargs="?", type=Path, help="a dataset; a simulated world without it")
+    add("--artifact", type=Path, help="a graph router of DATA; without it one is fitted, untrained")
+    add("--out", type=Path, default=Path("runs/bench"), help="where bench.json and bench.md go")
+    add("--against", type=Path, metavar="OLD.json", help="an earlier bench.json to compare with")
+    add("--queries", type=_count, default=3000, help="queries of the simulated world")
+    add("--models", type=_count, default=20, help="models of the simulated world")
+    add("--routes", type=_count, default=300, help="prompts that are routed one by one")
+    add("--loads", type=_count, default=5, help="fresh processes")
+    add("--steps", type=int, default=10, help="training steps; 0 measures none")
+    options = parser.parse_args(words)
+    try:
+        old = read_result(options.against) if options.against else None
+        with TemporaryDirectory() as folder:
+            result = measure(options, Path(folder))
+        page = render(result)
+        _write(options.out, result, page)
+        lines, slower = compare(result, old) if old else ([], [])
+        _write(options.out, result, [*page, *lines])
+    except BenchError as error:
+        parser.error(str(error))
+    except subprocess.CalledProcessError as error:
+        parser.error(
+            f"a process that measures ended with exit status {error.returncode}, see above"
+        )
+    print("\n".join([*page, *lines]))
+    for line in slower:
+        print(f"more than doubled: {line}", file=sys.stderr)
+    return 1 if slower else 0
+
+
+def _write(folder: Path, result: Mapping[str, Any], page: Sequence[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    (folder / "bench.md").write_text("\n".join([*page, ""]), encoding="utf-8")
+
+
+def _count(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number}; expected 1 or more")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

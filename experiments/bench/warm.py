@@ -1,0 +1,200 @@
+"""What a router takes once it is loaded, beside its yardsticks: for `run`, in a process of its own.
+
+Usage: python -m experiments.bench.warm ROUTER OUT.json [--data DATA] [--artifact ARTIFACT] ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from lightning.pytorch.callbacks import Callback
+
+import graphrouter as gr
+from graphrouter.exceptions import GraphRouterError
+
+MOST_AT_ONCE = 256
+WARM_UP = 5
+NUM_CHANGES = 7
+Seconds = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def take_turns(actions: Mapping[str, Callable[[int], object]], repeats: int) -> dict[str, Seconds]:
+    """Seconds of `action(0)`, `action(1)`, ..., of each action, which take turns: what else the
+    machine does meets all alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    for i in range(-WARM_UP, repeats):
+        for name, action in actions.items():
+            start = time.perf_counter()
+            action(abs(i))
+            if i >= 0:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: np.array(found) for name, found in seconds.items()}
+
+
+def find_neighbours(support: Seconds) -> Callable[[Seconds], object] | None:
+    """scikit-learn's exact search over the embeddings; None where it is not installed."""
+    if util.find_spec("sklearn") is None:
+        return None
+    from sklearn.neighbors import NearestNeighbors
+
+    nearest = NearestNeighbors(n_neighbors=min(16, len(support)), algorithm="brute")
+    found: Callable[[Seconds], object] = nearest.fit(support).kneighbors
+    return found
+
+
+def measure_answers(router: gr.GraphRouter, prompts: list[str], routes: int) -> dict[str, Any]:
+    """Routing prompts one by one, and predicting many at once."""
+    support = np.asarray(router.support.raw.prompts, dtype=np.float64)
+    encode, knn = router.encoder.encode, find_neighbours(support)
+    several = (prompts * (1 + MOST_AT_ONCE // len(prompts)))[:MOST_AT_ONCE]
+
+    def measure(asked: Callable[[int], list[str]], act: Callable[[int], object], repeats: int
+    ) -> dict[str, Seconds]:  # fmt: skip
+        vectors = [np.asarray(encode(asked(i)), dtype=np.float64) for i in range(repeats)]
+        actions = {
+            "act": act,
+            "encode": lambda i: encode(asked(i)),
+            "search": lambda i: support @ vectors[i % len(vectors)].T,
+        }
+        if knn is not None:
+            actions["knn"] = lambda i: knn(vectors[i % len(vectors)])
+        return take_turns(actions, repeats)
+
+    one = measure(
+        lambda i: [prompts[i % len(prompts)]],
+        lambda i: router.route(prompts[i % len(prompts)]),
+        routes,
+    )
+    batch = measure(lambda i: several, lambda i: router.predict(several), max(3, routes // 50))
+    long = ["x y " * 250_000]
+    longest = measure(lambda _: long, lambda _: router.predict(long), 3)
+    prompt_s = float(np.median(batch["act"])) / len(several)
+    return {
+        "route, median, ms": _compare_answers(one, 50, 1e3),
+        "route, 99th percentile, ms": _compare_answers(one, 99, 1e3),
+        f"predict {len(several)} prompts, ms a prompt": {
+            **_compare_answers(batch, 50, 1e3 / len(several)),
+            "predictions_a_second": len(router.models) / prompt_s,
+        },
+        "predict a prompt of a million characters, ms": _compare_answers(longest, 50, 1e3),
+    }
+
+
+def _compare_answers(found: Mapping[str, Seconds], percent: float, scale: float) -> dict[str, Any]:
+    """A percentile of the answers, beside those of the yardsticks."""
+    value = float(np.percentile(found["act"], percent))
+    return {
+        "value": value * scale,
+        "over": {
+            f"encode + {name}": value / float(np.percentile(found["encode"] + found[name], percent))
+            for name in ("search", "knn")
+            if name in found
+        },
+    }
+
+
+def measure_changes(router: gr.GraphRouter, prompt: str) -> dict[str, Any]:
+    """A router that learns of one more outcome, which makes its states anew."""
+    row = {"query_id": ["bench"], "prompt": [prompt], "model": [router.models[0]], "effect": [1.0]}
+    outcome = pd.DataFrame(row)
+    actions = {"act": lambda _: router.add_outcomes(outcome), "gram": make_gram(router)}
+    found = take_turns(actions, NUM_CHANGES)
+    value, gram = (float(np.median(found[name])) for name in ("act", "gram"))
+    return {"add_outcomes of one row, ms": {"value": value * 1e3, "over": {"gram": value / gram}}}
+
+
+def make_gram(router: gr.GraphRouter) -> Callable[[int], object]:
+    """The product of the embeddings of the solved queries with themselves."""
+    support = np.asarray(router.support.raw.prompts, dtype=np.float64)
+    return lambda _: support.T @ support
+
+
+class StepClock(Callback):
+    """Times training steps, the drawing of their episodes included, and the yardstick between."""
+
+    def __init__(self, gram: Callable[[int], object]) -> None:
+        self.gram, self.steps, self.grams = gram, list[float](), list[float]()
+        self._end = 0.0
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        now = time.perf_counter()
+        if self._end:  # the first step warms up
+            self.steps.append(now - self._end)
+        self.gram(0)
+        self._end = time.perf_counter()
+        self.grams.append(self._end - now)
+
+
+def measure_training(
+    router: gr.GraphRouter, data: gr.RoutingDataset, num_steps: int
+) -> dict[str, Any]:
+    """One training step with the settings of the router."""
+    clock = StepClock(make_gram(router))
+    training = router.config.training.model_copy(
+        update={"max_epochs": 1, "steps_per_epoch": num_steps + 1}
+    )
+    config = router.config.model_copy(update={"training": training})
+    gr.GraphRouter.fit(data, config, encoder=router.encoder, callbacks=[clock])
+    value, gram = float(np.median(clock.steps)), float(np.median(clock.grams))
+    return {"training step, ms": {"value": value * 1e3, "over": {"gram": value / gram}}}
+
+
+def main() -> None:
+    """Fits or loads a router, measures, and writes OUT.json; bad data ends it with one line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("router", help="where a router that is fitted here is saved")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--data")
+    parser.add_argument("--artifact")
+    for name in ("queries", "models", "routes", "steps"):
+        parser.add_argument(f"--{name}", type=int)
+    options = parser.parse_args()
+    try:
+        result = measure(options)
+    except GraphRouterError as error:
+        sys.exit(str(error))
+    options.out.write_text(json.dumps(result), encoding="utf-8")
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """What OUT.json holds."""
+    data = (
+        gr.load_dataset(options.data)
+        if options.data
+        else gr.simulate(options.queries, options.models, seed=0).data
+    )
+    if not options.artifact:
+        gr.GraphRouter.fit(data, gr.load_config(), instant=True).save(options.router)
+    router = gr.GraphRouter.load(options.artifact or options.router)
+    queries = data.queries.set_index("query_id")["prompt"]
+    test = [query for query in router.provenance.split.test if query in queries.index]
+    prompts = queries[test or list(queries.index)].tolist()[: options.routes]
+    measures = {
+        **measure_answers(router, prompts, options.routes),
+        **measure_changes(router, prompts[0]),
+        **(measure_training(router, data, options.steps) if options.steps > 0 else {}),
+    }
+    settings = {
+        "data": data.name if options.data else "simulated",
+        "num_models": len(router.models),
+        "num_support_queries": len(router.support.queries),
+        "num_outcomes": len(router.support.outcomes),
+        "encoder": router.encoder.id,
+    }
+    made_with = {name: metadata.version(name) for name in ("torch", "numpy", "pandas")}
+    made_with |= {"python": platform.python_version(), "graphrouter": gr.__version__}
+    return {"settings": settings, "made_with": made_with, "measures": measures}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""The benchmark runs on a tiny world and tells a slower run from one that is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import graphrouter as gr
+from experiments.bench import report, run
+
+TINY = ["--queries=60", "--models=3", "--routes=3", "--loads=1"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bench")
+    assert run.main([*TINY, "--steps=1", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def result(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = report.read_result(folder / "bench.json")
+    return found
+
+
+def test_every_figure_is_a_multiple_of_a_yardstick(folder: Path, result: dict[str, Any]) -> None:
+    assert list(result["measures"]) == [
+        "load to first answer, s",
+        "peak memory, MiB",
+        "route, median, ms",
+        "route, 99th percentile, ms",
+        "predict 256 prompts, ms a prompt",
+        "predict a prompt of a million characters, ms",
+        "add_outcomes of one row, ms",
+        "training step, ms",
+    ]
+    page = (folder / "bench.md").read_text(encoding="utf-8")
+    for name, found in result["measures"].items():
+        assert found["value"] > 0
+        assert found["over"]
+        assert all(ratio > 0 for ratio in found["over"].values())
+        assert f"| {name} |" in page
+    assert result["settings"]["num_models"] == 3
+    assert set(result["measures"]["route, median, ms"]["over"]) == {
+        "encode + search",
+        "encode + knn",
+    }
+
+
+@pytest.mark.slow
+def test_a_dataset_and_an_artifact_are_measured_and_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = gr.simulate(num_queries=60, num_models=3).data
+    data.save(tmp_path / "world")
+    gr.GraphRouter.fit(data, instant=True).save(tmp_path / "router")
+    words = [str(tmp_path / "world"), "--artifact", str(tmp_path / "router"), *TINY, "--steps=0"]
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run.main([*words, "--out", str(first)]) == 0
+    old = json.loads((first / "bench.json").read_text(encoding="utf-8"))
+    assert "training step, ms" not in old["measures"]
+    memory = old["measures"]["peak memory, MiB"]["over"]
+    memory["imports"] /= 1000  # as if an earlier release had needed a thousandth
+    for found in old["measures"].values():
+        if found["over"] is not memory:
+            found["over"] = dict.fromkeys(found["over"], 1e9)
+    (tmp_path / "old.json").write_text(json.dumps(old), encoding="utf-8")
+    words += ["--out", str(second), "--against", str(tmp_path / "old.json")]
+    assert run.main(words) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert [line.partition(",")[0] for line in said] == ["more than doubled: peak memory"]
+    assert "| measure | yardstick | before | now | growth |" in (second / "bench.md").read_text()
+
+
+def test_ratios_that_at_most_doubled_pass(result: dict[str, Any]) -> None:
+    slower = json.loads(json.dumps(result))
+    over = slower["measures"]["route, median, ms"]["over"]
+    over["encode + search"] *= 2
+    assert report.compare(slower, result)[1] == []
+    over["encode + search"] *= 1.01
+    lines, doubled = report.compare(slower, result)
+    assert [line.partition(":")[0] for line in doubled] == ["route, median, ms / encode + search"]
+    assert any(line.startswith("| route, median, ms | encode + search |") for line in lines)
+    del slower["measures"]["training step, ms"]
+    assert "In one of the two runs alone: training step" in report.compare(result, slower)[0][-1]
+
+
+def test_runs_of_other_data_are_not_compared(result: dict[str, Any]) -> None:
+    other = {**result, "settings": {**result["settings"], "num_models": 4}}
+    with pytest.raises(report.BenchError, match="not of the same data"):
+        report.compare(result, other)
+    with pytest.raises(report.BenchError, match="no ratio in common"):
+        report.compare(result, {**result, "measures": {}})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "no JSON",
+        "[]",
+        '{"settings": {}}',
+        '{"settings": {}, "measures": {"route": {"over": {"encode": 0}}}}',
+        '{"settings": {}, "measures": {"route": {"over": {"encode": "fast"}}}}',
+    ],
+)
+def test_what_is_no_result_is_refused_before_anything_is_measured(
+    text: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "old.json"
+    if text is not None:
+        old.write_text(text, encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        run.main([*TINY, "--against", str(old)])
+    assert ended.value.code == 2
+    assert "is no bench.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--routes=0"], ["--queries=many"], ["no_such_dataset"]])
+def test_bad_input_ends_with_status_2(words: list[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run.main([*words, "--out", str(tmp_path)])
+    assert ended.value.code == 2
