@@ -97,7 +97,11 @@ def join_outcomes(old: pd.DataFrame, new: pd.DataFrame, *, source: str) -> pd.Da
         old = old.assign(**dict.fromkeys(more, np.nan))
     if set(columns) - set(new.columns):  # speeds that the newer ones were not logged with
         new = new.reindex(columns=[*columns, *more])
-    was, now = old.set_index(keys), new.set_index(keys)
+    # Of a large support few rows are concerned; the others stay where they are, and as they are.
+    concerned = np.logical_and.reduce(
+        [old[key].isin(new[key].unique()).to_numpy(dtype=bool) for key in keys]
+    )
+    was, now = old[concerned].set_index(keys), new.set_index(keys)
     common = now.index.intersection(was.index)
     if common.empty:
         return pd.concat([old, new], ignore_index=True)
@@ -116,7 +120,14 @@ def join_outcomes(old: pd.DataFrame, new: pd.DataFrame, *, source: str) -> pd.Da
         len(common),
     )
     both = pd.concat([was.reset_index(), now.reset_index()], ignore_index=True)
-    return average_repeats(both, source=None)[old.columns.tolist()]
+    averaged = average_repeats(both, source=None)[old.columns.tolist()]
+    parts = [old[~concerned], averaged]
+    joined: pd.DataFrame = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    place = np.concatenate([np.flatnonzero(~concerned), np.flatnonzero(concerned)])
+    behind = np.arange(len(old), len(joined))
+    order = np.argsort(np.concatenate([place, behind]))
+    in_place: pd.DataFrame = joined.iloc[order].reset_index(drop=True)
+    return in_place
 
 
 def merge_repeated_prompts(

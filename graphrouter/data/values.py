@@ -216,9 +216,10 @@ def match_ids(received: pd.Series, known: Iterable[str], source: str, name: str)
         >>> match_ids(pd.Series(["7.0", "8"]), ["07", "8", "9"], "outcomes", "query_id").tolist()
         ['07', '8']
     """
-    there = pd.Index(known)
-    unknown = (~received.isin(there) & received.notna()).to_numpy(dtype=bool)
-    if not unknown.any():
+    there = pd.Index(known).tolist()
+    named = received.dropna().unique().tolist()
+    unknown = set(named).difference(there)
+    if not unknown:
         return received
     written: dict[str, list[str]] = {}
     for identity in there:
@@ -226,8 +227,9 @@ def match_ids(received: pd.Series, known: Iterable[str], source: str, name: str)
             written.setdefault(_write_plainly(identity), []).append(identity)
     found = {
         identity: ways[0]
-        for identity in dict.fromkeys(received[unknown])
-        if _WHOLE.fullmatch(identity)
+        for identity in named
+        if identity in unknown
+        and _WHOLE.fullmatch(identity)
         and len(ways := written.get(_write_plainly(identity), [])) == 1
     }
     if found:

@@ -122,6 +122,7 @@ class Bills:
         scaler: ChannelScaler,
         *,
         old_models: Collection[str] = (),
+        shown: pd.DataFrame | None = None,
     ) -> Bills:
         """What outcomes say.
 
@@ -130,9 +131,10 @@ class Bills:
             models: Their names.
             scaler: Fitted on training rows.
             old_models: Those of an older artifact of which no outcome has come since.
+            shown: The outcomes after `hide_suspect_zeros`, where that is done already.
         """
         unit = scaler.spend_unit
-        shown = hide_suspect_zeros(outcomes, trusted=old_models)
+        shown = hide_suspect_zeros(outcomes, trusted=old_models) if shown is None else shown
         nominal = _find_nominal_prices(np.stack(read_columns(outcomes, *PRICE_COLUMNS)))
         rows = _Rows.of(shown, models, nominal)
         billed = rows.cost > 0

@@ -113,7 +113,9 @@ class Support:
         return self.kept.find(
             "bills",
             (*self._recorded, names, scaler),
-            lambda: Bills.read(self.outcomes, names, scaler, old_models=old),
+            lambda: Bills.read(
+                self.outcomes, names, scaler, old_models=old, shown=self.read_outcomes()
+            ),
         )
 
     def count_tokens(self) -> TokenRates:
@@ -166,9 +168,16 @@ class Support:
             "positions",
             (self.outcomes, self.queries, names),
             lambda: Positions(
-                find_positions(self.outcomes["query_id"], self.queries["query_id"].tolist()),
+                find_positions(self.outcomes["query_id"], self.query_ids),
                 find_positions(self.outcomes["model"], names),
             ),
+        )
+
+    @property
+    def query_ids(self) -> list[str]:
+        """Ids of its queries."""
+        return self.kept.find(
+            "query_ids", (self.queries,), lambda: self.queries["query_id"].tolist()
         )
 
     @property
@@ -178,6 +187,28 @@ class Support:
         return self.kept.find(
             "prompt_keys", (self.queries,), lambda: [prompt_key(prompt) for prompt in prompts]
         )
+
+    def pass_on(self, wider: Support) -> None:
+        """Tell a support what it has in common with this one.
+
+        Args:
+            wider: The same with more queries and outcomes behind its own; outcomes may be averaged
+                with others of their pair.
+        """
+        queries, outcomes = wider.queries, wider.outcomes
+        if queries is not self.queries:
+            new = queries.iloc[len(self.queries) :]
+            ids = [*self.query_ids, *new["query_id"].tolist()]
+            keys = [*self.prompt_keys, *map(prompt_key, new["prompt"])]
+            wider.kept.note("query_ids", (queries,), ids)
+            wider.kept.note("prompt_keys", (queries,), keys)
+        more = outcomes.iloc[len(self.outcomes) :]
+        names, before = self.pool.names, self.positions
+        positions = Positions(
+            np.concatenate([before.query, find_positions(more["query_id"], wider.query_ids)]),
+            np.concatenate([before.model, find_positions(more["model"], names)]),
+        )
+        wider.kept.note("positions", (outcomes, queries, names), positions)
 
     def to_nodes(self, transform: FeatureTransform) -> NodeTable:
         """Its nodes under a transform that was fitted on training rows."""

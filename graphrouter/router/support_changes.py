@@ -162,20 +162,19 @@ def add_examples(
     Args:
         support: What there is.
         task: Name of the task.
-        examples: As in `add_outcomes`; a column `task` may be left out.
+        examples: From `read_outcomes`.
         encoder: Encodes prompts that are new.
 
     Raises:
         DataError: An example is of another task, or the table breaks the contract of outcomes.
     """
-    clean = read_outcomes(support, examples, "examples")
-    others = sorted(set(clean["task"].dropna()) - {task})
+    others = sorted(set(examples["task"].dropna()) - {task})
     if others:
         raise DataError(
             f"examples names the task {others[0]!r} too; expected queries of {task!r} alone. "
             "Leave the others out."
         )
-    mine = clean.assign(task=task)
+    mine = examples.assign(task=task)
     asked, _ = _identify_queries(support, mine, "examples")
     is_asked = support.queries["query_id"].isin(asked)
     elsewhere = support.queries[
@@ -210,10 +209,9 @@ def replace_outcomes(
     Raises:
         DataError: As in `add_outcomes`.
     """
-    clean = read_outcomes(support, outcomes, "outcomes")
-    stale = support.outcomes["model"].isin(set(clean["model"]))
+    stale = support.outcomes["model"].isin(set(outcomes["model"]))
     emptied = dataclasses.replace(support, outcomes=support.outcomes[~stale].reset_index(drop=True))
-    return _drop_idle_queries(add_outcomes(emptied, clean, encoder), kept_queries)
+    return _drop_idle_queries(add_outcomes(emptied, outcomes, encoder), kept_queries)
 
 
 def add_outcomes(
@@ -223,24 +221,22 @@ def add_outcomes(
 
     Args:
         support: What there is.
-        outcomes: Columns `model` and `effect`, perhaps `cost_usd`, `input_tokens`, `output_tokens`,
-            `latency_s`, `num_runs`, `ttft_s`, `output_tokens_per_s`, and of the query its
-            `query_id` where the support has it, else its `prompt` and perhaps `task`.
+        outcomes: From `read_outcomes`.
         encoder: Encodes prompts that are new.
         source: What to call the outcomes in messages.
 
     Raises:
-        DataError: The table is empty, names a model or a query that is unknown, or breaks the
-            contract of outcomes.
+        DataError: The table names a model or a query that is unknown, or breaks the contract of
+            outcomes.
     """
-    clean = read_outcomes(support, outcomes, source)
-    asked, new = _identify_queries(support, clean, source)
-    known = support.queries[["query_id", "task", "prompt"]]
+    asked, new = _identify_queries(support, outcomes, source)
+    are_asked = find_positions(pd.Series(asked, dtype="str"), support.query_ids)
+    known = support.queries.iloc[np.unique(are_asked[are_asked >= 0])]
     checked = build_dataset(
         {
             "queries": pd.concat([known, new], ignore_index=True),
             "models": pd.DataFrame([card.model_dump(by_alias=True) for card in support.pool]),
-            "outcomes": clean.assign(query_id=asked).drop(columns=["prompt", "task"]),
+            "outcomes": outcomes.assign(query_id=asked).drop(columns=["prompt", "task"]),
         },
         name=source,
         sources={"outcomes": source, "models": "the pool"},
@@ -249,16 +245,19 @@ def add_outcomes(
     fresh = fresh.assign(num_runs=count_runs(fresh))
     kept = [*support.outcomes.columns, *(speed.name for speed in SPEEDS)]
     fresh = fresh[[name for name in dict.fromkeys(kept) if name in fresh.columns]]
-    queries = pd.concat(
-        [known, checked.queries.iloc[len(known) :][known.columns.tolist()]], ignore_index=True
-    )
-    return dataclasses.replace(
+    added = checked.queries.iloc[len(known) :][support.queries.columns.tolist()]
+    queries = support.queries
+    if not added.empty:
+        queries = pd.concat([queries, added], ignore_index=True)
+    wider = dataclasses.replace(
         support,
         queries=queries,
         outcomes=join_outcomes(support.outcomes, fresh, source=source),
         old_models=support.old_models - set(fresh["model"]),
-        raw=_extend_features(support, queries.iloc[len(known) :], encoder),
+        raw=_extend_features(support, added, encoder),
     )
+    support.pass_on(wider)
+    return wider
 
 
 def read_outcomes(support: Support, outcomes: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -268,7 +267,7 @@ def read_outcomes(support: Support, outcomes: pd.DataFrame, source: str) -> pd.D
         DataError: The table has no rows, or breaks the contract of outcomes.
     """
     return read_new_outcomes(
-        outcomes, source, models=support.pool.names, query_ids=support.queries["query_id"]
+        outcomes, source, models=support.pool.names, query_ids=support.query_ids
     )
 
 
@@ -280,8 +279,8 @@ def _identify_queries(
     A prompt is the same query under any id; of two that differ in their task, that of the task.
     """
     there = support.queries
-    known = set(there["query_id"])
-    rows = list(zip(support.prompt_keys, there["task"], there["query_id"], strict=True))
+    known = set(support.query_ids)
+    rows = list(zip(support.prompt_keys, there["task"].tolist(), support.query_ids, strict=True))
     by_prompt = {key: query for key, _, query in reversed(rows)}
     by_task = {(key, task): query for key, task, query in reversed(rows)}
     asked: list[str] = []

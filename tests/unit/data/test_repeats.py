@@ -65,6 +65,27 @@ def test_the_average_is_the_same_however_rows_come_in(
     assert joined["effect"][0] == pytest.approx(float(np.mean(effects)), abs=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_that_no_newer_one_concerns_stay_as_and_where_they_are(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    pairs = pd.MultiIndex.from_product([list("abcdef"), ["nano", "grand", "mid"]]).to_frame(
+        index=False, name=["query_id", "model"]
+    )
+
+    def sample(size: int) -> pd.DataFrame:
+        rows = pairs.sample(size, random_state=int(draw.integers(1000)))
+        amounts = {name: draw.random(size) for name in ("effect", "cost_usd", "output_tokens")}
+        prices = dict.fromkeys(("input_usd_per_mtok", "output_usd_per_mtok"), 1.0)
+        runs = draw.integers(1, 4, size).astype(float)
+        return rows.assign(**amounts, **prices, num_runs=runs).reset_index(drop=True)
+
+    old, new = sample(int(draw.integers(1, 19))), sample(int(draw.integers(1, 19)))
+    together = average_repeats(pd.concat([old, new], ignore_index=True), source=None)
+    pd.testing.assert_frame_equal(
+        join_outcomes(old, new, source="later"), together[old.columns.tolist()], check_exact=True
+    )
+
+
 def test_a_cost_at_older_prices_gives_way_to_a_newer_one() -> None:
     row = {"query_id": "a", "model": "nano", "effect": 1.0, "cost_usd": 8.0, "num_runs": 1.0}
     old = pd.DataFrame([{**row, "input_usd_per_mtok": 4.0, "output_usd_per_mtok": 4.0}])
