@@ -29,7 +29,7 @@ from graphrouter.rejections import (
     read_estimates,
     tell_each,
 )
-from graphrouter.types import BoolArray, FloatArray, Predictions
+from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
 from graphrouter.utility import Charges, UtilityArrays
 
 __all__ = [
@@ -147,6 +147,7 @@ def list_choices(
     *,
     needs_cost: bool = False,
     needs_latency: bool = False,
+    rows: IntArray | None = None,
 ) -> Choices:
     """What the policy leaves to choose from on each query, whatever it maximises.
 
@@ -159,12 +160,18 @@ def list_choices(
         context: What the policy needs to know of the router.
         needs_cost: Rule out models whose cost is unknown.
         needs_latency: Rule out models whose latency is unknown.
+        rows: Numbers of the queries, which messages name; all without it.
 
     Raises:
         PolicyError: On one of the queries nobody satisfies the policy and it names no fallback.
         UnknownModelError: The policy names a model that is not in the pool.
     """
     _check_policy(policy, predictions, context)
+    numbers = np.arange(len(predictions)) if rows is None else rows
+    num_asked, predictions = (
+        len(predictions),
+        predictions if rows is None else predictions.take(rows=rows),
+    )
     needs = Needs(needs_cost or policy.max_cost_usd is not None, needs_latency)
     check_predictable(policy, predictions, needs)
     estimates = read_estimates(policy, predictions, slice(None))
@@ -181,7 +188,7 @@ def list_choices(
             told = [
                 (m, r or "effect unknown") for m, r in zip(predictions.models, reasons, strict=True)
             ]
-            where = f"Query {row + 1} of {len(predictions)}: " if len(predictions) > 1 else ""
+            where = f"Query {numbers[row] + 1} of {num_asked}: " if num_asked > 1 else ""
             raise PolicyError(f"{where}{explain_nobody(told)}")
         _check_fallback(policy.fallback, context)
         is_open[used_fallback, predictions.models.index(policy.fallback)] = True

@@ -26,7 +26,8 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import csr_array, vstack
 
 import graphrouter as gr
-from graphrouter.batch_routing import BatchLimits, BatchRouting, assign_batch
+from graphrouter.batch_records import BatchLimits, BatchRouting
+from graphrouter.batch_routing import assign_batch
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.router import BudgetStream

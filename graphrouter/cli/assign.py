@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphrouter.batch_routing import BatchLimits, BatchRouting, assign_batch
+from graphrouter.batch_records import BatchLimits, BatchRouting
+from graphrouter.batch_routing import assign_batch
 from graphrouter.cli import options
 from graphrouter.cli.console import console, error_console
 from graphrouter.cli.inputs import QUERIES_HELP, read_queries
@@ -17,13 +19,18 @@ from graphrouter.cli.outputs import TABLES, check_target
 from graphrouter.cli.policy_options import MomentWords, add_policy_options
 from graphrouter.cli.predict import predict_in_parts
 from graphrouter.cli.progress import show_working
-from graphrouter.cli.routers import load_any_router
+from graphrouter.cli.render import shorten
+from graphrouter.cli.routers import load_any_router, load_routes, warn_of_idle_options
 from graphrouter.files import replace_file
 from graphrouter.moment import Moment, warn_of_idle_seconds
 from graphrouter.policy import Policy
 from graphrouter.policy_words import read_pairs
+from graphrouter.router.routed_queries import RoutedQueries, assign_routed
 from graphrouter.types import Predictions
-from graphrouter.wording import count_of
+from graphrouter.wording import count_of, name_some
+
+if TYPE_CHECKING:
+    from graphrouter.routes import Routes
 
 _PANEL = "Budget"
 _MOST_SHOWN = 8
@@ -72,6 +79,7 @@ def assign(
         ),
     ] = None,
     *,
+    routes_file: options.RoutesFile = None,
     policy: Policy,
     moment: MomentWords,
 ) -> None:
@@ -82,11 +90,12 @@ def assign(
     respects holds for every prompt (--max-cost-usd, --max-latency-s, --allow, --exclude, --require,
     --min-effect, --fallback, --risk, --safe-model, --unavailable), and --penalty takes off effect;
     weights, presets, --usd-per-effect and --usd-per-second do not count, since the budget says what
-    a dollar is worth.
+    a dollar is worth. Those of a route of --routes that has a policy of its own do: they are taken
+    off its effect, and the price of the budget comes on top.
 
     One row a prompt. Columns: query_id, model, effect, cost_usd and latency_s (what is expected of
-    the call), used_fallback. Prompts without query_id are numbered from 1; those of a .txt have
-    the number of their line.
+    the call), used_fallback; with --routes also route (empty for none) and route_confidence.
+    Prompts without query_id are numbered from 1; those of a .txt have the number of their line.
 
     Told beside it: the shadow price, which is the effect that one more dollar would buy, and how
     far the choices can be from the best there are.
@@ -105,16 +114,28 @@ def assign(
 
     from graphrouter.data.table_files import write_table
 
-    wanted = read_queries(prompts)
+    wanted, routes = read_queries(prompts), load_routes(routes_file)
     router = load_any_router(artifact)
     limits.check(router.models)
     now = Moment.of(**moment, models=router.models)
-    if now.extra_latency_s and not policy.limits_seconds and budget_s is None:
+    routed = None
+    if routes is not None:
+        with show_working("Matching routes"):
+            matches = router.match_routes(wanted.queries, routes)
+            routed = RoutedQueries.of(routes, matches, policy)
+    if now.extra_latency_s and budget_s is None and not _counts_seconds(policy, routes):
         warn_of_idle_seconds()
     parts = [predictions for _, predictions in predict_in_parts(router, wanted.queries)]
     with show_working("Assigning"):
-        predictions = now.delay(Predictions.concatenate(parts))
-        chosen = assign_batch(policy, predictions, router.policy_context.at(now), limits)
+        predictions, context = (
+            now.delay(Predictions.concatenate(parts)),
+            router.policy_context.at(now),
+        )
+        if routed is None:
+            chosen = assign_batch(policy, predictions, context, limits)
+        else:
+            chosen = assign_routed(routed, predictions, context, limits)
+    warn_of_idle_options(routes, chosen.route or (), policy)
     table = chosen.to_frame(wanted.ids)
     if out is None:
         console.out(table.to_csv(index=False), end="", highlight=False)
@@ -138,7 +159,7 @@ def describe_routing(chosen: BatchRouting) -> list[str]:
             f"Dollars       {chosen.total_cost_usd:.6g} of {chosen.limits.budget_usd:g}; "
             + _describe_price(chosen.shadow_price or 0.0, "USD")
         )
-        if chosen.shadow_price:
+        if chosen.shadow_price and chosen.route is None:  # routes have prices of their own
             lines.append(
                 "Single prompt to be routed alike: graphrouter route ... --usd-per-effect "
                 f"{1 / chosen.shadow_price:.4g}"
@@ -152,6 +173,10 @@ def describe_routing(chosen: BatchRouting) -> list[str]:
         lines.append(
             f"Fallback      taken for {count_of(int(chosen.used_fallback.sum()), 'prompt')}"
         )
+    if chosen.route is not None:
+        counts = Counter("none of them" if name is None else name for name in chosen.route)
+        named = [f"{shorten(name, 40)} {count:,}" for name, count in counts.most_common()]
+        lines.append(f"Routes        {name_some(named, most=_MOST_SHOWN)}")
     calls = [f"{model} {count:,}" for model, count in chosen.num_calls.items()]
     more = f", and {len(calls) - _MOST_SHOWN} more" if len(calls) > _MOST_SHOWN else ""
     return [*lines, f"Calls         {', '.join(calls[:_MOST_SHOWN])}{more}"]
@@ -159,6 +184,12 @@ def describe_routing(chosen: BatchRouting) -> list[str]:
 
 def _describe_price(price: float, unit: str) -> str:
     return f"one more {unit} would buy {price:.4g} effect" if price else "the budget does not bind"
+
+
+def _counts_seconds(policy: Policy, routes: Routes | None) -> bool:
+    """Whether a choice depends on seconds: a limit of the policy, or anything of a route's."""
+    own = [route.policy for route in routes or () if route.policy is not None]
+    return policy.limits_seconds or any(by.counts_seconds for by in own)
 
 
 def _read_calls(texts: Sequence[str]) -> dict[str, int]:

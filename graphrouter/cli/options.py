@@ -53,6 +53,19 @@ Routers = Annotated[
     ),
 ]
 
+RoutesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--routes",
+        metavar="FILE",
+        help="Named routes as .yaml or .json. A prompt of a route with a policy is routed by "
+        "that alone, and the options of the policy do not count, which is told; one of a route "
+        "with models by the options, among those models; one of no route by the options.",
+        rich_help_panel="Policy",
+        show_default=False,
+    ),
+]
+
 Track = Annotated[
     bool,
     typer.Option(

@@ -11,8 +11,13 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.console import print_json
 from graphrouter.cli.policy_options import MomentWords, add_policy_options
-from graphrouter.cli.render import say, say_line
-from graphrouter.cli.routers import load_graph_router, resolve_policy
+from graphrouter.cli.render import describe_route, say, say_line
+from graphrouter.cli.routers import (
+    load_graph_router,
+    load_routes,
+    resolve_policy,
+    warn_of_idle_options,
+)
 from graphrouter.exceptions import DataError
 from graphrouter.grades import Judge
 from graphrouter.policy import Policy
@@ -35,6 +40,7 @@ def plan(
         str | None, typer.Option("--task", help="Task of the query, where you know it.")
     ] = None,
     *,
+    routes_file: options.RoutesFile = None,
     policy: Policy,
     moment: MomentWords,
     judge: Annotated[
@@ -98,6 +104,7 @@ def plan(
     text = sys.stdin.read() if prompt == "-" else prompt
     reliability = Judge.parse(judge)
     grades = _read_grades(graded or ())
+    routes = load_routes(routes_file)
     router = load_graph_router(artifact)
     chosen = resolve_policy(policy, router)
     found = router.plan(
@@ -109,15 +116,19 @@ def plan(
         max_calls=max_calls,
         max_total_cost_usd=max_total_cost_usd,
         deadline_s=deadline_s,
+        routes=routes,
         **moment,
     )
+    warn_of_idle_options(routes, [found.route], policy)
     for model, grade in grades.items():
         found = found.after(model, grade)
     if as_json:
         print_json(found.to_dict())
         return
     say(found.tree(max_calls))
-    say_line(f"policy: {chosen.describe()}; judge: {judge}")
+    if found.route_confidence is not None:
+        say_line(f"route: {describe_route(found.route, found.route_confidence)}")
+    say_line(f"policy: {found.asked.policy.describe()}; judge: {judge}")
 
 
 def _read_grades(words: Sequence[str]) -> dict[str, float]:

@@ -101,8 +101,7 @@ def show_decision(decision: Decision, policy: str, *, top: int) -> None:
     if decision.parts is not None and (decision.parts.seconds or decision.parts.penalties):
         say(f"  utility {decision.parts.total:.4f}: {decision.parts}")
     if decision.route_confidence is not None:
-        name = "none of them" if decision.route is None else shorten(decision.route, 60)
-        say(f"  route: {name} ({decision.route_confidence:.0%} sure)")
+        say(f"  route: {describe_route(decision.route, decision.route_confidence)}")
     if decision.familiarity is not None:
         warning = ": unlike the solved prompts" if decision.familiarity < UNFAMILIAR else ""
         say(f"  familiarity {decision.familiarity:.2f}{warning}")
@@ -119,6 +118,16 @@ def show_decision(decision: Decision, policy: str, *, top: int) -> None:
     _show_candidates(decision, top)
     if decision.evidence:
         _show_evidence(decision)
+
+
+def describe_route(route: str | None, confidence: float) -> str:
+    """The named route of a prompt, and how sure that is.
+
+    Example:
+        >>> describe_route("law", 0.9), describe_route(None, 0.75)
+        ('law (90% sure)', 'none of them (75% sure)')
+    """
+    return f"{'none of them' if route is None else shorten(route, 60)} ({confidence:.0%} sure)"
 
 
 def describe_share(share: float) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,10 +11,13 @@ from graphrouter.cli import options
 from graphrouter.cli.console import print_json
 from graphrouter.cli.policy_options import MomentWords, add_policy_options
 from graphrouter.cli.render import show_decision
-from graphrouter.cli.routers import load_any_router, resolve_policy
+from graphrouter.cli.routers import (
+    load_any_router,
+    load_routes,
+    resolve_policy,
+    warn_of_idle_options,
+)
 from graphrouter.policy import Policy
-
-_logger = logging.getLogger(__name__)
 
 
 @add_policy_options
@@ -32,18 +33,7 @@ def route(
         str | None, typer.Option("--task", help="Task of the query, where you know it.")
     ] = None,
     *,
-    routes_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--routes",
-            metavar="FILE",
-            help="Named routes as .yaml or .json. A prompt of a route with a policy is routed by "
-            "that alone, and the options of the policy do not count, which is told; one of a route "
-            "with models by the options, among those models; one of no route by the options.",
-            rich_help_panel="Policy",
-            show_default=False,
-        ),
-    ] = None,
+    routes_file: options.RoutesFile = None,
     policy: Policy,
     moment: MomentWords,
     top: Annotated[int, typer.Option("--top", min=1, help="Most candidates to show.")] = 10,
@@ -58,22 +48,12 @@ def route(
     """
     text = sys.stdin.read() if prompt == "-" else prompt
 
-    routes = None
-    if routes_file is not None:
-        from graphrouter.routes import Routes  # here: it encodes texts
-
-        routes = Routes.load(routes_file)
+    routes = load_routes(routes_file)  # before the router: loading takes seconds
     router = load_any_router(artifact)
     chosen = resolve_policy(policy, router)
     decision = router.route(text, task=task, policy=chosen, routes=routes, **moment)
+    warn_of_idle_options(routes, [decision.route], policy)
     if routes is not None and decision.route is not None:
-        if routes[decision.route].policy is not None and policy.model_fields_set:
-            _logger.warning(
-                "%s has a policy of its own, by which this prompt is routed; that of the options "
-                "does not count: %s.",
-                routes.locate(decision.route),
-                policy.describe(),
-            )
         chosen = routes[decision.route].apply(chosen)
     if as_json:
         print_json(decision.to_dict())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +13,12 @@ from graphrouter.cli.progress import show_working
 from graphrouter.cli.render import say, say_line
 from graphrouter.exceptions import ArtifactError
 from graphrouter.policy import Policy
+from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from graphrouter.router.graph_router import GraphRouter
     from graphrouter.router.protocol import Router
+    from graphrouter.routes import Routes
 
 _logger = logging.getLogger(__name__)
 
@@ -91,6 +93,41 @@ def say_kept(out: Path) -> None:
         say_line(
             f"Kept        what was there before, as version {older[0].name}; see: "
             f"graphrouter versions {shlex.quote(str(out))}"
+        )
+
+
+def load_routes(file: Path | None) -> Routes | None:
+    """The named routes of an option; None without it."""
+    if file is None:
+        return None
+    from graphrouter.routes import Routes  # here: it encodes texts
+
+    return Routes.load(file)
+
+
+def warn_of_idle_options(
+    routes: Routes | None, matched: Sequence[str | None], policy: Policy
+) -> None:
+    """Warn of options of a policy that do not count, since routes have policies of their own.
+
+    Args:
+        routes: Named routes; None where there are none.
+        matched: Route of each prompt, None for none of them.
+        policy: What the options say.
+    """
+    if routes is None or not policy.model_fields_set:
+        return
+    for name in dict.fromkeys(matched):
+        if name is None or routes[name].policy is None:
+            continue
+        count = sum(other == name for other in matched)
+        _logger.warning(
+            "%s has a policy of its own, by which %s routed; that of the options does not count%s: "
+            "%s.",
+            routes.locate(name),
+            "this prompt is" if len(matched) == 1 else count_of(count, "prompt", "is", "are"),
+            "" if count == len(matched) else " for these",
+            policy.describe(),
         )
 
 

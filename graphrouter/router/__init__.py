@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from graphrouter.batch_routing import BatchRouting
+    from graphrouter.batch_records import BatchRouting
     from graphrouter.router.budget_stream import BudgetStream
     from graphrouter.router.call_plan import Plan
     from graphrouter.router.graph_router import GraphRouter
@@ -33,7 +33,7 @@ __all__ = [
 
 _MODULE_OF = {
     "Answer": "graphrouter.router.run_records",
-    "BatchRouting": "graphrouter.batch_routing",
+    "BatchRouting": "graphrouter.batch_records",
     "BudgetStream": "graphrouter.router.budget_stream",
     "Change": "graphrouter.router.parts",
     "GraphRouter": "graphrouter.router.graph_router",

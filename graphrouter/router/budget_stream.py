@@ -18,9 +18,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graphrouter.batch_routing import check_amount, warn_of_idle_prices
+from graphrouter.batch_records import check_amount
+from graphrouter.batch_routing import warn_of_idle_prices
 from graphrouter.decision import Decision
-from graphrouter.exceptions import PolicyError
+from graphrouter.exceptions import NotApplicableError, PolicyError
 from graphrouter.knapsack import list_hull_steps
 from graphrouter.moment import Moment, warn_of_idle_seconds
 from graphrouter.number_checks import is_whole
@@ -152,6 +153,7 @@ class BudgetStream:
         task: str | None = None,
         extra_latency_s: Mapping[str, float] | None = None,
         unavailable: Iterable[str] | None = None,
+        routes: object = None,
     ) -> Decision:
         """Where to send the next prompt; its expected cost counts as spent until `record`.
 
@@ -163,12 +165,20 @@ class BudgetStream:
             task: Its task where known.
             extra_latency_s: As in `Router.route`.
             unavailable: As in `Router.route`.
+            routes: Refused: a stream learns one price of a dollar under one policy.
 
         Raises:
+            NotApplicableError: Named routes are given.
             PolicyError: Nobody satisfies the policy, the router cannot predict the cost, or what is
                 left does not pay for the cheapest model.
             UnknownModelError: One of the models named is not in the pool.
         """
+        if routes is not None:
+            raise NotApplicableError(
+                "A budget over a stream takes no named routes: it learns one price of a dollar "
+                "under one policy. Match first with match_routes and keep a stream for each route, "
+                "or collect a batch for route_batch(routes=..., budget_usd=...)."
+            )
         moment = Moment.of(extra_latency_s, unavailable, models=router.models)
         predictions = moment.delay(router.predict([prompt], tasks=[task]))
         decision = self.choose(predictions, router.policy_context.at(moment))

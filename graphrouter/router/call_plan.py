@@ -72,6 +72,16 @@ class Plan:
         return self.options[0].model if self.options else None
 
     @property
+    def route(self) -> str | None:
+        """The named route of the prompt; None where it is of none, or no routes were given."""
+        return None if self.asked.match is None else self.asked.match.route
+
+    @property
+    def route_confidence(self) -> float | None:
+        """Probability, in [0, 1], that it is of that route, or of none; None without routes."""
+        return None if self.asked.match is None else self.asked.match.confidence
+
+    @property
     def is_graded(self) -> bool:
         """Whether the answer of `first` is worth a grade."""
         return bool(self.options) and self.options[0].is_graded
@@ -212,6 +222,8 @@ class Plan:
             "num_calls": self.num_calls,
             "spent_usd": self.spent_usd,
             "spent_s": self.spent_s,
+            "route": self.route,
+            "route_confidence": self.route_confidence,
         }
 
     def __repr__(self) -> str:

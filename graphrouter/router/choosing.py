@@ -8,13 +8,15 @@ from dataclasses import replace
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, overload
 
-from graphrouter.batch_routing import BatchLimits, BatchRouting, assign_batch
+from graphrouter.batch_records import BatchLimits, BatchRouting
+from graphrouter.batch_routing import assign_batch
 from graphrouter.decision import Decision
-from graphrouter.exceptions import ConfigError, NotApplicableError, PolicyError
+from graphrouter.exceptions import ConfigError, NotApplicableError
 from graphrouter.grades import Grade
 from graphrouter.moment import Moment, warn_of_idle_seconds
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelPool
+from graphrouter.router.routed_queries import RoutedQueries, assign_routed
 from graphrouter.selection import PolicyContext, check_policy, decide, name_source
 from graphrouter.types import Predictions, Queries
 
@@ -121,6 +123,7 @@ class ChoosingRouter(ABC):
         max_calls: Mapping[str, int] | None = None,
         extra_latency_s: Mapping[str, float] | None = None,
         unavailable: Iterable[str] | None = None,
+        routes: Routes | None = None,
     ) -> BatchRouting: ...
 
     def route_batch(
@@ -140,7 +143,9 @@ class ChoosingRouter(ABC):
 
         Without a budget or caps each query is decided by itself, and a decision does not depend on
         the others. With one of them the batch is decided as a whole: the highest total effect that
-        fits, whatever the policy weighs; what the policy respects holds for every query.
+        fits, whatever the policy weighs; what the policy respects holds for every query. A named
+        route with a policy of its own keeps what that weighs, and the price of the budget comes on
+        top.
 
         Args:
             queries: Prompts, or `Queries`.
@@ -151,7 +156,7 @@ class ChoosingRouter(ABC):
             max_calls: Most calls of a model, by model; one that is not named has no cap.
             extra_latency_s: As in `route`, for every query.
             unavailable: As in `route`, for every query.
-            routes: As in `route`; not together with a budget or caps.
+            routes: As in `route`.
 
         Raises:
             DataError: The queries are not what `Queries.of` takes.
@@ -163,13 +168,13 @@ class ChoosingRouter(ABC):
         by = _BALANCED if policy is None else policy
         limits = BatchLimits(budget_usd, budget_s, max_calls)
         moment = Moment.of(extra_latency_s, unavailable, models=self.models)
+        limits.check(self.models)  # before the predictions: they may take minutes
         if routes is not None:
             return self._decide_by_route(asked, by, moment, limits, routes)
         if limits.is_empty:
             decided = self._decide(asked, [by] * len(asked), moment)
             self._note_seconds(moment, is_counted=by.counts_seconds)
             return decided
-        limits.check(self.models)  # before the predictions: they may take minutes
         predictions = moment.delay(self._predict(asked))
         assigned = assign_batch(by, predictions, self.policy_context.at(moment), limits)
         self._note_seconds(moment, is_counted=by.limits_seconds or budget_s is not None)
@@ -250,32 +255,35 @@ class ChoosingRouter(ABC):
         moment: Moment,
         limits: BatchLimits,
         routes: Routes,
-    ) -> list[Decision]:
+    ) -> list[Decision] | BatchRouting:
         """Each query by the policy of its route, or by `policy` where it has none."""
+        routed, reading = self._apply_routes(queries, policy, routes)
+        own = [route.policy for route in routes if route.policy is not None]
         if not limits.is_empty:
-            raise PolicyError(
-                "routes and a budget or caps over the batch were given; expected one of the two: "
-                "a budget is shared by one policy. Match first with match_routes, and give each "
-                "route a batch of its own."
-            )
+            predictions = moment.delay(self._predict_reading(queries, reading))
+            assigned = assign_routed(routed, predictions, self.policy_context.at(moment), limits)
+            counts = policy.limits_seconds or any(by.counts_seconds for by in own)
+            self._note_seconds(moment, is_counted=counts or limits.budget_s is not None)
+            return assigned
+        decided = self._decide(queries, routed.policies, moment, reading, routed.sources)
+        self._note_seconds(moment, is_counted=any(by.counts_seconds for by in (policy, *own)))
+        return [
+            replace(decision, route=match.route, route_confidence=match.confidence)
+            for decision, match in zip(decided, routed.matches, strict=True)
+        ]
+
+    def _apply_routes(
+        self, queries: Queries, policy: Policy, routes: Routes
+    ) -> tuple[RoutedQueries, PromptReading]:
+        """The queries under their routes, and the prompts as they were read for that."""
         matcher = self.route_matcher(routes)
         reading = matcher.read(queries.prompts)
         matches = matcher.match_reading(reading, queries.tasks)
-        by_name: dict[str | None, Policy] = {None: policy}
-        sources: dict[str | None, str] = {None: ""}
-        for name in {match.route for match in matches if match.route is not None}:
-            with name_source(routes.source):
-                by_name[name] = routes[name].apply(policy)
-            sources[name] = routes.locate(name)
-        policies = [by_name[match.route] for match in matches]
-        told = [sources[match.route] for match in matches]
-        decided = self._decide(queries, policies, moment, reading, told)
-        every = (policy, *(route.policy for route in routes if route.policy is not None))
-        self._note_seconds(moment, is_counted=any(by.counts_seconds for by in every))
-        return [
-            replace(decision, route=match.route, route_confidence=match.confidence)
-            for decision, match in zip(decided, matches, strict=True)
-        ]
+        return RoutedQueries.of(routes, matches, policy), reading
+
+    def _predict_reading(self, queries: Queries, reading: PromptReading) -> Predictions:
+        """As `_predict`, of prompts that were read already; for routers that encode texts."""
+        return self._predict(queries)
 
     def _note_seconds(self, moment: Moment, *, is_counted: bool) -> None:
         """Say once that seconds of the moment change no choice, where nothing counts any."""

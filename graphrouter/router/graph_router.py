@@ -159,12 +159,12 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
             view = TrainingView.of(view, view.config.without_training())
         return cls(*fit_parts(view, work_dir=work_dir, callbacks=callbacks))
 
-    def _predict(self, queries: Queries) -> Predictions:
-        """Expected effect with an 80 % interval, cost, tokens and latency of every model.
+    def _predict(self, queries: Queries, reading: PromptReading | None = None) -> Predictions:
+        """Expected effect with an 80 % interval and amounts; a long prompt is read at both ends."""
+        return self._tell(queries, self._forecast(queries, reading).predictions)
 
-        A very long prompt is read at both ends.
-        """
-        return self._tell(queries, self._forecast(queries).predictions)
+    def _predict_reading(self, queries: Queries, reading: PromptReading) -> Predictions:
+        return self._predict(queries, reading)
 
     @cached_property
     def cost_scale(self) -> CostScale:  # type: ignore[override]  # of a class that holds it

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from graphrouter.batch_routing import check_amount
+from graphrouter.batch_records import check_amount
 from graphrouter.exceptions import DataError, PolicyError
 from graphrouter.field_demands import read_amounts
 from graphrouter.grades import Judge
@@ -18,6 +18,9 @@ from graphrouter.router.outcome_covariance import to_logit
 from graphrouter.selection import PolicyContext, list_choices
 from graphrouter.types import BoolArray, FloatArray, Predictions
 from graphrouter.utility import Charges
+
+if TYPE_CHECKING:
+    from graphrouter.routes import RouteMatch
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Asked:
     covariance: FloatArray
     """(M, M) of the models' outcomes on one query."""
     context: PolicyContext
+    match: RouteMatch | None = None
+    """Of the prompt with named routes; None where none were given."""
 
     @cached_property
     def columns(self) -> dict[str, int]:

@@ -80,6 +80,16 @@ class Run:
         return self.voted or self.plan.answer
 
     @property
+    def route(self) -> str | None:
+        """The named route of the prompt; None where it is of none, or no routes were given."""
+        return self.plan.route
+
+    @property
+    def route_confidence(self) -> float | None:
+        """Probability, in [0, 1], that it is of that route, or of none; None without routes."""
+        return self.plan.route_confidence
+
+    @property
     def answer(self) -> str | None:
         """The text of the answer that was kept; None without any."""
         kept = (call.answer for call in self.calls if call.model == self.model and call.answer)

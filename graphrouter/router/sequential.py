@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
-from typing import ClassVar, TypedDict, Unpack
+from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
 from graphrouter.exceptions import DataError
 from graphrouter.grades import Judge
@@ -30,6 +31,9 @@ from graphrouter.router.run_records import Run
 from graphrouter.selection import check_seconds
 from graphrouter.types import Predictions, Queries
 
+if TYPE_CHECKING:
+    from graphrouter.routes import RouteMatch, Routes
+
 
 class PlanSettings(TypedDict, total=False):
     """What `plan` may be told beside the prompt and the judge."""
@@ -43,6 +47,7 @@ class PlanSettings(TypedDict, total=False):
     at_once: int
     extra_latency_s: Mapping[str, float] | None
     unavailable: Iterable[str] | None
+    routes: Routes | None
 
 
 class SequentialRouter(Router):
@@ -69,6 +74,7 @@ class SequentialRouter(Router):
         at_once: int = 1,
         extra_latency_s: Mapping[str, float] | None = None,
         unavailable: Iterable[str] | None = None,
+        routes: Routes | None = None,
     ) -> Plan:
         """Whom to ask first, and whom after a look at the answer, by expected value.
 
@@ -88,11 +94,13 @@ class SequentialRouter(Router):
                 as far as that is worth their cost.
             extra_latency_s: As in `route`.
             unavailable: As in `route`.
+            routes: As in `route`: the route of the prompt decides by which policy, or among which
+                models, all of its calls are planned.
 
         Raises:
             DataError: The judge is none.
             PolicyError: The policy does not weigh effect, or nobody satisfies it; a limit is no
-                such number, or not even one call fits it.
+                such number, or not even one call fits it; it names the route that it is about.
             UnknownModelError: One of the models named is not in the pool.
         """
         moment = Moment.of(extra_latency_s, unavailable, models=self.models)
@@ -101,21 +109,36 @@ class SequentialRouter(Router):
         check_settings(by, Judge() if judge is None else judge, judge_cost_usd)
         check_seconds(by, self.cost_scale)
         asked = self._read_queries([prompt], [task])
+        match: RouteMatch | None = None
+        source: AbstractContextManager[None] = nullcontext()
+        if routes is None:
+            predictions = self._predict(asked)
+        else:
+            routed, reading = self._apply_routes(asked, by, routes)
+            for route in routes:  # all of them: it does not depend on the prompt
+                if route.policy is not None:
+                    with routed.name_source(route.name):
+                        check_settings(route.policy, judge or Judge(), judge_cost_usd)
+            predictions = self._predict_reading(asked, reading)
+            (match,) = routed.matches
+            by, source = routed.by_route[match.route], routed.name_source(match.route)
         shared = self.outcome_covariance
-        plan = Plan(
-            Asked(
-                prompt,
-                by.resolve(self.cost_scale),
-                judge or Judge(),
-                judge_cost_usd,
-                limits,
-                moment.delay(self._predict(asked)),
-                shared.named if self.knows_task(task) else shared.hidden,
-                self.policy_context.at(moment),
-            )
-        )
+        with source:
+            plan = Plan(
+                Asked(
+                    prompt,
+                    by.resolve(self.cost_scale),
+                    judge or Judge(),
+                    judge_cost_usd,
+                    limits,
+                    moment.delay(predictions),
+                    shared.named if self.knows_task(task) else shared.hidden,
+                    self.policy_context.at(moment),
+                    match,
+                )
+            ).check_start()
         self._note_seconds(moment, is_counted=by.counts_seconds or deadline_s is not None)
-        return plan.check_start()
+        return plan
 
     def run(
         self,
@@ -146,8 +169,8 @@ class SequentialRouter(Router):
                 `graphrouter.judging`: the `at_once` models that are worth most are asked side by
                 side, and the answer is kept on which those of most expected effect together agree.
             settings: `task`, `policy`, `judge_cost_usd`, `max_calls`, `max_total_cost_usd`,
-                `deadline_s`, `at_once`, `extra_latency_s`, `unavailable` as in `plan`. Several at
-                once are called in threads.
+                `deadline_s`, `at_once`, `extra_latency_s`, `unavailable`, `routes` as in `plan`.
+                Several at once are called in threads.
 
         Raises:
             DataError: `ask` or `judge` is no function, or `retries` no such number.

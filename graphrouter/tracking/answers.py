@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from graphrouter.decision import Decision
+from graphrouter.exceptions import NotApplicableError
 from graphrouter.policy import Policy, parse_policy
 from graphrouter.policy_settings import PolicySetting, list_settings
 from graphrouter.router.protocol import Router
@@ -33,6 +34,8 @@ def list_params(
 PARAMS, LIST_PARAMS = list_params(list_settings())
 """Parameters of a call, by name: a preset, or settings of a policy. None is given by default, and
 lists are empty."""
+ROUTES = "routes"
+"""A parameter that is refused; MLflow would drop one that the model does not have."""
 COLUMNS = {
     "model": "string",
     "effect": "double",
@@ -60,9 +63,16 @@ def answer(router: Router, frame: pd.DataFrame, params: Mapping[str, Any]) -> pd
         params: By the names of `PARAMS` and `LIST_PARAMS`; None and empty lists count as not given.
 
     Raises:
+        NotApplicableError: Named routes are given.
         PolicyError: A parameter is not accepted, or nobody satisfies the policy.
     """
-    decisions = router.route_batch(Queries.of_frame(frame), policy=read_policy(params))
+    settings = {name: value for name, value in params.items() if name != ROUTES}
+    if params.get(ROUTES) is not None:
+        raise NotApplicableError(
+            "A registered router takes no named routes. Load it with load_router('models:/...') "
+            "and give them to route or route_batch."
+        )
+    decisions = router.route_batch(Queries.of_frame(frame), policy=read_policy(settings))
     rows = pd.DataFrame([_make_row(decision) for decision in decisions], columns=list(COLUMNS))
     # NaN would stand as such in the JSON of MLflow's server, which is no JSON then.
     return rows.astype(object).where(rows.notna(), None) if rows.isna().to_numpy().any() else rows

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphrouter import __version__
-from graphrouter.tracking.answers import ALWAYS_KNOWN, COLUMNS, LIST_PARAMS, PARAMS
+from graphrouter.tracking.answers import ALWAYS_KNOWN, COLUMNS, LIST_PARAMS, PARAMS, ROUTES
 from graphrouter.tracking.mlflow_store import ROUTER, use_store
 
 if TYPE_CHECKING:
@@ -23,11 +23,15 @@ _SECONDS_TO_REGISTER = 30
 
 
 def build_signature() -> ModelSignature:
-    """What the model takes (`prompt`, perhaps `task`, `PARAMS`) and gives (`COLUMNS`)."""
+    """What the model takes (`prompt`, perhaps `task`, `PARAMS`) and gives (`COLUMNS`).
+
+    `ROUTES` is there to be refused.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
-    scalars = [ParamSpec(name, kind, None) for name, kind in PARAMS.items()]
+    single = {**PARAMS, ROUTES: "string"}
+    scalars = [ParamSpec(name, kind, None) for name, kind in single.items()]
     lists = [ParamSpec(name, kind, [], shape=(-1,)) for name, kind in LIST_PARAMS.items()]
     return ModelSignature(
         inputs=Schema([ColSpec("string", "prompt"), ColSpec("string", "task", required=False)]),

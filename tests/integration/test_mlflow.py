@@ -291,10 +291,14 @@ def test_a_registered_router_is_served_and_loaded(
         assert [row["cost_usd"] for row in found] == pytest.approx(
             [decision.cost_usd for decision in expected], abs=1e-12
         )
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            post(port, {"dataframe_records": rows, "params": {"preset": "cheap"}})
-        assert refused.value.code == 400
-        assert "Unknown preset 'cheap'" in refused.value.read().decode()
+        for params, told in (
+            ({"preset": "cheap"}, "unknown preset 'cheap'"),
+            ({"routes": "routes.yaml"}, "takes no named routes"),
+        ):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                post(port, {"dataframe_records": rows, "params": params})
+            assert refused.value.code == 400
+            assert told in refused.value.read().decode()
 
 
 def post(port: int, body: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphrouter.batch_routing import BatchLimits, BatchRouting, assign_batch
+from graphrouter.batch_records import BatchLimits, BatchRouting
+from graphrouter.batch_routing import assign_batch
 from graphrouter.exceptions import DataError, PolicyError, UnknownModelError
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelCard, ModelPool

@@ -1,4 +1,4 @@
-"""`graphrouter routes` and `graphrouter route --routes`."""
+"""`graphrouter routes`, and `--routes` of `route`, `assign` and `plan`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from graphrouter.router.graph_router import GraphRouter
+from graphrouter.routes import Routes
 
 Invoke = Callable[..., tuple[int, str, str]]
 
@@ -108,3 +110,85 @@ def test_a_file_with_a_strange_model_is_one_line(
     assert errors.startswith(
         "Error: routes.yaml: the route 'a' names 'nobody', which is not in the pool."
     )
+
+
+def test_assign_by_routes(
+    invoke: Invoke, artifact: Path, file: Path, router: GraphRouter, tmp_path: Path
+) -> None:
+    prompts, out = tmp_path / "prompts.txt", tmp_path / "out.csv"
+    texts = [*(f"Prove that {n} is prime." for n in (2, 3, 5)), "Add 3 and 4 to 5."]
+    prompts.write_text("\n".join(texts), encoding="utf-8")
+    words = ("assign", artifact, prompts, "--budget-usd", "1", "--routes", file)
+    status, shown, errors = invoke(*words, "--out", out)
+    assert (status, errors) == (0, "")
+    table = pd.read_csv(out)
+    routes = Routes.load(file)
+    expected = router.route_batch(texts, budget_usd=1.0, routes=routes)
+    assert [*table.columns[-2:]] == ["route", "route_confidence"]
+    assert table["model"].tolist() == list(expected.model)
+    assert [None if pd.isna(name) else name for name in table["route"]] == [*expected.route]
+    assert {*table["model"][table["route"] == "proofs"]} <= {router.models[1]}
+    counted = [f"{name} {count}" for name, count in table["route"].value_counts().items()]
+    assert all(words in shown for words in ("Routes        ", *counted))
+    assert "to be routed alike" not in shown
+    without = invoke("assign", artifact, prompts, "--budget-usd", "1")[1]
+    assert without.splitlines()[0] == "query_id,model,effect,cost_usd,latency_s,used_fallback"
+
+
+def test_options_that_a_route_puts_aside_are_told_by_assign_and_plan(
+    invoke: Invoke, artifact: Path, tmp_path: Path
+) -> None:
+    file, prompts = tmp_path / "routes.yaml", tmp_path / "prompts.txt"
+    file.write_text(
+        "none_share: 0.01\nroutes:\n"
+        "- {name: proofs, examples: [Prove that 17 is prime., Prove that 4 is even.], policy: "
+        "cost_first}\n- {name: hello, examples: [Hello there, Hello you], policy: cost_first}\n",
+        encoding="utf-8",
+    )
+    prompts.write_text("Prove that 17 is prime.\nHello there\n", encoding="utf-8")
+    options = ("--routes", file, "--max-latency-s", "900")
+    status, _, errors = invoke("assign", artifact, prompts, "--budget-usd", "1", *options)
+    assert status == 0
+    assert (
+        "Warning: routes.yaml: the route 'hello' has a policy of its own, by which 1 prompt is "
+        "routed; that of the options does not count for these: " in errors
+    )
+    status, shown, errors = invoke("plan", artifact, "Hello there", *options)
+    assert status == 0
+    assert "the route 'hello' has a policy of its own, by which this prompt is routed" in errors
+    assert "route: hello (" in shown
+    assert "policy: the highest 0.2 x effect - 0.8 x scaled cost; judge: exact" in shown
+
+
+def test_plan_by_routes(invoke: Invoke, artifact: Path, file: Path, router: GraphRouter) -> None:
+    words = ("plan", artifact, "Prove that 19 is prime.", "--judge", "auc:0.8", "--routes", file)
+    status, shown, errors = invoke(*words, "--json")
+    assert (status, errors) == (0, "")
+    plan = json.loads(shown)
+    assert (plan["route"], plan["first"]) == ("proofs", router.models[1])
+    assert 0.5 < plan["route_confidence"] <= 1
+    plain = json.loads(invoke("plan", artifact, "Prove it.", "--json")[1])
+    assert (plain["route"], plain["route_confidence"]) == (None, None)
+    assert "route: " not in invoke("plan", artifact, "Prove it.")[1]
+
+
+@pytest.mark.parametrize("command", ["assign", "plan"])
+def test_a_file_that_is_none_is_refused_before_the_router_is_read(
+    invoke: Invoke, tmp_path: Path, command: str
+) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("Hello\n", encoding="utf-8")
+    limits = ("--budget-usd", "1") if command == "assign" else ()
+    words = (command, tmp_path / "nowhere", prompts if limits else "Hello", *limits)
+    status, shown, errors = invoke(*words, "--routes", tmp_path / "absent.yaml")
+    assert (status, shown) == (2, "")
+    assert "absent.yaml" in errors
+
+
+def test_export_says_that_it_takes_no_routes(
+    invoke: Invoke, artifact: Path, file: Path, tmp_path: Path
+) -> None:
+    words = ("export", "routerarena", artifact, tmp_path / "in.json", "--out", tmp_path / "o.json")
+    status, _, errors = invoke(*words, "--routes", file)
+    assert status == 2
+    assert "No such option: --routes" in errors

@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pytest
 
-from graphrouter.batch_routing import BatchLimits, assign_batch
+from graphrouter.batch_records import BatchLimits
+from graphrouter.batch_routing import assign_batch
 from graphrouter.exceptions import PolicyError
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelCard, ModelPool

@@ -182,11 +182,13 @@ def test_the_fit_finds_the_minimum() -> None:
 def test_what_is_refused(router: gr.GraphRouter, routes: gr.Routes) -> None:
     with pytest.raises(ConfigError, match="routes is a list; expected Routes"):
         router.route("Hi", routes=[{"name": "x"}])  # type: ignore[arg-type]
-    with pytest.raises(PolicyError, match="routes and a budget"):
-        router.route_batch(["Hi"], routes=routes, budget_usd=1.0)  # type: ignore[call-overload]
     strange = gr.Routes([{"name": "x", "description": "y", "model": "nobody"}])
     with pytest.raises(UnknownModelError, match="'x' names 'nobody'"):
         router.route("Hi", routes=strange)
+    with pytest.raises(UnknownModelError, match="'x' names 'nobody'"):
+        router.route_batch(["Hi"], routes=strange, budget_usd=1.0)
+    with pytest.raises(UnknownModelError, match="'x' names 'nobody'"):
+        router.plan("Hi", routes=strange)
     data = gr.simulate(num_queries=60, num_models=3, seed=0).data
     with pytest.raises(NotApplicableError, match="cannot match routes"):
         find_router("best_single").fit(data).route("Hi", routes=routes)

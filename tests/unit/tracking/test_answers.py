@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from graphrouter.exceptions import PolicyError
+from graphrouter.exceptions import NotApplicableError, PolicyError
 from graphrouter.policy import Policy
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.tracking.answers import (
@@ -17,6 +17,7 @@ from graphrouter.tracking.answers import (
     COLUMNS,
     LIST_PARAMS,
     PARAMS,
+    ROUTES,
     answer,
     read_policy,
 )
@@ -106,3 +107,10 @@ def test_parameters_are_all_settings_of_a_policy() -> None:
 def test_bad_parameters_are_named(params: dict[str, Any], message: str) -> None:
     with pytest.raises(PolicyError, match=message):
         read_policy(params)
+
+
+def test_named_routes_are_refused_and_not_dropped(router: GraphRouter) -> None:
+    frame = pd.DataFrame({"prompt": PROMPTS})
+    with pytest.raises(NotApplicableError, match="takes no named routes. Load it with load_router"):
+        answer(router, frame, {ROUTES: "routes.yaml"})
+    assert answer(router, frame, {ROUTES: None}).equals(answer(router, frame, {}))
