@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from graphrouter.features.channels import NUM_CHANNELS
+from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 from graphrouter.features.tables import OutcomeEdges
 from graphrouter.nn.layers import PositiveParameter, masses, sum_segments
 from graphrouter.nn.outcomes import (
@@ -286,9 +286,9 @@ class RaschBase(nn.Module):
         # stays where it is.
         factors, mass = prior.scores, self.skill_mass().unsqueeze(2)
         own = _clear_unknown(level - prior.level(factors))
+        tilt, squared = slope * outcomes.spread_models(factors[:, 0]), slope.square()
 
         def compare() -> tuple[Tensor, Tensor]:
-            tilt = slope * outcomes.spread_models(factors[:, 0])
             return outcomes.compare(prior.level(factors) + own, queries.easiness, tilt)
 
         def likelihood() -> Likelihood:
@@ -298,17 +298,13 @@ class RaschBase(nn.Module):
                 outcomes.sum_by_cell(curvature),
                 outcomes.sum_by_cell(residual * slope).sum(1),
                 outcomes.sum_by_cell(curvature * slope),
-                outcomes.sum_by_cell(curvature * slope.square()),
+                outcomes.sum_by_cell(curvature * squared),
             )
 
         for _ in range(self.num_rounds):
-            queries = self._step_easiness(
-                outcomes,
-                prior.level(factors) + own,
-                queries,
-                slope * outcomes.spread_models(factors[:, 0]),
-            )
+            queries = self._step_easiness(outcomes, prior.level(factors) + own, queries, tilt)
             factors = factors + prior.newton_step(factors, likelihood()).clamp(-MAX_STEP, MAX_STEP)
+            tilt = slope * outcomes.spread_models(factors[:, 0])
             step, information = map(outcomes.sum_by_cell, compare())
             own = own + _clear_unknown(_step_to_mode(step, information, mass, own))
         # How well a model is known says how likely others are to be much like it: that is counted,
@@ -335,9 +331,15 @@ class RaschBase(nn.Module):
         reliability = weight = information / (information + mass)
         if before.text is not None:
             # At what was expected of the query: at what its answer made of it a wrong answer would
-            # weigh more than a right one, and the means of tasks would sink with every round.
-            at_expected = outcomes.sum_by_query(outcomes.compare(level, expected, tilt)[1])
-            weight = at_expected / (at_expected + mass)
+            # weigh more than a right one, and the means of tasks would sink with every round. An
+            # amount says the same at any.
+            effect = slice(EFFECT, EFFECT + 1)
+            tilted = None if tilt is None else tilt[effect]
+            curvature = outcomes.compare(level[effect], expected[effect], tilted)[1]
+            at_expected = outcomes.sum_by_query(curvature)
+            weight = torch.cat(
+                [at_expected / (at_expected + mass[effect]), reliability[EFFECT + 1 :]]
+            )
         return self._centre(outcomes, easiness, reliability, weight, before.text)
 
     def _centre(

@@ -142,7 +142,8 @@ def _profile_out(
     model: of var(residual) = (1/information + 1/mass of all together)^-1, the diagonal.
     """
     residual, information = (
-        part[EFFECT].double() for part in outcomes.compare(level.detach(), easiness.detach())
+        part[EFFECT].double()
+        for part in outcomes.compare(level[: EFFECT + 1].detach(), easiness[: EFFECT + 1].detach())
     )
     total = outcomes.sum_by_query(information.unsqueeze(0))[0][outcomes.query]
     left = information * (1 - information / (total + easiness_mass[EFFECT].double()))
