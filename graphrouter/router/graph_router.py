@@ -15,6 +15,7 @@ from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, read_answers
 from graphrouter.decision import Decision
 from graphrouter.encoders import TextEncoder
+from graphrouter.features.channels import Tariff
 from graphrouter.features.prompts import PromptReading
 from graphrouter.features.token_rates import count_chars
 from graphrouter.moment import Moment
@@ -94,7 +95,6 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         self.bills = support.read_bills(learned.transforms.channels)
         self._states = states or make_states(self._forecaster, learned, support, self.bills)
         self._tokens = support.count_tokens()
-        self._tariff = support.read_tariff(self.bills, self._tokens)
         self._speeds, self._effort_order = support.read_speeds(), support.order_efforts()
         self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
 
@@ -165,6 +165,10 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
 
     def _predict_reading(self, queries: Queries, reading: PromptReading) -> Predictions:
         return self._predict(queries, reading)
+
+    @cached_property
+    def _tariff(self) -> Tariff:
+        return self.support.read_tariff(self.bills, self._tokens)
 
     @cached_property
     def cost_scale(self) -> CostScale:  # type: ignore[override]  # of a class that holds it

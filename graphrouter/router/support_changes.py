@@ -278,11 +278,14 @@ def _identify_queries(
 
     A prompt is the same query under any id; of two that differ in their task, that of the task.
     """
-    there = support.queries
     known = set(support.query_ids)
-    rows = list(zip(support.prompt_keys, there["task"].tolist(), support.query_ids, strict=True))
-    by_prompt = {key: query for key, _, query in reversed(rows)}
-    by_task = {(key, task): query for key, task, query in reversed(rows)}
+    asked_keys = set(map(prompt_key, outcomes["prompt"].dropna()))
+    rows = [row for row, key in enumerate(support.prompt_keys) if key in asked_keys]
+    there = support.queries.iloc[rows]
+    keys = [support.prompt_keys[row] for row in rows]
+    same = list(zip(keys, there["task"].tolist(), there["query_id"].tolist(), strict=True))
+    by_prompt = {key: query for key, _, query in reversed(same)}
+    by_task = {(key, task): query for key, task, query in reversed(same)}
     asked: list[str] = []
     new: dict[str, tuple[str, str | None, str]] = {}
     named = outcomes[["query_id", "prompt", "task"]].astype(object)

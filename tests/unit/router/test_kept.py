@@ -136,6 +136,8 @@ def test_a_price_computes_nothing_again(
     monkeypatch.setattr(Bills, "read", refuse)
     monkeypatch.setattr(RawFeatures, "count_tokens", refuse)
     monkeypatch.setattr(PromptTransform, "principal", refuse)
+    monkeypatch.setattr(parts, "reprice_scale", refuse)
+    monkeypatch.setattr(parts, "read_tariff", refuse)
     assert price(price(router)).pool[router.models[0]].input_usd_per_mtok == 3.0
 
 
