@@ -92,6 +92,8 @@ class QuantityArrays:
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
         """The rows of all parts, which share their models and of which there is at least one."""
+        if len(parts) == 1:
+            return parts[0]
         shared = [name for name in parts[0]._filled if all(name in part._filled for part in parts)]
         fields = {name: np.concatenate([getattr(part, name) for part in parts]) for name in shared}
         return cls(models=parts[0].models, **fields)

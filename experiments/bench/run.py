@@ -4,7 +4,8 @@ Usage:
     python -m experiments.bench.run [DATA] [--artifact ARTIFACT] [--out FOLDER] [--against OLD.json]
 
 Without DATA it simulates a world. Because machines differ, and one machine from minute to minute,
-each figure is divided by a yardstick that was measured between its own repeats, on one thread:
+each figure is divided by a yardstick that was measured between its own repeats. Seconds are those
+of the processor, on one thread: what else runs on the machine does not count. The yardsticks:
 
     imports            a fresh process that imports pandas and torch
     encode + search    encoding the prompt alone, and the product of the embeddings of all solved
@@ -23,10 +24,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,10 +56,12 @@ ANSWER = f"import sys\nimport graphrouter as gr\ngr.load_router(sys.argv[1]).rou
 
 
 def run_fresh(code: str, *arguments: str) -> tuple[float, float]:
-    """Seconds and peak MiB of a process of its own, from its start to its end."""
-    start = time.perf_counter()
+    """Seconds of the processor and peak MiB of a process of its own, from its start to its end."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     said = _run([sys.executable, "-c", code, *arguments], capture_output=True).stdout
-    return time.perf_counter() - start, int(said.split()[-1]) / 1024
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return seconds, int(said.split()[-1]) / 1024
 
 
 def _run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:

@@ -29,15 +29,15 @@ Seconds = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def take_turns(actions: Mapping[str, Callable[[int], object]], repeats: int) -> dict[str, Seconds]:
-    """Seconds of `action(0)`, `action(1)`, ..., of each action, which take turns: what else the
-    machine does meets all alike."""
+    """Processor seconds of `action(0)`, `action(1)`, ..., of each action, which take turns: caches
+    and clock rates that others change meet all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in actions}
     for i in range(-WARM_UP, repeats):
         for name, action in actions.items():
-            start = time.perf_counter()
+            start = time.process_time()
             action(abs(i))
             if i >= 0:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(time.process_time() - start)
     return {name: np.array(found) for name, found in seconds.items()}
 
 
@@ -127,11 +127,11 @@ class StepClock(Callback):
         self._end = 0.0
 
     def on_train_batch_end(self, *_: Any) -> None:
-        now = time.perf_counter()
+        now = time.process_time()
         if self._end:  # the first step warms up
             self.steps.append(now - self._end)
         self.gram(0)
-        self._end = time.perf_counter()
+        self._end = time.process_time()
         self.grams.append(self._end - now)
 
 

@@ -99,10 +99,7 @@ class PathAttention(nn.Module):
         """
         weight = self._weigh(state, query, targets, task_share)
         base, num_models = state.base, len(state.model)
-        # Targets share neighbours: each row is spread out once, however many targets it is near.
-        rows, position = torch.unique(targets.neighbours, return_inverse=True)
-        dense = spread_rows(state.messages, rows, num_models)
-        gathered = dense.flatten(1).index_select(0, position.flatten()).view(*position.shape, -1)
+        gathered = _gather_rows(state.messages, targets.neighbours, num_models)
         sums = torch.bmm(weight, gathered).view(*weight.shape[:2], num_models, -1)
         total, information = sums.permute(3, 0, 1, 2).chunk(2)  # each (C, B, H, M)
         mass = self.path_mass().unsqueeze(1)  # (C, 1, H, 1)
@@ -217,6 +214,16 @@ def spread_rows(messages: SupportMessages, rows: Tensor, num_models: int) -> Ten
     flat = values.new_zeros(rows.numel() * num_models, values.shape[1])
     cell = row * num_models + messages.model[edge]
     return flat.index_copy(0, cell, values).view(rows.numel(), num_models, -1)
+
+
+def _gather_rows(messages: SupportMessages, neighbours: Tensor, num_models: int) -> Tensor:
+    """What the neighbours (B, K) of each target have to say: (B, K, M * 2 C)."""
+    if len(neighbours) == 1:
+        return spread_rows(messages, neighbours[0], num_models).flatten(1).unsqueeze(0)
+    # Targets share neighbours: each row is spread out once, however many targets it is near.
+    rows, position = torch.unique(neighbours, return_inverse=True)
+    dense = spread_rows(messages, rows, num_models)
+    return dense.flatten(1).index_select(0, position.flatten()).view(*position.shape, -1)
 
 
 @dataclass(frozen=True, eq=False)

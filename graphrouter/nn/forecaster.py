@@ -143,6 +143,8 @@ class EncodedQueries(NamedTuple):
 
     def split(self, size: int) -> list[EncodedQueries]:
         """The same queries in parts of at most `size`, at least one part."""
+        if len(self.task) <= size:
+            return [self]
         parts = (torch.split(column, size) for column in self)
         return [EncodedQueries(*columns) for columns in zip(*parts, strict=True)]
 
