@@ -273,7 +273,8 @@ def find_nearest(targets: Tensor, support: Tensor, num_neighbours: int) -> tuple
     decimals = 6 if targets.dtype == torch.float32 else 10
     found = []
     for rows in torch.split(targets, _TARGETS_AT_ONCE):
-        found.append(torch.topk(torch.round(rows @ support.T, decimals=decimals), count, dim=1))
+        alike = (rows @ support.T).round_(decimals=decimals)
+        found.append(torch.topk(alike, count, dim=1))
     return torch.cat([part.indices for part in found]), torch.cat([part.values for part in found])
 
 

@@ -17,6 +17,8 @@ _MOST_ASKED = 8
 """So many of the best known models say which variances are likely."""
 _MOST_COORDINATES = 32
 """So many coordinates, the widest, say it: the others hold little of the text."""
+_ROWS_AT_ONCE = 512
+"""Texts of so many outcomes stay in the cache between one operation and the next."""
 _LEAST_DISPERSION, _MOST_DISPERSION = 0.05, 2.0
 _WELL_KNOWN = 30.0
 """Fisher information of a model, in its outcomes, that weighs as much as the pool: about 150
@@ -168,19 +170,24 @@ def _collect_equations(
     information, aim = information.to(text.dtype), aim.to(text.dtype)
     order = torch.argsort(outcomes.model, stable=True)
     counts = torch.bincount(outcomes.model, minlength=outcomes.num_models).tolist()
-    num_rows = outcomes.num_tasks + 1
-    rows_of_models = []
-    for edges in torch.split(order, counts):
-        query, weight = outcomes.query[edges], information[edges]
-        task, rows = outcomes.task[query], text[query]
-        weighted = rows * weight.unsqueeze(1)
-        sums = torch.cat([weight.unsqueeze(1), aim[edges].unsqueeze(1), weighted], 1)
-        # Queries of unknown task are of none: the last row is left out.
-        by_task = text.new_zeros(num_rows, sums.shape[1]).index_add(0, task, sums)[:-1]
-        rows_of_models.append(
-            (by_task[:, 0], by_task[:, 2:], weighted.mT @ rows, by_task[:, 1], aim[edges] @ rows)
-        )
-    return _Equations(*(torch.stack(part).double() for part in zip(*rows_of_models, strict=True)))
+    num_models, num_rows, size = outcomes.num_models, outcomes.num_tasks + 1, text.shape[1]
+    # Queries of unknown task are of none: the last row is left out in the end.
+    tasks, task_aim = text.new_zeros(2, num_models, num_rows)
+    cross = text.new_zeros(num_models, num_rows, size)
+    texts = text.new_zeros(num_models, size, size)
+    text_aim = text.new_zeros(num_models, size)
+    for model, edges_of_model in enumerate(torch.split(order, counts)):
+        for edges in torch.split(edges_of_model, _ROWS_AT_ONCE):
+            query, weight, aimed = outcomes.query[edges], information[edges], aim[edges]
+            task, rows = outcomes.task[query], text[query]
+            weighted = rows * weight.unsqueeze(1)
+            tasks[model].index_add_(0, task, weight)
+            task_aim[model].index_add_(0, task, aimed)
+            cross[model].index_add_(0, task, weighted)
+            texts[model].addmm_(weighted.mT, rows)
+            text_aim[model].addmv_(rows.mT, aimed)
+    sums = tasks[:, :-1], cross[:, :-1], texts, task_aim[:, :-1], text_aim
+    return _Equations(*(part.double() for part in sums))
 
 
 def _solve(equations: _Equations) -> tuple[Tensor, Tensor]:
