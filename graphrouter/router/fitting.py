@@ -11,7 +11,7 @@ from graphrouter.data.columns import list_columns
 from graphrouter.data.repeats import merge_repeated_prompts
 from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
-from graphrouter.features.tables import add_prices
+from graphrouter.features.recorded_prices import add_prices
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.readout import EffectInterval
 from graphrouter.router.parts import DEVIATION_SHARE, Learned, Provenance, Support

@@ -16,13 +16,13 @@ from graphrouter.data.splits import prompt_key
 from graphrouter.features.bills import Bills, hide_suspect_zeros
 from graphrouter.features.channels import LATENCY, ChannelScaler, SpendUnit, Tariff
 from graphrouter.features.prompts import Float32Array, PromptTransform
+from graphrouter.features.recorded_prices import reprice_scale
 from graphrouter.features.tables import (
     FeatureTransform,
     FittedTransforms,
     NodeTable,
     RawFeatures,
     find_positions,
-    reprice_scale,
 )
 from graphrouter.features.tariffs import read_tariff
 from graphrouter.features.token_rates import TokenRates

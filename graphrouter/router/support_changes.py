@@ -18,7 +18,8 @@ from graphrouter.data.schema import build_dataset
 from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
-from graphrouter.features.tables import RawFeatures, add_prices, encode_raw, find_positions
+from graphrouter.features.recorded_prices import add_prices
+from graphrouter.features.tables import RawFeatures, encode_raw, find_positions
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.new_cards import check_card, pool_with
 from graphrouter.router.parts import Support

@@ -15,13 +15,13 @@ from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.bills import Bills, hide_suspect_zeros
 from graphrouter.features.channels import ChannelScaler, Tariff
+from graphrouter.features.recorded_prices import add_prices
 from graphrouter.features.tables import (
     FeatureTransform,
     FittedTransforms,
     NodeTable,
     RawFeatures,
     RecordedEdges,
-    add_prices,
     encode_outcomes,
     encode_raw,
     find_positions,

@@ -29,7 +29,7 @@ from graphrouter.features.channels import (
     Tariff,
     choose_spend_unit,
 )
-from graphrouter.features.tables import add_prices
+from graphrouter.features.recorded_prices import add_prices
 from graphrouter.features.token_rates import TokenEstimate
 from graphrouter.nn.decoding import decode_channels
 from graphrouter.types import FloatArray, Predictions

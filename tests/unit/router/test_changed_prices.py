@@ -11,7 +11,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.features.channels import PRICE_COLUMNS
-from graphrouter.features.tables import reprice_scale
+from graphrouter.features.recorded_prices import reprice_scale
 from graphrouter.policy import PRESETS, CostScale, PresetName
 from graphrouter.pool import ModelPool
 
