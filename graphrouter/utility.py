@@ -25,9 +25,10 @@ section 4."""
 class CostScale(NamedTuple):
     """Maps US dollars a call to [0, 1]; fitted on training outcomes, saved with the artifact.
 
-    A graph router moves it with the prices of its models (`features.recorded_prices.reprice_scale`). The
-    bounds are the 1st and the 99th percentile and not the extremes: a single runaway completion
-    would otherwise squeeze all other costs to zero and with them the meaning of the presets.
+    A graph router moves it with the prices of its models, see `reprice_scale` of
+    `features.recorded_prices`. The bounds are the 1st and the 99th percentile and not the extremes:
+    a single runaway completion would otherwise squeeze all other costs to zero and with them the
+    meaning of the presets.
     """
 
     low_usd: float
