@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,7 +31,9 @@ SHOWN_METRICS = (
 
 if TYPE_CHECKING:
     from graphrouter.bench.evaluation import Evaluation
+    from graphrouter.bench.evaluation.call_curves import CallCurve
     from graphrouter.bench.evaluation.evaluate import SeedRun
+    from graphrouter.bench.evaluation.results import SettingName
     from graphrouter.bench.evaluation.robustness import RobustnessReport
     from graphrouter.router.graph_router import GraphRouter
     from graphrouter.tracking import TrackedRun
@@ -123,6 +125,7 @@ def evaluate(
     tracking = options.read_tracking(track, tracking_uri, experiment)
 
     from graphrouter.bench.baselines.catalogue import ALWAYS, QUICK
+    from graphrouter.bench.evaluation.call_curves import trace_calls
     from graphrouter.bench.evaluation.held_out import collect_held_out
     from graphrouter.bench.evaluation.replay_judge import read_judge
     from graphrouter.data import load_dataset
@@ -170,10 +173,17 @@ def evaluate(
             found = collected.score(num_draws=draws, seed=seed)
         report = _perturb(router, seed_run, draws=draws, seed=seed) if robustness else None
         figures = {**found.to_json(), "assignment": to_plain(assignment)}
+        calls = {setting: trace_calls([seed_run], setting) for setting in found.settings}
+        if any(calls.values()):
+            figures["calls"] = {
+                setting: {curve.router: curve.to_json() for curve in curves}
+                for setting, curves in calls.items()
+            }
         if report is not None:
             figures["robustness"] = report.to_json()
         if not only_json:
-            _show(found, report, metrics=None if show_all else SHOWN_METRICS, intervals=intervals)
+            shown = (*SHOWN_METRICS, *(("mean_calls",) if any(calls.values()) else ()))
+            _show(found, report, calls, metrics=None if show_all else shown, intervals=intervals)
         if target is not None:
             replace_file(target, partial(write_json, figures))
             say_line(f"Wrote all figures to {target}")
@@ -230,15 +240,23 @@ def _log(
 def _show(
     found: Evaluation,
     report: RobustnessReport | None,
+    calls: Mapping[SettingName, Sequence[CallCurve]],
     *,
     metrics: Sequence[str] | None,
     intervals: bool,
 ) -> None:
-    from graphrouter.cli.evaluation_tables import show_evaluation, show_robustness, show_verdicts
+    from graphrouter.cli.evaluation_tables import (
+        show_calls,
+        show_evaluation,
+        show_robustness,
+        show_verdicts,
+    )
 
     show_verdicts(found)
     for setting in found.settings:
         show_evaluation(found, setting, metrics=metrics, intervals=intervals)
+        if calls[setting]:
+            show_calls(calls[setting], setting)
     for name, reason in found.failed.items():
         say_line(f"Not among them: {name} ({reason})")
     if report is not None:

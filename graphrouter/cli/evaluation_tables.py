@@ -12,6 +12,7 @@ import numpy as np
 from graphrouter.bench.evaluation import METRICS, Evaluation, build_table
 from graphrouter.bench.evaluation.conclusion import Mark, conclude, find_mark
 from graphrouter.bench.evaluation.metric_catalogue import Metric
+from graphrouter.bench.evaluation.report.grids import format_usd
 from graphrouter.bench.evaluation.results import SettingName, SettingResult
 from graphrouter.cli.console import console
 from graphrouter.cli.render import format_number, make_table, say, show_table
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from graphrouter.bench.evaluation.bootstrap import Interval
+    from graphrouter.bench.evaluation.call_curves import CallCurve
     from graphrouter.bench.evaluation.robustness import ChoiceShift, RobustnessReport
 
 _STYLES: dict[Mark, str] = {"better": "green", "worse": "red", "": ""}
@@ -54,12 +56,33 @@ def show_evaluation(
         _show_intervals(evaluation, setting, metrics)
         first_note = content.notes[0]
     else:
-        _show_figures(evaluation, setting, METRICS if metrics is None else metrics)
+        _show_figures(evaluation, setting, metrics)
         first_note += (
             f"* the 95 % interval of its paired difference from {evaluation.router} excludes zero."
         )
     for note in (first_note, *content.notes[1:]):
         say(note, style="dim")
+    say()
+
+
+def show_calls(curves: Sequence[CallCurve], setting: SettingName) -> None:
+    """Write how many calls a query plans and cascades make in each preset, and what these bring.
+
+    Args:
+        curves: The evaluated router, then everybody who may call several models.
+        setting: Of what is shown.
+    """
+    where = setting.replace("_", " ")
+    table = make_table(
+        f"Calls / effect / US dollars a query, {where}", "", *(p.preset for p in curves[0].presets)
+    )
+    for curve in curves:
+        cells = (
+            f"{point.num_calls:.2f} / {point.effect:.3f} / {format_usd(point.cost_usd)}"
+            for point in curve.presets
+        )
+        table.add_row(curve.router, *cells)
+    show_table(table)
     say()
 
 
@@ -82,19 +105,20 @@ def show_verdicts(evaluation: Evaluation, settings: Sequence[SettingName] | None
 
 
 def _show_figures(
-    evaluation: Evaluation, setting: SettingName, metrics: Sequence[str] | dict[str, Metric]
+    evaluation: Evaluation, setting: SettingName, metrics: Sequence[str] | None
 ) -> None:
     """One row a metric and one column a router.
 
-    The other way round when there are more routers than fit.
+    The other way round when there are more routers than fit, and then the main metrics alone
+    unless others are asked for.
     """
     result = evaluation.settings[setting]
-    wanted = [METRICS[name] for name in metrics if _is_known(result, METRICS[name])]
+    wanted = [METRICS[name] for name in metrics or METRICS if _is_known(result, METRICS[name])]
     title = build_table(evaluation, setting=setting).title
     if len(result.routers) <= _MAX_COLUMNS:
         _show_by_metric(title, result, wanted)
     else:
-        _show_by_router(title, result, [metric for metric in wanted if metric.is_headline])
+        _show_by_router(title, result, [m for m in wanted if metrics or m.is_headline])
 
 
 def _show_by_metric(title: str, result: SettingResult, metrics: Sequence[Metric]) -> None:

@@ -207,6 +207,10 @@ def check_replay(checked: CheckedRouter) -> None:
     run = replay(seen.queries, seen.outcomes, trade_off=0.0)
     paid = run.cost_usd[run.answered]
     expect(run.answered.any() and (paid > 0).all(), "replayed, it pays nothing for its calls.")
+    expect(
+        bool(((run.num_calls > 0) == run.answered).all()),
+        "replayed, it has answers without a call, or calls without an answer.",
+    )
 
 
 def _predicts_cost(kind: type[Router]) -> bool:

@@ -13,6 +13,7 @@ import pytest
 import graphrouter as gr
 from graphrouter.bench.baselines import fit_baselines
 from graphrouter.bench.evaluation.evaluate import collect_outputs, score_runs
+from graphrouter.bench.evaluation.held_out import collect_held_out
 from graphrouter.bench.evaluation.newcomers import render_newcomers_html
 from graphrouter.bench.evaluation.report import build_report, render_html
 from graphrouter.config import parse_config
@@ -52,6 +53,16 @@ def html() -> str:
     return render_html([build_report([run], evaluation, date="2026-01-31")])
 
 
+@pytest.fixture(scope="module")
+def sequential() -> str:
+    """The page of plans and cascades that were replayed with one judge."""
+    data = gr.simulate(num_queries=200, num_models=4).data
+    router = gr.GraphRouter.fit(data, instant=True)
+    found = collect_held_out(router, data, baselines=[], judge="auc:0.8")
+    evaluation = found.score(num_draws=20)
+    return render_html([build_report([found.run], evaluation, date="2026-01-31")])
+
+
 def dump_dom(html: str, folder: Path) -> str:
     """The document as it stands after its scripts have run."""
     page = folder / "report.html"
@@ -88,6 +99,20 @@ def test_all_plots_are_drawn_without_an_error(dom: str) -> None:
     assert len(re.findall(r'<svg class="main-svg"', dom)) >= 4
     assert len(re.findall(r'class="scatterlayer', dom)) == 4
     assert len(re.findall(r'class="trace scatter', dom)) > 4 * 4
+
+
+def test_calls_of_plans_and_cascades_are_drawn(sequential: str, tmp_path: Path) -> None:
+    page = dump_dom(sequential, tmp_path)
+    (root,) = re.findall(r"<html[^>]*>", page)
+    assert "data-error" not in root
+    assert 'data-plots="6"' in root  # frontier, calls and reliability, task known and hidden
+    assert page.count("calls a query</text>") == 2
+    document = re.sub(r"<script\b[^>]*>.*?</script>", "", page, flags=re.DOTALL)
+    assert document.count("<caption>Calls a query in each preset") == 2
+    legend = re.findall(r'class="legendtext"[^>]*>([^<]*)<', document)
+    assert legend.count("graphrouter_sequential †") == 4  # also of the frontier, both settings
+    table = document.split("<caption>Calls a query in each preset")[1].split("</table>")[0]
+    assert table.count("graphrouter_sequential") == 3
 
 
 def test_nothing_refers_to_the_network(dom: str) -> None:

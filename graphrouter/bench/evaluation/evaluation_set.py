@@ -130,11 +130,11 @@ class EvaluationSet:
             router.replay(queries, self.observed, trade_off=float(trade_off))
             for trade_off in list_replay_trade_offs(self.cost_scale)
         ]
-        cost, effect = (
+        cost, effect, num_calls = (
             np.column_stack([getattr(replay, part) for replay in replays])
-            for part in ("cost_usd", "effect")
+            for part in ("cost_usd", "effect", "num_calls")
         )
-        return Replayed(cost, effect, replays[0].answered)
+        return Replayed(cost, effect, num_calls.astype(np.float64), replays[0].answered)
 
 
 def align(arrays: Arrays, models: tuple[str, ...], *, owner: str) -> Arrays:

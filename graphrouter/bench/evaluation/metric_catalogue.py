@@ -29,6 +29,7 @@ from graphrouter.bench.evaluation.predictor_measures import (
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.bench.evaluation.routing_measures import (
     measure_arena,
+    measure_calls,
     measure_frontier,
     measure_gains,
     measure_joint_frontier,
@@ -233,6 +234,7 @@ FAMILIES: tuple[MetricFamily, ...] = (
         Metric("gap_at_oracle", "gap to the oracle", lower_is_better=True, is_share=True),
     ),
     _choice_family(measure_spread, Metric("choice_entropy", "entropy of choices")),
+    _choice_family(measure_calls, Metric("mean_calls", "calls a query", lower_is_better=True)),
     _choice_family(
         measure_two_models,
         Metric("pgr", "PGR at half the calls", is_share=True, when_undefined=_NOT_BETTER),

@@ -22,6 +22,8 @@ class Replayed(NamedTuple):
     """(num_queries, num_trade_offs) US dollars of all calls of a query together."""
     effect: FloatArray
     """(num_queries, num_trade_offs) observed effect of the answer that is kept."""
+    num_calls: FloatArray
+    """(num_queries, num_trade_offs) calls that were made; NaN = nobody counted them."""
     answered: BoolArray
     """(num_queries,) False where no model could be asked; the other entries are then 0."""
 

@@ -62,6 +62,11 @@ class Chosen(NamedTuple):
     """(num_queries,) False where there was nothing to choose from; the other entries are then 0."""
 
 
+def _column_of_preset(preset: PresetName) -> int:
+    """The column of a replay that holds a preset: see `list_replay_trade_offs`."""
+    return NUM_SWEPT + list(PRESETS).index(preset)
+
+
 def choose_by_preset(
     evaluation_set: EvaluationSet, output: RouterOutput, preset: PresetName
 ) -> Chosen:
@@ -70,7 +75,7 @@ def choose_by_preset(
     Pairs count when what the preset weighs was observed.
     """
     if output.replayed is not None:
-        column = NUM_SWEPT + list(PRESETS).index(preset)
+        column = _column_of_preset(preset)
         return Chosen(
             output.replayed.effect[:, column],
             output.replayed.cost_usd[:, column],
@@ -223,6 +228,28 @@ def measure_gains(evaluation_set: EvaluationSet, output: RouterOutput) -> Measur
             both, lambda sums: relative_gain(sums[:, 0], sums[:, 1])
         )
     return measures
+
+
+def measure_calls(evaluation_set: EvaluationSet, output: RouterOutput) -> Measures:
+    """Mean calls a query in performance_first: 1 for who calls a single model."""
+    answered = choose_by_preset(evaluation_set, output, "performance_first").answered
+    calls = count_calls(output, "performance_first", answered)
+    if not np.isfinite(calls).all():
+        return {"mean_calls": Unmeasured("calls were not counted when it was replayed")}
+    return {"mean_calls": Statistic(np.column_stack([calls, answered]), divide_first_two)}
+
+
+def count_calls(output: RouterOutput, preset: PresetName, answered: BoolArray) -> FloatArray:
+    """Calls of each query in a preset, (num_queries,); NaN = nobody counted them.
+
+    Args:
+        output: Who called.
+        preset: In which preset.
+        answered: (num_queries,) where there is an answer: of who calls one model, one call.
+    """
+    if output.replayed is None:
+        return answered.astype(np.float64)
+    return output.replayed.num_calls[:, _column_of_preset(preset)]
 
 
 def measure_spread(evaluation_set: EvaluationSet, output: RouterOutput) -> Measures:

@@ -87,7 +87,7 @@ class SequentialReplay(Replayable):
             kept[rows], called[rows] = ran.answer, ran.called
         paid = np.where(called, np.nan_to_num(recorded.cost_usd), 0.0).sum(axis=1)
         effect = np.where(kept >= 0, recorded.effect[np.arange(len(kept)), kept], 0.0)
-        return Replay(paid, effect, kept >= 0)
+        return Replay(paid, effect, kept >= 0, called.sum(axis=1, dtype=np.int64))
 
     @property
     def _rates(self) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from graphrouter.bench.baselines import BASELINES
+from graphrouter.bench.baselines.catalogue import CASCADES
 from graphrouter.bench.baselines.methods import paper
 from graphrouter.bench.simulate.simulation import Simulation
 from graphrouter.cli.console import console
@@ -214,6 +215,22 @@ def test_a_column_of_outcomes_may_be_the_judge(
     routers = json.loads(shown)["settings"]["task_known"]["routers"]
     reward = {name: each["reward_performance_first"]["value"] for name, each in routers.items()}
     assert reward["graphrouter_sequential"] > reward["graphrouter"]
+    calls = json.loads(shown)["calls"]["task_known"]
+    assert set(calls) == {"graphrouter", "graphrouter_sequential", *CASCADES}
+    assert set(calls["graphrouter"]["num_calls"]) == {1.0}
+    planned = calls["graphrouter_sequential"]
+    assert planned["num_calls"][0] == pytest.approx(
+        routers["graphrouter_sequential"]["mean_calls"]["value"]
+    )
+    assert planned["num_calls"][0] > 1
+    assert len(planned["effect"]) == len(planned["cost_usd"]) == len(planned["num_calls"])
+    status, shown, _ = invoke("evaluate", artifact, tmp_path / "judged", *told[:2], *DRAWS)
+    assert status == 0
+    assert "Calls / effect / US dollars a query, task known" in shown
+    assert "Calls / effect / US dollars a query, task hidden" in shown
+    assert "calls" in shown.split("Calls / effect")[0]  # the metric, in the table of figures
+    plain = invoke("evaluate", artifact, tmp_path / "judged", *DRAWS)[1]
+    assert "Calls / effect" not in plain
     for judge, said in (
         ("column:judge_scor", "Did you mean 'judge_score'?"),
         ("column:", "column:NAME, a column of the outcomes"),

@@ -203,7 +203,10 @@ class AutoMix(Cascade):
         if self.judge is not None:
             return run
         verification = np.nan_to_num(recorded.cost_usd[:, small])
-        return run._replace(cost_usd=run.cost_usd + verification)
+        is_called = np.isfinite(recorded.effect[:, small])
+        return run._replace(
+            cost_usd=run.cost_usd + verification, num_calls=run.num_calls + is_called
+        )
 
 
 @dataclass(frozen=True, eq=False)

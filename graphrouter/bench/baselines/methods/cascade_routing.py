@@ -146,7 +146,7 @@ class CascadeRouting(Cascade):
         answered = called.any(axis=1)
         spent = np.where(called, recorded.cost_usd[:, self.columns], 0.0).sum(axis=1)
         got = np.where(answered, effect[np.arange(len(kept)), kept], 0.0)
-        return Replay(spent, got, np.asarray(answered))
+        return Replay(spent, got, np.asarray(answered), called.sum(axis=1, dtype=np.int64))
 
     def _find_next(
         self, expected: FloatArray, price: FloatArray, in_hand: FloatArray, worth: float, left: int

@@ -243,4 +243,5 @@ def _call_first(recorded: Recorded, order: IntArray, run: Replay) -> Replay:
         np.where(needed, recorded.cost_usd[rows, model], run.cost_usd),
         np.where(needed, recorded.effect[rows, model], run.effect),
         run.answered | needed,
+        run.num_calls + needed,
     )

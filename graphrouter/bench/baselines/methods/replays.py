@@ -10,7 +10,7 @@ import numpy as np
 from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.exceptions import DataError
 from graphrouter.pool import ModelPool
-from graphrouter.types import BoolArray, FloatArray
+from graphrouter.types import BoolArray, FloatArray, IntArray
 
 
 class Replay(NamedTuple):
@@ -21,7 +21,9 @@ class Replay(NamedTuple):
     effect: FloatArray
     """(num_queries,) recorded effect of the answer that is kept."""
     answered: BoolArray
-    """(num_queries,) False where no model could be called; cost and effect are then 0."""
+    """(num_queries,) False where no model could be called; all else is then 0."""
+    num_calls: IntArray
+    """(num_queries,) calls that were made, those that verify an answer included."""
 
 
 class Recorded(NamedTuple):
@@ -75,12 +77,13 @@ def call_in_turn(recorded: Recorded, chain: Sequence[int], accepted: BoolArray) 
             so that no other is called.
     """
     cost, effect = np.zeros((2, len(recorded.prompts)))
-    answered = np.zeros(len(recorded.prompts), dtype=bool)
+    num_calls = np.zeros(len(recorded.prompts), dtype=np.int64)
+    answered = num_calls > 0
     waiting = ~answered
     for position, model in enumerate(chain):
         called = waiting & np.isfinite(recorded.effect[:, model])
         cost = cost + np.where(called, recorded.cost_usd[:, model], 0.0)
         effect = np.where(called, recorded.effect[:, model], effect)
-        answered = answered | called
+        answered, num_calls = answered | called, num_calls + called
         waiting = waiting & ~(called & accepted[:, position])
-        yield Replay(cost, effect, answered)
+        yield Replay(cost, effect, answered, num_calls)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 from numpy.typing import NDArray
 
 from graphrouter.bench.evaluation.grid import GridCell, GridResult, read_cell, write_cell
@@ -17,7 +18,7 @@ from graphrouter.types import QUANTITIES, Predictions
 
 MAIN = "graphrouter"
 """Name of the graph router, which everybody else is compared with."""
-_REPLAYED = ("cost_usd", "effect", "answered")
+_REPLAYED = Replayed._fields
 
 
 class Cell(GridCell):
@@ -88,6 +89,11 @@ def _output(
     }
     if f"{setting}.replayed.effect" not in arrays:
         return RouterOutput(predictions, preset_utilities=utilities or None)
-    return RouterOutput(
-        predictions, Replayed(*(arrays[f"{setting}.replayed.{name}"] for name in _REPLAYED))
-    )
+    known = {
+        name: arrays[f"{setting}.replayed.{name}"]
+        for name in _REPLAYED
+        if f"{setting}.replayed.{name}" in arrays
+    }
+    # An earlier release did not count calls.
+    known.setdefault("num_calls", np.full(known["effect"].shape, np.nan))
+    return RouterOutput(predictions, Replayed(**known))

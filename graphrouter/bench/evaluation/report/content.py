@@ -14,6 +14,7 @@ from graphrouter.bench.evaluation.additions import (
     say_nothing_is_left,
     say_what_is_left,
 )
+from graphrouter.bench.evaluation.call_curves import CallCurve, trace_calls
 from graphrouter.bench.evaluation.conclusion import Conclusion, conclude, list_rivals
 from graphrouter.bench.evaluation.evaluate import BEST_SINGLE, SeedRun
 from graphrouter.bench.evaluation.measures import explain_no_costs
@@ -65,6 +66,9 @@ class Section:
     """Routers whose curves are visible from the start; the evaluated one first."""
     frontiers: Frontiers | None
     why_no_frontier: str | None
+    calls: tuple[CallCurve, ...]
+    """The evaluated router, then all plans and cascades; empty where nobody calls several
+    models."""
     reliability: tuple[ReliabilityCurve, ...]
     headline: Table
     others: Table
@@ -168,6 +172,7 @@ def _section(runs: Sequence[SeedRun], evaluation: Evaluation, setting: SettingNa
         ),
         frontiers=trace_frontiers(runs, setting),
         why_no_frontier=explain_no_frontier(runs),
+        calls=trace_calls(runs, setting),
         reliability=trace_reliability(runs, setting),
         headline=build_table(evaluation, setting=setting, metrics=HEADLINE),
         others=build_table(evaluation, setting=setting, metrics=others),

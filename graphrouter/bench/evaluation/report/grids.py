@@ -9,6 +9,7 @@ import numpy as np
 
 from graphrouter.bench.evaluation.additions import Addition
 from graphrouter.bench.evaluation.bootstrap import Interval
+from graphrouter.bench.evaluation.call_curves import CallCurve
 from graphrouter.bench.evaluation.conclusion import Mark
 from graphrouter.bench.evaluation.report.breakdown import PresetBreakdown, Reached
 from graphrouter.bench.evaluation.report.curves import Frontiers, ReliabilityCurve
@@ -108,6 +109,28 @@ def build_single_model_grid(frontiers: Frontiers) -> Grid:
         return Grid(caption, columns, rows, is_folded=True)
     note = "Each model over the queries that it was run on, which may be easier or harder ones."
     return Grid(caption, columns, rows, is_folded=True, notes=(note,))
+
+
+def build_call_grid(
+    curves: Sequence[CallCurve], *, router: str, sees_outcomes: Collection[str]
+) -> Grid:
+    """Calls, effect and cost a query of everybody in each preset."""
+    rows = tuple(
+        GridRow(
+            (
+                Cell(_marked(curve.router, sees_outcomes)),
+                Cell(point.preset),
+                _number(point.num_calls, ".2f"),
+                _number(point.effect, ".3f"),
+                _usd(point.cost_usd),
+            ),
+            is_evaluated=curve.router == router,
+        )
+        for curve in curves
+        for point in curve.presets
+    )
+    columns = ("router", "preset", "calls a query", "mean effect", "USD a query")
+    return Grid("Calls a query in each preset", columns, rows, num_text_columns=2)
 
 
 def build_reliability_grid(curves: Iterable[ReliabilityCurve], *, shown: Collection[str]) -> Grid:

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from graphrouter.bench.evaluation.report.content import Report, Section
 from graphrouter.bench.evaluation.report.html_page import embed, render_page
 from graphrouter.bench.evaluation.report.layout import Block, lay_out, name_section
-from graphrouter.bench.evaluation.report.report_figures import draw_frontier, draw_reliability
+from graphrouter.bench.evaluation.report.report_figures import (
+    draw_calls,
+    draw_frontier,
+    draw_reliability,
+)
 
 _TEMPLATE = "report.html.jinja"
 
@@ -52,6 +56,8 @@ def _plots(section: Section) -> dict[str, str]:
     plots = {}
     if section.frontiers is not None:
         plots["frontier"] = embed(draw_frontier(section, section.frontiers))
+    if section.calls:
+        plots["calls"] = embed(draw_calls(section))
     if section.reliability:
         plots["reliability"] = embed(draw_reliability(section))
     return plots

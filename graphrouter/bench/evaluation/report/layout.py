@@ -10,6 +10,7 @@ from graphrouter.bench.evaluation.report.grids import (
     OUTCOME_MARK,
     Grid,
     build_addition_grid,
+    build_call_grid,
     build_chosen_grid,
     build_example_grid,
     build_failed_grid,
@@ -34,7 +35,7 @@ class Block:
 
     title: str
     text: tuple[str, ...] = ()
-    plot: Literal["frontier", "reliability"] | None = None
+    plot: Literal["frontier", "calls", "reliability"] | None = None
     grids: tuple[Grid, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -48,6 +49,7 @@ def lay_out(report: Report, section: Section) -> tuple[Block, ...]:
     """The blocks of one section, below its verdict."""
     return (
         _frontier(report, section),
+        *((_calls(report, section),) if section.calls else ()),
         _figures(report, section),
         _additions(report, section),
         _reliability(section),
@@ -74,6 +76,17 @@ def _frontier(report: Report, section: Section) -> Block:
         build_single_model_grid(section.frontiers),
     )
     return Block("Effect against cost", (text,), "frontier", grids, _outcome_notes(section))
+
+
+def _calls(report: Report, section: Section) -> Block:
+    text = (
+        "What plans and cascades reach at a mean cost a query, a point for each trade-off between "
+        "effect and cost, and below it how many calls a query that takes. "
+        f"{report.router} makes one, whatever the trade-off. A call that was looked at and not "
+        "kept counts and is paid for."
+    )
+    grid = build_call_grid(section.calls, router=report.router, sees_outcomes=section.sees_outcomes)
+    return Block("Calls a query", (text,), "calls", (grid,), _outcome_notes(section))
 
 
 def _figures(report: Report, section: Section) -> Block:

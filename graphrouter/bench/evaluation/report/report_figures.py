@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from graphrouter.bench.evaluation.call_curves import CallCurve
 from graphrouter.bench.evaluation.report.content import Section
 from graphrouter.bench.evaluation.report.curves import FrontierCurve, Frontiers, ReliabilityCurve
-from graphrouter.bench.evaluation.report.grids import format_usd
+from graphrouter.bench.evaluation.report.grids import OUTCOME_MARK, format_usd
 from graphrouter.bench.evaluation.report.labels import Point, place_labels
 from graphrouter.bench.evaluation.report.plots import (
     BLUE,
@@ -62,6 +63,59 @@ def draw_frontier(section: Section, frontiers: Frontiers) -> Figure:
     }
 
 
+def draw_calls(section: Section) -> Figure:
+    """Mean cost against mean effect, and below against mean calls: a point a trade-off."""
+    costs = [cost for curve in section.calls for cost in curve.cost_usd]
+    high = max(costs) if max(costs) > 0 else 1e-6  # every call is free
+    low = max(min(costs), high / 10**_LARGEST_LOG_RANGE)
+    lines = [
+        _call_line(curve, rank, section, low=low, is_below=is_below)
+        for is_below in (True, False)
+        for rank, curve in reversed(list(enumerate(section.calls)))  # the evaluated router on top
+    ]
+    most = max(max(curve.num_calls) for curve in section.calls)
+    cost_axis = _cost_axis(math.log10(low / 1.25), math.log10(high * 1.25))
+    return {
+        "data": lines,
+        "layout": {
+            **build_layout(height=PLOT_HEIGHT + 180),
+            "xaxis": {**cost_axis, "anchor": "y2"},
+            "yaxis": {**_axis("mean effect", None), "domain": [0.42, 1]},
+            "yaxis2": {**_axis("calls a query", [0.8, most + 0.2]), "domain": [0, 0.34]},
+        },
+    }
+
+
+def _call_line(
+    curve: CallCurve, rank: int, section: Section, *, low: float, is_below: bool
+) -> Figure:
+    """A router in the upper plot, or in the one of calls below."""
+    name = escape_html(curve.router)
+    color, dash = _COLORS[rank % len(_COLORS)], _DASHES[rank % len(_DASHES)]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": name + (OUTCOME_MARK if curve.router in section.sees_outcomes else ""),
+        "x": [max(cost, low) for cost in curve.cost_usd],
+        "y": list(curve.num_calls if is_below else curve.effect),
+        **({"yaxis": "y2"} if is_below else {}),
+        "customdata": [
+            [format_usd(cost), f"{effect:.3f}", f"{calls:.2f}"]
+            for cost, effect, calls in zip(
+                curve.cost_usd, curve.effect, curve.num_calls, strict=True
+            )
+        ],
+        "hovertemplate": f"{name}<br>%{{customdata[0]}} a query<br>effect %{{customdata[1]}}<br>"
+        "%{customdata[2]} calls a query<extra></extra>",
+        "line": {"color": color, "width": 2 if rank else 4, "dash": dash},
+        "marker": {"size": 5},
+        "legendgroup": name,
+        "legendrank": rank,
+        "showlegend": not is_below,
+        "visible": True,
+    }
+
+
 def draw_reliability(section: Section) -> Figure:
     """Expected against observed effect; the evaluated router's pairs in each bin below."""
     lines = [_reliability_line(curve, section) for curve in section.reliability]
@@ -101,7 +155,7 @@ def _line(name: str, points: tuple[list[float], list[float]], section: Section) 
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": escape_html(name) + (" †" if name in section.sees_outcomes else ""),
+        "name": escape_html(name) + (OUTCOME_MARK if name in section.sees_outcomes else ""),
         "x": points[0],
         "y": points[1],
         "customdata": [format_usd(cost) for cost in points[0]],

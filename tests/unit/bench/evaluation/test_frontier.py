@@ -186,7 +186,10 @@ def test_a_cascade_that_calls_one_model_sweeps_like_that_router() -> None:
     direct = sweep_output(RouterOutput(router), observed, cost_scale=SCALE)
     presets = np.zeros((20, 3))  # not looked at
     replayed = Replayed(
-        np.hstack([direct.cost_usd, presets]), np.hstack([direct.effect, presets]), direct.counts
+        np.hstack([direct.cost_usd, presets]),
+        np.hstack([direct.effect, presets]),
+        np.ones((20, NUM_SWEPT + 3)),
+        direct.counts,
     )
     cascade = RouterOutput(router, replayed)
     one, other = (

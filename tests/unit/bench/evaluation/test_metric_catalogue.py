@@ -36,6 +36,7 @@ from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
 from graphrouter.bench.evaluation.routing_measures import JOINT_POINTS
 from graphrouter.bench.observations import ObservedOutcomes
 from graphrouter.policy import PRESETS, CostScale, Policy
+from graphrouter.router.trade_offs import NUM_SWEPT
 from graphrouter.training.effect_scores import expected_calibration_error
 from graphrouter.types import FloatArray, Predictions, Queries
 
@@ -320,7 +321,10 @@ def replay(evaluation_set: EvaluationSet, output: RouterOutput) -> RouterOutput:
     effect = np.column_stack([sweep.effect, *(pair[1] for pair in extra)])
     assert cost.shape[1] == len(list_replay_trade_offs(evaluation_set.cost_scale))
     return RouterOutput(
-        predictions(np.full(observed.effect.shape, NAN)), Replayed(cost, effect, sweep.counts)
+        predictions(np.full(observed.effect.shape, NAN)),
+        Replayed(
+            cost, effect, np.repeat(sweep.counts[:, None], cost.shape[1], 1) * 1.0, sweep.counts
+        ),
     )
 
 
@@ -333,6 +337,21 @@ def test_a_replay_of_a_router_is_measured_like_the_router() -> None:
     for name in METRICS:
         if METRICS[name].group == "routing" and name not in NOT_OF_CASCADES:
             assert second[name] == pytest.approx(first[name], abs=1e-12, nan_ok=True), name
+
+
+def test_calls_are_those_of_performance_first() -> None:
+    evaluation_set, output = random_case(1)
+    assert measure_all(evaluation_set, output)["mean_calls"] == 1.0
+    cascade = replay(evaluation_set, output)
+    assert cascade.replayed is not None
+    calls = np.tile(np.arange(cascade.replayed.effect.shape[1]), (25, 1)) * 1.0
+    counted = cascade.replayed._replace(num_calls=calls + np.arange(25)[:, None])
+    found = measure_all(evaluation_set, RouterOutput(cascade.predictions, counted))
+    assert found["mean_calls"] == pytest.approx(NUM_SWEPT + 12)
+    unknown = RouterOutput(cascade.predictions, counted._replace(num_calls=calls * NAN))
+    assert reasons_of(evaluation_set, unknown)["mean_calls"] == (
+        "calls were not counted when it was replayed"
+    )
 
 
 def test_a_cascade_predicts_nothing() -> None:
@@ -350,9 +369,7 @@ def test_queries_that_a_cascade_could_not_answer_do_not_count() -> None:
     cascade = replay(evaluation_set, output).replayed
     assert cascade is not None
     answered = cascade.answered & (np.arange(25) < 15)
-    part = Replayed(
-        cascade.cost_usd * answered[:, None], cascade.effect * answered[:, None], answered
-    )
+    part = Replayed(*(each * answered[:, None] for each in cascade[:3]), answered)
     left = measure_all(evaluation_set, RouterOutput(output.predictions, part))
     observed = evaluation_set.observed
     fewer = evaluation_set_of(
@@ -366,7 +383,7 @@ def test_queries_that_a_cascade_could_not_answer_do_not_count() -> None:
         fewer,
         RouterOutput(
             output.predictions,
-            Replayed(part.cost_usd[:15], part.effect[:15], part.answered[:15]),
+            Replayed(*(each[:15] for each in part)),
         ),
     )
     joint = {"pareto_dist"}  # its single models stand on all queries

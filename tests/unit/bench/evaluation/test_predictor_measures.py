@@ -65,9 +65,7 @@ def output_of(effect: FloatArray) -> RouterOutput:
 
 
 def cascade_of(num_queries: int) -> RouterOutput:
-    replayed = Replayed(
-        np.zeros((num_queries, 1)), np.zeros((num_queries, 1)), np.ones(num_queries, dtype=bool)
-    )
+    replayed = Replayed(*np.zeros((3, num_queries, 1)), np.ones(num_queries, dtype=bool))
     return RouterOutput(output_of(np.full((num_queries, 2), NAN)).predictions, replayed)
 
 

@@ -45,16 +45,20 @@ def test_a_judge_that_tells_nothing_leaves_the_single_choice(
         columns = [seen.outcomes.models.index(model) for model in router.models]
         effect = seen.outcomes.effect[:, columns]
         assert np.array_equal(ran.effect, effect[rows, chosen])
+        assert (ran.num_calls == 1).all()
 
 
 def test_a_better_judge_brings_more(router: gr.GraphRouter, seen: Observations) -> None:
-    reached = [
-        SequentialReplay(router, SimulatedJudge(0, auc))
-        .replay(seen.queries, seen.outcomes, trade_off=0.0)
-        .effect.mean()
+    runs = [
+        SequentialReplay(router, SimulatedJudge(0, auc)).replay(
+            seen.queries, seen.outcomes, trade_off=0.0
+        )
         for auc in (0.5, 0.8, 1.0)
     ]
+    reached = [ran.effect.mean() for ran in runs]
     assert reached[0] < reached[1] < reached[2]
+    assert all(1 <= ran.num_calls.min() <= ran.num_calls.max() <= 5 for ran in runs)
+    assert runs[1].num_calls.mean() > 1.2
     best = np.nanmax(seen.outcomes.effect, axis=1).mean()
     assert reached[2] == pytest.approx(best, abs=0.02)  # an exact judge and all may be asked
 
@@ -83,6 +87,7 @@ def test_what_was_not_recorded_is_not_called(router: gr.GraphRouter, seen: Obser
     assert ran.answered[1:].all()
     assert np.array_equal(ran.effect[1:], effect[1:, 0])
     assert ran.cost_usd[0] == 0
+    assert ran.num_calls.tolist() == [0, *[1] * (len(effect) - 1)]
 
 
 def test_evaluations_put_it_beside_cascades_with_the_same_judge(

@@ -98,16 +98,18 @@ def test_frugal_gpt_query_by_query(
     point = find_best_point(router.effect, router.cost_usd, trade_off)
     score = simulate_score(recorded, router.models, np.arange(len(router.models)), seed=router.seed)
     for i in range(len(recorded.prompts)):
-        cost, effect = 0.0, 0.0
+        cost, effect, num_calls = 0.0, 0.0, 0
         for model, limit in zip(
             router.chains[point], [*router.thresholds[point], np.nan], strict=True
         ):
             if model < 0 or np.isnan(recorded.effect[i, model]):
                 continue
             cost, effect = cost + recorded.cost_usd[i, model], recorded.effect[i, model]
+            num_calls += 1
             if score[i, model] >= limit:
                 break
         assert (run.cost_usd[i], run.effect[i]) == (pytest.approx(cost), effect)
+        assert run.num_calls[i] == num_calls
     rows = np.isfinite(recorded.effect[:, router.chains[point][router.chains[point] >= 0]]).all(
         axis=1
     )
@@ -149,6 +151,9 @@ def test_auto_mix_weighs_each_number_of_votes(learning: LearningData) -> None:
         asked = votes <= most_votes
         np.testing.assert_allclose(run.cost_usd, 0.02 + 0.1 * asked)
         np.testing.assert_allclose(run.effect, np.where(asked, 0.7, effect[:, 0]))
+        np.testing.assert_array_equal(run.num_calls, 2 + asked)  # the answer is verified
+        judged = dataclasses.replace(pair, judge_auc=0.8).call(recorded, trade_off)
+        assert set(judged.num_calls.tolist()) <= {1, 2}
 
 
 def test_auto_mix_counts_votes_in_training(learning: LearningData, recorded: Recorded) -> None:

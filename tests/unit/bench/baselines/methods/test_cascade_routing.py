@@ -82,6 +82,7 @@ def test_query_by_query(
         assert run.cost_usd[i] == pytest.approx(paid)
         assert run.effect[i] == effect[max(seen, key=lambda place: seen[place])]
         num_calls.append(len(seen))
+        assert run.num_calls[i] == len(seen)
     assert max(num_calls) > 1
 
 

@@ -90,6 +90,23 @@ def test_calls_are_paid_until_the_judge_is_content() -> None:
     )  # z: the second cannot be called, so it cannot be accepted
     np.testing.assert_array_equal(steps[-1].effect, [1.0, 1.0, 0.9])
     assert steps[-1].answered.all()
+    assert [step.num_calls.tolist() for step in steps] == [[1, 1, 1], [2, 1, 1], [2, 1, 2]]
+
+
+@pytest.mark.parametrize("name", [kind.name for kind in CASCADES])
+def test_calls_are_counted_where_they_are_paid(
+    name: str, fitted: dict[str, Cascade], learning: LearningData
+) -> None:
+    cost = learning.outcomes.cost_usd
+    bounds = np.sort(np.nan_to_num(cost), axis=1)
+    for trade_off in (0.0, 30.0, np.inf):
+        run = replay_training(fitted[name], learning, trade_off)
+        assert np.array_equal(run.num_calls > 0, run.answered)
+        assert np.array_equal(run.cost_usd > 0, run.answered)
+        # No run is dearer than as many of the dearest calls; AutoMix may call one model twice.
+        most = np.where(run.num_calls > 0, run.num_calls * bounds[:, -1], 0)
+        assert (run.cost_usd <= most + 1e-12).all()
+    assert run.num_calls.max() == 1  # where only cost counts nobody asks twice
 
 
 def test_shortlist_keeps_the_efficient_and_fills_with_the_best_others() -> None:

@@ -28,8 +28,10 @@ from graphrouter.bench.evaluation.benchmark import (
     run_cells,
     write_results,
 )
-from graphrouter.bench.evaluation.grid import prepared_split
+from graphrouter.bench.evaluation.grid import prepared_split, read_cell, write_cell
+from graphrouter.bench.evaluation.router_output import Replayed, RouterOutput
 from graphrouter.exceptions import ConfigError, DataError
+from graphrouter.types import Predictions
 
 QUICK = gr.load_config(
     overrides=[
@@ -223,12 +225,33 @@ def test_a_cell_comes_back_as_it_was_kept(world: Path, tmp_path: Path) -> None:
             np.testing.assert_array_equal(
                 loaded.outputs[setting].predictions.effect, output.predictions.effect
             )
-            assert (loaded.outputs[setting].replayed is None) == (
-                cell.router != "routerbench_cascade"
-            )
+            replayed = loaded.outputs[setting].replayed
+            assert (replayed is None) == (cell.router != "routerbench_cascade")
+            if replayed is not None:
+                for part, again in zip(output.replayed or (), replayed, strict=True):
+                    np.testing.assert_array_equal(again, part)
     assert not [
         path for path in tmp_path.rglob("*") if path.suffix in (".pkl", ".pickle", ".partial")
     ]
+
+
+def test_a_replay_of_a_release_that_counted_no_calls_is_read_without_them(tmp_path: Path) -> None:
+    calls = Replayed(*np.ones((3, 2, 4)), np.ones(2, dtype=bool))
+    models = Predictions.from_arrays(("a", "b"), np.ones((2, 2)))
+    kept = CellResult("done", "", outputs={"task_hidden": RouterOutput(models, calls)})
+    kept.save(tmp_path / "cell")
+    stored = read_cell(tmp_path / "cell")
+    assert stored is not None
+    older = {name: each for name, each in stored.arrays.items() if "num_calls" not in name}
+    assert len(older) == len(stored.arrays) - 1
+    write_cell(tmp_path / "older", stored.told, models=stored.models, arrays=older)
+    loaded = CellResult.load(tmp_path / "older")
+    assert loaded is not None
+    assert loaded.outputs is not None
+    replayed = loaded.outputs["task_hidden"].replayed
+    assert replayed is not None
+    assert np.isnan(replayed.num_calls).all()
+    assert np.array_equal(replayed.effect, calls.effect)
 
 
 def test_data_without_tasks_has_one_setting(tmp_path: Path) -> None:
