@@ -10,10 +10,8 @@ import hmac
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
-import anyio.to_thread
 import httpx2
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -29,6 +27,7 @@ from graphrouter.gateway.chat_requests import (
     read_prompt,
     read_wanted,
 )
+from graphrouter.gateway.deciding import Asked, Decider
 from graphrouter.gateway.forwarding import Reached, reach, relay
 from graphrouter.gateway.upstreams import Deployment
 from graphrouter.policy import PRESETS, Policy
@@ -94,7 +93,7 @@ class _Gateway:
         key: str | None,
     ) -> None:
         self.router, self.deployments, self.policy = router, deployments, policy
-        self.routes, self._key = routes, key
+        self._decider, self._key = Decider(router, routes), key
         self._absent = frozenset(router.models) - set(deployments)
 
     async def chat(self, request: Request) -> Response:
@@ -151,16 +150,9 @@ class _Gateway:
             unable = find_incapable(body, self.router.pool)
         if not isinstance(prompt, str):
             raise ApiError(400, f"prompt is {show_value(prompt)}; expected text.", "prompt")
-        decide = partial(
-            self.router.route,
-            prompt,
-            task=wanted.task,
-            policy=wanted.policy,
-            unavailable=self._absent | unable,
-            routes=self.routes,
-        )
+        asked = Asked(prompt, wanted.task, wanted.policy, self._absent | unable)
         try:
-            return await anyio.to_thread.run_sync(decide)
+            return await self._decider.decide(asked)
         except GraphRouterError as error:
             raise ApiError(400, str(error), code="nobody_to_ask") from None
 

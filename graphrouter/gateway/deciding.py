@@ -1,0 +1,111 @@
+"""Decisions of requests that come at once: one worker, and everybody who waits in one batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import anyio.to_thread
+
+from graphrouter.decision import Decision
+from graphrouter.policy import Policy
+from graphrouter.router.protocol import Router
+from graphrouter.routes import Routes
+
+MOST_AT_ONCE = 64
+"""Prompts of one batch."""
+
+
+class Asked(NamedTuple):
+    """A prompt to be decided on."""
+
+    prompt: str
+    task: str | None
+    policy: Policy | None
+    unavailable: frozenset[str]
+
+    @property
+    def terms(self) -> tuple[Policy | None, frozenset[str]]:
+        """What a batch has in common."""
+        return self.policy, self.unavailable
+
+
+class _Waiting(NamedTuple):
+    asked: Asked
+    answer: asyncio.Future[Decision]
+
+
+class Decider:
+    """Decides in a thread, one batch after the other; while it does, those who come wait together.
+
+    A decision does not depend on the others of its batch, and a prompt that leaves nobody to ask
+    fails alone. Ten prompts at once take far less time than ten threads that hinder each other.
+    """
+
+    def __init__(self, router: Router, routes: Routes | None) -> None:
+        """A decider.
+
+        Args:
+            router: Who decides.
+            routes: Named routes, for all prompts.
+        """
+        self._router, self._routes = router, routes
+        self._waiting: list[_Waiting] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    async def decide(self, asked: Asked) -> Decision:
+        """The decision on a prompt.
+
+        Raises:
+            GraphRouterError: What `Router.route` raises.
+        """
+        waiting = _Waiting(asked, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+        return await waiting.answer
+
+    async def _work(self) -> None:
+        while self._waiting:
+            terms = self._waiting[0].asked.terms
+            batch = [each for each in self._waiting if each.asked.terms == terms][:MOST_AT_ONCE]
+            taken = set(map(id, batch))
+            self._waiting = [each for each in self._waiting if id(each) not in taken]
+            await self._answer([each for each in batch if not each.answer.done()])
+
+    async def _answer(self, batch: Sequence[_Waiting]) -> None:
+        if not batch:
+            return
+        try:
+            decisions = await anyio.to_thread.run_sync(
+                partial(self._route, [each.asked for each in batch])
+            )
+        except Exception as error:
+            if len(batch) == 1:
+                self._give(batch[0], error)
+                return
+            for each in batch:
+                await self._answer([each])
+        else:
+            for each, decision in zip(batch, decisions, strict=True):
+                self._give(each, decision)
+
+    def _route(self, batch: Sequence[Asked]) -> list[Decision]:
+        policy, unavailable = batch[0].terms
+        return self._router.route_batch(
+            [each.prompt for each in batch],
+            tasks=[each.task for each in batch],
+            policy=policy,
+            unavailable=unavailable,
+            routes=self._routes,
+        )
+
+    def _give(self, waiting: _Waiting, found: Decision | Exception) -> None:
+        if waiting.answer.done():  # whoever asked has left
+            return
+        if isinstance(found, Exception):
+            waiting.answer.set_exception(found)
+        else:
+            waiting.answer.set_result(found)
