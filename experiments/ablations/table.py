@@ -39,7 +39,7 @@ say what a part is worth within seconds, and they are close to trained networks
 ([LOG](../LOG.md)). The perceptron starts at zero, so it buys nothing here; trained, it makes tokens
 of prompts better by up to a third before their characters are counted. Made by
 
-    python -m experiments.ablations.run parts,data DATA/NAME [DATA/NAME ...] \\
+    python -m experiments.ablations.run parts,data,curves DATA/NAME [DATA/NAME ...] \\
         --seeds {num_seeds} --set training.max_epochs=0 --out RUN
     python experiments/take.py RUN/*.json experiments/ablations/results
     python -m experiments.ablations.table > experiments/ablations/README.md
