@@ -73,15 +73,16 @@ def show_calls(curves: Sequence[CallCurve], setting: SettingName) -> None:
         setting: Of what is shown.
     """
     where = setting.replace("_", " ")
-    table = make_table(
-        f"Calls / effect / US dollars a query, {where}", "", *(p.preset for p in curves[0].presets)
-    )
+    table = make_table(f"Calls of a query, {where}", "", "preset", "calls", "effect", "US dollars")
     for curve in curves:
-        cells = (
-            f"{point.num_calls:.2f} / {point.effect:.3f} / {format_usd(point.cost_usd)}"
-            for point in curve.presets
-        )
-        table.add_row(curve.router, *cells)
+        for number, point in enumerate(curve.presets):
+            table.add_row(
+                "" if number else curve.router,
+                point.preset,
+                f"{point.num_calls:.2f}",
+                f"{point.effect:.3f}",
+                format_usd(point.cost_usd),
+            )
     show_table(table)
     say()
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx2
 from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from graphrouter.decision import Decision
@@ -28,7 +29,7 @@ from graphrouter.gateway.chat_requests import (
     read_wanted,
 )
 from graphrouter.gateway.deciding import Asked, Decider
-from graphrouter.gateway.forwarding import Reached, reach, relay
+from graphrouter.gateway.forwarding import Reached, reach, relay, tell_failures
 from graphrouter.gateway.upstreams import Deployment
 from graphrouter.policy import PRESETS, Policy
 from graphrouter.router.protocol import Router
@@ -40,6 +41,7 @@ __all__ = ["create_app"]
 MOST_BYTES = 10 * 1024 * 1024
 """Of a request's body."""
 _PREFIX = "x-graphrouter-"
+_ENDPOINTS = ("POST /v1/chat/completions", "POST /v1/route", "GET /v1/models", "GET /health")
 
 
 def create_app(
@@ -72,6 +74,7 @@ def create_app(
 
     app = FastAPI(title="graphrouter", lifespan=live, docs_url=None, redoc_url=None)
     app.add_exception_handler(ApiError, _answer_error)
+    app.add_exception_handler(HTTPException, _answer_error)  # unknown paths and methods
     app.add_api_route("/v1/chat/completions", gateway.chat, methods=["POST"])
     app.add_api_route("/v1/route", gateway.route, methods=["POST"])
     app.add_api_route("/v1/models", gateway.list_models, methods=["GET"])
@@ -204,7 +207,7 @@ def _tell(reached: Reached, decision: Decision | None, wanted: Wanted) -> dict[s
             "policy": "" if wanted.policy is None else wanted.policy.describe(),
             "route": decision.route or "",
         }
-    told["failures"] = "; ".join(map(str, reached.failures))
+    told["failures"] = tell_failures(reached.failures)
     return {
         _PREFIX + name: str(value).encode("ascii", "replace").decode()
         for name, value in told.items()
@@ -213,6 +216,11 @@ def _tell(reached: Reached, decision: Decision | None, wanted: Wanted) -> dict[s
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        where = f"{request.method} {request.url.path}"
+        error = ApiError(
+            error.status_code, f"{error.detail}: {where}. There are: {', '.join(_ENDPOINTS)}."
+        )
     if not isinstance(error, ApiError):
         raise error
     return JSONResponse(error.to_dict(), error.status)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import httpx2
@@ -139,8 +140,19 @@ def _read_wait(text: str | None) -> float | None:
     return seconds if 0 <= seconds < float("inf") else None
 
 
+def tell_failures(failures: Sequence[Failure]) -> str:
+    """The attempts in words, equal ones that follow each other once and counted.
+
+    Example:
+        >>> tell_failures([Failure("nano", "status 500", 500)] * 2)
+        'nano: status 500 (2 times)'
+    """
+    runs = ((failure, len(list(same))) for failure, same in groupby(failures))
+    return "; ".join(str(each) if n == 1 else f"{each} ({n} times)" for each, n in runs)
+
+
 def _tell_failure(failures: Sequence[Failure]) -> ApiError:
-    told = "; ".join(map(str, failures))
+    told = tell_failures(failures)
     is_busy = bool(failures) and all(failure.status == 429 for failure in failures)
     return ApiError(429 if is_busy else 502, f"No candidate has answered ({told}).")
 

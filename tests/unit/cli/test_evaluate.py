@@ -226,11 +226,11 @@ def test_a_column_of_outcomes_may_be_the_judge(
     assert len(planned["effect"]) == len(planned["cost_usd"]) == len(planned["num_calls"])
     status, shown, _ = invoke("evaluate", artifact, tmp_path / "judged", *told[:2], *DRAWS)
     assert status == 0
-    assert "Calls / effect / US dollars a query, task known" in shown
-    assert "Calls / effect / US dollars a query, task hidden" in shown
-    assert "calls" in shown.split("Calls / effect")[0]  # the metric, in the table of figures
+    assert "Calls of a query, task known" in shown
+    assert "Calls of a query, task hidden" in shown
+    assert "calls" in shown.split("Calls of a query")[0]  # the metric, in the table of figures
     plain = invoke("evaluate", artifact, tmp_path / "judged", *DRAWS)[1]
-    assert "Calls / effect" not in plain
+    assert "Calls of a query" not in plain
     for judge, said in (
         ("column:judge_scor", "Did you mean 'judge_score'?"),
         ("column:", "column:NAME, a column of the outcomes"),

@@ -296,6 +296,20 @@ def test_bad_requests_get_one_clear_error(
     assert provider.asked == []
 
 
+def test_unknown_paths_and_methods_are_told_in_the_same_form(gateway: str) -> None:
+    for path, status, told in (
+        (
+            "/embeddings",
+            404,
+            "Not Found: POST /v1/embeddings. There are: POST /v1/chat",
+        ),
+        ("/models", 405, "Method Not Allowed: POST /v1/models"),
+    ):
+        received, plain = post(gateway, path, {})
+        assert received == status
+        assert plain["error"]["message"].startswith(told)
+
+
 def test_a_large_body_is_refused_and_a_prompt_of_no_text_too(gateway: str) -> None:
     status, told = post(gateway, "/route", b'"' + b"x" * (10 * 1024 * 1024) + b'"')
     assert (status, told["error"]["message"][:27]) == (413, "The body is larger than 10,")
