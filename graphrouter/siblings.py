@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["EFFORTS", "complete", "group_by_base", "read_effort", "read_parameters"]
+__all__ = [
+    "EFFORTS",
+    "complete",
+    "find_unread_effort",
+    "group_by_base",
+    "read_effort",
+    "read_parameters",
+    "warn_of_unread_efforts",
+]
+
+logger = logging.getLogger(__name__)
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """Words for how hard a model is made to think, the least first."""
@@ -66,6 +77,31 @@ def read_effort(parameters: Mapping[str, Any] | None) -> float | None:
         if name in _TOKENS_OF_EFFORT and isinstance(value, int | float) and value >= 0:
             return max(0.0, 2 + math.log(max(value, 1) / _LOW_TOKENS, 4))
     return None
+
+
+def find_unread_effort(parameters: Mapping[str, Any] | None) -> str | None:
+    """A word of effort that is none of `EFFORTS`, with its name; None without one.
+
+    Example:
+        >>> find_unread_effort({"reasoning_effort": "hihg"}), find_unread_effort({"effort": "low"})
+        ("reasoning_effort = 'hihg'", None)
+    """
+    for name, value in _walk(parameters or {}):
+        is_word = name in _WORDS_OF_EFFORT and isinstance(value, str)
+        if is_word and value.lower() not in EFFORTS:
+            return f"{name} = {value!r}"
+    return None
+
+
+def warn_of_unread_efforts(parameters: Iterable[Mapping[str, Any] | None]) -> None:
+    """Log a warning where words of effort have no place in an order, and so order nothing."""
+    unread = dict.fromkeys(found for each in parameters if (found := find_unread_effort(each)))
+    if unread:
+        logger.warning(
+            "%s: no known effort, so that siblings are not ordered by it; known are %s.",
+            ", ".join(unread),
+            ", ".join(EFFORTS),
+        )
 
 
 def group_by_base(bases: Sequence[str | None], models: Sequence[str]) -> list[list[int]]:

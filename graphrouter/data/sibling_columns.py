@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from graphrouter.data.values import make_row_error, parse_texts
-from graphrouter.siblings import complete, read_parameters
+from graphrouter.siblings import complete, read_parameters, warn_of_unread_efforts
 from graphrouter.wording import show_value
 
 
@@ -32,6 +32,7 @@ def clean_siblings(models: pd.DataFrame, source: str) -> pd.DataFrame:
     if "parameters" in models.columns:
         cells = models["parameters"].astype(object).tolist()
         texts = [_write_parameters(cell, row, source) for row, cell in enumerate(cells)]
+        warn_of_unread_efforts(None if text is None else json.loads(text) for text in texts)
         models["parameters"] = pd.Series(texts, dtype="str", index=models.index)
     if "base" not in models.columns:
         return models

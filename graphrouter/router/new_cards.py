@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from graphrouter.exceptions import DataError
 from graphrouter.pool import ModelCard, ModelPool, find_alike
+from graphrouter.siblings import warn_of_unread_efforts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +50,7 @@ def pool_with(pool: ModelPool, cards: Sequence[ModelCard]) -> ModelPool:
             "expected names that differ more. If it is the same model, update its card, or add "
             "outcomes to it."
         )
+    warn_of_unread_efforts(card.parameters for card in cards)
     return pool.joined_by(cards)
 
 

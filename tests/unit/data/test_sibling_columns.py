@@ -64,6 +64,15 @@ def test_wrong_parameters_name_their_row() -> None:
         make(parameters=[None, "high", None])
 
 
+def test_an_effort_that_is_misspelt_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    data = make(base=[None, "x", None], parameters=[None, {"reasoning_effort": "hihg"}, None])
+    assert "reasoning_effort = 'hihg': no known effort" in caplog.text
+    router = gr.GraphRouter.fit(gr.simulate(60, 3, num_efforts=2).data, instant=True)
+    caplog.clear()
+    router.add_model(data.pool["x-high"])
+    assert "reasoning_effort = 'hihg': no known effort" in caplog.text
+
+
 def test_settings_of_a_base_are_a_family() -> None:
     models = pd.DataFrame(
         {"model": ["quick", "slow", "y"], "base": ["x", "x", None], "family": None}
