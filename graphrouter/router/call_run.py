@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -51,6 +51,16 @@ class _Round(NamedTuple):
     timeout_s: float | None
 
 
+class _Tried(NamedTuple):
+    """A call so far."""
+
+    call: Call
+    is_final: bool = False
+    """Whether it is not made again."""
+    is_misused: bool = False
+    """Whether `ask` gave something that is no answer."""
+
+
 class _Problem(NamedTuple):
     """A grade that failed."""
 
@@ -60,7 +70,7 @@ class _Problem(NamedTuple):
 
 
 _Steps = Generator[_Round, list[Returned], Run]
-_Calls = Generator[_Round, list[Returned], tuple[Call, ...]]
+_Calls = Generator[_Round, list[Returned], tuple[_Tried, ...]]
 
 
 def run_plan(
@@ -128,16 +138,12 @@ def _start(
 def _poll(plan: Plan, read: Reader, task: str | None, retries: int) -> _Steps:
     """The models that are worth most, asked side by side, and what they agree on."""
     run = Run(plan, task)
-    calls = yield from _ask(run, find_voters(plan), retries)
-    wait_s = max(call.latency_s for call in calls)
-    for number, call in enumerate(calls):
-        paid = {"cost_usd": call.cost_usd, "latency_s": 0.0 if number else wait_s}
-        is_there = call.answer is not None
-        after = run.plan.after if is_there else run.plan.failed
-        run = _note(run, call, after(call.model, **paid))
-    _check_kinds(run)
+    tried = yield from _ask(run, find_voters(plan), retries)
+    for call, took_s in _wait_once(tried):
+        run = _note_ungraded(run, call, took_s)
+    _check_kinds(run, tried)
     _check_answered(run)
-    answers = {call.model: call.answer.text for call in calls if call.answer is not None}
+    answers = {call.model: call.answer.text for call in run.calls if call.answer is not None}
     try:
         voted = count_votes(answers, weights=run.plan.in_hand, read=read)
     except Exception as error:
@@ -151,15 +157,13 @@ def _carry_out(plan: Plan, has_judge: bool, task: str | None, retries: int) -> _
     while run.plan.first is not None and not is_over:
         looks = run.plan.is_graded and has_judge
         models = find_together(run.plan) if looks else (run.plan.first,)
-        calls = yield from _ask(run, models, retries)
-        problem, wait_s = None, max(call.latency_s for call in calls)
-        for number, call in enumerate(calls):
-            took_s = 0.0 if number else wait_s  # what runs side by side is waited for once
-            paid = {"cost_usd": call.cost_usd, "latency_s": took_s}
+        tried = yield from _ask(run, models, retries)
+        problem = None
+        for call, took_s in _wait_once(tried):
             if call.answer is None:
-                run = _note(run, call, run.plan.failed(call.model, **paid))
+                run = _note_ungraded(run, call, took_s)
             elif not looks or is_over or _measure_left(run.plan, took_s) == 0:
-                run, is_over = _note(run, call, run.plan.after(call.model, **paid)), True
+                run, is_over = _note_ungraded(run, call, took_s), True
             else:
                 run, problem = yield from _grade(run, call, took_s)
                 is_over = problem is not None or run.plan.first is None
@@ -167,14 +171,27 @@ def _carry_out(plan: Plan, has_judge: bool, task: str | None, retries: int) -> _
         if problem is not None:
             model, told, error = problem
             raise _fail(f"The judge of {model!r} failed: {told}.", run) from error
-        _check_kinds(run)
+        _check_kinds(run, tried)
     _check_answered(run)
     return run
 
 
-def _check_kinds(run: Run) -> None:
+def _wait_once(tried: Sequence[_Tried]) -> Iterator[tuple[Call, float]]:
+    """Calls side by side, and the seconds that each adds: all are waited for with the first."""
+    wait_s = max(each.call.latency_s for each in tried)
+    for number, each in enumerate(tried):
+        yield each.call, 0.0 if number else wait_s
+
+
+def _note_ungraded(run: Run, call: Call, took_s: float) -> Run:
+    """The run with a call that nobody has graded, or that has brought no answer."""
+    after = run.plan.failed if call.answer is None else run.plan.after
+    return _note(run, call, after(call.model, cost_usd=call.cost_usd, latency_s=took_s))
+
+
+def _check_kinds(run: Run, tried: Sequence[_Tried]) -> None:
     """Refuse what a call gave and is no answer."""
-    wrong = [call for call in run.calls if call.is_misused]
+    wrong = [each.call for each in tried if each.is_misused]
     if wrong:
         raise _fail(f"The call of {wrong[0].model!r} failed: {wrong[0].error}.", run)
 
@@ -192,16 +209,15 @@ def _grade(
     """The run with an answer that was graded, and what was wrong with the grade."""
     left = _measure_left(run.plan, took_s)
     (said,) = yield _Round((_Request(call.model, call.answer),), left)
-    paid = {"cost_usd": call.cost_usd, "latency_s": took_s}
     try:
         read = _read_grade(said, run.plan.asked.judge)
     except Exception as error:
         told = _tell(error, is_late=_is_late(left, said.took_s))
         failed = dataclasses.replace(call, error=f"its grade failed: {told}")
         problem = _Problem(call.model, told, error)
-        return _note(run, failed, run.plan.after(call.model, **paid)), problem
-    graded = dataclasses.replace(call, grade=read)
-    return _note(run, graded, run.plan.after(call.model, read, **paid)), None
+        return _note_ungraded(run, failed, took_s), problem
+    after = run.plan.after(call.model, read, cost_usd=call.cost_usd, latency_s=took_s)
+    return _note(run, dataclasses.replace(call, grade=read), after), None
 
 
 def _read_grade(said: Returned, judge: Judge) -> Grade:
@@ -215,42 +231,40 @@ def _read_grade(said: Returned, judge: Judge) -> Grade:
 
 def _ask(run: Run, models: tuple[str, ...], retries: int) -> _Calls:
     """A call of each model, side by side; those that fail are asked again."""
-    calls = {model: Call(model, 0.0, 0.0, error=_LATE) for model in models}
-    waiting = list(models)
+    tried = {model: _Tried(Call(model, 0.0, 0.0, error=_LATE)) for model in models}
     for _ in range(retries + 1):
-        left = _measure_left(run.plan, max(calls[model].latency_s for model in waiting))
-        if left == 0:
+        waiting = [each.call for each in tried.values() if not each.is_final]
+        left = _measure_left(run.plan, max((call.latency_s for call in waiting), default=0.0))
+        if not waiting or left == 0:
             break
-        found = yield _Round(tuple(_Request(model) for model in waiting), left)
-        for model, returned in zip(tuple(waiting), found, strict=True):
-            calls[model] = _read_call(calls[model], returned, left, run.plan.expect_cost(model))
-            if calls[model].is_final:
-                waiting.remove(model)
-        if not waiting:
-            break
-    return tuple(calls.values())
+        found = yield _Round(tuple(_Request(call.model) for call in waiting), left)
+        for call, returned in zip(waiting, found, strict=True):
+            expected_usd = run.plan.expect_cost(call.model)
+            tried[call.model] = _read_call(call, returned, left, expected_usd)
+    return tuple(tried.values())
 
 
-def _read_call(before: Call, returned: Returned, left_s: float | None, expected_usd: float) -> Call:
+def _read_call(
+    before: Call, returned: Returned, left_s: float | None, expected_usd: float
+) -> _Tried:
     """A call after one more attempt, with what those before it took."""
     cost, latency, error = before.cost_usd, before.latency_s, returned.error
     if error is not None:
         is_late = _is_late(left_s, returned.took_s)
-        return Call(
-            before.model,
-            cost + _read_bill(error),
-            latency + returned.took_s,
-            error=_tell(error, is_late=is_late),
-            is_final=is_late,
+        paid, took_s = cost + _read_bill(error), latency + returned.took_s
+        return _Tried(
+            Call(before.model, paid, took_s, error=_tell(error, is_late=is_late)), is_final=is_late
         )
     try:
         answer = _read_answer(returned.value, returned.took_s)
     except DataError as wrong:
         took_s = latency + returned.took_s
-        return Call(before.model, cost, took_s, error=_tell(wrong), is_final=True, is_misused=True)
+        call = Call(before.model, cost, took_s, error=_tell(wrong))
+        return _Tried(call, is_final=True, is_misused=True)
     usd = expected_usd if answer.cost_usd is None else answer.cost_usd
     seconds = latency + float(answer.latency_s or 0.0)
-    return Call(before.model, cost + float(usd), seconds, answer=answer, is_final=True)
+    call = Call(before.model, cost + float(usd), seconds, answer=answer)
+    return _Tried(call, is_final=True)
 
 
 def _read_bill(error: BaseException) -> float:

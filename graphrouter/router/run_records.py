@@ -51,10 +51,6 @@ class Call:
     """None where nobody looked."""
     error: str = ""
     """What went wrong with the call, or with its grade; empty where nothing did."""
-    is_final: bool = field(default=False, repr=False, compare=False)
-    """Whether it is not made again."""
-    is_misused: bool = field(default=False, repr=False, compare=False)
-    """Whether `ask` gave something that is no answer."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
