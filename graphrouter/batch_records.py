@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from graphrouter.exceptions import DataError, PolicyError
+from graphrouter.exceptions import PolicyError
 from graphrouter.moment import check_in_pool
 from graphrouter.notebook import render_table
 from graphrouter.number_checks import is_amount, is_whole
-from graphrouter.types import BoolArray, FloatArray
+from graphrouter.types import BoolArray, FloatArray, name_queries
 from graphrouter.wording import count_of, show_value
 
 if TYPE_CHECKING:
@@ -155,13 +155,7 @@ class BatchRouting:
         """
         import pandas as pd  # here, so that what decides alone need not load it
 
-        if query_ids is not None and (isinstance(query_ids, str) or len(query_ids) != len(self)):
-            raise DataError(
-                f"query_ids has {count_of(len(query_ids), 'entry')} for "
-                f"{count_of(len(self), 'query')}; expected a "
-                "sequence with one id a query."
-            )
-        ids = [str(i + 1) for i in range(len(self))] if query_ids is None else list(query_ids)
+        ids = name_queries(query_ids, len(self))
         table = pd.DataFrame(
             {
                 "query_id": pd.Series(ids, dtype="str"),

@@ -25,6 +25,7 @@ __all__ = [
     "Predictions",
     "Quantity",
     "Queries",
+    "name_queries",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -213,13 +214,7 @@ class Predictions(QuantityArrays):
         """
         import pandas as pd  # here, so that what decides alone need not load it
 
-        if query_ids is not None and (isinstance(query_ids, str) or len(query_ids) != len(self)):
-            raise DataError(
-                f"query_ids has {count_of(len(query_ids), 'entry')} for "
-                f"{count_of(len(self), 'query')}; expected a "
-                "sequence with one id a query."
-            )
-        ids = [str(i + 1) for i in range(len(self))] if query_ids is None else list(query_ids)
+        ids = name_queries(query_ids, len(self))
         effect, *others = QUANTITIES
         unknown = np.full(self.effect.shape, np.nan)
         logged = [name for name in _SPEEDS if getattr(self, name) is not None]
@@ -276,3 +271,23 @@ def _fill_unknown(known: _Known, effect: FloatArray) -> dict[str, FloatArray]:
         name: np.full(effect.shape, np.nan) if values is None else values
         for name, values in known.items()
     }
+
+
+def name_queries(query_ids: Sequence[str] | None, num_queries: int) -> list[str]:
+    """An id for each query, numbered from 1 where none are given.
+
+    Raises:
+        DataError: There is not one id a query.
+
+    Example:
+        >>> name_queries(None, 2), name_queries(["a", "b"], 2)
+        (['1', '2'], ['a', 'b'])
+    """
+    if query_ids is None:
+        return [str(i + 1) for i in range(num_queries)]
+    if isinstance(query_ids, str) or len(query_ids) != num_queries:
+        raise DataError(
+            f"query_ids has {count_of(len(query_ids), 'entry')} for "
+            f"{count_of(num_queries, 'query')}; expected a sequence with one id a query."
+        )
+    return list(query_ids)
