@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from graphrouter.decision import Decision
 from graphrouter.exceptions import GraphRouterError
 from graphrouter.gateway.api_errors import ApiError
+from graphrouter.gateway.call_log import CallLog, CallStart, OpenCall
 from graphrouter.gateway.chat_requests import (
     AUTO,
     OWN_KEY,
@@ -29,8 +30,9 @@ from graphrouter.gateway.chat_requests import (
     read_wanted,
 )
 from graphrouter.gateway.deciding import Asked, Decider
-from graphrouter.gateway.forwarding import Reached, reach, relay, tell_failures
+from graphrouter.gateway.forwarding import NobodyAnsweredError, Reached, reach, relay, tell_failures
 from graphrouter.gateway.upstreams import Deployment
+from graphrouter.gateway.usage import read_usage
 from graphrouter.policy import PRESETS, Policy
 from graphrouter.router.protocol import Router
 from graphrouter.routes import Routes
@@ -51,6 +53,7 @@ def create_app(
     policy: Policy | None = None,
     routes: Routes | None = None,
     key: str | None = None,
+    log: CallLog | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
 ) -> FastAPI:
     """The gateway as an ASGI application.
@@ -61,9 +64,10 @@ def create_app(
         policy: What to choose by where a request states nothing; balanced without one.
         routes: Kinds of prompts with policies or models of their own.
         key: What clients must send as bearer token; nothing is asked of them without it.
+        log: Told of every decision and call; without it nothing is kept.
         transport: Takes the place of the network, for tests.
     """
-    gateway = _Gateway(router, deployments, policy, routes, key)
+    gateway = _Gateway(router, deployments, policy, routes, key, log or CallLog())
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
@@ -94,33 +98,48 @@ class _Gateway:
         policy: Policy | None,
         routes: Routes | None,
         key: str | None,
+        log: CallLog,
     ) -> None:
         self.router, self.deployments, self.policy = router, deployments, policy
-        self._decider, self._key = Decider(router, routes), key
+        self._decider, self._key, self._log = Decider(router, routes), key, log
         self._absent = frozenset(router.models) - set(deployments)
 
     async def chat(self, request: Request) -> Response:
         """Send a chat to the model that is chosen, and its answer back."""
         body = await self._read_body(request)
         wanted = read_wanted(body, self.router.pool, self.policy)
-        decision = None if wanted.model else await self._decide(body, wanted)
+        decision, prompt = None, None
+        if wanted.model is None:
+            decision, prompt = await self._decide(body, wanted)
         order = self._list_order(wanted, decision)
+        call = await self._begin(request, wanted, decision, prompt, order)
         sent = {name: value for name, value in body.items() if name != OWN_KEY}
-        reached = await reach(self.client, order, "/chat/completions", sent)
-        headers = _tell(reached, decision, wanted)
+        asked = [self.deployments[name] for name in call.order]
+        try:
+            reached = await reach(self.client, asked, "/chat/completions", sent)
+        except NobodyAnsweredError as error:
+            await call.end(error.status, failures=error.failures)
+            raise
+        call.mark_first_byte()
+        await call.kept()
+        headers = _tell(reached, decision, wanted, call)
         response = reached.response
         kind = response.headers.get("content-type", "application/json")
         if kind.startswith("text/event-stream"):
-            streamed = relay(response)
+            streamed = relay(reached, call)
             return StreamingResponse(
                 streamed, response.status_code, headers=headers, media_type=kind
             )
+        name, failures = reached.deployment.candidate, reached.failures
         try:
             content = await response.aread()
         except httpx2.HTTPError as error:
+            await call.end(502, name, failures=failures)
             raise ApiError(502, f"The upstream broke off: {type(error).__name__}.") from None
         finally:
             await response.aclose()
+        usage = read_usage(_parse(content))
+        await call.end(response.status_code, name, failures=failures, usage=usage)
         return Response(content, response.status_code, headers=headers, media_type=kind)
 
     async def route(self, request: Request) -> Response:
@@ -129,8 +148,11 @@ class _Gateway:
         wanted = read_wanted({"model": AUTO, **body}, self.router.pool, self.policy)
         if wanted.model is not None:
             raise ApiError(400, "model names a model; expected auto, or none.", "model")
-        decision = await self._decide(body, wanted)
-        return JSONResponse(decision.to_dict())
+        decision, prompt = await self._decide(body, wanted)
+        call = await self._begin(request, wanted, decision, prompt, ())
+        await call.kept()
+        headers = {f"{_PREFIX}decision": call.decision_id}
+        return JSONResponse(decision.to_dict(), headers=headers)
 
     async def list_models(self, request: Request) -> Response:
         """The candidates that can be called, and the words that let the router choose."""
@@ -146,7 +168,27 @@ class _Gateway:
         """That the process is there."""
         return JSONResponse({"status": "ok", "models": len(self.deployments)})
 
-    async def _decide(self, body: Mapping[str, Any], wanted: Wanted) -> Decision:
+    async def _begin(
+        self,
+        request: Request,
+        wanted: Wanted,
+        decision: Decision | None,
+        prompt: str | None,
+        order: Sequence[str],
+    ) -> OpenCall:
+        return await self._log.begin(
+            CallStart(
+                endpoint=request.url.path,
+                order=tuple(order),
+                prompt=prompt,
+                task=wanted.task,
+                decision=decision,
+                policy="" if wanted.policy is None else wanted.policy.describe(),
+            )
+        )
+
+    async def _decide(self, body: Mapping[str, Any], wanted: Wanted) -> tuple[Decision, str]:
+        """The decision, and the text that it is made by."""
         prompt, unable = body.get("prompt"), frozenset[str]()
         if "messages" in body or prompt is None:
             prompt = read_prompt(body.get("messages"))
@@ -155,21 +197,21 @@ class _Gateway:
             raise ApiError(400, f"prompt is {show_value(prompt)}; expected text.", "prompt")
         asked = Asked(prompt, wanted.task, wanted.policy, self._absent | unable)
         try:
-            return await self._decider.decide(asked)
+            return await self._decider.decide(asked), prompt
         except GraphRouterError as error:
             raise ApiError(400, str(error), code="nobody_to_ask") from None
 
-    def _list_order(self, wanted: Wanted, decision: Decision | None) -> list[Deployment]:
+    def _list_order(self, wanted: Wanted, decision: Decision | None) -> list[str]:
         """Whom to ask: the model named and nobody else, or the chosen one and those behind it."""
         if decision is None:
             name = wanted.model or ""
             if name not in self.deployments:
                 raise ApiError(404, f"{name!r} has no address in the file of upstreams.", "model")
-            return [self.deployments[name]]
+            return [name]
         names = [decision.model]
         if not decision.used_fallback:
             names += [each.model for each in decision.candidates if each.rejected is None]
-        return [self.deployments[name] for name in dict.fromkeys(names)]
+        return list(dict.fromkeys(names))
 
     async def _read_body(self, request: Request) -> dict[str, Any]:
         self._check_key(request)
@@ -195,9 +237,21 @@ class _Gateway:
             raise ApiError(401, "The key is missing or wrong; expected Authorization: Bearer KEY.")
 
 
-def _tell(reached: Reached, decision: Decision | None, wanted: Wanted) -> dict[str, str]:
+def _parse(content: bytes) -> object:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _tell(
+    reached: Reached, decision: Decision | None, wanted: Wanted, call: OpenCall
+) -> dict[str, str]:
     """Headers that say who answered, and why."""
-    told: dict[str, object] = {"model": reached.deployment.candidate}
+    told: dict[str, object] = {
+        "decision": call.decision_id,
+        "model": reached.deployment.candidate,
+    }
     if decision is not None:
         names = [each.model for each in decision.candidates]
         chosen = decision.candidates[names.index(reached.deployment.candidate)]

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import httpx2
 
 from graphrouter.gateway.api_errors import ApiError
+from graphrouter.gateway.call_log import Failure, OpenCall
 from graphrouter.gateway.upstreams import Deployment
+from graphrouter.gateway.usage import StreamedUsage
 
 RETRIED = (408, 429)
 """Statuses below 500 after which a request is sent again."""
@@ -21,19 +23,10 @@ LONGEST_WAIT_S = 8.0
 """Seconds before a further attempt: twice as long each time, up to this, and half as much around
 it."""
 
+CLIENT_LEFT = 499
+"""Status of a call whose client left before its end."""
+
 Sleep = Callable[[float], Awaitable[None]]
-
-
-class Failure(NamedTuple):
-    """An attempt that brought no answer."""
-
-    candidate: str
-    reason: str
-    status: int | None
-    """Of the upstream's response; None without one."""
-
-    def __str__(self) -> str:
-        return f"{self.candidate}: {self.reason}"
 
 
 class Reached(NamedTuple):
@@ -43,6 +36,21 @@ class Reached(NamedTuple):
     response: httpx2.Response
     failures: tuple[Failure, ...]
     """Before it, those of other candidates too."""
+
+
+class NobodyAnsweredError(ApiError):
+    """Every attempt failed."""
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        """An error that names every attempt.
+
+        Args:
+            failures: The attempts.
+        """
+        is_busy = bool(failures) and all(failure.status == 429 for failure in failures)
+        told = tell_failures(failures)
+        super().__init__(429 if is_busy else 502, f"No candidate has answered ({told}).")
+        self.failures = tuple(failures)
 
 
 async def reach(
@@ -69,7 +77,7 @@ async def reach(
         sleep: Waits so many seconds.
 
     Raises:
-        ApiError: Nobody answered; it names every attempt.
+        NobodyAnsweredError: What it says.
     """
     failures: list[Failure] = []
     for deployment in deployments:
@@ -82,18 +90,30 @@ async def reach(
             if wait_s is None or attempt == deployment.retries:
                 break
             await sleep(wait_s)
-    raise _tell_failure(failures)
+    raise NobodyAnsweredError(failures)
 
 
-async def relay(response: httpx2.Response) -> AsyncIterator[bytes]:
-    """The body of a response as it comes; what breaks it off is told as one more event."""
+async def relay(reached: Reached, call: OpenCall) -> AsyncIterator[bytes]:
+    """The body of a response as it comes; what breaks it off is told as one more event.
+
+    The call ends with it, and where the client leaves.
+    """
+    response, read = reached.response, StreamedUsage()
+    status = response.status_code
     try:
         async for chunk in response.aiter_bytes():
+            read.feed(chunk)
             yield chunk
     except httpx2.HTTPError as error:
+        status = 502
         told = ApiError(502, f"The upstream broke off: {_name(error)}.", code="upstream_broke_off")
         yield f"data: {json.dumps(told.to_dict())}\n\n".encode()
+    except (asyncio.CancelledError, GeneratorExit):
+        status = CLIENT_LEFT
+        raise
     finally:
+        name = reached.deployment.candidate
+        call.end(status, name, failures=reached.failures, usage=read.usage)
         await response.aclose()
 
 
@@ -149,12 +169,6 @@ def tell_failures(failures: Sequence[Failure]) -> str:
     """
     runs = ((failure, len(list(same))) for failure, same in groupby(failures))
     return "; ".join(str(each) if n == 1 else f"{each} ({n} times)" for each, n in runs)
-
-
-def _tell_failure(failures: Sequence[Failure]) -> ApiError:
-    told = tell_failures(failures)
-    is_busy = bool(failures) and all(failure.status == 429 for failure in failures)
-    return ApiError(429 if is_busy else 502, f"No candidate has answered ({told}).")
 
 
 def _name(error: Exception) -> str:
