@@ -32,7 +32,7 @@ DATA_HELP = (
 def simulate(
     out: Annotated[Path, typer.Option("--out", help="Folder to write the tables to.")],
     queries: Annotated[int, typer.Option("--queries", min=1, help="Number of queries.")] = 2400,
-    models: Annotated[int, typer.Option("--models", min=2, max=40, help="Number of models.")] = 12,
+    models: Annotated[int, typer.Option("--models", min=2, help="Number of models.")] = 12,
     efforts: Annotated[
         int,
         typer.Option(
@@ -41,9 +41,23 @@ def simulate(
     ] = 1,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulated world.")] = 0,
     missing: Annotated[
-        float,
-        typer.Option("--missing", help="Share of the pairs without an outcome, from 0 to below 1."),
-    ] = 0.15,
+        float | None,
+        typer.Option(
+            "--missing",
+            help="Share of the pairs without an outcome, from 0 to below 1; 0.15 without "
+            "--density.",
+            show_default=False,
+        ),
+    ] = None,
+    density: Annotated[
+        float | None,
+        typer.Option(
+            "--density",
+            help="Share of the pairs with an outcome, above 0 up to 1, for large worlds: memory "
+            "then grows with the outcomes, and the truth is told of these pairs alone.",
+            show_default=False,
+        ),
+    ] = None,
     format: Annotated[
         Format, typer.Option("--format", help="File format of the tables.")
     ] = Format.parquet,
@@ -53,6 +67,8 @@ def simulate(
     That is the expected effect, cost and latency of every (query, model) pair.
 
     Example: graphrouter data simulate --out data/world --queries 600 --seed 1
+
+    Example: graphrouter data simulate --out large --queries 100000 --models 1000 --density 0.01
     """
     from graphrouter.bench.simulate.simulation import simulate as simulate_dataset
     from graphrouter.data.table_files import write_tables
@@ -63,7 +79,9 @@ def simulate(
             "folder."
         )
 
-    simulation = simulate_dataset(queries, models, seed=seed, missing=missing, num_efforts=efforts)
+    simulation = simulate_dataset(
+        queries, models, seed=seed, missing=missing, density=density, num_efforts=efforts
+    )
     simulation.data.save(out, format=format.value)
     write_tables({"truth": simulation.truth.table}, out, format=format.value)
     num_outcomes = len(simulation.data.outcomes)

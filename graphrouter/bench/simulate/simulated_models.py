@@ -151,7 +151,6 @@ _BASE: tuple[ModelSpec, ...] = (
         skills={"facts": 0.9, "professional": 0.7, "writing": -0.3},
     ),
 )  # fmt: skip
-MAX_MODELS = 40
 
 
 @dataclass(frozen=True)
@@ -185,20 +184,23 @@ class SimulatedModels:
                 for spec in self.specs
             ]
         )
-        frame["description"] = [self._describe(i) for i in range(len(self.specs))]
+        frame["description"] = self._describe()
         if self.specs[0].base is not None:
             frame["base"] = [spec.base for spec in self.specs]
             frame["parameters"] = [json.dumps(spec.parameters) for spec in self.specs]
         return frame
 
-    def _describe(self, i: int) -> str:
+    def _describe(self) -> list[str]:
         labels = [facet.label for task in TASKS for facet in task.facets]
-        # Relative to the other models and to its own mean: what sets this model apart
+        # Relative to the other models and to its own mean: what sets a model apart
         apart = self.skill - self.skill.mean(axis=0)
-        order = np.argsort(-(apart[i] - apart[i].mean()), kind="stable")
-        best = ", ".join(labels[j] for j in order[:4])
-        worst = " and ".join(labels[j] for j in order[-2:])
-        return f"{self.specs[i].description} Good at {best}; weak at {worst}."
+        told = []
+        for spec, own in zip(self.specs, apart, strict=True):
+            order = np.argsort(-(own - own.mean()), kind="stable")
+            best = ", ".join(labels[j] for j in order[:4])
+            worst = " and ".join(labels[j] for j in order[-2:])
+            told.append(f"{spec.description} Good at {best}; weak at {worst}.")
+        return told
 
 
 def make_models(count: int, seed: int) -> SimulatedModels:

@@ -46,6 +46,15 @@ def test_simulate_writes_the_tables_and_the_truth(tmp_path: Path, format: str) -
     assert load_dataset(out).fingerprint == simulate(40, 5, seed=7, missing=0.5).data.fingerprint
 
 
+def test_a_sparse_world_comes_with_the_truth_of_its_pairs(tmp_path: Path) -> None:
+    arguments = ["simulate", "--out", str(tmp_path), "--queries", "50", "--models", "100"]
+    result = runner.invoke(app, [*arguments, "--density", "0.02"])
+    assert result.exit_code == 0, result.output
+    assert "50 queries, 100 models and 100 outcomes" in result.output
+    assert len(pd.read_parquet(tmp_path / "truth.parquet")) == 100
+    assert load_dataset(tmp_path).fingerprint == simulate(50, 100, density=0.02).data.fingerprint
+
+
 def test_simulate_refuses_numbers_out_of_range(tmp_path: Path) -> None:
     result = runner.invoke(app, ["simulate", "--out", str(tmp_path), "--models", "1"])
     assert result.exit_code == 2

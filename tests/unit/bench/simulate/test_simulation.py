@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -79,9 +80,11 @@ def test_pools_of_other_sizes_share_their_first_models(world: Simulation, num_mo
     ("arguments", "expected"),
     [
         ({"num_queries": 0}, "num_queries is 0"),
-        ({"num_models": 1}, "num_models is 1; expected a whole number from 2 to 40"),
-        ({"num_models": 41}, "num_models is 41"),
+        ({"num_models": 1}, "num_models is 1; expected a whole number of at least 2"),
         ({"missing": 1.0}, "missing is 1.0; expected a share"),
+        ({"density": 0.0}, "density is 0.0; expected a share above 0 and up to 1"),
+        ({"density": 1.1}, "density is 1.1"),
+        ({"density": 0.5, "missing": 0.5}, "expected one of them: density = 1 - missing"),
         ({"seed": -1}, "seed is -1"),
     ],
 )
@@ -161,3 +164,45 @@ def test_every_facet_writes_prompts_at_every_level() -> None:
 def test_prompts_stay_distinct_in_large_worlds() -> None:
     prompts = [query.prompt for query in compose_queries(10_000, np.random.default_rng(0))]
     assert len(set(prompts)) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("density", "least"), [(0.0005, 0), (0.02, 1), (0.3, 1), (0.7, 1), (1.0, 50)]
+)
+def test_a_density_is_exact_and_leaves_no_query_out_where_it_need_not(
+    density: float, least: int
+) -> None:
+    data = simulate(300, 50, density=density, seed=2).data
+    assert len(data.outcomes) == max(1, round(density * 300 * 50))
+    asked = data.outcomes["query_id"].value_counts().reindex(data.queries["query_id"]).fillna(0)
+    assert asked.min() >= least
+    # Any pair may be drawn: no model has more than chance gives it.
+    of_model = data.outcomes["model"].value_counts().reindex(data.models["model"]).fillna(0)
+    expected = density * 300
+    assert (abs(of_model - expected) <= 5 * np.sqrt(expected) + 1).all()
+
+
+def test_a_sparse_world_is_the_same_again_and_its_truth_that_of_the_whole() -> None:
+    whole, first, again = (
+        simulate(60, 100, seed=5, missing=0.0),
+        simulate(60, 100, seed=5, density=0.05),
+        simulate(60, 100, seed=5, density=0.05),
+    )
+    assert first.data.fingerprint == again.data.fingerprint
+    pd.testing.assert_frame_equal(first.data.queries, whole.data.queries)
+    np.testing.assert_array_equal(first.truth.effect, whole.truth.effect)
+    table = first.truth.table
+    pairs = ["query_id", "model"]
+    pd.testing.assert_frame_equal(
+        table[pairs], first.data.outcomes[pairs].reset_index(drop=True), check_dtype=False
+    )
+    told = whole.truth.table.merge(table[pairs], on=pairs)
+    pd.testing.assert_frame_equal(told, table)
+
+
+def test_a_sparse_world_keeps_nothing_as_large_as_all_its_pairs() -> None:
+    tracemalloc.start()
+    simulate(2000, 2000, density=0.0005)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2000 * 2000 * 8  # bytes of one column of all pairs
