@@ -11,6 +11,7 @@ GraphRouterError
 ├── RunError(RuntimeError)         a model or a judge that was called failed
 ├── UnknownModelError(KeyError)    a model that is not in the pool
 ├── UnknownRouteError(KeyError)    a named route that is not there
+├── StoreError(RuntimeError)       a store of the gateway that cannot be opened or written
 ├── TrainingError(RuntimeError)    a training that diverged
 ├── NotApplicableError(ValueError) a method that needs something which the data does not have
 ├── ConformanceError(AssertionError) a router that breaks a promise of its class
@@ -32,6 +33,7 @@ __all__ = [
     "PolicyError",
     "PromiseError",
     "RunError",
+    "StoreError",
     "TrainingError",
     "UnknownModelError",
     "UnknownRouteError",
@@ -113,6 +115,10 @@ class UnknownModelError(GraphRouterError, KeyError):
 
 class UnknownRouteError(GraphRouterError, KeyError):
     """A named route that is not among those given."""
+
+
+class StoreError(GraphRouterError, RuntimeError):
+    """A store of the gateway that cannot be opened or written, or is of another version."""
 
 
 class TrainingError(GraphRouterError, RuntimeError):

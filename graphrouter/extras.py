@@ -22,7 +22,15 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "judging": {"jsonschema": "jsonschema"},
         "mlflow": {"mlflow": "mlflow"},
         "sentence-transformers": {"sentence_transformers": "sentence-transformers"},
-        "serve": {"fastapi": "fastapi", "httpx2": "httpx2", "uvicorn": "uvicorn"},
+        "postgresql": {"psycopg": "psycopg"},
+        "serve": {
+            "alembic": "alembic",
+            "fastapi": "fastapi",
+            "httpx2": "httpx2",
+            "prometheus_client": "prometheus-client",
+            "sqlalchemy": "SQLAlchemy",
+            "uvicorn": "uvicorn",
+        },
         "tune": {"optuna": "optuna", "optuna_integration": "optuna-integration"},
     }
 )

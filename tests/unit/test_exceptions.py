@@ -23,6 +23,7 @@ BUILT_IN = {
     "TrainingError": RuntimeError,
     "NotApplicableError": ValueError,
     "RunError": RuntimeError,
+    "StoreError": RuntimeError,
     "LeakageError": AssertionError,
     "ConformanceError": AssertionError,
     "MissingExtraError": ImportError,

@@ -1,0 +1,135 @@
+"""The tables of a store, as they are in its newest version.
+
+Money is a whole number of nanodollars: 1,000,000,000 of them are one US dollar. Times are seconds
+since 1970, UTC. The migrations beside this file make the tables.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+__all__ = [
+    "METADATA",
+    "NANOUSD",
+    "applied",
+    "budgets",
+    "calls",
+    "decisions",
+    "keys",
+    "outcomes",
+    "prices",
+    "settings",
+]
+
+METADATA = MetaData()
+NANOUSD = 1_000_000_000
+"""Nanodollars of a dollar."""
+
+decisions = Table(
+    "decisions",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("time", Double, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("request_id", Text),
+    Column("key_id", Text),
+    Column("session", Text),
+    Column("policy", Text, nullable=False),
+    Column("route", Text),
+    Column("task", Text),
+    Column("prompt", Text),
+    Column("prompt_hash", String(64)),
+    Column("chosen", Text),  # by the router; NULL where the client named a model
+    Column("asked", Text),  # the model that was asked first; NULL where nobody was to be asked
+    Column("is_observed", Boolean, nullable=False),
+    Column("expected_nanousd", BigInteger),  # of the model that was asked first
+    Column("candidates", Text, nullable=False),  # JSON, see `call_store.list_candidates`
+    Column("artifact", Text, nullable=False),
+    Index("decisions_by_time", "time"),
+)
+calls = Table(
+    "calls",
+    METADATA,
+    Column("decision_id", String(64), primary_key=True),
+    Column("time", Double, nullable=False),
+    Column("model", Text),  # who answered; NULL where nobody did
+    Column("status", Integer, nullable=False),
+    Column("num_attempts", Integer, nullable=False),
+    Column("failures", Text, nullable=False),
+    Column("latency_s", Double, nullable=False),
+    Column("ttft_s", Double),
+    Column("input_tokens", BigInteger),
+    Column("cached_input_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("cost_nanousd", BigInteger),  # NULL where the tokens or the price are unknown
+)
+outcomes = Table(
+    "outcomes",
+    METADATA,
+    Column(
+        "number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    ),
+    Column("id", String(200), nullable=False, unique=True),
+    Column("time", Double, nullable=False),
+    Column("decision_id", String(64)),
+    Column("model", Text, nullable=False),
+    Column("effect", Double, nullable=False),
+    Column("grader", Text, nullable=False),
+    Column("key_id", Text),
+    Column("task", Text),
+    Column("prompt", Text),  # NULL where nobody has given it: such a grade teaches no router
+    Index("outcomes_by_decision", "decision_id"),
+    sqlite_autoincrement=True,
+)
+keys = Table(
+    "keys",
+    METADATA,
+    Column("id", String(16), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("hash", String(64), nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("revoked", Double),
+    Column("nanousd_per_day", BigInteger),
+    Column("over_budget", Text, nullable=False),
+)
+budgets = Table(
+    "budgets",
+    METADATA,
+    Column("key_id", String(16), primary_key=True),
+    Column("day", String(10), primary_key=True),  # of UTC, such as 2026-05-01
+    Column("spent_nanousd", BigInteger, nullable=False),
+    Column("reserved_nanousd", BigInteger, nullable=False),  # by calls that have not ended
+)
+prices = Table(
+    "prices",
+    METADATA,
+    Column("model", Text, primary_key=True),
+    Column("since", Double, primary_key=True),
+    Column("input_nanousd_per_mtok", BigInteger),
+    Column("cached_input_nanousd_per_mtok", BigInteger),
+    Column("output_nanousd_per_mtok", BigInteger),
+)
+applied = Table(  # up to which outcome an artifact has learned from this store
+    "applied",
+    METADATA,
+    Column("artifact", String(64), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+settings = Table(
+    "settings",
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
