@@ -22,7 +22,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "judging": {"jsonschema": "jsonschema"},
         "mlflow": {"mlflow": "mlflow"},
         "sentence-transformers": {"sentence_transformers": "sentence-transformers"},
-        "postgresql": {"psycopg": "psycopg"},
+        "postgresql": {"psycopg": "psycopg", "psycopg_binary": "psycopg-binary"},
         "serve": {
             "alembic": "alembic",
             "fastapi": "fastapi",
