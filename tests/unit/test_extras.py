@@ -50,7 +50,7 @@ def test_modules_belong_to_the_packages_that_are_named() -> None:
     owners = packages_distributions()
     for packages in EXTRAS.values():
         for module, package in packages.items():
-            assert package.lower() in {name.lower() for name in owners[module]}
+            assert canonicalize_name(package) in set(map(canonicalize_name, owners[module]))
 
 
 @pytest.mark.parametrize("part", ["dependencies", *EXTRAS])
