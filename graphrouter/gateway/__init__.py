@@ -1,4 +1,4 @@
-"""The gateway: routes the requests of any client of OpenAI's API.
+"""The gateway: routes the requests of any client of OpenAI's API or Anthropic's.
 
 `load_upstreams` reads where candidates are served, `create_app` makes the ASGI application that
 `graphrouter serve` runs.

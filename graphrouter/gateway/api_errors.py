@@ -1,10 +1,19 @@
-"""Errors in the words of OpenAI's API."""
+"""Errors in the words of OpenAI's API, and of Anthropic's."""
 
 from __future__ import annotations
 
 from typing import Any
 
 _TYPES = {401: "authentication_error", 429: "rate_limit_error"}
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
 
 
 class ApiError(Exception):
@@ -40,3 +49,14 @@ class ApiError(Exception):
                 "code": self.code,
             }
         }
+
+    def to_anthropic(self) -> dict[str, Any]:
+        """The body of the response in Anthropic's form.
+
+        Example:
+            >>> ApiError(404, "No such model.").to_anthropic()["error"]["type"]
+            'not_found_error'
+        """
+        fallback = "invalid_request_error" if self.status < 500 else "api_error"
+        kind = _ANTHROPIC_TYPES.get(self.status, fallback)
+        return {"type": "error", "error": {"type": kind, "message": self.message}}

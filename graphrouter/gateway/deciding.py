@@ -10,9 +10,8 @@ from typing import NamedTuple
 import anyio.to_thread
 
 from graphrouter.decision import Decision
+from graphrouter.gateway.serving_state import ServingState
 from graphrouter.policy import Policy
-from graphrouter.router.protocol import Router
-from graphrouter.routes import Routes
 
 MOST_AT_ONCE = 64
 """Prompts of one batch."""
@@ -21,15 +20,16 @@ MOST_AT_ONCE = 64
 class Asked(NamedTuple):
     """A prompt to be decided on."""
 
+    state: ServingState
     prompt: str
     task: str | None
     policy: Policy | None
     unavailable: frozenset[str]
 
     @property
-    def terms(self) -> tuple[Policy | None, frozenset[str]]:
+    def terms(self) -> tuple[ServingState, Policy | None, frozenset[str]]:
         """What a batch has in common."""
-        return self.policy, self.unavailable
+        return self.state, self.policy, self.unavailable
 
 
 class _Waiting(NamedTuple):
@@ -44,14 +44,7 @@ class Decider:
     fails alone. Ten prompts at once take far less time than ten threads that hinder each other.
     """
 
-    def __init__(self, router: Router, routes: Routes | None) -> None:
-        """A decider.
-
-        Args:
-            router: Who decides.
-            routes: Named routes, for all prompts.
-        """
-        self._router, self._routes = router, routes
+    def __init__(self) -> None:
         self._waiting: list[_Waiting] = []
         self._worker: asyncio.Task[None] | None = None
 
@@ -93,13 +86,13 @@ class Decider:
                 self._give(each, decision)
 
     def _route(self, batch: Sequence[Asked]) -> list[Decision]:
-        policy, unavailable = batch[0].terms
-        return self._router.route_batch(
+        state, policy, unavailable = batch[0].terms
+        return state.router.route_batch(
             [each.prompt for each in batch],
             tasks=[each.task for each in batch],
             policy=policy,
             unavailable=unavailable,
-            routes=self._routes,
+            routes=state.routes,
         )
 
     def _give(self, waiting: _Waiting, found: Decision | Exception) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import httpx2
 
 from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.call_log import Failure, OpenCall
+from graphrouter.gateway.call_log import Failure
+from graphrouter.gateway.forms.api_form import ApiForm
+from graphrouter.gateway.translation.pairs import find_translation
+from graphrouter.gateway.translation.translator import Translation, tell_error
 from graphrouter.gateway.upstreams import Deployment
-from graphrouter.gateway.usage import StreamedUsage
 
 RETRIED = (408, 429)
 """Statuses below 500 after which a request is sent again."""
@@ -23,19 +25,34 @@ LONGEST_WAIT_S = 8.0
 """Seconds before a further attempt: twice as long each time, up to this, and half as much around
 it."""
 
-CLIENT_LEFT = 499
-"""Status of a call whose client left before its end."""
-
 Sleep = Callable[[float], Awaitable[None]]
 
 
+class Outgoing(NamedTuple):
+    """A request on its way to whoever answers it."""
+
+    form: ApiForm
+    body: Mapping[str, Any]
+    """The client's, without what is for the router alone."""
+    headers: Mapping[str, str] = {}
+    """The client's, those that are of use to an upstream of the same protocol."""
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer is to come as a stream of events."""
+        return bool(self.body.get("stream"))
+
+
 class Reached(NamedTuple):
-    """The response of a candidate, of which nothing but the head has been read."""
+    """The answer of a candidate."""
 
     deployment: Deployment
     response: httpx2.Response
+    """Read to its end, unless it is a stream."""
     failures: tuple[Failure, ...]
     """Before it, those of other candidates too."""
+    translation: Translation | None = None
+    """How it becomes what the client expects; None where it is that."""
 
 
 class NobodyAnsweredError(ApiError):
@@ -56,36 +73,36 @@ class NobodyAnsweredError(ApiError):
 async def reach(
     client: httpx2.AsyncClient,
     deployments: Sequence[Deployment],
-    path: str,
-    body: Mapping[str, Any],
+    outgoing: Outgoing,
     *,
     sleep: Sleep = asyncio.sleep,
 ) -> Reached:
-    """The response of the first of some candidates that answers.
+    """The answer of the first of some deployments that gives one.
 
-    Where a connection fails, or the status is 408, 429 or 500 and above, a candidate is asked again
-    after a wait, `Retry-After` where it names one of at most `LONGEST_WAIT_S`, then the next one. A
-    candidate that takes too long is not asked again: it may be at work. Any other response is an
-    answer, refusals of the request among them.
+    Where a connection fails, or the status is 408, 429 or 500 and above, a deployment is asked
+    again after a wait, `Retry-After` where it names one of at most `LONGEST_WAIT_S`, then the next
+    one. One that takes too long, breaks off, or answers what is no JSON is not asked again: it may
+    have been paid for. Any other response is an answer, refusals of the request among them.
 
     Args:
         client: Who sends.
         deployments: The best first.
-        path: Behind their addresses, such as `/chat/completions`.
-        body: Of the request; a member that a deployment states too stays as it is here, but for
+        outgoing: What is sent; a member that a deployment states too stays as it is here, but for
             `model`.
         sleep: Waits so many seconds.
 
     Raises:
         NobodyAnsweredError: What it says.
+        ApiError: The request has no counterpart in the protocol of a deployment.
     """
     failures: list[Failure] = []
     for deployment in deployments:
-        payload = {**deployment.body, **body, "model": deployment.body["model"]}
+        translation = find_translation(outgoing.form, deployment.protocol)
+        request = _write(client, deployment, outgoing, translation)
         for attempt in range(deployment.retries + 1):
-            response, failure, wait_s = await _try(client, deployment, path, payload, attempt)
+            response, failure, wait_s = await _try(client, deployment, request, outgoing, attempt)
             if response is not None:
-                return Reached(deployment, response, tuple(failures))
+                return Reached(deployment, response, tuple(failures), translation)
             failures.append(failure)
             if wait_s is None or attempt == deployment.retries:
                 break
@@ -93,62 +110,104 @@ async def reach(
     raise NobodyAnsweredError(failures)
 
 
-async def relay(reached: Reached, call: OpenCall) -> AsyncIterator[bytes]:
-    """The body of a response as it comes; what breaks it off is told as one more event.
+def read_answer(reached: Reached, form: ApiForm) -> tuple[bytes, object]:
+    """What the client is sent of an answer that is no stream, and what the upstream has said.
 
-    The call ends with it, and where the client leaves.
+    Args:
+        reached: The answer.
+        form: That the client expects.
+
+    Raises:
+        ApiError: It is not what the upstream's API answers.
     """
-    response, read = reached.response, StreamedUsage()
-    status = response.status_code
+    response = reached.response
     try:
-        async for chunk in response.aiter_bytes():
-            read.feed(chunk)
-            yield chunk
-    except httpx2.HTTPError as error:
-        status = 502
-        told = ApiError(502, f"The upstream broke off: {_name(error)}.", code="upstream_broke_off")
-        yield f"data: {json.dumps(told.to_dict())}\n\n".encode()
-    except (asyncio.CancelledError, GeneratorExit):
-        status = CLIENT_LEFT
-        raise
-    finally:
-        name = reached.deployment.candidate
-        call.end(status, name, failures=reached.failures, usage=read.usage)
-        await response.aclose()
+        told = json.loads(response.content)
+    except (ValueError, RecursionError):
+        told = None
+    if reached.translation is None:
+        return response.content, told
+    if response.status_code >= 400:
+        return _dump(form.tell(tell_error(response.status_code, told))), told
+    try:
+        answer = reached.translation.read_answer(told)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise ApiError(
+            502, f"{reached.deployment.candidate} answered what its protocol does not have."
+        ) from None
+    return _dump(answer), told
+
+
+def _write(
+    client: httpx2.AsyncClient,
+    deployment: Deployment,
+    outgoing: Outgoing,
+    translation: Translation | None,
+) -> httpx2.Request:
+    """The request as a deployment is sent it."""
+    form, body, headers = outgoing.form, outgoing.body, dict(deployment.headers)
+    defaults = deployment.body if form.takes_parameters else {}
+    if translation is None:
+        headers = {**headers, **outgoing.headers}
+    else:
+        body, defaults = translation.write_request(body), {**translation.defaults, **defaults}
+    payload = {**defaults, **body, "model": deployment.body["model"]}
+    path = form.path if translation is None else translation.path
+    return client.build_request(
+        "POST",
+        deployment.address + path,
+        content=_dump(payload),
+        headers={"content-type": "application/json", **headers},
+        timeout=httpx2.Timeout(deployment.timeout_s, connect=min(10.0, deployment.timeout_s)),
+    )
+
+
+def _dump(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 async def _try(
     client: httpx2.AsyncClient,
     deployment: Deployment,
-    path: str,
-    payload: Mapping[str, Any],
+    request: httpx2.Request,
+    outgoing: Outgoing,
     attempt: int,
 ) -> tuple[httpx2.Response | None, Failure, float | None]:
     """A response, or what went wrong and the seconds to wait; None to go on to the next one."""
-    request = client.build_request(
-        "POST",
-        deployment.address + path,
-        json=payload,
-        headers=dict(deployment.headers),
-        timeout=httpx2.Timeout(deployment.timeout_s, connect=min(10.0, deployment.timeout_s)),
-    )
-    name = deployment.candidate
+    name, response = deployment.candidate, None
     wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt) * random.uniform(0.5, 1.5)
     try:
         response = await client.send(request, stream=True)
-    except httpx2.TimeoutException as error:
-        is_idle = isinstance(error, httpx2.ConnectTimeout | httpx2.PoolTimeout)
-        return None, Failure(name, _name(error), None), wait_s if is_idle else None
+        if not (outgoing.is_stream and _is_event_stream(response)):
+            await response.aread()
     except httpx2.HTTPError as error:
-        return None, Failure(name, _name(error), None), wait_s
-    failure = Failure(name, f"status {response.status_code}", response.status_code)
-    if response.status_code < 500 and response.status_code not in RETRIED:
-        return response, failure, None
-    asked_s = _read_wait(response.headers.get("retry-after"))
-    await response.aclose()
-    if asked_s is not None:
-        return None, failure, asked_s if asked_s <= LONGEST_WAIT_S else None
-    return None, failure, wait_s
+        if response is not None:
+            await response.aclose()
+        is_idle = isinstance(error, httpx2.ConnectTimeout | httpx2.PoolTimeout)
+        may_be_at_work = response is not None or (
+            isinstance(error, httpx2.TimeoutException) and not is_idle
+        )
+        return None, Failure(name, name_error(error), None), None if may_be_at_work else wait_s
+    status = response.status_code
+    if status >= 500 or status in RETRIED:
+        await response.aclose()
+        asked_s = _read_wait(response.headers.get("retry-after"))
+        if asked_s is not None:
+            wait_s = asked_s
+        failure = Failure(name, f"status {status}", status)
+        return None, failure, wait_s if wait_s <= LONGEST_WAIT_S else None
+    if status < 300 and not _is_event_stream(response) and not _holds_object(response.content):
+        return None, Failure(name, "an answer that is no JSON object", status), None
+    return response, Failure(name, f"status {status}", status), None
+
+
+def _is_event_stream(response: httpx2.Response) -> bool:
+    return response.headers.get("content-type", "").startswith("text/event-stream")
+
+
+def _holds_object(content: bytes) -> bool:
+    # Whether it is whole is seen by who reads it: parsing every answer twice would cost too much.
+    return content.lstrip()[:1] == b"{" and content.rstrip()[-1:] == b"}"
 
 
 def _read_wait(text: str | None) -> float | None:
@@ -171,5 +230,6 @@ def tell_failures(failures: Sequence[Failure]) -> str:
     return "; ".join(str(each) if n == 1 else f"{each} ({n} times)" for each, n in runs)
 
 
-def _name(error: Exception) -> str:
+def name_error(error: Exception) -> str:
+    """An exception in words: its class, and what it says."""
     return f"{type(error).__name__} {error}".strip()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -18,21 +18,38 @@ from graphrouter.siblings import read_parameters
 from graphrouter.text_files import read_plain_file
 from graphrouter.wording import name_some, show_value, suggest
 
-__all__ = ["Deployment", "Upstream", "load_upstreams"]
+__all__ = ["Deployment", "Endpoint", "Upstream", "load_upstreams"]
+
+Endpoint = Literal["chat", "responses", "messages", "count_tokens", "completions", "embeddings"]
 
 logger = logging.getLogger(__name__)
-_KEYS = ("defaults", "upstreams")
+_KEYS = ("defaults", "upstreams", "others")
+_ANTHROPIC_VERSION = "2023-06-01"
 
 
 class Upstream(DocumentedModel):
-    """How one candidate is reached.
+    """How one model is reached.
 
     Example:
         >>> Upstream(base_url="http://127.0.0.1:8001/v1", retries=0).timeout_s
         120.0
     """
 
-    base_url: str = Field(description="Address of an API like OpenAI's, with its /v1.")
+    base_url: str = Field(
+        description="Address of an API like OpenAI's or Anthropic's, with its /v1."
+    )
+    protocol: Literal["openai", "anthropic"] = Field(
+        "openai", description="Which of the two it is like."
+    )
+    weight: float = Field(
+        1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Share of the calls, beside other deployments of the same model.",
+    )
+    endpoints: tuple[Endpoint, ...] = Field(
+        get_args(Endpoint), description="What may be sent there; all by default."
+    )
     api_key_env: str | None = Field(
         None, min_length=1, description="Environment variable that holds the key; none is sent."
     )
@@ -64,10 +81,10 @@ class Upstream(DocumentedModel):
 
 
 class Deployment(NamedTuple):
-    """A candidate that can be called."""
+    """A model at an address where it can be called."""
 
     candidate: str
-    """Name in the pool."""
+    """Name of the model, as clients and the pool call it."""
     address: str
     """Of the API, without a slash at its end."""
     headers: Mapping[str, str]
@@ -76,6 +93,11 @@ class Deployment(NamedTuple):
     """What a request is sent with where it does not state it; `model` is always sent so."""
     timeout_s: float
     retries: int
+    protocol: Literal["openai", "anthropic"] = "openai"
+    endpoints: tuple[Endpoint, ...] = get_args(Endpoint)
+    """What may be sent there."""
+    weight: float = 1.0
+    """Share of the calls, beside other deployments of the model."""
 
     def __repr__(self) -> str:
         return f"Deployment({self.candidate!r}, {self.address!r})"
@@ -83,12 +105,14 @@ class Deployment(NamedTuple):
 
 def load_upstreams(
     file: str | Path, pool: ModelPool, environ: Mapping[str, str]
-) -> dict[str, Deployment]:
-    """The candidates that can be called, by name, from a YAML or JSON file.
+) -> dict[str, tuple[Deployment, ...]]:
+    """Where models can be called, by name, from a YAML or JSON file.
 
-    `upstreams:` maps names of the pool to settings of `Upstream`, and `defaults:` holds settings
-    for all that state none; with a `base_url` there every model of the pool can be called. Models
-    without an address are left out, with a warning.
+    `upstreams:` maps models of the pool to settings of `Upstream`, or to a list of them where a
+    model is served at several addresses, `others:` models that are no
+    candidates, such as one of embeddings, and `defaults:` holds settings for all that state none;
+    with a `base_url` there every model of the pool can be called. Models without an address are
+    left out, with a warning.
 
     Args:
         file: YAML, or JSON by its suffix.
@@ -113,17 +137,25 @@ def load_upstreams(
             )
     defaults = _read_mapping(values, "defaults", path.name)
     own = _read_mapping(values, "upstreams", path.name)
+    others = _read_mapping(values, "others", path.name)
     for name in own:
         if name not in pool.index:
             hint = suggest(name, pool.names, "The pool has: ")
             raise ConfigError(f"{path.name}: {name!r} is no model of the pool. {hint}")
+    for name in others:
+        if name in pool.index:
+            raise ConfigError(
+                f"{path.name}: {name!r} is a model of the pool; expected it under upstreams."
+            )
     found = {}
-    for card in pool:
-        settings = {**defaults, **_read_mapping(own, card.model, path.name)}
-        if card.model in own or "base_url" in defaults:
-            upstream = Upstream.parse(settings, source=f"{path.name}: {card.model}")
-            found[card.model] = _deploy(card, upstream, environ, path.name)
-    if not found:
+    cards = [card for card in pool if card.model in own or "base_url" in defaults]
+    for card in (*cards, *(ModelCard(model=name) for name in others)):
+        stated = {**own, **others}.get(card.model)
+        found[card.model] = tuple(
+            _deploy(card, {**defaults, **settings}, environ, path.name)
+            for settings in _list_settings(stated, f"{path.name}: {card.model}")
+        )
+    if not cards:
         raise ConfigError(
             f"{path.name} gives no model of the pool an address. Name them under upstreams, each "
             "with a base_url, or give one under defaults."
@@ -133,22 +165,46 @@ def load_upstreams(
 
 
 def _deploy(
-    card: ModelCard, upstream: Upstream, environ: Mapping[str, str], source: str
+    card: ModelCard, settings: Mapping[str, Any], environ: Mapping[str, str], source: str
 ) -> Deployment:
+    upstream = Upstream.parse(settings, source=f"{source}: {card.model}")
     headers = {}
+    is_anthropic = upstream.protocol == "anthropic"
+    if is_anthropic:
+        headers["anthropic-version"] = _ANTHROPIC_VERSION
     if upstream.api_key_env is not None:
-        key = environ.get(upstream.api_key_env, "")
-        if not key.strip():
+        key = environ.get(upstream.api_key_env, "").strip()
+        if not key:
             raise ConfigError(
                 f"{source}: {card.model}: the environment variable {upstream.api_key_env} holds no "
                 "key. Set it, or leave api_key_env out where none is needed."
             )
-        headers["authorization"] = f"Bearer {key.strip()}"
+        headers |= {"x-api-key": key} if is_anthropic else {"authorization": f"Bearer {key}"}
     body = {**(card.parameters or {}), **(upstream.parameters or {})}
     body["model"] = upstream.model or card.base or card.model
     return Deployment(
-        card.model, upstream.base_url, headers, body, upstream.timeout_s, upstream.retries
+        card.model,
+        upstream.base_url,
+        headers,
+        body,
+        upstream.timeout_s,
+        upstream.retries,
+        upstream.protocol,
+        upstream.endpoints,
+        upstream.weight,
     )
+
+
+def _list_settings(stated: object, source: str) -> list[Mapping[str, Any]]:
+    """The settings of each deployment of a model: one mapping, or a list of them."""
+    if stated is None:
+        return [{}]
+    several: list[Any] = stated if isinstance(stated, list) else [stated]
+    if not several or not all(isinstance(each, Mapping) for each in several):
+        raise ConfigError(
+            f"{source} is {show_value(stated)}; expected a mapping, or a list of them."
+        )
+    return several
 
 
 def _read_mapping(values: Mapping[str, Any], name: str, source: str) -> Mapping[str, Any]:
@@ -160,7 +216,7 @@ def _read_mapping(values: Mapping[str, Any], name: str, source: str) -> Mapping[
     return found
 
 
-def _warn_of_missing(names: Iterable[str], found: Mapping[str, Deployment], source: str) -> None:
+def _warn_of_missing(names: Iterable[str], found: Collection[str], source: str) -> None:
     missing = [name for name in names if name not in found]
     if missing:
         logger.warning(

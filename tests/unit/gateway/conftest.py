@@ -18,6 +18,7 @@ import graphrouter as gr
 from graphrouter.gateway import Deployment, create_app
 
 Serve = Callable[[Any], str]
+Deployments = dict[str, tuple[Deployment, ...]]
 
 
 @pytest.fixture(scope="session")
@@ -125,17 +126,19 @@ def provider() -> Provider:
 
 
 @pytest.fixture
-def deployments(router: gr.GraphRouter, provider: Provider, serve: Serve) -> dict[str, Deployment]:
+def deployments(router: gr.GraphRouter, provider: Provider, serve: Serve) -> Deployments:
     address = serve(provider.make_app())
     return {
-        name: Deployment(
-            name, address, {"authorization": "Bearer key"}, {"model": f"at-{name}"}, 5, 1
+        name: (
+            Deployment(
+                name, address, {"authorization": "Bearer key"}, {"model": f"at-{name}"}, 5, 1
+            ),
         )
         for name in router.models
     }
 
 
 @pytest.fixture
-def gateway(router: gr.GraphRouter, deployments: dict[str, Deployment], serve: Serve) -> str:
+def gateway(router: gr.GraphRouter, deployments: Deployments, serve: Serve) -> str:
     """Address of a gateway."""
     return serve(create_app(router, deployments))

@@ -9,11 +9,11 @@ import openai
 import pytest
 
 import graphrouter as gr
-from graphrouter.gateway import Deployment, create_app
+from graphrouter.gateway import create_app
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.call_log import CallEnd, CallLog, CallStart, OpenCall
-from graphrouter.gateway.forwarding import CLIENT_LEFT
-from tests.unit.gateway.conftest import Provider, Serve
+from graphrouter.gateway.relaying import CLIENT_LEFT
+from tests.unit.gateway.conftest import Deployments, Provider, Serve
 from tests.unit.gateway.test_gateway import ASKED, connect, post
 
 
@@ -49,9 +49,7 @@ def log() -> Noted:
 
 
 @pytest.fixture
-def address(
-    router: gr.GraphRouter, deployments: dict[str, Deployment], serve: Serve, log: Noted
-) -> str:
+def address(router: gr.GraphRouter, deployments: Deployments, serve: Serve, log: Noted) -> str:
     return serve(create_app(router, deployments, log=log))
 
 

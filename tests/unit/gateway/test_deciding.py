@@ -11,13 +11,19 @@ import graphrouter as gr
 from graphrouter.decision import Decision
 from graphrouter.exceptions import PolicyError
 from graphrouter.gateway.deciding import MOST_AT_ONCE, Asked, Decider
+from graphrouter.gateway.serving_state import ServingState
 
 BEST = gr.Policy.preset("performance_first")
 NOBODY = frozenset[str]()
 
 
-def ask(prompt: str, policy: gr.Policy | None = None) -> Asked:
-    return Asked(prompt, None, policy, NOBODY)
+@pytest.fixture(scope="module")
+def state(router: gr.GraphRouter) -> ServingState:
+    return ServingState(router, {})
+
+
+def ask(state: ServingState, prompt: str, policy: gr.Policy | None = None) -> Asked:
+    return Asked(state, prompt, None, policy, NOBODY)
 
 
 def decide(decider: Decider, asked: Sequence[Asked]) -> list[Decision | BaseException]:
@@ -28,9 +34,9 @@ def decide(decider: Decider, asked: Sequence[Asked]) -> list[Decision | BaseExce
 
 
 def test_decisions_at_once_are_those_alone(
-    router: gr.GraphRouter, monkeypatch: pytest.MonkeyPatch
+    router: gr.GraphRouter, state: ServingState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = [ask(f"Add {i} and 4.", BEST if i % 3 else None) for i in range(100)]
+    asked = [ask(state, f"Add {i} and 4.", BEST if i % 3 else None) for i in range(100)]
     sizes, whole = [], router.route_batch
 
     def count(prompts: list[str], **more: object) -> list[Decision]:
@@ -38,7 +44,7 @@ def test_decisions_at_once_are_those_alone(
         return whole(prompts, **more)  # type: ignore[call-overload,no-any-return]
 
     monkeypatch.setattr(router, "route_batch", count)
-    found = decide(Decider(router, None), asked)
+    found = decide(Decider(), asked)
     monkeypatch.undo()
     for together, each in zip(found, asked, strict=True):
         alone = router.route(each.prompt, policy=each.policy)
@@ -50,23 +56,25 @@ def test_decisions_at_once_are_those_alone(
     assert max(sizes) <= MOST_AT_ONCE
 
 
-def test_a_prompt_that_leaves_nobody_fails_alone(router: gr.GraphRouter) -> None:
+def test_a_prompt_that_leaves_nobody_fails_alone(
+    router: gr.GraphRouter, state: ServingState
+) -> None:
     costs = router.predict(["Add 3 and 4.", "Add 3. " * 3000]).cost_usd
     limit = gr.Policy(max_cost_usd=float(2 * costs[0].min()))
     assert costs[1].min() > limit.max_cost_usd  # type: ignore[operator]
     found = decide(
-        Decider(router, None), [ask("Add 3 and 4.", limit), ask("Add 3. " * 3000, limit)]
+        Decider(), [ask(state, "Add 3 and 4.", limit), ask(state, "Add 3. " * 3000, limit)]
     )
     assert isinstance(found[0], Decision)
     assert isinstance(found[1], PolicyError)
 
 
-def test_who_leaves_takes_nobody_with_him(router: gr.GraphRouter) -> None:
+def test_who_leaves_takes_nobody_with_him(router: gr.GraphRouter, state: ServingState) -> None:
     async def leave() -> Decision:
-        decider = Decider(router, None)
-        left = asyncio.create_task(decider.decide(ask("Add 1 and 1.")))
+        decider = Decider()
+        left = asyncio.create_task(decider.decide(ask(state, "Add 1 and 1.")))
         await asyncio.sleep(0)
-        stays = asyncio.create_task(decider.decide(ask("Add 3 and 4.")))
+        stays = asyncio.create_task(decider.decide(ask(state, "Add 3 and 4.")))
         left.cancel()
         with pytest.raises(asyncio.CancelledError):
             await left

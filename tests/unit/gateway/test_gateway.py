@@ -13,8 +13,8 @@ import pytest
 from openai.types.chat import ChatCompletion
 
 import graphrouter as gr
-from graphrouter.gateway import Deployment, create_app
-from tests.unit.gateway.conftest import Provider, Serve
+from graphrouter.gateway import create_app
+from tests.unit.gateway.conftest import Deployments, Provider, Serve
 
 ASKED: list[Any] = [
     {"role": "system", "content": "Be brief."},
@@ -179,13 +179,13 @@ def test_who_fails_is_asked_again_then_the_next_is(
 
 
 def test_who_is_silent_or_gone_is_passed_over(
-    router: gr.GraphRouter, provider: Provider, deployments: dict[str, Deployment], serve: Serve
+    router: gr.GraphRouter, provider: Provider, deployments: Deployments, serve: Serve
 ) -> None:
     ranked = [each.model for each in router.route("Add 3 and 4.").candidates]
-    silent = deployments[ranked[0]]._replace(timeout_s=0.2)
-    gone = deployments[ranked[1]]._replace(address="http://127.0.0.1:9/v1", retries=0)
+    silent = deployments[ranked[0]][0]._replace(timeout_s=0.2)
+    gone = deployments[ranked[1]][0]._replace(address="http://127.0.0.1:9/v1", retries=0)
     provider.waits[f"at-{ranked[0]}"] = 1.0
-    address = serve(create_app(router, deployments | {ranked[0]: silent, ranked[1]: gone}))
+    address = serve(create_app(router, deployments | {ranked[0]: (silent,), ranked[1]: (gone,)}))
     found = connect(address).chat.completions.with_raw_response.create(model="auto", messages=ASKED)
     assert found.headers["x-graphrouter-model"] == ranked[2]
     told = found.headers["x-graphrouter-failures"]
@@ -195,7 +195,7 @@ def test_who_is_silent_or_gone_is_passed_over(
 
 
 def test_models_without_an_address_are_never_chosen(
-    router: gr.GraphRouter, deployments: dict[str, Deployment], serve: Serve
+    router: gr.GraphRouter, deployments: Deployments, serve: Serve
 ) -> None:
     best = router.route("Add 3 and 4.", policy=BEST).model
     some = {name: each for name, each in deployments.items() if name != best}
@@ -208,9 +208,7 @@ def test_models_without_an_address_are_never_chosen(
         connect(address).chat.completions.create(model=best, messages=ASKED)
 
 
-def test_a_key_is_asked_for(
-    router: gr.GraphRouter, deployments: dict[str, Deployment], serve: Serve
-) -> None:
+def test_a_key_is_asked_for(router: gr.GraphRouter, deployments: Deployments, serve: Serve) -> None:
     address = serve(create_app(router, deployments, key="secret"))
     with pytest.raises(openai.AuthenticationError, match="The key is missing or wrong"):
         connect(address, "wrong").chat.completions.create(model="auto", messages=ASKED)
@@ -221,7 +219,7 @@ def test_a_key_is_asked_for(
 
 
 def test_named_routes_decide(
-    router: gr.GraphRouter, deployments: dict[str, Deployment], serve: Serve
+    router: gr.GraphRouter, deployments: Deployments, serve: Serve
 ) -> None:
     name = router.models[-1]
     routes = gr.Routes(
@@ -299,9 +297,9 @@ def test_bad_requests_get_one_clear_error(
 def test_unknown_paths_and_methods_are_told_in_the_same_form(gateway: str) -> None:
     for path, status, told in (
         (
-            "/embeddings",
+            "/images",
             404,
-            "Not Found: POST /v1/embeddings. There are: POST /v1/chat",
+            "Not Found: POST /v1/images. There are: POST /v1/chat",
         ),
         ("/models", 405, "Method Not Allowed: POST /v1/models"),
     ):

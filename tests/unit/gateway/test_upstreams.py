@@ -21,7 +21,7 @@ POOL = ModelPool.of(
 KEYS = {"MINE": " secret\n"}
 
 
-def load(tmp_path: Path, text: str) -> dict[str, Deployment]:
+def load(tmp_path: Path, text: str) -> dict[str, tuple[Deployment, ...]]:
     file = tmp_path / "upstreams.yaml"
     file.write_text(text)
     return load_upstreams(file, POOL, KEYS)
@@ -36,7 +36,7 @@ def test_own_settings_stand_before_defaults_and_the_card(tmp_path: Path) -> None
           nano: {base_url: "https://example.com/v1", model: nano-2, timeout_s: 5, retries: 0}
         """,
     )
-    nano, grand = found["nano"], found["grand-high"]
+    (nano,), (grand,) = found["nano"], found["grand-high"]
     assert (nano.address, nano.timeout_s, nano.retries) == ("https://example.com/v1", 5.0, 0)
     assert nano.body == {"model": "nano-2", "seed": 1}
     assert grand.address == "http://127.0.0.1:1/v1"
@@ -51,7 +51,7 @@ def test_models_without_an_address_are_left_out(
     with caplog.at_level(logging.WARNING):
         found = load(tmp_path, "upstreams: {nano: {base_url: 'http://127.0.0.1:1'}}")
     assert list(found) == ["nano"]
-    assert found["nano"].headers == {}
+    assert found["nano"][0].headers == {}
     assert "gives no address for grand-high; they are never chosen" in caplog.text
 
 
@@ -63,7 +63,7 @@ def test_models_without_an_address_are_left_out(
         ("upstreams: 5", "upstreams is 5; expected a mapping"),
         ("upstreams: {}", "gives no model of the pool an address"),
         ("upstreams: {nan: {}}", "'nan' is no model of the pool. Did you mean 'nano'"),
-        ("upstreams: {nano: 5}", "nano is 5; expected a mapping"),
+        ("upstreams: {nano: 5}", "nano is 5; expected a mapping, or a list"),
         ("upstreams: {nano: {}}", "nano: the setting 'base_url' is missing"),
         (
             "upstreams: {nano: {base_url: here}}",

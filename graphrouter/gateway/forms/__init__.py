@@ -1,0 +1,1 @@
+"""The forms of requests that the gateway reads, one module each."""

@@ -1,0 +1,117 @@
+"""Passes a stream of events on as it comes, translated where the client speaks another API."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import httpx2
+
+from graphrouter.gateway.api_errors import ApiError
+from graphrouter.gateway.call_log import OpenCall
+from graphrouter.gateway.forms.api_form import ApiForm
+from graphrouter.gateway.forwarding import Reached, name_error
+from graphrouter.gateway.server_events import EventReader, ServerEvent, write_event
+from graphrouter.gateway.translation.translator import StreamTranslator
+from graphrouter.gateway.usage import StreamedUsage
+
+__all__ = ["CLIENT_LEFT", "relay"]
+
+CLIENT_LEFT = 499
+"""Status of a call whose client left before its end."""
+
+_FINISHED = re.compile(rb'"finish_reason":\s*"|"error":\s*\{')
+_DONE = b"[DONE]"
+_LAST = {
+    "responses": re.compile(
+        rb'"type":\s*"(response\.(completed|incomplete|failed|cancelled)|error)"'
+    ),
+    "messages": re.compile(rb'"type":\s*"(message_stop|error)"'),
+}
+"""What only the last event of a stream has."""
+_LONGEST_MARK = 64
+"""Bytes of a piece that are looked at again with the next one."""
+
+
+async def relay(
+    reached: Reached, call: OpenCall, form: ApiForm, request: Mapping[str, Any]
+) -> AsyncIterator[bytes]:
+    """The client's events, as they come; what breaks them off is told as one more.
+
+    The call ends with it, and where the client leaves.
+
+    Args:
+        reached: The answer, of which nothing but the head has been read.
+        call: To be ended.
+        form: That the client expects.
+        request: The client's.
+    """
+    response, usage = reached.response, StreamedUsage()
+    status = response.status_code
+    passed = (
+        _Passed(form)
+        if reached.translation is None
+        else _Translated(reached.translation.read_stream(request))
+    )
+    try:
+        async for piece in response.aiter_bytes():
+            usage.feed(piece)
+            if written := passed.read(piece):
+                yield written
+        yield passed.end()
+    except (httpx2.HTTPError, ApiError) as error:
+        status = 502
+        told = error if isinstance(error, ApiError) else _tell_broken(name_error(error))
+        yield form.tell_in_stream(told)
+    except (LookupError, TypeError, AttributeError):  # of a translator that reads what is no chunk
+        status = 502
+        yield form.tell_in_stream(_tell_broken("its events are not those of its protocol"))
+    except (asyncio.CancelledError, GeneratorExit):
+        status = CLIENT_LEFT
+        raise
+    finally:
+        name = reached.deployment.candidate
+        call.end(status, name, failures=reached.failures, usage=usage.usage)
+        await response.aclose()
+
+
+class _Translated:
+    """A stream whose events are others for the client."""
+
+    def __init__(self, translator: StreamTranslator) -> None:
+        self._translator, self._events = translator, EventReader()
+
+    def read(self, piece: bytes) -> bytes:
+        return b"".join(self._translate(event) for event in self._events.feed(piece))
+
+    def end(self) -> bytes:
+        return b"".join(self._translator.end())
+
+    def _translate(self, event: ServerEvent) -> bytes:
+        return b"".join(self._translator.read(event))
+
+
+class _Passed:
+    """A stream that passes as it is, and of which only the end is looked for."""
+
+    def __init__(self, form: ApiForm) -> None:
+        self._last = _LAST.get(form.name, _FINISHED)
+        self._has_ended, self._is_done, self._kept = False, form.name in _LAST, b""
+
+    def read(self, piece: bytes) -> bytes:
+        seen = self._kept + piece
+        self._has_ended = self._has_ended or self._last.search(seen) is not None
+        self._is_done = self._is_done or _DONE in seen
+        self._kept = seen[-_LONGEST_MARK:]
+        return piece
+
+    def end(self) -> bytes:
+        if not self._has_ended and not (self._is_done and self._last is _FINISHED):
+            raise _tell_broken("its stream ended before its answer")
+        return b"" if self._is_done else write_event(_DONE.decode())
+
+
+def _tell_broken(why: str) -> ApiError:
+    return ApiError(502, f"The upstream broke off: {why}.", code="upstream_broke_off")

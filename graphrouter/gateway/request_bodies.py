@@ -1,0 +1,96 @@
+"""What comes in: keys, bodies, and clients that leave before they are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from collections.abc import Coroutine
+from typing import Any, NoReturn, TypeVar
+
+from starlette.requests import Request
+
+from graphrouter.gateway.api_errors import ApiError
+from graphrouter.wording import show_value
+
+__all__ = ["MOST_BYTES", "ClientLeftError", "check_key", "read_body", "unless_left"]
+
+MOST_BYTES = 10 * 1024 * 1024
+"""Of a request's body."""
+
+T = TypeVar("T")
+
+
+class ClientLeftError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+def check_key(request: Request, key: str | None) -> None:
+    """Refuse a request without the key, as bearer token or as Anthropic's clients send theirs.
+
+    Raises:
+        ApiError: It has none, or another.
+    """
+    if key is None:
+        return
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        token = request.headers.get("x-api-key", "")
+    if not hmac.compare_digest(token.strip().encode(), key.encode()):
+        raise ApiError(
+            401,
+            "The key is missing or wrong; expected Authorization: Bearer KEY, or x-api-key: KEY.",
+        )
+
+
+async def read_body(request: Request) -> dict[str, Any]:
+    """The JSON object that a request holds.
+
+    Raises:
+        ApiError: It is larger than `MOST_BYTES`, or something else.
+    """
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MOST_BYTES:
+            raise ApiError(413, f"The body is larger than {MOST_BYTES:,} bytes.")
+    try:
+        body = json.loads(bytes(content), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, f"The body is no valid JSON ({error}).") from None
+    if not isinstance(body, dict):
+        raise ApiError(400, f"The body is {show_value(body)}; expected a JSON object.")
+    return body
+
+
+async def unless_left(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What comes of some work, which is given up when the client leaves.
+
+    Args:
+        request: Whose body has been read.
+        work: What is awaited.
+
+    Raises:
+        ClientLeftError: The client has left.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_wait_until_left(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientLeftError
+        return working.result()
+    finally:
+        leaving.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait((working,))
+
+
+async def _wait_until_left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number of JSON")

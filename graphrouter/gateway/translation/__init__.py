@@ -1,0 +1,1 @@
+"""Requests of one API for upstreams of another: chats of OpenAI's and messages of Anthropic's."""
