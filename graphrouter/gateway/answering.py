@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx2
 from starlette.requests import Request
@@ -18,6 +18,7 @@ from graphrouter.gateway.conversations import Conversation, Turn
 from graphrouter.gateway.deciding import Asked, Decider
 from graphrouter.gateway.forms.api_form import ApiForm
 from graphrouter.gateway.forms.chat_completions import CHAT_COMPLETIONS
+from graphrouter.gateway.forms.responses import RESPONSES
 from graphrouter.gateway.forwarding import (
     NobodyAnsweredError,
     Outgoing,
@@ -27,8 +28,14 @@ from graphrouter.gateway.forwarding import (
     tell_failures,
 )
 from graphrouter.gateway.relaying import CLIENT_LEFT, relay
-from graphrouter.gateway.request_bodies import check_key, read_body, unless_left
-from graphrouter.gateway.serving_state import ServingState
+from graphrouter.gateway.request_bodies import (
+    ClientLeftError,
+    check_key,
+    read_body,
+    unless_left,
+)
+from graphrouter.gateway.serving_state import Demand, ServingState
+from graphrouter.gateway.stored_responses import StoredResponses
 from graphrouter.gateway.upstreams import Deployment
 from graphrouter.gateway.usage import read_usage
 from graphrouter.gateway.wanted_models import AUTO, OWN_KEY, Wanted, list_words, read_wanted
@@ -69,7 +76,8 @@ class Gateway:
             key: What clients must send; nothing is asked of them without it.
             log: Told of every decision and call.
         """
-        self.state, self._key, self._log, self._decider = state, key, log, Decider()
+        self.state, self._key, self._log = state, key, log
+        self._decider, self._stored = Decider(), StoredResponses()
 
     async def answer(self, request: Request, form: ApiForm) -> Response:
         """Send a request to the model that is chosen, and its answer back.
@@ -86,18 +94,16 @@ class Gateway:
         check_key(request, self._key)
         body = await read_body(request)
         wanted = read_wanted(body, state.names, state.policy)
-        conversation = form.read(body)
-        chosen = await self._choose(state, wanted, form, conversation)
+        demand = Demand(form, form.read(body), await self._find_previous(state, body, form))
+        chosen = await self._choose(state, wanted, demand)
         call = await self._begin(request, chosen)
         sent = {name: value for name, value in body.items() if name != OWN_KEY}
         headers = {name: request.headers[name] for name in _PASSED if name in request.headers}
         outgoing = Outgoing(form, sent, headers)
-        asked = [
-            each for name in call.order for each in state.list_serving(name, form, conversation)
-        ]
+        asked = [each for name in call.order for each in state.list_serving(name, demand)]
         try:
             return await unless_left(request, self._ask(asked, outgoing, chosen, call))
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ClientLeftError):
             call.end(CLIENT_LEFT)
             raise
 
@@ -116,11 +122,21 @@ class Gateway:
             conversation = Conversation.of([Turn("user", prompt)])
         else:
             raise ApiError(400, f"prompt is {show_value(prompt)}; expected text.", "prompt")
-        chosen = await self._choose(state, wanted, CHAT_COMPLETIONS, conversation)
+        chosen = await self._choose(state, wanted, Demand(CHAT_COMPLETIONS, conversation))
         call = await self._begin(request, chosen._replace(order=()))
         await call.kept()
         headers = {f"{PREFIX}decision": call.decision_id}
         return JSONResponse(chosen.decision.to_dict(), headers=headers)  # type: ignore[union-attr]
+
+    async def pass_stored(self, request: Request, rest: str) -> Response:
+        """Answer a request for a stored response, by the upstream that made it.
+
+        Args:
+            request: With the id in its path.
+            rest: Behind the id, such as `/input_items`.
+        """
+        check_key(request, self._key)
+        return await self._stored.pass_on(request, rest, self.state, self.client)
 
     def list_models(self, request: Request) -> Response:
         """The models that can be called, and the words that let the router choose."""
@@ -131,22 +147,17 @@ class Gateway:
         ]
         return JSONResponse({"object": "list", "data": data})
 
-    async def _choose(
-        self,
-        state: ServingState,
-        wanted: Wanted,
-        form: ApiForm,
-        conversation: Conversation,
-    ) -> _Chosen:
+    async def _choose(self, state: ServingState, wanted: Wanted, demand: Demand) -> _Chosen:
         if wanted.model is not None:
-            state.check_named(wanted.model, form, conversation)
+            state.check_named(wanted.model, demand)
             return _Chosen(wanted, None, None, (wanted.model,))
-        if not form.can_choose:
-            raise ApiError(400, f"{form.name} are of one model; expected its name.", "model")
-        unable = state.find_unable(form, conversation)
+        if not demand.form.can_choose:
+            told = f"{demand.form.name} are of one model; expected its name."
+            raise ApiError(400, told, "model")
+        unable = state.find_unable(demand)
         if len(unable) == len(state.router.models):
             raise _tell_nobody(unable)
-        prompt = read_prompt(conversation)
+        prompt = read_prompt(demand.conversation)
         asked = Asked(state, prompt, wanted.task, wanted.policy, frozenset(unable))
         try:
             decision = await self._decider.decide(asked)
@@ -156,6 +167,15 @@ class Gateway:
         if not decision.used_fallback:
             order += [each.model for each in decision.candidates if each.rejected is None]
         return _Chosen(wanted, decision, prompt, tuple(dict.fromkeys(order)))
+
+    async def _find_previous(
+        self, state: ServingState, body: Mapping[str, Any], form: ApiForm
+    ) -> Deployment | None:
+        """Who keeps the response that a request goes on from; None where it begins anew."""
+        previous = body.get("previous_response_id")
+        if form is not RESPONSES or not isinstance(previous, str):
+            return None
+        return await self._stored.find(previous, state, self.client)
 
     async def _begin(self, request: Request, chosen: _Chosen) -> OpenCall:
         policy = chosen.wanted.policy
@@ -169,6 +189,10 @@ class Gateway:
                 policy="" if policy is None else policy.describe(),
             )
         )
+
+    def _note_stored(self, reached: Reached, told: object) -> None:
+        if isinstance(told, Mapping) and told.get("object") == "response":
+            self._stored.note(told.get("id"), reached.deployment)
 
     async def _ask(
         self, asked: list[Deployment], outgoing: Outgoing, chosen: _Chosen, call: OpenCall
@@ -187,7 +211,7 @@ class Gateway:
         headers = _tell(reached, chosen, call)
         kind = response.headers.get("content-type", "application/json")
         if not response.is_closed:
-            streamed = relay(reached, call, form, outgoing.body)
+            streamed = relay(reached, call, outgoing, self._note_stored)
             return StreamingResponse(
                 streamed, response.status_code, headers=headers, media_type=kind
             )
@@ -197,6 +221,7 @@ class Gateway:
         except ApiError as error:
             await call.end(error.status, name, failures=failures)
             raise
+        self._note_stored(reached, told)
         await call.end(response.status_code, name, failures=failures, usage=read_usage(told))
         return Response(content, response.status_code, headers=headers, media_type=kind)
 

@@ -32,6 +32,8 @@ from graphrouter.routes import Routes
 
 __all__ = ["create_app"]
 
+_STORED = (("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel"))
+"""What can be done with a stored response: method, and path behind its id."""
 _FORMS = (CHAT_COMPLETIONS, RESPONSES, MESSAGES, COUNT_TOKENS, COMPLETIONS, EMBEDDINGS)
 
 
@@ -80,6 +82,9 @@ def create_app(
     app.add_exception_handler(ClientLeftError, _answer_nobody)
     for form in _FORMS:
         app.add_api_route(f"/v1{form.path}", _answer_form(gateway, form), methods=["POST"])
+    for method, rest in _STORED:
+        path = f"/v1{RESPONSES.path}/{{response_id}}{rest}"
+        app.add_api_route(path, _pass_stored(gateway, method, rest), methods=[method])
     app.add_api_route("/v1/route", gateway.route, methods=["POST"])
     app.add_api_route("/v1/models", list_models, methods=["GET"])
     app.add_api_route("/health", health, methods=["GET"])
@@ -91,6 +96,16 @@ def _answer_form(gateway: Gateway, form: ApiForm) -> Callable[[Request], Awaitab
         return await gateway.answer(request, form)
 
     answer.__name__ = f"answer_{form.name}"
+    return answer
+
+
+def _pass_stored(
+    gateway: Gateway, method: str, rest: str
+) -> Callable[[Request, str], Awaitable[Response]]:
+    async def answer(request: Request, response_id: str) -> Response:
+        return await gateway.pass_stored(request, rest)
+
+    answer.__name__ = f"{method}_response_{rest.strip('/')}".rstrip("_").lower()
     return answer
 
 

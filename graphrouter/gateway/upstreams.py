@@ -99,6 +99,10 @@ class Deployment(NamedTuple):
     weight: float = 1.0
     """Share of the calls, beside other deployments of the model."""
 
+    def is_beside(self, other: Deployment) -> bool:
+        """Whether both are of one upstream: the same address, and the same key."""
+        return self.address == other.address and self.headers == other.headers
+
     def __repr__(self) -> str:
         return f"Deployment({self.candidate!r}, {self.address!r})"
 
