@@ -6,7 +6,7 @@ import ipaddress
 import os
 import socket
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,6 +18,10 @@ from graphrouter.exceptions import ConfigError
 from graphrouter.extras import require_extra
 from graphrouter.policy import Policy
 from graphrouter.wording import count_of
+
+NO_STORE = "none"
+DRAINED_WITHIN_S = 30
+"""Seconds that requests in flight have to end once the gateway is told to stop."""
 
 
 @add_policy_options
@@ -54,6 +58,54 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    store: Annotated[
+        str,
+        typer.Option(
+            "--store",
+            metavar="PLACE",
+            help="Where decisions, grades, keys and costs are kept: a file, which is made where "
+            "there is none, postgresql://user@host/name, or none.",
+        ),
+    ] = "graphrouter.db",
+    store_prompts: Annotated[
+        Literal["off", "hashed", "full"],
+        typer.Option(
+            "--store-prompts",
+            help="Keep what was routed by: not at all, as a hash, or as text. Grades by a decision "
+            "alone teach the router only with full; see docs/gateway-store.md.",
+        ),
+    ] = "off",
+    explore: Annotated[
+        float,
+        typer.Option(
+            "--explore",
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Share of the decisions that may try another candidate than the best.",
+        ),
+    ] = 0.0,
+    explore_by: Annotated[
+        Literal["thompson", "uniform"],
+        typer.Option(
+            "--explore-by",
+            help="Try those that may be the best by their intervals, or all alike.",
+        ),
+    ] = "thompson",
+    observe: Annotated[
+        bool,
+        typer.Option(
+            "--observe",
+            help="Decide requests that name a model too, and write it down; the named one answers.",
+        ),
+    ] = False,
+    mark_answers: Annotated[
+        bool,
+        typer.Option(
+            "--mark-answers/--plain-answers",
+            help="Name the decision in the body of answers too, or in headers alone.",
+        ),
+    ] = True,
     *,
     policy: Policy,
 ) -> None:
@@ -66,13 +118,19 @@ def serve(
     Example: graphrouter serve artifacts/demo/router --upstreams upstreams.yaml --preset balanced
     """
     require_extra("serve", purpose="graphrouter serve")
-    key = _read_key(key_env, host)
+    key = _read_key(key_env)
 
     import uvicorn
 
     from graphrouter.gateway import create_app, load_upstreams
+    from graphrouter.gateway.exploring import Exploration
+    from graphrouter.gateway.memory import Memory, name_artifact
+    from graphrouter.gateway.store import Store
+    from graphrouter.gateway.store.stored_calls import WhatIsKept
+    from graphrouter.gateway.token_prices import TokenPrices
     from graphrouter.routes import Routes
 
+    checksum = name_artifact(artifact)  # before it is read: others may change it meanwhile
     router = load_any_router(artifact)
     deployments = load_upstreams(upstreams, router.pool, os.environ)
     routes = None if routes_file is None else Routes.load(routes_file)
@@ -80,36 +138,60 @@ def serve(
     # What cannot work is told before the port opens.
     absent = [name for name in router.models if name not in deployments]
     router.route("Hello.", policy=chosen, routes=routes, unavailable=absent)
+    kept = WhatIsKept(
+        {name: each[0].prices or TokenPrices() for name, each in deployments.items()},
+        artifact=checksum,
+        prompts=store_prompts,
+        exploration=Exploration(explore, explore_by) if explore else None,
+        observes=observe,
+        marks=mark_answers,
+    )
     with _listen(host, port) as listening:
         address, number = listening.getsockname()[:2]
-        app = create_app(router, deployments, policy=chosen, routes=routes, key=key)
+        memory = None if store == NO_STORE else Memory(Store.open(store), kept)
+        if key is None and (memory is None or not memory.keys):
+            _check_host(host)
+        app = create_app(router, deployments, policy=chosen, routes=routes, key=key, memory=memory)
         console.print(
             f"Serving {count_of(len(deployments), 'model')} at "
             f"http://{f'[{address}]' if ':' in address else address}:{number}/v1",
             highlight=False,
             markup=False,
         )
-        config = uvicorn.Config(app, log_level="warning", access_log=False)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=DRAINED_WITHIN_S,
+        )
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _read_key(name: str | None, host: str) -> str | None:
-    """The key that clients must send; None where none is asked for.
+def _read_key(name: str | None) -> str | None:
+    """The key of the operator; None where none is named.
 
     Raises:
-        ConfigError: The variable is empty, or others than this machine could call without a key.
+        ConfigError: The variable is empty.
     """
     if name is None:
-        if not _is_loopback(host):
-            raise ConfigError(
-                f"--host {host} can be reached from other machines; expected --key-env NAME beside "
-                "it, or --host 127.0.0.1."
-            )
         return None
     key = os.environ.get(name, "").strip()
     if not key:
         raise ConfigError(f"--key-env {name}: the environment variable holds no key. Set it.")
     return key
+
+
+def _check_host(host: str) -> None:
+    """Refuse to let others than this machine call without a key.
+
+    Raises:
+        ConfigError: They could.
+    """
+    if not _is_loopback(host):
+        raise ConfigError(
+            f"--host {host} can be reached from other machines; expected --key-env NAME beside "
+            "it, a store with keys (graphrouter keys add), or --host 127.0.0.1."
+        )
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,12 +12,14 @@ from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
     from graphrouter.gateway.app import create_app
+    from graphrouter.gateway.memory import Memory
     from graphrouter.gateway.upstreams import Deployment, Upstream, load_upstreams
 
-__all__ = ["Deployment", "Upstream", "create_app", "load_upstreams"]
+__all__ = ["Deployment", "Memory", "Upstream", "create_app", "load_upstreams"]
 
 _MODULE_OF = {
     "Deployment": "graphrouter.gateway.upstreams",
+    "Memory": "graphrouter.gateway.memory",
     "Upstream": "graphrouter.gateway.upstreams",
     "create_app": "graphrouter.gateway.app",
     "load_upstreams": "graphrouter.gateway.upstreams",

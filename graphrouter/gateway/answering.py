@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
 
 import httpx2
 from starlette.requests import Request
@@ -12,13 +14,19 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from graphrouter.decision import Decision
 from graphrouter.exceptions import GraphRouterError
+from graphrouter.gateway.access import Access, Admitted
+from graphrouter.gateway.answer_marks import (
+    ask_for_usage,
+    hides_usage,
+    mark_answer,
+    mark_stream,
+)
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.call_log import CallLog, CallStart, OpenCall
 from graphrouter.gateway.conversations import Conversation, Turn
 from graphrouter.gateway.deciding import Asked, Decider
 from graphrouter.gateway.forms.api_form import ApiForm
 from graphrouter.gateway.forms.chat_completions import CHAT_COMPLETIONS
-from graphrouter.gateway.forms.responses import RESPONSES
 from graphrouter.gateway.forwarding import (
     NobodyAnsweredError,
     Outgoing,
@@ -28,17 +36,12 @@ from graphrouter.gateway.forwarding import (
     tell_failures,
 )
 from graphrouter.gateway.relaying import CLIENT_LEFT, relay
-from graphrouter.gateway.request_bodies import (
-    ClientLeftError,
-    check_key,
-    read_body,
-    unless_left,
-)
-from graphrouter.gateway.serving_state import Demand, ServingState
-from graphrouter.gateway.stored_responses import StoredResponses
+from graphrouter.gateway.request_bodies import ClientLeftError, read_body, unless_left
+from graphrouter.gateway.serving_state import ServingState
 from graphrouter.gateway.upstreams import Deployment
 from graphrouter.gateway.usage import read_usage
 from graphrouter.gateway.wanted_models import AUTO, OWN_KEY, Wanted, list_words, read_wanted
+from graphrouter.router.protocol import Router
 from graphrouter.wording import show_value
 
 __all__ = ["PREFIX", "Gateway"]
@@ -68,16 +71,27 @@ class Gateway:
 
     client: httpx2.AsyncClient
 
-    def __init__(self, state: ServingState, *, key: str | None, log: CallLog) -> None:
+    def __init__(self, state: ServingState, *, access: Access, log: CallLog) -> None:
         """A gateway; its client is there while it serves.
 
         Args:
             state: What to serve.
-            key: What clients must send; nothing is asked of them without it.
+            access: Who may ask.
             log: Told of every decision and call.
         """
-        self.state, self._key, self._log = state, key, log
-        self._decider, self._stored = Decider(), StoredResponses()
+        self.state, self._access, self._log, self._decider = state, access, log, Decider()
+        self._changing = threading.Lock()
+
+    def change_router(self, change: Callable[[Router], Router]) -> None:
+        """Put another router in the place of the one that serves, at once for all who come then.
+
+        Safe in any thread.
+
+        Args:
+            change: The other router, made of the one that serves.
+        """
+        with self._changing:
+            self.state = replace(self.state, router=change(self.state.router))
 
     async def answer(self, request: Request, form: ApiForm) -> Response:
         """Send a request to the model that is chosen, and its answer back.
@@ -91,26 +105,31 @@ class Gateway:
             ClientLeftError: Nobody waits for the answer any more.
         """
         state = self.state
-        check_key(request, self._key)
+        asks = self._access.admit(request, "route")
         body = await read_body(request)
         wanted = read_wanted(body, state.names, state.policy)
-        demand = Demand(form, form.read(body), await self._find_previous(state, body, form))
-        chosen = await self._choose(state, wanted, demand)
-        call = await self._begin(request, chosen)
+        conversation = form.read(body)
+        chosen = await self._choose(state, wanted, form, conversation)
+        call = await self._begin(request, asks, chosen)
         sent = {name: value for name, value in body.items() if name != OWN_KEY}
         headers = {name: request.headers[name] for name in _PASSED if name in request.headers}
         outgoing = Outgoing(form, sent, headers)
-        asked = [each for name in call.order for each in state.list_serving(name, demand)]
+        asked = [
+            each for name in call.order for each in state.list_serving(name, form, conversation)
+        ]
         try:
             return await unless_left(request, self._ask(asked, outgoing, chosen, call))
         except (asyncio.CancelledError, ClientLeftError):
             call.end(CLIENT_LEFT)
             raise
+        except Exception:
+            call.end(500)
+            raise
 
     async def route(self, request: Request) -> Response:
         """Decide without calling anybody: `prompt` or `messages`, and perhaps `graphrouter`."""
         state = self.state
-        check_key(request, self._key)
+        asks = self._access.admit(request, "route")
         body = await read_body(request)
         wanted = read_wanted({"model": AUTO, **body}, state.names, state.policy)
         if wanted.model is not None:
@@ -122,42 +141,49 @@ class Gateway:
             conversation = Conversation.of([Turn("user", prompt)])
         else:
             raise ApiError(400, f"prompt is {show_value(prompt)}; expected text.", "prompt")
-        chosen = await self._choose(state, wanted, Demand(CHAT_COMPLETIONS, conversation))
-        call = await self._begin(request, chosen._replace(order=()))
+        chosen = await self._choose(state, wanted, CHAT_COMPLETIONS, conversation)
+        call = await self._begin(request, asks, chosen._replace(order=()))
         await call.kept()
         headers = {f"{PREFIX}decision": call.decision_id}
         return JSONResponse(chosen.decision.to_dict(), headers=headers)  # type: ignore[union-attr]
 
-    async def pass_stored(self, request: Request, rest: str) -> Response:
-        """Answer a request for a stored response, by the upstream that made it.
-
-        Args:
-            request: With the id in its path.
-            rest: Behind the id, such as `/input_items`.
-        """
-        check_key(request, self._key)
-        return await self._stored.pass_on(request, rest, self.state, self.client)
-
     def list_models(self, request: Request) -> Response:
         """The models that can be called, and the words that let the router choose."""
-        check_key(request, self._key)
+        self._access.admit(request, "route")
         data = [
             {"id": name, "object": "model", "created": 0, "owned_by": "graphrouter"}
             for name in (*list_words(), *self.state.deployments)
         ]
         return JSONResponse({"object": "list", "data": data})
 
-    async def _choose(self, state: ServingState, wanted: Wanted, demand: Demand) -> _Chosen:
+    async def _choose(
+        self,
+        state: ServingState,
+        wanted: Wanted,
+        form: ApiForm,
+        conversation: Conversation,
+    ) -> _Chosen:
         if wanted.model is not None:
-            state.check_named(wanted.model, demand)
-            return _Chosen(wanted, None, None, (wanted.model,))
-        if not demand.form.can_choose:
-            told = f"{demand.form.name} are of one model; expected its name."
-            raise ApiError(400, told, "model")
-        unable = state.find_unable(demand)
+            state.check_named(wanted.model, form, conversation)
+            named = _Chosen(wanted, None, None, (wanted.model,))
+            if not (self._log.observes and form.can_choose):
+                return named
+            try:
+                observed = await self._decide(state, wanted, form, conversation)
+            except ApiError:  # nobody whom the router knows can take it; the named one can
+                return named
+            return observed._replace(order=named.order)
+        if not form.can_choose:
+            raise ApiError(400, f"{form.name} are of one model; expected its name.", "model")
+        return await self._decide(state, wanted, form, conversation)
+
+    async def _decide(
+        self, state: ServingState, wanted: Wanted, form: ApiForm, conversation: Conversation
+    ) -> _Chosen:
+        unable = state.find_unable(form, conversation)
         if len(unable) == len(state.router.models):
             raise _tell_nobody(unable)
-        prompt = read_prompt(demand.conversation)
+        prompt = read_prompt(conversation)
         asked = Asked(state, prompt, wanted.task, wanted.policy, frozenset(unable))
         try:
             decision = await self._decider.decide(asked)
@@ -168,16 +194,7 @@ class Gateway:
             order += [each.model for each in decision.candidates if each.rejected is None]
         return _Chosen(wanted, decision, prompt, tuple(dict.fromkeys(order)))
 
-    async def _find_previous(
-        self, state: ServingState, body: Mapping[str, Any], form: ApiForm
-    ) -> Deployment | None:
-        """Who keeps the response that a request goes on from; None where it begins anew."""
-        previous = body.get("previous_response_id")
-        if form is not RESPONSES or not isinstance(previous, str):
-            return None
-        return await self._stored.find(previous, state, self.client)
-
-    async def _begin(self, request: Request, chosen: _Chosen) -> OpenCall:
+    async def _begin(self, request: Request, asks: Admitted, chosen: _Chosen) -> OpenCall:
         policy = chosen.wanted.policy
         return await self._log.begin(
             CallStart(
@@ -186,17 +203,19 @@ class Gateway:
                 prompt=chosen.prompt,
                 task=chosen.wanted.task,
                 decision=chosen.decision,
+                named=chosen.wanted.model,
                 policy="" if policy is None else policy.describe(),
+                key=asks.key_id,
+                request_id=request.headers.get("x-request-id"),
             )
         )
-
-    def _note_stored(self, reached: Reached, told: object) -> None:
-        if isinstance(told, Mapping) and told.get("object") == "response":
-            self._stored.note(told.get("id"), reached.deployment)
 
     async def _ask(
         self, asked: list[Deployment], outgoing: Outgoing, chosen: _Chosen, call: OpenCall
     ) -> Response:
+        hides = self._log.is_kept and hides_usage(outgoing.form, outgoing.body)
+        if hides:
+            outgoing = ask_for_usage(outgoing)
         try:
             reached = await reach(self.client, asked, outgoing)
         except NobodyAnsweredError as error:
@@ -205,13 +224,15 @@ class Gateway:
         except ApiError as error:
             await call.end(error.status)
             raise
-        call.mark_first_byte()
+        call.mark_first_byte(reached.deployment.prices)
         await call.kept()
         response, form = reached.response, outgoing.form
         headers = _tell(reached, chosen, call)
         kind = response.headers.get("content-type", "application/json")
         if not response.is_closed:
-            streamed = relay(reached, call, outgoing, self._note_stored)
+            streamed = relay(reached, call, form, outgoing.body)
+            if self._log.is_kept:
+                streamed = mark_stream(streamed, call, marks=self._log.marks, hides=hides)
             return StreamingResponse(
                 streamed, response.status_code, headers=headers, media_type=kind
             )
@@ -221,8 +242,9 @@ class Gateway:
         except ApiError as error:
             await call.end(error.status, name, failures=failures)
             raise
-        self._note_stored(reached, told)
         await call.end(response.status_code, name, failures=failures, usage=read_usage(told))
+        if self._log.marks:
+            content = mark_answer(content, call)
         return Response(content, response.status_code, headers=headers, media_type=kind)
 
 
@@ -246,8 +268,10 @@ def _tell(reached: Reached, chosen: _Chosen, call: OpenCall) -> dict[str, str]:
     """Headers that say who answered, and why."""
     name, decision, policy = reached.deployment.candidate, chosen.decision, chosen.wanted.policy
     told: dict[str, object] = {"decision": call.decision_id, "model": name}
-    if decision is not None:
-        seen = next(each for each in decision.candidates if each.model == name)
+    seen = None
+    if decision is not None:  # who was named need not be a candidate
+        seen = next((each for each in decision.candidates if each.model == name), None)
+    if decision is not None and seen is not None:
         told |= {
             "effect": f"{seen.effect:.4f}",
             "expected-cost-usd": "" if seen.cost_usd is None else f"{seen.cost_usd:.6g}",

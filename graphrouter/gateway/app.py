@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+import anyio.to_thread
 import httpx2
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from graphrouter.gateway.access import Access
 from graphrouter.gateway.answering import Gateway
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.call_log import CallLog
@@ -22,6 +24,7 @@ from graphrouter.gateway.forms.chat_completions import CHAT_COMPLETIONS
 from graphrouter.gateway.forms.messages import COUNT_TOKENS, MESSAGES
 from graphrouter.gateway.forms.plain_inputs import COMPLETIONS, EMBEDDINGS
 from graphrouter.gateway.forms.responses import RESPONSES
+from graphrouter.gateway.memory import Memory
 from graphrouter.gateway.relaying import CLIENT_LEFT
 from graphrouter.gateway.request_bodies import ClientLeftError
 from graphrouter.gateway.serving_state import ServingState
@@ -32,8 +35,6 @@ from graphrouter.routes import Routes
 
 __all__ = ["create_app"]
 
-_STORED = (("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel"))
-"""What can be done with a stored response: method, and path behind its id."""
 _FORMS = (CHAT_COMPLETIONS, RESPONSES, MESSAGES, COUNT_TOKENS, COMPLETIONS, EMBEDDINGS)
 
 
@@ -45,6 +46,7 @@ def create_app(
     routes: Routes | None = None,
     key: str | None = None,
     log: CallLog | None = None,
+    memory: Memory | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
 ) -> FastAPI:
     """The gateway as an ASGI application.
@@ -56,19 +58,29 @@ def create_app(
         policy: What to choose by where a request states nothing; balanced without one.
         routes: Kinds of prompts with policies or models of their own.
         key: What clients must send as bearer token; nothing is asked of them without it.
-        log: Told of every decision and call; without it nothing is kept.
+        log: Told of every decision and call; that of the memory where there is one.
+        memory: Keeps decisions, grades and keys, and is closed with the application; without one
+            nothing is kept.
         transport: Takes the place of the network, for tests.
     """
     served = {name: tuple(several) for name, several in deployments.items()}
     state = ServingState(router, served, policy, routes)
-    gateway = Gateway(state, key=key, log=log or CallLog())
+    access = Access(key, dict if memory is None else lambda: memory.keys)
+    log = log or CallLog() if memory is None else memory.log
+    gateway = Gateway(state, access=access, log=log)
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
         async with httpx2.AsyncClient(transport=transport, limits=limits) as client:
             gateway.client = client
-            yield
+            try:
+                if memory is not None:
+                    await anyio.to_thread.run_sync(memory.start, gateway.change_router)
+                yield
+            finally:
+                if memory is not None:
+                    await anyio.to_thread.run_sync(memory.close)
 
     async def list_models(request: Request) -> Response:
         return gateway.list_models(request)
@@ -82,12 +94,11 @@ def create_app(
     app.add_exception_handler(ClientLeftError, _answer_nobody)
     for form in _FORMS:
         app.add_api_route(f"/v1{form.path}", _answer_form(gateway, form), methods=["POST"])
-    for method, rest in _STORED:
-        path = f"/v1{RESPONSES.path}/{{response_id}}{rest}"
-        app.add_api_route(path, _pass_stored(gateway, method, rest), methods=[method])
     app.add_api_route("/v1/route", gateway.route, methods=["POST"])
     app.add_api_route("/v1/models", list_models, methods=["GET"])
     app.add_api_route("/health", health, methods=["GET"])
+    if memory is not None:
+        memory.add_endpoints(app, access)
     return app
 
 
@@ -96,16 +107,6 @@ def _answer_form(gateway: Gateway, form: ApiForm) -> Callable[[Request], Awaitab
         return await gateway.answer(request, form)
 
     answer.__name__ = f"answer_{form.name}"
-    return answer
-
-
-def _pass_stored(
-    gateway: Gateway, method: str, rest: str
-) -> Callable[[Request, str], Awaitable[Response]]:
-    async def answer(request: Request, response_id: str) -> Response:
-        return await gateway.pass_stored(request, rest)
-
-    answer.__name__ = f"{method}_response_{rest.strip('/')}".rstrip("_").lower()
     return answer
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from graphrouter.decision import Decision
+from graphrouter.gateway.token_prices import TokenPrices
 from graphrouter.gateway.usage import Usage
 
 __all__ = ["CallEnd", "CallLog", "CallStart", "Failure", "OpenCall"]
@@ -43,7 +44,9 @@ class CallStart:
     """What was routed by; None where a model was named."""
     task: str | None = None
     decision: Decision | None = None
-    """None where a model was named."""
+    """None where a model was named and nothing was decided."""
+    named: str | None = None
+    """The model that the client named; with a decision beside it, that one was only observed."""
     policy: str = ""
     """In words."""
     key: str | None = None
@@ -79,14 +82,21 @@ class OpenCall:
             order: Candidates to ask, the best first.
         """
         self.decision_id, self.order = decision_id, tuple(order)
+        self.prices: TokenPrices | None = None
+        """Of whoever answers, once that is known."""
         self._began, self._ended = time.perf_counter(), False
         self._ttft_s: float | None = None
 
     async def kept(self) -> None:
         """Wait until the decision is written down; nobody is given its id before."""
 
-    def mark_first_byte(self) -> None:
-        """Say that the answer begins now."""
+    def mark_first_byte(self, prices: TokenPrices | None = None) -> None:
+        """Say that the answer begins now.
+
+        Args:
+            prices: Of whoever answers.
+        """
+        self.prices = prices
         if self._ttft_s is None:
             self._ttft_s = time.perf_counter() - self._began
 
@@ -122,6 +132,13 @@ class OpenCall:
 
 class CallLog:
     """Gives every call an id, and keeps nothing."""
+
+    is_kept = False
+    """Whether it keeps what it is told, so that the usage of every call is to be known."""
+    marks = False
+    """Whether answers name their decisions themselves, beside the headers."""
+    observes = False
+    """Whether requests that name a model are decided too, though that model answers them."""
 
     async def begin(self, start: CallStart) -> OpenCall:
         """Begin a call.

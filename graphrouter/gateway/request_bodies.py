@@ -1,9 +1,8 @@
-"""What comes in: keys, bodies, and clients that leave before they are answered."""
+"""What comes in: bodies, and clients that leave before they are answered."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
@@ -13,7 +12,7 @@ from starlette.requests import Request
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.wording import show_value
 
-__all__ = ["MOST_BYTES", "ClientLeftError", "check_key", "read_body", "unless_left"]
+__all__ = ["MOST_BYTES", "ClientLeftError", "read_body", "unless_left"]
 
 MOST_BYTES = 10 * 1024 * 1024
 """Of a request's body."""
@@ -23,24 +22,6 @@ T = TypeVar("T")
 
 class ClientLeftError(Exception):
     """Nobody waits for the answer any more."""
-
-
-def check_key(request: Request, key: str | None) -> None:
-    """Refuse a request without the key, as bearer token or as Anthropic's clients send theirs.
-
-    Raises:
-        ApiError: It has none, or another.
-    """
-    if key is None:
-        return
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        token = request.headers.get("x-api-key", "")
-    if not hmac.compare_digest(token.strip().encode(), key.encode()):
-        raise ApiError(
-            401,
-            "The key is missing or wrong; expected Authorization: Bearer KEY, or x-api-key: KEY.",
-        )
 
 
 async def read_body(request: Request) -> dict[str, Any]:

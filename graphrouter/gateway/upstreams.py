@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from graphrouter.documented_model import DocumentedModel
 from graphrouter.exceptions import ConfigError
 from graphrouter.files import to_path
+from graphrouter.gateway.token_prices import TokenPrices
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.siblings import read_parameters
 from graphrouter.text_files import read_plain_file
@@ -59,6 +60,18 @@ class Upstream(DocumentedModel):
     parameters: dict[str, Any] | None = Field(
         None, description="Sent with every call where the request does not state them."
     )
+    input_usd_per_mtok: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="USD per million input tokens; the card's."
+    )
+    cached_input_usd_per_mtok: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="USD per million input tokens that its cache of prompts had; as all others.",
+    )
+    output_usd_per_mtok: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="USD per million output tokens; the card's."
+    )
     timeout_s: float = Field(
         120.0, gt=0, allow_inf_nan=False, description="Most seconds until the first byte."
     )
@@ -98,10 +111,8 @@ class Deployment(NamedTuple):
     """What may be sent there."""
     weight: float = 1.0
     """Share of the calls, beside other deployments of the model."""
-
-    def is_beside(self, other: Deployment) -> bool:
-        """Whether both are of one upstream: the same address, and the same key."""
-        return self.address == other.address and self.headers == other.headers
+    prices: TokenPrices | None = None
+    """Of its tokens."""
 
     def __repr__(self) -> str:
         return f"Deployment({self.candidate!r}, {self.address!r})"
@@ -196,7 +207,17 @@ def _deploy(
         upstream.protocol,
         upstream.endpoints,
         upstream.weight,
+        _read_prices(upstream, card),
     )
+
+
+def _read_prices(upstream: Upstream, card: ModelCard) -> TokenPrices:
+    stated = (upstream.input_usd_per_mtok, upstream.output_usd_per_mtok)
+    of_card = (card.input_usd_per_mtok, card.output_usd_per_mtok)
+    asked, answered = (
+        here if here is not None else there for here, there in zip(stated, of_card, strict=True)
+    )
+    return TokenPrices.of_usd(asked, answered, upstream.cached_input_usd_per_mtok)
 
 
 def _list_settings(stated: object, source: str) -> list[Mapping[str, Any]]:

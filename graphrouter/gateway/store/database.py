@@ -97,7 +97,7 @@ class Store:
         if self.is_postgresql:
             from sqlalchemy.dialects.postgresql import insert
 
-            return insert(table).on_conflict_do_nothing()
+            return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
         from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
         return insert_sqlite(table).on_conflict_do_nothing()

@@ -21,7 +21,6 @@ from sqlalchemy import (
 
 __all__ = [
     "METADATA",
-    "NANOUSD",
     "applied",
     "budgets",
     "calls",
@@ -33,8 +32,6 @@ __all__ = [
 ]
 
 METADATA = MetaData()
-NANOUSD = 1_000_000_000
-"""Nanodollars of a dollar."""
 
 decisions = Table(
     "decisions",

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.request
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from graphrouter.artifact import read_manifest
 from graphrouter.router.graph_router import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -28,9 +30,10 @@ def upstreams(tmp_path: Path) -> Path:
 
 
 def test_it_serves_until_it_is_told_to_stop(
-    artifact: Path, upstreams: Path, router: GraphRouter
+    artifact: Path, upstreams: Path, router: GraphRouter, tmp_path: Path
 ) -> None:
     words = [sys.executable, "-m", "graphrouter", "serve", artifact, "--upstreams", upstreams]
+    words += ["--store", tmp_path / "gateway.db"]
     with subprocess.Popen(
         [*map(str, words), "--port", "0", "--preset", "performance_first"],
         stdout=subprocess.PIPE,
@@ -47,6 +50,9 @@ def test_it_serves_until_it_is_told_to_stop(
         )
         with urllib.request.urlopen(request, timeout=30) as response:
             decision = json.load(response)
+        with sqlite3.connect(tmp_path / "gateway.db") as store:
+            (kept,) = store.execute("SELECT chosen, artifact FROM decisions")
+        assert kept == (decision["model"], read_manifest(artifact)["checksum"])
         health = found[1].replace("/v1", "/health")
         with urllib.request.urlopen(health, timeout=30) as response:
             assert json.load(response) == {"status": "ok", "models": 4}
@@ -65,6 +71,7 @@ def test_what_cannot_work_is_told_before_the_port_opens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*words: object) -> str:
+        words = ("--store", tmp_path / "gateway.db", *words)
         status, shown, errors = invoke("serve", artifact, "--upstreams", upstreams, *words)
         assert (status, shown) == (2, "")
         assert errors.count("\n") == 1
@@ -74,6 +81,8 @@ def test_what_cannot_work_is_told_before_the_port_opens(
     assert "--key-env MY_KEY: the environment variable holds no key" in fail("--key-env", "MY_KEY")
     assert "No model satisfies the policy" in fail("--max-cost-usd", "1e-12")
     assert "none.yaml" in fail("--routes", tmp_path / "none.yaml")
+    (tmp_path / "text").write_text("no store " * 100)
+    assert "cannot be opened (file is not a database)" in fail("--store", tmp_path / "text")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert f"Cannot listen on 127.0.0.1 port {port} (" in fail("--port", port)

@@ -7,6 +7,8 @@ import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +18,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 import graphrouter as gr
 from graphrouter.gateway import Deployment, create_app
+from graphrouter.gateway.store import Store
+from tests.postgresql import PROGRAMS, Cluster, start_cluster
 
 Serve = Callable[[Any], str]
+DATABASES = ["sqlite", *(["postgresql"] if PROGRAMS else [])]
+_numbers = count()
 Deployments = dict[str, tuple[Deployment, ...]]
 
 
@@ -111,13 +117,17 @@ class Provider:
                 if body.get("user") == "broken":
                     raise RuntimeError("gone")
             yield self._event(body, {"index": 0, "delta": {}, "finish_reason": "stop"})
+            if (body.get("stream_options") or {}).get("include_usage"):
+                usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+                yield self._event(body, usage=usage)
             yield "data: [DONE]\n\n"
         finally:
             self.left.set()
 
-    def _event(self, body: dict[str, Any], choice: dict[str, Any]) -> str:
+    def _event(self, body: dict[str, Any], *choices: dict[str, Any], **more: Any) -> str:
         event = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1}
-        return f"data: {json.dumps(event | {'model': body['model'], 'choices': [choice]})}\n\n"
+        told = event | {"model": body["model"], "choices": list(choices), **more}
+        return f"data: {json.dumps(told)}\n\n"
 
 
 @pytest.fixture
@@ -142,3 +152,25 @@ def deployments(router: gr.GraphRouter, provider: Provider, serve: Serve) -> Dep
 def gateway(router: gr.GraphRouter, deployments: Deployments, serve: Serve) -> str:
     """Address of a gateway."""
     return serve(create_app(router, deployments))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    with start_cluster() as found:
+        yield found
+
+
+@pytest.fixture(params=DATABASES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a new store is to be."""
+    if request.param == "sqlite":
+        return str(tmp_path / "gateway.db")
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return cluster.make_database(f"store{next(_numbers)}")
+
+
+@pytest.fixture
+def store(place: str) -> Iterator[Store]:
+    found = Store.open(place)
+    yield found
+    found.close()

@@ -1,0 +1,79 @@
+"""Who may ask what: one key of the operator, and the keys of a store."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from starlette.requests import Request
+
+from graphrouter.gateway.api_errors import ApiError
+from graphrouter.gateway.store.client_keys import ClientKey, match_key
+
+__all__ = ["Access", "Admitted"]
+
+OPERATOR = "operator"
+"""Id of the key of `--key-env`."""
+
+
+class Admitted(NamedTuple):
+    """Who asks."""
+
+    key_id: str | None
+    """None where keys are not asked for."""
+    is_admin: bool
+    """Whether everything may be seen."""
+
+
+class Access:
+    """Admits requests by their keys; everybody where there are none."""
+
+    def __init__(
+        self,
+        operator_key: str | None = None,
+        keys: Callable[[], Mapping[str, ClientKey]] = dict,
+    ) -> None:
+        """An access.
+
+        Args:
+            operator_key: May do everything.
+            keys: Those of a store as they are now, by id.
+        """
+        self._operator, self._keys = operator_key, keys
+
+    def admit(self, request: Request, scope: str) -> Admitted:
+        """Who sends a request, by its bearer token or as Anthropic's clients send theirs.
+
+        Args:
+            request: With its headers.
+            scope: Of `SCOPES`, what it wants to do.
+
+        Raises:
+            ApiError: It has no key, one that is not known, or one that is not good for that.
+        """
+        known = self._keys()
+        if self._operator is None and not known:
+            return Admitted(None, True)
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            token = request.headers.get("x-api-key", "")
+        token = token.strip()
+        is_operator = self._operator is not None and hmac.compare_digest(
+            token.encode(), self._operator.encode()
+        )
+        found = match_key(known.values(), token)
+        if is_operator:
+            return Admitted(OPERATOR, True)
+        if found is None:
+            raise ApiError(
+                401,
+                "The key is missing or wrong; expected Authorization: Bearer KEY, or "
+                "x-api-key: KEY.",
+            )
+        if not found.may(scope):
+            scopes = ", ".join(found.scopes)
+            raise ApiError(
+                403, f"The key {found.name!r} lacks the scope {scope}; it has: {scopes}."
+            )
+        return Admitted(found.id, found.may("admin"))

@@ -1,0 +1,154 @@
+"""A gateway that remembers: its store, who may ask, what it has learned, and the endpoints of that.
+
+Without one a gateway decides, sends on and forgets.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+import anyio.to_thread
+import sqlalchemy as sa
+from fastapi import FastAPI, Request
+from starlette.responses import JSONResponse, Response
+
+from graphrouter.artifact import is_registry_uri, read_manifest
+from graphrouter.exceptions import StoreError
+from graphrouter.gateway.access import Access, Admitted
+from graphrouter.gateway.api_errors import ApiError
+from graphrouter.gateway.request_bodies import read_body
+from graphrouter.gateway.store.client_keys import ClientKey, read_keys
+from graphrouter.gateway.store.database import Store
+from graphrouter.gateway.store.decision_reading import read_decision
+from graphrouter.gateway.store.feedback_learner import FeedbackLearner, read_applied
+from graphrouter.gateway.store.group_commit import GroupCommit
+from graphrouter.gateway.store.spending import write_prices
+from graphrouter.gateway.store.stored_calls import StoredCallLog, WhatIsKept
+from graphrouter.gateway.store.stored_outcomes import Graded, add_grade, read_grades
+from graphrouter.router.protocol import Router
+
+__all__ = ["Memory", "name_artifact"]
+
+T = TypeVar("T")
+PERIOD_S = 0.5
+"""Seconds between two looks at the keys."""
+
+
+def name_artifact(place: str | Path) -> str:
+    """What a store calls an artifact: the checksum of its manifest, or where it lies in MLflow.
+
+    Args:
+        place: The artifact.
+
+    Raises:
+        ArtifactError: There is none.
+    """
+    return str(place) if is_registry_uri(place) else str(read_manifest(Path(place))["checksum"])
+
+
+class Memory:
+    """The store of a gateway, and all that reads or writes it while it serves."""
+
+    def __init__(self, store: Store, kept: WhatIsKept) -> None:
+        """What a gateway remembers.
+
+        Args:
+            store: Where it lies; closed with this.
+            kept: How decisions are written down.
+        """
+        self.store, self.writer = store, GroupCommit(store)
+        self.keys = self._read_keys()
+        """Those of the store by their ids, revoked ones too, as they were a second ago or later."""
+        self.log = StoredCallLog(store, self.writer, kept, lambda key_id: self.keys.get(key_id))
+        self._learner: FeedbackLearner | None = None
+        self._closing = threading.Event()
+        self._watch = threading.Thread(target=self._watch_keys, name="keys", daemon=True)
+        write_prices(store, kept.prices)
+
+    def start(self, change: Callable[[Callable[[Router], Router]], None]) -> None:
+        """Teach the router what graders have said, and go on while it serves.
+
+        Args:
+            change: Puts another router in the place of the one that serves.
+        """
+        with self.store.reader.connect() as connection:
+            after = read_applied(connection, self.log.kept.artifact)
+        self._learner = FeedbackLearner(self.store, change, after=after)
+        self._learner.start()
+        self._watch.start()
+
+    def close(self) -> None:
+        """Write what waits, and close the store."""
+        self._closing.set()
+        if self._learner is not None:
+            self._learner.close()
+            self._watch.join()
+        self.writer.close()
+        self.store.close()
+
+    def add_endpoints(self, app: FastAPI, access: Access) -> None:
+        """Add the endpoints of decisions and grades.
+
+        Args:
+            app: Of the gateway.
+            access: Who may ask them.
+        """
+
+        async def explain(request: Request) -> Response:
+            return await self._explain(request, access.admit(request, "route"))
+
+        async def grade(request: Request) -> Response:
+            return await self._grade(request, access.admit(request, "grade"))
+
+        app.add_api_route("/v1/decisions/{decision_id}", explain, methods=["GET"])
+        app.add_api_route("/v1/outcomes", grade, methods=["POST"])
+
+    async def _explain(self, request: Request, asks: Admitted) -> Response:
+        """What the store says of a decision; a key sees its own, one for admins every one."""
+        decision_id = request.path_params["decision_id"]
+        key_id = None if asks.is_admin else asks.key_id
+        found = await anyio.to_thread.run_sync(
+            self._read, lambda connection: read_decision(connection, decision_id, key_id=key_id)
+        )
+        if found is None:
+            raise ApiError(404, f"There is no decision {decision_id!r}.")
+        return JSONResponse(found)
+
+    async def _grade(self, request: Request, asks: Admitted) -> Response:
+        """Write grades down, one or several under `outcomes`, and let the router learn of them."""
+        body = await read_body(request)
+        grades = read_grades(body)
+
+        def add(connection: sa.Connection) -> list[Graded]:
+            return [add_grade(self.store, connection, each, asks.key_id) for each in grades]
+
+        try:
+            found = await self.writer.run(add)
+        except StoreError as error:
+            raise ApiError(503, str(error), code="store_unavailable") from None
+        if self._learner is not None:
+            self._learner.wake()
+        told = [asdict(each) for each in found]
+        return JSONResponse({"outcomes": told} if "outcomes" in body else told[0])
+
+    def _read(self, work: Callable[[sa.Connection], T]) -> T:
+        try:
+            with self.store.reader.connect() as connection:
+                return work(connection)
+        except sa.exc.DBAPIError as error:
+            raise ApiError(503, f"The store cannot be read ({error.orig}).") from None
+
+    def _read_keys(self) -> dict[str, ClientKey]:
+        with self.store.reader.connect() as connection:
+            return {each.id: each for each in read_keys(connection)}
+
+    def _watch_keys(self) -> None:
+        while not self._closing.wait(PERIOD_S):
+            try:
+                self.keys = self._read_keys()
+            except sa.exc.DBAPIError:
+                continue  # they stay as they were until the store answers again

@@ -1,0 +1,145 @@
+"""Teaches a router that serves what graders say, here and through other gateways of one store."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from graphrouter.exceptions import GraphRouterError
+from graphrouter.gateway.store.database import Store
+from graphrouter.gateway.store.store_tables import applied, outcomes
+from graphrouter.gateway.store.stored_outcomes import WINDOW, read_lessons
+from graphrouter.router.protocol import Router
+
+__all__ = ["FeedbackLearner", "read_applied", "teach", "write_applied"]
+
+PERIOD_S = 0.5
+"""Seconds between two looks at the store."""
+
+_logger = logging.getLogger(__name__)
+
+
+def teach(router: Router, lessons: pd.DataFrame) -> Router:
+    """A router that knows graded answers; the same one where there are none for it.
+
+    Answers of models that are not in its pool are left out, as is one that it cannot take, with a
+    warning.
+
+    Args:
+        router: What there is.
+        lessons: By `read_lessons`.
+    """
+    add: Any = getattr(router, "add_outcomes", None)
+    known = lessons[lessons["model"].isin(router.models)]
+    if known.empty or add is None:
+        return router
+    frame = known[["prompt", "task", "model", "effect"]].reset_index(drop=True)
+    try:
+        taught: Router = add(frame)
+    except GraphRouterError as error:
+        if len(frame) == 1:
+            _logger.warning("A graded answer teaches nothing: %s", error)
+            return router
+        for start in range(len(frame)):
+            router = teach(router, frame.iloc[start : start + 1])
+        return router
+    return taught
+
+
+def read_applied(connection: sa.Connection, artifact: str) -> int:
+    """The number of the last outcome that an artifact has learned from the store; 0 for none.
+
+    Args:
+        connection: Of the store.
+        artifact: Checksum of its manifest.
+    """
+    found = sa.select(applied.c.number).where(applied.c.artifact == artifact)
+    return connection.execute(found).scalar_one_or_none() or 0
+
+
+def write_applied(store: Store, artifact: str, number: int) -> None:
+    """Note up to which outcome an artifact has learned.
+
+    Args:
+        store: Where.
+        artifact: Checksum of its manifest.
+        number: Of the outcome.
+    """
+    with store.engine.begin() as connection:
+        connection.execute(store.insert_new(applied), {"artifact": artifact, "number": number})
+
+
+class FeedbackLearner:
+    """Looks at a store every half second, and gives all new grades to the router at once."""
+
+    def __init__(
+        self,
+        store: Store,
+        change: Callable[[Callable[[Router], Router]], None],
+        *,
+        after: int = 0,
+    ) -> None:
+        """A learner that has not begun.
+
+        Args:
+            store: Where grades are.
+            change: Puts another router in the place of the one that serves.
+            after: Number of the last outcome that the router has learned.
+        """
+        self._store, self._change = store, change
+        self._window = WINDOW if store.is_postgresql else 0
+        self._last, self._seen = after, set[int]()
+        self._start = after
+        self._woken, self._closed = threading.Event(), False
+        self._thread = threading.Thread(target=self._work, name="learner", daemon=True)
+
+    def start(self) -> None:
+        """Learn what the store has now, and then go on in a thread."""
+        self.learn()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look at once."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """Stop."""
+        self._closed = True
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def learn(self) -> int:
+        """Teach the router what is new in the store; the number of grades that was."""
+        after = max(self._start, self._last - self._window)
+        with self._store.reader.connect() as connection:
+            wanted = sa.select(outcomes.c.number).where(outcomes.c.number > after)
+            numbers = set(connection.execute(wanted).scalars())
+            new = numbers - self._seen
+            if not new:
+                return 0
+            lessons = read_lessons(connection, after=min(new) - 1)
+        lessons = lessons[lessons["number"].isin(new)]
+        if not lessons.empty:
+            self._change(lambda router: teach(router, lessons))
+        self._last = max(self._last, *new)
+        self._seen = {each for each in self._seen | new if each > self._last - self._window}
+        return len(lessons)
+
+    def _work(self) -> None:
+        while True:
+            self._woken.wait(PERIOD_S)
+            self._woken.clear()
+            if self._closed:
+                return
+            try:
+                self.learn()
+            except sa.exc.DBAPIError as error:
+                _logger.warning("The store was not read (%s); it is tried again.", error.orig)
+            except Exception:  # it must go on, whatever one grade was
+                _logger.exception("Grades were not learned; they are tried again.")

@@ -1,0 +1,124 @@
+"""What calls cost, what they would have cost elsewhere, and what a key may still spend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from graphrouter.gateway.store.database import Store
+from graphrouter.gateway.store.store_tables import budgets, prices
+from graphrouter.gateway.token_prices import TokenPrices
+
+__all__ = [
+    "name_day",
+    "read_prices",
+    "reserve",
+    "settle",
+    "write_prices",
+]
+
+
+def name_day(at: float) -> str:
+    """The day of a time, in UTC, as budgets count it.
+
+    Example:
+        >>> name_day(0)
+        '1970-01-01'
+    """
+    return datetime.fromtimestamp(at, UTC).date().isoformat()
+
+
+def reserve(
+    store: Store,
+    connection: sa.Connection,
+    key_id: str,
+    day: str,
+    nanousd: int,
+    limit: int | None,
+) -> bool:
+    """Set aside what a call is expected to cost, and say whether the budget of the day had it.
+
+    A budget that is used up has room for nothing, also where a call is expected to be free. One
+    statement checks and takes, so that two calls cannot have the same cent.
+
+    Args:
+        store: Of the connection.
+        connection: In a transaction.
+        key_id: Whose budget.
+        day: By `name_day`.
+        nanousd: Expected cost.
+        limit: Of the day; None to set it aside whatever is left.
+    """
+    empty = {"key_id": key_id, "day": day, "spent_nanousd": 0, "reserved_nanousd": 0}
+    connection.execute(store.insert_new(budgets), empty)
+    taken = budgets.c.spent_nanousd + budgets.c.reserved_nanousd
+    update = _of(key_id, day).values(reserved_nanousd=budgets.c.reserved_nanousd + nanousd)
+    if limit is not None:
+        update = update.where(taken + nanousd <= limit, taken < limit)
+    return connection.execute(update).rowcount == 1
+
+
+def settle(connection: sa.Connection, key_id: str, day: str, reserved: int, spent: int) -> None:
+    """Count what a call has cost in place of what was set aside for it.
+
+    Args:
+        connection: In a transaction.
+        key_id: Whose budget.
+        day: On which it was reserved.
+        reserved: What was.
+        spent: Its true cost, both in nanodollars.
+    """
+    connection.execute(
+        _of(key_id, day).values(
+            reserved_nanousd=budgets.c.reserved_nanousd - reserved,
+            spent_nanousd=budgets.c.spent_nanousd + spent,
+        )
+    )
+
+
+def write_prices(store: Store, found: Mapping[str, TokenPrices]) -> None:
+    """Keep the prices of models from now on, where they have changed.
+
+    Args:
+        store: Where.
+        found: By name.
+    """
+    with store.engine.begin() as connection:
+        known = read_prices(connection)
+        rows = [
+            {
+                "model": model,
+                "since": time.time(),
+                "input_nanousd_per_mtok": each.input,
+                "cached_input_nanousd_per_mtok": each.cached_input,
+                "output_nanousd_per_mtok": each.output,
+            }
+            for model, each in found.items()
+            if known.get(model) != each
+        ]
+        if rows:
+            connection.execute(sa.insert(prices), rows)
+
+
+def read_prices(connection: sa.Connection) -> dict[str, TokenPrices]:
+    """The newest prices of every model, by name.
+
+    Args:
+        connection: Of the store.
+    """
+    rows = connection.execute(sa.select(prices).order_by(prices.c.since)).all()
+    return {
+        row.model: TokenPrices(
+            row.input_nanousd_per_mtok,
+            row.cached_input_nanousd_per_mtok,
+            row.output_nanousd_per_mtok,
+        )
+        for row in rows
+    }
+
+
+def _of(key_id: str, day: str) -> sa.Update:
+    return sa.update(budgets).where(budgets.c.key_id == key_id, budgets.c.day == day)

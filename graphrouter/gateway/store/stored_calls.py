@@ -1,0 +1,309 @@
+"""Writes every decision and call to a store, and holds clients to their budgets."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from graphrouter.decision import Decision
+from graphrouter.exceptions import StoreError
+from graphrouter.gateway.api_errors import ApiError
+from graphrouter.gateway.call_log import CallEnd, CallLog, CallStart, OpenCall
+from graphrouter.gateway.exploring import Exploration, Tried
+from graphrouter.gateway.forwarding import tell_failures
+from graphrouter.gateway.relaying import CLIENT_LEFT
+from graphrouter.gateway.store.client_keys import ClientKey
+from graphrouter.gateway.store.database import Store
+from graphrouter.gateway.store.group_commit import GroupCommit, Written
+from graphrouter.gateway.store.spending import name_day, reserve, settle
+from graphrouter.gateway.store.store_tables import calls, decisions, settings
+from graphrouter.gateway.token_prices import TokenPrices, to_nanousd
+
+__all__ = ["PromptKeeping", "StoredCallLog", "WhatIsKept", "list_candidates"]
+
+PromptKeeping = Literal["off", "hashed", "full"]
+_SALT = "prompt_salt"
+
+
+@dataclass(frozen=True)
+class WhatIsKept:
+    """How decisions are made and written down."""
+
+    prices: Mapping[str, TokenPrices]
+    """Of the models that can be called, by name."""
+    artifact: str = ""
+    """Which router decides."""
+    prompts: PromptKeeping = "off"
+    """Whether the store has what was routed by: not at all, as a hash, or as text."""
+    exploration: Exploration | None = None
+    observes: bool = False
+    """Whether requests that name a model are decided too, though that model answers them."""
+    marks: bool = True
+    """Whether answers name their decisions themselves, beside the headers."""
+
+
+class _Reserved(NamedTuple):
+    key_id: str
+    day: str
+    nanousd: int
+
+
+class StoredCallLog(CallLog):
+    """Writes decisions and calls to a store; both are given to one thread, and nobody waits."""
+
+    is_kept = True
+
+    def __init__(
+        self,
+        store: Store,
+        writer: GroupCommit,
+        kept: WhatIsKept,
+        find_key: Callable[[str], ClientKey | None],
+    ) -> None:
+        """A log.
+
+        Args:
+            store: Where to.
+            writer: Of the store.
+            kept: How.
+            find_key: The key of an id.
+        """
+        self.store, self.writer, self.kept, self._find_key = store, writer, kept, find_key
+        self.observes, self.marks = kept.observes, kept.marks
+        self._salt = read_salt(store)
+
+    async def begin(self, start: CallStart) -> OpenCall:
+        """Write a decision down, once the budget of the client's key has room for the call.
+
+        Args:
+            start: What is known.
+
+        Raises:
+            ApiError: The budget has none, or the store takes nothing.
+        """
+        tried = self._try(start)
+        order = _put_first(start.order, tried)
+        key = None if start.key is None else self._find_key(start.key)
+        reserved = None
+        if order and key is not None and key.nanousd_per_day is not None:
+            reserved, cheapest = await self._reserve(key, start.decision, order)
+            if cheapest is not None:
+                tried = Tried(cheapest, {cheapest: 1.0})
+                order = _put_first(order, tried)
+        decision_id = uuid4().hex
+        written = self.writer.insert(decisions, self._to_row(decision_id, start, order, tried))
+        return _StoredCall(self, decision_id, order, written, reserved)
+
+    def hash_prompt(self, prompt: str) -> str:
+        """The hash of a prompt, which only those who have the store can compute.
+
+        Args:
+            prompt: The text.
+        """
+        return hmac.new(self._salt, prompt.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
+    def bill(self, end: CallEnd, prices: TokenPrices | None) -> int | None:
+        """What a call has cost, in nanodollars; None where it cannot be known.
+
+        Args:
+            end: How it ended.
+            prices: Of who answered.
+        """
+        if end.model is None:
+            return 0
+        if end.usage == (None, None, None):
+            # A refusal costs nothing; whose client left, or who broke off, has worked all the same.
+            return 0 if 400 <= end.status < CLIENT_LEFT else None
+        prices = prices or self.kept.prices.get(end.model) or TokenPrices()
+        return prices.bill(end.usage)
+
+    def _try(self, start: CallStart) -> Tried | None:
+        decision = start.decision
+        if start.order and (decision is None or start.named is not None):
+            return Tried(start.order[0], {start.order[0]: 1.0})
+        if decision is None:
+            return None
+        if start.order and self.kept.exploration is not None:
+            return self.kept.exploration.try_one(decision)
+        return Tried(decision.model, {decision.model: 1.0})
+
+    async def _reserve(
+        self, key: ClientKey, decision: Decision | None, order: Sequence[str]
+    ) -> tuple[_Reserved, str | None]:
+        """What was set aside, and the cheapest model where the budget had no room for the first."""
+        day, costs = name_day(time.time()), _expected(decision)
+        first = costs.get(order[0]) or 0
+        cheapest = min(order, key=lambda name: costs.get(name) or 0) if costs else order[-1]
+        lowest = costs.get(cheapest) or 0
+
+        def take(connection: sa.Connection) -> bool | None:
+            if reserve(self.store, connection, key.id, day, first, key.nanousd_per_day):
+                return True
+            if key.over_budget == "cheapest":
+                reserve(self.store, connection, key.id, day, lowest, None)
+                return False
+            return None
+
+        had_room = await _wait(self.writer.run(take))
+        if had_room is None:
+            raise ApiError(
+                429,
+                f"The budget of the key {key.name!r} for {day} is used up. It begins anew at "
+                "midnight, UTC.",
+                code="budget_exceeded",
+            )
+        if had_room:
+            return _Reserved(key.id, day, first), None
+        return _Reserved(key.id, day, lowest), cheapest
+
+    def _to_row(
+        self, decision_id: str, start: CallStart, order: Sequence[str], tried: Tried | None
+    ) -> dict[str, Any]:
+        decision, prompts = start.decision, self.kept.prompts
+        prompt = start.prompt if prompts == "full" else None
+        is_hashed = start.prompt is not None and prompts != "off"
+        asked = order[0] if order else None
+        return {
+            "id": decision_id,
+            "time": time.time(),
+            "endpoint": start.endpoint,
+            "request_id": start.request_id,
+            "key_id": start.key,
+            "session": start.session,
+            "policy": start.policy,
+            "route": None if decision is None else decision.route,
+            "task": start.task,
+            "prompt": prompt,
+            "prompt_hash": self.hash_prompt(start.prompt or "") if is_hashed else None,
+            "chosen": None if decision is None else decision.model,
+            "asked": asked,
+            "is_observed": decision is not None and start.named is not None,
+            "expected_nanousd": _expected(decision).get(asked or ""),
+            "candidates": json.dumps(list_candidates(decision, tried)),
+            "artifact": self.kept.artifact,
+        }
+
+
+class _StoredCall(OpenCall):
+    def __init__(
+        self,
+        log: StoredCallLog,
+        decision_id: str,
+        order: Sequence[str],
+        written: Written[None],
+        reserved: _Reserved | None,
+    ) -> None:
+        super().__init__(decision_id, order)
+        self._log, self._written, self._reserved = log, written, reserved
+
+    async def kept(self) -> None:
+        await _wait(self._written)
+
+    def _end(self, end: CallEnd) -> Awaitable[None]:
+        cost = self._log.bill(end, self.prices)
+        written = self._log.writer.insert(
+            calls,
+            {
+                "decision_id": self.decision_id,
+                "time": time.time(),
+                "model": end.model,
+                "status": end.status,
+                "num_attempts": len(end.failures) + (end.model is not None),
+                "failures": tell_failures(end.failures),
+                "latency_s": end.latency_s,
+                "ttft_s": end.ttft_s,
+                **end.usage._asdict(),
+                "cost_nanousd": cost,
+            },
+        )
+        if self._reserved is not None:
+            key_id, day, reserved = self._reserved
+            spent = reserved if cost is None else cost
+            written = self._log.writer.run(
+                lambda connection: settle(connection, key_id, day, reserved, spent)
+            )
+        return _Waited(written)
+
+
+class _Waited:
+    """A write whose failure is told to a client in the words of the API."""
+
+    def __init__(self, written: Written[None]) -> None:
+        self._written = written
+
+    def __await__(self) -> Any:
+        return _wait(self._written).__await__()
+
+
+async def _wait(written: Written[Any]) -> Any:
+    try:
+        return await written
+    except StoreError as error:
+        raise ApiError(503, str(error), code="store_unavailable") from None
+
+
+def list_candidates(decision: Decision | None, tried: Tried | None) -> list[dict[str, Any]]:
+    """The candidates of a decision as the store has them, the best first.
+
+    Each with `model`, `effect` and the ends of its interval, `cost_nanousd`, `utility`, `rejected`
+    (why the policy ruled it out) and `propensity`, 0 for one that could not have been asked.
+
+    Args:
+        decision: None where a model was named: then that one alone stands there.
+        tried: Whom it asked, with which probability.
+    """
+    chances = {} if tried is None else tried.propensities
+    if decision is None:
+        return [{"model": name, "propensity": chance} for name, chance in chances.items()]
+    return [
+        {
+            "model": each.model,
+            "effect": each.effect,
+            "effect_low": each.effect_low,
+            "effect_high": each.effect_high,
+            "cost_nanousd": None if each.cost_usd is None else to_nanousd(each.cost_usd),
+            "utility": each.utility,
+            "rejected": each.rejected,
+            "propensity": chances.get(each.model, 0.0),
+        }
+        for each in decision.candidates
+    ]
+
+
+def read_salt(store: Store) -> bytes:
+    """What the prompts of a store are hashed with; made where there is none.
+
+    Args:
+        store: Where it is.
+    """
+    with store.engine.begin() as connection:
+        row = {"name": _SALT, "value": secrets.token_hex(32)}
+        connection.execute(store.insert_new(settings), row)
+        wanted = sa.select(settings.c.value).where(settings.c.name == _SALT)
+        return bytes.fromhex(connection.execute(wanted).scalar_one())
+
+
+def _put_first(order: Sequence[str], tried: Tried | None) -> tuple[str, ...]:
+    if not order or tried is None:
+        return tuple(order)
+    return tuple(dict.fromkeys((tried.model, *order)))
+
+
+def _expected(decision: Decision | None) -> dict[str, int]:
+    """Nanodollars of each candidate whose cost is known."""
+    if decision is None:
+        return {}
+    return {
+        each.model: to_nanousd(each.cost_usd)
+        for each in decision.candidates
+        if each.cost_usd is not None
+    }
