@@ -1,4 +1,4 @@
-"""`graphrouter serve`: a gateway that any client of OpenAI's API can talk to."""
+"""`graphrouter serve`: a gateway that any client of OpenAI's or Anthropic's API can talk to."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from graphrouter.cli.policy_options import add_policy_options
 from graphrouter.cli.routers import load_any_router, resolve_policy
 from graphrouter.exceptions import ConfigError
 from graphrouter.extras import require_extra
+from graphrouter.moment import check_in_pool
 from graphrouter.policy import Policy
 from graphrouter.wording import count_of
 
@@ -42,6 +43,16 @@ def serve(
             "--routes",
             metavar="FILE",
             help="Named routes as .yaml or .json.",
+            show_default=False,
+        ),
+    ] = None,
+    pair: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--pair",
+            metavar="STRONG WEAK",
+            help="The two models of router-graph-THRESHOLD; the best and the cheapest on each "
+            "prompt without them.",
             show_default=False,
         ),
     ] = None,
@@ -109,11 +120,12 @@ def serve(
     *,
     policy: Policy,
 ) -> None:
-    """Serve an API like OpenAI's that sends each chat to the model that is worth most.
+    """Serve APIs like OpenAI's and Anthropic's that send each request to the best model for it.
 
-    Clients change one base URL and ask for the model auto, auto:cost_first or another preset, or a
-    model of the pool by its name. Headers of the response say who answered and why. The options of
-    a policy hold where a request states none.
+    Clients change one base URL and ask for the model auto, for auto:cost_first or another preset,
+    for auto:NAME of a named route, for router-graph-0.6 with RouteLLM's threshold between a strong
+    and a weak model, or for a model of the pool by its name. Headers of the response say who
+    answered and why. The options of a policy hold where a request states none.
 
     Example: graphrouter serve artifacts/demo/router --upstreams upstreams.yaml --preset balanced
     """
@@ -134,6 +146,8 @@ def serve(
     router = load_any_router(artifact)
     deployments = load_upstreams(upstreams, router.pool, os.environ)
     routes = None if routes_file is None else Routes.load(routes_file)
+    for name in pair or ():
+        check_in_pool("--pair", name, router.models)
     chosen = resolve_policy(policy, router)
     # What cannot work is told before the port opens.
     absent = [name for name in router.models if name not in deployments]
@@ -151,7 +165,9 @@ def serve(
         memory = None if store == NO_STORE else Memory(Store.open(store), kept)
         if key is None and (memory is None or not memory.keys):
             _check_host(host)
-        app = create_app(router, deployments, policy=chosen, routes=routes, key=key, memory=memory)
+        app = create_app(
+            router, deployments, policy=chosen, routes=routes, pair=pair, key=key, memory=memory
+        )
         console.print(
             f"Serving {count_of(len(deployments), 'model')} at "
             f"http://{f'[{address}]' if ':' in address else address}:{number}/v1",

@@ -15,7 +15,7 @@ __all__ = ["ask_for_usage", "hides_usage", "mark_answer", "mark_stream"]
 
 MEMBER = "graphrouter"
 _OPTIONS = "stream_options"
-_TELL_WHEN_ASKED = ("chat_completions", "completions")
+_TELL_WHEN_ASKED = ("chat", "completions")
 """Forms whose streams tell their usage only where they are asked to."""
 _OBJECT = re.compile(rb"\s*\{(?=\s*\")")
 _DATA = re.compile(rb"data: ?\{(?=\s*\")")

@@ -6,14 +6,12 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any
 
 import httpx2
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from graphrouter.decision import Decision
-from graphrouter.exceptions import GraphRouterError
 from graphrouter.gateway.access import Access, Admitted
 from graphrouter.gateway.answer_marks import (
     ask_for_usage,
@@ -23,10 +21,11 @@ from graphrouter.gateway.answer_marks import (
 )
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.call_log import CallLog, CallStart, OpenCall
+from graphrouter.gateway.choosing_models import Chooser, Chosen
 from graphrouter.gateway.conversations import Conversation, Turn
-from graphrouter.gateway.deciding import Asked, Decider
 from graphrouter.gateway.forms.api_form import ApiForm
 from graphrouter.gateway.forms.chat_completions import CHAT_COMPLETIONS
+from graphrouter.gateway.forms.responses import RESPONSES
 from graphrouter.gateway.forwarding import (
     NobodyAnsweredError,
     Outgoing,
@@ -37,33 +36,26 @@ from graphrouter.gateway.forwarding import (
 )
 from graphrouter.gateway.relaying import CLIENT_LEFT, relay
 from graphrouter.gateway.request_bodies import ClientLeftError, read_body, unless_left
-from graphrouter.gateway.serving_state import ServingState
+from graphrouter.gateway.serving_state import Demand, ServingState
+from graphrouter.gateway.stored_responses import StoredResponses
 from graphrouter.gateway.upstreams import Deployment
 from graphrouter.gateway.usage import read_usage
-from graphrouter.gateway.wanted_models import AUTO, OWN_KEY, Wanted, list_words, read_wanted
+from graphrouter.gateway.wanted_models import (
+    AUTO,
+    OWN_KEY,
+    PREFIX,
+    list_words,
+    read_wanted,
+)
 from graphrouter.router.protocol import Router
 from graphrouter.wording import show_value
 
-__all__ = ["PREFIX", "Gateway"]
+__all__ = ["Gateway"]
 
-PREFIX = "x-graphrouter-"
-"""Of the headers that say who answered, and why."""
 _PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
 """Headers of a client that are for the upstream."""
 _RETURNED = ("request-id",)
 """Headers of an upstream that are for the client."""
-
-
-class _Chosen(NamedTuple):
-    """Whom a request goes to."""
-
-    wanted: Wanted
-    decision: Decision | None
-    """None where a model was named."""
-    prompt: str | None
-    """What was routed by."""
-    order: tuple[str, ...]
-    """Models to ask, the best first."""
 
 
 class Gateway:
@@ -79,7 +71,8 @@ class Gateway:
             access: Who may ask.
             log: Told of every decision and call.
         """
-        self.state, self._access, self._log, self._decider = state, access, log, Decider()
+        self.state, self._access, self._log = state, access, log
+        self._chooser, self._stored = Chooser(observes=log.observes), StoredResponses()
         self._changing = threading.Lock()
 
     def change_router(self, change: Callable[[Router], Router]) -> None:
@@ -107,16 +100,14 @@ class Gateway:
         state = self.state
         asks = self._access.admit(request, "route")
         body = await read_body(request)
-        wanted = read_wanted(body, state.names, state.policy)
-        conversation = form.read(body)
-        chosen = await self._choose(state, wanted, form, conversation)
+        wanted = read_wanted(body, request.headers, state)
+        demand = Demand(form, form.read(body), await self._find_previous(state, body, form))
+        chosen = await self._chooser.choose(state, wanted, demand)
         call = await self._begin(request, asks, chosen)
         sent = {name: value for name, value in body.items() if name != OWN_KEY}
         headers = {name: request.headers[name] for name in _PASSED if name in request.headers}
         outgoing = Outgoing(form, sent, headers)
-        asked = [
-            each for name in call.order for each in state.list_serving(name, form, conversation)
-        ]
+        asked = [each for name in call.order for each in state.list_serving(name, demand)]
         try:
             return await unless_left(request, self._ask(asked, outgoing, chosen, call))
         except (asyncio.CancelledError, ClientLeftError):
@@ -131,7 +122,7 @@ class Gateway:
         state = self.state
         asks = self._access.admit(request, "route")
         body = await read_body(request)
-        wanted = read_wanted({"model": AUTO, **body}, state.names, state.policy)
+        wanted = read_wanted({"model": AUTO, **body}, request.headers, state)
         if wanted.model is not None:
             raise ApiError(400, "model names a model; expected auto, or none.", "model")
         prompt = body.get("prompt")
@@ -141,60 +132,42 @@ class Gateway:
             conversation = Conversation.of([Turn("user", prompt)])
         else:
             raise ApiError(400, f"prompt is {show_value(prompt)}; expected text.", "prompt")
-        chosen = await self._choose(state, wanted, CHAT_COMPLETIONS, conversation)
+        demand = Demand(CHAT_COMPLETIONS, conversation)
+        chosen = await self._chooser.choose(state, wanted, demand)
         call = await self._begin(request, asks, chosen._replace(order=()))
         await call.kept()
         headers = {f"{PREFIX}decision": call.decision_id}
         return JSONResponse(chosen.decision.to_dict(), headers=headers)  # type: ignore[union-attr]
+
+    async def pass_stored(self, request: Request, rest: str) -> Response:
+        """Answer a request for a stored response, by the upstream that made it.
+
+        Args:
+            request: With the id in its path.
+            rest: Behind the id, such as `/input_items`.
+        """
+        self._access.admit(request, "route")
+        return await self._stored.pass_on(request, rest, self.state, self.client)
 
     def list_models(self, request: Request) -> Response:
         """The models that can be called, and the words that let the router choose."""
         self._access.admit(request, "route")
         data = [
             {"id": name, "object": "model", "created": 0, "owned_by": "graphrouter"}
-            for name in (*list_words(), *self.state.deployments)
+            for name in (*list_words(self.state), *self.state.deployments)
         ]
         return JSONResponse({"object": "list", "data": data})
 
-    async def _choose(
-        self,
-        state: ServingState,
-        wanted: Wanted,
-        form: ApiForm,
-        conversation: Conversation,
-    ) -> _Chosen:
-        if wanted.model is not None:
-            state.check_named(wanted.model, form, conversation)
-            named = _Chosen(wanted, None, None, (wanted.model,))
-            if not (self._log.observes and form.can_choose):
-                return named
-            try:
-                observed = await self._decide(state, wanted, form, conversation)
-            except ApiError:  # nobody whom the router knows can take it; the named one can
-                return named
-            return observed._replace(order=named.order)
-        if not form.can_choose:
-            raise ApiError(400, f"{form.name} are of one model; expected its name.", "model")
-        return await self._decide(state, wanted, form, conversation)
+    async def _find_previous(
+        self, state: ServingState, body: Mapping[str, Any], form: ApiForm
+    ) -> Deployment | None:
+        """Who keeps the response that a request goes on from; None where it begins anew."""
+        previous = body.get("previous_response_id")
+        if form is not RESPONSES or not isinstance(previous, str):
+            return None
+        return await self._stored.find(previous, state, self.client)
 
-    async def _decide(
-        self, state: ServingState, wanted: Wanted, form: ApiForm, conversation: Conversation
-    ) -> _Chosen:
-        unable = state.find_unable(form, conversation)
-        if len(unable) == len(state.router.models):
-            raise _tell_nobody(unable)
-        prompt = read_prompt(conversation)
-        asked = Asked(state, prompt, wanted.task, wanted.policy, frozenset(unable))
-        try:
-            decision = await self._decider.decide(asked)
-        except GraphRouterError as error:
-            raise ApiError(400, str(error), code="nobody_to_ask") from None
-        order = [decision.model]
-        if not decision.used_fallback:
-            order += [each.model for each in decision.candidates if each.rejected is None]
-        return _Chosen(wanted, decision, prompt, tuple(dict.fromkeys(order)))
-
-    async def _begin(self, request: Request, asks: Admitted, chosen: _Chosen) -> OpenCall:
+    async def _begin(self, request: Request, asks: Admitted, chosen: Chosen) -> OpenCall:
         policy = chosen.wanted.policy
         return await self._log.begin(
             CallStart(
@@ -210,8 +183,12 @@ class Gateway:
             )
         )
 
+    def _note_stored(self, reached: Reached, told: object) -> None:
+        if isinstance(told, Mapping) and told.get("object") == "response":
+            self._stored.note(told.get("id"), reached.deployment)
+
     async def _ask(
-        self, asked: list[Deployment], outgoing: Outgoing, chosen: _Chosen, call: OpenCall
+        self, asked: list[Deployment], outgoing: Outgoing, chosen: Chosen, call: OpenCall
     ) -> Response:
         hides = self._log.is_kept and hides_usage(outgoing.form, outgoing.body)
         if hides:
@@ -230,7 +207,7 @@ class Gateway:
         headers = _tell(reached, chosen, call)
         kind = response.headers.get("content-type", "application/json")
         if not response.is_closed:
-            streamed = relay(reached, call, form, outgoing.body)
+            streamed = relay(reached, call, outgoing, self._note_stored)
             if self._log.is_kept:
                 streamed = mark_stream(streamed, call, marks=self._log.marks, hides=hides)
             return StreamingResponse(
@@ -242,29 +219,14 @@ class Gateway:
         except ApiError as error:
             await call.end(error.status, name, failures=failures)
             raise
+        self._note_stored(reached, told)
         await call.end(response.status_code, name, failures=failures, usage=read_usage(told))
         if self._log.marks:
             content = mark_answer(content, call)
         return Response(content, response.status_code, headers=headers, media_type=kind)
 
 
-def read_prompt(conversation: Conversation) -> str:
-    """The text that a conversation is routed by: that of the last turn of the user.
-
-    What the system says is shared by many requests, and earlier turns have been answered: neither
-    counts.
-
-    Raises:
-        ApiError: None is the user's.
-    """
-    for turn in reversed(conversation.turns):
-        if turn.role == "user":
-            # A lone surrogate, which JSON can hold, is no text that an encoder takes.
-            return turn.text.encode("utf-8", "replace").decode()
-    raise ApiError(400, "messages has none with the role user, by which to route.", "messages")
-
-
-def _tell(reached: Reached, chosen: _Chosen, call: OpenCall) -> dict[str, str]:
+def _tell(reached: Reached, chosen: Chosen, call: OpenCall) -> dict[str, str]:
     """Headers that say who answered, and why."""
     name, decision, policy = reached.deployment.candidate, chosen.decision, chosen.wanted.policy
     told: dict[str, object] = {"decision": call.decision_id, "model": name}
@@ -286,9 +248,3 @@ def _tell(reached: Reached, chosen: _Chosen, call: OpenCall) -> dict[str, str]:
     }
     given = reached.response.headers
     return headers | {name: given[name] for name in _RETURNED if name in given}
-
-
-def _tell_nobody(unable: Mapping[str, str]) -> ApiError:
-    told = "; ".join(f"{name}: {why}" for name, why in list(unable.items())[:5])
-    more = f"; and {len(unable) - 5} more" if len(unable) > 5 else ""
-    return ApiError(400, f"No model can take this request ({told}{more}).", code="nobody_to_ask")

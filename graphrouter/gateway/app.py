@@ -35,6 +35,8 @@ from graphrouter.routes import Routes
 
 __all__ = ["create_app"]
 
+_STORED = (("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel"))
+"""What can be done with a stored response: method, and path behind its id."""
 _FORMS = (CHAT_COMPLETIONS, RESPONSES, MESSAGES, COUNT_TOKENS, COMPLETIONS, EMBEDDINGS)
 
 
@@ -44,6 +46,7 @@ def create_app(
     *,
     policy: Policy | None = None,
     routes: Routes | None = None,
+    pair: tuple[str, str] | None = None,
     key: str | None = None,
     log: CallLog | None = None,
     memory: Memory | None = None,
@@ -57,6 +60,8 @@ def create_app(
             that are not among them are never chosen.
         policy: What to choose by where a request states nothing; balanced without one.
         routes: Kinds of prompts with policies or models of their own.
+        pair: Strong and weak model of `router-graph-THRESHOLD`; the best and the cheapest on each
+            prompt without them.
         key: What clients must send as bearer token; nothing is asked of them without it.
         log: Told of every decision and call; that of the memory where there is one.
         memory: Keeps decisions, grades and keys, and is closed with the application; without one
@@ -64,7 +69,7 @@ def create_app(
         transport: Takes the place of the network, for tests.
     """
     served = {name: tuple(several) for name, several in deployments.items()}
-    state = ServingState(router, served, policy, routes)
+    state = ServingState(router, served, policy, routes, pair)
     access = Access(key, dict if memory is None else lambda: memory.keys)
     log = log or CallLog() if memory is None else memory.log
     gateway = Gateway(state, access=access, log=log)
@@ -94,6 +99,9 @@ def create_app(
     app.add_exception_handler(ClientLeftError, _answer_nobody)
     for form in _FORMS:
         app.add_api_route(f"/v1{form.path}", _answer_form(gateway, form), methods=["POST"])
+    for method, rest in _STORED:
+        path = f"/v1{RESPONSES.path}/{{response_id}}{rest}"
+        app.add_api_route(path, _pass_stored(gateway, method, rest), methods=[method])
     app.add_api_route("/v1/route", gateway.route, methods=["POST"])
     app.add_api_route("/v1/models", list_models, methods=["GET"])
     app.add_api_route("/health", health, methods=["GET"])
@@ -107,6 +115,16 @@ def _answer_form(gateway: Gateway, form: ApiForm) -> Callable[[Request], Awaitab
         return await gateway.answer(request, form)
 
     answer.__name__ = f"answer_{form.name}"
+    return answer
+
+
+def _pass_stored(
+    gateway: Gateway, method: str, rest: str
+) -> Callable[[Request, str], Awaitable[Response]]:
+    async def answer(request: Request, response_id: str) -> Response:
+        return await gateway.pass_stored(request, rest)
+
+    answer.__name__ = f"{method}_response_{rest.strip('/')}".rstrip("_").lower()
     return answer
 
 

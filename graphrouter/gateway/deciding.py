@@ -10,8 +10,9 @@ from typing import NamedTuple
 import anyio.to_thread
 
 from graphrouter.decision import Decision
-from graphrouter.gateway.serving_state import ServingState
 from graphrouter.policy import Policy
+from graphrouter.router.protocol import Router
+from graphrouter.routes import Routes
 
 MOST_AT_ONCE = 64
 """Prompts of one batch."""
@@ -20,16 +21,17 @@ MOST_AT_ONCE = 64
 class Asked(NamedTuple):
     """A prompt to be decided on."""
 
-    state: ServingState
+    router: Router
     prompt: str
     task: str | None
     policy: Policy | None
+    routes: Routes | None
     unavailable: frozenset[str]
 
     @property
-    def terms(self) -> tuple[ServingState, Policy | None, frozenset[str]]:
+    def terms(self) -> tuple[Router, Policy | None, Routes | None, frozenset[str]]:
         """What a batch has in common."""
-        return self.state, self.policy, self.unavailable
+        return self.router, self.policy, self.routes, self.unavailable
 
 
 class _Waiting(NamedTuple):
@@ -86,13 +88,13 @@ class Decider:
                 self._give(each, decision)
 
     def _route(self, batch: Sequence[Asked]) -> list[Decision]:
-        state, policy, unavailable = batch[0].terms
-        return state.router.route_batch(
+        router, policy, routes, unavailable = batch[0].terms
+        return router.route_batch(
             [each.prompt for each in batch],
             tasks=[each.task for each in batch],
             policy=policy,
             unavailable=unavailable,
-            routes=state.routes,
+            routes=routes,
         )
 
     def _give(self, waiting: _Waiting, found: Decision | Exception) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable
 
 import httpx2
 
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.call_log import OpenCall
 from graphrouter.gateway.forms.api_form import ApiForm
-from graphrouter.gateway.forwarding import Reached, name_error
+from graphrouter.gateway.forms.responses import RESPONSES
+from graphrouter.gateway.forwarding import Outgoing, Reached, name_error
 from graphrouter.gateway.server_events import EventReader, ServerEvent, write_event
 from graphrouter.gateway.translation.translator import StreamTranslator
 from graphrouter.gateway.usage import StreamedUsage
@@ -36,7 +36,10 @@ _LONGEST_MARK = 64
 
 
 async def relay(
-    reached: Reached, call: OpenCall, form: ApiForm, request: Mapping[str, Any]
+    reached: Reached,
+    call: OpenCall,
+    outgoing: Outgoing,
+    note: Callable[[Reached, object], None],
 ) -> AsyncIterator[bytes]:
     """The client's events, as they come; what breaks them off is told as one more.
 
@@ -45,15 +48,15 @@ async def relay(
     Args:
         reached: The answer, of which nothing but the head has been read.
         call: To be ended.
-        form: That the client expects.
-        request: The client's.
+        outgoing: What was asked, in the form that the client expects.
+        note: Told of a response of OpenAI's when it begins.
     """
-    response, usage = reached.response, StreamedUsage()
+    response, usage, form = reached.response, StreamedUsage(), outgoing.form
     status = response.status_code
     passed = (
-        _Passed(form)
+        _Passed(form, lambda told: note(reached, told))
         if reached.translation is None
-        else _Translated(reached.translation.read_stream(request))
+        else _Translated(reached.translation.read_stream(outgoing.body))
     )
     try:
         async for piece in response.aiter_bytes():
@@ -96,15 +99,20 @@ class _Translated:
 class _Passed:
     """A stream that passes as it is, and of which only the end is looked for."""
 
-    def __init__(self, form: ApiForm) -> None:
+    def __init__(self, form: ApiForm, note: Callable[[object], None]) -> None:
         self._last = _LAST.get(form.name, _FINISHED)
         self._has_ended, self._is_done, self._kept = False, form.name in _LAST, b""
+        self._note = note
+        self._first = EventReader() if form is RESPONSES else None
 
     def read(self, piece: bytes) -> bytes:
         seen = self._kept + piece
         self._has_ended = self._has_ended or self._last.search(seen) is not None
         self._is_done = self._is_done or _DONE in seen
         self._kept = seen[-_LONGEST_MARK:]
+        if self._first is not None and (events := self._first.feed(piece)):
+            self._first = None
+            self._note((events[0].parse() or {}).get("response"))
         return piece
 
     def end(self) -> bytes:

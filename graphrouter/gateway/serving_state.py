@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.conversations import Conversation, find_incapable
@@ -15,7 +16,34 @@ from graphrouter.policy import Policy
 from graphrouter.router.protocol import Router
 from graphrouter.routes import Routes
 
-__all__ = ["ServingState"]
+__all__ = ["Demand", "ServingState"]
+
+
+class Demand(NamedTuple):
+    """What a request asks of whoever answers it."""
+
+    form: ApiForm
+    conversation: Conversation
+    upstream: Deployment | None = None
+    """Of the upstream that keeps what the request goes on from; None where any will do."""
+
+    def suits(self, deployment: Deployment) -> bool:
+        """Whether a deployment can answer it, whatever its model can do."""
+        return (
+            self.form.name in deployment.endpoints
+            and can_serve(self.form, deployment.protocol)
+            and (not self.conversation.native or deployment.protocol == self.form.protocol)
+            and (self.upstream is None or deployment.is_beside(self.upstream))
+        )
+
+    def tell_unserved(self) -> str:
+        """Why no deployment of a model suits it."""
+        if self.upstream is not None:
+            return "its upstream does not keep the previous response"
+        if self.conversation.native:
+            needed = " and ".join(dict.fromkeys(self.conversation.native))
+            return f"{needed} needs an upstream of protocol {self.form.protocol}"
+        return f"its upstream does not serve {self.form.name}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +59,8 @@ class ServingState:
     chosen but can be named."""
     policy: Policy | None = None
     routes: Routes | None = None
+    pair: tuple[str, str] | None = None
+    """Strong and weak model of thresholds; None for the best and the cheapest on each prompt."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -42,59 +72,28 @@ class ServingState:
         """Candidates without an address."""
         return frozenset(self.router.models) - set(self.deployments)
 
-    def list_serving(
-        self, name: str, form: ApiForm, conversation: Conversation
-    ) -> tuple[Deployment, ...]:
-        """The deployments of a model that can answer a request.
+    def list_serving(self, name: str, demand: Demand) -> tuple[Deployment, ...]:
+        """The deployments of a model that can answer a request."""
+        return tuple(filter(demand.suits, self.deployments.get(name, ())))
 
-        Args:
-            name: Of the model.
-            form: Of the request.
-            conversation: What it asks.
-        """
-        return tuple(
-            each
-            for each in self.deployments.get(name, ())
-            if form.name in each.endpoints
-            and can_serve(form, each.protocol)
-            and (not conversation.native or each.protocol == form.protocol)
-        )
-
-    def find_unable(self, form: ApiForm, conversation: Conversation) -> dict[str, str]:
-        """Why candidates cannot take a request, by name; those without an address among them.
-
-        Args:
-            form: Of the request.
-            conversation: What it asks.
-        """
-        found = find_incapable(conversation, self.router.pool)
+    def find_unable(self, demand: Demand) -> dict[str, str]:
+        """Why candidates cannot take a request, by name; those without an address among them."""
+        found = find_incapable(demand.conversation, self.router.pool)
         for name in self.router.models:
             if name in self.absent:
                 found[name] = "no address in the file of upstreams"
-            elif name not in found and not self.list_serving(name, form, conversation):
-                found[name] = _tell_unserved(form, conversation)
+            elif name not in found and not self.list_serving(name, demand):
+                found[name] = demand.tell_unserved()
         return found
 
-    def check_named(self, name: str, form: ApiForm, conversation: Conversation) -> None:
+    def check_named(self, name: str, demand: Demand) -> None:
         """Refuse a request to a model by name that none of its deployments can answer.
-
-        Args:
-            name: Of the model.
-            form: Of the request.
-            conversation: What it asks.
 
         Raises:
             ApiError: They cannot, or there are none.
         """
         if name not in self.deployments:
             raise ApiError(404, f"{name!r} has no address in the file of upstreams.", "model")
-        if not self.list_serving(name, form, conversation):
-            told = _tell_unserved(form, conversation)
+        if not self.list_serving(name, demand):
+            told = demand.tell_unserved()
             raise ApiError(400, f"{name!r} cannot take this request: {told}.", "model")
-
-
-def _tell_unserved(form: ApiForm, conversation: Conversation) -> str:
-    if conversation.native:
-        needed = " and ".join(dict.fromkeys(conversation.native))
-        return f"{needed} needs an upstream of protocol {form.protocol}"
-    return f"its upstream does not serve {form.name}"

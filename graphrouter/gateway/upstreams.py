@@ -114,6 +114,10 @@ class Deployment(NamedTuple):
     prices: TokenPrices | None = None
     """Of its tokens."""
 
+    def is_beside(self, other: Deployment) -> bool:
+        """Whether both are of one upstream: the same address, and the same key."""
+        return self.address == other.address and self.headers == other.headers
+
     def __repr__(self) -> str:
         return f"Deployment({self.candidate!r}, {self.address!r})"
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import json
+import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from graphrouter.exceptions import GraphRouterError
 from graphrouter.gateway.api_errors import ApiError
+from graphrouter.gateway.serving_state import ServingState
 from graphrouter.policy import PRESETS, Policy, parse_policy
 from graphrouter.wording import show_value, suggest
 
-__all__ = ["AUTO", "OWN_KEY", "Wanted", "list_words", "read_wanted"]
+__all__ = ["AUTO", "OWN_KEY", "PREFIX", "Wanted", "list_words", "read_wanted"]
 
 AUTO = "auto"
 OWN_KEY = "graphrouter"
 """Member of a request's body that is for the router alone, and never sent on."""
+PREFIX = "x-graphrouter-"
+"""Of headers that are for the router, and of those that say who answered and why."""
 _OWN_KEYS = ("policy", "task")
+_THRESHOLD = re.compile(r"router-graph-([0-9]*\.?[0-9]+)")
+"""RouteLLM's grammar, `router-[ROUTER NAME]-[THRESHOLD]` (Ong et al. 2024, its README)."""
 
 
 class Wanted(NamedTuple):
@@ -26,26 +33,37 @@ class Wanted(NamedTuple):
     policy: Policy | None
     """None for the router's default."""
     task: str | None
+    route: str | None = None
+    """The named route whose policy or models decide, whatever the prompt is like."""
+    threshold: float | None = None
+    """In [0, 1]: how sure the stronger of two models must be of the better answer to be asked."""
 
 
-def list_words() -> tuple[str, ...]:
-    """What `model` may be to let the router choose."""
-    return (AUTO, *(f"{AUTO}:{preset}" for preset in PRESETS))
+def list_words(state: ServingState) -> tuple[str, ...]:
+    """What `model` may be to let the router choose, but for thresholds.
+
+    Args:
+        state: With the named routes.
+    """
+    routes = () if state.routes is None else state.routes.names
+    return (AUTO, *(f"{AUTO}:{name}" for name in dict.fromkeys((*PRESETS, *routes))))
 
 
-def read_wanted(body: Mapping[str, Any], names: Collection[str], policy: Policy | None) -> Wanted:
+def read_wanted(body: Mapping[str, Any], headers: Mapping[str, str], state: ServingState) -> Wanted:
     """Which model, policy and task a request asks for.
 
-    `model` is a model by name, `auto`, or `auto:PRESET`; the member `graphrouter` of the body may
-    hold settings of a `policy`, and the `task`.
+    `model` is a model by name, `auto`, `auto:PRESET`, `auto:ROUTE` or `router-graph-THRESHOLD`; the
+    member `graphrouter` of the body may hold a `policy`, as settings or as the name of a preset,
+    and the `task`; so may the headers `x-graphrouter-policy` and `x-graphrouter-task`. The body
+    counts before the headers, and both before the gateway.
 
     Args:
         body: Of the request.
-        names: Models that may be named.
-        policy: The gateway's, where the request states none.
+        headers: Of the request, with small letters.
+        state: What is served.
 
     Raises:
-        ApiError: There is no such model or preset, or a setting is not accepted.
+        ApiError: There is no such model, preset or route, or a setting is not accepted.
     """
     model, own = body.get("model"), body.get(OWN_KEY, {})
     if not isinstance(own, Mapping):
@@ -54,24 +72,60 @@ def read_wanted(body: Mapping[str, Any], names: Collection[str], policy: Policy 
         if name not in _OWN_KEYS:
             hint = suggest(name, _OWN_KEYS, "It may hold: ")
             raise ApiError(400, f"{OWN_KEY}: unknown member {name!r}. {hint}", OWN_KEY)
-    task = own.get("task")
+    task = own.get("task", headers.get(f"{PREFIX}task"))
     if task is not None and not isinstance(task, str):
         raise ApiError(400, f"task is {show_value(task)}; expected a string.", f"{OWN_KEY}.task")
-    if own.get("policy") is not None:
-        try:
-            policy = parse_policy(own["policy"], source=f"{OWN_KEY}.policy")
-        except GraphRouterError as error:
-            raise ApiError(400, str(error), f"{OWN_KEY}.policy") from None
+    policy = _read_policy(own.get("policy"), headers, state.policy)
     if not isinstance(model, str) or not model:
         raise ApiError(
             400, f"model is {show_value(model)}; expected auto or a model's name.", "model"
         )
-    if model in names:
+    if model in state.names:
         return Wanted(model, policy, task)
-    kind, _, preset = model.partition(":")
-    if kind == AUTO and not preset:
+    kind, _, word = model.partition(":")
+    if kind == AUTO and not word:
         return Wanted(None, policy, task)
-    if kind == AUTO and preset in PRESETS:
-        return Wanted(None, Policy.preset(preset), task)
-    hint = suggest(model, [*list_words(), *names], "There are: ")
+    if kind == AUTO and word in PRESETS:
+        return Wanted(None, Policy.preset(word), task)
+    if kind == AUTO and state.routes is not None and word in state.routes.names:
+        try:
+            return Wanted(None, state.routes[word].apply(policy), task, route=word)
+        except GraphRouterError as error:
+            raise ApiError(400, str(error), "model") from None
+    if model.startswith("router-graph-"):
+        return Wanted(None, policy, task, threshold=_read_threshold(model))
+    hint = suggest(model, [*list_words(state), *state.names], "There are: ")
     raise ApiError(404, f"There is no model {model!r}. {hint}", "model", code="model_not_found")
+
+
+def _read_policy(
+    stated: object, headers: Mapping[str, str], policy: Policy | None
+) -> Policy | None:
+    source, header = f"{OWN_KEY}.policy", headers.get(f"{PREFIX}policy")
+    if stated is None and header is not None:
+        source, stated = f"{PREFIX}policy", header.strip()
+        if stated.startswith("{"):
+            try:
+                stated = json.loads(stated)
+            except (ValueError, RecursionError) as error:
+                raise ApiError(400, f"{source} is no valid JSON ({error}).", source) from None
+    if stated is None:
+        return policy
+    try:
+        settings: Any = {"preset": stated} if isinstance(stated, str) else stated
+        return parse_policy(settings, source=source)
+    except GraphRouterError as error:
+        raise ApiError(400, str(error), source) from None
+
+
+def _read_threshold(model: str) -> float:
+    found = _THRESHOLD.fullmatch(model)
+    if found is None or float(found[1]) > 1:
+        raise ApiError(
+            404,
+            f"{model!r} has no threshold; expected router-graph- and a number in [0, 1], such as "
+            "router-graph-0.6.",
+            "model",
+            code="model_not_found",
+        )
+    return float(found[1])

@@ -158,8 +158,9 @@ def _write_turn(message: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
         return "user", [{"type": "tool_result", **result}]
     if role != "assistant":
         return "user", parts
-    for call in message.get("tool_calls") or ():
-        function = read_mapping(read_mapping(call, "tool_calls").get("function"), "tool_calls")
+    calls = message.get("tool_calls")
+    for call in read_list(calls, "tool_calls", of="calls") if calls else ():
+        function = read_mapping(call.get("function"), "tool_calls")
         arguments = read_arguments(function.get("arguments"))
         called = {"id": call.get("id"), "name": function.get("name"), "input": arguments}
         parts.append({"type": "tool_use", **called})

@@ -122,6 +122,22 @@ def test_streams_end_with_their_last_chunk_and_with_the_client(
     assert [end.status for end in log.ends] == [200, 502, CLIENT_LEFT]
 
 
+def test_who_leaves_before_the_answer_is_not_waited_for(
+    router: gr.GraphRouter, provider: Provider, address: str, log: Noted
+) -> None:
+    provider.waits[f"at-{router.models[0]}"] = 2.0
+    impatient = connect(address).with_options(timeout=0.3)
+    with pytest.raises(openai.APITimeoutError):
+        impatient.chat.completions.create(model=router.models[0], messages=ASKED)
+
+    async def wait() -> None:
+        while not log.ends:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(wait(), 10))
+    assert (log.ends[0].status, log.ends[0].model) == (CLIENT_LEFT, None)
+
+
 def test_a_call_ends_once() -> None:
     log = Noted()
 

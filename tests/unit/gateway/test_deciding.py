@@ -11,19 +11,13 @@ import graphrouter as gr
 from graphrouter.decision import Decision
 from graphrouter.exceptions import PolicyError
 from graphrouter.gateway.deciding import MOST_AT_ONCE, Asked, Decider
-from graphrouter.gateway.serving_state import ServingState
 
 BEST = gr.Policy.preset("performance_first")
 NOBODY = frozenset[str]()
 
 
-@pytest.fixture(scope="module")
-def state(router: gr.GraphRouter) -> ServingState:
-    return ServingState(router, {})
-
-
-def ask(state: ServingState, prompt: str, policy: gr.Policy | None = None) -> Asked:
-    return Asked(state, prompt, None, policy, NOBODY)
+def ask(router: gr.GraphRouter, prompt: str, policy: gr.Policy | None = None) -> Asked:
+    return Asked(router, prompt, None, policy, None, NOBODY)
 
 
 def decide(decider: Decider, asked: Sequence[Asked]) -> list[Decision | BaseException]:
@@ -34,9 +28,9 @@ def decide(decider: Decider, asked: Sequence[Asked]) -> list[Decision | BaseExce
 
 
 def test_decisions_at_once_are_those_alone(
-    router: gr.GraphRouter, state: ServingState, monkeypatch: pytest.MonkeyPatch
+    router: gr.GraphRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = [ask(state, f"Add {i} and 4.", BEST if i % 3 else None) for i in range(100)]
+    asked = [ask(router, f"Add {i} and 4.", BEST if i % 3 else None) for i in range(100)]
     sizes, whole = [], router.route_batch
 
     def count(prompts: list[str], **more: object) -> list[Decision]:
@@ -56,25 +50,23 @@ def test_decisions_at_once_are_those_alone(
     assert max(sizes) <= MOST_AT_ONCE
 
 
-def test_a_prompt_that_leaves_nobody_fails_alone(
-    router: gr.GraphRouter, state: ServingState
-) -> None:
+def test_a_prompt_that_leaves_nobody_fails_alone(router: gr.GraphRouter) -> None:
     costs = router.predict(["Add 3 and 4.", "Add 3. " * 3000]).cost_usd
     limit = gr.Policy(max_cost_usd=float(2 * costs[0].min()))
     assert costs[1].min() > limit.max_cost_usd  # type: ignore[operator]
     found = decide(
-        Decider(), [ask(state, "Add 3 and 4.", limit), ask(state, "Add 3. " * 3000, limit)]
+        Decider(), [ask(router, "Add 3 and 4.", limit), ask(router, "Add 3. " * 3000, limit)]
     )
     assert isinstance(found[0], Decision)
     assert isinstance(found[1], PolicyError)
 
 
-def test_who_leaves_takes_nobody_with_him(router: gr.GraphRouter, state: ServingState) -> None:
+def test_who_leaves_takes_nobody_with_him(router: gr.GraphRouter) -> None:
     async def leave() -> Decision:
         decider = Decider()
-        left = asyncio.create_task(decider.decide(ask(state, "Add 1 and 1.")))
+        left = asyncio.create_task(decider.decide(ask(router, "Add 1 and 1.")))
         await asyncio.sleep(0)
-        stays = asyncio.create_task(decider.decide(ask(state, "Add 3 and 4.")))
+        stays = asyncio.create_task(decider.decide(ask(router, "Add 3 and 4.")))
         left.cancel()
         with pytest.raises(asyncio.CancelledError):
             await left

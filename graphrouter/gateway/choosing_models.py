@@ -1,0 +1,100 @@
+"""Whom a request goes to: the model that it names, or the one that the router chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from graphrouter.decision import Decision
+from graphrouter.exceptions import GraphRouterError
+from graphrouter.gateway.api_errors import ApiError
+from graphrouter.gateway.choices import choose_by_threshold, list_running
+from graphrouter.gateway.deciding import Asked, Decider
+from graphrouter.gateway.routed_texts import read_prompt
+from graphrouter.gateway.serving_state import Demand, ServingState
+from graphrouter.gateway.wanted_models import Wanted
+from graphrouter.policy import Policy
+
+__all__ = ["Chooser", "Chosen"]
+
+
+class Chosen(NamedTuple):
+    """Whom a request goes to."""
+
+    wanted: Wanted
+    order: tuple[str, ...]
+    """Models to ask, the best first."""
+    decision: Decision | None = None
+    """None where a model was named."""
+    prompt: str | None = None
+    """What was routed by."""
+
+
+class Chooser:
+    """Chooses whom requests go to."""
+
+    def __init__(self, *, observes: bool) -> None:
+        """A chooser.
+
+        Args:
+            observes: Whether requests that name a model are decided too, though that model answers.
+        """
+        self._observes, self._decider = observes, Decider()
+
+    async def choose(self, state: ServingState, wanted: Wanted, demand: Demand) -> Chosen:
+        """Whom a request goes to.
+
+        Args:
+            state: What is served.
+            wanted: Which model it asks for.
+            demand: What it asks of whoever answers.
+
+        Raises:
+            ApiError: Nobody can take it, or nobody satisfies the policy.
+        """
+        can_choose = demand.form.can_choose
+        if wanted.model is not None:
+            state.check_named(wanted.model, demand)
+            named = Chosen(wanted, (wanted.model,))
+            if not (self._observes and can_choose):
+                return named
+            try:
+                observed = await self._decide(state, wanted, demand)
+            except ApiError:  # nobody whom the router knows can take it; the named one can
+                return named
+            return observed._replace(order=named.order)
+        if not can_choose:
+            told = f"{demand.form.name} are of one model; expected its name."
+            raise ApiError(400, told, "model")
+        return await self._decide(state, wanted, demand)
+
+    async def _decide(self, state: ServingState, wanted: Wanted, demand: Demand) -> Chosen:
+        unable = state.find_unable(demand)
+        if len(unable) == len(state.router.models):
+            raise _tell_nobody(unable)
+        prompt, policy, routes = read_prompt(demand.conversation), wanted.policy, state.routes
+        if wanted.threshold is not None:
+            pair = None if state.pair is None else [n for n in state.pair if n not in unable]
+            policy, routes = Policy.preset("performance_first", allowed=pair), None
+        elif wanted.route is not None:
+            routes = None
+        asked = Asked(state.router, prompt, wanted.task, policy, routes, frozenset(unable))
+        try:
+            decision = await self._decider.decide(asked)
+        except GraphRouterError as error:
+            raise ApiError(400, str(error), code="nobody_to_ask") from None
+        if wanted.threshold is not None:
+            decision = choose_by_threshold(decision, wanted.threshold, state.pair)
+        elif wanted.route is not None:
+            decision = replace(decision, route=wanted.route)
+        order = [decision.model]
+        if not decision.used_fallback:
+            order += [each.model for each in list_running(decision)]
+        return Chosen(wanted, tuple(dict.fromkeys(order)), decision, prompt)
+
+
+def _tell_nobody(unable: Mapping[str, str]) -> ApiError:
+    told = "; ".join(f"{name}: {why}" for name, why in list(unable.items())[:5])
+    more = f"; and {len(unable) - 5} more" if len(unable) > 5 else ""
+    return ApiError(400, f"No model can take this request ({told}{more}).", code="nobody_to_ask")
