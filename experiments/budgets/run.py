@@ -28,6 +28,7 @@ from scipy.sparse import csr_array, vstack
 import graphrouter as gr
 from graphrouter.batch_records import BatchLimits, BatchRouting
 from graphrouter.batch_routing import assign_batch
+from graphrouter.bench.evaluation.budget_curves import find_budget
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.router import BudgetStream
@@ -52,9 +53,7 @@ class World(NamedTuple):
 
     def budget(self, share: float) -> float:
         """Dollars at a share of the way from the cheapest choices to the best ones."""
-        cost, rows = self.predictions.cost_usd, np.arange(len(self.predictions))
-        dearest = cost[rows, self.predictions.effect.argmax(axis=1)].sum()
-        return float((1 - share) * cost.min(axis=1).sum() + share * dearest)
+        return find_budget(self.predictions, share)
 
     def assign(self, **limits: Any) -> BatchRouting:
         """The choices within the limits."""

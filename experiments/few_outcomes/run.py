@@ -185,7 +185,7 @@ def main(words: Sequence[str] | None = None) -> None:
             }
             for (kind, num_shots), evaluations in found.items()
         }
-        write_json(arguments.out, figures)
+        write_json(figures, arguments.out)
 
 
 if __name__ == "__main__":

@@ -17,31 +17,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
-import numpy as np
 from scipy.stats import binom
 
 import graphrouter as gr
+from graphrouter.bench.evaluation.promise_trials import (
+    CONFIDENCE,
+    KEPT_SHARES,
+    cover_promises,
+    rule_out_sparse,
+)
 from graphrouter.data import RoutingDataset
 from graphrouter.exceptions import DataError, GraphRouterError, PromiseError
 from graphrouter.router.graded_trade_offs import GradedTradeOffs, grade_trade_offs
 from graphrouter.router.policy_calibration import find_promise
 from graphrouter.router.promise import Wish
-
-SHARES = (0.99, 0.95)
-CONFIDENCE = 0.95
-_FEWEST = 0.95
-"""Share of the best-covered model's graded queries that a model needs to be a candidate."""
-
-
-class Coverage(NamedTuple):
-    """What became of the promises of all splits."""
-
-    num_made: int
-    num_broken: int
-    num_broken_untested: int
-    """Of the cheapest trade-offs that keep the share on the drawn queries."""
 
 
 def load(name: str) -> RoutingDataset:
@@ -55,32 +45,9 @@ def grade(data: RoutingDataset, wish: Wish) -> GradedTradeOffs:
     """What the trade-offs of a router that has learned from one half do on the other."""
     config = gr.load_config(overrides=["split.test=0.5"])
     router = gr.GraphRouter.fit(data, config, instant=True)
-    known = np.isfinite(data.outcome_matrix("effect") + data.outcome_matrix("cost_usd"))
-    covered = known.mean(axis=0)
-    few = covered < _FEWEST * covered.max()
-    excluded = tuple(name for name, is_few in zip(data.pool.names, few, strict=True) if is_few)
+    excluded = rule_out_sparse(data)
     within = gr.Policy(excluded=excluded) if excluded else None
     return grade_trade_offs(router, data, wish, within=within)
-
-
-def cover(graded: GradedTradeOffs, wish: Wish, num_splits: int, num_queries: int) -> Coverage:
-    """How often the promise is broken over splits."""
-    keep = float(wish.keep or 0)
-    holds = graded.effect.mean(axis=0) >= keep * graded.reference_effect.mean()
-    rng = np.random.default_rng(0)
-    made = broken = untested = 0
-    for _ in range(num_splits):
-        drawn = graded.take(rng.integers(len(graded), size=num_queries))
-        reached = drawn.effect.mean(axis=0) >= keep * drawn.reference_effect.mean()
-        cheapest = int(np.argmin(np.where(reached, drawn.cost_usd.mean(axis=0), np.inf)))
-        untested += bool(reached.any()) and not holds[cheapest]
-        try:
-            found = find_promise(drawn, wish)
-        except PromiseError:
-            continue
-        made += 1
-        broken += not holds[graded.policies.index(found.policy)]
-    return Coverage(made, broken, untested)
 
 
 def report(names: Sequence[str], num_splits: int, num_queries: int) -> Iterator[str]:
@@ -93,11 +60,11 @@ def report(names: Sequence[str], num_splits: int, num_queries: int) -> Iterator[
     for name in names:
         data = load(name)
         try:
-            graded[data.name] = grade(data, Wish.read(SHARES[0], None, CONFIDENCE))
+            graded[data.name] = grade(data, Wish.read(KEPT_SHARES[0], None, CONFIDENCE))
         except DataError as error:
             yield f"| {data.name} | - | - | - | refused: {error} | - |"
             continue
-        for share in SHARES:
+        for share in KEPT_SHARES:
             yield _say_saving(data.name, graded[data.name], Wish.read(share, None, CONFIDENCE))
     yield f"\n## Coverage over {num_splits} splits of {num_queries} queries\n"
     yield (
@@ -107,8 +74,9 @@ def report(names: Sequence[str], num_splits: int, num_queries: int) -> Iterator[
     yield "| set | share | promises made | broken | broken without a test |"
     yield "|---|---|---|---|---|"
     for name, each in graded.items():
-        for share in SHARES:
-            found = cover(each, Wish.read(share, None, CONFIDENCE), num_splits, num_queries)
+        for share in KEPT_SHARES:
+            wish = Wish.read(share, None, CONFIDENCE)
+            found = cover_promises(each, wish, num_samples=num_splits, num_queries=num_queries)
             yield (
                 f"| {name} | {share:.0%} | {found.num_made} | {found.num_broken} | "
                 f"{found.num_broken_untested} |"

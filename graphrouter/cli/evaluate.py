@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from graphrouter.cli.console import print_json
 from graphrouter.cli.outputs import PAGES, check_target, check_targets, write_reports
 from graphrouter.cli.progress import begin_run, show_working
 from graphrouter.cli.render import say_line
+from graphrouter.exceptions import ConfigError
 from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, to_plain, write_json
 from graphrouter.wording import count_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from graphrouter.bench.evaluation import Evaluation
     from graphrouter.bench.evaluation.call_curves import CallCurve
     from graphrouter.bench.evaluation.evaluate import SeedRun
+    from graphrouter.bench.evaluation.on_request import OnRequest
     from graphrouter.bench.evaluation.results import SettingName
     from graphrouter.bench.evaluation.robustness import RobustnessReport
     from graphrouter.router.graph_router import GraphRouter
@@ -92,6 +94,22 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    budgets: Annotated[
+        bool,
+        typer.Option(
+            "--budgets",
+            help="Also measure what a budget over the batch of all queries buys, beside what the "
+            "same dollars buy otherwise.",
+        ),
+    ] = False,
+    promises: Annotated[
+        bool,
+        typer.Option(
+            "--promises",
+            help="Also promise 99 % and 95 % of the best single model's effect by half of the "
+            "queries, and test it on the other half.",
+        ),
+    ] = False,
     intervals: Annotated[
         bool, typer.Option("--intervals", help="Show every figure with its 95 % interval.")
     ] = False,
@@ -117,6 +135,11 @@ def evaluate(
     """
     if sequential and judge is None:
         judge = "auc:0.8"
+    if promises and split == "validation":
+        raise ConfigError(
+            "--promises received --split validation, and a promise needs queries that the artifact "
+            "has not seen. Leave one of the two out."
+        )
     only_json = json_file == "-"
     target = None if json_file is None or only_json else Path(json_file)
     if html is not None:
@@ -127,6 +150,7 @@ def evaluate(
     from graphrouter.bench.baselines.catalogue import ALWAYS, QUICK
     from graphrouter.bench.evaluation.call_curves import trace_calls
     from graphrouter.bench.evaluation.held_out import collect_held_out
+    from graphrouter.bench.evaluation.on_request import measure_on_request
     from graphrouter.bench.evaluation.replay_judge import read_judge
     from graphrouter.data import load_dataset
     from graphrouter.data.assignment import warn_of_assignment
@@ -153,6 +177,7 @@ def evaluate(
     ]
     words += ["--draws", str(draws), *(["--robustness"] if robustness else [])]
     words += ["--sequential", "--judge", judge] if judge is not None else []
+    words += [*(["--budgets"] if budgets else []), *(["--promises"] if promises else [])]
     with begin_run(
         tracking, f"evaluate {artifact.name} on {dataset.name}", command="evaluate"
     ) as tracked:
@@ -172,7 +197,17 @@ def evaluate(
         ):
             found = collected.score(num_draws=draws, seed=seed)
         report = _perturb(router, seed_run, draws=draws, seed=seed) if robustness else None
-        figures = {**found.to_json(), "assignment": to_plain(assignment)}
+        with show_working("Measuring budgets and promises"):
+            asked = measure_on_request(
+                router,
+                dataset,
+                seed_run,
+                budgets=budgets,
+                promises=promises,
+                num_draws=draws,
+                seed=seed,
+            )
+        figures = {**found.to_json(), "assignment": to_plain(assignment), **asked.to_json()}
         calls = {setting: trace_calls([seed_run], setting) for setting in found.settings}
         if any(calls.values()):
             figures["calls"] = {
@@ -183,21 +218,26 @@ def evaluate(
             figures["robustness"] = report.to_json()
         if not only_json:
             shown = (*SHOWN_METRICS, *(("mean_calls",) if any(calls.values()) else ()))
-            _show(found, report, calls, metrics=None if show_all else shown, intervals=intervals)
+            _show(
+                found,
+                report,
+                calls,
+                asked,
+                metrics=None if show_all else shown,
+                intervals=intervals,
+            )
         if target is not None:
             replace_file(target, partial(write_json, figures))
             say_line(f"Wrote all figures to {target}")
-        for file in (
-            []
-            if html is None
-            else write_reports([([seed_run], found)], html, command=options.join_command(words))
-        ):
+        command = options.join_command(words)
+        write = partial(write_reports, [([seed_run], found)], command=command, on_request=asked)
+        for file in [] if html is None else write(html):
             if not only_json:
                 say_line(f"Wrote {file}")
         if tracked.is_on:
             where = {"artifact": artifact, "data": data, "split": split}
             settings = {**where, "baselines": baselines, "draws": draws, "seed": seed}
-            _log(tracked, seed_run, found, figures, settings, command=options.join_command(words))
+            _log(tracked, found, figures, settings, write)
     if only_json:
         print_json(figures)
 
@@ -219,12 +259,10 @@ def _perturb(router: GraphRouter, seed_run: SeedRun, *, draws: int, seed: int) -
 
 def _log(
     run: TrackedRun,
-    seed_run: SeedRun,
     found: Evaluation,
     figures: dict[str, Any],
     settings: dict[str, Any],
-    *,
-    command: str,
+    write: Callable[[Path], list[Path]],
 ) -> None:
     """Log the figures of the router, and the report and all figures as files."""
     from graphrouter.artifact import read_manifest
@@ -232,7 +270,7 @@ def _log(
 
     run.set_tags({"artifact.checksum": str(read_manifest(settings["artifact"])["checksum"])})
     with TemporaryDirectory(prefix="graphrouter-") as folder:
-        files = write_reports([([seed_run], found)], Path(folder) / "report.html", command=command)
+        files = write(Path(folder) / "report.html")
         write_json(figures, Path(folder) / "figures.json")
         log_evaluation(run, found, params=settings, files=[*files, Path(folder) / "figures.json"])
 
@@ -241,13 +279,16 @@ def _show(
     found: Evaluation,
     report: RobustnessReport | None,
     calls: Mapping[SettingName, Sequence[CallCurve]],
+    asked: OnRequest,
     *,
     metrics: Sequence[str] | None,
     intervals: bool,
 ) -> None:
     from graphrouter.cli.evaluation_tables import (
+        show_budgets,
         show_calls,
         show_evaluation,
+        show_promises,
         show_robustness,
         show_verdicts,
     )
@@ -257,6 +298,10 @@ def _show(
         show_evaluation(found, setting, metrics=metrics, intervals=intervals)
         if calls[setting]:
             show_calls(calls[setting], setting)
+        if setting in asked.budgets:
+            show_budgets(asked.budgets[setting], setting)
+        if setting in asked.promises:
+            show_promises(asked.promises[setting], setting)
     for name, reason in found.failed.items():
         say_line(f"Not among them: {name} ({reason})")
     if report is not None:

@@ -11,8 +11,10 @@ import numpy as np
 
 from graphrouter.bench.evaluation import METRICS, Evaluation, build_table
 from graphrouter.bench.evaluation.conclusion import Mark, conclude, find_mark
+from graphrouter.bench.evaluation.measures import Unmeasured
 from graphrouter.bench.evaluation.metric_catalogue import Metric
 from graphrouter.bench.evaluation.report.grids import format_usd
+from graphrouter.bench.evaluation.report.on_request_grids import say_trial
 from graphrouter.bench.evaluation.results import SettingName, SettingResult
 from graphrouter.cli.console import console
 from graphrouter.cli.render import format_number, make_table, say, show_table
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from graphrouter.bench.evaluation.bootstrap import Interval
+    from graphrouter.bench.evaluation.budget_curves import BudgetCurve
     from graphrouter.bench.evaluation.call_curves import CallCurve
+    from graphrouter.bench.evaluation.promise_trials import PromiseTrial
     from graphrouter.bench.evaluation.robustness import ChoiceShift, RobustnessReport
 
 _STYLES: dict[Mark, str] = {"better": "green", "worse": "red", "": ""}
@@ -85,6 +89,84 @@ def show_calls(curves: Sequence[CallCurve], setting: SettingName) -> None:
             )
     show_table(table)
     say()
+
+
+def show_budgets(curve: BudgetCurve | Unmeasured, setting: SettingName) -> None:
+    """Write what a budget over the batch of all queries buys, means a query.
+
+    Args:
+        curve: Of the evaluated router.
+        setting: Of what is shown.
+    """
+    title = f"A budget over the batch, {setting.replace('_', ' ')}"
+    if isinstance(curve, Unmeasured):
+        say(f"{title}: not measured ({curve.reason}).")
+        say()
+        return
+    columns = ("spent", "effect", "single calls", "best single", "optimum")
+    table = make_table(title, "budget", *columns, text_columns=0)
+    for point in curve.points:
+        table.add_row(
+            format_usd(point.budget_usd),
+            format_usd(point.spent_usd),
+            format_number(point.effect, ".3f"),
+            _mark_sure(point.single_call, point.over_single_call),
+            _mark_sure(point.best_single, point.over_best_single),
+            format_number(point.optimum, ".3f"),
+        )
+    show_table(table)
+    say(
+        f"{count_of(curve.num_queries, 'query')}, means a query, US dollars. Single calls, best "
+        "single (else the cheapest model) and the optimum, which knows all outcomes, spend as "
+        "much as the batch. * the 95 % interval of the difference excludes zero.",
+        style="dim",
+    )
+    say()
+
+
+def show_promises(trials: Sequence[PromiseTrial] | Unmeasured, setting: SettingName) -> None:
+    """Write what could be promised, and what became of it on other queries.
+
+    Args:
+        trials: Of the evaluated router.
+        setting: Of what is shown.
+    """
+    title = f"Promises, {setting.replace('_', ' ')}"
+    if isinstance(trials, Unmeasured):
+        say(f"{title}: not measured ({trials.reason}).")
+        say()
+        return
+    columns = ("promise", "came of it", "kept %", "saved %", "broken")
+    table = make_table(title, *columns, text_columns=2)
+    for trial in trials:
+        found = trial.coverage
+        table.add_row(
+            f"{trial.keep:.0%} of {trial.reference}",
+            say_trial(trial),
+            _format_percent(trial.share),
+            _format_percent(trial.saving),
+            f"{found.num_broken} of {found.num_made}",
+        )
+    show_table(table)
+    first = trials[0]
+    for trial in trials:
+        if trial.refusal is not None:
+            say(f"{trial.keep:.0%}: {trial.refusal}", style="dim")
+    if first.excluded:
+        say(f"Ruled out, with few outcomes: {', '.join(first.excluded)}.", style="dim")
+    say(
+        f"Promised by one half of the graded queries, kept and saved on the other, "
+        f"{count_of(first.num_tested, 'query')}; brackets: 95 % intervals. Broken: of those made "
+        f"by {first.coverage.num_samples} samples of the first half, how many are not true of it.",
+        style="dim",
+    )
+    say()
+
+
+def _mark_sure(value: float, difference: Interval) -> str:
+    """A figure, with a star where its difference is sure."""
+    is_sure = difference.excludes_zero and round(difference.value, 4) != 0
+    return f"{format_number(value, '.3f')}{'*' if is_sure else ' '}"
 
 
 def show_verdicts(evaluation: Evaluation, settings: Sequence[SettingName] | None = None) -> None:

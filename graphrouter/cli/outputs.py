@@ -16,6 +16,7 @@ from graphrouter.files import replace_file
 if TYPE_CHECKING:
     from graphrouter.bench.evaluation import Evaluation
     from graphrouter.bench.evaluation.evaluate import SeedRun
+    from graphrouter.bench.evaluation.on_request import OnRequest
 
 PAGES = (".html", ".htm")
 TABLES = (".parquet", ".csv", ".jsonl")
@@ -80,7 +81,11 @@ def _write_text(text: str, file: Path) -> None:
 
 
 def write_reports(
-    found: Sequence[tuple[Sequence[SeedRun], Evaluation]], page: Path, *, command: str
+    found: Sequence[tuple[Sequence[SeedRun], Evaluation]],
+    page: Path,
+    *,
+    command: str,
+    on_request: OnRequest | None = None,
 ) -> list[Path]:
     """The files written: the report as a web page, and beside it the same in Markdown.
 
@@ -88,13 +93,14 @@ def write_reports(
         found: Of each dataset, what was compared and what came out.
         page: Where to write the page.
         command: How the figures were made, to stand in the report.
+        on_request: What else was measured, of a single dataset.
     """
     from graphrouter.bench.evaluation.report import build_report, render_html, render_markdown
 
     with show_working("Writing the report"):
         today = datetime.now(UTC).date().isoformat()
         reports = [
-            build_report(runs, evaluation, date=today, command=command)
+            build_report(runs, evaluation, date=today, command=command, on_request=on_request)
             for runs, evaluation in found
         ]
         texts = {page: render_html(reports), page.with_suffix(".md"): render_markdown(reports)}

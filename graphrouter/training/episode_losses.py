@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from graphrouter.config import TrainingConfig
 from graphrouter.features.channels import EFFECT, INPUT_TOKENS, LATENCY, SPEND
 from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.readout import PairPredictions
@@ -56,6 +57,16 @@ class EpisodeLosses(NamedTuple):
     """Cross entropy of the task that attention believes in, in nats."""
     regret: Tensor
     """Expected regret of a soft policy over random trade-offs, in units of effect."""
+
+    def weigh(self, settings: TrainingConfig) -> Tensor:
+        """Their weighted sum, a scalar: what training minimises."""
+        return (
+            self.effect
+            + settings.tokens_weight * self.tokens
+            + settings.latency_weight * self.latency
+            + settings.task_weight * self.task
+            + settings.decision_weight * self.regret
+        )
 
 
 def effect_log_loss(predictions: PairPredictions, labels: Labels) -> Tensor:

@@ -170,7 +170,6 @@ class RoutingModule(L.LightningModule):
 
     def training_step(self, batch: HeteroData, batch_idx: int) -> torch.Tensor:
         """The weighted loss of an episode, a scalar."""
-        settings = self.config.training
         graph = from_hetero(batch)
         if graph.supervision is None:
             raise ValueError("An episode without labels: build its graph with `labels`.")
@@ -183,17 +182,10 @@ class RoutingModule(L.LightningModule):
             graph.supervision.trade_off,
             scale=self.channels.scale.tolist(),
         )
-        total = (
-            losses.effect
-            + settings.tokens_weight * losses.tokens
-            + settings.latency_weight * losses.latency
-            + settings.task_weight * losses.task
-            + settings.decision_weight * losses.regret
-        )
         with self._name_failures(graph, f"training step {self.global_step + 1}"):
             _check_losses(losses)
         self.log("train/effect", losses.effect.detach(), batch_size=1)
-        return total
+        return losses.weigh(self.config.training)
 
     def validation_step(self, batch: HeteroData, batch_idx: int) -> None:
         """Log what the validation queries of one setting (task known or hidden) say."""

@@ -9,14 +9,26 @@ import pytest
 
 import graphrouter as gr
 from experiments.promises.run import main
+from graphrouter.bench.evaluation.budget_curves import BudgetCurve, trace_budgets
+from graphrouter.bench.evaluation.held_out import collect_held_out
+from graphrouter.bench.evaluation.promise_trials import try_promises
+from graphrouter.data import RoutingDataset
 from graphrouter.exceptions import DataError
 
 
+@pytest.fixture(scope="module")
+def data(shared_data: Callable[[str], Path]) -> RoutingDataset:
+    return gr.load_dataset(shared_data("routerbench_subset"))
+
+
+@pytest.fixture(scope="module")
+def router(data: RoutingDataset) -> gr.GraphRouter:
+    return gr.GraphRouter.fit(data, instant=True)
+
+
 def test_real_outcomes_support_a_promise_that_saves(
-    shared_data: Callable[[str], Path],
+    data: RoutingDataset, router: gr.GraphRouter
 ) -> None:
-    data = gr.load_dataset(shared_data("routerbench_subset"))
-    router = gr.GraphRouter.fit(data, instant=True)
     promise = router.calibrate_policy(data, keep=0.95)
     assert promise.reference == "gpt-4-1106-preview"
     assert promise.share_low is not None
@@ -25,6 +37,25 @@ def test_real_outcomes_support_a_promise_that_saves(
     prompts = data.queries.set_index("query_id")["prompt"].loc[list(router.provenance.split.test)]
     decisions = router.route_batch(prompts.tolist()[:20], policy=promise.policy)
     assert {decision.model for decision in decisions} <= set(router.models)
+
+
+def test_a_promise_and_a_budget_on_real_test_queries(
+    data: RoutingDataset, router: gr.GraphRouter
+) -> None:
+    run = collect_held_out(router, data, baselines=[]).run
+    ids = run.evaluation_set.query_ids
+    _, loose = try_promises(router, data, ids, num_draws=50, num_samples=5)
+    assert loose.promise is not None  # two halves of 945 queries
+    assert loose.promise.num_queries + loose.num_tested == len(ids)
+    assert loose.is_held
+    assert loose.saving.low > 0.3
+    curve = trace_budgets(run, "task_known", num_draws=50)
+    assert isinstance(curve, BudgetCurve)
+    assert curve.num_queries == len(ids)
+    for point in curve.points[1:-1]:
+        assert point.spent_usd == pytest.approx(point.budget_usd, rel=0.1)
+        assert point.over_best_single.low > 0
+        assert point.effect < point.optimum
 
 
 def test_real_outcomes_without_costs_are_refused(shared_data: Callable[[str], Path]) -> None:

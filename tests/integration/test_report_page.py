@@ -15,6 +15,7 @@ from graphrouter.bench.baselines import fit_baselines
 from graphrouter.bench.evaluation.evaluate import collect_outputs, score_runs
 from graphrouter.bench.evaluation.held_out import collect_held_out
 from graphrouter.bench.evaluation.newcomers import render_newcomers_html
+from graphrouter.bench.evaluation.on_request import measure_on_request
 from graphrouter.bench.evaluation.report import build_report, render_html
 from graphrouter.config import parse_config
 from graphrouter.data import split_dataset
@@ -55,12 +56,14 @@ def html() -> str:
 
 @pytest.fixture(scope="module")
 def sequential() -> str:
-    """The page of plans and cascades that were replayed with one judge."""
+    """The page of plans and cascades that were replayed with one judge, and of budgets."""
     data = gr.simulate(num_queries=200, num_models=4).data
     router = gr.GraphRouter.fit(data, instant=True)
     found = collect_held_out(router, data, baselines=[], judge="auc:0.8")
     evaluation = found.score(num_draws=20)
-    return render_html([build_report([found.run], evaluation, date="2026-01-31")])
+    asked = measure_on_request(router, data, found.run, budgets=True, promises=False, num_draws=20)
+    report = build_report([found.run], evaluation, date="2026-01-31", on_request=asked)
+    return render_html([report])
 
 
 def dump_dom(html: str, folder: Path) -> str:
@@ -101,15 +104,17 @@ def test_all_plots_are_drawn_without_an_error(dom: str) -> None:
     assert len(re.findall(r'class="trace scatter', dom)) > 4 * 4
 
 
-def test_calls_of_plans_and_cascades_are_drawn(sequential: str, tmp_path: Path) -> None:
+def test_calls_and_budgets_are_drawn(sequential: str, tmp_path: Path) -> None:
     page = dump_dom(sequential, tmp_path)
     (root,) = re.findall(r"<html[^>]*>", page)
     assert "data-error" not in root
-    assert 'data-plots="6"' in root  # frontier, calls and reliability, task known and hidden
+    assert 'data-plots="8"' in root  # frontier, calls, budgets, reliability, in both settings
     assert page.count("calls a query</text>") == 2
     document = re.sub(r"<script\b[^>]*>.*?</script>", "", page, flags=re.DOTALL)
     assert document.count("<caption>Calls a query in each preset") == 2
+    assert document.count("<caption>What a budget buys") == 2
     legend = re.findall(r'class="legendtext"[^>]*>([^<]*)<', document)
+    assert legend.count("graphrouter, the batch") == 2
     assert legend.count("graphrouter_sequential †") == 4  # also of the frontier, both settings
     table = document.split("<caption>Calls a query in each preset")[1].split("</table>")[0]
     assert table.count("graphrouter_sequential") == 3

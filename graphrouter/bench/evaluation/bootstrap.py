@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from graphrouter.files import to_plain
 from graphrouter.types import FloatArray
 
 CONFIDENCE = 0.95
@@ -32,6 +33,10 @@ class Interval(NamedTuple):
     def excludes_zero(self) -> bool:
         """True when both ends are known and lie on the same side of zero."""
         return self.low > 0 or self.high < 0
+
+    def to_json(self) -> dict[str, float | None]:
+        """Plain values for `json.dumps`: `value`, `low` and `high`; None where undefined."""
+        return {name: to_plain(each) for name, each in self._asdict().items()}
 
 
 UNDEFINED = Interval(float("nan"), float("nan"), float("nan"))

@@ -115,7 +115,7 @@ class RobustnessReport:
             "seed": self.seed,
             "num_draws": self.num_draws,
             "policy": dict(self.policy),
-            "score": _plain(self.score),
+            "score": self.score.to_json(),
             "perturbations": {
                 name: {
                     "title": result.title,
@@ -367,12 +367,5 @@ def _shift(figures: Mapping[str, Statistic], samples: Mapping[int, Sampled]) -> 
 def _plain_shift(shift: ChoiceShift) -> dict[str, Any]:
     return {
         "num_changed": shift.num_changed,
-        **{name: _plain(getattr(shift, name)) for name in _RATIOS},
-    }
-
-
-def _plain(interval: Interval) -> dict[str, float | None]:
-    return {
-        key: float(value) if np.isfinite(value) else None
-        for key, value in interval._asdict().items()
+        **{name: getattr(shift, name).to_json() for name in _RATIOS},
     }

@@ -239,3 +239,30 @@ def test_a_column_of_outcomes_may_be_the_judge(
         assert (status, shown) == (2, "")
         assert said in errors
         assert errors.count("\n") == 1
+
+
+def test_budgets_and_promises_on_request(
+    invoke: Invoke, artifact: Path, world: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    words = ("evaluate", artifact, world, *DRAWS, "--budgets", "--promises")
+    status, shown, errors = invoke(*words, "--html", page, "--json", tmp_path / "figures.json")
+    assert (status, errors) == (0, "")
+    figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
+    for setting in ("task_known", "task_hidden"):
+        points = figures["budgets"][setting]["points"]
+        assert points[0]["budget_usd"] < points[-1]["budget_usd"]
+        assert all(point["optimum"] >= point["effect"] for point in points)
+    refused, unmeasured = figures["promises"].values()
+    assert [trial["keep"] for trial in refused] == [0.99, 0.95]
+    assert all("graded queries do not support" in trial["refusal"] for trial in refused)
+    assert "at least 20 are wanted" in unmeasured["unmeasured"]
+    assert shown.count("A budget over the batch, task") == 2
+    assert shown.count("Promises, task") == 2
+    assert "A budget over the batch" in page.read_text(encoding="utf-8")
+    assert "--budgets --promises" in page.with_suffix(".md").read_text(encoding="utf-8")
+    plain = json.loads(invoke("evaluate", artifact, world, *DRAWS, "--json", "-")[1])
+    assert not {"budgets", "promises"} & set(plain)
+    status, shown, errors = invoke(*words, "--split", "validation")
+    assert (status, shown) == (2, "")
+    assert "a promise needs queries that the artifact has not seen" in errors

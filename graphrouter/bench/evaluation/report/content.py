@@ -14,11 +14,14 @@ from graphrouter.bench.evaluation.additions import (
     say_nothing_is_left,
     say_what_is_left,
 )
+from graphrouter.bench.evaluation.budget_curves import BudgetCurve
 from graphrouter.bench.evaluation.call_curves import CallCurve, trace_calls
 from graphrouter.bench.evaluation.conclusion import Conclusion, conclude, list_rivals
 from graphrouter.bench.evaluation.evaluate import BEST_SINGLE, SeedRun
-from graphrouter.bench.evaluation.measures import explain_no_costs
+from graphrouter.bench.evaluation.measures import Unmeasured, explain_no_costs
 from graphrouter.bench.evaluation.metric_catalogue import METRICS
+from graphrouter.bench.evaluation.on_request import OnRequest
+from graphrouter.bench.evaluation.promise_trials import PromiseTrial
 from graphrouter.bench.evaluation.report.breakdown import PresetBreakdown, break_down
 from graphrouter.bench.evaluation.report.curves import (
     Frontiers,
@@ -69,6 +72,10 @@ class Section:
     calls: tuple[CallCurve, ...]
     """The evaluated router, then all plans and cascades; empty where nobody calls several
     models."""
+    budgets: BudgetCurve | Unmeasured | None
+    """Of the evaluated router; None where nobody asked for it."""
+    promises: tuple[PromiseTrial, ...] | Unmeasured | None
+    """Of the evaluated router; None where nobody asked for it."""
     reliability: tuple[ReliabilityCurve, ...]
     headline: Table
     others: Table
@@ -109,6 +116,7 @@ def build_report(
     *,
     date: str | None = None,
     command: str | None = None,
+    on_request: OnRequest | None = None,
 ) -> Report:
     """What there is to show of one dataset.
 
@@ -118,6 +126,7 @@ def build_report(
         date: When the report is made, in any form; not read from the clock, so that the same input
             gives the same report.
         command: What was run to get it.
+        on_request: What else was measured of the evaluated router.
 
     Raises:
         DataError: The evaluation is of other runs.
@@ -137,13 +146,17 @@ def build_report(
         dataset=evaluation.dataset,
         router=evaluation.router,
         num_splits=len(runs),
-        sections=tuple(_section(runs, evaluation, setting) for setting in settings),
+        sections=tuple(
+            _section(runs, evaluation, setting, on_request or OnRequest()) for setting in settings
+        ),
         failed=dict(evaluation.failed),
         basis=_basis(runs, evaluation, date=date, command=command),
     )
 
 
-def _section(runs: Sequence[SeedRun], evaluation: Evaluation, setting: SettingName) -> Section:
+def _section(
+    runs: Sequence[SeedRun], evaluation: Evaluation, setting: SettingName, on_request: OnRequest
+) -> Section:
     result, outputs, router = (
         evaluation.settings[setting],
         runs[0].outputs[setting],
@@ -173,6 +186,8 @@ def _section(runs: Sequence[SeedRun], evaluation: Evaluation, setting: SettingNa
         frontiers=trace_frontiers(runs, setting),
         why_no_frontier=explain_no_frontier(runs),
         calls=trace_calls(runs, setting),
+        budgets=on_request.budgets.get(setting),
+        promises=on_request.promises.get(setting),
         reliability=trace_reliability(runs, setting),
         headline=build_table(evaluation, setting=setting, metrics=HEADLINE),
         others=build_table(evaluation, setting=setting, metrics=others),

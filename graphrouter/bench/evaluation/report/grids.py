@@ -22,7 +22,8 @@ NUM_COST_LEVELS = 7
 NUM_LOSSES = 15
 NUM_ROWS = 60
 """Tasks or models in a table; the rest is counted."""
-_NOTHING = Cell("-")
+NOTHING = Cell("-")
+"""Stands for an undefined figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def build_frontier_grid(
         GridRow(
             (
                 Cell(_marked(curve.router, sees_outcomes)),
-                *(_number(effect, ".3f") for effect in curve.at(costs)),
+                *(cell_of_number(effect, ".3f") for effect in curve.at(costs)),
             ),
             is_evaluated=curve.router == router,
         )
@@ -96,9 +97,9 @@ def build_single_model_grid(frontiers: Frontiers) -> Grid:
         GridRow(
             (
                 Cell(point.model),
-                _number(point.effect, ".3f"),
-                _usd(point.cost_usd),
-                _number(point.share_run, ".0%"),
+                cell_of_number(point.effect, ".3f"),
+                cell_of_usd(point.cost_usd),
+                cell_of_number(point.share_run, ".0%"),
             )
         )
         for point in sorted(frontiers.models, key=lambda point: -point.effect)
@@ -120,9 +121,9 @@ def build_call_grid(
             (
                 Cell(_marked(curve.router, sees_outcomes)),
                 Cell(point.preset),
-                _number(point.num_calls, ".2f"),
-                _number(point.effect, ".3f"),
-                _usd(point.cost_usd),
+                cell_of_number(point.num_calls, ".2f"),
+                cell_of_number(point.effect, ".3f"),
+                cell_of_usd(point.cost_usd),
             ),
             is_evaluated=curve.router == router,
         )
@@ -139,9 +140,9 @@ def build_reliability_grid(curves: Iterable[ReliabilityCurve], *, shown: Collect
         GridRow(
             (
                 Cell(curve.router),
-                _number(expected, ".3f"),
-                _number(observed, ".3f"),
-                _number(count, ","),
+                cell_of_number(expected, ".3f"),
+                cell_of_number(observed, ".3f"),
+                cell_of_number(count, ","),
             )
         )
         for curve in curves
@@ -164,17 +165,17 @@ def build_addition_grid(additions: Sequence[Addition], *, router: str) -> Grid:
     The router itself stands in the first row; there is at least one baseline.
     """
     own = GridRow(
-        (Cell(router), _interval(additions[0].explained), _NOTHING, _NOTHING, _NOTHING),
+        (Cell(router), cell_of_interval(additions[0].explained), NOTHING, NOTHING, NOTHING),
         is_evaluated=True,
     )
     rows = tuple(
         GridRow(
             (
                 Cell(each.router),
-                _interval(each.deviation_r2),
-                _interval(each.added_deviation_r2, mark="worse" if each.is_left else ""),
-                _number(each.share, "+.0%"),
-                _interval(each.added_log_loss),
+                cell_of_interval(each.deviation_r2),
+                cell_of_interval(each.added_deviation_r2, mark="worse" if each.is_left else ""),
+                cell_of_number(each.share, "+.0%"),
+                cell_of_interval(each.added_log_loss),
             )
         )
         for each in additions
@@ -196,7 +197,7 @@ def build_task_grid(breakdown: PresetBreakdown, *, router: str) -> Grid:
         GridRow(
             (
                 Cell(row.task),
-                _number(row.num_queries, ","),
+                cell_of_number(row.num_queries, ","),
                 *_reached(row.router),
                 *(_reached(row.best_single) if has_single else ()),
                 *_reached(row.oracle),
@@ -223,10 +224,10 @@ def build_chosen_grid(breakdown: PresetBreakdown, *, router: str) -> Grid:
         GridRow(
             (
                 Cell(row.model),
-                _number(row.share, ".1%"),
+                cell_of_number(row.share, ".1%"),
                 *_reached(row.reached),
-                _number(row.best_single_share, ".1%"),
-                _number(row.oracle_share, ".1%"),
+                cell_of_number(row.best_single_share, ".1%"),
+                cell_of_number(row.oracle_share, ".1%"),
             )
         )
         for row in breakdown.models[:NUM_ROWS]
@@ -246,9 +247,9 @@ def build_loss_grid(losses: Sequence[GroupLoss]) -> Grid:
             (
                 Cell(f"{each.by}: {each.group}"),
                 Cell(each.against),
-                _interval(each.loss, mark="worse" if each.loss.excludes_zero else ""),
-                _number(each.num_queries, ","),
-                _number(each.share, ".1%"),
+                cell_of_interval(each.loss, mark="worse" if each.loss.excludes_zero else ""),
+                cell_of_number(each.num_queries, ","),
+                cell_of_number(each.share, ".1%"),
             )
         )
         for each in losses[:NUM_LOSSES]
@@ -272,8 +273,8 @@ def build_example_grid(examples: Sequence[Example]) -> Grid:
                 Cell(each.prompt or "(empty)"),
                 Cell(each.model),
                 Cell(each.solver),
-                _number(each.effect, ".2f"),
-                _number(each.solver_effect, ".2f"),
+                cell_of_number(each.effect, ".2f"),
+                cell_of_number(each.solver_effect, ".2f"),
                 Cell(
                     f"{each.num_solvers} of {each.num_run}", number=each.num_solvers / each.num_run
                 ),
@@ -310,17 +311,20 @@ def format_usd(amount: float) -> str:
     return f"${np.format_float_positional(amount, precision=3, fractional=False, trim='-')}"
 
 
-def _usd(amount: float) -> Cell:
-    return Cell(format_usd(amount), number=amount) if np.isfinite(amount) else _NOTHING
+def cell_of_usd(amount: float) -> Cell:
+    """US dollars, a dash where they are unknown."""
+    return Cell(format_usd(amount), number=amount) if np.isfinite(amount) else NOTHING
 
 
-def _number(value: float, form: str) -> Cell:
-    return Cell(format(value, form), number=value) if np.isfinite(value) else _NOTHING
+def cell_of_number(value: float, form: str) -> Cell:
+    """A number in the given format, a dash where it is undefined."""
+    return Cell(format(value, form), number=value) if np.isfinite(value) else NOTHING
 
 
-def _interval(interval: Interval, *, mark: Mark = "") -> Cell:
+def cell_of_interval(interval: Interval, *, mark: Mark = "") -> Cell:
+    """A figure with its interval, a dash where it is undefined."""
     if not np.isfinite(interval.value):
-        return _NOTHING
+        return NOTHING
     has_ends = np.isfinite(interval.low)
     ends = f"[{interval.low:.4f}, {interval.high:.4f}]" if has_ends else ""
     return Cell(f"{interval.value:.4f}", ends, mark=mark, number=interval.value)
@@ -329,9 +333,9 @@ def _interval(interval: Interval, *, mark: Mark = "") -> Cell:
 def _reached(reached: Reached | None) -> tuple[Cell, Cell]:
     """Effect and cost."""
     return (
-        (_NOTHING, _NOTHING)
+        (NOTHING, NOTHING)
         if reached is None
-        else (_number(reached.effect, ".3f"), _usd(reached.cost_usd))
+        else (cell_of_number(reached.effect, ".3f"), cell_of_usd(reached.cost_usd))
     )
 
 

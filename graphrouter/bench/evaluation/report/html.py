@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from graphrouter.bench.evaluation.budget_curves import BudgetCurve
 from graphrouter.bench.evaluation.report.content import Report, Section
 from graphrouter.bench.evaluation.report.html_page import embed, render_page
 from graphrouter.bench.evaluation.report.layout import Block, lay_out, name_section
 from graphrouter.bench.evaluation.report.report_figures import (
+    draw_budgets,
     draw_calls,
     draw_frontier,
     draw_reliability,
@@ -46,18 +48,20 @@ def _parts(report: Report, number: int) -> list[_Part]:
             title=name_section(report, section),
             section=section,
             blocks=lay_out(report, section),
-            plots=_plots(section),
+            plots=_plots(report, section),
         )
         for section in report.sections
     ]
 
 
-def _plots(section: Section) -> dict[str, str]:
+def _plots(report: Report, section: Section) -> dict[str, str]:
     plots = {}
     if section.frontiers is not None:
         plots["frontier"] = embed(draw_frontier(section, section.frontiers))
     if section.calls:
         plots["calls"] = embed(draw_calls(section))
+    if isinstance(section.budgets, BudgetCurve):
+        plots["budgets"] = embed(draw_budgets(section.budgets, router=report.router))
     if section.reliability:
         plots["reliability"] = embed(draw_reliability(section))
     return plots

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from graphrouter.bench.evaluation.budget_curves import BudgetCurve
+from graphrouter.bench.evaluation.measures import Unmeasured
+from graphrouter.bench.evaluation.promise_trials import PromiseTrial
 from graphrouter.bench.evaluation.report.content import Report, Section
 from graphrouter.bench.evaluation.report.grids import (
     OUTCOME_MARK,
@@ -21,6 +24,11 @@ from graphrouter.bench.evaluation.report.grids import (
     build_single_model_grid,
     build_task_grid,
 )
+from graphrouter.bench.evaluation.report.on_request_grids import (
+    build_budget_grid,
+    build_promise_grid,
+)
+from graphrouter.wording import count_of
 
 SETTING_TITLES = {"task_known": "task known", "task_hidden": "task hidden"}
 _WEIGHTS = {
@@ -35,7 +43,7 @@ class Block:
 
     title: str
     text: tuple[str, ...] = ()
-    plot: Literal["frontier", "calls", "reliability"] | None = None
+    plot: Literal["frontier", "calls", "budgets", "reliability"] | None = None
     grids: tuple[Grid, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -50,6 +58,8 @@ def lay_out(report: Report, section: Section) -> tuple[Block, ...]:
     return (
         _frontier(report, section),
         *((_calls(report, section),) if section.calls else ()),
+        *((_budgets(report, section.budgets),) if section.budgets is not None else ()),
+        *((_promises(section.promises),) if section.promises is not None else ()),
         _figures(report, section),
         _additions(report, section),
         _reliability(section),
@@ -87,6 +97,51 @@ def _calls(report: Report, section: Section) -> Block:
     )
     grid = build_call_grid(section.calls, router=report.router, sees_outcomes=section.sees_outcomes)
     return Block("Calls a query", (text,), "calls", (grid,), _outcome_notes(section))
+
+
+def _budgets(report: Report, curve: BudgetCurve | Unmeasured) -> Block:
+    title = "A budget over the batch"
+    if isinstance(curve, Unmeasured):
+        return Block(title, (f"Not measured: {curve.reason}.",))
+    text = (
+        f"What {report.router} reaches where all {curve.num_queries:,} queries share a budget, "
+        "means a query. A budget is kept by expected costs; spent is what the choices were billed. "
+        "Beside it what the dollars spent reach in single calls by one trade-off, with the best "
+        "single model on as many queries as they pay for and the cheapest on the others, and with "
+        "the best choices that know every outcome and bill. A batch is decided by one price of a "
+        "dollar, so it comes close to single calls; what it adds is that the budget is kept. "
+        "Differences are paired, in brackets 95 % intervals; ▲ surely above, ▼ surely below."
+    )
+    return Block(title, (text,), "budgets", (build_budget_grid(curve),))
+
+
+def _promises(trials: tuple[PromiseTrial, ...] | Unmeasured) -> Block:
+    title = "Promises"
+    if isinstance(trials, Unmeasured):
+        return Block(title, (f"Not measured: {trials.reason}.",))
+    first = trials[0]
+    text = (
+        "The cheapest trade-off that keeps a share of the effect of the best single model, "
+        f"promised at a confidence of {first.confidence:.0%} by one half of "
+        "the graded queries and held against the other half, "
+        f"{count_of(first.num_tested, 'query')}: the share of effect that was kept there and the "
+        "share of cost that was saved, with 95 % intervals. ▼ marks a promise that is surely "
+        "broken."
+    )
+    coverage = (
+        "How often such a promise is broken: the calibrating half stands for all queries there "
+        f"are, {first.coverage.num_samples} samples of {first.coverage.num_queries:,} of its "
+        "queries for the graded ones. Without a test is the cheapest trade-off that keeps the "
+        "share on a sample."
+    )
+    refused = [f"{each.keep:.0%}: {each.refusal}" for each in trials if each.refusal is not None]
+    excluded = (
+        (f"Ruled out, since few queries have outcomes of them: {', '.join(first.excluded)}.",)
+        if first.excluded
+        else ()
+    )
+    notes = (*refused, *excluded)
+    return Block(title, (text, coverage), grids=(build_promise_grid(trials),), notes=notes)
 
 
 def _figures(report: Report, section: Section) -> Block:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from graphrouter.bench.evaluation.budget_curves import BudgetCurve
 from graphrouter.bench.evaluation.call_curves import CallCurve
 from graphrouter.bench.evaluation.report.content import Section
 from graphrouter.bench.evaluation.report.curves import FrontierCurve, Frontiers, ReliabilityCurve
@@ -65,9 +66,7 @@ def draw_frontier(section: Section, frontiers: Frontiers) -> Figure:
 
 def draw_calls(section: Section) -> Figure:
     """Mean cost against mean effect, and below against mean calls: a point a trade-off."""
-    costs = [cost for curve in section.calls for cost in curve.cost_usd]
-    high = max(costs) if max(costs) > 0 else 1e-6  # every call is free
-    low = max(min(costs), high / 10**_LARGEST_LOG_RANGE)
+    low, high = _find_log_ends([cost for curve in section.calls for cost in curve.cost_usd])
     lines = [
         _call_line(curve, rank, section, low=low, is_below=is_below)
         for is_below in (True, False)
@@ -113,6 +112,44 @@ def _call_line(
         "legendrank": rank,
         "showlegend": not is_below,
         "visible": True,
+    }
+
+
+def draw_budgets(curve: BudgetCurve, *, router: str) -> Figure:
+    """What a batch spends against what that brings, and what else the same dollars could bring."""
+    costs = [point.spent_usd for point in curve.points]
+    low, high = _find_log_ends(costs)
+    brings = {
+        f"{escape_html(router)}, the batch": [point.effect for point in curve.points],
+        f"{escape_html(router)}, single calls": [point.single_call for point in curve.points],
+        "best single, else cheapest model": [point.best_single for point in curve.points],
+        f"optimum{OUTCOME_MARK}": [point.optimum for point in curve.points],
+    }
+    lines = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": name,
+            "x": [max(cost, low) for cost in costs],
+            "y": [effect if math.isfinite(effect) else None for effect in effects],
+            "customdata": [format_usd(cost) for cost in costs],
+            "hovertemplate": f"{name}<br>%{{customdata}} a query<br>effect %{{y:.3f}}"
+            "<extra></extra>",
+            "line": {"color": color, "width": 2 if rank else 4, "dash": dash},
+            "marker": {"size": 5},
+            "legendrank": rank,
+        }
+        for rank, ((name, effects), color, dash) in enumerate(
+            zip(brings.items(), (*_COLORS[:3], INK), (*_DASHES[:2], "dashdot", "dot"), strict=True)
+        )
+    ]
+    return {
+        "data": lines[::-1],  # the batch on top
+        "layout": {
+            **build_layout(height=PLOT_HEIGHT + 80),
+            "xaxis": _cost_axis(math.log10(low / 1.25), math.log10(high * 1.25)),
+            "yaxis": _axis("mean effect", None),
+        },
     }
 
 
@@ -196,6 +233,12 @@ def _sample(curve: FrontierCurve, costs: FloatArray) -> tuple[list[float], list[
     corners = [cost for cost in curve.cost_usd if cost >= start]
     at = sorted({start, *corners, *(cost for cost in costs.tolist() if cost > start)})
     return at, [round(effect, 6) for effect in curve.at(at)]
+
+
+def _find_log_ends(costs: Sequence[float]) -> tuple[float, float]:
+    """The cheapest and the dearest cost that a log axis can show."""
+    high = max(costs) if max(costs) > 0 else 1e-6  # every call is free
+    return max(min(costs), high / 10**_LARGEST_LOG_RANGE), high
 
 
 def _cost_range(frontiers: Frontiers) -> tuple[float, float]:
