@@ -1,7 +1,8 @@
 """What a gateway adds to a request: time beside a call of the same provider without it.
 
 Usage:
-    python -m experiments.gateway.run [ARTIFACT] [--requests 2000] [--concurrent 50]
+    python -m experiments.gateway.run [ARTIFACT] [--requests 2000] [--concurrent 50] \
+        [--litellm FOLDER/bin/litellm]
 
 A provider that answers at once, a gateway (`graphrouter serve`) in front of it, and a client, three
 processes on loopback. Requests go directly and through the gateway by turns. Without ARTIFACT a

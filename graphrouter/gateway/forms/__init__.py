@@ -1,1 +1,3 @@
 """The forms of requests that the gateway reads, one module each."""
+
+__all__: list[str] = []
