@@ -6,19 +6,24 @@ Usage:
 
 A provider that answers at once, a gateway (`graphrouter serve`) in front of it, and a client, three
 processes on loopback. Requests go directly and through the gateway by turns. Without ARTIFACT a
-router is fitted on a simulated world.
+router is fitted on a simulated world. With --litellm, LiteLLM's proxy (in an environment of its
+own, see `experiments/integrations/run.sh`) stands beside the gateway and takes its turns; it has
+one deployment, and nothing to choose.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import secrets
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx2
@@ -41,6 +46,14 @@ print("at http://127.0.0.1:%d/v1" % listening.getsockname()[1], flush=True)
 app = Starlette(routes=[Route("/v1/chat/completions", answer, methods=["POST"])])
 uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[listening])
 """
+LITELLM = """
+model_list:
+  - model_name: auto
+    litellm_params: {{model: openai/provided, api_base: '{provider}', api_key: none}}
+"""
+KEY = f"sk-{secrets.token_hex(16)}"
+"""Of LiteLLM's proxy, which starts with none but a long one."""
+PATIENCE_S = 180
 ROUNDS = 4
 PROMPTS = 200
 
@@ -56,11 +69,43 @@ def start(*words: str) -> Iterator[str]:
             process.terminate()
 
 
+@contextmanager
+def serve_litellm(command: Path, config: Path) -> Iterator[str]:
+    """LiteLLM's proxy on a free port, as its address; its log lies beside its settings."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = ["--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, "LITELLM_MASTER_KEY": KEY, "LITELLM_LOG": "ERROR"}
+    log = config.with_suffix(".log")
+    with (
+        log.open("w") as out,
+        subprocess.Popen([command, *words], stdout=out, stderr=out, env=environment) as proxy,
+    ):
+        try:
+            until = time.monotonic() + PATIENCE_S
+            while not answers(port):
+                if proxy.poll() is not None or time.monotonic() > until:
+                    raise SystemExit(log.read_text())
+                time.sleep(0.5)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            proxy.terminate()
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens."""
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0
+
+
 async def ask(address: str, model: str, prompts: list[str], concurrent: int) -> list[float]:
     """Seconds of each request."""
     waiting, took = iter(prompts), []
     limits = httpx2.Limits(max_connections=concurrent, max_keepalive_connections=concurrent)
-    async with httpx2.AsyncClient(base_url=address, limits=limits, timeout=60) as client:
+    headers = {"authorization": f"Bearer {KEY}"}
+    async with httpx2.AsyncClient(
+        base_url=address, limits=limits, timeout=60, headers=headers
+    ) as client:
 
         async def work() -> None:
             for prompt in waiting:
@@ -74,7 +119,9 @@ async def ask(address: str, model: str, prompts: list[str], concurrent: int) -> 
     return took
 
 
-def measure(artifact: Path, num_requests: int, concurrent: int, folder: Path) -> None:
+def measure(
+    artifact: Path, num_requests: int, concurrent: int, folder: Path, litellm: Path | None
+) -> None:
     """Prints the figures of requests with and without the gateway."""
     router = gr.load_router(artifact)
     known = router.support.queries["prompt"].tolist()[:PROMPTS]
@@ -83,15 +130,20 @@ def measure(artifact: Path, num_requests: int, concurrent: int, folder: Path) ->
     for prompt in prompts[:PROMPTS]:
         router.route(prompt)
     decided_ms = 1e3 * (time.perf_counter() - began) / len(prompts[:PROMPTS])
-    with start(sys.executable, "-c", PROVIDER) as provider:
+    with ExitStack() as running, start(sys.executable, "-c", PROVIDER) as provider:
         upstreams = folder / "upstreams.yaml"
         upstreams.write_text(f"defaults: {{base_url: '{provider}'}}\n")
         serve = ("serve", str(artifact), "--upstreams", str(upstreams), "--port", "0")
         with start(sys.executable, "-m", "graphrouter", *serve) as gateway:
-            found: dict[str, list[float]] = {"directly": [], "through it": []}
+            addresses = {"directly": provider, "through it": gateway}
+            if litellm is not None:
+                config = folder / "litellm.yaml"
+                config.write_text(LITELLM.format(provider=provider))
+                addresses["LiteLLM"] = running.enter_context(serve_litellm(litellm, config))
+            found: dict[str, list[float]] = {name: [] for name in addresses}
             seconds = dict.fromkeys(found, 0.0)
             for _ in range(ROUNDS):
-                for name, address in (("directly", provider), ("through it", gateway)):
+                for name, address in addresses.items():
                     began = time.perf_counter()
                     found[name] += asyncio.run(ask(address, "auto", prompts, concurrent))
                     seconds[name] += time.perf_counter() - began
@@ -113,13 +165,14 @@ def main() -> None:
     parser.add_argument("artifact", nargs="?", type=Path)
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--concurrent", type=int, default=50)
+    parser.add_argument("--litellm", type=Path, help="LiteLLM's command; left out without it")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         artifact = asked.artifact
         if artifact is None:
             artifact = Path(place) / "router"
             gr.GraphRouter.fit(gr.simulate(num_queries=1000).data, instant=True).save(artifact)
-        measure(artifact, asked.requests, asked.concurrent, Path(place))
+        measure(artifact, asked.requests, asked.concurrent, Path(place), asked.litellm)
 
 
 if __name__ == "__main__":

@@ -3,22 +3,16 @@
 Usage:
     bash experiments/integrations/run.sh FOLDER [PYTHON]
 
-Prompts are asked under three policies through `litellm.Router`, through LiteLLM's proxy as a process
-with OpenAI's client, and in a group that the pool does not know; `examples/clients` run against
-`graphrouter serve` of PYTHON's environment.
+Prompts are asked under three policies through `litellm.Router`, through LiteLLM's proxy as a
+process with OpenAI's client, and in a group that the pool does not know; `examples/clients` run
+against `graphrouter serve` of PYTHON's environment.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import litellm
@@ -26,7 +20,7 @@ import openai
 import yaml
 
 import graphrouter as gr
-from experiments.gateway.run import start
+from experiments.gateway.run import KEY, serve_litellm, start
 from graphrouter.gateway import LiteLLMPlugin
 
 GROUP, OTHER = "smart", "fixed"
@@ -73,9 +67,8 @@ def choose(router: gr.GraphRouter, prompt: str, preset: str) -> str:
     return router.route(prompt, policy=gr.Policy.preset(preset)).model  # type: ignore[arg-type]
 
 
-@contextmanager
-def serve(folder: Path, router: gr.GraphRouter, provider: str, preset: str) -> Iterator[str]:
-    """LiteLLM's proxy with the plugin, as its address."""
+def write_settings(folder: Path, router: gr.GraphRouter, provider: str, preset: str) -> Path:
+    """Settings of LiteLLM's proxy with the plugin."""
     router.save(folder / "artifact", overwrite=True)
     text = PLUGIN.format(artifact=str(folder / "artifact"), policy=preset)
     (folder / "graph_plugin.py").write_text(text)
@@ -83,35 +76,14 @@ def serve(folder: Path, router: gr.GraphRouter, provider: str, preset: str) -> I
         "model_list": deployments(router.models, provider),
         "router_settings": {"plugins": ["graph_plugin.plugin"]},
     }
-    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = Path(sys.executable).with_name("litellm")
-    words = ["--config", str(folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
-    log = folder / "proxy.log"
-    with log.open("w") as out, subprocess.Popen([command, *words], stdout=out, stderr=out) as proxy:
-        try:
-            until = time.monotonic() + 180
-            while not answers(port):
-                if proxy.poll() is not None or time.monotonic() > until:
-                    raise SystemExit(log.read_text())
-                time.sleep(0.5)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            proxy.terminate()
-
-
-def answers(port: int) -> bool:
-    """Whether somebody listens."""
-    with socket.socket() as asked:
-        return asked.connect_ex(("127.0.0.1", port)) == 0
+    config = folder / "config.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    return config
 
 
 def ask_proxy(router: gr.GraphRouter, address: str, preset: str) -> int:
     """Calls through LiteLLM's proxy that went where the graph router sends them."""
-    client = openai.OpenAI(
-        base_url=address, api_key=os.environ["LITELLM_MASTER_KEY"], max_retries=0
-    )
+    client = openai.OpenAI(base_url=address, api_key=KEY, max_retries=0)
     right = 0
     for prompt in PROMPTS:
         found = client.chat.completions.create(model=GROUP, messages=chat(prompt))
@@ -138,7 +110,6 @@ def run_clients(folder: Path, provider: str, python: str) -> list[str]:
 
 def main(folder: Path, python: str) -> None:
     """All of it; ends with an error where a call went elsewhere."""
-    os.environ["LITELLM_MASTER_KEY"] = f"sk-{secrets.token_hex(16)}"  # for the proxy and its client
     data = gr.simulate(num_queries=150, num_models=4, seed=1).data
     hashing = gr.load_config(overrides=["encoder.name=hashing"])
     router = gr.GraphRouter.fit(data, hashing, instant=True)
@@ -149,7 +120,8 @@ def main(folder: Path, python: str) -> None:
             asked += len(PROMPTS) + 1
             chosen |= {choose(router, prompt, preset) for prompt in PROMPTS}
         preset = PRESETS[-1]
-        with serve(folder, router, provider, preset) as proxy:
+        config = write_settings(folder, router, provider, preset)
+        with serve_litellm(Path(sys.executable).with_name("litellm"), config) as proxy:
             right += ask_proxy(router, proxy, preset)
             asked += len(PROMPTS) + 1
         lines = run_clients(folder, provider, python)
