@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 from graphrouter.decision import Decision
 from graphrouter.exceptions import ConfigError
-from graphrouter.gateway.answering import read_prompt
 from graphrouter.gateway.conversations import find_incapable
 from graphrouter.gateway.deciding import Asked, Decider
 from graphrouter.gateway.forms.chat_completions import read_chat
+from graphrouter.gateway.routed_texts import read_prompt
 from graphrouter.gateway.serving_state import ServingState
 from graphrouter.gateway.wanted_models import AUTO, OWN_KEY, read_wanted
 from graphrouter.policy import Policy, PresetName
@@ -79,7 +79,6 @@ class LiteLLMPlugin:
             ArtifactError: There is no artifact, or it cannot be read.
         """
         self._router = router if isinstance(router, Router) else load_router(router)
-        self._policy = Policy.preset(policy) if isinstance(policy, str) else policy
         self._names = dict(names or {})
         for model in self._names.values():
             if model not in self._router.pool.index:
@@ -88,7 +87,8 @@ class LiteLLMPlugin:
         if routes is not None and not isinstance(routes, Routes):
             routes = Routes.load(routes)
         self._decider = Decider()
-        self._state = ServingState(self._router, {}, routes=routes)
+        policy = Policy.preset(policy) if isinstance(policy, str) else policy
+        self._state = ServingState(self._router, {}, policy, routes)
         self._told: set[str] = set()
 
     def find_model(self, candidate: str) -> str | None:
@@ -116,12 +116,18 @@ class LiteLLMPlugin:
         self._tell_unknown([each for each, model in model_of.items() if model is None])
         pool = self._router.pool
         said = {"model": AUTO, OWN_KEY: context.metadata.get(OWN_KEY) or {}}
-        wanted = read_wanted(said, (), self._policy)
+        wanted = read_wanted(said, {}, self._state)
         conversation = read_chat({"messages": context.structured_messages})
         unavailable = frozenset(pool.names) - there | set(find_incapable(conversation, pool))
-        prompt = read_prompt(conversation)
         decision = await self._decider.decide(
-            Asked(self._state, prompt, wanted.task, wanted.policy, unavailable)
+            Asked(
+                self._router,
+                read_prompt(conversation),
+                wanted.task,
+                wanted.policy,
+                self._state.routes,
+                unavailable,
+            )
         )
         context.candidate_models = [
             each for each, model in model_of.items() if model == decision.model
