@@ -7,6 +7,7 @@ that excludes the targets, so they cannot learn them by heart. `TextPrior` solve
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ from graphrouter.nn.layers import (
     PositiveParameter,
     channel_curvature,
     channel_mean,
+    decompose,
     factorise,
     masses,
     sum_segments,
@@ -36,6 +38,8 @@ _OVERALL_PRECISION = 0.01
 """Of the mean easiness around that of all outcomes: hardly held."""
 _ASKED_PRECISION = 0.1
 """Of what a predicted share of a model, in standard deviations, may say of the easiness."""
+_ASKED_RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+"""Of the regression of who was asked, in features of an average query."""
 _LEAST_TOLD = 0.05
 """A share whose prediction varies less, as by chance, counts by as much less."""
 _ROUNDING = 1e-12
@@ -292,15 +296,17 @@ def _predict_asked(outcomes: SupportOutcomes, features: Tensor, *, is_foretold: 
 
     Where somebody chose the model by the prompt, slopes that are drawn to 0 leave a part of the
     difficulty to the models that were sent it. What predicts the model takes that part
-    (regularisation-induced confounding: Hahn, Murray and Carvalho 2020, section 5). It is as wide
-    as the share of who was asked that the other queries foretell: where models were asked at
-    random it is nothing, and does not take their abilities for itself. Zero where all models
-    answered all queries.
+    (regularisation-induced confounding: Hahn, Murray and Carvalho 2020, section 5). The ridge is
+    the one with which the other queries foretell each query best (leave-one-out residuals; Allen
+    1974), and the width the share that they foretell: a regression that fits the assignment itself
+    would take the abilities of the models, and where models were asked at random there is nothing
+    to take. Zero where all models answered all queries.
 
     Args:
         outcomes: Of the support.
         features: (S, D) of the queries.
-        is_foretold: False for the full width, whatever is foretold.
+        is_foretold: False for a fixed ridge on features of one width, and the full width, whatever
+            is foretold.
     """
     share = sum_segments(
         torch.ones_like(outcomes.value[:1], dtype=features.dtype),
@@ -312,19 +318,34 @@ def _predict_asked(outcomes: SupportOutcomes, features: Tensor, *, is_foretold: 
     if not bool((asked.abs() > _ROUNDING).any()):
         return torch.zeros_like(asked)
     centred = features - features.mean(0)
+    if not is_foretold:
+        return _scale_to_unit(_fit_in_full(centred, asked))
+    values, vectors = decompose(centred.mT @ centred, "what tells who was asked")
+    scores = centred @ vectors
+    aims, squared = scores.mT @ asked, scores.square()
+    found = []
+    for ridge in _ASKED_RIDGES:
+        shrunk = 1 / (values.clamp_min(0) + ridge * values.sum() / len(features) + _ROUNDING)
+        told = scores @ (aims * shrunk.unsqueeze(1))
+        # The mean is left out with the query.
+        leverage = (squared @ shrunk + 1 / len(features)).clamp_max(1 - 1e-6).unsqueeze(1)
+        missed = ((asked - told) / (1 - leverage)).square().sum(0)
+        found.append((float(missed.sum()), told, missed))
+    _, told, missed = min(found, key=itemgetter(0))
+    foretold = 1 - missed / asked.square().sum(0).clamp_min(_ROUNDING)
+    return _scale_to_unit(told) * foretold.clamp_min(0).sqrt()
+
+
+def _fit_in_full(centred: Tensor, asked: Tensor) -> Tensor:
+    """Who was asked (S, M) by features (S, D) of one width, a ridge of one query's worth each."""
     spread = centred.square().mean(0).sqrt()
     scaled = centred / spread.clamp_min(1e-6 * float(spread.max().clamp_min(1e-12)))
-    # A ridge of one query's worth a feature; a task without queries is none.
-    ridge = float((spread > 0).sum()) + 1e-9
+    ridge = float((spread > 0).sum()) + 1e-9  # a task without queries is none
     matrix = scaled.mT @ scaled + ridge * torch.eye(len(spread), dtype=scaled.dtype)
     factor = factorise(matrix, "what tells who was asked")
-    told = scaled @ torch.cholesky_solve(scaled.mT @ asked, factor)
-    unit = told / told.square().mean(0).sqrt().clamp_min(_LEAST_TOLD)
-    if not is_foretold:
-        return unit
-    # Leave-one-out residuals of a ridge regression (Allen 1974), the mean left out too.
-    half = torch.linalg.solve_triangular(factor, scaled.mT, upper=False)
-    leverage = (half.square().sum(0) + 1 / len(features)).clamp_max(1 - 1e-6).unsqueeze(1)
-    missed = (asked - told) / (1 - leverage)
-    foretold = 1 - missed.square().sum(0) / asked.square().sum(0).clamp_min(1e-12)
-    return torch.as_tensor(unit * foretold.clamp_min(0).sqrt())
+    return scaled @ torch.cholesky_solve(scaled.mT @ asked, factor)
+
+
+def _scale_to_unit(told: Tensor) -> Tensor:
+    """Columns one wide, but for what hardly varies."""
+    return told / told.square().mean(0).sqrt().clamp_min(_LEAST_TOLD)

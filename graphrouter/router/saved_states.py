@@ -24,7 +24,7 @@ from graphrouter.router.states import States, compare_solved, read_texts
 
 GROUP = "states"
 """Name of the group of tensors, and of the key of the manifest."""
-STATES_VERSION = 1
+STATES_VERSION = 2
 """To be raised with every change of code after which `make_states` gives other numbers or other
 fields: states that an older release saved are then computed anew."""
 

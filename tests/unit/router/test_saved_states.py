@@ -274,7 +274,8 @@ def test_numbers_of_states_are_those_of_their_version() -> None:
     """Where this fails, code makes other states than it did, and saved ones would be wrong.
 
     Raise `STATES_VERSION` and write the artifact of the new one in the place of the old: load that,
-    and save it as `tests/data/statesN`.
+    and save it as `tests/data/statesN`. Its models were asked by task, and some by chance, so that
+    all parts of the states have something to say.
     """
     router = gr.load_router(KNOWN)
     assert isinstance(router, gr.GraphRouter)
