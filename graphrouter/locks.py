@@ -2,8 +2,8 @@
 
 The lock is a file in the folder, locked by `flock`. The kernel frees it when its owner dies, also
 over NFS, where it becomes a lock of the server. The file is there while somebody changes the
-folder; one that a killed process left behind locks nothing. Where a file system has no `flock`, the
-file `.lock.held` is the lock: only one process can make it.
+folder; one that a killed process left behind locks nothing. Where a file system has no `flock`, or
+one that other machines do not see, the file `.lock.held` is the lock: only one process can make it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ _SAY_AFTER_S = 1.0
 _MOST_BYTES = 4_096
 _WITHOUT_FLOCK = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 _TAKEN = {errno.EWOULDBLOCK, errno.EACCES, errno.EINTR}
+_MOUNTS = Path("/proc/self/mountinfo")
+_LOCKED_HERE_ALONE = {"9p", "fuse", "virtiofs", "vboxsf"}
+"""File systems on which a lock is mostly kept by the kernel of this machine; so it is on those of
+`fuse`, such as `fuse.sshfs`."""
+_LOCK_HERE_ALONE = {"local_lock=flock", "local_lock=all", "nolock", "localflock", "nobrl"}
+"""Options of NFS, Lustre and SMB that keep it here."""
 _logger = logging.getLogger(__name__)
 _mine = threading.local()
 """`held`: (process, folder) of the locks of this thread; the process, since a fork copies it."""
@@ -110,8 +116,12 @@ def _try_to_lock(folder: Path) -> int | None:
         return None
     try:
         is_locked = _flock(descriptor)
-        # A file that its owner has removed meanwhile keeps nobody away any more.
-        if _make_held(folder) if is_locked is None else is_locked and _is_at(descriptor, path):
+        is_mine = is_locked is None
+        if is_locked:  # a file that its owner has removed meanwhile keeps nobody away any more
+            is_mine = _is_at(descriptor, path)
+        if is_mine and not (is_locked and _is_locked_for_all(folder)):
+            is_mine = _make_held(folder)
+        if is_mine:
             with suppress(OSError):  # another user's file, a full disk: the lock holds all the same
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, json.dumps(_describe_owner()).encode(), 0)
@@ -149,8 +159,25 @@ def _flock(descriptor: int) -> bool | None:
     return True
 
 
+def _is_locked_for_all(folder: Path) -> bool:
+    """Whether a lock by `flock` keeps other machines away too, as far as the mount tells."""
+    try:
+        mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        return True
+    device = folder.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for mount in mounts:
+        where, _, what = mount.partition(" - ")
+        if where.split()[2:3] == [number]:
+            kind, *_, options = what.split()
+            is_here_alone = kind in _LOCKED_HERE_ALONE or kind.startswith("fuse.")
+            return not is_here_alone and not _LOCK_HERE_ALONE & {*options.split(",")}
+    return True
+
+
 def _make_held(folder: Path) -> bool:
-    """Whether this process made the file that is the lock where there is no `flock`."""
+    """Whether this process made the file that is the lock where `flock` is none, or not for all."""
     path = folder / HELD
     owner = _read_owner(path)
     if owner.get("host") == socket.gethostname() and _is_dead(owner.get("process")):
@@ -163,6 +190,10 @@ def _make_held(folder: Path) -> bool:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except FileExistsError:
         return False
+    except PermissionError:
+        if not os.access(folder, os.W_OK):
+            raise
+        return False  # it is there already, for which SFTP has no error of its own
     with os.fdopen(descriptor, "w") as stream:
         json.dump(_describe_owner(), stream)
     return True

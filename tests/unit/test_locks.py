@@ -144,6 +144,71 @@ def test_without_flock_a_file_is_the_lock(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("mount", "is_for_all"),
+    [
+        ("ext4 /dev/vda rw", True),
+        ("nfs4 server:/disk rw,vers=4.2,local_lock=none,addr=192.0.2.1", True),
+        ("nfs server:/disk rw,vers=3,nolock,local_lock=all,addr=192.0.2.1", False),
+        ("cifs //server/disk rw,nobrl", False),
+        ("fuse.sshfs server:/disk rw,user_id=0", False),
+        ("9p disk rw,trans=virtio", False),
+    ],
+)
+def test_where_other_machines_do_not_see_flock_a_file_is_the_lock_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mount: str, *, is_for_all: bool
+) -> None:
+    device = tmp_path.stat().st_dev
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        f"1 0 0:0 / / rw - proc proc rw\n"
+        f"42 27 {os.major(device)}:{os.minor(device)} / /mnt rw shared:1 - {mount}\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(locks, "_MOUNTS", mounts)
+    folder = tmp_path / "folder"
+    with lock_folder(folder):
+        assert (folder / HELD).exists() is not is_for_all
+        # Another machine, on which `flock` is free.
+        monkeypatch.setattr(fcntl, "flock", lambda descriptor, operation: None)
+        (folder / LOCK).unlink()
+        assert (_can_lock_elsewhere(folder)) is is_for_all
+    assert list(folder.iterdir()) == []
+
+
+def _can_lock_elsewhere(folder: Path) -> bool:
+    """Whether another thread gets the lock."""
+    found: list[bool] = []
+
+    def lock() -> None:
+        try:
+            with lock_folder(folder, wait_s=0):
+                found.append(True)
+        except BusyError:
+            found.append(False)
+
+    thread = threading.Thread(target=lock)
+    thread.start()
+    thread.join()
+    return found == [True]
+
+
+def test_sftp_has_no_word_for_what_is_there_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", refuse_to_lock)
+    opened = os.open
+
+    def refuse(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_EXCL and Path(path).name == HELD:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(BusyError), lock_folder(tmp_path, wait_s=0):
+        pass
+
+
 def test_a_folder_that_is_removed_meanwhile_is_made_again(tmp_path: Path) -> None:
     folder = tmp_path / "made"
     with lock_folder(folder):
