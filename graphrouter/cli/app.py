@@ -26,7 +26,9 @@ from graphrouter.cli import (
     demo,
     evaluate,
     export,
+    feedback,
     graph,
+    keys,
     migrate,
     newcomers,
     plan,
@@ -37,6 +39,7 @@ from graphrouter.cli import (
     routes,
     serve,
     settings,
+    spend,
     train,
     tune,
     versions,
@@ -63,13 +66,16 @@ app.command()(plan.plan)
 app.command()(predict.predict)
 app.command()(assign.assign)
 app.command()(serve.serve)
+app.command()(spend.spend)
 app.command()(promise.promise)
 app.command()(settings.config)
 app.command()(versions.versions)
 app.command()(migrate.migrate)
 app.add_typer(data.app, name="data")
 app.add_typer(export.app, name="export")
+app.add_typer(feedback.app, name="feedback")
 app.add_typer(graph.app, name="graph")
+app.add_typer(keys.app, name="keys")
 app.add_typer(pool.app, name="pool")
 app.add_typer(routes.app, name="routes")
 

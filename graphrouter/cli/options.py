@@ -18,6 +18,14 @@ _TRACKING_PANEL = "Tracking with MLflow"
 Artifact = Annotated[
     Path, typer.Argument(metavar="ARTIFACT", help="Folder of a trained router.", show_default=False)
 ]
+StorePlace = Annotated[
+    str,
+    typer.Argument(
+        metavar="STORE",
+        help="Store of a gateway: a file, or postgresql://user@host/name.",
+        show_default=False,
+    ),
+]
 Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Write only JSON to standard output.")]
 JsonFile = Annotated[

@@ -1,0 +1,74 @@
+"""`graphrouter feedback`: what graders have said, as a dataset or in an artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphrouter.cli import options
+from graphrouter.cli.render import say
+from graphrouter.extras import require_extra
+from graphrouter.wording import count_of
+
+app = typer.Typer(help="Graded answers of a gateway's store.", no_args_is_help=True)
+
+
+@app.command()
+def export(
+    store: options.StorePlace,
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="DATASET", help="Folder to write.", show_default=False),
+    ],
+) -> None:
+    """Write the graded answers as a dataset: queries, models, outcomes and tasks.
+
+    Grades whose prompt is not known are left out, and counted.
+
+    Example: graphrouter feedback export graphrouter.db --out data/graded
+    """
+    require_extra("serve", purpose="graphrouter feedback")
+
+    from graphrouter.gateway.store import Store
+    from graphrouter.gateway.store.feedback_dataset import read_feedback
+
+    opened = Store.open(store, must_exist=True)
+    try:
+        with opened.reader.connect() as connection:
+            found, num_left = read_feedback(connection)
+    finally:
+        opened.close()
+    found.save(out)
+    left = f", {count_of(num_left, 'grade')} without their prompts left out" if num_left else ""
+    say(f"Wrote {count_of(len(found.outcomes), 'outcome')} to {out}{left}.")
+
+
+@app.command()
+def apply(store: options.StorePlace, artifact: options.Artifact) -> None:
+    """Add the graded answers to an artifact, so that gateways need not learn them when they start.
+
+    What the artifact has learned from the store before is not added again.
+
+    Example: graphrouter feedback apply graphrouter.db artifacts/mine
+    """
+    require_extra("serve", purpose="graphrouter feedback")
+
+    from graphrouter.gateway.memory import name_artifact
+    from graphrouter.gateway.store import Store
+    from graphrouter.gateway.store.feedback_learner import read_applied, teach, write_applied
+    from graphrouter.gateway.store.stored_outcomes import read_lessons
+    from graphrouter.router.loading import change_router
+
+    opened = Store.open(store, must_exist=True)
+    try:
+        with opened.reader.connect() as connection:
+            after = read_applied(connection, name_artifact(artifact))
+            lessons = read_lessons(connection, after=after)
+        if not lessons.empty:
+            change_router(artifact, lambda router: teach(router, lessons))
+            write_applied(opened, name_artifact(artifact), int(lessons["number"].max()))
+    finally:
+        opened.close()
+    say(f"{artifact} has learned {count_of(len(lessons), 'graded answer')}.")

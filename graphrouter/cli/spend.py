@@ -1,0 +1,84 @@
+"""`graphrouter spend`: what the calls of a gateway have cost, and what was saved."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import typer
+
+from graphrouter.cli import options
+from graphrouter.cli.console import print_json
+from graphrouter.cli.render import make_table, say, show_table
+from graphrouter.extras import require_extra
+
+_DAYS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+
+
+def spend(
+    store: options.StorePlace,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline",
+            metavar="MODEL",
+            help="Also what the same tokens would have cost with this model.",
+            show_default=False,
+        ),
+    ] = None,
+    by: Annotated[
+        Literal["model", "key"], typer.Option("--by", help="What calls are counted by.")
+    ] = "model",
+    since: Annotated[
+        datetime | None,
+        typer.Option("--since", formats=_DAYS, help="From then on, in UTC.", show_default=False),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option("--until", formats=_DAYS, help="Before then, in UTC.", show_default=False),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show what the calls of a gateway have cost, by the tokens that upstreams told.
+
+    Example: graphrouter spend graphrouter.db --baseline tarn-grand --since 2026-05-01
+    """
+    require_extra("serve", purpose="graphrouter spend")
+
+    from graphrouter.gateway.store import Store
+    from graphrouter.gateway.store.spending_report import read_spending
+
+    opened = Store.open(store, must_exist=True)
+    try:
+        with opened.reader.connect() as connection:
+            rows = read_spending(
+                connection,
+                by=by,
+                baseline=baseline,
+                since=0.0 if since is None else _seconds(since),
+                until=None if until is None else _seconds(until),
+            )
+    finally:
+        opened.close()
+    if as_json:
+        print_json([{**row._asdict(), "saved_usd": row.saved_usd} for row in rows])
+        return
+    columns = [by, "calls", "unknown cost", "tokens in", "out", "USD"]
+    if baseline is not None:
+        columns += [f"USD with {baseline}", "saved"]
+    table = make_table(f"Spent by {by}", *columns)
+    for row in rows:
+        money = [row.cost_usd]
+        if row.baseline_usd is not None and row.saved_usd is not None:
+            money += [row.baseline_usd, row.saved_usd]
+        counts = (row.num_calls, row.num_unknown, row.input_tokens, row.output_tokens)
+        table.add_row(row.name, *(f"{n:,}" for n in counts), *(f"{usd:,.6f}" for usd in money))
+    show_table(table)
+    total = f"In all {sum(row.cost_usd for row in rows):,.6f} USD"
+    if baseline is not None:
+        total += f", {sum(row.saved_usd or 0.0 for row in rows):,.6f} USD less than {baseline}"
+    say(f"{total}.")
+
+
+def _seconds(at: datetime) -> float:
+    return at.replace(tzinfo=UTC).timestamp()

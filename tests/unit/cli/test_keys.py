@@ -1,0 +1,77 @@
+"""`graphrouter keys` and `graphrouter spend` on a store of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from graphrouter.gateway.store import Store
+from graphrouter.gateway.store.client_keys import match_key, read_keys
+
+Invoke = Callable[..., tuple[int, str, str]]
+
+
+def test_a_key_is_shown_once_and_kept_as_a_hash(invoke: Invoke, tmp_path: Path) -> None:
+    place = tmp_path / "gateway.db"
+    status, key, _ = invoke(
+        "keys", "add", place, "ada", "--scopes", "route,grade", "--usd-per-day", "2.5"
+    )
+    assert status == 0
+    assert key.strip().encode() not in place.read_bytes()
+    store = Store.open(place)
+    with store.reader.connect() as connection:
+        known = read_keys(connection)
+    found = match_key(known, key.strip())
+    assert found is not None
+    assert (found.name, found.scopes, found.nanousd_per_day) == (
+        "ada",
+        ("route", "grade"),
+        2_500_000_000,
+    )
+    assert match_key(known, key.strip()[:-1]) is None
+    assert [found.may(scope) for scope in ("route", "grade", "admin")] == [True, True, False]
+    store.close()
+    assert invoke("keys", "revoke", place, "ada")[0] == 0
+    status, shown, _ = invoke("keys", "list", place, "--json")
+    (row,) = json.loads(shown)
+    assert (row["name"], row["usd_per_day"], row["over_budget"]) == ("ada", 2.5, "refuse")
+    assert row["revoked"] is not None
+    assert "2.5, then refuse" in invoke("keys", "list", place)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("add", "ada", "--scopes", "rout"), "unknown scope 'rout'. Did you mean 'route'"),
+        (("add", "ada", "--scopes", ","), "good for nothing"),
+        (("add", "ada", "--usd-per-day", "-1"), "A budget of nothing"),
+        (("add", " "), "The key has no name"),
+        (("add", "bob"), "There is a key 'bob' already"),
+        (("revoke", "bo"), "There is no key 'bo' in use. Did you mean 'bob'"),
+    ],
+)
+def test_keys_that_cannot_be_are_told(
+    invoke: Invoke, tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    place = tmp_path / "gateway.db"
+    assert invoke("keys", "add", place, "bob")[0] == 0
+    command, *rest = words
+    status, shown, errors = invoke("keys", command, place, *rest)
+    assert (status, shown) == (2, "")
+    assert told in errors
+    assert errors.count("\n") == 1
+
+
+def test_spend_of_a_store_without_calls_and_of_none(invoke: Invoke, tmp_path: Path) -> None:
+    place = tmp_path / "gateway.db"
+    status, _, errors = invoke("spend", place)
+    assert (status, place.exists()) == (2, False)
+    assert "There is no store" in errors
+    Store.open(place).close()
+    status, shown, _ = invoke("spend", place)
+    assert status == 0
+    assert "In all 0.000000 USD." in shown
+    assert json.loads(invoke("spend", place, "--json", "--since", "2026-05-01")[1]) == []
