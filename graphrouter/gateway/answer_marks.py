@@ -9,7 +9,7 @@ from typing import Any
 
 from graphrouter.gateway.call_log import OpenCall
 from graphrouter.gateway.forms.api_form import ApiForm
-from graphrouter.gateway.forwarding import Outgoing
+from graphrouter.gateway.sending import Outgoing
 
 __all__ = ["ask_for_usage", "hides_usage", "mark_answer", "mark_stream"]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -27,17 +29,17 @@ from graphrouter.gateway.forms.api_form import ApiForm
 from graphrouter.gateway.forms.chat_completions import CHAT_COMPLETIONS
 from graphrouter.gateway.forms.responses import RESPONSES
 from graphrouter.gateway.forwarding import (
+    Forwarder,
     NobodyAnsweredError,
-    Outgoing,
     Reached,
-    reach,
-    read_answer,
     tell_failures,
 )
 from graphrouter.gateway.relaying import CLIENT_LEFT, relay
 from graphrouter.gateway.request_bodies import ClientLeftError, read_body, unless_left
+from graphrouter.gateway.sending import Outgoing, read_answer
 from graphrouter.gateway.serving_state import Demand, ServingState
 from graphrouter.gateway.stored_responses import StoredResponses
+from graphrouter.gateway.upstream_health import UpstreamHealth
 from graphrouter.gateway.upstreams import Deployment
 from graphrouter.gateway.usage import read_usage
 from graphrouter.gateway.wanted_models import (
@@ -72,7 +74,8 @@ class Gateway:
             log: Told of every decision and call.
         """
         self.state, self._access, self._log = state, access, log
-        self._chooser, self._stored = Chooser(observes=log.observes), StoredResponses()
+        self._health, self._stored = UpstreamHealth(), StoredResponses()
+        self._chooser = Chooser(self._health, observes=log.observes)
         self._changing = threading.Lock()
 
     def change_router(self, change: Callable[[Router], Router]) -> None:
@@ -106,8 +109,12 @@ class Gateway:
         call = await self._begin(request, asks, chosen)
         sent = {name: value for name, value in body.items() if name != OWN_KEY}
         headers = {name: request.headers[name] for name in _PASSED if name in request.headers}
-        outgoing = Outgoing(form, sent, headers)
-        asked = [each for name in call.order for each in state.list_serving(name, demand)]
+        outgoing = Outgoing(form, sent, headers, wanted.deadline_s)
+        asked = [
+            each
+            for name in call.order
+            for each in self._health.order(state.list_serving(name, demand))
+        ]
         try:
             return await unless_left(request, self._ask(asked, outgoing, chosen, call))
         except (asyncio.CancelledError, ClientLeftError):
@@ -187,6 +194,17 @@ class Gateway:
         if isinstance(told, Mapping) and told.get("object") == "response":
             self._stored.note(told.get("id"), reached.deployment)
 
+    def _note_latency(self, reached: Reached, chosen: Chosen) -> None:
+        seconds = time.monotonic() - reached.began
+        expected_s = chosen.find_latency_s(reached.deployment.candidate)
+        self._health.note_latency(reached.deployment, seconds, expected_s)
+
+    def _finish(self, chosen: Chosen, reached: Reached, is_whole: bool) -> None:
+        """Take in how a stream went."""
+        self._health.end(reached.deployment)
+        if is_whole:
+            self._note_latency(reached, chosen)
+
     async def _ask(
         self, asked: list[Deployment], outgoing: Outgoing, chosen: Chosen, call: OpenCall
     ) -> Response:
@@ -194,7 +212,7 @@ class Gateway:
         if hides:
             outgoing = ask_for_usage(outgoing)
         try:
-            reached = await reach(self.client, asked, outgoing)
+            reached = await Forwarder(self.client, self._health).reach(asked, outgoing)
         except NobodyAnsweredError as error:
             await call.end(error.status, failures=error.failures)
             raise
@@ -207,15 +225,17 @@ class Gateway:
         headers = _tell(reached, chosen, call)
         kind = response.headers.get("content-type", "application/json")
         if not response.is_closed:
-            streamed = relay(reached, call, outgoing, self._note_stored)
+            finish = partial(self._finish, chosen)
+            streamed = relay(reached, call, outgoing, self._note_stored, finish)
             if self._log.is_kept:
                 streamed = mark_stream(streamed, call, marks=self._log.marks, hides=hides)
             return StreamingResponse(
                 streamed, response.status_code, headers=headers, media_type=kind
             )
         name, failures = reached.deployment.candidate, reached.failures
+        self._note_latency(reached, chosen)
         try:
-            content, told = read_answer(reached, form)
+            content, told = read_answer(response, reached.deployment, form)
         except ApiError as error:
             await call.end(error.status, name, failures=failures)
             raise

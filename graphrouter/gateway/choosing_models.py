@@ -13,8 +13,10 @@ from graphrouter.gateway.choices import choose_by_threshold, list_running
 from graphrouter.gateway.deciding import Asked, Decider
 from graphrouter.gateway.routed_texts import read_prompt
 from graphrouter.gateway.serving_state import Demand, ServingState
+from graphrouter.gateway.upstream_health import UpstreamHealth
 from graphrouter.gateway.wanted_models import Wanted
 from graphrouter.policy import Policy
+from graphrouter.routes import Routes
 
 __all__ = ["Chooser", "Chosen"]
 
@@ -29,18 +31,28 @@ class Chosen(NamedTuple):
     """None where a model was named."""
     prompt: str | None = None
     """What was routed by."""
+    extra_s: tuple[tuple[str, float], ...] = ()
+    """Seconds that models took longer just then than expected, which the decision counts."""
+
+    def find_latency_s(self, model: str) -> float | None:
+        """Seconds that a model was expected to take at other times; None where unknown."""
+        for each in () if self.decision is None else self.decision.candidates:
+            if each.model == model and each.latency_s is not None:
+                return each.latency_s - dict(self.extra_s).get(model, 0.0)
+        return None
 
 
 class Chooser:
     """Chooses whom requests go to."""
 
-    def __init__(self, *, observes: bool) -> None:
+    def __init__(self, health: UpstreamHealth, *, observes: bool) -> None:
         """A chooser.
 
         Args:
+            health: How deployments fare now.
             observes: Whether requests that name a model are decided too, though that model answers.
         """
-        self._observes, self._decider = observes, Decider()
+        self._health, self._observes, self._decider = health, observes, Decider()
 
     async def choose(self, state: ServingState, wanted: Wanted, demand: Demand) -> Chosen:
         """Whom a request goes to.
@@ -73,13 +85,19 @@ class Chooser:
         unable = state.find_unable(demand)
         if len(unable) == len(state.router.models):
             raise _tell_nobody(unable)
+        paused = self._health.find_paused(state.candidates)
+        if not paused.union(unable).issuperset(state.router.models):  # else somebody has to try
+            unable |= dict.fromkeys(paused, "paused")
         prompt, policy, routes = read_prompt(demand.conversation), wanted.policy, state.routes
         if wanted.threshold is not None:
             pair = None if state.pair is None else [n for n in state.pair if n not in unable]
             policy, routes = Policy.preset("performance_first", allowed=pair), None
         elif wanted.route is not None:
             routes = None
-        asked = Asked(state.router, prompt, wanted.task, policy, routes, frozenset(unable))
+        extra_s: tuple[tuple[str, float], ...] = ()
+        if _counts_seconds(policy, routes):
+            extra_s = self._health.find_extra(state.candidates)
+        asked = Asked(state.router, prompt, wanted.task, policy, routes, frozenset(unable), extra_s)
         try:
             decision = await self._decider.decide(asked)
         except GraphRouterError as error:
@@ -91,7 +109,12 @@ class Chooser:
         order = [decision.model]
         if not decision.used_fallback:
             order += [each.model for each in list_running(decision)]
-        return Chosen(wanted, tuple(dict.fromkeys(order)), decision, prompt)
+        return Chosen(wanted, tuple(dict.fromkeys(order)), decision, prompt, extra_s)
+
+
+def _counts_seconds(policy: Policy | None, routes: Routes | None) -> bool:
+    own = [] if routes is None else [route.policy for route in routes]
+    return any(each is not None and each.counts_seconds for each in (policy, *own))
 
 
 def _tell_nobody(unable: Mapping[str, str]) -> ApiError:

@@ -27,11 +27,13 @@ class Asked(NamedTuple):
     policy: Policy | None
     routes: Routes | None
     unavailable: frozenset[str]
+    extra_s: tuple[tuple[str, float], ...] = ()
+    """Seconds that models take longer just now, by name."""
 
     @property
-    def terms(self) -> tuple[Router, Policy | None, Routes | None, frozenset[str]]:
+    def terms(self) -> tuple[object, ...]:
         """What a batch has in common."""
-        return self.router, self.policy, self.routes, self.unavailable
+        return self.router, self.policy, self.routes, self.unavailable, self.extra_s
 
 
 class _Waiting(NamedTuple):
@@ -88,13 +90,14 @@ class Decider:
                 self._give(each, decision)
 
     def _route(self, batch: Sequence[Asked]) -> list[Decision]:
-        router, policy, routes, unavailable = batch[0].terms
-        return router.route_batch(
+        first = batch[0]
+        return first.router.route_batch(
             [each.prompt for each in batch],
             tasks=[each.task for each in batch],
-            policy=policy,
-            unavailable=unavailable,
-            routes=routes,
+            policy=first.policy,
+            extra_latency_s=dict(first.extra_s),
+            unavailable=first.unavailable,
+            routes=first.routes,
         )
 
     def _give(self, waiting: _Waiting, found: Decision | Exception) -> None:

@@ -3,44 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx2
 
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.call_log import Failure
-from graphrouter.gateway.forms.api_form import ApiForm
-from graphrouter.gateway.translation.pairs import find_translation
-from graphrouter.gateway.translation.translator import Translation, tell_error
+from graphrouter.gateway.sending import Outgoing, send, write_request
+from graphrouter.gateway.upstream_health import UpstreamHealth
 from graphrouter.gateway.upstreams import Deployment
 
-RETRIED = (408, 429)
-"""Statuses below 500 after which a request is sent again."""
+__all__ = ["Forwarder", "NobodyAnsweredError", "Reached", "tell_failures"]
+
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 8.0
 """Seconds before a further attempt: twice as long each time, up to this, and half as much around
 it."""
 
 Sleep = Callable[[float], Awaitable[None]]
-
-
-class Outgoing(NamedTuple):
-    """A request on its way to whoever answers it."""
-
-    form: ApiForm
-    body: Mapping[str, Any]
-    """The client's, without what is for the router alone."""
-    headers: Mapping[str, str] = {}
-    """The client's, those that are of use to an upstream of the same protocol."""
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether the answer is to come as a stream of events."""
-        return bool(self.body.get("stream"))
 
 
 class Reached(NamedTuple):
@@ -51,8 +36,12 @@ class Reached(NamedTuple):
     """Read to its end, unless it is a stream."""
     failures: tuple[Failure, ...]
     """Before it, those of other candidates too."""
-    translation: Translation | None = None
-    """How it becomes what the client expects; None where it is that."""
+    began: float
+    """When it was asked, of `time.monotonic`."""
+
+
+_LATE = "the deadline of"
+_PAUSED = "left alone after failures"
 
 
 class NobodyAnsweredError(ApiError):
@@ -64,159 +53,139 @@ class NobodyAnsweredError(ApiError):
         Args:
             failures: The attempts.
         """
-        is_busy = bool(failures) and all(failure.status == 429 for failure in failures)
-        told = tell_failures(failures)
-        super().__init__(429 if is_busy else 502, f"No candidate has answered ({told}).")
+        status = 502
+        if failures and all(failure.status == 429 for failure in failures):
+            status = 429
+        elif failures and failures[-1].reason.startswith(_LATE):
+            status = 504
+        super().__init__(status, f"No candidate has answered ({tell_failures(failures)}).")
         self.failures = tuple(failures)
 
 
-async def reach(
-    client: httpx2.AsyncClient,
-    deployments: Sequence[Deployment],
-    outgoing: Outgoing,
-    *,
-    sleep: Sleep = asyncio.sleep,
-) -> Reached:
-    """The answer of the first of some deployments that gives one.
+class Forwarder:
+    """Reaches the first of some deployments that answers, and minds how each of them fares."""
 
-    Where a connection fails, or the status is 408, 429 or 500 and above, a deployment is asked
-    again after a wait, `Retry-After` where it names one of at most `LONGEST_WAIT_S`, then the next
-    one. One that takes too long, breaks off, or answers what is no JSON is not asked again: it may
-    have been paid for. Any other response is an answer, refusals of the request among them.
+    def __init__(
+        self, client: httpx2.AsyncClient, health: UpstreamHealth, *, sleep: Sleep = asyncio.sleep
+    ) -> None:
+        """A forwarder.
 
-    Args:
-        client: Who sends.
-        deployments: The best first.
-        outgoing: What is sent; a member that a deployment states too stays as it is here, but for
-            `model`.
-        sleep: Waits so many seconds.
+        Args:
+            client: Who sends.
+            health: Told of what is seen, and asked whom to leave alone.
+            sleep: Waits so many seconds.
+        """
+        self._client, self._health, self._sleep = client, health, sleep
 
-    Raises:
-        NobodyAnsweredError: What it says.
-        ApiError: The request has no counterpart in the protocol of a deployment.
-    """
-    failures: list[Failure] = []
-    for deployment in deployments:
-        translation = find_translation(outgoing.form, deployment.protocol)
-        request = _write(client, deployment, outgoing, translation)
-        for attempt in range(deployment.retries + 1):
-            response, failure, wait_s = await _try(client, deployment, request, outgoing, attempt)
-            if response is not None:
-                return Reached(deployment, response, tuple(failures), translation)
-            failures.append(failure)
-            if wait_s is None or attempt == deployment.retries:
-                break
-            await sleep(wait_s)
-    raise NobodyAnsweredError(failures)
+    async def reach(self, deployments: Sequence[Deployment], outgoing: Outgoing) -> Reached:
+        """The answer of the first of some deployments that gives one.
 
+        A deployment whose attempt may be repeated is asked again after a wait, `Retry-After` where
+        it names one of at most `LONGEST_WAIT_S`; at once another of the same model where there is
+        one. Then come the next. Those that are paused are passed over, unless all are. One that
+        hedges and takes longer than its 95th percentile is not waited for alone: the next one is
+        asked too, and whoever is first counts.
 
-def read_answer(reached: Reached, form: ApiForm) -> tuple[bytes, object]:
-    """What the client is sent of an answer that is no stream, and what the upstream has said.
+        Args:
+            deployments: The best first.
+            outgoing: What is sent.
 
-    Args:
-        reached: The answer.
-        form: That the client expects.
+        Raises:
+            NobodyAnsweredError: What it says.
+            ApiError: The request has no counterpart in the protocol of a deployment.
+        """
+        failures: list[Failure] = []
+        queue = deque(deployments)
+        try:
+            async with asyncio.timeout(outgoing.deadline_s):
+                while queue:
+                    found = await self._ask_hedged(queue.popleft(), queue, outgoing, failures)
+                    if found is not None:
+                        return found
+                if deployments and all(each.reason == _PAUSED for each in failures):
+                    found = await self._ask(
+                        deployments[0], False, outgoing, failures, is_forced=True
+                    )
+                    if found is not None:
+                        return found
+        except TimeoutError:
+            late = Failure("all", f"{_LATE} {outgoing.deadline_s:g} s has passed", None)
+            raise NobodyAnsweredError([*failures, late]) from None
+        raise NobodyAnsweredError(failures)
 
-    Raises:
-        ApiError: It is not what the upstream's API answers.
-    """
-    response = reached.response
-    try:
-        told = json.loads(response.content)
-    except (ValueError, RecursionError):
-        told = None
-    if reached.translation is None:
-        return response.content, told
-    if response.status_code >= 400:
-        return _dump(form.tell(tell_error(response.status_code, told))), told
-    try:
-        answer = reached.translation.read_answer(told)
-    except (LookupError, TypeError, ValueError, AttributeError):
-        raise ApiError(
-            502, f"{reached.deployment.candidate} answered what its protocol does not have."
-        ) from None
-    return _dump(answer), told
+    async def _ask_hedged(
+        self,
+        deployment: Deployment,
+        queue: deque[Deployment],
+        outgoing: Outgoing,
+        failures: list[Failure],
+    ) -> Reached | None:
+        has_sibling = bool(queue) and queue[0].candidate == deployment.candidate
+        late_s = self._health.find_p95_s(deployment) if deployment.hedges and queue else None
+        if late_s is None:
+            return await self._ask(deployment, has_sibling, outgoing, failures)
+        tasks = [asyncio.ensure_future(self._ask(deployment, has_sibling, outgoing, failures))]
+        found = None
+        try:
+            await asyncio.wait(tasks, timeout=late_s)
+            if not tasks[0].done():
+                told = f"slower than {late_s:.2f} s, so another was asked too"
+                failures.append(Failure(deployment.candidate, told, None))
+                other = queue.popleft()
+                tasks.append(asyncio.ensure_future(self._ask(other, False, outgoing, failures)))
+            for next_done in asyncio.as_completed(tasks):
+                if (found := await next_done) is not None:
+                    break
+            return found
+        finally:
+            await self._give_up(tasks, found)
 
+    async def _give_up(
+        self, tasks: list[asyncio.Task[Reached | None]], found: Reached | None
+    ) -> None:
+        """End attempts that are on their way, and answers that came too late."""
+        for task in tasks:
+            task.cancel()
+        for other in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(other, Reached) and other is not found:
+                await other.response.aclose()
+                self._health.end(other.deployment)
 
-def _write(
-    client: httpx2.AsyncClient,
-    deployment: Deployment,
-    outgoing: Outgoing,
-    translation: Translation | None,
-) -> httpx2.Request:
-    """The request as a deployment is sent it."""
-    form, body, headers = outgoing.form, outgoing.body, dict(deployment.headers)
-    defaults = deployment.body if form.takes_parameters else {}
-    if translation is None:
-        headers = {**headers, **outgoing.headers}
-    else:
-        body, defaults = translation.write_request(body), {**translation.defaults, **defaults}
-    payload = {**defaults, **body, "model": deployment.body["model"]}
-    path = form.path if translation is None else translation.path
-    return client.build_request(
-        "POST",
-        deployment.address + path,
-        content=_dump(payload),
-        headers={"content-type": "application/json", **headers},
-        timeout=httpx2.Timeout(deployment.timeout_s, connect=min(10.0, deployment.timeout_s)),
-    )
-
-
-def _dump(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
-async def _try(
-    client: httpx2.AsyncClient,
-    deployment: Deployment,
-    request: httpx2.Request,
-    outgoing: Outgoing,
-    attempt: int,
-) -> tuple[httpx2.Response | None, Failure, float | None]:
-    """A response, or what went wrong and the seconds to wait; None to go on to the next one."""
-    name, response = deployment.candidate, None
-    wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt) * random.uniform(0.5, 1.5)
-    try:
-        response = await client.send(request, stream=True)
-        if not (outgoing.is_stream and _is_event_stream(response)):
-            await response.aread()
-    except httpx2.HTTPError as error:
-        if response is not None:
-            await response.aclose()
-        is_idle = isinstance(error, httpx2.ConnectTimeout | httpx2.PoolTimeout)
-        may_be_at_work = response is not None or (
-            isinstance(error, httpx2.TimeoutException) and not is_idle
-        )
-        return None, Failure(name, name_error(error), None), None if may_be_at_work else wait_s
-    status = response.status_code
-    if status >= 500 or status in RETRIED:
-        await response.aclose()
-        asked_s = _read_wait(response.headers.get("retry-after"))
-        if asked_s is not None:
-            wait_s = asked_s
-        failure = Failure(name, f"status {status}", status)
-        return None, failure, wait_s if wait_s <= LONGEST_WAIT_S else None
-    if status < 300 and not _is_event_stream(response) and not _holds_object(response.content):
-        return None, Failure(name, "an answer that is no JSON object", status), None
-    return response, Failure(name, f"status {status}", status), None
-
-
-def _is_event_stream(response: httpx2.Response) -> bool:
-    return response.headers.get("content-type", "").startswith("text/event-stream")
-
-
-def _holds_object(content: bytes) -> bool:
-    # Whether it is whole is seen by who reads it: parsing every answer twice would cost too much.
-    return content.lstrip()[:1] == b"{" and content.rstrip()[-1:] == b"}"
-
-
-def _read_wait(text: str | None) -> float | None:
-    """Seconds that a header asks to wait; None where it names none, or a date."""
-    try:
-        seconds = float(text or "")
-    except ValueError:
+    async def _ask(
+        self,
+        deployment: Deployment,
+        has_sibling: bool,
+        outgoing: Outgoing,
+        failures: list[Failure],
+        *,
+        is_forced: bool = False,
+    ) -> Reached | None:
+        """The answer of one deployment; None where it gives none, and why is among the failures."""
+        request = write_request(self._client, deployment, outgoing)
+        for number in range(deployment.retries + 1):
+            if not self._health.begin(deployment, is_forced=is_forced):
+                failures.append(Failure(deployment.candidate, _PAUSED, None))
+                return None
+            began, is_over = time.monotonic(), True
+            try:
+                attempt = await send(self._client, deployment, request, streams=outgoing.is_stream)
+                if attempt.response is not None:
+                    self._health.note_answer(deployment, time.monotonic() - began)
+                    is_over = attempt.response.is_closed
+                    return Reached(deployment, attempt.response, tuple(failures), began)
+            finally:
+                if is_over:
+                    self._health.end(deployment)
+            self._health.note_failure(deployment, attempt.wait_s)
+            failures.append(Failure(deployment.candidate, attempt.reason, attempt.status))
+            wait_s = attempt.wait_s
+            if wait_s is None:
+                wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**number) * random.uniform(0.5, 1.5)
+            is_last = number == deployment.retries
+            if is_last or has_sibling or not attempt.may_repeat or wait_s > LONGEST_WAIT_S:
+                return None
+            await self._sleep(wait_s)
         return None
-    return seconds if 0 <= seconds < float("inf") else None
 
 
 def tell_failures(failures: Sequence[Failure]) -> str:
@@ -228,8 +197,3 @@ def tell_failures(failures: Sequence[Failure]) -> str:
     """
     runs = ((failure, len(list(same))) for failure, same in groupby(failures))
     return "; ".join(str(each) if n == 1 else f"{each} ({n} times)" for each, n in runs)
-
-
-def name_error(error: Exception) -> str:
-    """An exception in words: its class, and what it says."""
-    return f"{type(error).__name__} {error}".strip()

@@ -12,8 +12,10 @@ from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.call_log import OpenCall
 from graphrouter.gateway.forms.api_form import ApiForm
 from graphrouter.gateway.forms.responses import RESPONSES
-from graphrouter.gateway.forwarding import Outgoing, Reached, name_error
+from graphrouter.gateway.forwarding import Reached
+from graphrouter.gateway.sending import Outgoing, name_error
 from graphrouter.gateway.server_events import EventReader, ServerEvent, write_event
+from graphrouter.gateway.translation.pairs import find_translation
 from graphrouter.gateway.translation.translator import StreamTranslator
 from graphrouter.gateway.usage import StreamedUsage
 
@@ -40,6 +42,7 @@ async def relay(
     call: OpenCall,
     outgoing: Outgoing,
     note: Callable[[Reached, object], None],
+    finish: Callable[[Reached, bool], None],
 ) -> AsyncIterator[bytes]:
     """The client's events, as they come; what breaks them off is told as one more.
 
@@ -50,13 +53,15 @@ async def relay(
         call: To be ended.
         outgoing: What was asked, in the form that the client expects.
         note: Told of a response of OpenAI's when it begins.
+        finish: Told when it is over, and whether the answer is whole.
     """
     response, usage, form = reached.response, StreamedUsage(), outgoing.form
     status = response.status_code
+    translation = find_translation(form, reached.deployment.protocol)
     passed = (
         _Passed(form, lambda told: note(reached, told))
-        if reached.translation is None
-        else _Translated(reached.translation.read_stream(outgoing.body))
+        if translation is None
+        else _Translated(translation.read_stream(outgoing.body))
     )
     try:
         async for piece in response.aiter_bytes():
@@ -77,6 +82,7 @@ async def relay(
     finally:
         name = reached.deployment.candidate
         call.end(status, name, failures=reached.failures, usage=usage.usage)
+        finish(reached, status == response.status_code)
         await response.aclose()
 
 

@@ -68,6 +68,12 @@ class ServingState:
         return tuple(dict.fromkeys((*self.router.models, *self.deployments)))
 
     @cached_property
+    def candidates(self) -> Mapping[str, tuple[Deployment, ...]]:
+        """Where those models are served that the router can choose."""
+        models = self.router.models
+        return {name: each for name, each in self.deployments.items() if name in models}
+
+    @cached_property
     def absent(self) -> frozenset[str]:
         """Candidates without an address."""
         return frozenset(self.router.models) - set(self.deployments)

@@ -72,6 +72,11 @@ class Upstream(DocumentedModel):
     output_usd_per_mtok: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="USD per million output tokens; the card's."
     )
+    hedge: bool = Field(
+        False,
+        description="Whether the next one is asked too when it takes longer than its 95th "
+        "percentile to begin; both may be paid for.",
+    )
     timeout_s: float = Field(
         120.0, gt=0, allow_inf_nan=False, description="Most seconds until the first byte."
     )
@@ -113,6 +118,8 @@ class Deployment(NamedTuple):
     """Share of the calls, beside other deployments of the model."""
     prices: TokenPrices | None = None
     """Of its tokens."""
+    hedges: bool = False
+    """Whether another is asked too when it is slow to begin."""
 
     def is_beside(self, other: Deployment) -> bool:
         """Whether both are of one upstream: the same address, and the same key."""
@@ -128,10 +135,9 @@ def load_upstreams(
     """Where models can be called, by name, from a YAML or JSON file.
 
     `upstreams:` maps models of the pool to settings of `Upstream`, or to a list of them where a
-    model is served at several addresses, `others:` models that are no
-    candidates, such as one of embeddings, and `defaults:` holds settings for all that state none;
-    with a `base_url` there every model of the pool can be called. Models without an address are
-    left out, with a warning.
+    model is served at several addresses, `others:` models that are no candidates, such as one of
+    embeddings, and `defaults:` holds settings for all that state none; with a `base_url` there
+    every model of the pool can be called. Models without an address are left out, with a warning.
 
     Args:
         file: YAML, or JSON by its suffix.
@@ -212,6 +218,7 @@ def _deploy(
         upstream.endpoints,
         upstream.weight,
         _read_prices(upstream, card),
+        upstream.hedge,
     )
 
 

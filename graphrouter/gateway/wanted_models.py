@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from graphrouter.exceptions import GraphRouterError
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.serving_state import ServingState
+from graphrouter.number_checks import is_amount
 from graphrouter.policy import PRESETS, Policy, parse_policy
 from graphrouter.wording import show_value, suggest
 
@@ -20,7 +22,9 @@ OWN_KEY = "graphrouter"
 """Member of a request's body that is for the router alone, and never sent on."""
 PREFIX = "x-graphrouter-"
 """Of headers that are for the router, and of those that say who answered and why."""
-_OWN_KEYS = ("policy", "task")
+LONGEST_S = 86_400
+"""Of a deadline: a day."""
+_OWN_KEYS = ("deadline_s", "policy", "task")
 _THRESHOLD = re.compile(r"router-graph-([0-9]*\.?[0-9]+)")
 """RouteLLM's grammar, `router-[ROUTER NAME]-[THRESHOLD]` (Ong et al. 2024, its README)."""
 
@@ -37,6 +41,8 @@ class Wanted(NamedTuple):
     """The named route whose policy or models decide, whatever the prompt is like."""
     threshold: float | None = None
     """In [0, 1]: how sure the stronger of two models must be of the better answer to be asked."""
+    deadline_s: float | None = None
+    """Most seconds until the answer begins; None where the client waits."""
 
 
 def list_words(state: ServingState) -> tuple[str, ...]:
@@ -54,8 +60,8 @@ def read_wanted(body: Mapping[str, Any], headers: Mapping[str, str], state: Serv
 
     `model` is a model by name, `auto`, `auto:PRESET`, `auto:ROUTE` or `router-graph-THRESHOLD`; the
     member `graphrouter` of the body may hold a `policy`, as settings or as the name of a preset,
-    and the `task`; so may the headers `x-graphrouter-policy` and `x-graphrouter-task`. The body
-    counts before the headers, and both before the gateway.
+    the `task`, and `deadline_s`; so may the headers `x-graphrouter-policy`, `-task` and
+    `-deadline-s`. The body counts before the headers, and both before the gateway.
 
     Args:
         body: Of the request.
@@ -76,26 +82,42 @@ def read_wanted(body: Mapping[str, Any], headers: Mapping[str, str], state: Serv
     if task is not None and not isinstance(task, str):
         raise ApiError(400, f"task is {show_value(task)}; expected a string.", f"{OWN_KEY}.task")
     policy = _read_policy(own.get("policy"), headers, state.policy)
+    asked = Wanted(None, policy, task, deadline_s=_read_deadline(own, headers))
     if not isinstance(model, str) or not model:
         raise ApiError(
             400, f"model is {show_value(model)}; expected auto or a model's name.", "model"
         )
     if model in state.names:
-        return Wanted(model, policy, task)
+        return asked._replace(model=model)
     kind, _, word = model.partition(":")
     if kind == AUTO and not word:
-        return Wanted(None, policy, task)
+        return asked
     if kind == AUTO and word in PRESETS:
-        return Wanted(None, Policy.preset(word), task)
+        return asked._replace(policy=Policy.preset(word))
     if kind == AUTO and state.routes is not None and word in state.routes.names:
         try:
-            return Wanted(None, state.routes[word].apply(policy), task, route=word)
+            return asked._replace(policy=state.routes[word].apply(policy), route=word)
         except GraphRouterError as error:
             raise ApiError(400, str(error), "model") from None
     if model.startswith("router-graph-"):
-        return Wanted(None, policy, task, threshold=_read_threshold(model))
+        return asked._replace(threshold=_read_threshold(model))
     hint = suggest(model, [*list_words(state), *state.names], "There are: ")
     raise ApiError(404, f"There is no model {model!r}. {hint}", "model", code="model_not_found")
+
+
+def _read_deadline(own: Mapping[str, Any], headers: Mapping[str, str]) -> float | None:
+    name = f"{OWN_KEY}.deadline_s"
+    value = own.get("deadline_s")
+    if value is None and f"{PREFIX}deadline-s" in headers:
+        name, value = f"{PREFIX}deadline-s", headers[f"{PREFIX}deadline-s"]
+        with suppress(ValueError):  # what is no number is told below, as it was received
+            value = float(value)
+    if value is None:
+        return None
+    if not is_amount(value) or not 0 < value <= LONGEST_S:
+        told = f"{name} is {show_value(value)}; expected seconds above 0, at most {LONGEST_S}."
+        raise ApiError(400, told, name)
+    return float(value)
 
 
 def _read_policy(
