@@ -45,7 +45,7 @@ def grade(data: RoutingDataset, wish: Wish) -> GradedTradeOffs:
     """What the trade-offs of a router that has learned from one half do on the other."""
     config = gr.load_config(overrides=["split.test=0.5"])
     router = gr.GraphRouter.fit(data, config, instant=True)
-    excluded = rule_out_sparse(data)
+    excluded = rule_out_sparse(data, router.models)
     within = gr.Policy(excluded=excluded) if excluded else None
     return grade_trade_offs(router, data, wish, within=within)
 

@@ -21,7 +21,7 @@ from graphrouter.bench.evaluation.bootstrap import (
 )
 from graphrouter.bench.evaluation.evaluate import FEWEST_QUERIES
 from graphrouter.bench.evaluation.measures import Unmeasured
-from graphrouter.exceptions import DataError, PromiseError
+from graphrouter.exceptions import DataError, PolicyError, PromiseError
 from graphrouter.files import to_plain
 from graphrouter.policy import Policy
 from graphrouter.router.graded_trade_offs import GradedTradeOffs, grade_trade_offs
@@ -101,20 +101,21 @@ class PromiseTrial:
         }
 
 
-def rule_out_sparse(data: RoutingDataset) -> tuple[str, ...]:
-    """Models with outcomes and costs on far fewer queries than the best-covered model.
+def rule_out_sparse(data: RoutingDataset, models: Sequence[str]) -> tuple[str, ...]:
+    """Those of the models with outcomes and costs on far fewer queries than the best-covered one.
 
     A promise rests on queries on which every candidate was graded, and they would leave few.
 
     Example:
         >>> import graphrouter as gr
-        >>> rule_out_sparse(gr.simulate(num_queries=60, num_models=3, missing=0).data)
-        ()
+        >>> data = gr.simulate(num_queries=60, num_models=3, missing=0).data
+        >>> rule_out_sparse(data, [*data.pool.names, "nobody-ran-it"])
+        ('nobody-ran-it',)
     """
     known = np.isfinite(data.outcome_matrix("effect") + data.outcome_matrix("cost_usd"))
-    covered = known.mean(axis=0)
-    few = covered < _FEWEST_COVERED * covered.max()
-    return tuple(name for name, is_few in zip(data.pool.names, few, strict=True) if is_few)
+    covered = dict(zip(data.pool.names, known.mean(axis=0), strict=True))
+    most = max(covered.get(name, 0.0) for name in models)
+    return tuple(name for name in models if covered.get(name, 0.0) < _FEWEST_COVERED * most)
 
 
 def try_promises(
@@ -141,12 +142,12 @@ def try_promises(
         seed: Of the bootstrap and of the samples.
     """
     shown = data.select_queries(query_ids)
-    excluded = rule_out_sparse(shown)
+    excluded = rule_out_sparse(shown, router.models)
     within = Policy(excluded=excluded) if excluded else None
     wishes = [Wish.read(keep, None, CONFIDENCE) for keep in KEPT_SHARES]
     try:
         graded = grade_trade_offs(router, shown, wishes[0], within=within, task_known=task_known)
-    except DataError as error:
+    except (DataError, PolicyError) as error:
         return Unmeasured(str(error).rstrip("."))
     if len(graded) < 2 * FEWEST_QUERIES:
         return Unmeasured(

@@ -84,13 +84,29 @@ def test_why_nothing_is_measured(world: RoutingDataset, router: gr.GraphRouter) 
     assert "has no costs" in costless.reason
 
 
+def test_models_that_one_side_does_not_know_are_no_candidates(
+    world: RoutingDataset, router: gr.GraphRouter
+) -> None:
+    names = world.pool.names
+    renamed = dict.fromkeys([names[0]], "stranger")
+    other = RoutingDataset.from_frames(
+        queries=world.queries,
+        models=world.models.assign(model=world.models["model"].replace(renamed)),
+        outcomes=world.outcomes.assign(model=world.outcomes["model"].replace(renamed)),
+        tasks=world.tasks,
+    )
+    trials = try_promises(router, other, router.provenance.split.test, num_draws=20, num_samples=2)
+    assert not isinstance(trials, Unmeasured)
+    assert trials[0].excluded == (names[0],)
+
+
 def test_models_with_few_outcomes_are_ruled_out(world: RoutingDataset) -> None:
     sparse = world.pool.names[2]
     rows = world.outcomes.index[world.outcomes["model"] == sparse]
     part = replace(world, outcomes=world.outcomes.drop(rows[: len(rows) // 2]))
-    assert rule_out_sparse(part) == (sparse,)
+    assert rule_out_sparse(part, world.pool.names) == (sparse,)
     nearly = replace(world, outcomes=world.outcomes.drop(rows[: len(rows) // 10]))
-    assert rule_out_sparse(nearly) == ()
+    assert rule_out_sparse(nearly, world.pool.names) == ()
 
 
 def test_a_tested_promise_is_seldom_broken_and_an_untested_one_often() -> None:
