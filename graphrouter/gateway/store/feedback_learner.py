@@ -27,6 +27,8 @@ _logger = logging.getLogger(__name__)
 def teach(router: Router, lessons: pd.DataFrame) -> Router:
     """A router that knows graded answers; the same one where there are none for it.
 
+    Grades of one answer, or of one model on one prompt, count as runs of which the mean is taken.
+
     Answers of models that are not in its pool are left out, as is one that it cannot take, with a
     warning.
 
@@ -38,15 +40,16 @@ def teach(router: Router, lessons: pd.DataFrame) -> Router:
     known = lessons[lessons["model"].isin(router.models)]
     if known.empty or add is None:
         return router
-    frame = known[["prompt", "task", "model", "effect"]].reset_index(drop=True)
+    pairs = known.groupby(["prompt", "task", "model"], sort=False, dropna=False)["effect"]
+    frame = pairs.agg(effect="mean", num_runs="size").reset_index()
     try:
         taught: Router = add(frame)
     except GraphRouterError as error:
         if len(frame) == 1:
             _logger.warning("A graded answer teaches nothing: %s", error)
             return router
-        for start in range(len(frame)):
-            router = teach(router, frame.iloc[start : start + 1])
+        for _, effects in pairs:  # the others may be good all the same
+            router = teach(router, known.loc[effects.index])
         return router
     return taught
 

@@ -1,0 +1,96 @@
+"""Grades become outcomes of a router: once, in order, and the bad ones alone left out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+import graphrouter as gr
+from graphrouter.exceptions import DataError
+from graphrouter.gateway.store import Store
+from graphrouter.gateway.store.feedback_learner import FeedbackLearner, teach
+from graphrouter.gateway.store.stored_outcomes import add_grade, read_grade
+from graphrouter.router.protocol import Router
+
+
+class Holder:
+    """Holds a router, and counts how often it was exchanged."""
+
+    def __init__(self, router: Router) -> None:
+        self.router, self.num_changes = router, 0
+
+    def change(self, change: Callable[[Router], Router]) -> None:
+        self.router = change(self.router)
+        self.num_changes += 1
+
+    @property
+    def num_outcomes(self) -> int:
+        assert isinstance(self.router, gr.GraphRouter)
+        return len(self.router.support.outcomes)
+
+
+def say(store: Store, model: str, prompt: str | None, *, number: int = 0) -> None:
+    grade = {"model": model, "prompt": prompt or "x", "effect": 1.0, "id": f"{prompt}{number}"}
+    with store.engine.begin() as connection:
+        add_grade(store, connection, read_grade(grade), None)
+
+
+def test_each_grade_is_learned_once(router: gr.GraphRouter, store: Store) -> None:
+    holder, name = Holder(router), router.models[0]
+    before = holder.num_outcomes
+    for prompt in ("One tarn?", "Two tarns?"):
+        say(store, name, prompt)
+    learner = FeedbackLearner(store, holder.change)
+    assert (learner.learn(), learner.learn()) == (2, 0)
+    say(store, name, "Three tarns?")
+    say(store, "gone", "Four tarns?")
+    assert (learner.learn(), learner.learn()) == (2, 0)
+    assert holder.num_outcomes == before + 3
+    later = Holder(router)
+    assert FeedbackLearner(store, later.change, after=2).learn() == 2
+    assert later.num_outcomes == before + 1
+
+
+def test_a_grade_whose_number_comes_late_is_seen(router: gr.GraphRouter, store: Store) -> None:
+    """PostgreSQL gives numbers before it commits."""
+    if not store.is_postgresql:
+        return
+    holder, name = Holder(router), router.models[0]
+    learner = FeedbackLearner(store, holder.change)
+    slow = store.engine.connect()
+    transaction = slow.begin()
+    grade = {"model": name, "prompt": "Slow tarn?", "effect": 1.0}
+    add_grade(store, slow, read_grade(grade), None)
+    say(store, name, "Quick tarn?")
+    assert learner.learn() == 1
+    transaction.commit()
+    slow.close()
+    assert (learner.learn(), learner.learn()) == (1, 0)
+
+
+def test_a_bad_lesson_costs_no_other(
+    router: gr.GraphRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Picky:
+        models = ("a",)
+
+        def __init__(self, known: tuple[str, ...] = ()) -> None:
+            self.known = known
+
+        def add_outcomes(self, outcomes: pd.DataFrame) -> Picky:
+            if "bad" in set(outcomes["prompt"]):
+                raise DataError("That prompt is bad.")
+            return Picky((*self.known, *outcomes["prompt"]))
+
+    lessons = pd.DataFrame(
+        {"prompt": ["good", "bad", "bad", "fine"], "task": None, "model": "a", "effect": 1.0}
+    )
+    with caplog.at_level(logging.WARNING):
+        taught = teach(Picky(), lessons)  # type: ignore[arg-type]
+    assert taught.known == ("good", "fine")  # type: ignore[attr-defined]
+    assert "That prompt is bad" in caplog.text
+    for kind in (router, router):
+        assert teach(kind, lessons) is kind  # nobody in the pool is called a
