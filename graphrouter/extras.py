@@ -27,6 +27,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "alembic": "alembic",
             "fastapi": "fastapi",
             "httpx2": "httpx2",
+            "jinja2": "jinja2",
             "prometheus_client": "prometheus-client",
             "sqlalchemy": "SQLAlchemy",
             "uvicorn": "uvicorn",

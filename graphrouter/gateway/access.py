@@ -52,13 +52,29 @@ class Access:
         Raises:
             ApiError: It has no key, one that is not known, or one that is not good for that.
         """
-        known = self._keys()
-        if self._operator is None and not known:
-            return Admitted(None, True)
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer":
             token = request.headers.get("x-api-key", "")
-        token = token.strip()
+        return self.admit_token(token.strip(), scope)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no keys are asked for."""
+        return self._operator is None and not self._keys()
+
+    def admit_token(self, token: str, scope: str) -> Admitted:
+        """Who has a key.
+
+        Args:
+            token: What was sent.
+            scope: Of `SCOPES`, what it is sent for.
+
+        Raises:
+            ApiError: It is no key that is known, or one that is not good for that.
+        """
+        if self.is_open:
+            return Admitted(None, True)
+        known = self._keys()
         is_operator = self._operator is not None and hmac.compare_digest(
             token.encode(), self._operator.encode()
         )

@@ -25,6 +25,7 @@ from graphrouter.gateway.forms.messages import COUNT_TOKENS, MESSAGES
 from graphrouter.gateway.forms.plain_inputs import COMPLETIONS, EMBEDDINGS
 from graphrouter.gateway.forms.responses import RESPONSES
 from graphrouter.gateway.memory import Memory
+from graphrouter.gateway.page import OperatorPage
 from graphrouter.gateway.relaying import CLIENT_LEFT
 from graphrouter.gateway.request_bodies import ClientLeftError
 from graphrouter.gateway.serving_state import ServingState
@@ -107,6 +108,8 @@ def create_app(
     app.add_api_route("/health", health, methods=["GET"])
     if memory is not None:
         memory.add_endpoints(app, access)
+    store = None if memory is None else memory.store
+    OperatorPage(lambda: gateway.state, access, store).add_endpoints(app)
     return app
 
 
