@@ -9,10 +9,10 @@ from typing import NamedTuple
 from graphrouter.decision import Decision
 from graphrouter.exceptions import GraphRouterError
 from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.choices import choose_by_threshold, list_running
 from graphrouter.gateway.deciding import Asked, Decider
 from graphrouter.gateway.routed_texts import read_prompt
 from graphrouter.gateway.serving_state import Demand, ServingState
+from graphrouter.gateway.thresholds import choose_by_threshold, list_running
 from graphrouter.gateway.upstream_health import UpstreamHealth
 from graphrouter.gateway.wanted_models import Wanted
 from graphrouter.policy import Policy
