@@ -19,7 +19,7 @@ from fastapi import FastAPI, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import Response
 
-from graphrouter.exceptions import GraphRouterError
+from graphrouter.exceptions import GraphRouterError, UnknownModelError
 from graphrouter.gateway.access import Access
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.page.pool_strengths import Strengths, find_strengths
@@ -28,6 +28,8 @@ from graphrouter.gateway.request_bodies import read_body
 from graphrouter.gateway.serving_state import ServingState
 from graphrouter.gateway.store.database import Store
 from graphrouter.gateway.store.decision_reading import read_decision
+from graphrouter.gateway.store.spending import read_prices
+from graphrouter.gateway.store.spending_report import read_spending
 from graphrouter.number_checks import is_number
 from graphrouter.policy import Policy
 from graphrouter.router.protocol import Router
@@ -99,12 +101,15 @@ class OperatorPage:
         period = request.query_params.get("period", "day")
         if period not in PERIODS:
             raise ApiError(404, f"There is no period {show_value(period)}: {', '.join(PERIODS)}.")
+        baseline = request.query_params.get("baseline") or None
         state, until = self._read_state(), time.time()
-        traffic = None
+        traffic, spending, priced = None, [], []
         if self._store is not None:
-            traffic = await self._read(
-                partial(read_traffic, since=until - PERIODS[period], until=until)
-            )
+            since = until - PERIODS[period]
+            traffic = await self._read(partial(read_traffic, since=since, until=until))
+            priced = sorted(await self._read(read_prices))
+            spent = partial(read_spending, baseline=baseline, since=since, until=until)
+            spending = [] if baseline is None else await self._read(spent)
         strengths = await anyio.to_thread.run_sync(self._find_strengths, state.router)
         return self._render(
             "operator_page.html.jinja",
@@ -114,6 +119,9 @@ class OperatorPage:
             periods=list(PERIODS),
             period=period,
             traffic=traffic,
+            baseline=baseline,
+            priced=priced,
+            spending=spending,
             strengths=strengths,
         )
 
@@ -204,6 +212,8 @@ class OperatorPage:
 
         try:
             return await anyio.to_thread.run_sync(read)
+        except UnknownModelError as error:
+            raise ApiError(404, str(error)) from None
         except sa.exc.DBAPIError as error:
             raise ApiError(503, f"The store cannot be read ({error.orig}).") from None
 

@@ -109,6 +109,25 @@ def test_traffic_is_counted(
     assert re.search(rf"</span>{first}</th><td>3</td>", page)
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_savings_beside_one_model(
+    router: gr.GraphRouter, deployments: Deployments, serve: Serve, place: str
+) -> None:
+    dear, cheap, *_ = router.models
+    prices = {dear: TokenPrices.of_usd(10, 40), cheap: TokenPrices.of_usd(1, 4)}
+    memory = Memory(Store.open(place), WhatIsKept(prices, "0f3c"))
+    address = serve(create_app(router, deployments, memory=memory)).removesuffix("/v1")
+    for model in (dear, cheap, cheap):
+        ask(address, model=model)
+    saved = 2 * 0.9 * (3 * 10 + 2 * 40) / 1e6
+    page = fetch(f"{address}/?baseline={dear}")[2]
+    assert f"<strong>{saved:.6f} USD saved</strong>, 60 %" in page
+    assert "USD more" in fetch(f"{address}/?baseline={cheap}")[2]
+    status, _, told = fetch(f"{address}/?baseline=none")
+    assert status == 404
+    assert "no prices of" in told
+
+
 def test_a_period_without_calls_says_so(start: Start) -> None:
     _, _, page = fetch(start())
     assert "No calls in the last day." in page
