@@ -56,6 +56,23 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    sessions: Annotated[
+        bool,
+        typer.Option(
+            "--sessions/--no-sessions",
+            help="Whether turns of one session stay on their model unless there is a reason to "
+            "leave it.",
+        ),
+    ] = True,
+    max_switches: Annotated[
+        int | None,
+        typer.Option(
+            "--max-switches",
+            min=0,
+            help="Changes of the model in one session for its gain, at most; any number without.",
+            show_default=False,
+        ),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")
@@ -166,7 +183,15 @@ def serve(
         if key is None and (memory is None or not memory.keys):
             _check_host(host)
         app = create_app(
-            router, deployments, policy=chosen, routes=routes, pair=pair, key=key, memory=memory
+            router,
+            deployments,
+            policy=chosen,
+            routes=routes,
+            pair=pair,
+            sessions=sessions,
+            max_switches=max_switches,
+            key=key,
+            memory=memory,
         )
         console.print(
             f"Serving {count_of(len(deployments), 'model')} at "

@@ -38,6 +38,8 @@ from graphrouter.gateway.relaying import CLIENT_LEFT, relay
 from graphrouter.gateway.request_bodies import ClientLeftError, read_body, unless_left
 from graphrouter.gateway.sending import Outgoing, read_answer
 from graphrouter.gateway.serving_state import Demand, ServingState
+from graphrouter.gateway.sessions.open_sessions import OpenSessions
+from graphrouter.gateway.sessions.session_names import name_session
 from graphrouter.gateway.stored_responses import StoredResponses
 from graphrouter.gateway.upstream_health import UpstreamHealth
 from graphrouter.gateway.upstreams import Deployment
@@ -65,17 +67,25 @@ class Gateway:
 
     client: httpx2.AsyncClient
 
-    def __init__(self, state: ServingState, *, access: Access, log: CallLog) -> None:
+    def __init__(
+        self,
+        state: ServingState,
+        *,
+        access: Access,
+        log: CallLog,
+        sessions: OpenSessions | None = None,
+    ) -> None:
         """A gateway; its client is there while it serves.
 
         Args:
             state: What to serve.
             access: Who may ask.
             log: Told of every decision and call.
+            sessions: Those that are going on; without them every request is decided by itself.
         """
         self.state, self._access, self._log = state, access, log
         self._health, self._stored = UpstreamHealth(), StoredResponses()
-        self._chooser = Chooser(self._health, observes=log.observes)
+        self._chooser = Chooser(self._health, sessions, observes=log.observes)
         self._changing = threading.Lock()
 
     def change_router(self, change: Callable[[Router], Router]) -> None:
@@ -104,8 +114,10 @@ class Gateway:
         asks = self._access.admit(request, "route")
         body = await read_body(request)
         wanted = read_wanted(body, request.headers, state)
-        demand = Demand(form, form.read(body), await self._find_previous(state, body, form))
-        chosen = await self._chooser.choose(state, wanted, demand)
+        conversation = form.read(body)
+        demand = Demand(form, conversation, await self._find_previous(state, body, form))
+        session = name_session(request.headers, body, conversation, asks.key_id)
+        chosen = await self._chooser.choose(state, wanted, demand, session)
         call = await self._begin(request, asks, chosen)
         sent = {name: value for name, value in body.items() if name != OWN_KEY}
         headers = {name: request.headers[name] for name in _PASSED if name in request.headers}
@@ -186,6 +198,8 @@ class Gateway:
                 named=chosen.wanted.model,
                 policy="" if policy is None else policy.describe(),
                 key=asks.key_id,
+                session=None if chosen.session is None else chosen.session.key,
+                is_settled=chosen.is_settled,
                 request_id=request.headers.get("x-request-id"),
             )
         )
@@ -219,6 +233,7 @@ class Gateway:
         except ApiError as error:
             await call.end(error.status)
             raise
+        self._chooser.note_answer(chosen, reached.deployment.candidate)
         call.mark_first_byte(reached.deployment.prices)
         await call.kept()
         response, form = reached.response, outgoing.form
@@ -260,6 +275,8 @@ def _tell(reached: Reached, chosen: Chosen, call: OpenCall) -> dict[str, str]:
             "policy": "" if policy is None else policy.describe(),
             "route": decision.route or "",
         }
+    if chosen.session is not None:
+        told |= {"session": chosen.session.key, "session-reason": chosen.reason}
     told["failures"] = tell_failures(reached.failures)
     headers = {
         PREFIX + name: str(value).encode("ascii", "replace").decode()

@@ -29,6 +29,7 @@ from graphrouter.gateway.page import OperatorPage
 from graphrouter.gateway.relaying import CLIENT_LEFT
 from graphrouter.gateway.request_bodies import ClientLeftError
 from graphrouter.gateway.serving_state import ServingState
+from graphrouter.gateway.sessions.open_sessions import OpenSessions
 from graphrouter.gateway.upstreams import Deployment
 from graphrouter.policy import Policy
 from graphrouter.router.protocol import Router
@@ -48,6 +49,8 @@ def create_app(
     policy: Policy | None = None,
     routes: Routes | None = None,
     pair: tuple[str, str] | None = None,
+    sessions: bool = True,
+    max_switches: int | None = None,
     key: str | None = None,
     log: CallLog | None = None,
     memory: Memory | None = None,
@@ -63,6 +66,10 @@ def create_app(
         routes: Kinds of prompts with policies or models of their own.
         pair: Strong and weak model of `router-graph-THRESHOLD`; the best and the cheapest on each
             prompt without them.
+        sessions: Whether turns of one session stay on their model unless there is a reason to
+            leave it.
+        max_switches: Changes of the model in one session for its gain, at most; None for any
+            number.
         key: What clients must send as bearer token; nothing is asked of them without it.
         log: Told of every decision and call; that of the memory where there is one.
         memory: Keeps decisions, grades and keys, and is closed with the application; without one
@@ -73,7 +80,8 @@ def create_app(
     state = ServingState(router, served, policy, routes, pair)
     access = Access(key, dict if memory is None else lambda: memory.keys)
     log = log or CallLog() if memory is None else memory.log
-    gateway = Gateway(state, access=access, log=log)
+    going_on = OpenSessions(max_switches=max_switches) if sessions else None
+    gateway = Gateway(state, access=access, log=log, sessions=going_on)
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:

@@ -52,6 +52,8 @@ class CallStart:
     key: str | None = None
     """Id of the client's key; None where none is asked for."""
     session: str | None = None
+    is_settled: bool = False
+    """Whether nobody else is to be tried in the place of the first, since its session stays."""
     request_id: str | None = None
 
 

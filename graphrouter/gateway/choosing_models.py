@@ -12,11 +12,15 @@ from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.deciding import Asked, Decider
 from graphrouter.gateway.routed_texts import read_prompt
 from graphrouter.gateway.serving_state import Demand, ServingState
-from graphrouter.gateway.thresholds import choose_by_threshold, list_running
+from graphrouter.gateway.sessions.open_sessions import OpenSessions
+from graphrouter.gateway.sessions.session_names import CONTROL, SessionName
+from graphrouter.gateway.sessions.switching import Terms, weigh_dollars
+from graphrouter.gateway.thresholds import choose_by_threshold, list_order
 from graphrouter.gateway.upstream_health import UpstreamHealth
 from graphrouter.gateway.wanted_models import Wanted
 from graphrouter.policy import Policy
 from graphrouter.routes import Routes
+from graphrouter.wording import suggest
 
 __all__ = ["Chooser", "Chosen"]
 
@@ -31,6 +35,12 @@ class Chosen(NamedTuple):
     """None where a model was named."""
     prompt: str | None = None
     """What was routed by."""
+    session: SessionName | None = None
+    """None where it is of no session."""
+    is_settled: bool = False
+    """Whether nobody else is to be tried in the place of the first, since its session stays."""
+    reason: str = ""
+    """Why its session stays, or not."""
     extra_s: tuple[tuple[str, float], ...] = ()
     """Seconds that models took longer just then than expected, which the decision counts."""
 
@@ -45,22 +55,33 @@ class Chosen(NamedTuple):
 class Chooser:
     """Chooses whom requests go to."""
 
-    def __init__(self, health: UpstreamHealth, *, observes: bool) -> None:
+    def __init__(
+        self, health: UpstreamHealth, sessions: OpenSessions | None, *, observes: bool
+    ) -> None:
         """A chooser.
 
         Args:
             health: How deployments fare now.
+            sessions: Those that are going on; None where every request is decided by itself.
             observes: Whether requests that name a model are decided too, though that model answers.
         """
-        self._health, self._observes, self._decider = health, observes, Decider()
+        self._health, self._sessions, self._observes = health, sessions, observes
+        self._decider = Decider()
 
-    async def choose(self, state: ServingState, wanted: Wanted, demand: Demand) -> Chosen:
+    async def choose(
+        self,
+        state: ServingState,
+        wanted: Wanted,
+        demand: Demand,
+        session: SessionName | None = None,
+    ) -> Chosen:
         """Whom a request goes to.
 
         Args:
             state: What is served.
             wanted: Which model it asks for.
             demand: What it asks of whoever answers.
+            session: Of which session it is.
 
         Raises:
             ApiError: Nobody can take it, or nobody satisfies the policy.
@@ -79,7 +100,39 @@ class Chooser:
         if not can_choose:
             told = f"{demand.form.name} are of one model; expected its name."
             raise ApiError(400, told, "model")
-        return await self._decide(state, wanted, demand)
+        chosen = await self._decide(state, wanted, demand)
+        return self._settle(state, demand, chosen, session)
+
+    def _settle(
+        self, state: ServingState, demand: Demand, chosen: Chosen, name: SessionName | None
+    ) -> Chosen:
+        """The same in its session."""
+        decision, wanted = chosen.decision, chosen.wanted
+        is_off = name is None or name.control == "off" or wanted.threshold is not None
+        if is_off or name is None or self._sessions is None or decision is None:
+            return chosen
+        if name.pinned is not None and name.pinned not in state.router.models:
+            hint = suggest(name.pinned, state.router.models, "The pool: ")
+            raise ApiError(404, f"There is no model {name.pinned!r} to pin. {hint}", CONTROL)
+        terms = Terms(state.prices, weigh_dollars(wanted.policy, state.router.cost_scale))
+        settled = self._sessions.settle(name, demand.conversation, decision, terms)
+        return chosen._replace(
+            order=list_order(settled.decision),
+            decision=settled.decision,
+            session=name,
+            is_settled=settled.is_settled,
+            reason=settled.reason,
+        )
+
+    def note_answer(self, chosen: Chosen, model: str) -> None:
+        """Take in who has answered.
+
+        Args:
+            chosen: Whom the request went to.
+            model: Who has answered it.
+        """
+        if self._sessions is not None and chosen.session is not None:
+            self._sessions.note_answer(chosen.session, model)
 
     async def _decide(self, state: ServingState, wanted: Wanted, demand: Demand) -> Chosen:
         unable = state.find_unable(demand)
@@ -106,10 +159,7 @@ class Chooser:
             decision = choose_by_threshold(decision, wanted.threshold, state.pair)
         elif wanted.route is not None:
             decision = replace(decision, route=wanted.route)
-        order = [decision.model]
-        if not decision.used_fallback:
-            order += [each.model for each in list_running(decision)]
-        return Chosen(wanted, tuple(dict.fromkeys(order)), decision, prompt, extra_s)
+        return Chosen(wanted, list_order(decision), decision, prompt, extra_s=extra_s)
 
 
 def _counts_seconds(policy: Policy | None, routes: Routes | None) -> bool:

@@ -53,6 +53,8 @@ class Conversation(NamedTuple):
     """Of all that is sent, tools among them; an estimate."""
     max_output_tokens: int | None = None
     """None where the request does not say."""
+    num_earlier_tokens: int = 0
+    """Of what was sent before and answered: all but the turns behind the last answer."""
     native: tuple[str, ...] = ()
     """What of it only an upstream of the request's own protocol understands."""
 
@@ -78,13 +80,14 @@ class Conversation(NamedTuple):
         listed = tuple(turns)
         has_image = any(turn.num_images for turn in listed)
         needed = {"tools": bool(tools), "vision": has_image, "json": wants_json}
-        length = sum(count_tokens(turn.text) for turn in listed)
-        length += TOKENS_PER_IMAGE * sum(turn.num_images for turn in listed)
-        if tools:
-            length += count_tokens(json.dumps(tools))
+        lengths = [count_tokens(turn.text) + TOKENS_PER_IMAGE * turn.num_images for turn in listed]
+        of_tools = count_tokens(json.dumps(tools)) if tools else 0
+        length = sum(lengths) + of_tools
+        answers = [at for at, turn in enumerate(listed) if turn.role == "assistant"]
+        earlier = sum(lengths[: answers[-1] + 1]) + of_tools if answers else 0
         most = max_output_tokens if type(max_output_tokens) is int else None
         needs = frozenset(name for name, is_needed in needed.items() if is_needed)
-        return cls(listed, needs, length, most, tuple(native))
+        return cls(listed, needs, length, most, earlier, tuple(native))
 
 
 def count_tokens(text: str) -> int:

@@ -10,9 +10,11 @@ from typing import NamedTuple
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.conversations import Conversation, find_incapable
 from graphrouter.gateway.forms.api_form import ApiForm
+from graphrouter.gateway.token_prices import TokenPrices
 from graphrouter.gateway.translation.pairs import can_serve
 from graphrouter.gateway.upstreams import Deployment
 from graphrouter.policy import Policy
+from graphrouter.pool import ModelCard
 from graphrouter.router.protocol import Router
 from graphrouter.routes import Routes
 
@@ -66,6 +68,17 @@ class ServingState:
     def names(self) -> tuple[str, ...]:
         """Models that a request may name."""
         return tuple(dict.fromkeys((*self.router.models, *self.deployments)))
+
+    @cached_property
+    def prices(self) -> dict[str, TokenPrices]:
+        """Of the tokens of each candidate; those of its first deployment, else of its card."""
+        return {card.model: self._find_price(card) for card in self.router.pool}
+
+    def _find_price(self, card: ModelCard) -> TokenPrices:
+        for each in self.deployments.get(card.model, ()):
+            if each.prices is not None:
+                return each.prices
+        return TokenPrices.of_usd(card.input_usd_per_mtok, card.output_usd_per_mtok)
 
     @cached_property
     def candidates(self) -> Mapping[str, tuple[Deployment, ...]]:

@@ -7,12 +7,18 @@ from dataclasses import replace
 
 from graphrouter.decision import Candidate, Decision
 
-__all__ = ["choose_by_threshold", "list_running", "take"]
+__all__ = ["choose_by_threshold", "list_order", "list_running", "take"]
 
 
 def list_running(decision: Decision) -> list[Candidate]:
     """The candidates that the policy leaves, best first."""
     return [each for each in decision.candidates if each.rejected is None]
+
+
+def list_order(decision: Decision) -> tuple[str, ...]:
+    """Models to ask, the chosen one first; it alone where it is the fallback of the policy."""
+    others = () if decision.used_fallback else (each.model for each in list_running(decision))
+    return tuple(dict.fromkeys((decision.model, *others)))
 
 
 def take(decision: Decision, model: str) -> Decision:

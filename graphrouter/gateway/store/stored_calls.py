@@ -132,7 +132,7 @@ class StoredCallLog(CallLog):
             return Tried(start.order[0], {start.order[0]: 1.0})
         if decision is None:
             return None
-        if start.order and self.kept.exploration is not None:
+        if start.order and not start.is_settled and self.kept.exploration is not None:
             return self.kept.exploration.try_one(decision)
         return Tried(decision.model, {decision.model: 1.0})
 
