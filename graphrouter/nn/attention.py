@@ -13,7 +13,7 @@ from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 from graphrouter.features.prompts import SHARPNESS, find_nearest
 from graphrouter.features.tables import OutcomeEdges
 from graphrouter.graph.routing_graph import Targets
-from graphrouter.nn.layers import PositiveParameter, masses, normalise
+from graphrouter.nn.layers import PositiveParameter, is_large_pool, masses, normalise
 from graphrouter.nn.rasch import BaseState
 from graphrouter.nn.state import SupportMessages, SupportState
 
@@ -48,12 +48,12 @@ class PathMessages(NamedTuple):
     """(B,) standard deviation of the similar queries' surprises (effect channel), >= 0."""
 
     @classmethod
-    def without_neighbours(cls, state: SupportState, num_targets: int) -> Self:
+    def without_neighbours(cls, state: SupportState, num_targets: int, num_models: int) -> Self:
         """What is left without similar queries: the spread of all surprises of the support."""
         surprise, reliability = state.base.surprise, state.base.reliability[0]
         weight = reliability / reliability.sum().clamp_min(1e-6)
         off = surprise[0] - weight @ surprise[0]
-        pairs = surprise.new_zeros(surprise.shape[0], num_targets, len(state.model))
+        pairs = surprise.new_zeros(surprise.shape[0], num_targets, num_models)
         spread = (weight @ off.square() + 1e-6).sqrt()
         return cls(pairs, pairs[0], pairs[:, :, :1].squeeze(2), spread.expand(num_targets))
 
@@ -87,7 +87,12 @@ class PathAttention(nn.Module):
         self.surprise_mix = nn.Parameter(torch.full((NUM_CHANNELS, num_heads), 1.3 / num_heads))
 
     def forward(
-        self, state: SupportState, query: Tensor, targets: Targets, task_share: Tensor
+        self,
+        state: SupportState,
+        query: Tensor,
+        targets: Targets,
+        task_share: Tensor,
+        models: Tensor | None = None,
     ) -> PathMessages:
         """Messages to every (target, model) pair.
 
@@ -96,11 +101,15 @@ class PathAttention(nn.Module):
             query: (B, W) states of the targets.
             targets: The same targets, with their similar support queries.
             task_share: (B, T + 1) belief over tasks, rows sum to 1; index T = unknown.
+            models: (B, L) as in `RoutingGNN.score`.
         """
         weight = self._weigh(state, query, targets, task_share)
         base, num_models = state.base, len(state.model)
-        gathered = _gather_rows(state.messages, targets.neighbours, num_models)
-        sums = torch.bmm(weight, gathered).view(*weight.shape[:2], num_models, -1)
+        if models is None and not is_large_pool(num_models):
+            gathered = _gather_rows(state.messages, targets.neighbours, num_models)
+            sums = torch.bmm(weight, gathered).view(*weight.shape[:2], num_models, -1)
+        else:
+            sums = sum_messages(state.messages, targets.neighbours, weight, num_models, models)
         total, information = sums.permute(3, 0, 1, 2).chunk(2)  # each (C, B, H, M)
         mass = self.path_mass().unsqueeze(1)  # (C, 1, H, 1)
         residual = (self.path_mix.unsqueeze(1) * (total / (information + mass))).sum(2)
@@ -156,10 +165,15 @@ class SurpriseAttention(PathAttention):
     """
 
     def forward(
-        self, state: SupportState, query: Tensor, targets: Targets, task_share: Tensor
+        self,
+        state: SupportState,
+        query: Tensor,
+        targets: Targets,
+        task_share: Tensor,
+        models: Tensor | None = None,
     ) -> PathMessages:
         """As `PathAttention`, residuals zero."""
-        paths = super().forward(state, query, targets, task_share)
+        paths = super().forward(state, query, targets, task_share, models)
         return paths._replace(residual=torch.zeros_like(paths.residual))
 
 
@@ -167,10 +181,16 @@ class NoPathAttention(nn.Module):
     """Hears no similar query: takes the place of `PathAttention` where they are left out."""
 
     def forward(
-        self, state: SupportState, query: Tensor, targets: Targets, task_share: Tensor
+        self,
+        state: SupportState,
+        query: Tensor,
+        targets: Targets,
+        task_share: Tensor,
+        models: Tensor | None = None,
     ) -> PathMessages:
         """Messages that say nothing; arguments as in `PathAttention`."""
-        return PathMessages.without_neighbours(state, query.shape[0])
+        num_asked = len(state.model) if models is None else models.shape[1]
+        return PathMessages.without_neighbours(state, query.shape[0], num_asked)
 
     def scale_residuals(self, share: float) -> None:
         """Nothing is said of models."""
@@ -214,6 +234,48 @@ def spread_rows(messages: SupportMessages, rows: Tensor, num_models: int) -> Ten
     flat = values.new_zeros(rows.numel() * num_models, values.shape[1])
     cell = row * num_models + messages.model[edge]
     return flat.index_copy(0, cell, values).view(rows.numel(), num_models, -1)
+
+
+def sum_messages(
+    messages: SupportMessages,
+    neighbours: Tensor,
+    weight: Tensor,
+    num_models: int,
+    models: Tensor | None = None,
+) -> Tensor:
+    """Weighted sums of what the neighbours of each target say: (B, H, L, 2 C).
+
+    By the outcomes of the neighbours, and not by tables of theirs: of a large pool a query has
+    asked few.
+
+    Args:
+        messages: Of the support.
+        neighbours: (B, K) support queries.
+        weight: (B, H, K) attention.
+        num_models: M.
+        models: (B, L) asked of each target; all M without it.
+    """
+    num_targets, num_neighbours = neighbours.shape
+    rows = neighbours.flatten()
+    start = messages.row_start[rows]
+    length = messages.row_start[rows + 1] - start
+    source = torch.arange(len(rows), device=rows.device).repeat_interleave(length)
+    offset = torch.arange(len(source), device=rows.device) - (length.cumsum(0) - length)[source]
+    edge = start[source] + offset
+    target, slot, num_slots = source // num_neighbours, messages.model[edge], num_models
+    if models is not None:
+        num_slots = models.shape[1]
+        place = torch.full((num_targets, num_models), -1, device=rows.device)
+        place.scatter_(1, models, torch.arange(num_slots, device=rows.device).expand_as(models))
+        place.scatter_(1, models[:, :1], 0)  # rows are filled up with their first model
+        slot = place[target, slot]
+        is_asked = slot >= 0
+        source, edge, target, slot = (part[is_asked] for part in (source, edge, target, slot))
+    heads = weight.transpose(1, 2).flatten(0, 1)[source]
+    said = (heads.unsqueeze(2) * messages.values[edge].unsqueeze(1)).flatten(1)
+    sums = said.new_zeros(num_targets * num_slots, said.shape[1])
+    sums = sums.index_add(0, target * num_slots + slot, said)
+    return sums.view(num_targets, num_slots, weight.shape[1], -1).transpose(1, 2)
 
 
 def _gather_rows(messages: SupportMessages, neighbours: Tensor, num_models: int) -> Tensor:

@@ -15,6 +15,10 @@ from graphrouter import forks
 from graphrouter.exceptions import TrainingError
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 
+LARGE_POOL = 128
+"""With more models no matrix of all of them is decomposed, and no table of queries by models is
+made: what concerns all models together is solved through some of them, or by iteration."""
+
 
 class PositiveParameter(nn.Module):
     """A learned tensor that stays above zero: prior masses, sharpness, scales.
@@ -124,6 +128,28 @@ def sum_segments(values: Tensor, index: Tensor, size: int) -> Tensor:
         size: Number of segments.
     """
     return values.new_zeros(values.shape[0], size).index_add(1, index, values)
+
+
+def is_large_pool(num_models: int) -> bool:
+    """Whether a pool of so many models is computed by what was observed; see `LARGE_POOL`.
+
+    Example:
+        >>> is_large_pool(57), is_large_pool(1000)
+        (False, True)
+    """
+    return num_models > LARGE_POOL
+
+
+def take_models(values: Tensor, models: Tensor | None) -> Tensor:
+    """Values (..., B or 1, M) of the models asked for each target (B, L): (..., B, L).
+
+    All of them as they are where `models` is None.
+    """
+    if models is None:
+        return values
+    outer = values.shape[:-2]
+    rows = values.expand(*outer, len(models), values.shape[-1])
+    return rows.gather(-1, models.expand(*outer, -1, -1))
 
 
 def masses(effect: float | Sequence[float], others: float) -> Tensor:

@@ -24,6 +24,7 @@ from graphrouter.nn.attention import (
     SurpriseAttention,
     collect_messages,
 )
+from graphrouter.nn.card_likeness import CardLikeness, NoLikeness
 from graphrouter.nn.layers import (
     FeatureEncoder,
     make_zero_linear,
@@ -31,7 +32,6 @@ from graphrouter.nn.layers import (
     sum_segments,
 )
 from graphrouter.nn.outcomes import NoQuerySlopes, QuerySlopes
-from graphrouter.nn.population import CardLikeness, NoLikeness
 from graphrouter.nn.rasch import RaschBase
 from graphrouter.nn.readout import (
     AmountPerceptron,
@@ -43,9 +43,10 @@ from graphrouter.nn.readout import (
     PairReadout,
     TextEasiness,
 )
-from graphrouter.nn.regressions import EasinessSlope, NoEasinessSlope, NoProfile, Profile, TextPrior
+from graphrouter.nn.regressions import EasinessSlope, NoEasinessSlope, NoProfile, Profile
 from graphrouter.nn.state import SupportState
 from graphrouter.nn.task_belief import TaskAttention, TaskBelief, TaskDiscriminant
+from graphrouter.nn.text_prior import TextPrior
 from graphrouter.nn.text_skills import TextSkills
 
 _NO_SCALE = (1.0,) * NUM_CHANNELS
@@ -129,9 +130,9 @@ class RoutingGNN(nn.Module):
         self.path_attention = parts.path_attention
         self.readout = parts.readout
 
-    def forward(self, graph: RoutingGraph) -> PairPredictions:
-        """Predictions for all pairs of the graph's targets and models."""
-        return self.score(self.encode_support(graph), graph.targets)
+    def forward(self, graph: RoutingGraph, models: Tensor | None = None) -> PairPredictions:
+        """Predictions for all pairs of the graph's targets and models, or as in `score`."""
+        return self.score(self.encode_support(graph), graph.targets, models)
 
     def score_in_parts(
         self, state: SupportState, targets: Targets, size: int = 256
@@ -196,7 +197,9 @@ class RoutingGNN(nn.Module):
             channel_scale=self.base.channel_scale.to(principal.dtype),
         )
 
-    def score(self, state: SupportState, targets: Targets) -> PairPredictions:
+    def score(
+        self, state: SupportState, targets: Targets, models: Tensor | None = None
+    ) -> PairPredictions:
         """Predictions for all pairs of the targets and the models of the state.
 
         Targets do not influence one another.
@@ -204,17 +207,20 @@ class RoutingGNN(nn.Module):
         Args:
             state: From `encode_support`.
             targets: Queries to score.
+            models: (B, L) int64 models to score of each target, for training on large pools, where
+                a target has few labels; L then takes the place of M in what comes back. A row with
+                fewer is filled up with its first model.
         """
         query = self.query_encoder(targets.principal)
         share, log_task = self.task_attention(state, query, targets)
-        paths: PathMessages = self.path_attention(state, query, targets, share)
+        paths: PathMessages = self.path_attention(state, query, targets, share, models)
         promised = torch.einsum("bt,ct->cb", share, state.base.task_easiness)
         easiness = promised + paths.surprise + self.text_easiness(state.slope, targets.principal)
         # Index T, "none of the tasks", has no state to add.
         context = share[:, : len(state.task)] @ torch.cat([state.task, state.prototype], dim=1)
         in_task = query + self.task_to_query(context)
         location, log_scale, deviation = self.readout(
-            state, in_task, easiness, paths, share, targets.principal
+            state, in_task, easiness, paths, share, targets.principal, models
         )
         return PairPredictions(location, log_scale, log_task, share, deviation)
 

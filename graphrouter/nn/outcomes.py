@@ -31,7 +31,7 @@ _SMALLEST_EXCESS = 1e-4
 
 
 class EasinessStart(NamedTuple):
-    """Where the rounds of the base start, and what texts promise. See `regressions.TextPrior`."""
+    """Where the rounds of the base start, and what texts promise. See `text_prior.TextPrior`."""
 
     ability: Tensor
     """(C, 1, M)."""

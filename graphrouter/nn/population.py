@@ -16,12 +16,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from graphrouter.nn.layers import decompose, factorise
+from graphrouter.nn.card_likeness import InducedLikeness
+from graphrouter.nn.card_regression import predict_from_others
+from graphrouter.nn.layers import decompose, factorise, is_large_pool
 
 MAX_FACTORS = 8
-CARD_SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
-"""Shares of the variance between models that cards may explain; averaged by how well each explains
-the pool at hand."""
 PSEUDO_MODELS = 3.0
 """How many models the learned mass counts for in the covariance between tasks."""
 RESEMBLANCE_VARIANCE = 0.15
@@ -30,8 +29,6 @@ models."""
 CARD_TEMPER = 0.3
 """How much of the card's log density decides which models a model may be like: cards are surer of
 themselves than they should."""
-_MAX_CARD = 3.0
-_LEAST_VARIANCE = 0.02
 _LEAST_FACTOR = 1e-4
 """Share of the largest eigenvalue below which a direction counts as one in which models do not
 vary. In double precision an eigenvalue is known to 1e-16 of the largest, so what passes is no
@@ -129,52 +126,11 @@ class Posterior(NamedTuple):
     """(C, M, F, F)."""
 
 
-def compare_cards(text: Tensor, card: Tensor, is_known: Tensor) -> Tensor:
-    """Likeness of models by what is said of them: (M, M), positive semi-definite.
-
-    Its diagonal is at least about 1. The sum of three kernels: cosine of the descriptions, linear
-    and Gaussian in the numbers. A model of which little is said is like nobody.
-
-    Args:
-        text: (M, dimension) centred unit embeddings of descriptions, zero rows where there is none.
-        card: (M, 2 n) scaled numbers, 0 where missing, then n missing marks.
-        is_known: (M,) models that outcomes are known of. Numbers that none of them states say
-            nothing.
-    """
-    numbers, missing = card.chunk(2, dim=1)
-    used = (missing[is_known] < 1).any(0)
-    count = used.sum().clamp_min(1)
-    numbers = numbers.clamp(-_MAX_CARD, _MAX_CARD) * used
-    product = numbers @ numbers.T / count
-    norm = product.diagonal()
-    kernel = (
-        text @ text.T + product + torch.exp(product - (norm.unsqueeze(0) + norm.unsqueeze(1)) / 2)
-    )
-    # In units of a typical known model, so that a share of it is a share of the variance between
-    # models; a card that says little gets the rest of its variance as its own.
-    typical = kernel.diagonal()[is_known].mean() if is_known.any() else kernel.new_ones(())
-    kernel = kernel / typical
-    return kernel + torch.diag((1 - kernel.diagonal()).clamp_min(0))
-
-
-class CardLikeness(nn.Module):
-    """Models are alike as far as their cards say so."""
-
-    def forward(self, text: Tensor, card: Tensor, is_known: Tensor) -> Tensor:
-        """Likeness (M, M); arguments of `compare_cards`."""
-        return compare_cards(text, card, is_known)
-
-
-class NoLikeness(nn.Module):
-    """No model is like another: takes the place of `CardLikeness` where cards are left out."""
-
-    def forward(self, text: Tensor, card: Tensor, is_known: Tensor) -> Tensor:
-        """The identity (M, M); arguments of `compare_cards`."""
-        return torch.eye(text.shape[0], dtype=text.dtype, device=text.device)
-
-
 def estimate_prior(
-    level: Tensor, information: Tensor, likeness: Tensor, ability_mass: Tensor
+    level: Tensor,
+    information: Tensor,
+    likeness: Tensor | InducedLikeness,
+    ability_mass: Tensor,
 ) -> Population:
     """The prior that the levels of a pool make: their principal components, and what cards say.
 
@@ -185,7 +141,7 @@ def estimate_prior(
     Args:
         level: (C, T + 1, M) ability + skill, shrunk.
         information: (C, T + 1, M) Fisher information behind each level.
-        likeness: (M, M) from `compare_cards`.
+        likeness: (M, M) from `compare_cards`, or that of a large pool.
         ability_mass: (C, 1) prior mass of abilities.
     """
     known = information.sum(1)
@@ -246,88 +202,6 @@ def _find_directions(
     return nn.functional.pad(basis, missing), nn.functional.pad(scale.squeeze(1), missing)
 
 
-def predict_from_others(
-    scores: Tensor, precision: Tensor, likeness: Tensor
-) -> tuple[Tensor, Tensor]:
-    """What cards and the other models say about each score: mean and variance, (C, F, M) each.
-
-    Gaussian process regression (Rasmussen and Williams 2006, section 2.2) with each model's own
-    score divided out of its posterior, averaged over `CARD_SHARES` by marginal likelihood. A model
-    that nothing is known of changes nothing for others.
-
-    Args:
-        scores: (C, F, M) of about unit variance.
-        precision: (C, F, M) of each score, >= 0.
-        likeness: (M, M).
-    """
-    dtype = scores.dtype
-    # Cholesky factors of kernels of near copies need double precision.
-    scores, precision, likeness = scores.double(), precision.double(), likeness.double()
-    root = precision.sqrt()
-    own = torch.eye(likeness.shape[0], dtype=likeness.dtype, device=likeness.device)
-    means, variances, likelihoods = [], [], []
-    for share in CARD_SHARES:
-        kernel = share * likeness + (1 - share) * own
-        # Its eigenvalues are 1 and more: no precision is too large, and none too small.
-        factor = factorise(
-            own + root.unsqueeze(-1) * kernel * root.unsqueeze(-2), "what cards say of the models"
-        )
-        inverse = torch.linalg.solve_triangular(factor, own, upper=False)
-        half = inverse @ (root.unsqueeze(-1) * kernel)
-        fitted = inverse @ (root * scores).unsqueeze(-1)
-        mean, variance = _leave_out(
-            scores,
-            precision,
-            # Of the posterior: from the prior down, and from the model's own noise up.
-            (half.mT @ fitted).squeeze(-1),
-            kernel.diagonal() - half.square().sum(-2),
-            pull=(inverse.mT @ fitted).squeeze(-1),
-            left=inverse.square().sum(-2),
-        )
-        means.append(mean)
-        variances.append(torch.minimum(variance, kernel.diagonal()))
-        likelihoods.append(
-            -0.5 * fitted.square().sum((-2, -1)) - factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        )
-    # Not the best share but all of them: a pool of a few models cannot tell which is right.
-    belief = torch.softmax(torch.stack(likelihoods), dim=0).unsqueeze(-1)
-    average = (belief * torch.stack(means)).sum(0)
-    spread = (belief * (torch.stack(variances) + (torch.stack(means) - average).square())).sum(0)
-    return average.to(dtype), spread.clamp_min(_LEAST_VARIANCE).to(dtype)
-
-
-def _leave_out(
-    scores: Tensor,
-    precision: Tensor,
-    mean: Tensor,
-    variance: Tensor,
-    *,
-    pull: Tensor,
-    left: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Mean and variance that the posterior of each score has without the score itself.
-
-    Precisions could be subtracted; but of a model that is known well the rest is lost in rounding.
-    So where its own score says more than half, the form of Rasmussen and Williams (2006, equation
-    5.12) is used, which divides by the precision, and elsewhere the one that does not. All
-    arguments are (C, F, M).
-
-    Args:
-        scores: Of the models.
-        precision: Of each score, >= 0.
-        mean: Of the posterior.
-        variance: Of the posterior.
-        pull: B^-1 R scores, where R is the root of the precision and B = 1 + R kernel R.
-        left: Diagonal of B^-1: the share of the posterior that is not the model's own score.
-    """
-    root, own = precision.sqrt().clamp_min(_JITTER), precision.clamp_min(_JITTER)
-    known_well = left < 0.5
-    without = torch.where(
-        known_well, scores - pull / (root * left), (mean - (1 - left) * scores) / left
-    )
-    return without, torch.where(known_well, (1 - left) / own, variance) / left
-
-
 def update_factors(
     prior: Population, factors: Tensor, likelihood: Likelihood, weight: Tensor
 ) -> Posterior:
@@ -342,6 +216,8 @@ def update_factors(
         likelihood: There.
         weight: (C, M) how well each model is known, in [0, 1].
     """
+    if is_large_pool(factors.shape[2]):
+        return _update_by_moments(prior, factors, likelihood, weight)
     dtype = factors.dtype
     here, by_card = factors.double().mT, prior.mean.double().mT  # (C, M, F)
     precision, weight = 1 / prior.variance.double().mT, weight.double()
@@ -370,6 +246,60 @@ def update_factors(
     covariance = in_card * card.covariance + (1 - in_card) * models.covariance
     covariance = covariance + torch.einsum("cmn,cmnf,cmng->cmfg", belief, off, off)
     return Posterior((here + mean).mT.to(dtype), covariance.to(dtype))
+
+
+def _update_by_moments(
+    prior: Population, factors: Tensor, likelihood: Likelihood, weight: Tensor
+) -> Posterior:
+    """The same without a vector for each pair of models; arguments as in `update_factors`.
+
+    The components of the likenesses share a precision p, so their evidence is quadratic in their
+    centre, and where they lead is linear in it. Products with the centres c, and with c c', say for
+    each model what sums over all components would.
+    """
+    here, by_card = factors.double().mT, prior.mean.double().mT  # (C, M, F)
+    precision, weight = 1 / prior.variance.double().mT, weight.double()
+    card = _expand(likelihood, precision, (by_card - here).unsqueeze(2))
+    likened = 1 / RESEMBLANCE_VARIANCE
+    middle = _expand(likelihood, torch.full_like(precision, likened), -here.unsqueeze(2))
+    start = (middle.move.squeeze(2), middle.covariance)  # of a component whose centre is 0
+
+    centres = (1 - RESEMBLANCE_VARIANCE) ** 0.5 * prior.scores.double().mT
+    squares = (centres.unsqueeze(3) * centres.unsqueeze(2)).flatten(2)
+    linear = likened * (start[0] + here) + CARD_TEMPER * precision * by_card
+    square = 0.5 * likened * (likened * start[1] - _identity(start[1]))
+    square = square - 0.5 * CARD_TEMPER * torch.diag_embed(precision)
+    off_card = 0.5 * CARD_TEMPER * (precision * by_card.square()).sum(2, keepdim=True)
+    evidence = linear @ centres.mT + square.flatten(2) @ squares.mT + middle.evidence - off_card
+    share = (weight / weight.sum(1, keepdim=True).clamp_min(_JITTER)).unsqueeze(1)
+    evidence = evidence + share.clamp_min(_JITTER).log()
+    itself = torch.eye(weight.shape[1], dtype=torch.bool, device=weight.device)
+    evidence = evidence.masked_fill(itself | (share == 0), -torch.inf)
+
+    belief = torch.softmax(torch.cat([card.evidence, evidence], dim=2), dim=2)
+    in_card, belief = belief[:, :, :1], belief[:, :, 1:]
+    # Around where a centre of 0 leads to: the mean and the second moment of all centres.
+    lead = likened * start[1]
+    first = (lead @ (belief @ centres).unsqueeze(3)).squeeze(3)
+    second = lead @ (belief @ squares).view_as(lead) @ lead
+    mean = in_card * card.move.squeeze(2) + (1 - in_card) * start[0] + first
+    off, off_card_move = start[0] - mean, card.move.squeeze(2) - mean
+    cross = off.unsqueeze(3) * first.unsqueeze(2)
+    in_card = in_card.unsqueeze(3)
+    covariance = in_card * (card.covariance + _square(off_card_move))
+    covariance = covariance + (1 - in_card) * (start[1] + _square(off)) + cross + cross.mT + second
+    dtype = factors.dtype
+    return Posterior((here + mean).mT.to(dtype), covariance.to(dtype))
+
+
+def _square(vectors: Tensor) -> Tensor:
+    """Outer products (..., F, F) of vectors (..., F) with themselves."""
+    return vectors.unsqueeze(-1) * vectors.unsqueeze(-2)
+
+
+def _identity(matrix: Tensor) -> Tensor:
+    """(F, F) for matrices (..., F, F), of their precision and device."""
+    return torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
 
 
 class _Components(NamedTuple):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 from graphrouter.features.tables import OutcomeEdges
+from graphrouter.nn.card_likeness import InducedLikeness
 from graphrouter.nn.layers import PositiveParameter, masses, sum_segments
 from graphrouter.nn.outcomes import (
     MAX_STEP,
@@ -140,7 +141,7 @@ class RaschBase(nn.Module):
             channel_scale: (C,) natural logarithms a unit of each channel.
             slopes: Which support queries tell models apart better than others: `QuerySlopes`
                 without it, or another module with the same call.
-            text_prior: What texts promise of queries: a `regressions.TextPrior`; nothing without.
+            text_prior: What texts promise of queries: a `text_prior.TextPrior`; nothing without.
             text_skills: What texts say of models, beside their skills: `text_skills.TextSkills`;
                 skills are then as the rounds left them.
         """
@@ -165,7 +166,7 @@ class RaschBase(nn.Module):
         edges: OutcomeEdges,
         task: Tensor,
         num_tasks: int,
-        likeness: Tensor,
+        likeness: Tensor | InducedLikeness,
         principal: Tensor | None = None,
     ) -> BaseState:
         """The state of the base.
@@ -174,10 +175,10 @@ class RaschBase(nn.Module):
             edges: Outcomes of the support, NaN = not observed.
             task: (S,) int64 task of each support query; num_tasks = unknown.
             num_tasks: T.
-            likeness: (M, M) of the models, by their cards.
+            likeness: (M, M) of the models, by their cards; or that of a large pool.
             principal: (S, P) coordinates of the support queries; read where texts are asked.
         """
-        outcomes = SupportOutcomes(edges, task, num_tasks, likeness.shape[0])
+        outcomes = SupportOutcomes(edges, task, num_tasks, len(likeness))
         queries, level = self._run_first_rounds(outcomes, principal)
         prior = self._estimate_prior(outcomes, queries, level, likeness)
         slopes = self.slopes(outcomes, queries.easiness, level, prior.scores[:, 0])
@@ -261,7 +262,11 @@ class RaschBase(nn.Module):
         return queries, ability + skill
 
     def _estimate_prior(
-        self, outcomes: SupportOutcomes, queries: _Queries, level: Tensor, likeness: Tensor
+        self,
+        outcomes: SupportOutcomes,
+        queries: _Queries,
+        level: Tensor,
+        likeness: Tensor | InducedLikeness,
     ) -> Population:
         """What the levels of all models say about each."""
         _, information = outcomes.sum_steps(level, queries.easiness)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 from graphrouter.nn.attention import Met, PathMessages
-from graphrouter.nn.layers import PositiveParameter, make_zero_linear, masses
+from graphrouter.nn.layers import PositiveParameter, make_zero_linear, masses, take_models
 from graphrouter.nn.state import SupportState
 
 Z_80 = 1.2815515655446004
@@ -136,6 +136,7 @@ class AmountPerceptron(nn.Module):
         match: Tensor,
         paths: PathMessages,
         task_share: Tensor,
+        models: Tensor | None = None,
     ) -> Tensor:
         """Shifts of the amounts, then of the logs of their spread: (2 (C - 1), B, M).
 
@@ -146,10 +147,13 @@ class AmountPerceptron(nn.Module):
             match: (C, B, M) the term of it that comes from the profiles.
             paths: Messages from similar queries.
             task_share: (B, T + 1) belief over tasks.
+            models: (B, L) as in `RoutingGNN.score`; the other arguments are of these alone.
         """
         base = state.base
-        known = base.ability_information[EFFECT]
-        known_in_task = torch.einsum("bt,tm->bm", task_share, base.skill_information[EFFECT])
+        known = take_models(base.ability_information[EFFECT].unsqueeze(0), models)
+        known_in_task = take_models(
+            torch.einsum("bt,tm->bm", task_share, base.skill_information[EFFECT]), models
+        )
         # How much the sum rests on, as shares in [0, 1): a model that is hardly known wants another
         # correction than one with thousands of outcomes.
         counts = torch.stack(
@@ -164,8 +168,13 @@ class AmountPerceptron(nn.Module):
         )
         # The layers are applied to queries, models and their product apart: as one layer over
         # concatenated pairs they would be a B x M x 3 W tensor.
-        product = torch.einsum("bw,mw,hw->bmh", target, state.model, self.from_product.weight)
-        hidden = self.from_query(target).unsqueeze(1) + self.from_model(state.model) + product
+        if models is None:
+            product = torch.einsum("bw,mw,hw->bmh", target, state.model, self.from_product.weight)
+            of_model = self.from_model(state.model)
+        else:
+            product = self.from_product(target.unsqueeze(1) * state.model[models])
+            of_model = self.from_model(state.model)[models]
+        hidden = self.from_query(target).unsqueeze(1) + of_model + product
         corrections: Tensor = self.out(
             self.hidden(hidden + self.from_terms(said.permute(1, 2, 0)))
         ).permute(2, 0, 1)
@@ -183,6 +192,7 @@ class NoPerceptron(nn.Module):
         match: Tensor,
         paths: PathMessages,
         task_share: Tensor,
+        models: Tensor | None = None,
     ) -> Tensor:
         """Zeros (2 (C - 1), B, M); arguments of `AmountPerceptron`."""
         return additive.new_zeros(2 * NUM_AMOUNTS, *additive.shape[1:])
@@ -214,6 +224,7 @@ class PairReadout(nn.Module):
         paths: PathMessages,
         task_share: Tensor,
         principal: Tensor,
+        models: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Location and log scale of every pair (C, B, M), and the deviation (B, M) in the first.
 
@@ -225,23 +236,25 @@ class PairReadout(nn.Module):
             task_share: (B, T + 1) belief over tasks.
             principal: (B, P) principal coordinates of the targets, to be matched with the models'
                 profiles.
+            models: (B, L) as in `RoutingGNN.score`.
         """
         base = state.base
-        skill = torch.einsum("bt,ctm->cbm", task_share, base.skill)
-        match = self.profile_scale * torch.einsum("bp,cmp->cbm", principal, state.profile)
-        additive = (
-            base.ability.unsqueeze(1) + skill + easiness.unsqueeze(2) + paths.residual + match
-        )
-        doubt, variance = self.doubt(paths.spread, target), task_share @ base.variance[EFFECT]
+        skill = take_models(torch.einsum("bt,ctm->cbm", task_share, base.skill), models)
+        match = torch.einsum("bp,cmp->cbm", principal, state.profile)
+        match = self.profile_scale * take_models(match, models)
+        ability = take_models(base.ability.unsqueeze(1), models)
+        additive = ability + skill + easiness.unsqueeze(2) + paths.residual + match
+        doubt = self.doubt(paths.spread, target)
+        variance = take_models(task_share @ base.variance[EFFECT], models)
         own = paths.residual[EFFECT] + match[EFFECT]
         (effect, deviation), log_unknown = _soften(
             torch.stack([additive[EFFECT], own]), doubt, variance
         )
         shift, log_spread = self.perceptron(
-            state, target, additive, match, paths, task_share
+            state, target, additive, match, paths, task_share, models
         ).chunk(2)
         amounts = additive[EFFECT + 1 :] + shift
-        log_spread = (_spread_by_model(state) + log_spread).clamp(
+        log_spread = (take_models(_spread_by_model(state), models) + log_spread).clamp(
             _LEAST_LOG_SPREAD, _LARGEST_LOG_SPREAD
         )
         return (

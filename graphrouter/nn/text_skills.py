@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from graphrouter.features.channels import EFFECT
-from graphrouter.nn.layers import factorise
+from graphrouter.nn.layers import factorise, is_large_pool, sum_segments
 from graphrouter.nn.outcomes import SupportOutcomes
 
 _VARIANCES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -19,6 +19,10 @@ _MOST_COORDINATES = 32
 """So many coordinates, the widest, say it: the others hold little of the text."""
 _ROWS_AT_ONCE = 512
 """Texts of so many outcomes stay in the cache between one operation and the next."""
+_FEW_OUTCOMES = (16, 32, 64)
+"""Models of a large pool with up to so many outcomes are solved for by these."""
+_MODELS_AT_ONCE = 128
+_LEAST_ROOT = 1e-12
 _LEAST_DISPERSION, _MOST_DISPERSION = 0.05, 2.0
 _WELL_KNOWN = 30.0
 """Fisher information of a model, in its outcomes, that weighs as much as the pool: about 150
@@ -66,10 +70,9 @@ class TextSkills(nn.Module):
             step, information = _profile_out(outcomes, easiness, level, easiness_mass)
             scale = principal.square().sum(1).mean().sqrt().clamp_min(1e-12)
             lead = (level[EFFECT] - aim).double()[outcomes.task[outcomes.query], outcomes.model]
-            equations = _collect_equations(
-                outcomes, principal / scale, information, step + information * lead
-            )
-            own, slopes = (part.to(level.dtype) for part in _solve(equations))
+            solve = _solve_each if is_large_pool(outcomes.num_models) else _solve_all
+            found = solve(outcomes, principal / scale, information, step + information * lead)
+            own, slopes = (part.to(level.dtype) for part in found)
         skilled = torch.cat([aim[:-1] + own.mT, ability])
         return SolvedSkills(
             torch.cat([skilled.unsqueeze(0), level[EFFECT + 1 :]]),
@@ -155,29 +158,117 @@ def _profile_out(
     return residual / dispersion, left / dispersion
 
 
-def _collect_equations(
+def _solve_all(
     outcomes: SupportOutcomes, text: Tensor, information: Tensor, aim: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Skills (M, T) and slopes (M, P) of all models; arguments of `_collect_equations`."""
+    every = torch.arange(outcomes.num_models, device=text.device)
+    equations = _collect_equations(outcomes, text, information, aim, every)
+    return _solve(equations, *_find_variances(equations))
+
+
+def _solve_each(
+    outcomes: SupportOutcomes, text: Tensor, information: Tensor, aim: Tensor
+) -> tuple[Tensor, Tensor]:
+    """As `_solve_all` for a large pool, with the memory of some models at a time.
+
+    A model with fewer outcomes than coordinates is solved for in the space of its outcomes.
+    """
+    known = information * text.square().sum(1).double()[outcomes.query]
+    weight = sum_segments(known.unsqueeze(0), outcomes.model, outcomes.num_models)[0]
+    best = torch.argsort(weight, descending=True, stable=True)[:_MOST_ASKED]
+    variances = _find_variances(_collect_equations(outcomes, text, information, aim, best))
+    own = text.new_zeros(outcomes.num_models, outcomes.num_tasks, dtype=torch.float64)
+    slopes = text.new_zeros(outcomes.num_models, text.shape[1], dtype=torch.float64)
+    count = torch.bincount(outcomes.model, minlength=outcomes.num_models)
+    smallest = 0
+    for largest in (*_FEW_OUTCOMES, None):
+        is_meant = count > smallest
+        if largest is not None:
+            is_meant, smallest = is_meant & (count <= largest), largest
+        for models in torch.split(is_meant.nonzero().squeeze(1), _MODELS_AT_ONCE):
+            if largest is None:
+                equations = _collect_equations(outcomes, text, information, aim, models)
+                found = _solve(equations, *variances)
+            else:
+                edges, is_edge = _list_edges(outcomes, models, largest)
+                root = information[edges].sqrt() * is_edge
+                aimed = aim[edges] / root.clamp_min(_LEAST_ROOT) * (root > 0)
+                found = _solve_by_outcomes(outcomes, text, edges, root, aimed, *variances)
+            own[models], slopes[models] = found
+    return own, slopes
+
+
+def _list_edges(outcomes: SupportOutcomes, models: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Positions (n, most) of the outcomes of some models, and which of them are any."""
+    order = torch.argsort(outcomes.model, stable=True)
+    count = torch.bincount(outcomes.model, minlength=outcomes.num_models)
+    start = (count.cumsum(0) - count)[models]
+    place = torch.arange(most, device=models.device)
+    is_edge = place < count[models].unsqueeze(1)
+    last = len(order) - 1
+    return order[(start.unsqueeze(1) + place).clamp_max(last)], is_edge
+
+
+def _solve_by_outcomes(
+    outcomes: SupportOutcomes,
+    text: Tensor,
+    edges: Tensor,
+    root: Tensor,
+    aimed: Tensor,
+    of_tasks: float,
+    of_texts: float,
+) -> tuple[Tensor, Tensor]:
+    """Skills (n, T) and slopes (n, P) of models with few outcomes: the same posterior means.
+
+    As Gaussian process regression, whose matrix is that of the outcomes (Rasmussen and Williams
+    2006, section 2.1.2, equation 2.12).
+
+    Args:
+        outcomes: Of the support.
+        text: (S, P).
+        edges: (n, O) positions of the outcomes of each model.
+        root: (n, O) root of the information, 0 where there is no outcome.
+        aimed: (n, O) root x what is to be explained.
+        of_tasks: Variance of skills.
+        of_texts: Variance of what texts say.
+    """
+    query = outcomes.query[edges]
+    rows, task = text[query].double(), outcomes.task[query]
+    in_task = nn.functional.one_hot(task, outcomes.num_tasks + 1)[:, :, :-1].double()
+    alike = of_texts * rows @ rows.mT + of_tasks * in_task @ in_task.mT
+    matrix = root.unsqueeze(2) * alike * root.unsqueeze(1)
+    factor = factorise(matrix + _identity(matrix), "what texts say of the models")
+    pull = root * torch.cholesky_solve(aimed.unsqueeze(2), factor).squeeze(2)
+    own = of_tasks * (in_task * pull.unsqueeze(2)).sum(1)
+    return own, of_texts * (rows * pull.unsqueeze(2)).sum(1)
+
+
+def _collect_equations(
+    outcomes: SupportOutcomes, text: Tensor, information: Tensor, aim: Tensor, models: Tensor
 ) -> _Equations:
-    """The equations of skills and slopes with the text (S, P) of each query.
+    """The equations of skills and slopes of some models with the text (S, P) of each query.
 
     Args:
         outcomes: Of the support.
         text: (S, P).
         information: (E,).
         aim: (E,) information x what is to be explained.
+        models: (n,) int64, in the order of the equations.
     """
     # Sums in the precision of the text: in training these products are half of the work.
     information, aim = information.to(text.dtype), aim.to(text.dtype)
     order = torch.argsort(outcomes.model, stable=True)
     counts = torch.bincount(outcomes.model, minlength=outcomes.num_models).tolist()
-    num_models, num_rows, size = outcomes.num_models, outcomes.num_tasks + 1, text.shape[1]
+    num_models, num_rows, size = len(models), outcomes.num_tasks + 1, text.shape[1]
     # Queries of unknown task are of none: the last row is left out in the end.
     tasks, task_aim = text.new_zeros(2, num_models, num_rows)
     cross = text.new_zeros(num_models, num_rows, size)
     texts = text.new_zeros(num_models, size, size)
     text_aim = text.new_zeros(num_models, size)
-    for model, edges_of_model in enumerate(torch.split(order, counts)):
-        for edges in torch.split(edges_of_model, _ROWS_AT_ONCE):
+    edges_of = torch.split(order, counts)
+    for model, number in enumerate(models.tolist()):
+        for edges in torch.split(edges_of[number], _ROWS_AT_ONCE):
             query, weight, aimed = outcomes.query[edges], information[edges], aim[edges]
             task, rows = outcomes.task[query], text[query]
             weighted = rows * weight.unsqueeze(1)
@@ -190,9 +281,8 @@ def _collect_equations(
     return _Equations(*(part.double() for part in sums))
 
 
-def _solve(equations: _Equations) -> tuple[Tensor, Tensor]:
+def _solve(equations: _Equations, of_tasks: float, of_texts: float) -> tuple[Tensor, Tensor]:
     """Skills (M, T) and slopes (M, P): posterior means, at the variances that the pool shows."""
-    of_tasks, of_texts = _find_variances(equations)
     reduced = _without_tasks(equations, of_tasks)
     matrix = reduced.matrix * of_texts
     factor = factorise(matrix + _identity(matrix), "what texts say of the models")

@@ -19,16 +19,26 @@ _MAX_MISS = 4.0
 
 
 class Labels(NamedTuple):
-    """Supervised pairs as a grid over targets and models. C channels, B targets, M models."""
+    """Supervised pairs as a grid over targets and models. C channels, B targets, M models.
+
+    In training on a large pool, over targets and the models that answered each: L of them.
+    """
 
     channels: Tensor
     """(C, B, M), standardised; NaN = not observed."""
     scaled_cost: Tensor
     """(B, M) cost mapped to [0, 1]; NaN = not observed."""
+    models: Tensor | None = None
+    """(B, L) int64 models of the grid of each target, a row with fewer filled up with its first
+    one; None where the grid is over all models."""
 
     @classmethod
-    def of(cls, graph: RoutingGraph) -> Self:
+    def of(cls, graph: RoutingGraph, *, is_compact: bool = False) -> Self:
         """The labels of a graph.
+
+        Args:
+            graph: With supervision.
+            is_compact: Of each target only the models that answered it.
 
         Raises:
             ValueError: It has none.
@@ -37,11 +47,30 @@ class Labels(NamedTuple):
             raise ValueError("The graph has no labels: build it with `labels`.")
         outcomes = graph.supervision.outcomes
         num_targets, num_models = len(graph.targets.task), len(graph.model_card)
-        cell = outcomes.query * num_models + outcomes.model
         values = torch.cat([outcomes.channels, outcomes.scaled_cost.unsqueeze(0)])
-        grid = values.new_full((len(values), num_targets * num_models), torch.nan)
-        grid = grid.index_copy(1, cell, values).view(-1, num_targets, num_models)
-        return cls(channels=grid[:-1], scaled_cost=grid[-1])
+        column, num_columns = outcomes.model, num_models
+        if is_compact:
+            column = _count_before(outcomes.query, num_targets)
+            num_columns = int(column.max()) + 1 if len(column) else 1
+        cell = outcomes.query * num_columns + column
+        grid = values.new_full((len(values), num_targets * num_columns), torch.nan)
+        grid = grid.index_copy(1, cell, values).view(-1, num_targets, num_columns)
+        if not is_compact:
+            return cls(channels=grid[:-1], scaled_cost=grid[-1])
+        first = outcomes.model.new_zeros(num_targets)
+        first[outcomes.query[column == 0]] = outcomes.model[column == 0]
+        models = first.repeat_interleave(num_columns).index_copy(0, cell, outcomes.model)
+        return cls(grid[:-1], grid[-1], models.view(num_targets, num_columns))
+
+
+def _count_before(group: Tensor, num_groups: int) -> Tensor:
+    """How many entries of its group come before each entry (n,): (n,)."""
+    order = torch.argsort(group, stable=True)
+    counts = torch.bincount(group, minlength=num_groups)
+    before = torch.empty_like(group)
+    start = (counts.cumsum(0) - counts)[group[order]]
+    before[order] = torch.arange(len(group), device=group.device) - start
+    return before
 
 
 class EpisodeLosses(NamedTuple):

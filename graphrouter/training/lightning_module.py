@@ -19,7 +19,7 @@ from graphrouter.features.token_rates import TokenRates
 from graphrouter.graph.hetero_data import from_hetero
 from graphrouter.graph.routing_graph import RoutingGraph, Targets
 from graphrouter.nn.forecaster import Forecaster
-from graphrouter.nn.layers import list_structural
+from graphrouter.nn.layers import is_large_pool, list_structural
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.readout import PairPredictions
 from graphrouter.policy import PRESETS, CostScale, weigh
@@ -173,11 +173,12 @@ class RoutingModule(L.LightningModule):
         graph = from_hetero(batch)
         if graph.supervision is None:
             raise ValueError("An episode without labels: build its graph with `labels`.")
+        labels = Labels.of(graph, is_compact=is_large_pool(len(self.pool)))
         with self._name_failures(graph, f"training step {self.global_step + 1}"):
-            predictions = self.net(graph)
+            predictions = self.net(graph, labels.models)
         losses = episode_losses(
             predictions,
-            Labels.of(graph),
+            labels,
             graph.supervision.true_task,
             graph.supervision.trade_off,
             scale=self.channels.scale.tolist(),

@@ -59,9 +59,11 @@ def make_graph() -> Callable[..., RoutingGraph]:
         density: float = 0.7,
         support: RecordedEdges | None = None,
         nodes: NodeTable | None = None,
+        num_models: int = NUM_MODELS,
+        label_density: float = 1.0,
     ) -> RoutingGraph:
         generator = torch.Generator().manual_seed(seed)
-        table = nodes or make_nodes(generator)
+        table = nodes or make_nodes(generator, num_models=num_models)
         support_queries, targets = (
             torch.arange(NUM_SUPPORT),
             torch.arange(NUM_SUPPORT, NUM_SUPPORT + NUM_TARGETS),
@@ -75,7 +77,7 @@ def make_graph() -> Callable[..., RoutingGraph]:
             target_queries=targets,
             target_tasks=torch.tensor([0, 1, 2, -1, -1, 0]),
             num_neighbours=10,
-            labels=make_outcomes(generator, targets, num_models, density=1.0),
+            labels=make_outcomes(generator, targets, num_models, density=label_density),
         ).double()
 
     return make

@@ -14,17 +14,16 @@ from scipy.stats import multivariate_normal
 from torch import Tensor
 
 from graphrouter.exceptions import TrainingError
-from graphrouter.nn import population
+from graphrouter.nn import card_regression, population
+from graphrouter.nn.card_likeness import compare_cards
+from graphrouter.nn.card_regression import CARD_SHARES, predict_from_others
 from graphrouter.nn.population import (
-    CARD_SHARES,
     CARD_TEMPER,
     PSEUDO_MODELS,
     RESEMBLANCE_VARIANCE,
     Likelihood,
     Population,
-    compare_cards,
     estimate_prior,
-    predict_from_others,
     update_factors,
 )
 
@@ -138,7 +137,7 @@ class TestFromTheOthers:
     def test_it_is_leave_one_out_prediction(
         self, share: float, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(population, "CARD_SHARES", (share,))
+        monkeypatch.setattr(card_regression, "CARD_SHARES", (share,))
         scores, precision, likeness = _world(10)
         mean, variance = predict_from_others(scores, precision, likeness)
         kernel = share * likeness.numpy() + (1 - share) * np.eye(7)
@@ -183,7 +182,7 @@ class TestFromTheOthers:
     def test_without_cards_the_others_say_nothing_but_the_mean(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(population, "CARD_SHARES", (0.0,))
+        monkeypatch.setattr(card_regression, "CARD_SHARES", (0.0,))
         mean, variance = predict_from_others(*_world(30))
         assert mean.abs().max() < 1e-12
         torch.testing.assert_close(variance, torch.ones_like(variance), rtol=0, atol=1e-12)

@@ -12,8 +12,9 @@ from graphrouter.config import NetworkConfig
 from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.features.tables import OutcomeEdges
 from graphrouter.nn import rasch as base_module
+from graphrouter.nn.card_likeness import compare_cards
 from graphrouter.nn.outcomes import SupportOutcomes
-from graphrouter.nn.population import Likelihood, Population, Posterior, compare_cards
+from graphrouter.nn.population import Likelihood, Population, Posterior
 from graphrouter.nn.rasch import BaseState, RaschBase
 
 MANY_ROUNDS, ROUNDS = 60, NetworkConfig().base_rounds

@@ -11,7 +11,7 @@ from torch import Tensor
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 from graphrouter.features.tables import OutcomeEdges
 from graphrouter.nn.outcomes import EasinessStart, SupportOutcomes
-from graphrouter.nn.regressions import TextPrior
+from graphrouter.nn.text_prior import TextPrior
 
 NUM_QUERIES = 2000
 STRONGER = 1.3
