@@ -35,6 +35,9 @@ NO_LATENCIES = "this router cannot predict any: it was trained on outcomes witho
 """What messages say of a router; outcomes that are added later do not change it."""
 _NOT_ALLOWED, _EXCLUDED = _BY_NAME = ("not in allowed", "in excluded")
 
+UNAVAILABLE = "unavailable now"
+"""Ground on which a model that cannot be called at the moment is ruled out."""
+
 
 class Estimates(NamedTuple):
     """Predictions as a policy looks at them, each (num_queries, num_models); NaN = unknown."""
@@ -160,7 +163,7 @@ def list_card_grounds(
         return Ground(np.array([[lacks(card) for card in cards]]), lambda _row, _column: reason)
 
     if unavailable:
-        grounds.append(ground_of(lambda card: card.model in unavailable, "unavailable now"))
+        grounds.append(ground_of(lambda card: card.model in unavailable, UNAVAILABLE))
     allowed, excluded = policy.allowed, policy.excluded
     if allowed is not None:
         grounds.append(ground_of(lambda card: card.model not in allowed, _NOT_ALLOWED))

@@ -35,6 +35,7 @@ from graphrouter.cli import (
     pool,
     predict,
     promise,
+    replay,
     route,
     routes,
     serve,
@@ -67,6 +68,7 @@ app.command()(predict.predict)
 app.command()(assign.assign)
 app.command()(serve.serve)
 app.command()(spend.spend)
+app.command()(replay.replay)
 app.command()(promise.promise)
 app.command()(settings.config)
 app.command()(versions.versions)

@@ -18,6 +18,8 @@ _TRACKING_PANEL = "Tracking with MLflow"
 Artifact = Annotated[
     Path, typer.Argument(metavar="ARTIFACT", help="Folder of a trained router.", show_default=False)
 ]
+DAYS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+"""Forms of a moment, in UTC."""
 StorePlace = Annotated[
     str,
     typer.Argument(

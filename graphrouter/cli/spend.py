@@ -12,8 +12,6 @@ from graphrouter.cli.console import print_json
 from graphrouter.cli.render import make_table, say, show_table
 from graphrouter.extras import require_extra
 
-_DAYS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
-
 
 def spend(
     store: options.StorePlace,
@@ -31,11 +29,15 @@ def spend(
     ] = "model",
     since: Annotated[
         datetime | None,
-        typer.Option("--since", formats=_DAYS, help="From then on, in UTC.", show_default=False),
+        typer.Option(
+            "--since", formats=options.DAYS, help="From then on, in UTC.", show_default=False
+        ),
     ] = None,
     until: Annotated[
         datetime | None,
-        typer.Option("--until", formats=_DAYS, help="Before then, in UTC.", show_default=False),
+        typer.Option(
+            "--until", formats=options.DAYS, help="Before then, in UTC.", show_default=False
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:

@@ -1,0 +1,243 @@
+"""The decisions of a store as another policy, pool or artifact would have made them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import sqlalchemy as sa
+
+from graphrouter.exceptions import NotApplicableError, PolicyError
+from graphrouter.gateway.store.off_policy import (
+    Estimate,
+    LoggedRewards,
+    check_overlap,
+    estimate_doubly_robust,
+    estimate_snips,
+)
+from graphrouter.gateway.store.store_tables import calls, decisions, outcomes
+from graphrouter.gateway.token_prices import NANOUSD
+from graphrouter.policy import Policy
+from graphrouter.rejections import UNAVAILABLE
+from graphrouter.router.protocol import Router
+from graphrouter.selection import PolicyContext, decide
+from graphrouter.types import Predictions
+
+__all__ = ["Replay", "ReplayedQuantity", "read_log", "replay"]
+
+
+class LoggedDecision(NamedTuple):
+    """A decision that was made by chance or not, and what came of it."""
+
+    candidates: Mapping[str, Mapping[str, Any]]
+    """By model, as `list_candidates` writes them."""
+    asked: str
+    prompt: str | None
+    task: str | None
+    effect: float | None
+    """Mean grade; None for one that nobody has graded."""
+    cost_usd: float | None
+    """True cost; None where it is unknown."""
+
+
+class ReplayedQuantity(NamedTuple):
+    """Effect or cost of the log, and of the other policy."""
+
+    num_decisions: int
+    """Decisions of which it is known."""
+    effective_size: float
+    """Decisions of equal weight that would say as much of the other policy."""
+    logged: float
+    """Mean of what came of the log."""
+    expected: float
+    """Mean that is predicted of the other policy, which nothing has checked."""
+    snips: Estimate
+    doubly_robust: Estimate
+
+
+class Replay(NamedTuple):
+    """What another policy would have brought."""
+
+    num_decisions: int
+    """Decisions that both could make."""
+    num_left_out: int
+    """Those that the other policy leaves without a model, or that lack their prompt."""
+    share_same: float
+    """Of the decisions in which both ask the same model."""
+    effect: ReplayedQuantity | None
+    """None where nothing is graded."""
+    cost_usd: ReplayedQuantity | None
+    """Mean US dollars a call; None where no cost is known."""
+
+
+def read_log(
+    connection: sa.Connection, *, since: float = 0.0, until: float | None = None
+) -> list[LoggedDecision]:
+    """The decisions whose first choice has answered, the oldest first.
+
+    Those in which another took its place say nothing of the choice, and are left out.
+
+    Args:
+        connection: Of the store.
+        since: Seconds since 1970, at which they begin.
+        until: And before which they end; now without it.
+    """
+    graded = (
+        sa.select(
+            outcomes.c.decision_id, outcomes.c.model, sa.func.avg(outcomes.c.effect).label("effect")
+        )
+        .group_by(outcomes.c.decision_id, outcomes.c.model)
+        .subquery()
+    )
+    named = [decisions.c[name] for name in ("candidates", "asked", "prompt", "task")]
+    wanted = (
+        sa.select(*named, graded.c.effect, calls.c.cost_nanousd)
+        .select_from(
+            decisions.join(calls, calls.c.decision_id == decisions.c.id).outerjoin(
+                graded,
+                (graded.c.decision_id == decisions.c.id) & (graded.c.model == decisions.c.asked),
+            )
+        )
+        .where(
+            decisions.c.chosen.is_not(None),
+            calls.c.model == decisions.c.asked,
+            decisions.c.time >= since,
+        )
+        .order_by(decisions.c.time)
+    )
+    if until is not None:
+        wanted = wanted.where(decisions.c.time < until)
+    return [
+        LoggedDecision(
+            {each["model"]: each for each in json.loads(row.candidates)},
+            row.asked,
+            row.prompt,
+            row.task,
+            row.effect,
+            None if row.cost_nanousd is None else row.cost_nanousd / NANOUSD,
+        )
+        for row in connection.execute(wanted)
+    ]
+
+
+def replay(
+    log: Sequence[LoggedDecision], router: Router, policy: Policy, *, again: bool = False
+) -> Replay:
+    """What a policy would have brought in the place of the one that decided.
+
+    Models that could not be called then are not called now.
+
+    Args:
+        log: What was decided.
+        router: Its pool and scale of costs are what the policy weighs by.
+        policy: To be tried.
+        again: Let the router predict from the prompts, where the store has them, in place of what
+            was predicted then.
+
+    Raises:
+        NotApplicableError: There is nothing to replay, or the log lacks overlap.
+    """
+    predicted = _predict_again(router, log) if again else _read_predictions(router, log)
+    choices = _choose(log, predicted, policy, router.policy_context)
+    rows = [row for row, choice in enumerate(choices) if choice is not None]
+    if not rows:
+        raise NotApplicableError(
+            "There is no decision to replay: the store has none that was answered by its first "
+            "choice" + (" and has its prompt. Serve with --store-prompts full." if again else ".")
+        )
+    same = [choices[row] == log[row].asked for row in rows]
+    measured = {
+        name: _measure(name, log, rows, choices, predicted) for name in ("effect", "cost_usd")
+    }
+    return Replay(len(rows), len(log) - len(rows), float(np.mean(same)), **measured)
+
+
+def _read_predictions(router: Router, log: Sequence[LoggedDecision]) -> Predictions:
+    def read(name: str, divisor: float = 1.0) -> np.ndarray:
+        found = np.full((len(log), len(router.models)), np.nan)
+        for row, decision in enumerate(log):
+            for column, model in enumerate(router.models):
+                value = decision.candidates.get(model, {}).get(name)
+                if value is not None:
+                    found[row, column] = value / divisor
+        return found
+
+    predicted = Predictions.from_arrays(
+        router.models, read("effect"), cost_usd=read("cost_nanousd", NANOUSD)
+    )
+    low, high = read("effect_low"), read("effect_high")
+    if np.isnan(low).all():
+        return predicted
+    return replace(predicted, effect_low=low, effect_high=high)
+
+
+def _predict_again(router: Router, log: Sequence[LoggedDecision]) -> Predictions:
+    return router.predict(
+        [each.prompt or "" for each in log],
+        tasks=[each.task if each.task in (router.known_tasks or ()) else None for each in log],
+    )
+
+
+def _choose(
+    log: Sequence[LoggedDecision], predicted: Predictions, policy: Policy, context: PolicyContext
+) -> list[str | None]:
+    """The model of each decision; None where the policy has none."""
+    found: list[str | None] = []
+    for row, decision in enumerate(log):
+        absent = frozenset(
+            model
+            for column, model in enumerate(predicted.models)
+            if np.isnan(predicted.effect[row, column])
+            or decision.candidates.get(model, {}).get("rejected") == UNAVAILABLE
+        )
+        if len(absent) == len(predicted.models):
+            found.append(None)
+            continue
+        try:
+            chosen = decide(policy, predicted, row, replace(context, unavailable=absent))
+        except PolicyError:
+            found.append(None)
+        else:
+            found.append(chosen.model)
+    return found
+
+
+def _measure(
+    name: str,
+    log: Sequence[LoggedDecision],
+    rows: Sequence[int],
+    choices: Sequence[str | None],
+    predicted: Predictions,
+) -> ReplayedQuantity | None:
+    known = [row for row in rows if getattr(log[row], name) is not None]
+    if not known:
+        return None
+    column = {model: place for place, model in enumerate(predicted.models)}
+    expected = np.nan_to_num(getattr(predicted, name))
+
+    def expect(row: int, model: str | None) -> float:
+        return float(expected[row, column[model]]) if model in column else 0.0
+
+    def chance(row: int, model: str | None) -> float:
+        return float(log[row].candidates.get(model or "", {}).get("propensity", 0.0))
+
+    read = LoggedRewards(
+        reward=np.array([getattr(log[row], name) for row in known], dtype=np.float64),
+        agrees=np.array([choices[row] == log[row].asked for row in known]),
+        propensity=np.array([chance(row, log[row].asked) for row in known]),
+        target_propensity=np.array([chance(row, choices[row]) for row in known]),
+        expected=np.array([expect(row, log[row].asked) for row in known]),
+        target_expected=np.array([expect(row, choices[row]) for row in known]),
+    )
+    check_overlap(read)
+    return ReplayedQuantity(
+        len(known),
+        read.effective_size,
+        float(read.reward.mean()),
+        float(read.target_expected.mean()),
+        estimate_snips(read),
+        estimate_doubly_robust(read),
+    )
