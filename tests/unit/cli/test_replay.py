@@ -20,6 +20,8 @@ from graphrouter.gateway.usage import Usage
 from graphrouter.router.graph_router import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]
+TIMES = 4
+"""That every prompt is asked."""
 PRICES = TokenPrices.of_usd(1.0, 4.0)
 
 
@@ -41,7 +43,7 @@ def fill(
     truths: dict[str, list[float]] = {name: [] for name in router.models}
 
     async def ask_all() -> None:
-        for row, prompt in enumerate(data.queries["prompt"]):
+        for row, prompt in list(enumerate(data.queries["prompt"])) * TIMES:
             found = {name: float(effects[row, place]) for name, place in column.items()}
             if any(value != value for value in found.values()):
                 continue
@@ -76,8 +78,8 @@ def test_another_policy_is_told_by_explored_decisions(
 ) -> None:
     truths = fill(place, router, simulation, Exploration(0.9, "uniform", seed=0))
     name = router.models[0]
-    status, shown, _ = invoke("replay", place, artifact, "--allow", name, "--json", *words)
-    assert status == 0
+    status, shown, errors = invoke("replay", place, artifact, "--allow", name, "--json", *words)
+    assert (status, errors) == (0, "")
     found = json.loads(shown)
     effect, truth = found["effect"], sum(truths[name]) / len(truths[name])
     assert found["num_decisions"] == effect["num_decisions"] == len(truths[name])
