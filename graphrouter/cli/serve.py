@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import socket
 from pathlib import Path
@@ -134,6 +135,12 @@ def serve(
             help="Name the decision in the body of answers too, or in headers alone.",
         ),
     ] = True,
+    log_requests: Annotated[
+        bool,
+        typer.Option(
+            "--log-requests", help="Write a line of JSON on standard error for each request."
+        ),
+    ] = False,
     *,
     policy: Policy,
 ) -> None:
@@ -199,6 +206,8 @@ def serve(
             highlight=False,
             markup=False,
         )
+        if log_requests:
+            _show_requests()
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -206,6 +215,13 @@ def serve(
             timeout_graceful_shutdown=DRAINED_WITHIN_S,
         )
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _show_requests() -> None:
+    from graphrouter.gateway.metrics import REQUESTS
+
+    REQUESTS.addHandler(logging.StreamHandler())
+    REQUESTS.setLevel(logging.INFO)
 
 
 def _read_key(name: str | None) -> str | None:

@@ -34,6 +34,7 @@ from graphrouter.gateway.forwarding import (
     Reached,
     tell_failures,
 )
+from graphrouter.gateway.metrics import Metrics
 from graphrouter.gateway.relaying import CLIENT_LEFT, relay
 from graphrouter.gateway.request_bodies import ClientLeftError, read_body, unless_left
 from graphrouter.gateway.sending import Outgoing, read_answer
@@ -56,6 +57,10 @@ from graphrouter.wording import show_value
 
 __all__ = ["Gateway"]
 
+REQUEST_ID = "x-request-id"
+"""Header by which a client names its request, for logs and the store."""
+MOST_OF_ID = 200
+"""Characters of it that are kept."""
 _PASSED = ("anthropic-beta", "anthropic-version", "openai-beta")
 """Headers of a client that are for the upstream."""
 _RETURNED = ("request-id",)
@@ -86,6 +91,7 @@ class Gateway:
         self.state, self._access, self._log = state, access, log
         self._health, self._stored = UpstreamHealth(), StoredResponses()
         self._chooser = Chooser(self._health, sessions, observes=log.observes)
+        self.metrics = Metrics()
         self._changing = threading.Lock()
 
     def change_router(self, change: Callable[[Router], Router]) -> None:
@@ -188,21 +194,26 @@ class Gateway:
 
     async def _begin(self, request: Request, asks: Admitted, chosen: Chosen) -> OpenCall:
         policy = chosen.wanted.policy
-        return await self._log.begin(
-            CallStart(
-                endpoint=request.url.path,
-                order=chosen.order,
-                prompt=chosen.prompt,
-                task=chosen.wanted.task,
-                decision=chosen.decision,
-                named=chosen.wanted.model,
-                policy="" if policy is None else policy.describe(),
-                key=asks.key_id,
-                session=None if chosen.session is None else chosen.session.key,
-                is_settled=chosen.is_settled,
-                request_id=request.headers.get("x-request-id"),
-            )
+        start = CallStart(
+            endpoint=request.url.path,
+            order=chosen.order,
+            prompt=chosen.prompt,
+            task=chosen.wanted.task,
+            decision=chosen.decision,
+            named=chosen.wanted.model,
+            policy="" if policy is None else policy.describe(),
+            key=asks.key_id,
+            session=None if chosen.session is None else chosen.session.key,
+            is_settled=chosen.is_settled,
+            request_id=request.headers.get(REQUEST_ID, "")[:MOST_OF_ID] or None,
         )
+        try:
+            call = await self._log.begin(start)
+        except ApiError as error:
+            self.metrics.count_refused(start, error.status)
+            raise
+        self.metrics.watch(start, call)
+        return call
 
     def _note_stored(self, reached: Reached, told: object) -> None:
         if isinstance(told, Mapping) and told.get("object") == "response":

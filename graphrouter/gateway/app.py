@@ -113,7 +113,15 @@ def create_app(
         app.add_api_route(path, _pass_stored(gateway, method, rest), methods=[method])
     app.add_api_route("/v1/route", gateway.route, methods=["POST"])
     app.add_api_route("/v1/models", list_models, methods=["GET"])
+
+    async def ready() -> Response:
+        is_ready = memory is None or await anyio.to_thread.run_sync(memory.is_ready)
+        told = {"status": "ready" if is_ready else "the store does not answer"}
+        return JSONResponse(told, 200 if is_ready else 503)
+
     app.add_api_route("/health", health, methods=["GET"])
+    app.add_api_route("/ready", ready, methods=["GET"])
+    gateway.metrics.add_endpoint(app, access)
     if memory is not None:
         memory.add_endpoints(app, access)
     store = None if memory is None else memory.store
@@ -146,7 +154,7 @@ async def _answer_error(request: Request, error: Exception) -> Response:
         error = ApiError(
             error.status_code,
             f"{error.detail}: {request.method} {path}. There are: {endpoints}, POST /v1/route, "
-            "GET /v1/models, GET /health.",
+            "GET /v1/models, GET /health, GET /ready, GET /metrics.",
         )
     if not isinstance(error, ApiError):
         raise error

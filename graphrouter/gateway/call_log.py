@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import uuid4
@@ -86,6 +86,8 @@ class OpenCall:
         self.decision_id, self.order = decision_id, tuple(order)
         self.prices: TokenPrices | None = None
         """Of whoever answers, once that is known."""
+        self.watcher: Callable[[CallEnd], None] | None = None
+        """Told how it ended."""
         self._began, self._ended = time.perf_counter(), False
         self._ttft_s: float | None = None
 
@@ -126,7 +128,10 @@ class OpenCall:
         self._ended = True
         latency_s = time.perf_counter() - self._began
         spent = usage or Usage()
-        return self._end(CallEnd(status, model, tuple(failures), spent, latency_s, self._ttft_s))
+        end = CallEnd(status, model, tuple(failures), spent, latency_s, self._ttft_s)
+        if self.watcher is not None:
+            self.watcher(end)
+        return self._end(end)
 
     def _end(self, end: CallEnd) -> Awaitable[None]:
         return _done()

@@ -81,6 +81,14 @@ class Memory:
         self._learner.start()
         self._watch.start()
 
+    def is_ready(self) -> bool:
+        """Whether the store answers."""
+        try:
+            with self.store.reader.connect() as connection:
+                return bool(connection.execute(sa.select(1)).scalar_one())
+        except sa.exc.DBAPIError:
+            return False
+
     def close(self) -> None:
         """Write what waits, and close the store."""
         self._closing.set()

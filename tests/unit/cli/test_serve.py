@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +36,7 @@ def test_it_serves_until_it_is_told_to_stop(
     words = [sys.executable, "-m", "graphrouter", "serve", artifact, "--upstreams", upstreams]
     words += ["--store", tmp_path / "gateway.db"]
     with subprocess.Popen(
-        [*map(str, words), "--port", "0", "--preset", "performance_first"],
+        [*map(str, words), "--port", "0", "--preset", "performance_first", "--log-requests"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -56,9 +57,15 @@ def test_it_serves_until_it_is_told_to_stop(
         health = found[1].replace("/v1", "/health")
         with urllib.request.urlopen(health, timeout=30) as response:
             assert json.load(response) == {"status": "ok", "models": 4}
+        ask = {"model": router.models[0], "messages": [{"role": "user", "content": "Hello."}]}
+        request = urllib.request.Request(f"{found[1]}/chat/completions", json.dumps(ask).encode())
+        with pytest.raises(urllib.error.HTTPError, match="502"):  # nobody is at port 9
+            urllib.request.urlopen(request, timeout=30)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=30)
     assert "Traceback" not in errors
+    (line,) = [line for line in errors.splitlines() if line.startswith("{")]
+    assert json.loads(line)["status"] == 502
     assert decision["policy"] == {"cost_weight": 0.0, "effect_weight": 1.0}
     assert decision["model"] in router.models
 
