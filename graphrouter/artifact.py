@@ -20,12 +20,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
-from safetensors.torch import save as save_tensors
-from torch import Tensor
+from safetensors.numpy import save as save_arrays
 
 from graphrouter.artifact_files import (
     MANIFEST,
+    Arrays,
     FileEntry,
     decode_file,
     encode_table,
@@ -94,8 +95,8 @@ class ArtifactContents:
     manifest: Mapping[str, Any]
     """Plain JSON values; `files`, `libraries`, `format_version`, `previous` and `checksum` are
     added when it is written."""
-    tensors: Mapping[str, Mapping[str, Tensor]]
-    """Groups of tensors by name, one safetensors file a group."""
+    tensors: Mapping[str, Mapping[str, np.ndarray[Any, Any]]]
+    """Groups of arrays by name, one safetensors file a group."""
     tables: Mapping[str, pd.DataFrame]
     """Tables by name, one Parquet file each."""
 
@@ -177,7 +178,7 @@ def write_artifact(
     blobs: dict[FileEntry, bytes] = {}
     files = {}
     for name, group in contents.tensors.items():
-        blob = save_tensors({k: t.contiguous() for k, t in group.items()})
+        blob = save_arrays({k: np.asarray(each, order="C") for k, each in group.items()})
         files[name] = make_entry("tensors", name, blob)
         blobs[files[name]] = blob
     for name, table in contents.tables.items():
@@ -310,7 +311,7 @@ def _read_version(
 
 
 def _read_files(folder: Path, manifest: Mapping[str, Any]) -> ArtifactContents:
-    tensors: dict[str, dict[str, Tensor]] = {}
+    tensors: dict[str, Arrays] = {}
     tables: dict[str, pd.DataFrame] = {}
     for name, entry in read_entries(manifest, folder / MANIFEST).items():
         found = decode_file(read_file(folder, entry), entry, folder)

@@ -15,12 +15,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 import safetensors
-from safetensors.torch import load as load_tensors
-from torch import Tensor
+from safetensors.numpy import load as load_arrays
 
 from graphrouter.exceptions import ArtifactError
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+"""By name."""
 
 MANIFEST = "manifest.json"
 SUFFIXES: Mapping[str, str] = {"tensors": ".safetensors", "tables": ".parquet"}
@@ -163,15 +166,15 @@ def _read_plain(path: Path, *, most_bytes: int, num_bytes: int | None = None) ->
     return blob
 
 
-def decode_file(blob: bytes, entry: FileEntry, folder: Path) -> dict[str, Tensor] | pd.DataFrame:
-    """Tensors by name, or a table.
+def decode_file(blob: bytes, entry: FileEntry, folder: Path) -> Arrays | pd.DataFrame:
+    """Arrays by name, or a table.
 
     Raises:
         ArtifactError: It cannot be read, or is a table that would take far more memory than its
             file.
     """
     try:
-        return load_tensors(blob) if entry.kind == "tensors" else _decode_table(blob)
+        return load_arrays(blob) if entry.kind == "tensors" else _decode_table(blob)
     # What libraries raise over bytes that somebody made by hand.
     except (
         safetensors.SafetensorError,
@@ -186,6 +189,7 @@ def decode_file(blob: bytes, entry: FileEntry, folder: Path) -> dict[str, Tensor
 
 
 def _decode_table(blob: bytes) -> pd.DataFrame:
+    from pyarrow import Table
     from pyarrow.parquet import ParquetFile
 
     most = _SPARE_BYTES + _MOST_GROWTH * len(blob)
@@ -200,11 +204,13 @@ def _decode_table(blob: bytes) -> pd.DataFrame:
     )
     _check_growth(stated, most)
     # What is stated need not be true, and dictionaries unfold: count as it is read.
-    num_bytes = 0
+    num_bytes, batches = 0, []
     for batch in stored.iter_batches(batch_size=_BATCH_ROWS):
         num_bytes += batch.nbytes
         _check_growth(num_bytes, most)
-    return pd.read_parquet(io.BytesIO(blob))
+        batches.append(batch)
+    table: pd.DataFrame = Table.from_batches(batches, schema=stored.schema_arrow).to_pandas()
+    return table
 
 
 def _check_growth(num_bytes: int, most: int) -> None:

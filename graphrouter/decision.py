@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -154,9 +154,10 @@ class Decision:
     """Expected effect of the chosen model, in [0, 1]."""
     cost_usd: float | None
     """Expected US dollars of the call; None when it cannot be predicted."""
-    candidates: tuple[Candidate, ...]
-    """Every model of the pool: those in the running first, best first, then the rejected ones."""
-    evidence: tuple[Evidence, ...] = ()
+    candidates: Sequence[Candidate]
+    """Every model of the pool: those in the running first, best first, then the rejected ones. Made
+    when it is looked at, as is `evidence`."""
+    evidence: Sequence[Evidence] = ()
     """The most similar solved queries, most similar first."""
     used_fallback: bool = False
     """True when nobody satisfied the policy and its named fallback was taken."""

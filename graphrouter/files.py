@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +131,7 @@ def to_plain(value: Any) -> Any:
         return str(value)
     if hasattr(value, "tolist"):  # NumPy, without importing it here
         return to_plain(value.tolist())
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, Sequence | Set) and not isinstance(value, bytes):
         return [to_plain(item) for item in value]
     raise TypeError(
         f"JSON was to be made of a value, received a {type(value).__name__}; expected numbers, "

@@ -1,11 +1,13 @@
-"""Names of a package that load on first use, so that importing the package costs nothing."""
+"""What is made on first use: names of a package, whose import then costs nothing, and tuples."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, overload
+
+Item = TypeVar("Item", covariant=True)
 
 
 class LazyNames(NamedTuple):
@@ -45,3 +47,53 @@ def load_lazily(package: str, module_of: Mapping[str, str]) -> LazyNames:
         return sorted({*vars(sys.modules[package]), *module_of})
 
     return LazyNames(get, list_names)
+
+
+class LazyTuple(Sequence[Item]):
+    """A tuple that is made when somebody looks at it; equal to that tuple.
+
+    Example:
+        >>> numbers = LazyTuple(lambda: (1, 2))
+        >>> len(numbers), numbers[0], numbers == (1, 2)
+        (2, 1, True)
+    """
+
+    __slots__ = ("_made",)
+
+    def __init__(self, make: Callable[[], tuple[Item, ...]]) -> None:
+        self._made: Callable[[], tuple[Item, ...]] | tuple[Item, ...] = make
+
+    def _look(self) -> tuple[Item, ...]:
+        made = self._made
+        if not isinstance(made, tuple):
+            made = self._made = made()  # twice where two threads look: the same comes of it
+        return made
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Item, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Item | tuple[Item, ...]:
+        return self._look()[index]
+
+    def __len__(self) -> int:
+        return len(self._look())
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._look())
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, tuple | LazyTuple):
+            return self._look() == (other._look() if isinstance(other, LazyTuple) else other)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._look())
+
+    def __repr__(self) -> str:
+        return repr(self._look())
+
+    def __reduce__(self) -> tuple[Callable[..., tuple[Item, ...]], tuple[tuple[Item, ...]]]:
+        return tuple, (self._look(),)  # a copy, or what another process gets, is the tuple

@@ -193,6 +193,12 @@ class ModelPool:
         ]
         return np.array(rows, dtype=np.float64)
 
+    @cached_property
+    def context_limits(self) -> FloatArray:
+        """Most tokens of prompt and answer together: (num_models,), infinity = not stated."""
+        stated = [card.context_tokens for card in self.cards]
+        return np.array([np.inf if most is None else most for most in stated], dtype=np.float64)
+
     def amounts_of(self, field: str) -> FloatArray:
         """A numeric field of all cards: (num_models,), true = 1, NaN = not stated, or no number.
 

@@ -129,9 +129,8 @@ def list_grounds(
         unavailable: Models that cannot be called at the moment.
     """
     cards = pool.cards
-    lengths = [np.inf if c.context_tokens is None else c.context_tokens for c in cards]
     is_too_long = Ground(
-        estimates.most_tokens > np.array(lengths, np.float64),
+        estimates.most_tokens > pool.context_limits,
         lambda row, column: (
             f"context of {cards[column].context_tokens} tokens is shorter than the "
             f"{estimates.most_tokens[row, column]:.0f} that prompt and answer may take "

@@ -6,7 +6,7 @@ the grounds to rule a model out stand in `rejections`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,22 +15,22 @@ import numpy as np
 
 from graphrouter.decision import Candidate, Decision, Evidence
 from graphrouter.exceptions import PolicyError, UnknownModelError
-from graphrouter.field_demands import check_demands, count_penalties, read_amounts
+from graphrouter.field_demands import check_demands, count_penalties
+from graphrouter.lazy import LazyTuple
 from graphrouter.moment import Moment, check_in_pool
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelPool
+from graphrouter.ranking import Ranking, rank_models
 from graphrouter.rejections import (
     Needs,
     check_predictable,
     explain_nobody,
-    fill_unknown,
     list_card_grounds,
     list_grounds,
     read_estimates,
     tell_each,
 )
 from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
-from graphrouter.utility import Charges, UtilityArrays
 
 __all__ = [
     "Choices",
@@ -85,7 +85,7 @@ def decide(
     row: int,
     context: PolicyContext,
     *,
-    evidence: tuple[Evidence, ...] = (),
+    evidence: Sequence[Evidence] = (),
     shadow_price: float | None = None,
     source: str = "",
 ) -> Decision:
@@ -113,22 +113,32 @@ def decide(
     _check_policy(policy, predictions, context)
     policy, needs = _resolve(policy, predictions, context, is_priced=shadow_price is not None)
     familiarity = None if predictions.familiarity is None else float(predictions.familiarity[row])
-    candidates = _rank(policy, predictions, row, context, needs, shadow_price)
-    chosen, used_fallback = candidates[0], False
+    ranking = rank_models(
+        policy,
+        predictions,
+        row,
+        context.pool,
+        context.scale,
+        needs,
+        unavailable=context.unavailable,
+        logged_latency=context.logged_latency,
+        shadow_price=shadow_price,
+    )
+    chosen, used_fallback = ranking.candidate(ranking.order[0]), False
     if chosen.rejected is not None:
         if policy.fallback is None:
-            told = [(c.model, str(c.rejected)) for c in candidates]
+            told = [(c.model, str(c.rejected)) for c in ranking.list_all()]
             raise PolicyError(explain_nobody(told))
         _check_fallback(policy.fallback, context)
         used_fallback = True
-        chosen = next(c for c in candidates if c.model == policy.fallback)
-    safe = None if used_fallback else _take_safe(policy, chosen, candidates, familiarity)
+        chosen = ranking.candidate(predictions.models.index(policy.fallback))
+    safe = None if used_fallback else _take_safe(policy, chosen, ranking, familiarity)
     chosen = safe or chosen
     return Decision(
         model=chosen.model,
         effect=chosen.effect,
         cost_usd=chosen.cost_usd,
-        candidates=candidates,
+        candidates=LazyTuple(ranking.list_all),
         evidence=evidence,
         used_fallback=used_fallback,
         policy=policy.settings,
@@ -310,90 +320,15 @@ def _resolve(
     return policy, needs
 
 
-def _rank(
-    policy: Policy,
-    predictions: Predictions,
-    row: int,
-    context: PolicyContext,
-    needs: Needs,
-    shadow_price: float | None,
-) -> tuple[Candidate, ...]:
-    """Every model as the policy sees it, best first, the rejected ones last."""
-    estimates = read_estimates(policy, predictions, slice(row, row + 1))
-    grounds = list_grounds(policy, estimates, context.pool, needs, context.unavailable)
-    reasons = tell_each(grounds, 0, len(predictions.models))
-    # A copy: candidates keep it, and should neither keep the batch nor change with it.
-    counted, cost = estimates.counted[0].copy(), estimates.cost_usd[0]
-    charges = Charges(estimates.latency_s[0], read_amounts(policy, context.pool))
-    if shadow_price is None:
-        arrays = policy.split_utility(counted, cost, context.scale, charges)
-    else:
-        penalties = charges.count_penalties(counted, 1.0, policy.penalties)
-        arrays = UtilityArrays(counted, shadow_price * cost, np.zeros_like(counted), penalties)
-    utility = arrays.total
-    order = _order(utility, counted, cost, np.array([reason is None for reason in reasons]))
-    utilities = utility.tolist()
-    effects = estimates.effect[0].tolist()
-    rates, logged = predictions.output_tokens_per_s, context.logged_latency
-    costs, tokens, latencies, lows, highs, firsts, speeds = (
-        [None] * len(effects) if values is None else _to_plain(values[0])
-        for values in (
-            estimates.cost_usd,
-            estimates.output_tokens,
-            estimates.latency_s,
-            estimates.effect_low,
-            estimates.effect_high,
-            estimates.ttft_s,
-            None if rates is None else rates[row : row + 1],
-        )
-    )
-    return tuple(
-        Candidate(
-            model=predictions.models[i],
-            effect=effects[i],
-            cost_usd=costs[i],
-            output_tokens=tokens[i],
-            latency_s=latencies[i],
-            utility=utilities[i] if reasons[i] is None else None,
-            rejected=reasons[i],
-            effect_low=lows[i],
-            effect_high=highs[i],
-            ttft_s=firsts[i],
-            output_tokens_per_s=speeds[i],
-            has_logged_latency=None if logged is None else predictions.models[i] in logged,
-            _split=(arrays, i) if reasons[i] is None else None,
-        )
-        for i in order
-    )
-
-
 def _take_safe(
-    policy: Policy, chosen: Candidate, rest: tuple[Candidate, ...], familiarity: float | None
+    policy: Policy, chosen: Candidate, ranking: Ranking, familiarity: float | None
 ) -> Candidate | None:
     """The safe model where too little is known; None where it is ruled out, or enough is known."""
     if policy.safe_model in (None, chosen.model):
         return None
     is_doubtful = chosen.doubt is not None and chosen.doubt > policy.max_doubt
     is_unfamiliar = familiarity is not None and familiarity < policy.min_familiarity
-    safe = (c for c in rest if c.model == policy.safe_model and c.rejected is None)
-    return next(safe, None) if is_doubtful or is_unfamiliar else None
-
-
-def _order(
-    utility: FloatArray, effect: FloatArray, cost: FloatArray, accepted: BoolArray
-) -> list[int]:
-    """Column numbers, best first.
-
-    Accepted before rejected, then by utility, then the cheaper, the better, and pool order.
-    """
-    key_utility = np.where(accepted, fill_unknown(utility, -np.inf), effect)
-    key_cost = fill_unknown(cost, np.inf)
-    return [
-        int(i)
-        for i in np.lexsort((np.arange(len(effect)), -effect, key_cost, -key_utility, ~accepted))
-    ]
-
-
-def _to_plain(values: FloatArray) -> list[float | None]:
-    """The numbers, None where unknown."""
-    return [None if value != value else value for value in values.tolist()]
+    if policy.safe_model is None or not (is_doubtful or is_unfamiliar):
+        return None
+    safe = ranking.candidate(ranking.models.index(policy.safe_model))
+    return safe if safe.rejected is None else None

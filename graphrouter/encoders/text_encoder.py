@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -22,6 +22,11 @@ DEFAULT_MAX_CHARS = 20_000
 _SHOW_PROGRESS_ABOVE = 2_000
 _DIMENSIONS = (64, 128, 256)
 _WORDLLAMA_CONFIG = "l2_supercat"
+_WORDLLAMA_FILES = (
+    f"weights/{_WORDLLAMA_CONFIG}_*.safetensors",
+    f"tokenizers/{_WORDLLAMA_CONFIG}_*.json",
+)
+_WORDLLAMA_TENSOR = "embedding.weight"
 _BATCH_SIZE = 256
 
 
@@ -265,10 +270,15 @@ class WordLlamaEncoder:
 
         Each distinct token is read once: long texts repeat theirs.
         """
-        distinct, counts = np.unique(np.array(ids, dtype=np.int64), return_counts=True)
-        summed: Embeddings = (
-            self._token_vectors[distinct] * counts[:, None].astype(np.float32)
-        ).sum(axis=0)
+        ordered = np.array(ids, dtype=np.int64)
+        ordered.sort()
+        is_first = np.ones(len(ordered) + 1, dtype=np.bool_)
+        np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:-1])
+        first = np.flatnonzero(is_first)  # and the end
+        counts = (first[1:] - first[:-1]).astype(np.float32)
+        summed: Embeddings = (self._token_vectors[ordered[first[:-1]]] * counts[:, None]).sum(
+            axis=0
+        )
         return summed
 
 
@@ -282,27 +292,43 @@ class _Parts(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _read_parts(folder: Path, dimension: int) -> _Parts:
-    """Read once: every router that is fitted or loaded in this process asks for the same."""
-    model = _load_wordllama(folder, dimension)
-    model.tokenizer.no_padding()  # each text keeps its own tokens, whatever its batch mates are
-    return _Parts(_digest_wordllama(folder), model.tokenizer, model.embedding)
+    """Read once: every router that is fitted or loaded in this process asks for the same.
+
+    Of the package its files alone: importing it takes longer than all else that an answer needs.
+    """
+    with _named_as_missing():
+        from safetensors.numpy import load
+        from tokenizers import Tokenizer
+
+        weights, vocabulary = (_read_file(folder, pattern) for pattern in _WORDLLAMA_FILES)
+        tokenizer = Tokenizer.from_buffer(vocabulary)
+        vectors = load(weights)[_WORDLLAMA_TENSOR][:, :dimension].astype(np.float32, order="C")
+    tokenizer.no_padding()  # each text keeps its own tokens, whatever its batch mates are
+    tokenizer.no_truncation()
+    # Either changes the vectors.
+    revision = hashlib.sha256(weights + vocabulary).hexdigest()[:12]
+    return _Parts(revision, tokenizer, vectors)
 
 
 def _find_wordllama() -> Path:
     """The package's folder."""
-    with _named_as_missing(), _root_logger_untouched():
-        import wordllama
-    return Path(wordllama.__file__).parent
-
-
-def _load_wordllama(folder: Path, dimension: int) -> Any:
-    """WordLlama's model, read from the package's folder and nowhere else."""
     with _named_as_missing():
-        from wordllama import WordLlama
+        found = find_spec("wordllama")
+        if found is None or found.origin is None:
+            raise ImportError("it is not installed")
+        return Path(found.origin).parent
 
-        return WordLlama.load(
-            _WORDLLAMA_CONFIG, cache_dir=folder, trunc_dim=dimension, disable_download=True
-        )
+
+def _read_file(folder: Path, pattern: str) -> bytes:
+    """The one file of a pattern.
+
+    Raises:
+        FileNotFoundError: There is none, or several.
+    """
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        raise FileNotFoundError(f"{folder} holds {len(found)} files {pattern}, expected 1")
+    return found[0].read_bytes()
 
 
 @contextmanager
@@ -310,32 +336,9 @@ def _named_as_missing() -> Iterator[None]:
     """Say of errors that they are about WordLlama's files, and how to mend that."""
     try:
         yield
-    except (ImportError, OSError, ValueError) as error:
+    # What tokenizers raises over a file that is none has no class of its own.
+    except Exception as error:
         raise EncoderError(
             f"The wordllama package cannot be loaded: {error}. Reinstall it with: pip install "
             "wordllama"
         ) from error
-
-
-def _digest_wordllama(folder: Path) -> str:
-    """First 12 hex digits of the SHA-256 of weights and tokenizer: either changes the vectors."""
-    digest = hashlib.sha256()
-    for pattern in (
-        f"weights/{_WORDLLAMA_CONFIG}_*.safetensors",
-        f"tokenizers/{_WORDLLAMA_CONFIG}_*.json",
-    ):
-        for path in sorted(folder.glob(pattern)):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-@contextmanager
-def _root_logger_untouched() -> Iterator[None]:
-    """Undo what `import wordllama` does to the root logger: it makes all libraries talk."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    try:
-        yield
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)

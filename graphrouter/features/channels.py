@@ -2,7 +2,7 @@
 
 Channel 0 is the effect (Bernoulli). The others are logarithms, standardised over training rows
 (log-normal): input tokens, spend (output tokens, or cost where tokens do not explain it) and
-latency. The way back is `nn.decoding.decode_channels`.
+latency. The way back is `scoring.decoding.decode_channels`.
 """
 
 from __future__ import annotations

@@ -15,15 +15,15 @@ Smola and Mueller 1998) are computed from some training rows, the landmarks (Wil
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import NamedTuple, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.types import FloatArray
@@ -40,13 +40,13 @@ NUM_LANDMARKS = 512
 SHARPNESS = 2.0
 _SMALLEST = 1e-6
 """Directions with less than this share of the largest variance are noise of the arithmetic."""
-_TARGETS_AT_ONCE = 1024
 _ROWS_AT_ONCE = 32
 """Kernel values of so many prompts stay in the cache between one operation and the next."""
 _SCAN_CHARS = 20_000
 _CODE = re.compile(r"[{};]|=>|==|\bdef\b|\breturn\b|\bimport\b|\bclass\b|\bfunction\b|```")
 _MATH = re.compile(r"[=+*/^<>\\]|\$")
 _PUNCTUATION = re.compile(r"[^\w\s]")
+_MARKS = (str.isdigit, str.isupper, _PUNCTUATION, _MATH, "?", "\n")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,11 @@ class PromptTransform:
         In these coordinates a ridge regression is one shrunk sum a coordinate, which the network
         does inside the graph.
         """
-        return self.coordinates.of(self.text(embeddings), self.surface(raw_surface))
+        return self._precise_coordinates.find(self.text(embeddings), self.surface(raw_surface))
+
+    @cached_property
+    def _precise_coordinates(self) -> PreciseCoordinates:
+        return PreciseCoordinates.of(self.coordinates)
 
 
 class PromptReading(NamedTuple):
@@ -126,19 +130,41 @@ def _read_one_surface(prompt: str) -> list[float]:
     text = prompt[:_SCAN_CHARS]
     chars = max(len(text), 1)
     words = text.split()
+    digits, capitals, marks, signs, questions, lines = _count_marks(text)
     return [
-        float(np.log1p(len(prompt))),
-        float(np.log1p(len(words) * len(prompt) / chars)),
-        float(np.log1p(text.count("\n") * len(prompt) / chars)),
-        sum(map(str.isdigit, text)) / chars,
-        sum(map(str.isupper, text)) / chars,
-        len(_PUNCTUATION.findall(text)) / chars,
+        math.log1p(len(prompt)),
+        math.log1p(len(words) * len(prompt) / chars),
+        math.log1p(lines * len(prompt) / chars),
+        digits / chars,
+        capitals / chars,
+        marks / chars,
         0.0 if text.isascii() else sum(ord(c) > 127 for c in text) / chars,
-        float(np.log1p(len(_CODE.findall(text)))),
-        float(np.log1p(len(_MATH.findall(text)))),
-        float(np.log1p(text.count("?"))),
-        float(np.log1p(sum(map(len, words)) / max(len(words), 1))),
+        math.log1p(len(_CODE.findall(text))),
+        math.log1p(signs),
+        math.log1p(questions),
+        math.log1p(sum(map(len, words)) / max(len(words), 1)),
     ]
+
+
+def _count_marks(text: str) -> list[int]:
+    """Digits, capitals, punctuation, signs of formulas, question marks and line breaks."""
+    if text.isascii():  # several times faster than character by character
+        count = np.bincount(np.frombuffer(text.encode(), dtype=np.uint8), minlength=128)
+        found: list[int] = (_tabulate_marks() @ count).tolist()
+        return found
+    return [_count(text, among) for among in _MARKS]
+
+
+def _count(text: str, among: Callable[[str], bool] | re.Pattern[str] | str) -> int:
+    if isinstance(among, str):
+        return text.count(among)
+    return len(among.findall(text)) if isinstance(among, re.Pattern) else sum(map(among, text))
+
+
+@cache
+def _tabulate_marks() -> NDArray[np.int64]:
+    """Whether each of the ASCII characters is one of each of the marks: (len(_MARKS), 128)."""
+    return np.array([[_count(chr(i), among) for i in range(128)] for among in _MARKS])
 
 
 class KernelCoordinates(NamedTuple):
@@ -186,22 +212,34 @@ class KernelCoordinates(NamedTuple):
             text: (num_queries, dimension) centred unit embeddings.
             surface: (num_queries, num_surface) scaled surface features.
         """
+        return PreciseCoordinates.of(self).find(text, surface)
+
+
+class PreciseCoordinates(NamedTuple):
+    """`KernelCoordinates` in double precision, made once and not for every prompt."""
+
+    landmark_text: FloatArray
+    landmark_surface: FloatArray
+    basis: FloatArray
+    mean: FloatArray
+
+    @classmethod
+    def of(cls, coordinates: KernelCoordinates) -> Self:
+        """The same numbers."""
         # Stored row after row, whatever fitting left: a product rounds by the order in memory.
-        landmarks, basis, mean = (
-            (
-                self.landmark_text.astype(np.float64, order="C"),
-                self.landmark_surface.astype(np.float64, order="C"),
-            ),
-            self.basis.astype(np.float64, order="C"),
-            self.mean.astype(np.float64),
-        )
-        found = np.empty((len(text), len(mean)), dtype=np.float32)
+        return cls(*(part.astype(np.float64, order="C") for part in coordinates))
+
+    def find(self, text: Float32Array, surface: Float32Array) -> Float32Array:
+        """Coordinates of prompts; arguments of `KernelCoordinates.of`."""
+        found = np.empty((len(text), len(self.mean)), dtype=np.float32)
         for first in range(0, len(text), _ROWS_AT_ONCE):
             rows = slice(first, first + _ROWS_AT_ONCE)
             # A stack of matrices of one row, multiplied one by one: a product of several rows at
             # once may round a row differently in another batch.
-            alike = compute_kernel(text[rows, None], surface[rows, None], *landmarks)
-            found[rows] = (alike @ basis - mean)[:, 0]
+            alike = compute_kernel(
+                text[rows, None], surface[rows, None], self.landmark_text, self.landmark_surface
+            )
+            found[rows] = (alike @ self.basis - self.mean)[:, 0]
         return found
 
 
@@ -254,28 +292,6 @@ def _find_directions(centred: FloatArray) -> FloatArray:
     directions = np.zeros((centred.shape[1], NUM_PRINCIPAL))
     directions[:, : len(order)] = vectors[:, order]
     return directions
-
-
-def find_nearest(targets: Tensor, support: Tensor, num_neighbours: int) -> tuple[Tensor, Tensor]:
-    """The most similar support rows of each target, most similar first.
-
-    Args:
-        targets: (num_targets, dimension) unit vectors.
-        support: (num_support, dimension) unit vectors.
-        num_neighbours: K; fewer when the support is smaller.
-
-    Returns:
-        Positions (num_targets, K) int64 and cosines (num_targets, K) of the dtype of `targets`.
-        Similarities are rounded before they are ranked: without that, equal prompts could change
-        places with the number of rows in the product, and scores with them.
-    """
-    count = min(num_neighbours, support.shape[0])
-    decimals = 6 if targets.dtype == torch.float32 else 10
-    found = []
-    for rows in torch.split(targets, _TARGETS_AT_ONCE):
-        alike = (rows @ support.T).round_(decimals=decimals)
-        found.append(torch.topk(alike, count, dim=1))
-    return torch.cat([part.indices for part in found]), torch.cat([part.values for part in found])
 
 
 def _scale_surface(raw: Float32Array, mean: Float32Array, scale: Float32Array) -> Float32Array:

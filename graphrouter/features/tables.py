@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
 from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.features.bills import Bills, hide_suspect_zeros
@@ -30,6 +28,9 @@ from graphrouter.features.token_rates import TokenRates, count_chars, fit_token_
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.types import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +170,7 @@ class OutcomeEdges:
     """Outcomes as edges from query to model: what may be a message. E edges.
 
     Example:
+        >>> import torch
         >>> edges = OutcomeEdges(torch.tensor([0, 1]), torch.tensor([2, 0]), torch.zeros(4, 2))
         >>> edges.take(edges.model == 0).query.tolist()
         [1]
@@ -255,6 +257,8 @@ class RawFeatures:
         models that outcomes are known of. `principal` are the principal coordinates of the queries,
         where they are computed already.
         """
+        import torch  # here and below: serving reads features and makes no tensors
+
         if principal is None:
             principal = transform.prompts.principal(self.prompts, self.surface)
         cards = transform.cards(self.cards)
@@ -328,6 +332,8 @@ def encode_outcomes(
         transforms: Fitted on training rows.
         bills: Of the pool's training outcomes.
     """
+    import torch
+
     shown = hide_suspect_zeros(outcomes, trusted=bills.old_models)
     cost = transforms.cost.scale(shown["cost_usd"].to_numpy(float))
     return RecordedEdges(

@@ -22,7 +22,8 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrouter.features.tables import OutcomeEdges, RecordedEdges
-from graphrouter.graph.routing_graph import Origin, RoutingGraph, Supervision, Targets
+from graphrouter.graph.routing_graph import Origin, RoutingGraph, Supervision
+from graphrouter.scoring.state import Targets
 
 QUERY_IN_TASK = ("query", "in", "task")
 TARGET_IN_TASK = ("target", "in", "task")

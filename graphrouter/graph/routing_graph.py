@@ -14,35 +14,11 @@ import torch
 from torch import Tensor
 
 from graphrouter.exceptions import LeakageError
-from graphrouter.features.prompts import find_nearest
 from graphrouter.features.tables import NodeTable, OutcomeEdges, RecordedEdges
+from graphrouter.scoring.nearest import find_nearest
+from graphrouter.scoring.state import Targets
 
 _Part = TypeVar("_Part")
-
-
-@dataclass(frozen=True, eq=False)
-class Targets:
-    """Queries to score. B targets, K neighbours."""
-
-    principal: Tensor
-    """(B, P) text and surface features in decorrelated coordinates."""
-    task: Tensor
-    """(B,) int64 position of the task; -1 = unknown, or hidden in training."""
-    neighbours: Tensor
-    """(B, K) int64 similar support queries, most similar first."""
-    cosine: Tensor
-    """(B, K) similarity of the embeddings, in [-1, 1]."""
-    num_chars: Tensor
-    """(B, NUM_KINDS) characters of the prompt by kind, by which a long prompt is charged."""
-
-    def split(self, size: int) -> list[Targets]:
-        """The same targets in parts of at most `size`."""
-        columns = (torch.split(getattr(self, field.name), size) for field in fields(self))
-        return [Targets(*part) for part in zip(*columns, strict=True)]
-
-    def take(self, rows: Tensor) -> Targets:
-        """The targets at some positions (int64)."""
-        return _change_tensors(self, lambda column: column[rows])
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING
 from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from graphrouter.nn.forecaster import Forecaster
-    from graphrouter.nn.network import (
-        FeatureSizes,
-        NetworkParts,
-        RoutingGNN,
-        compose_network,
-        compose_parts,
-    )
+    from graphrouter.nn.network import NetworkParts, RoutingGNN, compose_network, compose_parts
+    from graphrouter.scoring.scorer import FeatureSizes
 
 __all__ = [
     "FeatureSizes",
-    "Forecaster",
     "NetworkParts",
     "RoutingGNN",
     "compose_network",
@@ -26,8 +19,7 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "FeatureSizes": "graphrouter.nn.network",
-    "Forecaster": "graphrouter.nn.forecaster",
+    "FeatureSizes": "graphrouter.scoring.scorer",
     "NetworkParts": "graphrouter.nn.network",
     "RoutingGNN": "graphrouter.nn.network",
     "compose_network": "graphrouter.nn.network",

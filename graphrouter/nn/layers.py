@@ -140,18 +140,6 @@ def is_large_pool(num_models: int) -> bool:
     return num_models > LARGE_POOL
 
 
-def take_models(values: Tensor, models: Tensor | None) -> Tensor:
-    """Values (..., B or 1, M) of the models asked for each target (B, L): (..., B, L).
-
-    All of them as they are where `models` is None.
-    """
-    if models is None:
-        return values
-    outer = values.shape[:-2]
-    rows = values.expand(*outer, len(models), values.shape[-1])
-    return rows.gather(-1, models.expand(*outer, -1, -1))
-
-
 def masses(effect: float | Sequence[float], others: float) -> Tensor:
     """Initial prior masses by channel: (NUM_CHANNELS, n) for n values of the effect."""
     row = torch.as_tensor(

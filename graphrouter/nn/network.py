@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from graphrouter.config import NetworkConfig, Part
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
-from graphrouter.graph.routing_graph import RoutingGraph, Targets
+from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.attention import (
     NoPathAttention,
     PathAttention,
-    PathMessages,
     SurpriseAttention,
     collect_messages,
 )
@@ -39,26 +37,18 @@ from graphrouter.nn.readout import (
     NoDoubt,
     NoPerceptron,
     NoTextEasiness,
-    PairPredictions,
     PairReadout,
     TextEasiness,
 )
 from graphrouter.nn.regressions import EasinessSlope, NoEasinessSlope, NoProfile, Profile
-from graphrouter.nn.state import SupportState
 from graphrouter.nn.task_belief import TaskAttention, TaskBelief, TaskDiscriminant
 from graphrouter.nn.text_prior import TextPrior
 from graphrouter.nn.text_skills import TextSkills
+from graphrouter.scoring.pair_scores import PairPredictions, score_pairs
+from graphrouter.scoring.scorer import FeatureSizes
+from graphrouter.scoring.state import SupportState, Targets
 
 _NO_SCALE = (1.0,) * NUM_CHANNELS
-
-
-class FeatureSizes(NamedTuple):
-    """Widths of the node features that a network was built for."""
-
-    principal: int
-    text: int
-    card: int
-    """Of the numbers of every card and their missing marks, without fields of the users' own."""
 
 
 @dataclass(frozen=True)
@@ -211,18 +201,7 @@ class RoutingGNN(nn.Module):
                 a target has few labels; L then takes the place of M in what comes back. A row with
                 fewer is filled up with its first model.
         """
-        query = self.query_encoder(targets.principal)
-        share, log_task = self.task_attention(state, query, targets)
-        paths: PathMessages = self.path_attention(state, query, targets, share, models)
-        promised = torch.einsum("bt,ct->cb", share, state.base.task_easiness)
-        easiness = promised + paths.surprise + self.text_easiness(state.slope, targets.principal)
-        # Index T, "none of the tasks", has no state to add.
-        context = share[:, : len(state.task)] @ torch.cat([state.task, state.prototype], dim=1)
-        in_task = query + self.task_to_query(context)
-        location, log_scale, deviation = self.readout(
-            state, in_task, easiness, paths, share, targets.principal, models
-        )
-        return PairPredictions(location, log_scale, log_task, share, deviation)
+        return score_pairs(self, state, targets, models)
 
     @torch.no_grad()
     def scale_deviations(self, share: float) -> None:

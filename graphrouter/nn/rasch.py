@@ -33,62 +33,7 @@ from graphrouter.nn.population import (
     update_factors,
 )
 from graphrouter.nn.text_skills import promise_levels
-
-
-class BaseState(NamedTuple):
-    """What the base concludes from the support.
-
-    C channels, S support queries, T tasks, M models, E edges.
-
-    Index T of the task axis stands for "task unknown".
-    """
-
-    ability: Tensor
-    """(C, M) logit of each model where the task is unknown."""
-    ability_information: Tensor
-    """(C, M) Fisher information behind each ability, prior excluded, >= 0."""
-    skill: Tensor
-    """(C, T + 1, M) what a model adds to its ability in a task; 0 at index T."""
-    skill_information: Tensor
-    """(C, T + 1, M) Fisher information behind each skill, >= 0."""
-    own_variance: Tensor
-    """(C, T + 1, M) posterior variance of what a model has of its own in a task, >= 0."""
-    variance: Tensor
-    """(C, T + 1, M) posterior variance of ability + skill, >= 0."""
-    factors: Tensor
-    """(C, F, M) what a model has in common with others: its place along `basis`."""
-    factor_covariance: Tensor
-    """(C, M, F, F) posterior covariance of the factors."""
-    basis: Tensor
-    """(C, T + 1, F) how the levels of models vary together, a standard deviation a factor, the
-    largest first."""
-    task_easiness: Tensor
-    """(C, T + 1) mean easiness of a task; the overall mean at index T."""
-    surprise: Tensor
-    """(C, S) easiness of a query beyond what its task promises."""
-    slope: Tensor
-    """(C, S) how much more than its task a query tells models apart that differ by one standard
-    deviation of the first factor."""
-    reliability: Tensor
-    """(C, S) share of the surprise that is evidence and not prior, in [0, 1)."""
-    residual: Tensor
-    """(C, E) outcome minus expected outcome, 0 where not observed."""
-    curvature: Tensor
-    """(C, E) Fisher information of each outcome, 0 where not observed."""
-    text_slopes: Tensor
-    """(1, M, P) of the effect: on which kinds of queries a model is better than its level.
-    (0, M, 0) where skills are not solved for together with texts."""
-    excess: Tensor
-    """(C, M) logarithm of the mean of each model's amounts over their geometric mean, > 0; means
-    nothing for the effect."""
-
-    def without_edges(self) -> BaseState:
-        """The same conclusions with E = 0.
-
-        The edges are kept once, by row, as the messages of the support.
-        """
-        none = self.residual.new_zeros(self.residual.shape[0], 0)
-        return self._replace(residual=none, curvature=none)
+from graphrouter.scoring.state import BaseState
 
 
 class _Queries(NamedTuple):

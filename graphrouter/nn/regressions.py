@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from graphrouter.features.channels import NUM_CHANNELS
-from graphrouter.nn.attention import spread_rows
 from graphrouter.nn.layers import PositiveParameter, is_large_pool, masses
-from graphrouter.nn.rasch import BaseState
-from graphrouter.nn.state import SupportMessages
+from graphrouter.scoring.paths import spread_rows
+from graphrouter.scoring.state import BaseState, SupportMessages
 
 _ROWS_AT_ONCE = 2048
 _EDGES_AT_ONCE = 32_768

@@ -8,13 +8,18 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from graphrouter.features.prompts import find_nearest
-from graphrouter.graph.routing_graph import Targets
 from graphrouter.nn.layers import PositiveParameter, factorise, normalise
-from graphrouter.nn.state import SupportState, TaskEvidence
+from graphrouter.scoring.beliefs import (
+    BeliefWeights,
+    believe,
+    count_votes,
+    discriminate,
+    find_density,
+    measure_distances,
+)
+from graphrouter.scoring.nearest import find_nearest
+from graphrouter.scoring.state import SupportState, Targets, TaskEvidence
 
-_LEAST_VOTE = 0.01
-"""A task that no neighbour has is unlikely, and not impossible."""
 _RIDGES = (0.003, 0.03, 0.3, 3.0)
 """What may be added to the covariance within tasks, as shares of its mean variance."""
 _LEAST_SHRUNK, _MOST_SHRUNK = 1e-3, 10.0
@@ -85,33 +90,16 @@ class TaskBelief(nn.Module, ABC):
             tasks); and the log-probabilities (B, T) that the prompt alone gives, for the task loss;
             minus infinity for a task without support queries.
         """
-        num_tasks, task = len(state.task), targets.task
-        if num_tasks == 0:
-            return query.new_ones(query.shape[0], 1), query.new_zeros(query.shape[0], 0)
-        votes = self._count_votes(
-            targets.cosine, state.task_of_query[targets.neighbours], num_tasks
-        ).to(query.dtype)
-        # Nothing is known of a task without queries: believing in it would say nothing about the
-        # target.
-        is_empty = (state.task_size == 0) & (state.task_size > 0).any()
-        evidence = self.weigh(state, query, targets, votes).masked_fill(is_empty, -torch.inf)
-        log_belief = torch.log_softmax(evidence, dim=1)
-        kin = state.task_likeness[task.clamp_min(0)]
-        others = torch.softmax(
-            torch.where((task >= 0).unsqueeze(1), evidence + self.kin_scale() * kin, evidence),
-            dim=1,
-        )
-        named = torch.nn.functional.one_hot(task.clamp_min(0), num_tasks).to(query.dtype)
-        size = state.task_size[task.clamp_min(0)]
-        certain = torch.where(task >= 0, size / (size + self.task_mass()), 0.0).unsqueeze(1)
-        belief = certain * named + (1 - certain) * others
-        return torch.cat([belief, belief.new_zeros(belief.shape[0], 1)], dim=1), log_belief
 
-    def _count_votes(self, cosine: Tensor, task: Tensor, num_tasks: int) -> Tensor:
-        """Logarithm of the share of similar queries (B, K) that are of each task: (B, T)."""
-        share = torch.softmax(self.vote_sharpness() * cosine, dim=1)
-        votes = share.new_zeros(len(share), num_tasks + 1).scatter_add(1, task, share)
-        return (votes[:, :num_tasks] + _LEAST_VOTE).log()
+        def weigh(votes: Tensor) -> Tensor:
+            return self.weigh(state, query, targets, votes)
+
+        belief, evidence = believe(self._weights, state, targets, weigh)
+        return belief, torch.log_softmax(evidence, dim=1)
+
+    @property
+    def _weights(self) -> BeliefWeights:
+        return BeliefWeights(self.vote_sharpness(), self.kin_scale(), self.task_mass())
 
 
 class TaskAttention(TaskBelief):
@@ -179,18 +167,15 @@ class TaskDiscriminant(TaskBelief):
 
     def weigh(self, state: SupportState, query: Tensor, targets: Targets, votes: Tensor) -> Tensor:
         """Arguments as in `TaskBelief.weigh`."""
-        solved = state.task_evidence
-        assert solved is not None, "the state is of another network"
-        values = (targets.principal - solved.centre) @ solved.axes
-        distance = _measure_distances(values, solved.mean)
-        likely = _find_density(distance, solved.reach)
-        return solved.weight[0] * likely + solved.weight[1] * votes
+        told: Tensor = discriminate(state, targets.principal, votes)
+        return told
 
     def _vote_left_out(self, text: Tensor, task: Tensor, rows: Tensor, there: Tensor) -> Tensor:
         """Votes of similar queries for support queries, each left out: (n, len(there))."""
         neighbours, cosine = find_nearest(text[rows], text, _NUM_NEIGHBOURS + 1)
         others = cosine.masked_fill(neighbours == rows.unsqueeze(1), -torch.inf)
-        votes = self._count_votes(others, task[neighbours], int(task.max()) + 1)
+        sharpness, num_tasks = self.vote_sharpness(), int(task.max()) + 1
+        votes: Tensor = count_votes(sharpness, others, task[neighbours], num_tasks)
         return votes[:, there].double()
 
 
@@ -269,7 +254,7 @@ class _Discriminant:
             size - 1 + self.shrunk
         ).unsqueeze(1)
         away, every = values - own, torch.arange(len(rows))
-        square = _measure_distances(values, self.mean)
+        square: Tensor = measure_distances(values, self.mean)
         along = (values * residual).sum(1, keepdim=True) - residual @ self.mean.T
         square[every, task], along[every, task] = away.square().sum(1), (away * residual).sum(1)
         share = torch.where(size > 1, size / (size - 1).clamp_min(1), 0.0) / len(self.sample.task)
@@ -287,26 +272,6 @@ def _tell_nothing(num_tasks: int, num_coordinates: int, weight: Tensor) -> TaskE
         reach=weight.new_ones(()),
         weight=weight,
     )
-
-
-def _measure_distances(values: Tensor, mean: Tensor) -> Tensor:
-    """Squared distances of rows (n, P) from each mean (T, P): (n, T)."""
-    square = values.square().sum(1, keepdim=True) - 2 * values @ mean.T + mean.square().sum(1)
-    return square.clamp_min(0)
-
-
-def _find_density(distance: Tensor, reach: Tensor) -> Tensor:
-    """Logarithm of a density with the tails of a Student t, up to a constant and a factor.
-
-    log (1 + distance / reach)^(-1/2), the kernel of a t distribution (Lange, Little and Taylor
-    1989) whose exponent, of its freedom and the number of coordinates, is in the weight that is
-    found for it.
-
-    Args:
-        distance: Squared, any shape.
-        reach: () squared distance at which it turns.
-    """
-    return -torch.log1p(distance / reach) / 2
 
 
 def _find_weights(
@@ -328,7 +293,7 @@ def _find_weights(
         distance = fit.leave_out(asked)
         own = distance[every, task]
         reaches.append((own.median() if len(own) else own.new_ones(())).clamp_min(_LEAST_REACH))
-        both.append(torch.stack([_find_density(distance, reaches[-1]), votes]))
+        both.append(torch.stack([find_density(distance, reaches[-1]), votes]))
     evidence = torch.stack(both)
     weights = _weigh_evidence(evidence, task, usual)
     best = int(_log_likelihood(evidence, task, weights).argmax())

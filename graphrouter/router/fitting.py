@@ -13,9 +13,10 @@ from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.recorded_prices import add_prices
 from graphrouter.nn.layers import cpu_threads
-from graphrouter.nn.readout import EffectInterval
 from graphrouter.router.parts import DEVIATION_SHARE, Learned, Provenance, Support
 from graphrouter.router.training_view import TrainingView
+from graphrouter.scoring.effects import EffectInterval
+from graphrouter.scoring.operations import to_numpy
 from graphrouter.training.calibration import fit_calibration
 from graphrouter.training.effect_intervals import NOVELTY, fit_effect_interval
 from graphrouter.training.prepare import TrainingTables, prepare, select_training_tasks
@@ -63,7 +64,8 @@ def fit_parts(
     interval = EffectInterval(novelty=NOVELTY)
     if is_trained:
         interval = fit_effect_interval(net, tables, config, calibration=calibration)
-    learned = Learned(net, tables.transforms, config, calibration, interval, amounts)
+    weights = {name: to_numpy(part).copy() for name, part in net.float().state_dict().items()}
+    learned = Learned(weights, net.sizes, tables.transforms, config, calibration, interval, amounts)
     prompts = data.queries.set_index("query_id")["prompt"]
     seen = frozenset(
         prompt_key(prompt) for prompt in prompts.loc[[*division.train, *division.validation]]

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 import pandas as pd
-import torch
 
 from graphrouter.artifact import Lineage, artifact_folder
 from graphrouter.config import TrainConfig
@@ -19,8 +19,6 @@ from graphrouter.features.channels import Tariff
 from graphrouter.features.prompts import PromptReading
 from graphrouter.features.token_rates import count_chars
 from graphrouter.moment import Moment
-from graphrouter.nn.forecaster import EncodedQueries, Forecast, Forecaster
-from graphrouter.nn.layers import cpu_threads
 from graphrouter.policy import CostScale, Policy
 from graphrouter.router.outcome_covariance import OutcomeCovariance
 from graphrouter.router.parts import DEVIATION_SHARE, Change, Learned, Provenance, Support
@@ -28,10 +26,11 @@ from graphrouter.router.pool_changes import ChangeableRouter
 from graphrouter.router.promise import Promise, Wish
 from graphrouter.router.sequential import SequentialRouter
 from graphrouter.router.solved_queries import SolvedQueries
-from graphrouter.router.states import States, estimate_outcome_covariance, make_states
+from graphrouter.router.states import States, find_outcome_covariance, make_states
 from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.router.training_view import Answers, TrainingView
 from graphrouter.routes.route_space import RouteSpace
+from graphrouter.scoring.forecaster import EncodedQueries, Forecast, Forecaster
 from graphrouter.selection import PolicyContext, decide
 from graphrouter.types import Predictions, Queries
 from graphrouter.upward_imports import load_part
@@ -93,7 +92,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         self.pool = support.pool
         self._forecaster = forecaster or learned.make_forecaster()
         self.bills = support.read_bills(learned.transforms.channels)
-        self._states = states or make_states(self._forecaster, learned, support, self.bills)
+        self._states = states or make_states(learned, support, self.bills)
         self._tokens = support.count_tokens()
         self._speeds, self._effort_order = support.read_speeds(), support.order_efforts()
         self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
@@ -178,7 +177,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
     @cached_property
     def outcome_covariance(self) -> OutcomeCovariance:
         """What outcomes on one query have in common, found by the solved queries."""
-        return estimate_outcome_covariance(self.learned, self.support, self.bills)
+        return find_outcome_covariance(self.learned, self.support, self.bills, self._states)
 
     def _decide(
         self,
@@ -231,7 +230,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         # Here and not above: it loads parts of SciPy, a tenth of the time that a load takes.
         from graphrouter.router.probes import suggest_probes
 
-        base = self._forecaster.net.base
+        base = self.learned.precise_net.base
         return suggest_probes(self.support, base, self._states.support, n, model=model)
 
     def evaluate(
@@ -322,7 +321,8 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
 
     def _save(self, folder: Path, *, overwrite: bool) -> None:
         parts = (self.learned, self.support, self.provenance, self.encoder)
-        save_parts(folder, parts, self._states, self.lineage, overwrite=overwrite)
+        made = self._states, self.outcome_covariance
+        save_parts(folder, parts, made, self.lineage, overwrite=overwrite)
 
     @classmethod
     def load(cls, folder: str | Path, *, encoder: TextEncoder | None = None) -> GraphRouter:
@@ -354,25 +354,25 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         embeddings, surface = reading or PromptReading.of(queries.prompts, self.encoder)
         transform = self.learned.transforms.features.prompts
         encoded = EncodedQueries(
-            text=torch.from_numpy(transform.text(embeddings)).double(),
-            principal=torch.from_numpy(transform.principal(embeddings, surface)).double(),
-            task=torch.tensor(
+            text=transform.text(embeddings).astype(np.float64),
+            principal=transform.principal(embeddings, surface).astype(np.float64),
+            task=np.array(
                 [-1 if name is None else self._tasks.get(name, -1) for name in queries.tasks],
-                dtype=torch.int64,
+                dtype=np.int64,
             ),
-            num_chars=torch.from_numpy(count_chars(queries.prompts)).double(),
-            surface=torch.from_numpy(transform.surface(surface)).double(),
+            num_chars=count_chars(queries.prompts).astype(np.float64),
+            surface=transform.surface(surface).astype(np.float64),
         )
-        with cpu_threads(1):
-            found = self._forecaster.forecast_queries(
-                self._states.support,
-                encoded,
-                self.pool,
-                self.learned.config.graph.num_neighbours,
-                self._tokens,
-                self._tariff,
-                familiarity=self._states.familiarity,
-            )
+        found = self._forecaster.forecast_queries(
+            self._states.support,
+            encoded,
+            self.pool,
+            self.learned.config.graph.num_neighbours,
+            self._tokens,
+            self._tariff,
+            familiarity=self._states.familiarity,
+            levels=self._states.levels,
+        )
         ordered = self._effort_order.keep(found.predictions)
         return found._replace(predictions=self._speeds.add_to(ordered))
 

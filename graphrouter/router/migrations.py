@@ -12,11 +12,12 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from torch import Tensor
+import numpy as np
 
 from graphrouter.artifact import FORMAT_VERSION, ArtifactContents
+from graphrouter.artifact_files import Arrays
 from graphrouter.config import Part
-from graphrouter.nn.decoding import AmountCalibration
+from graphrouter.scoring.decoding import AmountCalibration
 
 _MOVED = {
     "slope_scale": "text_easiness.scale",
@@ -106,7 +107,7 @@ _STEPS = {3: _own_weights, 4: _add_defaults, 5: _solve_apart, 6: _attend_to_task
 """What brings an artifact to the next format, by the format that it has."""
 
 
-def rename_weights(weights: Mapping[str, Tensor], left_out: Iterable[str]) -> dict[str, Tensor]:
+def rename_weights(weights: Mapping[str, np.ndarray[Any, Any]], left_out: Iterable[str]) -> Arrays:
     """Weights of format 3 under their names of format 4.
 
     Args:
@@ -114,8 +115,7 @@ def rename_weights(weights: Mapping[str, Tensor], left_out: Iterable[str]) -> di
         left_out: Parts that the network was trained without; format 3 kept their idle weights.
 
     Example:
-        >>> import torch
-        >>> sorted(rename_weights({"slope_scale": torch.ones(4, 1), "base.x": torch.ones(1)}, ()))
+        >>> sorted(rename_weights({"slope_scale": np.ones((4, 1)), "base.x": np.ones(1)}, ()))
         ['base.x', 'text_easiness.scale']
     """
     idle = tuple(start for part in left_out for start in _OWNED_BY.get(part, ()))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,16 +28,19 @@ from graphrouter.features.tables import (
 )
 from graphrouter.features.tariffs import read_tariff
 from graphrouter.features.token_rates import TokenRates
-from graphrouter.nn.decoding import AmountCalibration
-from graphrouter.nn.forecaster import EffectCalibration, Forecaster
-from graphrouter.nn.network import RoutingGNN
-from graphrouter.nn.readout import EffectInterval
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.router.effort_order import EffortOrder
 from graphrouter.router.kept import Kept
 from graphrouter.router.speeds import Speeds
+from graphrouter.scoring.decoding import AmountCalibration
+from graphrouter.scoring.effects import EffectCalibration, EffectInterval
+from graphrouter.scoring.forecaster import Forecaster
+from graphrouter.scoring.scorer import FeatureSizes, Scorer
 from graphrouter.types import BoolArray, IntArray
+
+if TYPE_CHECKING:
+    from graphrouter.nn.network import RoutingGNN
 
 ChangeName = Literal[
     "add_model",
@@ -120,12 +125,15 @@ class Support:
 
     def count_tokens(self) -> TokenRates:
         """How many tokens the models of the pool count in a text, by these outcomes."""
-        raw, places = self.raw, self.positions
-        return self.kept.find(
-            "tokens",
-            (*self._recorded, self.pool.names, raw.num_chars, raw.query_task, len(raw.tasks)),
-            lambda: raw.count_tokens(*places, self.read_outcomes()),
-        )
+
+        def count() -> TokenRates:
+            return self.raw.count_tokens(*self.positions, self.read_outcomes())
+
+        return self.kept.find("tokens", self._counted, count)
+
+    def note_tokens(self, tokens: TokenRates) -> None:
+        """Take over what `count_tokens` has found of the same support before."""
+        self.kept.note("tokens", self._counted, tokens)
 
     def read_tariff(self, bills: Bills, tokens: TokenRates) -> Tariff:
         """What its models charge at the prices that they have now.
@@ -236,6 +244,13 @@ class Support:
         return self.kept.find("principal", (*read, transform), compute)
 
     @property
+    def _counted(self) -> tuple[object, ...]:
+        """What says how many tokens texts have."""
+        raw = self.raw
+        texts = raw.num_chars, raw.query_task, len(raw.tasks)
+        return (*self._recorded, self.pool.names, *texts)
+
+    @property
     def _recorded(self) -> tuple[pd.DataFrame, frozenset[str]]:
         """What says how its outcomes are to be read."""
         return self.outcomes, self.old_models
@@ -245,7 +260,9 @@ class Support:
 class Learned:
     """What training produced; independent of the pool and of the support."""
 
-    net: RoutingGNN
+    weights: Mapping[str, Float32Array]
+    """Of the network, by the names of its parameters."""
+    sizes: FeatureSizes
     transforms: FittedTransforms
     config: TrainConfig
     calibration: EffectCalibration
@@ -254,6 +271,30 @@ class Learned:
     """How sure the network is of a calibrated effect, calibrated on models left out."""
     amounts: AmountCalibration = field(default_factory=AmountCalibration)
     """What validation outcomes correct in its amounts."""
+
+    @cached_property
+    def net(self) -> RoutingGNN:
+        """The network, in evaluation mode; it is made when something is to be learned or changed.
+
+        Raises:
+            RuntimeError: The weights are not those of the network that the settings make.
+        """
+        import torch  # here: serving reads the weights
+
+        from graphrouter.nn.network import compose_network
+
+        scale = self.transforms.channels.scale.tolist()
+        with torch.random.fork_rng(devices=[]):  # its first weights are thrown away
+            net = compose_network(self.config.network, self.sizes, scale)
+        # Copies: arrays of an artifact cannot be written to.
+        weights = {name: torch.tensor(array) for name, array in self.weights.items()}
+        net.load_state_dict(weights)
+        return net.eval()
+
+    @cached_property
+    def precise_net(self) -> RoutingGNN:
+        """The network in double precision, in which states are computed."""
+        return copy.deepcopy(self.net).double()
 
     @property
     def columns_without_use(self) -> tuple[str, ...]:
@@ -268,9 +309,17 @@ class Learned:
         return (*lost, *([] if channels.observed[LATENCY] else ["latency_s"]))
 
     def make_forecaster(self) -> Forecaster:
-        """What reads the network, in double precision."""
-        return Forecaster.in_double(
-            self.net, self.transforms.channels, self.calibration, self.interval, self.amounts
+        """What reads the scores of the network, in double precision.
+
+        Raises:
+            KeyError: A weight is lacking.
+        """
+        return Forecaster(
+            Scorer(self.weights, self.config.network),
+            self.transforms.channels,
+            self.calibration,
+            self.interval,
+            self.amounts,
         )
 
 

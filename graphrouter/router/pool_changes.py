@@ -18,12 +18,12 @@ from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError, UnknownModelError
 from graphrouter.features.bills import Bills
 from graphrouter.features.channels import SpendUnit
-from graphrouter.nn.forecaster import EffectCalibration
 from graphrouter.pool import ModelCard, parse_card
 from graphrouter.router import support_changes
 from graphrouter.router.new_cards import check_frame
 from graphrouter.router.parts import Change, Learned, Provenance, Support
 from graphrouter.router.protocol import Router
+from graphrouter.scoring.effects import EffectCalibration
 from graphrouter.wording import name_some
 
 _logger = logging.getLogger(__name__)

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy.linalg import block_diag
 from scipy.special import expit
 
 from graphrouter.data.splits import prompt_key
 from graphrouter.exceptions import DataError
 from graphrouter.features.channels import EFFECT
-from graphrouter.nn.rasch import RaschBase
-from graphrouter.nn.state import SupportState
 from graphrouter.router.parts import Support
+from graphrouter.scoring.operations import to_numpy
+from graphrouter.scoring.state import SupportState
 from graphrouter.types import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from graphrouter.nn.rasch import RaschBase
 
 _COLUMNS = ["query_id", "task", "prompt"]
 _AMONG = 3
@@ -81,7 +84,7 @@ def suggest_probes(
         derive_design(base, state, place),
         num,
         candidates=open_rows,
-        sample=FairSample(state.task_of_query.numpy()[open_rows], _AMONG),
+        sample=FairSample(state.task_of_query[open_rows], _AMONG),
     )
     return support.queries[_COLUMNS].iloc[chosen].reset_index(drop=True)
 
@@ -101,16 +104,16 @@ def derive_design(base: RaschBase, state: SupportState, model: int | None) -> Pr
     levels = known.ability[EFFECT] + known.skill[EFFECT]  # (T + 1, M)
     num_factors = known.basis.shape[2]
     if model is None:
-        level, factors = levels.mean(1), levels.new_zeros(num_factors)
-        shared = torch.eye(num_factors, dtype=levels.dtype) / base.prior_mass().detach()[EFFECT]
-        own = torch.ones_like(level) / base.skill_mass().detach()[EFFECT]
+        level, factors = levels.mean(1), np.zeros(num_factors)
+        shared = np.eye(num_factors) / to_numpy(base.prior_mass())[EFFECT]
+        own = np.ones_like(level) / to_numpy(base.skill_mass())[EFFECT]
     else:
         level, factors = levels[:, model], known.factors[EFFECT, :, model]
         shared, own = known.factor_covariance[EFFECT, model], known.own_variance[EFFECT, :, model]
     slope = known.slope[EFFECT]
-    membership = torch.eye(len(state.task) + 1, dtype=levels.dtype)[task][:, : len(state.task)]
-    typical = torch.cat([known.basis[EFFECT][task], membership], dim=1)
-    features = typical.clone()
+    membership = np.eye(len(state.task) + 1)[task][:, : len(state.task)]
+    typical = np.concatenate([known.basis[EFFECT][task], membership], axis=1)
+    features = typical.copy()
     features[:, 0] += slope
     logit = (
         level[task]
@@ -118,12 +121,12 @@ def derive_design(base: RaschBase, state: SupportState, model: int | None) -> Pr
         + known.surprise[EFFECT]
         + slope * factors[0]
     )
-    uncertainty = (1 - known.reliability[EFFECT]) / base.easiness_mass().detach()[EFFECT]
+    uncertainty = (1 - known.reliability[EFFECT]) / to_numpy(base.easiness_mass())[EFFECT]
     return ProbeDesign(
-        features=features.numpy(),
-        typical=typical.numpy(),
-        information=outcome_information(logit.numpy(), uncertainty.numpy()),
-        covariance=block_diag(shared.numpy(), np.diag(own[: len(state.task)].numpy())),
+        features=features,
+        typical=typical,
+        information=outcome_information(logit, uncertainty),
+        covariance=block_diag(shared, np.diag(own[: len(state.task)])),
     )
 
 

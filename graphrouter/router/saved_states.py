@@ -13,14 +13,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from graphrouter.artifact import ArtifactContents
-from graphrouter.nn.rasch import BaseState
-from graphrouter.nn.state import SupportMessages, SupportState, TaskEvidence
+from graphrouter.features.prompts import Float32Array
+from graphrouter.features.token_rates import TokenRates
+from graphrouter.router.outcome_covariance import OutcomeCovariance
 from graphrouter.router.parts import Learned, Support
-from graphrouter.router.states import States, compare_solved, read_texts
+from graphrouter.router.states import States, complete_states, note_outcome_covariance, read_texts
+from graphrouter.scoring.operations import Array
+from graphrouter.scoring.state import BaseState, SupportMessages, SupportState, TaskEvidence
 
 GROUP = "states"
 """Name of the group of tensors, and of the key of the manifest."""
@@ -31,26 +33,27 @@ fields: states that an older release saved are then computed anew."""
 _FILES = ("weights", "transforms", "pool", "tasks", "support_queries", "support_outcomes")
 _KEYS = ("config", "features", "spend_unit", "channels", "models_before_bills")
 """What states are made of: files, and keys of the manifest."""
+_CHARS, _TOKENS, _TOGETHER = "num_chars", "tokens.", "outcome_covariance."
 _EVIDENCE, _MESSAGES, _USUAL = "task_evidence.", "messages.values.", "familiarity.usual"
 _POSITIONS = ("messages.model", "messages.row_start", "task_of_query")
 """int64; all else is float64."""
-_NARROW = (torch.uint8, torch.int16, torch.int32, torch.float32)
+_NARROW = (np.uint8, np.int16, np.int32, np.float32)
 _logger = logging.getLogger(__name__)
 
 
-def pack_states(states: States) -> dict[str, Tensor]:
+def pack_states(states: States) -> dict[str, Array]:
     """The states as tensors by name, each as narrow as keeps its bits.
 
     The embeddings of the prompts are not among them: they lie in the artifact already.
     """
     support = states.support
     tensors = {
-        **{f"base.{name}": tensor for name, tensor in support.base._asdict().items()},
+        **{f"base.{name}": part for name, part in support.base._asdict().items()},
         "messages.model": support.messages.model,
         "messages.row_start": support.messages.row_start,
         # By column: those of quantities that nobody logged hold next to nothing.
         **{f"{_MESSAGES}{i}": column for i, column in enumerate(support.messages.values.T)},
-        **{name: part for name, part in support._asdict().items() if isinstance(part, Tensor)},
+        **{name: part for name, part in support._asdict().items() if isinstance(part, np.ndarray)},
         _USUAL: states.familiarity.usual,
     }
     if support.task_evidence is not None:
@@ -73,20 +76,30 @@ def sign_states(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {**manifest, GROUP: {"version": STATES_VERSION, "made_of": digest}}
 
 
-def read_states(
-    folder: Path, contents: ArtifactContents, learned: Learned, support: Support
-) -> States | None:
-    """The states that lie in an artifact; None where they have to be computed, which is logged.
+def pack_derived(support: Support, covariance: OutcomeCovariance) -> dict[str, Array]:
+    """What serving needs beside the states, as arrays by name.
+
+    That is what was counted in the texts of a support, and how outcomes go together.
+    """
+    tokens = support.count_tokens()._asdict()
+    return {
+        **{f"{_TOGETHER}{name}": values for name, values in covariance._asdict().items()},
+        _CHARS: _narrow(support.raw.num_chars.astype(np.float64)),
+        **{f"{_TOKENS}{name}": np.asarray(value) for name, value in tokens.items()},
+    }
+
+
+def read_counts(saved: Mapping[str, Array]) -> Float32Array | None:
+    """The characters of the prompts by kind that were saved; None where they were not."""
+    return saved[_CHARS].astype(np.float32) if _CHARS in saved else None
+
+
+def find_states(folder: Path, contents: ArtifactContents) -> Mapping[str, Array] | None:
+    """What lies in an artifact for `read_states`; None where it is of no use, which is logged.
 
     Args:
         folder: Where it lies, for messages.
         contents: Of the artifact.
-        learned: What was read from it.
-        support: What was read from it.
-
-    Raises:
-        KeyError: A part of them is lacking.
-        ValueError: A part of them is of another shape, or names what is not in the support.
     """
     said, tensors = contents.manifest.get(GROUP), contents.tensors.get(GROUP)
     if said is None or tensors is None:
@@ -109,19 +122,39 @@ def read_states(
             folder,
         )
         return None
-    state = _unpack_state(tensors, learned, support)
-    return States(state, compare_solved(state, learned, support, _widen(tensors, _USUAL)))
+    return tensors
 
 
-def _unpack_state(
-    tensors: Mapping[str, Tensor], learned: Learned, support: Support
-) -> SupportState:
+def read_states(saved: Mapping[str, Array], learned: Learned, support: Support) -> States:
+    """The states that were saved; the support is told of what else was.
+
+    Args:
+        saved: From `find_states`.
+        learned: What was read from the artifact.
+        support: What was read from it.
+
+    Raises:
+        KeyError: A part of them is lacking.
+        ValueError: A part of them is of another shape, or names what is not in the support.
+    """
+    if f"{_TOKENS}rates" in saved:
+        said: Any = (saved[f"{_TOKENS}{name}"] for name in TokenRates._fields)
+        support.note_tokens(TokenRates(*(part if part.ndim else float(part) for part in said)))
+    state = _unpack_state(saved, learned, support)
+    states = complete_states(state, learned, support, _widen(saved, _USUAL))
+    if f"{_TOGETHER}named" in saved:
+        told = (saved[f"{_TOGETHER}{name}"] for name in OutcomeCovariance._fields)
+        note_outcome_covariance(support, states, OutcomeCovariance(*told))
+    return states
+
+
+def _unpack_state(tensors: Mapping[str, Array], learned: Learned, support: Support) -> SupportState:
     """The state of the support of its tensors."""
     columns = sum(name.startswith(_MESSAGES) for name in tensors)
     messages = SupportMessages(
         _widen(tensors, "messages.model"),
         _widen(tensors, "messages.row_start"),
-        torch.stack([_widen(tensors, f"{_MESSAGES}{i}") for i in range(columns)], dim=1),
+        np.stack([_widen(tensors, f"{_MESSAGES}{i}") for i in range(columns)], axis=1),
     )
     evidence = [f"{_EVIDENCE}{name}" for name in TaskEvidence._fields]
     parts: dict[str, Any] = {
@@ -165,7 +198,7 @@ def _check(state: SupportState, support: Support) -> None:
     ends = state.messages.row_start[[0, -1]].tolist()
     is_sound = (
         ends == [0, num_edges]
-        and bool((state.messages.row_start.diff() >= 0).all())
+        and bool((np.diff(state.messages.row_start) >= 0).all())
         and _lies_below(state.messages.model, num_models)
         and _lies_below(state.task_of_query, num_tasks + 1)
     )
@@ -173,21 +206,22 @@ def _check(state: SupportState, support: Support) -> None:
         raise ValueError("its states name queries, models or tasks that are not in its support")
 
 
-def _lies_below(positions: Tensor, size: int) -> bool:
+def _lies_below(positions: Array, size: int) -> bool:
     return bool(((positions >= 0) & (positions < size)).all())
 
 
-def _narrow(tensor: Tensor) -> Tensor:
+def _narrow(array: Array) -> Array:
     """The same numbers, bit for bit once widened, in fewer bytes where that can be."""
-    bits = tensor.contiguous().view(torch.int64)
+    array = np.asarray(array, order="C")
+    bits = array.view(np.int64)
     for dtype in _NARROW:
-        narrow = tensor.to(dtype)
-        if torch.equal(narrow.to(tensor.dtype).contiguous().view(torch.int64), bits):
+        with np.errstate(invalid="ignore", over="ignore"):
+            narrow = array.astype(dtype)
+        if np.array_equal(narrow.astype(array.dtype).view(np.int64), bits):
             return narrow
-    return tensor
+    return array
 
 
-def _widen(tensors: Mapping[str, Tensor], name: str) -> Tensor:
-    """A tensor as `make_states` gives it: in full precision, in memory of its own."""
-    dtype = torch.int64 if name in _POSITIONS else torch.float64
-    return torch.empty(tensors[name].shape, dtype=dtype).copy_(tensors[name])
+def _widen(arrays: Mapping[str, Array], name: str) -> Array:
+    """An array as `make_states` gives it: in full precision, in memory of its own."""
+    return np.array(arrays[name], dtype=np.int64 if name in _POSITIONS else np.float64, order="C")

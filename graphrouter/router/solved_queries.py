@@ -2,56 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
 import pandas as pd
-from torch import Tensor
 
 from graphrouter.decision import Evidence
+from graphrouter.lazy import LazyTuple
 from graphrouter.router.parts import Support
+from graphrouter.types import FloatArray, IntArray
 
 _NUM_EVIDENCE = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SolvedQueries:
-    """The solved queries of a support, by position."""
+    """The solved queries of a support, by position. S queries, E outcomes."""
 
     query_ids: list[str]
-    prompts: list[str]
-    tasks: list[str | None]
-    effects: dict[str, dict[str, float]]
-    """Observed effects by query and model; a query that nobody has answered is absent."""
+    prompts: pd.Series[str]
+    tasks: pd.Series[str]
+    models: tuple[str, ...]
+    model: IntArray
+    """(E,) model of each outcome, those of a query together."""
+    effect: FloatArray
+    """(E,) observed."""
+    row_start: IntArray
+    """(S + 1,): the outcomes of query s are row_start[s] .. row_start[s + 1]."""
 
     @classmethod
     def of(cls, support: Support) -> SolvedQueries:
         """The queries of a support."""
-        effects: dict[str, dict[str, float]] = {}
-        columns = (support.outcomes[name].tolist() for name in ("query_id", "model", "effect"))
-        for query, model, effect in zip(*columns, strict=True):
-            effects.setdefault(query, {})[model] = effect
-        tasks = [None if pd.isna(task) else str(task) for task in support.queries["task"]]
+        query, model = support.positions
+        order = np.argsort(query, kind="stable")
+        counts = np.bincount(query, minlength=len(support.queries))
         return cls(
-            support.queries["query_id"].tolist(), support.queries["prompt"].tolist(), tasks, effects
+            support.query_ids,
+            support.queries["prompt"],
+            support.queries["task"],
+            support.pool.names,
+            model[order],
+            support.outcomes["effect"].to_numpy(dtype=np.float64)[order],
+            np.concatenate([[0], counts.cumsum()]),
         )
 
-    def quote(self, query: Tensor, cosine: Tensor) -> tuple[Evidence, ...]:
+    def quote(self, query: IntArray, cosine: FloatArray) -> Sequence[Evidence]:
         """The first few of the similar queries that any model has answered.
 
         Args:
             query: (K,) positions in the support, most similar first.
             cosine: (K,) their similarities.
         """
-        pairs = zip(query.tolist(), cosine.tolist(), strict=True)
-        answered = ((j, cosine) for j, cosine in pairs if self.query_ids[j] in self.effects)
-        return tuple(
-            Evidence(
-                self.query_ids[j],
-                self.prompts[j],
-                self.tasks[j],
-                cosine,
-                self.effects[self.query_ids[j]],
-            )
-            for j, cosine in islice(answered, _NUM_EVIDENCE)
+
+        def quote() -> tuple[Evidence, ...]:
+            pairs = zip(query.tolist(), cosine.tolist(), strict=True)
+            answered = ((j, near) for j, near in pairs if self.row_start[j] < self.row_start[j + 1])
+            return tuple(self._cite(*each) for each in islice(answered, _NUM_EVIDENCE))
+
+        return LazyTuple(quote)
+
+    def _cite(self, query: int, cosine: float) -> Evidence:
+        rows = slice(*self.row_start[query : query + 2])
+        effects = zip(self.model[rows].tolist(), self.effect[rows].tolist(), strict=True)
+        task = self.tasks.iloc[query]
+        return Evidence(
+            self.query_ids[query],
+            str(self.prompts.iloc[query]),
+            None if pd.isna(task) else str(task),
+            cosine,
+            {self.models[model]: effect for model, effect in effects},
         )

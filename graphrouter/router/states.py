@@ -4,51 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
 from graphrouter.features.bills import Bills
+from graphrouter.features.prompts import Float32Array
 from graphrouter.features.tables import NodeTable, RecordedEdges, encode_outcomes
-from graphrouter.graph.routing_graph import build_graph
-from graphrouter.nn.attention import Familiarity
-from graphrouter.nn.forecaster import Forecaster
-from graphrouter.nn.layers import cpu_threads
-from graphrouter.nn.state import SupportState
 from graphrouter.router.outcome_covariance import OutcomeCovariance, estimate_covariance
 from graphrouter.router.parts import Learned, Support
+from graphrouter.scoring.novelty import Familiarity, TaskLevels
+from graphrouter.scoring.state import SupportState, arrange_in_rows
 from graphrouter.types import FloatArray
 
 if TYPE_CHECKING:
     from graphrouter.training.start import HeldEffects
 
 
+_COVARIANCE = "outcome_covariance"
+
+
 class States(NamedTuple):
     """All that is computed once of a support, and that predictions rest on."""
 
     support: SupportState
+    """Texts of queries in single precision, which holds all their bits."""
     familiarity: Familiarity
+    levels: TaskLevels
 
 
-def make_states(forecaster: Forecaster, learned: Learned, support: Support, bills: Bills) -> States:
+def make_states(learned: Learned, support: Support, bills: Bills) -> States:
     """The states of a support, in double precision."""
-    state = encode_state(forecaster, learned, support, bills)
-    return States(state, compare_solved(state, learned, support))
+    state = encode_state(learned, support, bills)
+    return complete_states(state, learned, support)
 
 
-@cpu_threads(1)
-@torch.inference_mode()
-def encode_state(
-    forecaster: Forecaster, learned: Learned, support: Support, bills: Bills
-) -> SupportState:
+def complete_states(
+    state: SupportState, learned: Learned, support: Support, usual: FloatArray | None = None
+) -> States:
+    """The states that follow from that of the support; arguments of `compare_solved`."""
+    state = state._replace(
+        query_text=state.query_text.astype(np.float32, copy=False),
+        messages=state.messages.spread_out(len(support.pool)),
+    )
+    familiarity = compare_solved(state, learned, support, usual)
+    return States(state, familiarity, TaskLevels.of(state))
+
+
+def encode_state(learned: Learned, support: Support, bills: Bills) -> SupportState:
     """The cached state of a support, in double precision.
 
     Its arrays lie row after row in memory, as they do after saving and loading: then the same bits
     come of them.
     """
+    # Here and below: a router whose states are known loads no torch.
+    import torch
+
+    from graphrouter.graph.routing_graph import build_graph
+    from graphrouter.nn.layers import cpu_threads
+
     nodes, edges = _read_graph(learned, support, bills)
     graph = build_graph(
         nodes,
@@ -58,25 +73,19 @@ def encode_state(
         target_tasks=torch.empty(0, dtype=torch.int64),
         num_neighbours=learned.config.graph.num_neighbours,
     )
-    state: SupportState = _arrange_in_rows(forecaster.net.encode_support(graph.double()))
+    net = learned.precise_net  # made outside of inference: it may be trained on
+    with cpu_threads(1), torch.inference_mode():
+        state: SupportState = arrange_in_rows(net.encode_support(graph.double()))
     return state
 
 
-def _arrange_in_rows(part: Any) -> Any:
-    """The named tuple with every tensor in it, at any depth, laid out row after row."""
-    if isinstance(part, Tensor):
-        return part.clone(memory_format=torch.contiguous_format)
-    return None if part is None else part._make(map(_arrange_in_rows, part))
+def read_texts(learned: Learned, support: Support) -> Float32Array:
+    """Centred unit embeddings of the support queries, (S, dimension)."""
+    return learned.transforms.features.prompts.text(support.raw.prompts)
 
 
-def read_texts(learned: Learned, support: Support) -> Tensor:
-    """Centred unit embeddings of the support queries, (S, dimension) float64."""
-    return torch.from_numpy(learned.transforms.features.prompts.text(support.raw.prompts)).double()
-
-
-@torch.inference_mode()
 def compare_solved(
-    state: SupportState, learned: Learned, support: Support, usual: Tensor | None = None
+    state: SupportState, learned: Learned, support: Support, usual: FloatArray | None = None
 ) -> Familiarity:
     """How near the solved prompts of a support are to each other.
 
@@ -87,27 +96,47 @@ def compare_solved(
         usual: What `Familiarity.usual` is, where that is known already.
     """
     transform, raw = learned.transforms.features.prompts, support.raw
-    is_solved = state.messages.row_start.diff() > 0
+    is_solved = np.diff(state.messages.row_start) > 0
     num_neighbours = learned.config.graph.num_neighbours
 
     def compare() -> Familiarity:
-        surface = torch.from_numpy(transform.surface(raw.surface)).double()
-        with cpu_threads(1):
-            return Familiarity.of(state.query_text, surface, is_solved, num_neighbours, usual)
+        surface = transform.surface(raw.surface).astype(np.float64)
+        text = state.query_text
+        if usual is None:  # compared with each other, both sides of a product count
+            text = text.astype(np.float64)
+        return Familiarity.of(text, surface, is_solved, num_neighbours, usual)
 
-    solved = is_solved.numpy().tobytes()
+    solved = is_solved.tobytes()
     parts = (raw.prompts, raw.surface, solved, transform, num_neighbours)
     return support.kept.find("familiarity", parts, compare)
 
 
-def estimate_outcome_covariance(
-    learned: Learned, support: Support, bills: Bills
+def find_outcome_covariance(
+    learned: Learned, support: Support, bills: Bills, states: States
 ) -> OutcomeCovariance:
-    """How the outcomes of the models on one query go together, by the solved queries.
+    """How the outcomes of the models on one query go together; found once for the same states."""
+    return support.kept.find(
+        _COVARIANCE,
+        (states.levels.level,),
+        lambda: _estimate_covariances(learned, support, bills),
+    )
+
+
+def note_outcome_covariance(
+    support: Support, states: States, covariance: OutcomeCovariance
+) -> None:
+    """Take over what `find_outcome_covariance` has found for the same states before."""
+    support.kept.note(_COVARIANCE, (states.levels.level,), covariance)
+
+
+def _estimate_covariances(learned: Learned, support: Support, bills: Bills) -> OutcomeCovariance:
+    """How outcomes go together, by the solved queries.
 
     Each is scored by the outcomes of others: as long as two computations of the state of half the
     support.
     """
+    import torch
+
     from graphrouter.training.start import Solved, score_crosswise  # of training: only when asked
 
     nodes, edges = _read_graph(learned, support, bills)
@@ -125,9 +154,7 @@ def estimate_outcome_covariance(
 def _estimate(learned: Learned, halves: Sequence[HeldEffects]) -> FloatArray:
     """The covariance by the halves of the solved queries, in one setting."""
     held = halves[0].join(halves)
-    level, slope = (
-        part.numpy()[:, None] for part in learned.calibration.lines(torch.from_numpy(held.task))
-    )
+    level, slope = (part[:, None] for part in learned.calibration.lines(held.task))
     return estimate_covariance(level + slope * held.logit, held.observed)
 
 

@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from pydantic import ValidationError
-from torch import Tensor
 
 from graphrouter.artifact import ArtifactContents, Lineage, read_artifact, write_artifact
 from graphrouter.config import TrainConfig
@@ -20,6 +18,7 @@ from graphrouter.documented_model import first_problem
 from graphrouter.encoders import TextEncoder, restore_encoder
 from graphrouter.exceptions import ArtifactError, GraphRouterError
 from graphrouter.features.channels import ChannelScaler, SpendUnit
+from graphrouter.features.prompts import Float32Array
 from graphrouter.features.tables import (
     FeatureTransform,
     FittedTransforms,
@@ -27,16 +26,24 @@ from graphrouter.features.tables import (
     find_positions,
 )
 from graphrouter.features.token_rates import count_chars
-from graphrouter.nn.decoding import AmountCalibration
-from graphrouter.nn.forecaster import EffectCalibration
-from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
-from graphrouter.nn.readout import EffectInterval
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.migrations import migrate_contents
+from graphrouter.router.outcome_covariance import OutcomeCovariance
 from graphrouter.router.parts import Change, Learned, Provenance, Support
-from graphrouter.router.saved_states import GROUP, pack_states, read_states, sign_states
+from graphrouter.router.saved_states import (
+    GROUP,
+    find_states,
+    pack_derived,
+    pack_states,
+    read_counts,
+    read_states,
+    sign_states,
+)
 from graphrouter.router.states import States
+from graphrouter.scoring.decoding import AmountCalibration
+from graphrouter.scoring.effects import EffectCalibration, EffectInterval
+from graphrouter.scoring.scorer import FeatureSizes
 
 Parts = tuple[Learned, Support, Provenance, TextEncoder]
 """What a router is made of."""
@@ -48,7 +55,7 @@ _SPLIT_NAMES = ("train", "validation", "test")
 def save_parts(
     folder: Path,
     parts: Parts,
-    states: States,
+    made: tuple[States, OutcomeCovariance],
     lineage: Lineage,
     *,
     overwrite: bool = False,
@@ -58,7 +65,7 @@ def save_parts(
     Raises:
         ArtifactError: `folder` is something else than a new or empty folder or an older artifact.
     """
-    learned, support, provenance, encoder = parts
+    (learned, support, provenance, encoder), (states, covariance) = parts, made
     scaler = learned.transforms.channels
     manifest = {
         "kind": _KIND,
@@ -66,7 +73,7 @@ def save_parts(
         "dataset": {"name": provenance.dataset, "fingerprint": provenance.fingerprint},
         "held_out_models": list(provenance.split.held_out_models),
         "encoder": {"id": encoder.id, "revision": encoder.revision, "dimension": encoder.dimension},
-        "features": learned.net.sizes._asdict(),
+        "features": learned.sizes._asdict(),
         "spend_unit": scaler.spend_unit.value,
         "channels": {
             "mean": scaler.mean.tolist(),
@@ -86,12 +93,9 @@ def save_parts(
     }
     raw = support.raw
     tensors = {
-        "weights": {name: tensor.float() for name, tensor in learned.net.state_dict().items()},
-        "transforms": {
-            name: torch.from_numpy(array)
-            for name, array in learned.transforms.features.to_arrays().items()
-        },
-        GROUP: pack_states(states),
+        "weights": learned.weights,
+        "transforms": learned.transforms.features.to_arrays(),
+        GROUP: {**pack_states(states), **pack_derived(support, covariance)},
     }
     tables = {
         "pool": _add_vectors(_tabulate_cards(support.pool), embedding=raw.descriptions).assign(
@@ -134,8 +138,15 @@ def read_parts(
     lineage.note(folder, str(manifest["checksum"]))
     try:
         contents = migrate_contents(contents)
-        parts = _decode_parts(folder, contents, encoder)
-        return parts, read_states(folder, contents, *parts[:2])
+        saved = find_states(folder, contents)
+        counts = None if saved is None else read_counts(saved)
+        parts = _decode_parts(folder, contents, encoder, counts)
+        learned, support = parts[:2]
+        learned.make_forecaster()  # the weights are there
+        if saved is None:
+            _ = learned.net  # by which states are computed: its weights are all there
+            return parts, None
+        return parts, read_states(saved, learned, support)
     except GraphRouterError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -145,7 +156,12 @@ def read_parts(
         ) from error
 
 
-def _decode_parts(folder: Path, contents: ArtifactContents, encoder: TextEncoder | None) -> Parts:
+def _decode_parts(
+    folder: Path,
+    contents: ArtifactContents,
+    encoder: TextEncoder | None,
+    num_chars: Float32Array | None,
+) -> Parts:
     manifest = contents.manifest
     try:
         config = TrainConfig.model_validate(manifest["config"])
@@ -158,14 +174,15 @@ def _decode_parts(folder: Path, contents: ArtifactContents, encoder: TextEncoder
         ) from None
     text_encoder = restore_encoder(encoder, config.encoder, **manifest["encoder"])
     learned = Learned(
-        net=_read_network(contents, config),
+        weights=contents.tensors["weights"],
+        sizes=FeatureSizes(**manifest["features"]),
         transforms=_read_transforms(contents),
         config=config,
         calibration=EffectCalibration.from_dict(manifest["effect_calibration"]),
         interval=EffectInterval(**manifest["effect_interval"]),
         amounts=AmountCalibration.from_dict(manifest["amount_calibration"]),
     )
-    return learned, _read_support(contents), _read_provenance(contents), text_encoder
+    return learned, _read_support(contents, num_chars), _read_provenance(contents), text_encoder
 
 
 def _read_provenance(contents: ArtifactContents) -> Provenance:
@@ -178,23 +195,11 @@ def _read_provenance(contents: ArtifactContents) -> Provenance:
     )
 
 
-def _read_network(contents: ArtifactContents, config: TrainConfig) -> RoutingGNN:
-    net = compose_network(
-        config.network,
-        FeatureSizes(**contents.manifest["features"]),
-        contents.manifest["channels"]["scale"],
-    )
-    net.load_state_dict(dict(contents.tensors["weights"]))
-    return net
-
-
 def _read_transforms(contents: ArtifactContents) -> FittedTransforms:
     manifest = contents.manifest
     channels = manifest["channels"]
     return FittedTransforms(
-        features=FeatureTransform.from_arrays(
-            {name: _to_numpy(tensor) for name, tensor in contents.tensors["transforms"].items()}
-        ),
+        features=FeatureTransform.from_arrays(contents.tensors["transforms"]),
         channels=ChannelScaler(
             spend_unit=SpendUnit(manifest["spend_unit"]),
             mean=np.array(channels["mean"]),
@@ -207,7 +212,7 @@ def _read_transforms(contents: ArtifactContents) -> FittedTransforms:
     )
 
 
-def _read_support(contents: ArtifactContents) -> Support:
+def _read_support(contents: ArtifactContents, num_chars: Float32Array | None) -> Support:
     tables = contents.tables
     pool = ModelPool.of(
         ModelCard.model_validate(json.loads(card)) for card in tables["pool"]["card"]
@@ -216,7 +221,7 @@ def _read_support(contents: ArtifactContents) -> Support:
     raw = RawFeatures(
         prompts=_to_matrix(queries["embedding"]),
         surface=_to_matrix(queries["surface"]),
-        num_chars=count_chars(queries["prompt"].tolist()),
+        num_chars=count_chars(queries["prompt"].tolist()) if num_chars is None else num_chars,
         query_task=find_positions(queries["task"], tasks["task"].tolist()),
         descriptions=_to_matrix(tables["pool"]["embedding"]),
         cards=np.stack(tables["pool"]["numbers"].to_list()),
@@ -269,11 +274,6 @@ def _to_matrix(column: pd.Series[Any], *, width: int = 0) -> np.ndarray[Any, np.
     if column.empty:
         return np.zeros((0, width), dtype=np.float32)
     return np.stack(column.to_list()).astype(np.float32)
-
-
-def _to_numpy(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
-    array: np.ndarray[Any, np.dtype[np.float32]] = tensor.numpy()
-    return array
 
 
 def _to_json_number(value: float) -> float | None:

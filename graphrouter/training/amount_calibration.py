@@ -13,8 +13,8 @@ import numpy as np
 
 from graphrouter.features.bills import shrink_log_ratio
 from graphrouter.features.channels import INPUT_TOKENS, ChannelScaler
-from graphrouter.nn.decoding import CALIBRATED, AmountCalibration, expect_amount
-from graphrouter.nn.readout import PairPredictions
+from graphrouter.scoring.decoding import CALIBRATED, AmountCalibration, expect_amount
+from graphrouter.scoring.pair_scores import PairPredictions
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.training.start import HeldScores
 from graphrouter.types import FloatArray

@@ -15,9 +15,9 @@ import numpy as np
 from scipy.special import expit
 
 from graphrouter.config import TrainConfig
-from graphrouter.nn.decoding import AmountCalibration
-from graphrouter.nn.forecaster import EffectCalibration, LogitLine
 from graphrouter.nn.network import RoutingGNN
+from graphrouter.scoring.decoding import AmountCalibration
+from graphrouter.scoring.effects import EffectCalibration, LogitLine
 from graphrouter.training.amount_calibration import fit_amounts, trust_counts
 from graphrouter.training.deviation_share import choose_share
 from graphrouter.training.effect_scores import (

@@ -3,7 +3,7 @@
 Families of models are left out to see how wide it is for a newcomer, whole tasks to see how wide it
 is for prompts of a task not seen.
 
-What is fitted here, an `EffectInterval`, is applied in `nn.forecaster`.
+What is fitted here, an `EffectInterval`, is applied in `scoring.forecaster`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT
 from graphrouter.features.tables import RecordedEdges
 from graphrouter.graph.routing_graph import RoutingGraph, build_graph
-from graphrouter.nn.attention import Familiarity
-from graphrouter.nn.forecaster import EffectCalibration
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import RoutingGNN
-from graphrouter.nn.readout import Z_80, EffectInterval, PairPredictions, TaskDoubt
-from graphrouter.nn.state import SupportState
+from graphrouter.scoring.effects import Z_80, EffectCalibration, EffectInterval
+from graphrouter.scoring.novelty import Familiarity, TaskDoubt, TaskLevels
+from graphrouter.scoring.numpy_operations import sigmoid
+from graphrouter.scoring.operations import to_numpy
+from graphrouter.scoring.pair_scores import PairPredictions
+from graphrouter.scoring.state import SupportState
 from graphrouter.training.effect_scores import FEWEST_OUTCOMES, Cells, group_queries
 from graphrouter.training.episodes import select_edges
 from graphrouter.training.prepare import TrainingTables
@@ -118,16 +120,16 @@ class LeftOutForecast(NamedTuple):
     """
 
     cells: Cells
-    location: Tensor
+    location: FloatArray
     """(B, M)."""
-    log_scale: Tensor
+    log_scale: FloatArray
     """(B, M)."""
     doubt: TaskDoubt | None = None
 
     def check_coverage(self, interval: EffectInterval) -> BoolArray:
         """(G, M) whether each cell lies in its interval."""
         low, high = interval.bounds(self.location, self.log_scale, self.doubt)
-        return self.cells.check_coverage(low.numpy(), high.numpy())
+        return self.cells.check_coverage(low, high)
 
     @property
     def weight(self) -> FloatArray:
@@ -139,7 +141,7 @@ class LeftOutForecast(NamedTuple):
         on average.
         """
         low, high = EffectInterval().bounds(self.location, self.log_scale)
-        lower, upper = self.cells.average_ends(low.numpy(), high.numpy())
+        lower, upper = self.cells.average_ends(low, high)
         is_counted, noise = self.cells.is_counted, self.cells.noise**2
         excess = ((self.cells.observed - self.cells.expected) ** 2 - noise)[is_counted]
         ignorance = np.maximum(
@@ -207,7 +209,7 @@ class LeaveOutStudy:
             shots: Most outcomes that a model keeps. A fold after which no outcome at all is left
                 is not forecast.
         """
-        location, log_scale = torch.zeros(2, *self.observed.shape, dtype=torch.float64)
+        location, log_scale = np.zeros((2, *self.observed.shape))
         observed = self.observed.copy()
         for fold in range(int(folds.max()) + 1):
             mine = folds == fold
@@ -216,14 +218,12 @@ class LeaveOutStudy:
                 observed[:, mine] = np.nan
                 continue
             calibrated = self._everything_kept if keep.all() else self._calibrate_kept(keep)
-            columns = torch.from_numpy(np.flatnonzero(mine))
+            columns = np.flatnonzero(mine)
             location[:, columns], log_scale[:, columns] = (
-                part[EFFECT][:, columns].double() for part in calibrated[:2]
+                part[EFFECT][:, columns] for part in calibrated[:2]
             )
         groups = group_queries(self.tables.nodes.query_task[self.targets].tolist())
-        return LeftOutForecast(
-            Cells.of(observed, torch.sigmoid(location).numpy(), groups), location, log_scale
-        )
+        return LeftOutForecast(Cells.of(observed, sigmoid(location), groups), location, log_scale)
 
     def forecast_new_tasks(self, rng: np.random.Generator) -> LeftOutForecast | None:
         """What is expected of every model on queries of tasks that have left the support.
@@ -248,19 +248,19 @@ class LeaveOutStudy:
             rest = self.support_queries[stays & ~self._has_prompt_of(asked)]
             edges = select_edges(self.tables.train, rest, self.tables.nodes)
             scored, state, graph = self._score(edges, rest, asked, torch.full_like(asked, -1))
-            doubt = self._doubt_tasks(scored, state, graph)
-            met = EffectInterval(novelty=NOVELTY).draw_together(scored, doubt)
+            doubt = TaskDoubt(*map(to_numpy, self._doubt_tasks(scored, state, graph)))
+            met = EffectInterval(novelty=NOVELTY).draw_together(scored.to_numpy(), doubt)
             parts.append((self.calibration.apply(met, graph.targets.task), doubt))
             of_targets += [name for name, mine in zip(some, rows, strict=True) for _ in mine]
             positions.append(asked)
-        location = torch.cat([scored.location[EFFECT] for scored, _ in parts]).double()
+        location = np.concatenate([scored.location[EFFECT] for scored, _ in parts])
         observed = _tabulate_effects(self.tables.train, torch.cat(positions), location.shape[1])
         groups = np.array(of_targets)[None, :] == drawn[:, None]
         return LeftOutForecast(
-            Cells.of(observed, torch.sigmoid(location).numpy(), groups),
+            Cells.of(observed, sigmoid(location), groups),
             location,
-            torch.cat([scored.log_scale[EFFECT] for scored, _ in parts]).double(),
-            TaskDoubt(*map(torch.cat, zip(*(doubt for _, doubt in parts), strict=True))),
+            np.concatenate([scored.log_scale[EFFECT] for scored, _ in parts]),
+            TaskDoubt(*map(np.concatenate, zip(*(doubt for _, doubt in parts), strict=True))),
         )
 
     @cached_property
@@ -273,7 +273,7 @@ class LeaveOutStudy:
         tasks = self.tables.nodes.query_task[self.targets]
         support = self.support.take(torch.from_numpy(keep))
         scored, _, _ = self._score(support, self.support_queries, self.targets, tasks)
-        return self.calibration.apply(scored, tasks)
+        return self.calibration.apply(scored.to_numpy(), tasks)
 
     def _has_prompt_of(self, queries: Tensor) -> Tensor:
         """(S,) which support queries have the prompt of one of the queries."""
@@ -301,7 +301,7 @@ class LeaveOutStudy:
     ) -> TaskDoubt:
         """The doubt about the tasks of the targets of a graph."""
         prompts = self.tables.transforms.features.prompts
-        surface = torch.from_numpy(prompts.surface(self.tables.raw.surface))
+        surface = torch.from_numpy(prompts.surface(self.tables.raw.surface)).double()
         known = Familiarity.of(
             graph.query_text.double(),
             surface[graph.origin.query],
@@ -310,7 +310,7 @@ class LeaveOutStudy:
         )
         targets = graph.targets
         met = known.meet(surface[graph.origin.target], targets.neighbours, targets.cosine)
-        return TaskDoubt.of(state, scored.task_share, targets.task, met)
+        return TaskDoubt.of(TaskLevels.of(state), scored.task_share, targets.task, met)
 
 
 def _sort_queries(tables: TrainingTables, queries: Tensor) -> IntArray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphrouter.nn.readout import Z_80
+from graphrouter.scoring.effects import Z_80
 from graphrouter.types import BoolArray, FloatArray
 
 PROBABILITY_MARGIN = 1e-6

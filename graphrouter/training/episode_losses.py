@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from graphrouter.config import TrainingConfig
 from graphrouter.features.channels import EFFECT, INPUT_TOKENS, LATENCY, SPEND
 from graphrouter.graph.routing_graph import RoutingGraph
-from graphrouter.nn.readout import PairPredictions
+from graphrouter.scoring.pair_scores import PairPredictions
 
 _MAX_MISS = 4.0
 """Natural logarithm of the largest ratio between an amount and what was expected that counts."""
@@ -129,8 +129,9 @@ def amount_loss(predictions: PairPredictions, labels: Labels, channel: int, scal
     """
     target = labels.channels[channel]
     observed = torch.isfinite(target)
-    error = target[observed] - predictions.location[channel][observed]
-    half_variance = (scale * predictions.log_scale[channel][observed].exp()).square() / 2
+    error: Tensor = target[observed] - predictions.location[channel][observed]
+    log_scale: Tensor = predictions.log_scale[channel][observed]
+    half_variance = (scale * log_scale.exp()).square() / 2
     miss = (scale * error.detach()).clamp(-_MAX_MISS, _MAX_MISS)
     deviance = torch.exp(miss - half_variance) + half_variance
     return (0.5 * error.square().clamp(max=100.0) + deviance).sum() / observed.sum().clamp_min(1)

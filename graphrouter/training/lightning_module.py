@@ -17,13 +17,14 @@ from graphrouter.exceptions import TrainingError
 from graphrouter.features.channels import EFFECT, ChannelScaler, Tariff
 from graphrouter.features.token_rates import TokenRates
 from graphrouter.graph.hetero_data import from_hetero
-from graphrouter.graph.routing_graph import RoutingGraph, Targets
-from graphrouter.nn.forecaster import Forecaster
+from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.layers import is_large_pool, list_structural
 from graphrouter.nn.network import RoutingGNN
-from graphrouter.nn.readout import PairPredictions
 from graphrouter.policy import PRESETS, CostScale, weigh
 from graphrouter.pool import ModelPool
+from graphrouter.scoring.forecaster import Forecaster
+from graphrouter.scoring.pair_scores import PairPredictions
+from graphrouter.scoring.state import Targets
 from graphrouter.training.episode_losses import (
     EpisodeLosses,
     Labels,

@@ -20,8 +20,9 @@ from graphrouter.features.channels import EFFECT
 from graphrouter.features.tables import NodeTable, RecordedEdges
 from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 from graphrouter.nn.layers import cpu_threads
-from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
-from graphrouter.nn.readout import PairPredictions
+from graphrouter.nn.network import RoutingGNN, compose_network
+from graphrouter.scoring.pair_scores import PairPredictions
+from graphrouter.scoring.scorer import FeatureSizes
 from graphrouter.training.effect_scores import log_loss_of_pairs
 from graphrouter.training.episode_losses import Labels
 from graphrouter.training.episodes import select_edges, support_graph

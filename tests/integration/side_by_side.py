@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -42,7 +43,7 @@ def contents_of(words: list[str]) -> ArtifactContents:
     """Contents of which every file changes with the words."""
     return ArtifactContents(
         {"kind": "test", "words": words},
-        {"weights": {"count": torch.full((3,), float(len(words)))}},
+        {"weights": {"count": np.full(3, float(len(words)))}},
         {"words": pd.DataFrame({"word": pd.Series(words, dtype="str")})},
     )
 

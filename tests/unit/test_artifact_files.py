@@ -15,7 +15,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 import graphrouter as gr
 from graphrouter import artifact_files
@@ -27,7 +26,7 @@ from graphrouter.exceptions import ArtifactError, GraphRouterError
 ROUTERS = Path(__file__).parents[1] / "data" / "format4"
 CONTENTS = ArtifactContents(
     {"kind": "test"},
-    {"weights": {"a": torch.arange(4)}},
+    {"weights": {"a": np.arange(4)}},
     {"pool": pd.DataFrame({"model": ["x", "y"]})},
 )
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from graphrouter.artifact import BASELINE as KIND
 from graphrouter.artifact import ArtifactContents, Lineage, read_artifact, write_artifact
@@ -42,10 +41,7 @@ def write_fields(router: Any, folder: Path, lineage: Lineage, *, overwrite: bool
         name: _encode(getattr(router, name), name, arrays) for name in _read_hints(type(router))
     }
     manifest = {"kind": KIND, "baseline": router.name, "fields": fields}
-    tensors = {
-        name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()
-    }
-    contents = ArtifactContents(manifest, {"arrays": tensors} if tensors else {}, {})
+    contents = ArtifactContents(manifest, {"arrays": arrays} if arrays else {}, {})
     write_artifact(folder, contents, lineage=lineage, overwrite=overwrite)
 
 
@@ -73,8 +69,7 @@ def read_fields(
             "load_router."
         )
     lineage.note(folder, str(manifest["checksum"]))
-    arrays = {name: tensor.numpy() for name, tensor in contents.tensors.get("arrays", {}).items()}
-    reader = _Reader(arrays, encoder)
+    reader = _Reader(dict(contents.tensors.get("arrays", {})), encoder)
     try:
         return {
             name: reader.decode(manifest["fields"][name], hint, name)

@@ -20,10 +20,10 @@ from graphrouter.data import RoutingDataset, Split
 from graphrouter.encoders import TextEncoder, create_encoder
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.graph.hetero_data import from_hetero
-from graphrouter.nn.decoding import AmountCalibration
-from graphrouter.nn.forecaster import Forecaster
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import RoutingGNN
+from graphrouter.scoring.decoding import AmountCalibration
+from graphrouter.scoring.forecaster import Forecaster
 from graphrouter.training.amount_calibration import EVEN_TRUST
 from graphrouter.training.episodes import validation_graph
 from graphrouter.training.prepare import TrainingTables, prepare

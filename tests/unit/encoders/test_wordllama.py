@@ -23,8 +23,10 @@ def encoder() -> WordLlamaEncoder:
 
 
 def test_agrees_with_wordllama_itself(encoder: WordLlamaEncoder) -> None:
+    from wordllama import WordLlama
+
     folder = module._find_wordllama()
-    model = module._load_wordllama(folder, 256)
+    model = WordLlama.load("l2_supercat", cache_dir=folder, disable_download=True)
     text = "What is the derivative of x squared? What is it at x = 3?"
     expected = model.embed(text, norm=True)[0]
     np.testing.assert_allclose(encoder.encode([text])[0], expected, atol=1e-6)
@@ -78,15 +80,12 @@ def test_loading_leaves_the_root_logger_alone() -> None:
 
 @pytest.fixture
 def empty_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    import wordllama
-
-    monkeypatch.setattr(wordllama, "__file__", str(tmp_path / "__init__.py"))
-    monkeypatch.setattr("wordllama.wordllama.__file__", str(tmp_path / "wordllama.py"))
+    monkeypatch.setattr(module, "_find_wordllama", lambda: tmp_path)
     return tmp_path
 
 
 def test_missing_weights_are_one_clear_error_without_a_download(empty_package: Path) -> None:
     with pytest.raises(
-        EncoderError, match=r"downloads are disabled.* Reinstall it with: pip install wordllama"
+        EncoderError, match=r"holds 0 files weights.* Reinstall it with: pip install wordllama"
     ):
         WordLlamaEncoder()

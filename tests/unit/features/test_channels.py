@@ -31,7 +31,7 @@ from graphrouter.features.channels import (
 )
 from graphrouter.features.recorded_prices import add_prices
 from graphrouter.features.token_rates import TokenEstimate
-from graphrouter.nn.decoding import decode_channels
+from graphrouter.scoring.decoding import decode_channels
 from graphrouter.types import FloatArray, Predictions
 
 NAN = float("nan")

@@ -8,12 +8,8 @@ import torch
 from torch import Tensor
 
 from graphrouter.features import prompts
-from graphrouter.features.prompts import (
-    NUM_PRINCIPAL,
-    KernelCoordinates,
-    compute_kernel,
-    find_nearest,
-)
+from graphrouter.features.prompts import NUM_PRINCIPAL, KernelCoordinates, compute_kernel
+from graphrouter.scoring.nearest import find_nearest
 
 RNG = np.random.default_rng(5)
 SURFACE = RNG.normal(size=(60, 11)).astype(np.float32)

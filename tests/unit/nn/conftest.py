@@ -12,7 +12,8 @@ from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.features.tables import NodeTable, RecordedEdges
 from graphrouter.features.token_rates import NUM_KINDS
 from graphrouter.graph.routing_graph import RoutingGraph, build_graph
-from graphrouter.nn.network import FeatureSizes, RoutingGNN, compose_network
+from graphrouter.nn.network import RoutingGNN, compose_network
+from graphrouter.scoring.scorer import FeatureSizes
 
 NUM_SUPPORT, NUM_TARGETS, NUM_MODELS, NUM_TASKS = 40, 6, 5, 3
 SIZES = FeatureSizes(principal=8, text=12, card=4)

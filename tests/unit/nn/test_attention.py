@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from graphrouter.features.prompts import find_nearest
 from graphrouter.graph.routing_graph import RoutingGraph
-from graphrouter.nn.attention import Familiarity
 from graphrouter.nn.network import RoutingGNN
-from graphrouter.nn.state import SupportState
+from graphrouter.scoring.nearest import find_nearest
+from graphrouter.scoring.novelty import Familiarity
+from graphrouter.scoring.state import SupportState
 from tests.unit.nn.conftest import NUM_TARGETS, NUM_TASKS
 
 KNOWN = torch.tensor([0, 1, 2, -1, -1, 0])  # tasks of the targets of `make_graph`

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from graphrouter.config import NetworkConfig, Part
 from graphrouter.graph.routing_graph import RoutingGraph
-from graphrouter.nn.attention import PathAttention, PathMessages
+from graphrouter.nn.attention import PathAttention
 from graphrouter.nn.layers import list_structural
 from graphrouter.nn.network import RoutingGNN, compose_network, compose_parts
+from graphrouter.scoring.paths import PathMessages
 from tests.unit.nn.conftest import NUM_MODELS, NUM_TARGETS, SIZES
 
 MakeGraph = Callable[..., RoutingGraph]

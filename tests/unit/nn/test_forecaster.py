@@ -17,17 +17,14 @@ from scipy.special import expit
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS, ChannelScaler, SpendUnit
 from graphrouter.features.token_rates import NUM_KINDS, TokenRates, fit_token_rates
-from graphrouter.graph.routing_graph import RoutingGraph, Targets
-from graphrouter.nn.attention import Familiarity
-from graphrouter.nn.forecaster import (
-    EffectCalibration,
-    EncodedQueries,
-    Forecaster,
-    LogitLine,
-)
+from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.network import RoutingGNN
-from graphrouter.nn.readout import Z_80, EffectInterval, PairPredictions
 from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.scoring.effects import Z_80, EffectCalibration, EffectInterval, LogitLine
+from graphrouter.scoring.forecaster import EncodedQueries, Forecaster
+from graphrouter.scoring.novelty import Familiarity
+from graphrouter.scoring.pair_scores import PairPredictions
+from graphrouter.scoring.state import Targets
 
 DISTORTED = EffectCalibration(LogitLine(-0.4, 0.5), LogitLine(0.3, 2.0), (0.1, -0.2))
 NOTHING = torch.zeros(2, 3)
@@ -108,15 +105,21 @@ class TestForecaster:
         )
         surface = torch.zeros(len(state.query_text), 11)
         known = Familiarity.of(
-            state.query_text, surface, torch.ones(len(surface), dtype=torch.bool), 8
+            state.query_text, surface.double(), torch.ones(len(surface), dtype=torch.bool), 8
         )
         pool, tokens = pool_of(len(state.model)), tokens_of(len(state.model))
-        together = forecaster.forecast_queries(state, queries, pool, 8, tokens, familiarity=known)
+        with torch.inference_mode():
+            together = forecaster.forecast_queries(
+                state, queries, pool, 8, tokens, familiarity=known
+            )
         assert len(together.predictions) == len(queries.task)
         assert together.neighbours.shape == (len(queries.task), 8)
         for i in (0, 7, 65):
             alone = EncodedQueries(*(column[i : i + 1] for column in queries))
-            found = forecaster.forecast_queries(state, alone, pool, 8, tokens, familiarity=known)
+            with torch.inference_mode():
+                found = forecaster.forecast_queries(
+                    state, alone, pool, 8, tokens, familiarity=known
+                )
             for name in ("effect", "cost_usd", "effect_low", "effect_high", "familiarity"):
                 np.testing.assert_allclose(
                     getattr(found.predictions, name)[0],
@@ -163,7 +166,7 @@ class TestEffectCalibration:
         ]  # of a task that came later: no offset
         np.testing.assert_allclose(found.location[EFFECT], expected, atol=1e-6)
         np.testing.assert_allclose(
-            found.log_scale[EFFECT].exp(), [[0.5, 0.5]] * 3 + [[2.0, 2.0]], atol=1e-6
+            np.exp(found.log_scale[EFFECT]), [[0.5, 0.5]] * 3 + [[2.0, 2.0]], atol=1e-6
         )
         assert (found.location[EFFECT + 1] == 7).all()
         assert (found.log_scale[EFFECT + 1 :] == 0).all()
@@ -191,7 +194,7 @@ class TestEffectCalibration:
         scored = PairPredictions(
             location, torch.zeros(4, 3, 5), torch.zeros(3, 1), NO_SHARE, NOTHING
         )
-        found = calibration.apply(scored, torch.tensor([0, 3, -1])).location[EFFECT].numpy()
+        found = calibration.apply(scored, torch.tensor([0, 3, -1])).location[EFFECT]
         best = np.take_along_axis(found, logits.argmax(axis=1)[:, None], axis=1)[:, 0]
         np.testing.assert_array_equal(best, found.max(axis=1))
         order = np.sign(logits[:, :, None] - logits[:, None, :])

@@ -14,7 +14,6 @@ from torch_geometric.data import HeteroData
 
 from graphrouter.exceptions import LeakageError
 from graphrouter.features.channels import NUM_CHANNELS
-from graphrouter.features.prompts import find_nearest
 from graphrouter.graph.hetero_data import (
     ANSWERED_BY,
     QUERY_IN_TASK,
@@ -27,6 +26,7 @@ from graphrouter.graph.hetero_data import (
 from graphrouter.graph.leakage import check_no_leakage
 from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.network import RoutingGNN
+from graphrouter.scoring.nearest import find_nearest
 from graphrouter.training.episode_losses import Labels, episode_losses
 
 PREDICTION, SEARCH, LOSS, COST, LEAKAGE = "prediction", "search", "loss", "cost", "leakage"

@@ -19,6 +19,7 @@ from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.outcomes import SupportOutcomes
 from graphrouter.nn.population import Likelihood, Population, Posterior, update_factors
 from graphrouter.nn.sparse_pairs import AbilityEquations, PairTable
+from graphrouter.scoring import torch_operations
 from graphrouter.training.episode_losses import Labels, effect_log_loss, episode_losses
 
 NUM_MODELS = 30
@@ -213,7 +214,7 @@ class TestModelsAskedOfEachTarget:
         assert labels.channels.shape[2] < NUM_MODELS
         every, some = net(graph), net(graph, labels.models)
         for whole, part in ((every.location, some.location), (every.log_scale, some.log_scale)):
-            expected = layers.take_models(whole, labels.models)
+            expected = torch_operations.take_models(whole, labels.models)
             is_label = torch.isfinite(labels.channels[0])
             torch.testing.assert_close(part[:, is_label], expected[:, is_label], rtol=0, atol=1e-12)
 

@@ -15,7 +15,8 @@ from graphrouter.nn import rasch as base_module
 from graphrouter.nn.card_likeness import compare_cards
 from graphrouter.nn.outcomes import SupportOutcomes
 from graphrouter.nn.population import Likelihood, Population, Posterior
-from graphrouter.nn.rasch import BaseState, RaschBase
+from graphrouter.nn.rasch import RaschBase
+from graphrouter.scoring.state import BaseState
 
 MANY_ROUNDS, ROUNDS = 60, NetworkConfig().base_rounds
 

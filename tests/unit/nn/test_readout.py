@@ -10,11 +10,12 @@ import torch
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS, SPEND
 from graphrouter.graph.routing_graph import RoutingGraph
-from graphrouter.nn.attention import Met
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.rasch import RaschBase
-from graphrouter.nn.readout import EffectInterval, PairPredictions, TaskDoubt
-from graphrouter.nn.state import SupportState
+from graphrouter.scoring.effects import EffectInterval
+from graphrouter.scoring.novelty import Met, TaskDoubt, TaskLevels
+from graphrouter.scoring.pair_scores import PairPredictions
+from graphrouter.scoring.state import SupportState
 from tests.unit.nn.conftest import NUM_MODELS, NUM_SUPPORT, make_nodes, make_outcomes
 
 
@@ -116,7 +117,7 @@ def test_doubt_about_the_task_by_hand(
     share[3] = torch.nn.functional.one_hot(torch.tensor(0), num_tasks + 1)
     task = torch.tensor([-1, -1, -1, 0])  # familiar, unfamiliar, strange, strange but named
     met = Met(torch.tensor([0.5, 0.05, 0.0, 0.0]), torch.tensor([0.0, 0.0, 1.0, 1.0]))
-    doubt = TaskDoubt.of(state, share, task, met)
+    doubt = TaskDoubt.of(TaskLevels.of(state), share, task, met)
     mean = num_tasks - 1.0
     between = sum((2.0 * t - mean) ** 2 for t in range(num_tasks))
     apart = (2.0 + between) / (2 + num_tasks - 1)
@@ -151,7 +152,9 @@ def test_without_tasks_a_new_one_is_taken_to_be_as_far_off_as_is_usual(
         task_size=state.task_size[:0],
     )
     met = Met(torch.tensor([0.5, 0.0]), torch.tensor([0.0, 1.0]))
-    doubt = TaskDoubt.of(state, torch.ones(2, 1, dtype=torch.float64), torch.tensor([-1, -1]), met)
+    doubt = TaskDoubt.of(
+        TaskLevels.of(state), torch.ones(2, 1, dtype=torch.float64), torch.tensor([-1, -1]), met
+    )
     assert doubt.strange[:, 0].tolist() == [0.0, 1.0]
     assert doubt.variance[0, 0].item() == pytest.approx(0.0, abs=1e-4)
     assert doubt.shift.abs().max().item() == 0.0

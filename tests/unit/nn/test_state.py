@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 
 from graphrouter.graph.routing_graph import RoutingGraph
-from graphrouter.nn.attention import spread_rows
 from graphrouter.nn.network import RoutingGNN
+from graphrouter.scoring.paths import spread_rows
 
 
 def test_rows_are_spread_out_with_each_message_in_its_cell_and_zero_elsewhere(

@@ -7,14 +7,8 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from graphrouter.nn.task_belief import (
-    TaskDiscriminant,
-    _find_density,
-    _log_likelihood,
-    _measure_distances,
-    _Sample,
-    _weigh_evidence,
-)
+from graphrouter.nn.task_belief import TaskDiscriminant, _log_likelihood, _Sample, _weigh_evidence
+from graphrouter.scoring.beliefs import find_density, measure_distances
 
 NUM, SIZE, TASKS = 60, 5, 4
 
@@ -52,7 +46,7 @@ def test_distances_along_the_axes_are_those_of_the_covariance() -> None:
     values, task = _draw()
     sample = _Sample(values, task, TASKS)
     fit = sample.fit(0.3)
-    received = _measure_distances((values - sample.centre) @ fit.axes, fit.mean)
+    received = measure_distances((values - sample.centre) @ fit.axes, fit.mean)
     covariance = fit.factor @ fit.factor.T
     size = sample.size.unsqueeze(1)
     mean = sample.centre + (sample.mean - sample.centre) * size / (size + fit.shrunk)
@@ -68,7 +62,7 @@ def test_weights_are_those_of_the_penalised_likelihood(apart: float) -> None:
     usual = torch.tensor([10.0, 0.5], dtype=torch.float64)
     noise = torch.randn(NUM, TASKS, generator=torch.Generator().manual_seed(1)).double()
     distance = _Sample(values, task, TASKS).fit(0.03).leave_out(rows)
-    evidence = torch.stack([_find_density(distance, distance.median()), noise])
+    evidence = torch.stack([find_density(distance, distance.median()), noise])
     received = _weigh_evidence(evidence, task, usual)
 
     def measure(weight: Tensor) -> float:
@@ -88,8 +82,8 @@ def _believe(apart: float, ask: Tensor | None = None) -> Tensor:
     text = torch.nn.functional.normalize(torch.ones(NUM, 2, dtype=torch.float64))
     solved = TaskDiscriminant().double().solve(values, text, task, TASKS)
     asked = values if ask is None else ask
-    distance = _measure_distances((asked - solved.centre) @ solved.axes, solved.mean)
-    return torch.softmax(solved.weight[0] * _find_density(distance, solved.reach), dim=1)
+    distance = measure_distances((asked - solved.centre) @ solved.axes, solved.mean)
+    return torch.softmax(solved.weight[0] * find_density(distance, solved.reach), dim=1)
 
 
 def test_what_separates_tasks_is_believed_and_what_does_not_is_not() -> None:

@@ -14,9 +14,9 @@ import graphrouter as gr
 from graphrouter.data import Split
 from graphrouter.exceptions import DataError
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
-from graphrouter.nn.readout import PairPredictions
 from graphrouter.router.fitting import training_tables
 from graphrouter.router.training_view import TrainingView
+from graphrouter.scoring.pair_scores import PairPredictions
 from graphrouter.training.start import HeldScores, beats_start, build_network
 from graphrouter.training.trainer import fit_network
 

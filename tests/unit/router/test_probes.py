@@ -189,14 +189,12 @@ def test_suggestions_are_queries_of_the_support_over_all_tasks(router: gr.GraphR
 
 
 def test_the_design_is_the_base_of_the_router(router: gr.GraphRouter) -> None:
-    state, base = router._states.support, router._forecaster.net.base
+    state, base = router._states.support, router.learned.precise_net.base
     num_factors = state.base.basis.shape[2]
     blank = derive_design(base, state, None)
     assert blank.features.shape == (len(router.support.queries), num_factors + len(state.task))
     np.testing.assert_array_equal(blank.typical[:, num_factors:].sum(axis=1), 1.0)  # one task each
-    np.testing.assert_allclose(
-        blank.features[:, 0] - blank.typical[:, 0], state.base.slope[0].numpy()
-    )
+    np.testing.assert_allclose(blank.features[:, 0] - blank.typical[:, 0], state.base.slope[0])
     assert np.all((blank.information > 0) & (blank.information <= 0.25))
     known = derive_design(base, state, 0)
     # A model with a hundred outcomes is known better than one without any, on every kind of query.

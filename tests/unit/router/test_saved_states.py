@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 import graphrouter as gr
 from graphrouter.artifact import ArtifactContents, read_artifact, write_artifact
@@ -20,6 +18,7 @@ from graphrouter.exceptions import ArtifactError
 from graphrouter.router import graph_router, saved_states
 from graphrouter.router.saved_states import STATES_VERSION, pack_states, sign_states
 from graphrouter.router.states import States, make_states
+from graphrouter.scoring.operations import Array
 
 DATA = Path(__file__).parents[2] / "data"
 KNOWN = DATA / f"states{STATES_VERSION}"
@@ -48,14 +47,14 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def compute_anew(router: gr.GraphRouter) -> States:
-    return make_states(router._forecaster, router.learned, router.support, router.bills)
+    return make_states(router.learned, router.support, router.bills)
 
 
-def tensors_of(part: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+def tensors_of(part: Any, name: str = "") -> Iterator[tuple[str, Array]]:
     """Every tensor in a named tuple or dataclass, at any depth."""
     fields = dataclasses.asdict(part) if dataclasses.is_dataclass(part) else part._asdict()  # type: ignore[arg-type]
     for key, value in fields.items():
-        if isinstance(value, Tensor):
+        if isinstance(value, np.ndarray):
             yield f"{name}{key}", value
         elif hasattr(value, "_asdict") or dataclasses.is_dataclass(value):
             yield from tensors_of(value, f"{name}{key}.")
@@ -67,8 +66,8 @@ def assert_same_bits(received: States, expected: States) -> None:
     for name, tensor in wanted.items():
         assert found[name].dtype == tensor.dtype, name
         assert found[name].shape == tensor.shape, name
-        assert found[name].stride() == tensor.stride(), name
-        assert found[name].numpy().tobytes() == tensor.numpy().tobytes(), name
+        assert found[name].strides == tensor.strides, name
+        assert found[name].tobytes() == tensor.tobytes(), name
     assert received.familiarity.num_nearest == expected.familiarity.num_nearest
 
 
@@ -84,7 +83,7 @@ def rewrite(
     target: Path,
     *,
     manifest: Mapping[str, Any] | None = None,
-    states: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict,
+    states: Callable[[dict[str, Array]], dict[str, Array]] = dict,
     sign: Callable[[dict[str, Any]], dict[str, Any]] = sign_states,
 ) -> Path:
     """The artifact with other contents, as if a release had written them so."""
@@ -164,7 +163,7 @@ def test_states_of_another_release_are_computed_anew(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(saved_states, "STATES_VERSION", STATES_VERSION + 1)
-        other = rewrite(folder, tmp_path / "other", states=lambda _: {"new": torch.zeros(1)})
+        other = rewrite(folder, tmp_path / "other", states=lambda _: {"new": np.zeros(1)})
     with caplog.at_level(logging.INFO, logger="graphrouter"):
         router = gr.load_router(other)
     assert f"of version {STATES_VERSION + 1}, and this release makes" in caplog.text
@@ -176,7 +175,7 @@ def test_states_of_other_contents_are_computed_anew_and_warned_of(
 ) -> None:
     old = read_artifact(folder).manifest["states"]
 
-    def falsify(states: dict[str, Tensor]) -> dict[str, Tensor]:
+    def falsify(states: dict[str, Array]) -> dict[str, Array]:
         return {name: tensor * 0 for name, tensor in states.items()}
 
     other = rewrite(
@@ -218,11 +217,11 @@ def test_an_artifact_without_states_is_read_and_gets_them_when_it_is_saved(
     assert_same_answers(again.predict(["1 + 1?"]), router.predict(["1 + 1?"]))
 
 
-def _without(name: str) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+def _without(name: str) -> Callable[[dict[str, Array]], dict[str, Array]]:
     return lambda states: {key: tensor for key, tensor in states.items() if key != name}
 
 
-def _with(name: str, tensor: Tensor) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+def _with(name: str, tensor: Array) -> Callable[[dict[str, Array]], dict[str, Array]]:
     return lambda states: {**states, name: tensor}
 
 
@@ -234,16 +233,16 @@ def _with(name: str, tensor: Tensor) -> Callable[[dict[str, Tensor]], dict[str, 
         _without("familiarity.usual"),
         _without("task_evidence.axes"),
         _without("messages.values.0"),
-        _with("key", torch.zeros(3, 3)),
-        _with("model", torch.zeros(2, 32)),
-        _with("messages.row_start", torch.zeros(0, dtype=torch.int64)),
+        _with("key", np.zeros((3, 3))),
+        _with("model", np.zeros((2, 32))),
+        _with("messages.row_start", np.zeros(0, dtype=np.int64)),
         lambda states: {**states, "messages.model": states["messages.model"] + 5},
-        lambda states: {**states, "messages.row_start": states["messages.row_start"].flip(0)},
-        lambda states: {**states, "task_of_query": states["task_of_query"].short() - 1},
+        lambda states: {**states, "messages.row_start": states["messages.row_start"][::-1]},
+        lambda states: {**states, "task_of_query": states["task_of_query"].astype(np.int16) - 1},
     ],
 )
 def test_states_that_no_release_makes_are_refused(
-    folder: Path, tmp_path: Path, states: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+    folder: Path, tmp_path: Path, states: Callable[[dict[str, Array]], dict[str, Array]]
 ) -> None:
     rewrite(folder, tmp_path / "made_up", states=states)
     with pytest.raises(ArtifactError, match="is not of this release"):
@@ -253,21 +252,21 @@ def test_states_that_no_release_makes_are_refused(
 def test_numbers_are_as_narrow_as_keeps_their_bits(router: gr.GraphRouter) -> None:
     packed = pack_states(router._states)
     assert "query_text" not in packed
-    assert packed["messages.model"].dtype == torch.uint8
-    assert packed["messages.values.0"].dtype == torch.float64
+    assert packed["messages.model"].dtype == np.uint8
+    assert packed["messages.values.0"].dtype == np.float64
     for number, dtype in (
-        (3.0, torch.uint8),
-        (-3.0, torch.int16),
-        (1e5, torch.int32),
-        (0.5, torch.float32),
-        (-0.0, torch.float32),  # a whole number has no sign where it is 0
-        (0.1, torch.float64),
-        (float("inf"), torch.float32),
+        (3.0, np.uint8),
+        (-3.0, np.int16),
+        (1e5, np.int32),
+        (0.5, np.float32),
+        (-0.0, np.float32),  # a whole number has no sign where it is 0
+        (0.1, np.float64),
+        (float("inf"), np.float32),
     ):
-        column = torch.tensor([number, 1.0], dtype=torch.float64)
+        column = np.array([number, 1.0])
         narrow = saved_states._narrow(column)
         assert narrow.dtype == dtype
-        assert narrow.double().numpy().tobytes() == column.numpy().tobytes()
+        assert narrow.astype(np.float64).tobytes() == column.tobytes()
 
 
 def test_numbers_of_states_are_those_of_their_version() -> None:

@@ -19,8 +19,8 @@ from graphrouter.features.channels import (
     ChannelScaler,
     SpendUnit,
 )
-from graphrouter.nn.decoding import AmountCalibration, expect_amount
-from graphrouter.nn.readout import PairPredictions
+from graphrouter.scoring.decoding import AmountCalibration, expect_amount
+from graphrouter.scoring.pair_scores import PairPredictions
 from graphrouter.training.amount_calibration import EVEN_TRUST, calibrate_amounts, weigh_counts
 from graphrouter.types import FloatArray
 

@@ -13,9 +13,9 @@ from scipy.special import expit
 
 import graphrouter as gr
 from graphrouter.encoders import create_encoder
-from graphrouter.nn.forecaster import EffectCalibration, LogitLine
 from graphrouter.nn.network import RoutingGNN
-from graphrouter.nn.readout import PairPredictions
+from graphrouter.scoring.effects import EffectCalibration, LogitLine
+from graphrouter.scoring.pair_scores import PairPredictions
 from graphrouter.training.calibration import (
     FEWEST_QUERIES,
     FittedCalibration,
@@ -84,9 +84,7 @@ class TestCalibrate:
     def test_the_gain_is_judged_out_of_fold(self) -> None:
         named, hidden = settings(1500, known=0.5, hidden=0.5)
         calibration, metrics, _ = calibrate(named, hidden, num_tasks=2)
-        level, slope = (
-            part.numpy()[:, None] for part in calibration.lines(torch.from_numpy(named.task))
-        )
+        level, slope = (part[:, None] for part in calibration.lines(named.task))
         in_sample = log_loss(expit(level + slope * named.logit), named.observed)
         assert in_sample < metrics["log_loss_calibrated"] < in_sample + 0.003
 
@@ -186,7 +184,7 @@ class TestRouter:
         raw = router.learned.calibration
         assert raw.is_identity  # 16 validation queries
         logits = np.log(before.effect / (1 - before.effect))
-        level, slope = (part.numpy()[:, None] for part in DISTORTED.lines(torch.tensor([0, 1, -1])))
+        level, slope = (part[:, None] for part in DISTORTED.lines(torch.tensor([0, 1, -1])))
         np.testing.assert_allclose(after.effect, expit(level + slope * logits), atol=1e-12)
         np.testing.assert_array_equal(after.cost_usd, before.cost_usd)
         np.testing.assert_array_equal(

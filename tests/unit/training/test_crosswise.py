@@ -10,11 +10,10 @@ import torch
 
 import graphrouter as gr
 from graphrouter.features.channels import EFFECT
-from graphrouter.graph.routing_graph import Targets
-from graphrouter.nn.readout import PairPredictions
-from graphrouter.nn.state import SupportState
 from graphrouter.router.fitting import training_tables
 from graphrouter.router.training_view import TrainingView
+from graphrouter.scoring.pair_scores import PairPredictions
+from graphrouter.scoring.state import SupportState, Targets
 from graphrouter.training import start
 from graphrouter.training.amount_calibration import EVEN_TRUST, trust_counts
 from graphrouter.training.calibration import fit_calibration

@@ -11,9 +11,9 @@ from scipy.special import expit
 
 import graphrouter as gr
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
-from graphrouter.nn.readout import PairPredictions
 from graphrouter.router import fitting
 from graphrouter.router.graph_router import GraphRouter
+from graphrouter.scoring.pair_scores import PairPredictions
 from graphrouter.training.calibration import FittedCalibration, fit_calibration
 from graphrouter.training.deviation_share import choose_share
 from graphrouter.training.start import HeldScores

@@ -16,7 +16,8 @@ from graphrouter.data import Split
 from graphrouter.encoders import create_encoder
 from graphrouter.features.channels import EFFECT
 from graphrouter.nn.network import RoutingGNN
-from graphrouter.nn.readout import DEFAULT_FLOOR, EffectInterval, PairPredictions
+from graphrouter.scoring.effects import DEFAULT_FLOOR, EffectInterval
+from graphrouter.scoring.pair_scores import PairPredictions
 from graphrouter.training.effect_intervals import (
     NOVELTY,
     LeaveOutStudy,

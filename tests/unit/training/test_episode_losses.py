@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from graphrouter.features.channels import LATENCY, NUM_CHANNELS, SPEND
-from graphrouter.nn.readout import PairPredictions
+from graphrouter.scoring.pair_scores import PairPredictions
 from graphrouter.training.episode_losses import (
     Labels,
     amount_loss,

@@ -13,7 +13,7 @@ from graphrouter.bench.evaluation import evaluate
 from graphrouter.bench.tuning.tuning_data import TuningData, predict_validation
 from graphrouter.config import EncoderConfig
 from graphrouter.exceptions import NotApplicableError
-from graphrouter.nn.decoding import AmountCalibration
+from graphrouter.scoring.decoding import AmountCalibration
 from graphrouter.training.amount_calibration import EVEN_TRUST
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -60,7 +61,15 @@ class AmountCalibration:
 
     def shift(self, models: Sequence[str]) -> FloatArray:
         """Natural logarithms of the factors: (len(CALIBRATED), num_models)."""
-        return np.array([self.by_model.get(name, self.common) for name in models]).T
+        return self._shifts(tuple(models))
+
+    @cached_property
+    def _shifts(self) -> Callable[[tuple[str, ...]], FloatArray]:
+        @lru_cache(maxsize=4)  # the models of a router are the same from prompt to prompt
+        def find(models: tuple[str, ...]) -> FloatArray:
+            return np.array([self.by_model.get(name, self.common) for name in models]).T
+
+        return find
 
 
 def decode_channels(

@@ -1,0 +1,184 @@
+"""What effect logits are made of on their way out: calibration, and intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+
+from graphrouter.features.channels import EFFECT
+from graphrouter.scoring.novelty import TaskDoubt
+from graphrouter.scoring.operations import Array, operations_of, to_numpy
+from graphrouter.scoring.pair_scores import PairPredictions
+from graphrouter.types import FloatArray
+
+Z_80 = 1.2815515655446004
+"""Standard deviations on either side that hold 80 % of a normal distribution."""
+DEFAULT_FLOOR = 0.05
+"""Standard deviation of an effect logit, in logits, where everything about the model is known."""
+
+
+@dataclass(frozen=True)
+class LogitLine:
+    """A corrected effect logit: intercept + slope * logit.
+
+    After Platt (1999); the slope alone is temperature scaling (Guo et al., 2017).
+    """
+
+    intercept: float = 0.0
+    """In logits."""
+    slope: float = 1.0
+    """> 0; below 1 for a network that is too sure."""
+
+
+@dataclass(frozen=True)
+class EffectCalibration:
+    """From the effect logits of the network to calibrated ones; the identity as it stands.
+
+    The line, and the offset of the task, are those of the query, the same for all models, and the
+    slope is above 0. So the order of the models on a query never changes, nor does a choice by
+    effect alone, and a newcomer needs no calibration of its own. What effect is worth against cost
+    does change. `training.calibration` fits it.
+
+    Example:
+        >>> calibration = EffectCalibration(task_known=LogitLine(0.5, 2.0), offsets=(0.0, -0.25))
+        >>> level, slope = calibration.lines(np.array([0, 1, -1]))
+        >>> level.tolist(), slope.tolist()
+        ([0.5, 0.25, 0.0], [2.0, 2.0, 1.0])
+    """
+
+    task_known: LogitLine = field(default_factory=LogitLine)
+    """For queries whose task is named."""
+    task_hidden: LogitLine = field(default_factory=LogitLine)
+    """For queries whose task is unknown."""
+    offsets: tuple[float, ...] = ()
+    """Added to the intercept for each task of the training, in their order, in logits; 0 for tasks
+    that came later."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The calibration that `dataclasses.asdict` took apart.
+
+        Example:
+            >>> values = {"task_known": {"slope": 0.9}, "task_hidden": {}, "offsets": []}
+            >>> EffectCalibration.from_dict(values).task_known.slope
+            0.9
+        """
+        return cls(
+            LogitLine(**values["task_known"]),
+            LogitLine(**values["task_hidden"]),
+            tuple(values["offsets"]),
+        )
+
+    @cached_property
+    def _lines(self) -> FloatArray:
+        """Intercepts, then slopes, task known and hidden: (2, 2)."""
+        lines = self.task_known, self.task_hidden
+        numbers = [[line.intercept for line in lines], [line.slope for line in lines]]
+        # As every release has read them: an artifact goes on predicting what it predicted.
+        return np.array(numbers, dtype=np.float32).astype(np.float64)
+
+    @cached_property
+    def _offsets(self) -> FloatArray:
+        return np.array(self.offsets)
+
+    @cached_property
+    def is_identity(self) -> bool:
+        """Whether nothing is corrected."""
+        return self == EffectCalibration()
+
+    def lines(self, task: Array) -> tuple[FloatArray, FloatArray]:
+        """Level and slope for each query, (num_queries,) float64 each.
+
+        Args:
+            task: (num_queries,) int64 position of the task, -1 = unknown.
+        """
+        place = to_numpy(task)
+        known = place >= 0
+        intercepts, slopes = self._lines
+        level, slope = np.where(known, *intercepts), np.where(known, *slopes)
+        if self.offsets:
+            has_offset = known & (place < len(self.offsets))
+            offsets = self._offsets[place.clip(0, len(self.offsets) - 1)]
+            level = level + np.where(has_offset, offsets, 0.0)
+        return level, slope
+
+    def apply(self, scored: PairPredictions, task: Array) -> PairPredictions:
+        """The predictions with calibrated effect logits, and the standard deviations of these.
+
+        The other channels as they were; arrays of NumPy, where anything is corrected.
+
+        Args:
+            scored: What the network says of B queries.
+            task: (B,) int64 position of the task, -1 = unknown.
+        """
+        if self.is_identity:
+            return scored
+        scored, (level, slope) = scored.to_numpy(), self.lines(task)
+        location, log_scale = scored.location.copy(), scored.log_scale.copy()
+        location[EFFECT] = level[:, None] + slope[:, None] * location[EFFECT]
+        log_scale[EFFECT] += np.log(slope)[:, None]
+        return scored._replace(location=location, log_scale=log_scale)
+
+
+@dataclass(frozen=True)
+class EffectInterval:
+    """From what the network says of a pair to an 80 % interval of the expected effect.
+
+    The interval is about what the model achieves on average on queries like this one, as far as the
+    model is not known; it is not about the single outcome, which is mostly 0 or 1.
+    `training.effect_intervals` fits it.
+
+    Example:
+        >>> location, spread = np.zeros((1, 2)), np.array([[0.1, 1.0]])
+        >>> low, high = EffectInterval().bounds(location, np.log(spread))
+        >>> [round(width, 2) for width in (high - low)[0].tolist()]
+        [0.07, 0.57]
+    """
+
+    scale: float = 1.0
+    """Factor of the standard deviation that the network gives, > 0."""
+    floor: float = DEFAULT_FLOOR
+    """Standard deviation in logits that stays when the network has no doubt left, >= 0."""
+    novelty: float = 0.0
+    """Factor of the standard deviation between the tasks that a query may be of, >= 0. With 0, as
+    for artifacts that were made before it was there, unfamiliar queries are like all others."""
+
+    def bounds(
+        self, location: Array, log_scale: Array, doubt: TaskDoubt | None = None
+    ) -> tuple[Array, Array]:
+        """Both ends, in [0, 1]; sigmoid(location) is never outside.
+
+        Args:
+            location: (num_queries, num_models) effect logit.
+            log_scale: (num_queries, num_models) logarithm of its standard deviation.
+            doubt: About the tasks of the queries; none without it.
+        """
+        xp = operations_of(location)
+        variance = self.scale**2 * xp.exp(2 * log_scale) + self.floor**2
+        if doubt is not None and self.novelty > 0:
+            # Novelty makes up for texts that mislead; of a strange one hardly anything is believed.
+            factor = self.novelty ** (2 * (1 - doubt.strangeness))
+            variance = variance + factor * doubt.variance + doubt.strange
+        half = Z_80 * xp.sqrt(variance)
+        middle = xp.sigmoid(location)
+        return (
+            xp.minimum(xp.sigmoid(location - half), middle),
+            xp.maximum(xp.sigmoid(location + half), middle),
+        )
+
+    def draw_together(self, scored: PairPredictions, doubt: TaskDoubt | None) -> PairPredictions:
+        """The predictions, the effect logits of strange queries nearer to each other.
+
+        They go to the mean over tasks, and are softened as all that is uncertain is.
+        """
+        if doubt is None or self.novelty == 0:
+            return scored
+        xp = operations_of(scored.location)
+        softened = xp.sqrt(1 + math.pi / 8 * doubt.softening)
+        effect = (scored.location[EFFECT] + doubt.shift) / softened
+        return scored._replace(location=xp.concat([effect[None], scored.location[EFFECT + 1 :]]))

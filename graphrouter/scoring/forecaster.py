@@ -1,0 +1,191 @@
+"""From a network's scores to predictions: calibrated effects with intervals, tokens, cost, latency.
+
+Serving, the reward that validation watches and the tuning of settings all read a network this way.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graphrouter.features.channels import EFFECT, ChannelScaler, Tariff
+from graphrouter.features.token_rates import TokenRates
+from graphrouter.pool import ModelPool
+from graphrouter.scoring.decoding import AmountCalibration, decode_channels
+from graphrouter.scoring.effects import EffectCalibration, EffectInterval
+from graphrouter.scoring.nearest import find_nearest
+from graphrouter.scoring.novelty import Familiarity, TaskDoubt, TaskLevels
+from graphrouter.scoring.numpy_operations import sigmoid
+from graphrouter.scoring.operations import Array, operations_of, to_numpy
+from graphrouter.scoring.pair_scores import PairPredictions
+from graphrouter.scoring.state import SupportState, Targets
+from graphrouter.types import Predictions
+
+_QUERIES_AT_ONCE = 64
+
+
+class EncodedQueries(NamedTuple):
+    """Queries as the network reads them, before similar ones are looked up. B queries."""
+
+    text: Array
+    """(B, dimension) centred unit embeddings."""
+    principal: Array
+    """(B, P) text and surface features in decorrelated coordinates."""
+    task: Array
+    """(B,) int64 position of the task, -1 = unknown."""
+    num_chars: Array
+    """(B, NUM_KINDS) float64 characters of the prompt by kind."""
+    surface: Array
+    """(B, num_surface) scaled surface features."""
+
+    def split(self, size: int) -> list[EncodedQueries]:
+        """The same queries in parts of at most `size`."""
+        starts = range(0, len(self.task), size)
+        return [EncodedQueries(*(part[i : i + size] for part in self)) for i in starts]
+
+
+class Forecast(NamedTuple):
+    """Predictions, and what they rest on. B queries, M models, K neighbours a query."""
+
+    predictions: Predictions
+    """(B, M) of each quantity."""
+    neighbours: Array
+    """(B, K) int64 similar support queries, most similar first."""
+    cosine: Array
+    """(B, K) their similarity."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forecaster:
+    """A network, and how its scores are read: calibrate, sigmoid, decode, interval."""
+
+    net: Any
+    """What scores: a `nn.network.RoutingGNN` in evaluation mode, or a `Scorer` of its weights."""
+    channels: ChannelScaler
+    """From channels to tokens, dollars and seconds."""
+    calibration: EffectCalibration = field(default_factory=EffectCalibration)
+    """What corrects the effects; nothing by default."""
+    interval: EffectInterval | None = None
+    """How wide the interval of an effect is; None for predictions without intervals."""
+    amounts: AmountCalibration = field(default_factory=AmountCalibration)
+    """What corrects the amounts; nothing by default."""
+
+    @classmethod
+    def in_double(
+        cls,
+        net: Any,
+        channels: ChannelScaler,
+        calibration: EffectCalibration | None = None,
+        interval: EffectInterval | None = None,
+        amounts: AmountCalibration | None = None,
+    ) -> Forecaster:
+        """A forecaster that computes in double precision, with a copy of the network.
+
+        In double precision a score does not depend on the batch that it is computed in.
+        """
+        precise = copy.deepcopy(net).double().eval()
+        effects, amounts = calibration or EffectCalibration(), amounts or AmountCalibration()
+        return cls(precise, channels, effects, interval, amounts)
+
+    def forecast_queries(
+        self,
+        state: SupportState,
+        queries: EncodedQueries,
+        pool: ModelPool,
+        num_neighbours: int,
+        tokens: TokenRates,
+        tariff: Tariff | None = None,
+        *,
+        familiarity: Familiarity | None = None,
+        levels: TaskLevels | None = None,
+    ) -> Forecast:
+        """What is expected of every model on each query, and the queries it rests on.
+
+        Args:
+            state: Of the support, in the precision of the network.
+            queries: To be predicted, of the same precision.
+            pool: The models of the support.
+            num_neighbours: Similar support queries to look up a query.
+            tokens: From characters to tokens, for the models of the pool.
+            tariff: As in `read`.
+            familiarity: Of the support; predictions do not tell how familiar a query is without it.
+            levels: Of the support, where they were computed already.
+        """
+        if len(queries.task) == 0:
+            return self._forecast_nothing(pool)
+        levels = TaskLevels.of(state) if levels is None else levels
+        predictions, found, ranks = [], [], []
+        for some in queries.split(_QUERIES_AT_ONCE):
+            similar = find_nearest(some.text, state.query_text, num_neighbours)
+            targets = Targets(some.principal, some.task, *similar, some.num_chars)
+            scored, doubt = self.net.score(state, targets), None
+            if familiarity is not None:
+                met = familiarity.meet(some.surface, *similar)
+                doubt = TaskDoubt.of(levels, scored.task_share, some.task, met)
+                ranks.append(to_numpy(met.familiarity))
+            predictions.append(self.read(scored, targets, pool, tokens, tariff, doubt))
+            found.append(similar)
+        known = replace(
+            Predictions.concatenate(predictions),
+            familiarity=np.concatenate(ranks) if ranks else None,
+        )
+        if len(found) == 1:
+            return Forecast(known, *found[0])
+        xp = operations_of(queries.text)
+        return Forecast(known, *map(xp.concat, zip(*found, strict=True)))
+
+    def read(
+        self,
+        scored: PairPredictions,
+        targets: Targets,
+        pool: ModelPool,
+        tokens: TokenRates,
+        tariff: Tariff | None = None,
+        doubt: TaskDoubt | None = None,
+    ) -> Predictions:
+        """What the scores mean: expected effect, tokens, cost and latency of each pair.
+
+        Args:
+            scored: What the network says of B queries.
+            targets: The queries.
+            pool: The models that were scored, for their names and prices.
+            tokens: From characters to tokens, for the same models.
+            tariff: What the models charge; by list prices alone without it.
+            doubt: About the tasks of the queries; none without it.
+        """
+        num_chars = to_numpy(targets.num_chars).astype(np.float64, copy=False)
+        drawn = (self.interval or EffectInterval()).draw_together(scored, doubt).to_numpy()
+        calibrated = self.calibration.apply(drawn, targets.task)
+        logit, location = calibrated.location[EFFECT], calibrated.location.copy()
+        location[EFFECT] = sigmoid(logit)
+        predictions = decode_channels(
+            self.channels,
+            pool.names,
+            location,
+            calibrated.log_scale,
+            tariff=tariff or Tariff.of_list_prices(self.channels.spend_unit, pool.prices),
+            count_tokens=partial(
+                tokens.estimate, num_chars, drawn.task_share, trust=self.amounts.token_trust
+            ),
+            amounts=self.amounts,
+            num_chars=num_chars,
+            task_share=drawn.task_share,
+        )
+        if self.interval is None:
+            return predictions
+        of_arrays = None if doubt is None else TaskDoubt(*map(to_numpy, doubt))
+        low, high = self.interval.bounds(logit, calibrated.log_scale[EFFECT], of_arrays)
+        return replace(predictions, effect_low=low, effect_high=high)
+
+    def _forecast_nothing(self, pool: ModelPool) -> Forecast:
+        """The forecast of no query."""
+        none = np.zeros((0, len(pool)))
+        ends = none if self.interval else None
+        predictions = Predictions.from_arrays(
+            pool.names, none, effect_low=ends, effect_high=ends, familiarity=none[:, 0]
+        )
+        return Forecast(predictions, np.zeros((0, 0), np.int64), np.zeros((0, 0)))

@@ -1,0 +1,70 @@
+"""The solved queries that resemble a prompt: an exact search by one product."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphrouter.scoring.operations import Array, operations_of
+from graphrouter.types import FloatArray, IntArray
+
+_TARGETS_AT_ONCE = 1024
+_ROWS_AT_ONCE = 64
+_SLACK = 1e-4
+"""More than twice the error of a product of unit vectors in single precision."""
+
+
+def find_nearest(targets: Array, support: Array, num_neighbours: int) -> tuple[Array, Array]:
+    """The most similar support rows of each target, most similar first.
+
+    Args:
+        targets: (num_targets, dimension) unit vectors.
+        support: (num_support, dimension) unit vectors; arrays of NumPy in single precision stand
+            for the same numbers in double precision.
+        num_neighbours: K; fewer when the support is smaller.
+
+    Returns:
+        Positions (num_targets, K) int64 and cosines (num_targets, K) of the dtype of `targets`.
+        Similarities are rounded before they are ranked: without that, equal prompts could change
+        places with the number of rows in the product, and scores with them.
+    """
+    xp = operations_of(targets)
+    count = min(num_neighbours, len(support))
+    if isinstance(support, np.ndarray) and support.dtype != targets.dtype:
+        return _search_narrow(targets, support, count)
+    decimals = 6 if "float32" in str(targets.dtype) else 10
+    found = [
+        xp.take_largest(
+            xp.round_to(targets[first : first + _TARGETS_AT_ONCE] @ support.T, decimals), count
+        )
+        for first in range(0, max(len(targets), 1), _TARGETS_AT_ONCE)
+    ]
+    if len(found) == 1:
+        positions, cosine = found[0]
+        return positions, cosine
+    return xp.concat([part[0] for part in found]), xp.concat([part[1] for part in found])
+
+
+def _search_narrow(
+    targets: FloatArray, support: NDArray[np.float32], count: int
+) -> tuple[IntArray, FloatArray]:
+    """As `find_nearest`, to the bit, for a support in single precision, which is half to read.
+
+    Whatever is among the nearest lies at most `_SLACK` below the last of them by the product in
+    single precision; of so few the product is taken in double precision.
+    """
+    positions = np.empty((len(targets), count), dtype=np.int64)
+    cosine = np.empty((len(targets), count))
+    last = len(support) - count
+    for first in range(0, len(targets), _ROWS_AT_ONCE):
+        rows = targets[first : first + _ROWS_AT_ONCE]
+        alike = rows.astype(np.float32) @ support.T
+        for row, (target, rough) in enumerate(zip(rows, alike, strict=True), start=first):
+            if last:
+                rough = np.flatnonzero(rough >= np.partition(rough, last)[last] - _SLACK)
+            else:
+                rough = np.arange(len(support))
+            exact = np.round(support[rough].astype(np.float64) @ target, 10)
+            order = np.lexsort((rough, -exact))[:count]
+            positions[row], cosine[row] = rough[order], exact[order]
+    return positions, cosine

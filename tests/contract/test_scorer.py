@@ -1,0 +1,100 @@
+"""The network and what serves of it say the same, to 1e-6, whatever is asked and left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+
+import graphrouter as gr
+from graphrouter.config import Part
+from graphrouter.encoders import HashingEncoder
+from graphrouter.features.channels import NUM_CHANNELS
+from graphrouter.features.prompts import PromptReading
+from graphrouter.scoring.nearest import find_nearest
+from graphrouter.scoring.scorer import Scorer
+from graphrouter.scoring.state import Targets
+
+PROMPTS = ["", "Hi.", "Prove that 17 is prime.", "x = 1; " * 20_000, "翻译“你好”。\n\n" * 3]
+DATASETS = (
+    "zeroeval",
+    "mmlu_pro",
+    "bfcl_v1",
+    "routerbench_subset",
+    "llmrouter_default",
+    "helm_mmlu",
+    "reasoning_gym",
+)
+
+
+def to_tensors(part: Any) -> Any:
+    """The named tuple of arrays as one of tensors."""
+    if isinstance(part, tuple):
+        return part._make(map(to_tensors, part))
+    return None if part is None else torch.from_numpy(part)
+
+
+def check(router: gr.GraphRouter, prompts: list[str]) -> None:
+    """The network and the scorer of its weights agree on prompts, of tasks known and not."""
+    with torch.no_grad():  # as training leaves none of them
+        for name, weight in router.learned.net.named_parameters():
+            if "perceptron.out" in name or "by_query" in name:
+                weight += 0.05 * torch.randn(weight.shape, generator=torch.manual_seed(1))
+    net = router.learned.net.double()
+    weights = {name: part.numpy() for name, part in net.state_dict().items()}
+    scorer = Scorer(weights, router.config.network)
+    state = router._states.support
+    reading = PromptReading.of(prompts, router.encoder)
+    transform = router.learned.transforms.features.prompts
+    text = transform.text(reading.embeddings).astype(np.float64)
+    asked = Targets(
+        transform.principal(*reading).astype(np.float64),
+        np.arange(len(prompts)) % (len(state.task) + 1) - 1,
+        *find_nearest(text, state.query_text, router.config.graph.num_neighbours),
+        np.zeros((len(prompts), NUM_CHANNELS)),
+    )
+    found = scorer.score(state, asked)
+    with torch.inference_mode():
+        tensors = Targets(*(torch.from_numpy(part) for part in vars(asked).values()))
+        expected = net.score(to_tensors(state), tensors)
+    for name in ("location", "log_scale", "task_share", "deviation"):
+        received, wanted = getattr(found, name), getattr(expected, name).numpy()
+        assert np.isfinite(wanted).all()
+        np.testing.assert_allclose(received, wanted, rtol=0, atol=1e-9, err_msg=name)
+    alone = scorer.score(state, asked.take(slice(1, 2)))
+    np.testing.assert_allclose(alone.location[:, 0], found.location[:, 1], rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow]) for name in DATASETS[1:]] + [DATASETS[0]]
+)
+def test_on_real_outcomes(name: str, shared_data: Callable[[str], Path]) -> None:
+    data = gr.load_dataset(shared_data(name))
+    drawn = np.random.default_rng(0).permutation(data.queries["query_id"])[:500]
+    router = gr.GraphRouter.fit(data.select_queries(sorted(drawn)), instant=True)
+    check(router, [*PROMPTS, *data.queries["prompt"][:20]])
+
+
+@pytest.mark.parametrize("left_out", [(), *((part,) for part in get_args(Part))])
+def test_whatever_part_is_left_out(left_out: tuple[Part, ...]) -> None:
+    data = gr.simulate(num_queries=80, num_models=4, seed=1).data
+    config = gr.load_config()
+    network = config.network.model_copy(update={"leave_out": left_out})
+    config = config.model_copy(update={"network": network})
+    router = gr.GraphRouter.fit(data, config, encoder=HashingEncoder(32), instant=True)
+    check(router, PROMPTS)
+
+
+@pytest.mark.parametrize("num_tasks", [0, 1])
+def test_with_hardly_any_task_and_a_newcomer(num_tasks: int) -> None:
+    data = gr.simulate(num_queries=80, num_models=3, seed=2).data
+    answers = data.outcomes.merge(data.queries, on="query_id")
+    columns = ["prompt", "model", "effect", *(["task"] if num_tasks else [])]
+    router = gr.GraphRouter.fit(
+        answers.assign(task="all")[columns], encoder=HashingEncoder(32), instant=True
+    )
+    check(router.add_model(gr.ModelCard(model="late", description="Small.")), PROMPTS)
