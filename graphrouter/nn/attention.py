@@ -180,4 +180,5 @@ def sum_messages(
     said = (heads.unsqueeze(2) * messages.values[edge].unsqueeze(1)).flatten(1)
     sums = said.new_zeros(num_targets * num_slots, said.shape[1])
     sums = sums.index_add(0, target * num_slots + slot, said)
-    return sums.view(num_targets, num_slots, weight.shape[1], -1).transpose(1, 2)
+    by_slot: Tensor = sums.view(num_targets, num_slots, weight.shape[1], -1)
+    return by_slot.transpose(1, 2)

@@ -138,13 +138,14 @@ def read_states(saved: Mapping[str, Array], learned: Learned, support: Support) 
         ValueError: A part of them is of another shape, or names what is not in the support.
     """
     if f"{_TOKENS}rates" in saved:
-        said: Any = (saved[f"{_TOKENS}{name}"] for name in TokenRates._fields)
-        support.note_tokens(TokenRates(*(part if part.ndim else float(part) for part in said)))
+        told: Any = [saved[f"{_TOKENS}{name}"] for name in TokenRates._fields]
+        tokens: Any = [part if part.ndim else float(part) for part in told]
+        support.note_tokens(TokenRates(*tokens))
     state = _unpack_state(saved, learned, support)
     states = complete_states(state, learned, support, _widen(saved, _USUAL))
     if f"{_TOGETHER}named" in saved:
-        told = (saved[f"{_TOGETHER}{name}"] for name in OutcomeCovariance._fields)
-        note_outcome_covariance(support, states, OutcomeCovariance(*told))
+        covariance = (saved[f"{_TOGETHER}{name}"] for name in OutcomeCovariance._fields)
+        note_outcome_covariance(support, states, OutcomeCovariance(*covariance))
     return states
 
 
