@@ -133,9 +133,10 @@ def measure(
     with ExitStack() as running, start(sys.executable, "-c", PROVIDER) as provider:
         upstreams = folder / "upstreams.yaml"
         upstreams.write_text(f"defaults: {{base_url: '{provider}'}}\n")
-        serve = ("serve", str(artifact), "--upstreams", str(upstreams), "--port", "0")
-        with start(sys.executable, "-m", "graphrouter", *serve) as gateway:
-            addresses = {"directly": provider, "through it": gateway}
+        words = ("-m", "graphrouter", "serve", str(artifact), "--upstreams", str(upstreams))
+        serve = (sys.executable, *words, "--port", "0", "--store")
+        with start(*serve, str(folder / "gateway.db")) as gateway, start(*serve, "none") as plain:
+            addresses = {"directly": provider, "through it": gateway, "without a store": plain}
             if litellm is not None:
                 config = folder / "litellm.yaml"
                 config.write_text(LITELLM.format(provider=provider))
