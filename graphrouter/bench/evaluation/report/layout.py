@@ -109,8 +109,9 @@ def _budgets(report: Report, curve: BudgetCurve | Unmeasured) -> Block:
         "Beside it what the dollars spent reach in single calls by one trade-off, with the best "
         "single model on as many queries as they pay for and the cheapest on the others, and with "
         "the best choices that know every outcome and bill. A batch is decided by one price of a "
-        "dollar, so it comes close to single calls; what it adds is that the budget is kept. "
-        "Differences are paired, in brackets 95 % intervals; ▲ surely above, ▼ surely below."
+        "dollar, so it comes close to single calls; what it adds is that expected costs keep the "
+        "budget. Differences are paired, in brackets 95 % intervals; ▲ surely above, ▼ surely "
+        "below."
     )
     return Block(title, (text,), "budgets", (build_budget_grid(curve),))
 
