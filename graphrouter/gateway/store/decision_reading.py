@@ -23,6 +23,8 @@ def read_decision(
         decision_id: Its id.
         key_id: Whose it must be; anybody's without one.
     """
+    if "\0" in decision_id:  # PostgreSQL would refuse to look
+        return None
     wanted = sa.select(decisions).where(decisions.c.id == decision_id)
     if key_id is not None:
         wanted = wanted.where(decisions.c.key_id == key_id)

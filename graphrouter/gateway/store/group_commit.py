@@ -74,9 +74,10 @@ class GroupCommit:
 
         Args:
             table: Of the store.
-            row: Every row of a table names the same columns.
+            row: Every row of a table names the same columns. Of texts, what no database keeps
+                (zeros, halves of characters) becomes a question mark.
         """
-        return self._put((table, row))
+        return self._put((table, {name: _clean(value) for name, value in row.items()}))
 
     def run(self, work: Callable[[sa.Connection], T]) -> Written[T]:
         """Run something in a transaction, after the inserts of the same one.
@@ -119,22 +120,28 @@ class GroupCommit:
                 self._write(batch)
 
     def _write(self, batch: Sequence[_Write]) -> None:
+        found: Sequence[Any] | None = None
+        reason = ""
         for wait_s in (*WAITS_S, None):
             try:
                 with self.store.engine.begin() as connection:
                     found = _apply(self.store, connection, batch)
                 break
-            except sa.exc.DBAPIError as error:
+            except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+                reason = _first_line(error.orig)
                 if wait_s is not None:
                     time.sleep(wait_s)
-                    continue
-                reason = str(error.orig).strip().partition("\n")[0]
-            except Exception as error:  # whatever it is, those who wait are told
-                reason = f"{type(error).__name__}: {error}"
+            except Exception as error:  # of one of the writes: the others are good
+                if len(batch) > 1:
+                    for write in batch:
+                        self._write([write])
+                    return
+                reason = f"{type(error).__name__}: {_first_line(error)}"
+                break
+        if found is None:
             _logger.error("The store takes nothing (%s).", reason)
             refused = StoreError(f"The store takes nothing ({reason}). See that it can be written.")
             found = [refused] * len(batch)
-            break
         for write, value in zip(batch, found, strict=True):
             if isinstance(value, BaseException):
                 write.future.set_exception(value)
@@ -164,3 +171,13 @@ def _run(connection: sa.Connection, work: Callable[[sa.Connection], Any]) -> Any
         raise  # of the connection, not of this work
     except Exception as error:
         return error
+
+
+def _clean(value: Any) -> Any:
+    if not isinstance(value, str) or (value.isascii() and "\0" not in value):
+        return value
+    return value.replace("\0", "?").encode("utf-8", "replace").decode()
+
+
+def _first_line(error: object) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -87,8 +87,20 @@ def test_a_decision_is_explained(router: gr.GraphRouter, store: Store, start: St
     assert found["call"]["cost_usd"] == pytest.approx((3 * 1 + 2 * 4) / 1e6)
     assert (found["call"]["status"], found["call"]["num_attempts"]) == (200, 1)
     assert (found["call"]["input_tokens"], found["call"]["output_tokens"]) == (3, 2)
-    with pytest.raises(urllib.error.HTTPError, match="404"):
-        get(address, "/decisions/nothing")
+    for unknown in ("nothing", "a%00", "%F0%9F%8F%94"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            get(address, f"/decisions/{unknown}")
+
+
+def test_texts_that_no_database_keeps_stop_nobody(store: Store, start: Start) -> None:
+    address = start(prompts="full")
+    status, _ = post(address, "/route", {"prompt": "A zero \0.", "graphrouter": {"task": "\0"}})
+    assert status == 200
+    ask(address)
+    assert [(row.prompt, row.task) for row in rows(store, decisions)] == [
+        ("A zero ?.", "?"),
+        ("Add 3 and 4.", None),
+    ]
 
 
 def test_prompts_are_kept_as_asked_for(store: Store, start: Start) -> None:

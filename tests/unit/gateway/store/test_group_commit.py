@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from graphrouter.exceptions import StoreError
 from graphrouter.gateway.store import GroupCommit, Store
 from graphrouter.gateway.store.store_tables import settings
+from tests.postgresql import Cluster
 
 
 @pytest.fixture
@@ -74,6 +75,45 @@ def test_what_fails_fails_alone(store: Store, writer: GroupCommit) -> None:
     ]
     assert rest[3].future.result() == ["there"]
     assert read(store) == {"there": "1"}
+
+
+def test_a_row_that_no_database_takes_costs_no_other(store: Store, writer: GroupCommit) -> None:
+    held, go = threading.Event(), threading.Event()
+
+    def hold(connection: sa.Connection) -> None:
+        held.set()
+        go.wait(10)
+
+    writer.run(hold)
+    assert held.wait(10)
+    rows = [  # in one transaction, the second of which lacks a value
+        {"name": "a", "value": "1"},
+        {"name": "b", "value": None},
+        {"name": "c\0", "value": "half \ud800"},
+    ]
+    written = [writer.insert(settings, row) for row in rows]
+    go.set()
+    writer.close()
+    assert written[0].future.result() is written[2].future.result() is None
+    assert "takes nothing" in str(written[1].future.exception())
+    assert read(store) == {"a": "1", "c?": "half ?"}
+
+
+def test_a_database_that_starts_again_is_waited_for(
+    store: Store, writer: GroupCommit, request: pytest.FixtureRequest
+) -> None:
+    if not store.is_postgresql:
+        return
+    cluster: Cluster = request.getfixturevalue("cluster")
+    written = []
+    for number in range(60):
+        written.append(writer.insert(settings, {"name": str(number), "value": ""}))
+        if number == 20:
+            cluster.stop("immediate")
+        if number == 40:
+            cluster.start()
+    assert [each.future.result() for each in written] == [None] * 60
+    assert len(read(store)) == 60
 
 
 def test_nothing_that_waits_is_lost_on_closing(store: Store, writer: GroupCommit) -> None:
