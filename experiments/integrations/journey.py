@@ -1,4 +1,4 @@
-"""LiteLLM's router and proxy with the plugin, and clients of the gateway: who is reached?
+"""LiteLLM's router and proxy with the plugin, Envoy, and clients of the gateway: who is reached?
 
 Usage:
     bash experiments/integrations/run.sh FOLDER [PYTHON]
@@ -21,11 +21,13 @@ import yaml
 
 import graphrouter as gr
 from experiments.gateway.run import KEY, serve_litellm, start
+from experiments.integrations.envoy_journey import ask_through_envoy
 from graphrouter.gateway import LiteLLMPlugin
 
 GROUP, OTHER = "smart", "fixed"
 PROVIDER = ("-m", "experiments.integrations.provider")
 PLUGIN = """
+from experiments.integrations.envoy_journey import ask_through_envoy
 from graphrouter.gateway import LiteLLMPlugin
 
 plugin = LiteLLMPlugin({artifact!r}, policy={policy!r})
@@ -125,10 +127,17 @@ def main(folder: Path, python: str) -> None:
             right += ask_proxy(router, proxy, preset)
             asked += len(PROMPTS) + 1
         lines = run_clients(folder, provider, python)
+    reached, sent = ask_through_envoy(folder, folder / "artifact", python, PROMPTS, PRESETS)
     best = choose(router, PROMPTS[0], preset)
     print(*lines, sep="\n")
+    print(f"Envoy: {reached} of {sent} requests where the router sends them")
     print(f"LiteLLM: {right} of {asked} calls where the router sends them, {len(chosen)} models")
-    if right < asked or len(chosen) < 2 or not all(best in line for line in lines):
+    if (
+        right < asked
+        or reached < sent
+        or len(chosen) < 2
+        or not all(best in line for line in lines)
+    ):
         raise SystemExit(1)
 
 

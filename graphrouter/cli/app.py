@@ -24,6 +24,7 @@ from graphrouter.cli import (
     benchmark,
     data,
     demo,
+    envoy,
     evaluate,
     export,
     feedback,
@@ -67,6 +68,7 @@ app.command()(plan.plan)
 app.command()(predict.predict)
 app.command()(assign.assign)
 app.command()(serve.serve)
+app.command()(envoy.envoy)
 app.command()(spend.spend)
 app.command()(replay.replay)
 app.command()(promise.promise)

@@ -9,14 +9,10 @@ from typing import Any, Protocol
 
 from graphrouter.decision import Decision
 from graphrouter.exceptions import ConfigError
-from graphrouter.gateway.conversations import find_incapable
-from graphrouter.gateway.deciding import Asked, Decider
 from graphrouter.gateway.forms.chat_completions import read_chat
-from graphrouter.gateway.routed_texts import read_prompt
-from graphrouter.gateway.serving_state import ServingState
+from graphrouter.gateway.pool_chooser import PoolChooser
 from graphrouter.gateway.wanted_models import AUTO, OWN_KEY, read_wanted
 from graphrouter.policy import Policy, PresetName
-from graphrouter.router.loading import load_router
 from graphrouter.router.protocol import Router
 from graphrouter.routes import Routes
 from graphrouter.wording import name_some, show_value, suggest
@@ -78,25 +74,20 @@ class LiteLLMPlugin:
             ConfigError: `names` names a model that is not in the pool.
             ArtifactError: There is no artifact, or it cannot be read.
         """
-        self._router = router if isinstance(router, Router) else load_router(router)
-        self._names = dict(names or {})
+        self._chooser = PoolChooser(router, policy, routes)
+        self._pool = self._chooser.router.pool
+        self._names, self._told = dict(names or {}), set[str]()
         for model in self._names.values():
-            if model not in self._router.pool.index:
-                hint = suggest(model, self._router.pool.names, "The pool has: ")
+            if model not in self._pool.index:
+                hint = suggest(model, self._pool.names, "The pool has: ")
                 raise ConfigError(f"names: there is no model {show_value(model)}. {hint}")
-        if routes is not None and not isinstance(routes, Routes):
-            routes = Routes.load(routes)
-        self._decider = Decider()
-        policy = Policy.preset(policy) if isinstance(policy, str) else policy
-        self._state = ServingState(self._router, {}, policy, routes)
-        self._told: set[str] = set()
 
     def find_model(self, candidate: str) -> str | None:
         """The model of the pool that a deployment serves; None where it is none of them."""
         if candidate in self._names:
             return self._names[candidate]
         name = candidate
-        while name not in self._router.pool.index:
+        while name not in self._pool.index:
             _, slash, name = name.partition("/")
             if not slash:
                 return None
@@ -114,21 +105,10 @@ class LiteLLMPlugin:
         if not there:
             return context
         self._tell_unknown([each for each, model in model_of.items() if model is None])
-        pool = self._router.pool
         said = {"model": AUTO, OWN_KEY: context.metadata.get(OWN_KEY) or {}}
-        wanted = read_wanted(said, {}, self._state)
+        wanted = read_wanted(said, {}, self._chooser.state)
         conversation = read_chat({"messages": context.structured_messages})
-        unavailable = frozenset(pool.names) - there | set(find_incapable(conversation, pool))
-        decision = await self._decider.decide(
-            Asked(
-                self._router,
-                read_prompt(conversation),
-                wanted.task,
-                wanted.policy,
-                self._state.routes,
-                unavailable,
-            )
-        )
+        decision = await self._chooser.choose(conversation, wanted, there)
         context.candidate_models = [
             each for each, model in model_of.items() if model == decision.model
         ]

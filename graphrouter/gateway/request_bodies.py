@@ -12,7 +12,7 @@ from starlette.requests import Request
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.wording import show_value
 
-__all__ = ["MOST_BYTES", "ClientLeftError", "read_body", "unless_left"]
+__all__ = ["MOST_BYTES", "ClientLeftError", "parse_body", "read_body", "unless_left"]
 
 MOST_BYTES = 10 * 1024 * 1024
 """Of a request's body."""
@@ -35,8 +35,17 @@ async def read_body(request: Request) -> dict[str, Any]:
         content += chunk
         if len(content) > MOST_BYTES:
             raise ApiError(413, f"The body is larger than {MOST_BYTES:,} bytes.")
+    return parse_body(bytes(content))
+
+
+def parse_body(content: bytes) -> dict[str, Any]:
+    """The JSON object that some bytes are.
+
+    Raises:
+        ApiError: They are something else.
+    """
     try:
-        body = json.loads(bytes(content), parse_constant=_refuse_constant)
+        body = json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ApiError(400, f"The body is no valid JSON ({error}).") from None
     if not isinstance(body, dict):

@@ -1,4 +1,4 @@
-"""LiteLLM, LangChain and OpenAI's Agents SDK as they are installed from the package index."""
+"""LiteLLM, LangChain, OpenAI's Agents SDK and Envoy, as the package index has them."""
 
 from __future__ import annotations
 
@@ -26,5 +26,6 @@ def test_requests_of_others_reach_who_the_router_chose(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "LiteLLM: 16 of 16 calls where the router sends them, 2 models" in done.stdout
+    assert "Envoy: 10 of 10 requests where the router sends them" in done.stdout
     assert "the agent says: tarn-grand after 2 turns" in done.stdout
     assert "tarn-grand answers: tarn-grand\nstreamed: tarn-grand\n" in done.stdout
