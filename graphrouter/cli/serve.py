@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,6 +20,9 @@ from graphrouter.extras import require_extra
 from graphrouter.moment import check_in_pool
 from graphrouter.policy import Policy
 from graphrouter.wording import count_of
+
+if TYPE_CHECKING:
+    from graphrouter.router.protocol import Router
 
 NO_STORE = "none"
 DRAINED_WITHIN_S = 30
@@ -189,6 +192,11 @@ def serve(
         memory = None if store == NO_STORE else Memory(Store.open(store), kept)
         if key is None and (memory is None or not memory.keys):
             _check_host(host)
+
+        def load() -> Router:
+            name, found = name_artifact(artifact), load_any_router(artifact)
+            return found if memory is None else memory.teach_all(found, name)
+
         app = create_app(
             router,
             deployments,
@@ -199,6 +207,7 @@ def serve(
             max_switches=max_switches,
             key=key,
             memory=memory,
+            load=load,
         )
         console.print(
             f"Serving {count_of(len(deployments), 'model')} at "

@@ -102,8 +102,17 @@ class Gateway:
         Args:
             change: The other router, made of the one that serves.
         """
+        self.change_state(lambda state: replace(state, router=change(state.router)))
+
+    def change_state(self, change: Callable[[ServingState], ServingState]) -> ServingState:
+        """Put another state in the place of the one that serves, as `change_router`.
+
+        Args:
+            change: The other state, made of the one that serves.
+        """
         with self._changing:
-            self.state = replace(self.state, router=change(self.state.router))
+            self.state = change(self.state)
+            return self.state
 
     async def answer(self, request: Request, form: ApiForm) -> Response:
         """Send a request to the model that is chosen, and its answer back.

@@ -26,6 +26,7 @@ from graphrouter.gateway.forms.plain_inputs import COMPLETIONS, EMBEDDINGS
 from graphrouter.gateway.forms.responses import RESPONSES
 from graphrouter.gateway.memory import Memory
 from graphrouter.gateway.page import OperatorPage
+from graphrouter.gateway.pool_admin import PoolAdmin
 from graphrouter.gateway.relaying import CLIENT_LEFT
 from graphrouter.gateway.request_bodies import ClientLeftError
 from graphrouter.gateway.serving_state import ServingState
@@ -54,6 +55,7 @@ def create_app(
     key: str | None = None,
     log: CallLog | None = None,
     memory: Memory | None = None,
+    load: Callable[[], Router] | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
 ) -> FastAPI:
     """The gateway as an ASGI application.
@@ -74,6 +76,7 @@ def create_app(
         log: Told of every decision and call; that of the memory where there is one.
         memory: Keeps decisions, grades and keys, and is closed with the application; without one
             nothing is kept.
+        load: Reads the artifact again, for `/admin/reload`.
         transport: Takes the place of the network, for tests.
     """
     served = {name: tuple(several) for name, several in deployments.items()}
@@ -124,6 +127,7 @@ def create_app(
     gateway.metrics.add_endpoint(app, access)
     if memory is not None:
         memory.add_endpoints(app, access)
+    PoolAdmin(gateway, access, load=load).add_endpoints(app)
     store = None if memory is None else memory.store
     OperatorPage(lambda: gateway.state, access, store).add_endpoints(app)
     return app

@@ -24,11 +24,11 @@ from graphrouter.gateway.request_bodies import read_body
 from graphrouter.gateway.store.client_keys import ClientKey, read_keys
 from graphrouter.gateway.store.database import Store
 from graphrouter.gateway.store.decision_reading import read_decision
-from graphrouter.gateway.store.feedback_learner import FeedbackLearner, read_applied
+from graphrouter.gateway.store.feedback_learner import FeedbackLearner, read_applied, teach
 from graphrouter.gateway.store.group_commit import GroupCommit
 from graphrouter.gateway.store.spending import write_prices
 from graphrouter.gateway.store.stored_calls import StoredCallLog, WhatIsKept
-from graphrouter.gateway.store.stored_outcomes import Graded, add_grade, read_grades
+from graphrouter.gateway.store.stored_outcomes import Graded, add_grade, read_grades, read_lessons
 from graphrouter.router.protocol import Router
 
 __all__ = ["Memory", "name_artifact"]
@@ -97,6 +97,16 @@ class Memory:
             self._watch.join()
         self.writer.close()
         self.store.close()
+
+    def teach_all(self, router: Router, artifact: str) -> Router:
+        """A router that was just read, with what graders have said since it was written.
+
+        Args:
+            router: As its artifact has it.
+            artifact: What `name_artifact` calls that.
+        """
+        with self.store.reader.connect() as connection:
+            return teach(router, read_lessons(connection, after=read_applied(connection, artifact)))
 
     def add_endpoints(self, app: FastAPI, access: Access) -> None:
         """Add the endpoints of decisions and grades.

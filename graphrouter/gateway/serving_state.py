@@ -63,6 +63,8 @@ class ServingState:
     routes: Routes | None = None
     pair: tuple[str, str] | None = None
     """Strong and weak model of thresholds; None for the best and the cheapest on each prompt."""
+    revision: int = 1
+    """Grows by one with every change by an admin."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
