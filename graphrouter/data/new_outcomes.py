@@ -133,20 +133,39 @@ def read_query_file(file: Path) -> pd.DataFrame:
         raw = tidy_columns(read_table(file), file.name, required=("prompt",))
     if raw.empty:
         raise DataError(f"{file} holds no queries; expected at least one row.")
+    return read_query_table(raw, file.name)
+
+
+def read_query_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The queries of a table as `read_query_file` gives them.
+
+    Args:
+        table: A column `prompt`, and perhaps `query_id` and `task`; at least one row.
+        source: What to call it in messages.
+
+    Raises:
+        DataError: It has no prompts, a value breaks the contract, or the same query_id twice.
+
+    Example:
+        >>> table = pd.DataFrame({"prompt": ["Hello", "1 + 1?"]})
+        >>> read_query_table(table, "prompts")["query_id"].tolist()
+        ['1', '2']
+    """
+    raw = tidy_columns(table, source, required=("prompt",))
     clean = pd.DataFrame(
         {"query_id": pd.Series([str(row + 1) for row in range(len(raw))], dtype="str")}
     )
     if "query_id" in raw.columns:
-        clean["query_id"] = parse_ids(raw["query_id"], file.name, "query_id")
+        clean["query_id"] = parse_ids(raw["query_id"], source, "query_id")
         twice = clean["query_id"].duplicated().to_numpy(dtype=bool).nonzero()[0]
         if len(twice):
             raise make_row_error(
-                file.name,
+                source,
                 twice.tolist(),
                 f"query_id {clean['query_id'].iloc[twice[0]]!r} occurs before",
                 "Make the ids distinct.",
             )
-    clean["prompt"] = parse_prompts(raw["prompt"], file.name, empty_mending=None)
+    clean["prompt"] = parse_prompts(raw["prompt"], source, empty_mending=None)
     if "task" in raw.columns:
-        clean["task"] = parse_optional_ids(raw["task"], file.name, "task")
+        clean["task"] = parse_optional_ids(raw["task"], source, "task")
     return clean

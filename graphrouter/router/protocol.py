@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -14,7 +14,7 @@ from graphrouter.exceptions import ArtifactError, NotApplicableError
 from graphrouter.files import to_path
 from graphrouter.grades import Grade
 from graphrouter.notebook import render_table
-from graphrouter.policy import CostScale, PresetName
+from graphrouter.policy import CostScale, Policy, PresetName
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.asked import UnknownTasks, check_grades
 from graphrouter.router.choosing import ChoosingRouter
@@ -23,6 +23,7 @@ from graphrouter.types import FloatArray, Predictions, Queries
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from graphrouter.config import TrainConfig
     from graphrouter.data import RoutingDataset, Split
@@ -147,6 +148,36 @@ class Router(ChoosingRouter):
         """
         asked = self._read_queries(queries, tasks, known)
         return self._predict(asked)
+
+    def predict_batches(
+        self, batches: Iterable[pa.RecordBatch], *, policy: Policy | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Predictions for batches of queries, one after the other, as engines ask for them.
+
+        Without a policy one row a (query, model) pair, in the columns of
+        `record_batches.SCORE_SCHEMA`; with one, one row a query with the model chosen, in those of
+        `CHOICE_SCHEMA`. Null = cannot be predicted. A row does not depend on the others.
+
+        Args:
+            batches: With the columns `query_id`, `prompt` and perhaps `task`.
+            policy: What to choose by.
+
+        Raises:
+            DataError: A batch lacks a column, or has the same query_id twice.
+            PolicyError: Nobody satisfies the policy and it names no fallback.
+            UnknownModelError: The policy names a model that is not in the pool.
+
+        Example:
+            >>> import pyarrow as pa, graphrouter as gr
+            >>> data = gr.simulate(num_queries=200, seed=0).data
+            >>> router = gr.GraphRouter.fit(data, instant=True)
+            >>> prompts = pa.RecordBatch.from_pydict({"query_id": ["a"], "prompt": ["1 + 1?"]})
+            >>> [batch.num_rows for batch in router.predict_batches([prompts])]
+            [12]
+        """
+        from graphrouter.router.record_batches import predict_each  # it loads pandas
+
+        return predict_each(self, batches, policy)
 
     def _read_queries(
         self,

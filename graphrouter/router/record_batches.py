@@ -1,0 +1,101 @@
+"""Predictions and choices for Arrow record batches, as engines hand their tables around."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from graphrouter.data.new_outcomes import read_query_table
+from graphrouter.exceptions import DataError
+from graphrouter.types import Queries
+from graphrouter.wording import name_some
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from graphrouter.policy import Policy
+    from graphrouter.router.protocol import Router
+
+QUERIES_AT_ONCE = 256
+"""So many prompts have their predictions in memory at a time."""
+_SCORES = (
+    "effect",
+    "effect_low",
+    "effect_high",
+    "cost_usd",
+    "input_tokens",
+    "output_tokens",
+    "latency_s",
+    "ttft_s",
+    "output_tokens_per_s",
+    "familiarity",
+)
+SCORE_SCHEMA = pa.schema(
+    [
+        ("query_id", pa.string()),
+        ("model", pa.string()),
+        *[(name, pa.float64()) for name in _SCORES],
+    ]
+)
+"""One row a (query, model) pair; null = cannot be predicted, or was not logged."""
+CHOICE_SCHEMA = pa.schema(
+    [
+        ("query_id", pa.string()),
+        ("model", pa.string()),
+        *[(name, pa.float64()) for name in ("effect", "cost_usd", "latency_s")],
+        ("used_fallback", pa.bool_()),
+    ]
+)
+"""One row a query: the model chosen, and what is expected of it."""
+
+
+def predict_each(
+    router: Router, batches: Iterable[pa.RecordBatch], policy: Policy | None
+) -> Iterator[pa.RecordBatch]:
+    """What `Router.predict_batches` yields; arguments as there."""
+    schema = SCORE_SCHEMA if policy is None else CHOICE_SCHEMA
+    for number, batch in enumerate(batches, 1):
+        table = _read_batch(batch, f"record batch {number}")
+        for start in range(0, len(table), QUERIES_AT_ONCE):
+            some = table.iloc[start : start + QUERIES_AT_ONCE]
+            rows = _score(router, some) if policy is None else _choose(router, some, policy)
+            # NaN of the columns is null: what is not there, as in every table.
+            columns = {
+                field.name: pa.array(rows[field.name], field.type, from_pandas=True)
+                if field.name in rows
+                else pa.nulls(len(rows["model"]), field.type)
+                for field in schema
+            }
+            yield pa.RecordBatch.from_pydict(columns, schema)
+
+
+def _score(router: Router, queries: pd.DataFrame) -> pd.DataFrame:
+    """Columns of what is expected of every model on the queries."""
+    predictions = router.predict(Queries.of_frame(queries))
+    return predictions.to_frame(queries["query_id"].tolist())
+
+
+def _choose(router: Router, queries: pd.DataFrame, policy: Policy) -> Mapping[str, Any]:
+    """Columns of the choices."""
+    decisions = router.route_batch(Queries.of_frame(queries), policy=policy)
+    told = CHOICE_SCHEMA.names[1:]
+    columns = {name: [getattr(decision, name) for decision in decisions] for name in told}
+    return {"query_id": queries["query_id"].tolist(), **columns}
+
+
+def _read_batch(batch: pa.RecordBatch, source: str) -> pd.DataFrame:
+    """The queries of a batch, checked; no rows for a batch without any."""
+    if not isinstance(batch, pa.RecordBatch | pa.Table):
+        raise DataError(
+            f"{source} is a {type(batch).__name__}; expected a pyarrow.RecordBatch with query_id, "
+            "prompt and perhaps task."
+        )
+    if "query_id" not in batch.schema.names:
+        raise DataError(
+            f"{source} has the columns {name_some(batch.schema.names, most=10)}; expected query_id "
+            "too, since rows that are numbered batch by batch could not be told apart."
+        )
+    table = batch.to_pandas()
+    return read_query_table(table, source) if len(table) else table
