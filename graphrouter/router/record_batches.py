@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from graphrouter.policy import Policy
-    from graphrouter.router.protocol import Router
+    from graphrouter.router.choosing import ChoosingRouter
 
 QUERIES_AT_ONCE = 256
 """So many prompts have their predictions in memory at a time."""
@@ -52,7 +52,7 @@ CHOICE_SCHEMA = pa.schema(
 
 
 def predict_each(
-    router: Router, batches: Iterable[pa.RecordBatch], policy: Policy | None
+    router: ChoosingRouter, batches: Iterable[pa.RecordBatch], policy: Policy | None
 ) -> Iterator[pa.RecordBatch]:
     """What `Router.predict_batches` yields; arguments as there."""
     schema = SCORE_SCHEMA if policy is None else CHOICE_SCHEMA
@@ -71,13 +71,13 @@ def predict_each(
             yield pa.RecordBatch.from_pydict(columns, schema)
 
 
-def _score(router: Router, queries: pd.DataFrame) -> pd.DataFrame:
+def _score(router: ChoosingRouter, queries: pd.DataFrame) -> pd.DataFrame:
     """Columns of what is expected of every model on the queries."""
-    predictions = router.predict(Queries.of_frame(queries))
+    predictions = router._predict(router._read_queries(Queries.of_frame(queries), None))
     return predictions.to_frame(queries["query_id"].tolist())
 
 
-def _choose(router: Router, queries: pd.DataFrame, policy: Policy) -> Mapping[str, Any]:
+def _choose(router: ChoosingRouter, queries: pd.DataFrame, policy: Policy) -> Mapping[str, Any]:
     """Columns of the choices."""
     decisions = router.route_batch(Queries.of_frame(queries), policy=policy)
     told = CHOICE_SCHEMA.names[1:]
