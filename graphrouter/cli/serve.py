@@ -94,6 +94,7 @@ def serve(
         str,
         typer.Option(
             "--store",
+            envvar="GRAPHROUTER_STORE",
             metavar="PLACE",
             help="Where decisions, grades, keys and costs are kept: a file, which is made where "
             "there is none, postgresql://user@host/name, or none.",
