@@ -134,15 +134,28 @@ class FeedbackLearner:
         self._seen = {each for each in self._seen | new if each > self._last - self._window}
         return len(lessons)
 
+    def _rehearse(self, router: Router) -> Router:
+        """The same router: one lesson is thought through and forgotten.
+
+        The first one loads libraries and computes what later ones share, which takes seconds.
+        """
+        lesson = {"prompt": "Hello.", "task": None, "model": router.models[0], "effect": 1.0}
+        teach(router, pd.DataFrame([lesson]))
+        return router
+
     def _work(self) -> None:
+        self._attempt(lambda: self._change(self._rehearse))
         while True:
             self._woken.wait(PERIOD_S)
             self._woken.clear()
             if self._closed:
                 return
-            try:
-                self.learn()
-            except sa.exc.DBAPIError as error:
-                _logger.warning("The store was not read (%s); it is tried again.", error.orig)
-            except Exception:  # it must go on, whatever one grade was
-                _logger.exception("Grades were not learned; they are tried again.")
+            self._attempt(self.learn)
+
+    def _attempt(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except sa.exc.DBAPIError as error:
+            _logger.warning("The store was not read (%s); it is tried again.", error.orig)
+        except Exception:  # it must go on, whatever one grade was
+            _logger.exception("Grades were not learned; they are tried again.")

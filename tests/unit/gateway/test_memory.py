@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import openai
@@ -17,12 +18,13 @@ import sqlalchemy as sa
 import graphrouter as gr
 from graphrouter.gateway import Memory, create_app
 from graphrouter.gateway.api_errors import ApiError
+from graphrouter.gateway.exploring import Exploration
 from graphrouter.gateway.store import Store
 from graphrouter.gateway.store.client_keys import add_key, revoke_key
 from graphrouter.gateway.store.store_tables import METADATA, calls, decisions, outcomes
 from graphrouter.gateway.store.stored_calls import WhatIsKept
 from graphrouter.gateway.store.stored_outcomes import read_grades
-from graphrouter.gateway.token_prices import TokenPrices
+from graphrouter.gateway.token_prices import TokenPrices, to_nanousd
 from tests.unit.gateway.conftest import Deployments, Provider, Serve
 from tests.unit.gateway.test_gateway import ASKED, connect, post
 
@@ -53,8 +55,9 @@ def ask(
 ) -> Any:
     """The headers of an answer."""
     messages: Any = [{"role": "user", "content": prompt}]
-    raw = connect(address, key).chat.completions.with_raw_response
-    return raw.create(model=model, messages=messages, **more).headers
+    with connect(address, key) as client:
+        raw = client.chat.completions.with_raw_response
+        return raw.create(model=model, messages=messages, **more).headers
 
 
 def rows(store: Store, table: sa.Table) -> list[Any]:
@@ -130,6 +133,39 @@ def test_what_is_named_observed_and_only_decided(
     chances = {each["model"]: each["propensity"] for each in json.loads(observed.candidates)}
     assert chances == {name: float(name == other) for name in router.models}
     assert len(rows(store, calls)) == 2
+
+
+def test_explored_decisions_keep_their_propensities(
+    router: gr.GraphRouter, store: Store, start: Start
+) -> None:
+    address = start(exploration=Exploration(1.0, "uniform", seed=0))
+    asked = [ask(address)["x-graphrouter-model"] for _ in range(12)]
+    found = rows(store, decisions)
+    assert [row.asked for row in sorted(found, key=lambda row: row.time)] == asked
+    assert len(set(asked)) > 1
+    assert {row.chosen for row in found} == {router.route("Add 3 and 4.").model}
+    for row in found:
+        assert [each["propensity"] for each in json.loads(row.candidates)] == [0.25] * 4
+
+
+def test_a_budget_has_no_room_while_a_call_is_in_flight(
+    router: gr.GraphRouter, provider: Provider, store: Store, start: Start
+) -> None:
+    decision = router.route("Add 3 and 4.")
+    assert decision.cost_usd is not None
+    key = add_key(store, "ada", nanousd_per_day=to_nanousd(1.5 * decision.cost_usd))
+    address = start()
+    provider.waits[f"at-{decision.model}"] = 1.0
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask, address, key=key)
+        wait_for(lambda: provider.asked)
+        with pytest.raises(openai.RateLimitError, match="The budget of the key 'ada'") as told:
+            ask(address, key=key)
+        assert told.value.code == "budget_exceeded"
+        assert first.result()["x-graphrouter-model"] == decision.model
+    provider.waits.clear()
+    ask(address, key=key)  # it has cost less than was expected
+    assert [row.cost_nanousd for row in rows(store, calls)] == [11_000, 11_000]
 
 
 def test_streams_are_billed_by_what_they_tell(

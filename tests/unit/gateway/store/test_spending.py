@@ -88,9 +88,11 @@ def test_a_cached_token_costs_no_more_than_another(asked: int, cached: int, answ
 def test_a_budget_under_100_calls_at_once_is_overspent_by_those_in_flight_at_most(
     store: Store, writer: GroupCommit, expected_usd: float
 ) -> None:
+    """Of two gateways that share a store."""
     limit, rng = to_nanousd(0.1), random.Random(0)
     add_key(store, "ada", nanousd_per_day=limit)
-    key, log = find_key(store), make_log(store, writer)
+    other = GroupCommit(store)
+    key, logs = find_key(store), [make_log(store, each) for each in (writer, other)]
     in_flight: dict[int, int] = {}
     most, refused = 0, []
 
@@ -98,7 +100,7 @@ def test_a_budget_under_100_calls_at_once_is_overspent_by_those_in_flight_at_mos
         nonlocal most
         true = rng.randrange(to_nanousd(0.0005), to_nanousd(0.004))
         try:
-            opened = await log.begin(make_start(key.id, expected_usd))
+            opened = await logs[number % 2].begin(make_start(key.id, expected_usd))
         except ApiError as error:
             refused.append((error.status, error.code))
             return
@@ -114,6 +116,7 @@ def test_a_budget_under_100_calls_at_once_is_overspent_by_those_in_flight_at_mos
         await asyncio.gather(*map(call, range(100, 110)))
 
     asyncio.run(call_all())
+    other.close()
     spent, reserved = read_budget(store)
     assert reserved == 0
     assert spent <= limit + most
