@@ -61,7 +61,7 @@ def fit_parts(
     net.scale_deviations(share)
     metrics = metrics | gained | {DEVIATION_SHARE: share}
     # Models and tasks are left out one after the other: longer than all the rest of a start.
-    interval = EffectInterval(novelty=NOVELTY)
+    interval = EffectInterval(novelty=NOVELTY, few_tasks=True)
     if is_trained:
         interval = fit_effect_interval(net, tables, config, calibration=calibration)
     weights = {name: to_numpy(part).copy() for name, part in net.float().state_dict().items()}

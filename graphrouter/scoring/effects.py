@@ -147,6 +147,9 @@ class EffectInterval:
     novelty: float = 0.0
     """Factor of the standard deviation between the tasks that a query may be of, >= 0. With 0, as
     for artifacts that were made before it was there, unfamiliar queries are like all others."""
+    few_tasks: bool = False
+    """Whether intervals are wider where few tasks say how far off a new one may be; not those of
+    artifacts that were made before they were."""
 
     def bounds(
         self, location: Array, log_scale: Array, doubt: TaskDoubt | None = None
@@ -163,7 +166,8 @@ class EffectInterval:
         if doubt is not None and self.novelty > 0:
             # Novelty makes up for texts that mislead; of a strange one hardly anything is believed.
             factor = self.novelty ** (2 * (1 - doubt.strangeness))
-            variance = variance + factor * doubt.variance + doubt.strange
+            of_task = doubt.variance + doubt.few if self.few_tasks else doubt.variance
+            variance = variance + factor * of_task + doubt.strange
         half = Z_80 * xp.sqrt(variance)
         middle = xp.sigmoid(location)
         return (

@@ -24,6 +24,8 @@ _UNUSUAL = 0.1
 """Familiarity below which a prompt of unknown task counts, by and by, as one of a task not seen."""
 _PRIOR_TASKS, _PRIOR_VARIANCE = 2.0, 1.0
 """How much effect logits vary between tasks, in so many tasks' worth of doubt."""
+_SQUARED_QUANTILE = 1.2815515655446004**2
+"""Of a normal distribution, 90 %."""
 
 
 class Met(NamedTuple):
@@ -142,6 +144,9 @@ class TaskLevels(NamedTuple):
     """(M,) over the tasks that have queries."""
     variance: Array
     """(M,) between them."""
+    doubt: Array
+    """(M,) how much larger that must be for a normal interval to hold for 80 % of new tasks: the
+    more the fewer were seen."""
 
     @classmethod
     def of(cls, state: SupportState) -> Self:
@@ -151,7 +156,26 @@ class TaskLevels(NamedTuple):
         mean = seen.mean(0) if len(seen) else level[-1]
         off = seen - mean
         prior = _PRIOR_TASKS * _PRIOR_VARIANCE + (off * off).sum(0)
-        return cls(level, mean, prior / (_PRIOR_TASKS + max(len(seen) - 1, 0)))
+        variance = prior / (_PRIOR_TASKS + max(len(seen) - 1, 0))
+        return cls(level, mean, variance, variance * (_widen_for_few(len(seen)) - 1))
+
+
+def _widen_for_few(num_tasks: int) -> float:
+    """How much larger the variance between so many tasks must be for 80 % of new ones, at least 1.
+
+    The squared ratio of the quantiles of Student's t and of a normal distribution (Abramowitz and
+    Stegun 1964, 26.7.5), times what is in doubt about the mean of the tasks. Of less than two tasks
+    nothing is estimated, and what is assumed of them stands as it is.
+
+    Example:
+        >>> [round(_widen_for_few(number), 2) for number in (1, 2, 5, 50)]
+        [1.0, 2.42, 1.51, 1.05]
+    """
+    if num_tasks < 2:
+        return 1.0
+    square, freedom = _SQUARED_QUANTILE, _PRIOR_TASKS + num_tasks - 1
+    first, second = (square + 1) / 4, (5 * square**2 + 16 * square + 3) / 96
+    return float((1 + first / freedom + second / freedom**2) ** 2 * (1 + 1 / num_tasks))
 
 
 class TaskDoubt(NamedTuple):
@@ -170,6 +194,9 @@ class TaskDoubt(NamedTuple):
     """(B, M) the part of `strange` where the task is unknown, which softens the effect."""
     strangeness: Array
     """(B, 1) in [0, 1]."""
+    few: Array
+    """(B, M) variance that comes on top where few tasks were seen, as far as the query may be of
+    another and is not strange."""
 
     @classmethod
     def of(cls, levels: TaskLevels, share: Array, task: Array, met: Met) -> Self:
@@ -177,7 +204,9 @@ class TaskDoubt(NamedTuple):
 
         A query of unknown task is perhaps of a task not seen, the more the less familiar it is; and
         a new task differs from the others as they differ from each other. A task that is named is
-        believed, unless the query is strange.
+        believed, unless the query is strange. Where few tasks were seen, a new one may be further
+        off than by a normal distribution with their variance. That strange queries are of another
+        task is an assumption, and not made stronger.
 
         Args:
             levels: Of the support.
@@ -199,4 +228,5 @@ class TaskDoubt(NamedTuple):
             strange * levels.variance,
             lost * levels.variance,
             strange,
+            (1 - strange) * new * levels.doubt,
         )

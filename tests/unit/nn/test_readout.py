@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from scipy.stats import norm, t
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS, SPEND
 from graphrouter.graph.routing_graph import RoutingGraph
@@ -119,9 +120,12 @@ def test_doubt_about_the_task_by_hand(
     met = Met(torch.tensor([0.5, 0.05, 0.0, 0.0]), torch.tensor([0.0, 0.0, 1.0, 1.0]))
     doubt = TaskDoubt.of(TaskLevels.of(state), share, task, met)
     mean = num_tasks - 1.0
-    between = sum((2.0 * t - mean) ** 2 for t in range(num_tasks))
+    between = sum((2.0 * i - mean) ** 2 for i in range(num_tasks))
     apart = (2.0 + between) / (2 + num_tasks - 1)
+    # So many tasks say less of the next one than a normal distribution would.
+    wide = apart * (t.ppf(0.9, num_tasks + 1) / norm.ppf(0.9)) ** 2 * (1 + 1 / num_tasks)
     assert doubt.variance[:, 0].tolist() == pytest.approx([1.0, 0.5 + 0.5 * apart, 0.0, 0.0])
+    assert doubt.few[:, 0].tolist() == pytest.approx([0, 0.5 * (wide - apart), 0, 0], rel=0.05)
     assert doubt.strange[:, 0].tolist() == pytest.approx([0.0, 0.0, apart, apart])
     assert doubt.softening[:, 0].tolist() == pytest.approx([0.0, 0.0, apart, 0.0])
     assert doubt.shift[:, 0].tolist() == pytest.approx([0.0, 0.0, mean - 1.0, 0.0])
@@ -133,12 +137,40 @@ def test_doubt_about_the_task_by_hand(
     drawn = EffectInterval(novelty=2.0).draw_together(scored, doubt).location[EFFECT, :, 0]
     softened = (mean - 1.0) / math.sqrt(1 + math.pi / 8 * apart)
     assert drawn.tolist() == pytest.approx([0.0, 0.0, softened, 0.0])
-    low, high = EffectInterval(1.0, 0.0, 2.0).bounds(location[0], location[0] - 9, doubt)
-    width = (torch.logit(high) - torch.logit(low))[:, 0] / (2 * 1.2815515655)
-    assert width.square().tolist() == pytest.approx([4.0, 2 + 2 * apart, apart, apart], rel=1e-3)
+    for few_tasks, new, rel in ((False, apart, 1e-3), (True, wide, 0.02)):
+        interval = EffectInterval(1.0, 0.0, 2.0, few_tasks=few_tasks)
+        low, high = interval.bounds(location[0], location[0] - 9, doubt)
+        width = (torch.logit(high) - torch.logit(low))[:, 0] / (2 * 1.2815515655)
+        assert width.square().tolist() == pytest.approx([4.0, 2 + 2 * new, apart, apart], rel=rel)
     bare = EffectInterval(1.0, 0.0).bounds(location[0], location[0] - 9)
     same = EffectInterval(1.0, 0.0).bounds(location[0], location[0] - 9, doubt)
     assert torch.equal(bare[0], same[0])  # an artifact from before predicts as it did
+
+
+@pytest.mark.parametrize("num_tasks", [2, 4, 12])
+def test_a_new_task_is_covered_as_often_as_is_said_however_few_were_seen(
+    net: RoutingGNN, make_graph: Callable[..., RoutingGraph], num_tasks: int
+) -> None:
+    # Each "model" is a world of its own, its tasks as far apart as is assumed of them beforehand.
+    generator, worlds = torch.Generator().manual_seed(num_tasks), 20_000
+    spread = (2 / torch.empty(worlds).exponential_(0.5, generator=generator)).sqrt()
+    level = torch.randn(num_tasks + 1, worlds, generator=generator) * spread
+    state = net.encode_support(make_graph())
+    skill = torch.zeros(NUM_CHANNELS, num_tasks + 1, worlds)
+    skill[EFFECT, :-1] = level[:-1]
+    state = state._replace(
+        base=state.base._replace(
+            skill=skill, task_easiness=torch.zeros(NUM_CHANNELS, num_tasks + 1)
+        ),
+        task_size=torch.ones(num_tasks),
+    )
+    share = torch.full((1, num_tasks + 1), 1 / num_tasks)
+    share[:, -1] = 0
+    met = Met(torch.tensor([0.0]), torch.tensor([0.0]))  # unfamiliar, and not strange
+    doubt = TaskDoubt.of(TaskLevels.of(state), share, torch.tensor([-1]), met)
+    off = (level[-1] - level[:-1].mean(0)).abs()
+    held = float((off <= 1.2816 * (doubt.variance + doubt.few)[0].sqrt()).double().mean())
+    assert held == pytest.approx(0.8, abs=0.01)
 
 
 def test_without_tasks_a_new_one_is_taken_to_be_as_far_off_as_is_usual(

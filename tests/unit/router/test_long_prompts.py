@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import graphrouter as gr
-from graphrouter.bench.simulate.simulation import CHARS_PER_TOKEN
+from graphrouter.bench.simulate.simulated_pairs import CHARS_PER_TOKEN
 
 WORDS = "Explain how the garden of the old house was laid out and who planted its first tree. "
 
