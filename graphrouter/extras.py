@@ -1,4 +1,4 @@
-"""The optional parts of the installation, and the one way to ask for what they bring."""
+"""What an installation may lack, and the one way to ask for it: extras, and torch on a server."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from types import MappingProxyType
 
-from graphrouter.exceptions import MissingExtraError
+from graphrouter.exceptions import MissingExtraError, NotApplicableError
 
-__all__ = ["EXTRAS", "is_installed", "require_extra"]
+__all__ = ["EXTRAS", "is_installed", "require_extra", "require_torch"]
 
 EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -69,3 +69,23 @@ def require_extra(extra: str, *modules: str, purpose: str) -> None:
     for module in modules or EXTRAS[extra]:
         if not is_installed(module):
             raise MissingExtraError(EXTRAS[extra][module], extra=extra, purpose=purpose)
+
+
+def require_torch(purpose: str) -> None:
+    """Check that torch is there, which a server's installation does without.
+
+    Args:
+        purpose: What needs it, as the subject of the message.
+
+    Raises:
+        NotApplicableError: It is not installed.
+
+    Example:
+        >>> require_torch("Changing a pool")
+    """
+    if not is_installed("torch"):
+        raise NotApplicableError(
+            f"{purpose} needs torch, which is not installed: this installation serves routers, as "
+            "docs/runtime.md says. Do it where graphrouter is installed whole, save the router, "
+            "and load that."
+        )

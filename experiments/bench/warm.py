@@ -53,7 +53,7 @@ def find_neighbours(support: Seconds) -> Callable[[Seconds], object] | None:
 
 
 def measure_answers(router: gr.GraphRouter, prompts: list[str], routes: int) -> dict[str, Any]:
-    """Routing prompts one by one, and predicting many at once."""
+    """Routing prompts one by one, evidence included, and predicting many at once."""
     support = np.asarray(router.support.raw.prompts, dtype=np.float64)
     encode, knn = router.encoder.encode, find_neighbours(support)
     several = (prompts * (1 + MOST_AT_ONCE // len(prompts)))[:MOST_AT_ONCE]
@@ -72,7 +72,7 @@ def measure_answers(router: gr.GraphRouter, prompts: list[str], routes: int) -> 
 
     one = measure(
         lambda i: [prompts[i % len(prompts)]],
-        lambda i: router.route(prompts[i % len(prompts)]),
+        lambda i: list(router.route(prompts[i % len(prompts)]).evidence),
         routes,
     )
     batch = measure(lambda i: several, lambda i: router.predict(several), max(3, routes // 50))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from graphrouter.extras import require_torch
 from graphrouter.features.bills import Bills
 from graphrouter.features.prompts import Float32Array
 from graphrouter.features.tables import NodeTable, RecordedEdges, encode_outcomes
@@ -35,7 +36,12 @@ class States(NamedTuple):
 
 
 def make_states(learned: Learned, support: Support, bills: Bills) -> States:
-    """The states of a support, in double precision."""
+    """The states of a support, in double precision.
+
+    Raises:
+        NotApplicableError: torch is not installed.
+    """
+    require_torch("Changing a router, or loading one without states,")
     state = encode_state(learned, support, bills)
     return complete_states(state, learned, support)
 
@@ -135,6 +141,7 @@ def _estimate_covariances(learned: Learned, support: Support, bills: Bills) -> O
     Each is scored by the outcomes of others: as long as two computations of the state of half the
     support.
     """
+    require_torch("Finding how outcomes go together")
     import torch
 
     from graphrouter.training.start import Solved, score_crosswise  # of training: only when asked
