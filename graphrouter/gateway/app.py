@@ -29,6 +29,7 @@ from graphrouter.gateway.page import OperatorPage
 from graphrouter.gateway.pool_admin import PoolAdmin
 from graphrouter.gateway.relaying import CLIENT_LEFT
 from graphrouter.gateway.request_bodies import ClientLeftError
+from graphrouter.gateway.request_schemas import describe_body
 from graphrouter.gateway.serving_state import ServingState
 from graphrouter.gateway.sessions.open_sessions import OpenSessions
 from graphrouter.gateway.upstreams import Deployment
@@ -110,11 +111,18 @@ def create_app(
     app.add_exception_handler(HTTPException, _answer_error)  # unknown paths and methods
     app.add_exception_handler(ClientLeftError, _answer_nobody)
     for form in _FORMS:
-        app.add_api_route(f"/v1{form.path}", _answer_form(gateway, form), methods=["POST"])
+        app.add_api_route(
+            f"/v1{form.path}",
+            _answer_form(gateway, form),
+            methods=["POST"],
+            openapi_extra=describe_body(form.name),
+        )
     for method, rest in _STORED:
         path = f"/v1{RESPONSES.path}/{{response_id}}{rest}"
         app.add_api_route(path, _pass_stored(gateway, method, rest), methods=[method])
-    app.add_api_route("/v1/route", gateway.route, methods=["POST"])
+    app.add_api_route(
+        "/v1/route", gateway.route, methods=["POST"], openapi_extra=describe_body("route")
+    )
     app.add_api_route("/v1/models", list_models, methods=["GET"])
 
     async def ready() -> Response:

@@ -16,6 +16,7 @@ from graphrouter.gateway.access import Access
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.conversations import read_mapping
 from graphrouter.gateway.request_bodies import read_body
+from graphrouter.gateway.request_schemas import describe_body
 from graphrouter.gateway.serving_state import ServingState
 from graphrouter.gateway.token_prices import TokenPrices, to_nanousd
 from graphrouter.gateway.upstreams import Deployment
@@ -67,17 +68,23 @@ class PoolAdmin:
         Args:
             app: Of the gateway.
         """
-        for method, path, handle in (
-            ("GET", "/admin/models", self._list),
-            ("POST", "/admin/models", self._add),
-            ("GET", "/admin/models/{name}", self._show),
-            ("PATCH", "/admin/models/{name}", self._update),
-            ("DELETE", "/admin/models/{name}", self._remove),
-            ("GET", "/admin/policy", self._show_policy),
-            ("PUT", "/admin/policy", self._set_policy),
-            ("POST", "/admin/reload", self._reload),
+        for method, path, handle, takes in (
+            ("GET", "/admin/models", self._list, ""),
+            ("POST", "/admin/models", self._add, "new_model"),
+            ("GET", "/admin/models/{name}", self._show, ""),
+            ("PATCH", "/admin/models/{name}", self._update, "card"),
+            ("DELETE", "/admin/models/{name}", self._remove, ""),
+            ("GET", "/admin/policy", self._show_policy, ""),
+            ("PUT", "/admin/policy", self._set_policy, "policy"),
+            ("POST", "/admin/reload", self._reload, ""),
         ):
-            app.add_api_route(path, self._guard(handle), methods=[method], name=handle.__name__)
+            app.add_api_route(
+                path,
+                self._guard(handle),
+                methods=[method],
+                name=handle.__name__.strip("_"),
+                openapi_extra=describe_body(takes),
+            )
 
     def _guard(
         self, handle: Callable[[Request], Awaitable[Response]]

@@ -199,6 +199,7 @@ def test_changes_under_traffic_fail_no_request(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_many_changes_under_traffic_fail_no_request(
     router: gr.GraphRouter, admin: httpx2.Client
 ) -> None:
