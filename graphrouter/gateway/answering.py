@@ -27,6 +27,7 @@ from graphrouter.gateway.choosing_models import Chooser, Chosen
 from graphrouter.gateway.conversations import Conversation, Turn
 from graphrouter.gateway.forms.api_form import ApiForm
 from graphrouter.gateway.forms.chat_completions import CHAT_COMPLETIONS
+from graphrouter.gateway.forms.messages import COUNT_TOKENS
 from graphrouter.gateway.forms.responses import RESPONSES
 from graphrouter.gateway.forwarding import (
     Forwarder,
@@ -44,7 +45,7 @@ from graphrouter.gateway.sessions.session_names import name_session
 from graphrouter.gateway.stored_responses import StoredResponses
 from graphrouter.gateway.upstream_health import UpstreamHealth
 from graphrouter.gateway.upstreams import Deployment
-from graphrouter.gateway.usage import read_usage
+from graphrouter.gateway.usage import Usage, read_usage
 from graphrouter.gateway.wanted_models import (
     AUTO,
     OWN_KEY,
@@ -275,7 +276,8 @@ class Gateway:
             await call.end(error.status, name, failures=failures)
             raise
         self._note_stored(reached, told)
-        await call.end(response.status_code, name, failures=failures, usage=read_usage(told))
+        usage = Usage(0, None, 0) if form is COUNT_TOKENS else read_usage(told)  # nothing is read
+        await call.end(response.status_code, name, failures=failures, usage=usage)
         if self._log.marks:
             content = mark_answer(content, call)
         return Response(content, response.status_code, headers=headers, media_type=kind)

@@ -42,6 +42,16 @@ class LoggedDecision(NamedTuple):
     cost_usd: float | None
     """True cost; None where it is unknown."""
 
+    @property
+    def is_by_chance(self) -> bool:
+        """Whether another candidate might have been asked.
+
+        Not where a session stayed on its model, a policy fell back, a budget was used up, or the
+        client named the model: then no other policy was to be had either.
+        """
+        chances = [each.get("propensity", 0.0) for each in self.candidates.values()]
+        return max(chances, default=1.0) < 1.0
+
 
 class ReplayedQuantity(NamedTuple):
     """Effect or cost of the log, and of the other policy."""
@@ -64,7 +74,8 @@ class Replay(NamedTuple):
     num_decisions: int
     """Decisions that both could make."""
     num_left_out: int
-    """Those that the other policy leaves without a model, or that lack their prompt."""
+    """Those that were not given by chance, that the other policy leaves without a model, or that
+    lack their prompt."""
     share_same: float
     """Of the decisions in which both ask the same model."""
     effect: ReplayedQuantity | None
@@ -142,11 +153,16 @@ def replay(
     """
     predicted = _predict_again(router, log) if again else _read_predictions(router, log)
     choices = _choose(log, predicted, policy, router.policy_context)
-    rows = [row for row, choice in enumerate(choices) if choice is not None]
+    rows = [
+        row
+        for row, choice in enumerate(choices)
+        if choice is not None and log[row].is_by_chance and not (again and log[row].prompt is None)
+    ]
     if not rows:
+        wanted = " and --store-prompts full" if again else ""
         raise NotApplicableError(
-            "There is no decision to replay: the store has none that was answered by its first "
-            "choice" + (" and has its prompt. Serve with --store-prompts full." if again else ".")
+            f"There is no decision to replay: none of {len(log):,} that their first choice has "
+            f"answered was given by chance. Serve with --explore{wanted}."
         )
     same = [choices[row] == log[row].asked for row in rows]
     measured = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -127,14 +128,14 @@ class StoredCallLog(CallLog):
         return prices.bill(end.usage)
 
     def _try(self, start: CallStart) -> Tried | None:
-        decision = start.decision
-        if start.order and (decision is None or start.named is not None):
-            return Tried(start.order[0], {start.order[0]: 1.0})
-        if decision is None:
+        decision, exploration = start.decision, self.kept.exploration
+        if decision is None and not start.order:
             return None
-        if start.order and not start.is_settled and self.kept.exploration is not None:
-            return self.kept.exploration.try_one(decision)
-        return Tried(decision.model, {decision.model: 1.0})
+        is_open = start.order and start.named is None and not start.is_settled
+        if decision is not None and is_open and exploration is not None:
+            return exploration.try_one(decision)
+        first = start.order[0] if start.order or decision is None else decision.model
+        return Tried(first, {first: 1.0})
 
     async def _reserve(
         self, key: ClientKey, decision: Decision | None, order: Sequence[str]
@@ -142,7 +143,7 @@ class StoredCallLog(CallLog):
         """What was set aside, and the cheapest model where the budget had no room for the first."""
         day, costs = name_day(time.time()), _expected(decision)
         first = costs.get(order[0]) or 0
-        cheapest = min(order, key=lambda name: costs.get(name) or 0) if costs else order[-1]
+        cheapest = min(order, key=lambda name: costs.get(name, math.inf))
         lowest = costs.get(cheapest) or 0
 
         def take(connection: sa.Connection) -> bool | None:

@@ -82,6 +82,7 @@ def test_another_policy_is_told_by_explored_decisions(
     assert (status, errors) == (0, "")
     found = json.loads(shown)
     effect, truth = found["effect"], sum(truths[name]) / len(truths[name])
+    assert found["num_left_out"] == 0
     assert found["num_decisions"] == effect["num_decisions"] == len(truths[name])
     for kind in ("snips", "doubly_robust"):
         assert effect[kind]["low"] <= truth <= effect[kind]["high"]
@@ -94,12 +95,15 @@ def test_another_policy_is_told_by_explored_decisions(
 def test_what_was_never_tried_is_refused(
     invoke: Invoke, artifact: Path, router: GraphRouter, simulation: Simulation, place: Path
 ) -> None:
+    def refuse(*words: str) -> str:
+        status, shown, errors = invoke("replay", place, artifact, *words)
+        assert (status, shown) == (2, "")
+        return errors
+
     Store.open(place).close()
-    status, _, errors = invoke("replay", place, artifact)
-    assert status == 2
-    assert "There is no decision to replay" in errors
+    assert "There is no decision to replay: none of 0" in refuse()
     fill(place, router, simulation, None)
-    status, _, errors = invoke("replay", place, artifact, "--allow", router.models[0])
-    assert status == 2
-    assert "asks a model that had no chance in" in errors
-    assert "--explore" in errors
+    assert "was given by chance. Serve with --explore." in refuse()
+    fill(place, router, simulation, Exploration(0.2, seed=0))
+    rare = min(router.models, key=lambda name: router.route("Hello.").rejected.get(name, name))
+    assert "had no chance in" in refuse("--allow", rare, "--again")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +17,7 @@ from graphrouter.decision import Candidate, Decision
 from graphrouter.exceptions import UnknownModelError
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.call_log import CallStart
+from graphrouter.gateway.exploring import Exploration
 from graphrouter.gateway.store import GroupCommit, Store
 from graphrouter.gateway.store.client_keys import ClientKey, add_key, read_keys
 from graphrouter.gateway.store.spending import read_prices, write_prices
@@ -142,6 +145,27 @@ def test_beyond_its_budget_a_key_is_sent_to_the_cheapest_where_it_says_so(
     with store.reader.connect() as connection:
         asked = connection.execute(sa.select(decisions.c.asked).order_by(decisions.c.time))
         assert asked.scalars().all() == ["grand", "nano"]
+
+
+@pytest.mark.parametrize("exploration", [None, Exploration(1.0, "uniform", seed=1)])
+def test_a_session_stays_on_its_model(
+    store: Store, writer: GroupCommit, exploration: Exploration | None
+) -> None:
+    kept = WhatIsKept({}, exploration=exploration)
+    log = StoredCallLog(store, writer, kept, lambda _: None)
+    start = replace(make_start(None), order=("nano", "grand"), is_settled=True)
+
+    async def call() -> tuple[str, ...]:
+        opened = await log.begin(start)
+        await opened.kept()
+        return opened.order
+
+    assert {asyncio.run(call()) for _ in range(5)} == {("nano", "grand")}
+    with store.reader.connect() as connection:
+        (row, *_) = connection.execute(sa.select(decisions)).all()
+    assert (row.chosen, row.asked) == ("grand", "nano")
+    chances = {each["model"]: each["propensity"] for each in json.loads(row.candidates)}
+    assert chances == {"grand": 0.0, "nano": 1.0}
 
 
 def test_a_call_that_nobody_ended_counts_as_what_was_expected(
