@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from graphrouter.features import prompts
@@ -95,3 +97,8 @@ def test_coordinates_are_the_same_bits_alone_and_in_blocks_of_any_size(num_rows:
     together = coordinates.of(text[:num_rows], surface[:num_rows])
     np.testing.assert_array_equal(together, np.concatenate(alone))
     assert coordinates.of(text[:0], surface[:0]).shape == (0, together.shape[1])
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_marks_of_ascii_are_counted_by_table_as_one_by_one(text: str) -> None:
+    assert prompts._count_marks(text) == [prompts._count(text, among) for among in prompts._MARKS]

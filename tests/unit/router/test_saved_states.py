@@ -285,3 +285,23 @@ def test_numbers_of_states_are_those_of_their_version() -> None:
         np.testing.assert_allclose(
             saved[name], tensor, rtol=1e-9, atol=1e-9, err_msg=f"{name}: raise STATES_VERSION"
         )
+
+
+def test_loading_takes_counts_and_what_outcomes_have_in_common(
+    router: gr.GraphRouter, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("computed anew")
+
+    expected = router.outcome_covariance, router.support.count_tokens()
+    for name in ("router.states._estimate_covariances", "features.tables.fit_token_rates"):
+        monkeypatch.setattr(f"graphrouter.{name}", refuse)
+    monkeypatch.setattr("graphrouter.router.storage.count_chars", refuse)
+    loaded = gr.GraphRouter.load(folder)
+    received = loaded.outcome_covariance, loaded.support.count_tokens()
+    for found, wanted in zip(received, expected, strict=True):
+        for name, value in wanted._asdict().items():
+            np.testing.assert_array_equal(getattr(found, name), value, err_msg=name)
+    np.testing.assert_array_equal(loaded.support.raw.num_chars, router.support.raw.num_chars)
+    repriced = loaded.set_price(loaded.models[0], input_usd_per_mtok=1.0, output_usd_per_mtok=2.0)
+    assert repriced.outcome_covariance is loaded.outcome_covariance
