@@ -150,7 +150,7 @@ def evaluate(
     from graphrouter.bench.baselines.catalogue import ALWAYS, QUICK
     from graphrouter.bench.evaluation.call_curves import trace_calls
     from graphrouter.bench.evaluation.held_out import collect_held_out
-    from graphrouter.bench.evaluation.on_request import measure_on_request
+    from graphrouter.bench.evaluation.on_request import OnRequest, measure_on_request
     from graphrouter.bench.evaluation.replay_judge import read_judge
     from graphrouter.data import load_dataset
     from graphrouter.data.assignment import warn_of_assignment
@@ -197,16 +197,18 @@ def evaluate(
         ):
             found = collected.score(num_draws=draws, seed=seed)
         report = _perturb(router, seed_run, draws=draws, seed=seed) if robustness else None
-        with show_working("Measuring budgets and promises"):
-            asked = measure_on_request(
-                router,
-                dataset,
-                seed_run,
-                budgets=budgets,
-                promises=promises,
-                num_draws=draws,
-                seed=seed,
-            )
+        asked = OnRequest()
+        if budgets or promises:
+            with show_working("Measuring budgets and promises"):
+                asked = measure_on_request(
+                    router,
+                    dataset,
+                    seed_run,
+                    budgets=budgets,
+                    promises=promises,
+                    num_draws=draws,
+                    seed=seed,
+                )
         figures = {**found.to_json(), "assignment": to_plain(assignment), **asked.to_json()}
         calls = {setting: trace_calls([seed_run], setting) for setting in found.settings}
         if any(calls.values()):
