@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,6 +11,9 @@ from graphrouter.cli import options
 from graphrouter.cli.console import print_json
 from graphrouter.cli.render import make_table, say, show_table
 from graphrouter.extras import require_extra
+
+if TYPE_CHECKING:
+    from graphrouter.gateway.store.spending_report import ObservedSpending
 
 
 def spend(
@@ -39,6 +42,12 @@ def spend(
             "--until", formats=options.DAYS, help="Before then, in UTC.", show_default=False
         ),
     ] = None,
+    observed: Annotated[
+        bool,
+        typer.Option(
+            "--observed", help="Only calls of serve --observe, beside what the router would ask."
+        ),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Show what the calls of a gateway have cost, by the tokens that upstreams told.
@@ -48,18 +57,17 @@ def spend(
     require_extra("serve", purpose="graphrouter spend")
 
     from graphrouter.gateway.store import Store
-    from graphrouter.gateway.store.spending_report import read_spending
+    from graphrouter.gateway.store.spending_report import read_observed, read_spending
 
+    begin = 0.0 if since is None else _seconds(since)
+    end = None if until is None else _seconds(until)
     opened = Store.open(store, must_exist=True)
     try:
         with opened.reader.connect() as connection:
-            rows = read_spending(
-                connection,
-                by=by,
-                baseline=baseline,
-                since=0.0 if since is None else _seconds(since),
-                until=None if until is None else _seconds(until),
-            )
+            if observed:
+                _show_observed(read_observed(connection, since=begin, until=end), as_json)
+                return
+            rows = read_spending(connection, by=by, baseline=baseline, since=begin, until=end)
     finally:
         opened.close()
     if as_json:
@@ -80,6 +88,22 @@ def spend(
     if baseline is not None:
         total += f", {sum(row.saved_usd or 0.0 for row in rows):,.6f} USD less than {baseline}"
     say(f"{total}.")
+
+
+def _show_observed(found: ObservedSpending | None, as_json: bool) -> None:
+    if as_json:
+        print_json(found and {**found._asdict(), "saved_usd": found.saved_usd})
+        return
+    if found is None:
+        say("Nothing was observed. Serve with --observe.")
+        return
+    say(
+        f"{found.num_calls:,} calls of models that clients named have cost {found.cost_usd:,.6f} "
+        f"USD. The router would have asked others in {found.num_others:,}: expected effect "
+        f"{found.chosen_effect:.3f} in place of {found.named_effect:.3f}, "
+        f"{found.chosen_usd:.6f} USD a call in place of {found.named_usd:.6f}, "
+        f"so {found.saved_usd:,.6f} USD less."
+    )
 
 
 def _seconds(at: datetime) -> float:

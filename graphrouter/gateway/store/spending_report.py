@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
@@ -10,11 +11,11 @@ from graphrouter.exceptions import UnknownModelError
 from graphrouter.gateway.store.client_keys import read_keys
 from graphrouter.gateway.store.spending import read_prices
 from graphrouter.gateway.store.store_tables import calls, decisions
-from graphrouter.gateway.token_prices import to_usd
+from graphrouter.gateway.token_prices import NANOUSD, to_usd
 from graphrouter.gateway.usage import Usage
 from graphrouter.wording import suggest
 
-__all__ = ["SpendingRow", "read_spending"]
+__all__ = ["ObservedSpending", "SpendingRow", "read_observed", "read_spending"]
 
 _NOBODY = "(nobody)"
 
@@ -104,8 +105,75 @@ def read_spending(
                 unknown,
                 asked,
                 answered,
-                cost / 1e9,
+                cost / NANOUSD,
                 to_usd(billed),
             )
         )
     return sorted(found, key=lambda row: (-row.cost_usd, row.name))
+
+
+class ObservedSpending(NamedTuple):
+    """Calls of models that clients named, beside what the router would have asked.
+
+    Expectations are means a call, by what was predicted of the text that is routed by.
+    """
+
+    num_calls: int
+    num_others: int
+    """Calls in which it would have asked another model."""
+    cost_usd: float
+    """True cost of those whose cost is known."""
+    named_effect: float
+    chosen_effect: float
+    named_usd: float
+    chosen_usd: float
+
+    @property
+    def saved_usd(self) -> float:
+        """What would have been saved if true costs changed as expected ones do."""
+        return self.cost_usd * (1 - self.chosen_usd / self.named_usd) if self.named_usd else 0.0
+
+
+def read_observed(
+    connection: sa.Connection, *, since: float = 0.0, until: float | None = None
+) -> ObservedSpending | None:
+    """What `serve --observe` has seen; None where there is nothing that can be compared.
+
+    Calls whose named model is no candidate, or has no expected cost, are left out.
+
+    Args:
+        connection: Of the store.
+        since: Seconds since 1970, at which they begin.
+        until: And before which they end; now without it.
+    """
+    wanted = (
+        sa.select(
+            decisions.c.chosen, decisions.c.asked, decisions.c.candidates, calls.c.cost_nanousd
+        )
+        .join_from(decisions, calls, calls.c.decision_id == decisions.c.id)
+        .where(decisions.c.is_observed, decisions.c.time >= since)
+    )
+    if until is not None:
+        wanted = wanted.where(decisions.c.time < until)
+    rows, cost, num_others = [], 0, 0
+    for chosen, asked, candidates, nanousd in connection.execute(wanted):
+        known = {each["model"]: each for each in json.loads(candidates)}
+        pair = [known.get(asked, {}), known.get(chosen, {})]
+        values = [each.get(name) for name in ("effect", "cost_nanousd") for each in pair]
+        if None not in values:
+            rows.append(values)
+            cost += nanousd or 0
+            num_others += chosen != asked
+    if not rows:
+        return None
+    means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+    named_effect, chosen_effect, named, preferred = means
+    return ObservedSpending(
+        len(rows),
+        num_others,
+        cost / NANOUSD,
+        named_effect,
+        chosen_effect,
+        named / NANOUSD,
+        preferred / NANOUSD,
+    )

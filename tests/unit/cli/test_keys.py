@@ -75,3 +75,4 @@ def test_spend_of_a_store_without_calls_and_of_none(invoke: Invoke, tmp_path: Pa
     assert status == 0
     assert "In all 0.000000 USD." in shown
     assert json.loads(invoke("spend", place, "--json", "--since", "2026-05-01")[1]) == []
+    assert "Nothing was observed" in invoke("spend", place, "--observed")[1]

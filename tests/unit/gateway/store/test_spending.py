@@ -21,7 +21,7 @@ from graphrouter.gateway.exploring import Exploration
 from graphrouter.gateway.store import GroupCommit, Store
 from graphrouter.gateway.store.client_keys import ClientKey, add_key, read_keys
 from graphrouter.gateway.store.spending import read_prices, write_prices
-from graphrouter.gateway.store.spending_report import read_spending
+from graphrouter.gateway.store.spending_report import read_observed, read_spending
 from graphrouter.gateway.store.store_tables import budgets, decisions
 from graphrouter.gateway.store.stored_calls import StoredCallLog, WhatIsKept
 from graphrouter.gateway.token_prices import TokenPrices, to_nanousd
@@ -216,3 +216,33 @@ def test_what_was_spent_and_what_was_saved(store: Store, writer: GroupCommit) ->
         assert read_spending(connection, until=0.0) == []
         with pytest.raises(UnknownModelError, match="no prices of 'gran'. Did you mean 'grand'"):
             read_spending(connection, baseline="gran")
+
+
+def test_what_was_observed_says_what_would_have_been_saved(
+    store: Store, writer: GroupCommit
+) -> None:
+    log = make_log(store, writer)
+
+    async def call_all() -> None:
+        named = replace(make_start(None), order=("nano",), named="nano")
+        for start in (
+            named,
+            replace(named, order=("grand",), named="grand"),
+            replace(named, order=("elsewhere",), named="elsewhere"),
+            make_start(None),
+        ):
+            opened = await log.begin(start)
+            await opened.end(200, start.order[0], usage=Usage(1000, None, 0))
+
+    with store.reader.connect() as connection:
+        assert read_observed(connection) is None
+    asyncio.run(call_all())
+    with store.reader.connect() as connection:
+        found = read_observed(connection)
+        assert read_observed(connection, until=0.0) is None
+    assert found is not None
+    assert (found.num_calls, found.num_others) == (2, 1)
+    assert (found.named_effect, found.chosen_effect) == (pytest.approx(0.75), pytest.approx(0.9))
+    assert found.named_usd == pytest.approx((0.01 + 0.0001) / 2)
+    assert found.cost_usd == pytest.approx((0.1 + 10) / 1000)
+    assert found.saved_usd == pytest.approx(found.cost_usd * (1 - 0.02 / 0.0101))
