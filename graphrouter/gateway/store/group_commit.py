@@ -41,8 +41,11 @@ class Written(Generic[T]):
         self.future = future
 
     def __await__(self) -> Generator[Any, None, T]:
-        """Wait for the commit without holding up the event loop."""
-        return asyncio.wrap_future(self.future).__await__()
+        """Wait for the commit without holding up the event loop.
+
+        Whoever gives up waiting, as for a client that has left, does not take the write back.
+        """
+        return asyncio.shield(asyncio.wrap_future(self.future)).__await__()
 
 
 class _Write(NamedTuple):

@@ -116,6 +116,32 @@ def test_a_database_that_starts_again_is_waited_for(
     assert len(read(store)) == 60
 
 
+def test_who_gives_up_waiting_takes_no_write_back(store: Store, writer: GroupCommit) -> None:
+    held, go = threading.Event(), threading.Event()
+
+    def hold(connection: sa.Connection) -> None:
+        held.set()
+        go.wait(10)
+
+    async def wait(number: int) -> None:
+        await writer.insert(settings, {"name": str(number), "value": ""})
+
+    async def give_up() -> None:
+        writer.run(hold)
+        held.wait(10)
+        tasks = [asyncio.create_task(wait(number)) for number in range(3)]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        await asyncio.sleep(0)
+        go.set()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(each) for each in found] == [type(None), asyncio.CancelledError, type(None)]
+        await wait(3)
+
+    asyncio.run(give_up())
+    assert sorted(read(store)) == ["0", "1", "2", "3"]
+
+
 def test_nothing_that_waits_is_lost_on_closing(store: Store, writer: GroupCommit) -> None:
     for number in range(2000):
         writer.insert(settings, {"name": str(number), "value": ""})
