@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.inputs import QUERIES_HELP, QueryList, read_queries
 from graphrouter.cli.outputs import TABLES, check_target
-from graphrouter.cli.progress import track
+from graphrouter.cli.progress import show_working, track
 from graphrouter.cli.render import say_line
 from graphrouter.cli.routers import load_any_router
 from graphrouter.files import replace_file
@@ -27,22 +28,45 @@ if TYPE_CHECKING:
 _QUERIES_AT_ONCE = 256
 
 
+class Engine(StrEnum):
+    """Where predictions are computed."""
+
+    local = "local"
+    ray = "ray"
+
+
 def predict(
     artifact: options.Artifact,
     queries: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="QUERIES",
-            help=QUERIES_HELP,
+            help=f"{QUERIES_HELP} With --engine ray a folder of .parquet files with query_id and "
+            "prompt, or its address, such as s3://bucket/prompts.",
             show_default=False,
         ),
     ],
     out: Annotated[
-        Path,
+        str,
         typer.Option(
-            "--out", help="File to write, as .parquet, .csv or .jsonl.", show_default=False
+            "--out",
+            help="File to write, as .parquet, .csv or .jsonl; with --engine ray a folder, or its "
+            "address.",
+            show_default=False,
         ),
     ],
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="Where to compute: here, or on a Ray cluster.")
+    ] = Engine.local,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Actors of --engine ray.")] = 2,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            "--ray-address",
+            help="Ray cluster to work on, such as auto; one on this machine without it.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write what is expected of every model on every query: effect, cost, tokens, latency.
 
@@ -52,8 +76,29 @@ def predict(
     of a query: near 0 for a prompt like none that was solved. Empty means "cannot be predicted".
     Queries without query_id are numbered from 1.
 
+    With --engine ray one file is written for each row group of the prompts; a run that was killed
+    goes on where it was, and the artifact must lie where all machines see it.
+
     Example: graphrouter predict artifacts/demo/router prompts.csv --out predictions.csv
     """
+    if engine is Engine.ray:
+        _predict_on_ray(artifact, queries, out, workers, ray_address)
+    else:
+        _predict_here(artifact, Path(queries), Path(out))
+
+
+def _predict_on_ray(
+    artifact: Path, queries: str, out: str, workers: int, address: str | None
+) -> None:
+    from graphrouter.engines import predict_on_ray
+
+    folder = str(artifact.resolve())
+    with show_working("Predicting on Ray"):
+        num_rows = predict_on_ray(folder, queries, out, num_workers=workers, address=address)
+    say_line(f"Wrote {count_of(num_rows, 'row')} to {out}")
+
+
+def _predict_here(artifact: Path, queries: Path, out: Path) -> None:
     check_target(out, suffixes=TABLES, source=queries)
 
     from graphrouter.data.table_files import write_table
