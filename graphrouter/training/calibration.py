@@ -94,9 +94,14 @@ def fit_calibration(
     """
     halves = score_crosswise(net, Solved.of(tables), config)
     amounts, held = AmountCalibration(token_trust=trust_counts(halves, tables)), halves
+    num_measured = 0
     if len(tables.validation_queries):
         scores = score_validation(net, tables, config)
-        amounts, held = fit_amounts(scores, tables), [scores, *halves]
+        amounts, held, num_measured = (
+            fit_amounts(scores, tables),
+            [scores, *halves],
+            len(scores.task),
+        )
     if not held:
         return FittedCalibration(EffectCalibration(), {}), amounts
     share = choose_share(held)
@@ -107,7 +112,7 @@ def fit_calibration(
         hidden,
         num_tasks=tables.nodes.task_text.shape[0],
         seed=config.seed,
-        num_measured=len(tables.validation_queries),
+        num_measured=num_measured,
     )
     return calibration._replace(deviation_share=share), amounts
 

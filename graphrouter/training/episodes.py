@@ -21,6 +21,11 @@ from graphrouter.training.prepare import TrainingTables
 if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
 
+MOST_SUPPORT = 16_384
+"""Solved queries that a network is validated and calibrated with, at most: time and memory are then
+bounded, whatever was logged."""
+MOST_PAIRS = 1_000_000
+"""Pairs of a query and a model that it is validated and calibrated on, at most."""
 _MOST_DRAWS = 20
 """Draws of an episode until its pool says something. With one family or one task, which is a
 newcomer or not, one in five fails, and one in 10^14 fails so often."""
@@ -135,24 +140,36 @@ def _count_targets(num_queries: int, settings: TrainingConfig) -> int:
 def support_graph(
     tables: TrainingTables, config: TrainConfig, *, task_known: bool = True
 ) -> RoutingGraph:
-    """The graph of all training queries as support and the validation queries as targets.
+    """The graph of training queries as support and validation queries as targets.
+
+    All of them, but for the bounds `MOST_SUPPORT` and `MOST_PAIRS`; then some, drawn by the seed.
 
     Args:
         tables: The prepared dataset.
         config: All settings.
         task_known: Whether the targets name their task, or hide it.
     """
-    targets = tables.validation_queries
+    support_queries = draw_queries(tables.train_queries, MOST_SUPPORT, config.seed)
+    most = max(1, MOST_PAIRS // len(tables.pool))
+    targets = draw_queries(tables.validation_queries, most, config.seed)
     true_task = tables.nodes.query_task[targets]
     return build_graph(
         tables.nodes,
-        support=tables.train,
-        support_queries=tables.train_queries,
+        support=select_edges(tables.train, support_queries, tables.nodes),
+        support_queries=support_queries,
         target_queries=targets,
         target_tasks=true_task if task_known else torch.full_like(true_task, -1),
         num_neighbours=config.graph.num_neighbours,
-        labels=tables.validation,
+        labels=select_edges(tables.validation, targets, tables.nodes),
     )
+
+
+def draw_queries(queries: Tensor, most: int, seed: int) -> Tensor:
+    """At most so many of the queries, in their order; all of them where these are no more."""
+    if len(queries) <= most:
+        return queries
+    drawn = torch.randperm(len(queries), generator=torch.Generator().manual_seed(seed))
+    return queries[torch.sort(drawn[:most]).values]
 
 
 def validation_graph(

@@ -25,7 +25,13 @@ from graphrouter.scoring.pair_scores import PairPredictions
 from graphrouter.scoring.scorer import FeatureSizes
 from graphrouter.training.effect_scores import log_loss_of_pairs
 from graphrouter.training.episode_losses import Labels
-from graphrouter.training.episodes import select_edges, support_graph
+from graphrouter.training.episodes import (
+    MOST_PAIRS,
+    MOST_SUPPORT,
+    draw_queries,
+    select_edges,
+    support_graph,
+)
 from graphrouter.training.prepare import TrainingTables
 from graphrouter.types import FloatArray, IntArray
 
@@ -183,10 +189,12 @@ def score_crosswise(net: RoutingGNN, solved: Solved, config: TrainConfig) -> lis
     rng = np.random.default_rng(config.seed)
     group = solved.prompt_group[queries].numpy()
     half = torch.from_numpy(rng.permutation(group.max() + 1)[group] % 2)
-    is_scored = torch.from_numpy(rng.permutation(len(queries)) < MOST_CROSSED)
+    most = min(MOST_CROSSED, max(1, MOST_PAIRS // len(nodes.model_text)))
+    is_scored = torch.from_numpy(rng.permutation(len(queries)) < most)
     halves = []
     for side in (0, 1):
-        support, targets = queries[half != side], queries[(half == side) & is_scored]
+        support = draw_queries(queries[half != side], MOST_SUPPORT, config.seed)
+        targets = queries[(half == side) & is_scored]
         if len(support) and len(targets):
             graph = build_graph(
                 nodes,

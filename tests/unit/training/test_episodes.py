@@ -16,12 +16,14 @@ from graphrouter.encoders import create_encoder
 from graphrouter.graph.hetero_data import ANSWERED_BY, SUPERVISED, TARGET_IN_TASK, from_hetero
 from graphrouter.graph.leakage import check_no_leakage
 from graphrouter.pool import ModelPool
+from graphrouter.training import episodes
 from graphrouter.training.episode_losses import Labels
 from graphrouter.training.episodes import (
     _draw_shots,
     draw_episode,
     hide_descriptions,
     select_edges,
+    support_graph,
     thin_out_models,
     thin_out_tasks,
     validation_graph,
@@ -283,3 +285,22 @@ def test_costs_are_labels_and_never_messages(
     messages, others = (each[ANSWERED_BY].edge_attr for each in (graph, same))
     torch.testing.assert_close(messages, others, rtol=0, atol=0, equal_nan=True)
     assert not torch.equal(graph[SUPERVISED].edge_label_cost, same[SUPERVISED].edge_label_cost)
+
+
+def test_validation_is_bounded_by_settings_and_not_by_the_log(
+    tables: TrainingTables, config: gr.TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = support_graph(tables, config)
+    assert torch.equal(whole.origin.query, tables.train_queries)
+    assert torch.equal(whole.origin.target, tables.validation_queries)
+    monkeypatch.setattr(episodes, "MOST_SUPPORT", 11)
+    monkeypatch.setattr(episodes, "MOST_PAIRS", 3 * len(tables.pool))
+    some, again = support_graph(tables, config), support_graph(tables, config)
+    assert (len(some.origin.query), len(some.origin.target)) == (11, 3)
+    assert torch.equal(some.origin.query, again.origin.query)
+    assert torch.isin(some.origin.query, tables.train_queries).all()
+    assert torch.equal(some.origin.query, some.origin.query.unique())  # in order, each once
+    assert some.supervision is not None
+    assert set(some.supervision.outcomes.query.tolist()) <= {0, 1, 2}
+    other = support_graph(tables, config.model_copy(update={"seed": config.seed + 1}))
+    assert not torch.equal(other.origin.query, some.origin.query)
