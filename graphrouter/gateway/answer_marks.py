@@ -17,8 +17,8 @@ MEMBER = "graphrouter"
 _OPTIONS = "stream_options"
 _TELL_WHEN_ASKED = ("chat", "completions")
 """Forms whose streams tell their usage only where they are asked to."""
-_OBJECT = re.compile(rb"\s*\{(?=\s*\")")
-_DATA = re.compile(rb"data: ?\{(?=\s*\")")
+_OBJECT = re.compile(rb"\A\s*\{(?=\s*\")")
+_DATA = re.compile(rb"\Adata: ?\{(?=\s*\")")
 _LAST = re.compile(
     rb'"finish_reason":\s*"|"type":\s*"(message_stop|response\.(completed|incomplete|failed))"'
 )
