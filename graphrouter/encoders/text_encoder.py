@@ -305,9 +305,9 @@ def _read_parts(folder: Path, dimension: int) -> _Parts:
         vectors = load(weights)[_WORDLLAMA_TENSOR][:, :dimension].astype(np.float32, order="C")
     tokenizer.no_padding()  # each text keeps its own tokens, whatever its batch mates are
     tokenizer.no_truncation()
-    # Either changes the vectors.
-    revision = hashlib.sha256(weights + vocabulary).hexdigest()[:12]
-    return _Parts(revision, tokenizer, vectors)
+    digest = hashlib.sha256(weights)
+    digest.update(vocabulary)  # either changes the vectors
+    return _Parts(digest.hexdigest()[:12], tokenizer, vectors)
 
 
 def _find_wordllama() -> Path:
