@@ -25,7 +25,8 @@ from graphrouter.scoring.pair_scores import PairPredictions
 from graphrouter.scoring.state import SupportState, Targets
 from graphrouter.types import Predictions
 
-_QUERIES_AT_ONCE = 64
+_QUERIES_AT_ONCE, _PAIRS_AT_ONCE = 64, 4096
+"""What similar queries say of so many pairs of a query and a model is in memory at a time."""
 
 
 class EncodedQueries(NamedTuple):
@@ -119,7 +120,8 @@ class Forecaster:
             return self._forecast_nothing(pool)
         levels = TaskLevels.of(state) if levels is None else levels
         predictions, found, ranks = [], [], []
-        for some in queries.split(_QUERIES_AT_ONCE):
+        at_once = max(1, min(_QUERIES_AT_ONCE, _PAIRS_AT_ONCE // len(pool)))
+        for some in queries.split(at_once):
             similar = find_nearest(some.text, state.query_text, num_neighbours)
             targets = Targets(some.principal, some.task, *similar, some.num_chars)
             scored, doubt = self.net.score(state, targets), None

@@ -15,6 +15,7 @@ from graphrouter.config import Part
 from graphrouter.encoders import HashingEncoder
 from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.features.prompts import PromptReading
+from graphrouter.nn.layers import LARGE_POOL
 from graphrouter.scoring.nearest import find_nearest
 from graphrouter.scoring.scorer import Scorer
 from graphrouter.scoring.state import Targets
@@ -98,3 +99,8 @@ def test_with_hardly_any_task_and_a_newcomer(num_tasks: int) -> None:
         answers.assign(task="all")[columns], encoder=HashingEncoder(32), instant=True
     )
     check(router.add_model(gr.ModelCard(model="late", description="Small.")), PROMPTS)
+
+
+def test_with_a_pool_that_the_network_computes_otherwise() -> None:
+    data = gr.simulate(num_queries=150, num_models=LARGE_POOL + 2, seed=3, density=0.1).data
+    check(gr.GraphRouter.fit(data, encoder=HashingEncoder(32), instant=True), PROMPTS)
