@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from graphrouter.gateway.access import Access, Admitted
 from graphrouter.gateway.answer_marks import (
@@ -36,7 +36,7 @@ from graphrouter.gateway.forwarding import (
     tell_failures,
 )
 from graphrouter.gateway.metrics import Metrics
-from graphrouter.gateway.relaying import CLIENT_LEFT, relay
+from graphrouter.gateway.relaying import CLIENT_LEFT, RelayedResponse, relay
 from graphrouter.gateway.request_bodies import ClientLeftError, read_body, unless_left
 from graphrouter.gateway.sending import Outgoing, read_answer
 from graphrouter.gateway.serving_state import Demand, ServingState
@@ -236,7 +236,7 @@ class Gateway:
 
     def _finish(self, chosen: Chosen, reached: Reached, is_whole: bool) -> None:
         """Take in how a stream went."""
-        self._health.end(reached.deployment)
+        self._health.end(reached.deployment, reached.number)
         if is_whole:
             self._note_latency(reached, chosen)
 
@@ -254,6 +254,26 @@ class Gateway:
         except ApiError as error:
             await call.end(error.status)
             raise
+        try:
+            return await self._pass_on(reached, outgoing, chosen, call, hides=hides)
+        except BaseException:
+            await self._leave(reached, call)
+            raise
+
+    async def _leave(self, reached: Reached, call: OpenCall) -> None:
+        """End a call whose client has left before it was answered; no harm to one that has ended.
+
+        Args:
+            reached: Its answer.
+            call: The call.
+        """
+        call.end(CLIENT_LEFT, reached.deployment.candidate, failures=reached.failures)
+        self._health.end(reached.deployment, reached.number)
+        await reached.response.aclose()
+
+    async def _pass_on(
+        self, reached: Reached, outgoing: Outgoing, chosen: Chosen, call: OpenCall, *, hides: bool
+    ) -> Response:
         self._chooser.note_answer(chosen, reached.deployment.candidate)
         call.mark_first_byte(reached.deployment.prices)
         await call.kept()
@@ -265,8 +285,12 @@ class Gateway:
             streamed = relay(reached, call, outgoing, self._note_stored, finish)
             if self._log.is_kept:
                 streamed = mark_stream(streamed, call, marks=self._log.marks, hides=hides)
-            return StreamingResponse(
-                streamed, response.status_code, headers=headers, media_type=kind
+            return RelayedResponse(
+                streamed,
+                response.status_code,
+                headers=headers,
+                media_type=kind,
+                leave=partial(self._leave, reached, call),
             )
         name, failures = reached.deployment.candidate, reached.failures
         self._note_latency(reached, chosen)

@@ -38,6 +38,8 @@ class Reached(NamedTuple):
     """Before it, those of other candidates too."""
     began: float
     """When it was asked, of `time.monotonic`."""
+    number: int
+    """Of the call, for `UpstreamHealth.end`."""
 
 
 _LATE = "the deadline of"
@@ -149,7 +151,7 @@ class Forwarder:
         for other in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(other, Reached) and other is not found:
                 await other.response.aclose()
-                self._health.end(other.deployment)
+                self._health.end(other.deployment, other.number)
 
     async def _ask(
         self,
@@ -163,7 +165,8 @@ class Forwarder:
         """The answer of one deployment; None where it gives none, and why is among the failures."""
         request = write_request(self._client, deployment, outgoing)
         for number in range(deployment.retries + 1):
-            if not self._health.begin(deployment, is_forced=is_forced):
+            call = self._health.begin(deployment, is_forced=is_forced)
+            if call is None:
                 failures.append(Failure(deployment.candidate, _PAUSED, None))
                 return None
             began, is_over = time.monotonic(), True
@@ -172,10 +175,10 @@ class Forwarder:
                 if attempt.response is not None:
                     self._health.note_answer(deployment, time.monotonic() - began)
                     is_over = attempt.response.is_closed
-                    return Reached(deployment, attempt.response, tuple(failures), began)
+                    return Reached(deployment, attempt.response, tuple(failures), began, call)
             finally:
                 if is_over:
-                    self._health.end(deployment)
+                    self._health.end(deployment, call)
             self._health.note_failure(deployment, attempt.wait_s)
             failures.append(Failure(deployment.candidate, attempt.reason, attempt.status))
             wait_s = attempt.wait_s

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
+import anyio
 import httpx2
+from starlette.responses import ContentStream, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.call_log import OpenCall
@@ -19,7 +23,7 @@ from graphrouter.gateway.translation.pairs import find_translation
 from graphrouter.gateway.translation.translator import StreamTranslator
 from graphrouter.gateway.usage import StreamedUsage
 
-__all__ = ["CLIENT_LEFT", "relay"]
+__all__ = ["CLIENT_LEFT", "RelayedResponse", "relay"]
 
 CLIENT_LEFT = 499
 """Status of a call whose client left before its end."""
@@ -84,6 +88,35 @@ async def relay(
         call.end(status, name, failures=reached.failures, usage=usage.usage)
         finish(reached, status == response.status_code)
         await response.aclose()
+
+
+class RelayedResponse(StreamingResponse):
+    """A stream that is ended at the upstream even where the client left before its first event.
+
+    A generator that was never begun has no end of its own.
+    """
+
+    def __init__(
+        self, content: ContentStream, *args: Any, leave: Callable[[], Awaitable[None]], **more: Any
+    ) -> None:
+        """A response.
+
+        Args:
+            content: The events.
+            args: As `StreamingResponse` takes them.
+            leave: Awaited when nobody reads any more; no harm to what has ended.
+            more: As `StreamingResponse` takes them.
+        """
+        super().__init__(content, *args, **more)
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._leave()
 
 
 class _Translated:

@@ -44,7 +44,8 @@ class DeploymentHealth:
     paused_until: float = 0.0
     is_probed: bool = False
     """Whether the one call after a pause is on its way."""
-    num_in_flight: int = 0
+    in_flight: set[int] = field(default_factory=set)
+    """Numbers of the calls on their way."""
     first_bytes_s: deque[float] = field(default_factory=lambda: deque(maxlen=NUM_SEEN))
     late_s: float = 0.0
     """Mean of the seconds that calls took beyond what was expected, newer ones counting more."""
@@ -113,6 +114,7 @@ class UpstreamHealth:
             clock: Seconds that never go back.
         """
         self._clock, self._seen = clock, dict[tuple[str, str, str], DeploymentHealth]()
+        self._num_calls = 0
         self._extra: tuple[tuple[str, float], ...] = ()
         self._extra_at = -math.inf
 
@@ -133,7 +135,7 @@ class UpstreamHealth:
         def draw(deployment: Deployment) -> tuple[bool, float]:
             # The least of exponential draws falls on each by its weight.
             seen = self.of(deployment)
-            weight = deployment.weight / (1 + seen.num_in_flight)
+            weight = deployment.weight / (1 + len(seen.in_flight))
             return seen.is_paused(now), random.expovariate(weight)
 
         several = list(deployments)
@@ -167,8 +169,8 @@ class UpstreamHealth:
             self._extra_at = now
         return self._extra
 
-    def begin(self, deployment: Deployment, *, is_forced: bool = False) -> bool:
-        """Say that a call is about to go there; False where it is paused and is not to.
+    def begin(self, deployment: Deployment, *, is_forced: bool = False) -> int | None:
+        """Say that a call is about to go there, for a number of it; None where it is not to.
 
         Args:
             deployment: Who is asked.
@@ -176,16 +178,23 @@ class UpstreamHealth:
         """
         seen = self.of(deployment)
         if seen.is_paused(self._clock()) and not is_forced:
-            return False
+            return None
         seen.is_probed = seen.num_failures >= FAILURES_TO_OPEN
-        seen.num_in_flight += 1
-        return True
+        self._num_calls += 1
+        seen.in_flight.add(self._num_calls)
+        return self._num_calls
 
-    def end(self, deployment: Deployment) -> None:
-        """Say that the call is over, however it went."""
+    def end(self, deployment: Deployment, number: int) -> None:
+        """Say that a call is over, however it went; once is enough, and more do no harm.
+
+        Args:
+            deployment: Who was asked.
+            number: What `begin` has given.
+        """
         seen = self.of(deployment)
-        seen.num_in_flight -= 1
-        seen.is_probed = False
+        if number in seen.in_flight:
+            seen.in_flight.remove(number)
+            seen.is_probed = False
 
     def note_failure(self, deployment: Deployment, wait_s: float | None) -> None:
         """Count a failure; see `DeploymentHealth.note_failure`."""

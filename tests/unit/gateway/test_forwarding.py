@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -82,7 +84,7 @@ def test_who_is_paused_is_passed_over_unless_nobody_else_is_there() -> None:
     world.answers["a"] = 200
     assert world.reach(once).deployment is once
     assert world.health.of(once).num_failures == 0
-    assert world.health.of(once).num_in_flight == world.health.of(GRAND).num_in_flight == 0
+    assert world.health.of(once).in_flight == world.health.of(GRAND).in_flight == set()
 
 
 def test_who_is_slow_is_not_waited_for_alone_where_that_is_asked() -> None:
@@ -95,7 +97,7 @@ def test_who_is_slow_is_not_waited_for_alone_where_that_is_asked() -> None:
         assert found.deployment.candidate == ("grand" if hedges else "nano")
         assert world.left == (["a"] if hedges else [])
         assert len(found.failures) == hedges
-        assert world.health.of(NANO).num_in_flight == 0
+        assert world.health.of(NANO).in_flight == set()
     quick = World(a=0.04, c=503)
     for _ in range(LEAST_SEEN):
         quick.health.note_answer(NANO, 0.02)
@@ -108,7 +110,7 @@ def test_a_deadline_ends_waiting() -> None:
         world.reach(NANO, GRAND, outgoing=OUTGOING._replace(deadline_s=0.1))
     assert told.value.status == 504
     assert world.left == ["a"]
-    assert world.health.of(NANO).num_in_flight == 0
+    assert world.health.of(NANO).in_flight == set()
 
 
 def test_what_cannot_be_translated_is_told() -> None:
@@ -174,3 +176,57 @@ def test_seconds_seen_now_enter_the_decision(
     found = create(model="auto", messages=ASKED).headers["x-graphrouter-model"]
     later = router.route("Add 3 and 4.", policy=policy, extra_latency_s={first.model: 0.7}).model
     assert found == later != first.model
+
+
+def test_a_client_that_leaves_before_the_first_event_leaves_the_upstream(
+    router: gr.GraphRouter, deployments: Deployments
+) -> None:
+    name, left = router.models[0], list[str]()
+
+    async def events() -> Any:
+        yield b"data: {}\n\n"
+
+    class Body(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> Any:
+            async for each in events():
+                yield each
+
+        async def aclose(self) -> None:
+            left.append(name)
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, stream=Body())
+
+    async def leave() -> None:
+        app = create_app(router, deployments, transport=httpx2.MockTransport(answer))
+        body = json.dumps({"model": name, "messages": ASKED, "stream": True}).encode()
+        messages = [{"type": "http.request", "body": body}]
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/chat/completions",
+            "raw_path": b"/v1/chat/completions",
+            "query_string": b"",
+            "headers": [],
+            "asgi": {"version": "3.0"},
+        }
+
+        async def receive() -> Any:
+            if messages:
+                return messages.pop()
+            if not starting:
+                await asyncio.sleep(60)
+            return {"type": "http.disconnect"}
+
+        starting = list[Any]()
+
+        async def send(message: Any) -> None:
+            starting.append(message)
+            raise OSError("gone")
+
+        async with app.router.lifespan_context(app):
+            with contextlib.suppress(OSError):
+                await app(scope, receive, send)
+
+    asyncio.run(leave())
+    assert left == [name]

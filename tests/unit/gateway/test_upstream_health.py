@@ -37,10 +37,17 @@ def health(clock: Clock) -> UpstreamHealth:
     return UpstreamHealth(clock)
 
 
+def end(health: UpstreamHealth) -> None:
+    """Begin a call and end it."""
+    number = health.begin(NANO)
+    assert number is not None
+    health.end(NANO, number)
+    health.end(NANO, number)  # twice does no harm
+
+
 def fail(health: UpstreamHealth, times: int, wait_s: float | None = None) -> None:
     for _ in range(times):
-        assert health.begin(NANO)
-        health.end(NANO)
+        end(health)
         health.note_failure(NANO, wait_s)
 
 
@@ -55,18 +62,18 @@ def test_who_fails_again_and_again_is_left_alone_and_tried_once(
     pause = FIRST_PAUSE_S
     for _ in range(3):
         clock.now += pause
-        assert health.begin(NANO)
+        number = health.begin(NANO)
+        assert number is not None
         assert not health.begin(NANO)  # the one that tries is enough
-        health.end(NANO)
+        health.end(NANO, number)
         health.note_failure(NANO, None)
         pause *= 2
         clock.now += pause * 0.9
         assert not health.begin(NANO)
         clock.now -= pause * 0.9
     clock.now += LONGEST_PAUSE_S
-    assert health.begin(NANO)
+    end(health)
     health.note_answer(NANO, 0.1)
-    health.end(NANO)
     assert health.begin(NANO)
     assert health.of(NANO).num_failures == 0
 
@@ -76,8 +83,7 @@ def test_who_asks_to_come_later_is_left_alone_so_long(health: UpstreamHealth, cl
     clock.now = 59
     assert not health.begin(NANO)
     clock.now = 61
-    assert health.begin(NANO)
-    health.end(NANO)
+    end(health)
     fail(health, 1, wait_s=1e9)
     clock.now += LONGEST_PAUSE_S
     assert health.begin(NANO)
@@ -86,12 +92,12 @@ def test_who_asks_to_come_later_is_left_alone_so_long(health: UpstreamHealth, cl
 def test_weights_and_calls_on_their_way_say_who_is_next(health: UpstreamHealth) -> None:
     drawn = Counter(health.order([NANO, OTHER])[0].address for _ in range(4000))
     assert drawn["http://b/v1"] == pytest.approx(3000, abs=150)  # 5 standard errors
-    for _ in range(29):
-        health.begin(OTHER)
+    numbers = [health.begin(OTHER) for _ in range(29)]
     drawn = Counter(health.order([NANO, OTHER])[0].address for _ in range(4000))
     assert drawn["http://b/v1"] == pytest.approx(4000 / 11, abs=100)
-    for _ in range(29):
-        health.end(OTHER)
+    for number in numbers:
+        assert number is not None
+        health.end(OTHER, number)
     fail(health, FAILURES_TO_OPEN)
     assert {health.order([NANO, OTHER])[0].address for _ in range(50)} == {"http://b/v1"}
 
