@@ -34,9 +34,9 @@ def read_prompt(conversation: Conversation) -> str:
         ApiError: Nobody but the system has said anything.
 
     Example:
-        >>> turns = [Turn("user", "Prove that 7 is prime."), Turn("assistant", "By trial?")]
+        >>> turns = [Turn("user", "Prove that 17 is a prime."), Turn("assistant", "By trial?")]
         >>> read_prompt(Conversation((*turns, Turn("user", "Yes, go on."))))
-        'Prove that 7 is prime.\nBy trial?\nYes, go on.'
+        'Prove that 17 is a prime.\nBy trial?\nYes, go on.'
     """
     turns = [turn for turn in conversation.turns if turn.role != "system"]
     users = [at for at, turn in enumerate(turns) if turn.role == "user"]
