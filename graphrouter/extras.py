@@ -19,7 +19,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "plotly": "plotly",
             "sklearn": "scikit-learn",
         },
-        "envoy": {"envoy": "xds-protos", "grpc": "grpcio"},
+        "envoy": {"envoy_data_plane": "envoy-data-plane", "grpc": "grpcio"},
         "judging": {"jsonschema": "jsonschema"},
         "mlflow": {"mlflow": "mlflow"},
         "sentence-transformers": {"sentence_transformers": "sentence-transformers"},

@@ -8,27 +8,29 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import grpc
-from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
-from envoy.service.ext_proc.v3.external_processor_pb2 import (
+from betterproto2 import which_one_of
+from envoy_data_plane.envoy.config.core.v3 import (
+    HeaderValue,
+    HeaderValueOption,
+    HeaderValueOptionHeaderAppendAction,
+)
+from envoy_data_plane.envoy.service.ext_proc.v3 import (
     BodyMutation,
     BodyResponse,
     CommonResponse,
     HeaderMutation,
     HeadersResponse,
+    HttpBody,
     ImmediateResponse,
     ProcessingRequest,
     ProcessingResponse,
     TrailersResponse,
 )
-from envoy.service.ext_proc.v3.external_processor_pb2_grpc import (
-    ExternalProcessorServicer,
-    add_ExternalProcessorServicer_to_server,
-)
-from envoy.type.v3.http_status_pb2 import HttpStatus, StatusCode
+from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
 
 from graphrouter.exceptions import ConfigError, GraphRouterError
 from graphrouter.gateway.api_errors import ApiError
@@ -44,6 +46,7 @@ from graphrouter.gateway.wanted_models import OWN_KEY, PREFIX, read_wanted
 __all__ = ["ExternalProcessor", "start_processor"]
 
 logger = logging.getLogger(__name__)
+SERVICE, METHOD = "envoy.service.ext_proc.v3.ExternalProcessor", "Process"
 MODEL = f"{PREFIX}model"
 """The header that is written."""
 _FORMS = (CHAT_COMPLETIONS, RESPONSES, MESSAGES, COMPLETIONS)
@@ -55,7 +58,7 @@ _REST: Mapping[str, ProcessingResponse] = {
 }
 
 
-class ExternalProcessor(ExternalProcessorServicer):  # type: ignore[misc]
+class ExternalProcessor:
     """Chooses for every request of Envoy's whose path is one of the gateway's.
 
     The body's `model` becomes what the provider calls the chosen model (the card's `base`, else its
@@ -71,25 +74,24 @@ class ExternalProcessor(ExternalProcessorServicer):  # type: ignore[misc]
         """
         self._chooser, self._rewrites = chooser, rewrites
 
-    async def Process(  # noqa: N802 - the name is the protocol's
+    async def process(
         self, requests: AsyncIterator[ProcessingRequest], context: object
     ) -> AsyncIterator[ProcessingResponse]:
         """One request of a client: what Envoy tells of it, and what it is to do."""
         headers: dict[str, str] = {}
         async for request in requests:
-            part = request.WhichOneof("request")
-            if part == "request_headers":
-                headers = _read_headers(request.request_headers.headers.headers)
+            if (told := request.request_headers) is not None:
+                headers = _read_headers([] if told.headers is None else told.headers.headers)
                 # A client cannot choose the cluster by the header itself.
                 mutation = HeaderMutation(remove_headers=[MODEL])
                 response = CommonResponse(header_mutation=mutation)
                 yield ProcessingResponse(request_headers=HeadersResponse(response=response))
-            elif part == "request_body":
+            elif request.request_body is not None:
                 yield await self._answer(headers, request.request_body)
             else:
-                yield _REST[part]
+                yield _REST[which_one_of(request, "request")[0]]
 
-    async def _answer(self, headers: Mapping[str, str], sent: Any) -> ProcessingResponse:
+    async def _answer(self, headers: Mapping[str, str], sent: HttpBody) -> ProcessingResponse:
         form = _find_form(headers.get(":path", ""))
         if form is None:
             return ProcessingResponse(request_body=BodyResponse())
@@ -157,7 +159,11 @@ async def start_processor(
         ConfigError: Somebody else listens there.
     """
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    add_ExternalProcessorServicer_to_server(processor, server)
+    answer = grpc.stream_stream_rpc_method_handler(
+        processor.process, request_deserializer=ProcessingRequest.parse, response_serializer=bytes
+    )
+    methods = grpc.method_handlers_generic_handler(SERVICE, {METHOD: answer})
+    server.add_generic_rpc_handlers((methods,))
     try:
         taken = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     except RuntimeError:
@@ -173,7 +179,7 @@ def _find_form(path: str) -> ApiForm | None:
     return next((form for form in _FORMS if bare.endswith(f"/v1{form.path}")), None)
 
 
-def _read_headers(headers: Any) -> dict[str, str]:
+def _read_headers(headers: Iterable[HeaderValue]) -> dict[str, str]:
     return {
         each.key.lower(): each.value or each.raw_value.decode("utf-8", "replace")
         for each in headers
@@ -183,7 +189,7 @@ def _read_headers(headers: Any) -> dict[str, str]:
 def _set(name: str, value: str) -> HeaderValueOption:
     return HeaderValueOption(
         header=HeaderValue(key=name, raw_value=value.encode()),
-        append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+        append_action=HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
     )
 
 
@@ -191,7 +197,7 @@ def _refuse(form: ApiForm, error: ApiError) -> ProcessingResponse:
     kind = HeaderMutation(set_headers=[_set("content-type", "application/json")])
     return ProcessingResponse(
         immediate_response=ImmediateResponse(
-            status=HttpStatus(code=StatusCode.Name(error.status)),
+            status=HttpStatus(code=StatusCode(error.status)),
             headers=kind,
             body=json.dumps(form.tell(error)).encode(),
             details="graphrouter",

@@ -11,11 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import grpc
-from envoy.service.ext_proc.v3.external_processor_pb2_grpc import ExternalProcessorStub
 
 from graphrouter.policy import Policy
 from graphrouter.router.graph_router import GraphRouter
-from tests.unit.gateway.test_external_processor import CHAT, MODEL, body, headers, written
+from tests.unit.gateway.test_external_processor import (
+    CHAT,
+    MODEL,
+    body,
+    headers,
+    open_stream,
+    written,
+)
 
 Invoke = Callable[..., tuple[int, str, str]]
 
@@ -35,7 +41,7 @@ def test_it_answers_until_it_is_told_to_stop(artifact: Path, router: GraphRouter
         chat = {"model": "auto", "messages": [{"role": "user", "content": "Add 3 and 4."}]}
         with grpc.insecure_channel(found[1]) as channel:
             asked = iter([headers(CHAT), body(chat)])
-            *_, last = ExternalProcessorStub(channel).Process(asked, timeout=30)
+            *_, last = open_stream(channel)(asked, timeout=30)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 0
