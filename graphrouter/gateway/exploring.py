@@ -66,8 +66,8 @@ class Exploration:
         Example:
             >>> pair = [Candidate(name, 0.5, None, None, None, 0.5) for name in ("a", "b")]
             >>> decision = Decision("a", 0.5, None, tuple(pair))
-            >>> Exploration(0.1, "uniform", seed=0).try_one(decision).propensities
-            {'a': 0.95, 'b': 0.05}
+            >>> Exploration(0.5, "uniform", seed=0).try_one(decision).propensities
+            {'a': 0.75, 'b': 0.25}
         """
         running = [each for each in decision.candidates if each.rejected is None]
         is_settled = decision.used_fallback or decision.used_safe_model

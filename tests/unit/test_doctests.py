@@ -11,10 +11,11 @@ import pytest
 
 import graphrouter
 
+RUN_WHEN_IMPORTED = ("graphrouter.__main__", "graphrouter.gateway.store.migrations.env")
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(graphrouter.__path__, "graphrouter.")
-    if module.name != "graphrouter.__main__"  # importing it runs the command line
+    if module.name not in RUN_WHEN_IMPORTED
 )
 
 
