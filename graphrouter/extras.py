@@ -33,7 +33,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "sqlalchemy": "SQLAlchemy",
             "uvicorn": "uvicorn",
         },
-        "ray": {"fsspec": "fsspec", "ray": "ray"},
+        "ray": {"ray": "ray"},
         "tune": {"optuna": "optuna", "optuna_integration": "optuna-integration"},
     }
 )

@@ -71,16 +71,16 @@ def encode_state(learned: Learned, support: Support, bills: Bills) -> SupportSta
     from graphrouter.nn.layers import cpu_threads
 
     nodes, edges = _read_graph(learned, support, bills)
-    graph = build_graph(
-        nodes,
-        support=edges,
-        support_queries=torch.arange(len(support.queries)),
-        target_queries=torch.empty(0, dtype=torch.int64),
-        target_tasks=torch.empty(0, dtype=torch.int64),
-        num_neighbours=learned.config.graph.num_neighbours,
-    )
     net = learned.precise_net  # made outside of inference: it may be trained on
     with cpu_threads(1), torch.inference_mode():
+        graph = build_graph(
+            nodes,
+            support=edges,
+            support_queries=torch.arange(len(support.queries)),
+            target_queries=torch.empty(0, dtype=torch.int64),
+            target_tasks=torch.empty(0, dtype=torch.int64),
+            num_neighbours=learned.config.graph.num_neighbours,
+        )
         state: SupportState = arrange_in_rows(net.encode_support(graph.double()))
     return state
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -29,6 +29,8 @@ CALIBRATED = (SPEND, LATENCY)
 _MOST_LOCATION = 6.0
 """Standard deviations from the mean of training rows: a linear extrapolation of a logarithm can
 reach any sum."""
+_MOST_SHIFTS = 4
+"""Kept of a calibration."""
 _MAX_LOG_SCALE = 1.5  # a log-normal with a larger spread has a mean that says nothing
 
 
@@ -61,15 +63,19 @@ class AmountCalibration:
 
     def shift(self, models: Sequence[str]) -> FloatArray:
         """Natural logarithms of the factors: (len(CALIBRATED), num_models)."""
-        return self._shifts(tuple(models))
+        key = tuple(models)
+        found = self._shifts.get(key)
+        if found is None:
+            found = np.array([self.by_model.get(name, self.common) for name in key]).T
+            # The models of a router are the same from prompt to prompt; those of a policy are not.
+            if len(self._shifts) >= _MOST_SHIFTS:
+                self._shifts.clear()
+            self._shifts[key] = found
+        return found
 
     @cached_property
-    def _shifts(self) -> Callable[[tuple[str, ...]], FloatArray]:
-        @lru_cache(maxsize=4)  # the models of a router are the same from prompt to prompt
-        def find(models: tuple[str, ...]) -> FloatArray:
-            return np.array([self.by_model.get(name, self.common) for name in models]).T
-
-        return find
+    def _shifts(self) -> dict[tuple[str, ...], FloatArray]:
+        return {}
 
 
 def decode_channels(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -52,6 +52,7 @@ class Scorer:
             weights: Of the network, by the names of its parameters.
             config: Its settings.
         """
+        self._made_of = weights, config
         read = _Weights(weights)
         left_out: set[Part] = set(config.leave_out)
         self.query_encoder = read.encoder("query_encoder")
@@ -70,6 +71,10 @@ class Scorer:
             _no_doubt if "doubt" in left_out else _Doubt(read),
             _correct_nothing if "perceptron" in left_out else _find_perceptron(read),
         )
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        """Made anew where it is unpickled, as in another process: its layers are functions."""
+        return type(self), self._made_of
 
     def score(self, state: SupportState, targets: Targets) -> PairPredictions:
         """Predictions for all pairs of the targets and the models of the state.
