@@ -134,7 +134,7 @@ def create_app(
     app.add_api_route("/ready", ready, methods=["GET"])
     gateway.metrics.add_endpoint(app, access)
     if memory is not None:
-        memory.add_endpoints(app, access)
+        memory.add_endpoints(app, access, lambda: gateway.state)
     PoolAdmin(gateway, access, load=load).add_endpoints(app)
     store = None if memory is None else memory.store
     OperatorPage(lambda: gateway.state, access, store).add_endpoints(app)
@@ -166,7 +166,8 @@ async def _answer_error(request: Request, error: Exception) -> Response:
         error = ApiError(
             error.status_code,
             f"{error.detail}: {request.method} {path}. There are: {endpoints}, POST /v1/route, "
-            "GET /v1/models, GET /health, GET /ready, GET /metrics.",
+            "POST /v1/outcomes, GET /v1/decisions/ID, GET /v1/models, GET /health, GET /ready, "
+            "GET /metrics, and for admins /admin and the page at /.",
         )
     if not isinstance(error, ApiError):
         raise error

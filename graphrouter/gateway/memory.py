@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from graphrouter.exceptions import StoreError
 from graphrouter.gateway.access import Access, Admitted
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.request_bodies import read_body
+from graphrouter.gateway.serving_state import ServingState
 from graphrouter.gateway.store.client_keys import ClientKey, read_keys
 from graphrouter.gateway.store.database import Store
 from graphrouter.gateway.store.decision_reading import read_decision
@@ -30,6 +31,7 @@ from graphrouter.gateway.store.spending import write_prices
 from graphrouter.gateway.store.stored_calls import StoredCallLog, WhatIsKept
 from graphrouter.gateway.store.stored_outcomes import Graded, add_grade, read_grades, read_lessons
 from graphrouter.router.protocol import Router
+from graphrouter.wording import suggest
 
 __all__ = ["Memory", "name_artifact"]
 
@@ -108,19 +110,22 @@ class Memory:
         with self.store.reader.connect() as connection:
             return teach(router, read_lessons(connection, after=read_applied(connection, artifact)))
 
-    def add_endpoints(self, app: FastAPI, access: Access) -> None:
+    def add_endpoints(
+        self, app: FastAPI, access: Access, read_state: Callable[[], ServingState]
+    ) -> None:
         """Add the endpoints of decisions and grades.
 
         Args:
             app: Of the gateway.
             access: Who may ask them.
+            read_state: What is served at the moment.
         """
 
         async def explain(request: Request) -> Response:
             return await self._explain(request, access.admit(request, "route"))
 
         async def grade(request: Request) -> Response:
-            return await self._grade(request, access.admit(request, "grade"))
+            return await self._grade(request, access.admit(request, "grade"), read_state())
 
         app.add_api_route("/v1/decisions/{decision_id}", explain, methods=["GET"])
         app.add_api_route("/v1/outcomes", grade, methods=["POST"])
@@ -136,10 +141,14 @@ class Memory:
             raise ApiError(404, f"There is no decision {decision_id!r}.")
         return JSONResponse(found)
 
-    async def _grade(self, request: Request, asks: Admitted) -> Response:
+    async def _grade(self, request: Request, asks: Admitted, state: ServingState) -> Response:
         """Write grades down, one or several under `outcomes`, and let the router learn of them."""
         body = await read_body(request)
         grades = read_grades(body)
+        for each in grades:
+            if each.model is not None and each.model not in state.names:
+                hint = suggest(each.model, state.names, "There are: ")
+                raise ApiError(400, f"There is no model {each.model!r}. {hint}", "model")
 
         def add(connection: sa.Connection) -> list[Graded]:
             return [add_grade(self.store, connection, each, asks.key_id) for each in grades]
@@ -150,7 +159,11 @@ class Memory:
             raise ApiError(503, str(error), code="store_unavailable") from None
         if self._learner is not None:
             self._learner.wake()
-        told = [asdict(each) for each in found]
+        candidates = state.router.pool.index
+        told = [
+            asdict(replace(each, teaches=each.teaches and each.model in candidates))
+            for each in found
+        ]
         return JSONResponse({"outcomes": told} if "outcomes" in body else told[0])
 
     def _read(self, work: Callable[[sa.Connection], T]) -> T:

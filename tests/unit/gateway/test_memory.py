@@ -225,6 +225,19 @@ def effect_of(address: str, prompt: str, model: str) -> float:
     return next(each["effect"] for each in decided["candidates"] if each["model"] == model)
 
 
+def test_a_grade_of_a_model_that_is_not_there_is_refused(
+    router: gr.GraphRouter, store: Store, start: Start
+) -> None:
+    address, meant = start(), router.models[0]
+    grade = {"prompt": "Add 3 and 4.", "effect": 1}
+    status, told = post(address, "/outcomes", grade | {"model": meant[:-1]})
+    assert (status, told["error"]["param"]) == (400, "model")
+    assert f"Did you mean '{meant}'?" in told["error"]["message"]
+    several = [grade | {"model": meant}, grade | {"model": "nobody"}]
+    assert post(address, "/outcomes", {"outcomes": several})[0] == 400
+    assert rows(store, outcomes) == []
+
+
 def test_a_grade_counts_once_and_says_whether_it_teaches(store: Store, start: Start) -> None:
     address = start()
     headers = ask(address)
