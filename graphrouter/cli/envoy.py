@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,19 +22,9 @@ GRACE_S = 10
 @add_policy_options
 def envoy(
     artifact: options.Artifact,
-    routes_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--routes",
-            metavar="FILE",
-            help="Named routes as .yaml or .json.",
-            show_default=False,
-        ),
-    ] = None,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")
-    ] = 9002,
+    routes_file: options.RoutesFile = None,
+    host: options.Host = "127.0.0.1",
+    port: options.Port = 9002,
     rewrite: Annotated[
         bool,
         typer.Option(

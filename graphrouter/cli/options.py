@@ -63,6 +63,10 @@ Routers = Annotated[
     ),
 ]
 
+Host = Annotated[str, typer.Option("--host", help="Address to listen on.")]
+Port = Annotated[
+    int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+]
 RoutesFile = Annotated[
     Path | None,
     typer.Option(

@@ -41,15 +41,7 @@ def serve(
             show_default=False,
         ),
     ],
-    routes_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--routes",
-            metavar="FILE",
-            help="Named routes as .yaml or .json.",
-            show_default=False,
-        ),
-    ] = None,
+    routes_file: options.RoutesFile = None,
     pair: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -77,10 +69,8 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")
-    ] = 8080,
+    host: options.Host = "127.0.0.1",
+    port: options.Port = 8080,
     key_env: Annotated[
         str | None,
         typer.Option(
