@@ -14,7 +14,15 @@ from graphrouter.gateway.store.store_tables import budgets, calls, decisions, ou
 from graphrouter.gateway.token_prices import to_usd
 from graphrouter.wording import count_of
 
-__all__ = ["ModelTraffic", "SessionPath", "Step", "Traffic", "read_session", "read_traffic"]
+__all__ = [
+    "ModelTraffic",
+    "Piece",
+    "SessionPath",
+    "Step",
+    "Traffic",
+    "read_session",
+    "read_traffic",
+]
 
 NOBODY = "(nobody)"
 """In the place of a model, where none answered."""
@@ -65,6 +73,17 @@ class Step(NamedTuple):
     cost_usd: float | None
 
 
+class Piece(NamedTuple):
+    """The calls of one model in one part of a period."""
+
+    rank: int
+    """Of the model by its calls, from 0."""
+    model: str
+    num_calls: int
+    below: int
+    """Calls of the models before it in the same part."""
+
+
 class Traffic(NamedTuple):
     """A period."""
 
@@ -77,6 +96,22 @@ class Traffic(NamedTuple):
     sessions: Sequence[SessionPath]
     """The newest first."""
     alarms: Sequence[str]
+
+    @property
+    def bars(self) -> Sequence[Sequence[Piece]]:
+        """The calls of each part of the period, piled up by model from below."""
+        found: list[list[Piece]] = [[] for _ in range(NUM_BARS)]
+        for rank, (model, parts) in enumerate(self.counts.items()):
+            for pieces, number in zip(found, parts, strict=True):
+                if number:
+                    below = pieces[-1].below + pieces[-1].num_calls if pieces else 0
+                    pieces.append(Piece(rank, model, number, below))
+        return found
+
+    @property
+    def most_at_once(self) -> int:
+        """Calls of the busiest part of the period, at least 1."""
+        return max([1, *map(sum, zip(*self.counts.values(), strict=True))])
 
     @property
     def num_calls(self) -> int:

@@ -22,7 +22,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 import graphrouter as gr
 from graphrouter.gateway import Memory, create_app
 from graphrouter.gateway.page.pool_strengths import find_strengths
-from graphrouter.gateway.page.traffic_figures import NUM_BARS, read_traffic
+from graphrouter.gateway.page.traffic_figures import NUM_BARS, Traffic, read_traffic
 from graphrouter.gateway.store import Store
 from graphrouter.gateway.store.client_keys import add_key
 from graphrouter.gateway.store.stored_calls import WhatIsKept
@@ -99,7 +99,9 @@ def test_traffic_is_counted(
     assert {each.model: each.num_calls for each in found.models} == {first: 3, second: 1}
     assert found.num_calls == 4
     assert sum(found.counts[first]) == 3
-    assert len(found.counts[first]) == NUM_BARS
+    assert len(found.counts[first]) == len(found.bars) == NUM_BARS
+    assert sum(piece.num_calls for bar in found.bars for piece in bar) == 4
+    assert found.most_at_once == max(sum(piece.num_calls for piece in bar) for bar in found.bars)
     assert found.cost_usd == pytest.approx(4 * (3 * 1.0 + 2 * 4.0) / 1e6)
     graded = {each.model: (each.num_graded, each.mean_grade) for each in found.models}
     assert graded == {first: (1, 0.25), second: (0, None)}
@@ -131,6 +133,7 @@ def test_savings_beside_one_model(
 def test_a_period_without_calls_says_so(start: Start) -> None:
     _, _, page = fetch(start())
     assert "No calls in the last day." in page
+    assert Traffic(0, 1, {}, [], [], []).most_at_once == 1
 
 
 def test_a_gateway_without_a_store_shows_its_pool(
