@@ -16,8 +16,8 @@ from graphrouter.extras import require_extra
 from graphrouter.policy import Policy
 
 if TYPE_CHECKING:
-    from graphrouter.gateway.store.off_policy import Estimate
     from graphrouter.gateway.store.replaying import ReplayedQuantity
+    from graphrouter.router.off_policy import Estimate
 
 _FORMS = {"effect": "{:.4f}", "cost_usd": "{:.8f}"}
 

@@ -22,7 +22,6 @@ from starlette.responses import Response
 from graphrouter.exceptions import GraphRouterError, UnknownModelError
 from graphrouter.gateway.access import Access
 from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.page.pool_strengths import Strengths, find_strengths
 from graphrouter.gateway.page.traffic_figures import read_session, read_traffic
 from graphrouter.gateway.request_bodies import read_body
 from graphrouter.gateway.serving_state import ServingState
@@ -32,6 +31,7 @@ from graphrouter.gateway.store.spending import read_prices
 from graphrouter.gateway.store.spending_report import read_spending
 from graphrouter.number_checks import is_number
 from graphrouter.policy import Policy
+from graphrouter.router.pool_strengths import Strengths, find_strengths
 from graphrouter.router.protocol import Router
 from graphrouter.wording import show_value
 

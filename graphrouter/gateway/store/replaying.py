@@ -11,17 +11,17 @@ import numpy as np
 import sqlalchemy as sa
 
 from graphrouter.exceptions import NotApplicableError, PolicyError
-from graphrouter.gateway.store.off_policy import (
+from graphrouter.gateway.store.store_tables import calls, decisions, outcomes
+from graphrouter.gateway.token_prices import NANOUSD
+from graphrouter.policy import Policy
+from graphrouter.rejections import UNAVAILABLE
+from graphrouter.router.off_policy import (
     Estimate,
     LoggedRewards,
     check_overlap,
     estimate_doubly_robust,
     estimate_snips,
 )
-from graphrouter.gateway.store.store_tables import calls, decisions, outcomes
-from graphrouter.gateway.token_prices import NANOUSD
-from graphrouter.policy import Policy
-from graphrouter.rejections import UNAVAILABLE
 from graphrouter.router.protocol import Router
 from graphrouter.selection import PolicyContext, decide
 from graphrouter.types import Predictions

@@ -21,12 +21,12 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 import graphrouter as gr
 from graphrouter.gateway import Memory, create_app
-from graphrouter.gateway.page.pool_strengths import find_strengths
 from graphrouter.gateway.page.traffic_figures import NUM_BARS, Traffic, read_traffic
 from graphrouter.gateway.store import Store
 from graphrouter.gateway.store.client_keys import add_key
 from graphrouter.gateway.store.stored_calls import WhatIsKept
 from graphrouter.gateway.token_prices import TokenPrices
+from graphrouter.router.pool_strengths import find_strengths
 from tests.unit.gateway.conftest import Deployments, Provider, Serve
 from tests.unit.gateway.test_gateway import connect, post
 

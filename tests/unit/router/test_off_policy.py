@@ -8,7 +8,7 @@ import pytest
 from graphrouter.decision import Candidate, Decision
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.gateway.exploring import Exploration
-from graphrouter.gateway.store.off_policy import (
+from graphrouter.router.off_policy import (
     LoggedRewards,
     check_overlap,
     estimate_doubly_robust,
