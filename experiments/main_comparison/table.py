@@ -1,8 +1,8 @@
 """The committed results of `graphrouter benchmark` as Markdown.
 
 Usage:
-    python experiments/main_comparison/table.py > experiments/main_comparison/README.md python
-    experiments/main_comparison/table.py --summary      # the block in the README of the repository
+    python experiments/main_comparison/table.py > experiments/main_comparison/README.md
+    python experiments/main_comparison/table.py --summary      # the block of docs/results.md
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def rivals(found: Evaluation, setting: SettingName, metric: str) -> list[str]:
 
 
 def summary() -> Iterator[str]:
-    """The lines of the block in the README of the repository."""
+    """The lines of the block of docs/results.md."""
     num_seeds = len(load()[0].seeds)
     yield (
         f"Default settings and text encoder, means over the test queries of {num_seeds} splits. "

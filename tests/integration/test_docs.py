@@ -36,6 +36,8 @@ from graphrouter.policy import PRESETS
 from graphrouter.training import lightning_module, trainer
 
 ROOT = Path(__file__).resolve().parents[2]
+WALKS = [ROOT / "README.md", ROOT / "docs" / "quickstart.md"]
+"""Pages that start from nothing; the others start from what these leave."""
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [
     *GUIDES,
@@ -195,14 +197,19 @@ def check_leftovers(place: Path) -> None:
     assert set(left) - set(ignored.stdout.splitlines()) == set(), "name it in .gitignore"
 
 
-def test_readme_runs_and_leaves_what_the_docs_start_from(place: Path) -> None:
-    run_blocks(ROOT / "README.md")
+@pytest.mark.parametrize("page", **page_ids(WALKS))
+def test_a_walk_runs_and_leaves_what_the_docs_start_from(page: Path, place: Path) -> None:
+    run_blocks(page)
     check_leftovers(place)
     assert len(gr.load_dataset("world").queries) == 300
     assert len(gr.load_router("artifacts/mine").models) == 12
 
 
-@pytest.mark.parametrize("page", **page_ids(GUIDES[1:]))
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", **page_ids([page for page in GUIDES if page not in WALKS]))
 def test_docs_page_runs(page: Path, place: Path, left_by_readme: Path) -> None:
     shutil.copytree(left_by_readme, place, dirs_exist_ok=True)
     run_blocks(page)
@@ -325,9 +332,10 @@ def test_baselines_page_follows_the_catalogue() -> None:
         flags=re.MULTILINE,
     )
     assert [name for name, _ in rows] == list(BASELINES)
-    assert f"`--baselines all` takes {len(BASELINES)}," in (ROOT / "README.md").read_text(
-        encoding="utf-8"
-    )
+    results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert f"`--baselines all` takes {len(BASELINES)}," in results
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"compare it with {len(BASELINES)} others" in readme
     for name, text in rows:
         papers = re.findall(r"\d{4}\.\d{5}", BASELINES[name].source)
         assert all(paper in text for paper in papers), name

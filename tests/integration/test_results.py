@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,12 @@ import numpy as np
 import pytest
 
 from experiments.choices.table import page
+from experiments.main_comparison.table import load, rivals
+from experiments.pictures.draw import PICTURES
+from experiments.pictures.measured import learned_share, read_results, read_savings
 from graphrouter.bench.baselines import BASELINES
 from graphrouter.bench.evaluation import METRICS
+from graphrouter.bench.evaluation.conclusion import find_mark
 from graphrouter.bench.evaluation.newcomers.newcomer_results import NewcomerEvaluation
 from graphrouter.bench.evaluation.newcomers.newcomer_run import DEFAULT_ROUTERS
 from graphrouter.bench.evaluation.results import Evaluation
@@ -37,10 +42,52 @@ def _printed(*arguments: str, folder: Path = FOLDER) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_the_readme_shows_the_committed_results() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = readme.split("<!-- results:start -->")[1].split("<!-- results:end -->")[0]
+def test_the_docs_show_the_committed_results() -> None:
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    block = page.split("<!-- results:start -->")[1].split("<!-- results:end -->")[0]
     assert block.strip() == _printed("--summary")
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_that_of_the_committed_results(name: str) -> None:
+    shown = (ROOT / "docs" / "pictures" / f"{name}.svg").read_text(encoding="utf-8")
+    assert shown == PICTURES[name]()
+    assert {path.stem for path in (ROOT / "docs" / "pictures").iterdir()} == set(PICTURES)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_signs_in_prose_are_those_of_the_committed_results(page: str) -> None:
+    text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    better, undecided, worse = count_signs("log_loss")
+    assert worse == 0
+    assert re.search(rf"\b{better}\b", text)
+    assert re.search(rf"\b{better + undecided}\b", text)
+    most = max(len(rivals(found, "task_known", "log_loss")) for found in load())
+    assert f"{most} other routers" in text
+
+
+def test_figures_of_newcomers_and_promises_in_the_readme_are_those_of_the_pages() -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    found = read_results("newcomers", "*-models.json")
+    after, everything = (learned_share(found, "graphrouter", shot) for shot in ("20", "all"))
+    assert f"20 graded answers tell {after:.0%}".replace("%", " %") in text
+    assert f"all of them {100 * everything:.1f} %" in text
+    saved = [by["95%"] for name, by in read_savings().items() if name != "simulated"]
+    assert f"{min(saved):.0%} to {max(saved):.0%}".replace("%", "", 1).replace("%", " %") in text
+    promises = (ROOT / "experiments" / "promises" / "README.md").read_text(encoding="utf-8")
+    assert "37 of 2,800" in " ".join(promises.split())
+    assert "37 of 2,800" in text
+
+
+def count_signs(metric: str) -> tuple[int, int, int]:
+    """In how many comparisons graphrouter is surely better, neither, and surely worse."""
+    marks = [
+        find_mark(found.settings[setting].paired[name][metric], METRICS[metric])
+        for found in load()
+        for setting in found.settings
+        for name in rivals(found, setting, metric)
+    ]
+    return marks.count("better"), marks.count(""), marks.count("worse")
 
 
 def test_the_results_page_is_up_to_date() -> None:
