@@ -28,7 +28,7 @@ def spend(
         ),
     ] = None,
     by: Annotated[
-        Literal["model", "key"], typer.Option("--by", help="What calls are counted by.")
+        Literal["model", "key", "team"], typer.Option("--by", help="What calls are counted by.")
     ] = "model",
     since: Annotated[
         datetime | None,

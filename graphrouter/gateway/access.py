@@ -24,6 +24,13 @@ class Admitted(NamedTuple):
     """None where keys are not asked for."""
     is_admin: bool
     """Whether everything may be seen."""
+    key: ClientKey | None = None
+    """Of the store; None for the operator's, and where keys are not asked for."""
+
+    @property
+    def models(self) -> frozenset[str] | None:
+        """Those that it may ask; None for all."""
+        return None if self.key is None else self.key.models
 
 
 class Access:
@@ -92,4 +99,4 @@ class Access:
             raise ApiError(
                 403, f"The key {found.name!r} lacks the scope {scope}; it has: {scopes}."
             )
-        return Admitted(found.id, found.may("admin"))
+        return Admitted(found.id, found.may("admin"), found)

@@ -129,9 +129,10 @@ class Gateway:
         state = self.state
         asks = self._access.admit(request, "route")
         body = await read_body(request)
-        wanted = read_wanted(body, request.headers, state)
+        wanted = read_wanted(body, request.headers, state, asks.key)
         conversation = form.read(body)
-        demand = Demand(form, conversation, await self._find_previous(state, body, form))
+        previous = await self._find_previous(state, body, form)
+        demand = Demand(form, conversation, previous, asks.models)
         session = name_session(request.headers, body, conversation, asks.key_id)
         chosen = await self._chooser.choose(state, wanted, demand, session)
         call = await self._begin(request, asks, chosen)
@@ -157,7 +158,7 @@ class Gateway:
         state = self.state
         asks = self._access.admit(request, "route")
         body = await read_body(request)
-        wanted = read_wanted({"model": AUTO, **body}, request.headers, state)
+        wanted = read_wanted({"model": AUTO, **body}, request.headers, state, asks.key)
         if wanted.model is not None:
             raise ApiError(400, "model names a model; expected auto, or none.", "model")
         prompt = body.get("prompt")
@@ -167,7 +168,7 @@ class Gateway:
             conversation = Conversation.of([Turn("user", prompt)])
         else:
             raise ApiError(400, f"prompt is {show_value(prompt)}; expected text.", "prompt")
-        demand = Demand(CHAT_COMPLETIONS, conversation)
+        demand = Demand(CHAT_COMPLETIONS, conversation, allowed=asks.models)
         chosen = await self._chooser.choose(state, wanted, demand)
         call = await self._begin(request, asks, chosen._replace(order=()))
         await call.kept()
@@ -186,10 +187,11 @@ class Gateway:
 
     def list_models(self, request: Request) -> Response:
         """The models that can be called, and the words that let the router choose."""
-        self._access.admit(request, "route")
+        models = self._access.admit(request, "route").models
+        served = [each for each in self.state.deployments if models is None or each in models]
         data = [
             {"id": name, "object": "model", "created": 0, "owned_by": "graphrouter"}
-            for name in (*list_words(self.state), *self.state.deployments)
+            for name in (*list_words(self.state), *served)
         ]
         return JSONResponse({"object": "list", "data": data})
 

@@ -18,9 +18,9 @@ from graphrouter.gateway.conversations import read_mapping
 from graphrouter.gateway.request_bodies import read_body
 from graphrouter.gateway.request_schemas import describe_body
 from graphrouter.gateway.serving_state import ServingState
+from graphrouter.gateway.stated_policies import read_stated_policy
 from graphrouter.gateway.token_prices import TokenPrices, to_nanousd
 from graphrouter.gateway.upstreams import Deployment
-from graphrouter.policy import parse_policy
 from graphrouter.pool import ModelCard, parse_card
 from graphrouter.router.protocol import Router
 from graphrouter.wording import show_value, suggest
@@ -165,9 +165,7 @@ class PoolAdmin:
 
     async def _set_policy(self, request: Request) -> Response:
         """Choose by other settings, or another preset, where requests state nothing."""
-        stated = (await read_body(request)).get("policy")
-        settings: Any = {"preset": stated} if isinstance(stated, str) else stated
-        policy = parse_policy(settings, source="policy")
+        policy = read_stated_policy((await read_body(request)).get("policy"), "policy")
 
         def put(state: ServingState) -> ServingState:
             return replace(state, policy=policy)

@@ -28,6 +28,12 @@ class Demand(NamedTuple):
     conversation: Conversation
     upstream: Deployment | None = None
     """Of the upstream that keeps what the request goes on from; None where any will do."""
+    allowed: frozenset[str] | None = None
+    """Models that the client's key may ask; None for all."""
+
+    def allows(self, name: str) -> bool:
+        """Whether the client's key may ask a model."""
+        return self.allowed is None or name in self.allowed
 
     def suits(self, deployment: Deployment) -> bool:
         """Whether a deployment can answer it, whatever its model can do."""
@@ -101,7 +107,9 @@ class ServingState:
         """Why candidates cannot take a request, by name; those without an address among them."""
         found = find_incapable(demand.conversation, self.router.pool)
         for name in self.router.models:
-            if name in self.absent:
+            if not demand.allows(name):
+                found[name] = "the key may not ask it"
+            elif name in self.absent:
                 found[name] = "no address in the file of upstreams"
             elif name not in found and not self.list_serving(name, demand):
                 found[name] = demand.tell_unserved()
@@ -113,6 +121,9 @@ class ServingState:
         Raises:
             ApiError: They cannot, or there are none.
         """
+        if not demand.allows(name):
+            told = f"The key may not ask {name!r}; it may ask: {', '.join(demand.allowed or ())}."
+            raise ApiError(403, told, "model", code="model_not_allowed")
         if name not in self.deployments:
             raise ApiError(404, f"{name!r} has no address in the file of upstreams.", "model")
         if not self.list_serving(name, demand):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,8 +10,10 @@ from typing import Any, NamedTuple
 from graphrouter.exceptions import GraphRouterError
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.serving_state import ServingState
+from graphrouter.gateway.stated_policies import read_policy_text, read_stated_policy
+from graphrouter.gateway.store.client_keys import ClientKey
 from graphrouter.number_checks import is_amount
-from graphrouter.policy import PRESETS, Policy, parse_policy
+from graphrouter.policy import PRESETS, Policy
 from graphrouter.wording import show_value, suggest
 
 __all__ = ["AUTO", "OWN_KEY", "PREFIX", "Wanted", "list_words", "read_wanted"]
@@ -55,18 +56,25 @@ def list_words(state: ServingState) -> tuple[str, ...]:
     return (AUTO, *(f"{AUTO}:{name}" for name in dict.fromkeys((*PRESETS, *routes))))
 
 
-def read_wanted(body: Mapping[str, Any], headers: Mapping[str, str], state: ServingState) -> Wanted:
+def read_wanted(
+    body: Mapping[str, Any],
+    headers: Mapping[str, str],
+    state: ServingState,
+    key: ClientKey | None = None,
+) -> Wanted:
     """Which model, policy and task a request asks for.
 
     `model` is a model by name, `auto`, `auto:PRESET`, `auto:ROUTE` or `router-graph-THRESHOLD`; the
     member `graphrouter` of the body may hold a `policy`, as settings or as the name of a preset,
     the `task`, and `deadline_s`; so may the headers `x-graphrouter-policy`, `-task` and
-    `-deadline-s`. The body counts before the headers, and both before the gateway.
+    `-deadline-s`. The body counts before the headers, these before the policy or the route of the
+    client's key, and all before the gateway.
 
     Args:
         body: Of the request.
         headers: Of the request, with small letters.
         state: What is served.
+        key: The client's, which may have a policy and a route of its own.
 
     Raises:
         ApiError: There is no such model, preset or route, or a setting is not accepted.
@@ -81,7 +89,8 @@ def read_wanted(body: Mapping[str, Any], headers: Mapping[str, str], state: Serv
     task = own.get("task", headers.get(f"{PREFIX}task"))
     if task is not None and not isinstance(task, str):
         raise ApiError(400, f"task is {show_value(task)}; expected a string.", f"{OWN_KEY}.task")
-    policy = _read_policy(own.get("policy"), headers, state.policy)
+    stated = _read_policy(own.get("policy"), headers)
+    policy = stated or _find_policy(key, state)
     asked = Wanted(None, policy, task, deadline_s=_read_deadline(own, headers))
     if not isinstance(model, str) or not model:
         raise ApiError(
@@ -91,14 +100,13 @@ def read_wanted(body: Mapping[str, Any], headers: Mapping[str, str], state: Serv
         return asked._replace(model=model)
     kind, _, word = model.partition(":")
     if kind == AUTO and not word:
+        if stated is None and key is not None and key.route is not None:
+            return _take_route(key.route, asked, state)
         return asked
     if kind == AUTO and word in PRESETS:
         return asked._replace(policy=Policy.preset(word))
     if kind == AUTO and state.routes is not None and word in state.routes.names:
-        try:
-            return asked._replace(policy=state.routes[word].apply(policy), route=word)
-        except GraphRouterError as error:
-            raise ApiError(400, str(error), "model") from None
+        return _take_route(word, asked, state)
     if model.startswith("router-graph-"):
         return asked._replace(threshold=_read_threshold(model))
     hint = suggest(model, [*list_words(state), *state.names], "There are: ")
@@ -120,22 +128,35 @@ def _read_deadline(own: Mapping[str, Any], headers: Mapping[str, str]) -> float 
     return float(value)
 
 
-def _read_policy(
-    stated: object, headers: Mapping[str, str], policy: Policy | None
-) -> Policy | None:
-    source, header = f"{OWN_KEY}.policy", headers.get(f"{PREFIX}policy")
-    if stated is None and header is not None:
-        source, stated = f"{PREFIX}policy", header.strip()
-        if stated.startswith("{"):
-            try:
-                stated = json.loads(stated)
-            except (ValueError, RecursionError) as error:
-                raise ApiError(400, f"{source} is no valid JSON ({error}).", source) from None
-    if stated is None:
-        return policy
+def _take_route(name: str, asked: Wanted, state: ServingState) -> Wanted:
+    """The same, whose named route decides."""
+    if state.routes is None or name not in state.routes.names:
+        raise ApiError(400, f"The route {name!r} of the key is not served; name one.", "model")
     try:
-        settings: Any = {"preset": stated} if isinstance(stated, str) else stated
-        return parse_policy(settings, source=source)
+        return asked._replace(policy=state.routes[name].apply(asked.policy), route=name)
+    except GraphRouterError as error:
+        raise ApiError(400, str(error), "model") from None
+
+
+def _find_policy(key: ClientKey | None, state: ServingState) -> Policy | None:
+    """What decides where a request states nothing."""
+    if key is None or key.policy is None:
+        return state.policy
+    source = f"the policy of the key {key.name!r}"
+    try:
+        return read_policy_text(key.policy, source)
+    except GraphRouterError as error:
+        raise ApiError(400, str(error)) from None
+
+
+def _read_policy(stated: object, headers: Mapping[str, str]) -> Policy | None:
+    """What a request states, in its body or a header; None where it states nothing."""
+    source, header = f"{OWN_KEY}.policy", headers.get(f"{PREFIX}policy")
+    try:
+        if stated is not None:
+            return read_stated_policy(stated, source)
+        source = f"{PREFIX}policy"
+        return None if header is None else read_policy_text(header, source)
     except GraphRouterError as error:
         raise ApiError(400, str(error), source) from None
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 import graphrouter as gr
 from graphrouter.gateway.store import Store
-from graphrouter.gateway.store.client_keys import add_key
+from graphrouter.gateway.store.client_keys import KeyTerms, add_key
 from graphrouter.gateway.store.store_tables import budgets, calls, decisions, outcomes
 from tests.postgresql import PROGRAMS, start_cluster
 
@@ -137,7 +137,7 @@ async def ask_until_it_is_gone(
 
 def test_nothing_that_was_told_is_lost(artifact: Path, place: str, tmp_path: Path) -> None:
     store = Store.open(place)
-    key = add_key(store, "ada", scopes=["route", "grade"], nanousd_per_day=10**15)
+    key = add_key(store, "ada", KeyTerms(scopes=["route", "grade"], nanousd_per_day=10**15))
     provider, upstream = start(sys.executable, "-c", PROVIDER)
     upstreams = tmp_path / "upstreams.yaml"
     upstreams.write_text(

@@ -253,17 +253,12 @@ def _tell_failing(models: Sequence[ModelTraffic]) -> list[str]:
 
 
 def _tell_budgets(connection: sa.Connection, now: float) -> list[str]:
-    limits = {
-        each.id: (each.name, each.nanousd_per_day)
-        for each in read_keys(connection)
-        if each.nanousd_per_day is not None
-    }
+    limits = {each.owner_id: each for key in read_keys(connection) for each in key.budgets}
     rows = connection.execute(
-        sa.select(budgets.c.key_id, budgets.c.spent_nanousd).where(budgets.c.day == name_day(now))
+        sa.select(budgets.c.owner_id, budgets.c.spent_nanousd).where(budgets.c.day == name_day(now))
     ).all()
-    told = []
-    for key_id, spent in rows:
-        name, limit = limits.get(key_id, ("", None))
-        if limit is not None and spent >= limit:
-            told.append(f"the key {name!r} has used up its {limit / 1e9:g} USD of today")
-    return told
+    return [
+        f"{limits[each].owner} has used up its {limits[each].nanousd_per_day / 1e9:g} USD of today"
+        for each, spent in rows
+        if each in limits and spent >= limits[each].nanousd_per_day
+    ]

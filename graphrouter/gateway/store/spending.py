@@ -20,6 +20,9 @@ __all__ = [
     "write_prices",
 ]
 
+_BUDGETS = 7_041_227
+"""Of the advisory lock of PostgreSQL that budgets are changed under."""
+
 
 def name_day(at: float) -> str:
     """The day of a time, in UTC, as budgets count it.
@@ -34,7 +37,7 @@ def name_day(at: float) -> str:
 def reserve(
     store: Store,
     connection: sa.Connection,
-    key_id: str,
+    owner_id: str,
     day: str,
     nanousd: int,
     limit: int | None,
@@ -47,32 +50,37 @@ def reserve(
     Args:
         store: Of the connection.
         connection: In a transaction.
-        key_id: Whose budget.
+        owner_id: A key or a team.
         day: By `name_day`.
         nanousd: Expected cost.
         limit: Of the day; None to set it aside whatever is left.
     """
-    empty = {"key_id": key_id, "day": day, "spent_nanousd": 0, "reserved_nanousd": 0}
+    _wait_for_others(store, connection)
+    empty = {"owner_id": owner_id, "day": day, "spent_nanousd": 0, "reserved_nanousd": 0}
     connection.execute(store.insert_new(budgets), empty)
     taken = budgets.c.spent_nanousd + budgets.c.reserved_nanousd
-    update = _of(key_id, day).values(reserved_nanousd=budgets.c.reserved_nanousd + nanousd)
+    update = _of(owner_id, day).values(reserved_nanousd=budgets.c.reserved_nanousd + nanousd)
     if limit is not None:
         update = update.where(taken + nanousd <= limit, taken < limit)
     return connection.execute(update).rowcount == 1
 
 
-def settle(connection: sa.Connection, key_id: str, day: str, reserved: int, spent: int) -> None:
+def settle(
+    store: Store, connection: sa.Connection, owner_id: str, day: str, reserved: int, spent: int
+) -> None:
     """Count what a call has cost in place of what was set aside for it.
 
     Args:
+        store: Of the connection.
         connection: In a transaction.
-        key_id: Whose budget.
+        owner_id: A key or a team.
         day: On which it was reserved.
         reserved: What was.
         spent: Its true cost, both in nanodollars.
     """
+    _wait_for_others(store, connection)
     connection.execute(
-        _of(key_id, day).values(
+        _of(owner_id, day).values(
             reserved_nanousd=budgets.c.reserved_nanousd - reserved,
             spent_nanousd=budgets.c.spent_nanousd + spent,
         )
@@ -120,5 +128,12 @@ def read_prices(connection: sa.Connection) -> dict[str, TokenPrices]:
     }
 
 
-def _of(key_id: str, day: str) -> sa.Update:
-    return sa.update(budgets).where(budgets.c.key_id == key_id, budgets.c.day == day)
+def _wait_for_others(store: Store, connection: sa.Connection) -> None:
+    # One transaction changes budgets of many owners, in the order in which calls come: two gateways
+    # that did so at once could wait for each other. SQLite lets one write at a time anyway.
+    if store.is_postgresql:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_BUDGETS)))
+
+
+def _of(owner_id: str, day: str) -> sa.Update:
+    return sa.update(budgets).where(budgets.c.owner_id == owner_id, budgets.c.day == day)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
 from graphrouter.exceptions import UnknownModelError
-from graphrouter.gateway.store.client_keys import read_keys
+from graphrouter.gateway.store.client_keys import ClientKey, read_keys
+from graphrouter.gateway.store.client_teams import Team, read_teams
 from graphrouter.gateway.store.spending import read_prices
-from graphrouter.gateway.store.store_tables import calls, decisions
+from graphrouter.gateway.store.store_tables import calls, decisions, keys
 from graphrouter.gateway.token_prices import NANOUSD, to_usd
 from graphrouter.gateway.usage import Usage
 from graphrouter.wording import suggest
@@ -24,7 +26,8 @@ class SpendingRow(NamedTuple):
     """Calls that have something in common."""
 
     name: str
-    """Of the model or the key; `(nobody)` for calls that no model answered, or without a key."""
+    """Of the model, the key or the team; `(nobody)` for calls that no model answered, without a
+    key, or of a key without a team."""
     num_calls: int
     num_unknown: int
     """Calls whose cost is unknown: the upstream told no usage, or the model has no price."""
@@ -44,7 +47,7 @@ class SpendingRow(NamedTuple):
 def read_spending(
     connection: sa.Connection,
     *,
-    by: Literal["model", "key"] = "model",
+    by: Literal["model", "key", "team"] = "model",
     baseline: str | None = None,
     since: float = 0.0,
     until: float | None = None,
@@ -56,7 +59,7 @@ def read_spending(
 
     Args:
         connection: Of the store.
-        by: What calls are counted by.
+        by: What calls are counted by; those of a key count for the team that it is in now.
         baseline: A model that could have answered all of them.
         since: Seconds since 1970, at which they begin.
         until: And before which they end; now without it.
@@ -69,7 +72,7 @@ def read_spending(
         raise UnknownModelError(
             f"The store has no prices of {baseline!r}. {suggest(baseline, list(prices), 'Of: ')}"
         )
-    group = calls.c.model if by == "model" else decisions.c.key_id
+    group = {"model": calls.c.model, "key": decisions.c.key_id, "team": keys.c.team_id}[by]
     is_known = calls.c.cost_nanousd.is_not(None)
 
     def add(column: sa.Column[Any], where: Any = None) -> Any:
@@ -88,13 +91,21 @@ def read_spending(
             add(calls.c.cached_input_tokens, is_known),
             add(calls.c.output_tokens, is_known),
         )
-        .select_from(calls.outerjoin(decisions, decisions.c.id == calls.c.decision_id))
+        .select_from(
+            calls.outerjoin(decisions, decisions.c.id == calls.c.decision_id).outerjoin(
+                keys, keys.c.id == decisions.c.key_id
+            )
+        )
         .where(calls.c.time >= since)
         .group_by(group)
     )
     if until is not None:
         wanted = wanted.where(calls.c.time < until)
-    names = {each.id: each.name for each in read_keys(connection)} if by == "key" else {}
+    named: dict[str, Iterable[ClientKey | Team]] = {
+        "key": read_keys(connection),
+        "team": read_teams(connection).values(),
+    }
+    names = {each.id: each.name for each in named.get(by, ())}
     found = []
     for name, num_calls, unknown, asked, answered, cost, *of_known in connection.execute(wanted):
         billed = None if baseline is None else prices[baseline].bill(Usage(*of_known))

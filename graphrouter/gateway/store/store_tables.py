@@ -24,11 +24,13 @@ __all__ = [
     "applied",
     "budgets",
     "calls",
+    "changes",
     "decisions",
     "keys",
     "outcomes",
     "prices",
     "settings",
+    "teams",
 ]
 
 METADATA = MetaData()
@@ -51,6 +53,7 @@ decisions = Table(
     Column("asked", Text),  # the model that was asked first; NULL where nobody was to be asked
     Column("is_observed", Boolean, nullable=False),
     Column("expected_nanousd", BigInteger),  # of the model that was asked first
+    Column("expected_utility", Double),  # of the same, by the policy
     Column("candidates", Text, nullable=False),  # JSON, see `call_store.list_candidates`
     Column("artifact", Text, nullable=False),
     Index("decisions_by_time", "time"),
@@ -100,11 +103,24 @@ keys = Table(
     Column("revoked", Double),
     Column("nanousd_per_day", BigInteger),
     Column("over_budget", Text, nullable=False),
+    Column("team_id", String(16)),
+    Column("policy", Text),  # JSON, or the name of a preset, as `read_stated_policy` reads it
+    Column("route", Text),
+    Column("models", Text),  # JSON, a list of names; NULL for all
+)
+teams = Table(
+    "teams",
+    METADATA,
+    Column("id", String(16), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created", Double, nullable=False),
+    Column("nanousd_per_day", BigInteger),
+    Column("over_budget", Text, nullable=False),
 )
 budgets = Table(
     "budgets",
     METADATA,
-    Column("key_id", String(16), primary_key=True),
+    Column("owner_id", String(16), primary_key=True),  # a key or a team
     Column("day", String(10), primary_key=True),  # of UTC, such as 2026-05-01
     Column("spent_nanousd", BigInteger, nullable=False),
     Column("reserved_nanousd", BigInteger, nullable=False),  # by calls that have not ended
@@ -123,6 +139,17 @@ applied = Table(  # up to which outcome an artifact has learned from this store
     METADATA,
     Column("artifact", String(64), primary_key=True),
     Column("number", BigInteger, nullable=False),
+)
+changes = Table(  # of what gateways serve, by their admins
+    "changes",
+    METADATA,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("time", Double, nullable=False),
+    Column("key_id", Text),
+    Column("artifact", Text, nullable=False),  # that served then
+    Column("kind", Text, nullable=False),
+    Column("name", Text),
+    Column("body", Text, nullable=False),  # JSON
 )
 settings = Table(
     "settings",

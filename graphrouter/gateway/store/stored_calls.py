@@ -23,6 +23,7 @@ from graphrouter.gateway.exploring import Exploration, Tried
 from graphrouter.gateway.forwarding import tell_failures
 from graphrouter.gateway.relaying import CLIENT_LEFT
 from graphrouter.gateway.store.client_keys import ClientKey
+from graphrouter.gateway.store.client_teams import Budget
 from graphrouter.gateway.store.database import Store
 from graphrouter.gateway.store.group_commit import GroupCommit, Written
 from graphrouter.gateway.store.spending import name_day, reserve, settle
@@ -53,7 +54,7 @@ class WhatIsKept:
 
 
 class _Reserved(NamedTuple):
-    key_id: str
+    owner_ids: tuple[str, ...]
     day: str
     nanousd: int
 
@@ -95,8 +96,8 @@ class StoredCallLog(CallLog):
         order = _put_first(start.order, tried)
         key = None if start.key is None else self._find_key(start.key)
         reserved = None
-        if order and key is not None and key.nanousd_per_day is not None:
-            reserved, cheapest = await self._reserve(key, start.decision, order)
+        if order and key is not None and key.budgets:
+            reserved, cheapest = await self._reserve(key.budgets, start.decision, order)
             if cheapest is not None:
                 tried = Tried(cheapest, {cheapest: 1.0})
                 order = _put_first(order, tried)
@@ -138,33 +139,43 @@ class StoredCallLog(CallLog):
         return Tried(first, {first: 1.0})
 
     async def _reserve(
-        self, key: ClientKey, decision: Decision | None, order: Sequence[str]
+        self, budgets: Sequence[Budget], decision: Decision | None, order: Sequence[str]
     ) -> tuple[_Reserved, str | None]:
-        """What was set aside, and the cheapest model where the budget had no room for the first."""
+        """What was set aside, and the cheapest model where a budget had no room for the first."""
         day, costs = name_day(time.time()), _expected(decision)
         first = costs.get(order[0]) or 0
         cheapest = min(order, key=lambda name: costs.get(name, math.inf))
         lowest = costs.get(cheapest) or 0
+        owner_ids = tuple(each.owner_id for each in budgets)
 
-        def take(connection: sa.Connection) -> bool | None:
-            if reserve(self.store, connection, key.id, day, first, key.nanousd_per_day):
-                return True
-            if key.over_budget == "cheapest":
-                reserve(self.store, connection, key.id, day, lowest, None)
-                return False
-            return None
+        def take(connection: sa.Connection) -> list[Budget]:
+            """Set aside in all budgets or in none; those that lack the room."""
 
-        had_room = await _wait(self.writer.run(take))
-        if had_room is None:
-            raise ApiError(
-                429,
-                f"The budget of the key {key.name!r} for {day} is used up. It begins anew at "
-                "midnight, UTC.",
-                code="budget_exceeded",
-            )
-        if had_room:
-            return _Reserved(key.id, day, first), None
-        return _Reserved(key.id, day, lowest), cheapest
+            def put(each: Budget, nanousd: int, limit: int | None) -> bool:
+                return reserve(self.store, connection, each.owner_id, day, nanousd, limit)
+
+            lacking = [each for each in budgets if not put(each, first, each.nanousd_per_day)]
+            if not lacking:
+                return []
+            for each in budgets:
+                if each not in lacking:
+                    settle(self.store, connection, each.owner_id, day, first, 0)
+                if all(other.over_budget == "cheapest" for other in lacking):
+                    put(each, lowest, None)
+            return lacking
+
+        lacking = await _wait(self.writer.run(take))
+        if not lacking:
+            return _Reserved(owner_ids, day, first), None
+        for each in lacking:
+            if each.over_budget == "refuse":
+                raise ApiError(
+                    429,
+                    f"The budget of {each.owner} for {day} is used up. It begins anew at midnight, "
+                    "UTC.",
+                    code="budget_exceeded",
+                )
+        return _Reserved(owner_ids, day, lowest), cheapest
 
     def _to_row(
         self, decision_id: str, start: CallStart, order: Sequence[str], tried: Tried | None
@@ -189,6 +200,7 @@ class StoredCallLog(CallLog):
             "asked": asked,
             "is_observed": decision is not None and start.named is not None,
             "expected_nanousd": _expected(decision).get(asked or ""),
+            "expected_utility": _find_utility(decision, asked),
             "candidates": json.dumps(list_candidates(decision, tried)),
             "artifact": self.kept.artifact,
         }
@@ -227,11 +239,14 @@ class _StoredCall(OpenCall):
             },
         )
         if self._reserved is not None:
-            key_id, day, reserved = self._reserved
+            owner_ids, day, reserved = self._reserved
             spent = reserved if cost is None else cost
-            written = self._log.writer.run(
-                lambda connection: settle(connection, key_id, day, reserved, spent)
-            )
+
+            def settle_all(connection: sa.Connection) -> None:
+                for owner_id in owner_ids:
+                    settle(self._log.store, connection, owner_id, day, reserved, spent)
+
+            written = self._log.writer.run(settle_all)
         return _Waited(written)
 
 
@@ -308,3 +323,11 @@ def _expected(decision: Decision | None) -> dict[str, int]:
         for each in decision.candidates
         if each.cost_usd is not None
     }
+
+
+def _find_utility(decision: Decision | None, model: str | None) -> float | None:
+    """What the policy expected of a model; None where it is no candidate."""
+    for each in () if decision is None else decision.candidates:
+        if each.model == model:
+            return each.utility
+    return None

@@ -65,6 +65,47 @@ def test_keys_that_cannot_be_are_told(
     assert errors.count("\n") == 1
 
 
+def test_keys_and_teams_are_made_changed_and_shown(invoke: Invoke, tmp_path: Path) -> None:
+    place = tmp_path / "gateway.db"
+    assert invoke("keys", "team", place, "search", "--usd-per-day", "50")[0] == 0
+    words = ("--team", "search", "--policy", "cost_first", "--models", "tarn-nano, tarn-two")
+    assert invoke("keys", "add", place, "ada", *words)[0] == 0
+    assert invoke("keys", "set", place, "ada", "--route", "sums", "--usd-per-day", "2")[0] == 0
+    assert invoke("keys", "team", place, "search", "--over-budget", "cheapest")[0] == 0
+    (row,) = json.loads(invoke("keys", "list", place, "--json")[1])
+    assert (row["policy"], row["route"], row["usd_per_day"]) == ("cost_first", "sums", 2.0)
+    assert row["models"] == ["tarn-nano", "tarn-two"]
+    assert row["team"] == {"name": "search", "usd_per_day": 50.0, "over_budget": "cheapest"}
+    assert row["scopes"] == ["route"]
+    assert "In all" in invoke("spend", place, "--by", "team")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("set", "bo", "--usd-per-day", "1"), "There is no key 'bo' in use. Did you mean 'bob'"),
+        (("set", "bob", "--team", "serch"), "There is no team 'serch'. Did you mean 'search'"),
+        (("set", "bob", "--policy", "dear"), "policy: unknown preset 'dear'"),
+        (("set", "bob", "--policy", '{"max_cost": 1}'), "policy: unknown"),
+        (("set", "bob", "--policy", "{1}"), "policy is no valid JSON"),
+        (("add", "ada", "--models", ","), "The key may ask no model"),
+        (("team", "search", "--usd-per-day", "0"), "A budget of nothing"),
+        (("team", " "), "The team has no name"),
+    ],
+)
+def test_terms_that_cannot_be_are_told(
+    invoke: Invoke, tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    place = tmp_path / "gateway.db"
+    invoke("keys", "team", place, "search")
+    invoke("keys", "add", place, "bob")
+    command, *rest = words
+    status, shown, errors = invoke("keys", command, place, *rest)
+    assert (status, shown) == (2, "")
+    assert told in errors
+    assert errors.count("\n") == 1
+
+
 def test_spend_of_a_store_without_calls_and_of_none(invoke: Invoke, tmp_path: Path) -> None:
     place = tmp_path / "gateway.db"
     status, _, errors = invoke("spend", place)

@@ -20,7 +20,7 @@ from graphrouter.gateway import Memory, create_app
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.exploring import Exploration
 from graphrouter.gateway.store import Store
-from graphrouter.gateway.store.client_keys import add_key, revoke_key
+from graphrouter.gateway.store.client_keys import KeyTerms, add_key, revoke_key
 from graphrouter.gateway.store.store_tables import METADATA, calls, decisions, outcomes
 from graphrouter.gateway.store.stored_calls import WhatIsKept
 from graphrouter.gateway.store.stored_outcomes import read_grades
@@ -153,7 +153,7 @@ def test_a_budget_has_no_room_while_a_call_is_in_flight(
 ) -> None:
     decision = router.route("Add 3 and 4.")
     assert decision.cost_usd is not None
-    key = add_key(store, "ada", nanousd_per_day=to_nanousd(1.5 * decision.cost_usd))
+    key = add_key(store, "ada", KeyTerms(nanousd_per_day=to_nanousd(1.5 * decision.cost_usd)))
     address = start()
     provider.waits[f"at-{decision.model}"] = 1.0
     with ThreadPoolExecutor(1) as pool:
@@ -289,7 +289,7 @@ def test_grades_that_are_none(body: Any, told: str) -> None:
 
 def test_keys_are_asked_for_and_hold_to_their_scopes(store: Store, start: Start) -> None:
     route, grade, admin = (
-        add_key(store, name, scopes=[name]) for name in ("route", "grade", "admin")
+        add_key(store, name, KeyTerms(scopes=[name])) for name in ("route", "grade", "admin")
     )
     address = start(key="operator")
     with pytest.raises(openai.AuthenticationError):

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import graphrouter as gr
 from graphrouter.gateway import Memory, create_app
 from graphrouter.gateway.store import Store
-from graphrouter.gateway.store.client_keys import add_key
+from graphrouter.gateway.store.client_keys import KeyTerms, add_key
 from graphrouter.gateway.store.stored_calls import WhatIsKept
 from graphrouter.gateway.token_prices import TokenPrices
 from tests.unit.gateway.conftest import Deployments, Provider, Serve
@@ -93,7 +93,7 @@ def test_a_request_leaves_one_line_without_its_prompt(
 def test_metrics_are_for_admins_where_keys_are_asked_for(
     router: gr.GraphRouter, deployments: Deployments, serve: Serve, store: Store, place: str
 ) -> None:
-    route, admin = (add_key(store, name, scopes=[name]) for name in ("route", "admin"))
+    route, admin = (add_key(store, name, KeyTerms(scopes=[name])) for name in ("route", "admin"))
     memory = Memory(Store.open(place), WhatIsKept({}))
     address = serve(create_app(router, deployments, memory=memory))
     with pytest.raises(urllib.error.HTTPError, match="403"):

@@ -23,7 +23,7 @@ import graphrouter as gr
 from graphrouter.gateway import Memory, create_app
 from graphrouter.gateway.page.traffic_figures import NUM_BARS, Traffic, read_traffic
 from graphrouter.gateway.store import Store
-from graphrouter.gateway.store.client_keys import add_key
+from graphrouter.gateway.store.client_keys import KeyTerms, add_key
 from graphrouter.gateway.store.stored_calls import WhatIsKept
 from graphrouter.gateway.token_prices import TokenPrices
 from graphrouter.router.pool_strengths import find_strengths
@@ -177,7 +177,7 @@ def test_a_failing_model_and_a_spent_budget_raise_alarms(
     router: gr.GraphRouter, provider: Provider, start: Start, store: Store
 ) -> None:
     model = router.models[0]
-    key = add_key(store, "team", nanousd_per_day=1_000)
+    key = add_key(store, "team", KeyTerms(nanousd_per_day=1_000))
     address = start(key="operator's key, long enough")
     provider.statuses[f"at-{model}"] = [400] * 6
     for _ in range(6):
@@ -191,7 +191,7 @@ def test_a_failing_model_and_a_spent_budget_raise_alarms(
 
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 def test_who_may_look(start: Start, store: Store) -> None:
-    route, admin = (add_key(store, name, scopes=[name]) for name in ("route", "admin"))
+    route, admin = (add_key(store, name, KeyTerms(scopes=[name])) for name in ("route", "admin"))
     address = start(key="operator's key, long enough")
     status, headers, _ = fetch(address)
     assert (status, headers["www-authenticate"][:5]) == (401, "Basic")

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from graphrouter.exceptions import StoreError
-from graphrouter.gateway.store import Store
-from graphrouter.gateway.store.store_tables import METADATA, settings
+from graphrouter.gateway.store import Store, migrations
+from graphrouter.gateway.store.migrations.versions import first_tables
+from graphrouter.gateway.store.store_tables import METADATA, budgets, settings
 
 
 def test_migrations_make_the_tables_that_the_code_reads(store: Store) -> None:
@@ -30,6 +33,26 @@ def test_a_store_is_opened_again_as_it_was(place: str) -> None:
     again = Store.open(place, must_exist=True)
     with again.reader.connect() as connection:
         assert connection.execute(sa.select(settings)).all() == [("a", "1")]
+    again.close()
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date(place: str) -> None:
+    store = Store.open(place)
+    with store.engine.begin() as connection:
+        context = MigrationContext.configure(connection)
+        with Operations.context(context):
+            for table in ("teams", "changes", "settings", "keys", "budgets", "prices", "applied"):
+                connection.exec_driver_sql(f"DROP TABLE {table}")
+            for table in ("decisions", "calls", "outcomes", "alembic_version"):
+                connection.exec_driver_sql(f"DROP TABLE {table}")
+            first_tables.upgrade()
+        context.stamp(ScriptDirectory(str(Path(migrations.__file__).parent)), "1")
+        connection.exec_driver_sql("INSERT INTO budgets VALUES ('k', '2026-05-01', 7, 0)")
+    store.close()
+    again = Store.open(place)
+    with again.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+        assert connection.execute(sa.select(budgets)).all() == [("k", "2026-05-01", 7, 0)]
     again.close()
 
 

@@ -19,7 +19,7 @@ from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.call_log import CallStart
 from graphrouter.gateway.exploring import Exploration
 from graphrouter.gateway.store import GroupCommit, Store
-from graphrouter.gateway.store.client_keys import ClientKey, add_key, read_keys
+from graphrouter.gateway.store.client_keys import ClientKey, KeyTerms, add_key, read_keys
 from graphrouter.gateway.store.spending import read_prices, write_prices
 from graphrouter.gateway.store.spending_report import read_observed, read_spending
 from graphrouter.gateway.store.store_tables import budgets, decisions
@@ -93,7 +93,7 @@ def test_a_budget_under_100_calls_at_once_is_overspent_by_those_in_flight_at_mos
 ) -> None:
     """Of two gateways that share a store."""
     limit, rng = to_nanousd(0.1), random.Random(0)
-    add_key(store, "ada", nanousd_per_day=limit)
+    add_key(store, "ada", KeyTerms(nanousd_per_day=limit))
     other = GroupCommit(store)
     key, logs = find_key(store), [make_log(store, each) for each in (writer, other)]
     in_flight: dict[int, int] = {}
@@ -131,7 +131,7 @@ def test_a_budget_under_100_calls_at_once_is_overspent_by_those_in_flight_at_mos
 def test_beyond_its_budget_a_key_is_sent_to_the_cheapest_where_it_says_so(
     store: Store, writer: GroupCommit
 ) -> None:
-    add_key(store, "ada", nanousd_per_day=to_nanousd(0.015), over_budget="cheapest")
+    add_key(store, "ada", KeyTerms(nanousd_per_day=to_nanousd(0.015), over_budget="cheapest"))
     key, log = find_key(store), make_log(store, writer)
 
     async def call() -> tuple[str, ...]:
@@ -171,7 +171,7 @@ def test_a_session_stays_on_its_model(
 def test_a_call_that_nobody_ended_counts_as_what_was_expected(
     store: Store, writer: GroupCommit
 ) -> None:
-    add_key(store, "ada", nanousd_per_day=to_nanousd(0.015))
+    add_key(store, "ada", KeyTerms(nanousd_per_day=to_nanousd(0.015)))
     key, log = find_key(store), make_log(store, writer)
 
     async def call_and_fail() -> None:
