@@ -13,6 +13,7 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.console import console
+from graphrouter.cli.learning_options import Learning, add_learning_options
 from graphrouter.cli.policy_options import add_policy_options
 from graphrouter.cli.routers import load_any_router, resolve_policy
 from graphrouter.exceptions import ConfigError
@@ -30,6 +31,7 @@ DRAINED_WITHIN_S = 30
 
 
 @add_policy_options
+@add_learning_options
 def serve(
     artifact: options.Artifact,
     upstreams: Annotated[
@@ -98,23 +100,6 @@ def serve(
             "alone teach the router only with full; see docs/gateway-store.md.",
         ),
     ] = "off",
-    explore: Annotated[
-        float,
-        typer.Option(
-            "--explore",
-            min=0,
-            max=1,
-            metavar="SHARE",
-            help="Share of the decisions that may try another candidate than the best.",
-        ),
-    ] = 0.0,
-    explore_by: Annotated[
-        Literal["thompson", "uniform"],
-        typer.Option(
-            "--explore-by",
-            help="Try those that may be the best by their intervals, or all alike.",
-        ),
-    ] = "thompson",
     observe: Annotated[
         bool,
         typer.Option(
@@ -136,6 +121,7 @@ def serve(
         ),
     ] = False,
     *,
+    learning: Learning,
     policy: Policy,
 ) -> None:
     """Serve APIs like OpenAI's and Anthropic's that send each request to the best model for it.
@@ -153,7 +139,6 @@ def serve(
     import uvicorn
 
     from graphrouter.gateway import create_app, load_upstreams
-    from graphrouter.gateway.exploring import Exploration
     from graphrouter.gateway.memory import Memory, name_artifact
     from graphrouter.gateway.store import Store
     from graphrouter.gateway.store.stored_calls import WhatIsKept
@@ -174,7 +159,7 @@ def serve(
         {name: each[0].prices or TokenPrices() for name, each in deployments.items()},
         artifact=checksum,
         prompts=store_prompts,
-        exploration=Exploration(explore, explore_by) if explore else None,
+        exploration=learning.exploration,
         observes=observe,
         marks=mark_answers,
     )

@@ -112,8 +112,10 @@ class Gateway:
             change: The other state, made of the one that serves.
         """
         with self._changing:
-            self.state = change(self.state)
-            return self.state
+            changed = change(self.state)
+            _ = changed.newcomers  # counted here, so that no request waits for it
+            self.state = changed
+            return changed
 
     async def answer(self, request: Request, form: ApiForm) -> Response:
         """Send a request to the model that is chosen, and its answer back.
@@ -135,7 +137,7 @@ class Gateway:
         demand = Demand(form, conversation, previous, asks.models)
         session = name_session(request.headers, body, conversation, asks.key_id)
         chosen = await self._chooser.choose(state, wanted, demand, session)
-        call = await self._begin(request, asks, chosen)
+        call = await self._begin(request, asks, chosen, state)
         sent = {name: value for name, value in body.items() if name != OWN_KEY}
         headers = {name: request.headers[name] for name in _PASSED if name in request.headers}
         outgoing = Outgoing(form, sent, headers, wanted.deadline_s)
@@ -170,7 +172,7 @@ class Gateway:
             raise ApiError(400, f"prompt is {show_value(prompt)}; expected text.", "prompt")
         demand = Demand(CHAT_COMPLETIONS, conversation, allowed=asks.models)
         chosen = await self._chooser.choose(state, wanted, demand)
-        call = await self._begin(request, asks, chosen._replace(order=()))
+        call = await self._begin(request, asks, chosen._replace(order=()), state)
         await call.kept()
         headers = {f"{PREFIX}decision": call.decision_id}
         return JSONResponse(chosen.decision.to_dict(), headers=headers)  # type: ignore[union-attr]
@@ -204,7 +206,9 @@ class Gateway:
             return None
         return await self._stored.find(previous, state, self.client)
 
-    async def _begin(self, request: Request, asks: Admitted, chosen: Chosen) -> OpenCall:
+    async def _begin(
+        self, request: Request, asks: Admitted, chosen: Chosen, state: ServingState
+    ) -> OpenCall:
         policy = chosen.wanted.policy
         start = CallStart(
             endpoint=request.url.path,
@@ -218,6 +222,7 @@ class Gateway:
             session=None if chosen.session is None else chosen.session.key,
             is_settled=chosen.is_settled,
             request_id=request.headers.get(REQUEST_ID, "")[:MOST_OF_ID] or None,
+            newcomers=state.newcomers,
         )
         try:
             call = await self._log.begin(start)

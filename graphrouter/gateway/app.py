@@ -24,6 +24,7 @@ from graphrouter.gateway.forms.chat_completions import CHAT_COMPLETIONS
 from graphrouter.gateway.forms.messages import COUNT_TOKENS, MESSAGES
 from graphrouter.gateway.forms.plain_inputs import COMPLETIONS, EMBEDDINGS
 from graphrouter.gateway.forms.responses import RESPONSES
+from graphrouter.gateway.learning_figures import LearningFigures
 from graphrouter.gateway.memory import Memory
 from graphrouter.gateway.page import OperatorPage
 from graphrouter.gateway.pool_admin import PoolAdmin
@@ -135,9 +136,9 @@ def create_app(
     gateway.metrics.add_endpoint(app, access)
     if memory is not None:
         memory.add_endpoints(app, access, lambda: gateway.state)
+        gateway.metrics.add_figures(LearningFigures(memory.log.kept.exploration))
     PoolAdmin(gateway, access, load=load).add_endpoints(app)
-    store = None if memory is None else memory.store
-    OperatorPage(lambda: gateway.state, access, store).add_endpoints(app)
+    OperatorPage(lambda: gateway.state, access, memory).add_endpoints(app)
     return app
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -55,6 +55,8 @@ class CallStart:
     is_settled: bool = False
     """Whether nobody else is to be tried in the place of the first, since its session stays."""
     request_id: str | None = None
+    newcomers: Mapping[str, int] = field(default_factory=dict)
+    """Models that are new, with the outcomes known of each."""
 
 
 class CallEnd(NamedTuple):

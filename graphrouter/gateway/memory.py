@@ -6,6 +6,7 @@ Without one a gateway decides, sends on and forgets.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,8 +28,8 @@ from graphrouter.gateway.store.database import Store
 from graphrouter.gateway.store.decision_reading import read_decision
 from graphrouter.gateway.store.feedback_learner import FeedbackLearner, read_applied, teach
 from graphrouter.gateway.store.group_commit import GroupCommit
-from graphrouter.gateway.store.spending import write_prices
-from graphrouter.gateway.store.stored_calls import StoredCallLog, WhatIsKept
+from graphrouter.gateway.store.spending import name_day, read_spent, write_prices
+from graphrouter.gateway.store.stored_calls import EXPLORATION, StoredCallLog, WhatIsKept
 from graphrouter.gateway.store.stored_outcomes import Graded, add_grade, read_grades, read_lessons
 from graphrouter.router.protocol import Router
 from graphrouter.wording import suggest
@@ -70,6 +71,7 @@ class Memory:
         self._closing = threading.Event()
         self._watch = threading.Thread(target=self._watch_keys, name="keys", daemon=True)
         write_prices(store, kept.prices)
+        self._note_explored()
 
     def start(self, change: Callable[[Callable[[Router], Router]], None]) -> None:
         """Teach the router what graders have said, and go on while it serves.
@@ -177,9 +179,17 @@ class Memory:
         with self.store.reader.connect() as connection:
             return {each.id: each for each in read_keys(connection)}
 
+    def _note_explored(self) -> None:
+        """Tell the exploration what all gateways of the store have spent on it today."""
+        exploration, now = self.log.kept.exploration, time.time()
+        if exploration is not None and exploration.nanousd_per_day is not None:
+            with self.store.reader.connect() as connection:
+                exploration.note_spent(now, read_spent(connection, EXPLORATION, name_day(now)))
+
     def _watch_keys(self) -> None:
         while not self._closing.wait(PERIOD_S):
             try:
                 self.keys = self._read_keys()
+                self._note_explored()
             except sa.exc.DBAPIError:
                 continue  # they stay as they were until the store answers again

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from graphrouter.gateway.access import Access
@@ -49,6 +50,14 @@ class Metrics:
         self._in_flight = Gauge(
             "graphrouter_requests_in_flight", "Calls that have begun.", registry=self._registry
         )
+
+    def add_figures(self, figures: Collector) -> None:
+        """Tell what another part of the gateway counts, too.
+
+        Args:
+            figures: Of that part.
+        """
+        self._registry.register(figures)
 
     def watch(self, start: CallStart, call: OpenCall) -> None:
         """Count a call that has begun, and how it ends.

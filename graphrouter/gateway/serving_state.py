@@ -15,6 +15,7 @@ from graphrouter.gateway.translation.pairs import can_serve
 from graphrouter.gateway.upstreams import Deployment
 from graphrouter.policy import Policy
 from graphrouter.pool import ModelCard
+from graphrouter.router.pool_strengths import find_newcomers
 from graphrouter.router.protocol import Router
 from graphrouter.routes import Routes
 
@@ -98,6 +99,11 @@ class ServingState:
     def absent(self) -> frozenset[str]:
         """Candidates without an address."""
         return frozenset(self.router.models) - set(self.deployments)
+
+    @cached_property
+    def newcomers(self) -> dict[str, int]:
+        """Candidates that are new, with the outcomes known of each."""
+        return find_newcomers(self.router)
 
     def list_serving(self, name: str, demand: Demand) -> tuple[Deployment, ...]:
         """The deployments of a model that can answer a request."""

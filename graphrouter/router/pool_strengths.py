@@ -10,7 +10,7 @@ import numpy as np
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router
 
-__all__ = ["ModelStrengths", "Strength", "Strengths", "find_strengths"]
+__all__ = ["ModelStrengths", "Strength", "Strengths", "find_newcomers", "find_strengths"]
 
 MOST_TASKS = 12
 _PROMPTS_PER_TASK = 6
@@ -58,6 +58,22 @@ class Strengths(NamedTuple):
     """The best on average first."""
 
 
+def find_newcomers(router: Router) -> dict[str, int]:
+    """Models that are new, with the number of outcomes that are known of each.
+
+    A model is new while it has less than a quarter of the outcomes that half of the pool has.
+
+    Args:
+        router: Nobody is new to one that keeps no outcomes.
+    """
+    if not isinstance(router, GraphRouter):
+        return {}
+    known = router.support.outcomes["model"].value_counts()
+    numbers = {model: int(known.get(model, 0)) for model in router.models}
+    few = float(np.median(list(numbers.values()))) / 4
+    return {model: number for model, number in numbers.items() if number < few}
+
+
 def find_strengths(router: Router) -> Strengths | None:
     """What a router expects of its models, by the tasks of its solved queries.
 
@@ -83,12 +99,12 @@ def find_strengths(router: Router) -> Strengths | None:
         doubt = np.stack([width[which == task].mean(axis=0) for task in tasks])
     known = router.support.outcomes.groupby("model").size()
     numbers = [int(known.get(model, 0)) for model in router.models]
-    few = float(np.median(numbers)) / 4
+    newcomers = find_newcomers(router)
     rows = [
         ModelStrengths(
             model,
             number,
-            number < few,
+            model in newcomers,
             [
                 Strength(float(effect[i, j]), None if doubt is None else float(doubt[i, j]))
                 for i in range(len(tasks))

@@ -22,10 +22,10 @@ from starlette.responses import Response
 from graphrouter.exceptions import GraphRouterError, UnknownModelError
 from graphrouter.gateway.access import Access
 from graphrouter.gateway.api_errors import ApiError
+from graphrouter.gateway.memory import Memory
 from graphrouter.gateway.page.traffic_figures import read_session, read_traffic
 from graphrouter.gateway.request_bodies import read_body
 from graphrouter.gateway.serving_state import ServingState
-from graphrouter.gateway.store.database import Store
 from graphrouter.gateway.store.decision_reading import read_decision
 from graphrouter.gateway.store.spending import read_prices
 from graphrouter.gateway.store.spending_report import read_spending
@@ -57,16 +57,18 @@ class OperatorPage:
     """Shows a gateway to its operator. It changes nothing, and nothing of it leaves the gateway."""
 
     def __init__(
-        self, read_state: Callable[[], ServingState], access: Access, store: Store | None
+        self, read_state: Callable[[], ServingState], access: Access, memory: Memory | None
     ) -> None:
         """A page.
 
         Args:
             read_state: What is served at the moment.
             access: Who may ask; the page is for admins.
-            store: Of decisions and calls; without one there is no traffic to show.
+            memory: Has decisions and calls; without one there is no traffic to show.
         """
-        self._read_state, self._access, self._store = read_state, access, store
+        self._read_state, self._access = read_state, access
+        self._store = None if memory is None else memory.store
+        self._exploration = None if memory is None else memory.log.kept.exploration
         self._strengths: tuple[Router, Strengths | None] | None = None
         self._templates = Environment(
             loader=PackageLoader("graphrouter.gateway.page"),
@@ -123,6 +125,7 @@ class OperatorPage:
             priced=priced,
             spending=spending,
             strengths=strengths,
+            exploration=self._exploration,
         )
 
     async def _show_decision(self, request: Request, decision_id: str) -> Response:

@@ -15,6 +15,7 @@ from graphrouter.gateway.token_prices import TokenPrices
 __all__ = [
     "name_day",
     "read_prices",
+    "read_spent",
     "reserve",
     "settle",
     "write_prices",
@@ -85,6 +86,19 @@ def settle(
             spent_nanousd=budgets.c.spent_nanousd + spent,
         )
     )
+
+
+def read_spent(connection: sa.Connection, owner_id: str, day: str) -> int:
+    """What was spent on a day, in nanodollars.
+
+    Args:
+        connection: Of the store.
+        owner_id: A key, a team, or what has a budget of its own.
+        day: By `name_day`.
+    """
+    spent = sa.select(budgets.c.spent_nanousd)
+    found = connection.execute(spent.where(budgets.c.owner_id == owner_id, budgets.c.day == day))
+    return int(found.scalar_one_or_none() or 0)
 
 
 def write_prices(store: Store, found: Mapping[str, TokenPrices]) -> None:

@@ -33,6 +33,8 @@ from graphrouter.gateway.token_prices import TokenPrices, to_nanousd
 __all__ = ["PromptKeeping", "StoredCallLog", "WhatIsKept", "list_candidates"]
 
 PromptKeeping = Literal["off", "hashed", "full"]
+EXPLORATION = "(exploration)"
+"""In the place of a key: the budget of what exploration is expected to cost more."""
 _SALT = "prompt_salt"
 
 
@@ -101,6 +103,8 @@ class StoredCallLog(CallLog):
             if cheapest is not None:
                 tried = Tried(cheapest, {cheapest: 1.0})
                 order = _put_first(order, tried)
+        if tried is not None:
+            self._count_tried(start, tried)
         decision_id = uuid4().hex
         written = self.writer.insert(decisions, self._to_row(decision_id, start, order, tried))
         return _StoredCall(self, decision_id, order, written, reserved)
@@ -132,11 +136,24 @@ class StoredCallLog(CallLog):
         decision, exploration = start.decision, self.kept.exploration
         if decision is None and not start.order:
             return None
-        is_open = start.order and start.named is None and not start.is_settled
-        if decision is not None and is_open and exploration is not None:
-            return exploration.try_one(decision)
+        if decision is not None and exploration is not None and _is_open(start):
+            return exploration.try_one(decision, task=start.task, newcomers=start.newcomers)
         first = start.order[0] if start.order or decision is None else decision.model
         return Tried(first, {first: 1.0})
+
+    def _count_tried(self, start: CallStart, tried: Tried) -> None:
+        exploration = self.kept.exploration
+        if exploration is None or start.decision is None or not _is_open(start):
+            return
+        extra = exploration.count(start.decision, tried, start.newcomers)
+        if extra:
+            day = name_day(time.time())
+
+            def add(connection: sa.Connection) -> None:
+                reserve(self.store, connection, EXPLORATION, day, extra, None)
+                settle(self.store, connection, EXPLORATION, day, extra, extra)
+
+            self.writer.run(add)
 
     async def _reserve(
         self, budgets: Sequence[Budget], decision: Decision | None, order: Sequence[str]
@@ -306,6 +323,11 @@ def read_salt(store: Store) -> bytes:
         connection.execute(store.insert_new(settings), row)
         wanted = sa.select(settings.c.value).where(settings.c.name == _SALT)
         return bytes.fromhex(connection.execute(wanted).scalar_one())
+
+
+def _is_open(start: CallStart) -> bool:
+    """Whether somebody else than the best may be tried."""
+    return bool(start.order) and start.named is None and not start.is_settled
 
 
 def _put_first(order: Sequence[str], tried: Tried | None) -> tuple[str, ...]:
