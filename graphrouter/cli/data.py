@@ -9,7 +9,7 @@ import typer
 
 from graphrouter.cli.console import console, error_console, print_json
 from graphrouter.cli.convert import Format, convert, fetch
-from graphrouter.cli.render import describe_missing
+from graphrouter.cli.render import describe_missing, describe_ungraded
 from graphrouter.exceptions import DataError
 from graphrouter.wording import count_of
 
@@ -106,7 +106,7 @@ def validate(data: Annotated[str, typer.Argument(help=DATA_HELP)]) -> None:
     dataset = load_dataset(data)
     counts = (
         f"{count_of(len(dataset.queries), 'query')}, {count_of(len(dataset.models), 'model')}, "
-        f"{count_of(len(dataset.outcomes), 'outcome')}"
+        f"{count_of(len(dataset.outcomes), 'outcome')}{describe_ungraded(dataset)}"
     )
     console.print(
         f"{data} is valid: {counts}, {count_of(len(dataset.tasks), 'task')}.",
@@ -181,7 +181,12 @@ def _show_overview(summary: DatasetSummary) -> None:
         "without outcomes)",
         "outcomes": f"{summary.num_outcomes:,} ({summary.density:.1%} of all pairs"
         + (f", means of {count_of(summary.num_runs, 'run')})" if has_repeats else ")"),
-        "mean effect": f"{summary.mean_effect:.3f}",
+        "mean effect": _format_cell(summary.mean_effect, "{:.3f}")
+        + (
+            f" ({summary.num_graded:,} of {count_of(summary.num_outcomes, 'outcome')} graded)"
+            if summary.num_graded < summary.num_outcomes
+            else ""
+        ),
         "observed": f"cost {summary.share_with_cost:.0%}, output tokens "
         f"{summary.share_with_output_tokens:.0%}, "
         f"latency {summary.share_with_latency:.0%}",
@@ -228,6 +233,8 @@ def _show_models(summary: DatasetSummary) -> None:
         "tokens": [_format_cell(model.mean_output_tokens, "{:.0f}") for model in summary.models],
         "s": [_format_cell(model.mean_latency_s, "{:.2f}") for model in summary.models],
     }
+    if summary.num_graded < summary.num_outcomes:
+        columns["graded"] = [f"{model.num_graded:,}" for model in summary.models]
     known = {
         title: cells for title, cells in columns.items() if set(cells) != {"-"}
     }  # what nobody recorded takes no room

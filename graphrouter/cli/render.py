@@ -13,6 +13,8 @@ from graphrouter.wording import count_of
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from graphrouter.data import RoutingDataset
+
 UNFAMILIAR = 0.05
 """Familiarity below which a person is told that a prompt is unlike the solved ones: of more prompts
 of the kinds solved about one in twenty is."""
@@ -168,6 +170,12 @@ def describe_missing(missing: Mapping[str, int], num_models: int) -> str:
         "model has "
         f"{ENOUGH_OUTCOMES}: {named}{more} ({len(missing)} of {count_of(num_models, 'model')})"
     )
+
+
+def describe_ungraded(data: RoutingDataset) -> str:
+    """How many outcomes of a dataset nobody graded, to stand behind their number; often empty."""
+    ungraded = int(data.outcomes["effect"].isna().sum())
+    return f" ({ungraded:,} ungraded: they teach costs and times alone)" if ungraded else ""
 
 
 def format_effect(candidate: Candidate) -> str:

@@ -15,7 +15,7 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.console import error_console, print_json
 from graphrouter.cli.progress import begin_run, guard_output, show_working
-from graphrouter.cli.render import describe_missing, describe_share, say, say_line
+from graphrouter.cli.render import describe_missing, describe_share, describe_ungraded, say, say_line
 from graphrouter.cli.routers import say_kept
 from graphrouter.cli.settings import ConfigFile, Overrides
 from graphrouter.exceptions import ArtifactError, BusyError, ConfigError
@@ -275,7 +275,7 @@ def show_data(dataset: RoutingDataset, split: Split) -> None:
     say(f"Data        {dataset.name}")
     say(
         f"            {queries}, {count_of(len(dataset.models), 'model')}, "
-        f"{count_of(len(dataset.outcomes), 'outcome')}"
+        f"{count_of(len(dataset.outcomes), 'outcome')}{describe_ungraded(dataset)}"
     )
     say(
         f"Split       {len(split.train):,} train, {len(split.validation):,} validation, "

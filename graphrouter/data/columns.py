@@ -55,8 +55,6 @@ class NumberColumn:
     at_most: float = float("inf")
     positive: bool = False
     """Zero is refused as well."""
-    required: bool = False
-    """A missing value is refused as well."""
 
     @property
     def is_share(self) -> bool:
@@ -80,7 +78,7 @@ NUMBERS: dict[TableName, tuple[NumberColumn, ...]] = {
         NumberColumn("num_params", "number of parameters", positive=True),
     ),
     "outcomes": (
-        NumberColumn("effect", "quality of the answer", at_most=1.0, required=True),
+        NumberColumn("effect", "quality of the answer", at_most=1.0),
         NumberColumn("cost_usd", "US dollars of the call"),
         NumberColumn("input_tokens", "prompt tokens"),
         NumberColumn("output_tokens", "completion tokens"),

@@ -26,12 +26,15 @@ class TaskSummary:
     description: str | None
     num_queries: int
     num_outcomes: int
+    """Calls, graded or not."""
     density: float | None
     """Share of its (query, model) pairs that were run; None for a task without queries."""
     mean_effect: float | None
     best_model: str | None
-    """The model with the highest mean effect here, among those with at least half as many outcomes
-    as the most tested one."""
+    """The model with the highest mean effect here, among those with at least half as many graded
+    answers as the most tested one."""
+    num_graded: int
+    """Calls whose answer was graded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class ModelSummary:
     mean_cost_usd: float | None
     mean_output_tokens: float | None
     mean_latency_s: float | None
+    num_graded: int
+    """Calls whose answer was graded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,10 @@ class DatasetSummary:
     """Runs that the outcomes are the means of; more than the outcomes where runs were repeated."""
     density: float
     """Share of all (query, model) pairs that were run."""
-    mean_effect: float
+    mean_effect: float | None
+    """Of the graded answers; None without any."""
+    num_graded: int
+    """Outcomes with an effect; the others say what a call took, and no more."""
     share_with_cost: float
     share_with_output_tokens: float
     share_with_latency: float
@@ -124,7 +132,8 @@ def describe_dataset(data: RoutingDataset) -> DatasetSummary:
         num_outcomes=len(outcomes),
         num_runs=round(float(count_runs(outcomes).sum())),
         density=len(outcomes) / (len(queries) * len(models)),
-        mean_effect=float(outcomes["effect"].mean()),
+        mean_effect=_keep_known(float(outcomes["effect"].mean())),
+        num_graded=int(outcomes["effect"].notna().sum()),
         share_with_cost=observed["cost_usd"],
         share_with_output_tokens=observed["output_tokens"],
         share_with_latency=observed["latency_s"],
@@ -167,7 +176,7 @@ def count_missing_outcomes(
         >>> sorted(count_missing_outcomes(data, []).values())
         [8, 8, 8]
     """
-    outcomes = data.outcomes
+    outcomes = data.outcomes[data.outcomes["effect"].notna()]
     if query_ids is not None:
         outcomes = outcomes[outcomes["query_id"].isin(set(query_ids))]
     counts = outcomes["model"].value_counts().reindex(data.models["model"], fill_value=0)
@@ -194,14 +203,15 @@ def _summarise_tasks(data: RoutingDataset) -> tuple[TaskSummary, ...]:
         }
     )
     num_queries = pd.Series(task_of_query).value_counts()
-    effects = frame.groupby("task")["effect"].agg(["size", "mean"])
-    by_model = frame.groupby(["task", "model"])["effect"].agg(["size", "mean"])
+    effects = frame.groupby("task")["effect"].agg(["size", "count", "mean"])
+    graded = frame.dropna(subset="effect")
+    by_model = graded.groupby(["task", "model"])["effect"].agg(["size", "mean"])
     descriptions = dict(zip(data.tasks["task"], data.tasks["description"], strict=True))
     names = [*data.tasks["task"], *([""] if "" in num_queries.index else [])]
     summaries = []
     for name in names:
         queries = int(num_queries.get(name, 0))
-        outcomes = int(effects["size"].get(name, 0))
+        outcomes, graded_here = (int(effects[each].get(name, 0)) for each in ("size", "count"))
         summaries.append(
             TaskSummary(
                 task=name or None,
@@ -209,8 +219,9 @@ def _summarise_tasks(data: RoutingDataset) -> tuple[TaskSummary, ...]:
                 num_queries=queries,
                 num_outcomes=outcomes,
                 density=outcomes / (queries * len(data.models)) if queries else None,
-                mean_effect=float(effects["mean"][name]) if outcomes else None,
-                best_model=_find_best_model(by_model.loc[name]) if outcomes else None,
+                mean_effect=float(effects["mean"][name]) if graded_here else None,
+                best_model=_find_best_model(by_model.loc[name]) if graded_here else None,
+                num_graded=graded_here,
             )
         )
     return tuple(summaries)
@@ -226,6 +237,7 @@ def _summarise_models(data: RoutingDataset) -> tuple[ModelSummary, ...]:
     grouped = data.outcomes.groupby("model")
     means = grouped[columns].mean().reindex(data.models["model"])
     counts = grouped.size().reindex(data.models["model"], fill_value=0)
+    graded = grouped["effect"].count().reindex(data.models["model"], fill_value=0)
     return tuple(
         ModelSummary(
             model=model,
@@ -236,11 +248,13 @@ def _summarise_models(data: RoutingDataset) -> tuple[ModelSummary, ...]:
             mean_cost_usd=_keep_known(row[1]),
             mean_output_tokens=_keep_known(row[2]),
             mean_latency_s=_keep_known(row[3]),
+            num_graded=int(num_graded),
         )
-        for model, family, count, row in zip(
+        for model, family, count, num_graded, row in zip(
             data.models["model"],
             data.models["family"],
             counts,
+            graded,
             means.to_numpy(dtype=np.float64),
             strict=True,
         )

@@ -61,7 +61,7 @@ def parse_number_column(raw: pd.DataFrame, column: NumberColumn, source: str) ->
         source: The table, for messages.
 
     Raises:
-        DataError: A value is no number, out of range, or missing where one is required.
+        DataError: A value is no number, or out of range.
     """
     name = column.name
     if name not in raw.columns:
@@ -78,14 +78,16 @@ def parse_outcome_numbers(raw: pd.DataFrame, source: str) -> dict[str, FloatArra
     """Every number of outcomes by its column, (num_rows,) each, NaN = not observed.
 
     Runs and speeds are there only where they were given. A first token that came after the last is
-    warned of: one of the two is in another unit.
+    warned of: one of the two is in another unit. A row without an effect is a call that nobody
+    graded: it has to say what the call took.
 
     Args:
         raw: The table.
         source: The table, for messages.
 
     Raises:
-        DataError: As `parse_number_column`.
+        DataError: As `parse_number_column`, or a row has neither an effect nor a cost, tokens or a
+            latency.
     """
     given = [column for column in (NUM_RUNS, *SPEEDS) if column.name in raw.columns]
     columns = (*NUMBERS["outcomes"], *given)
@@ -93,6 +95,16 @@ def parse_outcome_numbers(raw: pd.DataFrame, source: str) -> dict[str, FloatArra
     for column in SPEEDS:
         if column.name in read and np.isnan(read[column.name]).all():
             del read[column.name]
+    amounts = [column.name for column in NUMBERS["outcomes"]]
+    unknown = np.logical_and.reduce([np.isnan(read[name]) for name in amounts])
+    if unknown.any():
+        raise make_row_error(
+            source,
+            np.flatnonzero(unknown).tolist(),
+            "effect is missing, and so are cost, tokens and latency",
+            "Grade the answer, say what it took, or delete the row: a pair that was not run has no "
+            "row.",
+        )
     late = int((read["ttft_s"] > read["latency_s"] * _LATE).sum()) if "ttft_s" in read else 0
     if late:
         logger.warning(
@@ -108,24 +120,13 @@ def check_range(values: FloatArray, column: NumberColumn, source: str, name: str
     """Check that all known values lie in the range of the column.
 
     Raises:
-        DataError: One does not, or is missing where one is required.
+        DataError: One does not.
     """
-    if column.required:
-        missing = np.flatnonzero(np.isnan(values))
-        if len(missing):
-            raise make_row_error(
-                source,
-                missing.tolist(),
-                f"{name} is missing",
-                "Delete the row: a pair that was not run has no row.",
-            )
     low = values <= 0 if column.positive else values < 0
     wrong = np.flatnonzero(low | (values > column.at_most) | np.isinf(values))
     if not len(wrong):
         return
-    mending = (
-        "Correct it." if column.required else "Correct it, or leave it empty where it is unknown."
-    )
+    mending = "Correct it, or leave it empty where it is unknown."
     largest = float(np.nanmax(values))
     if column.is_share and 2 < largest <= _PERCENT_TOP and not low.any():
         mending = (

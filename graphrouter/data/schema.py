@@ -51,8 +51,8 @@ class RoutingDataset:
     num_params, capabilities, where given `base` and `parameters` (JSON text), and columns of your
     own, which become fields of the cards; NaN or None = not known."""
     outcomes: pd.DataFrame
-    """query_id, model, effect in [0, 1], and float64 cost_usd, input_tokens, output_tokens,
-    latency_s (NaN = not observed). Where given, `answer` holds what the model said (NaN = not
+    """query_id, model, effect in [0, 1] (NaN = nobody graded the answer), and float64 cost_usd,
+    input_tokens, output_tokens, latency_s (NaN = not observed). Where given, `answer` holds what the model said (NaN = not
     recorded), and `ttft_s` and `output_tokens_per_s` how fast it came. Columns of numbers of the
     user's own are kept as metadata (NaN = not stated). A pair that was not run has no row."""
     tasks: pd.DataFrame
@@ -68,12 +68,12 @@ class RoutingDataset:
 
     def _repr_html_(self) -> str:
         by_model = self.outcomes.groupby("model")
-        found = by_model.agg(number=("effect", "size"), effect=("effect", "mean"))
+        found = by_model.agg(number=("effect", "count"), effect=("effect", "mean"))
         rows = (
             (model, int(found["number"].get(model, 0)), float(found["effect"].get(model, math.nan)))
             for model in self.models["model"]
         )
-        return render_table(repr(self), ("model", "outcomes", "mean effect"), rows)
+        return render_table(repr(self), ("model", "graded", "mean effect"), rows)
 
     @classmethod
     def from_frames(

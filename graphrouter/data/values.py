@@ -143,6 +143,8 @@ def _describe_missing_column(column: str, names: list[Any], source: str) -> str:
         cause = f" Names are written in lower case: {other[0]!r} is {column!r}."
     elif {"prompt", "model", "effect"} <= {*map(str, names)}:
         cause = " One table with a row an answer is read by graphrouter.data.read_answers."
+    elif column == "effect":
+        cause = " Its cells may be empty where nobody graded the answer."
     return (
         f"{source}: column {column!r} is missing (found: {found}). Add it, or rename the column "
         f"meant.{cause}"

@@ -164,11 +164,11 @@ def _project(
 
 
 def _average_effects(frame: pd.DataFrame, by: str | list[str]) -> dict[Any, Attributes]:
-    """`num_outcomes` and `mean_effect` of each group that has outcomes.
+    """`num_outcomes` and `mean_effect` of each group that has graded outcomes.
 
     Rows of no group do not count.
     """
-    grouped = frame.groupby(by)["effect"]
+    grouped = frame.dropna(subset="effect").groupby(by)["effect"]
     columns = zip(grouped.size().items(), grouped.mean(), strict=True)
     return {
         group: {"num_outcomes": int(count), "mean_effect": float(mean)}

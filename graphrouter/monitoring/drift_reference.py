@@ -63,7 +63,8 @@ def _predicted(router: GraphRouter, taken: BoolArray) -> pd.DataFrame:
     )
     weaker = GraphRouter(router.learned, rest, router.provenance, router.encoder)
     expected = weaker.predict(Queries.of_frame(asked)).effect
-    outcomes = support.outcomes[support.outcomes["query_id"].isin(ids)]
+    graded = support.outcomes["effect"].notna()
+    outcomes = support.outcomes[graded & support.outcomes["query_id"].isin(ids)]
     rows, columns = (
         find_positions(outcomes["query_id"], ids),
         find_positions(outcomes["model"], router.models),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pandas as pd
 
@@ -13,9 +15,10 @@ from graphrouter.exceptions import DataError
 from graphrouter.features.tables import find_positions
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router
-from graphrouter.types import Queries
-from graphrouter.wording import name_some
+from graphrouter.types import BoolArray, Queries
+from graphrouter.wording import count_of, name_some
 
+_logger = logging.getLogger(__name__)
 NO_TASK = ""
 """Stands for an unknown task; no task can have this name."""
 
@@ -40,7 +43,9 @@ def read_outcomes(router: Router, outcomes: pd.DataFrame, source: str) -> pd.Dat
             f"model {clean['model'].iloc[unknown[0]]!r} is not in the pool, which has: {pool}",
             "Leave the row out, or add the model first.",
         )
-    asked = _queries_of(clean, known, source)
+    is_graded = _find_graded(clean, source)
+    asked = _queries_of(clean, known, source)[is_graded].reset_index(drop=True)
+    clean = clean[is_graded].reset_index(drop=True)
     graded = clean[["model", "effect"]].assign(query_id=asked["query"])
     if "num_runs" in clean.columns:
         graded["num_runs"] = clean["num_runs"]
@@ -59,6 +64,21 @@ def read_outcomes(router: Router, outcomes: pd.DataFrame, source: str) -> pd.Dat
         in_support=asked["query"].isin(set(known["prompt"].map(prompt_key))),
         old=old.reindex(pd.MultiIndex.from_frame(pairs)).to_numpy(dtype=float),
     )
+
+
+def _find_graded(outcomes: pd.DataFrame, source: str) -> BoolArray:
+    """Which outcomes have an effect: the others do not say whether a model has changed.
+
+    Raises:
+        DataError: None has.
+    """
+    is_graded = outcomes["effect"].notna().to_numpy(dtype=bool)
+    if not is_graded.any():
+        raise DataError(f"{source} has no graded outcome; expected an effect in one row at least.")
+    if not is_graded.all():
+        num_ungraded = count_of(int((~is_graded).sum()), "outcome", "has", "have")
+        _logger.warning("%s: %s no effect, and no part in this.", source, num_ungraded)
+    return is_graded
 
 
 def _queries_of(outcomes: pd.DataFrame, known: pd.DataFrame, source: str) -> pd.DataFrame:

@@ -74,17 +74,19 @@ class ChangeableRouter(Router):
         """
 
     def count_outcomes(self) -> pd.DataFrame:
-        """What is known of each model, in pool order: `model`, `num_outcomes`, `mean_effect`.
+        """What is known of each model, in pool order.
 
-        The mean is NaN for a model without outcomes.
+        Columns `model`, `num_outcomes` and `mean_effect` of its graded answers, and `num_ungraded`,
+        its calls that nobody graded. The mean is NaN for a model without graded answers.
         """
-        known = self.support.outcomes.groupby("model")["effect"].agg(["size", "mean"])
+        known = self.support.outcomes.groupby("model")["effect"].agg(["count", "mean", "size"])
         rows = known.reindex(list(self.models))
         return pd.DataFrame(
             {
                 "model": list(self.models),
-                "num_outcomes": rows["size"].fillna(0).astype(int).to_numpy(),
+                "num_outcomes": rows["count"].fillna(0).astype(int).to_numpy(),
                 "mean_effect": rows["mean"].to_numpy(),
+                "num_ungraded": (rows["size"] - rows["count"]).fillna(0).astype(int).to_numpy(),
             }
         )
 

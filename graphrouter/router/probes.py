@@ -55,7 +55,7 @@ def suggest_probes(
     """Queries of the support to run on a model, in the order to run them.
 
     Columns `query_id`, `task`, `prompt`. The first n of more probes are the n probes. No prompt
-    occurs twice, nor one that the model has answered.
+    occurs twice, nor one on which an answer of the model was graded.
 
     Args:
         support: What the router has seen.
@@ -70,7 +70,8 @@ def suggest_probes(
         DataError: `num` is below 1, or larger than the number of prompts that are left.
     """
     place = None if model is None else support.pool.position(model)
-    theirs = support.outcomes.loc[support.outcomes["model"] == model, "query_id"]
+    is_theirs = (support.outcomes["model"] == model) & support.outcomes["effect"].notna()
+    theirs = support.outcomes.loc[is_theirs, "query_id"]
     answered = support.queries["query_id"].isin(theirs).to_numpy(dtype=bool)
     open_rows = _open_rows(support.queries, answered)
     if not isinstance(num, Integral) or not 1 <= num <= len(open_rows):

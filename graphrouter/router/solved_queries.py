@@ -26,7 +26,7 @@ class SolvedQueries:
     tasks: pd.Series[str]
     models: tuple[str, ...]
     model: IntArray
-    """(E,) model of each outcome, those of a query together."""
+    """(E,) model of each graded outcome, those of a query together."""
     effect: FloatArray
     """(E,) observed."""
     row_start: IntArray
@@ -36,6 +36,9 @@ class SolvedQueries:
     def of(cls, support: Support) -> SolvedQueries:
         """The queries of a support."""
         query, model = support.positions
+        effect = support.outcomes["effect"].to_numpy(dtype=np.float64)
+        graded = np.flatnonzero(~np.isnan(effect))
+        query, model, effect = query[graded], model[graded], effect[graded]
         order = np.argsort(query, kind="stable")
         counts = np.bincount(query, minlength=len(support.queries))
         return cls(
@@ -44,12 +47,12 @@ class SolvedQueries:
             support.queries["task"],
             support.pool.names,
             model[order],
-            support.outcomes["effect"].to_numpy(dtype=np.float64)[order],
+            effect[order],
             np.concatenate([[0], counts.cumsum()]),
         )
 
     def quote(self, query: IntArray, cosine: FloatArray) -> Sequence[Evidence]:
-        """The first few of the similar queries that any model has answered.
+        """The first few of the similar queries of which any answer was graded.
 
         Args:
             query: (K,) positions in the support, most similar first.

@@ -102,7 +102,9 @@ def compare_solved(
         usual: What `Familiarity.usual` is, where that is known already.
     """
     transform, raw = learned.transforms.features.prompts, support.raw
-    is_solved = np.diff(state.messages.row_start) > 0
+    graded = support.outcomes["effect"].notna().to_numpy(dtype=bool)
+    is_solved = np.zeros(len(support.queries), dtype=bool)
+    is_solved[support.positions.query[graded]] = True
     num_neighbours = learned.config.graph.num_neighbours
 
     def compare() -> Familiarity:

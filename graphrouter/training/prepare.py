@@ -80,11 +80,13 @@ def prepare(
     position = find_positions(outcomes["query_id"], ids)
     is_train = position < len(split.train)
     sides = {"training": (split.train, is_train), "validation": (split.validation, ~is_train)}
+    is_graded = outcomes["effect"].notna().to_numpy(dtype=bool)
     for side, (theirs, has_outcome) in sides.items():
-        if theirs and not has_outcome.any():
+        if theirs and not (has_outcome & is_graded).any():
+            what = "a graded answer" if has_outcome.any() else "an outcome"
             raise DataError(
-                f"No {side} query of {data.name!r} has an outcome of a model of the pool. Divide "
-                "the queries another way."
+                f"No {side} query of {data.name!r} has {what} of a model of the pool. Divide "
+                "the queries another way, or grade more of them."
             )
     priced = hide_suspect_zeros(add_prices(outcomes, pool))
     train_rows = slice(0, len(split.train))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -93,3 +95,19 @@ def test_runs_that_were_averaged_are_counted(frames: dict[str, pd.DataFrame]) ->
     frames["outcomes"] = pd.concat([frames["outcomes"], frames["outcomes"].head(3)])
     summary = describe_dataset(RoutingDataset.from_frames(**frames))
     assert (summary.num_outcomes, summary.num_runs) == (4, 7)
+
+
+def test_ungraded_calls_are_counted_apart(frames: dict[str, pd.DataFrame]) -> None:
+    outcomes = frames["outcomes"]
+    frames["outcomes"] = outcomes.assign(effect=[0.0, None, 0.5, None])
+    data = RoutingDataset.from_frames(**frames)
+    summary = describe_dataset(data)
+    assert (summary.num_outcomes, summary.num_graded, summary.mean_effect) == (4, 2, 0.25)
+    assert [model.num_graded for model in summary.models] == [2, 0]
+    assert summary.models[1].mean_effect is None
+    assert summary.models[1].mean_output_tokens == 35
+    assert summary.tasks[0].best_model == "nano"
+    assert summary.num_missing_outcomes == 6 + 8
+    frames["outcomes"] = outcomes.assign(effect=math.nan)
+    nothing = describe_dataset(RoutingDataset.from_frames(**frames))
+    assert (nothing.num_graded, nothing.mean_effect, nothing.tasks[0].best_model) == (0, None, None)

@@ -80,6 +80,16 @@ def test_one_file_of_answers_is_a_dataset(tmp_path: Path, name: str) -> None:
         load_dataset(tmp_path / name)
 
 
+def test_an_answer_that_nobody_graded_still_says_what_it_cost() -> None:
+    graded = [None, *list(ANSWERS["effect"])[1:]]
+    data = read_answers({**ANSWERS, "effect": graded, "cost": [0.25, 0.5, 1, 2]})
+    first = data.outcomes.iloc[0]
+    assert first[["effect"]].isna().all()
+    assert first["cost_usd"] == 0.25
+    with pytest.raises(DataError, match="row 1: effect is missing, and so are cost"):
+        read_answers({**ANSWERS, "effect": graded})
+
+
 def test_a_column_that_is_not_used_is_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         read_answers({**ANSWERS, "user": ["x"] * 4})

@@ -22,6 +22,19 @@ def with_value(frame: pd.DataFrame, row: int, column: str, value: Any) -> pd.Dat
     return frame.assign(**{column: pd.Series(values, dtype=object)})
 
 
+def test_a_call_that_nobody_graded_is_kept_where_it_says_what_it_took(frames: Frames) -> None:
+    ungraded = with_value(frames["outcomes"], 1, "effect", None)
+    data = RoutingDataset.from_frames(**{**frames, "outcomes": ungraded})
+    assert data.outcomes["effect"].isna().tolist() == [False, True, False, False]
+    assert data.outcome_matrix("cost_usd")[0, 1] == 0.01
+    amounts = ["cost_usd", "input_tokens", "output_tokens"]
+    bare = ungraded.assign(**{name: ungraded[name].mask(ungraded.index == 1) for name in amounts})
+    assert message({**frames, "outcomes": bare}) == (
+        "outcomes table, row 2: effect is missing, and so are cost, tokens and latency. Grade the "
+        "answer, say what it took, or delete the row: a pair that was not run has no row."
+    )
+
+
 def message(frames: dict[str, Any]) -> str:
     with pytest.raises(DataError) as caught:
         RoutingDataset.from_frames(**frames)
@@ -41,7 +54,6 @@ def message(frames: dict[str, Any]) -> str:
             "outcomes table, row 3: effect is 1.3; expected a number from 0 to 1",
         ),
         ("outcomes", 0, "effect", -0.1, "row 1: effect is -0.1; expected a number from 0 to 1"),
-        ("outcomes", 1, "effect", None, "row 2: effect is missing. Delete the row"),
         ("outcomes", 1, "effect", "good", "row 2: effect is 'good', which is no number"),
         (
             "outcomes",

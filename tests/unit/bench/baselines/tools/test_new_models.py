@@ -67,7 +67,10 @@ def test_cards_that_cannot_join(cards: Any, message: str) -> None:
         (frame().drop(columns="prompt"), "'prompt' is missing.*Baselines keep no prompts"),
         (frame().drop(columns="effect"), "'effect' is missing"),
         (frame(effect=[1.0, 2.0, 0.0]), "outcomes, row 2: effect is 2"),
-        (frame(effect=[1.0, np.nan, 0.0]), "outcomes, row 2: effect is missing"),
+        (
+            frame(effect=[1.0, np.nan, 0.0]),
+            "outcomes, row 2: effect is missing, and so are cost",
+        ),
         (frame(cost_usd=[0.1, 0.1, -1.0]), "outcomes, row 3: cost_usd is -1"),
         (frame(prompt=["x", "x", None]), "outcomes, row 3: neither query_id nor prompt"),
         (frame(prompt=["x", "x", " "]), "outcomes, row 3: neither query_id nor prompt"),
