@@ -2,6 +2,7 @@
 
 GraphRouterError
 ├── DataError(ValueError)          tables that break the contract
+│   └── ChatError                  messages of a chat that are none
 ├── ConfigError(ValueError)        a setting that does not exist or is out of range
 ├── EncoderError(RuntimeError)     a text encoder that cannot be loaded or does not match
 ├── ArtifactError(RuntimeError)    a saved router that is damaged, edited or too new
@@ -22,6 +23,7 @@ GraphRouterError
 __all__ = [
     "ArtifactError",
     "BusyError",
+    "ChatError",
     "ConfigError",
     "ConformanceError",
     "DataError",
@@ -65,6 +67,15 @@ class DataError(GraphRouterError, ValueError):
 
     The message names the table, the row and the mending.
     """
+
+
+class ChatError(DataError):
+    """Messages of a chat, or a request that holds them, in no form that is known."""
+
+    def __init__(self, message: str = "", *, member: str | None = None) -> None:
+        super().__init__(*([message] if message else []))
+        self.member = member
+        """Of the request, where it is known which is wrong."""
 
 
 class ConfigError(GraphRouterError, ValueError):

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Self
 
-from graphrouter.exceptions import DataError
+from graphrouter.chats.chat_prompts import Prompt, is_chat, to_text
+from graphrouter.exceptions import ChatError, DataError
 from graphrouter.grades import Grade, KnownOutcomes, read_known
 from graphrouter.notebook import cut_text
 from graphrouter.wording import count_of
@@ -71,20 +72,21 @@ class Queries:
     @classmethod
     def of(
         cls,
-        queries: Queries | Sequence[str],
+        queries: Queries | Sequence[Prompt],
         tasks: Sequence[str | None] | None = None,
         known: Sequence[Mapping[str, float | Grade] | None] | None = None,
     ) -> Queries:
         """The queries, checked; those that are `Queries` already are given back as they are.
 
         Args:
-            queries: Prompts, or queries with all that is known of them.
+            queries: Prompts, or queries with all that is known of them. A prompt is a text, or the
+                messages of a chat, which is routed by the text that the gateway reads off it.
             tasks: Task of each prompt, None where unknown; without it, no task is known.
             known: Grades of answers to each prompt, by model: numbers in [0, 1], which count as
                 certain, or `Grade`; None where nothing is known.
 
         Raises:
-            DataError: `queries` is a single string or holds something else than strings, the
+            DataError: `queries` is a single prompt or holds something else than prompts, the
                 lengths differ, a grade is none, or tasks or grades are given beside `Queries`,
                 which have their own.
         """
@@ -110,7 +112,12 @@ class Queries:
                 "prompts is a frame; expected a sequence of strings. Pass Queries.of_frame(frame), "
                 "which reads its columns prompt and task."
             )
-        prompts = tuple(queries)
+        if is_chat(queries):
+            raise DataError(
+                "prompts is the messages of one chat; expected a sequence of prompts. For one chat "
+                "pass [messages]."
+            )
+        prompts = tuple(_read_prompt(prompt, number) for number, prompt in enumerate(queries))
         graded = _read_sequence(known)
         if tasks is None:
             return cls(prompts, (None,) * len(prompts), graded)
@@ -161,6 +168,16 @@ class Queries:
     def with_known(self, known: Sequence[KnownOutcomes]) -> Self:
         """The same queries, with grades of answers to each."""
         return replace(self, known=tuple(known))
+
+
+def _read_prompt(prompt: Prompt, number: int) -> str:
+    """The text of a prompt; what is no prompt stays as it is."""
+    if not is_chat(prompt):
+        return prompt  # type: ignore[return-value]
+    try:
+        return to_text(prompt)
+    except ChatError as error:
+        raise ChatError(f"prompts[{number}]: {error}", member=error.member) from None
 
 
 def _read_sequence(

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from graphrouter.chats.conversation import Conversation, Turn
 from graphrouter.decision import Candidate, Decision
-from graphrouter.gateway.conversations import Conversation, Turn
 from graphrouter.gateway.sessions.open_sessions import OpenSessions
 from graphrouter.gateway.sessions.session_names import SessionName
 from graphrouter.gateway.sessions.switching import Terms

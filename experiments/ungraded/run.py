@@ -88,9 +88,7 @@ def compare(
             )
             shown = {"all graded": data, f"{share:.0%} graded": some, "the graded alone": alone}
             for name, learned in shown.items():
-                router = gr.GraphRouter.fit(
-                    learned, config, split=split, instant=not num_epochs
-                )
+                router = gr.GraphRouter.fit(learned, config, split=split, instant=not num_epochs)
                 found = measure(data, router.predict(asked.prompts, tasks=asked.tasks), split)
                 sums.setdefault(name, []).append(found)
         for name, runs in sums.items():
@@ -108,9 +106,7 @@ def main() -> None:
     print("| set | graded at random | learned from | cost | output tokens | latency | log loss |")
     print("|---|---|---|---|---|---|---|")
     for folder in wanted.data:
-        rows = compare(
-            folder, share=wanted.share, num_seeds=wanted.seeds, num_epochs=wanted.epochs
-        )
+        rows = compare(folder, share=wanted.share, num_seeds=wanted.seeds, num_epochs=wanted.epochs)
         for kind, name, found in rows:
             cells = (f"{found[key]:.4f}" for key in (*AMOUNTS, "effect"))
             print(f"| {folder.name} | {kind} | {name} | {' | '.join(cells)} |", flush=True)

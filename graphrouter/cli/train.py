@@ -15,7 +15,13 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.console import error_console, print_json
 from graphrouter.cli.progress import begin_run, guard_output, show_working
-from graphrouter.cli.render import describe_missing, describe_share, describe_ungraded, say, say_line
+from graphrouter.cli.render import (
+    describe_missing,
+    describe_share,
+    describe_ungraded,
+    say,
+    say_line,
+)
 from graphrouter.cli.routers import say_kept
 from graphrouter.cli.settings import ConfigFile, Overrides
 from graphrouter.exceptions import ArtifactError, BusyError, ConfigError

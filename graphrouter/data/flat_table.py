@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from graphrouter.data.columns import TableName, list_columns
+from graphrouter.data.prompt_columns import parse_prompts
 from graphrouter.data.schema import RoutingDataset, build_dataset
 from graphrouter.data.values import (
     make_row_error,
     name_in_full,
     parse_ids,
     parse_optional_ids,
-    parse_prompts,
     refuse_alike,
     tidy_columns,
 )

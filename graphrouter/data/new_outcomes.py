@@ -13,6 +13,7 @@ import pandas as pd
 
 from graphrouter.data.columns import list_columns
 from graphrouter.data.number_columns import parse_outcome_numbers
+from graphrouter.data.prompt_columns import parse_optional_prompts, parse_prompts
 from graphrouter.data.table_files import read_table
 from graphrouter.data.values import (
     make_row_error,
@@ -20,8 +21,6 @@ from graphrouter.data.values import (
     name_in_full,
     parse_ids,
     parse_optional_ids,
-    parse_prompts,
-    refuse_half_characters,
     tidy_columns,
 )
 from graphrouter.exceptions import DataError
@@ -73,7 +72,7 @@ def read_new_outcomes(
     ids = blank if stated is None else parse_optional_ids(stated, source, "query_id")
     clean["query_id"] = match_ids(ids, query_ids, source, "query_id")
     clean["task"] = parse_optional_ids(raw["task"], source, "task") if "task" in raw else blank
-    clean["prompt"] = _read_prompts(raw["prompt"], source) if "prompt" in raw else blank
+    clean["prompt"] = parse_optional_prompts(raw["prompt"], source) if "prompt" in raw else blank
     unasked = (clean["query_id"].isna() & clean["prompt"].isna()).to_numpy(dtype=bool).nonzero()[0]
     if len(unasked):
         raise make_row_error(
@@ -83,22 +82,6 @@ def read_new_outcomes(
             "Give the prompt of the query, or delete the row.",
         )
     return clean.assign(**parse_outcome_numbers(raw, source))
-
-
-def _read_prompts(column: pd.Series, source: str) -> pd.Series:
-    """Prompts as they stand, NaN where there is none."""
-    values = column.astype(object).where(column.notna(), None).tolist()
-    wrong = [row for row, value in enumerate(values) if not isinstance(value, str | None)]
-    if wrong:
-        raise make_row_error(
-            source,
-            wrong,
-            f"prompt is {values[wrong[0]]!r}; expected text",
-            "Write the prompt, or leave it empty where query_id says which query it is.",
-        )
-    refuse_half_characters(values, source, "prompt")
-    texts = pd.Series(values, dtype="str")
-    return texts.where(texts.str.strip() != "")
 
 
 def read_outcome_file(file: Path) -> pd.DataFrame:

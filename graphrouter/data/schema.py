@@ -52,9 +52,10 @@ class RoutingDataset:
     own, which become fields of the cards; NaN or None = not known."""
     outcomes: pd.DataFrame
     """query_id, model, effect in [0, 1] (NaN = nobody graded the answer), and float64 cost_usd,
-    input_tokens, output_tokens, latency_s (NaN = not observed). Where given, `answer` holds what the model said (NaN = not
-    recorded), and `ttft_s` and `output_tokens_per_s` how fast it came. Columns of numbers of the
-    user's own are kept as metadata (NaN = not stated). A pair that was not run has no row."""
+    input_tokens, output_tokens, latency_s (NaN = not observed). Where given, `answer` holds what
+    the model said (NaN = not recorded), and `ttft_s` and `output_tokens_per_s` how fast it came.
+    Columns of numbers of the user's own are kept as metadata (NaN = not stated). A pair that was
+    not run has no row."""
     tasks: pd.DataFrame
     """task, description (NaN = none); a row for every task of `queries`."""
 

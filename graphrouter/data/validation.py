@@ -31,6 +31,7 @@ from graphrouter.data.columns import (
 )
 from graphrouter.data.number_columns import parse_number_column, parse_outcome_numbers
 from graphrouter.data.own_columns import clean_own_column, read_own_numbers
+from graphrouter.data.prompt_columns import parse_prompts
 from graphrouter.data.repeats import average_repeats
 from graphrouter.data.sibling_columns import clean_siblings
 from graphrouter.data.values import (
@@ -39,7 +40,6 @@ from graphrouter.data.values import (
     parse_flags,
     parse_ids,
     parse_optional_ids,
-    parse_prompts,
     parse_texts,
     refuse_alike,
     refuse_half_characters,

@@ -280,7 +280,7 @@ def parse_texts(column: pd.Series, source: str, name: str) -> pd.Series:
             raise make_row_error(
                 source,
                 wrong,
-                f"{name} is {_show(values.iloc[wrong[0]])}; expected text",
+                f"{name} is {show_cell(values.iloc[wrong[0]])}; expected text",
                 "Write it as one piece of text.",
             )
         nans = sum(isinstance(value, JsonNaN) for value in values)
@@ -295,41 +295,6 @@ def parse_texts(column: pd.Series, source: str, name: str) -> pd.Series:
         refuse_half_characters(column.tolist(), source, name)
     plain = column.astype("str").reset_index(drop=True)
     return plain.where(plain.str.strip() != "")
-
-
-def parse_prompts(
-    column: pd.Series, source: str, *, empty_mending: str | None = "Write the prompt"
-) -> pd.Series:
-    """The column of prompts as it stands.
-
-    Args:
-        column: Texts.
-        source: The table.
-        empty_mending: What to do about an empty one; None where empty ones are allowed.
-
-    Raises:
-        DataError: A prompt is missing, no text, empty, or holds half of a character.
-    """
-    values = column.tolist()
-    wrong = [row for row, value in enumerate(values) if not isinstance(value, str)]
-    if wrong:
-        raise make_row_error(
-            source,
-            wrong,
-            f"prompt is {_show(values[wrong[0]])}; expected text",
-            "Write the prompt, or delete the row.",
-        )
-    refuse_half_characters(values, source, "prompt")
-    prompts = column.astype("str").reset_index(drop=True)
-    empty = np.flatnonzero((prompts.str.strip() == "").to_numpy(dtype=bool))
-    if len(empty) and empty_mending is not None:
-        raise make_row_error(
-            source,
-            empty.tolist(),
-            f"prompt is empty ({prompts.iloc[empty[0]]!r})",
-            f"{empty_mending}, or delete the row.",
-        )
-    return prompts
 
 
 def refuse_half_characters(values: Sequence[Any], source: str, name: str) -> None:
@@ -374,12 +339,13 @@ def parse_flags(column: pd.Series, source: str, name: str) -> pd.Series:
         raise make_row_error(
             source,
             wrong,
-            f"{name} is {_show(values[wrong[0]])}; expected true, false or nothing",
+            f"{name} is {show_cell(values[wrong[0]])}; expected true, false or nothing",
             "Write one of them.",
         )
     return pd.Series(flags, dtype=object)
 
 
-def _show(value: Any) -> str:
+def show_cell(value: Any) -> str:
+    """A cell as Python writes it, cut where it is long."""
     shown = ascii(value) if isinstance(value, str) and has_half_character(value) else repr(value)
     return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -7,8 +7,8 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from graphrouter.gateway.api_forms import ApiForm
 from graphrouter.gateway.call_log import OpenCall
-from graphrouter.gateway.forms.api_form import ApiForm
 from graphrouter.gateway.sending import Outgoing
 
 __all__ = ["ask_for_usage", "hides_usage", "mark_answer", "mark_stream"]

@@ -14,6 +14,7 @@ import httpx2
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from graphrouter.chats.conversation import Conversation, Turn
 from graphrouter.gateway.access import Access, Admitted
 from graphrouter.gateway.answer_marks import (
     ask_for_usage,
@@ -22,13 +23,9 @@ from graphrouter.gateway.answer_marks import (
     mark_stream,
 )
 from graphrouter.gateway.api_errors import ApiError
+from graphrouter.gateway.api_forms import CHAT_COMPLETIONS, COUNT_TOKENS, RESPONSES, ApiForm
 from graphrouter.gateway.call_log import CallLog, CallStart, OpenCall
 from graphrouter.gateway.choosing_models import Chooser, Chosen
-from graphrouter.gateway.conversations import Conversation, Turn
-from graphrouter.gateway.forms.api_form import ApiForm
-from graphrouter.gateway.forms.chat_completions import CHAT_COMPLETIONS
-from graphrouter.gateway.forms.messages import COUNT_TOKENS
-from graphrouter.gateway.forms.responses import RESPONSES
 from graphrouter.gateway.forwarding import (
     Forwarder,
     NobodyAnsweredError,

@@ -18,12 +18,16 @@ from starlette.responses import JSONResponse, Response
 from graphrouter.gateway.access import Access
 from graphrouter.gateway.answering import Gateway
 from graphrouter.gateway.api_errors import ApiError
+from graphrouter.gateway.api_forms import (
+    CHAT_COMPLETIONS,
+    COMPLETIONS,
+    COUNT_TOKENS,
+    EMBEDDINGS,
+    MESSAGES,
+    RESPONSES,
+    ApiForm,
+)
 from graphrouter.gateway.call_log import CallLog
-from graphrouter.gateway.forms.api_form import ApiForm
-from graphrouter.gateway.forms.chat_completions import CHAT_COMPLETIONS
-from graphrouter.gateway.forms.messages import COUNT_TOKENS, MESSAGES
-from graphrouter.gateway.forms.plain_inputs import COMPLETIONS, EMBEDDINGS
-from graphrouter.gateway.forms.responses import RESPONSES
 from graphrouter.gateway.learning_figures import LearningFigures
 from graphrouter.gateway.memory import Memory
 from graphrouter.gateway.page import OperatorPage

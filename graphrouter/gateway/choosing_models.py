@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from graphrouter.chats.routed_text import read_prompt
 from graphrouter.decision import Decision
 from graphrouter.exceptions import GraphRouterError
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.deciding import Asked, Decider
-from graphrouter.gateway.routed_texts import read_prompt
+from graphrouter.gateway.request_bodies import telling_client
 from graphrouter.gateway.serving_state import Demand, ServingState
 from graphrouter.gateway.sessions.open_sessions import OpenSessions
 from graphrouter.gateway.sessions.session_names import CONTROL, SessionName
@@ -141,7 +142,9 @@ class Chooser:
         paused = self._health.find_paused(state.candidates)
         if not paused.union(unable).issuperset(state.router.models):  # else somebody has to try
             unable |= dict.fromkeys(paused, "paused")
-        prompt, policy, routes = read_prompt(demand.conversation), wanted.policy, state.routes
+        with telling_client():
+            prompt = read_prompt(demand.conversation)
+        policy, routes = wanted.policy, state.routes
         if wanted.threshold is not None:
             pair = None if state.pair is None else [n for n in state.pair if n not in unable]
             policy, routes = Policy.preset("performance_first", allowed=pair), None

@@ -34,11 +34,13 @@ from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
 
 from graphrouter.exceptions import ConfigError, GraphRouterError
 from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.forms.api_form import ApiForm
-from graphrouter.gateway.forms.chat_completions import CHAT_COMPLETIONS
-from graphrouter.gateway.forms.messages import MESSAGES
-from graphrouter.gateway.forms.plain_inputs import COMPLETIONS
-from graphrouter.gateway.forms.responses import RESPONSES
+from graphrouter.gateway.api_forms import (
+    CHAT_COMPLETIONS,
+    COMPLETIONS,
+    MESSAGES,
+    RESPONSES,
+    ApiForm,
+)
 from graphrouter.gateway.pool_chooser import PoolChooser
 from graphrouter.gateway.request_bodies import parse_body
 from graphrouter.gateway.wanted_models import OWN_KEY, PREFIX, read_wanted

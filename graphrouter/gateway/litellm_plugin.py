@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from graphrouter.chats.chat_completions import read_chat
 from graphrouter.decision import Decision
 from graphrouter.exceptions import ConfigError
-from graphrouter.gateway.forms.chat_completions import read_chat
 from graphrouter.gateway.pool_chooser import PoolChooser
 from graphrouter.gateway.wanted_models import AUTO, OWN_KEY, read_wanted
 from graphrouter.policy import Policy, PresetName

@@ -14,8 +14,7 @@ from starlette.responses import JSONResponse, Response
 from graphrouter.exceptions import GraphRouterError
 from graphrouter.gateway.access import Access
 from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.conversations import read_mapping
-from graphrouter.gateway.request_bodies import read_body
+from graphrouter.gateway.request_bodies import read_body, read_mapping
 from graphrouter.gateway.request_schemas import describe_body
 from graphrouter.gateway.serving_state import ServingState
 from graphrouter.gateway.stated_policies import read_stated_policy

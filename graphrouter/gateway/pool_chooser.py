@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from graphrouter.chats.conversation import Conversation
+from graphrouter.chats.routed_text import read_prompt
 from graphrouter.decision import Decision
-from graphrouter.gateway.conversations import Conversation, find_incapable
+from graphrouter.gateway.able_models import find_incapable
 from graphrouter.gateway.deciding import Asked, Decider
-from graphrouter.gateway.routed_texts import read_prompt
+from graphrouter.gateway.request_bodies import telling_client
 from graphrouter.gateway.serving_state import ServingState
 from graphrouter.gateway.wanted_models import Wanted
 from graphrouter.policy import Policy, PresetName
@@ -60,9 +62,11 @@ class PoolChooser:
         """
         pool = self.router.pool
         unable = frozenset(pool.names) - set(among) | set(find_incapable(conversation, pool))
+        with telling_client():
+            prompt = read_prompt(conversation)
         asked = Asked(
             self.router,
-            read_prompt(conversation),
+            prompt,
             wanted.task,
             wanted.policy,
             self.state.routes,

@@ -13,9 +13,8 @@ from starlette.responses import ContentStream, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from graphrouter.gateway.api_errors import ApiError
+from graphrouter.gateway.api_forms import RESPONSES, ApiForm
 from graphrouter.gateway.call_log import OpenCall
-from graphrouter.gateway.forms.api_form import ApiForm
-from graphrouter.gateway.forms.responses import RESPONSES
 from graphrouter.gateway.forwarding import Reached
 from graphrouter.gateway.sending import Outgoing, name_error
 from graphrouter.gateway.server_events import EventReader, ServerEvent, write_event

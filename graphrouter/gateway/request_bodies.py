@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 from starlette.requests import Request
 
+from graphrouter.exceptions import ChatError
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.wording import show_value
 
-__all__ = ["MOST_BYTES", "ClientLeftError", "parse_body", "read_body", "unless_left"]
+__all__ = [
+    "MOST_BYTES",
+    "ClientLeftError",
+    "parse_body",
+    "read_body",
+    "read_mapping",
+    "telling_client",
+    "unless_left",
+]
 
 MOST_BYTES = 10 * 1024 * 1024
 """Of a request's body."""
@@ -51,6 +61,30 @@ def parse_body(content: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ApiError(400, f"The body is {show_value(body)}; expected a JSON object.")
     return body
+
+
+@contextmanager
+def telling_client() -> Iterator[None]:
+    """What is wrong with a chat is told to the client.
+
+    Raises:
+        ApiError: In place of a ChatError.
+    """
+    try:
+        yield
+    except ChatError as error:
+        raise ApiError(400, str(error), error.member) from None
+
+
+def read_mapping(value: object, name: str) -> Mapping[str, Any]:
+    """An object that a request must hold.
+
+    Raises:
+        ApiError: It is something else.
+    """
+    if not isinstance(value, Mapping):
+        raise ApiError(400, f"{name} is {show_value(value)}; expected an object.", name)
+    return value
 
 
 async def unless_left(request: Request, work: Coroutine[Any, Any, T]) -> T:

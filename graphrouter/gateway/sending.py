@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import httpx2
 
 from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.forms.api_form import ApiForm
+from graphrouter.gateway.api_forms import ApiForm
+from graphrouter.gateway.request_bodies import telling_client
 from graphrouter.gateway.translation.pairs import find_translation
 from graphrouter.gateway.translation.translator import tell_error
 from graphrouter.gateway.upstreams import Deployment
@@ -143,7 +144,9 @@ def write_request(
     if translation is None:
         headers = {**headers, **outgoing.headers}
     else:
-        body, defaults = translation.write_request(body), {**translation.defaults, **defaults}
+        with telling_client():
+            body = translation.write_request(body)
+        defaults = {**translation.defaults, **defaults}
     payload = {**defaults, **body, "model": deployment.body["model"]}
     path = form.path if translation is None else translation.path
     return client.build_request(

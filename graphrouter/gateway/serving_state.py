@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from graphrouter.chats.conversation import Conversation
+from graphrouter.gateway.able_models import find_incapable
 from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.conversations import Conversation, find_incapable
-from graphrouter.gateway.forms.api_form import ApiForm
+from graphrouter.gateway.api_forms import ApiForm
 from graphrouter.gateway.token_prices import TokenPrices
 from graphrouter.gateway.translation.pairs import can_serve
 from graphrouter.gateway.upstreams import Deployment

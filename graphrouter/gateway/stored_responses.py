@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.forms.responses import RESPONSES
+from graphrouter.gateway.api_forms import RESPONSES
 from graphrouter.gateway.sending import name_error
 from graphrouter.gateway.serving_state import ServingState
 from graphrouter.gateway.upstreams import Deployment

@@ -20,6 +20,7 @@ import numpy as np
 
 from graphrouter.batch_records import check_amount
 from graphrouter.batch_routing import warn_of_idle_prices
+from graphrouter.chats.chat_prompts import Prompt
 from graphrouter.decision import Decision
 from graphrouter.exceptions import NotApplicableError, PolicyError
 from graphrouter.knapsack import list_hull_steps
@@ -148,7 +149,7 @@ class BudgetStream:
     def route(
         self,
         router: Router,
-        prompt: str,
+        prompt: Prompt,
         *,
         task: str | None = None,
         extra_latency_s: Mapping[str, float] | None = None,
@@ -161,7 +162,7 @@ class BudgetStream:
 
         Args:
             router: Predicts effect and cost.
-            prompt: The text.
+            prompt: The text, or the messages of a chat.
             task: Its task where known.
             extra_latency_s: As in `Router.route`.
             unavailable: As in `Router.route`.

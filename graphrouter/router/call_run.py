@@ -16,6 +16,7 @@ from graphrouter.judging.agreement import vote as count_votes
 from graphrouter.judging.answer_parts import AnswerJudge
 from graphrouter.number_checks import is_amount
 from graphrouter.router.call_plan import Plan
+from graphrouter.router.plan_terms import Asked
 from graphrouter.router.run_records import Answer, Call, Run
 from graphrouter.router.together import (
     NotAwaitable,
@@ -87,7 +88,7 @@ def run_plan(
     try:
         asked = next(steps)
         while True:
-            functions = _bind(asked, ask, judge, plan.asked.prompt)
+            functions = _bind(asked, ask, judge, plan.asked)
             asked = steps.send(call_all(functions, asked.timeout_s))
     except StopIteration as end:
         run: Run = end.value
@@ -108,7 +109,7 @@ async def run_plan_later(
     try:
         asked = next(steps)
         while True:
-            functions = _bind(asked, ask, judge, plan.asked.prompt)
+            functions = _bind(asked, ask, judge, plan.asked)
             asked = steps.send(await await_all(functions, asked.timeout_s))
     except StopIteration as end:
         run: Run = end.value
@@ -116,12 +117,12 @@ async def run_plan_later(
 
 
 def _bind(
-    asked: _Round, ask: Callable[..., Any], judge: Callable[..., Any] | None, prompt: str
+    asked: _Round, ask: Callable[..., Any], judge: Callable[..., Any] | None, about: Asked
 ) -> list[Callable[[], Any]]:
     return [
-        partial(ask, request.model, prompt)
+        partial(ask, request.model, about.given)
         if request.answer is None or judge is None
-        else partial(judge, prompt, request.answer.text)
+        else partial(judge, about.prompt, request.answer.text)
         for request in asked.requests
     ]
 

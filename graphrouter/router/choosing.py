@@ -21,6 +21,7 @@ from graphrouter.selection import PolicyContext, check_policy, decide, name_sour
 from graphrouter.types import Predictions, Queries
 
 if TYPE_CHECKING:
+    from graphrouter.chats.chat_prompts import Prompt
     from graphrouter.features.prompts import PromptReading
     from graphrouter.routes import RouteMatch, RouteMatcher, Routes, RouteSpace
 
@@ -44,7 +45,7 @@ class ChoosingRouter(ABC):
     @abstractmethod
     def _read_queries(
         self,
-        queries: Queries | Sequence[str],
+        queries: Queries | Sequence[Prompt],
         tasks: Sequence[str | None] | None,
         known: Sequence[Mapping[str, float | Grade] | None] | None = None,
     ) -> Queries:
@@ -61,7 +62,7 @@ class ChoosingRouter(ABC):
 
     def route(
         self,
-        prompt: str,
+        prompt: Prompt,
         *,
         task: str | None = None,
         policy: Policy | None = None,
@@ -75,7 +76,7 @@ class ChoosingRouter(ABC):
         counts for a router whose outcomes carried no cost to weigh.
 
         Args:
-            prompt: The text.
+            prompt: The text, or the messages of a chat.
             task: Its task where known.
             policy: What to maximise and to respect.
             extra_latency_s: Seconds, at least 0, that models take longer just now, by name. A
@@ -102,7 +103,7 @@ class ChoosingRouter(ABC):
     @overload
     def route_batch(
         self,
-        queries: Queries | Sequence[str],
+        queries: Queries | Sequence[Prompt],
         *,
         tasks: Sequence[str | None] | None = None,
         policy: Policy | None = None,
@@ -114,7 +115,7 @@ class ChoosingRouter(ABC):
     @overload
     def route_batch(
         self,
-        queries: Queries | Sequence[str],
+        queries: Queries | Sequence[Prompt],
         *,
         tasks: Sequence[str | None] | None = None,
         policy: Policy | None = None,
@@ -128,7 +129,7 @@ class ChoosingRouter(ABC):
 
     def route_batch(
         self,
-        queries: Queries | Sequence[str],
+        queries: Queries | Sequence[Prompt],
         *,
         tasks: Sequence[str | None] | None = None,
         policy: Policy | None = None,
@@ -182,7 +183,7 @@ class ChoosingRouter(ABC):
 
     def match_routes(
         self,
-        queries: Queries | Sequence[str],
+        queries: Queries | Sequence[Prompt],
         routes: Routes,
         *,
         tasks: Sequence[str | None] | None = None,

@@ -20,6 +20,7 @@ from graphrouter.types import BoolArray, FloatArray, Predictions
 from graphrouter.utility import Charges
 
 if TYPE_CHECKING:
+    from graphrouter.chats.chat_prompts import Prompt
     from graphrouter.routes import RouteMatch
 
 
@@ -65,6 +66,7 @@ class Asked:
     """What a plan is about; the same for all plans that follow from one another."""
 
     prompt: str
+    """The text that it is routed by."""
     policy: Policy
     judge: Judge
     judge_cost_usd: float
@@ -76,6 +78,8 @@ class Asked:
     context: PolicyContext
     match: RouteMatch | None = None
     """Of the prompt with named routes; None where none were given."""
+    given: Prompt = ""
+    """The prompt as it was given, by which models are asked."""
 
     @cached_property
     def columns(self) -> dict[str, int]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from graphrouter.chats.chat_prompts import Prompt
     from graphrouter.config import TrainConfig
     from graphrouter.data import RoutingDataset, Split
     from graphrouter.router.training_view import TrainingView
@@ -125,7 +126,7 @@ class Router(ChoosingRouter):
 
     def predict(
         self,
-        queries: Queries | Sequence[str],
+        queries: Queries | Sequence[Prompt],
         *,
         tasks: Sequence[str | None] | None = None,
         known: Sequence[Mapping[str, float | Grade] | None] | None = None,
@@ -133,7 +134,8 @@ class Router(ChoosingRouter):
         """Expected effect, cost, tokens and latency of every model of the pool on each query.
 
         Args:
-            queries: Prompts, of which an empty text is allowed, or `Queries`.
+            queries: Prompts, of which an empty text is allowed, or `Queries`. A prompt is a text,
+                or the messages of a chat.
             tasks: Task of each prompt where known, None where not; without it, no task is known.
                 A task that the router has never seen counts as unknown, and is warned of once.
             known: Grades of answers that models have given to each prompt, by model: a number in
@@ -181,7 +183,7 @@ class Router(ChoosingRouter):
 
     def _read_queries(
         self,
-        queries: Queries | Sequence[str],
+        queries: Queries | Sequence[Prompt],
         tasks: Sequence[str | None] | None,
         known: Sequence[Mapping[str, float | Grade] | None] | None = None,
     ) -> Queries:

@@ -32,6 +32,7 @@ from graphrouter.selection import check_seconds
 from graphrouter.types import Predictions, Queries
 
 if TYPE_CHECKING:
+    from graphrouter.chats.chat_prompts import Prompt
     from graphrouter.routes import RouteMatch, Routes
 
 
@@ -62,7 +63,7 @@ class SequentialRouter(Router):
 
     def plan(
         self,
-        prompt: str,
+        prompt: Prompt,
         *,
         task: str | None = None,
         policy: Policy | None = None,
@@ -81,7 +82,7 @@ class SequentialRouter(Router):
         Where no judge can help, it is the choice of `route`. docs/sequential.md.
 
         Args:
-            prompt: To be answered.
+            prompt: To be answered: a text, or the messages of a chat.
             task: Its task where known.
             policy: What effect is worth against cost; balanced without one.
             judge: How often answers are graded rightly; without one, always.
@@ -126,7 +127,7 @@ class SequentialRouter(Router):
         with source:
             plan = Plan(
                 Asked(
-                    prompt,
+                    asked.prompts[0],
                     by.resolve(self.cost_scale),
                     judge or Judge(),
                     judge_cost_usd,
@@ -135,6 +136,7 @@ class SequentialRouter(Router):
                     shared.named if self.knows_task(task) else shared.hidden,
                     self.policy_context.at(moment),
                     match,
+                    prompt,
                 )
             ).check_start()
         self._note_seconds(moment, is_counted=by.counts_seconds or deadline_s is not None)
@@ -142,7 +144,7 @@ class SequentialRouter(Router):
 
     def run(
         self,
-        prompt: str,
+        prompt: Prompt,
         *,
         ask: Ask,
         judge: AnswerJudge | None = None,
@@ -158,9 +160,9 @@ class SequentialRouter(Router):
         run in a thread, and one that takes longer is given up; it cannot be stopped.
 
         Args:
-            prompt: To be answered.
-            ask: Calls a model: (model, prompt) to a text, or an `Answer` that also says what the
-                call took.
+            prompt: To be answered: a text, or the messages of a chat.
+            ask: Calls a model: (model, prompt as it was given) to a text, or an `Answer` that also
+                says what the call took.
             judge: Grades an answer: (prompt, answer) to a number in [0, 1] or a `Grade`; without
                 one the model that is worth most is asked, and nobody else unless it fails.
             retries: Further attempts of a call that failed, >= 0.
@@ -197,7 +199,7 @@ class SequentialRouter(Router):
 
     async def arun(
         self,
-        prompt: str,
+        prompt: Prompt,
         *,
         ask: AskLater,
         judge: JudgeLater | None = None,

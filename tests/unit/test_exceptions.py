@@ -12,6 +12,7 @@ from graphrouter.exceptions import GraphRouterError, MissingExtraError
 
 BUILT_IN = {
     "DataError": ValueError,
+    "ChatError": ValueError,
     "ConfigError": ValueError,
     "EncoderError": RuntimeError,
     "ArtifactError": RuntimeError,

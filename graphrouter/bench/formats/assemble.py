@@ -10,7 +10,6 @@ import json
 import logging
 import warnings
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,7 @@ from graphrouter.text_files import JsonNaN
 from graphrouter.types import BoolArray, FloatArray
 
 logger = logging.getLogger(__name__)
-_RANGES = {column.name: replace(column, required=False) for column in NUMBERS["outcomes"]}
-"""A score that is missing is no outcome, and no mistake."""
+_RANGES = {column.name: column for column in NUMBERS["outcomes"]}
 
 
 def assemble(

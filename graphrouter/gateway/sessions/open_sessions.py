@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
+from graphrouter.chats.conversation import Conversation
 from graphrouter.decision import Candidate, Decision
-from graphrouter.gateway.conversations import Conversation
 from graphrouter.gateway.sessions.session_lengths import SessionLengths
 from graphrouter.gateway.sessions.session_names import SessionName
 from graphrouter.gateway.sessions.switching import Prefix, Terms, count_prefix_usd

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from graphrouter.chats.conversation import Conversation
 from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.conversations import Conversation
 from graphrouter.wording import show_value
 
 __all__ = ["SessionName", "name_session"]

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from graphrouter.chats.conversation import read_list
 from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.conversations import read_list, read_mapping
+from graphrouter.gateway.request_bodies import read_mapping
 from graphrouter.gateway.translation.translator import read_arguments
 from graphrouter.wording import show_value
 

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from graphrouter.gateway.conversations import read_list, read_mapping
-from graphrouter.gateway.forms.messages import read_blocks
+from graphrouter.chats.anthropic_messages import read_blocks
+from graphrouter.chats.conversation import read_list
+from graphrouter.gateway.request_bodies import read_mapping
 from graphrouter.gateway.translation.translator import read_arguments
 
 __all__ = ["STOP_REASONS", "read_answer", "read_usage_as_messages", "write_chat"]

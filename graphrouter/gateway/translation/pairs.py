@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphrouter.gateway.forms.api_form import ApiForm, Protocol
+from graphrouter.gateway.api_forms import ApiForm, Protocol
 from graphrouter.gateway.translation import chat_to_messages, messages_to_chat
 from graphrouter.gateway.translation.chat_chunks import ChatChunks
 from graphrouter.gateway.translation.message_events import MessageEvents

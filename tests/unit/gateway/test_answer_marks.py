@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 
 from graphrouter.gateway.answer_marks import ask_for_usage, hides_usage, mark_answer, mark_stream
+from graphrouter.gateway.api_forms import CHAT_COMPLETIONS, MESSAGES, ApiForm
 from graphrouter.gateway.call_log import OpenCall
-from graphrouter.gateway.forms.api_form import ApiForm
-from graphrouter.gateway.forms.chat_completions import CHAT_COMPLETIONS
-from graphrouter.gateway.forms.messages import MESSAGES
 from graphrouter.gateway.forwarding import Outgoing
 
 CALL = OpenCall("0f3c", ["nano"])

@@ -16,7 +16,7 @@ import pytest
 import graphrouter as gr
 from graphrouter.gateway import Deployment, create_app
 from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.forms.chat_completions import CHAT_COMPLETIONS
+from graphrouter.gateway.api_forms import CHAT_COMPLETIONS
 from graphrouter.gateway.forwarding import Forwarder, NobodyAnsweredError
 from graphrouter.gateway.sending import Outgoing
 from graphrouter.gateway.upstream_health import FAILURES_TO_OPEN, LEAST_SEEN, UpstreamHealth

@@ -9,9 +9,10 @@ import openai
 import pytest
 
 import graphrouter as gr
+from graphrouter.chats.conversation import Conversation, Turn
+from graphrouter.chats.routed_text import MOST_BEFORE, read_prompt
 from graphrouter.gateway import create_app
-from graphrouter.gateway.conversations import Conversation, Turn, find_incapable
-from graphrouter.gateway.routed_texts import MOST_BEFORE, read_prompt
+from graphrouter.gateway.able_models import find_incapable
 from graphrouter.pool import ModelPool
 from tests.unit.gateway.conftest import Deployments, Serve
 from tests.unit.gateway.test_gateway import ASKED, connect, post

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from experiments.sessions.run import WORLDS, draw_sessions, play_all
+from graphrouter.chats.conversation import Conversation, Turn
 from graphrouter.decision import Candidate, Decision
-from graphrouter.gateway.conversations import Conversation, Turn
 from graphrouter.gateway.sessions import open_sessions
 from graphrouter.gateway.sessions.open_sessions import ENDS_AFTER_S, OpenSessions
 from graphrouter.gateway.sessions.session_names import SessionName

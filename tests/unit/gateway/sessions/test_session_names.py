@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from graphrouter.chats.conversation import Conversation, Turn
 from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.conversations import Conversation, Turn
 from graphrouter.gateway.sessions.session_names import SessionName, name_session
 
 FIRST = (Turn("system", "Be brief."), Turn("user", "Mend the tests."))

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.conversations import Conversation, Turn
-from graphrouter.gateway.forms.api_form import ApiForm
+from graphrouter.chats.conversation import Conversation, Turn
+from graphrouter.exceptions import ChatError
 from graphrouter.wording import show_value
 
-__all__ = ["COMPLETIONS", "EMBEDDINGS", "read_completion", "read_embedding"]
+__all__ = ["read_completion", "read_embedding"]
 
 
 def read_completion(body: Mapping[str, Any]) -> Conversation:
     """What a request for a completion asks: its prompts, joined; tokens have no text.
 
     Raises:
-        ApiError: There is no prompt.
+        ChatError: There is no prompt.
 
     Example:
         >>> read_completion({"prompt": "Once upon"}).turns[0].text
@@ -31,20 +30,9 @@ def read_embedding(body: Mapping[str, Any]) -> Conversation:
     """What a request for embeddings asks.
 
     Raises:
-        ApiError: There is no input.
+        ChatError: There is no input.
     """
     return Conversation.of([Turn("user", _join(body, "input"))])
-
-
-COMPLETIONS = ApiForm("completions", "/completions", "openai", read_completion)
-EMBEDDINGS = ApiForm(
-    "embeddings",
-    "/embeddings",
-    "openai",
-    read_embedding,
-    takes_parameters=False,
-    can_choose=False,
-)
 
 
 def _join(body: Mapping[str, Any], name: str) -> str:
@@ -52,5 +40,5 @@ def _join(body: Mapping[str, Any], name: str) -> str:
     if isinstance(value, str):
         return value
     if not isinstance(value, list) or not value:
-        raise ApiError(400, f"{name} is {show_value(value)}; expected text or a list.", name)
+        raise ChatError(f"{name} is {show_value(value)}; expected text or a list.", member=name)
     return "\n".join(each for each in value if isinstance(each, str))

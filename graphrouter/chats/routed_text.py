@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.conversations import Conversation, Turn
+from graphrouter.chats.conversation import Conversation, Turn
+from graphrouter.exceptions import ChatError
 
 __all__ = ["read_prompt"]
 
@@ -31,7 +31,7 @@ def read_prompt(conversation: Conversation) -> str:
         conversation: What was asked.
 
     Raises:
-        ApiError: Nobody but the system has said anything.
+        ChatError: Nobody but the system has said anything.
 
     Example:
         >>> turns = [Turn("user", "Prove that 17 is a prime."), Turn("assistant", "By trial?")]
@@ -41,7 +41,9 @@ def read_prompt(conversation: Conversation) -> str:
     turns = [turn for turn in conversation.turns if turn.role != "system"]
     users = [at for at, turn in enumerate(turns) if turn.role == "user"]
     if not turns:
-        raise ApiError(400, "messages has none with the role user, by which to route.", "messages")
+        raise ChatError(
+            "messages has none with the role user, by which to route.", member="messages"
+        )
     if not users:  # it goes on from a response that the upstream keeps
         return _clean(turns[-1].text)
     last = _clean(turns[users[-1]].text)

@@ -9,8 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from graphrouter.gateway.api_errors import ApiError
-from graphrouter.pool import ModelPool
+from graphrouter.exceptions import ChatError
 from graphrouter.wording import show_value
 
 __all__ = [
@@ -18,9 +17,7 @@ __all__ = [
     "Role",
     "Turn",
     "count_tokens",
-    "find_incapable",
     "read_list",
-    "read_mapping",
     "tells_failure",
 ]
 
@@ -100,25 +97,6 @@ def count_tokens(text: str) -> int:
     return -(-len(text.encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN)
 
 
-def find_incapable(conversation: Conversation, pool: ModelPool) -> dict[str, str]:
-    """Why models cannot take a request, by model, as their cards tell.
-
-    A card that does not say is given the benefit of the doubt.
-    """
-    found = {}
-    length = conversation.num_tokens + (conversation.max_output_tokens or 0)
-    for card in pool:
-        lacking = [name for name in conversation.needs if card.has_capability(name) is False]
-        if lacking:
-            found[card.model] = f"cannot do {' and '.join(sorted(lacking))}"
-        elif card.context_tokens is not None and length > card.context_tokens:
-            found[card.model] = (
-                f"context of {card.context_tokens} tokens is shorter than the {length} that the "
-                "request may take"
-            )
-    return found
-
-
 def tells_failure(text: str) -> bool:
     """Whether the result of a tool reads as if it had failed.
 
@@ -133,20 +111,9 @@ def read_list(value: object, name: str, of: str = "objects") -> list[Mapping[str
     """A list of objects that a request must hold, and at least one.
 
     Raises:
-        ApiError: It is something else.
+        ChatError: It is something else.
     """
     is_list = isinstance(value, list) and bool(value)
     if not is_list or not all(isinstance(each, Mapping) for each in value):  # type: ignore[attr-defined]
-        raise ApiError(400, f"{name} is {show_value(value)}; expected a list of {of}.", name)
+        raise ChatError(f"{name} is {show_value(value)}; expected a list of {of}.", member=name)
     return value  # type: ignore[return-value]
-
-
-def read_mapping(value: object, name: str) -> Mapping[str, Any]:
-    """An object that a request must hold.
-
-    Raises:
-        ApiError: It is something else.
-    """
-    if not isinstance(value, Mapping):
-        raise ApiError(400, f"{name} is {show_value(value)}; expected an object.", name)
-    return value

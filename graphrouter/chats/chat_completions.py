@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.conversations import (
+from graphrouter.chats.conversation import (
     Conversation,
     Role,
     Turn,
     read_list,
     tells_failure,
 )
-from graphrouter.gateway.forms.api_form import ApiForm
+from graphrouter.exceptions import ChatError
 from graphrouter.wording import show_value
 
-__all__ = ["CHAT_COMPLETIONS", "read_chat", "read_content"]
+__all__ = ["read_chat", "read_content"]
 
 _ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -47,7 +46,7 @@ def read_chat(body: Mapping[str, Any]) -> Conversation:
     r"""What a chat asks.
 
     Raises:
-        ApiError: Its messages are none.
+        ChatError: Its messages are none.
 
     Example:
         >>> system = {"role": "system", "content": "Be brief."}
@@ -67,24 +66,21 @@ def read_chat(body: Mapping[str, Any]) -> Conversation:
     )
 
 
-CHAT_COMPLETIONS = ApiForm("chat", "/chat/completions", "openai", read_chat)
-
-
 def read_content(content: object, name: str = "messages") -> tuple[str, int]:
     """Text of a message's content, and how many images it has.
 
     Text parts are joined by line breaks; images and files have none.
 
     Raises:
-        ApiError: It is neither text nor a list of parts.
+        ChatError: It is neither text nor a list of parts.
     """
     if isinstance(content, str):
         return content, 0
     if content is None:
         return "", 0
     if not isinstance(content, list):
-        raise ApiError(
-            400, f"content is {show_value(content)}; expected text or a list of parts.", name
+        raise ChatError(
+            f"content is {show_value(content)}; expected text or a list of parts.", member=name
         )
     parts = [part for part in content if isinstance(part, Mapping)]
     texts = [part.get("text") for part in parts]

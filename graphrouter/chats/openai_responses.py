@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.conversations import Conversation, Turn, read_list, tells_failure
-from graphrouter.gateway.forms.api_form import ApiForm
-from graphrouter.gateway.forms.chat_completions import read_content
+from graphrouter.chats.chat_completions import read_content
+from graphrouter.chats.conversation import Conversation, Turn, read_list, tells_failure
+from graphrouter.exceptions import ChatError
 from graphrouter.wording import show_value
 
-__all__ = ["RESPONSES", "read_response_request"]
+__all__ = ["read_response_request"]
 
 _CALLS = ("function_call", "custom_tool_call")
 
@@ -20,7 +19,7 @@ def read_response_request(body: Mapping[str, Any]) -> Conversation:
     """What a request asks; what came before in a stored response is with its upstream alone.
 
     Raises:
-        ApiError: `input` is neither text nor a list of items.
+        ChatError: `input` is neither text nor a list of items.
 
     Example:
         >>> read_response_request({"input": "Hello.", "instructions": "Be brief."}).turns[1].text
@@ -33,8 +32,8 @@ def read_response_request(body: Mapping[str, Any]) -> Conversation:
         turns.append(Turn("user", given))
     elif given is not None or body.get("prompt") is None:  # a stored prompt may stand for it
         if not isinstance(given, list):
-            raise ApiError(
-                400, f"input is {show_value(given)}; expected text or a list of items.", "input"
+            raise ChatError(
+                f"input is {show_value(given)}; expected text or a list of items.", member="input"
             )
         turns += [_read_item(item) for item in read_list(given, "input", of="items")]
     text = body.get("text")
@@ -46,9 +45,6 @@ def read_response_request(body: Mapping[str, Any]) -> Conversation:
         wants_json=kind in ("json_object", "json_schema"),
         max_output_tokens=body.get("max_output_tokens"),
     )
-
-
-RESPONSES = ApiForm("responses", "/responses", "openai", read_response_request)
 
 
 def _read_item(item: Mapping[str, Any]) -> Turn:

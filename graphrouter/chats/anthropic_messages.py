@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.conversations import Conversation, Turn, read_list, tells_failure
-from graphrouter.gateway.forms.api_form import ApiForm
+from graphrouter.chats.conversation import Conversation, Turn, read_list, tells_failure
+from graphrouter.exceptions import ChatError
 from graphrouter.wording import show_value
 
-__all__ = ["COUNT_TOKENS", "MESSAGES", "read_blocks", "read_messages"]
+__all__ = ["read_blocks", "read_messages"]
 
 _NATIVE = ("container", "mcp_servers")
 """Members that other protocols have no counterpart of."""
@@ -21,7 +20,7 @@ def read_messages(body: Mapping[str, Any]) -> Conversation:
     """What a request asks.
 
     Raises:
-        ApiError: Its messages are none.
+        ChatError: Its messages are none.
 
     Example:
         >>> result = {"type": "tool_result", "tool_use_id": "a", "content": "7", "is_error": True}
@@ -43,17 +42,11 @@ def read_messages(body: Mapping[str, Any]) -> Conversation:
     )
 
 
-MESSAGES = ApiForm("messages", "/messages", "anthropic", read_messages)
-COUNT_TOKENS = ApiForm(
-    "count_tokens", "/messages/count_tokens", "anthropic", read_messages, takes_parameters=False
-)
-
-
 def read_blocks(content: object, name: str = "messages") -> list[Mapping[str, Any]]:
     """Content as a list of blocks.
 
     Raises:
-        ApiError: It is neither text nor a list of blocks.
+        ChatError: It is neither text nor a list of blocks.
 
     Example:
         >>> read_blocks("Hello.")
@@ -64,8 +57,8 @@ def read_blocks(content: object, name: str = "messages") -> list[Mapping[str, An
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     if not isinstance(content, list) or not all(isinstance(each, Mapping) for each in content):
-        raise ApiError(
-            400, f"content is {show_value(content)}; expected text or a list of blocks.", name
+        raise ChatError(
+            f"content is {show_value(content)}; expected text or a list of blocks.", member=name
         )
     return content
 
