@@ -15,6 +15,7 @@ __all__ = ["Chat", "Prompt", "is_chat", "read_any_chat", "to_text"]
 Chat = Sequence[Mapping[str, Any]]
 """Messages as OpenAI's chat completions or Anthropic's messages have them, the oldest first."""
 Prompt = str | Chat
+"""What routers take as a prompt: a text, or the messages of a chat."""
 _ANTHROPIC_PARTS = frozenset({"tool_use", "tool_result", "thinking", "redacted_thinking"})
 
 
@@ -35,6 +36,11 @@ def read_any_chat(messages: Chat) -> Conversation:
 
     Raises:
         ChatError: A content is neither text nor a list of parts.
+
+    Example:
+        >>> chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi."}]
+        >>> [turn.role for turn in read_any_chat(chat).turns]
+        ['system', 'user']
     """
     listed = [_to_plain(message) for message in messages]
     parts = (

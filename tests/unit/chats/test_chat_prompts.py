@@ -111,9 +111,7 @@ def test_routers_take_chats_wherever_they_take_texts() -> None:
     assert router.route(CHAT).model == router.route(ASKED).model
     [decision] = router.route_batch([CHAT])
     assert decision.model == router.route(ASKED).model
-    more = router.add_outcomes(
-        pd.DataFrame([{"prompt": CHAT, "model": "nano", "effect": 1.0}])
-    )
+    more = router.add_outcomes(pd.DataFrame([{"prompt": CHAT, "model": "nano", "effect": 1.0}]))
     assert len(more.support.queries) == len(router.support.queries)
     given: list[Any] = []
 
