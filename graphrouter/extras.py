@@ -20,7 +20,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "sklearn": "scikit-learn",
         },
         "envoy": {"envoy_data_plane": "envoy-data-plane", "grpc": "grpcio"},
-        "judging": {"jsonschema": "jsonschema"},
+        "judging": {"jsonschema": "jsonschema", "torchmetrics": "torchmetrics"},
         "mlflow": {"mlflow": "mlflow"},
         "sentence-transformers": {"sentence_transformers": "sentence-transformers"},
         "postgresql": {"psycopg": "psycopg", "psycopg_binary": "psycopg-binary"},

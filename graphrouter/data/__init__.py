@@ -3,6 +3,7 @@
 from graphrouter.data.assignment import Assignment, measure_assignment
 from graphrouter.data.describe import DatasetSummary, describe_dataset
 from graphrouter.data.flat_table import read_answers
+from graphrouter.data.pair_choice import suggest_pairs
 from graphrouter.data.readers import load_dataset
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.data.splits import Split, hold_out_models, split_dataset
@@ -20,5 +21,6 @@ __all__ = [
     "read_answers",
     "read_table",
     "split_dataset",
+    "suggest_pairs",
     "write_table",
 ]

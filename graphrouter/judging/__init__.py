@@ -1,4 +1,4 @@
-"""Judges of answers that need no model: matches, JSON, tests of code, agreement.
+"""Judges of answers that need no model: matches, words in common, JSON, tests of code, agreement.
 
 Each is called as `judge(prompt, answer)` and gives a score in [0, 1], as `router.run` takes it. How
 far a judge is to be believed, `graphrouter.Judge` says.
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from graphrouter.judging.numeric_match import NumericMatch, read_number
     from graphrouter.judging.passes_tests import PassesTests, list_protections
     from graphrouter.judging.schema_match import SchemaMatch
+    from graphrouter.judging.word_overlap import Rouge, WordF1
 
 __all__ = [
     "Agreement",
@@ -34,7 +35,9 @@ __all__ = [
     "NumericMatch",
     "PassesTests",
     "RegexMatch",
+    "Rouge",
     "SchemaMatch",
+    "WordF1",
     "agree",
     "by_prompt",
     "list_protections",
@@ -53,7 +56,9 @@ _MODULE_OF = {
     "NumericMatch": "graphrouter.judging.numeric_match",
     "PassesTests": "graphrouter.judging.passes_tests",
     "RegexMatch": "graphrouter.judging.exact_match",
+    "Rouge": "graphrouter.judging.word_overlap",
     "SchemaMatch": "graphrouter.judging.schema_match",
+    "WordF1": "graphrouter.judging.word_overlap",
     "agree": "graphrouter.judging.agreement",
     "by_prompt": "graphrouter.judging.judges_by_prompt",
     "list_protections": "graphrouter.judging.passes_tests",

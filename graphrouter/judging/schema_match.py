@@ -48,7 +48,7 @@ class SchemaMatch:
     """Whether the whole answer has to be the JSON, without a fence or a word around it."""
 
     def __post_init__(self) -> None:
-        require_extra("judging", purpose="SchemaMatch")
+        require_extra("judging", "jsonschema", purpose="SchemaMatch")
         from jsonschema.exceptions import SchemaError
         from jsonschema.validators import validator_for
 
