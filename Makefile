@@ -12,7 +12,7 @@ LOWEST_TESTS := $(addprefix tests/unit/,data features nn router test_border.py t
 	$(addprefix cli/test_,train.py data_commands.py pool.py route.py odd_files.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench test test-all test-kernels test-lowest check format clean
+.PHONY: help install demo bench test test-all test-kernels test-lowest check docs format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -40,6 +40,10 @@ check: .venv/.installed  ## lint, format, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: .venv/.installed  ## build the documentation into site/, warnings are errors, and check links and weight
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	$(TEST_ENV) $(BIN)/python -m pytest -q tests/integration/test_site.py
+
 format: .venv/.installed  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -48,7 +52,7 @@ test-lowest: .venv-lowest/.installed  ## run a part of the tests with the lowest
 	$(TEST_ENV) .venv-lowest/bin/python -m pytest -m "not slow" -n 2 --dist loadscope $(LOWEST_TESTS)
 
 clean:  ## remove the environment, caches and what runs have written
-	rm -rf .venv .venv-lowest .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist artifacts runs lightning_logs mlflow.db* mlartifacts tuning
+	rm -rf .venv .venv-lowest .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist site artifacts runs lightning_logs mlflow.db* mlartifacts tuning
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

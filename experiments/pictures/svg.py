@@ -103,6 +103,7 @@ class Drawing:
         """The picture as a file's text, ended by a newline."""
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {self.height}" '
+            f'width="{WIDTH}" height="{self.height}" '
             f'role="img" font-family="system-ui, Segoe UI, Helvetica, Arial, sans-serif">'
         )
         ground = f'<rect width="{WIDTH}" height="{self.height}" fill="#ffffff"/>'

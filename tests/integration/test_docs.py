@@ -8,6 +8,7 @@ on the line above.
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import runpy
@@ -233,6 +234,42 @@ def test_every_fence_is_run_or_says_why_not(page: Path) -> None:
     assert sum(block.reason is not None for block in blocks) <= (
         MOST_NOT_RUN if page.name == "README.md" else 0
     )
+
+
+def test_every_page_has_a_place_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[1]
+    placed = re.findall(r"[\w-]+\.md", navigation)
+    assert sorted(placed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+
+
+def test_troubleshooting_quotes_what_is_said() -> None:
+    """Each message in the first column stands in the code, piece by piece."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    files = (ROOT / "graphrouter").rglob("*.py")
+    said = "\n".join(
+        text for file in files for text in sentences_of(file.read_text(encoding="utf-8"))
+    )
+    quotes = [
+        quote
+        for cell in re.findall(r"^\| (`.+?) \|", page, flags=re.MULTILINE)
+        for quote in re.findall(r"`([^`]+)`", cell)
+        if not quote.startswith(("pip", "libgomp"))
+    ]
+    assert len(quotes) > 15
+    assert [quote for quote in quotes if quote not in said] == []
+
+
+def sentences_of(code: str) -> list[str]:
+    """The texts of a file, those of f-strings joined with nothing for what is filled in."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append(node.value)
+        elif isinstance(node, ast.JoinedStr):
+            found.append(
+                "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+            )
+    return found
 
 
 @pytest.mark.parametrize("page", **page_ids(PAGES))
