@@ -57,7 +57,7 @@ def apply(store: options.StorePlace, artifact: options.Artifact) -> None:
 
     from graphrouter.gateway.memory import name_artifact
     from graphrouter.gateway.store import Store
-    from graphrouter.gateway.store.feedback_learner import read_applied, teach, write_applied
+    from graphrouter.gateway.store.feedback_learner import read_applied, teach_since, write_applied
     from graphrouter.gateway.store.stored_outcomes import read_lessons
     from graphrouter.router.loading import change_router
 
@@ -66,8 +66,9 @@ def apply(store: options.StorePlace, artifact: options.Artifact) -> None:
         with opened.reader.connect() as connection:
             after = read_applied(connection, name_artifact(artifact))
             lessons = read_lessons(connection, after=after)
+            if not lessons.empty:
+                change_router(artifact, lambda router: teach_since(router, connection, after))
         if not lessons.empty:
-            change_router(artifact, lambda router: teach(router, lessons))
             write_applied(opened, name_artifact(artifact), int(lessons["number"].max()))
     finally:
         opened.close()

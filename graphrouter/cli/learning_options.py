@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -14,9 +15,12 @@ from graphrouter.policy_words import read_pairs
 
 if TYPE_CHECKING:
     from graphrouter.gateway.exploring import Exploration
+    from graphrouter.gateway.store.drift_watch import DriftSettings
 
 _LEARNING = "learning"
 _PANEL = "Learning"
+_LEAST_RUN = 100
+"""Grades; alarms that are more often wrong would make a router forget all the time."""
 _TASK_SHARE = "a task and its share, such as translation=0.1"
 
 
@@ -24,6 +28,7 @@ class Learning(NamedTuple):
     """How a gateway learns."""
 
     exploration: Exploration | None
+    drift: DriftSettings | None
 
 
 def add_learning_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -117,6 +122,25 @@ def make_learning(
             show_default=False,
         ),
     ] = None,
+    drift_run_length: Annotated[
+        float,
+        typer.Option(
+            "--drift-run-length",
+            min=0,
+            metavar="N",
+            help="Raise an alarm of a model whose grades are not what was expected: a false one "
+            "in N grades at most, on average. 0 for no alarms.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = 10_000,
+    forget_on_drift: Annotated[
+        bool,
+        typer.Option(
+            "--forget-on-drift/--keep-on-drift",
+            help="Whether an alarm makes the router forget what the model did before its change.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = True,
 ) -> Learning:
     """What the options say.
 
@@ -127,6 +151,7 @@ def make_learning(
 
     require_extra("serve", purpose="graphrouter serve")
     from graphrouter.gateway.exploring import Exploration
+    from graphrouter.gateway.store.drift_watch import DriftSettings
 
     by_task = _read_shares(explore_task or [])
     exploration = Exploration(
@@ -138,7 +163,13 @@ def make_learning(
         usd_per_day=explore_usd_per_day,
     )
     explores = explore or explore_newcomers or any(by_task.values())
-    return Learning(exploration if explores else None)
+    if drift_run_length and not _LEAST_RUN <= drift_run_length < math.inf:
+        raise ConfigError(
+            f"--drift-run-length is {drift_run_length:g}; expected at least {_LEAST_RUN}, or 0 for "
+            "no alarms."
+        )
+    drift = DriftSettings(drift_run_length, forget_on_drift) if drift_run_length else None
+    return Learning(exploration if explores else None, drift)
 
 
 def _read_shares(words: list[str]) -> Mapping[str, float]:

@@ -160,6 +160,7 @@ def serve(
         artifact=checksum,
         prompts=store_prompts,
         exploration=learning.exploration,
+        drift=learning.drift,
         observes=observe,
         marks=mark_answers,
     )

@@ -64,6 +64,24 @@ class Access:
             token = request.headers.get("x-api-key", "")
         return self.admit_token(token.strip(), scope)
 
+    def admit_change(self, request: Request) -> Admitted:
+        """Who sends a request that changes what is served; nobody does without a key.
+
+        Args:
+            request: With its headers.
+
+        Raises:
+            ApiError: As `admit`, or no keys are asked for.
+        """
+        asks = self.admit(request, "admin")
+        if asks.key_id is None:
+            raise ApiError(
+                403,
+                "There is no key for admins, so nothing is changed from outside. Start the "
+                "gateway with --key-env NAME, or make a key with graphrouter keys.",
+            )
+        return asks
+
     @property
     def is_open(self) -> bool:
         """Whether no keys are asked for."""

@@ -140,7 +140,7 @@ def create_app(
     gateway.metrics.add_endpoint(app, access)
     if memory is not None:
         memory.add_endpoints(app, access, lambda: gateway.state)
-        gateway.metrics.add_figures(LearningFigures(memory.log.kept.exploration))
+        gateway.metrics.add_figures(LearningFigures(memory.log.kept.exploration, memory.watch))
     PoolAdmin(gateway, access, load=load).add_endpoints(app)
     OperatorPage(lambda: gateway.state, access, memory).add_endpoints(app)
     return app

@@ -1,13 +1,15 @@
-"""Figures for Prometheus of what a gateway learns: whom it tries, at which price."""
+"""Figures for Prometheus of what a gateway learns: whom it tries, and who has changed."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from graphrouter.gateway.exploring import Exploration
+from graphrouter.gateway.store.drift_watch import DriftWatch
 from graphrouter.gateway.token_prices import NANOUSD
 
 __all__ = ["LearningFigures"]
@@ -18,18 +20,21 @@ _MODEL = ("model",)
 class LearningFigures(Collector):
     """Tells what there is when it is asked; what is off has no figures."""
 
-    def __init__(self, exploration: Exploration | None) -> None:
+    def __init__(self, exploration: Exploration | None, watch: DriftWatch | None) -> None:
         """Figures.
 
         Args:
             exploration: None where nobody is tried.
+            watch: None where nobody looks for models that have changed.
         """
-        self._exploration = exploration
+        self._exploration, self._watch = exploration, watch
 
     def collect(self) -> Iterator[Metric]:
         """The figures of this process."""
         if self._exploration is not None:
             yield from _tell_exploration(self._exploration)
+        if self._watch is not None:
+            yield from _tell_drift(self._watch)
 
 
 def _tell_exploration(exploration: Exploration) -> Iterator[Metric]:
@@ -54,3 +59,22 @@ def _tell_exploration(exploration: Exploration) -> Iterator[Metric]:
     for model in sorted(figures.newcomers):
         share.add_metric([model], figures.find_share(model) or 0.0)
     yield share
+
+
+def _tell_drift(watch: DriftWatch) -> Iterator[Metric]:
+    evidence = GaugeMetricFamily(
+        "graphrouter_drift_evidence",
+        "How far a model is on the way to an alarm, from 0 to 1.",
+        labels=_MODEL,
+    )
+    for model, detector in sorted(watch.detectors.copy().items()):
+        evidence.add_metric([model], detector.evidence)
+    yield evidence
+    raised = GaugeMetricFamily(
+        "graphrouter_drift_alarms",
+        "Alarms of models that have changed, which nobody has closed.",
+        labels=("model", "direction"),
+    )
+    for pair, number in sorted(Counter((e.model, e.direction) for e in watch.open).items()):
+        raised.add_metric(pair, number)
+    yield raised

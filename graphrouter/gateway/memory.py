@@ -26,17 +26,20 @@ from graphrouter.gateway.serving_state import ServingState
 from graphrouter.gateway.store.client_keys import ClientKey, read_keys
 from graphrouter.gateway.store.database import Store
 from graphrouter.gateway.store.decision_reading import read_decision
-from graphrouter.gateway.store.feedback_learner import FeedbackLearner, read_applied, teach
+from graphrouter.gateway.store.drift_watch import Alarm, DriftWatch, close_alarm, read_alarms
+from graphrouter.gateway.store.feedback_learner import FeedbackLearner, read_applied, teach_since
 from graphrouter.gateway.store.group_commit import GroupCommit
 from graphrouter.gateway.store.spending import name_day, read_spent, write_prices
 from graphrouter.gateway.store.stored_calls import EXPLORATION, StoredCallLog, WhatIsKept
-from graphrouter.gateway.store.stored_outcomes import Graded, add_grade, read_grades, read_lessons
+from graphrouter.gateway.store.stored_outcomes import Graded, add_grade, read_grades
 from graphrouter.router.protocol import Router
-from graphrouter.wording import suggest
+from graphrouter.wording import show_value, suggest
 
 __all__ = ["Memory", "name_artifact"]
 
 T = TypeVar("T")
+_LONGEST_ID = 19
+"""Digits of a number that a database takes."""
 PERIOD_S = 0.5
 """Seconds between two looks at the keys."""
 
@@ -67,6 +70,8 @@ class Memory:
         self.keys = self._read_keys()
         """Those of the store by their ids, revoked ones too, as they were a second ago or later."""
         self.log = StoredCallLog(store, self.writer, kept, lambda key_id: self.keys.get(key_id))
+        self.watch = None if kept.drift is None else DriftWatch(store, kept.drift)
+        """Compares grades with what was expected; None where nobody does."""
         self._learner: FeedbackLearner | None = None
         self._closing = threading.Event()
         self._watch = threading.Thread(target=self._watch_keys, name="keys", daemon=True)
@@ -81,7 +86,7 @@ class Memory:
         """
         with self.store.reader.connect() as connection:
             after = read_applied(connection, self.log.kept.artifact)
-        self._learner = FeedbackLearner(self.store, change, after=after)
+        self._learner = FeedbackLearner(self.store, change, after=after, watch=self.watch)
         self._learner.start()
         self._watch.start()
 
@@ -110,7 +115,8 @@ class Memory:
             artifact: What `name_artifact` calls that.
         """
         with self.store.reader.connect() as connection:
-            return teach(router, read_lessons(connection, after=read_applied(connection, artifact)))
+            after = read_applied(connection, artifact)
+            return teach_since(router, connection, after, heeds_alarms=self.watch is not None)
 
     def add_endpoints(
         self, app: FastAPI, access: Access, read_state: Callable[[], ServingState]
@@ -129,6 +135,17 @@ class Memory:
         async def grade(request: Request) -> Response:
             return await self._grade(request, access.admit(request, "grade"), read_state())
 
+        async def list_alarms(request: Request) -> Response:
+            access.admit_change(request)
+            found = await anyio.to_thread.run_sync(self._read, read_alarms)
+            return JSONResponse({"alarms": [_tell_alarm(each) for each in found]})
+
+        async def close_one(request: Request) -> Response:
+            access.admit_change(request)
+            return await self._close_alarm(request.path_params["alarm_id"])
+
+        app.add_api_route("/admin/alarms", list_alarms, methods=["GET"])
+        app.add_api_route("/admin/alarms/{alarm_id}", close_one, methods=["DELETE"])
         app.add_api_route("/v1/decisions/{decision_id}", explain, methods=["GET"])
         app.add_api_route("/v1/outcomes", grade, methods=["POST"])
 
@@ -168,6 +185,17 @@ class Memory:
         ]
         return JSONResponse({"outcomes": told} if "outcomes" in body else told[0])
 
+    async def _close_alarm(self, alarm_id: str) -> Response:
+        is_number = alarm_id.isascii() and alarm_id.isdecimal() and len(alarm_id) < _LONGEST_ID
+        number = int(alarm_id) if is_number else 0
+        try:
+            closed = await self.writer.run(lambda connection: close_alarm(connection, number))
+        except StoreError as error:
+            raise ApiError(503, str(error), code="store_unavailable") from None
+        if not closed:
+            raise ApiError(404, f"There is no open alarm {show_value(alarm_id)}.")
+        return JSONResponse({"closed": number})
+
     def _read(self, work: Callable[[sa.Connection], T]) -> T:
         try:
             with self.store.reader.connect() as connection:
@@ -193,3 +221,7 @@ class Memory:
                 self._note_explored()
             except sa.exc.DBAPIError:
                 continue  # they stay as they were until the store answers again
+
+
+def _tell_alarm(alarm: Alarm) -> dict[str, object]:
+    return {**alarm._asdict(), "message": alarm.describe()}

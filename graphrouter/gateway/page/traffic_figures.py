@@ -9,6 +9,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from graphrouter.gateway.store.client_keys import read_keys
+from graphrouter.gateway.store.drift_watch import read_alarms
 from graphrouter.gateway.store.spending import name_day
 from graphrouter.gateway.store.store_tables import budgets, calls, decisions, outcomes
 from graphrouter.gateway.token_prices import to_usd
@@ -175,7 +176,11 @@ def read_traffic(connection: sa.Connection, since: float, until: float) -> Traff
         {each.model: tuple(counts[each.model]) for each in models},
         models,
         _read_sessions(connection, since),
-        [*_tell_failing(models), *_tell_budgets(connection, until)],
+        [
+            *_tell_failing(models),
+            *_tell_budgets(connection, until),
+            *(each.describe() for each in read_alarms(connection) if each.closed is None),
+        ],
     )
 
 

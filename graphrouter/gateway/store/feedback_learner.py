@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -12,14 +13,18 @@ import sqlalchemy as sa
 
 from graphrouter.exceptions import GraphRouterError
 from graphrouter.gateway.store.database import Store
+from graphrouter.gateway.store.drift_watch import Alarm, DriftWatch, read_alarms
 from graphrouter.gateway.store.store_tables import applied, outcomes
 from graphrouter.gateway.store.stored_outcomes import WINDOW, read_lessons
+from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router
 
-__all__ = ["FeedbackLearner", "read_applied", "teach", "write_applied"]
+__all__ = ["FeedbackLearner", "read_applied", "teach", "teach_since", "write_applied"]
 
 PERIOD_S = 0.5
 """Seconds between two looks at the store."""
+
+_PAIR = ["prompt", "task", "model"]
 
 _logger = logging.getLogger(__name__)
 
@@ -40,7 +45,7 @@ def teach(router: Router, lessons: pd.DataFrame) -> Router:
     known = lessons[lessons["model"].isin(router.models)]
     if known.empty or add is None:
         return router
-    pairs = known.groupby(["prompt", "task", "model"], sort=False, dropna=False)["effect"]
+    pairs = known.groupby(_PAIR, sort=False, dropna=False)["effect"]
     frame = pairs.agg(effect="mean", num_runs="size").reset_index()
     try:
         taught: Router = add(frame)
@@ -52,6 +57,51 @@ def teach(router: Router, lessons: pd.DataFrame) -> Router:
             router = teach(router, known.loc[effects.index])
         return router
     return taught
+
+
+def forget(router: Router, alarm: Alarm, lessons: pd.DataFrame) -> Router:
+    """A router that knows of a model that has changed what it did since, and nothing older.
+
+    The same one, with a warning, where nothing teaches what the model does now, or the router
+    cannot forget.
+
+    Args:
+        router: What there is.
+        alarm: Which model, and since when.
+        lessons: By `read_lessons`, perhaps of other models and older ones too.
+    """
+    if alarm.model not in router.models:
+        return router
+    known = lessons[(lessons["model"] == alarm.model) & (lessons["number"] >= alarm.since)]
+    if known.empty or not isinstance(router, GraphRouter):
+        _logger.warning(
+            "%s has changed, and the router goes on with what it knew: it has no grades with "
+            "prompts since, or cannot forget. Serve with --store-prompts full.",
+            alarm.model,
+        )
+        return router
+    pairs = known.groupby(_PAIR, sort=False, dropna=False)["effect"]
+    frame = pairs.agg(effect="mean", num_runs="size").reset_index()
+    return router.add_outcomes(frame, replace=True)
+
+
+def teach_since(
+    router: Router, connection: sa.Connection, after: int, *, heeds_alarms: bool = True
+) -> Router:
+    """A router with what graders have said, and without what alarms made of no use.
+
+    Args:
+        router: As its artifact has it.
+        connection: Of the store.
+        after: Number of the last outcome that the artifact has learned.
+        heeds_alarms: Whether alarms make it forget.
+    """
+    router = teach(router, read_lessons(connection, after=after))
+    raised = read_alarms(connection, after=after) if heeds_alarms else []
+    newest = {each.model: each for each in raised if each.forgets}
+    for alarm in newest.values():
+        router = forget(router, alarm, read_lessons(connection, after=alarm.since - 1))
+    return router
 
 
 def read_applied(connection: sa.Connection, artifact: str) -> int:
@@ -86,6 +136,7 @@ class FeedbackLearner:
         change: Callable[[Callable[[Router], Router]], None],
         *,
         after: int = 0,
+        watch: DriftWatch | None = None,
     ) -> None:
         """A learner that has not begun.
 
@@ -93,11 +144,12 @@ class FeedbackLearner:
             store: Where grades are.
             change: Puts another router in the place of the one that serves.
             after: Number of the last outcome that the router has learned.
+            watch: Raises alarms of models that have changed; without it nobody does.
         """
         self._store, self._change = store, change
         self._window = WINDOW if store.is_postgresql else 0
         self._last, self._seen = after, set[int]()
-        self._start = after
+        self._start, self._watch = after, watch
         self._woken, self._closed = threading.Event(), False
         self._thread = threading.Thread(target=self._work, name="learner", daemon=True)
 
@@ -120,19 +172,34 @@ class FeedbackLearner:
     def learn(self) -> int:
         """Teach the router what is new in the store; the number of grades that was."""
         after = max(self._start, self._last - self._window)
+        lessons = None
         with self._store.reader.connect() as connection:
             wanted = sa.select(outcomes.c.number).where(outcomes.c.number > after)
-            numbers = set(connection.execute(wanted).scalars())
-            new = numbers - self._seen
-            if not new:
-                return 0
-            lessons = read_lessons(connection, after=min(new) - 1)
-        lessons = lessons[lessons["number"].isin(new)]
-        if not lessons.empty:
-            self._change(lambda router: teach(router, lessons))
-        self._last = max(self._last, *new)
+            new = set(connection.execute(wanted).scalars()) - self._seen
+            if new:
+                lessons = read_lessons(connection, after=min(new) - 1)
+                lessons = lessons[lessons["number"].isin(new)]
+        if lessons is not None and not lessons.empty:
+            taught = lessons
+            self._change(lambda router: teach(router, taught))
+        self._last = max(self._last, *new) if new else self._last
         self._seen = {each for each in self._seen | new if each > self._last - self._window}
-        return len(lessons)
+        if self._watch is not None:
+            self._heed(self._watch, new)
+        return 0 if lessons is None else len(lessons)
+
+    def _heed(self, watch: DriftWatch, new: set[int]) -> None:
+        """Raise alarms by new grades, and forget what they make of no use."""
+        if new:
+            with self._store.reader.connect() as connection:
+                watch.observe(connection, new)
+        with self._store.reader.connect() as connection:  # another, which sees what was raised
+            found = watch.take_alarms(connection)
+            heeded = [each for each in found if each.forgets and each.number > self._start]
+            for alarm in {each.model: each for each in heeded}.values():
+                lessons = read_lessons(connection, after=alarm.since - 1)
+                known = lessons[lessons["number"] <= self._last]  # later ones are learned later
+                self._change(partial(forget, alarm=alarm, lessons=known))
 
     def _rehearse(self, router: Router) -> Router:
         """The same router: one lesson is thought through and forgotten.

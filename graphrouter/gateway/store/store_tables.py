@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 __all__ = [
     "METADATA",
+    "alarms",
     "applied",
     "budgets",
     "calls",
@@ -89,7 +90,30 @@ outcomes = Table(
     Column("key_id", Text),
     Column("task", Text),
     Column("prompt", Text),  # NULL where nobody has given it: such a grade teaches no router
+    Column("score", Double),  # what a judge said, of which `effect` is what is believed
+    Column("hit_rate", Double),  # of that judge, as `graphrouter.Judge` has it
+    Column("false_alarm_rate", Double),
+    Column("chance", Double),  # with which the judge was asked
     Index("outcomes_by_decision", "decision_id"),
+    sqlite_autoincrement=True,
+)
+alarms = Table(  # models whose grades are not what was expected
+    "alarms",
+    METADATA,
+    Column(
+        "id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    ),
+    Column("time", Double, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),  # numbers of outcomes
+    Column("number", BigInteger, nullable=False),
+    Column("num_outcomes", BigInteger, nullable=False),
+    Column("expected", Double, nullable=False),
+    Column("observed", Double, nullable=False),
+    Column("is_shared", Boolean, nullable=False),
+    Column("forgets", Boolean, nullable=False),
+    Column("closed", Double),  # NULL while it is open
     sqlite_autoincrement=True,
 )
 keys = Table(

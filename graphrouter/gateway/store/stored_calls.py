@@ -25,6 +25,7 @@ from graphrouter.gateway.relaying import CLIENT_LEFT
 from graphrouter.gateway.store.client_keys import ClientKey
 from graphrouter.gateway.store.client_teams import Budget
 from graphrouter.gateway.store.database import Store
+from graphrouter.gateway.store.drift_watch import DriftSettings
 from graphrouter.gateway.store.group_commit import GroupCommit, Written
 from graphrouter.gateway.store.spending import name_day, reserve, settle
 from graphrouter.gateway.store.store_tables import calls, decisions, settings
@@ -49,6 +50,8 @@ class WhatIsKept:
     prompts: PromptKeeping = "off"
     """Whether the store has what was routed by: not at all, as a hash, or as text."""
     exploration: Exploration | None = None
+    drift: DriftSettings | None = None
+    """When alarms of models that have changed are raised; None for never."""
     observes: bool = False
     """Whether requests that name a model are decided too, though that model answers them."""
     marks: bool = True

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,14 +16,21 @@ import graphrouter as gr
 from graphrouter.gateway import Deployment, Memory, create_app
 from graphrouter.gateway.exploring import Exploration
 from graphrouter.gateway.store import Store
+from graphrouter.gateway.store.drift_watch import DriftSettings
 from graphrouter.gateway.store.spending import name_day, read_spent
 from graphrouter.gateway.store.store_tables import decisions
 from graphrouter.gateway.store.stored_calls import EXPLORATION, WhatIsKept
 from tests.unit.gateway.conftest import Deployments, Serve
 from tests.unit.gateway.test_gateway import post
-from tests.unit.gateway.test_memory import PRICES, ask, rows
+from tests.unit.gateway.test_memory import PRICES, ask, rows, wait_for
 
 Start = Callable[..., str]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> str:
+    """Where a new store is to be; `store` holds the tests of PostgreSQL."""
+    return str(tmp_path / "gateway.db")
 
 
 @pytest.fixture(scope="module")
@@ -36,27 +45,35 @@ def wider(router: gr.GraphRouter) -> gr.GraphRouter:
 def start(wider: gr.GraphRouter, deployments: Deployments, serve: Serve, place: str) -> Start:
     """Starts a gateway with the newcomer; gives its address."""
 
-    def start(**kept: Any) -> str:
+    def start(key: str | None = None, **kept: Any) -> str:
         served = next(iter(deployments.values()))[0]
         fresh: Deployment = served._replace(candidate="fresh", body={"model": "at-fresh"})
         what = WhatIsKept(dict.fromkeys(wider.models, PRICES), "0f3c", **kept)
         memory = Memory(Store.open(place), what)
         policy = gr.Policy.preset("performance_first")
         served_all = {**deployments, "fresh": (fresh,)}
-        return serve(create_app(wider, served_all, policy=policy, memory=memory, sessions=False))
+        return serve(
+            create_app(wider, served_all, policy=policy, memory=memory, key=key, sessions=False)
+        )
 
     return start
 
 
-def read(address: str, path: str) -> str:
-    with urllib.request.urlopen(address.removesuffix("/v1") + path, timeout=30) as response:
+def read(
+    address: str, path: str, key: str = "", *, method: str | None = None, body: object = None
+) -> str:
+    content = None if body is None else json.dumps(body).encode()
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    place = address.removesuffix("/v1") + path
+    request = urllib.request.Request(place, content, headers, method=method)
+    with urllib.request.urlopen(request, timeout=30) as response:
         return str(response.read().decode())
 
 
 def test_a_newcomer_is_tried_and_its_chance_written_down(store: Store, start: Start) -> None:
     exploration = Exploration(newcomers=0.5, seed=0)
     address = start(exploration=exploration, prompts="full")
-    for number in range(40):
+    for number in range(24):
         ask(address, f"Which tarn is the {number}th deepest?")
     found = rows(store, decisions)
     chances = []
@@ -68,10 +85,10 @@ def test_a_newcomer_is_tried_and_its_chance_written_down(store: Store, start: St
             chances.append(candidates["fresh"])
     assert max(chances) == pytest.approx(0.1)  # a fifth of one half
     tried = [row for row in found if row.asked == "fresh" != row.chosen]
-    assert 0 < len(tried) < 20
+    assert 0 < len(tried) < 12
     metrics = read(address, "/metrics")
     assert f'graphrouter_tried_total{{model="fresh"}} {len(tried)}.0' in metrics
-    assert "graphrouter_exploration_decisions_total 40.0" in metrics
+    assert "graphrouter_exploration_decisions_total 24.0" in metrics
     assert 'graphrouter_newcomer_share{model="fresh"} 0.' in metrics
     page = read(address, "/")
     assert "fresh: 0 outcomes so far" in page
@@ -115,3 +132,42 @@ def test_what_exploration_costs_is_kept_for_all_gateways(store: Store, start: St
         costs = {each["model"]: each["cost_nanousd"] for each in json.loads(row.candidates)}
         assert costs[row.asked] <= costs[row.chosen]
     assert other.figures.extra_nanousd == 0
+
+
+def test_a_model_that_drops_is_found_told_and_left(start: Start) -> None:
+    """Its answers are graded 0 from now on: an alarm, and it is not the first choice any more."""
+    address = start(key="secret", drift=DriftSettings(1_000), prompts="full")
+    prompts = [f"Which tarn is the {number}th deepest?" for number in range(18)]
+    first = ask(address, prompts[0], key="secret")["x-graphrouter-model"]
+    for prompt in prompts:
+        headers = ask(address, prompt, key="secret")
+        model, decision = (headers[f"x-graphrouter-{each}"] for each in ("model", "decision"))
+        grade = {"decision": decision, "effect": 0.0 if model == first else 1.0}
+        read(address, "/v1/outcomes", "secret", body=grade)
+
+    def list_alarms() -> Any:
+        return json.loads(read(address, "/admin/alarms", "secret"))["alarms"]
+
+    wait_for(lambda: list_alarms() != [])
+    (alarm,) = list_alarms()
+    assert (alarm["model"], alarm["direction"], alarm["closed"]) == (first, "worse", None)
+    assert alarm["message"].startswith(f"{first} answers worse than expected")
+    metrics = read(address, "/metrics", "secret")
+    assert f'drift_alarms{{direction="worse",model="{first}"}} 1.0' in metrics
+    assert f"{first} answers worse than expected" in read(address, "/", "secret")
+    wait_for(lambda: ask(address, prompts[7], key="secret")["x-graphrouter-model"] != first)
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        read(address, "/admin/alarms")
+    closed = read(address, f"/admin/alarms/{alarm['id']}", "secret", method="DELETE")
+    assert json.loads(closed) == {"closed": alarm["id"]}
+    for unknown in (alarm["id"], "0", "-1", "x", "9" * 40, "%C2%B2"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            read(address, f"/admin/alarms/{unknown}", "secret", method="DELETE")
+    assert "answers worse than expected" not in read(address, "/", "secret")
+
+
+def test_alarms_are_for_admins_with_a_key(start: Start) -> None:
+    address = start(drift=DriftSettings())
+    for method, path in (("GET", "/admin/alarms"), ("DELETE", "/admin/alarms/1")):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            read(address, path, method=method)

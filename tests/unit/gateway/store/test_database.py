@@ -43,7 +43,7 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(place: str) -> None:
         with Operations.context(context):
             for table in ("teams", "changes", "settings", "keys", "budgets", "prices", "applied"):
                 connection.exec_driver_sql(f"DROP TABLE {table}")
-            for table in ("decisions", "calls", "outcomes", "alembic_version"):
+            for table in ("alarms", "decisions", "calls", "outcomes", "alembic_version"):
                 connection.exec_driver_sql(f"DROP TABLE {table}")
             first_tables.upgrade()
         context.stamp(ScriptDirectory(str(Path(migrations.__file__).parent)), "1")
