@@ -22,6 +22,7 @@ from graphrouter import __version__
 from graphrouter.cli import (
     assign,
     benchmark,
+    changes,
     data,
     demo,
     envoy,
@@ -75,6 +76,7 @@ app.command()(promise.promise)
 app.command()(settings.config)
 app.command()(versions.versions)
 app.command()(migrate.migrate)
+app.add_typer(changes.app, name="changes")
 app.add_typer(data.app, name="data")
 app.add_typer(export.app, name="export")
 app.add_typer(feedback.app, name="feedback")

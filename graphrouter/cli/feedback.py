@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.render import say
-from graphrouter.extras import require_extra
+from graphrouter.cli.stores import open_store
 from graphrouter.wording import count_of
 
 app = typer.Typer(help="Graded answers of a gateway's store.", no_args_is_help=True)
@@ -29,17 +30,11 @@ def export(
 
     Example: graphrouter feedback export graphrouter.db --out data/graded
     """
-    require_extra("serve", purpose="graphrouter feedback")
+    with open_store(store, "graphrouter feedback", must_exist=True) as opened:
+        from graphrouter.gateway.store.feedback_dataset import read_feedback
 
-    from graphrouter.gateway.store import Store
-    from graphrouter.gateway.store.feedback_dataset import read_feedback
-
-    opened = Store.open(store, must_exist=True)
-    try:
         with opened.reader.connect() as connection:
             found, num_left = read_feedback(connection)
-    finally:
-        opened.close()
     found.save(out)
     left = f", {count_of(num_left, 'grade')} without their prompts left out" if num_left else ""
     say(f"Wrote {count_of(len(found.outcomes), 'outcome')} to {out}{left}.")
@@ -53,16 +48,16 @@ def apply(store: options.StorePlace, artifact: options.Artifact) -> None:
 
     Example: graphrouter feedback apply graphrouter.db artifacts/mine
     """
-    require_extra("serve", purpose="graphrouter feedback")
+    with open_store(store, "graphrouter feedback", must_exist=True) as opened:
+        from graphrouter.gateway.memory import name_artifact
+        from graphrouter.gateway.store.feedback_learner import (
+            read_applied,
+            teach_since,
+            write_applied,
+        )
+        from graphrouter.gateway.store.stored_outcomes import read_lessons
+        from graphrouter.router.loading import change_router
 
-    from graphrouter.gateway.memory import name_artifact
-    from graphrouter.gateway.store import Store
-    from graphrouter.gateway.store.feedback_learner import read_applied, teach_since, write_applied
-    from graphrouter.gateway.store.stored_outcomes import read_lessons
-    from graphrouter.router.loading import change_router
-
-    opened = Store.open(store, must_exist=True)
-    try:
         with opened.reader.connect() as connection:
             after = read_applied(connection, name_artifact(artifact))
             lessons = read_lessons(connection, after=after)
@@ -70,6 +65,31 @@ def apply(store: options.StorePlace, artifact: options.Artifact) -> None:
                 change_router(artifact, lambda router: teach_since(router, connection, after))
         if not lessons.empty:
             write_applied(opened, name_artifact(artifact), int(lessons["number"].max()))
-    finally:
-        opened.close()
     say(f"{artifact} has learned {count_of(len(lessons), 'graded answer')}.")
+
+
+@app.command("delete-prompts")
+def delete_prompts(
+    store: options.StorePlace,
+    older_than: Annotated[
+        float,
+        typer.Option(
+            "--older-than",
+            min=0,
+            metavar="DAYS",
+            help="Those that came more than so many days ago; 0 for all.",
+            show_default=False,
+        ),
+    ],
+) -> None:
+    """Delete texts of prompts and their hashes; decisions, costs and grades stay.
+
+    A grade whose prompt is gone teaches no router that is read from then on, so apply them first.
+
+    Example: graphrouter feedback delete-prompts graphrouter.db --older-than 30
+    """
+    with open_store(store, "graphrouter feedback", must_exist=True) as opened:
+        from graphrouter.gateway.store import retention
+
+        count = retention.delete_prompts(opened, time.time() - older_than * retention.DAY_S)
+    say(f"{count_of(count, 'prompt')} deleted.")

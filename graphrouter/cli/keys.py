@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -12,10 +9,9 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.console import console, print_json
 from graphrouter.cli.render import make_table, show_table
-from graphrouter.extras import require_extra
+from graphrouter.cli.stores import open_store, tell_time
 
 if TYPE_CHECKING:
-    from graphrouter.gateway.store import Store
     from graphrouter.gateway.store.client_keys import ClientKey, KeyTerms
     from graphrouter.gateway.store.client_teams import Budget
 
@@ -106,7 +102,7 @@ def add(
 
     Example: graphrouter keys add graphrouter.db ada --scopes route,grade --usd-per-day 5
     """
-    with _open(store) as opened:
+    with open_store(store, "graphrouter keys") as opened:
         from graphrouter.gateway.store.client_keys import add_key
 
         terms = _read_terms(scopes, usd_per_day, over_budget, team, policy, route, models)
@@ -134,7 +130,7 @@ def set_(
 
     Example: graphrouter keys set graphrouter.db ada --policy cost_first --models tarn-nano,tarn-two
     """
-    with _open(store) as opened:
+    with open_store(store, "graphrouter keys") as opened:
         from graphrouter.gateway.store.client_keys import change_key
 
         terms = _read_terms(scopes, usd_per_day, over_budget, team, policy, route, models)
@@ -152,7 +148,7 @@ def team(
 
     Example: graphrouter keys team graphrouter.db search --usd-per-day 50
     """
-    with _open(store) as opened:
+    with open_store(store, "graphrouter keys") as opened:
         from graphrouter.gateway.store.client_teams import put_team
         from graphrouter.gateway.token_prices import to_nanousd
 
@@ -166,7 +162,7 @@ def list_(store: options.StorePlace, as_json: options.Json = False) -> None:
 
     Example: graphrouter keys list graphrouter.db
     """
-    with _open(store) as opened:
+    with open_store(store, "graphrouter keys") as opened:
         from graphrouter.gateway.store.client_keys import read_keys
 
         with opened.reader.connect() as connection:
@@ -181,8 +177,8 @@ def list_(store: options.StorePlace, as_json: options.Json = False) -> None:
             key.id,
             key.name,
             ",".join(key.scopes),
-            _tell_time(key.created),
-            "" if key.revoked is None else _tell_time(key.revoked),
+            tell_time(key.created),
+            "" if key.revoked is None else tell_time(key.revoked),
             _tell_defaults(key),
             "; ".join(map(_tell_budget, key.budgets)),
         )
@@ -200,27 +196,10 @@ def revoke(
 
     Example: graphrouter keys revoke graphrouter.db ada
     """
-    with _open(store) as opened:
+    with open_store(store, "graphrouter keys") as opened:
         from graphrouter.gateway.store.client_keys import revoke_key
 
         revoke_key(opened, name)
-
-
-@contextmanager
-def _open(place: str) -> Iterator[Store]:
-    require_extra("serve", purpose="graphrouter keys")
-
-    from graphrouter.gateway.store import Store
-
-    store = Store.open(place)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def _tell_time(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _read_terms(
@@ -251,8 +230,8 @@ def _to_plain(key: ClientKey) -> dict[str, Any]:
         "id": key.id,
         "name": key.name,
         "scopes": list(key.scopes),
-        "created": _tell_time(key.created),
-        "revoked": None if key.revoked is None else _tell_time(key.revoked),
+        "created": tell_time(key.created),
+        "revoked": None if key.revoked is None else tell_time(key.revoked),
         "usd_per_day": to_usd(key.nanousd_per_day),
         "over_budget": key.over_budget,
         "policy": key.policy,

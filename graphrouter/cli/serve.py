@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,9 +21,6 @@ from graphrouter.extras import require_extra
 from graphrouter.moment import check_in_pool
 from graphrouter.policy import Policy
 from graphrouter.wording import count_of
-
-if TYPE_CHECKING:
-    from graphrouter.router.protocol import Router
 
 NO_STORE = "none"
 DRAINED_WITHIN_S = 30
@@ -100,6 +97,26 @@ def serve(
             "alone teach the router only with full; see docs/gateway-store.md.",
         ),
     ] = "off",
+    prompt_days: Annotated[
+        float | None,
+        typer.Option(
+            "--prompt-days",
+            min=0,
+            metavar="DAYS",
+            help="Delete stored texts, those of grades too, after so many days; kept without.",
+            show_default=False,
+        ),
+    ] = None,
+    redact: Annotated[
+        str | None,
+        typer.Option(
+            "--redact",
+            metavar="FUNCTION",
+            help="Python function, such as my_company.privacy.redact, that texts go through before "
+            "they are stored, logged or judged: it is given a text, and gives back another.",
+            show_default=False,
+        ),
+    ] = None,
     observe: Annotated[
         bool,
         typer.Option(
@@ -140,6 +157,8 @@ def serve(
 
     from graphrouter.gateway import create_app, load_upstreams
     from graphrouter.gateway.memory import Memory, name_artifact
+    from graphrouter.gateway.redaction import Redaction, load_redaction
+    from graphrouter.gateway.serving_state import ReadArtifact
     from graphrouter.gateway.store import Store
     from graphrouter.gateway.store.stored_calls import WhatIsKept
     from graphrouter.gateway.token_prices import TokenPrices
@@ -159,6 +178,8 @@ def serve(
         {name: each[0].prices or TokenPrices() for name, each in deployments.items()},
         artifact=checksum,
         prompts=store_prompts,
+        redact=Redaction() if redact is None else load_redaction(redact),
+        prompt_days=prompt_days,
         exploration=learning.exploration,
         drift=learning.drift,
         observes=observe,
@@ -170,9 +191,10 @@ def serve(
         if key is None and (memory is None or not memory.keys):
             _check_host(host)
 
-        def load() -> Router:
+        def load() -> ReadArtifact:
             name, found = name_artifact(artifact), load_any_router(artifact)
-            return found if memory is None else memory.teach_all(found, name)
+            taught = found if memory is None else memory.teach_all(found, name)
+            return ReadArtifact(name, taught)
 
         app = create_app(
             router,

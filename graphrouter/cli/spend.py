@@ -10,7 +10,7 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.console import print_json
 from graphrouter.cli.render import make_table, say, show_table
-from graphrouter.extras import require_extra
+from graphrouter.cli.stores import open_store
 
 if TYPE_CHECKING:
     from graphrouter.gateway.store.spending_report import ObservedSpending
@@ -54,22 +54,16 @@ def spend(
 
     Example: graphrouter spend graphrouter.db --baseline tarn-grand --since 2026-05-01
     """
-    require_extra("serve", purpose="graphrouter spend")
-
-    from graphrouter.gateway.store import Store
-    from graphrouter.gateway.store.spending_report import read_observed, read_spending
-
     begin = 0.0 if since is None else _seconds(since)
     end = None if until is None else _seconds(until)
-    opened = Store.open(store, must_exist=True)
-    try:
+    with open_store(store, "graphrouter spend", must_exist=True) as opened:
+        from graphrouter.gateway.store.spending_report import read_observed, read_spending
+
         with opened.reader.connect() as connection:
             if observed:
                 _show_observed(read_observed(connection, since=begin, until=end), as_json)
                 return
             rows = read_spending(connection, by=by, baseline=baseline, since=begin, until=end)
-    finally:
-        opened.close()
     if as_json:
         print_json([{**row._asdict(), "saved_usd": row.saved_usd} for row in rows])
         return

@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -100,7 +99,7 @@ class Gateway:
         Args:
             change: The other router, made of the one that serves.
         """
-        self.change_state(lambda state: replace(state, router=change(state.router)))
+        self.change_state(lambda state: state.change_routers(change))
 
     def change_state(self, change: Callable[[ServingState], ServingState]) -> ServingState:
         """Put another state in the place of the one that serves, as `change_router`.
@@ -125,14 +124,14 @@ class Gateway:
             ApiError: It is not to be answered.
             ClientLeftError: Nobody waits for the answer any more.
         """
-        state = self.state
         asks = self._access.admit(request, "route")
         body = await read_body(request)
-        wanted = read_wanted(body, request.headers, state, asks.key)
         conversation = form.read(body)
+        session = name_session(request.headers, body, conversation, asks.key_id)
+        state = self.state.choose_arm(session.key)
+        wanted = read_wanted(body, request.headers, state, asks.key)
         previous = await self._find_previous(state, body, form)
         demand = Demand(form, conversation, previous, asks.models)
-        session = name_session(request.headers, body, conversation, asks.key_id)
         chosen = await self._chooser.choose(state, wanted, demand, session)
         call = await self._begin(request, asks, chosen, state)
         sent = {name: value for name, value in body.items() if name != OWN_KEY}
@@ -220,6 +219,7 @@ class Gateway:
             is_settled=chosen.is_settled,
             request_id=request.headers.get(REQUEST_ID, "")[:MOST_OF_ID] or None,
             newcomers=state.newcomers,
+            artifact=state.artifact,
         )
         try:
             call = await self._log.begin(start)

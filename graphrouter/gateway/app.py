@@ -29,13 +29,13 @@ from graphrouter.gateway.api_forms import (
 )
 from graphrouter.gateway.call_log import CallLog
 from graphrouter.gateway.learning_figures import LearningFigures
-from graphrouter.gateway.memory import Memory
+from graphrouter.gateway.memory import Memory, TextFigures
 from graphrouter.gateway.page import OperatorPage
 from graphrouter.gateway.pool_admin import PoolAdmin
 from graphrouter.gateway.relaying import CLIENT_LEFT
 from graphrouter.gateway.request_bodies import ClientLeftError
 from graphrouter.gateway.request_schemas import describe_body
-from graphrouter.gateway.serving_state import ServingState
+from graphrouter.gateway.serving_state import ReadArtifact, ServingState
 from graphrouter.gateway.sessions.open_sessions import OpenSessions
 from graphrouter.gateway.upstreams import Deployment
 from graphrouter.policy import Policy
@@ -61,7 +61,7 @@ def create_app(
     key: str | None = None,
     log: CallLog | None = None,
     memory: Memory | None = None,
-    load: Callable[[], Router] | None = None,
+    load: Callable[[], ReadArtifact] | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
 ) -> FastAPI:
     """The gateway as an ASGI application.
@@ -86,11 +86,14 @@ def create_app(
         transport: Takes the place of the network, for tests.
     """
     served = {name: tuple(several) for name, several in deployments.items()}
-    state = ServingState(router, served, policy, routes, pair)
+    artifact = "" if memory is None else memory.log.kept.artifact
+    state = ServingState(router, served, policy, routes, pair, artifact=artifact)
     access = Access(key, dict if memory is None else lambda: memory.keys)
     log = log or CallLog() if memory is None else memory.log
     going_on = OpenSessions(max_switches=max_switches) if sessions else None
     gateway = Gateway(state, access=access, log=log, sessions=going_on)
+    store = None if memory is None else memory.store
+    admin = PoolAdmin(gateway, access, load=load, store=store)
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
@@ -99,7 +102,10 @@ def create_app(
             gateway.client = client
             try:
                 if memory is not None:
-                    await anyio.to_thread.run_sync(memory.start, gateway.change_router)
+                    await anyio.to_thread.run_sync(admin.begin)
+                    await anyio.to_thread.run_sync(
+                        memory.start, gateway.change_router, admin.follow
+                    )
                 yield
             finally:
                 if memory is not None:
@@ -141,7 +147,8 @@ def create_app(
     if memory is not None:
         memory.add_endpoints(app, access, lambda: gateway.state)
         gateway.metrics.add_figures(LearningFigures(memory.log.kept.exploration, memory.watch))
-    PoolAdmin(gateway, access, load=load).add_endpoints(app)
+        gateway.metrics.add_figures(TextFigures(memory))
+    admin.add_endpoints(app)
     OperatorPage(lambda: gateway.state, access, memory).add_endpoints(app)
     return app
 

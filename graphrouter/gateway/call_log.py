@@ -57,6 +57,8 @@ class CallStart:
     request_id: str | None = None
     newcomers: Mapping[str, int] = field(default_factory=dict)
     """Models that are new, with the outcomes known of each."""
+    artifact: str = ""
+    """Which router decides."""
 
 
 class CallEnd(NamedTuple):

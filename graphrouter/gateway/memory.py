@@ -5,9 +5,11 @@ Without one a gateway decides, sends on and forgets.
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +17,8 @@ from typing import TypeVar
 import anyio.to_thread
 import sqlalchemy as sa
 from fastapi import FastAPI, Request
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 from starlette.responses import JSONResponse, Response
 
 from graphrouter.artifact import is_registry_uri, read_manifest
@@ -29,19 +33,24 @@ from graphrouter.gateway.store.decision_reading import read_decision
 from graphrouter.gateway.store.drift_watch import Alarm, DriftWatch, close_alarm, read_alarms
 from graphrouter.gateway.store.feedback_learner import FeedbackLearner, read_applied, teach_since
 from graphrouter.gateway.store.group_commit import GroupCommit
+from graphrouter.gateway.store.retention import DAY_S, delete_prompts
 from graphrouter.gateway.store.spending import name_day, read_spent, write_prices
 from graphrouter.gateway.store.stored_calls import EXPLORATION, StoredCallLog, WhatIsKept
 from graphrouter.gateway.store.stored_outcomes import Graded, add_grade, read_grades
 from graphrouter.router.protocol import Router
 from graphrouter.wording import show_value, suggest
 
-__all__ = ["Memory", "name_artifact"]
+__all__ = ["Memory", "TextFigures", "name_artifact"]
 
 T = TypeVar("T")
 _LONGEST_ID = 19
 """Digits of a number that a database takes."""
 PERIOD_S = 0.5
-"""Seconds between two looks at the keys."""
+"""Seconds between two looks at keys and changes."""
+SWEEPS_EVERY_S = 60.0
+"""Seconds between two looks for texts that are too old."""
+
+_logger = logging.getLogger(__name__)
 
 
 def name_artifact(place: str | Path) -> str:
@@ -54,6 +63,30 @@ def name_artifact(place: str | Path) -> str:
         ArtifactError: There is none.
     """
     return str(place) if is_registry_uri(place) else str(read_manifest(Path(place))["checksum"])
+
+
+class TextFigures(Collector):
+    """Figures of the texts that a memory keeps, for Prometheus."""
+
+    def __init__(self, memory: Memory) -> None:
+        """Figures.
+
+        Args:
+            memory: Of the gateway.
+        """
+        self._memory = memory
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """As they are now."""
+        for name, told, value in (
+            ("deleted_prompts", "Texts too old to be kept.", self._memory.num_deleted),
+            (
+                "redaction_failures",
+                "Texts that are not kept since they could not be redacted.",
+                self._memory.log.kept.redact.num_failed,
+            ),
+        ):
+            yield CounterMetricFamily(f"graphrouter_{name}", told, value)
 
 
 class Memory:
@@ -74,16 +107,26 @@ class Memory:
         """Compares grades with what was expected; None where nobody does."""
         self._learner: FeedbackLearner | None = None
         self._closing = threading.Event()
-        self._watch = threading.Thread(target=self._watch_keys, name="keys", daemon=True)
+        self._watch = threading.Thread(target=self._watch_store, name="watch", daemon=True)
+        self._follow: Callable[[], None] = lambda: None
+        self._swept = -math.inf
+        self.num_deleted = 0
+        """Texts that were too old to be kept, and that this gateway has deleted."""
         write_prices(store, kept.prices)
         self._note_explored()
 
-    def start(self, change: Callable[[Callable[[Router], Router]], None]) -> None:
+    def start(
+        self,
+        change: Callable[[Callable[[Router], Router]], None],
+        follow: Callable[[], None] = lambda: None,
+    ) -> None:
         """Teach the router what graders have said, and go on while it serves.
 
         Args:
             change: Puts another router in the place of the one that serves.
+            follow: Called twice a second, to look at what other gateways have written.
         """
+        self._follow = follow
         with self.store.reader.connect() as connection:
             after = read_applied(connection, self.log.kept.artifact)
         self._learner = FeedbackLearner(self.store, change, after=after, watch=self.watch)
@@ -163,7 +206,8 @@ class Memory:
     async def _grade(self, request: Request, asks: Admitted, state: ServingState) -> Response:
         """Write grades down, one or several under `outcomes`, and let the router learn of them."""
         body = await read_body(request)
-        grades = read_grades(body)
+        redact = self.log.kept.redact
+        grades = [replace(each, prompt=redact(each.prompt)) for each in read_grades(body)]
         for each in grades:
             if each.model is not None and each.model not in state.names:
                 hint = suggest(each.model, state.names, "There are: ")
@@ -214,13 +258,24 @@ class Memory:
             with self.store.reader.connect() as connection:
                 exploration.note_spent(now, read_spent(connection, EXPLORATION, name_day(now)))
 
-    def _watch_keys(self) -> None:
+    def _watch_store(self) -> None:
         while not self._closing.wait(PERIOD_S):
             try:
                 self.keys = self._read_keys()
                 self._note_explored()
+                self._follow()
+                self._sweep()
             except sa.exc.DBAPIError:
-                continue  # they stay as they were until the store answers again
+                continue  # all stays as it was until the store answers again
+            except Exception:  # it must go on, whatever one change was
+                _logger.exception("Changes were not taken in; they are tried again.")
+
+    def _sweep(self) -> None:
+        """Delete texts that are too old, now and then."""
+        days = self.log.kept.prompt_days
+        if days is not None and time.monotonic() - self._swept > SWEEPS_EVERY_S:
+            self._swept = time.monotonic()
+            self.num_deleted += delete_prompts(self.store, time.time() - days * DAY_S)
 
 
 def _tell_alarm(alarm: Alarm) -> dict[str, object]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -13,25 +14,26 @@ from starlette.responses import JSONResponse, Response
 
 from graphrouter.exceptions import GraphRouterError
 from graphrouter.gateway.access import Access
+from graphrouter.gateway.admin_changes import AdminChange, AdminChanger, ChangeKind, check_known
 from graphrouter.gateway.api_errors import ApiError
-from graphrouter.gateway.request_bodies import read_body, read_mapping
+from graphrouter.gateway.change_log import ChangeLog
+from graphrouter.gateway.request_bodies import read_body
 from graphrouter.gateway.request_schemas import describe_body
-from graphrouter.gateway.serving_state import ServingState
-from graphrouter.gateway.stated_policies import read_stated_policy
-from graphrouter.gateway.token_prices import TokenPrices, to_nanousd
-from graphrouter.gateway.upstreams import Deployment
-from graphrouter.pool import ModelCard, parse_card
-from graphrouter.router.protocol import Router
-from graphrouter.wording import show_value, suggest
+from graphrouter.gateway.serving_state import ReadArtifact, ServingState, Trial
+from graphrouter.gateway.store.spending import write_prices
+from graphrouter.gateway.store.trial_rule import Arm, read_trial, tell_worse
+from graphrouter.pool import ModelCard
 
 if TYPE_CHECKING:
     from graphrouter.gateway.answering import Gateway
+    from graphrouter.gateway.store.database import Store
 
 __all__ = ["PoolAdmin"]
 
-Change = Callable[[ServingState], ServingState]
-_PRICES = ("input_usd_per_mtok", "cached_input_usd_per_mtok", "output_usd_per_mtok")
-_OF_NEW = ("card", "like", "model", "outcomes", "parameters")
+LOOKS_EVERY_S = 2.0
+"""Seconds between two looks at what has come of a trial."""
+RULE = "rule"
+"""Who aborts a trial whose artifact does worse."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,8 @@ class PoolAdmin:
         gateway: Gateway,
         access: Access,
         *,
-        load: Callable[[], Router] | None = None,
+        load: Callable[[], ReadArtifact] | None = None,
+        store: Store | None = None,
     ) -> None:
         """The administration of a gateway.
 
@@ -57,9 +60,11 @@ class PoolAdmin:
             gateway: Whose state is changed.
             access: Who may.
             load: Reads the artifact again; None where it is not known from where.
+            store: Where changes are written down, for all gateways that share it.
         """
-        self._gateway, self._access, self._load = gateway, access, load
-        self._filed = dict(gateway.state.deployments)
+        self._gateway, self._access, self._store = gateway, access, store
+        self._looked = -math.inf
+        self._changes = ChangeLog(AdminChanger(gateway.state.deployments, load), store)
 
     def add_endpoints(self, app: FastAPI) -> None:
         """Add the endpoints.
@@ -75,7 +80,12 @@ class PoolAdmin:
             ("DELETE", "/admin/models/{name}", self._remove, ""),
             ("GET", "/admin/policy", self._show_policy, ""),
             ("PUT", "/admin/policy", self._set_policy, "policy"),
-            ("POST", "/admin/reload", self._reload, ""),
+            ("GET", "/admin/routes", self._show_routes, ""),
+            ("PUT", "/admin/routes", self._set_routes, "routes"),
+            ("GET", "/admin/reload", self._show_reload, ""),
+            ("POST", "/admin/reload", self._reload, "reload"),
+            ("POST", "/admin/reload/promote", self._promote, ""),
+            ("POST", "/admin/reload/abort", self._abort, ""),
         ):
             app.add_api_route(
                 path,
@@ -84,6 +94,46 @@ class PoolAdmin:
                 name=handle.__name__.strip("_"),
                 openapi_extra=describe_body(takes),
             )
+
+    def begin(self) -> None:
+        """Serve what admins have made of it before, as far as a store knows."""
+        self._gateway.change_state(self._changes.begin)
+
+    def follow(self) -> None:
+        """Make the changes that others have made, and abort a trial that goes badly."""
+        if self._changes.is_behind(self._gateway.state):
+            self._gateway.change_state(self._changes.follow)
+        trial = self._gateway.state.trial
+        if trial is None or time.monotonic() - self._looked < LOOKS_EVERY_S:
+            return
+        self._looked = time.monotonic()
+        arms = self._read_arms(trial)
+        why = None if arms is None else tell_worse(*arms, by_reward=trial.by_reward)
+        if why is not None:
+            self._end_trial(trial, why)
+
+    def _end_trial(self, trial: Trial, why: str) -> None:
+        logger.warning("The artifact %s goes: %s.", trial.state.artifact, why)
+        change = AdminChange("abort", {"why": why}, trial.state.artifact)
+
+        def check(state: ServingState) -> None:
+            if state.trial is None or state.trial.number != trial.number:
+                raise ApiError(409, "The trial has ended.")
+
+        try:
+            self._gateway.change_state(lambda state: self._changes.make(state, change, RULE, check))
+        except ApiError as error:
+            if error.status != 409:  # another gateway was faster
+                raise
+
+    def _read_arms(self, trial: Trial) -> tuple[Arm, Arm] | None:
+        """What has come of the sessions of the artifact that serves, and of the other's."""
+        if self._store is None:
+            return None
+        with self._store.reader.connect() as connection:
+            arms = read_trial(connection, trial.began)
+        serving = self._gateway.state.artifact
+        return arms.get(serving, Arm()), arms.get(trial.state.artifact, Arm())
 
     def _guard(
         self, handle: Callable[[Request], Awaitable[Response]]
@@ -98,130 +148,94 @@ class PoolAdmin:
         return answer
 
     async def _list(self, request: Request) -> Response:
-        state = self._gateway.state
-        return _tell(state, {"models": [_describe(state, card) for card in state.router.pool]})
+        return _tell_models(self._gateway.state)
 
     async def _show(self, request: Request) -> Response:
-        state = self._gateway.state
-        name = _check_known(request.path_params["name"], state)
-        return _tell(state, _describe(state, state.router.pool[name]))
+        return _tell_model(self._gateway.state, request.path_params["name"])
 
     async def _add(self, request: Request) -> Response:
-        """Take in a model: `card`, and perhaps `like`, `model`, `parameters`, `outcomes`."""
         body = await read_body(request)
-        for member in body:
-            if member not in _OF_NEW:
-                hint = suggest(member, _OF_NEW, "It may hold: ")
-                raise ApiError(400, f"Unknown member {member!r}. {hint}", member)
-        card = parse_card(dict(read_mapping(body.get("card"), "card")), source="card")
-
-        def add(state: ServingState) -> ServingState:
-            more = {"outcomes": _read_outcomes(body["outcomes"])} if body.get("outcomes") else {}
-            router = _call(state.router, "add_model", card, **more)
-            served = self._serve(router.pool[card.model], body)
-            return replace(state, router=router, deployments={**state.deployments, **served})
-
-        return await self._change(request, add, f"added {card.model}", card.model, status=201)
+        card = body.get("card")
+        name = str(card.get("model")) if isinstance(card, Mapping) else None
+        state = await self._change(request, "model added", body, name)
+        return _tell_model(state, str(name), 201)
 
     async def _update(self, request: Request) -> Response:
-        """Change fields of a card, prices among them."""
-        body, name = await read_body(request), request.path_params["name"]
-        if body.get("model", name) != name:
-            raise ApiError(400, "A model keeps its name; add one of another name.", "model")
-        fields = {key: value for key, value in body.items() if key != _PRICES[1]}
-
-        def update(state: ServingState) -> ServingState:
-            stated = state.router.pool[_check_known(name, state)].model_dump(
-                by_alias=True, exclude_none=True
-            )
-            card = parse_card({**stated, **fields}, source="card")
-            router = _call(state.router, "update_card", card) if fields else state.router
-            priced = tuple(_set_price(each, card, body) for each in state.deployments[name])
-            return replace(state, router=router, deployments={**state.deployments, name: priced})
-
-        return await self._change(request, update, f"updated {name}: {', '.join(body)}", name)
+        name = request.path_params["name"]
+        body = await read_body(request)
+        return _tell_model(await self._change(request, "model changed", body, name), name)
 
     async def _remove(self, request: Request) -> Response:
         name = request.path_params["name"]
-
-        def remove(state: ServingState) -> ServingState:
-            _check_known(name, state)
-            router = _call(state.router, "remove_model", name)
-            left = {key: each for key, each in state.deployments.items() if key != name}
-            return replace(state, router=router, deployments=left)
-
-        return await self._change(request, remove, f"removed {name}")
+        state = await self._change(request, "model removed", {}, name)
+        return _tell(state, {"models": list(state.router.models)})
 
     async def _show_policy(self, request: Request) -> Response:
-        policy = self._gateway.state.policy
-        settings = None if policy is None else policy.settings
-        return _tell(self._gateway.state, {"policy": settings})
+        return _tell_policy(self._gateway.state)
 
     async def _set_policy(self, request: Request) -> Response:
         """Choose by other settings, or another preset, where requests state nothing."""
-        policy = read_stated_policy((await read_body(request)).get("policy"), "policy")
+        return _tell_policy(await self._change(request, "policy", await read_body(request)))
 
-        def put(state: ServingState) -> ServingState:
-            return replace(state, policy=policy)
+    async def _show_routes(self, request: Request) -> Response:
+        return _tell_routes(self._gateway.state)
 
-        return await self._change(request, put, f"set the policy: {policy.describe()}")
+    async def _set_routes(self, request: Request) -> Response:
+        """Tell other kinds of prompts apart: all `routes` at once, as their file has them."""
+        return _tell_routes(await self._change(request, "routes", await read_body(request)))
+
+    async def _show_reload(self, request: Request) -> Response:
+        return await self._tell_trial(self._gateway.state)
 
     async def _reload(self, request: Request) -> Response:
-        """Serve the artifact as it is now where it was read at the start."""
-        load = self._load
-        if load is None:
-            raise ApiError(400, "The gateway was started without an artifact to read again.")
-
-        def exchange(state: ServingState) -> ServingState:
-            router = load()
-            served = {
-                name: self._filed.get(name) or state.deployments.get(name)
-                for name in (*router.models, *self._filed)
-            }
-            found = {name: each for name, each in served.items() if each}
-            gone = set(state.router.models) - set(router.models)
-            found = {name: each for name, each in found.items() if name not in gone}
-            return replace(state, router=router, deployments=found)
-
-        return await self._change(request, exchange, "read the artifact again")
-
-    def _serve(self, card: ModelCard, body: Mapping[str, Any]) -> dict[str, tuple[Deployment, ...]]:
-        """Where a new model is served: as the file says of it, or of the one that it is like."""
-        like = body.get("like", card.model)
-        if not isinstance(like, str) or like not in self._filed:
-            hint = suggest(like, self._filed, "The file has: ")
+        """Serve the artifact as it is now where it was read at the start, or try it on a share."""
+        body = await read_body(request, may_be_empty=True)
+        if body.get("share") is not None and self._store is None:
             raise ApiError(
                 400,
-                f"like is {show_value(like)}; expected a name in the file of upstreams, under "
-                f"whose address and key the model is served. {hint}",
-                "like",
+                "A trial needs a store, which knows what came of it. Serve with --store, or reload "
+                "without share.",
+                "share",
             )
-        name, parameters = body.get("model"), body.get("parameters") or {}
-        if not isinstance(name, str | None) or not isinstance(parameters, Mapping):
-            raise ApiError(400, "Expected text as model, and an object as parameters.", "model")
-        own = like == card.model
-        at_provider = name or card.base or (None if own else card.model)
-        served = []
-        for each in self._filed[like]:
-            sent = {**(card.parameters or {}), **(each.body if own else {}), **parameters}
-            sent["model"] = at_provider or each.body["model"]
-            placed = each._replace(candidate=card.model, body=sent)
-            served.append(placed if own else placed._replace(prices=None))
-        return {card.model: tuple(_set_price(each, card, {}) for each in served)}
+        return await self._tell_trial(await self._change(request, "reload", body))
+
+    async def _promote(self, request: Request) -> Response:
+        return await self._tell_trial(await self._change(request, "promote", {}))
+
+    async def _abort(self, request: Request) -> Response:
+        trial = self._gateway.state.trial
+        name = None if trial is None else trial.state.artifact
+        return await self._tell_trial(await self._change(request, "abort", {}, name))
+
+    async def _tell_trial(self, state: ServingState) -> Response:
+        told: dict[str, Any] = {"artifact": state.artifact, "models": list(state.router.models)}
+        trial = state.trial
+        if trial is not None:
+            arms = await anyio.to_thread.run_sync(self._read_arms, trial)
+            told["trial"] = {
+                "artifact": trial.state.artifact,
+                "share": trial.share,
+                "began": trial.began,
+                "models": list(trial.state.router.models),
+            }
+            if arms is not None:
+                serving, on_trial = map(_tell_arm, arms)
+                told["trial"] |= {"serving": serving, "on_trial": on_trial}
+        return _tell(state, told)
 
     async def _change(
         self,
         request: Request,
-        change: Change,
-        told: str,
+        kind: ChangeKind,
+        body: Mapping[str, Any],
         name: str | None = None,
-        *,
-        status: int = 200,
-    ) -> Response:
+    ) -> ServingState:
         """Put another state in the place of the one that serves, if nobody else did before."""
         expected = request.headers.get("if-match")
+        key_id = self._access.admit(request, "admin").key_id
+        change = AdminChange(kind, body, name)
 
-        def check(state: ServingState) -> ServingState:
+        def check(state: ServingState) -> None:
             if expected is not None and expected.strip() not in ("*", _tag(state)):
                 raise ApiError(
                     412,
@@ -229,57 +243,41 @@ class PoolAdmin:
                     f"{expected}. Look at it again.",
                     "If-Match",
                 )
-            changed = change(state)
-            changed = replace(changed, revision=state.revision + 1)
-            # What cannot work is told before it serves.
-            changed.router.route(
-                "Hello.",
-                policy=changed.policy,
-                routes=changed.routes,
-                unavailable=changed.absent,
-            )
-            return changed
 
-        state = await anyio.to_thread.run_sync(self._gateway.change_state, check)
-        who = self._access.admit(request, "admin").key_id
-        logger.warning("Revision %d of the pool: key %s %s.", state.revision, who, told)
-        if name is None:
-            return _tell(state, {"models": list(state.router.models)}, status)
-        return _tell(state, _describe(state, state.router.pool[name]), status)
+        def make(state: ServingState) -> ServingState:
+            return self._changes.make(state, change, key_id, check)
+
+        def work() -> ServingState:
+            state = self._gateway.change_state(make)
+            if self._store is not None and kind.startswith("model"):
+                write_prices(self._store, state.prices)
+            return state
+
+        return await anyio.to_thread.run_sync(work)
 
 
-def _check_known(name: str, state: ServingState) -> str:
-    if name not in state.router.models:
-        hint = suggest(name, state.router.models, "The pool: ")
-        raise ApiError(404, f"There is no model {name!r}. {hint}", code="model_not_found")
-    return name
+def _tell_model(state: ServingState, name: str, status: int = 200) -> Response:
+    return _tell(state, _describe(state, state.router.pool[check_known(name, state)]), status)
 
 
-def _call(router: Router, method: str, *args: Any, **more: Any) -> Any:
-    """What a method of the router gives, which not every kind of router has."""
-    found = getattr(router, method, None)
-    if found is None or (method == "add_model" and not router.can_extend):
-        raise ApiError(400, f"A router of kind {router.name} cannot do that while it serves.")
-    return found(*args, **more)
+def _tell_models(state: ServingState) -> Response:
+    return _tell(state, {"models": [_describe(state, card) for card in state.router.pool]})
 
 
-def _read_outcomes(rows: object) -> Any:
-    import pandas as pd
-
-    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-        raise ApiError(400, f"outcomes is {show_value(rows)}; expected a list.", "outcomes")
-    return pd.DataFrame(rows)
+def _tell_policy(state: ServingState) -> Response:
+    return _tell(state, {"policy": None if state.policy is None else state.policy.settings})
 
 
-def _set_price(deployment: Deployment, card: ModelCard, stated: Mapping[str, Any]) -> Deployment:
-    """The deployment at the prices that are stated, else at its own, else at those of the card."""
-    own = deployment.prices or TokenPrices.of_usd(card.input_usd_per_mtok, card.output_usd_per_mtok)
-    given = [stated.get(name) for name in _PRICES]
-    cached = given[1]
-    if cached is not None and not (isinstance(cached, int | float) and 0 <= cached < 1e9):
-        raise ApiError(400, f"{_PRICES[1]} is {show_value(cached)}; expected dollars.", _PRICES[1])
-    new = (old if usd is None else to_nanousd(usd) for usd, old in zip(given, own, strict=True))
-    return deployment._replace(prices=TokenPrices(*new))
+def _tell_routes(state: ServingState) -> Response:
+    routes = state.routes
+    if routes is None:
+        return _tell(state, {"routes": None})
+    told = {"none_share": routes.none_share, "routes": [each.to_plain() for each in routes]}
+    return _tell(state, told)
+
+
+def _tell_arm(arm: Arm) -> dict[str, Any]:
+    return {name: {"num": each.num, "mean": each.mean} for name, each in arm._asdict().items()}
 
 
 def _describe(state: ServingState, card: ModelCard) -> dict[str, Any]:

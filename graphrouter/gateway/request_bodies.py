@@ -34,8 +34,12 @@ class ClientLeftError(Exception):
     """Nobody waits for the answer any more."""
 
 
-async def read_body(request: Request) -> dict[str, Any]:
+async def read_body(request: Request, *, may_be_empty: bool = False) -> dict[str, Any]:
     """The JSON object that a request holds.
+
+    Args:
+        request: With its body.
+        may_be_empty: Whether no body at all stands for an empty object.
 
     Raises:
         ApiError: It is larger than `MOST_BYTES`, or something else.
@@ -45,7 +49,7 @@ async def read_body(request: Request) -> dict[str, Any]:
         content += chunk
         if len(content) > MOST_BYTES:
             raise ApiError(413, f"The body is larger than {MOST_BYTES:,} bytes.")
-    return parse_body(bytes(content))
+    return {} if may_be_empty and not content else parse_body(bytes(content))
 
 
 def parse_body(content: bytes) -> dict[str, Any]:

@@ -111,6 +111,23 @@ _SCHEMAS: Mapping[str, dict[str, Any]] = {
         "properties": {"policy": {"anyOf": [_TEXT, _OBJECT]}},
         "required": ["policy"],
     },
+    "routes": {
+        "type": "object",
+        "properties": {
+            "routes": {"anyOf": [_OBJECTS, {"type": "null"}]},
+            "none_share": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+        },
+        "required": ["routes"],
+        "additionalProperties": False,
+    },
+    "reload": {
+        "type": "object",
+        "properties": {
+            "share": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+            "by_reward": {"type": "boolean"},
+        },
+        "additionalProperties": False,
+    },
 }
 
 

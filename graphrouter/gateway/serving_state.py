@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from graphrouter.router.pool_strengths import find_newcomers
 from graphrouter.router.protocol import Router
 from graphrouter.routes import Routes
 
-__all__ = ["Demand", "ServingState"]
+__all__ = ["Demand", "ReadArtifact", "ServingState", "Trial"]
 
 
 class Demand(NamedTuple):
@@ -56,6 +57,39 @@ class Demand(NamedTuple):
         return f"its upstream does not serve {self.form.name}"
 
 
+class ReadArtifact(NamedTuple):
+    """A router as it was read."""
+
+    name: str
+    """Which artifact it is: the checksum of its manifest, or where it lies in MLflow."""
+    router: Router
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Another artifact that serves a share of the sessions, until it is promoted or aborted."""
+
+    number: int
+    """The revision that it began with; the same in all gateways of a store."""
+    share: float
+    """Of the sessions, between 0 and 1."""
+    began: float
+    """Seconds since 1970."""
+    state: ServingState
+    """What those sessions are served by."""
+    by_reward: bool = False
+    """Whether it is aborted, too, where it expects a lower utility of its choices."""
+
+    def takes(self, session: str) -> bool:
+        """Whether a session is among them: the same answer in every gateway.
+
+        Args:
+            session: Its key.
+        """
+        digest = hashlib.sha256(f"{self.number} {session}".encode()).digest()
+        return int.from_bytes(digest[:8]) < self.share * 2**64
+
+
 @dataclass(frozen=True, eq=False)
 class ServingState:
     """What requests are decided and answered by; a change makes another one.
@@ -73,6 +107,29 @@ class ServingState:
     """Strong and weak model of thresholds; None for the best and the cheapest on each prompt."""
     revision: int = 1
     """Grows by one with every change by an admin."""
+    artifact: str = ""
+    """What the router was read from; what it has learned since is not in that."""
+    trial: Trial | None = None
+
+    def choose_arm(self, session: str) -> ServingState:
+        """What a session is served by: this, or the artifact on trial.
+
+        Args:
+            session: Its key.
+        """
+        return self if self.trial is None or not self.trial.takes(session) else self.trial.state
+
+    def change_routers(self, change: Callable[[Router], Router]) -> ServingState:
+        """The same with another router, on trial too.
+
+        Args:
+            change: The other router, made of one that serves.
+        """
+        changed = replace(self, router=change(self.router))
+        if self.trial is None:
+            return changed
+        on_trial = self.trial.state.change_routers(change)
+        return replace(changed, trial=replace(self.trial, state=on_trial))
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
@@ -21,6 +21,7 @@ from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.call_log import CallEnd, CallLog, CallStart, OpenCall
 from graphrouter.gateway.exploring import Exploration, Tried
 from graphrouter.gateway.forwarding import tell_failures
+from graphrouter.gateway.redaction import Redaction
 from graphrouter.gateway.relaying import CLIENT_LEFT
 from graphrouter.gateway.store.client_keys import ClientKey
 from graphrouter.gateway.store.client_teams import Budget
@@ -46,9 +47,13 @@ class WhatIsKept:
     prices: Mapping[str, TokenPrices]
     """Of the models that can be called, by name."""
     artifact: str = ""
-    """Which router decides."""
+    """Which router decides at the start."""
     prompts: PromptKeeping = "off"
     """Whether the store has what was routed by: not at all, as a hash, or as text."""
+    redact: Redaction = field(default_factory=Redaction)
+    """Applied to every text before it is stored, hashed, logged or judged."""
+    prompt_days: float | None = None
+    """Days after which texts are deleted; None to keep them."""
     exploration: Exploration | None = None
     drift: DriftSettings | None = None
     """When alarms of models that have changed are raised; None for never."""
@@ -201,8 +206,7 @@ class StoredCallLog(CallLog):
         self, decision_id: str, start: CallStart, order: Sequence[str], tried: Tried | None
     ) -> dict[str, Any]:
         decision, prompts = start.decision, self.kept.prompts
-        prompt = start.prompt if prompts == "full" else None
-        is_hashed = start.prompt is not None and prompts != "off"
+        text = None if prompts == "off" else self.kept.redact(start.prompt)
         asked = order[0] if order else None
         return {
             "id": decision_id,
@@ -214,15 +218,15 @@ class StoredCallLog(CallLog):
             "policy": start.policy,
             "route": None if decision is None else decision.route,
             "task": start.task,
-            "prompt": prompt,
-            "prompt_hash": self.hash_prompt(start.prompt or "") if is_hashed else None,
+            "prompt": text if prompts == "full" else None,
+            "prompt_hash": None if text is None else self.hash_prompt(text),
             "chosen": None if decision is None else decision.model,
             "asked": asked,
             "is_observed": decision is not None and start.named is not None,
             "expected_nanousd": _expected(decision).get(asked or ""),
             "expected_utility": _find_utility(decision, asked),
             "candidates": json.dumps(list_candidates(decision, tried)),
-            "artifact": self.kept.artifact,
+            "artifact": start.artifact,
         }
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from graphrouter.gateway.store import Store
 from graphrouter.gateway.store.client_keys import match_key, read_keys
+from graphrouter.gateway.store.stored_changes import StoredChange, append_change
 
 Invoke = Callable[..., tuple[int, str, str]]
 
@@ -117,3 +118,32 @@ def test_spend_of_a_store_without_calls_and_of_none(invoke: Invoke, tmp_path: Pa
     assert "In all 0.000000 USD." in shown
     assert json.loads(invoke("spend", place, "--json", "--since", "2026-05-01")[1]) == []
     assert "Nothing was observed" in invoke("spend", place, "--observed")[1]
+
+
+def test_changes_of_admins_are_listed_and_forgotten(invoke: Invoke, tmp_path: Path) -> None:
+    place = tmp_path / "gateway.db"
+    status, _, errors = invoke("changes", "list", place)
+    assert (status, "There is no store" in errors) == (2, True)
+    store = Store.open(place)
+    body = {"policy": "cost_first"}
+    assert append_change(store, StoredChange(2, 0.0, "operator", "0f3c", "policy", None, body))
+    assert not append_change(store, StoredChange(2, 0.0, "late", "0f3c", "policy", None, {}))
+    store.close()
+    (row,) = json.loads(invoke("changes", "list", place, "--json")[1])
+    assert (row["revision"], row["key_id"], row["body"]) == (2, "operator", body)
+    assert "cost_first" in invoke("changes", "list", place)[1]
+    assert "1 change forgotten." in invoke("changes", "forget", place)[1]
+    assert "0 changes forgotten." in invoke("changes", "forget", place)[1]
+    assert [row["kind"] for row in json.loads(invoke("changes", "list", place, "--json")[1])] == [
+        "policy",
+        "forget",
+    ]
+
+
+def test_prompts_are_deleted_by_command(invoke: Invoke, tmp_path: Path) -> None:
+    place = tmp_path / "gateway.db"
+    assert invoke("feedback", "delete-prompts", place, "--older-than", "1")[0] == 2
+    Store.open(place).close()
+    status, shown, _ = invoke("feedback", "delete-prompts", place, "--older-than", "0")
+    assert (status, shown.strip()) == (0, "0 prompts deleted.")
+    assert invoke("feedback", "delete-prompts", place, "--older-than", "-1")[0] == 2

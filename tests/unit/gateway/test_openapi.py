@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import graphrouter as gr
 from graphrouter.gateway import Deployment, create_app
+from graphrouter.gateway.serving_state import ReadArtifact
 from tests.unit.gateway.conftest import Serve
 
 DRAWN = settings(
@@ -48,7 +49,12 @@ def address(router: gr.GraphRouter, serve: Serve) -> str:
     routes = gr.Routes([{"name": "law", "description": "Contracts.", "model": router.models[0]}])
     transport = httpx2.MockTransport(answer)
     app = create_app(
-        router, served, routes=routes, key="k", load=lambda: router, transport=transport
+        router,
+        served,
+        routes=routes,
+        key="k",
+        load=lambda: ReadArtifact("0f3c", router),
+        transport=transport,
     )
     return serve(app).removesuffix("/v1")
 

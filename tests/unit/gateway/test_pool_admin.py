@@ -12,6 +12,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.gateway import Deployment, create_app
+from graphrouter.gateway.serving_state import ReadArtifact
 from tests.unit.gateway.conftest import Deployments, Provider, Serve
 from tests.unit.gateway.test_gateway import ASKED
 
@@ -31,7 +32,9 @@ def admin(
 ) -> Iterator[httpx2.Client]:
     """A client with the key for admins."""
     served = deployments | {"small": (small,)}
-    address = serve(create_app(router, served, key="secret", load=lambda: router))
+    address = serve(
+        create_app(router, served, key="secret", load=lambda: ReadArtifact("0f3c", router))
+    )
     headers = {"authorization": "Bearer secret"}
     with httpx2.Client(base_url=address.removesuffix("/v1"), headers=headers, timeout=30) as client:
         yield client
@@ -44,7 +47,7 @@ def ask(client: httpx2.Client, model: str = "auto") -> httpx2.Response:
 def test_models_come_change_and_go(
     router: gr.GraphRouter, provider: Provider, admin: httpx2.Client, caplog: Any
 ) -> None:
-    with caplog.at_level(logging.WARNING, logger="graphrouter.gateway.pool_admin"):
+    with caplog.at_level(logging.WARNING, logger="graphrouter.gateway.change_log"):
         listed = admin.get("/admin/models")
         assert [each["card"]["model"] for each in listed.json()["models"]] == list(router.models)
         assert "authorization" not in listed.text
@@ -65,10 +68,10 @@ def test_models_come_change_and_go(
         assert after == pytest.approx(10 * before, rel=0.05)  # tokens are foretold by prices too
         assert admin.delete("/admin/models/fresh").json()["models"] == list(router.models)
         assert ask(admin, "fresh").status_code == 404
-    assert [record.args[2] for record in caplog.records] == [
-        "added fresh",
-        "updated fresh: input_usd_per_mtok, output_usd_per_mtok, cached_input_usd_per_mtok",
-        "removed fresh",
+    assert [str(record.args[2]) for record in caplog.records] == [
+        "model added: fresh",
+        "model changed: fresh: input_usd_per_mtok, output_usd_per_mtok, cached_input_usd_per_mtok",
+        "model removed: fresh",
     ]
     assert {record.args[1] for record in caplog.records} == {"operator"}
 

@@ -41,10 +41,8 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(place: str) -> None:
     with store.engine.begin() as connection:
         context = MigrationContext.configure(connection)
         with Operations.context(context):
-            for table in ("teams", "changes", "settings", "keys", "budgets", "prices", "applied"):
-                connection.exec_driver_sql(f"DROP TABLE {table}")
-            for table in ("alarms", "decisions", "calls", "outcomes", "alembic_version"):
-                connection.exec_driver_sql(f"DROP TABLE {table}")
+            METADATA.drop_all(connection)
+            connection.exec_driver_sql("DROP TABLE alembic_version")
             first_tables.upgrade()
         context.stamp(ScriptDirectory(str(Path(migrations.__file__).parent)), "1")
         connection.exec_driver_sql("INSERT INTO budgets VALUES ('k', '2026-05-01', 7, 0)")

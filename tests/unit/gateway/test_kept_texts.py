@@ -1,0 +1,143 @@
+"""Texts that are kept: as the operator's function leaves them, and no longer than they may be."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+import sqlalchemy as sa
+
+import graphrouter as gr
+from graphrouter.exceptions import ConfigError
+from graphrouter.gateway import Memory, create_app, memory
+from graphrouter.gateway.redaction import Redaction, load_redaction
+from graphrouter.gateway.store import Store
+from graphrouter.gateway.store.retention import DAY_S, delete_prompts
+from graphrouter.gateway.store.store_tables import changes, decisions, outcomes
+from graphrouter.gateway.store.stored_calls import WhatIsKept
+from graphrouter.gateway.store.stored_changes import StoredChange, append_change
+from graphrouter.gateway.token_prices import TokenPrices
+from tests.unit.gateway.conftest import Deployments, Serve
+from tests.unit.gateway.test_memory import rows, wait_for
+
+Start = Callable[..., httpx2.Client]
+
+
+@pytest.fixture
+def start(router: gr.GraphRouter, deployments: Deployments, serve: Serve, place: str) -> Start:
+    def start(**kept: Any) -> httpx2.Client:
+        prices = dict.fromkeys(router.models, TokenPrices())
+        found = Memory(Store.open(place), WhatIsKept(prices, **kept))
+        return httpx2.Client(
+            base_url=serve(create_app(router, deployments, memory=found)), timeout=30
+        )
+
+    return start
+
+
+def hide(text: str) -> str:
+    if "explode" in text:
+        raise ValueError(f"cannot hide {text}")
+    return text.replace("Ada", "[name]")
+
+
+def route(client: httpx2.Client, prompt: str) -> str:
+    told = client.post("/route", json={"prompt": prompt})
+    return str(told.headers["x-graphrouter-decision"])
+
+
+def test_only_the_redacted_text_is_kept_of_decisions_and_grades(
+    router: gr.GraphRouter, store: Store, start: Start, caplog: Any
+) -> None:
+    with start(prompts="full", redact=Redaction(hide)) as client:
+        decision = route(client, "What did Ada sum?")
+        with caplog.at_level(logging.WARNING):
+            route(client, "Ada will explode.")
+        of_answer = {"decision": decision, "model": router.models[0], "thumb": "up"}
+        by_prompt = {"model": router.models[0], "prompt": "Ada asks.", "effect": 0.5}
+        for grade in (of_answer, by_prompt):
+            assert client.post("/outcomes", json=grade).json()["teaches"]
+        figures = httpx2.get(str(client.base_url).replace("v1/", "metrics"), timeout=30).text
+    assert [row.prompt for row in rows(store, decisions)] == ["What did [name] sum?", None]
+    assert [row.prompt for row in rows(store, outcomes)] == ["What did [name] sum?", "[name] asks."]
+    assert "could not be redacted (ValueError)" in caplog.text
+    assert "Ada" not in caplog.text
+    assert "graphrouter_redaction_failures_total 1.0" in figures
+
+
+def test_hashes_are_of_the_redacted_text(store: Store, start: Start) -> None:
+    with start(prompts="hashed", redact=Redaction(hide)) as client:
+        for prompt in ("Ada sums.", "[name] sums.", "Bob sums."):
+            route(client, prompt)
+    first, second, third = (row.prompt_hash for row in rows(store, decisions))
+    assert first == second != third
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("redact", "'redact' names no function"),
+        ("nowhere.redact", "nowhere.redact cannot be imported (ModuleNotFoundError"),
+        ("textwrap.nothing", "cannot be imported (AttributeError"),
+        ("math.pi", "math.pi is a float; expected a function"),
+        ("builtins.len", "does not make a text of the text 'Hello.'"),
+        ("builtins.int", "does not make a text of the text 'Hello.'"),
+    ],
+)
+def test_what_cannot_redact_is_told_before_anything_is_served(path: str, told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_redaction(path)
+    assert told in str(refused.value)
+
+
+def test_old_prompts_are_deleted_and_all_else_stays(
+    router: gr.GraphRouter, store: Store, start: Start
+) -> None:
+    with start(prompts="full") as client:
+        decision = route(client, "An old one.")
+        grade = {"decision": decision, "model": router.models[0], "thumb": "up"}
+        client.post("/outcomes", json=grade).raise_for_status()
+        route(client, "A new one.")
+    now = time.time()
+    body = {"card": {"model": "fresh"}, "outcomes": [{"prompt": "x"}, {"prompt": "y"}]}
+    append_change(store, StoredChange(2, now - 9 * DAY_S, None, "", "model added", "fresh", body))
+    with store.engine.begin() as connection:
+        is_old = decisions.c.id == decision
+        connection.execute(sa.update(decisions).where(is_old).values(time=now - 8 * DAY_S))
+        connection.execute(sa.update(outcomes).values(time=now - 8 * DAY_S))
+    assert delete_prompts(store, now - 7 * DAY_S) == 4
+    assert delete_prompts(store, now - 7 * DAY_S) == 0
+    old, new = rows(store, decisions)
+    assert (old.prompt, new.prompt) == (None, "A new one.")
+    (grade_row,) = rows(store, outcomes)
+    assert (grade_row.prompt, grade_row.effect) == (None, 1.0)
+    assert [json.loads(row.body) for row in rows(store, changes)] == [{"card": {"model": "fresh"}}]
+
+
+def test_many_prompts_are_deleted_in_several_transactions(
+    store: Store, start: Start, monkeypatch: Any
+) -> None:
+    with start(prompts="hashed") as client:
+        for number in range(5):
+            route(client, f"Prompt {number}.")
+    monkeypatch.setattr("graphrouter.gateway.store.retention.MOST_AT_ONCE", 2)
+    assert delete_prompts(store, time.time() + 1) == 5
+    assert {row.prompt_hash for row in rows(store, decisions)} == {None}
+
+
+def test_a_gateway_deletes_what_is_too_old_while_it_serves(
+    store: Store, start: Start, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(memory, "SWEEPS_EVERY_S", 0.0)
+    with start(prompts="full", prompt_days=0.5 / DAY_S) as client:
+        route(client, "It stays for half a second.")
+        wait_for(lambda: rows(store, decisions)[0].prompt is None)
+        address = str(client.base_url).removesuffix("v1/")
+        wait_for(
+            lambda: "deleted_prompts_total 1.0" in httpx2.get(f"{address}metrics", timeout=30).text
+        )
