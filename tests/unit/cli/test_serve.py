@@ -88,6 +88,7 @@ def test_what_cannot_work_is_told_before_the_port_opens(
     assert "--key-env MY_KEY: the environment variable holds no key" in fail("--key-env", "MY_KEY")
     assert "No model satisfies the policy" in fail("--max-cost-usd", "1e-12")
     assert "none.yaml" in fail("--routes", tmp_path / "none.yaml")
+    assert "nowhere.redact cannot be imported" in fail("--redact", "nowhere.redact")
     (tmp_path / "text").write_text("no store " * 100)
     assert "cannot be opened (file is not a database)" in fail("--store", tmp_path / "text")
     with socket.create_server(("127.0.0.1", 0)) as taken:
