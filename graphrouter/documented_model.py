@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from graphrouter.exceptions import ConfigError, GraphRouterError
+from graphrouter.notebook import render_table
 from graphrouter.wording import show_value
 
 if TYPE_CHECKING:  # pydantic has no public name for it
@@ -111,6 +112,13 @@ class DocumentedModel(BaseModel, metaclass=_RefusingClass):
         given = {name: getattr(self, name) for name in self.model_fields_set} | dict(update)
         return type(self)(**{names.get(name, name): value for name, value in given.items()})
 
+    def _repr_html_(self) -> str:
+        return render_table(self._title(), (self.noun, "value"), _list_given(self))
+
+    def _title(self) -> str:
+        """What stands above it in a notebook."""
+        return type(self).__name__
+
     def __setattr__(self, name: str, value: Any) -> None:
         raise self.refusal(
             f"{type(self).__name__}.{name} cannot be changed: the value is frozen. Make another "
@@ -159,6 +167,16 @@ def explain_refusal(error: ValidationError, kind: type[DocumentedModel], *, sour
         f"{source}: {problem.key} = {show_value(problem.received)} is not accepted: "
         f"{problem.message}.{hint}"
     )
+
+
+def _list_given(values: BaseModel, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Names and values of the fields that were given, those of groups with dots."""
+    for name, field in type(values).model_fields.items():
+        value = getattr(values, name)
+        if isinstance(value, BaseModel):
+            yield from _list_given(value, f"{prefix}{name}.")
+        elif name in values.model_fields_set:
+            yield f"{prefix}{field.alias or name}", value
 
 
 def list_fields(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:

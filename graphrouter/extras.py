@@ -16,6 +16,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "httpx2": "httpx2",
             "jinja2": "jinja2",
             "lightgbm": "lightgbm",
+            "matplotlib": "matplotlib",
             "plotly": "plotly",
             "sklearn": "scikit-learn",
         },

@@ -340,6 +340,9 @@ class Policy(DocumentedModel):
         ]
         return "; ".join([self._describe_goal(), *(limit for limit in limits if limit)])
 
+    def _title(self) -> str:
+        return f"Policy: {self.describe()}"
+
     def _describe_goal(self) -> str:
         is_expected = self.risk == "expected"
         counted = "effect" if is_expected else f"{self.risk} end of the effect"

@@ -34,6 +34,7 @@ from graphrouter.cli import (
     migrate,
     newcomers,
     plan,
+    plot,
     pool,
     predict,
     promise,
@@ -82,6 +83,7 @@ app.add_typer(export.app, name="export")
 app.add_typer(feedback.app, name="feedback")
 app.add_typer(graph.app, name="graph")
 app.add_typer(keys.app, name="keys")
+app.add_typer(plot.app, name="plot")
 app.add_typer(pool.app, name="pool")
 app.add_typer(routes.app, name="routes")
 

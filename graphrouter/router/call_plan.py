@@ -12,11 +12,13 @@ import numpy as np
 from graphrouter.exceptions import DataError, PolicyError
 from graphrouter.grades import Grade, KnownOutcomes, believe
 from graphrouter.moment import check_in_pool
+from graphrouter.notebook import render_table
 from graphrouter.number_checks import is_amount, is_whole
 from graphrouter.router.known_outcomes import spread
 from graphrouter.router.lookahead import Hand, Outlook, Stakes, look_ahead
 from graphrouter.router.outcome_covariance import Told, condition, to_chance
 from graphrouter.router.plan_terms import Asked
+from graphrouter.router.plan_tree import PlanStep, draw_steps
 from graphrouter.types import FloatArray, IntArray
 from graphrouter.wording import round_up
 
@@ -122,6 +124,11 @@ class Plan:
         ]
         return tuple(sorted(options, key=lambda option: -option.value))
 
+    def _repr_html_(self) -> str:
+        columns = ("ask next", "expected effect", "US dollars", "value", "worth a grade")
+        rows = ((*option[:4], "yes" if option.is_graded else "no") for option in self.options)
+        return render_table(repr(self), columns, rows)
+
     def _affords_grade(self, cost_usd: float) -> bool:
         """Whether a call and its grade fit what may be spent in all."""
         most = self.asked.limits.max_total_cost_usd
@@ -200,9 +207,37 @@ class Plan:
         Raises:
             DataError: The depth is no such number.
         """
+        return "\n".join(draw_steps(self.steps(depth)))
+
+    def steps(self, depth: int = 3) -> PlanStep:
+        """The first step, with what follows from a pass and a failure.
+
+        Args:
+            depth: Most calls in a row that are looked at, >= 1.
+
+        Raises:
+            DataError: The depth is no such number.
+        """
         if not is_whole(depth, least=1):
             raise DataError(f"depth is {depth!r}; expected a whole number from 1.")
-        return "\n".join(self._draw(depth))
+        if not self.options:
+            kept = self.answer
+            worth = np.nan if kept is None else self.in_hand[kept]
+            return PlanStep(kept, worth, np.nan, is_call=False)
+        ahead = self.options[0]
+        step = PlanStep(ahead.model, ahead.effect, ahead.cost_usd, is_call=True)
+        if not ahead.is_graded:
+            return step._replace(branches=(("", 1.0, self.after(ahead.model).steps(1)),))
+        if depth == 1:
+            return step
+        judge = self.asked.judge
+        passes = judge.expect_pass(ahead.effect)
+        ends = (("pass", passes, judge.grade(1.0)), ("fail", 1 - passes, judge.grade(0.0)))
+        branches = (
+            (word, chance, self.after(ahead.model, grade).steps(depth - 1))
+            for word, chance, grade in ends
+        )
+        return step._replace(branches=tuple(branches))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: what to do next, what is in hand, and what was spent."""
@@ -234,28 +269,6 @@ class Plan:
         look = ", grade it" if self.is_graded else ""
         ahead = self.options[0]
         return f"Plan(ask {ahead.model} ({ahead.effect:.2f}, {ahead.cost_usd:.3g} USD){look})"
-
-    def _draw(self, depth: int) -> list[str]:
-        if not self.options:
-            kept = self.answer
-            return [f"keep {kept} ({self.in_hand[kept]:.2f})" if kept else "nobody can be asked"]
-        ahead = self.options[0]
-        price = "" if np.isnan(ahead.cost_usd) else f", {ahead.cost_usd:.2g} USD"
-        lines = [f"ask {ahead.model} ({ahead.effect:.2f}{price})"]
-        if not ahead.is_graded:
-            return lines + _indent(self.after(ahead.model)._draw(1), "└─ ")
-        if depth <= 1:
-            return [*lines, "└─ grade it, and see"]
-        judge = self.asked.judge
-        passes = judge.expect_pass(ahead.effect)
-        ends = (
-            ("├─ ", "pass", passes, judge.grade(1.0)),
-            ("└─ ", "fail", 1 - passes, judge.grade(0.0)),
-        )
-        for edge, word, chance, grade in ends:
-            first, *rest = self.after(ahead.model, grade)._draw(depth - 1)
-            lines += _indent([f"{word} ({chance:.0%}): {first}", *rest], edge)
-        return lines
 
     def _pay(self, model: str, cost_usd: float | None, latency_s: float | None) -> Plan:
         """This plan with one more call of a model paid."""
@@ -362,9 +375,3 @@ class Plan:
             f"Nobody can be asked: {'; '.join(told) or 'no call fits all limits'}. Raise the "
             "limit, or let the policy allow other models."
         )
-
-
-def _indent(lines: list[str], edge: str) -> list[str]:
-    """Lines under an edge of a tree."""
-    first, *rest = lines
-    return [edge + first, *(("│  " if edge == "├─ " else "   ") + line for line in rest)]

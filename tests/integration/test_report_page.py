@@ -66,8 +66,8 @@ def sequential() -> str:
     return render_html([report])
 
 
-def dump_dom(html: str, folder: Path) -> str:
-    """The document as it stands after its scripts have run."""
+def dump_dom(html: str, folder: Path, *, fragment: str = "") -> str:
+    """The document as it stands after its scripts have run, opened at a fragment."""
     page = folder / "report.html"
     page.write_text(html, encoding="utf-8")
     command = [
@@ -85,7 +85,7 @@ def dump_dom(html: str, folder: Path) -> str:
         "--window-size=1400,1000",
         "--virtual-time-budget=10000",
         "--dump-dom",
-        page.as_uri(),
+        page.as_uri() + fragment,
     ]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 

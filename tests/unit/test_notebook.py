@@ -114,3 +114,38 @@ def test_a_decision_is_a_line_and_a_table(router: gr.GraphRouter) -> None:
     assert len(repr(decision.evidence[0])) < 200
     assert all(model in decision._repr_html_() for model in router.models)
     read(decision._repr_html_())
+
+
+def test_a_policy_says_what_it_does_and_lists_what_was_given() -> None:
+    shown = gr.Policy(cost_weight=0.25, excluded=("<nano>",))._repr_html_()
+    assert "<td>cost_weight</td><td>0.25</td>" in shown
+    assert "&lt;nano&gt;" in shown
+    assert "max_cost_usd" not in shown
+    assert "<td>effect_weight</td><td>0.75</td>" in shown  # one weight is both
+    assert read(shown).num_rows == 4
+    assert read(gr.Policy()._repr_html_()).num_rows == 1
+
+
+def test_settings_and_cards_list_what_was_given() -> None:
+    settings = gr.load_config(overrides=["training.max_epochs=7"])._repr_html_()
+    assert "<td>training.max_epochs</td><td>7</td>" in settings
+    card = gr.ModelCard(model="nano", json=True)._repr_html_()
+    assert "<td>json</td><td>True</td>" in card
+    assert read(card).num_rows == 3
+
+
+def test_a_plan_is_a_table_of_whom_to_ask(router: gr.GraphRouter) -> None:
+    plan = router.plan("1 + 1?", policy=gr.Policy.preset("performance_first"))
+    assert read(plan._repr_html_()).num_rows == 1 + len(plan.options)
+    assert f"<td>{plan.first}</td>" in plan._repr_html_()
+
+
+def test_an_evaluation_has_a_row_for_everybody(
+    router: gr.GraphRouter, data: gr.RoutingDataset
+) -> None:
+    found = router.evaluate(data, baselines=[], num_draws=10)
+    shown = found._repr_html_()
+    routers = found.settings["task_known"].routers
+    assert read(shown).num_rows == 1 + len(routers)
+    figure = routers["graphrouter"]["log_loss"].value
+    assert f"<td>{figure:.4g}</td>" in shown

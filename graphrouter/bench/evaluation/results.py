@@ -10,6 +10,7 @@ import numpy as np
 
 from graphrouter.bench.evaluation.bootstrap import UNDEFINED, Interval
 from graphrouter.bench.evaluation.metric_catalogue import METRICS
+from graphrouter.notebook import render_table
 
 SettingName = Literal["task_known", "task_hidden"]
 Figures = Mapping[str, Mapping[str, Interval]]
@@ -67,6 +68,16 @@ class Evaluation:
     are not."""
     failed: Mapping[str, str] = field(default_factory=dict)
     """Why a router is not among the results."""
+
+    def _repr_html_(self) -> str:
+        setting, result = next(iter(self.settings.items()))
+        shown = [metric for metric in METRICS.values() if metric.is_headline]
+        rows = [
+            (router, *(figures[metric.name].value for metric in shown))
+            for router, figures in result.routers.items()
+        ]
+        title = f"{self.dataset}: {self.num_queries:,} queries, {setting.replace('_', ' ')}"
+        return render_table(title, ("router", *(metric.title for metric in shown)), rows)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json.dumps`; an undefined figure is None."""

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphrouter.bench.evaluation.report.plots import Figure
@@ -17,7 +17,12 @@ _SCRIPT, _STYLE = "report.js", "report.css"
 
 
 def render_page(
-    template: str, values: Mapping[str, object], *, package: str = _PACKAGE, has_plots: bool = True
+    template: str,
+    values: Mapping[str, object],
+    *,
+    package: str = _PACKAGE,
+    has_plots: bool = True,
+    scripts: Sequence[str] = (),
 ) -> str:
     """A page that needs nothing else: no network, no other file.
 
@@ -29,13 +34,13 @@ def render_page(
         values: What it names.
         package: Where it lies, in a folder `templates`; it may use the templates of the report too.
         has_plots: False leaves out the megabytes that draw figures.
+        scripts: Of the page's own.
 
     Raises:
         MissingExtraError: What draws and fills in pages is not installed.
     """
     require_extra("bench", "jinja2", "plotly", purpose="A report")
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-    from plotly.offline import get_plotlyjs
 
     loader = ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, _PACKAGE))])
     environment = Environment(
@@ -47,10 +52,10 @@ def render_page(
     )
     environment.filters["sort_key"] = _sort_key
     style, script = (loader.get_source(environment, name)[0] for name in (_STYLE, _SCRIPT))
-    scripts = [script, *([get_plotlyjs()] if has_plots else [])]
-    hashes = [_content_hash(text) for text in scripts]
+    brought = [script, *([_read_plotly()] if has_plots else []), *scripts]
+    hashes = [_content_hash(text) for text in brought]
     return environment.get_template(template).render(
-        **values, style=style, scripts=scripts, script_hashes=hashes
+        **values, style=style, scripts=brought, script_hashes=hashes
     )
 
 
@@ -58,6 +63,12 @@ def embed(figure: Figure) -> str:
     """JSON that may stand inside a script element: without `<`, nothing in it ends the element."""
     text = json.dumps(figure, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _read_plotly() -> str:
+    from plotly.offline import get_plotlyjs  # here: a page without plots need not wait for it
+
+    return str(get_plotlyjs())
 
 
 def _content_hash(script: str) -> str:
