@@ -120,8 +120,8 @@ def _draw(figure: Figure, size: Size, grid: _Grid) -> None:
     models = grid.models[:_MOST_MODELS]
     effect = grid.effect[: len(models), : len(tasks)]
     # One hue from white to ink: in grey the order stays what it is.
-    shades = LinearSegmentedColormap.from_list("effect", ["#ffffff", "#9fbfdf", "#0b3a66"])
-    shades = shades.with_extremes(bad="#f3f4f6")
+    hues = ["#ffffff", "#9fbfdf", "#0b3a66"]
+    shades = LinearSegmentedColormap.from_list("effect", hues).with_extremes(bad="#f3f4f6")
     axes.imshow(effect, cmap=shades, vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(*effect.shape):
         value = effect[row, column]
