@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
@@ -29,6 +30,15 @@ class Learning(NamedTuple):
 
     exploration: Exploration | None
     drift: DriftSettings | None
+    judges: Path | None
+    """File of judges."""
+
+    @property
+    def needs_store(self) -> str:
+        """The option that is of no use without a store; empty where there is none."""
+        if self.judges is not None:
+            return "--judges"
+        return "--explore" if self.exploration is not None else ""
 
 
 def add_learning_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -141,6 +151,17 @@ def make_learning(
             rich_help_panel=_PANEL,
         ),
     ] = True,
+    judges: Annotated[
+        Path | None,
+        typer.Option(
+            "--judges",
+            metavar="FILE",
+            help="Judges of a share of the answers that nobody has graded, as .yaml or .json: see "
+            "docs/gateway-learning.md.",
+            rich_help_panel=_PANEL,
+            show_default=False,
+        ),
+    ] = None,
 ) -> Learning:
     """What the options say.
 
@@ -169,7 +190,7 @@ def make_learning(
             "no alarms."
         )
     drift = DriftSettings(drift_run_length, forget_on_drift) if drift_run_length else None
-    return Learning(exploration if explores else None, drift)
+    return Learning(exploration if explores else None, drift, judges)
 
 
 def _read_shares(words: list[str]) -> Mapping[str, float]:

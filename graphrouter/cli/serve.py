@@ -156,6 +156,7 @@ def serve(
     import uvicorn
 
     from graphrouter.gateway import create_app, load_upstreams
+    from graphrouter.gateway.judge_settings import load_judges
     from graphrouter.gateway.memory import Memory, name_artifact
     from graphrouter.gateway.redaction import Redaction, load_redaction
     from graphrouter.gateway.serving_state import ReadArtifact
@@ -167,6 +168,12 @@ def serve(
     checksum = name_artifact(artifact)  # before it is read: others may change it meanwhile
     router = load_any_router(artifact)
     deployments = load_upstreams(upstreams, router.pool, os.environ)
+    judges = () if learning.judges is None else load_judges(learning.judges, deployments)
+    if store == NO_STORE and learning.needs_store:
+        raise ConfigError(
+            f"{learning.needs_store} needs a store, since what comes of it is kept there; expected "
+            "--store PLACE in the place of --store none."
+        )
     routes = None if routes_file is None else Routes.load(routes_file)
     for name in pair or ():
         check_in_pool("--pair", name, router.models)
@@ -207,6 +214,7 @@ def serve(
             key=key,
             memory=memory,
             load=load,
+            judges=judges,
         )
         console.print(
             f"Serving {count_of(len(deployments), 'model')} at "

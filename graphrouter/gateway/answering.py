@@ -23,6 +23,7 @@ from graphrouter.gateway.answer_marks import (
 )
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.api_forms import CHAT_COMPLETIONS, COUNT_TOKENS, RESPONSES, ApiForm
+from graphrouter.gateway.background_judging import BackgroundJudging, Judgement
 from graphrouter.gateway.call_log import CallLog, CallStart, OpenCall
 from graphrouter.gateway.choosing_models import Chooser, Chosen
 from graphrouter.gateway.forwarding import (
@@ -86,9 +87,11 @@ class Gateway:
             sessions: Those that are going on; without them every request is decided by itself.
         """
         self.state, self._access, self._log = state, access, log
-        self._health, self._stored = UpstreamHealth(), StoredResponses()
-        self._chooser = Chooser(self._health, sessions, observes=log.observes)
+        self.health, self._stored = UpstreamHealth(), StoredResponses()
+        self._chooser = Chooser(self.health, sessions, observes=log.observes)
         self.metrics = Metrics()
+        self.judging: BackgroundJudging | None = None
+        """Takes answers that nobody has graded; None where nobody judges them."""
         self._changing = threading.Lock()
 
     def change_router(self, change: Callable[[Router], Router]) -> None:
@@ -140,7 +143,7 @@ class Gateway:
         asked = [
             each
             for name in call.order
-            for each in self._health.order(state.list_serving(name, demand))
+            for each in self.health.order(state.list_serving(name, demand))
         ]
         try:
             return await unless_left(request, self._ask(asked, outgoing, chosen, call))
@@ -236,11 +239,11 @@ class Gateway:
     def _note_latency(self, reached: Reached, chosen: Chosen) -> None:
         seconds = time.monotonic() - reached.began
         expected_s = chosen.find_latency_s(reached.deployment.candidate)
-        self._health.note_latency(reached.deployment, seconds, expected_s)
+        self.health.note_latency(reached.deployment, seconds, expected_s)
 
     def _finish(self, chosen: Chosen, reached: Reached, is_whole: bool) -> None:
         """Take in how a stream went."""
-        self._health.end(reached.deployment, reached.number)
+        self.health.end(reached.deployment, reached.number)
         if is_whole:
             self._note_latency(reached, chosen)
 
@@ -251,7 +254,7 @@ class Gateway:
         if hides:
             outgoing = ask_for_usage(outgoing)
         try:
-            reached = await Forwarder(self.client, self._health).reach(asked, outgoing)
+            reached = await Forwarder(self.client, self.health).reach(asked, outgoing)
         except NobodyAnsweredError as error:
             await call.end(error.status, failures=error.failures)
             raise
@@ -272,8 +275,17 @@ class Gateway:
             call: The call.
         """
         call.end(CLIENT_LEFT, reached.deployment.candidate, failures=reached.failures)
-        self._health.end(reached.deployment, reached.number)
+        self.health.end(reached.deployment, reached.number)
         await reached.response.aclose()
+
+    def _take_judgement(self, reached: Reached, chosen: Chosen, call: OpenCall) -> Judgement | None:
+        if self.judging is None or reached.response.status_code != 200:
+            return None
+        name, task = reached.deployment.candidate, chosen.wanted.task
+        decision_id = call.decision_id
+        return self.judging.take(
+            chosen.decision, task, chosen.prompt, model=name, decision_id=decision_id
+        )
 
     async def _pass_on(
         self, reached: Reached, outgoing: Outgoing, chosen: Chosen, call: OpenCall, *, hides: bool
@@ -284,11 +296,14 @@ class Gateway:
         response, form = reached.response, outgoing.form
         headers = _tell(reached, chosen, call)
         kind = response.headers.get("content-type", "application/json")
+        judgement = self._take_judgement(reached, chosen, call)
         if not response.is_closed:
             finish = partial(self._finish, chosen)
             streamed = relay(reached, call, outgoing, self._note_stored, finish)
             if self._log.is_kept:
                 streamed = mark_stream(streamed, call, marks=self._log.marks, hides=hides)
+            if self.judging is not None and judgement is not None:
+                streamed = self.judging.listen(judgement, streamed)
             return RelayedResponse(
                 streamed,
                 response.status_code,
@@ -306,6 +321,8 @@ class Gateway:
         self._note_stored(reached, told)
         usage = Usage(0, None, 0) if form is COUNT_TOKENS else read_usage(told)  # nothing is read
         await call.end(response.status_code, name, failures=failures, usage=usage)
+        if self.judging is not None and judgement is not None:
+            self.judging.offer_whole(judgement, content)
         if self._log.marks:
             content = mark_answer(content, call)
         return Response(content, response.status_code, headers=headers, media_type=kind)

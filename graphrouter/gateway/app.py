@@ -6,6 +6,7 @@ to the candidate's address. What it chose, and why, is told in headers.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -27,9 +28,12 @@ from graphrouter.gateway.api_forms import (
     RESPONSES,
     ApiForm,
 )
+from graphrouter.gateway.background_judging import BackgroundJudging
 from graphrouter.gateway.call_log import CallLog
+from graphrouter.gateway.judge_settings import JudgeSettings
 from graphrouter.gateway.learning_figures import LearningFigures
 from graphrouter.gateway.memory import Memory, TextFigures
+from graphrouter.gateway.model_judge import ModelJudge
 from graphrouter.gateway.page import OperatorPage
 from graphrouter.gateway.pool_admin import PoolAdmin
 from graphrouter.gateway.relaying import CLIENT_LEFT
@@ -62,6 +66,7 @@ def create_app(
     log: CallLog | None = None,
     memory: Memory | None = None,
     load: Callable[[], ReadArtifact] | None = None,
+    judges: Sequence[JudgeSettings] = (),
     transport: httpx2.AsyncBaseTransport | None = None,
 ) -> FastAPI:
     """The gateway as an ASGI application.
@@ -83,7 +88,11 @@ def create_app(
         memory: Keeps decisions, grades and keys, and is closed with the application; without one
             nothing is kept.
         load: Reads the artifact again, for `/admin/reload`.
+        judges: Of answers that nobody has graded; they need a memory.
         transport: Takes the place of the network, for tests.
+
+    Raises:
+        ConfigError: A judge is a model whose tokens have no prices.
     """
     served = {name: tuple(several) for name, several in deployments.items()}
     artifact = "" if memory is None else memory.log.kept.artifact
@@ -92,6 +101,8 @@ def create_app(
     log = log or CallLog() if memory is None else memory.log
     going_on = OpenSessions(max_switches=max_switches) if sessions else None
     gateway = Gateway(state, access=access, log=log, sessions=going_on)
+    if memory is not None and judges:
+        gateway.judging = _make_judging(gateway, memory, judges)
     store = None if memory is None else memory.store
     admin = PoolAdmin(gateway, access, load=load, store=store)
 
@@ -100,6 +111,9 @@ def create_app(
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
         async with httpx2.AsyncClient(transport=transport, limits=limits) as client:
             gateway.client = client
+            judging = None
+            if gateway.judging is not None:
+                judging = asyncio.create_task(gateway.judging.work())
             try:
                 if memory is not None:
                     await anyio.to_thread.run_sync(admin.begin)
@@ -108,6 +122,8 @@ def create_app(
                     )
                 yield
             finally:
+                if judging is not None:
+                    judging.cancel()
                 if memory is not None:
                     await anyio.to_thread.run_sync(memory.close)
 
@@ -146,11 +162,26 @@ def create_app(
     gateway.metrics.add_endpoint(app, access)
     if memory is not None:
         memory.add_endpoints(app, access, lambda: gateway.state)
-        gateway.metrics.add_figures(LearningFigures(memory.log.kept.exploration, memory.watch))
+        gateway.metrics.add_figures(
+            LearningFigures(memory.log.kept.exploration, memory.watch, gateway.judging)
+        )
         gateway.metrics.add_figures(TextFigures(memory))
     admin.add_endpoints(app)
     OperatorPage(lambda: gateway.state, access, memory).add_endpoints(app)
     return app
+
+
+def _make_judging(
+    gateway: Gateway, memory: Memory, judges: Sequence[JudgeSettings]
+) -> BackgroundJudging:
+    models = {
+        each.name: ModelJudge(
+            gateway.state.deployments[each.model], gateway.health, lambda: gateway.client
+        )
+        for each in judges
+        if each.model is not None
+    }
+    return BackgroundJudging(judges, memory.store, memory.writer, models, wake=memory.wake)
 
 
 def _answer_form(gateway: Gateway, form: ApiForm) -> Callable[[Request], Awaitable[Response]]:

@@ -24,7 +24,7 @@ from graphrouter.number_checks import is_amount, is_number
 from graphrouter.types import FloatArray
 from graphrouter.wording import show_value
 
-__all__ = ["Exploration", "ExplorationFigures", "ExplorationKind", "Tried"]
+__all__ = ["Exploration", "ExplorationFigures", "ExplorationKind", "Tried", "find_chances"]
 
 ExplorationKind = Literal["thompson", "uniform"]
 NUM_DRAWS = 200
@@ -210,7 +210,7 @@ class Exploration:
         uniform = np.full(len(running), 1 / len(running))
         chance = uniform
         if newcomers or self.kind == "thompson":
-            chance = self._draw_best(running)
+            chance = find_chances(running, self._rng)
         found: FloatArray = share * (uniform if self.kind == "uniform" else chance)
         if newcomers:
             found = found + share_among_newcomers(
@@ -221,14 +221,6 @@ class Exploration:
                 doubt=np.array([each.doubt or 0.0 for each in running]),
             )
         return found
-
-    def _draw_best(self, running: Sequence[Candidate]) -> FloatArray:
-        # The choice is drawn from the very frequencies that are written down, so that propensities
-        # are exact however few the draws.
-        utility = np.array([each.utility or 0.0 for each in running])
-        spread = np.array([_slope(each) * (each.doubt or 0.0) / (2 * _Z80) for each in running])
-        drawn = utility + spread * self._rng.standard_normal((NUM_DRAWS, len(running)))
-        return np.bincount(drawn.argmax(axis=1), minlength=len(running)) / NUM_DRAWS
 
     def _hold_to_caps(
         self, running: Sequence[Candidate], best: int, shares: FloatArray
@@ -241,6 +233,21 @@ class Exploration:
         if self.most_loss is not None and loss > self.most_loss:
             shares = shares * (self.most_loss / loss)
         return shares
+
+
+def find_chances(running: Sequence[Candidate], rng: np.random.Generator) -> FloatArray:
+    """How often each of some candidates is the best by its interval, (num_running,); sums to 1.
+
+    Args:
+        running: That a policy leaves.
+        rng: Draws the effects, one for each candidate at a time.
+    """
+    # The choice is drawn from the very frequencies that are written down, so that propensities
+    # are exact however few the draws.
+    utility = np.array([each.utility or 0.0 for each in running])
+    spread = np.array([_slope(each) * (each.doubt or 0.0) / (2 * _Z80) for each in running])
+    drawn = utility + spread * rng.standard_normal((NUM_DRAWS, len(running)))
+    return np.bincount(drawn.argmax(axis=1), minlength=len(running)) / NUM_DRAWS
 
 
 def _find_losses(running: Sequence[Candidate], best: int) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Figures for Prometheus of what a gateway learns: whom it tries, and who has changed."""
+"""Figures for Prometheus of what a gateway learns: who is tried, has changed, is judged."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from graphrouter.gateway.background_judging import BackgroundJudging
 from graphrouter.gateway.exploring import Exploration
 from graphrouter.gateway.store.drift_watch import DriftWatch
 from graphrouter.gateway.token_prices import NANOUSD
@@ -20,14 +21,20 @@ _MODEL = ("model",)
 class LearningFigures(Collector):
     """Tells what there is when it is asked; what is off has no figures."""
 
-    def __init__(self, exploration: Exploration | None, watch: DriftWatch | None) -> None:
+    def __init__(
+        self,
+        exploration: Exploration | None,
+        watch: DriftWatch | None,
+        judging: BackgroundJudging | None = None,
+    ) -> None:
         """Figures.
 
         Args:
             exploration: None where nobody is tried.
             watch: None where nobody looks for models that have changed.
+            judging: None where nobody judges.
         """
-        self._exploration, self._watch = exploration, watch
+        self._exploration, self._watch, self._judging = exploration, watch, judging
 
     def collect(self) -> Iterator[Metric]:
         """The figures of this process."""
@@ -35,6 +42,8 @@ class LearningFigures(Collector):
             yield from _tell_exploration(self._exploration)
         if self._watch is not None:
             yield from _tell_drift(self._watch)
+        if self._judging is not None:
+            yield from _tell_judging(self._judging)
 
 
 def _tell_exploration(exploration: Exploration) -> Iterator[Metric]:
@@ -78,3 +87,20 @@ def _tell_drift(watch: DriftWatch) -> Iterator[Metric]:
     for pair, number in sorted(Counter((e.model, e.direction) for e in watch.open).items()):
         raised.add_metric(pair, number)
     yield raised
+
+
+def _tell_judging(judging: BackgroundJudging) -> Iterator[Metric]:
+    counts = CounterMetricFamily(
+        "graphrouter_judged_answers",
+        "Answers taken to be judged, by what became of them.",
+        labels=("judge", "result"),
+    )
+    for pair, number in sorted(judging.counts.copy().items()):
+        counts.add_metric(pair, number)
+    yield counts
+    cost = CounterMetricFamily(
+        "graphrouter_judge_cost_usd", "US dollars that models as judges cost.", labels=("judge",)
+    )
+    for judge, nanousd in sorted(judging.nanousd.copy().items()):
+        cost.add_metric([judge], nanousd / NANOUSD)
+    yield cost

@@ -133,6 +133,11 @@ class Memory:
         self._learner.start()
         self._watch.start()
 
+    def wake(self) -> None:
+        """Learn new grades at once."""
+        if self._learner is not None:
+            self._learner.wake()
+
     def is_ready(self) -> bool:
         """Whether the store answers."""
         try:
@@ -220,8 +225,7 @@ class Memory:
             found = await self.writer.run(add)
         except StoreError as error:
             raise ApiError(503, str(error), code="store_unavailable") from None
-        if self._learner is not None:
-            self._learner.wake()
+        self.wake()
         candidates = state.router.pool.index
         told = [
             asdict(replace(each, teaches=each.teaches and each.model in candidates))

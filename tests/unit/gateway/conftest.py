@@ -68,6 +68,8 @@ class Provider:
     """Of the next answers of a model, by its name at the provider; 200 after them."""
     waits: dict[str, float] = field(default_factory=dict)
     """Seconds before each answer of a model."""
+    says: dict[str, str] = field(default_factory=dict)
+    """What a model answers; that it does without."""
     retry_after: str | None = None
     left: threading.Event = field(default_factory=threading.Event)
     """Set when a client has left a stream."""
@@ -90,7 +92,7 @@ class Provider:
             }
             headers = {} if self.retry_after is None else {"retry-after": self.retry_after}
             return JSONResponse(told, status, headers=headers)
-        text = f"{body['model']} answers."
+        text = self.says.get(body["model"], f"{body['model']} answers.")
         if body.get("stream"):
             return StreamingResponse(self._stream(body, text), media_type="text/event-stream")
         message = {"role": "assistant", "content": text}
