@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from graphrouter.exceptions import MissingExtraError, NotApplicableError
 
-__all__ = ["EXTRAS", "is_installed", "require_extra", "require_torch"]
+__all__ = ["EXTRAS", "PURPOSES", "is_installed", "require_extra", "require_torch"]
 
 EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -39,6 +39,21 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 """Each extra of pyproject.toml: the module that is imported, and the package that has it."""
+
+PURPOSES: Mapping[str, str] = MappingProxyType(
+    {
+        "bench": "baselines, benchmarks, reports, downloads of public datasets",
+        "envoy": "choices for Envoy's ext_proc filter",
+        "judging": "judges by a schema of JSON, and by the words of a reference",
+        "mlflow": "runs and routers in MLflow",
+        "sentence-transformers": "transformer text encoders",
+        "postgresql": "a gateway whose store lies in PostgreSQL",
+        "serve": "a gateway that any client of OpenAI's API can talk to",
+        "ray": "predictions on a Ray cluster",
+        "tune": "a search for better settings",
+    }
+)
+"""What each extra brings."""
 
 
 def is_installed(module: str) -> bool:

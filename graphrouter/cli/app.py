@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from graphrouter.cli import (
     changes,
     data,
     demo,
+    doctor,
     envoy,
     evaluate,
     export,
@@ -49,14 +51,16 @@ from graphrouter.cli import (
     versions,
 )
 from graphrouter.cli.console import WarningHandler, console, error_console, print_error
+from graphrouter.cli.next_step import show_next_step
 from graphrouter.exceptions import GraphRouterError
+from graphrouter.wording import suggest
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
     name="graphrouter",
     help="Learn from outcomes which language model to ask, and what the answer will cost.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
 )
 app.command()(demo.demo)
@@ -76,6 +80,7 @@ app.command()(replay.replay)
 app.command()(promise.promise)
 app.command()(settings.config)
 app.command()(versions.versions)
+app.command()(doctor.doctor)
 app.command()(migrate.migrate)
 app.add_typer(changes.app, name="changes")
 app.add_typer(data.app, name="data")
@@ -119,6 +124,8 @@ def _global_options(
 ) -> None:
     if isinstance(context.obj, RunState):
         context.obj.debug = debug
+    if context.invoked_subcommand is None:
+        show_next_step(Path())
 
 
 def run(args: Sequence[str] | None = None) -> int:
@@ -136,7 +143,7 @@ def run(args: Sequence[str] | None = None) -> int:
         status = INTERRUPTED
     except typer.TyperException as error:
         # Bad usage; its message is empty where the help was shown instead.
-        message = error.format_message()
+        message = _suggest_choice(error.format_message())
         return (
             _fail(f"{_end_sentence(message)} See {_find_help(error)}.", error.exit_code)
             if message
@@ -182,6 +189,19 @@ def _fail(message: str, status: int, *, debug: bool = False) -> int:
 
 def _end_sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _suggest_choice(message: str) -> str:
+    """The message about a value that is none of those there are, with the nearest of them.
+
+    Example:
+        >>> _suggest_choice("'balnced' is not one of 'performance_first', 'balanced'")
+        "'balnced' is not one of 'performance_first', 'balanced'. Did you mean 'balanced'?"
+    """
+    message = message.replace("Value error, ", "")
+    found = re.search(r"'([^']*)' is not one of ('.+')", message)
+    hint = suggest(found[1], re.findall(r"'([^']*)'", found[2])) if found else ""
+    return f"{_end_sentence(message)} {hint}" if hint else message
 
 
 def _find_help(error: typer.TyperException) -> str:

@@ -11,7 +11,6 @@ import typer
 
 from graphrouter.cli import options
 from graphrouter.cli.console import print_error, print_json
-from graphrouter.cli.data import DATA_HELP
 from graphrouter.cli.outputs import PAGES, check_target, check_targets, write_reports
 from graphrouter.cli.progress import FinishedCell, begin_run, follow_cells, show_working
 from graphrouter.cli.render import say, say_line
@@ -37,7 +36,7 @@ def benchmark(
     datasets: Annotated[
         list[str],
         typer.Argument(
-            metavar="DATA", help=f"{DATA_HELP} Several may be given.", show_default=False
+            metavar="DATA", help=f"{options.DATA_HELP} Several may be given.", show_default=False
         ),
     ],
     routers: options.Routers = "all",

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from graphrouter.cli import options
 from graphrouter.cli.console import console, error_console, print_json
 from graphrouter.cli.convert import Format, convert, fetch
-from graphrouter.cli.render import describe_missing, describe_ungraded
+from graphrouter.cli.render import describe_missing, describe_ungraded, make_table, show_table
 from graphrouter.exceptions import DataError
 from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
+    from graphrouter.data import RoutingDataset
     from graphrouter.data.assignment import Assignment
     from graphrouter.data.describe import DatasetSummary
 
@@ -21,11 +23,6 @@ app = typer.Typer(no_args_is_help=True, help="Make, fetch, convert, check and de
 
 app.command()(convert)
 app.command()(fetch)
-
-DATA_HELP = (
-    "Folder with queries, models, outcomes (and perhaps tasks) as .parquet, .csv or "
-    ".jsonl; or one such file with prompt, model and effect in a row; or the name simulated."
-)
 
 
 @app.command()
@@ -61,6 +58,7 @@ def simulate(
     format: Annotated[
         Format, typer.Option("--format", help="File format of the tables.")
     ] = Format.parquet,
+    as_json: options.Json = False,
 ) -> None:
     """Write a simulated dataset, and beside it the truth.
 
@@ -85,6 +83,9 @@ def simulate(
     simulation.data.save(out, format=format.value)
     write_tables({"truth": simulation.truth.table}, out, format=format.value)
     num_outcomes = len(simulation.data.outcomes)
+    if as_json:
+        print_json({"folder": out, **_count_rows(simulation.data)})
+        return
     console.print(
         f"Wrote {count_of(queries, 'query')}, {count_of(len(simulation.data.models), 'model')} and "
         f"{count_of(num_outcomes, 'outcome')} to",
@@ -94,7 +95,7 @@ def simulate(
 
 
 @app.command()
-def validate(data: Annotated[str, typer.Argument(help=DATA_HELP)]) -> None:
+def validate(data: options.Data, as_json: options.Json = False) -> None:
     """Check a dataset, and name the first mistake with its table, row and mending.
 
     The exit status is then 2.
@@ -104,6 +105,9 @@ def validate(data: Annotated[str, typer.Argument(help=DATA_HELP)]) -> None:
     from graphrouter.data.readers import load_dataset
 
     dataset = load_dataset(data)
+    if as_json:
+        print_json({"data": data, **_count_rows(dataset), "fingerprint": dataset.fingerprint})
+        return
     counts = (
         f"{count_of(len(dataset.queries), 'query')}, {count_of(len(dataset.models), 'model')}, "
         f"{count_of(len(dataset.outcomes), 'outcome')}{describe_ungraded(dataset)}"
@@ -117,12 +121,7 @@ def validate(data: Annotated[str, typer.Argument(help=DATA_HELP)]) -> None:
 
 
 @app.command()
-def describe(
-    data: Annotated[str, typer.Argument(help=DATA_HELP)],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Write only JSON to standard output.")
-    ] = False,
-) -> None:
+def describe(data: options.Data, as_json: options.Json = False) -> None:
     """Show what a dataset holds: counts, what was observed, coverage of each task and model.
 
     Example: graphrouter data describe data/simulated --json
@@ -152,6 +151,16 @@ def describe(
         )
 
 
+def _count_rows(dataset: RoutingDataset) -> dict[str, int]:
+    """How many rows each table has, by its name."""
+    return {
+        "queries": len(dataset.queries),
+        "models": len(dataset.models),
+        "outcomes": len(dataset.outcomes),
+        "tasks": len(dataset.tasks),
+    }
+
+
 def _describe_assignment(found: Assignment) -> str:
     """Who was asked what, in a few words."""
     if found.share_explained is None:
@@ -163,8 +172,6 @@ def _describe_assignment(found: Assignment) -> str:
 
 
 def _show_overview(summary: DatasetSummary) -> None:
-    from rich.table import Table
-
     chars = summary.prompt_chars
     split = (
         "none"
@@ -196,20 +203,16 @@ def _show_overview(summary: DatasetSummary) -> None:
         "split column": split,
         "fingerprint": summary.fingerprint[:16],
     }
-    table = Table(title=f"Dataset {summary.name}", show_header=False, title_justify="left")
+    table = make_table(f"Dataset {summary.name}", "", "", text_columns=2)
+    table.show_header = False
     for name, text in rows.items():
         table.add_row(name, text)
-    console.print(table, markup=False, highlight=False)
+    show_table(table)
 
 
 def _show_tasks(summary: DatasetSummary) -> None:
-    from rich.table import Table
-
-    table = Table(title="Tasks", title_justify="left")
-    for title in ("task", "best model"):
-        table.add_column(title, overflow="fold")
-    for title in ("queries", "outcomes", "coverage", "effect"):
-        table.add_column(title, justify="right", no_wrap=True)
+    columns = ("task", "best model", "queries", "outcomes", "coverage", "effect")
+    table = make_table("Tasks", *columns, text_columns=2)
     for task in summary.tasks:
         table.add_row(
             task.task or "(unknown)",
@@ -219,12 +222,10 @@ def _show_tasks(summary: DatasetSummary) -> None:
             _format_cell(task.density, "{:.0%}"),
             _format_cell(task.mean_effect, "{:.3f}"),
         )
-    console.print(table, markup=False, highlight=False)
+    show_table(table)
 
 
 def _show_models(summary: DatasetSummary) -> None:
-    from rich.table import Table
-
     columns: dict[str, list[str]] = {
         "outcomes": [f"{model.num_outcomes:,}" for model in summary.models],
         "coverage": [f"{model.coverage:.0%}" for model in summary.models],
@@ -238,13 +239,10 @@ def _show_models(summary: DatasetSummary) -> None:
     known = {
         title: cells for title, cells in columns.items() if set(cells) != {"-"}
     }  # what nobody recorded takes no room
-    table = Table(title="Models, with means over their outcomes", title_justify="left")
-    table.add_column("model", overflow="fold")
-    for title in known:
-        table.add_column(title, justify="right", no_wrap=True)
+    table = make_table("Models, with means over their outcomes", "model", *known)
     for model, *cells in zip(summary.models, *known.values(), strict=True):
         table.add_row(model.model, *cells)
-    console.print(table, markup=False, highlight=False)
+    show_table(table)
 
 
 def _format_cell(value: float | None, form: str) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from graphrouter.cli.console import console, error_console, print_json
 from graphrouter.cli.options import Data, Json
+from graphrouter.cli.render import make_table, show_table
 from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
@@ -173,14 +174,8 @@ def _show(
 
 
 def _show_counts(summary: GraphSummary, report: LeakageReport | None) -> None:
-    from rich.table import Table
-
-    table = Table(
-        title=f"Graph of {summary.name} (reverse edges not counted)", title_justify="left"
-    )
-    table.add_column("nodes and edges")
-    for title in ("whole dataset", "validation graph"):
-        table.add_column(title, justify="right", no_wrap=True)
+    title = f"Graph of {summary.name} (reverse edges not counted)"
+    table = make_table(title, "nodes and edges", "whole dataset", "validation graph")
     for name, count in summary.nodes.items():
         table.add_row(name, f"{count:,}", "-" if report is None else f"{report.nodes[name]:,}")
     ends = {
@@ -192,16 +187,11 @@ def _show_counts(summary: GraphSummary, report: LeakageReport | None) -> None:
         table.add_row(
             ends[name], f"{count:,}", "-" if report is None else f"{report.edges[name]:,}"
         )
-    console.print(table, markup=False, highlight=False)
+    show_table(table)
 
 
 def _show_tasks(summary: GraphSummary) -> None:
-    from rich.table import Table
-
-    table = Table(title="Tasks", title_justify="left")
-    table.add_column("task", overflow="fold")
-    for title in ("queries", "models", "outcomes", "coverage"):
-        table.add_column(title, justify="right", no_wrap=True)
+    table = make_table("Tasks", "task", "queries", "models", "outcomes", "coverage")
     for task in summary.tasks:
         coverage = "-" if task.coverage is None else f"{task.coverage:.0%}"
         table.add_row(
@@ -211,17 +201,12 @@ def _show_tasks(summary: GraphSummary) -> None:
             f"{task.num_outcomes:,}",
             coverage,
         )
-    console.print(table, markup=False, highlight=False)
+    show_table(table)
 
 
 def _show_models(summary: GraphSummary) -> None:
-    from rich.table import Table
-
-    table = Table(title="Models", title_justify="left")
-    for title in ("model", "family"):
-        table.add_column(title, overflow="fold")
-    for title in ("tasks", "outcomes", "coverage"):
-        table.add_column(title, justify="right", no_wrap=True)
+    columns = ("model", "family", "tasks", "outcomes", "coverage")
+    table = make_table("Models", *columns, text_columns=2)
     for model in summary.models:
         table.add_row(
             model.model,
@@ -230,20 +215,16 @@ def _show_models(summary: GraphSummary) -> None:
             f"{model.num_outcomes:,}",
             f"{model.coverage:.0%}",
         )
-    console.print(table, markup=False, highlight=False)
+    show_table(table)
 
 
 def _show_projection(graph: nx.Graph[str], projection: Projection) -> None:
-    from rich.table import Table
-
-    table = Table(title=f"Models by {_GROUP[projection]} (effect: mean)", title_justify="left")
-    for title in (_GROUP[projection], "model"):
-        table.add_column(title, overflow="fold")
-    for title in ("outcomes", "effect"):
-        table.add_column(title, justify="right", no_wrap=True)
+    title = f"Models by {_GROUP[projection]} (effect: mean)"
+    columns = (_GROUP[projection], "model", "outcomes", "effect")
+    table = make_table(title, *columns, text_columns=2)
     for group, model, count, mean in _list_rows(graph):
         table.add_row(group, model, f"{count:,}", f"{mean:.3f}")
-    console.print(table, markup=False, highlight=False)
+    show_table(table)
 
 
 def _list_rows(graph: nx.Graph[str]) -> list[tuple[str, str, int, float]]:

@@ -9,10 +9,13 @@ from typing import Annotated
 
 import typer
 
-from graphrouter.cli.data import DATA_HELP
 from graphrouter.tracking import Tracking
 from graphrouter.tracking.store_connection import DEFAULT_EXPERIMENT
 
+DATA_HELP = (
+    "Folder with queries, models, outcomes (and perhaps tasks) as .parquet, .csv or "
+    ".jsonl; or one such file with prompt, model and effect in a row; or the name simulated."
+)
 _TRACKING_PANEL = "Tracking with MLflow"
 
 Artifact = Annotated[
@@ -28,8 +31,8 @@ StorePlace = Annotated[
         show_default=False,
     ),
 ]
-Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Write only JSON to standard output.")]
+Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)]
 JsonFile = Annotated[
     str | None,
     typer.Option(

@@ -63,19 +63,26 @@ def list_models(artifact: options.Artifact, as_json: options.Json = False) -> No
 
 
 @app.command()
-def show(artifact: options.Artifact, model: pool_changes.Model) -> None:
+def show(
+    artifact: options.Artifact, model: pool_changes.Model, as_json: options.Json = False
+) -> None:
     """Show the card of a model, how its bills differ, and what was changed of it after training.
 
     Example: graphrouter pool show artifacts/demo/router tarn-grand
     """
     router = load_graph_router(artifact)
-    for name, value in _to_plain_card(router.pool[model]).items():
+    card = _to_plain_card(router.pool[model])
+    notes = router.bills.describe(router.pool.prices).get(model, ())
+    changes = [each for each in router.provenance.changes if each.model in ("", model)]
+    if as_json:
+        print_json({"card": card, "costs": notes, "changes": changes})
+        return
+    for name, value in card.items():
         say_line(f"{name}: {value}")
-    for note in router.bills.describe(router.pool.prices).get(model, ()):
+    for note in notes:
         say_line(f"costs: {note}")
-    for change in router.provenance.changes:
-        if change.model in ("", model):
-            say_line(f"{change.at}  {_describe(change)}")
+    for change in changes:
+        say_line(f"{change.at}  {_describe(change)}")
 
 
 def _to_plain_card(card: ModelCard) -> dict[str, Any]:

@@ -75,6 +75,7 @@ def match(
             show_default=False,
         ),
     ] = None,
+    as_json: options.Json = False,
 ) -> None:
     """Write the route of each prompt of a file, how sure it is, and the probability of every route.
 
@@ -104,11 +105,14 @@ def match(
             **{f"p_{n}": [each.probabilities[n] for each in found] for n in found[0].probabilities},
         }
     )
-    if out is None:
+    if out is not None:
+        replace_file(out, partial(write_table, table))
+    if as_json:
+        print_json(table.to_dict("records"))
+    elif out is None:
         console.out(table.to_csv(index=False, float_format="%.4f"), end="", highlight=False)
-        return
-    replace_file(out, partial(write_table, table))
-    say_line(f"Wrote the routes of {len(table):,} prompts to {out}")
+    else:
+        say_line(f"Wrote the routes of {len(table):,} prompts to {out}")
 
 
 def _show_check(found: RouteCheck, top: int) -> None:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from graphrouter.cli.console import console
+from graphrouter.cli.console import console, print_json
 from graphrouter.config import load_config
 
 ConfigFile = Annotated[
@@ -37,12 +37,22 @@ _HEADER = (
 )
 
 
-def config(config: ConfigFile = None, overrides: Overrides = None) -> None:
+def config(
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write JSON, without the meanings.")
+    ] = False,
+) -> None:
     """Print every setting with its meaning as YAML: the defaults, or those of a file and overrides.
 
     Example: graphrouter config > mine.yaml
     """
-    console.out(format_settings(load_config(config, overrides or [])).rstrip("\n"), highlight=False)
+    settings = load_config(config, overrides or [])
+    if as_json:
+        print_json(settings.model_dump(mode="json"))
+    else:
+        console.out(format_settings(settings).rstrip("\n"), highlight=False)
 
 
 def format_settings(settings: BaseModel) -> str:

@@ -116,12 +116,36 @@ def test_bad_usage_is_one_line_that_names_the_help(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err.startswith("Error: No such command 'no-such-command'.")
 
 
-@pytest.mark.parametrize("args", [[], ["--help"]])
-def test_help_lists_the_groups(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(args) == (0 if args else 2)
+def test_help_lists_the_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
     shown = capsys.readouterr()
     assert "data" in shown.out
     assert shown.err == ""
+
+
+def test_a_group_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data"]) == 2
+    assert "describe" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["rout"], "Did you mean 'route'"),
+        (["pool", "lst"], "Did you mean 'list'?"),
+        (["route", "x", "hi", "--cost-wieght", "1"], "--cost-weight"),
+        (["route", "x", "hi", "--preset", "balnced"], "Did you mean 'balanced'?"),
+        (["data", "convert", "x", "--from", "sprot", "--out", "y"], "Did you mean 'sprout'?"),
+    ],
+)
+def test_what_was_mistyped_brings_the_nearest_name(
+    words: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words) == 2
+    said = capsys.readouterr().err
+    assert hint in said
+    assert "Value error" not in said
+    assert said.count("\n") == 1
 
 
 def test_version_from_a_process_of_its_own() -> None:

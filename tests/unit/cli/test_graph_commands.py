@@ -36,7 +36,7 @@ def test_inspect_shows_counts_coverage_projections_and_the_leakage_check(
     assert result.exit_code == 0, result.output
     words = " ".join(result.stdout.split())
     for text in (
-        f"query answered_by model │ {num_outcomes}",
+        f"query answered_by model {num_outcomes}",
         "code_writing",
         "Isolated nodes: no tasks; no queries; no models.",
     ):

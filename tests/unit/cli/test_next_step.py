@@ -1,0 +1,128 @@
+"""`graphrouter` alone tells what to do next with what lies there, in commands that exist."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import typer
+
+from graphrouter.cli.app import app
+from graphrouter.cli.next_step import find_step
+from tests.unit.cli.conftest import Invoke
+
+ANSWERS = pd.DataFrame({"prompt": ["a", "a"], "model": ["x", "y"], "effect": [0, 1]})
+
+
+def put_nothing(folder: Path, world: Path, artifact: Path) -> str:
+    del folder, world, artifact
+    return "graphrouter demo"
+
+
+def put_dataset(folder: Path, world: Path, artifact: Path) -> str:
+    del artifact
+    shutil.copytree(world, folder / "data" / "my logs")
+    return "graphrouter train 'data/my logs' --out artifacts/mine"
+
+
+def put_csv(folder: Path, world: Path, artifact: Path) -> str:
+    del world, artifact
+    ANSWERS.to_csv(folder / "graded.csv", index=False)
+    return "graphrouter train graded.csv --instant --out artifacts/mine"
+
+
+def put_parquet(folder: Path, world: Path, artifact: Path) -> str:
+    del world, artifact
+    ANSWERS.to_parquet(folder / "graded.parquet")
+    return "graphrouter train graded.parquet --instant --out artifacts/mine"
+
+
+def put_log(folder: Path, world: Path, artifact: Path) -> str:
+    del world, artifact
+    line = {"request": {"messages": []}, "response": {"choices": []}}
+    (folder / "calls.jsonl").write_text(json.dumps(line) + "\n{", encoding="utf-8")
+    return "graphrouter data convert --from NAME calls.jsonl --out data/mine"
+
+
+def put_artifact(folder: Path, world: Path, artifact: Path) -> str:
+    shutil.copytree(artifact, folder / "artifacts" / "mine")
+    shutil.copytree(world, folder / "world")
+    put_csv(folder, world, artifact)
+    return "graphrouter evaluate artifacts/mine world"
+
+
+def put_what_serves(folder: Path, world: Path, artifact: Path) -> str:
+    put_artifact(folder, world, artifact)
+    (folder / "upstreams.yaml").write_text("{}", encoding="utf-8")
+    return "graphrouter serve artifacts/mine --upstreams upstreams.yaml"
+
+
+def put_odd_files(folder: Path, world: Path, artifact: Path) -> str:
+    del world, artifact
+    for name in ("a.csv", "b.jsonl", "c.json", "d.parquet", "e.tsv"):
+        (folder / name).write_bytes(b'\xff\x00"{[')
+    (folder / "f.jsonl").write_text("[1]", encoding="utf-8")
+    (folder / "manifest.json").write_text("[]", encoding="utf-8")
+    return "graphrouter demo"
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        put_nothing,
+        put_dataset,
+        put_csv,
+        put_parquet,
+        put_log,
+        put_artifact,
+        put_what_serves,
+        put_odd_files,
+    ],
+)
+def test_the_next_step_follows_from_what_is_there(
+    put: Callable[[Path, Path, Path], str], tmp_path: Path, world: Path, artifact: Path
+) -> None:
+    expected = put(tmp_path, world, artifact)
+    step = find_step(tmp_path)
+    assert expected in step.commands
+    for command in step.commands:
+        check_command(shlex.split(command)[1:])
+
+
+def check_command(words: list[str]) -> None:
+    """The command exists, and so do its options."""
+    command = typer.main.get_command(app)
+    while hasattr(command, "commands"):
+        command, words = command.commands[words[0]], words[1:]
+    known = {option for each in command.params for option in each.opts} | {"--help"}
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_graphrouter_alone_says_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, invoke: Invoke
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, shown, errors = invoke()
+    assert (status, errors) == (0, "")
+    assert "  graphrouter demo\n" in shown
+    assert "graphrouter --help" in shown
+
+
+def test_a_folder_that_may_not_be_read_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir()
+    whole = Path.iterdir
+
+    def refuse(path: Path) -> object:
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return whole(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert "graphrouter demo" in find_step(tmp_path).commands
