@@ -30,6 +30,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "fastapi": "fastapi",
             "httpx2": "httpx2",
             "jinja2": "jinja2",
+            "opentelemetry": "opentelemetry-exporter-otlp-proto-http",
             "prometheus_client": "prometheus-client",
             "sqlalchemy": "SQLAlchemy",
             "uvicorn": "uvicorn",

@@ -162,6 +162,7 @@ def serve(
     from graphrouter.gateway.serving_state import ReadArtifact
     from graphrouter.gateway.store import Store
     from graphrouter.gateway.store.stored_calls import WhatIsKept
+    from graphrouter.gateway.telemetry import read_environment
     from graphrouter.gateway.token_prices import TokenPrices
     from graphrouter.routes import Routes
 
@@ -215,6 +216,7 @@ def serve(
             memory=memory,
             load=load,
             judges=judges,
+            tracer=read_environment(os.environ),
         )
         console.print(
             f"Serving {count_of(len(deployments), 'model')} at "

@@ -40,6 +40,7 @@ from graphrouter.gateway.serving_state import Demand, ServingState
 from graphrouter.gateway.sessions.open_sessions import OpenSessions
 from graphrouter.gateway.sessions.session_names import name_session
 from graphrouter.gateway.stored_responses import StoredResponses
+from graphrouter.gateway.tracing import Trace, Tracer
 from graphrouter.gateway.upstream_health import UpstreamHealth
 from graphrouter.gateway.upstreams import Deployment
 from graphrouter.gateway.usage import Usage, read_usage
@@ -77,6 +78,7 @@ class Gateway:
         access: Access,
         log: CallLog,
         sessions: OpenSessions | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """A gateway; its client is there while it serves.
 
@@ -85,6 +87,7 @@ class Gateway:
             access: Who may ask.
             log: Told of every decision and call.
             sessions: Those that are going on; without them every request is decided by itself.
+            tracer: Follows requests; nobody does without one.
         """
         self.state, self._access, self._log = state, access, log
         self.health, self._stored = UpstreamHealth(), StoredResponses()
@@ -92,6 +95,7 @@ class Gateway:
         self.metrics = Metrics()
         self.judging: BackgroundJudging | None = None
         """Takes answers that nobody has graded; None where nobody judges them."""
+        self._tracer = Tracer() if tracer is None else tracer
         self._changing = threading.Lock()
 
     def change_router(self, change: Callable[[Router], Router]) -> None:
@@ -127,6 +131,20 @@ class Gateway:
             ApiError: It is not to be answered.
             ClientLeftError: Nobody waits for the answer any more.
         """
+        trace = self._tracer.begin(form, request.headers)
+        try:
+            return await self._answer(request, form, trace)
+        except ApiError as error:
+            trace.end(error.status)
+            raise
+        except (asyncio.CancelledError, ClientLeftError):
+            trace.end(CLIENT_LEFT)
+            raise
+        except BaseException:
+            trace.end(500)
+            raise
+
+    async def _answer(self, request: Request, form: ApiForm, trace: Trace) -> Response:
         asks = self._access.admit(request, "route")
         body = await read_body(request)
         conversation = form.read(body)
@@ -135,11 +153,14 @@ class Gateway:
         wanted = read_wanted(body, request.headers, state, asks.key)
         previous = await self._find_previous(state, body, form)
         demand = Demand(form, conversation, previous, asks.models)
+        began_ns = time.time_ns()
         chosen = await self._chooser.choose(state, wanted, demand, session)
-        call = await self._begin(request, asks, chosen, state)
+        key = None if chosen.session is None else chosen.session.key
+        trace.note_choice(chosen.decision, key, chosen.reason, began_ns)
+        call = await self._begin(request, asks, chosen, state, trace)
         sent = {name: value for name, value in body.items() if name != OWN_KEY}
         headers = {name: request.headers[name] for name in _PASSED if name in request.headers}
-        outgoing = Outgoing(form, sent, headers, wanted.deadline_s)
+        outgoing = Outgoing(form, sent, headers, wanted.deadline_s, trace)
         asked = [
             each
             for name in call.order
@@ -206,7 +227,12 @@ class Gateway:
         return await self._stored.find(previous, state, self.client)
 
     async def _begin(
-        self, request: Request, asks: Admitted, chosen: Chosen, state: ServingState
+        self,
+        request: Request,
+        asks: Admitted,
+        chosen: Chosen,
+        state: ServingState,
+        trace: Trace | None = None,
     ) -> OpenCall:
         policy = chosen.wanted.policy
         start = CallStart(
@@ -223,6 +249,7 @@ class Gateway:
             request_id=request.headers.get(REQUEST_ID, "")[:MOST_OF_ID] or None,
             newcomers=state.newcomers,
             artifact=state.artifact,
+            trace_id=None if trace is None else trace.trace_id,
         )
         try:
             call = await self._log.begin(start)
@@ -230,6 +257,8 @@ class Gateway:
             self.metrics.count_refused(start, error.status)
             raise
         self.metrics.watch(start, call)
+        if trace is not None:
+            trace.note_call(call)
         return call
 
     def _note_stored(self, reached: Reached, told: object) -> None:
@@ -319,6 +348,7 @@ class Gateway:
             await call.end(error.status, name, failures=failures)
             raise
         self._note_stored(reached, told)
+        outgoing.trace.note_answer(told)
         usage = Usage(0, None, 0) if form is COUNT_TOKENS else read_usage(told)  # nothing is read
         await call.end(response.status_code, name, failures=failures, usage=usage)
         if self.judging is not None and judgement is not None:

@@ -41,6 +41,7 @@ from graphrouter.gateway.request_bodies import ClientLeftError
 from graphrouter.gateway.request_schemas import describe_body
 from graphrouter.gateway.serving_state import ReadArtifact, ServingState
 from graphrouter.gateway.sessions.open_sessions import OpenSessions
+from graphrouter.gateway.tracing import Tracer
 from graphrouter.gateway.upstreams import Deployment
 from graphrouter.policy import Policy
 from graphrouter.router.protocol import Router
@@ -68,6 +69,7 @@ def create_app(
     load: Callable[[], ReadArtifact] | None = None,
     judges: Sequence[JudgeSettings] = (),
     transport: httpx2.AsyncBaseTransport | None = None,
+    tracer: Tracer | None = None,
 ) -> FastAPI:
     """The gateway as an ASGI application.
 
@@ -90,6 +92,7 @@ def create_app(
         load: Reads the artifact again, for `/admin/reload`.
         judges: Of answers that nobody has graded; they need a memory.
         transport: Takes the place of the network, for tests.
+        tracer: Follows requests, and is closed with the application.
 
     Raises:
         ConfigError: A judge is a model whose tokens have no prices.
@@ -100,7 +103,7 @@ def create_app(
     access = Access(key, dict if memory is None else lambda: memory.keys)
     log = log or CallLog() if memory is None else memory.log
     going_on = OpenSessions(max_switches=max_switches) if sessions else None
-    gateway = Gateway(state, access=access, log=log, sessions=going_on)
+    gateway = Gateway(state, access=access, log=log, sessions=going_on, tracer=tracer)
     if memory is not None and judges:
         gateway.judging = _make_judging(gateway, memory, judges)
     store = None if memory is None else memory.store
@@ -126,6 +129,8 @@ def create_app(
                     judging.cancel()
                 if memory is not None:
                     await anyio.to_thread.run_sync(memory.close)
+                if tracer is not None:
+                    await anyio.to_thread.run_sync(tracer.close)
 
     async def list_models(request: Request) -> Response:
         return gateway.list_models(request)

@@ -59,6 +59,7 @@ class CallStart:
     """Models that are new, with the outcomes known of each."""
     artifact: str = ""
     """Which router decides."""
+    trace_id: str | None = None
 
 
 class CallEnd(NamedTuple):
@@ -90,7 +91,7 @@ class OpenCall:
         self.decision_id, self.order = decision_id, tuple(order)
         self.prices: TokenPrices | None = None
         """Of whoever answers, once that is known."""
-        self.watcher: Callable[[CallEnd], None] | None = None
+        self.watchers: list[Callable[[CallEnd], None]] = []
         """Told how it ended."""
         self._began, self._ended = time.perf_counter(), False
         self._ttft_s: float | None = None
@@ -133,8 +134,8 @@ class OpenCall:
         latency_s = time.perf_counter() - self._began
         spent = usage or Usage()
         end = CallEnd(status, model, tuple(failures), spent, latency_s, self._ttft_s)
-        if self.watcher is not None:
-            self.watcher(end)
+        for watcher in self.watchers:
+            watcher(end)
         return self._end(end)
 
     def _end(self, end: CallEnd) -> Awaitable[None]:

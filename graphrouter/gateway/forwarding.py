@@ -170,15 +170,19 @@ class Forwarder:
                 failures.append(Failure(deployment.candidate, _PAUSED, None))
                 return None
             began, is_over = time.monotonic(), True
+            asking = outgoing.trace.ask(deployment, outgoing.form)
+            request.headers.update(asking.headers)
             try:
                 attempt = await send(self._client, deployment, request, streams=outgoing.is_stream)
                 if attempt.response is not None:
+                    asking.note_response()
                     self._health.note_answer(deployment, time.monotonic() - began)
                     is_over = attempt.response.is_closed
                     return Reached(deployment, attempt.response, tuple(failures), began, call)
             finally:
                 if is_over:
                     self._health.end(deployment, call)
+            asking.fail(attempt.reason, attempt.status)
             self._health.note_failure(deployment, attempt.wait_s)
             failures.append(Failure(deployment.candidate, attempt.reason, attempt.status))
             wait_s = attempt.wait_s

@@ -70,7 +70,7 @@ class Metrics:
             self._requests.labels(start.endpoint, _NOBODY, "200").inc()
             return
         self._in_flight.inc()
-        call.watcher = lambda end: self._count(start, call, end)
+        call.watchers.append(lambda end: self._count(start, call, end))
 
     def count_refused(self, start: CallStart, status: int) -> None:
         """Count a call that was not to begin.
@@ -122,6 +122,7 @@ def _describe(
     return {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "request_id": start.request_id,
+        "trace_id": start.trace_id,
         "decision": call.decision_id,
         "endpoint": start.endpoint,
         "key": start.key,

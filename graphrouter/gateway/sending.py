@@ -11,6 +11,7 @@ import httpx2
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.api_forms import ApiForm
 from graphrouter.gateway.request_bodies import telling_client
+from graphrouter.gateway.tracing import Trace
 from graphrouter.gateway.translation.pairs import find_translation
 from graphrouter.gateway.translation.translator import tell_error
 from graphrouter.gateway.upstreams import Deployment
@@ -32,6 +33,7 @@ class Outgoing(NamedTuple):
 
     deadline_s: float | None = None
     """Most seconds until the answer begins, whoever gives it; None where the client waits."""
+    trace: Trace = Trace({})
 
     @property
     def is_stream(self) -> bool:
