@@ -16,12 +16,10 @@ import platform
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 from safetensors.numpy import save as save_arrays
 
 from graphrouter.artifact_files import (
@@ -29,7 +27,6 @@ from graphrouter.artifact_files import (
     Arrays,
     FileEntry,
     decode_file,
-    encode_table,
     make_entry,
     read_entries,
     read_file,
@@ -50,8 +47,10 @@ from graphrouter.artifact_manifest import (
     replace_manifest,
     strip_manifest,
 )
+from graphrouter.artifact_tables import StoredTable, encode_table
 from graphrouter.exceptions import ArtifactError
 from graphrouter.files import to_path
+from graphrouter.lazy import pandas as pd
 from graphrouter.locks import LOCK_FILES, WAIT_S, lock_folder
 from graphrouter.upward_imports import REGISTRY_SCHEMES, load_part
 
@@ -97,8 +96,8 @@ class ArtifactContents:
     added when it is written."""
     tensors: Mapping[str, Mapping[str, np.ndarray[Any, Any]]]
     """Groups of arrays by name, one safetensors file a group."""
-    tables: Mapping[str, pd.DataFrame]
-    """Tables by name, one Parquet file each."""
+    tables: Mapping[str, pd.DataFrame | StoredTable]
+    """Tables by name, one Parquet file each; those that were read stay as they lie there."""
 
 
 def is_registry_uri(place: str | Path) -> bool:
@@ -312,10 +311,10 @@ def _read_version(
 
 def _read_files(folder: Path, manifest: Mapping[str, Any]) -> ArtifactContents:
     tensors: dict[str, Arrays] = {}
-    tables: dict[str, pd.DataFrame] = {}
+    tables: dict[str, StoredTable] = {}
     for name, entry in read_entries(manifest, folder / MANIFEST).items():
         found = decode_file(read_file(folder, entry), entry, folder)
-        if isinstance(found, pd.DataFrame):
+        if isinstance(found, StoredTable):
             tables[name] = found
         else:
             tensors[name] = found
@@ -365,6 +364,8 @@ def copy_artifact(folder: Path, target: Path) -> None:
 
 
 def _list_library_versions() -> dict[str, str]:
+    from importlib import metadata  # of what writes alone
+
     versions = {"python": platform.python_version()}
     for name in _LIBRARIES:
         try:

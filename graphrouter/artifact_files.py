@@ -7,7 +7,6 @@ read, and no more memory is taken than its files are large, but for the stated g
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -16,10 +15,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 import safetensors
 from safetensors.numpy import load as load_arrays
 
+from graphrouter.artifact_tables import MEND, StoredTable
 from graphrouter.exceptions import ArtifactError
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -30,13 +29,8 @@ SUFFIXES: Mapping[str, str] = {"tensors": ".safetensors", "tables": ".parquet"}
 
 _MOST_MANIFEST_BYTES = 32 * 2**20
 _MOST_FILE_BYTES = 8 * 2**30
-_MOST_GROWTH, _SPARE_BYTES = 100, 256 * 2**20
-"""A table may take this many times its file's bytes, and the spare ones, in memory. Compression
-and dictionaries make real ones up to 20 times as large."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_BATCH_ROWS = 1_024
-_MEND = "Train again, or restore a copy."
 
 
 class FileEntry(NamedTuple):
@@ -74,7 +68,7 @@ def read_entries(manifest: Mapping[str, Any], path: Path) -> dict[str, FileEntry
     if not isinstance(files, dict):
         raise ArtifactError(
             f"{path} names no files: 'files' is a {type(files).__name__}, expected a mapping. "
-            f"{_MEND}"
+            f"{MEND}"
         )
     return {name: _read_entry(name, said, path) for name, said in files.items()}
 
@@ -96,7 +90,7 @@ def _read_entry(name: str, said: Any, path: Path) -> FileEntry:
         shown = f"{name}: {json.dumps(said)}"[:200]
         raise ArtifactError(
             f"{path} names a file that no artifact has: {shown}. Expected kind, sha256, num_bytes, "
-            f"and file as NAME.DIGEST.safetensors or .parquet in its own folder. {_MEND}"
+            f"and file as NAME.DIGEST.safetensors or .parquet in its own folder. {MEND}"
         )
     return entry
 
@@ -122,7 +116,7 @@ def parse_manifest(folder: Path, name: str = MANIFEST) -> tuple[dict[str, Any], 
         manifest = json.loads(raw.decode())
     except (ValueError, RecursionError) as error:
         raise ArtifactError(
-            f"{path} is no valid JSON ({error}): the artifact is damaged. {_MEND}"
+            f"{path} is no valid JSON ({error}): the artifact is damaged. {MEND}"
         ) from None
     return (manifest if isinstance(manifest, dict) else {}), raw
 
@@ -135,11 +129,11 @@ def read_file(folder: Path, entry: FileEntry) -> bytes:
     """
     path = folder / entry.file
     if not path.is_file():
-        raise ArtifactError(f"The artifact is incomplete: {path} is missing. {_MEND}")
+        raise ArtifactError(f"The artifact is incomplete: {path} is missing. {MEND}")
     blob = _read_plain(path, most_bytes=_MOST_FILE_BYTES, num_bytes=entry.num_bytes)
     if hashlib.sha256(blob).hexdigest() != entry.sha256:
         raise ArtifactError(
-            f"{path} was changed after it was written: its checksum does not match. {_MEND}"
+            f"{path} was changed after it was written: its checksum does not match. {MEND}"
         )
     return blob
 
@@ -156,73 +150,33 @@ def _read_plain(path: Path, *, most_bytes: int, num_bytes: int | None = None) ->
             there = os.fstat(stream.fileno()).st_size
             if there > most_bytes:
                 raise ArtifactError(
-                    f"{path} has {there:,} bytes; expected at most {most_bytes:,}. {_MEND}"
+                    f"{path} has {there:,} bytes; expected at most {most_bytes:,}. {MEND}"
                 )
             blob = b"" if num_bytes not in (None, there) else stream.read(there)
     except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}. {_MEND}") from error
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}. {MEND}") from error
     if num_bytes is not None and there != num_bytes:
-        raise ArtifactError(f"{path} is truncated: {there} bytes, expected {num_bytes}. {_MEND}")
+        raise ArtifactError(f"{path} is truncated: {there} bytes, expected {num_bytes}. {MEND}")
     return blob
 
 
-def decode_file(blob: bytes, entry: FileEntry, folder: Path) -> Arrays | pd.DataFrame:
+def decode_file(blob: bytes, entry: FileEntry, folder: Path) -> Arrays | StoredTable:
     """Arrays by name, or a table.
 
     Raises:
         ArtifactError: It cannot be read, or is a table that would take far more memory than its
             file.
     """
+    path = folder / entry.file
+    if entry.kind == "tables":
+        return StoredTable(blob, path)
     try:
-        return load_arrays(blob) if entry.kind == "tensors" else _decode_table(blob)
-    # What libraries raise over bytes that somebody made by hand.
+        return load_arrays(blob)
+    # What the library raises over bytes that somebody made by hand.
     except (
-        safetensors.SafetensorError,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        OverflowError,
-        RuntimeError,
-    ) as error:
-        raise ArtifactError(f"{folder / entry.file} cannot be read: {error}. {_MEND}") from error
-
-
-def _decode_table(blob: bytes) -> pd.DataFrame:
-    from pyarrow import Table
-    from pyarrow.parquet import ParquetFile
-
-    most = _SPARE_BYTES + _MOST_GROWTH * len(blob)
-    stored = ParquetFile(io.BytesIO(blob))
-    said = stored.metadata
-    groups = [said.row_group(i) for i in range(said.num_row_groups)]
-    values = sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
-    stated = max(
-        8 * said.num_rows * said.num_columns,
-        8 * values,
-        sum(group.total_byte_size for group in groups),
-    )
-    _check_growth(stated, most)
-    # What is stated need not be true, and dictionaries unfold: count as it is read.
-    num_bytes, batches = 0, []
-    for batch in stored.iter_batches(batch_size=_BATCH_ROWS):
-        num_bytes += batch.nbytes
-        _check_growth(num_bytes, most)
-        batches.append(batch)
-    table: pd.DataFrame = Table.from_batches(batches, schema=stored.schema_arrow).to_pandas()
-    return table
-
-
-def _check_growth(num_bytes: int, most: int) -> None:
-    if num_bytes > most:
-        raise ValueError(f"it would take {num_bytes:,} bytes of memory; expected at most {most:,}")
-
-
-def encode_table(table: pd.DataFrame) -> bytes:
-    """The table as Parquet."""
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False)
-    return buffer.getvalue()
+        safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, OverflowError
+    ) as error:  # fmt: skip
+        raise ArtifactError(f"{path} cannot be read: {error}. {MEND}") from error
 
 
 def write_durably(path: Path, blob: bytes) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
 from pydantic import (
     Field,
     model_validator,
@@ -287,6 +286,8 @@ def read_yaml(path: Path, *, missing: str) -> Any:
 
 
 def _parse_value(override: str, text: str) -> Any:
+    import yaml  # here: a saved router has its settings as JSON
+
     try:
         value = parse_yaml(text)
     except yaml.YAMLError:

@@ -1,11 +1,19 @@
-"""What is made on first use: names of a package, whose import then costs nothing, and tuples."""
+"""What is made on first use: names of a package, whose import then costs nothing, and tuples.
+
+pandas too: `from graphrouter.lazy import pandas as pd`. What answers imports much that reads
+tables, and needs none as a data frame.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple, TypeVar, overload
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+
+if TYPE_CHECKING:
+    import pandas as pandas
 
 Item = TypeVar("Item", covariant=True)
 
@@ -47,6 +55,22 @@ def load_lazily(package: str, module_of: Mapping[str, str]) -> LazyNames:
         return sorted({*vars(sys.modules[package]), *module_of})
 
     return LazyNames(get, list_names)
+
+
+class LazyModule(ModuleType):
+    """A module that is imported when something of it is asked for.
+
+    Example:
+        >>> LazyModule("json").dumps([1])
+        '[1]'
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self.__name__), name)
+
+
+if not TYPE_CHECKING:
+    pandas = LazyModule("pandas")
 
 
 class LazyTuple(Sequence[Item]):

@@ -68,13 +68,13 @@ class Observations:
     ) -> Observations:
         """The given queries in the given order; outcomes of held-out models count as not observed.
 
-        So do zeros of these queries that cannot be meant, see `features.bills.hide_suspect_zeros`:
-        nobody learns from them, and no router is credited with a call that cost nothing by mistake.
+        So do zeros of these queries that cannot be meant (`features.suspect_zeros`): nobody learns
+        from them, and no router is credited with a call that cost nothing by mistake.
 
         Raises:
             DataError: No query is given, or one that the dataset does not have.
         """
-        from graphrouter.features.bills import hide_suspect_zeros  # it loads pandas
+        from graphrouter.features.suspect_zeros import hide_suspect_zeros
 
         if len(query_ids) == 0:
             raise DataError("No query ids were given; expected at least one query of the dataset.")

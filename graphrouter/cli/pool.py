@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from graphrouter.pool import ModelCard
-    from graphrouter.router.parts import Change
+    from graphrouter.router.provenance import Change
 
 STATUS_CHANGED = 3
 """Exit status of `pool check` when a model has changed; failures have others."""

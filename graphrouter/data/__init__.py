@@ -1,5 +1,6 @@
-"""Datasets: the tables, their checks, readers and splits."""
+"""Datasets: the tables, their checks, readers and splits. Names load on first use."""
 
+<<<<<<< HEAD
 from graphrouter.data.assignment import Assignment, measure_assignment
 from graphrouter.data.describe import DatasetSummary, describe_dataset
 from graphrouter.data.flat_table import read_answers
@@ -8,6 +9,22 @@ from graphrouter.data.readers import load_dataset
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.data.splits import Split, hold_out_models, split_dataset
 from graphrouter.data.table_files import read_table, write_table
+=======
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphrouter.lazy import load_lazily
+
+if TYPE_CHECKING:
+    from graphrouter.data.assignment import Assignment, measure_assignment
+    from graphrouter.data.describe import DatasetSummary, describe_dataset
+    from graphrouter.data.flat_table import read_answers
+    from graphrouter.data.readers import load_dataset
+    from graphrouter.data.schema import RoutingDataset
+    from graphrouter.data.splits import Split, hold_out_models, split_dataset
+    from graphrouter.data.table_files import read_table, write_table
+>>>>>>> 4150595 (An answer loads no pandas: tables of an artifact are read by column, and freed memory stays where states are computed)
 
 __all__ = [
     "Assignment",
@@ -24,3 +41,19 @@ __all__ = [
     "suggest_pairs",
     "write_table",
 ]
+
+_MODULE_OF = {
+    "Assignment": "graphrouter.data.assignment",
+    "DatasetSummary": "graphrouter.data.describe",
+    "RoutingDataset": "graphrouter.data.schema",
+    "Split": "graphrouter.data.splits",
+    "describe_dataset": "graphrouter.data.describe",
+    "hold_out_models": "graphrouter.data.splits",
+    "load_dataset": "graphrouter.data.readers",
+    "measure_assignment": "graphrouter.data.assignment",
+    "read_answers": "graphrouter.data.flat_table",
+    "read_table": "graphrouter.data.table_files",
+    "split_dataset": "graphrouter.data.splits",
+    "write_table": "graphrouter.data.table_files",
+}
+__getattr__, __dir__ = load_lazily(__name__, _MODULE_OF)

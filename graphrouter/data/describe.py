@@ -6,12 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.data.assignment import Assignment, measure_assignment
 from graphrouter.data.columns import SPLITS
 from graphrouter.data.repeats import count_runs
 from graphrouter.data.schema import RoutingDataset, check_is_dataset
+from graphrouter.lazy import pandas as pd
 
 ENOUGH_OUTCOMES = 8
 """With so many graded answers of each model log loss and area are better than those of ten

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.data.columns import TableName, list_columns
 from graphrouter.data.prompt_columns import parse_prompts
@@ -20,6 +19,7 @@ from graphrouter.data.values import (
     tidy_columns,
 )
 from graphrouter.exceptions import DataError
+from graphrouter.lazy import pandas as pd
 from graphrouter.types import IntArray
 
 _REQUIRED = ("prompt", "model", "effect")

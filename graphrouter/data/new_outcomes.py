@@ -9,8 +9,6 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import pandas as pd
-
 from graphrouter.data.columns import list_columns
 from graphrouter.data.number_columns import parse_outcome_numbers
 from graphrouter.data.prompt_columns import parse_optional_prompts, parse_prompts
@@ -24,6 +22,7 @@ from graphrouter.data.values import (
     tidy_columns,
 )
 from graphrouter.exceptions import DataError
+from graphrouter.lazy import pandas as pd
 from graphrouter.text_files import read_text_file
 
 _KNOWN = (*list_columns("outcomes"), "task", "prompt")

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.data.columns import NUM_RUNS, NUMBERS, SPEEDS, NumberColumn
 from graphrouter.data.values import MISSING_WORDS, make_row_error
+from graphrouter.lazy import pandas as pd
 from graphrouter.text_files import JsonNaN
 from graphrouter.types import FloatArray
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.data.columns import SHORT_NAMES, TABLES, list_columns
 from graphrouter.data.values import MISSING_WORDS, make_row_error
+from graphrouter.lazy import pandas as pd
 from graphrouter.own_fields import is_own_name
 from graphrouter.pool import ModelCard
 from graphrouter.types import FloatArray

@@ -10,9 +10,9 @@ import logging
 from collections.abc import Iterable
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.data.columns import KEYS, NUM_RUNS, OUTCOME_NUMBERS, SPEEDS
+from graphrouter.lazy import pandas as pd
 from graphrouter.types import BoolArray, FloatArray
 from graphrouter.wording import count_of
 

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.data.columns import KEYS, OUTCOME_NUMBERS, SPEEDS, TABLES, TableName, list_columns
 from graphrouter.data.own_columns import list_own_columns, list_own_numbers
@@ -19,6 +18,7 @@ from graphrouter.data.table_files import TableFormat, write_tables
 from graphrouter.data.validation import normalise_frames, pair_positions
 from graphrouter.exceptions import DataError
 from graphrouter.files import to_path
+from graphrouter.lazy import pandas as pd
 from graphrouter.notebook import render_table
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import FloatArray, IntArray

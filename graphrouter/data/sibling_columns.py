@@ -6,9 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from graphrouter.data.values import make_row_error, parse_texts
+from graphrouter.lazy import pandas as pd
 from graphrouter.siblings import complete, read_parameters, warn_of_unread_efforts
 from graphrouter.wording import show_value
 

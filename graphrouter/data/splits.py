@@ -11,15 +11,18 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.config import SplitConfig
 from graphrouter.data.columns import SPLITS
-from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
+from graphrouter.lazy import pandas as pd
 from graphrouter.wording import count_of, name_some
+
+if TYPE_CHECKING:
+    from graphrouter.data.schema import RoutingDataset
 
 logger = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import pandas as pd
 import pyarrow
 
 from graphrouter.data.values import make_row_error
 from graphrouter.exceptions import DataError
+from graphrouter.lazy import pandas as pd
 from graphrouter.text_files import parse_json, read_text_file
 from graphrouter.wording import count_of
 

@@ -12,10 +12,9 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.data.columns import (
     CAPABILITIES,
@@ -46,6 +45,7 @@ from graphrouter.data.values import (
     tidy_columns,
 )
 from graphrouter.exceptions import DataError
+from graphrouter.lazy import pandas as pd
 from graphrouter.own_fields import OF_OUTCOMES, is_own_name
 from graphrouter.pool import ModelCard
 from graphrouter.types import FloatArray, IntArray
@@ -53,7 +53,7 @@ from graphrouter.wording import count_of, show_value, suggest
 
 logger = logging.getLogger(__name__)
 
-Frames = dict[TableName, pd.DataFrame]
+Frames: TypeAlias = "dict[TableName, pd.DataFrame]"
 
 
 def normalise_frames(

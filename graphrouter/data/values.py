@@ -14,10 +14,10 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.data.columns import SHORT_NAMES
 from graphrouter.exceptions import DataError
+from graphrouter.lazy import pandas as pd
 from graphrouter.pool import find_alike
 from graphrouter.text_files import JsonNaN, has_half_character
 from graphrouter.wording import agree, count_of, name_some, show_value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -276,9 +277,8 @@ class WordLlamaEncoder:
         np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:-1])
         first = np.flatnonzero(is_first)  # and the end
         counts = (first[1:] - first[:-1]).astype(np.float32)
-        summed: Embeddings = (self._token_vectors[ordered[first[:-1]]] * counts[:, None]).sum(
-            axis=0
-        )
+        vectors = self._token_vectors[ordered[first[:-1]]].astype(np.float32)
+        summed: Embeddings = (vectors * counts[:, None]).sum(axis=0)
         return summed
 
 
@@ -287,7 +287,8 @@ class _Parts(NamedTuple):
 
     revision: str
     tokenizer: Any
-    token_vectors: Embeddings
+    token_vectors: NDArray[np.float16]
+    """As they lie in the file: those of the tokens of a text are widened when it is read."""
 
 
 @lru_cache(maxsize=1)
@@ -297,17 +298,33 @@ def _read_parts(folder: Path, dimension: int) -> _Parts:
     Of the package its files alone: importing it takes longer than all else that an answer needs.
     """
     with _named_as_missing():
-        from safetensors.numpy import load
         from tokenizers import Tokenizer
 
-        weights, vocabulary = (_read_file(folder, pattern) for pattern in _WORDLLAMA_FILES)
-        tokenizer = Tokenizer.from_buffer(vocabulary)
-        vectors = load(weights)[_WORDLLAMA_TENSOR][:, :dimension].astype(np.float32, order="C")
+        weights, vocabulary = (_find_file(folder, pattern) for pattern in _WORDLLAMA_FILES)
+        tokenizer = Tokenizer.from_file(str(vocabulary))
+        vectors = _map_tensor(weights, _WORDLLAMA_TENSOR)[:, :dimension]
+        with weights.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256")
+        digest.update(vocabulary.read_bytes())  # either changes the vectors
     tokenizer.no_padding()  # each text keeps its own tokens, whatever its batch mates are
     tokenizer.no_truncation()
-    digest = hashlib.sha256(weights)
-    digest.update(vocabulary)  # either changes the vectors
     return _Parts(digest.hexdigest()[:12], tokenizer, vectors)
+
+
+def _map_tensor(path: Path, name: str) -> NDArray[np.float16]:
+    """A tensor of a safetensors file, of which what is looked at is read, and no more.
+
+    The file holds the length of its header (8 bytes, little-endian), the header as JSON, and then
+    the numbers (huggingface.co/docs/safetensors, "Format").
+    """
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        entry = json.loads(stream.read(length))[name]
+    start = 8 + length + entry["data_offsets"][0]
+    if entry["dtype"] != "F16":
+        raise ValueError(f"{path} holds numbers of type {entry['dtype']}, expected F16")
+    shape = tuple(entry["shape"])
+    return np.asarray(np.memmap(path, np.float16, mode="r", offset=start, shape=shape))
 
 
 def _find_wordllama() -> Path:
@@ -319,7 +336,7 @@ def _find_wordllama() -> Path:
         return Path(found.origin).parent
 
 
-def _read_file(folder: Path, pattern: str) -> bytes:
+def _find_file(folder: Path, pattern: str) -> Path:
     """The one file of a pattern.
 
     Raises:
@@ -328,7 +345,7 @@ def _read_file(folder: Path, pattern: str) -> bytes:
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
         raise FileNotFoundError(f"{folder} holds {len(found)} files {pattern}, expected 1")
-    return found[0].read_bytes()
+    return found[0]
 
 
 @contextmanager

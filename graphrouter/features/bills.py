@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
+from graphrouter.artifact_tables import Table
 from graphrouter.features.channels import (
     PRICE_COLUMNS,
     SPEND,
     ChannelScaler,
+    OutcomeColumns,
     SpendUnit,
     Tariff,
     read_columns,
 )
 from graphrouter.features.positions import find_positions
+from graphrouter.features.suspect_zeros import SUSPECT_COLUMNS, hide_suspect_zeros
 from graphrouter.types import BoolArray, FloatArray, IntArray
 from graphrouter.wording import count_of
 
@@ -35,46 +37,8 @@ _WORTH_SAYING = np.log(1.1)
 _MOST_IN_CHANNEL = 2.0
 """Of the logarithm of a bill over the price of a typical call: what is beyond would be drawn to
 what the models of such cards cost."""
-_ZEROS = ("cost_usd", "input_tokens", "output_tokens", "latency_s")
 _PRICE_SHAPE = 4.0
 """Price of an output token over that of an input token, where no model of the pool has both."""
-
-
-def hide_suspect_zeros(outcomes: pd.DataFrame, *, trusted: Collection[str] = ()) -> pd.DataFrame:
-    """The outcomes in which a 0 that cannot be meant counts as not recorded: NaN takes its place.
-
-    Logs write 0 for what they do not know, such as the usage of a streamed answer. Suspect are a
-    cost of 0 beside positive costs of the same model, input tokens and latencies of 0, and output
-    tokens of 0 of a model that also scored above 0 with none, or had no input tokens either. A
-    model whose costs are all 0 is free.
-
-    Args:
-        outcomes: With the columns `model`, `effect`, `cost_usd`, `input_tokens`, `output_tokens`
-            and `latency_s`; left as it is.
-        trusted: Models whose zeros stay.
-
-    Example:
-        >>> costs = pd.DataFrame({"model": ["a", "a", "b"], "cost_usd": [0.0, 0.2, 0.0]})
-        >>> others = dict.fromkeys(["effect", "input_tokens", "output_tokens", "latency_s"], 1.0)
-        >>> hide_suspect_zeros(costs.assign(**others))["cost_usd"].tolist()
-        [nan, 0.2, 0.0]
-    """
-    effect, cost, prompt, answer, latency = read_columns(
-        outcomes, "effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"
-    )
-    if not any((column == 0).any() for column in (cost, prompt, answer, latency)):
-        return outcomes
-    model, names = pd.factorize(outcomes["model"])
-    doubted = ~np.isin(np.asarray(names, dtype=object), list(trusted))[model]
-    impossible = (answer == 0) & ((effect > 0) | (prompt == 0))
-    suspect = {
-        "cost_usd": (cost == 0) & np.isin(model, model[cost > 0]),
-        "input_tokens": prompt == 0,
-        "output_tokens": (answer == 0) & np.isin(model, model[impossible]),
-        "latency_s": latency == 0,
-    }
-    hidden = {name: outcomes[name].mask(rows & doubted) for name, rows in suspect.items()}
-    return outcomes.assign(**hidden)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,12 +81,13 @@ class Bills:
     @classmethod
     def read(
         cls,
-        outcomes: pd.DataFrame,
+        outcomes: Table,
         models: Sequence[str],
         scaler: ChannelScaler,
         *,
         old_models: Collection[str] = (),
-        shown: pd.DataFrame | None = None,
+        shown: Table | None = None,
+        model: IntArray | None = None,
     ) -> Bills:
         """What outcomes say.
 
@@ -132,11 +97,12 @@ class Bills:
             scaler: Fitted on training rows.
             old_models: Those of an older artifact of which no outcome has come since.
             shown: The outcomes after `hide_suspect_zeros`, where that is done already.
+            model: (N,) position of each outcome's model, where that is known already.
         """
         unit = scaler.spend_unit
         shown = hide_suspect_zeros(outcomes, trusted=old_models) if shown is None else shown
         nominal = _find_nominal_prices(np.stack(read_columns(outcomes, *PRICE_COLUMNS)))
-        rows = _Rows.of(shown, models, nominal)
+        rows = _Rows.of(shown, models, nominal, model)
         billed = rows.cost > 0
         by_dollars = rows.average(billed, rows.compare_with_typical(rows.cost, billed, scaler))
         count = rows.add_up(billed)
@@ -163,16 +129,21 @@ class Bills:
             list_then=np.stack([rows.average(listed, price)[LISTED] for price in rows.prices]),
             has_computed=rows.add_up(rows.computed > 0)[LISTED] > 0,
             num_billed=num_billed.astype(np.int64),
-            num_zero=rows.count_all((outcomes["cost_usd"] == 0).to_numpy()),
+            num_zero=rows.count_all(read_columns(outcomes, "cost_usd")[0] == 0),
             num_hidden={
-                name: rows.count_all((outcomes[name].notna() & shown[name].isna()).to_numpy())
-                for name in _ZEROS
+                name: rows.count_all(~np.isnan(before) & np.isnan(after))
+                for name, before, after in zip(
+                    SUSPECT_COLUMNS,
+                    read_columns(outcomes, *SUSPECT_COLUMNS),
+                    read_columns(shown, *SUSPECT_COLUMNS),
+                    strict=True,
+                )
             },
             mean_usd=rows.add_up(billed, rows.cost).sum(axis=0)
             / np.where(num_billed > 0, num_billed, np.nan),
         )
 
-    def encode(self, outcomes: pd.DataFrame) -> FloatArray:
+    def encode(self, outcomes: OutcomeColumns, model: IntArray | None = None) -> FloatArray:
         """Channels of outcomes of these models: (NUM_CHANNELS, num_outcomes), NaN = not observed.
 
         As `ChannelScaler.encode`; but where the spend of a model is read from dollars, it counts
@@ -180,10 +151,11 @@ class Bills:
 
         Args:
             outcomes: After `hide_suspect_zeros`.
+            model: As in `read`.
         """
         unit = self.scaler.spend_unit
         channels = self.scaler.encode(outcomes)
-        rows = _Rows.of(outcomes, self.models, self.nominal)
+        rows = _Rows.of(outcomes, self.models, self.nominal, model)
         usd = rows.cost
         if unit is not SpendUnit.TOKENS:  # what was not billed, but has tokens and a price
             listed_usd = rows.computed * np.exp(np.nan_to_num(self.by_tokens[LISTED]))[rows.model]
@@ -315,13 +287,19 @@ class _Rows(NamedTuple):
     """(N,) `LISTED` or `PLAIN`."""
 
     @classmethod
-    def of(cls, outcomes: pd.DataFrame, models: Sequence[str], nominal: FloatArray) -> _Rows:
+    def of(
+        cls,
+        outcomes: OutcomeColumns,
+        models: Sequence[str],
+        nominal: FloatArray,
+        model: IntArray | None,
+    ) -> _Rows:
         """The rows of outcomes of these models; `nominal` is (2,) prices."""
         cost, prompt, answer = read_columns(outcomes, "cost_usd", "input_tokens", "output_tokens")
         prices = np.stack(read_columns(outcomes, *PRICE_COLUMNS))
         group = np.where(prices.sum(axis=0) > 0, LISTED, PLAIN)
         prices = np.where(group == LISTED, prices, nominal[:, None])
-        model = find_positions(outcomes["model"], models)
+        model = find_positions(outcomes["model"], models) if model is None else model
         computed = (prompt * prices[0] + answer * prices[1]) / 1e6
         return cls(len(models), model, cost, prices, computed, group)
 
@@ -387,5 +365,7 @@ def _find_nominal_prices(prices: FloatArray) -> FloatArray:
         prices: (2, n) list prices, NaN = not known.
     """
     both = (prices > 0).all(axis=0)
-    shape = np.median(prices[1, both] / prices[0, both]) if both.any() else _PRICE_SHAPE
-    return np.array([1.0, float(shape)])
+    shapes = np.sort(prices[1, both] / prices[0, both])
+    # The median, whose first call in NumPy loads masked arrays.
+    middle = shapes[[(len(shapes) - 1) // 2, len(shapes) // 2]] if both.any() else _PRICE_SHAPE
+    return np.array([1.0, float(np.mean(middle))])

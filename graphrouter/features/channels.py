@@ -9,18 +9,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.features.answer_tokens import AnswerTokens
 from graphrouter.features.text_spend import TextSpend
+from graphrouter.lazy import pandas as pd
 from graphrouter.types import BoolArray, FloatArray
 
 CHANNELS = ("effect", "input_tokens", "spend", "latency")
 NUM_CHANNELS = len(CHANNELS)
 EFFECT, INPUT_TOKENS, SPEND, LATENCY = range(NUM_CHANNELS)
+
+
+class OutcomeColumns(Protocol):
+    """Outcomes column by column: a data frame, or a table as it is stored."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
 
 PRICE_COLUMNS = ("input_usd_per_mtok", "output_usd_per_mtok")
 """Columns of an outcome frame with the list prices of the model when it was recorded, US dollars
@@ -121,7 +128,7 @@ class ChannelScaler:
                 scale[channel] = max(float(known.std()), 1e-3)
         return cls(spend_unit=unit, mean=mean, scale=scale, observed=tuple(observed))
 
-    def encode(self, outcomes: pd.DataFrame) -> FloatArray:
+    def encode(self, outcomes: OutcomeColumns) -> FloatArray:
         """Channels of outcomes: (NUM_CHANNELS, num_outcomes), NaN = not observed."""
         raw = _take_logarithms(outcomes, self.spend_unit)
         channels: FloatArray = (raw - self.mean[:, None]) / self.scale[:, None]
@@ -168,7 +175,7 @@ def choose_spend_unit(outcomes: pd.DataFrame) -> SpendUnit:
     return SpendUnit.USD
 
 
-def _take_logarithms(outcomes: pd.DataFrame, unit: SpendUnit) -> FloatArray:
+def _take_logarithms(outcomes: OutcomeColumns, unit: SpendUnit) -> FloatArray:
     """The channels before they are standardised: (NUM_CHANNELS, num_outcomes)."""
     effect, cost, prompt, answer, latency = read_columns(
         outcomes, "effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"
@@ -188,13 +195,13 @@ def _take_logarithms(outcomes: pd.DataFrame, unit: SpendUnit) -> FloatArray:
     return np.stack([by_channel[channel] for channel in CHANNELS])
 
 
-def _average_price(outcomes: pd.DataFrame) -> FloatArray:
+def _average_price(outcomes: OutcomeColumns) -> FloatArray:
     """Mean price of a token of each outcome's model, NaN where free or not known: (n,)."""
     input_price, output_price = read_columns(outcomes, *PRICE_COLUMNS)
     mean_price = (input_price + output_price) / 2e6
     return np.where(mean_price > 0, mean_price, np.nan)
 
 
-def read_columns(outcomes: pd.DataFrame, *columns: str) -> list[FloatArray]:
+def read_columns(outcomes: OutcomeColumns, *columns: str) -> list[FloatArray]:
     """Columns as arrays, (num_outcomes,) each."""
-    return [outcomes[column].to_numpy(float) for column in columns]
+    return [np.asarray(outcomes[column], dtype=np.float64) for column in columns]

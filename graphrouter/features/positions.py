@@ -6,18 +6,25 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from graphrouter.lazy import pandas as pd
 from graphrouter.types import IntArray
 
 
-def find_positions(values: pd.Series[Any], names: Sequence[str]) -> IntArray:
+def find_positions(values: pd.Series[Any] | list[Any], names: Sequence[str]) -> IntArray:
     """Position of each value among `names`, -1 where it is not among them: (num_values,).
 
+    Args:
+        values: A column of a frame, or of a stored table; what is missing is not among the names.
+        names: Where to look.
+
     Example:
-        >>> find_positions(pd.Series(["b", "c", "b"]), ["a", "b"]).tolist()
+        >>> find_positions(["b", None, "b"], ["a", "b"]).tolist()
         [1, -1, 1]
     """
+    if isinstance(values, list):  # what serves has lists, and no pandas
+        place = {name: i for i, name in enumerate(names)}
+        return np.array([place.get(value, -1) for value in values], dtype=np.int64)
     # Each distinct value is looked up once: outcomes name the same few models and queries.
     codes, distinct = pd.factorize(values)
     found = pd.Index(names).get_indexer(pd.Index(distinct))

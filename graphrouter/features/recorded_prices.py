@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
-from graphrouter.features.channels import PRICE_COLUMNS
+from graphrouter.features.channels import PRICE_COLUMNS, OutcomeColumns, read_columns
 from graphrouter.features.positions import find_positions
+from graphrouter.lazy import pandas as pd
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.types import IntArray
@@ -22,7 +22,7 @@ def add_prices(outcomes: pd.DataFrame, pool: ModelPool) -> pd.DataFrame:
 
 
 def reprice_scale(
-    scale: CostScale, outcomes: pd.DataFrame, pool: ModelPool, model: IntArray | None = None
+    scale: CostScale, outcomes: OutcomeColumns, pool: ModelPool, model: IntArray | None = None
 ) -> CostScale:
     """The cost scale at the prices of today; the same one where no price has changed.
 
@@ -39,18 +39,17 @@ def reprice_scale(
         model: (E,) position of each outcome's model, where it is known already.
     """
     place = find_positions(outcomes["model"], pool.names) if model is None else model
-    cost, prompt, answer = (
-        outcomes[name].to_numpy(float) for name in ("cost_usd", "input_tokens", "output_tokens")
-    )
-    then = np.stack([outcomes[name].to_numpy(float) for name in PRICE_COLUMNS])
-    now = pool.prices[:, place]
-    is_changed = ((then != now) & np.isfinite(then) & np.isfinite(now)).any(axis=0)
-    costed = np.isfinite(cost)
-    if not scale.is_known or not (is_changed & costed).any():
+    cost, prompt, answer = read_columns(outcomes, "cost_usd", "input_tokens", "output_tokens")
+    then = read_columns(outcomes, *PRICE_COLUMNS)
+    is_changed = np.zeros(len(cost), dtype=bool)
+    for recorded, prices in zip(then, pool.prices, strict=True):  # one by one, for little memory
+        now = prices[place]
+        is_changed |= (recorded != now) & np.isfinite(recorded) & np.isfinite(now)
+    if not scale.is_known or not (is_changed & np.isfinite(cost)).any():
         return scale
     has_tokens = np.isfinite(prompt) & np.isfinite(answer) & (prompt + answer > 0)
     tokens = np.where(has_tokens, [prompt, answer], 1.0)
-    was, is_now = (tokens * then).sum(axis=0), (tokens * now).sum(axis=0)
+    was, is_now = (tokens * then).sum(axis=0), (tokens * pool.prices[:, place]).sum(axis=0)
     can_follow = is_changed & (was > 0) & np.isfinite(is_now)
     factor = np.where(can_follow, is_now / np.where(can_follow, was, 1.0), 1.0)
     before, after = CostScale.fit(cost), CostScale.fit(cost * factor)

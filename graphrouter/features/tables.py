@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import pandas as pd
 
+from graphrouter.artifact_tables import Table
 from graphrouter.encoders import TextEncoder, encode_texts
-from graphrouter.features.bills import Bills, hide_suspect_zeros
+from graphrouter.features.bills import Bills
 from graphrouter.features.cards import read_cards, read_own_numbers
-from graphrouter.features.channels import ChannelScaler
+from graphrouter.features.channels import ChannelScaler, OutcomeColumns, read_columns
 from graphrouter.features.positions import find_positions as find_positions  # of tables too
 from graphrouter.features.prompts import (
     Float32Array,
@@ -24,7 +24,9 @@ from graphrouter.features.prompts import (
     read_surface,
     scale_to_unit,
 )
+from graphrouter.features.suspect_zeros import hide_suspect_zeros
 from graphrouter.features.token_rates import TokenRates, count_chars, fit_token_rates
+from graphrouter.lazy import pandas as pd
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.types import BoolArray, FloatArray, IntArray
@@ -226,7 +228,9 @@ class RawFeatures:
         parts = {name: [getattr(self, name), getattr(new, name)] for name in _QUERY_FEATURES}
         return dataclasses.replace(self, **{name: np.concatenate(parts[name]) for name in parts})
 
-    def count_tokens(self, query: IntArray, model: IntArray, outcomes: pd.DataFrame) -> TokenRates:
+    def count_tokens(
+        self, query: IntArray, model: IntArray, outcomes: OutcomeColumns
+    ) -> TokenRates:
         """How many tokens the models count in a text.
 
         Args:
@@ -239,7 +243,7 @@ class RawFeatures:
             self.query_task,
             query,
             model,
-            outcomes["input_tokens"].to_numpy(float),
+            *read_columns(outcomes, "input_tokens"),
             num_models=len(self.cards),
             num_tasks=len(self.tasks),
         )
@@ -319,7 +323,7 @@ def encode_raw(
 def encode_outcomes(
     query: IntArray,
     model: IntArray,
-    outcomes: pd.DataFrame,
+    outcomes: Table,
     transforms: FittedTransforms,
     bills: Bills,
 ) -> RecordedEdges:
@@ -334,12 +338,12 @@ def encode_outcomes(
     """
     import torch
 
-    shown = hide_suspect_zeros(outcomes, trusted=bills.old_models)
-    cost = transforms.cost.scale(shown["cost_usd"].to_numpy(float))
+    shown = hide_suspect_zeros(outcomes, trusted=bills.old_models, named=(model, bills.models))
+    cost = transforms.cost.scale(*read_columns(shown, "cost_usd"))
     return RecordedEdges(
         query=torch.from_numpy(query),
         model=torch.from_numpy(model),
-        channels=torch.from_numpy(bills.encode(shown).astype(np.float32)),
+        channels=torch.from_numpy(bills.encode(shown, model).astype(np.float32)),
         scaled_cost=torch.from_numpy(cost.astype(np.float32)),
     )
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.features.answer_tokens import fit_answer_tokens
 from graphrouter.features.bills import Bills
-from graphrouter.features.channels import SPEND, Tariff
+from graphrouter.features.channels import SPEND, OutcomeColumns, Tariff, read_columns
 from graphrouter.features.tables import RawFeatures
 from graphrouter.features.text_spend import SpendRows, fit_text_spend
 from graphrouter.features.token_rates import TokenRates
@@ -20,7 +19,7 @@ def read_tariff(
     raw: RawFeatures,
     query: IntArray,
     model: IntArray,
-    outcomes: pd.DataFrame,
+    outcomes: OutcomeColumns,
     tokens: TokenRates,
 ) -> Tariff:
     """What the models charge when these are their list prices, for prompts of any length.
@@ -39,15 +38,16 @@ def read_tariff(
     if not rows.size:
         return tariff
     rows = rows[np.lexsort((query[rows], model[rows]))]  # any order of outcomes: same bits
-    query, model, outcomes = query[rows], model[rows], outcomes.iloc[rows]
+    relative = bills.encode(outcomes, model)[SPEND, rows]
+    (output_tokens,) = read_columns(outcomes, "output_tokens")
+    query, model = query[rows], model[rows]
     num_tasks, scaler = len(raw.tasks), bills.scaler
-    relative = bills.encode(outcomes)[SPEND]
     standardised = SpendRows(
         num_chars=raw.num_chars[query].astype(np.float64),
         task=raw.query_task[query] % (num_tasks + 1),
         model=model,
         spend=relative,
-        output_tokens=outcomes["output_tokens"].to_numpy(float),
+        output_tokens=output_tokens[rows],
     )
     spent = standardised._replace(spend=np.exp(scaler.mean[SPEND] + scaler.scale[SPEND] * relative))
     beyond = np.broadcast_to(tariff.beyond_usd, tariff.spend_usd.shape)

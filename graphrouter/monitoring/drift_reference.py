@@ -57,8 +57,10 @@ def _predicted(router: GraphRouter, taken: BoolArray) -> pd.DataFrame:
     ids = asked["query_id"].tolist()
     rest = replace(
         support,
-        queries=support.queries[~taken].reset_index(drop=True),
-        outcomes=support.outcomes[~support.outcomes["query_id"].isin(ids)].reset_index(drop=True),
+        query_table=support.queries[~taken].reset_index(drop=True),
+        outcome_table=support.outcomes[~support.outcomes["query_id"].isin(ids)].reset_index(
+            drop=True
+        ),
         raw=support.raw.take_queries(~taken),
     )
     weaker = GraphRouter(router.learned, rest, router.provenance, router.encoder)

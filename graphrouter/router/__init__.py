@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from graphrouter.router.call_plan import Plan
     from graphrouter.router.graph_router import GraphRouter
     from graphrouter.router.loading import load_router
-    from graphrouter.router.parts import Change, Provenance
     from graphrouter.router.protocol import Router
+    from graphrouter.router.provenance import Change, Provenance
     from graphrouter.router.run_records import Answer, Run
     from graphrouter.router.training_view import TrainingView
 
@@ -35,10 +35,10 @@ _MODULE_OF = {
     "Answer": "graphrouter.router.run_records",
     "BatchRouting": "graphrouter.batch_records",
     "BudgetStream": "graphrouter.router.budget_stream",
-    "Change": "graphrouter.router.parts",
+    "Change": "graphrouter.router.provenance",
     "GraphRouter": "graphrouter.router.graph_router",
     "Plan": "graphrouter.router.call_plan",
-    "Provenance": "graphrouter.router.parts",
+    "Provenance": "graphrouter.router.provenance",
     "Router": "graphrouter.router.protocol",
     "Run": "graphrouter.router.run_records",
     "TrainingView": "graphrouter.router.training_view",

@@ -12,8 +12,10 @@ from graphrouter.data.repeats import merge_repeated_prompts
 from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.recorded_prices import add_prices
+from graphrouter.nn.freed_memory import keep_freed_memory
 from graphrouter.nn.layers import cpu_threads
-from graphrouter.router.parts import DEVIATION_SHARE, Learned, Provenance, Support
+from graphrouter.router.parts import Learned, Support
+from graphrouter.router.provenance import DEVIATION_SHARE, Provenance
 from graphrouter.router.training_view import TrainingView
 from graphrouter.scoring.effects import EffectInterval
 from graphrouter.scoring.operations import to_numpy
@@ -43,6 +45,7 @@ def fit_parts(
     Raises:
         DataError: A side of the split has too few queries, or no outcomes.
     """
+    keep_freed_memory()
     data, config, division = view.data, view.config, view.split
     tables = view.derive(training_tables)
     is_trained = config.training.max_epochs > 0
@@ -97,8 +100,8 @@ def _training_support(data: RoutingDataset, split: Split, tables: TrainingTables
         queries, raw = queries[stays].reset_index(drop=True), raw.take_queries(stays)
     return Support(
         pool=tables.pool,
-        tasks=select_training_tasks(data, split),
-        queries=queries,
-        outcomes=priced,
+        task_table=select_training_tasks(data, split),
+        query_table=queries,
+        outcome_table=priced,
         raw=raw,
     )

@@ -13,7 +13,7 @@ from graphrouter.data import RoutingDataset
 from graphrouter.data.schema import check_is_dataset
 from graphrouter.data.splits import prompt_key
 from graphrouter.exceptions import DataError, UnknownModelError
-from graphrouter.features.bills import hide_suspect_zeros
+from graphrouter.features.suspect_zeros import hide_suspect_zeros
 from graphrouter.policy import Policy
 from graphrouter.router.promise import BEST_SINGLE, Wish
 from graphrouter.router.shrunk_means import shrink_effects
@@ -129,7 +129,7 @@ def grade_trade_offs(
         reference_effect=effect[usable, at(reference)],
         reference_cost_usd=cost[usable, at(reference)],
         rival_effect=effect[usable, at(rival)],
-        dearest_usd=float(router.support.read_outcomes()["cost_usd"].max()),
+        dearest_usd=float(np.fmax.reduce(router.support.read_outcomes()["cost_usd"])),
         num_seen=len(data.queries) - len(unseen),
         num_ungraded=int((~usable).sum()),
         num_repeated=len(unseen) - len(first),

@@ -8,27 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.artifact import Lineage, artifact_folder
 from graphrouter.config import TrainConfig
-from graphrouter.data import RoutingDataset, Split, read_answers
+from graphrouter.data import Split
 from graphrouter.decision import Decision
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.channels import Tariff
 from graphrouter.features.prompts import PromptReading
 from graphrouter.features.token_rates import count_chars
+from graphrouter.lazy import pandas as pd
 from graphrouter.moment import Moment
 from graphrouter.policy import CostScale, Policy
 from graphrouter.router.outcome_covariance import OutcomeCovariance
-from graphrouter.router.parts import DEVIATION_SHARE, Change, Learned, Provenance, Support
+from graphrouter.router.parts import Learned, Support
 from graphrouter.router.pool_changes import ChangeableRouter
 from graphrouter.router.promise import Promise, Wish
+from graphrouter.router.provenance import DEVIATION_SHARE, Change, Provenance
 from graphrouter.router.sequential import SequentialRouter
 from graphrouter.router.solved_queries import SolvedQueries
 from graphrouter.router.states import States, find_outcome_covariance, make_states
 from graphrouter.router.storage import read_parts, save_parts
-from graphrouter.router.training_view import Answers, TrainingView
 from graphrouter.routes.route_space import RouteSpace
 from graphrouter.scoring.forecaster import EncodedQueries, Forecast, Forecaster
 from graphrouter.selection import PolicyContext, decide
@@ -38,6 +38,9 @@ from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
+
+    from graphrouter.data import RoutingDataset
+    from graphrouter.router.training_view import Answers, TrainingView
 
 
 class GraphRouter(ChangeableRouter, SequentialRouter):
@@ -95,13 +98,13 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         self._states = states or make_states(learned, support, self.bills)
         self._tokens = support.count_tokens()
         self._speeds, self._effort_order = support.read_speeds(), support.order_efforts()
-        self._tasks = {str(task): i for i, task in enumerate(support.tasks["task"])}
+        self._tasks = {str(task): i for i, task in enumerate(support.task_table["task"])}
 
     def __repr__(self) -> str:
         return (
             f"GraphRouter({count_of(len(self.pool), 'model')}, "
-            f"{count_of(len(self.support.outcomes), 'outcome')} on "
-            f"{count_of(self.support.outcomes['query_id'].nunique(), 'query')} of "
+            f"{count_of(len(self.support.outcome_table), 'outcome')} on "
+            f"{count_of(len(np.unique(self.support.positions.query)), 'query')} of "
             f"{self.provenance.dataset!r})"
         )
 
@@ -148,7 +151,9 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
             'b'
         """
         # Training loads Lightning and PyTorch Geometric, a second that serving should not pay.
+        from graphrouter.data import read_answers
         from graphrouter.router.fitting import fit_parts
+        from graphrouter.router.training_view import TrainingView
 
         if instant and isinstance(data, pd.DataFrame | Mapping):
             data = read_answers(data)
@@ -378,7 +383,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
 
     @cached_property
     def _solved(self) -> SolvedQueries:
-        return SolvedQueries.of(self.support)
+        return SolvedQueries(self.support)
 
     def _exchange_support(
         self, support: Support, *made: Change, keeps_state: bool = False

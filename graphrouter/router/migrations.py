@@ -77,7 +77,8 @@ def _add_defaults(contents: ArtifactContents) -> ArtifactContents:
         "models_before_bills": sorted(contents.tables["pool"]["model"]),
     }
     manifest = _leave_out({**defaults, **contents.manifest}, "text_prior")
-    outcomes = contents.tables["support_outcomes"].assign(num_runs=1.0)  # each was one run
+    outcomes = contents.tables["support_outcomes"]
+    outcomes = outcomes.assign(num_runs=np.ones(len(outcomes)))  # each was one run
     tables = {**contents.tables, "support_outcomes": outcomes}
     return dataclasses.replace(contents, manifest=manifest, tables=tables)
 

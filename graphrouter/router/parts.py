@@ -1,24 +1,29 @@
-"""What a graph router is made of: what it has seen and learned, and where that comes from."""
+"""What a graph router is made of: what it has seen and what it has learned."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
+from graphrouter.artifact_tables import Table, to_frame
 from graphrouter.config import TrainConfig
-from graphrouter.data import Split
 from graphrouter.data.splits import prompt_key
-from graphrouter.features.bills import Bills, hide_suspect_zeros
-from graphrouter.features.channels import LATENCY, ChannelScaler, SpendUnit, Tariff
+from graphrouter.features.bills import Bills
+from graphrouter.features.channels import (
+    LATENCY,
+    ChannelScaler,
+    SpendUnit,
+    Tariff,
+    read_columns,
+)
 from graphrouter.features.prompts import Float32Array, PromptTransform
 from graphrouter.features.recorded_prices import reprice_scale
+from graphrouter.features.suspect_zeros import hide_suspect_zeros
 from graphrouter.features.tables import (
     FeatureTransform,
     FittedTransforms,
@@ -28,6 +33,7 @@ from graphrouter.features.tables import (
 )
 from graphrouter.features.tariffs import read_tariff
 from graphrouter.features.token_rates import TokenRates
+from graphrouter.lazy import pandas as pd
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.router.effort_order import EffortOrder
@@ -42,22 +48,8 @@ from graphrouter.types import BoolArray, IntArray
 if TYPE_CHECKING:
     from graphrouter.nn.network import RoutingGNN
 
-ChangeName = Literal[
-    "add_model",
-    "remove_model",
-    "update_card",
-    "set_price",
-    "add_outcomes",
-    "replace_outcomes",
-    "add_task",
-    "migrate",
-]
-
 
 _SPEND_COLUMNS = ["cost_usd", "output_tokens"]
-DEVIATION_SHARE = "deviation_share"
-"""Name of the metric that says how much is believed of what texts say of models; see
-`Decision.deviation_share`."""
 
 
 class Positions(NamedTuple):
@@ -74,11 +66,11 @@ class Support:
     """What the router has seen: solved queries, their outcomes, and the features of all nodes."""
 
     pool: ModelPool
-    tasks: pd.DataFrame
-    """Columns `task`, `description`."""
-    queries: pd.DataFrame
+    task_table: Table
+    """Columns `task`, `description`; as they were saved, or a frame. So are all tables."""
+    query_table: Table
     """Columns `query_id`, `task`, `prompt`, one row a support query, in the order of `raw`."""
-    outcomes: pd.DataFrame
+    outcome_table: Table
     """Columns `query_id`, `model`, `effect`, `cost_usd`, `input_tokens`, `output_tokens`,
     `latency_s`, the prices of the model when it was recorded, `input_usd_per_mtok` and
     `output_usd_per_mtok`, and `num_runs`, the runs that it is the mean of; `ttft_s` and
@@ -95,33 +87,55 @@ class Support:
     def __post_init__(self) -> None:
         object.__setattr__(self, "kept", self.kept.copy())
 
-    def read_outcomes(self) -> pd.DataFrame:
+    @property
+    def tasks(self) -> pd.DataFrame:
+        """Columns `task`, `description`."""
+        return to_frame(self.task_table, "task", "description")
+
+    @property
+    def queries(self) -> pd.DataFrame:
+        """Columns `query_id`, `task`, `prompt`, one row a support query, in the order of `raw`."""
+        return to_frame(self.query_table, "query_id", "task", "prompt")
+
+    @property
+    def outcomes(self) -> pd.DataFrame:
+        """The columns of `outcome_table`."""
+        return to_frame(self.outcome_table)
+
+    def read_outcomes(self) -> Table:
         """Its outcomes, in which a 0 that cannot be meant counts as not recorded."""
-        return self.kept.find(
-            "read_outcomes",
-            self._recorded,
-            lambda: hide_suspect_zeros(self.outcomes, trusted=self.old_models),
-        )
+
+        def read() -> Table:
+            named = self.positions.model, self.pool.names
+            return hide_suspect_zeros(self.outcome_table, trusted=self.old_models, named=named)
+
+        return self.kept.find("read_outcomes", self._recorded, read)
 
     def list_logged(self, column: str) -> frozenset[str]:
         """Models of which the column was recorded in at least one outcome."""
 
         def read() -> frozenset[str]:
-            outcomes = self.read_outcomes()
-            return frozenset(outcomes["model"][outcomes[column].notna()])
+            (values,) = read_columns(self.read_outcomes(), column)
+            logged = np.flatnonzero(np.bincount(self.positions.model[~np.isnan(values)]))
+            return frozenset(self.pool.names[i] for i in logged)
 
         return self.kept.find(f"logged {column}", self._recorded, read)
 
     def read_bills(self, scaler: ChannelScaler) -> Bills:
         """What its outcomes say of the bills of its models, with a scaler of training rows."""
-        names, old = self.pool.names, self.old_models
-        return self.kept.find(
-            "bills",
-            (*self._recorded, names, scaler),
-            lambda: Bills.read(
-                self.outcomes, names, scaler, old_models=old, shown=self.read_outcomes()
-            ),
-        )
+        names = self.pool.names
+
+        def read() -> Bills:
+            return Bills.read(
+                self.outcome_table,
+                names,
+                scaler,
+                old_models=self.old_models,
+                shown=self.read_outcomes(),
+                model=self.positions.model,
+            )
+
+        return self.kept.find("bills", (*self._recorded, names, scaler), read)
 
     def count_tokens(self) -> TokenRates:
         """How many tokens the models of the pool count in a text, by these outcomes."""
@@ -163,37 +177,46 @@ class Support:
         names = self.pool.names
 
         def find() -> BoolArray:
-            seen = self.outcomes[["output_tokens", "latency_s", "cost_usd"]].notna().any(axis=1)
-            return np.isin(np.arange(len(names)), self.positions.model[seen.to_numpy(dtype=bool)])
+            amounts = read_columns(self.outcome_table, "output_tokens", "latency_s", "cost_usd")
+            seen = ~np.isnan(amounts).all(axis=0)
+            return np.isin(np.arange(len(names)), self.positions.model[seen])
 
-        return EffortOrder.of(self.pool, self.kept.find("tried", (self.outcomes, names), find))
+        return EffortOrder.of(self.pool, self.kept.find("tried", (self.outcome_table, names), find))
 
     @property
     def positions(self) -> Positions:
         """Where the queries and the models of its outcomes stand."""
-        names = self.pool.names
         return self.kept.find(
             "positions",
-            (self.outcomes, self.queries, names),
+            self._placed,
             lambda: Positions(
-                find_positions(self.outcomes["query_id"], self.query_ids),
-                find_positions(self.outcomes["model"], names),
+                find_positions(self.outcome_table["query_id"], self.query_ids),
+                find_positions(self.outcome_table["model"], self.pool.names),
             ),
         )
+
+    def note_positions(self, positions: Positions) -> None:
+        """Take over what `positions` was of the same support before."""
+        self.kept.note("positions", self._placed, positions)
+
+    @property
+    def _placed(self) -> tuple[object, ...]:
+        return self.outcome_table, self.query_table, self.pool.names
 
     @property
     def query_ids(self) -> list[str]:
         """Ids of its queries."""
         return self.kept.find(
-            "query_ids", (self.queries,), lambda: self.queries["query_id"].tolist()
+            "query_ids", (self.query_table,), lambda: list(self.query_table["query_id"])
         )
 
     @property
     def prompt_keys(self) -> list[str]:
         """The `prompt_key` of each of its queries."""
-        prompts = self.queries["prompt"]
         return self.kept.find(
-            "prompt_keys", (self.queries,), lambda: [prompt_key(prompt) for prompt in prompts]
+            "prompt_keys",
+            (self.query_table,),
+            lambda: [prompt_key(prompt) for prompt in self.query_table["prompt"]],
         )
 
     def pass_on(self, wider: Support) -> None:
@@ -203,20 +226,19 @@ class Support:
             wider: The same with more queries and outcomes behind its own; outcomes may be averaged
                 with others of their pair.
         """
-        queries, outcomes = wider.queries, wider.outcomes
-        if queries is not self.queries:
-            new = queries.iloc[len(self.queries) :]
+        if wider.query_table is not self.query_table:
+            new = wider.queries.iloc[len(self.query_table) :]
             ids = [*self.query_ids, *new["query_id"].tolist()]
             keys = [*self.prompt_keys, *map(prompt_key, new["prompt"])]
-            wider.kept.note("query_ids", (queries,), ids)
-            wider.kept.note("prompt_keys", (queries,), keys)
-        more = outcomes.iloc[len(self.outcomes) :]
+            wider.kept.note("query_ids", (wider.query_table,), ids)
+            wider.kept.note("prompt_keys", (wider.query_table,), keys)
+        more = wider.outcomes.iloc[len(self.outcome_table) :]
         names, before = self.pool.names, self.positions
         positions = Positions(
             np.concatenate([before.query, find_positions(more["query_id"], wider.query_ids)]),
             np.concatenate([before.model, find_positions(more["model"], names)]),
         )
-        wider.kept.note("positions", (outcomes, queries, names), positions)
+        wider.note_positions(positions)
 
     def to_nodes(self, transform: FeatureTransform) -> NodeTable:
         """Its nodes under a transform that was fitted on training rows."""
@@ -251,9 +273,9 @@ class Support:
         return (*self._recorded, self.pool.names, *texts)
 
     @property
-    def _recorded(self) -> tuple[pd.DataFrame, frozenset[str]]:
+    def _recorded(self) -> tuple[Table, frozenset[str]]:
         """What says how its outcomes are to be read."""
-        return self.outcomes, self.old_models
+        return self.outcome_table, self.old_models
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,58 +343,3 @@ class Learned:
             self.interval,
             self.amounts,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something that was changed after training."""
-
-    what: ChangeName
-    model: str
-    """Empty where several models are concerned, or none in particular."""
-    num_outcomes: int
-    """Outcomes that came with it."""
-    at: str
-    """When, in UTC, as ISO 8601."""
-    task: str = ""
-    """The task that was added, else empty."""
-
-    @classmethod
-    def now(
-        cls, what: ChangeName, *, model: str = "", num_outcomes: int = 0, task: str = ""
-    ) -> Change:
-        """A change that is made at this moment.
-
-        Example:
-            >>> Change.now("add_task", task="law").task
-            'law'
-        """
-        return cls(what, model, num_outcomes, datetime.now(UTC).isoformat(timespec="seconds"), task)
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where a router comes from."""
-
-    dataset: str
-    fingerprint: str
-    split: Split
-    seen_prompts: frozenset[str]
-    """`prompt_key` of every training and validation prompt: what the router may not be judged on,
-    also under another id."""
-    metrics: dict[str, float]
-    """Validation figures of the chosen epoch, and of the calibration."""
-    changes: tuple[Change, ...] = ()
-    """What was changed after training, in order."""
-
-    def after(
-        self, made: Sequence[Change], support: Support, before: Support | None = None
-    ) -> Provenance:
-        """The provenance once changes were made that lead from a support `before` to this one.
-
-        Prompts that came with the changes count as seen from then on.
-        """
-        seen = self.seen_prompts
-        if before is None or before.queries is not support.queries:
-            seen = seen.union(support.prompt_keys)
-        return replace(self, seen_prompts=seen, changes=(*self.changes, *made))

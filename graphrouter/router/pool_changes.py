@@ -8,23 +8,29 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.config import TrainConfig
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError, UnknownModelError
 from graphrouter.features.bills import Bills
 from graphrouter.features.channels import SpendUnit
+from graphrouter.lazy import LazyModule
+from graphrouter.lazy import pandas as pd
 from graphrouter.pool import ModelCard, parse_card
-from graphrouter.router import support_changes
 from graphrouter.router.new_cards import check_frame
-from graphrouter.router.parts import Change, Learned, Provenance, Support
+from graphrouter.router.parts import Learned, Support
 from graphrouter.router.protocol import Router
+from graphrouter.router.provenance import Change, Provenance
 from graphrouter.scoring.effects import EffectCalibration
 from graphrouter.wording import name_some
+
+if TYPE_CHECKING:
+    from graphrouter.router import support_changes
+else:  # it reads and checks tables, of which an answer needs none
+    support_changes = LazyModule("graphrouter.router.support_changes")
 
 _logger = logging.getLogger(__name__)
 _IDLE_PRICE = (

@@ -15,13 +15,14 @@ from typing import Any
 import pandas as pd
 
 from graphrouter.artifact import ArtifactContents, read_artifact
+from graphrouter.artifact_tables import to_frame
 from graphrouter.config import TrainConfig, load_config
 from graphrouter.data import RoutingDataset, Split, split_dataset
 from graphrouter.data.columns import TABLES, list_columns
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import ArtifactError, GraphRouterError
 from graphrouter.router.graph_router import GraphRouter
-from graphrouter.router.parts import Change, Provenance
+from graphrouter.router.provenance import Change, Provenance
 
 REFITTED_VERSIONS = (1, 2)
 _KEPT_SETTINGS = ("encoder", "split", "seed")
@@ -82,7 +83,7 @@ def refit_router(
 
 def _read_data(contents: ArtifactContents) -> RoutingDataset:
     """The tables that a training takes."""
-    tables = contents.tables
+    tables = {name: to_frame(table) for name, table in contents.tables.items()}
     cards = [json.loads(card) for card in tables["pool"]["card"]]
     frames = {
         "queries": tables["support_queries"],
@@ -98,7 +99,7 @@ def _read_data(contents: ArtifactContents) -> RoutingDataset:
 
 
 def _read_provenance(contents: ArtifactContents) -> Provenance:
-    manifest, split = contents.manifest, contents.tables["split"]
+    manifest, split = contents.manifest, to_frame(contents.tables["split"])
     return Provenance(
         dataset=str(manifest["dataset"]["name"]),
         fingerprint=str(manifest["dataset"]["fingerprint"]),

@@ -19,7 +19,7 @@ from graphrouter.artifact import ArtifactContents
 from graphrouter.features.prompts import Float32Array
 from graphrouter.features.token_rates import TokenRates
 from graphrouter.router.outcome_covariance import OutcomeCovariance
-from graphrouter.router.parts import Learned, Support
+from graphrouter.router.parts import Learned, Positions, Support
 from graphrouter.router.states import States, complete_states, note_outcome_covariance, read_texts
 from graphrouter.scoring.operations import Array
 from graphrouter.scoring.state import BaseState, SupportMessages, SupportState, TaskEvidence
@@ -33,7 +33,8 @@ fields: states that an older release saved are then computed anew."""
 _FILES = ("weights", "transforms", "pool", "tasks", "support_queries", "support_outcomes")
 _KEYS = ("config", "features", "spend_unit", "channels", "models_before_bills")
 """What states are made of: files, and keys of the manifest."""
-_CHARS, _TOKENS, _TOGETHER = "num_chars", "tokens.", "outcome_covariance."
+_CHARS, _TOKENS, _PLACES = "num_chars", "tokens.", "positions."
+_TOGETHER = "outcome_covariance."
 _EVIDENCE, _MESSAGES, _USUAL = "task_evidence.", "messages.values.", "familiarity.usual"
 _POSITIONS = ("messages.model", "messages.row_start", "task_of_query")
 """int64; all else is float64."""
@@ -79,11 +80,13 @@ def sign_states(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def pack_derived(support: Support, covariance: OutcomeCovariance) -> dict[str, Array]:
     """What serving needs beside the states, as arrays by name.
 
-    That is what was counted in the texts of a support, and how outcomes go together.
+    That is what was counted in the texts of a support, whose outcomes there are, and how they go
+    together.
     """
     tokens = support.count_tokens()._asdict()
     return {
         **{f"{_TOGETHER}{name}": values for name, values in covariance._asdict().items()},
+        **{f"{_PLACES}{name}": _narrow(at) for name, at in support.positions._asdict().items()},
         _CHARS: _narrow(support.raw.num_chars.astype(np.float64)),
         **{f"{_TOKENS}{name}": np.asarray(value) for name, value in tokens.items()},
     }
@@ -137,6 +140,10 @@ def read_states(saved: Mapping[str, Array], learned: Learned, support: Support) 
         KeyError: A part of them is lacking.
         ValueError: A part of them is of another shape, or names what is not in the support.
     """
+    if f"{_PLACES}query" in saved:
+        support.note_positions(
+            Positions(*(saved[f"{_PLACES}{name}"].astype(np.int64) for name in Positions._fields))
+        )
     if f"{_TOKENS}rates" in saved:
         told: Any = [saved[f"{_TOKENS}{name}"] for name in TokenRates._fields]
         tokens: Any = [part if part.ndim else float(part) for part in told]
@@ -180,8 +187,8 @@ def _check(state: SupportState, support: Support) -> None:
     Raises:
         ValueError: It is not.
     """
-    num_queries, num_edges = len(support.queries), len(support.outcomes)
-    num_tasks, num_models = len(support.tasks), len(support.pool)
+    num_queries, num_edges = len(support.query_table), len(support.outcome_table)
+    num_tasks, num_models = len(support.task_table), len(support.pool)
     sizes = {
         "messages.model": (state.messages.model.shape, (num_edges,)),
         "messages.row_start": (state.messages.row_start.shape, (num_queries + 1,)),

@@ -17,8 +17,9 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
+from graphrouter.artifact_tables import Table
+from graphrouter.features.channels import read_columns
 from graphrouter.router.shrunk_means import PRIOR_OUTCOMES, shrink_mean
 from graphrouter.types import FloatArray, IntArray, Predictions
 
@@ -92,7 +93,7 @@ class Speeds(NamedTuple):
     output_tokens_per_s: Speed | None
 
     @classmethod
-    def fit(cls, outcomes: pd.DataFrame, model: IntArray, num_models: int) -> Speeds:
+    def fit(cls, outcomes: Table, model: IntArray, num_models: int) -> Speeds:
         """The speeds by outcomes.
 
         Args:
@@ -100,11 +101,11 @@ class Speeds(NamedTuple):
             model: (E,) position of each outcome's model.
             num_models: How many there are.
         """
-        tokens = outcomes["output_tokens"].to_numpy(dtype=np.float64)
+        (tokens,) = read_columns(outcomes, "output_tokens")
         return cls(
             *(
-                Speed.fit(outcomes[name].to_numpy(dtype=np.float64), tokens, model, num_models)
-                if name in outcomes.columns
+                Speed.fit(read_columns(outcomes, name)[0], tokens, model, num_models)
+                if name in outcomes
                 else None
                 for name in cls._fields
             )

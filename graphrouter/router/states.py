@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.extras import require_torch
 from graphrouter.features.bills import Bills
 from graphrouter.features.prompts import Float32Array
 from graphrouter.features.tables import NodeTable, RecordedEdges, encode_outcomes
+from graphrouter.lazy import pandas as pd
 from graphrouter.router.outcome_covariance import OutcomeCovariance, estimate_covariance
 from graphrouter.router.parts import Learned, Support
 from graphrouter.scoring.novelty import Familiarity, TaskLevels
@@ -68,15 +68,17 @@ def encode_state(learned: Learned, support: Support, bills: Bills) -> SupportSta
     import torch
 
     from graphrouter.graph.routing_graph import build_graph
+    from graphrouter.nn.freed_memory import keep_freed_memory
     from graphrouter.nn.layers import cpu_threads
 
+    keep_freed_memory()
     nodes, edges = _read_graph(learned, support, bills)
     net = learned.precise_net  # made outside of inference: it may be trained on
     with cpu_threads(1), torch.inference_mode():
         graph = build_graph(
             nodes,
             support=edges,
-            support_queries=torch.arange(len(support.queries)),
+            support_queries=torch.arange(len(support.query_table)),
             target_queries=torch.empty(0, dtype=torch.int64),
             target_tasks=torch.empty(0, dtype=torch.int64),
             num_neighbours=learned.config.graph.num_neighbours,
@@ -150,7 +152,7 @@ def _estimate_covariances(learned: Learned, support: Support, bills: Bills) -> O
 
     nodes, edges = _read_graph(learned, support, bills)
     group = pd.factorize(np.array(support.prompt_keys, dtype=object))[0].astype(np.int64)
-    queries = torch.arange(len(support.queries))
+    queries = torch.arange(len(support.query_table))
     solved = Solved(nodes, edges, queries, torch.from_numpy(group))
     halves = [half.effects for half in score_crosswise(learned.net, solved, learned.config)]
     if not halves:

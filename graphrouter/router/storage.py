@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from pydantic import ValidationError
 
 from graphrouter.artifact import ArtifactContents, Lineage, read_artifact, write_artifact
@@ -26,11 +26,13 @@ from graphrouter.features.tables import (
     find_positions,
 )
 from graphrouter.features.token_rates import count_chars
+from graphrouter.lazy import pandas as pd
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.migrations import migrate_contents
 from graphrouter.router.outcome_covariance import OutcomeCovariance
-from graphrouter.router.parts import Change, Learned, Provenance, Support
+from graphrouter.router.parts import Learned, Support
+from graphrouter.router.provenance import Change, Provenance
 from graphrouter.router.saved_states import (
     GROUP,
     find_states,
@@ -87,9 +89,9 @@ def save_parts(
         "metrics": provenance.metrics,
         "changes": [dataclasses.asdict(change) for change in provenance.changes],
         "models_before_bills": sorted(support.old_models),
-        "num_queries": len(support.queries),
+        "num_queries": len(support.query_table),
         "num_models": len(support.pool),
-        "num_outcomes": len(support.outcomes),
+        "num_outcomes": len(support.outcome_table),
     }
     raw = support.raw
     tensors = {
@@ -105,7 +107,7 @@ def save_parts(
         "support_queries": _add_vectors(
             support.queries, embedding=raw.prompts, surface=raw.surface
         ),
-        "support_outcomes": support.outcomes,
+        "support_outcomes": support.outcome_table,
         "split": _tabulate_split(provenance.split),
         "seen_prompts": pd.DataFrame({"prompt_key": sorted(provenance.seen_prompts)}, dtype="str"),
     }
@@ -213,7 +215,7 @@ def _read_transforms(contents: ArtifactContents) -> FittedTransforms:
 
 
 def _read_support(contents: ArtifactContents, num_chars: Float32Array | None) -> Support:
-    tables = contents.tables
+    tables: Mapping[str, Any] = contents.tables  # as they are stored
     pool = ModelPool.of(
         ModelCard.model_validate(json.loads(card)) for card in tables["pool"]["card"]
     )
@@ -221,17 +223,17 @@ def _read_support(contents: ArtifactContents, num_chars: Float32Array | None) ->
     raw = RawFeatures(
         prompts=_to_matrix(queries["embedding"]),
         surface=_to_matrix(queries["surface"]),
-        num_chars=count_chars(queries["prompt"].tolist()) if num_chars is None else num_chars,
-        query_task=find_positions(queries["task"], tasks["task"].tolist()),
+        num_chars=count_chars(queries["prompt"]) if num_chars is None else num_chars,
+        query_task=find_positions(queries["task"], tasks["task"]),
         descriptions=_to_matrix(tables["pool"]["embedding"]),
-        cards=np.stack(tables["pool"]["numbers"].to_list()),
+        cards=tables["pool"]["numbers"],
         tasks=_to_matrix(tasks["embedding"], width=contents.manifest["encoder"]["dimension"]),
     )
     return Support(
         pool=pool,
-        tasks=tasks[["task", "description"]],
-        queries=queries[["query_id", "task", "prompt"]],
-        outcomes=tables["support_outcomes"],
+        task_table=tasks,
+        query_table=queries,
+        outcome_table=tables["support_outcomes"],
         raw=raw,
         old_models=frozenset(contents.manifest["models_before_bills"]),
     )
@@ -260,7 +262,8 @@ def _tabulate_split(split: Split) -> pd.DataFrame:
 
 def _read_split(contents: ArtifactContents) -> Split:
     table = contents.tables["split"]
-    ids = {name: tuple(table["query_id"][table["split"] == name]) for name in _SPLIT_NAMES}
+    pairs = list(zip(table["query_id"], table["split"], strict=True))
+    ids = {name: tuple(query for query, side in pairs if side == name) for name in _SPLIT_NAMES}
     return Split(**ids, held_out_models=tuple(contents.manifest["held_out_models"]))
 
 
@@ -270,10 +273,8 @@ def _add_vectors(
     return table.assign(**{name: list(rows) for name, rows in vectors.items()})
 
 
-def _to_matrix(column: pd.Series[Any], *, width: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
-    if column.empty:
-        return np.zeros((0, width), dtype=np.float32)
-    return np.stack(column.to_list()).astype(np.float32)
+def _to_matrix(rows: Float32Array, *, width: int = 0) -> Float32Array:
+    return rows.astype(np.float32, copy=False) if len(rows) else np.zeros((0, width), np.float32)
 
 
 def _to_json_number(value: float) -> float | None:

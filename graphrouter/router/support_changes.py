@@ -9,7 +9,6 @@ import dataclasses
 from collections.abc import Collection, Sequence
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.data.columns import SPEEDS
 from graphrouter.data.new_outcomes import read_new_outcomes
@@ -20,13 +19,13 @@ from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.recorded_prices import add_prices
 from graphrouter.features.tables import RawFeatures, encode_raw, find_positions
+from graphrouter.lazy import pandas as pd
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.new_cards import check_card, pool_with
 from graphrouter.router.parts import Support
 from graphrouter.text_files import has_half_character
 from graphrouter.wording import count_of
 
-_NO_QUERIES = pd.DataFrame({"task": pd.Series(dtype="str"), "prompt": pd.Series(dtype="str")})
 FEWEST_MODELS = 2
 
 
@@ -98,7 +97,7 @@ def remove_model(support: Support, model: str, *, kept_queries: Collection[str])
     smaller = dataclasses.replace(
         support,
         pool=pool,
-        outcomes=outcomes,
+        outcome_table=outcomes,
         raw=raw,
         old_models=support.old_models - {model},
     )
@@ -144,13 +143,13 @@ def add_task(
     row = pd.DataFrame({"task": [task], "description": [stated]}, dtype="str")
     tasks = pd.concat([support.tasks, row], ignore_index=True).astype("str")
     used = row if reads_descriptions else row.assign(description=np.nan)
-    fresh = encode_raw(encoder, _NO_QUERIES, ModelPool.of(()), used)
+    fresh = encode_raw(encoder, _no_queries(), ModelPool.of(()), used)
     raw = dataclasses.replace(
         support.raw,
         tasks=np.concatenate([support.raw.tasks, fresh.tasks]),
         query_task=find_positions(support.queries["task"], tasks["task"].tolist()),
     )
-    return dataclasses.replace(support, tasks=tasks, raw=raw)
+    return dataclasses.replace(support, task_table=tasks, raw=raw)
 
 
 def add_examples(
@@ -191,7 +190,7 @@ def add_examples(
     queries = support.queries.assign(task=support.queries["task"].mask(is_asked, task))
     query_task = find_positions(queries["task"], support.tasks["task"].tolist())
     joined = dataclasses.replace(
-        support, queries=queries, raw=dataclasses.replace(support.raw, query_task=query_task)
+        support, query_table=queries, raw=dataclasses.replace(support.raw, query_task=query_task)
     )
     return add_outcomes(joined, mine, encoder, source="examples")
 
@@ -211,7 +210,8 @@ def replace_outcomes(
         DataError: As in `add_outcomes`.
     """
     stale = support.outcomes["model"].isin(set(outcomes["model"]))
-    emptied = dataclasses.replace(support, outcomes=support.outcomes[~stale].reset_index(drop=True))
+    others = support.outcomes[~stale].reset_index(drop=True)
+    emptied = dataclasses.replace(support, outcome_table=others)
     return _drop_idle_queries(add_outcomes(emptied, outcomes, encoder), kept_queries)
 
 
@@ -247,13 +247,13 @@ def add_outcomes(
     kept = [*support.outcomes.columns, *(speed.name for speed in SPEEDS)]
     fresh = fresh[[name for name in dict.fromkeys(kept) if name in fresh.columns]]
     added = checked.queries.iloc[len(known) :][support.queries.columns.tolist()]
-    queries = support.queries
+    queries = support.query_table
     if not added.empty:
-        queries = pd.concat([queries, added], ignore_index=True)
+        queries = pd.concat([support.queries, added], ignore_index=True)
     wider = dataclasses.replace(
         support,
-        queries=queries,
-        outcomes=join_outcomes(support.outcomes, fresh, source=source),
+        query_table=queries,
+        outcome_table=join_outcomes(support.outcomes, fresh, source=source),
         old_models=support.old_models - set(fresh["model"]),
         raw=_extend_features(support, added, encoder),
     )
@@ -331,7 +331,7 @@ def _drop_idle_queries(support: Support, kept_queries: Collection[str]) -> Suppo
         return support
     return dataclasses.replace(
         support,
-        queries=support.queries[stays].reset_index(drop=True),
+        query_table=support.queries[stays].reset_index(drop=True),
         raw=support.raw.take_queries(stays),
     )
 
@@ -342,7 +342,7 @@ def _exchange_pool(
     """The support with another pool; all models but the changed ones were there, in their order."""
     fresh = encode_raw(
         encoder,
-        _NO_QUERIES,
+        _no_queries(),
         ModelPool.of(card for card in pool if card.model in changed),
         support.tasks,
     )
@@ -364,6 +364,10 @@ def _exchange_pool(
         pool=pool,
         raw=dataclasses.replace(support.raw, descriptions=descriptions, cards=cards),
     )
+
+
+def _no_queries() -> pd.DataFrame:
+    return pd.DataFrame({"task": [], "prompt": []}, dtype="str")
 
 
 def _extend_features(support: Support, new: pd.DataFrame, encoder: TextEncoder) -> RawFeatures:

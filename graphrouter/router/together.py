@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -137,6 +136,8 @@ async def await_all(
     functions: Sequence[Callable[[], Awaitable[Any]]], timeout_s: float | None
 ) -> list[Returned]:
     """As `call_all`, with coroutines, of which one that takes longer is cancelled."""
+    import asyncio  # here and below: whoever calls this has it, and to answer takes none
+
     return list(await asyncio.gather(*(_await(function, timeout_s) for function in functions)))
 
 
@@ -150,6 +151,8 @@ def _call(function: Callable[[], Any]) -> Returned:
 
 
 async def _await(function: Callable[[], Awaitable[Any]], timeout_s: float | None) -> Returned:
+    import asyncio
+
     start, value, error = time.monotonic(), None, None
     try:
         called = function()

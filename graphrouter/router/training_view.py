@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
-
-import pandas as pd
+from typing import Any, TypeAlias, TypeVar
 
 from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split, read_answers, split_dataset
 from graphrouter.encoders import TextEncoder, check_is_encoder, create_encoder
 from graphrouter.exceptions import ConfigError, DataError
+from graphrouter.lazy import pandas as pd
 
 T = TypeVar("T")
-Answers = pd.DataFrame | Mapping[str, Any]
+Answers: TypeAlias = "pd.DataFrame | Mapping[str, Any]"
 """One flat table of answers; see `data.read_answers`."""
 
 

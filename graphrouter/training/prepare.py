@@ -13,9 +13,10 @@ from graphrouter.data import RoutingDataset, Split
 from graphrouter.data.splits import check_split, group_families, prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
-from graphrouter.features.bills import Bills, hide_suspect_zeros
+from graphrouter.features.bills import Bills
 from graphrouter.features.channels import ChannelScaler, Tariff
 from graphrouter.features.recorded_prices import add_prices
+from graphrouter.features.suspect_zeros import hide_suspect_zeros
 from graphrouter.features.tables import (
     FeatureTransform,
     FittedTransforms,

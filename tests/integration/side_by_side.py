@@ -52,7 +52,7 @@ def read_words(folder: Path) -> tuple[list[str], str]:
     """The words, the same in all files, and the checksum of their version."""
     found = read_artifact(folder)
     words: list[str] = found.manifest["words"]
-    if found.tables["words"]["word"].tolist() != words:
+    if list(found.tables["words"]["word"]) != words:
         raise AssertionError("the table is of another version than the manifest")
     if found.tensors["weights"]["count"][0] != len(words):
         raise AssertionError("the tensors are of another version than the manifest")

@@ -31,6 +31,7 @@ from graphrouter.artifact import (
     write_artifact,
 )
 from graphrouter.artifact_manifest import checksum_manifest, encode_manifest
+from graphrouter.artifact_tables import to_frame
 from graphrouter.exceptions import ArtifactError
 
 
@@ -87,7 +88,7 @@ def assert_holds(folder: Path, seed: int) -> None:
             np.testing.assert_array_equal(received.tensors[group][name], tensor)
     assert received.tables.keys() == expected.tables.keys()
     for name, table in expected.tables.items():
-        pd.testing.assert_frame_equal(received.tables[name], table)
+        pd.testing.assert_frame_equal(to_frame(received.tables[name]), to_frame(table))
 
 
 def test_what_was_written_is_read_back(folder: Path) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from graphrouter.features.bills import Bills, hide_suspect_zeros
+from graphrouter.features.bills import Bills
 from graphrouter.features.channels import PRICE_COLUMNS, SPEND, ChannelScaler, SpendUnit
+from graphrouter.features.suspect_zeros import hide_suspect_zeros
 from graphrouter.types import FloatArray
 
 NAN = float("nan")

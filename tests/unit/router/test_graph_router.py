@@ -84,7 +84,7 @@ class TestPredict:
         assert len(kept) < len(outcomes)
         thinned = gr.GraphRouter(
             router.learned,
-            dataclasses.replace(router.support, outcomes=kept),
+            dataclasses.replace(router.support, outcome_table=kept),
             router.provenance,
             router.encoder,
         )

@@ -225,7 +225,7 @@ def test_copies_of_a_prompt_are_asked_once(router: gr.GraphRouter) -> None:
     prompts = queries["prompt"].tolist()
     prompts[1:4] = [f" {prompts[0]}\n"] * 3
     distinct = len({prompt.strip() for prompt in prompts})
-    support = dataclasses.replace(router.support, queries=queries.assign(prompt=prompts))
+    support = dataclasses.replace(router.support, query_table=queries.assign(prompt=prompts))
     copies = gr.GraphRouter(router.learned, support, router.provenance, router.encoder)
     every = copies.suggest_probes(distinct)
     assert every["prompt"].str.strip().nunique() == len(every) == distinct

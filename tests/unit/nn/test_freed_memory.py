@@ -1,0 +1,46 @@
+"""What is freed stays with the process, unless the environment says otherwise."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import resource
+from graphrouter.nn.freed_memory import keep_freed_memory
+
+def count_faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [bytes([i + 1]) * 1_000_000 for i in range(100)]
+    del blocks
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+before = [count_faults() for _ in range(4)]
+keep_freed_memory()
+count_faults()
+print(min(before), count_faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that is told what to do")
+@pytest.mark.parametrize(
+    ("variables", "is_kept"),
+    [({}, True), ({"MALLOC_TRIM_THRESHOLD_": "1000000", "MALLOC_MMAP_THRESHOLD_": "9999"}, False)],
+)
+def test_pages_are_asked_for_once(variables: dict[str, str], is_kept: bool) -> None:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    done = subprocess.run(
+        [sys.executable, "-c", CODE],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={**others, **variables},
+    )
+    before, after = map(int, done.stdout.split())
+    assert before > 10_000  # as long as nobody says anything, glibc gives it back
+    assert (after < 1_000) == is_kept
