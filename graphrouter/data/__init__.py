@@ -1,15 +1,5 @@
 """Datasets: the tables, their checks, readers and splits. Names load on first use."""
 
-<<<<<<< HEAD
-from graphrouter.data.assignment import Assignment, measure_assignment
-from graphrouter.data.describe import DatasetSummary, describe_dataset
-from graphrouter.data.flat_table import read_answers
-from graphrouter.data.pair_choice import suggest_pairs
-from graphrouter.data.readers import load_dataset
-from graphrouter.data.schema import RoutingDataset
-from graphrouter.data.splits import Split, hold_out_models, split_dataset
-from graphrouter.data.table_files import read_table, write_table
-=======
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -20,11 +10,11 @@ if TYPE_CHECKING:
     from graphrouter.data.assignment import Assignment, measure_assignment
     from graphrouter.data.describe import DatasetSummary, describe_dataset
     from graphrouter.data.flat_table import read_answers
+    from graphrouter.data.pair_choice import suggest_pairs
     from graphrouter.data.readers import load_dataset
     from graphrouter.data.schema import RoutingDataset
     from graphrouter.data.splits import Split, hold_out_models, split_dataset
     from graphrouter.data.table_files import read_table, write_table
->>>>>>> 4150595 (An answer loads no pandas: tables of an artifact are read by column, and freed memory stays where states are computed)
 
 __all__ = [
     "Assignment",
@@ -54,6 +44,7 @@ _MODULE_OF = {
     "read_answers": "graphrouter.data.flat_table",
     "read_table": "graphrouter.data.table_files",
     "split_dataset": "graphrouter.data.splits",
+    "suggest_pairs": "graphrouter.data.pair_choice",
     "write_table": "graphrouter.data.table_files",
 }
 __getattr__, __dir__ = load_lazily(__name__, _MODULE_OF)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from graphrouter.chats.chat_prompts import is_chat, to_text
 from graphrouter.data.values import make_row_error, refuse_half_characters, show_cell
 from graphrouter.exceptions import ChatError
+from graphrouter.lazy import pandas as pd
 
 _EXPECTED = "expected text, or a list of messages"
 

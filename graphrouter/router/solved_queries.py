@@ -46,7 +46,8 @@ class SolvedQueries:
         support = self.support
         (effect,) = read_columns(support.outcome_table, "effect")
         graded = ~np.isnan(effect)
-        query, model, effect = (part[graded] for part in (*support.positions, effect))
+        query, model = (part[graded] for part in support.positions)
+        effect = effect[graded]
         order = np.argsort(query, kind="stable")
         counts = np.bincount(query, minlength=len(support.query_table))
         return _Read(

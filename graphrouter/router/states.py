@@ -10,6 +10,7 @@ import numpy as np
 
 from graphrouter.extras import require_torch
 from graphrouter.features.bills import Bills
+from graphrouter.features.channels import read_columns
 from graphrouter.features.prompts import Float32Array
 from graphrouter.features.tables import NodeTable, RecordedEdges, encode_outcomes
 from graphrouter.lazy import pandas as pd
@@ -104,9 +105,9 @@ def compare_solved(
         usual: What `Familiarity.usual` is, where that is known already.
     """
     transform, raw = learned.transforms.features.prompts, support.raw
-    graded = support.outcomes["effect"].notna().to_numpy(dtype=bool)
-    is_solved = np.zeros(len(support.queries), dtype=bool)
-    is_solved[support.positions.query[graded]] = True
+    (effect,) = read_columns(support.outcome_table, "effect")
+    is_solved = np.zeros(len(support.query_table), dtype=bool)
+    is_solved[support.positions.query[~np.isnan(effect)]] = True
     num_neighbours = learned.config.graph.num_neighbours
 
     def compare() -> Familiarity:
