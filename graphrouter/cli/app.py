@@ -24,6 +24,7 @@ from graphrouter.cli import (
     assign,
     benchmark,
     changes,
+    collect,
     data,
     demo,
     doctor,
@@ -72,6 +73,7 @@ app.command()(newcomers.benchmark_newcomers)
 app.command()(route.route)
 app.command()(plan.plan)
 app.command()(predict.predict)
+app.command()(collect.collect)
 app.command()(assign.assign)
 app.command()(serve.serve)
 app.command()(envoy.envoy)

@@ -64,6 +64,27 @@ def read_card(file: Path) -> ModelCard:
     return parse_card(_read_words(values, file.name), source=file.name)
 
 
+def read_cards(file: Path) -> list[ModelCard]:
+    """The cards in a table of models, one a row, as `.parquet`, `.csv` or `.jsonl`.
+
+    Raises:
+        DataError: There is no such file, it is no table, or a field is not accepted.
+    """
+    from graphrouter.data import read_table
+    from graphrouter.pool import parse_card
+
+    found = []
+    for row, values in enumerate(read_table(file).to_dict("records"), 1):
+        stated = {
+            str(name): value
+            for name, value in values.items()
+            if isinstance(value, list | dict) or (value == value and value not in (None, ""))
+        }
+        source = f"{file.name}, row {row}"
+        found.append(parse_card(_read_words(stated, source), source=source))
+    return found
+
+
 def _read_words(values: dict[str, Any], source: str) -> dict[str, Any]:
     """The fields, with numbers and capabilities in place of words for them."""
     import pandas as pd

@@ -14,12 +14,12 @@ from graphrouter.documented_model import DocumentedModel
 from graphrouter.exceptions import ConfigError
 from graphrouter.files import to_path
 from graphrouter.gateway.token_prices import TokenPrices
-from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.pool import ModelCard, ModelPool, parse_card
 from graphrouter.siblings import read_parameters
 from graphrouter.text_files import read_plain_file
 from graphrouter.wording import name_some, show_value, suggest
 
-__all__ = ["Deployment", "Endpoint", "Upstream", "load_upstreams"]
+__all__ = ["Deployment", "Endpoint", "Upstream", "list_candidates", "load_upstreams"]
 
 Endpoint = Literal["chat", "responses", "messages", "count_tokens", "completions", "embeddings"]
 
@@ -148,21 +148,7 @@ def load_upstreams(
         ConfigError: There is no such file, a setting or a candidate is unknown, a value is not
             accepted, a key is not in the environment, or no candidate is left.
     """
-    path = to_path(file, "a file of upstreams", ConfigError)
-    values = read_plain_file(path, refuse=ConfigError)
-    if not isinstance(values, Mapping):
-        raise ConfigError(
-            f"{path.name} holds {show_value(values)}; expected a mapping with upstreams, and "
-            "perhaps defaults."
-        )
-    for name in values:
-        if name not in _KEYS:
-            raise ConfigError(
-                f"{path.name}: unknown key {name!r}. {suggest(name, _KEYS, 'Keys: ')}"
-            )
-    defaults = _read_mapping(values, "defaults", path.name)
-    own = _read_mapping(values, "upstreams", path.name)
-    others = _read_mapping(values, "others", path.name)
+    path, defaults, own, others = _read_file(file)
     for name in own:
         if name not in pool.index:
             hint = suggest(name, pool.names, "The pool has: ")
@@ -187,6 +173,49 @@ def load_upstreams(
         )
     _warn_of_missing(pool.names, found, path.name)
     return found
+
+
+def list_candidates(file: str | Path) -> ModelPool:
+    """The models under `upstreams` in a file, with cards that hold the prices which it states.
+
+    For who has no cards yet; of several deployments the prices of the first.
+
+    Args:
+        file: As `load_upstreams` reads it.
+
+    Raises:
+        ConfigError: There is no such file, or it is no mapping of models to settings.
+        DataError: A price is none.
+    """
+    path, defaults, own, _ = _read_file(file)
+    cards = []
+    for name, stated in own.items():
+        settings = {**defaults, **_list_settings(stated, f"{path.name}: {name}")[0]}
+        prices = {key: settings.get(key) for key in ("input_usd_per_mtok", "output_usd_per_mtok")}
+        cards.append(parse_card({"model": str(name), **prices}, source=path.name))
+    return ModelPool.of(cards)
+
+
+def _read_file(
+    file: str | Path,
+) -> tuple[Path, Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
+    """The path, and the mappings `defaults`, `upstreams` and `others`."""
+    path = to_path(file, "a file of upstreams", ConfigError)
+    values = read_plain_file(path, refuse=ConfigError)
+    if not isinstance(values, Mapping):
+        raise ConfigError(
+            f"{path.name} holds {show_value(values)}; expected a mapping with upstreams, and "
+            "perhaps defaults."
+        )
+    for name in values:
+        if name not in _KEYS:
+            raise ConfigError(
+                f"{path.name}: unknown key {name!r}. {suggest(name, _KEYS, 'Keys: ')}"
+            )
+    defaults, own, others = (
+        _read_mapping(values, name, path.name) for name in ("defaults", "upstreams", "others")
+    )
+    return path, defaults, own, others
 
 
 def _deploy(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from graphrouter.exceptions import GraphRouterError, UnknownModelError
 from graphrouter.gateway.access import Access
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.memory import Memory
+from graphrouter.gateway.page.page_safety import PAGE_HEADERS, is_local_name
 from graphrouter.gateway.page.traffic_figures import read_session, read_traffic
 from graphrouter.gateway.request_bodies import read_body
 from graphrouter.gateway.serving_state import ServingState
@@ -43,14 +43,6 @@ PERIODS = {"hour": 3_600, "day": 86_400, "week": 7 * 86_400, "month": 30 * 86_40
 MOST_CHARACTERS = 20_000
 """Of a prompt to try."""
 _KINDS = {"page.css": "text/css", "page.js": "text/javascript"}
-_HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; "
-    "connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
-}
 
 
 class OperatorPage:
@@ -175,7 +167,7 @@ class OperatorPage:
 
     async def _send_file(self, name: str) -> Response:
         text = files("graphrouter.gateway.page").joinpath("templates", name).read_text("utf-8")
-        return Response(text, media_type=_KINDS[name], headers=_HEADERS)
+        return Response(text, media_type=_KINDS[name], headers=PAGE_HEADERS)
 
     def _refuse(self, request: Request) -> Response | None:
         """An answer to who may not look; None for who may.
@@ -184,7 +176,7 @@ class OperatorPage:
         alone, where nothing is spent and nothing changes: a browser sends it for other sites, too.
         """
         if self._access.is_open:
-            if not _is_local(request.url.hostname or ""):
+            if not is_local_name(request.url.hostname or ""):
                 return Response(
                     "This gateway asks for no keys, so its page is shown under its address or "
                     "localhost alone.",
@@ -222,7 +214,7 @@ class OperatorPage:
 
     def _render(self, template: str, **values: Any) -> Response:
         text = self._templates.get_template(template).render(**values)
-        return Response(text, media_type="text/html", headers=_HEADERS)
+        return Response(text, media_type="text/html", headers=PAGE_HEADERS)
 
 
 def _read_password(request: Request) -> str:
@@ -234,17 +226,6 @@ def _read_password(request: Request) -> str:
     except (binascii.Error, UnicodeDecodeError):
         return ""
     return password
-
-
-def _is_local(host: str) -> bool:
-    """Whether a name can be no other site's: such a name could be pointed here by its owner."""
-    if host == "localhost":
-        return True
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _show_usd(dollars: float | None) -> str:
