@@ -23,7 +23,7 @@ from graphrouter.wording import count_of, suggest
 
 if TYPE_CHECKING:
     from graphrouter.collecting import Collected
-    from graphrouter.collecting.answer_judges import CollectingJudge
+    from graphrouter.collecting.collecting_judges import CollectingJudge
     from graphrouter.collecting.collection import Progress
     from graphrouter.collecting.model_calls import ModelCalls
     from graphrouter.gateway.upstreams import Deployment
@@ -227,7 +227,7 @@ def _choose_judge(
     word: str, deployments: Mapping[str, Sequence[Deployment]], rubric: Path | None
 ) -> Iterator[MakeJudge]:
     """What makes the judge that a word names."""
-    from graphrouter.collecting.answer_judges import (
+    from graphrouter.collecting.collecting_judges import (
         BY_EXPECTED,
         ExpectedJudge,
         FunctionJudge,

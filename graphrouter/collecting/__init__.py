@@ -1,8 +1,8 @@
 """Collecting graded answers: prompts times pool, within an allowance, never paid twice.
 
-`collect` is what `graphrouter collect` runs. Judges are in `answer_judges` (by what is expected of
-a prompt, or a function), `rubric_judge` (a language model) and `people` (in the terminal, or on a
-page).
+`collect` is what `graphrouter collect` runs. Judges are in `collecting_judges` (by what is expected
+of a prompt, or a function), `rubric_judge` (a language model) and `people` (in the terminal, or on
+a page).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from graphrouter.collecting.answer_judges import ExpectedJudge, FunctionJudge
+    from graphrouter.collecting.collecting_judges import ExpectedJudge, FunctionJudge
     from graphrouter.collecting.collection import Collected, Limits, Progress, collect
     from graphrouter.collecting.prompt_table import PromptRow, read_prompt_table, read_prompts
     from graphrouter.collecting.rubric_judge import RubricJudge
@@ -32,8 +32,8 @@ __all__ = [
 
 _MODULE_OF = {
     "Collected": "graphrouter.collecting.collection",
-    "ExpectedJudge": "graphrouter.collecting.answer_judges",
-    "FunctionJudge": "graphrouter.collecting.answer_judges",
+    "ExpectedJudge": "graphrouter.collecting.collecting_judges",
+    "FunctionJudge": "graphrouter.collecting.collecting_judges",
     "Limits": "graphrouter.collecting.collection",
     "Progress": "graphrouter.collecting.collection",
     "PromptRow": "graphrouter.collecting.prompt_table",

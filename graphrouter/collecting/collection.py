@@ -13,8 +13,8 @@ import httpx2
 import pandas as pd
 
 from graphrouter.collecting.allowance import Allowance, SpentError
-from graphrouter.collecting.answer_judges import CollectingJudge
 from graphrouter.collecting.call_journal import CallJournal, Question, hash_prompt
+from graphrouter.collecting.collecting_judges import CollectingJudge
 from graphrouter.collecting.model_calls import ModelCalls, check_can_be_collected
 from graphrouter.collecting.prompt_table import PromptRow
 from graphrouter.data import RoutingDataset, suggest_pairs

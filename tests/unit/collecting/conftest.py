@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from graphrouter.collecting import Collected, ExpectedJudge, Limits, collect, read_prompt_table
-from graphrouter.collecting.answer_judges import CollectingJudge
+from graphrouter.collecting.collecting_judges import CollectingJudge
 from graphrouter.collecting.model_calls import ModelCalls
 from graphrouter.gateway import Deployment
 from graphrouter.gateway.token_prices import TokenPrices

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from graphrouter.collecting import FunctionJudge, PromptRow, RubricJudge
-from graphrouter.collecting.answer_judges import BY_EXPECTED, ExpectedJudge, load_function
+from graphrouter.collecting.collecting_judges import BY_EXPECTED, ExpectedJudge, load_function
 from graphrouter.exceptions import ConfigError, DataError, MissingExtraError
 from graphrouter.grades import Grade
 from tests.unit.collecting.conftest import ANSWERED, MODELS, Provider, Run, deploy, make_prompts
