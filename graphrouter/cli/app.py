@@ -44,6 +44,7 @@ from graphrouter.cli import (
     replay,
     route,
     routes,
+    savings,
     serve,
     settings,
     spend,
@@ -80,6 +81,7 @@ app.command()(envoy.envoy)
 app.command()(spend.spend)
 app.command()(replay.replay)
 app.command()(promise.promise)
+app.command()(savings.savings)
 app.command()(settings.config)
 app.command()(versions.versions)
 app.command()(doctor.doctor)

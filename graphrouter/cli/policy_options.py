@@ -176,7 +176,7 @@ def _make_policy(given: Mapping[str, Any], file: Path | None, kind: type[Policy]
     """
     if file is None:
         return parse_policy(given, kind)
-    stored = _read_policy_file(file)
+    stored = read_policy_file(file)
     twice = [name for name in stored if given.get(name) is not None]
     if twice:
         raise PolicyError(
@@ -190,7 +190,7 @@ def _make_policy(given: Mapping[str, Any], file: Path | None, kind: type[Policy]
         raise
 
 
-def _read_policy_file(file: Path) -> dict[str, Any]:
+def read_policy_file(file: Path) -> dict[str, Any]:
     """The settings in a file.
 
     Raises:

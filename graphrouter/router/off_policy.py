@@ -14,7 +14,15 @@ from scipy.special import stdtrit
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.types import BoolArray, FloatArray
 
-__all__ = ["Estimate", "LoggedRewards", "check_overlap", "estimate_doubly_robust", "estimate_snips"]
+__all__ = [
+    "Estimate",
+    "LoggedRewards",
+    "bound_mean",
+    "check_overlap",
+    "doubly_robust_terms",
+    "estimate_doubly_robust",
+    "estimate_snips",
+]
 
 FEWEST_EFFECTIVE = 30
 """Least effective sample size of an estimate."""
@@ -110,9 +118,27 @@ def estimate_doubly_robust(log: LoggedRewards) -> Estimate:
     Args:
         log: As the other policy reads it.
     """
-    terms = log.target_expected + log.weights * (log.reward - log.expected)
+    return bound_mean(doubly_robust_terms(log), log.effective_size - 1)
+
+
+def doubly_robust_terms(log: LoggedRewards) -> FloatArray:
+    """What each row adds to the mean of `estimate_doubly_robust`, (num_rows,).
+
+    Args:
+        log: As the other policy reads it.
+    """
+    return log.target_expected + log.weights * (log.reward - log.expected)
+
+
+def bound_mean(terms: FloatArray, freedom: float) -> Estimate:
+    """The mean of terms with its 95 % interval.
+
+    Args:
+        terms: (num_rows,), of rows that are independent of each other; at least two.
+        freedom: Degrees of freedom of Student's t.
+    """
     error = float(np.std(terms, ddof=1) / np.sqrt(len(terms)))
-    return _bound(float(np.mean(terms)), error, log.effective_size - 1)
+    return _bound(float(np.mean(terms)), error, freedom)
 
 
 def _bound(value: float, error: float, freedom: float) -> Estimate:

@@ -190,7 +190,14 @@ def choose_held_out(
     """
     split, is_test = router.provenance.split, side == "test"
     if data.fingerprint == router.provenance.fingerprint:
-        return split.test if is_test else split.validation
+        own = split.test if is_test else split.validation
+        if not own:
+            raise DataError(
+                f"Nothing to evaluate on: the router has learned from all queries of {data.name!r} "
+                f"but those of another side; its split keeps none for {side}. Give other queries, "
+                "or train again and keep some."
+            )
+        return own
     ids = data.queries["query_id"].tolist()
     chosen = (
         _find_unseen(router, data) if is_test else tuple(sorted(set(ids) & set(split.validation)))

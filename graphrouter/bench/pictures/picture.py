@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
@@ -14,7 +12,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphrouter.bench.evaluation.report.html_page import render_page
-from graphrouter.bench.pictures.picture_style import NARROW, RC, WIDE, Size
+from graphrouter.bench.pictures.picture_style import NARROW, WIDE, Size, apply_style
 from graphrouter.exceptions import DataError
 from graphrouter.extras import require_extra
 from graphrouter.files import replace_file, to_path
@@ -85,7 +83,7 @@ class Picture:
         require_extra("bench", "matplotlib", purpose="A picture")
         from matplotlib.figure import Figure
 
-        with _apply_style(size):
+        with apply_style(size.font, salt=size.name):
             made = Figure(figsize=(size.width, self.heights.at(size)), layout="constrained")
             if has_title:
                 text = fill(self.title, _TITLE_CHARS // 2 if size.is_narrow else _TITLE_CHARS)
@@ -147,21 +145,10 @@ class Picture:
 
     def _write(self, target: Any, form: str, size: Size, *, has_title: bool = True) -> None:
         made = self.figure(size, has_title=has_title)
-        with _apply_style(size):
+        with apply_style(size.font, salt=size.name):
             # Without a date the same data gives the same file.
             nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
             made.savefig(target, format=form, metadata=nothing if form == "svg" else None)
-
-
-@contextmanager
-def _apply_style(size: Size) -> Iterator[None]:
-    from matplotlib import rc_context
-
-    settings: Any = {**RC, "font.size": size.font, "svg.hashsalt": size.name}
-    with warnings.catch_warnings(), rc_context(settings):
-        # Of names in scripts that the font lacks; an SVG has them as text all the same.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        yield
 
 
 def _describe(svg: str, title: str) -> str:

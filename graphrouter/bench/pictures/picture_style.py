@@ -6,14 +6,17 @@ its dashes and markers first and by its colour second, so that a print in grey s
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from graphrouter.bench.evaluation.report.labels import place_labels
 from graphrouter.bench.evaluation.report.plots import BLUE, GREY, INK
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.axes import Axes
 
 __all__ = [
@@ -26,11 +29,11 @@ __all__ = [
     "INK",
     "NARROW",
     "ORACLE_LINE",
-    "RC",
     "ROUTER",
     "SOFT",
     "WIDE",
     "Size",
+    "apply_style",
     "label_points",
     "show_dollars",
 ]
@@ -65,7 +68,7 @@ ROUTER: dict[str, Any] = {"color": BLUE, "linewidth": 2.6, "linestyle": "-"}
 BASELINE: dict[str, Any] = {"color": "#a04a00", "linewidth": 1.8, "linestyle": (0, (5, 2))}
 ORACLE_LINE: dict[str, Any] = {"color": INK, "linewidth": 1.4, "linestyle": (0, (1, 1.6))}
 
-RC: dict[str, Any] = {
+_SETTINGS: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # it comes with matplotlib
     "text.color": INK,
@@ -92,6 +95,23 @@ RC: dict[str, Any] = {
 from data: `$` in one of them is a dollar sign, never mathematics."""
 
 
+@contextmanager
+def apply_style(font: float, *, salt: str = "") -> Iterator[None]:
+    """The settings hold as long as the context lasts.
+
+    Args:
+        font: Points of the text.
+        salt: Tells apart what is named in two SVGs of one page.
+    """
+    from matplotlib import rc_context
+
+    settings: Any = {**_SETTINGS, "font.size": font, "svg.hashsalt": salt}
+    with warnings.catch_warnings(), rc_context(settings):
+        # Of names in scripts that the font lacks; an SVG has them as text all the same.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
+
+
 def show_dollars(amount: float) -> str:
     """US dollars with two digits that count below one, never in powers of ten.
 
@@ -99,10 +119,9 @@ def show_dollars(amount: float) -> str:
         >>> [show_dollars(amount) for amount in (0.000123, 0.5, 12.345, 12345.6)]
         ['$0.00012', '$0.5', '$12.35', '$12,346']
     """
-    import numpy as np
-
     if abs(amount) >= 1:
-        return f"${amount:,.0f}" if abs(amount) >= 1000 else f"${amount:,.2f}"
+        is_whole = abs(amount) >= 1000 or amount == round(amount)
+        return f"${amount:,.0f}" if is_whole else f"${amount:,.2f}"
     return f"${np.format_float_positional(amount, precision=2, fractional=False, trim='-')}"
 
 

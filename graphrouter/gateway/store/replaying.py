@@ -26,7 +26,15 @@ from graphrouter.router.protocol import Router
 from graphrouter.selection import PolicyContext, decide
 from graphrouter.types import Predictions
 
-__all__ = ["Replay", "ReplayedQuantity", "read_log", "replay"]
+__all__ = [
+    "LoggedDecision",
+    "Replay",
+    "ReplayedQuantity",
+    "choose_models",
+    "read_log",
+    "read_predictions",
+    "replay",
+]
 
 
 class LoggedDecision(NamedTuple):
@@ -151,8 +159,8 @@ def replay(
     Raises:
         NotApplicableError: There is nothing to replay, or the log lacks overlap.
     """
-    predicted = _predict_again(router, log) if again else _read_predictions(router, log)
-    choices = _choose(log, predicted, policy, router.policy_context)
+    predicted = _predict_again(router, log) if again else read_predictions(router, log)
+    choices = choose_models(log, predicted, policy, router.policy_context)
     rows = [
         row
         for row, choice in enumerate(choices)
@@ -171,7 +179,16 @@ def replay(
     return Replay(len(rows), len(log) - len(rows), float(np.mean(same)), **measured)
 
 
-def _read_predictions(router: Router, log: Sequence[LoggedDecision]) -> Predictions:
+def read_predictions(router: Router, log: Sequence[LoggedDecision]) -> Predictions:
+    """What was predicted when the decisions were made, of the models of the router's pool.
+
+    NaN of a model that was no candidate.
+
+    Args:
+        router: Whose pool.
+        log: What was decided.
+    """
+
     def read(name: str, divisor: float = 1.0) -> np.ndarray:
         found = np.full((len(log), len(router.models)), np.nan)
         for row, decision in enumerate(log):
@@ -197,10 +214,17 @@ def _predict_again(router: Router, log: Sequence[LoggedDecision]) -> Predictions
     )
 
 
-def _choose(
+def choose_models(
     log: Sequence[LoggedDecision], predicted: Predictions, policy: Policy, context: PolicyContext
 ) -> list[str | None]:
-    """The model of each decision; None where the policy has none."""
+    """The model of each decision; None where the policy has none.
+
+    Args:
+        log: What was decided.
+        predicted: Of each decision; a model with NaN cannot be asked, as one that was not there.
+        policy: What to choose by.
+        context: Of the router whose pool it is.
+    """
     found: list[str | None] = []
     for row, decision in enumerate(log):
         absent = frozenset(
