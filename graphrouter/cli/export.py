@@ -115,8 +115,8 @@ def choose_models(
         PolicyError: Nobody satisfies the policy for a prompt.
     """
     chosen = []
-    for start in track(range(0, len(prompts), _QUERIES_AT_ONCE), "Routing"):
-        batch = prompts[start : start + _QUERIES_AT_ONCE]
+    for rows in track(len(prompts), "Routing", at_once=_QUERIES_AT_ONCE):
+        batch = [prompts[row] for row in rows]
         chosen += [
             decision.model for decision in router.route_batch(batch, policy=policy, **moment)
         ]

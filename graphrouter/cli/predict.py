@@ -127,6 +127,5 @@ def predict_table(router: Router, queries: QueryList) -> pd.DataFrame:
 
 def predict_in_parts(router: Router, queries: Queries) -> Iterator[tuple[range, Predictions]]:
     """Numbers of some queries and their predictions, with a progress bar for a long list."""
-    for start in track(range(0, len(queries), _QUERIES_AT_ONCE), "Predicting"):
-        rows = range(len(queries))[start : start + _QUERIES_AT_ONCE]
+    for rows in track(len(queries), "Predicting", at_once=_QUERIES_AT_ONCE):
         yield rows, router.predict(queries.take(rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -14,6 +14,7 @@ from graphrouter.tracking import TrackedRun, Tracking, open_run
 from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, Task
     from rich.status import Status
 
 T = TypeVar("T")
@@ -67,15 +68,75 @@ def show_working(what: str) -> Status:
     return error_console.status(f"{what} ...")
 
 
-def track(parts: Sequence[T], what: str) -> Iterator[T]:
-    """The parts one by one, with a progress bar where standard error is a terminal."""
-    from rich.progress import track as rich_track
+def track(num: int, what: str, *, at_once: int) -> Iterator[range]:
+    """Places from 0 to below `num`, some at once, with a bar where standard error is a terminal.
 
+    Args:
+        num: How many there are.
+        what: What is done with them.
+        at_once: Most in a part.
+    """
     # Two parts or fewer are done before a bar could be read.
-    hidden = not error_console.is_terminal or len(parts) < 3
-    yield from rich_track(
-        parts, description=what, console=error_console, disable=hidden, transient=True
+    with open_progress(hidden=num <= 2 * at_once) as bar:
+        task = bar.add_task(what, total=num)
+        for start in range(0, num, at_once):
+            part = range(num)[start : start + at_once]
+            yield part
+            bar.advance(task, len(part))
+
+
+def open_progress(*, hidden: bool = False) -> Progress:
+    """The one look of a progress bar: what, how far, how fast, how long it took and will take.
+
+    It is shown where standard error is a terminal, and gone when all is done.
+
+    Args:
+        hidden: Whether it is shown nowhere.
+    """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class RateColumn(ProgressColumn):
+        """How many are done in a second, a minute or an hour."""
+
+        def render(self, task: Task) -> Text:
+            return Text(format_rate(task.speed))
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=error_console,
+        transient=True,
+        disable=hidden or not error_console.is_terminal,
+    )
+
+
+def format_rate(per_second: float | None) -> str:
+    """A rate in the unit in which it is at least 1, or by the hour; nothing while it is unknown.
+
+    Example:
+        >>> format_rate(1234.5), format_rate(0.25), format_rate(0.001), format_rate(None)
+        ('1,234/s', '15/min', '3.6/h', '')
+    """
+    if not per_second:
+        return ""
+    for unit, seconds in (("s", 1), ("min", 60), ("h", 3600)):
+        rate = per_second * seconds
+        if rate >= 1 or unit == "h":
+            return f"{rate:,.0f}/{unit}" if rate >= 10 else f"{rate:.1f}/{unit}"
+    return ""
 
 
 def follow_cells(
@@ -89,23 +150,13 @@ def follow_cells(
         num_open: How many there are to run.
         num_cells: Those that were done before, too.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     if num_open < num_cells:
         error_console.out(
             f"{num_cells - num_open} of {count_of(num_cells, 'cell')} done already.",
             highlight=False,
         )
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
     try:
-        with Progress(
-            *columns, console=error_console, transient=True, disable=not error_console.is_terminal
-        ) as bar:
+        with open_progress() as bar:
             task = bar.add_task("Routers on splits", total=num_open)
             told: set[str] = set()
             for cell in finished:

@@ -10,7 +10,7 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.console import console, error_console, print_error, print_json
 from graphrouter.cli.outputs import PAGES, check_target, check_targets
-from graphrouter.cli.progress import begin_run, guard_output, show_working
+from graphrouter.cli.progress import begin_run, guard_output, open_progress, show_working
 from graphrouter.cli.settings import ConfigFile, Overrides
 from graphrouter.cli.train import GRAPH_ROUTER, load_and_split, show_data
 from graphrouter.cli.tuning_result import BEST, REPORT, TRIALS, show_result, write_result
@@ -211,8 +211,6 @@ def _run(
     study: Study, plan: TuningPlan, num_trials: int, *, address: str, tracked: TrackedRun
 ) -> None:
     """Run trials until there are enough, with a progress bar, and tell each failure."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from graphrouter.bench.tuning.study import read_records
     from graphrouter.bench.tuning.study_storage import hide_password
     from graphrouter.bench.tuning.trial_worker import run_trials
@@ -223,16 +221,8 @@ def _run(
             f"{earlier} of {count_of(max(num_trials, earlier), 'trial')} done already.",
             highlight=False,
         )
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
     try:
-        with Progress(
-            *columns, console=error_console, transient=True, disable=not error_console.is_terminal
-        ) as bar:
+        with open_progress() as bar:
             task = bar.add_task("Trials", total=max(num_trials, earlier), completed=earlier)
             with guard_output():
                 for record in run_trials(study, plan, num_trials=num_trials):

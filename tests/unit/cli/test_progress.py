@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from graphrouter.cli.progress import FinishedCell, follow_cells
+from graphrouter.cli import progress
+from graphrouter.cli.progress import FinishedCell, follow_cells, track
 
 DONE = FinishedCell("world", 0, "rasch", "done", "")
 LACKING = FinishedCell("world", 0, "smoothie", "not_applicable", "no column answer.")
@@ -41,3 +45,30 @@ def test_an_interruption_says_where_the_rest_is(capsys: pytest.CaptureFixture[st
         capsys.readouterr().err
         == "What is finished is kept in kept; the same command goes on from there.\n"
     )
+
+
+def test_a_long_list_is_gone_through_once_in_order() -> None:
+    parts = list(track(10, "Routing", at_once=4))
+    assert parts == [range(4), range(4, 8), range(8, 10)]
+    assert list(track(0, "Routing", at_once=4)) == []
+
+
+def test_a_terminal_sees_how_fast_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=80)
+    monkeypatch.setattr(progress, "error_console", console)
+    with progress.open_progress() as bar:
+        bar.get_time = iter(range(100)).__next__  # a second from one look to the next
+        task = bar.add_task("Routing", total=30)
+        for _ in range(3):
+            bar.advance(task, 10)
+        bar.refresh()
+    shown = written.getvalue()
+    assert "Routing" in shown
+    assert "30/30" in shown
+    assert re.search(r"\d(\.\d)?/(s|min)", shown)
+
+
+def test_a_pipe_sees_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(list(track(100, "Routing", at_once=1))) == 100
+    assert capsys.readouterr() == ("", "")
