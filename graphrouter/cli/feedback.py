@@ -26,7 +26,8 @@ def export(
 ) -> None:
     """Write the graded answers as a dataset: queries, models, outcomes and tasks.
 
-    Grades whose prompt is not known are left out, and counted.
+    Grades whose prompt is not known, and those of models that have changed since, are left out and
+    counted.
 
     Example: graphrouter feedback export graphrouter.db --out data/graded
     """
@@ -34,10 +35,17 @@ def export(
         from graphrouter.gateway.store.feedback_dataset import read_feedback
 
         with opened.reader.connect() as connection:
-            found, num_left = read_feedback(connection)
-    found.save(out)
-    left = f", {count_of(num_left, 'grade')} without their prompts left out" if num_left else ""
-    say(f"Wrote {count_of(len(found.outcomes), 'outcome')} to {out}{left}.")
+            found = read_feedback(connection)
+    found.dataset.save(out)
+    left = "".join(
+        f", {count_of(number, 'grade')} {why} left out"
+        for number, why in (
+            (found.num_unknown, "without their prompts"),
+            (found.num_outdated, "of models before they changed"),
+        )
+        if number
+    )
+    say(f"Wrote {count_of(len(found.dataset.outcomes), 'outcome')} to {out}{left}.")
 
 
 @app.command()

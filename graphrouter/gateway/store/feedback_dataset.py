@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pandas as pd
 import sqlalchemy as sa
 
 from graphrouter.data.schema import RoutingDataset, build_dataset
 from graphrouter.data.splits import prompt_key
 from graphrouter.exceptions import DataError
+from graphrouter.gateway.store.drift_watch import read_alarms
 from graphrouter.gateway.store.spending import read_prices
 from graphrouter.gateway.store.store_tables import calls, outcomes
 from graphrouter.gateway.token_prices import NANOUSD
 
-__all__ = ["read_feedback"]
+__all__ = ["Feedback", "read_feedback"]
 
 _MEANS = ("effect", "cost_usd", "input_tokens", "output_tokens", "latency_s")
 
 
-def read_feedback(connection: sa.Connection) -> tuple[RoutingDataset, int]:
-    """All grades whose prompts are known, and the number of those whose are not.
+class Feedback(NamedTuple):
+    """What graders have said, to train on."""
+
+    dataset: RoutingDataset
+    num_unknown: int
+    """Grades whose prompt is not known."""
+    num_outdated: int
+    """Grades of what a model did before an alarm of its change made routers forget it."""
+
+
+def read_feedback(connection: sa.Connection) -> Feedback:
+    """All grades whose prompts are known, but for those of models that have changed since.
 
     A query is a prompt, whatever its task said first; grades of one model on one prompt are
     averaged. Costs, tokens and seconds are those of the calls that were graded: of whole
@@ -31,7 +44,7 @@ def read_feedback(connection: sa.Connection) -> tuple[RoutingDataset, int]:
         DataError: No grade has its prompt.
     """
     call = {name: calls.c[name] for name in ("input_tokens", "output_tokens", "latency_s")}
-    named = [outcomes.c[name] for name in ("prompt", "task", "model", "effect")]
+    named = [outcomes.c[name] for name in ("number", "prompt", "task", "model", "effect")]
     wanted = (
         sa.select(*named, calls.c.cost_nanousd, *call.values())
         .select_from(
@@ -43,9 +56,12 @@ def read_feedback(connection: sa.Connection) -> tuple[RoutingDataset, int]:
         )
         .order_by(outcomes.c.number)
     )
-    columns = ["prompt", "task", "model", "effect", "cost_nanousd", *call]
+    columns = ["number", "prompt", "task", "model", "effect", "cost_nanousd", *call]
     rows = pd.DataFrame.from_records(connection.execute(wanted).all(), columns=columns)
-    known = rows[rows["prompt"].notna()]
+    since = {each.model: each.since for each in read_alarms(connection) if each.forgets}
+    is_outdated = rows["number"] < rows["model"].map(since).fillna(0)
+    has_prompt = rows["prompt"].notna()
+    known = rows[has_prompt & ~is_outdated]
     if known.empty:
         raise DataError(
             f"The store has {len(rows)} grades and the prompt of none. Send prompts with grades, "
@@ -74,7 +90,8 @@ def read_feedback(connection: sa.Connection) -> tuple[RoutingDataset, int]:
     found = build_dataset(
         {"queries": queries, "models": models, "outcomes": graded, "tasks": None}, name="feedback"
     )
-    return found, len(rows) - len(known)
+    num_outdated = int((has_prompt & is_outdated).sum())
+    return Feedback(found, int((~has_prompt).sum()), num_outdated)
 
 
 def _per_mtok(nanousd: int | None) -> float | None:

@@ -20,6 +20,7 @@ from graphrouter.gateway.store.drift_watch import (
     close_alarm,
     read_alarms,
 )
+from graphrouter.gateway.store.feedback_dataset import read_feedback
 from graphrouter.gateway.store.feedback_learner import FeedbackLearner, teach_since
 from graphrouter.gateway.store.store_tables import decisions, outcomes
 from tests.unit.gateway.store.test_feedback_learner import Holder
@@ -163,6 +164,18 @@ def test_routers_forget_what_a_model_did_before(router: gr.GraphRouter, store: S
     assert learner.learn() == 3
     of_model = holder.router.support.outcomes["model"] == name  # type: ignore[attr-defined]
     assert int(of_model.sum()) == left + 3
+
+
+def test_what_is_of_no_use_any_more_is_not_exported(store: Store) -> None:
+    grade(store, "b", draw(0.8, 10))
+    numbers = grade(store, "a", [*draw(0.8, 100), *draw(0.2, 60)])
+    watch_all(store, DriftWatch(store, DriftSettings(1_000)), numbers)
+    (alarm,) = find(store)
+    grade(store, "a", [0.5], prompts=False)
+    with store.reader.connect() as connection:
+        found = read_feedback(connection)
+    assert (found.num_unknown, found.num_outdated) == (1, alarm.since - 11)
+    assert len(found.dataset.outcomes) == 170 - found.num_outdated
 
 
 def test_without_prompts_an_alarm_changes_no_router(
