@@ -223,9 +223,14 @@ def _origin(place: str) -> str:
 
 
 def _as_page(path: str) -> str:
-    """The text of a file as a page: Markdown as it is, all else as a block."""
+    """The text of a file as a page: Markdown as it is, a notebook as its cells, else a block."""
     text = (ROOT / path).read_text(encoding="utf-8")
     if path.endswith(".md"):
         return text
+    if path.endswith(".ipynb"):
+        cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(text)["cells"]]
+        return "\n\n".join(
+            source if kind == "markdown" else f"```python\n{source}\n```" for kind, source in cells
+        )
     language = _LANGUAGES.get(Path(path).suffix, "text")
     return f"# {path}\n\n```{language}\n{text.rstrip()}\n```\n"
