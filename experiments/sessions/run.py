@@ -23,7 +23,7 @@ from graphrouter.gateway.sessions.open_sessions import OpenSessions
 from graphrouter.gateway.sessions.session_names import SessionName
 from graphrouter.gateway.sessions.switching import Terms
 from graphrouter.gateway.token_prices import NANOUSD, TokenPrices
-from graphrouter.gateway.usage import Usage
+from graphrouter.chats.usage import Usage
 
 MODELS = ("small", "middle", "large")
 SKILLS = np.array([-0.5, 0.6, 1.6])

@@ -8,9 +8,11 @@ from typing import Any, TypeGuard
 from graphrouter.chats.anthropic_messages import read_messages
 from graphrouter.chats.chat_completions import read_chat
 from graphrouter.chats.conversation import Conversation
+from graphrouter.chats.openai_responses import read_response_request
+from graphrouter.chats.plain_inputs import read_completion
 from graphrouter.chats.routed_text import read_prompt
 
-__all__ = ["Chat", "Prompt", "is_chat", "read_any_chat", "to_text"]
+__all__ = ["Chat", "Prompt", "is_chat", "read_any_chat", "read_any_request", "to_text"]
 
 Chat = Sequence[Mapping[str, Any]]
 """Messages as OpenAI's chat completions or Anthropic's messages have them, the oldest first."""
@@ -42,7 +44,31 @@ def read_any_chat(messages: Chat) -> Conversation:
         >>> [turn.role for turn in read_any_chat(chat).turns]
         ['system', 'user']
     """
-    listed = [_to_plain(message) for message in messages]
+    return read_any_request({"messages": messages})
+
+
+def read_any_request(body: Mapping[str, Any]) -> Conversation:
+    """What a request asks, whichever of the APIs it was written for.
+
+    `messages` are a chat of OpenAI's, or of Anthropic's where a member or a part tells; `input` is
+    that of a response, `prompt` that of a completion.
+
+    Raises:
+        ChatError: It is no request of theirs.
+
+    Example:
+        >>> chat = [{"role": "user", "content": "Hi."}]
+        >>> asked = read_any_request({"system": "Be brief.", "messages": chat})
+        >>> [turn.text for turn in asked.turns]
+        ['Be brief.', 'Hi.']
+        >>> read_any_request({"input": "Hello."}).turns[0].text
+        'Hello.'
+    """
+    if "messages" not in body:
+        return read_response_request(body) if "input" in body else read_completion(body)
+    if not is_chat(body["messages"]):
+        return read_chat(body)  # says what is wrong
+    listed = [_to_plain(message) for message in body["messages"]]
     parts = (
         part.get("type")
         for message in listed
@@ -50,8 +76,9 @@ def read_any_chat(messages: Chat) -> Conversation:
         for part in message["content"]
         if isinstance(part, Mapping)
     )
-    read = read_messages if _ANTHROPIC_PARTS.intersection(parts) else read_chat
-    return read({"messages": listed})
+    is_anthropic = "system" in body or bool(_ANTHROPIC_PARTS.intersection(parts))
+    read = read_messages if is_anthropic else read_chat
+    return read({**body, "messages": listed})
 
 
 def to_text(prompt: Prompt) -> str:

@@ -1,13 +1,13 @@
-"""`graphrouter data convert` and `graphrouter data fetch`: datasets that others publish."""
+"""`graphrouter data convert` and `graphrouter data fetch`: logs, and what others publish."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,8 +32,15 @@ class Format(StrEnum):
 
 
 class SourceForm(StrEnum):
-    """Whose form the source has; the names of `graphrouter.bench.formats.READERS`."""
+    """Whose form the source has: `graphrouter.logs.LOG_FORMS`, then `bench.formats.READERS`."""
 
+    openai = "openai"
+    anthropic = "anthropic"
+    litellm = "litellm"
+    langfuse = "langfuse"
+    mlflow = "mlflow"
+    helicone = "helicone"
+    table = "table"
     embedllm = "embedllm"
     graphrouter_paper = "graphrouter_paper"
     llmrouter = "llmrouter"
@@ -45,12 +52,23 @@ class SourceForm(StrEnum):
     sprout = "sprout"
 
 
+_LOGS = (
+    SourceForm.openai,
+    SourceForm.anthropic,
+    SourceForm.litellm,
+    SourceForm.langfuse,
+    SourceForm.mlflow,
+    SourceForm.helicone,
+    SourceForm.table,
+)
+
+
 def convert(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="SOURCE",
-            help="File or folder of the form that --from names.",
+            help="File or folder of the form that --from names, or the address of a database.",
             show_default=False,
         ),
     ],
@@ -66,10 +84,69 @@ def convert(
     format: Annotated[
         Format, typer.Option("--format", help="File format of the tables.")
     ] = Format.parquet,
+    grade: Annotated[
+        str | None,
+        typer.Option(
+            "--grade",
+            metavar="NAME[=SCALE]",
+            help="Score that is the grade of an answer: NAME of thumbs or of shares from 0 to 1, "
+            "NAME=LOW..HIGH, or NAME=word:effect,word:effect. The only score of the log without "
+            "it. Of logs alone.",
+            show_default=False,
+        ),
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            "--tasks",
+            help="Where tasks come from: metadata:KEY, tags (the first of a call), clusters or "
+            "clusters:N (of prompts, named by their words), none, or auto: whichever there is "
+            "first. Of logs alone.",
+            show_default="auto",
+        ),
+    ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            "--mask",
+            metavar="MODULE:FUNCTION",
+            help="Function that takes a text and gives it back without personal data; prompts, "
+            "system prompts and answers go through it. Of logs alone.",
+            show_default=False,
+        ),
+    ] = None,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Keep what models said. Of logs alone.")
+    ] = False,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            "--table",
+            help="Table of a PostgreSQL database. Of logs alone.",
+            show_default="LiteLLM_SpendLogs",
+        ),
+    ] = None,
 ) -> None:
-    """Turn outcomes that others publish into a dataset.
+    """Turn a log, or outcomes that others publish, into a dataset.
 
-    What SOURCE is, by --from:
+    What SOURCE is, by --from, for logs (docs/logs.md):
+
+    - openai: lines of request and response (.jsonl), or a folder with inputs and outputs of batches
+
+    - anthropic: the same of Anthropic's client
+
+    - litellm: rows of its table of spend (.jsonl, .csv, .parquet or postgresql://...), or payloads
+      of its callbacks
+
+    - langfuse: an export of observations, or a folder with it and the scores
+
+    - mlflow: traces (.json, .jsonl), or where they are kept (sqlite:///..., http://...)
+
+    - helicone: an export with bodies
+
+    - table: a flat table with prompt, model, and perhaps effect, cost, tokens, latency, task, tags
+
+    For outcomes that others publish (docs/formats.md):
 
     - embedllm: a label file (.csv), or the folder with train.csv, val.csv and test.csv
 
@@ -91,14 +168,24 @@ def convert(
 
     Pickles are refused: docs/formats.md says how to convert them, and what each form maps to.
 
+    Example: graphrouter data convert --from litellm spend.jsonl --grade rating=1..5 --out data/mine
+
     Example: graphrouter data convert --from embedllm downloads/embedllm --out data/embedllm
     """
     _check_new_folder(out)
+    of_logs = {"--grade": grade, "--tasks": tasks, "--mask": mask, "--answers": answers or None}
+    of_logs["--table"] = table
+    if form in _LOGS:
+        _convert_log(form, source, out, of_logs, format=format)
+        return
+    given = [name for name, value in of_logs.items() if value is not None]
+    if given:
+        raise DataError(f"{given[0]} is of logs alone; {form.value} is none. Leave it out.")
 
     from graphrouter.bench.formats import read_format
 
     with show_working(f"Reading {form.value}"):
-        dataset = read_format(form.value, source)
+        dataset = read_format(form.value, Path(source))
         _save_whole(dataset, out, format=format)
     counts = (
         f"{count_of(len(dataset.queries), 'query')}, {count_of(len(dataset.models), 'model')} and "
@@ -109,6 +196,51 @@ def convert(
         f"Wrote {counts} (mean effect {dataset.outcomes['effect'].mean():.3f}, {with_cost:.0%} "
         f"with cost) to {out}"
     )
+
+
+def _convert_log(
+    form: SourceForm, source: str, out: Path, asked: Mapping[str, Any], *, format: Format
+) -> None:
+    from graphrouter.logs import TaskSource, load_mask, read_log
+
+    stated = asked["--tasks"]
+    with show_working(f"Reading {form.value}"):
+        found = read_log(
+            form.value,
+            source,
+            grade=asked["--grade"],
+            tasks=None if stated is None else TaskSource.parse(stated),
+            mask=None if asked["--mask"] is None else load_mask(asked["--mask"]),
+            keep_answers=asked["--answers"] is not None,
+            **({} if asked["--table"] is None else {"table": asked["--table"]}),
+        )
+        _save_whole(found.data, out, format=format)
+    outcomes, data = found.data.outcomes, found.data
+    say_line(
+        f"Wrote {count_of(len(data.queries), 'query')}, {count_of(len(data.models), 'model')} and "
+        f"{count_of(len(outcomes), 'outcome')} of {count_of(found.num_calls, 'call')} to {out}"
+    )
+    graded = int(outcomes["effect"].notna().sum())
+    scale = "no score" if found.scale is None else f"the score {found.scale.name!r}"
+    shares = {
+        name: outcomes[column].notna().mean()
+        for name, column in (
+            ("cost", "cost_usd"),
+            ("tokens", "output_tokens"),
+            ("time", "latency_s"),
+        )
+    }
+    known = ", ".join(f"{share:.0%} with {name}" for name, share in shares.items())
+    say_line(f"Graded      {graded:,} of {len(outcomes):,}, by {scale}; {known}")
+    say_line(f"Tasks       {count_of(len(data.tasks), 'task')}, {found.tasks}")
+    if found.num_listed_prices:
+        models = count_of(found.num_listed_prices, "model")
+        say_line(f"Prices      of {models} by the list of graphrouter, since no cost was logged")
+    if found.skipped:
+        left = count_of(sum(found.skipped.values()), "record")
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in found.skipped.items())
+        say_line(f"Left out    {left}: {reasons}")
+    say_line(f"\nNext:\n  graphrouter data describe {out}")
 
 
 def fetch(

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from graphrouter.chats.conversation import Conversation, Turn
+from graphrouter.chats.usage import Usage, read_usage
 from graphrouter.gateway.access import Access, Admitted
 from graphrouter.gateway.answer_marks import (
     ask_for_usage,
@@ -43,7 +44,6 @@ from graphrouter.gateway.stored_responses import StoredResponses
 from graphrouter.gateway.tracing import Trace, Tracer
 from graphrouter.gateway.upstream_health import UpstreamHealth
 from graphrouter.gateway.upstreams import Deployment
-from graphrouter.gateway.usage import Usage, read_usage
 from graphrouter.gateway.wanted_models import (
     AUTO,
     OWN_KEY,

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import uuid4
 
+from graphrouter.chats.usage import Usage
 from graphrouter.decision import Decision
 from graphrouter.gateway.token_prices import TokenPrices
-from graphrouter.gateway.usage import Usage
 
 __all__ = ["CallEnd", "CallLog", "CallStart", "Failure", "OpenCall"]
 

@@ -12,6 +12,7 @@ import httpx2
 from starlette.responses import ContentStream, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from graphrouter.chats.usage import StreamedUsage
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.api_forms import RESPONSES, ApiForm
 from graphrouter.gateway.call_log import OpenCall
@@ -20,7 +21,6 @@ from graphrouter.gateway.sending import Outgoing, name_error
 from graphrouter.gateway.server_events import EventReader, ServerEvent, write_event
 from graphrouter.gateway.translation.pairs import find_translation
 from graphrouter.gateway.translation.translator import StreamTranslator
-from graphrouter.gateway.usage import StreamedUsage
 
 __all__ = ["CLIENT_LEFT", "RelayedResponse", "relay"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Self
 
-from graphrouter.gateway.usage import Usage
+from graphrouter.chats.usage import Usage
 
 __all__ = ["NANOUSD", "TokenPrices", "to_nanousd", "to_usd"]
 

@@ -8,13 +8,13 @@ from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
+from graphrouter.chats.usage import Usage
 from graphrouter.exceptions import UnknownModelError
 from graphrouter.gateway.store.client_keys import ClientKey, read_keys
 from graphrouter.gateway.store.client_teams import Team, read_teams
 from graphrouter.gateway.store.spending import read_prices
 from graphrouter.gateway.store.store_tables import calls, decisions, keys
 from graphrouter.gateway.token_prices import NANOUSD, to_usd
-from graphrouter.gateway.usage import Usage
 from graphrouter.wording import suggest
 
 __all__ = ["ObservedSpending", "SpendingRow", "read_observed", "read_spending"]

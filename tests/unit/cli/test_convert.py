@@ -16,6 +16,7 @@ from graphrouter.cli import convert as convert_module
 from graphrouter.cli.convert import SourceForm
 from graphrouter.data import load_dataset
 from graphrouter.exceptions import DataError
+from graphrouter.logs import LOG_FORMS
 from graphrouter.router.graph_router import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -104,10 +105,10 @@ def test_a_pickle_is_refused(invoke: Invoke, tmp_path: Path) -> None:
 
 
 def test_help_names_every_form_and_every_public_dataset(invoke: Invoke) -> None:
-    assert [form.value for form in SourceForm] == list(READERS)
+    assert [form.value for form in SourceForm] == [*LOG_FORMS, *READERS]
     status, shown, _ = invoke("data", "convert", "--help")
     assert status == 0
-    for name in READERS:
+    for name in (*LOG_FORMS, *READERS):
         assert f"- {name}: " in shown
     status, shown, _ = invoke("data", "fetch", "--help")
     assert status == 0

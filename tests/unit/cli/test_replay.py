@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from graphrouter.bench.simulate import Simulation
+from graphrouter.chats.usage import Usage
 from graphrouter.gateway.call_log import CallStart
 from graphrouter.gateway.exploring import Exploration
 from graphrouter.gateway.store import GroupCommit, Store
 from graphrouter.gateway.store.stored_calls import StoredCallLog, WhatIsKept
 from graphrouter.gateway.store.stored_outcomes import add_grade, read_grade
 from graphrouter.gateway.token_prices import TokenPrices
-from graphrouter.gateway.usage import Usage
 from graphrouter.router.graph_router import GraphRouter
 
 Invoke = Callable[..., tuple[int, str, str]]

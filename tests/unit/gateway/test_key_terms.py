@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 import graphrouter as gr
+from graphrouter.chats.usage import Usage
 from graphrouter.gateway import Memory, create_app
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.store import GroupCommit, Store
@@ -23,7 +24,6 @@ from graphrouter.gateway.store.spending_report import read_spending
 from graphrouter.gateway.store.store_tables import budgets
 from graphrouter.gateway.store.stored_calls import WhatIsKept
 from graphrouter.gateway.token_prices import TokenPrices, to_nanousd
-from graphrouter.gateway.usage import Usage
 from graphrouter.routes import Route, Routes
 from tests.unit.gateway.conftest import Deployments, Serve
 from tests.unit.gateway.store.test_spending import make_log, make_start

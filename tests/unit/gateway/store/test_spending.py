@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphrouter.chats.usage import Usage
 from graphrouter.decision import Candidate, Decision
 from graphrouter.exceptions import UnknownModelError
 from graphrouter.gateway.api_errors import ApiError
@@ -25,7 +26,6 @@ from graphrouter.gateway.store.spending_report import read_observed, read_spendi
 from graphrouter.gateway.store.store_tables import budgets, decisions
 from graphrouter.gateway.store.stored_calls import StoredCallLog, WhatIsKept
 from graphrouter.gateway.token_prices import TokenPrices, to_nanousd
-from graphrouter.gateway.usage import Usage
 
 DEAR, CHEAP = TokenPrices.of_usd(10.0, 40.0), TokenPrices.of_usd(0.1, 0.4, 0.01)
 COUNTS = st.integers(0, 10**7)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from graphrouter.gateway.usage import StreamedUsage, Usage, read_usage
+from graphrouter.chats.usage import StreamedUsage, Usage, read_usage
 
 CHAT = {
     "prompt_tokens": 30,
