@@ -10,7 +10,7 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.console import console, error_console, print_json
 from graphrouter.cli.convert import Format, convert, fetch
-from graphrouter.cli.render import describe_missing, describe_ungraded, make_table, show_table
+from graphrouter.cli.render import describe_ungraded, make_table, say, show_table
 from graphrouter.exceptions import DataError
 from graphrouter.wording import count_of
 
@@ -23,6 +23,8 @@ app = typer.Typer(no_args_is_help=True, help="Make, fetch, convert, check and de
 
 app.command()(convert)
 app.command()(fetch)
+
+_MOST_ASKED = 100
 
 
 @app.command()
@@ -121,34 +123,79 @@ def validate(data: options.Data, as_json: options.Json = False) -> None:
 
 
 @app.command()
-def describe(data: options.Data, as_json: options.Json = False) -> None:
-    """Show what a dataset holds: counts, what was observed, coverage of each task and model.
+def describe(
+    data: options.Data,
+    as_json: options.Json = False,
+    grades: Annotated[
+        Path | None,
+        typer.Option(
+            "--grades",
+            help="Write which pairs of a prompt and a model to grade next, the most useful first, "
+            "to this file (.csv, .jsonl or .parquet).",
+            show_default=False,
+        ),
+    ] = None,
+    num: Annotated[
+        int | None,
+        typer.Option(
+            "--num",
+            min=1,
+            help="Pairs to write; as many as are missing, or 100 where none is, without it.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Show what a dataset holds and what it can teach.
+
+    Counts, what was observed, coverage of each task and model; what can be learned, what cannot,
+    and which answers to grade next.
 
     Example: graphrouter data describe data/simulated --json
+
+    Example: graphrouter data describe mine --grades next.csv --num 50
     """
-    from graphrouter.data.describe import count_missing_outcomes, describe_dataset
+    if num is not None and grades is None:
+        raise DataError("--num is of --grades FILE alone. Name the file, or leave --num out.")
+    from graphrouter.data.describe import describe_dataset
     from graphrouter.data.readers import load_dataset
 
     dataset = load_dataset(data)
     summary = describe_dataset(dataset)
+    if grades is not None:
+        _write_grades(dataset, grades, num or summary.num_missing_outcomes or _MOST_ASKED)
     if as_json:
         print_json(summary)
         return
     _show_overview(summary)
     _show_tasks(summary)
     _show_models(summary)
+    for sentence in summary.learnable.describe():
+        say(f"- {sentence}")
     if summary.assignment.depends_on_prompt:
         error_console.print(summary.assignment.describe(), highlight=False, markup=False)
-    if summary.num_missing_outcomes:
-        missing = count_missing_outcomes(dataset)
-        error_console.print(
-            describe_missing(missing, summary.num_models), highlight=False, markup=False
-        )
     if summary.share_with_cost == 0:
         error_console.print(
             "No outcome has a cost or tokens with prices: policies can weigh effect only.",
             highlight=False,
         )
+
+
+def _write_grades(dataset: RoutingDataset, file: Path, num: int) -> None:
+    from graphrouter.cli.outputs import check_target
+    from graphrouter.data.learnable import suggest_grades
+    from graphrouter.data.table_files import write_table
+
+    check_target(file)
+    pairs = suggest_grades(dataset, num)
+    write_table(pairs, file)
+    logged = int(pairs["is_answered"].sum())
+    error_console.print(
+        f"Wrote {count_of(len(pairs), 'pair')} to grade to {file}: of {logged:,} the answer was "
+        f"logged, the other {len(pairs) - logged:,} have to be asked for.",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _count_rows(dataset: RoutingDataset) -> dict[str, int]:

@@ -153,14 +153,14 @@ def describe_missing(missing: Mapping[str, int], num_models: int) -> str:
     """How many graded answers are missing, and of whom.
 
     Args:
-        missing: From `data.describe.count_missing_outcomes`, not empty.
+        missing: From `data.learnable.count_missing_outcomes`, not empty.
         num_models: Of the dataset.
 
     Example:
         >>> describe_missing({"nano": 7, "grand": 3}, 5)
         '10 graded answers are missing until each model has 8: nano 7, grand 3 (2 of 5 models)'
     """
-    from graphrouter.data.describe import ENOUGH_OUTCOMES
+    from graphrouter.data.learnable import ENOUGH_OUTCOMES
 
     first = sorted(missing.items(), key=lambda item: -item[1])[:3]
     named = ", ".join(f"{shorten(model, 40)} {count}" for model, count in first)

@@ -275,7 +275,7 @@ def fit_baseline(
 
 def show_data(dataset: RoutingDataset, split: Split) -> None:
     """Write what is learned from."""
-    from graphrouter.data.describe import count_missing_outcomes
+    from graphrouter.data.learnable import count_missing_outcomes
 
     queries = f"{count_of(len(dataset.queries), 'query')} of {count_of(len(dataset.tasks), 'task')}"
     say(f"Data        {dataset.name}")

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from graphrouter.data.assignment import Assignment, measure_assignment
 from graphrouter.data.columns import SPLITS
+from graphrouter.data.learnable import Learnable, measure_learnable
 from graphrouter.data.repeats import count_runs
 from graphrouter.data.schema import RoutingDataset, check_is_dataset
 from graphrouter.lazy import pandas as pd
-
-ENOUGH_OUTCOMES = 8
-"""With so many graded answers of each model log loss and area are better than those of ten
-baselines on the same rows, on average of the sets in experiments/few_outcomes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +85,7 @@ class DatasetSummary:
     num_described_models: int
     num_models_without_outcomes: int
     num_missing_outcomes: int
-    """Graded answers that are missing until each model has `ENOUGH_OUTCOMES`."""
+    """Graded answers that are missing until each model has `learnable.ENOUGH_OUTCOMES`."""
     num_queries_without_outcomes: int
     num_queries_without_task: int
     num_duplicate_prompts: int
@@ -99,6 +95,8 @@ class DatasetSummary:
     """Queries on each side of the `split` column; None when there is no such column."""
     assignment: Assignment
     """How far a prompt decides which models answered it."""
+    learnable: Learnable
+    """What can be learned, and what is missing."""
     tasks: tuple[TaskSummary, ...]
     models: tuple[ModelSummary, ...]
 
@@ -123,6 +121,7 @@ def describe_dataset(data: RoutingDataset) -> DatasetSummary:
         for name in ("cost_usd", "output_tokens", "latency_s")
     }
     prices = models[["input_usd_per_mtok", "output_usd_per_mtok"]]
+    learnable = measure_learnable(data)
     return DatasetSummary(
         name=data.name,
         fingerprint=data.fingerprint,
@@ -133,14 +132,14 @@ def describe_dataset(data: RoutingDataset) -> DatasetSummary:
         num_runs=round(float(count_runs(outcomes).sum())),
         density=len(outcomes) / (len(queries) * len(models)),
         mean_effect=_keep_known(float(outcomes["effect"].mean())),
-        num_graded=int(outcomes["effect"].notna().sum()),
+        num_graded=learnable.num_graded,
         share_with_cost=observed["cost_usd"],
         share_with_output_tokens=observed["output_tokens"],
         share_with_latency=observed["latency_s"],
         num_priced_models=int(prices.notna().all(axis=1).sum()),
         num_described_models=int(models["description"].notna().sum()),
         num_models_without_outcomes=len(models) - len(np.unique(columns)),
-        num_missing_outcomes=sum(count_missing_outcomes(data).values()),
+        num_missing_outcomes=sum(learnable.num_missing.values()),
         num_queries_without_outcomes=len(queries) - len(np.unique(rows)),
         num_queries_without_task=int(queries["task"].isna().sum()),
         num_duplicate_prompts=int(queries["prompt"].str.strip().duplicated().sum()),
@@ -152,39 +151,10 @@ def describe_dataset(data: RoutingDataset) -> DatasetSummary:
         ),
         split=_count_sides(queries),
         assignment=measure_assignment(data),
+        learnable=learnable,
         tasks=_summarise_tasks(data),
         models=_summarise_models(data),
     )
-
-
-def count_missing_outcomes(
-    data: RoutingDataset, query_ids: Collection[str] | None = None
-) -> dict[str, int]:
-    """Graded answers that each model lacks until it has `ENOUGH_OUTCOMES`.
-
-    Models with enough are left out.
-
-    Args:
-        data: The dataset.
-        query_ids: The queries that count; all by default.
-
-    Example:
-        >>> from graphrouter.bench.simulate import simulate
-        >>> data = simulate(num_queries=60, num_models=3).data
-        >>> count_missing_outcomes(data)
-        {}
-        >>> sorted(count_missing_outcomes(data, []).values())
-        [8, 8, 8]
-    """
-    outcomes = data.outcomes[data.outcomes["effect"].notna()]
-    if query_ids is not None:
-        outcomes = outcomes[outcomes["query_id"].isin(set(query_ids))]
-    counts = outcomes["model"].value_counts().reindex(data.models["model"], fill_value=0)
-    return {
-        str(model): ENOUGH_OUTCOMES - int(count)
-        for model, count in counts.items()
-        if count < ENOUGH_OUTCOMES
-    }
 
 
 def _count_sides(queries: pd.DataFrame) -> dict[str, int] | None:

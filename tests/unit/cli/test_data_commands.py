@@ -108,11 +108,41 @@ def test_describe_says_how_many_graded_answers_are_missing(tmp_path: Path) -> No
     file = str(tmp_path / "answers.csv")
     result = runner.invoke(app, ["describe", file], env={"COLUMNS": "120"})
     assert result.exit_code == 0, result.output
-    told = "2 graded answers are missing until each model has 8: grand 2 (1 of 2 models)"
-    assert told in " ".join(result.stderr.split())
+    shown = " ".join(result.stdout.split())
+    assert "Effects can hardly be learned of grand: 2 graded answers are missing until" in shown
+    assert "Choices can be compared on 6 queries" in shown
+    assert "Latency cannot be learned: no call says it." in shown
     result = runner.invoke(app, ["describe", file, "--json"])
     assert json.loads(result.stdout)["num_missing_outcomes"] == 2
     assert result.stderr == ""
+
+
+def test_describe_writes_which_pairs_to_grade_next(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "prompt": ["a", "a", "b", "b", "c"],
+            "model": ["nano", "grand", "nano", "grand", "nano"],
+            "effect": [1.0, 0.0, 1.0, None, None],
+            "cost": [0.1] * 5,
+        }
+    )
+    table.to_csv(tmp_path / "answers.csv", index=False)
+    file, next_file = str(tmp_path / "answers.csv"), tmp_path / "next.csv"
+    result = runner.invoke(app, ["describe", file, "--json", "--grades", str(next_file)])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["num_missing_outcomes"] == 6 + 7
+    assert told["learnable"]["num_compared"] == 1
+    pairs = pd.read_csv(next_file)
+    assert set(zip(pairs["prompt"], pairs["model"], pairs["is_answered"], strict=True)) == {
+        ("b", "grand", True),
+        ("c", "nano", True),
+        ("c", "grand", False),
+    }
+    assert "3 pairs to grade" in result.stderr
+    assert "2 the answer was logged, the other 1 have to be asked for" in result.stderr
+    result = runner.invoke(app, ["describe", file, "--num", "3"])
+    assert result.exit_code != 0
 
 
 def test_describe_says_that_no_cost_is_known(shared_data: Callable[[str], Path]) -> None:
