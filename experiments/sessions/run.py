@@ -18,12 +18,12 @@ from typing import NamedTuple
 import numpy as np
 
 from graphrouter.chats.conversation import Conversation, Turn
+from graphrouter.chats.usage import Usage
 from graphrouter.decision import Candidate, Decision
 from graphrouter.gateway.sessions.open_sessions import OpenSessions
 from graphrouter.gateway.sessions.session_names import SessionName
 from graphrouter.gateway.sessions.switching import Terms
 from graphrouter.gateway.token_prices import NANOUSD, TokenPrices
-from graphrouter.chats.usage import Usage
 
 MODELS = ("small", "middle", "large")
 SKILLS = np.array([-0.5, 0.6, 1.6])

@@ -98,9 +98,9 @@ def read_log(
 
 
 def _find_records(form: str, source: str | Path, table: str) -> Iterable[Record]:
-    is_text = isinstance(source, str)
-    if form == "mlflow" and is_text and is_tracking_server(source):
-        return search_traces(source)
-    if is_text and "://" in source and not is_database(source):
-        raise DataError("The source is an address; expected a file, a folder or postgresql://...")
-    return read_records(source, table=table)
+    address = source if isinstance(source, str) and "://" in source else None
+    if address is None or is_database(address):
+        return read_records(source, table=table)
+    if form == "mlflow" and is_tracking_server(address):
+        return search_traces(address)
+    raise DataError("The source is an address; expected a file, a folder or postgresql://...")
