@@ -16,7 +16,7 @@ from graphrouter.cli.outputs import check_target
 from graphrouter.cli.progress import show_working
 from graphrouter.cli.render import say, say_line
 from graphrouter.exceptions import DataError
-from graphrouter.wording import count_of
+from graphrouter.wording import count_of, name_some
 
 if TYPE_CHECKING:
     from graphrouter.bench.hub.fetch import Progress
@@ -236,6 +236,10 @@ def _convert_log(
     if found.num_listed_prices:
         models = count_of(found.num_listed_prices, "model")
         say_line(f"Prices      of {models} by the list of graphrouter, since no cost was logged")
+    if found.unpriced:
+        say_line(
+            f"No cost     of {name_some(found.unpriced)}: log it, or add prices to models.{format}"
+        )
     if found.skipped:
         left = count_of(sum(found.skipped.values()), "record")
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in found.skipped.items())

@@ -12,7 +12,7 @@ import pandas as pd
 
 from graphrouter.data.pair_choice import suggest_pairs
 from graphrouter.data.schema import RoutingDataset, check_is_dataset
-from graphrouter.wording import name_some
+from graphrouter.wording import count_of, name_some
 
 __all__ = [
     "ENOUGH_OUTCOMES",
@@ -59,7 +59,7 @@ class Learnable:
             >>> for sentence in measure_learnable(simulate(num_queries=60).data).describe()[:2]:
             ...     print(sentence)
             Effects can be learned of all models.
-            Choices can be compared on 60 queries, which have graded answers of two models or more.
+            Choices can be compared on 60 queries with graded answers of two models or more.
         """
         lines = [self._describe_effects(), self._describe_choices()]
         for name, share in self.amounts.items():
@@ -95,8 +95,8 @@ class Learnable:
                 "answers of a second model on some of the same queries."
             )
         return (
-            f"Choices can be compared on {self.num_compared:,} queries, which have graded answers "
-            "of two models or more."
+            f"Choices can be compared on {count_of(self.num_compared, 'query')} with graded "
+            "answers of two models or more."
         )
 
 

@@ -76,7 +76,7 @@ def split_dataset(data: RoutingDataset, config: SplitConfig) -> Split:
     Raises:
         DataError: There are too few queries, tasks or models to divide.
     """
-    groups = _group_prompts(data.queries, config.seed)
+    groups = _group_prompts(data, config.seed)
     if "split" in data.queries.columns:
         if config.by == "task":
             logger.warning(
@@ -238,15 +238,26 @@ def _hash(seed: int, text: str) -> str:
     return hashlib.sha256(f"{seed}:{text}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _group_prompts(queries: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """One row for each distinct prompt: `stratum`, `order` (its hash), `members` (row numbers).
+def _group_prompts(data: RoutingDataset, seed: int) -> pd.DataFrame:
+    """One row for each distinct prompt, in hash order.
 
-    In hash order.
+    Columns `stratum`, `is_ungraded` (there are calls and none was graded), `order` (its hash),
+    `members` (row numbers).
     """
+    queries, called = data.queries, data.outcomes.groupby("query_id")["effect"]
     prompts = queries["prompt"].str.strip()
-    frame = pd.DataFrame({"prompt": prompts, "stratum": queries["task"].fillna(NO_TASK)})
-    # max: a copy with a known task decides over one without
-    groups = frame.groupby("prompt", sort=False).agg(stratum=("stratum", "max"))
+    ungraded = called.count()[lambda count: count == 0].index
+    frame = pd.DataFrame(
+        {
+            "prompt": prompts,
+            "stratum": queries["task"].fillna(NO_TASK),
+            "is_ungraded": queries["query_id"].isin(ungraded),
+        }
+    )
+    # max: a copy with a known task decides over one without; min: and one graded over others
+    groups = frame.groupby("prompt", sort=False).agg(
+        stratum=("stratum", "max"), is_ungraded=("is_ungraded", "min")
+    )
     members = frame.groupby("prompt", sort=False).indices
     groups["members"] = pd.Series(
         [members[prompt] for prompt in groups.index], index=groups.index, dtype=object
@@ -263,7 +274,7 @@ def _divide_queries(groups: pd.DataFrame, *, validation: float, test: float) -> 
 def _stratify(groups: pd.DataFrame, shares: Mapping[str, float]) -> np.ndarray:
     """Side of each group, (num_groups,): `shares` of them, and train for the rest.
 
-    The same share of every stratum, as nearly as can be.
+    The same share of every stratum, as nearly as can be, of graded prompts as of the others.
     """
     num_groups = len(groups)
     if num_groups < MIN_TRAIN + len(shares):
@@ -273,7 +284,7 @@ def _stratify(groups: pd.DataFrame, shares: Mapping[str, float]) -> np.ndarray:
             f"({MIN_TRAIN} train, {', '.join(f'1 {name}' for name in shares)}). Add queries."
         )
     by_stratum = groups.groupby(
-        "stratum", sort=False
+        ["stratum", "is_ungraded"], sort=False
     ).indices  # in the order of the hashes: ties have no favourites
     rows = list(by_stratum.values())
     sizes = [len(members) for members in rows]

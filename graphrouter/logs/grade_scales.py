@@ -108,8 +108,9 @@ class GradeScale(NamedTuple):
             named = ", ".join(value for value, _ in wrong.most_common(_MOST_LISTED))
             known = ", ".join(self.words) or f"{self.low:g} to {self.high:g}"
             raise DataError(
-                f"{count_of(sum(wrong.values()), f'score {self.name!r}', 'is', 'are')} not on the "
-                f"scale ({known}): {named}. {_HOW}"
+                f"{count_of(sum(wrong.values()), 'score', 'of', 'of')} {self.name!r} "
+                f"{'is' if sum(wrong.values()) == 1 else 'are'} not on the scale ({known}): "
+                f"{named}. {_HOW}"
             )
         return effects
 

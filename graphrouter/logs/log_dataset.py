@@ -82,6 +82,8 @@ class ConvertedLog:
     """Where the tasks come from, in words."""
     num_listed_prices: int
     """Models whose list prices were filled in, since no cost was logged."""
+    unpriced: tuple[str, ...]
+    """Models without any cost, logged or by a list price."""
 
 
 def assemble_log(
@@ -141,7 +143,9 @@ def assemble_log(
         name=name,
         sources={"queries": source, "models": source, "outcomes": source},
     )
-    return ConvertedLog(data, len(rows), dict(left.most_common()), scale, how, num_listed)
+    costed = set(data.outcomes["model"][data.outcomes["cost_usd"].notna()])
+    unpriced = tuple(model for model in data.pool.names if model not in costed)
+    return ConvertedLog(data, len(rows), dict(left.most_common()), scale, how, num_listed, unpriced)
 
 
 def _find_obstacle(call: LoggedCall, effect: float) -> str | None:

@@ -37,7 +37,8 @@ def cluster_prompts(prompts: Sequence[str], num_clusters: int | None = None) -> 
     """A task for each prompt.
 
     k-means on embeddings (SciPy's, the best of five starts), and names by distinctive words. The
-    same prompts get the same tasks.
+    same prompts get the same tasks. Where nobody says how many there are, clusters with the same
+    distinctive words are one: k-means cuts a large kind of prompts in pieces.
 
     Args:
         prompts: At least one.
@@ -50,6 +51,8 @@ def cluster_prompts(prompts: Sequence[str], num_clusters: int | None = None) -> 
     """
     wanted = num_clusters or min(max(len(prompts) // _QUERIES_A_CLUSTER, _FEWEST), _MOST)
     found = _find_clusters(prompts, wanted)
+    if num_clusters is None:
+        found = _join_alike(prompts, found)
     names = name_clusters(prompts, found)
     return [names[cluster] for cluster in found.tolist()]
 
@@ -68,12 +71,22 @@ def name_clusters(prompts: Sequence[str], cluster: IntArray) -> dict[int, str]:
         >>> name_clusters(["red river, river", "blue hill, hill"], np.array([0, 1]))
         {0: 'river-red', 1: 'hill-blue'}
     """
+    names: dict[int, str] = {}
+    for number, words in _find_words(prompts, cluster).items():
+        name = "-".join(words) or "other"
+        taken = sum(each == name or each.startswith(f"{name}-no-") for each in names.values())
+        names[number] = f"{name}-no-{taken + 1}" if taken else name
+    return names
+
+
+def _find_words(prompts: Sequence[str], cluster: IntArray) -> dict[int, list[str]]:
+    """The most distinctive words of each cluster, by its number."""
     counts: dict[int, Counter[str]] = {}
     for prompt, number in zip(prompts, cluster.tolist(), strict=True):
         counts.setdefault(number, Counter()).update(_WORD.findall(prompt[:_MOST_CHARS].lower()))
     in_all: Counter[str] = sum(counts.values(), Counter())
     a_cluster = in_all.total() / len(counts)
-    names: dict[int, str] = {}
+    found = {}
     for number in sorted(counts):
         words = counts[number]
         weight = {
@@ -81,11 +94,15 @@ def name_clusters(prompts: Sequence[str], cluster: IntArray) -> dict[int, str]:
             for word, count in words.items()
             if word not in _FUNCTION_WORDS
         }
-        best = sorted(weight, key=lambda word: (-weight[word], word))[:_WORDS_A_NAME]
-        name = "-".join(best) or "other"
-        taken = sum(each == name or each.startswith(f"{name}-no-") for each in names.values())
-        names[number] = f"{name}-no-{taken + 1}" if taken else name
-    return names
+        found[number] = sorted(weight, key=lambda word: (-weight[word], word))[:_WORDS_A_NAME]
+    return found
+
+
+def _join_alike(prompts: Sequence[str], cluster: IntArray) -> IntArray:
+    """The clusters, those with the same distinctive words as one, (num_prompts,)."""
+    words = {number: frozenset(each) for number, each in _find_words(prompts, cluster).items()}
+    first = {each: number for number, each in reversed(words.items())}
+    return np.array([first[words[number]] for number in cluster.tolist()], dtype=np.int64)
 
 
 def _find_clusters(prompts: Sequence[str], num_clusters: int) -> IntArray:

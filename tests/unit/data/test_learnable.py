@@ -38,7 +38,7 @@ def test_queries_count_as_compared_where_two_answers_are_graded() -> None:
     found = measure_learnable(table(a=[1, 1, None, 0], b=[0, None, 1, 1], c=[1, None, 1, None]))
     assert found.num_compared == 3
     assert found.num_graded == 8
-    assert "Choices can be compared on 3 queries" in found.describe()[1]
+    assert "Choices can be compared on 3 queries with" in found.describe()[1]
 
 
 def test_how_many_grades_tell_the_two_best_apart() -> None:

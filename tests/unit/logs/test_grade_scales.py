@@ -47,7 +47,7 @@ def test_no_value_is_no_grade() -> None:
 )
 def test_values_that_are_on_no_scale_are_shown(text: str, value: Any) -> None:
     name = text.partition("=")[0]
-    with pytest.raises(DataError, match=rf"'{name}' is not on the\s+scale .*{value}.*Say --grade"):
+    with pytest.raises(DataError, match=rf"'{name}' is not on the scale .*{value}.*Say --grade"):
         GradeScale.parse(text).grade([call(**{name: value})])
 
 

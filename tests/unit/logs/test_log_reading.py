@@ -177,7 +177,7 @@ def test_a_flat_table(suffix: str, tmp_path: Path) -> None:
     found = read_log("table", file, grade="rating=1..5", tasks=TaskSource("metadata", "team"))
     np.testing.assert_equal(found.data.outcomes["effect"].to_numpy(), [0.0, 1.0, np.nan, 0.75])
     assert found.data.tasks["task"].tolist() == ["a", "b"]
-    with pytest.raises(DataError, match=r"1 score 'rating' is not on the scale|scores? 'rating'"):
+    with pytest.raises(DataError, match=r"scores? of .rating. (is|are) not on the scale"):
         read_log("table", file)  # 5 is no share
 
 
@@ -189,6 +189,7 @@ def test_list_prices_stand_in_for_costs_that_nobody_logged(tmp_path: Path) -> No
     (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, lines)))
     found = read_log("table", tmp_path / "log.jsonl", tasks=TaskSource("none"))
     assert found.num_listed_prices == 1
+    assert found.unpriced == ("a-model-of-nobody",)
     cost = by_prompt(found.data, "cost_usd")
     assert cost["1 + 1?", "gpt-4o-mini"] > 0
     assert np.isnan(cost["1 + 1?", "a-model-of-nobody"])

@@ -20,6 +20,13 @@ def test_prompts_alike_share_a_task_with_a_telling_name() -> None:
     assert cluster_prompts([*SUMS, *RIVERS], 2) == tasks
 
 
+def test_pieces_of_one_kind_of_prompts_are_one_task_unless_a_number_is_asked_for() -> None:
+    many = [f"Add {i} and {j}, what is the sum?" for i in range(20) for j in range(20)]
+    rivers = [f"Which river flows through the city number {i}?" for i in range(200)]
+    assert len(set(cluster_prompts([*many, *rivers]))) == 2
+    assert len(set(cluster_prompts([*many, *rivers], 6))) == 6
+
+
 def test_fewer_prompts_than_clusters() -> None:
     assert len(set(cluster_prompts(["Add 1.", "Add 1.", "Sing a song."], 8))) == 2
     assert len(cluster_prompts(["Sing."])) == 1
