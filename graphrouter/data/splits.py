@@ -274,17 +274,30 @@ def _divide_queries(groups: pd.DataFrame, *, validation: float, test: float) -> 
 def _stratify(groups: pd.DataFrame, shares: Mapping[str, float]) -> np.ndarray:
     """Side of each group, (num_groups,): `shares` of them, and train for the rest.
 
-    The same share of every stratum, as nearly as can be, of graded prompts as of the others.
+    The same share of every stratum, as nearly as can be. Where some prompts have no grade, those
+    that have one are divided by themselves, so that every side has some.
     """
-    num_groups = len(groups)
-    if num_groups < MIN_TRAIN + len(shares):
+    num_groups, fewest = len(groups), MIN_TRAIN + len(shares)
+    if num_groups < fewest:
         raise DataError(
             f"Too few queries to divide: {num_groups} with distinct prompts; expected at least "
-            f"{MIN_TRAIN + len(shares)} "
+            f"{fewest} "
             f"({MIN_TRAIN} train, {', '.join(f'1 {name}' for name in shares)}). Add queries."
         )
+    parts = [part.to_numpy() for part in (~groups["is_ungraded"], groups["is_ungraded"])]
+    if any(part.sum() < fewest for part in parts):
+        return _stratify_part(groups, shares)
+    side = np.full(num_groups, "train", dtype=object)
+    for part in parts:
+        side[part] = _stratify_part(groups[part].reset_index(drop=True), shares)
+    return side
+
+
+def _stratify_part(groups: pd.DataFrame, shares: Mapping[str, float]) -> np.ndarray:
+    """What `_stratify` gives, whatever is graded."""
+    num_groups = len(groups)
     by_stratum = groups.groupby(
-        ["stratum", "is_ungraded"], sort=False
+        "stratum", sort=False
     ).indices  # in the order of the hashes: ties have no favourites
     rows = list(by_stratum.values())
     sizes = [len(members) for members in rows]

@@ -242,3 +242,20 @@ def test_the_split_of_routerbench_is_kept(shared_data: Callable[[str], Path]) ->
     split = split_dataset(data, SplitConfig())
     assert set(split.test) == set(data.queries["query_id"][data.queries["split"] == "test"])
     assert len(split.train) + len(split.validation) == 2217
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_graded_queries_stand_on_every_side_in_their_share(world: Simulation, seed: int) -> None:
+    """Of twenty graded among a thousand, chance alone would often leave none to validate with."""
+    data = world.data.select_queries(world.data.queries["query_id"].tolist()[:1000])
+    few = set(data.queries["query_id"].sample(20, random_state=seed))
+    effect = data.outcomes["effect"].where(data.outcomes["query_id"].isin(few))
+    partly = RoutingDataset.from_frames(
+        queries=data.queries, models=data.models, outcomes=data.outcomes.assign(effect=effect)
+    )
+    split = split_dataset(partly, SplitConfig(seed=seed))
+    assert [len(few.intersection(side)) >= 1 for side in (split.validation, split.test)] == [
+        True,
+        True,
+    ]
+    assert len(few.intersection(split.train)) >= 10
