@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
 
+from graphrouter.chats.usage import Usage
 from graphrouter.exceptions import DataError
 from graphrouter.gateway.token_prices import to_usd
-from graphrouter.gateway.usage import Usage
 
 __all__ = ["JOURNAL", "Answer", "CallJournal", "Question", "hash_prompt"]
 

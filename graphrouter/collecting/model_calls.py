@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 
+from graphrouter.chats.usage import Usage, read_usage
 from graphrouter.collecting.allowance import Allowance
 from graphrouter.collecting.call_journal import Answer, CallJournal, Question
 from graphrouter.exceptions import ConfigError
@@ -20,7 +21,6 @@ from graphrouter.gateway.sending import Attempt, Outgoing, read_answer, send, wr
 from graphrouter.gateway.token_prices import TokenPrices
 from graphrouter.gateway.upstream_health import UpstreamHealth
 from graphrouter.gateway.upstreams import Deployment
-from graphrouter.gateway.usage import Usage, read_usage
 
 __all__ = ["ModelCalls", "check_can_be_collected"]
 

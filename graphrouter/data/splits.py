@@ -281,8 +281,8 @@ def _stratify(groups: pd.DataFrame, shares: Mapping[str, float]) -> np.ndarray:
     if num_groups < fewest:
         raise DataError(
             f"Too few queries to divide: {num_groups} with distinct prompts; expected at least "
-            f"{fewest} "
-            f"({MIN_TRAIN} train, {', '.join(f'1 {name}' for name in shares)}). Add queries."
+            f"{fewest} ({MIN_TRAIN} train, {', '.join(f'1 {name}' for name in shares)}). Add "
+            "queries."
         )
     parts = [part.to_numpy() for part in (~groups["is_ungraded"], groups["is_ungraded"])]
     if any(part.sum() < fewest for part in parts):
@@ -296,10 +296,8 @@ def _stratify(groups: pd.DataFrame, shares: Mapping[str, float]) -> np.ndarray:
 def _stratify_part(groups: pd.DataFrame, shares: Mapping[str, float]) -> np.ndarray:
     """What `_stratify` gives, whatever is graded."""
     num_groups = len(groups)
-    by_stratum = groups.groupby(
-        "stratum", sort=False
-    ).indices  # in the order of the hashes: ties have no favourites
-    rows = list(by_stratum.values())
+    # In the order of the hashes: ties have no favourites.
+    rows = list(groups.groupby("stratum", sort=False).indices.values())
     sizes = [len(members) for members in rows]
     side = np.full(num_groups, "train", dtype=object)
     used = [0] * len(rows)

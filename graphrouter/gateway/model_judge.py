@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import httpx2
 
+from graphrouter.chats.usage import read_usage
 from graphrouter.gateway.answer_texts import read_answer_text
 from graphrouter.gateway.api_forms import CHAT_COMPLETIONS
 from graphrouter.gateway.forwarding import Forwarder
@@ -15,7 +16,6 @@ from graphrouter.gateway.sending import Outgoing, read_answer
 from graphrouter.gateway.token_prices import TokenPrices
 from graphrouter.gateway.upstream_health import UpstreamHealth
 from graphrouter.gateway.upstreams import Deployment
-from graphrouter.gateway.usage import read_usage
 
 __all__ = ["ModelJudge"]
 

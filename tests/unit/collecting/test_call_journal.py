@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from graphrouter.chats.usage import Usage
 from graphrouter.collecting.call_journal import JOURNAL, Answer, CallJournal, Question
 from graphrouter.exceptions import DataError
-from graphrouter.gateway.usage import Usage
 
 ONE, TWO = Question("1", "nano"), Question("2", "nano")
 ANSWER = Answer("4 \N{BLACK HEART SUIT}\n", Usage(3, None, 2), 110, 0.5)
