@@ -174,7 +174,7 @@ def collect(
     everyone = _read_pool(upstreams, cards)
     deployments = load_upstreams(upstreams, everyone, os.environ)
     limits = Limits(budget_usd, max_calls, concurrency, max_output_tokens)
-    with _choose_judge(judge, deployments, rubric) as make_judge, _show_progress() as tell:
+    with _choose_judge(judge, deployments, rubric) as make_judge, _show_progress(out) as tell:
         found = collect_answers(
             rows,
             _select(everyone, models),
@@ -271,7 +271,7 @@ def _read_line() -> str:
 
 
 @contextmanager
-def _show_progress() -> Iterator[Callable[[Progress], None]]:
+def _show_progress(out: Path) -> Iterator[Callable[[Progress], None]]:
     """A bar with rates and dollars on standard error, where that is a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -293,10 +293,17 @@ def _show_progress() -> Iterator[Callable[[Progress], None]]:
             told += f", {rate:.1f} a second" if rate else ""
             told += f", {progress.num_failed} failed" if progress.num_failed else ""
             bars.update(bar, completed=progress.num_answers, total=progress.num_pairs, told=told)
-            if progress.num_answers == progress.num_pairs:
+            if progress.is_over:
                 bars.stop()  # a person may be asked now
 
-        yield tell
+        try:
+            yield tell
+        except KeyboardInterrupt:
+            error_console.out(
+                f"What was answered is kept in {out}; the same command goes on from there.",
+                highlight=False,
+            )
+            raise
 
 
 def _say(found: Collected, out: Path) -> None:

@@ -66,6 +66,8 @@ class Progress(NamedTuple):
     """That are wanted in all."""
     num_failed: int
     spent_usd: float
+    is_over: bool = False
+    """Whether all calls are made; a person may still have to grade."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,7 @@ class _Run:
                         group.create_task(self._work(waiting, calls, judge))
             except* Exception as errors:  # of several workers the first is told
                 raise _find_first(errors) from None
+            self._tell(self._progress()._replace(is_over=True))
             if judge.is_person:
                 await self._ask_person(judge)
             self._given_up = tuple(calls.given_up)

@@ -197,7 +197,8 @@ def _read(attempt: Attempt, deployment: Deployment, latency_s: float) -> Answer 
         content, told = read_answer(attempt.response, deployment, CHAT_COMPLETIONS)
         body = json.loads(content)
         if attempt.response.status_code >= 400:
-            return f"status {attempt.response.status_code}: {body['error']['message']}"[:500]
+            told = f"status {attempt.response.status_code}: {body['error']['message']}"
+            return _make_whole(told[:500])
         text = body["choices"][0]["message"]["content"]
     except ApiError as error:
         return str(error)
@@ -207,7 +208,12 @@ def _read(attempt: Attempt, deployment: Deployment, latency_s: float) -> Answer 
         return "an answer that is none of a chat"
     usage = read_usage(told)
     cost = (deployment.prices or TokenPrices()).bill(usage)
-    return Answer(text if isinstance(text, str) else "", usage, cost, latency_s)
+    return Answer(_make_whole(text if isinstance(text, str) else ""), usage, cost, latency_s)
+
+
+def _make_whole(text: str) -> str:
+    """Text with a mark in the place of half a character, which JSON can hold and no table can."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _choose_wait(attempt: Attempt, number: int) -> float:

@@ -86,6 +86,8 @@ class _Spread:
         self._done: dict[int, set[str]] = defaultdict(set)
         self._by_task: dict[str | None, Counter[str]] = defaultdict(Counter)
         self._by_model: Counter[str] = Counter()
+        self._num_of: Counter[str | None] = Counter()
+        """Pairs of each task."""
         self._share = {task: n / len(task_of) for task, n in Counter(task_of).items()}
         self._places: dict[str | None, list[int]] = defaultdict(list)
         for row in rng.permutation(len(query_ids)).tolist():
@@ -100,6 +102,7 @@ class _Spread:
         self._done[row].add(model)
         self._by_task[self._task_of[row]][model] += 1
         self._by_model[model] += 1
+        self._num_of[self._task_of[row]] += 1
 
     def take_next(self) -> tuple[int, str] | None:
         """Row of the query, and model, of the next pair, counted; None where none is left."""
@@ -108,11 +111,11 @@ class _Spread:
                 queue = [(len(self._done[row]), place, row) for place, row in enumerate(rows)]
                 self._queues[task] = [each for each in queue if each[0] < len(self._models)]
                 heapq.heapify(self._queues[task])
-        total = self._by_model.total() + 1
+        total = self._num_of.total() + 1
         open_tasks = [task for task, queue in self._queues.items() if queue]
         if not open_tasks:
             return None
-        task = max(open_tasks, key=lambda t: self._share[t] * total - self._by_task[t].total())
+        task = max(open_tasks, key=lambda t: self._share[t] * total - self._num_of[t])
         _, place, row = heapq.heappop(self._queues[task])
         counts = self._by_task[task]
         draws = dict(zip(self._models, self._rng.random(len(self._models)), strict=True))

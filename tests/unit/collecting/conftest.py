@@ -54,14 +54,14 @@ class Provider:
         self._num_open -= 1
         waiting = self.next[body["model"]]
         reply = waiting.pop(0) if waiting else self.text(body)
-        if isinstance(reply, Exception):
+        if isinstance(reply, BaseException):
             raise reply
         if isinstance(reply, httpx2.Response):
             return reply
         self.paid[body["model"], body["messages"][-1]["content"]] += 1
         usage = {"prompt_tokens": 3, "completion_tokens": 2}
         choice = {"message": {"content": reply}}
-        return httpx2.Response(200, json={"choices": [choice], "usage": usage})
+        return httpx2.Response(200, text=json.dumps({"choices": [choice], "usage": usage}))
 
 
 @pytest.fixture

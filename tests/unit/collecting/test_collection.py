@@ -144,6 +144,21 @@ def test_a_folder_that_another_process_holds_is_refused(
         run(1)
 
 
+def test_half_a_character_in_an_answer_does_no_harm(provider: Provider, run: Run) -> None:
+    provider.text = lambda body: "4 \ud800 \N{SNOWMAN}"
+    found = run(1)
+    assert set(found.dataset.outcomes["answer"]) == {"4 \N{REPLACEMENT CHARACTER} \N{SNOWMAN}"}  # type: ignore[union-attr]
+
+
+def test_an_interrupted_run_leaves_its_tables(provider: Provider, run: Run) -> None:
+    provider.next["nano"] = [KeyboardInterrupt()]  # type: ignore[list-item]
+    with pytest.raises(KeyboardInterrupt):
+        run(4, concurrency=1)
+    found = run(4)
+    assert (found.num_answers, found.num_cut_off) == (12, 1)
+    assert set(provider.paid.values()) == {1}
+
+
 def test_answers_of_one_model_alone_make_no_dataset(provider: Provider, run: Run) -> None:
     provider.next["grand"] = [httpx2.Response(400)] * 9
     provider.next["other"] = [httpx2.Response(400)] * 9
