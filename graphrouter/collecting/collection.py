@@ -135,13 +135,17 @@ def collect(
         BusyError: Another process collects into the folder.
     """
     limits = limits or Limits()
-    asked = {card.model: deployments[card.model] for card in pool if card.model in deployments}
+    chatting = {
+        name: tuple(each for each in several if "chat" in each.endpoints)
+        for name, several in deployments.items()
+    }
+    asked = {card.model: chatting[card.model] for card in pool if chatting.get(card.model)}
     if len(asked) < _LEAST_MODELS:
         raise ConfigError(
             f"Models with an address: {name_some(list(asked)) or 'none'}; expected at least two, "
             "or there is nothing to choose between."
         )
-    check_can_be_collected(deployments, needs_prices=limits.budget_usd is not None)
+    check_can_be_collected(asked, needs_prices=limits.budget_usd is not None)
     with lock_folder(folder, wait_s=0), CallJournal.open(folder) as journal:
         _check_unchanged(prompts, journal)
         run = _Run(prompts, pool, asked, journal, limits, system=system, seed=seed, tell=tell)

@@ -136,6 +136,11 @@ class ModelCalls:
         self._in_a_row[asked] = self._in_a_row.get(asked, 0) + 1
         return None
 
+    @property
+    def has_budget(self) -> bool:
+        """Whether dollars are limited."""
+        return self._allowance.limit_nanousd is not None
+
     def is_given_up(self, model: str) -> bool:
         """Whether a model has failed so often in a row that it is not asked any more."""
         return self._in_a_row.get(model, 0) >= MOST_IN_A_ROW

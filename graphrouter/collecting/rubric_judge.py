@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from graphrouter.collecting.call_journal import Question
-from graphrouter.collecting.model_calls import ModelCalls
+from graphrouter.collecting.model_calls import ModelCalls, check_can_be_collected
 from graphrouter.collecting.prompt_table import PromptRow
 from graphrouter.exceptions import ConfigError, DataError
 from graphrouter.gateway.upstreams import Deployment
@@ -89,13 +89,15 @@ class RubricJudge:
             mode: A score, beside the reference where there is one; or a comparison with it.
 
         Raises:
-            ConfigError: The model is not served anywhere, or the rubric is empty.
+            ConfigError: The model is not served anywhere or has no prices where dollars are
+                limited, or the rubric is empty.
         """
         if model not in deployments:
             raise ConfigError(
                 f"The judge {model!r} has no address; expected it in the file of upstreams: under "
                 "others, or among the models that are collected from."
             )
+        check_can_be_collected({model: deployments[model]}, needs_prices=calls.has_budget)
         if not rubric.strip():
             raise ConfigError("The rubric is empty; expected what makes an answer good, in words.")
         self._calls, self._deployments, self._model = calls, deployments[model], model

@@ -117,6 +117,9 @@ def test_nothing_is_asked_before_everything_fits(provider: Provider, run: Run) -
         run(prompts=make_prompts(3, expected=["four", 4, 4]))
     with pytest.raises(ConfigError, match="Models with an address: nano; expected at least two"):
         run(deployments=deploy("nano"))
+    embedding = deploy("grand", "other", endpoints=("embeddings",))
+    with pytest.raises(ConfigError, match="Models with an address: nano; expected at least two"):
+        run(deployments=deploy("nano") | embedding)
     assert provider.asked == []
 
 

@@ -143,6 +143,9 @@ def test_judges_pay_from_the_same_budget(provider: Provider, run: Run) -> None:
 def test_a_judge_that_cannot_be_is_refused(provider: Provider, run: Run) -> None:
     with pytest.raises(ConfigError, match="judge 'sage' has no address"):
         run(1, lambda calls: RubricJudge(calls, deploy("nano"), "sage"))
+    free = {**JUDGED, **deploy("sage", prices=None)}
+    with pytest.raises(ConfigError, match="sage has no prices"):
+        run(1, lambda calls: RubricJudge(calls, free, "sage"), deployments=free, budget_usd=1)
     with pytest.raises(ConfigError, match="rubric is empty"):
         run(1, judge_by(rubric=" "))
     with pytest.raises(DataError, match="no reference answer to compare with"):
