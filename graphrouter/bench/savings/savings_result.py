@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from graphrouter.moment import check_in_pool
 from graphrouter.notebook import render_table
 from graphrouter.policy import PRESETS, Policy
 from graphrouter.types import IntArray
+from graphrouter.wording import name_some
 
 if TYPE_CHECKING:
     from graphrouter.router.protocol import Router
@@ -123,7 +124,8 @@ def find_savings(
         policies: By name; the three presets without it.
 
     Raises:
-        NotApplicableError: Nobody knows costs, or there are fewer than 30 calls to judge on.
+        NotApplicableError: Nobody knows the costs of a model that is asked, or there are fewer than
+            30 calls to judge on.
         PolicyError: A policy finds nobody to ask at some call.
         UnknownModelError: The pool has no model `baseline`.
 
@@ -178,6 +180,8 @@ def _drop_unknown(period: Period, column: int, baseline: str) -> Period:
             "Savings need costs: the router was trained on outcomes without cost_usd, and without "
             "tokens of models with a price. Train it on a log with one of them."
         )
+    if not np.isfinite(cost[:, column]).any():
+        raise NotApplicableError(_explain_no_cost([baseline]))
     known = np.flatnonzero(np.isfinite(effect[:, column]) & np.isfinite(cost[:, column]))
     if len(known) < FEWEST_CALLS:
         raise NotApplicableError(
@@ -185,6 +189,20 @@ def _drop_unknown(period: Period, column: int, baseline: str) -> Period:
             f"learned from; expected at least {FEWEST_CALLS}. Give a longer log."
         )
     return period if len(known) == len(effect) else period.take(known)
+
+
+def _explain_no_cost(models: Sequence[str]) -> str:
+    return (
+        f"Nobody knows what a call of {name_some(models)} costs: the router saw no cost of it, and "
+        "it has no price. Give it one with graphrouter pool set-price, or name another baseline or "
+        "policies that leave it out."
+    )
+
+
+def _check_costs(rows: CallRows, models: tuple[str, ...]) -> None:
+    unknown = np.unique(rows.target[np.isnan(rows.value)])
+    if len(unknown):
+        raise NotApplicableError(_explain_no_cost([models[column] for column in unknown]))
 
 
 def _choose(period: Period, name: str, policy: Policy, columns: Mapping[str, int]) -> IntArray:
@@ -207,6 +225,7 @@ def _tell(
 ) -> list[PolicySavings]:
     found = []
     for place, ((name, target), words) in enumerate(everyone):
+        _check_costs(costs[place], models)
         saved = change = None
         if place:
             saved = compare(costs[0], costs[place])

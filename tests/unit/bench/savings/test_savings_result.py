@@ -132,6 +132,26 @@ def test_what_cannot_be_measured_is_refused(router: gr.GraphRouter, log: gr.Rout
         find_savings(router, replace(period, predictions=unpriced), baseline=router.models[0])
 
 
+def test_a_model_whose_cost_nobody_knows_is_named(
+    router: gr.GraphRouter, log: gr.RoutingDataset
+) -> None:
+    period = read_period(router, log)
+    cost = period.predictions.cost_usd.copy()
+    cost[:, 2] = np.nan
+    nothing = period.chance["cost_usd"].copy()
+    nothing[:, 2] = 0.0
+    period = replace(
+        period,
+        predictions=replace(period.predictions, cost_usd=cost),
+        chance={**period.chance, "cost_usd": nothing},
+    )
+    with pytest.raises(NotApplicableError, match=f"what a call of {router.models[2]} costs"):
+        find_savings(router, period, baseline=router.models[2])
+    period = replace(period, choose=lambda _: [router.models[2]] * len(period.predictions))
+    with pytest.raises(NotApplicableError, match="graphrouter pool set-price"):
+        find_savings(router, period, baseline=router.models[0])
+
+
 def test_json_is_plain_and_a_notebook_has_a_table(found: Savings) -> None:
     told = json.loads(json.dumps(found.to_json()))
     assert [each["name"] for each in told["policies"]] == [
