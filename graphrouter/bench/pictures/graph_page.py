@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from graphrouter.bench.pictures.picture import Picture
 
 _PACKAGE = "graphrouter.bench.pictures"
-_WIDTH, _ROW, _TOP = 480, 17, 26
+_WIDTH, _ROW, _TOP = 500, 17, 26
 """Units of the drawing: narrow enough for a telephone."""
 _COLUMNS = {"task": 138.0, "query": 240.0, "model": 335.0}
+_LABEL_CHARS = 16
 _MOST_CANDIDATES, _MOST_EVIDENCE, _MOST_SOLVERS = 8, 3, 5
 
 
@@ -59,6 +60,19 @@ def render_graph_page(picture: Picture, routed: RoutedGraph) -> str:
     )
 
 
+def cut_middle(text: str, width: int) -> str:
+    """The text with its middle left out where it is longer: versions differ at their ends.
+
+    Example:
+        >>> cut_middle("gpt-4o-mini-2024-07-18", 16)
+        'gpt-4o-m…4-07-18'
+    """
+    if len(text) <= width:
+        return text
+    end = (width - 1) // 2
+    return f"{text[: width - 1 - end]}…{text[-end:]}"
+
+
 def _list_nodes(
     routed: RoutedGraph, places: dict[str, tuple[float, float]], numbers: dict[str, int]
 ) -> Iterator[dict[str, Any]]:
@@ -66,7 +80,7 @@ def _list_nodes(
         attributes = routed.graph.nodes[node]
         kind = attributes["kind"]
         sent = len(routed.sent_to(node)) if kind == "model" else 0
-        label = cut_text(str(attributes["label"]), 16)
+        label = cut_middle(" ".join(str(attributes["label"]).split()), _LABEL_CHARS)
         mark = "unknown"
         if kind == "query":
             mark = {True: "solved", False: "failed", None: "unknown"}[routed.solved(node)]
@@ -75,7 +89,7 @@ def _list_nodes(
             "kind": kind,
             "x": x,
             "y": round(y, 1),
-            "label": f"{label} ({sent})" if kind == "model" else label,
+            "label": f"{label} ({sent})" if sent else label,
             "name": f"{kind} {attributes['label']}",
             "mark": mark,
             "is_chosen": bool(sent),
