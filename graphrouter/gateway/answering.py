@@ -250,6 +250,7 @@ class Gateway:
             newcomers=state.newcomers,
             artifact=state.artifact,
             trace_id=None if trace is None else trace.trace_id,
+            context_nanousd=chosen.context_nanousd,
         )
         try:
             call = await self._log.begin(start)
@@ -366,9 +367,10 @@ def _tell(reached: Reached, chosen: Chosen, call: OpenCall) -> dict[str, str]:
     if decision is not None:  # who was named need not be a candidate
         seen = next((each for each in decision.candidates if each.model == name), None)
     if decision is not None and seen is not None:
+        expected_usd = chosen.expect_usd(seen)
         told |= {
             "effect": f"{seen.effect:.4f}",
-            "expected-cost-usd": "" if seen.cost_usd is None else f"{seen.cost_usd:.6g}",
+            "expected-cost-usd": "" if expected_usd is None else f"{expected_usd:.6g}",
             "policy": "" if policy is None else policy.describe(),
             "route": decision.route or "",
         }

@@ -60,6 +60,8 @@ class CallStart:
     artifact: str = ""
     """Which router decides."""
     trace_id: str | None = None
+    context_nanousd: Mapping[str, int] = field(default_factory=dict)
+    """What each of `order` charges for all that is sent beside the prompt."""
 
 
 class CallEnd(NamedTuple):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from graphrouter.chats.routed_text import read_prompt
-from graphrouter.decision import Decision
+from graphrouter.decision import Candidate, Decision
 from graphrouter.exceptions import GraphRouterError
 from graphrouter.gateway.api_errors import ApiError
+from graphrouter.gateway.api_forms import COUNT_TOKENS
 from graphrouter.gateway.deciding import Asked, Decider
 from graphrouter.gateway.request_bodies import telling_client
 from graphrouter.gateway.serving_state import Demand, ServingState
@@ -17,7 +19,9 @@ from graphrouter.gateway.sessions.open_sessions import OpenSessions
 from graphrouter.gateway.sessions.session_names import CONTROL, SessionName
 from graphrouter.gateway.sessions.switching import Terms, weigh_dollars
 from graphrouter.gateway.thresholds import choose_by_threshold, list_order
+from graphrouter.gateway.token_prices import NANOUSD
 from graphrouter.gateway.upstream_health import UpstreamHealth
+from graphrouter.gateway.usage import Usage
 from graphrouter.gateway.wanted_models import Wanted
 from graphrouter.policy import Policy
 from graphrouter.routes import Routes
@@ -44,6 +48,16 @@ class Chosen(NamedTuple):
     """Why its session stays, or not."""
     extra_s: tuple[tuple[str, float], ...] = ()
     """Seconds that models took longer just then than expected, which the decision counts."""
+    context_nanousd: Mapping[str, int] = MappingProxyType({})
+    """What each of those to ask charges for all that is sent beside the text that was routed by:
+    what was said before, system prompts, tools. The decision does not count it. As if nothing of it
+    were cached, and nothing where a price is unknown."""
+
+    def expect_usd(self, candidate: Candidate) -> float | None:
+        """What a call of a candidate is expected to cost, all that is sent counted."""
+        if candidate.cost_usd is None:
+            return None
+        return candidate.cost_usd + self.context_nanousd.get(candidate.model, 0) / NANOUSD
 
     def find_latency_s(self, model: str) -> float | None:
         """Seconds that a model was expected to take at other times; None where unknown."""
@@ -87,6 +101,12 @@ class Chooser:
         Raises:
             ApiError: Nobody can take it, or nobody satisfies the policy.
         """
+        chosen = await self._choose(state, wanted, demand, session)
+        return chosen._replace(context_nanousd=_price_context(state, demand, chosen))
+
+    async def _choose(
+        self, state: ServingState, wanted: Wanted, demand: Demand, session: SessionName | None
+    ) -> Chosen:
         can_choose = demand.form.can_choose
         if wanted.model is not None:
             state.check_named(wanted.model, demand)
@@ -163,6 +183,16 @@ class Chooser:
         elif wanted.route is not None:
             decision = replace(decision, route=wanted.route)
         return Chosen(wanted, list_order(decision), decision, prompt, extra_s=extra_s)
+
+
+def _price_context(state: ServingState, demand: Demand, chosen: Chosen) -> dict[str, int]:
+    """Nanodollars of the tokens that are sent beside the text that was routed by."""
+    if demand.form is COUNT_TOKENS:  # which nobody bills
+        return {}
+    routed = 0 if chosen.prompt is None else count_tokens(chosen.prompt)
+    tokens = Usage(max(demand.conversation.num_tokens - routed, 0), None, 0)
+    billed = {name: state.find_prices(name).bill(tokens) for name in chosen.order}
+    return {name: nanousd for name, nanousd in billed.items() if nanousd is not None}
 
 
 def _counts_seconds(policy: Policy | None, routes: Routes | None) -> bool:

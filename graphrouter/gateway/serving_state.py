@@ -16,7 +16,6 @@ from graphrouter.gateway.token_prices import TokenPrices
 from graphrouter.gateway.translation.pairs import can_serve
 from graphrouter.gateway.upstreams import Deployment
 from graphrouter.policy import Policy
-from graphrouter.pool import ModelCard
 from graphrouter.router.pool_strengths import find_newcomers
 from graphrouter.router.protocol import Router
 from graphrouter.routes import Routes
@@ -139,12 +138,20 @@ class ServingState:
     @cached_property
     def prices(self) -> dict[str, TokenPrices]:
         """Of the tokens of each candidate; those of its first deployment, else of its card."""
-        return {card.model: self._find_price(card) for card in self.router.pool}
+        return {name: self.find_prices(name) for name in self.router.models}
 
-    def _find_price(self, card: ModelCard) -> TokenPrices:
-        for each in self.deployments.get(card.model, ()):
+    def find_prices(self, name: str) -> TokenPrices:
+        """Of the tokens of a model; unknown ones where nobody states them.
+
+        Args:
+            name: Of a model that is served, or of a candidate.
+        """
+        for each in self.deployments.get(name, ()):
             if each.prices is not None:
                 return each.prices
+        if name not in self.router.models:
+            return TokenPrices()
+        card = self.router.pool[name]
         return TokenPrices.of_usd(card.input_usd_per_mtok, card.output_usd_per_mtok)
 
     @cached_property

@@ -107,7 +107,7 @@ class StoredCallLog(CallLog):
         key = None if start.key is None else self._find_key(start.key)
         reserved = None
         if order and key is not None and key.budgets:
-            reserved, cheapest = await self._reserve(key.budgets, start.decision, order)
+            reserved, cheapest = await self._reserve(key.budgets, _expected(start), order)
             if cheapest is not None:
                 tried = Tried(cheapest, {cheapest: 1.0})
                 order = _put_first(order, tried)
@@ -164,10 +164,10 @@ class StoredCallLog(CallLog):
             self.writer.run(add)
 
     async def _reserve(
-        self, budgets: Sequence[Budget], decision: Decision | None, order: Sequence[str]
+        self, budgets: Sequence[Budget], costs: Mapping[str, int], order: Sequence[str]
     ) -> tuple[_Reserved, str | None]:
         """What was set aside, and the cheapest model where a budget had no room for the first."""
-        day, costs = name_day(time.time()), _expected(decision)
+        day = name_day(time.time())
         first = costs.get(order[0]) or 0
         cheapest = min(order, key=lambda name: costs.get(name, math.inf))
         lowest = costs.get(cheapest) or 0
@@ -223,7 +223,7 @@ class StoredCallLog(CallLog):
             "chosen": None if decision is None else decision.model,
             "asked": asked,
             "is_observed": decision is not None and start.named is not None,
-            "expected_nanousd": _expected(decision).get(asked or ""),
+            "expected_nanousd": _expected(start).get(asked or ""),
             "expected_utility": _find_utility(decision, asked),
             "candidates": json.dumps(list_candidates(decision, tried)),
             "artifact": start.artifact,
@@ -343,13 +343,17 @@ def _put_first(order: Sequence[str], tried: Tried | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys((tried.model, *order)))
 
 
-def _expected(decision: Decision | None) -> dict[str, int]:
-    """Nanodollars of each candidate whose cost is known."""
-    if decision is None:
-        return {}
+def _expected(start: CallStart) -> dict[str, int]:
+    """Nanodollars of each candidate whose cost is known, all that is sent counted.
+
+    Of a model that was named no answer is foretold, so those of what it reads.
+    """
+    context = start.context_nanousd
+    if start.decision is None:
+        return dict(context)
     return {
-        each.model: to_nanousd(each.cost_usd)
-        for each in decision.candidates
+        each.model: to_nanousd(each.cost_usd) + context.get(each.model, 0)
+        for each in start.decision.candidates
         if each.cost_usd is not None
     }
 

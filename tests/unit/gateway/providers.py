@@ -113,6 +113,7 @@ class ResponsesProvider:
         app.add_api_route("/v1/responses/{key}", self._get, methods=["GET"])
         app.add_api_route("/v1/responses/{key}", self._delete, methods=["DELETE"])
         app.add_api_route("/v1/responses/{key}/input_items", self._list, methods=["GET"])
+        app.add_api_route("/v1/responses/{key}/cancel", self._cancel, methods=["POST"])
         app.add_api_route("/v1/completions", self._complete, methods=["POST"])
         app.add_api_route("/v1/embeddings", self._embed, methods=["POST"])
         return app
@@ -165,6 +166,11 @@ class ResponsesProvider:
     async def _delete(self, key: str) -> Response:
         self.kept.pop(key, None)
         return JSONResponse({"id": key, "object": "response", "deleted": True})
+
+    async def _cancel(self, key: str) -> Response:
+        if key in self.kept:
+            self.kept[key]["status"] = "cancelled"
+        return self._find(key)
 
     async def _list(self, key: str, limit: int = 20) -> Response:
         if key not in self.kept:

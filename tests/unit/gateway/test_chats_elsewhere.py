@@ -240,10 +240,13 @@ def test_responses_are_kept_by_who_made_them(
         client.responses.create(
             model=router.models[0], input="And then?", previous_response_id=first.id
         )
+    assert client.responses.cancel(first.id).status == "cancelled"
+    assert keepers[1].kept[first.id]["status"] == "cancelled"
     client.responses.delete(first.id)
     assert first.id not in keepers[1].kept
-    with pytest.raises(openai.NotFoundError):
-        client.responses.retrieve("resp_c_0")
+    for ask in (client.responses.retrieve, client.responses.cancel):
+        with pytest.raises(openai.NotFoundError):
+            ask("resp_c_0")
 
 
 def test_responses_of_another_process_are_found(

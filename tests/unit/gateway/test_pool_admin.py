@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
 import httpx2
@@ -157,6 +160,32 @@ def test_without_a_key_for_admins_nobody_may(
     found = httpx2.get(f"{open_one}/admin/models", timeout=30)
     assert (found.status_code, "no key for admins" in found.text) == (403, True)
     assert admin.get("/admin/models", headers={"authorization": "Bearer no"}).status_code == 401
+
+
+def test_requests_in_flight_finish_on_what_they_began_with(
+    router: gr.GraphRouter, provider: Provider, admin: httpx2.Client
+) -> None:
+    dearer, gone = router.models[:2]
+    provider.waits = {f"at-{name}": 1.0 for name in (dearer, gone)}
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(ask, admin, name) for name in (dearer, gone)]
+        while len(provider.asked) < 2:
+            time.sleep(0.01)
+        assert admin.patch(f"/admin/models/{dearer}", json={"tools": False}).is_success
+        assert admin.delete(f"/admin/models/{gone}").is_success
+        assert not any(each.done() for each in asked)
+        answers = [each.result() for each in asked]
+    assert [each.status_code for each in answers] == [200, 200]
+    assert [each.headers["x-graphrouter-model"] for each in answers] == [dearer, gone]
+    body = {"model": gone, "messages": ASKED, "stream": True, "user": "long"}
+    assert admin.post("/v1/chat/completions", json=body).status_code == 404
+    body |= {"model": dearer}
+    provider.waits = {}
+    with admin.stream("POST", "/v1/chat/completions", json=body) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        assert admin.delete(f"/admin/models/{dearer}").is_success
+        assert sum(line.startswith("data:") for line in islice(lines, 100)) > 40
 
 
 def change_under_traffic(

@@ -1,0 +1,108 @@
+"""Whether the memory of a gateway stays flat over many requests.
+
+Usage:
+    python -m experiments.gateway.memory [ARTIFACT] [--requests 100000] [--seconds 600] \
+        [--store FILE]
+
+A provider that answers at once, a gateway in front of it, 20 requests at a time, a fifth of them
+turns of sessions, and a grade of every hundredth answer. Prints the resident memory of the gateway
+ten times in all. Without ARTIFACT a router is fitted on a simulated world.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx2
+
+import graphrouter as gr
+from experiments.gateway.run import PROVIDER, start
+
+CONCURRENT = 20
+STEPS = 10
+
+
+def read_mb(pid: int) -> float:
+    """Resident memory of a process, in megabytes."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise SystemExit(f"The process {pid} has no resident memory: it has ended.")
+
+
+async def ask(address: str, first: int, count: int, prompts: list[str], until: float) -> int:
+    """Sends so many requests, or fewer where the time is over; how many those were."""
+    waiting, done = iter(range(first, first + count)), 0
+    async with httpx2.AsyncClient(base_url=address, timeout=60) as client:
+
+        async def work() -> None:
+            nonlocal done
+            for number in waiting:
+                if time.monotonic() > until:
+                    return
+                prompt = f"{prompts[number % len(prompts)]} ({number})"
+                body = {"model": "auto", "messages": [{"role": "user", "content": prompt}]}
+                headers = {"x-session-id": str(number // 50)} if number % 5 == 0 else {}
+                found = await client.post("/chat/completions", json=body, headers=headers)
+                found.raise_for_status()
+                done += 1
+                if number % 100 == 0 and "x-graphrouter-decision" in found.headers:
+                    decision = found.headers["x-graphrouter-decision"]
+                    grade = {"decision": decision, "effect": 1}
+                    (await client.post("/outcomes", json=grade)).raise_for_status()
+
+        await asyncio.gather(*(work() for _ in range(CONCURRENT)))
+    return done
+
+
+def measure(artifact: Path, num_requests: int, seconds: float, store: str, folder: Path) -> None:
+    """Prints requests and megabytes."""
+    support = gr.load_router(artifact).support  # type: ignore[attr-defined]
+    prompts = support.queries["prompt"].tolist()[:500]
+    with start(sys.executable, "-c", PROVIDER) as provider:
+        upstreams = folder / "upstreams.yaml"
+        upstreams.write_text(f"defaults: {{base_url: '{provider}'}}\n")
+        words = ("-m", "graphrouter", "serve", str(artifact), "--upstreams", str(upstreams))
+        with subprocess.Popen(
+            (sys.executable, *words, "--port", "0", "--store", store),
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as gateway:
+            assert gateway.stdout is not None
+            address = gateway.stdout.readline().split()[-1]
+            done, until = 0, time.monotonic() + seconds
+            began = time.monotonic()
+            print(f"{0:>9,} requests: {read_mb(gateway.pid):7.1f} MB", flush=True)
+            while done < num_requests and time.monotonic() < until:
+                count = num_requests // STEPS
+                done += asyncio.run(ask(address, done, count, prompts, until))
+                print(f"{done:>9,} requests: {read_mb(gateway.pid):7.1f} MB", flush=True)
+            print(f"{done / (time.monotonic() - began):.0f} requests a second")
+            gateway.terminate()
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser.add_argument("artifact", nargs="?", type=Path)
+    parser.add_argument("--requests", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--store", default="")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        artifact = asked.artifact
+        if artifact is None:
+            artifact = Path(place) / "router"
+            gr.GraphRouter.fit(gr.simulate(num_queries=1000).data, instant=True).save(artifact)
+        store = asked.store or str(Path(place) / "gateway.db")
+        measure(artifact, asked.requests, asked.seconds, store, Path(place))
+
+
+if __name__ == "__main__":
+    main()
