@@ -186,7 +186,14 @@ def _make_judging(
         for each in judges
         if each.model is not None
     }
-    return BackgroundJudging(judges, memory.store, memory.writer, models, wake=memory.wake)
+    return BackgroundJudging(
+        judges,
+        memory.store,
+        memory.writer,
+        models,
+        wake=memory.wake,
+        redact=memory.log.kept.redact,
+    )
 
 
 def _answer_form(gateway: Gateway, form: ApiForm) -> Callable[[Request], Awaitable[Response]]:

@@ -18,6 +18,7 @@ from graphrouter.gateway.answer_texts import read_answer_text, read_streamed_tex
 from graphrouter.gateway.exploring import find_chances
 from graphrouter.gateway.judge_settings import JudgeSettings
 from graphrouter.gateway.model_judge import ModelJudge
+from graphrouter.gateway.redaction import Redaction
 from graphrouter.gateway.store.database import Store
 from graphrouter.gateway.store.group_commit import GroupCommit
 from graphrouter.gateway.store.judged_outcomes import add_judged, read_overlap
@@ -68,6 +69,7 @@ class BackgroundJudging:
         models: Mapping[str, ModelJudge],
         *,
         wake: Callable[[], None] = lambda: None,
+        redact: Redaction | None = None,
         seed: int | None = None,
     ) -> None:
         """A judging that has not begun.
@@ -78,6 +80,7 @@ class BackgroundJudging:
             writer: Of the store.
             models: Those of judges that are models, by the judge's name.
             wake: Told when there is a grade.
+            redact: What texts go through before a model sees them.
             seed: Of what it draws.
 
         Raises:
@@ -90,6 +93,7 @@ class BackgroundJudging:
                     "its dollars cannot be capped. State them in the file of upstreams."
                 )
         self._judges, self._store, self._writer, self._models = judges, store, writer, models
+        self._redact = Redaction() if redact is None else redact
         self._verdicts = {each.name: each.make_judge() for each in judges}
         self._waiting: asyncio.Queue[tuple[float, Judgement, str]] = asyncio.Queue(MOST_WAITING)
         self._reliability: dict[str, tuple[float, Judge]] = {}
@@ -239,9 +243,12 @@ class BackgroundJudging:
 
     async def _ask(self, settings: JudgeSettings, prompt: str, text: str) -> float | None:
         """The score of a model; None where the budget of the day has no room."""
+        seen, answer = self._redact(prompt), self._redact(text)
+        if seen is None or answer is None:
+            raise ConfigError("its texts could not be redacted.")
         asked, day = self._models[settings.name], name_day(time.time())
         limit = round((settings.usd_per_day or 0.0) * 1e9)
-        expected = asked.expect_nanousd(settings.rubric or "", prompt, text)
+        expected = asked.expect_nanousd(settings.rubric or "", seen, answer)
 
         def put(connection: sa.Connection) -> bool:
             return reserve(self._store, connection, settings.grader, day, expected, limit)
@@ -250,7 +257,7 @@ class BackgroundJudging:
             return None
         spent = expected
         try:
-            score, spent = await asked.ask(settings.rubric or "", prompt, text)
+            score, spent = await asked.ask(settings.rubric or "", seen, answer)
         finally:
             self.nanousd[settings.name] += spent
             self._writer.run(

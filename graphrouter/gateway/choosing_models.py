@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
+from graphrouter.chats.conversation import count_tokens
 from graphrouter.chats.routed_text import read_prompt
 from graphrouter.decision import Candidate, Decision
 from graphrouter.exceptions import GraphRouterError

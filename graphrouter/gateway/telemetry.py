@@ -118,7 +118,7 @@ class Telemetry(Tracer):
         self.first_chunk = measure(
             "gen_ai.client.operation.time_to_first_chunk",
             "s",
-            "From the decision to the first byte.",
+            "From an attempt to the first byte of its answer.",
             _SECONDS,
         )
 
@@ -266,7 +266,9 @@ class _FollowedAsking(Asking):
             if count is not None:
                 self._telemetry.tokens.record(count, {**self._told, "gen_ai.token.type": kind})
         if end.ttft_s is not None:
-            self._telemetry.first_chunk.record(end.ttft_s, self._told)
+            asked_s = time.perf_counter() - self._began
+            first_s = max(end.ttft_s - (end.latency_s - asked_s), 0.0)  # since it was asked
+            self._telemetry.first_chunk.record(first_s, self._told)
         if end.status >= 400:
             self._span.set_status(StatusCode.ERROR)
         self._close(None if end.status < 400 else str(end.status))

@@ -18,6 +18,7 @@ from graphrouter.gateway import Memory, create_app
 from graphrouter.gateway.answer_texts import read_answer_text, read_streamed_text
 from graphrouter.gateway.background_judging import BackgroundJudging
 from graphrouter.gateway.judge_settings import JudgeSettings, load_judges
+from graphrouter.gateway.redaction import Redaction
 from graphrouter.gateway.store import GroupCommit, Store
 from graphrouter.gateway.store.judged_outcomes import read_overlap
 from graphrouter.gateway.store.spending import read_spent
@@ -119,6 +120,24 @@ def test_a_model_judges_by_a_rubric_within_its_dollars(
     over = 'graphrouter_judged_answers_total{judge="m",result="over_budget"} 1.0'
     wait_for(lambda: over in read(address, "/metrics"))
     assert len(rows(store, outcomes)) == 3
+
+
+def test_a_model_that_judges_sees_redacted_texts(
+    router: gr.GraphRouter, store: Store, start: Start, provider: Provider
+) -> None:
+    judge = router.models[1]
+    settings: Any = {"name": "m", "share": 1.0, "after_s": 0, "rubric": "x", "usd_per_day": 1}
+    hide = Redaction(lambda text: text.replace("Ada", "[name]").replace("answers", "[verb]"))
+    address = start(JudgeSettings(**settings, model=judge), redact=hide)
+    provider.says[f"at-{judge}"] = "Grade: 3"
+    policy = gr.Policy(excluded=(judge,)).settings
+    ask(address, "Add what Ada has.", extra_body={"graphrouter": {"policy": policy}})
+    wait_for(lambda: rows(store, outcomes))
+    (asked,) = [each for each in provider.asked if each["model"] == f"at-{judge}"]
+    text = asked["messages"][0]["content"]
+    assert "Add what [name] has." in text
+    assert "[verb]." in text
+    assert "Ada" not in text
 
 
 def test_a_judge_that_says_nothing_harms_nobody(

@@ -95,6 +95,39 @@ def test_a_decision_is_explained(router: gr.GraphRouter, store: Store, start: St
             get(address, f"/decisions/{unknown}")
 
 
+def test_the_expected_cost_counts_all_that_is_sent(
+    router: gr.GraphRouter, store: Store, start: Start
+) -> None:
+    address = start()
+    said: Any = [
+        {"role": "system", "content": "Be brief. " * 400},
+        {"role": "user", "content": "Add 3 and 4."},
+    ]
+    tool = {"name": "add", "description": "Adds. " * 100, "parameters": {"type": "object"}}
+    with connect(address) as client:
+        raw = client.chat.completions.with_raw_response
+        whole = raw.create(
+            model="auto", messages=said, tools=[{"type": "function", "function": tool}]
+        ).headers
+        named = raw.create(model=router.models[0], messages=said).headers
+    short = ask(address)
+    (of_whole, of_named, of_short) = rows(store, decisions)
+    assert of_short.expected_nanousd == pytest.approx(
+        1e9 * (router.route("Add 3 and 4.").cost_usd or 0.0), rel=1e-3
+    )
+
+    def count(nanousd: int, model: str) -> float:
+        return nanousd / 1_000 / (router.pool[model].input_usd_per_mtok or 0.0)
+
+    more = of_whole.expected_nanousd - of_short.expected_nanousd
+    assert 1_150 < count(more, of_whole.asked) < 1_250  # 4,000 bytes, and some 800 of the tool
+    told = float(whole["x-graphrouter-expected-cost-usd"])
+    assert told == pytest.approx(of_whole.expected_nanousd / 1e9, rel=1e-4)
+    assert count(of_named.expected_nanousd, router.models[0]) == pytest.approx(1_003, rel=0.01)
+    assert "x-graphrouter-expected-cost-usd" not in named
+    assert whole["x-graphrouter-model"] == short["x-graphrouter-model"]
+
+
 def test_texts_that_no_database_keeps_stop_nobody(store: Store, start: Start) -> None:
     address = start(prompts="full")
     status, _ = post(address, "/route", {"prompt": "A zero \0.", "graphrouter": {"task": "\0"}})
