@@ -147,10 +147,13 @@ class Gateway:
     async def _answer(self, request: Request, form: ApiForm, trace: Trace) -> Response:
         asks = self._access.admit(request, "route")
         body = await read_body(request)
+        state = self.state
+        wanted = read_wanted(body, request.headers, state, asks.key)
         conversation = form.read(body)
         session = name_session(request.headers, body, conversation, asks.key_id)
-        state = self.state.choose_arm(session.key)
-        wanted = read_wanted(body, request.headers, state, asks.key)
+        arm = state.choose_arm(session.key)
+        if arm is not state:  # it may have other models
+            state, wanted = arm, read_wanted(body, request.headers, arm, asks.key)
         previous = await self._find_previous(state, body, form)
         demand = Demand(form, conversation, previous, asks.models)
         began_ns = time.time_ns()

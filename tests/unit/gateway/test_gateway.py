@@ -52,8 +52,9 @@ def test_auto_goes_to_the_model_that_the_router_chooses(
         assert answer.usage.total_tokens == 5
         assert found.headers["x-graphrouter-model"] == chosen.model
         assert found.headers["x-graphrouter-effect"] == f"{chosen.effect:.4f}"
+        of_system = 3 * (router.pool[chosen.model].input_usd_per_mtok or 0.0) / 1e6  # "Be brief."
         assert float(found.headers["x-graphrouter-expected-cost-usd"]) == pytest.approx(
-            chosen.cost_usd, rel=1e-5
+            (chosen.cost_usd or 0.0) + of_system, rel=1e-5
         )
         sent = {"model": f"at-{chosen.model}", "messages": ASKED, "temperature": 0.5, "seed": 7}
         assert provider.asked[-1] == sent | {"unknown": [1]}
