@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from graphrouter.chats.conversation import count_tokens
 from graphrouter.chats.routed_text import read_prompt
+from graphrouter.chats.usage import Usage
 from graphrouter.decision import Candidate, Decision
 from graphrouter.exceptions import GraphRouterError
 from graphrouter.gateway.api_errors import ApiError
@@ -22,7 +23,6 @@ from graphrouter.gateway.sessions.switching import Terms, weigh_dollars
 from graphrouter.gateway.thresholds import choose_by_threshold, list_order
 from graphrouter.gateway.token_prices import NANOUSD
 from graphrouter.gateway.upstream_health import UpstreamHealth
-from graphrouter.gateway.usage import Usage
 from graphrouter.gateway.wanted_models import Wanted
 from graphrouter.policy import Policy
 from graphrouter.routes import Routes
