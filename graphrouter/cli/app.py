@@ -47,7 +47,6 @@ from graphrouter.cli import (
     savings,
     serve,
     settings,
-    sharing,
     spend,
     train,
     tune,
@@ -86,9 +85,6 @@ app.command()(savings.savings)
 app.command()(settings.config)
 app.command()(versions.versions)
 app.command()(doctor.doctor)
-app.command()(sharing.push)
-app.command()(sharing.pull)
-app.command()(sharing.card)
 app.command()(migrate.migrate)
 app.add_typer(changes.app, name="changes")
 app.add_typer(data.app, name="data")

@@ -47,7 +47,6 @@ AsJson = Annotated[
 HideTasks = Annotated[
     bool, typer.Option("--hide-tasks", help="Do not tell the router the tasks of the queries.")
 ]
-FORMATS = (".png", ".svg", ".html")
 
 
 @app.command()
@@ -243,6 +242,8 @@ def plan(
 
 def _prepare(out: Path) -> None:
     """Refuse before the work what would fail after it."""
+    from graphrouter.bench.pictures.picture import FORMATS
+
     check_target(out, suffixes=FORMATS)
     require_extra("bench", "matplotlib", "jinja2", purpose="graphrouter plot")
 

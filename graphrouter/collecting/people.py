@@ -32,7 +32,6 @@ class TerminalJudge:
 
     name = "person"
     is_person = True
-    agreement = None
 
     def __init__(self, show: Callable[[str], None], read: Callable[[], str]) -> None:
         """A judge.
@@ -78,7 +77,6 @@ class GradingPage:
 
     name = "person"
     is_person = True
-    agreement = None
 
     def __init__(self, port: int = 0) -> None:
         """A page.

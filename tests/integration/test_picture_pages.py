@@ -9,6 +9,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.bench.pictures import draw_graph, draw_heatmap
+from graphrouter.bench.savings import find_savings, read_period, render_savings_html
 from tests.integration.test_report_page import BROWSER, dump_dom
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
@@ -43,3 +44,15 @@ def test_a_page_without_plots_waits_for_none(router: gr.GraphRouter, tmp_path: P
     (root,) = re.findall(r"<html[^>]*>", page)
     assert "data-error" not in root
     assert page.count("<svg ") == 2
+
+
+def test_a_page_of_savings_runs_nothing_and_fetches_nothing(
+    router: gr.GraphRouter, tmp_path: Path
+) -> None:
+    data = gr.simulate(num_queries=200, num_models=5).data
+    found = find_savings(router, read_period(router, data), baseline=router.models[0])
+    page = dump_dom(render_savings_html(found), tmp_path)
+    (root,) = re.findall(r"<html[^>]*>", page)
+    assert "data-error" not in root
+    assert page.count("<svg ") == 6
+    assert page.count('class="picture"') == 3

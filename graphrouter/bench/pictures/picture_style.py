@@ -113,13 +113,13 @@ def apply_style(font: float, *, salt: str = "") -> Iterator[None]:
 
 
 def show_dollars(amount: float) -> str:
-    """US dollars with two digits that count below one, never in powers of ten.
+    """US dollars to the cent from a dime on, below with two digits that count.
 
     Example:
         >>> [show_dollars(amount) for amount in (0.000123, 0.5, 12.345, 12345.6)]
-        ['$0.00012', '$0.5', '$12.35', '$12,346']
+        ['$0.00012', '$0.50', '$12.35', '$12,346']
     """
-    if abs(amount) >= 1:
+    if abs(amount) >= 0.1:
         is_whole = abs(amount) >= 1000 or amount == round(amount)
         return f"${amount:,.0f}" if is_whole else f"${amount:,.2f}"
     return f"${np.format_float_positional(amount, precision=2, fractional=False, trim='-')}"

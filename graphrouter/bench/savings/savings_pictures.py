@@ -153,10 +153,10 @@ def draw_quality(axes: Axes, savings: Savings, size: Size) -> None:
         )
         axes.annotate(
             show_points(value),
-            (100 * value, place),
-            (0, 9),
+            (100 * (value if math.isnan(high) else high), place),
+            (7, 0),
             textcoords="offset points",
-            ha="center",
+            va="center",
             fontweight="bold",
         )
     axes.axvline(100 * savings.baseline.effect.value, color=SOFT, linestyle=(0, (1, 1.6)))
@@ -166,8 +166,8 @@ def draw_quality(axes: Axes, savings: Savings, size: Size) -> None:
     axes.set_xlabel(
         "mean grade, points of 100" if size.is_narrow else "mean grade in points of 100"
     )
+    axes.margins(x=0.12)
     _name_rows(axes, names)
-    axes.set_ylim(len(names) - 0.4, -0.75)
 
 
 def draw_traffic(figure: Figure, axes: Axes, savings: Savings, size: Size) -> None:
