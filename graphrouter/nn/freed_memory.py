@@ -20,8 +20,8 @@ def keep_freed_memory() -> None:
 
     For what trains or computes states: glibc gives large blocks back to the system as soon as they
     are free, and the system clears every page of the next ones, a tenth of the time of states. The
-    most that the process takes grows by a few hundredths. With another allocator, or where variables of the
-    environment (MALLOC_...) tell glibc what to do, nothing changes.
+    most that the process takes grows by a few hundredths. With another allocator, or where
+    variables of the environment (MALLOC_...) tell glibc what to do, nothing changes.
     """
     if any(name.startswith("MALLOC_") for name in os.environ):
         return
