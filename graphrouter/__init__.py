@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from graphrouter.routes.named_routes import Routes
     from graphrouter.types import Predictions
 
-__version__ = "0.1.0"
-
 __all__ = [
     "Decision",
     "Grade",
@@ -67,5 +65,7 @@ _MODULE_OF = {
     "simulate": "graphrouter.bench.simulate.simulation",
     "split_dataset": "graphrouter.data.splits",
 }
+__version__: str
+
 keep_forks_alive()
-__getattr__, __dir__ = load_lazily(__name__, _MODULE_OF)
+__getattr__, __dir__ = load_lazily(__name__, {**_MODULE_OF, "__version__": "graphrouter.version"})

@@ -21,6 +21,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "sklearn": "scikit-learn",
         },
         "envoy": {"envoy_data_plane": "envoy-data-plane", "grpc": "grpcio"},
+        "hub": {"httpx2": "httpx2", "huggingface_hub": "huggingface-hub"},
         "judging": {"jsonschema": "jsonschema", "torchmetrics": "torchmetrics"},
         "mlflow": {"mlflow": "mlflow"},
         "sentence-transformers": {"sentence_transformers": "sentence-transformers"},

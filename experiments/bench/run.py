@@ -12,6 +12,8 @@ of the processor, on one thread: what else runs on the machine does not count. T
                        queries with it, which an exact search must do at the least
     encode + knn       encoding the prompt, and scikit-learn's exact kNN over the same embeddings,
                        where scikit-learn is there
+    route              a route in the simulated world, for routes in worlds with four times its
+                       queries or models, which are measured where no DATA is given
     gram               the product of the embeddings of all solved queries with themselves, one
                        entry a pair of coordinates
 

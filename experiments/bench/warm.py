@@ -11,6 +11,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from graphrouter.exceptions import GraphRouterError
 MOST_AT_ONCE = 256
 WARM_UP = 5
 NUM_CHANGES = 7
+NUM_ROWS = 1_000
+GROWTH = 4
 Seconds = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -72,7 +75,7 @@ def measure_answers(router: gr.GraphRouter, prompts: list[str], routes: int) -> 
 
     one = measure(
         lambda i: [prompts[i % len(prompts)]],
-        lambda i: list(router.route(prompts[i % len(prompts)]).evidence),
+        partial(_route_one, router, prompts),
         routes,
     )
     batch = measure(lambda i: several, lambda i: router.predict(several), max(3, routes // 50))
@@ -104,13 +107,54 @@ def _compare_answers(found: Mapping[str, Seconds], percent: float, scale: float)
 
 
 def measure_changes(router: gr.GraphRouter, prompt: str) -> dict[str, Any]:
-    """A router that learns of one more outcome, which makes its states anew."""
+    """A router that learns of more outcomes, which makes its states anew, or of a price."""
     row = {"query_id": ["bench"], "prompt": [prompt], "model": [router.models[0]], "effect": [1.0]}
-    outcome = pd.DataFrame(row)
-    actions = {"act": lambda _: router.add_outcomes(outcome), "gram": make_gram(router)}
-    found = take_turns(actions, NUM_CHANGES)
-    value, gram = (float(np.median(found[name])) for name in ("act", "gram"))
-    return {"add_outcomes of one row, ms": {"value": value * 1e3, "over": {"gram": value / gram}}}
+    many = pd.DataFrame(
+        {
+            "prompt": [f"{prompt} ({i})" for i in range(NUM_ROWS)],
+            "model": [router.models[i % len(router.models)] for i in range(NUM_ROWS)],
+            "effect": [i % 3 / 2 for i in range(NUM_ROWS)],
+        }
+    )
+    price = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 2.0}
+    one = pd.DataFrame(row)
+    actions = {
+        "add_outcomes of one row, ms": lambda _: router.add_outcomes(one),
+        f"add_outcomes of {NUM_ROWS:,} rows, ms": lambda _: router.add_outcomes(many),
+        "set_price, ms": lambda _: router.set_price(router.models[0], **price),
+        "gram": make_gram(router),
+    }
+    found = {
+        name: float(np.median(each)) for name, each in take_turns(actions, NUM_CHANGES).items()
+    }
+    gram = found.pop("gram")
+    return {
+        name: {"value": value * 1e3, "over": {"gram": value / gram}}
+        for name, value in found.items()
+    }
+
+
+def measure_growth(options: argparse.Namespace, prompts: list[str]) -> dict[str, Any]:
+    """Routes in larger worlds beside those in the world of the settings, in turns."""
+    size = {"queries": options.queries, "models": options.models}
+    larger = {f"{GROWTH} x the {name}": {**size, name: GROWTH * size[name]} for name in size}
+    actions = {}
+    for name, each in {"route": size, **larger}.items():
+        data = gr.simulate(each["queries"], each["models"], seed=0).data
+        router = gr.GraphRouter.fit(data, gr.load_config(), instant=True)
+        actions[name] = partial(_route_one, router, prompts)
+    found = {
+        name: float(np.median(each)) for name, each in take_turns(actions, options.routes).items()
+    }
+    route = found.pop("route")
+    return {
+        f"route with {name}, ms": {"value": value * 1e3, "over": {"route": value / route}}
+        for name, value in found.items()
+    }
+
+
+def _route_one(router: gr.GraphRouter, prompts: list[str], i: int) -> None:
+    list(router.route(prompts[i % len(prompts)]).evidence)
 
 
 def make_gram(router: gr.GraphRouter) -> Callable[[int], object]:
@@ -182,6 +226,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     measures = {
         **measure_answers(router, prompts, options.routes),
         **measure_changes(router, prompts[0]),
+        **({} if options.data or options.artifact else measure_growth(options, prompts)),
         **(measure_training(router, data, options.steps) if options.steps > 0 else {}),
     }
     settings = {

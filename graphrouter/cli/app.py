@@ -47,6 +47,7 @@ from graphrouter.cli import (
     savings,
     serve,
     settings,
+    sharing,
     spend,
     train,
     tune,
@@ -85,6 +86,9 @@ app.command()(savings.savings)
 app.command()(settings.config)
 app.command()(versions.versions)
 app.command()(doctor.doctor)
+app.command()(sharing.push)
+app.command()(sharing.pull)
+app.command()(sharing.card)
 app.command()(migrate.migrate)
 app.add_typer(changes.app, name="changes")
 app.add_typer(data.app, name="data")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
@@ -95,6 +95,13 @@ def train(
             "training.max_epochs=0.",
         ),
     ] = False,
+    evidence: Annotated[
+        bool,
+        typer.Option(
+            "--evidence/--no-evidence",
+            help="Keep the text of the training prompts, which decisions cite, or save without it.",
+        ),
+    ] = True,
     as_json: options.Json = False,
     track: options.Track = False,
     tracking_uri: options.TrackingUri = None,
@@ -127,6 +134,10 @@ def train(
 
         find_baselines([router])  # a wrong name is said before the data is read
     work_dir = check_places(out, fresh=not resume)
+    if not evidence:
+        from graphrouter.router.storage import check_holds_no_prompts
+
+        check_holds_no_prompts(out)
     dataset, split = load_and_split(data, settings)
     if not as_json:
         show_data(dataset, split)
@@ -137,9 +148,16 @@ def train(
         run: TrainingRun[Any]
         if router == GRAPH_ROUTER:
             callbacks = [EpochMetrics(tracked)] if tracked.is_on else []
-            run = _train_or_say_where(
-                dataset, split, settings, out=out, work_dir=work_dir, callbacks=callbacks
-            )
+            with _say_what_is_kept(work_dir):
+                run = train_router(
+                    dataset,
+                    split,
+                    settings,
+                    out=out,
+                    work_dir=work_dir,
+                    callbacks=callbacks,
+                    evidence=evidence,
+                )
         else:
             run = fit_baseline(router, dataset, split, settings, out=out)
         registered = log_result(
@@ -217,6 +235,7 @@ def train_router(
     out: Path,
     work_dir: Path,
     callbacks: Sequence[Callback] = (),
+    evidence: bool = True,
 ) -> TrainingRun[GraphRouter]:
     """A trained router, saved in `out`, with progress bars on standard error."""
     from graphrouter.router.graph_router import GraphRouter
@@ -232,26 +251,17 @@ def train_router(
             progress=progress,
             callbacks=callbacks,
         )
-    router.save(out)
+    router.save(out, evidence=None if evidence else False)
     with suppress(BusyError):  # somebody else has begun there
         discard_run(work_dir)  # only now: whatever stops the saving does not cost the training
     return TrainingRun(router, time.perf_counter() - start, router.provenance.metrics)
 
 
-def _train_or_say_where(
-    dataset: RoutingDataset,
-    split: Split,
-    settings: TrainConfig,
-    *,
-    out: Path,
-    work_dir: Path,
-    callbacks: Sequence[Callback],
-) -> TrainingRun[GraphRouter]:
-    """As `train_router`; an interrupted training says where its checkpoints are."""
+@contextmanager
+def _say_what_is_kept(work_dir: Path) -> Iterator[None]:
+    """Say of an interrupted training where its checkpoints are."""
     try:
-        return train_router(
-            dataset, split, settings, out=out, work_dir=work_dir, callbacks=callbacks
-        )
+        yield
     except KeyboardInterrupt:
         error_console.out(
             f"What was learned is kept in {work_dir}; the same command goes on from there.",

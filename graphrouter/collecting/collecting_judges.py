@@ -35,7 +35,12 @@ class CollectingJudge(Protocol):
     name: str
     """As the journal has it."""
     is_person: bool
-    """Whether answers are graded one after the other, once those of a round are all there."""
+    """Whether answers are graded one after the other, once all calls of a run are made."""
+
+    @property
+    def agreement(self) -> float | None:
+        """How often it agreed with itself, in [0, 1]; None where it was not asked twice."""
+        ...
 
     def check(self, prompts: Sequence[PromptRow]) -> None:
         """Refuse prompts that it cannot judge answers to, before anything is paid."""
@@ -89,6 +94,7 @@ class ExpectedJudge:
     """
 
     is_person = False
+    agreement = None
 
     def __init__(self, word: str) -> None:
         """A judge by its word, one of `BY_EXPECTED`."""
@@ -133,6 +139,7 @@ class FunctionJudge:
     """A function of Python: of prompt and answer, or also of what is expected."""
 
     is_person = False
+    agreement = None
 
     def __init__(self, function: Callable[..., Any], name: str) -> None:
         """A judge.

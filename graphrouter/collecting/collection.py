@@ -211,9 +211,7 @@ class _Run:
             if judge.is_person:
                 await self._ask_person(judge)
             self._given_up = tuple(calls.given_up)
-            num_compared = getattr(judge, "num_compared", 0)
-            if num_compared:
-                self._agreement = getattr(judge, "num_agreed", 0) / num_compared
+            self._agreement = judge.agreement
 
     async def _work(
         self, waiting: Iterator[tuple[str, str]], calls: ModelCalls, judge: CollectingJudge

@@ -32,6 +32,7 @@ class TerminalJudge:
 
     name = "person"
     is_person = True
+    agreement = None
 
     def __init__(self, show: Callable[[str], None], read: Callable[[], str]) -> None:
         """A judge.
@@ -77,6 +78,7 @@ class GradingPage:
 
     name = "person"
     is_person = True
+    agreement = None
 
     def __init__(self, port: int = 0) -> None:
         """A page.

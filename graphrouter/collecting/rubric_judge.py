@@ -103,8 +103,12 @@ class RubricJudge:
         self._calls, self._deployments, self._model = calls, deployments[model], model
         self._rubric, self._mode = rubric.strip(), mode
         self.name = f"{'llm' if mode == 'score' else 'pairwise'}:{model}"
-        self.num_compared, self.num_agreed = 0, 0
-        """Comparisons in both orders, and those in which both said the same."""
+        self._num_compared, self._num_agreed = 0, 0
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of its comparisons in which both orders said the same; None without any."""
+        return self._num_agreed / self._num_compared if self._num_compared else None
 
     def check(self, prompts: Sequence[PromptRow]) -> None:
         """Refuse to compare with a reference that is not there.
@@ -154,8 +158,8 @@ class RubricJudge:
                 return None
             value = _WORTH[verdict.lower()]
             worth.append(1 - value if order else value)
-        self.num_compared += 1
-        self.num_agreed += worth[0] == worth[1]
+        self._num_compared += 1
+        self._num_agreed += worth[0] == worth[1]
         return sum(worth) / 2
 
     async def _ask(self, text: str, prompt: PromptRow, model: str, order: str) -> str | None:

@@ -149,7 +149,7 @@ class Exploration:
             return Tried(decision.model, {decision.model: 1.0})
         names = [each.model for each in running]
         best = names.index(decision.model)
-        shares = self._share_out(running, share, new)
+        shares = self._share_out(running, best, share, new)
         shares[best] = 0.0
         shares = self._hold_to_caps(running, best, shares)
         shares[best] = max(0.0, 1 - shares.sum())
@@ -204,20 +204,19 @@ class Exploration:
         return self._spent if self._day == int(at // _DAY_S) else 0
 
     def _share_out(
-        self, running: Sequence[Candidate], share: float, newcomers: Mapping[str, int]
+        self, running: Sequence[Candidate], best: int, share: float, newcomers: Mapping[str, int]
     ) -> FloatArray:
         """(num_running,) what each has of a decision before any cap."""
-        uniform = np.full(len(running), 1 / len(running))
-        chance = uniform
-        if newcomers or self.kind == "thompson":
-            chance = find_chances(running, self._rng)
-        found: FloatArray = share * (uniform if self.kind == "uniform" else chance)
+        if self.kind == "uniform":
+            found: FloatArray = np.full(len(running), share / len(running))
+        else:
+            found = share * find_chances(running, self._rng) if share else np.zeros(len(running))
         if newcomers:
             found = found + share_among_newcomers(
                 [each.model for each in running],
                 newcomers,
                 min(self.newcomers, 1 - share),
-                chance=chance,
+                chance=_find_better(running, best),
                 doubt=np.array([each.doubt or 0.0 for each in running]),
             )
         return found
@@ -244,10 +243,24 @@ def find_chances(running: Sequence[Candidate], rng: np.random.Generator) -> Floa
     """
     # The choice is drawn from the very frequencies that are written down, so that propensities
     # are exact however few the draws.
-    utility = np.array([each.utility or 0.0 for each in running])
-    spread = np.array([_slope(each) * (each.doubt or 0.0) / (2 * _Z80) for each in running])
+    utility, spread = _find_normals(running)
     drawn = utility + spread * rng.standard_normal((NUM_DRAWS, len(running)))
     return np.bincount(drawn.argmax(axis=1), minlength=len(running)) / NUM_DRAWS
+
+
+def _find_better(running: Sequence[Candidate], best: int) -> FloatArray:
+    """(num_running,) chance that each is better than the best by their intervals."""
+    utility, spread = _find_normals(running)
+    apart = np.sqrt(spread**2 + spread[best] ** 2)
+    score = (utility - utility[best]) / np.maximum(apart, 1e-12) / math.sqrt(2)
+    return np.array([0.5 * (1 + math.erf(each)) for each in score.tolist()])
+
+
+def _find_normals(running: Sequence[Candidate]) -> tuple[FloatArray, FloatArray]:
+    """(num_running,) each: mean and standard deviation of utilities by their intervals."""
+    utility = np.array([each.utility or 0.0 for each in running])
+    spread = np.array([_slope(each) * (each.doubt or 0.0) / (2 * _Z80) for each in running])
+    return utility, spread
 
 
 def _find_losses(running: Sequence[Candidate], best: int) -> FloatArray:

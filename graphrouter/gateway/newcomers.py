@@ -13,7 +13,7 @@ __all__ = ["share_among_newcomers"]
 _FIRST, _WHOLE = 10, 50
 """A newcomer without outcomes has a fifth of its share, and all of it from 40 outcomes on."""
 _PLAUSIBLE = 0.1
-"""Chance of being the best below which a newcomer loses its share in proportion."""
+"""Chance of being better than the best below which a newcomer loses its share in proportion."""
 
 
 def share_among_newcomers(
@@ -28,14 +28,15 @@ def share_among_newcomers(
 
     Newcomers have equal parts of `share`. Each gets a fifth of its part at first, and all of it
     from 40 outcomes on. It gets nothing where its interval is no wider than those of half of the
-    others, since it is known then, and less in proportion where its chance of being the best is
-    below a tenth: outcomes that speak against it take its share away.
+    others, since it is known then, and less in proportion where its chance of being better than the
+    best is below a tenth: outcomes that speak against it take its share away. It is compared with
+    the best alone: among many, hardly anybody is the best of all draws.
 
     Args:
         names: Of the candidates.
         newcomers: By `find_newcomers`.
         share: Of decisions, for all newcomers together.
-        chance: (num_candidates,) of being the best by the intervals, in [0, 1].
+        chance: (num_candidates,) of being better than the best by the intervals, in [0, 1].
         doubt: (num_candidates,) width of the interval, 0 where it is not known.
 
     Example:

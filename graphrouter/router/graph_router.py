@@ -324,10 +324,10 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         wish = Wish.read(keep, of, confidence, max_mean_cost_usd=max_mean_cost_usd, beats=beats)
         return calibrate_policy(self, data, wish, within=within, task_known=task_known)
 
-    def _save(self, folder: Path, *, overwrite: bool) -> None:
+    def _save(self, folder: Path, *, overwrite: bool, evidence: bool | None) -> None:
         parts = (self.learned, self.support, self.provenance, self.encoder)
         made = self._states, self.outcome_covariance
-        save_parts(folder, parts, made, self.lineage, overwrite=overwrite)
+        save_parts(folder, parts, made, self.lineage, overwrite=overwrite, evidence=evidence)
 
     @classmethod
     def load(cls, folder: str | Path, *, encoder: TextEncoder | None = None) -> GraphRouter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from graphrouter.artifact_tables import Table, to_frame
 from graphrouter.config import TrainConfig
-from graphrouter.data.splits import prompt_key
+from graphrouter.data.splits import is_withheld, prompt_key, withhold_prompt
 from graphrouter.features.bills import Bills
 from graphrouter.features.channels import (
     LATENCY,
@@ -218,6 +218,22 @@ class Support:
             (self.query_table,),
             lambda: [prompt_key(prompt) for prompt in self.query_table["prompt"]],
         )
+
+    @property
+    def withholds_prompts(self) -> bool:
+        """Whether the text of any of its prompts was left out when it was saved."""
+        return self.kept.find(
+            "withheld",
+            (self.query_table,),
+            lambda: any(is_withheld(prompt) for prompt in self.query_table["prompt"]),
+        )
+
+    def withhold_prompts(self) -> Support:
+        """The same without the text of its prompts."""
+        queries = self.queries
+        prompts = [withhold_prompt(prompt) for prompt in queries["prompt"]]
+        withheld = pd.Series(prompts, queries.index, dtype="str")
+        return replace(self, query_table=queries.assign(prompt=withheld))
 
     def pass_on(self, wider: Support) -> None:
         """Tell a support what it has in common with this one.

@@ -67,8 +67,15 @@ def suggest_probes(
 
     Raises:
         UnknownModelError: The pool has no such model.
-        DataError: `num` is below 1, or larger than the number of prompts that are left.
+        DataError: `num` is below 1, or larger than the number of prompts that are left, or the
+            router was saved without its prompts.
     """
+    if support.withholds_prompts:
+        raise DataError(
+            "Probes were asked for, but the router was saved without the text of its prompts "
+            "(evidence=False), so there is nothing to run. Ask where they are kept, or run prompts "
+            "of your own and pass their outcomes."
+        )
     place = None if model is None else support.pool.position(model)
     is_theirs = (support.outcomes["model"] == model) & support.outcomes["effect"].notna()
     theirs = support.outcomes.loc[is_theirs, "query_id"]

@@ -198,7 +198,9 @@ class Router(ChoosingRouter):
     def _predict(self, queries: Queries) -> Predictions:
         """What `predict` gives back; each kind of router says how."""
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+    def save(
+        self, folder: str | Path, *, overwrite: bool = False, evidence: bool | None = None
+    ) -> None:
         """Write the router to `folder`, atomically and without pickle.
 
         What was there stays as an older version of the artifact, see `graphrouter versions`.
@@ -207,16 +209,21 @@ class Router(ChoosingRouter):
             folder: Where.
             overwrite: Also put it in the place of changes that others made after this router was
                 read from `folder` or saved there.
+            evidence: Whether the text of solved prompts goes with it. Without, decisions are the
+                same and cite prompts by a digest, see docs/artifact.md for what still tells of
+                them. By default as the router was saved before, and with it at first.
 
         Raises:
             ArtifactError: `folder` is something else than a new or empty folder or an older
-                artifact, or would lose changes of others.
+                artifact, or would lose changes of others, or keeps older versions with prompts
+                that shall not be kept, or the prompts are asked for and were left out before.
             BusyError: Another process is changing the artifact, and did not end in time.
             NotApplicableError: Routers of this class cannot be saved.
         """
-        self._save(to_path(folder, "an artifact", ArtifactError), overwrite=overwrite)
+        place = to_path(folder, "an artifact", ArtifactError)
+        self._save(place, overwrite=overwrite, evidence=evidence)
 
-    def _save(self, folder: Path, *, overwrite: bool) -> None:
+    def _save(self, folder: Path, *, overwrite: bool, evidence: bool | None) -> None:
         """What `save` does; each kind of router says how."""
         raise NotApplicableError(f"A {type(self).__name__} cannot be saved: its class has no rule.")
 

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from graphrouter.artifact import ArtifactContents, Lineage, read_artifact, write_artifact
+from graphrouter.artifact import (
+    ArtifactContents,
+    Lineage,
+    list_versions,
+    read_artifact,
+    write_artifact,
+)
+from graphrouter.artifact_tables import StoredTable
 from graphrouter.config import TrainConfig
 from graphrouter.data import Split
 from graphrouter.documented_model import first_problem
@@ -51,6 +58,7 @@ Parts = tuple[Learned, Support, Provenance, TextEncoder]
 """What a router is made of."""
 
 _KIND = "graphrouter"
+_CHARS = "num_chars"
 _SPLIT_NAMES = ("train", "validation", "test")
 
 
@@ -61,13 +69,25 @@ def save_parts(
     lineage: Lineage,
     *,
     overwrite: bool = False,
+    evidence: bool | None = None,
 ) -> None:
     """Write the parts of a router to `folder`; see `write_artifact`.
 
+    Args:
+        folder: Where.
+        parts: Of the router.
+        made: What was computed of them.
+        lineage: Of the router.
+        overwrite: Also put it in the place of changes that it does not come from.
+        evidence: Whether the text of solved prompts goes with it; None for as it was saved before.
+
     Raises:
-        ArtifactError: `folder` is something else than a new or empty folder or an older artifact.
+        ArtifactError: `folder` is something else than a new or empty folder or an older artifact,
+            or would keep text in an older version that shall not be kept, or text is asked for
+            that was left out before.
     """
     (learned, support, provenance, encoder), (states, covariance) = parts, made
+    support = _choose_evidence(support, folder, evidence)
     scaler = learned.transforms.channels
     manifest = {
         "kind": _KIND,
@@ -88,12 +108,16 @@ def save_parts(
         "cost_scale": [_to_json_number(bound) for bound in learned.transforms.cost],
         "metrics": provenance.metrics,
         "changes": [dataclasses.asdict(change) for change in provenance.changes],
+        "evidence": not support.withholds_prompts,
         "models_before_bills": sorted(support.old_models),
         "num_queries": len(support.query_table),
         "num_models": len(support.pool),
         "num_outcomes": len(support.outcome_table),
     }
     raw = support.raw
+    vectors = {"embedding": raw.prompts, "surface": raw.surface}
+    if support.withholds_prompts:
+        vectors[_CHARS] = raw.num_chars  # nobody can count them again
     tensors = {
         "weights": learned.weights,
         "transforms": learned.transforms.features.to_arrays(),
@@ -104,9 +128,7 @@ def save_parts(
             numbers=list(raw.cards)
         ),
         "tasks": _add_vectors(support.tasks, embedding=raw.tasks),
-        "support_queries": _add_vectors(
-            support.queries, embedding=raw.prompts, surface=raw.surface
-        ),
+        "support_queries": _add_vectors(support.queries, **vectors),
         "support_outcomes": support.outcome_table,
         "split": _tabulate_split(provenance.split),
         "seen_prompts": pd.DataFrame({"prompt_key": sorted(provenance.seen_prompts)}, dtype="str"),
@@ -223,7 +245,7 @@ def _read_support(contents: ArtifactContents, num_chars: Float32Array | None) ->
     raw = RawFeatures(
         prompts=_to_matrix(queries["embedding"]),
         surface=_to_matrix(queries["surface"]),
-        num_chars=count_chars(queries["prompt"]) if num_chars is None else num_chars,
+        num_chars=_read_chars(queries) if num_chars is None else num_chars,
         query_task=find_positions(queries["task"], tasks["task"]),
         descriptions=_to_matrix(tables["pool"]["embedding"]),
         cards=tables["pool"]["numbers"],
@@ -237,6 +259,44 @@ def _read_support(contents: ArtifactContents, num_chars: Float32Array | None) ->
         raw=raw,
         old_models=frozenset(contents.manifest["models_before_bills"]),
     )
+
+
+def _read_chars(queries: StoredTable) -> Float32Array:
+    if _CHARS in queries:
+        return _to_matrix(queries[_CHARS])
+    return count_chars(list(queries["prompt"]))
+
+
+def _choose_evidence(support: Support, folder: Path, evidence: bool | None) -> Support:
+    """The support as it is to be saved: with the text of its prompts or without."""
+    if evidence and support.withholds_prompts:
+        raise ArtifactError(
+            "evidence=True was received, but the router was saved without its prompts before, so "
+            "they are not there. Save it without, or fit it again."
+        )
+    if evidence is None:
+        evidence = not support.withholds_prompts
+    if evidence:
+        return support
+    check_holds_no_prompts(folder)
+    return support.withhold_prompts()
+
+
+def check_holds_no_prompts(folder: Path) -> None:
+    """Check that an artifact without prompts may be written to `folder`. Ask before training.
+
+    Raises:
+        ArtifactError: The folder would keep prompts in an older version.
+    """
+    try:
+        versions = list_versions(folder)
+    except ArtifactError:  # none, or one that nobody can read: writing says what becomes of it
+        return
+    if any(version.manifest.get("evidence", True) for version in versions):
+        raise ArtifactError(
+            f"{folder} holds a version of this artifact with its prompts, which it would keep. "
+            "Save to a new folder, and delete this one."
+        )
 
 
 def _tabulate_cards(pool: ModelPool) -> pd.DataFrame:

@@ -36,6 +36,10 @@ def test_every_figure_is_a_multiple_of_a_yardstick(folder: Path, result: dict[st
         "predict 256 prompts, ms a prompt",
         "predict a prompt of a million characters, ms",
         "add_outcomes of one row, ms",
+        "add_outcomes of 1,000 rows, ms",
+        "set_price, ms",
+        "route with 4 x the queries, ms",
+        "route with 4 x the models, ms",
         "training step, ms",
     ]
     page = (folder / "bench.md").read_text(encoding="utf-8")
@@ -63,6 +67,7 @@ def test_a_dataset_and_an_artifact_are_measured_and_compared(
     assert run.main([*words, "--out", str(first)]) == 0
     old = json.loads((first / "bench.json").read_text(encoding="utf-8"))
     assert "training step, ms" not in old["measures"]
+    assert "route with 4 x the models, ms" not in old["measures"]
     memory = old["measures"]["peak memory, MiB"]["over"]
     memory["imports"] /= 1000  # as if an earlier release had needed a thousandth
     for found in old["measures"].values():

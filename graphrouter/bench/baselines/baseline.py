@@ -141,7 +141,12 @@ class Baseline(Router):
             f"{self.name} declares can_extend but has no rule for new models; define _extend."
         )
 
-    def _save(self, folder: Path, *, overwrite: bool) -> None:
+    def _save(self, folder: Path, *, overwrite: bool, evidence: bool | None) -> None:
+        if evidence:
+            raise NotApplicableError(
+                f"evidence=True was received, but {self.name} cites no solved prompts and keeps "
+                "none. Save it without."
+            )
         write_fields(self, folder, self.lineage, overwrite=overwrite)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import uvicorn
+from rich.console import Console
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -103,6 +105,18 @@ def test_a_person_judges(
     assert "Grade, 1 (useless)" in error
     assert "grand" not in error
     assert gr.load_dataset(tmp_path / "out").outcomes["effect"].eq(1).all()
+
+
+def test_a_bar_tells_rates_and_dollars_on_a_terminal(
+    invoke: Invoke, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.StringIO()
+    terminal = Console(file=shown, force_terminal=True, width=120)
+    monkeypatch.setattr(command, "error_console", terminal)
+    assert invoke(*words, "--judge", "numeric")[0] == 0
+    assert "12/12" in shown.getvalue()
+    assert "0.0007 USD, " in shown.getvalue()
+    assert " a second" in shown.getvalue()
 
 
 def test_cards_describe_the_models(invoke: Invoke, words: list[str], tmp_path: Path) -> None:

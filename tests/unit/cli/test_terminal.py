@@ -23,12 +23,14 @@ from tests.unit.cli.conftest import Invoke
 CLI = Path(__file__).parents[3] / "graphrouter" / "cli"
 WITHOUT_JSON = {
     "assign": "writes a file",
+    "changes forget": "tells how many",
     "data convert": "writes a dataset",
     "data fetch": "writes files",
     "demo": "is to be looked at",
     "envoy": "serves",
     "export routerarena": "writes files",
     "feedback apply": "writes an artifact",
+    "feedback delete-prompts": "tells how many",
     "feedback export": "writes a file",
     "keys add": "prints the key alone",
     "keys revoke": "prints nothing",

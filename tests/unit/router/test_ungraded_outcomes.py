@@ -43,8 +43,11 @@ def test_costs_are_learned_from_all_calls_and_effects_from_the_graded(
     data: gr.RoutingDataset, ungraded: pd.Series, partly: gr.GraphRouter
 ) -> None:
     prompts = data.queries["prompt"].tolist()[:20]
-    whole = gr.GraphRouter.fit(data, instant=True).predict(prompts)
-    alone = gr.GraphRouter.fit(hide(data, ungraded, drop=True), instant=True).predict(prompts)
+    rows = {"whole": data, "alone": hide(data, ungraded, drop=True)}
+    whole, alone = (
+        gr.GraphRouter.fit(each, split=partly.provenance.split, instant=True).predict(prompts)
+        for each in rows.values()
+    )
     mine = partly.predict(prompts)
     for name in ("cost_usd", "latency_s", "output_tokens"):
         np.testing.assert_allclose(getattr(mine, name), getattr(whole, name), rtol=0.03)
@@ -129,3 +132,16 @@ def test_means_in_the_graph_are_of_graded_answers(
     first = project_on_tasks(hide(data, ungraded)).nodes[f"model:{data.pool.names[0]}"]
     assert first["num_outcomes"] == 0
     assert "mean_effect" not in first
+
+
+def test_a_newcomer_of_ungraded_calls_is_fast_or_slow_and_otherwise_as_its_card(
+    partly: gr.GraphRouter,
+) -> None:
+    card = gr.ModelCard(model="fresh", description="A new model of middling size.")
+    prompts = partly.support.queries["prompt"].tolist()[:30]
+    calls = pd.DataFrame({"prompt": prompts, "effect": None, "latency": 50.0})
+    mine = partly.add_model(card, outcomes=calls).predict([PROMPT])
+    bare = partly.add_model(card).predict([PROMPT])
+    assert mine.latency_s[0, -1] == pytest.approx(50, rel=0.2)
+    assert abs(mine.latency_s[0, -1] - bare.latency_s[0, -1]) > 10
+    np.testing.assert_allclose(mine.effect, bare.effect, atol=0.02)
