@@ -44,13 +44,13 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 PURPOSES: Mapping[str, str] = MappingProxyType(
     {
-        "bench": "baselines, benchmarks, reports, downloads of public datasets",
+        "bench": "baselines, benchmarks, reports, pictures, downloads of public datasets",
         "envoy": "choices for Envoy's ext_proc filter",
         "judging": "judges by a schema of JSON, and by the words of a reference",
         "mlflow": "runs and routers in MLflow",
         "sentence-transformers": "transformer text encoders",
         "postgresql": "a gateway whose store lies in PostgreSQL",
-        "serve": "a gateway that any client of OpenAI's API can talk to",
+        "serve": "a gateway for clients of OpenAI's API, and the collecting of graded answers",
         "ray": "predictions on a Ray cluster",
         "tune": "a search for better settings",
     }
