@@ -42,8 +42,8 @@ def reach(value: np.ndarray, low: float, high: np.ndarray | float) -> str:
 
 
 def tell_newcomer(rows: list[dict[str, Any]]) -> None:
-    print("| data, newcomer | way | reward | regret | asked | 90 % of the gain after |")
-    print("|---|---|---|---|---|---|")
+    print("| data, newcomer | way | reward | share | regret | asked | 90 % of the gain after |")
+    print("|---|---|---|---|---|---|---|")
     for (data, model), ways in group(rows, "newcomer").items():
         best = ways["all known"]
         high = np.mean([row["value"] for row in best], axis=0)
@@ -54,7 +54,8 @@ def tell_newcomer(rows: list[dict[str, Any]]) -> None:
             value = np.mean([row["value"] for row in runs], axis=0)
             asked = np.mean([sum(row["asked"]) for row in runs])
             told = "" if way == "all known" else reach(value, low, high)
-            numbers = f"{reward:.0f} | {total - reward:.0f} | {asked:.0f} | {told}"
+            share = f"{100 * reward / total:.0f} %"
+            numbers = f"{reward:.0f} | {share} | {total - reward:.0f} | {asked:.0f} | {told}"
             print(f"| {data} ({len(runs)}), {model} | {way} | {numbers} |")
 
 
@@ -86,6 +87,7 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
     """Cumulative regret of each way against the router that knew the newcomer from the start."""
     import matplotlib.pyplot as plt
 
+    plt.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "graphrouter"}
     sets = group(rows, "newcomer")
     figure, axes = plt.subplots(1, len(sets), figsize=(4 * len(sets), 3.4), squeeze=False)
     for axis, ((data, model), ways) in zip(axes[0], sets.items(), strict=True):
