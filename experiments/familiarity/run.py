@@ -19,7 +19,7 @@ import numpy as np
 
 import graphrouter as gr
 from graphrouter.data import Split
-from graphrouter.data.splits import prompt_key
+from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.training.effect_scores import (
     Cells,
     group_queries,

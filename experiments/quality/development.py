@@ -13,7 +13,7 @@ import numpy as np
 
 from graphrouter.config import SplitConfig
 from graphrouter.data import RoutingDataset, Split, split_dataset
-from graphrouter.data.splits import prompt_key
+from graphrouter.data.prompt_keys import prompt_key
 
 _TRAIN, _VALIDATION = 0.7, 0.1
 _FIRST_SEED = 1000

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from graphrouter.data.splits import prompt_key
+from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.features.tables import find_positions
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.types import BoolArray, FloatArray, Queries

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from graphrouter.data.new_outcomes import read_new_outcomes
+from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.data.repeats import average_repeats
-from graphrouter.data.splits import prompt_key
 from graphrouter.data.values import make_row_error
 from graphrouter.exceptions import DataError
 from graphrouter.features.tables import find_positions

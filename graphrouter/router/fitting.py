@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.data.columns import list_columns
+from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.data.repeats import merge_repeated_prompts
-from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.recorded_prices import add_prices
 from graphrouter.nn.freed_memory import keep_freed_memory

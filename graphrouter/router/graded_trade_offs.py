@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from graphrouter.data import RoutingDataset
+from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.data.schema import check_is_dataset
-from graphrouter.data.splits import prompt_key
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.features.suspect_zeros import hide_suspect_zeros
 from graphrouter.policy import Policy

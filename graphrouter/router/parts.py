@@ -12,7 +12,7 @@ import numpy as np
 
 from graphrouter.artifact_tables import Table, to_frame
 from graphrouter.config import TrainConfig
-from graphrouter.data.splits import is_withheld, prompt_key, withhold_prompt
+from graphrouter.data.prompt_keys import is_withheld, prompt_key, withhold_prompt
 from graphrouter.features.bills import Bills
 from graphrouter.features.channels import (
     LATENCY,

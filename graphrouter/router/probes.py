@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.linalg import block_diag
 from scipy.special import expit
 
-from graphrouter.data.splits import prompt_key
+from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.exceptions import DataError
 from graphrouter.features.channels import EFFECT
 from graphrouter.router.parts import Support

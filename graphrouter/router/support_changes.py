@@ -12,9 +12,9 @@ import numpy as np
 
 from graphrouter.data.columns import SPEEDS
 from graphrouter.data.new_outcomes import read_new_outcomes
+from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.data.repeats import count_runs, join_outcomes
 from graphrouter.data.schema import build_dataset
-from graphrouter.data.splits import prompt_key
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.recorded_prices import add_prices

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from graphrouter.data import RoutingDataset, Split
-from graphrouter.data.splits import check_split, group_families, prompt_key
+from graphrouter.data.prompt_keys import prompt_key
+from graphrouter.data.splits import check_split, group_families
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.bills import Bills

@@ -278,7 +278,7 @@ def _find_unseen(router: GraphRouter, data: RoutingDataset) -> tuple[str, ...]:
 
     Ids such as 1, 2, 3 occur everywhere.
     """
-    from graphrouter.data.splits import prompt_key
+    from graphrouter.data.prompt_keys import prompt_key
 
     seen, queries = router.provenance.seen_prompts, data.queries
     pairs = zip(queries["query_id"], queries["prompt"], strict=True)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import pandas as pd
 import sqlalchemy as sa
 
+from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.data.schema import RoutingDataset, build_dataset
-from graphrouter.data.splits import prompt_key
 from graphrouter.exceptions import DataError
 from graphrouter.gateway.store.drift_watch import read_alarms
 from graphrouter.gateway.store.spending import read_prices

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import graphrouter as gr
-from graphrouter.data.splits import prompt_key
+from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.exceptions import ArtifactError
 from graphrouter.router.refitting import refit_router
 

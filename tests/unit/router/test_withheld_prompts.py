@@ -11,7 +11,7 @@ import pytest
 import graphrouter as gr
 from graphrouter.artifact import read_artifact
 from graphrouter.artifact_tables import to_frame
-from graphrouter.data.splits import is_withheld, prompt_key
+from graphrouter.data.prompt_keys import is_withheld, prompt_key
 from graphrouter.exceptions import ArtifactError, DataError, NotApplicableError
 
 PROMPTS = ["What is 17 plus 4?", "Name three rivers.", "sum = 0  # 你好"]

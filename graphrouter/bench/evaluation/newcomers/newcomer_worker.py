@@ -25,7 +25,7 @@ from graphrouter.bench.evaluation.newcomers.newcomer_split import NewcomerSplit,
 from graphrouter.bench.evaluation.newcomers.shots import name_shot
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.data import Split
-from graphrouter.data.splits import prompt_key
+from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router

@@ -1,0 +1,34 @@
+"""What identifies a prompt under any id, and stands for it where its text is not kept."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_WITHHELD = re.compile(r"\(prompt withheld: ([0-9a-f]{16})\)")
+
+
+def prompt_key(prompt: str) -> str:
+    """What identifies a prompt under any id.
+
+    16 hexadecimal digits of the SHA-256 of its text without outer white space. What
+    `withhold_prompt` puts in its place has the key of the prompt.
+    """
+    if (withheld := _WITHHELD.fullmatch(prompt)) is not None:
+        return withheld[1]
+    return hashlib.sha256(prompt.strip().encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def withhold_prompt(prompt: str) -> str:
+    """What stands for a prompt whose text is not kept: its key, in words.
+
+    Example:
+        >>> withhold_prompt("1 + 1?"), withhold_prompt(withhold_prompt("1 + 1?"))
+        ('(prompt withheld: 31cbba1d3c0da9f2)', '(prompt withheld: 31cbba1d3c0da9f2)')
+    """
+    return f"(prompt withheld: {prompt_key(prompt)})"
+
+
+def is_withheld(prompt: str) -> bool:
+    """Whether it is what `withhold_prompt` leaves."""
+    return _WITHHELD.fullmatch(prompt) is not None
