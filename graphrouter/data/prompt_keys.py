@@ -24,7 +24,7 @@ def withhold_prompt(prompt: str) -> str:
 
     Example:
         >>> withhold_prompt("1 + 1?"), withhold_prompt(withhold_prompt("1 + 1?"))
-        ('(prompt withheld: 31cbba1d3c0da9f2)', '(prompt withheld: 31cbba1d3c0da9f2)')
+        ('(prompt withheld: c97c3a9c9b990740)', '(prompt withheld: c97c3a9c9b990740)')
     """
     return f"(prompt withheld: {prompt_key(prompt)})"
 
