@@ -71,8 +71,8 @@ def test_an_answer_is_judged_behind_it(router: gr.GraphRouter, store: Store, sta
     expected = router.route("Add 3 and 4.").effect
     assert first.effect == pytest.approx(gr.Grade(1.0, 0.9, 0.3).believe(expected))
     assert (first.prompt, second.prompt) == ("Add 3 and 4.", "Add 5 and 4.")
-    metrics = read(address, "/metrics")
-    assert 'graphrouter_judged_answers_total{judge="said",result="judged"} 2.0' in metrics
+    judged = 'graphrouter_judged_answers_total{judge="said",result="judged"} 2.0'
+    wait_for(lambda: judged in read(address, "/metrics"))  # counted once it is written down
 
 
 def test_prompts_are_kept_where_the_operator_keeps_them(store: Store, start: Start) -> None:
