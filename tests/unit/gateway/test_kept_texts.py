@@ -112,7 +112,7 @@ def test_old_prompts_are_deleted_and_all_else_stays(
         connection.execute(sa.update(outcomes).values(time=now - 8 * DAY_S))
     assert delete_prompts(store, now - 7 * DAY_S) == 4
     assert delete_prompts(store, now - 7 * DAY_S) == 0
-    old, new = rows(store, decisions)
+    old, new = sorted(rows(store, decisions), key=lambda row: row.time)
     assert (old.prompt, new.prompt) == (None, "A new one.")
     (grade_row,) = rows(store, outcomes)
     assert (grade_row.prompt, grade_row.effect) == (None, 1.0)
