@@ -21,6 +21,7 @@ from graphrouter.types import FloatArray
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
 
 MEND = "Train again, or restore a copy."
 _MOST_GROWTH, _SPARE_BYTES = 100, 256 * 2**20
@@ -55,19 +56,16 @@ class StoredTable:
         Raises:
             ArtifactError: They say that they are no table, or one that takes far more memory.
         """
-        from pyarrow import BufferReader
-        from pyarrow.parquet import ParquetFile
-
         self.blob, self._path = blob, path
         self._most = _SPARE_BYTES + _MOST_GROWTH * len(blob)
         self._read: dict[str, Any] = {}
         self._assigned: dict[str, FloatArray] = {}
         self._frames: dict[tuple[str, ...], pd.DataFrame] = {}
         with self._named_in_errors():
-            self._stored = ParquetFile(BufferReader(blob), pre_buffer=False)
-            said = self._stored.metadata
+            stored = self._open()
+            said = stored.metadata
             self._num_rows = said.num_rows
-            self._schema = self._stored.schema_arrow
+            self._schema = stored.schema_arrow
             groups = [said.row_group(i) for i in range(said.num_row_groups)]
             values = sum(
                 group.column(i).num_values for group in groups for i in range(group.num_columns)
@@ -126,6 +124,13 @@ class StoredTable:
         other._read = {**self._read, **numbers}
         return other
 
+    def _open(self) -> ParquetFile:
+        """A reader for whoever reads: one serves no two threads, and crosses to no process."""
+        from pyarrow import BufferReader
+        from pyarrow.parquet import ParquetFile
+
+        return ParquetFile(BufferReader(self.blob), pre_buffer=False)
+
     def _read_column(self, column: str) -> Any:
         with self._named_in_errors():
             values = self._decode([column]).column(0).combine_chunks()
@@ -144,7 +149,8 @@ class StoredTable:
         are_numbers = all(_number_kind(field.type) for field in fields)
         num_rows = _ROWS_OF_NUMBERS if are_numbers else _ROWS_OF_ANY
         num_bytes, batches = 0, []
-        for batch in self._stored.iter_batches(num_rows, columns=list(columns), use_threads=False):
+        stored = self._open()
+        for batch in stored.iter_batches(num_rows, columns=list(columns), use_threads=False):
             num_bytes += batch.nbytes  # dictionaries unfold
             _check_growth(num_bytes, self._most)
             batches.append(batch)

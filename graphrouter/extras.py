@@ -46,6 +46,7 @@ PURPOSES: Mapping[str, str] = MappingProxyType(
     {
         "bench": "baselines, benchmarks, reports, pictures, downloads of public datasets",
         "envoy": "choices for Envoy's ext_proc filter",
+        "hub": "artifacts to and from a hub of models",
         "judging": "judges by a schema of JSON, and by the words of a reference",
         "mlflow": "runs and routers in MLflow",
         "sentence-transformers": "transformer text encoders",

@@ -17,9 +17,13 @@ from pathlib import Path
 
 COMES_ANYWAY = {
     "httpx2": "genai-prices needs it",
+    "huggingface_hub": "tokenizers needs it",
     "jinja2": "torch needs it",
+    "matplotlib": "torchmetrics imports it where it is installed, hidden or not",
+    "torchmetrics": "lightning needs it",
 }
-"""Libraries of an extra that the core brings all the same, because another package needs them."""
+"""Libraries of an extra that the core brings all the same, because another package needs them, or
+that cannot be hidden."""
 PROMPTS = ["Add 3 and 4.", "Translate 'tree' into German."]
 SETTINGS = ["training.max_epochs=1", "training.steps_per_epoch=2", "encoder.name=hashing"]
 

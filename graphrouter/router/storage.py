@@ -108,12 +108,13 @@ def save_parts(
         "cost_scale": [_to_json_number(bound) for bound in learned.transforms.cost],
         "metrics": provenance.metrics,
         "changes": [dataclasses.asdict(change) for change in provenance.changes],
-        "evidence": not support.withholds_prompts,
         "models_before_bills": sorted(support.old_models),
         "num_queries": len(support.query_table),
         "num_models": len(support.pool),
         "num_outcomes": len(support.outcome_table),
     }
+    if support.withholds_prompts:
+        manifest["evidence"] = False
     raw = support.raw
     vectors = {"embedding": raw.prompts, "surface": raw.surface}
     if support.withholds_prompts:

@@ -43,7 +43,7 @@ def test_the_core_installs_alone(tmp_path: Path) -> None:
     if asked.returncode != 0:
         pytest.skip("no package index can be reached")
     shown = output_of("bash", FOLDER / "run.sh", tmp_path / "env", sys.executable, timeout=1700)
-    assert "of the extras there all the same: httpx2 jinja2\n" in shown
+    assert "of the extras there all the same: httpx2 huggingface_hub jinja2 torchmetrics\n" in shown
     assert "the core does its work without: lightgbm plotly sklearn" in shown
 
 

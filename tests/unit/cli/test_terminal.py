@@ -23,6 +23,7 @@ from tests.unit.cli.conftest import Invoke
 CLI = Path(__file__).parents[3] / "graphrouter" / "cli"
 WITHOUT_JSON = {
     "assign": "writes a file",
+    "card": "prints a page",
     "changes forget": "tells how many",
     "data convert": "writes a dataset",
     "data fetch": "writes files",
