@@ -88,7 +88,7 @@ def sage(score: str, verdict: Any = "A") -> Any:
         asked = body["messages"][-1]["content"]
         if body["model"] != "sage":
             return f"{body['model']} says 4."
-        if "Score: N" in asked:
+        if "Score: 7" in asked:
             return score
         return f"Well.\nVerdict: {verdict(asked) if callable(verdict) else verdict}"
 
@@ -106,7 +106,7 @@ def test_a_model_scores_by_a_rubric(provider: Provider, run: Run) -> None:
     assert found.spent_usd == pytest.approx(12 * ANSWERED / 1e9)
     assert set(found.dataset.outcomes["effect"]) == {0.7}  # type: ignore[union-attr]
     asked = [b["messages"][0]["content"] for b in provider.asked if b["model"] == "sage"]
-    assert all("Be kind {to all}." in text and "<reference>\n4" in text for text in asked)
+    assert all("Be kind {to all}." in text and '"reference": 4' in text for text in asked)
     assert run(2, judge_by(), deployments=JUDGED).num_calls == 12
 
 
@@ -121,8 +121,7 @@ def test_comparisons_are_asked_in_both_orders(provider: Provider, run: Run) -> N
     prompts = make_prompts(2, expected=["A good reference."] * 2)
 
     def better(asked: str) -> str:
-        first = asked.split("<answer_A>")[1]
-        return "A" if "grand" in first.split("</answer_A>")[0] else "B"
+        return "A" if '"answer A": "grand says' in asked else "B"
 
     provider.text = sage("", lambda asked: better(asked) if "grand says" in asked else "A")
     found = run(judge=judge_by("pairwise"), prompts=prompts, deployments=JUDGED)

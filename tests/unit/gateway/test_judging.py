@@ -98,7 +98,7 @@ def test_a_model_judges_by_a_rubric_within_its_dollars(
     judge = router.models[1]
     # 2,000 output tokens at 4 dollars a million are set aside: room for two calls at a time.
     address = start(JudgeSettings(**settings, model=judge, usd_per_day=0.02))
-    provider.says[f"at-{judge}"] = "It is short.\nGrade: 3"
+    provider.says[f"at-{judge}"] = "It is short.\nScore: 3"
     policy = gr.Policy(excluded=(judge,)).settings
     for number in range(3):
         ask(address, f"Add {number} and 4.", extra_body={"graphrouter": {"policy": policy}})
@@ -129,7 +129,7 @@ def test_a_model_that_judges_sees_redacted_texts(
     settings: Any = {"name": "m", "share": 1.0, "after_s": 0, "rubric": "x", "usd_per_day": 1}
     hide = Redaction(lambda text: text.replace("Ada", "[name]").replace("answers", "[verb]"))
     address = start(JudgeSettings(**settings, model=judge), redact=hide)
-    provider.says[f"at-{judge}"] = "Grade: 3"
+    provider.says[f"at-{judge}"] = "Score: 3"
     policy = gr.Policy(excluded=(judge,)).settings
     ask(address, "Add what Ada has.", extra_body={"graphrouter": {"policy": policy}})
     wait_for(lambda: rows(store, outcomes))
