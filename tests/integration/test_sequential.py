@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import graphrouter as gr
 from graphrouter.bench.observations import Observations
 
 
+@pytest.mark.slow
 def test_real_outcomes_tell_of_each_other_and_plans_beat_cascades(
     shared_data: Callable[[str], Path],
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import graphrouter as gr
 from tests.hub import serve_hub
+from tests.unit.cli.conftest import Invoke
 
 
 def run(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -44,15 +45,15 @@ def test_push_pull_and_card(tmp_path: Path) -> None:
     assert "holds an artifact already" in refused.stderr
 
 
-def test_training_without_prompts(tmp_path: Path) -> None:
+def test_training_without_prompts(tmp_path: Path, invoke: Invoke) -> None:
     data = gr.simulate(num_queries=80, num_models=3).data
     data.save(tmp_path / "data")
     gr.GraphRouter.fit(data, instant=True).save(tmp_path / "open")
     words = ("train", tmp_path / "data", "--instant", "--no-evidence", "--out")
-    refused = run(*words, tmp_path / "open")
-    assert refused.returncode == 2
-    assert "holds a version of this artifact with its prompts" in refused.stderr
-    trained = run(*words, tmp_path / "router")
-    assert trained.returncode == 0, trained.stderr
+    status, _, errors = invoke(*words, tmp_path / "open")
+    assert status == 2
+    assert "holds a version of this artifact with its prompts" in errors
+    status, _, errors = invoke(*words, tmp_path / "router")
+    assert status == 0, errors
     loaded = gr.load_router(tmp_path / "router")
     assert loaded.support.queries["prompt"].str.startswith("(prompt withheld: ").all()
