@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -22,24 +19,6 @@ from graphrouter.collecting.people import GradingPage, TerminalJudge
 from tests.unit.collecting.conftest import Provider, Run, make_prompts
 
 HOSTILE = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">"
-needs_browser = pytest.mark.skipif(
-    shutil.which("chromium") is None or shutil.which("chromedriver") is None,
-    reason="no Chromium with its driver is installed",
-)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    profile = tmp_path_factory.mktemp("profile")
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"):
-        options.add_argument(word)
-    options.binary_location = str(shutil.which("chromium"))
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(str(shutil.which("chromedriver")))
-    found = webdriver.Chrome(options, service)
-    yield found
-    found.quit()
 
 
 def test_the_terminal_is_asked_until_it_says_a_grade(provider: Provider, run: Run) -> None:
@@ -130,7 +109,6 @@ def test_who_may_see_the_page() -> None:
     assert "unsafe" not in policy
 
 
-@needs_browser
 def test_a_person_grades_by_keys_and_sees_text_alone(
     browser: webdriver.Chrome, provider: Provider, run: Run
 ) -> None:

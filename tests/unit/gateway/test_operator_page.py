@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
 import sqlite3
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +32,6 @@ from tests.unit.gateway.test_gateway import connect, post
 PRICES = TokenPrices.of_usd(1.0, 4.0, 0.1)
 HOSTILE = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">"
 Start = Callable[..., str]
-needs_browser = pytest.mark.skipif(
-    shutil.which("chromium") is None or shutil.which("chromedriver") is None,
-    reason="no Chromium with its driver is installed",
-)
 
 
 @pytest.fixture
@@ -50,20 +45,6 @@ def start(router: gr.GraphRouter, deployments: Deployments, serve: Serve, place:
         return serve(app).removesuffix("/v1")
 
     return start
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    profile = tmp_path_factory.mktemp("profile")
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"):
-        options.add_argument(word)
-    options.binary_location = str(shutil.which("chromium"))
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(str(shutil.which("chromedriver")))
-    found = webdriver.Chrome(options, service)
-    yield found
-    found.quit()
 
 
 def fetch(address: str, headers: dict[str, str] | None = None) -> tuple[int, Any, str]:
@@ -235,7 +216,6 @@ def test_a_trial_that_is_none_is_refused(start: Start, body: dict[str, Any], tol
     assert told in error["error"]["message"]
 
 
-@needs_browser
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 def test_the_page_in_a_browser(
     router: gr.GraphRouter, start: Start, place: str, browser: webdriver.Chrome
@@ -288,7 +268,6 @@ def test_the_page_in_a_browser(
     assert body is not None
 
 
-@needs_browser
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_can_be_read_by_day_and_by_night(
