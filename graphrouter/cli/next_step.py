@@ -51,7 +51,8 @@ def find_step(folder: Path) -> Step:
     datasets = [place for place in places if _is_dataset(place)]
     files = _list_files(folder)
     tables = [file for file in files if {"prompt", "model", "effect"} <= _read_columns(file)]
-    logs = [file for file in files if file not in tables and _CALL_KEYS & _read_columns(file)]
+    ungraded = [file for file in files if {"prompt", "model"} <= _read_columns(file)]
+    logs = [file for file in files if _CALL_KEYS & _read_columns(file)]
     if artifacts:
         data = _name((*datasets, *tables)[0], folder) if datasets or tables else "DATA"
         return _go_on_from_artifact(_name(artifacts[0], folder), data, folder)
@@ -59,6 +60,8 @@ def find_step(folder: Path) -> Step:
         return _go_on_from_dataset(_name(datasets[0], folder))
     if tables:
         return _go_on_from_table(_name(tables[0], folder))
+    if ungraded:
+        return _go_on_from_calls(_name(ungraded[0], folder))
     return _go_on_from_log(_name(logs[0], folder)) if logs else _start()
 
 
@@ -79,6 +82,17 @@ def _go_on_from_log(name: str) -> Step:
         (
             "graphrouter data convert --help",
             f"graphrouter data convert --from NAME {name} --out data/mine",
+        ),
+    )
+
+
+def _go_on_from_calls(name: str) -> Step:
+    return Step(
+        f"{name} holds calls without an effect. Make it a dataset; a score, rating or thumb of it "
+        "may be the grade:",
+        (
+            f"graphrouter data convert --from table {name} --out data/mine",
+            "graphrouter data describe data/mine",
         ),
     )
 

@@ -138,7 +138,7 @@ def choose_scale(calls: Iterable[LoggedCall], stated: str | None) -> GradeScale 
     if stated is not None:
         scale = GradeScale.parse(stated)
         if scale.name not in names and scale.name not in noted:
-            hint = suggest(scale.name, [*names, *sorted(noted)], "There are: ")
+            hint = suggest(scale.name, dict.fromkeys([*names, *sorted(noted)]), "There are: ")
             raise DataError(f"No call of the log has a score {scale.name!r}. {hint}".rstrip())
         return scale
     if len(names) > 1 and "effect" not in names:

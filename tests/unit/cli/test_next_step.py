@@ -42,6 +42,12 @@ def put_parquet(folder: Path, world: Path, artifact: Path) -> str:
     return "graphrouter train graded.parquet --instant --out artifacts/mine"
 
 
+def put_calls(folder: Path, world: Path, artifact: Path) -> str:
+    del world, artifact
+    ANSWERS.rename(columns={"effect": "thumb"}).to_csv(folder / "calls.csv", index=False)
+    return "graphrouter data convert --from table calls.csv --out data/mine"
+
+
 def put_log(folder: Path, world: Path, artifact: Path) -> str:
     del world, artifact
     line = {"request": {"messages": []}, "response": {"choices": []}}
@@ -78,6 +84,7 @@ def put_odd_files(folder: Path, world: Path, artifact: Path) -> str:
         put_dataset,
         put_csv,
         put_parquet,
+        put_calls,
         put_log,
         put_artifact,
         put_what_serves,

@@ -76,3 +76,9 @@ def test_a_range_is_mapped_on_effects_in_proportion(low: float, width: float, sh
     assert scale.read(middle) == pytest.approx(0.5)
     value = min(max(low + share * width, low), low + width)
     assert scale.read(value) == pytest.approx(share, abs=1e-9)
+
+
+def test_what_there_is_in_place_of_an_unknown_score_is_named_once() -> None:
+    noted = call(thumb="up")._replace(metadata={"thumb": "up", "team": "red"})
+    with pytest.raises(DataError, match=r"has a score 'stars'\. There are: thumb, team\.$"):
+        choose_scale([noted], "stars")
