@@ -177,6 +177,17 @@ def test_a_stated_share_is_judged_most_where_it_tells(store: Store) -> None:
         assert sum(chances) / len(chances) == pytest.approx(num_taken[name] / 2_000, abs=0.02)
 
 
+def test_a_share_of_one_takes_every_answer(store: Store) -> None:
+    """A weight below the mean once made the chance .93, and one answer in fifteen was let pass."""
+    judging = make_judging(store, JudgeSettings(name="a", share=1.0, pattern="x"))
+    made = make_decision()
+    sure = Decision("best", 0.8, 0.01, (made.candidates[0], made.candidates[2]))
+    for number, decision in enumerate([made, sure] * 100):
+        found = judging.take(decision, None, "p", model="best", decision_id=str(number))
+        assert found is not None
+        assert found.chance == 1.0
+
+
 def test_what_no_judge_is_for_is_not_taken(store: Store) -> None:
     judging = make_judging(
         store,
