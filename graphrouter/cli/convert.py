@@ -116,7 +116,12 @@ def convert(
         ),
     ] = None,
     answers: Annotated[
-        bool, typer.Option("--answers", help="Keep what models said. Of logs alone.")
+        bool,
+        typer.Option(
+            "--answers",
+            help="Keep what models said: of logs, llmrouter, llmrouterbench, routerbench and "
+            "sprout.",
+        ),
     ] = False,
     table: Annotated[
         str | None,
@@ -173,10 +178,9 @@ def convert(
     Example: graphrouter data convert --from embedllm downloads/embedllm --out data/embedllm
     """
     _check_new_folder(out)
-    of_logs = {"--grade": grade, "--tasks": tasks, "--mask": mask, "--answers": answers or None}
-    of_logs["--table"] = table
+    of_logs = {"--grade": grade, "--tasks": tasks, "--mask": mask, "--table": table}
     if form in _LOGS:
-        _convert_log(form, source, out, of_logs, format=format)
+        _convert_log(form, source, out, of_logs, keep_answers=answers, format=format)
         return
     given = [name for name, value in of_logs.items() if value is not None]
     if given:
@@ -185,7 +189,7 @@ def convert(
     from graphrouter.bench.formats import read_format
 
     with show_working(f"Reading {form.value}"):
-        dataset = read_format(form.value, Path(source))
+        dataset = read_format(form.value, Path(source), keep_answers=answers)
         _save_whole(dataset, out, format=format)
     counts = (
         f"{count_of(len(dataset.queries), 'query')}, {count_of(len(dataset.models), 'model')} and "
@@ -199,7 +203,13 @@ def convert(
 
 
 def _convert_log(
-    form: SourceForm, source: str, out: Path, asked: Mapping[str, Any], *, format: Format
+    form: SourceForm,
+    source: str,
+    out: Path,
+    asked: Mapping[str, Any],
+    *,
+    keep_answers: bool,
+    format: Format,
 ) -> None:
     from graphrouter.logs import TaskSource, load_mask, read_log
 
@@ -211,7 +221,7 @@ def _convert_log(
             grade=asked["--grade"],
             tasks=None if stated is None else TaskSource.parse(stated),
             mask=None if asked["--mask"] is None else load_mask(asked["--mask"]),
-            keep_answers=asked["--answers"] is not None,
+            keep_answers=keep_answers,
             **({} if asked["--table"] is None else {"table": asked["--table"]}),
         )
         _save_whole(found.data, out, format=format)

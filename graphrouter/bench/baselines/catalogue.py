@@ -17,6 +17,7 @@ from graphrouter.bench.baselines.methods.cascade_methods import (
 from graphrouter.bench.baselines.methods.cascade_routing import CascadeRouting
 from graphrouter.bench.baselines.methods.constants import Cheapest, LargestPrice, RandomRouter
 from graphrouter.bench.baselines.methods.domains import CompositionOfExperts, MoDEM
+from graphrouter.bench.baselines.methods.ellie_sql import EllieSQL
 from graphrouter.bench.baselines.methods.factorization import EmbedLLM, MatrixFactorization
 from graphrouter.bench.baselines.methods.hybrid_llm import (
     HybridLLMDeterministic,
@@ -28,6 +29,7 @@ from graphrouter.bench.baselines.methods.item_response import (
     MultidimensionalIRT,
     TwoParameterIRT,
 )
+from graphrouter.bench.baselines.methods.ltrr import LearningToRank
 from graphrouter.bench.baselines.methods.means import BestSingle, RaschRouter, TaskMean
 from graphrouter.bench.baselines.methods.mix_llm import MixLLM
 from graphrouter.bench.baselines.methods.model_sat import ModelSAT
@@ -35,6 +37,7 @@ from graphrouter.bench.baselines.methods.neighbours import NearestNeighbours
 from graphrouter.bench.baselines.methods.paper import PaperGraphRouter, PaperGraphRouterTies
 from graphrouter.bench.baselines.methods.regressors import MLP, Linear, LinearSVM
 from graphrouter.bench.baselines.methods.router_dc import RouterDC
+from graphrouter.bench.baselines.methods.router_retriever import RouterRetriever
 from graphrouter.bench.baselines.methods.smoothie import Smoothie
 from graphrouter.bench.baselines.methods.tags import TagRouter
 from graphrouter.bench.baselines.methods.trees import BoostedTrees
@@ -55,11 +58,12 @@ _CONSTANT = (BestSingle, Cheapest, LargestPrice, RandomRouter)
 _BY_TASK = (TaskMean, RaschRouter)
 _BY_NEIGHBOURS = (NearestNeighbours, CarrotKNN, SimilarityWeighted)
 _LINEAR = (Linear, CarrotLinear, LinearSVM)
-_BY_CLUSTERS = (UniRouteKMeans, UniRouteLearnedMap, Avengers, AvengersPro)
+_BY_CLUSTERS = (RouterRetriever, UniRouteKMeans, UniRouteLearnedMap, Avengers, AvengersPro)
 _BY_DOMAINS = (MoDEM, CompositionOfExperts, TagRouter, MixLLM)
 _BY_FACTORS = (TwoParameterIRT, MultidimensionalIRT, IdentityVectors, EmbedLLM, MatrixFactorization)
 _BY_NETWORKS = (
     BoostedTrees,
+    LearningToRank,
     MLP,
     Tryage,
     ModelSAT,
@@ -67,7 +71,12 @@ _BY_NETWORKS = (
     PaperGraphRouter,
     PaperGraphRouterTies,
 )
-_OF_TWO_MODELS = (HybridLLMDeterministic, HybridLLMProbabilistic, HybridLLMTransformed)
+_OF_TIERS = (
+    HybridLLMDeterministic,
+    HybridLLMProbabilistic,
+    HybridLLMTransformed,
+    EllieSQL,
+)
 _CASCADES = (FrugalGPT, AutoMix, RouterBenchCascade, CascadeRouting)
 _BY_ANSWERS = (Smoothie, *_CASCADES)
 _CLASSES: tuple[type[Baseline], ...] = (
@@ -79,7 +88,7 @@ _CLASSES: tuple[type[Baseline], ...] = (
     *_BY_DOMAINS,
     *_BY_FACTORS,
     *_BY_NETWORKS,
-    *_OF_TWO_MODELS,
+    *_OF_TIERS,
     *_BY_ANSWERS,
 )
 BASELINES: dict[str, type[Baseline]] = {kind.name: kind for kind in _CLASSES}

@@ -20,7 +20,7 @@ from graphrouter.bench.formats.sprout import read_sprout
 from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
 
-READERS: dict[str, Callable[[Path], RoutingDataset]] = {
+READERS: dict[str, Callable[..., RoutingDataset]] = {
     "embedllm": read_embedllm,
     "graphrouter_paper": read_graphrouter_paper,
     "llmrouter": read_llmrouter,
@@ -32,9 +32,12 @@ READERS: dict[str, Callable[[Path], RoutingDataset]] = {
     "sprout": read_sprout,
 }
 """Name of each form and the function that reads it."""
+WITH_ANSWERS = ("llmrouter", "llmrouterbench", "routerbench", "sprout")
+"""Forms that hold what models said; their readers take `keep_answers`."""
 
 __all__ = [
     "READERS",
+    "WITH_ANSWERS",
     "read_embedllm",
     "read_format",
     "read_graphrouter_paper",
@@ -48,15 +51,18 @@ __all__ = [
 ]
 
 
-def read_format(name: str, source: str | Path) -> RoutingDataset:
+def read_format(name: str, source: str | Path, *, keep_answers: bool = False) -> RoutingDataset:
     """The dataset in files of another project.
 
     Args:
         name: One of `READERS`.
         source: The file or folder, as that project publishes it.
+        keep_answers: Keep what models said, in the column `answer` of the outcomes; of
+            `WITH_ANSWERS`.
 
     Raises:
-        DataError: The name is unknown, something is missing, or a value is out of range.
+        DataError: The name is unknown, the form holds no answers to keep, something is missing, or
+            a value is out of range.
 
     Example:
         >>> try:
@@ -67,4 +73,11 @@ def read_format(name: str, source: str | Path) -> RoutingDataset:
     """
     if name not in READERS:
         raise DataError(f"Unknown format {name!r}. Formats: {', '.join(READERS)}.")
-    return READERS[name](Path(source))
+    if not keep_answers:
+        return READERS[name](Path(source))
+    if name not in WITH_ANSWERS:
+        raise DataError(
+            f"The form {name!r} holds no answers to keep; expected one of "
+            f"{', '.join(WITH_ANSWERS)}. Leave keep_answers (--answers) out."
+        )
+    return READERS[name](Path(source), keep_answers=True)

@@ -23,6 +23,7 @@ from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
 from graphrouter.text_files import JsonNaN
 from graphrouter.types import BoolArray, FloatArray
+from graphrouter.wording import show_value
 
 logger = logging.getLogger(__name__)
 _RANGES = {column.name: column for column in NUMBERS["outcomes"]}
@@ -47,7 +48,7 @@ def assemble(
             metadata.
         outcomes: One row a run: `query` (row of `queries`, from 0), model, effect (NaN = not
             observed: no outcome) and perhaps cost_usd, input_tokens, output_tokens, latency_s (NaN
-            = not recorded).
+            = not recorded), and answer (None = not recorded; of several runs the first one stays).
         name: Name of the dataset.
         models: Cards of the models; those without a row here get one of their name.
         tasks: Descriptions of tasks.
@@ -143,6 +144,37 @@ def parse_prompts(column: Iterable[Any], *, turns: bool = False) -> list[str | N
     return [_read_text(value, turns=turns) for value in column]
 
 
+def parse_answers(column: Iterable[Any], file: Path, *, called: str) -> list[str | None]:
+    """What models said as text, None where it was not recorded.
+
+    An empty answer counts as not recorded, as in every table. Half of a surrogate pair becomes a
+    question mark.
+
+    Args:
+        column: Texts; a list of texts is several answers, of which the first stays.
+        file: Where it stands, for messages; rows count from 1.
+        called: What the source calls the column.
+
+    Raises:
+        DataError: A value is no text, such as a number or an object; names the file and the row.
+
+    Example:
+        >>> parse_answers(["42", ["a", "b"], "", None, float("nan")], Path("f"), called="answer")
+        ['42', 'a', None, None, None]
+    """
+    found = []
+    for row, value in enumerate(column, start=1):
+        first = value[0] if isinstance(value, list | tuple | np.ndarray) and len(value) else value
+        is_empty = first is None or isinstance(first, JsonNaN) or first != first
+        if not is_empty and not isinstance(first, str):
+            raise DataError(
+                f"{file}, row {row}: {called} is {show_value(first)}; expected what the model said "
+                "as text, or nothing. Write it as text, or convert without answers."
+            )
+        found.append(None if is_empty else _read_text(first, turns=False))
+    return found
+
+
 def _read_text(value: Any, *, turns: bool) -> str | None:
     found = _read_turns(value) if turns else None
     text = "\n\n".join(found) if found else value
@@ -221,5 +253,6 @@ def _put_on_one_side(queries: pd.DataFrame) -> BoolArray:
 def _average_runs(runs: pd.DataFrame, source: str) -> pd.DataFrame:
     """One row a (query, model) pair, by the one rule for repeats."""
     keys = ["query_id", "model"]
-    kept = runs[[*keys, *(column for column in OUTCOME_NUMBERS if column in runs.columns)]]
+    more = (*OUTCOME_NUMBERS, "answer")
+    kept = runs[[*keys, *(column for column in more if column in runs.columns)]]
     return average_repeats(kept, source=source) if runs.duplicated(keys).any() else kept

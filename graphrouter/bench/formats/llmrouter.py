@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from graphrouter.bench.formats.assemble import assemble, parse_outcome_numbers, parse_prompts
+from graphrouter.bench.formats.assemble import (
+    assemble,
+    parse_answers,
+    parse_outcome_numbers,
+    parse_prompts,
+)
 from graphrouter.bench.formats.left_out import (
     FAILURE_FIELDS,
     find_failed,
@@ -43,18 +48,20 @@ _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([MBT])\s*", re.IGNORECASE)
 _UNITS = {"M": 1e6, "B": 1e9, "T": 1e12}
 
 
-def read_llmrouter(source: Path) -> RoutingDataset:
+def read_llmrouter(source: Path, *, keep_answers: bool = False) -> RoutingDataset:
     """The dataset in LLMRouter's routing data and candidates file.
 
     `performance` becomes effect, `input_tokens` and `output_tokens` the token counts,
     `response_time` latency_s, `task_name` the task; a query is told by its task and text, and keeps
     `embedding_id` as metadata. Of a candidate `feature`, `input_price`, `output_price` and `size`
-    become description, prices and num_params; one that was never run stays as a newcomer. Answers,
-    references and `token_num` (which adds prompt and answer) are left out.
+    become description, prices and num_params; one that was never run stays as a newcomer. Answers
+    (`response`) are kept where that is asked for; references and `token_num` (which adds prompt and
+    answer) are left out.
 
     Args:
         source: One routing file, or a folder with such files (`train` and `test` in their names
             tell the split) and perhaps the candidates; other files of the folder are passed over.
+        keep_answers: Keep what models said, in the column `answer`.
 
     Raises:
         DataError: No file has the form, a key is missing, or a value is out of range.
@@ -69,7 +76,9 @@ def read_llmrouter(source: Path) -> RoutingDataset:
                 f"{source} has no .jsonl file with the key 'model_name' (found: {names}). "
                 f"Expected {_FORM}."
             )
-    rows = pd.concat([_read_rows(file, frame) for file, frame in frames.items()], ignore_index=True)
+    rows = pd.concat(
+        [_read_rows(file, frame, keep_answers) for file, frame in frames.items()], ignore_index=True
+    )
     if rows["split"].isna().any():
         rows["split"] = None
     key = ["split", "task", "prompt"]
@@ -89,9 +98,13 @@ def read_llmrouter(source: Path) -> RoutingDataset:
     )
 
 
-def _read_rows(file: Path, frame: pd.DataFrame) -> pd.DataFrame:
+def _read_rows(file: Path, frame: pd.DataFrame, keep_answers: bool) -> pd.DataFrame:
     """Rows of one routing file in our terms."""
     require_columns(frame.columns, _NEEDED, file, form=_FORM)
+    said = {}
+    if keep_answers:
+        require_columns(frame.columns, ("response",), file, form=f"{_FORM} with answers")
+        said = {"answer": parse_answers(frame["response"], file, called="response")}
     numbers = {
         name: parse_outcome_numbers(frame[key], file, name, called=key)
         for key, name in _NUMBERS.items()
@@ -106,6 +119,7 @@ def _read_rows(file: Path, frame: pd.DataFrame) -> pd.DataFrame:
             "model": frame["model_name"],
             "effect": _read_effect(frame, file),
             **numbers,
+            **said,
         }
     )
 

@@ -16,6 +16,7 @@ import pandas as pd
 from graphrouter.bench.formats.assemble import (
     assemble,
     drop_free_models,
+    parse_answers,
     parse_outcome_numbers,
     parse_prompts,
 )
@@ -51,7 +52,7 @@ class _Run(NamedTuple):
     model: str
 
 
-def read_llmrouterbench(source: Path) -> RoutingDataset:
+def read_llmrouterbench(source: Path, *, keep_answers: bool = False) -> RoutingDataset:
     """The dataset in LLMRouterBench's result files.
 
     `score` becomes effect (null = no outcome; a call that failed is none either), `cost` cost_usd,
@@ -60,10 +61,12 @@ def read_llmrouterbench(source: Path) -> RoutingDataset:
     Several runs of a model are averaged; runs marked `demo` are left out. Costs of a model that are
     0 in every record, and token counts of 0, count as not recorded. The folder <split> names a
     variant of the benchmark, so it is kept as metadata (`source_split`) and divides nothing.
-    Answers and references are left out.
+    Answers (`raw_output`, or `prediction` where that is empty) are kept where that is asked for,
+    and references are left out.
 
     Args:
         source: The folder `results/bench`, one above or below it, or one result file.
+        keep_answers: Keep what models said, in the column `answer`; of several runs the first.
 
     Raises:
         DataError: A key is missing, a value is out of range, or two files disagree on the text of a
@@ -71,7 +74,7 @@ def read_llmrouterbench(source: Path) -> RoutingDataset:
     """
     files = find_files(source, (".json",), wanted=_FORM)
     queries: dict[tuple[str, str, str], dict[str, Any]] = {}
-    runs = [part for file in files if (part := _read_file(file, queries)) is not None]
+    runs = [part for file in files if (part := _read_file(file, queries, keep_answers)) is not None]
     if not runs:
         raise DataError(f"{source} has no result file that is no demo; expected {_FORM}.")
     places = {key: row for row, key in enumerate(queries)}
@@ -85,7 +88,7 @@ def read_llmrouterbench(source: Path) -> RoutingDataset:
 
 
 def _read_file(
-    file: Path, queries: dict[tuple[str, str, str], dict[str, Any]]
+    file: Path, queries: dict[tuple[str, str, str], dict[str, Any]], keep_answers: bool
 ) -> pd.DataFrame | None:
     """Outcomes of one file, `query` being a key of `queries`, which gains the new ones.
 
@@ -138,6 +141,9 @@ def _read_file(
         fields = {name for row in part if isinstance(row, dict) for name in row}
         tell_unread(fields, FAILURE_FIELDS, file)
     outcomes["effect"] = np.where(failed, np.nan, score)
+    if keep_answers:
+        said = [record.get("raw_output") or record.get("prediction") for record in records]
+        outcomes["answer"] = parse_answers(said, file, called="raw_output or prediction")
     tokens = outcomes[["input_tokens", "output_tokens"]]
     outcomes[["input_tokens", "output_tokens"]] = tokens.where(tokens > 0)
     return outcomes.assign(query=pd.Series(keys, dtype=object))

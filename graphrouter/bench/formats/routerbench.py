@@ -11,7 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from graphrouter.bench.formats.assemble import assemble, parse_outcome_numbers, parse_prompts
+from graphrouter.bench.formats.assemble import (
+    assemble,
+    parse_answers,
+    parse_outcome_numbers,
+    parse_prompts,
+)
 from graphrouter.bench.formats.source_files import (
     find_one_file,
     read_column_names,
@@ -25,21 +30,25 @@ logger = logging.getLogger(__name__)
 _METADATA = ("sample_id", "prompt", "eval_name", "oracle_model_to_route_to")
 
 _COST = "|total_cost"
+_ANSWER = "|model_response"
 _FORM = "RouterBench's wide table as .parquet or .csv"
 
 
-def read_routerbench(source: Path) -> RoutingDataset:
+def read_routerbench(source: Path, *, keep_answers: bool = False) -> RoutingDataset:
     """The dataset in RouterBench's wide table.
 
     `<model>` becomes effect and `<model>|total_cost` cost_usd; an empty cell of `<model>` is no
-    outcome. Answers (`<model>|model_response`) and `oracle_model_to_route_to` are left out.
+    outcome. Answers (`<model>|model_response`) are kept where that is asked for, and
+    `oracle_model_to_route_to` is left out.
 
     Args:
         source: The table as .parquet or .csv, or a folder with that one file. The published pickle
             is refused.
+        keep_answers: Keep what models said, in the column `answer`.
 
     Raises:
-        DataError: A column is missing, the file is a pickle, or a value is out of range.
+        DataError: A column is missing (one of answers too, where they are asked for), the file is a
+            pickle, or a value is out of range.
     """
     file = find_one_file(source, (".parquet", ".csv"), wanted=_FORM)
     columns = read_column_names(file)
@@ -53,7 +62,9 @@ def read_routerbench(source: Path) -> RoutingDataset:
     require_columns(columns, models, file, form=_FORM)
     _check_columns(columns, models, file)
     costs = [model + _COST for model in models]
-    wide = read_columns(file, ["sample_id", "prompt", "eval_name", *models, *costs])
+    said = [model + _ANSWER for model in models] if keep_answers else []
+    require_columns(columns, said, file, form=f"{_FORM} with answers")
+    wide = read_columns(file, ["sample_id", "prompt", "eval_name", *models, *costs, *said])
     queries = pd.DataFrame(
         {
             "query_id": wide["sample_id"],
@@ -68,11 +79,22 @@ def read_routerbench(source: Path) -> RoutingDataset:
                 "model": model,
                 "effect": parse_outcome_numbers(wide[model], file, "effect", called=model),
                 "cost_usd": parse_outcome_numbers(wide[cost], file, "cost_usd", called=cost),
+                **_read_answers(wide, model, file),
             }
         )
         for model, cost in zip(models, costs, strict=True)
     ]
     return assemble(queries, pd.concat(runs, ignore_index=True), name="routerbench")
+
+
+def _read_answers(wide: pd.DataFrame, model: str, file: Path) -> dict[str, list[str | None]]:
+    """The column of answers of a model, where it was read."""
+    name = model + _ANSWER
+    if name not in wide.columns:
+        return {}
+    # An answer may be spelled as a list of one text.
+    spelled = parse_answers(wide[name], file, called=name)
+    return {"answer": parse_prompts(spelled, turns=True)}
 
 
 def _check_columns(columns: list[str], models: list[str], file: Path) -> None:

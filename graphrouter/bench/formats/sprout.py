@@ -12,7 +12,12 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from graphrouter.bench.formats.assemble import assemble, parse_outcome_numbers, parse_prompts
+from graphrouter.bench.formats.assemble import (
+    assemble,
+    parse_answers,
+    parse_outcome_numbers,
+    parse_prompts,
+)
 from graphrouter.bench.formats.left_out import tell_unread
 from graphrouter.bench.formats.source_files import (
     find_files,
@@ -25,6 +30,7 @@ from graphrouter.data.schema import RoutingDataset
 from graphrouter.exceptions import DataError
 
 _FORM = "SPROUT's Parquet files (train-*, validation-*, test-*)"
+_ANSWER = "response"
 _FIELDS = {
     "score": "effect",
     "num_input_tokens": "input_tokens",
@@ -32,16 +38,18 @@ _FIELDS = {
 }
 
 
-def read_sprout(source: Path) -> RoutingDataset:
+def read_sprout(source: Path, *, keep_answers: bool = False) -> RoutingDataset:
     """The dataset in SPROUT's Parquet files.
 
     `score` becomes effect, `num_input_tokens` and `num_output_tokens` the token counts, `dataset`
     the task, `dataset_level` metadata of the query, and the file name the split. A model without a
-    score is no outcome. Answers and the judge's words are left out and never loaded. SPROUT states
-    no prices, so there is no cost until you add them to the models table.
+    score is no outcome. Answers (`response`) are kept where that is asked for, and never loaded
+    otherwise, as the judge's words. SPROUT states no prices, so there is no cost until you add them
+    to the models table.
 
     Args:
         source: One Parquet file, or a folder with the files (also in folders below it).
+        keep_answers: Keep what models said, in the column `answer`.
 
     Raises:
         DataError: A column is missing, or a value is out of range.
@@ -49,7 +57,7 @@ def read_sprout(source: Path) -> RoutingDataset:
     files = find_files(source, (".parquet",), wanted=_FORM)
     queries, outcomes, num_before = [], [], 0
     for file in files:
-        asked, runs = _read_file(file)
+        asked, runs = _read_file(file, keep_answers)
         queries.append(asked)
         outcomes.append(runs.assign(query=runs["query"] + num_before))
         num_before += len(asked)
@@ -60,7 +68,7 @@ def read_sprout(source: Path) -> RoutingDataset:
     )
 
 
-def _read_file(file: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _read_file(file: Path, keep_answers: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Queries of one file, and its outcomes with the row of the query in the file."""
     columns = read_column_names(file)
     require_columns(columns, ("prompt", "dataset"), file, form=_FORM)
@@ -68,8 +76,11 @@ def _read_file(file: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     texts = [
         column for column in ("key", "dataset", "dataset_level", "prompt") if column in columns
     ]
+    said = [_ANSWER] if keep_answers else []
+    for model in models if keep_answers else ():
+        require_columns(_list_fields(file, model), said, file, form=f"{_FORM} with answers")
     frame = read_columns(
-        file, [*texts, *(f"{model}.{field}" for model in models for field in _FIELDS)]
+        file, [*texts, *(f"{model}.{field}" for model in models for field in (*_FIELDS, *said))]
     )
     queries = pd.DataFrame({"task": frame["dataset"], "prompt": parse_prompts(frame["prompt"])})
     queries["key"] = frame["key"] if "key" in columns else None
@@ -89,7 +100,11 @@ def _read_file(file: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
             )
             for field, name in _FIELDS.items()
         }
-        runs.append(pd.DataFrame({"query": np.arange(len(frame)), "model": model, **numbers}))
+        run = pd.DataFrame({"query": np.arange(len(frame)), "model": model, **numbers})
+        if keep_answers:
+            told = [cell.get(_ANSWER) for cell in cells]
+            run["answer"] = parse_answers(told, file, called=f"{model}.{_ANSWER}")
+        runs.append(run)
     return queries, pd.concat(runs, ignore_index=True)
 
 

@@ -42,7 +42,7 @@ class Categories(NamedTuple):
             return cls(
                 (), centres, -0.5 * np.sum(centres**2, axis=1)
             )  # the scores are `measure_closeness` to the centres
-        weights, intercepts = _fit_logistic(data.questions.vectors[index >= 0], index[index >= 0])
+        weights, intercepts = fit_logistic(data.questions.vectors[index >= 0], index[index >= 0])
         return cls(tasks, weights, intercepts)
 
     @property
@@ -83,7 +83,7 @@ class Categories(NamedTuple):
         return np.where(find_positions(self.tasks, questions.tasks) >= 0, 1.0, np.round(top, 9))
 
 
-def _fit_logistic(vectors: FloatArray, label: IntArray) -> tuple[FloatArray, FloatArray]:
+def fit_logistic(vectors: FloatArray, label: IntArray) -> tuple[FloatArray, FloatArray]:
     """Weights (num_labels, dimension) and intercepts (num_labels,) of a logistic regression.
 
     It is multinomial.

@@ -85,11 +85,11 @@ class BoostedTrees(TextBaseline):
         Each model's number of trees is chosen on its validation rows.
         """
         start = take_log_odds(data.means.effect[0])
-        features = _make_features(data.questions, data.amounts)
+        features = make_features(data.questions, data.amounts)
         held = None
         if data.validation is not None and data.held_questions is not None:
             held = (
-                _make_features(data.held_questions, data.amounts),
+                make_features(data.held_questions, data.amounts),
                 data.validation.outcomes.effect,
             )
         trees = []
@@ -109,7 +109,7 @@ class BoostedTrees(TextBaseline):
 
     def predict_effect(self, questions: Questions) -> FloatArray:
         """Expected effect, (num_queries, num_models) in (0, 1)."""
-        features = _make_features(questions, self.amounts)
+        features = make_features(questions, self.amounts)
         logit = np.tile(self.start, (len(questions), 1))
         for model, booster in self._boosters.items():
             logit[:, model] += np.asarray(booster.predict(features, raw_score=True, num_threads=1))
@@ -125,7 +125,7 @@ class BoostedTrees(TextBaseline):
         """
         questions = Questions.of(new.queries, self.encoder)
         start = take_log_odds(shrink_to_pool(new.effect, float(sigmoid(self.start).mean())))
-        features = _make_features(questions, self.amounts)
+        features = make_features(questions, self.amounts)
         sizes = [booster.num_trees() for booster in self._boosters.values()] or [DEFAULT_ROUNDS]
         rounds = (
             np.clip(new.counts // OUTCOMES_A_TREE, 1, max(1, np.median(sizes))).astype(int).tolist()
@@ -147,7 +147,7 @@ class BoostedTrees(TextBaseline):
         return {model: make(model_str=text) for model, text in enumerate(self.trees) if text}
 
 
-def _make_features(questions: Questions, amounts: Amounts) -> FloatArray:
+def make_features(questions: Questions, amounts: Amounts) -> FloatArray:
     """(num_queries, 1 + num_directions): log length, then principal coordinates.
 
     The coordinates are those of the cost predictor.
