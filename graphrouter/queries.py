@@ -36,8 +36,15 @@ class Queries:
     known: tuple[KnownOutcomes, ...] = field(default=(), hash=False)
     """Grades of answers that models have given to the very query, by model; nothing is known of
     any without it."""
+    users: tuple[str | None, ...] = ()
+    """Who asks each, None where nobody is named; nobody is without it."""
+    teams: tuple[str | None, ...] = ()
+    """The team of who asks each, None where unknown. It is read of users who are new: of others it
+    is known."""
 
     def __post_init__(self) -> None:
+        for name in ("users", "teams"):
+            self._fill_people(name)
         for name, optional in (("prompts", ""), ("tasks", ", None where unknown")):
             values = getattr(self, name)
             if not isinstance(values, tuple):
@@ -69,12 +76,39 @@ class Queries:
             read = tuple(read_known(each, f"known[{i}]") for i, each in enumerate(self.known))
             object.__setattr__(self, "known", read)
 
+    def _fill_people(self, name: str) -> None:
+        """Check a field of people, and make one entry a prompt of none at all."""
+        named = getattr(self, name)
+        if not named:
+            object.__setattr__(self, name, (None,) * len(self.prompts))
+            return
+        if not isinstance(named, tuple) or len(named) != len(self.prompts):
+            raise DataError(
+                f"{name} has {count_of(len(named), 'entry')} for "
+                f"{count_of(len(self.prompts), 'prompt')}; expected one a prompt, None where "
+                "nobody is named."
+            )
+        for i, value in enumerate(named):
+            if value is not None and (not isinstance(value, str) or not value.strip()):
+                raise DataError(
+                    f"{name}[{i}] is {value!r}; expected a name that is not blank, None where "
+                    "nobody is named."
+                )
+
+    @property
+    def names_people(self) -> bool:
+        """Whether a user or a team is named for any query."""
+        return any(name is not None for name in (*self.users, *self.teams))
+
     @classmethod
     def of(
         cls,
         queries: Queries | Sequence[Prompt],
         tasks: Sequence[str | None] | None = None,
         known: Sequence[Mapping[str, float | Grade] | None] | None = None,
+        *,
+        users: Sequence[str | None] | None = None,
+        teams: Sequence[str | None] | None = None,
     ) -> Queries:
         """The queries, checked; those that are `Queries` already are given back as they are.
 
@@ -84,14 +118,17 @@ class Queries:
             tasks: Task of each prompt, None where unknown; without it, no task is known.
             known: Grades of answers to each prompt, by model: numbers in [0, 1], which count as
                 certain, or `Grade`; None where nothing is known.
+            users: Who asks each prompt, None where nobody is named.
+            teams: The team of who asks, None where unknown.
 
         Raises:
             DataError: `queries` is a single prompt or holds something else than prompts, the
-                lengths differ, a grade is none, or tasks or grades are given beside `Queries`,
-                which have their own.
+                lengths differ, a grade is none, a user is blank, or a fact is given beside
+                `Queries`, which have their own.
         """
         if isinstance(queries, Queries):
-            for name, given in (("tasks", tasks), ("grades", known)):
+            beside = {"tasks": tasks, "grades": known, "users": users, "teams": teams}
+            for name, given in beside.items():
                 if given is not None:
                     raise DataError(
                         f"{name} were given beside Queries, which have {name} of their own; "
@@ -119,20 +156,23 @@ class Queries:
             )
         prompts = tuple(_read_prompt(prompt, number) for number, prompt in enumerate(queries))
         graded = _read_sequence(known)
+        users, teams = (
+            _read_people(given, name) for given, name in ((users, "users"), (teams, "teams"))
+        )
         if tasks is None:
-            return cls(prompts, (None,) * len(prompts), graded)
+            return cls(prompts, (None,) * len(prompts), graded, users, teams)
         if isinstance(tasks, str) or not isinstance(tasks, Iterable):
             raise DataError(
                 f"tasks is a {type(tasks).__name__}; expected a sequence with one task a prompt, "
                 "None where unknown."
             )
-        return cls(prompts, tuple(tasks), graded)
+        return cls(prompts, tuple(tasks), graded, users, teams)
 
     @classmethod
     def of_frame(cls, frame: pd.DataFrame) -> Queries:
-        """The queries of a table: its column `prompt`, and perhaps `task`.
+        """The queries of a table: its column `prompt`, and perhaps `task`, `user` and `team`.
 
-        A task that is empty or no text is unknown.
+        What is empty or no text of the last three is unknown.
 
         Raises:
             DataError: A prompt is no text.
@@ -142,9 +182,11 @@ class Queries:
             >>> Queries.of_frame(pd.DataFrame({"prompt": ["Hello"], "task": [float("nan")]})).tasks
             (None,)
         """
-        tasks = frame["task"].tolist() if "task" in frame.columns else [None] * len(frame)
-        known = [task if isinstance(task, str) and task else None for task in tasks]
-        return cls.of(frame["prompt"].tolist(), known)
+        tasks, users, teams = (
+            list(map(_keep_name, frame[name].tolist())) if name in frame.columns else None
+            for name in ("task", "user", "team")
+        )
+        return cls.of(frame["prompt"].tolist(), tasks, users=users, teams=teams)
 
     def __len__(self) -> int:
         """Number of queries."""
@@ -168,6 +210,20 @@ class Queries:
     def with_known(self, known: Sequence[KnownOutcomes]) -> Self:
         """The same queries, with grades of answers to each."""
         return replace(self, known=tuple(known))
+
+
+def _read_people(given: Sequence[str | None] | None, name: str) -> tuple[str | None, ...]:
+    """One entry a prompt, () where nobody is named for any."""
+    if isinstance(given, str) or (given is not None and not isinstance(given, Iterable)):
+        raise DataError(
+            f"{name} is a {type(given).__name__}; expected a sequence with one a prompt, None "
+            "where nobody is named."
+        )
+    return () if given is None else tuple(given)
+
+
+def _keep_name(value: object) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
 
 
 def _read_prompt(prompt: Prompt, number: int) -> str:

@@ -218,6 +218,14 @@ def _describe_assignment(found: Assignment) -> str:
     return f"models by the prompt, which tells {found.share_explained:.0%} of it; {once}"
 
 
+def _describe_people(summary: DatasetSummary) -> dict[str, str]:
+    """Who asked, in words; no row where nobody is named."""
+    if not summary.num_users and not summary.num_teams:
+        return {}
+    users, teams = count_of(summary.num_users, "user"), count_of(summary.num_teams, "team")
+    return {"asked by": f"{users} of {teams} ({summary.num_queries_without_user:,} without user)"}
+
+
 def _show_overview(summary: DatasetSummary) -> None:
     chars = summary.prompt_chars
     split = (
@@ -247,6 +255,7 @@ def _show_overview(summary: DatasetSummary) -> None:
         "prompt length": f"{chars.min:,} to {chars.max:,} characters, median {chars.median:,.0f}, "
         f"95 % below {chars.p95:,.0f}",
         "asked": _describe_assignment(summary.assignment),
+        **_describe_people(summary),
         "split column": split,
         "fingerprint": summary.fingerprint[:16],
     }

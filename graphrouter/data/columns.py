@@ -34,14 +34,16 @@ TEXTS: dict[TableName, tuple[str, ...]] = {
     "outcomes": (),
     "tasks": ("description",),
 }
+PEOPLE = ("user", "team")
+"""Columns of queries that say who asked: a person, and a group that the person belongs to."""
 OPTIONAL_TEXTS: dict[TableName, tuple[str, ...]] = {
-    "queries": ("split",),
+    "queries": ("split", *PEOPLE),
     "models": ("base", "parameters"),
     "outcomes": ("answer",),
     "tasks": (),
 }
-"""Text columns that a table has only when they were given: the side of a query, the model that a
-candidate is a setting of and what to send (JSON), and what a model answered."""
+"""Text columns that a table has only when they were given: the side of a query and who asked it,
+the model that a candidate is a setting of and what to send (JSON), and what a model answered."""
 CAPABILITIES: tuple[str, ...] = ("tools", "vision", "json")
 
 

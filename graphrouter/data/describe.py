@@ -91,6 +91,12 @@ class DatasetSummary:
     num_duplicate_prompts: int
     """Queries whose prompt stands in an earlier row as well."""
     prompt_chars: PromptLengths
+    num_users: int
+    """Distinct users that queries say were asked by; 0 where nobody is named."""
+    num_teams: int
+    """Their teams."""
+    num_queries_without_user: int
+    """Queries that do not say who asked them."""
     split: dict[str, int] | None
     """Queries on each side of the `split` column; None when there is no such column."""
     assignment: Assignment
@@ -149,6 +155,11 @@ def describe_dataset(data: RoutingDataset) -> DatasetSummary:
             float(np.quantile(chars, 0.95)),
             int(chars.max()),
         ),
+        num_users=int(queries["user"].nunique()) if "user" in queries else 0,
+        num_teams=int(queries["team"].nunique()) if "team" in queries else 0,
+        num_queries_without_user=int(queries["user"].isna().sum())
+        if "user" in queries
+        else len(queries),
         split=_count_sides(queries),
         assignment=measure_assignment(data),
         learnable=learnable,

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from graphrouter.data.columns import TableName, list_columns
+from graphrouter.data.columns import PEOPLE, TableName, list_columns
+from graphrouter.data.people_columns import clean_people
 from graphrouter.data.prompt_columns import parse_prompts
 from graphrouter.data.schema import RoutingDataset, build_dataset
 from graphrouter.data.values import (
@@ -33,7 +34,8 @@ def read_answers(
     Args:
         answers: Columns `prompt`, `model` and `effect` (from 0 to 1), perhaps `task`, `cost`
             (US dollars), `tokens` (of the answer), `latency` (seconds), and any other number of an
-            outcome by its own name. A data frame, or a mapping of columns.
+            outcome by its own name; `user` and `team` of who asked. A data frame, or a mapping of
+            columns.
         name: Of the dataset.
         source: What to call the table in messages.
 
@@ -47,21 +49,29 @@ def read_answers(
         RoutingDataset('answers': 2 queries, 2 models, 3 outcomes, 0 tasks)
     """
     tidy = tidy_columns(_make_frame(answers, source), source, required=_REQUIRED)
-    frame = name_in_full(tidy, source, known=(*list_columns("outcomes"), *_REQUIRED, "task"))
+    frame = name_in_full(
+        tidy, source, known=(*list_columns("outcomes"), *_REQUIRED, "task", *PEOPLE)
+    )
     if frame.empty:
         raise DataError(f"{source}: there are no rows; expected one an answer.")
     frame["model"] = parse_ids(frame["model"], source, "model")
     refuse_alike(frame["model"], source)
-    number, prompts = pd.factorize(parse_prompts(frame["prompt"], source))
+    frame = clean_people(frame, source)
+    people = [name for name in PEOPLE if name in frame.columns]
+    prompt = parse_prompts(frame["prompt"], source)
+    # What two users ask is of each of them.
+    asked = prompt.to_frame("prompt").join(frame[people])
+    number = asked.groupby(["prompt", *people], sort=False, dropna=False).ngroup().to_numpy()
+    queries = asked[~pd.Series(number).duplicated()].reset_index(drop=True)
     task = pd.Series([None] * len(frame), dtype="str")
     if "task" in frame:
         task = parse_optional_ids(frame["task"], source, "task")
-    ids = np.array([f"q{i}" for i in range(len(prompts))], dtype=object)
-    of_prompt = _one_task_each(task, number, source)
+    ids = np.array([f"q{i}" for i in range(len(queries))], dtype=object)
+    of_prompt = _one_task_each(task, np.asarray(number), source)
     frames: dict[TableName, pd.DataFrame | None] = {
-        "queries": pd.DataFrame({"query_id": ids, "task": of_prompt, "prompt": prompts}),
+        "queries": pd.DataFrame({"query_id": ids, "task": of_prompt}).join(queries),
         "models": pd.DataFrame({"model": frame["model"].drop_duplicates()}),
-        "outcomes": frame.drop(columns=["prompt", "task"], errors="ignore").assign(
+        "outcomes": frame.drop(columns=["prompt", "task", *PEOPLE], errors="ignore").assign(
             query_id=ids[number]
         ),
         "tasks": None,

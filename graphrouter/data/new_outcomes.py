@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from graphrouter.data.columns import list_columns
+from graphrouter.data.columns import PEOPLE, list_columns
 from graphrouter.data.number_columns import parse_outcome_numbers
+from graphrouter.data.people_columns import clean_people
 from graphrouter.data.prompt_columns import parse_optional_prompts, parse_prompts
 from graphrouter.data.table_files import read_table
 from graphrouter.data.values import (
@@ -25,7 +26,7 @@ from graphrouter.exceptions import DataError
 from graphrouter.lazy import pandas as pd
 from graphrouter.text_files import read_text_file
 
-_KNOWN = (*list_columns("outcomes"), "task", "prompt")
+_KNOWN = (*list_columns("outcomes"), "task", "prompt", *PEOPLE)
 _GRADE = "Add your grade of each answer, from 0 to 1."
 
 
@@ -38,12 +39,13 @@ def read_new_outcomes(
 ) -> pd.DataFrame:
     """The outcomes with clean columns, all there: model, query_id, task, prompt and numbers.
 
-    Ids, tasks and prompts that are not stated are NaN. `num_runs` is there where it was given. A
-    table that went through here comes out of it the same, and nothing is said a second time.
+    Ids, tasks and prompts that are not stated are NaN. `num_runs`, `user` and `team` are there
+    where they were given. A table that went through here comes out of it the same, and nothing is
+    said a second time.
 
     Args:
-        outcomes: Columns `model`, `effect`, and `query_id` or `prompt`; perhaps `task`, `cost`,
-            `tokens`, `latency`, and other numbers of an outcome by their own names.
+        outcomes: Columns `model`, `effect`, and `query_id` or `prompt`; perhaps `task`, `user` and
+            `team`, `cost`, `tokens`, `latency`, and other numbers of an outcome by their own names.
         source: What to call the table in messages.
         models: Names that a model may be meant by, where it is written in another way.
         query_ids: The same for ids of queries.
@@ -80,7 +82,8 @@ def read_new_outcomes(
             "neither query_id nor prompt",
             "Give the prompt of the query, or delete the row.",
         )
-    return clean.assign(**parse_outcome_numbers(raw, source))
+    clean = clean.assign(**{name: raw[name] for name in PEOPLE if name in raw})
+    return clean_people(clean, source).assign(**parse_outcome_numbers(raw, source))
 
 
 def read_outcome_file(file: Path) -> pd.DataFrame:
@@ -122,7 +125,8 @@ def read_query_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """The queries of a table as `read_query_file` gives them.
 
     Args:
-        table: A column `prompt`, and perhaps `query_id` and `task`; at least one row.
+        table: A column `prompt`, and perhaps `query_id`, `task`, `user` and `team`; at least one
+            row.
         source: What to call it in messages.
 
     Raises:
@@ -150,4 +154,4 @@ def read_query_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
     clean["prompt"] = parse_prompts(raw["prompt"], source, empty_mending=None)
     if "task" in raw.columns:
         clean["task"] = parse_optional_ids(raw["task"], source, "task")
-    return clean
+    return clean_people(clean.assign(**{name: raw[name] for name in PEOPLE if name in raw}), source)

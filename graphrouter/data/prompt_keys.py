@@ -1,4 +1,7 @@
-"""What identifies a prompt under any id, and stands for it where its text is not kept."""
+"""What identifies a prompt under any id, and stands for it where its text is not kept.
+
+And what stands for those who asked.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import re
 
 _WITHHELD = re.compile(r"\(prompt withheld: ([0-9a-f]{16})\)")
+_WITHHELD_PERSON = re.compile(r"\((user|team) withheld: [0-9a-f]{16}\)")
 
 
 def prompt_key(prompt: str) -> str:
@@ -32,3 +36,22 @@ def withhold_prompt(prompt: str) -> str:
 def is_withheld(prompt: str) -> bool:
     """Whether it is what `withhold_prompt` leaves."""
     return _WITHHELD.fullmatch(prompt) is not None
+
+
+def withhold_person(name: str, kind: str) -> str:
+    """What stands for a user or a team whose name is not kept.
+
+    16 hexadecimal digits of the SHA-256 of the name.
+
+    Args:
+        name: Of the user or the team, or what stands for it already.
+        kind: `user` or `team`.
+
+    Example:
+        >>> withhold_person(withhold_person("ann", "user"), "user")
+        '(user withheld: 2e0e1ae2a7f7fd9d)'
+    """
+    if _WITHHELD_PERSON.fullmatch(name) is not None:
+        return name
+    digest = hashlib.sha256(f"{kind}:{name}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"({kind} withheld: {digest})"

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from graphrouter.data.columns import KEYS, NUM_RUNS, OUTCOME_NUMBERS, SPEEDS
+from graphrouter.data.columns import KEYS, NUM_RUNS, OUTCOME_NUMBERS, PEOPLE, SPEEDS
 from graphrouter.lazy import pandas as pd
 from graphrouter.types import BoolArray, FloatArray
 from graphrouter.wording import count_of
@@ -135,17 +135,19 @@ def merge_repeated_prompts(
 ) -> tuple[BoolArray, pd.DataFrame]:
     """Which queries to keep so that each prompt of a task stands there once, and their outcomes.
 
-    The first of several counts, and gets the outcomes of all, averaged.
+    The first of several counts, and gets the outcomes of all, averaged. What two users ask is of
+    each of them.
 
     Args:
-        queries: query_id, task, prompt.
+        queries: query_id, task, prompt, and perhaps user and team.
         outcomes: Of these queries.
 
     Returns:
         (num_queries,) True for queries to keep, and the outcomes of those.
     """
+    of_one = ["prompt", "task", *(name for name in PEOPLE if name in queries.columns)]
     codes = queries.assign(prompt=queries["prompt"].str.strip()).groupby(
-        ["prompt", "task"], sort=False, dropna=False
+        of_one, sort=False, dropna=False
     )
     first = codes["query_id"].transform("first")
     stays = (first == queries["query_id"]).to_numpy(dtype=bool)

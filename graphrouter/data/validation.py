@@ -30,6 +30,7 @@ from graphrouter.data.columns import (
 )
 from graphrouter.data.number_columns import parse_number_column, parse_outcome_numbers
 from graphrouter.data.own_columns import clean_own_column, read_own_numbers
+from graphrouter.data.people_columns import clean_people
 from graphrouter.data.prompt_columns import parse_prompts
 from graphrouter.data.repeats import average_repeats
 from graphrouter.data.sibling_columns import clean_siblings
@@ -143,6 +144,7 @@ def _clean_queries(raw: pd.DataFrame, source: str) -> pd.DataFrame:
     frame["query_id"] = parse_ids(raw["query_id"], source, "query_id")
     frame["task"] = parse_optional_ids(raw["task"], source, "task")
     frame["prompt"] = parse_prompts(raw["prompt"], source)
+    frame = clean_people(frame, source)
     for name in frame.columns.difference(list(list_columns("queries"))):  # metadata is saved too
         refuse_half_characters(frame[name].tolist(), source, str(name))
     _refuse_duplicates(frame, "queries", source)

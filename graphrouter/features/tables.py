@@ -142,6 +142,21 @@ _QUERY_FEATURES = ("prompts", "surface", "num_chars", "query_task")
 """Those of `RawFeatures` that have a row a query."""
 
 
+@dataclass(frozen=True, eq=False)
+class Askers:
+    """Who asked the queries: nodes of users, which have no features of their own."""
+
+    of_query: Tensor
+    """(num_queries,) int64 position of who asked each, -1 = nobody is named."""
+    team: Tensor
+    """(A,) int64 position of the team of each; the users first, then a newcomer of each of the G
+    teams, then one of no team, whose position is G."""
+
+    def take(self, queries: Tensor) -> Askers:
+        """Who asked some of the queries; nobody is left out."""
+        return Askers(self.of_query[queries], self.team)
+
+
 @dataclass(frozen=True)
 class NodeTable:
     """Features of all nodes that a graph may draw from. Rows are positions.
@@ -165,6 +180,8 @@ class NodeTable:
     same of the users' own fields."""
     task_text: Tensor
     """(num_tasks, dimension) float32, a zero row = no description."""
+    askers: Askers | None = None
+    """None where no query says who asked it."""
 
 
 @dataclass(frozen=True, eq=False)

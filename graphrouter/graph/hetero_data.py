@@ -9,7 +9,9 @@ exported and looked at. Its stores are named, and everything in them is part of 
 | `target` | `x`, `num_chars`, `position`, and labels: `true_task`, `trade_off` |
 | `model` | `x`, `card` |
 | `task` | `x` |
+| `user` | `team`: the position of each one's; a newcomer of each team stands behind the users |
 | `query in task`, `target in task` | membership; absent where the task is unknown or hidden |
+| `query asked_by user`, `target asked_by user` | who asked; absent where nobody is named |
 | `query answered_by model` | `edge_attr`: the channels of an outcome, NaN = not observed |
 | `query similar_to target` | `edge_attr`: the cosine |
 | `target answered_by model` | labels: `edge_label_index`, `edge_label`, `edge_label_cost` |
@@ -21,17 +23,21 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphrouter.features.tables import OutcomeEdges, RecordedEdges
+from graphrouter.features.tables import Askers, OutcomeEdges, RecordedEdges
 from graphrouter.graph.routing_graph import Origin, RoutingGraph, Supervision
 from graphrouter.scoring.state import Targets
 
 QUERY_IN_TASK = ("query", "in", "task")
 TARGET_IN_TASK = ("target", "in", "task")
+QUERY_ASKED_BY = ("query", "asked_by", "user")
+TARGET_ASKED_BY = ("target", "asked_by", "user")
+"""There are users, and edges to them, where any query says who asked it."""
 ANSWERED_BY = ("query", "answered_by", "model")
 SIMILAR_TO = ("query", "similar_to", "target")
 SUPERVISED = ("target", "answered_by", "model")
 """Holds labels alone and no `edge_index`, so that no message can flow along them."""
 EDGE_TYPES = (QUERY_IN_TASK, TARGET_IN_TASK, ANSWERED_BY, SIMILAR_TO, SUPERVISED)
+"""Those of a graph in which nobody is named."""
 
 
 def to_hetero(graph: RoutingGraph) -> HeteroData:
@@ -46,6 +52,12 @@ def to_hetero(graph: RoutingGraph) -> HeteroData:
     data["task"].x = graph.task_text
     data[QUERY_IN_TASK].edge_index = _list_members(graph.query_task)
     data[TARGET_IN_TASK].edge_index = _list_members(targets.task)
+    if graph.askers is not None:
+        data["user"].team = graph.askers.team
+        data["user"].num_nodes = len(graph.askers.team)
+        data[QUERY_ASKED_BY].edge_index = _list_members(graph.askers.of_query)
+        if targets.asker is not None:
+            data[TARGET_ASKED_BY].edge_index = _list_members(targets.asker)
     edges = graph.outcomes
     data[ANSWERED_BY].edge_index = torch.stack([edges.query, edges.model])
     data[ANSWERED_BY].edge_attr = edges.channels.T.contiguous()
@@ -86,6 +98,12 @@ def from_hetero(data: HeteroData) -> RoutingGraph:
     num_neighbours = similar.edge_index.shape[1] // max(num_targets, 1)
     by_target = _sort_places(similar.edge_index[1])
     by_query = _sort_places(answered.edge_index[0])
+    askers = asker = None
+    if "user" in data.node_types:
+        of_query = _find_members(data[QUERY_ASKED_BY].edge_index, query.num_nodes)
+        askers = Askers(of_query, data["user"].team)
+        if TARGET_ASKED_BY in data.edge_types:
+            asker = _find_members(data[TARGET_ASKED_BY].edge_index, num_targets)
     supervision = None
     if SUPERVISED in data.edge_types:
         labels = data[SUPERVISED]
@@ -102,7 +120,7 @@ def from_hetero(data: HeteroData) -> RoutingGraph:
     return RoutingGraph(
         query_text=query.text,
         query_principal=query.x,
-        query_task=_find_tasks(data[QUERY_IN_TASK].edge_index, query.num_nodes),
+        query_task=_find_members(data[QUERY_IN_TASK].edge_index, query.num_nodes),
         model_text=data["model"].x,
         model_card=data["model"].card,
         task_text=data["task"].x,
@@ -114,13 +132,15 @@ def from_hetero(data: HeteroData) -> RoutingGraph:
         ),
         targets=Targets(
             principal=target.x,
-            task=_find_tasks(data[TARGET_IN_TASK].edge_index, num_targets),
+            task=_find_members(data[TARGET_IN_TASK].edge_index, num_targets),
             neighbours=similar.edge_index[0, by_target].view(num_targets, num_neighbours),
             cosine=similar.edge_attr[by_target].view(num_targets, num_neighbours),
             num_chars=target.num_chars,
+            asker=asker,
         ),
         origin=Origin(query.position, target.position),
         supervision=supervision,
+        askers=askers,
     )
 
 
@@ -130,14 +150,14 @@ def _sort_places(index: Tensor) -> Tensor | slice:
     return slice(None) if is_sorted else torch.argsort(index, stable=True)
 
 
-def _list_members(task: Tensor) -> Tensor:
-    """Edges (2, n) to the known tasks among `task` (n,), where -1 is unknown."""
-    known = torch.nonzero(task >= 0).flatten()
-    return torch.stack([known, task[known]])
+def _list_members(group: Tensor) -> Tensor:
+    """Edges (2, n) to the known tasks or users among `group` (n,), where -1 is unknown."""
+    known = torch.nonzero(group >= 0).flatten()
+    return torch.stack([known, group[known]])
 
 
-def _find_tasks(membership: Tensor, num_nodes: int) -> Tensor:
-    """Task of each node, -1 = unknown: (num_nodes,) int64, from edges (2, n)."""
-    task = torch.full((num_nodes,), -1, dtype=torch.int64, device=membership.device)
-    task[membership[0]] = membership[1]
-    return task
+def _find_members(membership: Tensor, num_nodes: int) -> Tensor:
+    """Task or user of each node, -1 = unknown: (num_nodes,) int64, from edges (2, n)."""
+    group = torch.full((num_nodes,), -1, dtype=torch.int64, device=membership.device)
+    group[membership[0]] = membership[1]
+    return group

@@ -15,9 +15,11 @@ from graphrouter.data import RoutingDataset, Split
 from graphrouter.exceptions import LeakageError
 from graphrouter.graph.hetero_data import (
     ANSWERED_BY,
+    QUERY_ASKED_BY,
     QUERY_IN_TASK,
     SIMILAR_TO,
     SUPERVISED,
+    TARGET_ASKED_BY,
     TARGET_IN_TASK,
 )
 from graphrouter.graph.leakage import check_no_leakage
@@ -124,11 +126,17 @@ def summarise_graph(data: RoutingDataset, *, num_neighbours: int) -> GraphSummar
     alone = (answers == 0) & queries["task"].isna().to_numpy(dtype=bool)
     return GraphSummary(
         name=data.name,
-        nodes={"task": len(data.tasks), "query": num_queries, "model": num_models},
+        nodes={
+            "task": len(data.tasks),
+            "query": num_queries,
+            "model": num_models,
+            **({"user": int(queries["user"].nunique())} if "user" in queries else {}),
+        },
         edges={
             "in": int(queries["task"].notna().sum()),
             "answered_by": len(data.outcomes),
             "similar_to": num_queries * min(num_neighbours, num_queries - 1),
+            **({"asked_by": int(queries["user"].notna().sum())} if "user" in queries else {}),
         },
         tasks=tasks,
         models=models,
@@ -195,11 +203,13 @@ def report_leakage(graph: HeteroData, data: RoutingDataset, split: Split) -> Lea
             "task": graph["task"].num_nodes,
             "query": num_support + num_targets,
             "model": graph["model"].num_nodes,
+            **({"user": graph["user"].num_nodes} if "user" in graph.node_types else {}),
         },
         edges={
             "in": num_members,
             "answered_by": graph[ANSWERED_BY].num_edges,
             "similar_to": graph[SIMILAR_TO].num_edges,
+            **_count_asking(graph),
         },
         num_message_outcomes=len(messages),
         num_supervised_pairs=len(supervised),
@@ -207,6 +217,12 @@ def report_leakage(graph: HeteroData, data: RoutingDataset, split: Split) -> Lea
         num_hidden_outcomes=len(hidden),
         num_hidden_messages=num_hidden_messages,
     )
+
+
+def _count_asking(graph: HeteroData) -> dict[str, int]:
+    """How many queries and targets name who asked; nothing where none does."""
+    kinds = [kind for kind in (QUERY_ASKED_BY, TARGET_ASKED_BY) if kind in graph.edge_types]
+    return {"asked_by": sum(graph[kind].num_edges for kind in kinds)} if kinds else {}
 
 
 def _list_hidden_pairs(data: RoutingDataset, split: Split, seen_models: BoolArray) -> IntArray:

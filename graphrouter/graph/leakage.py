@@ -7,10 +7,16 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrouter.exceptions import LeakageError
-from graphrouter.graph.hetero_data import ANSWERED_BY, SIMILAR_TO, SUPERVISED, TARGET_IN_TASK
+from graphrouter.graph.hetero_data import (
+    ANSWERED_BY,
+    SIMILAR_TO,
+    SUPERVISED,
+    TARGET_ASKED_BY,
+    TARGET_IN_TASK,
+)
 
 _INTO_TARGETS = (SIMILAR_TO,)
-_OUT_OF_TARGETS = (TARGET_IN_TASK, SUPERVISED)
+_OUT_OF_TARGETS = (TARGET_IN_TASK, TARGET_ASKED_BY, SUPERVISED)
 
 
 def check_no_leakage(data: HeteroData) -> None:

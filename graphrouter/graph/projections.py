@@ -29,9 +29,11 @@ _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def to_networkx(data: RoutingDataset) -> nx.DiGraph[str]:
     """The graph of a dataset: nodes are tasks, queries, models; edges memberships and outcomes.
 
-    Nodes have `kind` (task, query or model) and `label` (the id), queries `prompt` (its first 200
-    characters) and `num_chars`, models what their card states. Edges have `kind`: `in` (query to
-    task) or `answered_by` (query to model, with the outcome).
+    Where queries say who asked them, users are nodes too, with their `team`.
+
+    Nodes have `kind` (task, query, model or user) and `label` (the id), queries `prompt` (its first
+    200 characters) and `num_chars`, models what their card states. Edges have `kind`: `in` (query
+    to task), `asked_by` (query to user) or `answered_by` (query to model, with the outcome).
 
     Example:
         >>> from graphrouter.bench.simulate import simulate
@@ -64,6 +66,7 @@ def to_networkx(data: RoutingDataset) -> nx.DiGraph[str]:
         )
         if isinstance(task, str):
             graph.add_edge(f"query:{query}", f"task:{task}", kind="in")
+    _add_users(graph, queries)
     outcomes = data.outcomes
     numbers = zip(*(outcomes[column].tolist() for column in OUTCOME_NUMBERS), strict=True)
     for query, model, observed in zip(
@@ -72,6 +75,18 @@ def to_networkx(data: RoutingDataset) -> nx.DiGraph[str]:
         attributes = _drop_unknown(dict(zip(OUTCOME_NUMBERS, observed, strict=True)))
         graph.add_edge(f"query:{query}", f"model:{model}", kind="answered_by", **attributes)
     return graph
+
+
+def _add_users(graph: nx.DiGraph[str], queries: pd.DataFrame) -> None:
+    """Add the nodes of those who asked, and the edges of their queries."""
+    if "user" not in queries:
+        return
+    teams = queries["team"] if "team" in queries else pd.Series(None, queries.index, dtype="str")
+    for query, user, team in zip(queries["query_id"], queries["user"], teams, strict=True):
+        if isinstance(user, str):
+            stated = _drop_unknown({"team": team})
+            graph.add_node(f"user:{user}", kind="user", label=user, **stated)
+            graph.add_edge(f"query:{query}", f"user:{user}", kind="asked_by")
 
 
 def project_on_families(data: RoutingDataset) -> nx.Graph[str]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from graphrouter.exceptions import LeakageError
-from graphrouter.features.tables import NodeTable, OutcomeEdges, RecordedEdges
+from graphrouter.features.tables import Askers, NodeTable, OutcomeEdges, RecordedEdges
 from graphrouter.scoring.nearest import find_nearest
 from graphrouter.scoring.state import Targets
 
@@ -82,6 +82,8 @@ class RoutingGraph:
     origin: Origin
     supervision: Supervision | None = None
     """For training and evaluation."""
+    askers: Askers | None = None
+    """Who asked the support queries; None where nobody is named."""
 
     def double(self) -> RoutingGraph:
         """The same graph with all features in double precision."""
@@ -103,6 +105,8 @@ class RoutingGraph:
             "target": [len(column) for column in _tensors_of(targets)],
             "outcome": [column.shape[-1] for column in _tensors_of(self.outcomes)],
         }
+        if self.askers is not None:
+            sizes["query"].append(len(self.askers.of_query))
         for name, found in sizes.items():
             if len(set(found)) > 1:
                 raise ValueError(f"The columns of {name!r} have the lengths {found}.")
@@ -113,6 +117,10 @@ class RoutingGraph:
             _check_range("query", edges.query, size)
             _check_range("model", edges.model, num_models)
         _check_range("neighbour", targets.neighbours, num_queries)
+        if self.askers is not None:
+            num_askers, asking = len(self.askers.team), (self.askers.of_query, targets.asker)
+            for asker in (part for part in asking if part is not None):
+                _check_range("user", asker + 1, num_askers + 1)  # -1 = nobody is named
         for task in (self.query_task, targets.task):
             _check_range("task", task + 1, num_tasks + 1)  # -1 = unknown
 
@@ -171,6 +179,7 @@ def build_graph(
             neighbours=neighbours,
             cosine=cosine,
             num_chars=nodes.query_chars[target_queries],
+            asker=None if nodes.askers is None else nodes.askers.of_query[target_queries],
         ),
         origin=Origin(support_queries, target_queries),
         supervision=None
@@ -185,6 +194,7 @@ def build_graph(
             true_task=nodes.query_task[target_queries],
             trade_off=torch.zeros(len(target_queries)) if trade_off is None else trade_off,
         ),
+        askers=None if nodes.askers is None else nodes.askers.take(support_queries),
     )
     graph.validate()
     return graph
@@ -212,7 +222,8 @@ def _check_range(name: str, index: Tensor, size: int) -> None:
 
 
 def _tensors_of(part: Any) -> list[Tensor]:
-    return [getattr(part, field.name) for field in fields(part)]
+    found = (getattr(part, field.name) for field in fields(part))
+    return [tensor for tensor in found if tensor is not None]
 
 
 def _change_tensors(part: _Part, change: Callable[[Tensor], Tensor]) -> _Part:

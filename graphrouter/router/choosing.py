@@ -48,6 +48,9 @@ class ChoosingRouter(ABC):
         queries: Queries | Sequence[Prompt],
         tasks: Sequence[str | None] | None,
         known: Sequence[Mapping[str, float | Grade] | None] | None = None,
+        *,
+        users: Sequence[str | None] | None = None,
+        teams: Sequence[str | None] | None = None,
     ) -> Queries:
         """The queries, checked against what the router can do and knows."""
 
@@ -65,6 +68,8 @@ class ChoosingRouter(ABC):
         prompt: Prompt,
         *,
         task: str | None = None,
+        user: str | None = None,
+        team: str | None = None,
         policy: Policy | None = None,
         extra_latency_s: Mapping[str, float] | None = None,
         unavailable: Iterable[str] | None = None,
@@ -78,6 +83,8 @@ class ChoosingRouter(ABC):
         Args:
             prompt: The text, or the messages of a chat.
             task: Its task where known.
+            user: Who asks, where known; what is learned of the user's grades counts then.
+            team: The team of a user who is new.
             policy: What to maximise and to respect.
             extra_latency_s: Seconds, at least 0, that models take longer just now, by name. A
                 warning says where they change no choice, since the policy looks at no seconds.
@@ -94,6 +101,8 @@ class ChoosingRouter(ABC):
         return self.route_batch(
             [prompt],
             tasks=[task],
+            users=[user],
+            teams=[team],
             policy=policy,
             extra_latency_s=extra_latency_s,
             unavailable=unavailable,
@@ -106,6 +115,8 @@ class ChoosingRouter(ABC):
         queries: Queries | Sequence[Prompt],
         *,
         tasks: Sequence[str | None] | None = None,
+        users: Sequence[str | None] | None = None,
+        teams: Sequence[str | None] | None = None,
         policy: Policy | None = None,
         extra_latency_s: Mapping[str, float] | None = None,
         unavailable: Iterable[str] | None = None,
@@ -118,6 +129,8 @@ class ChoosingRouter(ABC):
         queries: Queries | Sequence[Prompt],
         *,
         tasks: Sequence[str | None] | None = None,
+        users: Sequence[str | None] | None = None,
+        teams: Sequence[str | None] | None = None,
         policy: Policy | None = None,
         budget_usd: float | None = None,
         budget_s: float | None = None,
@@ -132,6 +145,8 @@ class ChoosingRouter(ABC):
         queries: Queries | Sequence[Prompt],
         *,
         tasks: Sequence[str | None] | None = None,
+        users: Sequence[str | None] | None = None,
+        teams: Sequence[str | None] | None = None,
         policy: Policy | None = None,
         budget_usd: float | None = None,
         budget_s: float | None = None,
@@ -151,6 +166,8 @@ class ChoosingRouter(ABC):
         Args:
             queries: Prompts, or `Queries`.
             tasks: Task of each prompt where known, None where not.
+            users: Who asks each, None where nobody is named.
+            teams: The team of each user who is new, None where unknown.
             policy: What to choose by; see `route`.
             budget_usd: Most expected US dollars of all calls together.
             budget_s: Most expected seconds of all calls together, added up.
@@ -165,7 +182,7 @@ class ChoosingRouter(ABC):
                 latency is no such number, or not even the cheapest choices fit.
             UnknownModelError: An argument or the policy names a model that is not in the pool.
         """
-        asked = self._read_queries(queries, tasks)
+        asked = self._read_queries(queries, tasks, users=users, teams=teams)
         by = _BALANCED if policy is None else policy
         limits = BatchLimits(budget_usd, budget_s, max_calls)
         moment = Moment.of(extra_latency_s, unavailable, models=self.models)

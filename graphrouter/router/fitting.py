@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphrouter.data import RoutingDataset, Split
-from graphrouter.data.columns import list_columns
+from graphrouter.data.columns import PEOPLE, list_columns
 from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.data.repeats import merge_repeated_prompts
 from graphrouter.encoders import TextEncoder
@@ -91,7 +91,8 @@ def _training_support(data: RoutingDataset, split: Split, tables: TrainingTables
     theirs = outcomes[
         outcomes["query_id"].isin(ids) & outcomes["model"].isin(tables.pool.names)
     ].reset_index(drop=True)
-    queries = data.queries.set_index("query_id").loc[ids, ["task", "prompt"]].reset_index()
+    named = [name for name in ("task", "prompt", *PEOPLE) if name in data.queries.columns]
+    queries = data.queries.set_index("query_id").loc[ids, named].reset_index()
     raw, priced = tables.raw.take_queries(slice(len(ids))), add_prices(theirs, tables.pool)
     if "num_runs" not in priced.columns:
         priced["num_runs"] = 1.0

@@ -367,6 +367,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
             ),
             num_chars=count_chars(queries.prompts).astype(np.float64),
             surface=transform.surface(surface).astype(np.float64),
+            asker=self.support.find_askers(queries),
         )
         found = self._forecaster.forecast_queries(
             self._states.support,

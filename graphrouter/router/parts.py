@@ -12,7 +12,13 @@ import numpy as np
 
 from graphrouter.artifact_tables import Table, to_frame
 from graphrouter.config import TrainConfig
-from graphrouter.data.prompt_keys import is_withheld, prompt_key, withhold_prompt
+from graphrouter.data.columns import PEOPLE
+from graphrouter.data.prompt_keys import (
+    is_withheld,
+    prompt_key,
+    withhold_person,
+    withhold_prompt,
+)
 from graphrouter.features.bills import Bills
 from graphrouter.features.channels import (
     LATENCY,
@@ -21,6 +27,7 @@ from graphrouter.features.channels import (
     Tariff,
     read_columns,
 )
+from graphrouter.features.people import People
 from graphrouter.features.prompts import Float32Array, PromptTransform
 from graphrouter.features.recorded_prices import reprice_scale
 from graphrouter.features.suspect_zeros import hide_suspect_zeros
@@ -43,7 +50,7 @@ from graphrouter.scoring.decoding import AmountCalibration
 from graphrouter.scoring.effects import EffectCalibration, EffectInterval
 from graphrouter.scoring.forecaster import Forecaster
 from graphrouter.scoring.scorer import FeatureSizes, Scorer
-from graphrouter.types import BoolArray, IntArray
+from graphrouter.types import BoolArray, IntArray, Queries
 
 if TYPE_CHECKING:
     from graphrouter.nn.network import RoutingGNN
@@ -69,7 +76,8 @@ class Support:
     task_table: Table
     """Columns `task`, `description`; as they were saved, or a frame. So are all tables."""
     query_table: Table
-    """Columns `query_id`, `task`, `prompt`, one row a support query, in the order of `raw`."""
+    """Columns `query_id`, `task`, `prompt`, one row a support query, in the order of `raw`; `user`
+    and `team` where queries say who asked them."""
     outcome_table: Table
     """Columns `query_id`, `model`, `effect`, `cost_usd`, `input_tokens`, `output_tokens`,
     `latency_s`, the prices of the model when it was recorded, `input_usd_per_mtok` and
@@ -94,8 +102,9 @@ class Support:
 
     @property
     def queries(self) -> pd.DataFrame:
-        """Columns `query_id`, `task`, `prompt`, one row a support query, in the order of `raw`."""
-        return to_frame(self.query_table, "query_id", "task", "prompt")
+        """The columns of `query_table`."""
+        named = [name for name in PEOPLE if name in self.query_table]
+        return to_frame(self.query_table, "query_id", "task", "prompt", *named)
 
     @property
     def outcomes(self) -> pd.DataFrame:
@@ -229,11 +238,27 @@ class Support:
         )
 
     def withhold_prompts(self) -> Support:
-        """The same without the text of its prompts."""
+        """The same without the text of its prompts, and the names of those who asked."""
         queries = self.queries
         prompts = [withhold_prompt(prompt) for prompt in queries["prompt"]]
-        withheld = pd.Series(prompts, queries.index, dtype="str")
-        return replace(self, query_table=queries.assign(prompt=withheld))
+        people = {
+            kind: [
+                withhold_person(name, kind) if isinstance(name, str) else None
+                for name in queries[kind]
+            ]
+            for kind in PEOPLE
+            if kind in queries
+        }
+        columns = {"prompt": prompts, **people}
+        withheld = {
+            name: pd.Series(column, queries.index, dtype="str") for name, column in columns.items()
+        }
+        return replace(self, query_table=queries.assign(**withheld))
+
+    @property
+    def people(self) -> People | None:
+        """Who asked its queries; None where nobody is named."""
+        return self.kept.find("people", (self.query_table,), lambda: People.of(self.query_table))
 
     def pass_on(self, wider: Support) -> None:
         """Tell a support what it has in common with this one.
@@ -256,10 +281,17 @@ class Support:
         )
         wider.note_positions(positions)
 
+    def find_askers(self, queries: Queries) -> IntArray | None:
+        """Who asks each query, as `Targets.asker`; None where nobody is told apart."""
+        if self.people is None or not queries.names_people:
+            return None
+        return self.people.locate(queries.users, queries.teams)
+
     def to_nodes(self, transform: FeatureTransform) -> NodeTable:
         """Its nodes under a transform that was fitted on training rows."""
         principal = self._find_principal(transform.prompts)
-        return self.raw.to_nodes(transform, self.pool, self.positions.model, principal)
+        nodes = self.raw.to_nodes(transform, self.pool, self.positions.model, principal)
+        return nodes if self.people is None else replace(nodes, askers=self.people.to_nodes())
 
     def _find_principal(self, transform: PromptTransform) -> Float32Array:
         """(num_queries, P) principal coordinates; those of a query are computed once."""

@@ -130,6 +130,8 @@ class Router(ChoosingRouter):
         *,
         tasks: Sequence[str | None] | None = None,
         known: Sequence[Mapping[str, float | Grade] | None] | None = None,
+        users: Sequence[str | None] | None = None,
+        teams: Sequence[str | None] | None = None,
     ) -> Predictions:
         """Expected effect, cost, tokens and latency of every model of the pool on each query.
 
@@ -142,13 +144,16 @@ class Router(ChoosingRouter):
                 [0, 1], or a `Grade` of a judge who may be wrong. The effect of a graded model is
                 then what the answer in hand is worth, and those of the others are what is expected
                 of them after it.
+            users: Who asks each prompt, None where nobody is named. What is learned of a user's
+                grades counts then; routers that learn nothing of users leave it aside.
+            teams: The team of each user who is new, None where unknown.
 
         Raises:
             DataError: The queries are not what `Queries.of` takes.
             NotApplicableError: Grades are given, and the method learns nothing from them.
             UnknownModelError: A grade is of a model that is not in the pool.
         """
-        asked = self._read_queries(queries, tasks, known)
+        asked = self._read_queries(queries, tasks, known, users=users, teams=teams)
         return self._predict(asked)
 
     def predict_batches(
@@ -186,9 +191,12 @@ class Router(ChoosingRouter):
         queries: Queries | Sequence[Prompt],
         tasks: Sequence[str | None] | None,
         known: Sequence[Mapping[str, float | Grade] | None] | None = None,
+        *,
+        users: Sequence[str | None] | None = None,
+        teams: Sequence[str | None] | None = None,
     ) -> Queries:
         """The queries, checked against what the router can do and knows."""
-        asked = Queries.of(queries, tasks, known)
+        asked = Queries.of(queries, tasks, known, users=users, teams=teams)
         self.warn_of_unknown_tasks(asked.tasks)
         reader = type(self).__name__
         check_grades(asked, self.models, reader=reader, reads_known=self.reads_known)

@@ -10,9 +10,8 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from graphrouter.data.columns import SPEEDS
+from graphrouter.data.columns import PEOPLE, SPEEDS
 from graphrouter.data.new_outcomes import read_new_outcomes
-from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.data.repeats import count_runs, join_outcomes
 from graphrouter.data.schema import build_dataset
 from graphrouter.encoders import TextEncoder
@@ -21,6 +20,7 @@ from graphrouter.features.recorded_prices import add_prices
 from graphrouter.features.tables import RawFeatures, encode_raw, find_positions
 from graphrouter.lazy import pandas as pd
 from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.router.asked_queries import identify_queries
 from graphrouter.router.new_cards import check_card, pool_with
 from graphrouter.router.parts import Support
 from graphrouter.text_files import has_half_character
@@ -175,7 +175,7 @@ def add_examples(
             "Leave the others out."
         )
     mine = examples.assign(task=task)
-    asked, _ = _identify_queries(support, mine, "examples")
+    asked, _ = identify_queries(support, mine, "examples")
     is_asked = support.queries["query_id"].isin(asked)
     elsewhere = support.queries[
         is_asked & support.queries["task"].notna() & (support.queries["task"] != task)
@@ -230,14 +230,16 @@ def add_outcomes(
         DataError: The table names a model or a query that is unknown, or breaks the contract of
             outcomes.
     """
-    asked, new = _identify_queries(support, outcomes, source)
+    asked, new = identify_queries(support, outcomes, source)
     are_asked = find_positions(pd.Series(asked, dtype="str"), support.query_ids)
     known = support.queries.iloc[np.unique(are_asked[are_asked >= 0])]
     checked = build_dataset(
         {
             "queries": pd.concat([known, new], ignore_index=True),
             "models": pd.DataFrame([card.model_dump(by_alias=True) for card in support.pool]),
-            "outcomes": outcomes.assign(query_id=asked).drop(columns=["prompt", "task"]),
+            "outcomes": outcomes.assign(query_id=asked).drop(
+                columns=["prompt", "task", *PEOPLE], errors="ignore"
+            ),
         },
         name=source,
         sources={"outcomes": source, "models": "the pool"},
@@ -246,7 +248,9 @@ def add_outcomes(
     fresh = fresh.assign(num_runs=count_runs(fresh))
     kept = [*support.outcomes.columns, *(speed.name for speed in SPEEDS)]
     fresh = fresh[[name for name in dict.fromkeys(kept) if name in fresh.columns]]
-    added = checked.queries.iloc[len(known) :][support.queries.columns.tolist()]
+    named = [*support.queries.columns, *(name for name in PEOPLE if name in checked.queries)]
+    read = [name for name in dict.fromkeys(named) if name in checked.queries]
+    added = checked.queries.iloc[len(known) :][read]
     queries = support.query_table
     if not added.empty:
         queries = pd.concat([support.queries, added], ignore_index=True)
@@ -270,56 +274,6 @@ def read_outcomes(support: Support, outcomes: pd.DataFrame, source: str) -> pd.D
     return read_new_outcomes(
         outcomes, source, models=support.pool.names, query_ids=support.query_ids
     )
-
-
-def _identify_queries(
-    support: Support, outcomes: pd.DataFrame, source: str
-) -> tuple[list[str], pd.DataFrame]:
-    """The query id of each outcome, and the queries among them that the support does not have.
-
-    A prompt is the same query under any id; of two that differ in their task, that of the task.
-    """
-    known = set(support.query_ids)
-    asked_keys = set(map(prompt_key, outcomes["prompt"].dropna()))
-    rows = [row for row, key in enumerate(support.prompt_keys) if key in asked_keys]
-    there = support.queries.iloc[rows]
-    keys = [support.prompt_keys[row] for row in rows]
-    same = list(zip(keys, there["task"].tolist(), there["query_id"].tolist(), strict=True))
-    by_prompt = {key: query for key, _, query in reversed(same)}
-    by_task = {(key, task): query for key, task, query in reversed(same)}
-    asked: list[str] = []
-    new: dict[str, tuple[str, str | None, str]] = {}
-    named = outcomes[["query_id", "prompt", "task"]].astype(object)
-    for row, (given, prompt, task) in enumerate(named.itertuples(index=False, name=None), start=1):
-        has_id, has_prompt, has_task = (isinstance(x, str) for x in (given, prompt, task))
-        if has_prompt:
-            key = prompt_key(prompt)
-            if has_id and given in known and key not in by_prompt:
-                raise DataError(
-                    f"{source}, row {row}: the router knows query_id {given!r} with another "
-                    "prompt. "
-                    "Give the prompt as it was, or another query_id."
-                )
-            if has_id and key not in by_prompt and given in new:
-                raise DataError(
-                    f"{source}, row {row}: query_id {given!r} has another prompt than in a row "
-                    "before. Give each prompt an id of its own, or none."
-                )
-            fresh = given if has_id and given not in known else f"added-{key}"
-            query = by_task.get((key, task)) or by_prompt.setdefault(key, fresh)
-            if query not in known:
-                first = new.get(query, (query, None, prompt))
-                new[query] = (query, first[1] or (task if has_task else None), first[2])
-        elif has_id and (given in known or given in new):
-            query = given
-        else:
-            received = f"query_id {given!r}" if has_id else "neither query_id nor prompt"
-            raise DataError(
-                f"{source}, row {row}: {received}, which the router does not know. Give the "
-                "prompt of the query."
-            )
-        asked.append(query)
-    return asked, pd.DataFrame(list(new.values()), columns=["query_id", "task", "prompt"])
 
 
 def _drop_idle_queries(support: Support, kept_queries: Collection[str]) -> Support:

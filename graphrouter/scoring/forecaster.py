@@ -42,11 +42,16 @@ class EncodedQueries(NamedTuple):
     """(B, NUM_KINDS) float64 characters of the prompt by kind."""
     surface: Array
     """(B, num_surface) scaled surface features."""
+    asker: Array | None = None
+    """(B,) int64 as `Targets.asker`."""
 
     def split(self, size: int) -> list[EncodedQueries]:
         """The same queries in parts of at most `size`."""
         starts = range(0, len(self.task), size)
-        return [EncodedQueries(*(part[i : i + size] for part in self)) for i in starts]
+        return [
+            EncodedQueries(*(None if part is None else part[i : i + size] for part in self))
+            for i in starts
+        ]
 
 
 class Forecast(NamedTuple):
@@ -123,7 +128,7 @@ class Forecaster:
         at_once = max(1, min(_QUERIES_AT_ONCE, _PAIRS_AT_ONCE // len(pool)))
         for some in queries.split(at_once):
             similar = find_nearest(some.text, state.query_text, num_neighbours)
-            targets = Targets(some.principal, some.task, *similar, some.num_chars)
+            targets = Targets(some.principal, some.task, *similar, some.num_chars, some.asker)
             scored, doubt = self.net.score(state, targets), None
             if familiarity is not None:
                 met = familiarity.meet(some.surface, *similar)

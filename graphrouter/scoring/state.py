@@ -161,6 +161,9 @@ class Targets:
     """(B, K) similarity of the embeddings, in [-1, 1]."""
     num_chars: Array
     """(B, NUM_KINDS) characters of the prompt by kind, by which a long prompt is charged."""
+    asker: Array | None = None
+    """(B,) int64 who asks, among the users of the graph; -1 = nobody is named. None where no query
+    of the graph says who asked it."""
 
     def split(self, size: int) -> list[Targets]:
         """The same targets in parts of at most `size`, at least one part."""
@@ -169,7 +172,8 @@ class Targets:
 
     def take(self, rows: Any) -> Targets:
         """The targets at some positions (int64), or of a slice."""
-        return Targets(*(getattr(self, field.name)[rows] for field in fields(self)))
+        parts = (getattr(self, field.name) for field in fields(self))
+        return Targets(*(None if part is None else part[rows] for part in parts))
 
 
 def arrange_in_rows(part: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.bills import Bills
 from graphrouter.features.channels import ChannelScaler, Tariff
+from graphrouter.features.people import People
 from graphrouter.features.recorded_prices import add_prices
 from graphrouter.features.suspect_zeros import hide_suspect_zeros
 from graphrouter.features.tables import (
@@ -110,7 +111,7 @@ def prepare(
     train = (position[is_train], model[is_train], priced[is_train])
     tokens = raw.count_tokens(*train)
     return TrainingTables(
-        nodes=raw.to_nodes(transforms.features, pool, model[is_train]),
+        nodes=_name_askers(raw.to_nodes(transforms.features, pool, model[is_train]), queries),
         raw=raw,
         transforms=transforms,
         train=edges.take(mask),
@@ -125,6 +126,12 @@ def prepare(
         tariff=read_tariff(bills, pool.prices, raw, *train, tokens),
         model_family=torch.from_numpy(_number_families(data, pool)),
     )
+
+
+def _name_askers(nodes: NodeTable, queries: pd.DataFrame) -> NodeTable:
+    """The nodes with those who asked, where the queries say so."""
+    people = People.of(queries)
+    return nodes if people is None else replace(nodes, askers=people.to_nodes())
 
 
 def _number_families(data: RoutingDataset, pool: ModelPool) -> IntArray:

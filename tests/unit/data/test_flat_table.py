@@ -92,8 +92,8 @@ def test_an_answer_that_nobody_graded_still_says_what_it_cost() -> None:
 
 def test_a_column_that_is_not_used_is_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        read_answers({**ANSWERS, "user": ["x"] * 4})
-    assert "answers: not used: column 'user'." in caplog.text
+        read_answers({**ANSWERS, "reviewer": ["x"] * 4})
+    assert "answers: not used: column 'reviewer'." in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,145 @@
+"""Which query of a support each new outcome is of, and the queries that are new to it."""
+
+from __future__ import annotations
+
+from graphrouter.data.columns import PEOPLE
+from graphrouter.data.prompt_keys import prompt_key, withhold_person
+from graphrouter.exceptions import DataError
+from graphrouter.lazy import pandas as pd
+from graphrouter.router.parts import Support
+
+_COLUMNS = ("query_id", "prompt", "task", *PEOPLE)
+
+
+def identify_queries(
+    support: Support, outcomes: pd.DataFrame, source: str
+) -> tuple[list[str], pd.DataFrame]:
+    """The query id of each outcome, and the queries among them that the support does not have.
+
+    A prompt is the same query under any id, where the same user asks it; of two that differ in
+    their task, that of the task. What somebody else asks is a query of its own.
+
+    Args:
+        support: What there is.
+        outcomes: From `support_changes.read_outcomes`.
+        source: What to call the outcomes in messages.
+
+    Raises:
+        DataError: A query is unknown, is known with another prompt or of another user, or a user is
+            known of another team.
+    """
+    named = _name_people(support, outcomes, source)
+    known = set(support.query_ids)
+    asked_keys = set(map(prompt_key, outcomes["prompt"].dropna()))
+    rows = [row for row, key in enumerate(support.prompt_keys) if key in asked_keys]
+    keys = [support.prompt_keys[row] for row in rows]
+    there = _fill_columns(support.queries.iloc[rows]).itertuples(index=False, name=None)
+    same = [(key, *_keep_texts(row)) for key, row in zip(keys, there, strict=True)]
+    by_prompt = {(key, user): str(query) for key, query, _, _, user, _ in reversed(same)}
+    by_task = {(key, task, user): str(query) for key, query, _, task, user, _ in reversed(same)}
+    known_keys = {query: key for key, query, *_ in same}
+    asked: list[str] = []
+    new: dict[str, tuple[str | None, ...]] = {}
+    for row, each in enumerate(named.itertuples(index=False, name=None), start=1):
+        given, prompt, task, user, team = _keep_texts(each)
+        if prompt is not None:
+            key = prompt_key(prompt)
+            if given in known and known_keys.get(given) != key and (key, user) not in by_prompt:
+                raise DataError(
+                    f"{source}, row {row}: the router knows query_id {given!r} with another "
+                    "prompt. Give the prompt as it was, or another query_id."
+                )
+            if given in new and (key, user) not in by_prompt:
+                what = "prompt" if new[given][1] != prompt else "user"
+                raise DataError(
+                    f"{source}, row {row}: query_id {given!r} has another {what} than in a row "
+                    f"before. Give each {what} an id of its own, or none."
+                )
+            fresh = _make_id(key, user) if given is None or given in known else given
+            if user is None and given is not None and known_keys.get(given) == key:
+                query = given  # a grade of nobody in particular, on the query of somebody
+            else:
+                query = by_task.get((key, task, user)) or by_prompt.setdefault((key, user), fresh)
+            if query not in known:
+                first = new.get(query, (query, prompt, None, user, team))
+                new[query] = (*first[:2], first[2] or task, user, first[4] or team)
+        elif given is not None and (given in known or given in new):
+            query = given
+            _check_user(support, given, user, new, f"{source}, row {row}")
+        else:
+            received = "neither query_id nor prompt" if given is None else f"query_id {given!r}"
+            raise DataError(
+                f"{source}, row {row}: {received}, which the router does not know. Give the "
+                "prompt of the query."
+            )
+        asked.append(query)
+    found = pd.DataFrame(list(new.values()), columns=list(_COLUMNS))
+    idle = [name for name in PEOPLE if found[name].isna().all()]
+    return asked, found.drop(columns=idle)
+
+
+def _name_people(support: Support, outcomes: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Ids, prompts, tasks and who asked, as the support names them.
+
+    Raises:
+        DataError: A user is known of another team.
+    """
+    named = _fill_columns(outcomes)
+    people = support.people
+    if people is None:
+        return named
+    for kind, known in zip(PEOPLE, (set(people.users), set(people.teams)), strict=True):
+        hidden = {name: withhold_person(name, kind) for name in named[kind].dropna().unique()}
+        told = {name: stand for name, stand in hidden.items() if stand in known}
+        named[kind] = named[kind].replace(told)
+    place, teams = {user: i for i, user in enumerate(people.users)}, (*people.teams, None)
+    for row, (user, team) in enumerate(zip(named["user"], named["team"], strict=True), start=1):
+        if not isinstance(team, str) or user not in place:
+            continue
+        known_team = teams[people.team_of[place[user]]]
+        if known_team not in (None, team):
+            raise DataError(
+                f"{source}, row {row}: user {user!r} is in team {team!r}, and the router knows "
+                f"the user of team {known_team!r}. Name that team, or none."
+            )
+    return named
+
+
+def _check_user(
+    support: Support,
+    query: str,
+    user: str | None,
+    new: dict[str, tuple[str | None, ...]],
+    where: str,
+) -> None:
+    """Check that a query that is named by its id alone is of the user who is named beside it."""
+    if user is None:
+        return
+    if query in new:
+        asked_by = new[query][3]
+    else:
+        row = support.query_ids.index(query)
+        asked_by = support.queries["user"].iloc[row] if "user" in support.query_table else None
+    if asked_by != user:
+        of_whom = (
+            f"of user {asked_by!r}" if isinstance(asked_by, str) else "of nobody in particular"
+        )
+        raise DataError(
+            f"{where}: query_id {query!r} is {of_whom}, and user {user!r} is named. Give the "
+            "prompt, and no query_id, for a query of this user."
+        )
+
+
+def _make_id(key: str, user: str | None) -> str:
+    """An id for a query without one: by its prompt, and by who asks it."""
+    return f"added-{key}" if user is None else f"added-{key}-{prompt_key(user)}"
+
+
+def _fill_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns that say which query a row is of, None in those that it lacks."""
+    there = {name: table[name] if name in table.columns else None for name in _COLUMNS}
+    return pd.DataFrame(there, index=table.index).astype(object)
+
+
+def _keep_texts(row: tuple[object, ...]) -> tuple[str | None, ...]:
+    return tuple(value if isinstance(value, str) else None for value in row)
