@@ -361,10 +361,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         encoded = EncodedQueries(
             text=transform.text(embeddings).astype(np.float64),
             principal=transform.principal(embeddings, surface).astype(np.float64),
-            task=np.array(
-                [-1 if name is None else self._tasks.get(name, -1) for name in queries.tasks],
-                dtype=np.int64,
-            ),
+            task=np.array([self._tasks.get(name or "", -1) for name in queries.tasks], np.int64),
             num_chars=count_chars(queries.prompts).astype(np.float64),
             surface=transform.surface(surface).astype(np.float64),
             asker=self.support.find_askers(queries),

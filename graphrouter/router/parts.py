@@ -19,6 +19,7 @@ from graphrouter.data.prompt_keys import (
     withhold_person,
     withhold_prompt,
 )
+from graphrouter.features.askers import People
 from graphrouter.features.bills import Bills
 from graphrouter.features.channels import (
     LATENCY,
@@ -27,7 +28,6 @@ from graphrouter.features.channels import (
     Tariff,
     read_columns,
 )
-from graphrouter.features.people import People
 from graphrouter.features.prompts import Float32Array, PromptTransform
 from graphrouter.features.recorded_prices import reprice_scale
 from graphrouter.features.suspect_zeros import hide_suspect_zeros

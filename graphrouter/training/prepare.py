@@ -14,9 +14,9 @@ from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.data.splits import check_split, group_families
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
+from graphrouter.features.askers import People
 from graphrouter.features.bills import Bills
 from graphrouter.features.channels import ChannelScaler, Tariff
-from graphrouter.features.people import People
 from graphrouter.features.recorded_prices import add_prices
 from graphrouter.features.suspect_zeros import hide_suspect_zeros
 from graphrouter.features.tables import (

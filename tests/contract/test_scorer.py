@@ -60,7 +60,7 @@ def check(router: gr.GraphRouter, prompts: list[str]) -> None:
     )
     found = scorer.score(state, asked)
     with torch.inference_mode():
-        tensors = Targets(*(torch.from_numpy(part) for part in vars(asked).values()))
+        tensors = Targets(*map(to_tensors, vars(asked).values()))
         expected = net.score(to_tensors(state), tensors)
     for name in ("location", "log_scale", "task_share", "deviation"):
         received, wanted = getattr(found, name), getattr(expected, name).numpy()
