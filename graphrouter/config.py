@@ -101,6 +101,7 @@ Part = Literal[
     "profile",
     "similar_queries",
     "similar_residuals",
+    "users",
     "doubt",
     "perceptron",
 ]

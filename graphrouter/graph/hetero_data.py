@@ -9,7 +9,7 @@ exported and looked at. Its stores are named, and everything in them is part of 
 | `target` | `x`, `num_chars`, `position`, and labels: `true_task`, `trade_off` |
 | `model` | `x`, `card` |
 | `task` | `x` |
-| `user` | `team`: the position of each one's; a newcomer of each team stands behind the users |
+| `user` | `node_team`: position of each one's team; a newcomer of each team is behind the users |
 | `query in task`, `target in task` | membership; absent where the task is unknown or hidden |
 | `query asked_by user`, `target asked_by user` | who asked; absent where nobody is named |
 | `query answered_by model` | `edge_attr`: the channels of an outcome, NaN = not observed |
@@ -53,8 +53,7 @@ def to_hetero(graph: RoutingGraph) -> HeteroData:
     data[QUERY_IN_TASK].edge_index = _list_members(graph.query_task)
     data[TARGET_IN_TASK].edge_index = _list_members(targets.task)
     if graph.askers is not None:
-        data["user"].team = graph.askers.team
-        data["user"].num_nodes = len(graph.askers.team)
+        data["user"].node_team = graph.askers.team
         data[QUERY_ASKED_BY].edge_index = _list_members(graph.askers.of_query)
         if targets.asker is not None:
             data[TARGET_ASKED_BY].edge_index = _list_members(targets.asker)
@@ -101,7 +100,7 @@ def from_hetero(data: HeteroData) -> RoutingGraph:
     askers = asker = None
     if "user" in data.node_types:
         of_query = _find_members(data[QUERY_ASKED_BY].edge_index, query.num_nodes)
-        askers = Askers(of_query, data["user"].team)
+        askers = Askers(of_query, data["user"].node_team)
         if TARGET_ASKED_BY in data.edge_types:
             asker = _find_members(data[TARGET_ASKED_BY].edge_index, num_targets)
     supervision = None

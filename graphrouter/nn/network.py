@@ -29,7 +29,7 @@ from graphrouter.nn.layers import (
     scale_to_unit_variance,
     sum_segments,
 )
-from graphrouter.nn.outcomes import NoQuerySlopes, QuerySlopes
+from graphrouter.nn.outcomes import NoQuerySlopes, QuerySlopes, SupportOutcomes
 from graphrouter.nn.rasch import RaschBase
 from graphrouter.nn.readout import (
     AmountPerceptron,
@@ -44,9 +44,11 @@ from graphrouter.nn.regressions import EasinessSlope, NoEasinessSlope, NoProfile
 from graphrouter.nn.task_belief import TaskAttention, TaskBelief, TaskDiscriminant
 from graphrouter.nn.text_prior import TextPrior
 from graphrouter.nn.text_skills import TextSkills
+from graphrouter.nn.user_tastes import UserTastes
 from graphrouter.scoring.pair_scores import PairPredictions, score_pairs
 from graphrouter.scoring.scorer import FeatureSizes
-from graphrouter.scoring.state import SupportState, Targets
+from graphrouter.scoring.state import BaseState, SupportState, Targets
+from graphrouter.scoring.tastes import Tastes
 
 _NO_SCALE = (1.0,) * NUM_CHANNELS
 
@@ -71,6 +73,8 @@ class NetworkParts:
     """How much alike models are by their cards: `CardLikeness`."""
     base: RaschBase
     """Levels of models and easiness of queries, from the outcomes of the support."""
+    tastes: UserTastes | None
+    """What users grade otherwise; None where it is left out."""
     profile: nn.Module
     """On which kinds of queries a model is better than its level: `Profile`."""
     easiness_slope: nn.Module
@@ -112,6 +116,7 @@ class RoutingGNN(nn.Module):
         self.task_encoder = parts.task_encoder
         self.likeness = parts.likeness
         self.base = parts.base
+        self.tastes = parts.tastes
         self.profile = parts.profile
         self.easiness_slope = parts.easiness_slope
         self.profile_to_model = parts.profile_to_model
@@ -161,6 +166,7 @@ class RoutingGNN(nn.Module):
             graph.model_text, _join_numbers(graph.model_card, self.sizes.card), is_known
         )
         base = self.base(graph.outcomes, task_of_query, num_tasks, likeness, principal)
+        base, tastes = self._solve_tastes(graph, base, task_of_query)
         messages = collect_messages(base, graph.outcomes)
         profile = self.profile(messages, principal, num_models)
         if len(base.text_slopes):
@@ -185,7 +191,32 @@ class RoutingGNN(nn.Module):
             ),
             task_size=count,
             channel_scale=self.base.channel_scale.to(principal.dtype),
+            tastes=tastes,
         )
+
+    def _solve_tastes(
+        self, graph: RoutingGraph, base: BaseState, task: Tensor
+    ) -> tuple[BaseState, Tastes | None]:
+        """What users grade otherwise, and the base without what that explains."""
+        if self.tastes is None or graph.askers is None:
+            return base, None
+        principal, num_tasks = graph.query_principal, len(graph.task_text)
+        outcomes = SupportOutcomes(graph.outcomes, task, num_tasks, len(graph.model_card))
+        slope = self.easiness_slope(base, principal)
+        promised = self.text_easiness(slope, principal)
+        tilt = None
+        if len(base.text_slopes):
+            told = principal @ base.text_slopes[EFFECT].mT
+            tilt = told[outcomes.query, outcomes.model][None]
+        tastes, left = self.tastes(
+            graph.askers,
+            outcomes,
+            base,
+            tilt,
+            (base.task_easiness[:, task] + promised)[EFFECT],
+            self.base.easiness_mass()[EFFECT],
+        )
+        return left, tastes
 
     def score(
         self, state: SupportState, targets: Targets, models: Tensor | None = None
@@ -277,6 +308,7 @@ def compose_parts(
         task_encoder=task_encoder,
         likeness=choose("cards", CardLikeness(), NoLikeness()),
         base=base,
+        tastes=None if "users" in config.leave_out else UserTastes(),
         profile=choose("profile", Profile(), NoProfile()),
         easiness_slope=choose("text_easiness", EasinessSlope(), NoEasinessSlope()),
         profile_to_model=profile_to_model,

@@ -12,6 +12,7 @@ from graphrouter.nn.layers import PositiveParameter, make_zero_linear, masses
 from graphrouter.scoring.pair_scores import NUM_AMOUNTS, read_pairs, tell_amounts
 from graphrouter.scoring.paths import PathMessages
 from graphrouter.scoring.state import SupportState
+from graphrouter.scoring.tastes import ToldTaste
 
 
 class TextEasiness(nn.Module):
@@ -172,6 +173,7 @@ class PairReadout(nn.Module):
         task_share: Tensor,
         principal: Tensor,
         models: Tensor | None = None,
+        taste: ToldTaste | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Location and log scale of every pair (C, B, M), and the deviation (B, M) in the first.
 
@@ -184,6 +186,7 @@ class PairReadout(nn.Module):
             principal: (B, P) principal coordinates of the targets, to be matched with the models'
                 profiles.
             models: (B, L) as in `RoutingGNN.score`.
+            taste: What who asks grades otherwise; nothing where nobody is named.
         """
         return read_pairs(
             self.profile_scale,
@@ -196,4 +199,5 @@ class PairReadout(nn.Module):
             task_share,
             principal,
             models,
+            taste,
         )

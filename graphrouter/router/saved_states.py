@@ -23,6 +23,7 @@ from graphrouter.router.parts import Learned, Positions, Support
 from graphrouter.router.states import States, complete_states, note_outcome_covariance, read_texts
 from graphrouter.scoring.operations import Array
 from graphrouter.scoring.state import BaseState, SupportMessages, SupportState, TaskEvidence
+from graphrouter.scoring.tastes import Tastes
 
 GROUP = "states"
 """Name of the group of tensors, and of the key of the manifest."""
@@ -36,7 +37,13 @@ _KEYS = ("config", "features", "spend_unit", "channels", "models_before_bills")
 _CHARS, _TOKENS, _PLACES = "num_chars", "tokens.", "positions."
 _TOGETHER = "outcome_covariance."
 _EVIDENCE, _MESSAGES, _USUAL = "task_evidence.", "messages.values.", "familiarity.usual"
-_POSITIONS = ("messages.model", "messages.row_start", "task_of_query")
+_TASTES = "tastes."
+_POSITIONS = (
+    "messages.model",
+    "messages.row_start",
+    "task_of_query",
+    *(f"{_TASTES}{name}" for name in ("team", "kind_start", "kind_task")),
+)
 """int64; all else is float64."""
 _NARROW = (np.uint8, np.int16, np.int32, np.float32)
 _logger = logging.getLogger(__name__)
@@ -60,6 +67,8 @@ def pack_states(states: States) -> dict[str, Array]:
     if support.task_evidence is not None:
         found = support.task_evidence._asdict()
         tensors |= {f"{_EVIDENCE}{name}": tensor for name, tensor in found.items()}
+    if support.tastes is not None:
+        tensors |= {f"{_TASTES}{name}": part for name, part in support.tastes._asdict().items()}
     del tensors["query_text"]
     return {name: _narrow(tensor) for name, tensor in tensors.items()}
 
@@ -173,6 +182,9 @@ def _unpack_state(tensors: Mapping[str, Array], learned: Learned, support: Suppo
         if any(name in tensors for name in evidence)
         else None,
     }
+    parts["tastes"] = None
+    if f"{_TASTES}shift" in tensors:
+        parts["tastes"] = Tastes(*(_widen(tensors, f"{_TASTES}{name}") for name in Tastes._fields))
     for name in SupportState._fields:
         if name not in parts:
             parts[name] = _widen(tensors, name)
@@ -200,6 +212,14 @@ def _check(state: SupportState, support: Support) -> None:
         "model": (state.model.shape[:1], (num_models,)),
         "task": (state.task.shape[:1], (num_tasks,)),
     }
+    if state.tastes is not None:
+        people = support.people
+        num_askers = 0 if people is None else len(people.team_of)
+        sizes |= {
+            "tastes.shift": (state.tastes.shift.shape, (num_askers, num_models)),
+            "tastes.kind_start": (state.tastes.kind_start.shape, (num_askers + 1,)),
+            "tastes.kind": (state.tastes.kind.shape[1:], (num_models,)),
+        }
     for name, (received, expected) in sizes.items():
         if tuple(received) != expected:
             raise ValueError(f"{name} in its states: {tuple(received)}, expected {expected}")

@@ -10,6 +10,7 @@ from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 from graphrouter.scoring.operations import Array, operations_of, to_numpy
 from graphrouter.scoring.paths import PathMessages
 from graphrouter.scoring.state import SupportState, Targets
+from graphrouter.scoring.tastes import ToldTaste, tell_tastes
 
 NUM_AMOUNTS = NUM_CHANNELS - 1
 _LEAST_LOG_SPREAD, _LARGEST_LOG_SPREAD = -6.0, 2.0
@@ -76,8 +77,11 @@ def score_pairs(
     # Index T, "none of the tasks", has no state to add.
     context = xp.multiply_rows(share[:, :-1], xp.concat([state.task, state.prototype], axis=1))
     in_task = query + parts.task_to_query(context)
+    taste = None
+    if state.tastes is not None and targets.asker is not None:
+        taste = tell_tastes(state.tastes, targets.asker, share)
     location, log_scale, deviation = parts.readout(
-        state, in_task, easiness, paths, share, targets.principal, models
+        state, in_task, easiness, paths, share, targets.principal, models, taste
     )
     return PairPredictions(location, log_scale, log_task, share, deviation)
 
@@ -93,6 +97,7 @@ def read_pairs(
     task_share: Array,
     principal: Array,
     models: Array | None = None,
+    taste: ToldTaste | None = None,
 ) -> tuple[Array, Array, Array]:
     """Location and log scale of every pair (C, B, M), and the deviation (B, M) in the first.
 
@@ -108,6 +113,7 @@ def read_pairs(
         principal: (B, P) principal coordinates of the targets, to be matched with the models'
             profiles.
         models: (B, L) as in `RoutingGNN.score`.
+        taste: What who asks grades otherwise; nothing where nobody is named.
     """
     base = state.base
     xp = operations_of(target)
@@ -117,12 +123,12 @@ def read_pairs(
     level = xp.take_models(level, models)
     additive = level + easiness[:, :, None] + paths.residual + match
     own = paths.residual[EFFECT] + match[EFFECT]
-    effect, deviation, log_unknown = _soften(
-        additive[EFFECT],
-        own,
-        doubt(paths.spread, target),
-        xp.take_models(xp.multiply_rows(task_share, base.variance[EFFECT]), models),
-    )
+    expected = additive[EFFECT]
+    variance = xp.take_models(xp.multiply_rows(task_share, base.variance[EFFECT]), models)
+    if taste is not None:
+        expected = expected + xp.take_models(taste.shift, models)
+        variance = variance + xp.take_models(taste.variance, models)
+    effect, deviation, log_unknown = _soften(expected, own, doubt(paths.spread, target), variance)
     change = correct(state, target, additive, match, paths, task_share, models)
     amounts = additive[EFFECT + 1 :] + change[:NUM_AMOUNTS]
     log_spread = xp.take_models(_spread_by_model(state), models) + change[NUM_AMOUNTS:]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphrouter.scoring.operations import Array, to_numpy
+from graphrouter.scoring.tastes import Tastes
 
 _MOST_EMPTY = 2
 """Cells of a grid an outcome, at most."""
@@ -145,6 +146,8 @@ class SupportState(NamedTuple):
     """(T,) number of support queries of each task."""
     channel_scale: Array
     """(C, 1) natural logarithms a unit of each channel."""
+    tastes: Tastes | None = None
+    """What users grade otherwise; None where no query says who asked it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,6 @@
 """The simulated world: prompts, models and outcomes whose truth is known."""
 
+from graphrouter.bench.simulate.simulated_people import simulate_people
 from graphrouter.bench.simulate.simulation import Simulation, simulate
 
-__all__ = ["Simulation", "simulate"]
+__all__ = ["Simulation", "simulate", "simulate_people"]

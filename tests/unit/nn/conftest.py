@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 
 from graphrouter.config import NetworkConfig
 from graphrouter.features.channels import NUM_CHANNELS
-from graphrouter.features.tables import NodeTable, RecordedEdges
+from graphrouter.features.tables import Askers, NodeTable, RecordedEdges
 from graphrouter.features.token_rates import NUM_KINDS
 from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 from graphrouter.nn.network import RoutingGNN, compose_network
@@ -62,9 +63,15 @@ def make_graph() -> Callable[..., RoutingGraph]:
         nodes: NodeTable | None = None,
         num_models: int = NUM_MODELS,
         label_density: float = 1.0,
+        with_users: bool = False,
     ) -> RoutingGraph:
         generator = torch.Generator().manual_seed(seed)
         table = nodes or make_nodes(generator, num_models=num_models)
+        if (
+            with_users
+        ):  # three users, two teams; the last nodes are the newcomers of each and of none
+            of_query = torch.arange(NUM_SUPPORT + NUM_TARGETS) % 7 - 1
+            table = replace(table, askers=Askers(of_query, torch.tensor([0, 1, 2, 0, 1, 2])))
         support_queries, targets = (
             torch.arange(NUM_SUPPORT),
             torch.arange(NUM_SUPPORT, NUM_SUPPORT + NUM_TARGETS),

@@ -95,6 +95,7 @@ def test_parts_that_stay_start_from_the_same_weights(part: Part) -> None:
         "text_prior",
         "text_skills",
         "foretold_asking",
+        "users",
     )
     assert (without.keys() == whole.keys()) == owns_none
 

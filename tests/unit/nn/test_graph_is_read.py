@@ -16,9 +16,11 @@ from graphrouter.exceptions import LeakageError
 from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.graph.hetero_data import (
     ANSWERED_BY,
+    QUERY_ASKED_BY,
     QUERY_IN_TASK,
     SIMILAR_TO,
     SUPERVISED,
+    TARGET_ASKED_BY,
     TARGET_IN_TASK,
     from_hetero,
     to_hetero,
@@ -43,6 +45,9 @@ READ_BY = {
     ("model", "x"): PREDICTION,
     ("model", "card"): PREDICTION,
     ("task", "x"): PREDICTION,
+    ("user", "node_team"): PREDICTION,
+    (QUERY_ASKED_BY, "edge_index"): PREDICTION,
+    (TARGET_ASKED_BY, "edge_index"): PREDICTION,
     (QUERY_IN_TASK, "edge_index"): PREDICTION,
     (TARGET_IN_TASK, "edge_index"): PREDICTION,
     (ANSWERED_BY, "edge_index"): PREDICTION,
@@ -57,7 +62,7 @@ READ_BY = {
 
 @pytest.fixture
 def data(make_graph: Callable[..., RoutingGraph]) -> HeteroData:
-    graph = make_graph()
+    graph = make_graph(with_users=True)
     exported = to_hetero(graph)
     exported["target"].trade_off = torch.rand(len(graph.targets.task)).double() + 0.5
     return exported
