@@ -10,14 +10,22 @@ import numpy as np
 
 from graphrouter.batch_records import ROUNDING, BatchLimits, BatchRouting
 from graphrouter.exceptions import PolicyError
+from graphrouter.knapsack import Solution
 from graphrouter.multipliers import Limit, find_least, solve_limits
 from graphrouter.policy import Policy
 from graphrouter.rejections import NO_COSTS, NO_LATENCIES
 from graphrouter.selection import Choices, PolicyContext, list_choices
-from graphrouter.types import BoolArray, IntArray, Predictions
-from graphrouter.wording import count_of, name_some, round_up
+from graphrouter.types import BoolArray, FloatArray, IntArray, Predictions
+from graphrouter.wording import agree, count_of, name_some, round_up
 
-__all__ = ["assign_batch", "list_batch_choices", "solve_batch", "warn_of_idle_prices"]
+__all__ = [
+    "assign_batch",
+    "hold_limits",
+    "list_batch_choices",
+    "solve_batch",
+    "solve_named",
+    "warn_of_idle_prices",
+]
 
 _logger = logging.getLogger(__name__)
 _PRICES = ("effect_weight", "cost_weight", "usd_per_effect", "usd_per_second")
@@ -114,16 +122,9 @@ def solve_batch(choices: Choices, predictions: Predictions, limits: BatchLimits)
     Raises:
         PolicyError: Not even the cheapest choices fit.
     """
-    _check_calls(predictions.models, limits, choices.is_open)
-    named = _list_limits(predictions, limits)
-    for name, limit in named.items():
-        if name in _UNITS:
-            _check_cheapest(name, limit, choices.is_open)
+    named = hold_limits(choices.is_open, predictions, limits)
     counted = np.where(choices.is_open, choices.counted, 0.0)
-    try:
-        solution = solve_limits(counted, choices.is_open, list(named.values()))
-    except PolicyError as error:
-        raise PolicyError(_say_what_it_takes(str(error), named, choices.is_open)) from None
+    solution = solve_named(counted, choices.is_open, named)
     rows, columns = np.arange(len(predictions)), solution.columns
     prices = dict(zip(named, solution.prices.tolist(), strict=True))
     return BatchRouting(
@@ -139,6 +140,45 @@ def solve_batch(choices: Choices, predictions: Predictions, limits: BatchLimits)
         shadow_price_s=prices.pop("budget_s", None),
         shadow_price_calls=prices,
     )
+
+
+def hold_limits(
+    is_open: BoolArray, predictions: Predictions, limits: BatchLimits, *, noun: str = "query"
+) -> dict[str, Limit]:
+    """Each limit by the name of its argument, or of its model, if it can be kept by itself.
+
+    Args:
+        is_open: (num_queries, num_models), whom the policy leaves.
+        predictions: What the router expects of the batch.
+        limits: What it may take in all.
+        noun: What a row is called in messages.
+
+    Raises:
+        PolicyError: Not even the cheapest choices fit one of them.
+    """
+    _check_calls(predictions.models, limits, is_open, noun)
+    named = _list_limits(predictions, limits)
+    for name, limit in named.items():
+        if name in _UNITS:
+            _check_cheapest(name, limit, is_open, noun)
+    return named
+
+
+def solve_named(counted: FloatArray, is_open: BoolArray, named: Mapping[str, Limit]) -> Solution:
+    """The highest total of what counts within limits, as `solve_limits` finds it.
+
+    Args:
+        counted: (num_queries, num_models), what counts of each call; finite where open.
+        is_open: Same shape, True at least once a row.
+        named: From `hold_limits`.
+
+    Raises:
+        PolicyError: All limits together cannot be kept; it says what is enough.
+    """
+    try:
+        return solve_limits(counted, is_open, list(named.values()))
+    except PolicyError as error:
+        raise PolicyError(_say_what_it_takes(str(error), named, is_open)) from None
 
 
 _UNITS = {"budget_usd": "USD", "budget_s": "s"}
@@ -196,7 +236,7 @@ def _check_fallback(
             )
 
 
-def _check_calls(models: Sequence[str], limits: BatchLimits, is_open: BoolArray) -> None:
+def _check_calls(models: Sequence[str], limits: BatchLimits, is_open: BoolArray, noun: str) -> None:
     """Refuse caps that leave too few calls: for those who may take one model, or capped ones."""
     caps = limits.max_calls or {}
     at = {model: models.index(model) for model in caps}
@@ -207,19 +247,19 @@ def _check_calls(models: Sequence[str], limits: BatchLimits, is_open: BoolArray)
         if bound > left:
             raise PolicyError(
                 f"max_calls allows {count_of(left, 'call')} of {name_some(group)}, and the policy "
-                f"leaves nothing else for {bound:,} of {count_of(len(is_open), 'query')}. Raise "
+                f"leaves nothing else for {bound:,} of {count_of(len(is_open), noun)}. Raise "
                 f"max_calls to {bound:,} in all, or loosen the policy."
             )
 
 
-def _check_cheapest(name: str, limit: Limit, is_open: BoolArray) -> None:
+def _check_cheapest(name: str, limit: Limit, is_open: BoolArray, noun: str) -> None:
     """Refuse a budget that not even the cheapest choices fit."""
     least = float(np.where(is_open, limit.usage, np.inf).min(axis=1, initial=np.inf).sum())
     if least > limit.most * (1 + ROUNDING):
         raise PolicyError(
             f"{name} = {limit.most:.15g} is too low: the cheapest choices that the policy leaves "
-            f"for {count_of(len(is_open), 'query')} take {round_up(least)} {_UNITS[name]}. Raise "
-            "it to at least that, loosen the policy, or send fewer queries."
+            f"for {count_of(len(is_open), noun)} take {round_up(least)} {_UNITS[name]}. Raise it "
+            f"to at least that, loosen the policy, or send fewer {agree(2, noun)}."
         )
 
 

@@ -43,6 +43,7 @@ from graphrouter.cli import (
     promise,
     replay,
     route,
+    route_steps,
     routes,
     savings,
     serve,
@@ -74,6 +75,7 @@ app.command()(benchmark.benchmark)
 app.command()(newcomers.benchmark_newcomers)
 app.command()(route.route)
 app.command()(plan.plan)
+app.command()(route_steps.route_steps)
 app.command()(predict.predict)
 app.command()(collect.collect)
 app.command()(assign.assign)

@@ -103,7 +103,7 @@ def assign(
     Example: graphrouter assign artifacts/demo/router prompts.txt --budget-usd 2.50 --out
     choices.csv
     """
-    limits = BatchLimits(budget_usd, budget_s, _read_calls(max_calls or []) or None)
+    limits = BatchLimits(budget_usd, budget_s, read_calls(max_calls or []) or None)
     if limits.is_empty:
         raise typer.BadParameter(
             "no limit is given; expected --budget-usd, --budget-s or --max-calls, or more of them"
@@ -157,7 +157,7 @@ def describe_routing(chosen: BatchRouting) -> list[str]:
     if chosen.limits.budget_usd is not None:
         lines.append(
             f"Dollars       {chosen.total_cost_usd:.6g} of {chosen.limits.budget_usd:g}; "
-            + _describe_price(chosen.shadow_price or 0.0, "USD")
+            + describe_price(chosen.shadow_price or 0.0, "USD")
         )
         if chosen.shadow_price and chosen.route is None:  # routes have prices of their own
             lines.append(
@@ -167,7 +167,7 @@ def describe_routing(chosen: BatchRouting) -> list[str]:
     if chosen.limits.budget_s is not None:
         lines.append(
             f"Seconds       {chosen.total_latency_s:.6g} of {chosen.limits.budget_s:g}; "
-            + _describe_price(chosen.shadow_price_s or 0.0, "s")
+            + describe_price(chosen.shadow_price_s or 0.0, "s")
         )
     if chosen.used_fallback.any():
         lines.append(
@@ -182,7 +182,8 @@ def describe_routing(chosen: BatchRouting) -> list[str]:
     return [*lines, f"Calls         {', '.join(calls[:_MOST_SHOWN])}{more}"]
 
 
-def _describe_price(price: float, unit: str) -> str:
+def describe_price(price: float, unit: str) -> str:
+    """What one more of a budget would buy, in words."""
     return f"one more {unit} would buy {price:.4g} effect" if price else "the budget does not bind"
 
 
@@ -192,7 +193,7 @@ def _counts_seconds(policy: Policy, routes: Routes | None) -> bool:
     return policy.limits_seconds or any(by.counts_seconds for by in own)
 
 
-def _read_calls(texts: Sequence[str]) -> dict[str, int]:
+def read_calls(texts: Sequence[str]) -> dict[str, int]:
     """Most calls by model, from words like `tarn-grand=100`.
 
     Raises:

@@ -40,6 +40,7 @@ from graphrouter.gateway.sending import Outgoing, read_answer
 from graphrouter.gateway.serving_state import Demand, ServingState
 from graphrouter.gateway.sessions.open_sessions import OpenSessions
 from graphrouter.gateway.sessions.session_names import name_session
+from graphrouter.gateway.step_plans import route_plan
 from graphrouter.gateway.stored_responses import StoredResponses
 from graphrouter.gateway.tracing import Trace, Tracer
 from graphrouter.gateway.upstream_health import UpstreamHealth
@@ -179,13 +180,17 @@ class Gateway:
             raise
 
     async def route(self, request: Request) -> Response:
-        """Decide without calling anybody: `prompt` or `messages`, and perhaps `graphrouter`."""
+        """Decide without calling anybody: `prompt`, `messages` or `steps`, and `graphrouter`."""
         state = self.state
         asks = self._access.admit(request, "route")
         body = await read_body(request)
         wanted = read_wanted({"model": AUTO, **body}, request.headers, state, asks.key)
         if wanted.model is not None:
             raise ApiError(400, "model names a model; expected auto, or none.", "model")
+        if "steps" in body:
+            anything = Conversation.of([Turn("user", "")])
+            unable = state.find_unable(Demand(CHAT_COMPLETIONS, anything, allowed=asks.models))
+            return JSONResponse(await route_plan(state.router, body, wanted.policy, list(unable)))
         prompt = body.get("prompt")
         if "messages" in body or prompt is None:
             conversation = CHAT_COMPLETIONS.read(body)

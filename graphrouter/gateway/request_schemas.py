@@ -83,7 +83,13 @@ _SCHEMAS: Mapping[str, dict[str, Any]] = {
     ),
     "route": {
         "type": "object",
-        "properties": {"prompt": _TEXT, "messages": _CHAT, "graphrouter": _OWN},
+        "properties": {
+            "prompt": _TEXT,
+            "messages": _CHAT,
+            "steps": _OBJECTS,
+            "budget_usd": {"type": "number", "minimum": 0},
+            "graphrouter": _OWN,
+        },
     },
     "new_model": {
         "type": "object",

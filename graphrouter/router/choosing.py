@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property, lru_cache
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from graphrouter.batch_records import BatchLimits, BatchRouting
 from graphrouter.batch_routing import assign_batch
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from graphrouter.chats.chat_prompts import Prompt
     from graphrouter.features.prompts import PromptReading
     from graphrouter.routes import RouteMatch, RouteMatcher, Routes, RouteSpace
+    from graphrouter.steps import Step, StepPlan, StepRouting
 
 _BALANCED = Policy()
 """What a query is routed by where the caller names nothing."""
@@ -41,6 +42,11 @@ class ChoosingRouter(ABC):
     @abstractmethod
     def models(self) -> tuple[str, ...]:
         """Names of the candidate models."""
+
+    @property
+    @abstractmethod
+    def known_tasks(self) -> tuple[str, ...] | None:
+        """The tasks that the router can tell apart; None for one that does not look at tasks."""
 
     @abstractmethod
     def _read_queries(
@@ -197,6 +203,68 @@ class ChoosingRouter(ABC):
         assigned = assign_batch(by, predictions, self.policy_context.at(moment), limits)
         self._note_seconds(moment, is_counted=by.limits_seconds or budget_s is not None)
         return assigned
+
+    def route_steps(
+        self,
+        steps: StepPlan | Sequence[Step | Mapping[str, Any]],
+        *,
+        policy: Policy | None = None,
+        budget_usd: float | None = None,
+        budget_s: float | None = None,
+        max_calls: Mapping[str, int] | None = None,
+        tolerance: float = 0.0,
+        extra_latency_s: Mapping[str, float] | None = None,
+        unavailable: Iterable[str] | None = None,
+    ) -> StepRouting:
+        """A model for each step of a plan whose steps build upon each other.
+
+        A step goes right by its own chance, if all that it builds upon can be used; the plan is
+        worth the weights of the steps that go right. With a budget or caps that worth is the
+        highest that fits, so that money goes to the steps on which the most hangs. Without any of
+        them the policy decides each step by itself. See docs/steps.md.
+
+        Args:
+            steps: `Step`s, or mappings with their fields: role (a task), prompt, after (the names
+                of the steps whose results it uses), and perhaps name, weight, and model, effect
+                and cost_usd of a step that was run already.
+            policy: What to respect on every step; see `route`.
+            budget_usd: Most US dollars of the plan, what settled steps were billed included.
+            budget_s: Most expected seconds of the steps that are left, added up.
+            max_calls: Most calls of a model, settled steps included, by model.
+            tolerance: Chance in [0, 1] that a step that went wrong does no harm to what follows.
+            extra_latency_s: As in `route`, for every step.
+            unavailable: As in `route`, for every step.
+
+        Raises:
+            DataError: The steps are no plan: there is none, or more than 1,000, `after` names no
+                step, or steps wait for each other in a ring.
+            PolicyError: As `route_batch`.
+            UnknownModelError: As `route_batch`, or a settled step was run by no model of the pool.
+        """
+        from graphrouter.steps import StepPlan, assign_steps  # here: who plans none pays nothing
+
+        plan = StepPlan.of(steps)
+        limits = BatchLimits(budget_usd, budget_s, max_calls)
+        moment = Moment.of(extra_latency_s, unavailable, models=self.models)
+        limits.check(self.models)  # before the predictions
+        by = _BALANCED if policy is None else policy
+        asked = self._read_queries([step.prompt for step in plan], [step.role for step in plan])
+        predictions, context = moment.delay(self._predict(asked)), self.policy_context.at(moment)
+        self._note_seconds(moment, is_counted=by.limits_seconds or budget_s is not None)
+
+        def assign(steps: StepPlan) -> StepRouting:
+            routing = assign_steps(
+                steps,
+                predictions,
+                by,
+                context,
+                limits,
+                tolerance=tolerance,
+                known_tasks=self.known_tasks,
+            )
+            return replace(routing, _replan=assign)
+
+        return assign(plan)
 
     def match_routes(
         self,

@@ -28,6 +28,7 @@ from graphrouter.scoring.effects import EffectCalibration
 from graphrouter.wording import name_some
 
 if TYPE_CHECKING:
+    from graphrouter.grades import Judge
     from graphrouter.router import support_changes
 else:  # it reads and checks tables, of which an answer needs none
     support_changes = LazyModule("graphrouter.router.support_changes")
@@ -228,6 +229,31 @@ class ChangeableRouter(Router):
             num_outcomes=len(outcomes),
         )
         return self._exchange_support(support, change)
+
+    def add_trajectories(
+        self, runs: pd.DataFrame, *, tolerance: float = 0.0, judge: Judge | None = None
+    ) -> Self:
+        """A new router that has learned from runs of several steps with one grade at the end.
+
+        Each step counts as an outcome with the grade that is believed of it, see
+        `graphrouter.steps.credit_steps`; a step that was graded itself with its own. Prompts that
+        the router knows nothing else of become queries of their task.
+
+        Args:
+            runs: One row a step, as `credit_steps` takes them.
+            tolerance: Chance in [0, 1] that a step that went wrong does no harm to what follows.
+            judge: How far grades of the end are right; always without it.
+
+        Raises:
+            DataError: The table breaks the contract of runs.
+            UnknownModelError: A step was taken by a model that is not in the pool.
+        """
+        from graphrouter.steps import credit_steps
+
+        told = credit_steps(runs, self.predict, tolerance=tolerance, judge=judge)
+        return self.add_outcomes(
+            told.drop(columns=["trajectory", "step", "information", "expected"])
+        )
 
     def add_task(
         self, task: str, *, description: str | None = None, examples: pd.DataFrame | None = None

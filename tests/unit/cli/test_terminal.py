@@ -121,7 +121,7 @@ def test_tables_fit_80_columns(
 @pytest.mark.parametrize(
     ("typed", "completed"),
     [
-        ("graphrouter ro", {"route", "routes"}),
+        ("graphrouter ro", {"route", "route-steps", "routes"}),
         ("graphrouter data de", {"describe"}),
         ("graphrouter route x hi --pre", {"--preset"}),
         ("graphrouter route x hi --preset bal", {"balanced"}),

@@ -104,7 +104,7 @@ MEMBERS = {
     "/v1/responses": "input instructions tools text previous_response_id",
     "/v1/completions": "prompt max_tokens stream",
     "/v1/embeddings": "input encoding_format",
-    "/v1/route": "prompt messages graphrouter tools",
+    "/v1/route": "prompt messages graphrouter tools steps",
 }
 PART_TYPES = [
     "text",
