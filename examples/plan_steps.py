@@ -1,9 +1,4 @@
-"""Choose a model for each subtask of a plan, given what came before: the setting of M3.
-
-M3 (Liu and others, ICLR 2024) chooses the models of a multi-modal agent, whose subtasks build upon
-each other: find an object, cut it out, describe it, answer. Here the same with texts: a plan with
-dependencies, one budget, and a plan anew after each step with what has been seen of it.
-"""
+"""Choose a model for each step of a plan, given what came before, as M3 does for subtasks."""
 
 from __future__ import annotations
 
@@ -37,9 +32,6 @@ def main() -> None:
         seen = "passed" if passes else "failed"
         print(f"{step.name:12} by {step.model:15} {seen}: chance {routing.total_effect:.2f}")
     print(f"spent {routing.spent_usd:.4f} of {BUDGET_USD} USD")
-
-    each = router.route_steps(STEPS, policy=gr.Policy.preset("cost_first"), tolerance=0.2)
-    print(f"each step by itself, cost first: {each.total_effect:.2f} for {each.total_cost_usd:.4f}")
 
 
 if __name__ == "__main__":
