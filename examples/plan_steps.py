@@ -21,6 +21,7 @@ def main() -> None:
     """Print the plan, and how it changes with what is seen."""
     router = gr.GraphRouter.fit(gr.simulate(num_queries=400).data, instant=True)
     routing = router.route_steps(STEPS, budget_usd=BUDGET_USD, tolerance=0.2)
+    seen = []
     print(f"planned: the end goes right with chance {routing.total_effect:.2f}")
     random = np.random.default_rng(0)
     while routing.next_steps:
@@ -29,8 +30,9 @@ def main() -> None:
         passes = random.random() < JUDGE.expect_pass(float(is_right))
         billed = float(random.uniform(0.7, 1.1)) * (step.cost_usd or 0.0)
         routing = routing.after(step.name, JUDGE.grade(float(passes)), cost_usd=billed)
-        seen = "passed" if passes else "failed"
-        print(f"{step.name:12} by {step.model:15} {seen}: chance {routing.total_effect:.2f}")
+        word = "passed" if passes else "failed"
+        seen.append(f"{step.name} by {step.model} {word}, so {routing.total_effect:.2f}")
+    print("; ".join(seen))
     print(f"spent {routing.spent_usd:.4f} of {BUDGET_USD} USD")
 
 

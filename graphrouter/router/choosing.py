@@ -218,15 +218,13 @@ class ChoosingRouter(ABC):
     ) -> StepRouting:
         """A model for each step of a plan whose steps build upon each other.
 
-        A step goes right by its own chance, if all that it builds upon can be used; the plan is
-        worth the weights of the steps that go right. With a budget or caps that worth is the
-        highest that fits, so that money goes to the steps on which the most hangs. Without any of
-        them the policy decides each step by itself. See docs/steps.md.
+        A step goes right by its own chance, if all that it builds upon can be used. With a budget
+        or caps the plan is worth the most that fits: money goes to the steps on which the most
+        hangs. Without any the policy decides each step by itself. See docs/steps.md.
 
         Args:
-            steps: `Step`s, or mappings with their fields: role (a task), prompt, after (the names
-                of the steps whose results it uses), and perhaps name, weight, and model, effect
-                and cost_usd of a step that was run already.
+            steps: `Step`s, or mappings with their fields: role (a task), prompt, after (names of
+                steps), perhaps weight, and model, effect and cost_usd of a step that was run.
             policy: What to respect on every step; see `route`.
             budget_usd: Most US dollars of the plan, what settled steps were billed included.
             budget_s: Most expected seconds of the steps that are left, added up.
@@ -252,19 +250,15 @@ class ChoosingRouter(ABC):
         predictions, context = moment.delay(self._predict(asked)), self.policy_context.at(moment)
         self._note_seconds(moment, is_counted=by.limits_seconds or budget_s is not None)
 
-        def assign(steps: StepPlan) -> StepRouting:
-            routing = assign_steps(
-                steps,
-                predictions,
-                by,
-                context,
-                limits,
-                tolerance=tolerance,
-                known_tasks=self.known_tasks,
-            )
-            return replace(routing, _replan=assign)
-
-        return assign(plan)
+        return assign_steps(
+            plan,
+            predictions,
+            by,
+            context,
+            limits,
+            tolerance=tolerance,
+            known_tasks=self.known_tasks,
+        )
 
     def match_routes(
         self,

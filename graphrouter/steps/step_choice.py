@@ -107,6 +107,15 @@ def assign_steps(
         shadow_price=prices.pop("budget_usd", None),
         shadow_price_s=prices.pop("budget_s", None),
         shadow_price_calls=prices,
+        _replan=lambda rest: assign_steps(
+            rest,
+            predictions,
+            policy,
+            context,
+            limits,
+            tolerance=tolerance,
+            known_tasks=known_tasks,
+        ),
     )
 
 

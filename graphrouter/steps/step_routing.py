@@ -74,6 +74,8 @@ class StepRouting:
     the mean chance that an end of the plan goes right."""
     limits: BatchLimits
     """What the plan was allowed, settled steps included."""
+    _replan: Callable[[StepPlan], StepRouting]
+    """The routing of a plan that goes on from this one."""
     tolerance: float = 0.0
     """Chance that a step that went wrong does no harm to what comes after it."""
     bound: float | None = None
@@ -89,7 +91,6 @@ class StepRouting:
     """Worth that one more second would buy; None without `budget_s`."""
     shadow_price_calls: Mapping[str, float] = field(default_factory=dict)
     """Worth that one more call of a capped model would buy, by model."""
-    _replan: Callable[[StepPlan], StepRouting] | None = None
 
     def __len__(self) -> int:
         """Number of steps."""
@@ -173,8 +174,6 @@ class StepRouting:
             UnknownModelError: There is no such model.
         """
         settled = self.plan.settle(name, model or self[name].model, effect, cost_usd)
-        if self._replan is None:
-            raise TypeError("This routing was not made by a router, so it cannot plan anew.")
         return self._replan(settled)
 
     def to_dict(self) -> dict[str, Any]:
