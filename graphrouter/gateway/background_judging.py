@@ -138,7 +138,7 @@ class BackgroundJudging:
         number, total = self._weights[judge.name]
         number, total = number + 1, total + weight
         self._weights[judge.name] = number, total
-        # The share on average; the larger it is, the less is picked, and at 1 every answer is taken.
+        # The share on average; the larger it is, the less is picked, and at 1 all are taken.
         alike = judge.share**2
         chance = min(1.0, judge.share * (alike + (1 - alike) * weight * number / total))
         if self._rng.random() >= chance:
