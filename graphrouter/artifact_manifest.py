@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 from graphrouter.artifact_files import MANIFEST, parse_manifest, read_entries, write_durably
 from graphrouter.exceptions import ArtifactError
 
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 """1 and 2: with another network; `router.refitting` trains it again on what they hold. 3: weights
 of a graph router under other names. 4: without what the manifest names since. 5: of a network that
-did not solve for skills and texts at once. 6: of one that learned to tell tasks apart. They are
-read, and converted by `router.migrations`."""
-READABLE_VERSIONS = (3, 4, 5, 6, FORMAT_VERSION)
+did not solve for skills and texts at once. 6: of one that learned to tell tasks apart. 7:
+without what goes with queries beside their texts. They are read, and converted by
+`router.migrations`."""
+READABLE_VERSIONS = (3, 4, 5, 6, 7, FORMAT_VERSION)
 KEPT_VERSIONS = 3
 """How many versions before the present one an artifact keeps."""
 OWN = re.compile(

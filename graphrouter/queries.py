@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from graphrouter.chats.chat_prompts import Prompt, is_chat, to_text
 from graphrouter.exceptions import ChatError, DataError
 from graphrouter.grades import Grade, KnownOutcomes, read_known
 from graphrouter.notebook import cut_text
+from graphrouter.query_views import Context, Embedding, read_contexts, read_embeddings
 from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class Queries:
     teams: tuple[str | None, ...] = ()
     """The team of who asks each, None where unknown. It is read of users who are new: of others it
     is known."""
+    contexts: tuple[Context | None, ...] = ()
+    """Documents that go with each query, None where there are none; of none without it."""
+    embeddings: tuple[Embedding | None, ...] = ()
+    """Vector that goes with each query, None where there is none; of none without it."""
 
     def __post_init__(self) -> None:
         for name in ("users", "teams"):
@@ -63,6 +68,7 @@ class Queries:
                 f"{count_of(len(self.prompts), 'prompt')}; expected "
                 "one a prompt, None where unknown."
             )
+        self._read_views()
         if not self.known:
             object.__setattr__(self, "known", ({},) * len(self.prompts))
             return
@@ -95,6 +101,15 @@ class Queries:
                     "nobody is named."
                 )
 
+    def _read_views(self) -> None:
+        """Take contexts and embeddings for what they mean, one a query."""
+        for name, read in (("contexts", read_contexts), ("embeddings", read_embeddings)):
+            given = getattr(self, name)
+            if not given:
+                object.__setattr__(self, name, (None,) * len(self.prompts))
+            elif any(value is not None for value in given) or len(given) != len(self.prompts):
+                object.__setattr__(self, name, read(given, len(self.prompts)))
+
     @property
     def names_people(self) -> bool:
         """Whether a user or a team is named for any query."""
@@ -109,6 +124,8 @@ class Queries:
         *,
         users: Sequence[str | None] | None = None,
         teams: Sequence[str | None] | None = None,
+        contexts: Sequence[str | Sequence[str] | None] | None = None,
+        embeddings: Sequence[Embedding | Sequence[float] | None] | None = None,
     ) -> Queries:
         """The queries, checked; those that are `Queries` already are given back as they are.
 
@@ -120,15 +137,19 @@ class Queries:
                 certain, or `Grade`; None where nothing is known.
             users: Who asks each prompt, None where nobody is named.
             teams: The team of who asks, None where unknown.
+            contexts: Documents that go with each prompt: a text, or a list of texts; None where
+                there are none.
+            embeddings: Vector that goes with each prompt: an `Embedding`, or numbers of the encoder
+                named own; None where there is none.
 
         Raises:
             DataError: `queries` is a single prompt or holds something else than prompts, the
-                lengths differ, a grade is none, a user is blank, or a fact is given beside
-                `Queries`, which have their own.
+                lengths differ, a grade, a context or an embedding is none, a user is blank, or a
+                fact is given beside `Queries`, which have their own.
         """
         if isinstance(queries, Queries):
             beside = {"tasks": tasks, "grades": known, "users": users, "teams": teams}
-            for name, given in beside.items():
+            for name, given in {**beside, "contexts": contexts, "embeddings": embeddings}.items():
                 if given is not None:
                     raise DataError(
                         f"{name} were given beside Queries, which have {name} of their own; "
@@ -156,26 +177,29 @@ class Queries:
             )
         prompts = tuple(_read_prompt(prompt, number) for number, prompt in enumerate(queries))
         graded = _read_sequence(known)
-        users, teams = (
-            _read_people(given, name) for given, name in ((users, "users"), (teams, "teams"))
+        facts: tuple[Any, ...] = (
+            *(_read_people(given, name) for given, name in ((users, "users"), (teams, "teams"))),
+            () if contexts is None else read_contexts(contexts, len(prompts)),
+            () if embeddings is None else read_embeddings(embeddings, len(prompts)),
         )
         if tasks is None:
-            return cls(prompts, (None,) * len(prompts), graded, users, teams)
+            return cls(prompts, (None,) * len(prompts), graded, *facts)
         if isinstance(tasks, str) or not isinstance(tasks, Iterable):
             raise DataError(
                 f"tasks is a {type(tasks).__name__}; expected a sequence with one task a prompt, "
                 "None where unknown."
             )
-        return cls(prompts, tuple(tasks), graded, users, teams)
+        return cls(prompts, tuple(tasks), graded, *facts)
 
     @classmethod
     def of_frame(cls, frame: pd.DataFrame) -> Queries:
-        """The queries of a table: its column `prompt`, and perhaps `task`, `user` and `team`.
+        """The queries of a table, by its column `prompt`.
 
-        What is empty or no text of the last three is unknown.
+        Where they are there, `task`, `user`, `team`, `context`, `embedding` and `embedding_encoder`
+        are read too. What is empty or no text of the first three is unknown.
 
         Raises:
-            DataError: A prompt is no text.
+            DataError: A prompt is no text, or a context or an embedding is none.
 
         Example:
             >>> import pandas as pd
@@ -186,7 +210,15 @@ class Queries:
             list(map(_keep_name, frame[name].tolist())) if name in frame.columns else None
             for name in ("task", "user", "team")
         )
-        return cls.of(frame["prompt"].tolist(), tasks, users=users, teams=teams)
+        contexts, embeddings = _read_view_columns(frame)
+        return cls.of(
+            frame["prompt"].tolist(),
+            tasks,
+            users=users,
+            teams=teams,
+            contexts=contexts,
+            embeddings=embeddings,
+        )
 
     def __len__(self) -> int:
         """Number of queries."""
@@ -224,6 +256,31 @@ def _read_people(given: Sequence[str | None] | None, name: str) -> tuple[str | N
 
 def _keep_name(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
+
+
+def _read_view_columns(
+    frame: pd.DataFrame,
+) -> tuple[list[Any] | None, list[Embedding | None] | None]:
+    """Columns `context` and `embedding` of a table, None where it has no such column."""
+    contexts = embeddings = None
+    if "context" in frame.columns:
+        contexts = [None if _is_nan(cell) else cell for cell in frame["context"].tolist()]
+    if "embedding" in frame.columns:
+        named: list[str | None] = [None] * len(frame)
+        if "embedding_encoder" in frame.columns:
+            named = [x if isinstance(x, str) else None for x in frame["embedding_encoder"].tolist()]
+        cells = zip(frame["embedding"].tolist(), named, strict=True)
+        embeddings = [
+            None
+            if cell is None or _is_nan(cell)
+            else Embedding.of(cell, name, f"embedding, row {i}")
+            for i, (cell, name) in enumerate(cells, start=1)
+        ]
+    return contexts, embeddings
+
+
+def _is_nan(cell: object) -> bool:
+    return isinstance(cell, float) and cell != cell
 
 
 def _read_prompt(prompt: Prompt, number: int) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from graphrouter.exceptions import DataError
 from graphrouter.notebook import render_table
 from graphrouter.queries import Queries
+from graphrouter.query_views import Embedding
 from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "QUANTITIES",
     "BoolArray",
+    "Embedding",
     "FloatArray",
     "IntArray",
     "Predictions",

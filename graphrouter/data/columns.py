@@ -44,6 +44,9 @@ OPTIONAL_TEXTS: dict[TableName, tuple[str, ...]] = {
 }
 """Text columns that a table has only when they were given: the side of a query and who asked it,
 the model that a candidate is a setting of and what to send (JSON), and what a model answered."""
+VIEWS: tuple[str, ...] = ("context", "embedding", "embedding_encoder")
+"""Columns of queries that hold what goes with a query beside its text. A table has them only when
+they were given: documents (a list of texts), a vector (a list of numbers), and what made it."""
 CAPABILITIES: tuple[str, ...] = ("tools", "vision", "json")
 
 
@@ -107,6 +110,8 @@ def list_columns(table: TableName) -> tuple[str, ...]:
     named = [*REQUIRED[table], *TEXTS[table], *(column.name for column in NUMBERS[table])]
     if table == "models":
         named += CAPABILITIES
+    if table == "queries":
+        named += VIEWS
     named += OPTIONAL_TEXTS[table]
     if table == "outcomes":
         named += [NUM_RUNS.name, *(column.name for column in SPEEDS)]

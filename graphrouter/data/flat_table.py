@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphrouter.data.columns import PEOPLE, TableName, list_columns
+from graphrouter.data.columns import PEOPLE, VIEWS, TableName, list_columns
 from graphrouter.data.people_columns import clean_people
 from graphrouter.data.prompt_columns import parse_prompts
 from graphrouter.data.schema import RoutingDataset, build_dataset
@@ -19,6 +19,7 @@ from graphrouter.data.values import (
     refuse_alike,
     tidy_columns,
 )
+from graphrouter.data.view_columns import find_viewed, list_view_keys, parse_views
 from graphrouter.exceptions import DataError
 from graphrouter.lazy import pandas as pd
 from graphrouter.types import IntArray
@@ -33,9 +34,9 @@ def read_answers(
 
     Args:
         answers: Columns `prompt`, `model` and `effect` (from 0 to 1), perhaps `task`, `cost`
-            (US dollars), `tokens` (of the answer), `latency` (seconds), and any other number of an
-            outcome by its own name; `user` and `team` of who asked. A data frame, or a mapping of
-            columns.
+            (US dollars), `tokens` (of the answer), `latency` (seconds), what goes with the query
+            (`context`, `embedding`, `embedding_encoder`), and any other number of an outcome by its
+            own name; `user` and `team` of who asked. A data frame, or a mapping of columns.
         name: Of the dataset.
         source: What to call the table in messages.
 
@@ -49,20 +50,21 @@ def read_answers(
         RoutingDataset('answers': 2 queries, 2 models, 3 outcomes, 0 tasks)
     """
     tidy = tidy_columns(_make_frame(answers, source), source, required=_REQUIRED)
-    frame = name_in_full(
-        tidy, source, known=(*list_columns("outcomes"), *_REQUIRED, "task", *PEOPLE)
-    )
+    known = (*list_columns("outcomes"), *_REQUIRED, "task", *PEOPLE, *VIEWS)
+    frame = name_in_full(tidy, source, known=known)
     if frame.empty:
         raise DataError(f"{source}: there are no rows; expected one an answer.")
     frame["model"] = parse_ids(frame["model"], source, "model")
     refuse_alike(frame["model"], source)
     frame = clean_people(frame, source)
     people = [name for name in PEOPLE if name in frame.columns]
-    prompt = parse_prompts(frame["prompt"], source)
-    # What two users ask is of each of them.
+    views = parse_views(frame, source)
+    prompt = parse_prompts(frame["prompt"], source, may_be_empty=find_viewed(views))
+    # What two users ask is of each of them, and a prompt with other documents is another query.
     asked = prompt.to_frame("prompt").join(frame[people])
-    number = asked.groupby(["prompt", *people], sort=False, dropna=False).ngroup().to_numpy()
-    queries = asked[~pd.Series(number).duplicated()].reset_index(drop=True)
+    keys = asked.assign(view=list_view_keys(views))
+    number = keys.groupby([*keys], sort=False, dropna=False).ngroup().to_numpy()
+    queries = asked.join(views)[~pd.Series(number).duplicated()].reset_index(drop=True)
     task = pd.Series([None] * len(frame), dtype="str")
     if "task" in frame:
         task = parse_optional_ids(frame["task"], source, "task")
@@ -71,7 +73,7 @@ def read_answers(
     frames: dict[TableName, pd.DataFrame | None] = {
         "queries": pd.DataFrame({"query_id": ids, "task": of_prompt}).join(queries),
         "models": pd.DataFrame({"model": frame["model"].drop_duplicates()}),
-        "outcomes": frame.drop(columns=["prompt", "task", *PEOPLE], errors="ignore").assign(
+        "outcomes": frame.drop(columns=["prompt", "task", *PEOPLE, *VIEWS], errors="ignore").assign(
             query_id=ids[number]
         ),
         "tasks": None,

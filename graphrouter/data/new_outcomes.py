@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from graphrouter.data.columns import PEOPLE, list_columns
+import numpy as np
+
+from graphrouter.data.columns import PEOPLE, VIEWS, list_columns
 from graphrouter.data.number_columns import parse_outcome_numbers
 from graphrouter.data.people_columns import clean_people
 from graphrouter.data.prompt_columns import parse_optional_prompts, parse_prompts
@@ -22,11 +24,12 @@ from graphrouter.data.values import (
     parse_optional_ids,
     tidy_columns,
 )
+from graphrouter.data.view_columns import find_viewed, parse_views
 from graphrouter.exceptions import DataError
 from graphrouter.lazy import pandas as pd
 from graphrouter.text_files import read_text_file
 
-_KNOWN = (*list_columns("outcomes"), "task", "prompt", *PEOPLE)
+_KNOWN = (*list_columns("outcomes"), "task", "prompt", *PEOPLE, *VIEWS)
 _GRADE = "Add your grade of each answer, from 0 to 1."
 
 
@@ -46,6 +49,8 @@ def read_new_outcomes(
     Args:
         outcomes: Columns `model`, `effect`, and `query_id` or `prompt`; perhaps `task`, `user` and
             `team`, `cost`, `tokens`, `latency`, and other numbers of an outcome by their own names.
+            With a prompt perhaps `context`, `embedding` and `embedding_encoder`, or these without
+            one.
         source: What to call the table in messages.
         models: Names that a model may be meant by, where it is written in another way.
         query_ids: The same for ids of queries.
@@ -74,7 +79,9 @@ def read_new_outcomes(
     clean["query_id"] = match_ids(ids, query_ids, source, "query_id")
     clean["task"] = parse_optional_ids(raw["task"], source, "task") if "task" in raw else blank
     clean["prompt"] = parse_optional_prompts(raw["prompt"], source) if "prompt" in raw else blank
-    unasked = (clean["query_id"].isna() & clean["prompt"].isna()).to_numpy(dtype=bool).nonzero()[0]
+    views = parse_views(raw, source)
+    named = (clean["query_id"].notna() | clean["prompt"].notna()).to_numpy(dtype=bool)
+    unasked = np.flatnonzero(~named & ~find_viewed(views))
     if len(unasked):
         raise make_row_error(
             source,
@@ -83,7 +90,8 @@ def read_new_outcomes(
             "Give the prompt of the query, or delete the row.",
         )
     clean = clean.assign(**{name: raw[name] for name in PEOPLE if name in raw})
-    return clean_people(clean, source).assign(**parse_outcome_numbers(raw, source))
+    numbers = parse_outcome_numbers(raw, source)
+    return clean_people(clean, source).assign(**numbers, **views)
 
 
 def read_outcome_file(file: Path) -> pd.DataFrame:
@@ -125,8 +133,8 @@ def read_query_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """The queries of a table as `read_query_file` gives them.
 
     Args:
-        table: A column `prompt`, and perhaps `query_id`, `task`, `user` and `team`; at least one
-            row.
+        table: A column `prompt`, and perhaps `query_id`, `task`, `user`, `team`, `context`,
+            `embedding` and `embedding_encoder`; at least one row.
         source: What to call it in messages.
 
     Raises:
@@ -151,7 +159,11 @@ def read_query_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
                 f"query_id {clean['query_id'].iloc[twice[0]]!r} occurs before",
                 "Make the ids distinct.",
             )
-    clean["prompt"] = parse_prompts(raw["prompt"], source, empty_mending=None)
+    views = parse_views(raw, source)
+    clean["prompt"] = parse_prompts(
+        raw["prompt"], source, empty_mending=None, may_be_empty=find_viewed(views)
+    )
     if "task" in raw.columns:
         clean["task"] = parse_optional_ids(raw["task"], source, "task")
-    return clean_people(clean.assign(**{name: raw[name] for name in PEOPLE if name in raw}), source)
+    clean = clean.assign(**{name: raw[name] for name in PEOPLE if name in raw})
+    return clean_people(clean, source).assign(**views)

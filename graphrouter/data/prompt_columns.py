@@ -10,12 +10,17 @@ from graphrouter.chats.chat_prompts import is_chat, to_text
 from graphrouter.data.values import make_row_error, refuse_half_characters, show_cell
 from graphrouter.exceptions import ChatError
 from graphrouter.lazy import pandas as pd
+from graphrouter.types import BoolArray
 
 _EXPECTED = "expected text, or a list of messages"
 
 
 def parse_prompts(
-    column: pd.Series, source: str, *, empty_mending: str | None = "Write the prompt"
+    column: pd.Series,
+    source: str,
+    *,
+    empty_mending: str | None = "Write the prompt",
+    may_be_empty: BoolArray | None = None,
 ) -> pd.Series:
     """The column of prompts as it stands, chats as the text that they are routed by.
 
@@ -23,6 +28,7 @@ def parse_prompts(
         column: Texts, and lists of messages.
         source: The table.
         empty_mending: What to do about an empty one; None where empty ones are allowed.
+        may_be_empty: (num_rows,) where nothing stands for an empty text; nowhere without it.
 
     Raises:
         DataError: A prompt is missing, neither text nor chat, empty, or holds half of a character.
@@ -32,7 +38,8 @@ def parse_prompts(
         >>> parse_prompts(pd.Series(["1 + 1?", chat]), "queries").tolist()
         ['1 + 1?', 'Hi.']
     """
-    values = _read_chats(column, source)
+    may_be_empty = np.zeros(len(column), dtype=bool) if may_be_empty is None else may_be_empty
+    values = _read_chats(column.mask(may_be_empty & column.isna(), ""), source)
     wrong = [row for row, value in enumerate(values) if not isinstance(value, str)]
     if wrong:
         raise make_row_error(
@@ -43,7 +50,8 @@ def parse_prompts(
         )
     refuse_half_characters(values, source, "prompt")
     prompts = pd.Series(values, dtype="str")
-    empty = np.flatnonzero((prompts.str.strip() == "").to_numpy(dtype=bool))
+    is_empty = (prompts.str.strip() == "").to_numpy(dtype=bool)
+    empty = np.flatnonzero(is_empty & ~may_be_empty)
     if len(empty) and empty_mending is not None:
         raise make_row_error(
             source,

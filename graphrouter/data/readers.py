@@ -8,6 +8,7 @@ from graphrouter.data.columns import OPTIONAL_TABLES, REQUIRED, TABLES, TableNam
 from graphrouter.data.flat_table import find_absent, read_answers
 from graphrouter.data.schema import RoutingDataset, build_dataset
 from graphrouter.data.table_files import READABLE_SUFFIXES, find_format, read_table
+from graphrouter.data.view_columns import EMBEDDING_FILE, join_embedding_file
 from graphrouter.exceptions import DataError
 from graphrouter.files import to_path
 from graphrouter.upward_imports import load_part
@@ -23,7 +24,8 @@ def load_dataset(source: str | Path) -> RoutingDataset:
     Args:
         source: A folder with `queries`, `models`, `outcomes` and perhaps `tasks`, each as .parquet,
             .csv or .jsonl. Other files are ignored. A folder that is itself called simulated is
-            read as "./simulated". Or one file with a row an answer: see `read_answers`.
+            read as "./simulated". Embeddings of the queries may stand beside them in
+            `embeddings.npz`. Or one file with a row an answer: see `read_answers`.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -51,6 +53,9 @@ def load_dataset(source: str | Path) -> RoutingDataset:
     files = {table: _find_table(folder, table) for table in TABLES}
     frames = {table: None if file is None else read_table(file) for table, file in files.items()}
     sources = {table: table if file is None else file.name for table, file in files.items()}
+    vectors, queries = folder / EMBEDDING_FILE, frames["queries"]
+    if vectors.is_file() and queries is not None:
+        frames["queries"] = join_embedding_file(queries, vectors, sources["queries"])
     return build_dataset(frames, name=folder.resolve().name, sources=sources)
 
 

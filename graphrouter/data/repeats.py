@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from graphrouter.data.columns import KEYS, NUM_RUNS, OUTCOME_NUMBERS, PEOPLE, SPEEDS
+from graphrouter.data.view_columns import VIEW_KEY
 from graphrouter.lazy import pandas as pd
 from graphrouter.types import BoolArray, FloatArray
 from graphrouter.wording import count_of
@@ -139,15 +140,16 @@ def merge_repeated_prompts(
     each of them.
 
     Args:
-        queries: query_id, task, prompt, and perhaps user and team.
+        queries: query_id, task, prompt, and perhaps user, team and view_key: with other documents
+            it is another query.
         outcomes: Of these queries.
 
     Returns:
         (num_queries,) True for queries to keep, and the outcomes of those.
     """
-    of_one = ["prompt", "task", *(name for name in PEOPLE if name in queries.columns)]
+    named = [name for name in (*PEOPLE, VIEW_KEY) if name in queries.columns]
     codes = queries.assign(prompt=queries["prompt"].str.strip()).groupby(
-        of_one, sort=False, dropna=False
+        ["prompt", "task", *named], sort=False, dropna=False
     )
     first = codes["query_id"].transform("first")
     stays = (first == queries["query_id"]).to_numpy(dtype=bool)

@@ -44,8 +44,9 @@ class RoutingDataset:
 
     name: str
     queries: pd.DataFrame
-    """query_id, task (NaN = unknown), prompt; optional split (train, validation, test) and
-    metadata."""
+    """query_id, task (NaN = unknown), prompt; optional split (train, validation, test), what goes
+    with the query (`context`: a list of texts, `embedding`: an array in single precision with its
+    `embedding_encoder`; None where there is none) and metadata."""
     models: pd.DataFrame
     """model, description, family, prices (US dollars per million tokens), context_tokens,
     num_params, capabilities, where given `base` and `parameters` (JSON text), and columns of your
@@ -264,8 +265,9 @@ def _encode_column(column: pd.Series) -> bytes:
     if column.dtype == np.float64:
         values = column.to_numpy(dtype="<f8") + 0.0  # -0.0 becomes 0.0
         return np.where(np.isnan(values), np.nan, values).tobytes()
+    cells = [x.tolist() if isinstance(x, np.ndarray) else x for x in column.tolist()]
     return json.dumps(
-        [None if value is None or value != value else value for value in column.tolist()]
+        [None if value is None or value != value else value for value in cells]
     ).encode()
 
 

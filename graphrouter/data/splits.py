@@ -17,6 +17,7 @@ import numpy as np
 
 from graphrouter.config import SplitConfig
 from graphrouter.data.columns import SPLITS
+from graphrouter.data.view_columns import question_texts
 from graphrouter.exceptions import DataError
 from graphrouter.lazy import pandas as pd
 from graphrouter.wording import count_of, name_some
@@ -237,7 +238,7 @@ def _group_prompts(data: RoutingDataset, seed: int) -> pd.DataFrame:
     `members` (row numbers).
     """
     queries, called = data.queries, data.outcomes.groupby("query_id")["effect"]
-    prompts = queries["prompt"].str.strip()
+    prompts = question_texts(queries)
     ungraded = called.count()[lambda count: count == 0].index
     frame = pd.DataFrame(
         {

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import pyarrow
 
 from graphrouter.data.values import make_row_error
+from graphrouter.data.view_columns import write_cells
 from graphrouter.exceptions import DataError
 from graphrouter.lazy import pandas as pd
 from graphrouter.text_files import parse_json, read_text_file
@@ -240,6 +241,7 @@ def write_table(frame: pd.DataFrame, file: Path) -> None:
             f"{file} has the suffix {file.suffix!r}; expected {_name_suffixes()}. Choose one of "
             "these formats."
         )
+    frame = write_cells(frame, as_text=file.suffix == ".csv")
     if file.suffix == ".parquet":
         frame.to_parquet(file, index=False)
     elif file.suffix == ".csv":

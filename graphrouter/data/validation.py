@@ -25,6 +25,7 @@ from graphrouter.data.columns import (
     SPLITS,
     TABLES,
     TEXTS,
+    VIEWS,
     TableName,
     list_columns,
 )
@@ -45,6 +46,7 @@ from graphrouter.data.values import (
     refuse_half_characters,
     tidy_columns,
 )
+from graphrouter.data.view_columns import find_viewed, parse_views, question_texts
 from graphrouter.exceptions import DataError
 from graphrouter.lazy import pandas as pd
 from graphrouter.own_fields import OF_OUTCOMES, is_own_name
@@ -143,7 +145,9 @@ def _clean_queries(raw: pd.DataFrame, source: str) -> pd.DataFrame:
     frame = raw.copy()
     frame["query_id"] = parse_ids(raw["query_id"], source, "query_id")
     frame["task"] = parse_optional_ids(raw["task"], source, "task")
-    frame["prompt"] = parse_prompts(raw["prompt"], source)
+    views = parse_views(raw, source)
+    frame = frame.drop(columns=[name for name in VIEWS if name in frame.columns]).assign(**views)
+    frame["prompt"] = parse_prompts(raw["prompt"], source, may_be_empty=find_viewed(views))
     frame = clean_people(frame, source)
     for name in frame.columns.difference(list(list_columns("queries"))):  # metadata is saved too
         refuse_half_characters(frame[name].tolist(), source, str(name))
@@ -168,7 +172,7 @@ def _check_split_column(frame: pd.DataFrame, source: str) -> pd.DataFrame:
             "test",
             "Name one in every row, or drop the column to have the queries divided for you.",
         )
-    prompts = frame["prompt"].str.strip()
+    prompts = question_texts(frame)
     twice = prompts.duplicated(keep=False).to_numpy(dtype=bool)
     first = split[twice].groupby(prompts[twice]).transform("first")
     conflict = (split[twice] != first).to_numpy(dtype=bool)

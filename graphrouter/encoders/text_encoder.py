@@ -123,6 +123,15 @@ def encode_texts(
     return found
 
 
+def encode_present(encoder: TextEncoder, texts: Sequence[str | None]) -> Embeddings:
+    """Embeddings (num_texts, dimension), a zero row where there is no text."""
+    vectors = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
+    present = [i for i, text in enumerate(texts) if text]
+    if present:
+        vectors[present] = encode_texts(encoder, [texts[i] or "" for i in present])
+    return vectors
+
+
 def check_encoder(encoder: TextEncoder, *, id: str, revision: str, dimension: int) -> None:
     """Check that the encoder is the one that is asked for.
 

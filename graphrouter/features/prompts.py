@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple, Self
@@ -95,6 +95,22 @@ class PromptTransform:
         does inside the graph.
         """
         return self._precise_coordinates.find(self.text(embeddings), self.surface(raw_surface))
+
+    def to_arrays(self) -> dict[str, Float32Array]:
+        """All numbers by name, for `from_arrays`."""
+        own = {"centre": self.mean, "numbers_mean": self.surface_mean}
+        return {**own, "numbers_scale": self.surface_scale, **self.coordinates._asdict()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Float32Array]) -> Self:
+        """The transform of `to_arrays`.
+
+        Raises:
+            KeyError: An array is missing.
+        """
+        centre, mean, scale = (arrays[n] for n in ("centre", "numbers_mean", "numbers_scale"))
+        found = KernelCoordinates(*(arrays[name] for name in KernelCoordinates._fields))
+        return cls(centre, mean, scale, found)
 
     @cached_property
     def _precise_coordinates(self) -> PreciseCoordinates:
@@ -193,7 +209,7 @@ class KernelCoordinates(NamedTuple):
         rows = np.sort(np.random.default_rng(0).permutation(len(text))[:NUM_LANDMARKS])
         to_features, scale = (
             _find_whitening(compute_kernel(text[rows], surface[rows], text[rows], surface[rows])),
-            np.sqrt(text.shape[1]),
+            np.sqrt(max(text.shape[1], 1)),
         )
         features = compute_kernel(text, surface, text[rows], surface[rows]) @ to_features * scale
         middle = features.mean(axis=0)
@@ -268,7 +284,7 @@ def compute_kernel(
     near, far = surface.astype(np.float64), np.asarray(other_surface, dtype=np.float64)
     distance = (near**2).sum(axis=-1)[..., None] + (far**2).sum(axis=1) - 2 * near @ far.T
     alike: FloatArray = np.exp(
-        SHARPNESS * (cosine - 1) - np.maximum(distance, 0) / (2 * surface.shape[-1])
+        SHARPNESS * (cosine - 1) - np.maximum(distance, 0) / (2 * max(surface.shape[-1], 1))
     )
     return alike
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from graphrouter.artifact_tables import Table
 from graphrouter.encoders import TextEncoder, encode_texts
+from graphrouter.encoders.text_encoder import encode_present
 from graphrouter.features.bills import Bills
 from graphrouter.features.cards import read_cards, read_own_numbers
 from graphrouter.features.channels import ChannelScaler, OutcomeColumns, read_columns
@@ -26,10 +27,19 @@ from graphrouter.features.prompts import (
 )
 from graphrouter.features.suspect_zeros import hide_suspect_zeros
 from graphrouter.features.token_rates import TokenRates, count_chars, fit_token_rates
+from graphrouter.features.views import (
+    RawViews,
+    ViewNodes,
+    join_views,
+    make_view_nodes,
+    pack_transforms,
+    read_views,
+    take_transforms,
+)
 from graphrouter.lazy import pandas as pd
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
-from graphrouter.types import BoolArray, FloatArray, IntArray
+from graphrouter.types import BoolArray, FloatArray, IntArray, Queries
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +61,8 @@ class FeatureTransform:
     """(num_card,)"""
     card_scale: Float32Array
     """(num_card,) > 0."""
+    views: Mapping[str, PromptTransform] = field(default_factory=dict)
+    """Of what goes with queries beside their texts, by name in alphabetical order."""
 
     @classmethod
     def fit(
@@ -61,6 +73,7 @@ class FeatureTransform:
         descriptions: Float32Array,
         cards: FloatArray,
         tasks: Float32Array,
+        views: Mapping[str, PromptTransform] | None = None,
     ) -> FeatureTransform:
         """The transform of training rows.
 
@@ -71,6 +84,7 @@ class FeatureTransform:
                 skipped.
             cards: (num_models, num_card) from `read_cards`, NaN = not stated.
             tasks: (num_tasks, dimension) embeddings; all-zero rows are skipped.
+            views: From `fit_views`; none without it.
         """
         card_mean, card_scale = measure_columns(cards)
         return cls(
@@ -79,6 +93,7 @@ class FeatureTransform:
             task_mean=average_present(tasks),
             card_mean=card_mean,
             card_scale=card_scale,
+            views=dict(views or {}),
         )
 
     def to_arrays(self) -> dict[str, Float32Array]:
@@ -92,6 +107,7 @@ class FeatureTransform:
             "card_mean": self.card_mean,
             "card_scale": self.card_scale,
             **self.prompts.coordinates._asdict(),
+            **pack_transforms(self.views),
         }
 
     @classmethod
@@ -103,6 +119,7 @@ class FeatureTransform:
             TypeError: There is one too many.
         """
         rest = dict(arrays)
+        views = take_transforms(rest)
         coordinates = {name: rest.pop(name) for name in KernelCoordinates._fields}
         prompts = PromptTransform(
             mean=rest.pop("prompt_mean"),
@@ -110,7 +127,7 @@ class FeatureTransform:
             surface_scale=rest.pop("surface_scale"),
             coordinates=KernelCoordinates(**coordinates),
         )
-        return cls(prompts=prompts, **rest)
+        return cls(prompts=prompts, views=views, **rest)
 
     def descriptions(self, embeddings: Float32Array) -> Float32Array:
         """Centred unit embeddings of model descriptions.
@@ -182,6 +199,8 @@ class NodeTable:
     """(num_tasks, dimension) float32, a zero row = no description."""
     askers: Askers | None = None
     """None where no query says who asked it."""
+    views: tuple[ViewNodes, ...] = ()
+    """What goes with the queries beside their texts, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,17 +252,22 @@ class RawFeatures:
     """(num_models, num_card), NaN = not stated."""
     tasks: Float32Array
     """(num_tasks, dimension), a zero row = no description."""
+    views: RawViews = field(default_factory=dict)
+    """What goes with the queries beside their texts, by name."""
 
     def take_queries(self, rows: BoolArray | slice) -> RawFeatures:
         """The same features with some of the queries alone."""
+        views = {name: view.take(rows) for name, view in self.views.items()}
         return dataclasses.replace(
-            self, **{name: getattr(self, name)[rows] for name in _QUERY_FEATURES}
+            self, **{name: getattr(self, name)[rows] for name in _QUERY_FEATURES}, views=views
         )
 
     def add_queries(self, new: RawFeatures) -> RawFeatures:
         """The same features with the queries of `new` after its own."""
         parts = {name: [getattr(self, name), getattr(new, name)] for name in _QUERY_FEATURES}
-        return dataclasses.replace(self, **{name: np.concatenate(parts[name]) for name in parts})
+        views = join_views(self.views, len(self.prompts), new.views, len(new.prompts))
+        joined = {name: np.concatenate(parts[name]) for name in parts}
+        return dataclasses.replace(self, **joined, views=views)
 
     def count_tokens(
         self, query: IntArray, model: IntArray, outcomes: OutcomeColumns
@@ -294,6 +318,7 @@ class RawFeatures:
             model_text=torch.from_numpy(transform.descriptions(self.descriptions)),
             model_card=torch.from_numpy(cards),
             task_text=torch.from_numpy(transform.tasks(self.tasks)),
+            views=make_view_nodes(transform.views, self.views, len(self.prompts)),
         )
 
 
@@ -318,22 +343,24 @@ def encode_raw(
 
     Args:
         encoder: Of texts.
-        queries: Columns `task` and `prompt`.
+        queries: Columns `task` and `prompt`, and perhaps `context` and `embedding`.
         pool: The models.
         tasks: Columns `task` and `description`.
         progress: Show a progress bar.
     """
     prompts = queries["prompt"].tolist()
+    embeddings = encode_texts(encoder, prompts, progress=progress)
     return RawFeatures(
-        prompts=encode_texts(encoder, prompts, progress=progress),
+        prompts=embeddings,
         surface=read_surface(prompts),
         num_chars=count_chars(prompts),
         query_task=find_positions(queries["task"], tasks["task"].tolist()),
-        descriptions=_encode_present(encoder, [card.description for card in pool]),
+        descriptions=encode_present(encoder, [card.description for card in pool]),
         cards=read_cards(pool),
-        tasks=_encode_present(
+        tasks=encode_present(
             encoder, [None if pd.isna(text) else str(text) for text in tasks["description"]]
         ),
+        views=read_views(encoder, Queries.of_frame(queries), embeddings),
     )
 
 
@@ -363,15 +390,6 @@ def encode_outcomes(
         channels=torch.from_numpy(bills.encode(shown, model).astype(np.float32)),
         scaled_cost=torch.from_numpy(cost.astype(np.float32)),
     )
-
-
-def _encode_present(encoder: TextEncoder, texts: list[str | None]) -> Float32Array:
-    """Embeddings, a zero row where there is no text."""
-    vectors = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
-    present = [i for i, text in enumerate(texts) if text]
-    if present:
-        vectors[present] = encode_texts(encoder, [texts[i] or "" for i in present])
-    return vectors
 
 
 def _centre_present(embeddings: Float32Array, mean: Float32Array) -> Float32Array:

@@ -15,6 +15,10 @@ exported and looked at. Its stores are named, and everything in them is part of 
 | `query answered_by model` | `edge_attr`: the channels of an outcome, NaN = not observed |
 | `query similar_to target` | `edge_attr`: the cosine |
 | `target answered_by model` | labels: `edge_label_index`, `edge_label`, `edge_label_cost` |
+
+Where something goes with queries beside their texts, each view VIEW (`context`, `embedding:clip`)
+adds to `query` and `target` its coordinates `x_VIEW` (NaN rows = a query does not have it), to
+`query` the vectors `text_VIEW`, and an edge type `query similar_in_VIEW_to target` with the cosine.
 """
 
 from __future__ import annotations
@@ -24,8 +28,10 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrouter.features.tables import Askers, OutcomeEdges, RecordedEdges
+from graphrouter.features.views import ViewNodes
 from graphrouter.graph.routing_graph import Origin, RoutingGraph, Supervision
 from graphrouter.scoring.state import Targets
+from graphrouter.scoring.view_state import TargetView
 
 QUERY_IN_TASK = ("query", "in", "task")
 TARGET_IN_TASK = ("target", "in", "task")
@@ -38,6 +44,26 @@ SUPERVISED = ("target", "answered_by", "model")
 """Holds labels alone and no `edge_index`, so that no message can flow along them."""
 EDGE_TYPES = (QUERY_IN_TASK, TARGET_IN_TASK, ANSWERED_BY, SIMILAR_TO, SUPERVISED)
 """Those of a graph in which nobody is named."""
+
+
+_SIMILAR_IN = "similar_in_"
+
+
+def name_similarity(view: str) -> tuple[str, str, str]:
+    """The edge type of queries that are alike in a view.
+
+    Example:
+        >>> name_similarity("context")
+        ('query', 'similar_in_context_to', 'target')
+    """
+    return ("query", f"{_SIMILAR_IN}{view}_to", "target")
+
+
+def is_similarity(kind: tuple[str, str, str]) -> bool:
+    """Whether an edge type says which solved queries a target is like, and no more."""
+    return kind == SIMILAR_TO or kind == name_similarity(
+        kind[1].removeprefix(_SIMILAR_IN).removesuffix("_to")
+    )
 
 
 def to_hetero(graph: RoutingGraph) -> HeteroData:
@@ -66,6 +92,15 @@ def to_hetero(graph: RoutingGraph) -> HeteroData:
         [targets.neighbours.flatten(), target.repeat_interleave(num_neighbours)]
     )
     data[SIMILAR_TO].edge_attr = targets.cosine.reshape(-1, 1)
+    for view, of_targets in zip(graph.views, targets.views, strict=True):
+        data["query"][f"x_{view.name}"], data["target"][f"x_{view.name}"] = view.x, of_targets.x
+        if view.text.shape[1]:
+            data["query"][f"text_{view.name}"] = view.text
+            is_there = ~torch.isnan(of_targets.cosine)
+            near, rank = torch.nonzero(is_there, as_tuple=True)
+            store = data[name_similarity(view.name)]
+            store.edge_index = torch.stack([of_targets.neighbours[near, rank], near])
+            store.edge_attr = of_targets.cosine[is_there].unsqueeze(1)
     if graph.supervision is not None:
         labels = graph.supervision.outcomes
         data["target"].true_task = graph.supervision.true_task
@@ -116,6 +151,7 @@ def from_hetero(data: HeteroData) -> RoutingGraph:
             true_task=target.true_task,
             trade_off=target.trade_off,
         )
+    names = sorted(key.removeprefix("x_") for key in [*query] if key.startswith("x_"))
     return RoutingGraph(
         query_text=query.text,
         query_principal=query.x,
@@ -136,11 +172,33 @@ def from_hetero(data: HeteroData) -> RoutingGraph:
             cosine=similar.edge_attr[by_target].view(num_targets, num_neighbours),
             num_chars=target.num_chars,
             asker=asker,
+            views=tuple(_read_target_view(data, name) for name in names),
+        ),
+        views=tuple(
+            ViewNodes(name, x := query[f"x_{name}"], query.get(f"text_{name}", x[:, :0]))
+            for name in names
         ),
         origin=Origin(query.position, target.position),
         supervision=supervision,
         askers=askers,
     )
+
+
+def _read_target_view(data: HeteroData, name: str) -> TargetView:
+    """The targets in a view; those with fewer neighbours than others have NaN for the rest."""
+    x, kind = data["target"][f"x_{name}"], name_similarity(name)
+    if kind not in data.edge_types:
+        none = x[:, :0]
+        return TargetView(x, none.long(), none)
+    order = _sort_places(data[kind].edge_index[1])
+    (query, target), cosine = data[kind].edge_index[:, order], data[kind].edge_attr[order, 0]
+    count = torch.bincount(target, minlength=len(x))
+    most = int(count.max()) if len(count) else 0
+    rank = torch.arange(len(target), device=target.device) - (count.cumsum(0) - count)[target]
+    neighbours = torch.zeros(len(x), most, dtype=torch.int64, device=target.device)
+    found = torch.full((len(x), most), torch.nan, dtype=cosine.dtype, device=target.device)
+    neighbours[target, rank], found[target, rank] = query, cosine
+    return TargetView(x, neighbours, found)
 
 
 def _sort_places(index: Tensor) -> Tensor | slice:

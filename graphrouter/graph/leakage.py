@@ -9,13 +9,12 @@ from torch_geometric.data import HeteroData
 from graphrouter.exceptions import LeakageError
 from graphrouter.graph.hetero_data import (
     ANSWERED_BY,
-    SIMILAR_TO,
     SUPERVISED,
     TARGET_ASKED_BY,
     TARGET_IN_TASK,
+    is_similarity,
 )
 
-_INTO_TARGETS = (SIMILAR_TO,)
 _OUT_OF_TARGETS = (TARGET_IN_TASK, TARGET_ASKED_BY, SUPERVISED)
 
 
@@ -52,7 +51,7 @@ def check_no_leakage(data: HeteroData) -> None:
                 f"Query {query} is a target and a source of messages. Messages may leave support "
                 "queries only."
             )
-        if destination == "target" and kind not in _INTO_TARGETS:
+        if destination == "target" and not is_similarity(kind):
             query = int(position["target"][data[kind].edge_index[1, 0]])
             raise LeakageError(
                 f"Query {query} is a target and receives an outcome. Outcomes may reach support "

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from graphrouter.exceptions import LeakageError
 from graphrouter.features.tables import Askers, NodeTable, OutcomeEdges, RecordedEdges
-from graphrouter.scoring.nearest import find_nearest
+from graphrouter.features.views import ViewNodes
+from graphrouter.scoring.nearest import find_nearest, find_nearest_known
 from graphrouter.scoring.state import Targets
+from graphrouter.scoring.view_state import TargetView
 
 _Part = TypeVar("_Part")
 
@@ -84,6 +86,8 @@ class RoutingGraph:
     """For training and evaluation."""
     askers: Askers | None = None
     """Who asked the support queries; None where nobody is named."""
+    views: tuple[ViewNodes, ...] = ()
+    """What goes with the support queries beside their texts, by name."""
 
     def double(self) -> RoutingGraph:
         """The same graph with all features in double precision."""
@@ -100,9 +104,14 @@ class RoutingGraph:
         num_queries, num_models = len(self.query_principal), len(self.model_card)
         num_tasks, targets = len(self.task_text), self.targets
         sizes = {
-            "query": [len(self.query_text), num_queries, len(self.query_task)],
+            "query": [
+                *map(len, (self.query_text, self.query_principal, self.query_task)),
+                *(len(part) for view in self.views for part in (view.x, view.text)),
+            ],
             "model": [len(self.model_text), num_models],
-            "target": [len(column) for column in _tensors_of(targets)],
+            "target": [
+                len(each) for part in (targets, *targets.views) for each in _tensors_of(part)
+            ],
             "outcome": [column.shape[-1] for column in _tensors_of(self.outcomes)],
         }
         if self.askers is not None:
@@ -116,7 +125,12 @@ class RoutingGraph:
         for edges, size in ((self.outcomes, num_queries), *labels):
             _check_range("query", edges.query, size)
             _check_range("model", edges.model, num_models)
-        _check_range("neighbour", targets.neighbours, num_queries)
+        for neighbours in (targets.neighbours, *(view.neighbours for view in targets.views)):
+            _check_range("neighbour", neighbours, num_queries)
+        if len(self.views) != len(targets.views):
+            raise ValueError(
+                f"{len(self.views)} views of the support, {len(targets.views)} of the targets."
+            )
         if self.askers is not None:
             num_askers, asking = len(self.askers.team), (self.askers.of_query, targets.asker)
             for asker in (part for part in asking if part is not None):
@@ -180,8 +194,16 @@ def build_graph(
             cosine=cosine,
             num_chars=nodes.query_chars[target_queries],
             asker=None if nodes.askers is None else nodes.askers.of_query[target_queries],
+            views=tuple(
+                _find_alike(view, support_queries, target_queries, num_neighbours)
+                for view in nodes.views
+            ),
         ),
         origin=Origin(support_queries, target_queries),
+        views=tuple(
+            ViewNodes(view.name, view.x[support_queries], view.text[support_queries])
+            for view in nodes.views
+        ),
         supervision=None
         if labels is None
         else Supervision(
@@ -198,6 +220,16 @@ def build_graph(
     )
     graph.validate()
     return graph
+
+
+def _find_alike(
+    view: ViewNodes, support_queries: Tensor, target_queries: Tensor, num_neighbours: int
+) -> TargetView:
+    """The targets in a view, with the support queries that are alike in it."""
+    of_support = view.text[support_queries]
+    rows = torch.nonzero(view.x[support_queries, 0] == view.x[support_queries, 0]).flatten()
+    found = find_nearest_known(view.text[target_queries], of_support[rows], rows, num_neighbours)
+    return TargetView(view.x[target_queries], *found)
 
 
 def _find_places(nodes: NodeTable, queries: Tensor) -> Tensor:
@@ -222,8 +254,8 @@ def _check_range(name: str, index: Tensor, size: int) -> None:
 
 
 def _tensors_of(part: Any) -> list[Tensor]:
-    found = (getattr(part, field.name) for field in fields(part))
-    return [tensor for tensor in found if tensor is not None]
+    columns = (getattr(part, field.name) for field in fields(part))
+    return [column for column in columns if isinstance(column, Tensor)]
 
 
 def _change_tensors(part: _Part, change: Callable[[Tensor], Tensor]) -> _Part:
@@ -235,4 +267,6 @@ def _change_tensors(part: _Part, change: Callable[[Tensor], Tensor]) -> _Part:
             changed[field.name] = change(value)
         elif is_dataclass(value):
             changed[field.name] = _change_tensors(value, change)
+        elif isinstance(value, tuple):  # of views
+            changed[field.name] = tuple(_change_tensors(each, change) for each in value)
     return replace(part, **changed)  # type: ignore[type-var]

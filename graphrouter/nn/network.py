@@ -45,10 +45,12 @@ from graphrouter.nn.task_belief import TaskAttention, TaskBelief, TaskDiscrimina
 from graphrouter.nn.text_prior import TextPrior
 from graphrouter.nn.text_skills import TextSkills
 from graphrouter.nn.user_tastes import UserTastes
+from graphrouter.nn.view_skills import solve_views, weigh_alike
 from graphrouter.scoring.pair_scores import PairPredictions, score_pairs
 from graphrouter.scoring.scorer import FeatureSizes
 from graphrouter.scoring.state import BaseState, SupportState, Targets
 from graphrouter.scoring.tastes import Tastes
+from graphrouter.scoring.view_state import ViewState
 
 _NO_SCALE = (1.0,) * NUM_CHANNELS
 
@@ -166,7 +168,12 @@ class RoutingGNN(nn.Module):
             graph.model_text, _join_numbers(graph.model_card, self.sizes.card), is_known
         )
         base = self.base(graph.outcomes, task_of_query, num_tasks, likeness, principal)
-        base, tastes = self._solve_tastes(graph, base, task_of_query)
+        views: tuple[ViewState, ...] = ()
+        by_views: Tensor | None = None
+        if graph.views:
+            easiness_mass = self.base.easiness_mass()[EFFECT, 0].detach()
+            base, views, by_views = solve_views(graph.views, graph.outcomes, base, easiness_mass)
+        base, tastes = self._solve_tastes(graph, base, task_of_query, by_views)
         messages = collect_messages(base, graph.outcomes)
         profile = self.profile(messages, principal, num_models)
         if len(base.text_slopes):
@@ -192,10 +199,11 @@ class RoutingGNN(nn.Module):
             task_size=count,
             channel_scale=self.base.channel_scale.to(principal.dtype),
             tastes=tastes,
+            views=tuple(weigh_alike(view, messages, base, easiness_mass) for view in views),
         )
 
     def _solve_tastes(
-        self, graph: RoutingGraph, base: BaseState, task: Tensor
+        self, graph: RoutingGraph, base: BaseState, task: Tensor, by_views: Tensor | None = None
     ) -> tuple[BaseState, Tastes | None]:
         """What users grade otherwise, and the base without what that explains."""
         if self.tastes is None or graph.askers is None:
@@ -208,6 +216,8 @@ class RoutingGNN(nn.Module):
         if len(base.text_slopes):
             told = principal @ base.text_slopes[EFFECT].mT
             tilt = told[outcomes.query, outcomes.model][None]
+        if by_views is not None:  # (E,) what is explained already
+            tilt = by_views.to(principal.dtype)[None] + (0 if tilt is None else tilt)
         tastes, left = self.tastes(
             graph.askers,
             outcomes,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from graphrouter.data.columns import PEOPLE
-from graphrouter.data.prompt_keys import prompt_key, withhold_person
+from graphrouter.data.columns import PEOPLE, VIEWS
+from graphrouter.data.prompt_keys import prompt_key, question_key, withhold_person
+from graphrouter.data.view_columns import VIEW_KEY, list_view_keys
 from graphrouter.exceptions import DataError
 from graphrouter.lazy import pandas as pd
 from graphrouter.router.parts import Support
@@ -17,7 +18,8 @@ def identify_queries(
     """The query id of each outcome, and the queries among them that the support does not have.
 
     A prompt is the same query under any id, where the same user asks it; of two that differ in
-    their task, that of the task. What somebody else asks is a query of its own.
+    their task, that of the task. What somebody else asks is a query of its own, and so is a prompt
+    with other documents or another embedding.
 
     Args:
         support: What there is.
@@ -30,9 +32,11 @@ def identify_queries(
     """
     named = _name_people(support, outcomes, source)
     known = set(support.query_ids)
-    asked_keys = set(map(prompt_key, outcomes["prompt"].dropna()))
-    rows = [row for row, key in enumerate(support.prompt_keys) if key in asked_keys]
-    keys = [support.prompt_keys[row] for row in rows]
+    views, texts = list_view_keys(outcomes), outcomes["prompt"].fillna("").tolist()
+    asked_keys = [question_key(*pair) + pair[1] for pair in zip(texts, views, strict=True)]
+    wanted, every = set(asked_keys), support.query_keys
+    rows = [row for row, key in enumerate(every) if key in wanted]
+    keys = [every[row] for row in rows]
     there = _fill_columns(support.queries.iloc[rows]).itertuples(index=False, name=None)
     same = [(key, *_keep_texts(row)) for key, row in zip(keys, there, strict=True)]
     by_prompt = {(key, user): str(query) for key, query, _, _, user, _ in reversed(same)}
@@ -40,10 +44,11 @@ def identify_queries(
     known_keys = {query: key for key, query, *_ in same}
     asked: list[str] = []
     new: dict[str, tuple[str | None, ...]] = {}
+    first_rows: dict[str, int] = {}
     for row, each in enumerate(named.itertuples(index=False, name=None), start=1):
         given, prompt, task, user, team = _keep_texts(each)
-        if prompt is not None:
-            key = prompt_key(prompt)
+        if prompt is not None or views[row - 1]:
+            key, prompt = asked_keys[row - 1], texts[row - 1]
             if given in known and known_keys.get(given) != key and (key, user) not in by_prompt:
                 raise DataError(
                     f"{source}, row {row}: the router knows query_id {given!r} with another "
@@ -62,6 +67,7 @@ def identify_queries(
                 query = by_task.get((key, task, user)) or by_prompt.setdefault((key, user), fresh)
             if query not in known:
                 first = new.get(query, (query, prompt, None, user, team))
+                first_rows.setdefault(query, row - 1)
                 new[query] = (*first[:2], first[2] or task, user, first[4] or team)
         elif given is not None and (given in known or given in new):
             query = given
@@ -75,7 +81,27 @@ def identify_queries(
         asked.append(query)
     found = pd.DataFrame(list(new.values()), columns=list(_COLUMNS))
     idle = [name for name in PEOPLE if found[name].isna().all()]
-    return asked, found.drop(columns=idle)
+    shown = (
+        outcomes[[name for name in VIEWS if name in outcomes.columns]]
+        .iloc[[first_rows[query] for query in new]]
+        .reset_index(drop=True)
+    )
+    return asked, found.drop(columns=idle).join(shown)
+
+
+def join_queries(support: Support, added: pd.DataFrame) -> pd.DataFrame:
+    """The queries of a support and more behind them.
+
+    Args:
+        support: What there is.
+        added: Clean queries.
+    """
+    queries = support.queries
+    if any(keys := list_view_keys(added)) or VIEW_KEY in queries.columns:
+        queries, added = queries.assign(view_key=support.view_keys), added.assign(view_key=keys)
+    named = [*queries.columns, *(name for name in PEOPLE if name in added.columns)]
+    read = [name for name in dict.fromkeys(named) if name in added.columns]
+    return pd.concat([queries, added[read]], ignore_index=True)
 
 
 def _name_people(support: Support, outcomes: pd.DataFrame, source: str) -> pd.DataFrame:

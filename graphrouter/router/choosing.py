@@ -18,7 +18,7 @@ from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelPool
 from graphrouter.router.routed_queries import RoutedQueries, assign_routed
 from graphrouter.selection import PolicyContext, check_policy, decide, name_source
-from graphrouter.types import Predictions, Queries
+from graphrouter.types import Embedding, Predictions, Queries
 
 if TYPE_CHECKING:
     from graphrouter.chats.chat_prompts import Prompt
@@ -57,6 +57,8 @@ class ChoosingRouter(ABC):
         *,
         users: Sequence[str | None] | None = None,
         teams: Sequence[str | None] | None = None,
+        contexts: Sequence[str | Sequence[str] | None] | None = None,
+        embeddings: Sequence[Embedding | Sequence[float] | None] | None = None,
     ) -> Queries:
         """The queries, checked against what the router can do and knows."""
 
@@ -76,6 +78,8 @@ class ChoosingRouter(ABC):
         task: str | None = None,
         user: str | None = None,
         team: str | None = None,
+        context: str | Sequence[str] | None = None,
+        embedding: Embedding | Sequence[float] | None = None,
         policy: Policy | None = None,
         extra_latency_s: Mapping[str, float] | None = None,
         unavailable: Iterable[str] | None = None,
@@ -91,6 +95,9 @@ class ChoosingRouter(ABC):
             task: Its task where known.
             user: Who asks, where known; what is learned of the user's grades counts then.
             team: The team of a user who is new.
+            context: Documents that go with it, a text or a list of texts; read by routers that were
+                trained on some, see docs/views.md.
+            embedding: Vector that goes with it, likewise.
             policy: What to maximise and to respect.
             extra_latency_s: Seconds, at least 0, that models take longer just now, by name. A
                 warning says where they change no choice, since the policy looks at no seconds.
@@ -109,6 +116,8 @@ class ChoosingRouter(ABC):
             tasks=[task],
             users=[user],
             teams=[team],
+            contexts=None if context is None else [context],
+            embeddings=None if embedding is None else [embedding],
             policy=policy,
             extra_latency_s=extra_latency_s,
             unavailable=unavailable,
@@ -123,6 +132,8 @@ class ChoosingRouter(ABC):
         tasks: Sequence[str | None] | None = None,
         users: Sequence[str | None] | None = None,
         teams: Sequence[str | None] | None = None,
+        contexts: Sequence[str | Sequence[str] | None] | None = None,
+        embeddings: Sequence[Embedding | Sequence[float] | None] | None = None,
         policy: Policy | None = None,
         extra_latency_s: Mapping[str, float] | None = None,
         unavailable: Iterable[str] | None = None,
@@ -137,6 +148,8 @@ class ChoosingRouter(ABC):
         tasks: Sequence[str | None] | None = None,
         users: Sequence[str | None] | None = None,
         teams: Sequence[str | None] | None = None,
+        contexts: Sequence[str | Sequence[str] | None] | None = None,
+        embeddings: Sequence[Embedding | Sequence[float] | None] | None = None,
         policy: Policy | None = None,
         budget_usd: float | None = None,
         budget_s: float | None = None,
@@ -153,6 +166,8 @@ class ChoosingRouter(ABC):
         tasks: Sequence[str | None] | None = None,
         users: Sequence[str | None] | None = None,
         teams: Sequence[str | None] | None = None,
+        contexts: Sequence[str | Sequence[str] | None] | None = None,
+        embeddings: Sequence[Embedding | Sequence[float] | None] | None = None,
         policy: Policy | None = None,
         budget_usd: float | None = None,
         budget_s: float | None = None,
@@ -174,6 +189,8 @@ class ChoosingRouter(ABC):
             tasks: Task of each prompt where known, None where not.
             users: Who asks each, None where nobody is named.
             teams: The team of each user who is new, None where unknown.
+            contexts: Documents that go with each prompt, as in `predict`.
+            embeddings: Vector that goes with each prompt, as in `predict`.
             policy: What to choose by; see `route`.
             budget_usd: Most expected US dollars of all calls together.
             budget_s: Most expected seconds of all calls together, added up.
@@ -188,7 +205,14 @@ class ChoosingRouter(ABC):
                 latency is no such number, or not even the cheapest choices fit.
             UnknownModelError: An argument or the policy names a model that is not in the pool.
         """
-        asked = self._read_queries(queries, tasks, users=users, teams=teams)
+        asked = self._read_queries(
+            queries,
+            tasks,
+            users=users,
+            teams=teams,
+            contexts=contexts,
+            embeddings=embeddings,
+        )
         by = _BALANCED if policy is None else policy
         limits = BatchLimits(budget_usd, budget_s, max_calls)
         moment = Moment.of(extra_latency_s, unavailable, models=self.models)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.data.columns import PEOPLE, list_columns
-from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.data.repeats import merge_repeated_prompts
+from graphrouter.data.view_columns import VIEW_KEY, list_view_keys, question_keys
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.recorded_prices import add_prices
 from graphrouter.nn.freed_memory import keep_freed_memory
@@ -69,10 +69,8 @@ def fit_parts(
         interval = fit_effect_interval(net, tables, config, calibration=calibration)
     weights = {name: to_numpy(part).copy() for name, part in net.float().state_dict().items()}
     learned = Learned(weights, net.sizes, tables.transforms, config, calibration, interval, amounts)
-    prompts = data.queries.set_index("query_id")["prompt"]
-    seen = frozenset(
-        prompt_key(prompt) for prompt in prompts.loc[[*division.train, *division.validation]]
-    )
+    asked = data.queries.set_index("query_id").loc[[*division.train, *division.validation]]
+    seen = frozenset(question_keys(asked))
     provenance = Provenance(data.name, data.fingerprint, division, seen, metrics)
     return learned, _training_support(data, division, tables), provenance, view.encoder
 
@@ -91,8 +89,11 @@ def _training_support(data: RoutingDataset, split: Split, tables: TrainingTables
     theirs = outcomes[
         outcomes["query_id"].isin(ids) & outcomes["model"].isin(tables.pool.names)
     ].reset_index(drop=True)
-    named = [name for name in ("task", "prompt", *PEOPLE) if name in data.queries.columns]
-    queries = data.queries.set_index("query_id").loc[ids, named].reset_index()
+    asked = data.queries.set_index("query_id").loc[ids]
+    named = [name for name in ("task", "prompt", *PEOPLE) if name in asked.columns]
+    queries = asked[named].reset_index()
+    if any(view_keys := list_view_keys(asked)):
+        queries[VIEW_KEY] = view_keys
     raw, priced = tables.raw.take_queries(slice(len(ids))), add_prices(theirs, tables.pool)
     if "num_runs" not in priced.columns:
         priced["num_runs"] = 1.0

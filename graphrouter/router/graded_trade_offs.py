@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from graphrouter.data import RoutingDataset
-from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.data.schema import check_is_dataset
+from graphrouter.data.view_columns import list_view_keys, question_keys
 from graphrouter.exceptions import DataError, UnknownModelError
 from graphrouter.features.suspect_zeros import hide_suspect_zeros
 from graphrouter.policy import Policy
@@ -167,8 +167,8 @@ def _check_model(router: ChangeableRouter, name: object, setting: str) -> str:
 def _find_unseen(router: ChangeableRouter, data: RoutingDataset) -> list[str]:
     """Ids of the queries whose prompt the router has neither trained nor validated on."""
     seen, queries = router.provenance.seen_prompts, data.queries
-    pairs = zip(queries["query_id"], queries["prompt"], strict=True)
-    unseen = [query for query, prompt in pairs if prompt_key(prompt) not in seen]
+    pairs = zip(queries["query_id"], question_keys(queries), strict=True)
+    unseen = [query for query, key in pairs if key not in seen]
     if not unseen:
         raise DataError(
             f"The router has learned from all {count_of(len(queries), 'query')} of "
@@ -180,7 +180,8 @@ def _find_unseen(router: ChangeableRouter, data: RoutingDataset) -> list[str]:
 
 def _group_repeats(queries: pd.DataFrame, *, task_known: bool) -> tuple[IntArray, IntArray]:
     """The first row of each distinct query, in the order of hashes, and each row's place there."""
-    key = queries["prompt"].map(prompt_key)
+    pairs = zip(question_keys(queries), list_view_keys(queries), strict=True)
+    key = pd.Series([question + view for question, view in pairs], index=queries.index, dtype="str")
     if task_known:
         key = key + queries["task"].fillna("").astype(str)
     _, first, place = np.unique(key.to_numpy(dtype=str), return_index=True, return_inverse=True)

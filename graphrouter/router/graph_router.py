@@ -16,10 +16,10 @@ from graphrouter.decision import Decision
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.channels import Tariff
 from graphrouter.features.prompts import PromptReading
-from graphrouter.features.token_rates import count_chars
 from graphrouter.lazy import pandas as pd
 from graphrouter.moment import Moment
 from graphrouter.policy import CostScale, Policy
+from graphrouter.router.encoded_queries import UnreadViews, encode_queries
 from graphrouter.router.outcome_covariance import OutcomeCovariance
 from graphrouter.router.parts import Learned, Support
 from graphrouter.router.pool_changes import ChangeableRouter
@@ -30,7 +30,7 @@ from graphrouter.router.solved_queries import SolvedQueries
 from graphrouter.router.states import States, find_outcome_covariance, make_states
 from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.routes.route_space import RouteSpace
-from graphrouter.scoring.forecaster import EncodedQueries, Forecast, Forecaster
+from graphrouter.scoring.forecaster import Forecast, Forecaster
 from graphrouter.selection import PolicyContext, decide
 from graphrouter.types import Predictions, Queries
 from graphrouter.upward_imports import load_part
@@ -356,16 +356,8 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         return tuple(self._tasks)
 
     def _forecast(self, queries: Queries, reading: PromptReading | None = None) -> Forecast:
-        embeddings, surface = reading or PromptReading.of(queries.prompts, self.encoder)
-        transform = self.learned.transforms.features.prompts
-        encoded = EncodedQueries(
-            text=transform.text(embeddings).astype(np.float64),
-            principal=transform.principal(embeddings, surface).astype(np.float64),
-            task=np.array([self._tasks.get(name or "", -1) for name in queries.tasks], np.int64),
-            num_chars=count_chars(queries.prompts).astype(np.float64),
-            surface=transform.surface(surface).astype(np.float64),
-            asker=self.support.find_askers(queries),
-        )
+        asker = self.support.find_askers(queries)
+        encoded = encode_queries(self.learned, self.encoder, queries, self._tasks, reading, asker)
         found = self._forecaster.forecast_queries(
             self._states.support,
             encoded,
@@ -378,6 +370,13 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         )
         ordered = self._effort_order.keep(found.predictions)
         return found._replace(predictions=self._speeds.add_to(ordered))
+
+    def _check_views(self, queries: Queries) -> None:
+        self._unread_views.check(queries, self.learned.transforms.features.views)
+
+    @cached_property
+    def _unread_views(self) -> UnreadViews:
+        return UnreadViews()
 
     @cached_property
     def _solved(self) -> SolvedQueries:

@@ -4,6 +4,7 @@ Format 3 named the parameters of the network by where they were used; since form
 the part that owns them, and a part that is left out owns none. Format 5 holds more in the manifest
 and in the tables; what an older artifact lacks gets the value that changes nothing. The networks of
 formats 6 and 7 have one part more each, without which older ones were trained and go on predicting.
+Format 8 may hold what goes with queries beside their texts.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def migrate_contents(contents: ArtifactContents) -> ArtifactContents:
     """The contents of a graph router's artifact as the present format has them.
 
     Args:
-        contents: Of format 3, 4, 5, 6 or the present one, which is returned as it is.
+        contents: Of format 3 to 7, or the present one, which is returned as it is.
     """
     while (version := contents.manifest["format_version"]) < FORMAT_VERSION:
         contents = _STEPS[version](contents)
@@ -96,6 +97,11 @@ def _attend_to_tasks(contents: ArtifactContents) -> ArtifactContents:
     )
 
 
+def _add_views(contents: ArtifactContents) -> ArtifactContents:
+    """Step 7 to 8: nothing goes with queries beside their texts."""
+    return dataclasses.replace(contents, manifest={"views": {}, **contents.manifest})
+
+
 def _leave_out(manifest: Mapping[str, Any], part: Part) -> dict[str, Any]:
     """The manifest of a network without a part: trained without it, and predicting as before."""
     config = manifest["config"]
@@ -104,7 +110,13 @@ def _leave_out(manifest: Mapping[str, Any], part: Part) -> dict[str, Any]:
     return {**manifest, "config": {**config, "network": network}}
 
 
-_STEPS = {3: _own_weights, 4: _add_defaults, 5: _solve_apart, 6: _attend_to_tasks}
+_STEPS = {
+    3: _own_weights,
+    4: _add_defaults,
+    5: _solve_apart,
+    6: _attend_to_tasks,
+    7: _add_views,
+}
 """What brings an artifact to the next format, by the format that it has."""
 
 

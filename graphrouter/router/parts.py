@@ -13,12 +13,8 @@ import numpy as np
 from graphrouter.artifact_tables import Table, to_frame
 from graphrouter.config import TrainConfig
 from graphrouter.data.columns import PEOPLE
-from graphrouter.data.prompt_keys import (
-    is_withheld,
-    prompt_key,
-    withhold_person,
-    withhold_prompt,
-)
+from graphrouter.data.prompt_keys import is_withheld, question_key, withhold_queries
+from graphrouter.data.view_columns import VIEW_KEY, question_keys
 from graphrouter.features.askers import People
 from graphrouter.features.bills import Bills
 from graphrouter.features.channels import (
@@ -77,7 +73,8 @@ class Support:
     """Columns `task`, `description`; as they were saved, or a frame. So are all tables."""
     query_table: Table
     """Columns `query_id`, `task`, `prompt`, one row a support query, in the order of `raw`; `user`
-    and `team` where queries say who asked them."""
+    and `team` where queries say who asked them, and `view_key` where something goes with them
+    beside their texts."""
     outcome_table: Table
     """Columns `query_id`, `model`, `effect`, `cost_usd`, `input_tokens`, `output_tokens`,
     `latency_s`, the prices of the model when it was recorded, `input_usd_per_mtok` and
@@ -103,7 +100,7 @@ class Support:
     @property
     def queries(self) -> pd.DataFrame:
         """The columns of `query_table`."""
-        named = [name for name in PEOPLE if name in self.query_table]
+        named = [name for name in (*PEOPLE, VIEW_KEY) if name in self.query_table]
         return to_frame(self.query_table, "query_id", "task", "prompt", *named)
 
     @property
@@ -221,12 +218,26 @@ class Support:
 
     @property
     def prompt_keys(self) -> list[str]:
-        """The `prompt_key` of each of its queries."""
+        """The `question_key` of each of its queries."""
         return self.kept.find(
             "prompt_keys",
             (self.query_table,),
-            lambda: [prompt_key(prompt) for prompt in self.query_table["prompt"]],
+            lambda: list(map(question_key, self.query_table["prompt"], self.view_keys)),
         )
+
+    @property
+    def view_keys(self) -> list[str]:
+        """What identifies what goes with each query beside its text; empty where nothing does."""
+        if VIEW_KEY not in self.query_table:
+            return [""] * len(self.query_table)
+        return list(self.query_table[VIEW_KEY])
+
+    @property
+    def query_keys(self) -> list[str]:
+        """What identifies each of its queries, with what goes with it, under any id."""
+        if VIEW_KEY not in self.query_table:
+            return self.prompt_keys
+        return [a + b for a, b in zip(self.prompt_keys, self.view_keys, strict=True)]
 
     @property
     def withholds_prompts(self) -> bool:
@@ -239,21 +250,7 @@ class Support:
 
     def withhold_prompts(self) -> Support:
         """The same without the text of its prompts, and the names of those who asked."""
-        queries = self.queries
-        prompts = [withhold_prompt(prompt) for prompt in queries["prompt"]]
-        people = {
-            kind: [
-                withhold_person(name, kind) if isinstance(name, str) else None
-                for name in queries[kind]
-            ]
-            for kind in PEOPLE
-            if kind in queries
-        }
-        columns = {"prompt": prompts, **people}
-        withheld = {
-            name: pd.Series(column, queries.index, dtype="str") for name, column in columns.items()
-        }
-        return replace(self, query_table=queries.assign(**withheld))
+        return replace(self, query_table=withhold_queries(self.queries))
 
     @property
     def people(self) -> People | None:
@@ -270,7 +267,7 @@ class Support:
         if wider.query_table is not self.query_table:
             new = wider.queries.iloc[len(self.query_table) :]
             ids = [*self.query_ids, *new["query_id"].tolist()]
-            keys = [*self.prompt_keys, *map(prompt_key, new["prompt"])]
+            keys = [*self.prompt_keys, *question_keys(new)]
             wider.kept.note("query_ids", (wider.query_table,), ids)
             wider.kept.note("prompt_keys", (wider.query_table,), keys)
         more = wider.outcomes.iloc[len(self.outcome_table) :]

@@ -25,6 +25,7 @@ from graphrouter.router.parts import Learned, Support
 from graphrouter.router.protocol import Router
 from graphrouter.router.provenance import Change, Provenance
 from graphrouter.scoring.effects import EffectCalibration
+from graphrouter.types import Queries
 from graphrouter.wording import name_some
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ class ChangeableRouter(Router):
         """
         _check_has_models(outcomes)
         clean = support_changes.read_outcomes(support, outcomes, source)
+        self._check_views(Queries.of_frame(clean.assign(prompt=clean["prompt"].fillna(""))))
         lost = [name for name in self.learned.columns_without_use if clean[name].notna().any()]
         if lost:
             _logger.warning(

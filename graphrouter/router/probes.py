@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.linalg import block_diag
 from scipy.special import expit
 
-from graphrouter.data.prompt_keys import prompt_key
+from graphrouter.data.view_columns import question_keys
 from graphrouter.exceptions import DataError
 from graphrouter.features.channels import EFFECT
 from graphrouter.router.parts import Support
@@ -243,6 +243,6 @@ def _open_rows(queries: pd.DataFrame, answered: BoolArray) -> IntArray:
 
     The first of each prompt of which the model has answered no copy.
     """
-    keys = queries["prompt"].map(prompt_key)
+    keys = pd.Series(question_keys(queries), index=queries.index, dtype="str")
     done = keys.isin(keys[answered]) | keys.duplicated()
     return np.flatnonzero(~done.to_numpy(dtype=bool))

@@ -19,7 +19,7 @@ from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.asked import UnknownTasks, check_grades
 from graphrouter.router.choosing import ChoosingRouter
 from graphrouter.router.new_cards import check_card, read_outcomes_of
-from graphrouter.types import FloatArray, Predictions, Queries
+from graphrouter.types import Embedding, FloatArray, Predictions, Queries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,6 +132,8 @@ class Router(ChoosingRouter):
         known: Sequence[Mapping[str, float | Grade] | None] | None = None,
         users: Sequence[str | None] | None = None,
         teams: Sequence[str | None] | None = None,
+        contexts: Sequence[str | Sequence[str] | None] | None = None,
+        embeddings: Sequence[Embedding | Sequence[float] | None] | None = None,
     ) -> Predictions:
         """Expected effect, cost, tokens and latency of every model of the pool on each query.
 
@@ -147,13 +149,25 @@ class Router(ChoosingRouter):
             users: Who asks each prompt, None where nobody is named. What is learned of a user's
                 grades counts then; routers that learn nothing of users leave it aside.
             teams: The team of each user who is new, None where unknown.
+            contexts: Documents that go with each prompt, a text or a list of texts; None where
+                there are none. Read by routers that were trained on some, see docs/views.md.
+            embeddings: Vector that goes with each prompt, likewise.
 
         Raises:
-            DataError: The queries are not what `Queries.of` takes.
+            DataError: The queries are not what `Queries.of` takes, or an embedding is of an encoder
+                that the router has not met.
             NotApplicableError: Grades are given, and the method learns nothing from them.
             UnknownModelError: A grade is of a model that is not in the pool.
         """
-        asked = self._read_queries(queries, tasks, known, users=users, teams=teams)
+        asked = self._read_queries(
+            queries,
+            tasks,
+            known,
+            users=users,
+            teams=teams,
+            contexts=contexts,
+            embeddings=embeddings,
+        )
         return self._predict(asked)
 
     def predict_batches(
@@ -194,13 +208,27 @@ class Router(ChoosingRouter):
         *,
         users: Sequence[str | None] | None = None,
         teams: Sequence[str | None] | None = None,
+        contexts: Sequence[str | Sequence[str] | None] | None = None,
+        embeddings: Sequence[Embedding | Sequence[float] | None] | None = None,
     ) -> Queries:
         """The queries, checked against what the router can do and knows."""
-        asked = Queries.of(queries, tasks, known, users=users, teams=teams)
+        asked = Queries.of(
+            queries,
+            tasks,
+            known,
+            users=users,
+            teams=teams,
+            contexts=contexts,
+            embeddings=embeddings,
+        )
+        self._check_views(asked)
         self.warn_of_unknown_tasks(asked.tasks)
         reader = type(self).__name__
         check_grades(asked, self.models, reader=reader, reads_known=self.reads_known)
         return asked
+
+    def _check_views(self, queries: Queries) -> None:
+        """Refuse contexts and embeddings that the router cannot read; for routers that read any."""
 
     @abstractmethod
     def _predict(self, queries: Queries) -> Predictions:

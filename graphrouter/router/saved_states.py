@@ -18,12 +18,14 @@ import numpy as np
 from graphrouter.artifact import ArtifactContents
 from graphrouter.features.prompts import Float32Array
 from graphrouter.features.token_rates import TokenRates
+from graphrouter.features.views import place_view
 from graphrouter.router.outcome_covariance import OutcomeCovariance
 from graphrouter.router.parts import Learned, Positions, Support
 from graphrouter.router.states import States, complete_states, note_outcome_covariance, read_texts
 from graphrouter.scoring.operations import Array
 from graphrouter.scoring.state import BaseState, SupportMessages, SupportState, TaskEvidence
 from graphrouter.scoring.tastes import Tastes
+from graphrouter.scoring.view_state import ViewState
 
 GROUP = "states"
 """Name of the group of tensors, and of the key of the manifest."""
@@ -36,6 +38,7 @@ _KEYS = ("config", "features", "spend_unit", "channels", "models_before_bills")
 """What states are made of: files, and keys of the manifest."""
 _CHARS, _TOKENS, _PLACES = "num_chars", "tokens.", "positions."
 _TOGETHER = "outcome_covariance."
+_VIEWS = "views."
 _EVIDENCE, _MESSAGES, _USUAL = "task_evidence.", "messages.values.", "familiarity.usual"
 _TASTES = "tastes."
 _POSITIONS = (
@@ -69,6 +72,9 @@ def pack_states(states: States) -> dict[str, Array]:
         tensors |= {f"{_EVIDENCE}{name}": tensor for name, tensor in found.items()}
     if support.tastes is not None:
         tensors |= {f"{_TASTES}{name}": part for name, part in support.tastes._asdict().items()}
+    for number, view in enumerate(support.views):
+        tensors |= {f"{_VIEWS}{number}.{name}": part for name, part in view._asdict().items()}
+        del tensors[f"{_VIEWS}{number}.text"]
     del tensors["query_text"]
     return {name: _narrow(tensor) for name, tensor in tensors.items()}
 
@@ -181,6 +187,7 @@ def _unpack_state(tensors: Mapping[str, Array], learned: Learned, support: Suppo
         "task_evidence": TaskEvidence(*(_widen(tensors, name) for name in evidence))
         if any(name in tensors for name in evidence)
         else None,
+        "views": _unpack_views(tensors, learned, support),
     }
     parts["tastes"] = None
     if f"{_TASTES}shift" in tensors:
@@ -191,6 +198,22 @@ def _unpack_state(tensors: Mapping[str, Array], learned: Learned, support: Suppo
     state = SupportState(**parts)
     _check(state, support)
     return state
+
+
+def _unpack_views(
+    tensors: Mapping[str, Array], learned: Learned, support: Support
+) -> tuple[ViewState, ...]:
+    """What the support says along each view."""
+    views, count = [], len(support.query_table)
+    for number, (name, of) in enumerate(learned.transforms.features.views.items()):
+        at = f"{_VIEWS}{number}."
+        kept = {
+            part: _widen(tensors, f"{at}{part}") for part in ViewState._fields if part != "text"
+        }
+        rows = kept["rows"].astype(np.int64)
+        text = place_view(of, support.raw.views.get(name), count).text[rows]
+        views.append(ViewState(**{**kept, "rows": rows, "text": text}))
+    return tuple(views)
 
 
 def _check(state: SupportState, support: Support) -> None:

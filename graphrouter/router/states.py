@@ -54,6 +54,9 @@ def complete_states(
     state = state._replace(
         query_text=state.query_text.astype(np.float32, copy=False),
         messages=state.messages.spread_out(len(support.pool)),
+        views=tuple(
+            view._replace(text=view.text.astype(np.float32, copy=False)) for view in state.views
+        ),
     )
     familiarity = compare_solved(state, learned, support, usual)
     return States(state, familiarity, TaskLevels.of(state))

@@ -33,6 +33,7 @@ from graphrouter.features.tables import (
     find_positions,
 )
 from graphrouter.features.token_rates import count_chars
+from graphrouter.features.views import pack_views, unpack_views
 from graphrouter.lazy import pandas as pd
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelCard, ModelPool
@@ -109,6 +110,9 @@ def save_parts(
         "metrics": provenance.metrics,
         "changes": [dataclasses.asdict(change) for change in provenance.changes],
         "models_before_bills": sorted(support.old_models),
+        "views": {
+            name: [part.shape[1] for part in view] for name, view in support.raw.views.items()
+        },
         "num_queries": len(support.query_table),
         "num_models": len(support.pool),
         "num_outcomes": len(support.outcome_table),
@@ -116,7 +120,7 @@ def save_parts(
     if support.withholds_prompts:
         manifest["evidence"] = False
     raw = support.raw
-    vectors = {"embedding": raw.prompts, "surface": raw.surface}
+    vectors = {"embedding": raw.prompts, "surface": raw.surface, **pack_views(raw.views)}
     if support.withholds_prompts:
         vectors[_CHARS] = raw.num_chars  # nobody can count them again
     tensors = {
@@ -251,6 +255,7 @@ def _read_support(contents: ArtifactContents, num_chars: Float32Array | None) ->
         descriptions=_to_matrix(tables["pool"]["embedding"]),
         cards=tables["pool"]["numbers"],
         tasks=_to_matrix(tasks["embedding"], width=contents.manifest["encoder"]["dimension"]),
+        views=unpack_views(queries, contents.manifest["views"]),
     )
     return Support(
         pool=pool,

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from graphrouter.data.columns import PEOPLE, SPEEDS
+from graphrouter.data.columns import PEOPLE, SPEEDS, VIEWS
 from graphrouter.data.new_outcomes import read_new_outcomes
 from graphrouter.data.repeats import count_runs, join_outcomes
 from graphrouter.data.schema import build_dataset
@@ -20,7 +20,7 @@ from graphrouter.features.recorded_prices import add_prices
 from graphrouter.features.tables import RawFeatures, encode_raw, find_positions
 from graphrouter.lazy import pandas as pd
 from graphrouter.pool import ModelCard, ModelPool
-from graphrouter.router.asked_queries import identify_queries
+from graphrouter.router.asked_queries import identify_queries, join_queries
 from graphrouter.router.new_cards import check_card, pool_with
 from graphrouter.router.parts import Support
 from graphrouter.text_files import has_half_character
@@ -233,12 +233,14 @@ def add_outcomes(
     asked, new = identify_queries(support, outcomes, source)
     are_asked = find_positions(pd.Series(asked, dtype="str"), support.query_ids)
     known = support.queries.iloc[np.unique(are_asked[are_asked >= 0])]
+    # What goes with a query of no text is not kept.
+    shown = known["prompt"].where(known["prompt"].str.strip() != "", "(none)")
     checked = build_dataset(
         {
-            "queries": pd.concat([known, new], ignore_index=True),
+            "queries": pd.concat([known.assign(prompt=shown), new], ignore_index=True),
             "models": pd.DataFrame([card.model_dump(by_alias=True) for card in support.pool]),
             "outcomes": outcomes.assign(query_id=asked).drop(
-                columns=["prompt", "task", *PEOPLE], errors="ignore"
+                columns=["prompt", "task", *PEOPLE, *VIEWS], errors="ignore"
             ),
         },
         name=source,
@@ -248,12 +250,10 @@ def add_outcomes(
     fresh = fresh.assign(num_runs=count_runs(fresh))
     kept = [*support.outcomes.columns, *(speed.name for speed in SPEEDS)]
     fresh = fresh[[name for name in dict.fromkeys(kept) if name in fresh.columns]]
-    named = [*support.queries.columns, *(name for name in PEOPLE if name in checked.queries)]
-    read = [name for name in dict.fromkeys(named) if name in checked.queries]
-    added = checked.queries.iloc[len(known) :][read]
+    added = checked.queries.iloc[len(known) :]
     queries = support.query_table
     if not added.empty:
-        queries = pd.concat([support.queries, added], ignore_index=True)
+        queries = join_queries(support, added)
     wider = dataclasses.replace(
         support,
         query_table=queries,

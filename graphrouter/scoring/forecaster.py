@@ -17,16 +17,35 @@ from graphrouter.features.token_rates import TokenRates
 from graphrouter.pool import ModelPool
 from graphrouter.scoring.decoding import AmountCalibration, decode_channels
 from graphrouter.scoring.effects import EffectCalibration, EffectInterval
-from graphrouter.scoring.nearest import find_nearest
+from graphrouter.scoring.nearest import find_nearest, find_nearest_known
 from graphrouter.scoring.novelty import Familiarity, TaskDoubt, TaskLevels
 from graphrouter.scoring.numpy_operations import sigmoid
 from graphrouter.scoring.operations import Array, operations_of, to_numpy
 from graphrouter.scoring.pair_scores import PairPredictions
 from graphrouter.scoring.state import SupportState, Targets
+from graphrouter.scoring.view_state import TargetView, ViewState
 from graphrouter.types import Predictions
 
 _QUERIES_AT_ONCE, _PAIRS_AT_ONCE = 64, 4096
 """What similar queries say of so many pairs of a query and a model is in memory at a time."""
+
+
+class EncodedView(NamedTuple):
+    """A view of queries as the network reads it, before alike ones are looked up. B queries."""
+
+    x: Array
+    """(B, P) principal coordinates, NaN rows where a query does not have it."""
+    text: Array
+    """(B, dimension) centred unit vectors, NaN rows likewise."""
+
+    def find_alike(self, of: ViewState, num_neighbours: int) -> TargetView:
+        """The targets in this view, with the solved queries that are alike in it.
+
+        Args:
+            of: The same view of the support.
+            num_neighbours: Most to look up a query.
+        """
+        return TargetView(self.x, *find_nearest_known(self.text, of.text, of.rows, num_neighbours))
 
 
 class EncodedQueries(NamedTuple):
@@ -44,14 +63,19 @@ class EncodedQueries(NamedTuple):
     """(B, num_surface) scaled surface features."""
     asker: Array | None = None
     """(B,) int64 as `Targets.asker`."""
+    views: tuple[EncodedView, ...] = ()
+    """What goes with the queries beside their texts, in the order of the state's."""
 
     def split(self, size: int) -> list[EncodedQueries]:
         """The same queries in parts of at most `size`."""
         starts = range(0, len(self.task), size)
-        return [
-            EncodedQueries(*(None if part is None else part[i : i + size] for part in self))
-            for i in starts
-        ]
+        return [self._take(slice(i, i + size)) for i in starts]
+
+    def _take(self, rows: slice) -> EncodedQueries:
+        columns = self._asdict()
+        views = tuple(EncodedView(*(part[rows] for part in view)) for view in columns.pop("views"))
+        taken = {k: None if part is None else part[rows] for k, part in columns.items()}
+        return EncodedQueries(**taken, views=views)
 
 
 class Forecast(NamedTuple):
@@ -125,10 +149,14 @@ class Forecaster:
             return self._forecast_nothing(pool)
         levels = TaskLevels.of(state) if levels is None else levels
         predictions, found, ranks = [], [], []
+        counts = [num_neighbours] * len(state.views)
         at_once = max(1, min(_QUERIES_AT_ONCE, _PAIRS_AT_ONCE // len(pool)))
         for some in queries.split(at_once):
             similar = find_nearest(some.text, state.query_text, num_neighbours)
-            targets = Targets(some.principal, some.task, *similar, some.num_chars, some.asker)
+            views = tuple(map(EncodedView.find_alike, some.views, state.views, counts))
+            targets = Targets(
+                some.principal, some.task, *similar, some.num_chars, some.asker, views
+            )
             scored, doubt = self.net.score(state, targets), None
             if familiarity is not None:
                 met = familiarity.meet(some.surface, *similar)

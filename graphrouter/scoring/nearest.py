@@ -45,6 +45,32 @@ def find_nearest(targets: Array, support: Array, num_neighbours: int) -> tuple[A
     return xp.concat([part[0] for part in found]), xp.concat([part[1] for part in found])
 
 
+def find_nearest_known(
+    targets: Array, support: Array, rows: Array, num_neighbours: int
+) -> tuple[Array, Array]:
+    """As `find_nearest` where vectors may be missing.
+
+    Args:
+        targets: (num_targets, dimension) unit vectors, NaN rows where one is missing.
+        support: (V, dimension) unit vectors, all there.
+        rows: (V,) int64 positions to give in place of 0 to V - 1.
+        num_neighbours: K; none where vectors have no width.
+
+    Returns:
+        Positions and cosines (num_targets, K) each; cosines are NaN for a target without a vector.
+    """
+    xp = operations_of(targets)
+    if not len(support) or not support.shape[1]:
+        none = xp.zeros(targets, len(targets), 0)
+        return rows[:0] + xp.zeros(rows, len(targets), 0), none
+    is_known = targets[:, :1] == targets[:, :1]
+    plain = xp.where(is_known, targets, xp.zeros_like(targets))
+    positions, cosine = find_nearest(plain, support, num_neighbours)
+    found = rows[positions]
+    positions = xp.where(is_known, found, xp.zeros_like(found))
+    return positions, xp.where(is_known, cosine, cosine + float("nan"))
+
+
 def _search_narrow(
     targets: FloatArray, support: NDArray[np.float32], count: int
 ) -> tuple[IntArray, FloatArray]:

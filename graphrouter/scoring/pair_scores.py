@@ -11,6 +11,7 @@ from graphrouter.scoring.operations import Array, operations_of, to_numpy
 from graphrouter.scoring.paths import PathMessages
 from graphrouter.scoring.state import SupportState, Targets
 from graphrouter.scoring.tastes import ToldTaste, tell_tastes
+from graphrouter.scoring.view_scores import read_views
 
 NUM_AMOUNTS = NUM_CHANNELS - 1
 _LEAST_LOG_SPREAD, _LARGEST_LOG_SPREAD = -6.0, 2.0
@@ -74,6 +75,10 @@ def score_pairs(
     paths = parts.path_attention(state, query, targets, share, models)
     promised = xp.multiply_rows(share, state.base.task_easiness.T).T
     easiness = promised + paths.surprise + parts.text_easiness(state.slope, targets.principal)
+    if state.views:
+        said = read_views(state, targets.views, models)
+        easiness = xp.concat([easiness[:1] + said.easiness[None], easiness[1:]])
+        paths = paths._replace(by_view=said.own)
     # Index T, "none of the tasks", has no state to add.
     context = xp.multiply_rows(share[:, :-1], xp.concat([state.task, state.prototype], axis=1))
     in_task = query + parts.task_to_query(context)
@@ -124,6 +129,8 @@ def read_pairs(
     additive = level + easiness[:, :, None] + paths.residual + match
     own = paths.residual[EFFECT] + match[EFFECT]
     expected = additive[EFFECT]
+    if paths.by_view is not None:
+        expected = expected + paths.by_view
     variance = xp.take_models(xp.multiply_rows(task_share, base.variance[EFFECT]), models)
     if taste is not None:
         expected = expected + xp.take_models(taste.shift, models)

@@ -20,6 +20,9 @@ class PathMessages(NamedTuple):
     """(C, B) shrunk mean surprise of similar queries."""
     spread: Array
     """(B,) standard deviation of the similar queries' surprises (effect channel), >= 0."""
+    by_view: Array | None = None
+    """(B, M) what goes with the target beside its text says of each model (effect channel); None
+    where nothing does."""
 
     @classmethod
     def without_neighbours(cls, state: SupportState, num_targets: int, num_models: int) -> Self:

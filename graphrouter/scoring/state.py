@@ -9,6 +9,7 @@ import numpy as np
 
 from graphrouter.scoring.operations import Array, to_numpy
 from graphrouter.scoring.tastes import Tastes
+from graphrouter.scoring.view_state import TargetView, ViewState
 
 _MOST_EMPTY = 2
 """Cells of a grid an outcome, at most."""
@@ -148,6 +149,8 @@ class SupportState(NamedTuple):
     """(C, 1) natural logarithms a unit of each channel."""
     tastes: Tastes | None = None
     """What users grade otherwise; None where no query says who asked it."""
+    views: tuple[ViewState, ...] = ()
+    """What there is to learn from what goes with queries beside their texts, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +170,8 @@ class Targets:
     asker: Array | None = None
     """(B,) int64 who asks, among the users of the graph; -1 = nobody is named. None where no query
     of the graph says who asked it."""
+    views: tuple[TargetView, ...] = ()
+    """What goes with the targets beside their texts, in the order of the state's."""
 
     def split(self, size: int) -> list[Targets]:
         """The same targets in parts of at most `size`, at least one part."""
@@ -175,12 +180,15 @@ class Targets:
 
     def take(self, rows: Any) -> Targets:
         """The targets at some positions (int64), or of a slice."""
-        parts = (getattr(self, field.name) for field in fields(self))
-        return Targets(*(None if part is None else part[rows] for part in parts))
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        views = tuple(view.take(rows) for view in columns.pop("views"))
+        taken = {name: None if part is None else part[rows] for name, part in columns.items()}
+        return Targets(**taken, views=views)
 
 
 def arrange_in_rows(part: Any) -> Any:
     """The named tuple with every tensor in it, at any depth, as an array laid out row after row."""
-    if isinstance(part, tuple) and hasattr(part, "_make"):
-        return part._make(map(arrange_in_rows, part))
+    if isinstance(part, tuple):
+        arranged = map(arrange_in_rows, part)
+        return part._make(arranged) if hasattr(part, "_make") else tuple(arranged)
     return None if part is None else to_numpy(part).copy(order="C")

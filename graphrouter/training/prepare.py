@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from graphrouter.data import RoutingDataset, Split
-from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.data.splits import check_split, group_families
+from graphrouter.data.view_columns import question_keys
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.askers import People
@@ -31,6 +31,7 @@ from graphrouter.features.tables import (
 )
 from graphrouter.features.tariffs import read_tariff
 from graphrouter.features.token_rates import TokenRates
+from graphrouter.features.views import fit_views
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.types import IntArray
@@ -100,6 +101,7 @@ def prepare(
             descriptions=raw.descriptions,
             cards=raw.cards,
             tasks=raw.tasks,
+            views=fit_views(raw.views, train_rows),
         ),
         channels=ChannelScaler.fit(priced[is_train]),
         cost=CostScale.fit(priced.loc[is_train, "cost_usd"].to_numpy(float)),
@@ -120,7 +122,7 @@ def prepare(
         validation_queries=torch.arange(len(split.train), len(ids)),
         tokens=tokens,
         prompt_group=torch.from_numpy(
-            pd.factorize(queries["prompt"].map(prompt_key))[0].astype(np.int64)
+            pd.factorize(np.array(question_keys(queries), dtype=object))[0].astype(np.int64)
         ),
         pool=pool,
         tariff=read_tariff(bills, pool.prices, raw, *train, tokens),

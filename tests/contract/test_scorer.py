@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,9 +17,12 @@ from graphrouter.encoders import HashingEncoder
 from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.features.prompts import PromptReading
 from graphrouter.nn.layers import LARGE_POOL
+from graphrouter.router.encoded_queries import encode_queries
+from graphrouter.scoring.forecaster import EncodedView
 from graphrouter.scoring.nearest import find_nearest
 from graphrouter.scoring.scorer import Scorer
 from graphrouter.scoring.state import Targets
+from graphrouter.types import Embedding, Queries
 
 PROMPTS = ["", "Hi.", "Prove that 17 is prime.", "x = 1; " * 20_000, "翻译“你好”。\n\n" * 3]
 DATASETS = (
@@ -33,13 +37,16 @@ DATASETS = (
 
 
 def to_tensors(part: Any) -> Any:
-    """The named tuple of arrays as one of tensors."""
+    """The named tuple, or the dataclass, of arrays as one of tensors."""
+    if is_dataclass(part):
+        return type(part)(*(to_tensors(getattr(part, field.name)) for field in fields(part)))
     if isinstance(part, tuple):
-        return part._make(map(to_tensors, part))
+        changed = map(to_tensors, part)
+        return part._make(changed) if hasattr(part, "_make") else tuple(changed)
     return None if part is None else torch.from_numpy(part)
 
 
-def check(router: gr.GraphRouter, prompts: list[str]) -> None:
+def check(router: gr.GraphRouter, prompts: list[str], views: tuple[EncodedView, ...] = ()) -> None:
     """The network and the scorer of its weights agree on prompts, of tasks known and not."""
     with torch.no_grad():  # as training leaves none of them
         for name, weight in router.learned.net.named_parameters():
@@ -57,11 +64,11 @@ def check(router: gr.GraphRouter, prompts: list[str]) -> None:
         np.arange(len(prompts)) % (len(state.task) + 1) - 1,
         *find_nearest(text, state.query_text, router.config.graph.num_neighbours),
         np.zeros((len(prompts), NUM_CHANNELS)),
+        tuple(view.find_alike(of, 8) for view, of in zip(views, state.views, strict=True)),
     )
     found = scorer.score(state, asked)
     with torch.inference_mode():
-        tensors = Targets(*map(to_tensors, vars(asked).values()))
-        expected = net.score(to_tensors(state), tensors)
+        expected = net.score(to_tensors(state), to_tensors(asked))
     for name in ("location", "log_scale", "task_share", "deviation"):
         received, wanted = getattr(found, name), getattr(expected, name).numpy()
         assert np.isfinite(wanted).all()
@@ -104,3 +111,27 @@ def test_with_hardly_any_task_and_a_newcomer(num_tasks: int) -> None:
 def test_with_a_pool_that_the_network_computes_otherwise() -> None:
     data = gr.simulate(num_queries=150, num_models=LARGE_POOL + 2, seed=3, density=0.1).data
     check(gr.GraphRouter.fit(data, encoder=HashingEncoder(32), instant=True), PROMPTS)
+
+
+@pytest.mark.parametrize("num_models", [4, LARGE_POOL + 2])
+def test_with_what_goes_with_queries_beside_their_texts(num_models: int) -> None:
+    data = gr.simulate(num_queries=150, num_models=num_models, seed=4, density=0.3).data
+    rng, count = np.random.default_rng(0), len(data.queries)
+    vectors = rng.normal(size=(count, 6)).tolist()
+    told = data.queries.assign(
+        context=[[f"Of {i}.", "No."] if i % 3 else None for i in range(count)],
+        embedding=[vector if i % 4 else None for i, vector in enumerate(vectors)],
+        embedding_encoder=[("a", "b")[i % 2] if i % 4 else None for i in range(count)],
+    )
+    data = gr.RoutingDataset.from_frames(
+        queries=told, models=data.models, outcomes=data.outcomes, tasks=data.tasks
+    )
+    router = gr.GraphRouter.fit(data, encoder=HashingEncoder(32), instant=True)
+    asked = Queries.of(
+        PROMPTS,
+        contexts=[None, "Of 3.", ["Of 1.", "No."], None, "x " * 9000],
+        embeddings=[None, None, *(Embedding.of(rng.normal(size=6), "b") for _ in range(3))],
+    )
+    views = encode_queries(router.learned, router.encoder, asked, {}).views
+    assert len(views) == len(router._states.support.views) == 4
+    check(router, PROMPTS, views)

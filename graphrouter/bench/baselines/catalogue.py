@@ -35,6 +35,7 @@ from graphrouter.bench.baselines.methods.mix_llm import MixLLM
 from graphrouter.bench.baselines.methods.model_sat import ModelSAT
 from graphrouter.bench.baselines.methods.neighbours import NearestNeighbours
 from graphrouter.bench.baselines.methods.paper import PaperGraphRouter, PaperGraphRouterTies
+from graphrouter.bench.baselines.methods.rag_router import RAGRouter
 from graphrouter.bench.baselines.methods.regressors import MLP, Linear, LinearSVM
 from graphrouter.bench.baselines.methods.router_dc import RouterDC
 from graphrouter.bench.baselines.methods.router_retriever import RouterRetriever
@@ -68,6 +69,7 @@ _BY_NETWORKS = (
     Tryage,
     ModelSAT,
     RouterDC,
+    RAGRouter,
     PaperGraphRouter,
     PaperGraphRouterTies,
 )

@@ -278,11 +278,11 @@ def _find_unseen(router: GraphRouter, data: RoutingDataset) -> tuple[str, ...]:
 
     Ids such as 1, 2, 3 occur everywhere.
     """
-    from graphrouter.data.prompt_keys import prompt_key
+    from graphrouter.data.view_columns import question_keys
 
     seen, queries = router.provenance.seen_prompts, data.queries
-    pairs = zip(queries["query_id"], queries["prompt"], strict=True)
-    return tuple(sorted(query for query, prompt in pairs if prompt_key(prompt) not in seen))
+    pairs = zip(queries["query_id"], question_keys(queries), strict=True)
+    return tuple(sorted(query for query, key in pairs if key not in seen))
 
 
 def _name_few(names: list[str] | tuple[str, ...]) -> str:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from graphrouter.features.tables import NodeTable, RecordedEdges
+from graphrouter.features.views import ViewNodes
 from graphrouter.graph.hetero_data import (
     ANSWERED_BY,
     EDGE_TYPES,
@@ -28,8 +29,14 @@ MakeEdges = Callable[..., RecordedEdges]
 
 @pytest.fixture
 def build(make_nodes: MakeNodes, make_edges: MakeEdges) -> Callable[..., RoutingGraph]:
-    def make(*, labelled: bool = True, num_targets: int = 2, tasks: bool = True) -> RoutingGraph:
+    def make(
+        *, labelled: bool = True, num_targets: int = 2, tasks: bool = True, views: bool = False
+    ) -> RoutingGraph:
         nodes = make_nodes(6)
+        if views:  # the second is of numbers alone; the target 0 has neither
+            x = torch.arange(12.0).view(6, 2).masked_fill(torch.eye(6)[:, :1] > 0, torch.nan)
+            alike = ViewNodes("context", x, torch.nn.functional.normalize(x, dim=1))
+            nodes = dataclasses.replace(nodes, views=(alike, ViewNodes("other", x, x[:, :0])))
         if not tasks:
             nothing = torch.full_like(nodes.query_task, -1)
             nodes = dataclasses.replace(nodes, query_task=nothing, task_text=nodes.task_text[:0])
@@ -54,6 +61,11 @@ def _flatten(part: Any) -> dict[str, torch.Tensor | None]:
         value = getattr(part, field.name)
         if dataclasses.is_dataclass(value):
             flat |= {f"{field.name}.{name}": inner for name, inner in _flatten(value).items()}
+        elif isinstance(value, tuple):
+            for number, view in enumerate(value):
+                flat |= {f"{field.name}.{number}.{k}": x for k, x in _flatten(view).items()}
+        elif isinstance(value, str):
+            continue
         else:
             flat[field.name] = value
     return flat
@@ -61,8 +73,14 @@ def _flatten(part: Any) -> dict[str, torch.Tensor | None]:
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"labelled": False}, {"tasks": False}, {"num_targets": 0, "labelled": False}],
-    ids=["labelled", "without labels", "without tasks", "a support alone"],
+    [
+        {},
+        {"labelled": False},
+        {"tasks": False},
+        {"num_targets": 0, "labelled": False},
+        {"views": True},
+    ],
+    ids=["labelled", "without labels", "without tasks", "a support alone", "with views"],
 )
 def test_there_and_back_is_the_same_graph(
     build: Callable[..., RoutingGraph], settings: dict[str, Any]

@@ -12,6 +12,7 @@ from graphrouter.config import NetworkConfig
 from graphrouter.features.channels import NUM_CHANNELS
 from graphrouter.features.tables import Askers, NodeTable, RecordedEdges
 from graphrouter.features.token_rates import NUM_KINDS
+from graphrouter.features.views import ViewNodes
 from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 from graphrouter.nn.network import RoutingGNN, compose_network
 from graphrouter.scoring.scorer import FeatureSizes
@@ -40,6 +41,18 @@ def make_nodes(generator: torch.Generator, *, num_models: int = NUM_MODELS) -> N
     )
 
 
+def make_views(generator: torch.Generator) -> tuple[ViewNodes, ...]:
+    """A view in which queries are alike and that every fifth does not have, and one of numbers."""
+    num_queries = NUM_SUPPORT + NUM_TARGETS
+    x = torch.randn(num_queries, 3, generator=generator)
+    x[::5] = torch.nan
+    numbers = torch.randn(num_queries, 2, generator=generator)
+    return (
+        ViewNodes("context", x, _unit(x)),
+        ViewNodes("context_fit", numbers, numbers[:, :0]),
+    )
+
+
 def make_outcomes(
     generator: torch.Generator, queries: torch.Tensor, num_models: int, *, density: float
 ) -> RecordedEdges:
@@ -64,6 +77,7 @@ def make_graph() -> Callable[..., RoutingGraph]:
         num_models: int = NUM_MODELS,
         label_density: float = 1.0,
         with_users: bool = False,
+        views: bool = False,
     ) -> RoutingGraph:
         generator = torch.Generator().manual_seed(seed)
         table = nodes or make_nodes(generator, num_models=num_models)
@@ -72,6 +86,8 @@ def make_graph() -> Callable[..., RoutingGraph]:
         ):  # three users, two teams; the last nodes are the newcomers of each and of none
             of_query = torch.arange(NUM_SUPPORT + NUM_TARGETS) % 7 - 1
             table = replace(table, askers=Askers(of_query, torch.tensor([0, 1, 2, 0, 1, 2])))
+        if views:
+            table = replace(table, views=make_views(generator))
         support_queries, targets = (
             torch.arange(NUM_SUPPORT),
             torch.arange(NUM_SUPPORT, NUM_SUPPORT + NUM_TARGETS),

@@ -23,6 +23,7 @@ from graphrouter.graph.hetero_data import (
     TARGET_ASKED_BY,
     TARGET_IN_TASK,
     from_hetero,
+    name_similarity,
     to_hetero,
 )
 from graphrouter.graph.leakage import check_no_leakage
@@ -31,6 +32,7 @@ from graphrouter.nn.network import RoutingGNN
 from graphrouter.scoring.nearest import find_nearest
 from graphrouter.training.episode_losses import Labels, episode_losses
 
+SIMILAR_IN_CONTEXT = name_similarity("context")
 PREDICTION, SEARCH, LOSS, COST, LEAKAGE = "prediction", "search", "loss", "cost", "leakage"
 
 READ_BY = {
@@ -54,6 +56,13 @@ READ_BY = {
     (ANSWERED_BY, "edge_attr"): PREDICTION,
     (SIMILAR_TO, "edge_index"): PREDICTION,
     (SIMILAR_TO, "edge_attr"): PREDICTION,
+    ("query", "x_context"): PREDICTION,
+    ("query", "x_context_fit"): PREDICTION,
+    ("query", "text_context"): PREDICTION,  # how far alike solved queries foretold one another
+    ("target", "x_context"): PREDICTION,
+    ("target", "x_context_fit"): PREDICTION,
+    (SIMILAR_IN_CONTEXT, "edge_index"): PREDICTION,
+    (SIMILAR_IN_CONTEXT, "edge_attr"): PREDICTION,
     (SUPERVISED, "edge_label_index"): LOSS,
     (SUPERVISED, "edge_label"): LOSS,
     (SUPERVISED, "edge_label_cost"): LOSS,
@@ -62,7 +71,7 @@ READ_BY = {
 
 @pytest.fixture
 def data(make_graph: Callable[..., RoutingGraph]) -> HeteroData:
-    graph = make_graph(with_users=True)
+    graph = make_graph(with_users=True, views=True)
     exported = to_hetero(graph)
     exported["target"].trade_off = torch.rand(len(graph.targets.task)).double() + 0.5
     return exported
@@ -76,7 +85,7 @@ def _attributes(data: HeteroData) -> set[tuple[object, str]]:
 def _disturb(kind: object, name: str, value: Tensor) -> Tensor:
     """Features of other nodes, or edges that lead elsewhere; all indices stay in range."""
     if name in ("edge_index", "edge_label_index"):
-        row = 0 if kind == SIMILAR_TO else 1
+        row = 0 if kind in (SIMILAR_TO, SIMILAR_IN_CONTEXT) else 1
         changed = value.clone()
         changed[row] = value[row].roll(1)
         return changed

@@ -25,7 +25,6 @@ from graphrouter.bench.evaluation.newcomers.newcomer_split import NewcomerSplit,
 from graphrouter.bench.evaluation.newcomers.shots import name_shot
 from graphrouter.bench.evaluation.router_output import RouterOutput
 from graphrouter.data import Split
-from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router
@@ -182,7 +181,7 @@ def _next_probes(router: GraphRouter, model: str, outcomes: pd.DataFrame, num: i
         return outcomes.head(0)
     support = router.support
     answered = support.outcomes.loc[support.outcomes["model"] == model, "query_id"]
-    keys = support.queries["prompt"].map(prompt_key)
+    keys = pd.Series(support.prompt_keys, dtype="str")
     available = int(keys[~keys.isin(keys[support.queries["query_id"].isin(answered)])].nunique())
     asked = min(2 * num, available)
     while True:

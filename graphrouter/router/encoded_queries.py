@@ -1,0 +1,124 @@
+"""Queries as the network reads them, and what of them it cannot read since it has met none such."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+
+from graphrouter.encoders import TextEncoder
+from graphrouter.exceptions import DataError
+from graphrouter.features.prompts import Float32Array, PromptReading, PromptTransform
+from graphrouter.features.token_rates import count_chars
+from graphrouter.features.views import (
+    CONTEXT,
+    list_encoders,
+    name_embedding,
+    place_view,
+    read_views,
+)
+from graphrouter.router.parts import Learned
+from graphrouter.scoring.forecaster import EncodedQueries, EncodedView
+from graphrouter.types import IntArray, Queries
+from graphrouter.wording import suggest
+
+_logger = logging.getLogger(__name__)
+
+
+def encode_queries(
+    learned: Learned,
+    encoder: TextEncoder,
+    queries: Queries,
+    tasks: Mapping[str, int],
+    reading: PromptReading | None = None,
+    asker: IntArray | None = None,
+) -> EncodedQueries:
+    """The queries in numbers, each by itself, in double precision.
+
+    Args:
+        learned: With the transforms of training.
+        encoder: Of the texts.
+        queries: With all that is known of them.
+        tasks: Positions of the known tasks.
+        reading: Of the prompts, where they were read already.
+        asker: (num_queries,) who asks each, as `Targets.asker`.
+    """
+    embeddings, surface = reading or PromptReading.of(queries.prompts, encoder)
+    transform, views = learned.transforms.features.prompts, learned.transforms.features.views
+    return EncodedQueries(
+        text=transform.text(embeddings).astype(np.float64),
+        principal=transform.principal(embeddings, surface).astype(np.float64),
+        task=np.array(
+            [-1 if name is None else tasks.get(name, -1) for name in queries.tasks],
+            dtype=np.int64,
+        ),
+        num_chars=count_chars(queries.prompts).astype(np.float64),
+        surface=transform.surface(surface).astype(np.float64),
+        asker=asker,
+        views=_place_views(views, encoder, queries, embeddings) if views else (),
+    )
+
+
+def _place_views(
+    transforms: Mapping[str, PromptTransform],
+    encoder: TextEncoder,
+    queries: Queries,
+    asked: Float32Array,
+) -> tuple[EncodedView, ...]:
+    """What goes with the queries beside their texts, as far as training has met it."""
+    views = read_views(encoder, queries, asked)
+    placed = (place_view(of, views.get(name), len(queries)) for name, of in transforms.items())
+    return tuple(EncodedView(*(part.astype(np.float64) for part in view)) for view in placed)
+
+
+class UnreadViews:
+    """Tells of contexts and embeddings that a router has learned nothing of."""
+
+    def __init__(self) -> None:
+        """Nobody is told yet."""
+        self._told: set[str] = set()
+
+    def check(self, queries: Queries, views: Mapping[str, PromptTransform]) -> None:
+        """Say once that contexts, or embeddings, are not read, where training has met none at all.
+
+        Args:
+            queries: What is asked.
+            views: What training has met, by name.
+
+        Raises:
+            DataError: An embedding is of an encoder that training has not met, though it has met
+                others, or of another length than its vectors had there.
+        """
+        if CONTEXT not in views and any(context is not None for context in queries.contexts):
+            self._tell("contexts")
+        known = list_encoders(views)
+        for row, embedding in enumerate(queries.embeddings):
+            if embedding is None:
+                continue
+            if not known:
+                self._tell("embeddings")
+                return
+            if embedding.encoder not in known:
+                hint = suggest(embedding.encoder, known, "It knows: ")
+                raise DataError(
+                    f"embeddings[{row}] is of the encoder {embedding.encoder!r}, of which the "
+                    f"router has met none in training. {hint} Leave it out, or train on queries "
+                    "that have it."
+                )
+            length = len(views[name_embedding(embedding.encoder)].mean)
+            if len(embedding.vector) != length:
+                raise DataError(
+                    f"embeddings[{row}] has {len(embedding.vector)} numbers; the router was "
+                    f"trained on {length} of the encoder {embedding.encoder!r}. Give a vector of "
+                    "the same encoder, under its name."
+                )
+
+    def _tell(self, what: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            _logger.warning(
+                "The router was trained on queries without %s, so they change nothing. Train it "
+                "on queries that have some.",
+                what,
+            )
