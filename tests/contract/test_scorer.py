@@ -64,7 +64,7 @@ def check(router: gr.GraphRouter, prompts: list[str], views: tuple[EncodedView, 
         np.arange(len(prompts)) % (len(state.task) + 1) - 1,
         *find_nearest(text, state.query_text, router.config.graph.num_neighbours),
         np.zeros((len(prompts), NUM_CHANNELS)),
-        tuple(view.find_alike(of, 8) for view, of in zip(views, state.views, strict=True)),
+        views=tuple(view.find_alike(of, 8) for view, of in zip(views, state.views, strict=True)),
     )
     found = scorer.score(state, asked)
     with torch.inference_mode():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, Self
@@ -155,7 +156,8 @@ def _score(
     from_query, from_documents, direct = maps
     asked, shift = query @ from_query, documents @ from_documents
     known = asked @ knowledge[:, :-1].T + (asked * shift) @ usage.T
-    return known + (documents @ direct) @ usage.T + knowledge[:, -1]
+    logits: Tensor = known + (documents @ direct) @ usage.T + knowledge[:, -1]
+    return logits
 
 
 def _to_pair(questions: Questions, encoder: TextEncoder) -> tuple[Tensor, Tensor]:
