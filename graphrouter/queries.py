@@ -121,7 +121,6 @@ class Queries:
         queries: Queries | Sequence[Prompt],
         tasks: Sequence[str | None] | None = None,
         known: Sequence[Mapping[str, float | Grade] | None] | None = None,
-        *,
         users: Sequence[str | None] | None = None,
         teams: Sequence[str | None] | None = None,
         contexts: Sequence[str | Sequence[str] | None] | None = None,

@@ -12,7 +12,6 @@ from graphrouter.batch_records import BatchLimits, BatchRouting
 from graphrouter.batch_routing import assign_batch
 from graphrouter.decision import Decision
 from graphrouter.exceptions import ConfigError, NotApplicableError
-from graphrouter.grades import Grade
 from graphrouter.moment import Moment, warn_of_idle_seconds
 from graphrouter.policy import CostScale, Policy
 from graphrouter.pool import ModelPool
@@ -49,17 +48,7 @@ class ChoosingRouter(ABC):
         """The tasks that the router can tell apart; None for one that does not look at tasks."""
 
     @abstractmethod
-    def _read_queries(
-        self,
-        queries: Queries | Sequence[Prompt],
-        tasks: Sequence[str | None] | None,
-        known: Sequence[Mapping[str, float | Grade] | None] | None = None,
-        *,
-        users: Sequence[str | None] | None = None,
-        teams: Sequence[str | None] | None = None,
-        contexts: Sequence[str | Sequence[str] | None] | None = None,
-        embeddings: Sequence[Embedding | Sequence[float] | None] | None = None,
-    ) -> Queries:
+    def _check_queries(self, queries: Queries) -> Queries:
         """The queries, checked against what the router can do and knows."""
 
     @abstractmethod
@@ -95,9 +84,8 @@ class ChoosingRouter(ABC):
             task: Its task where known.
             user: Who asks, where known; what is learned of the user's grades counts then.
             team: The team of a user who is new.
-            context: Documents that go with it, a text or a list of texts; read by routers that were
-                trained on some, see docs/views.md.
-            embedding: Vector that goes with it, likewise.
+            context: Documents that go with it, as in `predict`.
+            embedding: Vector that goes with it.
             policy: What to maximise and to respect.
             extra_latency_s: Seconds, at least 0, that models take longer just now, by name. A
                 warning says where they change no choice, since the policy looks at no seconds.
@@ -116,8 +104,8 @@ class ChoosingRouter(ABC):
             tasks=[task],
             users=[user],
             teams=[team],
-            contexts=None if context is None else [context],
-            embeddings=None if embedding is None else [embedding],
+            contexts=[context],
+            embeddings=[embedding],
             policy=policy,
             extra_latency_s=extra_latency_s,
             unavailable=unavailable,
@@ -205,14 +193,8 @@ class ChoosingRouter(ABC):
                 latency is no such number, or not even the cheapest choices fit.
             UnknownModelError: An argument or the policy names a model that is not in the pool.
         """
-        asked = self._read_queries(
-            queries,
-            tasks,
-            users=users,
-            teams=teams,
-            contexts=contexts,
-            embeddings=embeddings,
-        )
+        people, views = (users, teams), (contexts, embeddings)
+        asked = self._check_queries(Queries.of(queries, tasks, None, *people, *views))
         by = _BALANCED if policy is None else policy
         limits = BatchLimits(budget_usd, budget_s, max_calls)
         moment = Moment.of(extra_latency_s, unavailable, models=self.models)
@@ -270,18 +252,13 @@ class ChoosingRouter(ABC):
         moment = Moment.of(extra_latency_s, unavailable, models=self.models)
         limits.check(self.models)  # before the predictions
         by = _BALANCED if policy is None else policy
-        asked = self._read_queries([step.prompt for step in plan], [step.role for step in plan])
+        prompts, roles = [step.prompt for step in plan], [step.role for step in plan]
+        asked = self._check_queries(Queries.of(prompts, roles))
         predictions, context = moment.delay(self._predict(asked)), self.policy_context.at(moment)
         self._note_seconds(moment, is_counted=by.limits_seconds or budget_s is not None)
-
+        roles_known = self.known_tasks
         return assign_steps(
-            plan,
-            predictions,
-            by,
-            context,
-            limits,
-            tolerance=tolerance,
-            known_tasks=self.known_tasks,
+            plan, predictions, by, context, limits, tolerance=tolerance, known_tasks=roles_known
         )
 
     def match_routes(
@@ -304,7 +281,7 @@ class ChoosingRouter(ABC):
             PolicyError: The policy of a route can decide no prompt.
             UnknownModelError: A route names a model that is not in the pool.
         """
-        asked = self._read_queries(queries, tasks)
+        asked = self._check_queries(Queries.of(queries, tasks))
         return self.route_matcher(routes).match(asked.prompts, asked.tasks)
 
     def route_matcher(self, routes: Routes) -> RouteMatcher:

@@ -159,16 +159,8 @@ class Router(ChoosingRouter):
             NotApplicableError: Grades are given, and the method learns nothing from them.
             UnknownModelError: A grade is of a model that is not in the pool.
         """
-        asked = self._read_queries(
-            queries,
-            tasks,
-            known,
-            users=users,
-            teams=teams,
-            contexts=contexts,
-            embeddings=embeddings,
-        )
-        return self._predict(asked)
+        asked = Queries.of(queries, tasks, known, users, teams, contexts, embeddings)
+        return self._predict(self._check_queries(asked))
 
     def predict_batches(
         self, batches: Iterable[pa.RecordBatch], *, policy: Policy | None = None
@@ -200,32 +192,13 @@ class Router(ChoosingRouter):
 
         return predict_each(self, batches, policy)
 
-    def _read_queries(
-        self,
-        queries: Queries | Sequence[Prompt],
-        tasks: Sequence[str | None] | None,
-        known: Sequence[Mapping[str, float | Grade] | None] | None = None,
-        *,
-        users: Sequence[str | None] | None = None,
-        teams: Sequence[str | None] | None = None,
-        contexts: Sequence[str | Sequence[str] | None] | None = None,
-        embeddings: Sequence[Embedding | Sequence[float] | None] | None = None,
-    ) -> Queries:
+    def _check_queries(self, queries: Queries) -> Queries:
         """The queries, checked against what the router can do and knows."""
-        asked = Queries.of(
-            queries,
-            tasks,
-            known,
-            users=users,
-            teams=teams,
-            contexts=contexts,
-            embeddings=embeddings,
-        )
-        self._check_views(asked)
-        self.warn_of_unknown_tasks(asked.tasks)
+        self._check_views(queries)
+        self.warn_of_unknown_tasks(queries.tasks)
         reader = type(self).__name__
-        check_grades(asked, self.models, reader=reader, reads_known=self.reads_known)
-        return asked
+        check_grades(queries, self.models, reader=reader, reads_known=self.reads_known)
+        return queries
 
     def _check_views(self, queries: Queries) -> None:
         """Refuse contexts and embeddings that the router cannot read; for routers that read any."""

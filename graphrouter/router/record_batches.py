@@ -73,7 +73,7 @@ def predict_each(
 
 def _score(router: ChoosingRouter, queries: pd.DataFrame) -> pd.DataFrame:
     """Columns of what is expected of every model on the queries."""
-    predictions = router._predict(router._read_queries(Queries.of_frame(queries), None))
+    predictions = router._predict(router._check_queries(Queries.of_frame(queries)))
     return predictions.to_frame(queries["query_id"].tolist())
 
 

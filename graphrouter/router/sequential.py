@@ -109,7 +109,7 @@ class SequentialRouter(Router):
         by = Policy() if policy is None else policy
         check_settings(by, Judge() if judge is None else judge, judge_cost_usd)
         check_seconds(by, self.cost_scale)
-        asked = self._read_queries([prompt], [task])
+        asked = self._check_queries(Queries.of([prompt], [task]))
         match: RouteMatch | None = None
         source: AbstractContextManager[None] = nullcontext()
         if routes is None:
