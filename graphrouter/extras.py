@@ -52,7 +52,7 @@ PURPOSES: Mapping[str, str] = MappingProxyType(
         "sentence-transformers": "transformer text encoders",
         "postgresql": "a gateway whose store lies in PostgreSQL",
         "serve": "a gateway for clients of OpenAI's API, and the collecting of graded answers",
-        "ray": "predictions on a Ray cluster",
+        "ray": "predictions, assignments and routes on a Ray cluster",
         "tune": "a search for better settings",
     }
 )

@@ -11,11 +11,20 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import connection
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Spread(Protocol):
+    """Works on items apart from one another: `spread`, or another with the same call."""
+
+    def __call__(
+        self, items: Sequence[Item], work: Callable[[Item], Result], *, num_processes: int
+    ) -> Iterator[tuple[Item, Result | BrokenProcessPool]]:
+        """Each item with its result; arguments of `spread`."""
 
 
 def spread(

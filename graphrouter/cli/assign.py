@@ -30,6 +30,8 @@ from graphrouter.types import Predictions
 from graphrouter.wording import count_of, name_some
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from graphrouter.routes import Routes
 
 _PANEL = "Budget"
@@ -40,13 +42,20 @@ _MOST_SHOWN = 8
 def assign(
     artifact: options.Artifact,
     prompts: Annotated[
-        Path, typer.Argument(metavar="PROMPTS", help=QUERIES_HELP, show_default=False)
+        str,
+        typer.Argument(
+            metavar="PROMPTS",
+            help=f"{QUERIES_HELP} With --engine ray a folder of .parquet files with query_id and "
+            "prompt, or its address.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out",
-            help="File to write, as .parquet, .csv or .jsonl; without it CSV on standard output.",
+            help="File to write, as .parquet, .csv or .jsonl; without it CSV on standard output. "
+            "With --engine ray a folder, or its address.",
             show_default=False,
         ),
     ] = None,
@@ -80,6 +89,9 @@ def assign(
     ] = None,
     *,
     routes_file: options.RoutesFile = None,
+    engine: options.WhichEngine = options.Engine.local,
+    workers: options.Workers = 2,
+    ray_address: options.RayAddress = None,
     policy: Policy,
     moment: MomentWords,
 ) -> None:
@@ -108,9 +120,42 @@ def assign(
         raise typer.BadParameter(
             "no limit is given; expected --budget-usd, --budget-s or --max-calls, or more of them"
         )
+    limits._replace(max_calls=None).check(())  # before the router: loading takes seconds
+    if engine is options.Engine.ray:
+        if out is None or routes_file is not None:
+            raise typer.BadParameter(
+                "--engine ray takes no --routes" if out else "--engine ray needs --out, a folder"
+            )
+        from graphrouter.engines import assign_on_ray
+
+        with show_working("Assigning on Ray"):
+            chosen = assign_on_ray(
+                str(artifact.resolve()),
+                prompts,
+                out,
+                limits=limits,
+                policy=policy,
+                **moment,
+                num_workers=workers,
+                address=ray_address,
+            )
+        _report(chosen, console, f"{out}/choices")
+    else:
+        file = None if out is None else Path(out)
+        _assign_here(artifact, Path(prompts), file, limits, routes_file, policy, moment)
+
+
+def _assign_here(
+    artifact: Path,
+    prompts: Path,
+    out: Path | None,
+    limits: BatchLimits,
+    routes_file: Path | None,
+    policy: Policy,
+    moment: MomentWords,
+) -> None:
     if out is not None:
         check_target(out, suffixes=TABLES, source=prompts)
-    limits._replace(max_calls=None).check(())  # before the router: loading takes seconds
 
     from graphrouter.data.table_files import write_table
 
@@ -123,7 +168,7 @@ def assign(
         with show_working("Matching routes"):
             matches = router.match_routes(wanted.queries, routes)
             routed = RoutedQueries.of(routes, matches, policy)
-    if now.extra_latency_s and budget_s is None and not _counts_seconds(policy, routes):
+    if now.extra_latency_s and limits.budget_s is None and not _counts_seconds(policy, routes):
         warn_of_idle_seconds()
     parts = [predictions for _, predictions in predict_in_parts(router, wanted.queries)]
     with show_working("Assigning"):
@@ -141,9 +186,12 @@ def assign(
         console.out(table.to_csv(index=False), end="", highlight=False)
     else:
         replace_file(out, partial(write_table, table))
-    where = "standard output" if out is None else str(out)
     # What goes on into a pipe is the table alone.
-    report = error_console if out is None else console
+    where = "standard output" if out is None else str(out)
+    _report(chosen, error_console if out is None else console, where)
+
+
+def _report(chosen: BatchRouting, report: Console, where: str) -> None:
     for line in (f"Wrote {count_of(len(chosen), 'choice')} to {where}", *describe_routing(chosen)):
         report.print(line, markup=False, highlight=False, soft_wrap=True)
 

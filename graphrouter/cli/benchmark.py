@@ -22,6 +22,7 @@ from graphrouter.locks import lock_folder
 if TYPE_CHECKING:
     from graphrouter.bench.baselines import Baseline
     from graphrouter.bench.evaluation.benchmark import BenchmarkResult, Plan
+    from graphrouter.bench.processes import Spread
 
 HEADLINE = (
     "log_loss",
@@ -48,6 +49,8 @@ def benchmark(
     ] = 1,
     out: options.RunFolder = Path("benchmark"),
     jobs: options.Jobs = None,
+    engine: options.CellEngine = options.Engine.local,
+    ray_address: options.RayAddress = None,
     draws: options.Draws = 1000,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -116,7 +119,7 @@ def benchmark(
     with begin_run(
         tracking, f"benchmark {', '.join(plan.names.values())}", command="benchmark"
     ) as tracked:
-        _run(plan, out, jobs)
+        _run(plan, out, jobs, options.choose_spread(engine, ray_address))
         missing = find_missing(plan)
         if len(missing) == len(plan.names):
             print_error(_explain_no_result(missing))
@@ -152,13 +155,13 @@ def benchmark(
         raise typer.Exit(1)
 
 
-def _run(plan: Plan, out: Path, jobs: int | None) -> None:
+def _run(plan: Plan, out: Path, jobs: int | None, spread: Spread) -> None:
     from graphrouter.bench.evaluation.benchmark import open_cells, run_cells
 
     cells = open_cells(plan)
     finished = (
         FinishedCell(plan.names[cell.data], cell.seed, cell.router, result.status, result.message)
-        for cell, result in run_cells(cells, num_processes=jobs)
+        for cell, result in run_cells(cells, num_processes=jobs, spread=spread)
     )
     follow_cells(finished, out, num_open=len(cells), num_cells=len(plan.cells))
 

@@ -22,6 +22,7 @@ from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from graphrouter.bench.evaluation.newcomers import NewcomerEvaluation, NewcomerPlan
+    from graphrouter.bench.processes import Spread
 
 _DEFAULT_ROUTERS = (
     "task_mean,rasch,knn,uniroute_kmeans,uniroute_map,mirt,model_sat,graphrouter_paper"
@@ -70,6 +71,8 @@ def benchmark_newcomers(
     ] = 5,
     out: options.RunFolder = Path("newcomers"),
     jobs: options.Jobs = None,
+    engine: options.CellEngine = options.Engine.local,
+    ray_address: options.RayAddress = None,
     draws: options.Draws = 1000,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -126,7 +129,7 @@ def benchmark_newcomers(
             max_tasks=max_tasks,
         )
     out.mkdir(parents=True, exist_ok=True)
-    _run(plan, out, jobs)
+    _run(plan, out, jobs, options.choose_spread(engine, ray_address))
     reason = find_failures(plan).get("graphrouter")
     if reason is not None:
         print_error(
@@ -162,13 +165,13 @@ def benchmark_newcomers(
         say_line(f"Wrote {file}")
 
 
-def _run(plan: NewcomerPlan, out: Path, jobs: int | None) -> None:
+def _run(plan: NewcomerPlan, out: Path, jobs: int | None, spread: Spread) -> None:
     from graphrouter.bench.evaluation.newcomers import open_cells, run_cells
 
     cells = open_cells(plan)
     finished = (
         FinishedCell(plan.dataset, cell.seed, cell.router, result.status, result.message)
-        for cell, result in run_cells(cells, num_processes=jobs)
+        for cell, result in run_cells(cells, num_processes=jobs, spread=spread)
     )
     follow_cells(finished, out, num_open=len(cells), num_cells=len(plan.cells))
 

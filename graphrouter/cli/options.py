@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from graphrouter.tracking import Tracking
 from graphrouter.tracking.store_connection import DEFAULT_EXPERIMENT
+
+if TYPE_CHECKING:
+    from graphrouter.bench.processes import Spread
 
 DATA_HELP = (
     "Folder with queries, models, outcomes (and perhaps tasks) as .parquet, .csv or "
@@ -32,6 +37,35 @@ StorePlace = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write only JSON to standard output.")]
+
+
+class Engine(StrEnum):
+    """Where predictions are computed."""
+
+    local = "local"
+    ray = "ray"
+
+
+WhichEngine = Annotated[
+    Engine, typer.Option("--engine", help="Where to compute: here, or on a Ray cluster.")
+]
+CellEngine = Annotated[
+    Engine,
+    typer.Option(
+        "--engine",
+        help="Where cells are run: in processes here, or on a Ray cluster, which sees DATA and OUT "
+        "under the same paths.",
+    ),
+]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Workers of --engine ray.")]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        help="Ray cluster to work on, such as auto; one on this machine without it.",
+        show_default=False,
+    ),
+]
 Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)]
 JsonFile = Annotated[
     str | None,
@@ -48,6 +82,20 @@ Jobs = Annotated[
     ),
 ]
 Draws = Annotated[int, typer.Option("--draws", min=10, help="Bootstrap draws.")]
+
+
+def choose_spread(engine: Engine, address: str | None) -> Spread:
+    """Over what the cells of a comparison are spread."""
+    from graphrouter.bench.processes import THREAD_VARIABLES, spread
+
+    if engine is Engine.local:
+        return spread
+    from graphrouter.engines import spread_on_ray
+
+    # As in the processes here: several threads a process would fight.
+    return partial(spread_on_ray, address=address, variables=dict.fromkeys(THREAD_VARIABLES, "1"))
+
+
 RunFolder = Annotated[
     Path, typer.Option("--out", help="Folder for finished cells, embeddings and results.")
 ]

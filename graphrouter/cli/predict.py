@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,13 +27,6 @@ if TYPE_CHECKING:
 _QUERIES_AT_ONCE = 256
 
 
-class Engine(StrEnum):
-    """Where predictions are computed."""
-
-    local = "local"
-    ray = "ray"
-
-
 def predict(
     artifact: options.Artifact,
     queries: Annotated[
@@ -55,18 +47,9 @@ def predict(
             show_default=False,
         ),
     ],
-    engine: Annotated[
-        Engine, typer.Option("--engine", help="Where to compute: here, or on a Ray cluster.")
-    ] = Engine.local,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Actors of --engine ray.")] = 2,
-    ray_address: Annotated[
-        str | None,
-        typer.Option(
-            "--ray-address",
-            help="Ray cluster to work on, such as auto; one on this machine without it.",
-            show_default=False,
-        ),
-    ] = None,
+    engine: options.WhichEngine = options.Engine.local,
+    workers: options.Workers = 2,
+    ray_address: options.RayAddress = None,
 ) -> None:
     """Write what is expected of every model on every query: effect, cost, tokens, latency.
 
@@ -81,7 +64,7 @@ def predict(
 
     Example: graphrouter predict artifacts/demo/router prompts.csv --out predictions.csv
     """
-    if engine is Engine.ray:
+    if engine is options.Engine.ray:
         _predict_on_ray(artifact, queries, out, workers, ray_address)
     else:
         _predict_here(artifact, Path(queries), Path(out))

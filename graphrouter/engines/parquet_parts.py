@@ -14,11 +14,13 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from graphrouter.data.columns import PEOPLE, VIEWS
 from graphrouter.exceptions import DataError
 from graphrouter.wording import count_of
 
 _ROWS_AT_ONCE = 4096
 _PLAN = "_plan.json"
+_READ = ("query_id", "prompt", "task", *PEOPLE, *VIEWS)
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,11 @@ class Part:
     """Of the file that is made of it."""
 
     def read(self) -> Iterator[pa.RecordBatch]:
-        """Its rows, some at a time: query_id, prompt and task where there is one."""
+        """Its rows, some at a time: query_id, prompt, and what else is said of a query."""
         files, path = _open(self.source)
         with files.open(path, "rb") as stream:
             file = pq.ParquetFile(stream)
-            wanted = [name for name in ("query_id", "prompt", "task") if name in file.schema.names]
+            wanted = [name for name in _READ if name in file.schema_arrow.names]
             yield from file.iter_batches(_ROWS_AT_ONCE, [self.group], wanted)
 
 
@@ -92,8 +94,8 @@ class PartFolder:
         if _PLAN in there:
             if files.cat_file(f"{path}/{_PLAN}").decode() != plan:
                 raise DataError(
-                    f"{address} holds parts of another work: other prompts, another artifact or "
-                    "policy. Name another folder."
+                    f"{address} holds parts of another work: other prompts, another artifact, "
+                    "policy or limit. Name another folder, or delete this one."
                 )
         elif there:
             raise DataError(
@@ -109,6 +111,12 @@ class PartFolder:
         files, path = _open(self.address)
         there = {name.rsplit("/", 1)[-1] for name in files.ls(path, detail=False, refresh=True)}
         return [part for part in parts if part.name not in there]
+
+    def read(self, part: Part) -> pa.Table:
+        """What is there of a part."""
+        files, path = _open(self.address)
+        with files.open(f"{path}/{part.name}", "rb") as stream:
+            return pq.read_table(stream)
 
     def write(self, part: Part, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
         """The number of rows of a part, written under another name and moved when it is whole."""

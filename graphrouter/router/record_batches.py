@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from graphrouter.data.new_outcomes import read_query_table
 from graphrouter.exceptions import DataError
-from graphrouter.types import Queries
+from graphrouter.types import Predictions, Queries
 from graphrouter.wording import name_some
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ def predict_each(
     """What `Router.predict_batches` yields; arguments as there."""
     schema = SCORE_SCHEMA if policy is None else CHOICE_SCHEMA
     for number, batch in enumerate(batches, 1):
-        table = _read_batch(batch, f"record batch {number}")
-        for start in range(0, len(table), QUERIES_AT_ONCE):
-            some = table.iloc[start : start + QUERIES_AT_ONCE]
+        for some in _read_batch(batch, f"record batch {number}"):
             rows = _score(router, some) if policy is None else _choose(router, some, policy)
             # NaN of the columns is null: what is not there, as in every table.
             columns = {
@@ -71,10 +69,27 @@ def predict_each(
             yield pa.RecordBatch.from_pydict(columns, schema)
 
 
+def score_each(
+    router: ChoosingRouter, batch: pa.RecordBatch, source: str
+) -> Iterator[tuple[list[str], Predictions]]:
+    """Ids of some queries of a batch and what is expected of them, some at a time.
+
+    Args:
+        router: Who predicts.
+        batch: As `Router.predict_batches` takes it.
+        source: What the batch is, for errors.
+    """
+    for some in _read_batch(batch, source):
+        yield some["query_id"].tolist(), _predict(router, some)
+
+
+def _predict(router: ChoosingRouter, queries: pd.DataFrame) -> Predictions:
+    return router._predict(router._check_queries(Queries.of_frame(queries)))
+
+
 def _score(router: ChoosingRouter, queries: pd.DataFrame) -> pd.DataFrame:
     """Columns of what is expected of every model on the queries."""
-    predictions = router._predict(router._check_queries(Queries.of_frame(queries)))
-    return predictions.to_frame(queries["query_id"].tolist())
+    return _predict(router, queries).to_frame(queries["query_id"].tolist())
 
 
 def _choose(router: ChoosingRouter, queries: pd.DataFrame, policy: Policy) -> Mapping[str, Any]:
@@ -85,8 +100,8 @@ def _choose(router: ChoosingRouter, queries: pd.DataFrame, policy: Policy) -> Ma
     return {"query_id": queries["query_id"].tolist(), **columns}
 
 
-def _read_batch(batch: pa.RecordBatch, source: str) -> pd.DataFrame:
-    """The queries of a batch, checked; no rows for a batch without any."""
+def _read_batch(batch: pa.RecordBatch, source: str) -> Iterator[pd.DataFrame]:
+    """The queries of a batch, checked, some at a time."""
     if not isinstance(batch, pa.RecordBatch | pa.Table):
         raise DataError(
             f"{source} is a {type(batch).__name__}; expected a pyarrow.RecordBatch with query_id, "
@@ -98,4 +113,6 @@ def _read_batch(batch: pa.RecordBatch, source: str) -> pd.DataFrame:
             "too, since rows that are numbered batch by batch could not be told apart."
         )
     table = batch.to_pandas()
-    return read_query_table(table, source) if len(table) else table
+    checked = read_query_table(table, source) if len(table) else table
+    for start in range(0, len(checked), QUERIES_AT_ONCE):
+        yield checked.iloc[start : start + QUERIES_AT_ONCE]

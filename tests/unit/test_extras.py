@@ -26,8 +26,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 
 def names_of(requirements: list[str]) -> set[str]:
-    """Packages without their versions."""
-    return {requirement.partition(">=")[0] for requirement in requirements}
+    """Packages without their versions and their own extras, but for those of this project."""
+    bare = {requirement.partition(">=")[0] for requirement in requirements}
+    return {name if name.startswith("graphrouter") else name.partition("[")[0] for name in bare}
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

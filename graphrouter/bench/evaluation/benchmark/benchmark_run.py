@@ -18,6 +18,7 @@ from graphrouter.bench.evaluation.benchmark.benchmark_cells import MAIN, Cell, C
 from graphrouter.bench.evaluation.evaluate import SeedRun, score_runs
 from graphrouter.bench.evaluation.grid import GridCell, PreparedSplit, finish, prepare_split
 from graphrouter.bench.evaluation.results import Evaluation
+from graphrouter.bench.processes import Spread, spread
 from graphrouter.config import TrainConfig
 from graphrouter.exceptions import ConfigError
 from graphrouter.files import replace_file, write_json
@@ -96,15 +97,16 @@ def open_cells(plan: Plan) -> list[GridCell]:
 
 
 def run_cells(
-    cells: Sequence[GridCell], *, num_processes: int | None = None
+    cells: Sequence[GridCell], *, num_processes: int | None = None, spread: Spread = spread
 ) -> Iterator[tuple[GridCell, CellResult]]:
     """Each cell with its result as it is done; results are kept in the files of the cells.
 
     Args:
         cells: What to run.
         num_processes: Cells at once; one a core without it.
+        spread: Over what they are spread: processes of this machine by default.
     """
-    return grid.run_cells(cells, run_cell, CellResult, num_processes=num_processes)
+    return grid.run_cells(cells, run_cell, CellResult, num_processes=num_processes, spread=spread)
 
 
 def run_cell(cell: GridCell) -> CellResult:

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphrouter.bench.evaluation.grid.cell_files import GridResult, Status, read_cell
 from graphrouter.bench.evaluation.grid.grid_cell import GridCell
-from graphrouter.bench.processes import spread
+from graphrouter.bench.processes import Spread, spread
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.nn.layers import cpu_threads
 
@@ -33,6 +33,7 @@ def run_cells(
     unfinished: Unfinished[AnyResult],
     *,
     num_processes: int | None = None,
+    spread: Spread = spread,
 ) -> Iterator[tuple[AnyCell, AnyResult]]:
     """Each cell with its result as it is done; results are kept in the files of the cells.
 
@@ -42,6 +43,7 @@ def run_cells(
             work.
         unfinished: Class of the results, for a cell that kills its process.
         num_processes: Cells at once; one a core without it.
+        spread: Over what they are spread: processes of this machine by default.
     """
     for cell, result in spread(cells, work, num_processes=num_processes or os.cpu_count() or 1):
         if isinstance(result, BrokenProcessPool):

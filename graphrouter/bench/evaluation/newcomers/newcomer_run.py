@@ -30,6 +30,7 @@ from graphrouter.bench.evaluation.newcomers.newcomer_split import (
 from graphrouter.bench.evaluation.newcomers.newcomer_worker import run_cell
 from graphrouter.bench.evaluation.newcomers.shots import ALL, DEFAULT_SHOTS, Shots
 from graphrouter.bench.evaluation.router_output import RouterOutput
+from graphrouter.bench.processes import Spread, spread
 from graphrouter.config import TrainConfig
 from graphrouter.data import load_dataset, split_dataset
 from graphrouter.exceptions import ConfigError
@@ -168,15 +169,18 @@ def open_cells(plan: NewcomerPlan) -> list[NewcomerCell]:
 
 
 def run_cells(
-    cells: Sequence[NewcomerCell], *, num_processes: int | None = None
+    cells: Sequence[NewcomerCell], *, num_processes: int | None = None, spread: Spread = spread
 ) -> Iterator[tuple[NewcomerCell, NewcomerResult]]:
     """Each cell with its result as it is done; results are kept in the files of the cells.
 
     Args:
         cells: What to run.
         num_processes: Cells at once; one a core without it.
+        spread: Over what they are spread: processes of this machine by default.
     """
-    return grid.run_cells(cells, run_cell, NewcomerResult, num_processes=num_processes)
+    return grid.run_cells(
+        cells, run_cell, NewcomerResult, num_processes=num_processes, spread=spread
+    )
 
 
 def find_failures(plan: NewcomerPlan) -> dict[str, str]:
