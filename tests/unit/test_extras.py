@@ -64,7 +64,8 @@ def test_the_lowest_versions_that_are_tried_are_those_that_are_allowed(part: str
     for line in wanted:
         if line.startswith("graphrouter["):
             continue
-        name, _, lowest = line.partition(">=")
+        needed, _, lowest = line.partition(">=")
+        name = needed.partition("[")[0]
         assert pinned[canonicalize_name(name)].release == Version(lowest).release + (0,) * (
             len(pinned[canonicalize_name(name)].release) - len(Version(lowest).release)
         ), line
