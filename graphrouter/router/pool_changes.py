@@ -250,9 +250,9 @@ class ChangeableRouter(Router):
             DataError: The table breaks the contract of runs.
             UnknownModelError: A step was taken by a model that is not in the pool.
         """
-        from graphrouter.steps import credit_steps
+        from graphrouter.steps import credit_steps, thin_credit
 
-        told = credit_steps(runs, self.predict, tolerance=tolerance, judge=judge)
+        told = thin_credit(credit_steps(runs, self.predict, tolerance=tolerance, judge=judge))
         return self.add_outcomes(
             told.drop(columns=["trajectory", "step", "information", "expected"])
         )

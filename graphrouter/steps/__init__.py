@@ -2,7 +2,7 @@
 
 from graphrouter.steps.plan_steps import Step, StepPlan, read_step_plan
 from graphrouter.steps.step_choice import assign_steps
-from graphrouter.steps.step_credit import CREDIT_COLUMNS, credit_steps
+from graphrouter.steps.step_credit import CREDIT_COLUMNS, credit_steps, thin_credit
 from graphrouter.steps.step_routing import RoutedStep, StepRouting
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "assign_steps",
     "credit_steps",
     "read_step_plan",
+    "thin_credit",
 ]

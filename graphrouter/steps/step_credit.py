@@ -43,6 +43,7 @@ _LEAST, _MOST = 1e-3, 1 - 1e-3
 _PRIOR_VARIANCES = (0.25, 0.25)
 """Of the offset of a model, and of a model in a role, in squared logits."""
 _ROUNDS = 30
+_ROUNDING = 1e-9
 _MOST_STEP = 0.5
 
 
@@ -120,6 +121,37 @@ def credit_steps(
     }
     passed = {name: table[name] for name in _PASSED_ON if name in table.columns}
     return pd.DataFrame({**shown, **passed})
+
+
+def thin_credit(told: pd.DataFrame) -> pd.DataFrame:
+    """Outcomes that weigh as much as ends have told: of what tells a fifth, a fifth counts.
+
+    A router takes each outcome for one whole grade. So of the steps of a model in a role as many
+    keep their belief as their information adds up to, evenly in the order of the table and whatever
+    the ends were; the others are calls that nobody graded, which still teach what they took. Those
+    that have no amounts either are left out.
+
+    Args:
+        told: From `credit_steps`.
+
+    Returns:
+        The rows that are left, with NaN as the effect of those that nobody graded.
+
+    Example:
+        >>> rows = {"model": ["nano"] * 4, "task": ["talk"] * 4, "effect": [0.4, 0.5, 0.4, 1.0]}
+        >>> told = pd.DataFrame({**rows, "information": [0.5] * 4, "cost_usd": 0.1})
+        >>> thin_credit(told)["effect"].tolist()
+        [nan, 0.5, nan, 1.0]
+    """
+    groups = _number_groups(told, ["model", "task"])
+    summed = told["information"].groupby(groups).cumsum().to_numpy(dtype=np.float64)
+    before = summed - told["information"].to_numpy(dtype=np.float64)
+    keeps = np.floor(summed + _ROUNDING) > np.floor(before + _ROUNDING)
+    kept: pd.DataFrame = told.assign(effect=told["effect"].where(keeps))
+    amounts = [name for name in _PASSED_ON if name in told.columns]
+    has_amount = told[amounts].notna().any(axis=1).to_numpy(dtype=bool)
+    left: pd.DataFrame = kept[keeps | has_amount]
+    return left
 
 
 class _Told(NamedTuple):
@@ -325,6 +357,6 @@ def _check_shares(values: pd.Series, name: str, *, may_be_missing: bool) -> None
     if bad.any():
         row = int(bad.argmax())
         raise DataError(
-            f"runs, row {row + 1}: {name} is {show_value(values.iloc[row])}; expected a number in "
-            "[0, 1]."
+            f"runs, row {row + 1}: {name} is {show_value(values.tolist()[row])}; expected a number "
+            "in [0, 1]."
         )

@@ -30,6 +30,7 @@ from graphrouter.bench.baselines.methods.item_response import (
     TwoParameterIRT,
 )
 from graphrouter.bench.baselines.methods.ltrr import LearningToRank
+from graphrouter.bench.baselines.methods.mas_router import MasRouter
 from graphrouter.bench.baselines.methods.means import BestSingle, RaschRouter, TaskMean
 from graphrouter.bench.baselines.methods.mix_llm import MixLLM
 from graphrouter.bench.baselines.methods.model_sat import ModelSAT
@@ -70,6 +71,7 @@ _BY_NETWORKS = (
     ModelSAT,
     RouterDC,
     RAGRouter,
+    MasRouter,
     PaperGraphRouter,
     PaperGraphRouterTies,
 )

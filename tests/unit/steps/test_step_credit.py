@@ -1,0 +1,187 @@
+"""Credit by the grade of the end: Bayes' rule by enumeration, what it tells, and bad tables."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import graphrouter as gr
+from graphrouter.exceptions import DataError, UnknownModelError
+from graphrouter.grades import Judge
+from graphrouter.steps import StepPlan, credit_steps
+from graphrouter.steps.step_worth import PlanWorth
+from graphrouter.types import FloatArray, Predictions, Queries
+
+NAN = float("nan")
+MODELS = ("nano", "mid", "grand")
+CHANCES = np.array([0.3, 0.6, 0.8])
+
+
+def expect(queries: Queries) -> Predictions:
+    """Each model has one chance, whatever is asked."""
+    return Predictions.from_arrays(MODELS, np.tile(CHANCES, (len(queries), 1)))
+
+
+def make_run(end: float, **columns: Any) -> pd.DataFrame:
+    """Two steps that a third builds upon."""
+    return pd.DataFrame(
+        {
+            "trajectory": ["run"] * 3,
+            "step": ["left", "right", "end"],
+            "after": ["", "", "left, right"],
+            "prompt": ["a", "b", "c"],
+            "model": MODELS,
+            "end_effect": [end] * 3,
+            **columns,
+        }
+    )
+
+
+def enumerate_beliefs(end: float, tolerance: float, judge: Judge) -> FloatArray:
+    """Chance that each step went right given the end, by all that may have happened."""
+    sums, total = np.zeros(3), 0.0
+    for right in itertools.product((0, 1), repeat=3):
+        for mended in itertools.product((0, 1), repeat=2):
+            chance = np.prod(np.where(right, CHANCES, 1 - CHANCES))
+            chance *= np.prod(np.where(mended, tolerance, 1 - tolerance))
+            good = right[2] and all(r or m for r, m in zip(right[:2], mended, strict=True))
+            passes = judge.hit_rate if good else judge.false_alarm_rate
+            weight = chance * (end * passes + (1 - end) * (1 - passes))
+            sums, total = sums + weight * np.array(right), total + weight
+    return np.asarray(sums / total)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.3])
+@pytest.mark.parametrize("judge", [Judge(), Judge(0.9, 0.2)])
+@pytest.mark.parametrize("end", [0.0, 1.0])
+def test_it_is_the_chance_given_the_end(end: float, tolerance: float, judge: Judge) -> None:
+    told = credit_steps(
+        make_run(end), expect, tolerance=tolerance, judge=judge, moves_expectation=False
+    )
+    assert told["effect"].to_numpy() == pytest.approx(enumerate_beliefs(end, tolerance, judge))
+    assert told["expected"].to_numpy() == pytest.approx(CHANCES)
+    assert told["information"].between(0, 1).all()
+
+
+def test_an_end_that_went_right_says_all_of_a_strict_chain() -> None:
+    told = credit_steps(make_run(1.0), expect)
+    assert told["effect"].tolist() == [1, 1, 1]
+    alone = make_run(0.0).iloc[:1].assign(after="")
+    told = credit_steps(alone, expect, moves_expectation=False)
+    assert (told["effect"].tolist(), told["information"].tolist()) == ([0], [1])
+
+
+def test_a_grade_of_a_step_stands_and_takes_blame_off_the_others() -> None:
+    blamed = credit_steps(make_run(0.0), expect, moves_expectation=False)["effect"]
+    told = credit_steps(make_run(0.0, effect=[0.0, NAN, NAN]), expect, moves_expectation=False)
+    assert told["effect"].tolist() == pytest.approx([0, *CHANCES[1:]]), "nothing is left to blame"
+    assert told["information"].tolist() == [1, 0, 0]
+    told = credit_steps(make_run(0.0, effect=[1.0, NAN, NAN]), expect, moves_expectation=False)
+    assert (told["effect"][1:] < blamed[1:]).all()
+
+
+def test_ends_move_what_is_expected_of_a_model_to_the_truth() -> None:
+    """The router believes of all models what it believes of `mid`; one is far better than that."""
+    random = np.random.default_rng(0)
+    chance = {"nano": 0.55, "mid": 0.6, "grand": 0.95}
+    models = random.choice(MODELS, (1500, 2))
+    right = random.random((1500, 2)) < np.vectorize(chance.get)(models)
+    runs = pd.DataFrame(
+        {
+            "trajectory": np.repeat(np.arange(1500), 2),
+            "prompt": "x",
+            "model": models.ravel(),
+            "end_effect": np.repeat(right.all(axis=1), 2).astype(float),
+        }
+    )
+
+    def level(queries: Queries) -> Predictions:
+        return Predictions.from_arrays(MODELS, np.full((len(queries), 3), 0.6))
+
+    told = credit_steps(runs, level)
+    found = told.groupby("model")["expected"].mean()
+    assert found.to_dict() == pytest.approx(chance, abs=0.05)
+    assert told.groupby("model")["effect"].mean().to_dict() == pytest.approx(chance, abs=0.05)
+    still = credit_steps(runs, level, moves_expectation=False)
+    assert still["expected"].eq(0.6).all()
+
+
+def test_runs_do_not_influence_one_another_but_through_expectations() -> None:
+    two = pd.concat([make_run(0.0), make_run(1.0).assign(trajectory="other")])
+    told = credit_steps(two, expect, moves_expectation=False)
+    alone = credit_steps(make_run(0.0), expect, moves_expectation=False)
+    pd.testing.assert_frame_equal(told.iloc[:3], alone)
+
+
+def test_without_links_each_step_builds_upon_the_row_before() -> None:
+    run = make_run(0.0).drop(columns=["step", "after"])
+    told = credit_steps(run, expect, tolerance=0.5, moves_expectation=False)
+    assert told["step"].tolist() == ["step 1", "step 2", "step 3"]
+    plan = StepPlan.of(
+        [{"prompt": "", "name": str(i), "after": [str(i - 1)] * (i > 0)} for i in range(3)]
+    )
+    worth = PlanWorth(plan.before, plan.weight, 0.5)
+    passed = worth.total(np.array([1, *CHANCES[1:]])), worth.total(np.array([0, *CHANCES[1:]]))
+    assert told["effect"][0] == pytest.approx(gr.Grade(0.0, *passed).believe(float(CHANCES[0])))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"end_effect": [0.0, 1.0, 0.0]}, "several values of end_effect"),
+        ({"end_effect": [NAN] * 3}, "row 1: end_effect is nan"),
+        ({"end_effect": ["good"] * 3}, "row 1: end_effect is 'good'"),
+        ({"effect": [0.0, 2.0, NAN]}, "row 2: effect is 2.0"),
+        ({"after": ["", "", "start"]}, "trajectory 'run': The step 'end' comes after 'start'"),
+        ({"after": ["end", "", "left"]}, "in a ring"),
+        ({"step": ["a", "a", "b"], "after": ""}, "2 steps are called 'a'"),
+        ({"model": ["nano", None, "mid"]}, "row 2: model is empty"),
+    ],
+)
+def test_what_is_no_table_of_runs_is_refused(change: dict[str, Any], told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        credit_steps(make_run(0.0).assign(**change), expect)
+
+
+def test_what_is_missing_or_unknown_is_named() -> None:
+    with pytest.raises(DataError, match=r"column 'end_effect' is missing \(found: trajectory"):
+        credit_steps(make_run(0.0).drop(columns="end_effect"), expect)
+    with pytest.raises(DataError, match="runs has no rows"):
+        credit_steps(make_run(0.0).iloc[:0], expect)
+    with pytest.raises(DataError, match="runs is a list"):
+        credit_steps([], expect)  # type: ignore[arg-type]
+    with pytest.raises(UnknownModelError, match="'nobody'"):
+        credit_steps(make_run(0.0).assign(model="nobody"), expect)
+    with pytest.raises(DataError, match="tolerance is 2"):
+        credit_steps(make_run(0.0), expect, tolerance=2)
+
+
+def test_a_router_learns_from_runs() -> None:
+    """A model that fails whole runs falls, one that is never blamed does not."""
+    config = gr.load_config(overrides=["encoder.name=hashing", "encoder.dimension=64"])
+    data = gr.simulate(num_queries=150, num_models=4, seed=1).data
+    router = gr.GraphRouter.fit(data, config, instant=True)
+    task = str(data.queries["task"].iloc[0])
+    prompts = [f"A new prompt, number {i}." for i in range(60)]
+    bad, good = router.models[:2]
+    runs = pd.DataFrame(
+        {
+            "trajectory": np.repeat(np.arange(30), 2),
+            "prompt": prompts,
+            "role": task,
+            "model": [bad, good] * 30,
+            "end_effect": 0.0,
+            "effect": [NAN, 1.0] * 30,
+        }
+    )
+    learned = router.add_trajectories(runs)
+    before, after = (
+        each.predict(["Another prompt."], tasks=[task]).effect[0] for each in (router, learned)
+    )
+    assert after[0] < before[0] - 0.1
+    assert after[1] > before[1]
+    assert len(learned.support.outcomes) == len(router.support.outcomes) + 60
