@@ -157,6 +157,7 @@ def write_artifact(
     *,
     lineage: Lineage | None = None,
     overwrite: bool = False,
+    keeps_older: bool = True,
     sign: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> None:
     """Write the artifact to `folder`; what was there stays as an older version.
@@ -166,6 +167,7 @@ def write_artifact(
         contents: What.
         lineage: Of the router; it learns where the router lies now.
         overwrite: Also put it in the place of changes that it does not come from.
+        keeps_older: Whether what was there stays; else all older versions are deleted.
         sign: The manifest with what is known once the digests of all files are.
 
     Raises:
@@ -202,7 +204,7 @@ def write_artifact(
         if there is None or not is_same(there, manifest):
             for entry, blob in blobs.items():
                 write_durably(folder / entry.file, blob)
-            there = replace_manifest(folder, manifest, there)
+            there = replace_manifest(folder, manifest, there if keeps_older else None)
         if lineage is not None:
             lineage.note(folder, str(there["checksum"]))
 

@@ -224,3 +224,18 @@ def join_command(
         *(w for text in overrides or [] for w in ("--set", text)),
     ]
     return shlex.join(["graphrouter", *words, *settings])
+
+
+User = Annotated[
+    str | None,
+    typer.Option(
+        "--user",
+        metavar="NAME",
+        help="Who asks, as the column user names them; prompts of others are not quoted then.",
+        show_default=False,
+    ),
+]
+Team = Annotated[
+    str | None,
+    typer.Option("--team", metavar="NAME", help="Team of a user who is new.", show_default=False),
+]

@@ -98,6 +98,7 @@ def _describe(change: Change) -> str:
 
 app.command()(pool_changes.add)
 app.command()(pool_changes.remove)
+app.command("forget-user")(pool_changes.forget_user)
 app.command("set-price")(pool_changes.set_price)
 app.command("add-task")(pool_changes.add_task)
 

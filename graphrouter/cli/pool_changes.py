@@ -190,6 +190,33 @@ def add_task(
         )
 
 
+def forget_user(
+    artifact: options.Artifact,
+    user: Annotated[
+        str,
+        typer.Argument(
+            metavar="USER", help="Who asked, as the column user named them.", show_default=False
+        ),
+    ],
+    out: Out = None,
+) -> None:
+    """Forget a user: queries, outcomes, and what was learned of the user's grades.
+
+    Older versions of the artifact are deleted, since they hold the user too; the dataset that the
+    router was trained on, and the store of a gateway, stay as they are. See: graphrouter feedback
+    forget-user.
+
+    Example: graphrouter pool forget-user artifacts/mine ann
+    """
+    with open_to_change(artifact, out) as router:
+        changed = router.forget_user(user)
+        before, after = (len(each.support.query_table) for each in (router, changed))
+        count = count_of(before - after, "query")
+        save_router(changed, out or artifact, f"{count} of the user forgotten")
+    if out is not None:
+        say_line(f"Kept        {artifact} holds the user still. Delete it, or leave --out away.")
+
+
 def remove(artifact: options.Artifact, model: Model, out: Out = None) -> None:
     """Remove a model and its outcomes.
 

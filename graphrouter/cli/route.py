@@ -32,6 +32,8 @@ def route(
     task: Annotated[
         str | None, typer.Option("--task", help="Task of the query, where you know it.")
     ] = None,
+    user: options.User = None,
+    team: options.Team = None,
     *,
     routes_file: options.RoutesFile = None,
     policy: Policy,
@@ -51,7 +53,9 @@ def route(
     routes = load_routes(routes_file)  # before the router: loading takes seconds
     router = load_any_router(artifact)
     chosen = resolve_policy(policy, router)
-    decision = router.route(text, task=task, policy=chosen, routes=routes, **moment)
+    decision = router.route(
+        text, task=task, user=user, team=team, policy=chosen, routes=routes, **moment
+    )
     warn_of_idle_options(routes, [decision.route], policy)
     if routes is not None and decision.route is not None:
         chosen = routes[decision.route].apply(chosen)

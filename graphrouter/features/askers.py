@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,15 +27,15 @@ class People:
     Example:
         >>> people = People.of({"user": ["ann", "bob", None], "team": ["sales", None, "law"]})
         >>> people.users, people.teams, people.of_query.tolist()
-        (('ann', 'bob'), ('law', 'sales'), [0, 1, 2])
+        (('bob', 'ann'), ('sales', 'law'), [1, 0, 3])
         >>> people.locate(["ann", "new", "new", None], [None, "sales", "none", None]).tolist()
-        [0, 3, 4, -1]
+        [1, 2, 4, -1]
     """
 
     users: tuple[str, ...]
-    """In the order of their names."""
+    """In the order of what stands for them where names are withheld, so that no name is needed."""
     teams: tuple[str, ...]
-    """In the order of their names."""
+    """In the same order."""
     of_query: IntArray
     """(S,) int64 position of who asked each query; -1 = nobody is named."""
     team_of: IntArray
@@ -54,7 +54,10 @@ class People:
             return None
         nobody: list[str | None] = [None] * len(named[0])
         user, team = (given[name] or nobody for name in ("user", "team"))
-        users, teams = (tuple(sorted({*filter(None, column)})) for column in (user, team))
+        users, teams = (
+            tuple(sorted({*filter(None, column)}, key=partial(withhold_person, kind=kind)))
+            for column, kind in ((user, "user"), (team, "team"))
+        )
         if not users and not teams:
             return None
         place = {name: i for i, name in enumerate(teams)}

@@ -18,7 +18,7 @@ _VARIANCES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 """Variances, in squared logits, that deviations of users and of teams may have."""
 _CHANCE_OF_NONE = 0.5
 """How likely it is, beforehand, that users do not differ at all; so of teams."""
-_NUM_SWEEPS = 3
+_NUM_SWEEPS = 5
 _MOST_CELLS = 50_000
 """So many of the best known cells say which variances are likely."""
 _LEAST_CHANCE = 1e-4

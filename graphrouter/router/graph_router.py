@@ -196,7 +196,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         expected, neighbours, cosine = self._forecast(queries, reading)
         predictions = moment.delay(self._tell(queries, expected))
         context = self.policy_context.at(moment)
-        similar = map(self._solved.quote, neighbours, cosine)
+        similar = map(self._solved.quote, neighbours, cosine, queries.users)
         asked = zip(policies, similar, sources or [""] * len(policies), strict=True)
         return [
             decide(by, predictions, i, context, evidence=evidence, source=source)

@@ -309,6 +309,45 @@ class ChangeableRouter(Router):
         )
         return self._exchange_support(smaller, Change.now("remove_model", model=model))
 
+    def forget_user(self, user: str) -> Self:
+        """A new router without a user: queries, outcomes, prompts and what was learned of them.
+
+        What training found by all outcomes together stays: weights, means and scales, which name
+        nobody. Where it is saved in the place of an artifact, older versions are deleted, since
+        they hold the user. See docs/people.md for what else there may be.
+
+        Args:
+            user: As the queries named them.
+
+        Raises:
+            DataError: The router knows no such user, or knows nobody else.
+
+        Example:
+            >>> import graphrouter as gr
+            >>> from graphrouter.bench.simulate import simulate_people
+            >>> data = simulate_people(num_queries=80, num_models=3, num_users=4).data
+            >>> router = gr.GraphRouter.fit(data, instant=True)
+            >>> "user-001" in router.forget_user("user-001").support.people.users
+            False
+        """
+        rest, forgotten = support_changes.forget_user(self.support, user)
+        self._check_left(rest)
+        changed = self._exchange_support(rest, Change.now("forget_user"))
+        changed.provenance = changed.provenance.without(forgotten, rest)
+        return changed
+
+    def _check_left(self, support: Support) -> None:
+        """Check that outcomes are left to route by.
+
+        Raises:
+            DataError: None are.
+        """
+        if not len(support.outcome_table):
+            raise DataError(
+                "No outcome would be left to route by; expected one at least. Add outcomes of "
+                "others first, or delete the artifact."
+            )
+
     def update_card(self, card: ModelCard) -> Self:
         """A new router with another card for a model of the pool; its outcomes stay.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -18,6 +18,7 @@ ChangeName = Literal[
     "add_outcomes",
     "replace_outcomes",
     "add_task",
+    "forget_user",
     "migrate",
 ]
 DEVIATION_SHARE = "deviation_share"
@@ -52,6 +53,11 @@ class Change:
         return cls(what, model, num_outcomes, datetime.now(UTC).isoformat(timespec="seconds"), task)
 
 
+def count_forgotten(changes: Iterable[str]) -> int:
+    """How many of the changes, by name, forgot a user."""
+    return sum(what == "forget_user" for what in changes)
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Where a router comes from."""
@@ -66,6 +72,30 @@ class Provenance:
     """Validation figures of the chosen epoch, and of the calibration."""
     changes: tuple[Change, ...] = ()
     """What was changed after training, in order."""
+
+    @property
+    def num_forgotten(self) -> int:
+        """How many users were forgotten; who they were is not kept."""
+        return count_forgotten(change.what for change in self.changes)
+
+    def without(self, forgotten: Support, rest: Support) -> Provenance:
+        """The provenance without queries that are forgotten, and prompts that only they had.
+
+        Args:
+            forgotten: What was seen of a user.
+            rest: What is left.
+        """
+        gone = set(forgotten.query_ids)
+        sides = {
+            side: tuple(query for query in getattr(self.split, side) if query not in gone)
+            for side in ("train", "validation", "test")
+        }
+        prompts = set(forgotten.prompt_keys) - set(rest.prompt_keys)
+        return replace(
+            self,
+            split=replace(self.split, **sides),
+            seen_prompts=self.seen_prompts - prompts,
+        )
 
     def after(
         self, made: Sequence[Change], support: Support, before: Support | None = None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
+from graphrouter.data.prompt_keys import withhold_person, withhold_prompt
 from graphrouter.decision import Evidence
 from graphrouter.features.channels import read_columns
 from graphrouter.lazy import LazyTuple
@@ -25,19 +26,23 @@ class SolvedQueries:
 
     support: Support
 
-    def quote(self, query: IntArray, cosine: FloatArray) -> Sequence[Evidence]:
+    def quote(
+        self, query: IntArray, cosine: FloatArray, user: str | None = None
+    ) -> Sequence[Evidence]:
         """The first few of the similar queries of which any answer was graded.
 
         Args:
             query: (K,) positions in the support, most similar first.
             cosine: (K,) their similarities.
+            user: Who asks; the prompts of other users are cited by a digest then.
         """
 
         def quote() -> tuple[Evidence, ...]:
             start = self._read.row_start
             pairs = zip(query.tolist(), cosine.tolist(), strict=True)
             answered = ((j, near) for j, near in pairs if start[j] < start[j + 1])
-            return tuple(self._cite(*each) for each in islice(answered, _NUM_EVIDENCE))
+            cited = (self._cite(*each) for each in islice(answered, _NUM_EVIDENCE))
+            return tuple(self._hide(each, user) for each in cited) if user else tuple(cited)
 
         return LazyTuple(quote)
 
@@ -70,6 +75,23 @@ class SolvedQueries:
             cosine,
             {models[model]: effect for model, effect in effects},
         )
+
+    def _hide(self, evidence: Evidence, user: str) -> Evidence:
+        """The evidence without its prompt where that is of another user."""
+        owner = self._owners.get(evidence.query_id)
+        if owner in (None, user, withhold_person(user, "user")):
+            return evidence
+        return replace(evidence, prompt=withhold_prompt(evidence.prompt))
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        """Who asked each query of which that is known."""
+        people = self.support.people
+        if people is None:
+            return {}
+        asked = zip(self.support.query_ids, people.of_query.tolist(), strict=True)
+        num_users = len(people.users)
+        return {query: people.users[at] for query, at in asked if 0 <= at < num_users}
 
 
 class _Read(NamedTuple):

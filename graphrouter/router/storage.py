@@ -40,7 +40,7 @@ from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.migrations import migrate_contents
 from graphrouter.router.outcome_covariance import OutcomeCovariance
 from graphrouter.router.parts import Learned, Support
-from graphrouter.router.provenance import Change, Provenance
+from graphrouter.router.provenance import Change, Provenance, count_forgotten
 from graphrouter.router.saved_states import (
     GROUP,
     find_states,
@@ -139,7 +139,14 @@ def save_parts(
         "seen_prompts": pd.DataFrame({"prompt_key": sorted(provenance.seen_prompts)}, dtype="str"),
     }
     contents = ArtifactContents(manifest, tensors, tables)
-    write_artifact(folder, contents, lineage=lineage, overwrite=overwrite, sign=sign_states)
+    write_artifact(
+        folder,
+        contents,
+        lineage=lineage,
+        overwrite=overwrite,
+        keeps_older=not _holds_forgotten(folder, provenance),
+        sign=sign_states,
+    )
 
 
 def read_parts(
@@ -286,6 +293,19 @@ def _choose_evidence(support: Support, folder: Path, evidence: bool | None) -> S
         return support
     check_holds_no_prompts(folder)
     return support.withhold_prompts()
+
+
+def _holds_forgotten(folder: Path, provenance: Provenance) -> bool:
+    """Whether a version that lies there is from before a user was forgotten."""
+    try:
+        versions = list_versions(folder)
+    except ArtifactError:  # none, or one that nobody can read
+        return False
+    counts = [
+        count_forgotten(change["what"] for change in version.manifest.get("changes") or ())
+        for version in versions
+    ]
+    return any(count < provenance.num_forgotten for count in counts)
 
 
 def check_holds_no_prompts(folder: Path) -> None:

@@ -21,6 +21,7 @@ from graphrouter.features.tables import RawFeatures, encode_raw, find_positions
 from graphrouter.lazy import pandas as pd
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.router.asked_queries import identify_queries, join_queries
+from graphrouter.router.kept import Kept
 from graphrouter.router.new_cards import check_card, pool_with
 from graphrouter.router.parts import Support
 from graphrouter.text_files import has_half_character
@@ -102,6 +103,42 @@ def remove_model(support: Support, model: str, *, kept_queries: Collection[str])
         old_models=support.old_models - {model},
     )
     return _drop_idle_queries(smaller, kept_queries)
+
+
+def forget_user(support: Support, user: str) -> tuple[Support, Support]:
+    """The support without the queries of a user and their outcomes, and what was forgotten.
+
+    Nothing that was computed of the whole stays with the rest.
+
+    Raises:
+        DataError: The router knows no such user, or nothing would be left.
+    """
+    people = support.people
+    at = -1 if people is None else int(people.locate([user])[0])
+    if people is None or not 0 <= at < len(people.users):
+        raise DataError(
+            f"The router knows no user {user!r}; it was given {count_of(0, 'query')} of that name. "
+            "Nothing is to be forgotten."
+        )
+    is_theirs = people.of_query == at
+    if is_theirs.all():
+        raise DataError(
+            f"All queries of the router are of user {user!r}; nothing would be left. Delete the "
+            "artifact."
+        )
+    ids = np.array(support.query_ids, dtype=object)
+    theirs = support.outcomes["query_id"].isin(set(ids[is_theirs])).to_numpy(dtype=bool)
+    rest, forgotten = (
+        dataclasses.replace(
+            support,
+            query_table=support.queries[of_queries].reset_index(drop=True),
+            outcome_table=support.outcomes[of_outcomes].reset_index(drop=True),
+            raw=support.raw.take_queries(of_queries),
+            kept=Kept(),
+        )
+        for of_queries, of_outcomes in ((~is_theirs, ~theirs), (is_theirs, theirs))
+    )
+    return rest, forgotten
 
 
 def add_task(

@@ -19,9 +19,10 @@ def test_nobody_named_is_nobody() -> None:
 def test_newcomers_are_their_team_or_none() -> None:
     people = People.of(pd.DataFrame({"user": ["b", "a", None], "team": ["y", None, "x"]}))
     assert people is not None
-    assert people.team_of.tolist() == [2, 1, 0, 1, 2]  # a, b, then x, y and none
-    assert people.of_query.tolist() == [1, 0, 2]
-    assert people.locate(["a", "new", "new", None], ["x", "x", None, "y"]).tolist() == [0, 2, 4, 3]
+    assert (people.users, people.teams) == (("b", "a"), ("x", "y"))
+    assert people.team_of.tolist() == [1, 2, 0, 1, 2]  # b, a, then x, y and none
+    assert people.of_query.tolist() == [0, 1, 2]
+    assert people.locate(["a", "new", "new", None], ["x", "x", None, "y"]).tolist() == [1, 2, 4, 3]
 
 
 def test_withheld_names_are_found_by_the_names() -> None:
