@@ -40,6 +40,7 @@ WITHOUT_JSON = {
     "migrate": "writes an artifact",
     "pool add": "writes an artifact",
     "pool add-task": "writes an artifact",
+    "pool forget-user": "writes an artifact",
     "pool remove": "writes an artifact",
     "pool set-price": "writes an artifact",
     "predict": "writes a file",
