@@ -331,22 +331,9 @@ class ChangeableRouter(Router):
             False
         """
         rest, forgotten = support_changes.forget_user(self.support, user)
-        self._check_left(rest)
         changed = self._exchange_support(rest, Change.now("forget_user"))
         changed.provenance = changed.provenance.without(forgotten, rest)
         return changed
-
-    def _check_left(self, support: Support) -> None:
-        """Check that outcomes are left to route by.
-
-        Raises:
-            DataError: None are.
-        """
-        if not len(support.outcome_table):
-            raise DataError(
-                "No outcome would be left to route by; expected one at least. Add outcomes of "
-                "others first, or delete the artifact."
-            )
 
     def update_card(self, card: ModelCard) -> Self:
         """A new router with another card for a model of the pool; its outcomes stay.

@@ -117,17 +117,17 @@ def forget_user(support: Support, user: str) -> tuple[Support, Support]:
     at = -1 if people is None else int(people.locate([user])[0])
     if people is None or not 0 <= at < len(people.users):
         raise DataError(
-            f"The router knows no user {user!r}; it was given {count_of(0, 'query')} of that name. "
-            "Nothing is to be forgotten."
+            f"The router knows no user {user!r}, so there is nothing to be forgotten. Give the "
+            "name as the queries have it."
         )
     is_theirs = people.of_query == at
-    if is_theirs.all():
-        raise DataError(
-            f"All queries of the router are of user {user!r}; nothing would be left. Delete the "
-            "artifact."
-        )
     ids = np.array(support.query_ids, dtype=object)
     theirs = support.outcomes["query_id"].isin(set(ids[is_theirs])).to_numpy(dtype=bool)
+    if theirs.all():
+        raise DataError(
+            f"All outcomes of the router are of user {user!r}; nothing would be left to route by. "
+            "Add outcomes of others first, or delete the artifact."
+        )
     rest, forgotten = (
         dataclasses.replace(
             support,
