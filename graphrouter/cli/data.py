@@ -226,6 +226,14 @@ def _describe_people(summary: DatasetSummary) -> dict[str, str]:
     return {"asked by": f"{users} of {teams} ({summary.num_queries_without_user:,} without user)"}
 
 
+def _describe_views(summary: DatasetSummary) -> dict[str, str]:
+    """What goes with queries beside their texts, in words; no row where nothing does."""
+    told = [f"{n:,} embeddings of {name}" for name, n in summary.num_embeddings.items()]
+    if summary.num_queries_with_context:
+        told.insert(0, f"{summary.num_queries_with_context:,} contexts")
+    return {"with queries": ", ".join(told)} if told else {}
+
+
 def _show_overview(summary: DatasetSummary) -> None:
     chars = summary.prompt_chars
     split = (
@@ -256,6 +264,7 @@ def _show_overview(summary: DatasetSummary) -> None:
         f"95 % below {chars.p95:,.0f}",
         "asked": _describe_assignment(summary.assignment),
         **_describe_people(summary),
+        **_describe_views(summary),
         "split column": split,
         "fingerprint": summary.fingerprint[:16],
     }

@@ -182,11 +182,12 @@ def _show_counts(summary: GraphSummary, report: LeakageReport | None) -> None:
         "in": "query in task",
         "answered_by": "query answered_by model",
         "similar_to": "query similar_to query",
+        "asked_by": "query asked_by user",
     }
     for name, count in summary.edges.items():
-        table.add_row(
-            ends[name], f"{count:,}", "-" if report is None else f"{report.edges[name]:,}"
-        )
+        ending = ends.get(name, f"query {name} query")  # alike in what goes with them
+        built = "-" if report is None else f"{report.edges.get(name, 0):,}"
+        table.add_row(ending, f"{count:,}", built)
     show_table(table)
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from graphrouter.pool import ModelCard
 
 QUERIES_HELP = (
-    "Table with a column prompt, and perhaps query_id, task, user and team, as .parquet, .csv or "
-    ".jsonl; or a "
+    "Table with a column prompt, and perhaps query_id, task, user, team and what goes with a query "
+    "(context, embedding, embedding_encoder), as .parquet, .csv or .jsonl; or a "
     ".txt with one prompt a line, whose id is the number of the line."
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +18,10 @@ from graphrouter.cli.routers import (
     resolve_policy,
     warn_of_idle_options,
 )
+from graphrouter.exceptions import DataError
 from graphrouter.policy import Policy
+from graphrouter.query_views import Embedding
+from graphrouter.text_files import parse_json, read_text_file
 
 
 @add_policy_options
@@ -34,6 +38,28 @@ def route(
     ] = None,
     user: options.User = None,
     team: options.Team = None,
+    context: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--context",
+            help="A document that goes with the query, or @FILE to read one; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    embedding: Annotated[
+        str | None,
+        typer.Option(
+            "--embedding",
+            help="A vector that goes with the query: numbers in a JSON list, or @FILE of one.",
+            show_default=False,
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder", help="What made the embedding, such as clip.", show_default=False
+        ),
+    ] = None,
     *,
     routes_file: options.RoutesFile = None,
     policy: Policy,
@@ -54,7 +80,15 @@ def route(
     router = load_any_router(artifact)
     chosen = resolve_policy(policy, router)
     decision = router.route(
-        text, task=task, user=user, team=team, policy=chosen, routes=routes, **moment
+        text,
+        task=task,
+        user=user,
+        team=team,
+        context=None if context is None else [_read_text(each) for each in context],
+        embedding=None if embedding is None else _read_vector(_read_text(embedding), encoder),
+        policy=chosen,
+        routes=routes,
+        **moment,
     )
     warn_of_idle_options(routes, [decision.route], policy)
     if routes is not None and decision.route is not None:
@@ -63,3 +97,21 @@ def route(
         print_json(decision.to_dict())
     else:
         show_decision(decision, chosen.describe(), top=top)
+
+
+def _read_text(given: str) -> str:
+    """A text as it was given, or that of the file that @ names."""
+    if not given.startswith("@"):
+        return given
+    file = Path(given[1:])
+    if not file.is_file():
+        raise DataError(f"There is no file {file}; expected the text that {given!r} stands for.")
+    return read_text_file(file)
+
+
+def _read_vector(text: str, encoder: str | None) -> Embedding:
+    try:
+        numbers = parse_json(text)
+    except ValueError:
+        numbers = text
+    return Embedding.of(numbers, encoder, "--embedding")

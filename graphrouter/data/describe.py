@@ -11,6 +11,7 @@ from graphrouter.data.columns import SPLITS
 from graphrouter.data.learnable import Learnable, measure_learnable
 from graphrouter.data.repeats import count_runs
 from graphrouter.data.schema import RoutingDataset, check_is_dataset
+from graphrouter.data.view_columns import count_embeddings
 from graphrouter.lazy import pandas as pd
 
 
@@ -91,6 +92,10 @@ class DatasetSummary:
     num_duplicate_prompts: int
     """Queries whose prompt stands in an earlier row as well."""
     prompt_chars: PromptLengths
+    num_queries_with_context: int
+    """Queries with documents that go with them."""
+    num_embeddings: dict[str, int]
+    """Queries with an embedding, by the name of its encoder."""
     num_users: int
     """Distinct users that queries say were asked by; 0 where nobody is named."""
     num_teams: int
@@ -155,6 +160,10 @@ def describe_dataset(data: RoutingDataset) -> DatasetSummary:
             float(np.quantile(chars, 0.95)),
             int(chars.max()),
         ),
+        num_queries_with_context=int(queries["context"].notna().sum())
+        if "context" in queries
+        else 0,
+        num_embeddings=count_embeddings(queries),
         num_users=int(queries["user"].nunique()) if "user" in queries else 0,
         num_teams=int(queries["team"].nunique()) if "team" in queries else 0,
         num_queries_without_user=int(queries["user"].isna().sum())

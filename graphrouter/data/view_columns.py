@@ -95,6 +95,14 @@ def find_viewed(views: pd.DataFrame) -> BoolArray:
     return np.logical_or.reduce(there) if there else np.zeros(len(views), dtype=bool)
 
 
+def count_embeddings(queries: pd.DataFrame) -> dict[str, int]:
+    """How many of clean queries have an embedding, by the name of its encoder."""
+    if "embedding" not in queries.columns:
+        return {}
+    counts = queries["embedding_encoder"].dropna().value_counts().sort_index()
+    return {str(name): int(count) for name, count in counts.items()}
+
+
 def join_embedding_file(queries: pd.DataFrame, file: Path, source: str) -> pd.DataFrame:
     """The queries with the embeddings of an NPZ file beside their table.
 

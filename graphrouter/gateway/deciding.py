@@ -11,6 +11,7 @@ import anyio.to_thread
 
 from graphrouter.decision import Decision
 from graphrouter.policy import Policy
+from graphrouter.query_views import Context, Embedding
 from graphrouter.router.protocol import Router
 from graphrouter.routes import Routes
 
@@ -29,6 +30,9 @@ class Asked(NamedTuple):
     unavailable: frozenset[str]
     extra_s: tuple[tuple[str, float], ...] = ()
     """Seconds that models take longer just now, by name."""
+    context: Context | None = None
+    embedding: Embedding | None = None
+    """What goes with the prompt beside its text, None where nothing does."""
 
     @property
     def terms(self) -> tuple[object, ...]:
@@ -94,6 +98,8 @@ class Decider:
         return first.router.route_batch(
             [each.prompt for each in batch],
             tasks=[each.task for each in batch],
+            contexts=[each.context for each in batch],
+            embeddings=[each.embedding for each in batch],
             policy=first.policy,
             extra_latency_s=dict(first.extra_s),
             unavailable=first.unavailable,

@@ -71,5 +71,7 @@ class PoolChooser:
             wanted.policy,
             self.state.routes,
             unable,
+            context=wanted.context,
+            embedding=wanted.embedding,
         )
         return await self._decider.decide(asked)

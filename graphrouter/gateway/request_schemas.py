@@ -19,12 +19,20 @@ _PARTS: Mapping[str, Any] = {
     },
 }
 _CONTENT: Mapping[str, Any] = {"anyOf": [_TEXT, _PARTS]}
+_NUMBERS: Mapping[str, Any] = {"type": "array", "items": {"type": "number"}, "minItems": 1}
+_EMBEDDING: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {"vector": _NUMBERS, "encoder": _TEXT},
+    "required": ["vector"],
+}
 _OWN: Mapping[str, Any] = {
     "type": "object",
     "description": "For the router alone; never sent on.",
     "properties": {
         "policy": {"anyOf": [_TEXT, _OBJECT]},
         "task": _TEXT,
+        "context": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]},
+        "embedding": {"anyOf": [_NUMBERS, _EMBEDDING]},
         "deadline_s": {"type": "number", "exclusiveMinimum": 0, "maximum": 86400},
     },
     "additionalProperties": False,

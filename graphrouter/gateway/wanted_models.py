@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from graphrouter.exceptions import GraphRouterError
+from graphrouter.exceptions import DataError, GraphRouterError
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.serving_state import ServingState
 from graphrouter.gateway.stated_policies import read_policy_text, read_stated_policy
 from graphrouter.gateway.store.client_keys import ClientKey
 from graphrouter.number_checks import is_amount
 from graphrouter.policy import PRESETS, Policy
+from graphrouter.query_views import Context, Embedding, read_context
 from graphrouter.wording import show_value, suggest
 
 __all__ = ["AUTO", "OWN_KEY", "PREFIX", "Wanted", "list_words", "read_wanted"]
@@ -25,7 +26,7 @@ PREFIX = "x-graphrouter-"
 """Of headers that are for the router, and of those that say who answered and why."""
 LONGEST_S = 86_400
 """Of a deadline: a day."""
-_OWN_KEYS = ("deadline_s", "policy", "task")
+_OWN_KEYS = ("context", "deadline_s", "embedding", "policy", "task")
 _THRESHOLD = re.compile(r"router-graph-([0-9]*\.?[0-9]+)")
 """RouteLLM's grammar, `router-[ROUTER NAME]-[THRESHOLD]` (Ong et al. 2024, its README)."""
 
@@ -44,6 +45,10 @@ class Wanted(NamedTuple):
     """In [0, 1]: how sure the stronger of two models must be of the better answer to be asked."""
     deadline_s: float | None = None
     """Most seconds until the answer begins; None where the client waits."""
+    context: Context | None = None
+    """The documents that the prompt was made with, to be routed by; None where there are none."""
+    embedding: Embedding | None = None
+    """The vector that goes with it, likewise."""
 
 
 def list_words(state: ServingState) -> tuple[str, ...]:
@@ -67,8 +72,9 @@ def read_wanted(
     `model` is a model by name, `auto`, `auto:PRESET`, `auto:ROUTE` or `router-graph-THRESHOLD`; the
     member `graphrouter` of the body may hold a `policy`, as settings or as the name of a preset,
     the `task`, and `deadline_s`; so may the headers `x-graphrouter-policy`, `-task` and
-    `-deadline-s`. The body counts before the headers, these before the policy or the route of the
-    client's key, and all before the gateway.
+    `-deadline-s`. It may also hold a `context`, a text or a list of texts, and an `embedding`, a
+    list of numbers or an object with `vector` and `encoder`. The body counts before the headers,
+    these before the policy or the route of the client's key, and all before the gateway.
 
     Args:
         body: Of the request.
@@ -91,7 +97,9 @@ def read_wanted(
         raise ApiError(400, f"task is {show_value(task)}; expected a string.", f"{OWN_KEY}.task")
     stated = _read_policy(own.get("policy"), headers)
     policy = stated or _find_policy(key, state)
-    asked = Wanted(None, policy, task, deadline_s=_read_deadline(own, headers))
+    context, embedding = _read_views(own)
+    deadline_s = _read_deadline(own, headers)
+    asked = Wanted(None, policy, task, None, None, deadline_s, context, embedding)
     if not isinstance(model, str) or not model:
         raise ApiError(
             400, f"model is {show_value(model)}; expected auto or a model's name.", "model"
@@ -111,6 +119,21 @@ def read_wanted(
         return asked._replace(threshold=_read_threshold(model))
     hint = suggest(model, [*list_words(state), *state.names], "There are: ")
     raise ApiError(404, f"There is no model {model!r}. {hint}", "model", code="model_not_found")
+
+
+def _read_views(own: Mapping[str, Any]) -> tuple[Context | None, Embedding | None]:
+    """What goes with the prompt beside its text."""
+    stated: Any = own.get("embedding")
+    encoder = None
+    if isinstance(stated, Mapping):
+        stated, encoder = stated.get("vector"), stated.get("encoder")
+    try:
+        context = read_context(own.get("context"), f"{OWN_KEY}.context")
+        if stated is None:
+            return context, None
+        return context, Embedding.of(stated, encoder, f"{OWN_KEY}.embedding")
+    except DataError as error:
+        raise ApiError(400, str(error), OWN_KEY) from None
 
 
 def _read_deadline(own: Mapping[str, Any], headers: Mapping[str, str]) -> float | None:

@@ -12,7 +12,9 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrouter.data import RoutingDataset, Split
+from graphrouter.data.view_columns import count_embeddings
 from graphrouter.exceptions import LeakageError
+from graphrouter.features.views import CONTEXT, name_embedding
 from graphrouter.graph.hetero_data import (
     ANSWERED_BY,
     QUERY_ASKED_BY,
@@ -21,6 +23,8 @@ from graphrouter.graph.hetero_data import (
     SUPERVISED,
     TARGET_ASKED_BY,
     TARGET_IN_TASK,
+    is_similarity,
+    name_similarity,
 )
 from graphrouter.graph.leakage import check_no_leakage
 from graphrouter.types import BoolArray, IntArray
@@ -137,6 +141,7 @@ def summarise_graph(data: RoutingDataset, *, num_neighbours: int) -> GraphSummar
             "answered_by": len(data.outcomes),
             "similar_to": num_queries * min(num_neighbours, num_queries - 1),
             **({"asked_by": int(queries["user"].notna().sum())} if "user" in queries else {}),
+            **_count_alike(queries, num_neighbours),
         },
         tasks=tasks,
         models=models,
@@ -210,6 +215,11 @@ def report_leakage(graph: HeteroData, data: RoutingDataset, split: Split) -> Lea
             "answered_by": graph[ANSWERED_BY].num_edges,
             "similar_to": graph[SIMILAR_TO].num_edges,
             **_count_asking(graph),
+            **{
+                kind[1]: graph[kind].num_edges
+                for kind in graph.edge_types
+                if is_similarity(kind) and kind != SIMILAR_TO
+            },
         },
         num_message_outcomes=len(messages),
         num_supervised_pairs=len(supervised),
@@ -223,6 +233,17 @@ def _count_asking(graph: HeteroData) -> dict[str, int]:
     """How many queries and targets name who asked; nothing where none does."""
     kinds = [kind for kind in (QUERY_ASKED_BY, TARGET_ASKED_BY) if kind in graph.edge_types]
     return {"asked_by": sum(graph[kind].num_edges for kind in kinds)} if kinds else {}
+
+
+def _count_alike(queries: pd.DataFrame, num_neighbours: int) -> dict[str, int]:
+    """Edges of queries that are alike in what goes with them, by type; counted as `similar_to`."""
+    counts = {name_embedding(name): count for name, count in count_embeddings(queries).items()}
+    if "context" in queries.columns:
+        counts[CONTEXT] = int(queries["context"].notna().sum())
+    return {
+        name_similarity(view)[1]: count * min(num_neighbours, max(count - 1, 0))
+        for view, count in sorted(counts.items())
+    }
 
 
 def _list_hidden_pairs(data: RoutingDataset, split: Split, seen_models: BoolArray) -> IntArray:

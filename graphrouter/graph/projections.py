@@ -29,7 +29,9 @@ _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def to_networkx(data: RoutingDataset) -> nx.DiGraph[str]:
     """The graph of a dataset: nodes are tasks, queries, models; edges memberships and outcomes.
 
-    Where queries say who asked them, users are nodes too, with their `team`.
+    Where queries say who asked them, users are nodes too, with their `team`. What goes with a query
+    beside its text is told by `num_documents`, `context_chars`, `embedding_encoder` and
+    `embedding_length`.
 
     Nodes have `kind` (task, query, model or user) and `label` (the id), queries `prompt` (its first
     200 characters) and `num_chars`, models what their card states. Edges have `kind`: `in` (query
@@ -54,8 +56,8 @@ def to_networkx(data: RoutingDataset) -> nx.DiGraph[str]:
             **_drop_unknown(_list_card_attributes(card.model_dump())),
         )
     queries = data.queries
-    for query, task, prompt in zip(
-        queries["query_id"], queries["task"], queries["prompt"], strict=True
+    for query, task, prompt, views in zip(
+        queries["query_id"], queries["task"], queries["prompt"], _tell_views(queries), strict=True
     ):
         graph.add_node(
             f"query:{query}",
@@ -63,6 +65,7 @@ def to_networkx(data: RoutingDataset) -> nx.DiGraph[str]:
             label=query,
             prompt=prompt[:_PROMPT_CHARS],
             num_chars=len(prompt),
+            **views,
         )
         if isinstance(task, str):
             graph.add_edge(f"query:{query}", f"task:{task}", kind="in")
@@ -75,6 +78,21 @@ def to_networkx(data: RoutingDataset) -> nx.DiGraph[str]:
         attributes = _drop_unknown(dict(zip(OUTCOME_NUMBERS, observed, strict=True)))
         graph.add_edge(f"query:{query}", f"model:{model}", kind="answered_by", **attributes)
     return graph
+
+
+def _tell_views(queries: pd.DataFrame) -> list[Attributes]:
+    """What goes with each query beside its text: documents, their length, and its embedding."""
+    told: list[Attributes] = [{} for _ in range(len(queries))]
+    contexts = queries["context"].tolist() if "context" in queries else []
+    for attributes, context in zip(told, contexts, strict=False):
+        if context is not None:
+            attributes |= {"num_documents": len(context), "context_chars": sum(map(len, context))}
+    if "embedding" in queries:
+        cells = zip(queries["embedding"].tolist(), queries["embedding_encoder"], strict=True)
+        for attributes, (vector, encoder) in zip(told, cells, strict=True):
+            if vector is not None:
+                attributes |= {"embedding_encoder": encoder, "embedding_length": len(vector)}
+    return told
 
 
 def _add_users(graph: nx.DiGraph[str], queries: pd.DataFrame) -> None:

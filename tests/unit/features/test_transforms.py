@@ -7,6 +7,7 @@ import dataclasses
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from graphrouter.bench.simulate import simulate
@@ -196,12 +197,21 @@ def test_surface_features_are_clipped(transform: FeatureTransform) -> None:
 
 def test_queries_are_taken_and_added_with_all_their_features() -> None:
     data = simulate(num_queries=20, num_models=3).data
-    raw = encode_raw(HashingEncoder(8), data.queries, data.pool, data.tasks)
     is_even = np.arange(20) % 2 == 0
+    # Documents go with the even queries alone: the others lack a view, and not a row of it.
+    contexts = pd.Series([["A text."] if even else None for even in is_even], dtype=object)
+    queries = data.queries.assign(context=contexts)
+    raw = encode_raw(HashingEncoder(8), queries, data.pool, data.tasks)
+    assert set(raw.views) == {"context", "context_fit"}
     again = raw.take_queries(is_even).add_queries(raw.take_queries(~is_even))
     order = np.concatenate([np.flatnonzero(is_even), np.flatnonzero(~is_even)])
     for field in dataclasses.fields(raw):
         whole = getattr(raw, field.name)
+        if field.name == "views":
+            for name, view in whole.items():
+                for part, found in zip(view, again.views[name], strict=True):
+                    assert np.array_equal(found, part[order], equal_nan=True)
+            continue
         per_query = len(whole) == 20
         expected = whole[order] if per_query else whole
         assert np.array_equal(getattr(again, field.name), expected, equal_nan=True)
