@@ -168,10 +168,10 @@ def _parse_embeddings(
     """Embedding and name of the encoder of each query."""
     nothing: list[Any] = [None] * len(raw)
     stated = _tell_missing(raw["embedding_encoder"]) if "embedding_encoder" in raw else nothing
-    cells = iter(stated)
+    named = (None if isinstance(name, str) and not name.strip() else name for name in stated)
 
     def read(value: object, where: str) -> Embedding | None:
-        name = next(cells)
+        name = next(named)
         if value is None or (isinstance(value, str) and not value.strip()):
             if name is not None:
                 raise DataError(f"embedding_encoder is {name!r} and embedding is empty")
