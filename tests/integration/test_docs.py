@@ -407,6 +407,40 @@ def test_baselines_page_says_what_the_classes_declare() -> None:
         assert ("`answer`" in needs[name]) == kind.needs_answers, name
 
 
+SEEDS = (
+    "RAGRouter", "M3", "Simple kNN", "PersonalizedRouter", "MasRouter", "RouterRetriever", "LTRR",
+    "EllieSQL", "RouterBench", "CARROT", "UniRoute", "Avengers", "RouterDC", "RouteLLM", "EmbedLLM",
+    "IRT-Router", "LLM Bandit", "MixLLM", "TagRouter", "Model-SAT", "Tryage", "MoDEM",
+    "Composition of Experts", "Hybrid LLM", "FrugalGPT", "AutoMix", "Smoothie", "GraphRouter",
+    "Arch-Router", "Router-R1", "FusionFactory", "LLMRouter", "LLMRouterBench", "RouterArena",
+    "RouteFM", "RouteProfile", "EquiRouter", "SCOPE", "R2-Router", "ZeroRouter", "AgenticRouter",
+    "TwinRouterBench", "LiteLLM", "vLLM", "Envoy", "MLflow", "Optuna",
+)  # fmt: skip
+"""Systems that the comparison has a row of."""
+
+
+def test_comparison_says_of_every_system_what_runs_here() -> None:
+    text = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+    section = text[text.index("\n## Systems") : text.index("\n## What third parties")]
+    rows = re.findall(r"^\| \[(.+?)\]\(\S+\) \|(.+)\|$", section, flags=re.MULTILINE)
+    named = {name for names, _ in rows for name in re.split(r", | ", names)}
+    listed = ", ".join(names for names, _ in rows)
+    assert [seed for seed in SEEDS if seed not in named and seed not in listed] == []
+    built = set()
+    for system, cells in rows:
+        taken, left_out, runs = (cell.strip() for cell in cells.split(" | "))
+        assert taken, system
+        assert left_out, system
+        assert runs.startswith("no") or "](" in runs, f"{system}: what runs here is not linked"
+        for names in re.findall(r"((?:`\w+`, )*`\w+`) of \[baselines\]", runs):
+            built |= set(re.findall(r"`(\w+)`", names))
+    assert built <= set(BASELINES), "the catalogue has no such baseline"
+    published = {name for name, kind in BASELINES.items() if "arXiv" in kind.source}
+    constant = {"largest_price"}  # a reference of a paper, not its method
+    assert published - constant <= built, "a published method that runs here has no row"
+    assert f"{len(BASELINES)} methods, most of them of papers" in text
+
+
 def test_artifact_page_names_every_part(left_by_readme: Path) -> None:
     text = (ROOT / "docs" / "artifact.md").read_text(encoding="utf-8")
     for path in (left_by_readme / "artifacts" / "mine").iterdir():
