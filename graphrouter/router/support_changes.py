@@ -14,6 +14,7 @@ from graphrouter.data.columns import PEOPLE, SPEEDS, VIEWS
 from graphrouter.data.new_outcomes import read_new_outcomes
 from graphrouter.data.repeats import count_runs, join_outcomes
 from graphrouter.data.schema import build_dataset
+from graphrouter.data.view_columns import VIEW_KEY
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.recorded_prices import add_prices
@@ -270,11 +271,12 @@ def add_outcomes(
     asked, new = identify_queries(support, outcomes, source)
     are_asked = find_positions(pd.Series(asked, dtype="str"), support.query_ids)
     known = support.queries.iloc[np.unique(are_asked[are_asked >= 0])]
-    # What goes with a query of no text is not kept.
+    # What goes with a query of no text is not kept, and what stands for it is of no dataset.
     shown = known["prompt"].where(known["prompt"].str.strip() != "", "(none)")
+    known = known.drop(columns=VIEW_KEY, errors="ignore").assign(prompt=shown)
     checked = build_dataset(
         {
-            "queries": pd.concat([known.assign(prompt=shown), new], ignore_index=True),
+            "queries": pd.concat([known, new], ignore_index=True),
             "models": pd.DataFrame([card.model_dump(by_alias=True) for card in support.pool]),
             "outcomes": outcomes.assign(query_id=asked).drop(
                 columns=["prompt", "task", *PEOPLE, *VIEWS], errors="ignore"
