@@ -13,7 +13,11 @@ from graphrouter.chats.conversation import Conversation, Turn
 from graphrouter.chats.routed_text import MOST_BEFORE, read_prompt
 from graphrouter.gateway import create_app
 from graphrouter.gateway.able_models import find_incapable
+from graphrouter.gateway.api_errors import ApiError
+from graphrouter.gateway.serving_state import ServingState
+from graphrouter.gateway.wanted_models import Wanted, read_wanted
 from graphrouter.pool import ModelPool
+from graphrouter.types import Embedding
 from tests.unit.gateway.conftest import Deployments, Serve
 from tests.unit.gateway.test_gateway import ASKED, connect, post
 
@@ -158,3 +162,26 @@ def test_who_cannot_take_a_request_is_told_with_reasons(
     assert status == 400
     assert told["error"]["message"].startswith("No model can take this request (juniper-30b: con")
     assert "is shorter than the 2475000 that the request may take" in told["error"]["message"]
+
+
+def test_what_goes_with_the_prompt_is_read_off_the_body(router: gr.GraphRouter) -> None:
+    state = ServingState(router, {}, None, None)
+
+    def read(**own: Any) -> Wanted:
+        return read_wanted({"model": "auto", "graphrouter": own}, {}, state)
+
+    assert read().context is None
+    found = read(context=["One.", "Two."], embedding={"vector": [1, 2], "encoder": "clip"})
+    assert found.context == ("One.", "Two.")
+    assert found.embedding == Embedding.of([1.0, 2.0], "clip")
+    assert read(context="One.", embedding=[0.5]).embedding == Embedding.of([0.5])
+    for wrong in (
+        {"context": [" "]},
+        {"context": 3},
+        {"embedding": "words"},
+        {"embedding": []},
+        {"embedding": {"vector": [1.0], "encoder": ""}},
+        {"embeddings": [1.0]},
+    ):
+        with pytest.raises(ApiError):
+            read(**wrong)
