@@ -76,6 +76,28 @@ def apply(store: options.StorePlace, artifact: options.Artifact) -> None:
     say(f"{artifact} has learned {count_of(len(lessons), 'graded answer')}.")
 
 
+@app.command("forget-user")
+def forget_user(
+    store: options.StorePlace,
+    user: Annotated[
+        str,
+        typer.Argument(metavar="USER", help="As the grades named them.", show_default=False),
+    ],
+) -> None:
+    """Delete the grades of a user and the prompts that they were of; decisions and costs stay.
+
+    What an artifact has learned of the user goes by: graphrouter pool forget-user. Gateways that
+    run know the user until they are started again.
+
+    Example: graphrouter feedback forget-user graphrouter.db ann
+    """
+    with open_store(store, "graphrouter feedback", must_exist=True) as opened:
+        from graphrouter.gateway.store import retention
+
+        count = retention.forget_user(opened, user)
+    say(f"{count_of(count, 'grade')} deleted.")
+
+
 @app.command("delete-prompts")
 def delete_prompts(
     store: options.StorePlace,

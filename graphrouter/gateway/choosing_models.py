@@ -174,8 +174,19 @@ class Chooser:
         extra_s: tuple[tuple[str, float], ...] = ()
         if _counts_seconds(policy, routes):
             extra_s = self._health.find_extra(state.candidates)
-        named, views = frozenset(unable), (wanted.context, wanted.embedding)
-        asked = Asked(state.router, prompt, wanted.task, policy, routes, named, extra_s, *views)
+        asked = Asked(
+            state.router,
+            prompt,
+            wanted.task,
+            policy,
+            routes,
+            frozenset(unable),
+            extra_s,
+            context=wanted.context,
+            embedding=wanted.embedding,
+            user=wanted.user,
+            team=wanted.team,
+        )
         try:
             decision = await self._decider.decide(asked)
         except GraphRouterError as error:

@@ -33,6 +33,9 @@ class Asked(NamedTuple):
     context: Context | None = None
     embedding: Embedding | None = None
     """What goes with the prompt beside its text, None where nothing does."""
+    user: str | None = None
+    """Who asks; None where nobody is named."""
+    team: str | None = None
 
     @property
     def terms(self) -> tuple[object, ...]:
@@ -100,6 +103,8 @@ class Decider:
             tasks=[each.task for each in batch],
             contexts=[each.context for each in batch],
             embeddings=[each.embedding for each in batch],
+            users=[each.user for each in batch],
+            teams=[each.team for each in batch],
             policy=first.policy,
             extra_latency_s=dict(first.extra_s),
             unavailable=first.unavailable,

@@ -73,5 +73,7 @@ class PoolChooser:
             unable,
             context=wanted.context,
             embedding=wanted.embedding,
+            user=wanted.user,
+            team=wanted.team,
         )
         return await self._decider.decide(asked)

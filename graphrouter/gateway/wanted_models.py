@@ -26,7 +26,8 @@ PREFIX = "x-graphrouter-"
 """Of headers that are for the router, and of those that say who answered and why."""
 LONGEST_S = 86_400
 """Of a deadline: a day."""
-_OWN_KEYS = ("context", "deadline_s", "embedding", "policy", "task")
+_LONGEST_NAME = 200
+_OWN_KEYS = ("context", "deadline_s", "embedding", "policy", "task", "team", "user")
 _THRESHOLD = re.compile(r"router-graph-([0-9]*\.?[0-9]+)")
 """RouteLLM's grammar, `router-[ROUTER NAME]-[THRESHOLD]` (Ong et al. 2024, its README)."""
 
@@ -49,6 +50,10 @@ class Wanted(NamedTuple):
     """The documents that the prompt was made with, to be routed by; None where there are none."""
     embedding: Embedding | None = None
     """The vector that goes with it, likewise."""
+    user: str | None = None
+    """Who asks; None where the client names nobody."""
+    team: str | None = None
+    """The team of a user who is new."""
 
 
 def list_words(state: ServingState) -> tuple[str, ...]:
@@ -71,10 +76,12 @@ def read_wanted(
 
     `model` is a model by name, `auto`, `auto:PRESET`, `auto:ROUTE` or `router-graph-THRESHOLD`; the
     member `graphrouter` of the body may hold a `policy`, as settings or as the name of a preset,
-    the `task`, and `deadline_s`; so may the headers `x-graphrouter-policy`, `-task` and
-    `-deadline-s`. It may also hold a `context`, a text or a list of texts, and an `embedding`, a
-    list of numbers or an object with `vector` and `encoder`. The body counts before the headers,
-    these before the policy or the route of the client's key, and all before the gateway.
+    the `task`, `deadline_s`, and who asks as `user` and `team`; so may the headers
+    `x-graphrouter-policy`, `-task`, `-deadline-s`, `-user` and `-team`. It may also hold a
+    `context`, a text or a list of texts, and an `embedding`, a list of numbers or an object with
+    `vector` and `encoder`. The member `user` of the APIs themselves is not read. The body counts
+    before the headers, these before the policy or the route of the client's key, and all before the
+    gateway.
 
     Args:
         body: Of the request.
@@ -95,11 +102,21 @@ def read_wanted(
     task = own.get("task", headers.get(f"{PREFIX}task"))
     if task is not None and not isinstance(task, str):
         raise ApiError(400, f"task is {show_value(task)}; expected a string.", f"{OWN_KEY}.task")
+    user, team = (_read_person(own, headers, name) for name in ("user", "team"))
     stated = _read_policy(own.get("policy"), headers)
     policy = stated or _find_policy(key, state)
     context, embedding = _read_views(own)
     deadline_s = _read_deadline(own, headers)
-    asked = Wanted(None, policy, task, None, None, deadline_s, context, embedding)
+    asked = Wanted(
+        None,
+        policy,
+        task,
+        deadline_s=deadline_s,
+        context=context,
+        embedding=embedding,
+        user=user,
+        team=team,
+    )
     if not isinstance(model, str) or not model:
         raise ApiError(
             400, f"model is {show_value(model)}; expected auto or a model's name.", "model"
@@ -134,6 +151,19 @@ def _read_views(own: Mapping[str, Any]) -> tuple[Context | None, Embedding | Non
         return context, Embedding.of(stated, encoder, f"{OWN_KEY}.embedding")
     except DataError as error:
         raise ApiError(400, str(error), OWN_KEY) from None
+
+
+def _read_person(own: Mapping[str, Any], headers: Mapping[str, str], name: str) -> str | None:
+    """A user or a team; None where none is named, as by an empty header."""
+    value = own.get(name)
+    if value is None:
+        return headers.get(f"{PREFIX}{name}", "").strip() or None
+    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST_NAME:
+        told = (
+            f"{name} is {show_value(value)}; expected a name of up to {_LONGEST_NAME} characters."
+        )
+        raise ApiError(400, told, f"{OWN_KEY}.{name}")
+    return value.strip()
 
 
 def _read_deadline(own: Mapping[str, Any], headers: Mapping[str, str]) -> float | None:

@@ -33,9 +33,10 @@ class Feedback(NamedTuple):
 def read_feedback(connection: sa.Connection) -> Feedback:
     """All grades whose prompts are known, but for those of models that have changed since.
 
-    A query is a prompt, whatever its task said first; grades of one model on one prompt are
-    averaged. Costs, tokens and seconds are those of the calls that were graded: of whole
-    conversations, where the prompt was their last turn. Models have the newest prices of the store.
+    A query is a prompt, of a user where grades say so, whatever its task said first; grades of one
+    model on one query are averaged. Costs, tokens and seconds are those of the calls that were
+    graded: of whole conversations, where the prompt was their last turn. Models have the newest
+    prices of the store.
 
     Args:
         connection: Of the store.
@@ -44,7 +45,8 @@ def read_feedback(connection: sa.Connection) -> Feedback:
         DataError: No grade has its prompt.
     """
     call = {name: calls.c[name] for name in ("input_tokens", "output_tokens", "latency_s")}
-    named = [outcomes.c[name] for name in ("number", "prompt", "task", "model", "effect")]
+    graded = ("number", "prompt", "task", "user", "team", "model", "effect")
+    named = [outcomes.c[name] for name in graded]
     wanted = (
         sa.select(*named, calls.c.cost_nanousd, *call.values())
         .select_from(
@@ -56,7 +58,7 @@ def read_feedback(connection: sa.Connection) -> Feedback:
         )
         .order_by(outcomes.c.number)
     )
-    columns = ["number", "prompt", "task", "model", "effect", "cost_nanousd", *call]
+    columns = [*graded, "cost_nanousd", *call]
     rows = pd.DataFrame.from_records(connection.execute(wanted).all(), columns=columns)
     since = {each.model: each.since for each in read_alarms(connection) if each.forgets}
     is_outdated = rows["number"] < rows["model"].map(since).fillna(0)
@@ -69,13 +71,19 @@ def read_feedback(connection: sa.Connection) -> Feedback:
         )
     numbers = known[["effect", "cost_nanousd", *call]].astype("float64")
     known = known.assign(
-        query_id=["q-" + prompt_key(prompt) for prompt in known["prompt"]],
+        query_id=[
+            "-".join(
+                ["q", prompt_key(prompt), *([prompt_key(user)] if isinstance(user, str) else [])]
+            )
+            for prompt, user in zip(known["prompt"], known["user"], strict=True)
+        ],
         cost_usd=numbers["cost_nanousd"] / NANOUSD,
         **{name: numbers[name] for name in ("effect", *call)},
     )
-    queries = known.groupby("query_id", sort=False)[["task", "prompt"]].first().reset_index()
+    of_query = known.groupby("query_id", sort=False)[["task", "prompt", "user", "team"]]
+    queries = of_query.first().reset_index()
     pairs = known.groupby(["query_id", "model"], sort=False)
-    graded = pairs[list(_MEANS)].mean().reset_index()
+    means = pairs[list(_MEANS)].mean().reset_index()
     prices = read_prices(connection)
     models = pd.DataFrame(
         [
@@ -84,11 +92,11 @@ def read_feedback(connection: sa.Connection) -> Feedback:
                 "input_usd_per_mtok": _per_mtok(prices[name].input if name in prices else None),
                 "output_usd_per_mtok": _per_mtok(prices[name].output if name in prices else None),
             }
-            for name in dict.fromkeys([*prices, *graded["model"]])
+            for name in dict.fromkeys([*prices, *means["model"]])
         ]
     )
     found = build_dataset(
-        {"queries": queries, "models": models, "outcomes": graded, "tasks": None}, name="feedback"
+        {"queries": queries, "models": models, "outcomes": means, "tasks": None}, name="feedback"
     )
     num_outdated = int((has_prompt & is_outdated).sum())
     return Feedback(found, int((~has_prompt).sum()), num_outdated)

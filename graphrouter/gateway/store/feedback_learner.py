@@ -26,6 +26,12 @@ PERIOD_S = 0.5
 
 _PAIR = ["prompt", "task", "model"]
 
+
+def _list_keys(lessons: pd.DataFrame) -> list[str]:
+    """What grades of one answer have in common: who asked counts, where that is told."""
+    return [*_PAIR, *(name for name in ("user", "team") if name in lessons)]
+
+
 _logger = logging.getLogger(__name__)
 
 
@@ -45,7 +51,7 @@ def teach(router: Router, lessons: pd.DataFrame) -> Router:
     known = lessons[lessons["model"].isin(router.models)]
     if known.empty or add is None:
         return router
-    pairs = known.groupby(_PAIR, sort=False, dropna=False)["effect"]
+    pairs = known.groupby(_list_keys(known), sort=False, dropna=False)["effect"]
     frame = pairs.agg(effect="mean", num_runs="size").reset_index()
     try:
         taught: Router = add(frame)
@@ -80,7 +86,7 @@ def forget(router: Router, alarm: Alarm, lessons: pd.DataFrame) -> Router:
             alarm.model,
         )
         return router
-    pairs = known.groupby(_PAIR, sort=False, dropna=False)["effect"]
+    pairs = known.groupby(_list_keys(known), sort=False, dropna=False)["effect"]
     frame = pairs.agg(effect="mean", num_runs="size").reset_index()
     return router.add_outcomes(frame, replace=True)
 

@@ -39,6 +39,24 @@ def delete_prompts(store: Store, before: float) -> int:
     return count + _delete_from_changes(store, before)
 
 
+def forget_user(store: Store, user: str) -> int:
+    """Delete the grades of a user, and the prompts that they were of; how many grades those were.
+
+    Decisions, calls and costs stay: they do not say who asked. A gateway that runs knows the user
+    until it is started again.
+
+    Args:
+        store: Where they are.
+        user: As the grades named them.
+    """
+    theirs = outcomes.c.user == user
+    graded = sa.select(outcomes.c.decision_id).where(theirs, outcomes.c.decision_id.is_not(None))
+    nothing = {"prompt": None, "prompt_hash": None}
+    with store.engine.begin() as connection:
+        connection.execute(sa.update(decisions).where(decisions.c.id.in_(graded)).values(nothing))
+        return connection.execute(sa.delete(outcomes).where(theirs)).rowcount
+
+
 def _delete(
     store: Store, table: sa.Table, key: Any, old: sa.Select[Any], none: dict[str, None]
 ) -> int:

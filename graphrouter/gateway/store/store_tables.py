@@ -94,6 +94,8 @@ outcomes = Table(
     Column("hit_rate", Double),  # of that judge, as `graphrouter.Judge` has it
     Column("false_alarm_rate", Double),
     Column("chance", Double),  # with which the judge was asked
+    Column("user", Text),  # whose grade it is, where the client says so
+    Column("team", Text),
     Index("outcomes_by_decision", "decision_id"),
     sqlite_autoincrement=True,
 )

@@ -18,7 +18,18 @@ from graphrouter.wording import show_value, suggest
 
 __all__ = ["Graded", "NewGrade", "add_grade", "read_grade", "read_grades", "read_lessons"]
 
-_MEMBERS = ("id", "decision", "model", "prompt", "task", "effect", "thumb", "grader")
+_MEMBERS = (
+    "id",
+    "decision",
+    "model",
+    "prompt",
+    "task",
+    "effect",
+    "thumb",
+    "grader",
+    "user",
+    "team",
+)
 _THUMBS = {"up": 1.0, "down": 0.0}
 _LONGEST = 200
 MOST_AT_ONCE = 1_000
@@ -40,6 +51,9 @@ class NewGrade:
     prompt: str | None
     task: str | None
     grader: str
+    user: str | None = None
+    """Who asked, and whose taste it is; None where nobody is named."""
+    team: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,8 +75,8 @@ def read_grade(body: object) -> NewGrade:
     """A grade as a client sends it.
 
     `effect` in [0, 1], or `thumb` up or down; the `decision`, or `model` and `prompt`; perhaps
-    `id`, `task` and `grader`. With a decision, `model` is who answered unless stated, and `prompt`
-    the text that was routed by.
+    `id`, `task`, `grader`, `user` and `team`. With a decision, `model` is who answered unless
+    stated, and `prompt` the text that was routed by.
 
     Args:
         body: Plain JSON values.
@@ -93,6 +107,8 @@ def read_grade(body: object) -> NewGrade:
         prompt=prompt,
         task=texts["task"],
         grader=texts["grader"] or "client",
+        user=texts["user"],
+        team=texts["team"],
     )
 
 
@@ -145,6 +161,8 @@ def add_grade(
         "key_id": key_id,
         "task": task,
         "prompt": prompt,
+        "user": grade.user,
+        "team": grade.team,
     }
     is_new = connection.execute(store.insert_new(outcomes), row).rowcount == 1
     kept = connection.execute(sa.select(outcomes).where(outcomes.c.id == grade.id)).one()
@@ -162,17 +180,20 @@ def add_grade(
 def read_lessons(connection: sa.Connection, *, after: int = 0) -> pd.DataFrame:
     """The grades that routers learn from, as `Router.add_outcomes` takes them.
 
-    Columns `number`, `prompt`, `task`, `model`, `effect`, in the order of their numbers.
+    Columns `number`, `prompt`, `task`, `model`, `effect`, in the order of their numbers; `user` and
+    `team` where any grade names them.
 
     Args:
         connection: Of the store.
         after: The number behind which they begin.
     """
-    columns = [outcomes.c[name] for name in ("number", "prompt", "task", "model", "effect")]
+    named = ("number", "prompt", "task", "model", "effect", "user", "team")
+    columns = [outcomes.c[name] for name in named]
     wanted = sa.select(*columns).where(outcomes.c.number > after, outcomes.c.prompt.is_not(None))
     rows = connection.execute(wanted.order_by(outcomes.c.number)).all()
     frame = pd.DataFrame.from_records(rows, columns=[each.name for each in columns])
-    return frame.astype({"number": "int64", "effect": "float64"})
+    idle = [name for name in ("user", "team") if frame[name].isna().all()]
+    return frame.drop(columns=idle).astype({"number": "int64", "effect": "float64"})
 
 
 def _find_decision(connection: sa.Connection, decision_id: str) -> Any:

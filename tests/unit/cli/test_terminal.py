@@ -33,6 +33,7 @@ WITHOUT_JSON = {
     "feedback apply": "writes an artifact",
     "feedback delete-prompts": "tells how many",
     "feedback export": "writes a file",
+    "feedback forget-user": "tells how many",
     "keys add": "prints the key alone",
     "keys revoke": "prints nothing",
     "keys set": "prints nothing",
