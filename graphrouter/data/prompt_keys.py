@@ -62,7 +62,7 @@ def withhold_person(name: str, kind: str) -> str:
 
     Example:
         >>> withhold_person(withhold_person("ann", "user"), "user")
-        '(user withheld: 2e0e1ae2a7f7fd9d)'
+        '(user withheld: b7b15a392649eaf5)'
     """
     if _WITHHELD_PERSON.fullmatch(name) is not None:
         return name
