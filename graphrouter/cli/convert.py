@@ -115,6 +115,16 @@ def convert(
             show_default=False,
         ),
     ] = None,
+    users: Annotated[
+        str | None,
+        typer.Option(
+            "--users",
+            metavar="KEY",
+            help="Metadata that says who asked, for the column user; nobody is named without it. "
+            "Of logs alone.",
+            show_default=False,
+        ),
+    ] = None,
     answers: Annotated[
         bool,
         typer.Option(
@@ -178,7 +188,8 @@ def convert(
     Example: graphrouter data convert --from embedllm downloads/embedllm --out data/embedllm
     """
     _check_new_folder(out)
-    of_logs = {"--grade": grade, "--tasks": tasks, "--mask": mask, "--table": table}
+    of_logs = {"--grade": grade, "--tasks": tasks, "--mask": mask, "--users": users}
+    of_logs["--table"] = table
     if form in _LOGS:
         _convert_log(form, source, out, of_logs, keep_answers=answers, format=format)
         return
@@ -222,6 +233,7 @@ def _convert_log(
             tasks=None if stated is None else TaskSource.parse(stated),
             mask=None if asked["--mask"] is None else load_mask(asked["--mask"]),
             keep_answers=keep_answers,
+            users=asked["--users"],
             **({} if asked["--table"] is None else {"table": asked["--table"]}),
         )
         _save_whole(found.data, out, format=format)

@@ -208,7 +208,7 @@ def report_leakage(graph: HeteroData, data: RoutingDataset, split: Split) -> Lea
             "task": graph["task"].num_nodes,
             "query": num_support + num_targets,
             "model": graph["model"].num_nodes,
-            **({"user": graph["user"].num_nodes} if "user" in graph.node_types else {}),
+            **({"user": _count_users(graph)} if "user" in graph.node_types else {}),
         },
         edges={
             "in": num_members,
@@ -227,6 +227,12 @@ def report_leakage(graph: HeteroData, data: RoutingDataset, split: Split) -> Lea
         num_hidden_outcomes=len(hidden),
         num_hidden_messages=num_hidden_messages,
     )
+
+
+def _count_users(graph: HeteroData) -> int:
+    """Users that are known: the nodes without those who stand for newcomers."""
+    team = graph["user"].node_team
+    return len(team) - int(team.max()) - 1
 
 
 def _count_asking(graph: HeteroData) -> dict[str, int]:

@@ -95,11 +95,12 @@ def assemble_log(
     grade: str | None = None,
     tasks: TaskSource | None = None,
     keep_answers: bool = False,
+    users: str | None = None,
 ) -> ConvertedLog:
     """The dataset of some calls.
 
-    Calls of one prompt and task are of one query, and repeats of a model on it are averaged. Costs
-    that nobody logged follow from tokens and list prices, where the list knows the model.
+    Calls of one prompt, task and user are of one query, and repeats of a model on it are averaged.
+    Costs that nobody logged follow from tokens and list prices, where the list knows the model.
 
     Args:
         calls: Of the log.
@@ -109,6 +110,7 @@ def assemble_log(
         grade: As `GradeScale.parse` reads it; the only score there is without it.
         tasks: Where tasks come from.
         keep_answers: Keep what models said, in the column `answer`.
+        users: Key of the metadata that says who asked.
 
     Raises:
         DataError: Nothing is left, fewer than two models are, or grades are on no scale.
@@ -128,14 +130,16 @@ def assemble_log(
         raise DataError(f"{source} holds no call that can be used: {told or 'no records'}.")
     frame = pd.DataFrame(rows)
     frame["task"], how = _name_tasks(frame, tasks or TaskSource("auto"))
-    query = frame.groupby(["prompt", "task"], sort=False, dropna=False).ngroup()
+    people = _name_users(frame, users)
+    frame = frame.assign(**people)
+    query = frame.groupby(["prompt", "task", *people], sort=False, dropna=False).ngroup()
     frame["query_id"] = [f"q{number}" for number in query]
     of_query = ["query_id", "task", "prompt", "system", "num_turns", "num_images", "num_tool_calls"]
     models, num_listed = _make_models(frame)
     answers = ["answer"] if keep_answers else []
     data = build_dataset(
         {
-            "queries": frame.drop_duplicates("query_id")[of_query],
+            "queries": frame.drop_duplicates("query_id")[[*of_query, *people]],
             "models": models,
             "outcomes": frame[["query_id", "model", "effect", *_AMOUNTS, *answers]],
             "tasks": None,
@@ -200,6 +204,16 @@ def _name_tasks(frame: pd.DataFrame, source: TaskSource) -> tuple[list[str | Non
     named = dict(zip(prompts, cluster_prompts(prompts, source.num_clusters), strict=True))
     found = count_of(len(set(named.values())), "cluster")
     return frame["prompt"].map(named).tolist(), f"{found} of prompts, named by their words"
+
+
+def _name_users(frame: pd.DataFrame, key: str | None) -> dict[str, pd.Series]:
+    """Who asked, by the name of the column; nothing where nobody is to be named."""
+    if key is None:
+        return {}
+    noted = [_to_name(notes.get(key)) for notes in frame["metadata"]]
+    if not any(noted):
+        raise DataError(f"No call of the log has metadata {key!r}, by which to name users.")
+    return {"user": pd.Series(noted, frame.index, dtype="str")}
 
 
 def _make_models(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:

@@ -45,6 +45,7 @@ def read_log(
     tasks: TaskSource | None = None,
     mask: Mask | None = None,
     keep_answers: bool = False,
+    users: str | None = None,
 ) -> ConvertedLog:
     r"""The dataset of a log, with counts of what was left out and why.
 
@@ -58,6 +59,7 @@ def read_log(
         tasks: Where tasks come from; metadata, tags or clusters, whichever there is first, without.
         mask: Takes every text of a chat and its answer, and gives it back without what is personal.
         keep_answers: Keep what models said, in the column `answer`.
+        users: Key of the metadata that says who asked; nobody is named without it.
 
     Raises:
         DataError: There is no such form, nothing can be read, or nothing is left.
@@ -94,6 +96,7 @@ def read_log(
         grade=grade,
         tasks=tasks,
         keep_answers=keep_answers,
+        users=users,
     )
 
 

@@ -19,6 +19,7 @@ _VARIANCES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 _CHANCE_OF_NONE = 0.5
 """How likely it is, beforehand, that users do not differ at all; so of teams."""
 _NUM_SWEEPS = 5
+_NUM_SETTLING = 6
 _MOST_CELLS = 50_000
 """So many of the best known cells say which variances are likely."""
 _LEAST_CHANCE = 1e-4
@@ -147,7 +148,7 @@ class _Fit:
             len(outcomes.query), dtype=torch.float64, device=outcomes.query.device
         )
         self._make_blocks(askers)
-        for _ in range(2):
+        for _ in range(_NUM_SETTLING):  # to the mode: what is left must not move without tastes
             self._settle()
 
     def _make_blocks(self, askers: Askers) -> None:

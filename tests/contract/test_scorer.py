@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import graphrouter as gr
+from graphrouter.bench.simulate import simulate_people
 from graphrouter.config import Part
 from graphrouter.encoders import HashingEncoder
 from graphrouter.features.channels import NUM_CHANNELS
@@ -46,7 +47,12 @@ def to_tensors(part: Any) -> Any:
     return None if part is None else torch.from_numpy(part)
 
 
-def check(router: gr.GraphRouter, prompts: list[str], views: tuple[EncodedView, ...] = ()) -> None:
+def check(
+    router: gr.GraphRouter,
+    prompts: list[str],
+    views: tuple[EncodedView, ...] = (),
+    asker: Any = None,
+) -> None:
     """The network and the scorer of its weights agree on prompts, of tasks known and not."""
     with torch.no_grad():  # as training leaves none of them
         for name, weight in router.learned.net.named_parameters():
@@ -64,6 +70,7 @@ def check(router: gr.GraphRouter, prompts: list[str], views: tuple[EncodedView, 
         np.arange(len(prompts)) % (len(state.task) + 1) - 1,
         *find_nearest(text, state.query_text, router.config.graph.num_neighbours),
         np.zeros((len(prompts), NUM_CHANNELS)),
+        asker=asker,
         views=tuple(view.find_alike(of, 8) for view, of in zip(views, state.views, strict=True)),
     )
     found = scorer.score(state, asked)
@@ -111,6 +118,15 @@ def test_with_hardly_any_task_and_a_newcomer(num_tasks: int) -> None:
 def test_with_a_pool_that_the_network_computes_otherwise() -> None:
     data = gr.simulate(num_queries=150, num_models=LARGE_POOL + 2, seed=3, density=0.1).data
     check(gr.GraphRouter.fit(data, encoder=HashingEncoder(32), instant=True), PROMPTS)
+
+
+@pytest.mark.parametrize("num_teams", [0, 2])
+def test_with_people_who_ask(num_teams: int) -> None:
+    world = simulate_people(num_queries=120, num_models=4, num_users=5, num_teams=num_teams)
+    router = gr.GraphRouter.fit(world.data, encoder=HashingEncoder(32), instant=True)
+    asker = np.array([0, 3, -1, 5 + num_teams, 4])
+    assert router._states.support.tastes is not None
+    check(router, PROMPTS, asker=asker[: len(PROMPTS)])
 
 
 @pytest.mark.parametrize("num_models", [4, LARGE_POOL + 2])

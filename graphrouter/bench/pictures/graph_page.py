@@ -164,6 +164,7 @@ def _tell_query(routed: RoutedGraph, node: str, decision: Decision) -> dict[str,
     outcomes = {
         str(routed.graph.nodes[model]["label"]): edge.get("effect")
         for _, model, edge in routed.graph.out_edges(node, data=True)
+        if edge["kind"] != "asked_by"
     }
     shown = list(decision.candidates)[:_MOST_CANDIDATES]
     left = len(decision.candidates) - len(shown)
@@ -181,6 +182,11 @@ def _tell_query(routed: RoutedGraph, node: str, decision: Decision) -> dict[str,
     familiarity = decision.familiarity
     lines = [cut_text(str(routed.graph.nodes[node]["prompt"]), 200)]
     lines.append(f"Goes to {decision.model}, by the policy {routed.policy}.")
+    lines += [
+        f"Asked by {routed.graph.nodes[near]['label']}."
+        for _, near, edge in routed.graph.out_edges(node, data=True)
+        if edge["kind"] == "asked_by"
+    ]
     if familiarity is not None:
         lines.append(f"Familiarity {familiarity:.2f} (0 is like nothing seen).")
     if left > 0:

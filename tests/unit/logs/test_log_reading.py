@@ -257,3 +257,22 @@ def test_no_form_chokes_on_the_records_of_another(form: str) -> None:
     for source in SOURCES.values():
         with suppress(DataError):
             read_log(form, LOGS / source, grade="no_such_score")
+
+
+def test_users_are_named_where_they_are_asked_for(tmp_path: Path) -> None:
+    lines = [
+        {"prompt": "1 + 1?", "model": "nano", "effect": 1, "who": "ann"},
+        {"prompt": "1 + 1?", "model": "grand", "effect": 0, "who": "bob"},
+        {"prompt": "1 + 2?", "model": "grand", "effect": 0, "who": ""},
+    ]
+    file = tmp_path / "log.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+    unnamed, named = (
+        read_log("table", file, tasks=TaskSource("none"), users=users).data.queries
+        for users in (None, "who")
+    )
+    assert "user" not in unnamed
+    assert len(unnamed) == 2
+    assert named["user"].fillna("").tolist() == ["ann", "bob", ""]
+    with pytest.raises(DataError, match="No call of the log has metadata 'nobody'"):
+        read_log("table", file, tasks=TaskSource("none"), users="nobody")
