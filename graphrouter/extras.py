@@ -24,6 +24,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "hub": {"httpx2": "httpx2", "huggingface_hub": "huggingface-hub"},
         "judging": {"jsonschema": "jsonschema", "torchmetrics": "torchmetrics"},
         "mlflow": {"mlflow": "mlflow"},
+        "retrieval": {"bm25s": "bm25s"},
         "sentence-transformers": {"sentence_transformers": "sentence-transformers"},
         "postgresql": {"psycopg": "psycopg", "psycopg_binary": "psycopg-binary"},
         "serve": {
@@ -49,6 +50,7 @@ PURPOSES: Mapping[str, str] = MappingProxyType(
         "hub": "artifacts to and from a hub of models",
         "judging": "judges by a schema of JSON, and by the words of a reference",
         "mlflow": "runs and routers in MLflow",
+        "retrieval": "search by words, for the example that routes to retrievers",
         "sentence-transformers": "transformer text encoders",
         "postgresql": "a gateway whose store lies in PostgreSQL",
         "serve": "a gateway for clients of OpenAI's API, and the collecting of graded answers",

@@ -10,7 +10,7 @@ import numpy as np
 from graphrouter.exceptions import PolicyError
 from graphrouter.own_fields import OF_OUTCOMES, agrees
 from graphrouter.policy import Capability, Policy
-from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.pool import KINDS, ModelCard, ModelPool
 from graphrouter.types import FloatArray
 from graphrouter.utility import Charges
 from graphrouter.wording import suggest
@@ -46,9 +46,14 @@ def check_demands(
         >>> check_demands(Policy(requires={"region": "eu"}), ModelPool.of(
         ...     [ModelCard(model="a", region="us"), ModelCard(model="b")]))
     """
-    for name in policy.requirements:
+    for name, want in policy.requirements.items():
         if name not in _CAPABILITIES:
             _check_stated("requires", name, pool)
+        if name == "kind" and not any(agrees(kind, want) for kind in KINDS):
+            raise PolicyError(
+                f"The policy's requires wants the kind {want!r}; expected {', '.join(KINDS)}. "
+                f"{suggest(str(want), KINDS)}".rstrip()
+            )
     for name in policy.penalties:
         _check_stated("penalties", name, pool)
         for card in pool:
@@ -92,7 +97,7 @@ def count_penalties(policy: Policy, pool: ModelPool) -> FloatArray:
 
 
 def _check_stated(setting: str, name: str, pool: ModelPool) -> None:
-    if name in pool.fields_stated:
+    if name in pool.fields_stated or name == "kind":  # of which every card has one
         return
     stated = [field for field in pool.fields_stated if field != "model"]
     hint = suggest(name, stated, "The cards state: ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -18,6 +18,8 @@ from graphrouter.types import FloatArray
 from graphrouter.wording import count_of, name_some, suggest
 
 __all__ = [
+    "KINDS",
+    "CandidateKind",
     "ModelCard",
     "ModelPool",
     "find_alike",
@@ -25,8 +27,16 @@ __all__ = [
 ]
 
 
+CandidateKind = Literal["model", "retriever", "pipeline", "mode"]
+"""What a candidate may be: a language model, a retriever, a pipeline of several steps, or a way to
+run one model, such as with reasoning. The router treats all alike."""
+KINDS: tuple[str, ...] = get_args(CandidateKind)
+
+
 class ModelCard(DocumentedModel):
     """What is known of a candidate model without running it.
+
+    A candidate need not be a model: `kind` says what it is, and nothing is learned from that.
 
     A card takes fields of your own beside those below, each one number, text, or true or false:
     a region, a licence, watt hours a call, a score on a public benchmark. Numbers and truth values
@@ -47,6 +57,9 @@ class ModelCard(DocumentedModel):
     noun = "field"
 
     model: str = Field(min_length=1, description="Unique name of the model in the pool.")
+    kind: CandidateKind | None = Field(
+        None, description="What the candidate is; a model where nothing is stated."
+    )
     description: str | None = Field(
         None, description="What the model is and what it is good at, in a sentence or two."
     )
@@ -123,7 +136,11 @@ class ModelCard(DocumentedModel):
             >>> card = ModelCard(model="nano", json=True, region="eu")
             >>> card.state_of("json"), card.state_of("region"), card.state_of("energy_wh")
             (True, 'eu', None)
+            >>> card.state_of("kind")
+            'model'
         """
+        if name == "kind":
+            return self.kind or KINDS[0]
         of_name = "json_output" if name == "json" else name
         if of_name not in type(self).model_fields:
             return (self.model_extra or {}).get(name)

@@ -299,6 +299,8 @@ def _show_models(summary: DatasetSummary) -> None:
         "tokens": [_format_cell(model.mean_output_tokens, "{:.0f}") for model in summary.models],
         "s": [_format_cell(model.mean_latency_s, "{:.2f}") for model in summary.models],
     }
+    if len({model.kind for model in summary.models}) > 1 or summary.models[0].kind != "model":
+        columns = {"kind": [model.kind for model in summary.models], **columns}
     if summary.num_graded < summary.num_outcomes:
         columns["graded"] = [f"{model.num_graded:,}" for model in summary.models]
     known = {

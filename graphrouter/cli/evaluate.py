@@ -87,10 +87,11 @@ def evaluate(
         str | None,
         typer.Option(
             "--judge",
-            metavar="exact|auc:X|column:NAME",
+            metavar="exact|auc:X|column:NAME|agreement",
             help="Judge of --sequential, which it implies: never wrong, or a right answer "
             "outscores a wrong one with chance X, or a real one, whose scores from 0 to 1 stand in "
-            "a column of the outcomes; auc:0.8 by default.",
+            "a column of the outcomes, or how far the answers that were called agree "
+            "(agreement:number, agreement:choice); auc:0.8 by default.",
             show_default=False,
         ),
     ] = None,

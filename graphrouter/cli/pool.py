@@ -50,15 +50,18 @@ def list_models(artifact: options.Artifact, as_json: options.Json = False) -> No
             ]
         )
         return
+    has_kinds = any(card.kind is not None for card in router.pool)
+    named = ("model", "kind") if has_kinds else ("model",)
     table = make_table(
-        f"Pool of {artifact}", "model", "USD/M tokens in", "out", "outcomes", "mean effect"
+        f"Pool of {artifact}", *named, "USD/M tokens in", "out", "outcomes", "mean effect"
     )
     for card, count, mean in rows:
         prices = (
             format_number(price, ".2f")
             for price in (card.input_usd_per_mtok, card.output_usd_per_mtok)
         )
-        table.add_row(card.model, *prices, f"{count:,}", format_number(mean, ".3f"))
+        first = (card.model, str(card.state_of("kind"))) if has_kinds else (card.model,)
+        table.add_row(*first, *prices, f"{count:,}", format_number(mean, ".3f"))
     show_table(table)
 
 

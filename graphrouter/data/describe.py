@@ -13,6 +13,7 @@ from graphrouter.data.repeats import count_runs
 from graphrouter.data.schema import RoutingDataset, check_is_dataset
 from graphrouter.data.view_columns import count_embeddings
 from graphrouter.lazy import pandas as pd
+from graphrouter.pool import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class ModelSummary:
     mean_latency_s: float | None
     num_graded: int
     """Calls whose answer was graded."""
+    kind: str = KINDS[0]
+    """What the candidate is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,10 +242,12 @@ def _summarise_models(data: RoutingDataset) -> tuple[ModelSummary, ...]:
             mean_output_tokens=_keep_known(row[2]),
             mean_latency_s=_keep_known(row[3]),
             num_graded=int(num_graded),
+            kind=str(card.state_of("kind")),
         )
-        for model, family, count, num_graded, row in zip(
+        for model, family, card, count, num_graded, row in zip(
             data.models["model"],
             data.models["family"],
+            data.pool,
             counts,
             graded,
             means.to_numpy(dtype=np.float64),

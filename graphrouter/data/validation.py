@@ -50,7 +50,7 @@ from graphrouter.data.view_columns import find_viewed, parse_views, question_tex
 from graphrouter.exceptions import DataError
 from graphrouter.lazy import pandas as pd
 from graphrouter.own_fields import OF_OUTCOMES, is_own_name
-from graphrouter.pool import ModelCard
+from graphrouter.pool import KINDS, ModelCard
 from graphrouter.types import FloatArray, IntArray
 from graphrouter.wording import count_of, show_value, suggest
 
@@ -215,9 +215,28 @@ def _clean_models(raw: pd.DataFrame, source: str) -> pd.DataFrame:
     for name in CAPABILITIES:
         stated = raw[name] if name in raw.columns else pd.Series([None] * len(raw), dtype=object)
         frame[name] = parse_flags(stated, source, name)
-    frame = clean_siblings(frame, source)
+    frame = _check_kinds(clean_siblings(frame, source), source)
     known = [name for name in list_columns("models") if name in frame.columns]
-    return frame[[*known, *(name for name in raw.columns if name not in known)]]
+    own = [name for name in raw.columns if name in frame.columns and name not in known]
+    return frame[[*known, *own]]
+
+
+def _check_kinds(models: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The models with clean kinds; without the column where all of it is empty."""
+    if "kind" not in models.columns:
+        return models
+    kind = parse_texts(models["kind"], source, "kind").str.strip().str.lower()
+    wrong = np.flatnonzero((kind.notna() & ~kind.isin(KINDS)).to_numpy(dtype=bool))
+    if len(wrong):
+        first = str(kind.iloc[wrong[0]])
+        raise make_row_error(
+            source,
+            wrong.tolist(),
+            f"kind is {first!r}; expected {', '.join(KINDS[:-1])} or {KINDS[-1]}",
+            f"{suggest(first, KINDS)} Leave it empty for a model; call a field of your own "
+            "otherwise.".lstrip(),
+        )
+    return models.drop(columns="kind") if kind.isna().all() else models.assign(kind=kind)
 
 
 def _clean_tasks(raw: pd.DataFrame | None, queries: pd.DataFrame, source: str) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from graphrouter.lazy import load_lazily
 
 if TYPE_CHECKING:
-    from graphrouter.judging.agreement import Agreement, agree, read_text, vote
+    from graphrouter.judging.agreement import Agreement, RunningAgreement, agree, read_text, vote
     from graphrouter.judging.answer_parts import AnswerJudge
     from graphrouter.judging.choice_match import ChoiceMatch, read_choice
     from graphrouter.judging.exact_match import ExactMatch, RegexMatch
@@ -36,6 +36,7 @@ __all__ = [
     "PassesTests",
     "RegexMatch",
     "Rouge",
+    "RunningAgreement",
     "SchemaMatch",
     "WordF1",
     "agree",
@@ -57,6 +58,7 @@ _MODULE_OF = {
     "PassesTests": "graphrouter.judging.passes_tests",
     "RegexMatch": "graphrouter.judging.exact_match",
     "Rouge": "graphrouter.judging.word_overlap",
+    "RunningAgreement": "graphrouter.judging.agreement",
     "SchemaMatch": "graphrouter.judging.schema_match",
     "WordF1": "graphrouter.judging.word_overlap",
     "agree": "graphrouter.judging.agreement",

@@ -7,10 +7,13 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphrouter.exceptions import DataError
+from graphrouter.grades import Grade, Judge
 from graphrouter.judging.answer_parts import check_answer, find_final, plain_words
 from graphrouter.number_checks import is_amount
 from graphrouter.wording import count_of, show_value
 
+NOTHING_TOLD = Grade(0.5, 0.5, 0.5)
+"""The grade of an answer that there is nothing to compare with."""
 Reader = Callable[[str], Hashable | None]
 """An answer to what it says, the same for answers that agree; None where it says nothing."""
 
@@ -135,6 +138,47 @@ class Agreement:
         if said is None:
             return 0.0
         return sum(self.read(other) == said for other in self.answers) / len(self.answers)
+
+
+class RunningAgreement:
+    """Grades each answer to a prompt by the share of those before it that say the same.
+
+    A judge for `run`, made anew for each: the first answer has nothing to agree with and is told
+    nothing of, and an agreement counts once, for the answer that came later. How far it is to be
+    believed is stated, as `graphrouter.Judge.fit` finds it from graded answers; give it to `run` as
+    `reliability` as well. Its grades are no outcomes to be learned from: models err alike.
+
+    Raises:
+        DataError: `reliability` is no judge, or `read` no function.
+
+    Example:
+        >>> judge = RunningAgreement(Judge(0.8, 0.2))
+        >>> [judge("Capital of France?", said).effect for said in ("Paris.", "paris", "Lyon")]
+        [0.5, 1.0, 0.0]
+    """
+
+    def __init__(self, reliability: Judge, *, read: Reader = read_text) -> None:
+        if not isinstance(reliability, Judge):
+            raise DataError(
+                f"reliability is {show_value(reliability)}; expected a graphrouter.Judge, such as "
+                "Judge.fit(scores, effects) of answers that were graded."
+            )
+        self._reliability, self._read = reliability, _check_reader(read)
+        self._said: dict[str, list[Hashable]] = {}
+
+    def __call__(self, prompt: str, answer: str) -> Grade:
+        """What the answer's agreement with those before it is taken for.
+
+        Raises:
+            DataError: The answer is no string, or `read` makes of it what cannot be hashed.
+        """
+        says, before = _say(self._read, check_answer(answer)), self._said.setdefault(prompt, [])
+        if says is None:
+            return NOTHING_TOLD
+        share = sum(other == says for other in before) / max(len(before), 1)
+        grade = self._reliability.read(share) if before else NOTHING_TOLD
+        before.append(says)
+        return grade
 
 
 def _check_answers(answers: object, fewest: int) -> tuple[str, ...]:

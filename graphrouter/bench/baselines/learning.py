@@ -121,7 +121,7 @@ class LearningData:
             encoder,
             seed,
             _read_task_texts(data),
-            _read_answer_texts(data, train_ids, held_out_models),
+            read_answer_texts(data, train_ids, held_out_models),
         )
 
     @classmethod
@@ -258,7 +258,7 @@ def _read_task_texts(data: RoutingDataset) -> dict[str, str]:
     )
 
 
-def _read_answer_texts(
+def read_answer_texts(
     data: RoutingDataset, query_ids: Sequence[str], held_out_models: Collection[str]
 ) -> tuple[tuple[str | None, ...], ...] | None:
     """The recorded answers, a row a query, in pool order; None when there are none."""

@@ -73,7 +73,8 @@ def evaluate_held_out(
         seed: Seed of the bootstrap and of what baselines draw.
         judge: Also replay sequential routing beside all cascades with one judge, as
             `graphrouter_sequential`: a simulated one, `exact` or `auc:0.8`, or `column:NAME`, which
-            holds what a real one said of each answer of `data`.
+            holds what a real one said of each answer of `data`, or `agreement` among answers, with
+            which cascades cannot be fitted.
 
     Raises:
         ConfigError: There is no such side, baseline or judge, or there are too few draws.

@@ -37,6 +37,7 @@ from graphrouter.bench.evaluation.routing_measures import (
     measure_spread,
     measure_two_models,
 )
+from graphrouter.bench.evaluation.token_measures import measure_elasticity
 from graphrouter.policy import PRESETS
 from graphrouter.types import BoolArray, FloatArray, Predictions, Quantity
 
@@ -235,6 +236,14 @@ FAMILIES: tuple[MetricFamily, ...] = (
     ),
     _choice_family(measure_spread, Metric("choice_entropy", "entropy of choices")),
     _choice_family(measure_calls, Metric("mean_calls", "calls a query", lower_is_better=True)),
+    _choice_family(
+        measure_elasticity,
+        Metric(
+            "token_elasticity",
+            "token elasticity",
+            when_undefined="as many tokens are spent as by the base, or that solves nothing",
+        ),
+    ),
     _choice_family(
         measure_two_models,
         Metric("pgr", "PGR at half the calls", is_share=True, when_undefined=_NOT_BETTER),

@@ -57,6 +57,30 @@ def relative_gap(effect: FloatArray, oracle: FloatArray) -> FloatArray:
     return 1 - divide(effect, oracle)
 
 
+def token_elasticity(
+    effect: FloatArray, tokens: FloatArray, *, base_effect: FloatArray, base_tokens: FloatArray
+) -> FloatArray:
+    """Relative change of effect over relative change of tokens, against a base, same shape.
+
+    EllieSQL's token elasticity of performance (arXiv:2503.22402): 1 where effect grows by as large
+    a share as tokens, above 1 where each token more brings more than the base's did, below 0 where
+    it costs effect. NaN where as many tokens are spent as by the base, or the base has no effect.
+
+    Args:
+        effect: Mean or total of the choices.
+        tokens: Of the same choices, prompt and completion together.
+        base_effect: Of the base, on the same queries.
+        base_tokens: Of the base.
+
+    Example:
+        >>> found = token_elasticity(*(np.array([x]) for x in (0.6, 300.0)),
+        ...     base_effect=np.array([0.4]), base_tokens=np.array([100.0]))
+        >>> found.round(3).tolist()  # half as good again, for twice as many more
+        [0.25]
+    """
+    return divide(divide(effect, base_effect) - 1, divide(tokens, base_tokens) - 1)
+
+
 def entropy_of_counts(counts: FloatArray) -> FloatArray:
     """Entropy in nats of the shares that the counts (..., num_models) stand for, (...).
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from graphrouter.bench.baselines.learning import read_answer_texts
+from graphrouter.bench.baselines.methods.agreement_judge import AgreementJudge, number_answers
 from graphrouter.bench.baselines.methods.answer_judges import (
     AnswerJudge,
     PairTable,
@@ -17,6 +19,8 @@ from graphrouter.bench.baselines.methods.answer_judges import (
 )
 from graphrouter.data.columns import list_columns
 from graphrouter.exceptions import ConfigError, DataError
+from graphrouter.judging import read_choice, read_number
+from graphrouter.judging.agreement import Reader, read_text
 from graphrouter.types import FloatArray
 from graphrouter.wording import count_of, show_value, suggest
 
@@ -28,16 +32,25 @@ _logger = logging.getLogger(__name__)
 
 
 class JudgeWords(NamedTuple):
-    """What names a judge; one of the two is given."""
+    """What names a judge; one of them is given."""
 
     auc: float | None = None
     """Of a simulated judge, in [0.5, 1]."""
     column: str | None = None
     """Of outcomes, which holds what a real judge said."""
+    agreement: str | None = None
+    """How answers are read that are compared with one another: a key of `READERS`."""
+
+
+READERS: dict[str, Reader] = {"text": read_text, "number": read_number, "choice": read_choice}
+"""What an answer says, by the word for it."""
 
 
 def read_judge(text: str) -> JudgeWords:
     """The judge in words: `exact` has an AUC of 1, `auc:0.8` of 0.8, `column:NAME` was recorded.
+
+    `agreement` compares the answers that were called, as texts; `agreement:number` and
+    `agreement:choice` what they say as a number or as one of several options.
 
     Raises:
         ConfigError: It is none of these.
@@ -49,6 +62,8 @@ def read_judge(text: str) -> JudgeWords:
     kind, _, rest = text.partition(":") if isinstance(text, str) else ("", "", "")
     if text == "exact":
         return JudgeWords(auc=1.0)
+    if kind == "agreement" and (rest or "text") in READERS:
+        return JudgeWords(agreement=rest or "text")
     if kind == "column" and rest.strip():
         return JudgeWords(column=rest.strip())
     try:
@@ -58,7 +73,8 @@ def read_judge(text: str) -> JudgeWords:
     if kind != "auc" or not 0.5 <= auc <= 1:
         raise ConfigError(
             f"The judge is {show_value(text)}; expected exact, auc:X with X from 0.5 (a coin) to "
-            "1, or column:NAME, a column of the outcomes with what a judge said of each answer."
+            "1, agreement (agreement:number, agreement:choice) where the outcomes have answers, or "
+            "column:NAME, a column of the outcomes with what a judge said of each answer."
         )
     return JudgeWords(auc=auc)
 
@@ -79,7 +95,9 @@ def choose_judge(
         DataError: There is no such column, a score is no number in [0, 1], or training answers do
             not tell what the judge is worth; see `RecordedJudge.fit`.
     """
-    auc, column = read_judge(text)
+    auc, column, agreement = read_judge(text)
+    if agreement is not None:
+        return _fit_agreement(agreement, data, seen)
     if column is None:
         return SimulatedJudge(seed, auc)
     score = _read_scores(data, column)
@@ -89,6 +107,23 @@ def choose_judge(
     said = PairTable.of(prompts, data.pool.names, matrix)
     _warn_of_copies(said, prompts, matrix, column)
     return RecordedJudge.fit(said, seen, name=f"The judge of the column {column!r}")
+
+
+def _fit_agreement(reader: str, data: RoutingDataset, seen: Observations) -> AgreementJudge:
+    """The judge who compares the answers of the outcomes."""
+    texts = read_answer_texts(data, data.queries["query_id"].tolist(), ())
+    if texts is None or not any(text for row in texts for text in row):
+        raise DataError(
+            f"The judge is agreement, and the outcomes of {data.name!r} have no answers; expected "
+            "what models said, in the column answer. graphrouter data convert --answers keeps them."
+        )
+    said = number_answers(texts, READERS[reader])
+    prompts = data.queries["prompt"].tolist()
+    if len(set(prompts)) < len(prompts):  # numbers of one prompt are no numbers of another
+        first = {prompt: row for row, prompt in reversed(list(enumerate(prompts)))}
+        rows = sorted(first.values())
+        said, prompts = said[rows], [prompts[row] for row in rows]
+    return AgreementJudge.fit(PairTable.of(prompts, data.pool.names, said), seen)
 
 
 def _read_scores(data: RoutingDataset, column: str) -> FloatArray:

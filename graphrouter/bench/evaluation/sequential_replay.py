@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from graphrouter.bench.baselines.methods.answer_judges import AnswerJudge, Grades
+from graphrouter.bench.baselines.methods.answer_judges import AnswerJudge, Grades, Look
 from graphrouter.bench.baselines.methods.cascades import (
     SEQUENTIAL,
     Replayable,
@@ -69,7 +69,7 @@ class SequentialReplay(Replayable):
         check_trade_off(trade_off)
         predictions = self._predict(asked)
         recorded = Recorded.of(self.pool, asked.prompts, observed)
-        score = self.judge.score(recorded, self.pool.names, np.arange(len(self.pool)))
+        look = self.judge.start(recorded, self.pool.names)
         only_cost = math.isinf(trade_off)
         # A cost that nobody can tell is no cost of 0; where cost does not count it does not matter.
         cost = np.nan_to_num(predictions.cost_usd, nan=np.inf if trade_off > 0 else 0.0)
@@ -81,7 +81,7 @@ class SequentialReplay(Replayable):
                 to_logit(predictions.effect[rows]),
                 covariance,
                 Stakes(0.0 if only_cost else 1.0, price[rows], 0.0, *self._rates),
-                partial(self._grade, score[rows]),
+                partial(_look_within, look, rows),
                 max_calls=min(self.max_calls, len(self.pool)),
             )
             kept[rows], called[rows] = ran.answer, ran.called
@@ -94,10 +94,6 @@ class SequentialReplay(Replayable):
         reliability = self.judge.reliability
         return reliability.hit_rate, reliability.false_alarm_rate
 
-    def _grade(self, score: FloatArray, rows: IntArray, models: IntArray) -> Grades:
-        """What the judge says of some answers."""
-        return self.judge.grade(score[rows, models])
-
     def _divide(self, asked: Queries) -> Iterator[tuple[IntArray, FloatArray]]:
         """Queries whose task is named, and the others, with their covariances."""
         shared = self.router.outcome_covariance
@@ -105,3 +101,8 @@ class SequentialReplay(Replayable):
         for rows, covariance in ((named, shared.named), (~named, shared.hidden)):
             if rows.any():
                 yield np.flatnonzero(rows), covariance
+
+
+def _look_within(look: Look, inside: IntArray, rows: IntArray, models: IntArray) -> Grades:
+    """What the judge says of answers to some of the queries, counted among these."""
+    return look(inside[rows], models)

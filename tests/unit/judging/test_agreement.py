@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphrouter.exceptions import DataError
-from graphrouter.judging import Agreement, agree, read_choice, read_number, read_text, vote
+from graphrouter.grades import Judge
+from graphrouter.judging import (
+    Agreement,
+    RunningAgreement,
+    agree,
+    read_choice,
+    read_number,
+    read_text,
+    vote,
+)
 
 
 def test_shares_of_the_others() -> None:
@@ -72,3 +81,26 @@ def test_a_vote_keeps_what_weighs_most_together() -> None:
 def test_what_makes_no_sense_is_refused(call: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
         call()  # type: ignore[operator]
+
+
+def test_running_agreement_holds_each_answer_against_those_before_it() -> None:
+    judge = RunningAgreement(Judge(0.9, 0.1), read=read_number)
+    told = [judge("?", said) for said in ("It is 4", "4.0", "no idea", "5", "4")]
+    assert [grade.effect for grade in told[:3]] == [0.5, 1.0, 0.5]
+    assert told[0].believe(0.3) == pytest.approx(0.3)  # nothing is told of the first
+    assert told[3].effect == 0.0
+    assert told[4].effect == pytest.approx(2 / 3)
+    assert judge("another prompt", "4").effect == 0.5
+
+
+@pytest.mark.parametrize("wrong", [0.8, None, "exact"])
+def test_running_agreement_wants_a_reliability(wrong: object) -> None:
+    with pytest.raises(DataError, match=r"reliability is .*expected a graphrouter\.Judge"):
+        RunningAgreement(wrong)  # type: ignore[arg-type]
+
+
+def test_running_agreement_refuses_what_is_no_answer() -> None:
+    with pytest.raises(DataError, match="answer"):
+        RunningAgreement(Judge(0.9, 0.1))("?", 4)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="read is"):
+        RunningAgreement(Judge(0.9, 0.1), read="text")  # type: ignore[arg-type]

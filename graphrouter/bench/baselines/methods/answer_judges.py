@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -34,6 +34,10 @@ _LEAST_EVIDENCE = 1e-9
 """Between right and wrong answers, on average; less is rounding."""
 Grades = tuple[FloatArray, FloatArray, FloatArray]
 """Effects, hit rates and false alarm rates, (num_answers,) each; see `graphrouter.grades.Grade`."""
+
+
+Look = Callable[[IntArray, IntArray], Grades]
+"""From rows of queries and columns of models, (num_answers,) each, to what is thought of each."""
 
 
 class AnswerJudge(ABC):
@@ -71,6 +75,16 @@ class AnswerJudge(ABC):
     @abstractmethod
     def grade(self, score: FloatArray) -> Grades:
         """What scores, (num_answers,), are taken for."""
+
+    def start(self, recorded: Recorded, models: tuple[str, ...]) -> Look:
+        """Who looks at answers as they come in, round after round of one replay.
+
+        Args:
+            recorded: The answers.
+            models: Names of its columns.
+        """
+        score = self.score(recorded, models, np.arange(len(models)))
+        return lambda rows, columns: self.grade(score[rows, columns])
 
 
 @dataclass(frozen=True)
@@ -188,11 +202,11 @@ class RecordedJudge(AnswerJudge):
         score, effect = said.look_up(seen.prompts, seen.pool.names), seen.outcomes.effect
         known = np.isfinite(score) & np.isfinite(effect)
         score, effect = score[known], effect[known]
-        _check_answers(score, effect, name)
+        check_answers(score, effect, name)
         fitted = Judge.fit(score.tolist(), effect.tolist())
-        told = _find_evidence(fitted, score)
+        told = find_evidence(fitted, score)
         apart = np.average(told, weights=effect) - np.average(told, weights=1 - effect)
-        evidence = replace(said, value=_find_evidence(fitted, said.value))
+        evidence = replace(said, value=find_evidence(fitted, said.value))
         return cls(fitted, evidence, float(1 / apart) if apart > _LEAST_EVIDENCE else 0.0)
 
     @property
@@ -215,14 +229,20 @@ class RecordedJudge(AnswerJudge):
 
     def grade(self, score: FloatArray) -> Grades:
         """As in `AnswerJudge`."""
-        evidence = self._take_evidence(score)
-        # As `Judge.read` has it: as telling as what a judge says whose one rate is certain.
-        ratio, passed = np.exp(-np.abs(evidence)), evidence >= 0
-        hit_rate, false_alarm_rate = np.where(passed, 1.0, 1 - ratio), np.where(passed, ratio, 0.0)
-        return passed.astype(np.float64), hit_rate, false_alarm_rate
+        return grade_evidence(self._take_evidence(score))
 
     def _take_evidence(self, score: FloatArray) -> FloatArray:
         return (score - NEUTRAL) / self.unit if self.unit else np.zeros_like(score)
+
+
+def grade_evidence(evidence: FloatArray) -> Grades:
+    """Grades that say as much as evidence does, (num_answers,); 0 tells nothing.
+
+    As `Judge.read` has it: as telling as what a judge says whose one rate is certain.
+    """
+    ratio, passed = np.exp(-np.abs(evidence)), evidence >= 0
+    hit_rate, false_alarm_rate = np.where(passed, 1.0, 1 - ratio), np.where(passed, ratio, 0.0)
+    return passed.astype(np.float64), hit_rate, false_alarm_rate
 
 
 def _number_texts(texts: Sequence[str]) -> IntArray:
@@ -230,7 +250,7 @@ def _number_texts(texts: Sequence[str]) -> IntArray:
     return find_words(texts).view(np.int64)
 
 
-def _find_evidence(judge: Judge, score: FloatArray) -> FloatArray:
+def find_evidence(judge: Judge, score: FloatArray) -> FloatArray:
     """Logarithm of how much likelier a score is of a right answer than of a wrong one; any shape.
 
     A score between a pass and a failure counts in proportion.
@@ -242,7 +262,12 @@ def _find_evidence(judge: Judge, score: FloatArray) -> FloatArray:
     return score * passed + (1 - score) * failed
 
 
-def _check_answers(score: FloatArray, effect: FloatArray, name: str) -> None:
+def check_answers(score: FloatArray, effect: FloatArray, name: str) -> None:
+    """Refuse training answers that do not tell what a judge is worth.
+
+    Raises:
+        DataError: They are fewer than `FEWEST_ANSWERS`, all right or all wrong, or of one score.
+    """
     if len(score) < FEWEST_ANSWERS:
         raise DataError(
             f"{name} has graded {count_of(len(score), 'training answer')} of known effect; "

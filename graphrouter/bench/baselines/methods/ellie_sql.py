@@ -16,6 +16,7 @@ from graphrouter.bench.baselines.tools.vectors import measure_similarities
 from graphrouter.policy import Policy
 from graphrouter.types import FloatArray, IntArray
 
+_MOST_TIERS = 3
 SOLVED = 0.5
 """An effect of at least so much is a query solved."""
 
@@ -87,6 +88,10 @@ def pick_tiers(data: LearningData) -> IntArray:
     """Columns of at most three pipelines, (num_tiers,), the cheapest first."""
     small, large = pick_small_and_large(data)
     cost, effect = data.means.cost_usd[0], data.means.effect[0]
+    seen = np.isfinite(data.outcomes.effect).any(axis=0) & np.isfinite(cost)
+    if 1 < seen.sum() <= _MOST_TIERS:  # the dearest is the last resort, whatever it is worth
+        order = np.argsort(np.where(seen, cost, np.inf), kind="stable")
+        return np.asarray(order[: seen.sum()], dtype=np.int64)
     if (cost < cost[large]).any():
         small = int(np.nanargmin(cost))
     between = np.flatnonzero((cost > cost[small]) & (cost < cost[large]))

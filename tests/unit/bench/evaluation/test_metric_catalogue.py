@@ -197,6 +197,35 @@ def test_the_reference_of_qnc_is_the_model_that_training_picked() -> None:
     assert METRICS["qnc"].when_undefined
 
 
+def test_token_elasticity_by_hand() -> None:
+    """m0 spends 100 tokens a query and solves two of four, m1 300 and solves three. The router
+    sends two to m1: 4 solved for 800 tokens, against 2 for 400."""
+    effect = np.array([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
+    shape = effect.shape
+    tokens = {
+        "input_tokens": np.tile([40.0, 100.0], (4, 1)),
+        "output_tokens": np.tile([60.0, 200.0], (4, 1)),
+    }
+    models = ("m0", "m1")
+    training = Predictions.from_arrays(models, np.full(shape, 0.5), **tokens)
+    evaluation_set = replace(
+        evaluation_set_of(effect),
+        observed=ObservedOutcomes.from_arrays(models, effect, **tokens),
+        best_single=training,
+    )
+    router = np.array([[0.9, 0.8], [0.1, 0.9], [0.9, 0.1], [0.1, 0.9]])
+    found = measure_all(evaluation_set, RouterOutput(predictions(router)))
+    assert found["token_elasticity"] == pytest.approx((4 / 2 - 1) / (800 / 400 - 1))
+    always_m1 = measure_all(evaluation_set, RouterOutput(predictions(np.tile([0.1, 0.9], (4, 1)))))
+    assert always_m1["token_elasticity"] == pytest.approx((3 / 2 - 1) / (3 - 1))
+    always_m0 = measure_all(evaluation_set, RouterOutput(predictions(np.tile([0.9, 0.1], (4, 1)))))
+    assert math.isnan(always_m0["token_elasticity"])  # as many tokens as the base
+    unseen = replace(evaluation_set, observed=ObservedOutcomes.from_arrays(models, effect))
+    assert (
+        "token counts" in reasons_of(unseen, RouterOutput(predictions(router)))["token_elasticity"]
+    )
+
+
 def test_entropy_of_choices_by_hand() -> None:
     """Three queries go to m0 and one to m1; a constant router spreads nothing."""
     effect, cost = np.ones((4, 2)), np.full((4, 2), 0.1)
@@ -295,7 +324,7 @@ def test_reasons() -> None:
 # --- cascades
 
 
-NOT_OF_CASCADES = {"pgr", "apgr", "cpt_50", "cpt_80", "choice_entropy"}
+NOT_OF_CASCADES = {"token_elasticity", "pgr", "apgr", "cpt_50", "cpt_80", "choice_entropy"}
 
 
 def replay(evaluation_set: EvaluationSet, output: RouterOutput) -> RouterOutput:

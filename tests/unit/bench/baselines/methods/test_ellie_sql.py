@@ -74,3 +74,9 @@ def test_where_one_class_is_all_there_is(name: str) -> None:
     learning = world({name: COST[name], "odd_cheap": 0.0005}, num_queries=30)
     found = EllieSQL.learn(learning).predict(["list 1", ""]).effect
     assert np.isfinite(found).any(axis=1).all()
+
+
+def test_of_three_all_are_tiers_though_the_dearest_is_not_the_best() -> None:
+    """The last tier is the last resort: it solves what no other does, and less in all."""
+    learning = world({"middle": 0.04, "odd_cheap": 0.001, "odd_dear": 0.5})
+    assert pick_tiers(learning).tolist() == [1, 0, 2]
