@@ -43,8 +43,8 @@ OPTIONAL_TEXTS: dict[TableName, tuple[str, ...]] = {
     "tasks": (),
 }
 """Text columns that a table has only when they were given: the side of a query and who asked it,
-the model that a candidate is a setting of and what to send (JSON), what kind of candidate it is, and
-what a model answered."""
+the model that a candidate is a setting of and what to send (JSON), what kind of candidate it is,
+and what a model answered."""
 VIEWS: tuple[str, ...] = ("context", "embedding", "embedding_encoder")
 """Columns of queries that hold what goes with a query beside its text. A table has them only when
 they were given: documents (a list of texts), a vector (a list of numbers), and what made it."""
