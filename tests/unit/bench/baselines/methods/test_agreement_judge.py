@@ -80,8 +80,9 @@ def test_agreement_is_believed_as_far_as_training_answers_show() -> None:
     assert judge.reliability.read(0.0).believe(0.5) < 0.5
 
 
+@pytest.mark.slow
 def test_plans_gain_by_agreement_and_cascades_are_left_out() -> None:
-    data = make(400)
+    data = make(300)
     router = gr.GraphRouter.fit(data, instant=True)
     collected = collect_held_out(router, data, baselines=[], judge="agreement:number")
     assert "agreement" in collected.failed["frugal_gpt"]
