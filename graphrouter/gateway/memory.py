@@ -35,6 +35,7 @@ from graphrouter.gateway.store.feedback_learner import FeedbackLearner, read_app
 from graphrouter.gateway.store.group_commit import GroupCommit
 from graphrouter.gateway.store.retention import DAY_S, delete_prompts
 from graphrouter.gateway.store.spending import name_day, read_spent, write_prices
+from graphrouter.gateway.store.store_notices import Listener, notify
 from graphrouter.gateway.store.stored_calls import EXPLORATION, StoredCallLog, WhatIsKept
 from graphrouter.gateway.store.stored_outcomes import Graded, add_grade, read_grades
 from graphrouter.router.protocol import Router
@@ -46,7 +47,7 @@ T = TypeVar("T")
 _LONGEST_ID = 19
 """Digits of a number that a database takes."""
 PERIOD_S = 0.5
-"""Seconds between two looks at keys and changes."""
+"""Seconds between two looks at keys and changes, where no notice comes before."""
 SWEEPS_EVERY_S = 60.0
 """Seconds between two looks for texts that are too old."""
 
@@ -106,7 +107,8 @@ class Memory:
         self.watch = None if kept.drift is None else DriftWatch(store, kept.drift)
         """Compares grades with what was expected; None where nobody does."""
         self._learner: FeedbackLearner | None = None
-        self._closing = threading.Event()
+        self._closing, self._woken = threading.Event(), threading.Event()
+        self._listener = Listener(store, self._hear)
         self._watch = threading.Thread(target=self._watch_store, name="watch", daemon=True)
         self._follow: Callable[[], None] = lambda: None
         self._swept = -math.inf
@@ -124,7 +126,8 @@ class Memory:
 
         Args:
             change: Puts another router in the place of the one that serves.
-            follow: Called twice a second, to look at what other gateways have written.
+            follow: Called twice a second, and at once where the store tells of changes, to look at
+                what other gateways have written.
         """
         self._follow = follow
         with self.store.reader.connect() as connection:
@@ -132,6 +135,7 @@ class Memory:
         self._learner = FeedbackLearner(self.store, change, after=after, watch=self.watch)
         self._learner.start()
         self._watch.start()
+        self._listener.start()
 
     def wake(self) -> None:
         """Learn new grades at once."""
@@ -149,6 +153,8 @@ class Memory:
     def close(self) -> None:
         """Write what waits, and close the store."""
         self._closing.set()
+        self._woken.set()
+        self._listener.close()
         if self._learner is not None:
             self._learner.close()
             self._watch.join()
@@ -219,7 +225,9 @@ class Memory:
                 raise ApiError(400, f"There is no model {each.model!r}. {hint}", "model")
 
         def add(connection: sa.Connection) -> list[Graded]:
-            return [add_grade(self.store, connection, each, asks.key_id) for each in grades]
+            added = [add_grade(self.store, connection, each, asks.key_id) for each in grades]
+            notify(self.store, connection)
+            return added
 
         try:
             found = await self.writer.run(add)
@@ -262,8 +270,17 @@ class Memory:
             with self.store.reader.connect() as connection:
                 exploration.note_spent(now, read_spent(connection, EXPLORATION, name_day(now)))
 
+    def _hear(self) -> None:
+        """Look at the store at once: another gateway has written to it."""
+        self._woken.set()
+        self.wake()
+
     def _watch_store(self) -> None:
-        while not self._closing.wait(PERIOD_S):
+        while not self._closing.is_set():
+            self._woken.wait(PERIOD_S)
+            self._woken.clear()
+            if self._closing.is_set():
+                return
             try:
                 self.keys = self._read_keys()
                 self._note_explored()

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from graphrouter.gateway.store.database import Store
+from graphrouter.gateway.store.store_notices import notify
 from graphrouter.gateway.store.store_tables import changes
 
 __all__ = ["FORGET", "StoredChange", "append_change", "forget_changes", "read_changes"]
@@ -43,7 +44,10 @@ def append_change(store: Store, change: StoredChange) -> bool:
     """
     row = {**change._asdict(), "body": json.dumps(change.body)}
     with store.engine.begin() as connection:
-        return bool(connection.execute(store.insert_new(changes), row).rowcount == 1)
+        is_new = bool(connection.execute(store.insert_new(changes), row).rowcount == 1)
+        if is_new:
+            notify(store, connection)
+    return is_new
 
 
 def read_changes(connection: sa.Connection, *, after: int = 0) -> list[StoredChange]:
