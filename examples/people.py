@@ -10,7 +10,7 @@ from graphrouter.bench.simulate import simulate_people
 
 def main() -> None:
     """Route one prompt for two people, teach a newcomer's taste, and forget the newcomer."""
-    data = simulate_people(num_queries=400, num_models=4, num_users=6, num_teams=2).data
+    data = simulate_people(num_queries=400, num_models=4, num_users=6, num_teams=2, strength=2).data
     router = gr.GraphRouter.fit(data, instant=True)
     prompt = "Write a function that reverses a list."
     policy = gr.Policy.preset("performance_first")

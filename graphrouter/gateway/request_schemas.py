@@ -31,6 +31,8 @@ _OWN: Mapping[str, Any] = {
     "properties": {
         "policy": {"anyOf": [_TEXT, _OBJECT]},
         "task": _TEXT,
+        "user": _TEXT,
+        "team": _TEXT,
         "context": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]},
         "embedding": {"anyOf": [_NUMBERS, _EMBEDDING]},
         "deadline_s": {"type": "number", "exclusiveMinimum": 0, "maximum": 86400},
