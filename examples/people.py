@@ -14,7 +14,7 @@ def main() -> None:
     router = gr.GraphRouter.fit(data, instant=True)
     prompt = "Write a function that reverses a list."
     policy = gr.Policy.preset("performance_first")
-    users = ("user-001", "user-002", None)
+    users = ("user-000", "user-001", "user-004", None)
     print(*(router.route(prompt, user=user, policy=policy).model for user in users))
     favourite = router.route(prompt, policy=policy).model
     prompts = [f"Write a function that adds {i} to a number." for i in range(5)]
