@@ -43,10 +43,7 @@ does not? Default settings, test rows of {num_seeds} splits a set, made by
     python experiments/take.py RUN/*.json experiments/choices/results
     python -m experiments.choices.table > experiments/choices/README.md
 
-The networks are of commit 1389ff2, before tasks were told apart by a discriminant. With that one,
-the same splits give, task known / hidden: bfcl_v1 log loss .3995 / .4515, area .9300 / .9172,
-performance .9294 / .9124, balanced .4593 / .4476; helm_mmlu .4197 / .4241, .8436 / .8450, .8645 /
-.8641, .4078 / .4107. The other sets were not run again.
+The networks are of commit 62547e3.
 
 Behind a value stands `+` where graphrouter is better and the paired 95 % bootstrap interval of the
 difference excludes zero, `-` where it is worse, `=` where neither is sure. *Adds to it*: what
