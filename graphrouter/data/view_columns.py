@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graphrouter.data.columns import VIEWS
 from graphrouter.data.prompt_keys import question_key
@@ -121,10 +123,12 @@ def join_embedding_file(queries: pd.DataFrame, file: Path, source: str) -> pd.Da
             "which one counts. Keep one of them."
         )
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            ids, vectors = arrays["query_id"], arrays["embedding"]
-            encoder = arrays["encoder"] if "encoder" in arrays.files else np.array(OWN_ENCODER)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        with zipfile.ZipFile(file) as arrays:
+            ids, vectors = _read_array(arrays, "query_id"), _read_array(arrays, "embedding")
+            encoder = np.array(OWN_ENCODER)
+            if "encoder.npy" in arrays.namelist():
+                encoder = _read_array(arrays, "encoder")
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{file.name} cannot be read: {error}. {_EXPECTED}.") from None
     if ids.ndim != 1 or vectors.ndim != 2 or len(ids) != len(vectors):
         raise DataError(
@@ -147,6 +151,13 @@ def join_embedding_file(queries: pd.DataFrame, file: Path, source: str) -> pd.Da
     return queries.assign(
         embedding=_to_column(cells, queries), embedding_encoder=_to_column(named, queries)
     )
+
+
+def _read_array(arrays: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    """An array of an NPZ file, which is none of objects: those would be pickled."""
+    with arrays.open(f"{name}.npy") as stream:
+        found: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+    return found
 
 
 def write_cells(frame: pd.DataFrame, *, as_text: bool) -> pd.DataFrame:

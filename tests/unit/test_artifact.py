@@ -194,7 +194,7 @@ def test_another_format_version_is_refused(folder: Path, version: object, remedy
     (folder / MANIFEST).write_bytes(encode_manifest(manifest))
     with pytest.raises(
         ArtifactError,
-        match=f"format version {version}; this release reads versions 3, 4, 5, 6 and 7. {remedy}",
+        match=f"version {version}; this release reads versions 3, 4, 5, 6, 7 and 8. {remedy}",
     ):
         read_artifact(folder)
 

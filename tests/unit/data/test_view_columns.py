@@ -67,6 +67,13 @@ def test_embeddings_beside_the_tables(tmp_path: Path) -> None:
     np.savez(tmp_path / "embeddings.npz", **{**arrays, "query_id": np.array(["q2", "other"])})
     with pytest.raises(DataError, match="'other' is not in queries"):
         load_dataset(tmp_path)
+    (tmp_path / "embeddings.npz").write_bytes(b"no archive")
+    with pytest.raises(DataError, match="cannot be read"):
+        load_dataset(tmp_path)
+    objects = np.array([{"a": 1}, None], dtype=object)
+    np.savez(tmp_path / "embeddings.npz", query_id=objects, embedding=np.eye(2))
+    with pytest.raises(DataError, match="cannot be read"):
+        load_dataset(tmp_path)
     np.savez(tmp_path / "embeddings.npz", embedding=np.eye(2))
     with pytest.raises(DataError, match="query_id"):
         load_dataset(tmp_path)
