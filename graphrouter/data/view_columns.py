@@ -138,7 +138,9 @@ def join_embedding_file(queries: pd.DataFrame, file: Path, source: str) -> pd.Da
     if encoder.ndim and encoder.shape != ids.shape:
         raise DataError(f"{file.name} has encoder of shape {encoder.shape}. {_EXPECTED}.")
     names = np.broadcast_to(encoder, ids.shape)
-    place = pd.Index(queries["query_id"].astype(str).str.strip()).get_indexer(ids.astype(str))
+    place = pd.Index(queries["query_id"].astype(str).str.strip()).get_indexer(
+        pd.Index(ids.astype(str))
+    )
     rows, counts = np.unique(place, return_counts=True)
     if (place < 0).any() or (counts > 1).any():
         wrong = ids[place < 0][0] if (place < 0).any() else ids[place == rows[counts > 1][0]][0]

@@ -115,7 +115,7 @@ class TestForecaster:
         assert len(together.predictions) == len(queries.task)
         assert together.neighbours.shape == (len(queries.task), 8)
         for i in (0, 7, 65):
-            alone = EncodedQueries(*(column[i : i + 1] for column in queries))
+            alone = queries.split(1)[i]
             with torch.inference_mode():
                 found = forecaster.forecast_queries(
                     state, alone, pool, 8, tokens, familiarity=known
