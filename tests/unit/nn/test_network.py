@@ -167,7 +167,7 @@ def _left_out(net: RoutingGNN, parts: tuple[Part, ...]) -> RoutingGNN:
 def test_a_part_that_is_left_out_has_no_say(
     net: RoutingGNN, make_graph: MakeGraph, part: Part
 ) -> None:
-    graph = make_graph()
+    graph = make_graph(with_users=True)
     whole, without = net(graph).location, _left_out(net, (part,))(graph).location
     assert without.isfinite().all()
     effect_changes = not torch.allclose(whole[EFFECT], without[EFFECT], atol=1e-6)
