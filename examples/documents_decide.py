@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import graphrouter as gr
-from graphrouter.bench.simulate.simulated_views import simulate_views
+from graphrouter.bench.simulate import simulate_views
 from graphrouter.types import Queries
 
 
