@@ -38,7 +38,9 @@ def check_drift(
     Args:
         router: A trained router.
         outcomes: Columns `model`, `effect` (0 to 1), and `prompt` (perhaps `task`) or the
-            `query_id` of a query of the router.
+            `query_id` of a query of the router. Who asked, and what goes with the prompt, count as
+            they do for `add_outcomes`: `user`, `team`, `context`, `embedding`,
+            `embedding_encoder`.
         level: Chance that any model is named when none has changed.
         reference: Older outcomes with the same columns that the router has not learned from and
             that are known to be of the unchanged models. Without it a graph router's own outcomes

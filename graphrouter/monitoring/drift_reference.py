@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.features.tables import find_positions
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.types import BoolArray, FloatArray, Queries
@@ -35,10 +34,7 @@ def predict_held_back(router: GraphRouter) -> pd.DataFrame:
     from the rest. The weights have been trained on these outcomes, but never saw one while it was
     to be predicted.
     """
-    queries, keys = (
-        router.support.queries,
-        router.support.queries["prompt"].map(prompt_key).to_numpy(dtype=object),
-    )
+    queries, keys = router.support.queries, np.array(router.support.prompt_keys, dtype=object)
     chosen = np.unique(keys)[
         :MOST_QUERIES
     ]  # keys are hashes: their order is a random one that stays the same

@@ -7,10 +7,12 @@ import logging
 import numpy as np
 import pandas as pd
 
+from graphrouter.data.columns import PEOPLE, VIEWS
 from graphrouter.data.new_outcomes import read_new_outcomes
-from graphrouter.data.prompt_keys import prompt_key
+from graphrouter.data.prompt_keys import question_key, withhold_person
 from graphrouter.data.repeats import average_repeats
 from graphrouter.data.values import make_row_error
+from graphrouter.data.view_columns import list_view_keys
 from graphrouter.exceptions import DataError
 from graphrouter.features.tables import find_positions
 from graphrouter.router.graph_router import GraphRouter
@@ -26,13 +28,10 @@ NO_TASK = ""
 def read_outcomes(router: Router, outcomes: pd.DataFrame, source: str) -> pd.DataFrame:
     """The outcomes, checked.
 
-    Model, query (a key of its prompt), task, prompt, effect, `in_support`, and `old` (NaN = none).
+    Model, query (a key of what was asked, and by whom), effect, `in_support`, `old` (NaN = none),
+    and what `Queries.of_frame` reads.
     """
-    known = (
-        router.support.queries
-        if isinstance(router, GraphRouter)
-        else pd.DataFrame(columns=["query_id", "task", "prompt"])
-    )
+    known = _list_known(router)
     clean = read_new_outcomes(outcomes, source, models=router.models, query_ids=known["query_id"])
     unknown = np.flatnonzero(~clean["model"].isin(router.models).to_numpy(dtype=bool))
     if len(unknown):
@@ -55,13 +54,13 @@ def read_outcomes(router: Router, outcomes: pd.DataFrame, source: str) -> pd.Dat
     pairs = pd.DataFrame({"query": graded["query_id"], "model": graded["model"]})
     old = pd.Series(dtype=float)
     if isinstance(router, GraphRouter):
-        keys = known.set_index("query_id")["prompt"].map(prompt_key)
+        keys = known.set_index("query_id")["query"]
         theirs = router.support.outcomes
         old = theirs["effect"].groupby([theirs["query_id"].map(keys), theirs["model"]]).mean()
     return asked.assign(
         model=pairs["model"],
         effect=graded["effect"].to_numpy(),
-        in_support=asked["query"].isin(set(known["prompt"].map(prompt_key))),
+        in_support=asked["query"].isin(set(known["query"])),
         old=old.reindex(pd.MultiIndex.from_frame(pairs)).to_numpy(dtype=float),
     )
 
@@ -81,26 +80,68 @@ def _find_graded(outcomes: pd.DataFrame, source: str) -> BoolArray:
     return is_graded
 
 
+def _list_known(router: Router) -> pd.DataFrame:
+    """The queries that the router has: id, task, prompt and user, and their keys as of outcomes."""
+    if not isinstance(router, GraphRouter):
+        return pd.DataFrame(columns=["query_id", "task", "prompt", "user", "asked", "query"])
+    support = router.support
+    table = support.queries[["query_id", "task", "prompt"]]
+    user = support.queries["user"] if "user" in support.queries else pd.Series([None] * len(table))
+    keys = [_key_of(*pair) for pair in zip(support.query_keys, user.tolist(), strict=True)]
+    return table.assign(user=user.to_numpy(dtype=object), asked=support.query_keys, query=keys)
+
+
+def _key_of(asked: str, user: object) -> str:
+    """What tells queries apart: what is asked, and by whom, with a name that is withheld or not."""
+    return f"{asked}-{withhold_person(user, 'user')}" if isinstance(user, str) else asked
+
+
 def _queries_of(outcomes: pd.DataFrame, known: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Query (a key of its prompt), task (None = unknown) and prompt of each outcome."""
-    texts = dict(zip(known["query_id"], known["prompt"], strict=True))
-    tasks = dict(zip(known["query_id"], known["task"], strict=True))
-    given = outcomes[["query_id", "task", "prompt"]].astype(object)
+    """The query of each outcome: its key, and what `Queries.of_frame` reads of it.
+
+    What another user asks, or with other documents or another embedding, is another query, as it
+    is where outcomes are added. A row that names a query of the router, and nobody, is of whoever
+    asked that.
+    """
+    there = dict(
+        zip(
+            known["query_id"],
+            known[["task", "prompt", "user", "asked"]].itertuples(index=False, name=None),
+            strict=True,
+        )
+    )
+    facts = ["query_id", "task", "prompt", *PEOPLE]
+    given = outcomes.reindex(columns=facts).astype(object)
     asked = []
-    for row, (query, task, prompt) in enumerate(given.itertuples(index=False, name=None), start=1):
-        text = prompt if isinstance(prompt, str) else texts.get(query)
-        if text is None:
+    for row, (cells, view) in enumerate(
+        zip(given.itertuples(index=False, name=None), list_view_keys(outcomes), strict=True),
+        start=1,
+    ):
+        query, task, prompt, user, team = (x if isinstance(x, str) else None for x in cells)
+        known_task, text, asker, key = there.get(query, (None, None, None, None))
+        if prompt is not None or view:
+            text = prompt or ""
+            own = question_key(text, view) + view
+            asker, key = asker if own == key else None, own
+        elif text is None:
             received = (
                 f"query_id {query!r}, which the router does not know"
-                if isinstance(query, str)
+                if query is not None
                 else "neither query_id nor prompt"
             )
             raise DataError(f"{source}, row {row}: {received}. Give the prompt of the query.")
-        named = task if isinstance(task, str) else tasks.get(query)
-        asked.append((prompt_key(text), named if isinstance(named, str) else None, text))
-    table = pd.DataFrame(asked, columns=["query", "task", "prompt"])
-    # One prompt, one task: a row without the task shares it with the others.
-    return table.assign(task=table.groupby("query")["task"].transform("first"))
+        elif user is not None and _key_of(key, user) != _key_of(key, asker):
+            raise DataError(
+                f"{source}, row {row}: query_id {query!r} is not of user {user!r}. Give the prompt "
+                "of the query, and no query_id."
+            )
+        user = user or (asker if isinstance(asker, str) else None)
+        named = task or (known_task if isinstance(known_task, str) else None)
+        asked.append((_key_of(key, user), named, text, user, team))
+    table = pd.DataFrame(asked, columns=["query", *facts[1:]], index=outcomes.index)
+    views = outcomes[[name for name in VIEWS if name in outcomes.columns]]
+    # One query, one task: a row without the task shares it with the others.
+    return table.assign(task=table.groupby("query")["task"].transform("first")).join(views)
 
 
 def add_expected(router: Router, rows: pd.DataFrame) -> pd.DataFrame:

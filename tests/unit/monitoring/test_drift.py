@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+from graphrouter.bench.simulate import simulate_people
 from graphrouter.bench.simulate.simulation import simulate
 from graphrouter.config import load_config
 from graphrouter.exceptions import DataError
@@ -360,3 +361,67 @@ def test_bad_outcomes_end_in_one_line(change: object, message: str) -> None:
 def test_the_level_is_a_chance(level: float) -> None:
     with pytest.raises(DataError, match="expected a chance between 0 and 1"):
         check_drift(Knowing(), World(0).outcomes(3), level=level)
+
+
+class Reading(Knowing):
+    """Predicts what a prompt says; of one model nearly nothing, for some who ask and contexts."""
+
+    def _predict(self, queries: Queries) -> Predictions:
+        effect = super()._predict(queries).effect.copy()
+        facts = zip(queries.users, queries.teams, queries.contexts, queries.embeddings, strict=True)
+        strict = [any(fact is not None for fact in each) for each in facts]
+        effect[strict, 2] = 0.02
+        return Predictions.from_arrays(self.models, effect)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"user": "eve"}, {"team": "audit"}, {"context": "It is so."}, {"embedding": "[0.5, 1.0]"}],
+)
+def test_who_asked_and_what_goes_with_it_is_expected_of(columns: dict[str, str]) -> None:
+    """Without the column the same grades look like drift."""
+    world = World(3)
+    reference, new = world.outcomes(300, batch="old"), world.outcomes(60)
+    new = new.assign(effect=new["effect"].where(new["model"] != NAMES[2], 0.0))
+    assert check_drift(Reading(), new, reference=reference).changed == (NAMES[2],)
+    told = check_drift(Reading(), new.assign(**columns), reference=reference)
+    assert told.changed == ()
+    found = next(check for check in told.models if check.model == NAMES[2])
+    assert found.overall.expected == pytest.approx(0.02, abs=0.08)
+
+
+@pytest.fixture(scope="module")
+def peopled() -> GraphRouter:
+    data = simulate_people(num_queries=240, num_models=3, num_users=4, num_teams=2).data
+    router = GraphRouter.fit(data, load_config(overrides=["encoder.name=hashing"]), instant=True)
+    prompts = [f"Add {i} and {i + 1}." for i in range(80)]
+    grades = pd.DataFrame({"prompt": prompts, "model": router.models[0], "effect": 0.0})
+    return router.add_outcomes(grades.assign(user="eve"))
+
+
+def test_a_strict_user_is_no_drift(peopled: GraphRouter) -> None:
+    prompts = [f"Add {i} and {i + 2}." for i in range(60)]
+    grades = pd.DataFrame({"prompt": prompts, "model": peopled.models[0], "effect": 0.0})
+    of_nobody = check_drift(peopled, grades)
+    assert of_nobody.changed == (peopled.models[0],)
+    of_eve = check_drift(peopled, grades.assign(user="eve"))
+    assert of_eve.changed == ()
+    expected = peopled.predict(prompts, users=["eve"] * 60).effect[:, 0].mean()
+    # What the router is usually off by is taken into it.
+    assert of_eve.models[0].overall.expected == pytest.approx(expected, abs=0.1)
+    assert of_nobody.models[0].overall.expected > expected + 0.2
+
+
+def test_what_somebody_else_asked_is_no_repeat(peopled: GraphRouter) -> None:
+    prompts = [f"Add {i} and {i + 1}." for i in range(30)]
+    grades = pd.DataFrame({"prompt": prompts, "model": peopled.models[0], "effect": 0.0})
+    counts = [
+        check_drift(peopled, grades.assign(user=user)).num_repeated for user in ("eve", "adam")
+    ]
+    assert counts == [30, 0]
+    own = peopled.support.outcomes[["query_id", "model", "effect"]]
+    again = check_drift(peopled, own)
+    assert (again.num_repeated, again.changed) == (len(own), ())
+    query = str(own["query_id"].iloc[0])
+    with pytest.raises(DataError, match=f"row 1: query_id '{query}' is not of user 'adam'"):
+        check_drift(peopled, own.iloc[:1].assign(user="adam"))
