@@ -38,7 +38,7 @@ class Queries:
     """Grades of answers that models have given to the very query, by model; nothing is known of
     any without it."""
     users: tuple[str | None, ...] = ()
-    """Who asks each, None where nobody is named; nobody is without it."""
+    """Who asks each, without outer blanks, None where nobody is named; nobody is without it."""
     teams: tuple[str | None, ...] = ()
     """The team of who asks each, None where unknown. It is read of users who are new: of others it
     is known."""
@@ -83,7 +83,7 @@ class Queries:
             object.__setattr__(self, "known", read)
 
     def _fill_people(self, name: str) -> None:
-        """Check a field of people, and make one entry a prompt of none at all."""
+        """Check a field of people, take outer blanks off, and make one entry a prompt of none."""
         named = getattr(self, name)
         if not named:
             object.__setattr__(self, name, (None,) * len(self.prompts))
@@ -100,6 +100,8 @@ class Queries:
                     f"{name}[{i}] is {value!r}; expected a name that is not blank, None where "
                     "nobody is named."
                 )
+        stripped = tuple(None if value is None else value.strip() for value in named)
+        object.__setattr__(self, name, stripped)  # as tables have them
 
     def _read_views(self) -> None:
         """Take contexts and embeddings for what they mean, one a query."""

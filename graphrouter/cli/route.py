@@ -76,6 +76,12 @@ def route(
     """
     text = sys.stdin.read() if prompt == "-" else prompt
 
+    if encoder is not None and embedding is None:
+        raise DataError(
+            f"--encoder is {encoder!r}, and there is no --embedding that it made. Give both, or "
+            "neither."
+        )
+    vector = None if embedding is None else _read_vector(_read_text(embedding), encoder)
     routes = load_routes(routes_file)  # before the router: loading takes seconds
     router = load_any_router(artifact)
     chosen = resolve_policy(policy, router)
@@ -84,8 +90,8 @@ def route(
         task=task,
         user=user,
         team=team,
-        context=None if context is None else [_read_text(each) for each in context],
-        embedding=None if embedding is None else _read_vector(_read_text(embedding), encoder),
+        context=_read_documents(context or []),
+        embedding=vector,
         policy=chosen,
         routes=routes,
         **moment,
@@ -97,6 +103,12 @@ def route(
         print_json(decision.to_dict())
     else:
         show_decision(decision, chosen.describe(), top=top)
+
+
+def _read_documents(given: list[str]) -> str | list[str] | None:
+    """The documents; one that is blank is none, as in a table."""
+    texts = [_read_text(each) for each in given]
+    return texts[0] if len(texts) == 1 else texts or None
 
 
 def _read_text(given: str) -> str:

@@ -235,10 +235,10 @@ def _tell_missing(column: pd.Series) -> list[Any]:
 
 
 def _to_column(cells: list[Any], like: pd.DataFrame) -> pd.Series:
-    column = pd.Series([None] * len(cells), dtype=object, index=like.index)
-    for row, cell in enumerate(cells):  # a list of lists of one length would become a matrix
-        column.iat[row] = cell
-    return column
+    column = np.empty(len(cells), dtype=object)
+    for row, cell in enumerate(cells):  # a list of lists of one length would become a matrix, and
+        column[row] = cell  # pandas would make a scalar of an array of one number
+    return pd.Series(column, dtype=object, index=like.index)
 
 
 def _digest(context: Any, embedding: Any, encoder: Any) -> str:

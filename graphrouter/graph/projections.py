@@ -23,6 +23,7 @@ from graphrouter.exceptions import DataError
 Attributes: TypeAlias = dict[str, str | float | int | bool]
 
 _PROMPT_CHARS = 200
+_OF_ALL_NODES = frozenset({"kind", "label"})
 _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -34,8 +35,9 @@ def to_networkx(data: RoutingDataset) -> nx.DiGraph[str]:
     `embedding_length`.
 
     Nodes have `kind` (task, query, model or user) and `label` (the id), queries `prompt` (its first
-    200 characters) and `num_chars`, models what their card states. Edges have `kind`: `in` (query
-    to task), `asked_by` (query to user) or `answered_by` (query to model, with the outcome).
+    200 characters) and `num_chars`, models what their card states; there a field `kind` or `label`
+    is called `card_kind` or `card_label`. Edges have `kind`: `in` (query to task), `asked_by`
+    (query to user) or `answered_by` (query to model, with the outcome).
 
     Example:
         >>> from graphrouter.bench.simulate import simulate
@@ -210,11 +212,18 @@ def _average_effects(frame: pd.DataFrame, by: str | list[str]) -> dict[Any, Attr
 
 
 def _list_card_attributes(card: Mapping[str, Any]) -> dict[str, Any]:
-    return {
+    """What a card states, under names that are not those of what all nodes have."""
+    listed = {
         "json" if name == "json_output" else name: value
         for name, value in card.items()
         if name != "model"
     }
+    for name in _OF_ALL_NODES & listed.keys():
+        renamed = f"card_{name}"
+        while renamed in listed:
+            renamed = f"card_{renamed}"
+        listed[renamed] = listed.pop(name)
+    return listed
 
 
 def _drop_unknown(values: Mapping[str, Any]) -> Attributes:

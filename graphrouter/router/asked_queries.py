@@ -50,12 +50,11 @@ def identify_queries(
         if prompt is not None or views[row - 1]:
             key, prompt = asked_keys[row - 1], texts[row - 1]
             if given in known and known_keys.get(given) != key and (key, user) not in by_prompt:
-                raise DataError(
-                    f"{source}, row {row}: the router knows query_id {given!r} with another "
-                    "prompt. Give the prompt as it was, or another query_id."
-                )
+                raise _make_known_error(support, given, prompt, f"{source}, row {row}")
             if given in new and (key, user) not in by_prompt:
                 what = "prompt" if new[given][1] != prompt else "user"
+                if (what, new[given][3]) == ("user", user):
+                    what = "context or embedding"
                 raise DataError(
                     f"{source}, row {row}: query_id {given!r} has another {what} than in a row "
                     f"before. Give each {what} an id of its own, or none."
@@ -154,6 +153,20 @@ def _check_user(
             f"{where}: query_id {query!r} is {of_whom}, and user {user!r} is named. Give the "
             "prompt, and no query_id, for a query of this user."
         )
+
+
+def _make_known_error(support: Support, query: str, prompt: str, where: str) -> DataError:
+    """An error that a known query is named beside another prompt, or what does not go with it."""
+    known = support.queries["prompt"].iloc[support.query_ids.index(query)]
+    if prompt_key(known) != prompt_key(prompt):
+        return DataError(
+            f"{where}: the router knows query_id {query!r} with another prompt. Give the prompt as "
+            "it was, or another query_id."
+        )
+    return DataError(
+        f"{where}: the router knows query_id {query!r} with this prompt and another context or "
+        "embedding. Give these as they were, query_id alone, or another query_id."
+    )
 
 
 def _make_id(key: str, user: str | None) -> str:

@@ -18,7 +18,7 @@ from graphrouter.features.views import (
     place_view,
     read_views,
 )
-from graphrouter.router.parts import Learned
+from graphrouter.router.parts import Learned, Support
 from graphrouter.scoring.forecaster import EncodedQueries, EncodedView
 from graphrouter.types import IntArray, Queries
 from graphrouter.wording import suggest
@@ -73,40 +73,51 @@ def _place_views(
 
 
 class UnreadViews:
-    """Tells of contexts and embeddings that a router has learned nothing of."""
+    """Tells of users, contexts and embeddings that a router has learned nothing of."""
 
     def __init__(self) -> None:
         """Nobody is told yet."""
         self._told: set[str] = set()
 
-    def check(self, queries: Queries, views: Mapping[str, PromptTransform]) -> None:
-        """Say once that contexts, or embeddings, are not read, where training has met none at all.
+    def check(
+        self, queries: Queries, views: Mapping[str, PromptTransform], support: Support
+    ) -> None:
+        """Say once that users, contexts or embeddings are not read, where none at all were learned.
 
         Args:
             queries: What is asked.
-            views: What training has met, by name.
+            views: What was learned, by name.
+            support: What was solved, where users, and views of too few queries, are met.
 
         Raises:
             DataError: An embedding is of an encoder that training has not met, though it has met
                 others, or of another length than its vectors had there.
         """
+        if queries.names_people and support.people is None:
+            self._tell("users", is_met=False)
         if CONTEXT not in views and any(context is not None for context in queries.contexts):
-            self._tell("contexts")
-        known = list_encoders(views)
+            self._tell("contexts", is_met=CONTEXT in support.raw.views)
+        if all(embedding is None for embedding in queries.embeddings):
+            return
+        known, met = list_encoders(views), list_encoders(support.raw.views)
         for row, embedding in enumerate(queries.embeddings):
             if embedding is None:
                 continue
+            name, is_met = name_embedding(embedding.encoder), embedding.encoder in met
             if not known:
-                self._tell("embeddings")
-                return
-            if embedding.encoder not in known:
+                self._tell("embeddings", is_met=bool(met))
+                if not is_met:
+                    continue
+            elif embedding.encoder not in known:
                 hint = suggest(embedding.encoder, known, "It knows: ")
+                count = "too few" if is_met else "none"
                 raise DataError(
                     f"embeddings[{row}] is of the encoder {embedding.encoder!r}, of which the "
-                    f"router has met none in training. {hint} Leave it out, or train on queries "
+                    f"router has met {count} in training. {hint} Leave it out, or train on queries "
                     "that have it."
                 )
-            length = len(views[name_embedding(embedding.encoder)].mean)
+            unfit = None if name in views else support.raw.views[name]
+            length = len(views[name].mean) if unfit is None else unfit.vectors.shape[1]
             if len(embedding.vector) != length:
                 raise DataError(
                     f"embeddings[{row}] has {len(embedding.vector)} numbers; the router was "
@@ -114,11 +125,12 @@ class UnreadViews:
                     "the same encoder, under its name."
                 )
 
-    def _tell(self, what: str) -> None:
+    def _tell(self, what: str, *, is_met: bool) -> None:
         if what not in self._told:
             self._told.add(what)
             _logger.warning(
-                "The router was trained on queries without %s, so they change nothing. Train it "
-                "on queries that have some.",
+                "The router was trained on %s %s, so they change nothing. Train it on queries "
+                "that have some.",
+                "too few queries with" if is_met else "queries without",
                 what,
             )

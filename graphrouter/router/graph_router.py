@@ -372,7 +372,7 @@ class GraphRouter(ChangeableRouter, SequentialRouter):
         return found._replace(predictions=self._speeds.add_to(ordered))
 
     def _check_views(self, queries: Queries) -> None:
-        self._unread_views.check(queries, self.learned.transforms.features.views)
+        self._unread_views.check(queries, self.learned.transforms.features.views, self.support)
 
     @cached_property
     def _unread_views(self) -> UnreadViews:

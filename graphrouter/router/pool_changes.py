@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from graphrouter.config import TrainConfig
+from graphrouter.data.columns import PEOPLE
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError, NotApplicableError, UnknownModelError
 from graphrouter.features.bills import Bills
@@ -155,7 +156,8 @@ class ChangeableRouter(Router):
         """
         _check_has_models(outcomes)
         clean = support_changes.read_outcomes(support, outcomes, source)
-        self._check_views(Queries.of_frame(clean.assign(prompt=clean["prompt"].fillna(""))))
+        shown = clean.drop(columns=list(PEOPLE), errors="ignore")  # who asked is learned from these
+        self._check_views(Queries.of_frame(shown.assign(prompt=shown["prompt"].fillna(""))))
         lost = [name for name in self.learned.columns_without_use if clean[name].notna().any()]
         if lost:
             _logger.warning(

@@ -112,9 +112,11 @@ def forget_user(support: Support, user: str) -> tuple[Support, Support]:
     Nothing that was computed of the whole stays with the rest.
 
     Raises:
-        DataError: The router knows no such user, or nothing would be left.
+        DataError: It is no name, the router knows no such user, or nothing would be left.
     """
-    people = support.people
+    if not isinstance(user, str) or not user.strip():
+        raise DataError(f"user is {user!r}; expected the name of a user, as the queries have it.")
+    user, people = user.strip(), support.people
     at = -1 if people is None else int(people.locate([user])[0])
     if people is None or not 0 <= at < len(people.users):
         raise DataError(

@@ -126,6 +126,34 @@ def test_what_training_has_not_met_is_refused_or_told_once(
     np.testing.assert_array_equal(told[0], blind.predict(["Who?"]).effect[0])
 
 
+def test_too_few_to_learn_from_are_told_so_and_keep_their_length(
+    world: ViewSimulation, router: gr.GraphRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, first = world.data, router.provenance.split.train[0]
+    queries = data.queries.drop(columns=list(VIEWS))
+    one = [[0.5, 1.0] if query == first else None for query in queries["query_id"]]
+    frames = {"models": data.models, "outcomes": data.outcomes, "tasks": data.tasks}
+    queries = queries.assign(embedding=pd.Series(one, dtype=object))
+    rare = gr.RoutingDataset.from_frames(queries=queries, **frames)
+    few = gr.GraphRouter.fit(rare, gr.load_config(overrides=HASHING), instant=True)
+    with caplog.at_level(logging.WARNING):
+        few.predict(["Who?"], embeddings=[[1.0, 0.0]])
+    assert [r for r in caplog.records if "on too few queries with embeddings" in r.message]
+    with pytest.raises(DataError, match="has 3 numbers; the router was trained on 2"):
+        few.predict(["Who?"], embeddings=[[1.0, 0.0, 0.0]])
+
+
+def test_what_differs_from_a_known_query_is_named(router: gr.GraphRouter) -> None:
+    query = router.support.queries.iloc[0]
+    row = {"query_id": [query["query_id"]], "model": [router.models[0]], "effect": [1.0]}
+    for prompt, told in (
+        (query["prompt"], "with this prompt and another context or embedding"),
+        ("Something else?", "with another prompt"),
+    ):
+        with pytest.raises(DataError, match=told):
+            router.add_outcomes(pd.DataFrame({**row, "prompt": prompt, "context": "Other."}))
+
+
 def test_the_graph_shows_them_and_leaks_nothing(world: ViewSimulation) -> None:
     data = world.data
     config = gr.load_config(overrides=HASHING)
@@ -160,6 +188,14 @@ def test_the_command_line_routes_by_them(router: gr.GraphRouter, tmp_path: Path)
         embedding=Embedding.of([1, 2, 3, 4, 5], "left"),
     )
     assert json.loads(run.stdout)["effect"] == pytest.approx(expected.effect)
+    run = CliRunner().invoke(
+        app, ["route", str(tmp_path / "router"), "Who?", "--json", "--context", " "]
+    )
+    assert run.exit_code == 0, run.output
+    assert json.loads(run.stdout)["effect"] == pytest.approx(router.route("Who?").effect)
+    run = CliRunner().invoke(app, ["route", str(tmp_path / "router"), "Who?", "--encoder", "left"])
+    assert isinstance(run.exception, DataError)
+    assert "--encoder is 'left', and there is no --embedding" in str(run.exception)
 
 
 def test_most_of_what_they_allow_is_found() -> None:

@@ -49,7 +49,7 @@ def forget_user(store: Store, user: str) -> int:
         store: Where they are.
         user: As the grades named them.
     """
-    theirs = outcomes.c.user == user
+    theirs = sa.func.trim(outcomes.c.user) == user.strip()
     graded = sa.select(outcomes.c.decision_id).where(theirs, outcomes.c.decision_id.is_not(None))
     nothing = {"prompt": None, "prompt_hash": None}
     with store.engine.begin() as connection:

@@ -219,7 +219,7 @@ def _read_text(body: Mapping[str, Any], name: str) -> str | None:
         raise ApiError(400, f"{name} holds what is no valid Unicode text.", name)
     if len(value) > _LONGEST and name != "prompt":
         raise ApiError(400, f"{name} has {len(value)} characters; expected up to {_LONGEST}.", name)
-    return value
+    return value.strip() if name in ("user", "team") else value
 
 
 def _read_effect(body: Mapping[str, Any]) -> float:

@@ -51,6 +51,15 @@ def test_they_survive_every_format(format: Any, tmp_path: Path) -> None:
     assert (summary.num_queries_with_context, summary.num_embeddings) == (2, {"clip": 2})
 
 
+@pytest.mark.parametrize("format", ["parquet", "csv", "jsonl"])
+def test_embeddings_of_one_number_stay_lists(format: Any, tmp_path: Path) -> None:
+    data = make(embedding=[[0.0], np.array([1.0]), None])
+    assert [v.shape for v in data.queries["embedding"] if v is not None] == [(1,), (1,)]
+    assert Queries.of_frame(data.queries).embeddings[1] == Embedding.of([1.0])
+    data.save(tmp_path, format=format)
+    assert load_dataset(tmp_path).fingerprint == data.fingerprint
+
+
 def test_without_them_a_dataset_is_what_it_was() -> None:
     plain, empty = make(split=["train"] * 2), make(split=["train"] * 2, context=[None, ""])
     assert "context" not in empty.queries.columns
@@ -64,6 +73,8 @@ def test_embeddings_beside_the_tables(tmp_path: Path) -> None:
     queries = load_dataset(tmp_path).queries
     assert queries["embedding"].iloc[1] is None
     assert queries["embedding"].iloc[2].tolist() == [1.0, 0.0]
+    np.savez(tmp_path / "embeddings.npz", **{**arrays, "embedding": [[0.5], [0.25]]})
+    assert load_dataset(tmp_path).queries["embedding"].iloc[0].tolist() == [0.25]
     np.savez(tmp_path / "embeddings.npz", **{**arrays, "query_id": np.array(["q2", "other"])})
     with pytest.raises(DataError, match="'other' is not in queries"):
         load_dataset(tmp_path)

@@ -62,7 +62,7 @@ def test_grades_teach_the_taste_of_their_user_until_it_is_forgotten(
     with store.engine.begin() as connection:
         for user in ("eve", "adam", None):
             told = {"model": model, "prompt": "Two tarns?", "effect": 0.0 if user else 1.0}
-            named = told if user is None else {**told, "user": user, "team": "team-0"}
+            named = told if user is None else {**told, "user": f"{user} ", "team": "team-0"}
             add_grade(store, connection, read_grade(named), None)
         other = {"model": people.models[1], "prompt": "One tarn?", "effect": 1.0}
         add_grade(store, connection, read_grade(other), None)
@@ -74,7 +74,7 @@ def test_grades_teach_the_taste_of_their_user_until_it_is_forgotten(
     assert set(taught.support.queries["user"][asked].dropna()) == {"eve", "adam"}
     assert asked.sum() == 3
     assert exported.dataset.queries["user"].nunique() == 2
-    assert forget_user(store, "eve") == 1
+    assert forget_user(store, " eve ") == 1
     assert forget_user(store, "eve") == 0
     with store.engine.connect() as connection:
         assert set(read_lessons(connection)["user"].dropna()) == {"adam"}

@@ -191,6 +191,23 @@ def test_projections_of_a_dataset_without_tasks_and_families(data: RoutingDatase
         assert graph.number_of_edges() == 0
 
 
+def test_fields_of_a_card_do_not_take_the_names_of_what_nodes_have(
+    data: RoutingDataset, tmp_path: Path
+) -> None:
+    models = data.models.assign(
+        kind=["model", "retriever", None], label=["red", "blue", "red"], card_label=[1.0, 2.0, 3.0]
+    )
+    wider = RoutingDataset.from_frames(
+        queries=data.queries, models=models, outcomes=data.outcomes, tasks=data.tasks
+    )
+    graph = to_networkx(wider)
+    node = graph.nodes["model:grand"]
+    assert (node["kind"], node["label"], node["card_kind"]) == ("model", "grand", "retriever")
+    assert (node["card_label"], node["card_card_label"]) == (2.0, "blue")
+    write_graphml(graph, tmp_path / "graph.graphml")
+    assert "card_kind" not in graph.nodes["model:idle"]
+
+
 @pytest.mark.parametrize("view", [to_networkx, project_on_families, project_on_tasks])
 def test_graphml_reads_back_as_it_was(
     tmp_path: Path, view: Callable[[RoutingDataset], nx.Graph]

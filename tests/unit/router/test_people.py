@@ -73,6 +73,33 @@ def test_grades_of_a_user_move_the_next_answer_of_that_user_most(router: gr.Grap
     assert moved[0] > abs(moved[1])
 
 
+def test_blanks_around_a_name_are_no_part_of_it(router: gr.GraphRouter) -> None:
+    asked = {"users": [f" {ANN}", "newcomer"], "teams": [None, "team-0\n"]}
+    plain = {"users": [ANN, "newcomer"], "teams": [None, "team-0"]}
+    here, there = (router.predict([PROMPT] * 2, **each).effect for each in (asked, plain))
+    np.testing.assert_array_equal(here, there)
+    assert ANN not in router.forget_user(f" {ANN} ").support.people.users
+
+
+def test_users_that_nothing_is_known_of_are_told_once(
+    data: gr.RoutingDataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    nobody = gr.RoutingDataset.from_frames(
+        queries=data.queries.drop(columns=["user", "team"]),
+        models=data.models,
+        outcomes=data.outcomes,
+    )
+    blind = gr.GraphRouter.fit(nobody, encoder=HashingEncoder(32), instant=True)
+    caplog.clear()
+    taught = blind.add_outcomes(grades(ANN, 1.0, model=blind.models[0]))
+    taught.predict([PROMPT], users=[ANN])
+    assert not caplog.records  # those who are taught are known
+    blind.predict([PROMPT], users=[ANN])
+    blind.predict([PROMPT], teams=["team-0"])
+    assert [r.message for r in caplog.records if "queries without users" in r.message]
+    assert len(caplog.records) == 1
+
+
 def test_a_newcomer_is_the_team_then_the_pool(router: gr.GraphRouter) -> None:
     of_team, of_other, of_none = router.predict(
         [PROMPT] * 3, users=["a", "b", "c"], teams=["team-0", "team-1", None]
@@ -167,6 +194,8 @@ class TestForgetUser:
     def test_bad_input_is_refused(self, router: gr.GraphRouter) -> None:
         with pytest.raises(DataError, match="knows no user 'nobody'"):
             router.forget_user("nobody")
+        with pytest.raises(DataError, match="user is nan; expected the name"):
+            router.forget_user(float("nan"))
         with pytest.raises(DataError, match=r"users\[0\] is ' '"):
             router.predict([PROMPT], users=[" "])
         team = grades(ANN, 1.0, model=router.models[0]).assign(team="team-5")
