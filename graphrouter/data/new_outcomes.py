@@ -16,6 +16,7 @@ from graphrouter.data.number_columns import parse_outcome_numbers
 from graphrouter.data.people_columns import clean_people
 from graphrouter.data.prompt_columns import parse_optional_prompts, parse_prompts
 from graphrouter.data.table_files import read_table
+from graphrouter.data.validation import warn_of_near_misses
 from graphrouter.data.values import (
     make_row_error,
     match_ids,
@@ -146,6 +147,7 @@ def read_query_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
         ['1', '2']
     """
     raw = tidy_columns(table, source, required=("prompt",))
+    warn_of_near_misses(raw, "queries", source)
     clean = pd.DataFrame(
         {"query_id": pd.Series([str(row + 1) for row in range(len(raw))], dtype="str")}
     )

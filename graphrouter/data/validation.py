@@ -105,12 +105,19 @@ def _check_columns(frame: pd.DataFrame | None, table: TableName, source: str) ->
         if table == "queries" and "column 'task' is missing" in str(error):
             raise DataError(f"{error} Leave it empty where the task is unknown.") from None
         raise
-    if table in ("models", "outcomes"):  # the other tables carry metadata of their own
-        _warn_of_near_misses(tidy, table, source)
+    if table != "tasks":
+        warn_of_near_misses(tidy, table, source)
     return tidy
 
 
-def _warn_of_near_misses(frame: pd.DataFrame, table: TableName, source: str) -> None:
+def warn_of_near_misses(frame: pd.DataFrame, table: TableName, source: str) -> None:
+    """Log a warning of each column that looks like one of the contract that is not there.
+
+    Args:
+        frame: A table from `tidy_columns`.
+        table: Which of the contract.
+        source: What to call it in messages.
+    """
     for column in frame.columns.difference(list(list_columns(table))):
         name = str(column).lower()
         if table == "models" and name in OF_OUTCOMES and not is_own_name(str(column), ModelCard):
@@ -131,9 +138,14 @@ def _find_near_misses(frame: pd.DataFrame, table: TableName) -> dict[Any, str]:
         name = str(column).lower()
         if table == "models" and (name in OF_OUTCOMES or is_own_name(str(column), ModelCard)):
             continue
-        close = difflib.get_close_matches(name, absent, n=1, cutoff=0.7) or [
-            known for known in absent if name in known.split("_") or known.startswith(f"{name}_")
-        ]
+        if table == "queries":  # they carry metadata, so that less alike means nothing
+            close = difflib.get_close_matches(name, absent, n=1, cutoff=0.85)
+        else:
+            close = difflib.get_close_matches(name, absent, n=1, cutoff=0.7) or [
+                known
+                for known in absent
+                if name in known.split("_") or known.startswith(f"{name}_")
+            ]
         if close:
             found[column] = close[0]
     return found

@@ -8,6 +8,7 @@ import pytest
 import graphrouter as gr
 from graphrouter.data import read_answers
 from graphrouter.data.describe import describe_dataset
+from graphrouter.data.new_outcomes import read_query_table
 from graphrouter.data.people_columns import clean_people
 from graphrouter.exceptions import DataError
 
@@ -40,6 +41,34 @@ def test_a_column_in_which_nobody_is_named_changes_nothing() -> None:
     assert "user" not in empty.queries
     named = gr.RoutingDataset.from_frames(**_tables(user=["ann", None, None]))
     assert named.fingerprint != plain.fingerprint
+
+
+def test_words_for_nothing_are_read_as_empty_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    frame = pd.DataFrame({"user": ["ann", "none", "NULL"], "team": ["NaN", "n/a", None]})
+    clean = clean_people(frame, "queries.csv")
+    assert clean["user"].isna().tolist() == [False, True, True]
+    assert "team" not in clean
+    assert "queries.csv: user: 'none' in 2 rows was read as empty." in caplog.messages
+    assert "queries.csv: team: 'NaN' in 2 rows was read as empty." in caplog.messages
+
+
+def test_columns_that_look_like_those_of_queries_are_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    seen = {"User": ["ann"], "contexts": ["a"], "embeddings": ["[1]"], "text": ["b"], "used": [1]}
+    read_query_table(pd.DataFrame({"prompt": ["1?"], **seen}), "q.csv")
+    assert sorted(caplog.messages) == [
+        f"q.csv: column {column!r} is not used; was {meant!r} meant?"
+        for column, meant in (
+            ("User", "user"),
+            ("contexts", "context"),
+            ("embeddings", "embedding"),
+        )
+    ]
+    caplog.clear()
+    kept = gr.RoutingDataset.from_frames(**_tables(Team=["law"] * 3))
+    assert kept.queries["Team"].tolist() == ["law"] * 3  # as metadata
+    assert caplog.messages == ["queries table: column 'Team' is not used; was 'team' meant?"]
 
 
 def test_a_user_in_two_teams_is_refused_with_the_row() -> None:
