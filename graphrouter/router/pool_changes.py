@@ -255,9 +255,8 @@ class ChangeableRouter(Router):
         from graphrouter.steps import credit_steps, thin_credit
 
         told = thin_credit(credit_steps(runs, self.predict, tolerance=tolerance, judge=judge))
-        return self.add_outcomes(
-            told.drop(columns=["trajectory", "step", "information", "expected"])
-        )
+        idle = ["trajectory", "step", "information", "expected"]
+        return self.add_outcomes(told.drop(columns=idle)) if len(told) else self
 
     def add_task(
         self, task: str, *, description: str | None = None, examples: pd.DataFrame | None = None

@@ -18,6 +18,7 @@ which an end that says little of a step moves little.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,15 +30,15 @@ from graphrouter.grades import Judge, believe
 from graphrouter.lazy import pandas as pd
 from graphrouter.number_checks import is_number
 from graphrouter.steps.plan_steps import Step, StepPlan
+from graphrouter.steps.run_tables import list_passed_on, number_groups, read_runs
 from graphrouter.types import BoolArray, FloatArray, IntArray, Queries
-from graphrouter.wording import name_some, show_value
+from graphrouter.wording import count_of, name_some, show_value
 
 if TYPE_CHECKING:
     from graphrouter.types import Predictions
 
-CREDIT_COLUMNS = ("trajectory", "prompt", "model", "end_effect")
-"""What a table of graded runs has to have, one row a step."""
-_PASSED_ON = ("cost_usd", "input_tokens", "output_tokens", "latency_s")
+_logger = logging.getLogger(__name__)
+_AMOUNTS = ("cost_usd", "input_tokens", "output_tokens", "latency_s")
 _LEAST, _MOST = 1e-3, 1 - 1e-3
 """What is expected of a step stays this far off 0 and 1: an end may always say otherwise."""
 _PRIOR_VARIANCES = (0.25, 0.25)
@@ -62,8 +63,10 @@ def credit_steps(
             of the whole run in [0, 1], the same in all of its rows), and perhaps `step` (its
             name), `role` (its task), `after` (names of the steps that it builds upon, a list or
             separated by commas; the row before without the column), `effect` (its own grade,
-            where somebody gave one), and `cost_usd`, `input_tokens`, `output_tokens`, `latency_s`,
-            which are passed on.
+            where somebody gave one). All other columns are those that `add_outcomes` takes, by
+            its names, and are passed on: what the call took, who asked (`user`, `team`) and what
+            goes with the prompt (`context`, `embedding`), of which the last two kinds count in
+            what is expected too.
         expect: What a router predicts, such as `router.predict`.
         tolerance: Chance in [0, 1] that a step that went wrong does no harm to what follows.
         judge: How far grades of the end are right; always without it.
@@ -94,13 +97,19 @@ def credit_steps(
     """
     if not is_number(tolerance) or not 0 <= tolerance <= 1:
         raise DataError(f"tolerance is {show_value(tolerance)}; expected a number in [0, 1].")
-    table = _read_runs(runs)
+    if judge is not None and not isinstance(judge, Judge):
+        raise DataError(
+            f"judge is {show_value(judge)}; expected a Judge, which says how often grades of the "
+            "end are right, such as Judge(hit_rate=0.9, false_alarm_rate=0.2)."
+        )
+    table = read_runs(runs)
     read = _RunLinks.of(table)
     expected = _expect_each(table, expect)
     offsets = _Offsets.of(table)
     end = table["end_effect"].to_numpy(dtype=np.float64)
     own = table["effect"].to_numpy(dtype=np.float64)
     by = Judge() if judge is None else judge
+    _warn_of_contradictions(table, read.contradicts(own, end, tolerance, by))
     logit = np.log(expected) - np.log1p(-expected)
     told = read.tell(expected, own, end, tolerance, by)
     for _ in range(_ROUNDS if moves_expectation else 0):
@@ -113,14 +122,13 @@ def credit_steps(
         "trajectory": table["trajectory"],
         "step": table["step"],
         "prompt": table["prompt"],
-        "task": table["role"],
+        "task": table["task"],
         "model": table["model"],
         "effect": told.believed,
         "information": told.information,
         "expected": told.chance,
     }
-    passed = {name: table[name] for name in _PASSED_ON if name in table.columns}
-    return pd.DataFrame({**shown, **passed})
+    return pd.DataFrame({**shown, **{name: table[name] for name in list_passed_on(table)}})
 
 
 def thin_credit(told: pd.DataFrame) -> pd.DataFrame:
@@ -143,12 +151,19 @@ def thin_credit(told: pd.DataFrame) -> pd.DataFrame:
         >>> thin_credit(told)["effect"].tolist()
         [nan, 0.5, nan, 1.0]
     """
-    groups = _number_groups(told, ["model", "task"])
+    groups = number_groups(told, ["model", "task"])
     summed = told["information"].groupby(groups).cumsum().to_numpy(dtype=np.float64)
     before = summed - told["information"].to_numpy(dtype=np.float64)
     keeps = np.floor(summed + _ROUNDING) > np.floor(before + _ROUNDING)
+    if not keeps.any():
+        _logger.warning(
+            "runs: %s together tell less of any model in a role than one grade would, so effects "
+            "stay as they are, and only what calls took is learned. Give more runs at once, or "
+            "grade steps.",
+            count_of(len(told), "step"),
+        )
     kept: pd.DataFrame = told.assign(effect=told["effect"].where(keeps))
-    amounts = [name for name in _PASSED_ON if name in told.columns]
+    amounts = [name for name in _AMOUNTS if name in told.columns]
     has_amount = told[amounts].notna().any(axis=1).to_numpy(dtype=bool)
     left: pd.DataFrame = kept[keeps | has_amount]
     return left
@@ -181,7 +196,7 @@ class _RunLinks:
         Raises:
             DataError: The steps of a run are no plan.
         """
-        run = _number_groups(table, ["trajectory"])
+        run = number_groups(table, ["trajectory"])
         is_end = np.zeros(len(table), dtype=bool)
         for _, rows in table.groupby("trajectory", sort=False):
             places = rows.index.to_numpy()
@@ -195,6 +210,23 @@ class _RunLinks:
                 name = rows["trajectory"].iloc[0]
                 raise DataError(f"runs, trajectory {name!r}: {error}") from None
         return cls(run, is_end)
+
+    def contradicts(
+        self, own: FloatArray, end: FloatArray, tolerance: float, judge: Judge
+    ) -> BoolArray:
+        """(num_rows,), whether grades of the steps of its run leave no chance to that of its end.
+
+        Arguments as in `tell`.
+        """
+        slack = np.where(self.is_end, 0.0, tolerance)
+        factor = slack + (1 - slack) * own  # NaN where the step has no grade
+        num_lost, num_unsure = (
+            np.bincount(self.run, weights=marks)[self.run]
+            for marks in (factor <= 0, ~(factor >= 1))
+        )
+        is_lost = (num_lost > 0) & (judge.false_alarm_rate <= 0)
+        is_sure = (num_unsure == 0) & (judge.hit_rate >= 1)
+        return np.asarray((is_lost & (end >= 1)) | (is_sure & (end <= 0)))
 
     def tell(
         self, chance: FloatArray, own: FloatArray, end: FloatArray, tolerance: float, judge: Judge
@@ -252,7 +284,7 @@ class _Offsets:
     @classmethod
     def of(cls, table: pd.DataFrame) -> _Offsets:
         """Those of a checked table."""
-        return cls((_number_groups(table, ["model"]), _number_groups(table, ["model", "role"])))
+        return cls((number_groups(table, ["model"]), number_groups(table, ["model", "task"])))
 
     @property
     def total(self) -> FloatArray:
@@ -280,83 +312,27 @@ class _Offsets:
         return largest
 
 
-def _number_groups(table: pd.DataFrame, keys: list[str]) -> IntArray:
-    """(num_rows,), the group of each row, those with empty keys among them."""
-    groups = table.groupby(keys, sort=False, dropna=False)
-    return np.asarray(groups.ngroup(), dtype=np.int64)
+def _warn_of_contradictions(table: pd.DataFrame, is_wrong: BoolArray) -> None:
+    """Tell of runs whose grades do not go together."""
+    names = [repr(name) for name in table["trajectory"][is_wrong].unique()]
+    if names:
+        _logger.warning(
+            "runs: in %s the grades of the steps and of the end cannot both be right (%s). Each is "
+            "taken as it stands; give a tolerance, or the judge of the end, if they may differ.",
+            count_of(len(names), "run"),
+            name_some(names, most=4),
+        )
 
 
 def _expect_each(table: pd.DataFrame, expect: Callable[[Queries], Predictions]) -> FloatArray:
     """(num_rows,), what is expected of each step, inside (0, 1)."""
     from graphrouter.moment import check_in_pool
 
-    roles = [None if pd.isna(role) else str(role) for role in table["role"]]
-    predictions = expect(Queries.of(table["prompt"].tolist(), roles))
+    asked = table.assign(prompt=table["prompt"].fillna(""))  # one that has a context alone
+    predictions = expect(Queries.of_frame(asked))
     for model in table["model"].unique():
         check_in_pool("runs", model, predictions.models)
     place = {model: i for i, model in enumerate(predictions.models)}
     columns = table["model"].map(place).to_numpy(dtype=np.int64)
     found = predictions.effect[np.arange(len(table)), columns]
     return np.asarray(np.clip(np.nan_to_num(found, nan=0.5), _LEAST, _MOST))
-
-
-def _read_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """The table with all columns, steps named and links as tuples of names."""
-    if not isinstance(runs, pd.DataFrame):
-        raise DataError(f"runs is a {type(runs).__name__}; expected a data frame, one row a step.")
-    missing = [name for name in CREDIT_COLUMNS if name not in runs.columns]
-    if missing:
-        found = name_some([str(name) for name in runs.columns], most=8)
-        raise DataError(f"runs: column {missing[0]!r} is missing (found: {found}). Add it.")
-    if runs.empty:
-        raise DataError("runs has no rows; expected one a step.")
-    table = runs.reset_index(drop=True)
-    for name in ("trajectory", "prompt", "model"):
-        blank = np.flatnonzero(table[name].isna().to_numpy(dtype=bool))
-        if len(blank):
-            raise DataError(f"runs, row {blank[0] + 1}: {name} is empty. Fill it in.")
-    for name in ("end_effect", "effect"):
-        if name in table.columns:
-            _check_shares(table[name], name, may_be_missing=name == "effect")
-    differs = table.groupby("trajectory", sort=False)["end_effect"].nunique() > 1
-    if differs.any():
-        raise DataError(
-            f"runs, trajectory {differs.idxmax()!r}: its rows have several values of end_effect; "
-            "expected one grade a run."
-        )
-    number = table.groupby("trajectory", sort=False).cumcount()
-    if "step" not in table.columns:
-        table["step"] = [f"step {i + 1}" for i in number]
-    if "after" not in table.columns:
-        earlier = table.groupby("trajectory", sort=False)["step"].shift()
-        table["after"] = [() if pd.isna(name) else (str(name),) for name in earlier]
-    else:
-        table["after"] = [_read_after(value) for value in table["after"]]
-    for name in ("role", "effect"):
-        if name not in table.columns:
-            table[name] = np.nan
-    return table
-
-
-def _read_after(value: object) -> tuple[str, ...]:
-    """Names of steps: of a list, or separated by commas."""
-    if isinstance(value, str):
-        return tuple(name for part in value.split(",") if (name := part.strip()))
-    if isinstance(value, list | tuple | set | np.ndarray):
-        return tuple(str(name) for name in value)
-    return ()
-
-
-def _check_shares(values: pd.Series, name: str, *, may_be_missing: bool) -> None:
-    """Refuse a column that holds something else than numbers in [0, 1]."""
-    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
-    is_known = values.notna().to_numpy(dtype=bool)
-    bad = is_known & ~((numbers >= 0) & (numbers <= 1))
-    if not may_be_missing:
-        bad |= ~is_known
-    if bad.any():
-        row = int(bad.argmax())
-        raise DataError(
-            f"runs, row {row + 1}: {name} is {show_value(values.tolist()[row])}; expected a number "
-            "in [0, 1]."
-        )

@@ -140,6 +140,9 @@ def test_without_links_each_step_builds_upon_the_row_before() -> None:
         ({"after": ["end", "", "left"]}, "in a ring"),
         ({"step": ["a", "a", "b"], "after": ""}, "2 steps are called 'a'"),
         ({"model": ["nano", None, "mid"]}, "row 2: model is empty"),
+        ({"prompt": ["a", " ", "c"]}, "runs, row 2: neither query_id nor prompt"),
+        ({"cost_usd": [0.1, 0.1, -1.0]}, "runs, row 3: cost_usd is -1"),
+        ({"user": "ann", "team": ["a", "b", "a"]}, "runs, row 2: user 'ann' is in team 'b'"),
     ],
 )
 def test_what_is_no_table_of_runs_is_refused(change: dict[str, Any], told: str) -> None:
@@ -158,6 +161,10 @@ def test_what_is_missing_or_unknown_is_named() -> None:
         credit_steps(make_run(0.0).assign(model="nobody"), expect)
     with pytest.raises(DataError, match="tolerance is 2"):
         credit_steps(make_run(0.0), expect, tolerance=2)
+    with pytest.raises(DataError, match="judge is 'x'; expected a Judge"):
+        credit_steps(make_run(0.0), expect, judge="x")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="'role' and 'task' are the same"):
+        credit_steps(make_run(0.0, role="a", task="a"), expect)
 
 
 def test_as_many_steps_count_as_their_information_adds_up_to() -> None:
@@ -210,3 +217,115 @@ def test_a_router_learns_from_runs() -> None:
     assert after[0] < before[0] - 0.1
     assert after[1] > before[1]
     assert len(learned.support.outcomes) > len(router.support.outcomes) + 30
+
+
+def test_expectations_are_of_who_asked_and_of_what_goes_with_it() -> None:
+    asked: list[Queries] = []
+
+    def note(queries: Queries) -> Predictions:
+        asked.append(queries)
+        return expect(queries)
+
+    told = credit_steps(
+        make_run(
+            0.0, user="ann", team=["a", None, None], context=["One.", None, '["Two.", "More."]']
+        ),
+        note,
+    )
+    (queries,) = asked
+    assert (queries.users, queries.teams) == (("ann",) * 3, ("a",) * 3)
+    assert queries.contexts == (("One.",), None, ("Two.", "More."))
+    assert told["user"].tolist() == ["ann"] * 3
+    assert told["context"].tolist() == [["One."], None, ["Two.", "More."]]
+    credit_steps(make_run(0.0, embedding=[[0.0, 1.0]] * 3, prompt=["", "b", "c"]), note)
+    assert asked[1].prompts == ("", "b", "c")
+    assert [len(each.vector) for each in asked[1].embeddings if each] == [2, 2, 2]
+
+
+def test_what_calls_took_is_read_as_of_outcomes(caplog: pytest.LogCaptureFixture) -> None:
+    run = make_run(0.0, cost="$0.10", tokens=[5, 6, 7], latency=1.5, mood="good")
+    told = credit_steps(run, expect)
+    amounts = told[["cost_usd", "output_tokens", "latency_s"]]
+    assert amounts.values.tolist() == [[0.1, n, 1.5] for n in (5, 6, 7)]
+    assert "runs: not used: column 'mood'" in caplog.text
+    assert "mood" not in told.columns
+
+
+def test_the_same_run_twice_under_one_name_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    run = make_run(0.0).drop(columns=["step", "after"])
+    credit_steps(run, expect)
+    assert caplog.text == ""
+    told = credit_steps(pd.concat([run, run]), expect)
+    assert len(told) == 6
+    assert "1 trajectory has the same steps more than once ('run')" in caplog.text
+    caplog.clear()
+    other = run.assign(context="Another one.")
+    credit_steps(pd.concat([run, other]), expect)
+    assert caplog.text == "", "other documents are other steps"
+
+
+@pytest.mark.parametrize(
+    ("end", "own", "tolerance", "is_told"),
+    [
+        (1.0, [0.0, 0.0, 0.0], 0.0, True),
+        (1.0, [0.0, NAN, NAN], 0.0, True),
+        (1.0, [0.0, NAN, NAN], 0.5, False),
+        (1.0, [NAN, NAN, 0.0], 0.5, True),
+        (0.0, [1.0, 1.0, 1.0], 0.5, True),
+        (0.0, [1.0, 1.0, NAN], 0.0, False),
+        (0.5, [0.0, 0.0, 0.0], 0.0, False),
+    ],
+)
+def test_grades_that_cannot_both_be_right_are_told_of(
+    end: float,
+    own: list[float],
+    tolerance: float,
+    is_told: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    credit_steps(make_run(end, effect=own), expect, tolerance=tolerance)
+    assert ("in 1 run the grades of the steps and of the end cannot both be" in caplog.text) == (
+        is_told
+    )
+    caplog.clear()
+    credit_steps(make_run(end, effect=own), expect, tolerance=tolerance, judge=Judge(0.9, 0.1))
+    assert caplog.text == "", "the grade of the end may be wrong"
+
+
+@pytest.fixture(scope="module")
+def router() -> gr.GraphRouter:
+    config = gr.load_config(overrides=["encoder.name=hashing", "encoder.dimension=64"])
+    data = gr.simulate(num_queries=100, num_models=3, seed=1).data
+    return gr.GraphRouter.fit(data, config, instant=True)
+
+
+def make_weak_run(router: gr.GraphRouter) -> pd.DataFrame:
+    """Two steps of one run, of which its end says less than a grade."""
+    prompts = ["A new prompt.", "Another new one."]
+    run = {"trajectory": "a", "prompt": prompts, "model": list(router.models[:2])}
+    return pd.DataFrame({**run, "end_effect": 0.0})
+
+
+def test_a_run_that_tells_too_little_changes_no_effect(
+    router: gr.GraphRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = make_weak_run(router)
+    same = router.add_trajectories(run)
+    assert "2 steps together tell less of any model in a role than one grade" in caplog.text
+    before, after = (each.predict(["What now?"]) for each in (router, same))
+    assert (after.effect == before.effect).all()
+    paid_for = router.add_trajectories(run.assign(cost=5.0))
+    learned = paid_for.support.outcomes.tail(2)
+    assert learned["cost_usd"].tolist() == [5.0, 5.0]
+    assert learned["effect"].isna().all()
+
+
+def test_steps_of_users_and_contexts_become_queries_of_their_own(router: gr.GraphRouter) -> None:
+    run = make_weak_run(router).assign(
+        prompt="The same.", model=router.models[0], effect=[1.0, 0.0], user="ann"
+    )
+    learned = router.add_trajectories(run.assign(context=["This.", "That."]))
+    added = learned.support.queries.iloc[len(router.support.queries) :]
+    assert added["user"].tolist() == ["ann", "ann"]
+    assert added["view_key"].nunique() == 2
+    assert learned.support.outcomes.tail(2)["effect"].tolist() == [1.0, 0.0]
