@@ -236,6 +236,23 @@ class Queries:
         columns = (getattr(self, fact.name) for fact in fields(self))
         return type(self)(*(tuple(column[row] for row in chosen) for column in columns))
 
+    def list_facts(self, row: int) -> dict[str, Any]:
+        """Who asks a query and what goes with it, by the columns of tables; what is unknown is not.
+
+        Example:
+            >>> Queries.of(["Hi"], users=["ann"], contexts=["A greeting."]).list_facts(0)
+            {'user': 'ann', 'context': ['A greeting.']}
+        """
+        context, embedding = self.contexts[row], self.embeddings[row]
+        facts = {
+            "user": self.users[row],
+            "team": self.teams[row],
+            "context": None if context is None else list(context),
+            "embedding": None if embedding is None else embedding.vector,
+            "embedding_encoder": None if embedding is None else embedding.encoder,
+        }
+        return {name: value for name, value in facts.items() if value is not None}
+
     def without_tasks(self) -> Self:
         """The same queries, their tasks hidden."""
         return replace(self, tasks=(None,) * len(self))

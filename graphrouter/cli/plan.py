@@ -40,6 +40,8 @@ def plan(
         str | None, typer.Option("--task", help="Task of the query, where you know it.")
     ] = None,
     *,
+    user: options.User = None,
+    team: options.Team = None,
     routes_file: options.RoutesFile = None,
     policy: Policy,
     moment: MomentWords,
@@ -110,6 +112,8 @@ def plan(
     found = router.plan(
         text,
         task=task,
+        user=user,
+        team=team,
         policy=chosen,
         judge=reliability,
         judge_cost_usd=judge_cost_usd,

@@ -39,6 +39,8 @@ def route_steps(
         ),
     ],
     *,
+    user: options.User = None,
+    team: options.Team = None,
     policy: Policy,
     moment: MomentWords,
     budget_usd: Annotated[
@@ -93,6 +95,8 @@ def route_steps(
     by = policy if budget_usd is not None else resolve_policy(policy, router)
     found = router.route_steps(
         read,
+        user=user,
+        team=team,
         policy=by,
         budget_usd=budget_usd,
         budget_s=budget_s,

@@ -214,6 +214,8 @@ class ChoosingRouter(ABC):
         self,
         steps: StepPlan | Sequence[Step | Mapping[str, Any]],
         *,
+        user: str | None = None,
+        team: str | None = None,
         policy: Policy | None = None,
         budget_usd: float | None = None,
         budget_s: float | None = None,
@@ -229,8 +231,9 @@ class ChoosingRouter(ABC):
         hangs. Without any the policy decides each step by itself. See docs/steps.md.
 
         Args:
-            steps: `Step`s, or mappings with their fields: role (a task), prompt, after (names of
-                steps), perhaps weight, and model, effect and cost_usd of a step that was run.
+            steps: `Step`s, or mappings with their fields, see `graphrouter.steps.Step`.
+            user: Who asks the whole plan.
+            team: The team of a user who is new.
             policy: What to respect on every step; see `route`.
             budget_usd: Most US dollars of the plan, what settled steps were billed included.
             budget_s: Most expected seconds of the steps that are left, added up.
@@ -240,25 +243,22 @@ class ChoosingRouter(ABC):
             unavailable: As in `route`, for every step.
 
         Raises:
-            DataError: The steps are no plan: there is none, or more than 1,000, `after` names no
-                step, or steps wait for each other in a ring.
+            DataError: The steps are no plan, see `StepPlan.of`, or a fact of one is none.
             PolicyError: As `route_batch`.
             UnknownModelError: As `route_batch`, or a settled step was run by no model of the pool.
         """
         from graphrouter.steps import StepPlan, assign_steps  # here: who plans none pays nothing
 
-        plan = StepPlan.of(steps)
+        plan, known = StepPlan.of(steps), self.known_tasks
         limits = BatchLimits(budget_usd, budget_s, max_calls)
         moment = Moment.of(extra_latency_s, unavailable, models=self.models)
         limits.check(self.models)  # before the predictions
         by = _BALANCED if policy is None else policy
-        prompts, roles = [step.prompt for step in plan], [step.role for step in plan]
-        asked = self._check_queries(Queries.of(prompts, roles))
+        asked = self._check_queries(plan.to_queries(user, team))
         predictions, context = moment.delay(self._predict(asked)), self.policy_context.at(moment)
         self._note_seconds(moment, is_counted=by.limits_seconds or budget_s is not None)
-        roles_known = self.known_tasks
         return assign_steps(
-            plan, predictions, by, context, limits, tolerance=tolerance, known_tasks=roles_known
+            plan, predictions, by, context, limits, tolerance=tolerance, known_tasks=known
         )
 
     def match_routes(

@@ -16,7 +16,7 @@ from graphrouter.number_checks import is_whole
 from graphrouter.policy import Policy
 from graphrouter.router.outcome_covariance import to_logit
 from graphrouter.selection import PolicyContext, list_choices
-from graphrouter.types import BoolArray, FloatArray, Predictions
+from graphrouter.types import BoolArray, FloatArray, Predictions, Queries
 from graphrouter.utility import Charges
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ class Asked:
     """Of the prompt with named routes; None where none were given."""
     given: Prompt = ""
     """The prompt as it was given, by which models are asked."""
+    query: Queries | None = None
+    """The prompt with who asked it and what goes with it."""
 
     @cached_property
     def columns(self) -> dict[str, int]:

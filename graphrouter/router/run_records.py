@@ -110,11 +110,13 @@ class Run:
         """What was graded, as `add_outcomes` takes it, one row a grade.
 
         Columns `prompt`, `task`, `model`, `effect` (the grade itself), `cost_usd`, `latency_s`,
-        `input_tokens`, `output_tokens`. Add those of judges that you trust: a router takes them for
-        true.
+        `input_tokens`, `output_tokens`, and who asked and what goes with the prompt where that was
+        said. Add those of judges that you trust: a router takes them for true.
         """
         import pandas as pd  # here, so that what runs need not load it
 
+        query = self.plan.asked.query
+        facts = {} if query is None else query.list_facts(0)
         rows = (
             {
                 "prompt": self.prompt,
@@ -125,11 +127,12 @@ class Run:
                 "latency_s": call.answer.latency_s,
                 "input_tokens": call.answer.input_tokens,
                 "output_tokens": call.answer.output_tokens,
+                **facts,
             }
             for call in self.calls
             if call.grade is not None and call.answer is not None
         )
-        return pd.DataFrame(rows, columns=list(_OUTCOMES))
+        return pd.DataFrame(rows, columns=[*_OUTCOMES, *facts])
 
     def __repr__(self) -> str:
         called = ", ".join(call.model for call in self.calls)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
@@ -29,7 +29,7 @@ from graphrouter.router.plan_terms import Asked, Limits, check_settings
 from graphrouter.router.protocol import Router
 from graphrouter.router.run_records import Run
 from graphrouter.selection import check_seconds
-from graphrouter.types import Predictions, Queries
+from graphrouter.types import Embedding, Predictions, Queries
 
 if TYPE_CHECKING:
     from graphrouter.chats.chat_prompts import Prompt
@@ -40,6 +40,10 @@ class PlanSettings(TypedDict, total=False):
     """What `plan` may be told beside the prompt and the judge."""
 
     task: str | None
+    user: str | None
+    team: str | None
+    context: str | Sequence[str] | None
+    embedding: Embedding | Sequence[float] | None
     policy: Policy | None
     judge_cost_usd: float
     max_calls: int
@@ -66,6 +70,10 @@ class SequentialRouter(Router):
         prompt: Prompt,
         *,
         task: str | None = None,
+        user: str | None = None,
+        team: str | None = None,
+        context: str | Sequence[str] | None = None,
+        embedding: Embedding | Sequence[float] | None = None,
         policy: Policy | None = None,
         judge: Judge | None = None,
         judge_cost_usd: float = 0.0,
@@ -84,6 +92,10 @@ class SequentialRouter(Router):
         Args:
             prompt: To be answered: a text, or the messages of a chat.
             task: Its task where known.
+            user: Who asks, as in `route`.
+            team: The team of a user who is new.
+            context: Documents that go with it, as in `route`.
+            embedding: Vector that goes with it, as in `route`.
             policy: What effect is worth against cost; balanced without one.
             judge: How often answers are graded rightly; without one, always.
             judge_cost_usd: US dollars a grade, >= 0.
@@ -109,7 +121,8 @@ class SequentialRouter(Router):
         by = Policy() if policy is None else policy
         check_settings(by, Judge() if judge is None else judge, judge_cost_usd)
         check_seconds(by, self.cost_scale)
-        asked = self._check_queries(Queries.of([prompt], [task]))
+        facts = ([user], [team], [context], [embedding])
+        asked = self._check_queries(Queries.of([prompt], [task], None, *facts))
         match: RouteMatch | None = None
         source: AbstractContextManager[None] = nullcontext()
         if routes is None:
@@ -137,6 +150,7 @@ class SequentialRouter(Router):
                     self.policy_context.at(moment),
                     match,
                     prompt,
+                    asked,
                 )
             ).check_start()
         self._note_seconds(moment, is_counted=by.counts_seconds or deadline_s is not None)
@@ -170,8 +184,9 @@ class SequentialRouter(Router):
             vote: In place of a judge, what an answer says, such as `read_number` of
                 `graphrouter.judging`: the `at_once` models that are worth most are asked side by
                 side, and the answer is kept on which those of most expected effect together agree.
-            settings: `task`, `policy`, `judge_cost_usd`, `max_calls`, `max_total_cost_usd`,
-                `deadline_s`, `at_once`, `extra_latency_s`, `unavailable`, `routes` as in `plan`.
+            settings: `task`, `user`, `team`, `context`, `embedding`, `policy`, `judge_cost_usd`,
+                `max_calls`, `max_total_cost_usd`, `deadline_s`, `at_once`, `extra_latency_s`,
+                `unavailable`, `routes` as in `plan`.
                 Several at once are called in threads.
 
         Raises:

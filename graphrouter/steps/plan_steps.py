@@ -14,8 +14,9 @@ from graphrouter.chats.chat_prompts import is_chat
 from graphrouter.exceptions import DataError
 from graphrouter.grades import Grade
 from graphrouter.number_checks import is_amount
+from graphrouter.query_views import Context, Embedding, read_context
 from graphrouter.text_files import read_plain_file
-from graphrouter.types import BoolArray, FloatArray
+from graphrouter.types import BoolArray, FloatArray, Queries
 from graphrouter.wording import count_of, name_some, show_value, suggest
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class Step:
     """Grade of what came of it, a number in [0, 1] or a `Grade`; None where nobody graded it."""
     cost_usd: float | None = None
     """US dollars that it was billed; what was expected counts without it."""
+    context: Context | None = None
+    """Documents that go with the prompt: a text, or a list of texts."""
+    embedding: Embedding | None = None
+    """Vector that goes with the prompt: an `Embedding`, or numbers of the encoder named own."""
 
     @classmethod
     def of(cls, value: Step | Mapping[str, Any], where: str = "the step") -> Step:
@@ -95,6 +100,9 @@ class Step:
                     f"The {what} of {where} is {show_value(value)}; expected a text that is not "
                     "blank, or none."
                 )
+        context, vector = read_context(self.context, f"The context of {where}"), self.embedding
+        if vector is not None:
+            vector = Embedding.of(vector, where=f"The embedding of {where}")
         if not isinstance(self.prompt, str) and not is_chat(self.prompt):
             raise DataError(
                 f"The prompt of {where} is {show_value(self.prompt)}; expected a text, or the "
@@ -120,7 +128,7 @@ class Step:
                 f"{where} has {'an effect' if self.effect is not None else 'a cost'} but no "
                 "model; name who has run it."
             )
-        return replace(self, after=tuple(dict.fromkeys(after)))
+        return replace(self, after=tuple(dict.fromkeys(after)), context=context, embedding=vector)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,6 +216,22 @@ class StepPlan:
     def is_settled(self) -> BoolArray:
         """(num_steps,), whether somebody has run it."""
         return np.array([step.model is not None for step in self.steps])
+
+    def to_queries(self, user: str | None = None, team: str | None = None) -> Queries:
+        """What is asked of a router: a query a step.
+
+        Args:
+            user: Who asks all of them.
+            team: The team of a user who is new.
+        """
+        return Queries.of(
+            [step.prompt for step in self],
+            [step.role for step in self],
+            users=[user] * len(self),
+            teams=[team] * len(self),
+            contexts=[step.context for step in self],
+            embeddings=[step.embedding for step in self],
+        )
 
     def find(self, name: str) -> int:
         """Number of the step of that name, from 0.

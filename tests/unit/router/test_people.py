@@ -216,3 +216,33 @@ def test_prompts_of_others_are_cited_by_a_digest(router: gr.GraphRouter) -> None
         cited = router.route(theirs["prompt"], user=user).evidence[0]
         assert cited.query_id == theirs["query_id"]
         assert is_withheld(cited.prompt) == is_hidden
+
+
+def test_plans_runs_and_steps_are_of_who_asks(router: gr.GraphRouter) -> None:
+    taught = router.add_outcomes(grades("eve", 0.0, model=router.models[0], count=20))
+    known, found = (taught.predict([PROMPT], users=[user]).effect for user in (None, "eve"))
+    plain, plan = taught.plan(PROMPT), taught.plan(PROMPT, user="eve", team="team-0")
+    np.testing.assert_array_equal(plain.asked.predictions.effect, known)
+    np.testing.assert_array_equal(plan.asked.predictions.effect, found)
+    run = taught.run(PROMPT, ask=lambda model, prompt: "21", judge=lambda *_: 1.0, user="eve")
+    assert run.outcomes["user"].tolist() == ["eve"]
+    learned = taught.add_outcomes(run.outcomes).support.queries.iloc[-1]
+    assert (learned["prompt"], learned["user"]) == (PROMPT, "eve")
+    assert "user" not in taught.run(PROMPT, ask=lambda *_: "21", judge=lambda *_: 1.0).outcomes
+    steps = [{"prompt": PROMPT, "model": router.models[0]}]
+    effects = [taught.route_steps(steps, user=user).steps[0].effect for user in (None, "eve")]
+    assert effects == [known[0, 0], found[0, 0]]
+
+
+def test_a_run_keeps_what_went_with_the_prompt(router: gr.GraphRouter) -> None:
+    run = router.run(
+        PROMPT,
+        ask=lambda model, prompt: "21",
+        judge=lambda *_: 1.0,
+        context=["Two documents.", "And one more."],
+        embedding=[0.0, 1.0],
+    )
+    row = run.outcomes.iloc[0]
+    assert row["context"] == ["Two documents.", "And one more."]
+    assert (row["embedding"].tolist(), row["embedding_encoder"]) == ([0.0, 1.0], "own")
+    assert router.add_outcomes(run.outcomes).support.queries["view_key"].iloc[-1]

@@ -95,3 +95,16 @@ def test_a_file_says_which_it_is(tmp_path: Path) -> None:
         read_step_plan(file)
     with pytest.raises(DataError, match=r"absent\.yaml"):
         read_step_plan(tmp_path / "absent.yaml")
+
+
+def test_a_plan_is_asked_for_one_user_with_what_goes_with_each_step() -> None:
+    steps = [step("a", context="One."), step("b", context=[], embedding=[0.0, 1.0]), step("c")]
+    queries = StepPlan.of(steps).to_queries("ann", "sales")
+    assert (queries.users, queries.teams) == (("ann",) * 3, ("sales",) * 3)
+    assert queries.contexts == (("One.",), None, None)
+    given = [None if each is None else each.vector.tolist() for each in queries.embeddings]
+    assert given == [None, [0.0, 1.0], None]
+    assert not StepPlan.of([step("a")]).to_queries().names_people
+    for wrong in ({"context": [" "]}, {"embedding": "near"}):
+        with pytest.raises(DataError, match=f"The {next(iter(wrong))} of step 1"):
+            StepPlan.of([step("a", **wrong)])
