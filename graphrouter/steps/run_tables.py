@@ -7,7 +7,6 @@ import logging
 import numpy as np
 
 from graphrouter.data.columns import PEOPLE
-from graphrouter.data.new_outcomes import read_new_outcomes
 from graphrouter.data.values import tidy_columns
 from graphrouter.data.view_columns import find_viewed, list_view_keys
 from graphrouter.exceptions import DataError
@@ -88,6 +87,8 @@ def number_groups(table: pd.DataFrame, keys: list[str]) -> IntArray:
 
 def _read_calls(given: pd.DataFrame) -> pd.DataFrame:
     """The calls of the steps as outcomes, the grade of the end in the place of their own."""
+    from graphrouter.data.new_outcomes import read_new_outcomes  # here: it loads pyarrow
+
     calls = given.drop(columns=[name for name in (*_OF_RUNS, "effect") if name in given.columns])
     if "role" in calls.columns:
         if "task" in calls.columns:
