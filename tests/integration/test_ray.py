@@ -152,7 +152,8 @@ def test_a_deployment_routes_by_handle_and_over_http(
                 with urllib.request.urlopen(asked, timeout=60) as answer:
                     return answer.status, json.load(answer)
             except urllib.error.HTTPError as error:
-                return error.code, json.load(error)
+                with error:
+                    return error.code, json.load(error)
 
         assert post({"prompt": "Add 3 and 4."}) == (200, found)
         cheap = {"prompt": "Add 3 and 4.", "policy": {"cost_weight": 1, "effect_weight": 0}}

@@ -30,7 +30,7 @@ from graphrouter.pool import ModelCard
             ModelCard,
             {"model": "x", "price": 3},
             DataError,
-            "ModelCard: unknown field 'price'. Fields: model, description, input_usd_per_mtok, ",
+            "ModelCard: unknown field 'price'. Fields: model, kind, description, input_usd",
         ),
         (ModelCard, {}, DataError, "ModelCard: the field 'model' is missing; it has no default."),
         (ModelCard, {"model": 7}, DataError, "ModelCard: model = 7 is not accepted"),

@@ -55,7 +55,7 @@ def test_a_card_file_has_them_beside_the_others(tmp_path: Path) -> None:
     ("name", "value", "message"),
     [
         ("descripton", "x", "unknown field 'descripton'. Did you mean 'description'?"),
-        ("price", 1, "unknown field 'price'. Fields: model, description,"),
+        ("price", 1, "unknown field 'price'. Fields: model, kind, description,"),
         ("context_window", 8, "unknown field 'context_window'. Did you mean 'context_tokens'?"),
         ("Tools", True, "Did you mean 'tools'?"),
         (" ", 1, "a field is named ' '; expected a name that is not blank"),

@@ -24,7 +24,16 @@ from tests.postgresql import PROGRAMS, Cluster, start_cluster
 Serve = Callable[[Any], str]
 DATABASES = ["sqlite", *(["postgresql"] if PROGRAMS else [])]
 _numbers = count()
+CLIENTS: list[Any] = []
+"""Clients that a test has made; each is closed behind it, lest its connections hang about."""
 Deployments = dict[str, tuple[Deployment, ...]]
+
+
+@pytest.fixture(autouse=True)
+def close_clients() -> Iterator[None]:
+    yield
+    while CLIENTS:
+        CLIENTS.pop().close()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from openai.types.chat import ChatCompletion
 
 import graphrouter as gr
 from graphrouter.gateway import create_app
-from tests.unit.gateway.conftest import Deployments, Provider, Serve
+from tests.unit.gateway.conftest import CLIENTS, Deployments, Provider, Serve
 
 ASKED: list[Any] = [
     {"role": "system", "content": "Be brief."},
@@ -24,7 +24,9 @@ BEST = gr.Policy.preset("performance_first")
 
 
 def connect(address: str, key: str = "none") -> openai.OpenAI:
-    return openai.OpenAI(base_url=address, api_key=key, max_retries=0, timeout=30)
+    client = openai.OpenAI(base_url=address, api_key=key, max_retries=0, timeout=30)
+    CLIENTS.append(client)
+    return client
 
 
 def post(address: str, path: str, body: object) -> tuple[int, Any]:
@@ -34,7 +36,8 @@ def post(address: str, path: str, body: object) -> tuple[int, Any]:
         with urllib.request.urlopen(request, timeout=30) as response:
             return response.status, json.load(response)
     except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+        with error:
+            return error.code, json.load(error)
 
 
 def test_auto_goes_to_the_model_that_the_router_chooses(

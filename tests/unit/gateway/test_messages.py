@@ -10,7 +10,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.gateway import Deployment, create_app
-from tests.unit.gateway.conftest import Deployments, Provider, Serve
+from tests.unit.gateway.conftest import CLIENTS, Deployments, Provider, Serve
 from tests.unit.gateway.providers import AnthropicProvider
 from tests.unit.gateway.test_gateway import post
 
@@ -20,9 +20,11 @@ PIXEL: Any = {"type": "base64", "media_type": "image/png", "data": "aGk="}
 
 
 def connect(address: str, key: str = "none") -> anthropic.Anthropic:
-    return anthropic.Anthropic(
+    client = anthropic.Anthropic(
         base_url=address.removesuffix("/v1"), api_key=key, max_retries=0, timeout=30
     )
+    CLIENTS.append(client)
+    return client
 
 
 @pytest.fixture
