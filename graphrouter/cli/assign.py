@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from graphrouter.routes import Routes
 
-_PANEL = "Budget"
 _MOST_SHOWN = 8
 
 
@@ -64,7 +63,7 @@ def assign(
         typer.Option(
             "--budget-usd",
             help="Most expected US dollars of all calls together.",
-            rich_help_panel=_PANEL,
+            rich_help_panel=options.BUDGET_PANEL,
             show_default=False,
         ),
     ] = None,
@@ -73,20 +72,11 @@ def assign(
         typer.Option(
             "--budget-s",
             help="Most expected seconds of all calls together, added up.",
-            rich_help_panel=_PANEL,
+            rich_help_panel=options.BUDGET_PANEL,
             show_default=False,
         ),
     ] = None,
-    max_calls: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--max-calls",
-            metavar="MODEL=N",
-            help="Most calls of a model, such as tarn-grand=100. Repeat for more.",
-            rich_help_panel=_PANEL,
-            show_default=False,
-        ),
-    ] = None,
+    max_calls: options.MaxCalls = None,
     *,
     routes_file: options.RoutesFile = None,
     engine: options.WhichEngine = options.Engine.local,

@@ -39,6 +39,19 @@ StorePlace = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Write only JSON to standard output.")]
 
 
+BUDGET_PANEL = "Budget"
+MaxCalls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--max-calls",
+        metavar="MODEL=N",
+        help="Most calls of a model, such as tarn-grand=100. Repeat for more.",
+        rich_help_panel=BUDGET_PANEL,
+        show_default=False,
+    ),
+]
+
+
 class Engine(StrEnum):
     """Where predictions are computed."""
 

@@ -24,8 +24,6 @@ from graphrouter.policy import Policy
 from graphrouter.steps import StepRouting, read_step_plan
 from graphrouter.wording import name_some
 
-_PANEL = "Budget"
-
 
 @add_policy_options
 def route_steps(
@@ -48,7 +46,7 @@ def route_steps(
         typer.Option(
             "--budget-usd",
             help="Most US dollars of the plan, what steps were billed already included.",
-            rich_help_panel=_PANEL,
+            rich_help_panel=options.BUDGET_PANEL,
             show_default=False,
         ),
     ] = None,
@@ -57,26 +55,17 @@ def route_steps(
         typer.Option(
             "--budget-s",
             help="Most expected seconds of the steps that are left, added up.",
-            rich_help_panel=_PANEL,
+            rich_help_panel=options.BUDGET_PANEL,
             show_default=False,
         ),
     ] = None,
-    max_calls: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--max-calls",
-            metavar="MODEL=N",
-            help="Most calls of a model, such as tarn-grand=2. Repeat for more.",
-            rich_help_panel=_PANEL,
-            show_default=False,
-        ),
-    ] = None,
+    max_calls: options.MaxCalls = None,
     tolerance: Annotated[
         float,
         typer.Option(
             "--tolerance",
             help="Chance that a step that went wrong does no harm to what comes after it.",
-            rich_help_panel=_PANEL,
+            rich_help_panel=options.BUDGET_PANEL,
         ),
     ] = 0.0,
     as_json: options.Json = False,

@@ -152,6 +152,25 @@ def settle_predictions(
     return replace(predictions, effect=effect, cost_usd=cost, latency_s=latency)
 
 
+class _Problem(NamedTuple):
+    """What is to be chosen, and what the choice is worth."""
+
+    worth: PlanWorth
+    chance: FloatArray
+    """(num_steps, num_models), what counts, in (0, 1]."""
+    is_open: BoolArray
+    """Same shape: who may be chosen."""
+    named: Mapping[str, Limit]
+
+    def total(self, columns: IntArray) -> float:
+        """What a choice (num_steps,) is worth."""
+        return self.worth.total(self.chances_of(columns))
+
+    def chances_of(self, columns: IntArray) -> FloatArray:
+        """The chances (num_steps,) of a choice."""
+        return self.chance[np.arange(len(self.chance)), columns]
+
+
 class _Found(NamedTuple):
     """A choice, and what is known of the best there is."""
 
@@ -206,26 +225,24 @@ def _find_best(
     is_open = choices.is_open
     named = hold_limits(is_open, predictions, limits, noun="step")
     chance = np.where(is_open, np.maximum(choices.counted, _LEAST_CHANCE), _LEAST_CHANCE)
+    problem = _Problem(worth, chance, is_open, named)
     dearest = np.where(is_open, chance, -1.0).argmax(axis=1)
-    rows, best, best_worth = np.arange(len(chance)), None, -np.inf
-    ceiling = np.inf
+    best, ceiling = _Found(dearest, {}, None, None), np.inf
+    best_worth = -np.inf  # the dearest is where to start, and need not fit
     for start in (_level_flow(worth), None):
         for step in (_climb_logs, _climb_slopes):
-            at = dearest if best is None else best.columns
-            reached = step(worth, chance, is_open, named, at, start)
-            reached_worth = worth.total(chance[rows, reached.columns])
+            reached = step(problem, best.columns, start)
+            reached_worth = problem.total(reached.columns)
             ceiling = min(ceiling, reached.bound if reached.bound is not None else np.inf)
             if reached_worth > best_worth:
                 best, best_worth = reached, reached_worth
-    if best is None:  # for the type checker: there are starts
-        raise PolicyError("No choice was found that keeps all limits together.")
     columns = search_plan(worth, chance, is_open, list(named.values()))
     if columns is not None:
         best = best._replace(columns=columns)
-        bound = worth.total(chance[rows, columns])
+        bound = problem.total(columns)
     else:
-        bound = _bound_worth(worth, chance, is_open, named, best, ceiling)
-    counted = worth.total(choices.counted[rows, best.columns])
+        bound = _bound_worth(problem, best, ceiling)
+    counted = worth.total(choices.counted[np.arange(len(chance)), best.columns])
     return _Found(best.columns, best.prices, max(bound, counted), counted)
 
 
@@ -235,24 +252,17 @@ def _level_flow(worth: PlanWorth) -> Flow:
     return Flow(own, own @ worth.before)
 
 
-def _climb_logs(
-    worth: PlanWorth,
-    chance: FloatArray,
-    is_open: BoolArray,
-    named: Mapping[str, Limit],
-    columns: IntArray,
-    start: Flow | None,
-) -> _Found:
+def _climb_logs(problem: _Problem, columns: IntArray, start: Flow | None) -> _Found:
     """Rounds of the knapsack of shares times logarithms, until the worth no longer rises."""
-    rows = np.arange(len(chance))
+    worth, chance, is_open, named = problem
     logs, usable = np.log(chance), np.log(np.maximum(worth.usable(chance), _LEAST_CHANCE))
     has_one_end = int((worth.weight > 0).sum()) == 1
-    flow = start or worth.shares(chance[rows, columns])
+    flow = start or worth.shares(problem.chances_of(columns))
     best, best_worth = _Found(columns, {}, None, None), -np.inf
     for _ in range(_MOST_ROUNDS):
         counted = flow.own[:, None] * logs + flow.through[:, None] * usable
         solution = solve_named(counted, is_open, named)
-        reached = worth.total(chance[rows, solution.columns])
+        reached = problem.total(solution.columns)
         if reached <= best_worth * (1 + _RISE):
             break
         # The derivative of the worth is the worth times that of its logarithm.
@@ -262,55 +272,38 @@ def _climb_logs(
         best, best_worth = _Found(solution.columns, prices, bound, None), reached
         if has_one_end:
             break
-        flow = worth.shares(chance[rows, solution.columns])
+        flow = worth.shares(problem.chances_of(solution.columns))
     return best
 
 
-def _climb_slopes(
-    worth: PlanWorth,
-    chance: FloatArray,
-    is_open: BoolArray,
-    named: Mapping[str, Limit],
-    columns: IntArray,
-    start: Flow | None,
-) -> _Found:
+def _climb_slopes(problem: _Problem, columns: IntArray, start: Flow | None) -> _Found:
     """Rounds of the knapsack of slopes times chances, until the worth no longer rises."""
-    rows = np.arange(len(chance))
-    slopes = worth.weight if start is not None else worth.slopes(chance[rows, columns])
+    worth, chance, is_open, named = problem
+    slopes = worth.weight if start is not None else worth.slopes(problem.chances_of(columns))
     best, best_worth = _Found(columns, {}, None, None), -np.inf
     for _ in range(_MOST_ROUNDS):
         solution = solve_named(slopes[:, None] * chance, is_open, named)
-        reached = worth.total(chance[rows, solution.columns])
+        reached = problem.total(solution.columns)
         if reached <= best_worth * (1 + _RISE):
             break
         prices = dict(zip(named, solution.prices.tolist(), strict=True))
         best, best_worth = _Found(solution.columns, prices, None, None), reached
-        slopes = worth.slopes(chance[rows, solution.columns])
+        slopes = worth.slopes(problem.chances_of(solution.columns))
     return best
 
 
-def _bound_worth(
-    worth: PlanWorth,
-    chance: FloatArray,
-    is_open: BoolArray,
-    named: Mapping[str, Limit],
-    best: _Found,
-    ceiling: float,
-) -> float:
+def _bound_worth(problem: _Problem, best: _Found, ceiling: float) -> float:
     """A worth that no choice within the limits exceeds.
 
     Args:
-        worth: The plan.
-        chance: (num_steps, num_models), what counts.
-        is_open: Same shape.
-        named: The limits.
+        problem: What is to be chosen.
         best: The best choice that was found, with its prices.
         ceiling: A bound that is known already.
     """
-    rows = np.arange(len(chance))
+    worth, chance, is_open, named = problem
     ends = np.flatnonzero(worth.weight > 0)
     involved = worth.before[ends] | (np.arange(len(chance)) == ends[:, None])
-    flow = (worth.weight * worth.right(chance[rows, best.columns]))[ends]
+    flow = (worth.weight * worth.right(problem.chances_of(best.columns)))[ends]
     paid = involved * np.maximum(flow, _LEAST_CHANCE * max(1.0, float(flow.sum())))[:, None]
     total = paid.sum(axis=0)
     paid = np.divide(paid, total, out=np.zeros_like(paid), where=total > 0)
@@ -325,21 +318,16 @@ def _bound_worth(
         idle = np.where(is_open, used, np.inf)[total == 0].min(axis=1).sum()
         value = float(left - idle)
         for end, share, steps in zip(ends.tolist(), paid, involved, strict=True):
-            value += _find_most(worth, chance, is_open, used, end, share, np.flatnonzero(steps))
+            value += _find_most(problem, used, end, share, np.flatnonzero(steps))
         ceiling = min(ceiling, value)
     return ceiling
 
 
 def _find_most(
-    worth: PlanWorth,
-    chance: FloatArray,
-    is_open: BoolArray,
-    used: FloatArray,
-    end: int,
-    share: FloatArray,
-    steps: IntArray,
+    problem: _Problem, used: FloatArray, end: int, share: FloatArray, steps: IntArray
 ) -> float:
     """The most that one end can be worth beyond its share of what its steps use."""
+    worth, chance, is_open, _ = problem
     logs = np.log(np.maximum(worth.usable(chance[steps]), _LEAST_CHANCE))
     logs[steps == end] = np.log(chance[end])
     usage = share[steps][:, None] * used[steps]
