@@ -109,9 +109,10 @@ def convert(
         str | None,
         typer.Option(
             "--mask",
-            metavar="MODULE:FUNCTION",
-            help="Function that takes a text and gives it back without personal data; prompts, "
-            "system prompts and answers go through it. Of logs alone.",
+            metavar="presidio|MODULE:FUNCTION",
+            help="What hides personal data in prompts, system prompts and answers: presidio "
+            "(patterns; presidio:PIPELINE of spaCy for names too), or a function that takes a "
+            "text and gives it back. Of logs alone.",
             show_default=False,
         ),
     ] = None,

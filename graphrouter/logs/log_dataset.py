@@ -115,7 +115,7 @@ def assemble_log(
     Raises:
         DataError: Nothing is left, fewer than two models are, or grades are on no scale.
     """
-    scale = choose_scale(calls, grade)
+    scale = choose_scale(calls, grade) if calls else None
     effects = [math.nan] * len(calls) if scale is None else scale.grade(calls)
     left = Counter(skipped)
     rows: list[dict[str, Any]] = []

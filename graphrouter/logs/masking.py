@@ -10,26 +10,37 @@ from pathlib import Path
 from graphrouter.chats.conversation import Conversation
 from graphrouter.exceptions import ConfigError, DataError
 from graphrouter.logs.logged_calls import LoggedCall
+from graphrouter.logs.presidio_mask import make_presidio_mask
 
 __all__ = ["Mask", "load_mask", "mask_call"]
 
 Mask = Callable[[str], str]
 """Takes a text, and gives it back without what is personal."""
+_PRESIDIO = "presidio"
 
 
 def load_mask(path: str) -> Mask:
-    """The function of a dotted path, `MODULE:FUNCTION`; a module of the present folder counts.
+    """The mask that a path names.
+
+    Args:
+        path: `MODULE:FUNCTION`, where a module of the present folder counts; or `presidio`, or
+            `presidio:PIPELINE`, as `make_presidio_mask` takes it.
 
     Raises:
-        ConfigError: There is no such function.
+        ConfigError: There is no such function or pipeline.
+        MissingExtraError: Presidio is asked for, and the extra is not installed.
 
     Example:
         >>> load_mask("html:escape")("<a>")
         '&lt;a&gt;'
     """
     module, _, name = path.partition(":")
+    if module == _PRESIDIO:
+        return make_presidio_mask(name) if name else make_presidio_mask()
     if not module or not name:
-        raise ConfigError(f"--mask is {path!r}; expected MODULE:FUNCTION, such as masks:hide_mail.")
+        raise ConfigError(
+            f"--mask is {path!r}; expected presidio, or MODULE:FUNCTION, such as masks:hide_mail."
+        )
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:

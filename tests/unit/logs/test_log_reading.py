@@ -19,7 +19,9 @@ from graphrouter.logs import LOG_FORMS, TaskSource, load_mask, read_log
 LOGS = Path(__file__).parents[2] / "data" / "logs"
 """Written here by LiteLLM 1.108's proxy (rows of its table of spend, by its own code, and payloads
 of its callbacks; its own metadata cut down), by MLflow 3.17's tracing of the OpenAI client, and by
-the types of langfuse 5.0. Helicone's is made of the fields of its public types."""
+the types of langfuse 5.0. `helicone_export*` were written by the code of Helicone's export tool,
+from rows as its server's query selects them for calls of the OpenAI client; `helicone_requests` is
+made of the fields of its public types."""
 SOURCES = {
     "litellm": "litellm_spend_logs.jsonl",
     "mlflow": "mlflow_traces.json",
@@ -152,6 +154,43 @@ def test_an_export_of_helicone() -> None:
     assert found.data.tasks["task"].tolist() == ["faq", "translation"]
     rated = read_log("helicone", source, grade="feedback").data
     assert rated.outcomes["effect"].dropna().tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_what_the_export_tool_of_helicone_writes(suffix: str) -> None:
+    """Its tables double the quotes of bodies twice, and hold no scores and no times."""
+    source = LOGS / f"helicone_export.{suffix}"
+    tasks = TaskSource("metadata", "Feature")
+    found = read_log("helicone", source, grade=None if suffix == "csv" else "feedback", tasks=tasks)
+    costs = by_prompt(found.data, "cost_usd")
+    assert costs["How do I return a parcel?", "small"] == pytest.approx(2.8e-6)
+    assert 'Translate "good morning, friends" into French, please.' in set(
+        found.data.queries["prompt"]
+    )
+    assert set(found.data.tasks["task"]) == {"faq", "translation", "orders"}
+    if suffix == "csv":
+        assert found.skipped == {"the call failed": 2}  # nor does it say what a cache answered
+        return
+    assert found.skipped == {"the call failed": 2, "answered from a cache": 1}
+    assert costs["How do I return a parcel?", "large"] == pytest.approx(1.68e-4)
+    effects = by_prompt(found.data, "effect")
+    assert effects["How do I return a parcel?", "small"] == 1.0
+    assert effects["How do I return a parcel?", "large"] == 0.0
+    assert found.data.outcomes["latency_s"].between(0.6, 1).all()
+    named = read_log("helicone", source, grade="correct", tasks=tasks)
+    assert by_prompt(named.data, "effect")[
+        'Translate "good morning, friends" into French, please.', "small"
+    ]
+
+
+def test_an_export_of_helicone_without_bodies() -> None:
+    found = read_log(
+        "helicone",
+        LOGS / "helicone_export_without_bodies.jsonl",
+        tasks=TaskSource("none"),
+        grade="correct",
+    )
+    assert found.skipped["no body (export with --include-body)"] == 4
 
 
 TABLE = pd.DataFrame(
