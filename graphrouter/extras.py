@@ -22,6 +22,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "envoy": {"envoy_data_plane": "envoy-data-plane", "grpc": "grpcio"},
         "hub": {"httpx2": "httpx2", "huggingface_hub": "huggingface-hub"},
+        "index": {"faiss": "faiss-cpu"},
         "judging": {"jsonschema": "jsonschema", "torchmetrics": "torchmetrics"},
         "mlflow": {"mlflow": "mlflow"},
         "presidio": {
@@ -54,6 +55,7 @@ PURPOSES: Mapping[str, str] = MappingProxyType(
         "bench": "baselines, benchmarks, reports, pictures, downloads of public datasets",
         "envoy": "choices for Envoy's ext_proc filter",
         "hub": "artifacts to and from a hub of models",
+        "index": "a faster search where a router has seen very many queries",
         "judging": "judges by a schema of JSON, and by the words of a reference",
         "mlflow": "runs and routers in MLflow",
         "presidio": "a mask of personal data for logs",

@@ -36,6 +36,16 @@ StorePlace = Annotated[
         show_default=False,
     ),
 ]
+SearchRecall = Annotated[
+    float | None,
+    typer.Option(
+        "--search-recall",
+        metavar="SHARE",
+        help="Find this share of the similar solved queries, such as 0.97, by an index (extra "
+        "index): faster from 16,384 of them on. All are compared without.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Write only JSON to standard output.")]
 
 

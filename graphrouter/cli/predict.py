@@ -50,6 +50,7 @@ def predict(
     engine: options.WhichEngine = options.Engine.local,
     workers: options.Workers = 2,
     ray_address: options.RayAddress = None,
+    search_recall: options.SearchRecall = None,
 ) -> None:
     """Write what is expected of every model on every query: effect, cost, tokens, latency.
 
@@ -65,9 +66,11 @@ def predict(
     Example: graphrouter predict artifacts/demo/router prompts.csv --out predictions.csv
     """
     if engine is options.Engine.ray:
+        if search_recall is not None:
+            raise typer.BadParameter("--engine ray takes no --search-recall")
         _predict_on_ray(artifact, queries, out, workers, ray_address)
     else:
-        _predict_here(artifact, Path(queries), Path(out))
+        _predict_here(artifact, Path(queries), Path(out), search_recall)
 
 
 def _predict_on_ray(
@@ -81,13 +84,13 @@ def _predict_on_ray(
     say_line(f"Wrote {count_of(num_rows, 'row')} to {out}")
 
 
-def _predict_here(artifact: Path, queries: Path, out: Path) -> None:
+def _predict_here(artifact: Path, queries: Path, out: Path, search_recall: float | None) -> None:
     check_target(out, suffixes=TABLES, source=queries)
 
     from graphrouter.data.table_files import write_table
 
     wanted = read_queries(queries)
-    router = load_any_router(artifact)
+    router = load_any_router(artifact, search_recall)
     table = predict_table(router, wanted)
     replace_file(out, partial(write_table, table))
     say_line(

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 
-def load_any_router(artifact: Path) -> Router:
+def load_any_router(artifact: Path, search_recall: float | None = None) -> Router:
     """The router in a folder, or in MLflow, of whatever kind it is."""
     with show_working("Loading the router"):
         from graphrouter.router.loading import load_router
 
-        return load_router(artifact)
+        return load_router(artifact, search_recall=search_recall)
 
 
 def load_graph_router(artifact: Path) -> GraphRouter:

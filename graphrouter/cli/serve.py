@@ -131,6 +131,7 @@ def serve(
             help="Name the decision in the body of answers too, or in headers alone.",
         ),
     ] = True,
+    search_recall: options.SearchRecall = None,
     log_requests: Annotated[
         bool,
         typer.Option(
@@ -167,7 +168,7 @@ def serve(
     from graphrouter.routes import Routes
 
     checksum = name_artifact(artifact)  # before it is read: others may change it meanwhile
-    router = load_any_router(artifact)
+    router = load_any_router(artifact, search_recall)
     deployments = load_upstreams(upstreams, router.pool, os.environ)
     judges = () if learning.judges is None else load_judges(learning.judges, deployments)
     if store == NO_STORE and learning.needs_store:
@@ -200,7 +201,7 @@ def serve(
             _check_host(host)
 
         def load() -> ReadArtifact:
-            name, found = name_artifact(artifact), load_any_router(artifact)
+            name, found = name_artifact(artifact), load_any_router(artifact, search_recall)
             taught = found if memory is None else memory.teach_all(found, name)
             return ReadArtifact(name, taught)
 

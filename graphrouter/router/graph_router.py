@@ -26,7 +26,12 @@ from graphrouter.router.parts import Learned, Support
 from graphrouter.router.provenance import DEVIATION_SHARE, Change, Provenance
 from graphrouter.router.sequential import SequentialRouter
 from graphrouter.router.solved_queries import SolvedQueries
-from graphrouter.router.states import States, find_outcome_covariance, make_states
+from graphrouter.router.states import (
+    States,
+    find_outcome_covariance,
+    find_search,
+    make_states,
+)
 from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.routes.route_space import RouteSpace
 from graphrouter.scoring.forecaster import Forecast, Forecaster
@@ -75,6 +80,7 @@ class GraphRouter(HeldToData, SequentialRouter):
         *,
         forecaster: Forecaster | None = None,
         states: States | None = None,
+        search_recall: float | None = None,
     ) -> None:
         """A router of its parts; users call `fit` or `load_router`.
 
@@ -85,6 +91,7 @@ class GraphRouter(HeldToData, SequentialRouter):
             encoder: Of the prompts; the one that the features of the support come from.
             forecaster: What reads the network, where that is made already.
             states: What the network makes of the support, where that is known already.
+            search_recall: As in `load_router`.
         """
         self.learned = learned
         self.support = support
@@ -95,6 +102,8 @@ class GraphRouter(HeldToData, SequentialRouter):
         self.bills = support.read_bills(learned.transforms.channels)
         self._states = states or make_states(learned, support, self.bills)
         self._tokens = support.count_tokens()
+        self._search_recall = search_recall
+        self._search = find_search(learned, support, self._states.support, search_recall)
         self._speeds, self._effort_order = support.read_speeds(), support.order_efforts()
         self._tasks = {str(task): i for i, task in enumerate(support.task_table["task"])}
 
@@ -242,13 +251,20 @@ class GraphRouter(HeldToData, SequentialRouter):
         save_parts(folder, parts, made, self.lineage, overwrite=overwrite, evidence=evidence)
 
     @classmethod
-    def load(cls, folder: str | Path, *, encoder: TextEncoder | None = None) -> GraphRouter:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        encoder: TextEncoder | None = None,
+        search_recall: float | None = None,
+    ) -> GraphRouter:
         """The graph router that was saved in `folder`.
 
         Args:
             folder: An artifact, or where one lies in MLflow; see `load_router`.
             encoder: Text encoder to use in place of the one that the settings of the artifact name;
                 it must be the same.
+            search_recall: As in `load_router`.
 
         Raises:
             ArtifactError: There is no artifact, it is damaged, edited or of another format version,
@@ -258,7 +274,7 @@ class GraphRouter(HeldToData, SequentialRouter):
         lineage = Lineage()
         with artifact_folder(folder) as found:
             parts, states = read_parts(found, lineage, encoder=encoder)
-        router = cls(*parts, states=states)
+        router = cls(*parts, states=states, search_recall=search_recall)
         router.lineage.follow(lineage)
         return router
 
@@ -279,6 +295,7 @@ class GraphRouter(HeldToData, SequentialRouter):
             self._tariff,
             familiarity=self._states.familiarity,
             levels=self._states.levels,
+            search=self._search,
         )
         ordered = self._effort_order.keep(found.predictions)
         return found._replace(predictions=self._speeds.add_to(ordered))
@@ -304,6 +321,7 @@ class GraphRouter(HeldToData, SequentialRouter):
             self.encoder,
             forecaster=self._forecaster,
             states=self._states if keeps_state else None,
+            search_recall=self._search_recall,
         )
         changed.lineage.follow(self.lineage)
         return changed

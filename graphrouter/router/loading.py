@@ -16,7 +16,12 @@ from graphrouter.router.protocol import Router
 from graphrouter.upward_imports import load_part
 
 
-def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> Router:
+def load_router(
+    folder: str | Path,
+    *,
+    encoder: TextEncoder | None = None,
+    search_recall: float | None = None,
+) -> Router:
     """The router that was saved in `folder`: a graph router or a baseline.
 
     Args:
@@ -24,6 +29,10 @@ def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> Ro
             `models:/name@alias` or `runs:/id/path`, in the store that `MLFLOW_TRACKING_URI` names.
         encoder: Text encoder to use in place of the one that the settings of the artifact make; it
             must be the same. Needed where the router was fitted with an encoder of your own.
+        search_recall: Share of the similar solved queries to find on average, from 0.5 to below 1,
+            by an index (extra `index`) that looks at a part of a large support; all are compared
+            without it, and where they are fewer than 16,384. It is no part of the artifact. Of a
+            baseline it changes nothing.
 
     Example:
         >>> import graphrouter as gr
@@ -38,12 +47,13 @@ def load_router(folder: str | Path, *, encoder: TextEncoder | None = None) -> Ro
     Raises:
         ArtifactError: There is no artifact, or it is damaged, edited or of another format version.
         EncoderError: The text encoder is not the one that the router was trained with.
-        MissingExtraError: It lies in MLflow, which is not installed.
+        ConfigError: `search_recall` is out of range.
+        MissingExtraError: It lies in MLflow, which is not installed, or Faiss is not.
     """
     with artifact_folder(folder) as found:
         manifest = read_manifest(found)
         if manifest.get("kind") != BASELINE:
-            return GraphRouter.load(found, encoder=encoder)
+            return GraphRouter.load(found, encoder=encoder, search_recall=search_recall)
         baselines: dict[str, type[Router]] = load_part("baselines").BASELINES
         name = str(manifest.get("baseline"))
         if name not in baselines:

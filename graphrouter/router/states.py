@@ -17,6 +17,7 @@ from graphrouter.lazy import pandas as pd
 from graphrouter.router.outcome_covariance import OutcomeCovariance, estimate_covariance
 from graphrouter.router.parts import Learned, Support
 from graphrouter.scoring.novelty import Familiarity, TaskLevels
+from graphrouter.scoring.search_index import Search, build_search
 from graphrouter.scoring.state import SupportState, arrange_in_rows
 from graphrouter.types import FloatArray
 
@@ -133,6 +134,25 @@ def find_outcome_covariance(
         _COVARIANCE,
         (states.levels.level,),
         lambda: _estimate_covariances(learned, support, bills),
+    )
+
+
+def find_search(
+    learned: Learned, support: Support, state: SupportState, recall: float | None
+) -> Search:
+    """What finds the solved queries like a prompt; made once for the same prompts.
+
+    Args:
+        learned: What training produced.
+        support: What the router has seen.
+        state: Of the support.
+        recall: As in `build_search`.
+    """
+    prompts, count = learned.transforms.features.prompts, learned.config.graph.num_neighbours
+    return support.kept.find(
+        "search",
+        (support.raw.prompts, prompts, count, str(recall)),
+        lambda: build_search(state.query_text, recall, count),
     )
 
 

@@ -22,6 +22,7 @@ from graphrouter.scoring.novelty import Familiarity, TaskDoubt, TaskLevels
 from graphrouter.scoring.numpy_operations import sigmoid
 from graphrouter.scoring.operations import Array, operations_of, to_numpy
 from graphrouter.scoring.pair_scores import PairPredictions
+from graphrouter.scoring.search_index import Search
 from graphrouter.scoring.state import SupportState, Targets
 from graphrouter.scoring.view_state import TargetView, ViewState
 from graphrouter.types import Predictions
@@ -132,6 +133,7 @@ class Forecaster:
         *,
         familiarity: Familiarity | None = None,
         levels: TaskLevels | None = None,
+        search: Search = find_nearest,
     ) -> Forecast:
         """What is expected of every model on each query, and the queries it rests on.
 
@@ -144,6 +146,7 @@ class Forecaster:
             tariff: As in `read`.
             familiarity: Of the support; predictions do not tell how familiar a query is without it.
             levels: Of the support, where they were computed already.
+            search: What finds similar support queries; all are compared without it.
         """
         if len(queries.task) == 0:
             return self._forecast_nothing(pool)
@@ -152,7 +155,7 @@ class Forecaster:
         counts = [num_neighbours] * len(state.views)
         at_once = max(1, min(_QUERIES_AT_ONCE, _PAIRS_AT_ONCE // len(pool)))
         for some in queries.split(at_once):
-            similar = find_nearest(some.text, state.query_text, num_neighbours)
+            similar = search(some.text, state.query_text, num_neighbours)
             views = tuple(map(EncodedView.find_alike, some.views, state.views, counts))
             targets = Targets(
                 some.principal, some.task, *similar, some.num_chars, some.asker, views

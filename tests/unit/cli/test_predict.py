@@ -188,3 +188,14 @@ def test_a_task_never_seen_is_mentioned_once(
     )
     assert status == 0
     assert errors.count("has never seen the task 'nonsense'") == 1
+
+
+def test_it_searches_by_an_index(invoke: Invoke, artifact: Path, tmp_path: Path) -> None:
+    pd.DataFrame({"prompt": ["Add 3 and 4."]}).to_csv(tmp_path / "in.csv", index=False)
+    words = "predict", artifact, tmp_path / "in.csv", "--search-recall", "0.98", "--out"
+    status, _, errors = invoke(*words, tmp_path / "out.csv")
+    assert (status, errors) == (0, "")
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 4
+    status, _, errors = invoke(*words, tmp_path / "parts", "--engine", "ray")
+    assert status != 0
+    assert "takes no --search-recall" in errors
