@@ -35,6 +35,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import graphrouter as gr
 from experiments.bench.report import BenchError, compare, read_result, render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,7 +95,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         *(["--data", str(options.data.resolve())] if options.data else []),
         *(["--artifact", str(options.artifact.resolve())] if options.artifact else []),
         *(f"--{name}={getattr(options, name)}" for name in ("queries", "models")),
-        *(f"--{name}={getattr(options, name)}" for name in ("routes", "steps")),
+        *(f"--{name}={getattr(options, name)}" for name in ("routes", "changes", "steps")),
     ]
     module = "experiments.bench.warm"
     _run([sys.executable, "-m", module, str(folder / "router"), str(warm), *words], cwd=ROOT)
@@ -121,18 +122,21 @@ def main(words: Sequence[str] | None = None) -> int:
     add("--queries", type=_count, default=3000, help="queries of the simulated world")
     add("--models", type=_count, default=20, help="models of the simulated world")
     add("--routes", type=_count, default=300, help="prompts that are routed one by one")
+    add("--changes", type=_count, default=7, help="changes of outcomes and prices of each kind")
     add("--loads", type=_count, default=5, help="fresh processes")
     add("--steps", type=int, default=10, help="training steps; 0 measures none")
     options = parser.parse_args(words)
     try:
         old = read_result(options.against) if options.against else None
+        if options.data:
+            gr.load_dataset(options.data)  # told at once, not after the imports of a process
         with TemporaryDirectory() as folder:
             result = measure(options, Path(folder))
         page = render(result)
         _write(options.out, result, page)
         lines, slower = compare(result, old) if old else ([], [])
         _write(options.out, result, [*page, *lines])
-    except BenchError as error:
+    except (BenchError, gr.GraphRouterError) as error:
         parser.error(str(error))
     except subprocess.CalledProcessError as error:
         parser.error(

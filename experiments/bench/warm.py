@@ -25,7 +25,6 @@ from graphrouter.exceptions import GraphRouterError
 
 MOST_AT_ONCE = 256
 WARM_UP = 5
-NUM_CHANGES = 7
 NUM_ROWS = 1_000
 GROWTH = 4
 Seconds = np.ndarray[Any, np.dtype[np.float64]]
@@ -35,7 +34,7 @@ def take_turns(actions: Mapping[str, Callable[[int], object]], repeats: int) -> 
     """Processor seconds of `action(0)`, `action(1)`, ..., of each action, which take turns: caches
     and clock rates that others change meet all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in actions}
-    for i in range(-WARM_UP, repeats):
+    for i in range(-min(WARM_UP, repeats), repeats):
         for name, action in actions.items():
             start = time.process_time()
             action(abs(i))
@@ -106,7 +105,7 @@ def _compare_answers(found: Mapping[str, Seconds], percent: float, scale: float)
     }
 
 
-def measure_changes(router: gr.GraphRouter, prompt: str) -> dict[str, Any]:
+def measure_changes(router: gr.GraphRouter, prompt: str, repeats: int) -> dict[str, Any]:
     """A router that learns of more outcomes, which makes its states anew, or of a price."""
     row = {"query_id": ["bench"], "prompt": [prompt], "model": [router.models[0]], "effect": [1.0]}
     many = pd.DataFrame(
@@ -125,7 +124,7 @@ def measure_changes(router: gr.GraphRouter, prompt: str) -> dict[str, Any]:
         "gram": make_gram(router),
     }
     found = {
-        name: float(np.median(each)) for name, each in take_turns(actions, NUM_CHANGES).items()
+        name: float(np.median(each)) for name, each in take_turns(actions, repeats).items()
     }
     gram = found.pop("gram")
     return {
@@ -200,7 +199,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--data")
     parser.add_argument("--artifact")
-    for name in ("queries", "models", "routes", "steps"):
+    for name in ("queries", "models", "routes", "changes", "steps"):
         parser.add_argument(f"--{name}", type=int)
     options = parser.parse_args()
     try:
@@ -225,7 +224,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     prompts = queries[test or list(queries.index)].tolist()[: options.routes]
     measures = {
         **measure_answers(router, prompts, options.routes),
-        **measure_changes(router, prompts[0]),
+        **measure_changes(router, prompts[0], options.changes),
         **({} if options.data or options.artifact else measure_growth(options, prompts)),
         **(measure_training(router, data, options.steps) if options.steps > 0 else {}),
     }

@@ -24,7 +24,7 @@ from graphrouter.policy import PRESETS, CostScale, weigh
 from graphrouter.pool import ModelPool
 from graphrouter.scoring.forecaster import Forecaster
 from graphrouter.scoring.pair_scores import PairPredictions
-from graphrouter.scoring.state import Targets
+from graphrouter.scoring.state import SupportState, Targets
 from graphrouter.training.episode_losses import (
     EpisodeLosses,
     Labels,
@@ -162,6 +162,7 @@ class RoutingModule(L.LightningModule):
         self.tokens = tokens
         self.tariff = tariff
         self.num_steps = num_steps
+        self._validated: SupportState | None = None
 
     def on_train_batch_start(self, batch: HeteroData, batch_idx: int) -> None:
         """Seed dropout by the step, so that a resumed run repeats an uninterrupted one."""
@@ -189,11 +190,21 @@ class RoutingModule(L.LightningModule):
         self.log("train/effect", losses.effect.detach(), batch_size=1)
         return losses.weigh(self.config.training)
 
+    def on_validation_epoch_start(self) -> None:
+        """The weights are others than at the last validation."""
+        self._validated = None
+
+    def on_validation_epoch_end(self) -> None:
+        """What the network made of the support is not kept through the steps that follow."""
+        self._validated = None
+
     def validation_step(self, batch: HeteroData, batch_idx: int) -> None:
         """Log what the validation queries of one setting (task known or hidden) say."""
         graph = from_hetero(batch)
         with self._name_failures(graph, "the validation"):
-            predictions = self.net.score_in_parts(self.net.encode_support(graph), graph.targets)
+            if self._validated is None:  # the graphs of a validation have one support
+                self._validated = self.net.encode_support(graph)
+            predictions = self.net.score_in_parts(self._validated, graph.targets)
             labels = Labels.of(graph)
             log_loss = effect_log_loss(predictions, labels).cpu().double()
             if not torch.isfinite(log_loss):

@@ -11,7 +11,7 @@ import pytest
 import graphrouter as gr
 from experiments.bench import report, run
 
-TINY = ["--queries=60", "--models=3", "--routes=3", "--loads=1"]
+TINY = ["--queries=60", "--models=3", "--routes=3", "--changes=1", "--loads=1"]
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ on the line above.
 from __future__ import annotations
 
 import ast
+import io
 import os
 import re
 import runpy
@@ -16,6 +17,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ from graphrouter.config import TrainConfig, parse_config
 from graphrouter.data.columns import TABLES, list_columns
 from graphrouter.policy import PRESETS
 from graphrouter.training import lightning_module, trainer
+from graphrouter.training.prepare import TrainingTables
 
 ROOT = Path(__file__).resolve().parents[2]
 WALKS = [ROOT / "README.md", ROOT / "docs" / "quickstart.md"]
@@ -110,11 +113,22 @@ def left_by_readme(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["short", pytest.param("whole", marks=pytest.mark.slow)])
 def _epochs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Epochs of two steps, for pages show how to train and not what comes of it; `make test-all`
-    has them as long as they are too."""
-    if request.param == "short":
-        for module in (lightning_module, trainer):
-            monkeypatch.setattr(module, "steps_per_epoch", lambda num_queries, settings: 2)
+    """One epoch or two of two steps, for pages show how to train and not what comes of it;
+    `make test-all` has as many and as long ones as there are too."""
+    if request.param != "short":
+        return
+    for module in (lightning_module, trainer):
+        monkeypatch.setattr(module, "steps_per_epoch", lambda num_queries, settings: 2)
+    fit_network = trainer.fit_network
+
+    def fit_briefly(
+        tables: TrainingTables, config: TrainConfig, **options: Any
+    ) -> trainer.FittedNetwork:
+        fewer = {"max_epochs": min(config.training.max_epochs, 2)}
+        training = config.training.model_copy(update=fewer)
+        return fit_network(tables, config.model_copy(update={"training": training}), **options)
+
+    monkeypatch.setattr(trainer, "fit_network", fit_briefly)
 
 
 @pytest.fixture
@@ -163,10 +177,15 @@ def run_blocks(page: Path) -> None:
                 parse_config(values, source=where)
 
 
+def is_plain(command: str) -> bool:
+    """Whether it is a graphrouter command that needs no shell."""
+    return command.startswith("graphrouter ") and not set("|<>&;$") & set(command)
+
+
 def run_command(command: str) -> int:
     """The exit status of one line of a bash block. A plain graphrouter command runs here: a process
     spends seconds on imports."""
-    if command.startswith("graphrouter ") and not set("|<>&;$") & set(command):
+    if is_plain(command):
         return run(shlex.split(command, comments=True)[1:])
     return subprocess.run(["bash", "-c", command], timeout=120, check=False).returncode
 
@@ -175,15 +194,25 @@ def check_session(text: str, where: str) -> None:
     """Each command of a session prints exactly what stands below it."""
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command, _, expected = part.partition("\n")
-        done = subprocess.run(
-            ["bash", "-c", command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.stdout == expected, f"{where}: {command}"
+        assert show(command) == expected, f"{where}: {command}"
+
+
+def show(command: str) -> str:
+    """What a command of a session prints, its errors too; a plain one runs here, like those of bash
+    blocks."""
+    if is_plain(command):
+        shown = io.StringIO()
+        with redirect_stdout(shown), redirect_stderr(shown):
+            run(shlex.split(command, comments=True)[1:])
+        return shown.getvalue()
+    return subprocess.run(
+        ["bash", "-c", command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    ).stdout
 
 
 def check_leftovers(place: Path) -> None:
