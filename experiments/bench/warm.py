@@ -123,9 +123,7 @@ def measure_changes(router: gr.GraphRouter, prompt: str, repeats: int) -> dict[s
         "set_price, ms": lambda _: router.set_price(router.models[0], **price),
         "gram": make_gram(router),
     }
-    found = {
-        name: float(np.median(each)) for name, each in take_turns(actions, repeats).items()
-    }
+    found = {name: float(np.median(each)) for name, each in take_turns(actions, repeats).items()}
     gram = found.pop("gram")
     return {
         name: {"value": value * 1e3, "over": {"gram": value / gram}}
