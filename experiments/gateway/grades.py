@@ -41,7 +41,8 @@ def measure(artifact: Path, num_grades: int, folder: Path) -> None:
     router = gr.load_router(artifact)
     model = router.models[0]
     took: dict[str, list[float]] = {"here": [], "in the other": []}
-    with start(*serve) as here, start(*serve) as other, httpx2.Client(timeout=60) as client:
+    with start(*serve) as first, start(*serve) as second, httpx2.Client(timeout=60) as client:
+        here, other = first.address, second.address
         for number in range(num_grades + 1):
             prompt = f"Which tarn is the {number}th deepest of {97 * number} tarns?"
             before = {each: expect(client, each, prompt, model) for each in (here, other)}

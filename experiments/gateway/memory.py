@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import subprocess
 import sys
 import tempfile
 import time
@@ -67,24 +66,17 @@ def measure(artifact: Path, num_requests: int, seconds: float, store: str, folde
     prompts = support.queries["prompt"].tolist()[:500]
     with start(sys.executable, "-c", PROVIDER) as provider:
         upstreams = folder / "upstreams.yaml"
-        upstreams.write_text(f"defaults: {{base_url: '{provider}'}}\n")
+        upstreams.write_text(f"defaults: {{base_url: '{provider.address}'}}\n")
         words = ("-m", "graphrouter", "serve", str(artifact), "--upstreams", str(upstreams))
-        with subprocess.Popen(
-            (sys.executable, *words, "--port", "0", "--store", store),
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as gateway:
-            assert gateway.stdout is not None
-            address = gateway.stdout.readline().split()[-1]
+        with start(sys.executable, *words, "--port", "0", "--store", store) as gateway:
             done, until = 0, time.monotonic() + seconds
             began = time.monotonic()
             print(f"{0:>9,} requests: {read_mb(gateway.pid):7.1f} MB", flush=True)
             while done < num_requests and time.monotonic() < until:
                 count = num_requests // STEPS
-                done += asyncio.run(ask(address, done, count, prompts, until))
+                done += asyncio.run(ask(gateway.address, done, count, prompts, until))
                 print(f"{done:>9,} requests: {read_mb(gateway.pid):7.1f} MB", flush=True)
             print(f"{done / (time.monotonic() - began):.0f} requests a second")
-            gateway.terminate()
 
 
 def main() -> None:

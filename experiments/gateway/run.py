@@ -5,10 +5,12 @@ Usage:
         [--litellm FOLDER/bin/litellm]
 
 A provider that answers at once, a gateway (`graphrouter serve`) in front of it, and a client, three
-processes on loopback. Requests go directly and through the gateway by turns. Without ARTIFACT a
-router is fitted on a simulated world. With --litellm, LiteLLM's proxy (in an environment of its
-own, see `experiments/integrations/run.sh`) stands beside the gateway and takes its turns; it has
-one deployment, and nothing to choose.
+processes on loopback. Requests go directly and through the gateway by turns. Where they share the
+cores with each other and with strangers, times are those of a queue; so the processor that each
+process takes for a request is told too, which says how many a worker answers in a second that has
+a core to itself. Without ARTIFACT a router is fitted on a simulated world. With --litellm, that
+proxy of LiteLLM (in an environment of its own, `experiments/integrations/run.sh`) stands beside the
+gateway and takes its turns; it has one deployment, and nothing to choose.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx2
 import numpy as np
@@ -54,24 +57,46 @@ model_list:
 KEY = f"sk-{secrets.token_hex(16)}"
 """Of LiteLLM's proxy, which starts with none but a long one."""
 PATIENCE_S = 180
+IDLE_S = 0.05
+"""Seconds of a processor that a process takes in two seconds of waiting, at most."""
 ROUNDS = 4
 PROMPTS = 200
 
 
+class Server(NamedTuple):
+    """A process that answers."""
+
+    address: str
+    pid: int
+
+    @property
+    def processor_s(self) -> float:
+        """Seconds of a processor that it has taken, all its threads together."""
+        told = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+
+    def wait_until_idle(self) -> None:
+        """Wait until it has loaded what it loads after its start."""
+        until, before = time.monotonic() + PATIENCE_S, -1.0
+        while self.processor_s - before > IDLE_S and time.monotonic() < until:
+            before = self.processor_s
+            time.sleep(2)
+
+
 @contextmanager
-def start(*words: str) -> Iterator[str]:
+def start(*words: str) -> Iterator[Server]:
     """A process that says its address on its first line."""
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield process.stdout.readline().split()[-1]
+            yield Server(process.stdout.readline().split()[-1], process.pid)
         finally:
             process.terminate()
 
 
 @contextmanager
-def serve_litellm(command: Path, config: Path) -> Iterator[str]:
-    """LiteLLM's proxy on a free port, as its address; its log lies beside its settings."""
+def serve_litellm(command: Path, config: Path) -> Iterator[Server]:
+    """LiteLLM's proxy on a free port; its log lies beside its settings."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     words = ["--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
@@ -87,7 +112,7 @@ def serve_litellm(command: Path, config: Path) -> Iterator[str]:
                 if proxy.poll() is not None or time.monotonic() > until:
                     raise SystemExit(log.read_text())
                 time.sleep(0.5)
-            yield f"http://127.0.0.1:{port}/v1"
+            yield Server(f"http://127.0.0.1:{port}/v1", proxy.pid)
         finally:
             proxy.terminate()
 
@@ -132,32 +157,46 @@ def measure(
     decided_ms = 1e3 * (time.perf_counter() - began) / len(prompts[:PROMPTS])
     with ExitStack() as running, start(sys.executable, "-c", PROVIDER) as provider:
         upstreams = folder / "upstreams.yaml"
-        upstreams.write_text(f"defaults: {{base_url: '{provider}'}}\n")
+        upstreams.write_text(f"defaults: {{base_url: '{provider.address}'}}\n")
         words = ("-m", "graphrouter", "serve", str(artifact), "--upstreams", str(upstreams))
         serve = (sys.executable, *words, "--port", "0", "--store")
-        with start(*serve, str(folder / "gateway.db")) as gateway, start(*serve, "none") as plain:
-            addresses = {"directly": provider, "through it": gateway, "without a store": plain}
-            if litellm is not None:
-                config = folder / "litellm.yaml"
-                config.write_text(LITELLM.format(provider=provider))
-                addresses["LiteLLM"] = running.enter_context(serve_litellm(litellm, config))
-            found: dict[str, list[float]] = {name: [] for name in addresses}
-            seconds = dict.fromkeys(found, 0.0)
-            for _ in range(ROUNDS):
-                for name, address in addresses.items():
-                    began = time.perf_counter()
-                    found[name] += asyncio.run(ask(address, "auto", prompts, concurrent))
-                    seconds[name] += time.perf_counter() - began
-            alone = asyncio.run(ask(gateway, "auto", prompts[:PROMPTS], 1))
-            beside = asyncio.run(ask(provider, "auto", prompts[:PROMPTS], 1))
+        servers = {
+            "directly": provider,
+            "through it": running.enter_context(start(*serve, str(folder / "gateway.db"))),
+            "without a store": running.enter_context(start(*serve, "none")),
+        }
+        if litellm is not None:
+            config = folder / "litellm.yaml"
+            config.write_text(LITELLM.format(provider=provider.address))
+            servers["LiteLLM"] = running.enter_context(serve_litellm(litellm, config))
+        for server in servers.values():
+            asyncio.run(ask(server.address, "auto", prompts[:PROMPTS], concurrent))
+            server.wait_until_idle()
+        found: dict[str, list[float]] = {name: [] for name in servers}
+        seconds, processor_s = dict.fromkeys(found, 0.0), dict.fromkeys(found, 0.0)
+        alone: dict[str, list[float]] = {name: [] for name in servers}
+        for _ in range(ROUNDS):
+            for name, server in servers.items():
+                began, taken = time.perf_counter(), server.processor_s
+                found[name] += asyncio.run(ask(server.address, "auto", prompts, concurrent))
+                seconds[name] += time.perf_counter() - began
+                processor_s[name] += server.processor_s - taken
+                few = prompts[: PROMPTS // ROUNDS]
+                alone[name] += asyncio.run(ask(server.address, "auto", few, 1))
     print(f"{len(router.models)} models, {len(router.support.queries)} solved queries")
+    print(f"load of the machine in the last minute: {os.getloadavg()[0]:.1f}")
     print(f"one decision in Python: {decided_ms:.2f} ms")
-    added = 1e3 * (np.median(alone) - np.median(beside))
-    print(f"one request at a time: {added:.2f} ms more at the median")
-    print(f"{concurrent} at a time:")
     for name, took in found.items():
         p50, p99 = 1e3 * np.quantile(took, [0.5, 0.99])
-        print(f"  {name}: {p50:.1f} ms, p99 {p99:.1f} ms, {len(took) / seconds[name]:.0f} a second")
+        one, one_p99 = 1e3 * np.quantile(alone[name], [0.5, 0.99])
+        taken_ms = 1e3 * processor_s[name] / len(took)
+        print(f"{name}:")
+        print(f"  one at a time: {one:.1f} ms, p99 {one_p99:.1f} ms")
+        print(
+            f"  {concurrent} at a time: {p50:.1f} ms, p99 {p99:.1f} ms, "
+            f"{len(took) / seconds[name]:.0f} a second"
+        )
+        print(f"  {taken_ms:.2f} ms of a processor a request, so {1e3 / taken_ms:.0f} a second")
 
 
 def main() -> None:

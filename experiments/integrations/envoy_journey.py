@@ -129,10 +129,10 @@ def ask_through_envoy(
     with ExitStack() as running:
         clusters = {}
         for model in router.models:
-            address = running.enter_context(start(sys.executable, *PROVIDER))
+            address = running.enter_context(start(sys.executable, *PROVIDER)).address
             clusters[model] = int(address.removesuffix("/v1").rpartition(":")[2])
         words = ("-m", "graphrouter", "envoy", str(artifact), "--port", "0")
-        processor = running.enter_context(start(python, *words))
+        processor = running.enter_context(start(python, *words)).address
         port, settings = find_port(), folder / "envoy.yaml"
         write_settings(settings, port, int(processor.rpartition(":")[2]), clusters)
         address = running.enter_context(serve_envoy(settings, port))

@@ -102,7 +102,7 @@ def run_clients(folder: Path, provider: str, python: str) -> list[str]:
     lines = []
     with start(python, "-m", "graphrouter", *words) as gateway:
         for script in sorted(Path("examples/clients").glob("*.py")):
-            command = [sys.executable, str(script), gateway]
+            command = [sys.executable, str(script), gateway.address]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise SystemExit(f"{script.name}: {done.stderr}")
@@ -116,7 +116,8 @@ def main(folder: Path, python: str) -> None:
     hashing = gr.load_config(overrides=["encoder.name=hashing"])
     router = gr.GraphRouter.fit(data, hashing, instant=True)
     right, asked, chosen = 0, 0, set()
-    with start(sys.executable, *PROVIDER) as provider:
+    with start(sys.executable, *PROVIDER) as server:
+        provider = server.address
         for preset in PRESETS:
             right += asyncio.run(ask_router(router, provider, preset))
             asked += len(PROMPTS) + 1
@@ -124,7 +125,7 @@ def main(folder: Path, python: str) -> None:
         preset = PRESETS[-1]
         config = write_settings(folder, router, provider, preset)
         with serve_litellm(Path(sys.executable).with_name("litellm"), config) as proxy:
-            right += ask_proxy(router, proxy, preset)
+            right += ask_proxy(router, proxy.address, preset)
             asked += len(PROMPTS) + 1
         lines = run_clients(folder, provider, python)
     reached, sent = ask_through_envoy(folder, folder / "artifact", python, PROMPTS, PRESETS)

@@ -42,6 +42,7 @@ from graphrouter.gateway.request_schemas import describe_body
 from graphrouter.gateway.serving_state import ReadArtifact, ServingState
 from graphrouter.gateway.sessions.open_sessions import OpenSessions
 from graphrouter.gateway.tracing import Tracer
+from graphrouter.gateway.upstream_transport import choose_transport
 from graphrouter.gateway.upstreams import Deployment
 from graphrouter.policy import Policy
 from graphrouter.router.protocol import Router
@@ -112,7 +113,8 @@ def create_app(
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
-        async with httpx2.AsyncClient(transport=transport, limits=limits) as client:
+        reached_by = choose_transport() if transport is None else transport
+        async with httpx2.AsyncClient(transport=reached_by, limits=limits) as client:
             gateway.client = client
             judging = None
             if gateway.judging is not None:

@@ -38,6 +38,8 @@ OF_TRAINING_OR_BENCH = (
     "optuna",
     "fastapi",
     "uvicorn",
+    "aiohttp",
+    "uvloop",
 )
 LIGHT = (
     "config",

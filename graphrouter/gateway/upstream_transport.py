@@ -1,0 +1,127 @@
+"""How upstreams are reached: aiohttp beneath httpx's client, since a request costs it far less."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.request import getproxies
+
+import aiohttp
+import httpx2
+from yarl import URL
+
+__all__ = ["AiohttpTransport", "choose_transport"]
+
+KEPT_S = 5.0
+"""Seconds that an idle connection is kept, as httpx keeps it."""
+MOST_OF_HEADER = 64 * 1024
+"""Bytes of one header of an upstream, and of its first line."""
+_NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+"""Headers that httpx has settled already."""
+_ERRORS: tuple[tuple[type[Exception], type[httpx2.TransportError]], ...] = (
+    (aiohttp.ConnectionTimeoutError, httpx2.ConnectTimeout),
+    (TimeoutError, httpx2.ReadTimeout),
+    (aiohttp.ClientConnectorError, httpx2.ConnectError),
+    (aiohttp.ClientOSError, httpx2.ReadError),
+    (aiohttp.InvalidURL, httpx2.UnsupportedProtocol),
+    (aiohttp.ClientError, httpx2.RemoteProtocolError),
+)
+"""What httpx calls an error of aiohttp: the first that fits."""
+
+
+def choose_transport() -> httpx2.AsyncBaseTransport | None:
+    """The transport to upstreams; None for httpx's own, where the environment names proxies.
+
+    Call it in the event loop that it works in.
+    """
+    return None if getproxies() else AiohttpTransport()
+
+
+class AiohttpTransport(httpx2.AsyncBaseTransport):
+    """Sends requests of httpx by aiohttp, which raises errors of httpx's names.
+
+    Redirects, content encodings and limits of time are those of httpx's client: it asks for them
+    as of its own transport. There is no limit of connections. Without HTTP/2 and proxies.
+
+    Example:
+        >>> import asyncio
+        >>> async def ask() -> int:
+        ...     async with httpx2.AsyncClient(transport=AiohttpTransport()) as client:
+        ...         return (await client.get("http://127.0.0.1:1/v1/models")).status_code
+        >>> asyncio.run(ask())
+        Traceback (most recent call last):
+        httpx2.ConnectError: ...
+    """
+
+    def __init__(self) -> None:
+        """A transport with no connection yet; made in the event loop that it works in."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=KEPT_S, ssl=httpx2.create_ssl_context()
+            ),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_NOT_ADDED,
+            max_line_size=MOST_OF_HEADER,
+            max_field_size=MOST_OF_HEADER,
+        )
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """The head of an answer, and its body as a stream.
+
+        Raises:
+            TransportError: Of httpx: there is none.
+        """
+        limits: dict[str, Any] = request.extensions.get("timeout", {})
+        content = await request.aread()
+        with _naming_errors():
+            answer = await self._session.request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                data=content or None,
+                headers=[
+                    (name.decode(), value.decode("latin-1")) for name, value in request.headers.raw
+                ],
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(
+                    sock_connect=limits.get("connect"), sock_read=limits.get("read")
+                ),
+            )
+        return httpx2.Response(
+            answer.status,
+            headers=list(answer.raw_headers),
+            stream=_Body(answer),
+            extensions={"reason_phrase": (answer.reason or "").encode("latin-1", "replace")},
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+
+class _Body(httpx2.AsyncByteStream):
+    """What follows the head, as it comes."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _naming_errors():
+            async for piece in self._answer.content.iter_any():
+                yield piece
+
+    async def aclose(self) -> None:
+        # A connection whose answer has been read to its end is kept, any other one is not.
+        self._answer.close()
+
+
+@contextmanager
+def _naming_errors() -> Iterator[None]:
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        named = next((known for seen, known in _ERRORS if isinstance(error, seen)), None)
+        if named is None:
+            raise
+        raise named(str(error) or type(error).__name__) from error
