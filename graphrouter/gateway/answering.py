@@ -52,6 +52,7 @@ from graphrouter.gateway.wanted_models import (
     list_words,
     read_wanted,
 )
+from graphrouter.pool import KINDS
 from graphrouter.router.protocol import Router
 from graphrouter.wording import show_value
 
@@ -219,10 +220,10 @@ class Gateway:
         """The models that can be called, and the words that let the router choose."""
         models = self._access.admit(request, "route").models
         served = [each for each in self.state.deployments if models is None or each in models]
-        data = [
-            {"id": name, "object": "model", "created": 0, "owned_by": "graphrouter"}
-            for name in (*list_words(self.state), *served)
-        ]
+        named = {"object": "model", "created": 0, "owned_by": "graphrouter"}
+        data = [{"id": word, **named} for word in list_words(self.state)]
+        kinds = {card.model: card.state_of("kind") for card in self.state.router.pool}
+        data += [{"id": name, **named, "kind": kinds.get(name, KINDS[0])} for name in served]
         return JSONResponse({"object": "list", "data": data})
 
     async def _find_previous(
@@ -257,6 +258,8 @@ class Gateway:
             request_id=request.headers.get(REQUEST_ID, "")[:MOST_OF_ID] or None,
             newcomers=state.newcomers,
             artifact=state.artifact,
+            context=chosen.wanted.context,
+            embedding=chosen.wanted.embedding,
             trace_id=None if trace is None else trace.trace_id,
             context_nanousd=chosen.context_nanousd,
         )

@@ -16,6 +16,7 @@ from uuid import uuid4
 from graphrouter.chats.usage import Usage
 from graphrouter.decision import Decision
 from graphrouter.gateway.token_prices import TokenPrices
+from graphrouter.query_views import Context, Embedding
 
 __all__ = ["CallEnd", "CallLog", "CallStart", "Failure", "OpenCall"]
 
@@ -60,6 +61,9 @@ class CallStart:
     artifact: str = ""
     """Which router decides."""
     trace_id: str | None = None
+    context: Context | None = None
+    embedding: Embedding | None = None
+    """What went with the prompt beside its text, None where nothing did."""
     context_nanousd: Mapping[str, int] = field(default_factory=dict)
     """What each of `order` charges for all that is sent beside the prompt."""
 

@@ -25,6 +25,7 @@ from graphrouter.gateway.store.client_teams import (
     read_teams,
 )
 from graphrouter.gateway.store.database import Store
+from graphrouter.gateway.store.store_notices import notify
 from graphrouter.gateway.store.store_tables import keys
 from graphrouter.wording import suggest
 
@@ -136,6 +137,7 @@ def add_key(store: Store, name: str, terms: KeyTerms | None = None) -> str:
         row["over_budget"] = row["over_budget"] or "refuse"
         if connection.execute(store.insert_new(keys), row).rowcount != 1:
             raise ConfigError(f"There is a key {name!r} already. Name the new one otherwise.")
+        notify(store, connection)
     return key
 
 
@@ -154,6 +156,7 @@ def change_key(store: Store, name: str, terms: KeyTerms) -> None:
         stated = _to_row(connection, terms)
         if change_row(connection, keys, _in_use(name), stated) != 1:
             raise _tell_unknown(connection, name)
+        notify(store, connection)
 
 
 def _to_row(connection: sa.Connection, terms: KeyTerms) -> dict[str, Any]:
@@ -213,6 +216,7 @@ def revoke_key(store: Store, name: str) -> None:
     with store.engine.begin() as connection:
         if change_row(connection, keys, _in_use(name), {"revoked": time.time()}) != 1:
             raise _tell_unknown(connection, name)
+        notify(store, connection)
 
 
 def _in_use(name: str) -> sa.ColumnElement[bool]:

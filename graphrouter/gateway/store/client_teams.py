@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from graphrouter.exceptions import ConfigError
 from graphrouter.gateway.store.database import Store
+from graphrouter.gateway.store.store_notices import notify
 from graphrouter.gateway.store.store_tables import teams
 from graphrouter.wording import suggest
 
@@ -80,6 +81,7 @@ def put_team(
     with store.engine.begin() as connection:
         if connection.execute(store.insert_new(teams), row).rowcount != 1:
             change_row(connection, teams, teams.c.name == name, stated)
+        notify(store, connection)
 
 
 def read_teams(connection: sa.Connection) -> dict[str, Team]:

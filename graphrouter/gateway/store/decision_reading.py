@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from graphrouter.data.columns import VIEWS
 from graphrouter.gateway.store.store_tables import calls, decisions, outcomes
 from graphrouter.gateway.token_prices import to_usd
 
@@ -42,6 +43,7 @@ def read_decision(
     told = ("id", "time", "model", "effect", "grader")
     return {
         **{name: value for name, value in shown.items() if name != "prompt_hash"},
+        **{name: json.loads(shown[name]) for name in VIEWS[:2] if shown[name] is not None},
         "candidates": candidates,
         "call": None if call is None else _without(_in_dollars(call._mapping), "decision_id"),
         "outcomes": [{name: each._mapping[name] for name in told} for each in graded],

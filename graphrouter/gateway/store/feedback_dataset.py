@@ -7,8 +7,10 @@ from typing import NamedTuple
 import pandas as pd
 import sqlalchemy as sa
 
+from graphrouter.data.columns import VIEWS
 from graphrouter.data.prompt_keys import prompt_key
 from graphrouter.data.schema import RoutingDataset, build_dataset
+from graphrouter.data.view_columns import list_view_keys, parse_views
 from graphrouter.exceptions import DataError
 from graphrouter.gateway.store.drift_watch import read_alarms
 from graphrouter.gateway.store.spending import read_prices
@@ -33,10 +35,10 @@ class Feedback(NamedTuple):
 def read_feedback(connection: sa.Connection) -> Feedback:
     """All grades whose prompts are known, but for those of models that have changed since.
 
-    A query is a prompt, of a user where grades say so, whatever its task said first; grades of one
-    model on one query are averaged. Costs, tokens and seconds are those of the calls that were
-    graded: of whole conversations, where the prompt was their last turn. Models have the newest
-    prices of the store.
+    A query is a prompt with what goes with it, of a user where grades say so, whatever its task
+    said first; grades of one model on one query are averaged. Costs, tokens and seconds are those
+    of the calls that were graded: of whole conversations, where the prompt was their last turn.
+    Models have the newest prices of the store.
 
     Args:
         connection: Of the store.
@@ -45,7 +47,7 @@ def read_feedback(connection: sa.Connection) -> Feedback:
         DataError: No grade has its prompt.
     """
     call = {name: calls.c[name] for name in ("input_tokens", "output_tokens", "latency_s")}
-    graded = ("number", "prompt", "task", "user", "team", "model", "effect")
+    graded = ("number", "prompt", "task", "user", "team", *VIEWS, "model", "effect")
     named = [outcomes.c[name] for name in graded]
     wanted = (
         sa.select(*named, calls.c.cost_nanousd, *call.values())
@@ -72,15 +74,18 @@ def read_feedback(connection: sa.Connection) -> Feedback:
     numbers = known[["effect", "cost_nanousd", *call]].astype("float64")
     known = known.assign(
         query_id=[
-            "-".join(
-                ["q", prompt_key(prompt), *([prompt_key(user)] if isinstance(user, str) else [])]
+            "-".join(["q", prompt_key(prompt), *(prompt_key(each) for each in also if each)])
+            for prompt, *also in zip(
+                known["prompt"],
+                known["user"].fillna(""),
+                list_view_keys(parse_views(known, "outcomes")),
+                strict=True,
             )
-            for prompt, user in zip(known["prompt"], known["user"], strict=True)
         ],
         cost_usd=numbers["cost_nanousd"] / NANOUSD,
         **{name: numbers[name] for name in ("effect", *call)},
     )
-    of_query = known.groupby("query_id", sort=False)[["task", "prompt", "user", "team"]]
+    of_query = known.groupby("query_id", sort=False)[["task", "prompt", "user", "team", *VIEWS]]
     queries = of_query.first().reset_index()
     pairs = known.groupby(["query_id", "model"], sort=False)
     means = pairs[list(_MEANS)].mean().reset_index()

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
+from graphrouter.data.columns import VIEWS
 from graphrouter.exceptions import GraphRouterError
 from graphrouter.gateway.store.database import Store
 from graphrouter.gateway.store.drift_watch import Alarm, DriftWatch, read_alarms
@@ -28,8 +29,8 @@ _PAIR = ["prompt", "task", "model"]
 
 
 def _list_keys(lessons: pd.DataFrame) -> list[str]:
-    """What grades of one answer have in common: who asked counts, where that is told."""
-    return [*_PAIR, *(name for name in ("user", "team") if name in lessons)]
+    """What grades of one answer have in common: who asked, and what went with it, where told."""
+    return [*_PAIR, *(name for name in ("user", "team", *VIEWS) if name in lessons)]
 
 
 _logger = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from graphrouter.data.columns import VIEWS
 from graphrouter.gateway.store.database import Store
 from graphrouter.gateway.store.store_tables import decisions, outcomes
 from graphrouter.grades import Judge
@@ -61,7 +62,8 @@ def add_judged(
         judge: How far it is to be believed.
         teaches: Whether routers learn it, where the store has the prompt.
     """
-    wanted = sa.select(decisions.c.task, decisions.c.prompt)
+    texts = ("prompt", *VIEWS)
+    wanted = sa.select(decisions.c.task, *(decisions.c[name] for name in texts))
     found = connection.execute(wanted.where(decisions.c.id == judged.decision_id)).one_or_none()
     if found is None:  # deleted meanwhile
         return
@@ -74,7 +76,7 @@ def add_judged(
         "effect": judge.read(score).believe(judged.expected),
         "grader": grader,
         "task": found.task,
-        "prompt": found.prompt if teaches else None,
+        **{name: found._mapping[name] if teaches else None for name in texts},
         "score": score,
         "hit_rate": judge.hit_rate if has_rates else None,
         "false_alarm_rate": judge.false_alarm_rate if has_rates else None,

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import sqlalchemy as sa
 
+from graphrouter.data.columns import VIEWS
 from graphrouter.exceptions import NotApplicableError, PolicyError
 from graphrouter.gateway.store.store_tables import calls, decisions, outcomes
 from graphrouter.gateway.token_prices import NANOUSD
 from graphrouter.policy import Policy
+from graphrouter.query_views import Context, Embedding, read_context
 from graphrouter.rejections import UNAVAILABLE
 from graphrouter.router.off_policy import (
     Estimate,
@@ -49,6 +51,9 @@ class LoggedDecision(NamedTuple):
     """Mean grade; None for one that nobody has graded."""
     cost_usd: float | None
     """True cost; None where it is unknown."""
+    context: Context | None = None
+    embedding: Embedding | None = None
+    """What went with the prompt, where the store has it."""
 
     @property
     def is_by_chance(self) -> bool:
@@ -111,7 +116,7 @@ def read_log(
         .group_by(outcomes.c.decision_id, outcomes.c.model)
         .subquery()
     )
-    named = [decisions.c[name] for name in ("candidates", "asked", "prompt", "task")]
+    named = [decisions.c[name] for name in ("candidates", "asked", "prompt", "task", *VIEWS)]
     wanted = (
         sa.select(*named, graded.c.effect, calls.c.cost_nanousd)
         .select_from(
@@ -137,6 +142,10 @@ def read_log(
             row.task,
             row.effect,
             None if row.cost_nanousd is None else row.cost_nanousd / NANOUSD,
+            read_context(json.loads(row.context or "null")),
+            None
+            if row.embedding is None
+            else Embedding.of(json.loads(row.embedding), row.embedding_encoder),
         )
         for row in connection.execute(wanted)
     ]
@@ -211,6 +220,8 @@ def _predict_again(router: Router, log: Sequence[LoggedDecision]) -> Predictions
     return router.predict(
         [each.prompt or "" for each in log],
         tasks=[each.task if each.task in (router.known_tasks or ()) else None for each in log],
+        contexts=[each.context for each in log],
+        embeddings=[each.embedding for each in log],
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from graphrouter.data.columns import VIEWS
 from graphrouter.gateway.store.database import Store
 from graphrouter.gateway.store.store_tables import changes, decisions, outcomes
 
@@ -15,10 +16,14 @@ __all__ = ["delete_prompts"]
 DAY_S = 86_400.0
 MOST_AT_ONCE = 5_000
 """Rows of one transaction, so that those who answer requests need not wait for long."""
+_TEXTS = ("prompt", *VIEWS)
+"""Columns of what was asked, and of what went with it."""
 
 
 def delete_prompts(store: Store, before: float) -> int:
-    """Delete the prompts that came before a time, and their hashes; how many those were.
+    """Delete the prompts that came before a time, what went with them, and their hashes.
+
+    How many those were comes back.
 
     Decisions, calls, costs and grades stay. A grade whose prompt is gone teaches no router that is
     read from then on.
@@ -29,8 +34,8 @@ def delete_prompts(store: Store, before: float) -> int:
     """
     count = 0
     for table, key, texts in (
-        (decisions, decisions.c.id, ("prompt", "prompt_hash")),
-        (outcomes, outcomes.c.number, ("prompt",)),
+        (decisions, decisions.c.id, (*_TEXTS, "prompt_hash")),
+        (outcomes, outcomes.c.number, _TEXTS),
     ):
         holds = sa.or_(*(table.c[name].is_not(None) for name in texts))
         old = sa.select(key).where(table.c.time < before, holds).limit(MOST_AT_ONCE)
@@ -51,7 +56,7 @@ def forget_user(store: Store, user: str) -> int:
     """
     theirs = sa.func.trim(outcomes.c.user) == user.strip()
     graded = sa.select(outcomes.c.decision_id).where(theirs, outcomes.c.decision_id.is_not(None))
-    nothing = {"prompt": None, "prompt_hash": None}
+    nothing = dict.fromkeys((*_TEXTS, "prompt_hash"))
     with store.engine.begin() as connection:
         connection.execute(sa.update(decisions).where(decisions.c.id.in_(graded)).values(nothing))
         return connection.execute(sa.delete(outcomes).where(theirs)).rowcount

@@ -57,6 +57,9 @@ decisions = Table(
     Column("expected_utility", Double),  # of the same, by the policy
     Column("candidates", Text, nullable=False),  # JSON, see `call_store.list_candidates`
     Column("artifact", Text, nullable=False),
+    Column("context", Text),  # JSON, a list of documents; kept where the prompt is, as these are:
+    Column("embedding", Text),  # JSON, a list of numbers
+    Column("embedding_encoder", Text),
     Index("decisions_by_time", "time"),
 )
 calls = Table(
@@ -96,6 +99,9 @@ outcomes = Table(
     Column("chance", Double),  # with which the judge was asked
     Column("user", Text),  # whose grade it is, where the client says so
     Column("team", Text),
+    Column("context", Text),  # as of decisions
+    Column("embedding", Text),
+    Column("embedding_encoder", Text),
     Index("outcomes_by_decision", "decision_id"),
     sqlite_autoincrement=True,
 )

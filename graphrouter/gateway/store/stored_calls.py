@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from graphrouter.data.columns import VIEWS
 from graphrouter.decision import Decision
 from graphrouter.exceptions import StoreError
 from graphrouter.gateway.api_errors import ApiError
@@ -207,6 +208,9 @@ class StoredCallLog(CallLog):
     ) -> dict[str, Any]:
         decision, prompts = start.decision, self.kept.prompts
         text = None if prompts == "off" else self.kept.redact(start.prompt)
+        views = self._to_views(start)
+        if views is None:  # a prompt without what went with it would teach another lesson
+            text, views = None, dict.fromkeys(VIEWS)
         asked = order[0] if order else None
         return {
             "id": decision_id,
@@ -227,7 +231,23 @@ class StoredCallLog(CallLog):
             "expected_utility": _find_utility(decision, asked),
             "candidates": json.dumps(list_candidates(decision, tried)),
             "artifact": start.artifact,
+            **views,
         }
+
+    def _to_views(self, start: CallStart) -> dict[str, str | None] | None:
+        """Columns of what goes with a prompt that is kept; None where it cannot be redacted."""
+        found: dict[str, str | None] = dict.fromkeys(VIEWS)
+        if self.kept.prompts != "full" or start.prompt is None:
+            return found
+        if start.context is not None:
+            documents = [self.kept.redact(each) for each in start.context]
+            if None in documents:
+                return None
+            found["context"] = json.dumps(documents)
+        if start.embedding is not None:
+            found["embedding"] = json.dumps(start.embedding.vector.tolist())
+            found["embedding_encoder"] = start.embedding.encoder
+        return found
 
 
 class _StoredCall(OpenCall):

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pandas as pd
 import sqlalchemy as sa
 
+from graphrouter.data.columns import VIEWS
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.store.database import Store
 from graphrouter.gateway.store.store_tables import calls, decisions, outcomes
@@ -145,10 +146,12 @@ def add_grade(
             that of another grade.
     """
     model, prompt, task = grade.model, grade.prompt, grade.task
+    views = dict.fromkeys(VIEWS)
     if grade.decision_id is not None:
         found = _find_decision(connection, grade.decision_id)
         model, task = model or found.model, task or found.task
-        prompt = found.prompt if found.prompt is not None else prompt
+        if found.prompt is not None:
+            prompt, views = found.prompt, {name: found._mapping[name] for name in VIEWS}
     if model is None:
         raise ApiError(400, "Nobody has answered that decision; expected model.", "model")
     row = {
@@ -163,6 +166,7 @@ def add_grade(
         "prompt": prompt,
         "user": grade.user,
         "team": grade.team,
+        **views,
     }
     is_new = connection.execute(store.insert_new(outcomes), row).rowcount == 1
     kept = connection.execute(sa.select(outcomes).where(outcomes.c.id == grade.id)).one()
@@ -180,26 +184,28 @@ def add_grade(
 def read_lessons(connection: sa.Connection, *, after: int = 0) -> pd.DataFrame:
     """The grades that routers learn from, as `Router.add_outcomes` takes them.
 
-    Columns `number`, `prompt`, `task`, `model`, `effect`, in the order of their numbers; `user` and
-    `team` where any grade names them.
+    Columns `number`, `prompt`, `task`, `model`, `effect`, in the order of their numbers; `user`,
+    `team`, `context` and `embedding` (JSON) and `embedding_encoder` where any grade has them.
 
     Args:
         connection: Of the store.
         after: The number behind which they begin.
     """
-    named = ("number", "prompt", "task", "model", "effect", "user", "team")
+    rare = ("user", "team", *VIEWS)
+    named = ("number", "prompt", "task", "model", "effect", *rare)
     columns = [outcomes.c[name] for name in named]
     wanted = sa.select(*columns).where(outcomes.c.number > after, outcomes.c.prompt.is_not(None))
     rows = connection.execute(wanted.order_by(outcomes.c.number)).all()
     frame = pd.DataFrame.from_records(rows, columns=[each.name for each in columns])
-    idle = [name for name in ("user", "team") if frame[name].isna().all()]
+    idle = [name for name in rare if frame[name].isna().all()]
     return frame.drop(columns=idle).astype({"number": "int64", "effect": "float64"})
 
 
 def _find_decision(connection: sa.Connection, decision_id: str) -> Any:
-    """Its `model` (who answered), `task` and `prompt`."""
+    """Its `model` (who answered), `task`, `prompt`, and what went with that."""
+    of_decision = [decisions.c[name] for name in ("task", "prompt", *VIEWS)]
     wanted = (
-        sa.select(calls.c.model, decisions.c.task, decisions.c.prompt)
+        sa.select(calls.c.model, *of_decision)
         .select_from(decisions.outerjoin(calls, calls.c.decision_id == decisions.c.id))
         .where(decisions.c.id == decision_id)
     )

@@ -204,8 +204,11 @@ def test_models_without_an_address_are_never_chosen(
     best = router.route("Add 3 and 4.", policy=BEST).model
     some = {name: each for name, each in deployments.items() if name != best}
     address = serve(create_app(router, some, policy=BEST))
-    listed = [model.id for model in connect(address).models.list()]
-    assert listed == ["auto", "auto:performance_first", "auto:balanced", "auto:cost_first", *some]
+    listed = list(connect(address).models.list())
+    words = ["auto", "auto:performance_first", "auto:balanced", "auto:cost_first"]
+    assert [model.id for model in listed] == [*words, *some]
+    kinds = [model.to_dict().get("kind") for model in listed]
+    assert kinds == [*(None for _ in words), *("model" for _ in some)]
     found = connect(address).chat.completions.with_raw_response.create(model="auto", messages=ASKED)
     assert found.headers["x-graphrouter-model"] in some
     with pytest.raises(openai.NotFoundError, match="has no address"):

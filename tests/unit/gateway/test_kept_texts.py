@@ -17,10 +17,13 @@ from graphrouter.exceptions import ConfigError
 from graphrouter.gateway import Memory, create_app, memory
 from graphrouter.gateway.redaction import Redaction, load_redaction
 from graphrouter.gateway.store import Store
-from graphrouter.gateway.store.retention import DAY_S, delete_prompts
+from graphrouter.gateway.store.feedback_dataset import read_feedback
+from graphrouter.gateway.store.feedback_learner import teach
+from graphrouter.gateway.store.retention import DAY_S, delete_prompts, forget_user
 from graphrouter.gateway.store.store_tables import changes, decisions, outcomes
 from graphrouter.gateway.store.stored_calls import WhatIsKept
 from graphrouter.gateway.store.stored_changes import StoredChange, append_change
+from graphrouter.gateway.store.stored_outcomes import read_lessons
 from graphrouter.gateway.token_prices import TokenPrices
 from tests.unit.gateway.conftest import Deployments, Serve
 from tests.unit.gateway.test_memory import rows, wait_for
@@ -68,6 +71,65 @@ def test_only_the_redacted_text_is_kept_of_decisions_and_grades(
     assert "could not be redacted (ValueError)" in caplog.text
     assert "Ada" not in caplog.text
     assert "graphrouter_redaction_failures_total 1.0" in figures
+
+
+PROMPT = "Which tarn is the deepest?"
+LAKES = {"context": ["Ada's lakes.", "More."], "embedding": {"vector": [0.5, 0.1], "encoder": "c"}}
+
+
+def route_with(client: httpx2.Client, prompt: str, views: dict[str, Any]) -> str:
+    told = client.post("/route", json={"prompt": prompt, "graphrouter": views})
+    return str(told.headers["x-graphrouter-decision"])
+
+
+def test_what_goes_with_a_prompt_is_kept_graded_exported_and_deleted(
+    router: gr.GraphRouter, store: Store, start: Start
+) -> None:
+    with start(prompts="full", redact=Redaction(hide)) as client:
+        asked = [route_with(client, PROMPT, views) for views in (LAKES, {"context": "Other."}, {})]
+        spoiled = route_with(client, PROMPT, {"context": ["Fine.", "This will explode."]})
+        for number, decision in enumerate(asked):
+            grade = {"decision": decision, "model": router.models[0], "effect": number / 2}
+            assert client.post("/outcomes", json=grade).json()["teaches"]
+        own = {"decision": spoiled, "model": router.models[0], "prompt": PROMPT, "effect": 1}
+        client.post("/outcomes", json=own).raise_for_status()
+        told = client.get(f"/decisions/{asked[0]}").json()
+    assert told["context"] == ["[name]'s lakes.", "More."]
+    assert told["embedding"] == pytest.approx([0.5, 0.1])
+    with store.reader.connect() as connection:
+        lessons = read_lessons(connection)
+        log = [json.loads(row.context) for row in rows(store, decisions) if row.context]
+        exported = read_feedback(connection).dataset
+    assert log == [["[name]'s lakes.", "More."], ["Other."]]
+    assert lessons["context"].notna().tolist() == [True, True, False, False]
+    assert exported.queries["context"].tolist() == [["[name]'s lakes.", "More."], ["Other."], None]
+    assert exported.queries["embedding_encoder"].notna().tolist() == [True, False, False]
+    assert exported.outcomes["effect"].tolist() == [0.0, 0.5, 1.0]
+    taught = teach(router, lessons)
+    assert isinstance(taught, gr.GraphRouter)
+    assert (taught.support.queries["prompt"] == PROMPT).sum() == 3
+    assert delete_prompts(store, time.time() + 1) == 7
+    for table in (decisions, outcomes):
+        for row in rows(store, table):
+            assert row.prompt is row.context is row.embedding is row.embedding_encoder is None
+
+
+def test_without_prompts_nothing_that_goes_with_them_is_kept(store: Store, start: Start) -> None:
+    for prompts in ("off", "hashed"):
+        with start(prompts=prompts) as client:
+            route_with(client, PROMPT, LAKES)
+    assert [(row.context, row.embedding) for row in rows(store, decisions)] == [(None, None)] * 2
+
+
+def test_what_went_with_the_prompts_of_a_user_goes_with_them(
+    router: gr.GraphRouter, store: Store, start: Start
+) -> None:
+    with start(prompts="full") as client:
+        decision = route_with(client, PROMPT, LAKES)
+        grade = {"decision": decision, "model": router.models[0], "thumb": "up", "user": "ann"}
+        client.post("/outcomes", json=grade).raise_for_status()
+    assert forget_user(store, "ann") == 1
+    assert [(row.prompt, row.context) for row in rows(store, decisions)] == [(None, None)]
 
 
 def test_hashes_are_of_the_redacted_text(store: Store, start: Start) -> None:

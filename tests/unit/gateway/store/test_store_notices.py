@@ -14,6 +14,7 @@ import sqlalchemy as sa
 import graphrouter as gr
 from graphrouter.gateway import Memory, create_app, memory
 from graphrouter.gateway.store import Store, feedback_learner
+from graphrouter.gateway.store.client_keys import KeyTerms, add_key, change_key, revoke_key
 from graphrouter.gateway.store.store_notices import Listener, notify
 from graphrouter.gateway.store.stored_calls import WhatIsKept
 from tests.postgresql import PROGRAMS
@@ -71,6 +72,36 @@ def test_a_change_by_an_admin_and_a_grade_reach_another_gateway(
     wait_for(lambda: other.post("/v1/route", json=body).json()["effect"] != before, 60)
     for client in clients:
         client.close()
+
+
+def test_a_key_that_is_made_changed_or_revoked_counts_in_a_gateway_that_runs(
+    router: gr.GraphRouter,
+    deployments: Deployments,
+    serve: Serve,
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On PostgreSQL at once, though the gateway does not look by itself."""
+    store = Store.open(place)
+    key = add_key(store, "ci", KeyTerms(scopes=("grade",)))
+    if "://" in place:
+        monkeypatch.setattr(memory, "PERIOD_S", NEVER_S)
+    remembers = Memory(Store.open(place), WhatIsKept({}, "0f3c"))
+    address = serve(create_app(router, deployments, memory=remembers))
+    time.sleep(0.5)  # until it listens
+    with httpx2.Client(base_url=address, timeout=30) as client:
+
+        def ask() -> int:
+            return client.get("/models", headers={"authorization": f"Bearer {key}"}).status_code
+
+        assert ask() == 403
+        change_key(store, "ci", KeyTerms(scopes=("route",)))
+        wait_for(lambda: ask() == 200)
+        revoke_key(store, "ci")
+        wait_for(lambda: ask() == 401)
+        key = add_key(store, "next")
+        wait_for(lambda: ask() == 200)
+    store.close()
 
 
 @needs_postgresql
