@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import shlex
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +18,10 @@ from graphrouter.cli.render import say, say_line
 _MOST_FOLDERS, _MOST_FILES, _DEPTH = 200, 50, 2
 _SKIPPED = {"build", "dist", "lightning_logs", "mlartifacts", "node_modules", "site", "tests"}
 _SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl")
-_CALL_KEYS = {"choices", "messages", "request", "response", "request_body", "trace_id", "traces"}
-"""Keys of which a line of a log of calls has at least one."""
+_LOG_SUFFIXES = (*_SUFFIXES, ".json", ".ndjson", ".gz")
 _MOST_CHARS = 1_000_000
+_LISTS, _MOST_MEMBERS_OF_A_PAGE = ("data", "traces", "result"), 3
+"""Members of an answer of an API that hold its records, beside few others."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,8 @@ def find_step(folder: Path) -> Step:
     artifacts = [place for place in places if _is_artifact(place)]
     datasets = [place for place in places if _is_dataset(place)]
     files = _list_files(folder)
-    tables = [file for file in files if {"prompt", "model", "effect"} <= _read_columns(file)]
-    ungraded = [file for file in files if {"prompt", "model"} <= _read_columns(file)]
-    logs = [file for file in files if _CALL_KEYS & _read_columns(file)]
+    first_rows = {file: _read_first_row(file) for file in files}
+    tables = [file for file, row in first_rows.items() if {"prompt", "model", "effect"} <= set(row)]
     if artifacts:
         data = _name((*datasets, *tables)[0], folder) if datasets or tables else "DATA"
         return _go_on_from_artifact(_name(artifacts[0], folder), data, folder)
@@ -60,9 +62,24 @@ def find_step(folder: Path) -> Step:
         return _go_on_from_dataset(_name(datasets[0], folder))
     if tables:
         return _go_on_from_table(_name(tables[0], folder))
-    if ungraded:
-        return _go_on_from_calls(_name(ungraded[0], folder))
-    return _go_on_from_log(_name(logs[0], folder)) if logs else _start()
+    return _find_log(first_rows, folder) or _start()
+
+
+def _find_log(first_rows: Mapping[Path, Mapping[str, Any]], folder: Path) -> Step | None:
+    """What to do with the first file that looks like a log; None where none does."""
+    rows = {file: row for file, row in first_rows.items() if row}
+    if not rows:
+        return None
+    from graphrouter.logs import find_form  # it brings pandas
+
+    forms = {file: find_form(row) for file, row in rows.items()}
+    found = next(((file, form) for file, form in forms.items() if form is not None), None)
+    if found is None:
+        return None
+    file, form = found
+    is_split = form == "langfuse" or "custom_id" in rows[file]  # into files of one folder
+    place = file.parent if is_split and file.parent != folder else file
+    return _go_on_from_log(_name(place, folder), form)
 
 
 def _start() -> Step:
@@ -76,22 +93,12 @@ def _start() -> Step:
     )
 
 
-def _go_on_from_log(name: str) -> Step:
+def _go_on_from_log(name: str, form: str) -> Step:
+    what = "calls without an effect" if form == "table" else f"a log of calls ({form})"
     return Step(
-        f"{name} looks like a log of calls. Make it a dataset; --help says whose logs are read:",
+        f"{name} holds {what}. Make it a dataset; a score, rating or thumb of it may be the grade:",
         (
-            "graphrouter data convert --help",
-            f"graphrouter data convert --from NAME {name} --out data/mine",
-        ),
-    )
-
-
-def _go_on_from_calls(name: str) -> Step:
-    return Step(
-        f"{name} holds calls without an effect. Make it a dataset; a score, rating or thumb of it "
-        "may be the grade:",
-        (
-            f"graphrouter data convert --from table {name} --out data/mine",
+            f"graphrouter data convert --from {form} {name} --out data/mine",
             "graphrouter data describe data/mine",
         ),
     )
@@ -153,31 +160,48 @@ def _is_dataset(folder: Path) -> bool:
 
 
 def _list_files(folder: Path) -> list[Path]:
-    """The files of the folder itself that may be a table or a log."""
-    wanted = (*_SUFFIXES, ".json")
-    files = sorted(path for path in folder.iterdir() if path.suffix in wanted and path.is_file())
-    return files[:_MOST_FILES]
+    """The files of the folder, then of those right below it, that may be a table or a log."""
+    places = _walk(folder, depth=1)
+    files = [path for place in places for path in _list_sorted(place) if path.is_file()]
+    return [path for path in files if path.suffix in _LOG_SUFFIXES][:_MOST_FILES]
 
 
-def _read_columns(file: Path) -> set[str]:
-    """The columns of a table, or the keys of the first line of a log; none where it is neither."""
-    with suppress(OSError, ValueError, csv.Error):
-        if file.suffix == ".parquet":
+def _list_sorted(folder: Path) -> list[Path]:
+    with suppress(OSError):  # one that may not be read
+        return sorted(folder.iterdir())
+    return []
+
+
+def _read_first_row(file: Path) -> Mapping[str, Any]:
+    """The first row of a table or a log, of tables the names alone; empty where it is neither."""
+    with suppress(OSError, ValueError, EOFError, csv.Error, zlib.error, RecursionError):
+        suffix = Path(file.stem).suffix if file.suffix == ".gz" else file.suffix
+        if suffix == ".parquet":
             import pyarrow.parquet
 
-            return set(pyarrow.parquet.read_schema(file).names)
-        if file.suffix == ".json":
-            found = _read_json(file)
-        else:
-            with file.open(encoding="utf-8", newline="") as lines:
-                first = lines.readline(_MOST_CHARS)
-            if file.suffix != ".jsonl":
-                separator = "\t" if file.suffix == ".tsv" else ","
-                return set(next(csv.reader([first], delimiter=separator), []))
-            found = json.loads(first)
-        first_row = found[0] if isinstance(found, list) and found else found
-        return set(first_row) if isinstance(first_row, dict) else set()
-    return set()
+            return dict.fromkeys(pyarrow.parquet.read_schema(file).names)
+        opener = gzip.open if file.suffix == ".gz" else open
+        with opener(file, "rt", encoding="utf-8", newline="") as lines:
+            start = lines.readline(_MOST_CHARS) if suffix != ".json" else lines.read(_MOST_CHARS)
+        if suffix in (".csv", ".tsv"):
+            separator = "\t" if suffix == ".tsv" else ","
+            return dict.fromkeys(next(csv.reader([start], delimiter=separator), []))
+        return _read_first_object(start)
+    return {}
+
+
+def _read_first_object(text: str) -> Mapping[str, Any]:
+    """The first object of JSON that may go on: of lines, of a list, or of the page of an API."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        begin = max(text.find("{"), 0)
+        found, _ = json.JSONDecoder().raw_decode(text, begin)
+    if isinstance(found, dict):
+        held = [found[name] for name in _LISTS if isinstance(found.get(name), list)]
+        found = held[0] if held and len(found) <= _MOST_MEMBERS_OF_A_PAGE else found
+    first = found[0] if isinstance(found, list) and found else found
+    return first if isinstance(first, dict) else {}
 
 
 def _read_json(file: Path) -> Any:

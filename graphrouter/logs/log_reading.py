@@ -15,12 +15,12 @@ from graphrouter.logs.langfuse_logs import read_langfuse_log
 from graphrouter.logs.litellm_logs import SPEND_TABLE, read_litellm_log
 from graphrouter.logs.log_dataset import ConvertedLog, TaskSource, assemble_log
 from graphrouter.logs.log_records import is_database, read_records
-from graphrouter.logs.logged_calls import LoggedCall, LogReader, Record, SkippedCall
+from graphrouter.logs.logged_calls import LoggedCall, LogReader, Record, SkippedCall, parse_member
 from graphrouter.logs.masking import Mask, mask_call
 from graphrouter.logs.mlflow_logs import is_tracking_server, read_mlflow_log, search_traces
 from graphrouter.wording import suggest
 
-__all__ = ["LOG_FORMS", "read_log"]
+__all__ = ["LOG_FORMS", "find_form", "read_log"]
 
 LOG_FORMS: Mapping[str, LogReader] = MappingProxyType(
     {
@@ -34,6 +34,42 @@ LOG_FORMS: Mapping[str, LogReader] = MappingProxyType(
     }
 )
 """How the records of each form are read, by its name."""
+
+
+_MARKS: Mapping[str, tuple[frozenset[str], ...]] = MappingProxyType(
+    {
+        "litellm": (frozenset({"custom_llm_provider"}), frozenset({"model_group"})),
+        "helicone": (frozenset({"request_body", "response_status"}),),
+        "mlflow": (frozenset({"info", "data"}),),
+        "langfuse": (
+            *(frozenset({each, "input"}) for each in ("traceId", "trace_id")),
+            *(frozenset({each, "observations"}) for each in ("trace", "scores")),
+        ),
+        "anthropic": (frozenset({"custom_id", "params"}), frozenset({"custom_id", "result"})),
+        "openai": (
+            frozenset({"request", "response"}),
+            frozenset({"custom_id", "body"}),
+            frozenset({"custom_id", "response"}),
+        ),
+        "table": (frozenset({"prompt", "model"}),),
+    }
+)
+"""Members that stand together in the records of a form alone, or of none that comes after it."""
+
+
+def find_form(record: Record) -> str | None:
+    """The form of a log by one of its records; None where it looks like none.
+
+    Example:
+        >>> find_form({"request_id": "1", "model_group": "small", "spend": 0.1})
+        'litellm'
+    """
+    marks = ((form, each) for form, marks in _MARKS.items() for each in marks)
+    form = next((form for form, mark in marks if mark <= record.keys()), None)
+    answer = parse_member(record.get("response"))
+    if form == "openai" and isinstance(answer, Mapping) and answer.get("type") == "message":
+        return "anthropic"
+    return form
 
 
 def read_log(

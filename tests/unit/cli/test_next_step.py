@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shlex
 import shutil
@@ -52,7 +53,7 @@ def put_log(folder: Path, world: Path, artifact: Path) -> str:
     del world, artifact
     line = {"request": {"messages": []}, "response": {"choices": []}}
     (folder / "calls.jsonl").write_text(json.dumps(line) + "\n{", encoding="utf-8")
-    return "graphrouter data convert --from NAME calls.jsonl --out data/mine"
+    return "graphrouter data convert --from openai calls.jsonl --out data/mine"
 
 
 def put_artifact(folder: Path, world: Path, artifact: Path) -> str:
@@ -108,6 +109,59 @@ def check_command(words: list[str]) -> None:
         command, words = command.commands[words[0]], words[1:]
     known = {option for each in command.params for option in each.opts} | {"--help"}
     assert {word for word in words if word.startswith("--")} <= known
+
+
+LOGS = Path(__file__).parents[2] / "data" / "logs"
+ANTHROPIC = {"request": {"messages": []}, "response": {"type": "message", "content": []}}
+
+
+@pytest.mark.parametrize(
+    ("form", "source", "place"),
+    [
+        ("litellm", "litellm_spend_logs.jsonl", "litellm_spend_logs.jsonl"),
+        ("litellm", "litellm_callback_payloads.jsonl", "litellm_callback_payloads.jsonl"),
+        ("mlflow", "mlflow_traces.json", "mlflow_traces.json"),
+        ("langfuse", "langfuse", "langfuse"),
+        ("helicone", "helicone_export.jsonl", "helicone_export.jsonl"),
+        ("helicone", "helicone_export.csv", "helicone_export.csv"),
+        ("helicone", "helicone_requests.jsonl", "helicone_requests.jsonl"),
+    ],
+)
+def test_a_log_is_called_by_its_form(form: str, source: str, place: str, tmp_path: Path) -> None:
+    copy = shutil.copytree if (LOGS / source).is_dir() else shutil.copy
+    copy(LOGS / source, tmp_path / source)
+    step = find_step(tmp_path)
+    assert step.commands[0] == f"graphrouter data convert --from {form} {place} --out data/mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "form"),
+    [
+        ("chats.jsonl", ANTHROPIC, "anthropic"),
+        ("in.jsonl", {"custom_id": "1", "params": {}}, "anthropic"),
+        ("logs/in.jsonl.gz", {"custom_id": "1", "body": {}}, "openai"),
+        ("page.json", {"data": [{"prompt": "a", "model": "b"}], "meta": {}}, "table"),
+    ],
+)
+def test_logs_of_clients_packed_or_in_a_folder_below(
+    name: str, line: object, form: str, tmp_path: Path
+) -> None:
+    place = tmp_path / name
+    place.parent.mkdir(exist_ok=True)
+    text = json.dumps(line).encode()
+    place.write_bytes(gzip.compress(text) if place.suffix == ".gz" else text)
+    shown = name.partition("/")[0] if "custom_id" in text.decode() else name
+    assert (
+        find_step(tmp_path)
+        .commands[0]
+        .startswith(f"graphrouter data convert --from {form} {shown} ")
+    )
+
+
+def test_a_list_too_long_to_be_read_whole_is_known_by_its_first_record(tmp_path: Path) -> None:
+    rows = [{"traceId": "1", "input": "x" * 3000, "type": "GENERATION"}] * 500
+    (tmp_path / "export.json").write_text(json.dumps(rows), encoding="utf-8")
+    assert "--from langfuse export.json" in find_step(tmp_path).commands[0]
 
 
 def test_graphrouter_alone_says_it(
