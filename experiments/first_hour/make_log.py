@@ -43,10 +43,15 @@ def make_lines(num_calls: int, num_graded: int, *, seed: int) -> Iterator[dict[s
         query = queries.iloc[number]
         name = world.pool.names[model]
         outcome = outcomes.loc[query["query_id"], name]
-        yield _make_line(query, name, outcome, is_graded=place in graded)
+        line = _make_line(query, name, outcome)
+        if place in graded:
+            line["rating"] = int(
+                rng.integers(4, 6) if outcome["effect"] > 0.5 else rng.integers(1, 4)
+            )
+        yield line
 
 
-def _make_line(query: Any, model: str, outcome: Any, *, is_graded: bool) -> dict[str, Any]:
+def _make_line(query: Any, model: str, outcome: Any) -> dict[str, Any]:
     usage = {
         "prompt_tokens": int(outcome["input_tokens"]),
         "completion_tokens": int(outcome["output_tokens"]),
@@ -66,8 +71,6 @@ def _make_line(query: Any, model: str, outcome: Any, *, is_graded: bool) -> dict
         "cost_usd": round(float(outcome["cost_usd"]), 9),
     }
     line["response"]["choices"] = [{"index": 0, "message": answer, "finish_reason": "stop"}]
-    if is_graded:
-        line["rating"] = 1 + round(4 * float(outcome["effect"]))
     return line
 
 

@@ -144,6 +144,13 @@ def describe(
             show_default=False,
         ),
     ] = None,
+    logged: Annotated[
+        bool,
+        typer.Option(
+            "--logged",
+            help="Write pairs alone whose answer was logged: they need a grade and no call.",
+        ),
+    ] = False,
 ) -> None:
     """Show what a dataset holds and what it can teach.
 
@@ -154,15 +161,19 @@ def describe(
 
     Example: graphrouter data describe mine --grades next.csv --num 50
     """
-    if num is not None and grades is None:
-        raise DataError("--num is of --grades FILE alone. Name the file, or leave --num out.")
+    for name, is_given in (("--num", num is not None), ("--logged", logged)):
+        if is_given and grades is None:
+            raise DataError(
+                f"{name} is of --grades FILE alone. Name the file, or leave {name} out."
+            )
     from graphrouter.data.describe import describe_dataset
     from graphrouter.data.readers import load_dataset
 
     dataset = load_dataset(data)
     summary = describe_dataset(dataset)
     if grades is not None:
-        _write_grades(dataset, grades, num or summary.num_missing_outcomes or _MOST_ASKED)
+        asked = num or summary.num_missing_outcomes or _MOST_ASKED
+        _write_grades(dataset, grades, asked, only_logged=logged)
     if as_json:
         print_json(summary)
         return
@@ -180,18 +191,19 @@ def describe(
         )
 
 
-def _write_grades(dataset: RoutingDataset, file: Path, num: int) -> None:
+def _write_grades(dataset: RoutingDataset, file: Path, num: int, *, only_logged: bool) -> None:
     from graphrouter.cli.outputs import check_target
     from graphrouter.data.learnable import suggest_grades
     from graphrouter.data.table_files import write_table
 
     check_target(file)
-    pairs = suggest_grades(dataset, num)
+    pairs = suggest_grades(dataset, num, only_logged=only_logged)
     write_table(pairs, file)
-    logged = int(pairs["is_answered"].sum())
+    to_ask = int((~pairs["is_answered"]).sum())
+    rest = f", the other {to_ask:,} have to be asked for (--logged leaves them out)"
     error_console.print(
-        f"Wrote {count_of(len(pairs), 'pair')} to grade to {file}: of {logged:,} the answer was "
-        f"logged, the other {len(pairs) - logged:,} have to be asked for.",
+        f"Wrote {count_of(len(pairs), 'pair')} to grade to {file}: of {len(pairs) - to_ask:,} the "
+        f"answer was logged{rest if to_ask else ''}.",
         highlight=False,
         markup=False,
         soft_wrap=True,

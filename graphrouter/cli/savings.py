@@ -61,7 +61,9 @@ def savings(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="PAGE.html", help="Write the page here.", show_default=False),
+        typer.Option(
+            "--out", "--html", metavar="PAGE.html", help="Write the page here.", show_default=False
+        ),
     ] = None,
     pdf: Annotated[
         Path | None,

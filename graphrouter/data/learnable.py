@@ -153,7 +153,7 @@ def count_missing_outcomes(
     }
 
 
-def suggest_grades(data: RoutingDataset, num: int) -> pd.DataFrame:
+def suggest_grades(data: RoutingDataset, num: int, *, only_logged: bool = False) -> pd.DataFrame:
     """The pairs of a query and a model to grade next, in the order to grade them.
 
     Those of `suggest_pairs`, for which graded answers count as there. `is_answered` says whether a
@@ -162,6 +162,7 @@ def suggest_grades(data: RoutingDataset, num: int) -> pd.DataFrame:
     Args:
         data: Queries and models are those that can be asked.
         num: How many, at least 1.
+        only_logged: Choose from the calls that were logged, which need a grade alone.
 
     Raises:
         DataError: `num` is below 1.
@@ -174,7 +175,8 @@ def suggest_grades(data: RoutingDataset, num: int) -> pd.DataFrame:
     """
     check_is_dataset(data, "suggest_grades")
     graded = data.outcomes[data.outcomes["effect"].notna()]
-    pairs = suggest_pairs(data.queries, data.pool.names, num, asked=graded)
+    among = data.outcomes if only_logged else None
+    pairs = suggest_pairs(data.queries, data.pool.names, num, asked=graded, among=among)
     logged = pd.MultiIndex.from_frame(data.outcomes[["query_id", "model"]])
     there = pd.MultiIndex.from_frame(pairs[["query_id", "model"]]).isin(logged)
     return pairs.assign(is_answered=there)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ def suggest_pairs(
     num: int,
     *,
     asked: pd.DataFrame | None = None,
+    among: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """The pairs of a query and a model to collect next, in the order to collect them.
@@ -42,6 +43,7 @@ def suggest_pairs(
         num: How many, at least 1.
         asked: `query_id` and `model` of pairs that are there already, which count; others than
             these queries and models do not.
+        among: `query_id` and `model` of the pairs to choose from; all of them without it.
         seed: Of the draws.
 
     Raises:
@@ -53,13 +55,15 @@ def suggest_pairs(
         >>> sorted(pairs["query_id"][:2]), sorted(pairs["model"][:2])
         (['1', '2'], ['grand', 'nano'])
     """
-    names = _check(queries, models, num, asked)
+    names = _check(queries, models, num, asked, among)
     task = queries["task"] if "task" in queries else pd.Series([None] * len(queries))
     task_of = [None if pd.isna(each) else str(each) for each in task]
     spread = _Spread(queries["query_id"].tolist(), task_of, names, np.random.default_rng(seed))
     if asked is not None:
         for query, model in zip(asked["query_id"], asked["model"], strict=True):
             spread.note(str(query), str(model))
+    if among is not None:
+        spread.keep_to(zip(among["query_id"].astype(str), among["model"].astype(str), strict=True))
     rows, chosen = [], []
     for _ in range(num):
         pair = spread.take_next()
@@ -84,6 +88,8 @@ class _Spread:
         self._ids, self._task_of, self._models, self._rng = query_ids, task_of, models, rng
         self._row = {query: row for row, query in enumerate(query_ids)}
         self._done: dict[int, set[str]] = defaultdict(set)
+        self._closed: dict[int, set[str]] = defaultdict(set)
+        """Models that may not be asked, by row."""
         self._by_task: dict[str | None, Counter[str]] = defaultdict(Counter)
         self._by_model: Counter[str] = Counter()
         self._num_of: Counter[str | None] = Counter()
@@ -104,12 +110,20 @@ class _Spread:
         self._by_model[model] += 1
         self._num_of[self._task_of[row]] += 1
 
+    def keep_to(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Choose from some pairs alone."""
+        kept: dict[str, set[str]] = defaultdict(set)
+        for query, model in pairs:
+            kept[query].add(model)
+        for query, row in self._row.items():
+            self._closed[row] = set(self._models) - kept[query]
+
     def take_next(self) -> tuple[int, str] | None:
         """Row of the query, and model, of the next pair, counted; None where none is left."""
         if not self._queues:
             for task, rows in self._places.items():
                 queue = [(len(self._done[row]), place, row) for place, row in enumerate(rows)]
-                self._queues[task] = [each for each in queue if each[0] < len(self._models)]
+                self._queues[task] = [each for each in queue if self._list_free(each[2])]
                 heapq.heapify(self._queues[task])
         total = self._num_of.total() + 1
         open_tasks = [task for task, queue in self._queues.items() if queue]
@@ -119,22 +133,32 @@ class _Spread:
         _, place, row = heapq.heappop(self._queues[task])
         counts = self._by_task[task]
         draws = dict(zip(self._models, self._rng.random(len(self._models)), strict=True))
-        free = [model for model in self._models if model not in self._done[row]]
+        free = self._list_free(row)
         model = min(free, key=lambda m: (counts[m], self._by_model[m], draws[m]))
         self.note(self._ids[row], model)
         if len(free) > 1:
             heapq.heappush(self._queues[task], (len(self._done[row]), place, row))
         return row, model
 
+    def _list_free(self, row: int) -> list[str]:
+        """Models that may still be asked."""
+        taken = self._done[row] | self._closed[row]
+        return [model for model in self._models if model not in taken]
+
 
 def _check(
-    queries: pd.DataFrame, models: Sequence[str], num: int, asked: pd.DataFrame | None
+    queries: pd.DataFrame,
+    models: Sequence[str],
+    num: int,
+    asked: pd.DataFrame | None,
+    among: pd.DataFrame | None,
 ) -> list[str]:
     if not is_whole(num, least=1):
         raise DataError(f"{show_value(num)} pairs were asked for; expected a whole number above 0.")
     for what, frame, needed in (
         ("queries", queries, ("query_id", "prompt")),
         ("asked", asked, ("query_id", "model")),
+        ("among", among, ("query_id", "model")),
     ):
         if frame is None:
             continue

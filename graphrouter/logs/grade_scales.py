@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from graphrouter.exceptions import DataError
-from graphrouter.logs.logged_calls import LoggedCall
+from graphrouter.logs.logged_calls import LoggedCall, read_number
 from graphrouter.wording import count_of, show_value, suggest
 
 __all__ = ["GradeScale", "choose_scale", "find_scores"]
@@ -91,7 +91,7 @@ class GradeScale(NamedTuple):
             raise ValueError
         return effect
 
-    def grade(self, calls: Iterable[LoggedCall]) -> list[float]:
+    def grade(self, calls: Sequence[LoggedCall]) -> list[float]:
         """The effect of each call, NaN where it has no such score.
 
         Raises:
@@ -110,9 +110,18 @@ class GradeScale(NamedTuple):
             raise DataError(
                 f"{count_of(sum(wrong.values()), 'score', 'of', 'of')} {self.name!r} "
                 f"{'is' if sum(wrong.values()) == 1 else 'are'} not on the scale ({known}): "
-                f"{named}. {_HOW}"
+                f"{named}. {self._propose(calls)}"
             )
         return effects
+
+    def _propose(self, calls: Sequence[LoggedCall]) -> str:
+        """How to state the scale, by the numbers that the log holds."""
+        numbers = [read_number(find_scores(call).get(self.name)) for call in calls]
+        known = [number for number in numbers if not math.isnan(number)]
+        if not known or min(known) == max(known):
+            return _HOW
+        seen = f"{self.name}={min(known):g}..{max(known):g}"
+        return f"They go from {min(known):g} to {max(known):g}: --grade {seen}? {_HOW}"
 
 
 def find_scores(call: LoggedCall) -> Mapping[str, Any]:

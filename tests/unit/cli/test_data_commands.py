@@ -141,8 +141,13 @@ def test_describe_writes_which_pairs_to_grade_next(tmp_path: Path) -> None:
     }
     assert "3 pairs to grade" in result.stderr
     assert "2 the answer was logged, the other 1 have to be asked for" in result.stderr
-    result = runner.invoke(app, ["describe", file, "--num", "3"])
-    assert result.exit_code != 0
+    result = runner.invoke(app, ["describe", file, "--logged", "--grades", str(next_file)])
+    assert result.exit_code == 0, result.output
+    assert set(pd.read_csv(next_file)["prompt"]) == {"b", "c"}
+    assert "2 pairs to grade" in result.stderr
+    assert "asked for" not in result.stderr
+    for lonely in (("--num", "3"), ("--logged",)):
+        assert runner.invoke(app, ["describe", file, *lonely]).exit_code != 0
 
 
 def test_describe_says_that_no_cost_is_known(shared_data: Callable[[str], Path]) -> None:

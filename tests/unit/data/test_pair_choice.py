@@ -86,3 +86,18 @@ def test_the_choice_depends_on_no_text() -> None:
 def test_bad_input(queries: object, models: list[str], num: int, asked: object, told: str) -> None:
     with pytest.raises(DataError, match=told):
         suggest_pairs(queries, models, num, asked=asked)  # type: ignore[arg-type]
+
+
+def test_pairs_are_chosen_among_those_that_are_named() -> None:
+    queries = pd.DataFrame({"query_id": [*"abcd"], "prompt": [*"abcd"], "task": [*"ttss"]})
+    among = pd.DataFrame({"query_id": [*"aabd"], "model": ["x", "y", "x", "y"]})
+    asked = pd.DataFrame({"query_id": ["a"], "model": ["x"]})
+    found = suggest_pairs(queries, ["x", "y"], 9, asked=asked, among=among)
+    assert sorted(zip(found["query_id"], found["model"], strict=True)) == [
+        ("a", "y"),
+        ("b", "x"),
+        ("d", "y"),
+    ]
+    everything = queries.merge(pd.DataFrame({"model": ["x", "y"]}), how="cross")
+    whole, same = (suggest_pairs(queries, ["x", "y"], 9, among=each) for each in (None, everything))
+    pd.testing.assert_frame_equal(whole, same)

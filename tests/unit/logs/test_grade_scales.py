@@ -42,6 +42,11 @@ def test_no_value_is_no_grade() -> None:
     assert all(map(math.isnan, effects))
 
 
+def test_the_scale_that_a_log_seems_to_have_is_proposed() -> None:
+    with pytest.raises(DataError, match=r"They go from 1 to 5: --grade stars=1\.\.5\?"):
+        GradeScale("stars").grade([call(stars=1), call(stars="5"), call(stars=3)])
+
+
 @pytest.mark.parametrize(
     ("text", "value"), [("stars", 4), ("stars=1..5", 6), ("stars=1..5", "many"), ("v=a:1", "b")]
 )
