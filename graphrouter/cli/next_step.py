@@ -126,6 +126,7 @@ def _go_on_from_artifact(name: str, data: str, folder: Path) -> Step:
         f"graphrouter route {name} 'your prompt'",
         f"graphrouter evaluate {name} {data}",
         f"graphrouter pool list {name}",
+        f"graphrouter savings {name} {data} --baseline MODEL --out savings.html",
     ]
     if (folder / "upstreams.yaml").is_file():
         commands.append(f"graphrouter serve {name} --upstreams upstreams.yaml")
