@@ -81,7 +81,10 @@ def _name_unlike(found: FloatArray, tasks: np.ndarray) -> str:
 
 
 def _draw(figure: Figure, size: Size, counts: np.ndarray, edges: FloatArray) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes = figure.subplots()
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     usual = counts.sum() / len(counts)
     style = {"edgecolor": ROUTER["color"], "align": "edge", "width": float(edges[1])}
     axes.bar(edges[1:-1], counts[1:], color=AREA, label="queries", **style)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,16 +17,22 @@ from graphrouter.types import BoolArray, FloatArray
 from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from graphrouter.data import RoutingDataset
     from graphrouter.router.graph_router import GraphRouter
 
-_MOST_MODELS, _MOST_TASKS, _MOST_NARROW_TASKS = 40, 12, 6
+_MOST_MODELS, _MOST_TASKS, _TASKS_SIDE_BY_SIDE = 40, 12, 6
+"""The last of a telephone, where further tasks stand in grids below each other."""
 _DOUBTFUL = 0.3
 """Width of an 80 % interval from which an expectation is marked as doubtful."""
-_DARK = 0.55
-"""Effect from which a cell is so dark that its number is white."""
+_HUES = ("#ffffff", "#9fbfdf", "#0b3a66")
+"""One hue from white to ink: in grey the order stays what it is."""
+
+
+_INK_LUMINANCE = 0.0172
+"""Relative luminance of `INK`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +63,8 @@ def draw_heatmap(router: GraphRouter, data: RoutingDataset | None = None) -> Pic
     shown = grid.models[:_MOST_MODELS]
     what = "expected by the router" if data is None else f"observed in {data.name}"
     left_out = len(grid.models) - len(shown)
+    more_tasks = max(len(grid.tasks) - _MOST_TASKS, 0)
+    num_grids = math.ceil(min(len(grid.tasks), _MOST_TASKS) / _TASKS_SIDE_BY_SIDE)
     best = ", ".join(
         f"{grid.models[int(np.nanargmax(column))]} at {task}"
         for task, column in list(zip(grid.tasks, grid.effect.T, strict=True))[:3]
@@ -65,6 +75,7 @@ def draw_heatmap(router: GraphRouter, data: RoutingDataset | None = None) -> Pic
         says=f"Mean effect in hundredths, {what}; darker is better"
         + (", ? is doubtful" if grid.is_doubtful.any() else "")
         + (f". {count_of(left_out, 'model')} with less on average left out" if left_out else "")
+        + (f". {count_of(more_tasks, 'further task')} in the figures alone" if more_tasks else "")
         + f". Best are {best}.",
         draw=lambda figure, size: _draw(figure, size, grid),
         columns=("model", *grid.tasks),
@@ -72,7 +83,7 @@ def draw_heatmap(router: GraphRouter, data: RoutingDataset | None = None) -> Pic
             (model, *(None if np.isnan(value) else float(value) for value in row))
             for model, row in zip(grid.models, grid.effect, strict=True)
         ],
-        heights=Heights(*(1.6 + 0.27 * len(shown) for _ in range(2))),
+        heights=Heights(1.6 + 0.27 * len(shown), (1.6 + 0.27 * len(shown)) * num_grids),
     )
 
 
@@ -113,19 +124,25 @@ def _observe(data: RoutingDataset) -> _Grid:
 
 
 def _draw(figure: Figure, size: Size, grid: _Grid) -> None:
+    num_tasks = min(len(grid.tasks), _MOST_TASKS)
+    width = min(_TASKS_SIDE_BY_SIDE if size.is_narrow else _MOST_TASKS, num_tasks)
+    starts = range(0, num_tasks, width)
+    for axes, start in zip(figure.subplots(len(starts), squeeze=False)[:, 0], starts, strict=True):
+        _draw_grid(axes, size, grid, range(start, min(start + width, num_tasks)))
+        axes.set_xlim(-0.5, width - 0.5)  # cells of the last grid are no wider
+
+
+def _draw_grid(axes: Axes, size: Size, grid: _Grid, shown: range) -> None:
+    """The columns of some tasks."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    axes = figure.subplots()
-    tasks = grid.tasks[: _MOST_NARROW_TASKS if size.is_narrow else _MOST_TASKS]
-    models = grid.models[:_MOST_MODELS]
-    effect = grid.effect[: len(models), : len(tasks)]
-    # One hue from white to ink: in grey the order stays what it is.
-    hues = ["#ffffff", "#9fbfdf", "#0b3a66"]
-    shades = LinearSegmentedColormap.from_list("effect", hues).with_extremes(bad="#f3f4f6")
+    tasks, models = grid.tasks[shown.start : shown.stop], grid.models[:_MOST_MODELS]
+    effect = grid.effect[: len(models), shown.start : shown.stop]
+    shades = LinearSegmentedColormap.from_list("effect", _HUES).with_extremes(bad="#f3f4f6")
     axes.imshow(effect, cmap=shades, vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(*effect.shape):
         value = effect[row, column]
-        mark = "?" if grid.is_doubtful[row, column] else ""
+        mark = "?" if grid.is_doubtful[row, shown.start + column] else ""
         axes.text(
             column,
             row,
@@ -133,10 +150,10 @@ def _draw(figure: Figure, size: Size, grid: _Grid) -> None:
             ha="center",
             va="center",
             fontsize="small",
-            color="white" if value > _DARK else INK,
+            color=_choose_ink(tuple(shades(value))),
         )
-    width = 16 if size is NARROW else 26
-    axes.set_yticks(range(len(models)), [_cut(model, width) for model in models])
+    longest = 16 if size is NARROW else 26
+    axes.set_yticks(range(len(models)), [_cut(model, longest) for model in models])
     axes.set_xticks(range(len(tasks)), [_cut(task, 20) for task in tasks])
     axes.tick_params(axis="x", top=True, bottom=False, labeltop=True, labelbottom=False, length=0)
     for label in axes.get_xticklabels():
@@ -144,6 +161,15 @@ def _draw(figure: Figure, size: Size, grid: _Grid) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
+
+
+def _choose_ink(shade: Sequence[float]) -> str:
+    """White or ink, whichever is read more easily on a shade: contrast as WCAG 2.2 defines it."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shade[:3]]
+    luminance = float(np.dot((0.2126, 0.7152, 0.0722), linear))
+    return (
+        "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / (_INK_LUMINANCE + 0.05) else INK
+    )
 
 
 def _cut(text: str, width: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.bench.pictures import draw_heatmap
-from graphrouter.bench.pictures.picture_style import NARROW
+from graphrouter.bench.pictures.picture_style import INK, NARROW
 from graphrouter.exceptions import DataError, NotApplicableError
 
 
@@ -36,10 +36,27 @@ def test_expected_cells_have_their_numbers_written_in_them(router: gr.GraphRoute
     ]
 
 
-def test_a_telephone_shows_fewer_tasks(router: gr.GraphRouter) -> None:
+def test_a_telephone_shows_all_tasks_in_grids_below_each_other(router: gr.GraphRouter) -> None:
     picture = draw_heatmap(router)
-    assert picture.figure(NARROW).axes[0].images[0].get_array().shape == (6, 6)
-    assert len(picture.columns) - 1 > 6
+    tasks = picture.columns[1:]
+    grids = picture.figure(NARROW).axes
+    assert [grid.images[0].get_array().shape for grid in grids] == [(6, 6), (6, len(tasks) - 6)]
+    named = [label.get_text() for grid in grids for label in grid.get_xticklabels()]
+    assert named == list(tasks)
+    written = [text.get_text().rstrip("?") for grid in grids for text in grid.texts]
+    assert sorted(written) == sorted(f"{100 * v:.0f}" for row in picture.rows for v in row[1:])
+
+
+def test_numbers_are_read_on_their_shade(router: gr.GraphRouter) -> None:
+    inks = {
+        text.get_text().rstrip("?"): text.get_color()
+        for text in draw_heatmap(router).figure().axes[0].texts
+    }
+    assert all(
+        ink == ("white" if int(number) >= 74 else INK)
+        for number, ink in inks.items()
+        if not 68 <= int(number) < 74
+    )
 
 
 def test_a_cell_without_an_outcome_is_no_zero(
