@@ -218,6 +218,7 @@ def serve(
             load=load,
             judges=judges,
             tracer=read_environment(os.environ),
+            is_alone=True,
         )
         console.print(
             f"Serving {count_of(len(deployments), 'model')} at "

@@ -7,6 +7,7 @@ to the candidate's address. What it chose, and why, is told in headers.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -71,6 +72,7 @@ def create_app(
     judges: Sequence[JudgeSettings] = (),
     transport: httpx2.AsyncBaseTransport | None = None,
     tracer: Tracer | None = None,
+    is_alone: bool = False,
 ) -> FastAPI:
     """The gateway as an ASGI application.
 
@@ -94,6 +96,9 @@ def create_app(
         judges: Of answers that nobody has graded; they need a memory.
         transport: Takes the place of the network, for tests.
         tracer: Follows requests, and is closed with the application.
+        is_alone: Whether the process does nothing else. Then what it holds once it serves is left
+            out of the search for garbage, which else halts all requests for a tenth of a second
+            now and then.
 
     Raises:
         ConfigError: A judge is a model whose tokens have no prices.
@@ -123,8 +128,13 @@ def create_app(
                 if memory is not None:
                     await anyio.to_thread.run_sync(admin.begin)
                     await anyio.to_thread.run_sync(
-                        memory.start, gateway.change_router, admin.follow
+                        memory.start,
+                        gateway.change_router,
+                        admin.follow,
+                        _keep_for_good if is_alone else _leave_as_it_is,
                     )
+                elif is_alone:
+                    _keep_for_good()
                 yield
             finally:
                 if judging is not None:
@@ -176,6 +186,16 @@ def create_app(
     admin.add_endpoints(app)
     OperatorPage(lambda: gateway.state, access, memory).add_endpoints(app)
     return app
+
+
+def _keep_for_good() -> None:
+    """Look for garbage in what is there now no more: it is what serves."""
+    gc.collect()
+    gc.freeze()
+
+
+def _leave_as_it_is() -> None:
+    pass
 
 
 def _make_judging(

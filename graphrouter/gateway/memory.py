@@ -121,6 +121,7 @@ class Memory:
         self,
         change: Callable[[Callable[[Router], Router]], None],
         follow: Callable[[], None] = lambda: None,
+        loaded: Callable[[], None] = lambda: None,
     ) -> None:
         """Teach the router what graders have said, and go on while it serves.
 
@@ -128,11 +129,14 @@ class Memory:
             change: Puts another router in the place of the one that serves.
             follow: Called twice a second, and at once where the store tells of changes, to look at
                 what other gateways have written.
+            loaded: Called once all is loaded that learning needs.
         """
         self._follow = follow
         with self.store.reader.connect() as connection:
             after = read_applied(connection, self.log.kept.artifact)
-        self._learner = FeedbackLearner(self.store, change, after=after, watch=self.watch)
+        self._learner = FeedbackLearner(
+            self.store, change, after=after, watch=self.watch, loaded=loaded
+        )
         self._learner.start()
         self._watch.start()
         self._listener.start()

@@ -144,6 +144,7 @@ class FeedbackLearner:
         *,
         after: int = 0,
         watch: DriftWatch | None = None,
+        loaded: Callable[[], None] = lambda: None,
     ) -> None:
         """A learner that has not begun.
 
@@ -152,8 +153,9 @@ class FeedbackLearner:
             change: Puts another router in the place of the one that serves.
             after: Number of the last outcome that the router has learned.
             watch: Raises alarms of models that have changed; without it nobody does.
+            loaded: Called, in its thread, once all is loaded that learning needs.
         """
-        self._store, self._change = store, change
+        self._store, self._change, self._loaded = store, change, loaded
         self._window = WINDOW if store.is_postgresql else 0
         self._last, self._seen = after, set[int]()
         self._start, self._watch = after, watch
@@ -219,6 +221,7 @@ class FeedbackLearner:
 
     def _work(self) -> None:
         self._attempt(lambda: self._change(self._rehearse))
+        self._loaded()
         while True:
             self._woken.wait(PERIOD_S)
             self._woken.clear()

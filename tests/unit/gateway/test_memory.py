@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -356,3 +358,21 @@ def is_refused(address: str, key: str) -> bool:
     except openai.AuthenticationError:
         return True
     return False
+
+
+@pytest.mark.parametrize("has_store", [True, False])
+def test_what_serves_is_no_garbage_where_the_process_does_nothing_else(
+    router: gr.GraphRouter,
+    deployments: Deployments,
+    serve: Serve,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    has_store: bool,
+) -> None:
+    frozen = threading.Event()
+    monkeypatch.setattr("graphrouter.gateway.app.gc.freeze", frozen.set)
+    for is_alone in (False, True):
+        kept = WhatIsKept({}, "0f3c")
+        memory = Memory(Store.open(tmp_path / f"{is_alone}.db"), kept) if has_store else None
+        serve(create_app(router, deployments, memory=memory, is_alone=is_alone))
+        assert frozen.wait(30 if is_alone else 0.3) == is_alone
