@@ -178,11 +178,15 @@ class EffectInterval:
     def draw_together(self, scored: PairPredictions, doubt: TaskDoubt | None) -> PairPredictions:
         """The predictions, the effect logits of strange queries nearer to each other.
 
-        They go to the mean over tasks, and are softened as all that is uncertain is.
+        They go to the mean over tasks, and are softened as all that is uncertain is; so are those
+        of a task that has no solved query, which stay where what resembles it puts them.
         """
-        if doubt is None or self.novelty == 0:
+        if doubt is None or (self.novelty == 0 and not bool(doubt.unseen.any())):
             return scored
         xp = operations_of(scored.location)
-        softened = xp.sqrt(1 + math.pi / 8 * doubt.softening)
-        effect = (scored.location[EFFECT] + doubt.shift) / softened
+        shift, variance = doubt.shift, doubt.softening + doubt.unseen
+        if self.novelty == 0:
+            shift, variance = 0.0, doubt.unseen
+        softened = xp.sqrt(1 + math.pi / 8 * variance)
+        effect = (scored.location[EFFECT] + shift) / softened
         return scored._replace(location=xp.concat([effect[None], scored.location[EFFECT + 1 :]]))

@@ -147,17 +147,21 @@ class TaskLevels(NamedTuple):
     doubt: Array
     """(M,) how much larger that must be for a normal interval to hold for 80 % of new tasks: the
     more the fewer were seen."""
+    is_unseen: Array
+    """(T + 1,) bool: no query of the task was solved; beside them False."""
 
     @classmethod
     def of(cls, state: SupportState) -> Self:
         """The levels that a support shows."""
+        xp, has_queries = operations_of(state.task_size), state.task_size > 0
         level = state.base.task_easiness[EFFECT][:, None] + state.base.skill[EFFECT]
-        seen = level[:-1][state.task_size > 0]
+        seen = level[:-1][has_queries]
         mean = seen.mean(0) if len(seen) else level[-1]
         off = seen - mean
         prior = _PRIOR_TASKS * _PRIOR_VARIANCE + (off * off).sum(0)
         variance = prior / (_PRIOR_TASKS + max(len(seen) - 1, 0))
-        return cls(level, mean, variance, variance * (_widen_for_few(len(seen)) - 1))
+        is_unseen = xp.concat([~has_queries, has_queries[:0].any()[None]])
+        return cls(level, mean, variance, variance * (_widen_for_few(len(seen)) - 1), is_unseen)
 
 
 def _widen_for_few(num_tasks: int) -> float:
@@ -192,6 +196,9 @@ class TaskDoubt(NamedTuple):
     """(B, M) variance that comes on top where a query is strange: that between all tasks."""
     softening: Array
     """(B, M) the part of `strange` where the task is unknown, which softens the effect."""
+    unseen: Array
+    """(B, M) variance between tasks where the one that is named has no solved query, which softens
+    the effect; 0 elsewhere."""
     strangeness: Array
     """(B, 1) in [0, 1]."""
     few: Array
@@ -208,6 +215,8 @@ class TaskDoubt(NamedTuple):
         off than by a normal distribution with their variance. That strange queries are of another
         task is an assumption, and not made stronger.
 
+        A named task without a solved query is a new one, whatever its prompts resemble.
+
         Args:
             levels: Of the support.
             share: (B, T + 1) belief over tasks.
@@ -219,14 +228,16 @@ class TaskDoubt(NamedTuple):
         between = (xp.multiply_rows(share, level * level) - believed * believed).clip(0)
         named = xp.take_along_axis(share, task.clip(0)[:, None], 1)[:, 0]
         open_minded = 1 - xp.where(task >= 0, named, 0.0)
-        unusual = (1 - met.familiarity / _UNUSUAL).clip(0, 1)
+        is_unseen = levels.is_unseen[task]
+        unusual = xp.where(is_unseen, 1.0, (1 - met.familiarity / _UNUSUAL).clip(0, 1))
         new = (open_minded * unusual)[:, None]
         strange, lost = met.strangeness[:, None], (open_minded * met.strangeness)[:, None]
         return cls(
             lost * (levels.mean - believed),
             (1 - strange) * ((1 - new) * between + new * levels.variance),
             strange * levels.variance,
-            lost * levels.variance,
+            xp.where(is_unseen[:, None], 0.0, lost * levels.variance),
+            xp.where(is_unseen[:, None], levels.variance + levels.doubt, 0.0),
             strange,
             (1 - strange) * new * levels.doubt,
         )

@@ -147,6 +147,31 @@ def test_doubt_about_the_task_by_hand(
     assert torch.equal(bare[0], same[0])  # an artifact from before predicts as it did
 
 
+def test_a_named_task_that_nobody_has_solved_a_query_of_is_a_new_one(
+    uncorrected: RoutingGNN, make_graph: Callable[..., RoutingGraph]
+) -> None:
+    state = uncorrected.encode_support(make_graph())
+    size = torch.ones_like(state.task_size)
+    size[1] = 0
+    num_tasks = len(size)
+    levels = TaskLevels.of(state._replace(task_size=size))
+    share = torch.full((3, num_tasks + 1), 1 / num_tasks, dtype=torch.float64)
+    share[:, 1] = 0
+    met = Met(torch.tensor([0.9] * 3), torch.tensor([0.0] * 3))  # its prompts are like others
+    doubt = TaskDoubt.of(levels, share, torch.tensor([0, 1, -1]), met)
+    assert doubt.unseen[[0, 2]].abs().max() == 0
+    apart = levels.variance + levels.doubt
+    assert torch.equal(doubt.unseen[1], apart)
+    assert torch.equal(doubt.variance[1], levels.variance)
+    location = torch.full((NUM_CHANNELS, 3, NUM_MODELS), 2.0, dtype=torch.float64)
+    scored = PairPredictions(location, location, share[:, :-1], share, location[EFFECT])
+    for interval in (EffectInterval(), EffectInterval(novelty=1.5)):
+        drawn = interval.draw_together(scored, doubt).location
+        torch.testing.assert_close(drawn[EFFECT, 1], 2 / torch.sqrt(1 + math.pi / 8 * apart))
+        assert torch.equal(drawn[EFFECT, [0, 2]], location[EFFECT, [0, 2]])
+        assert torch.equal(drawn[EFFECT + 1 :], location[EFFECT + 1 :])
+
+
 @pytest.mark.parametrize("num_tasks", [2, 4, 12])
 def test_a_new_task_is_covered_as_often_as_is_said_however_few_were_seen(
     net: RoutingGNN, make_graph: Callable[..., RoutingGraph], num_tasks: int
