@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -29,6 +30,7 @@ _WORDLLAMA_FILES = (
 )
 _WORDLLAMA_TENSOR = "embedding.weight"
 _BATCH_SIZE = 256
+_TOKENS_AT_ONCE = 1024
 
 
 class TextEncoder(Protocol):
@@ -271,24 +273,51 @@ class WordLlamaEncoder:
             # own `embed` pads to the longest of the batch, which is slower, and divides by zero for
             # an empty text.
             encodings = self._tokenizer.encode_batch_fast(clipped[part], add_special_tokens=False)
-            for row, encoding in enumerate(encodings, start=part.start):
-                vectors[row] = self._sum_of_tokens(encoding.ids)
+            row = part.start
+            for ids in _group_tokens(encoding.ids for encoding in encodings):
+                self._sum_tokens(ids, out=vectors[row : row + len(ids)])
+                row += len(ids)
         return unit_rows(vectors)  # of unit length, sum and mean are the same
 
-    def _sum_of_tokens(self, ids: list[int]) -> Embeddings:
-        """The summed vectors (dimension,) of the tokens.
+    def _sum_tokens(self, ids: list[list[int]], *, out: Embeddings) -> None:
+        """Write the summed vectors of the tokens of texts to `out`, (num_texts, dimension) of 0.
 
-        Each distinct token is read once: long texts repeat theirs.
+        Each distinct token of a text is read once: long texts repeat theirs. Each text is summed up
+        by itself, in the order of its tokens' numbers.
         """
-        ordered = np.array(ids, dtype=np.int64)
+        ordered = np.array(list(chain.from_iterable(ids)), dtype=np.int64)
+        if len(ids) > 1:
+            text = np.repeat(np.arange(len(ids)), [len(each) for each in ids])
+            ordered += text * len(self._token_vectors)
         ordered.sort()
         is_first = np.ones(len(ordered) + 1, dtype=np.bool_)
         np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:-1])
-        first = np.flatnonzero(is_first)  # and the end
+        first = is_first.nonzero()[0]  # and the end
         counts = (first[1:] - first[:-1]).astype(np.float32)
-        vectors = self._token_vectors[ordered[first[:-1]]].astype(np.float32)
-        summed: Embeddings = (vectors * counts[:, None]).sum(axis=0)
-        return summed
+        token = ordered[first[:-1]]
+        ends = [0, len(token)]
+        if len(ids) > 1:
+            text, token = np.divmod(token, len(self._token_vectors))
+            ends = np.searchsorted(text, np.arange(len(ids) + 1)).tolist()
+        vectors = self._token_vectors[token].astype(np.float32)
+        vectors *= counts[:, None]
+        for row, (start, end) in enumerate(pairwise(ends)):
+            if start < end:
+                np.add.reduce(vectors[start:end], axis=0, out=out[row])
+
+
+def _group_tokens(ids: Iterable[list[int]]) -> Iterator[list[list[int]]]:
+    """The tokens of texts in order, in groups whose vectors stay in the cache."""
+    group: list[list[int]] = []
+    count = 0
+    for each in ids:
+        if group and count + len(each) > _TOKENS_AT_ONCE:
+            yield group
+            group, count = [], 0
+        group.append(each)
+        count += len(each)
+    if group:
+        yield group
 
 
 class _Parts(NamedTuple):

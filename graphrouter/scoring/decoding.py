@@ -16,7 +16,6 @@ from graphrouter.features.channels import (
     EFFECT,
     INPUT_TOKENS,
     LATENCY,
-    NUM_CHANNELS,
     SPEND,
     ChannelScaler,
     Tariff,
@@ -89,6 +88,8 @@ def decode_channels(
     amounts: AmountCalibration | None = None,
     num_chars: FloatArray | None = None,
     task_share: FloatArray | None = None,
+    ends: tuple[FloatArray, FloatArray] | None = None,
+    familiarity: FloatArray | None = None,
 ) -> Predictions:
     """Expected effect, tokens, cost and latency: the way back from `ChannelScaler.encode`.
 
@@ -106,14 +107,13 @@ def decode_channels(
         num_chars: (num_queries, NUM_KINDS) characters of the prompts, and
         task_share: (num_queries, T + 1) belief over tasks; without them spend is as expected among
             prompts like those seen, and no answer is counted whose spend is not tokens.
+        ends: Of the intervals of the effect, (num_queries, num_models) each; none without them.
+        familiarity: (num_queries,) of the prompts; not told without it.
     """
-    expected = [
-        expect_amount(scaler, channel, location[channel], log_scale[channel])
-        for channel in range(NUM_CHANNELS)
-    ]
+    expected = expect_amounts(scaler, location, log_scale)
     if amounts is not None:
-        for channel, shift in zip(CALIBRATED, amounts.shift(models), strict=True):
-            expected[channel] = expected[channel] * np.exp(shift)
+        for channel, factor in zip(CALIBRATED, np.exp(amounts.shift(models)), strict=True):
+            expected[channel] *= factor
     input_tokens, most_input_tokens, beyond = count_tokens(expected[INPUT_TOKENS])
     spend, answers = expected[SPEND], np.full_like(location[EFFECT], np.nan)
     if num_chars is not None and task_share is not None:
@@ -136,7 +136,28 @@ def decode_channels(
         output_tokens=np.where(tariff.counts_tokens, spend, answers),
         latency_s=expected[LATENCY],
         most_input_tokens=most_input_tokens,
+        effect_low=None if ends is None else ends[0],
+        effect_high=None if ends is None else ends[1],
+        familiarity=familiarity,
     )
+
+
+def expect_amounts(
+    scaler: ChannelScaler, location: FloatArray, log_scale: FloatArray
+) -> FloatArray:
+    """`expect_amount` of all channels at once, (NUM_CHANNELS, num_queries, num_models).
+
+    NaN for the effect, which is no amount.
+    """
+    expected = np.empty_like(location)
+    expected[EFFECT] = np.nan
+    told = slice(EFFECT + 1, None)
+    mean, scale = scaler.mean[told, None, None], scaler.scale[told, None, None]
+    expected[told] = _expect(mean, scale, location[told], log_scale[told])
+    for channel, is_observed in enumerate(scaler.observed):
+        if not is_observed:
+            expected[channel] = np.nan
+    return expected
 
 
 def expect_amount(
@@ -148,9 +169,13 @@ def expect_amount(
     """
     if not scaler.observed[channel]:
         return np.full_like(location, np.nan)
-    sigma = np.minimum(np.exp(log_scale) * scaler.scale[channel], _MAX_LOG_SCALE)
-    mu = scaler.mean[channel] + scaler.scale[channel] * np.clip(
-        location, -_MOST_LOCATION, _MOST_LOCATION
-    )
+    return _expect(scaler.mean[channel], scaler.scale[channel], location, log_scale)
+
+
+def _expect(
+    mean: FloatArray, scale: FloatArray, location: FloatArray, log_scale: FloatArray
+) -> FloatArray:
+    sigma = np.minimum(np.exp(log_scale) * scale, _MAX_LOG_SCALE)
+    mu = mean + scale * np.clip(location, -_MOST_LOCATION, _MOST_LOCATION)
     expectation: FloatArray = np.exp(mu + sigma**2 / 2)
     return expectation

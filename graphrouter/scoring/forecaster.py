@@ -6,7 +6,7 @@ Serving, the reward that validation watches and the tuning of settings all read 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from graphrouter.scoring.pair_scores import PairPredictions
 from graphrouter.scoring.search_index import Search
 from graphrouter.scoring.state import SupportState, Targets
 from graphrouter.scoring.view_state import TargetView, ViewState
-from graphrouter.types import Predictions
+from graphrouter.types import FloatArray, Predictions
 
 _QUERIES_AT_ONCE, _PAIRS_AT_ONCE = 64, 4096
 """What similar queries say of so many pairs of a query and a model is in memory at a time."""
@@ -151,7 +151,7 @@ class Forecaster:
         if len(queries.task) == 0:
             return self._forecast_nothing(pool)
         levels = TaskLevels.of(state) if levels is None else levels
-        predictions, found, ranks = [], [], []
+        predictions, found = [], []
         counts = [num_neighbours] * len(state.views)
         at_once = max(1, min(_QUERIES_AT_ONCE, _PAIRS_AT_ONCE // len(pool)))
         for some in queries.split(at_once):
@@ -160,17 +160,16 @@ class Forecaster:
             targets = Targets(
                 some.principal, some.task, *similar, some.num_chars, some.asker, views
             )
-            scored, doubt = self.net.score(state, targets), None
+            scored, doubt, rank = self.net.score(state, targets), None, None
             if familiarity is not None:
                 met = familiarity.meet(some.surface, *similar)
                 doubt = TaskDoubt.of(levels, scored.task_share, some.task, met)
-                ranks.append(to_numpy(met.familiarity))
-            predictions.append(self.read(scored, targets, pool, tokens, tariff, doubt))
+                rank = to_numpy(met.familiarity)
+            predictions.append(
+                self.read(scored, targets, pool, tokens, tariff, doubt, familiarity=rank)
+            )
             found.append(similar)
-        known = replace(
-            Predictions.concatenate(predictions),
-            familiarity=np.concatenate(ranks) if ranks else None,
-        )
+        known = Predictions.concatenate(predictions)
         if len(found) == 1:
             return Forecast(known, *found[0])
         xp = operations_of(queries.text)
@@ -184,6 +183,8 @@ class Forecaster:
         tokens: TokenRates,
         tariff: Tariff | None = None,
         doubt: TaskDoubt | None = None,
+        *,
+        familiarity: FloatArray | None = None,
     ) -> Predictions:
         """What the scores mean: expected effect, tokens, cost and latency of each pair.
 
@@ -194,13 +195,18 @@ class Forecaster:
             tokens: From characters to tokens, for the same models.
             tariff: What the models charge; by list prices alone without it.
             doubt: About the tasks of the queries; none without it.
+            familiarity: (B,) of the queries, which the predictions carry along.
         """
         num_chars = to_numpy(targets.num_chars).astype(np.float64, copy=False)
         drawn = (self.interval or EffectInterval()).draw_together(scored, doubt).to_numpy()
         calibrated = self.calibration.apply(drawn, targets.task)
         logit, location = calibrated.location[EFFECT], calibrated.location.copy()
         location[EFFECT] = sigmoid(logit)
-        predictions = decode_channels(
+        ends = None
+        if self.interval is not None:
+            of_arrays = None if doubt is None else TaskDoubt(*map(to_numpy, doubt))
+            ends = self.interval.bounds(logit, calibrated.log_scale[EFFECT], of_arrays)
+        return decode_channels(
             self.channels,
             pool.names,
             location,
@@ -212,12 +218,9 @@ class Forecaster:
             amounts=self.amounts,
             num_chars=num_chars,
             task_share=drawn.task_share,
+            ends=ends,
+            familiarity=familiarity,
         )
-        if self.interval is None:
-            return predictions
-        of_arrays = None if doubt is None else TaskDoubt(*map(to_numpy, doubt))
-        low, high = self.interval.bounds(logit, calibrated.log_scale[EFFECT], of_arrays)
-        return replace(predictions, effect_low=low, effect_high=high)
 
     def _forecast_nothing(self, pool: ModelPool) -> Forecast:
         """The forecast of no query."""

@@ -8,6 +8,8 @@ from typing import NamedTuple, Self
 from graphrouter.scoring.operations import Array, operations_of
 from graphrouter.scoring.state import SupportMessages, SupportState, Targets
 
+_TARGETS_AT_ONCE = 8
+
 
 class PathMessages(NamedTuple):
     """What similar queries say. C channels, B targets, M models, H heads."""
@@ -150,9 +152,18 @@ def sum_rows(messages: SupportMessages, neighbours: Array, weight: Array, num_mo
         weight: (B, H, K) attention.
         num_models: M.
     """
-    gathered = gather_rows(messages, neighbours, num_models)
-    sums = operations_of(weight).matmul(weight, gathered)
-    return sums.reshape(*weight.shape[:2], num_models, -1)
+    xp = operations_of(weight)
+    # What a few targets gather of the grid is still in the cache when it is summed up.
+    at_once = len(weight) if messages.grid is None else _TARGETS_AT_ONCE
+    sums = [
+        xp.matmul(
+            weight[first : first + at_once],
+            gather_rows(messages, neighbours[first : first + at_once], num_models),
+        )
+        for first in range(0, len(weight), max(at_once, 1))
+    ]
+    found = sums[0] if len(sums) == 1 else xp.concat(sums)
+    return found.reshape(*weight.shape[:2], num_models, -1)
 
 
 def gather_rows(messages: SupportMessages, neighbours: Array, num_models: int) -> Array:
