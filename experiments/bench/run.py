@@ -12,6 +12,10 @@ of the processor, on one thread: what else runs on the machine does not count. T
                        queries with it, which an exact search must do at the least
     encode + knn       encoding the prompt, and scikit-learn's exact kNN over the same embeddings,
                        where scikit-learn is there
+    first answer       the process that loads and answers once, for the memory of one that goes on
+                       to predict many prompts, which come in batches of 1,000
+    one thread         as many routes by one thread, for routes by eight: seconds of the clock, for
+                       which the machine must have nothing else to do
     route              a route in the simulated world, for routes in worlds with four times its
                        queries or models, which are measured where no DATA is given
     gram               the product of the embeddings of all solved queries with themselves, one
@@ -57,6 +61,23 @@ else:
 IMPORTS = f"import pandas, torch\n{PEAK}"
 ANSWER = f"import sys\nimport graphrouter as gr\ngr.load_router(sys.argv[1]).route('Hi.')\n{PEAK}"
 
+AT_ONCE = 1_000
+STREAM = f"""
+import sys
+import pyarrow as pa
+import graphrouter as gr
+
+router, count, at_once = gr.load_router(sys.argv[1]), int(sys.argv[2]), {AT_ONCE}
+batches = (
+    pa.RecordBatch.from_pydict({{"query_id": [str(i) for i in ids],
+                                 "prompt": [f"What is {{i}} plus {{i % 7}}?" for i in ids]}})
+    for ids in (range(first, min(first + at_once, count)) for first in range(0, count, at_once))
+)
+for _ in router.predict_batches(batches):
+    pass
+{PEAK}
+"""
+
 
 def run_fresh(code: str, *arguments: str) -> tuple[float, float]:
     """Seconds of the processor and peak MiB of a process of its own, from its start to its end."""
@@ -73,8 +94,9 @@ def _run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[
     return subprocess.run(command, check=True, text=True, env=variables, **options)
 
 
-def measure_fresh(artifact: Path, repeats: int) -> dict[str, Any]:
-    """Loading in a fresh process to the first answer, beside imports alone."""
+def measure_fresh(artifact: Path, repeats: int, streamed: int) -> dict[str, Any]:
+    """Loading in a fresh process to the first answer, beside imports alone; and the memory of many
+    prompts that come in batches, beside that of one."""
     for code in (IMPORTS, ANSWER):  # what the disk has to read is read
         run_fresh(code, str(artifact))
     pairs = [(run_fresh(IMPORTS), run_fresh(ANSWER, str(artifact))) for _ in range(repeats)]
@@ -82,9 +104,14 @@ def measure_fresh(artifact: Path, repeats: int) -> dict[str, Any]:
         [statistics.median(column) for column in zip(*side, strict=True)]
         for side in zip(*pairs, strict=True)
     )
+    _, stream_mib = run_fresh(STREAM, str(artifact), str(streamed))
     return {
         "load to first answer, s": {"value": answer_s, "over": {"imports": answer_s / floor_s}},
         "peak memory, MiB": {"value": answer_mib, "over": {"imports": answer_mib / floor_mib}},
+        f"peak memory of {streamed:,} streamed prompts, MiB": {
+            "value": stream_mib,
+            "over": {"first answer": stream_mib / answer_mib},
+        },
     }
 
 
@@ -101,7 +128,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     _run([sys.executable, "-m", module, str(folder / "router"), str(warm), *words], cwd=ROOT)
     found: dict[str, Any] = json.loads(warm.read_text(encoding="utf-8"))
     artifact = options.artifact or folder / "router"
-    fresh = measure_fresh(artifact.resolve(), options.loads)
+    fresh = measure_fresh(artifact.resolve(), options.loads, options.streamed)
     return {**found, "measures": {**fresh, **found["measures"]}}
 
 
@@ -124,6 +151,7 @@ def main(words: Sequence[str] | None = None) -> int:
     add("--routes", type=_count, default=300, help="prompts that are routed one by one")
     add("--changes", type=_count, default=7, help="changes of outcomes and prices of each kind")
     add("--loads", type=_count, default=5, help="fresh processes")
+    add("--streamed", type=_count, default=20_000, help="prompts of which the memory is measured")
     add("--steps", type=int, default=10, help="training steps; 0 measures none")
     options = parser.parse_args(words)
     try:

@@ -11,6 +11,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import metadata, util
 from pathlib import Path
@@ -26,6 +27,7 @@ from graphrouter.exceptions import GraphRouterError
 MOST_AT_ONCE = 256
 WARM_UP = 5
 NUM_ROWS = 1_000
+NUM_THREADS, NUM_ROUNDS = 8, 3
 GROWTH = 4
 Seconds = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -103,6 +105,20 @@ def _compare_answers(found: Mapping[str, Seconds], percent: float, scale: float)
             if name in found
         },
     }
+
+
+def measure_threads(router: gr.GraphRouter, prompts: list[str], routes: int) -> dict[str, Any]:
+    """Routes by several threads at once, beside as many by one after the other."""
+    with ThreadPoolExecutor(NUM_THREADS) as several, ThreadPoolExecutor(1) as alone:
+        seconds: dict[ThreadPoolExecutor, list[float]] = {several: [], alone: []}
+        for _ in range(NUM_ROUNDS):
+            for pool, found in seconds.items():
+                start = time.perf_counter()
+                list(pool.map(partial(_route_one, router, prompts), range(routes)))
+                found.append((time.perf_counter() - start) / routes)
+    value, yardstick = min(seconds[several]), min(seconds[alone])
+    over = {"one thread": value / yardstick}
+    return {f"route by {NUM_THREADS} threads, ms": {"value": value * 1e3, "over": over}}
 
 
 def measure_changes(router: gr.GraphRouter, prompt: str, repeats: int) -> dict[str, Any]:
@@ -222,6 +238,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     prompts = queries[test or list(queries.index)].tolist()[: options.routes]
     measures = {
         **measure_answers(router, prompts, options.routes),
+        **measure_threads(router, prompts, options.routes),
         **measure_changes(router, prompts[0], options.changes),
         **({} if options.data or options.artifact else measure_growth(options, prompts)),
         **(measure_training(router, data, options.steps) if options.steps > 0 else {}),

@@ -139,7 +139,8 @@ class TokenRates(NamedTuple):
         of_kind *= chars
         for apart in (1, 2, 4):
             of_kind[:: 2 * apart] += of_kind[apart :: 2 * apart]
-        return of_kind[0]
+        variance: FloatArray = of_kind[0]
+        return variance
 
     def estimate(
         self,

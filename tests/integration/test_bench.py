@@ -11,7 +11,7 @@ import pytest
 import graphrouter as gr
 from experiments.bench import report, run
 
-TINY = ["--queries=60", "--models=3", "--routes=3", "--changes=1", "--loads=1"]
+TINY = ["--queries=60", "--models=3", "--routes=3", "--changes=1", "--loads=1", "--streamed=50"]
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +31,12 @@ def test_every_figure_is_a_multiple_of_a_yardstick(folder: Path, result: dict[st
     assert list(result["measures"]) == [
         "load to first answer, s",
         "peak memory, MiB",
+        "peak memory of 50 streamed prompts, MiB",
         "route, median, ms",
         "route, 99th percentile, ms",
         "predict 256 prompts, ms a prompt",
         "predict a prompt of a million characters, ms",
+        "route by 8 threads, ms",
         "add_outcomes of one row, ms",
         "add_outcomes of 1,000 rows, ms",
         "set_price, ms",
