@@ -38,6 +38,7 @@ does not? Default settings, test rows of {num_seeds} splits a set, made by
 
     ROUTERS=rasch,knn,carrot_linear,linear,uniroute_map,avengers_pro,embed_llm
     ROUTERS=$ROUTERS,tryage,gbt,graphrouter_paper_ties
+    ROUTERS=$ROUTERS,cascade_routing,ellie_sql,ltrr,mas_router,rag_router,router_retriever
     graphrouter benchmark DATA/NAME --seeds {num_seeds} --out RUN --routers $ROUTERS \\
         --config experiments/main_comparison/config.yaml
     python experiments/take.py RUN/*.json experiments/choices/results
@@ -48,7 +49,8 @@ The networks are of commit 62547e3.
 Behind a value stands `+` where graphrouter is better and the paired 95 % bootstrap interval of the
 difference excludes zero, `-` where it is worse, `=` where neither is sure. *Adds to it*: what
 graphrouter's deviation R2 gains when its deviations are averaged with those of the baseline; below
-0 the mean is worse than graphrouter alone.
+0 the mean is worse than graphrouter alone. cascade_routing grades answers to the test queries, by a
+simulated judge; no choice before the call can do that.
 """
 
 

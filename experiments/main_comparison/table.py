@@ -44,9 +44,9 @@ frugal_gpt, auto_mix, routerbench_cascade and oracle look at answers to the test
 judges of cascades are simulated, which favours them. graphrouter_paper gives ties to the first
 model of the pool, as its code does, so its choices depend on the order of the models;
 graphrouter_paper_ties shares them. cascade_routing, ellie_sql, ltrr, mas_router, rag_router and
-router_retriever came after these runs: figures stand in experiments/sequential, text_to_sql,
-retrievers and views; mas_router was compared nowhere yet. routerbench_subset brings its own split,
-so its runs differ in validation rows and seeds only."""
+router_retriever came after these runs: their figures on seven sets stand in
+[experiments/choices](../choices/README.md). routerbench_subset brings its own split, so its runs
+differ in validation rows and seeds only."""
 
 
 def load() -> list[Evaluation]:
