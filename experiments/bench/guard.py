@@ -26,7 +26,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 MOST = {
     "encode 256 prompts": 19.0,
     "route": 5.5,
-    "predict 256 prompts": 17.5,
+    "predict 256 prompts": 16.0,
     "add_outcomes of one row": 6.6,
     "set_price": 3.1,
 }
