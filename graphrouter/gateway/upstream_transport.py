@@ -46,12 +46,14 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
 
     Example:
         >>> import asyncio
-        >>> async def ask() -> int:
+        >>> async def ask() -> str:
         ...     async with httpx2.AsyncClient(transport=AiohttpTransport()) as client:
-        ...         return (await client.get("http://127.0.0.1:1/v1/models")).status_code
+        ...         try:
+        ...             return (await client.get("http://127.0.0.1:1/v1")).text
+        ...         except httpx2.ConnectError:
+        ...             return "nobody listens"
         >>> asyncio.run(ask())
-        Traceback (most recent call last):
-        httpx2.ConnectError: ...
+        'nobody listens'
     """
 
     def __init__(self) -> None:
