@@ -19,9 +19,9 @@ from graphrouter.logs import LOG_FORMS, TaskSource, load_mask, read_log
 LOGS = Path(__file__).parents[2] / "data" / "logs"
 """Written here by LiteLLM 1.108's proxy (rows of its table of spend, by its own code, and payloads
 of its callbacks; its own metadata cut down), by MLflow 3.17's tracing of the OpenAI client, and by
-the types of langfuse 5.0. `helicone_export*` were written by the code of Helicone's export tool,
-from rows as its server's query selects them for calls of the OpenAI client; `helicone_requests` is
-made of the fields of its public types."""
+the types of langfuse 5.0. `helicone_export*` were written by code made after the public source of
+Helicone's export tool, from rows made after its server's query, for calls of the OpenAI client;
+`helicone_requests` is made of the fields of its public types."""
 SOURCES = {
     "litellm": "litellm_spend_logs.jsonl",
     "mlflow": "mlflow_traces.json",
