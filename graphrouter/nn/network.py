@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from graphrouter.nn.attention import (
     SurpriseAttention,
     collect_messages,
 )
-from graphrouter.nn.card_likeness import CardLikeness, NoLikeness
+from graphrouter.nn.card_likeness import CardLikeness, InducedLikeness, NoLikeness
 from graphrouter.nn.layers import (
     FeatureEncoder,
     make_zero_linear,
@@ -44,7 +45,7 @@ from graphrouter.nn.regressions import EasinessSlope, NoEasinessSlope, NoProfile
 from graphrouter.nn.task_belief import TaskAttention, TaskBelief, TaskDiscriminant
 from graphrouter.nn.text_prior import TextPrior
 from graphrouter.nn.text_skills import TextSkills
-from graphrouter.nn.user_tastes import UserTastes
+from graphrouter.nn.user_tastes import SolvedTastes, UserTastes
 from graphrouter.nn.view_skills import solve_views, weigh_alike
 from graphrouter.scoring.pair_scores import PairPredictions, score_pairs
 from graphrouter.scoring.scorer import FeatureSizes
@@ -91,6 +92,17 @@ class NetworkParts:
     """What similar queries say."""
     readout: PairReadout
     """From all that to predictions."""
+
+
+class _SolvedOutcomes(NamedTuple):
+    """What the outcomes of a support say."""
+
+    base: BaseState
+    """Without what views and users explain of its residuals and surprises."""
+    views: tuple[ViewState, ...] = ()
+    tastes: Tastes | None = None
+    by_users: Tensor | None = None
+    """(E,) what who asked adds to the logit of each outcome."""
 
 
 class RoutingGNN(nn.Module):
@@ -167,13 +179,7 @@ class RoutingGNN(nn.Module):
         likeness = self.likeness(
             graph.model_text, _join_numbers(graph.model_card, self.sizes.card), is_known
         )
-        base = self.base(graph.outcomes, task_of_query, num_tasks, likeness, principal)
-        views: tuple[ViewState, ...] = ()
-        by_views: Tensor | None = None
-        if graph.views:
-            easiness_mass = self.base.easiness_mass()[EFFECT, 0].detach()
-            base, views, by_views = solve_views(graph.views, graph.outcomes, base, easiness_mass)
-        base, tastes = self._solve_tastes(graph, base, task_of_query, by_views)
+        base, views, tastes, _ = self._solve_outcomes(graph, task_of_query, likeness)
         messages = collect_messages(base, graph.outcomes)
         profile = self.profile(messages, principal, num_models)
         if len(base.text_slopes):
@@ -199,15 +205,54 @@ class RoutingGNN(nn.Module):
             task_size=count,
             channel_scale=self.base.channel_scale.to(principal.dtype),
             tastes=tastes,
-            views=tuple(weigh_alike(view, messages, base, easiness_mass) for view in views),
+            views=tuple(weigh_alike(view, messages, base, self._own_mass()) for view in views),
         )
 
-    def _solve_tastes(
-        self, graph: RoutingGraph, base: BaseState, task: Tensor, by_views: Tensor | None = None
-    ) -> tuple[BaseState, Tastes | None]:
-        """What users grade otherwise, and the base without what that explains."""
+    def _own_mass(self) -> Tensor:
+        """() prior precision of the easiness that is a query's own."""
+        mass: Tensor = self.base.easiness_mass()[EFFECT, 0]
+        return mass.detach()
+
+    def _solve_outcomes(
+        self, graph: RoutingGraph, task: Tensor, likeness: Tensor | InducedLikeness
+    ) -> _SolvedOutcomes:
+        """What the outcomes of the support say of models, queries and users.
+
+        Where users are named, all is solved for again once it is known who is strict and who likes
+        what: among grades of many tastes levels are drawn to the middle, as fixed effects are where
+        random ones are left out (Neuhaus, Kalbfleisch and Hauck 1991).
+        """
         if self.tastes is None or graph.askers is None:
-            return base, None
+            return self._solve_once(graph, task, likeness)
+        with torch.no_grad():
+            first = self._solve_once(graph, task, likeness)
+        return self._solve_once(graph, task, likeness, first.by_users)
+
+    def _solve_once(
+        self,
+        graph: RoutingGraph,
+        task: Tensor,
+        likeness: Tensor | InducedLikeness,
+        by_users: Tensor | None = None,
+    ) -> _SolvedOutcomes:
+        """The base beside what is known to be of users, then views, then users."""
+        num_tasks = len(graph.task_text)
+        base = self.base(graph.outcomes, task, num_tasks, likeness, graph.query_principal, by_users)
+        views: tuple[ViewState, ...] = ()
+        by_views: Tensor | None = None
+        if graph.views:
+            base, views, by_views = solve_views(graph.views, graph.outcomes, base, self._own_mass())
+        found = self._solve_tastes(graph, base, task, by_views)
+        if found is None:
+            return _SolvedOutcomes(base, views)
+        return _SolvedOutcomes(found.base, views, found.tastes, found.told)
+
+    def _solve_tastes(
+        self, graph: RoutingGraph, base: BaseState, task: Tensor, by_views: Tensor | None
+    ) -> SolvedTastes | None:
+        """What users grade otherwise; None where nobody is named."""
+        if self.tastes is None or graph.askers is None:
+            return None
         principal, num_tasks = graph.query_principal, len(graph.task_text)
         outcomes = SupportOutcomes(graph.outcomes, task, num_tasks, len(graph.model_card))
         slope = self.easiness_slope(base, principal)
@@ -218,7 +263,7 @@ class RoutingGNN(nn.Module):
             tilt = told[outcomes.query, outcomes.model][None]
         if by_views is not None:  # (E,) what is explained already
             tilt = by_views.to(principal.dtype)[None] + (0 if tilt is None else tilt)
-        tastes, left = self.tastes(
+        solved: SolvedTastes = self.tastes(
             graph.askers,
             outcomes,
             base,
@@ -226,7 +271,7 @@ class RoutingGNN(nn.Module):
             (base.task_easiness[:, task] + promised)[EFFECT],
             self.base.easiness_mass()[EFFECT],
         )
-        return left, tastes
+        return solved
 
     def score(
         self, state: SupportState, targets: Targets, models: Tensor | None = None

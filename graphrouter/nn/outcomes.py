@@ -44,7 +44,14 @@ class EasinessStart(NamedTuple):
 class SupportOutcomes:
     """The observed outcomes of a support, ready for Newton steps. C channels, E edges."""
 
-    def __init__(self, edges: OutcomeEdges, task: Tensor, num_tasks: int, num_models: int) -> None:
+    def __init__(
+        self,
+        edges: OutcomeEdges,
+        task: Tensor,
+        num_tasks: int,
+        num_models: int,
+        known: Tensor | None = None,
+    ) -> None:
         """Outcomes by cell.
 
         Args:
@@ -52,10 +59,13 @@ class SupportOutcomes:
             task: (S,) int64 task of each support query; num_tasks = unknown.
             num_tasks: T.
             num_models: M.
+            known: (E,) what is known to be on the logit of each effect, whoever compares; nothing
+                without it.
         """
         is_observed = torch.isfinite(edges.channels)
         self.query, self.model, self.task = edges.query, edges.model, task
         self.num_tasks, self.num_models = num_tasks, num_models
+        self._known = known
         # What was not observed is 0 in every sum: the value, the residual and the information.
         self.value = edges.channels.masked_fill(~is_observed, 0.0)
         self.observed = is_observed.to(edges.channels.dtype)
@@ -92,11 +102,17 @@ class SupportOutcomes:
         by_cell = level.expand(-1, self.num_tasks + 1, -1).flatten(1)
         logit = _spread(by_cell, self._cell) + _spread(easiness, self.query)
         logit = logit if tilt is None else logit + tilt
-        mean = channel_mean(logit.clamp(-_MAX_LOGIT, _MAX_LOGIT))
+        mean = channel_mean(self.add_known(logit).clamp(-_MAX_LOGIT, _MAX_LOGIT))
         value, observed = self.value[: len(mean)], self.observed[: len(mean)]
         # The information of an amount is 1, whatever is expected: what was observed says it.
         of_effect = channel_curvature(mean[:1]) * observed[:1]
         return (value - mean) * observed, torch.cat([of_effect, observed[1:]])
+
+    def add_known(self, logit: Tensor) -> Tensor:
+        """The logits (C, E), of which the effect comes first, with what is known beside them."""
+        if self._known is None:
+            return logit
+        return torch.cat([logit[:1] + self._known.to(logit.dtype), logit[1:]])
 
     def spread_queries(self, values: Tensor) -> Tensor:
         """Values of support queries (C, S) at the edges: (C, E)."""

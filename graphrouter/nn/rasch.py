@@ -113,6 +113,7 @@ class RaschBase(nn.Module):
         num_tasks: int,
         likeness: Tensor | InducedLikeness,
         principal: Tensor | None = None,
+        known: Tensor | None = None,
     ) -> BaseState:
         """The state of the base.
 
@@ -122,8 +123,9 @@ class RaschBase(nn.Module):
             num_tasks: T.
             likeness: (M, M) of the models, by their cards; or that of a large pool.
             principal: (S, P) coordinates of the support queries; read where texts are asked.
+            known: (E,) what is known to be on the logit of each effect beside the base.
         """
-        outcomes = SupportOutcomes(edges, task, num_tasks, len(likeness))
+        outcomes = SupportOutcomes(edges, task, num_tasks, len(likeness), known)
         queries, level = self._run_first_rounds(outcomes, principal)
         prior = self._estimate_prior(outcomes, queries, level, likeness)
         slopes = self.slopes(outcomes, queries.easiness, level, prior.scores[:, 0])

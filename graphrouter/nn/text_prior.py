@@ -166,7 +166,7 @@ def _start_step(
     fitted = outcomes.spread_models(weights[:, :num_models]) + outcomes.spread_queries(
         weights[:, num_models:] @ design.mT
     )
-    mean = channel_mean(fitted.clamp(-_MAX_LOGIT, _MAX_LOGIT))
+    mean = channel_mean(outcomes.add_known(fitted).clamp(-_MAX_LOGIT, _MAX_LOGIT))
     observed, value = outcomes.observed[channels].double(), outcomes.value[channels].double()
     curvature = channel_curvature(mean) * observed
     aim = curvature * (fitted - centre) + (value - mean) * observed

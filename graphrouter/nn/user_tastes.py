@@ -52,7 +52,7 @@ class UserTastes(nn.Module):
         tilt: Tensor | None,
         expected: Tensor,
         easiness_mass: Tensor,
-    ) -> tuple[Tastes, BaseState]:
+    ) -> SolvedTastes:
         """The deviations, and the base without what they explain of its residuals and surprises.
 
         Args:
@@ -72,11 +72,22 @@ class UserTastes(nn.Module):
         changed = (after - start for after, start in zip(fit.compare(), before, strict=True))
         residual, curvature, own = (part.to(base.residual.dtype) for part in changed)
         is_effect = torch.arange(len(base.residual), device=residual.device)[:, None] == EFFECT
-        return tastes, base._replace(
+        left = base._replace(
             residual=base.residual + is_effect * residual,
             curvature=base.curvature + is_effect * curvature,
             surprise=base.surprise + is_effect * own,
         )
+        return SolvedTastes(tastes, left, fit.tell().to(base.residual.dtype))
+
+
+class SolvedTastes(NamedTuple):
+    """What users of a support grade otherwise, and what that leaves to the base."""
+
+    tastes: Tastes
+    base: BaseState
+    """Without what tastes explain of its residuals and surprises."""
+    told: Tensor
+    """(E,) what who asked adds to the logit of each outcome of the support."""
 
 
 class _Cells:
@@ -197,6 +208,10 @@ class _Fit:
         """Residual and information of each outcome, (E,) each, and what is a query's own (S,)."""
         residual, information = self._compare()
         return residual, information, self._easiness - self._strictness
+
+    def tell(self) -> Tensor:
+        """What who asked adds to the logit of each outcome: (E,)."""
+        return self._taste + self._strictness[self._outcomes.query]
 
     def _compare(self) -> tuple[Tensor, Tensor]:
         tilt = (self._tilt + self._taste).reshape(1, -1)

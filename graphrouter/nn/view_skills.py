@@ -9,7 +9,7 @@ by Newton steps from where the base ended: `common` through the surprises of the
 easiness is integrated out, `own_m` on the residuals. The means over a grid of a, and of b, by
 marginal likelihood (Rasmussen and Williams 2006, section 5.2) are what counts; the grid holds 0, so
 that a view of noise costs next to nothing. What solved queries that are alike in a view still say,
-beyond that, is weighed by how well they foretell one another, over a grid that holds 0 too.
+beyond that, is weighed by how well they foretell one another, and heard where that is likely.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ _SHARPNESSES = (2.0, 8.0, 32.0)
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 _CHANCE_OF_NONE = 0.5
 """Prior belief that alike queries say nothing that was not said."""
+_LEAST_EVIDENCE = 3.0
+"""Bayes factor from which they are heard at all: positive evidence (Kass and Raftery 1995, section
+3.2)."""
 _NUM_NEIGHBOURS = 32
 _MOST_ASKED = 512
 """So many support queries say how well alike ones foretell them."""
@@ -189,7 +192,7 @@ def _solve(
 
 class _Weighed(NamedTuple):
     share: Tensor
-    """() mean over the grid."""
+    """() mean over the grid; 0 where the evidence that there is any is weak."""
     evidence: Tensor
     """() logarithm of the marginal likelihood."""
 
@@ -200,7 +203,12 @@ def _weigh(shares: Tensor, step: Tensor, information: Tensor) -> _Weighed:
     rest = (1 - _CHANCE_OF_NONE) / (len(shares) - 1)
     prior = torch.full_like(shares, rest).masked_fill(shares == 0, _CHANCE_OF_NONE).log()
     likelihood = shares * score - shares.square() * curvature / 2 + prior
-    return _Weighed(torch.softmax(likelihood, 0) @ shares, torch.logsumexp(likelihood, 0))
+    belief = torch.softmax(likelihood, 0)
+    none = belief[shares == 0].sum()
+    # Where outcomes hardly say, the mean would be that of the prior, which noise pays for.
+    odds = (1 - none) / none / ((1 - _CHANCE_OF_NONE) / _CHANCE_OF_NONE)
+    share = (belief @ shares) * (odds >= _LEAST_EVIDENCE)
+    return _Weighed(share, torch.logsumexp(likelihood, 0))
 
 
 def _read_outcomes(edges: OutcomeEdges, base: BaseState) -> _Outcomes:

@@ -29,7 +29,7 @@ from graphrouter.scoring.view_state import ViewState
 
 GROUP = "states"
 """Name of the group of tensors, and of the key of the manifest."""
-STATES_VERSION = 2
+STATES_VERSION = 3
 """To be raised with every change of code after which `make_states` gives other numbers or other
 fields: states that an older release saved are then computed anew."""
 

@@ -129,6 +129,21 @@ def test_with_people_who_ask(num_teams: int) -> None:
     check(router, PROMPTS, asker=asker[: len(PROMPTS)])
 
 
+def test_with_people_who_ask_with_documents() -> None:
+    data = simulate_people(num_queries=120, num_models=4, num_users=5, num_teams=2).data
+    told = data.queries.assign(context=[f"Of {i % 7}." if i % 3 else None for i in range(120)])
+    data = gr.RoutingDataset.from_frames(
+        queries=told, models=data.models, outcomes=data.outcomes, tasks=data.tasks
+    )
+    router = gr.GraphRouter.fit(data, encoder=HashingEncoder(32), instant=True)
+    asked = Queries.of(PROMPTS, contexts=[None, "Of 3.", ["Of 1.", "No."], None, "x " * 9000])
+    views = encode_queries(router.learned, router.encoder, asked, {}).views
+    state = router._states.support
+    assert state.tastes is not None
+    assert len(views) == len(state.views) == 2
+    check(router, PROMPTS, views, asker=np.array([0, 3, -1, 7, 4]))
+
+
 @pytest.mark.parametrize("num_models", [4, LARGE_POOL + 2])
 def test_with_what_goes_with_queries_beside_their_texts(num_models: int) -> None:
     data = gr.simulate(num_queries=150, num_models=num_models, seed=4, density=0.3).data

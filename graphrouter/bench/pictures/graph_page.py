@@ -34,11 +34,11 @@ def render_graph_page(picture: Picture, routed: RoutedGraph) -> str:
         picture: Its title and what it says.
         routed: What is drawn.
     """
-    height = _TOP + _ROW * max(len(routed.queries), 2 * len(routed.models), 12)
+    height = _TOP + _ROW * routed.num_rows
     places = {
         node: (_COLUMNS[kind], _TOP + (height - _TOP) * (number + 0.5) / len(nodes))
         for kind, nodes in (
-            ("task", routed.tasks),
+            ("task", (*routed.tasks, *routed.users)),
             ("query", routed.queries),
             ("model", routed.models),
         )
@@ -53,6 +53,7 @@ def render_graph_page(picture: Picture, routed: RoutedGraph) -> str:
         "nodes": list(_list_nodes(routed, places, numbers)),
         "edges": list(_list_edges(routed, places, numbers)),
         "columns": _COLUMNS,
+        "left": "tasks, users" if routed.users else "tasks",
         "stories": embed({"nodes": [_tell(routed, node, numbers) for node in places]}),
     }
     return render_page(
@@ -110,7 +111,7 @@ def _list_edges(
             "start": places[start],
             "end": places[end],
         }
-        if attributes["kind"] == "in":
+        if attributes["kind"] in {"in", "asked_by"}:
             drawn.append((0, "member", ends))
         elif "effect" in attributes:
             kind = "solved" if attributes["effect"] >= SOLVED else "failed"
@@ -148,12 +149,15 @@ def _tell(routed: RoutedGraph, node: str, numbers: dict[str, int]) -> dict[str, 
         if prices:
             lines.append(f"A million tokens: {', '.join(prices)}.")
         return {"kind": "model", "title": label, "lines": lines, "tables": []}
-    members = [query for query in routed.queries if routed.task_node_of(query) == node]
+    find = routed.user_node_of if kind == "user" else routed.task_node_of
+    members = [query for query in routed.queries if find(query) == node]
     sent = [routed.model_of(query) for query in members]
     rows = [[model, str(number)] for model, number in Counter(sent).most_common()]
-    lines.append(f"{count_of(len(members), 'query')} of it are drawn here.")
+    lines += [f"Of the team {attributes['team']}."] if "team" in attributes else []
+    whose = "this user" if kind == "user" else "it"
+    lines.append(f"{count_of(len(members), 'query')} of {whose} are drawn here.")
     return {
-        "kind": "task",
+        "kind": kind,
         "title": label,
         "lines": lines,
         "tables": [{"head": ["would be sent to", "queries"], "rows": rows}],
@@ -182,11 +186,8 @@ def _tell_query(routed: RoutedGraph, node: str, decision: Decision) -> dict[str,
     familiarity = decision.familiarity
     lines = [cut_text(str(routed.graph.nodes[node]["prompt"]), 200)]
     lines.append(f"Goes to {decision.model}, by the policy {routed.policy}.")
-    lines += [
-        f"Asked by {routed.graph.nodes[near]['label']}."
-        for _, near, edge in routed.graph.out_edges(node, data=True)
-        if edge["kind"] == "asked_by"
-    ]
+    if (user := routed.user_node_of(node)) is not None:
+        lines.append(f"Asked by {routed.graph.nodes[user]['label']}.")
     if familiarity is not None:
         lines.append(f"Familiarity {familiarity:.2f} (0 is like nothing seen).")
     if left > 0:

@@ -1,4 +1,4 @@
-"""A picture of the graph: tasks, a sample of queries, and the models that they would be sent to."""
+"""A picture of the graph: tasks, users, a sample of queries, and the models that they go to."""
 
 from __future__ import annotations
 
@@ -59,6 +59,8 @@ def draw_graph(
 ) -> GraphPicture:
     """Tasks, a sample of queries and the models that they would be sent to, of the networkx view.
 
+    Where queries name who asked them, users stand below the tasks.
+
     Its HTML can be asked: a click on a query shows its candidates, the similar solved queries that
     speak for them, and what each model that was run on it brought.
 
@@ -87,7 +89,7 @@ def draw_graph(
         for model in routed.models
         if routed.sent_to(model)
     )
-    height = 0.7 + 0.17 * max(len(routed.queries), 2 * len(routed.models), 12)
+    height = 0.7 + 0.17 * routed.num_rows
     return GraphPicture(
         title=f"Where queries of {data.name} would go",
         says=f"{count_of(len(routed.queries), 'query')} that the router has not learned from, drawn"
@@ -105,14 +107,19 @@ def _draw(figure: Figure, size: Size, routed: RoutedGraph) -> None:
     axes = figure.subplots()
     axes.set_axis_off()
     graph = routed.graph
-    tasks, queries, models = (
+    left, queries, models = (
         _spread(nodes, place)
-        for nodes, place in ((routed.tasks, 0.0), (routed.queries, 0.5), (routed.models, 1.0))
+        for nodes, place in (
+            ((*routed.tasks, *routed.users), 0.0),
+            (routed.queries, 0.5),
+            (routed.models, 1.0),
+        )
     )
-    places = {**tasks, **queries, **models}
+    places = {**left, **queries, **models}
     for query in routed.queries:
         for beside, color, width in (
             (routed.task_node_of(query), GREY, 0.6),
+            (routed.user_node_of(query), GREY, 0.6),
             (routed.model_node_of(query), BLUE, 1.3),
         ):
             if beside is not None:
@@ -131,11 +138,12 @@ def _draw(figure: Figure, size: Size, routed: RoutedGraph) -> None:
                 label=label,
             )
     width = 15 if size.is_narrow else 28
-    for nodes, align, shift in ((tasks, "right", -0.02), (models, "left", 0.02)):
+    for nodes, align, shift in ((left, "right", -0.02), (models, "left", 0.02)):
         for node, (x, y) in nodes.items():
             number = len(routed.sent_to(node)) if nodes is models else 0
             name = cut_text(str(graph.nodes[node]["label"]), width)
-            axes.plot([x], [y], "s", color=INK, markersize=4)
+            mark = "o" if graph.nodes[node]["kind"] == "user" else "s"
+            axes.plot([x], [y], mark, color=INK, markersize=4)
             axes.text(
                 x + shift,
                 y,
@@ -143,7 +151,7 @@ def _draw(figure: Figure, size: Size, routed: RoutedGraph) -> None:
                 ha=align,
                 va="center",
                 fontweight="bold" if number else "normal",
-                color=INK if number or nodes is tasks else SOFT,
+                color=INK if number or nodes is left else SOFT,
             )
     margin = 0.75 if size.is_narrow else 0.45
     axes.set_xlim(-margin, 1 + margin)

@@ -15,6 +15,7 @@ from graphrouter.exceptions import DataError
 from graphrouter.graph.projections import to_networkx
 from graphrouter.number_checks import is_whole
 from graphrouter.policy import Policy
+from graphrouter.types import Queries
 
 if TYPE_CHECKING:
     from graphrouter.data import RoutingDataset
@@ -26,7 +27,7 @@ _MOST_MODELS = 16
 
 @dataclass(frozen=True, eq=False)
 class RoutedGraph:
-    """Tasks, queries and models as `to_networkx` names them, and where each query would be sent."""
+    """Tasks, queries, users and models as `to_networkx` names them, and where queries would go."""
 
     graph: nx.DiGraph[str]
     """The view of `to_networkx` of these queries. An edge to the model that a query would be sent
@@ -40,12 +41,27 @@ class RoutedGraph:
     """By node of the query."""
     policy: str
     """What was decided by, in words."""
+    users: Sequence[str] = ()
+    """Those who asked, the one who asked most first; empty where no query names a user."""
+
+    @property
+    def num_rows(self) -> int:
+        """How many lines of text the longest column needs, at least 12."""
+        left = len(self.tasks) + len(self.users)
+        return max(len(self.queries), 2 * len(self.models), left, 12)
 
     def task_node_of(self, query: str) -> str | None:
         """The task of a query; None where it has none."""
+        return self._near(query, "in")
+
+    def user_node_of(self, query: str) -> str | None:
+        """Who asked a query; None where nobody is named."""
+        return self._near(query, "asked_by")
+
+    def _near(self, query: str, kind: str) -> str | None:
         edges = self.graph.edges
         return next(
-            (near for near in self.graph[query] if edges[query, near]["kind"] == "in"), None
+            (near for near in self.graph[query] if edges[query, near]["kind"] == kind), None
         )
 
     def task_of(self, query: str) -> str | None:
@@ -79,7 +95,7 @@ def build_routed_graph(
     num_queries: int = 36,
     seed: int = 0,
 ) -> RoutedGraph:
-    """A sample of queries as a graph, each with the decision of the router.
+    """A sample of queries as a graph, each with the decision of the router for who asked it.
 
     Args:
         router: Who decides.
@@ -99,8 +115,8 @@ def build_routed_graph(
     view = to_networkx(drawn)
     known = router.known_tasks or ()
     tasks = [task if task in known else None for task in drawn.queries["task"]]
-    prompts = drawn.queries["prompt"].tolist()
-    decided = router.route_batch(prompts, tasks=tasks, policy=by)
+    asked = Queries.of_frame(drawn.queries.assign(task=tasks))
+    decided = router.route_batch(asked, policy=by)
     nodes = [f"query:{query}" for query in drawn.queries["query_id"]]
     decisions = dict(zip(nodes, decided, strict=True))
     for query, decision in decisions.items():
@@ -119,7 +135,10 @@ def build_routed_graph(
         nodes, key=lambda query: (of_task[query], order[f"model:{decisions[query].model}"])
     )
     shown = list(dict.fromkeys(of_task[query] for query in queries if of_task[query]))
-    graph = view.subgraph([*shown, *queries, *(model for model in models if model in view)]).copy()
+    users = _order_users(view, queries)
+    graph = view.subgraph(
+        [*shown, *users, *queries, *(model for model in models if model in view)]
+    ).copy()
     return RoutedGraph(
         graph,
         shown,
@@ -127,6 +146,7 @@ def build_routed_graph(
         [model for model in models if model in graph],
         decisions,
         by.describe(),
+        users,
     )
 
 
@@ -139,6 +159,12 @@ def _draw_queries(data: RoutingDataset, number: int, seed: int) -> list[str]:
         str(query)
         for query in queries.loc[rank.sort_values(kind="stable").index[:number], "query_id"]
     ]
+
+
+def _order_users(view: nx.DiGraph[str], queries: Sequence[str]) -> list[str]:
+    """Nodes of those who asked the queries, the one who asked most first."""
+    asked = Counter(near for q in queries for near in view[q] if view.nodes[near]["kind"] == "user")
+    return [user for user, _ in asked.most_common()]
 
 
 def _order_models(decisions: Mapping[str, Decision]) -> list[str]:

@@ -44,7 +44,7 @@ def solve(effect: Any, of_query: Any, task: Any) -> tuple[Tastes, BaseState, Bas
         residual=zeros(len(query)),
         curvature=zeros(len(query)),
     )
-    tastes, left = UserTastes()(
+    tastes, left, _ = UserTastes()(
         Askers(torch.as_tensor(of_query), TEAM),
         outcomes,
         base,
@@ -95,6 +95,21 @@ def test_one_user_is_the_pool() -> None:
     tastes, left, base = solve(effect[user == 3], user[user == 3], task[user == 3])
     assert float(tastes.shift.abs().max()) < 1e-6
     torch.testing.assert_close(left.residual, base.residual, rtol=0, atol=1e-6)
+
+
+def test_levels_are_found_beside_what_is_known_of_who_asked(
+    net: RoutingGNN, make_graph: Callable[..., RoutingGraph]
+) -> None:
+    """All is solved for twice: levels that know the tastes leave other residuals."""
+    graph = make_graph(with_users=True)
+    state = net.encode_support(graph)
+    once = net._solve_once(graph, state.task_of_query, net.likeness(
+        graph.model_text, graph.model_card, torch.ones(len(graph.model_card), dtype=torch.bool)
+    ))  # fmt: skip
+    assert once.by_users is not None
+    assert once.by_users.shape == graph.outcomes.query.shape
+    assert not torch.equal(once.base.ability[0], state.base.ability[0])
+    torch.testing.assert_close(once.base.ability[1:], state.base.ability[1:])  # amounts stay
 
 
 def test_the_posterior_is_that_of_a_dense_regression() -> None:

@@ -13,7 +13,7 @@ from graphrouter.features.tables import OutcomeEdges
 from graphrouter.features.views import ViewNodes
 from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.network import RoutingGNN
-from graphrouter.nn.view_skills import solve_views
+from graphrouter.nn.view_skills import _weigh, solve_views
 from graphrouter.scoring.state import BaseState
 from graphrouter.scoring.view_state import TargetView
 
@@ -63,6 +63,17 @@ def test_noise_costs_next_to_nothing() -> None:
     [view] = solved.views
     assert float(view.own.abs().max()) < 0.1
     assert float(view.common.abs().max()) < 0.15
+
+
+def test_alike_queries_are_heard_where_that_is_likely_and_not_else() -> None:
+    """With the score and the information of a share, the prior is not what is heard."""
+    shares = torch.tensor([0.0, 0.5, 1.0]).double()
+    heard = {
+        z: float(_weigh(shares, torch.tensor([z]).double(), torch.tensor([1.0])).share)
+        for z in (-1.0, 0.0, 1.0, 4.0)
+    }
+    assert heard[-1.0] == heard[0.0] == heard[1.0] == 0
+    assert 0.5 < heard[4.0] <= 1
 
 
 def test_what_having_the_view_changes_is_a_slope_too_where_some_have_it() -> None:

@@ -10,6 +10,8 @@ import pytest
 import graphrouter as gr
 from graphrouter.bench.pictures import draw_graph
 from graphrouter.bench.pictures.routed_graph import build_routed_graph
+from graphrouter.bench.simulate import simulate_people
+from graphrouter.encoders import HashingEncoder
 from graphrouter.exceptions import DataError, PolicyError
 from graphrouter.graph import to_networkx
 
@@ -80,6 +82,28 @@ def test_the_page_tells_of_every_node(router: gr.GraphRouter, data: gr.RoutingDa
     choices = re.findall(r'<line class="choice" data-f="(\d+)" data-t="(\d+)"', page)
     assert len(choices) == 10
     assert all(stories[int(end)]["kind"] == "model" for _, end in choices)
+
+
+def test_users_stand_beside_the_tasks_and_queries_go_where_they_go_for_who_asked() -> None:
+    data = simulate_people(num_queries=200, num_models=4, num_users=5, num_teams=2, seed=1).data
+    router = gr.GraphRouter.fit(data, encoder=HashingEncoder(32), instant=True)
+    picture = draw_graph(router, data, num_queries=12)
+    routed, rows = picture.routed, data.queries.set_index("query_id")
+    asked = {query: rows.loc[query.removeprefix("query:")] for query in routed.queries}
+    assert {routed.user_node_of(query) for query in asked} == set(routed.users)
+    for query, row in asked.items():
+        assert routed.user_node_of(query) == f"user:{row['user']}"
+        decision = router.route(row["prompt"], task=row["task"], user=row["user"])
+        assert routed.model_of(query) == decision.model
+    axes = picture.figure().axes[0]
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_zorder() == 1]
+    assert len(lines) == 3 * 12  # to its task, to who asked, and to its model
+    page = picture.to_html()
+    stories = json.loads(re.search(r'id="stories">(.*?)</script>', page, re.DOTALL)[1])["nodes"]
+    told = [story for story in stories if story["kind"] == "user"]
+    assert sorted(f"user:{story['title']}" for story in told) == sorted(routed.users)
+    assert any("team-" in line for line in told[0]["lines"])
+    assert sum(int(row[1]) for story in told for row in story["tables"][0]["rows"]) == 12
 
 
 def test_prompts_cannot_leave_their_place(data: gr.RoutingDataset) -> None:
