@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -11,19 +10,12 @@ from torch import Tensor, nn
 from graphrouter.features.channels import EFFECT
 from graphrouter.features.tables import Askers
 from graphrouter.nn.outcomes import MAX_STEP, SupportOutcomes
+from graphrouter.nn.taste_cells import Cells, believe, sum_by
 from graphrouter.scoring.state import BaseState
 from graphrouter.scoring.tastes import Tastes
 
-_VARIANCES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
-"""Variances, in squared logits, that deviations of users and of teams may have."""
-_CHANCE_OF_NONE = 0.5
-"""How likely it is, beforehand, that users do not differ at all; so of teams."""
 _NUM_SWEEPS = 5
 _NUM_SETTLING = 6
-_MOST_CELLS = 50_000
-"""So many of the best known cells say which variances are likely."""
-_LEAST_CHANCE = 1e-4
-"""Variances that are less likely are left out of the means."""
 _LEAST_DISPERSION, _MOST_DISPERSION = 0.05, 4.0
 
 
@@ -90,50 +82,6 @@ class SolvedTastes(NamedTuple):
     """(E,) what who asked adds to the logit of each outcome of the support."""
 
 
-class _Cells:
-    """One of the three deviations: its cells, their parents in teams, and what is believed."""
-
-    def __init__(
-        self, name: str, item: Tensor, cell: Tensor, parent: Tensor, num_parents: int, pool: Tensor
-    ) -> None:
-        """Cells of which nothing is known yet.
-
-        Args:
-            name: strictness, taste or kind.
-            item: (n,) positions of the queries, or of the outcomes, that say something.
-            cell: (n,) the cell that each is of.
-            parent: (num_cells,) cell of the team that each belongs to; num_parents = none.
-            num_parents: How many of those there are.
-            pool: (num_cells,) cells whose mean is that of the pool.
-        """
-        self.name, self.item, self.cell = name, item, cell
-        self.parent, self.num_parents, self.pool = parent, num_parents, pool
-        cells = torch.zeros(len(parent), dtype=torch.float64, device=parent.device)
-        parents = cells.new_zeros(num_parents + 1)
-        self.believed = _Believed(cells, cells, parents, parents)
-
-    def sum_items(self, values: Tensor) -> Tensor:
-        """Sums of values (n,) of the items by cell."""
-        return _sum_by(values, self.cell, len(self.parent))
-
-    def spread(self) -> Tensor:
-        """The mean that is believed of the cell of each item: (n,)."""
-        return self.believed.mean[self.cell]
-
-
-class _Believed(NamedTuple):
-    """What is believed of the cells of a deviation."""
-
-    mean: Tensor
-    """(num_cells,)."""
-    variance: Tensor
-    """(num_cells,)."""
-    newcomer: Tensor
-    """(num_parents + 1,) of cells of a team without outcomes; 0 at the end, of no team."""
-    newcomer_variance: Tensor
-    """(num_parents + 1,)."""
-
-
 class _Fit:
     """The working model: residuals at what is believed of queries and users."""
 
@@ -169,13 +117,13 @@ class _Fit:
         models = torch.arange(num_models, device=device)
         asked = (askers.of_query >= 0).nonzero().squeeze(1)
         everybody = torch.zeros(num_askers, dtype=torch.int64, device=device)
-        strictness = _Cells(
+        strictness = Cells(
             "strictness", asked, askers.of_query[asked], askers.team, num_teams, everybody
         )
         who = askers.of_query[outcomes.query]
         edge = ((who >= 0) & (outcomes.observed[EFFECT] > 0)).nonzero().squeeze(1)
         who, model = who[edge], outcomes.model[edge]
-        taste = _Cells(
+        taste = Cells(
             "taste",
             edge,
             who * num_models + model,
@@ -190,7 +138,7 @@ class _Fit:
         self._pair_task = pairs - self._pair_asker * num_tasks
         team = askers.team[self._pair_asker]
         of_team = torch.where(team < num_teams, team * num_tasks + self._pair_task, -1)
-        kind = _Cells(
+        kind = Cells(
             "kind",
             edge[in_task],
             row * num_models + model[in_task],
@@ -227,9 +175,9 @@ class _Fit:
         self._easiness = self._easiness + step.clamp(-MAX_STEP, MAX_STEP)
 
     def _by_query(self, values: Tensor) -> Tensor:
-        return _sum_by(values, self._outcomes.query, len(self._expected))
+        return sum_by(values, self._outcomes.query, len(self._expected))
 
-    def solve(self, block: _Cells) -> None:
+    def solve(self, block: Cells) -> None:
         """Find one deviation, the others as they are believed to be."""
         if not len(block.item):
             return
@@ -250,8 +198,8 @@ class _Fit:
         known = block.sum_items(left / dispersion)
         size = int(block.pool.max()) + 1
         # The mean of all is the pool's, which the base has found.
-        mean = _sum_by(aim, block.pool, size) / _sum_by(known, block.pool, size).clamp_min(1e-12)
-        block.believed = _believe(aim - known * mean[block.pool], known, block)
+        mean = sum_by(aim, block.pool, size) / sum_by(known, block.pool, size).clamp_min(1e-12)
+        block.believed = believe(aim - known * mean[block.pool], known, block)
         change = block.spread() - before
         if block.name == "strictness":
             self._strictness = self._strictness.index_add(0, block.item, change)
@@ -297,89 +245,6 @@ class _Fit:
         )
 
 
-def _believe(aim: Tensor, known: Tensor, block: _Cells) -> _Believed:
-    """Posterior means and variances of the cells, over the grid of variances.
-
-    Args:
-        aim: (num_cells,) sums of residuals.
-        known: (num_cells,) Fisher information behind them.
-        block: What cells are of which team.
-    """
-    evidence = _weigh_variances(aim, known, block)
-    chance = torch.softmax(torch.tensor([each for *_, each in evidence], dtype=aim.dtype), 0)
-    first = [torch.zeros_like(aim), aim.new_zeros(block.num_parents + 1)]
-    second = [torch.zeros_like(part) for part in first]
-    for (of_users, of_teams, _), share in zip(evidence, chance.tolist(), strict=True):
-        if share < _LEAST_CHANCE:
-            continue
-        for i, (mean, variance) in enumerate(
-            _find_posterior(aim, known, block, of_users, of_teams)
-        ):
-            first[i] += share * mean
-            second[i] += share * (variance + mean.square())
-    left_out = chance[chance >= _LEAST_CHANCE].sum()
-    mean, newcomer = (part / left_out for part in first)
-    spread, newcomer_spread = (part / left_out for part in second)
-    return _Believed(
-        mean,
-        (spread - mean.square()).clamp_min(0),
-        newcomer,
-        (newcomer_spread - newcomer.square()).clamp_min(0),
-    )
-
-
-def _find_posterior(
-    aim: Tensor, known: Tensor, block: _Cells, of_users: float, of_teams: float
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Mean and variance of each cell, and of a newcomer of each team, at these variances."""
-    alone = block.parent == block.num_parents
-    own = torch.where(alone, of_users + of_teams, of_users)
-    inflation = 1 + own * known
-    size = block.num_parents + 1
-    of_team, team_known = (
-        _sum_by(part / inflation * ~alone, block.parent, size) for part in (aim, known)
-    )
-    team_inflation = 1 + of_teams * team_known
-    team, team_variance = of_teams * of_team / team_inflation, of_teams / team_inflation
-    leading, doubt = team[block.parent] * ~alone, team_variance[block.parent] * ~alone
-    mean = leading + own * (aim - known * leading) / inflation
-    variance = own / inflation + doubt / inflation.square()
-    return (mean, variance), (team, team_variance + of_users)
-
-
-def _weigh_variances(aim: Tensor, known: Tensor, block: _Cells) -> list[tuple[float, float, float]]:
-    """Each pair of variances, of users and of teams, with its log evidence up to a constant."""
-    parent = block.parent
-    if len(aim) > _MOST_CELLS:
-        best = torch.topk(known, _MOST_CELLS).indices
-        aim, known, parent = aim[best], known[best], parent[best]
-    alone = parent == block.num_parents
-    teams = (0.0,) if bool(alone[known > 0].all()) else _VARIANCES
-    found = []
-    for of_users in _VARIANCES:
-        for of_teams in teams:
-            own = torch.where(alone, of_users + of_teams, of_users)
-            inflation = 1 + own * known
-            gained = (own * aim.square() / inflation - inflation.log()).sum()
-            of_team, team_known = (
-                _sum_by(part / inflation * ~alone, parent, block.num_parents + 1)
-                for part in (aim, known)
-            )
-            spread = 1 + of_teams * team_known
-            gained = gained + (of_teams * of_team.square() / spread - spread.log()).sum()
-            log_prior = sum(map(_log_prior, (of_users, of_teams)))
-            found.append((of_users, of_teams, float(gained) / 2 + log_prior))
-    return found
-
-
-def _log_prior(variance: float) -> float:
-    """Logarithm of the chance of a variance beforehand: of two, the smaller one is likelier."""
-    if variance == 0:
-        return math.log(_CHANCE_OF_NONE)
-    total = sum(each**-0.5 for each in _VARIANCES if each > 0)
-    return math.log((1 - _CHANCE_OF_NONE) * variance**-0.5 / total)
-
-
 def _pair(group: Tensor, models: Tensor, num_groups: int) -> Tensor:
     """Cells of groups by models, flat; those of the group behind the last are all the last cell."""
     cell = group[:, None] * len(models) + models
@@ -390,8 +255,3 @@ def _end(newcomer: Tensor, num_models: int) -> Tensor:
     """Newcomers by model (n + 1, M), of which the last value, of no team, is that of all models."""
     by_team = newcomer[:-1].view(-1, num_models)
     return torch.cat([by_team, newcomer[-1:].expand(1, num_models)])
-
-
-def _sum_by(values: Tensor, group: Tensor, size: int) -> Tensor:
-    """Sums of values (n,) by group (n,): (size,)."""
-    return values.new_zeros(size).index_add_(0, group, values)

@@ -298,7 +298,10 @@ def _solve_own(
 
 
 def _average(matrix: Tensor, aim: Tensor) -> Tensor:
-    """Posterior means (n, P) of normal equations, averaged over one variance that all n share."""
+    """Posterior means (n, P) of normal equations, averaged over one variance that all n share.
+
+    All are 0 where outcomes speak against any: a view of noise would pay for it.
+    """
     values, vectors = decompose(matrix, "what goes with queries says of the models")
     values = values.clamp_min(0)
     along = (vectors.mT @ aim.unsqueeze(2)).squeeze(2)
@@ -307,6 +310,8 @@ def _average(matrix: Tensor, aim: Tensor) -> Tensor:
     shrunk = variances[:, None, None] / grown
     evidence = (shrunk * along.square() - grown.log()).sum((1, 2)) / 2
     belief = torch.softmax(evidence, 0)
+    # From a Bayes factor of 1, that is where outcomes speak for slopes rather than against them.
+    belief = belief * (belief[1:].mean() >= belief[0])
     mean = (belief[:, None, None] * shrunk).sum(0) * along
     return (vectors @ mean.unsqueeze(2)).squeeze(2)
 
