@@ -115,7 +115,7 @@ def build_routed_graph(
     view = to_networkx(drawn)
     known = router.known_tasks or ()
     tasks = [task if task in known else None for task in drawn.queries["task"]]
-    asked = Queries.of_frame(drawn.queries.assign(task=tasks))
+    asked = Queries.of_frame(drawn.queries.assign(task=np.array(tasks, dtype=object)))
     decided = router.route_batch(asked, policy=by)
     nodes = [f"query:{query}" for query in drawn.queries["query_id"]]
     decisions = dict(zip(nodes, decided, strict=True))

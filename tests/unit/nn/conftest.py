@@ -66,6 +66,19 @@ def make_outcomes(
     )
 
 
+def say_effects(table: NodeTable, edges: RecordedEdges) -> torch.Tensor:
+    """Effects (E,) that users and views say something of: of noise nothing is believed."""
+    logit = torch.zeros(len(edges.query))
+    side = 1.0 - 2.0 * (edges.model % 2)
+    for view in table.views:
+        x = view.x.nan_to_num()[edges.query]
+        logit += 2 * x[:, 1] * side + 6 * torch.sign(x[:, 0] * x[:, 1])
+    if table.askers is not None:
+        who = table.askers.of_query[edges.query]
+        logit += (who >= 0) * 4 * side * (1.0 - 2.0 * (who % 2))
+    return (logit > 0).float()
+
+
 @pytest.fixture
 def make_graph() -> Callable[..., RoutingGraph]:
     def make(
@@ -94,6 +107,8 @@ def make_graph() -> Callable[..., RoutingGraph]:
         )
         num_models = table.model_text.shape[0]
         edges = support or make_outcomes(generator, support_queries, num_models, density=density)
+        if support is None and (with_users or views):
+            edges.channels[0] = say_effects(table, edges)
         return build_graph(
             table,
             support=edges,
