@@ -70,13 +70,13 @@ READ_BY = {
 }
 
 
-@pytest.fixture
 @pytest.fixture(autouse=True)
 def _hear_the_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Alike queries are heard whatever the evidence: a small graph has little."""
     monkeypatch.setattr(view_skills, "_LEAST_EVIDENCE", 0.0)
 
 
+@pytest.fixture
 def data(make_graph: Callable[..., RoutingGraph]) -> HeteroData:
     graph = make_graph(with_users=True, views=True)
     exported = to_hetero(graph)
