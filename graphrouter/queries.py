@@ -10,7 +10,13 @@ from graphrouter.chats.chat_prompts import Prompt, is_chat, to_text
 from graphrouter.exceptions import ChatError, DataError
 from graphrouter.grades import Grade, KnownOutcomes, read_known
 from graphrouter.notebook import cut_text
-from graphrouter.query_views import Context, Embedding, read_contexts, read_embeddings
+from graphrouter.query_views import (
+    Context,
+    Embedding,
+    read_context,
+    read_contexts,
+    read_embeddings,
+)
 from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
@@ -95,11 +101,7 @@ class Queries:
                 "nobody is named."
             )
         for i, value in enumerate(named):
-            if value is not None and (not isinstance(value, str) or not value.strip()):
-                raise DataError(
-                    f"{name}[{i}] is {value!r}; expected a name that is not blank, None where "
-                    "nobody is named."
-                )
+            check_person(value, f"{name}[{i}]")
         stripped = tuple(None if value is None else value.strip() for value in named)
         object.__setattr__(self, name, stripped)  # as tables have them
 
@@ -176,7 +178,7 @@ class Queries:
                 "prompts is the messages of one chat; expected a sequence of prompts. For one chat "
                 "pass [messages]."
             )
-        prompts = tuple(_read_prompt(prompt, number) for number, prompt in enumerate(queries))
+        prompts = tuple(_read_prompt(each, f"prompts[{i}]") for i, each in enumerate(queries))
         graded = _read_sequence(known)
         facts: tuple[Any, ...] = (
             *(_read_people(given, name) for given, name in ((users, "users"), (teams, "teams"))),
@@ -191,6 +193,44 @@ class Queries:
                 "None where unknown."
             )
         return cls(prompts, tuple(tasks), graded, *facts)
+
+    @classmethod
+    def of_one(
+        cls,
+        prompt: Prompt,
+        task: str | None = None,
+        user: str | None = None,
+        team: str | None = None,
+        context: str | Sequence[str] | None = None,
+        embedding: Embedding | Sequence[float] | None = None,
+    ) -> Queries:
+        """One query. Its errors call each fact as one gives it: `user`, and not `users[0]`.
+
+        Args:
+            prompt: A text, or the messages of a chat.
+            task: Its task, None where unknown.
+            user: Who asks, None where nobody is named.
+            team: The team of who asks, None where unknown.
+            context: Documents that go with it, a text or a list of texts.
+            embedding: Vector that goes with it: an `Embedding`, or numbers of the encoder named
+                own.
+
+        Raises:
+            DataError: As `of`.
+
+        Example:
+            >>> Queries.of_one("Hi", user="ann").users
+            ('ann',)
+        """
+        text = _read_prompt(prompt, "prompt")
+        for name, value, optional in (("prompt", text, ""), ("task", task, ", None where unknown")):
+            if not isinstance(value, str) and (value is not None or not optional):
+                raise DataError(f"{name} is a {type(value).__name__}; expected a string{optional}.")
+        check_person(user, "user")
+        check_person(team, "team")
+        documents = read_context(context)
+        vector = None if embedding is None else Embedding.of(embedding)
+        return cls((text,), (task,), (), (user,), (team,), (documents,), (vector,))
 
     @classmethod
     def of_frame(cls, frame: pd.DataFrame) -> Queries:
@@ -262,6 +302,18 @@ class Queries:
         return replace(self, known=tuple(known))
 
 
+def check_person(name: object, where: str) -> None:
+    """Refuse what is no name of a user or a team; None names nobody.
+
+    Raises:
+        DataError: It is no text, or blank.
+    """
+    if name is not None and not (isinstance(name, str) and name.strip()):
+        raise DataError(
+            f"{where} is {name!r}; expected a name that is not blank, None where nobody is named."
+        )
+
+
 def _read_people(given: Sequence[str | None] | None, name: str) -> tuple[str | None, ...]:
     """One entry a prompt, () where nobody is named for any."""
     if isinstance(given, str) or (given is not None and not isinstance(given, Iterable)):
@@ -301,14 +353,14 @@ def _is_nan(cell: object) -> bool:
     return isinstance(cell, float) and cell != cell
 
 
-def _read_prompt(prompt: Prompt, number: int) -> str:
+def _read_prompt(prompt: Prompt, where: str) -> str:
     """The text of a prompt; what is no prompt stays as it is."""
     if not is_chat(prompt):
         return prompt  # type: ignore[return-value]
     try:
         return to_text(prompt)
     except ChatError as error:
-        raise ChatError(f"prompts[{number}]: {error}", member=error.member) from None
+        raise ChatError(f"{where}: {error}", member=error.member) from None
 
 
 def _read_sequence(

@@ -95,17 +95,13 @@ class ChoosingRouter(ABC):
                 among by `policy`, as all are for a prompt of no route.
 
         Raises:
+            DataError: The prompt, or a fact about it, is none.
             PolicyError: Nobody satisfies the policy and it names no fallback, or seconds are no
                 such number.
             UnknownModelError: One of the models named is not in the pool.
         """
         return self.route_batch(
-            [prompt],
-            tasks=[task],
-            users=[user],
-            teams=[team],
-            contexts=[context],
-            embeddings=[embedding],
+            Queries.of_one(prompt, task, user, team, context, embedding),
             policy=policy,
             extra_latency_s=extra_latency_s,
             unavailable=unavailable,

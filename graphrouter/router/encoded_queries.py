@@ -103,6 +103,7 @@ class UnreadViews:
         for row, embedding in enumerate(queries.embeddings):
             if embedding is None:
                 continue
+            where = "embedding" if len(queries) == 1 else f"embeddings[{row}]"
             name, is_met = name_embedding(embedding.encoder), embedding.encoder in met
             if not known:
                 self._tell("embeddings", is_met=bool(met))
@@ -112,7 +113,7 @@ class UnreadViews:
                 hint = suggest(embedding.encoder, known, "It knows: ")
                 count = "too few" if is_met else "none"
                 raise DataError(
-                    f"embeddings[{row}] is of the encoder {embedding.encoder!r}, of which the "
+                    f"{where} is of the encoder {embedding.encoder!r}, of which the "
                     f"router has met {count} in training. {hint} Leave it out, or train on queries "
                     "that have it."
                 )
@@ -120,7 +121,7 @@ class UnreadViews:
             length = len(views[name].mean) if unfit is None else unfit.vectors.shape[1]
             if len(embedding.vector) != length:
                 raise DataError(
-                    f"embeddings[{row}] has {len(embedding.vector)} numbers; the router was "
+                    f"{where} has {len(embedding.vector)} numbers; the router was "
                     f"trained on {length} of the encoder {embedding.encoder!r}. Give a vector of "
                     "the same encoder, under its name."
                 )

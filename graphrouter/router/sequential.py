@@ -121,8 +121,8 @@ class SequentialRouter(Router):
         by = Policy() if policy is None else policy
         check_settings(by, Judge() if judge is None else judge, judge_cost_usd)
         check_seconds(by, self.cost_scale)
-        facts = ([user], [team], [context], [embedding])
-        asked = self._check_queries(Queries.of([prompt], [task], None, *facts))
+        one = Queries.of_one(prompt, task, user, team, context, embedding)
+        asked = self._check_queries(one)
         match: RouteMatch | None = None
         source: AbstractContextManager[None] = nullcontext()
         if routes is None:

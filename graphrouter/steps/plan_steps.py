@@ -14,6 +14,7 @@ from graphrouter.chats.chat_prompts import is_chat
 from graphrouter.exceptions import DataError
 from graphrouter.grades import Grade
 from graphrouter.number_checks import is_amount
+from graphrouter.queries import check_person
 from graphrouter.query_views import Context, Embedding, read_context
 from graphrouter.text_files import read_plain_file
 from graphrouter.types import BoolArray, FloatArray, Queries
@@ -223,7 +224,12 @@ class StepPlan:
         Args:
             user: Who asks all of them.
             team: The team of a user who is new.
+
+        Raises:
+            DataError: The user or the team is blank or no text.
         """
+        check_person(user, "user")
+        check_person(team, "team")
         return Queries.of(
             [step.prompt for step in self],
             [step.role for step in self],

@@ -249,3 +249,29 @@ def test_a_frame_of_predictions_wants_an_id_a_query(ids: Any) -> None:
 def test_queries_that_are_none_are_refused(make: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("fact", "message"),
+    [
+        ({"prompt": 3}, "prompt is a int; expected a string"),
+        ({"task": 3}, "task is a int; expected a string, None where unknown"),
+        ({"user": " "}, "user is ' '; expected a name that is not blank"),
+        ({"team": 3}, "team is 3; expected a name"),
+        ({"context": ["a", 3]}, "context[1] is 3; expected a text"),
+        ({"embedding": "x"}, "embedding is 'x'; expected a list of numbers"),
+        ({"embedding": [0.5, float("nan")]}, "embedding[1] is nan; expected a finite number"),
+    ],
+)
+def test_a_fact_of_one_query_is_called_as_it_was_given(fact: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        Queries.of_one(**{"prompt": "Hi", **fact})
+    assert str(caught.value).startswith(message)
+
+
+def test_one_query_is_the_same_as_a_batch_of_one() -> None:
+    facts = ("ann", "blue", ["a", "b"], [0.5, 1.0])
+    batch = Queries.of(["Hi"], ["greeting"], None, *([fact] for fact in facts))
+    assert Queries.of_one("Hi", "greeting", *facts) == batch
+    assert Queries.of_one("Hi") == Queries.of(["Hi"])
+    assert Queries.of_one([{"role": "user", "content": "Hi"}]).prompts == ("Hi",)

@@ -246,3 +246,15 @@ def test_a_run_keeps_what_went_with_the_prompt(router: gr.GraphRouter) -> None:
     assert row["context"] == ["Two documents.", "And one more."]
     assert (row["embedding"].tolist(), row["embedding_encoder"]) == ([0.0, 1.0], "own")
     assert router.add_outcomes(run.outcomes).support.queries["view_key"].iloc[-1]
+
+
+@pytest.mark.parametrize("name", ["user", "team"])
+def test_errors_call_who_asks_as_was_given(router: gr.GraphRouter, name: str) -> None:
+    message = f"^{name} is ' '; expected a name that is not blank"
+    for ask in (router.route, router.plan):
+        with pytest.raises(DataError, match=message):
+            ask("Hi", **{name: " "})
+    with pytest.raises(DataError, match=message):
+        router.route_steps([{"prompt": "Hi"}], **{name: " "})
+    with pytest.raises(DataError, match=rf"^{name}s\[1\] is ' '"):
+        router.route_batch(["Hi", "Ho"], **{f"{name}s": [None, " "]})
