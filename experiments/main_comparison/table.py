@@ -21,13 +21,13 @@ SETTINGS: dict[SettingName, str] = {"task_known": "task known", "task_hidden": "
 SUMMARY = ("log_loss", "area_log", "reward_balanced")
 SIGNS = {"better": "+", "worse": "-", "": "="}
 SHOWN_ALWAYS = ("best_single", "task_mean", "knn", "graphrouter_paper_ties")
-COMMAND = """graphrouter benchmark DATA/bfcl_v1 DATA/llmrouter_default DATA/mmlu_pro \\
-        DATA/routerbench_subset DATA/zeroeval \\
+COMMAND = """graphrouter benchmark DATA/bfcl_v1 DATA/helm_mmlu DATA/llmrouter_default \\
+        DATA/mmlu_pro DATA/reasoning_gym DATA/routerbench_subset DATA/zeroeval \\
         --routers all --seeds 5 --config experiments/main_comparison/config.yaml --out RUN"""
 INTRODUCTION = """# The main comparison
 
 The graph router against every baseline, on the same splits, embeddings and trade-offs: default
-settings, five datasets of real outcomes, {num_seeds} splits each. Made by:
+settings, seven datasets of real outcomes, {num_seeds} splits each. Made by:
 
     {command}
     python experiments/take.py RUN/*.json experiments/main_comparison/results
@@ -40,13 +40,11 @@ All metrics with their intervals are in `results/`. What they mean:
 [docs/evaluation.md](../../docs/evaluation.md). Who the baselines are, and what is left out of
 each: [docs/baselines.md](../../docs/baselines.md).
 
-frugal_gpt, auto_mix, routerbench_cascade and oracle look at answers to the test queries; the
-judges of cascades are simulated, which favours them. graphrouter_paper gives ties to the first
-model of the pool, as its code does, so its choices depend on the order of the models;
-graphrouter_paper_ties shares them. cascade_routing, ellie_sql, ltrr, mas_router, rag_router and
-router_retriever came after these runs: their figures on seven sets stand in
-[experiments/choices](../choices/README.md). routerbench_subset brings its own split, so its runs
-differ in validation rows and seeds only."""
+frugal_gpt, auto_mix, routerbench_cascade, cascade_routing and oracle look at answers to the test
+queries; the judges of cascades are simulated, which favours them. graphrouter_paper gives ties to
+the first model of the pool, as its code does, so its choices depend on the order of the models;
+graphrouter_paper_ties shares them. routerbench_subset brings its own split, so its runs differ in
+validation rows and seeds only. The networks are of commit 62547e3."""
 
 
 def load() -> list[Evaluation]:
