@@ -182,8 +182,10 @@ def _read_first_row(file: Path) -> Mapping[str, Any]:
 
             return dict.fromkeys(pyarrow.parquet.read_schema(file).names)
         opener = gzip.open if file.suffix == ".gz" else open
-        with opener(file, "rt", encoding="utf-8", newline="") as lines:
-            start = lines.readline(_MOST_CHARS) if suffix != ".json" else lines.read(_MOST_CHARS)
+        with opener(file, "rt", encoding="utf-8-sig", newline="") as lines:
+            start = lines.read(_MOST_CHARS).lstrip()
+        if suffix != ".json":
+            start = start.partition("\n")[0]
         if suffix in (".csv", ".tsv"):
             separator = "\t" if suffix == ".tsv" else ","
             return dict.fromkeys(next(csv.reader([start], delimiter=separator), []))
@@ -215,4 +217,5 @@ def _read_json(file: Path) -> Any:
 
 def _name(path: Path, folder: Path) -> str:
     """A path as it may be typed in the folder."""
-    return shlex.quote(str(path.relative_to(folder)))
+    name = str(path.relative_to(folder))
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)

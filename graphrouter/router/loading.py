@@ -13,6 +13,7 @@ from graphrouter.files import to_path
 from graphrouter.locks import WAIT_S
 from graphrouter.router.graph_router import GraphRouter
 from graphrouter.router.protocol import Router
+from graphrouter.scoring.search_index import check_recall
 from graphrouter.upward_imports import load_part
 
 
@@ -50,6 +51,7 @@ def load_router(
         ConfigError: `search_recall` is out of range.
         MissingExtraError: It lies in MLflow, which is not installed, or Faiss is not.
     """
+    check_recall(search_recall)
     with artifact_folder(folder) as found:
         manifest = read_manifest(found)
         if manifest.get("kind") != BASELINE:

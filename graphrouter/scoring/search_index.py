@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from graphrouter.exceptions import ConfigError
 from graphrouter.extras import require_extra
+from graphrouter.number_checks import is_number
 from graphrouter.scoring.nearest import find_nearest
 from graphrouter.scoring.operations import Array
 from graphrouter.types import FloatArray, IntArray
+from graphrouter.wording import show_value
 
 Search = Callable[[Array, Array, int], tuple[Array, Array]]
 """Finds the most similar support rows of targets, as `find_nearest` does."""
@@ -57,17 +59,30 @@ def build_search(rows: NDArray[np.float32], recall: float | None, num_neighbours
         >>> build_search(np.eye(4, dtype=np.float32), None, 2) is find_nearest
         True
     """
-    if recall is None:
-        return find_nearest
-    if not 0.5 <= recall < 1:
-        raise ConfigError(
-            f"search_recall is {recall}; expected a share from 0.5 to below 1, or None to compare "
-            "a prompt with all solved queries."
-        )
-    require_extra("index", purpose="A search by index")
-    if len(rows) < LEAST_ROWS:
+    check_recall(recall)
+    if recall is None or len(rows) < LEAST_ROWS:
         return find_nearest
     return IndexedSearch(rows, recall, num_neighbours)
+
+
+def check_recall(recall: object) -> None:
+    """Check a share of similar rows to find, and that it can be asked for here.
+
+    Raises:
+        ConfigError: It is no share from 0.5 to below 1, and not None.
+        MissingExtraError: Faiss is not installed.
+
+    Example:
+        >>> check_recall(None)
+    """
+    if recall is None:
+        return
+    if not is_number(recall) or not 0.5 <= recall < 1:
+        raise ConfigError(
+            f"search_recall is {show_value(recall)}; expected a share from 0.5 to below 1, or None "
+            "to compare a prompt with all solved queries."
+        )
+    require_extra("index", purpose="A search by index")
 
 
 class IndexedSearch:

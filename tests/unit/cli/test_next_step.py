@@ -158,6 +158,16 @@ def test_logs_of_clients_packed_or_in_a_folder_below(
     )
 
 
+def test_files_as_spreadsheets_and_tired_hands_leave_them(tmp_path: Path) -> None:
+    table = "\ufeffprompt,model,thumb\r\nHi.,a,1\r\n"
+    (tmp_path / "--calls.csv").write_text(table, encoding="utf-8", newline="")
+    assert "--from table ./--calls.csv --out" in find_step(tmp_path).commands[0]
+    (tmp_path / "--calls.csv").unlink()
+    line = json.dumps({"request": {"messages": []}, "response": {"choices": []}})
+    (tmp_path / "calls.jsonl").write_text(f"\n \n{line}\n", encoding="utf-8")
+    assert "--from openai calls.jsonl" in find_step(tmp_path).commands[0]
+
+
 def test_a_list_too_long_to_be_read_whole_is_known_by_its_first_record(tmp_path: Path) -> None:
     rows = [{"traceId": "1", "input": "x" * 3000, "type": "GENERATION"}] * 500
     (tmp_path / "export.json").write_text(json.dumps(rows), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,8 +104,8 @@ def test_a_large_support_is_indexed(
     assert isinstance(build_search(rows, 0.9, K), IndexedSearch)
 
 
-@pytest.mark.parametrize("recall", [0.2, 1.0, 97, float("nan"), -1])
-def test_a_share_out_of_range_is_told(rows: NDArray[np.float32], recall: float) -> None:
+@pytest.mark.parametrize("recall", [0.2, 1.0, 97, float("nan"), -1, "0.97", [0.9], True])
+def test_a_share_out_of_range_is_told(rows: NDArray[np.float32], recall: Any) -> None:
     with pytest.raises(ConfigError, match=r"expected a share from 0\.5 to below 1"):
         build_search(rows, recall, K)
 
