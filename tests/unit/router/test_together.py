@@ -11,7 +11,7 @@ import pytest
 
 import graphrouter as gr
 from graphrouter.exceptions import DataError, PolicyError, RunError
-from graphrouter.judging import read_number
+from graphrouter.judging import RunningAgreement, read_number
 from graphrouter.router import Answer
 from graphrouter.router.together import NotAwaitable, await_all, call_all, find_together
 
@@ -305,3 +305,21 @@ def test_a_single_call_without_a_limit_stays_in_its_thread() -> None:
     (found,) = call_all([lambda: np.pi], 5.0)
     assert found.value == np.pi
     assert found.took_s <= time.monotonic() - start
+
+
+def test_agreement_judges_coroutines_where_it_is_one(slow: gr.GraphRouter) -> None:
+    agreement = RunningAgreement(JUDGE, read=read_number)
+
+    async def ask(model: str, prompt: str) -> str:
+        return "It is 7."
+
+    async def compare(prompt: str, answer: str) -> gr.Grade:
+        return agreement(prompt, answer)
+
+    run = asyncio.run(
+        slow.arun(PROMPT, ask=ask, judge=compare, reliability=JUDGE, policy=PATIENT, max_calls=2)
+    )
+    first, second = (call.grade for call in run.calls)
+    assert first is not None
+    assert (first.hit_rate, first.false_alarm_rate) == (0.5, 0.5)
+    assert second == JUDGE.read(1.0)
