@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.request import getproxies
 
 import aiohttp
 import httpx2
+from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 __all__ = ["AiohttpTransport", "choose_transport"]
@@ -19,13 +21,21 @@ MOST_OF_HEADER = 64 * 1024
 """Bytes of one header of an upstream, and of its first line."""
 _NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 """Headers that httpx has settled already."""
+
+
+class _NotTakenError(TimeoutError):
+    """An upstream has not taken a request within the limit of time."""
+
+
 _ERRORS: tuple[tuple[type[Exception], type[httpx2.TransportError]], ...] = (
     (aiohttp.ConnectionTimeoutError, httpx2.ConnectTimeout),
+    (_NotTakenError, httpx2.WriteTimeout),
     (TimeoutError, httpx2.ReadTimeout),
     (aiohttp.ClientConnectorError, httpx2.ConnectError),
     (aiohttp.ClientOSError, httpx2.ReadError),
     (aiohttp.InvalidURL, httpx2.UnsupportedProtocol),
     (aiohttp.ClientError, httpx2.RemoteProtocolError),
+    (ValueError, httpx2.LocalProtocolError),
 )
 """What httpx calls an error of aiohttp: the first that fits."""
 
@@ -77,17 +87,18 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         """
         limits: dict[str, Any] = request.extensions.get("timeout", {})
         content = await request.aread()
+        # httpx has made a header of user and password already, and aiohttp refuses both.
         with _naming_errors():
             answer = await self._session.request(
                 request.method,
-                URL(str(request.url), encoded=True),
-                data=content or None,
+                URL(str(request.url), encoded=True).with_user(None),
+                data=_BoundedBytes(content, limits.get("write")) if content else None,
                 headers=[
                     (name.decode(), value.decode("latin-1")) for name, value in request.headers.raw
                 ],
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
-                    sock_connect=limits.get("connect"), sock_read=limits.get("read")
+                    connect=limits.get("connect"), sock_read=limits.get("read")
                 ),
             )
         return httpx2.Response(
@@ -100,6 +111,29 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+
+class _BoundedBytes(aiohttp.BytesPayload):
+    """The body of a request, which an upstream must take within a limit of time."""
+
+    def __init__(self, content: bytes, limit_s: float | None) -> None:
+        super().__init__(content)
+        self._limit_s = limit_s
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        try:
+            async with asyncio.timeout(self._limit_s):  # as httpx, which bounds the whole of it
+                await super().write_with_length(writer, content_length)
+        except BaseException as error:
+            # What is left to send would keep a connection that is closed open for as long.
+            if writer.transport is not None:
+                writer.transport.abort()
+            if isinstance(error, TimeoutError):
+                told = f"The request was not taken within {self._limit_s:g} s."
+                raise _NotTakenError(told) from None
+            raise
 
 
 class _Body(httpx2.AsyncByteStream):
@@ -123,7 +157,5 @@ def _naming_errors() -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        named = next((known for seen, known in _ERRORS if isinstance(error, seen)), None)
-        if named is None:
-            raise
+        named = next(known for seen, known in _ERRORS if isinstance(error, seen))
         raise named(str(error) or type(error).__name__) from error

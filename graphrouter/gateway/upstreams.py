@@ -25,6 +25,7 @@ Endpoint = Literal["chat", "responses", "messages", "count_tokens", "completions
 
 logger = logging.getLogger(__name__)
 _KEYS = ("defaults", "upstreams", "others")
+_EXPECTED = "expected an address such as https://api.example.com/v1"
 _ANTHROPIC_VERSION = "2023-06-01"
 
 
@@ -87,9 +88,13 @@ class Upstream(DocumentedModel):
     @field_validator("base_url")
     @classmethod
     def _is_an_address(cls, address: str) -> str:
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("expected an address such as https://api.example.com/v1")
+        try:
+            parts = urlsplit(address)
+            is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError as error:
+            raise ValueError(f"{error}; {_EXPECTED}") from None
+        if not is_one or any(map(str.isspace, parts.netloc)):
+            raise ValueError(_EXPECTED)
         return address.rstrip("/")
 
     @field_validator("parameters", mode="before")

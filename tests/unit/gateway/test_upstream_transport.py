@@ -138,6 +138,76 @@ def test_what_goes_wrong_has_the_names_of_httpx(
         ask(Upstream(answer, hangs=hangs), timeout=httpx2.Timeout(5, read=0.2))
 
 
+async def _read_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        await asyncio.sleep(30)
+    finally:
+        writer.close()
+
+
+async def send_to_nobody(content: bytes) -> None:
+    async with (
+        await asyncio.start_server(_read_nothing, "127.0.0.1", 0, limit=1_000) as server,
+        httpx2.AsyncClient(transport=AiohttpTransport(), timeout=0.3) as client,
+    ):
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            await asyncio.wait_for(client.post(address, content=content), 5)
+        finally:
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("content", "named"), [(b"x" * 30_000_000, httpx2.WriteTimeout), (b"x", httpx2.ReadTimeout)]
+)
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+def test_an_upstream_that_takes_nothing_is_left_in_time(
+    content: bytes, named: type[httpx2.TimeoutException]
+) -> None:
+    with pytest.raises(named):
+        asyncio.run(send_to_nobody(content))
+
+
+def test_a_large_body_arrives_whole() -> None:
+    async def run(upstream: Upstream) -> None:
+        async with serving(upstream) as (address, client):
+            await client.post(address, content=b"x" * 900_000)
+
+    upstream = Upstream(WHOLE)
+    asyncio.run(run(upstream))
+    assert upstream.bodies == [b"x" * 900_000]
+
+
+def test_finding_an_address_counts_to_the_time_of_connecting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def look_up(*_: object, **__: object) -> list[object]:
+        await asyncio.sleep(30)
+        return []
+
+    async def run() -> None:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+        async with httpx2.AsyncClient(transport=AiohttpTransport(), timeout=0.2) as client:
+            await asyncio.wait_for(client.get("http://slow.invalid"), 5)
+
+    with pytest.raises(httpx2.ConnectTimeout):
+        asyncio.run(run())
+
+
+def test_user_and_password_of_an_address_are_sent_as_a_header() -> None:
+    async def run(upstream: Upstream) -> None:
+        async with serving(upstream) as (address, client):
+            named = address.replace("//", "//ann:p%40w@")
+            (await client.get(f"{named}/v1")).raise_for_status()
+
+    upstream = Upstream(WHOLE)
+    asyncio.run(run(upstream))
+    lines = upstream.heads[0].decode().split("\r\n")
+    assert "authorization: Basic YW5uOnBAdw==" in [line.replace("Auth", "auth") for line in lines]
+    assert not any("p%40w" in line for line in lines)
+
+
 def test_nobody_there_and_addresses_that_are_none() -> None:
     async def run(address: str) -> None:
         async with httpx2.AsyncClient(transport=AiohttpTransport()) as client:
@@ -149,6 +219,8 @@ def test_nobody_there_and_addresses_that_are_none() -> None:
         asyncio.run(run("http://no-such-host.invalid"))
     with pytest.raises(httpx2.TransportError):
         asyncio.run(run("ftp://127.0.0.1"))
+    with pytest.raises(httpx2.TransportError, match="Port out of range"):
+        asyncio.run(run("http://127.0.0.1:99999/v1"))
 
 
 def test_where_the_environment_names_a_proxy_httpx_asks_by_itself(

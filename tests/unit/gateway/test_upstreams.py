@@ -70,6 +70,9 @@ def test_models_without_an_address_are_left_out(
             "base_url = 'here' is not accepted: expected an",
         ),
         ("upstreams: {nano: {base_url: 'ftp://a/b'}}", "expected an address such as https"),
+        ("upstreams: {nano: {base_url: 'http://a:99999'}}", "65535; expected an address such"),
+        ("upstreams: {nano: {base_url: 'http://a:port'}}", "'port'; expected an address such"),
+        ("upstreams: {nano: {base_url: 'http://a b/v1'}}", "expected an address such as https"),
         (
             "upstreams: {nano: {base_url: 'http://a', api_key: x}}",
             "unknown setting 'api_key'. Did you mean 'api_key_env'",
