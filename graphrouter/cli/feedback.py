@@ -11,7 +11,7 @@ import typer
 from graphrouter.cli import options
 from graphrouter.cli.render import say
 from graphrouter.cli.stores import open_store
-from graphrouter.wording import count_of
+from graphrouter.wording import count_of, name_some
 
 app = typer.Typer(help="Graded answers of a gateway's store.", no_args_is_help=True)
 
@@ -26,8 +26,8 @@ def export(
 ) -> None:
     """Write the graded answers as a dataset: queries, models, outcomes and tasks.
 
-    Grades whose prompt is not known, and those of models that have changed since, are left out and
-    counted.
+    Grades whose prompt is not known, those of models that have changed since, and those with a
+    context or an embedding that cannot be read are left out and counted.
 
     Example: graphrouter feedback export graphrouter.db --out data/graded
     """
@@ -42,6 +42,10 @@ def export(
         for number, why in (
             (found.num_unknown, "without their prompts"),
             (found.num_outdated, "of models before they changed"),
+            (
+                len(found.unreadable),
+                f"with a context or embedding that cannot be read ({name_some(found.unreadable)})",
+            ),
         )
         if number
     )

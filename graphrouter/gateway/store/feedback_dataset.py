@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 import pandas as pd
@@ -13,9 +14,11 @@ from graphrouter.data.schema import RoutingDataset, build_dataset
 from graphrouter.data.view_columns import list_view_keys, parse_views
 from graphrouter.exceptions import DataError
 from graphrouter.gateway.store.drift_watch import read_alarms
+from graphrouter.gateway.store.kept_views import has_lesson, read_kept
 from graphrouter.gateway.store.spending import read_prices
 from graphrouter.gateway.store.store_tables import calls, outcomes
 from graphrouter.gateway.token_prices import NANOUSD
+from graphrouter.wording import name_some
 
 __all__ = ["Feedback", "read_feedback"]
 
@@ -27,9 +30,12 @@ class Feedback(NamedTuple):
 
     dataset: RoutingDataset
     num_unknown: int
-    """Grades whose prompt is not known."""
+    """Grades whose prompt is not known, or blank with nothing that goes with it."""
     num_outdated: int
     """Grades of what a model did before an alarm of its change made routers forget it."""
+    unreadable: tuple[str, ...] = ()
+    """Ids of the grades that what goes with their prompts is wrong of: an embedding of another
+    length than most of its encoder have, a context without a text."""
 
 
 def read_feedback(connection: sa.Connection) -> Feedback:
@@ -47,7 +53,7 @@ def read_feedback(connection: sa.Connection) -> Feedback:
         DataError: No grade has its prompt.
     """
     call = {name: calls.c[name] for name in ("input_tokens", "output_tokens", "latency_s")}
-    graded = ("number", "prompt", "task", "user", "team", *VIEWS, "model", "effect")
+    graded = ("number", "id", "prompt", "task", "user", "team", *VIEWS, "model", "effect")
     named = [outcomes.c[name] for name in graded]
     wanted = (
         sa.select(*named, calls.c.cost_nanousd, *call.values())
@@ -64,12 +70,24 @@ def read_feedback(connection: sa.Connection) -> Feedback:
     rows = pd.DataFrame.from_records(connection.execute(wanted).all(), columns=columns)
     since = {each.model: each.since for each in read_alarms(connection) if each.forgets}
     is_outdated = rows["number"] < rows["model"].map(since).fillna(0)
-    has_prompt = rows["prompt"].notna()
+    cells = rows[["prompt", *VIEWS]].astype(object)
+    cells = cells.where(cells.notna(), None)
+    has_prompt = pd.Series(
+        [has_lesson(*each) for each in cells[["prompt", *VIEWS[:2]]].itertuples(index=False)],
+        index=rows.index,
+        dtype=bool,
+    )
     known = rows[has_prompt & ~is_outdated]
+    read = read_kept(list(cells.loc[known.index, list(VIEWS)].itertuples(index=False)))
+    is_off = pd.Series([each is None for each in read], index=known.index, dtype=bool)
+    unreadable = tuple(known.loc[is_off, "id"])
+    contexts = [each[0] and json.dumps(each[0]) for each in read if each is not None]
+    known = known[~is_off].assign(context=pd.Series(contexts, known.index[~is_off], dtype=object))
     if known.empty:
+        told = f" that can be read ({name_some(unreadable)})" if unreadable else ""
         raise DataError(
-            f"The store has {len(rows)} grades and the prompt of none. Send prompts with grades, "
-            "or serve with --store-prompts full."
+            f"The store has {len(rows)} grades and the prompt of none{told}. Send prompts with "
+            "grades, or serve with --store-prompts full."
         )
     numbers = known[["effect", "cost_nanousd", *call]].astype("float64")
     known = known.assign(
@@ -104,7 +122,7 @@ def read_feedback(connection: sa.Connection) -> Feedback:
         {"queries": queries, "models": models, "outcomes": means, "tasks": None}, name="feedback"
     )
     num_outdated = int((has_prompt & is_outdated).sum())
-    return Feedback(found, int((~has_prompt).sum()), num_outdated)
+    return Feedback(found, int((~has_prompt).sum()), num_outdated, unreadable)
 
 
 def _per_mtok(nanousd: int | None) -> float | None:

@@ -89,7 +89,11 @@ def forget(router: Router, alarm: Alarm, lessons: pd.DataFrame) -> Router:
         return router
     pairs = known.groupby(_list_keys(known), sort=False, dropna=False)["effect"]
     frame = pairs.agg(effect="mean", num_runs="size").reset_index()
-    return router.add_outcomes(frame, replace=True)
+    try:
+        return router.add_outcomes(frame, replace=True)
+    except GraphRouterError as error:
+        _logger.warning("%s has changed, and its new grades teach nothing: %s", alarm.model, error)
+        return router
 
 
 def teach_since(

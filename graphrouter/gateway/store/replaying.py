@@ -12,10 +12,11 @@ import sqlalchemy as sa
 
 from graphrouter.data.columns import VIEWS
 from graphrouter.exceptions import NotApplicableError, PolicyError
+from graphrouter.gateway.store.kept_views import read_kept
 from graphrouter.gateway.store.store_tables import calls, decisions, outcomes
 from graphrouter.gateway.token_prices import NANOUSD
 from graphrouter.policy import Policy
-from graphrouter.query_views import Context, Embedding, read_context
+from graphrouter.query_views import Context, Embedding
 from graphrouter.rejections import UNAVAILABLE
 from graphrouter.router.off_policy import (
     Estimate,
@@ -102,7 +103,8 @@ def read_log(
 ) -> list[LoggedDecision]:
     """The decisions whose first choice has answered, the oldest first.
 
-    Those in which another took its place say nothing of the choice, and are left out.
+    Those in which another took its place say nothing of the choice, and are left out. Where what
+    went with a prompt cannot be read, the decision has no prompt.
 
     Args:
         connection: Of the store.
@@ -134,20 +136,19 @@ def read_log(
     )
     if until is not None:
         wanted = wanted.where(decisions.c.time < until)
+    rows = connection.execute(wanted).all()
+    views = read_kept([(row.context, row.embedding, row.embedding_encoder) for row in rows])
     return [
         LoggedDecision(
             {each["model"]: each for each in json.loads(row.candidates)},
             row.asked,
-            row.prompt,
+            None if read is None else row.prompt,
             row.task,
             row.effect,
             None if row.cost_nanousd is None else row.cost_nanousd / NANOUSD,
-            read_context(json.loads(row.context or "null")),
-            None
-            if row.embedding is None
-            else Embedding.of(json.loads(row.embedding), row.embedding_encoder),
+            *(read or (None, None)),
         )
-        for row in connection.execute(wanted)
+        for row, read in zip(rows, views, strict=True)
     ]
 
 

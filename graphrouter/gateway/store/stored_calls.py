@@ -207,9 +207,11 @@ class StoredCallLog(CallLog):
         self, decision_id: str, start: CallStart, order: Sequence[str], tried: Tried | None
     ) -> dict[str, Any]:
         decision, prompts = start.decision, self.kept.prompts
-        text = None if prompts == "off" else self.kept.redact(start.prompt)
+        text = None if prompts == "off" else self._redact(start.prompt)
         views = self._to_views(start)
-        if views is None:  # a prompt without what went with it would teach another lesson
+        if (
+            views is None or text is None
+        ):  # a prompt without what went with it would teach another lesson
             text, views = None, dict.fromkeys(VIEWS)
         asked = order[0] if order else None
         return {
@@ -234,16 +236,22 @@ class StoredCallLog(CallLog):
             **views,
         }
 
+    def _redact(self, prompt: str | None) -> str | None:
+        """The prompt as it is kept; None where redaction fails, or leaves nothing of it."""
+        text = self.kept.redact(prompt)
+        return None if prompt and prompt.strip() and not (text or "").strip() else text
+
     def _to_views(self, start: CallStart) -> dict[str, str | None] | None:
-        """Columns of what goes with a prompt that is kept; None where it cannot be redacted."""
+        """Columns of what goes with a prompt that is kept; None where redaction leaves nothing."""
         found: dict[str, str | None] = dict.fromkeys(VIEWS)
         if self.kept.prompts != "full" or start.prompt is None:
             return found
         if start.context is not None:
             documents = [self.kept.redact(each) for each in start.context]
-            if None in documents:
+            kept = [each for each in documents if each is not None and each.strip()]
+            if None in documents or not kept:
                 return None
-            found["context"] = json.dumps(documents)
+            found["context"] = json.dumps(kept)
         if start.embedding is not None:
             found["embedding"] = json.dumps(start.embedding.vector.tolist())
             found["embedding_encoder"] = start.embedding.encoder

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -14,11 +16,13 @@ import sqlalchemy as sa
 from graphrouter.data.columns import VIEWS
 from graphrouter.gateway.api_errors import ApiError
 from graphrouter.gateway.store.database import Store
+from graphrouter.gateway.store.kept_views import has_lesson, read_kept
 from graphrouter.gateway.store.store_tables import calls, decisions, outcomes
-from graphrouter.wording import show_value, suggest
+from graphrouter.wording import name_some, show_value, suggest
 
 __all__ = ["Graded", "NewGrade", "add_grade", "read_grade", "read_grades", "read_lessons"]
 
+_logger = logging.getLogger(__name__)
 _MEMBERS = (
     "id",
     "decision",
@@ -69,7 +73,8 @@ class Graded:
     is_new: bool
     """False for one that had been said before."""
     teaches: bool
-    """Whether routers learn from it; not where nobody has given the text of the prompt."""
+    """Whether routers learn from it; not where nobody has given the text of the prompt, or it is
+    blank and nothing goes with it."""
 
 
 def read_grade(body: object) -> NewGrade:
@@ -177,7 +182,7 @@ def add_grade(
             f"There is another grade with the id {grade.id!r}. Give each grade an id of its own.",
             "id",
         )
-    teaches = bool(kept.prompt)
+    teaches = has_lesson(kept.prompt, kept.context, kept.embedding)
     return Graded(kept.id, kept.decision_id, kept.model, kept.effect, kept.grader, is_new, teaches)
 
 
@@ -185,7 +190,8 @@ def read_lessons(connection: sa.Connection, *, after: int = 0) -> pd.DataFrame:
     """The grades that routers learn from, as `Router.add_outcomes` takes them.
 
     Columns `number`, `prompt`, `task`, `model`, `effect`, in the order of their numbers; `user`,
-    `team`, `context` and `embedding` (JSON) and `embedding_encoder` where any grade has them.
+    `team`, `context` and `embedding` (JSON) and `embedding_encoder` where any grade has them. Those
+    whose context or embedding cannot be read are left out, with a warning.
 
     Args:
         connection: Of the store.
@@ -193,12 +199,26 @@ def read_lessons(connection: sa.Connection, *, after: int = 0) -> pd.DataFrame:
     """
     rare = ("user", "team", *VIEWS)
     named = ("number", "prompt", "task", "model", "effect", *rare)
-    columns = [outcomes.c[name] for name in named]
+    columns = [outcomes.c[name] for name in ("id", *named)]
     wanted = sa.select(*columns).where(outcomes.c.number > after, outcomes.c.prompt.is_not(None))
-    rows = connection.execute(wanted.order_by(outcomes.c.number)).all()
-    frame = pd.DataFrame.from_records(rows, columns=[each.name for each in columns])
+    rows = _leave_unreadable(connection.execute(wanted.order_by(outcomes.c.number)).all())
+    frame = pd.DataFrame.from_records(rows, columns=list(named))
     idle = [name for name in rare if frame[name].isna().all()]
     return frame.drop(columns=idle).astype({"number": "int64", "effect": "float64"})
+
+
+def _leave_unreadable(rows: Sequence[sa.Row[Any]]) -> list[dict[str, Any]]:
+    """The rows that teach, blank documents left out of their contexts."""
+    rows = [row for row in rows if has_lesson(row.prompt, row.context, row.embedding)]
+    views = read_kept([(row.context, row.embedding, row.embedding_encoder) for row in rows])
+    off = [row.id for row, read in zip(rows, views, strict=True) if read is None]
+    if off:
+        _logger.warning("Grades whose context or embedding cannot be read: %s.", name_some(off))
+    return [
+        {**row._mapping, "context": None if read[0] is None else json.dumps(read[0])}
+        for row, read in zip(rows, views, strict=True)
+        if read is not None
+    ]
 
 
 def _find_decision(connection: sa.Connection, decision_id: str) -> Any:

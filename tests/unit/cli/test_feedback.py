@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 import graphrouter as gr
 from graphrouter.gateway.memory import name_artifact
 from graphrouter.gateway.store import Store
 from graphrouter.gateway.store.feedback_learner import read_applied
-from graphrouter.gateway.store.store_tables import calls
+from graphrouter.gateway.store.store_tables import calls, outcomes
 from graphrouter.gateway.store.stored_outcomes import add_grade, read_grade
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -57,6 +58,23 @@ def test_a_store_without_prompts_has_no_dataset(
     status, _, errors = invoke("feedback", "export", place, "--out", tmp_path / "graded")
     assert status == 2
     assert "The store has 0 grades and the prompt of none" in errors
+
+
+def test_grades_that_are_left_out_are_named(invoke: Invoke, place: Path, tmp_path: Path) -> None:
+    prompts = ("Add 3 and 4.", "Say hello.", "Say bye.")
+    write_grades(
+        place, *({"id": p[:5], "model": "nano", "prompt": p, "effect": 1.0} for p in prompts)
+    )
+    store = Store.open(place)
+    with store.engine.begin() as connection:
+        for id_, changed in (("Add 3", {"context": '[""]'}), ("Say h", {"prompt": ""})):
+            connection.execute(sa.update(outcomes).where(outcomes.c.id == id_).values(changed))
+    store.close()
+    _, shown, _ = invoke("feedback", "export", place, "--out", tmp_path / "graded")
+    told = " ".join(shown.split())
+    assert "1 grade without their prompts left out" in told
+    assert "1 grade with a context or embedding that cannot be read (Add 3) left out" in told
+    assert gr.load_dataset(tmp_path / "graded").queries["prompt"].tolist() == ["Say bye."]
 
 
 def test_an_artifact_learns_what_is_new_once(

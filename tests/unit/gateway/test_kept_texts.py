@@ -19,8 +19,9 @@ from graphrouter.gateway.redaction import Redaction, load_redaction
 from graphrouter.gateway.store import Store
 from graphrouter.gateway.store.feedback_dataset import read_feedback
 from graphrouter.gateway.store.feedback_learner import teach
+from graphrouter.gateway.store.replaying import read_log
 from graphrouter.gateway.store.retention import DAY_S, delete_prompts, forget_user
-from graphrouter.gateway.store.store_tables import changes, decisions, outcomes
+from graphrouter.gateway.store.store_tables import calls, changes, decisions, outcomes
 from graphrouter.gateway.store.stored_calls import WhatIsKept
 from graphrouter.gateway.store.stored_changes import StoredChange, append_change
 from graphrouter.gateway.store.stored_outcomes import read_lessons
@@ -112,6 +113,71 @@ def test_what_goes_with_a_prompt_is_kept_graded_exported_and_deleted(
     for table in (decisions, outcomes):
         for row in rows(store, table):
             assert row.prompt is row.context is row.embedding is row.embedding_encoder is None
+
+
+def blank(text: str) -> str:
+    return "" if "secret" in text else text
+
+
+def test_what_redaction_leaves_nothing_of_is_not_kept(
+    router: gr.GraphRouter, store: Store, start: Start
+) -> None:
+    with start(prompts="full", redact=Redaction(blank)) as client:
+        asked = [
+            route_with(client, PROMPT, {"context": ["Lakes.", "All secret."]}),
+            route_with(client, PROMPT, {"context": ["All secret."]}),
+            route_with(client, "A secret?", {"context": ["Lakes."]}),
+            route_with(client, "", {"context": ["Lakes."]}),
+            route(client, ""),
+        ]
+        grades: list[dict[str, Any]] = [{"decision": each} for each in asked]
+        teaches = [
+            client.post("/outcomes", json={**each, "model": router.models[0], "effect": 1}).json()
+            for each in (*grades, {"prompt": "A secret."})
+        ]
+    assert [each["teaches"] for each in teaches] == [True, False, False, True, False, False]
+    with store.reader.connect() as connection:
+        lessons = read_lessons(connection)
+        found = read_feedback(connection)
+    assert lessons["context"].tolist() == ['["Lakes."]'] * 2
+    assert (len(found.dataset.outcomes), found.num_unknown, found.unreadable) == (2, 4, ())
+
+
+def test_a_grade_that_cannot_be_read_spoils_no_other(
+    router: gr.GraphRouter, store: Store, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    with start(prompts="full") as client:
+        vectors = ([1.0, 2.0], [1.0, 2.0, 3.0], [2.0, 1.0])
+        for number, vector in enumerate(vectors):
+            views = {"embedding": {"vector": vector, "encoder": "clip"}, "context": ["Lakes."]}
+            decision = route_with(client, f"{PROMPT} {number}", views)
+            grade = {"decision": decision, "model": router.models[0], "effect": 1}
+            client.post("/outcomes", json={**grade, "id": f"g{number}"}).raise_for_status()
+    call = {"status": 200, "num_attempts": 1, "failures": "", "latency_s": 1.0}
+    with store.engine.begin() as connection:  # as stores of before have them
+        blanked = sa.update(outcomes).where(outcomes.c.id == "g0")
+        connection.execute(blanked.values(context='["Lakes.", ""]'))
+        asked = {"context": '["Lakes.", ""]', "asked": decisions.c.chosen}
+        connection.execute(sa.update(decisions).values(asked))
+        for each in connection.execute(sa.select(decisions)).all():
+            row = {"decision_id": each.id, "time": each.time, "model": each.asked, **call}
+            connection.execute(sa.insert(calls).values(row))
+    with store.reader.connect() as connection:
+        found, lessons, log = (
+            read_feedback(connection),
+            read_lessons(connection),
+            read_log(connection),
+        )
+    assert found.unreadable == ("g1",)
+    assert found.dataset.queries["context"].tolist() == [["Lakes."], ["Lakes."]]
+    assert [len(each) for each in found.dataset.queries["embedding"]] == [2, 2]
+    assert len(lessons) == 2
+    assert "cannot be read: g1" in caplog.text
+    assert [each.prompt for each in log] == [f"{PROMPT} 0", None, f"{PROMPT} 2"]
+    assert [each.context for each in log] == [("Lakes.",), None, ("Lakes.",)]
+    taught = teach(router, lessons)
+    assert isinstance(taught, gr.GraphRouter)
+    assert len(taught.support.queries) == len(router.support.queries) + 2
 
 
 def test_without_prompts_nothing_that_goes_with_them_is_kept(store: Store, start: Start) -> None:
