@@ -17,6 +17,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ from graphrouter.training.prepare import TrainingTables
 ROOT = Path(__file__).resolve().parents[2]
 WALKS = [ROOT / "README.md", ROOT / "docs" / "quickstart.md"]
 """Pages that start from nothing; the others start from what these leave."""
+TUNING = ROOT / "docs" / "tuning.md"
+"""It trains again and again; `graphrouter tune` has tests of its own."""
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [
     *GUIDES,
@@ -95,8 +98,11 @@ def prose_of(page: Path) -> str:
     return _BLOCK.sub("", page.read_text(encoding="utf-8"))
 
 
-def page_ids(pages: list[Path]) -> dict[str, Any]:
-    return {"argvalues": pages, "ids": [str(page.relative_to(ROOT)) for page in pages]}
+def page_ids(pages: list[Path], slow: Sequence[Path] = ()) -> dict[str, Any]:
+    values = [
+        pytest.param(page, marks=pytest.mark.slow) if page in slow else page for page in pages
+    ]
+    return {"argvalues": values, "ids": [str(page.relative_to(ROOT)) for page in pages]}
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +245,9 @@ def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
-@pytest.mark.parametrize("page", **page_ids([page for page in GUIDES if page not in WALKS]))
+@pytest.mark.parametrize(
+    "page", **page_ids([page for page in GUIDES if page not in WALKS], slow=[TUNING])
+)
 def test_docs_page_runs(page: Path, place: Path, left_by_readme: Path) -> None:
     shutil.copytree(left_by_readme, place, dirs_exist_ok=True)
     run_blocks(page)

@@ -126,7 +126,7 @@ def test_the_cells_of_a_benchmark_serve_as_they_are(tmp_path: Path) -> None:
         assert VariantCell(*arguments).file == Cell(*arguments).file
 
 
-@pytest.mark.parametrize("words", [[], ["--development"]])
+@pytest.mark.parametrize("words", [[], pytest.param(["--development"], marks=pytest.mark.slow)])
 def test_a_run_compares_and_does_nothing_twice(
     world: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:

@@ -355,6 +355,7 @@ def specialists(num_queries: int) -> gr.RoutingDataset:
     )
 
 
+@pytest.mark.slow
 def test_it_learns_two_specialists() -> None:
     data = specialists(80)
     ids = data.queries["query_id"].tolist()
