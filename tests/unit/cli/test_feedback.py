@@ -63,14 +63,17 @@ def test_a_store_without_prompts_has_no_dataset(
 def test_grades_that_are_left_out_are_named(invoke: Invoke, place: Path, tmp_path: Path) -> None:
     prompts = ("Add 3 and 4.", "Say hello.", "Say bye.")
     write_grades(
-        place, *({"id": p[:5], "model": "nano", "prompt": p, "effect": 1.0} for p in prompts)
+        place,
+        *({"id": p[:5], "model": "nano", "prompt": p, "effect": 1.0} for p in prompts),
+        {"id": "other", "model": "grand", "prompt": "Say bye.", "effect": 0.0},
     )
     store = Store.open(place)
     with store.engine.begin() as connection:
         for id_, changed in (("Add 3", {"context": '[""]'}), ("Say h", {"prompt": ""})):
             connection.execute(sa.update(outcomes).where(outcomes.c.id == id_).values(changed))
     store.close()
-    _, shown, _ = invoke("feedback", "export", place, "--out", tmp_path / "graded")
+    status, shown, errors = invoke("feedback", "export", place, "--out", tmp_path / "graded")
+    assert (status, errors) == (0, "")
     told = " ".join(shown.split())
     assert "1 grade without their prompts left out" in told
     assert "1 grade with a context or embedding that cannot be read (Add 3) left out" in told
