@@ -43,8 +43,11 @@ from graphrouter.training.prepare import TrainingTables
 ROOT = Path(__file__).resolve().parents[2]
 WALKS = [ROOT / "README.md", ROOT / "docs" / "quickstart.md"]
 """Pages that start from nothing; the others start from what these leave."""
-TUNING = ROOT / "docs" / "tuning.md"
-"""It trains again and again; `graphrouter tune` has tests of its own."""
+LONG = [
+    ROOT / "docs" / f"{name}.md"
+    for name in ("newcomer-benchmark", "sequential", "tracking", "tuning")
+]
+"""They train again and again, 15 to 35 s each; what they show has tests of its own."""
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [
     *GUIDES,
@@ -246,7 +249,7 @@ def test_readme_is_short() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", **page_ids([page for page in GUIDES if page not in WALKS], slow=[TUNING])
+    "page", **page_ids([page for page in GUIDES if page not in WALKS], slow=LONG)
 )
 def test_docs_page_runs(page: Path, place: Path, left_by_readme: Path) -> None:
     shutil.copytree(left_by_readme, place, dirs_exist_ok=True)

@@ -277,6 +277,8 @@ def test_the_page_can_be_read_by_day_and_by_night(
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     browser.get(start())
     colours = "const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]"
+    # The driver may ask before the sheet of styles is applied: then the ground has no colour.
+    WebDriverWait(browser, 20).until(lambda on: not on.execute_script(colours)[1].endswith(" 0)"))
     ink, paper = (brightness(each) for each in browser.execute_script(colours))
     assert (ink < paper) == (scheme == "light")
     brighter, darker = max(ink, paper), min(ink, paper)
