@@ -125,16 +125,14 @@ def create_app(
             if gateway.judging is not None:
                 judging = asyncio.create_task(gateway.judging.work())
             try:
-                if memory is not None:
+                settle = _keep_for_good if is_alone else lambda: None
+                if memory is None:
+                    settle()
+                else:
                     await anyio.to_thread.run_sync(admin.begin)
                     await anyio.to_thread.run_sync(
-                        memory.start,
-                        gateway.change_router,
-                        admin.follow,
-                        _keep_for_good if is_alone else _leave_as_it_is,
+                        memory.start, gateway.change_router, admin.follow, settle
                     )
-                elif is_alone:
-                    _keep_for_good()
                 yield
             finally:
                 if judging is not None:
@@ -192,10 +190,6 @@ def _keep_for_good() -> None:
     """Look for garbage in what is there now no more: it is what serves."""
     gc.collect()
     gc.freeze()
-
-
-def _leave_as_it_is() -> None:
-    pass
 
 
 def _make_judging(
