@@ -13,7 +13,8 @@ import pandas as pd
 
 from graphrouter.features.tables import find_positions
 from graphrouter.router.graph_router import GraphRouter
-from graphrouter.types import BoolArray, FloatArray, Queries
+from graphrouter.router.parts import Support
+from graphrouter.types import BoolArray, FloatArray
 
 NUM_FOLDS = 4
 MOST_QUERIES = 2000
@@ -48,26 +49,27 @@ def predict_held_back(router: GraphRouter) -> pd.DataFrame:
 
 def _predicted(router: GraphRouter, taken: BoolArray) -> pd.DataFrame:
     """The outcomes of the support queries taken out, and what the rest lets expect of them."""
-    support = router.support
-    asked = support.queries[taken]
-    ids = asked["query_id"].tolist()
-    rest = replace(
-        support,
-        query_table=support.queries[~taken].reset_index(drop=True),
-        outcome_table=support.outcomes[~support.outcomes["query_id"].isin(ids)].reset_index(
-            drop=True
-        ),
-        raw=support.raw.take_queries(~taken),
-    )
+    held_back, rest = (_take(router.support, rows) for rows in (taken, ~taken))
     weaker = GraphRouter(router.learned, rest, router.provenance, router.encoder)
-    expected = weaker.predict(Queries.of_frame(asked)).effect
-    graded = support.outcomes["effect"].notna()
-    outcomes = support.outcomes[graded & support.outcomes["query_id"].isin(ids)]
+    expected = weaker.predict_solved(held_back).effect
+    outcomes = held_back.outcomes[held_back.outcomes["effect"].notna()]
     rows, columns = (
-        find_positions(outcomes["query_id"], ids),
+        find_positions(outcomes["query_id"], held_back.query_ids),
         find_positions(outcomes["model"], router.models),
     )
     return outcomes[["query_id", "model", "effect"]].assign(expected=expected[rows, columns])
+
+
+def _take(support: Support, rows: BoolArray) -> Support:
+    """The support with some of its queries alone, and their outcomes."""
+    queries = support.queries[rows].reset_index(drop=True)
+    stays = support.outcomes["query_id"].isin(set(queries["query_id"]))
+    return replace(
+        support,
+        query_table=queries,
+        outcome_table=support.outcomes[stays].reset_index(drop=True),
+        raw=support.raw.take_queries(rows),
+    )
 
 
 class Offsets(NamedTuple):

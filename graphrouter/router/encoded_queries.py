@@ -10,9 +10,11 @@ import numpy as np
 from graphrouter.encoders import TextEncoder
 from graphrouter.exceptions import DataError
 from graphrouter.features.prompts import Float32Array, PromptReading, PromptTransform
+from graphrouter.features.tables import RawFeatures
 from graphrouter.features.token_rates import count_chars
 from graphrouter.features.views import (
     CONTEXT,
+    RawViews,
     list_encoders,
     name_embedding,
     place_view,
@@ -44,32 +46,56 @@ def encode_queries(
         reading: Of the prompts, where they were read already.
         asker: (num_queries,) who asks each, as `Targets.asker`.
     """
-    embeddings, surface = reading or PromptReading.of(queries.prompts, encoder)
-    transform, views = learned.transforms.features.prompts, learned.transforms.features.views
-    return EncodedQueries(
-        text=transform.text(embeddings).astype(np.float64),
-        principal=transform.principal(embeddings, surface).astype(np.float64),
-        task=np.array(
-            [-1 if name is None else tasks.get(name, -1) for name in queries.tasks],
-            dtype=np.int64,
-        ),
-        num_chars=count_chars(queries.prompts).astype(np.float64),
-        surface=transform.surface(surface).astype(np.float64),
-        asker=asker,
-        views=_place_views(views, encoder, queries, embeddings) if views else (),
+    reading = reading or PromptReading.of(queries.prompts, encoder)
+    has_views = bool(learned.transforms.features.views)
+    return _place(
+        learned,
+        reading,
+        count_chars(queries.prompts),
+        np.array([-1 if name is None else tasks.get(name, -1) for name in queries.tasks]),
+        read_views(encoder, queries, reading.embeddings) if has_views else {},
+        asker,
     )
 
 
-def _place_views(
-    transforms: Mapping[str, PromptTransform],
-    encoder: TextEncoder,
-    queries: Queries,
-    asked: Float32Array,
-) -> tuple[EncodedView, ...]:
-    """What goes with the queries beside their texts, as far as training has met it."""
-    views = read_views(encoder, queries, asked)
-    placed = (place_view(of, views.get(name), len(queries)) for name, of in transforms.items())
-    return tuple(EncodedView(*(part.astype(np.float64) for part in view)) for view in placed)
+def encode_solved(
+    learned: Learned, raw: RawFeatures, asker: IntArray | None = None
+) -> EncodedQueries:
+    """Solved queries in numbers, as `encode_queries` has them, by what a router keeps of them.
+
+    That are the features of their texts and of what goes with them; contexts are not kept, nor
+    embeddings as they came, nor the texts themselves where a router is saved without evidence.
+
+    Args:
+        learned: With the transforms of training.
+        raw: Of the queries.
+        asker: (num_queries,) who asks each, as `Targets.asker`.
+    """
+    reading = PromptReading(raw.prompts, raw.surface)
+    return _place(learned, reading, raw.num_chars, raw.query_task, raw.views, asker)
+
+
+def _place(
+    learned: Learned,
+    reading: PromptReading,
+    num_chars: Float32Array,
+    task: IntArray,
+    views: RawViews,
+    asker: IntArray | None,
+) -> EncodedQueries:
+    """What was read of queries, under the transforms of training; of views those it has met."""
+    transforms = learned.transforms.features
+    of, (embeddings, surface) = transforms.prompts, reading
+    placed = (place_view(by, views.get(name), len(task)) for name, by in transforms.views.items())
+    return EncodedQueries(
+        text=of.text(embeddings).astype(np.float64),
+        principal=of.principal(embeddings, surface).astype(np.float64),
+        task=task.astype(np.int64),
+        num_chars=num_chars.astype(np.float64),
+        surface=of.surface(surface).astype(np.float64),
+        asker=asker,
+        views=tuple(EncodedView(*(part.astype(np.float64) for part in view)) for view in placed),
+    )
 
 
 class UnreadViews:

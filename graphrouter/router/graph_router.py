@@ -19,7 +19,7 @@ from graphrouter.features.prompts import PromptReading
 from graphrouter.lazy import pandas as pd
 from graphrouter.moment import Moment
 from graphrouter.policy import CostScale, Policy
-from graphrouter.router.encoded_queries import UnreadViews, encode_queries
+from graphrouter.router.encoded_queries import UnreadViews, encode_queries, encode_solved
 from graphrouter.router.held_to_data import HeldToData
 from graphrouter.router.outcome_covariance import OutcomeCovariance
 from graphrouter.router.parts import Learned, Support
@@ -34,7 +34,7 @@ from graphrouter.router.states import (
 )
 from graphrouter.router.storage import read_parts, save_parts
 from graphrouter.routes.route_space import RouteSpace
-from graphrouter.scoring.forecaster import Forecast, Forecaster
+from graphrouter.scoring.forecaster import EncodedQueries, Forecast, Forecaster
 from graphrouter.selection import PolicyContext, decide
 from graphrouter.types import Predictions, Queries
 from graphrouter.wording import count_of
@@ -174,6 +174,28 @@ class GraphRouter(HeldToData, SequentialRouter):
         """Expected effect with an 80 % interval and amounts; a long prompt is read at both ends."""
         return self._tell(queries, self._forecast(queries, reading).predictions)
 
+    def predict_solved(self, solved: Support) -> Predictions:
+        """Predictions for the queries of another support, by what is kept of them.
+
+        A router does not keep contexts, nor embeddings as they came, but what it has read of them.
+
+        Args:
+            solved: Features and users of the queries, by the encoder and the tasks of this router;
+                it has learned from none of their outcomes.
+
+        Example:
+            >>> import graphrouter as gr
+            >>> data = gr.simulate(num_queries=40, num_models=3).data
+            >>> router = gr.GraphRouter.fit(data, instant=True)
+            >>> router.predict_solved(router.support).effect.shape == (
+            ...     len(router.support.queries), 3
+            ... )
+            True
+        """
+        asker = self.support.find_askers(Queries.of_frame(solved.queries))
+        encoded = encode_solved(self.learned, solved.raw, asker)
+        return self._forecast_encoded(encoded).predictions
+
     def _predict_reading(self, queries: Queries, reading: PromptReading) -> Predictions:
         return self._predict(queries, reading)
 
@@ -286,6 +308,9 @@ class GraphRouter(HeldToData, SequentialRouter):
     def _forecast(self, queries: Queries, reading: PromptReading | None = None) -> Forecast:
         asker = self.support.find_askers(queries)
         encoded = encode_queries(self.learned, self.encoder, queries, self._tasks, reading, asker)
+        return self._forecast_encoded(encoded)
+
+    def _forecast_encoded(self, encoded: EncodedQueries) -> Forecast:
         found = self._forecaster.forecast_queries(
             self._states.support,
             encoded,

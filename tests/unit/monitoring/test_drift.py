@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 from graphrouter.bench.simulate import simulate_people
+from graphrouter.bench.simulate.simulated_views import ViewSimulation, simulate_views
 from graphrouter.bench.simulate.simulation import simulate
 from graphrouter.config import load_config
+from graphrouter.data import Split
 from graphrouter.exceptions import DataError
+from graphrouter.features.tables import find_positions
 from graphrouter.monitoring.drift import check_drift
 from graphrouter.monitoring.drift_cells import FEWEST_OUTCOMES
 from graphrouter.monitoring.drift_reference import Calibration, predict_held_back
@@ -425,3 +429,32 @@ def test_what_somebody_else_asked_is_no_repeat(peopled: GraphRouter) -> None:
     query = str(own["query_id"].iloc[0])
     with pytest.raises(DataError, match=f"row 1: query_id '{query}' is not of user 'adam'"):
         check_drift(peopled, own.iloc[:1].assign(user="adam"))
+
+
+@pytest.fixture(scope="module")
+def seeing() -> tuple[ViewSimulation, GraphRouter]:
+    world = simulate_views("embedding", 400, 3)
+    ids = tuple(world.data.queries["query_id"])
+    config = load_config(overrides=["encoder.name=hashing"])
+    return world, GraphRouter.fit(world.data, config, split=Split(ids, (), ()), instant=True)
+
+
+def test_held_back_outcomes_are_expected_by_what_goes_with_their_queries(
+    seeing: tuple[ViewSimulation, GraphRouter],
+) -> None:
+    """A router keeps no context and no embedding as it came, but what it has read of them."""
+    world, router = seeing
+    ids, models = world.data.queries["query_id"].tolist(), world.data.models["model"].tolist()
+    found = predict_held_back(router)
+    at = find_positions(found["query"], ids), find_positions(found["model"], models)
+    told = (world.effect - world.blind)[at]
+    assert np.corrcoef(found["expected"] - world.blind[at], told)[0, 1] > 0.5
+
+
+def test_a_router_without_its_texts_expects_the_same_of_held_back_outcomes(
+    seeing: tuple[ViewSimulation, GraphRouter], tmp_path: Path
+) -> None:
+    _, router = seeing
+    router.save(tmp_path / "router", evidence=False)
+    loaded = predict_held_back(GraphRouter.load(tmp_path / "router"))
+    assert_allclose(loaded["expected"], predict_held_back(router)["expected"], atol=1e-9)
