@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from graphrouter.wording import count_of, name_some, suggest
 
 __all__ = [
     "KINDS",
+    "OWN_KIND",
     "CandidateKind",
     "ModelCard",
     "ModelPool",
@@ -31,6 +33,11 @@ CandidateKind = Literal["model", "retriever", "pipeline", "mode"]
 """What a candidate may be: a language model, a retriever, a pipeline of several steps, or a way to
 run one model, such as with reasoning. The router treats all alike."""
 KINDS: tuple[str, ...] = get_args(CandidateKind)
+OWN_KIND = "own_kind"
+"""What a field of the user's own named `kind` is called in artifacts from before that had a
+meaning."""
+
+_logger = logging.getLogger(__name__)
 
 
 class ModelCard(DocumentedModel):
@@ -101,6 +108,17 @@ class ModelCard(DocumentedModel):
         if not name.strip():
             raise ValueError("expected a name that is not blank")
         return name
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _read_kind(cls, value: Any) -> Any:
+        kind = value.strip().lower() if isinstance(value, str) else value  # as in tables
+        if kind is None or kind in KINDS:
+            return kind
+        raise ValueError(
+            f"expected {', '.join(KINDS[:-1])} or {KINDS[-1]}; leave it empty for a model, and "
+            f"call a field of your own otherwise, such as {OWN_KIND}"
+        )
 
     @field_validator("parameters", mode="before")
     @classmethod
@@ -174,6 +192,38 @@ class ModelPool:
     def of(cls, cards: Iterable[ModelCard]) -> ModelPool:
         """A pool of the cards, in the order given."""
         return cls(tuple(cards))
+
+    @classmethod
+    def of_stored(cls, stored: Iterable[Mapping[str, Any]]) -> ModelPool:
+        """The pool of an artifact.
+
+        Where `kind` was a field of the user's own when a card was written, it is called `own_kind`
+        in all cards, which is logged: it says what it said, and predictions stay.
+
+        Args:
+            stored: The fields of the cards by name, in the order of the pool.
+
+        Example:
+            >>> pool = ModelPool.of_stored([{"model": "a", "kind": "chat"}, {"model": "b"}])
+            >>> pool["a"].own_fields
+            {'own_kind': 'chat'}
+        """
+        cards = [dict(card) for card in stored]
+        if all(card.get("kind") in (None, *KINDS) for card in cards):
+            return cls.of(map(ModelCard.model_validate, cards))
+        name = OWN_KIND
+        while any(name in card for card in cards):
+            name += "_"
+        _logger.warning(
+            "The cards of this artifact have a field of your own named 'kind', which says what a "
+            "candidate is since: it is called %r here. Save the router again to keep that, and "
+            "require it by that name in policies.",
+            name,
+        )
+        renamed = [
+            {name if key == "kind" else key: value for key, value in card.items()} for card in cards
+        ]
+        return cls.of(map(ModelCard.model_validate, renamed))
 
     def joined_by(self, cards: Iterable[ModelCard]) -> ModelPool:
         """The pool with more cards behind its own, which stay as they are.

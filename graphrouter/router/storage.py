@@ -36,7 +36,7 @@ from graphrouter.features.token_rates import count_chars
 from graphrouter.features.views import pack_views, unpack_views
 from graphrouter.lazy import pandas as pd
 from graphrouter.policy import CostScale
-from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.pool import ModelPool
 from graphrouter.router.migrations import migrate_contents
 from graphrouter.router.outcome_covariance import OutcomeCovariance
 from graphrouter.router.parts import Learned, Support
@@ -250,9 +250,7 @@ def _read_transforms(contents: ArtifactContents) -> FittedTransforms:
 
 def _read_support(contents: ArtifactContents, num_chars: Float32Array | None) -> Support:
     tables: Mapping[str, Any] = contents.tables  # as they are stored
-    pool = ModelPool.of(
-        ModelCard.model_validate(json.loads(card)) for card in tables["pool"]["card"]
-    )
+    pool = ModelPool.of_stored(json.loads(card) for card in tables["pool"]["card"])
     queries, tasks = tables["support_queries"], tables["tasks"]
     raw = RawFeatures(
         prompts=_to_matrix(queries["embedding"]),

@@ -19,7 +19,7 @@ from graphrouter.artifact import ArtifactContents, Lineage, read_artifact, write
 from graphrouter.config import EncoderConfig
 from graphrouter.encoders import TextEncoder, restore_encoder
 from graphrouter.exceptions import ArtifactError, GraphRouterError
-from graphrouter.pool import ModelCard, ModelPool
+from graphrouter.pool import ModelPool
 
 _Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -196,7 +196,7 @@ class _Reader:
         if hint is float:
             return float(stored["float"] if isinstance(stored, dict) else stored)
         if hint is ModelPool:
-            return ModelPool.of(ModelCard.model_validate(card) for card in stored)
+            return ModelPool.of_stored(stored)
         if hint is TextEncoder:
             values = dict(stored)
             settings = values.pop("config")
