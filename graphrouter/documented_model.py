@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 
 from graphrouter.exceptions import ConfigError, GraphRouterError
 from graphrouter.notebook import render_table
-from graphrouter.wording import show_value
+from graphrouter.wording import hide_login, show_value
 
 if TYPE_CHECKING:  # pydantic has no public name for it
     from pydantic._internal._model_construction import ModelMetaclass as _ModelMetaclass
@@ -112,6 +112,10 @@ class DocumentedModel(BaseModel, metaclass=_RefusingClass):
         given = {name: getattr(self, name) for name in self.model_fields_set} | dict(update)
         return type(self)(**{names.get(name, name): value for name, value in given.items()})
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, hide_login(value) if isinstance(value, str) else value
+
     def _repr_html_(self) -> str:
         return render_table(self._title(), (self.noun, "value"), _list_given(self))
 
@@ -176,7 +180,8 @@ def _list_given(values: BaseModel, prefix: str = "") -> Iterator[tuple[str, obje
         if isinstance(value, BaseModel):
             yield from _list_given(value, f"{prefix}{name}.")
         elif name in values.model_fields_set:
-            yield f"{prefix}{field.alias or name}", value
+            shown = hide_login(value) if isinstance(value, str) else value
+            yield f"{prefix}{field.alias or name}", shown
 
 
 def list_fields(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import reprlib
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, Context
@@ -15,6 +16,7 @@ _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = _MOST_S
 _SHORT.maxdict = _MOST_SHOWN
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 3
+_LOGIN = re.compile(r"(?<=://)[^/\s]*@")
 
 
 def count_of(number: int, noun: str, one: str = "", more: str = "") -> str:
@@ -82,14 +84,27 @@ def suggest(name: object, known: Iterable[str], listed: str = "", *, most: int =
     return f"{listed}{name_some(names, most=most) or 'none'}." if listed else ""
 
 
+def hide_login(text: str) -> str:
+    """A text with neither user nor password in the addresses that it names.
+
+    Example:
+        >>> hide_login("asked https://me:secret@example.com/v1")
+        'asked https://***@example.com/v1'
+    """
+    return _LOGIN.sub("***@", text)
+
+
 def show_value(value: object) -> str:
     """A value as Python writes it, cut where it is long; of a list the first few and a count.
+
+    Without users and passwords of addresses: what is received is shown in errors and logs.
 
     Example:
         >>> show_value(-1), show_value(["Hello."] * 1000)
         ('-1', "['Hello.', 'Hello.', 'Hello.', ...] (1,000 in all)")
     """
-    shown = _SHORT.repr(value)
+    # Before it is cut too, which may leave a part of a password and no sign that it is one.
+    shown = hide_login(_SHORT.repr(hide_login(value) if isinstance(value, str) else value))
     is_cut = isinstance(value, list | tuple | set | frozenset | dict) and len(value) > _MOST_SHOWN
     return f"{shown} ({len(value):,} in all)" if is_cut else shown  # type: ignore[arg-type]
 

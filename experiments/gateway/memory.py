@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -36,6 +37,16 @@ def read_mb(pid: int) -> float:
     raise SystemExit(f"The process {pid} has no resident memory: it has ended.")
 
 
+async def insist(client: httpx2.AsyncClient, path: str, **sent: Any) -> httpx2.Response:
+    """The answer; asked again where the connection was just being closed, as clients do."""
+    for _ in range(3):
+        try:
+            return (await client.post(path, **sent)).raise_for_status()
+        except httpx2.RemoteProtocolError:
+            continue
+    raise SystemExit("Three connections in a row were closed.")
+
+
 async def ask(address: str, first: int, count: int, prompts: list[str], until: float) -> int:
     """Sends so many requests, or fewer where the time is over; how many those were."""
     waiting, done = iter(range(first, first + count)), 0
@@ -50,13 +61,12 @@ async def ask(address: str, first: int, count: int, prompts: list[str], until: f
                 prompt = f"{prompts[number % len(prompts)]} ({number})"
                 body = {"model": "auto", "messages": [{"role": "user", "content": prompt}]}
                 headers = {"x-session-id": str(number // 50)} if number % 5 == 0 else {}
-                found = await client.post("/chat/completions", json=body, headers=headers)
-                found.raise_for_status()
+                found = await insist(client, "/chat/completions", json=body, headers=headers)
                 done += 1
                 if number % 100 == 0 and "x-graphrouter-decision" in found.headers:
                     decision = found.headers["x-graphrouter-decision"]
                     grade = {"decision": decision, "effect": 1}
-                    (await client.post("/outcomes", json=grade)).raise_for_status()
+                    await insist(client, "/outcomes", json=grade)
 
         await asyncio.gather(*(work() for _ in range(CONCURRENT)))
     return done

@@ -23,6 +23,9 @@ from graphrouter.policy import Policy
 from graphrouter.wording import count_of
 
 NO_STORE = "none"
+KEPT_S = 75
+"""Seconds that an idle connection of a client is kept: more than clients and load balancers keep
+theirs, so that none of them sends a request on one that is just being closed."""
 DRAINED_WITHIN_S = 30
 """Seconds that requests in flight have to end once the gateway is told to stop."""
 
@@ -232,6 +235,7 @@ def serve(
             app,
             log_level="warning",
             access_log=False,
+            timeout_keep_alive=KEPT_S,
             timeout_graceful_shutdown=DRAINED_WITHIN_S,
         )
         uvicorn.Server(config).run(sockets=[listening])

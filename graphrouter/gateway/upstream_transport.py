@@ -15,8 +15,9 @@ from yarl import URL
 
 __all__ = ["AiohttpTransport", "choose_transport"]
 
-KEPT_S = 5.0
-"""Seconds that an idle connection is kept, as httpx keeps it."""
+KEPT_S = 4.0
+"""Seconds that an idle connection is kept: fewer than the five after which uvicorn and Node close
+theirs, so that no request meets one that is just being closed."""
 MOST_OF_HEADER = 64 * 1024
 """Bytes of one header of an upstream, and of its first line."""
 _NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")

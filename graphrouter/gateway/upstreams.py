@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import Field, field_validator
 
@@ -38,7 +39,8 @@ class Upstream(DocumentedModel):
     """
 
     base_url: str = Field(
-        description="Address of an API like OpenAI's or Anthropic's, with its /v1."
+        description="Address of an API like OpenAI's or Anthropic's, with its /v1; user and "
+        "password in it are sent as a header."
     )
     protocol: Literal["openai", "anthropic"] = Field(
         "openai", description="Which of the two it is like."
@@ -109,9 +111,9 @@ class Deployment(NamedTuple):
     candidate: str
     """Name of the model, as clients and the pool call it."""
     address: str
-    """Of the API, without a slash at its end."""
+    """Of the API, without a slash at its end, and without user and password."""
     headers: Mapping[str, str]
-    """With the key; never to be logged."""
+    """With the key, or user and password; never to be logged."""
     body: Mapping[str, Any]
     """What a request is sent with where it does not state it; `model` is always sent so."""
     timeout_s: float
@@ -227,7 +229,7 @@ def _deploy(
     card: ModelCard, settings: Mapping[str, Any], environ: Mapping[str, str], source: str
 ) -> Deployment:
     upstream = Upstream.parse(settings, source=f"{source}: {card.model}")
-    headers = {}
+    address, headers = _split_login(upstream.base_url)
     is_anthropic = upstream.protocol == "anthropic"
     if is_anthropic:
         headers["anthropic-version"] = _ANTHROPIC_VERSION
@@ -238,12 +240,17 @@ def _deploy(
                 f"{source}: {card.model}: the environment variable {upstream.api_key_env} holds no "
                 "key. Set it, or leave api_key_env out where none is needed."
             )
+        if headers.keys() & {"authorization"} and not is_anthropic:
+            raise ConfigError(
+                f"{source}: {card.model}: both api_key_env and a user in base_url, and one header "
+                "for both; expected one of them."
+            )
         headers |= {"x-api-key": key} if is_anthropic else {"authorization": f"Bearer {key}"}
     body = {**(card.parameters or {}), **(upstream.parameters or {})}
     body["model"] = upstream.model or card.base or card.model
     return Deployment(
         card.model,
-        upstream.base_url,
+        address,
         headers,
         body,
         upstream.timeout_s,
@@ -254,6 +261,20 @@ def _deploy(
         _read_prices(upstream, card),
         upstream.hedge,
     )
+
+
+def _split_login(address: str) -> tuple[str, dict[str, str]]:
+    """An address without user and password, and the header that holds them.
+
+    Addresses are logged and shown, headers are not.
+    """
+    parts = urlsplit(address)
+    login, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return address, {}
+    user, _, password = login.partition(":")
+    told = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+    return urlunsplit(parts._replace(netloc=host)), {"authorization": f"Basic {told}"}
 
 
 def _read_prices(upstream: Upstream, card: ModelCard) -> TokenPrices:

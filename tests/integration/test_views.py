@@ -16,7 +16,8 @@ from graphrouter.bench.simulate.simulated_views import ViewSimulation, simulate_
 from graphrouter.cli.app import app
 from graphrouter.data.columns import VIEWS
 from graphrouter.encoders import HashingEncoder
-from graphrouter.exceptions import DataError
+from graphrouter.exceptions import DataError, NotApplicableError
+from graphrouter.gateway.store.replaying import LoggedDecision, replay
 from graphrouter.graph.hetero_data import name_similarity
 from graphrouter.graph.inspect import report_leakage, summarise_graph
 from graphrouter.graph.projections import to_networkx
@@ -107,6 +108,9 @@ def test_what_training_has_not_met_is_refused_or_told_once(
 ) -> None:
     with pytest.raises(DataError, match="encoder 'middle', of which the router has met none"):
         router.predict(["Who?"], embeddings=[Embedding.of([1.0], "middle")])
+    seen = LoggedDecision({}, "m", "Who?", None, 1.0, None, None, Embedding.of([1.0], "middle"))
+    with pytest.raises(NotApplicableError, match="^2 of 3 decisions cannot be .* 'middle', of "):
+        replay([seen, seen._replace(embedding=None), seen], router, gr.Policy(), again=True)
     with pytest.raises(DataError, match="has 2 numbers; the router was trained on 5"):
         router.route("Who?", embedding=Embedding.of([1.0, 2.0], "left"))
     with pytest.raises(DataError, match="2 entries for 1 prompt"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from graphrouter.data.columns import VIEWS
-from graphrouter.exceptions import NotApplicableError, PolicyError
+from graphrouter.exceptions import DataError, NotApplicableError, PolicyError
 from graphrouter.gateway.store.kept_views import read_kept
 from graphrouter.gateway.store.store_tables import calls, decisions, outcomes
 from graphrouter.gateway.token_prices import NANOUSD
@@ -167,7 +168,8 @@ def replay(
             was predicted then.
 
     Raises:
-        NotApplicableError: There is nothing to replay, or the log lacks overlap.
+        NotApplicableError: There is nothing to replay, the log lacks overlap, or the router does
+            not know what went with prompts that it is to predict from.
     """
     predicted = _predict_again(router, log) if again else read_predictions(router, log)
     choices = choose_models(log, predicted, policy, router.policy_context)
@@ -217,7 +219,28 @@ def read_predictions(router: Router, log: Sequence[LoggedDecision]) -> Predictio
     return replace(predicted, effect_low=low, effect_high=high)
 
 
+def _check_embeddings(router: Router, log: Sequence[LoggedDecision]) -> None:
+    """Refuse embeddings that the router cannot read: the gateway would refuse them with it too.
+
+    All of one encoder are of one length, so that one of each stands for them.
+
+    Raises:
+        NotApplicableError: It cannot.
+    """
+    counts = Counter(each.embedding.encoder for each in log if each.embedding is not None)
+    firsts = {each.embedding.encoder: each for each in reversed(log) if each.embedding is not None}
+    for encoder, first in firsts.items():
+        try:
+            router.predict([first.prompt or ""], embeddings=[first.embedding])
+        except DataError as error:
+            raise NotApplicableError(
+                f"{counts[encoder]:,} of {len(log):,} decisions cannot be predicted anew: the "
+                f"{error} Without --again counts what was predicted when they were made."
+            ) from None
+
+
 def _predict_again(router: Router, log: Sequence[LoggedDecision]) -> Predictions:
+    _check_embeddings(router, log)
     return router.predict(
         [each.prompt or "" for each in log],
         tasks=[each.task if each.task in (router.known_tasks or ()) else None for each in log],

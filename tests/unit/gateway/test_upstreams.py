@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import graphrouter as gr
 from graphrouter.exceptions import ConfigError
 from graphrouter.gateway import Deployment, load_upstreams
+from graphrouter.gateway.upstreams import Upstream
 from graphrouter.pool import ModelPool
 
 POOL = ModelPool.of(
@@ -43,6 +45,26 @@ def test_own_settings_stand_before_defaults_and_the_card(tmp_path: Path) -> None
     assert grand.body == {"model": "grand", "reasoning_effort": "high", "seed": 1}
     assert grand.headers == {"authorization": "Bearer secret"}
     assert "secret" not in repr(grand)
+
+
+def test_user_and_password_of_an_address_are_sent_and_never_shown(tmp_path: Path) -> None:
+    address = "https://me:sec%2Fret@example.com:8000/v1"
+    (nano,) = load(tmp_path, f"upstreams: {{nano: {{base_url: '{address}'}}}}")["nano"]
+    assert nano.address == "https://example.com:8000/v1"
+    assert nano.headers == {"authorization": f"Basic {b64encode(b'me:sec/ret').decode()}"}
+    upstream = Upstream(base_url=address)
+    assert upstream.base_url == address
+    for shown in (repr(nano), repr(upstream), upstream._repr_html_()):
+        assert "example.com" in shown
+        assert "sec" not in shown
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path, "upstreams: {nano: {base_url: 'ftp://me:secret@example.com/v1'}}")
+    assert "'ftp://***@example.com/v1'" in str(refused.value)
+    both = f"upstreams: {{nano: {{base_url: '{address}', api_key_env: MINE}}}}"
+    with pytest.raises(ConfigError, match="both api_key_env and a user in base_url"):
+        load(tmp_path, both)
+    (found,) = load(tmp_path, both.replace("MINE", "MINE, protocol: anthropic"))["nano"]
+    assert found.headers.keys() >= {"authorization", "x-api-key"}
 
 
 def test_models_without_an_address_are_left_out(
