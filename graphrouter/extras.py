@@ -44,6 +44,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "opentelemetry": "opentelemetry-exporter-otlp-proto-http",
             "prometheus_client": "prometheus-client",
             "sqlalchemy": "SQLAlchemy",
+            "threadpoolctl": "threadpoolctl",
             "uvicorn": "uvicorn",
             "uvloop": "uvloop",
         },

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -16,6 +17,7 @@ import httpx2
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from threadpoolctl import threadpool_limits
 
 from graphrouter.gateway.access import Access
 from graphrouter.gateway.answering import Gateway
@@ -53,6 +55,8 @@ __all__ = ["create_app"]
 
 _STORED = (("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel"))
 """What can be done with a stored response: method, and path behind its id."""
+_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Variables by which an operator says how many threads multiply."""
 _FORMS = (CHAT_COMPLETIONS, RESPONSES, MESSAGES, COUNT_TOKENS, COMPLETIONS, EMBEDDINGS)
 
 
@@ -98,7 +102,8 @@ def create_app(
         tracer: Follows requests, and is closed with the application.
         is_alone: Whether the process does nothing else. Then what it holds once it serves is left
             out of the search for garbage, which else halts all requests for a tenth of a second
-            now and then.
+            now and then; and products of matrices take one thread, unless the environment says
+            how many.
 
     Raises:
         ConfigError: A judge is a model whose tokens have no prices.
@@ -125,7 +130,7 @@ def create_app(
             if gateway.judging is not None:
                 judging = asyncio.create_task(gateway.judging.work())
             try:
-                settle = _keep_for_good if is_alone else lambda: None
+                settle = _settle_down if is_alone else lambda: None
                 if memory is None:
                     settle()
                 else:
@@ -186,10 +191,17 @@ def create_app(
     return app
 
 
-def _keep_for_good() -> None:
-    """Look for garbage in what is there now no more: it is what serves."""
+def _settle_down() -> None:
+    """Make the process one that serves.
+
+    What is there now is looked through for garbage no more. Products of matrices take one thread:
+    those of a decision are so small that others would do little but wait for them, and they wait
+    by turning round, which takes more of a second processor than the decision of the first.
+    """
     gc.collect()
     gc.freeze()
+    if not any(os.environ.get(name) for name in _THREAD_COUNTS):
+        threadpool_limits(1)
 
 
 def _make_judging(

@@ -361,7 +361,7 @@ def is_refused(address: str, key: str) -> bool:
 
 
 @pytest.mark.parametrize("has_store", [True, False])
-def test_what_serves_is_no_garbage_where_the_process_does_nothing_else(
+def test_a_process_that_does_nothing_else_looks_for_no_garbage_and_multiplies_in_one_thread(
     router: gr.GraphRouter,
     deployments: Deployments,
     serve: Serve,
@@ -369,10 +369,16 @@ def test_what_serves_is_no_garbage_where_the_process_does_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
     has_store: bool,
 ) -> None:
-    frozen = threading.Event()
+    frozen, limited = threading.Event(), list[int]()
     monkeypatch.setattr("graphrouter.gateway.app.gc.freeze", frozen.set)
+    monkeypatch.setattr("graphrouter.gateway.app.threadpool_limits", limited.append)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    if has_store:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "4")
     for is_alone in (False, True):
         kept = WhatIsKept({}, "0f3c")
         memory = Memory(Store.open(tmp_path / f"{is_alone}.db"), kept) if has_store else None
         serve(create_app(router, deployments, memory=memory, is_alone=is_alone))
         assert frozen.wait(30 if is_alone else 0.3) == is_alone
+    assert limited == ([] if has_store else [1]), "what the operator says counts"
