@@ -111,9 +111,12 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def start(*words: str) -> Iterator[Server]:
-    """A process that says its address on its first line."""
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+def start(*words: str, home: Path | None = None) -> Iterator[Server]:
+    """A process that says its address on its first line; `home` is also where it works."""
+    environment = None if home is None else {**os.environ, "HOME": str(home)}
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, text=True, cwd=home, env=environment
+    ) as process:
         assert process.stdout is not None
         try:
             yield Server(process.stdout.readline().split()[-1], process.pid)
