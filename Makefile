@@ -12,12 +12,14 @@ LOWEST_TESTS := $(addprefix tests/unit/,data features nn router test_border.py t
 	$(addprefix cli/test_,train.py data_commands.py pool.py route.py odd_files.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench test test-all test-kernels test-lowest check docs format clean
+.PHONY: help install install-lowest demo bench test test-all test-kernels test-lowest check docs format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 install: .venv/.installed  ## create .venv with everything that development needs
+
+install-lowest: .venv-lowest/.installed  ## create .venv-lowest with the lowest versions that pyproject.toml allows
 
 demo: .venv/.installed-core  ## simulate, train, evaluate and route, in one go
 	$(BIN)/graphrouter demo
@@ -42,7 +44,7 @@ check: .venv/.installed  ## lint, format, types and the direction of imports
 
 docs: .venv/.installed  ## build the documentation into site/, warnings are errors, and check links and weight
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	$(TEST_ENV) $(BIN)/python -m pytest -q tests/integration/test_site.py
+	$(TEST_ENV) SITE=site $(BIN)/python -m pytest -q tests/integration/test_site.py
 
 format: .venv/.installed  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .

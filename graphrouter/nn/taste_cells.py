@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -157,6 +158,7 @@ def _is_likely(evidence: list[tuple[float, float, float]], chance: Tensor) -> bo
     return bool(odds >= _LEAST_EVIDENCE * before)
 
 
+@cache
 def _log_prior(variance: float) -> float:
     """Logarithm of the chance of a variance beforehand: of two, the smaller one is likelier."""
     if variance == 0:

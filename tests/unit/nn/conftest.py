@@ -79,7 +79,7 @@ def say_effects(table: NodeTable, edges: RecordedEdges) -> torch.Tensor:
     return (logit > 0).float()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_graph() -> Callable[..., RoutingGraph]:
     def make(
         *,
@@ -122,12 +122,20 @@ def make_graph() -> Callable[..., RoutingGraph]:
     return make
 
 
+@pytest.fixture(scope="session")
+def make_net() -> Callable[[], RoutingGNN]:
+    def make() -> RoutingGNN:
+        torch.manual_seed(0)
+        network = compose_network(NetworkConfig(width=8, hidden=16, num_heads=2), SIZES)
+        for parameter in network.parameters():
+            if not parameter.any():
+                torch.nn.init.normal_(parameter, std=0.3)
+        return network.double().eval()
+
+    return make
+
+
 @pytest.fixture
-def net() -> RoutingGNN:
+def net(make_net: Callable[[], RoutingGNN]) -> RoutingGNN:
     """A network whose zero layers are not zero, so that every part has a say."""
-    torch.manual_seed(0)
-    network = compose_network(NetworkConfig(width=8, hidden=16, num_heads=2), SIZES)
-    for parameter in network.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.3)
-    return network.double().eval()
+    return make_net()
