@@ -37,6 +37,8 @@ from graphrouter.cli.app import app, run
 from graphrouter.config import TrainConfig, parse_config
 from graphrouter.data.columns import TABLES, list_columns
 from graphrouter.policy import PRESETS
+from graphrouter.router import fitting
+from graphrouter.scoring.effects import EffectInterval
 from graphrouter.training import lightning_module, trainer
 from graphrouter.training.prepare import TrainingTables
 
@@ -122,8 +124,8 @@ def left_by_readme(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["short", pytest.param("whole", marks=pytest.mark.slow)])
 def _epochs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One epoch or two of two steps, for pages show how to train and not what comes of it;
-    `make test-all` has as many and as long ones as there are too."""
+    """One epoch or two of two steps, and intervals as they are at the start, for pages show how to
+    train and not what comes of it; `make test-all` has all there is of both too."""
     if request.param != "short":
         return
     for module in (lightning_module, trainer):
@@ -138,6 +140,7 @@ def _epochs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         return fit_network(tables, config.model_copy(update={"training": training}), **options)
 
     monkeypatch.setattr(trainer, "fit_network", fit_briefly)
+    monkeypatch.setattr(fitting, "fit_effect_interval", lambda *_, **__: EffectInterval())
 
 
 @pytest.fixture

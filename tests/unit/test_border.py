@@ -20,7 +20,7 @@ FAST = gr.load_config(
     overrides=[
         "encoder.name=hashing",
         "encoder.dimension=16",
-        "training.max_epochs=1",
+        "training.max_epochs=0",
         "training.steps_per_epoch=1",
     ]
 )

@@ -37,7 +37,7 @@ def data() -> gr.RoutingDataset:
 def config() -> gr.TrainConfig:
     return gr.load_config(
         overrides=[
-            "training.max_epochs=1",
+            "training.max_epochs=0",
             "training.steps_per_epoch=2",
             "encoder.name=hashing",
             "encoder.dimension=64",

@@ -34,7 +34,7 @@ def trained(whole: gr.RoutingDataset) -> gr.GraphRouter:
     others = [name for i, name in enumerate(whole.pool.names) if i != 2]
     config = gr.load_config(
         overrides=[
-            "training.max_epochs=1",
+            "training.max_epochs=0",
             "training.steps_per_epoch=3",
             "encoder.name=hashing",
             "encoder.dimension=64",
@@ -241,7 +241,7 @@ def test_a_price_also_counts_where_costs_were_recorded_without_tokens(
         tasks=whole.tasks,
     )
     router = gr.GraphRouter.fit(
-        data, gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=2"])
+        data, gr.load_config(overrides=["training.max_epochs=0", "training.steps_per_epoch=2"])
     )
     assert router.learned.transforms.channels.spend_unit is SpendUnit.PRICE
     old = router.pool[router.models[0]]

@@ -35,7 +35,7 @@ def router(simulation: Simulation) -> GraphRouter:
     fast = (
         "encoder.name=hashing",
         "encoder.dimension=64",
-        "training.max_epochs=1",
+        "training.max_epochs=0",
         "training.steps_per_epoch=2",
         "training.batch_queries=32",
         "training.accelerator=cpu",

@@ -35,7 +35,7 @@ from graphrouter.types import Predictions
 
 QUICK = gr.load_config(
     overrides=[
-        "training.max_epochs=1",
+        "training.max_epochs=0",
         "training.steps_per_epoch=2",
         "encoder.name=hashing",
         "encoder.dimension=64",

@@ -156,7 +156,7 @@ def run_variant(cell: GridCell) -> CellResult:
 def test_a_study_of_settings_needs_its_cells_and_what_to_fit_alone(tmp_path: Path) -> None:
     gr.simulate(num_queries=120, num_models=4, seed=7).data.save(tmp_path / "world")
     quick = [
-        "training.max_epochs=1",
+        "training.max_epochs=0",
         "training.steps_per_epoch=2",
         "encoder.name=hashing",
         "encoder.dimension=64",

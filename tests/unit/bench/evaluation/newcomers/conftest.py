@@ -16,7 +16,7 @@ from graphrouter.config import TrainConfig
 def quick() -> TrainConfig:
     return gr.load_config(
         overrides=[
-            "training.max_epochs=1",
+            "training.max_epochs=0",
             "training.steps_per_epoch=2",
             "training.batch_queries=32",
             "training.accelerator=cpu",
