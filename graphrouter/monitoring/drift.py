@@ -53,9 +53,7 @@ def check_drift(
     Example:
         >>> import graphrouter as gr
         >>> data = gr.simulate(num_queries=200, seed=0).data
-        >>> quick = ["training.max_epochs=1", "training.steps_per_epoch=2"]
-        >>> config = gr.load_config(overrides=quick)
-        >>> router = gr.GraphRouter.fit(data, config)
+        >>> router = gr.GraphRouter.fit(data, instant=True)
         >>> table = gr.simulate(num_queries=8, seed=1).data
         >>> new = table.outcomes.merge(table.queries, on="query_id")
         >>> new = new[["model", "prompt", "task", "effect"]]

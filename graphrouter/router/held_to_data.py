@@ -51,8 +51,7 @@ class HeldToData(ChangeableRouter):
         Example:
             >>> import graphrouter as gr
             >>> data = gr.simulate(num_queries=100, num_models=3).data
-            >>> quick = ["training.max_epochs=1", "training.steps_per_epoch=2"]
-            >>> router = gr.GraphRouter.fit(data, gr.load_config(overrides=quick))
+            >>> router = gr.GraphRouter.fit(data, instant=True)
             >>> found = router.evaluate(data, baselines=["rasch"], num_draws=20)
             >>> list(found.settings["task_hidden"].routers)
             ['graphrouter', 'best_single', 'task_mean', 'rasch', 'oracle']

@@ -38,8 +38,7 @@ def load_router(
     Example:
         >>> import graphrouter as gr
         >>> from tempfile import TemporaryDirectory
-        >>> few = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=1"])
-        >>> router = gr.GraphRouter.fit(gr.simulate(num_queries=60).data, few)
+        >>> router = gr.GraphRouter.fit(gr.simulate(num_queries=60).data, instant=True)
         >>> with TemporaryDirectory() as folder:
         ...     router.save(folder)
         ...     load_router(folder).models == router.models
@@ -88,8 +87,8 @@ def change_router(
     Example:
         >>> import graphrouter as gr
         >>> from tempfile import TemporaryDirectory
-        >>> few = gr.load_config(overrides=["training.max_epochs=1", "training.steps_per_epoch=1"])
-        >>> router = gr.GraphRouter.fit(gr.simulate(num_queries=60, num_models=3).data, few)
+        >>> data = gr.simulate(num_queries=60, num_models=3).data
+        >>> router = gr.GraphRouter.fit(data, instant=True)
         >>> with TemporaryDirectory() as folder:
         ...     router.save(folder)
         ...     len(gr.change_router(folder, lambda it: it.remove_model(it.models[0])).models)

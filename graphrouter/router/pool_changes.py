@@ -120,9 +120,8 @@ class ChangeableRouter(Router):
 
         Example:
             >>> import graphrouter as gr
-            >>> quick = ["training.max_epochs=1", "training.steps_per_epoch=2"]
             >>> data = gr.simulate(num_queries=100, num_models=3).data
-            >>> router = gr.GraphRouter.fit(data, gr.load_config(overrides=quick))
+            >>> router = gr.GraphRouter.fit(data, instant=True)
             >>> cards = [gr.ModelCard(model="fresh"), gr.ModelCard(model="fresher")]
             >>> len(router.pool), router.add_models(cards).models[-2:]
             (3, ('fresh', 'fresher'))
