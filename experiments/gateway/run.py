@@ -153,8 +153,10 @@ def answers(port: int) -> bool:
         return asked.connect_ex(("127.0.0.1", port)) == 0
 
 
-async def ask(address: str, model: str, prompts: list[str], concurrent: int) -> list[Took]:
-    """What each request took."""
+async def ask(
+    address: str, model: str, prompts: list[str], concurrent: int, delay_s: float = 0.0
+) -> list[Took]:
+    """What each request took; the first ones of all begin within `delay_s`."""
     waiting, found = iter(prompts), []
     limits = httpx2.Limits(max_connections=concurrent, max_keepalive_connections=concurrent)
     headers = {"authorization": f"Bearer {KEY}"}
@@ -162,7 +164,8 @@ async def ask(address: str, model: str, prompts: list[str], concurrent: int) -> 
         base_url=address, limits=limits, timeout=60, headers=headers
     ) as client:
 
-        async def work() -> None:
+        async def work(number: int) -> None:
+            await asyncio.sleep(delay_s * number / concurrent)
             for prompt in waiting:
                 body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
                 began = time.perf_counter()
@@ -171,7 +174,7 @@ async def ask(address: str, model: str, prompts: list[str], concurrent: int) -> 
                 told = response.raise_for_status().json()["choices"][0]["message"]["content"]
                 found.append(Took(client_s, float(told)))
 
-        await asyncio.gather(*(work() for _ in range(concurrent)))
+        await asyncio.gather(*map(work, range(concurrent)))
     return found
 
 
@@ -215,7 +218,9 @@ def measure(
         for _ in range(ROUNDS):
             for name, server in servers.items():
                 began, taken = time.perf_counter(), server.processor_s
-                found[name] += asyncio.run(ask(server.address, "auto", prompts, concurrent))
+                found[name] += asyncio.run(
+                    ask(server.address, "auto", prompts, concurrent, delay_s)
+                )
                 seconds[name] += time.perf_counter() - began
                 processor_s[name] += server.processor_s - taken
                 if not delay_s:

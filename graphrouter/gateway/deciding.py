@@ -1,8 +1,10 @@
-"""Decisions of requests that come at once: one worker, and everybody who waits in one batch."""
+"""Decisions of requests that come at once: one after the other, and all who wait in one batch."""
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -17,6 +19,9 @@ from graphrouter.routes import Routes
 
 MOST_AT_ONCE = 64
 """Prompts of one batch."""
+QUICK_S = 0.005
+"""Seconds that a batch may take in the event loop: no more than Python lets one thread keep the
+others waiting (`sys.getswitchinterval`)."""
 
 
 class Asked(NamedTuple):
@@ -49,13 +54,19 @@ class _Waiting(NamedTuple):
 
 
 class Decider:
-    """Decides in a thread, one batch after the other; while it does, those who come wait together.
+    """Decides one batch after the other; those who come meanwhile wait together.
 
     A decision does not depend on the others of its batch, and a prompt that leaves nobody to ask
     fails alone. Ten prompts at once take far less time than ten threads that hinder each other.
+
+    What takes long is decided in a thread. What is quick, by what the last batch took, is decided
+    in the event loop: a thread that has one interpreter with it waits for the loop, and then the
+    loop for the thread, which takes longer than the decision.
     """
 
     def __init__(self) -> None:
+        self._prompt_s = math.inf
+        """Seconds that a prompt of the last batch took."""
         self._waiting: list[_Waiting] = []
         self._worker: asyncio.Task[None] | None = None
 
@@ -73,6 +84,7 @@ class Decider:
 
     async def _work(self) -> None:
         while self._waiting:
+            await asyncio.sleep(0)  # whoever comes in the same turn of the loop is in the batch
             terms = self._waiting[0].asked.terms
             batch = [each for each in self._waiting if each.asked.terms == terms][:MOST_AT_ONCE]
             taken = set(map(id, batch))
@@ -82,10 +94,12 @@ class Decider:
     async def _answer(self, batch: Sequence[_Waiting]) -> None:
         if not batch:
             return
+        route = partial(self._route, [each.asked for each in batch])
         try:
-            decisions = await anyio.to_thread.run_sync(
-                partial(self._route, [each.asked for each in batch])
-            )
+            if self._prompt_s * len(batch) <= QUICK_S:
+                decisions = route()
+            else:
+                decisions = await anyio.to_thread.run_sync(route)
         except Exception as error:
             if len(batch) == 1:
                 self._give(batch[0], error)
@@ -97,8 +111,8 @@ class Decider:
                 self._give(each, decision)
 
     def _route(self, batch: Sequence[Asked]) -> list[Decision]:
-        first = batch[0]
-        return first.router.route_batch(
+        first, began = batch[0], time.perf_counter()
+        decisions = first.router.route_batch(
             [each.prompt for each in batch],
             tasks=[each.task for each in batch],
             contexts=[each.context for each in batch],
@@ -110,6 +124,8 @@ class Decider:
             unavailable=first.unavailable,
             routes=first.routes,
         )
+        self._prompt_s = (time.perf_counter() - began) / len(batch)
+        return decisions
 
     def _give(self, waiting: _Waiting, found: Decision | Exception) -> None:
         if waiting.answer.done():  # whoever asked has left

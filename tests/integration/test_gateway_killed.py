@@ -21,7 +21,8 @@ from graphrouter.gateway.store.client_keys import KeyTerms, add_key
 from graphrouter.gateway.store.store_tables import budgets, calls, decisions, outcomes
 from tests.postgresql import PROGRAMS, start_cluster
 
-pytestmark = pytest.mark.slow  # each start of a gateway takes seconds
+# Each start of a gateway takes seconds, and tens of them where much else runs.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 KILLS = 10
 WORKERS = 16
 PROVIDER = """
@@ -92,7 +93,7 @@ async def ask_until_it_is_gone(
     address: str, key: str, told: Told, process: subprocess.Popen[str], rng: random.Random
 ) -> None:
     async with openai.AsyncOpenAI(
-        base_url=address, api_key=key, max_retries=0, timeout=20
+        base_url=address, api_key=key, max_retries=0, timeout=120
     ) as client:
 
         async def ask_one(number: int) -> None:
@@ -127,11 +128,13 @@ async def ask_until_it_is_gone(
 
         enough = len(told.calls) + rng.randrange(20, 60)
         working = asyncio.gather(*(work() for _ in range(WORKERS)))
-        while len(told.calls) < enough:
-            await asyncio.sleep(rng.uniform(0, 0.05))
-            assert not working.done()
-        process.kill()
-        process.wait()
+        try:
+            while len(told.calls) < enough:
+                await asyncio.sleep(rng.uniform(0, 0.05))
+                assert not working.done()
+        finally:
+            process.kill()
+            process.wait()
         await working
 
 

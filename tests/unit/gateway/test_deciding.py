@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 import graphrouter as gr
 from graphrouter.decision import Decision
 from graphrouter.exceptions import PolicyError
-from graphrouter.gateway.deciding import MOST_AT_ONCE, Asked, Decider
+from graphrouter.gateway.deciding import MOST_AT_ONCE, QUICK_S, Asked, Decider
 
 BEST = gr.Policy.preset("performance_first")
 NOBODY = frozenset[str]()
@@ -48,6 +50,25 @@ def test_decisions_at_once_are_those_alone(
     assert sum(sizes) == 100
     assert len(sizes) <= 5
     assert max(sizes) <= MOST_AT_ONCE
+
+
+def test_what_is_quick_is_decided_in_the_loop_and_what_is_not_in_a_thread(
+    router: gr.GraphRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, in_loop, pauses_s = router.route_batch, list[bool](), iter([0.0, 0.0, 3 * QUICK_S, 0.0])
+
+    def count(prompts: list[str], **more: object) -> list[Decision]:
+        in_loop.append(threading.current_thread() is threading.main_thread())
+        now_s.append(now_s[-1] + next(pauses_s))
+        return whole(prompts, **more)  # type: ignore[call-overload,no-any-return]
+
+    now_s = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now_s[-1])
+    monkeypatch.setattr(router, "route_batch", count)
+    decider = Decider()
+    for _ in range(4):
+        decide(decider, [ask(router, "Add 3 and 4.")])
+    assert in_loop == [False, True, True, False], "by what the one before took"
 
 
 def test_a_prompt_that_leaves_nobody_fails_alone(router: gr.GraphRouter) -> None:
