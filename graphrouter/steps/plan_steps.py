@@ -101,9 +101,9 @@ class Step:
                     f"The {what} of {where} is {show_value(value)}; expected a text that is not "
                     "blank, or none."
                 )
-        context, vector = read_context(self.context, f"The context of {where}"), self.embedding
+        context, vector = read_context(self.context, f"{where}: context"), self.embedding
         if vector is not None:
-            vector = Embedding.of(vector, where=f"The embedding of {where}")
+            vector = Embedding.of(vector, where=f"{where}: embedding")
         if not isinstance(self.prompt, str) and not is_chat(self.prompt):
             raise DataError(
                 f"The prompt of {where} is {show_value(self.prompt)}; expected a text, or the "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +80,13 @@ def test_a_step_that_was_run_is_settled() -> None:
         ([step("a", model="m", effect=1.5)], "The effect of step 1 is 1.5"),
         ([step("a", effect=1.0)], "has an effect but no model"),
         ([{"role": "a", "prompt": "x", "after": 3}], "after of step 1 is 3"),
+        ([step("a[0]", context=["x", " "])], "step 1: context[1] is a blank document"),
+        ([step("a"), step("b", context=3)], "step 2: context is 3; expected a text"),
+        ([step("a", embedding=[0.5, math.inf])], "step 1: embedding[1] is inf"),
     ],
 )
 def test_what_is_no_plan_is_refused(steps: Any, told: str) -> None:
-    with pytest.raises(DataError, match=told.replace("(", r"\(")) as caught:
+    with pytest.raises(DataError, match=re.escape(told)) as caught:
         StepPlan.of(steps)
     assert "\n" not in str(caught.value)
 
@@ -106,5 +111,5 @@ def test_a_plan_is_asked_for_one_user_with_what_goes_with_each_step() -> None:
     assert given == [None, [0.0, 1.0], None]
     assert not StepPlan.of([step("a")]).to_queries().names_people
     for wrong in ({"context": [" "]}, {"embedding": "near"}):
-        with pytest.raises(DataError, match=f"The {next(iter(wrong))} of step 1"):
+        with pytest.raises(DataError, match=f"step 1: {next(iter(wrong))}"):
             StepPlan.of([step("a", **wrong)])
