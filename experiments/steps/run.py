@@ -2,8 +2,9 @@
 
 A router that knows a few graded prompts learns from runs of three steps that build upon each other,
 taken by models at random, of which only the end is graded. It is compared with routers that learned
-from the same runs with every step graded (the most there is to learn), with the grade of the end
-given to every step, and with the router before. On prompts of the same world that nobody has seen:
+from the same runs with every step graded (the most there is to learn), with as many of them graded
+as ends tell by their information, with the grade of the end given to every step, and with the
+router before. On prompts of the same world that nobody has seen:
 how far expected effects are from the true chances, the true effect of the model chosen, and the
 true worth of plans of three steps within a budget.
 
@@ -118,12 +119,15 @@ def learn(
     plain = runs.rename(columns={"role": "task"}).drop(columns=["trajectory", "end_effect"])
     still = credit_steps(runs, base.predict, tolerance=TOLERANCE, moves_expectation=False)
     whole = credit_steps(runs, base.predict, tolerance=TOLERANCE)
+    drawn = np.random.default_rng(len(runs)).random(len(runs)) < whole["information"].to_numpy()
+    some = plain.assign(effect=np.where(drawn, graded, np.nan))
     return {
         "nothing": base,
         "end grade for every step": base.add_outcomes(plain.assign(effect=runs["end_effect"])),
         "credit, expectation stays": base.add_outcomes(plain.assign(effect=still["effect"])),
         "credit, each step whole": base.add_outcomes(whole.drop(columns=FIGURES)),
         "credit": base.add_trajectories(runs, tolerance=TOLERANCE),
+        "as many steps graded": base.add_outcomes(some),
         "every step graded": base.add_outcomes(plain.assign(effect=graded)),
     }
 

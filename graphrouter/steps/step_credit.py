@@ -135,9 +135,13 @@ def thin_credit(told: pd.DataFrame) -> pd.DataFrame:
     """Outcomes that weigh as much as ends have told: of what tells a fifth, a fifth counts.
 
     A router takes each outcome for one whole grade. So of the steps of a model in a role as many
-    keep their belief as their information adds up to, evenly in the order of the table and whatever
-    the ends were; the others are calls that nobody graded, which still teach what they took. Those
-    that have no amounts either are left out.
+    count as their information adds up to, evenly in the order of the table and whatever the ends
+    were. Each stands for those since the one before, with their working response: what was expected
+    of it, and all that their ends have moved (McCullagh and Nelder 1989, section 2.5). For a single
+    step that is its end grade over the chance that the others let it through. What would lie
+    outside [0, 1] is left to the next one. A step that is told as much of as a grade would, such as
+    one that has a grade, keeps its effect. The others are calls that nobody graded, which still
+    teach what they took; those that have no amounts either are left out.
 
     Args:
         told: From `credit_steps`.
@@ -147,14 +151,26 @@ def thin_credit(told: pd.DataFrame) -> pd.DataFrame:
 
     Example:
         >>> rows = {"model": ["nano"] * 4, "task": ["talk"] * 4, "effect": [0.4, 0.5, 0.4, 1.0]}
-        >>> told = pd.DataFrame({**rows, "information": [0.5] * 4, "cost_usd": 0.1})
-        >>> thin_credit(told)["effect"].tolist()
-        [nan, 0.5, nan, 1.0]
+        >>> told = pd.DataFrame({**rows, "information": [0.5, 0.5, 0.5, 1.0], "expected": 0.6})
+        >>> thin_credit(told.assign(cost_usd=0.1))["effect"].round(1).tolist()
+        [nan, 0.3, nan, 1.0]
     """
+    names = ["information", "expected", "effect"]
+    information, expected, believed = told[names].to_numpy(dtype=np.float64).T
+    is_whole = information >= 1 - _ROUNDING
+    effect = np.where(is_whole, believed, np.nan)
     groups = number_groups(told, ["model", "task"])
-    summed = told["information"].groupby(groups).cumsum().to_numpy(dtype=np.float64)
-    before = summed - told["information"].to_numpy(dtype=np.float64)
-    keeps = np.floor(summed + _ROUNDING) > np.floor(before + _ROUNDING)
+    size = int(groups.max(initial=-1)) + 1
+    known, moved = np.zeros(size), np.zeros(size)  # since the last step that counts
+    for row in np.flatnonzero(~is_whole):
+        group = groups[row]
+        known[group] += information[row]
+        moved[group] += believed[row] - expected[row]
+        if known[group] >= 1 - _ROUNDING:
+            effect[row] = min(max(expected[row] + moved[group], 0.0), 1.0)
+            known[group] -= 1
+            moved[group] -= effect[row] - expected[row]
+    keeps = np.isfinite(effect)
     if not keeps.any():
         _logger.warning(
             "runs: %s together tell less of any model in a role than one grade would, so effects "
@@ -162,7 +178,7 @@ def thin_credit(told: pd.DataFrame) -> pd.DataFrame:
             "grade steps.",
             count_of(len(told), "step"),
         )
-    kept: pd.DataFrame = told.assign(effect=told["effect"].where(keeps))
+    kept: pd.DataFrame = told.assign(effect=effect)
     amounts = [name for name in _AMOUNTS if name in told.columns]
     has_amount = told[amounts].notna().any(axis=1).to_numpy(dtype=bool)
     left: pd.DataFrame = kept[keeps | has_amount]

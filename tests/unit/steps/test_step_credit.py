@@ -188,8 +188,31 @@ def test_as_many_steps_count_as_their_information_adds_up_to() -> None:
         "mid": int(kept["mid"]),
         "grand": 100,
     }
+    assert thin["effect"].dropna().between(0, 1).all()
+    moving = credit_steps(run, expect)
+    moved, arrived = (
+        (part["effect"] - part["expected"]).groupby(part["model"]).sum()
+        for part in (moving, thin_credit(moving).dropna(subset="effect"))
+    )
+    assert (arrived - moved).abs().max() < 1, "what all ends say arrives, but for the last rest"
     graded = thin_credit(credit_steps(run.assign(effect=1.0), expect))
     assert graded["effect"].tolist() == [1.0] * 300, "own grades count whole"
+
+
+def test_steps_that_count_stand_for_the_others_and_leave_what_is_too_much_to_the_next() -> None:
+    told = pd.DataFrame(
+        {
+            "model": ["nano"] * 5 + ["mid"],
+            "task": "talk",
+            "expected": [0.5, 0.5, 0.6, 0.6, 0.5, 0.5],
+            "effect": [0.9, 0.8, 0.7, 0.5, 0.0, 0.3],
+            "information": [0.5, 0.5, 0.5, 0.5, 1.0, 0.9],
+            "cost_usd": 0.1,
+        }
+    )
+    # .5 + .4 + .3 is .2 more than 1, which goes to the fourth: .6 + .2 + .1 - .1.
+    expected = [NAN, 1.0, NAN, 0.8, 0.0, NAN]
+    assert thin_credit(told)["effect"].tolist() == pytest.approx(expected, nan_ok=True)
 
 
 def test_a_router_learns_from_runs() -> None:
