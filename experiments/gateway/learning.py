@@ -5,9 +5,9 @@ Usage:
     python -m experiments.gateway.learning_table experiments/gateway/learning.json
 
 Each data set is shuffled: 800 queries are known of all models, 1,500 come as a stream of requests
-in batches of 100, all of them graded, 500 measure what the router would choose. Nobody learns from
-the last. A model can be chosen for a query only where its outcome was recorded. Choices are by
-effect alone.
+in batches of 100, all of them graded, 500 measure what the router would choose (`--stream`,
+`--batch` and `--test` say others). Nobody learns from the last. A model can be chosen for a query
+only where its outcome was recorded. Choices are by effect alone.
 
 *Newcomer*: the best model of the set is taken out, and put in again by its card when the stream
 begins. *Drop*: from request 500 of the stream on the model that is chosen most has outcomes of a
@@ -57,15 +57,25 @@ class World:
     test: np.ndarray
     """Rows."""
     least_coverage: float
+    batch: int
+    """Requests between two lessons."""
 
     @classmethod
-    def read(cls, folder: str, seed: int, least_coverage: float) -> World:
+    def read(
+        cls,
+        folder: str,
+        seed: int,
+        least_coverage: float,
+        num_stream: int = NUM_STREAM,
+        num_test: int = NUM_TEST,
+        batch: int = BATCH,
+    ) -> World:
         data = gr.load_dataset(folder)
         queries = data.queries.sample(frac=1, random_state=seed)
-        queries = queries.iloc[: NUM_KNOWN + NUM_STREAM + NUM_TEST].reset_index(drop=True)
+        queries = queries.iloc[: NUM_KNOWN + num_stream + num_test].reset_index(drop=True)
         effect = data.outcome_matrix("effect", queries["query_id"].tolist())
-        rows = np.split(np.arange(len(queries)), [NUM_KNOWN, NUM_KNOWN + NUM_STREAM])
-        return cls(data, effect, queries, *rows, least_coverage)
+        rows = np.split(np.arange(len(queries)), [NUM_KNOWN, NUM_KNOWN + num_stream])
+        return cls(data, effect, queries, *rows, least_coverage, batch)
 
     def fit(self, models: list[str]) -> gr.GraphRouter:
         ids = self.queries["query_id"].iloc[self.known].tolist()
@@ -241,9 +251,9 @@ def follow(world: World, learner: Any, effect: np.ndarray, model: int, later: np
         found.value.append(value)
         found.share.append(share)
 
-    for start in range(0, NUM_STREAM, BATCH):
+    for start in range(0, len(world.stream), world.batch):
         note()
-        rows = world.stream[start : start + BATCH]
+        rows = world.stream[start : start + world.batch]
         chosen = learner.choose(rows)
         got = effect[rows, chosen]
         found.reward.append(float(got.sum()))
@@ -318,6 +328,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--least-coverage", type=float, default=LEAST_COVERAGE)
+    parser.add_argument("--stream", type=int, default=NUM_STREAM, help="requests")
+    parser.add_argument("--test", type=int, default=NUM_TEST, help="queries that measure")
+    parser.add_argument("--batch", type=int, default=BATCH, help="requests between two lessons")
     parser.add_argument("--only", action="append", default=[], help="Ways to learn, by name.")
     parser.add_argument("--part", choices=("newcomer", "drop"), action="append")
     parser.add_argument("--out", type=Path)
@@ -326,13 +339,15 @@ def main() -> None:
     rows = []
     for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
         for folder in asked.data:
-            world = World.read(folder, seed, asked.least_coverage)
+            sizes = (asked.stream, asked.test, asked.batch)
+            world = World.read(folder, seed, asked.least_coverage, *sizes)
             for part, run in (("newcomer", run_newcomer), ("drop", run_drop)):
                 if part not in (asked.part or ("newcomer", "drop")):
                     continue
                 for way, course, model, bounds in run(world, seed, asked.only):
                     row = {"data": Path(folder).name, "seed": seed, "part": part, "way": way}
-                    rows.append({**row, "model": model, "bounds": bounds, **course._asdict()})
+                    row |= {"batch": asked.batch, "model": model, "bounds": bounds}
+                    rows.append({**row, **course._asdict()})
                     told = f"{row['data']} {seed} {part} {way} ({model}) {np.round(bounds, 3)}"
                     at = [round(each, 3) for each in course.value[::3]]
                     print(f"{told}: {sum(course.reward):.1f} {at} {course.alarms}", flush=True)

@@ -32,13 +32,18 @@ def group(rows: list[dict[str, Any]], part: str) -> dict[tuple[str, str], Rows]:
     return found
 
 
-def reach(value: np.ndarray, low: float, high: np.ndarray | float) -> str:
+def read_batch(runs: list[dict[str, Any]]) -> int:
+    """Requests between two lessons."""
+    return int(runs[0].get("batch", BATCH))
+
+
+def reach(value: np.ndarray, low: float, high: np.ndarray | float, batch: int) -> str:
     """Requests until so much of the way from low to high is reached, on the mean over seeds."""
     if np.mean(high) - low < 0.005:
         return "-"
     is_there = value >= low + REACHED * (high - low)
     there = np.flatnonzero(is_there[:-1] & is_there[1:])  # once may be chance
-    return str(there[0] * BATCH) if len(there) else "not"
+    return str(there[0] * batch) if len(there) else "not"
 
 
 def tell_newcomer(rows: list[dict[str, Any]]) -> None:
@@ -53,7 +58,7 @@ def tell_newcomer(rows: list[dict[str, Any]]) -> None:
             reward = np.mean([sum(row["reward"]) for row in runs])
             value = np.mean([row["value"] for row in runs], axis=0)
             asked = np.mean([sum(row["asked"]) for row in runs])
-            told = "" if way == "all known" else reach(value, low, high)
+            told = "" if way == "all known" else reach(value, low, high, read_batch(runs))
             share = f"{100 * reward / total:.0f} %"
             numbers = f"{reward:.0f} | {share} | {total - reward:.0f} | {asked:.0f} | {told}"
             print(f"| {data} ({len(runs)}), {model} | {way} | {numbers} |")
@@ -64,7 +69,8 @@ def tell_drop(rows: list[dict[str, Any]]) -> None:
     print("|---|---|---|---|---|---|")
     for (data, model), ways in group(rows, "drop").items():
         for way, runs in ways.items():
-            reward = np.mean([sum(row["reward"][DROP_AT // BATCH :]) for row in runs])
+            batch = read_batch(runs)
+            reward = np.mean([sum(row["reward"][DROP_AT // batch :]) for row in runs])
             alarms = [
                 str(number - DROP_AT)
                 for row in runs
@@ -73,9 +79,9 @@ def tell_drop(rows: list[dict[str, Any]]) -> None:
             ]
             others = sum(name != model for row in runs for _, name, *_ in row["alarms"])
             low, high = np.mean([[each[0] for each in row["bounds"]] for row in runs], axis=0)
-            value = np.mean([row["value"] for row in runs], axis=0)[DROP_AT // BATCH :]
+            value = np.mean([row["value"] for row in runs], axis=0)[DROP_AT // batch :]
             told = ", ".join(alarms) + (f" ({others} of others)" if others else "")
-            left = reach(value, float(low), float(high))
+            left = reach(value, float(low), float(high), batch)
             ends = f"{value[-1]:.3f} of {low:.3f} to {high:.3f}"
             print(
                 f"| {data} ({len(runs)}), {model} | {way} | {reward:.0f} | {told or '-'} | ", end=""
@@ -96,7 +102,7 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
             if way == "all known":
                 continue
             regret = best - np.mean([np.cumsum(row["reward"]) for row in runs], axis=0)
-            requests = np.arange(1, len(regret) + 1) * BATCH
+            requests = np.arange(1, len(regret) + 1) * read_batch(runs)
             axis.plot(requests, regret, label=way, lw=1.5 + way.startswith("newcomers"))
         axis.set_title(f"{data}: {model}", fontsize=9)
         axis.set_xlabel("requests")
