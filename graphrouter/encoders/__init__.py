@@ -1,8 +1,8 @@
 """Text encoders behind one protocol: `create_encoder` gives the one that the settings name.
 
 Importing this package loads no encoder library; constructing an encoder loads its own. The
-default, WordLlama, stands beside the protocol in `text_encoder`. A new one is a file here, a line
-in `create_encoder`, and a name in `config.EncoderConfig`.
+protocol stands in `text_encoder`, the default in `wordllama`. A new one is a file here, a line in
+`create_encoder`, and a name in `config.EncoderConfig`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from graphrouter.encoders.hashing import HashingEncoder
 from graphrouter.encoders.sentence_transformer import SentenceTransformerEncoder
 from graphrouter.encoders.text_encoder import (
     TextEncoder,
-    WordLlamaEncoder,
     check_encoder,
     check_is_encoder,
     clip_text,
     describe_encoder,
     encode_texts,
 )
+from graphrouter.encoders.wordllama import WordLlamaEncoder
 from graphrouter.exceptions import ConfigError, EncoderError
 
 __all__ = [

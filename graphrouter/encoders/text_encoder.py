@@ -1,36 +1,19 @@
-"""What every text encoder promises, the steps that all share, and the default encoder."""
+"""What every text encoder promises, and the steps that all share."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import lru_cache
-from importlib.util import find_spec
-from itertools import chain, pairwise
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graphrouter.config import EncoderConfig
-from graphrouter.exceptions import ConfigError, DataError, EncoderError, GraphRouterError
+from graphrouter.exceptions import DataError, EncoderError, GraphRouterError
 
 Embeddings = NDArray[np.float32]
 
 DEFAULT_MAX_CHARS = 20_000
 _SHOW_PROGRESS_ABOVE = 2_000
-_DIMENSIONS = (64, 128, 256)
-_WORDLLAMA_CONFIG = "l2_supercat"
-_WORDLLAMA_FILES = (
-    f"weights/{_WORDLLAMA_CONFIG}_*.safetensors",
-    f"tokenizers/{_WORDLLAMA_CONFIG}_*.json",
-)
-_WORDLLAMA_TENSOR = "embedding.weight"
-_BATCH_SIZE = 256
-_TOKENS_AT_ONCE = 1024
 
 
 class TextEncoder(Protocol):
@@ -186,7 +169,7 @@ def unit_rows(vectors: NDArray[np.floating]) -> Embeddings:
 
     A row of zeros stays as it is.
     """
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    norms = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
     scaled: NDArray[np.floating] = np.divide(
         vectors, norms, out=np.zeros_like(vectors), where=norms > 0
     )
@@ -231,169 +214,3 @@ def iterate_batches(num_texts: int, batch_size: int, *, progress: bool = False) 
 def describe_encoder(id: str, revision: str, dimension: int) -> str:
     """An encoder in the words of error messages."""
     return f"{id!r} revision {revision!r} with {dimension} dimensions"
-
-
-class WordLlamaEncoder:
-    """Mean of the token embeddings of a text, from WordLlama's `l2_supercat` weights.
-
-    Example:
-        >>> encoder = WordLlamaEncoder(128)
-        >>> encoder.encode(["Prove that 2 is prime.", ""]).shape
-        (2, 128)
-
-    Raises:
-        ConfigError: There are no weights of that dimension.
-        EncoderError: The package's files are missing or unreadable.
-    """
-
-    id = f"wordllama/{_WORDLLAMA_CONFIG}"
-
-    def __init__(self, dimension: int = 256, *, max_chars: int = DEFAULT_MAX_CHARS) -> None:
-        if dimension not in _DIMENSIONS:
-            raise ConfigError(
-                f"encoder.dimension = {dimension} is not accepted by wordllama; expected one of "
-                f"{_DIMENSIONS}."
-            )
-        self.dimension = dimension
-        self.config = EncoderConfig(name="wordllama", dimension=dimension, max_chars=max_chars)
-        self._max_chars = max_chars
-        self.revision, self._tokenizer, self._token_vectors = _read_parts(
-            _find_wordllama(), dimension
-        )
-
-    def encode(self, texts: Sequence[str], *, progress: bool = False) -> Embeddings:
-        """Vectors (num_texts, dimension) of unit length, float32.
-
-        All zeros for a text without any token.
-        """
-        clipped = clip_texts(texts, self._max_chars)
-        vectors = np.zeros((len(clipped), self.dimension), dtype=np.float32)
-        for part in iterate_batches(len(clipped), _BATCH_SIZE, progress=progress):
-            # Tokens come in batches, over several threads; pooling goes text by text. WordLlama's
-            # own `embed` pads to the longest of the batch, which is slower, and divides by zero for
-            # an empty text.
-            encodings = self._tokenizer.encode_batch_fast(clipped[part], add_special_tokens=False)
-            row = part.start
-            for ids in _group_tokens(encoding.ids for encoding in encodings):
-                self._sum_tokens(ids, out=vectors[row : row + len(ids)])
-                row += len(ids)
-        return unit_rows(vectors)  # of unit length, sum and mean are the same
-
-    def _sum_tokens(self, ids: list[list[int]], *, out: Embeddings) -> None:
-        """Write the summed vectors of the tokens of texts to `out`, (num_texts, dimension) of 0.
-
-        Each distinct token of a text is read once: long texts repeat theirs. Each text is summed up
-        by itself, in the order of its tokens' numbers.
-        """
-        ordered = np.array(list(chain.from_iterable(ids)), dtype=np.int64)
-        if len(ids) > 1:
-            text = np.repeat(np.arange(len(ids)), [len(each) for each in ids])
-            ordered += text * len(self._token_vectors)
-        ordered.sort()
-        is_first = np.ones(len(ordered) + 1, dtype=np.bool_)
-        np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:-1])
-        first = is_first.nonzero()[0]  # and the end
-        counts = (first[1:] - first[:-1]).astype(np.float32)
-        token = ordered[first[:-1]]
-        ends = [0, len(token)]
-        if len(ids) > 1:
-            text, token = np.divmod(token, len(self._token_vectors))
-            ends = np.searchsorted(text, np.arange(len(ids) + 1)).tolist()
-        vectors = self._token_vectors[token].astype(np.float32)
-        vectors *= counts[:, None]
-        for row, (start, end) in enumerate(pairwise(ends)):
-            if start < end:
-                np.add.reduce(vectors[start:end], axis=0, out=out[row])
-
-
-def _group_tokens(ids: Iterable[list[int]]) -> Iterator[list[list[int]]]:
-    """The tokens of texts in order, in groups whose vectors stay in the cache."""
-    group: list[list[int]] = []
-    count = 0
-    for each in ids:
-        if group and count + len(each) > _TOKENS_AT_ONCE:
-            yield group
-            group, count = [], 0
-        group.append(each)
-        count += len(each)
-    if group:
-        yield group
-
-
-class _Parts(NamedTuple):
-    """What an encoder reads of WordLlama; it changes none of it."""
-
-    revision: str
-    tokenizer: Any
-    token_vectors: NDArray[np.float16]
-    """As they lie in the file: those of the tokens of a text are widened when it is read."""
-
-
-@lru_cache(maxsize=1)
-def _read_parts(folder: Path, dimension: int) -> _Parts:
-    """Read once: every router that is fitted or loaded in this process asks for the same.
-
-    Of the package its files alone: importing it takes longer than all else that an answer needs.
-    """
-    with _named_as_missing():
-        from tokenizers import Tokenizer
-
-        weights, vocabulary = (_find_file(folder, pattern) for pattern in _WORDLLAMA_FILES)
-        tokenizer = Tokenizer.from_file(str(vocabulary))
-        vectors = _map_tensor(weights, _WORDLLAMA_TENSOR)[:, :dimension]
-        with weights.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256")
-        digest.update(vocabulary.read_bytes())  # either changes the vectors
-    tokenizer.no_padding()  # each text keeps its own tokens, whatever its batch mates are
-    tokenizer.no_truncation()
-    return _Parts(digest.hexdigest()[:12], tokenizer, vectors)
-
-
-def _map_tensor(path: Path, name: str) -> NDArray[np.float16]:
-    """A tensor of a safetensors file, of which what is looked at is read, and no more.
-
-    The file holds the length of its header (8 bytes, little-endian), the header as JSON, and then
-    the numbers (huggingface.co/docs/safetensors, "Format").
-    """
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        entry = json.loads(stream.read(length))[name]
-    start = 8 + length + entry["data_offsets"][0]
-    if entry["dtype"] != "F16":
-        raise ValueError(f"{path} holds numbers of type {entry['dtype']}, expected F16")
-    shape = tuple(entry["shape"])
-    return np.asarray(np.memmap(path, np.float16, mode="r", offset=start, shape=shape))
-
-
-def _find_wordllama() -> Path:
-    """The package's folder."""
-    with _named_as_missing():
-        found = find_spec("wordllama")
-        if found is None or found.origin is None:
-            raise ImportError("it is not installed")
-        return Path(found.origin).parent
-
-
-def _find_file(folder: Path, pattern: str) -> Path:
-    """The one file of a pattern.
-
-    Raises:
-        FileNotFoundError: There is none, or several.
-    """
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
-        raise FileNotFoundError(f"{folder} holds {len(found)} files {pattern}, expected 1")
-    return found[0]
-
-
-@contextmanager
-def _named_as_missing() -> Iterator[None]:
-    """Say of errors that they are about WordLlama's files, and how to mend that."""
-    try:
-        yield
-    # What tokenizers raises over a file that is none has no class of its own.
-    except Exception as error:
-        raise EncoderError(
-            f"The wordllama package cannot be loaded: {error}. Reinstall it with: pip install "
-            "wordllama"
-        ) from error

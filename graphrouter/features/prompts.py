@@ -43,10 +43,12 @@ _SMALLEST = 1e-6
 _ROWS_AT_ONCE = 32
 """Kernel values of so many prompts stay in the cache between one operation and the next."""
 _SCAN_CHARS = 20_000
-_CODE = re.compile(r"[{};]|=>|==|\bdef\b|\breturn\b|\bimport\b|\bclass\b|\bfunction\b|```")
+_CODE_WORDS = ("def", "return", "import", "class", "function")
+_CODE_WORD = re.compile(rf"\b(?:{'|'.join(_CODE_WORDS)})\b")
+_CODE_SIGN, _BRACE = re.compile("=>|=="), re.compile("[{};]")
 _MATH = re.compile(r"[=+*/^<>\\]|\$")
 _PUNCTUATION = re.compile(r"[^\w\s]")
-_MARKS = (str.isdigit, str.isupper, _PUNCTUATION, _MATH, "?", "\n")
+_MARKS = (str.isdigit, str.isupper, _PUNCTUATION, _MATH, "?", "\n", _BRACE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +148,7 @@ def _read_one_surface(prompt: str) -> list[float]:
     text = prompt[:_SCAN_CHARS]
     chars = max(len(text), 1)
     words = text.split()
-    digits, capitals, marks, signs, questions, lines = _count_marks(text)
+    digits, capitals, marks, signs, questions, lines, braces = _count_marks(text)
     return [
         math.log1p(len(prompt)),
         math.log1p(len(words) * len(prompt) / chars),
@@ -155,15 +157,22 @@ def _read_one_surface(prompt: str) -> list[float]:
         capitals / chars,
         marks / chars,
         0.0 if text.isascii() else sum(ord(c) > 127 for c in text) / chars,
-        math.log1p(len(_CODE.findall(text))),
+        math.log1p(braces + _count_code(text)),
         math.log1p(signs),
         math.log1p(questions),
         math.log1p(sum(map(len, words)) / max(len(words), 1)),
     ]
 
 
+def _count_code(text: str) -> int:
+    """Words, signs and fences of code; most texts have none, which is seen without a pattern."""
+    words = len(_CODE_WORD.findall(text)) if any(word in text for word in _CODE_WORDS) else 0
+    signs = len(_CODE_SIGN.findall(text)) if "=>" in text or "==" in text else 0
+    return words + signs + text.count("```")
+
+
 def _count_marks(text: str) -> list[int]:
-    """Digits, capitals, punctuation, signs of formulas, question marks and line breaks."""
+    """Digits, capitals, punctuation, signs of formulas, question marks, line breaks and braces."""
     if text.isascii():  # several times faster than character by character
         count = np.bincount(np.frombuffer(text.encode(), dtype=np.uint8), minlength=128)
         found: list[int] = (_tabulate_marks() @ count).tolist()
@@ -238,12 +247,15 @@ class PreciseCoordinates(NamedTuple):
     landmark_surface: FloatArray
     basis: FloatArray
     mean: FloatArray
+    landmark_square: FloatArray
+    """(L,) squared lengths of `landmark_surface`."""
 
     @classmethod
     def of(cls, coordinates: KernelCoordinates) -> Self:
         """The same numbers."""
         # Stored row after row, whatever fitting left: a product rounds by the order in memory.
-        return cls(*(part.astype(np.float64, order="C") for part in coordinates))
+        parts = [part.astype(np.float64, order="C") for part in coordinates]
+        return cls(*parts, (parts[1] ** 2).sum(axis=1))
 
     def find(self, text: Float32Array, surface: Float32Array) -> Float32Array:
         """Coordinates of prompts; arguments of `KernelCoordinates.of`."""
@@ -252,8 +264,12 @@ class PreciseCoordinates(NamedTuple):
             rows = slice(first, first + _ROWS_AT_ONCE)
             # A stack of matrices of one row, multiplied one by one: a product of several rows at
             # once may round a row differently in another batch.
-            alike = compute_kernel(
-                text[rows, None], surface[rows, None], self.landmark_text, self.landmark_surface
+            alike = _measure_likeness(
+                text[rows, None].astype(np.float64),
+                surface[rows, None].astype(np.float64),
+                self.landmark_text,
+                self.landmark_surface,
+                self.landmark_square,
             )
             found[rows] = (alike @ self.basis - self.mean)[:, 0]
         return found
@@ -280,13 +296,29 @@ def compute_kernel(
         >>> compute_kernel(text[:1], surface[:1], text, surface).round(3).tolist()
         [[1.0, 0.018]]
     """
-    cosine = text.astype(np.float64) @ np.asarray(other_text, dtype=np.float64).T
-    near, far = surface.astype(np.float64), np.asarray(other_surface, dtype=np.float64)
-    distance = (near**2).sum(axis=-1)[..., None] + (far**2).sum(axis=1) - 2 * near @ far.T
-    alike: FloatArray = np.exp(
-        SHARPNESS * (cosine - 1) - np.maximum(distance, 0) / (2 * max(surface.shape[-1], 1))
+    text, other_text = text.astype(np.float64), np.asarray(other_text, dtype=np.float64)
+    far = np.asarray(other_surface, dtype=np.float64)
+    return _measure_likeness(
+        text, surface.astype(np.float64), other_text, far, (far**2).sum(axis=1)
     )
-    return alike
+
+
+def _measure_likeness(
+    text: FloatArray, near: FloatArray, other_text: FloatArray, far: FloatArray, square: FloatArray
+) -> FloatArray:
+    """`compute_kernel` in double precision, of surfaces `near` and `far`, these with their squares.
+
+    One array is worked on from the product on: a prompt is compared with each of the landmarks.
+    """
+    distance = (near**2).sum(axis=-1)[..., None] + square
+    distance -= 2 * near @ far.T
+    np.maximum(distance, 0, out=distance)
+    distance /= 2 * max(near.shape[-1], 1)
+    alike: FloatArray = text @ other_text.T
+    alike -= 1
+    alike *= SHARPNESS
+    alike -= distance
+    return np.exp(alike, out=alike)
 
 
 def _find_whitening(gram: FloatArray) -> FloatArray:

@@ -28,7 +28,7 @@ CALIBRATED = (SPEND, LATENCY)
 _MOST_LOCATION = 6.0
 """Standard deviations from the mean of training rows: a linear extrapolation of a logarithm can
 reach any sum."""
-_MOST_SHIFTS = 4
+_MOST_FACTORS = 4
 """Kept of a calibration."""
 _MAX_LOG_SCALE = 1.5  # a log-normal with a larger spread has a mean that says nothing
 
@@ -62,18 +62,21 @@ class AmountCalibration:
 
     def shift(self, models: Sequence[str]) -> FloatArray:
         """Natural logarithms of the factors: (len(CALIBRATED), num_models)."""
-        key = tuple(models)
-        found = self._shifts.get(key)
+        return np.array([self.by_model.get(name, self.common) for name in models]).T
+
+    def find_factors(self, models: tuple[str, ...]) -> FloatArray:
+        """What amounts are multiplied by: (len(CALIBRATED), num_models)."""
+        found = self._factors.get(models)
         if found is None:
-            found = np.array([self.by_model.get(name, self.common) for name in key]).T
+            found = np.exp(self.shift(models))
             # The models of a router are the same from prompt to prompt; those of a policy are not.
-            if len(self._shifts) >= _MOST_SHIFTS:
-                self._shifts.clear()
-            self._shifts[key] = found
+            if len(self._factors) >= _MOST_FACTORS:
+                self._factors.clear()
+            self._factors[models] = found
         return found
 
     @cached_property
-    def _shifts(self) -> dict[tuple[str, ...], FloatArray]:
+    def _factors(self) -> dict[tuple[str, ...], FloatArray]:
         return {}
 
 
@@ -112,7 +115,7 @@ def decode_channels(
     """
     expected = expect_amounts(scaler, location, log_scale)
     if amounts is not None:
-        for channel, factor in zip(CALIBRATED, np.exp(amounts.shift(models)), strict=True):
+        for channel, factor in zip(CALIBRATED, amounts.find_factors(models), strict=True):
             expected[channel] *= factor
     input_tokens, most_input_tokens, beyond = count_tokens(expected[INPUT_TOKENS])
     spend, answers = expected[SPEND], np.full_like(location[EFFECT], np.nan)
@@ -122,7 +125,7 @@ def decode_channels(
         if tariff.answers is not None:
             answers = tariff.answers.expect(
                 num_chars,
-                np.clip(location[SPEND], -_MOST_LOCATION, _MOST_LOCATION),
+                _limit(location[SPEND]),
                 np.minimum(np.exp(log_scale[SPEND]), _MAX_LOG_SCALE / scaler.scale[SPEND]),
             )
     # Of a free model nothing needs to be known: 0 times NaN is not 0.
@@ -176,6 +179,11 @@ def _expect(
     mean: FloatArray, scale: FloatArray, location: FloatArray, log_scale: FloatArray
 ) -> FloatArray:
     sigma = np.minimum(np.exp(log_scale) * scale, _MAX_LOG_SCALE)
-    mu = mean + scale * np.clip(location, -_MOST_LOCATION, _MOST_LOCATION)
+    mu = mean + scale * _limit(location)
     expectation: FloatArray = np.exp(mu + sigma**2 / 2)
     return expectation
+
+
+def _limit(location: FloatArray) -> FloatArray:
+    """Standardised logarithms no further out than `_MOST_LOCATION`."""
+    return np.minimum(np.maximum(location, -_MOST_LOCATION), _MOST_LOCATION)

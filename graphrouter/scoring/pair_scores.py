@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+from numpy import float64, ndarray
+
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 from graphrouter.scoring.operations import Array, operations_of, to_numpy
 from graphrouter.scoring.paths import PathMessages
@@ -41,7 +43,9 @@ class PairPredictions(NamedTuple):
     very query, beyond its level."""
 
     def to_numpy(self) -> PairPredictions:
-        """The same as arrays of NumPy in double precision."""
+        """The same as arrays of NumPy in double precision; these themselves where they are such."""
+        if all(isinstance(part, ndarray) and part.dtype == float64 for part in self):
+            return self
         return PairPredictions(*(to_numpy(part).astype("float64", copy=False) for part in self))
 
 

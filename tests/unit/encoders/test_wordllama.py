@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from graphrouter.encoders import WordLlamaEncoder
-from graphrouter.encoders import text_encoder as module
+from graphrouter.encoders import wordllama as module
 from graphrouter.encoders.text_encoder import DEFAULT_MAX_CHARS
 from graphrouter.exceptions import EncoderError
 
@@ -50,19 +52,62 @@ def test_encoders_of_a_process_share_what_they_read() -> None:
 def test_of_a_million_characters_only_the_bound_is_tokenized(
     encoder: WordLlamaEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[str] = []
+    asked: list[str] = []
 
     class Counting:
         """The tokenizer, with what it was given."""
 
-        def encode_batch_fast(self, texts: list[str], **options: bool) -> object:
-            given.extend(texts)
-            return tokenizer.encode_batch_fast(texts, **options)
+        def tokenize(self, texts: list[str]) -> list[list[int]]:
+            asked.extend(texts)
+            return tokenizer.tokenize(texts)
 
     tokenizer = encoder._tokenizer
     monkeypatch.setattr(encoder, "_tokenizer", Counting())
     encoder.encode(["Summarise the following report. " * 31_250])
-    assert [len(text) <= DEFAULT_MAX_CHARS for text in given] == [True]
+    assert [len(text) <= DEFAULT_MAX_CHARS for text in asked] == [True]
+
+
+ODD = ["", " ", "  ", "a ", "  a", "a  b ", "▁", "a▁b", "x <s> y", "</s>", "a\n b \n", "你好 "]
+
+
+@given(st.lists(st.one_of(st.sampled_from(ODD), st.text(max_size=60)), max_size=4))
+def test_tokens_of_words_are_those_of_the_text(encoder: WordLlamaEncoder, texts: list[str]) -> None:
+    tokenizer = encoder._tokenizer
+    texts = [module.clip_texts([text], 1000)[0] for text in texts]
+    whole = tokenizer._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+    expected = [each.ids for each in whole]
+    assert tokenizer.tokenize(texts) == expected
+    assert tokenizer.tokenize(texts) == expected  # of words that are remembered
+
+
+def test_few_short_words_are_remembered(
+    encoder: WordLlamaEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = encoder._tokenizer
+    fresh = module.WordTokenizer(tokenizer._tokenizer, "")
+    monkeypatch.setattr(module, "_MOST_WORDS", 3)
+    text = f"one two {'x' * 40} one"
+    assert fresh.tokenize([text]) == tokenizer.tokenize([text])
+    assert set(fresh._known) == {" one", " two"}
+    assert fresh.tokenize(["three four", "five"]) == tokenizer.tokenize(["three four", "five"])
+    assert len(fresh._known) <= 3
+
+
+def test_a_vocabulary_with_tokens_of_several_words_is_not_cut(encoder: WordLlamaEncoder) -> None:
+    inner = encoder._tokenizer._tokenizer
+    assert module.WordTokenizer(inner, '"\u2581of": 1, "\u2581 t": 2')._cuts_words
+    assert not module.WordTokenizer(inner, '"\u2581of\u2581the": 1')._cuts_words
+    whole = module.WordTokenizer(inner, '"\u2581of\u2581the": 1')
+    assert whole.tokenize(["one of the"]) == encoder._tokenizer.tokenize(["one of the"])
+
+
+def test_widened_vectors_are_those_of_the_file() -> None:
+    narrow = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float16)
+    vectors = module.TokenVectors(narrow)
+    for tokens in ([2], [0, 2, 5], [5, 1]):
+        np.testing.assert_array_equal(
+            vectors.take(np.array(tokens)), narrow[tokens].astype(np.float32)
+        )
 
 
 def test_loading_leaves_the_root_logger_alone() -> None:
