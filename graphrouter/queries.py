@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 from graphrouter.chats.chat_prompts import Prompt, is_chat, to_text
@@ -275,6 +276,17 @@ class Queries:
         chosen = [int(row) for row in rows]
         columns = (getattr(self, fact.name) for fact in fields(self))
         return type(self)(*(tuple(column[row] for row in chosen) for column in columns))
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """The queries of all parts, one part after the other.
+
+        Example:
+            >>> Queries.join([Queries.of(["Hi"]), Queries.of(["Bye"], tasks=["end"])]).tasks
+            (None, 'end')
+        """
+        of_facts = ((getattr(part, fact.name) for part in parts) for fact in fields(cls))
+        return cls(*(tuple(chain.from_iterable(columns)) for columns in of_facts))
 
     def list_facts(self, row: int) -> dict[str, Any]:
         """Who asks a query and what goes with it, by the columns of tables; what is unknown is not.

@@ -123,6 +123,11 @@ class QuantityArrays:
         }
         return type(self)(models=tuple(self.models[i] for i in order.tolist()), **fields)
 
+    def at(self, row: int) -> Self:
+        """One of the rows, as it lies in these arrays."""
+        fields = {name: getattr(self, name)[row : row + 1] for name in self._filled}
+        return type(self)(models=self.models, **fields)
+
     @classmethod
     def from_arrays(
         cls,

@@ -21,6 +21,7 @@ from graphrouter.moment import Moment
 from graphrouter.policy import CostScale, Policy
 from graphrouter.router.encoded_queries import UnreadViews, encode_queries, encode_solved
 from graphrouter.router.held_to_data import HeldToData
+from graphrouter.router.joint_calls import JointCalls
 from graphrouter.router.outcome_covariance import OutcomeCovariance
 from graphrouter.router.parts import Learned, Support
 from graphrouter.router.provenance import DEVIATION_SHARE, Change, Provenance
@@ -106,6 +107,7 @@ class GraphRouter(HeldToData, SequentialRouter):
         self._search = find_search(learned, support, self._states.support, search_recall)
         self._speeds, self._effort_order = support.read_speeds(), support.order_efforts()
         self._tasks = {str(task): i for i, task in enumerate(support.task_table["task"])}
+        self._single_calls = JointCalls[Queries, Forecast]()
 
     def __repr__(self) -> str:
         return (
@@ -306,6 +308,17 @@ class GraphRouter(HeldToData, SequentialRouter):
         return tuple(self._tasks)
 
     def _forecast(self, queries: Queries, reading: PromptReading | None = None) -> Forecast:
+        if len(queries) == 1 and reading is None:
+            return self._single_calls.ask(queries, self._forecast_each)
+        return self._forecast_all(queries, reading)
+
+    def _forecast_each(self, asked: Sequence[Queries]) -> list[Forecast]:
+        """What is expected on each of some queries, which come as single ones."""
+        if len(asked) == 1:
+            return [self._forecast_all(asked[0])]
+        return self._forecast_all(Queries.join(asked)).split()
+
+    def _forecast_all(self, queries: Queries, reading: PromptReading | None = None) -> Forecast:
         asker = self.support.find_askers(queries)
         encoded = encode_queries(self.learned, self.encoder, queries, self._tasks, reading, asker)
         return self._forecast_encoded(encoded)

@@ -89,6 +89,13 @@ class Forecast(NamedTuple):
     cosine: Array
     """(B, K) their similarity."""
 
+    def split(self) -> list[Forecast]:
+        """The forecast of each query by itself."""
+        return [
+            Forecast(self.predictions.at(i), self.neighbours[i : i + 1], self.cosine[i : i + 1])
+            for i in range(len(self.predictions))
+        ]
+
 
 @dataclass(frozen=True, eq=False)
 class Forecaster:

@@ -1,0 +1,127 @@
+"""Threads that ask at the same time are answered together, each as if it had asked alone."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from graphrouter.router.joint_calls import JointCalls
+
+
+class Squares:
+    """Squares numbers, the first one as late as it is told; refuses negative ones."""
+
+    def __init__(self) -> None:
+        self.joint = JointCalls[int, int]()
+        self.batches: list[list[int]] = []
+        self.has_begun, self.may_end = threading.Event(), threading.Event()
+
+    def square(self, numbers: Sequence[int]) -> list[int]:
+        self.batches.append(list(numbers))
+        self.has_begun.set()
+        assert self.may_end.wait(30)
+        if min(numbers) < 0:
+            raise ValueError(f"{min(numbers)} is negative")
+        return [number * number for number in numbers]
+
+    def ask(self, number: int) -> int:
+        return self.joint.ask(number, self.square)
+
+
+def ask_together(squares: Squares, first: int, others: Sequence[int]) -> list[int | str]:
+    """What threads get, those of `others` asking while the first is being answered."""
+
+    def ask(number: int) -> int | str:
+        try:
+            return squares.ask(number)
+        except ValueError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(1 + len(others)) as pool:
+        asked = [pool.submit(ask, first)]
+        assert squares.has_begun.wait(30)
+        asked += [pool.submit(ask, number) for number in others]
+        while len(squares.joint._waiting) < len(others):
+            pass
+        squares.may_end.set()
+        return [each.result(30) for each in asked]
+
+
+def test_who_asks_while_another_is_answered_is_answered_with_the_others() -> None:
+    squares = Squares()
+    assert ask_together(squares, 2, range(3, 9)) == [4, 9, 16, 25, 36, 49, 64]
+    assert squares.batches[0] == [2]
+    assert [sorted(batch) for batch in squares.batches[1:]] == [[3, 4, 5, 6, 7, 8]]
+    assert squares.ask(9) == 81  # alone again
+    assert squares.batches[-1] == [9]
+
+
+def test_what_one_cannot_be_answered_for_is_no_matter_of_the_others() -> None:
+    squares = Squares()
+    assert ask_together(squares, 2, [3, -1, 4]) == [4, 9, "-1 is negative", 16]
+    with pytest.raises(ValueError, match="-5 is negative"):
+        squares.ask(-5)
+    assert squares.ask(5) == 25
+
+
+def test_who_is_stopped_passes_the_turn_on() -> None:
+    joint, began, may_end = JointCalls[int, int](), threading.Event(), threading.Event()
+    seen: list[list[int]] = []
+
+    def answer(numbers: Sequence[int]) -> list[int]:
+        seen.append(list(numbers))
+        if len(seen) == 1:
+            began.set()
+            assert may_end.wait(30)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return list(numbers)
+
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(joint.ask, 0, answer)]
+        assert began.wait(30)
+        asked += [pool.submit(joint.ask, number, answer) for number in (1, 2, 3)]
+        while len(joint._waiting) < 3:
+            pass
+        may_end.set()
+        errors = [each.exception(30) for each in asked]
+    assert [type(error) for error in errors if error is not None] == [KeyboardInterrupt]
+    assert joint.ask(7, answer) == 7
+
+
+def test_who_asks_while_it_answers_does_not_wait_for_itself() -> None:
+    joint = JointCalls[int, int]()
+
+    def answer(numbers: Sequence[int]) -> list[int]:
+        return [number if number > 2 else joint.ask(number + 1, answer) for number in numbers]
+
+    assert joint.ask(0, answer) == 3
+
+
+def test_a_copy_has_nobody_who_asks() -> None:
+    squares = Squares()
+    squares.joint._waiting.append(None)  # type: ignore[arg-type]
+    copy = pickle.loads(pickle.dumps(squares.joint))
+    assert copy._waiting == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_fork_does_not_wait_for_threads_that_it_has_not() -> None:
+    squares = Squares()
+    squares.joint._leader = -1  # as if a thread answered while the process forks
+    squares.may_end.set()
+
+    def ask() -> None:
+        sys.exit(squares.ask(3))
+
+    process = multiprocessing.get_context("fork").Process(target=ask)
+    process.start()
+    process.join(30)
+    assert process.exitcode == 9
