@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,10 @@ _BATCH_SIZE = 256
 _TOKENS_AT_ONCE = 1024
 _WORD = re.compile(r" *[^ ]+(?: +\Z)?| +")
 """A word with the blanks before it; those at the end of a text go with the last word."""
+_BLANK = "\u2581".encode()
+_INNER_BLANK = re.compile(_BLANK + b'(?<!["\x20]' + _BLANK + b")(?<!" + _BLANK * 2 + b")")
+"""In the file of a vocabulary, a blank that begins no token, is no second of a pair, and does not
+follow one."""
 _MOST_WORDS = 32_768
 """Whose tokens are remembered: what most texts are made of, some 10 MB."""
 _LONGEST_WORD = 32
@@ -134,12 +139,12 @@ class WordTokenizer:
     those of its words. Where a vocabulary is of another kind, whole texts are tokenized.
     """
 
-    def __init__(self, tokenizer: Any, vocabulary: str) -> None:
+    def __init__(self, tokenizer: Any, vocabulary: bytes) -> None:
         """A tokenizer that has met no word yet.
 
         Args:
             tokenizer: Of the library `tokenizers`.
-            vocabulary: The text of its file.
+            vocabulary: Its file.
         """
         self._tokenizer = tokenizer
         self._apart = tuple(each.content for each in tokenizer.get_added_tokens_decoder().values())
@@ -175,12 +180,11 @@ class WordTokenizer:
         return found
 
 
-def _ends_tokens_with_words(tokenizer: Any, vocabulary: str) -> bool:
+def _ends_tokens_with_words(tokenizer: Any, vocabulary: bytes) -> bool:
     """Whether tokens hold blanks at their beginning alone, and nothing else parts a text."""
-    before = {part[-1:] for part in vocabulary.split("\u2581")[:-1]}
     return (
-        before <= {"", '"', " "}  # a blank, the beginning of a token, the second of a pair
-        and "\\u2581" not in vocabulary
+        _INNER_BLANK.search(vocabulary) is None
+        and b"\\u2581" not in vocabulary
         and tokenizer.pre_tokenizer is None
         and tokenizer.normalizer.normalize_str("a  b ") == "\u2581a\u2581\u2581b\u2581"
     )
@@ -201,7 +205,12 @@ class TokenVectors:
             narrow: (num_tokens, dimension), as they lie in the file.
         """
         self._narrow = narrow
-        self._wide = np.empty(narrow.shape, dtype=np.float32)
+        # Not from NumPy, which asks for pages of 2 MB: most would come in with a few texts.
+        memory = mmap.mmap(-1, max(1, 4 * narrow.size))
+        if hasattr(mmap, "MADV_NOHUGEPAGE"):
+            memory.madvise(mmap.MADV_NOHUGEPAGE)
+        wide = np.frombuffer(memory, dtype=np.float32, count=narrow.size)
+        self._wide: Embeddings = wide.reshape(narrow.shape)
         self._is_wide = np.zeros(len(narrow), dtype=np.bool_)
 
     def __len__(self) -> int:
@@ -244,7 +253,7 @@ def _read_parts(folder: Path, dimension: int) -> _Parts:
         digest.update(stored)  # either changes the vectors
     tokenizer.no_padding()  # each text keeps its own tokens, whatever its batch mates are
     tokenizer.no_truncation()
-    words = WordTokenizer(tokenizer, stored.decode("utf-8"))
+    words = WordTokenizer(tokenizer, stored)
     return _Parts(digest.hexdigest()[:12], words, TokenVectors(vectors))
 
 

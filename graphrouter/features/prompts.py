@@ -254,8 +254,8 @@ class PreciseCoordinates(NamedTuple):
     def of(cls, coordinates: KernelCoordinates) -> Self:
         """The same numbers."""
         # Stored row after row, whatever fitting left: a product rounds by the order in memory.
-        parts = [part.astype(np.float64, order="C") for part in coordinates]
-        return cls(*parts, (parts[1] ** 2).sum(axis=1))
+        text, surface, basis, mean = (part.astype(np.float64, order="C") for part in coordinates)
+        return cls(text, surface, basis, mean, (surface**2).sum(axis=1))
 
     def find(self, text: Float32Array, surface: Float32Array) -> Float32Array:
         """Coordinates of prompts; arguments of `KernelCoordinates.of`."""
@@ -296,11 +296,9 @@ def compute_kernel(
         >>> compute_kernel(text[:1], surface[:1], text, surface).round(3).tolist()
         [[1.0, 0.018]]
     """
-    text, other_text = text.astype(np.float64), np.asarray(other_text, dtype=np.float64)
-    far = np.asarray(other_surface, dtype=np.float64)
-    return _measure_likeness(
-        text, surface.astype(np.float64), other_text, far, (far**2).sum(axis=1)
-    )
+    one, other = text.astype(np.float64), np.asarray(other_text, dtype=np.float64)
+    near, far = surface.astype(np.float64), np.asarray(other_surface, dtype=np.float64)
+    return _measure_likeness(one, near, other, far, (far**2).sum(axis=1))
 
 
 def _measure_likeness(

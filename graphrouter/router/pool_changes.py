@@ -190,9 +190,11 @@ class ChangeableRouter(Router):
 
         Where dollars are learned from bills alone, it does only by what changed since a bill.
         """
-        at, tariff = self.pool.position(model), self.bills.charge(self.pool.prices)
-        billed = np.isfinite(self.bills.list_then[0, at]) and np.isfinite(tariff.spend_usd[at])
-        return bool(billed) or self.spend_unit is not SpendUnit.USD
+        at = self.pool.position(model)
+        if self.spend_unit is not SpendUnit.USD:
+            return True
+        charged = self.bills.charge(self.pool.prices).spend_usd[at]
+        return bool(np.isfinite(self.bills.list_then[0, at]) and np.isfinite(charged))
 
     def _warn_of_idle_prices(self, models: Sequence[str]) -> None:
         """Say which list prices that are stated enter no cost."""

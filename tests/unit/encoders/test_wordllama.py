@@ -84,7 +84,7 @@ def test_few_short_words_are_remembered(
     encoder: WordLlamaEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokenizer = encoder._tokenizer
-    fresh = module.WordTokenizer(tokenizer._tokenizer, "")
+    fresh = module.WordTokenizer(tokenizer._tokenizer, b"")
     monkeypatch.setattr(module, "_MOST_WORDS", 3)
     text = f"one two {'x' * 40} one"
     assert fresh.tokenize([text]) == tokenizer.tokenize([text])
@@ -95,9 +95,14 @@ def test_few_short_words_are_remembered(
 
 def test_a_vocabulary_with_tokens_of_several_words_is_not_cut(encoder: WordLlamaEncoder) -> None:
     inner = encoder._tokenizer._tokenizer
-    assert module.WordTokenizer(inner, '"\u2581of": 1, "\u2581 t": 2')._cuts_words
-    assert not module.WordTokenizer(inner, '"\u2581of\u2581the": 1')._cuts_words
-    whole = module.WordTokenizer(inner, '"\u2581of\u2581the": 1')
+    words = '"\u2581\u2581of": 1, "\u2581 t", "o \u2581f"'.encode()
+    phrases = '"\u2581of\u2581the": 1'.encode()
+        '"\u2581\u2581of": 1, "\u2581 t", "o \u2581f"'.encode(),
+        '"\u2581of\u2581the": 1'.encode(),
+    )
+    assert module.WordTokenizer(inner, words)._cuts_words
+    whole = module.WordTokenizer(inner, phrases)
+    assert not whole._cuts_words
     assert whole.tokenize(["one of the"]) == encoder._tokenizer.tokenize(["one of the"])
 
 

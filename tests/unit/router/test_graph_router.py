@@ -127,6 +127,19 @@ class TestPredict:
         for i, effect in enumerate(results):
             np.testing.assert_allclose(effect, expected[i % 5], atol=1e-12)
 
+    def test_many_threads_are_decided_as_one_is(self, router: gr.GraphRouter) -> None:
+        asked = [{"prompt": PROMPTS[i % 5], "task": (None, "math")[i % 2]} for i in range(60)]
+        expected = [router.route(**each) for each in asked]
+        with ThreadPoolExecutor(8) as executor:
+            found = list(executor.map(lambda each: router.route(**each), asked))
+        for one, other in zip(found, expected, strict=True):
+            assert one.model == other.model
+            assert [each.query_id for each in one.evidence] == [
+                each.query_id for each in other.evidence
+            ]
+            assert one.effect == pytest.approx(other.effect, abs=1e-12)
+            assert one.familiarity == other.familiarity
+
 
 class TestOwnEncoder:
     def test_a_router_with_an_encoder_of_ones_own_is_saved_and_loaded_with_it(
