@@ -97,9 +97,6 @@ def test_a_vocabulary_with_tokens_of_several_words_is_not_cut(encoder: WordLlama
     inner = encoder._tokenizer._tokenizer
     words = '"\u2581\u2581of": 1, "\u2581 t", "o \u2581f"'.encode()
     phrases = '"\u2581of\u2581the": 1'.encode()
-        '"\u2581\u2581of": 1, "\u2581 t", "o \u2581f"'.encode(),
-        '"\u2581of\u2581the": 1'.encode(),
-    )
     assert module.WordTokenizer(inner, words)._cuts_words
     whole = module.WordTokenizer(inner, phrases)
     assert not whole._cuts_words
