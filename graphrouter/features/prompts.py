@@ -42,6 +42,8 @@ _SMALLEST = 1e-6
 """Directions with less than this share of the largest variance are noise of the arithmetic."""
 _ROWS_AT_ONCE = 32
 """Kernel values of so many prompts stay in the cache between one operation and the next."""
+_ROWS_CENTRED_AT_ONCE = 1024
+"""In double precision all of a large support would be the most that loading it takes."""
 _SCAN_CHARS = 20_000
 _CODE_WORDS = ("def", "return", "import", "class", "function")
 _CODE_WORD = re.compile(rf"\b(?:{'|'.join(_CODE_WORDS)})\b")
@@ -84,7 +86,11 @@ class PromptTransform:
 
     def text(self, embeddings: Float32Array) -> Float32Array:
         """Centred unit embeddings: (num_queries, dimension)."""
-        return scale_to_unit(embeddings - self.mean)
+        found = np.empty(embeddings.shape, dtype=np.float32)
+        for first in range(0, len(embeddings), _ROWS_CENTRED_AT_ONCE):
+            rows = slice(first, first + _ROWS_CENTRED_AT_ONCE)
+            found[rows] = scale_to_unit(embeddings[rows] - self.mean)
+        return found
 
     def surface(self, raw: Float32Array) -> Float32Array:
         """Scaled surface features, clipped to [-5, 5]: (num_queries, num_surface)."""
