@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+from psycopg import sql
+
 
 def find_programs() -> Path | None:
     """The folder of `initdb` and its like; None where they are not installed."""
@@ -29,11 +32,13 @@ class Cluster:
     def __init__(self, folder: Path, port: int) -> None:
         self.folder, self.port = folder, port
 
-    def make_database(self, name: str) -> str:
-        """URL of a new database."""
-        address = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "tester", "-d", "postgres")
-        run("psql", "-q", *address, "-c", f"CREATE DATABASE {name}")
-        return f"postgresql://tester@127.0.0.1:{self.port}/{name}"
+    def make_database(self, name: str, template: str = "template1") -> str:
+        """URL of a new database, a copy of another one."""
+        server = f"postgresql://tester@127.0.0.1:{self.port}"
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+            words = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            connection.execute(words.format(sql.Identifier(name), sql.Identifier(template)))
+        return f"{server}/{name}"
 
     def start(self) -> None:
         settings = f"-p {self.port} -h 127.0.0.1 -k {self.folder} -c fsync=off"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -62,8 +63,9 @@ def serve() -> Iterator[Serve]:
         return f"http://127.0.0.1:{port}/v1"
 
     yield start
-    for server, thread in servers:
+    for server, _ in servers:
         server.should_exit = True
+    for _, thread in servers:
         thread.join(10)
 
 
@@ -171,13 +173,38 @@ def cluster() -> Iterator[Cluster]:
         yield found
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which nothing is, for copies: its tables take longer than most tests."""
+    path = tmp_path_factory.mktemp("store") / "empty.db"
+    Store.open(path).close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def empty_database(cluster: Cluster) -> str:
+    Store.open(cluster.make_database("empty")).close()
+    return "empty"
+
+
 @pytest.fixture(params=DATABASES)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a store is in which nothing is yet."""
+    if request.param == "sqlite":
+        empty: Path = request.getfixturevalue("empty_file")
+        return str(shutil.copy(empty, tmp_path / "gateway.db"))
+    cluster: Cluster = request.getfixturevalue("cluster")
+    empty_database: str = request.getfixturevalue("empty_database")
+    return cluster.make_database(f"store{next(_numbers)}", empty_database)
+
+
+@pytest.fixture(params=DATABASES)
+def free_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a new store is to be."""
     if request.param == "sqlite":
         return str(tmp_path / "gateway.db")
     cluster: Cluster = request.getfixturevalue("cluster")
-    return cluster.make_database(f"store{next(_numbers)}")
+    return cluster.make_database(f"free{next(_numbers)}")
 
 
 @pytest.fixture

@@ -24,13 +24,13 @@ def test_migrations_make_the_tables_that_the_code_reads(store: Store) -> None:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
 
 
-def test_a_store_is_opened_again_as_it_was(place: str) -> None:
-    store = Store.open(place)
+def test_a_store_is_opened_again_as_it_was(free_place: str) -> None:
+    store = Store.open(free_place)
     with store.engine.begin() as connection:
         connection.execute(store.insert_new(settings), {"name": "a", "value": "1"})
         connection.execute(store.insert_new(settings), {"name": "a", "value": "2"})
     store.close()
-    again = Store.open(place, must_exist=True)
+    again = Store.open(free_place, must_exist=True)
     with again.reader.connect() as connection:
         assert connection.execute(sa.select(settings)).all() == [("a", "1")]
     again.close()
@@ -54,9 +54,9 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(place: str) -> None:
     again.close()
 
 
-def test_several_make_a_store_at_once(place: str) -> None:
+def test_several_make_a_store_at_once(free_place: str) -> None:
     with ThreadPoolExecutor(6) as pool:
-        stores = list(pool.map(lambda _: Store.open(place), range(6)))
+        stores = list(pool.map(lambda _: Store.open(free_place), range(6)))
     for store in stores:
         store.close()
 
