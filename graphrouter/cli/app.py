@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -60,6 +61,8 @@ from graphrouter.exceptions import GraphRouterError
 from graphrouter.wording import suggest
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+_make_command = cache(typer.main.get_command)
+"""It reads the signatures of all commands, which takes a while: once a process."""
 
 app = typer.Typer(
     name="graphrouter",
@@ -145,10 +148,11 @@ def run(args: Sequence[str] | None = None) -> int:
         args: The words after `graphrouter`; those of the process without it.
     """
     state = RunState(debug=os.environ.get("GRAPHROUTER_DEBUG", "") not in ("", "0"))
-    command = typer.main.get_command(app)
     try:
         with _show_warnings():
-            status = command.main(args, prog_name="graphrouter", standalone_mode=False, obj=state)
+            status = _make_command(app).main(
+                args, prog_name="graphrouter", standalone_mode=False, obj=state
+            )
     except typer.Abort:
         status = INTERRUPTED
     except typer.TyperException as error:
