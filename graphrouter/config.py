@@ -88,6 +88,12 @@ class GraphConfig(Settings):
     num_neighbours: int = Field(
         64, ge=1, le=1024, description="Similar support queries that each query attends to."
     )
+    max_support_queries: int | None = Field(
+        None,
+        ge=2,
+        description="Most solved queries that training hands to the router, drawn by the seed; all "
+        "by default. Fewer bound its memory, and the time of its states, where logs are long.",
+    )
 
 
 Part = Literal[

@@ -175,6 +175,8 @@ def parse_numbers(
         raise make_row_error(
             source, [0], f"{name} is {column.iloc[0]!r}, which is no number", "Write a real one."
         )
+    if column.dtype == np.float64:  # no copy: long logs are columns of these
+        return column.to_numpy()
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,8 @@ from graphrouter.notebook import render_table
 from graphrouter.pool import ModelCard, ModelPool
 from graphrouter.types import FloatArray, IntArray
 from graphrouter.wording import count_of, show_value
+
+_CELLS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -121,11 +123,14 @@ class RoutingDataset:
         digest = hashlib.sha256()
         for table in TABLES:
             frame: pd.DataFrame = getattr(self, table)
-            ordered = frame.sort_values(list(KEYS[table]), kind="stable")
-            own = list_own_numbers(ordered) if table == "models" else []
+            keys = frame[list(KEYS[table])].reset_index(drop=True)
+            order = keys.sort_values(list(KEYS[table]), kind="stable").index.to_numpy()
+            own = list_own_numbers(frame) if table == "models" else []
             for column in (*list_columns(table), *sorted(own)):
-                if column in ordered.columns:
-                    digest.update(f"{table}.{column}:".encode() + _encode_column(ordered[column]))
+                if column in frame.columns:  # one at a time: a long log is not copied as a whole
+                    digest.update(f"{table}.{column}:".encode())
+                    for part in _encode_column(frame[column].take(order)):
+                        digest.update(part)
         return digest.hexdigest()
 
     @cached_property
@@ -260,15 +265,20 @@ def _make_card(row: dict[str, object]) -> ModelCard:
     return ModelCard.model_validate(known)
 
 
-def _encode_column(column: pd.Series) -> bytes:
-    """Bytes that two columns share if and only if they hold the same values."""
+def _encode_column(column: pd.Series) -> Iterator[bytes]:
+    """Bytes that two columns share if and only if they hold the same values, part after part."""
     if column.dtype == np.float64:
         values = column.to_numpy(dtype="<f8") + 0.0  # -0.0 becomes 0.0
-        return np.where(np.isnan(values), np.nan, values).tobytes()
-    cells = [x.tolist() if isinstance(x, np.ndarray) else x for x in column.tolist()]
-    return json.dumps(
-        [None if value is None or value != value else value for value in cells]
-    ).encode()
+        yield np.where(np.isnan(values), np.nan, values).tobytes()
+        return
+    # One list in JSON, written some cells at a time.
+    yield b"["
+    for first in range(0, len(column), _CELLS_AT_ONCE):
+        some = column.iloc[first : first + _CELLS_AT_ONCE].tolist()
+        cells = [x.tolist() if isinstance(x, np.ndarray) else x for x in some]
+        known = [None if value is None or value != value else value for value in cells]
+        yield (", " if first else "").encode() + json.dumps(known)[1:-1].encode()
+    yield b"]"
 
 
 def check_is_dataset(data: object, name: str) -> None:

@@ -32,6 +32,7 @@ from graphrouter.data.columns import (
 from graphrouter.data.number_columns import parse_number_column, parse_outcome_numbers
 from graphrouter.data.own_columns import clean_own_column, read_own_numbers
 from graphrouter.data.people_columns import clean_people
+from graphrouter.data.positions import find_positions
 from graphrouter.data.prompt_columns import parse_prompts
 from graphrouter.data.repeats import average_repeats
 from graphrouter.data.sibling_columns import clean_siblings
@@ -93,9 +94,10 @@ def pair_positions(
 
     -1 where there is none.
     """
-    rows = pd.Index(queries["query_id"]).get_indexer(pd.Index(outcomes["query_id"]))
-    columns = pd.Index(models["model"]).get_indexer(pd.Index(outcomes["model"]))
-    return rows.astype(np.int64), columns.astype(np.int64)
+    return (
+        find_positions(outcomes["query_id"], queries["query_id"]),
+        find_positions(outcomes["model"], models["model"]),
+    )
 
 
 def _check_columns(frame: pd.DataFrame | None, table: TableName, source: str) -> pd.DataFrame:
@@ -305,8 +307,8 @@ def _clean_outcomes(
         frame["answer"] = parse_texts(raw["answer"], name, "answer")
     own = read_own_numbers(raw.drop(columns=[*_find_near_misses(raw, "outcomes")]))
     frame = frame.assign(**own)
-    codes = pd.Series(rows * len(models) + columns)
-    if codes.duplicated().any():
+    pairs = np.sort(rows * len(models) + columns)
+    if (pairs[1:] == pairs[:-1]).any():
         frame = average_repeats(frame, source=name, own=own)
         columns = pair_positions(frame, queries, models)[1]
     frame["cost_usd"] = _fill_cost(frame, models, columns)
@@ -318,12 +320,12 @@ def _fill_cost(outcomes: pd.DataFrame, models: pd.DataFrame, columns: IntArray) 
 
     (num_outcomes,), US dollars, NaN = unknown.
     """
-    prices = models[["input_usd_per_mtok", "output_usd_per_mtok"]].to_numpy(dtype=np.float64)[
-        columns
-    ]
-    tokens = outcomes[["input_tokens", "output_tokens"]].to_numpy(dtype=np.float64)
     recorded = outcomes["cost_usd"].to_numpy(dtype=np.float64)
-    filled: FloatArray = np.where(np.isnan(recorded), (tokens * prices).sum(axis=1) / 1e6, recorded)
+    rows = np.flatnonzero(np.isnan(recorded))
+    prices = models[["input_usd_per_mtok", "output_usd_per_mtok"]].to_numpy(dtype=np.float64)
+    tokens = outcomes[["input_tokens", "output_tokens"]].iloc[rows].to_numpy(dtype=np.float64)
+    filled: FloatArray = recorded.copy()
+    filled[rows] = (tokens * prices[columns[rows]]).sum(axis=1) / 1e6
     return filled
 
 

@@ -197,8 +197,9 @@ def parse_optional_ids(column: pd.Series, source: str, name: str) -> pd.Series:
     texts = parse_texts(column, source, name)
     stripped = texts.str.strip()
     changed = int((stripped != texts).to_numpy(dtype=bool)[texts.notna()].sum())
-    if changed:
-        logger.warning("%s: %s: blanks around %d names were taken off.", source, name, changed)
+    if not changed:
+        return texts
+    logger.warning("%s: %s: blanks around %d names were taken off.", source, name, changed)
     return stripped
 
 
@@ -291,10 +292,12 @@ def parse_texts(column: pd.Series, source: str, name: str) -> pd.Series:
         texts = [None if gap else _write_text(x) for x, gap in zip(values, missing, strict=True)]
         refuse_half_characters(texts, source, name)
         column = pd.Series(texts, dtype="str")
-    else:
+    elif column.dtype.storage != "pyarrow":  # which has texts in UTF-8, where none can be
         refuse_half_characters(column.tolist(), source, name)
     plain = column.astype("str").reset_index(drop=True)
-    return plain.where(plain.str.strip() != "")
+    is_blank = plain.str.strip() == ""
+    # As it stands where it may: of a long log the copy counts.
+    return plain.where(~is_blank) if is_blank.any() else plain
 
 
 def refuse_half_characters(values: Sequence[Any], source: str, name: str) -> None:

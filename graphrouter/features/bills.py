@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from graphrouter.artifact_tables import Table
+from graphrouter.data.positions import find_positions
 from graphrouter.features.channels import (
     PRICE_COLUMNS,
     SPEND,
@@ -23,7 +24,6 @@ from graphrouter.features.channels import (
     Tariff,
     read_columns,
 )
-from graphrouter.features.positions import find_positions
 from graphrouter.features.suspect_zeros import SUSPECT_COLUMNS, hide_suspect_zeros
 from graphrouter.types import BoolArray, FloatArray, IntArray
 from graphrouter.wording import count_of

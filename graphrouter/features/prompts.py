@@ -44,6 +44,9 @@ _ROWS_AT_ONCE = 32
 """Kernel values of so many prompts stay in the cache between one operation and the next."""
 _ROWS_CENTRED_AT_ONCE = 1024
 """In double precision all of a large support would be the most that loading it takes."""
+MOST_FITTED = 16_384
+"""So many training rows, drawn at random, say where prompts are centred and along which directions
+they vary; more would say it no better, and take memory that grows with the log."""
 _SCAN_CHARS = 20_000
 _CODE_WORDS = ("def", "return", "import", "class", "function")
 _CODE_WORD = re.compile(rf"\b(?:{'|'.join(_CODE_WORDS)})\b")
@@ -77,6 +80,9 @@ class PromptTransform:
             embeddings: (num_queries, dimension) unit embeddings.
             surface: (num_queries, num_surface) from `read_surface`.
         """
+        if len(embeddings) > MOST_FITTED:
+            drawn = np.random.default_rng(0).permutation(len(embeddings))[:MOST_FITTED]
+            embeddings, surface = embeddings[np.sort(drawn)], surface[np.sort(drawn)]
         mean = average_present(embeddings)
         surface_mean, surface_scale = measure_columns(surface.astype(np.float64))
         coordinates = KernelCoordinates.fit(
@@ -87,8 +93,7 @@ class PromptTransform:
     def text(self, embeddings: Float32Array) -> Float32Array:
         """Centred unit embeddings: (num_queries, dimension)."""
         found = np.empty(embeddings.shape, dtype=np.float32)
-        for first in range(0, len(embeddings), _ROWS_CENTRED_AT_ONCE):
-            rows = slice(first, first + _ROWS_CENTRED_AT_ONCE)
+        for rows in _list_blocks(len(embeddings)):
             found[rows] = scale_to_unit(embeddings[rows] - self.mean)
         return found
 
@@ -102,7 +107,11 @@ class PromptTransform:
         In these coordinates a ridge regression is one shrunk sum a coordinate, which the network
         does inside the graph.
         """
-        return self._precise_coordinates.find(self.text(embeddings), self.surface(raw_surface))
+        found = np.empty((len(embeddings), len(self.coordinates.mean)), dtype=np.float32)
+        for rows in _list_blocks(len(embeddings)):
+            read = self.text(embeddings[rows]), self.surface(raw_surface[rows])
+            found[rows] = self._precise_coordinates.find(*read)
+        return found
 
     def to_arrays(self) -> dict[str, Float32Array]:
         """All numbers by name, for `from_arrays`."""
@@ -349,6 +358,12 @@ def _find_directions(centred: FloatArray) -> FloatArray:
 def _scale_surface(raw: Float32Array, mean: Float32Array, scale: Float32Array) -> Float32Array:
     scaled: Float32Array = np.clip((raw - mean) / scale, -5, 5).astype(np.float32)
     return scaled
+
+
+def _list_blocks(num_rows: int) -> list[slice]:
+    """Rows of a table, some at a time."""
+    size = _ROWS_CENTRED_AT_ONCE
+    return [slice(first, first + size) for first in range(0, num_rows, size)]
 
 
 def measure_columns(values: FloatArray) -> tuple[Float32Array, Float32Array]:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
+from graphrouter.data.positions import find_positions
 from graphrouter.features.channels import PRICE_COLUMNS, OutcomeColumns, read_columns
-from graphrouter.features.positions import find_positions
 from graphrouter.lazy import pandas as pd
 from graphrouter.policy import CostScale
 from graphrouter.pool import ModelPool
 from graphrouter.types import IntArray
 
 
-def add_prices(outcomes: pd.DataFrame, pool: ModelPool) -> pd.DataFrame:
+def add_prices(
+    outcomes: pd.DataFrame, pool: ModelPool, model: IntArray | None = None
+) -> pd.DataFrame:
     """The outcomes with the prices that their models have now, as columns.
 
     They are kept with the outcome: what a cost meant does not change with a price.
+
+    Args:
+        outcomes: With the column `model`.
+        pool: The models.
+        model: (E,) position of each outcome's model, where it is known already.
     """
-    prices = pool.prices[:, find_positions(outcomes["model"], pool.names)]
+    place = find_positions(outcomes["model"], pool.names) if model is None else model
+    prices = pool.prices[:, place]
     return outcomes.assign(**dict(zip(PRICE_COLUMNS, prices, strict=True)))
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from graphrouter.artifact_tables import Table
+from graphrouter.data.positions import find_positions as find_positions  # of tables too
 from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.encoders.text_encoder import encode_present
 from graphrouter.features.bills import Bills
 from graphrouter.features.cards import read_cards, read_own_numbers
 from graphrouter.features.channels import ChannelScaler, OutcomeColumns, read_columns
-from graphrouter.features.positions import find_positions as find_positions  # of tables too
 from graphrouter.features.prompts import (
     Float32Array,
     KernelCoordinates,
@@ -221,6 +222,11 @@ class OutcomeEdges:
     channels: Tensor
     """(NUM_CHANNELS, E) float32, standardised; NaN = not observed."""
 
+    @cached_property
+    def is_sorted(self) -> bool:
+        """Whether outcomes of one query stand together, queries in ascending order."""
+        return bool((self.query[1:] >= self.query[:-1]).all())
+
     def take(self, edges: Tensor) -> Self:
         """The edges at the given positions (int64) or where the mask (bool) is true."""
         return type(self)(*(getattr(self, field.name)[..., edges] for field in fields(self)))
@@ -255,7 +261,7 @@ class RawFeatures:
     views: RawViews = field(default_factory=dict)
     """What goes with the queries beside their texts, by name."""
 
-    def take_queries(self, rows: BoolArray | slice) -> RawFeatures:
+    def take_queries(self, rows: BoolArray | IntArray | slice) -> RawFeatures:
         """The same features with some of the queries alone."""
         views = {name: view.take(rows) for name, view in self.views.items()}
         return dataclasses.replace(

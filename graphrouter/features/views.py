@@ -20,7 +20,7 @@ from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.features.context_numbers import CONTEXT_NUMBERS, measure_context
 from graphrouter.features.prompts import Float32Array, PromptTransform, scale_to_unit
 from graphrouter.query_views import Context, Embedding
-from graphrouter.types import BoolArray, Queries
+from graphrouter.types import BoolArray, IntArray, Queries
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +50,7 @@ class RawView(NamedTuple):
         """(n,) which queries have it."""
         return ~np.isnan((self.vectors if self.vectors.shape[1] else self.numbers)[:, 0])
 
-    def take(self, rows: BoolArray | slice) -> RawView:
+    def take(self, rows: BoolArray | IntArray | slice) -> RawView:
         """Some of the queries."""
         return RawView(*(part[rows] for part in self))
 

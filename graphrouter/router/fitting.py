@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphrouter.config import TrainConfig
 from graphrouter.data import RoutingDataset, Split
 from graphrouter.data.columns import PEOPLE, list_columns
+from graphrouter.data.positions import find_positions
 from graphrouter.data.repeats import merge_repeated_prompts
 from graphrouter.data.view_columns import VIEW_KEY, list_view_keys, question_keys
 from graphrouter.encoders import TextEncoder
@@ -21,6 +23,7 @@ from graphrouter.scoring.effects import EffectInterval
 from graphrouter.scoring.operations import to_numpy
 from graphrouter.training.calibration import fit_calibration
 from graphrouter.training.effect_intervals import NOVELTY, fit_effect_interval
+from graphrouter.training.episodes import draw_queries
 from graphrouter.training.prepare import TrainingTables, prepare, select_training_tasks
 from graphrouter.training.start import build_network
 
@@ -72,7 +75,7 @@ def fit_parts(
     asked = data.queries.set_index("query_id").loc[[*division.train, *division.validation]]
     seen = frozenset(question_keys(asked))
     provenance = Provenance(data.name, data.fingerprint, division, seen, metrics)
-    return learned, _training_support(data, division, tables), provenance, view.encoder
+    return learned, _training_support(data, division, tables, config), provenance, view.encoder
 
 
 def training_tables(view: TrainingView) -> TrainingTables:
@@ -80,21 +83,27 @@ def training_tables(view: TrainingView) -> TrainingTables:
     return prepare(view.data, view.split, view.encoder, progress=view.progress)
 
 
-def _training_support(data: RoutingDataset, split: Split, tables: TrainingTables) -> Support:
-    """The training queries and what the models of the pool did on them."""
-    ids = list(split.train)
+def _training_support(
+    data: RoutingDataset, split: Split, tables: TrainingTables, config: TrainConfig
+) -> Support:
+    """The training queries, as many as are asked for, and what the models did on them."""
+    every = tables.train_queries
+    kept = draw_queries(every, config.graph.max_support_queries or len(every), config.seed).numpy()
+    ids = [split.train[row] for row in kept.tolist()]
     # Texts of answers and numbers of the user's own are not read: no artifact carries them along.
     read = [name for name in list_columns("outcomes") if name != "answer"]
     outcomes = data.outcomes[[name for name in data.outcomes.columns if name in read]]
-    theirs = outcomes[
-        outcomes["query_id"].isin(ids) & outcomes["model"].isin(tables.pool.names)
-    ].reset_index(drop=True)
+    model = find_positions(outcomes["model"], tables.pool.names)
+    is_theirs = (find_positions(outcomes["query_id"], ids) >= 0) & (model >= 0)
+    theirs = outcomes[is_theirs].reset_index(drop=True)
     asked = data.queries.set_index("query_id").loc[ids]
     named = [name for name in ("task", "prompt", *PEOPLE) if name in asked.columns]
     queries = asked[named].reset_index()
     if any(view_keys := list_view_keys(asked)):
         queries[VIEW_KEY] = view_keys
-    raw, priced = tables.raw.take_queries(slice(len(ids))), add_prices(theirs, tables.pool)
+    # All of them are a part of what is there; some are copied, and the rest can be let go.
+    raw = tables.raw.take_queries(slice(len(ids)) if len(ids) == len(every) else kept)
+    priced = add_prices(theirs, tables.pool, model[is_theirs])
     if "num_runs" not in priced.columns:
         priced["num_runs"] = 1.0
     if queries["prompt"].str.strip().duplicated().any():

@@ -170,7 +170,10 @@ class GraphRouter(HeldToData, SequentialRouter):
         view = TrainingView.of(data, config, split=split, encoder=encoder, progress=progress)
         if instant:
             view = TrainingView.of(view, view.config.without_training())
-        return cls(*fit_parts(view, work_dir=work_dir, callbacks=callbacks))
+        parts = fit_parts(view, work_dir=work_dir, callbacks=callbacks)
+        # What the rows were made into is let go, unless the view was handed in: states need room.
+        del view
+        return cls(*parts)
 
     def _predict(self, queries: Queries, reading: PromptReading | None = None) -> Predictions:
         """Expected effect with an 80 % interval and amounts; a long prompt is read at both ends."""

@@ -302,15 +302,18 @@ class LeaveOutStudy:
     ) -> TaskDoubt:
         """The doubt about the tasks of the targets of a graph."""
         prompts = self.tables.transforms.features.prompts
-        surface = torch.from_numpy(prompts.surface(self.tables.raw.surface)).double()
+        solved, asked = (
+            torch.from_numpy(prompts.surface(self.tables.raw.surface[rows.numpy()])).double()
+            for rows in (graph.origin.query, graph.origin.target)
+        )
         known = Familiarity.of(
             graph.query_text.double(),
-            surface[graph.origin.query],
+            solved,
             state.messages.row_start.diff() > 0,
             self.num_neighbours,
         )
         targets = graph.targets
-        met = known.meet(surface[graph.origin.target], targets.neighbours, targets.cosine)
+        met = known.meet(asked, targets.neighbours, targets.cosine)
         return TaskDoubt.of(TaskLevels.of(state), scored.task_share, targets.task, met)
 
 

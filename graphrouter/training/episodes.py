@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 MOST_SUPPORT = 16_384
 """Solved queries that a network is validated and calibrated with, at most: time and memory are then
 bounded, whatever was logged."""
+MOST_DRAWN = 32_768
+"""Training queries that an episode is drawn from, at most; then some, drawn anew for each episode.
+Of a longer log an episode needs no look at all queries; and the few that a task keeps which plays
+the newcomer are then among those of its support."""
 MOST_PAIRS = 1_000_000
 """Pairs of a query and a model that it is validated and calibrated on, at most."""
 _MOST_DRAWS = 20
@@ -89,9 +93,11 @@ def _draw_once(
     tables: TrainingTables, settings: TrainingConfig, share: float, generator: torch.Generator
 ) -> _Draw:
     """A draw in which that share of the families and of the tasks plays the newcomer."""
-    shuffled = tables.train_queries[
-        torch.randperm(tables.train_queries.numel(), generator=generator)
-    ]
+    queries = tables.train_queries
+    if queries.numel() > MOST_DRAWN:  # with repeats, which are left out: no look at all of them
+        drawn = torch.randint(queries.numel(), (MOST_DRAWN,), generator=generator)
+        queries = queries[torch.unique(drawn)]
+    shuffled = queries[torch.randperm(queries.numel(), generator=generator)]
     num_targets, most = _count_targets(shuffled.numel(), settings), settings.newcomer_max_shots
     targets, rest = shuffled[:num_targets], shuffled[num_targets:]
     kept = thin_out_tasks(rest, tables, share, most, generator)
@@ -192,7 +198,16 @@ def _export(graph: RoutingGraph) -> HeteroData:
 
 
 def select_edges(edges: RecordedEdges, queries: Tensor, nodes: NodeTable) -> RecordedEdges:
-    """The outcomes of some queries."""
+    """The outcomes of some queries, in the order in which they stand.
+
+    Those that are sorted by query, as training outcomes are, are looked up and not gone through.
+    """
+    if edges.is_sorted:
+        each = torch.unique(queries)
+        first = torch.searchsorted(edges.query, each)
+        count = torch.searchsorted(edges.query, each, right=True) - first
+        start = torch.repeat_interleave(first - (count.cumsum(0) - count), count)
+        return edges.take(start + torch.arange(len(start)))
     wanted = torch.zeros(nodes.query_text.shape[0], dtype=torch.bool)
     wanted[queries] = True
     return edges.take(wanted[edges.query])

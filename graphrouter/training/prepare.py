@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from graphrouter.data import RoutingDataset, Split
+from graphrouter.data.columns import OUTCOME_NUMBERS
 from graphrouter.data.splits import check_split, group_families
 from graphrouter.data.view_columns import question_keys
 from graphrouter.encoders import TextEncoder
@@ -80,8 +81,7 @@ def prepare(
     queries = data.queries.set_index("query_id").loc[ids]
     tasks = select_training_tasks(data, split)
     raw = encode_raw(encoder, queries, pool, tasks, progress=progress)
-    outcomes = _order_outcomes(data, ids, pool)
-    position = find_positions(outcomes["query_id"], ids)
+    position, model, outcomes = _order_outcomes(data, ids, pool)
     is_train = position < len(split.train)
     sides = {"training": (split.train, is_train), "validation": (split.validation, ~is_train)}
     is_graded = outcomes["effect"].notna().to_numpy(dtype=bool)
@@ -92,7 +92,8 @@ def prepare(
                 f"No {side} query of {data.name!r} has {what} of a model of the pool. Divide "
                 "the queries another way, or grade more of them."
             )
-    priced = hide_suspect_zeros(add_prices(outcomes, pool))
+    priced = hide_suspect_zeros(add_prices(outcomes, pool, model), named=(model, pool.names))
+    train = (position[is_train], model[is_train], priced[is_train])
     train_rows = slice(0, len(split.train))
     transforms = FittedTransforms(
         features=FeatureTransform.fit(
@@ -103,14 +104,12 @@ def prepare(
             tasks=raw.tasks,
             views=fit_views(raw.views, train_rows),
         ),
-        channels=ChannelScaler.fit(priced[is_train]),
-        cost=CostScale.fit(priced.loc[is_train, "cost_usd"].to_numpy(float)),
+        channels=ChannelScaler.fit(train[2]),
+        cost=CostScale.fit(train[2]["cost_usd"].to_numpy(float)),
     )
-    model = find_positions(outcomes["model"], pool.names)
-    bills = Bills.read(priced[is_train], pool.names, transforms.channels)
+    bills = Bills.read(train[2], pool.names, transforms.channels, shown=train[2], model=train[1])
     edges = encode_outcomes(position, model, priced, transforms, bills)
     mask = torch.from_numpy(is_train)
-    train = (position[is_train], model[is_train], priced[is_train])
     tokens = raw.count_tokens(*train)
     return TrainingTables(
         nodes=_name_askers(raw.to_nodes(transforms.features, pool, model[is_train]), queries),
@@ -155,18 +154,19 @@ def select_training_tasks(data: RoutingDataset, split: Split) -> pd.DataFrame:
     )
 
 
-def _order_outcomes(data: RoutingDataset, query_ids: list[str], pool: ModelPool) -> pd.DataFrame:
+def _order_outcomes(
+    data: RoutingDataset, query_ids: list[str], pool: ModelPool
+) -> tuple[IntArray, IntArray, pd.DataFrame]:
     """Outcomes of the queries and of the pool, in the order of both.
 
-    So shuffled rows are the same data and give the same router.
+    So shuffled rows are the same data and give the same router. First the position of the query of
+    each, then that of its model, then its numbers: names are not copied, which are half of a log.
     """
-    outcomes = data.outcomes[
-        data.outcomes["query_id"].isin(query_ids) & data.outcomes["model"].isin(pool.names)
-    ]
-    order = np.lexsort(
-        (
-            find_positions(outcomes["model"], pool.names),
-            find_positions(outcomes["query_id"], query_ids),
-        )
-    )
-    return outcomes.iloc[order]
+    query = find_positions(data.outcomes["query_id"], query_ids)
+    model = find_positions(data.outcomes["model"], pool.names)
+    rows = np.flatnonzero((query >= 0) & (model >= 0))
+    rows = rows[np.argsort(query[rows] * len(pool) + model[rows], kind="stable")]
+    query, model = query[rows], model[rows]
+    numbers = data.outcomes[list(OUTCOME_NUMBERS)].take(rows)
+    names = pd.CategoricalDtype(list(pool.names))
+    return query, model, numbers.assign(model=pd.Categorical.from_codes(model, dtype=names))

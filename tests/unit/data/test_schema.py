@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from graphrouter.data import RoutingDataset
+from graphrouter.data import RoutingDataset, schema
 from graphrouter.exceptions import DataError, UnknownModelError
 
 Frames = dict[str, pd.DataFrame]
@@ -86,6 +88,16 @@ def test_select_models_keeps_order_and_queries(small: RoutingDataset) -> None:
     assert len(small.select_models(["nano"]).queries) == 3
     with pytest.raises(UnknownModelError, match="'giant'"):
         small.select_models(["giant"])
+
+
+def test_fingerprint_is_that_of_earlier_releases_however_long_the_table(
+    frames: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = RoutingDataset.from_frames(**frames)
+    monkeypatch.setattr(schema, "_CELLS_AT_ONCE", 2)
+    texts = pd.Series(["a", None, "\u00e9", 'say "b"', "", 3])
+    assert b"".join(schema._encode_column(texts)) == json.dumps(texts.tolist()).encode()
+    assert RoutingDataset.from_frames(**frames).fingerprint == data.fingerprint
 
 
 def test_fingerprint_ignores_row_order_and_metadata(frames: Frames) -> None:

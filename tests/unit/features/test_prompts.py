@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from graphrouter.features import prompts
-from graphrouter.features.prompts import NUM_PRINCIPAL, KernelCoordinates, compute_kernel
+from graphrouter.features.prompts import (
+    NUM_PRINCIPAL,
+    KernelCoordinates,
+    PromptTransform,
+    compute_kernel,
+)
 from graphrouter.scoring.nearest import find_nearest
 
 RNG = np.random.default_rng(5)
@@ -102,3 +107,18 @@ def test_coordinates_are_the_same_bits_alone_and_in_blocks_of_any_size(num_rows:
 @given(st.text(st.characters(max_codepoint=127)))
 def test_marks_of_ascii_are_counted_by_table_as_one_by_one(text: str) -> None:
     assert prompts._count_marks(text) == [prompts._count(text, among) for among in prompts._MARKS]
+
+
+def test_many_rows_are_fitted_on_some_and_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = PromptTransform.fit(TEXT, SURFACE)
+    text, found = whole.text(TEXT), whole.principal(TEXT, SURFACE)
+    monkeypatch.setattr(prompts, "_ROWS_CENTRED_AT_ONCE", 7)
+    np.testing.assert_array_equal(whole.text(TEXT), text)
+    np.testing.assert_array_equal(whole.principal(TEXT, SURFACE), found)
+    assert prompts.MOST_FITTED > 16_000  # ordinary logs are fitted on all of their rows
+    monkeypatch.setattr(prompts, "MOST_FITTED", len(TEXT) - 20)
+    some, again = (PromptTransform.fit(TEXT, SURFACE) for _ in range(2))
+    np.testing.assert_array_equal(some.mean, again.mean)
+    assert not np.array_equal(some.mean, whole.mean)
+    rows = (TEXT[:, None] == some.coordinates.landmark_text).all(axis=2).any(axis=1)
+    assert rows.sum() <= len(TEXT) - 20

@@ -128,3 +128,24 @@ def test_a_gain_counts_and_of_few_queries_one_beyond_its_standard_error() -> Non
     assert few.measure_losses().sum() == pytest.approx(
         -np.where(observed[:2] == 1, np.log(0.8), np.log(0.2)).sum(), abs=6e-3
     )
+
+
+def test_a_router_keeps_as_many_solved_queries_as_are_asked_for(data: gr.RoutingDataset) -> None:
+    few = gr.load_config(overrides=[*HASHING, "graph.max_support_queries=50"])
+    router, again = (gr.GraphRouter.fit(data, few, instant=True) for _ in range(2))
+    kept = router.support.query_ids
+    assert len(kept) == len(router.support.raw.prompts) == 50
+    assert kept == again.support.query_ids
+    train = router.provenance.split.train
+    assert set(kept) < set(train)
+    assert kept == sorted(kept)
+    theirs = data.outcomes[data.outcomes["query_id"].isin(kept)]
+    assert len(router.support.outcomes) == len(theirs)
+    enough = gr.load_config(overrides=[*HASHING, "graph.max_support_queries=5000"])
+    every, whole = (
+        gr.GraphRouter.fit(data, config, instant=True)
+        for config in (enough, gr.load_config(overrides=HASHING))
+    )
+    assert router.provenance.seen_prompts == whole.provenance.seen_prompts
+    prompts = ["What is 2 + 2?", "Sing."]
+    assert (every.predict(prompts).effect == whole.predict(prompts).effect).all()

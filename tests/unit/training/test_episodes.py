@@ -304,3 +304,30 @@ def test_validation_is_bounded_by_settings_and_not_by_the_log(
     assert set(some.supervision.outcomes.query.tolist()) <= {0, 1, 2}
     other = support_graph(tables, config.model_copy(update={"seed": config.seed + 1}))
     assert not torch.equal(other.origin.query, some.origin.query)
+
+
+@given(seed=st.integers(0, 1000))
+def test_outcomes_of_sorted_queries_are_looked_up_as_they_would_be_gone_through(
+    tables: TrainingTables, seed: int
+) -> None:
+    order = torch.randperm(len(tables.nodes.query_task), generator=_generator(seed))
+    queries = order[: seed % (len(order) + 1)]
+    found = select_edges(tables.train, queries, tables.nodes)
+    mixed = tables.train.take(torch.arange(len(tables.train.query)).flip(0))
+    assert tables.train.is_sorted
+    assert not mixed.is_sorted
+    gone_through = select_edges(mixed, queries, tables.nodes)
+    for name in ("query", "model", "channels", "scaled_cost"):
+        ours, theirs = getattr(found, name), getattr(gone_through, name).flip(-1)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
+
+
+def test_an_episode_of_a_long_log_is_drawn_from_some_of_its_queries(
+    tables: TrainingTables, config: gr.TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert episodes.MOST_DRAWN > 20_000  # ordinary logs are drawn from as they always were
+    monkeypatch.setattr(episodes, "MOST_DRAWN", 24)
+    graphs = [from_hetero(draw_episode(tables, config, _generator(seed))) for seed in range(20)]
+    seen = [torch.cat([graph.origin.query, graph.origin.target]) for graph in graphs]
+    assert all(12 < len(some) <= 24 and len(some.unique()) == len(some) for some in seen)
+    assert set(torch.cat(seen).tolist()) == set(tables.train_queries.tolist())

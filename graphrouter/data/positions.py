@@ -11,7 +11,9 @@ from graphrouter.lazy import pandas as pd
 from graphrouter.types import IntArray
 
 
-def find_positions(values: pd.Series[Any] | list[Any], names: Sequence[str]) -> IntArray:
+def find_positions(
+    values: pd.Series[Any] | list[Any], names: Sequence[str] | pd.Series[Any]
+) -> IntArray:
     """Position of each value among `names`, -1 where it is not among them: (num_values,).
 
     Args:
