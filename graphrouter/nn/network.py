@@ -44,7 +44,7 @@ from graphrouter.nn.readout import (
 from graphrouter.nn.regressions import EasinessSlope, NoEasinessSlope, NoProfile, Profile
 from graphrouter.nn.task_belief import TaskAttention, TaskBelief, TaskDiscriminant
 from graphrouter.nn.text_prior import TextPrior
-from graphrouter.nn.text_skills import TextSkills
+from graphrouter.nn.text_skills import TextSkills, spread_slopes
 from graphrouter.nn.user_tastes import SolvedTastes, UserTastes
 from graphrouter.nn.view_skills import solve_views, weigh_alike
 from graphrouter.scoring.pair_scores import PairPredictions, score_pairs
@@ -259,8 +259,7 @@ class RoutingGNN(nn.Module):
         promised = self.text_easiness(slope, principal)
         tilt = None
         if len(base.text_slopes):
-            told = principal @ base.text_slopes[EFFECT].mT
-            tilt = told[outcomes.query, outcomes.model][None]
+            tilt = spread_slopes(outcomes, principal, base.text_slopes[EFFECT])[None]
         if by_views is not None:  # (E,) what is explained already
             tilt = by_views.to(principal.dtype)[None] + (0 if tilt is None else tilt)
         solved: SolvedTastes = self.tastes(

@@ -22,6 +22,8 @@ _ROWS_AT_ONCE = 512
 _FEW_OUTCOMES = (16, 32, 64)
 """Models of a large pool with up to so many outcomes are solved for by these."""
 _MODELS_AT_ONCE = 128
+_PAIRS_AT_ONCE = 2**22
+"""Of a query and a model: 32 MiB in double precision."""
 _LEAST_ROOT = 1e-12
 _LEAST_DISPERSION, _MOST_DISPERSION = 0.05, 2.0
 _WELL_KNOWN = 30.0
@@ -90,10 +92,33 @@ class SolvedSkills(NamedTuple):
 
     def tilt(self, outcomes: SupportOutcomes, principal: Tensor) -> Tensor:
         """What the slopes add to the logit of each outcome: (C, E)."""
-        [of_effect] = self.slopes
-        effect = (principal @ of_effect.mT)[outcomes.query, outcomes.model]
+        effect = spread_slopes(outcomes, principal, self.slopes[EFFECT])
         rest = effect.new_zeros(len(self.level) - 1, len(effect))
         return torch.cat([effect.unsqueeze(0), rest])
+
+
+def spread_slopes(outcomes: SupportOutcomes, principal: Tensor, slopes: Tensor) -> Tensor:
+    """What the slopes of the models say of the text of each outcome: (E,).
+
+    A pair costs one number while it is at work. Those of a long log and a large pool, most of which
+    were never run, would be the largest thing in memory: they are taken some queries at a time.
+
+    Args:
+        outcomes: Of the support, those of a query together, queries in ascending order.
+        principal: (S, P) coordinates of the support queries.
+        slopes: (M, P).
+    """
+    at_once = max(1, _PAIRS_AT_ONCE // max(len(slopes), 1))
+    if len(principal) <= at_once:
+        return (principal @ slopes.mT)[outcomes.query, outcomes.model]
+    found = []
+    for first, rows in enumerate(torch.split(principal, at_once)):
+        start = first * at_once
+        ends = torch.tensor([start, start + len(rows)], device=principal.device)
+        edges = slice(*torch.searchsorted(outcomes.query, ends).tolist())
+        told = rows @ slopes.mT
+        found.append(told[outcomes.query[edges] - start, outcomes.model[edges]])
+    return torch.cat(found)
 
 
 def promise_levels(by_others: Tensor, by_all: Tensor, information: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from graphrouter.features.channels import EFFECT, NUM_CHANNELS
 from graphrouter.features.tables import OutcomeEdges
 from graphrouter.nn import text_skills
 from graphrouter.nn.outcomes import SupportOutcomes
-from graphrouter.nn.text_skills import SolvedSkills, TextSkills, promise_levels
+from graphrouter.nn.text_skills import SolvedSkills, TextSkills, promise_levels, spread_slopes
 from graphrouter.types import FloatArray
 
 NUM_MODELS, NUM_TASKS, NUM_TEXTS = 4, 6, 5
@@ -151,3 +151,19 @@ def test_the_better_a_model_is_known_the_less_its_own_outcomes_promise() -> None
     information[:, 0] = torch.tensor([0.0, 30.0, 1e6])
     promised = promise_levels(by_others, by_all, information)
     np.testing.assert_allclose(promised[0, 0], [1.0, 0.5, 0.0], atol=1e-4)
+
+
+@pytest.mark.parametrize("pairs_at_once", [1, 12, 35, 1000])
+def test_slopes_are_told_to_each_outcome_whatever_fits_into_memory(
+    pairs_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    query = torch.tensor([0, 0, 2, 3, 3, 3, 7, 8])  # some of ten were answered by nobody
+    model = torch.randint(5, query.shape, generator=generator)
+    text = torch.randn(10, 3, dtype=torch.float64, generator=generator)
+    slopes = torch.randn(5, 3, dtype=torch.float64, generator=generator)
+    edges = OutcomeEdges(query, model, torch.zeros(NUM_CHANNELS, len(query)))
+    outcomes = SupportOutcomes(edges, torch.zeros(10, dtype=torch.int64), 1, 5)
+    monkeypatch.setattr(text_skills, "_PAIRS_AT_ONCE", pairs_at_once)
+    told = spread_slopes(outcomes, text, slopes)
+    torch.testing.assert_close(told, (text[query] * slopes[model]).sum(1))
