@@ -117,7 +117,7 @@ def hash_run(tables: TrainingTables, config: TrainConfig) -> str:
     digest = hashlib.sha256(f"{release} {config.model_dump_json()}".encode())
     for name, tensor in _list_tensors(tables):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().reshape(-1).view(np.uint8))  # no copy of it
+        digest.update(tensor.contiguous().numpy().reshape(-1).view(np.uint8).data)  # no copy
     return digest.hexdigest()
 
 
