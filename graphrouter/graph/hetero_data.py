@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphrouter.features.tables import Askers, OutcomeEdges, RecordedEdges
+from graphrouter.features.outcome_edges import OutcomeEdges, RecordedEdges
+from graphrouter.features.tables import Askers
 from graphrouter.features.views import ViewNodes
 from graphrouter.graph.routing_graph import Origin, RoutingGraph, Supervision
 from graphrouter.scoring.state import Targets

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from graphrouter.exceptions import LeakageError
-from graphrouter.features.tables import Askers, NodeTable, OutcomeEdges, RecordedEdges
+from graphrouter.features.outcome_edges import OutcomeEdges, RecordedEdges
+from graphrouter.features.tables import Askers, NodeTable
 from graphrouter.features.views import ViewNodes
 from graphrouter.scoring.nearest import find_nearest, find_nearest_known
 from graphrouter.scoring.state import Targets

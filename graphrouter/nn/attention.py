@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
-from graphrouter.features.tables import OutcomeEdges
+from graphrouter.features.outcome_edges import OutcomeEdges
 from graphrouter.nn.layers import PositiveParameter, is_large_pool, masses, normalise
 from graphrouter.scoring.paths import PathMessages, PathWeights, attend
 from graphrouter.scoring.state import BaseState, SupportMessages, SupportState, Targets

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from graphrouter.features.tables import OutcomeEdges
+from graphrouter.features.outcome_edges import OutcomeEdges
 from graphrouter.nn.layers import (
     PositiveParameter,
     channel_curvature,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
-from graphrouter.features.tables import OutcomeEdges
+from graphrouter.features.outcome_edges import OutcomeEdges
 from graphrouter.nn.card_likeness import InducedLikeness
 from graphrouter.nn.layers import PositiveParameter, masses, sum_segments
 from graphrouter.nn.outcomes import (

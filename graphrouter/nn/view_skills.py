@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from graphrouter.features.channels import EFFECT
-from graphrouter.features.tables import OutcomeEdges
+from graphrouter.features.outcome_edges import OutcomeEdges
 from graphrouter.features.views import ViewNodes
 from graphrouter.nn.layers import decompose, sum_segments
 from graphrouter.scoring.nearest import find_nearest

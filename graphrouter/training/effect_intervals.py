@@ -22,7 +22,7 @@ from torch import Tensor
 
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT
-from graphrouter.features.tables import RecordedEdges
+from graphrouter.features.outcome_edges import RecordedEdges
 from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import RoutingGNN

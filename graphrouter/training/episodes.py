@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from graphrouter.config import TrainConfig, TrainingConfig
-from graphrouter.features.tables import NodeTable, RecordedEdges
+from graphrouter.features.outcome_edges import RecordedEdges
+from graphrouter.features.tables import NodeTable
 from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 from graphrouter.training.prepare import TrainingTables
 

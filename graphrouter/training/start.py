@@ -17,7 +17,8 @@ from torch import Tensor
 
 from graphrouter.config import TrainConfig
 from graphrouter.features.channels import EFFECT
-from graphrouter.features.tables import NodeTable, RecordedEdges
+from graphrouter.features.outcome_edges import RecordedEdges
+from graphrouter.features.tables import NodeTable
 from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.nn.network import RoutingGNN, compose_network

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from graphrouter.features.channels import NUM_CHANNELS
-from graphrouter.features.tables import NodeTable, RecordedEdges
+from graphrouter.features.outcome_edges import RecordedEdges
+from graphrouter.features.tables import NodeTable
 from graphrouter.features.token_rates import NUM_KINDS
 
 MakeNodes = Callable[..., NodeTable]

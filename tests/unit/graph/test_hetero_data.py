@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from graphrouter.features.tables import NodeTable, RecordedEdges
+from graphrouter.features.outcome_edges import RecordedEdges
+from graphrouter.features.tables import NodeTable
 from graphrouter.features.views import ViewNodes
 from graphrouter.graph.hetero_data import (
     ANSWERED_BY,

@@ -15,7 +15,8 @@ from graphrouter.config import TrainConfig
 from graphrouter.data import split_dataset
 from graphrouter.encoders import HashingEncoder
 from graphrouter.exceptions import LeakageError
-from graphrouter.features.tables import NodeTable, RecordedEdges
+from graphrouter.features.outcome_edges import RecordedEdges
+from graphrouter.features.tables import NodeTable
 from graphrouter.graph.hetero_data import ANSWERED_BY, SUPERVISED, to_hetero
 from graphrouter.graph.leakage import check_no_leakage
 from graphrouter.graph.routing_graph import build_graph

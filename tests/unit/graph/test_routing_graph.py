@@ -10,7 +10,8 @@ import torch
 
 from graphrouter.exceptions import LeakageError
 from graphrouter.features.channels import NUM_CHANNELS
-from graphrouter.features.tables import NodeTable, RecordedEdges
+from graphrouter.features.outcome_edges import RecordedEdges
+from graphrouter.features.tables import NodeTable
 from graphrouter.graph.routing_graph import RoutingGraph, build_graph
 
 MakeNodes = Callable[..., NodeTable]

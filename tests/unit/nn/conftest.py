@@ -10,7 +10,8 @@ import torch
 
 from graphrouter.config import NetworkConfig
 from graphrouter.features.channels import NUM_CHANNELS
-from graphrouter.features.tables import Askers, NodeTable, RecordedEdges
+from graphrouter.features.outcome_edges import RecordedEdges
+from graphrouter.features.tables import Askers, NodeTable
 from graphrouter.features.token_rates import NUM_KINDS
 from graphrouter.features.views import ViewNodes
 from graphrouter.graph.routing_graph import RoutingGraph, build_graph

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from graphrouter.exceptions import TrainingError
-from graphrouter.features.tables import OutcomeEdges
+from graphrouter.features.outcome_edges import OutcomeEdges
 from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn import card_likeness, layers
 from graphrouter.nn.asked_models import predict_asked, predict_asked_sparsely

@@ -11,7 +11,7 @@ import torch
 
 from graphrouter.config import NetworkConfig, Part
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
-from graphrouter.features.tables import RecordedEdges
+from graphrouter.features.outcome_edges import RecordedEdges
 from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.network import RoutingGNN, compose_network
 from tests.unit.nn.conftest import (

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS, SPEND
-from graphrouter.features.tables import OutcomeEdges
+from graphrouter.features.outcome_edges import OutcomeEdges
 from graphrouter.nn.outcomes import SupportOutcomes, estimate_excess, split_common
 
 NAN = float("nan")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from graphrouter.config import NetworkConfig
 from graphrouter.features.channels import NUM_CHANNELS
-from graphrouter.features.tables import OutcomeEdges
+from graphrouter.features.outcome_edges import OutcomeEdges
 from graphrouter.nn import rasch as base_module
 from graphrouter.nn.card_likeness import compare_cards
 from graphrouter.nn.outcomes import SupportOutcomes

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
-from graphrouter.features.tables import OutcomeEdges
+from graphrouter.features.outcome_edges import OutcomeEdges
 from graphrouter.nn.outcomes import EasinessStart, SupportOutcomes
 from graphrouter.nn.text_prior import TextPrior
 

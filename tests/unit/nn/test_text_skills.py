@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
-from graphrouter.features.tables import OutcomeEdges
+from graphrouter.features.outcome_edges import OutcomeEdges
 from graphrouter.nn import text_skills
 from graphrouter.nn.outcomes import SupportOutcomes
 from graphrouter.nn.text_skills import SolvedSkills, TextSkills, promise_levels, spread_slopes

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from graphrouter.features.channels import NUM_CHANNELS
-from graphrouter.features.tables import Askers, OutcomeEdges
+from graphrouter.features.outcome_edges import OutcomeEdges
+from graphrouter.features.tables import Askers
 from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.network import RoutingGNN
 from graphrouter.nn.outcomes import SupportOutcomes

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from graphrouter.features.channels import EFFECT, NUM_CHANNELS
-from graphrouter.features.tables import OutcomeEdges
+from graphrouter.features.outcome_edges import OutcomeEdges
 from graphrouter.features.views import ViewNodes
 from graphrouter.graph.routing_graph import RoutingGraph
 from graphrouter.nn.network import RoutingGNN
