@@ -145,7 +145,7 @@ def test_a_split_leaves_something_to_train_on() -> None:
         ("sed", "Did you mean 'seed'?"),
         ("split.vaildation", "Did you mean 'split.validation'?"),
         ("trainng", "Did you mean 'training'?"),
-        ("graph", "It is a group: graph.num_neighbours."),
+        ("graph", "It is a group: graph.num_neighbours, graph.max_support_queries."),
         ("xyzzy", "Settings: seed, encoder.name,"),
     ],
 )
