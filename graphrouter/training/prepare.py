@@ -18,6 +18,7 @@ from graphrouter.exceptions import DataError
 from graphrouter.features.askers import People
 from graphrouter.features.bills import Bills
 from graphrouter.features.channels import ChannelScaler, Tariff
+from graphrouter.features.outcome_edges import RecordedEdges
 from graphrouter.features.recorded_prices import add_prices
 from graphrouter.features.suspect_zeros import hide_suspect_zeros
 from graphrouter.features.tables import (
@@ -25,7 +26,6 @@ from graphrouter.features.tables import (
     FittedTransforms,
     NodeTable,
     RawFeatures,
-    RecordedEdges,
     encode_outcomes,
     encode_raw,
     find_positions,
