@@ -1,4 +1,4 @@
-"""Memory that one step frees and the next asks for again stays with the process."""
+"""Memory that one step frees: kept for the next, which asks for it again, or given back."""
 
 from __future__ import annotations
 
@@ -23,12 +23,31 @@ def keep_freed_memory() -> None:
     most that the process takes grows by a few hundredths. With another allocator, or where
     variables of the environment (MALLOC_...) tell glibc what to do, nothing changes.
     """
-    if any(name.startswith("MALLOC_") for name in os.environ):
-        return
+    libc = _find_glibc()
+    if libc is not None and not any(name.startswith("MALLOC_") for name in os.environ):
+        libc.mallopt(_MMAP_THRESHOLD, _LARGEST_FROM_HEAP)
+        libc.mallopt(_TRIM_THRESHOLD, _MOST_KEPT)
+
+
+def release_freed_memory() -> None:
+    """Give the system back what was freed, where another kind of work begins.
+
+    What lies in pieces between that which is still in use is of no use to it, and would count to
+    its peak. With another allocator than that of glibc nothing happens.
+    """
+    libc = _find_glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
+@cache
+def _find_glibc() -> ctypes.CDLL | None:
+    """The C library of the process, where it is that of GNU."""
     try:
         libc = ctypes.CDLL(None)
     except (OSError, TypeError):  # a system without a C library that is loaded already
-        return
-    if hasattr(libc, "gnu_get_libc_version") and hasattr(libc, "mallopt"):
-        libc.mallopt(_MMAP_THRESHOLD, _LARGEST_FROM_HEAP)
-        libc.mallopt(_TRIM_THRESHOLD, _MOST_KEPT)
+        return None
+    is_glibc = all(
+        hasattr(libc, name) for name in ("gnu_get_libc_version", "mallopt", "malloc_trim")
+    )
+    return libc if is_glibc else None

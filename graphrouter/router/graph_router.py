@@ -161,6 +161,7 @@ class GraphRouter(HeldToData, SequentialRouter):
         """
         # Training loads Lightning and PyTorch Geometric, a second that serving should not pay.
         from graphrouter.data import read_answers
+        from graphrouter.nn.freed_memory import release_freed_memory
         from graphrouter.router.fitting import fit_parts
         from graphrouter.router.training_view import TrainingView
 
@@ -173,6 +174,7 @@ class GraphRouter(HeldToData, SequentialRouter):
         parts = fit_parts(view, work_dir=work_dir, callbacks=callbacks)
         # What the rows were made into is let go, unless the view was handed in: states need room.
         del view
+        release_freed_memory()
         return cls(*parts)
 
     def _predict(self, queries: Queries, reading: PromptReading | None = None) -> Predictions:

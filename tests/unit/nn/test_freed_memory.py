@@ -44,3 +44,36 @@ def test_pages_are_asked_for_once(variables: dict[str, str], is_kept: bool) -> N
     before, after = map(int, done.stdout.split())
     assert before > 10_000  # as long as nobody says anything, glibc gives it back
     assert (after < 1_000) == is_kept
+
+
+RELEASED = """
+from pathlib import Path
+from graphrouter.nn.freed_memory import keep_freed_memory, release_freed_memory
+
+def read_mib():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) // 1024
+
+keep_freed_memory()
+blocks = [bytes([i % 255 + 1]) * 1_000_000 for i in range(200)]
+last = bytes(1_000_000)  # in use, behind all that is freed: the heap cannot shrink to its end
+del blocks
+kept = read_mib()
+release_freed_memory()
+print(kept, read_mib())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that is told what to do")
+def test_what_lies_in_pieces_is_given_back() -> None:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    done = subprocess.run(
+        [sys.executable, "-c", RELEASED],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env=others,
+    )
+    kept, left = map(int, done.stdout.split())
+    assert kept - left > 100
