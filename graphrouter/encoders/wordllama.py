@@ -147,7 +147,8 @@ class WordTokenizer:
             vocabulary: Its file.
         """
         self._tokenizer = tokenizer
-        self._apart = tuple(each.content for each in tokenizer.get_added_tokens_decoder().values())
+        added = (each.content for each in tokenizer.get_added_tokens_decoder().values())
+        self._apart = (_BLANK.decode(), *added)  # a written mark of a blank may join words
         self._cuts_words = _ends_tokens_with_words(tokenizer, vocabulary)
         self._known: dict[str, list[int]] = {}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from graphrouter.encoders import WordLlamaEncoder
@@ -67,9 +67,11 @@ def test_of_a_million_characters_only_the_bound_is_tokenized(
     assert [len(text) <= DEFAULT_MAX_CHARS for text in asked] == [True]
 
 
-ODD = ["", " ", "  ", "a ", "  a", "a  b ", "▁", "a▁b", "x <s> y", "</s>", "a\n b \n", "你好 "]
+ODD = ["", " ", "  ", "a ", "  a", "a  b ", "▁", "a▁b", "▁ \n", "a▁ ▁", "▁  \u3000", "x <s> y"]
+ODD += ["</s>", "a\n b \n", "你好 "]
 
 
+@example(texts=ODD)
 @given(st.lists(st.one_of(st.sampled_from(ODD), st.text(max_size=60)), max_size=4))
 def test_tokens_of_words_are_those_of_the_text(encoder: WordLlamaEncoder, texts: list[str]) -> None:
     tokenizer = encoder._tokenizer
