@@ -4,7 +4,8 @@ Of a small batch each query costs a fraction of what it costs alone: most of a c
 operations, which take as long for eight rows as for one, and hold the lock of the interpreter.
 Whoever comes while another thread computes is put on a list, and one of those on it computes for
 all of them next (flat combining: Hendler, Incze, Shavit and Tzafrir 2010). Nobody waits for more
-calls to come, so a thread alone is as fast as without.
+calls to come, so a thread alone is as fast as without, and nobody waits for another thread for
+long: whatever stopped or delays that one, its own answer a thread can always find itself.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
 _MOST_TOGETHER = 64
+_PATIENCE_S = 1.0
+"""Seconds that a thread waits for another one before it answers its own call alone."""
 
 
 class _Call(Generic[Asked, Answer]):
@@ -27,17 +30,75 @@ class _Call(Generic[Asked, Answer]):
         self.asked = asked
         self.thread = threading.get_ident()
         self.answers: list[Answer] = []
-        """One, once it is answered."""
+        """One, once it is answered, or as many as have answered it, which are the same."""
         self.error: Exception | None = None
-        self.together: list[_Call[Asked, Answer]] = [self]
-        """What its thread computes, this call first, where it is the thread's turn."""
+        self.is_taken = False
+        """Whether a thread answers it."""
         self.gate = threading.Lock()
+        """Open when something has changed since its thread looked."""
         self.gate.acquire()
-        """Opened when the call is answered, or when it is its thread's turn."""
 
     @property
     def is_done(self) -> bool:
         return bool(self.answers) or self.error is not None
+
+
+class _Line(Generic[Asked, Answer]):
+    """The calls of one process that nobody has answered yet, and the one whose thread computes.
+
+    An exception of a signal may stop a thread between any two steps, but none that holds a lock by
+    `with`; that of a condition, which is taken again by a function, it might leave locked.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[_Call[Asked, Answer]] = []
+        self.leader: _Call[Asked, Answer] | None = None
+        self._guard = threading.Lock()
+
+    def take_turn(self, call: _Call[Asked, Answer]) -> list[_Call[Asked, Answer]]:
+        """Wait until a call is answered, or its thread is to answer some.
+
+        Returns:
+            Those calls, it first; none where it is answered.
+        """
+        with self._guard:
+            self.calls.append(call)
+        while True:
+            with self._guard:
+                if call.is_done:
+                    return []
+                leader = self.leader
+                if leader is None:
+                    self.leader = call
+                    return self._take(call)
+            if not call.gate.acquire(timeout=_PATIENCE_S):
+                break
+        with self._guard:
+            if self.leader is leader:  # delayed, or gone: whoever comes now waits for another one
+                self.leader = None
+            call.is_taken = True
+        return [call]
+
+    def _take(self, call: _Call[Asked, Answer]) -> list[_Call[Asked, Answer]]:
+        others = [each for each in self.calls if not (each is call or each.is_taken)]
+        # What a signal raises in the main thread is meant for it alone, and no error of the others.
+        most = 0 if call.thread == threading.main_thread().ident else _MOST_TOGETHER - 1
+        together = [call, *others[:most]]
+        for each in together:
+            each.is_taken = True
+        return together
+
+    def leave(self, call: _Call[Asked, Answer], together: Sequence[_Call[Asked, Answer]]) -> None:
+        """A call waits no more, and what its thread has not answered is for others to answer."""
+        with self._guard:
+            if self.leader is call:
+                self.leader = None
+            for each in together:
+                each.is_taken = each.is_done
+            for each in self.calls:
+                if each.gate.locked():
+                    each.gate.release()
+            self.calls = [each for each in self.calls if not (each is call or each.is_done)]
 
 
 class JointCalls(Generic[Asked, Answer]):
@@ -53,11 +114,8 @@ class JointCalls(Generic[Asked, Answer]):
 
     def __init__(self) -> None:
         """Nobody asks yet."""
-        self._guard = threading.Lock()
-        self._waiting: list[_Call[Asked, Answer]] = []
-        self._leader: int | None = None
-        """The thread that computes; none where nobody asks."""
-        self._process = os.getpid()
+        self._lines: dict[int, _Line[Asked, Answer]] = {}
+        """By process: a fork has none of the threads that asked."""
 
     def __reduce__(self) -> tuple[type[Self], tuple[()]]:
         """A copy, or what another process gets, has nobody who asks."""
@@ -72,63 +130,44 @@ class JointCalls(Generic[Asked, Answer]):
             asked: What is asked.
             answer_all: Gives an answer to each of some; the same for all threads.
         """
-        if self._process != os.getpid():  # of a fork, which has none of the threads that asked
-            self.__init__()  # type: ignore[misc]
-        call = _Call[Asked, Answer](asked)
-        with self._guard:
-            leader = self._leader
-            if leader is None:
-                self._leader = call.thread
-            elif leader != call.thread:
-                self._waiting.append(call)
-        if leader == call.thread:  # asked while it answers, as by an encoder that routes
-            return answer_all([asked])[0]
-        if leader is not None:
-            call.gate.acquire()
-        if not call.is_done:
-            self._answer(call.together, answer_all)
+        line = self._find_line()
+        leader = line.leader
+        if leader is not None and leader.thread == threading.get_ident():
+            return answer_all([asked])[0]  # asked while it answers, as by an encoder that routes
+        call, together = _Call[Asked, Answer](asked), list[_Call[Asked, Answer]]()
+        try:
+            together = line.take_turn(call)
+            if together:
+                _answer(together, answer_all)
+        finally:  # whatever stopped this thread, the others go on
+            line.leave(call, together)
         if call.error is not None:
             raise call.error
         return call.answers[0]
 
-    def _answer(
-        self,
-        calls: list[_Call[Asked, Answer]],
-        answer_all: Callable[[Sequence[Asked]], Sequence[Answer]],
-    ) -> None:
-        """Answer the calls, the first of which is this thread's, and pass the turn on."""
-        try:
-            try:
-                answers = answer_all([call.asked for call in calls])
-            except Exception as error:
-                if len(calls) == 1:
-                    calls[0].error = error
-                else:
-                    self._answer_each(calls, answer_all)
-            else:
-                for call, answer in zip(calls, answers, strict=True):
-                    call.answers.append(answer)
-        finally:  # whatever stopped this thread, the others go on
-            with self._guard:
-                self._waiting[:0] = [call for call in calls[1:] if not call.is_done]
-                following = self._waiting[:_MOST_TOGETHER]
-                del self._waiting[:_MOST_TOGETHER]
-                self._leader = following[0].thread if following else None
-            if following:
-                following[0].together = following
-                following[0].gate.release()
-            for call in calls[1:]:
-                if call.is_done:
-                    call.gate.release()
+    def _find_line(self) -> _Line[Asked, Answer]:
+        process = os.getpid()
+        found = self._lines.get(process)
+        # One step for the interpreter, so that threads which ask at once find the same.
+        return self._lines.setdefault(process, _Line()) if found is None else found
 
-    def _answer_each(
-        self,
-        calls: list[_Call[Asked, Answer]],
-        answer_all: Callable[[Sequence[Asked]], Sequence[Answer]],
-    ) -> None:
-        """Each by itself: what one cannot be answered for is no matter of the others."""
-        for call in calls:
-            try:
-                call.answers.extend(answer_all([call.asked]))
-            except Exception as error:
-                call.error = error
+
+def _answer(
+    calls: list[_Call[Asked, Answer]],
+    answer_all: Callable[[Sequence[Asked]], Sequence[Answer]],
+) -> None:
+    """Answer the calls together; where that fails each by itself, for it may be one that fails."""
+    if len(calls) > 1:
+        try:
+            answers = answer_all([call.asked for call in calls])
+        except Exception:  # of one of them, which will say so itself
+            pass
+        else:
+            for call, answer in zip(calls, answers, strict=True):
+                call.answers.append(answer)
+            return
+    for call in calls:
+        try:
+            call.answers.append(answer_all([call.asked])[0])
+        except Exception as error:
+            call.error = error

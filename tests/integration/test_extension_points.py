@@ -111,6 +111,7 @@ def test_a_command_has_options_errors_and_status_like_all_others(
         typer.echo("model " * models)
 
     monkeypatch.setattr(app_module.app, "registered_commands", [])
+    monkeypatch.setattr(app_module, "_make_command", typer.main.get_command)
     app_module.app.command()(count)
     assert app_module.run(["count", "--models", "3"]) == 0
     assert capsys.readouterr() == ("model model model \n", "")

@@ -5,14 +5,21 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import signal
 import sys
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from graphrouter.router import joint_calls
 from graphrouter.router.joint_calls import JointCalls
+
+
+def count_waiting(joint: JointCalls[int, int]) -> int:
+    """Calls that nobody has begun to answer."""
+    return sum(not call.is_taken for call in joint._find_line().calls)
 
 
 class Squares:
@@ -48,7 +55,7 @@ def ask_together(squares: Squares, first: int, others: Sequence[int]) -> list[in
         asked = [pool.submit(ask, first)]
         assert squares.has_begun.wait(30)
         asked += [pool.submit(ask, number) for number in others]
-        while len(squares.joint._waiting) < len(others):
+        while count_waiting(squares.joint) < len(others):
             pass
         squares.may_end.set()
         return [each.result(30) for each in asked]
@@ -88,7 +95,7 @@ def test_who_is_stopped_passes_the_turn_on() -> None:
         asked = [pool.submit(joint.ask, 0, answer)]
         assert began.wait(30)
         asked += [pool.submit(joint.ask, number, answer) for number in (1, 2, 3)]
-        while len(joint._waiting) < 3:
+        while count_waiting(joint) < 3:
             pass
         may_end.set()
         errors = [each.exception(30) for each in asked]
@@ -105,17 +112,92 @@ def test_who_asks_while_it_answers_does_not_wait_for_itself() -> None:
     assert joint.ask(0, answer) == 3
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers of signals here")
+def test_who_is_stopped_while_it_waits_is_waited_for_by_nobody() -> None:
+    squares = Squares()
+    line = squares.joint._find_line()
+
+    def stop(_signal: int, _frame: object) -> None:
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, stop)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(squares.ask, 2)
+        assert squares.has_begun.wait(30)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(TimeoutError):
+            squares.ask(3)
+        squares.may_end.set()
+        assert first.result(30) == 4
+        assert pool.submit(squares.ask, 5).result(30) == 25
+    assert squares.batches == [[2], [5]]
+    assert line.calls == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers of signals here")
+def test_what_a_signal_raises_is_no_error_of_others_and_is_not_lost() -> None:
+    squares = Squares()
+
+    def stop(_signal: int, _frame: object) -> None:
+        raise TimeoutError
+
+    def answer(numbers: Sequence[int]) -> list[int]:
+        if threading.current_thread() is not threading.main_thread():
+            return squares.square(numbers)
+        assert list(numbers) == [3]
+        asked.append(pool.submit(squares.ask, 4))
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        return squares.square(numbers)
+
+    signal.signal(signal.SIGALRM, stop)
+    asked: list[Future[int]] = []
+    with ThreadPoolExecutor(2) as pool:
+        with pytest.raises(TimeoutError):
+            squares.joint.ask(3, answer)
+        squares.may_end.set()
+        assert asked[0].result(30) == 16
+
+
+def test_nobody_waits_long_for_a_thread_that_never_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(joint_calls, "_PATIENCE_S", 0.05)
+    squares = Squares()
+    squares.may_end.set()
+    gone = joint_calls._Call[int, int](0)
+    gone.thread = -1
+    squares.joint._find_line().leader = gone
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(squares.ask, range(4))) == [0, 1, 4, 9]
+    assert squares.joint._find_line().leader is None
+
+
+def test_an_answer_may_ask_in_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joint_calls, "_PATIENCE_S", 0.05)
+    joint = JointCalls[int, int]()
+
+    def answer(numbers: Sequence[int]) -> list[int]:
+        if numbers[0] > 2:
+            return list(numbers)
+        with ThreadPoolExecutor(1) as pool:
+            return [pool.submit(joint.ask, numbers[0] + 1, answer).result(30)]
+
+    assert joint.ask(0, answer) == 3
+
+
 def test_a_copy_has_nobody_who_asks() -> None:
     squares = Squares()
-    squares.joint._waiting.append(None)  # type: ignore[arg-type]
+    squares.joint._find_line().calls.append(joint_calls._Call(1))
     copy = pickle.loads(pickle.dumps(squares.joint))
-    assert copy._waiting == []
+    assert copy._find_line().calls == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_a_fork_does_not_wait_for_threads_that_it_has_not() -> None:
     squares = Squares()
-    squares.joint._leader = -1  # as if a thread answered while the process forks
+    gone = joint_calls._Call[int, int](0)
+    gone.thread = -1
+    squares.joint._find_line().leader = gone  # as if a thread answered while the process forks
     squares.may_end.set()
 
     def ask() -> None:
