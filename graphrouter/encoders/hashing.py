@@ -41,6 +41,7 @@ class HashingEncoder:
 
     id = "hashing/words-and-pairs"
     revision = "1"
+    works_in_memory = True
 
     def __init__(self, dimension: int = 256, *, max_chars: int = DEFAULT_MAX_CHARS) -> None:
         self.dimension = dimension

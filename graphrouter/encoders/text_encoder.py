@@ -22,7 +22,10 @@ class TextEncoder(Protocol):
     An encoder of your own needs these four names and nothing else. It gets texts as they are, empty
     and very long ones included; `clip_text` keeps both ends of a long one. An attribute `config`
     is optional: an `EncoderConfig` from which `create_encoder` makes the encoder again. A router
-    whose encoder has none is loaded by `load_router(FOLDER, encoder=...)`.
+    whose encoder has none is loaded by `load_router(FOLDER, encoder=...)`. So is an attribute
+    `works_in_memory`: whether `encode` never waits for a disk, a network or another process, and
+    takes milliseconds for a short text. The gateway then decides on short prompts in its event
+    loop; without it, it never does.
 
     Example:
         >>> class LengthEncoder:

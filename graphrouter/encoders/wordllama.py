@@ -60,6 +60,7 @@ class WordLlamaEncoder:
     """
 
     id = f"wordllama/{_CONFIG}"
+    works_in_memory = True
 
     def __init__(self, dimension: int = 256, *, max_chars: int = DEFAULT_MAX_CHARS) -> None:
         if dimension not in _DIMENSIONS:

@@ -22,6 +22,9 @@ MOST_AT_ONCE = 64
 QUICK_S = 0.005
 """Seconds that a batch may take in the event loop: no more than Python lets one thread keep the
 others waiting (`sys.getswitchinterval`)."""
+QUICK_CHARS = 4_000
+"""Characters that a batch may have in the event loop: read within `QUICK_S` though the encoder has
+met none of the words before, whatever the last batch took."""
 
 
 class Asked(NamedTuple):
@@ -47,6 +50,11 @@ class Asked(NamedTuple):
         """What a batch has in common."""
         return self.router, self.policy, self.routes, self.unavailable, self.extra_s
 
+    @property
+    def num_chars(self) -> int:
+        """Characters that the text encoder may have to read."""
+        return len(self.prompt) + sum(map(len, self.context or ()))
+
 
 class _Waiting(NamedTuple):
     asked: Asked
@@ -59,14 +67,18 @@ class Decider:
     A decision does not depend on the others of its batch, and a prompt that leaves nobody to ask
     fails alone. Ten prompts at once take far less time than ten threads that hinder each other.
 
-    What takes long is decided in a thread. What is quick, by what the last batch took, is decided
-    in the event loop: a thread that has one interpreter with it waits for the loop, and then the
-    loop for the thread, which takes longer than the decision.
+    What may take long is decided in a thread. What is known to be quick is decided in the event
+    loop: a thread that has one interpreter with it waits for the loop, and then the loop for the
+    thread, which takes longer than the decision. That is known of short prompts alone, of a router
+    that waits for nothing and was quick with the last batch: what was asked before foretells
+    neither the lock of a file nor a long text.
     """
 
     def __init__(self) -> None:
         self._prompt_s = math.inf
         """Seconds that a prompt of the last batch took."""
+        self._measured: Router | None = None
+        """Whose seconds they are: a router that was just loaded may take longer at first."""
         self._waiting: list[_Waiting] = []
         self._worker: asyncio.Task[None] | None = None
 
@@ -96,7 +108,7 @@ class Decider:
             return
         route = partial(self._route, [each.asked for each in batch])
         try:
-            if self._prompt_s * len(batch) <= QUICK_S:
+            if self._is_quick([each.asked for each in batch]):
                 decisions = route()
             else:
                 decisions = await anyio.to_thread.run_sync(route)
@@ -105,27 +117,39 @@ class Decider:
                 self._give(batch[0], error)
                 return
             for each in batch:
+                await asyncio.sleep(0)  # each is quick, all of them may not be
                 await self._answer([each])
         else:
             for each, decision in zip(batch, decisions, strict=True):
                 self._give(each, decision)
 
+    def _is_quick(self, batch: Sequence[Asked]) -> bool:
+        router = batch[0].router
+        return (
+            router is self._measured
+            and router.waits_for_nothing
+            and self._prompt_s * len(batch) <= QUICK_S
+            and sum(each.num_chars for each in batch) <= QUICK_CHARS
+        )
+
     def _route(self, batch: Sequence[Asked]) -> list[Decision]:
         first, began = batch[0], time.perf_counter()
-        decisions = first.router.route_batch(
-            [each.prompt for each in batch],
-            tasks=[each.task for each in batch],
-            contexts=[each.context for each in batch],
-            embeddings=[each.embedding for each in batch],
-            users=[each.user for each in batch],
-            teams=[each.team for each in batch],
-            policy=first.policy,
-            extra_latency_s=dict(first.extra_s),
-            unavailable=first.unavailable,
-            routes=first.routes,
-        )
-        self._prompt_s = (time.perf_counter() - began) / len(batch)
-        return decisions
+        try:
+            return first.router.route_batch(
+                [each.prompt for each in batch],
+                tasks=[each.task for each in batch],
+                contexts=[each.context for each in batch],
+                embeddings=[each.embedding for each in batch],
+                users=[each.user for each in batch],
+                teams=[each.team for each in batch],
+                policy=first.policy,
+                extra_latency_s=dict(first.extra_s),
+                unavailable=first.unavailable,
+                routes=first.routes,
+            )
+        finally:  # what is refused takes as long
+            self._prompt_s = (time.perf_counter() - began) / len(batch)
+            self._measured = first.router
 
     def _give(self, waiting: _Waiting, found: Decision | Exception) -> None:
         if waiting.answer.done():  # whoever asked has left

@@ -109,6 +109,12 @@ class GraphRouter(HeldToData, SequentialRouter):
         self._tasks = {str(task): i for i, task in enumerate(support.task_table["task"])}
         self._single_calls = JointCalls[Queries, Forecast]()
 
+    @property
+    def waits_for_nothing(self) -> bool:
+        """Whether its text encoder works in memory alone, and no thread asks it just now."""
+        in_memory = getattr(self.encoder, "works_in_memory", False) is True
+        return in_memory and not self._single_calls.is_busy
+
     def __repr__(self) -> str:
         return (
             f"GraphRouter({count_of(len(self.pool), 'model')}, "

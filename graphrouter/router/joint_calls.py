@@ -121,6 +121,11 @@ class JointCalls(Generic[Asked, Answer]):
         """A copy, or what another process gets, has nobody who asks."""
         return type(self), ()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a thread computes, so that whoever asks now waits for it."""
+        return self._find_line().leader is not None
+
     def ask(
         self, asked: Asked, answer_all: Callable[[Sequence[Asked]], Sequence[Answer]]
     ) -> Answer:

@@ -76,6 +76,11 @@ class Router(ChoosingRouter):
     pool: ModelPool
     cost_scale: CostScale
 
+    @property
+    def waits_for_nothing(self) -> bool:
+        """Whether a decision on a short prompt waits just now for no disk, network or thread."""
+        return False
+
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Keep the short repr: a dataclass would make one that prints every array."""
         super().__init_subclass__(**kwargs)
