@@ -50,6 +50,8 @@ class DocumentedModel(BaseModel, metaclass=_RefusingClass):
     """The error of what is not accepted."""
     noun: ClassVar[str] = "setting"
     """What a field is called in messages."""
+    addresses: ClassVar[frozenset[str]] = frozenset()
+    """Fields of addresses, of which messages show neither user nor password."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -160,15 +162,19 @@ def explain_refusal(error: ValidationError, kind: type[DocumentedModel], *, sour
     """The first thing that was refused, in one line, with the nearest name for an unknown one."""
     problem = first_problem(error)
     if problem.is_unknown:
-        return f"{source}: unknown {kind.noun} {problem.key!r}. {suggest_field(problem.key, kind)}"
+        hint = suggest_field(problem.key, kind)
+        return f"{source}: unknown {kind.noun} {show_value(problem.key)}. {hint}"
     if problem.is_missing:
         return f"{source}: the {kind.noun} {problem.key!r} is missing; it has no default."
     if not problem.key:
         return f"{source}: {problem.message}."
+    received = problem.received
+    if problem.key in kind.addresses and isinstance(received, str):
+        received = hide_login(received, is_address=True)
     is_read = isinstance(problem.received, bool) and source != kind.__name__
     hint = " YAML reads no, off, yes and on without quotes as that." if is_read else ""
     return (
-        f"{source}: {problem.key} = {show_value(problem.received)} is not accepted: "
+        f"{source}: {problem.key} = {show_value(received)} is not accepted: "
         f"{problem.message}.{hint}"
     )
 

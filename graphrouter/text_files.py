@@ -165,12 +165,15 @@ def has_half_character(text: str) -> bool:
     return False
 
 
-def read_plain_file(file: Path, *, refuse: type[GraphRouterError] = DataError) -> Any:
+def read_plain_file(
+    file: Path, *, refuse: type[GraphRouterError] = DataError, holds_secrets: bool = False
+) -> Any:
     """What a YAML file, or by its suffix a JSON file, holds as plain values.
 
     Args:
         file: What to read.
         refuse: Class of the error.
+        holds_secrets: Whether errors say where it is wrong and quote nothing of it.
 
     Raises:
         GraphRouterError: It is not there, no text, neither YAML nor JSON, names a key twice or
@@ -181,16 +184,28 @@ def read_plain_file(file: Path, *, refuse: type[GraphRouterError] = DataError) -
     try:
         value = parse_json(text) if is_json else parse_yaml(text, _SafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split()) or "nested too deeply"
+        told = _find_place(error) if holds_secrets else str(error)
+        reason = " ".join(told.split()) or "nested too deeply"
         kind = "JSON" if is_json else "YAML"
         raise refuse(f"{file} is no valid {kind} ({reason}). Correct it there.") from None
     broken = next((text for text in _list_texts(value, set()) if has_half_character(text)), None)
     if broken is not None:
+        shown = "" if holds_secrets else f" ({ascii(broken)[:60]})"
         raise refuse(
-            f"{file} holds half of a character ({ascii(broken)[:60]}), which is no valid Unicode. "
+            f"{file} holds half of a character{shown}, which is no valid Unicode. "
             "Write the text again with errors='replace'."
         )
     return value
+
+
+def _find_place(error: Exception) -> str:
+    """Where a file is wrong, without a word of it."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return f"line {mark.line + 1}, column {mark.column + 1}"
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}, column {error.colno}"
+    return "a value in it is not accepted, or a key occurs twice"
 
 
 def _list_texts(value: Any, seen: set[int]) -> Iterator[str]:

@@ -8,15 +8,30 @@ import re
 import reprlib
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, Context
+from typing import Any
 
 _DIGITS = 6
 _MOST_SHOWN = 3
-_SHORT = reprlib.Repr()
+
+
+class _Short(reprlib.Repr):
+    """Hides users and passwords before it cuts: what is left of one would not be known as one."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(hide_login(x), level)
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        return hide_login(super().repr_instance(x, level))
+
+
+_SHORT = _Short()
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = _MOST_SHOWN
 _SHORT.maxdict = _MOST_SHOWN
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 3
-_LOGIN = re.compile(r"(?<=://)[^/\s]*@")
+_ONE_ADDRESS = re.compile(r"[^\s:@/'\"(\[{]*:\S")
+"""How a text begins that could be an address as a whole: a scheme or a user, and a colon."""
+_WORD = re.compile(r"\S+")
 
 
 def count_of(number: int, noun: str, one: str = "", more: str = "") -> str:
@@ -84,14 +99,32 @@ def suggest(name: object, known: Iterable[str], listed: str = "", *, most: int =
     return f"{listed}{name_some(names, most=most) or 'none'}." if listed else ""
 
 
-def hide_login(text: str) -> str:
+def hide_login(text: str, *, is_address: bool = False) -> str:
     """A text with neither user nor password in the addresses that it names.
 
+    Up to the last @: a password may hold all that an address is parted by, and be no valid one.
+
+    Args:
+        text: An address, or a text in which some stand between blanks.
+        is_address: Whether it is meant as one, so that `me@example.com` is no address of e-mail.
+
     Example:
-        >>> hide_login("asked https://me:secret@example.com/v1")
+        >>> hide_login("asked https://me:sec/ret@example.com/v1")
         'asked https://***@example.com/v1'
+        >>> hide_login("me:secret@example.com/v1"), hide_login("Ask ann@example.com.")
+        ('***@example.com/v1', 'Ask ann@example.com.')
     """
-    return _LOGIN.sub("***@", text)
+    if "@" not in text:
+        return text
+    if is_address or _ONE_ADDRESS.match(text):
+        return _hide_to_last_at(text)
+    return _WORD.sub(lambda word: _hide_to_last_at(word[0]) if "://" in word[0] else word[0], text)
+
+
+def _hide_to_last_at(address: str) -> str:
+    login, at, host = address.rpartition("@")
+    scheme, mark, _ = login.partition("://")
+    return f"{scheme if mark else ''}{mark}***@{host}" if at else address
 
 
 def show_value(value: object) -> str:
@@ -103,8 +136,7 @@ def show_value(value: object) -> str:
         >>> show_value(-1), show_value(["Hello."] * 1000)
         ('-1', "['Hello.', 'Hello.', 'Hello.', ...] (1,000 in all)")
     """
-    # Before it is cut too, which may leave a part of a password and no sign that it is one.
-    shown = hide_login(_SHORT.repr(hide_login(value) if isinstance(value, str) else value))
+    shown = _SHORT.repr(value)
     is_cut = isinstance(value, list | tuple | set | frozenset | dict) and len(value) > _MOST_SHOWN
     return f"{shown} ({len(value):,} in all)" if is_cut else shown  # type: ignore[arg-type]
 

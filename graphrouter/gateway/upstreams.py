@@ -6,7 +6,7 @@ import base64
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import Field, field_validator
@@ -27,6 +27,10 @@ Endpoint = Literal["chat", "responses", "messages", "count_tokens", "completions
 logger = logging.getLogger(__name__)
 _KEYS = ("defaults", "upstreams", "others")
 _EXPECTED = "expected an address such as https://api.example.com/v1"
+_EXPECTED_LOGIN = (
+    f"{_EXPECTED}, in whose user and password a / is %2F, a # %23 and a blank %20, and in whose "
+    "path an @ is %40"
+)
 _ANTHROPIC_VERSION = "2023-06-01"
 
 
@@ -37,6 +41,8 @@ class Upstream(DocumentedModel):
         >>> Upstream(base_url="http://127.0.0.1:8001/v1", retries=0).timeout_s
         120.0
     """
+
+    addresses: ClassVar[frozenset[str]] = frozenset({"base_url"})
 
     base_url: str = Field(
         description="Address of an API like OpenAI's or Anthropic's, with its /v1; user and "
@@ -90,13 +96,17 @@ class Upstream(DocumentedModel):
     @field_validator("base_url")
     @classmethod
     def _is_an_address(cls, address: str) -> str:
+        has_login = "@" in address
+        expected = _EXPECTED_LOGIN if has_login else _EXPECTED
         try:
             parts = urlsplit(address)
             is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError as error:
-            raise ValueError(f"{error}; {_EXPECTED}") from None
+        except ValueError as error:  # it may quote what it takes for a port, a part of a password
+            raise ValueError(expected if has_login else f"{error}; {expected}") from None
         if not is_one or any(map(str.isspace, parts.netloc)):
-            raise ValueError(_EXPECTED)
+            raise ValueError(expected)
+        if has_login and "@" not in parts.netloc and parts.port is not None:
+            raise ValueError(expected)  # https://me:12/34@host: neither is a port, or both
         return address.rstrip("/")
 
     @field_validator("parameters", mode="before")
@@ -159,7 +169,7 @@ def load_upstreams(
     for name in own:
         if name not in pool.index:
             hint = suggest(name, pool.names, "The pool has: ")
-            raise ConfigError(f"{path.name}: {name!r} is no model of the pool. {hint}")
+            raise ConfigError(f"{path.name}: {show_value(name)} is no model of the pool. {hint}")
     for name in others:
         if name in pool.index:
             raise ConfigError(
@@ -208,7 +218,7 @@ def _read_file(
 ) -> tuple[Path, Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
     """The path, and the mappings `defaults`, `upstreams` and `others`."""
     path = to_path(file, "a file of upstreams", ConfigError)
-    values = read_plain_file(path, refuse=ConfigError)
+    values = read_plain_file(path, refuse=ConfigError, holds_secrets=True)
     if not isinstance(values, Mapping):
         raise ConfigError(
             f"{path.name} holds {show_value(values)}; expected a mapping with upstreams, and "
@@ -217,7 +227,7 @@ def _read_file(
     for name in values:
         if name not in _KEYS:
             raise ConfigError(
-                f"{path.name}: unknown key {name!r}. {suggest(name, _KEYS, 'Keys: ')}"
+                f"{path.name}: unknown key {show_value(name)}. {suggest(name, _KEYS, 'Keys: ')}"
             )
     defaults, own, others = (
         _read_mapping(values, name, path.name) for name in ("defaults", "upstreams", "others")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from graphrouter.wording import (
     agree,
     count_of,
+    hide_login,
     name_some,
     round_up,
     show_value,
@@ -72,3 +73,40 @@ def test_long_values_are_cut() -> None:
 )
 def test_an_amount_stands_on_its_side_of_the_limit(amount: float, limit: float, text: str) -> None:
     assert tell_apart(amount, limit, ".3f") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:secret@h/v1", "https://***@h/v1"),
+        ("https://me:sec/ret@h/v1", "https://***@h/v1"),
+        ("https://me:sec ret@h/v1", "https://***@h/v1"),
+        ("https://me:sec@r@t@h/v1", "https://***@h/v1"),
+        ("https://me:x://sec'ret@h/v1", "https://***@h/v1"),
+        ("me:sec ret@h/v1", "***@h/v1"),
+        ("asked https://me:sec/ret@h twice", "asked https://***@h twice"),
+        ("https://example.com/v1", "https://example.com/v1"),
+        ("ann@example.com", "ann@example.com"),
+        ("Ask: ann@example.com.", "Ask: ann@example.com."),
+        ("see https://example.com or ask ann@example.com", None),
+    ],
+)
+def test_no_login_of_an_address_is_shown(text: str, shown: str | None) -> None:
+    assert hide_login(text) == (shown or text)
+    assert hide_login(hide_login(text)) == hide_login(text)
+    assert "sec" not in show_value([{"a": (text,)}])
+
+
+def test_what_is_meant_as_an_address_is_hidden_up_to_its_last_at() -> None:
+    assert hide_login("to ken@h/v1", is_address=True) == "***@h/v1"
+
+
+def test_a_login_is_hidden_before_a_value_is_cut() -> None:
+    long = f"https://{'secret' * 9}@h/{'x' * 99}"
+    for value in (long, [long], {long: [long]}):
+        assert "secret" not in show_value(value)
+
+
+def test_long_words_are_searched_for_addresses_once() -> None:
+    for text in ("x" * 10**6 + "@", "://" * 10**6 + "@", "x:" * 10**6 + "@"):
+        assert len(hide_login(f"a {text}")) < len(text) + 3

@@ -67,6 +67,63 @@ def test_user_and_password_of_an_address_are_sent_and_never_shown(tmp_path: Path
     assert found.headers.keys() >= {"authorization", "x-api-key"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            f"upstreams: {{nano: {{base_url: '{address}'}}}}"
+            for address in (
+                "https://me:pa/secret@h/v1",
+                "https://me:12/secret@h/v1",
+                "https://me:12#secret@h/v1",
+                "https://me:secret#x@h/v1",
+                "https://me:\u2100secret@h/v1",
+                "https://me:a secret@h/v1",
+                "me:a secret@h/v1",
+                "secret@h/v1",
+            )
+        ),
+        "upstreams: {nano: 'me:a secret@h/v1'}",
+        "upstreams: {nano: ['https://me:a secret@h/v1']}",
+        "upstreams: {'https://me:secret@h/v1': {}}",
+        "'https://me:secret@h/v1': {}",
+        "upstreams: {nano: {base_url: 'http://h', 'https://me:secret@h/v1': 1}}",
+        "upstreams:\n  nano: {base_url: 'https://me:secret@h/v1'\n",
+        "upstreams: {nano: {base_url: *secret}}",
+        "{'https://me:secret@h/v1': 1, 'https://me:secret@h/v1': 2}",
+        'upstreams: "secret \\ud800"',
+    ],
+)
+def test_no_error_shows_a_password(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [
+        ("up.yaml", "upstreams:\n  nano: {base_url: 'me:secret@h'\n", "YAML (line 3, column 1)"),
+        ("up.json", '{"upstreams":\n "secret" 1}', "JSON (line 2, column 11)"),
+        ("up.json", '{"secret": 1, "secret": 2}', "JSON (a value in it is not accepted, or"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_by_its_place(
+    tmp_path: Path, name: str, text: str, place: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_upstreams(tmp_path / name, POOL, KEYS)
+    assert place in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_at_in_a_path_is_no_login(tmp_path: Path) -> None:
+    address = "https://example.com/run/@cf/meta"
+    (nano,) = load(tmp_path, f"upstreams: {{nano: {{base_url: '{address}'}}}}")["nano"]
+    assert (nano.address, nano.headers) == (address, {})
+
+
 def test_models_without_an_address_are_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
