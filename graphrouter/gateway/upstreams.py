@@ -282,9 +282,12 @@ def _split_login(address: str) -> tuple[str, dict[str, str]]:
     login, at, host = parts.netloc.rpartition("@")
     if not at:
         return address, {}
+    without = urlunsplit(parts._replace(netloc=host))
     user, _, password = login.partition(":")
+    if not user and not password:
+        return without, {}
     told = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
-    return urlunsplit(parts._replace(netloc=host)), {"authorization": f"Basic {told}"}
+    return without, {"authorization": f"Basic {told}"}
 
 
 def _read_prices(upstream: Upstream, card: ModelCard) -> TokenPrices:

@@ -118,6 +118,15 @@ def test_a_file_that_cannot_be_read_is_told_by_its_place(
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("login", ["@", ":@"])
+def test_an_empty_login_is_none(tmp_path: Path, login: str) -> None:
+    text = f"upstreams: {{nano: {{base_url: 'https://{login}h/v1', api_key_env: MINE}}}}"
+    (keyed,) = load(tmp_path, text)["nano"]
+    (bare,) = load(tmp_path, text.replace(", api_key_env: MINE", ""))["nano"]
+    assert (keyed.address, keyed.headers) == ("https://h/v1", {"authorization": "Bearer secret"})
+    assert (bare.address, bare.headers) == ("https://h/v1", {})
+
+
 def test_an_at_in_a_path_is_no_login(tmp_path: Path) -> None:
     address = "https://example.com/run/@cf/meta"
     (nano,) = load(tmp_path, f"upstreams: {{nano: {{base_url: '{address}'}}}}")["nano"]
