@@ -111,6 +111,14 @@ def test_what_training_has_not_met_is_refused_or_told_once(
     seen = LoggedDecision({}, "m", "Who?", None, 1.0, None, None, Embedding.of([1.0], "middle"))
     with pytest.raises(NotApplicableError, match="^2 of 3 decisions cannot be .* 'middle', of "):
         replay([seen, seen._replace(embedding=None), seen], router, gr.Policy(), again=True)
+    five, four = (seen._replace(embedding=Embedding.of([1.0] * n, "left")) for n in (5, 4))
+    for log in ([five, four, five], [four, five, five]):
+        with pytest.raises(NotApplicableError, match="^1 of 3 decisions .* has 4 numbers; the r"):
+            replay(log, router, gr.Policy(), again=True)
+    with pytest.raises(
+        NotApplicableError, match="^3 of 4 .* of 2 the .*'middle'.* of 1 the .* 4 n"
+    ):
+        replay([seen, four, five, seen], router, gr.Policy(), again=True)
     with pytest.raises(DataError, match="has 2 numbers; the router was trained on 5"):
         router.route("Who?", embedding=Embedding.of([1.0, 2.0], "left"))
     with pytest.raises(DataError, match="2 entries for 1 prompt"):

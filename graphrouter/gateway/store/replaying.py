@@ -219,33 +219,54 @@ def read_predictions(router: Router, log: Sequence[LoggedDecision]) -> Predictio
     return replace(predicted, effect_low=low, effect_high=high)
 
 
-def _check_embeddings(router: Router, log: Sequence[LoggedDecision]) -> None:
-    """Refuse embeddings that the router cannot read: the gateway would refuse them with it too.
+def _read_embeddings(router: Router, log: Sequence[LoggedDecision]) -> list[Embedding | None]:
+    """The embedding of each decision; None of encoders that the router leaves aside.
 
-    All of one encoder are of one length, so that one of each stands for them.
+    Refuses what the router cannot read: the gateway would refuse it with it too. One of each
+    encoder and length stands for them all.
 
     Raises:
         NotApplicableError: It cannot.
     """
-    counts = Counter(each.embedding.encoder for each in log if each.embedding is not None)
-    firsts = {each.embedding.encoder: each for each in reversed(log) if each.embedding is not None}
-    for encoder, first in firsts.items():
+    kinds = [_kind_of(each.embedding) for each in log]
+    counts = Counter(kind for kind in kinds if kind is not None)
+    refused: dict[tuple[str, int], DataError] = {}
+    for kind in counts:
+        first = log[kinds.index(kind)]
         try:
             router.predict([first.prompt or ""], embeddings=[first.embedding])
         except DataError as error:
-            raise NotApplicableError(
-                f"{counts[encoder]:,} of {len(log):,} decisions cannot be predicted anew: the "
-                f"{error} Without --again counts what was predicted when they were made."
-            ) from None
+            refused[kind] = error
+    if refused:
+        total = sum(counts[kind] for kind in refused)
+        reasons = " ".join(
+            f"{'' if len(refused) == 1 else f'of {counts[kind]:,} '}the {error}"
+            for kind, error in refused.items()
+        )
+        raise NotApplicableError(
+            f"{total:,} of {len(log):,} decisions cannot be predicted anew: {reasons} Without "
+            "--again counts what was predicted when they were made."
+        )
+    lengths = Counter(encoder for encoder, _ in counts)
+    # A router reads one length of an encoder: where it takes two, it reads neither, and queries
+    # of both in one table would be refused.
+    return [
+        None if kind is None or lengths[kind[0]] > 1 else each.embedding
+        for kind, each in zip(kinds, log, strict=True)
+    ]
+
+
+def _kind_of(embedding: Embedding | None) -> tuple[str, int] | None:
+    """Encoder and length."""
+    return None if embedding is None else (embedding.encoder, len(embedding.vector))
 
 
 def _predict_again(router: Router, log: Sequence[LoggedDecision]) -> Predictions:
-    _check_embeddings(router, log)
     return router.predict(
         [each.prompt or "" for each in log],
         tasks=[each.task if each.task in (router.known_tasks or ()) else None for each in log],
         contexts=[each.context for each in log],
-        embeddings=[each.embedding for each in log],
+        embeddings=_read_embeddings(router, log),
     )
 
 
