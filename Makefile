@@ -14,6 +14,8 @@ LOWEST_TESTS := $(addprefix tests/unit/,data features nn router test_border.py t
 	$(addprefix cli/test_,train.py data_commands.py pool.py route.py odd_files.py))
 
 .DEFAULT_GOAL := help
+# A target that failed half-way is made anew: an environment without pip is none.
+.DELETE_ON_ERROR:
 .PHONY: help install install-lowest demo bench test test-all test-kernels test-lowest check docs format clean
 
 help:  ## list the targets
