@@ -31,7 +31,7 @@ import httpx2
 import numpy as np
 
 import graphrouter as gr
-from experiments.gateway.run import start
+from experiments.gateway.run import make_artifact, start
 
 KEY = "EXPERIMENT_KEY"
 PATIENCE_S = 30.0
@@ -133,10 +133,7 @@ def main() -> None:
     parser.add_argument("--grades", type=int, default=30)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        artifact = asked.artifact
-        if artifact is None:
-            artifact = Path(place) / "router"
-            gr.GraphRouter.fit(gr.simulate(num_queries=1000).data, instant=True).save(artifact)
+        artifact = asked.artifact or make_artifact(Path(place))
         measure(artifact, asked.store, asked.changes, asked.grades, Path(place))
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import httpx2
 
 import graphrouter as gr
-from experiments.gateway.run import PROVIDER, start
+from experiments.gateway.run import PROVIDER, make_artifact, start
 from graphrouter.gateway.upstream_transport import AiohttpTransport
 
 CONCURRENT = 20
@@ -101,10 +101,7 @@ def main() -> None:
     parser.add_argument("--store", default="")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        artifact = asked.artifact
-        if artifact is None:
-            artifact = Path(place) / "router"
-            gr.GraphRouter.fit(gr.simulate(num_queries=1000).data, instant=True).save(artifact)
+        artifact = asked.artifact or make_artifact(Path(place))
         store = asked.store or str(Path(place) / "gateway.db")
         measure(artifact, asked.requests, asked.seconds, store, Path(place))
 

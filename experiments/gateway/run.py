@@ -248,6 +248,13 @@ def tell(how: str, took: list[Took], processor_s: float) -> None:
     )
 
 
+def make_artifact(folder: Path) -> Path:
+    """A router of 12 models and 700 solved queries of the simulated world, kept in a folder."""
+    artifact = folder / "router"
+    gr.GraphRouter.fit(gr.simulate(num_queries=1000).data, instant=True).save(artifact)
+    return artifact
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
@@ -258,10 +265,7 @@ def main() -> None:
     parser.add_argument("--litellm", type=Path, help="LiteLLM's command; left out without it")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        artifact = asked.artifact
-        if artifact is None:
-            artifact = Path(place) / "router"
-            gr.GraphRouter.fit(gr.simulate(num_queries=1000).data, instant=True).save(artifact)
+        artifact = asked.artifact or make_artifact(Path(place))
         measure(artifact, asked.requests, asked.concurrent, asked.delay, Path(place), asked.litellm)
 
 

@@ -26,22 +26,27 @@ print(min(before), count_faults())
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that is told what to do")
-@pytest.mark.parametrize(
-    ("variables", "is_kept"),
-    [({}, True), ({"MALLOC_TRIM_THRESHOLD_": "1000000", "MALLOC_MMAP_THRESHOLD_": "9999"}, False)],
-)
-def test_pages_are_asked_for_once(variables: dict[str, str], is_kept: bool) -> None:
+def printed_by(code: str, variables: dict[str, str]) -> list[int]:
+    """Numbers that a process of its own prints, in which these alone tell glibc what to do."""
     others = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     done = subprocess.run(
-        [sys.executable, "-c", CODE],
+        [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
         env={**others, **variables},
     )
-    before, after = map(int, done.stdout.split())
+    return list(map(int, done.stdout.split()))
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that is told what to do")
+@pytest.mark.parametrize(
+    ("variables", "is_kept"),
+    [({}, True), ({"MALLOC_TRIM_THRESHOLD_": "1000000", "MALLOC_MMAP_THRESHOLD_": "9999"}, False)],
+)
+def test_pages_are_asked_for_once(variables: dict[str, str], is_kept: bool) -> None:
+    before, after = printed_by(CODE, variables)
     assert before > 10_000  # as long as nobody says anything, glibc gives it back
     assert (after < 1_000) == is_kept
 
@@ -66,14 +71,5 @@ print(kept, read_mib())
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that is told what to do")
 def test_what_lies_in_pieces_is_given_back() -> None:
-    others = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    done = subprocess.run(
-        [sys.executable, "-c", RELEASED],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        env=others,
-    )
-    kept, left = map(int, done.stdout.split())
+    kept, left = printed_by(RELEASED, {})
     assert kept - left > 100
