@@ -7,11 +7,12 @@ has it as soon as it has outcomes, and nothing is trained again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graphrouter.artifact_tables import Table
 from graphrouter.data.positions import find_positions
@@ -39,6 +40,7 @@ _MOST_IN_CHANNEL = 2.0
 what the models of such cards cost."""
 _PRICE_SHAPE = 4.0
 """Price of an output token over that of an input token, where no model of the pool has both."""
+_HIDDEN = "num_hidden."
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +144,31 @@ class Bills:
             mean_usd=rows.add_up(billed, rows.cost).sum(axis=0)
             / np.where(num_billed > 0, num_billed, np.nan),
         )
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """What was found in the outcomes by name, for `from_arrays`."""
+        found = {name: part for name, part in vars(self).items() if isinstance(part, np.ndarray)}
+        return found | {f"{_HIDDEN}{name}": count for name, count in self.num_hidden.items()}
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, NDArray[Any]],
+        models: Sequence[str],
+        scaler: ChannelScaler,
+        old_models: Collection[str] = (),
+    ) -> Bills:
+        """The bills of `to_arrays`; arguments as in `read`.
+
+        Raises:
+            TypeError: An array is missing, or one too many is there.
+            ValueError: One is of another number of models.
+        """
+        if any(part.shape[-1:] not in ((len(models),), (2,)) for part in arrays.values()):
+            raise ValueError(f"what is said of bills is not of {len(models)} models")
+        hidden = {k.removeprefix(_HIDDEN): n for k, n in arrays.items() if k.startswith(_HIDDEN)}
+        found: Any = {name: part for name, part in arrays.items() if not name.startswith(_HIDDEN)}
+        return cls(scaler, tuple(models), frozenset(old_models), num_hidden=hidden, **found)
 
     def encode(self, outcomes: OutcomeColumns, model: IntArray | None = None) -> FloatArray:
         """Channels of outcomes of these models: (NUM_CHANNELS, num_outcomes), NaN = not observed.

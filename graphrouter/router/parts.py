@@ -143,6 +143,10 @@ class Support:
 
         return self.kept.find("bills", (*self._recorded, names, scaler), read)
 
+    def note_bills(self, bills: Bills) -> None:
+        """Take over what `read_bills` has found of the same support before."""
+        self.kept.note("bills", (*self._recorded, self.pool.names, bills.scaler), bills)
+
     def count_tokens(self) -> TokenRates:
         """How many tokens the models of the pool count in a text, by these outcomes."""
 

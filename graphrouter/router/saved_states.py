@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from graphrouter.artifact import ArtifactContents
+from graphrouter.features.bills import Bills
 from graphrouter.features.prompts import Float32Array
 from graphrouter.features.token_rates import TokenRates
 from graphrouter.features.views import place_view
@@ -37,7 +38,7 @@ _FILES = ("weights", "transforms", "pool", "tasks", "support_queries", "support_
 _KEYS = ("config", "features", "spend_unit", "channels", "models_before_bills")
 """What states are made of: files, and keys of the manifest."""
 _CHARS, _TOKENS, _PLACES = "num_chars", "tokens.", "positions."
-_TOGETHER = "outcome_covariance."
+_TOGETHER, _BILLS = "outcome_covariance.", "bills."
 _VIEWS = "views."
 _EVIDENCE, _MESSAGES, _USUAL = "task_evidence.", "messages.values.", "familiarity.usual"
 _TASTES = "tastes."
@@ -92,14 +93,18 @@ def sign_states(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {**manifest, GROUP: {"version": STATES_VERSION, "made_of": digest}}
 
 
-def pack_derived(support: Support, covariance: OutcomeCovariance) -> dict[str, Array]:
+def pack_derived(
+    learned: Learned, support: Support, covariance: OutcomeCovariance
+) -> dict[str, Array]:
     """What serving needs beside the states, as arrays by name.
 
-    That is what was counted in the texts of a support, whose outcomes there are, and how they go
-    together.
+    That is what was counted in the texts of a support, whose outcomes there are, what their bills
+    say, and how they go together.
     """
     tokens = support.count_tokens()._asdict()
+    bills = support.read_bills(learned.transforms.channels).to_arrays()
     return {
+        **{f"{_BILLS}{name}": part for name, part in bills.items()},
         **{f"{_TOGETHER}{name}": values for name, values in covariance._asdict().items()},
         **{f"{_PLACES}{name}": _narrow(at) for name, at in support.positions._asdict().items()},
         _CHARS: _narrow(support.raw.num_chars.astype(np.float64)),
@@ -112,7 +117,7 @@ def read_counts(saved: Mapping[str, Array]) -> Float32Array | None:
     return saved[_CHARS].astype(np.float32) if _CHARS in saved else None
 
 
-def find_states(folder: Path, contents: ArtifactContents) -> Mapping[str, Array] | None:
+def find_states(folder: Path, contents: ArtifactContents) -> dict[str, Array] | None:
     """What lies in an artifact for `read_states`; None where it is of no use, which is logged.
 
     Args:
@@ -140,14 +145,15 @@ def find_states(folder: Path, contents: ArtifactContents) -> Mapping[str, Array]
             folder,
         )
         return None
-    return tensors
+    return dict(tensors)
 
 
-def read_states(saved: Mapping[str, Array], learned: Learned, support: Support) -> States:
+def read_states(saved: dict[str, Array], learned: Learned, support: Support) -> States:
     """The states that were saved; the support is told of what else was.
 
     Args:
-        saved: From `find_states`.
+        saved: From `find_states`; a state that is read is taken out of it, so that a large one is
+            not twice in memory.
         learned: What was read from the artifact.
         support: What was read from it.
 
@@ -159,6 +165,11 @@ def read_states(saved: Mapping[str, Array], learned: Learned, support: Support) 
         support.note_positions(
             Positions(*(saved[f"{_PLACES}{name}"].astype(np.int64) for name in Positions._fields))
         )
+    of_bills = (name for name in saved if name.startswith(_BILLS))
+    bills = {name.removeprefix(_BILLS): np.array(saved[name]) for name in of_bills}
+    if bills:
+        of = learned.transforms.channels, support.old_models
+        support.note_bills(Bills.from_arrays(bills, support.pool.names, *of))
     if f"{_TOKENS}rates" in saved:
         told: Any = [saved[f"{_TOKENS}{name}"] for name in TokenRates._fields]
         tokens: Any = [part if part.ndim else float(part) for part in told]
@@ -171,14 +182,13 @@ def read_states(saved: Mapping[str, Array], learned: Learned, support: Support) 
     return states
 
 
-def _unpack_state(tensors: Mapping[str, Array], learned: Learned, support: Support) -> SupportState:
+def _unpack_state(tensors: dict[str, Array], learned: Learned, support: Support) -> SupportState:
     """The state of the support of its tensors."""
-    columns = sum(name.startswith(_MESSAGES) for name in tensors)
-    messages = SupportMessages(
-        _widen(tensors, "messages.model"),
-        _widen(tensors, "messages.row_start"),
-        np.stack([_widen(tensors, f"{_MESSAGES}{i}") for i in range(columns)], axis=1),
-    )
+    model, row_start = (_widen(tensors, f"messages.{name}") for name in ("model", "row_start"))
+    values = np.empty((len(model), sum(name.startswith(_MESSAGES) for name in tensors)))
+    for i in range(values.shape[1]):
+        values[:, i] = tensors.pop(f"{_MESSAGES}{i}")
+    messages = SupportMessages(model, row_start, values)
     evidence = [f"{_EVIDENCE}{name}" for name in TaskEvidence._fields]
     parts: dict[str, Any] = {
         "base": BaseState(*(_widen(tensors, f"base.{name}") for name in BaseState._fields)),
@@ -201,7 +211,7 @@ def _unpack_state(tensors: Mapping[str, Array], learned: Learned, support: Suppo
 
 
 def _unpack_views(
-    tensors: Mapping[str, Array], learned: Learned, support: Support
+    tensors: dict[str, Array], learned: Learned, support: Support
 ) -> tuple[ViewState, ...]:
     """What the support says along each view."""
     views, count = [], len(support.query_table)
@@ -273,6 +283,7 @@ def _narrow(array: Array) -> Array:
     return array
 
 
-def _widen(arrays: Mapping[str, Array], name: str) -> Array:
-    """An array as `make_states` gives it: in full precision, in memory of its own."""
-    return np.array(arrays[name], dtype=np.int64 if name in _POSITIONS else np.float64, order="C")
+def _widen(arrays: dict[str, Array], name: str) -> Array:
+    """An array as `make_states` gives it, taken out: in full precision, in memory of its own."""
+    dtype = np.int64 if name in _POSITIONS else np.float64
+    return np.array(arrays.pop(name), dtype=dtype, order="C")

@@ -126,7 +126,7 @@ def save_parts(
     tensors = {
         "weights": learned.weights,
         "transforms": learned.transforms.features.to_arrays(),
-        GROUP: {**pack_states(states), **pack_derived(support, covariance)},
+        GROUP: {**pack_states(states), **pack_derived(learned, support, covariance)},
     }
     tables = {
         "pool": _add_vectors(_tabulate_cards(support.pool), embedding=raw.descriptions).assign(
@@ -179,6 +179,7 @@ def read_parts(
         parts = _decode_parts(folder, contents, encoder, counts)
         learned, support = parts[:2]
         learned.make_forecaster()  # the weights are there
+        del contents  # what is read of the states is let go
         if saved is None:
             _ = learned.net  # by which states are computed: its weights are all there
             return parts, None

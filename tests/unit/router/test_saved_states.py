@@ -294,7 +294,8 @@ def test_loading_takes_counts_and_what_outcomes_have_in_common(
         raise AssertionError("computed anew")
 
     expected = router.outcome_covariance, router.support.count_tokens()
-    for name in ("router.states._estimate_covariances", "features.tables.fit_token_rates"):
+    computed = "router.states._estimate_covariances", "features.tables.fit_token_rates"
+    for name in (*computed, "router.parts.Bills.read"):
         monkeypatch.setattr(f"graphrouter.{name}", refuse)
     monkeypatch.setattr("graphrouter.router.storage.count_chars", refuse)
     loaded = gr.GraphRouter.load(folder)
@@ -303,5 +304,8 @@ def test_loading_takes_counts_and_what_outcomes_have_in_common(
         for name, value in wanted._asdict().items():
             np.testing.assert_array_equal(getattr(found, name), value, err_msg=name)
     np.testing.assert_array_equal(loaded.support.raw.num_chars, router.support.raw.num_chars)
+    for name, value in router.bills.to_arrays().items():
+        np.testing.assert_array_equal(loaded.bills.to_arrays()[name], value, err_msg=name)
+    assert (loaded.bills.models, loaded.bills.old_models) == (router.models, frozenset())
     repriced = loaded.set_price(loaded.models[0], input_usd_per_mtok=1.0, output_usd_per_mtok=2.0)
     assert repriced.outcome_covariance is loaded.outcome_covariance
