@@ -14,6 +14,7 @@ GraphRouterError
 ├── UnknownRouteError(KeyError)    a named route that is not there
 ├── StoreError(RuntimeError)       a store of the gateway that cannot be opened or written
 ├── TrainingError(RuntimeError)    a training that diverged
+├── WorkerError(RuntimeError)      a process that cannot be given its work, or that died
 ├── NotApplicableError(ValueError) a method that needs something which the data does not have
 ├── ConformanceError(AssertionError) a router that breaks a promise of its class
 ├── LeakageError(AssertionError)   a supervised pair that is also a message edge
@@ -39,6 +40,7 @@ __all__ = [
     "TrainingError",
     "UnknownModelError",
     "UnknownRouteError",
+    "WorkerError",
 ]
 
 
@@ -134,6 +136,10 @@ class StoreError(GraphRouterError, RuntimeError):
 
 class TrainingError(GraphRouterError, RuntimeError):
     """A training whose weights or figures are no longer finite."""
+
+
+class WorkerError(GraphRouterError, RuntimeError):
+    """A process that cannot be given its work, or that ended before it was done."""
 
 
 class NotApplicableError(GraphRouterError, ValueError):

@@ -82,6 +82,7 @@ def assign(
     engine: options.WhichEngine = options.Engine.local,
     workers: options.Workers = 2,
     ray_address: options.RayAddress = None,
+    processes: options.Processes = 1,
     policy: Policy,
     moment: MomentWords,
 ) -> None:
@@ -132,7 +133,7 @@ def assign(
         _report(chosen, console, f"{out}/choices")
     else:
         file = None if out is None else Path(out)
-        _assign_here(artifact, Path(prompts), file, limits, routes_file, policy, moment)
+        _assign_here(artifact, Path(prompts), file, limits, routes_file, policy, moment, processes)
 
 
 def _assign_here(
@@ -143,6 +144,7 @@ def _assign_here(
     routes_file: Path | None,
     policy: Policy,
     moment: MomentWords,
+    num_processes: int,
 ) -> None:
     if out is not None:
         check_target(out, suffixes=TABLES, source=prompts)
@@ -160,7 +162,8 @@ def _assign_here(
             routed = RoutedQueries.of(routes, matches, policy)
     if now.extra_latency_s and limits.budget_s is None and not _counts_seconds(policy, routes):
         warn_of_idle_seconds()
-    parts = [predictions for _, predictions in predict_in_parts(router, wanted.queries)]
+    found = predict_in_parts(router, wanted.queries, num_processes)
+    parts = [predictions for _, predictions in found]
     with show_working("Assigning"):
         predictions, context = (
             now.delay(Predictions.concatenate(parts)),

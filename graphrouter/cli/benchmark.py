@@ -22,7 +22,7 @@ from graphrouter.locks import lock_folder
 if TYPE_CHECKING:
     from graphrouter.bench.baselines import Baseline
     from graphrouter.bench.evaluation.benchmark import BenchmarkResult, Plan
-    from graphrouter.bench.processes import Spread
+    from graphrouter.processes import Spread
 
 HEADLINE = (
     "log_loss",

@@ -22,7 +22,7 @@ from graphrouter.wording import count_of
 
 if TYPE_CHECKING:
     from graphrouter.bench.evaluation.newcomers import NewcomerEvaluation, NewcomerPlan
-    from graphrouter.bench.processes import Spread
+    from graphrouter.processes import Spread
 
 _DEFAULT_ROUTERS = (
     "task_mean,rasch,knn,uniroute_kmeans,uniroute_map,mirt,model_sat,graphrouter_paper"

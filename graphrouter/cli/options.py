@@ -15,7 +15,7 @@ from graphrouter.tracking import Tracking
 from graphrouter.tracking.store_connection import DEFAULT_EXPERIMENT
 
 if TYPE_CHECKING:
-    from graphrouter.bench.processes import Spread
+    from graphrouter.processes import Spread
 
 DATA_HELP = (
     "Folder with queries, models, outcomes (and perhaps tasks) as .parquet, .csv or "
@@ -80,6 +80,14 @@ CellEngine = Annotated[
         "under the same paths.",
     ),
 ]
+Processes = Annotated[
+    int,
+    typer.Option(
+        "--processes",
+        min=1,
+        help="Work in so many processes here, each with a copy of the router; for long files.",
+    ),
+]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Workers of --engine ray.")]
 RayAddress = Annotated[
     str | None,
@@ -109,7 +117,7 @@ Draws = Annotated[int, typer.Option("--draws", min=10, help="Bootstrap draws.")]
 
 def choose_spread(engine: Engine, address: str | None) -> Spread:
     """Over what the cells of a comparison are spread."""
-    from graphrouter.bench.processes import THREAD_VARIABLES, spread
+    from graphrouter.processes import THREAD_VARIABLES, spread
 
     if engine is Engine.local:
         return spread

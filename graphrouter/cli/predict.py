@@ -50,6 +50,7 @@ def predict(
     engine: options.WhichEngine = options.Engine.local,
     workers: options.Workers = 2,
     ray_address: options.RayAddress = None,
+    processes: options.Processes = 1,
     search_recall: options.SearchRecall = None,
 ) -> None:
     """Write what is expected of every model on every query: effect, cost, tokens, latency.
@@ -70,7 +71,7 @@ def predict(
             raise typer.BadParameter("--engine ray takes no --search-recall")
         _predict_on_ray(artifact, queries, out, workers, ray_address)
     else:
-        _predict_here(artifact, Path(queries), Path(out), search_recall)
+        _predict_here(artifact, Path(queries), Path(out), search_recall, processes)
 
 
 def _predict_on_ray(
@@ -84,14 +85,16 @@ def _predict_on_ray(
     say_line(f"Wrote {count_of(num_rows, 'row')} to {out}")
 
 
-def _predict_here(artifact: Path, queries: Path, out: Path, search_recall: float | None) -> None:
+def _predict_here(
+    artifact: Path, queries: Path, out: Path, search_recall: float | None, num_processes: int
+) -> None:
     check_target(out, suffixes=TABLES, source=queries)
 
     from graphrouter.data.table_files import write_table
 
     wanted = read_queries(queries)
     router = load_any_router(artifact, search_recall)
-    table = predict_table(router, wanted)
+    table = predict_table(router, wanted, num_processes)
     replace_file(out, partial(write_table, table))
     say_line(
         f"Wrote {count_of(len(table), 'row')} ({count_of(len(wanted.ids), 'query')} x "
@@ -100,18 +103,27 @@ def _predict_here(artifact: Path, queries: Path, out: Path, search_recall: float
     )
 
 
-def predict_table(router: Router, queries: QueryList) -> pd.DataFrame:
+def predict_table(router: Router, queries: QueryList, num_processes: int = 1) -> pd.DataFrame:
     """One row a (query, model) pair, query by query, with a progress bar for a long list."""
     import pandas as pd
 
     parts = [
         predictions.to_frame([queries.ids[row] for row in rows])
-        for rows, predictions in predict_in_parts(router, queries.queries)
+        for rows, predictions in predict_in_parts(router, queries.queries, num_processes)
     ]
     return pd.concat(parts, ignore_index=True)
 
 
-def predict_in_parts(router: Router, queries: Queries) -> Iterator[tuple[range, Predictions]]:
+def predict_in_parts(
+    router: Router, queries: Queries, num_processes: int = 1
+) -> Iterator[tuple[range, Predictions]]:
     """Numbers of some queries and their predictions, with a progress bar for a long list."""
-    for rows in track(len(queries), "Predicting", at_once=_QUERIES_AT_ONCE):
-        yield rows, router.predict(queries.take(rows))
+    from graphrouter.router.record_batches import predict_parts
+
+    places = range(len(queries))
+    parts = (
+        queries.take(places[start : start + _QUERIES_AT_ONCE])
+        for start in range(0, len(queries), _QUERIES_AT_ONCE)
+    )
+    found = predict_parts(router, parts, num_processes)
+    yield from zip(track(len(queries), "Predicting", at_once=_QUERIES_AT_ONCE), found, strict=True)

@@ -1,4 +1,4 @@
-"""Cells of a comparison spread over a Ray cluster, as `bench.processes.spread` does over cores."""
+"""Cells of a comparison spread over a Ray cluster, as `processes.spread` does over cores."""
 
 from __future__ import annotations
 

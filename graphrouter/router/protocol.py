@@ -168,7 +168,11 @@ class Router(ChoosingRouter):
         return self._predict(self._check_queries(asked))
 
     def predict_batches(
-        self, batches: Iterable[pa.RecordBatch], *, policy: Policy | None = None
+        self,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        policy: Policy | None = None,
+        num_processes: int = 1,
     ) -> Iterator[pa.RecordBatch]:
         """Predictions for batches of queries, one after the other, as engines ask for them.
 
@@ -179,11 +183,15 @@ class Router(ChoosingRouter):
         Args:
             batches: With the columns `query_id`, `prompt` and perhaps `task`.
             policy: What to choose by.
+            num_processes: Work in so many processes, each with a copy of the router; the same rows
+                in the same order. A script then needs `if __name__ == "__main__":`.
 
         Raises:
+            ConfigError: `num_processes` is no whole number of at least 1.
             DataError: A batch lacks a column, or has the same query_id twice.
             PolicyError: Nobody satisfies the policy and it names no fallback.
             UnknownModelError: The policy names a model that is not in the pool.
+            WorkerError: A process died, or the router cannot be sent to one.
 
         Example:
             >>> import pyarrow as pa, graphrouter as gr
@@ -195,7 +203,7 @@ class Router(ChoosingRouter):
         """
         from graphrouter.router.record_batches import predict_each  # it loads pandas
 
-        return predict_each(self, batches, policy)
+        return predict_each(self, batches, policy, num_processes)
 
     def _check_queries(self, queries: Queries) -> Queries:
         """The queries, checked against what the router can do and knows."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from graphrouter.data.new_outcomes import read_query_table
 from graphrouter.exceptions import DataError
+from graphrouter.moment import Moment
+from graphrouter.processes import map_in_order
 from graphrouter.types import Predictions, Queries
 from graphrouter.wording import name_some
 
@@ -52,21 +55,55 @@ CHOICE_SCHEMA = pa.schema(
 
 
 def predict_each(
-    router: ChoosingRouter, batches: Iterable[pa.RecordBatch], policy: Policy | None
+    router: ChoosingRouter,
+    batches: Iterable[pa.RecordBatch],
+    policy: Policy | None,
+    num_processes: int,
 ) -> Iterator[pa.RecordBatch]:
     """What `Router.predict_batches` yields; arguments as there."""
-    schema = SCORE_SCHEMA if policy is None else CHOICE_SCHEMA
-    for number, batch in enumerate(batches, 1):
-        for some in _read_batch(batch, f"record batch {number}"):
-            rows = _score(router, some) if policy is None else _choose(router, some, policy)
-            # NaN of the columns is null: what is not there, as in every table.
-            columns = {
-                field.name: pa.array(rows[field.name], field.type, from_pandas=True)
-                if field.name in rows
-                else pa.nulls(len(rows["model"]), field.type)
-                for field in schema
-            }
-            yield pa.RecordBatch.from_pydict(columns, schema)
+    read = (
+        _Asked(some["query_id"].tolist(), router._check_queries(Queries.of_frame(some)))
+        for number, batch in enumerate(batches, 1)
+        for some in _read_batch(batch, f"record batch {number}")
+    )
+    return map_in_order(read, _Answering(router, policy), num_processes=num_processes)
+
+
+def predict_parts(
+    router: ChoosingRouter, parts: Iterable[Queries], num_processes: int
+) -> Iterator[Predictions]:
+    """What is expected on each part of some queries.
+
+    Args:
+        router: Who predicts.
+        parts: Of the queries, each as large as fits into memory with its predictions.
+        num_processes: As of `Router.predict_batches`.
+    """
+    checked = map(router._check_queries, parts)
+    return map_in_order(checked, router._predict, num_processes=num_processes)
+
+
+class _Asked(NamedTuple):
+    """Queries that the router has checked, which tells what it does not know once."""
+
+    query_ids: list[str]
+    queries: Queries
+
+
+class _Answering(NamedTuple):
+    """What makes a record batch of the answers to some queries, in any process."""
+
+    router: ChoosingRouter
+    policy: Policy | None
+
+    def __call__(self, asked: _Asked) -> pa.RecordBatch:
+        if self.policy is None:
+            return _tabulate_scores(asked.query_ids, self.router._predict(asked.queries))
+        policies = [self.policy] * len(asked.queries)
+        decisions = self.router._decide(asked.queries, policies, Moment())
+        told = CHOICE_SCHEMA.names[1:]
+        columns = {name: [getattr(decision, name) for decision in decisions] for name in told}
+        return _tabulate({"query_id": asked.query_ids, **columns}, CHOICE_SCHEMA)
 
 
 def score_each(
@@ -87,17 +124,35 @@ def _predict(router: ChoosingRouter, queries: pd.DataFrame) -> Predictions:
     return router._predict(router._check_queries(Queries.of_frame(queries)))
 
 
-def _score(router: ChoosingRouter, queries: pd.DataFrame) -> pd.DataFrame:
-    """Columns of what is expected of every model on the queries."""
-    return _predict(router, queries).to_frame(queries["query_id"].tolist())
+def _tabulate_scores(query_ids: list[str], predictions: Predictions) -> pa.RecordBatch:
+    """What is expected of every model on some queries, a row a pair."""
+    num_queries, num_models = predictions.effect.shape
+    query = np.repeat(np.arange(num_queries), num_models)
+    model = np.tile(np.arange(num_models), num_queries)
+    columns = {
+        "query_id": pa.array(query_ids, pa.string()).take(pa.array(query)),
+        "model": pa.array(predictions.models, pa.string()).take(pa.array(model)),
+    }
+    for name in _SCORES:
+        values = getattr(predictions, name)
+        if values is not None:
+            columns[name] = values.ravel() if values.ndim == 2 else values[query]
+    return _tabulate(columns, SCORE_SCHEMA)
 
 
-def _choose(router: ChoosingRouter, queries: pd.DataFrame, policy: Policy) -> Mapping[str, Any]:
-    """Columns of the choices."""
-    decisions = router.route_batch(Queries.of_frame(queries), policy=policy)
-    told = CHOICE_SCHEMA.names[1:]
-    columns = {name: [getattr(decision, name) for decision in decisions] for name in told}
-    return {"query_id": queries["query_id"].tolist(), **columns}
+def _tabulate(columns: Mapping[str, Any], schema: pa.Schema) -> pa.RecordBatch:
+    """The columns in the order of a schema, all null where one is lacking.
+
+    NaN is null too: what is not there, as in every table.
+    """
+    num_rows = len(columns["query_id"])
+    arrays = [
+        pa.array(columns[field.name], field.type, from_pandas=True)
+        if field.name in columns
+        else pa.nulls(num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _read_batch(batch: pa.RecordBatch, source: str) -> Iterator[pd.DataFrame]:

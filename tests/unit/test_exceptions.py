@@ -25,6 +25,7 @@ BUILT_IN = {
     "NotApplicableError": ValueError,
     "RunError": RuntimeError,
     "StoreError": RuntimeError,
+    "WorkerError": RuntimeError,
     "LeakageError": AssertionError,
     "ConformanceError": AssertionError,
     "MissingExtraError": ImportError,

@@ -80,6 +80,19 @@ def test_a_long_list_gives_the_scores_of_single_queries(
     np.testing.assert_allclose(table["effect"].to_numpy().reshape(20, -1), expected, atol=1e-6)
 
 
+def test_several_processes_write_the_same_file(
+    invoke: Invoke, artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict_module, "_QUERIES_AT_ONCE", 2)
+    (tmp_path / "in.txt").write_text("Hello\n1 + 1?\nWho, then?\n", encoding="utf-8")
+    written = []
+    for more in ([], ["--processes", 2]):
+        out = tmp_path / "out.csv"
+        assert invoke("predict", artifact, tmp_path / "in.txt", "--out", out, *more)[0] == 0
+        written.append(out.read_bytes())
+    assert written[0] == written[1]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -73,6 +74,21 @@ def test_tasks_are_read(router: gr.GraphRouter) -> None:
     table = pa.Table.from_batches(router.predict_batches(batches_of(7, task=tasks))).to_pandas()
     expected = router.predict(PROMPTS, tasks=tasks)
     np.testing.assert_allclose(table["effect"], expected.effect.ravel(), rtol=1e-12)
+
+
+def test_several_processes_give_the_same_bits(
+    router: gr.GraphRouter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    router.save(tmp_path / "saved")
+    loaded = gr.load_router(tmp_path / "saved")  # which takes no torch, here or in a process
+    monkeypatch.setattr(record_batches, "QUERIES_AT_ONCE", 2)
+    batches = list(batches_of(3, 4, task=["word_problems", None, *["weaving"] * 5]))
+    found = list(loaded.predict_batches(batches, num_processes=2))
+    assert caplog.text.count("never seen the task 'weaving'") == 1  # here, and not in each process
+    assert found == list(loaded.predict_batches(batches))
 
 
 def test_nothing_is_read_before_it_is_asked_for(router: gr.GraphRouter) -> None:

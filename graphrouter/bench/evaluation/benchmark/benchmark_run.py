@@ -18,10 +18,10 @@ from graphrouter.bench.evaluation.benchmark.benchmark_cells import MAIN, Cell, C
 from graphrouter.bench.evaluation.evaluate import SeedRun, score_runs
 from graphrouter.bench.evaluation.grid import GridCell, PreparedSplit, finish, prepare_split
 from graphrouter.bench.evaluation.results import Evaluation
-from graphrouter.bench.processes import Spread, spread
 from graphrouter.config import TrainConfig
 from graphrouter.exceptions import ConfigError
 from graphrouter.files import replace_file, write_json
+from graphrouter.processes import Spread, spread
 from graphrouter.router.protocol import Router
 
 

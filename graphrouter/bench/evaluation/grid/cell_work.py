@@ -11,9 +11,9 @@ import numpy as np
 
 from graphrouter.bench.evaluation.grid.cell_files import GridResult, Status, read_cell
 from graphrouter.bench.evaluation.grid.grid_cell import GridCell
-from graphrouter.bench.processes import Spread, spread
 from graphrouter.exceptions import NotApplicableError
 from graphrouter.nn.layers import cpu_threads
+from graphrouter.processes import Spread, spread
 
 AnyCell = TypeVar("AnyCell", bound=GridCell)
 AnyResult = TypeVar("AnyResult", bound=GridResult)

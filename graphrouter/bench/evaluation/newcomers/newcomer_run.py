@@ -30,10 +30,10 @@ from graphrouter.bench.evaluation.newcomers.newcomer_split import (
 from graphrouter.bench.evaluation.newcomers.newcomer_worker import run_cell
 from graphrouter.bench.evaluation.newcomers.shots import ALL, DEFAULT_SHOTS, Shots
 from graphrouter.bench.evaluation.router_output import RouterOutput
-from graphrouter.bench.processes import Spread, spread
 from graphrouter.config import TrainConfig
 from graphrouter.data import load_dataset, split_dataset
 from graphrouter.exceptions import ConfigError
+from graphrouter.processes import Spread, spread
 from graphrouter.types import IntArray
 
 DEFAULT_ROUTERS = (

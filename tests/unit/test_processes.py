@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
-from graphrouter.bench.processes import THREAD_VARIABLES, spread
+from graphrouter.exceptions import ConfigError, MissingExtraError, WorkerError
+from graphrouter.processes import THREAD_VARIABLES, map_in_order, spread
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def square_or_die(number: int) -> int:
@@ -72,21 +75,29 @@ def test_a_death_while_the_caller_is_busy_is_named_too() -> None:
     assert results == {1: 1, 2: 4, 3: 9, 4: 16}
 
 
-def test_workers_end_with_their_parent() -> None:
-    """Killed without a chance to clean up, a benchmark must not leave processes behind that hold
-    its memory."""
+@pytest.mark.parametrize(
+    ("way", "sent"),
+    [("spread", signal.SIGKILL), ("map_in_order", signal.SIGKILL), ("map_in_order", signal.SIGINT)],
+)
+def test_workers_end_with_their_parent(way: str, sent: signal.Signals) -> None:
+    """Killed without a chance to clean up, or interrupted, no process stays behind that holds
+    memory."""
     script = (
-        "from graphrouter.bench.processes import spread\n"
-        "from tests.unit.bench.test_processes import tell_pid_and_wait\n"
+        f"from graphrouter.processes import {way}\n"
+        "from tests.unit.test_processes import tell_pid_and_wait\n"
         "if __name__ == '__main__':\n"
-        "    list(spread([1, 2], tell_pid_and_wait, num_processes=2))\n"
+        f"    list({way}([1, 2], tell_pid_and_wait, num_processes=2))\n"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
     )
     assert parent.stdout is not None
     workers = [int(parent.stdout.readline()) for _ in range(2)]
-    parent.kill()
+    parent.send_signal(sent)
     parent.wait()
     parent.stdout.close()
     deadline = time.monotonic() + 30
@@ -110,3 +121,48 @@ def test_processes_have_one_thread_and_the_environment_is_given_back(
     assert dict(spread([0, 1], threads, num_processes=2)) == {0: "1", 1: "1"}
     assert os.environ[THREAD_VARIABLES[0]] == "5"
     assert THREAD_VARIABLES[1] not in os.environ
+
+
+def sleep_longer_first(number: int) -> int:
+    time.sleep(0.1 / (number + 1))
+    return number
+
+
+def lack_an_extra(number: int) -> int:
+    raise MissingExtraError("faiss", extra="index", purpose="A search")
+
+
+class TestMapInOrder:
+    def test_results_come_in_order_and_few_items_are_taken_ahead(self) -> None:
+        taken = []
+
+        def read() -> Iterator[int]:
+            for number in range(9):
+                taken.append(number)
+                yield number
+
+        found = map_in_order(read(), sleep_longer_first, num_processes=2)
+        assert next(found) == 0
+        assert len(taken) <= 4
+        assert list(found) == list(range(1, 9))
+
+    def test_an_error_of_the_work_is_raised_as_it_is(self) -> None:
+        with pytest.raises(ValueError, match="3 is not wanted"):
+            list(map_in_order([3, 4, 5, 6, 7], refuse, num_processes=2))
+
+    def test_an_error_that_cannot_travel_is_told_in_words(self) -> None:
+        with pytest.raises(WorkerError, match=r"MissingExtraError: .*graphrouter\[index\]"):
+            list(map_in_order([1], lack_an_extra, num_processes=2))
+
+    def test_a_process_that_dies_ends_the_work(self) -> None:
+        with pytest.raises(WorkerError, match="One of 2 processes ended before"):
+            list(map_in_order([1, -1, 2, 3, 4, 5], square_or_die, num_processes=2))
+
+    def test_work_that_cannot_be_sent_is_told_before_any_process_starts(self) -> None:
+        with pytest.raises(WorkerError, match="cannot be sent to another process"):
+            list(map_in_order([1], lambda number: number, num_processes=2))
+
+    @pytest.mark.parametrize("number", [0, 1.5, True])
+    def test_a_number_of_processes_is_whole_and_at_least_1(self, number: int) -> None:
+        with pytest.raises(ConfigError, match="expected a whole number of at least 1"):
+            list(map_in_order([1], refuse, num_processes=number))
