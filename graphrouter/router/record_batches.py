@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -90,7 +91,8 @@ class _Asked(NamedTuple):
     queries: Queries
 
 
-class _Answering(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Answering:
     """What makes a record batch of the answers to some queries, in any process."""
 
     router: ChoosingRouter
