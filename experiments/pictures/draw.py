@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from experiments.pictures import idea, measured
+from experiments.pictures import growth, idea, measured
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 PICTURES: dict[str, Callable[[], str]] = {
+    "growth": growth.draw,
     "idea": idea.draw,
     "log-loss": measured.draw_log_loss,
     "newcomers": measured.draw_newcomers,

@@ -16,6 +16,7 @@ from experiments.choices.table import page
 from experiments.main_comparison.table import load, rivals
 from experiments.pictures.draw import PICTURES
 from experiments.pictures.measured import learned_share, read_results, read_savings
+from experiments.scaling.growth import carry_on, read_growth, sum_up
 from graphrouter.bench.baselines import BASELINES
 from graphrouter.bench.evaluation import METRICS
 from graphrouter.bench.evaluation.conclusion import find_mark
@@ -48,6 +49,29 @@ def test_a_picture_is_that_of_the_committed_results(name: str) -> None:
     shown = (ROOT / "docs" / "pictures" / f"{name}.svg").read_text(encoding="utf-8")
     assert shown == PICTURES[name]()
     assert {path.stem for path in (ROOT / "docs" / "pictures").iterdir()} == set(PICTURES)
+
+
+def test_growth_is_summed_up_and_carried_on() -> None:
+    stage = {"process_s": 1.0, "system_s": 0.5, "peak_mib": 300.0}
+    names = ("load_dataset", "split_dataset", "read_table", "training_tables", "fit_network")
+    report = {"outcomes": 10, "queries": 1, "stages": [{**stage, "name": each} for each in names]}
+    small = sum_up(report)
+    bounded = dict.fromkeys(("calibration", "states"), 0.0)
+    assert small["seconds"] == {"tables": 3.0, "texts": 1.5, "epochs": 1.5, **bounded}
+    spent = {"tables": 6.0, "texts": 150.0, "epochs": 1.5, **bounded}
+    large = {**small, "outcomes": 100, "seconds": spent, "peak_mib": 390}
+    far = carry_on([small, large], 10_000)
+    assert far["seconds"]["tables"] == pytest.approx(600)  # in proportion at least
+    assert far["seconds"]["texts"] == pytest.approx(1_500_000)  # a hundredfold for each tenfold
+    assert far["seconds"]["epochs"] == 1.5
+    assert far["peak_mib"] == 390 + 9_900
+
+
+def test_the_page_has_the_growth_that_was_measured() -> None:
+    page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    for each in read_growth():
+        seconds = " | ".join(f"{spent:,.1f}" for spent in each["seconds"].values())
+        assert f"| {each['outcomes']:,} | {seconds} | {each['peak_mib']:,} |" in page
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
