@@ -20,13 +20,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphrouter.encoders import TextEncoder, encode_texts
-from graphrouter.types import FloatArray
+from graphrouter.features.row_files import RowFile, write_rows
+from graphrouter.types import FloatArray, IntArray
 
 Float32Array = NDArray[np.float32]
 
@@ -80,9 +81,8 @@ class PromptTransform:
             embeddings: (num_queries, dimension) unit embeddings.
             surface: (num_queries, num_surface) from `read_surface`.
         """
-        if len(embeddings) > MOST_FITTED:
-            drawn = np.random.default_rng(0).permutation(len(embeddings))[:MOST_FITTED]
-            embeddings, surface = embeddings[np.sort(drawn)], surface[np.sort(drawn)]
+        rows = draw_fitted(len(embeddings))
+        embeddings, surface = embeddings[rows], surface[rows]
         mean = average_present(embeddings)
         surface_mean, surface_scale = measure_columns(surface.astype(np.float64))
         coordinates = KernelCoordinates.fit(
@@ -90,27 +90,37 @@ class PromptTransform:
         )
         return cls(mean, surface_mean, surface_scale, coordinates)
 
-    def text(self, embeddings: Float32Array) -> Float32Array:
-        """Centred unit embeddings: (num_queries, dimension)."""
-        found = np.empty(embeddings.shape, dtype=np.float32)
+    @overload
+    def text(self, embeddings: Float32Array) -> Float32Array: ...
+    @overload
+    def text(self, embeddings: RowFile) -> RowFile: ...
+    def text(self, embeddings: Float32Array | RowFile) -> Float32Array | RowFile:
+        """Centred unit embeddings: (num_queries, dimension); filed where the embeddings are."""
+        found = _make_like(embeddings, embeddings.shape[1])
         for rows in _list_blocks(len(embeddings)):
-            found[rows] = scale_to_unit(embeddings[rows] - self.mean)
+            write_rows(found, rows.start, scale_to_unit(embeddings[rows] - self.mean))
         return found
 
     def surface(self, raw: Float32Array) -> Float32Array:
         """Scaled surface features, clipped to [-5, 5]: (num_queries, num_surface)."""
         return _scale_surface(raw, self.surface_mean, self.surface_scale)
 
-    def principal(self, embeddings: Float32Array, raw_surface: Float32Array) -> Float32Array:
+    @overload
+    def principal(self, embeddings: Float32Array, raw_surface: Float32Array) -> Float32Array: ...
+    @overload
+    def principal(self, embeddings: RowFile, raw_surface: Float32Array) -> RowFile: ...
+    def principal(
+        self, embeddings: Float32Array | RowFile, raw_surface: Float32Array
+    ) -> Float32Array | RowFile:
         """Prompts in decorrelated coordinates, by falling variance: (num_queries, NUM_PRINCIPAL).
 
         In these coordinates a ridge regression is one shrunk sum a coordinate, which the network
-        does inside the graph.
+        does inside the graph. Filed where the embeddings are.
         """
-        found = np.empty((len(embeddings), len(self.coordinates.mean)), dtype=np.float32)
+        found = _make_like(embeddings, len(self.coordinates.mean))
         for rows in _list_blocks(len(embeddings)):
             read = self.text(embeddings[rows]), self.surface(raw_surface[rows])
-            found[rows] = self._precise_coordinates.find(*read)
+            write_rows(found, rows.start, self._precise_coordinates.find(*read))
         return found
 
     def to_arrays(self) -> dict[str, Float32Array]:
@@ -358,6 +368,21 @@ def _find_directions(centred: FloatArray) -> FloatArray:
 def _scale_surface(raw: Float32Array, mean: Float32Array, scale: Float32Array) -> Float32Array:
     scaled: Float32Array = np.clip((raw - mean) / scale, -5, 5).astype(np.float32)
     return scaled
+
+
+def draw_fitted(num_rows: int) -> IntArray | slice:
+    """Which training rows a transform is fitted on: all, or `MOST_FITTED` of them in order."""
+    if num_rows <= MOST_FITTED:
+        return slice(num_rows)
+    drawn = np.random.default_rng(0).permutation(num_rows)[:MOST_FITTED]
+    return np.sort(drawn)
+
+
+def _make_like(rows: Float32Array | RowFile, width: int) -> Float32Array | RowFile:
+    """Room for as many rows, filed where those are."""
+    if isinstance(rows, RowFile):
+        return RowFile(len(rows), width)
+    return np.empty((len(rows), width), dtype=np.float32)
 
 
 def _list_blocks(num_rows: int) -> list[slice]:

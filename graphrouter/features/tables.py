@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from graphrouter.artifact_tables import Table
+from graphrouter.data.columns import VIEWS
 from graphrouter.data.positions import find_positions as find_positions  # of tables too
 from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.encoders.text_encoder import encode_present
@@ -26,6 +27,7 @@ from graphrouter.features.prompts import (
     read_surface,
     scale_to_unit,
 )
+from graphrouter.features.row_files import MOST_IN_MEMORY, RowFile, make_rows, write_rows
 from graphrouter.features.suspect_zeros import hide_suspect_zeros
 from graphrouter.features.token_rates import TokenRates, count_chars, fit_token_rates
 from graphrouter.features.views import (
@@ -182,11 +184,12 @@ class NodeTable:
     Ids live with the caller.
     """
 
-    query_text: Tensor
-    """(num_queries, dimension) float32, centred unit embeddings."""
-    query_principal: Tensor
+    query_text: Tensor | RowFile
+    """(num_queries, dimension) float32, centred unit embeddings; of a long log that is trained on,
+    rows of a file."""
+    query_principal: Tensor | RowFile
     """(num_queries, num_principal) float32, text and surface features in decorrelated
-    coordinates."""
+    coordinates; likewise."""
     query_chars: Tensor
     """(num_queries, NUM_KINDS) float32 characters of the prompt by kind."""
     query_task: Tensor
@@ -209,7 +212,8 @@ class RawFeatures:
     """Features before any fitted transform: what an artifact keeps."""
 
     prompts: Float32Array
-    """(num_queries, dimension) embeddings."""
+    """(num_queries, dimension) embeddings; of a long log that is trained on, a `RowFile`, of which
+    some queries are taken."""
     surface: Float32Array
     """(num_queries, num_surface)."""
     num_chars: Float32Array
@@ -264,7 +268,7 @@ class RawFeatures:
         transform: FeatureTransform,
         pool: ModelPool | None = None,
         known: IntArray | None = None,
-        principal: Float32Array | None = None,
+        principal: Float32Array | RowFile | None = None,
     ) -> NodeTable:
         """The node table under a transform that was fitted on training rows.
 
@@ -281,8 +285,8 @@ class RawFeatures:
             own = read_own_numbers(pool.cards, np.isin(np.arange(len(pool)), known))
             cards = np.concatenate([cards, own], axis=1)
         return NodeTable(
-            query_text=torch.from_numpy(transform.prompts.text(self.prompts)),
-            query_principal=torch.from_numpy(principal),
+            query_text=_to_tensor(transform.prompts.text(self.prompts)),
+            query_principal=_to_tensor(principal),
             query_chars=torch.from_numpy(self.num_chars),
             query_task=torch.from_numpy(self.query_task),
             model_text=torch.from_numpy(transform.descriptions(self.descriptions)),
@@ -308,6 +312,7 @@ def encode_raw(
     tasks: pd.DataFrame,
     *,
     progress: bool = False,
+    filed: bool = False,
 ) -> RawFeatures:
     """Embeddings and raw numbers of queries, models and tasks.
 
@@ -317,21 +322,43 @@ def encode_raw(
         pool: The models.
         tasks: Columns `task` and `description`.
         progress: Show a progress bar.
+        filed: Whether embeddings of many queries may be rows of a file.
     """
-    prompts = queries["prompt"].tolist()
-    embeddings = encode_texts(encoder, prompts, progress=progress)
+    views = {}
+    if filed and len(queries) > MOST_IN_MEMORY and not any(name in queries for name in VIEWS):
+        embeddings, surface, num_chars = _read_by_blocks(encoder, queries["prompt"], progress)
+    else:
+        prompts = queries["prompt"].tolist()
+        embeddings = encode_texts(encoder, prompts, progress=progress)
+        surface, num_chars = read_surface(prompts), count_chars(prompts)
+        views = read_views(encoder, Queries.of_frame(queries), embeddings)
     return RawFeatures(
         prompts=embeddings,
-        surface=read_surface(prompts),
-        num_chars=count_chars(prompts),
+        surface=surface,
+        num_chars=num_chars,
         query_task=find_positions(queries["task"], tasks["task"].tolist()),
         descriptions=encode_present(encoder, [card.description for card in pool]),
         cards=read_cards(pool),
         tasks=encode_present(
             encoder, [None if pd.isna(text) else str(text) for text in tasks["description"]]
         ),
-        views=read_views(encoder, Queries.of_frame(queries), embeddings),
+        views=views,
     )
+
+
+def _read_by_blocks(
+    encoder: TextEncoder, prompts: pd.Series[str], progress: bool
+) -> tuple[Float32Array, Float32Array, Float32Array]:
+    """Embeddings, surface and characters of many prompts; the first are rows of a file."""
+    embeddings = make_rows(len(prompts), encoder.dimension)
+    surface, num_chars = [], []
+    for first in range(0, len(prompts), MOST_IN_MEMORY):
+        some = prompts.iloc[first : first + MOST_IN_MEMORY].tolist()
+        write_rows(embeddings, first, encode_texts(encoder, some, progress=progress))
+        surface.append(read_surface(some))
+        num_chars.append(count_chars(some))
+    # What trains on them takes rows of them, which a file gives too.
+    return cast("Float32Array", embeddings), np.concatenate(surface), np.concatenate(num_chars)
 
 
 def encode_outcomes(
@@ -360,6 +387,13 @@ def encode_outcomes(
         channels=torch.from_numpy(bills.encode(shown, model).astype(np.float32)),
         scaled_cost=torch.from_numpy(cost.astype(np.float32)),
     )
+
+
+def _to_tensor(rows: Float32Array | RowFile) -> Tensor | RowFile:
+    """Rows as a tensor; those of a file stay there."""
+    import torch
+
+    return rows if isinstance(rows, RowFile) else torch.from_numpy(rows)
 
 
 def _centre_present(embeddings: Float32Array, mean: Float32Array) -> Float32Array:

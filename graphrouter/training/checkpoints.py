@@ -24,6 +24,7 @@ from torch import Tensor
 import graphrouter
 from graphrouter.artifact import FORMAT_VERSION
 from graphrouter.config import TrainConfig
+from graphrouter.features.row_files import RowFile
 from graphrouter.locks import lock_folder
 from graphrouter.training.prepare import TrainingTables
 
@@ -115,9 +116,10 @@ def hash_run(tables: TrainingTables, config: TrainConfig) -> str:
     """
     release = f"{graphrouter.__version__} {FORMAT_VERSION} {torch.__version__}"
     digest = hashlib.sha256(f"{release} {config.model_dump_json()}".encode())
-    for name, tensor in _list_tensors(tables):
-        digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().reshape(-1).view(np.uint8).data)  # no copy
+    for name, rows in _list_tensors(tables):
+        digest.update(f"{name} {tuple(rows.shape)}".encode())
+        for part in rows.iterate_blocks() if isinstance(rows, RowFile) else [rows.numpy()]:
+            digest.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)  # no copy
     return digest.hexdigest()
 
 
@@ -132,11 +134,11 @@ def discard_run(work_dir: Path) -> None:
             shutil.rmtree(work_dir, ignore_errors=True)
 
 
-def _list_tensors(tables: TrainingTables) -> Iterator[tuple[str, Tensor]]:
+def _list_tensors(tables: TrainingTables) -> Iterator[tuple[str, Tensor | RowFile]]:
     for part in (tables.nodes, tables.train, tables.validation, tables):
         for field in fields(part):
             value = getattr(part, field.name)
-            if isinstance(value, Tensor):
+            if isinstance(value, Tensor | RowFile):
                 yield field.name, value
 
 

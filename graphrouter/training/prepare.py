@@ -19,6 +19,7 @@ from graphrouter.features.askers import People
 from graphrouter.features.bills import Bills
 from graphrouter.features.channels import ChannelScaler, Tariff
 from graphrouter.features.outcome_edges import RecordedEdges
+from graphrouter.features.prompts import draw_fitted
 from graphrouter.features.recorded_prices import add_prices
 from graphrouter.features.suspect_zeros import hide_suspect_zeros
 from graphrouter.features.tables import (
@@ -80,7 +81,7 @@ def prepare(
     ids = [*split.train, *split.validation]
     queries = data.queries.set_index("query_id").loc[ids]
     tasks = select_training_tasks(data, split)
-    raw = encode_raw(encoder, queries, pool, tasks, progress=progress)
+    raw = encode_raw(encoder, queries, pool, tasks, progress=progress, filed=True)
     position, model, outcomes = _order_outcomes(data, ids, pool)
     is_train = position < len(split.train)
     sides = {"training": (split.train, is_train), "validation": (split.validation, ~is_train)}
@@ -94,11 +95,11 @@ def prepare(
             )
     priced = hide_suspect_zeros(add_prices(outcomes, pool, model), named=(model, pool.names))
     train = (position[is_train], model[is_train], priced[is_train])
-    train_rows = slice(0, len(split.train))
+    train_rows, fitted = slice(0, len(split.train)), draw_fitted(len(split.train))
     transforms = FittedTransforms(
         features=FeatureTransform.fit(
-            prompts=raw.prompts[train_rows],
-            surface=raw.surface[train_rows],
+            prompts=raw.prompts[fitted],
+            surface=raw.surface[fitted],
             descriptions=raw.descriptions,
             cards=raw.cards,
             tasks=raw.tasks,
