@@ -23,6 +23,7 @@ EMBEDDING_FILE = "embeddings.npz"
 """Where the embeddings of a dataset may stand beside its tables."""
 VIEW_KEY = "view_key"
 """Column of the solved queries of a router that stands for what it does not keep of them."""
+_PROMPTS_AT_ONCE = 65_536
 _EXPECTED = "Its arrays are query_id (texts), embedding (a row a query) and perhaps encoder"
 
 
@@ -87,8 +88,12 @@ def question_texts(queries: pd.DataFrame) -> pd.Series:
 
 def question_keys(queries: pd.DataFrame) -> list[str]:
     """The `question_key` of each query."""
-    pairs = zip(queries["prompt"].tolist(), list_view_keys(queries), strict=True)
-    return [question_key(*pair) for pair in pairs]
+    prompts, keys = queries["prompt"], list_view_keys(queries)
+    found: list[str] = []
+    for first in range(0, len(keys), _PROMPTS_AT_ONCE):  # the texts of a long log are much
+        rows = slice(first, first + _PROMPTS_AT_ONCE)
+        found += map(question_key, prompts.iloc[rows].tolist(), keys[rows])
+    return found
 
 
 def find_viewed(views: pd.DataFrame) -> BoolArray:

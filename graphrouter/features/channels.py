@@ -7,6 +7,7 @@ latency. The way back is `scoring.decoding.decode_channels`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -117,11 +118,12 @@ class ChannelScaler:
         """The scaler of training outcomes, which name their `model` too."""
         outcomes = outcomes.assign(cost_usd=outcomes["cost_usd"].where(outcomes["cost_usd"] > 0))
         unit = choose_spend_unit(outcomes)
-        raw = _take_logarithms(outcomes, unit)
         mean, scale = np.zeros(NUM_CHANNELS), np.ones(NUM_CHANNELS)
         observed = [True]
-        for channel in range(1, NUM_CHANNELS):
-            known = raw[channel][np.isfinite(raw[channel])]
+        for channel, raw in enumerate(_take_logarithms(outcomes, unit)):
+            if channel == EFFECT:
+                continue
+            known = raw[np.isfinite(raw)]
             observed.append(known.size > 0)
             if known.size:
                 mean[channel] = known.mean()
@@ -130,9 +132,12 @@ class ChannelScaler:
 
     def encode(self, outcomes: OutcomeColumns) -> FloatArray:
         """Channels of outcomes: (NUM_CHANNELS, num_outcomes), NaN = not observed."""
-        raw = _take_logarithms(outcomes, self.spend_unit)
-        channels: FloatArray = (raw - self.mean[:, None]) / self.scale[:, None]
-        return channels
+        moments = zip(self.mean, self.scale, strict=True)
+        raw = zip(_take_logarithms(outcomes, self.spend_unit), moments, strict=True)
+        standardised: FloatArray = np.stack(
+            [(values - mean) / scale for values, (mean, scale) in raw]
+        )
+        return standardised
 
     def price_typical_call(self, prices: FloatArray) -> FloatArray:
         """US dollars of a call whose spend is the typical one of training rows: (n,).
@@ -175,24 +180,27 @@ def choose_spend_unit(outcomes: pd.DataFrame) -> SpendUnit:
     return SpendUnit.USD
 
 
-def _take_logarithms(outcomes: OutcomeColumns, unit: SpendUnit) -> FloatArray:
-    """The channels before they are standardised: (NUM_CHANNELS, num_outcomes)."""
-    effect, cost, prompt, answer, latency = read_columns(
-        outcomes, "effect", "cost_usd", "input_tokens", "output_tokens", "latency_s"
-    )
-    spend = {
-        SpendUnit.TOKENS: np.log(np.maximum(answer, 1.0)),
-        SpendUnit.PRICE: np.log(np.maximum(cost, _FREE_USD)) - np.log(_average_price(outcomes)),
-        SpendUnit.USD: np.log(np.maximum(cost, _FREE_USD)),
-        SpendUnit.NONE: np.full_like(effect, np.nan),
-    }[unit]
-    by_channel = {
-        "effect": effect,
-        "input_tokens": np.log(np.maximum(prompt, 1.0)),
-        "spend": spend,
-        "latency": np.log(np.maximum(latency, 1e-4)),
+def _take_logarithms(outcomes: OutcomeColumns, unit: SpendUnit) -> Iterator[FloatArray]:
+    """The channels before they are standardised, (num_outcomes,) each, one after the other."""
+
+    def read(column: str) -> FloatArray:
+        return read_columns(outcomes, column)[0]
+
+    def take(column: str, least: float) -> FloatArray:
+        return np.asarray(np.log(np.maximum(read(column), least)))
+
+    by_channel: dict[str, Callable[[], FloatArray]] = {
+        "effect": lambda: read("effect"),
+        "input_tokens": lambda: take("input_tokens", 1.0),
+        "spend": {
+            SpendUnit.TOKENS: lambda: take("output_tokens", 1.0),
+            SpendUnit.PRICE: lambda: take("cost_usd", _FREE_USD) - np.log(_average_price(outcomes)),
+            SpendUnit.USD: lambda: take("cost_usd", _FREE_USD),
+            SpendUnit.NONE: lambda: np.full_like(read("effect"), np.nan),
+        }[unit],
+        "latency": lambda: take("latency_s", 1e-4),
     }
-    return np.stack([by_channel[channel] for channel in CHANNELS])
+    return (by_channel[channel]() for channel in CHANNELS)
 
 
 def _average_price(outcomes: OutcomeColumns) -> FloatArray:

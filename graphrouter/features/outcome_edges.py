@@ -33,8 +33,11 @@ class OutcomeEdges:
         """Whether outcomes of one query stand together, queries in ascending order."""
         return bool((self.query[1:] >= self.query[:-1]).all())
 
-    def take(self, edges: Tensor) -> Self:
-        """The edges at the given positions (int64) or where the mask (bool) is true."""
+    def take(self, edges: Tensor | slice) -> Self:
+        """The edges at the given positions (int64) or where the mask (bool) is true.
+
+        A slice of them shares their memory.
+        """
         return type(self)(*(getattr(self, field.name)[..., edges] for field in fields(self)))
 
 

@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from graphrouter.artifact_tables import Table
-from graphrouter.data.columns import VIEWS
+from graphrouter.data.columns import OUTCOME_NUMBERS, VIEWS
 from graphrouter.data.positions import find_positions as find_positions  # of tables too
 from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.encoders.text_encoder import encode_present
 from graphrouter.features.bills import Bills
 from graphrouter.features.cards import read_cards, read_own_numbers
-from graphrouter.features.channels import ChannelScaler, OutcomeColumns, read_columns
+from graphrouter.features.channels import (
+    NUM_CHANNELS,
+    PRICE_COLUMNS,
+    ChannelScaler,
+    OutcomeColumns,
+    read_columns,
+)
 from graphrouter.features.outcome_edges import RecordedEdges
 from graphrouter.features.prompts import (
     Float32Array,
@@ -158,6 +164,7 @@ class FeatureTransform:
         return np.concatenate([scaled, missing], axis=1).astype(np.float32)
 
 
+_OUTCOMES_AT_ONCE = 1_000_000
 _QUERY_FEATURES = ("prompts", "surface", "num_chars", "query_task")
 """Those of `RawFeatures` that have a row a query."""
 
@@ -380,13 +387,26 @@ def encode_outcomes(
     import torch
 
     shown = hide_suspect_zeros(outcomes, trusted=bills.old_models, named=(model, bills.models))
-    cost = transforms.cost.scale(*read_columns(shown, "cost_usd"))
+    channels = np.empty((NUM_CHANNELS, len(query)), dtype=np.float32)
+    cost = np.empty(len(query), dtype=np.float32)
+    # Some at a time: on the way they are several columns in double precision.
+    for first in range(0, len(query), _OUTCOMES_AT_ONCE):
+        rows = slice(first, first + _OUTCOMES_AT_ONCE)
+        some = shown if len(query) <= _OUTCOMES_AT_ONCE else _take_numbers(shown, rows)
+        channels[:, rows] = bills.encode(some, model[rows])
+        cost[rows] = transforms.cost.scale(*read_columns(some, "cost_usd"))
     return RecordedEdges(
         query=torch.from_numpy(query),
         model=torch.from_numpy(model),
-        channels=torch.from_numpy(bills.encode(shown, model).astype(np.float32)),
-        scaled_cost=torch.from_numpy(cost.astype(np.float32)),
+        channels=torch.from_numpy(channels),
+        scaled_cost=torch.from_numpy(cost),
     )
+
+
+def _take_numbers(outcomes: Table, rows: slice) -> OutcomeColumns:
+    """Some rows of all columns that channels are made of."""
+    names = (*OUTCOME_NUMBERS, *PRICE_COLUMNS)
+    return {name: np.asarray(outcomes[name], dtype=np.float64)[rows] for name in names}
 
 
 def _to_tensor(rows: Float32Array | RowFile) -> Tensor | RowFile:

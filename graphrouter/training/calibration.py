@@ -229,13 +229,10 @@ def fit_line(setting: HeldEffects, num_tasks: int) -> FittedLine:
     for _ in range(_MOST_STEPS):
         offsets, tilted = np.append(theta[2:], 0.0), math.exp(theta[1]) * logit
         probability = expit(theta[0] + offsets[slot] + tilted)
-        trust = 1 / design_effect(
-            observed - probability, probability * (1 - probability), logit, row
-        )
-        gradient = trust * _sums(observed - probability, tilted, slot, len(theta))
-        information = trust * _information(
-            probability * (1 - probability), tilted, slot, len(theta)
-        )
+        residual, weight = observed - probability, probability * (1 - probability)
+        trust = 1 / design_effect(residual, weight, logit, row)
+        gradient = trust * _sums(residual, tilted, slot, len(theta))
+        information = trust * _information(weight, tilted, slot, len(theta))
         doubt = (_FREEDOM + 1) / (_FREEDOM * PRIOR_SCALE**2 + theta**2)
         step = np.linalg.solve(information + np.diag(doubt), gradient - doubt * theta)
         theta += step.clip(-_LONGEST_STEP, _LONGEST_STEP)
@@ -268,9 +265,7 @@ def design_effect(
     # have no slope; what is left of one is rounding.
     centred = logit - float(weight @ logit) / total
     information = np.array([total, float(weight @ centred**2)])
-    scores = np.stack(
-        [np.bincount(query, weights=residual * column) for column in (np.ones_like(logit), centred)]
-    )
+    scores = np.stack([np.bincount(query, weights=each) for each in (residual, residual * centred)])
     scores -= scores.mean(axis=1, keepdims=True)  # what is wrong everywhere is no noise
     has_slope = np.array([True, information[1] > _LEAST_SPREAD * float(weight @ logit**2)])
     share = (scores[has_slope] ** 2).sum(axis=1) / information[has_slope]
@@ -288,13 +283,10 @@ def _tasks_with_offset(task: IntArray) -> IntArray:
 
 def _sums(values: FloatArray, tilted: FloatArray, slot: IntArray, size: int) -> FloatArray:
     """Sums of values, of values times logits, and of the values of each task: (size,)."""
-    return np.array(
-        [
-            values.sum(),
-            values @ tilted,
-            *np.bincount(slot, weights=values, minlength=size - 1)[: size - 2],
-        ]
-    )
+    common = [values.sum(), values @ tilted]
+    if size == len(common):  # no task has an offset: nothing to add up by tasks
+        return np.array(common)
+    return np.array([*common, *np.bincount(slot, weights=values, minlength=size - 1)[: size - 2]])
 
 
 def _information(weight: FloatArray, tilted: FloatArray, slot: IntArray, size: int) -> FloatArray:

@@ -83,18 +83,20 @@ def prepare(
     tasks = select_training_tasks(data, split)
     raw = encode_raw(encoder, queries, pool, tasks, progress=progress, filed=True)
     position, model, outcomes = _order_outcomes(data, ids, pool)
-    is_train = position < len(split.train)
-    sides = {"training": (split.train, is_train), "validation": (split.validation, ~is_train)}
+    # Outcomes are sorted by query, those of training first: parts of them are not copied.
+    num_first = int(np.searchsorted(position, len(split.train)))
+    of_train, others = slice(num_first), slice(num_first, None)
+    sides = {"training": (split.train, of_train), "validation": (split.validation, others)}
     is_graded = outcomes["effect"].notna().to_numpy(dtype=bool)
-    for side, (theirs, has_outcome) in sides.items():
-        if theirs and not (has_outcome & is_graded).any():
-            what = "a graded answer" if has_outcome.any() else "an outcome"
+    for side, (theirs, rows) in sides.items():
+        if theirs and not is_graded[rows].any():
+            what = "a graded answer" if len(is_graded[rows]) else "an outcome"
             raise DataError(
                 f"No {side} query of {data.name!r} has {what} of a model of the pool. Divide "
                 "the queries another way, or grade more of them."
             )
     priced = hide_suspect_zeros(add_prices(outcomes, pool, model), named=(model, pool.names))
-    train = (position[is_train], model[is_train], priced[is_train])
+    train = (position[of_train], model[of_train], priced[of_train])
     train_rows, fitted = slice(0, len(split.train)), draw_fitted(len(split.train))
     transforms = FittedTransforms(
         features=FeatureTransform.fit(
@@ -110,20 +112,17 @@ def prepare(
     )
     bills = Bills.read(train[2], pool.names, transforms.channels, shown=train[2], model=train[1])
     edges = encode_outcomes(position, model, priced, transforms, bills)
-    mask = torch.from_numpy(is_train)
     tokens = raw.count_tokens(*train)
     return TrainingTables(
-        nodes=_name_askers(raw.to_nodes(transforms.features, pool, model[is_train]), queries),
+        nodes=_name_askers(raw.to_nodes(transforms.features, pool, model[of_train]), queries),
         raw=raw,
         transforms=transforms,
-        train=edges.take(mask),
-        validation=edges.take(~mask),
+        train=edges.take(of_train),
+        validation=edges.take(others),
         train_queries=torch.arange(len(split.train)),
         validation_queries=torch.arange(len(split.train), len(ids)),
         tokens=tokens,
-        prompt_group=torch.from_numpy(
-            pd.factorize(np.array(question_keys(queries), dtype=object))[0].astype(np.int64)
-        ),
+        prompt_group=torch.from_numpy(_number_prompts(queries)),
         pool=pool,
         tariff=read_tariff(bills, pool.prices, raw, *train, tokens),
         model_family=torch.from_numpy(_number_families(data, pool)),
@@ -134,6 +133,13 @@ def _name_askers(nodes: NodeTable, queries: pd.DataFrame) -> NodeTable:
     """The nodes with those who asked, where the queries say so."""
     people = People.of(queries)
     return nodes if people is None else replace(nodes, askers=people.to_nodes())
+
+
+def _number_prompts(queries: pd.DataFrame) -> IntArray:
+    """(num_queries,), equal for queries that ask the same."""
+    # Keys are 16 hexadecimal digits: as numbers they take a tenth of the room.
+    keys = np.fromiter((int(key, 16) for key in question_keys(queries)), np.uint64, len(queries))
+    return np.asarray(pd.factorize(keys)[0], dtype=np.int64)
 
 
 def _number_families(data: RoutingDataset, pool: ModelPool) -> IntArray:
