@@ -21,7 +21,8 @@ import numpy as np
 from graphrouter.config import EncoderConfig
 from graphrouter.data import load_dataset
 from graphrouter.encoders import create_encoder, encode_texts
-from graphrouter.features.prompts import PromptTransform, read_surface
+from graphrouter.features.prompts import PromptTransform
+from graphrouter.features.surface import read_surface
 from graphrouter.routes import RouteMatcher, Routes, RouteSpace
 
 SETS = ("bfcl_v1", "helm_mmlu", "llmrouter_default", "mmlu_pro", "reasoning_gym", "zeroeval")

@@ -6,8 +6,26 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
+from graphrouter.artifact_tables import Table
+from graphrouter.data.columns import OUTCOME_NUMBERS
+from graphrouter.features.bills import Bills
+from graphrouter.features.channels import (
+    NUM_CHANNELS,
+    PRICE_COLUMNS,
+    OutcomeColumns,
+    read_columns,
+)
+from graphrouter.features.suspect_zeros import hide_suspect_zeros
+from graphrouter.types import IntArray
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from graphrouter.features.tables import FittedTransforms
+
+_OUTCOMES_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,3 +65,44 @@ class RecordedEdges(OutcomeEdges):
 
     scaled_cost: Tensor
     """(E,) float32, cost mapped to [0, 1] by the policy's scale; NaN = not observed."""
+
+
+def encode_outcomes(
+    query: IntArray,
+    model: IntArray,
+    outcomes: Table,
+    transforms: FittedTransforms,
+    bills: Bills,
+) -> RecordedEdges:
+    """Outcomes as edges between positions of the node table and of the pool.
+
+    Args:
+        query: (E,) position of each outcome's query.
+        model: (E,) position of its model.
+        outcomes: E rows with the columns that `ChannelScaler` reads.
+        transforms: Fitted on training rows.
+        bills: Of the pool's training outcomes.
+    """
+    import torch
+
+    shown = hide_suspect_zeros(outcomes, trusted=bills.old_models, named=(model, bills.models))
+    channels = np.empty((NUM_CHANNELS, len(query)), dtype=np.float32)
+    cost = np.empty(len(query), dtype=np.float32)
+    # Some at a time: on the way they are several columns in double precision.
+    for first in range(0, len(query), _OUTCOMES_AT_ONCE):
+        rows = slice(first, first + _OUTCOMES_AT_ONCE)
+        some = shown if len(query) <= _OUTCOMES_AT_ONCE else _take_numbers(shown, rows)
+        channels[:, rows] = bills.encode(some, model[rows])
+        cost[rows] = transforms.cost.scale(*read_columns(some, "cost_usd"))
+    return RecordedEdges(
+        query=torch.from_numpy(query),
+        model=torch.from_numpy(model),
+        channels=torch.from_numpy(channels),
+        scaled_cost=torch.from_numpy(cost),
+    )
+
+
+def _take_numbers(outcomes: Table, rows: slice) -> OutcomeColumns:
+    """Some rows of all columns that channels are made of."""
+    names = (*OUTCOME_NUMBERS, *PRICE_COLUMNS)
+    return {name: np.asarray(outcomes[name], dtype=np.float64)[rows] for name in names}

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
+from io import FileIO
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -40,32 +42,32 @@ class RowFile:
         ([[4.0, 5.0], [0.0, 1.0]], [[2.0, 3.0]])
     """
 
-    def __init__(self, num_rows: int, width: int) -> None:
-        """A file of zeros; `write` fills it.
+    def __init__(self, file: FileIO, num_rows: int, width: int) -> None:
+        """Rows of an open file that belongs to them from now on; `zeros` and `of` make one."""
+        self._file, self.shape = file, (num_rows, width)
+        self._row_bytes = width * np.dtype(np.float32).itemsize
+        weakref.finalize(self, file.close)
+
+    @classmethod
+    def zeros(cls, num_rows: int, width: int) -> RowFile:
+        """A file of zeros, which `write` fills.
 
         Raises:
             OSError: The folder for temporary files has too little room.
         """
-        self._file = tempfile.TemporaryFile(prefix="graphrouter-", buffering=0)  # noqa: SIM115
-        self.shape = (num_rows, width)
-        self._row_bytes = width * np.dtype(np.float32).itemsize
-        try:
-            self._reserve(num_rows * self._row_bytes)
-        except BaseException:
-            self._file.close()
-            raise
-
-    def _reserve(self, size: int) -> None:
-        """Say now, and not in the middle of the work, that the room does not suffice."""
-        if size and hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(self._file.fileno(), 0, size)
+        file = tempfile.TemporaryFile(prefix="graphrouter-", buffering=0)  # noqa: SIM115
+        rows = cls(file, num_rows, width)
+        size = num_rows * rows._row_bytes
+        if size and hasattr(os, "posix_fallocate"):  # told now, and not in the middle of the work
+            os.posix_fallocate(file.fileno(), 0, size)
         else:
-            self._file.truncate(size)
+            file.truncate(size)
+        return rows
 
     @classmethod
     def of(cls, rows: Float32Array) -> RowFile:
         """A file of the rows."""
-        filed = cls(*rows.shape)
+        filed = cls.zeros(*rows.shape)
         filed.write(0, rows)
         return filed
 
@@ -136,27 +138,17 @@ def _as_bytes(rows: Float32Array) -> memoryview:
 
 
 def _open_again(handle: Any, shape: tuple[int, int]) -> RowFile:
-    again = RowFile(0, shape[1])
-    again._file.close()
-    again._file, again.shape = os.fdopen(handle.detach(), "r+b", buffering=0), shape
-    return again
+    return RowFile(FileIO(handle.detach(), "r+b"), *shape)
 
 
-def can_file_rows() -> bool:
-    """Whether the system reads and writes a file at a place."""
-    return hasattr(os, "preadv") and hasattr(os, "pwrite")
-
-
-def make_rows(num_rows: int, width: int) -> Float32Array | RowFile:
-    """Zeros for so many rows: in memory, or filed where they are many.
+def is_filed(num_rows: int) -> bool:
+    """Whether so many rows are filed: where they are many, and the system can.
 
     Example:
-        >>> type(make_rows(3, 2)).__name__, type(make_rows(MOST_IN_MEMORY + 1, 2)).__name__
-        ('ndarray', 'RowFile')
+        >>> is_filed(5_000)
+        False
     """
-    if num_rows > MOST_IN_MEMORY and can_file_rows():
-        return RowFile(num_rows, width)
-    return np.zeros((num_rows, width), dtype=np.float32)
+    return num_rows > MOST_IN_MEMORY and hasattr(os, "preadv") and hasattr(os, "pwrite")
 
 
 def write_rows(table: Float32Array | RowFile, first: int, rows: Float32Array) -> None:

@@ -9,32 +9,26 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from graphrouter.artifact_tables import Table
-from graphrouter.data.columns import OUTCOME_NUMBERS, VIEWS
+from graphrouter.data.columns import VIEWS
 from graphrouter.data.positions import find_positions as find_positions  # of tables too
 from graphrouter.encoders import TextEncoder, encode_texts
 from graphrouter.encoders.text_encoder import encode_present
-from graphrouter.features.bills import Bills
 from graphrouter.features.cards import read_cards, read_own_numbers
 from graphrouter.features.channels import (
-    NUM_CHANNELS,
-    PRICE_COLUMNS,
     ChannelScaler,
     OutcomeColumns,
     read_columns,
 )
-from graphrouter.features.outcome_edges import RecordedEdges
 from graphrouter.features.prompts import (
     Float32Array,
     KernelCoordinates,
     PromptTransform,
     average_present,
     measure_columns,
-    read_surface,
     scale_to_unit,
 )
-from graphrouter.features.row_files import MOST_IN_MEMORY, RowFile, make_rows, write_rows
-from graphrouter.features.suspect_zeros import hide_suspect_zeros
+from graphrouter.features.row_files import RowFile, is_filed
+from graphrouter.features.surface import read_surface
 from graphrouter.features.token_rates import TokenRates, count_chars, fit_token_rates
 from graphrouter.features.views import (
     RawViews,
@@ -164,7 +158,7 @@ class FeatureTransform:
         return np.concatenate([scaled, missing], axis=1).astype(np.float32)
 
 
-_OUTCOMES_AT_ONCE = 1_000_000
+_PROMPTS_AT_ONCE = 65_536
 _QUERY_FEATURES = ("prompts", "surface", "num_chars", "query_task")
 """Those of `RawFeatures` that have a row a query."""
 
@@ -332,7 +326,7 @@ def encode_raw(
         filed: Whether embeddings of many queries may be rows of a file.
     """
     views = {}
-    if filed and len(queries) > MOST_IN_MEMORY and not any(name in queries for name in VIEWS):
+    if filed and is_filed(len(queries)) and not any(name in queries for name in VIEWS):
         embeddings, surface, num_chars = _read_by_blocks(encoder, queries["prompt"], progress)
     else:
         prompts = queries["prompt"].tolist()
@@ -357,56 +351,15 @@ def _read_by_blocks(
     encoder: TextEncoder, prompts: pd.Series[str], progress: bool
 ) -> tuple[Float32Array, Float32Array, Float32Array]:
     """Embeddings, surface and characters of many prompts; the first are rows of a file."""
-    embeddings = make_rows(len(prompts), encoder.dimension)
+    embeddings = RowFile.zeros(len(prompts), encoder.dimension)
     surface, num_chars = [], []
-    for first in range(0, len(prompts), MOST_IN_MEMORY):
-        some = prompts.iloc[first : first + MOST_IN_MEMORY].tolist()
-        write_rows(embeddings, first, encode_texts(encoder, some, progress=progress))
+    for first in range(0, len(prompts), _PROMPTS_AT_ONCE):
+        some = prompts.iloc[first : first + _PROMPTS_AT_ONCE].tolist()
+        embeddings.write(first, encode_texts(encoder, some, progress=progress))
         surface.append(read_surface(some))
         num_chars.append(count_chars(some))
     # What trains on them takes rows of them, which a file gives too.
     return cast("Float32Array", embeddings), np.concatenate(surface), np.concatenate(num_chars)
-
-
-def encode_outcomes(
-    query: IntArray,
-    model: IntArray,
-    outcomes: Table,
-    transforms: FittedTransforms,
-    bills: Bills,
-) -> RecordedEdges:
-    """Outcomes as edges between positions of the node table and of the pool.
-
-    Args:
-        query: (E,) position of each outcome's query.
-        model: (E,) position of its model.
-        outcomes: E rows with the columns that `ChannelScaler` reads.
-        transforms: Fitted on training rows.
-        bills: Of the pool's training outcomes.
-    """
-    import torch
-
-    shown = hide_suspect_zeros(outcomes, trusted=bills.old_models, named=(model, bills.models))
-    channels = np.empty((NUM_CHANNELS, len(query)), dtype=np.float32)
-    cost = np.empty(len(query), dtype=np.float32)
-    # Some at a time: on the way they are several columns in double precision.
-    for first in range(0, len(query), _OUTCOMES_AT_ONCE):
-        rows = slice(first, first + _OUTCOMES_AT_ONCE)
-        some = shown if len(query) <= _OUTCOMES_AT_ONCE else _take_numbers(shown, rows)
-        channels[:, rows] = bills.encode(some, model[rows])
-        cost[rows] = transforms.cost.scale(*read_columns(some, "cost_usd"))
-    return RecordedEdges(
-        query=torch.from_numpy(query),
-        model=torch.from_numpy(model),
-        channels=torch.from_numpy(channels),
-        scaled_cost=torch.from_numpy(cost),
-    )
-
-
-def _take_numbers(outcomes: Table, rows: slice) -> OutcomeColumns:
-    """Some rows of all columns that channels are made of."""
-    names = (*OUTCOME_NUMBERS, *PRICE_COLUMNS)
-    return {name: np.asarray(outcomes[name], dtype=np.float64)[rows] for name in names}
 
 
 def _to_tensor(rows: Float32Array | RowFile) -> Tensor | RowFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from functools import cache
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -33,8 +34,11 @@ def release_freed_memory() -> None:
     """Give the system back what was freed, where another kind of work begins.
 
     What lies in pieces between that which is still in use is of no use to it, and would count to
-    its peak. With another allocator than that of glibc nothing happens.
+    its peak. So is what pyarrow holds of tables that are gone. With another allocator than that of
+    glibc nothing else happens.
     """
+    if (pyarrow := sys.modules.get("pyarrow")) is not None:
+        pyarrow.default_memory_pool().release_unused()
     libc = _find_glibc()
     if libc is not None:
         libc.malloc_trim(0)

@@ -14,7 +14,7 @@ from graphrouter.data.repeats import merge_repeated_prompts
 from graphrouter.data.view_columns import VIEW_KEY, list_view_keys, question_keys
 from graphrouter.encoders import TextEncoder
 from graphrouter.features.recorded_prices import add_prices
-from graphrouter.nn.freed_memory import keep_freed_memory
+from graphrouter.nn.freed_memory import keep_freed_memory, release_freed_memory
 from graphrouter.nn.layers import cpu_threads
 from graphrouter.router.parts import Learned, Support
 from graphrouter.router.provenance import DEVIATION_SHARE, Provenance
@@ -49,8 +49,10 @@ def fit_parts(
         DataError: A side of the split has too few queries, or no outcomes.
     """
     keep_freed_memory()
+    release_freed_memory()  # of reading and dividing a long log
     data, config, division = view.data, view.config, view.split
     tables = view.derive(training_tables)
+    release_freed_memory()
     is_trained = config.training.max_epochs > 0
     if is_trained:
         # Here: it loads Lightning and PyTorch Geometric, which start values do not need.
@@ -61,9 +63,11 @@ def fit_parts(
             tables, config, work_dir=folder, progress=view.progress, callbacks=callbacks
         )
         net, metrics = fitted.net, fitted.metrics
+        release_freed_memory()
     else:
         net, metrics = build_network(tables, config).eval(), {"best_epoch": 0.0}
     (calibration, gained, share), amounts = fit_calibration(net, tables, config)
+    release_freed_memory()
     net.scale_deviations(share)
     metrics = metrics | gained | {DEVIATION_SHARE: share}
     # Models and tasks are left out one after the other: longer than all the rest of a start.

@@ -11,9 +11,9 @@ import numpy as np
 from graphrouter.extras import require_torch
 from graphrouter.features.bills import Bills
 from graphrouter.features.channels import read_columns
-from graphrouter.features.outcome_edges import RecordedEdges
+from graphrouter.features.outcome_edges import RecordedEdges, encode_outcomes
 from graphrouter.features.prompts import Float32Array
-from graphrouter.features.tables import NodeTable, encode_outcomes
+from graphrouter.features.tables import NodeTable
 from graphrouter.lazy import pandas as pd
 from graphrouter.router.outcome_covariance import OutcomeCovariance, estimate_covariance
 from graphrouter.router.parts import Learned, Support

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from graphrouter.encoders import TextEncoder, encode_texts
-from graphrouter.features.prompts import SURFACE_NAMES, Float32Array, PromptReading, PromptTransform
+from graphrouter.features.prompts import Float32Array, PromptReading, PromptTransform
+from graphrouter.features.surface import SURFACE_NAMES
 from graphrouter.types import FloatArray, IntArray
 
 _RIDGE = 3.0

@@ -18,7 +18,7 @@ from graphrouter.exceptions import DataError
 from graphrouter.features.askers import People
 from graphrouter.features.bills import Bills
 from graphrouter.features.channels import ChannelScaler, Tariff
-from graphrouter.features.outcome_edges import RecordedEdges
+from graphrouter.features.outcome_edges import RecordedEdges, encode_outcomes
 from graphrouter.features.prompts import draw_fitted
 from graphrouter.features.recorded_prices import add_prices
 from graphrouter.features.suspect_zeros import hide_suspect_zeros
@@ -27,7 +27,6 @@ from graphrouter.features.tables import (
     FittedTransforms,
     NodeTable,
     RawFeatures,
-    encode_outcomes,
     encode_raw,
     find_positions,
 )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from graphrouter.features import prompts
+from graphrouter.features import surface as marks
 from graphrouter.features.prompts import (
     NUM_PRINCIPAL,
     KernelCoordinates,
@@ -106,7 +107,7 @@ def test_coordinates_are_the_same_bits_alone_and_in_blocks_of_any_size(num_rows:
 
 @given(st.text(st.characters(max_codepoint=127)))
 def test_marks_of_ascii_are_counted_by_table_as_one_by_one(text: str) -> None:
-    assert prompts._count_marks(text) == [prompts._count(text, among) for among in prompts._MARKS]
+    assert marks._count_marks(text) == [marks._count(text, among) for among in marks._MARKS]
 
 
 def test_many_rows_are_fitted_on_some_and_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

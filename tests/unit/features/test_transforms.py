@@ -17,9 +17,8 @@ from graphrouter.encoders import HashingEncoder
 from graphrouter.features.cards import CARD_NAMES
 from graphrouter.features.prompts import (
     NUM_PRINCIPAL,
-    SURFACE_NAMES,
-    read_surface,
 )
+from graphrouter.features.surface import SURFACE_NAMES, read_surface
 from graphrouter.features.tables import FeatureTransform, FittedTransforms, encode_raw
 from graphrouter.training.prepare import prepare
 

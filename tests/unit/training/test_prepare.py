@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,11 @@ import graphrouter as gr
 from graphrouter.data import Split
 from graphrouter.encoders import HashingEncoder
 from graphrouter.exceptions import DataError
+from graphrouter.features import outcome_edges, row_files
+from graphrouter.features import tables as tables_module
+from graphrouter.features.row_files import RowFile
+from graphrouter.training.checkpoints import hash_run
+from graphrouter.training.episodes import draw_episode
 from graphrouter.training.prepare import prepare
 
 
@@ -92,3 +98,28 @@ def test_a_split_that_does_not_divide_the_data_is_refused(
     spoil, message = BAD_SPLITS[name]
     with pytest.raises(DataError, match=message):
         gr.GraphRouter.fit(data, split=spoil(split))
+
+
+def test_a_long_log_is_filed_and_gives_the_same_tables(
+    data: gr.RoutingDataset, split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, config = HashingEncoder(32), gr.TrainConfig()
+    in_memory = prepare(data, split, encoder)
+    monkeypatch.setattr(row_files, "MOST_IN_MEMORY", 16)
+    monkeypatch.setattr(tables_module, "_PROMPTS_AT_ONCE", 16)
+    monkeypatch.setattr(outcome_edges, "_OUTCOMES_AT_ONCE", 50)
+    filed = prepare(data, split, encoder)
+    assert isinstance(filed.nodes.query_text, RowFile)
+    assert isinstance(filed.nodes.query_principal, RowFile)
+    assert hash_run(filed, config) == hash_run(in_memory, config)
+    episodes = [
+        draw_episode(tables, config, torch.Generator().manual_seed(3))
+        for tables in (filed, in_memory)
+    ]
+    texts, principals = zip(*((e["query"].text, e["query"].x) for e in episodes), strict=True)
+    assert torch.equal(*texts)
+    assert torch.equal(*principals)
+    rows = np.array([1, 5, 6])
+    assert np.array_equal(
+        filed.raw.take_queries(rows).prompts, in_memory.raw.take_queries(rows).prompts
+    )
