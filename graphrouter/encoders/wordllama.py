@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,20 +86,20 @@ class WordLlamaEncoder:
             # Pooling goes text by text. WordLlama's own `embed` pads to the longest of the batch,
             # which is slower, and divides by zero for an empty text.
             row = part.start
-            for ids in _group_tokens(self._tokenizer.tokenize(clipped[part])):
-                self._sum_tokens(ids, out=vectors[row : row + len(ids)])
-                row += len(ids)
+            for tokens in _group_tokens(self._tokenizer.tokenize(clipped[part])):
+                self._sum_tokens(tokens, out=vectors[row : row + len(tokens)])
+                row += len(tokens)
         return unit_rows(vectors)  # of unit length, sum and mean are the same
 
-    def _sum_tokens(self, ids: list[list[int]], *, out: Embeddings) -> None:
+    def _sum_tokens(self, tokens: list[IntArray], *, out: Embeddings) -> None:
         """Write the summed vectors of the tokens of texts to `out`, (num_texts, dimension) of 0.
 
         Each distinct token of a text is read once: long texts repeat theirs. Each text is summed up
         by itself, in the order of its tokens' numbers.
         """
-        ordered = np.array(list(chain.from_iterable(ids)), dtype=np.int64)
-        if len(ids) > 1:
-            text = np.repeat(np.arange(len(ids)), [len(each) for each in ids])
+        ordered = np.concatenate(tokens)
+        if len(tokens) > 1:
+            text = np.repeat(np.arange(len(tokens)), [len(each) for each in tokens])
             ordered += text * len(self._token_vectors)
         ordered.sort()
         is_first = np.ones(len(ordered) + 1, dtype=np.bool_)
@@ -108,9 +108,9 @@ class WordLlamaEncoder:
         counts = (first[1:] - first[:-1]).astype(np.float32)
         token = ordered[first[:-1]]
         ends = [0, len(token)]
-        if len(ids) > 1:
+        if len(tokens) > 1:
             text, token = np.divmod(token, len(self._token_vectors))
-            ends = np.searchsorted(text, np.arange(len(ids) + 1)).tolist()
+            ends = np.searchsorted(text, np.arange(len(tokens) + 1)).tolist()
         vectors = self._token_vectors.take(token)
         vectors *= counts[:, None]
         for row, (start, end) in enumerate(pairwise(ends)):
@@ -118,11 +118,11 @@ class WordLlamaEncoder:
                 np.add.reduce(vectors[start:end], axis=0, out=out[row])
 
 
-def _group_tokens(ids: Iterable[list[int]]) -> Iterator[list[list[int]]]:
+def _group_tokens(tokens: Iterable[IntArray]) -> Iterator[list[IntArray]]:
     """The tokens of texts in order, in groups whose vectors stay in the cache."""
-    group: list[list[int]] = []
+    group: list[IntArray] = []
     count = 0
-    for each in ids:
+    for each in tokens:
         if group and count + len(each) > _TOKENS_AT_ONCE:
             yield group
             group, count = [], 0
@@ -151,28 +151,40 @@ class WordTokenizer:
         added = (each.content for each in tokenizer.get_added_tokens_decoder().values())
         self._apart = (_BLANK.decode(), *added)  # a written mark of a blank may join words
         self._cuts_words = _ends_tokens_with_words(tokenizer, vocabulary)
-        self._known: dict[str, list[int]] = {}
+        self._known: dict[str, bytes] = {}
+        """The bytes of an array of the tokens of a word: those of a text are put together at once,
+        and become one array."""
 
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+    def tokenize(self, texts: Sequence[str]) -> list[IntArray]:
         """The numbers of the tokens of each text."""
         words = [self._cut(text) for text in texts]
-        known = self._known  # other threads add to it, and nobody takes anything away
-        missing = [*set().union(*words).difference(known)]
-        fresh: dict[str, list[int]] = {}
-        if missing:
-            # The tokenizer puts the first blank before a text itself.
-            found = self._tokenizer.encode_batch_fast(
-                [word[1:] for word in missing], add_special_tokens=False
-            )
-            fresh = {word: each.ids for word, each in zip(missing, found, strict=True)}
-            if len(known) + len(fresh) > _MOST_WORDS:
-                self._known = {}
-            else:
-                known.update(item for item in fresh.items() if len(item[0]) <= _LONGEST_WORD)
-        return [
-            [*chain.from_iterable(known.get(word) or fresh.get(word) or [] for word in of_text)]
-            for of_text in words
-        ]
+        tokens = [list(map(self._known.get, each)) for each in words]
+        new = [i for i, found in enumerate(tokens) if None in found]
+        if new:
+            missing = {
+                word for i in new for word, ids in zip(words[i], tokens[i], strict=True) if not ids
+            }
+            read = self._read_words([*missing])
+            for i in new:
+                pairs = zip(words[i], tokens[i], strict=True)
+                tokens[i] = [ids or read[word] for word, ids in pairs]
+        return [np.frombuffer(b"".join(each), np.int64) for each in tokens]  # type: ignore[arg-type]
+
+    def _read_words(self, words: list[str]) -> dict[str, bytes]:
+        """The tokens of new words, most of which are remembered."""
+        # The tokenizer puts the first blank before a text itself.
+        found = self._tokenizer.encode_batch_fast(
+            [word[1:] for word in words], add_special_tokens=False
+        )
+        fresh = {
+            word: np.array(each.ids, dtype=np.int64).tobytes()
+            for word, each in zip(words, found, strict=True)
+        }
+        if len(self._known) + len(fresh) > _MOST_WORDS:
+            self._known = {}
+        else:
+            self._known.update(item for item in fresh.items() if len(item[0]) <= _LONGEST_WORD)
+        return fresh
 
     def _cut(self, text: str) -> list[str]:
         """The words of a text, each with its blanks; one word where it cannot be cut."""
